@@ -1,0 +1,45 @@
+# make install   .venv and nothing else        make test    all that CI runs
+# make demo      the chain on a throw-away pod  make soak    the long checks
+# make bench     side by side with what people use otherwise
+PYTHON ?= python3
+BIN := .venv/bin
+SHIPPED := being_remote/errors.py being_remote/camera being_remote/pod \
+           being_remote/tracker/frame_file.py being_remote/tracker/sequence.py
+
+.PHONY: install system demo lint test soak bench clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; name it: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh .ci/system
+	$(PYTHON) -m venv .venv
+
+# ssh, sshd and rsync from the system's packages, where they are missing
+system:
+	@sh .ci/system
+
+demo: system install
+	$(BIN)/being-remote demo
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/vermin --quiet --no-tips --violations --target=3.8- $(SHIPPED)
+
+test: system install lint
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not soak'
+
+soak: system install
+	$(BIN)/pytest -m soak --timeout 3600
+
+bench: system install
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf .venv build dist *.egg-info demo-out

@@ -1,0 +1,40 @@
+"""Being Remote: find a face crop on rented pods, bring checkpoints home, recover the camera.
+
+The names below are the public API. They are imported when first used (PEP 562), so that
+`import being_remote` loads no heavy library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BeingRemoteError": "being_remote.errors",
+    "Crop": "being_remote.camera.crop",
+    "Inventory": "being_remote.inventory",
+    "crop_from_box": "being_remote.camera.crop",
+    "find_bbox": "being_remote.workflows.find_bbox",
+    "intrinsics_in_source": "being_remote.camera.intrinsics",
+    "load_inventory": "being_remote.inventory",
+    "open_session": "being_remote.transport",
+    "read_box": "being_remote.tracker.frame_file",
+    "read_frame": "being_remote.tracker.frame_file",
+    "read_sequence": "being_remote.tracker.sequence",
+    "recover": "being_remote.workflows.recover",
+    "sync": "being_remote.workflows.sync",
+}
+
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - the keys are strings; ruff cannot see that
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,104 @@
+"""What may be asked of a host once it is open. A leaf: it imports nothing of ours.
+
+`transport/` implements `Session` over SSH and over subprocess; `backup/` and `jobs/` are handed
+one and know no more of how a host is reached. A command is a list of words, never a string:
+quoting for the far shell happens once, inside the transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command said. `exit_code` is the command's own, carried in-band, never a guess."""
+
+    host: str
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far something is; `total` is None while it is not known. Units: bytes or items."""
+
+    what: str
+    done: int
+    total: int | None = None
+    unit: str = "bytes"
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def no_progress(_: Progress) -> None:
+    """The `OnProgress` of someone who does not look."""
+
+
+@dataclass(frozen=True)
+class Pull:
+    """One folder's files to fetch.
+
+    `source` is a folder on the host and `names` are paths below it (bytes, as the host spells
+    them); they arrive under `into` with the same names and modification times. A file that
+    stands under `unless_in` with the same size and modification time is not fetched.
+    """
+
+    source: PurePosixPath
+    names: tuple[bytes, ...]
+    into: Path
+    unless_in: Path
+    total_bytes: int
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a pull moved: `method` is "rsync" or "tar"."""
+
+    transferred_files: int
+    transferred_bytes: int
+    method: str
+
+
+class Session(Protocol):
+    """An open way to one host. Thread-safe; close it, or use it as a context manager."""
+
+    @property
+    def host(self) -> str:
+        """The host's name in the inventory."""
+
+    @property
+    def round_trips(self) -> int:
+        """How many commands were sent so far (connecting aside)."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout_s: float | None = None,
+        repeatable: bool = False,
+        max_output_bytes: int = 64 << 20,
+    ) -> Result:
+        """Run one bounded command and return its whole answer, whatever its exit code.
+
+        `repeatable` says that running it twice does no harm: only then is it tried again when
+        the link fails. Raises HostError: ConnectionLost or AnswerTimeout mean "outcome unknown".
+        """
+
+    def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
+        """Fetch files; what arrived stays when the link fails, and a second call goes on there."""
+
+    def close(self) -> None:
+        """Let go of the host. Safe to call twice."""
+
+    def __enter__(self) -> Session: ...
+
+    def __exit__(self, *exc: object) -> None: ...
