@@ -89,7 +89,16 @@ def test_every_wrong_field_is_named_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "- a list\n", "hosts: [a, b]\n", "hosts: {a: 5}\n", "defaults: 3\nhosts: {a: {}}\n", "hosts: {a: {\n", "\x00"]
+    "text",
+    [
+        "",
+        "- a list\n",
+        "hosts: [a, b]\n",
+        "hosts: {a: 5}\n",
+        "defaults: 3\nhosts: {a: {}}\n",
+        "hosts: {a: {\n",
+        "\x00",
+    ],
 )
 def test_a_file_of_another_shape_is_refused_in_words(tmp_path: Path, text: str) -> None:
     with pytest.raises(InventoryError, match=r"inventory\.yaml"):

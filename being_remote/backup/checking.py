@@ -1,0 +1,90 @@
+"""Reading files once: their hash, and what a judge says of them. Two threads, no side effects."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from being_remote.backup.files import CHUNK_BYTES, open_plain
+from being_remote.errors import DataError
+from being_remote.session import OnProgress, Progress
+
+THREADS = 2
+# A task for the pool costs about as much as hashing a small file.
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Who knows what a whole file looks like; a backup does not.
+
+    Attributes:
+        judges: whether a file of this name can be judged.
+        check: (name, contents); raises DataError when the file is torn, unsafe or contradicts itself.
+        max_bytes: larger files are refused unread.
+    """
+
+    judges: Callable[[str], bool]
+    check: Callable[[str, bytes], None]
+    max_bytes: int
+
+
+def _nothing(_name: str, _data: bytes) -> None: ...
+
+
+NO_JUDGE = Judge(lambda _name: False, _nothing, 0)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One file that was read: `problem` is None or what the judge said."""
+
+    path: str
+    file: Path
+    sha256: str
+    found: os.stat_result
+    judged: bool
+    problem: str | None
+
+
+def check(files: Mapping[str, Path], judge: Judge, on_progress: OnProgress) -> list[Checked]:
+    """Hash and judge each file (path at home -> where it lies now).
+
+    Raises:
+        InconsistentData: one of them is no plain file.
+    """
+
+    def some(paths: Sequence[str]) -> list[Checked]:
+        return [_check_one(path, files[path], judge) for path in paths]
+
+    paths, checked = list(files), list[Checked]()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for batch in pool.map(some, (paths[i : i + BATCH] for i in range(0, len(paths), BATCH))):
+            checked += batch
+            on_progress(Progress("checking", len(checked), len(files), "files"))
+    return checked
+
+
+def _check_one(path: str, file: Path, judge: Judge) -> Checked:
+    # hashlib lets go of the interpreter lock above 2047 bytes, so two threads use two cores.
+    judged, problem = judge.judges(file.name), None
+    with open_plain(file) as f:
+        found = os.fstat(f.fileno())
+        if judged and found.st_size <= judge.max_bytes:
+            data = f.read()
+            digest = hashlib.sha256(data)
+            try:
+                judge.check(file.name, data)
+            except DataError as e:
+                problem = e.what
+        else:
+            digest = hashlib.sha256()
+            while chunk := f.read(CHUNK_BYTES):
+                digest.update(chunk)
+            if judged:
+                problem = f"has {found.st_size} bytes; more than {judge.max_bytes} are not read"
+    return Checked(path, file, digest.hexdigest(), found, judged, problem)

@@ -1,0 +1,135 @@
+"""A few file operations that must be exactly right: durable, atomic, never through a link."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from being_remote.errors import InconsistentData, NoSpace
+
+FICLONE = 0x40049409  # linux/fs.h: the copy shares its blocks until one side is written
+CHUNK_BYTES = 1 << 20
+BLOCK_BYTES = 4096
+
+
+def open_plain(path: Path) -> FileIO:
+    """Open a plain file for reading, never through a link.
+
+    Raises:
+        InconsistentData: it is a link, a folder or a special.
+    """
+    try:
+        file = FileIO(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as e:
+        if e.errno not in (errno.ELOOP, errno.EISDIR):
+            raise
+        raise InconsistentData("is not a plain file", file=str(path)) from e
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise InconsistentData("is not a plain file", file=str(path))
+    return file
+
+
+def copy_apart(source: Path, target: Path) -> None:
+    """Make `target` a file of its own with `source`'s bytes: a reflink where possible, else a copy."""
+    if not share_blocks(source, target):
+        shutil.copyfile(source, target)
+
+
+def share_blocks(source: Path, target: Path) -> bool:
+    """Make `target` a reflink of `source`, which costs no space; False where that cannot be."""
+    with open(source, "rb") as reader, open(target, "wb") as writer:
+        try:
+            fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
+        except OSError as e:
+            if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+            return False
+    return True
+
+
+def write_whole(path: Path, data: bytes, *, scratch: Path) -> None:
+    """Write a file so that, whatever happens, it holds all of the old or all of the new bytes."""
+    with open(scratch, "wb") as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+    os.replace(scratch, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Names that were made or renamed in the folder are on the disk when this returns."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_files(folder: Path, files: Iterable[Path]) -> None:
+    """The contents of `files`, all on `folder`'s file system, are on the disk when this returns.
+
+    One call for the whole file system where there is one: 838 single ones take seconds.
+    """
+    syncfs = getattr(ctypes.CDLL(None), "syncfs", None)
+    if syncfs is not None:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if syncfs(descriptor) == 0:
+                return
+        finally:
+            os.close(descriptor)
+    files = list(files)
+    for file in files:
+        with open(file, "rb") as f:
+            os.fsync(f.fileno())
+    for parent in {file.parent for file in files}:
+        sync_folder(parent)
+
+
+@contextmanager
+def room_on_disk(folder: Path) -> Iterator[None]:
+    """Tell a full disk in our words.
+
+    Raises:
+        NoSpace: something inside ran out of space or quota.
+    """
+    try:
+        yield
+    except OSError as e:
+        if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise no_space(folder) from e
+
+
+def see_room(folder: Path, sizes: Iterable[int]) -> None:
+    """See that files of so many bytes fit on the folder's disk.
+
+    Raises:
+        NoSpace: they do not.
+    """
+    need = sum(-(-size // BLOCK_BYTES) * BLOCK_BYTES for size in sizes)
+    if shutil.disk_usage(folder).free < need:
+        raise no_space(folder, need)
+
+
+def no_space(folder: Path, need_bytes: int | None = None) -> NoSpace:
+    """The error for a full disk; `need_bytes` where it is known."""
+    at = next(p for p in (folder, *folder.parents) if p.exists())
+    free_mb = shutil.disk_usage(at).free / 1e6
+    need = f"{need_bytes / 1e6:.1f} MB are needed, " if need_bytes is not None else ""
+    return NoSpace(
+        f"this laptop's disk is full ({need}{free_mb:.1f} MB are free); what was safe before is untouched",
+        file=str(folder),
+        hint="free space on the disk of that folder (or point `backups:` in the inventory to a larger one), "
+        "then sync again: it goes on where it stopped",
+    )

@@ -1,0 +1,139 @@
+"""What ever came home: `.history` with its lock, objects and manifests.
+
+    lock                   held by the one process that may change anything here
+    incoming/              where files arrive from a host; what is whole there is not fetched again
+    objects/<sha256>       contents, each once; never linked with anything outside
+    manifests/N.json       generation N; the newest one is the truth
+    live                   the generation that the live tree shows; behind the newest after a crash
+    quarantine/            torn files, each with a note
+    nothing/               stays empty: what rsync is to compare with when it shall not compare
+    adopting/ next/ previous/ scratch     leftovers of a crash, made anew when needed
+
+A generation exists from the moment that its manifest is renamed into place. This module does not
+touch the live tree (`current` does), and does not judge files (`arrivals` does).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+from being_remote.backup import manifest as manifests
+from being_remote.backup.files import sync_folder, write_whole
+from being_remote.backup.manifest import Entry, Manifest, Why
+from being_remote.errors import UsageError
+
+FOLDER = ".history"
+
+
+class History:
+    """The history of one actor's backup; `root` is `<backups>/<actor>`. Making one touches nothing."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / FOLDER
+        self.incoming = self.folder / "incoming"
+        self.objects = self.folder / "objects"
+        self.quarantine = self.folder / "quarantine"
+        self.adopting = self.folder / "adopting"
+        self.next = self.folder / "next"
+        self.previous = self.folder / "previous"
+        self.scratch = self.folder / "scratch"
+        self.nothing = self.folder / "nothing"
+        self._manifests = self.folder / "manifests"
+        self._live = self.folder / "live"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only one who changes this backup; makes the folders on the way.
+
+        Raises:
+            UsageError: another process holds it; nothing was changed.
+        """
+        for folder in (self.objects, self._manifests, self.incoming):
+            folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / "lock", "a+", encoding="utf-8") as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as e:
+                f.seek(0)
+                raise UsageError(
+                    f"another sync holds this backup ({f.read().strip() or 'unknown process'})",
+                    where=str(self.root),
+                    hint="wait until it has ended, then try again",
+                ) from e
+            # For the message above only; the lock itself dies with its process, whatever stands here.
+            f.truncate(0)
+            f.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            f.flush()
+            yield
+
+    def generations(self) -> list[int]:
+        """Every generation's number, oldest first."""
+        if not self._manifests.is_dir():
+            return []
+        return sorted(int(p.stem) for p in self._manifests.glob("*.json") if p.stem.isdecimal())
+
+    def read(self, generation: int) -> Manifest:
+        """One generation.
+
+        Raises:
+            InconsistentData: the manifest is damaged.
+        """
+        path = self._manifests / f"{generation}.json"
+        return manifests.load(path.read_bytes(), str(path))
+
+    def newest(self) -> Manifest | None:
+        """The newest generation, which is what the live tree shows or is about to show."""
+        numbers = self.generations()
+        return self.read(numbers[-1]) if numbers else None
+
+    def shown(self) -> int | None:
+        """The generation that the live tree showed when a refresh last ended."""
+        return int(self._live.read_text(encoding="utf-8")) if self._live.is_file() else None
+
+    def show(self, generation: int) -> None:
+        """Note that the live tree now shows `generation`."""
+        write_whole(self._live, f"{generation}\n".encode(), scratch=self.scratch)
+
+    def object(self, sha256: str) -> Path:
+        """Where these contents lie, or would."""
+        return self.objects / sha256
+
+    def keep(self, files: Mapping[Path, str]) -> None:
+        """Move durable files (path -> sha256) to the objects.
+
+        One that is there already is replaced: the new one was hashed just now, the old one long ago.
+        """
+        for path, sha256 in files.items():
+            os.replace(path, self.object(sha256))
+        sync_folder(self.objects)
+
+    def commit(
+        self,
+        files: Mapping[str, Entry],
+        *,
+        why: Why,
+        host: str | None = None,
+        incarnation: Mapping[str, str | int | None] | None = None,
+        new_tree: bool = False,
+    ) -> Manifest:
+        """Write the next generation. Its objects must be durable; from here on it exists."""
+        numbers = self.generations()
+        generation = numbers[-1] + 1 if numbers else 0
+        created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        made = Manifest(generation, created, why, files, host, incarnation, new_tree)
+        write_whole(self._manifests / f"{generation}.json", manifests.dump(made), scratch=self.scratch)
+        return made
+
+    def clear(self, *folders: Path) -> None:
+        """Remove folders of ours that hold nothing which is not safe elsewhere."""
+        for folder in folders:
+            if os.path.lexists(folder):
+                shutil.rmtree(folder)

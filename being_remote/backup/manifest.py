@@ -1,0 +1,144 @@
+"""One generation of a backup: which files, with which bytes, from where. Values and their JSON.
+
+A manifest is written once and never changed. Names that are not UTF-8 are kept exactly, in
+`path_b64`; their `path` is then only for the eye.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from being_remote.backup.names import refusal
+from being_remote.errors import InconsistentData
+
+SCHEMA = 1
+
+Why = Literal["adopted", "sync", "put"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file. `path` is relative to the backup; `checks` says what was looked at, and found."""
+
+    path: str
+    sha256: str
+    bytes: int
+    mtime_ns: int
+    checks: tuple[str, ...] = ()
+    host: str | None = None
+
+    def looks_like(self, found: os.stat_result) -> bool:
+        """Whether a file's size and time are this entry's."""
+        return (found.st_size, found.st_mtime_ns) == (self.bytes, self.mtime_ns)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One generation; `new_tree` says that it replaces what was live, instead of adding to it."""
+
+    generation: int
+    created: str
+    why: Why
+    files: Mapping[str, Entry]
+    host: str | None = None
+    incarnation: Mapping[str, str | int | None] | None = None
+    new_tree: bool = False
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _StoredEntry(_Strict):
+    path: str
+    path_b64: str | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
+    mtime_ns: int
+    checks: tuple[str, ...]
+    host: str | None
+
+
+class _Stored(_Strict):
+    schema_version: Literal[1]
+    generation: Annotated[int, Field(ge=0)]
+    created: str
+    why: Why
+    host: str | None
+    incarnation: dict[str, str | int | None] | None
+    new_tree: bool
+    files: list[_StoredEntry]
+
+
+def shown_path(path: str) -> tuple[str, str | None]:
+    """A path as JSON can hold it, and base64 of its bytes where that says less than all.
+
+    Example:
+        >>> shown_path("a/grün"), shown_path("a/\\udcfc")
+        (('a/grün', None), ('a/\\\\xfc', 'YS/8'))
+    """
+    raw = os.fsencode(path)
+    try:
+        return raw.decode("utf-8"), None
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "backslashreplace"), base64.b64encode(raw).decode("ascii")
+
+
+def dump(manifest: Manifest) -> bytes:
+    """The manifest as JSON, one file a line so that two generations can be compared by eye."""
+    lines = []
+    for entry in sorted(manifest.files.values(), key=lambda e: e.path):
+        path, path_b64 = shown_path(entry.path)
+        row: dict[str, Any] = {"path": path, **({"path_b64": path_b64} if path_b64 else {})}
+        row |= {"sha256": entry.sha256, "bytes": entry.bytes, "mtime_ns": entry.mtime_ns}
+        row |= {"checks": entry.checks, "host": entry.host}
+        lines.append(json.dumps(row))
+    head = {
+        "schema_version": SCHEMA,
+        "generation": manifest.generation,
+        "created": manifest.created,
+        "why": manifest.why,
+        "host": manifest.host,
+        "incarnation": dict(manifest.incarnation) if manifest.incarnation is not None else None,
+        "new_tree": manifest.new_tree,
+    }
+    rows = ",\n  ".join(lines)
+    return f'{json.dumps(head)[:-1]},\n "files": [\n  {rows}\n ]}}\n'.encode()
+
+
+def load(data: bytes, name: str) -> Manifest:
+    """Read one manifest; `name` is for the message.
+
+    Raises:
+        InconsistentData: it is not one of ours, or was damaged.
+    """
+    try:
+        stored = _Stored.model_validate_json(data)
+    except ValidationError as e:
+        raise InconsistentData(
+            f"is not a manifest that we can read ({e.error_count()} wrong fields)",
+            file=name,
+            hint="move it away; the generation before it is then the newest",
+        ) from e
+    files = {}
+    for row in stored.files:
+        path = os.fsdecode(base64.b64decode(row.path_b64)) if row.path_b64 else row.path
+        if why := refusal(os.fsencode(path)):
+            raise InconsistentData(f"names {path!r}, but {why}", file=name)
+        files[path] = Entry(path, row.sha256, row.bytes, row.mtime_ns, row.checks, row.host)
+    return Manifest(
+        stored.generation,
+        stored.created,
+        stored.why,
+        files,
+        stored.host,
+        stored.incarnation,
+        stored.new_tree,
+    )

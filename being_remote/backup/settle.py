@@ -1,0 +1,152 @@
+"""Before and after everything: the live tree and the history are made to agree.
+
+A refresh that was cut short is finished, and what a person put or changed in the live tree by hand
+becomes a generation of its own. What is missing or was damaged there is put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import stat_result
+from pathlib import Path
+
+from being_remote.backup import current
+from being_remote.backup.checking import NO_JUDGE, Checked, Judge, check
+from being_remote.backup.files import copy_apart, sync_files
+from being_remote.backup.history import History
+from being_remote.backup.manifest import Entry, Manifest
+from being_remote.backup.quarantine import SetAside, set_aside
+from being_remote.session import no_progress
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What was done. `manifest` is now live; None where there is no backup yet."""
+
+    manifest: Manifest | None
+    adopted: tuple[str, ...] = ()
+    unsound: tuple[SetAside, ...] = ()
+    put_back: tuple[str, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+
+
+def settle(history: History, judge: Judge, *, deep: bool = False) -> Settled:
+    """Make the live tree show the newest generation. The caller holds the lock.
+
+    Args:
+        history: the backup.
+        judge: says of a file that was changed by hand whether it is whole.
+        deep: read every live file, instead of believing its size and time.
+
+    Returns:
+        Settled: `adopted` by hand, of these `unsound` ones that nothing could replace; `put_back`
+        where files were missing; `set_aside` where a damaged file was replaced by its good version.
+    """
+    newest, shown = history.newest(), history.shown()
+    before = history.read(shown) if shown is not None and newest and shown != newest.generation else None
+    known = [m.files for m in (newest, before) if m is not None]
+    found = current.scan(history.root)
+    content, changed = _contents(history.root, found, known, deep)
+
+    kept = _adopt(history, changed, found, newest.files if newest else {}, judge)
+    target = newest
+    if kept.files:
+        target = history.commit({**(newest.files if newest else {}), **kept.files}, why="adopted")
+    if target is None:
+        return Settled(None)
+    content |= {path: entry.sha256 for path, entry in kept.files.items()}
+    replayed = shown is None or before is not None
+    put_back = () if replayed else tuple(p for p in target.files if p not in found)
+
+    pending = (n for n in history.generations() if shown is None or n > shown)
+    if shown != target.generation and any(history.read(n).new_tree for n in pending):
+        current.replace(history, target)
+    else:
+        current.refresh(history, target, content, found)
+    history.clear(history.adopting, history.next, history.previous)
+    return Settled(target, tuple(kept.files), kept.unsound, put_back, kept.set_aside)
+
+
+def _contents(
+    root: Path, found: Mapping[str, stat_result], known: list[Mapping[str, Entry]], deep: bool
+) -> tuple[dict[str, str], dict[str, Path]]:
+    """What the live files hold: path -> sha256 where we know it, and those that no manifest knows."""
+    content: dict[str, str] = {}
+    suspects: dict[str, Path] = {}
+    for path, at in found.items():
+        alike = {files[path].sha256 for files in known if path in files and files[path].looks_like(at)}
+        if deep or not alike:
+            suspects[path] = root / path
+        elif len(alike) == 1:
+            content[path] = alike.pop()
+        # else it is one of two known ones; the refresh writes it anew.
+    changed = {}
+    for seen in check(suspects, NO_JUDGE, no_progress):
+        if any(seen.path in files and files[seen.path].sha256 == seen.sha256 for files in known):
+            content[seen.path] = seen.sha256
+        else:
+            changed[seen.path] = seen.file
+    return content, changed
+
+
+@dataclass(frozen=True)
+class _Adopted:
+    files: dict[str, Entry]
+    unsound: tuple[SetAside, ...]
+    set_aside: tuple[SetAside, ...]
+
+
+def _adopt(
+    history: History,
+    changed: Mapping[str, Path],
+    found: Mapping[str, stat_result],
+    earlier: Mapping[str, Entry],
+    judge: Judge,
+) -> _Adopted:
+    """Copy what was changed by hand into the history; a torn file only where nothing better is known."""
+    history.clear(history.adopting)
+    copies = {}
+    for path, live in changed.items():
+        copies[path] = history.adopting / path
+        copies[path].parent.mkdir(parents=True, exist_ok=True)
+        copy_apart(live, copies[path])
+
+    files: dict[str, Entry] = {}
+    good: dict[Path, str] = {}
+    unsound: list[SetAside] = []
+    aside: list[SetAside] = []
+    for seen in check(copies, judge, no_progress):
+        mtime_ns = found[seen.path].st_mtime_ns
+        if seen.problem is not None and seen.path in earlier:
+            aside.append(put_aside(history, seen, mtime_ns))
+            continue
+        if seen.problem is not None:
+            unsound.append(SetAside(seen.path, seen.problem, history.root / seen.path))
+        good[seen.file] = seen.sha256
+        files[seen.path] = entry_of(seen, mtime_ns, host=None)
+    if good:
+        sync_files(history.root, good)
+        history.keep(good)
+    return _Adopted(files, tuple(unsound), tuple(aside))
+
+
+def entry_of(seen: Checked, mtime_ns: int, *, host: str | None) -> Entry:
+    """The manifest's line for a file that was checked."""
+    checks = ["sha256"]
+    if seen.judged:
+        checks.append("whole" if seen.problem is None else f"unsound: {seen.problem}")
+    return Entry(seen.path, seen.sha256, seen.found.st_size, mtime_ns, tuple(checks), host)
+
+
+def put_aside(history: History, seen: Checked, mtime_ns: int) -> SetAside:
+    """Move a file that the judge refused into quarantine."""
+    return set_aside(
+        history,
+        seen.file,
+        path=seen.path,
+        sha256=seen.sha256,
+        bytes=seen.found.st_size,
+        mtime_ns=mtime_ns,
+        reason=seen.problem or "refused",
+    )

@@ -1,0 +1,135 @@
+"""Axes and rotations: 6D rotations, PyTorch3D's camera, OpenCV's, OpenGL's; and projection.
+
+R (..., 3, 3) and t (..., 3) are world-to-camera for column vectors in OpenCV axes (x right, y down,
+z forward): X_cam = R X + t. PyTorch3D uses row vectors, X_cam = X R + T, with x left and y up.
+Nothing here scales or re-orthonormalises what it is given, but for `rotation_from_6d`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+# Both ways between PyTorch3D's camera axes (left, up, forward) and OpenCV's (right, down, forward).
+_LEFT_UP = np.array([-1.0, -1.0, 1.0])
+
+
+def rotation_from_6d(r6: ArrayLike) -> Floats:
+    """The rotation whose first two ROWS are given, made orthonormal by Gram-Schmidt.
+
+    Args:
+        r6: (..., 6).
+
+    Returns:
+        (..., 3, 3). Read as columns instead, the result would be the inverse rotation.
+
+    Raises:
+        ValueError: a wrong shape, or the two rows are zero or parallel.
+
+    Source:
+        Zhou et al., On the Continuity of Rotation Representations, CVPR 2019; PyTorch3D's row form.
+
+    Example:
+        >>> rotation_from_6d([0, 2, 0, -1, 5, 0]) + 0.0
+        array([[ 0.,  1.,  0.],
+               [-1.,  0.,  0.],
+               [ 0.,  0.,  1.]])
+    """
+    r6 = np.asarray(r6, dtype=np.float64)
+    if r6.ndim == 0 or r6.shape[-1] != 6:
+        raise ValueError(f"a 6D rotation is (..., 6), got shape {r6.shape}")
+    first = _unit(r6[..., :3])
+    second = r6[..., 3:]
+    second = _unit(second - np.sum(first * second, axis=-1, keepdims=True) * first)
+    return np.stack([first, second, np.cross(first, second)], axis=-2)
+
+
+def opencv_from_pytorch3d(R_p3d: ArrayLike, T_p3d: ArrayLike) -> tuple[Floats, Floats]:
+    """PyTorch3D's R (..., 3, 3), T (..., 3) -> R, t in OpenCV axes: R = (R_p3d D)^T, t = D T.
+
+    Example:
+        The tracker's start: the camera looks at the face from one metre.
+
+        >>> R, t = opencv_from_pytorch3d([[-1, 0, 0], [0, 1, 0], [0, 0, -1]], [0, 0, 1])
+        >>> (R + 0.0).tolist(), (t + 0.0).tolist()
+        ([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]], [0.0, 0.0, 1.0])
+    """
+    R, T = _pose(R_p3d, T_p3d)
+    return np.swapaxes(R * _LEFT_UP, -1, -2), T * _LEFT_UP
+
+
+def pytorch3d_from_opencv(R: ArrayLike, t: ArrayLike) -> tuple[Floats, Floats]:
+    """R, t in OpenCV axes -> PyTorch3D's R, T: the inverse of `opencv_from_pytorch3d`."""
+    R, t = _pose(R, t)
+    return np.swapaxes(R, -1, -2) * _LEFT_UP, t * _LEFT_UP
+
+
+def opengl_c2w(R: ArrayLike, t: ArrayLike) -> Floats:
+    """Camera-to-world (..., 4, 4) with OpenGL camera axes (x right, y up, z backward).
+
+    nerfstudio's and Blender's `transform_matrix`. The last column is the camera's place.
+
+    Example:
+        >>> opengl_c2w(np.diag([1.0, -1, -1]), [0, 0, 1]) + 0.0
+        array([[1., 0., 0., 0.],
+               [0., 1., 0., 0.],
+               [0., 0., 1., 1.],
+               [0., 0., 0., 1.]])
+    """
+    R, t = _pose(R, t)
+    inverse = np.swapaxes(R, -1, -2)
+    place = -(inverse @ t[..., None])[..., 0]
+    c2w = np.zeros((*place.shape[:-1], 4, 4))
+    c2w[..., :3, :3] = inverse * (1, -1, -1)
+    c2w[..., :3, 3] = place
+    c2w[..., 3, 3] = 1
+    return c2w
+
+
+def project(K: ArrayLike, R: ArrayLike, t: ArrayLike, X: ArrayLike) -> Floats:
+    """World points (..., 3) -> pixels (..., 2) in K's convention.
+
+    K, R, t and X broadcast over their leading axes: many points under many cameras are
+    ``project(K, R[:, None], t[:, None], X)``, (cameras, points, 2).
+
+    Raises:
+        ValueError: a wrong shape, or a point is not in front of the camera.
+
+    Example:
+        >>> K = [[1000, 0, 320], [0, 1000, 240], [0, 0, 1]]
+        >>> project(K, np.eye(3), [0, 0, 2], [[0, 0, 0], [0.1, 0, 0]])
+        array([[320., 240.],
+               [370., 240.]])
+    """
+    R, t = _pose(R, t)
+    K = np.asarray(K, dtype=np.float64)
+    X = np.asarray(X, dtype=np.float64)
+    if K.shape[-2:] != (3, 3) or X.ndim == 0 or X.shape[-1] != 3:
+        raise ValueError(f"K is (..., 3, 3) and points are (..., 3), got {K.shape} and {X.shape}")
+    in_camera = (R @ X[..., None])[..., 0] + t
+    if not np.all(in_camera[..., 2] > 0):
+        raise ValueError("a point is not in front of the camera, so it has no pixel")
+    pixels = (K @ in_camera[..., None])[..., 0]
+    projected: Floats = pixels[..., :2] / pixels[..., 2:]
+    return projected
+
+
+def _pose(R: ArrayLike, t: ArrayLike) -> tuple[Floats, Floats]:
+    R, t = np.asarray(R, dtype=np.float64), np.asarray(t, dtype=np.float64)
+    if R.shape[-2:] != (3, 3) or t.ndim == 0 or t.shape[-1] != 3:
+        raise ValueError(f"R is (..., 3, 3) and t is (..., 3), got {R.shape} and {t.shape}")
+    return R, t
+
+
+def _unit(v: Floats) -> Floats:
+    length = np.linalg.norm(v, axis=-1, keepdims=True)
+    if not np.all(length > 0):
+        raise ValueError("a 6D rotation needs two rows that are neither zero nor parallel")
+    unit: Floats = v / length
+    return unit

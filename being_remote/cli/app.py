@@ -1,0 +1,234 @@
+"""The Typer app: every command parses, calls one workflow, and shows what it returned."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from being_remote.cli.options import (
+    ActorOpt,
+    DryRunOpt,
+    HostOpt,
+    HostsOpt,
+    InventoryOpt,
+    JsonOpt,
+    VerboseOpt,
+    parse_size,
+)
+from being_remote.cli.output import Out
+
+# Plain help: drawing it with rich would cost more than all the rest of the start-up.
+app = typer.Typer(
+    name="being-remote",
+    help="Find the face crop, bring checkpoints home, recover the camera of the original video.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command("find-bbox")
+def find_bbox(
+    actor: ActorOpt = None,
+    host: HostsOpt = None,
+    fetch: Annotated[
+        bool,
+        typer.Option("--fetch", help="bring the best one to the actor's backup, never over a different one"),
+    ] = False,
+    dry_run: DryRunOpt = False,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Search the hosts and this laptop for bbox.pt: is it still anywhere?"""
+    with Out(as_json=as_json, verbose=verbose) as out:
+        from being_remote.cli.tables import show_find_bbox
+        from being_remote.workflows import find_bbox as workflow
+
+        known = out.inventory(inventory)
+        report = workflow.find_bbox(known, actor=actor, hosts=host or (), fetch=fetch, dry_run=dry_run)
+        out.finish(report, show_find_bbox)
+
+
+@app.command("sync")
+def sync(
+    actor: ActorOpt = None,
+    host: HostOpt = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="KIND",
+            help="checkpoints, bbox, identity, configs, kpt, crops, meshes or logs; repeat for several",
+        ),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="compare hashes made on the pod with what is here")
+    ] = False,
+    dry_run: DryRunOpt = False,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Bring an actor's checkpoints and what belongs to them home, verified, losing nothing."""
+    with Out(as_json=as_json, verbose=verbose) as out, out.progress() as on_progress:
+        from being_remote.workflows import sync as workflow
+
+        report = workflow.sync(
+            out.inventory(inventory),
+            actor=actor,
+            host=host,
+            only=only or (),
+            dry_run=dry_run,
+            verify=verify,
+            on_progress=on_progress,
+        )
+    with Out(as_json=as_json) as out:
+        from being_remote.cli.tables import show_sync
+
+        out.finish(report, show_sync)
+
+
+@app.command("recover")
+def recover(
+    actor: ActorOpt = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="a folder of .frame files, or an actor's name")
+    ] = None,
+    source_size: Annotated[
+        str | None, typer.Option("--source-size", metavar="WxH", help="width x height of the original video")
+    ] = None,
+    video: Annotated[
+        Path | None,
+        typer.Option("--video", metavar="FILE", help="the original video, or its folder of frames"),
+    ] = None,
+    bbox: Annotated[
+        Path | None, typer.Option("--bbox", metavar="FILE", help="a bbox.pt from elsewhere")
+    ] = None,
+    export: Annotated[
+        list[str] | None, typer.Option("--export", metavar="NAME", help="json, npz, nerfstudio; default: all")
+    ] = None,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="default: recovered/ACTOR in this folder")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="show the guide's answer beside the right one, with its error")
+    ] = False,
+    dry_run: DryRunOpt = False,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """The camera for the original video, pictures to check it, files for the trainers."""
+    with Out(as_json=as_json, verbose=verbose) as out:
+        from being_remote.cli.tables import show_recover
+        from being_remote.errors import InventoryError
+        from being_remote.workflows import recover as workflow
+
+        try:
+            known = out.inventory(inventory)
+        except InventoryError:
+            # A run named by its folder needs no inventory; one named on the command line must be right.
+            if run is None or inventory is not None:
+                raise
+            known = None
+        report = workflow.recover(
+            known,
+            actor=actor,
+            run=run,
+            source_size=parse_size(source_size),
+            video=video,
+            bbox=bbox,
+            exports=export or (),
+            out=out_dir,
+            explain=explain,
+            dry_run=dry_run,
+        )
+        out.finish(report, show_recover)
+
+
+@app.command("hosts")
+def hosts(
+    host: HostsOpt = None,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """The inventory's hosts: which can be reached, and which are trusted."""
+    with Out(as_json=as_json, verbose=verbose) as out:
+        from being_remote.cli.tables import show_hosts
+        from being_remote.workflows import hosts as workflow
+
+        out.finish(workflow.hosts(out.inventory(inventory), host or ()), show_hosts)
+
+
+@app.command("doctor")
+def doctor(
+    host: HostsOpt = None,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """What is missing where, on the hosts and on this laptop, and what to do about it."""
+    with Out(as_json=as_json, verbose=verbose) as out:
+        from being_remote.cli.tables import show_doctor
+        from being_remote.workflows import doctor as workflow
+
+        out.finish(workflow.doctor(out.inventory(inventory), host or ()), show_doctor)
+
+
+@app.command("trust")
+def trust(
+    host: Annotated[str, typer.Option("--host", help="whose host key to trust")],
+    fingerprint: Annotated[
+        str | None, typer.Option("--fingerprint", metavar="SHA256:...", help="trust exactly this key")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="trust a first key without asking; never replaces one")
+    ] = False,
+    dry_run: DryRunOpt = False,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Look at a host's key and remember it, so that nobody can stand in between."""
+    with Out(as_json=as_json, verbose=verbose) as out:
+        from being_remote.cli.tables import show_trust
+        from being_remote.workflows import trust as workflow
+
+        ask = None if as_json or not sys.stdin.isatty() else lambda text: typer.confirm(text, err=True)
+        report = workflow.trust(
+            out.inventory(inventory),
+            host=host,
+            fingerprint=fingerprint,
+            yes=yes,
+            confirm=ask,
+            dry_run=dry_run,
+        )
+        out.finish(report, show_trust)
+
+
+@app.command("demo")
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="leave the pod up, to try commands by hand")] = False,
+    out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="where its files go")] = Path(
+        "demo-out"
+    ),
+    dry_run: DryRunOpt = False,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """The whole chain on a throw-away pod on this machine, with a generated actor."""
+    with Out(as_json=as_json, verbose=verbose) as out:
+        from being_remote.cli.demo import run_quietly, run_shown, show_demo, show_plan
+        from being_remote.demo import chain
+
+        if dry_run:
+            out.finish(chain.plan(out_dir), show_plan)
+        else:
+            run_command = run_quietly if as_json else run_shown
+            out.finish(chain.demo(out_dir, run_command, out.note, keep=keep), show_demo)

@@ -1,0 +1,91 @@
+"""Invoke tasks made from the Typer app, so that `invoke X` is `being-remote X`.
+
+A task turns what Invoke parsed back into a command line and runs the one app with it. Facts of
+Invoke 2.2 that this leans on, each with a test: `auto_shortflags` off, or `-h` would become
+`--host`; repeated options need `iterable`, and a valueless one passes unless it is told otherwise;
+the core's `--dry`/`-R` arrives in `run.dry`; Invoke's own parse errors exit 1; a bare `-f` is
+Invoke's `--config`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import typer
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import Task
+
+from being_remote.cli import main
+from being_remote.cli.app import app
+
+
+def collection() -> Collection:
+    """Every command of the app as a task of the same name."""
+    tasks = Collection()
+    group: Any = typer.main.get_command(app)
+    for name, command in group.commands.items():
+        tasks.add_task(_task(name, command), name=name)
+    return tasks
+
+
+class _Task(Task):  # type: ignore[type-arg]  # the body's type says nothing here
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
+        arguments = super().get_arguments(ignore_unknown_help)
+        for argument in arguments:
+            if argument.kind is list:
+                # Invoke starts a list at [], and then takes a valueless `--host` for no host at
+                # all, which would mean every host. None makes its parser ask for the value.
+                argument.raw_value = None
+        return arguments
+
+
+def _task(name: str, command: Any) -> Any:
+    options = {_word(p): p for p in command.params if p.param_type_name == "option"}
+    arguments = {p.name: p for p in command.params if p.param_type_name == "argument"}
+
+    def body(context: Context, **given: Any) -> None:
+        argv = [name]
+        if context.config.run.dry and "dry_run" in options:
+            given["dry_run"] = True
+        for word, option in options.items():
+            argv += _as_words(option, given.get(word))
+        argv += ["--", *(str(given[word]) for word in arguments if given.get(word) is not None)]
+        try:
+            main(argv)
+        except SystemExit as e:
+            if e.code:
+                raise Exit(code=int(e.code)) from e
+
+    parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    for word, parameter in {**arguments, **options}.items():
+        default: Any = False if getattr(parameter, "is_flag", False) else None
+        if word in arguments and parameter.required:
+            default = inspect.Parameter.empty  # Invoke then insists on it
+        parameters.append(inspect.Parameter(word, inspect.Parameter.KEYWORD_ONLY, default=default))
+    body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by Invoke
+    body.__doc__ = command.help
+    return _Task(
+        body,
+        name=name,
+        positional=list(arguments),
+        iterable=[word for word, option in options.items() if option.multiple],
+        auto_shortflags=False,
+        help={word: p.help for word, p in {**arguments, **options}.items() if getattr(p, "help", None)},
+    )
+
+
+def _word(option: Any) -> str:
+    """`--dry-run` as Invoke wants it: a Python name that it turns back into the same flag."""
+    return str(option.opts[0]).removeprefix("--").replace("-", "_")
+
+
+def _as_words(option: Any, value: Any) -> list[str]:
+    flag = option.opts[0]
+    if option.is_flag:
+        return [flag] if value else []
+    values = value if option.multiple else [value]
+    # Joined by "=", so that a value with a leading dash stays a value.
+    return [f"{flag}={one}" for one in values or [] if one is not None]

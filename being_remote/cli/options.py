@@ -1,0 +1,47 @@
+"""Options that several commands share, spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from being_remote.errors import UsageError
+
+InventoryOpt = Annotated[
+    Path | None,
+    typer.Option("--inventory", metavar="FILE", help="the inventory; default: found from here upwards"),
+]
+JsonOpt = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+VerboseOpt = Annotated[bool, typer.Option("--verbose", help="say each retry and decision on stderr")]
+DryRunOpt = Annotated[
+    bool, typer.Option("--dry-run", help="change nothing, here or there; say what would be done")
+]
+ActorOpt = Annotated[str | None, typer.Option("--actor", help="default: the inventory's only actor")]
+HostOpt = Annotated[str | None, typer.Option("--host", help="default: the inventory's only host")]
+HostsOpt = Annotated[list[str] | None, typer.Option("--host", help="repeat for several; default: all hosts")]
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """WIDTHxHEIGHT as two numbers.
+
+    Raises:
+        UsageError: anything else.
+
+    Example:
+        >>> parse_size("1920x1080")
+        (1920, 1080)
+    """
+    if text is None:
+        return None
+    width, x, height = text.lower().partition("x")
+    if not (x and width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
+        raise UsageError(
+            f"{text!r} is not a size", where="--source-size", hint="write WIDTHxHEIGHT, e.g. 1920x1080"
+        )
+    if int(width) == 0 or int(height) == 0:
+        raise UsageError(
+            f"{text!r} has no area", where="--source-size", hint="write WIDTHxHEIGHT, e.g. 1920x1080"
+        )
+    return int(width), int(height)

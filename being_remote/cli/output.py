@@ -1,0 +1,137 @@
+"""One command's way out: a report as JSON or tables, errors as text, and the exit code.
+
+stdout carries the answer and nothing else. Progress, notes and errors go to stderr; progress only
+when that is a terminal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import typer
+
+from being_remote.cli.text import printable
+from being_remote.errors import BeingRemoteError
+from being_remote.session import OnProgress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from being_remote.inventory import Inventory
+
+PIPED_WIDTH = 160
+
+
+class Report(Protocol):
+    """What every workflow returns: a frozen dataclass that knows its exit code."""
+
+    @property
+    def exit_code(self) -> int: ...
+
+
+R = TypeVar("R", bound=Report)
+
+
+def to_json(value: Any) -> Any:
+    """A report as plain JSON values: dataclasses by field, paths as text, `path_b64` only when set."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {k: to_json(v) for k, v in fields.items() if not (k.endswith("_b64") and v is None)}
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [to_json(v) for v in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+class Out:
+    """The output of one command; use it as a context manager around all of the command's work."""
+
+    def __init__(self, *, as_json: bool = False, verbose: bool = False) -> None:
+        self.as_json, self._verbose = as_json, verbose
+
+    def __enter__(self) -> Out:
+        if self._verbose:
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(_Printable("%(message)s"))
+            logger = logging.getLogger("being_remote")
+            logger.handlers = [handler]
+            logger.setLevel(logging.INFO)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, BeingRemoteError):
+            self._show_error(error)
+            raise typer.Exit(error.exit_code) from error
+
+    def inventory(self, path: Path | None) -> Inventory:
+        """The inventory named on the command line, else the one found from here upwards."""
+        from being_remote.inventory import find_inventory, load_inventory
+
+        return load_inventory(path.expanduser() if path else find_inventory(Path.cwd()))
+
+    def finish(self, report: R, show: Callable[[Console, R], None]) -> None:
+        """Print the report, as one JSON document or for people, and leave with its exit code."""
+        if self.as_json:
+            print(json.dumps(to_json(report), indent=2, allow_nan=False))
+        else:
+            show(stdout(), report)
+        if report.exit_code:
+            raise typer.Exit(report.exit_code)
+
+    def note(self, text: str) -> None:
+        """A line for people on stderr."""
+        print(printable(text, keep="\n"), file=sys.stderr)
+
+    @contextmanager
+    def progress(self) -> Iterator[OnProgress]:
+        """A progress bar on stderr, or nothing at all where nobody looks."""
+        if self.as_json or not sys.stderr.isatty():
+            yield lambda _: None
+            return
+        from being_remote.cli.progress import bars
+
+        with bars() as on_progress:
+            yield on_progress
+
+    def _show_error(self, error: BeingRemoteError) -> None:
+        self.note(f"error: {error}")
+        if self.as_json:
+            document = {
+                "error": {
+                    "class": type(error).__name__,
+                    "what": error.what,
+                    "where": error.where,
+                    "next": error.hint,
+                },
+                "exit_code": error.exit_code,
+            }
+            print(json.dumps(document, indent=2))
+
+
+class _Printable(logging.Formatter):
+    """Log lines carry names from pods too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep="\n")
+
+
+def stdout() -> Console:
+    """A console on stdout: as wide as the terminal; wide enough for paths when piped."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+    return Console(width=width, highlight=False)

@@ -1,0 +1,52 @@
+"""Progress bars on stderr. Imported only when somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from being_remote.cli.text import printable
+from being_remote.session import OnProgress, Progress
+
+
+class _Amount(ProgressColumn):
+    """Bytes where bytes are counted, a plain count elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes, self._items = DownloadColumn(), MofNCompleteColumn()
+
+    def render(self, task: Task) -> Text:
+        return (self._bytes if task.fields["unit"] == "bytes" else self._items).render(task)
+
+
+@contextmanager
+def bars() -> Iterator[OnProgress]:
+    """One bar for each thing that reports, gone when all is done."""
+    tasks: dict[str, TaskID] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), _Amount(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as shown:
+
+        def on_progress(progress: Progress) -> None:
+            if progress.what not in tasks:
+                tasks[progress.what] = shown.add_task(
+                    escape(printable(progress.what)), total=progress.total, unit=progress.unit
+                )
+            shown.update(tasks[progress.what], completed=progress.done, total=progress.total)
+
+        yield on_progress

@@ -1,0 +1,199 @@
+"""The whole chain on a throw-away pod on this machine, with the commands that a user would type.
+
+A pod is brought up, an actor with a known camera is put on it, and `trust`, `find-bbox`, `sync` and
+`recover` are run as separate processes. Then the recovered camera is compared with the true one.
+What came of it stays in the folder; the pod goes, unless it is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from being_remote.errors import BeingRemoteError, UsageError
+
+if TYPE_CHECKING:
+    from being_remote.demo.actor import Truth
+    from being_remote.demo.pod import Pod
+
+HOST, ACTOR = "pod", "demo"
+_OURS = ".made-by-being-remote-demo"
+_VIDEO = "original.mp4"  # what the researcher has on the laptop
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the chain. `answer` is its JSON document where it was asked for one."""
+
+    command: tuple[str, ...]
+    exit_code: int
+    seconds: float
+    answer: Any = None
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended, as told by whoever ran it."""
+
+    exit_code: int
+    answer: Any = None
+
+
+# Runs `being-remote WORDS...` in a folder: the command line decides what a person sees of it.
+RunCommand = Callable[[Sequence[str], Path], Ran]
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What the chain came to. K in pixels, corner convention, of the 1920x1080 video."""
+
+    steps: tuple[Step, ...]
+    K: tuple[tuple[float, ...], ...]
+    K_true: tuple[tuple[float, ...], ...]
+    focal_error_px: float
+    centre_error_px: float
+    reprojection_error_px: float
+    points: int
+    folder: Path
+    overlay: Path
+    cameras: Path
+    kept_pod: str | None
+    seconds: float
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """What `demo` would do."""
+
+    folder: Path
+    commands: tuple[tuple[str, ...], ...]
+    exit_code: int = 0
+
+
+def plan(folder: Path) -> DemoPlan:
+    """The demo without doing any of it."""
+    return DemoPlan(folder.absolute(), commands("SHA256:..."))
+
+
+def commands(fingerprint: str) -> tuple[tuple[str, ...], ...]:
+    """The chain as a user types it; the fingerprint is what the pod's own console shows."""
+    return (
+        ("trust", "--host", HOST, "--fingerprint", fingerprint),
+        ("find-bbox", "--host", HOST),
+        ("sync", "--host", HOST, "--verify"),
+        ("recover", "--explain"),
+    )
+
+
+def demo(
+    folder: Path, run_command: RunCommand, say: Callable[[str], None], *, keep: bool = False
+) -> DemoReport:
+    """Run the chain in `folder`, which is made; an earlier demo's folder is replaced.
+
+    Raises:
+        UsageError: the folder holds something that no demo put there.
+        BeingRemoteError: a step of the chain failed; its own words were shown before.
+        ToolMissing: this machine has no sshd.
+    """
+    from being_remote.demo.actor import make_actor
+    from being_remote.demo.pod import start_pod
+
+    started = time.monotonic()
+    folder = _fresh(folder)
+    say("drawing an actor: a 1920x1080 video, cropped and tracked as metrical-tracker would")
+    pod = start_pod(folder / "pod", name=HOST)
+    kept = False
+    try:
+        truth = make_actor(pod.root / "metrical-tracker", ACTOR)
+        shutil.copy(truth.input_folder / "video.mp4", folder / _VIDEO)
+        say(f"a pod listens on {pod.address} port {pod.port}; its console shows {pod.fingerprint}")
+        _write_inventory(folder, pod)
+        steps = []
+        for words in commands(pod.fingerprint):
+            begun = time.monotonic()
+            ran = run_command(words, folder)
+            steps.append(Step(words, ran.exit_code, time.monotonic() - begun, ran.answer))
+            if ran.exit_code:
+                raise BeingRemoteError(
+                    f"`being-remote {' '.join(words)}` ended with {ran.exit_code}",
+                    where=str(folder),
+                    hint="its own message is above; `demo --keep` leaves the pod up to try by hand",
+                )
+        report = _compared(folder, truth, tuple(steps), started, kept_pod=_reach(pod) if keep else None)
+        kept = keep
+        return report
+    finally:
+        if not kept:
+            pod.stop()
+            shutil.rmtree(folder / "pod")
+
+
+def _fresh(folder: Path) -> Path:
+    folder = folder.absolute()
+    if folder.exists():
+        if not (folder / _OURS).exists():
+            raise UsageError(
+                "is there already and was not made by a demo",
+                where=str(folder),
+                hint="name another: --out DIR",
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / _OURS).touch()
+    return folder
+
+
+def _write_inventory(folder: Path, pod: Pod) -> None:
+    (folder / "no-ssh-config").touch()
+    inventory = {
+        "hosts": {HOST: pod.inventory_entry()},
+        "actors": {ACTOR: {"video": _VIDEO}},
+        "backups": "backup",
+        "search_roots": [],
+        "ssh_config": "no-ssh-config",  # the demo means this pod, whatever ~/.ssh/config says of 127.0.0.1
+    }
+    (folder / "inventory.yaml").write_text(yaml.safe_dump(inventory, sort_keys=False))
+
+
+def _compared(
+    folder: Path, truth: Truth, steps: tuple[Step, ...], started: float, *, kept_pod: str | None
+) -> DemoReport:
+    import numpy as np
+
+    from being_remote.camera.pose import project
+
+    out = folder / "recovered" / ACTOR
+    cameras = json.loads((out / "cameras.json").read_text())
+    K = np.array(cameras["K"])
+    worst_px = 0.0
+    for i, frame in enumerate(cameras["frames"]):
+        ours = project(K, np.array(frame["R"]), np.array(frame["t"]), truth.vertices)
+        true = project(truth.K_source, truth.R[i], truth.t[i], truth.vertices)
+        worst_px = max(worst_px, float(np.linalg.norm(ours - true, axis=-1).max()))
+    off = np.abs(K - truth.K_source)
+    return DemoReport(
+        steps=steps,
+        K=tuple(map(tuple, K.tolist())),
+        K_true=tuple(map(tuple, truth.K_source.tolist())),
+        focal_error_px=float(max(off[0, 0], off[1, 1])),
+        centre_error_px=float(max(off[0, 2], off[1, 2])),
+        reprojection_error_px=worst_px,
+        points=len(truth.vertices) * len(cameras["frames"]),
+        folder=folder,
+        overlay=out / "overlay.png",
+        cameras=out / "cameras.json",
+        kept_pod=kept_pod,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _reach(pod: Pod) -> str:
+    return f"ssh -i {pod.client_key} -p {pod.port} {pod.user}@{pod.address}"

@@ -1,0 +1,57 @@
+"""The recovered cameras as one value: what every exporter is handed, and all it may know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.camera.crop import Crop
+from being_remote.camera.intrinsics import to_opencv_pixels
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Cameras:
+    """One camera for all frames of the original video, and a pose for each.
+
+    Attributes:
+        name: the actor or run, for people.
+        K_source: (3, 3) pixels of the original frames, corner convention.
+        K_crop: (3, 3) as the tracker stored it, pixels of its crops, corner convention.
+        R, t: (N, 3, 3), (N, 3) world-to-camera, OpenCV axes; metres; the world is the head at rest.
+        frame_ids: (N,) the tracker's numbers.
+        source_numbers: (N,) number of each frame's file in `source/`, counted from 1.
+        times_s: (N,) its time in the video; None where that is not known.
+        crop: how the tracker's crops were cut; outside of it nothing was ever seen.
+        grade: how sure the crop is: "bbox" (this run's bbox.pt), "whole frame" (nothing was cropped)
+            or "unverified" (a bbox.pt that is not known to be this run's).
+    """
+
+    name: str
+    K_source: Floats
+    K_crop: Floats
+    R: Floats
+    t: Floats
+    frame_ids: NDArray[np.int64]
+    source_numbers: NDArray[np.int64]
+    times_s: Floats | None
+    crop: Crop
+    grade: str
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height of the original frames."""
+        return self.crop.source_size_wh
+
+    @property
+    def K_opencv(self) -> Floats:
+        """(3, 3) K for OpenCV, whose first pixel centre is 0."""
+        return to_opencv_pixels(self.K_source)
+
+    @property
+    def source_files(self) -> list[str]:
+        """The name of each frame's picture in `source/`."""
+        return [f"{number:05d}.png" for number in self.source_numbers.tolist()]

@@ -1,0 +1,35 @@
+"""cameras.npz: the same numbers as arrays, for numpy and nothing else (no pickles inside)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+
+from being_remote.export.cameras import Cameras
+
+
+def chunks(cameras: Cameras) -> Iterator[bytes]:
+    """Arrays by name. Conventions as in cameras.json; `times_s` is NaN where it is not known."""
+    crop = cameras.crop
+    n = len(cameras.frame_ids)
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        allow_pickle=False,
+        K=cameras.K_source,
+        K_opencv=cameras.K_opencv,
+        K_crop=cameras.K_crop,
+        R=cameras.R,
+        t=cameras.t,
+        frame_ids=cameras.frame_ids,
+        source_numbers=cameras.source_numbers,
+        times_s=np.full(n, np.nan) if cameras.times_s is None else cameras.times_s,
+        size_wh=np.array(cameras.size_wh),
+        image_size_wh=np.array(crop.image_size_wh),
+        crop_box=np.array([crop.x_min, crop.x_max, crop.y_min, crop.y_max]),
+        crop_scale=np.array([crop.scale_x, crop.scale_y]),
+        crop_origin=np.array(crop.origin),
+    )
+    yield buffer.getvalue()

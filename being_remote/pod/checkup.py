@@ -1,0 +1,123 @@
+"""Runs on the pod: which tools are there, as one JSON document on stdout. Writes nothing.
+
+Sent as text to `python3 - REQUEST` on stdin, so it imports nothing of ours and runs on Python 3.8.
+REQUEST is JSON: {"folder": str, "tracker": null or {"root", "python", "files", "modules"}}.
+It reports what it finds and judges nothing. No program that it starts may take longer than a limit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from typing import Any, Dict, List, Optional
+
+PROGRAM_S = 5
+TRACKER_PYTHON_S = 30
+MAX_TEXT = 16384
+
+GPU_FIELDS = "index,uuid,name,memory.total,memory.used,utilization.gpu"
+
+# Run by the tracker's own interpreter. Only torch is imported, because only it knows of CUDA.
+TRACKER_SCRIPT = """
+import importlib.util, json, platform, sys
+try:
+    from importlib.metadata import version
+except ImportError:
+    version = None
+def of(name):
+    if importlib.util.find_spec(name) is None:
+        return None
+    for spelt in (name, name.replace("_", "-")):
+        try:
+            return version(spelt)
+        except Exception:
+            pass
+    return "?"
+found = {name: of(name) for name in sys.argv[1:]}
+cuda = error = None
+if found.get("torch"):
+    try:
+        import torch
+        cuda = bool(torch.cuda.is_available())
+    except Exception as e:
+        error = "%s: %s" % (type(e).__name__, e)
+print(json.dumps({"version": platform.python_version(), "modules": found, "cuda": cuda, "error": error}))
+"""
+
+
+def said_by(argv: List[str], limit_s: float = PROGRAM_S) -> Dict[str, Any]:
+    """{"out": what a program printed or null, "error": null or why there is no answer}."""
+    if shutil.which(argv[0]) is None:
+        return {"out": None, "error": "not there"}
+    try:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return {"out": None, "error": f"no answer within {limit_s:g} s"}
+    except OSError as e:
+        return {"out": None, "error": str(e)}
+    out = done.stdout.decode("utf-8", "replace")[:MAX_TEXT]
+    if done.returncode != 0:
+        last = (done.stderr or done.stdout).decode("utf-8", "replace").strip()[-300:]
+        return {"out": None, "error": f"exit {done.returncode}: {last}"}
+    return {"out": out, "error": None}
+
+
+def version_of(name: str) -> Optional[str]:
+    """A module's version in this interpreter, without importing it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def disk_of(folder: str) -> Dict[str, Any]:
+    """Free bytes where the folder is, or where it would be made; whether we may write there."""
+    place = folder
+    while not os.path.isdir(place) and os.path.dirname(place) != place:
+        place = os.path.dirname(place)
+    try:
+        free: Optional[int] = shutil.disk_usage(place).free
+    except OSError:
+        free = None
+    return {"exists": place == folder, "free_bytes": free, "writable": os.access(place, os.W_OK)}
+
+
+def tracker_at(asked: Dict[str, Any]) -> Dict[str, Any]:
+    """The checkout's missing files, and what its interpreter has."""
+    root = asked["root"]
+    missing = [name for name in asked["files"] if not os.path.isfile(os.path.join(root, name))]
+    answer = said_by([asked["python"], "-c", TRACKER_SCRIPT, *asked["modules"]], TRACKER_PYTHON_S)
+    python = None
+    if answer["out"] is not None:
+        try:
+            python = json.loads(answer["out"].strip().splitlines()[-1])
+        except (ValueError, IndexError):
+            answer["error"] = f"answered {answer['out'][:200]!r}"
+    return {"exists": os.path.isdir(root), "missing": missing, "python": python, "error": answer["error"]}
+
+
+def main(request: str) -> None:
+    """Answer one request."""
+    asked = json.loads(request)
+    answer = {
+        "python": platform.python_version(),
+        "numpy": version_of("numpy"),
+        "rsync": said_by(["rsync", "--version"]),
+        "ffmpeg": said_by(["ffmpeg", "-version"])["error"],
+        "gpus": said_by(["nvidia-smi", "--query-gpu=" + GPU_FIELDS, "--format=csv,noheader,nounits"]),
+        "disk": disk_of(asked["folder"]),
+        "tracker": tracker_at(asked["tracker"]) if asked["tracker"] else None,
+    }
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

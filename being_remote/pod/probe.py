@@ -1,0 +1,266 @@
+"""One search of a host for bbox.pt, and for what else could tell the crop: runs, crops, landmarks.
+
+Runs over there: its source is sent on the stdin of `python3 -` with one call of `answer` behind it,
+and one JSON document comes back. Stdlib only, Python 3.8. It writes nothing, starts no program and
+judges nothing; names and bounds come in the request, and a bound that was hit is named in
+`truncated`. Names and contents travel as base64, because they may be any bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import json
+import os
+import stat
+import sys
+import time
+from collections import deque
+from typing import Any, Deque, Dict, Iterator, List, Optional, Set, Tuple
+
+SAMPLED_FRAMES = 2000
+
+
+class _Stop(Exception):
+    """A bound of the whole search was hit; what was found so far is the answer."""
+
+
+class _Search:
+    def __init__(self, request: Dict[str, Any]) -> None:
+        self.request = request
+        self.limits = request["limits"]
+        self.box_name = os.fsencode(request["box_name"])
+        self.run_folder = os.fsencode(request["run_folder"])
+        self.frame_suffix = os.fsencode(request["frame_suffix"])
+        self.names = {os.fsencode(name) for name in request["names"]}
+        self.skip_names = {os.fsencode(name) for name in request["skip_names"]}
+        self.skip_paths = {os.fsencode(path) for path in request["skip_paths"]}
+        self.started = time.monotonic()
+        self.entries = 0
+        self.carried = 0
+        self.unreadable = 0
+        self.candidates: Dict[bytes, Dict[str, Any]] = {}
+        self.folders: Dict[bytes, Dict[str, Any]] = {}
+        self.missing: List[str] = []
+        self.truncated: List[str] = []
+
+    def run(self) -> Dict[str, Any]:
+        try:
+            known = [os.path.normpath(os.fsencode(path)) for path in self.request["known"]]
+            for folder in known:
+                self.candidate(os.path.join(folder, self.box_name))
+            for folder in known:
+                self.look_into(folder)
+            self.walk([os.path.normpath(os.fsencode(root)) for root in self.request["roots"]])
+        except _Stop as reason:
+            self.cut(str(reason))
+        return {
+            "candidates": list(self.candidates.values()),
+            "folders": list(self.folders.values()),
+            "missing_roots": self.missing,
+            "unreadable": self.unreadable,
+            "truncated": self.truncated,
+            "entries": self.entries,
+            "seconds": time.monotonic() - self.started,
+            "python": ".".join(map(str, sys.version_info[:3])),
+        }
+
+    def cut(self, reason: str) -> None:
+        if reason not in self.truncated:
+            self.truncated.append(reason)
+
+    def walk(self, roots: List[bytes]) -> None:
+        """Breadth first, so that what lies near the top is found even where a bound cuts the rest."""
+        queue: Deque[Tuple[bytes, int]] = deque()
+        for root in roots:
+            if os.path.isdir(root):  # a root itself may be a link: the user named it
+                queue.append((root, 0))
+            else:
+                self.missing.append(_b64(root))
+        seen: Set[Tuple[int, int]] = set()
+        while queue:
+            folder, depth = queue.popleft()
+            try:
+                here = os.stat(folder)
+            except OSError:
+                continue  # it went away meanwhile
+            if (here.st_dev, here.st_ino) in seen:
+                continue
+            seen.add((here.st_dev, here.st_ino))
+            below = self.visit(folder)
+            if depth < self.limits["depth"]:
+                queue.extend((path, depth + 1) for path in below)
+            elif below:
+                self.cut(f"deeper than {self.limits['depth']} folders")
+
+    def visit(self, folder: bytes) -> List[bytes]:
+        """Look at one folder's names; return its subfolders that are worth a visit."""
+        below: List[bytes] = []
+        telling = os.path.basename(folder) in self.names
+        for entry in self.entries_of(folder):
+            if entry.name == self.box_name:
+                self.candidate(entry.path)
+                telling = True
+            if _is_folder(entry):
+                telling = telling or entry.name == self.run_folder
+                below.append(entry.name)
+        if telling:
+            self.look_into(folder)
+        if b"conda-meta" in below:
+            below = [name for name in below if name != b"pkgs"]
+        paths = [os.path.join(folder, name) for name in below if name not in self.skip_names]
+        return sorted(path for path in paths if path not in self.skip_paths)
+
+    def entries_of(self, folder: bytes) -> Iterator[os.DirEntry[bytes]]:
+        """A folder's entries, counted against the bounds of the whole search."""
+        try:
+            with os.scandir(folder) as listing:
+                for entry in listing:
+                    self.entries += 1
+                    if self.entries > self.limits["entries"]:
+                        raise _Stop(f"more than {self.limits['entries']} entries")
+                    if self.entries % 256 == 0:
+                        self.check_time()
+                    yield entry
+            self.check_time()
+        except OSError as e:
+            if e.errno not in (errno.ENOENT, errno.ENOTDIR):
+                self.unreadable += 1
+
+    def check_time(self) -> None:
+        if time.monotonic() - self.started > self.limits["seconds"]:
+            raise _Stop(f"longer than {self.limits['seconds']} s")
+
+    def candidate(self, path: bytes) -> None:
+        if path in self.candidates:
+            return
+        try:
+            info = os.lstat(path)
+        except OSError:
+            return
+        if len(self.candidates) >= self.limits["candidates"]:
+            raise _Stop(f"more than {self.limits['candidates']} files of that name")
+        found = {
+            "path": _b64(path),
+            "what": _kind(info.st_mode),
+            "bytes": info.st_size,
+            "mtime_ns": info.st_mtime_ns,
+            "target": None,
+            "content": None,
+            "problem": None,
+        }
+        if found["what"] == "symlink":
+            found["target"] = _b64(_target(path))
+        elif found["what"] == "file":
+            found["content"], found["problem"] = self.read(path, self.limits["file_bytes"])
+        self.candidates[path] = found
+
+    def look_into(self, folder: bytes) -> None:
+        """Count what one actor's or run's folder holds; keep it if that is anything at all."""
+        if folder in self.folders:
+            return
+        if len(self.folders) >= self.limits["folders"]:
+            self.cut(f"more than {self.limits['folders']} folders of actors and runs")
+            return
+        found: Dict[str, Any] = {"path": _b64(folder), "counts": {}, "frames": None, "configs": []}
+        self.folders[folder] = found
+        for kind, places in self.request["places"].items():
+            found["counts"][kind] = 0
+            for place, suffixes in places:
+                count = self.count(os.path.join(folder, os.fsencode(place)), suffixes)
+                # The same frames as crops in two folders are not twice as many.
+                found["counts"][kind] = max(found["counts"][kind], count)
+        found["frames"] = self.frames(os.path.join(folder, self.run_folder))
+        if found["frames"] is None and not any(found["counts"].values()):
+            del self.folders[folder]
+            return
+        for pattern in self.request["configs"]:
+            name = os.fsencode(pattern).replace(b"{name}", os.path.basename(folder))
+            path = os.path.normpath(os.path.join(folder, name))
+            content, problem = self.read(path, self.limits["config_bytes"])
+            if problem != "ENOENT":
+                found["configs"].append({"path": _b64(path), "content": content, "problem": problem})
+
+    def count(self, folder: bytes, suffixes: List[str]) -> int:
+        endings = tuple(os.fsencode(s) for s in suffixes)
+        return sum(1 for e in self.entries_of(folder) if e.name.lower().endswith(endings))
+
+    def frames(self, folder: bytes) -> Optional[Dict[str, Any]]:
+        suffix = self.frame_suffix
+        names = [e.name[: -len(suffix)] for e in self.entries_of(folder) if e.name.endswith(suffix)]
+        if not names:
+            return None
+        names.sort(key=lambda n: (not n.isdigit(), int(n) if n.isdigit() else 0, n))
+        first = os.path.join(folder, names[0] + suffix)
+        content, problem = self.read(first, self.limits["file_bytes"])
+        times = []
+        for name in names[:: len(names) // SAMPLED_FRAMES + 1]:
+            try:
+                times.append(os.lstat(os.path.join(folder, name + suffix)).st_mtime_ns)
+            except OSError:
+                continue  # it went away meanwhile
+        return {
+            "count": len(names),
+            "first": _b64(names[0]),
+            "last": _b64(names[-1]),
+            "oldest_ns": min(times) if times else None,
+            "newest_ns": max(times) if times else None,
+            "content": content,
+            "problem": problem,
+        }
+
+    def read(self, path: bytes, limit: int) -> Tuple[Optional[str], Optional[str]]:
+        """A small regular file's content, or why there is none: an errno's name, IRREGULAR, TOO_BIG."""
+        if self.carried + limit > self.limits["carried_bytes"]:
+            self.cut(f"more than {self.limits['carried_bytes']} bytes of contents")
+            return None, "NOT_CARRIED"
+        try:
+            # Without O_NONBLOCK a pipe of that name would wait for its writer.
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(fd, "rb") as file:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    return None, "IRREGULAR"
+                data = file.read(limit + 1)
+        except OSError as e:
+            return None, errno.errorcode.get(e.errno or 0, "EIO")
+        if len(data) > limit:
+            return None, "TOO_BIG"
+        self.carried += len(data)
+        return _b64(data), None
+
+
+def search(request: Dict[str, Any]) -> Dict[str, Any]:
+    """Do one search. What the request holds and the answer says: `workflows/bbox_answer.py`."""
+    return _Search(request).run()
+
+
+def answer(request: str) -> None:
+    """Do the search that the JSON text `request` asks for; print its answer as JSON."""
+    sys.stdout.write(json.dumps(search(json.loads(request))))
+    sys.stdout.flush()
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "symlink" if stat.S_ISLNK(mode) else "other"
+
+
+def _target(path: bytes) -> bytes:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return b"?"

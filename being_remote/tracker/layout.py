@@ -1,0 +1,210 @@
+"""Where metrical-tracker keeps its files on a host, and where they come to lie on this laptop.
+
+The one place that spells these names. On a host a place is a folder below the actor's input, the
+actor's output or the checkout itself; at home it is a folder below `<backups>/<actor>`.
+Nothing here touches a disk, and nothing knows of hosts or inventories.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+Base = Literal["input", "output", "root"]
+
+KINDS = ("checkpoints", "bbox", "identity", "configs", "kpt", "crops", "meshes", "logs")
+
+# In the actor's input folder.
+BBOX = "bbox.pt"
+IDENTITY = "identity.npy"
+VIDEO = "video.mp4"
+SOURCE = "source"
+IMAGES = "images"
+KPT = "kpt"
+KPT_DENSE = "kpt_dense"
+
+# In the output folder, which the tracker names after the config file's stem.
+CHECKPOINT = "checkpoint"
+CROPS = "input"
+MESH = "mesh"
+LOGS = "logs"
+TRAIN_LOG = "train.log"
+STRIPS = "video"
+
+# In the checkout.
+ACTOR_CONFIGS = "configs/actors"
+
+# What the tracker writes beside `source/` by replacing text in the path of each image.
+_DERIVED = (IMAGES, KPT, KPT_DENSE)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One folder of one kind of file.
+
+    Attributes:
+        kind: one of `KINDS`; what `sync --only` takes.
+        base: which folder on the host `folder` is relative to.
+        folder: below the base; "" is the base itself.
+        pattern: glob over the paths below `folder`; `{run}` stands for the output folder's name.
+        home: folder below `<backups>/<actor>`; "" is its top.
+        recursive: files in subfolders belong too; they keep their subfolders at home.
+        home_name: the file's name at home where it differs from the host's.
+    """
+
+    kind: str
+    base: Base
+    folder: str
+    pattern: str
+    home: str
+    recursive: bool = False
+    home_name: str = ""
+
+    def folder_on(
+        self, root: PurePosixPath, actor_input: PurePosixPath, actor_output: PurePosixPath
+    ) -> PurePosixPath:
+        """The absolute folder on a host.
+
+        Args:
+            root: the tracker's checkout, absolute.
+            actor_input: the actor's input folder, relative to `root`.
+            actor_output: the run's output folder, relative to `root`.
+
+        Example:
+            >>> root, given, made = map(PurePosixPath, ("/w/mt", "input/roman", "output/roman"))
+            >>> [str(p.folder_on(root, given, made)) for p in PLACES[:2]]
+            ['/w/mt/output/roman/checkpoint', '/w/mt/input/roman']
+        """
+        if self.base == "input" and self.folder in _DERIVED:
+            return root / derived_folder(actor_input, self.folder)
+        base = {"input": root / actor_input, "output": root / actor_output, "root": root}[self.base]
+        return base / self.folder
+
+    def takes(self, name: str, actor_output: PurePosixPath) -> bool:
+        """Whether a file belongs here; `name` is its path below the folder, `/` between parts.
+
+        Example:
+            >>> [p.kind for p in PLACES if p.takes("roman.yml", PurePosixPath("output/roman"))]
+            ['configs', 'logs']
+        """
+        if "/" in name and not self.recursive:
+            return False
+        # Not str.format: a run may be called "{run}", and its brackets are no pattern.
+        pattern = self.pattern.replace("{run}", glob.escape(actor_output.name))
+        return fnmatch.fnmatchcase(name, pattern)
+
+    def home_path(self, name: str) -> str:
+        """Where the file comes to lie, relative to `<backups>/<actor>`.
+
+        Example:
+            >>> PLACES[0].home_path("00000.frame")
+            'checkpoint/00000.frame'
+        """
+        name = self.home_name or name
+        return f"{self.home}/{name}" if self.home else name
+
+
+PLACES: tuple[Place, ...] = (
+    Place("checkpoints", "output", CHECKPOINT, "*.frame", "checkpoint"),
+    Place("bbox", "input", "", BBOX, ""),
+    Place("identity", "input", "", IDENTITY, "actor"),
+    Place("configs", "root", ACTOR_CONFIGS, "{run}.yml", "actor", home_name="config.yml"),
+    # Some forks save the merged settings beside the results; they may differ from the file above.
+    Place("configs", "output", "", "config.yml", "run"),
+    Place("kpt", "input", KPT, "*.npy", "actor/kpt"),
+    Place("kpt", "input", KPT_DENSE, "*.npy", "actor/kpt_dense"),
+    Place("crops", "output", CROPS, "*.png", "run/input"),
+    Place("crops", "output", CROPS, "*.jpg", "run/input"),
+    Place("meshes", "output", MESH, "*.ply", "run/mesh"),
+    Place("meshes", "output", "", "canonical.obj", "run"),
+    Place("logs", "output", "", TRAIN_LOG, "run/logs"),
+    Place("logs", "output", LOGS, "*", "run/logs", recursive=True),
+)
+
+
+def derived_folder(actor_input: PurePosixPath, name: str) -> PurePosixPath:
+    """Where the tracker writes `images`, `kpt` or `kpt_dense` of an input folder.
+
+    It replaces text in the path of each source image: every "source", not only the last, and for
+    landmarks every "png" and "jpg" as well. An input called `source_a` so has its images elsewhere.
+
+    Example:
+        >>> str(derived_folder(PurePosixPath("input/roman"), "images"))
+        'input/roman/images'
+        >>> str(derived_folder(PurePosixPath("input/source_a"), "kpt"))
+        'input/kpt_a/kpt'
+    """
+    path = str(actor_input / SOURCE).replace(SOURCE, name)
+    if name != IMAGES:
+        path = path.replace("png", "npy").replace("jpg", "npy")
+    return PurePosixPath(path)
+
+
+@dataclass(frozen=True)
+class Home:
+    """One actor's files on this laptop; `root` is `<backups>/<actor>`."""
+
+    root: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder of `.frame` files."""
+        return self.root / "checkpoint"
+
+    @property
+    def bbox(self) -> Path:
+        """The crop box."""
+        return self.root / BBOX
+
+    @property
+    def identity(self) -> Path:
+        """MICA's shape."""
+        return self.root / "actor" / IDENTITY
+
+    @property
+    def config(self) -> Path:
+        """The actor's settings, as the tracker was given them."""
+        return self.root / "actor" / "config.yml"
+
+    @property
+    def kpt(self) -> Path:
+        """The folder of 68-point landmarks, crop pixels."""
+        return self.root / "actor" / KPT
+
+    @property
+    def kpt_dense(self) -> Path:
+        """The folder of 478-point landmarks, crop pixels."""
+        return self.root / "actor" / KPT_DENSE
+
+    @property
+    def crops(self) -> Path:
+        """The folder of the crops that the tracker fitted to."""
+        return self.root / "run" / CROPS
+
+    @property
+    def meshes(self) -> Path:
+        """The folder of fitted meshes."""
+        return self.root / "run" / MESH
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the tracker's logs."""
+        return self.root / "run" / LOGS
+
+    @property
+    def runs(self) -> Path:
+        """The folder of results of our own jobs, one folder each."""
+        return self.root / "runs"
+
+    @property
+    def history(self) -> Path:
+        """Everything that ever came home; owned by `backup`."""
+        return self.root / ".history"
+
+
+def home_of(root: Path) -> Home:
+    """The places below one actor's backup folder `<backups>/<actor>`."""
+    return Home(root)

@@ -1,0 +1,109 @@
+"""The few settings of a run that a camera or a crop depends on, from the actor's YAML file.
+
+The file came from a pod: it is bounded, and of all its keys only these are ever built, each a plain
+value or a short list of such. What the file leaves out has the tracker's own default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+
+from being_remote.errors import InconsistentData
+from being_remote.tracker.frame_file import read_bytes
+
+MAX_BYTES = 64 << 10
+MAX_LIST = 4
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Settings as the tracker reads them.
+
+    Attributes:
+        actor: the input folder, as written: relative to the checkout; "" where the file names none.
+        begin_frames: how many source images were skipped at the start.
+        fps: at which the video was cut into source images.
+        crop_image: whether frames were cropped to the face, or only resized.
+        image_size_wh: of the network image.
+        bbox_scale: how much larger than the face the crop is.
+
+    Source:
+        metrical-tracker c2a51724, configs/config.py: the defaults.
+    """
+
+    actor: str
+    begin_frames: int
+    fps: float
+    crop_image: bool
+    image_size_wh: tuple[int, int]
+    bbox_scale: float
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    actor: str = Field("", max_length=4096, pattern=r"\A[^\x00]*\z")
+    begin_frames: int = Field(0, ge=0, le=10_000_000)
+    fps: float = Field(25.0, gt=0, le=1000)
+    crop_image: StrictBool = True
+    image_size: tuple[int, int] = (512, 512)  # height, width
+    bbox_scale: float = Field(2.5, gt=0, le=1000)
+
+
+def read_run_settings(path: Path) -> RunSettings:
+    """Read the actor's settings file.
+
+    Raises:
+        NotFoundError, UnsafeFile: not there; no regular file, or too large to be settings.
+        InconsistentData: not YAML, or one of the settings is not what it must be.
+    """
+    return parse_run_settings(read_bytes(path, MAX_BYTES), str(path))
+
+
+def parse_run_settings(data: bytes, name: str) -> RunSettings:
+    """The same for bytes that were read already; `name` is for messages.
+
+    Example:
+        >>> parse_run_settings(b"bbox_scale: 3.5\\nimage_size: [768, 640]", "roman.yml").image_size_wh
+        (640, 768)
+    """
+    try:
+        stored = _Stored.model_validate(_plain_values(data))
+    except ValidationError as e:
+        wrong = ", ".join(".".join(map(str, item["loc"])) for item in e.errors())
+        raise InconsistentData(f"is no settings file of the tracker: {wrong}", file=name) from e
+    # A date that no calendar has is a ValueError of the constructor.
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        raise InconsistentData(f"cannot be read as settings: {e}", file=name) from e
+    height, width = stored.image_size
+    return RunSettings(
+        stored.actor, stored.begin_frames, stored.fps, stored.crop_image, (width, height), stored.bbox_scale
+    )
+
+
+def _plain_values(data: bytes) -> dict[str, Any]:
+    """Our settings among the file's.
+
+    Nodes are composed and never constructed as a whole: a few kilobytes of nested merge keys, which
+    a stranger may have written, would be built into more than there is memory.
+    """
+    document = yaml.compose(data, Loader=yaml.SafeLoader)
+    if document is None:
+        return {}
+    if not isinstance(document, yaml.MappingNode):
+        raise ValueError("it is not a mapping of settings")
+    found: dict[str, Any] = {}
+    for key, value in document.value:
+        if key.value not in _Stored.model_fields:
+            continue  # the tracker has dozens of further settings, and forks have more
+        parts = value.value if isinstance(value, yaml.SequenceNode) else [value]
+        if len(parts) > MAX_LIST or not all(isinstance(p, yaml.ScalarNode) for p in parts):
+            raise ValueError(f"{key.value} is neither a plain value nor a short list")
+        built = [yaml.constructor.SafeConstructor().construct_object(part) for part in parts]
+        found[key.value] = built if isinstance(value, yaml.SequenceNode) else built[0]
+    return found

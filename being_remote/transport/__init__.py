@@ -1,0 +1,35 @@
+"""How a host is reached: opens the `Session` that everybody else is handed.
+
+Two stacks, one division: Fabric for bounded requests and their answers, OpenSSH for every stream
+(rsync, tar). Both are fed from one resolution of the host (`ssh_config`) and one set of trusted
+keys (`hostkeys`). What leaves this package is a `Session` or an error from `being_remote.errors`.
+"""
+
+from __future__ import annotations
+
+from being_remote.inventory import Inventory, LocalHost, SshHost
+from being_remote.session import Session
+
+
+def open_session(host: SshHost | LocalHost, inventory: Inventory, *, remember: bool = True) -> Session:
+    """Connect to `host` and return the open session; close it, or use it in a `with`.
+
+    Args:
+        host: as the inventory describes it.
+        inventory: where the trusted keys live, and which ssh configuration is read.
+        remember: copy what the user's own known_hosts says of the host into ours. A dry run
+            passes False, so that nothing is written.
+
+    Raises:
+        Unreachable: no answer within about `connect_timeout_s`.
+        LoginRefused: the host answered and took none of our keys.
+        HostKeyUnknown, HostKeyChanged: also for a jump host; the text names its address.
+        ToolMissing: this laptop has no ssh.
+    """
+    if isinstance(host, LocalHost):
+        from being_remote.transport.local import LocalSession
+
+        return LocalSession(host)
+    from being_remote.transport.ssh import SshSession
+
+    return SshSession.open(host, inventory, remember=remember)

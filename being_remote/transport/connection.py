@@ -1,0 +1,143 @@
+"""One connection to a host through Fabric, made again when it broke; every key checked on the way.
+
+Fabric accepts any host key, loads the user's ssh_config by its own rules and lets channels wait an
+hour. All of that is replaced here by explicit values. What travels over the connection is the
+session's business.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import fabric
+import paramiko
+from paramiko.hostkeys import HostKeyEntry
+
+from being_remote.errors import HostError, HostKeyUnknown, Unreachable
+from being_remote.inventory import SshHost
+from being_remote.transport import failures
+from being_remote.transport.hostkeys import HostKey, require_trusted
+from being_remote.transport.line import Line, dial, look
+from being_remote.transport.login import Login
+from being_remote.transport.openssh import OpenSsh
+from being_remote.transport.retry import retrying
+from being_remote.transport.ssh_config import Hop
+
+_KEEPALIVE_S = 15
+
+
+class Connection:
+    """The one connection of a session. Thread-safe."""
+
+    def __init__(
+        self, host: SshHost, hops: Sequence[Hop], keys: Sequence[Sequence[HostKey]], ssh: OpenSsh
+    ) -> None:
+        self._host, self._hops, self._keys, self._ssh = host, hops, keys, ssh
+        self._lock = threading.Lock()
+        self._fabric: fabric.Connection | None = None
+        self._line: Line | None = None
+        self._closed = False
+
+    def transport(self) -> paramiko.Transport:
+        """A live transport: the present one, or a new one if there is none or it broke.
+
+        Raises:
+            HostError: see `transport.open_session`.
+        """
+        with self._lock:
+            if self._closed:
+                raise ValueError("the session is closed")
+            transport = self._fabric.transport if self._fabric is not None else None
+            if transport is None or not transport.is_active():
+                self._hang_up()
+                attempt = retrying(
+                    self._host.name,
+                    # Who did not answer once in all the time allowed is not asked again.
+                    again=lambda e: isinstance(e, Unreachable),
+                    total_s=self._host.connect_timeout_s / 2,
+                )
+                transport = attempt(self._connect)
+            return transport
+
+    def _connect(self) -> paramiko.Transport:
+        timeout_s, last = self._host.connect_timeout_s, len(self._hops) - 1
+        target = self._hops[last]
+        for position, keys in enumerate(self._keys[:-1]):
+            if not keys:
+                self.compare(position + 1)
+        try:
+            self._line = dial(self._ssh, target, last, timeout_s=timeout_s)
+            self._fabric = connection = fabric.Connection(
+                target.hostname,
+                user=target.user,
+                port=target.port,
+                forward_agent=False,
+                config=fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True),
+                connect_kwargs={
+                    "sock": self._line.socket,
+                    "timeout": timeout_s,
+                    "banner_timeout": timeout_s,
+                    "auth_timeout": timeout_s,
+                    "channel_timeout": timeout_s,
+                    "auth_strategy": Login(target, self._host.name),
+                },
+            )
+            self._trust_only(connection, target, self._keys[-1])
+            connection.open()
+        except HostError:
+            self._hang_up()
+            raise
+        except failures.CONNECTING as e:
+            said = self._line.complaint() if self._line else ""
+            self._hang_up()
+            if failures.is_about_host_keys(said):
+                self.compare(last)
+            raise failures.while_connecting(
+                e, host=self._host.name, address=target.address, timeout_s=timeout_s, said=said
+            ) from e
+        transport = connection.client.get_transport()
+        transport.set_keepalive(_KEEPALIVE_S)
+        assert isinstance(transport, paramiko.Transport)
+        return transport
+
+    def _trust_only(self, connection: fabric.Connection, target: Hop, keys: Sequence[HostKey]) -> None:
+        """Replace Fabric's policy, which accepts every key, by ours; the pinned type is asked for."""
+        connection.client.set_missing_host_key_policy(_Refuse(self._host.name, target.address))
+        # The name under which paramiko looks, whatever known_hosts calls the machine.
+        name = target.hostname if target.port == 22 else f"[{target.hostname}]:{target.port}"
+        for key in keys:
+            entry = HostKeyEntry.from_line(f"{name} {key.line}")
+            if entry is not None and entry.key is not None:  # None: a type that paramiko does not know
+                connection.client.get_host_keys().add(name, entry.key.get_name(), entry.key)
+
+    def compare(self, count: int) -> None:
+        """Ask the first `count` hops for their keys, and raise at the first that is not trusted."""
+        for position, (hop, keys) in enumerate(list(zip(self._hops, self._keys, strict=True))[:count]):
+            shown = look(self._ssh, self._host, hop, position)
+            require_trusted(keys, shown, host=self._host.name, address=hop.address)
+
+    def close(self) -> None:
+        """Hang up for good."""
+        with self._lock:
+            self._closed = True
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._fabric is not None:
+            self._fabric.client.close()
+            self._fabric = None
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+
+class _Refuse(paramiko.MissingHostKeyPolicy):
+    """Stop at a key that nobody vouched for."""
+
+    def __init__(self, host: str, address: str) -> None:
+        self._host, self._address = host, address
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        shown = HostKey(key.get_name(), key.asbytes())
+        raise HostKeyUnknown(host=self._host, address=self._address, fingerprint=shown.fingerprint)

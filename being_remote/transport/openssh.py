@@ -1,0 +1,176 @@
+"""The system's ssh, told everything: one configuration file for every hop and every stream.
+
+Options given to ssh do not reach the hops of a jump; a file that each of them is told to read does.
+So each hop has an entry in it with our known_hosts, strict checking and nothing forwarded. The
+file, the socket of the shared connection and the keys trusted for this session live in a short
+folder that only we may enter, and that goes with the session.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from being_remote.transport.hostkeys import HostKey
+from being_remote.transport.ssh_config import Hop
+
+_KEEP_S = 30  # how long the shared connection outlives a process of ours that was killed
+
+
+class OpenSsh:
+    """ssh's command lines for one host; `close` ends the shared connection and removes the folder."""
+
+    def __init__(
+        self, hops: Sequence[Hop], keys: Sequence[Sequence[HostKey]], *, connect_timeout_s: float
+    ) -> None:
+        self._hops = hops
+        self._timeout_s = connect_timeout_s
+        self._master = threading.Lock()
+        self._has_master = False
+        # The socket's name must fit into about 100 bytes, which macOS's own folder leaves no room for.
+        self._folder = Path(tempfile.mkdtemp(prefix="br-", dir="/tmp" if os.path.isdir("/tmp") else None))
+        known = self._folder / "known_hosts"
+        known.write_text(
+            "".join(
+                f"{h.known_name} {key.line}\n"
+                for h, trusted in zip(hops, keys, strict=True)
+                for key in trusted
+            )
+        )
+        self._config = self._folder / "config"
+        self._config.write_text(self._text(known))
+
+    @property
+    def target(self) -> str:
+        """The name of the host itself in the configuration."""
+        return _alias(len(self._hops) - 1)
+
+    @property
+    def shell(self) -> list[str]:
+        """The words before the target; none of them holds a blank."""
+        return ["ssh", "-F", str(self._config)]
+
+    def way_to(self, position: int) -> list[str] | None:
+        """A command whose stdin and stdout are a raw line to that hop; None for a plain TCP connect."""
+        hop = self._hops[position]
+        if position > 0:
+            return [*self.shell, "-W", f"[{hop.hostname}]:{hop.port}", "--", _alias(position - 1)]
+        return ["/bin/sh", "-c", f"exec {hop.proxy_command}"] if hop.proxy_command else None
+
+    def share(self) -> str:
+        """Bring up the connection that all streams share; "" if it stands, else what ssh says."""
+        with self._master:
+            if self._has_master and self._control("check") == 0:
+                return ""
+            # The shared connection keeps stderr open for as long as it lives, so it gets a file:
+            # waiting for the end of a pipe would wait for it.
+            with tempfile.TemporaryFile() as said:
+                try:
+                    done = subprocess.run(
+                        [*self.shell, "-f", "-N", "-T", "--", self.target],
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=said,
+                        # ConnectTimeout ends at the key exchange; a server may freeze after that.
+                        timeout=2 * self._timeout_s * len(self._hops),
+                        check=False,
+                    )
+                except subprocess.TimeoutExpired:
+                    return "ssh: the login timed out"
+                said.seek(0)
+                text = said.read(16 << 10).decode("utf-8", "backslashreplace").strip()
+            self._has_master = done.returncode == 0
+            return "" if self._has_master else text or f"ssh exited with {done.returncode}"
+
+    def close(self) -> None:
+        with self._master:
+            if self._has_master:
+                self._control("exit")
+                self._has_master = False
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _control(self, order: str) -> int:
+        return subprocess.run(
+            [*self.shell, "-O", order, "--", self.target],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+
+    def _text(self, known: Path) -> str:
+        alive_s = max(1, math.ceil(self._timeout_s / 3))
+        common = {
+            "BatchMode": "yes",
+            "PreferredAuthentications": "publickey",
+            "StrictHostKeyChecking": "yes",
+            "UserKnownHostsFile": known,
+            "GlobalKnownHostsFile": "none",
+            "UpdateHostKeys": "no",
+            "VerifyHostKeyDNS": "no",
+            "CheckHostIP": "no",
+            "ForwardAgent": "no",
+            "ForwardX11": "no",
+            "PermitLocalCommand": "no",
+            "ConnectTimeout": max(1, math.ceil(self._timeout_s)),
+            "ServerAliveInterval": alive_s,
+            "ServerAliveCountMax": 3,
+            "LogLevel": "ERROR",
+        }
+        blocks = [_block(_alias(i), self._entry(i, hop)) for i, hop in enumerate(self._hops)]
+        return "".join([*blocks, _block("*", common)])
+
+    def _entry(self, position: int, hop: Hop) -> dict[str, object]:
+        entry: dict[str, object] = {
+            "HostName": _verbatim(hop.hostname),
+            "Port": hop.port,
+            "User": hop.user,
+            "HostKeyAlias": hop.known_name,
+            "IdentitiesOnly": "yes" if hop.identities_only else "no",
+        }
+        if hop.agent is not None:
+            entry["IdentityAgent"] = _verbatim(hop.agent)
+        way = self.way_to(position)
+        if position > 0 and way is not None:
+            entry["ProxyCommand"] = _verbatim(shlex.join(way))
+        elif hop.proxy_command is not None:
+            entry["ProxyCommand"] = _verbatim(hop.proxy_command)
+        if position == len(self._hops) - 1:
+            entry |= {
+                "ControlMaster": "auto",
+                "ControlPath": self._folder / "%C",
+                "ControlPersist": _KEEP_S,
+            }
+        for number, identity in enumerate(hop.identity_files):
+            entry[f"IdentityFile {number}"] = _verbatim(str(identity))
+        return entry
+
+
+def _alias(position: int) -> str:
+    return f"being-remote-hop-{position}"
+
+
+def _verbatim(text: str) -> str:
+    """`text` so that ssh finds no %-token in it."""
+    return text.replace("%", "%%")
+
+
+def _block(host: str, settings: dict[str, object]) -> str:
+    lines = [f"Host {host}"]
+    for key, value in settings.items():
+        name = key.partition(" ")[0]  # IdentityFile may stand several times
+        text = str(value)
+        if "\n" in text:
+            raise ValueError(f"{name} cannot hold a line break: {text!r}")
+        if name != "ProxyCommand" and re.search(r'[\s"\\]', text):
+            text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        lines.append(f"  {name} {text}")
+    return "\n".join(lines) + "\n"

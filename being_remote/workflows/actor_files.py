@@ -1,0 +1,143 @@
+"""What a host holds of one actor: which folders are asked for, and which of the answers count."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from being_remote.backup.arrivals import Offer
+from being_remote.errors import NotFoundError, UsageError
+from being_remote.inventory import Actor, LocalHost, SshHost
+from being_remote.session import Session
+from being_remote.tracker.layout import Place
+from being_remote.workflows.host_files import Folder, Listed, list_files
+
+EXAMPLES = 5
+# What a backup on the host stands in for, when the tracker's own output is gone.
+_FALLBACK = ("checkpoints", "bbox")
+
+
+@dataclass(frozen=True)
+class Task:
+    """Whose files, from where, to where, of which kinds."""
+
+    actor: Actor
+    host: SshHost | LocalHost
+    root: Path
+    places: tuple[Place, ...]
+
+    def belongs(self, path: str) -> bool:
+        """Whether a live file is of the kinds asked for."""
+        for place in self.places:
+            name = path.removeprefix(f"{place.home}/")
+            if path == place.home_path(name) and (place.home_name or place.takes(name, self.actor.output)):
+                return True
+        return False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the host has. `complete` is False where a folder could not be read whole."""
+
+    offers: tuple[Offer, ...]
+    incarnation: Mapping[str, str | int | None]
+    complete: bool
+    warnings: tuple[str, ...]
+
+
+def look(task: Task, session: Session, *, hash_bytes: int | None = None) -> Found:
+    """List the actor's files on the host, in one round trip (`hash_bytes`: see `list_files`).
+
+    Raises:
+        UsageError: the inventory names no folder to look in.
+        NotFoundError: there is nothing in any of them.
+        HostError: the host could not be asked.
+    """
+    tracked, copied = _tracked(task), _copied(task)
+    asked = tracked + copied
+    if not asked:
+        raise UsageError(
+            "has no tracker, and the actor no host_backups: there is nowhere to look",
+            where=session.host,
+            hint="add `tracker: {root: ...}` to the host in the inventory",
+        )
+    listing = list_files(session, task.host.python, [f for _, f in asked], hash_bytes=hash_bytes)
+    warnings: list[str] = []
+    from_tracker: dict[str, list[Offer]] = {}
+    from_backup: dict[str, list[Offer]] = {}
+    for number, ((place, folder), listed) in enumerate(zip(asked, listing.folders, strict=True)):
+        warnings += _said(folder, listed, session.host)
+        offers = [
+            Offer(place.home_path(os.fsdecode(name)), place.home, folder.path, name, size, mtime_ns, sha256)
+            for name, size, mtime_ns, sha256 in listed.files
+        ]
+        if number < len(tracked):
+            from_tracker.setdefault(place.kind, []).extend(offers)
+        elif offers:
+            from_backup.setdefault(place.kind, offers)  # the first backup that has any
+    files = _chosen(from_tracker, from_backup, session.host, warnings)
+    if not files:
+        folders = ", ".join(dict.fromkeys(repr(str(f.path)) for _, f in asked))
+        raise NotFoundError(
+            f"nothing of actor {task.actor.name} is there; looked in {folders}",
+            where=session.host,
+            hint="check the actor's `input` and `output` in the inventory; `find-bbox` searches wider",
+        )
+    frames_asked = any(p.kind == "checkpoints" for p in task.places)
+    if frames_asked and not any(o.path.endswith(".frame") for o in files):
+        warnings.append(f"{session.host} holds no .frame of actor {task.actor.name}")
+    complete = all(listed.error is None for listed in listing.folders)
+    return Found(tuple(files), listing.incarnation.model_dump(), complete, tuple(warnings))
+
+
+def _tracked(task: Task) -> list[tuple[Place, Folder]]:
+    """Where the tracker keeps things."""
+    if task.host.tracker is None:
+        return []
+    root, actor = task.host.tracker.root, task.actor
+    return [
+        (p, Folder(p.folder_on(root, actor.input, actor.output), _pattern(task, p), p.recursive))
+        for p in task.places
+    ]
+
+
+def _copied(task: Task) -> list[tuple[Place, Folder]]:
+    """Where backups on the host keep frames and box; they are laid out as ours."""
+    return [
+        (p, Folder(task.host.workdir / backup / p.home, _pattern(task, p), p.recursive))
+        for backup in task.actor.host_backups
+        for p in task.places
+        if p.kind in _FALLBACK
+    ]
+
+
+def _pattern(task: Task, place: Place) -> str:
+    return place.pattern.replace("{run}", glob.escape(task.actor.output.name))
+
+
+def _chosen(
+    tracked: dict[str, list[Offer]], copied: dict[str, list[Offer]], host: str, warnings: list[str]
+) -> list[Offer]:
+    """The tracker's files; where its frames are gone, those of a backup on the host."""
+    frames = copied.get("checkpoints")
+    if frames and not tracked.get("checkpoints"):
+        # The box that lies beside these frames is theirs; the input folder's may be another run's.
+        tracked = tracked | copied
+        warnings.append(
+            f"the tracker's output on {host} holds no frames; "
+            f"{len(frames)} come from the backup in {str(frames[0].source)!r} there"
+        )
+    return [offer for offers in tracked.values() for offer in offers]
+
+
+def _said(folder: Folder, listed: Listed, host: str) -> list[str]:
+    said = []
+    if listed.error is not None:
+        said.append(f"{str(folder.path)!r} on {host} could not be read whole: {listed.error!r}")
+    if listed.skipped:
+        names = ", ".join(repr(os.fsdecode(name)) for name, _ in listed.skipped[:EXAMPLES])
+        said.append(f"links and specials in {str(folder.path)!r} on {host} are not fetched: {names}")
+    return said

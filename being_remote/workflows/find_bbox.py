@@ -1,0 +1,350 @@
+"""find-bbox: is the crop box still anywhere, on the hosts or on this laptop?
+
+Every host gets one round trip, all at once, and this laptop is searched by the same probe. A host
+that cannot be asked has its error in its own row and delays nobody beyond its time-out. Nothing is
+changed anywhere, except that `fetch` brings the best box to the actor's backup, never over a
+different one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from being_remote.errors import BeingRemoteError, CommandFailed, HostError, InconsistentData, ToolMissing
+from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
+from being_remote.session import Result
+from being_remote.tracker.layout import BBOX
+from being_remote.workflows.bbox_answer import (
+    MAX_ANSWER_BYTES,
+    PICTURES,
+    Answer,
+    parse_answer,
+    request_for,
+    script_for,
+)
+from being_remote.workflows.bbox_choice import Best, choose, ways_of_recovery, with_equals
+from being_remote.workflows.bbox_judgement import Candidate, Evidence, Judged, judge
+from being_remote.workflows.bbox_runs import Owners, Places, Run, text_of
+
+NO_PROGRAM = 127  # what a shell says when it finds no such program
+
+
+@dataclass(frozen=True)
+class HostRow:
+    """What one host said.
+
+    Attributes:
+        reachable: a session came about, whatever became of it. False where the key is not trusted.
+        error, error_class, next: why it could not be asked, the name of our error, and what to do.
+        evidence: counts, all None where the host could not be asked.
+        truncated: the bounds that cut the search; empty when all was searched.
+        missing_roots: search roots that are not there. unreadable: folders that may not be read.
+        round_trips: commands sent, connecting aside.
+    """
+
+    host: str
+    reachable: bool
+    error: str | None
+    error_class: str | None
+    next: str | None
+    candidates: tuple[Candidate, ...]
+    evidence: Evidence
+    runs: tuple[Run, ...]
+    truncated: tuple[str, ...]
+    missing_roots: tuple[str, ...]
+    unreadable: int
+    seconds: float
+    round_trips: int
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of `fetch`: `done` when the box is in the actor's backup, `what` in words."""
+
+    path: str
+    done: bool
+    what: str
+
+
+@dataclass(frozen=True)
+class FindReport:
+    """All hosts' rows, this laptop's last (`host: local`), and what follows from them."""
+
+    actor: str
+    results: tuple[HostRow, ...]
+    best: Best | None
+    why_no_best: str | None
+    recovery: tuple[str, ...]
+    fetched: Fetched | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 found; 3 not found; 4 not found, but a host could not be asked; 6 fetch was refused."""
+        found = any(c.valid and c.actor == self.actor for row in self.results for c in row.candidates)
+        if found:
+            return InconsistentData.exit_code if self.fetched is not None and self.best is None else 0
+        return 4 if any(row.error is not None for row in self.results) else 3
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What to ask of whom. `name` is the row's; this laptop is asked as a local host."""
+
+    name: str
+    host: SshHost | LocalHost
+    places: Places
+    owners: Owners
+    request: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Said:
+    answer: Answer | None
+    error: HostError | None
+    reachable: bool
+    seconds: float
+    round_trips: int
+
+
+def find_bbox(
+    inventory: Inventory,
+    *,
+    actor: str | None = None,
+    hosts: Sequence[str] = (),
+    fetch: bool = False,
+    dry_run: bool = False,
+) -> FindReport:
+    """Search hosts and this laptop for an actor's bbox.pt, and judge all that is found.
+
+    Args:
+        inventory: who is who.
+        actor: a name in it; default: its only one.
+        hosts: names in it; default: all. This laptop is always searched.
+        fetch: bring the best one to `<backups>/<actor>/bbox.pt`.
+        dry_run: with `fetch`, only say what would be done.
+
+    Raises:
+        UsageError: an unknown or ambiguous name; nothing was contacted.
+        InconsistentData: `fetch`, and a different bbox.pt is in the backup.
+    """
+    who = _with_size(inventory.the_actor(actor))
+    asked = [inventory.host(name) for name in dict.fromkeys(hosts or inventory.hosts)]
+    searches = [*(_search_on(host, inventory, who) for host in asked), _search_here(inventory, who)]
+    said = _ask_all(searches, inventory, remember=not dry_run)
+    judged = with_equals(
+        {
+            s.name: judge(answer, who, s.places, s.owners)
+            for s in searches
+            if (answer := said[s.name].answer) is not None
+        }
+    )
+    best, why_no_best = choose(who.name, judged)
+    evidence = {name: _with_video(name, answer.evidence, who) for name, answer in judged.items()}
+    return FindReport(
+        actor=who.name,
+        results=tuple(
+            _row(s.name, said[s.name], judged.get(s.name), evidence.get(s.name, Evidence())) for s in searches
+        ),
+        best=best,
+        why_no_best=why_no_best,
+        recovery=ways_of_recovery(evidence),
+        fetched=_fetch(inventory, who, best, why_no_best, judged, dry_run=dry_run) if fetch else None,
+    )
+
+
+def _with_size(actor: Actor) -> Actor:
+    """The actor with its video's size, where the inventory names only the video."""
+    if actor.source_size is not None or actor.video is None:
+        return actor
+    from being_remote.video import open_source
+
+    try:
+        with open_source(actor.video) as source:
+            return actor.model_copy(update={"source_size": source.size_wh})
+    except BeingRemoteError as e:
+        # The search does not need it: each candidate says that the frame's size was not checked.
+        logging.getLogger("being_remote").info("%s", e)
+        return actor
+
+
+def _search_on(host: SshHost | LocalHost, inventory: Inventory, actor: Actor) -> _Search:
+    def places(who: Actor) -> Places:
+        tracker = host.tracker.root if host.tracker else None
+        return Places(
+            input=None if tracker is None else str(tracker / who.input),
+            output=None if tracker is None else str(tracker / who.output),
+            backups=tuple(str(host.workdir / folder) for folder in who.host_backups),
+        )
+
+    return _search(host.name, host, inventory, actor, places, host.roots)
+
+
+def _search_here(inventory: Inventory, actor: Actor) -> _Search:
+    def places(who: Actor) -> Places:
+        return Places(input=None, output=None, backups=(str(inventory.backup_of(who)),))
+
+    # Before the first sync there is no backup folder; that is no search root gone missing.
+    backups = [inventory.backups] if inventory.backups.is_dir() else []
+    roots = [PurePosixPath(path) for path in (*backups, *inventory.search_roots)]
+    laptop = LocalHost.model_validate(
+        {"name": "this-laptop", "workdir": inventory.backups, "python": sys.executable}
+    )
+    return _search(LOCAL, laptop, inventory, actor, places, roots)
+
+
+def _search(
+    name: str,
+    host: SshHost | LocalHost,
+    inventory: Inventory,
+    actor: Actor,
+    places: Callable[[Actor], Places],
+    roots: Sequence[PurePosixPath],
+) -> _Search:
+    others = {name: other for name, other in inventory.actors.items() if name != actor.name}
+    ours_first = {actor.name: actor, **others}
+    request = request_for(
+        actor,
+        known=[PurePosixPath(p) for p in places(actor).all],
+        roots=roots,
+        answer_timeout_s=host.answer_timeout_s,
+    )
+    owners = Owners({n: (a, places(a)) for n, a in ours_first.items()}, map(str, roots))
+    return _Search(name, host, places(actor), owners, request)
+
+
+def _ask_all(searches: Sequence[_Search], inventory: Inventory, *, remember: bool) -> dict[str, _Said]:
+    """Ask everybody at once. The threads are daemons, so that Ctrl-C need not wait for a frozen host."""
+    said: dict[str, _Said] = {}
+    bugs: list[BaseException] = []
+
+    def ask(search: _Search) -> None:
+        try:
+            said[search.name] = _ask(search, inventory, remember=remember)
+        except BaseException as e:  # noqa: BLE001 - raised again by the caller's thread, below
+            bugs.append(e)
+
+    threads = [threading.Thread(target=ask, args=(search,), daemon=True) for search in searches]
+    for thread in threads:
+        thread.start()
+    import being_remote.tracker.frame_file  # noqa: F401 - slow to load; the hosts' answers are under way
+
+    for thread in threads:
+        thread.join()
+    if bugs:
+        raise bugs[0]
+    return said
+
+
+def _ask(search: _Search, inventory: Inventory, *, remember: bool) -> _Said:
+    from being_remote.transport import open_session
+
+    started, session = time.monotonic(), None
+    try:
+        with open_session(search.host, inventory, remember=remember) as session:
+            result = session.run(
+                [search.host.python, "-I", "-B", "-"],  # isolated; and it leaves no .pyc files behind
+                stdin=script_for(search.request),
+                timeout_s=search.host.answer_timeout_s,
+                repeatable=True,
+                max_output_bytes=MAX_ANSWER_BYTES,
+            )
+            answer, error = _answer_in(result, search.host), None
+    except HostError as e:
+        answer, error = None, e
+    return _Said(
+        answer=answer,
+        error=error,
+        reachable=session is not None,
+        seconds=time.monotonic() - started,
+        round_trips=session.round_trips if session is not None else 0,
+    )
+
+
+def _answer_in(result: Result, host: SshHost | LocalHost) -> Answer:
+    if result.exit_code == NO_PROGRAM:
+        raise ToolMissing(
+            host=host.name,
+            tool=repr(host.python),
+            hint=f"install Python 3.8 or newer there, or name one in the inventory: hosts.{host.name}.python",
+        )
+    if result.exit_code != 0:
+        last = result.stderr.decode("utf-8", "replace").strip()[-200:]
+        raise CommandFailed(
+            f"the search ended with exit code {result.exit_code}: {last!r}",
+            host=host.name,
+            result=result,
+            hint=f"it needs Python 3.8 or newer: hosts.{host.name}.python in the inventory",
+        )
+    try:
+        return parse_answer(result.stdout)
+    except ValueError as e:
+        raise CommandFailed(
+            f"its answer cannot be used: {e}",
+            host=host.name,
+            result=result,
+            hint=f"look at what `{host.python} -c ''` prints there",
+        ) from e
+
+
+def _with_video(name: str, evidence: Evidence, actor: Actor) -> Evidence:
+    """This laptop's evidence also has the original that the inventory names: a video or its frames."""
+    if name != LOCAL or actor.video is None or not actor.video.exists():
+        return evidence
+    if not actor.video.is_dir():
+        return replace(evidence, videos=max(evidence.videos or 0, 1))
+    pictures = sum(1 for p in actor.video.iterdir() if p.suffix.lower() in PICTURES)
+    return replace(evidence, source_images=max(evidence.source_images or 0, pictures))
+
+
+def _row(name: str, said: _Said, judged: Judged | None, evidence: Evidence) -> HostRow:
+    return HostRow(
+        host=name,
+        reachable=said.reachable,
+        error=said.error.what if said.error else None,
+        error_class=type(said.error).__name__ if said.error else None,
+        next=said.error.hint if said.error else None,
+        candidates=judged.candidates if judged else (),
+        evidence=evidence,
+        runs=judged.runs if judged else (),
+        truncated=tuple(said.answer.truncated) if said.answer else (),
+        missing_roots=tuple(text_of(r)[0] for r in said.answer.missing_roots) if said.answer else (),
+        unreadable=said.answer.unreadable if said.answer else 0,
+        seconds=said.seconds,
+        round_trips=said.round_trips,
+    )
+
+
+def _fetch(
+    inventory: Inventory,
+    actor: Actor,
+    best: Best | None,
+    why_no_best: str | None,
+    judged: Mapping[str, Judged],
+    *,
+    dry_run: bool,
+) -> Fetched:
+    home = inventory.backup_of(actor)
+    path = str(home / BBOX)
+    if best is None:
+        return Fetched(path, done=False, what=f"nothing to fetch: {why_no_best}")
+    here = judged[LOCAL].candidates if LOCAL in judged else ()
+    if any(c.path == path and c.bbox == best.bbox for c in here):
+        return Fetched(path, done=True, what="it is in the backup already")
+    data = judged[best.host].contents[best.sha256]
+    source = f"{len(data)} bytes from {best.host}:{best.path!r}"
+    if dry_run:
+        there = os.path.lexists(path)
+        what = "would be refused: a different one is in the backup" if there else f"would bring {source}"
+        return Fetched(path, done=False, what=what)
+    from being_remote.backup import put_file
+
+    put_file(home, BBOX, data, host=best.host)
+    return Fetched(path, done=True, what=f"brought {source}")

@@ -1,0 +1,79 @@
+"""Does the host hold another run by now than the backup? Judged by the crop box and the camera.
+
+All frames of one run share the very same K, and one box: if either differs, the files must not be
+mixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from being_remote.errors import DataError
+from being_remote.tracker.layout import BBOX, CHECKPOINT
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TRIES = 3
+
+
+def other_run(arrived: Mapping[str, Path], live: Mapping[str, Path]) -> str | None:
+    """Why the files that arrived are of another run than the live ones; None when nothing says so.
+
+    Args:
+        arrived: good files by their path at home.
+        live: what is in the backup now, likewise.
+    """
+    if BBOX in arrived and BBOX in live:
+        new, old = _box(arrived[BBOX]), _box(live[BBOX])
+        if new and old and new != old:
+            return f"its bbox.pt is {list(new)}, the backup's is {list(old)} (x_min, x_max, y_min, y_max)"
+    return other_camera(arrived, live)
+
+
+def other_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> str | None:
+    """Why two sets of frames are not of one run: the first and the last of `some` are looked at."""
+    import numpy as np
+
+    names, old = _frames(some), _first_K(others[p] for p in _frames(others))
+    if not names or old is None:
+        return None
+    for name in dict.fromkeys((names[0], names[-1])):
+        new = _K(some[name])
+        if new is not None and not np.array_equal(new, old):
+            return (
+                f"{name} has f {new[0, 0]:.3f}, c {new[0, 2]:.3f} {new[1, 2]:.3f}; "
+                f"the earlier frames have f {old[0, 0]:.3f}, c {old[0, 2]:.3f} {old[1, 2]:.3f}"
+            )
+    return None
+
+
+def _frames(files: Iterable[str]) -> list[str]:
+    return sorted(path for path in files if path.startswith(f"{CHECKPOINT}/"))
+
+
+def _first_K(files: Iterable[Path]) -> NDArray[np.float64] | None:
+    """The camera of the first readable one; a backup made by hand may begin with a torn file."""
+    return next((K for file in islice(files, TRIES) if (K := _K(file)) is not None), None)
+
+
+def _K(file: Path) -> NDArray[np.float64] | None:
+    from being_remote.tracker.frame_file import read_frame
+
+    try:
+        return read_frame(file).K
+    except DataError:
+        return None
+
+
+def _box(file: Path) -> tuple[int, int, int, int] | None:
+    from being_remote.tracker.frame_file import read_box
+
+    try:
+        return read_box(file)
+    except DataError:
+        return None

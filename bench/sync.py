@@ -1,0 +1,181 @@
+"""First `sync` of 838 frames and 200 MB of meshes, phase by phase, against bare tools on the same files.
+
+The transfer, connecting aside, against one bare `rsync -a` over an open connection of the same ssh;
+the check against a bare loop of CRC-32 and SHA-256. Both sides run on this machine's cores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import yaml
+from common import Row, show
+
+from being_remote.demo.actor import make_actor
+from being_remote.demo.pod import Pod, start_pod
+from being_remote.inventory import load_inventory
+from being_remote.transport.openssh import OpenSsh
+from being_remote.workflows.sync import SyncReport, sync
+
+FRAMES = 838
+MESH_BYTES = 250_000
+RUNS = 5
+
+
+def fill(pod: Pod) -> Path:
+    """The run on the pod's disk; meshes of a size as FLAME's, with bytes that do not compress."""
+    root = pod.root / "metrical-tracker"
+    make_actor(root, "demo", frames=FRAMES, pictures=False, video=False)
+    rng = np.random.default_rng(0)
+    header = (
+        b"ply\nformat binary_little_endian 1.0\nelement vertex %d\nproperty uchar x\nend_header\n"
+        % MESH_BYTES
+    )
+    for mesh in (root / "output/demo/mesh").iterdir():
+        mesh.write_bytes(header + rng.bytes(MESH_BYTES))
+    return root
+
+
+def bare_rsync(pod: Pod, root: Path, folder: Path) -> float:
+    """Seconds for one rsync of all the same folders over an open connection."""
+    target, socket = folder / "bare", folder / "ssh.sock"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    options = ["-F", "/dev/null", "-i", str(pod.client_key), "-p", str(pod.port), "-S", str(socket)]
+    options += [
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "LogLevel=ERROR",
+    ]
+    subprocess.run(["ssh", *options, "-MNf", f"{pod.user}@{pod.address}"], check=True)
+    sources = [f"{pod.user}@{pod.address}:{root}/./{part}" for part in ("output", "input", "configs")]
+    shell = " ".join(["ssh", *options])
+    started = time.perf_counter()
+    subprocess.run(["rsync", "-aR", "-e", shell, *sources, f"{target}/"], check=True)
+    seconds = time.perf_counter() - started
+    subprocess.run(["ssh", *options, "-O", "exit", pod.address], check=True, stderr=subprocess.DEVNULL)
+    return seconds
+
+
+def bare_check(files: list[Path]) -> float:
+    """Seconds for CRC-32 and SHA-256 of each file, read once."""
+    started = time.perf_counter()
+    for file in files:
+        data = file.read_bytes()
+        zlib.crc32(data)
+        hashlib.sha256(data).hexdigest()
+    return time.perf_counter() - started
+
+
+def first_sync(inventory_path: Path) -> tuple[SyncReport, float]:
+    """A sync into nothing, and how many seconds of its transfer went into connecting."""
+    connecting: list[float] = []
+    share = OpenSsh.share
+
+    def timed(self: OpenSsh) -> str:
+        started = time.perf_counter()
+        said = share(self)
+        connecting.append(time.perf_counter() - started)
+        return said
+
+    inventory = load_inventory(inventory_path)
+    shutil.rmtree(inventory.backups, ignore_errors=True)
+    OpenSsh.share = timed  # type: ignore[method-assign]  # only to time it
+    report = sync(inventory)
+    OpenSsh.share = share  # type: ignore[method-assign]
+    if report.exit_code or report.files != report.transferred_files:
+        raise SystemExit(f"not a whole first sync: {report}")
+    return report, connecting[0]
+
+
+def inventory_file(pod: Pod, folder: Path) -> Path:
+    (folder / "ssh_config").touch()
+    (folder / "state").mkdir(mode=0o700)
+    (folder / "state/known_hosts").write_text(f"[{pod.address}]:{pod.port} {pod.host_key_line}\n")
+    document = {"hosts": {"pod": pod.inventory_entry()}, "actors": {"demo": None}, "backups": "backups"}
+    document |= {"state": "state", "ssh_config": "ssh_config"}
+    path = folder / "inventory.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def main() -> None:
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
+    figures: dict[str, list[float]] = {}
+
+    def note(**seconds: float) -> None:
+        for name, value in seconds.items():
+            figures.setdefault(name, []).append(value)
+
+    with tempfile.TemporaryDirectory() as name, start_pod(Path(name) / "pod") as pod:
+        folder = Path(name)
+        root = fill(pod)
+        path = inventory_file(pod, folder)
+        first_sync(path)  # what is imported and compiled once is no part of any figure
+        for _ in range(runs):
+            report, connecting = first_sync(path)
+            transfer, check = report.phases_s["transfer"] - connecting, report.phases_s["check"]
+            rsync = bare_rsync(pod, root, folder)
+            home = load_inventory(path).backups / "demo"
+            files = [f for f in home.rglob("*") if f.is_file() and ".history" not in f.parts]
+            bare = bare_check(files)
+            again_started = time.perf_counter()
+            sync(load_inventory(path))
+            note(
+                transfer=transfer,
+                rsync=rsync,
+                transfer_ratio=transfer / rsync,
+                check=check,
+                bare=bare,
+                check_ratio=check / bare,
+                connecting=connecting,
+                whole=report.seconds,
+                again=time.perf_counter() - again_started,
+            )
+        total_mb = report.bytes / 1e6
+    middle = {name: statistics.median(values) for name, values in figures.items()}
+    rows = [
+        Row(
+            f"transfer (without {middle['connecting']:.2f} s of connecting)",
+            f"{middle['transfer']:.2f} s",
+            f"{middle['rsync']:.2f} s rsync -a",
+            middle["transfer_ratio"],
+            1.15,
+        ),
+        Row(
+            "check: hash, CRC, safe reading",
+            f"{middle['check']:.2f} s",
+            f"{middle['bare']:.2f} s CRC + SHA-256",
+            middle["check_ratio"],
+            1.3,
+        ),
+        Row(
+            "all of it, connecting, history and live copies too",
+            f"{middle['whole']:.2f} s",
+            f"{middle['rsync'] + middle['bare']:.2f} s both",
+            middle["whole"] / (middle["rsync"] + middle["bare"]),
+        ),
+        Row(
+            "a second sync, nothing new",
+            f"{middle['again']:.2f} s",
+            f"{middle['rsync']:.2f} s",
+            middle["again"] / middle["rsync"],
+        ),
+    ]
+    show(f"first sync of {FRAMES} frames, {report.files} files, {total_mb:.0f} MB, medians of {runs}", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Syncs a folder into a backup, without tracker or network; also run in processes that get killed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from being_remote.backup.arrivals import Arrival, Offer, Plan, bring_home, plan
+from being_remote.backup.checking import Judge
+from being_remote.backup.current import scan
+from being_remote.backup.history import History
+from being_remote.backup.quarantine import kept
+from being_remote.backup.settle import Settled, settle
+from being_remote.errors import TornFile
+from being_remote.inventory import LocalHost
+from being_remote.session import Session, no_progress
+from being_remote.transport.local import LocalSession
+
+FOLDERS = ("checkpoint", "run/logs", "")
+
+
+def _must_end(name: str, data: bytes) -> None:
+    if not data.endswith(b"END"):
+        raise TornFile("it does not end with END", file=name)
+
+
+judge = Judge(lambda name: name.endswith(".frame"), _must_end, 1 << 20)
+
+
+class FolderHost:
+    """`folder` is what the host has, laid out as at home; `root` is the backup."""
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self.folder, self.root = folder, root
+        self.history = History(root)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def put(self, path: str, text: str, mtime_s: float = 1_700_000_000) -> None:
+        write(self.folder / path, text, mtime_s)
+
+    def hand(self, path: str, text: str, mtime_s: float = 1_600_000_000) -> None:
+        write(self.root / path, text, mtime_s)
+
+    def offers(self, *, hashed: bool = False) -> list[Offer]:
+        found = []
+        for home in FOLDERS:
+            folder = self.folder / home
+            for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
+                at = os.lstat(folder / name)
+                if stat.S_ISREG(at.st_mode):
+                    path = f"{home}/{name}" if home else name
+                    sha256 = hashlib.sha256((folder / name).read_bytes()).hexdigest() if hashed else None
+                    source = PurePosixPath(folder)
+                    offer = Offer(path, home, source, os.fsencode(name), at.st_size, at.st_mtime_ns, sha256)
+                    found.append(offer)
+        return found
+
+    def sync(
+        self,
+        *,
+        session: Session | None = None,
+        offers: list[Offer] | None = None,
+        deep: bool = False,
+        folds: bool = False,
+    ) -> tuple[Settled, Plan, Arrival]:
+        history = self.history
+        with history.lock():
+            settled = settle(history, judge, deep=deep)
+            live = settled.manifest
+            offers = self.offers(hashed=deep) if offers is None else offers
+            planned = plan(offers, live.files if live else {}, kept(history), folds=folds)
+            arrival = bring_home(
+                session or LocalSession(LocalHost(name="here", workdir=PurePosixPath("/"))),
+                history,
+                planned,
+                live,
+                judge=judge,
+                is_new_run=self._other_box,
+                incarnation=None,
+                on_progress=no_progress,
+            )
+        return settled, planned, arrival
+
+    def settle(self) -> Settled:
+        with self.history.lock():
+            return settle(self.history, judge)
+
+    def live(self) -> dict[str, str]:
+        return {path: (self.root / path).read_text() for path in scan(self.root)}
+
+    def contents(self) -> set[bytes]:
+        """All that lies anywhere below the backup."""
+        return {Path(folder, n).read_bytes() for folder, _, names in os.walk(self.root) for n in names}
+
+    def _other_box(self, arrived: Mapping[str, Path]) -> str | None:
+        ours, new = self.root / "bbox.pt", arrived.get("bbox.pt")
+        return "another box" if new and ours.exists() and new.read_text() != ours.read_text() else None
+
+
+def write(path: Path, text: str, mtime_s: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    mtime_ns = int(mtime_s * 10) * 100_000_000
+    os.utime(path, ns=(mtime_ns, mtime_ns))
+
+
+@contextmanager
+def counted(root: Path, kill_at: int | None):  # type: ignore[no-untyped-def]  # used by the killed process only
+    """Count what this process changes below `root`; die by SIGKILL at the `kill_at`-th change.
+
+    An open for writing dies just after it made or emptied the file, everything else just before.
+    """
+    import signal
+    import sys
+
+    seen = [0]
+    inside = os.fsencode(root)
+    changing = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.utime", "os.truncate"}
+
+    def hook(event: str, args: tuple[object, ...]) -> None:
+        if event == "open":
+            flags = args[2]
+            if not isinstance(flags, int) or not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                return
+        elif event not in changing:
+            return
+        words = args[: 1 if event == "open" else 2]
+        paths = [os.fsencode(w) for w in words if isinstance(w, str | bytes | os.PathLike)]
+        # rmtree works relative to an open folder: such names count as well, they are ours.
+        if not any(p.startswith(inside) or not p.startswith(b"/") for p in paths):
+            return
+        seen[0] += 1
+        if seen[0] == kill_at:
+            if event == "open" and b"/lock" not in paths[0]:
+                os.close(os.open(paths[0], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+    yield seen

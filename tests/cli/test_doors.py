@@ -1,0 +1,162 @@
+"""Both doors, `being-remote X` and `invoke X`: the same commands, answers and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from being_remote.cli.app import app
+from being_remote.demo.pod import Pod
+from being_remote.inventory import Inventory
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+DOORS = {
+    "being-remote": [str(BIN / "being-remote")],
+    "invoke": [str(BIN / "invoke"), "--search-root", str(ROOT)],
+}
+COMMANDS = {"find-bbox", "sync", "recover", "hosts", "doctor", "trust", "demo"}
+
+Door = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def _run(words: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
+    return subprocess.run(
+        words, cwd=cwd, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, env=environment
+    )
+
+
+@pytest.fixture(params=sorted(DOORS))
+def door(request: pytest.FixtureRequest, tmp_path: Path) -> Door:
+    return lambda *words: _run([*DOORS[request.param], *words], tmp_path)
+
+
+@pytest.fixture
+def invoke(tmp_path: Path) -> Door:
+    return lambda *words: _run([*DOORS["invoke"], *words], tmp_path)
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    """An inventory whose only host can never be reached: port 1 of loopback is closed."""
+    path = tmp_path / "inventory.yaml"
+    path.write_text(
+        "hosts: {pod: {address: 127.0.0.1, port: 1, user: root, workdir: /w}}\n"
+        "actors: {demo: {source_size: [1920, 1080]}}\n"
+        "search_roots: []\nbackups: backups\nssh_config: no-config\n"
+    )
+    (tmp_path / "no-config").touch()
+    return path
+
+
+def test_every_command_is_behind_both_doors() -> None:
+    names = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # it is a group
+    assert names == COMMANDS
+    listed = _run([*DOORS["invoke"], "--list"], ROOT).stdout
+    assert {
+        line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "
+    } == COMMANDS
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_help_says_what_every_option_does_and_nothing_is_contacted(door: Door, command: str) -> None:
+    done = door(command, "--help")
+    assert done.returncode == 0, done.stderr
+    for option in ("--json", "--verbose"):
+        assert option in done.stdout
+
+
+def test_an_unknown_host_is_answered_with_the_known_ones_and_2(door: Door, inventory: Path) -> None:
+    done = door("find-bbox", "--host=nope")
+    assert done.returncode == 2
+    assert "no host named 'nope'" in done.stderr and "known hosts: pod" in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_error_with_json_is_one_document_on_stdout(door: Door, inventory: Path) -> None:
+    done = door("sync", "--host=nope", "--json")
+    assert done.returncode == 2
+    document = json.loads(done.stdout)
+    assert document["exit_code"] == 2
+    assert document["error"]["class"] == "UsageError"
+    assert "known hosts: pod" in document["error"]["next"]
+
+
+def test_a_wrong_inventory_is_2_and_names_the_field(door: Door, inventory: Path) -> None:
+    inventory.write_text("hosts: {pod: {adress: x, workdir: /w}}\n")
+    done = door("hosts")
+    assert done.returncode == 2
+    assert "hosts.pod.adress: no such field" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_an_inventory_the_next_step_is_named(door: Door, tmp_path: Path) -> None:
+    done = door("hosts")
+    assert (done.returncode, "--inventory FILE" in done.stderr) == (2, True)
+
+
+def test_a_host_that_is_down_is_4(door: Door, inventory: Path) -> None:
+    done = door("find-bbox", "--json")
+    assert done.returncode == 4, done.stderr
+    (down,) = [r for r in json.loads(done.stdout)["results"] if r["host"] == "pod"]
+    assert down["reachable"] is False
+    assert down["error"]
+
+
+def test_a_valueless_host_is_an_error_and_never_means_every_host(door: Door, inventory: Path) -> None:
+    for words in (["find-bbox", "--host"], ["sync", "--host"]):
+        done = door(*words)
+        assert done.returncode in (1, 2), done.stdout
+        assert done.stdout == ""
+
+
+def test_h_shows_help_through_invoke_and_never_becomes_host(invoke: Door, inventory: Path) -> None:
+    done = invoke("find-bbox", "-h")
+    assert done.returncode == 0
+    assert "--host" in done.stdout and "Usage" in done.stdout
+
+
+@pytest.mark.parametrize("flag", ["--dry", "-R"])
+def test_invokes_own_dry_run_is_ours(
+    invoke: Door, pod: Pod, make_inventory: Callable[..., Inventory], tmp_path: Path, flag: str
+) -> None:
+    make_inventory({"pod": pod})
+    (tmp_path / "state" / "known_hosts").unlink()
+    done = invoke(flag, "trust", "--host=pod", f"--fingerprint={pod.fingerprint}", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["dry_run"] is True
+    assert not (tmp_path / "state" / "known_hosts").exists()
+
+
+def test_an_option_can_be_repeated_through_both_doors(door: Door, inventory: Path) -> None:
+    done = door("hosts", "--host=pod", "--host=nope")
+    assert done.returncode == 2
+    assert "no host named 'nope'" in done.stderr
+
+
+def test_a_value_with_a_leading_dash_never_becomes_an_option(door: Door, inventory: Path) -> None:
+    done = door("find-bbox", "--actor=--json")
+    # Typer takes it for a name that nobody has; Invoke says that a value is missing.
+    assert done.returncode == (1 if "needed value" in done.stderr else 2)
+    assert "needed value" in done.stderr or "no actor named '--json'" in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_unknown_option_is_2_and_through_invoke_1(tmp_path: Path) -> None:
+    assert _run([*DOORS["being-remote"], "sync", "--bogus"], tmp_path).returncode == 2
+    assert _run([*DOORS["invoke"], "sync", "--bogus"], tmp_path).returncode == 1
+
+
+@pytest.mark.parametrize("size", ["1920", "1920x", "x1080", "0x1080", "1920x1080x3", "-1x5", "axb", "１x２"])
+def test_a_source_size_of_another_form_is_2(door: Door, inventory: Path, size: str) -> None:
+    done = door("recover", f"--source-size={size}")
+    assert done.returncode == 2
+    assert "WIDTHxHEIGHT" in done.stderr

@@ -1,0 +1,110 @@
+"""What every test shares: no address outside loopback, no personal settings, one real pod.
+
+Run as root on Linux, the whole test run moves into a network namespace of its own that has only
+loopback: no process that a test starts can reach anything else. Elsewhere Python's own sockets
+are refused other addresses.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from being_remote.demo.pod import Pod, start_pod
+from being_remote.inventory import Inventory, load_inventory
+
+CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+
+
+def _enter_a_network_of_our_own() -> bool:
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return False
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP))
+    return True
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_FENCED] = _enter_a_network_of_our_own()
+
+
+_FENCED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0])
+            assert host.startswith("127.") or host in ("localhost", "::1"), f"a test went for {host}"
+        real(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture(autouse=True)
+def no_personal_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in ("SSH_AUTH_SOCK", "BEING_REMOTE_INVENTORY", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    """One real sshd on loopback for all tests that only need a healthy pod."""
+    running = start_pod(tmp_path_factory.mktemp("pod"), name="pod")
+    yield running
+    running.stop()
+
+
+MakeInventory = Callable[..., Inventory]
+
+
+@pytest.fixture
+def make_inventory(tmp_path: Path) -> MakeInventory:
+    """Write an inventory into this test's folder and load it.
+
+    `hosts` maps names to Pods or plain dicts; pods are trusted beforehand unless `trusted=False`.
+    """
+
+    def make(
+        hosts: dict[str, Any], actors: dict[str, Any] | None = None, *, trusted: bool = True, **more: Any
+    ) -> Inventory:
+        state = tmp_path / "state"
+        no_config = tmp_path / "no_ssh_config"
+        no_config.touch()
+        entries = {n: h.inventory_entry() if isinstance(h, Pod) else h for n, h in hosts.items()}
+        document = {
+            "hosts": entries,
+            "actors": actors or {"demo": {"source_size": [1920, 1080]}},
+            "backups": str(tmp_path / "backups"),
+            "search_roots": [str(tmp_path / "search")],
+            "state": str(state),
+            "ssh_config": str(no_config),
+            **more,
+        }
+        path = tmp_path / "inventory.yaml"
+        path.write_text(yaml.safe_dump(document))
+        if trusted:
+            state.mkdir(mode=0o700, exist_ok=True)
+            lines = [
+                f"[{h.address}]:{h.port} {h.host_key_line}\n" for h in hosts.values() if isinstance(h, Pod)
+            ]
+            (state / "known_hosts").write_text("".join(lines))
+        return load_inventory(path)
+
+    return make

@@ -1,0 +1,69 @@
+"""The demo: the whole chain with real commands, and the camera it ends with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BEING_REMOTE = [sys.executable, "-m", "being_remote"]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    folder = tmp_path_factory.mktemp("demo")
+    done = subprocess.run(
+        [*BEING_REMOTE, "demo", "--json"], cwd=folder, capture_output=True, text=True, timeout=110
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "demo-out", json.loads(done.stdout)
+
+
+def test_the_recovered_camera_is_the_true_one_to_what_float32_can_hold(demo: tuple[Path, dict]) -> None:
+    _, report = demo
+    assert report["focal_error_px"] < 5e-4
+    assert report["centre_error_px"] < 1e-4
+    # The guide's answer leaves f at the crop's, about half of it.
+    assert abs(report["K"][0][0] - report["K_true"][0][0]) < 1 < report["K"][0][0] / 3
+    assert report["reprojection_error_px"] < 1e-3
+    assert report["points"] > 10_000
+
+
+def test_the_chain_is_the_commands_of_a_user_and_each_one_answered(demo: tuple[Path, dict]) -> None:
+    _, report = demo
+    assert [s["command"][0] for s in report["steps"]] == ["trust", "find-bbox", "sync", "recover"]
+    assert {s["exit_code"] for s in report["steps"]} == {0}
+    find, sync = report["steps"][1]["answer"], report["steps"][2]["answer"]
+    assert find["best"]["host"] == "pod"
+    assert sync["verified"] == sync["files"] == sync["transferred_files"] > 24
+
+
+def test_the_files_stay_and_the_pod_goes(demo: tuple[Path, dict]) -> None:
+    folder, report = demo
+    assert Path(report["overlay"]).read_bytes().startswith(b"\x89PNG")
+    assert Path(report["cameras"]).is_file()
+    assert (folder / "backup" / "demo" / "bbox.pt").is_file()
+    assert not (folder / "pod").exists()
+
+
+def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years")
+    done = subprocess.run(
+        [*BEING_REMOTE, "demo", "--out", "mine"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "was not made by a demo" in done.stderr
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years"
+
+
+def test_a_dry_run_of_the_demo_makes_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*BEING_REMOTE, "demo", "--dry-run"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert "being-remote find-bbox --host pod" in done.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,88 @@
+"""The house: imports point down only, start-up is light, nothing names a personal address."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import being_remote
+
+PACKAGE = Path(being_remote.__file__).parent
+
+# Who may import whom: a room may use those to its right, and the leaves.
+LEAVES = {"errors", "inventory", "session", "video"}
+MAY_IMPORT = {
+    "cli": {"workflows", "demo", "cli"},
+    "demo": {"cli", "workflows", "tracker", "camera", "transport"},
+    "workflows": {"recipes", "export", "report", "backup", "transport", "tracker", "camera", "pod"},
+    "export": {"tracker", "camera"},
+    "report": {"tracker", "camera"},
+    "backup": {"pod"},
+    "transport": {"pod"},
+    "tracker": {"camera"},
+    "camera": set(),
+    "pod": set(),
+}
+LEAF_MAY_IMPORT = {"inventory": {"errors"}, "session": set(), "errors": set(), "video": {"errors"}}
+SHIPPED = ("errors.py", "camera", "pod", "tracker/frame_file.py", "tracker/sequence.py")
+SHIPPED_MODULES = {"errors", "camera", "pod", "tracker"}
+HEAVY = ("fabric", "paramiko", "torch", "cv2", "matplotlib", "numpy")
+
+
+def _imports_of_ours(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "being_remote":
+            parts = (node.module or "").split(".")[1:]
+            found += [parts[0]] if parts else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [a.name.split(".")[1] for a in node.names if a.name.startswith("being_remote.")]
+    return found
+
+
+def test_imports_point_down_only() -> None:
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if room in ("__init__", "__main__"):
+            continue
+        allowed = LEAF_MAY_IMPORT[room] if room in LEAVES else MAY_IMPORT[room] | LEAVES | {room}
+        wrong += [
+            f"{path.relative_to(PACKAGE)} imports {used}"
+            for used in _imports_of_ours(path)
+            if used not in allowed
+        ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_travels_to_a_pod_imports_only_what_travels_with_it() -> None:
+    files = [
+        f for s in SHIPPED for f in ([PACKAGE / s] if s.endswith(".py") else (PACKAGE / s).rglob("*.py"))
+    ]
+    wrong = [
+        f"{f.name} imports {used}"
+        for f in files
+        for used in _imports_of_ours(f)
+        if used not in SHIPPED_MODULES
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_starting_up_loads_no_ssh_tensor_or_picture_library() -> None:
+    code = f"import sys, being_remote, being_remote.cli.app; print(*set({HEAVY}) & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_public_names_can_all_be_imported() -> None:
+    for name in being_remote.__all__:
+        assert getattr(being_remote, name) is not None
+
+
+def test_no_test_or_bench_names_the_users_pod() -> None:
+    root = PACKAGE.parent
+    tests = [p for d in ("tests", "bench") for p in (root / d).rglob("*.py")]
+    assert tests
+    assert [p.name for p in tests if ".".join(("154", "54")) in p.read_text(encoding="utf-8")] == []

@@ -1,0 +1,47 @@
+"""Fixtures for tests of the ways to a host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import FaultProxy
+
+from being_remote.demo.pod import Pod, start_pod
+from being_remote.inventory import Inventory
+from being_remote.session import Session
+from being_remote.transport import open_session
+
+QUICK: dict[str, Any] = {"connect_timeout_s": 2.0, "answer_timeout_s": 10.0}
+
+
+@pytest.fixture
+def session(pod: Pod, make_inventory: Callable[..., Inventory]) -> Iterator[Session]:
+    """An open session to the healthy pod."""
+    inventory = make_inventory({"pod": pod})
+    with open_session(inventory.host("pod"), inventory) as opened:
+        yield opened
+
+
+@pytest.fixture
+def own_pod(tmp_path: Path) -> Iterator[Pod]:
+    """A pod of this test's own, to be harmed."""
+    with start_pod(tmp_path / "own_pod") as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(pod: Pod) -> Iterator[FaultProxy]:
+    with FaultProxy((pod.address, pod.port)) as running:
+        yield running
+
+
+@pytest.fixture
+def proxied(pod: Pod, proxy: FaultProxy, make_inventory: Callable[..., Inventory]) -> Inventory:
+    """An inventory whose host `pod` lies behind the proxy, trusted, with short time-outs."""
+    inventory = make_inventory({"pod": {**pod.inventory_entry(), "port": proxy.port, **QUICK}})
+    inventory.state.mkdir(mode=0o700, exist_ok=True)
+    (inventory.state / "known_hosts").write_text(proxy.known_host(pod))
+    return inventory

@@ -1,0 +1,308 @@
+"""Fetching files by rsync and by tar: bytes, names and times arrive; nothing else does."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from faults import FaultProxy
+
+from being_remote.demo.pod import Pod, start_pod
+from being_remote.errors import (
+    BeingRemoteError,
+    CommandFailed,
+    ConnectionLost,
+    HostError,
+    NoSpace,
+    ToolMissing,
+    UnsafeFile,
+)
+from being_remote.inventory import Inventory
+from being_remote.session import Progress, Pull, Pulled, Session
+from being_remote.transport import open_session, rsync, tar
+
+MakeInventory = Callable[..., Inventory]
+WHEN = 1_700_000_000_123_456_789
+AWKWARD = [
+    b"plain", b"a b", b"-rf", b"--delete", b"it's", b'"q"', b"$(touch hacked)", b"`id`", b"a;b", b"a\nb",
+    b"*", b"[x]", b"\xff\xfe\x80", "grün".encode(), b"back\\slash", b"new\\nline", b"tab\t", b" lead",
+    b"trail ", b"#c", b";d", b":e", b"deep/er/f", b"-d/-f", b"x" * 200,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def bare_pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    """A pod without rsync."""
+    folder = tmp_path_factory.mktemp("bare")
+    (folder / "bin").mkdir()
+    for name in ("sh", "bash", "tar", "xargs", "stat", "env", "cat", "sleep"):
+        found = subprocess.run(["which", name], capture_output=True, text=True, check=True).stdout.strip()
+        (folder / "bin" / name).symlink_to(found)
+    with start_pod(folder / "pod", path=str(folder / "bin")) as running:
+        yield running
+
+
+@pytest.fixture(params=["rsync", "tar", "here"])
+def way(
+    request: pytest.FixtureRequest, pod: Pod, bare_pod: Pod, make_inventory: MakeInventory
+) -> Iterator[Session]:
+    hosts: dict[str, Any] = {"rsync": pod, "tar": bare_pod, "here": {"kind": "local", "workdir": "/tmp"}}
+    inventory = make_inventory({request.param: hosts[request.param]})
+    with open_session(inventory.host(request.param), inventory) as session:
+        yield session
+
+
+def put(folder: Path, files: Mapping[bytes, bytes], when: int = WHEN) -> None:
+    for name, data in files.items():
+        path = os.path.join(os.fsencode(folder), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(data)
+        os.utime(path, ns=(when, when))
+
+
+def got(folder: Path) -> dict[bytes, tuple[bytes, int]]:
+    found = {}
+    root = os.fsencode(folder)
+    for base, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(base, name)
+            with open(path, "rb") as file:
+                found[os.path.relpath(path, root)] = (file.read(), os.stat(path).st_mtime_ns)
+    return found
+
+
+def request_for(source: Path, names: Any, into: Path, total: int = 1 << 20, live: Path | None = None) -> Pull:
+    return Pull(PurePosixPath(source), tuple(names), into, live or into.with_name("live"), total)
+
+
+def test_awkward_names_arrive_with_bytes_and_times_and_nothing_else_does(
+    way: Session, tmp_path: Path
+) -> None:
+    source, into = tmp_path / "far side $(x) 'q'", tmp_path / "in to"
+    files = {name: name * 7 for name in AWKWARD}
+    put(source, {**files, b"not asked for": b"no"})
+    pulled = way.pull(request_for(source, files, into))
+    assert got(into) == {name: (data, WHEN) for name, data in files.items()}
+    assert pulled == Pulled(
+        len(files), sum(map(len, files.values())), "tar" if way.host == "tar" else "rsync"
+    )
+    assert not list(tmp_path.rglob("hacked")) and not (Path.home() / "hacked").exists()
+
+
+def test_what_is_here_already_or_stands_in_the_live_tree_is_not_fetched(way: Session, tmp_path: Path) -> None:
+    source, into, live = tmp_path / "far", tmp_path / "into", tmp_path / "live"
+    put(source, {b"here": b"1" * 10, b"live": b"2" * 10, b"newer": b"3" * 10, b"longer": b"4" * 11})
+    put(into, {b"here": b"1" * 10})
+    put(live, {b"live": b"2" * 10, b"longer": b"4" * 10})
+    put(live, {b"newer": b"0" * 10}, when=WHEN - 5 * 10**9)
+    pulled = way.pull(request_for(source, [b"here", b"live", b"newer", b"longer"], into, live=live))
+    assert set(got(into)) == {b"here", b"newer", b"longer"}
+    assert pulled.transferred_files == 2
+    again = way.pull(request_for(source, [b"here", b"live", b"newer", b"longer"], into, live=live))
+    assert (again.transferred_files, again.transferred_bytes) == (0, 0)
+
+
+def test_files_that_vanished_are_left_out_and_the_rest_arrives(way: Session, tmp_path: Path) -> None:
+    put(tmp_path / "far", {b"there": b"x"})
+    way.pull(request_for(tmp_path / "far", [b"gone", b"there", b"no/folder"], tmp_path / "into"))
+    assert set(got(tmp_path / "into")) == {b"there"}
+
+
+def test_only_regular_files_come_and_second_names_come_as_files(way: Session, tmp_path: Path) -> None:
+    source, into = tmp_path / "far", tmp_path / "into"
+    put(source, {b"real": b"x", b"folder/f": b"y"})
+    os.link(source / "real", source / "second")
+    (source / "link").symlink_to("/etc/passwd")
+    os.mkfifo(source / "pipe")
+    way.pull(request_for(source, [b"real", b"second", b"link", b"pipe", b"folder"], into))
+    assert {name: data for name, (data, _) in got(into).items()} == {b"real": b"x", b"second": b"x"}
+    assert sorted(os.listdir(into)) in (["real", "second"], ["folder", "real", "second"])
+
+
+def test_a_file_that_nobody_may_read_over_there_is_readable_here(way: Session, tmp_path: Path) -> None:
+    put(tmp_path / "far", {b"f": b"x"})
+    (tmp_path / "far" / "f").chmod(0o4000 if os.geteuid() == 0 else 0o400)
+    way.pull(request_for(tmp_path / "far", [b"f"], tmp_path / "into"))
+    assert (tmp_path / "into" / "f").stat().st_mode & 0o7777 == 0o644
+
+
+@pytest.mark.parametrize("name", [b"../x", b"/etc/passwd", b"a/../../x", b"", b"a//b", b"./a", b"a\0b"])
+def test_a_name_that_leaves_the_folder_is_refused_before_anything_is_asked(
+    way: Session, name: bytes, tmp_path: Path
+) -> None:
+    with pytest.raises(UnsafeFile, match="not a path below"):
+        way.pull(request_for(tmp_path / "far", [b"fine", name], tmp_path / "into"))
+
+
+def test_progress_grows_to_the_whole(way: Session, tmp_path: Path) -> None:
+    files = {b"f%d" % n: os.urandom(1 << 20) for n in range(8)}
+    put(tmp_path / "far", files)
+    seen: list[Progress] = []
+    way.pull(request_for(tmp_path / "far", files, tmp_path / "into", 8 << 20), seen.append)
+    assert [p.done for p in seen] == sorted(p.done for p in seen)
+    assert (seen[-1].done, seen[-1].total, seen[-1].unit) == (8 << 20, 8 << 20, "bytes")
+
+
+def test_a_source_that_is_no_folder_is_the_hosts_error(way: Session, tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="No such file"):
+        way.pull(request_for(tmp_path / "none", [b"f"], tmp_path / "into"))
+
+
+@pytest.mark.parametrize("kind", ["rsync", "tar"])
+def test_a_cut_transfer_goes_on_where_it_stopped(
+    kind: str, pod: Pod, bare_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+) -> None:
+    there = {"rsync": pod, "tar": bare_pod}[kind]
+    files = {b"f%02d" % n: os.urandom(1 << 20) for n in range(24)}
+    put(tmp_path / "far", files)
+    with FaultProxy((there.address, there.port)) as proxy:
+        entry = {**there.inventory_entry(), "port": proxy.port, "connect_timeout_s": 2.0}
+        inventory = make_inventory({"pod": entry})
+        inventory.state.mkdir(mode=0o700, exist_ok=True)
+        (inventory.state / "known_hosts").write_text(proxy.known_host(there))
+        with open_session(inventory.host("pod"), inventory) as session:
+            session.run(["true"])
+            proxy.cut_after = proxy.bytes_from_target + (12 << 20)
+            wanted = request_for(tmp_path / "far", files, tmp_path / "into", 24 << 20)
+            before_cut = threading.Event()
+
+            def heal() -> None:  # the next connection is a good one
+                while not (proxy.cut_after is not None and proxy.bytes_from_target > proxy.cut_after):
+                    time.sleep(0.005)
+                proxy.cut_after = None
+                before_cut.set()
+
+            threading.Thread(target=heal, daemon=True).start()
+            pulled = session.pull(wanted)
+    assert before_cut.is_set()
+    assert {name: data for name, (data, _) in got(tmp_path / "into").items()} == files
+    assert 8 << 20 <= pulled.transferred_bytes <= 16 << 20
+    assert proxy.bytes_from_target < 30 << 20
+
+
+@pytest.mark.parametrize("kind", ["rsync", "tar"])
+def test_a_transfer_that_freezes_ends_and_says_so(
+    kind: str, pod: Pod, bare_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+) -> None:
+    there = {"rsync": pod, "tar": bare_pod}[kind]
+    put(tmp_path / "far", {b"f": os.urandom(64 << 20)})
+    with FaultProxy((there.address, there.port)) as proxy:
+        inventory = make_inventory(
+            {"pod": {**there.inventory_entry(), "port": proxy.port, "connect_timeout_s": 1.0}}
+        )
+        inventory.state.mkdir(mode=0o700, exist_ok=True)
+        (inventory.state / "known_hosts").write_text(proxy.known_host(there))
+        with open_session(inventory.host("pod"), inventory) as session:
+            start = proxy.bytes_from_target
+
+            def freeze() -> None:
+                while proxy.bytes_from_target < start + (1 << 20):
+                    time.sleep(0.002)
+                proxy.mode = "hang"
+
+            threading.Thread(target=freeze, daemon=True).start()
+            started = time.monotonic()
+            with pytest.raises(HostError):
+                session.pull(request_for(tmp_path / "far", [b"f"], tmp_path / "into", 64 << 20))
+            assert time.monotonic() - started < 20
+    assert not (tmp_path / "into" / "f").exists()
+
+
+def test_a_full_disk_here_is_said_as_that(tmp_path: Path, way: Session) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small], check=False).returncode != 0:
+        pytest.skip("making a small disk needs CAP_SYS_ADMIN")
+    try:
+        put(tmp_path / "far", {b"f": os.urandom(8 << 20)})
+        with pytest.raises(NoSpace, match="full"):
+            way.pull(request_for(tmp_path / "far", [b"f"], small / "into", 8 << 20))
+        assert not (small / "into" / "f").exists()
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_a_laptop_without_a_new_enough_rsync_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    old = tmp_path / "rsync"
+    for said in ("rsync  version 3.2.3  protocol version 31", "openrsync: protocol version 29"):
+        old.write_text(f"#!/bin/sh\necho '{said}'\n")
+        old.chmod(0o755)
+        rsync._version_of.cache_clear()
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        with pytest.raises(ToolMissing, match=r"local: rsync >= 3\.2\.5(.|\n)*brew install rsync"):
+            rsync.require_rsync()
+    rsync._version_of.cache_clear()
+
+
+def test_a_pod_without_rsync_and_tar_names_both(make_inventory: MakeInventory, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sh").symlink_to("/bin/sh")
+    (tmp_path / "bin" / "env").symlink_to("/usr/bin/env")
+    with start_pod(tmp_path / "pod", path=str(tmp_path / "bin")) as empty:
+        inventory = make_inventory({"pod": empty})
+        with open_session(inventory.host("pod"), inventory) as session, pytest.raises(ToolMissing) as caught:
+            session.pull(request_for(empty.root, [b"f"], tmp_path / "into"))
+    assert caught.value.host == "pod" and "tar" in caught.value.tool
+
+
+def hostile(*members: tuple[str, bytes, bytes]) -> bytes:
+    """A tar stream as a hostile host would make it: (name, type, data) each."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, kind, data in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.size, info.linkname = kind, len(data), "/etc/passwd"
+            archive.addfile(info, io.BytesIO(data))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    "stream, error",
+    [
+        (hostile(("./../../evil", tarfile.REGTYPE, b"x")), UnsafeFile),
+        (hostile(("/etc/evil", tarfile.REGTYPE, b"x")), UnsafeFile),
+        (hostile(("./f", tarfile.REGTYPE, b"x"), ("./f", tarfile.REGTYPE, b"y")), UnsafeFile),
+        (hostile(("./f", tarfile.REGTYPE, bytes(4096)))[:2000], ConnectionLost),
+        (b"Welcome to your pod!\n" * 100, CommandFailed),
+        (b"", CommandFailed),
+    ],
+)
+def test_a_stream_that_is_not_what_was_asked_for_leaves_nothing_behind(
+    stream: bytes, error: type[BeingRemoteError], tmp_path: Path, session: Session
+) -> None:
+    (tmp_path / "far").mkdir()
+    put(tmp_path / "far", {b"f": bytes(4096)})
+    (tmp_path / "stream").write_bytes(stream)
+    shell = ["sh", "-c", f'cat "{tmp_path}/stream"; exit {255 if error is ConnectionLost else 0}', "sh"]
+    with pytest.raises(error):
+        tar.pull(request_for(tmp_path / "far", [b"f"], tmp_path / "into"), session, shell, lambda _: None)
+    left = got(tmp_path / "into")
+    assert left in ({}, {b"f": (b"x", 0)})
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
+)
+def test_what_is_no_regular_file_in_a_stream_is_left_out(
+    kind: bytes, tmp_path: Path, session: Session
+) -> None:
+    put(tmp_path / "far", {b"f": b"x"})
+    (tmp_path / "stream").write_bytes(hostile(("./f", kind, b"")))
+    shell = ["sh", "-c", f'cat "{tmp_path}/stream"', "sh"]
+    pulled = tar.pull(
+        request_for(tmp_path / "far", [b"f"], tmp_path / "into"), session, shell, lambda _: None
+    )
+    assert pulled.transferred_files == 0
+    assert not os.path.lexists(tmp_path / "into" / "f")
