@@ -134,7 +134,7 @@ def crop_from_box(box: Sequence[int], source_size_wh: Sequence[int], image_size_
     if x_max <= x_min or y_max <= y_min:
         raise ValueError(f"{said} is empty: x_max must exceed x_min, and y_max y_min")
     if not _inside(x_min, x_max, y_min, y_max, width, height):
-        swapped = _inside(x_min, x_max, y_min, y_max, height, width) and width != height
+        swapped = _inside(x_min, x_max, y_min, y_max, height, width)
         raise ValueError(
             f"{said} lies outside a frame of {width}x{height} (width x height), so it was not made on it"
             + (f"; it fits {height}x{width}: are width and height swapped?" if swapped else "")

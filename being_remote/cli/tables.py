@@ -11,9 +11,9 @@ from rich.text import Text
 from being_remote.cli.text import printable, size_text
 
 if TYPE_CHECKING:
+    from being_remote.workflows.checkups.checks import HostCheck
     from being_remote.workflows.doctor import DoctorReport
     from being_remote.workflows.find_bbox import FindReport, HostRow
-    from being_remote.workflows.host_checks import HostCheck
     from being_remote.workflows.hosts import HostsReport
     from being_remote.workflows.recover import RecoverReport
     from being_remote.workflows.sync_report import SyncReport

@@ -230,7 +230,7 @@ class _Search:
 
 
 def search(request: Dict[str, Any]) -> Dict[str, Any]:
-    """Do one search. What the request holds and the answer says: `workflows/bbox_answer.py`."""
+    """Do one search. What the request holds and the answer says: `workflows/boxes/answer.py`."""
     return _Search(request).run()
 
 

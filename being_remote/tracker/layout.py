@@ -35,7 +35,20 @@ TRAIN_LOG = "train.log"
 STRIPS = "video"
 
 # In the checkout.
+INPUT = "input"
+OUTPUT = "output"
 ACTOR_CONFIGS = "configs/actors"
+
+# What a checkout of the tracker needs to run, below its root, and where it is to be had.
+CHECKOUT_FILES = {
+    "tracker.py": "clone https://github.com/Zielon/metrical-tracker there",
+    "data/FLAME2020/generic_model.pkl": "FLAME 2020 from https://flame.is.tue.mpg.de (licence; install.sh)",
+    "data/FLAME2020/FLAME_texture.npz": "its TextureSpace from https://flame.is.tue.mpg.de (install.sh)",
+    "data/landmark_embedding.npy": "the mesh archive that install.sh downloads",
+    "data/uv_template.obj": "the mesh archive that install.sh downloads",
+    "flame/mediapipe/mediapipe_landmark_embedding.npz": "part of the tracker's repository: check the clone",
+}
+CHECKOUT_MODULES = ("torch", "pytorch3d", "mediapipe", "face_alignment")
 
 # What the tracker writes beside `source/` by replacing text in the path of each image.
 _DERIVED = (IMAGES, KPT, KPT_DENSE)

@@ -29,12 +29,18 @@ class TooMuchOutput(Exception):
 
 @dataclass(frozen=True)
 class Streams:
-    """Four blocking calls on a running command; the reading ones return b"" at the end."""
+    """Four blocking calls on a running command; the reading ones return b"" at the end.
+
+    `done_out` and `done_err` are called by the reading threads themselves when they have stopped:
+    who closes a descriptor under another thread's read lets it read from whatever is opened next.
+    """
 
     read_out: Callable[[], bytes]
     read_err: Callable[[], bytes]
     write_in: Callable[[bytes], None]
     close_in: Callable[[], None]
+    done_out: Callable[[], None] = lambda: None
+    done_err: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -99,27 +105,42 @@ def exchange(streams: Streams, stdin: bytes, *, limit: int, timeout_s: float) ->
         TooMuchOutput: more than `limit` bytes came.
     """
     chunks: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-    answer = Answer()
+    answer, over = Answer(), threading.Event()
 
-    def pump(name: str, read: Callable[[], bytes]) -> None:
+    def pump(name: str, read: Callable[[], bytes], done: Callable[[], None]) -> None:
         try:
-            while data := read():
+            while not over.is_set() and (data := read()):
                 chunks.put((name, data))
         except OSError:
             pass  # the command was stopped, or the link broke; the closing mark tells which
+        finally:
+            done()
         chunks.put((name, b""))
 
     def feed() -> None:
         try:
-            streams.write_in(stdin)
-            streams.close_in()
+            try:
+                streams.write_in(stdin)
+            finally:
+                streams.close_in()
         except (OSError, EOFError):
             pass  # a command need not read its input to the end
 
-    for target, args in ((pump, ("out", streams.read_out)), (pump, ("err", streams.read_err)), (feed, ())):
+    out = (pump, ("out", streams.read_out, streams.done_out))
+    err = (pump, ("err", streams.read_err, streams.done_err))
+    for target, args in (out, err, (feed, ())):
         threading.Thread(target=target, args=args, daemon=True).start()
 
-    deadline = time.monotonic() + timeout_s
+    try:
+        _collect(chunks, answer, limit=limit, deadline=time.monotonic() + timeout_s)
+    finally:
+        over.set()
+    return answer
+
+
+def _collect(
+    chunks: queue.SimpleQueue[tuple[str, bytes]], answer: Answer, *, limit: int, deadline: float
+) -> None:
     still_open = {"out", "err"}
     while still_open:
         try:
@@ -131,4 +152,3 @@ def exchange(streams: Streams, stdin: bytes, *, limit: int, timeout_s: float) ->
         (answer.out if name == "out" else answer.err).extend(data)
         if len(answer.out) + len(answer.err) > limit:
             raise TooMuchOutput
-    return answer

@@ -100,21 +100,25 @@ class LocalSession:
 
 def _streams(process: subprocess.Popen[bytes]) -> Streams:
     assert process.stdin and process.stdout and process.stderr
-    out, err, to = process.stdout.fileno(), process.stderr.fileno(), process.stdin
+    out, err, to = process.stdout, process.stderr, process.stdin
 
     def write(data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(to.fileno(), view) :]
 
-    return Streams(lambda: os.read(out, 65536), lambda: os.read(err, 65536), write, to.close)
+    return Streams(
+        lambda: os.read(out.fileno(), 65536),
+        lambda: os.read(err.fileno(), 65536),
+        write,
+        to.close,
+        out.close,
+        err.close,
+    )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the command and let go of its pipes."""
+    """Kill what is left of the command; the reading threads then come to their pipes' ends."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.inventory import LOCAL, Inventory
-from being_remote.workflows.checkup_answer import LOW_DISK_BYTES
-from being_remote.workflows.host_checks import HostCheck, check_hosts
+from being_remote.workflows.checkups.answer import LOW_DISK_BYTES
+from being_remote.workflows.checkups.checks import HostCheck, check_hosts
 
 # What a pod that is not honest can do to an older rsync on this side.
 _HOLES = (

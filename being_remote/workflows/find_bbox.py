@@ -22,7 +22,7 @@ from being_remote.errors import BeingRemoteError, CommandFailed, HostError, Inco
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
 from being_remote.session import Result
 from being_remote.tracker.layout import BBOX
-from being_remote.workflows.bbox_answer import (
+from being_remote.workflows.boxes.answer import (
     MAX_ANSWER_BYTES,
     PICTURES,
     Answer,
@@ -30,9 +30,9 @@ from being_remote.workflows.bbox_answer import (
     request_for,
     script_for,
 )
-from being_remote.workflows.bbox_choice import Best, choose, ways_of_recovery, with_equals
-from being_remote.workflows.bbox_judgement import Candidate, Evidence, Judged, judge
-from being_remote.workflows.bbox_runs import Owners, Places, Run, text_of
+from being_remote.workflows.boxes.choice import Best, choose, ways_of_recovery, with_equals
+from being_remote.workflows.boxes.judgement import Candidate, Evidence, Judged, judge
+from being_remote.workflows.boxes.runs import Owners, Places, Run, text_of
 
 NO_PROGRAM = 127  # what a shell says when it finds no such program
 

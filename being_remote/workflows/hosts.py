@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from being_remote.inventory import Inventory
-from being_remote.workflows.host_checks import HostCheck, check_hosts
+from being_remote.workflows.checkups.checks import HostCheck, check_hosts
 
 
 @dataclass(frozen=True)

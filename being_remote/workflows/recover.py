@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import BeingRemoteError, InconsistentData, UsageError
-from being_remote.workflows.recover_inputs import (
+from being_remote.workflows.recovery.inputs import (
     FoundBox,
     Run,
     SourceSize,
@@ -21,9 +21,9 @@ from being_remote.workflows.recover_inputs import (
     find_settings,
     find_source_size,
 )
-from being_remote.workflows.recover_overlay import write_overlay
-from being_remote.workflows.recover_report import RecoverReport, figures, matrix
-from being_remote.workflows.recover_report import explain as _explain
+from being_remote.workflows.recovery.picture import write_overlay
+from being_remote.workflows.recovery.report import RecoverReport, figures, matrix
+from being_remote.workflows.recovery.report import explain as _explain
 
 if TYPE_CHECKING:
     from being_remote.camera.crop import Crop

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from being_remote.inventory import Actor
-from being_remote.workflows.bbox_answer import Answer, FoundBox, parse_answer, request_for, script_for
+from being_remote.workflows.boxes.answer import Answer, FoundBox, parse_answer, request_for, script_for
 
 # The oldest that pods have, where this machine has it too.
 OLD_PYTHONS = [shutil.which("python3.8"), *map(str, Path.home().glob(".pyenv/versions/3.8.*/bin/python"))]

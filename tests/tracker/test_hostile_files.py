@@ -121,6 +121,13 @@ HOSTILE = {
     "big-endian numbers": (pickle.dumps(np.arange(4, dtype=">i8"), 2), "little-endian"),
     "objects under a number's dtype": (array_of(b"K\x02\x85", b"i8", b"]"), "array of objects"),
     "an array that is never filled": (array_of(b"K\x02\x85", b"i8", LATIN)[:-2] + b"0.", "opcode 0x30"),
+    "an array that stays unfilled": (
+        b"\x80\x02cnumpy._core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85c_codecs\nencode\n"
+        + text(b"b")
+        + text(b"latin1")
+        + b"\x86R\x87R.",
+        "left over",
+    ),
     "a tuple as a dict's key": (b"\x80\x02}))s.", "no dict of names"),
     "broken text": (b"\x80\x02" + text(b"\xff\xfe") + b".", "not well formed"),
 }
@@ -242,6 +249,18 @@ ZIPS = {
     "bytes before the directory": (
         factory.archived(PARTS).replace(b"PK\x01\x02", b"hidden" + b"PK\x01\x02", 1),
         "hides bytes|directory",
+    ),
+    "a directory said to be longer than it is": (
+        (lambda d: d[:-10] + struct.pack("<I", struct.unpack("<I", d[-10:-6])[0] + 1) + d[-6:])(
+            factory.archived(PARTS)
+        ),
+        "hides bytes",
+    ),
+    "two ends that differ": (
+        (lambda d: d[:-12] + struct.pack("<H", 1) + d[-10:])(
+            (lambda d: d[:-14] + struct.pack("<H", 1) + d[-12:])(GENUINE_BOX)
+        ),
+        "two ends that contradict each other",
     ),
     "bytes after the end": (factory.archived(PARTS) + b"more", "cut short"),
     "thousands of members": (factory.archived({f"bbox/{i}": b"" for i in range(500)}), "500 members"),

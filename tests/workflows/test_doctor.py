@@ -12,8 +12,9 @@ import pytest
 
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.inventory import Inventory
+from being_remote.tracker.layout import CHECKOUT_FILES
 from being_remote.transport import rsync
-from being_remote.workflows.checkup_answer import TRACKER_FILES, parse_gpus
+from being_remote.workflows.checkups.answer import parse_gpus
 from being_remote.workflows.doctor import doctor, laptop
 
 MakeInventory = Callable[..., Inventory]
@@ -43,7 +44,7 @@ def equipped(tmp_path: Path) -> Iterator[Pod]:
 
 
 def put_tracker(pod: Pod) -> None:
-    for name in TRACKER_FILES:
+    for name in CHECKOUT_FILES:
         path = pod.root / "metrical-tracker" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -96,7 +97,7 @@ def test_an_empty_checkout_names_every_file_and_module_and_what_to_do(
 ) -> None:
     (row,) = doctor(make_inventory({"pod": pod})).hosts[1:]
     said = "\n".join(row.problems)
-    for name in TRACKER_FILES:
+    for name in CHECKOUT_FILES:
         assert f"/{name} is missing: " in said
     for module in ("torch", "pytorch3d", "mediapipe", "face_alignment"):
         assert f"no {module}: install it" in said

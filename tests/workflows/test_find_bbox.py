@@ -22,8 +22,8 @@ from being_remote.demo.actor import Truth, make_actor
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Inventory
-from being_remote.workflows.bbox_choice import ways_of_recovery
-from being_remote.workflows.bbox_judgement import Box, Candidate, Evidence
+from being_remote.workflows.boxes.choice import ways_of_recovery
+from being_remote.workflows.boxes.judgement import Box, Candidate, Evidence
 from being_remote.workflows.find_bbox import FindReport, HostRow, find_bbox
 
 MakeInventory = Callable[..., Inventory]

@@ -11,19 +11,9 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from being_remote.inventory import LocalHost, SshHost
+from being_remote.tracker.layout import CHECKOUT_FILES, CHECKOUT_MODULES
 
 LOW_DISK_BYTES = 5 << 30
-
-# What a checkout of the tracker needs to run, below its root, and where it is to be had.
-TRACKER_FILES = {
-    "tracker.py": "clone https://github.com/Zielon/metrical-tracker there",
-    "data/FLAME2020/generic_model.pkl": "FLAME 2020 from https://flame.is.tue.mpg.de (licence; install.sh)",
-    "data/FLAME2020/FLAME_texture.npz": "its TextureSpace from https://flame.is.tue.mpg.de (install.sh)",
-    "data/landmark_embedding.npy": "the mesh archive that install.sh downloads",
-    "data/uv_template.obj": "the mesh archive that install.sh downloads",
-    "flame/mediapipe/mediapipe_landmark_embedding.npz": "part of the tracker's repository: check the clone",
-}
-TRACKER_MODULES = ("torch", "pytorch3d", "mediapipe", "face_alignment")
 
 
 @dataclass(frozen=True)
@@ -166,9 +156,9 @@ def tracker_of(host: SshHost | LocalHost, answer: Answer) -> TrackerCheck | None
     return TrackerCheck(
         root=str(host.tracker.root),
         exists=found.exists,
-        missing_files=tuple(name for name in found.missing if name in TRACKER_FILES),
+        missing_files=tuple(name for name in found.missing if name in CHECKOUT_FILES),
         python=python.version if python else None,
-        modules={name: python.modules.get(name) if python else None for name in TRACKER_MODULES},
+        modules={name: python.modules.get(name) if python else None for name in CHECKOUT_MODULES},
         cuda=python.cuda if python else None,
         ffmpeg=answer.ffmpeg is None,
     )
@@ -178,8 +168,8 @@ def _tracker_problems(host: SshHost | LocalHost, answer: _TrackerAnswer, found: 
     assert host.tracker is not None
     interpreter = host.tracker.python
     if not found.exists:
-        return [f"no folder {found.root!r}: correct `tracker.root`, or {TRACKER_FILES['tracker.py']}"]
-    problems = [f"{found.root}/{name} is missing: {TRACKER_FILES[name]}" for name in found.missing_files]
+        return [f"no folder {found.root!r}: correct `tracker.root`, or {CHECKOUT_FILES['tracker.py']}"]
+    problems = [f"{found.root}/{name} is missing: {CHECKOUT_FILES[name]}" for name in found.missing_files]
     if answer.python is None:
         why = answer.error or "no answer"
         return [*problems, f"the tracker's {interpreter!r} does not run ({why}): correct `tracker.python`"]

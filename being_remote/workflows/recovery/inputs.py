@@ -41,7 +41,7 @@ class Run:
     @property
     def trackers_box(self) -> Path | None:
         """Where the tracker itself writes the box of this run, where this is one of its output folders."""
-        return self._checkout / "input" / self.base.name / layout.BBOX if self._checkout else None
+        return self._checkout / layout.INPUT / self.base.name / layout.BBOX if self._checkout else None
 
     @property
     def settings_files(self) -> tuple[Path, ...]:
@@ -59,7 +59,7 @@ class Run:
     def _checkout(self) -> Path | None:
         """The tracker's checkout, where this is one of its output folders."""
         folder = self.base.absolute().parent
-        return folder.parent if folder.name == "output" else None
+        return folder.parent if folder.name == layout.OUTPUT else None
 
 
 @dataclass(frozen=True)

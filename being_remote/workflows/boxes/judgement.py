@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from being_remote.errors import BeingRemoteError
 from being_remote.inventory import Actor
-from being_remote.workflows.bbox_answer import Answer, FoundBox
-from being_remote.workflows.bbox_runs import Owners, Places, Run, run_in, text_of
+from being_remote.workflows.boxes.answer import Answer, FoundBox
+from being_remote.workflows.boxes.runs import Owners, Places, Run, run_in, text_of
 
 DEFAULT_BBOX_SCALE = 2.5
 # Copying keeps times to a second or two on some file systems.

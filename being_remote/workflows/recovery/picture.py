@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from being_remote.export import Cameras
     from being_remote.report.ply import Mesh
     from being_remote.tracker.run_settings import RunSettings
-    from being_remote.workflows.recover_inputs import Run, SourceSize
+    from being_remote.workflows.recovery.inputs import Run, SourceSize
 
 
 def write_overlay(

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from being_remote.inventory import LOCAL
-from being_remote.workflows.bbox_judgement import Box, Candidate, Evidence, Judged
-from being_remote.workflows.bbox_runs import Run
+from being_remote.workflows.boxes.judgement import Box, Candidate, Evidence, Judged
+from being_remote.workflows.boxes.runs import Run
 
 # In whose company a box is best found; the laptop's own backup comes first, it needs no fetching.
 _RANK = {"input": 1, "output": 2, "backup": 3, "elsewhere": 4}

@@ -18,9 +18,8 @@ from pydantic import ValidationError
 from being_remote.errors import HostError, HostKeyChanged, HostKeyUnknown, LoginRefused
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.session import Result, Session
-from being_remote.workflows.checkup_answer import (
-    TRACKER_FILES,
-    TRACKER_MODULES,
+from being_remote.tracker.layout import CHECKOUT_FILES, CHECKOUT_MODULES
+from being_remote.workflows.checkups.answer import (
     Answer,
     Gpu,
     TrackerCheck,
@@ -131,8 +130,8 @@ def _request(host: SshHost | LocalHost, *, thorough: bool) -> dict[str, object]:
         tracker = {
             "root": str(host.tracker.root),
             "python": host.tracker.python,
-            "files": list(TRACKER_FILES),
-            "modules": TRACKER_MODULES,
+            "files": list(CHECKOUT_FILES),
+            "modules": CHECKOUT_MODULES,
         }
     return {"folder": str(host.workdir), "tracker": tracker}
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from being_remote.errors import BeingRemoteError, InconsistentData
 from being_remote.inventory import Actor
-from being_remote.workflows.bbox_answer import FoundConfig, FoundFolder, FoundFrames
+from being_remote.tracker import layout
+from being_remote.workflows.boxes.answer import FoundConfig, FoundFolder, FoundFrames
 
 if TYPE_CHECKING:
     from being_remote.tracker.frame_file import Frame
@@ -98,7 +99,7 @@ class Owners:
         above, name = posixpath.split(folder)
         if folder in self._known:
             return self._known[folder]
-        if posixpath.basename(above) in ("input", "output"):
+        if posixpath.basename(above) in (layout.INPUT, layout.OUTPUT):
             return self._names.get(name, name)
         if above in self._known:
             return self._known[above]
@@ -188,12 +189,12 @@ def _settings(configs: Iterable[FoundConfig]) -> tuple[RunSettings | None, list[
 def _input_of(run: str, settings: RunSettings | None) -> str | None:
     """The input folder: `actor` of the settings, relative to the checkout; else by the same name."""
     outputs, name = posixpath.split(run)
-    if posixpath.basename(outputs) != "output":
+    if posixpath.basename(outputs) != layout.OUTPUT:
         return None  # a copy: nothing lies beside it as in a checkout
     checkout = posixpath.dirname(outputs)
     if settings is not None and settings.actor.strip("./"):
         return posixpath.normpath(posixpath.join(checkout, settings.actor))
-    return posixpath.join(checkout, "input", name)
+    return posixpath.join(checkout, layout.INPUT, name)
 
 
 def _first_frame(frames: FoundFrames) -> tuple[Frame | None, list[str]]:

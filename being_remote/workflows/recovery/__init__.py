@@ -1,0 +1,1 @@
+"""Parts of recover: where its inputs are found, what it reports, the picture it draws."""
