@@ -4,7 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SHIPPED := being_remote/errors.py being_remote/camera being_remote/pod \
-           being_remote/tracker/frame_file.py being_remote/tracker/sequence.py
+           $(addprefix being_remote/tracker/,camera_blocks.py frame_file.py plain_pickle.py sequence.py \
+           skeleton.py stored.py torch_zip.py)
 
 .PHONY: install system demo lint test soak bench clean
 

@@ -154,11 +154,18 @@ def described(value: Any) -> str:
 
 
 def _recognised(pickled: bytes) -> Stored | None:
-    for layout in _layouts:
+    for layout in tuple(_layouts):
         filling = layout.skeleton.fill(pickled) if layout.skeleton else None
         if filling:
+            if layout is not _layouts[0]:
+                _remember(layout)
             return Stored(layout, *filling)
     return None
+
+
+def _remember(layout: Layout) -> None:
+    """Put a layout first: the next file is most likely like the last one."""
+    _layouts[:] = [layout, *(known for known in _layouts if known is not layout)][:MAX_LAYOUTS]
 
 
 def _stored(pickled: bytes, content: Any, arrays: list[Array], shown: str) -> Stored:
@@ -177,7 +184,7 @@ def _stored(pickled: bytes, content: Any, arrays: list[Array], shown: str) -> St
         skeleton_of(pickled, arrays, LAST_KEYS) if len(pickled) <= MAX_LAYOUT_BYTES else None,
     )
     if layout.skeleton:
-        _layouts[:] = [layout, *_layouts[: MAX_LAYOUTS - 1]]
+        _remember(layout)
     return Stored(layout, [array.content for array in arrays], frame_id, step)
 
 

@@ -174,7 +174,7 @@ def _watch(out: IO[bytes], request: Pull, on_progress: OnProgress) -> dict[str, 
     stats: dict[str, int] = {}
     for line in _lines(out.fileno()):
         if step := re.match(rb"\s*(\d+)\s+\d+%\s", line):
-            on_progress(Progress(request.into.name, int(step[1]), request.total_bytes))
+            on_progress(Progress(f"fetching {request.source.name}", int(step[1]), request.total_bytes))
         elif found := re.match(rb"Number of regular files transferred: (\d+)", line):
             stats["transferred"] = int(found[1])
         elif found := re.match(rb"Literal data: (\d+) bytes", line):

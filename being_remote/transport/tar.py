@@ -141,7 +141,7 @@ def _unpack(stream: _Patient, wanted: Sequence[bytes], request: Pull, on_progres
                 assert content is not None
                 for count in _keep(content, aside, request.into / os.fsdecode(name), _mtime_ns(member)):
                     done += count
-                    on_progress(Progress(request.into.name, done, request.total_bytes))
+                    on_progress(Progress(f"fetching {request.source.name}", done, request.total_bytes))
                 files += 1
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT):
