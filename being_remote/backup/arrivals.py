@@ -6,10 +6,12 @@ the host now holds another run than the backup is the caller's.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from being_remote.backup.checking import Judge, check
@@ -30,10 +32,19 @@ IsNewRun = Callable[[Mapping[str, Path]], str | None]
 
 @dataclass(frozen=True)
 class Offer:
-    """One file that the host has: `name` below `source`, and where it belongs here."""
+    """One file that the host has, and where it belongs here.
+
+    Attributes:
+        path: where it comes to lie, below the backup.
+        home: the folder of `path`, or where it begins if `name` has folders of its own.
+        top: the folder on the host that all this actor's folders are below.
+        source: the file's folder on the host, `top` or below it.
+        name: below `source`, as the host spells it.
+    """
 
     path: str
     home: str
+    top: PurePosixPath
     source: PurePosixPath
     name: bytes
     bytes: int
@@ -137,8 +148,8 @@ def bring_home(
     if not planned.wanted:
         return Arrival(live)
     here = live.files if live is not None else {}
-    ways = {offer: _way(history, offer, here.get(offer.path)) for offer in planned.wanted}
     started = time.monotonic()
+    ways = _ways(history, planned.wanted, here)
     failure: HostError | None = None
     files, size, method = 0, 0, None
     try:
@@ -150,9 +161,13 @@ def bring_home(
         failure = e
     transferred = time.monotonic()
 
-    exactly = failure is not None
-    arrived = {o.path: o for o, way in ways.items() if _arrived(o, way.file, exactly=exactly)}
-    seen = check({path: ways[offer].file for path, offer in arrived.items()}, judge, on_progress)
+    lying = _lying(history.incoming)
+    arrived = {
+        offer.path: offer
+        for offer, way in ways.items()
+        if (found := lying.get(str(way.file(offer)))) and (failure is None or _is_listed(offer, found))
+    }
+    seen = check({path: ways[o].file(o) for path, o in arrived.items()}, judge, on_progress)
     checked = time.monotonic()
     good = [s for s in seen if s.problem is None]
     new_run = is_new_run({s.path: s.file for s in good}) if live is not None else None
@@ -195,65 +210,79 @@ def bring_home(
 
 @dataclass(frozen=True)
 class _Way:
-    """How a file comes: `name` below `source` on the host, to the same name below `into`."""
+    """How files come: names begin with `prefix` below `source` on the host, and arrive below `into`."""
 
     source: PurePosixPath
-    name: bytes
+    prefix: bytes
     into: Path
     unless_in: Path
 
-    @property
-    def file(self) -> Path:
-        return self.into / os.fsdecode(self.name)
+    def name(self, offer: Offer) -> bytes:
+        return self.prefix + offer.name
+
+    def file(self, offer: Offer) -> Path:
+        return self.into / os.fsdecode(self.prefix + offer.name)
 
 
-def _way(history: History, offer: Offer, entry: Entry | None) -> _Way:
+def _ways(history: History, wanted: Iterable[Offer], here: Mapping[str, Entry]) -> dict[Offer, _Way]:
     """A changed file comes by its folder, so that rsync can build on the live one.
 
-    All others come together, under their full names: each request costs several round trips. So do
-    those that rsync would take for unchanged, because size and second are the same.
+    All others come together: each request costs several round trips. So do those that rsync would
+    take for unchanged, because size and second are the same.
     """
-    if entry is None or (entry.bytes, entry.mtime_ns // SECOND_NS) == (
-        offer.bytes,
-        offer.mtime_ns // SECOND_NS,
-    ):
-        name = os.fsencode(offer.source.relative_to("/")) + b"/" + offer.name
-        return _Way(PurePosixPath("/"), name, history.incoming / "files", history.nothing)
-    into = history.incoming / "changed" / offer.home
-    return _Way(offer.source, offer.name, into, history.root / offer.home)
+
+    @cache
+    def way(top: PurePosixPath, source: PurePosixPath, home: str, together: bool) -> _Way:
+        if not together:
+            return _Way(source, b"", history.incoming / "changed" / home, history.root / home)
+        below = source.relative_to(top)
+        aside = hashlib.sha256(os.fsencode(top)).hexdigest()[:8]
+        prefix = os.fsencode(below) + b"/" if below.parts else b""
+        return _Way(top, prefix, history.incoming / aside / "files", history.nothing)
+
+    def together(offer: Offer) -> bool:
+        entry, second = here.get(offer.path), offer.mtime_ns // SECOND_NS
+        return entry is None or (entry.bytes, entry.mtime_ns // SECOND_NS) == (offer.bytes, second)
+
+    return {o: way(o.top, o.source, o.home, together(o)) for o in wanted}
 
 
 def _pulls(history: History, ways: Mapping[Offer, _Way]) -> list[Pull]:
     """The requests, and room made for them: no leftover of another version, enough free space."""
-    history.nothing.mkdir(exist_ok=True)
     groups: dict[tuple[PurePosixPath, Path, Path], list[Offer]] = {}
+    for offer, way in ways.items():
+        groups.setdefault((way.source, way.into, way.unless_in), []).append(offer)
+    lying = _lying(history.incoming)
     missing = []
     for offer, way in ways.items():
-        if not _arrived(offer, way.file, exactly=True):
+        found = lying.get(str(way.file(offer))) if lying else None
+        if found is None or not _is_listed(offer, found):
             missing.append(offer.bytes)
-            # What an earlier, interrupted sync left of another version must not pass for this one.
-            way.file.unlink(missing_ok=True)
-        groups.setdefault((way.source, way.into, way.unless_in), []).append(offer)
+            if found is not None:
+                # What an interrupted sync left of another version must not pass for this one.
+                way.file(offer).unlink()
     see_room(history.root, missing)
     return [
         Pull(
             source=source,
-            names=tuple(ways[offer].name for offer in offers),
+            names=tuple(sorted(ways[o].name(o) for o in offers)),  # by folder: rsync is faster so
             into=into,
             unless_in=unless_in,
-            total_bytes=sum(offer.bytes for offer in offers),
+            total_bytes=sum(o.bytes for o in offers),
         )
         for (source, into, unless_in), offers in groups.items()
     ]
 
 
-def _arrived(offer: Offer, file: Path, *, exactly: bool) -> bool:
-    """Whether the file lies in incoming; `exactly` as it was listed, and not another version."""
-    try:
-        found = os.lstat(file)
-    except FileNotFoundError:
-        return False
-    return not exactly or (found.st_size, _mtime_ns(offer, found)) == (offer.bytes, offer.mtime_ns)
+def _lying(folder: Path) -> dict[str, os.stat_result]:
+    """Every file below the folder, by its path."""
+    paths = [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names]
+    return {path: os.lstat(path) for path in paths}
+
+
+def _is_listed(offer: Offer, found: os.stat_result) -> bool:
+    """Whether a file in incoming is the version that was listed."""
+    return (found.st_size, _mtime_ns(offer, found)) == (offer.bytes, offer.mtime_ns)
 
 
 def _mtime_ns(offer: Offer, arrived: os.stat_result) -> int:

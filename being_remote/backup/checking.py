@@ -71,20 +71,29 @@ def check(files: Mapping[str, Path], judge: Judge, on_progress: OnProgress) -> l
 
 def _check_one(path: str, file: Path, judge: Judge) -> Checked:
     # hashlib lets go of the interpreter lock above 2047 bytes, so two threads use two cores.
-    judged, problem = judge.judges(file.name), None
-    with open_plain(file) as f:
-        found = os.fstat(f.fileno())
-        if judged and found.st_size <= judge.max_bytes:
-            data = f.read()
+    name = file.name
+    judged, problem = judge.judges(name), None
+    with open_plain(file) as (descriptor, found):
+        if found.st_size <= (judge.max_bytes if judged else CHUNK_BYTES):
+            data = _all_of(descriptor, found.st_size)
             digest = hashlib.sha256(data)
-            try:
-                judge.check(file.name, data)
-            except DataError as e:
-                problem = e.what
+            if judged:
+                try:
+                    judge.check(name, data)
+                except DataError as e:
+                    problem = e.what
         else:
             digest = hashlib.sha256()
-            while chunk := f.read(CHUNK_BYTES):
+            while chunk := os.read(descriptor, CHUNK_BYTES):
                 digest.update(chunk)
             if judged:
                 problem = f"has {found.st_size} bytes; more than {judge.max_bytes} are not read"
     return Checked(path, file, digest.hexdigest(), found, judged, problem)
+
+
+def _all_of(descriptor: int, size: int) -> bytes:
+    """What the file holds; one read, unless it grew or is larger than the system reads at once."""
+    data = os.read(descriptor, size + 1)
+    while len(data) != size and (more := os.read(descriptor, CHUNK_BYTES)):
+        data += more
+    return data

@@ -10,7 +10,6 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
 
 from being_remote.errors import InconsistentData, NoSpace
@@ -20,22 +19,26 @@ CHUNK_BYTES = 1 << 20
 BLOCK_BYTES = 4096
 
 
-def open_plain(path: Path) -> FileIO:
-    """Open a plain file for reading, never through a link.
+@contextmanager
+def open_plain(path: Path) -> Iterator[tuple[int, os.stat_result]]:
+    """A plain file's descriptor for reading, and its stat; never through a link.
 
     Raises:
         InconsistentData: it is a link, a folder or a special.
     """
     try:
-        file = FileIO(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as e:
-        if e.errno not in (errno.ELOOP, errno.EISDIR):
+        if e.errno != errno.ELOOP:
             raise
         raise InconsistentData("is not a plain file", file=str(path)) from e
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise InconsistentData("is not a plain file", file=str(path))
-    return file
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise InconsistentData("is not a plain file", file=str(path))
+        yield descriptor, found
+    finally:
+        os.close(descriptor)
 
 
 def copy_apart(source: Path, target: Path) -> None:

@@ -6,7 +6,7 @@
     manifests/N.json       generation N; the newest one is the truth
     live                   the generation that the live tree shows; behind the newest after a crash
     quarantine/            torn files, each with a note
-    nothing/               stays empty: what rsync is to compare with when it shall not compare
+    nothing                never exists: what to compare with when all shall be fetched
     adopting/ next/ previous/ scratch     leftovers of a crash, made anew when needed
 
 A generation exists from the moment that its manifest is renamed into place. This module does not

@@ -200,7 +200,7 @@ def trust(
         from being_remote.cli.tables import show_trust
         from being_remote.workflows import trust as workflow
 
-        ask = None if as_json or not sys.stdin.isatty() else lambda text: typer.confirm(text, err=True)
+        ask = None if as_json or not sys.stdin.isatty() else _ask
         report = workflow.trust(
             out.inventory(inventory),
             host=host,
@@ -210,6 +210,15 @@ def trust(
             dry_run=dry_run,
         )
         out.finish(report, show_trust)
+
+
+def _ask(question: str) -> bool:
+    from being_remote.errors import Interrupted
+
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort as e:  # Ctrl-C and Ctrl-D
+        raise Interrupted("stopped at the question: this key was not trusted") from e
 
 
 @app.command("demo")

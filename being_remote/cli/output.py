@@ -7,6 +7,7 @@ when that is a terminal.
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import logging
 import os
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import typer
 
 from being_remote.cli.text import printable
-from being_remote.errors import BeingRemoteError
+from being_remote.errors import BeingRemoteError, Interrupted
 from being_remote.session import OnProgress
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Out:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            error = Interrupted("stopped by Ctrl-C")
         if isinstance(error, BeingRemoteError):
             self._show_error(error)
             raise typer.Exit(error.exit_code) from error
@@ -133,5 +136,7 @@ def stdout() -> Console:
     """A console on stdout: as wide as the terminal; wide enough for paths when piped."""
     from rich.console import Console
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
     return Console(width=width, highlight=False)

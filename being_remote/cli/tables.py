@@ -145,7 +145,7 @@ def show_hosts(console: Console, report: HostsReport) -> None:
             _yes_no(row.trusted),
             _text(row.rsync or "-"),
             _text(row.python or "-"),
-            str(len(row.gpus)) if row.error is None else "?",
+            str(len(row.gpus)) if row.python is not None else "?",
             size_text(row.disk_free_bytes) if row.disk_free_bytes is not None else "?",
         )
     console.print(table)

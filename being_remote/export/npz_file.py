@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 
 import numpy as np
 
 from being_remote.export.cameras import Cameras
+from being_remote.export.json_file import CONVENTIONS
 
 
 def chunks(cameras: Cameras) -> Iterator[bytes]:
-    """Arrays by name. Conventions as in cameras.json; `times_s` is NaN where it is not known."""
+    """Arrays by name, `conventions` in words (JSON); `times_s` is NaN where it is not known."""
     crop = cameras.crop
     n = len(cameras.frame_ids)
     buffer = io.BytesIO()
@@ -31,5 +33,7 @@ def chunks(cameras: Cameras) -> Iterator[bytes]:
         crop_box=np.array([crop.x_min, crop.x_max, crop.y_min, crop.y_max]),
         crop_scale=np.array([crop.scale_x, crop.scale_y]),
         crop_origin=np.array(crop.origin),
+        grade=np.array(cameras.grade),
+        conventions=np.array(json.dumps(CONVENTIONS)),
     )
     yield buffer.getvalue()

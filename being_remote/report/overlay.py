@@ -31,6 +31,7 @@ _TEXT: Colour = (240, 240, 240)
 _AXES: tuple[tuple[str, Colour], ...] = (("x", (80, 80, 255)), ("y", (90, 220, 90)), ("z", (255, 140, 70)))
 _AXIS_M = 0.08
 _SHIFT = 6  # cv2 draws at 1/64 px
+_FAR_PX = 1e6  # cv2 has 32 bits for a position; what lies farther out is left out
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,13 @@ def _fixed(xy: Point) -> tuple[int, int]:
     return round((float(xy[0]) - 0.5) * 2**_SHIFT), round((float(xy[1]) - 0.5) * 2**_SHIFT)
 
 
+def _near(*points: Point) -> bool:
+    return bool((np.abs(np.array(points, float)) < _FAR_PX).all())
+
+
 def _line(picture: Picture, a: Point, b: Point, colour: Colour, thickness: int) -> None:
+    if not _near(a, b):
+        return
     cv2.line(picture, _fixed(a), _fixed(b), colour, thickness, cv2.LINE_AA, _SHIFT)
 
 
@@ -123,6 +130,8 @@ def _axes(picture: Picture, shown: Shown, unit: float) -> None:
     pixels = ends @ shown.K.T
     xy = pixels[:, :2] / pixels[:, 2:]
     for end, (name, colour) in zip(xy[1:], _AXES, strict=True):
+        if not _near(end):
+            continue
         _line(picture, xy[0], end, colour, max(1, round(3 * unit)))
         _text(picture, name, end + 6 * unit * np.array([1, -1]), colour, unit)
 
@@ -175,6 +184,8 @@ def _cross(picture: Picture, xy: Sequence[float], colour: Colour, arm: float, un
 
 def _principal_point(picture: Picture, K: Floats, unit: float) -> None:
     centre = (float(K[0, 2]), float(K[1, 2]))
+    if not _near(centre):
+        return
     _cross(picture, centre, PRINCIPAL, 22 * unit, unit)
     thickness = max(1, round(2 * unit))
     cv2.circle(

@@ -34,6 +34,7 @@ from being_remote.tracker.stored import (
 from being_remote.tracker.torch_zip import TORN, members
 
 MAX_FRAME_BYTES = 16 << 20
+REGULAR = "only regular files are opened: put the file itself there"
 MAX_BOX_BYTES = 64 << 10
 
 EDITED = "it was edited, or a fork of the tracker wrote it; fetch or track it again"
@@ -175,16 +176,16 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
         # O_NONBLOCK: opening a pipe would wait for its writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as e:
-        raise NotFoundError("is not there", where=shown) from e
+        raise NotFoundError("is not there", where=shown, hint="look for the name in its folder") from e
     except OSError as e:
         if os.path.islink(path):
-            raise UnsafeFile("is a symbolic link; only regular files are opened", file=shown) from e
-        raise UnsafeFile(f"cannot be opened: {e.strerror}", file=shown) from e
+            raise UnsafeFile("is a symbolic link", file=shown, hint=REGULAR) from e
+        raise UnsafeFile(f"cannot be opened: {e.strerror}", file=shown, hint="look at who may read it") from e
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             kind = "folder" if stat.S_ISDIR(found.st_mode) else "device or pipe"
-            raise UnsafeFile(f"is a {kind}; only regular files are opened", file=shown)
+            raise UnsafeFile(f"is a {kind}", file=shown, hint=REGULAR)
         if found.st_size > limit:
             _too_large(found.st_size, limit, shown)
         data = os.read(descriptor, found.st_size + 1)
@@ -218,4 +219,5 @@ def _no_box(what: str, shown: str) -> NoReturn:
 
 
 def _too_large(found: int, limit: int, shown: str) -> NoReturn:
-    raise UnsafeFile(f"has {found} bytes; more than {limit} are not read", file=shown)
+    what = f"has {found} bytes; more than {limit} are not read"
+    raise UnsafeFile(what, file=shown, hint="it is not what the tracker writes: fetch the original again")

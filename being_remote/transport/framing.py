@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import shlex
 import threading
 import time
@@ -89,7 +90,8 @@ def unwrapped(out: bytes, mark: str) -> tuple[int, bytes] | None:
     """
     begin, end = out.find(mark.encode()), out.rfind(mark.encode())
     code, colon, _ = out[end + len(mark) :].partition(b":")
-    if begin == end or not colon or not code.isdigit():
+    # The mark is no secret to the host: what follows may be anything, and int() refuses long numbers.
+    if begin == end or not colon or not re.fullmatch(rb"\d{1,3}", code):
         return None
     return int(code), out[begin + len(mark) : end]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -20,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from being_remote.errors import HostKeyChanged, HostKeyUnknown, InventoryError
+from being_remote.errors import HostKeyChanged, HostKeyUnknown, InventoryError, NoSpace
 from being_remote.inventory import SshHost
 from being_remote.transport.ssh_config import Hop
 
@@ -85,22 +86,25 @@ class KnownHosts:
 
     def replace(self, name: str, keys: Iterable[HostKey]) -> None:
         """From now on trust exactly `keys` for `name`."""
-        with self._locked():
+        with _told(self._state), self._locked():
             others = [(spelt, key) for spelt, key in self._entries() if spelt != name]
             self._write([*others, *((name, key) for key in dict.fromkeys(keys))])
 
     def add_if_unknown(self, name: str, keys: Iterable[HostKey]) -> None:
         """Trust `keys` unless something is trusted for `name` already."""
-        with self._locked():
+        with _told(self._state), self._locked():
             entries = self._entries()
             if all(spelt != name for spelt, _ in entries):
                 self._write([*entries, *((name, key) for key in dict.fromkeys(keys))])
 
     def _entries(self) -> list[tuple[str, HostKey]]:
         try:
-            text = self.path.read_text(encoding="utf-8")
+            # What is not UTF-8 is no key, and is named by its line below.
+            text = self.path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
+        except OSError as e:
+            raise _unusable(self.path, e) from e
         entries = []
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip() or line.startswith("#"):
@@ -136,6 +140,27 @@ class KnownHosts:
             os.fchmod(lock.fileno(), 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """What this machine's disk refuses, in our errors."""
+    try:
+        yield
+    except OSError as e:
+        raise _unusable(folder, e) from e
+
+
+def _unusable(path: Path, error: OSError) -> InventoryError | NoSpace:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(
+            "the disk is full; nothing was changed", file=str(path), hint="free some space, then again"
+        )
+    return InventoryError(
+        f"cannot be used: {error.strerror}",
+        where=str(path),
+        hint="`state` in the inventory is where trusted keys are kept: mend it, or name another folder",
+    )
 
 
 def users_own(hop: Hop) -> tuple[HostKey, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import secrets
 import signal
@@ -58,6 +60,8 @@ class LocalSession:
             cwd=Path.home(),  # where a session over SSH starts, too
             start_new_session=True,
         )
+        stop = functools.partial(_end, process)
+        atexit.register(stop)  # for a thread that Ctrl-C leaves behind
         try:
             answer = exchange(_streams(process), stdin, limit=max_output_bytes, timeout_s=timeout_s)
             process.wait(timeout=max(0.0, started + timeout_s - time.monotonic()))
@@ -70,7 +74,8 @@ class LocalSession:
         except TooMuchOutput as e:
             raise HostError(f"{argv[0]!r} answered more than {max_output_bytes} bytes", host=self.host) from e
         finally:
-            _end(process)
+            stop()
+            atexit.unregister(stop)
         ended = unwrapped(bytes(answer.out), mark)
         if ended is None:
             raise ConnectionLost(

@@ -8,6 +8,7 @@ folder that only we may enter, and that goes with the session.
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import re
@@ -37,6 +38,8 @@ class OpenSsh:
         self._has_master = False
         # The socket's name must fit into about 100 bytes, which macOS's own folder leaves no room for.
         self._folder = Path(tempfile.mkdtemp(prefix="br-", dir="/tmp" if os.path.isdir("/tmp") else None))
+        # For a thread that Ctrl-C leaves behind with its session open.
+        atexit.register(self.close)
         known = self._folder / "known_hosts"
         known.write_text(
             "".join(
@@ -96,6 +99,7 @@ class OpenSsh:
                 self._control("exit")
                 self._has_master = False
         shutil.rmtree(self._folder, ignore_errors=True)
+        atexit.unregister(self.close)
 
     def _control(self, order: str) -> int:
         return subprocess.run(

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from being_remote.session import OnProgress, Progress, Pull, Pulled, Result, no_
 OLDEST = (3, 2, 5)
 PARTIAL_DIR = ".rsync-partial"
 _STALL_S = 60
+_KEPT_BYTES = 64 << 10
 
 # rsync(1), "EXIT VALUES": what can only come from a link that broke or fell silent.
 _LINK = {
@@ -87,7 +89,7 @@ def pull(request: Pull, *, host: str, remote: Remote | None, on_progress: OnProg
         return Pulled(0, 0, "rsync")
     request.into.mkdir(parents=True, exist_ok=True)
     argv = words(request, remote, with_progress=on_progress is not no_progress)
-    with tempfile.TemporaryFile() as names, tempfile.TemporaryFile() as complaints:
+    with tempfile.TemporaryFile() as names:
         # A leading ./ keeps a name that begins with # or ; from being a comment.
         names.write(b"".join(b"./" + name + b"\0" for name in request.names))
         names.seek(0)
@@ -95,17 +97,17 @@ def pull(request: Pull, *, host: str, remote: Remote | None, on_progress: OnProg
             argv,
             stdin=names,
             stdout=subprocess.PIPE,
-            stderr=complaints,
+            stderr=subprocess.PIPE,
             env={**os.environ, "LC_ALL": "C"},
         )
-        assert process.stdout
+        assert process.stdout and process.stderr
+        complaints = Complaints(process.stderr)
         try:
             stats = _watch(process.stdout, request, on_progress)
             code = process.wait()
         finally:
             _stop(process)
-        complaints.seek(0)
-        said = complaints.read(64 << 10)
+        said = complaints.said()
     if code not in (0, 24):
         _fail(code, said, argv, host, request.into)
     return Pulled(stats.get("transferred", 0), stats.get("literal", 0), "rsync")
@@ -167,6 +169,25 @@ def words(request: Pull, remote: Remote | None, *, with_progress: bool) -> list[
         argv += ["-e", " ".join(remote.shell)]
         source = f"{remote.target}:{source}"
     return [*argv, "--", source, f"{request.into.resolve()}/"]
+
+
+class Complaints:
+    """The beginning of a program's stderr; the host writes there too, so the rest is read and dropped."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._kept = bytearray()
+        self._reader = threading.Thread(target=self._read, args=(pipe,), daemon=True)
+        self._reader.start()
+
+    def _read(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            while data := os.read(pipe.fileno(), 65536):
+                self._kept += data[: _KEPT_BYTES - len(self._kept)]
+
+    def said(self) -> bytes:
+        """What came so far, once the program has ended; what it left behind may keep the pipe open."""
+        self._reader.join(timeout=1)
+        return bytes(self._kept)
 
 
 def _watch(out: IO[bytes], request: Pull, on_progress: OnProgress) -> dict[str, int]:

@@ -64,7 +64,9 @@ def resolve(host: SshHost, inventory: Inventory) -> tuple[Hop, ...]:
     """
     if host.identity_file is not None and not host.identity_file.is_file():
         raise InventoryError(
-            f"hosts.{host.name}.identity_file: no such file: {host.identity_file}", where=str(inventory.path)
+            f"hosts.{host.name}.identity_file: no such file: {host.identity_file}",
+            where=str(inventory.path),
+            hint="name the private key on this laptop that the host knows",
         )
     answer = _ask(host.address, host.user, host.port, inventory)
     target = _hop(host.address, answer, identity_file=host.identity_file)

@@ -18,19 +18,21 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import IO
 
 from being_remote.errors import CommandFailed, ConnectionLost, NoSpace, ToolMissing, UnsafeFile
 from being_remote.session import OnProgress, Progress, Pull, Pulled, Result, Session
 from being_remote.transport.framing import one_line
-from being_remote.transport.rsync import PARTIAL_DIR, check_names
+from being_remote.transport.rsync import PARTIAL_DIR, Complaints, check_names
 
 _STALL_S = 60
 _CHUNK = 1 << 20
 # Files may grow between the listing and the transfer (logs do); a stream beyond this is no such thing.
 _SLACK_BYTES = 256 << 20
+_MAX_HEADER = 16 << 10  # a path has at most 4096 bytes
+_END_OF_TIME_NS = 1 << 63
 
 # posix keeps the nanoseconds; a second name of one file comes as a file, not as a link to the first.
 _TAR = ("env", "LC_ALL=C", "tar", "--format=posix", "--hard-dereference")
@@ -59,14 +61,19 @@ def pull(request: Pull, session: Session, shell: Sequence[str], on_progress: OnP
     command = one_line(
         [*_TAR, "-C", str(request.source), "--null", "--no-recursion", "--no-unquote", "-T", "-", "-cf", "-"]
     )
-    with tempfile.TemporaryFile() as names, tempfile.TemporaryFile() as complaints:
+    with tempfile.TemporaryFile() as names:
         # A leading ./ keeps a name that begins with a dash from being an option.
         names.write(b"".join(b"./" + name + b"\0" for name in wanted))
         names.seek(0)
         process = subprocess.Popen(
-            [*shell, os.fsdecode(command)], stdin=names, stdout=subprocess.PIPE, stderr=complaints, bufsize=0
+            [*shell, os.fsdecode(command)],
+            stdin=names,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
         )
-        assert process.stdout
+        assert process.stdout and process.stderr
+        complaints = Complaints(process.stderr)
         broken: Exception | None = None
         pulled = Pulled(0, 0, "tar")
         try:
@@ -81,8 +88,7 @@ def pull(request: Pull, session: Session, shell: Sequence[str], on_progress: OnP
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        complaints.seek(0)
-        said = complaints.read(64 << 10)
+        said = complaints.said()
     _judge(process.returncode, said, broken, session.host)
     return pulled
 
@@ -102,8 +108,9 @@ def _missing(request: Pull, session: Session) -> tuple[bytes, ...]:
     for entry in listed.stdout.split(b"\0")[:-1]:
         try:
             mode, size, seconds, name = entry.split(b" ", 3)
-            regular, length, second = stat.S_ISREG(int(mode, 16)), int(size), int(float(seconds))
-        except ValueError as e:
+            regular, length = stat.S_ISREG(int(mode, 16)), int(size)
+            second = int(seconds.partition(b".")[0])  # a float would round it up
+        except (ValueError, OverflowError) as e:
             raise UnsafeFile(f"stat on the host answered {entry[:80]!r}", file=str(request.source)) from e
         name = name[2:]
         here = (request.into / os.fsdecode(name), request.unless_in / os.fsdecode(name))
@@ -127,7 +134,9 @@ def _unpack(stream: _Patient, wanted: Sequence[bytes], request: Pull, on_progres
     aside.mkdir(parents=True, exist_ok=True)
     try:
         # Names are bytes: what is not UTF-8 comes through as surrogates and goes back to the same bytes.
-        with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", errors="surrogateescape") as archive:  # type: ignore[call-overload]
+        with tarfile.open(  # type: ignore[call-overload]
+            fileobj=stream, mode="r|", tarinfo=_Plain, encoding="utf-8", errors="surrogateescape"
+        ) as archive:
             for member in archive:
                 name = member.name.encode("utf-8", "surrogateescape").removeprefix(b"./")
                 if name not in left:
@@ -139,7 +148,7 @@ def _unpack(stream: _Patient, wanted: Sequence[bytes], request: Pull, on_progres
                     raise UnsafeFile(f"the host sends more than {allowed} bytes", file=repr(name))
                 content = archive.extractfile(member)
                 assert content is not None
-                for count in _keep(content, aside, request.into / os.fsdecode(name), _mtime_ns(member)):
+                for count in _keep(content, aside, request.into / os.fsdecode(name), _mtime_ns(member, name)):
                     done += count
                     on_progress(Progress(f"fetching {request.source.name}", done, request.total_bytes))
                 files += 1
@@ -149,6 +158,8 @@ def _unpack(stream: _Patient, wanted: Sequence[bytes], request: Pull, on_progres
                 "the disk is full", file=str(request.into), hint="free some space, then again"
             ) from e
         raise
+    except (ValueError, RecursionError) as e:  # tarfile lets them through
+        raise UnsafeFile("the host's tar stream makes no sense", file=str(request.source)) from e
     finally:
         with contextlib.suppress(OSError):  # another pull may have its half file there
             aside.rmdir()
@@ -170,12 +181,33 @@ def _keep(content: IO[bytes], aside: Path, final: Path, mtime_ns: int) -> Iterat
         temporary.unlink(missing_ok=True)
 
 
-def _mtime_ns(member: tarfile.TarInfo) -> int:
+def _mtime_ns(member: tarfile.TarInfo, name: bytes) -> int:
     """The modification time, with the digits that a float would lose."""
     try:
-        return int(Decimal(member.pax_headers["mtime"]) * 10**9)
-    except (KeyError, InvalidOperation):
-        return int(member.mtime) * 10**9
+        nanoseconds = int(Decimal(member.pax_headers.get("mtime", member.mtime)) * 10**9)
+    except (ArithmeticError, ValueError):
+        nanoseconds = _END_OF_TIME_NS
+    if abs(nanoseconds) >= _END_OF_TIME_NS:
+        raise UnsafeFile("the host sent it with a modification time that is none", file=repr(name))
+    return nanoseconds
+
+
+class _Plain(tarfile.TarInfo):
+    """A member as our own tar call writes them. What else tarfile knows, it reads without a bound:
+    long headers and maps of sparse files into memory, unknown members to their end."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        too_long = self.size < 0 or (not self.isreg() and self.size > _MAX_HEADER)
+        if too_long or self.type == tarfile.GNUTYPE_SPARSE:
+            what = f"a member of type {self.type!r} and {self.size} bytes"
+            raise UnsafeFile(f"the host sent {what}, which was not asked for", file="tar")
+        member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]  # meant to be extended
+        return member
+
+    def _no_sparse(self, *_: object) -> None:
+        raise UnsafeFile("the host sent a sparse file, which was not asked for", file="tar")
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _no_sparse
 
 
 def _judge(code: int, said: bytes, broken: Exception | None, host: str) -> None:

@@ -71,7 +71,16 @@ def look(task: Task, session: Session, *, hash_bytes: int | None = None) -> Foun
     for number, ((place, folder), listed) in enumerate(zip(asked, listing.folders, strict=True)):
         warnings += _said(folder, listed, session.host)
         offers = [
-            Offer(place.home_path(os.fsdecode(name)), place.home, folder.path, name, size, mtime_ns, sha256)
+            Offer(
+                place.home_path(os.fsdecode(name)),
+                place.home,
+                folder.top,
+                folder.path,
+                name,
+                size,
+                mtime_ns,
+                sha256,
+            )
             for name, size, mtime_ns, sha256 in listed.files
         ]
         if number < len(tracked):
@@ -98,16 +107,18 @@ def _tracked(task: Task) -> list[tuple[Place, Folder]]:
     if task.host.tracker is None:
         return []
     root, actor = task.host.tracker.root, task.actor
+    folders = [(p, p.folder_on(root, actor.input, actor.output)) for p in task.places]
+    # An input or output may be given as an absolute path elsewhere.
     return [
-        (p, Folder(p.folder_on(root, actor.input, actor.output), _pattern(task, p), p.recursive))
-        for p in task.places
+        (p, Folder(root if f.is_relative_to(root) else f, f, _pattern(task, p), p.recursive))
+        for p, f in folders
     ]
 
 
 def _copied(task: Task) -> list[tuple[Place, Folder]]:
     """Where backups on the host keep frames and box; they are laid out as ours."""
     return [
-        (p, Folder(task.host.workdir / backup / p.home, _pattern(task, p), p.recursive))
+        (p, Folder(task.host.workdir, task.host.workdir / backup / p.home, _pattern(task, p), p.recursive))
         for backup in task.actor.host_backups
         for p in task.places
         if p.kind in _FALLBACK

@@ -18,7 +18,14 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from being_remote.errors import BeingRemoteError, CommandFailed, HostError, InconsistentData, ToolMissing
+from being_remote.errors import (
+    BeingRemoteError,
+    CommandFailed,
+    HostError,
+    InconsistentData,
+    InventoryError,
+    ToolMissing,
+)
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
 from being_remote.session import Result
 from being_remote.tracker.layout import BBOX
@@ -108,7 +115,7 @@ class _Search:
 @dataclass(frozen=True)
 class _Said:
     answer: Answer | None
-    error: HostError | None
+    error: BeingRemoteError | None
     reachable: bool
     seconds: float
     round_trips: int
@@ -257,7 +264,7 @@ def _ask(search: _Search, inventory: Inventory, *, remember: bool) -> _Said:
                 max_output_bytes=MAX_ANSWER_BYTES,
             )
             answer, error = _answer_in(result, search.host), None
-    except HostError as e:
+    except (HostError, InventoryError) as e:  # a key file that is not there concerns this host alone
         answer, error = None, e
     return _Said(
         answer=answer,

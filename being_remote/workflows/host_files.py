@@ -32,8 +32,9 @@ _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 @dataclass(frozen=True)
 class Folder:
-    """One folder to list; `pattern` is a glob over the paths below it."""
+    """One folder to list; `pattern` is a glob over the paths below it, `top` a folder above or itself."""
 
+    top: PurePosixPath
     path: PurePosixPath
     pattern: str
     recursive: bool

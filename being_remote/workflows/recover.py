@@ -79,8 +79,8 @@ def recover(
     settings, unknown_settings = find_settings(which)
     frames = read_sequence(which.checkpoints)
     source = find_source_size(which, source_size, video, inventory)
-    crop, found, grade, doubts = _crop(which, frames, settings, source, bbox)
     known = not unknown_settings
+    crop, found, grade, doubts = _crop(which, frames, settings, source, bbox, settings_known=known)
     cameras = _cameras(which.name, frames, crop, settings, grade, times_known=known)
     warnings = [*doubts, *frames.warnings, *source.warnings, *unknown_settings]
 
@@ -114,12 +114,32 @@ def recover(
 
 
 def _crop(
-    run: Run, frames: Frames, settings: RunSettings, source: SourceSize, bbox: Path | None
+    run: Run,
+    frames: Frames,
+    settings: RunSettings,
+    source: SourceSize,
+    bbox: Path | None,
+    *,
+    settings_known: bool,
 ) -> tuple[Crop, FoundBox | None, str, list[str]]:
     """The crop, the box it is from, its grade, and what is doubtful about it."""
     from being_remote.camera.crop import crop_from_box, resize_only
 
     w, h = frames.image_size_wh
+    if settings_known and settings.crop_image and w != h:
+        raise InconsistentData(
+            f"the frames are of {w}x{h} images and the run's settings say that they were cropped: the"
+            " tracker crops to squares only, so the stored K belongs to no image",
+            file=str(run.base),
+            hint="the settings file is another run's, or says crop_image wrongly",
+        )
+    doubts = []
+    if settings_known and settings.image_size_wh != (w, h):
+        sw, sh = settings.image_size_wh
+        doubts.append(
+            f"the settings file says images of {sw}x{sh}, the frames are of {w}x{h}: it is another run's, so"
+            " source numbers, times and whether there was a crop are uncertain"
+        )
     # The tracker crops to squares only, so an image that is not square was never cropped.
     if not settings.crop_image or w != h:
         if bbox is not None:
@@ -129,13 +149,15 @@ def _crop(
                 hint="leave --bbox out",
             )
         _check_aspect((w, h), source)
-        return resize_only(source.size_wh, (w, h)), None, "whole frame", []
-    found = find_box(run, bbox)
+        unused = next((path for path in run.boxes(settings) if path.exists()), None)
+        if unused is not None:
+            doubts.append(f"{unused} is not used: by its settings and frames this run cropped nothing")
+        return resize_only(source.size_wh, (w, h)), None, "whole frame", doubts
+    found = find_box(run, settings, bbox)
     try:
         crop = crop_from_box(found.box, source.size_wh, (w, h))
     except ValueError as e:
         raise _misfit(str(e), found, source) from e
-    doubts = []
     if found.doubt:
         doubts.append(f"unverified: {found.path} is not known to be this run's: {found.doubt}")
     x_min, x_max, y_min, y_max = found.box
@@ -144,19 +166,30 @@ def _crop(
             f"the box is {x_max - x_min}x{y_max - y_min}, which pads unevenly: fx and fy differ, as in the"
             " tracker's own crops; the tracker makes even boxes only, so it was edited or is another video's"
         )
-    elif x_max - x_min != y_max - y_min and not _meets_a_border(crop):
-        doubts.append("the box is not square though no border cut it: it was edited or is another video's")
+    elif x_max - x_min != y_max - y_min and not _cut_where_short(crop):
+        doubts.append(
+            "the box is not square though no border cut its shorter side: it was edited or is another video's"
+        )
     return crop, found, "unverified" if found.doubt else "bbox", doubts
 
 
-def _meets_a_border(crop: Crop) -> bool:
-    """Whether the tracker could have cut this box: at 0, or one further to keep the side even."""
+def _cut_where_short(crop: Crop) -> bool:
+    """Whether a border could have cut the shorter side: at 0, or one further to keep the side even."""
     w, h = crop.source_size_wh
-    return min(crop.x_min, crop.y_min) <= 1 or crop.x_max >= w - 1 or crop.y_max >= h - 1
+    if crop.x_max - crop.x_min < crop.y_max - crop.y_min:
+        return crop.x_min <= 1 or crop.x_max >= w - 1
+    return crop.y_min <= 1 or crop.y_max >= h - 1
 
 
 def _misfit(what: str, found: FoundBox, source: SourceSize) -> BeingRemoteError:
     w, h = source.size_wh
+    if "swapped" in what and source.video is not None:  # measured, so the size is not what is wrong
+        return InconsistentData(
+            f"{what.split(';')[0]} ({source.said_by})",
+            file=str(found.path),
+            hint="it fits with x and y exchanged: other programs store y first. Use this run's own bbox.pt"
+            " (--bbox FILE), or the video that was tracked (--video FILE)",
+        )
     if "swapped" in what:
         return UsageError(
             f"{what} ({source.said_by})", where=str(found.path), hint=f"--source-size {h}x{w} (WIDTHxHEIGHT)"

@@ -75,7 +75,9 @@ def trust(
     for position, hop in enumerate(hops):
         shown = _shown(entry, hops, keys, position, wanted)
         pin = pinned(entry, inventory.path) if position == len(hops) - 1 else ()
-        row = _decide(entry, hop, keys[position], shown, wanted, yes=yes, confirm=confirm, pin=pin)
+        # A fingerprint that a jump has shown is its own: of what follows nobody has said anything.
+        said = None if wanted != shown.fingerprint and any(r.fingerprint == wanted for r in rows) else wanted
+        row = _decide(entry, hop, keys[position], shown, said, yes=yes, confirm=confirm, pin=pin)
         if row.action != "already trusted":
             keys[position] = (shown,)
             if not dry_run:

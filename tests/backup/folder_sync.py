@@ -54,8 +54,9 @@ class FolderHost:
                 if stat.S_ISREG(at.st_mode):
                     path = f"{home}/{name}" if home else name
                     sha256 = hashlib.sha256((folder / name).read_bytes()).hexdigest() if hashed else None
-                    source = PurePosixPath(folder)
-                    offer = Offer(path, home, source, os.fsencode(name), at.st_size, at.st_mtime_ns, sha256)
+                    top, source = PurePosixPath(self.folder), PurePosixPath(folder)
+                    raw = os.fsencode(name)
+                    offer = Offer(path, home, top, source, raw, at.st_size, at.st_mtime_ns, sha256)
                     found.append(offer)
         return found
 

@@ -46,6 +46,17 @@ class CutSession(LocalSession):
         return pulled
 
 
+class StoppedSession(LocalSession):
+    """Everything arrives, then somebody presses Ctrl-C."""
+
+    def __init__(self) -> None:
+        super().__init__(LocalHost(name="here", workdir=PurePosixPath("/")))
+
+    def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
+        super().pull(request, on_progress)
+        raise KeyboardInterrupt
+
+
 def test_first_sync_brings_everything_and_the_second_changes_nothing_at_all(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.put("checkpoint/00001.frame", "b END", 1_700_000_000.7)
@@ -267,10 +278,21 @@ def test_when_the_link_is_cut_in_another_run_the_live_run_stays_untouched(host: 
     assert host.live() == {"bbox.pt": "new box", "checkpoint/00000.frame": "new END"}
 
 
+def test_what_arrived_before_ctrl_c_is_not_fetched_again(host: FolderHost) -> None:
+    host.put("checkpoint/00000.frame", "new END", 1_700_000_000.5)
+    with pytest.raises(KeyboardInterrupt):
+        host.sync(session=StoppedSession())
+    assert host.live() == {}
+    _, _, arrival = host.sync()
+    assert arrival.transferred_files == 0
+    assert host.live() == {"checkpoint/00000.frame": "new END"}
+
+
 def test_leftovers_of_another_version_in_incoming_never_pass_for_the_listed_file(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "new END", 1_700_000_000.5)
-    stale = Path(f"{host.history.incoming}/files{host.folder}/checkpoint/00000.frame")
-    stale.parent.mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        host.sync(session=StoppedSession())
+    (stale,) = host.history.incoming.rglob("*.frame")
     stale.write_text("old END")
     os.utime(stale, ns=(1_700_000_000_000_000_001,) * 2)
     host.sync()
@@ -309,7 +331,7 @@ def test_names_that_leave_their_folder_or_collide_are_refused_by_name_and_the_re
     host.put("checkpoint/b.frame", "b END")
     (offer, *rest) = host.offers()
     evil = [
-        type(offer)(f"checkpoint/{name}", "checkpoint", offer.source, name.encode(), 1, 1)
+        type(offer)(f"checkpoint/{name}", "checkpoint", offer.top, offer.source, name.encode(), 1, 1)
         for name in ("../../../escaped", "/etc/passwd")
     ]
     _, planned, _ = host.sync(offers=[*evil, offer, *rest], folds=True)

@@ -85,6 +85,8 @@ def test_the_npz_needs_no_pickle_and_holds_the_same_numbers(cameras: Cameras, tm
         assert arrays["size_wh"].tolist() == [1920, 1080]
         assert arrays["K_opencv"][0, 2] == 957.7421875
         assert arrays["crop_box"].tolist() == [510, 1410, 90, 990]
+        assert str(arrays["grade"]) == cameras.grade
+        assert "world-to-camera" in json.loads(str(arrays["conventions"]))["R_t"]
 
 
 def test_nerfstudios_ray_through_a_pixel_hits_the_point_that_was_drawn_there(

@@ -104,3 +104,14 @@ def test_any_frame_size_can_be_drawn(size_wh: tuple[int, int]) -> None:
     K = np.array([[900.0, 0, 5000], [0, 900, -3000], [0, 0, 1]])  # a principal point far outside
     picture = draw(Shown("ünïcode \x1b[31m", K, np.eye(3), np.array([0, 0, 1.0]), crop, None, None))
     assert picture.shape == (size_wh[1], size_wh[0], 3)
+
+
+@pytest.mark.parametrize("K", [np.diag([1e12, 1e12, 1.0]), [[900.0, 0, 1e30], [0, 900, -1e30], [0, 0, 1]]])
+@pytest.mark.parametrize("mesh", [None, Mesh(np.array([[0.02, 0.02, 0.1], [1e30, 0, 0]]), None)])
+def test_a_camera_that_looks_light_years_past_the_frame_still_makes_a_picture(
+    K: np.ndarray, mesh: Mesh | None
+) -> None:
+    far = Shown(
+        "", np.array(K), np.eye(3), np.array([0, 0, 1.0]), resize_only(SIZE_WH, (512, 512)), mesh, None
+    )
+    assert draw(far).shape == (540, 960, 3)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import pytest
 
 from being_remote.tracker.numbering import source_frame_number, source_time_s, video_frame_index
@@ -18,10 +21,31 @@ def test_the_first_source_image_is_the_start_of_the_video() -> None:
     assert source_time_s(26, fps=25) == 1.0
 
 
-def test_a_video_that_is_not_25_fps_is_found_again_through_time_only() -> None:
-    # 29.97 fps: image 101 is frame 120; its number as an index would be 4 s / 5 frames off.
-    assert video_frame_index(source_time_s(101), 30000 / 1001) == 120
-    assert [video_frame_index(source_time_s(k), 25) for k in (1, 2, 838)] == [0, 1, 837]
+def _by_ffmpegs_rule(number: int, source_fps: Fraction, video_fps: Fraction) -> int:
+    """Frame by frame: each goes to the place that its time rounds to, later ones overwrite."""
+    shown = None
+    for i in range(10_000):
+        place = math.floor(i * source_fps / video_fps + Fraction(1, 2))
+        if place > number - 1:
+            break
+        shown = i
+    assert shown is not None
+    return shown
+
+
+@pytest.mark.parametrize(
+    "video_fps", ["15", "24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60"]
+)
+def test_a_source_image_shows_the_frame_that_ffmpegs_fps_filter_puts_there(video_fps: str) -> None:
+    rate = Fraction(video_fps)
+    for number in (*range(1, 200), 838):
+        assert video_frame_index(number, 25, float(rate)) == _by_ffmpegs_rule(number, Fraction(25), rate)
+
+
+def test_a_video_of_60_fps_starts_with_its_second_frame() -> None:
+    # The nearest in time would be frame 0, and the number as an index lags 58 % behind.
+    assert video_frame_index(1, 25, 60) == 1
+    assert video_frame_index(101, 25, 60) == 241
 
 
 @pytest.mark.parametrize(
@@ -32,10 +56,11 @@ def test_a_video_that_is_not_25_fps_is_found_again_through_time_only() -> None:
         lambda: source_time_s(0),
         lambda: source_time_s(1, fps=0),
         lambda: source_time_s(1, fps=float("nan")),
-        lambda: video_frame_index(-1, 25),
-        lambda: video_frame_index(float("inf"), 25),
+        lambda: video_frame_index(0, 25, 25),
+        lambda: video_frame_index(1, 25, float("inf")),
+        lambda: video_frame_index(1, 0, 25),
     ],
 )
 def test_numbers_that_mean_no_frame_are_refused(call: object) -> None:
-    with pytest.raises(ValueError, match=r"negative|start at 1|no frame"):
+    with pytest.raises(ValueError, match=r"negative|start at 1"):
         call()  # type: ignore[operator]  # callables without arguments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import threading
@@ -11,7 +12,14 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from being_remote.demo.pod import Pod, start_pod
-from being_remote.errors import HostKeyChanged, HostKeyUnknown, InventoryError, LoginRefused, Unreachable
+from being_remote.errors import (
+    HostKeyChanged,
+    HostKeyUnknown,
+    InventoryError,
+    LoginRefused,
+    NoSpace,
+    Unreachable,
+)
 from being_remote.inventory import Inventory
 from being_remote.session import Pull
 from being_remote.transport import open_session
@@ -244,6 +252,26 @@ def test_a_damaged_file_of_ours_stops_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "known_hosts").write_text("# ours\n[h]:1 ssh-ed25519 AAAA\n")
     with pytest.raises(InventoryError, match="line 2"):
         KnownHosts(tmp_path).keys("[h]:1")
+
+
+def test_a_state_that_cannot_be_used_is_named_and_no_bug(tmp_path: Path) -> None:
+    (tmp_path / "known_hosts").write_bytes(b"\xff\xfe\0 of another program")
+    with pytest.raises(InventoryError, match="line 1"):
+        KnownHosts(tmp_path).keys("a")
+    (tmp_path / "file").write_text("")
+    for act in (lambda known: known.keys("a"), lambda known: known.replace("a", [])):
+        with pytest.raises(InventoryError, match=r"file.*: cannot be used: (File exists|Not a directory)"):
+            act(KnownHosts(tmp_path / "file"))
+
+
+def test_a_full_disk_under_the_state_is_said_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NoSpace, match="the disk is full"):
+        KnownHosts(tmp_path).replace("a", [])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["known_hosts.lock"]
 
 
 def test_a_fingerprint_is_that_of_a_published_key() -> None:

@@ -217,6 +217,16 @@ def test_a_transfer_that_freezes_ends_and_says_so(
     assert not (tmp_path / "into" / "f").exists()
 
 
+def test_of_endless_complaints_only_the_beginning_is_kept() -> None:
+    command = ["sh", "-c", "echo first >&2; head -c 5000000 /dev/zero >&2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    assert process.stderr
+    complaints = rsync.Complaints(process.stderr)
+    assert process.wait(timeout=10) == 0
+    said = complaints.said()
+    assert said.startswith(b"first") and len(said) == 64 << 10
+
+
 def test_a_full_disk_here_is_said_as_that(tmp_path: Path, way: Session) -> None:
     small = tmp_path / "small"
     small.mkdir()
@@ -290,6 +300,40 @@ def test_a_stream_that_is_not_what_was_asked_for_leaves_nothing_behind(
     left = got(tmp_path / "into")
     assert left in ({}, {b"f": (b"x", 0)})
     assert not (tmp_path / "evil").exists()
+
+
+def header(name: str, size: int, kind: bytes, **more: str) -> bytes:
+    """One raw header of a tar stream, claiming what it likes; `more` goes into a pax header before it."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size, info.pax_headers = kind, size, {k.replace("__", "."): v for k, v in more.items()}
+    return info.tobuf(tarfile.PAX_FORMAT if more else tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        *(header("./f", 1, tarfile.REGTYPE, mtime=m) for m in ("inf", "nan", "1e999999", "-1e30", "1e12")),
+        header("x", 1 << 40, tarfile.GNUTYPE_LONGNAME),
+        header("x", 1 << 40, tarfile.XHDTYPE),
+        header("./f", 1 << 40, b"Z"),
+        header("./f", -600, tarfile.REGTYPE),
+        header("./f", 512, tarfile.GNUTYPE_SPARSE),
+        header("./f", 512, tarfile.REGTYPE, GNU__sparse__major="1", GNU__sparse__minor="0"),
+        header("./f", 512, tarfile.REGTYPE, GNU__sparse__map="0,z", GNU__sparse__size="9"),
+        header("./f", 512, tarfile.REGTYPE, GNU__sparse__size="z"),
+        (header("x", 8, tarfile.XHDTYPE) + b"8 a=bcd\n".ljust(512, b"\0")) * 3000,
+    ],
+    ids=range(14),
+)
+def test_numbers_and_headers_that_tarfile_would_follow_too_far_are_refused(
+    stream: bytes, tmp_path: Path, session: Session
+) -> None:
+    put(tmp_path / "far", {b"f": b"x"})
+    (tmp_path / "stream").write_bytes(stream + b"x".ljust(512, b"\0") + bytes(20480))
+    shell = ["sh", "-c", f'cat "{tmp_path}/stream"', "sh"]
+    with pytest.raises(UnsafeFile):
+        tar.pull(request_for(tmp_path / "far", [b"f"], tmp_path / "into"), session, shell, lambda _: None)
+    assert got(tmp_path / "into") == {}
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,9 @@ def test_an_old_rsync_here_names_the_holes_and_the_way_out(
         ("0, 1, Tesla T4, 15360, 0, 0", 0, 1),
         ("0, GPU-1, a, name, with, commas, 1, 2, 3", 0, 1),
         ("0, MIG-1, A100 MIG 1g.5gb, -1, 1.5, 99999999999999999999", 1, 0),
+        ("0, GPU-1, isdigit and no int, ², 1, 2", 1, 0),
+        ("0, GPU-1, longer than int takes, " + "9" * 5000 + ", 1, 2", 1, 0),
+        ("²,GPU-1,x,1,1,1", 0, 1),
     ],
 )
 def test_what_nvidia_smi_says_is_taken_only_where_it_makes_sense(text: str, count: int, odd: int) -> None:

@@ -12,9 +12,16 @@ import pytest
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import UsageError
 from being_remote.inventory import Inventory
+from being_remote.workflows.find_bbox import find_bbox
 from being_remote.workflows.hosts import hosts
 
 MakeInventory = Callable[..., Inventory]
+
+
+def trusting(make_inventory: MakeInventory, pod: Pod, **changed: str) -> Inventory:
+    """An inventory with the pod's entry changed, and its key trusted all the same."""
+    make_inventory({"pod": pod})
+    return make_inventory({"pod": {**pod.inventory_entry(), **changed}}, trusted=False)
 
 
 def test_a_healthy_host_says_what_it_has(pod: Pod, make_inventory: MakeInventory) -> None:
@@ -87,9 +94,36 @@ def test_a_python_that_is_something_else_gives_no_answer_that_is_believed(
     for said in ("not json", '{"python": "3.9"}', "x" * 300_000):
         liar.write_text(f"#!/bin/sh\nprintf %s '{said}'\n")
         liar.chmod(0o755)
-        (row,) = hosts(make_inventory({"pod": {**pod.inventory_entry(), "python": str(liar)}})).hosts
-        assert row.python is None
-        assert row.problems or row.error
+        (row,) = hosts(trusting(make_inventory, pod, python=str(liar))).hosts
+        assert row.reachable and row.python is None
+        assert row.problems or row.error_class == "HostError"
+
+
+def test_a_number_from_a_pod_that_no_disk_has_is_not_believed(
+    pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+) -> None:
+    absent = '{"out": null, "error": "not there"}'
+    said = (
+        f'{{"python": "3.9.1", "numpy": null, "rsync": {absent}, "ffmpeg": null, "gpus": {absent}, '
+        f'"disk": {{"exists": true, "free_bytes": {"9" * 400}, "writable": true}}, "tracker": null}}'
+    )
+    liar = tmp_path / "python"
+    liar.write_text(f"#!/bin/sh\nprintf %s '{said}'\n")
+    liar.chmod(0o755)
+    (row,) = hosts(trusting(make_inventory, pod, python=str(liar))).hosts
+    assert row.disk_free_bytes is None and "no usable answer" in row.problems[0]
+
+
+def test_a_key_file_that_is_missing_costs_only_its_own_hosts_row(
+    pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+) -> None:
+    broken = {**pod.inventory_entry(), "identity_file": str(tmp_path / "no key")}
+    inventory = make_inventory({"pod": pod, "broken": broken})
+    report = hosts(inventory)
+    assert {row.host: row.error_class for row in report.hosts} == {"pod": None, "broken": "InventoryError"}
+    found = find_bbox(inventory)
+    assert {row.host for row in found.results if row.error_class == "InventoryError"} == {"broken"}
+    assert (report.exit_code, found.exit_code) == (4, 4)
 
 
 def test_this_machine_as_a_host_has_the_same_row(make_inventory: MakeInventory, tmp_path: Path) -> None:

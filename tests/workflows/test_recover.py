@@ -166,6 +166,8 @@ def test_a_run_without_a_crop_is_only_scaled_and_needs_no_box(here: Path, tmp_pa
     assert (report.grade, report.bbox, report.crop.scale_x) == ("whole frame", None, 2.0)
     with pytest.raises(UsageError, match="tracked without a crop"):
         run_of(truth, bbox=tmp_path / "bbox.pt")
+    (tmp_path / "mt/input/demo/bbox.pt").write_bytes(b"an earlier run's")
+    assert any("bbox.pt is not used" in w for w in run_of(truth).warnings)
 
 
 def test_explain_gives_the_guides_answer_and_its_known_error(here: Path, tmp_path: Path) -> None:
@@ -246,6 +248,21 @@ def test_the_overlay_shows_the_right_frame_of_a_video_with_another_rate(here: Pa
     assert abs(inside.mean() - (10 + 3 * 62)) < 5
 
 
+def test_the_overlay_shows_the_picture_of_a_frame_folder_that_carries_the_source_number(
+    here: Path, tmp_path: Path
+) -> None:
+    truth = numbers_only(tmp_path / "mt", size_wh=(320, 180))
+    folder = truth.input_folder / "source"
+    folder.mkdir()
+    for i in range(1, 4):
+        cv2.imwrite(str(folder / f"{i:05d}.png"), np.full((180, 320, 3), 60 * i, np.uint8))
+    report = run_of(truth, video=folder)
+    overlay = cv2.imread(report.outputs[-1])
+    # begin_frames is 1, so 00000.frame is 00002.png. Not 00001 or 00003.
+    crop = report.crop
+    assert np.median(overlay[crop.y_min + 10 : crop.y_min + 60, crop.x_min + 10 : crop.x_max - 10]) == 120
+
+
 def test_a_backup_of_frames_and_box_alone_is_enough_and_says_what_it_assumes(
     here: Path, tmp_path: Path, make_inventory: Callable[..., Inventory]
 ) -> None:
@@ -323,6 +340,58 @@ def test_a_run_may_be_named_by_actor_by_backup_or_by_its_checkpoint_folder(
         recover(inventory)
 
 
+def test_the_box_of_the_input_folder_that_the_settings_name_is_the_runs_own(
+    here: Path, tmp_path: Path
+) -> None:
+    truth = numbers_only(tmp_path / "mt")
+    second = truth.output_folder.with_name("demo_v2")  # a second settings file for the same input folder
+    shutil.copytree(truth.output_folder, second)
+    configs = tmp_path / "mt" / "configs" / "actors"
+    other = truth.input_folder.with_name("demo_v2") / "bbox.pt"
+    other.parent.mkdir()
+    torch.save([510, 1410, 90, 990], other)
+    unsure = run_of(truth, run=str(second), dry_run=True)
+    assert (unsure.bbox, unsure.grade) == (str(other), "unverified")
+    assert any("no settings file says" in w for w in unsure.warnings)
+    shutil.copy(configs / "demo.yml", configs / "demo_v2.yml")
+    sure = run_of(truth, run=str(second), dry_run=True)
+    assert (sure.bbox, sure.grade) == (str(truth.input_folder / "bbox.pt"), "bbox")
+
+
+def test_a_box_that_is_short_where_no_border_cuts_it_is_doubted(here: Path, tmp_path: Path) -> None:
+    def doubts(folder: str, box: tuple[int, int, int, int]) -> list[str]:
+        report = run_of(numbers_only(tmp_path / folder, box=box), dry_run=True)
+        return [w for w in report.warnings if "not square" in w]
+
+    assert doubts("a", (0, 900, 150, 850))  # cut at the left, but it is the height that is short
+    assert not doubts("b", (0, 700, 90, 990))
+    assert not doubts("c", (510, 1410, 1, 701))
+
+
+def test_settings_of_another_run_are_noticed_by_their_image_size(here: Path, tmp_path: Path) -> None:
+    truth = numbers_only(tmp_path / "mt", crop_image=False, image_size_wh=(960, 540))
+    config = tmp_path / "mt" / "configs" / "actors" / "demo.yml"
+    config.write_text(config.read_text().replace("540, 960", "270, 480"))
+    assert any("says images of 480x270" in w for w in run_of(truth, dry_run=True).warnings)
+    config.write_text(config.read_text().replace("crop_image: false", "crop_image: true"))
+    with pytest.raises(InconsistentData, match=r"960x540 .* crops to squares only"):
+        run_of(truth)
+    config.unlink()  # unknown settings: an image that is not square was never cropped
+    assert run_of(truth, dry_run=True).grade == "whole frame"
+
+
+def test_a_size_unlike_the_inventorys_is_used_and_said(
+    here: Path, tmp_path: Path, make_inventory: Callable[..., Inventory]
+) -> None:
+    inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
+    box = (100, 1000, 100, 1000)  # fits either way round
+    bring_home(numbers_only(tmp_path / "mt", box=box), inventory.backups / "demo")
+    report = recover(inventory, source_size=(1080, 1920), dry_run=True)
+    assert any("the inventory says 1920x1080, not 1080x1920" in w for w in report.warnings)
+    plain = recover(inventory, source_size=(1920, 1080), dry_run=True)
+    assert not any("the inventory says" in w for w in plain.warnings)
+
+
 # What is written
 
 
@@ -389,6 +458,14 @@ def small_video(truth: Truth) -> dict[str, Any]:
     return {"video": folder}
 
 
+def y_first_box(truth: Truth) -> dict[str, Any]:
+    folder = truth.input_folder / "frames"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "00001.png"), np.zeros((1080, 1920, 3), np.uint8))
+    torch.save([1, 837, 618, 1598], truth.input_folder / "bbox.pt")
+    return {"video": folder, "source_size": None}
+
+
 def playlist(truth: Truth) -> dict[str, Any]:
     path = truth.input_folder / "video.mp4"
     path.write_text("#EXTM3U\n/etc/passwd\n")
@@ -406,6 +483,8 @@ def playlist(truth: Truth) -> dict[str, Any]:
         (small_video, UsageError, 2, "swapped"),
         (playlist, UnsafeFile, 6, "video.mp4"),
         (lambda t: {"source_size": (1080, 1920)}, UsageError, 2, "--source-size 1920x1080"),
+        (y_first_box, InconsistentData, 6, "store y first"),
+        (lambda t: {"source_size": (99999, 99999)}, UsageError, 2, "more than any video"),
         (lambda t: {"source_size": (640, 360)}, InconsistentData, 6, "outside a frame of 640x360"),
         (lambda t: {"source_size": None}, UsageError, 2, "--source-size WIDTHxHEIGHT"),
         (lambda t: {"video": Path("missing.mp4")}, NotFoundError, 3, "missing.mp4"),

@@ -239,6 +239,8 @@ def possible_side(side: int, bbox_scale: float) -> bool:
         >>> [side for side in range(896, 906) if possible_side(side, 2.5)]
         [900, 904]
     """
+    if 2 * bbox_scale <= 1:
+        return side % 2 == 0  # no whole number is stepped over; and a tiny scale has no `near`
     near = int(side / (2 * bbox_scale))
     return any(int(2 * bbox_scale * n) // 2 * 2 == side for n in range(max(near - 2, 1), near + 3))
 

@@ -14,6 +14,8 @@ from being_remote.inventory import LocalHost, SshHost
 from being_remote.tracker.layout import CHECKOUT_FILES, CHECKOUT_MODULES
 
 LOW_DISK_BYTES = 5 << 30
+# isdigit() is true of more than int() reads, and int() refuses long ones.
+_COUNT = re.compile("[0-9]{1,12}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class _Said(BaseModel):
 class _Disk(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     exists: bool
-    free_bytes: int | None = Field(ge=0)
+    free_bytes: int | None = Field(ge=0, le=1 << 62)
     writable: bool
 
 
@@ -94,17 +96,17 @@ def parse_gpus(text: str) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
     gpus, odd = [], []
     for line in filter(None, (line.strip() for line in text.splitlines())):
         fields = [field.strip() for field in line.split(",")]
-        if len(fields) != 6 or not fields[0].isdigit() or not fields[1].startswith(("GPU-", "MIG-")):
+        if len(fields) != 6 or not _COUNT.fullmatch(fields[0]) or not fields[1].startswith(("GPU-", "MIG-")):
             odd.append(line[:200])
             continue
-        numbers = [int(value) if value.isdigit() else None for value in fields[3:]]
+        numbers = [int(value) if _COUNT.fullmatch(value) else None for value in fields[3:]]
         gpus.append(Gpu(int(fields[0]), fields[1][:100], fields[2][:100], *numbers))
     return tuple(gpus), tuple(odd)
 
 
 def rsync_version(answer: Answer) -> str | None:
     """The version of the host's rsync; None if there is none that we know."""
-    found = re.match(r"rsync\s+version v?([\d.]+)", answer.rsync.out or "")
+    found = re.match(r"rsync\s+version v?([0-9.]{1,20})", answer.rsync.out or "")
     return found[1] if found else None
 
 

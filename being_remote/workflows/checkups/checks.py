@@ -7,15 +7,22 @@ no other. An answer from a pod is checked field by field before anything is beli
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import resources
 
 from pydantic import ValidationError
 
-from being_remote.errors import HostError, HostKeyChanged, HostKeyUnknown, LoginRefused
+from being_remote.errors import (
+    BeingRemoteError,
+    HostError,
+    HostKeyChanged,
+    HostKeyUnknown,
+    InventoryError,
+    LoginRefused,
+)
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.session import Result, Session
 from being_remote.tracker.layout import CHECKOUT_FILES, CHECKOUT_MODULES
@@ -84,17 +91,32 @@ def check_hosts(inventory: Inventory, names: Sequence[str], *, thorough: bool) -
     # Loaded by one thread before there are several: it takes a third of a second.
     from being_remote.transport import open_session
 
-    def check(host: SshHost | LocalHost) -> HostCheck:
+    rows: dict[str, HostCheck] = {}
+    bugs: list[BaseException] = []
+    free = threading.BoundedSemaphore(_PARALLEL)
+
+    def check(host: SshHost | LocalHost) -> None:
         started = time.monotonic()
 
         def opened() -> Session:
             return open_session(host, inventory)
 
-        row = _check(host, opened, thorough=thorough)
-        return replace(row, seconds=round(time.monotonic() - started, 3))
+        try:
+            with free:
+                row = _check(host, opened, thorough=thorough)
+            rows[host.name] = replace(row, seconds=round(time.monotonic() - started, 3))
+        except BaseException as e:  # noqa: BLE001 - raised again by the caller's thread, below
+            bugs.append(e)
 
-    with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(wanted))) as pool:
-        return tuple(pool.map(check, wanted))
+    # Daemons, so that Ctrl-C need not wait for a frozen host, as the threads of a pool would make it.
+    threads = [threading.Thread(target=check, args=(host,), daemon=True) for host in wanted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if bugs:
+        raise bugs[0]
+    return tuple(rows[host.name] for host in wanted)
 
 
 def _check(host: SshHost | LocalHost, opened: Callable[[], Session], *, thorough: bool) -> HostCheck:
@@ -104,7 +126,7 @@ def _check(host: SshHost | LocalHost, opened: Callable[[], Session], *, thorough
     row = HostCheck(host.name, host.kind, address, reachable=False, trusted=None)
     try:
         session = opened()
-    except HostError as e:
+    except (HostError, InventoryError) as e:  # a key file that is not there concerns this host alone
         trusted = {HostKeyUnknown: False, HostKeyChanged: False, LoginRefused: True}.get(type(e))
         return _failed(replace(row, trusted=trusted), e)
     row = replace(row, reachable=True, trusted=True)
@@ -163,5 +185,5 @@ def _judged(row: HostCheck, host: SshHost | LocalHost, result: Result) -> HostCh
     )
 
 
-def _failed(row: HostCheck, error: HostError) -> HostCheck:
+def _failed(row: HostCheck, error: BeingRemoteError) -> HostCheck:
     return replace(row, error=error.what, error_class=type(error).__name__, next=error.hint or None)

@@ -7,6 +7,7 @@ places say differently is an error. Files are looked for on this laptop only, an
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,16 +33,21 @@ class Run:
     checkpoints: Path
     actor: Actor | None
 
-    @property
-    def boxes(self) -> tuple[Path, ...]:
+    def boxes(self, settings: RunSettings) -> tuple[Path, ...]:
         """Where its bbox.pt may lie, the likeliest place first."""
-        places = (layout.Home(self.base).bbox, self.trackers_box, self.checkpoints / layout.BBOX)
+        places = (layout.Home(self.base).bbox, self.trackers_box(settings), self.checkpoints / layout.BBOX)
         return tuple(dict.fromkeys(p for p in places if p is not None))
 
-    @property
-    def trackers_box(self) -> Path | None:
-        """Where the tracker itself writes the box of this run, where this is one of its output folders."""
-        return self._checkout / layout.INPUT / self.base.name / layout.BBOX if self._checkout else None
+    def trackers_box(self, settings: RunSettings) -> Path | None:
+        """Where the tracker itself writes the box of this run, where this is one of its output folders.
+
+        An output is named after its settings file, and several may read one input folder: the
+        settings say which.
+        """
+        if self._checkout is None:
+            return None
+        folder = settings.actor if settings.actor.strip("./") else f"{layout.INPUT}/{self.base.name}"
+        return Path(os.path.normpath(self._checkout / folder / layout.BBOX))
 
     @property
     def settings_files(self) -> tuple[Path, ...]:
@@ -148,7 +154,7 @@ def find_settings(run: Run) -> tuple[RunSettings, tuple[str, ...]]:
     )
 
 
-def find_box(run: Run, explicit: Path | None) -> FoundBox:
+def find_box(run: Run, settings: RunSettings, explicit: Path | None) -> FoundBox:
     """The run's box: the file given, else the one that lies where a run's box lies.
 
     It is the run's own when the newest manifest of the backup lists these very bytes and all the
@@ -161,20 +167,23 @@ def find_box(run: Run, explicit: Path | None) -> FoundBox:
     """
     from being_remote.tracker.frame_file import MAX_BOX_BYTES, parse_box, read_bytes
 
-    path = explicit or next((p for p in run.boxes if p.exists() or p.is_symlink()), None)
+    places = run.boxes(settings)
+    path = explicit or next((p for p in places if p.exists() or p.is_symlink()), None)
     if path is None:
         whose = f" --actor {run.actor.name}" if run.actor else ""
         raise NotFoundError(
             f"no bbox.pt for run {run.name!r}",
-            where=", ".join(map(str, run.boxes)),
+            where=", ".join(map(str, places)),
             hint=f"being-remote find-bbox{whose} --fetch, or name one: --bbox FILE",
         )
     data = read_bytes(path, MAX_BOX_BYTES)
-    return FoundBox(parse_box(data, str(path)), path, _doubt(run, path, data))
+    return FoundBox(parse_box(data, str(path)), path, _doubt(run, settings, path, data))
 
 
-def _doubt(run: Run, path: Path, data: bytes) -> str:
-    if run.trackers_box is not None and path.absolute() == run.trackers_box:
+def _doubt(run: Run, settings: RunSettings, path: Path, data: bytes) -> str:
+    if Path(os.path.normpath(path.absolute())) == run.trackers_box(settings):
+        if not settings.actor:
+            return "no settings file says that the run read this folder"
         return ""  # a tracker's checkout: there is no other place where this run could have put it
     if not layout.Home(run.base).history.is_dir():
         return "nothing records where it came from"
@@ -210,7 +219,10 @@ def find_source_size(
     if stated is not None or video is not None:
         measured = _measure(video) if video is not None else None
         _agree([("--source-size", stated), (f"--video {video}", measured)])
-        found = SourceSize(measured or stated or (0, 0), "--video" if video else "--source-size", video)
+        size = measured or _sane(stated or (0, 0), "--source-size")
+        listed = run.actor.source_size if run.actor else None
+        doubts = () if listed in (None, size) else (f"the inventory says {_text(listed)}, not {_text(size)}",)
+        found = SourceSize(size, "--video" if video else "--source-size", video, doubts)
         return found if video is not None else _with_the_actors_video(found, run)
     if run.actor is None or (run.actor.video is None and run.actor.source_size is None):
         raise UsageError(
@@ -222,7 +234,8 @@ def find_source_size(
     if actor.video is None or (not actor.video.exists() and actor.source_size is not None):
         assert actor.source_size is not None  # one of the two is there
         missing = () if actor.video is None else (f"the actor's video is not here: {actor.video}",)
-        return SourceSize(actor.source_size, "the inventory's source_size", None, missing)
+        said_by = "the inventory's source_size"
+        return SourceSize(_sane(actor.source_size, said_by), said_by, None, missing)
     measured = _measure(actor.video)
     _agree([("source_size in the inventory", actor.source_size), (f"the video {actor.video}", measured)])
     return SourceSize(measured, "the inventory's video", actor.video)
@@ -235,9 +248,22 @@ def _with_the_actors_video(found: SourceSize, run: Run) -> SourceSize:
         return found
     measured = _measure(video)
     if measured == found.size_wh:
-        return SourceSize(found.size_wh, found.said_by, video)
+        return SourceSize(found.size_wh, found.said_by, video, found.warnings)
     words = f"the actor's video {video} is {_text(measured)}, not {_text(found.size_wh)}; it is not used"
-    return SourceSize(found.size_wh, found.said_by, None, (words,))
+    return SourceSize(found.size_wh, found.said_by, None, (*found.warnings, words))
+
+
+def _sane(size: Size, said_by: str) -> Size:
+    """A size that was only stated, held to what a video may have: a picture of it is drawn."""
+    from being_remote.video import MAX_PIXELS
+
+    if size[0] * size[1] > MAX_PIXELS:
+        raise UsageError(
+            f"{_text(size)} is more than any video has ({MAX_PIXELS} pixels at most)",
+            where=said_by,
+            hint="write WIDTHxHEIGHT, e.g. 1920x1080",
+        )
+    return size
 
 
 def _measure(video: Path) -> Size:

@@ -49,13 +49,13 @@ def write_overlay(
 
 def _picture(video: Path, number: int, source_fps: float) -> tuple[NDArray[np.uint8] | None, str]:
     """The original frame behind `source/<number>.png`, or why there is none."""
-    from being_remote.tracker.numbering import source_time_s, video_frame_index
+    from being_remote.tracker.numbering import video_frame_index
     from being_remote.video import open_source
 
     with open_source(video) as opened:
         index = number - 1
         if opened.fps is not None:
-            index = video_frame_index(source_time_s(number, source_fps), opened.fps)
+            index = video_frame_index(number, source_fps, opened.fps)
         try:
             return opened.frame(index), ""
         except BeingRemoteError as e:

@@ -1,0 +1,95 @@
+"""Ctrl-C, SIGTERM and a closed terminal: the exit code, at once, and nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from being_remote.demo.pod import Pod, start_pod
+
+BEING_REMOTE = str(Path(sys.executable).parent / "being-remote")
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pod, Path]]:
+    """A pod whose python says when it was started, and then nothing; and the laptop's folder."""
+    folder = tmp_path_factory.mktemp("slow")
+    python = folder / "python"
+    python.write_text(f"#!/bin/sh\ntouch '{folder}/asked'\nexec sleep 600\n")
+    python.chmod(0o755)
+    with start_pod(folder / "pod") as pod:
+        entry = {**pod.inventory_entry(), "python": str(python)}
+        (folder / "inventory.yaml").write_text(
+            json.dumps({"hosts": {"slow": entry}, "actors": {"demo": {}}, "search_roots": []})
+        )
+        yield pod, folder
+
+
+def session_folders(pod: Pod) -> list[str]:
+    """The folders of sessions with this pod; other tests may be at work beside this one."""
+    configs = Path("/tmp").glob("br-*/config")
+    return [str(c.parent) for c in configs if f"Port {pod.port}\n" in c.read_text()]
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("command", ["find-bbox", "hosts", "doctor", "sync"])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=str
+)
+def test_a_command_that_waits_for_a_host_ends_at_once_and_leaves_nothing(
+    number: signal.Signals, code: int, command: str, slow: tuple[Pod, Path]
+) -> None:
+    pod, folder = slow
+    (folder / "asked").unlink(missing_ok=True)
+    subprocess.run(
+        [BEING_REMOTE, "trust", "--host", "slow", "--yes"], cwd=folder, check=True, stdout=subprocess.DEVNULL
+    )
+    process = subprocess.Popen(
+        [BEING_REMOTE, command, "--json"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    wait_for((folder / "asked").exists)
+    assert session_folders(pod)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == code and b"Traceback" not in err
+    assert session_folders(pod) == []
+    if number == signal.SIGINT:
+        assert json.loads(out)["exit_code"] == 130
+    else:
+        assert out == b""
+
+
+def test_ctrl_c_at_the_question_trusts_nothing_and_is_130(slow: tuple[Pod, Path], tmp_path: Path) -> None:
+    (tmp_path / "inventory.yaml").write_text((slow[1] / "inventory.yaml").read_text())
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.execv(BEING_REMOTE, [BEING_REMOTE, "trust", "--host", "slow"])
+    said = b""
+    while b"Trust it?" not in said:
+        said += os.read(terminal, 4096)
+    # Python loses a Ctrl-C that comes in the moment before it starts to read, so it is typed again.
+    with contextlib.suppress(OSError):  # the end of the terminal: the command is gone
+        while os.write(terminal, b"\x03"):
+            while select.select([terminal], [], [], 1.0)[0]:
+                os.read(terminal, 4096)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    os.close(terminal)
+    assert os.listdir(tmp_path) == ["inventory.yaml"]
