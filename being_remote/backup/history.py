@@ -15,6 +15,7 @@ touch the live tree (`current` does), and does not judge files (`arrivals` does)
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -27,7 +28,7 @@ from pathlib import Path
 from being_remote.backup import manifest as manifests
 from being_remote.backup.files import sync_folder, write_whole
 from being_remote.backup.manifest import Entry, Manifest, Why
-from being_remote.errors import UsageError
+from being_remote.errors import InventoryError, UsageError
 
 FOLDER = ".history"
 
@@ -55,10 +56,21 @@ class History:
 
         Raises:
             UsageError: another process holds it; nothing was changed.
+            InventoryError: no folder can be made there.
         """
-        for folder in (self.objects, self._manifests, self.incoming):
-            folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / "lock", "a+", encoding="utf-8") as f:
+        try:
+            for folder in (self.objects, self._manifests, self.incoming):
+                folder.mkdir(parents=True, exist_ok=True)
+            file = open(self.folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+        except OSError as e:
+            if e.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise  # told by `room_on_disk`
+            raise InventoryError(
+                f"the backup cannot be used: {e.strerror}",
+                where=str(self.root),
+                hint="correct `backups` in the inventory, or who may write there",
+            ) from e
+        with file as f:
             try:
                 fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as e:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from being_remote.workflows.checkups.checks import HostCheck
     from being_remote.workflows.doctor import DoctorReport
     from being_remote.workflows.find_bbox import FindReport, HostRow
+    from being_remote.workflows.homecoming.report import SyncReport
     from being_remote.workflows.hosts import HostsReport
     from being_remote.workflows.recover import RecoverReport
-    from being_remote.workflows.sync_report import SyncReport
     from being_remote.workflows.trust import TrustReport
 
 

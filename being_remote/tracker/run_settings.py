@@ -52,7 +52,7 @@ class _Stored(BaseModel):
     fps: float = Field(25.0, gt=0, le=1000)
     crop_image: StrictBool = True
     image_size: tuple[int, int] = (512, 512)  # height, width
-    bbox_scale: float = Field(2.5, gt=0, le=1000)
+    bbox_scale: float = Field(2.5, ge=0.01, le=1000)
 
 
 def read_run_settings(path: Path) -> RunSettings:
@@ -77,7 +77,6 @@ def parse_run_settings(data: bytes, name: str) -> RunSettings:
     except ValidationError as e:
         wrong = ", ".join(".".join(map(str, item["loc"])) for item in e.errors())
         raise InconsistentData(f"is no settings file of the tracker: {wrong}", file=name) from e
-    # A date that no calendar has is a ValueError of the constructor.
     except (yaml.YAMLError, ValueError, RecursionError) as e:
         raise InconsistentData(f"cannot be read as settings: {e}", file=name) from e
     height, width = stored.image_size
@@ -99,11 +98,19 @@ def _plain_values(data: bytes) -> dict[str, Any]:
         raise ValueError("it is not a mapping of settings")
     found: dict[str, Any] = {}
     for key, value in document.value:
-        if key.value not in _Stored.model_fields:
+        if not isinstance(key, yaml.ScalarNode) or key.value not in _Stored.model_fields:
             continue  # the tracker has dozens of further settings, and forks have more
         parts = value.value if isinstance(value, yaml.SequenceNode) else [value]
         if len(parts) > MAX_LIST or not all(isinstance(p, yaml.ScalarNode) for p in parts):
             raise ValueError(f"{key.value} is neither a plain value nor a short list")
-        built = [yaml.constructor.SafeConstructor().construct_object(part) for part in parts]
+        built = [_built(part) for part in parts]
         found[key.value] = built if isinstance(value, yaml.SequenceNode) else built[0]
     return found
+
+
+def _built(node: yaml.ScalarNode) -> Any:
+    try:
+        return yaml.constructor.SafeConstructor().construct_object(node)
+    except (LookupError, AttributeError, TypeError) as e:
+        # What PyYAML's constructors raise for `!!bool x`, `!!int ''`, `!!timestamp x`.
+        raise ValueError(f"{node.value[:40]!r} is not what its tag says") from e

@@ -86,13 +86,13 @@ class KnownHosts:
 
     def replace(self, name: str, keys: Iterable[HostKey]) -> None:
         """From now on trust exactly `keys` for `name`."""
-        with _told(self._state), self._locked():
+        with disk_refusals_told(self._state), self._locked():
             others = [(spelt, key) for spelt, key in self._entries() if spelt != name]
             self._write([*others, *((name, key) for key in dict.fromkeys(keys))])
 
     def add_if_unknown(self, name: str, keys: Iterable[HostKey]) -> None:
         """Trust `keys` unless something is trusted for `name` already."""
-        with _told(self._state), self._locked():
+        with disk_refusals_told(self._state), self._locked():
             entries = self._entries()
             if all(spelt != name for spelt, _ in entries):
                 self._write([*entries, *((name, key) for key in dict.fromkeys(keys))])
@@ -135,7 +135,6 @@ class KnownHosts:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._state.chmod(0o700)
         with open(self._state / f"{FILE_NAME}.lock", "w") as lock:
             os.fchmod(lock.fileno(), 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -143,7 +142,7 @@ class KnownHosts:
 
 
 @contextlib.contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def disk_refusals_told(folder: Path) -> Iterator[None]:
     """What this machine's disk refuses, in our errors."""
     try:
         yield

@@ -25,9 +25,9 @@ from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Inventory
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.tracker.layout import KINDS, PLACES
-from being_remote.workflows.actor_files import Found, Task, look
-from being_remote.workflows.run_change import other_camera, other_run
-from being_remote.workflows.sync_report import SyncReport, compared, from_listing, notes, some
+from being_remote.workflows.homecoming.actor_files import Found, Task, look
+from being_remote.workflows.homecoming.report import SyncReport, compared, from_listing, notes, some
+from being_remote.workflows.homecoming.run_change import other_camera, other_run
 
 
 def sync(

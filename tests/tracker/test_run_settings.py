@@ -12,7 +12,7 @@ from being_remote.tracker.run_settings import RunSettings, read_run_settings
 
 def test_what_the_file_leaves_out_has_the_trackers_default(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
-    path.write_text("keyframes: [ 0, 1 ]\nw_pho: 350\npyr_levels: [[1.0, 2], [3, 4]]\n")
+    path.write_text("? [a, b]\n: 1\nkeyframes: [ 0, 1 ]\nw_pho: 350\npyr_levels: [[1.0, 2], [3, 4]]\n")
     defaults = RunSettings("", 0, 25.0, True, (512, 512), 2.5)
     assert read_run_settings(path) == defaults
     path.write_text("")
@@ -50,6 +50,11 @@ def test_merge_keys_that_would_fill_the_memory_are_never_built(tmp_path: Path) -
         ("a: [", "cannot be read"),
         ("begin_frames: !!python/object/apply:os.system ['true']", "cannot be read|begin_frames"),
         ("actor: 2001-99-99", "cannot be read|actor"),
+        ("fps: !!bool x", "not what its tag says"),
+        ("fps: !!timestamp x", "not what its tag says"),
+        ("fps: !!int ''", "not what its tag says"),
+        ("fps: !!float ''", "not what its tag says"),
+        ("bbox_scale: 5e-324", "bbox_scale"),
         ("[" * 5000, "cannot be read"),
     ],
 )

@@ -26,7 +26,7 @@ from being_remote.errors import (
 from being_remote.inventory import Inventory
 from being_remote.session import Progress
 from being_remote.tracker.layout import PLACES
-from being_remote.workflows import host_files
+from being_remote.workflows.homecoming import host_files
 from being_remote.workflows.sync import SyncReport, sync
 
 MakeInventory = Callable[..., Inventory]

@@ -13,7 +13,7 @@ from being_remote.errors import NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost
 from being_remote.session import Session
 from being_remote.tracker.layout import Place
-from being_remote.workflows.host_files import Folder, Listed, list_files
+from being_remote.workflows.homecoming.host_files import Folder, Listed, list_files
 
 EXAMPLES = 5
 # What a backup on the host stands in for, when the tracker's own output is gone.

@@ -10,7 +10,7 @@ from being_remote.backup.arrivals import Arrival, Offer, Plan
 from being_remote.backup.manifest import Manifest, shown_path
 from being_remote.backup.quarantine import SetAside
 from being_remote.backup.settle import Settled
-from being_remote.workflows.actor_files import EXAMPLES, Found, Task
+from being_remote.workflows.homecoming.actor_files import EXAMPLES, Found, Task
 
 
 @dataclass(frozen=True)
