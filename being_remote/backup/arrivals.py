@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from being_remote.backup.checking import Judge, check
+from being_remote.backup.checking import NO_JUDGE, Judge, check
 from being_remote.backup.files import see_room, share_blocks, sync_files
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Entry, Manifest
 from being_remote.backup.names import Taken, refusal
 from being_remote.backup.quarantine import SetAside
+from being_remote.backup.salvage import Awaited, begin, end
 from being_remote.backup.settle import entry_of, put_aside, settle
 from being_remote.errors import HostError
-from being_remote.session import OnProgress, Pull, Session
+from being_remote.session import OnProgress, Pull, Session, no_progress
 
 SECOND_NS = 1_000_000_000
 
@@ -152,8 +153,10 @@ def bring_home(
     ways = _ways(history, planned.wanted, here)
     failure: HostError | None = None
     files, size, method = 0, 0, None
+    requests = _pulls(history, ways)
+    begin(history, session.host, [_awaited(history, offer, way) for offer, way in ways.items()])
     try:
-        for request in _pulls(history, ways):
+        for request in requests:
             pulled = session.pull(request, on_progress)
             files, size = files + pulled.transferred_files, size + pulled.transferred_bytes
             method = pulled.method
@@ -192,6 +195,7 @@ def bring_home(
             new_tree=new_run is not None,
         )
         manifest = settle(history, judge).manifest
+    end(history)
     if failure is not None:
         raise failure
     missed = tuple(o.path for o in planned.wanted if o.path not in arrived)
@@ -253,14 +257,18 @@ def _pulls(history: History, ways: Mapping[Offer, _Way]) -> list[Pull]:
     for offer, way in ways.items():
         groups.setdefault((way.source, way.into, way.unless_in), []).append(offer)
     lying = _lying(history.incoming)
-    missing = []
+    missing, stale = [], dict[str, Path]()
     for offer, way in ways.items():
         found = lying.get(str(way.file(offer))) if lying else None
         if found is None or not _is_listed(offer, found):
             missing.append(offer.bytes)
             if found is not None:
-                # What an interrupted sync left of another version must not pass for this one.
-                way.file(offer).unlink()
+                stale[offer.path] = way.file(offer)
+    if stale:
+        # What an interrupted sync left of another version must not pass for this one; nor be lost.
+        seen = check(stale, NO_JUDGE, no_progress)
+        sync_files(history.root, [s.file for s in seen])
+        history.keep({s.file: s.sha256 for s in seen})
     see_room(history.root, missing)
     return [
         Pull(
@@ -272,6 +280,11 @@ def _pulls(history: History, ways: Mapping[Offer, _Way]) -> list[Pull]:
         )
         for (source, into, unless_in), offers in groups.items()
     ]
+
+
+def _awaited(history: History, offer: Offer, way: _Way) -> Awaited:
+    file = way.file(offer).relative_to(history.incoming)
+    return Awaited(offer.path, str(file), offer.bytes, offer.mtime_ns)
 
 
 def _lying(folder: Path) -> dict[str, os.stat_result]:

@@ -2,6 +2,7 @@
 
     lock                   held by the one process that may change anything here
     incoming/              where files arrive from a host; what is whole there is not fetched again
+    fetching               what each file in incoming is, while a sync is at work or after it was killed
     objects/<sha256>       contents, each once; never linked with anything outside
     manifests/N.json       generation N; the newest one is the truth
     live                   the generation that the live tree shows; behind the newest after a crash
@@ -40,6 +41,7 @@ class History:
         self.root = root
         self.folder = root / FOLDER
         self.incoming = self.folder / "incoming"
+        self.fetching = self.folder / "fetching"
         self.objects = self.folder / "objects"
         self.quarantine = self.folder / "quarantine"
         self.adopting = self.folder / "adopting"

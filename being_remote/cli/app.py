@@ -44,7 +44,7 @@ def find_bbox(
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
-    """Search the hosts and this laptop for bbox.pt: is it still anywhere?"""
+    """Is bbox.pt still anywhere? Searches the hosts and this laptop."""
     with Out(as_json=as_json, verbose=verbose) as out:
         from being_remote.cli.tables import show_find_bbox
         from being_remote.workflows import find_bbox as workflow
@@ -74,7 +74,7 @@ def sync(
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
-    """Bring an actor's checkpoints and what belongs to them home, verified, losing nothing."""
+    """Bring an actor's checkpoints home, checked, losing nothing."""
     with Out(as_json=as_json, verbose=verbose) as out, out.progress() as on_progress:
         from being_remote.workflows import sync as workflow
 
@@ -123,7 +123,7 @@ def recover(
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
-    """The camera for the original video, pictures to check it, files for the trainers."""
+    """The original video's camera: a picture, files for trainers."""
     with Out(as_json=as_json, verbose=verbose) as out:
         from being_remote.cli.tables import show_recover
         from being_remote.errors import InventoryError
@@ -158,7 +158,7 @@ def hosts(
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
-    """The inventory's hosts: which can be reached, and which are trusted."""
+    """Which hosts can be reached, and which are trusted."""
     with Out(as_json=as_json, verbose=verbose) as out:
         from being_remote.cli.tables import show_hosts
         from being_remote.workflows import hosts as workflow
@@ -173,7 +173,7 @@ def doctor(
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
-    """What is missing where, on the hosts and on this laptop, and what to do about it."""
+    """What is missing on the hosts and on this laptop."""
     with Out(as_json=as_json, verbose=verbose) as out:
         from being_remote.cli.tables import show_doctor
         from being_remote.workflows import doctor as workflow
@@ -195,7 +195,7 @@ def trust(
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
-    """Look at a host's key and remember it, so that nobody can stand in between."""
+    """Look at a host's key and remember it. Once for each pod."""
     with Out(as_json=as_json, verbose=verbose) as out:
         from being_remote.cli.tables import show_trust
         from being_remote.workflows import trust as workflow
@@ -231,7 +231,7 @@ def demo(
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
-    """The whole chain on a throw-away pod on this machine, with a generated actor."""
+    """All of it on a throw-away pod on this machine."""
     with Out(as_json=as_json, verbose=verbose) as out:
         from being_remote.cli.demo import run_quietly, run_shown, show_demo, show_plan
         from being_remote.demo import chain

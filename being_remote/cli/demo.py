@@ -54,7 +54,12 @@ def show_demo(console: Console, report: DemoReport) -> None:
     console.print(f"files:   {printable(str(report.folder))}", soft_wrap=True)
     console.print(f"picture: {printable(str(report.overlay))}", soft_wrap=True)
     if report.kept_pod:
+        folder = printable(shlex.quote(str(report.folder)))
         console.print(f"the pod is still up: {printable(report.kept_pod)}", soft_wrap=True)
+        console.print(f"try it: cd {folder} && being-remote find-bbox", soft_wrap=True)
+        console.print(f"stop it: pkill -f {folder}/pod/sshd_config", soft_wrap=True)
+    else:
+        console.print("next: your own pod, in inventory.yaml (README.md)")
 
 
 def show_plan(console: Console, plan: DemoPlan) -> None:

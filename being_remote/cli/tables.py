@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.text import Text
 from being_remote.cli.text import printable, size_text
 
 if TYPE_CHECKING:
+    from being_remote.workflows.boxes.judgement import Candidate
     from being_remote.workflows.checkups.checks import HostCheck
     from being_remote.workflows.doctor import DoctorReport
     from being_remote.workflows.find_bbox import FindReport, HostRow
@@ -21,11 +23,10 @@ if TYPE_CHECKING:
 
 
 def show_find_bbox(console: Console, report: FindReport) -> None:
-    """A row for each candidate or failed host, the evidence, then the choice and the next step."""
-    table = _table("host", "bbox.pt", "box x, y", "side", "")
+    """Each host's candidates or why it has none, the evidence, then the choice and the next step."""
+    width = max((len(printable(row.host)) for row in report.results), default=0)
     for row in report.results:
-        _add_host(table, row)
-    console.print(table)
+        _show_candidates(console, row, width)
     for row in report.results:
         for bound in row.truncated:
             _line(console, f"{row.host}: the search was cut: {bound}", "yellow")
@@ -48,42 +49,49 @@ def show_find_bbox(console: Console, report: FindReport) -> None:
         _line(console, f"      {best.why}")
     else:
         _line(console, f"no choice: {report.why_no_best}", "bold yellow")
+        if report.recovery:
+            _line(console, "ways that are left, by hand:")
         for way in report.recovery:
-            _line(console, f"  open: {way}")
-    if report.fetched is not None:
+            _prose(console, f"  {way}")
+    if report.fetched is not None and report.best is not None:
         _line(console, f"fetch: {report.fetched.what} -> {report.fetched.path}")
 
 
 def show_sync(console: Console, report: SyncReport) -> None:
     """What came home, what was set aside, what is odd."""
-    would = "would fetch up to" if report.dry_run else "fetched"
-    _line(
-        console,
-        f"{report.host}: {report.files} files, {size_text(report.bytes)} of {report.actor};"
-        f" {would} {report.transferred_files} files, {size_text(report.transferred_bytes)}"
-        + (f" by {report.method}" if report.method else "")
-        + f" in {report.seconds:.1f} s",
-    )
+    there = f"{report.host}: {_files(report.files)}, {size_text(report.bytes)} of {report.actor}"
+    came = f"{_files(report.transferred_files)}, {size_text(report.transferred_bytes)}"
+    if report.dry_run:
+        _line(console, f"{there}; would fetch {f'up to {came}' if report.transferred_files else 'nothing'}")
+    else:
+        by = f" by {report.method}" if report.method else ""
+        fetched = f"fetched {came}{by}" if report.transferred_files else "nothing to fetch,"
+        _line(console, f"{there}; {fetched} in {report.seconds:.1f} s")
     if report.snapshot is not None and not report.dry_run:
         news = "" if report.transferred_files or report.adopted.count else " (nothing new)"
         _line(console, f"home: {report.folder}, generation {report.snapshot}{news}", "green")
     if report.verified is not None:
         _line(
             console,
-            f"verified: {report.verified} of {report.files} files have the hash made on the host",
+            f"verified: {report.verified} of {_files(report.files)} have the hash made on the host",
             "green",
         )
+    if report.mismatched.count:
+        names = ", ".join(report.mismatched.examples)
+        _line(console, f"differ from the host, fetched twice: {report.mismatched.count}: {names}", "red")
     if report.adopted.count:
-        _line(console, f"adopted: {report.adopted.count} files that lay here already, as they are")
+        _line(console, f"adopted: {_files(report.adopted.count)} that lay here already, unchanged")
     if report.new_run:
-        _line(console, f"another run: {report.new_run}", "yellow")
+        _prose(console, f"another run: {report.new_run}", "yellow")
     for warning in report.warnings:
-        _line(console, f"note: {warning}", "yellow")
+        _prose(console, f"note: {warning}", "yellow")
+    for q in report.quarantined:
+        _prose(console, f"set aside: {q.path} {q.reason}", "yellow")
+        _line(console, f"  kept as {q.kept_as}" if q.kept_as else "  not fetched")
     if report.quarantined:
-        table = _table("set aside", "why", "kept as")
-        for q in report.quarantined:
-            table.add_row(_text(q.path), _text(q.reason), _text(str(q.kept_as or "not fetched")))
-        console.print(table)
+        _prose(
+            console, f"  next: once it is whole again on {report.host}, sync again; an older copy here stays"
+        )
 
 
 def show_recover(console: Console, report: RecoverReport) -> None:
@@ -110,15 +118,20 @@ def show_recover(console: Console, report: RecoverReport) -> None:
     _line(
         console,
         f"crop: x {crop.x_min}..{crop.x_max}, y {crop.y_min}..{crop.y_max} of {width}x{height},"
-        f" padded by {crop.pad_x}, {crop.pad_y} to {crop.side}, resized to {report.image_size_wh[0]}"
-        f" (scale {crop.scale_x:g}, {crop.scale_y:g}; origin {crop.origin[0]}, {crop.origin[1]})",
+        f" padded by {crop.pad_x}, {crop.pad_y} to {crop.side}",
+    )
+    small_width, small_height = report.image_size_wh
+    _line(
+        console,
+        f"      resized to {small_width}x{small_height}: scale {crop.scale_x:g}, {crop.scale_y:g};"
+        f" origin {crop.origin[0]}, {crop.origin[1]}",
     )
     _line(console, f"field of view: {report.fov_deg[0]:.2f} x {report.fov_deg[1]:.2f} degrees")
     if report.explain is not None:
-        _line(
+        _prose(
             console,
-            f"why: the crop was resized, so f grows by {report.explain.focal_ratio:.6g};"
-            " the guide's camera is off by",
+            f"why: the crop was resized, so f grows {report.explain.focal_ratio:.6g} times;"
+            " the guide's camera (offset added, f kept) is off by",
         )
         for e in report.explain.errors:
             _line(
@@ -126,9 +139,11 @@ def show_recover(console: Console, report: RecoverReport) -> None:
                 f"  {e.degrees:6.2f} degrees at the {e.where}, ({e.source_px[0]:.0f}, {e.source_px[1]:.0f})",
             )
     for warning in report.warnings:
-        _line(console, f"warning: {warning}", "yellow")
+        _prose(console, f"warning: {warning}", "yellow")
+    if report.grade == "unverified":
+        _prose(console, "  next: look at overlay.png, with --video FILE: do crop and mesh sit on the head?")
     for note in report.notes:
-        _line(console, f"note: {note}")
+        _prose(console, f"note: {note}")
     verb = "would write" if report.dry_run else "wrote"
     for path in report.outputs:
         _line(console, f"{verb} {path}", "green")
@@ -174,9 +189,9 @@ def show_doctor(console: Console, report: DoctorReport) -> None:
             )
             _line(console, f"  GPU {gpu.index}    {gpu.name}: {used}")
         for note in row.notes:
-            _line(console, f"  note     {note}")
+            _prose(console, f"  note     {note}")
         for problem in row.problems:
-            _line(console, f"  missing  {problem}", "yellow")
+            _prose(console, f"  problem  {problem}", "yellow")
         _show_error(console, row)
         if row.error is None and not row.problems:
             _line(console, "  nothing is missing", "green")
@@ -184,15 +199,13 @@ def show_doctor(console: Console, report: DoctorReport) -> None:
 
 def show_trust(console: Console, report: TrustReport) -> None:
     """Each machine on the way, and what is believed of it now."""
-    table = _table("machine", "key", "fingerprint", "")
     for key in report.keys:
-        action = (
-            f"would be {key.action}" if report.dry_run and key.action != "already trusted" else key.action
-        )
-        table.add_row(_text(key.address), key.key_type, key.fingerprint, action)
+        done = key.action == "already trusted"
+        action = f"would be {key.action}" if report.dry_run and not done else key.action
+        _line(console, f"{key.address}: {action}", "green")
+        _line(console, f"  {key.key_type} {key.fingerprint}")
         if key.previous:
-            table.add_row("", "", Text(key.previous, style="dim"), "before")
-    console.print(table)
+            _line(console, f"  before: {key.previous}", "dim")
 
 
 def _show_error(console: Console, row: HostCheck) -> None:
@@ -208,31 +221,35 @@ def _yes_no(value: bool | None) -> Text:
     return Text("yes", style="green") if value else Text("no", style="red")
 
 
-def _add_host(table: Table, row: HostRow) -> None:
+def _show_candidates(console: Console, row: HostRow, width: int) -> None:
+    """A line and a path for each. The path has its own line, so that it can be copied whole."""
+    host = f"{printable(row.host):<{width}}"
     if row.error is not None:
-        said = Text(printable(row.error), style="red")
+        _line(console, f"{host}  not asked: {row.error}", "red")
         if row.next:
-            said.append(f"\nnext: {printable(row.next)}", style="default")
-        table.add_row(_text(row.host), said, "", "", Text("not asked", style="red"))
+            _line(console, f"  next: {row.next}")
     elif not row.candidates:
-        table.add_row(_text(row.host), Text("none", style="dim"), "", "", "")
+        _line(console, f"{host}  no bbox.pt")
     for c in row.candidates:
-        if c.bbox is None:
-            box, side = "", ""
-        else:
-            box = f"{c.bbox.x_min}..{c.bbox.x_max}, {c.bbox.y_min}..{c.bbox.y_max}"
-            side = str(max(c.bbox.x_max - c.bbox.x_min, c.bbox.y_max - c.bbox.y_min))
-        said = _text(c.path)
+        verdict, style = _verdict(c)
+        said = Text(f"{host}  ").append(verdict, style=style)
+        if c.bbox is not None:
+            b = c.bbox
+            side = max(b.x_max - b.x_min, b.y_max - b.y_min)
+            said.append(f"  x {b.x_min}..{b.x_max}, y {b.y_min}..{b.y_max}, side {side}")
+        console.print(said, soft_wrap=True)
+        _line(console, f"{'':{width}}  {c.path}")
         for problem in c.problems:
-            said.append(f"\n{printable(problem)}", style="yellow")
-        verdict = (
-            Text("usable", style="green") if c.valid and not c.problems else Text("see text", style="yellow")
-        )
-        if not c.valid:
-            verdict = Text("refused", style="red")
-        elif c.actor is None:
-            verdict = Text("whose?", style="yellow")
-        table.add_row(_text(row.host), said, box, side, verdict)
+            _prose(console, f"{'':{width}}  {problem}", "yellow")
+
+
+def _verdict(candidate: Candidate) -> tuple[str, str]:
+    """A word for a candidate, and its colour."""
+    if not candidate.valid:
+        return "refused", "red"
+    if candidate.actor is None:
+        return "whose?", "yellow"
+    return ("see below", "yellow") if candidate.problems else ("usable", "green")
 
 
 def _table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
@@ -244,6 +261,23 @@ def _table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
 
 def _text(name: str) -> Text:
     return Text(printable(name))
+
+
+def _files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"
+
+
+def _prose(console: Console, text: str, style: str = "") -> None:
+    """A line broken between words. What is to be copied goes through `_line`, which never breaks it."""
+    text = printable(text)
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    width = max(console.width, 40)
+    if any(len(word) > width - 12 for word in text.split()):
+        return _line(console, text, style)  # a path that fits nowhere: leave it to the terminal
+    for line in textwrap.wrap(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ):
+        _line(console, line, style)
 
 
 def _line(console: Console, text: str, style: str = "") -> None:

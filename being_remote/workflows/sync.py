@@ -20,6 +20,7 @@ from being_remote.backup.history import History
 from being_remote.backup.manifest import Entry, Manifest
 from being_remote.backup.names import folds_case
 from being_remote.backup.quarantine import kept
+from being_remote.backup.salvage import salvage
 from being_remote.backup.settle import settle
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Inventory
@@ -108,7 +109,12 @@ def _bring(
 
     judge = Judge(completeness.judges, completeness.check_bytes, completeness.MAX_OTHER_BYTES)
     settled = settle(history, judge)
-    before = settled.manifest
+
+    def another(arrived: Mapping[str, Path]) -> str | None:
+        files = settled.manifest.files if settled.manifest is not None else {}
+        return other_run(arrived, {path: task.root / path for path in files})
+
+    before = salvage(history, judge, settled.manifest, another)
     planned, arrival = _round(task, session, history, found, before, judge, partial, say)
     plans, arrivals, all_settled = [planned], [arrival], [settled]
     offers = found.offers

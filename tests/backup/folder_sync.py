@@ -14,6 +14,7 @@ from being_remote.backup.checking import Judge
 from being_remote.backup.current import scan
 from being_remote.backup.history import History
 from being_remote.backup.quarantine import kept
+from being_remote.backup.salvage import salvage
 from being_remote.backup.settle import Settled, settle
 from being_remote.errors import TornFile
 from being_remote.inventory import LocalHost
@@ -71,7 +72,7 @@ class FolderHost:
         history = self.history
         with history.lock():
             settled = settle(history, judge, deep=deep)
-            live = settled.manifest
+            live = salvage(history, judge, settled.manifest, self._other_box)
             offers = self.offers(hashed=deep) if offers is None else offers
             planned = plan(offers, live.files if live else {}, kept(history), folds=folds)
             arrival = bring_home(

@@ -47,14 +47,18 @@ class CutSession(LocalSession):
 
 
 class StoppedSession(LocalSession):
-    """Everything arrives, then somebody presses Ctrl-C."""
+    """So many requests arrive whole, then somebody presses Ctrl-C."""
 
-    def __init__(self) -> None:
+    def __init__(self, pulls: int = 1) -> None:
         super().__init__(LocalHost(name="here", workdir=PurePosixPath("/")))
+        self._left = pulls
 
     def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
-        super().pull(request, on_progress)
-        raise KeyboardInterrupt
+        pulled = super().pull(request, on_progress)
+        self._left -= 1
+        if self._left == 0:
+            raise KeyboardInterrupt
+        return pulled
 
 
 def test_first_sync_brings_everything_and_the_second_changes_nothing_at_all(host: FolderHost) -> None:
@@ -297,6 +301,41 @@ def test_leftovers_of_another_version_in_incoming_never_pass_for_the_listed_file
     os.utime(stale, ns=(1_700_000_000_000_000_001,) * 2)
     host.sync()
     assert host.live() == {"checkpoint/00000.frame": "new END"}
+
+
+def test_what_a_killed_sync_had_brought_is_safe_though_the_host_has_a_newer_version_since(
+    host: FolderHost,
+) -> None:
+    host.put("checkpoint/00000.frame", "first END")
+    host.put("checkpoint/00001.frame", "gone END")
+    with pytest.raises(KeyboardInterrupt):
+        host.sync(session=StoppedSession())
+    host.put("checkpoint/00000.frame", "second END", 1_700_000_009)
+    (host.folder / "checkpoint/00001.frame").unlink()
+    host.sync()
+    assert host.live() == {"checkpoint/00000.frame": "second END", "checkpoint/00001.frame": "gone END"}
+    first = host.history.read(0).files["checkpoint/00000.frame"]
+    assert host.history.object(first.sha256).read_text() == "first END"
+    assert not host.history.fetching.exists()
+
+
+def test_what_a_killed_sync_had_brought_of_another_run_is_never_mixed_into_the_live_one(
+    host: FolderHost,
+) -> None:
+    host.put("bbox.pt", "old box")
+    host.put("checkpoint/00000.frame", "old 0 END")
+    host.put("checkpoint/00001.frame", "old 1 END")
+    host.sync()
+    host.put("bbox.pt", "new box", 1_700_000_005)
+    host.put("checkpoint/00000.frame", "new 0 END", 1_700_000_005)
+    (host.folder / "checkpoint/00001.frame").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        host.sync(session=StoppedSession(pulls=2))
+    assert set(host.live().values()) == {"old box", "old 0 END", "old 1 END"}
+    host.put("checkpoint/00000.frame", "newer 0 END", 1_700_000_009)
+    host.sync()
+    assert host.live() == {"bbox.pt": "new box", "checkpoint/00000.frame": "newer 0 END"}
+    assert b"new 0 END" in host.contents()
 
 
 def test_a_second_sync_ends_at_once_and_names_the_folder_and_the_holder(host: FolderHost) -> None:

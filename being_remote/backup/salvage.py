@@ -1,0 +1,80 @@
+"""What a killed sync had brought: taken in before the host is believed about anything.
+
+While files are on their way, `fetching` says what each of them is. A sync that ends by itself removes
+it. Where it is still there, the files that arrived whole become a generation, as if only the link
+had been cut: the host may have newer versions by now, or be gone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from being_remote.backup.checking import Judge, check
+from being_remote.backup.files import sync_files, write_whole
+from being_remote.backup.history import History
+from being_remote.backup.manifest import Manifest
+from being_remote.backup.settle import entry_of, settle
+from being_remote.session import no_progress
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """A file on its way: where it belongs at home, where it arrives below incoming, and its version."""
+
+    path: str
+    file: str
+    bytes: int
+    mtime_ns: int
+
+
+def begin(history: History, host: str, awaited: list[Awaited]) -> None:
+    """Note what is about to be fetched."""
+    text = json.dumps({"host": host, "files": [asdict(a) for a in awaited]})
+    write_whole(history.fetching, text.encode(), scratch=history.scratch)
+
+
+def end(history: History) -> None:
+    """What was fetched is safe, or stays in incoming for a reason of its own."""
+    history.fetching.unlink(missing_ok=True)
+
+
+def salvage(
+    history: History,
+    judge: Judge,
+    live: Manifest | None,
+    is_new_run: Callable[[Mapping[str, Path]], str | None],
+) -> Manifest | None:
+    """Take in what a killed sync left, and return what is live then. The caller holds the lock.
+
+    Files of another run stay in incoming, where the next fetch finds them; alone they would mix two runs.
+    """
+    if not history.fetching.exists():
+        return live
+    noted = json.loads(history.fetching.read_bytes())
+    arrived = {
+        a.path: a for a in (Awaited(**each) for each in noted["files"]) if _lies(history.incoming / a.file, a)
+    }
+    seen = check({path: history.incoming / a.file for path, a in arrived.items()}, judge, no_progress)
+    good = [s for s in seen if s.problem is None]
+    if not good or (live is not None and is_new_run({s.path: s.file for s in good}) is not None):
+        return live
+    sync_files(history.root, [s.file for s in good])
+    history.keep({s.file: s.sha256 for s in good})
+    here = live.files if live is not None else {}
+    entries = {s.path: entry_of(s, arrived[s.path].mtime_ns, host=noted["host"]) for s in good}
+    history.commit({**here, **entries}, why="sync", host=noted["host"])
+    end(history)
+    return settle(history, judge).manifest
+
+
+def _lies(file: Path, awaited: Awaited) -> bool:
+    """Whether this very version arrived; whole seconds will do where the way here kept no more."""
+    try:
+        found = file.lstat()
+    except FileNotFoundError:
+        return False
+    second = awaited.mtime_ns // 1_000_000_000 * 1_000_000_000
+    return found.st_size == awaited.bytes and found.st_mtime_ns in (awaited.mtime_ns, second)
