@@ -93,8 +93,8 @@ class HostKeyUnknown(HostError):
         super().__init__(
             f"{address} shows a host key that is not trusted yet: {fingerprint}",
             host=host,
-            hint=f"compare it with the pod's console, then `being-remote trust --host {host}"
-            f" --fingerprint {fingerprint}`",
+            hint="compare it with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on the"
+            f" pod's console, then `being-remote trust --host {host} --fingerprint {fingerprint}`",
         )
         self.address, self.fingerprint = address, fingerprint
 

@@ -31,6 +31,22 @@ app = typer.Typer(
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from being_remote import __version__
+
+        print(f"being-remote {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None: ...
+
+
 @app.command("find-bbox")
 def find_bbox(
     actor: ActorOpt = None,

@@ -57,7 +57,7 @@ def show_demo(console: Console, report: DemoReport) -> None:
         folder = printable(shlex.quote(str(report.folder)))
         console.print(f"the pod is still up: {printable(report.kept_pod)}", soft_wrap=True)
         console.print(f"try it: cd {folder} && being-remote find-bbox", soft_wrap=True)
-        console.print(f"stop it: pkill -f {folder}/pod/sshd_config", soft_wrap=True)
+        console.print(f"stop it: kill {report.kept_pid}", soft_wrap=True)
     else:
         console.print("next: your own pod, in inventory.yaml (README.md)")
 

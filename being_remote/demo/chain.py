@@ -8,6 +8,7 @@ What came of it stays in the folder; the pod goes, unless it is kept.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -65,6 +66,7 @@ class DemoReport:
     overlay: Path
     cameras: Path
     kept_pod: str | None
+    kept_pid: int | None
     seconds: float
     exit_code: int = 0
 
@@ -127,8 +129,10 @@ def demo(
                     where=str(folder),
                     hint="its own message is above; `demo --keep` leaves the pod up to try by hand",
                 )
-        report = _compared(folder, truth, tuple(steps), started, kept_pod=_reach(pod) if keep else None)
-        kept = keep
+        report = _compared(folder, truth, tuple(steps), started, kept=pod if keep else None)
+        if keep:
+            (folder / _OURS).write_text(str(pod.pid))
+            kept = True
         return report
     finally:
         if not kept:
@@ -145,10 +149,27 @@ def _fresh(folder: Path) -> Path:
                 where=str(folder),
                 hint="name another: --out DIR",
             )
+        pid = (folder / _OURS).read_text()
+        if pid and _is_alive(int(pid)):
+            raise UsageError(
+                "holds an earlier demo's pod, which is still up",
+                where=str(folder),
+                hint=f"stop it: kill {pid}; or name another: --out DIR",
+            )
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / _OURS).touch()
     return folder
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _write_inventory(folder: Path, pod: Pod) -> None:
@@ -164,7 +185,7 @@ def _write_inventory(folder: Path, pod: Pod) -> None:
 
 
 def _compared(
-    folder: Path, truth: Truth, steps: tuple[Step, ...], started: float, *, kept_pod: str | None
+    folder: Path, truth: Truth, steps: tuple[Step, ...], started: float, *, kept: Pod | None
 ) -> DemoReport:
     import numpy as np
 
@@ -190,7 +211,8 @@ def _compared(
         folder=folder,
         overlay=out / "overlay.png",
         cameras=out / "cameras.json",
-        kept_pod=kept_pod,
+        kept_pod=_reach(kept) if kept is not None else None,
+        kept_pid=kept.pid if kept is not None else None,
         seconds=time.monotonic() - started,
     )
 

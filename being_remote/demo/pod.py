@@ -63,6 +63,11 @@ class Pod:
     def fingerprint(self) -> str:
         return fingerprint_of(self.host_key_line)
 
+    @property
+    def pid(self) -> int | None:
+        """The server's process; None while it is stopped. Killing it ends the pod's connections too."""
+        return self._sshd.pid if self._sshd is not None else None
+
     def inventory_entry(self) -> dict[str, Any]:
         """What inventory.yaml says of this pod under `hosts: NAME:`."""
         return {

@@ -71,7 +71,7 @@ TARGETS: dict[str, Target] = {
             "corner",
             _ALL,
             (
-                "put the full frames into images/ beside it, named as in source/ (00001.png is the first)",
+                "put the frames of the original video into images/ beside it, numbered from 00001.png",
                 "ns-train ... nerfstudio-data --orientation-method none --center-method none"
                 " --auto-scale-poses False, or it moves and rescales the poses",
             ),

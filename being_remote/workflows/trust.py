@@ -117,7 +117,10 @@ def _decide(
             host=host.name,
             hint="compare it with the pod's console; trust only what agrees",
         )
-    question = f"{hop.address} shows the {shown.type} key {shown.fingerprint}. Trust it?"
+    question = (
+        f"{hop.address} shows the {shown.type} key {shown.fingerprint}\nThe pod's console should print the"
+        " same: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\nTrust it?"
+    )
     if not keys and (yes or (confirm is not None and confirm(question))):
         return TrustedKey(hop.address, shown.type, shown.fingerprint, None, "trusted")
     require_trusted(keys, shown, host=host.name, address=hop.address)

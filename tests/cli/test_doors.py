@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from being_remote import __version__
 from being_remote.cli.app import app
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
@@ -148,6 +149,11 @@ def test_a_value_with_a_leading_dash_never_becomes_an_option(door: Door, invento
     assert done.returncode == (1 if "needed value" in done.stderr else 2)
     assert "needed value" in done.stderr or "no actor named '--json'" in done.stderr
     assert done.stdout == ""
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    done = _run([*DOORS["being-remote"], "--version"], tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"being-remote {__version__}\n")
 
 
 def test_an_unknown_option_is_2_and_through_invoke_1(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +68,11 @@ def test_a_dry_run_of_the_demo_makes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "being-remote find-bbox --host pod" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kept_pod_is_not_forgotten_by_the_next_demo(tmp_path: Path) -> None:
+    (tmp_path / "demo-out").mkdir()
+    (tmp_path / "demo-out" / ".made-by-being-remote-demo").write_text(str(os.getpid()))
+    done = subprocess.run([*BEING_REMOTE, "demo"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert f"kill {os.getpid()}" in done.stderr

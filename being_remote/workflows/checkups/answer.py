@@ -121,7 +121,9 @@ def problems_of(host: SshHost | LocalHost, answer: Answer) -> list[str]:
     if tuple(int(part) for part in re.findall(r"\d+", answer.python)[:2]) < (3, 8):
         found.append(f"{host.python!r} is Python {answer.python}; set `python` to a 3.8 or newer")
     if answer.numpy is None:
-        found.append(f"{host.python!r} has no numpy: install it there: camera work needs it")
+        found.append(
+            f"the inventory's python {host.python!r} has no numpy: only jobs that compute there need it"
+        )
     if answer.gpus.error not in (None, "not there"):
         found.append(f"nvidia-smi: {answer.gpus.error}: no GPU can be used")
     found += [f"nvidia-smi says {line!r}" for line in odd]

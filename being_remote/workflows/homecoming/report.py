@@ -98,11 +98,11 @@ def from_listing(
     smaller = [o.path for o in planned.wanted if o.path in here and o.bytes < here[o.path].bytes]
     warnings = list(found.warnings)
     if gone:
-        warnings.append(f"{len(gone)} files are not on {host} (any more); they stay here: {_named(gone)}")
+        warnings.append(f"not on {host} (any more), kept here: {_counted(gone)}")
     if smaller:
         warnings.append(
-            f"{len(smaller)} files became smaller on {host}: {_named(smaller)}; "
-            f"the earlier ones stay in generation {before.generation if before is not None else 0}"
+            f"smaller on {host} than before: {_counted(smaller)}; "
+            f"what they were stays in generation {before.generation if before is not None else 0}"
         )
     return SyncReport(
         host=host,
@@ -146,12 +146,11 @@ def notes(
     said = []
     for each in settled:
         if each.put_back:
-            count = len(each.put_back)
-            said.append(f"{count} files were missing here and were put back: {_named(each.put_back)}")
+            said.append(f"missing here and put back: {_counted(each.put_back)}")
         said += [f"{a.path!r} lay here already and is not sound: {a.reason}" for a in each.unsound]
     for arrival in arrivals:
         if arrival.missed:
-            said.append(f"{len(arrival.missed)} files went away on {host} just now: {_named(arrival.missed)}")
+            said.append(f"went away on {host} just now: {_counted(arrival.missed)}")
         if arrival.new_run:
             earlier = before.generation if before is not None else 0
             said.append(
@@ -159,7 +158,7 @@ def notes(
                 f"It is live now as a whole; the earlier one is kept as generation {earlier}"
             )
     if mismatched:
-        said.append(f"{len(mismatched)} files change on {host} while we compare: {_named(mismatched)}")
+        said.append(f"changing on {host} while we compare: {_counted(mismatched)}")
     return said
 
 
@@ -172,6 +171,13 @@ def some(paths: Sequence[str]) -> Some:
     return Some(len(paths), tuple(shown_path(p)[0] for p in paths[:EXAMPLES]))
 
 
-def _named(paths: Sequence[str]) -> str:
+def _counted(paths: Sequence[str]) -> str:
+    """How many, and the first few.
+
+    Example:
+        >>> _counted(["a.frame"])
+        "1 file ('a.frame')"
+    """
     more = ", ..." if len(paths) > EXAMPLES else ""
-    return ", ".join(repr(p) for p in paths[:EXAMPLES]) + more
+    named = ", ".join(repr(p) for p in paths[:EXAMPLES]) + more
+    return f"{len(paths)} file{'' if len(paths) == 1 else 's'} ({named})"

@@ -102,11 +102,11 @@ def find_run(inventory: Inventory | None, actor: str | None, run: str | None) ->
         folder = Path(run).expanduser()
         if folder.is_dir():
             return _run_in(folder, inventory, actor)
-        known = ", ".join(sorted(inventory.actors)) if inventory else "no inventory was read"
+        known = f", or one of the actors: {', '.join(sorted(inventory.actors))}" if inventory else ""
         raise NotFoundError(
             f"{run!r} is neither a folder nor an actor",
             where="--run",
-            hint=f"a folder of .frame files, or one of the actors: {known}",
+            hint=f"name a folder of .frame files{known}",
         )
     if run is not None and actor not in (None, run):
         raise UsageError(f"--run {run} and --actor {actor} name two actors", hint="give one of them")
@@ -170,12 +170,10 @@ def find_box(run: Run, settings: RunSettings, explicit: Path | None) -> FoundBox
     places = run.boxes(settings)
     path = explicit or next((p for p in places if p.exists() or p.is_symlink()), None)
     if path is None:
-        whose = f" --actor {run.actor.name}" if run.actor else ""
-        raise NotFoundError(
-            f"no bbox.pt for run {run.name!r}",
-            where=", ".join(map(str, places)),
-            hint=f"being-remote find-bbox{whose} --fetch, or name one: --bbox FILE",
-        )
+        hint = "look for it with find-bbox and put it there, or name one: --bbox FILE"
+        if run.actor:
+            hint = f"being-remote find-bbox --actor {run.actor.name} --fetch, or name one: --bbox FILE"
+        raise NotFoundError(f"no bbox.pt for run {run.name!r}", where=", ".join(map(str, places)), hint=hint)
     data = read_bytes(path, MAX_BOX_BYTES)
     return FoundBox(parse_box(data, str(path)), path, _doubt(run, settings, path, data))
 
