@@ -34,8 +34,8 @@ def main() -> None:
 
 
 def _terminal(command: str, folder: str) -> str:
-    # Progress bars are for those who watch: a stderr that is a pipe gets none.
-    words = ["-c", f"{command} 2> >(cat)"]
+    # Progress bars and notes are for those who watch.
+    words = ["-c", f"{command} 2>/dev/null"]
     child = pexpect.spawn("bash", words, cwd=folder, dimensions=(50, COLUMNS), encoding="utf-8", timeout=180)
     child.logfile_read = io.StringIO()
     child.expect(pexpect.EOF)
