@@ -25,17 +25,17 @@ GPU_FIELDS = "index,uuid,name,memory.total,memory.used,utilization.gpu"
 TRACKER_SCRIPT = """
 import importlib.util, json, platform, sys
 try:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 except ImportError:
     version = None
 def of(name):
     if importlib.util.find_spec(name) is None:
         return None
-    for spelt in (name, name.replace("_", "-")):
+    for spelt in (name, name.replace("_", "-")) if version else ():
         try:
             return version(spelt)
-        except Exception:
-            pass
+        except PackageNotFoundError:
+            continue
     return "?"
 found = {name: of(name) for name in sys.argv[1:]}
 cuda = error = None

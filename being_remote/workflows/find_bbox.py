@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +39,7 @@ from being_remote.workflows.boxes.answer import (
 from being_remote.workflows.boxes.choice import Best, choose, ways_of_recovery, with_equals
 from being_remote.workflows.boxes.judgement import Candidate, Evidence, Judged, judge
 from being_remote.workflows.boxes.runs import Owners, Places, Run, text_of
+from being_remote.workflows.everybody import ask_all
 
 NO_PROGRAM = 127  # what a shell says when it finds no such program
 
@@ -228,26 +228,11 @@ def _search(
 
 
 def _ask_all(searches: Sequence[_Search], inventory: Inventory, *, remember: bool) -> dict[str, _Said]:
-    """Ask everybody at once. The threads are daemons, so that Ctrl-C need not wait for a frozen host."""
-    said: dict[str, _Said] = {}
-    bugs: list[BaseException] = []
+    def load_the_reader() -> None:
+        import being_remote.tracker.frame_file  # noqa: F401 - slow to load; the answers are under way
 
-    def ask(search: _Search) -> None:
-        try:
-            said[search.name] = _ask(search, inventory, remember=remember)
-        except BaseException as e:  # noqa: BLE001 - raised again by the caller's thread, below
-            bugs.append(e)
-
-    threads = [threading.Thread(target=ask, args=(search,), daemon=True) for search in searches]
-    for thread in threads:
-        thread.start()
-    import being_remote.tracker.frame_file  # noqa: F401 - slow to load; the hosts' answers are under way
-
-    for thread in threads:
-        thread.join()
-    if bugs:
-        raise bugs[0]
-    return said
+    answers = ask_all(searches, lambda s: _ask(s, inventory, remember=remember), meanwhile=load_the_reader)
+    return {search.name: said for search, said in zip(searches, answers, strict=True)}
 
 
 def _ask(search: _Search, inventory: Inventory, *, remember: bool) -> _Said:

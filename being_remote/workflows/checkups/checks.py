@@ -7,7 +7,6 @@ no other. An answer from a pod is checked field by field before anything is beli
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -36,9 +35,9 @@ from being_remote.workflows.checkups.answer import (
     rsync_version,
     tracker_of,
 )
+from being_remote.workflows.everybody import ask_all
 
 _MAX_ANSWER_BYTES = 256 << 10
-_PARALLEL = 16
 
 
 @dataclass(frozen=True)
@@ -91,32 +90,16 @@ def check_hosts(inventory: Inventory, names: Sequence[str], *, thorough: bool) -
     # Loaded by one thread before there are several: it takes a third of a second.
     from being_remote.transport import open_session
 
-    rows: dict[str, HostCheck] = {}
-    bugs: list[BaseException] = []
-    free = threading.BoundedSemaphore(_PARALLEL)
-
-    def check(host: SshHost | LocalHost) -> None:
+    def check(host: SshHost | LocalHost) -> HostCheck:
         started = time.monotonic()
 
         def opened() -> Session:
             return open_session(host, inventory)
 
-        try:
-            with free:
-                row = _check(host, opened, thorough=thorough)
-            rows[host.name] = replace(row, seconds=round(time.monotonic() - started, 3))
-        except BaseException as e:  # noqa: BLE001 - raised again by the caller's thread, below
-            bugs.append(e)
+        row = _check(host, opened, thorough=thorough)
+        return replace(row, seconds=round(time.monotonic() - started, 3))
 
-    # Daemons, so that Ctrl-C need not wait for a frozen host, as the threads of a pool would make it.
-    threads = [threading.Thread(target=check, args=(host,), daemon=True) for host in wanted]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if bugs:
-        raise bugs[0]
-    return tuple(rows[host.name] for host in wanted)
+    return tuple(ask_all(wanted, check))
 
 
 def _check(host: SshHost | LocalHost, opened: Callable[[], Session], *, thorough: bool) -> HostCheck:

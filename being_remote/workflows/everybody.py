@@ -1,0 +1,49 @@
+"""Many hosts asked at once, so that a slow one delays only itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+PARALLEL = 16
+
+
+def ask_all(
+    whom: Sequence[T], ask: Callable[[T], R], *, meanwhile: Callable[[], object] = lambda: None
+) -> list[R]:
+    """`ask` of each, side by side; the answers in the order of `whom`.
+
+    Args:
+        whom: at most `PARALLEL` of them are under way at a time.
+        ask: turns a host's failure into an answer; what it raises is a bug, and raised here.
+        meanwhile: something to do in this thread while the others wait.
+
+    Example:
+        >>> ask_all([3, 4], lambda n: n * n)
+        [9, 16]
+    """
+    answers: dict[int, R] = {}
+    bugs: list[BaseException] = []
+    free = threading.BoundedSemaphore(PARALLEL)
+
+    def one(place: int) -> None:
+        try:
+            with free:
+                answers[place] = ask(whom[place])
+        except BaseException as e:  # noqa: BLE001 - raised again by the caller's thread, below
+            bugs.append(e)
+
+    # Daemons, so that Ctrl-C need not wait for a frozen host, as the threads of a pool would make it.
+    threads = [threading.Thread(target=one, args=(place,), daemon=True) for place in range(len(whom))]
+    for thread in threads:
+        thread.start()
+    meanwhile()
+    for thread in threads:
+        thread.join()
+    if bugs:
+        raise bugs[0]
+    return [answers[place] for place in range(len(whom))]
