@@ -56,7 +56,8 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
         if report.dry_run:
             _show_plan(console, done)
             continue
-        for note in done.plan.notes if not done.adopted else ():
+        # Whoever followed has decided; `--dry-run` and `--show-preset` are for those who weigh.
+        for note in done.plan.notes if not (done.adopted or report.followed) else ():
             _line(console, f"note: {note}", "yellow")
         what = "is already at it" if done.adopted else "was dispatched"
         if report.followed:
