@@ -276,7 +276,7 @@ def retrack(
 ) -> None:
     """Track an actor again with other settings: one job, put on the host exactly once."""
     with Out(as_json=as_json, verbose=verbose, follows=follow) as out:
-        from being_remote.cli import job_tables
+        from being_remote.cli import job_tables, telling
         from being_remote.workflows import presets
         from being_remote.workflows import retrack as workflow
 
@@ -296,7 +296,7 @@ def retrack(
             again=again,
             follow_it=follow and not dry_run,
             dry_run=dry_run,
-            say=job_tables.teller(out),
+            say=telling.teller(out),
         )
         out.finish(report, job_tables.show_retrack)
 
@@ -332,12 +332,12 @@ def logs(
 ) -> None:
     """What a job wrote; with --follow all it writes, and its end."""
     with Out(as_json=as_json, verbose=verbose, follows=follow) as out:
-        from being_remote.cli import job_tables
+        from being_remote.cli import telling
         from being_remote.workflows import logs as workflow
 
-        say = None if as_json and not follow else job_tables.teller(out)
+        say = None if as_json and not follow else telling.teller(out)
         report = workflow.logs(out.inventory(inventory), job, follow_it=follow, say=say)
-        out.finish(report, job_tables.show_logs)
+        out.end(report, telling.tell_end)
 
 
 @app.command("cancel")
@@ -398,7 +398,7 @@ def resume(
 ) -> None:
     """Start the next attempt of a job that has ended, from its last good checkpoints."""
     with Out(as_json=as_json, verbose=verbose, follows=follow) as out:
-        from being_remote.cli import job_tables
+        from being_remote.cli import job_tables, telling
         from being_remote.workflows import resume as workflow
 
         report = workflow.resume(
@@ -409,7 +409,7 @@ def resume(
             take_over=take_over,
             follow_it=follow and not dry_run,
             dry_run=dry_run,
-            say=job_tables.teller(out),
+            say=telling.teller(out),
         )
         out.finish(report, job_tables.show_resume)
 

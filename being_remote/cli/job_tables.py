@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from being_remote.cli.telling import frames_text
 from being_remote.cli.text import printable, size_text
 
 if TYPE_CHECKING:
-    from being_remote.cli.output import Out
     from being_remote.workflows.cancel import CancelReport
     from being_remote.workflows.jobs import JobsReport, WhyReport
-    from being_remote.workflows.logs import LogsReport
     from being_remote.workflows.presets import PresetReport
     from being_remote.workflows.pull import PullReport
     from being_remote.workflows.resume import ResumeReport
     from being_remote.workflows.retrack import Dispatched, RetrackReport
-    from being_remote.workflows.tending.following import LogLine, StateLine
     from being_remote.workflows.tending.rows import JobRow
 
 STYLES = {
@@ -32,22 +28,7 @@ STYLES = {
     "abandoned": "red",
     "unknown": "yellow",
 }
-
-
-def teller(out: Out) -> Callable[[LogLine | StateLine], None]:
-    """Says lines and states of a followed job: JSON Lines, or the log on stdout and states on stderr."""
-    from being_remote.workflows.tending.following import LogLine
-
-    def tell(line: LogLine | StateLine) -> None:
-        if out.as_json:
-            out.line(line)
-        elif isinstance(line, LogLine):
-            sys.stdout.write(printable(line.line, keep="\t") + "\n")
-            sys.stdout.flush()
-        else:
-            out.note(f"[{line.state}{_frames(line.frames_done, line.frames_total)}] {line.reason}")
-
-    return tell
+_SINCE = "since (UTC)"
 
 
 def show_retrack(console: Console, report: RetrackReport) -> None:
@@ -61,11 +42,13 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
             _line(console, f"note: {note}", "yellow")
         what = "is already at it" if done.adopted else "was dispatched"
         if report.followed:
-            what = "was followed"
+            what = "was followed to its end"
         _line(console, f"{done.job} on {done.host} {what}: {done.state}: {done.reason}", _style(done.state))
         if done.gpu:
             _line(console, f"  GPU {', '.join(done.gpu)}")
-        if not report.followed:
+        if report.followed:
+            _line(console, f"  next: {_next(done.job, done.state)}")
+        else:
             _line(console, f"  next: logs {done.job} --follow, then pull {done.job}")
     if report.dry_run:
         for gpu in report.gpus:
@@ -75,16 +58,16 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
 
 def show_jobs(console: Console, report: JobsReport) -> None:
     """A row for each job, then the hosts that gave no answer."""
-    table = _table("job", "host", "state", "frames", "exit", "GPU", "since", "")
+    table = _table("job", "host", "state", "frames", "exit", "GPU", _SINCE, "")
     for row in report.jobs:
         table.add_row(
             _text(row.job),
             _text(row.host),
             Text(row.state, style=_style(row.state)),
-            _text(_frames(row.frames_done, row.frames_total).strip()),
+            _text(frames_text(row.frames_done, row.frames_total).strip()),
             "" if row.exit_code is None else str(row.exit_code),
             _text(", ".join(g.removeprefix("GPU-")[:8] for g in row.gpu)),
-            row.since or "",
+            (row.since or "")[5:16].replace("T", " "),
             _text(_why(row)),
         )
     if report.jobs:
@@ -115,12 +98,6 @@ def show_why(console: Console, report: WhyReport) -> None:
     console.print(table)
     if report.error:
         _line(console, f"no answer from {report.error}", "yellow")
-
-
-def show_logs(console: Console, report: LogsReport) -> None:
-    """The lines were said already; what is left is the end."""
-    if report.followed:
-        _line(console, f"{report.job}: {report.state}: {report.reason}", _style(report.state))
 
 
 def show_cancel(console: Console, report: CancelReport) -> None:
@@ -192,14 +169,16 @@ def _show_plan(console: Console, done: Dispatched) -> None:
         _line(console, f"note: {note}", "yellow")
 
 
+def _next(job: str | None, state: str | None) -> str:
+    if state == "succeeded":
+        return f"pull {job}"
+    return f"jobs --why {job}; logs {job}" + (f"; resume {job}" if state != "unknown" else "")
+
+
 def _why(row: JobRow) -> str:
     if row.state == "unknown":
         return f"{row.reason} (last known: {row.last_known}, as of {row.as_of or 'never'})"
     return row.reason if row.ours else f"{row.reason} (another laptop's)"
-
-
-def _frames(done: int | None, total: int | None) -> str:
-    return "" if done is None else f" {done}/{'?' if total is None else total}"
 
 
 def _style(state: str | None) -> str:
@@ -209,7 +188,8 @@ def _style(state: str | None) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # An id that is broken over two lines cannot be copied.
+        table.add_column(column, overflow="fold", no_wrap=column in ("job", "state", _SINCE))
     return table
 
 

@@ -91,7 +91,11 @@ class Out:
         print(json.dumps(to_json(value), allow_nan=False), flush=True)
 
     def finish(self, report: R, show: Callable[[Console, R], None]) -> None:
-        """Print the report, as one JSON document or for people, and leave with its exit code.
+        """Print the report, as one JSON document or by `show`, and leave with its exit code."""
+        self.end(report, lambda known: show(stdout(), known))
+
+    def end(self, report: R, tell: Callable[[R], None]) -> None:
+        """As `finish`, for what needs no console.
 
         Of a command that follows something, the document is the last of its lines.
         """
@@ -100,7 +104,7 @@ class Out:
         elif self.as_json:
             print(json.dumps(to_json(report), indent=2, allow_nan=False))
         else:
-            show(stdout(), report)
+            tell(report)
         if report.exit_code:
             raise typer.Exit(report.exit_code)
 

@@ -23,12 +23,9 @@ MAX_BUNDLE_BYTES = 256 << 20
 _TRACKER = (
     "__init__",
     "begin",
-    "begin",
     "camera_blocks",
     "finish",
-    "finish",
     "frame_file",
-    "layout",
     "layout",
     "plain_pickle",
     "sequence",

@@ -1,6 +1,7 @@
 """What `pod/status.py`, `pod/claim.py` and `pod/cancel.py` say, field by field.
 
-Records on a pod can be anybody's: strict types, bounded sizes, nothing missing, nothing more.
+Records on a pod can be anybody's: strict types, bounded sizes, nothing more, and nothing missing but
+nulls where a thousand of them would be sent.
 """
 
 from __future__ import annotations
@@ -98,10 +99,10 @@ class AttemptFacts(_Said):
     """One attempt's folder: what of it is there and can be read."""
 
     attempt: Number
-    who: Who | None
-    progress: Beat | None
-    end: End | None
-    problem: Text | None
+    who: Who | None = None
+    progress: Beat | None = None
+    end: End | None = None
+    problem: Text | None = None
 
 
 class Holder(_Said):
@@ -117,15 +118,15 @@ class JobFacts(_Said):
     """One job's folder and its lock. `attempts` holds the newest ones, in order."""
 
     job: JobId
-    spec_sha256: Sha256 | None
-    ledger: Word | None
+    spec_sha256: Sha256 | None = None
+    ledger: Word | None = None
     lock: Lock
-    lock_inode: Count | None
-    holder: Holder | None
-    cancel: Count | None
+    lock_inode: Count | None = None
+    holder: Holder | None = None
+    cancel: Count | None = None
     asked: Count
     attempts: Annotated[tuple[AttemptFacts, ...], Field(max_length=16, strict=False)]
-    problem: Text | None
+    problem: Text | None = None
 
     @property
     def newest(self) -> AttemptFacts | None:

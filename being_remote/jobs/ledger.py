@@ -206,7 +206,7 @@ class Ledger:
             raise NotFoundError(
                 "no job yet" if word == LAST else f"no job {word!r}",
                 where=str(self.path),
-                hint="being-remote jobs --all lists them",
+                hint=f"being-remote {'retrack makes one' if word == LAST else 'jobs --all lists them'}",
             )
         if found[0].job != word and len(found) > 1:
             names = ", ".join(k.job for k in found[:_MAX_NAMED])

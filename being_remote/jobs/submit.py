@@ -98,7 +98,9 @@ def submit(
         raise HostError(
             f"{spec.job}: {what or 'the answer makes no sense'}; nothing was started",
             host=session.host,
-            hint="submit it again, with its bundle",
+            hint=f"jobs --why {spec.job}; if its disk is gone for good: resume {spec.job} --pod-is-gone"
+            if answer.claim == "absent"
+            else "submit it again: that does no harm",
         )
     if answer.supervisor == "error":
         raise HostError(

@@ -69,8 +69,11 @@ def judge_absent(expected_volume: str | None, here: Incarnation, last_known: Sta
 
 
 def judge_silence(reason: str, last_known: State) -> Verdict:
-    """The state of a job whose pod gave no answer: what ended stays so, the rest is unknown."""
-    if last_known in ENDED or last_known == "created":
+    """The state of a job whose pod gave no answer: what ended stays so, the rest is unknown.
+
+    Also what was only created: its submit may have arrived, and the answer been lost.
+    """
+    if last_known in ENDED:
         return Verdict(last_known, "known from before")
     return Verdict("unknown", reason, last_known)
 

@@ -171,7 +171,7 @@ class Attempt:
         else:
             try:
                 moved = os.stat(self._log).st_size
-            except FileNotFoundError:
+            except OSError:  # it is not there yet, or cannot be seen now
                 moved = 0
         if moved > self._most:
             self._most, self._moved = moved, time.monotonic()

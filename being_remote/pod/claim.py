@@ -1,12 +1,15 @@
 """Runs on the pod: put a job there whole or not at all, then make sure that a supervisor runs.
 
 Both are safe to repeat, so one round trip does both. The job's files come on stdin, are checked,
-synced and renamed into place; a link that is cut leaves nothing but a folder that the next claim
-removes. The supervisor is detached in a session of its own and shares no descriptor with us.
+synced and renamed into place; a link that is cut leaves nothing but a folder that a later claim
+removes once its lock is free. The supervisor is detached in a session of its own and shares no
+descriptor with us.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -17,9 +20,9 @@ import subprocess
 import sys
 import tarfile
 import time
-from typing import BinaryIO, Optional, Tuple
+from typing import BinaryIO, Iterator, Optional, Tuple
 
-from being_remote.pod import records, status
+from being_remote.pod import locks, records, status
 from being_remote.pod.records import Record
 
 MAX_BUNDLE_BYTES = 300 << 20
@@ -34,9 +37,13 @@ START = (
 def claim(asked: Record, stdin: BinaryIO) -> str:
     """Put the job there unless it is: "made", "there", "refused", "absent" or "torn"."""
     folder = records.job_folder(asked["workdir"], asked["job"])
-    found = _compared(folder, asked["spec_sha256"])
-    if found is not None:
-        return found
+    found = _compared(folder, asked["spec_sha256"]) or _brought(asked, folder, stdin)
+    if found in ("made", "there"):
+        _clear(os.path.join(os.path.dirname(folder), ".in"), asked["job"])
+    return found
+
+
+def _brought(asked: Record, folder: str, stdin: BinaryIO) -> str:
     if not asked["bundle_bytes"]:
         return "absent"
     if asked["bundle_bytes"] > MAX_BUNDLE_BYTES:
@@ -44,30 +51,72 @@ def claim(asked: Record, stdin: BinaryIO) -> str:
     data = stdin.read(asked["bundle_bytes"])
     if len(data) != asked["bundle_bytes"] or hashlib.sha256(data).hexdigest() != asked["bundle_sha256"]:
         return "torn"
+    incoming = os.path.join(os.path.dirname(folder), ".in")
+    os.makedirs(incoming, exist_ok=True)
+    with _staged(os.path.join(incoming, f"{asked['job']}.{asked['nonce']}")) as staging:
+        return _put(data, staging, folder, asked["spec_sha256"])
+
+
+def _put(data: bytes, staging: str, folder: str, spec_sha256: str) -> str:
+    """The job's files to `staging`, and from there into their place in one step."""
     jobs = os.path.dirname(folder)
-    staging = os.path.join(jobs, ".in", f"{asked['job']}.{asked['nonce']}")
-    os.makedirs(staging)
     try:
         records.mark_volume(jobs)
         unpack(data, staging)
         spec = records.read_bytes(os.path.join(staging, records.SPEC))
-        if spec is None or hashlib.sha256(spec).hexdigest() != asked["spec_sha256"]:
-            return "torn"
+        if spec is None or hashlib.sha256(spec).hexdigest() != spec_sha256:
+            return _compared(folder, spec_sha256) or "torn"
         os.mkdir(os.path.join(staging, records.ATTEMPTS))
         sync_tree(staging)
         os.rename(staging, folder)
         records.sync_folder(jobs)
         return "made"
     except OSError:
-        # Another claim was first, and may have cleared our folder away as well. Anything else (a
-        # full disk, no rights) stays an error.
-        found = _compared(folder, asked["spec_sha256"])
+        # Another claim was first. Anything else (a full disk, no rights) stays an error.
+        found = _compared(folder, spec_sha256)
         if found is None:
             raise
         return found
+
+
+@contextlib.contextmanager
+def _staged(staging: str) -> Iterator[str]:
+    """A folder of this claim's own, gone afterwards; the lock beside it says that we are at work."""
+    lock = staging + ".lock"
+    held = _take(lock, wait_s=locks.PROBED_S)
+    try:
+        os.mkdir(staging)
+        yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-        _clear(os.path.join(jobs, ".in"), asked["job"], folder)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(lock)
+        if held is not None:
+            os.close(held)
+
+
+def _clear(incoming: str, job: str) -> None:
+    """Remove what claims of a job that stands left behind: a lock that can be had proves its claim dead."""
+    for name in os.listdir(incoming) if os.path.isdir(incoming) else ():
+        staging, suffix = os.path.splitext(os.path.join(incoming, name))
+        if suffix != ".lock" or not name.startswith(job + "."):
+            continue
+        held = _take(os.path.join(incoming, name))
+        if held is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(incoming, name))
+            os.close(held)
+
+
+def _take(lock: str, wait_s: float = 0.0) -> Optional[int]:
+    """The lock, or None; on a volume that has no locks nobody clears away after others."""
+    try:
+        return locks.take(lock, wait_s)
+    except OSError as e:
+        if e.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        return None
 
 
 def unpack(data: bytes, into: str) -> None:
@@ -157,15 +206,6 @@ def _compared(folder: str, spec_sha256: str) -> Optional[str]:
     spec = records.read_bytes(os.path.join(folder, records.SPEC))
     same = spec is not None and hashlib.sha256(spec).hexdigest() == spec_sha256
     return "there" if same else "refused"
-
-
-def _clear(incoming: str, job: str, folder: str) -> None:
-    """Remove what claims of this job left behind, once the job stands: nobody needs it any more."""
-    if not os.path.isdir(folder):
-        return
-    for name in os.listdir(incoming):
-        if name.rpartition(".")[0] == job:
-            shutil.rmtree(os.path.join(incoming, name), ignore_errors=True)
 
 
 def main(request: str, stdin: BinaryIO) -> None:

@@ -96,6 +96,10 @@ def with_leases(gpus: List[Gpu]) -> List[Gpu]:
     return found
 
 
+def _gpus(count: int) -> str:
+    return "1 GPU" if count == 1 else f"{count} GPUs"
+
+
 class Impossible(Exception):
     """This pod will never have what the job needs."""
 
@@ -127,9 +131,9 @@ class Waiting:
         # Not under the mutex: a driver in trouble takes its time, and nobody else may choose anyway.
         gpus, problem = Query().answer()
         if problem is None and len(gpus) < self._count:
-            raise Impossible(f"it needs {self._count} GPUs, the pod has {len(gpus)}")
+            raise Impossible(f"it needs {_gpus(self._count)}, the pod has {len(gpus)}")
         if problem == "there is no nvidia-smi":
-            raise Impossible(f"it needs {self._count} GPUs, and there is no nvidia-smi")
+            raise Impossible(f"it needs {_gpus(self._count)}, and there is no nvidia-smi")
         with locks.held(self._mutex):
             taken = self._take([gpu["uuid"] for gpu in gpus if not gpu["busy"]])
             if taken is not None:

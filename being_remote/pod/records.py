@@ -6,6 +6,7 @@ old one or the new one. Readers take regular files of bounded size only. Stdlib,
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,10 @@ WHO, PROGRESS, END, LOG, WORK = "who.json", "progress.json", "end.json", "log", 
 VOLUME = ".volume"
 
 Record = Dict[str, Any]
+
+
+class Unreadable(OSError, ValueError):
+    """The system gave no answer about a file: what it holds is not known."""
 
 
 def job_folder(workdir: str, job: str) -> str:
@@ -42,12 +47,13 @@ def read_bytes(path: str, limit: int = MAX_RECORD_BYTES) -> Optional[bytes]:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as e:
-        raise ValueError(f"{os.path.basename(path)} cannot be read: {e.strerror}") from None
+        said = f"{os.path.basename(path)} cannot be read: {e.strerror}"
+        raise (ValueError if e.errno in (errno.ELOOP, errno.ENXIO) else Unreadable)(said) from None
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode) or info.st_size > limit:
             raise ValueError(f"{os.path.basename(path)} is not a small file")
-        return os.read(fd, limit)
+        return os.read(fd, info.st_size)  # a buffer of the limit would cost more than the file
     finally:
         os.close(fd)
 
@@ -133,9 +139,11 @@ def ask_for(folder: str, attempt: int) -> None:
 
 
 def cancelled_up_to(folder: str) -> Optional[int]:
-    """The highest attempt that a cancel was asked for; None without one."""
+    """The highest attempt that a cancel was asked for; None without one. Raises Unreadable."""
     try:
         record = read_json(os.path.join(folder, CANCEL))
+    except Unreadable:
+        raise  # a network disk that hiccups has asked for nothing
     except ValueError:
         return 1 << 30  # somebody left a mark that cannot be read: to stop is the safe reading
     if record is None:

@@ -167,9 +167,12 @@ class Supervisor:
         records.sync_folder(os.path.dirname(self._attempt_folder))
 
     def _asked_to_stop(self) -> Optional[Outcome]:
-        if self._is_cancelled():
+        try:
+            cancelled, highest = self._is_cancelled(), records.attempts_of(self.folder)[1]
+        except OSError:  # a network disk that hiccups: the next look will tell; nothing ends for it
+            return None
+        if cancelled:
             return Outcome("cancelled", None, "cancelled")
-        highest = records.attempts_of(self.folder)[1]
         if highest > self.number:
             return Outcome("abandoned", None, f"attempt {highest} was asked for")
         return None

@@ -26,7 +26,7 @@ from being_remote.errors import (
 )
 from being_remote.inventory import Inventory, SshHost
 from being_remote.session import OnProgress, Pull, Pulled, Result, no_progress
-from being_remote.transport import failures, rsync, tar
+from being_remote.transport import failures, rsync
 from being_remote.transport.connection import Connection
 from being_remote.transport.framing import Streams, TooMuchOutput, exchange, one_line, unwrapped, wrapped
 from being_remote.transport.hostkeys import HostKey, KnownHosts, trusted_keys
@@ -227,6 +227,8 @@ class SshSession:
         except ToolMissing as e:
             if e.host != self.host:
                 raise
+        from being_remote.transport import tar  # few hosts lack rsync
+
         return tar.pull(request, self, [*self._ssh.shell, "-T", "--", self._ssh.target], on_progress)
 
     def _share(self) -> None:

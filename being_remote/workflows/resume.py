@@ -6,6 +6,7 @@ word that its pod is gone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from being_remote.errors import HostError, InconsistentData, NotFoundError, UsageError
@@ -65,7 +66,8 @@ def resume(
 
     Raises:
         UsageError: it still runs, or succeeded; or another terminal was faster.
-        HostError: whether it runs is unknown, and so nothing was done.
+        HostError: whether it runs is unknown, and so nothing was done; or, with `pod_is_gone`, the host
+            does not answer: then the attempt is abandoned, and nothing was started.
     """
     from being_remote.transport import open_session
 
@@ -74,11 +76,16 @@ def resume(
     where = inventory.the_host(host) if known is None else inventory.host(known.host)
     if known is not None and host not in (None, known.host):
         raise UsageError(f"{known.job} belongs to {known.host}", where="--host", hint="resume it there")
-    with open_session(where, inventory, remember=not dry_run) as session:
+    with _opened_or_abandoned(
+        lambda: open_session(where, inventory, remember=not dry_run),
+        ledger,
+        known,
+        abandon=pod_is_gone and not dry_run,
+    ) as session:
         seen = look(session, where, [known.job]).job(known.job) if known is not None else None
         if known is None or (take_over and seen is not None and seen.attempt > known.attempt):
             name = job if known is None else known.job
-            known = _taken_over(ledger, session, where, name, dry_run=dry_run)
+            known = _taken_over(inventory, ledger, session, where, name, dry_run=dry_run)
         elif seen is not None and seen.attempt > known.attempt:
             raise UsageError(
                 f"another laptop made attempt {seen.attempt} of it, which is {seen.state}",
@@ -100,6 +107,23 @@ def resume(
         if follow_it:
             after = follow(ledger, session, where, ledger.find(known.job), say)
     return _report(row, after, known, took_over=take_over, followed=follow_it, dry_run=False)
+
+
+def _opened_or_abandoned(
+    open_it: Callable[[], Session], ledger: Ledger, known: Known | None, *, abandon: bool
+) -> Session:
+    """A session; where there is none and the user says that the pod is gone, its attempt is abandoned."""
+    try:
+        return open_it()
+    except HostError as e:
+        if abandon and known is not None and not known.ended:
+            word = {"reason": "the user's word: its pod is gone", "was": known.state, "because": e.what}
+            ledger.record(known.job, known.attempt, "abandoned", word)
+            e.hint = (
+                f"attempt {known.attempt} of {known.job} is abandoned on your word; retrack makes a new job,"
+                " and resume goes on with this one once the host answers again"
+            )
+        raise
 
 
 def _may_go_on(row: JobRow, *, pod_is_gone: bool) -> None:
@@ -127,7 +151,13 @@ def _found(ledger: Ledger, job: str, *, take_over: bool) -> Known | None:
 
 
 def _taken_over(
-    ledger: Ledger, session: Session, host: SshHost | LocalHost, job: str, *, dry_run: bool
+    inventory: Inventory,
+    ledger: Ledger,
+    session: Session,
+    host: SshHost | LocalHost,
+    job: str,
+    *,
+    dry_run: bool,
 ) -> Known:
     """Write down a job that lies on the host and that another ledger made."""
     if not is_job_id(job):
@@ -143,6 +173,8 @@ def _taken_over(
         raise InconsistentData(f"is no spec of ours: {e}", file=f"{host.name}:{path}") from e
     if (spec.job, spec.sha256) != (job, seen.spec_sha256):
         raise InconsistentData("is another job's spec", file=f"{host.name}:{path}")
+    if spec.actor is not None:
+        inventory.the_actor(spec.actor)  # it will name a folder here, and the word is the host's
     if dry_run:
         raise UsageError("a job of another ledger is taken over for real or not at all", where="--dry-run")
     intent = Intent(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import pytest
 
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.jobs.spec import Prepare, Progress, Step
+from being_remote.pod import status, supervisor
 
 # A parent and a child that both ignore TERM; the child leaves the process group as well.
 STUBBORN = """
@@ -250,3 +252,23 @@ def test_odd_records_of_one_job_hide_no_other_job(desk) -> None:
     assert desk.see(bad.job).state == "unknown" and "\x1b" not in desk.see(bad.job).reason
     assert desk.see(worse.job).state == "unknown"
     assert desk.see(good.job).state == "running"
+
+
+def test_a_disk_that_gives_no_answer_asks_for_no_cancel(desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = desk.spec("sleep", "60")
+    desk.submit(spec)
+    monkeypatch.setattr(supervisor, "Events", lambda: None)
+    ours = supervisor.Supervisor(str(desk.workdir), spec.job, 1, None)
+    real = os.open
+
+    def stale(path, *more):
+        if str(path).endswith("/cancel"):
+            raise OSError(errno.ESTALE, "Stale file handle", str(path))
+        return real(path, *more)
+
+    (desk.folder(spec.job) / "cancel").mkdir()
+    assert ours._asked_to_stop().state == "cancelled"  # an odd mark is one: to stop is the safe reading
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", stale)
+        assert ours._asked_to_stop() is None
+        assert status.look_at_all(str(desk.workdir), [spec.job])[0]["problem"]  # unknown, not cancelled

@@ -112,4 +112,6 @@ def test_a_job_that_is_not_there_is_unknown_unless_it_never_came() -> None:
 
 def test_silence_makes_only_what_may_change_unknown() -> None:
     assert judge_silence("no answer", "running").state == "unknown"
+    # Its submit may have arrived, and only the answer been lost.
+    assert judge_silence("no answer", "created").state == "unknown"
     assert judge_silence("no answer", "succeeded").state == "succeeded"

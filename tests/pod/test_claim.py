@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -96,3 +97,65 @@ def test_two_claims_that_race_leave_one_job(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(claim, "sync_tree", other_is_first)
     assert claim.claim(asked(tmp_path, data), io.BytesIO(data)) == "there"
+
+
+@pytest.mark.parametrize("member", range(3))
+def test_a_claim_leaves_the_staging_of_another_that_is_still_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: int
+) -> None:
+    """The other one is whole, start to end, while this one unpacks a member, or before its first."""
+    data = packed({"spec.json": b"{}", "a/b": b"1", "c": b"2"})
+    real, copied = claim.shutil.copyfileobj, []
+
+    def slowly(source: Any, into: Any) -> None:
+        copied.append(into.name)
+        if len(copied) == member + 1:
+            before = sorted(os.listdir(tmp_path / "jobs/.in"))
+            assert claim.claim(asked(tmp_path, data, nonce="other"), io.BytesIO(data)) == "made"
+            assert sorted(os.listdir(tmp_path / "jobs/.in")) == before == ["a-1.n", "a-1.n.lock"]
+        real(source, into)
+
+    monkeypatch.setattr(claim.shutil, "copyfileobj", slowly)
+    assert claim.claim(asked(tmp_path, data), io.BytesIO(data)) == "there"
+    assert os.listdir(tmp_path / "jobs/.in") == []
+
+
+def test_what_a_dead_claim_left_is_removed_once_the_job_stands_and_nothing_else(tmp_path: Path) -> None:
+    data = packed({"spec.json": b"{}"})
+    incoming = tmp_path / "jobs/.in"
+    for name in ("a-1.dead", "a-10.dead"):
+        (incoming / name / "files").mkdir(parents=True)
+        (incoming / f"{name}.lock").touch()
+    (incoming / "a-1.killed-before-its-folder.lock").touch()
+    assert claim.claim(asked(tmp_path, data, spec=b"[]"), io.BytesIO(data)) == "torn"
+    assert (incoming / "a-1.dead").exists()
+    assert claim.claim(asked(tmp_path, data), io.BytesIO(data)) == "made"
+    assert sorted(os.listdir(incoming)) == ["a-10.dead", "a-10.dead.lock"]
+
+
+def test_a_staging_that_vanishes_under_a_claim_is_no_crash_where_the_job_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = packed({"spec.json": b"{}", "a": b"1"})
+    unpack = claim.unpack
+
+    def robbed(data: bytes, into: str) -> None:
+        monkeypatch.setattr(claim, "unpack", unpack)
+        assert claim.claim(asked(tmp_path, data, nonce="other"), io.BytesIO(data)) == "made"
+        unpack(data, into)
+        claim.shutil.rmtree(into)
+
+    monkeypatch.setattr(claim, "unpack", robbed)
+    assert claim.claim(asked(tmp_path, data), io.BytesIO(data)) == "there"
+
+
+def test_a_volume_without_locks_takes_a_job_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    data = packed({"spec.json": b"{}"})
+    monkeypatch.setattr(claim.locks.fcntl, "flock", none)
+    assert claim.claim(asked(tmp_path, data), io.BytesIO(data)) == "made"
+    assert os.listdir(tmp_path / "jobs/.in") == []

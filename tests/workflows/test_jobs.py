@@ -96,7 +96,7 @@ def test_a_host_that_is_away_makes_its_jobs_unknown_and_nothing_follows(far: Any
     with pytest.raises(HostError):
         resume(inventory, job)
     with pytest.raises(HostError):
-        resume(inventory, job, pod_is_gone=True)
+        resume(inventory, job, pod_is_gone=True, dry_run=True)
     with pytest.raises(HostError):
         pull(inventory, job)
     again = why(inventory, job)
@@ -105,6 +105,21 @@ def test_a_host_that_is_away_makes_its_jobs_unknown_and_nothing_follows(far: Any
     proxy.mode = "ok"
     (row,) = jobs(inventory).jobs
     assert (row.state, row.attempt) == ("running", 1)
+
+
+def test_the_users_word_abandons_the_attempt_of_a_host_that_is_gone_and_the_next_one_fences_it(
+    far: Any,
+) -> None:
+    inventory, proxy = far
+    job = sleeper(inventory)
+    proxy.mode = "refuse"
+    with pytest.raises(HostError, match="is abandoned on your word"):
+        resume(inventory, job, pod_is_gone=True)
+    assert jobs(inventory, all_jobs=True).jobs[0].state == "abandoned"
+    proxy.mode = "ok"
+    report = resume(inventory, job)
+    assert (report.attempt, report.previous_state) == (2, "abandoned")
+    cancelling.cancel(inventory, job)
 
 
 def test_one_dead_host_does_not_hide_another(works: Any, far: Any) -> None:

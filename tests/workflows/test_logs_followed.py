@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from faults import FaultProxy
 
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
+from being_remote.transport import open_session
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
 from being_remote.workflows.retrack import retrack
@@ -145,3 +147,21 @@ def test_the_commands_of_a_job_answer_with_its_fields(works: Any) -> None:
     assert _run(works, "logs", "nope").returncode == 3
     assert "bbox_scale: 3.5" in _run(works, "retrack", "--show-preset=gaussiantalker-round2").stdout
     assert _run(works, "retrack", "--show-preset=nope").returncode == 2
+
+
+def test_a_job_that_its_host_cannot_tell_of_is_not_followed_for_ever(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = works.command("echo $PPID > supervisor; echo $$ > payload; exec sleep 60").job
+    work = works.attempt(job) / "work"
+    works.until(lambda: (work / "payload").exists() and (work / "payload").read_text().endswith("\n"))
+    (works.workdir / "jobs" / ".volume").unlink()
+    for name in ("supervisor", "payload"):
+        os.kill(int((work / name).read_text()), signal.SIGKILL)
+    monkeypatch.setattr(following, "QUIET_S", 0.1)
+    (host,) = works.inventory.hosts.values()
+    with open_session(host, works.inventory) as session:
+        known = works.ledger.find(job)
+        row = following.follow(works.ledger, session, host, known, lambda _: None, patience_s=0.3)
+    assert (row.state, row.last_known) == ("unknown", "running")
+    assert works.ledger.find(job).state == "running"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 from typing import Any
 
 import pytest
 
 from being_remote.errors import HostError, InconsistentData, NotFoundError, UsageError
+from being_remote.jobs.spec import JobSpec
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.jobs import jobs
 from being_remote.workflows.resume import resume
@@ -50,7 +53,9 @@ def test_what_succeeded_is_not_resumed(works: Any) -> None:
 
 
 def test_unknown_is_resumed_only_on_the_users_word(works: Any) -> None:
-    job = works.command("sleep 0.1; test -e ../../../go || exit 0").job
+    go = works.folder / "go"
+    job = works.command(f"until test -e '{go}'; do sleep 0.02; done").job
+    go.touch()  # it ends only now, so that the ledger's last word is that it runs
     works.until((works.attempt(job) / "end.json").exists)
     kept = works.workdir / "jobs" / job
     moved = kept.with_name(f".{job}")
@@ -111,5 +116,18 @@ def test_a_spec_that_was_forged_on_the_host_is_not_taken_over(works: Any) -> Non
     spec.write_bytes(spec.read_bytes().replace(b"exit 1", b"exit 2"))
     theirs = works.inventory.model_copy(update={"state": works.folder / "other-state"})
     with pytest.raises((InconsistentData, HostError)):
+        resume(theirs, job, take_over=True)
+    assert not theirs.state.exists()
+
+
+def test_an_actor_that_only_the_host_names_becomes_no_folder_here(works: Any) -> None:
+    job = works.command("exit 1", follow_it=True).job
+    file = works.workdir / "jobs" / job / "spec.json"
+    spec = dataclasses.replace(JobSpec.from_bytes(file.read_bytes()), actor="../../elsewhere")
+    file.write_bytes(spec.as_bytes)
+    end = works.attempt(job) / "end.json"
+    end.write_text(json.dumps({**json.loads(end.read_text()), "spec_sha256": spec.sha256}))
+    theirs = works.inventory.model_copy(update={"state": works.folder / "other-state"})
+    with pytest.raises(UsageError, match="no actor named"):
         resume(theirs, job, take_over=True)
     assert not theirs.state.exists()

@@ -75,6 +75,24 @@ def test_it_is_in_the_ledger_before_the_host_hears_of_it(works: Any, monkeypatch
     assert len(works.ledger.jobs()) == 1
 
 
+def test_a_job_that_reached_its_host_is_not_put_on_another_disk_by_asking_again(works: Any) -> None:
+    ran, go = works.folder / "ran", works.folder / "go"
+    command = f"echo x >> {ran}; until test -e {go}; do sleep 0.02; done"
+    job = works.command(command).job
+    works.until(ran.exists)
+    go.touch()  # it ends only now: the ledger's last word is that it runs
+    works.until((works.attempt(job) / "end.json").exists)
+    (works.workdir / "jobs").rename(works.folder / "the other disk")
+    with pytest.raises(HostError, match="not on the pod; nothing was started") as raised:
+        works.command(command)
+    assert "--pod-is-gone" in str(raised.value.hint)
+    assert not (works.workdir / "jobs").exists() and ran.read_text() == "x\n"
+    assert works.ledger.story(job)[-1].state == "unknown"
+    assert works.ledger.find(job).state == "running"
+    (works.folder / "the other disk").rename(works.workdir / "jobs")
+    assert works.command("true", again=True).job != job
+
+
 def test_a_wrong_wish_dispatches_nothing(works: Any) -> None:
     for wrong, error in (
         ({"host": "nope"}, UsageError),

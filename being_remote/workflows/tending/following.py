@@ -55,12 +55,13 @@ def follow(
     offset: int = 0,
     patience_s: float = logs.PATIENCE_S,
 ) -> JobRow:
-    """Follow the attempt that counts until its end is known.
+    """Follow the attempt that counts until its end is known, or is unknown and nothing more is written.
 
     Raises:
         HostError: the host stayed away for `patience_s`; how the job stands is unknown.
     """
     lines, said, looked_at = logs.Lines(), _Said(say), time.monotonic()
+    heard_at = looked_at
     folder = logs.attempt_folder(host.workdir, known.job, known.attempt)
     said.state(look_at(ledger, session, host, known))
     over = said.row.state in ENDED and not said.row.evidence.get("started", True)
@@ -71,6 +72,8 @@ def follow(
                 break
             for line in lines.add(item):
                 say(LogLine(line.text, line.offset, known.attempt))
+            if item.data:
+                heard_at = time.monotonic()
             if item.data or time.monotonic() - looked_at < QUIET_S:
                 continue
             looked_at = time.monotonic()
@@ -82,6 +85,8 @@ def follow(
             if said.row.state in ENDED:
                 # Cancelled before it began, or lost: nothing more will be written, and no end record.
                 break
+            if said.row.state == "unknown" and looked_at - heard_at > patience_s:
+                break  # the host answers, and cannot tell: an end may never be written
     for line in lines.rest():
         say(LogLine(line.text, line.offset, known.attempt))
     return _end(ledger, session, host, known, said)

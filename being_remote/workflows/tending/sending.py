@@ -44,11 +44,14 @@ def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: Kno
         InconsistentData: the host holds another spec under this id.
     """
     spec = JobSpec.from_bytes(known.spec)
+    # What reached its host once is not put there again: a disk that does not show it is another one,
+    # or was emptied, and the attempt may run, or have run, all the same.
+    reached = known.state != "created" or known.parcel == NO_FILES
     try:
         done = submit(
             session,
             spec,
-            b"" if known.parcel == NO_FILES else build(spec, _files(known.parcel)),
+            b"" if reached else build(spec, _files(known.parcel)),
             workdir=host.workdir,
             python=host.python,
             attempt=known.attempt,
