@@ -67,6 +67,26 @@ class Pulled:
     method: str
 
 
+class Stream(Protocol):
+    """A command's output, read while it comes. Close it, or use it as a context manager."""
+
+    def read(self, timeout_s: float) -> bytes:
+        """The next bytes, as soon as there are any; b"" once the command itself has ended well.
+
+        Raises:
+            AnswerTimeout: nothing came for `timeout_s`; reading may go on.
+            ConnectionLost: the link broke, or what ended the command is unknown.
+            CommandFailed: the command ended with an exit code of its own other than 0.
+        """
+
+    def close(self) -> None:
+        """Stop the command (over there it ends when it next writes). Safe to call twice."""
+
+    def __enter__(self) -> Stream: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
 class Session(Protocol):
     """An open way to one host. Thread-safe; close it, or use it as a context manager."""
 
@@ -91,6 +111,13 @@ class Session(Protocol):
 
         `repeatable` says that running it twice does no harm: only then is it tried again when
         the link fails. Raises HostError: ConnectionLost or AnswerTimeout mean "outcome unknown".
+        """
+
+    def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> Stream:
+        """Start a command that is followed while it runs, over a connection that is kept.
+
+        Raises:
+            HostError: no connection came about, or a host key on the way is not trusted.
         """
 
     def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:

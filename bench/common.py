@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -36,17 +36,29 @@ class Row:
     target: float | None = None
 
 
+# A process starts with its parent's peak memory on its account, so its parent must be a small one.
+_LAUNCHER = """
+import json, os, resource, subprocess, sys, time
+started = time.perf_counter()
+code = subprocess.call(sys.argv[2:], stdout=subprocess.DEVNULL)
+seconds = time.perf_counter() - started
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+os.write(int(sys.argv[1]), json.dumps([code, seconds, peak]).encode())
+"""
+
+
 def process_cost(argv: Sequence[str]) -> Cost:
     """Wall time and peak memory of one fresh process."""
-    started = time.perf_counter()
-    child = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(child.pid, 0)
-    seconds = time.perf_counter() - started
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"{argv} ended with {child.returncode}")
+    reader, writer = os.pipe()
+    launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(writer), *argv]
+    subprocess.run(launcher, pass_fds=(writer,), check=True)
+    os.close(writer)
+    with open(reader, "rb") as said:
+        code, seconds, peak = json.load(said)
+    if code:
+        raise SystemExit(f"{argv} ended with {code}")
     # Linux counts kilobytes here, macOS bytes.
-    return Cost(seconds, used.ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20))
+    return Cost(seconds, peak / (1024 if sys.platform == "linux" else 1 << 20))
 
 
 def paired(ours: Callable[[], float], other: Callable[[], float], runs: int) -> tuple[float, float, float]:

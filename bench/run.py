@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    for script in ("startup.py", "read_frames.py", "find_bbox.py", "sync.py"):
+    for script in ("startup.py", "read_frames.py", "find_bbox.py", "sync.py", "jobs.py"):
         subprocess.run([sys.executable, str(HERE / script), *sys.argv[1:]], check=True)
 
 

@@ -117,7 +117,7 @@ def inventory_file(pod: Pod, folder: Path) -> Path:
 
 
 def main() -> None:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
+    runs = next((int(word) for word in sys.argv[1:] if word.isdigit()), RUNS)
     figures: dict[str, list[float]] = {}
 
     def note(**seconds: float) -> None:

@@ -16,7 +16,9 @@ LEAVES = {"errors", "inventory", "session", "video"}
 MAY_IMPORT = {
     "cli": {"workflows", "demo", "cli"},
     "demo": {"cli", "workflows", "tracker", "camera", "transport"},
-    "workflows": {"recipes", "export", "report", "backup", "transport", "tracker", "camera", "pod"},
+    "recipes": {"jobs", "tracker", "camera"},
+    "jobs": {"pod"},
+    "workflows": {"recipes", "jobs", "export", "report", "backup", "transport", "tracker", "camera", "pod"},
     "export": {"tracker", "camera"},
     "report": {"tracker", "camera"},
     "backup": {"pod"},
@@ -28,8 +30,11 @@ MAY_IMPORT = {
 LEAF_MAY_IMPORT = {"inventory": {"errors"}, "session": set(), "errors": set(), "video": {"errors"}}
 # What travels to a pod, and may so import nothing that stays here.
 SHIPPED_TRACKER = (
+    "begin",
     "camera_blocks",
+    "finish",
     "frame_file",
+    "layout",
     "plain_pickle",
     "sequence",
     "skeleton",
@@ -61,7 +66,7 @@ def test_imports_point_down_only() -> None:
         wrong += [
             f"{path.relative_to(PACKAGE)} imports {used}"
             for used in _imports_of_ours(path)
-            if used not in allowed
+            if used not in allowed and used != "__version__"
         ]
     assert not wrong, "\n".join(wrong)
 

@@ -11,9 +11,11 @@ import typer
 from being_remote.cli.options import (
     ActorOpt,
     DryRunOpt,
+    FollowOpt,
     HostOpt,
     HostsOpt,
     InventoryOpt,
+    JobArg,
     JsonOpt,
     VerboseOpt,
     parse_size,
@@ -235,6 +237,181 @@ def _ask(question: str) -> bool:
         return typer.confirm(question, err=True)
     except typer.Abort as e:  # Ctrl-C and Ctrl-D
         raise Interrupted("stopped at the question: this key was not trusted") from e
+
+
+@app.command("retrack")
+def retrack(
+    host: HostOpt = None,
+    actor: Annotated[
+        list[str] | None, typer.Option("--actor", help="repeat for several; default: the only one")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", metavar="NAME", help="named settings; see --show-preset")
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="K=V", help="one setting, its value in YAML; repeat for several"),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="NAME", help="metrical-tracker or command")
+    ] = "metrical-tracker",
+    command: Annotated[
+        str | None, typer.Option("--command", metavar="WORDS", help="what --recipe command runs; no shell")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option("--gpus", min=0, help="how many it needs; default: one")] = None,
+    wall_s: Annotated[
+        float | None, typer.Option("--wall-s", min=1, help="end it after so many seconds, whatever it does")
+    ] = None,
+    follow: FollowOpt = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="another job even if the same is already at work")
+    ] = False,
+    show_preset: Annotated[
+        str | None, typer.Option("--show-preset", metavar="NAME", help="only explain a preset")
+    ] = None,
+    dry_run: DryRunOpt = False,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Track an actor again with other settings: one job, put on the host exactly once."""
+    with Out(as_json=as_json, verbose=verbose, follows=follow) as out:
+        from being_remote.cli import job_tables, telling
+        from being_remote.workflows import presets
+        from being_remote.workflows import retrack as workflow
+
+        if show_preset is not None:
+            out.finish(presets.show(show_preset), job_tables.show_preset)
+            return
+        report = workflow.retrack(
+            out.inventory(inventory),
+            host=host,
+            actors=actor or (),
+            preset=preset,
+            sets=sets or (),
+            recipe_name=recipe,
+            command=command,
+            gpus=gpus,
+            wall_s=wall_s,
+            again=again,
+            follow_it=follow and not dry_run,
+            dry_run=dry_run,
+            say=telling.teller(out),
+        )
+        out.finish(report, job_tables.show_retrack)
+
+
+@app.command("jobs")
+def jobs(
+    host: HostsOpt = None,
+    all_jobs: Annotated[bool, typer.Option("--all", help="also those that ended long ago")] = False,
+    why: Annotated[str | None, typer.Option("--why", metavar="JOB", help="tell one job's story")] = None,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """How the jobs stand, on all hosts at once; asking starts nothing."""
+    with Out(as_json=as_json, verbose=verbose) as out:
+        from being_remote.cli import job_tables
+        from being_remote.workflows import jobs as workflow
+
+        known = out.inventory(inventory)
+        if why is not None:
+            out.finish(workflow.why(known, why), job_tables.show_why)
+        else:
+            out.finish(workflow.jobs(known, hosts=host or (), all_jobs=all_jobs), job_tables.show_jobs)
+
+
+@app.command("logs")
+def logs(
+    job: JobArg,
+    follow: FollowOpt = False,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """What a job wrote; with --follow all it writes, and its end."""
+    with Out(as_json=as_json, verbose=verbose, follows=follow) as out:
+        from being_remote.cli import telling
+        from being_remote.workflows import logs as workflow
+
+        say = None if as_json and not follow else telling.teller(out)
+        report = workflow.logs(out.inventory(inventory), job, follow_it=follow, say=say)
+        out.end(report, telling.tell_end)
+
+
+@app.command("cancel")
+def cancel(
+    job: JobArg,
+    dry_run: DryRunOpt = False,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """End a job and all its processes; twice does no harm."""
+    with Out(as_json=as_json, verbose=verbose) as out:
+        from being_remote.cli.job_tables import show_cancel
+        from being_remote.workflows import cancel as workflow
+
+        out.finish(workflow.cancel(out.inventory(inventory), job, dry_run=dry_run), show_cancel)
+
+
+@app.command("pull")
+def pull(
+    job: JobArg,
+    all_files: Annotated[bool, typer.Option("--all", help="checkpoints and all else it made, too")] = False,
+    dry_run: DryRunOpt = False,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Bring a job's transformed intrinsics and camera files home, verified."""
+    with Out(as_json=as_json, verbose=verbose) as out, out.progress() as on_progress:
+        from being_remote.workflows import pull as workflow
+
+        report = workflow.pull(
+            out.inventory(inventory), job, all_files=all_files, dry_run=dry_run, on_progress=on_progress
+        )
+    with Out(as_json=as_json) as out:
+        from being_remote.cli.job_tables import show_pull
+
+        out.finish(report, show_pull)
+
+
+@app.command("resume")
+def resume(
+    job: JobArg,
+    host: Annotated[
+        str | None, typer.Option("--host", help="where another laptop's job lies; else the job's own")
+    ] = None,
+    pod_is_gone: Annotated[
+        bool, typer.Option("--pod-is-gone", help="your word that the attempt before does not run any more")
+    ] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="the job is in another laptop's ledger")
+    ] = False,
+    follow: FollowOpt = False,
+    dry_run: DryRunOpt = False,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Start the next attempt of a job that has ended, from its last good checkpoints."""
+    with Out(as_json=as_json, verbose=verbose, follows=follow) as out:
+        from being_remote.cli import job_tables, telling
+        from being_remote.workflows import resume as workflow
+
+        report = workflow.resume(
+            out.inventory(inventory),
+            job,
+            host=host,
+            pod_is_gone=pod_is_gone,
+            take_over=take_over,
+            follow_it=follow and not dry_run,
+            dry_run=dry_run,
+            say=telling.teller(out),
+        )
+        out.finish(report, job_tables.show_resume)
 
 
 @app.command("demo")

@@ -33,7 +33,10 @@ def run_quietly(words: Sequence[str], folder: Path) -> Ran:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
     )
-    return Ran(done.returncode, json.loads(done.stdout) if done.stdout else None)
+    said = done.stdout
+    if "--follow" in words:
+        said = said.strip().rpartition(b"\n")[2]  # the result is the last line
+    return Ran(done.returncode, json.loads(said) if said else None)
 
 
 def show_demo(console: Console, report: DemoReport) -> None:
@@ -50,6 +53,12 @@ def show_demo(console: Console, report: DemoReport) -> None:
     console.print(
         f"\nlargest reprojection error: {report.reprojection_error_px:.1e} px"
         f" over {report.points} points in {report.seconds:.0f} s of demo"
+    )
+    again = report.retracked
+    console.print(
+        f"tracked again ({again.job}): a crop of {again.side} px at {again.image_size_wh[0]} gives f"
+        f" {again.K[0][0]:.6f} on the pod, and the same here to the last bit",
+        soft_wrap=True,
     )
     console.print(f"files:   {printable(str(report.folder))}", soft_wrap=True)
     console.print(f"picture: {printable(str(report.overlay))}", soft_wrap=True)

@@ -52,7 +52,10 @@ def _task(name: str, command: Any) -> Any:
             given["dry_run"] = True
         for word, option in options.items():
             argv += _as_words(option, given.get(word))
-        argv += ["--", *(str(given[word]) for word in arguments if given.get(word) is not None)]
+        words = [str(given[word]) for word in arguments if given.get(word) is not None]
+        # Where Invoke still lacks an argument it takes an option for it that is none of the task's.
+        swallowed = ["--help" if word == "-h" else word for word in words if word.startswith("-")]
+        argv += swallowed or ["--", *words]
         try:
             main(argv)
         except SystemExit as e:

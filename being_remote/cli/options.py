@@ -22,6 +22,9 @@ ActorOpt = Annotated[str | None, typer.Option("--actor", help="default: the inve
 HostOpt = Annotated[str | None, typer.Option("--host", help="default: the inventory's only host")]
 HostsOpt = Annotated[list[str] | None, typer.Option("--host", help="repeat for several; default: all hosts")]
 
+FollowOpt = Annotated[bool, typer.Option("--follow", help="go on until the job's end is known")]
+JobArg = Annotated[str, typer.Argument(metavar="JOB", help="an id, a unique beginning of one, or `last`")]
+
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
     """WIDTHxHEIGHT as two numbers.

@@ -59,8 +59,8 @@ def to_json(value: Any) -> Any:
 class Out:
     """The output of one command; use it as a context manager around all of the command's work."""
 
-    def __init__(self, *, as_json: bool = False, verbose: bool = False) -> None:
-        self.as_json, self._verbose = as_json, verbose
+    def __init__(self, *, as_json: bool = False, verbose: bool = False, follows: bool = False) -> None:
+        self.as_json, self._verbose, self._follows = as_json, verbose, follows
 
     def __enter__(self) -> Out:
         if self._verbose:
@@ -86,12 +86,25 @@ class Out:
 
         return load_inventory(path.expanduser() if path else find_inventory(Path.cwd()))
 
+    def line(self, value: Any) -> None:
+        """One line of JSON Lines, at once."""
+        print(json.dumps(to_json(value), allow_nan=False), flush=True)
+
     def finish(self, report: R, show: Callable[[Console, R], None]) -> None:
-        """Print the report, as one JSON document or for people, and leave with its exit code."""
-        if self.as_json:
+        """Print the report, as one JSON document or by `show`, and leave with its exit code."""
+        self.end(report, lambda known: show(stdout(), known))
+
+    def end(self, report: R, tell: Callable[[R], None]) -> None:
+        """As `finish`, for what needs no console.
+
+        Of a command that follows something, the document is the last of its lines.
+        """
+        if self.as_json and self._follows:
+            self.line(report)
+        elif self.as_json:
             print(json.dumps(to_json(report), indent=2, allow_nan=False))
         else:
-            show(stdout(), report)
+            tell(report)
         if report.exit_code:
             raise typer.Exit(report.exit_code)
 
@@ -122,7 +135,7 @@ class Out:
                 },
                 "exit_code": error.exit_code,
             }
-            print(json.dumps(document, indent=2))
+            print(json.dumps(document, indent=None if self._follows else 2), flush=True)
 
 
 class _Printable(logging.Formatter):

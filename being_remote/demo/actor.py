@@ -36,6 +36,7 @@ class Truth:
         K_source: (3, 3) camera of the original frames, corner pixels, not rounded.
         K_crop: (3, 3) the same camera seen from the crop; the `.frame` files hold it in float32.
         R, t: (N, 3, 3), (N, 3) world-to-camera, OpenCV axes, one for each `.frame`.
+        R_source, t_source: the same for every source image, also those that the run left out.
         vertices, faces: (V, 3) metres, world; (F, 3).
         markers: (M, 3) metres, world: centres of the white dots in every picture.
         box: (x_min, x_max, y_min, y_max) as in bbox.pt; None where the run does not crop.
@@ -59,6 +60,8 @@ class Truth:
     size_wh: tuple[int, int]
     image_size_wh: tuple[int, int]
     source_numbers: tuple[int, ...]
+    R_source: Floats
+    t_source: Floats
     fps: int = FPS
 
 
@@ -126,6 +129,8 @@ def make_actor(
         size_wh=size_wh,
         image_size_wh=image_size_wh,
         source_numbers=tuple(range(begin_frames + 1, count + 1)),
+        R_source=R,
+        t_source=t,
     )
     tracker_files.write_run(
         truth.input_folder,

@@ -1,7 +1,8 @@
 """The whole chain on a throw-away pod on this machine, with the commands that a user would type.
 
-A pod is brought up, an actor with a known camera is put on it, and `trust`, `find-bbox`, `sync` and
-`recover` are run as separate processes. Then the recovered camera is compared with the true one.
+A pod is brought up, an actor with a known camera is put on it, and `trust`, `find-bbox`, `sync`,
+`recover`, `retrack` and `pull` are run as separate processes. Then the recovered camera is compared
+with the true one, and the pulled intrinsics with our own transform of the files they were made from.
 What came of it stays in the folder; the pod goes, unless it is kept.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from being_remote.errors import BeingRemoteError, UsageError
+from being_remote.errors import BeingRemoteError, InconsistentData, UsageError
 
 if TYPE_CHECKING:
     from being_remote.demo.actor import Truth
@@ -52,6 +54,25 @@ RunCommand = Callable[[Sequence[str], Path], Ran]
 
 
 @dataclass(frozen=True)
+class Retracked:
+    """What the second tracking brought home: another crop, and so the same camera another way.
+
+    Attributes:
+        K: of the 1920x1080 video, as transformed on the pod and pulled.
+        equal: it is, to the last bit, what `recover` makes of the pulled files (else the demo fails).
+        focal_error_px: from the true one.
+    """
+
+    job: str
+    side: int
+    image_size_wh: tuple[int, int]
+    K: tuple[tuple[float, ...], ...]
+    equal: bool
+    focal_error_px: float
+    intrinsics: Path
+
+
+@dataclass(frozen=True)
 class DemoReport:
     """What the chain came to. K in pixels, corner convention, of the 1920x1080 video."""
 
@@ -65,6 +86,7 @@ class DemoReport:
     folder: Path
     overlay: Path
     cameras: Path
+    retracked: Retracked
     kept_pod: str | None
     kept_pid: int | None
     seconds: float
@@ -92,6 +114,8 @@ def commands(fingerprint: str) -> tuple[tuple[str, ...], ...]:
         ("find-bbox", "--host", HOST),
         ("sync", "--host", HOST, "--verify"),
         ("recover", "--explain"),
+        ("retrack", "--host", HOST, "--preset", "gaussiantalker-round2", "--follow"),
+        ("pull", "last", "--all"),
     )
 
 
@@ -106,6 +130,7 @@ def demo(
         ToolMissing: this machine has no sshd.
     """
     from being_remote.demo.actor import make_actor
+    from being_remote.demo.checkout import install
     from being_remote.demo.pod import start_pod
 
     started = time.monotonic()
@@ -115,6 +140,7 @@ def demo(
     kept = False
     try:
         truth = make_actor(pod.root / "metrical-tracker", ACTOR)
+        install(pod.root / "metrical-tracker", truth)
         shutil.copy(truth.input_folder / "video.mp4", folder / _VIDEO)
         say(f"a pod listens on {pod.address} port {pod.port}; its console shows {pod.fingerprint}")
         _write_inventory(folder, pod)
@@ -174,8 +200,11 @@ def _is_alive(pid: int) -> bool:
 
 def _write_inventory(folder: Path, pod: Pod) -> None:
     (folder / "no-ssh-config").touch()
+    entry = pod.inventory_entry()
+    # The stand-in for the tracker runs in our own environment, and needs no GPU.
+    entry = {**entry, "tracker": {**entry["tracker"], "python": sys.executable}, "gpus": 0}
     inventory = {
-        "hosts": {HOST: pod.inventory_entry()},
+        "hosts": {HOST: entry},
         "actors": {ACTOR: {"video": _VIDEO}},
         "backups": "backup",
         "search_roots": [],
@@ -211,9 +240,42 @@ def _compared(
         folder=folder,
         overlay=out / "overlay.png",
         cameras=out / "cameras.json",
+        retracked=_retracked(folder, truth),
         kept_pod=_reach(kept) if kept is not None else None,
         kept_pid=kept.pid if kept is not None else None,
         seconds=time.monotonic() - started,
+    )
+
+
+def _retracked(folder: Path, truth: Truth) -> Retracked:
+    """Compare what the pod transformed with our own transform of the frames that were pulled with it.
+
+    Raises:
+        InconsistentData: they differ.
+    """
+    from being_remote.tracker.intrinsics_file import read_intrinsics
+    from being_remote.workflows.recover import recover
+
+    (intrinsics,) = (folder / "backup" / ACTOR / "runs").glob("*/intrinsics.json")
+    home, pulled = intrinsics.parent, read_intrinsics(intrinsics)
+    ours = recover(
+        None,
+        run=str(home / "output" / ACTOR),
+        video=folder / _VIDEO,
+        bbox=home / "input" / ACTOR / "bbox.pt",
+        exports=("json",),
+        out=folder / "recovered" / home.name,
+    )
+    if pulled.K != ours.K:
+        raise InconsistentData(f"says K is {pulled.K}, our own transform says {ours.K}", file=str(intrinsics))
+    return Retracked(
+        job=home.name,
+        side=pulled.crop.side,
+        image_size_wh=pulled.crop.image_size_wh,
+        K=pulled.K,
+        equal=True,
+        focal_error_px=abs(pulled.K[0][0] - float(truth.K_source[0, 0])),
+        intrinsics=intrinsics,
     )
 
 

@@ -18,6 +18,7 @@ from being_remote.inventory import LocalHost
 from being_remote.session import OnProgress, Pull, Pulled, Result, no_progress
 from being_remote.transport import rsync
 from being_remote.transport.framing import Streams, TooMuchOutput, exchange, unwrapped, wrapped
+from being_remote.transport.streaming import ProcessStream, marked
 
 
 class LocalSession:
@@ -83,6 +84,12 @@ class LocalSession:
             )
         code, out = ended
         return Result(self.host, tuple(argv), code, out, bytes(answer.err), time.monotonic() - started)
+
+    def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> ProcessStream:
+        """See `Session.stream`; closing it kills the command with its children."""
+        command = marked(argv)
+        self._count()
+        return ProcessStream(command.argv, command, stdin=stdin, host=self.host, name=argv[0], over_ssh=False)
 
     def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
         """See `Session.pull`; the same rsync, without a shell between."""

@@ -8,6 +8,7 @@ are checked on every hop. It does not keep a terminal, an environment or a worki
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import threading
 import time
@@ -25,13 +26,14 @@ from being_remote.errors import (
 )
 from being_remote.inventory import Inventory, SshHost
 from being_remote.session import OnProgress, Pull, Pulled, Result, no_progress
-from being_remote.transport import failures, rsync, tar
+from being_remote.transport import failures, rsync
 from being_remote.transport.connection import Connection
 from being_remote.transport.framing import Streams, TooMuchOutput, exchange, one_line, unwrapped, wrapped
 from being_remote.transport.hostkeys import HostKey, KnownHosts, trusted_keys
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.retry import retrying
 from being_remote.transport.ssh_config import Hop, resolve
+from being_remote.transport.streaming import ProcessStream, marked
 
 _CHANNELS = 8  # sshd's MaxSessions is 10 by default; two are left to the person at the keyboard
 _STREAM_RETRIES_S = 3600.0  # a transfer that broke after hours is left to the person
@@ -94,6 +96,13 @@ class SshSession:
             total_s=timeout_s,
         )
         return attempt(self._run, tuple(argv), stdin, timeout_s, max_output_bytes)
+
+    def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> ProcessStream:
+        """See `Session.stream`. Every stream of a session travels over the one shared connection."""
+        command = marked(argv)
+        self._share()
+        words = [*self._ssh.shell, "-T", "--", self._ssh.target, os.fsdecode(one_line(command.argv))]
+        return ProcessStream(words, command, stdin=stdin, host=self.host, name=argv[0], over_ssh=True)
 
     def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
         """See `Session.pull`. Fetching twice does no harm, so a broken link is tried again."""
@@ -211,6 +220,19 @@ class SshSession:
 
     def _pull(self, request: Pull, on_progress: OnProgress) -> Pulled:
         rsync.require_rsync()
+        self._share()
+        remote = rsync.Remote(self._ssh.shell, self._ssh.target)
+        try:
+            return rsync.pull(request, host=self.host, remote=remote, on_progress=on_progress)
+        except ToolMissing as e:
+            if e.host != self.host:
+                raise
+        from being_remote.transport import tar  # few hosts lack rsync
+
+        return tar.pull(request, self, [*self._ssh.shell, "-T", "--", self._ssh.target], on_progress)
+
+    def _share(self) -> None:
+        """See that the connection for streams stands, and count what will travel over it."""
         said = self._ssh.share()
         if said:
             if failures.is_about_host_keys(said):
@@ -218,13 +240,6 @@ class SshSession:
             raise failures.said_by_ssh(said, host=self.host, address=self._hops[-1].address)
         with self._lock:
             self._round_trips += 1
-        remote = rsync.Remote(self._ssh.shell, self._ssh.target)
-        try:
-            return rsync.pull(request, host=self.host, remote=remote, on_progress=on_progress)
-        except ToolMissing as e:
-            if e.host != self.host:
-                raise
-        return tar.pull(request, self, [*self._ssh.shell, "-T", "--", self._ssh.target], on_progress)
 
 
 def _close(channel: paramiko.Channel) -> None:

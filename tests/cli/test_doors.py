@@ -23,7 +23,8 @@ DOORS = {
     "being-remote": [str(BIN / "being-remote")],
     "invoke": [str(BIN / "invoke"), "--search-root", str(ROOT)],
 }
-COMMANDS = {"find-bbox", "sync", "recover", "hosts", "doctor", "trust", "demo"}
+JOB_COMMANDS = {"retrack", "jobs", "logs", "cancel", "pull", "resume"}
+COMMANDS = {"find-bbox", "sync", "recover", "hosts", "doctor", "trust", "demo", *JOB_COMMANDS}
 
 Door = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -73,6 +74,36 @@ def test_help_says_what_every_option_does_and_nothing_is_contacted(door: Door, c
     assert done.returncode == 0, done.stderr
     for option in ("--json", "--verbose"):
         assert option in done.stdout
+
+
+@pytest.mark.parametrize("command", sorted(JOB_COMMANDS - {"retrack", "jobs"}))
+def test_a_job_that_nobody_knows_is_3_and_one_must_be_named(
+    door: Door, inventory: Path, command: str
+) -> None:
+    done = door(command, "nope", "--json")
+    assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout)["error"]["class"] == "NotFoundError"
+    assert door(command).returncode in (1, 2)
+    assert door(command, "--json").returncode in (1, 2)  # an option is never taken for a job's name
+    assert door(command, "--bogus").returncode in (1, 2)
+
+
+def test_following_is_a_word_and_never_a_letter(door: Door, inventory: Path) -> None:
+    assert door("logs", "nope", "--follow").returncode == 3
+    assert door("logs", "nope", "-f").returncode in (1, 2)
+
+
+def test_settings_can_be_repeated_and_hold_lists_through_both_doors(door: Door, inventory: Path) -> None:
+    done = door("retrack", "--set=image_size=[768, 768]", "--set=bbox_scale=3.5", "--dry-run", "--json")
+    # Nothing is listening there; what counts is that all of it was understood.
+    assert done.returncode in (2, 4), done.stderr
+    assert "image_size" not in json.loads(done.stdout)["error"]["what"]
+
+
+def test_a_preset_is_explained_without_an_inventory(door: Door, tmp_path: Path) -> None:
+    done = door("retrack", "--show-preset=full-face", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["settings"]["optimize_jaw"] is True
 
 
 def test_an_unknown_host_is_answered_with_the_known_ones_and_2(door: Door, inventory: Path) -> None:

@@ -35,11 +35,27 @@ def test_the_recovered_camera_is_the_true_one_to_what_float32_can_hold(demo: tup
 
 def test_the_chain_is_the_commands_of_a_user_and_each_one_answered(demo: tuple[Path, dict]) -> None:
     _, report = demo
-    assert [s["command"][0] for s in report["steps"]] == ["trust", "find-bbox", "sync", "recover"]
+    verbs = ["trust", "find-bbox", "sync", "recover", "retrack", "pull"]
+    assert [s["command"][0] for s in report["steps"]] == verbs
     assert {s["exit_code"] for s in report["steps"]} == {0}
     find, sync = report["steps"][1]["answer"], report["steps"][2]["answer"]
     assert find["best"]["host"] == "pod"
     assert sync["verified"] == sync["files"] == sync["transferred_files"] > 24
+
+
+def test_the_camera_transformed_on_the_pod_is_ours_to_the_last_bit(demo: tuple[Path, dict]) -> None:
+    _, report = demo
+    retrack, pull = report["steps"][4]["answer"], report["steps"][5]["answer"]
+    again = report["retracked"]
+    assert retrack["state"] == "succeeded" and retrack["job"] == pull["job"] == again["job"]
+    assert again["equal"] is True
+    # Another crop at another size, the same camera.
+    assert again["image_size_wh"] == [768, 768]
+    assert again["side"] == 1372
+    assert again["focal_error_px"] < 1e-3
+    pulled = json.loads(Path(again["intrinsics"]).read_text())
+    assert pulled["K"] == again["K"]
+    assert len(pulled["frames"]) == 24
 
 
 def test_the_files_stay_and_the_pod_goes(demo: tuple[Path, dict]) -> None:

@@ -1,0 +1,201 @@
+"""What a person sees of jobs. Every text from a host goes through `printable`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from being_remote.cli.telling import frames_text
+from being_remote.cli.text import printable, size_text
+
+if TYPE_CHECKING:
+    from being_remote.workflows.cancel import CancelReport
+    from being_remote.workflows.jobs import JobsReport, WhyReport
+    from being_remote.workflows.presets import PresetReport
+    from being_remote.workflows.pull import PullReport
+    from being_remote.workflows.resume import ResumeReport
+    from being_remote.workflows.retrack import Dispatched, RetrackReport
+    from being_remote.workflows.tending.rows import JobRow
+
+STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "red",
+    "lost": "red",
+    "abandoned": "red",
+    "unknown": "yellow",
+}
+_SINCE = "since (UTC)"
+
+
+def show_retrack(console: Console, report: RetrackReport) -> None:
+    """What was dispatched, or in a dry run what would be, with all that a person may want to stop."""
+    for done in report.jobs:
+        if report.dry_run:
+            _show_plan(console, done)
+            continue
+        # Whoever followed has decided; `--dry-run` and `--show-preset` are for those who weigh.
+        for note in done.plan.notes if not (done.adopted or report.followed) else ():
+            _line(console, f"note: {note}", "yellow")
+        what = "is already at it" if done.adopted else "was dispatched"
+        if report.followed:
+            what = "was followed to its end"
+        _line(console, f"{done.job} on {done.host} {what}: {done.state}: {done.reason}", _style(done.state))
+        if done.gpu:
+            _line(console, f"  GPU {', '.join(done.gpu)}")
+        if report.followed:
+            _line(console, f"  next: {_next(done.job, done.state)}")
+        else:
+            _line(console, f"  next: logs {done.job} --follow, then pull {done.job}")
+    if report.dry_run:
+        for gpu in report.gpus:
+            state = f"leased by {gpu.job}" if gpu.job else "busy" if gpu.busy else "free"
+            _line(console, f"GPU {gpu.index} of {report.host}: {gpu.name}: {state}")
+
+
+def show_jobs(console: Console, report: JobsReport) -> None:
+    """A row for each job, then the hosts that gave no answer."""
+    table = _table("job", "host", "state", "frames", "exit", "GPU", _SINCE, "")
+    for row in report.jobs:
+        table.add_row(
+            _text(row.job),
+            _text(row.host),
+            Text(row.state, style=_style(row.state)),
+            _text(frames_text(row.frames_done, row.frames_total).strip()),
+            "" if row.exit_code is None else str(row.exit_code),
+            _text(", ".join(g.removeprefix("GPU-")[:8] for g in row.gpu)),
+            (row.since or "")[5:16].replace("T", " "),
+            _text(_why(row)),
+        )
+    if report.jobs:
+        console.print(table)
+    else:
+        _line(console, "no jobs")
+    if report.hidden:
+        _line(console, f"{report.hidden} more have ended: --all shows them")
+    for host in report.hosts:
+        if host.error is not None:
+            _line(console, f"no answer from {host.error}", "yellow")
+
+
+def show_why(console: Console, report: WhyReport) -> None:
+    """Each step of a job with its time and what it rests on."""
+    row = report.jobs[0]
+    _line(console, f"{row.job} on {row.host}, attempt {row.attempt}: {row.state}", _style(row.state))
+    if row.reason:
+        _line(console, f"  because {_why(row)}")
+    table = _table("when", "attempt", "state", "evidence")
+    for step in report.story:
+        shown = {k: v for k, v in step.evidence.items() if v not in (None, [], "")}
+        evidence = ", ".join(f"{k} {v}" for k, v in shown.items() if k not in ("reason", "incarnation"))
+        said = "; ".join(filter(None, (str(shown.get("reason", "")), evidence)))
+        table.add_row(
+            step.at or "", str(step.attempt), Text(step.state, style=_style(step.state)), _text(said)
+        )
+    console.print(table)
+    if report.error:
+        _line(console, f"no answer from {report.error}", "yellow")
+
+
+def show_cancel(console: Console, report: CancelReport) -> None:
+    """What became of the job."""
+    what = "was ended already" if report.was_ended else "would be cancelled" if report.dry_run else "is"
+    _line(
+        console,
+        f"{report.job} on {report.host} {what}: {report.state}: {report.reason}",
+        _style(report.state),
+    )
+
+
+def show_pull(console: Console, report: PullReport) -> None:
+    """What came home, and what was set aside."""
+    if not report.files:
+        _line(
+            console,
+            f"{report.job}: {report.state}: {report.reason}; nothing was pulled",
+            _style(report.state),
+        )
+        return
+    would = "would fetch up to" if report.dry_run else "holds"
+    _line(console, f"{report.job}: {would} {report.files} files, {size_text(report.bytes)}")
+    if not report.dry_run:
+        moved = f"{report.transferred_files} files, {size_text(report.transferred_bytes)} came now"
+        _line(console, f"home: {report.folder} ({moved}; {report.verified} verified)", "green")
+    for output in report.outputs:
+        _line(console, f"  {output}")
+    if report.quarantined:
+        table = _table("not taken", "why")
+        for aside in report.quarantined:
+            table.add_row(_text(aside.path), _text(aside.reason))
+        console.print(table)
+
+
+def show_resume(console: Console, report: ResumeReport) -> None:
+    """The attempt that was made."""
+    if report.dry_run:
+        _line(console, f"{report.job} is {report.previous_state}: attempt {report.attempt} would be made")
+        return
+    text = f"{report.job} on {report.host}, attempt {report.attempt}: {report.state}: {report.reason}"
+    _line(console, text, _style(report.state))
+
+
+def show_preset(console: Console, report: PresetReport) -> None:
+    """A preset in words."""
+    console.print(Text(report.text), soft_wrap=True)
+
+
+def _show_plan(console: Console, done: Dispatched) -> None:
+    plan = done.plan
+    whom = f" for {plan.actor}" if plan.actor else ""
+    _line(
+        console, f"{plan.recipe}{whom} on {done.host}: {done.reason}" + (f": {done.job}" if done.job else "")
+    )
+    if plan.changes:
+        table = _table("setting", "last run", "this run", "meaning")
+        for c in plan.changes:
+            table.add_row(_text(c.key), _text(str(c.before)), _text(str(c.after)), _text(c.meaning))
+        console.print(table)
+    for name, size in plan.files.items():
+        _line(console, f"would send {name} ({size_text(size)})")
+    for link, target in plan.links:
+        _line(console, f"would link {link} -> {target}")
+    for command in plan.commands:
+        _line(console, f"would run {command}")
+    _line(console, f"needs {plan.gpus} GPU" + ("" if plan.gpus == 1 else "s"))
+    for note in plan.notes:
+        _line(console, f"note: {note}", "yellow")
+
+
+def _next(job: str | None, state: str | None) -> str:
+    if state == "succeeded":
+        return f"pull {job}"
+    return f"jobs --why {job}; logs {job}" + (f"; resume {job}" if state != "unknown" else "")
+
+
+def _why(row: JobRow) -> str:
+    if row.state == "unknown":
+        return f"{row.reason} (last known: {row.last_known}, as of {row.as_of or 'never'})"
+    return row.reason if row.ours else f"{row.reason} (another laptop's)"
+
+
+def _style(state: str | None) -> str:
+    return STYLES.get(state or "", "")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        # An id that is broken over two lines cannot be copied.
+        table.add_column(column, overflow="fold", no_wrap=column in ("job", "state", _SINCE))
+    return table
+
+
+def _text(text: str) -> Text:
+    return Text(printable(text))
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    console.print(Text(printable(text), style=style), soft_wrap=True)

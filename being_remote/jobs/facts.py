@@ -1,0 +1,223 @@
+"""What `pod/status.py`, `pod/claim.py` and `pod/cancel.py` say, field by field.
+
+Records on a pod can be anybody's: strict types, bounded sizes, nothing more, and nothing missing but
+nulls where a thousand of them would be sent.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+Lock = Literal["held", "free", "missing"]
+Running = Literal["running", "transforming"]
+Ended = Literal["succeeded", "failed", "cancelled", "abandoned"]
+Count = Annotated[int, Field(ge=0, le=1 << 53)]
+Number = Annotated[int, Field(ge=1, le=9999)]
+JobId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,80}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Word = Annotated[str, Field(max_length=200)]
+Text = Annotated[str, Field(max_length=2000)]
+Uuid = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,80}$")]
+Seconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
+Uuids = Annotated[tuple[Uuid, ...], Field(max_length=64, strict=False)]
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Incarnation(_Said):
+    """One life of a pod. Two lives differ in at least one of the first three.
+
+    `volume` names the disk that holds the jobs; `alone` is True only where no other pod can see it.
+    """
+
+    pid_ns: Count | None
+    init_start: Count | None
+    boot_id: Word | None
+    volume: Word | None
+    alone: bool | None
+
+    @property
+    def life(self) -> tuple[int, int, str] | None:
+        """What tells this life from others; None where the system does not say."""
+        if self.pid_ns is None or self.init_start is None or self.boot_id is None:
+            return None
+        return self.pid_ns, self.init_start, self.boot_id
+
+
+class Process(_Said):
+    """A process by id and start time; `alive` is None where that cannot be seen."""
+
+    pid: Count
+    start: Count | None
+    alive: bool | None
+
+
+class Who(_Said):
+    """Who runs an attempt, written before its payload starts."""
+
+    incarnation: Incarnation
+    supervisor: Process
+    gpus: Uuids
+    lock_path: Text
+    lock_inode: Count
+
+
+class Beat(_Said):
+    """The supervisor's last sign of life: a counter, not a time."""
+
+    beat: Count
+    state: Running
+    frames_done: Count | None
+    frames_total: Count | None
+    payload: Process | None
+
+
+class End(_Said):
+    """How an attempt ended."""
+
+    state: Ended
+    exit_code: Annotated[int, Field(ge=-255, le=255)] | None
+    reason: Text
+    elapsed_s: Seconds
+    frames_done: Count | None
+    frames_total: Count | None
+    gpus: Uuids
+
+
+class AttemptFacts(_Said):
+    """One attempt's folder: what of it is there and can be read."""
+
+    attempt: Number
+    who: Who | None = None
+    progress: Beat | None = None
+    end: End | None = None
+    problem: Text | None = None
+
+
+class Holder(_Said):
+    """Who took the job's lock last; a waiting supervisor is known by nothing else."""
+
+    attempt: Number
+    incarnation: Incarnation
+    supervisor: Process
+    waits_for: Text | None
+
+
+class JobFacts(_Said):
+    """One job's folder and its lock. `attempts` holds the newest ones, in order."""
+
+    job: JobId
+    spec_sha256: Sha256 | None = None
+    ledger: Word | None = None
+    lock: Lock
+    lock_inode: Count | None = None
+    holder: Holder | None = None
+    cancel: Count | None = None
+    asked: Count
+    attempts: Annotated[tuple[AttemptFacts, ...], Field(max_length=16, strict=False)]
+    problem: Text | None = None
+
+    @property
+    def newest(self) -> AttemptFacts | None:
+        """The newest attempt, if its folder was made already."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last and last.attempt >= self.asked else None
+
+    @property
+    def attempt(self) -> int:
+        """The newest attempt's number, made or asked for; 0: none."""
+        return max([self.asked, *(a.attempt for a in self.attempts)])
+
+    @property
+    def supervised(self) -> bool | None:
+        """Whether the supervisor that holds the lock lives; None: nobody holds it, or it is not known."""
+        if self.lock != "held" or self.holder is None:
+            return None
+        return self.holder.supervisor.alive
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        newest = self.newest
+        if newest is None:
+            return ()
+        if newest.who is not None:
+            return newest.who.gpus
+        return newest.end.gpus if newest.end else ()
+
+
+class Gpu(_Said):
+    """One GPU; `job` is who leases it, "" if somebody does and the lease does not say who."""
+
+    index: Count
+    uuid: Uuid
+    name: Word
+    memory_total_mib: Count | None
+    memory_used_mib: Count | None
+    utilization_percent: Count | None
+    busy: bool
+    job: Annotated[str, Field(max_length=80)] | None
+
+
+def _or_a_problem(value: Any, handler: ValidatorFunctionWrapHandler) -> JobFacts:
+    """One job's facts; those that make no sense say so, and hide no other job."""
+    try:
+        return handler(value)  # type: ignore[no-any-return]  # the handler of a JobFacts
+    except ValidationError as e:
+        first = e.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))[:80]
+        return JobFacts(
+            job=str(value.get("job") if isinstance(value, dict) else None),
+            spec_sha256=None,
+            ledger=None,
+            lock="free",
+            lock_inode=None,
+            holder=None,
+            cancel=None,
+            asked=0,
+            attempts=(),
+            problem=f"{where!r} makes no sense: {first['msg'][:120]}",
+        )
+
+
+OneJob = Annotated[JobFacts, WrapValidator(_or_a_problem)]
+
+
+class StatusAnswer(_Said):
+    """All that one host said of its jobs."""
+
+    incarnation: Incarnation
+    jobs: Annotated[tuple[OneJob, ...], Field(max_length=20_000, strict=False)]
+    gpus: Annotated[tuple[Gpu, ...], Field(max_length=64, strict=False)]
+    gpu_problem: Text | None
+
+
+class SubmitAnswer(_Said):
+    """What a claim and ensure came to. `seen` is null unless the claim stands."""
+
+    claim: Literal["made", "there", "refused", "absent", "torn"]
+    spec_sha256: Sha256 | None
+    supervisor: (
+        Literal["started", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"] | None
+    )
+    reason: Text | None
+    incarnation: Incarnation
+    seen: JobFacts | None
+
+
+class CancelAnswer(_Said):
+    """What a cancel came to."""
+
+    cancel: Literal["absent", "ended", "asked", "foreign"]
+    incarnation: Incarnation
+    seen: JobFacts | None

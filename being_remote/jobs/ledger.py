@@ -1,0 +1,359 @@
+"""What this laptop knows of its jobs: one SQLite file, written before anything is asked of a host.
+
+Promises: a job's row stands before its first I/O; two terminals at once never make two jobs of one
+intent; an ended attempt stays ended whatever a late answer says; every change keeps its time and
+its evidence, so that the story of a job can be told. Nothing here contacts a host.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from being_remote.errors import NotFoundError, UsageError
+
+FILE_NAME = "ledger.sqlite"
+LAST = "last"
+UNKNOWN = "unknown"
+ENDED = ("succeeded", "failed", "cancelled", "lost", "abandoned")
+# A later answer of the host replaces these words, which were said without its end record.
+CORRECTABLE = ("lost",)
+ORDER = ("created", "submitted", "waiting", "running", "transforming")
+_BUSY_S = 30.0
+_MAX_NAMED = 8
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL UNIQUE, host TEXT NOT NULL, actor TEXT,
+    recipe TEXT NOT NULL, spec BLOB NOT NULL, spec_sha256 TEXT NOT NULL, parcel BLOB NOT NULL,
+    intent_key TEXT NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL, at REAL NOT NULL, seen_at REAL
+) STRICT;
+CREATE INDEX jobs_by_intent ON jobs (intent_key);
+CREATE TABLE transitions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL REFERENCES jobs (job),
+    attempt INTEGER NOT NULL, at REAL NOT NULL, state TEXT NOT NULL, evidence TEXT NOT NULL
+) STRICT;
+CREATE INDEX transitions_by_job ON transitions (job);
+"""
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A job to be: `spec` is the exact text that will lie on the host; `key` names what it is for.
+    `parcel` is what else must be known to send it again and to fetch its results; opaque here."""
+
+    job: str
+    host: str
+    actor: str | None
+    recipe: str
+    spec: bytes
+    spec_sha256: str
+    parcel: bytes
+    key: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """A job as the ledger has it. `attempt` is the one that counts, `state` its last known state,
+    `since` when that was learnt and `seen_at` when its host last said so (this laptop's clock, seconds
+    since 1970; None: never)."""
+
+    job: str
+    host: str
+    actor: str | None
+    recipe: str
+    spec: bytes
+    spec_sha256: str
+    parcel: bytes
+    attempt: int
+    state: str
+    since: float
+    seen_at: float | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether its end is known."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One step of a job's story."""
+
+    attempt: int
+    at: float
+    state: str
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of an intent: its own new job, or the one that was there."""
+
+    job: Known
+    adopted: bool
+
+
+class Ledger:
+    """The ledger in one file. Opening it does nothing; the file is made by the first intent."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def uuid(self) -> str:
+        """This ledger's name, which every spec carries; the file is made if need be."""
+        with self._writing() as db:
+            return str(db.execute("SELECT value FROM meta WHERE name = 'uuid'").fetchone()[0])
+
+    def intend(self, intent: Intent, *, again: bool = False) -> Made:
+        """Write a job down before anything is done for it; or find the one that is at it already.
+
+        Args:
+            intent: the job, if there will be one.
+            again: make another even while one of the same intent is not known to be ended.
+        """
+        with self._writing() as db:
+            if not again:
+                found = db.execute(
+                    f"SELECT {_COLUMNS} FROM jobs WHERE intent_key = ? AND state NOT IN ({_marks(ENDED)})"
+                    " ORDER BY number DESC LIMIT 1",
+                    (intent.key, *ENDED),
+                ).fetchone()
+                if found is not None:
+                    return Made(_known(found), adopted=True)
+            self._insert(db, intent, attempt=1, state="created", evidence={"intent": intent.key})
+            return Made(_known(_row(db, intent.job)), adopted=False)
+
+    def take_over(self, intent: Intent, *, attempt: int, state: str, evidence: Mapping[str, Any]) -> Known:
+        """Write down a job, or an attempt of one, that another ledger made, as found on its host."""
+        with self._writing() as db:
+            if db.execute("SELECT 1 FROM jobs WHERE job = ?", (intent.job,)).fetchone() is None:
+                self._insert(db, intent, attempt=attempt, state=state, evidence=evidence)
+            elif attempt > _known(_row(db, intent.job)).attempt:
+                _step(db, intent.job, attempt, state, evidence)
+                db.execute(
+                    "UPDATE jobs SET attempt = ?, state = ?, at = ? WHERE job = ?",
+                    (attempt, state, time.time(), intent.job),
+                )
+            return _known(_row(db, intent.job))
+
+    def record(self, job: str, attempt: int, state: str, evidence: Mapping[str, Any]) -> Known:
+        """Add what was learnt of an attempt; what is older than what is known changes nothing.
+
+        `unknown` joins the story and leaves the last known state as it is.
+        """
+        with self._writing() as db:
+            known = _known(_row(db, job))
+            if attempt == known.attempt and _is_news(db, known, state, evidence):
+                _step(db, job, attempt, state, evidence)
+                if state != UNKNOWN:
+                    db.execute("UPDATE jobs SET state = ?, at = ? WHERE job = ?", (state, time.time(), job))
+            if attempt == known.attempt and state != UNKNOWN:
+                db.execute("UPDATE jobs SET seen_at = ? WHERE job = ?", (time.time(), job))
+            return _known(_row(db, job))
+
+    def next_attempt(self, job: str, after: int, evidence: Mapping[str, Any]) -> Known:
+        """Make attempt `after` + 1 the one that counts; once only, whoever asks.
+
+        Raises:
+            UsageError: another terminal was faster.
+        """
+        with self._writing() as db:
+            known = _known(_row(db, job))
+            if known.attempt != after:
+                raise UsageError(
+                    f"attempt {known.attempt} was made meanwhile",
+                    where=job,
+                    hint=f"being-remote jobs --why {job}",
+                )
+            _step(db, job, after + 1, "created", evidence)
+            db.execute(
+                "UPDATE jobs SET attempt = ?, state = 'created', at = ? WHERE job = ?",
+                (after + 1, time.time(), job),
+            )
+            return _known(_row(db, job))
+
+    def find(self, word: str) -> Known:
+        """The job that `word` means: an id, a unique beginning of one, or `last`.
+
+        Raises:
+            NotFoundError: there is none.
+            UsageError: several begin so.
+        """
+        with self._reading() as db:
+            if db is None:
+                rows: list[Any] = []
+            elif word == LAST:
+                rows = db.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY number DESC LIMIT 1").fetchall()
+            else:
+                rows = db.execute(
+                    f"SELECT {_COLUMNS} FROM jobs WHERE substr(job, 1, ?) = ?"
+                    " ORDER BY job = ? DESC, number DESC",
+                    (len(word), word, word),
+                ).fetchall()
+        found = [_known(row) for row in rows]
+        if not found or not word:
+            raise NotFoundError(
+                "no job yet" if word == LAST else f"no job {word!r}",
+                where=str(self.path),
+                hint=f"being-remote {'retrack makes one' if word == LAST else 'jobs --all lists them'}",
+            )
+        if found[0].job != word and len(found) > 1:
+            names = ", ".join(k.job for k in found[:_MAX_NAMED])
+            raise UsageError(
+                f"{word!r} may mean {len(found)} jobs", where=str(self.path), hint=f"one of: {names}"
+            )
+        return found[0]
+
+    def jobs(self, *, host: str | None = None, actor: str | None = None) -> tuple[Known, ...]:
+        """All jobs, the newest first."""
+        with self._reading() as db:
+            if db is None:
+                return ()
+            rows = db.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE (?1 IS NULL OR host = ?1) AND (?2 IS NULL OR actor = ?2)"
+                " ORDER BY number DESC",
+                (host, actor),
+            ).fetchall()
+            return tuple(_known(row) for row in rows)
+
+    def like(self, key: str) -> Known | None:
+        """The job of the same intent that is not known to be ended, looked for only."""
+        with self._reading() as db:
+            if db is None:
+                return None
+            found = db.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE intent_key = ? AND state NOT IN ({_marks(ENDED)})"
+                " ORDER BY number DESC LIMIT 1",
+                (key, *ENDED),
+            ).fetchone()
+            return None if found is None else _known(found)
+
+    def story(self, job: str) -> tuple[Transition, ...]:
+        """All that was learnt of a job, the oldest first."""
+        with self._reading() as db:
+            if db is None:
+                return ()
+            rows = db.execute(
+                "SELECT attempt, at, state, evidence FROM transitions WHERE job = ? ORDER BY number", (job,)
+            ).fetchall()
+            return tuple(Transition(n, at, state, json.loads(evidence)) for n, at, state, evidence in rows)
+
+    # -- the file --------------------------------------------------------------------------------
+
+    def _insert(
+        self, db: sqlite3.Connection, intent: Intent, *, attempt: int, state: str, evidence: Mapping[str, Any]
+    ) -> None:
+        db.execute(
+            "INSERT INTO jobs"
+            " (job, host, actor, recipe, spec, spec_sha256, parcel, intent_key, attempt, state, at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                intent.job,
+                intent.host,
+                intent.actor,
+                intent.recipe,
+                intent.spec,
+                intent.spec_sha256,
+                intent.parcel,
+                intent.key,
+                attempt,
+                state,
+                time.time(),
+            ),
+        )
+        _step(db, intent.job, attempt, state, evidence)
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that no other terminal's can come between; on the disk when it is left."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.path.exists():
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600))
+        with closing(sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)) as db:
+            _as_wal(db)
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:
+                    for statement in _SCHEMA.split(";\n"):
+                        db.execute(statement)
+                    values = (("schema", "1"), ("uuid", str(uuid.uuid4())))
+                    db.executemany("INSERT INTO meta VALUES (?, ?)", values)
+                yield db
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        """One consistent look; None while there is no ledger, and none is made."""
+        if not self.path.exists() or not self.path.stat().st_size:
+            yield None
+            return
+        with closing(sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)) as db:
+            yield db if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() else None
+
+
+_COLUMNS = "job, host, actor, recipe, spec, spec_sha256, parcel, attempt, state, at, seen_at"
+
+
+def _as_wal(db: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log, once for the file's life; SQLite does not wait for others here."""
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _is_news(db: sqlite3.Connection, known: Known, state: str, evidence: Mapping[str, Any]) -> bool:
+    if state == UNKNOWN:
+        last = db.execute(
+            "SELECT state, evidence FROM transitions WHERE job = ? ORDER BY number DESC LIMIT 1", (known.job,)
+        ).fetchone()
+        return not known.ended and last != (UNKNOWN, _text(evidence))
+    if known.ended:
+        return known.state in CORRECTABLE and state in ENDED and state not in CORRECTABLE
+    return state in ENDED or ORDER.index(state) > ORDER.index(known.state)
+
+
+def _step(db: sqlite3.Connection, job: str, attempt: int, state: str, evidence: Mapping[str, Any]) -> None:
+    db.execute(
+        "INSERT INTO transitions (job, attempt, at, state, evidence) VALUES (?, ?, ?, ?, ?)",
+        (job, attempt, time.time(), state, _text(evidence)),
+    )
+
+
+def _text(evidence: Mapping[str, Any]) -> str:
+    return json.dumps(dict(evidence), sort_keys=True)
+
+
+def _row(db: sqlite3.Connection, job: str) -> Any:
+    row = db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE job = ?", (job,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"no job {job!r} in the ledger", hint="being-remote jobs --all lists them")
+    return row
+
+
+def _known(row: Any) -> Known:
+    return Known(*row)
+
+
+def _marks(values: tuple[str, ...]) -> str:
+    return ", ".join("?" * len(values))

@@ -1,0 +1,87 @@
+"""The programs of `pod/` as one text on stdin, and the bounded question that carries them.
+
+A pod has nothing of ours installed, so every question brings its answerer along: its modules as
+source, then whatever it is to read. The far interpreter runs isolated (-I) and writes no bytecode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from being_remote.errors import CommandFailed
+from being_remote.jobs.spec import canonical
+from being_remote.session import Session
+
+BOOT = (
+    "import sys\n"
+    "i = sys.stdin.buffer\n"
+    "n = int(i.readline(20))\n"
+    "t = i.read(n)\n"
+    "len(t) == n or sys.exit('cut short')\n"
+    "exec(compile(t, 'being_remote', 'exec'))\n"
+)
+Program = Literal["claim", "status", "cancel"]
+_MODULES = {
+    "claim": ("records", "locks", "processes", "lease", "status", "claim"),
+    "status": ("records", "locks", "processes", "lease", "status"),
+    "cancel": ("records", "locks", "processes", "lease", "status", "cancel"),
+}
+_LOADER = """
+import sys, types
+def load(name, source):
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__path__ = []
+    parent, _, last = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], last, module)
+    exec(compile(source, name, "exec"), module.__dict__)
+for name, source in {modules!r}:
+    load(name, source)
+sys.modules[{main!r}].main(sys.argv[1], sys.stdin.buffer)
+"""
+
+
+def ask(
+    session: Session,
+    program: Program,
+    request: Mapping[str, Any],
+    *,
+    python: str,
+    timeout_s: float | None,
+    limit: int,
+    payload: bytes = b"",
+) -> bytes:
+    """Run one of our programs over there and return what it printed.
+
+    All of them may run twice, so a link that breaks is tried again.
+
+    Raises:
+        CommandFailed: it ended with an error; the text quotes the last of it.
+        HostError: no answer.
+    """
+    text = program_text(program)
+    stdin = b"%d\n" % len(text) + text + payload
+    argv = [python, "-I", "-B", "-c", BOOT, canonical(request).decode("ascii")]
+    result = session.run(argv, stdin=stdin, timeout_s=timeout_s, repeatable=True, max_output_bytes=limit)
+    if result.exit_code != 0:
+        last = result.stderr.decode("utf-8", "backslashreplace").strip()[-300:]
+        raise CommandFailed(
+            f"our {program} program ended with {result.exit_code}: {last!r}",
+            host=session.host,
+            result=result,
+            hint="`doctor` says what the host lacks; calling it again does no harm",
+        )
+    return result.stdout
+
+
+@cache
+def program_text(program: Program) -> bytes:
+    """The whole program, its modules in the order in which they import one another."""
+    sources = [("being_remote", ""), ("being_remote.pod", "")]
+    for name in _MODULES[program]:
+        source = resources.files("being_remote.pod").joinpath(f"{name}.py").read_text(encoding="utf-8")
+        sources.append((f"being_remote.pod.{name}", source))
+    return _LOADER.format(modules=sources, main=f"being_remote.pod.{program}").encode()

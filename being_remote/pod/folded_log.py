@@ -1,0 +1,109 @@
+"""A payload's output into a log that only grows, has a bound, and holds no progress bars.
+
+What a carriage return overwrites on a terminal is overwritten here, too: of a bar's thousand states
+the last one is kept, and one now and then so that a follower sees it move. Beyond the bound the last
+part is kept in memory and written at the end, after a line that says how much is missing.
+Runs in a process of its own, so that a payload outlives its supervisor and never meets a dead pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Optional
+
+TAIL_BYTES = 64 << 10
+MAX_LINE_BYTES = 16 << 10
+SHOWN_EVERY_S = 5.0
+
+
+class FoldedLog:
+    """Bytes in by `feed`, whole lines out to `fd`, at most `limit` bytes and the tail."""
+
+    def __init__(self, fd: int, limit: int) -> None:
+        self._fd = fd
+        self._left = max(0, limit - os.fstat(fd).st_size)
+        self._line = bytearray()  # the line so far, as a terminal would show it
+        self._returned = False  # the next byte overwrites the line
+        self._shown_at = time.monotonic()
+        self._tail, self._dropped = bytearray(), 0
+
+    def feed(self, data: bytes) -> None:
+        """Take what the payload wrote."""
+        done = bytearray()
+        for piece in data.splitlines(keepends=True):
+            text = piece.rstrip(b"\r\n")
+            ending = piece[len(text) :]
+            if text:
+                if self._returned:
+                    self._show_now_and_then(done)
+                    self._line.clear()
+                    self._returned = False
+                self._line += text
+            # "\r\n" is a line's end, also when it comes in two pieces.
+            if b"\n" in ending:
+                done += self._line + b"\n"
+                self._line.clear()
+                self._returned = False
+            elif ending:
+                self._returned = True
+            if len(self._line) > MAX_LINE_BYTES:
+                done += self._line + b"\n"
+                self._line.clear()
+        self._write(bytes(done))
+
+    def finish(self) -> None:
+        """The payload's output has ended."""
+        if self._line:
+            self._write(bytes(self._line) + b"\n")
+            self._line.clear()
+        if self._dropped:
+            kept = bytes(self._tail)
+            if self._dropped > len(kept):
+                note = b"[... %d bytes are left out here, the log has a bound ...]\n"
+                _append(self._fd, note % (self._dropped - len(kept)))
+            _append(self._fd, kept)
+
+    def _show_now_and_then(self, done: bytearray) -> None:
+        now = time.monotonic()
+        if now - self._shown_at >= SHOWN_EVERY_S:
+            self._shown_at = now
+            done += self._line + b"\n"
+
+    def _write(self, data: bytes) -> None:
+        now, later = data[: self._left], data[self._left :]
+        if now:
+            written = _append(self._fd, now)
+            self._left -= len(now)
+            later = now[written:] + later
+        if later:
+            self._left = 0
+            self._dropped += len(later)
+            self._tail += later
+            del self._tail[:-TAIL_BYTES]
+
+
+def pump(source: int, path: str, limit: int) -> None:
+    """Read `source` to its end into the log at `path`."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    log = FoldedLog(fd, limit)
+    while True:
+        data = os.read(source, 1 << 16)
+        if not data:
+            break
+        log.feed(data)
+    log.finish()
+    os.close(fd)
+
+
+def _append(fd: int, data: bytes) -> int:
+    """How much could be written: a full disk must not stop the payload."""
+    done, total = 0, len(data)
+    while done < total:
+        written: Optional[int] = None
+        try:
+            written = os.write(fd, data[done:])
+        except OSError:
+            break
+        done += written
+    return done

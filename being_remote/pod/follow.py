@@ -1,0 +1,89 @@
+"""Runs on the pod: one attempt's log to stdout from a byte on, while it grows. Writes nothing.
+
+Sent as text to `python3 - ATTEMPT_FOLDER OFFSET follow|once BEAT_S` on stdin, so it imports nothing
+of ours and runs on Python 3.8. What it prints:
+
+    OFFSET LENGTH\n<LENGTH bytes of the log from OFFSET on>     LENGTH 0 says only: still here
+    end OFFSET WHY\n        WHY: ended (the attempt has an end, and all of its log was sent),
+                            all (asked once), superseded, gone (there is no such job), shrunk
+
+A reader that goes away ends it at the next thing it prints.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import time
+from typing import Optional
+
+CHUNK_BYTES = 64 << 10
+LOOK_S = 0.1
+
+
+def say(text: str, data: bytes = b"") -> None:
+    """One header and its bytes, whole."""
+    rest = memoryview(text.encode("ascii") + b"\n" + data)
+    while rest:
+        rest = rest[os.write(1, rest) :]
+
+
+def open_log(folder: str) -> Optional[int]:
+    """The log's descriptor; None while there is none. A link or a special is none."""
+    try:
+        log = os.open(os.path.join(folder, "log"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(log).st_mode):
+        return log
+    os.close(log)
+    return None
+
+
+def why_over(folder: str) -> Optional[str]:
+    """Why nothing more will be written to this attempt's log; None while more may come."""
+    if os.path.lexists(os.path.join(folder, "end.json")):
+        return "ended"
+    attempts, number = os.path.split(folder)
+    if os.path.isdir(os.path.join(attempts, str(int(number) + 1))):
+        return "superseded"
+    return None if os.path.isdir(os.path.dirname(attempts)) else "gone"
+
+
+def send(folder: str, offset: int, follow: bool, beat_s: float) -> None:
+    """Send what is there and, with `follow`, what comes."""
+    log = None
+    said_at = time.monotonic()
+    while True:
+        over = why_over(folder)  # before reading: what was written before the end is all there then
+        log = open_log(folder) if log is None else log
+        if log is not None and os.fstat(log).st_size < offset:
+            over = "shrunk"
+        data = os.pread(log, CHUNK_BYTES, offset) if log is not None else b""
+        if data:
+            say(f"{offset} {len(data)}", data)
+            offset += len(data)
+            said_at = time.monotonic()
+        elif over is not None or not follow:
+            say(f"end {offset} {over or 'all'}")
+            return
+        else:
+            if time.monotonic() - said_at >= beat_s:
+                say(f"{offset} 0")
+                said_at = time.monotonic()
+            time.sleep(LOOK_S)
+
+
+def main(folder: str, offset: str, mode: str, beat_s: str) -> None:
+    """Answer one request."""
+    try:
+        send(folder, int(offset), mode == "follow", float(beat_s))
+    except BrokenPipeError:
+        pass  # nobody reads any more
+    finally:
+        os._exit(0)  # nothing is left to flush, and flushing to a closed pipe would complain
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,118 @@
+"""Locks that the kernel frees: flock on files in one folder on a local disk.
+
+A file here is made once and never removed, or two processes could each hold "the" lock. Because
+others may remove it all the same, the inode is compared again after every lock taken. Whoever
+inherits the descriptor holds the lock, too: that is how a payload keeps its job's lock when its
+supervisor is killed. Probes take a shared lock for a moment, so a taker tries for a while.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import stat
+import time
+from typing import Any, Iterator, Optional, Tuple
+
+MAX_NOTE_BYTES = 8192
+PROBED_S = 2.0  # how long a probe, or a crowd of them, may be in a taker's way
+
+
+def folder() -> str:
+    """The folder of this user's locks, made if need be; refused when it is not ours alone."""
+    path = os.environ.get("BEING_REMOTE_LOCKS") or f"/tmp/being-remote-{os.geteuid()}/locks"
+    for part in (os.path.dirname(path), path):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(part, 0o700)
+    info = os.lstat(path)
+    above = os.lstat(os.path.dirname(path))
+    for found in (info, above):
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "the locks' folder is not ours", path)
+    if stat.S_IMODE(info.st_mode) & 0o077:
+        raise PermissionError(errno.EPERM, "the locks' folder is open to others", path)
+    return path
+
+
+def job_lock(job: str) -> str:
+    return os.path.join(folder(), job + ".lock")
+
+
+def gpu_lock(uuid: str) -> str:
+    return os.path.join(folder(), f"gpu-{uuid}.lock")
+
+
+def take(path: str, wait_s: float = 0.0) -> Optional[int]:
+    """The lock's descriptor, or None if somebody held it all through `wait_s`."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(0.02)
+            continue
+        except BaseException:
+            os.close(fd)
+            raise
+        if _is_still(path, fd):
+            return fd
+        os.close(fd)  # it was removed while we took it: what we hold is no longer the lock
+
+
+@contextlib.contextmanager
+def held(path: str) -> Iterator[None]:
+    """Hold a lock that everybody keeps only for a moment."""
+    while True:
+        fd = take(path, wait_s=60.0)
+        if fd is not None:
+            break
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def probe(path: str) -> Tuple[str, Optional[int], Optional[Any]]:
+    """("held" | "free" | "missing", inode, what the last holder wrote). Starts and makes nothing."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return "missing", None, None
+    try:
+        state = "free"
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            state = "held"
+        try:
+            note = json.loads(os.pread(fd, MAX_NOTE_BYTES, 0).decode("utf-8"))
+        except (ValueError, RecursionError):
+            note = None
+        return state, os.fstat(fd).st_ino, note
+    finally:
+        os.close(fd)
+
+
+def write_note(fd: int, note: Any) -> None:
+    """Say who holds the lock. In place, for the file must stay the same one."""
+    data = (json.dumps(note, sort_keys=True) + "\n").encode()
+    assert len(data) <= MAX_NOTE_BYTES
+    # Blanks behind the text instead of a truncation before it: a reader never meets an empty file.
+    os.pwrite(fd, data.ljust(os.fstat(fd).st_size), 0)
+    os.ftruncate(fd, len(data))
+
+
+def _is_still(path: str, fd: int) -> bool:
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    here = os.fstat(fd)
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)

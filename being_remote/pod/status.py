@@ -1,0 +1,150 @@
+"""Runs on the pod: what every job's folder and lock show, and the GPUs, as one JSON document.
+
+It starts nothing, writes nothing and judges nothing: `jobs/verdict.py` does, on the laptop. Of each
+job the lock is read first and its end after it, so that an end that comes between is seen.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from typing import Any, BinaryIO, List, Optional
+
+from being_remote.pod import lease, locks, records
+from being_remote.pod.records import Record
+
+MAX_JOBS = 20_000
+SHOWN_ATTEMPTS = 16
+_WHO = {"incarnation", "supervisor", "gpus", "lock_path", "lock_inode"}
+_BEAT = {"beat", "state", "frames_done", "frames_total", "payload"}
+_END = {"state", "exit_code", "reason", "elapsed_s", "frames_done", "frames_total", "gpus"}
+
+_NOTHING: Record = {
+    "spec_sha256": None,
+    "ledger": None,
+    "lock": "free",
+    "lock_inode": None,
+    "holder": None,
+    "cancel": None,
+    "asked": 0,
+    "attempts": [],
+    "problem": None,
+}
+
+
+def look(workdir: str, job: str) -> Optional[Record]:
+    """One job's facts; None if its folder is not there."""
+    folder = records.job_folder(workdir, job)
+    made, asked = records.attempts_of(folder)
+    facts: Record = dict(_NOTHING, job=job)
+    # An end is final and says all there is, so a job whose newest attempt has one needs no look at
+    # its lock or its spec: a pod keeps hundreds of old jobs.
+    newest = _attempt(folder, made[-1], facts) if made and made[-1] == asked else None
+    while newest is None or newest["end"] is None:
+        facts["lock"], facts["lock_inode"], note = locks.probe(locks.job_lock(job))
+        facts["holder"] = _holder(note)
+        newest = _attempt(folder, made[-1], facts) if made else None
+        now = records.attempts_of(folder)
+        if facts["lock"] == "held" or now == (made, asked):
+            break
+        # An attempt that was made after its lock was found free is not a lost one.
+        made, asked = now
+    earlier = [_attempt(folder, n, {}, only_end=True) for n in made[-SHOWN_ATTEMPTS:-1]]
+    facts["asked"], facts["attempts"] = asked, earlier + ([newest] if newest else [])
+    if newest is None or newest["end"] is None or newest["attempt"] < asked:
+        facts["cancel"] = records.cancelled_up_to(folder)
+    if facts["spec_sha256"] is None:
+        if not os.path.lexists(os.path.join(folder, records.SPEC)):
+            return None
+        try:
+            spec, facts["spec_sha256"] = records.read_spec(folder)
+            facts["ledger"] = spec.get("ledger")
+        except ValueError as e:
+            facts["problem"] = str(e)[:200]
+    return facts
+
+
+def look_at_all(workdir: str, only: Optional[List[str]]) -> List[Record]:
+    """The facts of all jobs, or of those named."""
+    jobs = os.path.join(workdir, "jobs")
+    try:
+        names = sorted(os.listdir(jobs)) if only is None else only
+    except FileNotFoundError:
+        return []
+    found: List[Record] = []
+    for name in names:
+        if not records.JOB_ID.fullmatch(name) or len(found) >= MAX_JOBS:
+            continue
+        try:
+            facts = look(workdir, name)
+        except OSError as e:
+            facts = dict(_NOTHING, job=name, problem=str(e)[:200])
+        if facts is not None:
+            found.append(facts)
+    return found
+
+
+def _attempt(folder: str, number: int, of_job: Record, only_end: bool = False) -> Record:
+    facts: Record = {"attempt": number, "who": None, "progress": None, "end": None, "problem": None}
+    here = records.attempt_folder(folder, number)
+    try:
+        end = records.read_json(f"{here}/{records.END}")
+        if end is not None:
+            facts["end"] = _only(end, _END)
+            of_job.update(spec_sha256=end.get("spec_sha256"), ledger=end.get("ledger"))
+        if end is None and not only_end:
+            who = _only(records.read_json(os.path.join(here, records.WHO)), _WHO)
+            facts["who"] = _with_life(who, "supervisor")
+            beat = _only(records.read_json(os.path.join(here, records.PROGRESS)), _BEAT)
+            facts["progress"] = _with_life(beat, "payload")
+    except ValueError as e:
+        facts["problem"] = str(e)[:200]
+    return facts
+
+
+def _only(record: Optional[Record], names: Any) -> Optional[Record]:
+    """The record without what a later version may have added; what is missing shows as null."""
+    return None if record is None else {name: record.get(name) for name in names}
+
+
+def _with_life(record: Optional[Record], name: str) -> Optional[Record]:
+    """The record whose process says whether it lives."""
+    if record is not None and isinstance(record.get(name), dict):
+        named = record[name]
+        record[name] = {
+            "pid": named.get("pid"),
+            "start": named.get("start"),
+            "alive": records.is_alive(named),
+        }
+    return record
+
+
+def _holder(note: Any) -> Optional[Record]:
+    if not isinstance(note, dict):
+        return None
+    return _with_life(_only(note, {"attempt", "incarnation", "supervisor", "waits_for"}), "supervisor")
+
+
+def _lean(record: Record) -> Record:
+    """Without its nulls: of a thousand jobs they are a third of the answer."""
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def main(request: str, stdin: BinaryIO) -> None:
+    """Answer one request: {"workdir": str, "only": null or [job]}."""
+    gc.disable()  # one short run that only grows
+    asked = json.loads(request)
+    query = lease.Query()
+    jobs = look_at_all(asked["workdir"], asked["only"])
+    gpus, problem = query.answer()
+    answer = {
+        "incarnation": records.incarnation(asked["workdir"]),
+        "jobs": [_lean(dict(job, attempts=[_lean(a) for a in job["attempts"]])) for job in jobs],
+        "gpus": lease.with_leases(gpus[:64]),
+        "gpu_problem": problem,
+    }
+    # json.dump takes six times as long; blanks and a search for circles cost, too.
+    sys.stdout.write(json.dumps(answer, check_circular=False, separators=(",", ":")))
+    sys.stdout.flush()

@@ -1,0 +1,150 @@
+"""Recipes: how one kind of job is prepared, started, measured, judged and finished.
+
+The one place where jobs and the tracker meet. A recipe turns what a person asked for and what one
+look at the host told (`Request`, facts) into a `Plan`: the parts of the job's spec, the files that
+travel with it, and what a person should know beforehand. Planning is pure: nothing is written,
+here or there, and the same request and facts give the same plan, byte by byte.
+
+The words of its steps may hold the placeholders of `jobs.spec.Step`, filled in on the pod.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from being_remote.errors import UsageError
+from being_remote.inventory import Actor, LocalHost, SshHost
+from being_remote.jobs.spec import JobSpec, Prepare, Progress, Step
+from being_remote.session import Session
+from being_remote.tracker.config import Change
+
+__all__ = ["Judged", "Plan", "Prepare", "Progress", "Recipe", "Request", "Step", "recipe"]
+
+GRACE_S = 20.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for.
+
+    Attributes:
+        host: where it is to run.
+        actor: whom it is about; a command needs none.
+        preset: a name of `tracker.presets.PRESETS`.
+        overrides: "KEY=VALUE" each, the value in YAML, as typed after `--set`.
+        words: the command line, for the recipe `command`.
+        gpus: how many it needs; None: as many as the recipe usually takes.
+        wall_s, stall_s: seconds after which it is ended: in all, and without a new frame.
+        last_settings: the bytes of the settings file of the actor's last run on this laptop, if any.
+        last_box: the actor's bbox.pt, x_min, x_max, y_min, y_max, if known here; only for the notes,
+            and only where the host has none.
+    """
+
+    host: SshHost | LocalHost
+    actor: Actor | None = None
+    preset: str | None = None
+    overrides: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    gpus: int | None = None
+    wall_s: float | None = None
+    stall_s: float | None = None
+    last_settings: bytes | None = None
+    last_box: tuple[int, int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One job, before it has an id.
+
+    Attributes:
+        intent: what was meant, in plain JSON values: two equal ones are the same wish.
+        files: name below `{files}` -> bytes; they travel with the job.
+        changes: how its settings differ from those of the actor's last run.
+        notes: what a person should know before it starts.
+    """
+
+    recipe: str
+    actor: str | None
+    host: str
+    intent: Mapping[str, Any]
+    steps: tuple[Step, ...]
+    gpus: int
+    prepare: Prepare = field(default_factory=Prepare)
+    progress: Progress | None = None
+    wall_s: float | None = None
+    stall_s: float | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def spec(self, job: str, ledger: str) -> JobSpec:
+        """The job under its id, for the ledger and the pod."""
+        return JobSpec(
+            job=job,
+            ledger=ledger,
+            recipe=self.recipe,
+            actor=self.actor,
+            host=self.host,
+            intent=self.intent,
+            steps=self.steps,
+            prepare=self.prepare,
+            progress=self.progress,
+            gpus=self.gpus,
+            wall_s=self.wall_s,
+            stall_s=self.stall_s,
+            grace_s=GRACE_S,
+        )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the files of one attempt are worth. `problems` is empty when `ok`."""
+
+    ok: bool
+    problems: tuple[str, ...] = ()
+
+
+class Recipe(Protocol):
+    """One kind of job.
+
+    Attributes:
+        name: as in spec.json.
+        results: what `pull` brings, as globs below `{work}`.
+        more_results: what it brings besides with `--all`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def results(self) -> tuple[str, ...]: ...
+
+    @property
+    def more_results(self) -> tuple[str, ...]: ...
+
+    def look(self, session: Session, request: Request) -> Any:
+        """The facts that `plan` needs of the host: at most one round trip, which changes nothing."""
+
+    def plan(self, request: Request, facts: Any) -> Plan:
+        """The job. Pure. Raises UsageError or NotFoundError where it could not run."""
+
+    def judge(self, folder: Path) -> Judged:
+        """Judge the results of one attempt that were pulled into `folder` (as below `{work}`)."""
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from being_remote.recipes.command import Command
+    from being_remote.recipes.metrical_tracker import MetricalTracker
+
+    known: dict[str, Recipe] = {r.name: r for r in (MetricalTracker(), Command())}
+    if name not in known:
+        raise UsageError(f"no recipe named {name!r}", hint=f"known recipes: {', '.join(sorted(known))}")
+    return known[name]

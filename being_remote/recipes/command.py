@@ -1,0 +1,60 @@
+"""Any command line, with the same supervision as a tracking: one GPU lease, limits, a log, an end.
+
+It runs in an empty folder of its own, `{work}`, and succeeds when it exits with 0: of its files
+nothing is known, so nothing else is judged. `pull --all` brings what it left there. Its words may use
+`{work}` and the other placeholders; every other brace is its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from being_remote.errors import UsageError
+from being_remote.recipes import Judged, Plan, Request, Step
+from being_remote.session import Session
+
+
+@dataclass(frozen=True)
+class Command:
+    """The recipe `command`."""
+
+    name: str = "command"
+    results: tuple[str, ...] = ()
+    more_results: tuple[str, ...] = ("**",)
+
+    def look(self, session: Session, request: Request) -> None:
+        """Nothing needs to be known of the host."""
+
+    def plan(self, request: Request, facts: None = None) -> Plan:
+        """One step: the words as they were typed; no shell sees them.
+
+        Raises:
+            UsageError: there are no words, or settings that no command could use.
+        """
+        if not request.words or not request.words[0]:
+            raise UsageError("a command needs its words", hint="retrack --recipe command -- nvidia-smi -L")
+        if request.preset or request.overrides:
+            raise UsageError("presets and settings are the tracker's; a command has none of them")
+        gpus = 1 if request.gpus is None else request.gpus
+        actor = request.actor.name if request.actor else None
+        return Plan(
+            recipe=self.name,
+            actor=actor,
+            host=request.host.name,
+            intent={
+                "recipe": self.name,
+                "host": request.host.name,
+                "actor": actor,
+                "words": list(request.words),
+                "gpus": gpus,
+            },
+            steps=(Step("running", request.words, "{work}"),),
+            gpus=gpus,
+            wall_s=request.wall_s,
+            stall_s=request.stall_s,
+        )
+
+    def judge(self, folder: Path) -> Judged:
+        """Its exit code was all there is to judge."""
+        return Judged(True)

@@ -1,0 +1,418 @@
+"""A tracking: metrical-tracker in its own checkout, on an input folder made for this job alone.
+
+The tracker caches crops, landmarks and its box in the input folder and then ignores every change of
+`bbox_scale` or `image_size`; so each attempt has a folder of its own that links to the actor's
+source images and identity, and nothing else. Three steps run on the pod: `tracker.begin` writes the
+settings, the tracker runs, `tracker.finish` judges its files (its exit code proves nothing) and
+transforms the camera. Earlier results of the actor are never touched.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from being_remote.errors import CommandFailed, DataError, HostError, NotFoundError, ToolMissing, UsageError
+from being_remote.inventory import Actor, LocalHost, SshHost, Tracker
+from being_remote.recipes import Judged, Plan, Prepare, Progress, Request, Step
+from being_remote.session import Session
+from being_remote.tracker import layout
+from being_remote.tracker.begin import unusable_path
+from being_remote.tracker.config import (
+    FOOTAGE,
+    Settings,
+    check,
+    compare,
+    complete,
+    parse_override,
+    parse_settings,
+    to_yaml,
+)
+from being_remote.tracker.presets import gain_notes, preset
+
+NAME = "metrical-tracker"
+SCRIPT = "tracker.py"
+SETTINGS = "settings.yml"
+REQUEST = "tracking.json"
+# A frame takes seconds, the landmarks of a long video before the first frame up to an hour.
+STALL_S = 7200.0
+MAX_ANSWER_BYTES = 1 << 20
+
+_Small = Annotated[str, Field(max_length=1 << 17)]
+
+
+class Facts(BaseModel):
+    """The answer of `pod/tracking_facts.py`: what is there of the checkout and of the actor's input.
+
+    Attributes:
+        script, folder: whether `tracker.py` and the actor's input folder are there.
+        images: how many source images; 0: the tracker would cut the video itself.
+        head: the first bytes of the first of them, base64.
+        video, identity: whether these files are there.
+        box, settings: bbox.pt and the actor's settings file, base64; None: not there, or too large.
+        numpy: whether the host's Python has it.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    script: bool
+    folder: bool
+    images: Annotated[int, Field(ge=0, le=1_000_000)]
+    head: _Small | None
+    video: bool
+    identity: bool
+    box: _Small | None
+    settings: _Small | None
+    numpy: bool
+
+
+@dataclass(frozen=True)
+class MetricalTracker:
+    """The recipe `metrical-tracker`."""
+
+    name: str = NAME
+    results: tuple[str, ...] = (
+        "intrinsics.json",
+        "result.json",
+        f"{layout.INPUT}/*/{layout.BBOX}",
+        f"{layout.ACTOR_CONFIGS}/*.yml",
+        f"{layout.OUTPUT}/*/{layout.TRAIN_LOG}",
+    )
+    more_results: tuple[str, ...] = (
+        f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*.frame",
+        f"{layout.OUTPUT}/*/{layout.CROPS}/*.png",
+        f"{layout.OUTPUT}/*/{layout.CROPS}/*.jpg",
+        f"{layout.OUTPUT}/*/{layout.MESH}/*.ply",
+        f"{layout.INPUT}/*/{layout.KPT}/*.npy",
+        f"{layout.INPUT}/*/{layout.KPT_DENSE}/*.npy",
+    )
+
+    def look(self, session: Session, request: Request) -> Facts:
+        """One round trip; nothing is written there.
+
+        Raises:
+            UsageError: the inventory names no tracker on that host, or no actor was given.
+            HostError: no answer, or none that can be believed.
+        """
+        tracker, actor = _tracker(request.host), _actor(request)
+        asked = {
+            "root": str(tracker.root),
+            "input": str(actor.input),
+            "config": f"{layout.ACTOR_CONFIGS}/{actor.output.name}.yml",
+            "names": {
+                "script": SCRIPT,
+                "source": layout.SOURCE,
+                "video": layout.VIDEO,
+                "identity": layout.IDENTITY,
+                "box": layout.BBOX,
+            },
+        }
+        result = session.run(
+            [request.host.python, "-", json.dumps(asked)],
+            stdin=_program(),
+            repeatable=True,
+            max_output_bytes=MAX_ANSWER_BYTES,
+        )
+        if result.exit_code in (126, 127):
+            raise ToolMissing(
+                host=session.host,
+                tool=request.host.python,
+                hint="install python3 (3.8 or newer) there, or name one: `python:` in the inventory",
+            )
+        if result.exit_code != 0:
+            last = result.stderr.decode("utf-8", "backslashreplace").strip()[-300:]
+            raise CommandFailed(
+                f"could not look at the tracker's folders: {last!r}",
+                host=session.host,
+                result=result,
+                hint=f"`python:` in the inventory must be Python 3.8 or newer; it is {request.host.python!r}",
+            )
+        try:
+            return Facts.model_validate_json(result.stdout)
+        except ValidationError as e:
+            raise HostError(
+                f"its answer about the tracker is not in our form ({e.error_count()} wrong fields)",
+                host=session.host,
+                hint="something else than our program answered: does its shell print on login?",
+            ) from e
+
+    def plan(self, request: Request, facts: Facts) -> Plan:
+        """The job: its settings, its folders, its three steps.
+
+        Without a preset the actor's own last settings are the base; with one, the tracker's
+        defaults and the preset. In both cases what describes the video (`config.FOOTAGE`) is kept
+        from the last run, so that frames keep their numbers; overrides come last.
+
+        Raises:
+            UsageError: settings that cannot be meant, or paths that the tracker cannot live with.
+            NotFoundError: what the tracker needs is not on the host.
+        """
+        tracker, actor = _tracker(request.host), _actor(request)
+        _check_there(request.host.name, tracker, actor, facts)
+        last, base_notes = _last_settings(request, facts)
+        settings = _settings(request, last)
+        folder = _folder_name(actor)
+        _check_path(request.host)
+        check(settings)
+        expected, count_notes = _expected(facts, settings)
+        changes = compare(last or {}, settings)
+        return Plan(
+            recipe=NAME,
+            actor=actor.name,
+            host=request.host.name,
+            intent=_intent(request, tracker, actor, settings),
+            prepare=_prepare(tracker, actor, facts, folder),
+            steps=_command(request.host, tracker, facts, folder),
+            progress=_measure(expected),
+            gpus=1 if request.gpus is None else request.gpus,
+            wall_s=request.wall_s,
+            stall_s=STALL_S if request.stall_s is None else request.stall_s,
+            files={
+                SETTINGS: to_yaml(settings),
+                REQUEST: _pod_request(actor, folder, settings, expected),
+            },
+            changes=changes,
+            notes=(
+                *base_notes,
+                *count_notes,
+                *_crop_notes(request, facts, actor, last, settings),
+                *(preset(request.preset).notes if request.preset else ()),
+            ),
+        )
+
+    def judge(self, folder: Path) -> Judged:
+        """Judge what was pulled: the transform is repeated here and compared with the pod's."""
+        from being_remote.tracker.intrinsics_file import check_intrinsics
+
+        try:
+            return Judged(True, check_intrinsics(folder))
+        except (DataError, NotFoundError) as e:
+            return Judged(False, (str(e),))
+
+
+def _tracker(host: SshHost | LocalHost) -> Tracker:
+    if host.tracker is None:
+        raise UsageError(
+            f"the inventory names no tracker on {host.name!r}",
+            hint=f"hosts: {host.name}: tracker: {{root: /workspace/metrical-tracker, python: ...}}",
+        )
+    return host.tracker
+
+
+def _actor(request: Request) -> Actor:
+    if request.actor is None:
+        raise UsageError("a tracking is of one actor", hint="--actor NAME")
+    if request.words:
+        raise UsageError("a tracking takes no command line of its own", hint="--recipe command")
+    return request.actor
+
+
+def _check_there(host: str, tracker: Tracker, actor: Actor, facts: Facts) -> None:
+    folder = tracker.root / actor.input
+    if not facts.script:
+        raise NotFoundError(
+            f"{SCRIPT} is not there",
+            where=f"{host}: {tracker.root}",
+            hint=f"{layout.CHECKOUT_FILES[SCRIPT]}, or correct tracker.root in the inventory",
+        )
+    if not facts.images and not facts.video:
+        raise NotFoundError(
+            f"there are neither images in {layout.SOURCE}/ nor a {layout.VIDEO}"
+            if facts.folder
+            else "the actor's input folder is not there",
+            where=f"{host}: {folder}",
+            hint=f"put the video there as {layout.VIDEO}, or correct the actor's `input` in the inventory",
+        )
+    if not facts.identity:
+        raise NotFoundError(
+            f"there is no {layout.IDENTITY}, without which the tracker ends at its first frame",
+            where=f"{host}: {folder}",
+            hint="MICA makes it (https://github.com/Zielon/MICA); `sync` may have brought one home",
+        )
+
+
+def _last_settings(request: Request, facts: Facts) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """The actor's last settings without their paths, and what was not understood of them."""
+    data = request.last_settings
+    if data is None and facts.settings is not None:
+        data = _bytes(facts.settings)
+    if data is None:
+        return None, ("no settings of an earlier run are known: compared with the tracker's defaults",)
+    try:
+        found, passed_over = parse_settings(data, "the actor's last settings")
+    except DataError as e:
+        said = e.what.splitlines()[0]  # a YAML error draws a picture below
+        return None, (f"the actor's last settings: {said}; compared with the tracker's defaults",)
+    kept = {key: value for key, value in found.items() if key not in ("actor", "config_name", "save_folder")}
+    return kept, tuple(f"in the actor's last settings, not taken over: {line}" for line in passed_over)
+
+
+def _settings(request: Request, last: Mapping[str, Any] | None) -> dict[str, Any]:
+    base = dict(last or {})
+    if request.preset is not None:
+        footage = {key: base[key] for key in FOOTAGE if key in base}
+        base = {**footage, **preset(request.preset).settings}
+    for written in request.overrides:
+        key, value = parse_override(written)
+        base[key] = value
+    return base
+
+
+def _folder_name(actor: Actor) -> str:
+    """The actor's name where the tracker can live with it in its paths."""
+    plain = re.fullmatch(r"[A-Za-z0-9_-]{1,64}", actor.name) is not None
+    return actor.name if plain and unusable_path(actor.name) is None else "actor"
+
+
+def _check_path(host: SshHost | LocalHost) -> None:
+    problem = unusable_path(str(host.workdir))
+    if problem is not None:
+        raise UsageError(
+            f"the tracker cannot work below {str(host.workdir)!r}: {problem}",
+            where=host.name,
+            hint="give the host another `workdir` in the inventory",
+        )
+
+
+def _expected(facts: Facts, settings: Settings) -> tuple[int | None, tuple[str, ...]]:
+    """How many frames there will be, where the images are there to be counted."""
+    full = complete(settings)
+    begin, end, keyframes = full["begin_frames"], full["end_frames"], full["keyframes"]
+    assert isinstance(begin, int) and isinstance(end, int) and isinstance(keyframes, list)  # coerced
+    if not facts.images:
+        return None, (
+            f"the tracker will cut {layout.VIDEO} into images itself: their number is not known yet",
+        )
+    expected = facts.images - begin - end
+    if expected < 1:
+        raise UsageError(
+            f"begin_frames {begin} and end_frames {end} leave none of {facts.images} source images",
+            hint="--set begin_frames=0 --set end_frames=0",
+        )
+    if max(keyframes) >= expected:
+        raise UsageError(
+            f"key frame {max(keyframes)} does not exist: {expected} frames are tracked, counted from 0",
+            hint="--set keyframes=[0]",
+        )
+    return expected, ()
+
+
+def _intent(request: Request, tracker: Tracker, actor: Actor, settings: Settings) -> dict[str, Any]:
+    # Every key, so that a default that is spelt out is the same wish as one that is not.
+    full = {k: v for k, v in complete(settings).items() if k not in ("actor", "config_name", "save_folder")}
+    return {
+        "recipe": NAME,
+        "host": request.host.name,
+        "actor": actor.name,
+        "tracker": str(tracker.root),
+        "input": str(actor.input),
+        "settings": full,
+    }
+
+
+def _prepare(tracker: Tracker, actor: Actor, facts: Facts, folder: str) -> Prepare:
+    given, made = tracker.root / actor.input, f"{layout.INPUT}/{folder}"
+    frames = layout.SOURCE if facts.images else layout.VIDEO
+    return Prepare(
+        folders=(made, layout.OUTPUT, layout.ACTOR_CONFIGS),
+        links=tuple((f"{made}/{name}", str(given / name)) for name in (frames, layout.IDENTITY)),
+    )
+
+
+def _command(host: SshHost | LocalHost, tracker: Tracker, facts: Facts, folder: str) -> tuple[Step, ...]:
+    config = f"{{work}}/{layout.ACTOR_CONFIGS}/{folder}.yml"
+    theirs = {
+        # The tracker reads its own files with a plain torch.load, which newer torch refuses.
+        "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+    def ours(state: Literal["running", "transforming"], module: str, *more: str) -> Step:
+        # The transform needs numpy, which the tracker's own environment has in any case.
+        python = host.python if facts.numpy else tracker.python
+        env = {"PYTHONPATH": "{bundle}", "PYTHONDONTWRITEBYTECODE": "1"}
+        argv = (python, "-m", f"being_remote.tracker.{module}", "{work}", "{files}", *more)
+        return Step(state, argv, "{work}", env)
+
+    return (
+        ours("running", "begin", "{previous}"),
+        Step("running", (tracker.python, SCRIPT, "--cfg", config), str(tracker.root), theirs),
+        ours("transforming", "finish"),
+    )
+
+
+def _measure(expected: int | None) -> Progress:
+    return Progress(f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*.frame", expected)
+
+
+def _pod_request(actor: Actor, folder: str, settings: Settings, expected: int | None) -> bytes:
+    full = complete(settings)
+    document = {
+        "actor": actor.name,
+        "folder": folder,
+        "settings": SETTINGS,
+        "expected": expected,
+        "begin_frames": full["begin_frames"],
+        "end_frames": full["end_frames"],
+        "keyframes": full["keyframes"],
+        "fps": full["fps"],
+        "crop_image": full["crop_image"],
+        "image_size_hw": full["image_size"],
+        "source_size_wh": actor.source_size,
+    }
+    return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def _crop_notes(
+    request: Request, facts: Facts, actor: Actor, last: Settings | None, settings: Settings
+) -> tuple[str, ...]:
+    from being_remote.tracker.frame_file import parse_box
+
+    # The box on the host is of the run that the settings on the host are of; the last run may have
+    # been a job of ours, with a box of its own.
+    before: Settings = last or {}
+    box = request.last_box
+    try:
+        if facts.settings is not None:
+            before, _ = parse_settings(_bytes(facts.settings), "the actor's settings")
+        if facts.box is not None:
+            box = parse_box(_bytes(facts.box), layout.BBOX)
+    except DataError:
+        return ()  # only for a note; `find-bbox` says what is wrong with it
+    size_wh = _png_size(facts.head) or actor.source_size
+    cropped = complete(before)["crop_image"] and complete(settings)["crop_image"]
+    if box is None or size_wh is None or not cropped:
+        return ()
+    try:
+        return gain_notes(box, size_wh, before, settings)
+    except ValueError:
+        return ()  # the box is another video's, or the sizes are: likewise
+
+
+def _png_size(head: str | None) -> tuple[int, int] | None:
+    """Width and height from a PNG's first bytes; other formats tell it further inside."""
+    data = _bytes(head) if head is not None else b""
+    if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) < 24:
+        return None
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
+
+
+@cache
+def _program() -> bytes:
+    return resources.files("being_remote.pod").joinpath("tracking_facts.py").read_bytes()

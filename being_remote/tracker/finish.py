@@ -1,0 +1,255 @@
+"""Runs on the pod after the tracker: are its files a whole run, and the camera of the original frames.
+
+    python -m being_remote.tracker.finish WORK FILES
+
+The tracker's exit code proves nothing, so its files are judged: every expected frame is there and
+can be read safely, one K in all of them, the network image of the settings, a readable box. Then K
+is carried back to the source images by the same code as on the laptop, and `intrinsics.json` is
+written whole. `result.json` says how it went; the exit code is the error's, 0 when all is well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+from being_remote.camera.crop import Crop, crop_from_box, resize_only
+from being_remote.camera.intrinsics import fov_deg, intrinsics_in_source, to_opencv_pixels
+from being_remote.errors import BeingRemoteError, InconsistentData, NotFoundError
+from being_remote.tracker.begin import frame_names, read_request
+from being_remote.tracker.frame_file import MAX_BOX_BYTES, parse_box, read_bytes
+from being_remote.tracker.layout import BBOX, CHECKPOINT, INPUT, OUTPUT, SOURCE
+from being_remote.tracker.sequence import SUFFIX, read_sequence
+
+if TYPE_CHECKING:
+    from being_remote.tracker.sequence import Sequence
+
+FORMAT = "being-remote intrinsics"
+VERSION = 1
+INTRINSICS, RESULT = "intrinsics.json", "result.json"
+LISTED = 20
+
+
+def finish(work: str, files: str) -> Dict[str, Any]:
+    """Judge the attempt in `work` and write its `intrinsics.json`; returns what result.json says.
+
+    Raises:
+        NotFoundError: frames or the box are missing.
+        DataError: a file cannot be read safely, or they contradict each other or the settings.
+    """
+    request = read_request(files)
+    given = os.path.join(work, INPUT, request["folder"])
+    checkpoint = Path(work) / OUTPUT / request["folder"] / CHECKPOINT
+    sources = frame_names(given, request)
+    _check_all_there(checkpoint, len(sources))
+    frames = read_sequence(checkpoint)
+    _check_size(frames, request)
+    source_size_wh = image_size_wh(os.path.join(given, SOURCE, sources[0]))
+    warnings = list(frames.warnings)
+    wanted = request["source_size_wh"]
+    if wanted is not None and tuple(wanted) != source_size_wh:
+        warnings.append(
+            "the source images are {}x{}, the inventory says {}x{}: K is that of the images".format(
+                *source_size_wh, *wanted
+            )
+        )
+    crop, box, box_sha256 = _crop(given, request, frames, source_size_wh)
+    document = _document(request, frames, crop, sources, box, box_sha256)
+    data = b"".join(_lines(document))
+    write_whole(os.path.join(work, INTRINSICS), data)
+    return {
+        "ok": True,
+        "frames": len(frames.frame_ids),
+        "expected": len(sources),
+        "warnings": warnings,
+        "intrinsics_sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
+def _check_all_there(checkpoint: Path, expected: int) -> None:
+    try:
+        found = {name for name in os.listdir(checkpoint) if name.endswith(SUFFIX)}
+    except OSError:
+        found = set()
+    wanted = {f"{i:05d}{SUFFIX}" for i in range(expected)}
+    missing = sorted(wanted - found, key=lambda name: int(name[: -len(SUFFIX)]))
+    if missing or not expected:
+        raise NotFoundError(
+            "{} of {} frames are there; missing: {}{}".format(
+                len(wanted & found),
+                expected,
+                ", ".join(missing[:LISTED]),
+                ", ..." if missing[LISTED:] else "",
+            ),
+            where=str(checkpoint),
+            hint="the tracker ended early; its log says why",
+        )
+    more = sorted(found - wanted)
+    if more:
+        raise InconsistentData(
+            "holds {} more files than frames were tracked: {}".format(
+                len(more), ", ".join(map(repr, more[:5]))
+            ),
+            file=str(checkpoint),
+            hint="another run wrote there, too",
+        )
+
+
+def _check_size(frames: Sequence, request: Dict[str, Any]) -> None:
+    height, width = request["image_size_hw"]
+    if frames.image_size_wh != (width, height):
+        raise InconsistentData(
+            "the frames are of {}x{} images, the settings say {}x{}".format(
+                *frames.image_size_wh, width, height
+            ),
+            file=str(frames.folder),
+            hint="the tracker did not heed its settings: is it a fork?",
+        )
+
+
+def _crop(
+    given: str, request: Dict[str, Any], frames: Sequence, source_size_wh: Tuple[int, int]
+) -> Tuple[Crop, Optional[Tuple[int, int, int, int]], Optional[str]]:
+    """The crop, the box in bbox.pt and the file's hash; without a crop there is no box."""
+    if not request["crop_image"]:
+        return resize_only(source_size_wh, frames.image_size_wh), None, None
+    path = os.path.join(given, BBOX)
+    data = read_bytes(path, MAX_BOX_BYTES)
+    box = parse_box(data, path)
+    try:
+        crop = crop_from_box(box, source_size_wh, frames.image_size_wh)
+    except ValueError as e:
+        raise InconsistentData(str(e), file=path, hint="the box is not of these source images") from e
+    return crop, box, hashlib.sha256(data).hexdigest()
+
+
+def _document(
+    request: Dict[str, Any],
+    frames: Sequence,
+    crop: Crop,
+    sources: List[str],
+    box: Optional[Tuple[int, int, int, int]],
+    box_sha256: Optional[str],
+) -> Dict[str, Any]:
+    """intrinsics.json, with the names that cameras.json has. One pose for each frame."""
+    K = intrinsics_in_source(frames.K, crop)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": request["actor"],
+        "grade": "bbox" if box is not None else "whole frame",
+        "conventions": {
+            "K": "pixels of the source images, edges on integers: the first pixel's centre is (0.5, 0.5)",
+            "K_opencv": "the same camera for OpenCV: cx and cy are 0.5 less",
+            "R_t": "world-to-camera: X_cam = R X + t; x right, y down, z forward (OpenCV); metres",
+            "crop": "source pixels, ends exclusive; source = scale * crop pixel + origin, as K",
+        },
+        "size_wh": crop.source_size_wh,
+        "K": K.tolist(),
+        "K_opencv": to_opencv_pixels(K).tolist(),
+        "fov_deg": fov_deg(K, crop.source_size_wh),
+        "K_crop": frames.K.tolist(),
+        "crop": {
+            "x_min": crop.x_min,
+            "x_max": crop.x_max,
+            "y_min": crop.y_min,
+            "y_max": crop.y_max,
+            "pad_x": crop.pad_x,
+            "pad_y": crop.pad_y,
+            "side": crop.side,
+            "scale": [crop.scale_x, crop.scale_y],
+            "origin": crop.origin,
+            "image_size_wh": crop.image_size_wh,
+        },
+        "box": box,
+        "box_sha256": box_sha256,
+        "fps": request["fps"],
+        "begin_frames": request["begin_frames"],
+        "frames": [
+            {
+                "frame_id": f"{i:05d}",
+                "file": name,
+                "R": frames.R[i].tolist(),
+                "t": frames.t[i].tolist(),
+            }
+            for i, name in enumerate(sources)
+        ],
+    }
+
+
+def _lines(document: Dict[str, Any]) -> List[bytes]:
+    """JSON with one line for each frame."""
+    head = {key: value for key, value in document.items() if key != "frames"}
+    rows = [json.dumps(frame, allow_nan=False) for frame in document["frames"]]
+    return [
+        json.dumps(head, indent=1, allow_nan=False)[:-2].encode(),
+        b',\n "frames": [\n  ',
+        ",\n  ".join(rows).encode(),
+        b"\n ]\n}\n",
+    ]
+
+
+def image_size_wh(path: str) -> Tuple[int, int]:
+    """Width and height of a PNG or JPEG, from its header.
+
+    Raises:
+        InconsistentData: it is neither, or its header is damaged.
+    """
+    with open(path, "rb") as f:
+        start = f.read(26)
+        if start[:8] == b"\x89PNG\r\n\x1a\n" and len(start) >= 24:
+            return int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+        f.seek(2)
+        while start[:2] == b"\xff\xd8":
+            marker = f.read(4)
+            if len(marker) < 4 or marker[0] != 0xFF:
+                break
+            # SOF0 to SOF15, of which C4, C8 and CC mean other things.
+            if 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):
+                size = f.read(5)
+                if len(size) < 5:
+                    break
+                return int.from_bytes(size[3:5], "big"), int.from_bytes(size[1:3], "big")
+            f.seek(int.from_bytes(marker[2:4], "big") - 2, os.SEEK_CUR)
+    raise InconsistentData("is neither a whole PNG nor JPEG picture", file=path)
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """The file appears whole or not at all, also when the machine goes down."""
+    temporary = f"{path}.{os.getpid()}"
+    with open(temporary, "wb") as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+    os.replace(temporary, path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def main(argv: List[str]) -> int:
+    """The command line; its exit code is the error's."""
+    work, files = argv
+    code = 0
+    try:
+        result = finish(work, files)
+    except BeingRemoteError as e:
+        code = e.exit_code
+        result = {"ok": False, "error": type(e).__name__, "reason": str(e)}
+        sys.stdout.write(f"being-remote: {e}\n")
+    else:
+        sys.stdout.write("{} frames are whole; {} written\n".format(result["frames"], INTRINSICS))
+        for warning in result["warnings"]:
+            sys.stdout.write(f"warning: {warning}\n")
+    write_whole(os.path.join(work, RESULT), json.dumps(result, indent=1, sort_keys=True).encode() + b"\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

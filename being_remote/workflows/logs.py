@@ -1,0 +1,79 @@
+"""`logs JOB`: what a job wrote so far, or, followed, all it writes until its end is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from being_remote.inventory import Inventory
+from being_remote.jobs import logs as reading
+from being_remote.workflows.tending.following import LogLine, Say, follow
+from being_remote.workflows.tending.rows import exit_code_of
+from being_remote.workflows.tending.watch import ledger_of, look_at
+
+
+@dataclass(frozen=True)
+class LogsReport:
+    """How the job stands after its log; `lines` only where it was not followed."""
+
+    job: str
+    host: str
+    attempt: int
+    state: str
+    reason: str
+    payload_exit_code: int | None
+    followed: bool
+    lines: tuple[LogLine, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """Of a log that was followed, the job's; a log that was only read is read."""
+        return exit_code_of(self.state) if self.followed or self.state == "unknown" else 0
+
+
+def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | None = None) -> LogsReport:
+    """Read the log of the attempt that counts.
+
+    Args:
+        inventory: who is who.
+        job: an id, a unique beginning, or `last`.
+        follow_it: go on until the job's end is known.
+        say: told each line and each new state at once; without it the report carries the lines.
+
+    Raises:
+        NotFoundError: no such job, here or there.
+        HostError: the host could not be asked, or stayed away.
+    """
+    from being_remote.transport import open_session
+
+    ledger = ledger_of(inventory)
+    known = ledger.find(job)
+    host = inventory.host(known.host)
+    kept: list[LogLine] = []
+
+    def keep(line: object) -> None:
+        if isinstance(line, LogLine):
+            kept.append(line)
+
+    tell = say or keep
+    with open_session(host, inventory) as session:
+        if follow_it:
+            row = follow(ledger, session, host, known, tell)
+        else:
+            lines = reading.Lines()
+            folder = reading.attempt_folder(host.workdir, known.job, known.attempt)
+            for item in reading.read(session, host.python, folder):
+                found = lines.add(item) if isinstance(item, reading.Part) else lines.rest()
+                for line in found:
+                    tell(LogLine(line.text, line.offset, known.attempt))
+            row = look_at(ledger, session, host, known)
+    report = LogsReport(
+        job=row.job,
+        host=row.host,
+        attempt=known.attempt,
+        state=row.state,
+        reason=row.reason,
+        payload_exit_code=row.exit_code,
+        followed=follow_it,
+        lines=(),
+    )
+    return replace(report, lines=tuple(kept))

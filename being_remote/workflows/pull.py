@@ -1,0 +1,194 @@
+"""`pull JOB`: a job's results come home, checked, into a folder of their own; twice moves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from being_remote.errors import DataError, HostError, InconsistentData, NotFoundError
+from being_remote.inventory import Inventory
+from being_remote.jobs.logs import attempt_folder
+from being_remote.recipes import recipe
+from being_remote.session import OnProgress, no_progress
+from being_remote.workflows.tending.home import Aside, bring, offered, runs_of
+from being_remote.workflows.tending.rows import BAD, JobRow
+from being_remote.workflows.tending.watch import ledger_of, look_at
+
+EXAMPLES = 20
+
+
+@dataclass(frozen=True)
+class PullReport:
+    """What lies in `folder` after the pull, and what of it this pull moved."""
+
+    job: str
+    host: str
+    actor: str | None
+    attempt: int
+    state: str
+    reason: str
+    folder: Path
+    files: int
+    bytes: int
+    transferred_files: int
+    transferred_bytes: int
+    verified: int
+    changed: bool
+    quarantined: tuple[Aside, ...]
+    outputs: tuple[Path, ...]
+    round_trips: int
+    dry_run: bool
+
+    @property
+    def exit_code(self) -> int:
+        """5 for a job that did not succeed, 6 where something was set aside."""
+        if self.quarantined:
+            return 6
+        return 5 if self.state in BAD else 0
+
+
+def pull(
+    inventory: Inventory,
+    job: str,
+    *,
+    all_files: bool = False,
+    dry_run: bool = False,
+    on_progress: OnProgress = no_progress,
+) -> PullReport:
+    """Fetch the results of the attempt that the ledger names.
+
+    Args:
+        inventory: who is who.
+        job: an id, a unique beginning, or `last`.
+        all_files: checkpoints and all else, too; of a job that did not succeed, what is whole.
+        dry_run: only look.
+        on_progress: told how far it is.
+
+    Raises:
+        NotFoundError: no such job; or it has no results yet.
+        HostError: the host could not be asked, or the link failed; what arrived stays aside.
+        DataError: a file is torn, unsafe or not the host's; nothing here was changed.
+    """
+    from being_remote.tracker.completeness import check_file
+    from being_remote.transport import open_session
+
+    ledger = ledger_of(inventory)
+    known = ledger.find(job)
+    host, kind = inventory.host(known.host), recipe(known.recipe)
+    folder = runs_of(inventory, known.actor) / known.job
+    work = attempt_folder(host.workdir, known.job, known.attempt) / "work"
+    patterns = (*kind.results, *(kind.more_results if all_files else ()))
+    with open_session(host, inventory, remember=not dry_run) as session:
+        row = look_at(ledger, session, host, known)
+        partial = _may_be_partial(row, all_files=all_files)
+        if not partial and row.state in BAD:
+            return _report(row, folder, {}, dry_run=dry_run, round_trips=session.round_trips)
+        offers, aside = offered(session, host.python, work, patterns, folder)
+        if not offers:
+            raise NotFoundError(
+                "has no results of the kinds that were asked for"
+                if patterns
+                else "its recipe names no results",
+                where=known.job,
+                hint=f"pull {known.job} --all" if not all_files else f"logs {known.job}",
+            )
+        if dry_run:
+            sizes = {o.name: o.size for o in offers}
+            return _report(row, folder, sizes, aside=aside, dry_run=True, round_trips=session.round_trips)
+
+        def judge_all(stage: Path) -> None:
+            judged = kind.judge(stage) if not partial else None
+            if judged is not None and not judged.ok:
+                raise InconsistentData(
+                    "; ".join(judged.problems),
+                    file=f"{known.host}:{work}",
+                    hint="do not use this job's results",
+                )
+
+        def judge_file(file: Path) -> None:
+            try:
+                check_file(file)
+            except DataError as e:
+                raise type(e)(e.what, file=str(file.name), hint=e.hint) from e
+
+        done = bring(
+            session,
+            host.python,
+            work,
+            folder,
+            offers,
+            patterns,
+            note={
+                "job": known.job,
+                "host": known.host,
+                "attempt": known.attempt,
+                "spec_sha256": known.spec_sha256,
+            },
+            aside=aside,
+            judge_file=judge_file,
+            judge_all=judge_all,
+            partial=partial,
+            on_progress=on_progress,
+        )
+        return _report(
+            row,
+            folder,
+            done.files,
+            moved=(done.transferred_files, done.transferred_bytes),
+            aside=done.set_aside,
+            changed=done.changed,
+            dry_run=False,
+            round_trips=session.round_trips,
+        )
+
+
+def _may_be_partial(row: JobRow, *, all_files: bool) -> bool:
+    """Whether the job ended without success, so that only what is whole can be had.
+
+    Raises:
+        NotFoundError: it has not ended.
+        HostError: it is not known how it stands.
+    """
+    if row.state == "unknown":
+        raise HostError(
+            f"{row.job}: how it stands is unknown: {row.reason}", host=row.host, hint=f"jobs --why {row.job}"
+        )
+    if row.state not in ("succeeded", *BAD):
+        raise NotFoundError(
+            f"has no results yet: it is {row.state}", where=row.job, hint=f"logs {row.job} --follow"
+        )
+    return all_files and row.state in BAD
+
+
+def _report(
+    row: JobRow,
+    folder: Path,
+    sizes: Mapping[str, int],
+    *,
+    moved: tuple[int, int] = (0, 0),
+    aside: tuple[Aside, ...] = (),
+    changed: bool = False,
+    dry_run: bool,
+    round_trips: int,
+) -> PullReport:
+    outputs = tuple(folder / name for name in sorted(sizes) if "/" not in name)[:EXAMPLES]
+    return PullReport(
+        job=row.job,
+        host=row.host,
+        actor=row.actor,
+        attempt=row.attempt,
+        state=row.state,
+        reason=row.reason,
+        folder=folder,
+        files=len(sizes),
+        bytes=sum(sizes.values()),
+        transferred_files=moved[0],
+        transferred_bytes=moved[1],
+        verified=0 if dry_run else len(sizes),
+        changed=changed,
+        quarantined=aside,
+        outputs=outputs,
+        round_trips=round_trips,
+        dry_run=dry_run,
+    )

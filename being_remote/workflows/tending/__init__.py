@@ -1,0 +1,1 @@
+"""Parts of the workflows that look after jobs: rows, looks, sending, following, fetching."""

@@ -1,0 +1,49 @@
+"""One look at a host's jobs, and what it teaches the ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from being_remote.errors import HostError
+from being_remote.inventory import Inventory, LocalHost, SshHost
+from being_remote.jobs.ledger import FILE_NAME, Known, Ledger
+from being_remote.jobs.observe import HostJobs, observe
+from being_remote.session import Session
+from being_remote.workflows.tending.rows import JobRow, incarnation_of, moment, seen_row, silent_row
+
+
+def ledger_of(inventory: Inventory) -> Ledger:
+    """The ledger of this laptop; looking into it makes nothing."""
+    return Ledger(inventory.state / FILE_NAME)
+
+
+def look(session: Session, host: SshHost | LocalHost, only: Sequence[str] | None = None) -> HostJobs:
+    """One round trip that starts and changes nothing. Raises HostError."""
+    return observe(session, host.workdir, host.python, only=only)
+
+
+def learnt(ledger: Ledger, known: Known, answer: HostJobs | HostError) -> JobRow:
+    """The job's row after a look at its host; what is news is written down."""
+    story = ledger.story(known.job)
+    if isinstance(answer, HostError):
+        row = silent_row(known, story, answer.what)
+    else:
+        row = seen_row(known, story, answer)
+    if row.state == "created" or (known.ended and row.state == known.state):
+        return dataclasses.replace(row, since=moment(known.since))  # no news
+    here = {} if isinstance(answer, HostError) else {"incarnation": incarnation_of(answer.incarnation)}
+    after = ledger.record(known.job, row.attempt, row.state, {**row.evidence, **here, "reason": row.reason})
+    if row.state == "unknown":
+        return row
+    return dataclasses.replace(row, since=moment(after.since), as_of=moment(after.seen_at), state=after.state)
+
+
+def look_at(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: Known) -> JobRow:
+    """One job's row, from one look at its host. An answer that fails makes it unknown, and is raised."""
+    try:
+        answer = look(session, host, [known.job])
+    except HostError as e:
+        learnt(ledger, known, e)
+        raise
+    return learnt(ledger, known, answer)

@@ -1,0 +1,149 @@
+"""Jobs on a loopback pod: dispatch, status of 1,000, a long log followed, a supervisor that only waits.
+
+    python bench/jobs.py [--full]     --full: a log of 1 GB instead of 200 MB
+
+Start-up and connecting are no part of the dispatch and of the status. The supervisor is looked at
+through /proc, so all of it runs on Linux only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path, PurePosixPath
+
+from common import Row, paired, process_cost, show
+from sync import inventory_file
+
+from being_remote import transport
+from being_remote.demo.pod import Pod, start_pod
+from being_remote.inventory import Inventory, load_inventory
+from being_remote.jobs.observe import observe
+from being_remote.session import Session
+from being_remote.workflows.cancel import cancel
+from being_remote.workflows.retrack import retrack
+from being_remote.workflows.tending.following import LogLine, StateLine
+
+RUNS = 11
+MANY = 1000
+LOG_MB, FULL_LOG_MB = 200, 1000
+IDLE_S = 20.0
+
+
+def command(inventory: Inventory, text: str) -> str:
+    """A new job of that command line, dispatched."""
+    report = retrack(inventory, recipe_name="command", command=text, gpus=0, again=True)
+    assert report.job is not None
+    return report.job
+
+
+def first_line_s(inventory: Inventory) -> float:
+    """Seconds from the call of `retrack` to the first line of what it started."""
+    at: list[float] = []
+
+    def say(what: LogLine | StateLine) -> None:
+        if isinstance(what, LogLine):
+            at.append(time.perf_counter())
+
+    started = time.perf_counter()
+    words = "sh -c 'echo up; sleep 0.2'"
+    retrack(inventory, recipe_name="command", command=words, gpus=0, again=True, follow_it=True, say=say)
+    return at[0] - started
+
+
+def dispatch(inventory: Inventory, session: Session) -> Row:
+    """From submit to first line, over a connection that is open already."""
+    real = transport.open_session
+    transport.open_session = lambda *_, **__: contextlib.nullcontext(session)  # type: ignore[assignment]  # timed without connecting
+    first_line_s(inventory)
+    seconds = statistics.median(first_line_s(inventory) for _ in range(RUNS))
+    transport.open_session = real
+    return Row("from retrack to the payload's first line", f"{seconds:.2f} s", "1 s allowed", seconds, 1.0)
+
+
+def status(pod: Pod, session: Session, ended: Path) -> Row:
+    """All jobs of a host, against a host with one."""
+    one, many = pod.root / "one", pod.root / "many"
+    shutil.copytree(ended, one / "jobs" / ended.name)
+    for number in range(MANY):
+        # The code that was shipped is not looked at, and would only fill the disk.
+        copy = many / "jobs" / f"copy-{number:04}"
+        shutil.copytree(ended, copy, ignore=shutil.ignore_patterns("bundle"))
+
+    def look(workdir: Path, expected: int) -> float:
+        before, started = session.round_trips, time.perf_counter()
+        seen = observe(session, PurePosixPath(workdir), "python3")
+        seconds = time.perf_counter() - started
+        states = {job.state for job in seen.jobs}
+        if len(seen.jobs) != expected or states != {"succeeded"} or session.round_trips != before + 1:
+            raise SystemExit(f"{len(seen.jobs)} jobs, {states}, {session.round_trips - before} round trips")
+        return seconds
+
+    look(many, MANY)
+    a, b, ratio = paired(lambda: look(many, MANY), lambda: look(one, 1), RUNS)
+    return Row(
+        f"status of {MANY} jobs in one round trip",
+        f"{a * 1000:.0f} ms",
+        f"{b * 1000:.0f} ms for 1",
+        ratio,
+        2.0,
+    )
+
+
+def following(inventory: Inventory, ended: Path, megabytes: int) -> Row:
+    """The whole command, on the log of a job that has ended, so that it comes as fast as it can."""
+    block = b"".join(b"frame %07d loss 0.123456 of a line as trackers write it\n" % n for n in range(16_000))
+    with open(ended / "attempts/1/log", "wb") as log:
+        while log.tell() < megabytes * 1_000_000:
+            log.write(block)
+    program = str(Path(sys.executable).with_name("being-remote"))
+    cost = process_cost([program, "logs", ended.name, "--follow", f"--inventory={inventory.path}"])
+    what = f"logs --follow of {megabytes} MB, {cost.seconds:.0f} s: peak memory"
+    return Row(what, f"{cost.peak_mib:.0f} MiB", "60 MiB allowed", cost.peak_mib / 60, 1.0)
+
+
+def idle(workdir: Path, inventory: Inventory) -> list[Row]:
+    """What the supervisor of a payload that is silent takes."""
+    job = command(inventory, "sleep 600")
+    who = workdir / "jobs" / job / "attempts/1/who.json"
+    process = Path("/proc") / str(json.loads(who.read_text())["supervisor"]["pid"])
+
+    def cpu_s() -> float:
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    time.sleep(2.0)  # its own start is no idling
+    before, started = cpu_s(), time.monotonic()
+    time.sleep(IDLE_S)
+    percent = 100 * (cpu_s() - before) / (time.monotonic() - started)
+    said = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    mib = int(said["VmRSS"].split()[0]) / 1024
+    cancel(inventory, job)
+    return [
+        Row("an idle supervisor's memory", f"{mib:.1f} MiB", "20 MiB allowed", mib / 20, 1.0),
+        Row("an idle supervisor's share of a core", f"{percent:.2f} %", "0.5 % allowed", percent / 0.5, 1.0),
+    ]
+
+
+def main() -> None:
+    megabytes = FULL_LOG_MB if "--full" in sys.argv[1:] else LOG_MB
+    with tempfile.TemporaryDirectory() as name, start_pod(Path(name) / "pod") as pod:
+        inventory = load_inventory(inventory_file(pod, Path(name)))
+        workdir = Path(pod.inventory_entry()["workdir"])
+        with transport.open_session(inventory.the_host(None), inventory) as session:
+            rows = [dispatch(inventory, session)]
+            ended = next(path for path in (workdir / "jobs").iterdir() if not path.name.startswith("."))
+            rows.append(status(pod, session, ended))
+        rows.append(following(inventory, ended, megabytes))
+        rows += idle(workdir, inventory)
+    show(f"jobs on a loopback pod, medians of {RUNS}", rows)
+
+
+if __name__ == "__main__":
+    main()

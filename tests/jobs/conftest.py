@@ -1,0 +1,102 @@
+"""A host that is this machine, with locks of its own, and jobs for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from being_remote.inventory import LocalHost
+from being_remote.jobs import bundle, observe, submit
+from being_remote.jobs.spec import JobSpec, Step, new_job_id
+from being_remote.session import Session
+from being_remote.transport.local import LocalSession
+
+
+class Desk:
+    """A session and a workdir; `submit`, `see` and `cancel` as the workflows do it."""
+
+    def __init__(self, session: Session, workdir: Path) -> None:
+        self.session, self.workdir = session, PurePosixPath(workdir)
+        self.python = os.environ.get("BEING_REMOTE_TEST_PYTHON", sys.executable)  # an older pod's, to try it
+        self.made: list[str] = []
+
+    def spec(self, *argv: str, job: str | None = None, steps: tuple[Step, ...] = (), **more: Any) -> JobSpec:
+        job = job or new_job_id("test")
+        self.made.append(job)
+        more.setdefault("grace_s", 0.3)
+        return JobSpec(
+            job=job,
+            ledger="a ledger",
+            recipe="command",
+            actor=None,
+            host=self.session.host,
+            intent={"argv": list(argv)},
+            steps=steps or (Step("running", argv),),
+            **more,
+        )
+
+    def submit(
+        self, spec: JobSpec, attempt: int = 1, files: dict[str, bytes] | None = None
+    ) -> submit.Submitted:
+        packed = bundle.build(spec, files or {})
+        return submit.submit(
+            self.session,
+            spec,
+            packed,
+            workdir=self.workdir,
+            python=self.python,
+            attempt=attempt,
+            timeout_s=40,
+        )
+
+    def see(self, job: str) -> observe.SeenJob:
+        found = observe.observe(self.session, self.workdir, self.python, only=[job], timeout_s=40).job(job)
+        assert found is not None
+        return found
+
+    def cancel(self, job: str, **more: Any) -> submit.Cancelled:
+        return submit.cancel(self.session, self.workdir, self.python, job, timeout_s=40, **more)
+
+    def until(self, job: str, *states: str, timeout_s: float = 30.0) -> observe.SeenJob:
+        deadline = time.monotonic() + timeout_s
+        while (seen := self.see(job)).state not in states:
+            assert time.monotonic() < deadline, seen
+            time.sleep(0.02)
+        return seen
+
+    def folder(self, job: str, attempt: int | None = None) -> Path:
+        top = Path(self.workdir) / "jobs" / job
+        return top if attempt is None else top / "attempts" / str(attempt)
+
+    def log(self, job: str, attempt: int = 1) -> bytes:
+        return (self.folder(job, attempt) / "log").read_bytes()
+
+    def clean(self) -> None:
+        """End whatever still runs."""
+        for job in self.made:
+            if self.folder(job).exists():
+                self.cancel(job)
+
+
+@pytest.fixture
+def locks_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Locks of this test's own: what other tests lease and queue for is not in its way."""
+    folder = tmp_path / "own" / "locks"
+    (tmp_path / "own").mkdir(mode=0o700)
+    monkeypatch.setenv("BEING_REMOTE_LOCKS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def desk(tmp_path: Path, locks_folder: Path) -> Iterator[Desk]:
+    host = LocalHost(name="here", kind="local", workdir=tmp_path / "work")
+    (tmp_path / "work").mkdir()
+    made = Desk(LocalSession(host), tmp_path / "work")
+    yield made
+    made.clean()

@@ -1,0 +1,89 @@
+"""killed_at.py supervisor|client N REQUEST: do it, and be killed at the N-th event.
+
+A supervisor's events are Python's audit events. A client's are those that touch a file, a process
+or a descriptor, and every read and write besides; big writes are cut into pieces, each an event.
+Prints how many events there were if it came to its end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+PIECE = 16 << 10
+TOUCHES = ("open", "os.", "subprocess.", "shutil.", "fcntl.", "signal.")
+
+
+class Countdown:
+    """Kills this process, and no child of it, when it reaches zero."""
+
+    def __init__(self, n: int) -> None:
+        self.seen, self._n, self._pid = 0, n, os.getpid()
+        self._lock = threading.RLock()  # os.kill below is an event, too
+
+    def event(self) -> None:
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            self.seen += 1
+            if self.seen == self._n:
+                os.kill(self._pid, signal.SIGKILL)
+                signal.pause()
+
+
+def supervisor(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
+    from being_remote.pod import supervisor as program
+
+    sys.addaudithook(lambda *_: countdown.event())
+    return lambda: program.main(json.dumps(request))
+
+
+def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
+    from being_remote.inventory import LocalHost
+    from being_remote.jobs import bundle, submit
+    from being_remote.jobs.spec import JobSpec
+    from being_remote.transport.local import LocalSession
+
+    write, read = os.write, os.read
+
+    def written(fd: int, data: Any) -> int:
+        countdown.event()
+        return write(fd, data[:PIECE])
+
+    def readen(fd: int, amount: int) -> bytes:
+        countdown.event()
+        return read(fd, amount)
+
+    spec = JobSpec.from_bytes(request["spec"].encode())
+    packed = bundle.build(spec, {})
+    host = LocalHost(name="here", kind="local", workdir=Path(request["workdir"]))
+
+    def run() -> None:
+        submit.submit(
+            LocalSession(host),
+            spec,
+            packed,
+            workdir=PurePosixPath(request["workdir"]),
+            python=sys.executable,
+            timeout_s=40,
+        )
+
+    os.write, os.read = written, readen  # type: ignore[assignment]
+    sys.addaudithook(lambda name, _: countdown.event() if name.startswith(TOUCHES) else None)
+    return run
+
+
+def main(kind: str, n: str, request: str) -> None:
+    countdown = Countdown(int(n))
+    {"supervisor": supervisor, "client": client}[kind](countdown, json.loads(request))()
+    print(countdown.seen, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,269 @@
+"""The protocol of claim, ensure, lock, gate and end as an explicit-state model, searched exhaustively.
+
+Two clients submit the same job at once, each step by step, to one pod or to two pods that see one
+volume; at any moment one thing may crash: a client, a supervisor, the payload, or the whole first
+pod (which then lives on as another incarnation). When nothing can move any more, a third client
+submits once more. An observer on the first pod looks at the job in two steps, the lock and then the
+end, with anything in between.
+
+The code that it stands for: a client is `pod/claim.py`, a supervisor `pod/supervisor.py`, the
+observer `pod/status.py` with `jobs/verdict.py`. `Rules` names what makes it right, so that a test
+can take each away and see the search find the harm.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the protocol relies on; each may be broken to see that it is needed."""
+
+    claim_is_one_rename: bool = True
+    gate_is_exclusive: bool = True
+    payload_inherits_the_lock: bool = True
+    started_is_never_restarted: bool = True
+    lock_is_read_before_the_end: bool = True
+    lost_needs_a_free_lock: bool = True
+    another_life_on_a_shared_volume_is_unknown: bool = True
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that lasts, and where everybody is.
+
+    Attributes:
+        claim: 0 nothing, 1 half a folder (only if the rename is broken), 2 whole.
+        made, ended, started: attempts/1 is there; end.json is there; how often a payload started.
+        payload: "" | "runs" | "done".
+        pods: where each supervisor is; each pod has a lock of its own.
+        lock: who holds a descriptor of one: supervisors' numbers, "p" for the payload.
+        clients: steps of the two submits and of the repeated one; "" once gone.
+        supervisors: one per client.
+        life: the first pod's incarnation; born: (pod, life) of the attempt.
+        crashes, crashed: how many may still come; whether one came.
+        look: what the observer holds in its hands: None or (lock free, born in this life).
+        verdict: what it said last; what was once called lost or ended must stay so.
+    """
+
+    pods: tuple[int, ...] = (0, 0, 0)
+
+    claim: int = 0
+    made: bool = False
+    ended: bool = False
+    started: int = 0
+    payload: str = ""
+    lock: frozenset[str] = frozenset()
+    clients: tuple[str, ...] = ("claim", "claim", "later")
+    supervisors: tuple[str, ...] = ("", "", "")
+    life: int = 0
+    born: tuple[int, int] = (-1, -1)
+    crashes: int = 1
+    crashed: bool = False
+    look: tuple[bool, bool] | None = None
+    verdict: str = ""
+
+    def holders(self, pod: int) -> frozenset[str]:
+        """Who holds the lock of that pod."""
+        return frozenset(h for h in self.lock if (self.born[0] if h == "p" else self.pods[int(h)]) == pod)
+
+
+def with_item(items: tuple[str, ...], i: int, value: str) -> tuple[str, ...]:
+    return (*items[:i], value, *items[i + 1 :])
+
+
+def successors(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
+    """Every (step, state after it)."""
+    for i in range(len(s.clients)):
+        yield from _client(s, i, rules)
+        yield from _supervisor(s, i, rules)
+    if s.payload == "runs":
+        yield "payload ends", replace(s, payload="done", lock=s.lock - {"p"})
+    yield from _observer(s, rules)
+    if s.crashes:
+        yield from _crashes(s)
+
+
+def _client(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
+    at = s.clients[i]
+
+    def moved(to: str, **more: object) -> State:
+        return replace(s, clients=with_item(s.clients, i, to), **more)  # type: ignore[arg-type]
+
+    if at == "claim":
+        if s.claim == 2:
+            yield f"client {i} finds the job", moved("spawn")
+        elif rules.claim_is_one_rename:
+            yield f"client {i} renames its folder", moved("spawn", claim=2)
+        elif s.claim == 1:
+            yield f"client {i} finds half a job", moved("spawn")
+        else:
+            yield f"client {i} makes half a folder", moved("fill", claim=1)
+    elif at == "fill":
+        yield f"client {i} fills it", moved("spawn", claim=2)
+    elif at == "spawn":
+        yield (
+            f"client {i} starts a supervisor",
+            replace(moved(""), supervisors=with_item(s.supervisors, i, "lock")),
+        )
+    elif at == "later" and s.clients[:2] == ("", "") and not any(s.supervisors) and s.payload != "runs":
+        # Everything came to rest: the submit is repeated, and nothing crashes any more.
+        yield "the submit is repeated", moved("claim", crashes=0)
+
+
+def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
+    at, me = s.supervisors[i], str(i)
+
+    def moved(to: str, **more: object) -> State:
+        return replace(s, supervisors=with_item(s.supervisors, i, to), **more)  # type: ignore[arg-type]
+
+    def leaves(**more: object) -> State:
+        return replace(moved("", **more), lock=s.lock - {me})
+
+    if at == "lock":
+        if s.claim != 2:
+            yield f"supervisor {i} finds no spec", leaves()
+        elif s.holders(s.pods[i]):
+            yield f"supervisor {i} finds the lock held", leaves()
+        else:
+            yield f"supervisor {i} takes the lock", moved("look", lock=s.lock | {me})
+    elif at == "look":
+        if s.ended or (s.made and rules.started_is_never_restarted):
+            yield f"supervisor {i} finds a start or an end", leaves()
+        else:
+            yield f"supervisor {i} finds nothing", moved("gate")
+    elif at == "gate":
+        if s.made and rules.gate_is_exclusive and rules.started_is_never_restarted:
+            yield f"supervisor {i} finds the gate closed", leaves()
+        else:
+            yield (
+                f"supervisor {i} passes the gate",
+                moved("start", made=True, born=(s.pods[i], s.life if s.pods[i] == 0 else 0)),
+            )
+    elif at == "start":
+        lock = s.lock | ({"p"} if rules.payload_inherits_the_lock else set())
+        yield (
+            f"supervisor {i} starts the payload",
+            moved("watch", payload="runs", started=s.started + 1, lock=lock),
+        )
+    elif at == "watch" and s.payload == "done":
+        yield f"supervisor {i} writes the end", moved("unlock", ended=True)
+    elif at == "unlock":
+        yield f"supervisor {i} leaves", leaves()
+
+
+def _observer(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
+    if s.look is None:
+        if rules.lock_is_read_before_the_end:
+            if s.made:
+                yield "observer reads the lock", replace(s, look=(not s.holders(0), s.born == (0, s.life)))
+        elif s.made and not s.ended:
+            yield "observer reads no end", replace(s, look=(True, s.born == (0, s.life)))
+        return
+    free, same_life = s.look
+    if rules.lock_is_read_before_the_end:
+        ended = s.ended
+    else:
+        ended, free = False, not s.holders(0)
+    free = free or not rules.lost_needs_a_free_lock
+    alone = set(s.pods) == {0} or not rules.another_life_on_a_shared_volume_is_unknown
+    verdict = "ended" if ended else "running" if not free else "lost" if same_life or alone else "unknown"
+    yield "observer judges", replace(s, look=None, verdict=verdict)
+
+
+def _crashes(now: State) -> Iterator[tuple[str, State]]:
+    s = replace(now, crashes=now.crashes - 1, crashed=True)
+    for i in range(2):
+        if s.clients[i] not in ("", "later"):
+            yield f"client {i} is killed", replace(s, clients=with_item(s.clients, i, ""))
+        if s.supervisors[i]:
+            yield (
+                f"supervisor {i} is killed",
+                replace(s, supervisors=with_item(s.supervisors, i, ""), lock=s.lock - {str(i)}),
+            )
+    if s.payload == "runs":
+        yield "the payload is killed", replace(s, payload="done", lock=s.lock - {"p"})
+    here = [pod == 0 for pod in s.pods]
+    yield (
+        "the pod is killed",
+        replace(
+            s,
+            clients=tuple(
+                "" if gone and at != "later" else at for gone, at in zip(here, s.clients, strict=True)
+            ),
+            supervisors=tuple("" if gone else at for gone, at in zip(here, s.supervisors, strict=True)),
+            payload="done" if s.payload == "runs" and s.born[0] == 0 else s.payload,
+            lock=s.lock - s.holders(0),
+            life=s.life + 1,
+            look=None,
+        ),
+    )
+
+
+def harm(s: State) -> str | None:
+    """What the guarantee of section "Jobs" forbids, if this state shows it."""
+    if s.started > 1:
+        return "the payload started twice"
+    if s.verdict == "lost" and (
+        s.payload == "runs" or s.ended or any(x in ("start", "watch") for x in s.supervisors)
+    ):
+        return "called lost while it runs, or after its end"
+    if s.verdict == "ended" and not s.ended:
+        return "called ended without an end"
+    return None
+
+
+def harm_at_rest(s: State) -> str | None:
+    """What may not be left when nothing can move, the repeated submit behind us."""
+    if not s.made:
+        return "a job that could run did not"
+    if not s.crashed and not (s.started and s.ended):
+        return "nothing crashed and it did not run to its end"
+    if not s.ended and s.verdict not in ("lost", "unknown"):
+        return "it has no end and is not called lost"
+    if s.lock:
+        return "a lock is held by nobody who lives"
+    return None
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the search saw."""
+
+    states: int
+    at_rest: int
+    harm: str | None
+    trace: tuple[str, ...]
+
+
+def search(rules: Rules = Rules(), *, crashes: int = 1, pods: tuple[int, ...] = (0, 0, 0)) -> Search:
+    """Visit every state that can be reached; stops at the first harm, with the way to it."""
+    first = State(crashes=crashes, pods=pods)
+    came: dict[State, tuple[State, str] | None] = {first: None}
+    queue, at_rest = deque([first]), 0
+    while queue:
+        state = queue.popleft()
+        steps = list(successors(state, rules))
+        found = harm(state)
+        if found is None and all(after == state or "observer reads" in step for step, after in steps):
+            at_rest += 1
+            judged = [a.verdict for _, look in steps for _, a in successors(look, rules)]
+            found = harm_at_rest(replace(state, verdict=judged[0]) if judged else state)
+        if found is not None:
+            return Search(len(came), at_rest, found, _way(state, came))
+        for step, after in steps:
+            if after not in came:
+                came[after] = (state, step)
+                queue.append(after)
+    return Search(len(came), at_rest, None, ())
+
+
+def _way(state: State, came: dict[State, tuple[State, str] | None]) -> tuple[str, ...]:
+    steps = []
+    while (before := came[state]) is not None:
+        state, step = before
+        steps.append(step)
+    return tuple(reversed(steps))

@@ -1,0 +1,247 @@
+"""Killed or cut anywhere, then submitted again: started at most once, and what could run did."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import FaultProxy
+
+from being_remote.demo.pod import Pod, start_pod
+from being_remote.errors import HostError
+from being_remote.inventory import Inventory
+from being_remote.jobs import bundle
+from being_remote.pod import claim, records
+from being_remote.transport import open_session
+
+KILLED = Path(__file__).with_name("killed_at.py")
+SEED = 20250301
+NEVER = 10**9
+PAYLOAD = ("sh", "-c", "echo $$ >> ../../../starts-{attempt}; sleep 0.05")
+
+
+def starts(desk, job: str, attempt: int) -> int:
+    path = desk.folder(job) / f"starts-{attempt}"
+    return len(path.read_text().split()) if path.exists() else 0
+
+
+def check_after(desk, spec, n: int, *, may_be_lost: bool) -> str:
+    """Submit again; returns how the job ended."""
+    gate_passed = desk.folder(spec.job, 1).exists()
+    desk.submit(spec)
+    seen = desk.until(spec.job, "succeeded", "failed", "lost", "cancelled")
+    assert starts(desk, spec.job, 1) <= 1, f"{n}: it started twice"
+    if seen.state == "lost":
+        assert may_be_lost and gate_passed, f"{n}: {seen}"
+        desk.submit(spec, attempt=2)
+        assert desk.until(spec.job, "succeeded", "failed", "lost").state == "succeeded", n
+        assert starts(desk, spec.job, 2) == 1 and starts(desk, spec.job, 1) <= 1, n
+        return "lost"
+    assert seen.state == "succeeded" and starts(desk, spec.job, 1) == 1, f"{n}: {seen}"
+    return "succeeded"
+
+
+def killed(kind: str, n: int, request: dict[str, Any]) -> int | None:
+    """How many events it saw; None if it was killed."""
+    done = subprocess.run(
+        [sys.executable, KILLED, kind, str(n), json.dumps(request)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode in (0, -9), done.stderr
+    return int(done.stdout) if done.returncode == 0 else None
+
+
+def numbers(total: int, sample: int | None) -> list[int]:
+    every = range(1, total + 1)
+    return list(every) if sample is None else sorted(random.Random(SEED).sample(every, sample))
+
+
+def one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 0, GPU-0, NVIDIA L4, 23034, 1, 0\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+
+
+def kill_supervisors(desk, sample: int | None) -> dict[str, int]:
+    def claimed() -> Any:
+        spec = desk.spec(*PAYLOAD, gpus=1)
+        packed = bundle.build(spec, {})
+        asked = {
+            "workdir": str(desk.workdir),
+            "job": spec.job,
+            "spec_sha256": spec.sha256,
+            "bundle_bytes": len(packed),
+            "bundle_sha256": hashlib.sha256(packed).hexdigest(),
+            "nonce": "0",
+        }
+        assert claim.claim(asked, io.BytesIO(packed)) == "made"
+        records.ask_for(str(desk.folder(spec.job)), 1)
+        return spec, {"workdir": str(desk.workdir), "job": spec.job, "attempt": 1, "answer": None}
+
+    spec, request = claimed()
+    total = killed("supervisor", NEVER, request)
+    assert total is not None and total > 80 and desk.see(spec.job).state == "succeeded"
+    ends: dict[str, int] = {"events": total}
+    for n in numbers(total - 12, sample):  # their number wavers a little; the last ones follow below
+        spec, request = claimed()
+        assert killed("supervisor", n, request) is None, n
+        end = check_after(desk, spec, n, may_be_lost=True)
+        ends[end] = ends.get(end, 0) + 1
+    return ends
+
+
+def test_a_supervisor_killed_at_some_events_and_submitted_again(desk, tmp_path, monkeypatch) -> None:
+    one_gpu(tmp_path, monkeypatch)
+    kill_supervisors(desk, sample=10)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_supervisor_killed_at_every_single_event_and_submitted_again(desk, tmp_path, monkeypatch) -> None:
+    one_gpu(tmp_path, monkeypatch)
+    ends = kill_supervisors(desk, sample=None)
+    assert ends["succeeded"] > 20 and ends["lost"] > 20, ends
+    print(ends)
+
+
+def kill_clients(desk, sample: int | None) -> int:
+    def request() -> Any:
+        spec = desk.spec(*PAYLOAD)
+        return spec, {"workdir": str(desk.workdir), "spec": spec.as_bytes.decode()}
+
+    spec, asked = request()
+    total = killed("client", NEVER, asked)
+    assert total is not None and total > 20
+    desk.until(spec.job, "succeeded")
+    for n in numbers(total - 2, sample):
+        spec, asked = request()
+        assert killed("client", n, asked) is None, n
+        check_after(desk, spec, n, may_be_lost=False)
+    left = [p for p in (Path(desk.workdir) / "jobs" / ".in").iterdir()]
+    assert left == [], left
+    return total
+
+
+def test_a_client_killed_at_some_events_of_a_submit_that_is_repeated(desk) -> None:
+    kill_clients(desk, sample=8)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_client_killed_at_every_single_event_of_a_submit_that_is_repeated(desk) -> None:
+    print(kill_clients(desk, sample=None), "events")
+
+
+class MessageCutter(FaultProxy):
+    """Cuts every connection once, when the `cut_at`-th message in either direction has been counted."""
+
+    cut_at = NEVER
+    messages = 0
+
+    def _pump(self, source: Any, sink: Any, *, count: bool) -> None:
+        super()._pump(source, sink, count=True)
+
+    def _spent(self, amount: int) -> bool:
+        with self._lock:
+            self.messages += 1
+            return self.messages == self.cut_at
+
+
+@pytest.fixture
+def cutter(tmp_path: Path) -> Iterator[tuple[Pod, MessageCutter]]:
+    with start_pod(tmp_path / "pod") as pod, MessageCutter((pod.address, pod.port)) as proxy:
+        yield pod, proxy
+
+
+def cut_links(
+    desk_class: Any, pod: Pod, proxy: MessageCutter, inventory: Inventory, sample: int | None
+) -> int:
+    workdir = pod.root / "Being"
+
+    def submit_through(spec: Any) -> None:
+        with open_session(inventory.host("pod"), inventory) as session:
+            desk_class(session, workdir).submit(spec)
+
+    with open_session(inventory.host("direct"), inventory) as direct:
+        desk = desk_class(direct, workdir)
+        spec = desk.spec(*PAYLOAD)
+        submit_through(spec)
+        total = proxy.messages
+        assert total > 15
+        desk.until(spec.job, "succeeded")
+        for n in numbers(total, sample):
+            spec = desk.spec(*PAYLOAD)
+            proxy.messages, proxy.cut_at = 0, n
+            with contextlib.suppress(HostError):
+                submit_through(spec)
+            proxy.cut_at = NEVER
+            check_after(desk, spec, n, may_be_lost=False)
+    return total
+
+
+def both_ways(pod: Pod, proxy: FaultProxy, make_inventory: Callable[..., Inventory]) -> Inventory:
+    quick = {"connect_timeout_s": 3.0, "answer_timeout_s": 30.0}
+    inventory = make_inventory(
+        {"pod": {**pod.inventory_entry(), "port": proxy.port, **quick}, "direct": pod.inventory_entry()}
+    )
+    inventory.state.mkdir(mode=0o700, exist_ok=True)
+    direct = f"[{pod.address}]:{pod.port} {pod.host_key_line}\n"
+    (inventory.state / "known_hosts").write_text(proxy.known_host(pod) + direct)
+    return inventory
+
+
+def test_a_link_cut_after_some_messages_and_submitted_again(cutter, desk, make_inventory) -> None:
+    cut_links(type(desk), *cutter, both_ways(*cutter, make_inventory), sample=5)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_link_cut_after_every_single_message_and_submitted_again(cutter, desk, make_inventory) -> None:
+    print(cut_links(type(desk), *cutter, both_ways(*cutter, make_inventory), sample=None), "messages")
+
+
+def test_the_ssh_command_returns_at_once_while_the_payload_runs_on(pod, desk, make_inventory) -> None:
+    inventory = make_inventory({"pod": pod})
+    with open_session(inventory.host("pod"), inventory) as session:
+        remote = type(desk)(session, pod.root / "Being")
+        spec = remote.spec("sh", "-c", "while :; do echo noise; sleep 0.01; done")
+        began = time.monotonic()
+        assert remote.submit(spec).state == "running"
+        assert time.monotonic() - began < 5.0
+    with open_session(inventory.host("pod"), inventory) as session:  # the first connection is gone
+        remote = type(desk)(session, pod.root / "Being")
+        assert remote.see(spec.job).state == "running"
+        assert remote.cancel(spec.job).state == "cancelled"
+
+
+def test_a_pod_killed_with_all_its_processes_has_lost_its_job_and_says_so(
+    tmp_path, desk, make_inventory
+) -> None:
+    with start_pod(tmp_path / "pod") as pod:
+        inventory = make_inventory({"pod": pod})
+        with open_session(inventory.host("pod"), inventory) as session:
+            remote = type(desk)(session, pod.root / "Being")
+            spec = remote.spec(*PAYLOAD[:2], "sleep 60")
+            assert remote.submit(spec).state == "running"
+        pod.restart()
+        with open_session(inventory.host("pod"), inventory) as session:
+            remote = type(desk)(session, pod.root / "Being")
+            assert remote.see(spec.job).state == "lost"
+            assert remote.submit(spec).state == "lost"
+            assert remote.submit(spec, attempt=2).state == "running"
+            assert remote.cancel(spec.job).state == "cancelled"

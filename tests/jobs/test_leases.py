@@ -1,0 +1,158 @@
+"""GPUs by UUID: nobody shares one, nobody is overtaken, a foreign load is respected."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+A100 = "{i}, GPU-{u}-4a1e-11ee-a100-0123456789ab, NVIDIA A100-SXM4-80GB, 81920, {used}, {use}\n"
+# As drivers print them: a card that fell off the bus, one without the figure, and no driver at all.
+LOST = (
+    "Unable to determine the device handle for GPU0000:3B:00.0: GPU is lost.  "
+    "Reboot the system to recover this GPU\n"
+)
+NO_DRIVER = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n"
+HOLD = "echo $CUDA_VISIBLE_DEVICES > ../gpus; while [ ! -e ../go ]; do sleep 0.02; done"
+
+
+class Card:
+    """nvidia-smi stood in for: prints the capture, ends with the code."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+        program = folder / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\ncat {folder}/capture\nexit $(cat {folder}/code)\n")
+        program.chmod(0o755)
+        self.says(A100.format(i=0, u="0", used=4, use=0))
+
+    def says(self, capture: str, code: int = 0) -> None:
+        (self._folder / "new").write_text(capture)
+        (self._folder / "new").rename(self._folder / "capture")
+        (self._folder / "code").write_text(str(code))
+
+
+@pytest.fixture
+def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
+    made = Card(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    return made
+
+
+def uuid(n: int) -> str:
+    return A100.format(i=n, u=n, used=0, use=0).split(", ")[1]
+
+
+def go(desk, job: str, attempt: int = 1) -> None:
+    (desk.folder(job, attempt) / "go").touch()
+
+
+def test_two_jobs_for_one_gpu_run_one_after_the_other(desk, card) -> None:
+    first, second = (desk.spec("sh", "-c", HOLD, gpus=1) for _ in range(2))
+    assert desk.submit(first).gpu == (uuid(0),)
+    waits = desk.submit(second)
+    assert (waits.state, waits.supervisor) == ("waiting", "started")
+    assert "waits for 1 of 1 GPUs" in desk.see(second.job).reason
+    assert not desk.folder(second.job, 1).exists()
+    go(desk, first.job)
+    desk.until(first.job, "succeeded")
+    desk.until(second.job, "running")
+    assert (desk.folder(second.job, 1) / "gpus").read_text().strip() == uuid(0)
+    go(desk, second.job)
+    desk.until(second.job, "succeeded")
+
+
+def test_four_that_wait_start_in_their_order_and_one_that_gives_up_blocks_nobody(
+    desk, card, tmp_path: Path
+) -> None:
+    turn = f"echo {{work}} >> {tmp_path}/order"
+    holder = desk.spec("sh", "-c", HOLD, gpus=1)
+    desk.submit(holder)
+    waiting = [desk.spec("sh", "-c", turn, gpus=1) for _ in range(4)]
+    for spec in waiting:
+        assert desk.submit(spec).state == "waiting"
+    assert desk.see(waiting[3].job).reason == "waits for a GPU; 3 before it"
+    assert desk.cancel(waiting[1].job).state == "cancelled"
+    # One is killed while it waits: submitted again, it stands at the end of the queue.
+    os.kill(desk.see(waiting[0].job).evidence.holder.supervisor.pid, signal.SIGKILL)
+    desk.until(waiting[0].job, "submitted")
+    assert desk.submit(waiting[0]).state == "waiting"
+    go(desk, holder.job)
+    for i in (2, 3, 0):
+        desk.until(waiting[i].job, "succeeded")
+    order = [Path(line).parents[2].name for line in (tmp_path / "order").read_text().split()]
+    assert order == [waiting[i].job for i in (2, 3, 0)]
+    assert desk.see(waiting[1].job).state == "cancelled"
+
+
+def test_a_gpu_that_somebody_else_uses_is_waited_for(desk, card) -> None:
+    card.says(
+        A100.format(i=0, u=0, used=20143, use=97)
+        + A100.format(i=1, u=1, used=4, use="[N/A]")
+        + A100.format(i=2, u=2, used=4, use=88)
+    )
+    both = desk.spec("sh", "-c", HOLD, gpus=2)
+    one = desk.spec("sh", "-c", HOLD, gpus=1)
+    assert desk.submit(both).state == "waiting"
+    # The free one is not kept from the queue's head, and nobody overtakes it.
+    assert desk.submit(one).state == "waiting"
+    assert desk.see(both.job).reason == "waits for 2 of 3 GPUs; 2 are busy"
+    card.says(
+        A100.format(i=0, u=0, used=4, use=0)
+        + A100.format(i=1, u=1, used=4, use="[N/A]")
+        + A100.format(i=2, u=2, used=4, use=88)
+    )
+    assert desk.until(both.job, "running").gpu == (uuid(0), uuid(1))
+    assert desk.see(one.job).state == "waiting"
+    card.says("".join(A100.format(i=i, u=i, used=4, use=0) for i in range(3)))
+    assert desk.until(one.job, "running").gpu == (uuid(2),)
+    assert (desk.folder(both.job, 1) / "gpus").read_text().strip() == f"{uuid(0)},{uuid(1)}"
+
+
+def test_a_gpu_stays_leased_while_a_payload_lives_whose_supervisor_was_killed(desk, card) -> None:
+    first, second = (desk.spec("sh", "-c", HOLD, gpus=1) for _ in range(2))
+    desk.submit(first)
+    os.kill(desk.see(first.job).evidence.holder.supervisor.pid, signal.SIGKILL)
+    assert desk.submit(second).state == "waiting"
+    assert desk.see(first.job).state == "running"
+    time.sleep(1.2)
+    assert desk.see(second.job).state == "waiting"
+    go(desk, first.job)
+    desk.until(second.job, "running")
+
+
+@pytest.mark.parametrize(
+    ("capture", "code", "state"),
+    [
+        (NO_DRIVER, 9, "waiting"),
+        (LOST, 15, "waiting"),
+        ("", 0, "failed"),
+        (A100.format(i=0, u=0, used=4, use=0), 0, "failed"),
+    ],
+)
+def test_a_driver_in_trouble_is_waited_for_and_too_few_gpus_are_not(
+    desk, card, capture: str, code: int, state: str
+) -> None:
+    card.says(capture, code)
+    spec = desk.spec("true", gpus=2)
+    assert desk.submit(spec).state == state
+    seen = desk.see(spec.job)
+    assert seen.reason.startswith(
+        "nvidia-smi ended with" if state == "waiting" else "it needs 2 GPUs, the pod has"
+    ), seen.reason
+
+
+def test_status_names_the_gpus_and_who_leases_them(desk, card) -> None:
+    from being_remote.jobs.observe import observe
+
+    spec = desk.spec("sh", "-c", HOLD, gpus=1)
+    desk.submit(spec)
+    seen = observe(desk.session, desk.workdir, desk.python)
+    assert [(g.uuid, g.job, g.busy) for g in seen.gpus] == [(uuid(0), spec.job, False)]
+    assert desk.session.round_trips == 2
+    card.says(NO_DRIVER, 9)
+    assert "couldn't communicate" in (observe(desk.session, desk.workdir, desk.python).gpu_problem or "")

@@ -1,0 +1,249 @@
+"""The ledger: one job for one intent, whoever asks at once; ends that stay; a story that is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from being_remote.errors import NotFoundError, UsageError
+from being_remote.jobs.ledger import ENDED, ORDER, Intent, Ledger
+
+INTENT = Intent("demo-aaaaaaaa", "pod", "demo", "metrical-tracker", b"{}", "0" * 64, b"parcel", "key")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "state" / "ledger.sqlite")
+
+
+def other(job: str, key: str = "other") -> Intent:
+    return replace(INTENT, job=job, key=key)
+
+
+def test_looking_makes_no_file(ledger: Ledger) -> None:
+    assert ledger.jobs() == () and ledger.story("x") == () and ledger.like("key") is None
+    with pytest.raises(NotFoundError):
+        ledger.find("last")
+    assert not ledger.path.parent.exists()
+
+
+def test_the_file_is_ours_alone(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    assert stat.S_IMODE(ledger.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(ledger.path.parent.stat().st_mode) == 0o700
+
+
+def test_an_intent_is_written_whole_and_says_its_own_ledger(ledger: Ledger) -> None:
+    made = ledger.intend(INTENT)
+    assert not made.adopted
+    again = Ledger(ledger.path)
+    assert again.find("demo-aaaaaaaa") == made.job
+    assert (made.job.spec, made.job.attempt, made.job.state) == (b"{}", 1, "created")
+    assert again.uuid == ledger.uuid and len(ledger.uuid) == 36
+
+
+@pytest.mark.parametrize("state", [*ORDER, "unknown"])
+def test_the_same_intent_joins_a_job_that_is_not_known_to_be_ended(ledger: Ledger, state: str) -> None:
+    ledger.intend(INTENT)
+    ledger.record(INTENT.job, 1, state, {})
+    second = ledger.intend(replace(INTENT, job="demo-bbbbbbbb"))
+    assert (second.adopted, second.job.job) == (True, "demo-aaaaaaaa")
+    assert len(ledger.jobs()) == 1
+
+
+@pytest.mark.parametrize("state", ENDED)
+def test_the_same_intent_after_an_end_is_a_new_job(ledger: Ledger, state: str) -> None:
+    ledger.intend(INTENT)
+    ledger.record(INTENT.job, 1, state, {})
+    assert not ledger.intend(replace(INTENT, job="demo-bbbbbbbb")).adopted
+
+
+def test_again_makes_another_job_and_another_intent_is_one(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    assert not ledger.intend(replace(INTENT, job="demo-bbbbbbbb"), again=True).adopted
+    assert not ledger.intend(other("demo-cccccccc")).adopted
+    assert len(ledger.jobs()) == 3
+
+
+def test_a_state_never_goes_back_and_an_end_stays(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    assert ledger.record(INTENT.job, 1, "running", {}).state == "running"
+    assert ledger.record(INTENT.job, 1, "waiting", {"late": True}).state == "running"
+    assert ledger.record(INTENT.job, 1, "failed", {"exit_code": 3}).state == "failed"
+    for late in ("running", "succeeded", "abandoned", "unknown"):
+        assert ledger.record(INTENT.job, 1, late, {}).state == "failed"
+    assert [t.state for t in ledger.story(INTENT.job)] == ["created", "running", "failed"]
+
+
+def test_an_end_record_that_turns_up_replaces_lost(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    ledger.record(INTENT.job, 1, "lost", {})
+    assert ledger.record(INTENT.job, 1, "running", {}).state == "lost"
+    assert ledger.record(INTENT.job, 1, "succeeded", {}).state == "succeeded"
+
+
+def test_unknown_joins_the_story_once_and_leaves_the_state(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    ledger.record(INTENT.job, 1, "running", {})
+    for _ in range(3):
+        assert ledger.record(INTENT.job, 1, "unknown", {"reason": "no answer"}).state == "running"
+    ledger.record(INTENT.job, 1, "unknown", {"reason": "another"})
+    assert [t.state for t in ledger.story(INTENT.job)] == ["created", "running", "unknown", "unknown"]
+
+
+def test_word_of_an_earlier_attempt_changes_nothing(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    ledger.record(INTENT.job, 1, "lost", {})
+    assert ledger.next_attempt(INTENT.job, 1, {"why": "resume"}).attempt == 2
+    after = ledger.record(INTENT.job, 1, "succeeded", {})
+    assert (after.attempt, after.state) == (2, "created")
+
+
+def test_two_that_resume_at_once_make_one_attempt(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    ledger.next_attempt(INTENT.job, 1, {})
+    with pytest.raises(UsageError, match="attempt 2 was made meanwhile"):
+        ledger.next_attempt(INTENT.job, 1, {})
+
+
+def test_a_later_attempt_of_another_ledger_is_taken_over_and_an_older_one_is_not(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    assert ledger.take_over(INTENT, attempt=3, state="failed", evidence={}).attempt == 3
+    assert ledger.take_over(INTENT, attempt=2, state="running", evidence={}).state == "failed"
+    assert ledger.take_over(other("x"), attempt=2, state="running", evidence={}).attempt == 2
+
+
+def test_a_job_is_found_by_id_by_its_beginning_and_as_the_last(ledger: Ledger) -> None:
+    for job in ("demo-aa", "demo-aab", "roman-x"):
+        ledger.intend(other(job, key=job))
+    assert ledger.find("last").job == "roman-x"
+    assert ledger.find("r").job == "roman-x"
+    assert ledger.find("demo-aa").job == "demo-aa"  # itself, though another begins with it
+    with pytest.raises(UsageError, match="may mean 2 jobs") as e:
+        ledger.find("demo")
+    assert "demo-aa" in e.value.hint and "demo-aab" in e.value.hint
+    for nothing in ("nope", "", "%", "demo_aa"):
+        with pytest.raises(NotFoundError):
+            ledger.find(nothing)
+
+
+_WORDS = (*ORDER, *ENDED, "unknown")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 2), st.sampled_from(_WORDS)), max_size=12))
+def test_whatever_order_words_come_in_ends_stay_and_states_climb(words: list[tuple[int, str]]) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "l.sqlite")
+        ledger.intend(INTENT)
+        for attempt, state in words:
+            before = ledger.find(INTENT.job)
+            after = ledger.record(INTENT.job, attempt, state, {})
+            if before.ended and before.state != "lost":
+                assert after.state == before.state
+            elif before.state == "lost":
+                assert after.state in ENDED
+            elif after.state not in ENDED:
+                assert ORDER.index(after.state) >= ORDER.index(before.state)
+            assert after.state != "unknown"
+
+
+_MANY = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from being_remote.jobs.ledger import Intent, Ledger
+who, path = sys.argv[1], Path(sys.argv[2])
+sys.stdin.readline()
+ledger = Ledger(path)
+for n in range(15):
+    intent = Intent(f"{who}-{n:03}", "pod", "demo", "r", b"{}", "0" * 64, b"", f"key {n}")
+    made = ledger.intend(intent)
+    ledger.record(made.job.job, 1, "running", {"by": who})
+    print(made.job.job, made.adopted, flush=True)
+"""
+
+
+def test_two_terminals_at_once_make_one_job_of_each_intent(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "ledger.sqlite"
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", _MANY, who, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for who in ("a", "b")
+    ]
+    for run in runs:
+        assert run.stdin
+        run.stdin.write("go\n")
+        run.stdin.flush()
+    said = [run.communicate(timeout=60) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    ours, theirs = ([line.split() for line in out.splitlines()] for out, _ in said)
+    assert [job for job, _ in ours] == [job for job, _ in theirs]
+    assert all({a, b} == {"True", "False"} for (_, a), (_, b) in zip(ours, theirs, strict=True))
+    ledger = Ledger(path)
+    assert len(ledger.jobs()) == 15
+    assert all(
+        [t.state for t in ledger.story(known.job)] == ["created", "running"] for known in ledger.jobs()
+    )
+
+
+_FOREVER = """
+import sys
+from pathlib import Path
+from being_remote.jobs.ledger import Intent, Ledger
+ledger = Ledger(Path(sys.argv[1]))
+for n in range(100000):
+    ledger.intend(Intent(f"job-{n:06}", "pod", None, "r", b"{}", "0" * 64, b"", f"key {n}"))
+    print(f"job-{n:06}", flush=True)
+"""
+
+
+def test_what_was_written_down_survives_a_kill_and_is_never_half(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    argv = [sys.executable, "-c", _FOREVER, str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        said = [run.stdout.readline().strip() for _ in range(5)]
+        os.kill(run.pid, signal.SIGKILL)
+        said += run.stdout.read().split()
+    ledger = Ledger(path)
+    jobs = {known.job for known in ledger.jobs()}
+    assert set(said) <= jobs and len(jobs) - len(said) <= 1
+    assert all([t.state for t in ledger.story(job)] == ["created"] for job in jobs)
+
+
+def test_a_reader_is_not_held_up_by_a_writer(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    with sqlite3.connect(ledger.path, isolation_level=None) as db:
+        db.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        assert ledger.find("last").job == INTENT.job
+        assert time.monotonic() - started < 5
+        db.execute("ROLLBACK")
+    db.close()
+
+
+def test_evidence_comes_back_as_it_was_given(ledger: Ledger) -> None:
+    evidence = {"lock_free": False, "text": "a\x1b[0m\udcff", "deep": {"n": [1, None]}}
+    ledger.intend(INTENT)
+    ledger.record(INTENT.job, 1, "running", evidence)
+    assert ledger.story(INTENT.job)[-1].evidence == json.loads(json.dumps(evidence))

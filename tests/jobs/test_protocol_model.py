@@ -1,0 +1,34 @@
+"""The protocol's model is searched to its end; without any one of its rules it does harm."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from protocol_model import Rules, search
+
+
+@pytest.mark.parametrize("pods", [(0, 0, 0), (0, 1, 0)], ids=["one pod", "two pods, one volume"])
+@pytest.mark.parametrize("crashes", [0, 1, 2, 3])
+def test_no_order_of_steps_and_no_crash_breaks_the_guarantee(crashes: int, pods: tuple[int, ...]) -> None:
+    found = search(crashes=crashes, pods=pods)
+    assert found.harm is None, (found.harm, found.trace)
+    assert found.states > 200 * (crashes + 1) and found.at_rest > 0, found
+
+
+@pytest.mark.parametrize(
+    ("rule", "harm"),
+    [
+        ("claim_is_one_rename", "a job that could run did not"),
+        ("gate_is_exclusive", "the payload started twice"),
+        ("payload_inherits_the_lock", "called lost while it runs"),
+        ("started_is_never_restarted", "the payload started twice"),
+        ("another_life_on_a_shared_volume_is_unknown", "called lost while it runs"),
+        ("lock_is_read_before_the_end", "called lost while it runs, or after its end"),
+        ("lost_needs_a_free_lock", "called lost while it runs"),
+    ],
+)
+def test_each_rule_is_needed(rule: str, harm: str) -> None:
+    broken = dataclasses.replace(Rules(), **{rule: False})
+    harms = [search(broken, pods=pods).harm or "" for pods in ((0, 0, 0), (0, 1, 0))]
+    assert any(h.startswith(harm) for h in harms), harms

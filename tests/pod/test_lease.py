@@ -1,0 +1,89 @@
+"""What nvidia-smi says, locks that survive being removed, and tickets of the dead."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from being_remote.pod import lease, locks
+
+
+@pytest.fixture(autouse=True)
+def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "own").mkdir(mode=0o700)
+    monkeypatch.setenv("BEING_REMOTE_LOCKS", str(tmp_path / "own" / "locks"))
+    return tmp_path / "own" / "locks"
+
+
+@pytest.mark.parametrize(
+    ("figures", "busy"),
+    [
+        ("81920, 4, 0", False),
+        ("81920, 1025, 0", True),
+        ("81920, 4, 21", True),
+        ("[N/A], [N/A], [N/A]", False),
+        ("81920, 600, ERR!", False),
+    ],
+)
+def test_busy_means_memory_or_use(figures: str, busy: bool) -> None:
+    gpus, odd = lease.parse(f"1, GPU-b, X, {figures}\n0, GPU-a, Y, 1, 2, 3\n")
+    assert [g["uuid"] for g in gpus] == ["GPU-a", "GPU-b"] and odd == []
+    assert gpus[1]["busy"] is busy
+
+
+@pytest.mark.parametrize(
+    "line", ["No devices were found", "0, ../../x, Y, 1, 2, 3", "0, GPU-a, Y, 1, 2", "x, GPU-a, Y, 1, 2, 3"]
+)
+def test_a_line_that_is_no_gpu_is_said_and_never_leased(line: str) -> None:
+    assert lease.parse(line) == ([], [line])
+
+
+def test_a_lock_whose_file_was_removed_is_not_taken_for_the_new_one(own_locks: Path) -> None:
+    path = locks.job_lock("a")
+    first = locks.take(path)
+    assert first is not None and locks.take(path) is None and locks.probe(path)[0] == "held"
+    os.unlink(path)
+    assert locks.probe(path)[0] == "missing"
+    second = locks.take(path)
+    assert second is not None and os.fstat(first).st_ino != locks.probe(path)[1]
+    os.close(first)
+    assert locks.probe(path)[0] == "held"
+    os.close(second)
+    assert locks.probe(path)[0] == "free"
+
+
+def test_a_note_is_replaced_in_place(own_locks: Path) -> None:
+    path = locks.job_lock("a")
+    fd = locks.take(path)
+    assert fd is not None
+    for note in ({"attempt": 1, "why": "x" * 500}, {"attempt": 2}):
+        locks.write_note(fd, note)
+        assert locks.probe(path)[2] == note
+    os.close(fd)
+
+
+def test_a_locks_folder_that_others_can_write_is_refused(own_locks: Path) -> None:
+    locks.folder()
+    own_locks.chmod(0o777)
+    with pytest.raises(PermissionError):
+        locks.job_lock("a")
+    own_locks.rmdir()
+    own_locks.symlink_to("/tmp")
+    with pytest.raises(PermissionError):
+        locks.job_lock("a")
+
+
+def test_tickets_of_the_dead_are_passed_over(own_locks: Path) -> None:
+    pid = os.fork()
+    if pid == 0:
+        lease.Waiting("dead", 1)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert len(os.listdir(own_locks / "tickets")) == 1
+    mine, later = lease.Waiting("a", 1), lease.Waiting("b", 1)
+    assert len(os.listdir(own_locks / "tickets")) == 2
+    assert mine._is_next() and not later._is_next()
+    mine.give_up()
+    assert later._is_next()

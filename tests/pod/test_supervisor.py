@@ -1,0 +1,110 @@
+"""The parts of the supervisor: the folded log, the records."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from being_remote.pod import folded_log, records, supervisor
+
+
+def folded(tmp_path: Path, *pieces: bytes, limit: int = 10_000) -> bytes:
+    path = tmp_path / "log"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = folded_log.FoldedLog(fd, limit)
+    for piece in pieces:
+        log.feed(piece)
+    log.finish()
+    os.close(fd)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (b"a\nb\n", b"a\nb\n"),
+        (b"a\r\nb\r\n", b"a\nb\n"),
+        (b"1%\r2%\r3%\ndone", b"3%\ndone\n"),
+        (b"1%\r2%\r", b"2%\n"),
+        (b"\r1%\r2%\n", b"2%\n"),
+        (b"a\r\r\nb", b"a\nb\n"),
+        (b"\n\n", b"\n\n"),
+        (b"no end \xff\x00", b"no end \xff\x00\n"),
+        (b"\x0bv\x0cf\x1cx\n", b"\x0bv\x0cf\x1cx\n"),
+    ],
+)
+def test_what_a_terminal_would_overwrite_is_overwritten_wherever_the_pieces_are_cut(
+    tmp_path: Path, said: bytes, shown: bytes
+) -> None:
+    for at in range(len(said) + 1):
+        assert folded(tmp_path, said[:at], said[at:]) == shown, at
+        (tmp_path / "log").unlink()
+
+
+def test_a_bar_is_shown_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folded_log, "SHOWN_EVERY_S", 0.0)
+    assert folded(tmp_path, b"1%\r2%\r3%") == b"1%\n2%\n3%\n"
+
+
+def test_beyond_its_bound_a_log_keeps_its_end(tmp_path: Path) -> None:
+    lines = [b"line %06d\n" % i for i in range(20_000)]
+    log = folded(tmp_path, *lines, limit=5000)
+    assert len(log) <= 5000 + folded_log.TAIL_BYTES + 100
+    assert log.startswith(lines[0]) and log.endswith(lines[-1])
+    missing = int(log.split(b"[... ")[1].split()[0])
+    assert (
+        missing + len(log) - len(b"[... %d bytes are left out here, the log has a bound ...]\n" % missing)
+        == 240_000 - 0
+    )
+
+
+def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path: Path) -> None:
+    log = folded(tmp_path, *([b"x" * 1000] * 200), limit=1_000_000)
+    assert log.replace(b"\n", b"") == b"x" * 200_000
+
+
+def test_records_are_whole_or_absent_and_odd_ones_are_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "r.json")
+    assert records.read_json(path) is None
+    records.write_json(path, {"a": 1})
+    assert records.read_json(path) == {"a": 1} and os.listdir(tmp_path) == ["r.json"]
+    for odd in (b"[]", b"\xff", b'{"a":', b"[" * 5000, b" " * (2 << 20)):
+        (tmp_path / "r.json").write_bytes(odd)
+        with pytest.raises(ValueError):
+            records.read_json(path)
+    os.unlink(path)
+    os.mkfifo(path)
+    with pytest.raises(ValueError):
+        records.read_json(path)
+
+
+def test_of_two_that_found_nothing_one_passes_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a volume that two pods see, whose locks are not one."""
+    folder = tmp_path / "jobs" / "a-1"
+    (folder / "attempts").mkdir(parents=True)
+    (folder / "spec.json").write_text("{}")
+    monkeypatch.setattr(supervisor, "Events", object)
+    both = [supervisor.Supervisor(str(tmp_path), "a-1", 1, None) for _ in range(2)]
+    for one in both:
+        one._must_go_on(after_lock=True)
+    both[0]._pass_the_gate()
+    with pytest.raises(supervisor.Leave):
+        both[1]._pass_the_gate()
+
+
+def test_a_process_is_known_by_its_start_and_not_by_its_number_alone() -> None:
+    me = records.process(os.getpid())
+    assert records.is_alive(me) is True
+    assert records.is_alive({**me, "start": me["start"] + 1}) is False
+    assert records.is_alive({"pid": os.getpid(), "start": None}) is None
+
+
+def test_attempts_that_were_asked_for_count_and_odd_names_do_not(tmp_path: Path) -> None:
+    for name in ("1", "2", "10", "0", "x", "3.asked.tmp", "99999"):
+        (tmp_path / "attempts" / name).mkdir(parents=True)
+    records.ask_for(str(tmp_path), 11)
+    assert records.attempts_of(str(tmp_path)) == ([1, 2, 10], 11)

@@ -1,0 +1,94 @@
+"""Runs a plan's steps as the supervisor would, without one: for tests of what a recipe means."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from being_remote.inventory import Actor, LocalHost, Tracker
+from being_remote.jobs import bundle
+from being_remote.recipes import Plan, Request, recipe
+from being_remote.transport.local import LocalSession
+
+DEMO = Actor(name="demo", source_size=(640, 360), input="input/demo", output="output/demo")
+MakePlan = Callable[..., Plan]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt's folder, the exit code of each step that ran, and all they said."""
+
+    work: Path
+    codes: tuple[int, ...]
+    log: str
+
+
+def run_plan(
+    plan: Plan,
+    folder: Path,
+    *,
+    attempt: int = 1,
+    env: Mapping[str, str] | None = None,
+) -> Attempt:
+    """Unpack the real bundle below `folder`, prepare `work`, run the steps until one fails."""
+    if attempt == 1:
+        spec = plan.spec("demo-k3x7a2bq", "ledger")
+        with tarfile.open(fileobj=io.BytesIO(bundle.build(spec, plan.files))) as tar:
+            tar.extractall(folder, filter="data")
+    work = folder / "attempts" / str(attempt) / "work"
+    work.mkdir(parents=True)
+    for name in plan.prepare.folders:
+        (work / name).mkdir(parents=True, exist_ok=True)
+    for name, target in plan.prepare.links:
+        (work / name).symlink_to(target)
+    before = folder / "attempts" / str(attempt - 1) / "work"
+    filled = {
+        "{work}": str(work),
+        "{files}": str(folder / "files"),
+        "{bundle}": str(folder / "bundle"),
+        "{previous}": str(before) if attempt > 1 else "",
+    }
+
+    def fill(text: str) -> str:
+        for placeholder, value in filled.items():
+            text = text.replace(placeholder, value)
+        return text
+
+    codes, log = [], ""
+    for step in plan.steps:
+        argv = [fill(word) for word in step.argv]
+        done = subprocess.run(
+            argv,
+            cwd=fill(step.cwd),
+            env={"PATH": os.environ["PATH"], **(env or {}), **{k: fill(v) for k, v in step.env.items()}},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=100,
+        )
+        codes.append(done.returncode)
+        log += done.stdout
+        if done.returncode != 0:
+            break
+    return Attempt(work, tuple(codes), log)
+
+
+def planned(
+    checkout: Path, *overrides: str, actor: Actor = DEMO, workdir: Path | None = None, **more: Any
+) -> Plan:
+    """Look at a checkout on this machine for real, in one round trip, then plan."""
+    tracker = Tracker(root=checkout, python=sys.executable)
+    host = LocalHost(name="here", workdir=workdir or Path("/w"), tracker=tracker, python=sys.executable)
+    request = Request(host=host, actor=actor, overrides=overrides, **more)
+    tracking = recipe("metrical-tracker")
+    with LocalSession(host) as session:
+        facts = tracking.look(session, request)
+        assert session.round_trips == 1
+    return tracking.plan(request, facts)

@@ -1,0 +1,52 @@
+"""Any command line as a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from plan_runner import DEMO, run_plan
+
+from being_remote.errors import UsageError
+from being_remote.inventory import LocalHost
+from being_remote.recipes import Plan, Request, recipe
+
+HOST = LocalHost(name="pod", workdir="/w")
+
+
+def plan(*words: str, **more: object) -> Plan:
+    return recipe("command").plan(Request(host=HOST, words=words, **more), None)  # type: ignore[arg-type]
+
+
+def test_the_words_reach_the_program_as_they_were_typed(tmp_path: Path) -> None:
+    words = ("printf", "%s|", "a b", "$HOME", "'", "{}", "{print $1}", "{work}")
+    done = run_plan(plan(*words), tmp_path / "job")
+    assert done.codes == (0,)
+    assert done.log == f"a b|$HOME|'|{{}}|{{print $1}}|{done.work}|"
+
+
+def test_it_takes_one_gpu_unless_told_and_keeps_its_limits() -> None:
+    assert plan("true").gpus == 1
+    made = plan("true", gpus=0, wall_s=60.0, stall_s=5.0).spec("a", "b")
+    assert (made.gpus, made.wall_s, made.stall_s, made.progress) == (0, 60.0, 5.0, None)
+
+
+def test_other_words_are_another_wish() -> None:
+    assert plan("true").intent == plan("true").intent
+    assert plan("true").intent != plan("true", "x").intent
+    assert plan("true", actor=DEMO).intent["actor"] == "demo"
+
+
+def test_no_words_and_settings_of_the_tracker_are_refused() -> None:
+    for words, more in (
+        ((), {}),
+        (("",), {}),
+        (("true",), {"preset": "full-face"}),
+        (("true",), {"overrides": ("fps=1",)}),
+    ):
+        with pytest.raises(UsageError):
+            plan(*words, **more)
+
+
+def test_its_results_are_judged_by_nothing_more(tmp_path: Path) -> None:
+    assert recipe("command").judge(tmp_path).ok

@@ -1,0 +1,214 @@
+"""Planning a tracking: what goes into the job, what is said beforehand, what is refused."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from plan_runner import DEMO, MakePlan
+
+from being_remote.errors import HostError, NotFoundError, UsageError
+from being_remote.inventory import Actor, LocalHost, Tracker
+from being_remote.jobs.spec import JobSpec
+from being_remote.recipes import Plan, Request, recipe
+from being_remote.recipes.metrical_tracker import Facts
+from being_remote.session import Result
+
+SETTINGS = b"actor: './input/demo'\nbegin_frames: 1\nkeyframes: [0, 1]\noptimize_shape: true\nw_exp: 0.05\n"
+HOST = LocalHost(
+    name="pod",
+    workdir="/workspace/Being",
+    tracker=Tracker(root="/workspace/mt", python="/opt/tracker/bin/python"),
+    python="/opt/conda/bin/python",
+)
+
+
+def facts(**changed: Any) -> Facts:
+    there = {
+        "script": True,
+        "folder": True,
+        "images": 839,
+        "head": None,
+        "video": True,
+        "identity": True,
+        "box": None,
+        "settings": base64.b64encode(SETTINGS).decode(),
+        "numpy": True,
+    }
+    return Facts(**{**there, **changed})
+
+
+def plan(*overrides: str, known: Facts | None = None, **more: Any) -> Plan:
+    request = Request(**{"host": HOST, "actor": DEMO, "overrides": overrides, **more})
+    return recipe("metrical-tracker").plan(request, known or facts())
+
+
+def settings_of(made: Plan) -> dict[str, Any]:
+    return yaml.safe_load(made.files["settings.yml"]) or {}
+
+
+def test_a_preset_starts_from_the_defaults_but_frames_keep_their_numbers() -> None:
+    made = settings_of(plan(preset="gaussiantalker-round2"))
+    assert made["begin_frames"] == 1 and made["keyframes"] == [0, 1]
+    assert made["bbox_scale"] == 3.5 and made["image_size"] == [768, 768]
+    assert "w_exp" not in made  # the last run's taste is not the preset's
+    assert settings_of(plan(preset="flashavatar")) == {"keyframes": [0, 1], "begin_frames": 1}
+
+
+def test_without_a_preset_the_last_settings_are_the_base_and_overrides_come_last() -> None:
+    made = settings_of(plan("w_exp=0.1", "image_size=768"))
+    assert made == {
+        "keyframes": [0, 1],
+        "begin_frames": 1,
+        "image_size": [768, 768],
+        "optimize_shape": True,
+        "w_exp": 0.1,
+    }
+    assert settings_of(plan("bbox_scale=4", preset="gaussiantalker-round2"))["bbox_scale"] == 4.0
+
+
+def test_the_changes_are_those_against_the_actors_last_run() -> None:
+    changes = {c.key: (c.before, c.after) for c in plan(preset="full-face").changes}
+    assert changes == {"w_exp": (0.05, 0.02), "optimize_jaw": (False, True)}
+    # What the laptop knows of a later run of ours counts more than the file on the host.
+    later = plan(preset="full-face", last_settings=b"optimize_shape: true\noptimize_jaw: true\n")
+    assert later.changes == ()
+    assert any("no settings" in note for note in plan(known=facts(settings=None)).notes)
+
+
+def test_settings_of_a_fork_are_named_and_left_out() -> None:
+    fork = base64.b64encode(b"sampling: [[0.5, 200]]\nfps: 30\n").decode()
+    made = plan(known=facts(settings=fork))
+    assert settings_of(made) == {"fps": 30}
+    assert any("sampling" in note for note in made.notes)
+    broken = plan(known=facts(settings=base64.b64encode(b"- [").decode()))
+    assert settings_of(broken) == {} and any("defaults" in note for note in broken.notes)
+
+
+def test_the_spec_is_whole_and_equal_wishes_have_one_intent() -> None:
+    made = plan(preset="gaussiantalker-round2")
+    spec = made.spec("demo-k3x7a2bq", "ledger")
+    assert JobSpec.from_bytes(spec.as_bytes) == spec
+    assert spec.gpus == 1 and spec.progress is not None and spec.progress.total == 838
+    again = plan("image_size=768", preset="gaussiantalker-round2").spec("other-aaaaaaaa", "ledger")
+    assert again.intent_key == spec.intent_key and again.sha256 != spec.sha256
+    assert plan("bbox_scale=3", preset="gaussiantalker-round2").spec("a", "b").intent_key != spec.intent_key
+    # A default that is spelt out is the same wish.
+    assert plan("fps=25").intent == plan().intent
+
+
+def test_the_steps_run_where_they_must_with_what_the_tracker_needs() -> None:
+    begin, track, finish = plan().steps
+    assert track.argv == ("/opt/tracker/bin/python", "tracker.py", "--cfg", "{work}/configs/actors/demo.yml")
+    assert track.cwd == "/workspace/mt"
+    assert track.env["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] == "1"
+    assert begin.argv[0] == finish.argv[0] == "/opt/conda/bin/python"
+    assert (begin.state, track.state, finish.state) == ("running", "running", "transforming")
+    # Without numpy in the host's Python the tracker's own has it.
+    assert plan(known=facts(numpy=False)).steps[2].argv[0] == "/opt/tracker/bin/python"
+
+
+def test_no_part_of_the_attempts_path_holds_what_the_tracker_replaces() -> None:
+    odd = Actor(name="my_images", input="input/my_images", output="output/my_images")
+    made = plan(actor=odd)
+    assert made.prepare.links == (
+        ("input/actor/source", "/workspace/mt/input/my_images/source"),
+        ("input/actor/identity.npy", "/workspace/mt/input/my_images/identity.npy"),
+    )
+    spaced = Actor(name="a b", input="input/ab", output="output/ab")
+    assert plan(actor=spaced).prepare.folders[0] == "input/actor"
+    for workdir in ("/data/sources/w", "/w/my images", "/w/jpg", "/w/[a]", "/w/$x"):
+        with pytest.raises(UsageError, match="cannot work below") as caught:
+            plan(host=HOST.model_copy(update={"workdir": Path(workdir)}))
+        assert "workdir" in caught.value.hint
+
+
+def test_a_video_alone_is_linked_and_the_number_of_frames_is_left_open() -> None:
+    made = plan(known=facts(images=0))
+    assert made.prepare.links[0] == ("input/demo/video.mp4", "/workspace/mt/input/demo/video.mp4")
+    assert made.progress is not None and made.progress.total is None
+    assert json.loads(made.files["tracking.json"])["expected"] is None
+    assert any("video.mp4" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "words"),
+    [
+        ({"script": False}, NotFoundError, r"tracker\.py"),
+        ({"identity": False}, NotFoundError, r"identity\.npy"),
+        ({"images": 0, "video": False}, NotFoundError, r"neither images"),
+        ({"images": 0, "video": False, "folder": False}, NotFoundError, r"input folder is not there"),
+        ({"images": 1}, UsageError, r"leave none of 1"),
+        ({"images": 2}, UsageError, r"key frame 1 does not exist"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_a_gpu_is_waited_for(
+    changed: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        plan(known=facts(**changed))
+
+
+def test_a_host_without_a_tracker_and_a_job_without_an_actor_are_refused() -> None:
+    with pytest.raises(UsageError, match="no tracker"):
+        plan(host=HOST.model_copy(update={"tracker": None}))
+    with pytest.raises(UsageError, match="one actor"):
+        plan(actor=None)
+    with pytest.raises(UsageError, match="not square"):
+        plan("image_size=[540, 960]")
+    with pytest.raises(UsageError, match="no recipe"):
+        recipe("cook")
+
+
+def test_the_notes_foretell_the_gain_for_this_actor(make_plan: MakePlan) -> None:
+    # The real box of the generated actor, and the size in its first PNG.
+    notes = " ".join(make_plan(preset="gaussiantalker-round2").notes)
+    assert "for this actor" in notes and "cuts that crop at the top" in notes
+    assert "for this actor" not in " ".join(make_plan(preset="full-face").notes)
+
+
+def test_the_gain_is_foretold_from_the_run_that_the_box_is_of(make_plan: MakePlan) -> None:
+    # The last run was a job of ours with bbox_scale 3.5; the box on the host is still the first run's.
+    (note,) = (
+        n
+        for n in make_plan("bbox_scale=4", "image_size=512", last_settings=b"bbox_scale: 3.5\n").notes
+        if "for this actor" in n
+    )
+    assert "(bbox_scale 2.5, 512)" in note and "(4, 512)" in note
+    assert "37 % fewer" in note or "38 % fewer" in note
+
+
+def test_the_look_at_the_host_counts_what_is_there(checkout: Path, make_plan: MakePlan) -> None:
+    made = make_plan()
+    assert made.progress is not None and made.progress.total == 12  # 13 images, the first left out
+    nobody = Actor(name="nobody", input="input/nobody", output="output/nobody")
+    with pytest.raises(NotFoundError, match="input folder is not there"):
+        make_plan(actor=nobody)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"Welcome!\n{}", b"[]", b'{"script": 1}', json.dumps({"script": True, "images": -1}).encode()],
+)
+def test_an_answer_that_is_not_ours_is_not_believed(answer: bytes) -> None:
+    @dataclasses.dataclass
+    class Says:
+        host: str = "pod"
+
+        def run(self, argv: list[str], **_: Any) -> Result:
+            return Result("pod", tuple(argv), 0, answer, b"", 0.0)
+
+    with pytest.raises(HostError, match="not in our form"):
+        recipe("metrical-tracker").look(Says(), Request(host=HOST, actor=DEMO))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("box", ["", "AAAA", base64.b64encode(b"PK\3\4" + b"x" * 100).decode()])
+def test_a_box_that_cannot_be_read_costs_only_a_note(box: str) -> None:
+    assert not any(
+        "for this actor" in n for n in plan(preset="gaussiantalker-round2", known=facts(box=box)).notes
+    )

@@ -1,0 +1,206 @@
+"""`pull`: verified, as a whole or not at all, one attempt's files only, nothing hostile."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from being_remote.errors import InconsistentData, NotFoundError, UsageError
+from being_remote.workflows.cancel import cancel
+from being_remote.workflows.pull import pull
+from being_remote.workflows.resume import resume
+from being_remote.workflows.tending import home
+
+MAKE = "mkdir -p a/b; echo one > one.txt; echo two > a/b/two.txt"
+
+
+def names(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()} - {"pulled.json"}
+
+
+@pytest.fixture
+def ended(works: Any) -> str:
+    """A job that made two files."""
+    return str(works.command(MAKE, follow_it=True).job)
+
+
+def test_what_comes_home_is_what_is_there_and_its_record_says_so(works: Any, ended: str) -> None:
+    report = pull(works.inventory, ended, all_files=True)
+    assert names(report.folder) == {"one.txt", "a/b/two.txt"}
+    assert (report.files, report.bytes, report.transferred_files, report.verified) == (2, 8, 2, 2)
+    record = json.loads((report.folder / "pulled.json").read_text())
+    assert (record["job"], record["host"], record["attempt"]) == (ended, "here", 1)
+    assert record["files"]["one.txt"]["bytes"] == 4
+    assert report.exit_code == 0
+
+
+def test_a_second_pull_moves_and_changes_nothing(works: Any, ended: str) -> None:
+    first = pull(works.inventory, ended, all_files=True)
+    before = {p: p.stat() for p in first.folder.rglob("*")}
+    second = pull(works.inventory, ended, all_files=True)
+    assert (second.transferred_files, second.changed, second.files) == (0, False, 2)
+    assert {p: p.stat().st_mtime_ns for p in first.folder.rglob("*")} == {
+        p: at.st_mtime_ns for p, at in before.items()
+    }
+    assert [p.name for p in first.folder.parent.iterdir() if p.name != ended] == [f".{ended}.lock"]
+
+
+def test_a_dry_run_counts_and_leaves_no_trace(works: Any, ended: str) -> None:
+    report = pull(works.inventory, ended, all_files=True, dry_run=True)
+    assert (report.files, report.bytes, report.dry_run) == (2, 8, True)
+    assert not (works.folder / "backups").exists()
+
+
+def test_a_file_that_was_spoilt_here_is_fetched_again(works: Any, ended: str) -> None:
+    folder = pull(works.inventory, ended, all_files=True).folder
+    file = folder / "one.txt"
+    at = file.stat()
+    file.write_text("XXX\n")  # the same size and, below, the same time: rsync alone would not see it
+    os.utime(file, ns=(at.st_atime_ns, at.st_mtime_ns))
+    report = pull(works.inventory, ended, all_files=True)
+    assert (file.read_text(), report.transferred_files) == ("one\n", 1)
+
+
+def test_a_file_that_changes_while_it_is_fetched_is_refused_and_nothing_here_changes(
+    works: Any, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pull(works.inventory, ended, all_files=True).folder
+    there = works.attempt(ended) / "work" / "one.txt"
+    real = home._hashes
+
+    def meanwhile(*args: Any) -> Any:
+        there.write_text("new\n")
+        return real(*args)
+
+    monkeypatch.setattr(home, "_hashes", meanwhile)
+    with pytest.raises(InconsistentData, match="is not the file that here has"):
+        pull(works.inventory, ended, all_files=True)
+    assert (folder / "one.txt").read_text() == "one\n"
+
+
+def test_links_and_specials_are_never_followed(works: Any, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    script = f"echo x > plain; ln -s {tmp_path}/secret link; ln -s {tmp_path} folder; mkfifo pipe"
+    job = works.command(script, follow_it=True).job
+    report = pull(works.inventory, job, all_files=True)
+    assert names(report.folder) == {"plain"}
+    assert {a.path for a in report.quarantined} == {"link", "folder", "pipe"}
+    assert report.exit_code == 6
+
+
+def test_names_that_are_ours_or_leave_the_folder_stay_there(works: Any) -> None:
+    report_of = works.command("echo evil > pulled.json; echo x > ok", follow_it=True)
+    report = pull(works.inventory, report_of.job, all_files=True)
+    assert [a.path for a in report.quarantined] == ["pulled.json"]
+    assert json.loads((report.folder / "pulled.json").read_text())["job"] == report_of.job
+
+
+@pytest.mark.parametrize("name", ["-rf", "a b", "$(x)", "ü", "\udcff", "new\nline"])
+def test_strange_names_come_home_as_they_are(works: Any, ended: str, name: str) -> None:
+    (works.attempt(ended) / "work" / name).write_text("strange\n")
+    report = pull(works.inventory, ended, all_files=True)
+    assert (report.folder / name).read_text() == "strange\n"
+
+
+def test_only_the_attempt_that_counts_comes_home_and_replaces_the_one_before(works: Any) -> None:
+    job = works.command(
+        "echo $PPID > mine; test -e ../../../go || { touch only-first; exit 3; }", follow_it=True
+    ).job
+    first = pull(works.inventory, job, all_files=True)
+    assert names(first.folder) == {"mine", "only-first"}
+    assert first.exit_code == 5
+    (works.workdir / "jobs" / job / "go").touch()
+    assert resume(works.inventory, job, follow_it=True).state == "succeeded"
+    second = pull(works.inventory, job, all_files=True)
+    assert (names(second.folder), second.attempt, second.exit_code) == ({"mine"}, 2, 0)
+
+
+def test_of_a_job_that_failed_only_what_is_whole_comes_home(works: Any) -> None:
+    job = works.command("mkdir c; echo torn > c/00001.frame; echo x > ok; exit 1", follow_it=True).job
+    nothing = pull(works.inventory, job)
+    assert (nothing.files, nothing.exit_code, nothing.state) == (0, 5, "failed")
+    report = pull(works.inventory, job, all_files=True)
+    assert names(report.folder) == {"ok"}
+    assert [a.path for a in report.quarantined] == ["c/00001.frame"]
+
+
+def test_what_still_runs_has_no_results_yet(works: Any) -> None:
+    job = works.command("echo x > early; sleep 60").job
+    with pytest.raises(NotFoundError, match="has no results yet: it is running"):
+        pull(works.inventory, job, all_files=True)
+    cancel(works.inventory, job)
+
+
+def test_two_pulls_at_once_do_not_meet(works: Any, ended: str) -> None:
+    folder = home.runs_of(works.inventory, None) / ended
+    with home._alone(folder), pytest.raises(UsageError, match="another pull of this job"):
+        pull(works.inventory, ended, all_files=True)
+
+
+_DIE = """
+import os, sys
+from pathlib import Path
+from being_remote.inventory import load_inventory
+from being_remote.workflows.pull import pull
+left = int(sys.argv[2])
+def die(event, args):
+    global left
+    if event in ("os.rename", "os.link", "os.mkdir", "os.remove", "shutil.rmtree", "open", "os.rmdir"):
+        if "/runs/" in str(args[0]):
+            left -= 1
+            if left == 0:
+                os._exit(9)
+sys.addaudithook(die)
+pull(load_inventory(Path(sys.argv[1])), "last", all_files=True)
+"""
+
+
+def killed_everywhere(works: Any, job: str, points: range) -> None:
+    """A pull killed at its N-th step leaves the old tree or the new one, and the next pull mends all."""
+    folder = home.runs_of(works.inventory, None) / job
+    old, new = {"one.txt", "a/b/two.txt"}, {"one.txt", "a/b/two.txt", "three"}
+    for point in points:
+        pull(works.inventory, job, all_files=True)
+        extra = works.attempt(job) / "work" / "three"
+        extra.write_text("three\n")
+        done = subprocess.run(
+            [sys.executable, "-c", _DIE, str(works.inventory.path), str(point)], check=False
+        )
+        at = folder if folder.exists() else folder.with_name(f".{folder.name}.old")
+        assert names(at) in (old, new), point
+        report = pull(works.inventory, job, all_files=True)
+        assert names(report.folder) == new, point
+        extra.unlink()
+        subprocess.run(["rm", "-rf", str(folder)], check=True)
+        if done.returncode == 0:
+            return
+    assert len(points) < 30, "it never came to its end"
+
+
+def test_a_pull_that_is_killed_leaves_a_whole_tree_and_the_next_one_mends_it(works: Any, ended: str) -> None:
+    killed_everywhere(works, ended, range(3, 30, 9))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_pull_killed_at_each_of_its_steps_leaves_a_whole_tree(works: Any, ended: str) -> None:
+    killed_everywhere(works, ended, range(1, 200))
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "wanted"),
+    [
+        ("intrinsics.json", "intrinsics.json", True),
+        ("x/intrinsics.json", "intrinsics.json", False),
+        ("output/a/b/checkpoint/1.frame", "output/*/checkpoint/*.frame", False),
+        ("output/a/checkpoint/1.frame", "output/*/checkpoint/*.frame", True),
+    ],
+)
+def test_a_star_stays_within_its_folder(name: str, pattern: str, wanted: bool) -> None:
+    assert home.fits(name, pattern) is wanted

@@ -1,0 +1,237 @@
+"""`retrack`: written down first, started once, whoever asks again; a dry run leaves no trace."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import FaultProxy
+
+from being_remote.demo.actor import make_actor
+from being_remote.demo.checkout import install
+from being_remote.demo.pod import Pod
+from being_remote.errors import HostError, NotFoundError, UsageError
+from being_remote.inventory import Inventory
+from being_remote.workflows import retrack as workflow
+from being_remote.workflows.logs import logs
+from being_remote.workflows.pull import pull
+from being_remote.workflows.retrack import retrack
+from being_remote.workflows.tending import following, sending
+from being_remote.workflows.tending.watch import ledger_of
+
+
+def traces(folder: Path) -> dict[str, str]:
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() if p.is_file() else ""
+        for p in sorted(folder.rglob("*"))
+    }
+
+
+def test_a_dry_run_leaves_no_trace_here_or_there(works: Any) -> None:
+    before = traces(works.folder)
+    report = works.command("echo x", dry_run=True)
+    assert traces(works.folder) == before
+    (done,) = report.jobs
+    assert (report.job, report.state, report.exit_code, report.dry_run) == (None, None, 0, True)
+    assert done.plan.commands == ("sh -c 'echo x'",)
+
+
+def test_a_dry_run_names_the_job_that_would_be_joined(works: Any) -> None:
+    job = works.command("sleep 60").job
+    before = traces(works.inventory.state)
+    assert works.command("sleep 60", dry_run=True).job == job
+    assert works.command("sleep 60", dry_run=True, again=True).job is None
+    assert traces(works.inventory.state) == before
+
+
+def test_the_same_intent_is_one_job_and_again_is_two(works: Any) -> None:
+    first = works.command("sleep 60")
+    second = works.command("sleep 60")
+    assert (second.job, second.adopted, first.adopted) == (first.job, True, False)
+    assert works.command("sleep 60", again=True).job != first.job
+    assert works.command("sleep 61").job not in (None, first.job)
+    assert len(works.ledger.jobs()) == 3
+
+
+def test_it_is_in_the_ledger_before_the_host_hears_of_it(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*args: Any, **more: Any) -> None:
+        (known,) = works.ledger.jobs()
+        assert (known.state, works.workdir.exists()) == ("created", False)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "submit", die)
+        with pytest.raises(KeyboardInterrupt):
+            works.command("echo $$ >> ran; sleep 60")
+    again = works.command("echo $$ >> ran; sleep 60")
+    assert again.adopted and again.state == "running"
+    works.until((works.attempt(again.job) / "work" / "ran").exists)
+    assert len(works.ledger.jobs()) == 1
+
+
+def test_a_job_that_reached_its_host_is_not_put_on_another_disk_by_asking_again(works: Any) -> None:
+    ran, go = works.folder / "ran", works.folder / "go"
+    command = f"echo x >> {ran}; until test -e {go}; do sleep 0.02; done"
+    job = works.command(command).job
+    works.until(ran.exists)
+    go.touch()  # it ends only now: the ledger's last word is that it runs
+    works.until((works.attempt(job) / "end.json").exists)
+    (works.workdir / "jobs").rename(works.folder / "the other disk")
+    with pytest.raises(HostError, match="not on the pod; nothing was started") as raised:
+        works.command(command)
+    assert "--pod-is-gone" in str(raised.value.hint)
+    assert not (works.workdir / "jobs").exists() and ran.read_text() == "x\n"
+    assert works.ledger.story(job)[-1].state == "unknown"
+    assert works.ledger.find(job).state == "running"
+    (works.folder / "the other disk").rename(works.workdir / "jobs")
+    assert works.command("true", again=True).job != job
+
+
+def test_a_wrong_wish_dispatches_nothing(works: Any) -> None:
+    for wrong, error in (
+        ({"host": "nope"}, UsageError),
+        ({"recipe_name": "nope"}, UsageError),
+        ({"recipe_name": "command", "command": "echo 'x"}, UsageError),
+        ({"recipe_name": "command", "command": "x", "sets": ["a=1"]}, UsageError),
+        ({"actors": ["nope"]}, UsageError),
+        ({}, UsageError),  # the host has no tracker
+    ):
+        with pytest.raises(error):
+            retrack(works.inventory, **wrong)
+    assert not works.ledger.path.exists() and not works.workdir.exists()
+
+
+_ASK = """
+import sys
+from pathlib import Path
+from being_remote.inventory import load_inventory
+from being_remote.workflows.retrack import retrack
+inventory = load_inventory(Path(sys.argv[1]))
+sys.stdin.readline()
+report = retrack(inventory, recipe_name="command", command=sys.argv[2], gpus=0)
+print(report.job, report.adopted, report.state)
+"""
+
+
+def test_two_terminals_at_once_start_one_job(works: Any) -> None:
+    ran = works.folder / "ran"
+    command = f"sh -c 'echo x >> {ran}; sleep 60'"
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", _ASK, str(works.inventory.path), command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for run in runs:
+        assert run.stdin
+        run.stdin.write("go\n")
+        run.stdin.flush()
+    said = [run.communicate(timeout=60)[0].split() for run in runs]
+    assert {job for job, _, _ in said} == {works.ledger.find("last").job}
+    assert sorted(adopted for _, adopted, _ in said) == ["False", "True", "True"]
+    works.until(ran.exists)
+    assert ran.read_text() == "x\n"
+
+
+def test_a_link_that_breaks_while_it_is_sent_costs_no_second_start(
+    pod: Pod, make_inventory: Callable[..., Inventory], tmp_path: Path
+) -> None:
+    with FaultProxy((pod.address, pod.port)) as proxy:
+        entry = {**pod.inventory_entry(), "port": proxy.port, "answer_timeout_s": 20}
+        inventory = make_inventory({"pod": entry})
+        (inventory.state).mkdir(mode=0o700, exist_ok=True)
+        (inventory.state / "known_hosts").write_text(proxy.known_host(pod))
+        ran = tmp_path / "ran"
+        go = tmp_path / "go"
+        words = f"sh -c 'echo x >> {ran}; while ! test -e {go}; do sleep 0.05; done'"
+        # Bytes from the pod until a submit is answered are a few thousand: cuts fall before and within.
+        for cut_after in (3300, 3800, 4300, 5000):
+            proxy.bytes_from_target, proxy.cut_after = 0, cut_after
+            try:
+                retrack(inventory, recipe_name="command", command=words, gpus=0)
+            except HostError:
+                continue
+        proxy.cut_after = None
+        go.touch()
+        report = retrack(inventory, recipe_name="command", command=words, gpus=0, follow_it=True)
+        assert (report.state, len(ledger_of(inventory).jobs())) == ("succeeded", 1)
+        assert ran.read_text() == "x\n"
+
+
+def test_following_says_every_line_and_ends_with_the_jobs_end(works: Any) -> None:
+    said: list[Any] = []
+    report = works.command("for i in 1 2 3; do echo line $i; done; exit 7", follow_it=True, say=said.append)
+    lines = [s.line for s in said if isinstance(s, following.LogLine)]
+    assert lines == ["line 1", "line 2", "line 3"]
+    assert (report.state, report.exit_code) == ("failed", 5)
+    assert [s.state for s in said if isinstance(s, following.StateLine)][-1] == "failed"
+    assert logs(works.inventory, "last").payload_exit_code == 7
+
+
+def test_several_jobs_are_not_followed_at_once(works: Any) -> None:
+    inventory = works.inventory.model_copy(
+        update={"actors": {n: a for n, a in (("a", None), ("b", None))}}  # the names alone matter here
+    )
+    with pytest.raises(UsageError, match="--follow follows one job"):
+        workflow.retrack(inventory, actors=["a", "b"], recipe_name="command", command="x", follow_it=True)
+
+
+@pytest.fixture
+def tracking(make_inventory: Callable[..., Inventory], tmp_path: Path) -> Inventory:
+    """An actor of 6 frames on this machine, with the stand-in tracker."""
+    checkout = tmp_path / "mt"
+    checkout.mkdir()
+    install(checkout, make_actor(checkout, "demo", frames=6, size_wh=(640, 360), video=False))
+    host = {
+        "kind": "local",
+        "workdir": str(tmp_path / "Being"),
+        "python": sys.executable,
+        "gpus": 0,
+        "tracker": {"root": str(checkout), "python": sys.executable},
+    }
+    return make_inventory({"here": host}, {"demo": {"source_size": [640, 360]}})
+
+
+def test_a_tracking_is_planned_run_followed_pulled_and_judged(tracking: Inventory, tmp_path: Path) -> None:
+    there = traces(tmp_path / "mt")
+    dry = retrack(tracking, preset="gaussiantalker-round2", dry_run=True)
+    changes = {c.key: c.after for c in dry.jobs[0].plan.changes}
+    assert changes["image_size"] == [768, 768] and changes["bbox_scale"] == 3.5
+    assert any("tracker.py --cfg" in command for command in dry.jobs[0].plan.commands)
+    assert {"settings.yml"} <= set(dry.jobs[0].plan.files)
+    assert not ledger_of(tracking).path.exists() and traces(tmp_path / "mt") == there
+
+    report = retrack(tracking, preset="gaussiantalker-round2", follow_it=True)
+    assert (report.state, report.exit_code) == ("succeeded", 0), report.jobs[0].reason
+    assert traces(tmp_path / "mt") == there  # earlier results are never touched
+
+    first = pull(tracking, "last")
+    intrinsics = json.loads((first.folder / "intrinsics.json").read_text())
+    assert (first.quarantined, first.exit_code, first.state) == ((), 0, "succeeded")
+    assert first.folder == tmp_path / "backups" / "demo" / "runs" / report.job
+    assert len(intrinsics["K"]) == 3
+    assert not list(first.folder.rglob("*.frame"))
+
+    everything = pull(tracking, "last", all_files=True)
+    assert len(list(everything.folder.rglob("*.frame"))) == 6
+    again = pull(tracking, "last", all_files=True)
+    assert (again.transferred_files, again.changed, again.verified) == (0, False, everything.files)
+    # What came home is the actor's last run from now on.
+    same = retrack(tracking, dry_run=True)
+    assert {c.key for c in same.jobs[0].plan.changes} == set()
+
+
+def test_what_a_tracking_needs_and_is_not_there_is_named(tracking: Inventory, tmp_path: Path) -> None:
+    (tmp_path / "mt" / "input" / "demo" / "identity.npy").unlink()
+    with pytest.raises(NotFoundError, match=r"identity\.npy"):
+        retrack(tracking, preset="flashavatar")
+    assert ledger_of(tracking).jobs() == ()
