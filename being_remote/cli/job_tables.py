@@ -54,6 +54,8 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
         for gpu in report.gpus:
             state = f"leased by {gpu.job}" if gpu.job else "busy" if gpu.busy else "free"
             _line(console, f"GPU {gpu.index} of {report.host}: {gpu.name}: {state}")
+        if report.gpu_problem:
+            _line(console, f"it needs a GPU, and {report.host} has none to give: {report.gpu_problem}", "red")
 
 
 def show_jobs(console: Console, report: JobsReport) -> None:

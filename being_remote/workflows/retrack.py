@@ -71,6 +71,7 @@ class RetrackReport:
     followed: bool
     jobs: tuple[Dispatched, ...]
     gpus: tuple[Gpu, ...] = field(default=())
+    gpu_problem: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -130,7 +131,10 @@ def retrack(
         plans = [kind.plan(request, kind.look(session, request)) for request in requests]
         if dry_run:
             done = tuple(_would(ledger, plan, again=again) for plan in plans)
-            return _report(where, done, dry_run=True, followed=False, gpus=look(session, where, []).gpus)
+            seen = look(session, where, [])
+            planned = _report(where, done, dry_run=True, followed=False, gpus=seen.gpus)
+            needs_one = any(plan.gpus for plan in plans)
+            return dataclasses.replace(planned, gpu_problem=seen.gpu_problem if needs_one else None)
         done = tuple(_dispatch(ledger, session, where, plan, again=again) for plan in plans)
         if follow_it:
             row = follow(ledger, session, where, ledger.find(done[0].job or ""), say)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,6 +41,19 @@ def test_a_dry_run_leaves_no_trace_here_or_there(works: Any) -> None:
     (done,) = report.jobs
     assert (report.job, report.state, report.exit_code, report.dry_run) == (None, None, 0, True)
     assert done.plan.commands == ("sh -c 'echo x'",)
+
+
+def test_a_dry_run_says_that_no_gpu_is_to_be_had_where_one_is_needed(
+    works: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("sh", "python3"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name) or name)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))  # so that no nvidia-smi is there
+    need = {"recipe_name": "command", "command": "true", "dry_run": True}
+    report = retrack(works.inventory, gpus=1, **need)
+    assert report.gpu_problem and "nvidia-smi" in report.gpu_problem
+    assert retrack(works.inventory, gpus=0, **need).gpu_problem is None
 
 
 def test_a_dry_run_names_the_job_that_would_be_joined(works: Any) -> None:
