@@ -329,6 +329,7 @@ class StandIn:
             path = self.actor + "/bbox.pt"
             # With all landmarks cached the tracker does not miss a lost bbox.pt, and writes none.
             there = os.path.exists(path)
+            # It plays the tracker, which loads its own files so.
             box = torch.load(path, weights_only=False) if there else self.box(0, (columns, rows))
             self.mapped = self.crop_map(box, (columns, rows))
         return self.mapped

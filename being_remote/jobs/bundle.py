@@ -20,7 +20,8 @@ if TYPE_CHECKING:  # its home has moved since
     from importlib.abc import Traversable
 
 MAX_BUNDLE_BYTES = 256 << 20
-_TRACKER = (
+# Of tracker/, what the pod needs; tests/test_structure.py holds these to themselves.
+SHIPPED_TRACKER = (
     "__init__",
     "begin",
     "camera_blocks",
@@ -80,7 +81,7 @@ def _code() -> dict[str, bytes]:
     for folder in ("pod", "camera"):
         found |= {f"{folder}/{n}": data for n, data in _modules(ours.joinpath(folder)).items()}
     tracker = _modules(ours.joinpath("tracker"))
-    found |= {f"tracker/{name}.py": tracker[f"{name}.py"] for name in _TRACKER}
+    found |= {f"tracker/{name}.py": tracker[f"{name}.py"] for name in SHIPPED_TRACKER}
     return {f"bundle/being_remote/{name}": data for name, data in found.items()}
 
 
