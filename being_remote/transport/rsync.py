@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import select
 import shutil
 import subprocess
 import tempfile
@@ -26,6 +27,7 @@ OLDEST = (3, 2, 5)
 PARTIAL_DIR = ".rsync-partial"
 _STALL_S = 60
 _KEPT_BYTES = 64 << 10
+_END_S = 10.0
 
 # rsync(1), "EXIT VALUES": what can only come from a link that broke or fell silent.
 _LINK = {
@@ -93,20 +95,22 @@ def pull(request: Pull, *, host: str, remote: Remote | None, on_progress: OnProg
         # A leading ./ keeps a name that begins with # or ; from being a comment.
         names.write(b"".join(b"./" + name + b"\0" for name in request.names))
         names.seek(0)
-        process = subprocess.Popen(
-            argv,
-            stdin=names,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-        assert process.stdout and process.stderr
-        complaints = Complaints(process.stderr)
-        try:
-            stats = _watch(process.stdout, request, on_progress)
-            code = process.wait()
-        finally:
-            _stop(process)
+        with _AllEnded() as ended:
+            process = subprocess.Popen(
+                argv,
+                stdin=names,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[ended.mark],
+                env={**os.environ, "LC_ALL": "C"},
+            )
+            assert process.stdout and process.stderr
+            complaints = Complaints(process.stderr)
+            try:
+                stats = _watch(process.stdout, request, on_progress)
+                code = process.wait()
+            finally:
+                _stop(process)
         said = complaints.said()
     if code not in (0, 24):
         _fail(code, said, argv, host, request.into)
@@ -188,6 +192,27 @@ class Complaints:
         """What came so far, once the program has ended; what it left behind may keep the pipe open."""
         self._reader.join(timeout=1)
         return bytes(self._kept)
+
+
+class _AllEnded:
+    """Left only when the last of rsync's processes on this machine is gone.
+
+    rsync is two or three of them, and the first does not wait for the others when it gives up: for a
+    moment they still write where the next call would. Each inherits the pipe's end `mark`; ssh closes
+    what it inherits, so a connection that is kept open does not count.
+    """
+
+    def __init__(self) -> None:
+        self._gone, self.mark = os.pipe()
+
+    def __enter__(self) -> _AllEnded:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Wait until all have ended, within reason: one may be stuck in a disk's own wait."""
+        os.close(self.mark)
+        select.select([self._gone], [], [], _END_S)
+        os.close(self._gone)
 
 
 def _watch(out: IO[bytes], request: Pull, on_progress: OnProgress) -> dict[str, int]:

@@ -241,6 +241,26 @@ def test_a_full_disk_here_is_said_as_that(tmp_path: Path, way: Session) -> None:
         subprocess.run(["umount", small], check=True)
 
 
+def test_a_pull_that_failed_has_ended_with_all_its_processes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    put(tmp_path / "far", {b"f": b"1"})
+    gives_up_first = tmp_path / "rsync"  # as the real one: it does not wait for its own writer
+    gives_up_first.write_text(
+        "#!/bin/sh\n"
+        '[ "$1" = --version ] && { echo "rsync  version 3.4.1  protocol version 32"; exit; }\n'
+        f"(sleep 0.3; touch {tmp_path}/ended) >/dev/null 2>&1 &\n"
+        'echo "rsync: write failed: No space left on device (28)" >&2; exit 11\n'
+    )
+    gives_up_first.chmod(0o755)
+    rsync._version_of.cache_clear()
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(NoSpace):
+        rsync.pull(request_for(tmp_path / "far", [b"f"], tmp_path / "into", 1), host="local", remote=None)
+    assert (tmp_path / "ended").exists()
+    rsync._version_of.cache_clear()
+
+
 def test_a_laptop_without_a_new_enough_rsync_is_told_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
