@@ -205,7 +205,7 @@ class StatusAnswer(_Said):
 class SubmitAnswer(_Said):
     """What a claim and ensure came to. `seen` is null unless the claim stands."""
 
-    claim: Literal["made", "there", "refused", "absent", "torn"]
+    claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere"]
     spec_sha256: Sha256 | None
     supervisor: (
         Literal["started", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"] | None
@@ -218,6 +218,6 @@ class SubmitAnswer(_Said):
 class CancelAnswer(_Said):
     """What a cancel came to."""
 
-    cancel: Literal["absent", "ended", "asked", "foreign"]
+    cancel: Literal["absent", "marked", "ended", "asked", "foreign"]
     incarnation: Incarnation
     seen: JobFacts | None

@@ -147,6 +147,32 @@ class Ledger:
                 )
             return _known(_row(db, intent.job))
 
+    def aim(self, job: str, attempt: int, volume: str) -> str | None:
+        """Write down, before it is sent, to which volume an attempt goes; the first word counts.
+
+        Returns:
+            That volume, which may be another terminal's word; None if the attempt has ended meanwhile
+            or does not count any more: then it is not sent.
+        """
+        with self._writing() as db:
+            known = _known(_row(db, job))
+            if known.ended or known.attempt != attempt:
+                return None
+            aimed = _aimed(db, job, attempt)
+            if aimed is None:
+                _step(db, job, attempt, known.state, {"volume": volume, "reason": "about to be sent"})
+            return aimed or volume
+
+    def cancel_unsent(self, job: str, attempt: int, evidence: Mapping[str, Any]) -> Known | None:
+        """Make an attempt that was never sent `cancelled`; None if it was, or may have been."""
+        with self._writing() as db:
+            known = _known(_row(db, job))
+            if known.attempt != attempt or known.state != "created" or _aimed(db, job, attempt) is not None:
+                return None
+            _step(db, job, attempt, "cancelled", evidence)
+            db.execute("UPDATE jobs SET state = 'cancelled', at = ? WHERE job = ?", (time.time(), job))
+            return _known(_row(db, job))
+
     def record(self, job: str, attempt: int, state: str, evidence: Mapping[str, Any]) -> Known:
         """Add what was learnt of an attempt; what is older than what is known changes nothing.
 
@@ -338,6 +364,14 @@ def _step(db: sqlite3.Connection, job: str, attempt: int, state: str, evidence: 
         "INSERT INTO transitions (job, attempt, at, state, evidence) VALUES (?, ?, ?, ?, ?)",
         (job, attempt, time.time(), state, _text(evidence)),
     )
+
+
+def _aimed(db: sqlite3.Connection, job: str, attempt: int) -> str | None:
+    """The volume that an attempt was sent to, or was about to be."""
+    rows = db.execute(
+        "SELECT evidence FROM transitions WHERE job = ? AND attempt = ? ORDER BY number", (job, attempt)
+    )
+    return next((v for (text,) in rows if (v := json.loads(text).get("volume"))), None)
 
 
 def _text(evidence: Mapping[str, Any]) -> str:

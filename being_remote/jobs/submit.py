@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from being_remote.errors import HostError, InconsistentData, UsageError
-from being_remote.jobs.facts import CancelAnswer, SubmitAnswer
+from being_remote.jobs.facts import CancelAnswer, Incarnation, SubmitAnswer
 from being_remote.jobs.observe import SeenJob, odd_answer, seen_job
 from being_remote.jobs.programs import ask
 from being_remote.jobs.spec import JobSpec
@@ -20,6 +20,14 @@ from being_remote.session import Session
 
 MAX_ANSWER_BYTES = 1 << 20
 SUPERVISOR_WAIT_S = 20.0
+_AGAIN = "submit it again: that does no harm"
+_GONE = "jobs --why {job}; if its disk is gone for good: resume {job} --pod-is-gone"
+# Why a pod did not take a job, and what to do.
+_NOT_TAKEN = {
+    "absent": ("the job is not on the pod", _GONE),
+    "elsewhere": ("the pod shows another disk than the one that the job was sent to", _GONE),
+    "torn": ("the job arrived damaged", _AGAIN),
+}
 
 
 @dataclass(frozen=True)
@@ -45,10 +53,36 @@ class Cancelled:
     """What a cancel came to; `state` is what the pod shows after it."""
 
     job: str
-    cancel: Literal["absent", "ended", "asked"]
+    cancel: Literal["absent", "marked", "ended", "asked"]
     state: State
     reason: str
     seen: SeenJob | None
+
+
+def find_volume(
+    session: Session, workdir: PurePosixPath, python: str, *, timeout_s: float | None = None
+) -> str:
+    """The name of the volume that holds the host's jobs; one without a name is given one.
+
+    Whoever sends a job writes this down first: an answer that is lost leaves open whether the job
+    arrived, and a host may show another disk when it is asked again.
+
+    Raises:
+        HostError: no answer.
+    """
+    request = {"workdir": str(workdir), "job": None}
+    said = ask(session, "claim", request, python=python, timeout_s=timeout_s, limit=MAX_ANSWER_BYTES)
+    try:
+        here = Incarnation.model_validate_json(said)
+    except ValidationError as e:
+        raise odd_answer(e, session.host) from None
+    if here.volume is None:
+        raise HostError(
+            "its jobs folder cannot be given a name",
+            host=session.host,
+            hint=f"{workdir}/jobs/.volume is there and is no record of ours: remove it if nothing runs there",
+        )
+    return here.volume
 
 
 def submit(
@@ -58,13 +92,14 @@ def submit(
     *,
     workdir: PurePosixPath,
     python: str,
+    volume: str | None,
     attempt: int = 1,
     timeout_s: float | None = None,
 ) -> Submitted:
     """Put the job on the pod unless it is there, and make sure that a supervisor looks after `attempt`.
 
     Sending it twice, or from two terminals at once, does what sending it once does. `bundle` may
-    be empty for a job that is known to be there.
+    be empty for a job that is known to be there; else it is taken only on the volume that is named.
 
     Raises:
         InconsistentData: the pod holds another spec under this id; nothing was changed.
@@ -77,6 +112,7 @@ def submit(
         "bundle_bytes": len(bundle),
         "bundle_sha256": hashlib.sha256(bundle).hexdigest(),
         "attempt": attempt,
+        "volume": volume,
         "nonce": secrets.token_hex(8),
         "wait_s": SUPERVISOR_WAIT_S,
     }
@@ -94,13 +130,11 @@ def submit(
             hint="ids are never used twice; start a new job",
         )
     if answer.claim not in ("made", "there") or answer.seen is None or answer.supervisor is None:
-        what = {"absent": "the job is not on the pod", "torn": "the job arrived damaged"}.get(answer.claim)
+        what, hint = _NOT_TAKEN.get(answer.claim, ("the answer makes no sense", _AGAIN))
         raise HostError(
-            f"{spec.job}: {what or 'the answer makes no sense'}; nothing was started",
+            f"{spec.job}: {what}; nothing was started",
             host=session.host,
-            hint=f"jobs --why {spec.job}; if its disk is gone for good: resume {spec.job} --pod-is-gone"
-            if answer.claim == "absent"
-            else "submit it again: that does no harm",
+            hint=hint.format(job=spec.job),
         )
     if answer.supervisor == "error":
         raise HostError(
@@ -128,11 +162,16 @@ def cancel(
     python: str,
     job: str,
     *,
+    attempt: int = 1,
+    volume: str | None = None,
     ledger: str | None = None,
     wait_s: float = 15.0,
     timeout_s: float | None = None,
 ) -> Cancelled:
     """Mark the job as cancelled, wake its supervisor, and wait up to `wait_s` for its end.
+
+    A job that is not there ("absent") may still be on its way: on `volume`, where it was sent to, a
+    mark then keeps `attempt` from ever starting ("marked").
 
     Where the supervisor is gone, its payload is ended from here: TERM, grace, KILL. A state that is
     not ended yet means that the kill is under way. With `ledger`, a job of another ledger is refused.
@@ -141,7 +180,14 @@ def cancel(
         UsageError: the job belongs to another laptop's ledger.
         HostError: no answer; whether it was cancelled is unknown. Send it again: that does no harm.
     """
-    request = {"workdir": str(workdir), "job": job, "ledger": ledger, "wait_s": wait_s}
+    request = {
+        "workdir": str(workdir),
+        "job": job,
+        "attempt": attempt,
+        "volume": volume,
+        "ledger": ledger,
+        "wait_s": wait_s,
+    }
     said = ask(session, "cancel", request, python=python, timeout_s=timeout_s, limit=MAX_ANSWER_BYTES)
     try:
         answer = CancelAnswer.model_validate_json(said)
@@ -150,6 +196,7 @@ def cancel(
     if answer.cancel == "foreign":
         raise UsageError(f"{job} on {session.host} belongs to another laptop's ledger", hint="--take-over")
     if answer.seen is None:
-        return Cancelled(job, "absent", "created", "the job is not on the pod", None)
+        marked: Literal["absent", "marked"] = "marked" if answer.cancel == "marked" else "absent"
+        return Cancelled(job, marked, "created", "the job is not on the pod", None)
     seen = seen_job(answer.seen, answer.incarnation)
     return Cancelled(job, answer.cancel, seen.state, seen.reason, seen)

@@ -58,13 +58,18 @@ def judge(facts: JobFacts, here: Incarnation) -> Verdict:
 
 
 def judge_absent(expected_volume: str | None, here: Incarnation, last_known: State) -> Verdict:
-    """The state of a job that the ledger knows and the pod's volume does not hold."""
+    """The state of a job that the ledger knows and the pod's volume does not hold.
+
+    `expected_volume` is where it was sent; None while it never was.
+    """
+    if expected_volume is None and last_known == "created":
+        return Verdict("created", "it was not sent yet; submit it again")
     if here.volume is None:
         return Verdict("unknown", "no job was ever put on this volume: it may be another one", last_known)
-    if expected_volume is None:
-        return Verdict("created", "it did not reach the pod; submit it again")
     if here.volume != expected_volume:
         return Verdict("unknown", "the pod shows another volume than the job's", last_known)
+    if last_known == "created":
+        return Verdict("created", "it did not reach the pod; submit it again")
     return Verdict("unknown", "the job's folder was removed from its volume", last_known)
 
 

@@ -22,6 +22,7 @@ from being_remote.pod.records import Record
 BEAT_S = 5.0
 LOOK_S = 0.5
 LOG_ENDS_S = 5.0
+LAST_WORDS, LAST_WORDS_BYTES = 300, 4096
 _PLACE = re.compile(r"\{(work|bundle|files|gpus|attempt|previous)\}")
 
 
@@ -71,18 +72,30 @@ class Attempt:
         self._frames_total()
         source, sink = os.pipe()
         try:
-            for step in self.spec["steps"]:
-                stop = asked_to_stop()
-                if stop is not None:
-                    return stop
-                outcome = self._step(step, source, sink, asked_to_stop, on_start)
-                if outcome is not None:
-                    return outcome
-            return Outcome("succeeded", 0, "all its steps ended with 0")
+            outcome = self._steps(source, sink, asked_to_stop, on_start)
         finally:
             os.close(sink)
             self._count()
             self._wait_for_the_log(source)
+        if outcome.state == "failed" and outcome.exit_code:
+            return outcome._replace(reason=outcome.reason + self._last_words())
+        return outcome
+
+    def _steps(
+        self,
+        source: int,
+        sink: int,
+        asked_to_stop: Callable[[], Optional[Outcome]],
+        on_start: Callable[[], None],
+    ) -> Outcome:
+        for step in self.spec["steps"]:
+            stop = asked_to_stop()
+            if stop is not None:
+                return stop
+            outcome = self._step(step, source, sink, asked_to_stop, on_start)
+            if outcome is not None:
+                return outcome
+        return Outcome("succeeded", 0, "all its steps ended with 0")
 
     # -- a step --------------------------------------------------------------------------------
 
@@ -134,11 +147,11 @@ class Attempt:
         now, wall_s, stall_s = time.monotonic(), self.spec["wall_s"], self.spec["stall_s"]
         if wall_s is not None and now - self._started > wall_s:
             return Outcome("failed", None, f"its wall time of {wall_s:g} s was over")
-        if stall_s is not None and state == "running" and now - self._moved > stall_s:
+        if stall_s is not None and now - self._moved > stall_s:
             self._count()
             if now - self._moved > stall_s:
                 what = "no new frame" if self.spec["progress"] else "nothing new in its log"
-                return Outcome("failed", None, f"{what} for {stall_s:g} s")
+                return Outcome("failed", None, f"{what} for {stall_s:g} s while {state}")
         return None
 
     def _pause(self) -> float:
@@ -214,8 +227,7 @@ class Attempt:
     def _environment(self, step: Record) -> Dict[str, str]:
         env = dict(os.environ)
         env.update({name: self._filled(value) for name, value in step["env"].items()})
-        if self._gpus:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(self._gpus)
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(self._gpus)  # of none leased it sees none
         env[processes.MARK] = self._mark
         return env
 
@@ -228,7 +240,12 @@ class Attempt:
         """Have a process that carries the output to the log, also if the last one was killed."""
         if self._pump is not None and os.waitpid(self._pump, os.WNOHANG) == (0, 0):
             return
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as e:  # the payload must not suffer: the pipe holds its lines until the next look
+            sys.stderr.write(f"its log is not carried at the moment: {e}\n")
+            self._pump = None
+            return
         if pid:
             self._pump = pid
             return
@@ -243,6 +260,18 @@ class Attempt:
         finally:
             os._exit(0)
 
+    def _last_words(self) -> str:
+        """The last line of its log, which mostly says why."""
+        try:
+            with open(self._log, "rb", opener=_without_waiting) as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_WORDS_BYTES))
+                end = file.read(LAST_WORDS_BYTES)
+        except OSError:  # there is none, or the payload put something else there
+            return ""
+        lines = end.decode("utf-8", "replace").splitlines()
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"; last in its log: {last[:LAST_WORDS]}" if last else ""
+
     def _close_all_but(self, source: int) -> None:
         """Above all our own end of the pipe: or its end would never come."""
         os.closerange(3, source)
@@ -255,3 +284,7 @@ class Attempt:
                 break
             self._events.wait(0.02)
         os.close(source)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

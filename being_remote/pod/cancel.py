@@ -1,7 +1,9 @@
 """Runs on the pod: mark a job as cancelled, wake its supervisor, and see it end.
 
-The mark alone is enough while a supervisor lives, now or later. Where the supervisor was killed and
-its payload lives on, the payload is ended from here and the end record written under the job's lock.
+The mark alone is enough while a supervisor lives, now or later. A job that has not arrived gets its
+mark beside the place where its folder would be: whoever puts it there later finds it. Where the
+supervisor was killed and its payload lives on, the payload is ended from here and the end record
+written under the job's lock.
 """
 
 from __future__ import annotations
@@ -28,11 +30,15 @@ _ENDS: Record = {
 
 
 def cancel(asked: Record) -> str:
-    """Mark, wake and wait: "absent", "foreign", "ended" or "asked"."""
+    """Mark, wake and wait: "absent", "marked", "foreign", "ended" or "asked"."""
     workdir, job = asked["workdir"], asked["job"]
     seen = status.look(workdir, job)
     if seen is None:
-        return "absent"
+        if not _mark_ahead(asked):
+            return "absent"
+        seen = status.look(workdir, job)  # it may have come before the mark did
+        if seen is None:
+            return "marked"
     if asked["ledger"] is not None and seen["ledger"] != asked["ledger"]:
         return "foreign"
     if _has_ended(seen):
@@ -40,7 +46,7 @@ def cancel(asked: Record) -> str:
     folder = records.job_folder(workdir, job)
     highest = max([1, seen["asked"]] + [attempt["attempt"] for attempt in seen["attempts"]])
     if (records.cancelled_up_to(folder) or 0) < highest:
-        records.write_json(os.path.join(folder, records.CANCEL), {"attempt": highest})
+        records.write_json(records.cancel_mark(folder, arrived=True), {"attempt": highest})
     deadline = time.monotonic() + asked["wait_s"]
     while True:
         seen = status.look(workdir, job)
@@ -54,6 +60,17 @@ def cancel(asked: Record) -> str:
         if time.monotonic() >= deadline:
             return "asked"
         time.sleep(0.05)
+
+
+def _mark_ahead(asked: Record) -> bool:
+    """Mark a job that may be on its way to this very volume; False if this is not the one."""
+    folder = records.job_folder(asked["workdir"], asked["job"])
+    if asked["volume"] is None or records.volume(os.path.dirname(folder)) != asked["volume"]:
+        return False
+    mark = records.cancel_mark(folder, arrived=False)
+    os.makedirs(os.path.dirname(mark), exist_ok=True)
+    records.write_json(mark, {"attempt": asked["attempt"]})
+    return True
 
 
 def _end_orphan(folder: str, job: str, seen: Record) -> None:
@@ -87,7 +104,8 @@ def _knock(pid: int) -> None:
 
 
 def main(request: str, stdin: BinaryIO) -> None:
-    """Answer one request: {"workdir", "job", "ledger": str or null, "wait_s"}."""
+    """Answer one request: {"workdir", "job", "attempt", "ledger", "volume", "wait_s"}; the
+    last two names may be null."""
     asked = json.loads(request)
     answer = {
         "cancel": cancel(asked),

@@ -35,7 +35,7 @@ START = (
 
 
 def claim(asked: Record, stdin: BinaryIO) -> str:
-    """Put the job there unless it is: "made", "there", "refused", "absent" or "torn"."""
+    """Put the job there unless it is: "made", "there", "refused", "absent", "torn" or "elsewhere"."""
     folder = records.job_folder(asked["workdir"], asked["job"])
     found = _compared(folder, asked["spec_sha256"]) or _brought(asked, folder, stdin)
     if found in ("made", "there"):
@@ -46,6 +46,8 @@ def claim(asked: Record, stdin: BinaryIO) -> str:
 def _brought(asked: Record, folder: str, stdin: BinaryIO) -> str:
     if not asked["bundle_bytes"]:
         return "absent"
+    if asked["volume"] is None or asked["volume"] != records.volume(os.path.dirname(folder)):
+        return "elsewhere"  # its claim may have reached the disk that was here before this one
     if asked["bundle_bytes"] > MAX_BUNDLE_BYTES:
         return "torn"
     data = stdin.read(asked["bundle_bytes"])
@@ -61,7 +63,6 @@ def _put(data: bytes, staging: str, folder: str, spec_sha256: str) -> str:
     """The job's files to `staging`, and from there into their place in one step."""
     jobs = os.path.dirname(folder)
     try:
-        records.mark_volume(jobs)
         unpack(data, staging)
         spec = records.read_bytes(os.path.join(staging, records.SPEC))
         if spec is None or hashlib.sha256(spec).hexdigest() != spec_sha256:
@@ -209,9 +210,15 @@ def _compared(folder: str, spec_sha256: str) -> Optional[str]:
 
 
 def main(request: str, stdin: BinaryIO) -> None:
-    """Answer one request; what it holds: `jobs/submit.py`."""
+    """Answer one request; what it holds: `jobs/submit.py`. Without a job it only names the volume."""
     asked = json.loads(request)
     workdir = asked["workdir"]
+    if asked["job"] is None:
+        jobs = os.path.join(workdir, "jobs")
+        os.makedirs(jobs, exist_ok=True)
+        records.mark_volume(jobs)
+        sys.stdout.write(json.dumps(records.incarnation(workdir)))
+        return
     answer: Record = {"claim": claim(asked, stdin), "spec_sha256": None, "supervisor": None, "reason": None}
     answer["seen"] = None
     if answer["claim"] in ("made", "there"):

@@ -39,6 +39,10 @@ class Query:
                 QUERY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
 
+    def hangs(self) -> bool:
+        """Whether it was killed and still does not end: a driver in trouble holds it."""
+        return self._process is not None and self._process.poll() is None
+
     def answer(self) -> Tuple[List[Gpu], Optional[str]]:
         """(the GPUs it lists, why there may be more)."""
         if self._process is None:
@@ -112,6 +116,7 @@ class Waiting:
         self._folder = os.path.join(locks.folder(), "tickets")
         self._mutex = os.path.join(locks.folder(), "gpu.mutex")
         self.reason = "waits for a GPU"
+        self._query: Optional[Query] = None
         with locks.held(self._mutex):
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             self._number = max(self._living(), default=0) + 1
@@ -128,8 +133,11 @@ class Waiting:
         """
         if not self._is_next():
             return None
+        if self._query is not None and self._query.hangs():
+            return None  # another one would only hang beside it
         # Not under the mutex: a driver in trouble takes its time, and nobody else may choose anyway.
-        gpus, problem = Query().answer()
+        self._query = Query()
+        gpus, problem = self._query.answer()
         if problem is None and len(gpus) < self._count:
             raise Impossible(f"it needs {_gpus(self._count)}, the pod has {len(gpus)}")
         if problem == "there is no nvidia-smi":

@@ -18,6 +18,7 @@ MAX_RECORD_BYTES = 1 << 20
 JOB_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,78}[a-z0-9])?")
 _ATTEMPT = re.compile(r"([1-9][0-9]{0,3})(\.asked)?")
 SPEC, CANCEL, ATTEMPTS = "spec.json", "cancel", "attempts"
+CANCELLED = ".cancelled"
 WHO, PROGRESS, END, LOG, WORK = "who.json", "progress.json", "end.json", "log", "work"
 VOLUME = ".volume"
 
@@ -138,10 +139,21 @@ def ask_for(folder: str, attempt: int) -> None:
         sync_folder(folder)
 
 
+def cancel_mark(folder: str, arrived: bool) -> str:
+    """Where a cancel of a job is written: in its folder, or beside it while it has not arrived."""
+    jobs, job = os.path.split(folder)
+    return os.path.join(folder, CANCEL) if arrived else os.path.join(jobs, CANCELLED, job)
+
+
 def cancelled_up_to(folder: str) -> Optional[int]:
     """The highest attempt that a cancel was asked for; None without one. Raises Unreadable."""
+    found = [_cancelled(cancel_mark(folder, arrived)) for arrived in (True, False)]
+    return max((n for n in found if n is not None), default=None)
+
+
+def _cancelled(mark: str) -> Optional[int]:
     try:
-        record = read_json(os.path.join(folder, CANCEL))
+        record = read_json(mark)
     except Unreadable:
         raise  # a network disk that hiccups has asked for nothing
     except ValueError:
@@ -190,18 +202,23 @@ def incarnation(workdir: str) -> Record:
             boot_id: Optional[str] = file.read(100).strip()
     except OSError:
         boot_id = None
-    try:
-        marker = read_json(os.path.join(jobs, VOLUME))
-        volume = marker.get("volume") if marker else None
-    except ValueError:
-        volume = None
     return {
         "pid_ns": pid_ns,
         "init_start": process_start(1),
         "boot_id": boot_id,
-        "volume": volume if isinstance(volume, str) and len(volume) <= 200 else None,
+        "volume": volume(jobs),
         "alone": _alone(jobs),
     }
+
+
+def volume(jobs: str) -> Optional[str]:
+    """The name that the volume was given; None if it has none that can be read."""
+    try:
+        marker = read_json(os.path.join(jobs, VOLUME))
+    except ValueError:
+        return None
+    name = marker.get("volume") if marker else None
+    return name if isinstance(name, str) and len(name) <= 200 else None
 
 
 def mark_volume(jobs: str) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from being_remote.errors import HostError
 from being_remote.inventory import Inventory
-from being_remote.jobs.facts import Incarnation
-from being_remote.jobs.ledger import ENDED, Known, Ledger
+from being_remote.jobs.ledger import ENDED, Known
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.submit import cancel as ask_cancel
-from being_remote.jobs.verdict import judge_absent
 from being_remote.workflows.tending.rows import ended_row, volume_in
-from being_remote.workflows.tending.watch import ledger_of, look, look_at
+from being_remote.workflows.tending.watch import ledger_of, look_at
 
 SLACK_S = 15.0
+NEVER_SENT = "cancelled before it was sent"
+MARKED = "cancelled before it arrived; a mark on its host's disk keeps it from starting"
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,9 @@ def cancel(inventory: Inventory, job: str, *, dry_run: bool = False) -> CancelRe
     if dry_run:
         reason = f"a cancel would be sent to {known.host}"
         return _report(known, known.state, reason, was_ended=False, dry_run=True)
+    unsent = ledger.cancel_unsent(known.job, known.attempt, {"reason": NEVER_SENT})
+    if unsent is not None:
+        return _report(unsent, unsent.state, NEVER_SENT, was_ended=False, dry_run=False)
     host = inventory.host(known.host)
     spec = JobSpec.from_bytes(known.spec)
     with open_session(host, inventory) as session:
@@ -63,6 +65,8 @@ def cancel(inventory: Inventory, job: str, *, dry_run: bool = False) -> CancelRe
                 host.workdir,
                 host.python,
                 known.job,
+                attempt=known.attempt,
+                volume=volume_in(ledger.story(known.job)) if known.state == "created" else None,
                 ledger=spec.ledger,
                 wait_s=wait_s,
                 timeout_s=wait_s + host.answer_timeout_s,
@@ -70,28 +74,11 @@ def cancel(inventory: Inventory, job: str, *, dry_run: bool = False) -> CancelRe
         except HostError as e:
             ledger.record(known.job, known.attempt, "unknown", {"reason": e.what, "asked": "cancel"})
             raise
-        if done.cancel == "absent":
-            return _absent(ledger, known, look(session, host, [known.job]).incarnation)
+        if done.cancel == "marked":
+            after = ledger.record(known.job, known.attempt, "cancelled", {"reason": MARKED})
+            return _report(known, after.state, MARKED, was_ended=False, dry_run=False)
         row = look_at(ledger, session, host, known)
     return _report(known, row.state, row.reason, was_ended=done.cancel == "ended", dry_run=False)
-
-
-def _absent(ledger: Ledger, known: Known, here: Incarnation) -> CancelReport:
-    """The host holds no such job: it never reached it, or the host shows another disk."""
-    story = ledger.story(known.job)
-    verdict = judge_absent(volume_in(story), here, _state(known))
-    never_left = all(t.state == "created" for t in story)
-    if not (never_left or verdict.state == "created"):
-        ledger.record(known.job, known.attempt, "unknown", {"reason": verdict.reason, "asked": "cancel"})
-        return _report(known, "unknown", verdict.reason, was_ended=False, dry_run=False)
-    reason = "cancelled before it reached its host"
-    after = ledger.record(known.job, known.attempt, "cancelled", {"reason": reason})
-    return _report(known, after.state, reason, was_ended=False, dry_run=False)
-
-
-def _state(known: Known) -> Any:
-    """The ledger's word for a state is one of the verdict's."""
-    return known.state
 
 
 def _report(known: Known, state: str, reason: str, *, was_ended: bool, dry_run: bool) -> CancelReport:

@@ -80,7 +80,7 @@ def pull(
     work = attempt_folder(host.workdir, known.job, known.attempt) / "work"
     patterns = (*kind.results, *(kind.more_results if all_files else ()))
     with open_session(host, inventory, remember=not dry_run) as session:
-        row = look_at(ledger, session, host, known)
+        row = look_at(ledger, session, host, known, remember=not dry_run)
         partial = _may_be_partial(row, all_files=all_files)
         if not partial and row.state in BAD:
             return _report(row, folder, {}, dry_run=dry_run, round_trips=session.round_trips)

@@ -92,7 +92,7 @@ def resume(
                 where=known.job,
                 hint="--take-over, if it is yours from now on",
             )
-        row = look_at(ledger, session, where, known)
+        row = look_at(ledger, session, where, known, remember=not dry_run)
         if take_over and row.state not in (*BAD, "unknown", "created"):
             return _report(row, row, known, took_over=True, followed=False, dry_run=False)
         _may_go_on(row, pod_is_gone=pod_is_gone)

@@ -51,9 +51,13 @@ class Desk:
             packed,
             workdir=self.workdir,
             python=self.python,
+            volume=self.volume(),
             attempt=attempt,
             timeout_s=40,
         )
+
+    def volume(self) -> str:
+        return submit.find_volume(self.session, self.workdir, self.python, timeout_s=40)
 
     def see(self, job: str) -> observe.SeenJob:
         found = observe.observe(self.session, self.workdir, self.python, only=[job], timeout_s=40).job(job)

@@ -65,12 +65,14 @@ def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
     host = LocalHost(name="here", kind="local", workdir=Path(request["workdir"]))
 
     def run() -> None:
+        session, workdir = LocalSession(host), PurePosixPath(request["workdir"])
         submit.submit(
-            LocalSession(host),
+            session,
             spec,
             packed,
-            workdir=PurePosixPath(request["workdir"]),
+            workdir=workdir,
             python=sys.executable,
+            volume=submit.find_volume(session, workdir, sys.executable, timeout_s=40),
             timeout_s=40,
         )
 

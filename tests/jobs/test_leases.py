@@ -151,8 +151,9 @@ def test_status_names_the_gpus_and_who_leases_them(desk, card) -> None:
 
     spec = desk.spec("sh", "-c", HOLD, gpus=1)
     desk.submit(spec)
+    before = desk.session.round_trips
     seen = observe(desk.session, desk.workdir, desk.python)
     assert [(g.uuid, g.job, g.busy) for g in seen.gpus] == [(uuid(0), spec.job, False)]
-    assert desk.session.round_trips == 2
+    assert desk.session.round_trips == before + 1
     card.says(NO_DRIVER, 9)
     assert "couldn't communicate" in (observe(desk.session, desk.workdir, desk.python).gpu_problem or "")

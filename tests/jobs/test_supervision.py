@@ -101,9 +101,39 @@ def test_wall_time_and_stall_time_are_kept_on_the_pod(desk) -> None:
     for spec in (slow, still):
         desk.submit(spec)
     ended = [desk.until(spec.job, "failed", "succeeded") for spec in (slow, still)]
-    assert [e.reason for e in ended] == ["its wall time of 0.5 s was over", "no new frame for 1 s"]
+    assert [e.reason for e in ended] == [
+        "its wall time of 0.5 s was over",
+        "no new frame for 1 s while running",
+    ]
     assert (ended[1].frames_done, ended[1].frames_total) == (4, 9)
     assert all(e.exit_code is not None and e.exit_code < 0 for e in ended)
+
+
+def test_a_transform_that_hangs_is_ended_like_a_payload_that_stands_still(desk) -> None:
+    steps = (Step("running", ("true",)), Step("transforming", ("sleep", "60")))
+    spec = desk.spec(steps=steps, stall_s=0.5)
+    desk.submit(spec)
+    ended = desk.until(spec.job, "failed", "succeeded")
+    assert ended.reason == "nothing new in its log for 0.5 s while transforming"
+
+
+def test_a_job_without_a_gpu_sees_none(desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    spec = desk.spec("sh", "-c", "echo sees ${CUDA_VISIBLE_DEVICES-all}.")
+    desk.submit(spec)
+    desk.until(spec.job, "succeeded")
+    assert desk.log(spec.job) == b"sees .\n"
+
+
+def test_the_last_words_of_a_failed_payload_are_bounded_and_no_pipe_is_waited_for(desk) -> None:
+    long = desk.spec("sh", "-c", "printf 'a\\nno memory %0999d\\n\\n' 1; exit 3")
+    pipe = desk.spec("sh", "-c", "echo x; sleep 0.3; rm ../log; mkfifo ../log; exit 3")
+    for spec in (long, pipe):
+        desk.submit(spec)
+    ended = [desk.until(spec.job, "failed") for spec in (long, pipe)]
+    assert ended[0].reason.startswith("sh ended with 3; last in its log: no memory 0000")
+    assert len(ended[0].reason) < 350
+    assert ended[1].reason == "sh ended with 3"
 
 
 def test_the_steps_run_in_order_with_their_states_and_a_failing_one_ends_the_job(
@@ -129,7 +159,11 @@ def test_the_steps_run_in_order_with_their_states_and_a_failing_one_ends_the_job
     spec = desk.spec(steps=steps, prepare=prepare)
     desk.submit(spec, files={"sub/a.txt": b"given\n"})
     ended = desk.until(spec.job, "failed", "succeeded")
-    assert (ended.state, ended.exit_code, ended.reason) == ("failed", 7, "sh ended with 7")
+    assert (ended.state, ended.exit_code, ended.reason) == (
+        "failed",
+        7,
+        "sh ended with 7; last in its log: ww 1",
+    )
     assert desk.log(spec.job) == b"given\nlink/.\nww 1\n"
     assert not (desk.folder(spec.job, 1) / "never").exists()
 

@@ -30,7 +30,10 @@ def packed(members: dict[str, Any]) -> bytes:
 
 
 def asked(workdir: Path, data: bytes, spec: bytes = b"{}", nonce: str = "n") -> dict[str, Any]:
+    (workdir / "jobs").mkdir(exist_ok=True)
+    records.mark_volume(str(workdir / "jobs"))
     return {
+        "volume": records.volume(str(workdir / "jobs")),
         "workdir": str(workdir),
         "job": "a-1",
         "spec_sha256": hashlib.sha256(spec).hexdigest(),
@@ -50,11 +53,23 @@ def test_a_whole_claim_stands_and_a_second_one_finds_it(tmp_path: Path) -> None:
     assert len(records.incarnation(str(tmp_path))["volume"]) == 32
 
 
+@pytest.mark.parametrize("volume", [None, "another disk's"])
+def test_a_job_is_taken_on_the_volume_that_it_was_sent_to_and_on_no_other(
+    tmp_path: Path, volume: str | None
+) -> None:
+    data = packed({"spec.json": b"{}"})
+    request = {**asked(tmp_path, data), "volume": volume}
+    assert claim.claim(request, io.BytesIO(data)) == "elsewhere"
+    assert os.listdir(tmp_path / "jobs") == [".volume"]
+    assert claim.claim(asked(tmp_path, data), io.BytesIO(data)) == "made"
+    assert claim.claim(request, io.BytesIO(data)) == "there"
+
+
 def test_of_a_stream_that_was_cut_at_any_byte_nothing_stands(tmp_path: Path) -> None:
     data = packed({"spec.json": b"{}"})
     for n in range(0, len(data), 500):
         assert claim.claim(asked(tmp_path, data), io.BytesIO(data[:n])) == "torn"
-    assert not (tmp_path / "jobs").exists()
+    assert os.listdir(tmp_path / "jobs") == [".volume"]
     assert claim.claim(asked(tmp_path, b""), io.BytesIO()) == "absent"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from being_remote.errors import NotFoundError
+from being_remote.transport import open_session
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.tending import sending
 
@@ -50,20 +51,67 @@ def test_one_that_ended_meanwhile_keeps_its_end_too(works: Any) -> None:
     assert cancel(works.inventory, job).state == "succeeded"
 
 
-def test_a_job_that_never_left_is_cancelled_here_and_does_not_start_later(
+def test_a_job_that_was_never_sent_is_cancelled_here_and_does_not_start_later(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "find_volume", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            works.command("sleep 60")
+    job = works.ledger.find("last").job
+    assert cancel(works.inventory, job).state == "cancelled"
+    assert not works.workdir.exists()  # nobody was asked
+    assert works.command("sleep 60").job != job
+    assert not works.attempt(job).exists()
+
+
+@pytest.mark.parametrize("cancelled", ["before it arrives", "after"])
+def test_a_job_that_may_be_on_its_way_is_cancelled_for_good(
+    works: Any, monkeypatch: pytest.MonkeyPatch, cancelled: str
+) -> None:
+    late: list[Any] = []  # a submit that another process has sent, and that arrives when it likes
+    real = sending.submit
+
+    def on_its_way(*args: Any, **more: Any) -> None:
+        late.append((args, more))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "submit", on_its_way)
+        with pytest.raises(KeyboardInterrupt):
+            works.command("touch ../ran; sleep 60")
+    job = works.ledger.find("last").job
+    ((_, *rest), more) = late[0]
+    host = works.inventory.host("here")
+    with open_session(host, works.inventory) as session:
+        if cancelled == "after":
+            real(session, *rest, **more)
+            works.until((works.attempt(job) / "ran").exists)
+        report = cancel(works.inventory, job)
+        assert (report.state, report.was_ended, report.exit_code) == ("cancelled", False, 0)
+        if cancelled == "before it arrives":
+            assert "keeps it from starting" in report.reason
+            arrived = real(session, *rest, **more)
+            assert (arrived.supervisor, arrived.state) == ("cancelled", "cancelled")
+            assert not works.attempt(job).exists()
+    assert works.ledger.find(job).state == "cancelled"
+
+
+def test_a_job_that_may_have_reached_another_disk_stays_unknown(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(sending, "submit", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             works.command("sleep 60")
-    job = works.ledger.find("last").job
-    assert cancel(works.inventory, job).state == "cancelled"
-    assert works.command("sleep 60").job != job
-    assert not works.attempt(job).exists()
+    (works.workdir / "jobs").rename(works.folder / "the first disk")
+    report = cancel(works.inventory, "last")
+    assert (report.state, report.exit_code) == ("unknown", 4)
+    assert not (works.workdir / "jobs").exists()
+    (works.folder / "the first disk").rename(works.workdir / "jobs")
 
 
-def test_a_cancel_in_another_terminal_while_it_is_sent_ends_it(
+def test_a_cancel_in_another_terminal_while_it_is_sent_keeps_it_from_starting(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = sending.submit
@@ -75,7 +123,8 @@ def test_a_cancel_in_another_terminal_while_it_is_sent_ends_it(
     monkeypatch.setattr(sending, "submit", meanwhile)
     report = works.command("sleep 60")
     assert report.state == "cancelled"
-    works.until((works.attempt(report.job) / "end.json").exists)
+    assert (works.workdir / "jobs" / str(report.job)).exists()
+    assert not works.attempt(str(report.job)).exists()
 
 
 def test_a_dry_run_cancels_nothing(works: Any) -> None:

@@ -29,7 +29,10 @@ def test_a_failed_job_gets_a_next_attempt_with_the_same_spec(works: Any) -> None
         "succeeded",
     )
     assert report.spec_sha256 == first.spec_sha256
-    assert [t.attempt for t in works.ledger.story(first.job) if t.state == "created"] == [1, 2]
+    made = [
+        (t.attempt, t.evidence.get("reason")) for t in works.ledger.story(first.job) if t.state == "created"
+    ]
+    assert made == [(1, None), (1, "about to be sent"), (2, "resumed after failed"), (2, "about to be sent")]
 
 
 def test_a_cancelled_job_can_go_on_and_be_cancelled_again(works: Any) -> None:
@@ -69,6 +72,14 @@ def test_unknown_is_resumed_only_on_the_users_word(works: Any) -> None:
     assert works.attempt(job, 2).is_dir() and not works.attempt(job, 1).exists()
     states = [(t.attempt, t.state) for t in works.ledger.story(job)]
     assert (1, "abandoned") in states and (2, "created") in states
+
+
+def test_a_dry_run_writes_nothing_down(works: Any) -> None:
+    job = works.command("false").job
+    works.until((works.attempt(job) / "end.json").exists)
+    story = works.ledger.story(job)
+    assert resume(works.inventory, job, dry_run=True).previous_state == "failed"
+    assert works.ledger.story(job) == story
 
 
 def test_a_dry_run_makes_no_attempt(works: Any) -> None:

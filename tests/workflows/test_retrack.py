@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,9 @@ from faults import FaultProxy
 from being_remote.demo.actor import make_actor
 from being_remote.demo.checkout import install
 from being_remote.demo.pod import Pod
-from being_remote.errors import HostError, NotFoundError, UsageError
+from being_remote.errors import ConnectionLost, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory
+from being_remote.pod import records
 from being_remote.workflows import retrack as workflow
 from being_remote.workflows.logs import logs
 from being_remote.workflows.pull import pull
@@ -76,7 +78,11 @@ def test_the_same_intent_is_one_job_and_again_is_two(works: Any) -> None:
 def test_it_is_in_the_ledger_before_the_host_hears_of_it(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*args: Any, **more: Any) -> None:
         (known,) = works.ledger.jobs()
-        assert (known.state, works.workdir.exists()) == ("created", False)
+        assert (known.state, works.ledger.story(known.job)[-1].evidence) == (
+            "created",
+            {"reason": "about to be sent", "volume": records.volume(str(works.workdir / "jobs"))},
+        )
+        assert os.listdir(works.workdir / "jobs") == [".volume"]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -87,6 +93,36 @@ def test_it_is_in_the_ledger_before_the_host_hears_of_it(works: Any, monkeypatch
     assert again.adopted and again.state == "running"
     works.until((works.attempt(again.job) / "work" / "ran").exists)
     assert len(works.ledger.jobs()) == 1
+
+
+def test_a_job_whose_answer_was_lost_goes_to_the_disk_that_it_was_first_sent_to_and_to_no_other(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran, there = works.folder / "ran", works.workdir / "jobs"
+    command = f"echo x >> {ran}"
+    real = sending.submit
+
+    def unheard(*args: Any, **more: Any) -> None:
+        real(*args, **more)
+        raise ConnectionLost("the answer was lost", host="here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "submit", unheard)
+        with pytest.raises(ConnectionLost):
+            works.command(command)
+    works.until(ran.exists)
+    known = works.ledger.find("last")
+    assert known.state == "created"  # as far as it is known here
+    works.until((works.attempt(known.job) / "end.json").exists)
+    there.rename(works.folder / "the first disk")
+    with pytest.raises(HostError, match="another disk than the one that the job was sent to") as raised:
+        works.command(command)
+    assert "--pod-is-gone" in str(raised.value.hint)
+    assert not (there / known.job).exists() and ran.read_text() == "x\n"
+    shutil.rmtree(there)
+    (works.folder / "the first disk").rename(there)
+    assert works.command(command).job == known.job
+    assert works.ledger.find(known.job).state == "succeeded" and ran.read_text() == "x\n"
 
 
 def test_a_job_that_reached_its_host_is_not_put_on_another_disk_by_asking_again(works: Any) -> None:

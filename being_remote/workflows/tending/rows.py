@@ -157,8 +157,9 @@ def incarnation_of(here: Incarnation) -> dict[str, Any]:
 
 
 def volume_in(story: Sequence[Transition]) -> str | None:
-    """The volume that the job was put on, if it is written."""
-    return next((t.evidence["volume"] for t in reversed(story) if t.evidence.get("volume")), None)
+    """The volume that the newest attempt was sent to, or was about to be; None if it never was."""
+    newest = story[-1].attempt if story else None
+    return next((v for t in story if t.attempt == newest and (v := t.evidence.get("volume"))), None)
 
 
 def moment(at: float | None) -> str | None:

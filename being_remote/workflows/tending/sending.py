@@ -11,10 +11,10 @@ from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.bundle import build
 from being_remote.jobs.ledger import Intent, Known, Ledger
 from being_remote.jobs.spec import JobSpec, new_job_id
-from being_remote.jobs.submit import cancel, submit
+from being_remote.jobs.submit import Submitted, find_volume, submit
 from being_remote.recipes import Plan
 from being_remote.session import Session
-from being_remote.workflows.tending.rows import JobRow, evidence_of
+from being_remote.workflows.tending.rows import JobRow, ended_row, evidence_of
 from being_remote.workflows.tending.watch import look_at
 
 # Of a job that another laptop sent: its files lie on the host, and cannot be sent again from here.
@@ -44,27 +44,40 @@ def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: Kno
         InconsistentData: the host holds another spec under this id.
     """
     spec = JobSpec.from_bytes(known.spec)
-    # What reached its host once is not put there again: a disk that does not show it is another one,
-    # or was emptied, and the attempt may run, or have run, all the same.
-    reached = known.state != "created" or known.parcel == NO_FILES
     try:
-        done = submit(
-            session,
-            spec,
-            b"" if reached else build(spec, _files(known.parcel)),
-            workdir=host.workdir,
-            python=host.python,
-            attempt=known.attempt,
-        )
+        done = _submitted(ledger, session, host, known, spec)
     except HostError as e:
         ledger.record(known.job, known.attempt, "unknown", {"reason": e.what, "asked": "submit"})
         raise
+    if done is None:
+        return ended_row(ledger.find(known.job), ledger.story(known.job))
     evidence = {**evidence_of(done.seen), "claim": done.claim, "supervisor": done.supervisor}
-    after = ledger.record(known.job, known.attempt, "submitted", {**evidence, "volume": done.volume})
-    if after.attempt == known.attempt and after.state == "cancelled":
-        # Another terminal cancelled it before it had reached the host.
-        cancel(session, host.workdir, host.python, known.job, ledger=spec.ledger)
+    ledger.record(known.job, known.attempt, "submitted", {**evidence, "volume": done.volume})
     return look_at(ledger, session, host, ledger.find(known.job))
+
+
+def _submitted(
+    ledger: Ledger, session: Session, host: SshHost | LocalHost, known: Known, spec: JobSpec
+) -> Submitted | None:
+    """The submit's answer; None if another terminal ended the job before it was sent."""
+    # What reached its host once is not put there again: a disk that does not show it is another one,
+    # or was emptied, and the attempt may run, or have run, all the same. For the same reason what
+    # may have reached it goes to no other disk than at first.
+    packed, volume = b"", None
+    if known.state == "created":
+        volume = ledger.aim(known.job, known.attempt, find_volume(session, host.workdir, host.python))
+        if volume is None:
+            return None
+        packed = b"" if known.parcel == NO_FILES else build(spec, _files(known.parcel))
+    return submit(
+        session,
+        spec,
+        packed,
+        workdir=host.workdir,
+        python=host.python,
+        volume=volume,
+        attempt=known.attempt,
+    )
 
 
 def _parcel(files: Mapping[str, bytes]) -> bytes:

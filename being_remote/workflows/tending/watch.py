@@ -39,11 +39,18 @@ def learnt(ledger: Ledger, known: Known, answer: HostJobs | HostError) -> JobRow
     return dataclasses.replace(row, since=moment(after.since), as_of=moment(after.seen_at), state=after.state)
 
 
-def look_at(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: Known) -> JobRow:
-    """One job's row, from one look at its host. An answer that fails makes it unknown, and is raised."""
+def look_at(
+    ledger: Ledger, session: Session, host: SshHost | LocalHost, known: Known, *, remember: bool = True
+) -> JobRow:
+    """One job's row, from one look at its host; without `remember` nothing is written down.
+
+    Raises:
+        HostError: no answer, so that the job is unknown.
+    """
     try:
         answer = look(session, host, [known.job])
     except HostError as e:
-        learnt(ledger, known, e)
+        if remember:
+            learnt(ledger, known, e)
         raise
-    return learnt(ledger, known, answer)
+    return learnt(ledger, known, answer) if remember else seen_row(known, ledger.story(known.job), answer)
