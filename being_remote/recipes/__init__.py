@@ -21,9 +21,17 @@ from being_remote.jobs.spec import JobSpec, Prepare, Progress, Step
 from being_remote.session import Session
 from being_remote.tracker.config import Change
 
-__all__ = ["Judged", "Plan", "Prepare", "Progress", "Recipe", "Request", "Step", "recipe"]
+__all__ = ["Judged", "LastJob", "Plan", "Prepare", "Progress", "Recipe", "Request", "Step", "recipe"]
 
 GRACE_S = 20.0
+
+
+@dataclass(frozen=True)
+class LastJob:
+    """An earlier job of the actor and all its settings."""
+
+    job: str
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,10 @@ class Request:
         words: the command line, for the recipe `command`.
         gpus: how many it needs; None: as many as the recipe usually takes.
         wall_s, stall_s: seconds after which it is ended: in all, and without a new frame.
-        last_settings: the bytes of the settings file of the actor's last run on this laptop, if any.
-        last_box: the actor's bbox.pt, x_min, x_max, y_min, y_max, if known here; only for the notes,
+        own_settings: the bytes of the actor's settings file as it came home, if it did; the host's counts.
+        own_box: the actor's bbox.pt, x_min, x_max, y_min, y_max, if known here; only for the notes,
             and only where the host has none.
+        last_job: the actor's newest job of this recipe that succeeded.
     """
 
     host: SshHost | LocalHost
@@ -51,8 +60,9 @@ class Request:
     gpus: int | None = None
     wall_s: float | None = None
     stall_s: float | None = None
-    last_settings: bytes | None = None
-    last_box: tuple[int, int, int, int] | None = None
+    own_settings: bytes | None = None
+    own_box: tuple[int, int, int, int] | None = None
+    last_job: LastJob | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -148,9 +147,10 @@ class MetricalTracker:
     def plan(self, request: Request, facts: Facts) -> Plan:
         """The job: its settings, its folders, its three steps.
 
-        Without a preset the actor's own last settings are the base; with one, the tracker's
-        defaults and the preset. In both cases what describes the video (`config.FOOTAGE`) is kept
-        from the last run, so that frames keep their numbers; overrides come last.
+        Without a preset the actor's own settings file is the base (never a job of ours, or a wish
+        would mean something else after each); with one, the tracker's defaults and the preset. In
+        both cases what describes the video (`config.FOOTAGE`) is kept from the file, so that frames
+        keep their numbers; overrides come last. The changes are those against the last run.
 
         Raises:
             UsageError: settings that cannot be meant, or paths that the tracker cannot live with.
@@ -158,13 +158,14 @@ class MetricalTracker:
         """
         tracker, actor = _tracker(request.host), _actor(request)
         _check_there(request.host.name, tracker, actor, facts)
-        last, base_notes = _last_settings(request, facts)
-        settings = _settings(request, last)
+        own, base_notes = _own_settings(request, facts)
+        settings = _settings(request, own)
         folder = _folder_name(actor)
         _check_path(request.host)
         check(settings)
         expected, count_notes = _expected(facts, settings)
-        changes = compare(last or {}, settings)
+        last, last_notes = _last_run(request, own)
+        changes = compare(last, settings)
         return Plan(
             recipe=NAME,
             actor=actor.name,
@@ -183,8 +184,9 @@ class MetricalTracker:
             changes=changes,
             notes=(
                 *base_notes,
+                *last_notes,
                 *count_notes,
-                *_crop_notes(request, facts, actor, last, settings),
+                *_crop_notes(request, facts, actor, own, settings),
                 *(preset(request.preset).notes if request.preset else ()),
             ),
         )
@@ -240,24 +242,34 @@ def _check_there(host: str, tracker: Tracker, actor: Actor, facts: Facts) -> Non
         )
 
 
-def _last_settings(request: Request, facts: Facts) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """The actor's last settings without their paths, and what was not understood of them."""
-    data = request.last_settings
-    if data is None and facts.settings is not None:
-        data = _bytes(facts.settings)
+def _own_settings(request: Request, facts: Facts) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The actor's own settings without their paths, and what was not understood of them.
+
+    The file on the host counts, since the tracker there would read it; else the one that came home.
+    """
+    data = _bytes(facts.settings) if facts.settings is not None else request.own_settings
     if data is None:
-        return None, ("no settings of an earlier run are known: compared with the tracker's defaults",)
+        return {}, ("the actor has no settings file there or here: the tracker's defaults are its own",)
     try:
-        found, passed_over = parse_settings(data, "the actor's last settings")
+        found, passed_over = parse_settings(data, "the actor's settings")
     except DataError as e:
         said = e.what.splitlines()[0]  # a YAML error draws a picture below
-        return None, (f"the actor's last settings: {said}; compared with the tracker's defaults",)
+        return {}, (f"the actor's settings: {said}; the tracker's defaults are taken for them",)
     kept = {key: value for key, value in found.items() if key not in ("actor", "config_name", "save_folder")}
-    return kept, tuple(f"in the actor's last settings, not taken over: {line}" for line in passed_over)
+    return kept, tuple(f"in the actor's settings, not taken over: {line}" for line in passed_over)
 
 
-def _settings(request: Request, last: Mapping[str, Any] | None) -> dict[str, Any]:
-    base = dict(last or {})
+def _last_run(request: Request, own: Settings) -> tuple[Settings, tuple[str, ...]]:
+    """What a new run is compared with: the actor's newest good job, else the run of its own settings."""
+    if request.last_job is None:
+        return own, ()
+    return request.last_job.settings, (
+        f"compared with {request.last_job.job}, the actor's last job that succeeded",
+    )
+
+
+def _settings(request: Request, own: Settings) -> dict[str, Any]:
+    base = dict(own)
     if request.preset is not None:
         footage = {key: base[key] for key in FOOTAGE if key in base}
         base = {**footage, **preset(request.preset).settings}
@@ -373,17 +385,13 @@ def _pod_request(actor: Actor, folder: str, settings: Settings, expected: int | 
 
 
 def _crop_notes(
-    request: Request, facts: Facts, actor: Actor, last: Settings | None, settings: Settings
+    request: Request, facts: Facts, actor: Actor, own: Settings, settings: Settings
 ) -> tuple[str, ...]:
     from being_remote.tracker.frame_file import parse_box
 
-    # The box on the host is of the run that the settings on the host are of; the last run may have
-    # been a job of ours, with a box of its own.
-    before: Settings = last or {}
-    box = request.last_box
+    # The box is of the run of the actor's own settings; a job of ours has a box of its own.
+    before, box = own, request.own_box
     try:
-        if facts.settings is not None:
-            before, _ = parse_settings(_bytes(facts.settings), "the actor's settings")
         if facts.box is not None:
             box = parse_box(_bytes(facts.box), layout.BBOX)
     except DataError:

@@ -14,8 +14,8 @@ from being_remote.jobs.ledger import Ledger
 from being_remote.recipes import Plan, Request, recipe
 from being_remote.session import Session
 from being_remote.tracker.config import Change
+from being_remote.workflows.tending.earlier_runs import last_job, own_box, own_settings
 from being_remote.workflows.tending.following import Say, follow
-from being_remote.workflows.tending.last_run import last_box, last_settings
 from being_remote.workflows.tending.rows import JobRow, exit_code_of
 from being_remote.workflows.tending.sending import intent_of, send
 from being_remote.workflows.tending.watch import ledger_of, look
@@ -172,8 +172,9 @@ def _requests(
             words=words,
             gpus=gpus,
             wall_s=wall_s,
-            last_settings=last_settings(inventory, ledger, actor) if actor else None,
-            last_box=last_box(inventory, actor) if actor else None,
+            own_settings=own_settings(inventory, actor) if actor else None,
+            own_box=own_box(inventory, actor) if actor else None,
+            last_job=last_job(ledger, actor, recipe_name) if actor else None,
         )
         for actor in chosen
     ]

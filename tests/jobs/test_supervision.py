@@ -14,6 +14,8 @@ import pytest
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.jobs.spec import Prepare, Progress, Step
 from being_remote.pod import status, supervisor
+from being_remote.pod.attempt import Attempt
+from being_remote.pod.events import Events
 
 # A parent and a child that both ignore TERM; the child leaves the process group as well.
 STUBBORN = """
@@ -115,6 +117,28 @@ def test_a_transform_that_hangs_is_ended_like_a_payload_that_stands_still(desk) 
     desk.submit(spec)
     ended = desk.until(spec.job, "failed", "succeeded")
     assert ended.reason == "nothing new in its log for 0.5 s while transforming"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_process_that_cannot_be_made_for_the_log_costs_the_payload_nothing(
+    desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork, refused = os.fork, []
+
+    def refuses_twice() -> int:
+        if len(refused) < 2:
+            refused.append(errno.EAGAIN)
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        return fork()
+
+    (tmp_path / "attempts" / "1").mkdir(parents=True)
+    spec = json.loads(desk.spec("sh", "-c", "echo said; sleep 1.2").as_bytes)
+    monkeypatch.setattr(os, "fork", refuses_twice)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process is the tests'
+    monkeypatch.setattr(signal, "set_wakeup_fd", lambda *_, **__: -1)
+    outcome = Attempt(str(tmp_path), spec, 1, [], [], Events()).run(lambda: None, on_start=lambda: None)
+    assert (outcome.state, len(refused)) == ("succeeded", 2)
+    assert (tmp_path / "attempts" / "1" / "log").read_bytes() == b"said\n"
 
 
 def test_a_job_without_a_gpu_sees_none(desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from plan_runner import DEMO, MakePlan
 from being_remote.errors import HostError, NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, Tracker
 from being_remote.jobs.spec import JobSpec
-from being_remote.recipes import Plan, Request, recipe
+from being_remote.recipes import LastJob, Plan, Request, recipe
 from being_remote.recipes.metrical_tracker import Facts
 from being_remote.session import Result
 
@@ -75,10 +75,20 @@ def test_without_a_preset_the_last_settings_are_the_base_and_overrides_come_last
 def test_the_changes_are_those_against_the_actors_last_run() -> None:
     changes = {c.key: (c.before, c.after) for c in plan(preset="full-face").changes}
     assert changes == {"w_exp": (0.05, 0.02), "optimize_jaw": (False, True)}
-    # What the laptop knows of a later run of ours counts more than the file on the host.
-    later = plan(preset="full-face", last_settings=b"optimize_shape: true\noptimize_jaw: true\n")
-    assert later.changes == ()
     assert any("no settings" in note for note in plan(known=facts(settings=None)).notes)
+
+
+def test_a_later_job_is_what_changes_are_said_against_and_no_base_for_the_next() -> None:
+    last = LastJob("demo-k3x7a2bq", dict(plan("bbox_scale=4", preset="full-face").intent["settings"]))
+    later = plan(preset="full-face", last_job=last)
+    assert [(c.key, c.before, c.after) for c in later.changes] == [("bbox_scale", 4.0, 2.5)]
+    assert any("compared with demo-k3x7a2bq" in note for note in later.notes)
+    for wish in ((), ("w_exp=0.1",)):
+        assert plan(*wish, last_job=last).intent == plan(*wish).intent
+    # The file on the host counts; the one at home only where the host has none.
+    assert plan(own_settings=b"bbox_scale: 3.5\n").intent == plan().intent
+    at_home = plan(own_settings=b"bbox_scale: 3.5\n", known=facts(settings=None))
+    assert settings_of(at_home) == {"bbox_scale": 3.5}
 
 
 def test_settings_of_a_fork_are_named_and_left_out() -> None:
@@ -174,10 +184,9 @@ def test_the_notes_foretell_the_gain_for_this_actor(make_plan: MakePlan) -> None
 
 def test_the_gain_is_foretold_from_the_run_that_the_box_is_of(make_plan: MakePlan) -> None:
     # The last run was a job of ours with bbox_scale 3.5; the box on the host is still the first run's.
+    last = LastJob("demo-k3x7a2bq", {"bbox_scale": 3.5})
     (note,) = (
-        n
-        for n in make_plan("bbox_scale=4", "image_size=512", last_settings=b"bbox_scale: 3.5\n").notes
-        if "for this actor" in n
+        n for n in make_plan("bbox_scale=4", "image_size=512", last_job=last).notes if "for this actor" in n
     )
     assert "(bbox_scale 2.5, 512)" in note and "(4, 512)" in note
     assert "37 % fewer" in note or "38 % fewer" in note

@@ -275,9 +275,12 @@ def test_a_tracking_is_planned_run_followed_pulled_and_judged(tracking: Inventor
     assert len(list(everything.folder.rglob("*.frame"))) == 6
     again = pull(tracking, "last", all_files=True)
     assert (again.transferred_files, again.changed, again.verified) == (0, False, everything.files)
-    # What came home is the actor's last run from now on.
-    same = retrack(tracking, dry_run=True)
-    assert {c.key for c in same.jobs[0].plan.changes} == set()
+    # It is the actor's last run from now on, and no base for the next.
+    plain = retrack(tracking, dry_run=True).jobs[0].plan
+    assert {c.key: c.after for c in plain.changes}["bbox_scale"] == 2.5
+    assert any(f"compared with {report.job}" in note for note in plain.notes)
+    same = retrack(tracking, preset="gaussiantalker-round2", dry_run=True).jobs[0].plan
+    assert same.changes == ()
 
 
 def test_what_a_tracking_needs_and_is_not_there_is_named(tracking: Inventory, tmp_path: Path) -> None:
