@@ -92,7 +92,8 @@ def show_why(console: Console, report: WhyReport) -> None:
     table = _table("when", "attempt", "state", "evidence")
     for step in report.story:
         shown = {k: v for k, v in step.evidence.items() if v not in (None, [], "")}
-        evidence = ", ".join(f"{k} {v}" for k, v in shown.items() if k not in ("reason", "incarnation"))
+        known = {k.replace("_", " "): v for k, v in shown.items() if k not in ("reason", "incarnation")}
+        evidence = ", ".join(f"{k} {v}" for k, v in known.items())
         said = "; ".join(filter(None, (str(shown.get("reason", "")), evidence)))
         table.add_row(
             step.at or "", str(step.attempt), Text(step.state, style=_style(step.state)), _text(said)
@@ -104,12 +105,10 @@ def show_why(console: Console, report: WhyReport) -> None:
 
 def show_cancel(console: Console, report: CancelReport) -> None:
     """What became of the job."""
-    what = "was ended already" if report.was_ended else "would be cancelled" if report.dry_run else "is"
-    _line(
-        console,
-        f"{report.job} on {report.host} {what}: {report.state}: {report.reason}",
-        _style(report.state),
-    )
+    what = "had ended already: " if report.was_ended else ""
+    state = f"is {report.state}, and would be cancelled" if report.dry_run else report.state
+    reason = "" if report.reason == report.state else f": {report.reason}"
+    _line(console, f"{report.job} on {report.host}: {what}{state}{reason}", _style(report.state))
 
 
 def show_pull(console: Console, report: PullReport) -> None:

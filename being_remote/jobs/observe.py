@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -73,9 +74,20 @@ def observe(
     """
     request = {"workdir": str(workdir), "only": None if only is None else list(only)}
     said = ask(session, "status", request, python=python, timeout_s=timeout_s, limit=MAX_STATUS_BYTES)
-    answer = parsed_status(said, session.host)
+    answer = parsed_status(_inflated(said, session.host), session.host)
     seen = tuple(seen_job(facts, answer.incarnation) for facts in answer.jobs)
     return HostJobs(seen, answer.gpus, answer.gpu_problem, answer.incarnation)
+
+
+def _inflated(said: bytes, host: str) -> bytes:
+    unpacking = zlib.decompressobj()
+    try:
+        text = unpacking.decompress(said, MAX_STATUS_BYTES)
+    except zlib.error as e:
+        raise odd_answer(e, host) from None
+    if not unpacking.eof or unpacking.unused_data:
+        raise odd_answer(ValueError("cut short, or more than it may be"), host)
+    return text
 
 
 def parsed_status(said: bytes, host: str) -> StatusAnswer:

@@ -33,7 +33,9 @@ class Command:
             UsageError: there are no words, or settings that no command could use.
         """
         if not request.words or not request.words[0]:
-            raise UsageError("a command needs its words", hint="retrack --recipe command -- nvidia-smi -L")
+            raise UsageError(
+                "a command needs its words", hint="retrack --recipe command --command 'nvidia-smi -L'"
+            )
         if request.preset or request.overrides:
             raise UsageError("presets and settings are the tracker's; a command has none of them")
         gpus = 1 if request.gpus is None else request.gpus

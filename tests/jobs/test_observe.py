@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zlib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 
 from being_remote.errors import CommandFailed, HostError
 from being_remote.inventory import LocalHost
-from being_remote.jobs.observe import observe, parsed_status
+from being_remote.jobs import observe as module
+from being_remote.jobs.observe import MAX_STATUS_BYTES, observe, parsed_status
 from being_remote.jobs.submit import cancel
 from being_remote.transport.local import LocalSession
 
@@ -109,3 +112,21 @@ def test_a_host_whose_python_is_missing_is_an_error_that_names_the_next_step(tmp
     session = LocalSession(LocalHost(name="here", kind="local", workdir=tmp_path))
     with pytest.raises(CommandFailed, match="doctor"):
         observe(session, PurePosixPath(tmp_path), "/no/such/python")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda said: said[:-1],
+        lambda said: said + b"x",
+        lambda said: b"not deflated",
+        lambda said: zlib.compress(b" " * (MAX_STATUS_BYTES + 1)),
+    ],
+)
+def test_an_answer_that_does_not_unpack_to_what_it_may_be_is_refused(
+    desk, harm: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = module.ask
+    monkeypatch.setattr(module, "ask", lambda *args, **more: harm(real(*args, **more)))
+    with pytest.raises(HostError, match="makes no sense"):
+        observe(desk.session, desk.workdir, desk.python)
