@@ -25,6 +25,9 @@ def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("81920, 4, 21", True),
         ("[N/A], [N/A], [N/A]", False),
         ("81920, 600, ERR!", False),
+        # An A100 split by MIG, seen from an unprivileged container (driver 535.161.08):
+        ("[Insufficient Permissions], [Insufficient Permissions], [N/A]", False),
+        ("7979, 1934, 86", True),  # an RTX 2080 at work (driver 440.64)
     ],
 )
 def test_busy_means_memory_or_use(figures: str, busy: bool) -> None:
