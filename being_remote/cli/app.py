@@ -252,6 +252,10 @@ def retrack(
         list[str] | None,
         typer.Option("--set", metavar="K=V", help="one setting, its value in YAML; repeat for several"),
     ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option("--sweep", metavar="K=[V, ...]", help="a job for each value; repeat to combine"),
+    ] = None,
     recipe: Annotated[
         str, typer.Option("--recipe", metavar="NAME", help="metrical-tracker or command")
     ] = "metrical-tracker",
@@ -289,6 +293,7 @@ def retrack(
             actors=actor or (),
             preset=preset,
             sets=sets or (),
+            sweeps=sweep or (),
             recipe_name=recipe,
             command=command,
             gpus=gpus,

@@ -44,6 +44,8 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
         if report.followed:
             what = "was followed to its end"
         _line(console, f"{done.job} on {done.host} {what}: {done.state}: {done.reason}", _style(done.state))
+        if len(report.jobs) > 1 and done.plan.changes:
+            _line(console, f"  {', '.join(f'{c.key} {c.after}' for c in done.plan.changes)}")
         if done.gpu:
             _line(console, f"  GPU {', '.join(done.gpu)}")
         if report.followed:

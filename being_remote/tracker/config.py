@@ -22,6 +22,7 @@ Value = bool | int | float | str | list[Any]
 Settings = Mapping[str, Value]
 
 MAX_BYTES = 64 << 10
+MAX_SWEEP = 64
 MAX_NODES = 200  # pyr_levels is the largest value there is: a handful of pairs
 MAX_NUMBER = 1 << 31
 MAX_SIDE = 1 << 14
@@ -168,6 +169,31 @@ def parse_override(text: str) -> tuple[str, Value]:
     except (yaml.YAMLError, ValueError, RecursionError) as e:
         raise UsageError(f"{key}: {written!r} is no YAML value", hint=_example(_key(key), key)) from e
     return key, coerce(key, value)
+
+
+def parse_sweep(text: str) -> tuple[str, ...]:
+    """KEY=[VALUE, ...] as typed: an override for each of the values.
+
+    Raises:
+        UsageError: no list of two values or more, or one of them is refused by `parse_override`.
+
+    Example:
+        >>> parse_sweep("image_size=[512, [768, 768]]")
+        ('image_size=512', 'image_size=[768, 768]')
+    """
+    key, _, written = text.partition("=")
+    hint = "--sweep bbox_scale=[2.5, 3.0, 3.5]"
+    try:
+        values = _built(yaml.compose(written, Loader=yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        raise UsageError(f"{key}: {written!r} is no YAML value", hint=hint) from e
+    if not isinstance(values, list) or not 2 <= len(values) <= MAX_SWEEP:
+        raise UsageError(f"{text!r} is not KEY=[VALUE, ...] with 2 to {MAX_SWEEP} values", hint=hint)
+    dumped = (yaml.safe_dump([v], default_flow_style=True, width=1 << 20).strip()[1:-1] for v in values)
+    made = tuple(f"{key.strip()}={value}" for value in dumped)
+    for override in made:
+        parse_override(override)
+    return made
 
 
 def parse_settings(data: bytes, name: str) -> tuple[dict[str, Value], tuple[str, ...]]:

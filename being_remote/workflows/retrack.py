@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from being_remote.workflows.tending.sending import intent_of, send
 from being_remote.workflows.tending.watch import ledger_of, look
 
 DEFAULT_RECIPE = "metrical-tracker"
+MAX_JOBS = 64
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def retrack(
     actors: Sequence[str] = (),
     preset: str | None = None,
     sets: Sequence[str] = (),
+    sweeps: Sequence[str] = (),
     recipe_name: str = DEFAULT_RECIPE,
     command: str | None = None,
     gpus: int | None = None,
@@ -106,6 +109,7 @@ def retrack(
         actors: their names; default: the only one.
         preset: named settings (`tracker.presets`).
         sets: "KEY=VALUE" each, the value in YAML.
+        sweeps: "KEY=[VALUE, ...]" each: a job for each value, of several sweeps for each combination.
         recipe_name: which kind of job.
         command: the command line of the recipe `command`, as a shell would read it; no shell sees it.
         gpus: how many it needs; default: what the recipe takes.
@@ -122,7 +126,14 @@ def retrack(
     from being_remote.transport import open_session
 
     where = inventory.the_host(host)
-    requests = _requests(inventory, where, actors, preset, sets, recipe_name, command, gpus, wall_s)
+    combinations = _combinations(sweeps)
+    requests = [
+        request
+        for swept in combinations
+        for request in _requests(
+            inventory, where, actors, preset, (*sets, *swept), recipe_name, command, gpus, wall_s
+        )
+    ]
     if follow_it and len(requests) > 1:
         raise UsageError("--follow follows one job", hint="logs JOB --follow, for each of them")
     kind, ledger = recipe(recipe_name), ledger_of(inventory)
@@ -140,6 +151,18 @@ def retrack(
             row = follow(ledger, session, where, ledger.find(done[0].job or ""), say)
             done = (_with(done[0], row),)
     return _report(where, done, dry_run=False, followed=follow_it)
+
+
+def _combinations(sweeps: Sequence[str]) -> list[tuple[str, ...]]:
+    """The overrides of each job of a sweep; without one, of the only job."""
+    from being_remote.tracker.config import parse_sweep
+
+    made = list(itertools.product(*map(parse_sweep, sweeps)))
+    if len(made) > MAX_JOBS:
+        raise UsageError(
+            f"that would be {len(made)} jobs an actor", where="--sweep", hint=f"at most {MAX_JOBS}"
+        )
+    return made
 
 
 def _requests(

@@ -22,6 +22,7 @@ from being_remote.errors import ConnectionLost, HostError, NotFoundError, UsageE
 from being_remote.inventory import Inventory
 from being_remote.pod import records
 from being_remote.workflows import retrack as workflow
+from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
 from being_remote.workflows.pull import pull
 from being_remote.workflows.retrack import retrack
@@ -281,6 +282,34 @@ def test_a_tracking_is_planned_run_followed_pulled_and_judged(tracking: Inventor
     assert any(f"compared with {report.job}" in note for note in plain.notes)
     same = retrack(tracking, preset="gaussiantalker-round2", dry_run=True).jobs[0].plan
     assert same.changes == ()
+
+
+def test_a_sweep_is_a_job_for_each_combination_and_each_is_found_again(tracking: Inventory) -> None:
+    sweeps = ("bbox_scale=[2.5, 3.0]", "image_size=[512, [768, 768]]")
+    dry = retrack(tracking, sweeps=sweeps, sets=["w_exp=0.1"], dry_run=True)
+    assert [sorted((c.key, c.after) for c in d.plan.changes) for d in dry.jobs] == [
+        [("w_exp", 0.1)],
+        [("image_size", [768, 768]), ("w_exp", 0.1)],
+        [("bbox_scale", 3.0), ("w_exp", 0.1)],
+        [("bbox_scale", 3.0), ("image_size", [768, 768]), ("w_exp", 0.1)],
+    ]
+    made = retrack(tracking, sweeps=sweeps[:1])
+    again = retrack(tracking, sweeps=sweeps[:1])
+    assert [d.job for d in made.jobs] == [d.job for d in again.jobs]
+    assert len({d.job for d in made.jobs}) == 2 and all(d.adopted for d in again.jobs)
+    for done in made.jobs:
+        cancel(tracking, str(done.job))
+
+
+@pytest.mark.parametrize(
+    "sweep", ["bbox_scale", "bbox_scale=3", "bbox_scale=[3]", "x=[1, 2]", "fps=[a, b]", "=["]
+)
+def test_a_sweep_that_cannot_be_meant_dispatches_nothing(tracking: Inventory, sweep: str) -> None:
+    with pytest.raises(UsageError):
+        retrack(tracking, sweeps=[sweep])
+    with pytest.raises(UsageError, match="follows one job"):
+        retrack(tracking, sweeps=["fps=[25, 30]"], follow_it=True)
+    assert ledger_of(tracking).jobs() == ()
 
 
 def test_what_a_tracking_needs_and_is_not_there_is_named(tracking: Inventory, tmp_path: Path) -> None:
