@@ -108,7 +108,8 @@ def show_why(console: Console, report: WhyReport) -> None:
 def show_cancel(console: Console, report: CancelReport) -> None:
     """What became of the job."""
     what = "had ended already: " if report.was_ended else ""
-    state = f"is {report.state}, and would be cancelled" if report.dry_run else report.state
+    would = report.dry_run and not report.was_ended
+    state = f"is {report.state}, and would be cancelled" if would else report.state
     reason = "" if report.reason == report.state else f": {report.reason}"
     _line(console, f"{report.job} on {report.host}: {what}{state}{reason}", _style(report.state))
 

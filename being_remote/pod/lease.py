@@ -143,12 +143,13 @@ class Waiting:
         if problem == "there is no nvidia-smi":
             raise Impossible(f"it needs {_gpus(self._count)}, and there is no nvidia-smi")
         with locks.held(self._mutex):
-            taken = self._take([gpu["uuid"] for gpu in gpus if not gpu["busy"]])
+            taken, leased = self._take([gpu["uuid"] for gpu in gpus if not gpu["busy"]])
             if taken is not None:
                 self._leave()
                 return taken
         busy = sum(1 for gpu in gpus if gpu["busy"])
-        self.reason = problem or f"waits for {self._count} of {len(gpus)} GPUs; {busy} are busy"
+        so_far = f"{leased} leased by other jobs, {busy} busy"
+        self.reason = problem or f"waits for {self._count} of {_gpus(len(gpus))}: {so_far}"
         return None
 
     def give_up(self) -> None:
@@ -163,20 +164,23 @@ class Waiting:
             self.reason = f"waits for a GPU; {len(before)} before it"
         return not before
 
-    def _take(self, uuids: List[str]) -> Optional[Tuple[List[str], List[int]]]:
+    def _take(self, uuids: List[str]) -> Tuple[Optional[Tuple[List[str], List[int]]], int]:
+        """(the first that can be had, or None if they are too few; how many others have leased)."""
         taken: List[Tuple[str, int]] = []
+        leased = 0
         for uuid in uuids:
             fd = locks.take(locks.gpu_lock(uuid))
             if fd is None:
+                leased += 1
                 continue
             taken.append((uuid, fd))
             if len(taken) == self._count:
                 for _, fd in taken:
                     locks.write_note(fd, {"job": self._job})
-                return [u for u, _ in taken], [f for _, f in taken]
+                return ([u for u, _ in taken], [f for _, f in taken]), leased
         for _, fd in taken:
             os.close(fd)
-        return None
+        return None, leased
 
     def _living(self) -> List[int]:
         """The numbers of the tickets that somebody holds; dead ones are removed. Under the mutex."""

@@ -56,7 +56,7 @@ def test_two_jobs_for_one_gpu_run_one_after_the_other(desk, card) -> None:
     assert desk.submit(first).gpu == (uuid(0),)
     waits = desk.submit(second)
     assert (waits.state, waits.supervisor) == ("waiting", "started")
-    assert "waits for 1 of 1 GPUs" in desk.see(second.job).reason
+    assert desk.see(second.job).reason == "waits for 1 of 1 GPU: 1 leased by other jobs, 0 busy"
     assert not desk.folder(second.job, 1).exists()
     go(desk, first.job)
     desk.until(first.job, "succeeded")
@@ -100,7 +100,7 @@ def test_a_gpu_that_somebody_else_uses_is_waited_for(desk, card) -> None:
     assert desk.submit(both).state == "waiting"
     # The free one is not kept from the queue's head, and nobody overtakes it.
     assert desk.submit(one).state == "waiting"
-    assert desk.see(both.job).reason == "waits for 2 of 3 GPUs; 2 are busy"
+    assert desk.see(both.job).reason == "waits for 2 of 3 GPUs: 0 leased by other jobs, 2 busy"
     card.says(
         A100.format(i=0, u=0, used=4, use=0)
         + A100.format(i=1, u=1, used=4, use="[N/A]")
