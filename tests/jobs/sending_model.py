@@ -1,0 +1,204 @@
+"""Sending and cancelling as an explicit-state model: the ledger, a host that may change its disk, and
+messages that arrive whenever they like.
+
+Two terminals send the same attempt, a third one cancels it, each step by step. A message that was
+sent arrives later or never; the terminal that sent it may be dead by then. Once, the host shows
+another disk. The code that it stands for: a sender is `workflows/tending/sending.py` with
+`Ledger.aim`, a canceller `workflows/cancel.py` with `Ledger.cancel_unsent`, what happens on arrival
+`pod/claim.py`, `pod/supervisor.py` and `pod/cancel.py`. `Rules` names what makes it right.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What it relies on; each may be broken to see that it is needed."""
+
+    volume_is_written_before_the_job_is_sent: bool = True
+    claim_is_taken_on_its_volume_only: bool = True
+    mark_is_left_where_it_will_arrive: bool = True
+    mark_is_left_before_the_look: bool = True
+    supervisor_reads_the_mark_after_the_claim: bool = True
+    unsent_is_decided_with_the_ledger_locked: bool = True
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that lasts, and where everybody is.
+
+    Attributes:
+        disk: which one the host shows.
+        aimed, word: the ledger's: the disk that the attempt goes to, and "created" or "cancelled".
+        senders: "look" | "aim <disk seen>" | "send <disk>" | "" each.
+        flying: the claims on their way, each with the disk that it is for.
+        claims: on arrival a claim renames, then its supervisor reads the mark: disks in between.
+        jobs, marks, starts: disks that hold the job, that hold a mark, how often each started it.
+        looked: disks on which a claim looked for a mark too early (only if that rule is broken).
+        killed: disks on which a cancel ended the payload.
+        canceller: "ledger" | "ask" | "mark" | "look" | "".
+    """
+
+    disk: int = 0
+    may_swap: bool = True
+    aimed: int | None = None
+    word: str = "created"
+    senders: tuple[str, str] = ("look", "look")
+    flying: tuple[int, ...] = ()
+    claims: tuple[int, ...] = ()
+    looked: frozenset[int] = frozenset()
+    jobs: frozenset[int] = frozenset()
+    marks: frozenset[int] = frozenset()
+    starts: tuple[int, int] = (0, 0)
+    killed: frozenset[int] = frozenset()
+    canceller: str = "ledger"
+
+
+def successors(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
+    """Every (step, state after it)."""
+    for i in (0, 1):
+        yield from _sender(s, i, rules)
+    for n, disk in enumerate(s.flying):
+        yield from _arrival(replace(s, flying=s.flying[:n] + s.flying[n + 1 :]), disk, rules)
+    for n, disk in enumerate(s.claims):
+        yield from _supervisor(replace(s, claims=s.claims[:n] + s.claims[n + 1 :]), disk, rules)
+    yield from _canceller(s, rules)
+    if s.may_swap:
+        yield "the host shows another disk", replace(s, disk=1, may_swap=False)
+
+
+def _sender(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
+    at, disk = s.senders[i][:4].strip(), s.senders[i][4:].strip()
+
+    def moved(to: str, **more: object) -> State:
+        other = s.senders[1 - i]
+        return replace(s, senders=(to, other) if i == 0 else (other, to), **more)  # type: ignore[arg-type]
+
+    if at == "":
+        return
+    yield f"sender {i} is killed", moved("")
+    if at == "look":
+        to = "aim" if rules.volume_is_written_before_the_job_is_sent else "send"
+        yield f"sender {i} sees disk {s.disk}", moved(f"{to} {s.disk}")
+    elif at == "aim" and s.word == "cancelled":
+        yield f"sender {i} finds it cancelled", moved("")
+    elif at == "aim":
+        aimed = int(disk) if s.aimed is None else s.aimed
+        yield f"sender {i} aims at disk {aimed}", moved(f"send {aimed}", aimed=aimed)
+    elif at == "send":
+        yield f"sender {i} sends", moved("", flying=(*s.flying, int(disk)))
+
+
+def _arrival(s: State, disk: int, rules: Rules) -> Iterator[tuple[str, State]]:
+    yield "a claim is lost on its way", s
+    if s.disk in s.jobs:
+        yield "a claim finds the job", replace(s, claims=(*s.claims, s.disk))
+    elif s.disk == disk or not rules.claim_is_taken_on_its_volume_only:
+        if not rules.supervisor_reads_the_mark_after_the_claim and s.disk not in s.looked:
+            if s.disk not in s.marks:
+                yield (
+                    "a claim finds no mark",
+                    replace(s, flying=(*s.flying, disk), looked=s.looked | {s.disk}),
+                )
+            return
+        yield "a claim is renamed into place", replace(s, jobs=s.jobs | {s.disk}, claims=(*s.claims, s.disk))
+    else:
+        yield "a claim finds another disk", s
+
+
+def _supervisor(s: State, disk: int, rules: Rules) -> Iterator[tuple[str, State]]:
+    if s.disk != disk:
+        yield "its pod is gone", s
+    elif disk in s.marks and rules.supervisor_reads_the_mark_after_the_claim:
+        yield "a supervisor finds a mark", s
+    elif s.starts[disk]:
+        yield "a supervisor finds it started", s
+    else:
+        starts = (s.starts[0] + (disk == 0), s.starts[1] + (disk == 1))
+        yield f"it starts on disk {disk}", replace(s, starts=starts)
+
+
+def _canceller(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
+    def found_there() -> State:
+        there = s.marks | {s.disk}
+        return replace(s, canceller="", word="cancelled", marks=there, killed=s.killed | {s.disk})
+
+    if s.canceller == "ledger" and s.aimed is None:
+        if rules.unsent_is_decided_with_the_ledger_locked:
+            yield "a cancel finds it unsent", replace(s, canceller="", word="cancelled")
+        else:
+            yield "a cancel reads that it is unsent", replace(s, canceller="unsent")
+    elif s.canceller == "unsent":
+        yield "a cancel writes that it is cancelled", replace(s, canceller="", word="cancelled")
+    elif s.canceller == "ledger":
+        yield "a cancel is sent", replace(s, canceller="ask")
+    elif s.canceller == "ask":
+        if s.disk in s.jobs:
+            yield "a cancel finds the job", found_there()
+        elif s.disk != s.aimed:
+            yield "a cancel finds another disk", replace(s, canceller="")
+        elif not rules.mark_is_left_where_it_will_arrive:
+            yield "a cancel finds nothing", replace(s, canceller="", word="cancelled")
+        elif rules.mark_is_left_before_the_look:
+            yield "a cancel leaves a mark", replace(s, canceller="look", marks=s.marks | {s.disk})
+        else:
+            yield "a cancel finds nothing", replace(s, canceller="mark")
+    elif s.canceller == "mark":
+        done = replace(s, canceller="", word="cancelled", marks=s.marks | {s.disk})
+        yield "a cancel leaves a mark unseen", done
+    elif s.canceller == "look" and s.disk != s.aimed:
+        yield "its pod is gone", replace(s, canceller="")
+    elif s.canceller == "look" and s.disk in s.jobs:
+        yield "a cancel finds the job after all", found_there()
+    elif s.canceller == "look":
+        yield "a cancel is sure", replace(s, canceller="", word="cancelled")
+
+
+def harm(s: State) -> str | None:
+    """What may never be."""
+    if sum(s.starts) > 1:
+        return "the payload started twice"
+    runs = [disk for disk in (0, 1) if s.starts[disk] and disk not in s.killed]
+    if s.word == "cancelled" and s.canceller == "" and runs:
+        return "it is called cancelled, and runs"
+    return None
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the search saw; `trace` leads to the harm."""
+
+    states: int
+    words: frozenset[tuple[str, int]]
+    harm: str | None
+    trace: tuple[str, ...]
+
+
+def search(rules: Rules = Rules()) -> Search:
+    """Visit every state that can be reached; stops at the first harm."""
+    first = State()
+    came: dict[State, tuple[State, str] | None] = {first: None}
+    queue, words = deque([first]), set()
+    while queue:
+        state = queue.popleft()
+        words.add((state.word, sum(state.starts)))
+        found = harm(state)
+        if found is not None:
+            return Search(len(came), frozenset(words), found, _way(state, came))
+        for step, after in successors(state, rules):
+            if after not in came:
+                came[after] = (state, step)
+                queue.append(after)
+    return Search(len(came), frozenset(words), None, ())
+
+
+def _way(state: State, came: dict[State, tuple[State, str] | None]) -> tuple[str, ...]:
+    steps = []
+    while (before := came[state]) is not None:
+        state, step = before
+        steps.append(step)
+    return tuple(reversed(steps))
