@@ -73,12 +73,12 @@ def numbers(total: int, sample: int | None) -> list[int]:
 class EveryPoint:
     """Numbers of events to be killed at: a sample, or all up to the end, wherever that is this time.
 
-    How many events there are wavers a little from run to run, so all means: until it came to its
+    How many events there are wavers from run to run (it waits in a loop), so all means: until it came to its
     end alive three times in a row.
     """
 
     def __init__(self, total: int, sample: int | None) -> None:
-        self.total, self._sample, self._alive, self.last = total, sample, 0, 0
+        self.total, self._sample, self._alive, self.killed = total, sample, 0, 0
 
     def __iter__(self) -> Iterator[int]:
         for n in itertools.count(1) if self._sample is None else numbers(self.total, self._sample):
@@ -87,9 +87,10 @@ class EveryPoint:
                 return
 
     def came_to(self, n: int, events: int | None) -> None:
-        assert events is None or n > self.total - 20, f"{n} of {self.total}: it was not killed"
+        """What became of it: None, or the number of its events if it outlived them all."""
+        assert events is None or events < n, f"it was to be killed at {n} of {events}"
         self._alive = 0 if events is None else self._alive + 1
-        self.last = n if events is None else self.last
+        self.killed += events is None
 
 
 def one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,12 +127,12 @@ def kill_supervisors(desk, sample: int | None) -> dict[str, int]:
         points.came_to(n, killed("supervisor", n, request))
         end = check_after(desk, spec, n, may_be_lost=True)
         ends[end] += 1
-    return {**ends, "last point": points.last}
+    return {**ends, "killed": points.killed}
 
 
 def test_a_supervisor_killed_at_some_events_and_submitted_again(desk, tmp_path, monkeypatch) -> None:
     one_gpu(tmp_path, monkeypatch)
-    kill_supervisors(desk, sample=10)
+    assert kill_supervisors(desk, sample=10)["killed"] >= 7
 
 
 @pytest.mark.soak
@@ -139,7 +140,7 @@ def test_a_supervisor_killed_at_some_events_and_submitted_again(desk, tmp_path, 
 def test_a_supervisor_killed_at_every_single_event_and_submitted_again(desk, tmp_path, monkeypatch) -> None:
     one_gpu(tmp_path, monkeypatch)
     ends = kill_supervisors(desk, sample=None)
-    assert ends["succeeded"] > 20 and ends["lost"] > 20, ends
+    assert ends["succeeded"] > 20 and ends["lost"] > 20 and ends["killed"] > 300, ends
     print(ends)
 
 
@@ -159,11 +160,11 @@ def kill_clients(desk, sample: int | None) -> int:
         check_after(desk, spec, n, may_be_lost=False)
     left = [p for p in (Path(desk.workdir) / "jobs" / ".in").iterdir()]
     assert left == [], left
-    return points.last
+    return points.killed
 
 
 def test_a_client_killed_at_some_events_of_a_submit_that_is_repeated(desk) -> None:
-    kill_clients(desk, sample=8)
+    assert kill_clients(desk, sample=8) >= 6
 
 
 @pytest.mark.soak
