@@ -43,12 +43,12 @@ class Crop:
     image_size_wh: tuple[int, int]
 
     @property
-    def padded_size_wh(self) -> tuple[int, int]:
+    def padded_size_wh(self) -> tuple[float, float]:
         """Size after padding, before the resize; not square when the padding was rounded down."""
         return self.x_max - self.x_min + 2 * self.pad_x, self.y_max - self.y_min + 2 * self.pad_y
 
     @property
-    def side(self) -> int:
+    def side(self) -> float:
         """The longer side after padding, source pixels."""
         return max(self.padded_size_wh)
 
@@ -63,7 +63,7 @@ class Crop:
         return self.padded_size_wh[1] / self.image_size_wh[1]
 
     @property
-    def origin(self) -> tuple[int, int]:
+    def origin(self) -> tuple[float, float]:
         """Where the crop's first corner lies in the source; negative where padding hangs over."""
         return self.x_min - self.pad_x, self.y_min - self.pad_y
 

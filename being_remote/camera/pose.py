@@ -70,26 +70,101 @@ def pytorch3d_from_opencv(R: ArrayLike, t: ArrayLike) -> tuple[Floats, Floats]:
     return np.swapaxes(R, -1, -2) * _LEFT_UP, t * _LEFT_UP
 
 
+def opencv_c2w(R: ArrayLike, t: ArrayLike) -> Floats:
+    """Camera-to-world (..., 4, 4) with OpenCV camera axes: the inverse of [R | t].
+
+    R is truly inverted, not transposed: stored as float32 it is a rotation to seven digits only, and
+    whoever inverts the result is to get R and t back to all of theirs.
+
+    Example:
+        >>> opencv_c2w([[0, -1, 0], [1, 0, 0], [0, 0, 1]], [1, 0, 2])
+        array([[ 0.,  1.,  0.,  0.],
+               [-1.,  0.,  0.,  1.],
+               [ 0.,  0.,  1., -2.],
+               [ 0.,  0.,  0.,  1.]])
+    """
+    R, t = _pose(R, t)
+    inverse = np.linalg.inv(R)
+    place = -(inverse @ t[..., None])[..., 0]
+    c2w = np.zeros((*place.shape[:-1], 4, 4))
+    c2w[..., :3, :3] = inverse
+    c2w[..., :3, 3] = place
+    c2w[..., 3, 3] = 1
+    return c2w + 0.0  # no negative zeros
+
+
 def opengl_c2w(R: ArrayLike, t: ArrayLike) -> Floats:
     """Camera-to-world (..., 4, 4) with OpenGL camera axes (x right, y up, z backward).
 
     nerfstudio's and Blender's `transform_matrix`. The last column is the camera's place.
 
     Example:
-        >>> opengl_c2w(np.diag([1.0, -1, -1]), [0, 0, 1]) + 0.0
+        >>> opengl_c2w(np.diag([1.0, -1, -1]), [0, 0, 1])
         array([[1., 0., 0., 0.],
                [0., 1., 0., 0.],
                [0., 0., 1., 1.],
                [0., 0., 0., 1.]])
     """
-    R, t = _pose(R, t)
-    inverse = np.swapaxes(R, -1, -2)
-    place = -(inverse @ t[..., None])[..., 0]
-    c2w = np.zeros((*place.shape[:-1], 4, 4))
-    c2w[..., :3, :3] = inverse * (1, -1, -1)
-    c2w[..., :3, 3] = place
-    c2w[..., 3, 3] = 1
-    return c2w
+    return opencv_c2w(R, t) * (1, -1, -1, 1) + 0.0
+
+
+def quaternion_wxyz(R: ArrayLike) -> Floats:
+    """Hamilton unit quaternions (..., 4), w first and never negative, of the rotations nearest to R.
+
+    Args:
+        R: (..., 3, 3) rotations; rounding errors are evened out, not passed on.
+
+    Source:
+        Bar-Itzhack, New method for extracting the quaternion from a rotation matrix, JGCD 2000: the
+        eigenvector of the largest eigenvalue. It has no branches, so that half turns, where w is 0 and
+        formulas that divide by w break down, are as exact as all others.
+
+    Example:
+        A quarter turn about z, and a half turn about x:
+
+        >>> quaternion_wxyz([[[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.diag([1, -1, -1])]).round(6)
+        array([[0.707107, 0.      , 0.      , 0.707107],
+               [0.      , 1.      , 0.      , 0.      ]])
+    """
+    R = np.asarray(R, dtype=np.float64)
+    if R.shape[-2:] != (3, 3):
+        raise ValueError(f"R is (..., 3, 3), got {R.shape}")
+    B = np.zeros((*R.shape[:-2], 4, 4))
+    xx, yy, zz = R[..., 0, 0], R[..., 1, 1], R[..., 2, 2]
+    B[..., 0, 0] = xx + yy + zz
+    B[..., 1, 1] = xx - yy - zz
+    B[..., 2, 2] = yy - xx - zz
+    B[..., 3, 3] = zz - xx - yy
+    # eigh reads the lower triangle only.
+    B[..., 1, 0] = R[..., 2, 1] - R[..., 1, 2]
+    B[..., 2, 0] = R[..., 0, 2] - R[..., 2, 0]
+    B[..., 3, 0] = R[..., 1, 0] - R[..., 0, 1]
+    B[..., 2, 1] = R[..., 0, 1] + R[..., 1, 0]
+    B[..., 3, 1] = R[..., 0, 2] + R[..., 2, 0]
+    B[..., 3, 2] = R[..., 1, 2] + R[..., 2, 1]
+    q = np.linalg.eigh(B)[1][..., -1]
+    # Of the two signs the one whose first number that is not zero is positive.
+    leading = np.take_along_axis(q, np.argmax(q != 0, axis=-1)[..., None], axis=-1)
+    signed: Floats = q * np.sign(leading) + 0.0
+    return signed
+
+
+def rotation_vector(R: ArrayLike) -> Floats:
+    """Axis times angle (..., 3), radians, of rotations (..., 3, 3); angles up to pi.
+
+    Example:
+        A quarter turn about z:
+
+        >>> rotation_vector([[0, -1, 0], [1, 0, 0], [0, 0, 1]]).round(6)
+        array([0.      , 0.      , 1.570796])
+    """
+    q = quaternion_wxyz(R)
+    sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
+    # Without a rotation there is no axis: angle / sine tends to 2.
+    turned = sine > 0
+    factor = np.where(turned, 2 * np.arctan2(sine, q[..., :1]) / np.where(turned, sine, 1), 2.0)
+    vector: Floats = q[..., 1:] * factor
+    return vector
 
 
 def project(K: ArrayLike, R: ArrayLike, t: ArrayLike, X: ArrayLike) -> Floats:

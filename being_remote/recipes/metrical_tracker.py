@@ -36,7 +36,7 @@ from being_remote.tracker.config import (
     parse_settings,
     to_yaml,
 )
-from being_remote.tracker.presets import gain_notes, preset
+from being_remote.tracker.presets import preset
 
 NAME = "metrical-tracker"
 SCRIPT = "tracker.py"
@@ -400,10 +400,14 @@ def _crop_notes(
     cropped = complete(before)["crop_image"] and complete(settings)["crop_image"]
     if box is None or size_wh is None or not cropped:
         return ()
+    from being_remote.camera.crop import crop_from_box
+    from being_remote.tracker.what_if import crop_settings, what_if
+
     try:
-        return gain_notes(box, size_wh, before, settings)
+        crop = crop_from_box(box, size_wh, crop_settings(before).image_size_wh)
     except ValueError:
         return ()  # the box is another video's, or the sizes are: likewise
+    return what_if(crop, before, settings).lines
 
 
 def _png_size(head: str | None) -> tuple[int, int] | None:

@@ -6,9 +6,9 @@ are the tracker's own (`opencv_from_cameras_projection`), with room for float32.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,8 +16,6 @@ from being_remote.camera.intrinsics import from_ndc
 from being_remote.camera.pose import opencv_from_pytorch3d, rotation_from_6d
 
 if TYPE_CHECKING:
-    from being_remote.tracker.stored import Stored
-
     Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 # float32 is what is stored; these are some hundred of its steps, and far below what an edit changes.
@@ -45,6 +43,13 @@ _SHAPES = {
 }
 
 
+class Entries(Protocol):
+    """A file's arrays by their dotted keys."""
+
+    def array(self, key: str) -> np.ndarray[Any, np.dtype[Any]]:
+        """The array as stored."""
+
+
 @dataclass(frozen=True, eq=False)
 class CameraBlocks:
     """Both blocks of N frames, float64; `_p3d` and `_ndc` are PyTorch3D's conventions."""
@@ -62,16 +67,32 @@ class CameraBlocks:
         """Room for `count` frames."""
         return CameraBlocks(**{name: np.zeros((count, *shape)) for name, shape in _SHAPES.items()})
 
-    def put(self, i: int, stored: Stored) -> None:
+    def put(self, i: int, stored: Entries) -> None:
         """Copy frame i out of its file."""
         for name, key in _KEYS.items():
             getattr(self, name)[i] = stored.array(key)[0]
 
     def contradiction(self, size_wh: tuple[int, int]) -> tuple[int, str] | None:
         """The first frame that is no sound camera, and what is wrong with it; None when all are."""
-        # Numbers that overflow here become inf or nan, and fail every `<=` below.
         with np.errstate(all="ignore"):
-            return self._endless() or self._unsound() or self._disagreeing(size_wh)
+            return next(self._contradictions(size_wh), None)
+
+    def contradictions(self, size_wh: tuple[int, int]) -> list[tuple[int, str]]:
+        """Every relation that does not hold, each with the first frame where."""
+        with np.errstate(all="ignore"):
+            return list(self._contradictions(size_wh))
+
+    # Numbers that overflow here become inf or nan, and fail every `<=`.
+
+    def _contradictions(self, size_wh: tuple[int, int]) -> Iterator[tuple[int, str]]:
+        endless = self._endless()
+        if endless:
+            yield endless
+            return
+        yield from self._unsound()
+        if self._flat_r6() is None:
+            yield from self._other_pose()
+        yield from self._other_K(size_wh)
 
     def _endless(self) -> tuple[int, str] | None:
         finite = np.ones(len(self.K), dtype=bool)
@@ -83,12 +104,12 @@ class CameraBlocks:
             return first, "its camera holds numbers that are not finite"
         return None
 
-    def _unsound(self) -> tuple[int, str] | None:
-        K, R, r6 = self.K, self.R, self.r6_p3d
+    def _unsound(self) -> Iterator[tuple[int, str]]:
+        K, R = self.K, self.R
         off = np.abs(R @ np.swapaxes(R, 1, 2) - np.eye(3)).max(axis=(1, 2))
         first = _first(~((off <= ROTATION_TOLERANCE) & (np.linalg.det(R) > 0)))
         if first is not None:
-            return first, f"opencv.R is no rotation (orthonormal, determinant +1): {_text(R[first])}"
+            yield first, f"opencv.R is no rotation (orthonormal, determinant +1): {_text(R[first])}"
         first = _first(
             (K[:, 0, 0] <= 0)
             | (K[:, 1, 1] <= 0)
@@ -97,30 +118,34 @@ class CameraBlocks:
             | (K[:, 2] != (0, 0, 1)).any(axis=1)
         )
         if first is not None:
-            return first, f"opencv.K is no camera matrix: {_text(K[first])}"
+            yield first, f"opencv.K is no camera matrix: {_text(K[first])}"
+        first = self._flat_r6()
+        if first is not None:
+            yield first, f"camera.R is no rotation, its two rows span no plane: {_text(self.r6_p3d[first])}"
+
+    def _flat_r6(self) -> int | None:
+        r6 = self.r6_p3d
         lengths = np.linalg.norm(r6.reshape(-1, 2, 3), axis=2)
         area = np.linalg.norm(np.cross(r6[:, :3], r6[:, 3:]), axis=1) / lengths.prod(axis=1)
-        first = _first(~((lengths.min(axis=1) > 1e-6) & (lengths.max(axis=1) < 1e6) & (area > 1e-6)))
-        if first is not None:
-            return first, f"camera.R is no rotation, its two rows span no plane: {_text(r6[first])}"
-        return None
+        return _first(~((lengths.min(axis=1) > 1e-6) & (lengths.max(axis=1) < 1e6) & (area > 1e-6)))
 
-    def _disagreeing(self, size_wh: tuple[int, int]) -> tuple[int, str] | None:
+    def _other_pose(self) -> Iterator[tuple[int, str]]:
         R, t = opencv_from_pytorch3d(rotation_from_6d(self.r6_p3d), self.T_p3d)
         first = _first(~(np.abs(self.R - R).max(axis=(1, 2)) <= ROTATION_TOLERANCE))
         if first is not None:
-            return first, f"opencv.R {_text(self.R[first])} and camera.R, which is {_text(R[first])}, differ"
+            yield first, f"opencv.R {_text(self.R[first])} and camera.R, which is {_text(R[first])}, differ"
         room = RELATIVE_TOLERANCE * np.maximum(1.0, np.abs(t).max(axis=1))
         first = _first(~(np.abs(self.t - t).max(axis=1) <= room))
         if first is not None:
-            return first, f"opencv.t {_text(self.t[first])} and camera.t, which is {_text(t[first])}, differ"
+            yield first, f"opencv.t {_text(self.t[first])} and camera.t, which is {_text(t[first])}, differ"
+
+    def _other_K(self, size_wh: tuple[int, int]) -> Iterator[tuple[int, str]]:
         K = from_ndc(self.focal_ndc, self.principal_ndc, size_wh)
         room = RELATIVE_TOLERANCE * np.maximum(max(size_wh), np.abs(K).max(axis=(1, 2)))
         first = _first(~(np.abs(self.K - K).max(axis=(1, 2)) <= room))
         if first is not None:
             a, b = _text(self.K[first]), _text(K[first])
-            return first, f"opencv.K {a} and the K of camera.fl, camera.pp and img_size, {b}, differ"
-        return None
+            yield first, f"opencv.K {a} and the K of camera.fl, camera.pp and img_size, {b}, differ"
 
 
 def _first(wrong: Sequence[bool] | np.ndarray[Any, np.dtype[np.bool_]]) -> int | None:

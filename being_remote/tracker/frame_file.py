@@ -142,6 +142,9 @@ def parse_box(data: bytes, name: str) -> tuple[int, int, int, int]:
     shown = shown_name(name)
     if len(data) > MAX_BOX_BYTES:
         _too_large(len(data), MAX_BOX_BYTES, shown)
+    if data.startswith(b"\x93NUMPY"):
+        what = "is a numpy array (.npy), which the tracker does not write: of such files nobody knows the"
+        _no_box(what + " order (pixel3dmm stores y_min, y_max, x_min, x_max)", shown)
     parts = members(data, shown)
     content, _ = plain_pickle.load(pickle_of(parts, shown), shown, storages_of(parts))
     if type(content) is Array:

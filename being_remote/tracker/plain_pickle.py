@@ -24,8 +24,20 @@ if TYPE_CHECKING:
 MAX_OPCODES = 20_000
 MAX_DIMENSIONS = 8
 
-_DTYPES = {"f4": ("<f4", 4), "f8": ("<f8", 8), "i4": ("<i4", 4), "i8": ("<i8", 8)}
-_STORAGES = {"FloatStorage": 4, "DoubleStorage": 8, "IntStorage": 4, "LongStorage": 8}
+# The tracker writes f4 and i8; boxes made by hand come in whole numbers of any size.
+_DTYPES = {
+    **{code: (f"<{code}", int(code[1])) for code in ("f4", "f8", "i2", "i4", "i8", "u2", "u4", "u8")},
+    **{code: (f"|{code}", 1) for code in ("i1", "u1")},
+}
+_FLOATS = {"FloatStorage": 4, "DoubleStorage": 8}
+_STORAGES = {
+    **_FLOATS,
+    "LongStorage": 8,
+    "IntStorage": 4,
+    "ShortStorage": 2,
+    "CharStorage": 1,
+    "ByteStorage": 1,
+}
 _INT, _UNSIGNED, _SHORT, _DOUBLE = (struct.Struct(f) for f in ("<i", "<I", "<H", ">d"))
 
 
@@ -272,7 +284,8 @@ def _product(counts: tuple[int, ...]) -> int:
 
 
 def _build_dtype(dtype: _Dtype, state: Any) -> None:
-    if dtype.built or state != (3, "<", None, None, None, -1, -1, 0):
+    order = _DTYPES[dtype.code][0][0]
+    if dtype.built or state != (3, order, None, None, None, -1, -1, 0):
         raise _Malformed("has a dtype that is not plain little-endian numbers")
     dtype.built = True
 

@@ -1,7 +1,7 @@
-"""Named settings with their reasons, and what they would do for the actor at hand.
+"""Named settings with their reasons.
 
-A preset says what to change from the tracker's defaults, why, and what not to expect of it.
-`text` is what `retrack --show-preset NAME` prints.
+A preset says what to change from the tracker's defaults, why, and what not to expect of it (for the
+actor at hand, `what_if` says it in figures). `text` is what `retrack --show-preset NAME` prints.
 """
 
 from __future__ import annotations
@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from being_remote.errors import UsageError
-from being_remote.tracker.config import KEYS, Settings, Value, complete
-
-Box = tuple[int, int, int, int]
-Size = tuple[int, int]
+from being_remote.tracker.config import KEYS, Settings, Value
 
 LANDMARKS_NOTE = (
     '"all 478 landmarks" can mean that FaceMesh runs with refined irises, so that 478 points exist (the'
@@ -142,118 +139,6 @@ def text(name: str) -> str:
         ]
     lines += [] if shown.settings else ["  nothing is changed from the defaults"]
     return "\n".join([*lines, "", *(f"- {note}" for note in shown.notes), ""])
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What other settings do to the face of one actor, foretold from the last run's box.
-
-    Attributes:
-        box: the box that the tracker will make, within a pixel or two: x_min, x_max, y_min, y_max.
-        side: of the crop with its padding, source pixels; `side_before` likewise.
-        face: how many times as many network pixels across the face.
-        source_per_pixel: source pixels for one network pixel; below 1 the crop is enlarged.
-        padding: share of the network image that is black.
-        clipped: the borders of the frame that cut the box.
-    """
-
-    box: Box
-    side: int
-    side_before: int
-    face: float
-    source_per_pixel: float
-    padding: float
-    clipped: tuple[str, ...]
-
-
-def gain(box: Box, source_size_wh: Size, before: Settings, after: Settings) -> Gain:
-    """Foretell the crop that `after` would make, from the box that `before` made of the same video.
-
-    The tracker centres its box on the face and cuts it at the frame's borders; where both ends of an
-    axis were cut, the centre of what is left is taken.
-
-    Raises:
-        ValueError: the box does not fit the frame.
-
-    Example:
-        A crop of 900 px with 512, and the same face with bbox_scale 3.5 at 768:
-
-        >>> g = gain((510, 1410, 90, 990), (1920, 1080), {}, {"bbox_scale": 3.5, "image_size": [768, 768]})
-        >>> g.side_before, g.side, round(g.face, 3), g.clipped
-        (900, 1260, 1.071, ('top', 'bottom'))
-    """
-    from being_remote.camera.crop import crop_from_box
-
-    old_scale, old_n = _crop_settings(before)
-    new_scale, new_n = _crop_settings(after)
-    old = crop_from_box(box, source_size_wh, (old_n, old_n))
-    width, height = source_size_wh
-    x, y = (box[0], box[1], width), (box[2], box[3], height)
-    full = max(end - start for start, end, _ in (x, y))
-    half = int(full / 2 * new_scale / old_scale)
-    made: list[int] = []
-    clipped = []
-    for (start, end, extent), names in ((x, ("left", "right")), (y, ("top", "bottom"))):
-        centre = _centre(start, end, extent, full)
-        low, high = max(centre - half, 0), min(centre + half, extent - 1)
-        made += [low + (high - low) % 2, high]
-        clipped += [
-            name for name, cut in zip(names, (centre < half, centre + half >= extent), strict=True) if cut
-        ]
-    new_box = (made[0], made[1], made[2], made[3])
-    new = crop_from_box(new_box, source_size_wh, (new_n, new_n))
-    used = (new.x_max - new.x_min) * (new.y_max - new.y_min)
-    return Gain(
-        box=new_box,
-        side=new.side,
-        side_before=old.side,
-        face=(new_n / new.side) / (old_n / old.side),
-        source_per_pixel=new.side / new_n,
-        padding=1 - used / (new.padded_size_wh[0] * new.padded_size_wh[1]),
-        clipped=tuple(clipped),
-    )
-
-
-def gain_notes(box: Box, source_size_wh: Size, before: Settings, after: Settings) -> tuple[str, ...]:
-    """The same in words; nothing where nothing about the crop changes."""
-    if _crop_settings(before) == _crop_settings(after):
-        return ()
-    found = gain(box, source_size_wh, before, after)
-    width, height = source_size_wh
-    (old_scale, old_n), (scale, n) = _crop_settings(before), _crop_settings(after)
-    percent = (found.face - 1) * 100
-    change = f"{abs(percent):.0f} % {'more' if percent >= 0 else 'fewer'}"
-    notes = [
-        f"for this actor: a crop of {found.side_before} source pixels (bbox_scale {old_scale:g}, {old_n})"
-        f" becomes {found.side} ({scale:g}, {n}): about {change} pixels across the face"
-    ]
-    if found.clipped:
-        notes.append(
-            f"the frame ({width}x{height}) cuts that crop at the {' and '.join(found.clipped)}:"
-            f" {found.padding:.0%} of the network image will be black"
-        )
-    if found.source_per_pixel < 1:
-        notes.append(
-            f"one source pixel becomes {1 / found.source_per_pixel:.2f} network pixels: beyond image_size"
-            f" {found.side} there is no more detail to gain, only time to lose"
-        )
-    return tuple(notes)
-
-
-def _crop_settings(settings: Settings) -> tuple[float, int]:
-    full = complete(settings)
-    scale, size = full["bbox_scale"], full["image_size"]
-    assert isinstance(scale, float) and isinstance(size, list)  # coerced
-    return scale, int(size[0])
-
-
-def _centre(start: int, end: int, extent: int, full: int) -> int:
-    """Where the face's centre was before a border cut the box to `start`..`end`."""
-    if end - start < full - 1 and start <= 1 < extent - 2 - end:
-        return end - full // 2
-    if end - start < full - 1 and end >= extent - 2 and start > 1:
-        return start + full // 2
-    return (start + end) // 2
 
 
 def _spelt(value: Value) -> str:

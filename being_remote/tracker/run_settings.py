@@ -26,7 +26,7 @@ class RunSettings:
 
     Attributes:
         actor: the input folder, as written: relative to the checkout; "" where the file names none.
-        begin_frames: how many source images were skipped at the start.
+        begin_frames, end_frames: how many source images were skipped at the start and at the end.
         fps: at which the video was cut into source images.
         crop_image: whether frames were cropped to the face, or only resized.
         image_size_wh: of the network image.
@@ -38,6 +38,7 @@ class RunSettings:
 
     actor: str
     begin_frames: int
+    end_frames: int
     fps: float
     crop_image: bool
     image_size_wh: tuple[int, int]
@@ -49,6 +50,7 @@ class _Stored(BaseModel):
 
     actor: str = Field("", max_length=4096, pattern=r"\A[^\x00]*\z")
     begin_frames: int = Field(0, ge=0, le=10_000_000)
+    end_frames: int = Field(0, ge=0, le=10_000_000)
     fps: float = Field(25.0, gt=0, le=1000)
     crop_image: StrictBool = True
     image_size: tuple[int, int] = (512, 512)  # height, width
@@ -81,7 +83,13 @@ def parse_run_settings(data: bytes, name: str) -> RunSettings:
         raise InconsistentData(f"cannot be read as settings: {e}", file=name) from e
     height, width = stored.image_size
     return RunSettings(
-        stored.actor, stored.begin_frames, stored.fps, stored.crop_image, (width, height), stored.bbox_scale
+        stored.actor,
+        stored.begin_frames,
+        stored.end_frames,
+        stored.fps,
+        stored.crop_image,
+        (width, height),
+        stored.bbox_scale,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from being_remote.errors import InconsistentData, NotFoundError
 from being_remote.tracker.camera_blocks import CameraBlocks
 from being_remote.tracker.frame_file import EDITED, MAX_FRAME_BYTES, image_size_wh, read_bytes
 from being_remote.tracker.stored import is_frame_id, parse_stored, shown_name
+
+if TYPE_CHECKING:
+    from being_remote.tracker.stored import Stored
 
 SUFFIX = ".frame"
 
@@ -48,8 +51,12 @@ class Sequence:
     warnings: tuple[str, ...]
 
 
-def read_sequence(folder: Path) -> Sequence:
+def read_sequence(folder: Path, each: Callable[[Stored], None] | None = None) -> Sequence:
     """Read every `.frame` of a folder.
+
+    Args:
+        folder: of the `.frame` files.
+        each: called with each file in the order of frame_id, for what else is wanted of it.
 
     Raises:
         NotFoundError: the folder is not there or holds no `.frame`.
@@ -68,6 +75,8 @@ def read_sequence(folder: Path) -> Sequence:
         sizes.append(image_size_wh(stored, shown_name(path)))
         steps.append(stored.global_step)
         cameras.put(i, stored)
+        if each is not None:
+            each(stored)
         if sizes[i] != sizes[0]:
             _two_runs(folder, names, i, "img_size", f"{sizes[0]}", f"{sizes[i]} (width, height)")
     wrong = cameras.contradiction(sizes[0])

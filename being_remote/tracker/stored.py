@@ -109,6 +109,17 @@ def parse_stored(data: bytes, name: str) -> Stored:
     return stored
 
 
+def entries(data: bytes, shown: str) -> Any:
+    """What an archive of torch.save holds, of whatever keys; a dict's entries under dotted keys.
+
+    Raises:
+        UnsafeFile, TornFile: as `torch_zip.members` and `plain_pickle.load`.
+    """
+    parts = members(data, shown)
+    content, _ = plain_pickle.load(pickle_of(parts, shown), shown, storages_of(parts))
+    return _flat(content) if type(content) is dict else content
+
+
 def scan(data: bytes, shown: str) -> None:
     """Whether an archive of torch.save is whole and holds plain data only, of whatever keys.
 
@@ -170,16 +181,19 @@ def _remember(layout: Layout) -> None:
 
 def _stored(pickled: bytes, content: Any, arrays: list[Array], shown: str) -> Stored:
     """The tracker's entries of a pickle's value; its layout is remembered for the next file."""
-    keys, flat = _flat(content, shown)
-    for key, shape in SHAPES.items():
-        _check_shape(key, shape, flat[key], shown)
+    if type(content) is not dict:
+        raise InconsistentData(f"is to hold a dict of names; it holds {described(content)}", file=shown)
+    flat = _flat(content)
+    wrong = missing_keys(flat) or next(filter(None, (wrong_shape(key, flat[key]) for key in SHAPES)), "")
+    if wrong:
+        _inconsistent(wrong, shown)
     frame_id, step = (flat[key] for key in LAST_KEYS)
     if type(frame_id) is not str or type(step) is not int:
         found = f"frame_id is {described(frame_id)}, global_step is {described(step)}"
         raise InconsistentData(f"{found}; they are to be digits and a whole number", file=shown)
     places = {id(array): i for i, array in enumerate(arrays)}
     layout = Layout(
-        keys,
+        tuple(flat),
         {k: (places[id(flat[k])], flat[k].dtype, flat[k].shape, flat[k].order) for k in SHAPES},
         skeleton_of(pickled, arrays, LAST_KEYS) if len(pickled) <= MAX_LAYOUT_BYTES else None,
     )
@@ -188,34 +202,36 @@ def _stored(pickled: bytes, content: Any, arrays: list[Array], shown: str) -> St
     return Stored(layout, [array.content for array in arrays], frame_id, step)
 
 
-def _flat(content: Any, shown: str) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """The entries under dotted keys, two levels deep; raises when one of the tracker's is missing."""
-    if type(content) is not dict:
-        raise InconsistentData(f"is to hold a dict of names; it holds {described(content)}", file=shown)
+def _flat(content: Mapping[Any, Any]) -> dict[str, Any]:
+    """The entries under dotted keys, two levels deep."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         if type(value) is dict and value:
             flat.update({f"{key}.{inner}": item for inner, item in value.items()})
         else:
             flat[str(key)] = value
-    keys = tuple(flat)
+    return flat
+
+
+def missing_keys(flat: Mapping[str, Any]) -> str:
+    """Which of the tracker's keys are not there, and what is; "" when all are."""
     missing = [key for key in (*SHAPES, *LAST_KEYS) if key not in flat]
-    if missing:
-        found = [k if k.isprintable() and len(k) < 60 else repr(k[:60]) for k in keys[:40]]
-        more = f" and {len(keys) - 40} more" if len(keys) > 40 else ""
-        raise InconsistentData(
-            f"lacks {', '.join(missing)}; it holds {', '.join(found) or 'nothing'}{more}",
-            file=shown,
-            hint="another program or a fork of the tracker wrote it",
-        )
-    return keys, flat
+    if not missing:
+        return ""
+    keys = tuple(flat)
+    found = [k if k.isprintable() and len(k) < 60 else repr(k[:60]) for k in keys[:40]]
+    more = f" and {len(keys) - 40} more" if len(keys) > 40 else ""
+    return f"lacks {', '.join(missing)}; it holds {', '.join(found) or 'nothing'}{more}"
 
 
-def _check_shape(key: str, shape: tuple[int, ...], value: Any, shown: str) -> None:
+def wrong_shape(key: str, value: Any) -> str:
+    """How an entry of `SHAPES` is another than the tracker writes; "" when it is as it must be."""
+    shape = SHAPES[key]
     found = value.shape if type(value) is Array else ()
-    if len(found) != len(shape) or any(shape[i] not in (-1, found[i]) for i in range(len(shape))):
-        wanted = " x ".join("n" if n < 0 else str(n) for n in shape)
-        _inconsistent(f"{key} is to be an array of {wanted}; it is {described(value)}", shown)
+    if len(found) == len(shape) and all(shape[i] in (-1, found[i]) for i in range(len(shape))):
+        return ""
+    wanted = " x ".join("n" if n < 0 else str(n) for n in shape)
+    return f"{key} is to be an array of {wanted}; it is {described(value)}"
 
 
 def _inconsistent(what: str, shown: str) -> NoReturn:

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from being_remote.camera.intrinsics import from_ndc
 from being_remote.camera.pose import (
+    opencv_c2w,
     opencv_from_pytorch3d,
     opengl_c2w,
     project,
     pytorch3d_from_opencv,
+    quaternion_wxyz,
     rotation_from_6d,
+    rotation_vector,
 )
 
 ROTATION = cv2.Rodrigues(np.array([0.4, -0.9, 0.2]))[0]
@@ -105,3 +108,47 @@ def test_a_point_behind_the_camera_has_no_pixel() -> None:
 def test_a_wrong_shape_is_named(call: object) -> None:
     with pytest.raises(ValueError, match="got"):
         call(np.zeros(5))  # type: ignore[operator]  # two callables of one argument
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    axis=st.lists(st.floats(-1, 1), min_size=3, max_size=3).filter(lambda v: np.linalg.norm(v) > 0.1),
+    angle=st.one_of(
+        st.floats(0, np.pi), st.floats(0, 1e-9), st.floats(np.pi - 1e-9, np.pi), st.just(float(np.pi))
+    ),
+)
+def test_quaternions_give_back_the_rotation_half_turns_included(axis: list[float], angle: float) -> None:
+    x, y, z = np.array(axis) / np.linalg.norm(axis)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    R = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    w, a, b, c = quaternion_wxyz(R)
+    assert w >= 0
+    assert w * w + a * a + b * b + c * c == pytest.approx(1, abs=1e-14)
+    back = np.array(
+        [
+            [1 - 2 * (b * b + c * c), 2 * (a * b - w * c), 2 * (a * c + w * b)],
+            [2 * (a * b + w * c), 1 - 2 * (a * a + c * c), 2 * (b * c - w * a)],
+            [2 * (a * c - w * b), 2 * (b * c + w * a), 1 - 2 * (a * a + b * b)],
+        ]
+    )
+    assert np.abs(back - R).max() < 1e-13
+    vector = rotation_vector(R)
+    assert np.linalg.norm(vector) == pytest.approx(angle, abs=1e-7)
+    # at a half turn both signs are the same rotation
+    assert min(np.abs(vector - s * angle * np.array([x, y, z])).max() for s in (1, -1)) < 1e-6
+
+
+def test_convention_w_is_first_and_the_quarter_turn_is_not_its_inverse() -> None:
+    # (0, 0, -0.7071, 0.7071) with w last, (0.7071, 0, 0, -0.7071) for the inverse
+    q = quaternion_wxyz([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    assert q.round(4).tolist() == [0.7071, 0, 0, 0.7071]
+
+
+def test_inverting_the_camera_to_world_returns_a_rotation_that_was_rounded_to_float32() -> None:
+    R = rotation_from_6d([0.3, 0.8, -0.5, 0.1, 0.4, 0.7]).astype(np.float32).astype(np.float64)
+    t = np.array([0.1, -0.2, 1.3])
+    back = np.linalg.inv(opencv_c2w(R, t))
+    assert np.abs(back[:3, :3] - R).max() < 1e-15
+    # the transposed matrix, inverted, is another one
+    assert np.abs(np.linalg.inv(R.T) - R).max() > 1e-8
+    assert np.abs(back[:3, 3] - t).max() < 1e-15

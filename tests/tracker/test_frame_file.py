@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -142,12 +143,18 @@ BOXES = {
     "array float64": np.array([510.0, 1410, 90, 990]),
     "array float32": np.array([510, 1410, 90, 990], np.float32),
     "array 1x4": np.array([[510, 1410, 90, 990]]),
+    "array int16": np.array([510, 1410, 90, 990], np.int16),
+    "array uint16": np.array([510, 1410, 90, 990], np.uint16),
+    "array uint32": np.array([510, 1410, 90, 990], np.uint32),
+    "array uint64": np.array([510, 1410, 90, 990], np.uint64),
     "list": [510, 1410, 90, 990],
     "tuple": (510, 1410, 90, 990),
     "list of numpy scalars": [np.int64(510), np.float32(1410), np.int32(90), np.float64(990)],
+    "list of small numpy scalars": [np.int16(510), np.uint16(1410), np.uint8(90), np.int16(990)],
     "list in a list": [[510, 1410, 90, 990]],
     "tensor int64": torch.tensor([510, 1410, 90, 990]),
     "tensor int32": torch.tensor([510, 1410, 90, 990], dtype=torch.int32),
+    "tensor int16": torch.tensor([510, 1410, 90, 990], dtype=torch.int16),
     "tensor float32": torch.tensor([510.0, 1410, 90, 990]),
     "tensor 1x4": torch.tensor([[510, 1410, 90, 990]], dtype=torch.float64),
     "tensor view": torch.tensor([0, 510, 1410, 90, 990])[1:],
@@ -165,6 +172,21 @@ def test_a_box_is_read_in_the_tracker_s_order_from_every_type_it_may_have(value:
     assert all(type(n) is int for n in box)
 
 
+@pytest.mark.parametrize("one_byte", [np.uint8, np.int8, torch.uint8, torch.int8])
+def test_a_box_of_a_tiny_video_may_come_in_single_bytes(one_byte: Any) -> None:
+    numbers = [5, 95, 9, 99]
+    made = torch.tensor(numbers, dtype=one_byte) if isinstance(one_byte, torch.dtype) else None
+    data = factory.saved(np.array(numbers, one_byte) if made is None else made)
+    assert parse_box(data, "bbox.pt") == (5, 95, 9, 99)
+
+
+def test_a_box_of_another_program_is_refused_because_its_order_is_unknown() -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([90, 990, 510, 1410]))
+    with pytest.raises(InconsistentData, match=r"numpy array \(\.npy\).*y_min, y_max, x_min, x_max"):
+        parse_box(buffer.getvalue(), "bbox.npy")
+
+
 @pytest.mark.parametrize(
     ("value", "says"),
     [
@@ -178,6 +200,9 @@ def test_a_box_is_read_in_the_tracker_s_order_from_every_type_it_may_have(value:
         (np.array([900, 500, 90, 990]), r"no box: x 900\.\.500"),
         (np.array([500, 900, 990, 90]), r"no box: x 500\.\.900, y 990\.\.90"),
         ([0, 2**40, 0, 10], "no box"),
+        (np.array([0, 2**63, 0, 10], np.uint64), "no box"),
+        (np.array([[510], [1410], [90], [990]]), "an array of 4 x 1"),
+        ([torch.tensor(1)] * 4, "it holds Tensor"),
         (torch.tensor([1, 2, 3]), "an array of 3"),
         (torch.tensor(4), "an array of one number"),
         ({"bbox": 1}, "it holds a dict"),

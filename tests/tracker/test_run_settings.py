@@ -13,7 +13,7 @@ from being_remote.tracker.run_settings import RunSettings, read_run_settings
 def test_what_the_file_leaves_out_has_the_trackers_default(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
     path.write_text("? [a, b]\n: 1\nkeyframes: [ 0, 1 ]\nw_pho: 350\npyr_levels: [[1.0, 2], [3, 4]]\n")
-    defaults = RunSettings("", 0, 25.0, True, (512, 512), 2.5)
+    defaults = RunSettings("", 0, 0, 25.0, True, (512, 512), 2.5)
     assert read_run_settings(path) == defaults
     path.write_text("")
     assert read_run_settings(path) == defaults
@@ -22,10 +22,10 @@ def test_what_the_file_leaves_out_has_the_trackers_default(tmp_path: Path) -> No
 def test_every_setting_is_read_and_the_image_size_comes_as_width_height(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
     path.write_text(
-        "actor: './input/a'\nbegin_frames: 1\nfps: 30\ncrop_image: false\n"
+        "actor: './input/a'\nbegin_frames: 1\nend_frames: 7\nfps: 30\ncrop_image: false\n"
         "image_size: [540, 960]\nbbox_scale: 3.5\n"
     )
-    assert read_run_settings(path) == RunSettings("./input/a", 1, 30.0, False, (960, 540), 3.5)
+    assert read_run_settings(path) == RunSettings("./input/a", 1, 7, 30.0, False, (960, 540), 3.5)
 
 
 def test_merge_keys_that_would_fill_the_memory_are_never_built(tmp_path: Path) -> None:

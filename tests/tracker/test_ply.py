@@ -9,7 +9,7 @@ import pytest
 
 from being_remote.demo.tracker_files import mesh_bytes
 from being_remote.errors import DataError, NotFoundError, TornFile, UnsafeFile
-from being_remote.report.ply import read_ply
+from being_remote.tracker.ply import read_ply
 
 VERTICES = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
 FACES = np.array([[0, 1, 2], [0, 2, 3]], np.int32)

@@ -1,0 +1,135 @@
+"""A video or a frame folder as the tracker's `source/`: frames by their number, counted from 1.
+
+    folder    the number is the file's own name, so a missing file shifts no other
+    video     the frame that ffmpeg's `fps` filter puts there, found by the time of each frame
+
+It decodes on demand and keeps the last few frames, because a search looks at neighbours again and
+again. Numbers of tracked frames come from `numbering`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from being_remote.errors import InconsistentData, NotFoundError
+from being_remote.tracker.numbering import frames_in_source, shown_frame_index
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from being_remote.video import Source
+
+    Picture = NDArray[np.uint8]
+
+KEPT_BYTES = 64 << 20  # ten frames of 1080p
+
+
+@dataclass(eq=False)
+class SourceFrames:
+    """The original frames under their numbers in `source/`.
+
+    Attributes:
+        source: the open video or folder; whoever opened it closes it.
+        size_wh: width, height, pixels.
+        count: the highest number.
+        lossless: a folder of PNG files.
+        square_pixels: False where the video asks its player to stretch it: the tracker does not, so
+            its single focal length does not describe such a video.
+        notes: what a person should know of how the frames are read and numbered.
+    """
+
+    source: Source
+    count: int
+    lossless: bool
+    _index_of: Callable[[int], int | None]
+    _notes: tuple[str, ...] = ()
+    _kept: OrderedDict[int, Picture] = field(default_factory=OrderedDict)
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        return self.source.size_wh
+
+    @property
+    def square_pixels(self) -> bool:
+        return self.source.pixel_aspect == 1
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.source.notes, *self._notes)
+
+    def frame(self, number: int) -> Picture:
+        """The frame of that number: (H, W, 3) uint8, BGR.
+
+        Raises:
+            NotFoundError: there is none.
+            TornFile, InconsistentData: it cannot be decoded, or has another size than the first.
+        """
+        if number in self._kept:
+            self._kept.move_to_end(number)
+            return self._kept[number]
+        index = self._index_of(number)
+        if index is None:
+            raise NotFoundError(
+                f"no source frame {number}: they are numbered from 1 to {self.count}",
+                where=str(self.source.path),
+            )
+        picture = self.source.frame(index)
+        self._kept[number] = picture
+        while len(self._kept) > 1 and len(self._kept) * picture.nbytes > KEPT_BYTES:
+            self._kept.popitem(last=False)
+        return picture
+
+
+def source_frames(source: Source, fps: float) -> SourceFrames:
+    """The frames of an open source under the tracker's numbers.
+
+    Args:
+        source: a video or a folder of frames.
+        fps: the tracker's own setting, at which it cuts a video; a folder was cut already.
+
+    Raises:
+        InconsistentData: two files of a folder have one number.
+    """
+    times_s = source.times_s
+    if times_s is not None:
+        count = frames_in_source(times_s, fps)
+
+        def shown(number: int) -> int | None:
+            return shown_frame_index(number, fps, times_s) if 1 <= number <= count else None
+
+        return SourceFrames(source, count, lossless=False, _index_of=shown)
+    numbers, note = _numbers(source.names, str(source.path))
+    return SourceFrames(
+        source,
+        max(numbers),
+        lossless=all(name.lower().endswith(".png") for name in source.names),
+        _index_of=numbers.get,
+        _notes=note,
+    )
+
+
+def _numbers(names: Sequence[str], shown: str) -> tuple[Mapping[int, int], tuple[str, ...]]:
+    """number -> place in the folder, by the names where they are all numbers."""
+    stems = [name.rsplit(".", 1)[0] for name in names]
+    if not all(stem.isascii() and stem.isdigit() and len(stem) < 10 for stem in stems):
+        note = "the pictures are not named by numbers alone: they are counted in the order of their names"
+        return {place + 1: place for place in range(len(names))}, (note,)
+    found = [int(stem) for stem in stems]
+    from_zero = 0 in found
+    numbers: dict[int, int] = {}
+    for place, number in enumerate(found):
+        other = numbers.setdefault(number + from_zero, place)
+        if other != place:
+            raise InconsistentData(
+                f"{names[other]!r} and {names[place]!r} both have the number {number}",
+                file=shown,
+                hint="keep the frames of one video in a folder, and nothing else",
+            )
+    note = "the pictures are numbered from 0: the tracker would call the first one 1" if from_zero else ""
+    gaps = max(numbers) - min(numbers) + 1 - len(numbers)
+    missing = f"{gaps} of the numbers {min(numbers)} to {max(numbers)} are missing" if gaps else ""
+    return numbers, tuple(filter(None, (note, missing)))

@@ -1,0 +1,150 @@
+"""Frames under the tracker's numbers, whether they lie in a folder or in a video of any rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.filter
+import cv2
+import numpy as np
+import pytest
+import video_factory
+
+from being_remote.errors import InconsistentData, NotFoundError
+from being_remote.tracker.numbering import frames_in_source, shown_frame_index, video_frame_index
+from being_remote.tracker.source_frames import KEPT_BYTES, SourceFrames, source_frames
+from being_remote.video import open_source
+
+UNEVEN_MS = [int(t) for t in np.cumsum([0, *np.random.default_rng(3).choice([20, 33, 40, 60], 59)])]
+
+
+def folder_of(path: Path, *names: str) -> Path:
+    """Pictures whose grey tells their place among the names."""
+    path.mkdir()
+    for place, name in enumerate(names):
+        cv2.imwrite(str(path / name), np.full((48, 64, 3), 10 * place, np.uint8))
+    return path
+
+
+def grey(frames: SourceFrames, number: int) -> int:
+    return round(float(frames.frame(number).mean()))
+
+
+def ffmpegs_choice(path: Path, fps: int) -> Iterator[int]:
+    """Which frames libavfilter's own `fps` filter gives, one after the other."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        graph = av.filter.Graph()
+        start = graph.add_buffer(template=stream, time_base=stream.time_base)
+        rate, end = graph.add("fps", f"fps={fps}"), graph.add("buffersink")
+        start.link_to(rate)
+        rate.link_to(end)
+        graph.configure()
+        for frame in [*container.decode(stream), None]:
+            start.push(frame)
+            while True:
+                try:
+                    yield video_factory.number_in(end.pull().to_ndarray(format="bgr24"))
+                except (av.BlockingIOError, av.EOFError):
+                    break
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("fps", [12, 25, 30])
+@pytest.mark.parametrize("kind", ["even", "film", "uneven"])
+def test_a_video_gives_the_frames_that_ffmpegs_fps_filter_gives(
+    tmp_path: Path, kind: str, fps: int, suffix: str
+) -> None:
+    how = {"even": {"rate": 25}, "film": {"rate": Fraction(24000, 1001)}, "uneven": {"times_ms": UNEVEN_MS}}
+    path = video_factory.write_video(tmp_path / f"a.{suffix}", 60, **how[kind])
+    theirs = list(ffmpegs_choice(path, fps))
+    with open_source(path) as source:
+        frames = source_frames(source, fps)
+        # ffmpeg knows how long the last frame is shown; we take it to be as long as the one before.
+        assert abs(frames.count - len(theirs)) <= 1
+        both = min(frames.count, len(theirs))
+        assert [video_factory.number_in(frames.frame(k + 1)) for k in range(both)] == theirs[:both]
+        assert not frames.lossless
+
+
+def test_times_and_rates_lead_to_the_same_frame_where_a_video_is_even() -> None:
+    for rate in (15, 24, 29.97, 30, 50, 60):
+        times = np.arange(200) / rate
+        for number in range(1, frames_in_source(times, 25) + 1):
+            assert shown_frame_index(number, 25, times) == video_frame_index(number, 25, rate)
+
+
+def test_numbers_outside_the_source_are_not_found(tmp_path: Path) -> None:
+    with open_source(video_factory.write_video(tmp_path / "a.mp4", 10)) as source:
+        frames = source_frames(source, 25)
+        assert frames.count == 10
+        assert video_factory.number_in(frames.frame(10)) == 9
+        for number in (0, -1, 11):
+            with pytest.raises(
+                NotFoundError, match=f"no source frame {number}: they are numbered from 1 to 10"
+            ):
+                frames.frame(number)
+
+
+def test_a_missing_file_shifts_no_other(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "f", "00001.png", "00002.png", "00004.png", "00005.png")
+    with open_source(folder) as source:
+        frames = source_frames(source, 25)
+        assert (frames.count, frames.lossless, frames.size_wh) == (5, True, (64, 48))
+        assert [grey(frames, k) for k in (1, 2, 4, 5)] == [0, 10, 20, 30]
+        with pytest.raises(NotFoundError, match="no source frame 3"):
+            frames.frame(3)
+        assert frames.notes == ("1 of the numbers 1 to 5 are missing",)
+
+
+def test_numbers_are_read_as_numbers_past_five_digits(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "f", "100000.png", "99999.png")
+    with open_source(folder) as source:
+        assert [grey(source_frames(source, 25), k) for k in (99_999, 100_000)] == [10, 0]
+
+
+def test_a_folder_that_counts_from_0_is_moved_to_the_trackers_numbers_and_says_so(tmp_path: Path) -> None:
+    with open_source(folder_of(tmp_path / "f", "0.jpg", "1.jpg", "2.jpg")) as source:
+        frames = source_frames(source, 25)
+        assert (frames.count, frames.lossless) == (3, False)
+        assert [grey(frames, k) for k in (1, 3)] == [0, 20]
+        assert frames.notes == ("the pictures are numbered from 0: the tracker would call the first one 1",)
+
+
+def test_names_that_are_no_numbers_are_counted_in_order_and_it_says_so(tmp_path: Path) -> None:
+    with open_source(folder_of(tmp_path / "f", "a7.png", "b3.png")) as source:
+        frames = source_frames(source, 25)
+        assert [grey(frames, k) for k in (1, 2)] == [0, 10]
+        assert "in the order of their names" in frames.notes[0]
+
+
+def test_two_pictures_of_one_number_are_refused(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "f", "00001.png", "00001.jpg")
+    with open_source(folder) as source, pytest.raises(InconsistentData, match="both have the number 1"):
+        source_frames(source, 25)
+
+
+def test_frames_asked_for_again_are_not_decoded_again_and_few_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path / "f", *(f"{k:05d}.png" for k in range(1, 9)))
+    asked: list[int] = []
+    with open_source(folder) as source:
+        plain = source.frame
+        monkeypatch.setattr(source, "frame", lambda i: asked.append(i) or plain(i))
+        monkeypatch.setattr("being_remote.tracker.source_frames.KEPT_BYTES", 3 * 48 * 64 * 3)
+        frames = source_frames(source, 25)
+        for number in (1, 2, 3, 1, 2, 3, 4, 3, 2, 1):
+            frames.frame(number)
+    assert asked == [0, 1, 2, 3, 0]
+    assert KEPT_BYTES < 100 << 20
+
+
+def test_a_stretched_video_is_told(tmp_path: Path) -> None:
+    path = video_factory.write_video(tmp_path / "a.mp4", 4, pixel_aspect=Fraction(8, 9))
+    with open_source(path) as source:
+        frames = source_frames(source, 25)
+        assert not frames.square_pixels and "not square" in frames.notes[0]
