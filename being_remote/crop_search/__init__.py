@@ -1,0 +1,36 @@
+"""The crop without bbox.pt: found again by comparing what the tracker stored with the original frames.
+
+`from_images` needs the stored crops and answers with whole numbers that were checked by making the
+crop again; `check_crop` asks the same of a crop that is known. Every answer carries a grade and its
+evidence, and a source that does not fit ends in `unknown`.
+
+It knows pictures only: which files they are, and which frame belongs to which, is the caller's.
+"""
+
+from __future__ import annotations
+
+from being_remote.crop_search.check import check_crop
+from being_remote.crop_search.images import from_images
+from being_remote.crop_search.values import (
+    Check,
+    Finding,
+    FrameEvidence,
+    Grade,
+    OnProgress,
+    ScoreLattice,
+    SourceFrames,
+    Stored,
+)
+
+__all__ = [
+    "Check",
+    "Finding",
+    "FrameEvidence",
+    "Grade",
+    "OnProgress",
+    "ScoreLattice",
+    "SourceFrames",
+    "Stored",
+    "check_crop",
+    "from_images",
+]

@@ -1,0 +1,151 @@
+"""The crop from the pictures that the tracker stored, and a known crop checked against them.
+
+A few pictures spread over the clip are registered one by one. They must agree on one box; what they
+agree on is made whole where that can be proven, by making the crop again. Every way this can fail
+ends in a grade that says so, and in the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from being_remote.camera.free_crop import FreeCrop
+from being_remote.crop_search import lattice
+from being_remote.crop_search.consensus import Consensus, agree
+from being_remote.crop_search.grading import common_offset, judge, remarks
+from being_remote.crop_search.matching import Frames, Match, follow, locate, repeats, view_of
+from being_remote.crop_search.values import Finding, OnProgress, SourceFrames, Stored
+from being_remote.crop_search.whole import crop_of, evidence, whole_box
+
+METHOD = "stored pictures registered against the source frames"
+FRAMES = 5  # pictures looked at, spread over the clip
+MORE_FRAMES = 15  # where compression makes each of them say something else
+_CLEAR_PX = 0.03  # standard error up to which five are enough
+_TRIES = 3  # of them that are searched for anew before giving up
+
+
+def from_images(
+    stored: Sequence[Stored],
+    source: SourceFrames,
+    *,
+    bbox_scale: float | None = None,
+    on_progress: OnProgress | None = None,
+) -> Finding:
+    """Find the crop that made the stored pictures out of the source frames.
+
+    Args:
+        stored: crops that the tracker fitted to, each with a `.frame` of its own (the tracker also
+            leaves pictures behind that belong to none). Only a few of them are taken, by index.
+        source: the original frames, or a copy that was compressed, recoloured or rescaled.
+        bbox_scale: the run's setting; a side that it cannot give is then said.
+        on_progress: told after each picture.
+
+    Returns:
+        The finding. `exact` and `verified` crops are whole and were checked by making them again on at
+        least three frames; an `estimated` one may be a `FreeCrop`; `unknown` has none.
+    """
+    chosen = spread(stored, FRAMES)
+    more = [one for one in spread(stored, MORE_FRAMES) if one not in chosen]
+    problem = unusable(chosen + more)
+    if problem:
+        return Finding("unknown", None, METHOD, problem)
+    frames = Frames(source)
+    matches = _search(chosen, frames, on_progress)
+    found = agree(matches)
+    if isinstance(found, Consensus) and found.std.max() > _CLEAR_PX:
+        matches += _follow_on(more, found.matches[0], frames, on_progress)
+        found = agree(matches)
+    if isinstance(found, str):
+        return Finding("unknown", None, METHOD, found)
+    if repeats(found.matches[0], frames):
+        return Finding(
+            "unknown", None, METHOD, "the pictures fit several places of the frame: a pattern repeats"
+        )
+    return _finding(found, frames, bbox_scale)
+
+
+def spread(stored: Sequence[Stored], count: int) -> list[Stored]:
+    """A few of many, spread over all, the middle one first: the ends of a clip are the odd ones."""
+    if not stored:
+        return []
+    places = sorted({round(p) for p in np.linspace(0, len(stored) - 1, min(count, len(stored)))})
+    middle = len(stored) // 2
+    return [stored[i] for i in sorted(places, key=lambda i: abs(i - middle))]
+
+
+def unusable(chosen: Sequence[Stored]) -> str:
+    """What forbids a search among these pictures, for people; "" if nothing does."""
+    if not chosen:
+        return "there are no stored pictures"
+    sizes = sorted({(one.picture.shape[1], one.picture.shape[0]) for one in chosen})
+    if len(sizes) > 1:
+        said = ", ".join(f"{w}x{h}" for w, h in sizes)
+        return f"the pictures have different sizes ({said}), so they are not of one run"
+    if sizes[0][0] != sizes[0][1]:
+        return f"the pictures are {sizes[0][0]}x{sizes[0][1]}, and the tracker's crops are square"
+    return ""
+
+
+def _search(chosen: Sequence[Stored], frames: Frames, on_progress: OnProgress | None) -> list[Match | None]:
+    """The first picture is searched for anew, the others where that one lies."""
+    matches: list[Match | None] = []
+    anchor: Match | None = None
+    wide = True  # a search of far frames that finds nothing is not repeated
+    for n, one in enumerate(chosen):
+        view = view_of(one)
+        if anchor is not None:
+            found = follow(view, frames, anchor.fit.box, anchor.offset, wide=wide)
+            if found is None or not found.good:
+                # Does it lie elsewhere? Then the pictures are of two runs, and that must be said.
+                anew = locate(view, frames, wide=False)
+                found = anew if anew is not None and anew.good else found
+        else:
+            found = locate(view, frames, wide=wide) if n < _TRIES else None
+        good = found is not None and found.good
+        wide = wide and good
+        anchor = anchor or (found if good else None)
+        matches.append(found)
+        if on_progress is not None:
+            on_progress(n + 1, len(chosen))
+    return matches
+
+
+def _follow_on(
+    more: Sequence[Stored], anchor: Match, frames: Frames, on_progress: OnProgress | None
+) -> list[Match | None]:
+    """Further pictures, where the first ones lie."""
+    matches = []
+    for n, one in enumerate(more):
+        matches.append(follow(view_of(one), frames, anchor.fit.box, anchor.offset, wide=False))
+        if on_progress is not None:
+            on_progress(FRAMES + n + 1, FRAMES + len(more))
+    return matches
+
+
+def _finding(found: Consensus, frames: Frames, bbox_scale: float | None) -> Finding:
+    crop = crop_of(found, frames)
+    shown = [evidence(m, frames, crop, agrees=True) for m in found.matches]
+    shown += [evidence(m, frames, crop, agrees=False) for m in found.others]
+    grade, reason = judge(found, crop, shown)
+    (side_x, side_y, x, y), std = (tuple(map(float, row)) for row in (found.box, found.std))
+    best, box = found.matches[0], whole_box(found.box)
+    scores = None
+    if box is not None and not isinstance(crop, FreeCrop):
+        grey = frames.grey(best.view.stored.source_number + best.offset)
+        scores = lattice.around(best.view.grey32, best.view.window, grey, box)
+    return Finding(
+        grade,
+        crop,
+        METHOD,
+        reason,
+        frames=tuple(shown),
+        side_px=max(side_x, side_y),
+        side_std_px=max(std[:2]),
+        origin_px=(x, y),
+        origin_std_px=(std[2], std[3]),
+        frame_offset=common_offset(shown),
+        scores=scores,
+        notes=tuple(remarks(crop, shown, found.missing, bbox_scale)),
+    )
