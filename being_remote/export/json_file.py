@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from being_remote.camera.intrinsics import fov_deg
 from being_remote.export.cameras import Cameras
+from being_remote.export.json_text import document, rows
+from being_remote.export.target import Export, File, Target
 
 FORMAT = "being-remote cameras"
 VERSION = 1
@@ -24,10 +26,14 @@ CONVENTIONS = {
 }
 
 
-def chunks(cameras: Cameras) -> Iterator[bytes]:
-    """The document in pieces, so that its size does not matter."""
+def files(export: Export) -> Iterator[File]:
+    """The one document."""
+    yield "cameras.json", document(_head(export.cameras), _frames(export.cameras))
+
+
+def _head(cameras: Cameras) -> dict[str, object]:
     crop = cameras.crop
-    head = {
+    return {
         "format": FORMAT,
         "version": VERSION,
         "name": cameras.name,
@@ -51,16 +57,34 @@ def chunks(cameras: Cameras) -> Iterator[bytes]:
             "image_size_wh": crop.image_size_wh,
         },
     }
-    yield json.dumps(head, indent=1, allow_nan=False)[:-2].encode() + b',\n "frames": ['
-    files = cameras.source_files
-    for i in range(len(cameras.frame_ids)):
-        frame = {
-            "frame_id": f"{cameras.frame_ids[i]:05d}",
-            "source_number": int(cameras.source_numbers[i]),
-            "file": files[i],
-            "time_s": None if cameras.times_s is None else float(cameras.times_s[i]),
-            "R": cameras.R[i].tolist(),
-            "t": cameras.t[i].tolist(),
-        }
-        yield (b",\n  " if i else b"\n  ") + json.dumps(frame, allow_nan=False).encode()
-    yield b"\n ]\n}\n"
+
+
+def _frames(cameras: Cameras) -> Iterator[str]:
+    times = iter(lambda: "null", "") if cameras.times_s is None else rows(cameras.times_s)
+    every = zip(
+        cameras.frame_ids.tolist(),
+        cameras.source_numbers.tolist(),
+        map(json.dumps, cameras.source_files),
+        times,
+        rows(cameras.R),
+        rows(cameras.t),
+        strict=False,  # times that are not known never end
+    )
+    for frame_id, number, file, time_s, R, t in every:
+        yield (
+            f'{{"frame_id": "{frame_id:05d}", "source_number": {number}, "file": {file},'
+            f' "time_s": {time_s}, "R": {R}, "t": {t}}}'
+        )
+
+
+TARGET = Target(
+    name="json",
+    folder="",
+    main_files=("cameras.json",),
+    pose="world-to-camera, OpenCV axes",
+    pixels="corner, and OpenCV's beside it",
+    honours=("fx", "fy", "cx", "cy", "R", "t", "crop", "times", "source numbers"),
+    notes=(),
+    files=files,
+    fixed_canvas=True,
+)

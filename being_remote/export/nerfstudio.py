@@ -11,17 +11,24 @@ from collections.abc import Iterator
 
 from being_remote.camera.pose import opengl_c2w
 from being_remote.export.cameras import Cameras
+from being_remote.export.json_text import document, rows
+from being_remote.export.target import Export, File, Target
 
 IMAGES = "images"
 
 
-def chunks(cameras: Cameras) -> Iterator[bytes]:
-    """The document in pieces, one frame a line."""
-    K = cameras.K_source
+def image_names(cameras: Cameras) -> list[str]:
+    """The frames' pictures, named as in `source/`."""
+    return [f"{IMAGES}/{file}" for file in cameras.source_files]
+
+
+def files(export: Export) -> Iterator[File]:
+    """The one document."""
+    K = export.K
     head = {
         "camera_model": "OPENCV",
-        "w": cameras.size_wh[0],
-        "h": cameras.size_wh[1],
+        "w": export.size_wh[0],
+        "h": export.size_wh[1],
         "fl_x": float(K[0, 0]),
         "fl_y": float(K[1, 1]),
         "cx": float(K[0, 2]),
@@ -31,9 +38,28 @@ def chunks(cameras: Cameras) -> Iterator[bytes]:
         "p1": 0.0,
         "p2": 0.0,
     }
-    yield json.dumps(head, indent=1, allow_nan=False)[:-2].encode() + b',\n "frames": ['
+    yield "transforms.json", document(head, _frames(export.cameras))
+
+
+def _frames(cameras: Cameras) -> Iterator[str]:
     poses = opengl_c2w(cameras.R, cameras.t)
-    for i, file in enumerate(cameras.source_files):
-        frame = {"file_path": f"{IMAGES}/{file}", "transform_matrix": poses[i].tolist()}
-        yield (b",\n  " if i else b"\n  ") + json.dumps(frame, allow_nan=False).encode()
-    yield b"\n ]\n}\n"
+    for file, pose in zip(image_names(cameras), rows(poses), strict=True):
+        yield f'{{"file_path": {json.dumps(file)}, "transform_matrix": {pose}}}'
+
+
+TARGET = Target(
+    name="nerfstudio",
+    folder="nerfstudio",
+    main_files=("transforms.json",),
+    pose="camera-to-world, OpenGL axes",
+    pixels="corner",
+    honours=("fx", "fy", "cx", "cy", "R", "t"),
+    notes=(
+        "its pictures belong into nerfstudio/images/, numbered from 00001.png as in source/",
+        "ns-train ... nerfstudio-data --orientation-method none --center-method none"
+        " --auto-scale-poses False, or it moves and rescales the poses",
+        "the head stands still and the camera moves, so the background does not: mask it",
+    ),
+    files=files,
+    image_names=image_names,
+)

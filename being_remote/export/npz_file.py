@@ -10,9 +10,15 @@ import numpy as np
 
 from being_remote.export.cameras import Cameras
 from being_remote.export.json_file import CONVENTIONS
+from being_remote.export.target import Export, File, Target
 
 
-def chunks(cameras: Cameras) -> Iterator[bytes]:
+def files(export: Export) -> Iterator[File]:
+    """The one archive."""
+    yield "cameras.npz", _chunks(export.cameras)
+
+
+def _chunks(cameras: Cameras) -> Iterator[bytes]:
     """Arrays by name, `conventions` in words (JSON); `times_s` is NaN where it is not known."""
     crop = cameras.crop
     n = len(cameras.frame_ids)
@@ -37,3 +43,16 @@ def chunks(cameras: Cameras) -> Iterator[bytes]:
         conventions=np.array(json.dumps(CONVENTIONS)),
     )
     yield buffer.getvalue()
+
+
+TARGET = Target(
+    name="npz",
+    folder="",
+    main_files=("cameras.npz",),
+    pose="world-to-camera, OpenCV axes",
+    pixels="corner, and OpenCV's beside it",
+    honours=("fx", "fy", "cx", "cy", "R", "t", "crop", "times", "source numbers"),
+    notes=(),
+    files=files,
+    fixed_canvas=True,
+)

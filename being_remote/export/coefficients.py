@@ -1,0 +1,28 @@
+"""How many of FLAME's coefficients trainers take, and what is said of a run that fitted fewer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from being_remote.export.target import Export
+from being_remote.tracker.frame_file import read_frame
+
+SHAPES, EXPRESSIONS = 300, 100
+
+
+def too_few_coefficients(export: Export) -> Sequence[str]:
+    """Says where the run's frames, which are all alike, hold fewer than those.
+
+    Raises:
+        NotFoundError, DataError: the first frame cannot be read.
+    """
+    folder = export.run.checkpoints
+    assert folder is not None  # `prepare` saw to it
+    flame = read_frame(folder / f"{export.cameras.frame_ids[0]:05d}.frame").flame
+    found = (("expression", flame["exp"].size, EXPRESSIONS), ("shape", flame["shape"].size, SHAPES))
+    return [
+        f"the run has {size} {what} coefficients, and FLAME {full}: they are written as they are, so a model"
+        " that takes all of FLAME's wants zeros behind them"
+        for what, size, full in found
+        if size < full
+    ]

@@ -1,0 +1,83 @@
+"""A COLMAP model as text: one PINHOLE camera, world-to-camera quaternions, corner pixels.
+
+COLMAP's pixels are ours, its quaternions are Hamilton's with w first. Each "image" is a pose of the
+head, so the background does not stand still: for viewers and trainers, not for bundle adjustment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from being_remote.camera.pose import quaternion_wxyz
+from being_remote.errors import DataError
+from being_remote.export.cameras import Cameras
+from being_remote.export.json_text import BATCH
+from being_remote.export.target import Export, File, Target
+from being_remote.tracker.ply import read_ply
+
+MODEL = "sparse/0"
+GREY = "128 128 128"
+
+
+def image_names(cameras: Cameras) -> list[str]:
+    """The frames' pictures, named as in `source/`; images.txt names them below `images/`."""
+    return [f"images/{file}" for file in cameras.source_files]
+
+
+def files(export: Export) -> Iterator[File]:
+    """cameras.txt, images.txt and points3D.txt."""
+    (w, h), K = export.size_wh, export.K
+    numbers = " ".join(repr(float(K[i])) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    camera = f"# CAMERA_ID, MODEL, WIDTH, HEIGHT, fx, fy, cx, cy\n1 PINHOLE {w} {h} {numbers}\n"
+    yield f"{MODEL}/cameras.txt", [camera.encode()]
+    yield f"{MODEL}/images.txt", _images(export.cameras)
+    yield f"{MODEL}/points3D.txt", _points(export)
+
+
+def _images(cameras: Cameras) -> Iterator[bytes]:
+    """Two lines an image; the second, of points seen, is empty."""
+    yield b"# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME; then a line of points, here empty\n"
+    numbers = np.concatenate([quaternion_wxyz(cameras.R), cameras.t], axis=1)
+    names = cameras.source_files
+    for start in range(0, len(names), BATCH):
+        batch = zip(numbers[start : start + BATCH].tolist(), names[start : start + BATCH], strict=True)
+        lines = [
+            f"{start + i} {' '.join(map(repr, pose))} 1 {name}\n\n" for i, (pose, name) in enumerate(batch, 1)
+        ]
+        yield "".join(lines).encode()
+
+
+def _points(export: Export) -> Iterator[bytes]:
+    """The vertices of the first frame's mesh, for trainers that start from points; else none."""
+    yield b"# POINT3D_ID, X, Y, Z, R, G, B, ERROR, TRACK[] as (IMAGE_ID, POINT2D_IDX)\n"
+    if export.run.meshes is None:
+        return
+    path = export.run.meshes / f"{export.cameras.frame_ids[0]:05d}.ply"
+    if not path.exists():
+        return
+    try:
+        vertices = read_ply(path).vertices
+    except DataError:
+        return  # a model without points is whole; the overlay, drawn from the same file, says what is wrong
+    lines = [f"{i} {' '.join(map(repr, xyz))} {GREY} 0\n" for i, xyz in enumerate(vertices.tolist(), 1)]
+    yield "".join(lines).encode()
+
+
+TARGET = Target(
+    name="colmap",
+    folder="colmap",
+    main_files=tuple(f"{MODEL}/{name}.txt" for name in ("cameras", "images", "points3D")),
+    pose="world-to-camera, OpenCV axes, quaternion w first",
+    pixels="corner",
+    honours=("fx", "fy", "cx", "cy", "R", "t"),
+    notes=(
+        "its pictures belong into colmap/images/, numbered from 00001.png as in source/",
+        "the head stands still and the camera moves, so the background does not: mask it, and run no bundle"
+        " adjustment",
+        "readers of 3D Gaussian splatting drop cx and cy: `--canvas WxH` centres them to half a pixel",
+    ),
+    files=files,
+    image_names=image_names,
+)

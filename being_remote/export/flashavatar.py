@@ -1,0 +1,175 @@
+"""What FlashAvatar reads: a folder of `.frame` files whose camera is the canvas', and the canvas' size.
+
+Its loader counts the folder's entries, reads 0..n-1 without gaps, takes K and img_size from 00000.frame
+only, and the picture frame_id + 1. So frames are numbered anew here, and every file carries the new K.
+The files are written anew from checked arrays, never copied: they came from a rented machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.camera.intrinsics import to_ndc
+from being_remote.camera.pose import pytorch3d_from_opencv
+from being_remote.errors import InconsistentData
+from being_remote.export.cameras import Cameras
+from being_remote.export.coefficients import too_few_coefficients
+from being_remote.export.target import Export, File, Target
+from being_remote.tracker.frame_file import Frame, read_frame
+from being_remote.tracker.numpy_1 import arrays_for_numpy_1
+
+SIZE_WH = (512, 512)  # its background is a fixed tensor of this size
+TEST_FRAMES = 500  # its last ones are kept for testing
+MAX_TRAINED = 10_000
+
+NOTES = (
+    "put the two folders into a FlashAvatar checkout and train with --idname NAME; NAME is the folder's"
+    " name in dataset/",
+    "it still needs dataset/NAME/alpha/%05d.jpg and parsing/%05d_neckhead.png, %05d_mouth.png: mattes and"
+    " face parsing of the very pictures in imgs/, with their numbers",
+    "with torch >= 2.6 its torch.load refuses .frame files, which hold numpy arrays: set"
+    " TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 for its train.py and test.py. These files were written here from"
+    " checked numbers, so that is safe for them",
+    "frames are numbered 0, 1, 2, ... without gaps, and the picture of NUMBER.frame is NUMBER + 1, as its"
+    " loader has it",
+)
+
+
+def checkpoint_folder(cameras: Cameras) -> str:
+    """Where the `.frame` files go; nothing else may lie in there."""
+    return f"metrical-tracker/output/{_id(cameras)}/checkpoint"
+
+
+def frame_files(cameras: Cameras) -> list[str]:
+    """The `.frame` files, numbered without gaps."""
+    into = checkpoint_folder(cameras)
+    return [f"{into}/{k:05d}.frame" for k in range(len(cameras.frame_ids))]
+
+
+def image_names(cameras: Cameras) -> list[str]:
+    """Where each frame's picture belongs: its new frame_id + 1."""
+    return [f"dataset/{_id(cameras)}/imgs/{k + 1:05d}.jpg" for k in range(len(cameras.frame_ids))]
+
+
+def remarks(export: Export) -> Sequence[str]:
+    """What of this run is too little, too much, or numbered anew."""
+    count, last = len(export.cameras.frame_ids), int(export.cameras.frame_ids[-1])
+    found = []
+    if count <= TEST_FRAMES:
+        found.append(
+            f"{count} frames: FlashAvatar keeps the last {TEST_FRAMES} for testing, so none are left to train"
+            " on; track more frames, or lower test_num in its scene/__init__.py"
+        )
+    if count > TEST_FRAMES + MAX_TRAINED:
+        found.append(f"{count} frames: FlashAvatar trains on the first {MAX_TRAINED} only")
+    if last != count - 1:
+        found.append(
+            f"frame ids up to {last:05d} have gaps, which FlashAvatar cannot read: frames and pictures are"
+            f" numbered anew, 0 to {count - 1}"
+        )
+    return (*found, *too_few_coefficients(export))
+
+
+def files(export: Export) -> Iterator[File]:
+    """One `.frame` for each pose, with K of the canvas.
+
+    Raises:
+        NotFoundError: a `.frame` is not here.
+        DataError: one cannot be read safely, holds numbers that are not finite, or more or fewer of them
+            than the first.
+    """
+    for k, (name, frame) in enumerate(zip(frame_files(export.cameras), _frames(export), strict=True)):
+        yield name, [arrays_for_numpy_1(frame_content(frame, k, export))]
+
+
+def check(export: Export) -> None:
+    """Read every frame."""
+    for _ in _frames(export):
+        pass
+
+
+def _frames(export: Export) -> Iterator[Frame]:
+    folder = export.run.checkpoints
+    assert folder is not None  # `prepare` saw to it
+    first: Frame | None = None
+    for frame_id in export.cameras.frame_ids.tolist():
+        path = folder / f"{frame_id:05d}.frame"
+        frame = read_frame(path)
+        _check_finite(frame, str(path))
+        first = first or frame
+        _check_like(frame, first, str(path))
+        yield frame
+
+
+def frame_content(frame: Frame, frame_id: int, export: Export) -> dict[str, Any]:
+    """The tracker's own dict, with another camera matrix, image size and number."""
+    w, h = export.size_wh
+    focal, principal = to_ndc(export.K, (w, h))
+    R_p3d, T_p3d = pytorch3d_from_opencv(frame.R, frame.t)
+    return {
+        "flame": {name: _f4(values) for name, values in frame.flame.items()},
+        "camera": {
+            "R": _f4(R_p3d[:2].reshape(1, 6)),
+            "t": _f4(T_p3d[None]),
+            "fl": _f4(focal[:1][None]),
+            "pp": _f4(principal[None]),
+        },
+        "opencv": {"R": _f4(frame.R[None]), "t": _f4(frame.t[None]), "K": _f4(export.K[None])},
+        # The tracker's order is height, width; its reader here takes them for width, height.
+        "img_size": np.array([h, w], np.int64),
+        "frame_id": f"{frame_id:05d}",
+        "global_step": frame.global_step,
+    }
+
+
+def _f4(values: Any) -> NDArray[np.float32]:
+    return np.array(values, np.float32, order="C")
+
+
+def _check_finite(frame: Frame, path: str) -> None:
+    wrong = [name for name, values in frame.flame.items() if not np.isfinite(values).all()]
+    if wrong:
+        raise InconsistentData(
+            f"flame.{wrong[0]} holds numbers that are not finite, which would spoil the training", file=path
+        )
+
+
+def _check_like(frame: Frame, first: Frame, path: str) -> None:
+    for name, values in frame.flame.items():
+        if values.shape != first.flame[name].shape:
+            raise InconsistentData(
+                f"flame.{name} has {values.size} numbers, and in {first.frame_id}.frame"
+                f" {first.flame[name].size}",
+                file=path,
+                hint="frames of two runs lie there: keep one run's",
+            )
+
+
+def _id(cameras: Cameras) -> str:
+    """The name as a folder that any system takes; it is typed after --idname."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", cameras.name).strip(".") or "actor"
+
+
+TARGET = Target(
+    name="flashavatar",
+    folder="flashavatar",
+    main_files=("metrical-tracker/",),
+    pose="world-to-camera, OpenCV axes",
+    pixels="corner",
+    honours=("fx", "fy", "R", "t"),
+    notes=NOTES,
+    files=files,
+    canvas="recentred square",
+    ignores_principal_point=True,
+    size_wh=SIZE_WH,
+    needs=("checkpoints", "torch"),
+    image_names=image_names,
+    counted=frame_files,
+    remarks=remarks,
+    check=check,
+)

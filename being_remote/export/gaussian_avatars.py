@@ -1,0 +1,178 @@
+"""GaussianAvatars' data set in VHAP's layout: OpenGL camera-to-world, and FLAME's parameters.
+
+The cameras are exact. The FLAME parameters are approximate: the tracker fits FLAME 2020 with two
+eyelid shapes, the trainer has FLAME 2023 and none, so shape and expression mean nearly but not quite
+the same there, and the eyelids are lost. Joints are taken over exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.camera.pose import opengl_c2w
+from being_remote.errors import InconsistentData, UsageError
+from being_remote.export.cameras import Cameras
+from being_remote.export.coefficients import EXPRESSIONS, SHAPES
+from being_remote.export.json_text import document, rows
+from being_remote.export.npz_members import Member, member, npz
+from being_remote.export.target import Export, File, Target
+from being_remote.tracker.parameters import Parameters, read_parameters
+
+TRAIN_SHARE = 0.7  # VHAP's: the last 30 % of the time are for testing
+VERTICES = 5143  # FLAME's 5023 and the trainer's teeth
+OPEN_JAW_RAD = 0.3  # VHAP's canonical pose
+RESIZED_ABOVE_PX = 1600
+
+Floats = NDArray[np.float32]
+
+
+def image_names(cameras: Cameras) -> list[str]:
+    """Numbered without gaps, camera 00."""
+    return [f"images/{i:05d}_00.png" for i in range(len(cameras.frame_ids))]
+
+
+def files(export: Export) -> Iterator[File]:
+    """Parameters first and the documents that name them last: half an export cannot be loaded."""
+    yield from _parameter_files(_parameters(export))
+    yield from documents(export)
+
+
+def documents(export: Export) -> Iterator[File]:
+    """The cameras: all of them, and VHAP's split of one camera."""
+    count = len(export.cameras.frame_ids)
+    train = math.ceil(count * TRAIN_SHARE)
+    everything, none = range(count), range(0)
+    # One camera leaves VHAP nothing to validate with but the training's own moments.
+    for name, steps, shown, cameras in (
+        ("transforms", everything, everything, [0]),
+        ("transforms_train", range(train), range(train), [0]),
+        ("transforms_val", range(train), none, []),
+        ("transforms_test", range(train, count), range(train, count), [0]),
+    ):
+        head = {**_intrinsics(export), "timestep_indices": list(steps), "camera_indices": cameras}
+        yield f"{name}.json", document(head, _entries(export, shown))
+
+
+def _parameters(export: Export) -> Parameters:
+    folder = export.run.checkpoints
+    assert folder is not None  # `prepare` saw to it
+    cameras, parameters = read_parameters(folder)
+    if not np.array_equal(cameras.frame_ids, export.cameras.frame_ids):
+        raise InconsistentData("holds other frames than a moment ago", file=str(folder), hint="try again")
+    return parameters
+
+
+def check(export: Export) -> None:
+    """Read the parameters, and count the coefficients."""
+    next(_parameter_files(_parameters(export)))
+
+
+def _padded(coefficients: NDArray[np.float64], count: int, what: str) -> Floats:
+    """(N, count) float32. Coefficients are of an ordered basis: those that were not fitted are zero."""
+    found = coefficients.shape[1]
+    if found > count:
+        raise UsageError(
+            f"its trainer takes {count} {what} coefficients, and the run has {found}",
+            where="--export gaussian-avatars",
+            hint="leave this export out",
+        )
+    return np.pad(coefficients.astype(np.float32), ((0, 0), (0, count - found)))
+
+
+def _parameter_files(parameters: Parameters) -> Iterator[File]:
+    """The canonical pose, then one file a frame; the head stands at rest and the camera moves."""
+    shape = _padded(parameters.shape[:1], SHAPES, "shape")[0]
+    expression = _padded(parameters.expression, EXPRESSIONS, "expression")
+    jaw = np.radians(parameters.jaw_deg).astype(np.float32)
+    # Both models take joints in one order, whatever the tracker calls them: its first eye comes first.
+    eyes_deg = np.concatenate([parameters.right_eye_deg, parameters.left_eye_deg], axis=1)
+    eyes = np.radians(eyes_deg).astype(np.float32)
+
+    def zeros(name: str, *size: int) -> Member:
+        return member(name, np.zeros(size, np.float32), compressed=True)
+
+    still = [zeros(name, 1, 3) for name in ("translation", "rotation", "neck_pose")]
+    always = [*still, member("shape", shape), zeros("static_offset", 1, VERTICES, 3)]
+    open_jaw = member("jaw_pose", np.array([[OPEN_JAW_RAD, 0, 0]], np.float32))
+    rest = [*always, open_jaw, zeros("eyes_pose", 1, 6), zeros("expr", 1, EXPRESSIONS)]
+    yield "canonical_flame_param.npz", [npz(rest)]
+    for i in range(len(expression)):
+        own = slice(i, i + 1)
+        moved = [
+            member("jaw_pose", jaw[own]),
+            member("eyes_pose", eyes[own]),
+            member("expr", expression[own]),
+        ]
+        yield f"flame_param/{i:05d}.npz", [npz([*always, *moved])]
+
+
+def _intrinsics(export: Export) -> dict[str, float]:
+    (w, h), K = export.size_wh, export.K
+    fx, fy = float(K[0, 0]), float(K[1, 1])
+    return {
+        "cx": float(K[0, 2]),
+        "cy": float(K[1, 2]),
+        "fl_x": fx,
+        "fl_y": fy,
+        "h": h,
+        "w": w,
+        "camera_angle_x": 2 * math.atan(w / (2 * fx)),
+        "camera_angle_y": 2 * math.atan(h / (2 * fy)),
+    }
+
+
+def _entries(export: Export, steps: range) -> Iterator[str]:
+    cameras = export.cameras
+    part = slice(steps.start, steps.stop)
+    camera = ", ".join(f'"{key}": {value!r}' for key, value in _intrinsics(export).items())
+    poses = opengl_c2w(cameras.R[part], cameras.t[part])
+    numbers = zip(cameras.frame_ids[part].tolist(), cameras.source_numbers[part].tolist(), strict=True)
+    for i, (frame_id, number), pose in zip(steps, numbers, rows(poses), strict=True):
+        yield (
+            f'{{"timestep_index": {i}, "timestep_index_original": {frame_id}, "timestep_id": "{number:05d}",'
+            f' "camera_index": 0, "camera_id": "0", {camera}, "transform_matrix": {pose},'
+            f' "file_path": "images/{i:05d}_00.png", "fg_mask_path": "fg_masks/{i:05d}_00.png",'
+            f' "flame_param_path": "flame_param/{i:05d}.npz"}}'
+        )
+
+
+def remarks(export: Export) -> Sequence[str]:
+    """What the trainer does to large pictures."""
+    w, h = export.size_wh
+    if w <= RESIZED_ABOVE_PX:
+        return ()
+    return (
+        f"it shrinks pictures wider than {RESIZED_ABOVE_PX} px, and these are {w}x{h}: `-r 1` keeps them",
+    )
+
+
+TARGET = Target(
+    name="gaussian-avatars",
+    folder="gaussian-avatars",
+    main_files=(
+        *(f"transforms{split}.json" for split in ("", "_train", "_val", "_test")),
+        "canonical_flame_param.npz",
+        "flame_param/",
+    ),
+    pose="camera-to-world, OpenGL axes",
+    pixels="corner",
+    honours=("fx", "R", "t"),
+    notes=(
+        "its pictures belong into gaussian-avatars/images/, 00000_00.png and so on, on the canvas of these"
+        " files, the background in one colour",
+        "FLAME parameters are approximate: FLAME 2020's are taken for FLAME 2023's, and the eyelids have no"
+        " place; the cameras are exact",
+    ),
+    files=files,
+    canvas="recentred",
+    ignores_principal_point=True,
+    one_focal=True,
+    needs=("checkpoints",),
+    image_names=image_names,
+    remarks=remarks,
+    check=check,
+)

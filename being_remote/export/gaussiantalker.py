@@ -1,0 +1,315 @@
+"""What GaussianTalker reads of a camera: two transforms_*.json, track_params.pt, and landmarks.
+
+Its reader takes from the JSON only the focal length, the size (twice cx and cy) and which frames there
+are; poses come from track_params.pt, whose rows are counted by img_id. An img_id here is the number
+that the trainer's own extraction at 25 fps gives the picture: its number in `source/` less one. So the
+audio and blink features that the trainer makes from the whole video belong to the right frames.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from being_remote.camera.pose import opengl_c2w
+from being_remote.errors import InconsistentData, NotFoundError, UsageError
+from being_remote.export.cameras import Cameras
+from being_remote.export.coefficients import too_few_coefficients
+from being_remote.export.json_text import document, rows
+from being_remote.export.landmarks import canvas_landmarks, nearest
+from being_remote.export.target import Export, File, Target
+from being_remote.tracker.frame_file import read_frame
+from being_remote.tracker.ply import read_ply
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+
+PICTURES = "ori_imgs"
+PARAMS = "track_params.pt"
+# Its own tracker works in decimetres: heads stand 7 of them away, and the JSON divides by ten.
+UNITS_PER_METRE = 10.0
+_PIECE_BYTES = 4 << 20
+# Its audio features come at this rate, whatever the video's is.
+FEATURE_FPS = 25.0
+# The trainer loads the vertices whole, only to take their mean. 838 FLAME heads are 48 MiB, 100,000
+# would be 5.6 GiB.
+MAX_VERTEX_BYTES = 1 << 30
+
+NOTES = (
+    "it still needs, made from ori_imgs/ by the trainer's data_utils/process.py: parsing/ (--task 4),"
+    " bc.jpg (5), torso_imgs/ and gt_imgs/ (6); and ori_imgs/*.lms (7) where the tracker's kpt are not"
+    " here. Not its tasks 3, 8 and 9: they replace these pictures, track_params.pt and the transforms",
+    "it still needs aud_ds.npy (--task 1, then 2) and au.csv (OpenFace), both made from the whole video"
+    " at 25 fps: img_id counts its frames from 0",
+    "bc.jpg must have the size of the pictures in ori_imgs/, or the reader raises in cv2.resize; the folder"
+    " must not hold a fused.ply",
+    "id and exp in track_params.pt are FLAME's, in metrical-tracker's order; the trainer does not read them",
+)
+
+
+def euler_angles(R: ArrayLike) -> Floats:
+    """GaussianTalker's euler triple (..., 3), radians, of world-to-camera rotations (..., 3, 3).
+
+    Convention:
+        R is in OpenCV axes. The reader's matrix is D R = Rx(a) Ry(b) Rz(-c), D = diag(1, -1, -1): its
+        code stacks what look like rows as columns. Taken for rows, all three signs turn around, which
+        moves the face by hundreds of pixels.
+
+    Returns:
+        a, b, c; b within +-pi/2. c is found from what a and b leave over, so the triple gives back R
+        also where b is at its end and a is arbitrary.
+
+    Example:
+        >>> c, s = np.cos(0.3), np.sin(0.3)
+        >>> turned = np.diag([1.0, -1, -1]) @ [[c, 0, s], [0, 1, 0], [-s, 0, c]]
+        >>> euler_angles(turned).round(12) + 0.0
+        array([0. , 0.3, 0. ])
+    """
+    R_gl = np.asarray(R, dtype=np.float64) * np.array([[1.0], [-1.0], [-1.0]])
+    a = np.arctan2(-R_gl[..., 1, 2], R_gl[..., 2, 2])
+    b = np.arctan2(R_gl[..., 0, 2], np.hypot(R_gl[..., 1, 2], R_gl[..., 2, 2]))
+    # Row 1 of Rx(-a) D R, which Ry(b) leaves alone: it is row 1 of Rz(-c), (-sin c, cos c, 0).
+    row = np.cos(a)[..., None] * R_gl[..., 1, :] + np.sin(a)[..., None] * R_gl[..., 2, :]
+    return np.stack([a, b, np.arctan2(-row[..., 0], row[..., 1])], axis=-1)
+
+
+def img_ids(cameras: Cameras) -> list[int]:
+    """The trainer's number of each frame, counted from 0."""
+    return [number - 1 for number in cameras.source_numbers.tolist()]
+
+
+def image_names(cameras: Cameras) -> list[str]:
+    """Where each frame's picture belongs."""
+    return [f"{PICTURES}/{number}.jpg" for number in img_ids(cameras)]
+
+
+def remarks(export: Export) -> Sequence[str]:
+    """What of this run is too little for the trainer, and what another frame rate asks for."""
+    return (
+        *_split_remarks(export.cameras),
+        *too_few_coefficients(export),
+        *_landmark_remarks(export),
+        *_rate_remarks(export.cameras),
+    )
+
+
+def trained_on(frames: int) -> int:
+    """How many frames, from the start, are trained on: ten of eleven, as the trainer has it.
+
+    Example:
+        >>> [trained_on(n) for n in (838, 2, 1)]
+        [761, 1, 0]
+    """
+    return frames * 10 // 11
+
+
+def _split_remarks(cameras: Cameras) -> Sequence[str]:
+    count = len(cameras.frame_ids)
+    if trained_on(count):
+        return ()
+    return (
+        f"{count} frame: it is kept for testing, so 0 are left to train on, and the reader stops at the empty"
+        " transforms_train.json: track more frames",
+    )
+
+
+def _rate_remarks(cameras: Cameras) -> Sequence[str]:
+    if cameras.times_s is None or not cameras.times_s[-1] > 0:
+        return ()
+    fps = float((cameras.source_numbers[-1] - 1) / cameras.times_s[-1])
+    if math.isclose(fps, FEATURE_FPS, rel_tol=1e-6):
+        return ()
+    return (
+        f"this run's frames were taken at {fps:g} fps, not {FEATURE_FPS:g}: make au.csv at {fps:g} fps, for"
+        f" its reader takes row img_id; aud_ds.npy stays at {FEATURE_FPS:g}, aud_id is counted so",
+    )
+
+
+def _landmark_remarks(export: Export) -> Sequence[str]:
+    landmarks = canvas_landmarks(export)
+    if landmarks is None:
+        return (f"no landmarks are here, so {PICTURES}/*.lms are not written: `sync --only kpt`",)
+    said = []
+    if landmarks.without_face:
+        said.append(
+            f"the tracker found no face in {_listed(export.cameras, landmarks.without_face)}: their .lms are"
+            " those of the nearest frame with a face, and their poses are guesses: take them out of the"
+            " transforms if they look wrong"
+        )
+    outside = ((landmarks.points < 0) | (landmarks.points > export.size_wh)).any(axis=(1, 2)).nonzero()[0]
+    if len(outside):
+        w, h = export.size_wh
+        said.append(
+            f"landmarks lie outside of this canvas of {w}x{h} in {_listed(export.cameras, outside.tolist())}:"
+            " the trainer's rectangles around face and lips then get negative or empty sides: a larger"
+            " --canvas WIDTHxHEIGHT, or leave it out"
+        )
+    return said
+
+
+def _listed(cameras: Cameras, places: Sequence[int]) -> str:
+    ids = [f"{cameras.frame_ids[i]:05d}" for i in places]
+    return f"{len(ids)} frames ({', '.join(ids[:10])}{', ...' if len(ids) > 10 else ''})"
+
+
+def files(export: Export) -> Iterator[File]:
+    """Everything that a camera exporter can make; all is read and checked before the first file.
+
+    Raises:
+        NotFoundError: a mesh, a `.frame` or landmarks are not here.
+        InconsistentData: meshes of different vertex counts, or frames of different coefficients.
+        UsageError: more vertices than `MAX_VERTEX_BYTES`.
+        DataError: files that cannot be read safely.
+    """
+    import torch
+
+    ids = img_ids(export.cameras)
+    params = {name: torch.from_numpy(values) for name, values in _track_params(export, ids).items()}
+    landmarks = canvas_landmarks(export)
+    yield PARAMS, _torch_bytes(params)
+    for number, points in zip(ids, landmarks.points if landmarks else (), strict=False):
+        yield f"{PICTURES}/{number}.lms", ["".join(f"{x:f} {y:f}\n" for x, y in points).encode()]
+    split = trained_on(len(ids))
+    yield "transforms_train.json", _transforms(export, ids, slice(split))
+    yield "transforms_val.json", _transforms(export, ids, slice(split, None))
+
+
+def check(export: Export) -> None:
+    """Read every mesh and frame."""
+    _track_params(export, img_ids(export.cameras))
+
+
+def _track_params(export: Export, ids: list[int]) -> dict[str, Floats32]:
+    """Rows 0 to the last img_id; those without a pose repeat the nearest one, and no JSON names them."""
+    cameras = export.cameras
+    index = {number: i for i, number in enumerate(ids)}
+    # Of more than 99,999 source images the ids are not in order.
+    pose_of_row = [index[number] for number in nearest(np.sort(ids), max(ids) + 1).tolist()]
+    # First: it is what may be missing or too much.
+    vertices = _vertices(export, pose_of_row)
+    shape, expressions = _flame(export)
+    return {
+        "euler": euler_angles(cameras.R)[pose_of_row].astype(np.float32),
+        "trans": (cameras.t * (1, -1, -1) * UNITS_PER_METRE)[pose_of_row].astype(np.float32),
+        "vertices": vertices,
+        "id": shape,
+        "exp": expressions[pose_of_row],
+        "focal": np.array([export.K[0, 0]], np.float32),
+    }
+
+
+def _vertices(export: Export, pose_of_row: Sequence[int]) -> Floats32:
+    """(rows, V, 3) in the trainer's units."""
+    folder = export.run.meshes
+    if folder is None:
+        raise _no_meshes("no meshes are here", f"run {export.cameras.name!r}")
+    paths = [folder / f"{frame_id:05d}.ply" for frame_id in export.cameras.frame_ids.tolist()]
+    missing = [path.name for path in paths if not path.exists()]
+    if missing:
+        raise _no_meshes(
+            f"{len(missing)} of {len(paths)} meshes are not here, first {missing[0]}", str(folder)
+        )
+    shape = read_ply(paths[0]).vertices.shape
+    need = len(pose_of_row) * shape[0] * 12
+    if need > MAX_VERTEX_BYTES:
+        raise UsageError(
+            f"{len(pose_of_row)} heads of {shape[0]} vertices are {need / 2**30:.1f} GiB, all of which"
+            f" GaussianTalker would load; more than {MAX_VERTEX_BYTES / 2**30:.0f} GiB is not written",
+            where=str(folder),
+            hint="export a shorter run, or leave gaussiantalker out",
+        )
+    vertices = np.empty((len(pose_of_row), *shape), np.float32)
+    for row, pose in enumerate(pose_of_row):
+        # Rows of one pose stand together.
+        again = row > 0 and pose_of_row[row - 1] == pose
+        vertices[row] = vertices[row - 1] if again else _head(paths[pose], shape, paths[0])
+    return vertices
+
+
+def _head(path: Path, shape: tuple[int, ...], first: Path) -> Floats:
+    vertices = read_ply(path).vertices
+    if vertices.shape != shape:
+        raise InconsistentData(
+            f"has {len(vertices)} vertices, and {first.name} has {shape[0]}",
+            file=str(path),
+            hint="meshes of two runs or two head models lie there: keep one run's",
+        )
+    return vertices * UNITS_PER_METRE
+
+
+def _no_meshes(what: str, where: str) -> NotFoundError:
+    return NotFoundError(
+        f"{what}: GaussianTalker starts its points on them",
+        where=where,
+        hint="being-remote sync --only meshes",
+    )
+
+
+def _flame(export: Export) -> tuple[Floats32, Floats32]:
+    """Shape (1, n) and expressions (N, m), as stored."""
+    folder = export.run.checkpoints
+    assert folder is not None  # `prepare` saw to it
+    paths = [folder / f"{i:05d}.frame" for i in export.cameras.frame_ids.tolist()]
+    frames = [read_frame(path).flame for path in paths]
+    for path, flame in zip(paths, frames, strict=True):
+        if flame["exp"].shape != frames[0]["exp"].shape:
+            raise InconsistentData(
+                f"has {flame['exp'].size} expression coefficients, and {paths[0].name} has"
+                f" {frames[0]['exp'].size}",
+                file=str(path),
+                hint="frames of two runs lie there: keep one run's",
+            )
+    expressions = np.concatenate([np.asarray(flame["exp"], np.float32) for flame in frames])
+    return np.array(frames[0]["shape"], np.float32), expressions
+
+
+def _transforms(export: Export, ids: list[int], part: slice) -> Iterator[bytes]:
+    w, h = export.size_wh
+    # w / 2, not cx: the reader doubles it and takes it for the size of the pictures.
+    head = {"focal_len": float(export.K[0, 0]), "cx": w / 2, "cy": h / 2}
+    cameras = export.cameras
+    sounds = ids if cameras.times_s is None else np.rint(cameras.times_s * FEATURE_FPS).astype(int).tolist()
+    poses = opengl_c2w(cameras.R[part], cameras.t[part])
+    return document(
+        head,
+        (
+            f'{{"img_id": {number}, "aud_id": {sound}, "transform_matrix": {pose}}}'
+            for number, sound, pose in zip(ids[part], sounds[part], rows(poses), strict=True)
+        ),
+    )
+
+
+TARGET = Target(
+    name="gaussiantalker",
+    folder="gaussiantalker",
+    main_files=("transforms_train.json", "transforms_val.json", PARAMS),
+    pose="world-to-camera as Euler angles and a shift, OpenGL axes, decimetres",
+    pixels="corner",
+    honours=("fx", "R", "t"),
+    notes=NOTES,
+    files=files,
+    canvas="recentred",
+    ignores_principal_point=True,
+    one_focal=True,
+    needs=("checkpoints", "meshes", "torch"),
+    image_names=image_names,
+    remarks=remarks,
+    check=check,
+)
+
+
+def _torch_bytes(value: dict[str, Any]) -> Iterator[bytes]:
+    """What torch.save writes for `value`, in pieces; tensors are held twice meanwhile."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    with buffer.getbuffer() as whole:
+        for start in range(0, len(whole), _PIECE_BYTES):
+            yield bytes(whole[start : start + _PIECE_BYTES])

@@ -1,0 +1,346 @@
+"""The pictures that a trainer is given, made from the original frames on the canvas its cameras are for.
+
+A finished picture is not made again and none is ever half there, so an interrupted call is called
+again. What a folder's pictures were made of is recorded beside them: pictures of another plan are
+refused, never mixed; those of a run that has only grown at its end are added to. Beside them lies a
+mask of what the tracker saw: padding, and what was outside of its crop, is no evidence.
+
+A video is decoded in one pass while several threads cut, resize and encode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.camera.canvas import Canvas, tracker_crop
+from being_remote.camera.crop import Crop
+from being_remote.errors import InconsistentData, UsageError
+from being_remote.export.files import write_atomically
+from being_remote.export.left_over import OTHER_PLACE, numbering_sha256, read_record, recorded_count
+from being_remote.export.left_over import RECORD as RECORD
+from being_remote.export.target import Export, Target
+from being_remote.session import OnProgress, Progress, no_progress
+
+Picture = NDArray[np.uint8]
+
+MASK = "valid_region.png"
+
+JPEG_QUALITY = 95  # the tracker's own, and OpenCV's
+# PNG without parameters: OpenCV's fast setting, which at 1080p is twice as fast as its level 1.
+_ENCODING: dict[str, tuple[str, list[int], bytes]] = {
+    ".jpg": (f"JPEG, quality {JPEG_QUALITY}", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY], b"\xff\xd9"),
+    ".png": ("PNG", [], b"IEND\xae\x42\x60\x82"),
+}
+MAX_WORKERS = 8
+MAX_CUBIC_SHRINK = 2.0
+
+
+class SourceFrames(Protocol):
+    """The original frames, as `tracker.source_frames` opens them."""
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height of every frame."""
+
+    @property
+    def count(self) -> int:
+        """How many there are; the last has this number."""
+
+    @property
+    def lossless(self) -> bool:
+        """A folder of PNG files: slow to decode, and each on its own."""
+
+    def frame(self, number: int) -> Picture:
+        """Frame `number`, counted from 1 as in `source/`: (H, W, 3) BGR."""
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """What pictures are to be made, of what.
+
+    Attributes:
+        target: the export they are for.
+        source: what they are made of, in words that change when it does; see `source_words`.
+        canvas: which part of a frame, and how large.
+        interpolation: how it is resized, where it is: one of `INTERPOLATIONS`.
+        seen: x_min, x_max, y_min, y_max of the source that the tracker saw.
+        names: where each picture belongs, below the target's folder.
+        source_numbers: the frame that each shows, from 1.
+    """
+
+    target: str
+    source: str
+    canvas: Canvas
+    interpolation: str
+    seen: tuple[float, float, float, float]
+    names: tuple[str, ...]
+    source_numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """How many pictures were made, how many stood there already, and where the mask is."""
+
+    made: int
+    kept: int
+    mask: Path
+
+
+INTERPOLATIONS = {"none": cv2.INTER_NEAREST, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
+
+
+def source_words(path: Path, source_fps: float) -> str:
+    """What a video or frame folder is right now; `source_fps` is the rate at which it is numbered.
+
+    Of a folder names, sizes and times of its files count, of a video its own.
+    """
+    digest = hashlib.sha256()
+    files = sorted(os.scandir(path), key=lambda e: e.name) if path.is_dir() else [path]
+    for file in files:
+        found = file.stat()
+        digest.update(f"{file.name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return f"{path.absolute()} at {source_fps:g} fps, {digest.hexdigest()[:16]}"
+
+
+def plan_images(target: Target, export: Export, source: str) -> ImagePlan | None:
+    """The pictures of one export; None where the target has none. `source`: see `source_words`."""
+    if target.image_names is None:
+        return None
+    canvas, crop = export.canvas, export.cameras.crop
+    return ImagePlan(
+        target.name,
+        source,
+        canvas,
+        _interpolation(canvas, crop),
+        (crop.x_min, crop.x_max, crop.y_min, crop.y_max),
+        tuple(target.image_names(export.cameras)),
+        tuple(export.cameras.source_numbers.tolist()),
+    )
+
+
+def make_images(
+    plan: ImagePlan,
+    open_source: Callable[[], AbstractContextManager[SourceFrames]],
+    folder: Path,
+    *,
+    workers: int | None = None,
+    on_progress: OnProgress = no_progress,
+) -> Made:
+    """Make every picture of a plan that is not there yet, and the mask.
+
+    Args:
+        open_source: opens the original frames, from 1 as in `source/`; a folder of PNG files is opened
+            by every thread, a video once. Not called when nothing is left to do.
+        folder: the target's; it is made.
+        workers: threads that cut and encode; default: one for each processor, 2 to `MAX_WORKERS`.
+        on_progress: counts pictures; called by one thread at a time.
+
+    Raises:
+        UsageError: the folder holds pictures of another plan, or cannot be written.
+        InconsistentData: frames that the plan needs are not in the source, or have another size.
+        DataError: a frame cannot be decoded; NoSpace: the disk is full. What is finished stays.
+    """
+    _agree_with_record(plan, folder)
+    # In the video's own order, which is not the run's where there are more than 99,999 source images.
+    pairs = sorted(zip(plan.source_numbers, plan.names, strict=True))
+    todo = [pair for pair in pairs if not _whole(folder / pair[1])]
+    kept = len(plan.names) - len(todo)
+    if todo:
+        with open_source() as source:
+            _check_source(plan, source)
+            record = _record(plan, len(plan.names))
+            write_atomically(folder / RECORD, [json.dumps(record, indent=1).encode()])
+            # A video goes through one decoder, in its order; files of a folder are for each thread.
+            for_threads = open_source if source.lossless else lambda: nullcontext(source)
+            workers = min(workers or min(max(os.cpu_count() or 1, 2), MAX_WORKERS), len(todo))
+            _make(plan, for_threads, folder, todo, workers, on_progress)
+    write_atomically(folder / MASK, [_encoded(valid_mask(plan.canvas, plan.seen), MASK)])
+    return Made(len(todo), kept, folder / MASK)
+
+
+def on_canvas(canvas: Canvas, interpolation: str, picture: Picture) -> Picture:
+    """A frame (H, W, 3) as the canvas shows it; black where there is nothing to show."""
+    x_min, x_max, y_min, y_max = canvas.copied
+    if canvas.copied == (
+        canvas.x_min,
+        canvas.x_min + canvas.width,
+        canvas.y_min,
+        canvas.y_min + canvas.height,
+    ):
+        window = picture[y_min:y_max, x_min:x_max]
+    else:
+        window = np.zeros((canvas.height, canvas.width, 3), np.uint8)
+        left, top = x_min - canvas.x_min, y_min - canvas.y_min
+        window[top : top + y_max - y_min, left : left + x_max - x_min] = picture[y_min:y_max, x_min:x_max]
+    if interpolation == "none":
+        return window
+    resized = cv2.resize(window, canvas.out_size_wh, interpolation=INTERPOLATIONS[interpolation])
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def valid_mask(canvas: Canvas, seen: tuple[float, float, float, float]) -> Picture:
+    """(h, w) uint8: 255 where a canvas pixel shows only what the tracker saw, else 0.
+
+    Example:
+        >>> from being_remote.camera.canvas import window
+        >>> canvas = window([[9, 0, 2], [0, 9, 2], [0, 0, 1]], (4, 4), (4, 2))
+        >>> valid_mask(canvas, (1, 3, 0, 4)).tolist()
+        [[0, 255, 255, 0], [0, 255, 255, 0]]
+    """
+    x_min, x_max, y_min, y_max = seen
+    # Inwards to whole pixels: one that shows a bit of padding is not valid.
+    left = math.ceil((x_min - canvas.x_min) * canvas.scale_x)
+    right = math.floor((x_max - canvas.x_min) * canvas.scale_x)
+    top = math.ceil((y_min - canvas.y_min) * canvas.scale_y)
+    bottom = math.floor((y_max - canvas.y_min) * canvas.scale_y)
+    mask = np.zeros(canvas.out_size_wh[::-1], np.uint8)
+    mask[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = 255
+    return mask
+
+
+def _interpolation(canvas: Canvas, crop: Crop) -> str:
+    """As the tracker resizes, who leaves pixels out when it shrinks a lot; then they are averaged here."""
+    if not canvas.resampled:
+        return "none"
+    much = min(canvas.scale_x, canvas.scale_y) < 1 / MAX_CUBIC_SHRINK
+    return "area" if much and not _is_trackers(canvas, crop) else "cubic"
+
+
+def _is_trackers(canvas: Canvas, crop: Crop) -> bool:
+    try:
+        return canvas == tracker_crop(crop)
+    except ValueError:  # an estimate cannot be cut out again
+        return False
+
+
+def _make(
+    plan: ImagePlan,
+    open_source: Callable[[], AbstractContextManager[SourceFrames]],
+    folder: Path,
+    todo: list[tuple[int, str]],
+    workers: int,
+    on_progress: OnProgress,
+) -> None:
+    items = iter(todo)
+    reading, counting, stop = threading.Lock(), threading.Lock(), threading.Event()
+    done, total = len(plan.names) - len(todo), len(plan.names)
+
+    def work(source: SourceFrames) -> None:
+        nonlocal done
+        while not stop.is_set():
+            with reading:
+                number, name = next(items, (0, ""))
+                # A video in its own order, one thread at a time: its decoder goes through it once.
+                picture = source.frame(number) if number and not source.lossless else None
+            if not number:
+                return
+            picture = source.frame(number) if picture is None else picture
+            data = _encoded(on_canvas(plan.canvas, plan.interpolation, picture), name)
+            # Not synced: one that a power cut spoils has no proper end, and is made again.
+            write_atomically(folder / name, [data], synced=False)
+            with counting:
+                done += 1
+                on_progress(Progress(f"{plan.target} pictures", done, total, "pictures"))
+
+    def work_until_one_fails() -> None:
+        try:
+            with open_source() as source:
+                work(source)
+        except BaseException:
+            stop.set()
+            raise
+
+    with ThreadPoolExecutor(workers) as pool:
+        running = [pool.submit(work_until_one_fails) for _ in range(workers)]
+        try:
+            for future in as_completed(running):
+                future.result()
+        finally:  # Ctrl-C comes here, not into the threads
+            stop.set()
+
+
+def _check_source(plan: ImagePlan, source: SourceFrames) -> None:
+    width, height = plan.canvas.source_size_wh
+    if source.size_wh != (width, height):
+        raise InconsistentData(
+            f"frames are {source.size_wh[0]}x{source.size_wh[1]}, the cameras are for {width}x{height}",
+            file=plan.source,
+            hint="name the video that was tracked: --video FILE",
+        )
+    missing = [n for n in plan.source_numbers if not 1 <= n <= source.count]
+    if missing:
+        raise InconsistentData(
+            f"{len(missing)} of {len(plan.source_numbers)} pictures cannot be made: they show source frames"
+            f" {min(missing)} to {max(missing)}, and there are {source.count}",
+            file=plan.source,
+            hint="name the video that was tracked, whole (--video FILE), or correct begin_frames and fps",
+        )
+
+
+def _record(plan: ImagePlan, count: int) -> dict[str, Any]:
+    """What the first `count` pictures are made of."""
+    return {
+        "format": "being-remote pictures",
+        "version": 1,
+        "target": plan.target,
+        "source": plan.source,
+        "canvas": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(plan.canvas).items()},
+        "encoding": _ENCODING[Path(plan.names[0]).suffix][0],
+        "interpolation": plan.interpolation,
+        "pictures": count,
+        "numbering_sha256": numbering_sha256(plan.names[:count], plan.source_numbers[:count]),
+    }
+
+
+def _agree_with_record(plan: ImagePlan, folder: Path) -> None:
+    """Refuse to go on in a folder whose pictures are of something else."""
+    found = read_record(folder)
+    recorded = recorded_count(found, len(plan.names)) if found is not None else 0
+    strange = next((name for name in plan.names[recorded:] if (folder / name).exists()), None)
+    if strange is not None:
+        raise UsageError(
+            f"there are pictures here already ({strange}), and nothing says what they are of",
+            where=str(folder),
+            hint=OTHER_PLACE,
+        )
+    wanted = _record(plan, recorded)
+    if found is not None and found != wanted:
+        other = [k for k in wanted if not isinstance(found, dict) or found.get(k) != wanted[k]]
+        raise UsageError(
+            f"there are pictures of something else here: {', '.join(other) or 'a newer version'} changed",
+            where=str(folder),
+            hint=OTHER_PLACE,
+        )
+
+
+def _whole(path: Path) -> bool:
+    """Whether a picture stands there to its end."""
+    ending = _ENCODING[path.suffix][2]
+    try:
+        with path.open("rb") as f:
+            f.seek(-len(ending), os.SEEK_END)
+            return f.read() == ending
+    except OSError:  # not there, or shorter than its ending
+        return False
+
+
+def _encoded(picture: Picture, name: str) -> bytes:
+    suffix = Path(name).suffix
+    done, data = cv2.imencode(suffix, picture, _ENCODING[suffix][1])
+    if not done:
+        raise ValueError(f"OpenCV could not encode {name}")
+    return data.tobytes()

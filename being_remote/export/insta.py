@@ -1,0 +1,117 @@
+"""INSTA's transforms*.json: OpenCV camera-to-world, and every field that some loader takes f from.
+
+Its C++ loader takes the focal from x_fov, its PyTorch port from fl_x, others from camera_angle_x: all
+agree. Frames that were never tracked are left out: the reader wants a list without holes. `offset`
+and `scale` are never written, because its loaders would apply them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import atan, degrees
+
+from being_remote.camera.pose import opencv_c2w
+from being_remote.export.cameras import Cameras
+from being_remote.export.json_text import document, rows
+from being_remote.export.target import Export, File, Target
+from being_remote.tracker.numbering import FIVE_DIGITS
+
+TEST_FRAMES = 350
+VAL_FRAMES = 20
+SHORT_SHARE = 2  # of a clip too short for that many, every second frame is kept from training
+
+
+def image_names(cameras: Cameras) -> list[str]:
+    """Named by frame_id, where INSTA's matting looks for frames; what it makes of them is in images/."""
+    return [f"background/{i:05d}.png" for i in cameras.frame_ids.tolist()]
+
+
+def held_back(frames: int) -> int:
+    """How many frames, from the end, are for testing: 350, and of short clips half.
+
+    INSTA's own script takes 350 from any clip and leaves nothing to train on below 351.
+
+    Example:
+        >>> [held_back(n) for n in (838, 400, 3, 1)]
+        [350, 200, 1, 0]
+    """
+    return min(TEST_FRAMES, frames // SHORT_SHARE)
+
+
+def files(export: Export) -> Iterator[File]:
+    """The four documents: all, train, test, and val, which overlaps test."""
+    (w, h), K = export.size_wh, export.K
+    fx, fy = float(K[0, 0]), float(K[1, 1])
+    angle_x, angle_y = 2 * atan(w / (2 * fx)), 2 * atan(h / (2 * fy))
+    head = {
+        "w": w,
+        "h": h,
+        "fl_x": fx,
+        "fl_y": fy,
+        "cx": float(K[0, 2]),
+        "cy": float(K[1, 2]),
+        "camera_angle_x": angle_x,
+        "camera_angle_y": angle_y,
+        "x_fov": degrees(angle_x),
+        "y_fov": degrees(angle_y),
+        "integer_depth_scale": 0.001,
+    }
+    count = len(export.cameras.frame_ids)
+    test = count - held_back(count)
+    splits = {
+        "transforms.json": slice(None),
+        "transforms_train.json": slice(0, test),
+        "transforms_test.json": slice(test, count),
+        "transforms_val.json": slice(max(count - VAL_FRAMES, 0), count),
+    }
+    for name, part in splits.items():
+        yield name, document(head, _frames(export.cameras, part))
+
+
+def _frames(cameras: Cameras, part: slice) -> Iterator[str]:
+    poses = opencv_c2w(cameras.R[part], cameras.t[part])
+    for frame_id, pose in zip(cameras.frame_ids[part].tolist(), rows(poses), strict=True):
+        yield (
+            f'{{"transform_matrix": {pose}, "file_path": "images/{frame_id:05d}.png",'
+            f' "mesh_path": "meshes/{frame_id:05d}.obj", "exp_path": "flame/exp/{frame_id:05d}.txt",'
+            f' "depth_path": "depth/{frame_id:05d}.png", "seg_mask_path": "seg_mask/{frame_id:05d}.png"}}'
+        )
+
+
+def remarks(export: Export) -> Sequence[str]:
+    """How a clip too short for INSTA's own split was split, and how a very long one is sorted."""
+    count, last = len(export.cameras.frame_ids), int(export.cameras.frame_ids[-1])
+    test = held_back(count)
+    said = []
+    if test != TEST_FRAMES:
+        said.append(
+            f"{count} frames are too few to keep 350 for testing: {test} are, {count - test} are trained on"
+        )
+    if last > FIVE_DIGITS:
+        said.append(
+            f"frame ids go up to {last}: names of six digits sort among those of five, so what goes through"
+            " the frames by name takes 100000 right after 10000"
+        )
+    return said
+
+
+TARGET = Target(
+    name="insta",
+    folder="insta",
+    main_files=("transforms.json", "transforms_train.json", "transforms_test.json", "transforms_val.json"),
+    pose="camera-to-world, OpenCV axes",
+    pixels="corner",
+    honours=("fx", "fy", "cx", "cy", "R", "t"),
+    notes=(
+        "its loaders want, beside these files, images/ with a matte in their alpha and seg_mask/, both of the"
+        " canvas, and meshes/*.obj, flame/exp/*.txt and canonical.obj, which do not depend on it: run the"
+        " steps of INSTA's generate.sh, but put the pictures of this canvas into background/ in place of its"
+        " own before the matting, and these files over its transforms at the end",
+        "the tracker's depth maps belong to its crop: on any canvas but --canvas crop take depth/ away, or"
+        " the C++ loader stops at the first; the PyTorch port cannot do without, so give it --canvas crop",
+        "of the tracker's input/ take only pictures that have a .frame: others are left-overs",
+    ),
+    files=files,
+    image_names=image_names,
+    remarks=remarks,
+)

@@ -1,0 +1,262 @@
+"""What an export is: a Target that says what its reader honours, and the Export that it is handed.
+
+A Target is a value; its `files` makes names and bytes and touches no disk. What a target cannot hold
+is refused by `prepare`, with figures, before the first byte is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.camera import canvas as canvases
+from being_remote.camera.canvas import Canvas
+from being_remote.camera.intrinsics import ray_angle_deg
+from being_remote.errors import NotFoundError, UsageError
+from being_remote.export.cameras import Cameras
+
+Floats = NDArray[np.float64]
+
+# A file's path below the target's folder, "/" between parts, and its bytes in pieces.
+File = tuple[str, Iterable[bytes]]
+# What may be asked of a canvas: the target's own rule (None), the tracker's crop, or a window's size.
+CanvasChoice = Literal["crop"] | tuple[int, int] | None
+CanvasRule = Literal["full", "recentred", "recentred square"]
+
+# Whole pixels leave half a pixel; what is further off would be seen.
+OFF_CENTRE_PX = 0.5
+# How far fy for fx may move a pixel at the border: what a careful look at pixels can see.
+ONE_FOCAL_PX = 0.05
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Folders of the run on this laptop; None where there is none.
+
+    Attributes:
+        checkpoints: `.frame` files.
+        meshes: fitted `.ply`, one a frame.
+        kpt: 68 landmarks a frame, `.npy`, crop pixels.
+        kpt_dense: 478 landmarks a frame, `.npy`, crop pixels.
+        identity: the file identity.npy.
+        kpt_offset: a frame's source_number less the number that its landmark files are named by; not 0
+            where the frames at hand are numbered otherwise than those that the tracker read.
+    """
+
+    checkpoints: Path | None = None
+    meshes: Path | None = None
+    kpt: Path | None = None
+    kpt_dense: Path | None = None
+    identity: Path | None = None
+    kpt_offset: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """What a writer is handed: the cameras, and the canvas that its trainer's pictures are.
+
+    Attributes:
+        cameras: of the original video.
+        canvas: the trainer's picture as a window of the original frame.
+        run: the run's other files, for those who need them.
+    """
+
+    cameras: Cameras
+    canvas: Canvas
+    run: RunFiles = RunFiles()
+
+    @property
+    def K(self) -> Floats:
+        """(3, 3) K of the canvas, corner convention."""
+        return self.canvas.K(self.cameras.K_source)
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height of the canvas."""
+        return self.canvas.out_size_wh
+
+
+def _nothing(export: Export) -> Sequence[str]:
+    return ()
+
+
+def _no_check(export: Export) -> None:
+    """Nothing in the run's files can stop it."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One format: what it is called, how it reads numbers, and what it makes of them.
+
+    Attributes:
+        name: what `--export` takes.
+        folder: its folder below the output folder; "" where its one file lies at the top.
+        main_files: what is listed as written, below `folder`; a name with a final "/" is a folder of
+            one file a frame.
+        pose: direction and camera axes of its poses.
+        pixels: its pixel convention.
+        honours: what of a camera reaches the trainer.
+        notes: what a person must do so that it arrives unchanged, and what the trainer still needs.
+        files: every file with its bytes; does not write them.
+        canvas: the rule for its picture where none is asked for.
+        fixed_canvas: it always describes the original frames, whatever canvas is asked for.
+        ignores_principal_point: its trainer takes the canvas's middle.
+        one_focal: its trainer takes fx for fy.
+        size_wh: the only size its trainer takes; None: any.
+        needs: of "checkpoints", "meshes", "kpt", "torch", "images": what it cannot be made without.
+        image_names: where the picture of each frame belongs, below `folder`; None: it has no pictures.
+        counted: the files of a folder in which nothing else may lie, because its trainer counts them, below
+            `folder`; None: there is no such folder.
+        remarks: what is to be said of one export beyond `notes`.
+        check: reads those of the run's files that `files` needs, and raises what it would raise, before
+            anything is written.
+    """
+
+    name: str
+    folder: str
+    main_files: tuple[str, ...]
+    pose: str
+    pixels: str
+    honours: tuple[str, ...]
+    notes: tuple[str, ...]
+    files: Callable[[Export], Iterator[File]]
+    canvas: CanvasRule = "full"
+    fixed_canvas: bool = False
+    ignores_principal_point: bool = False
+    one_focal: bool = False
+    size_wh: tuple[int, int] | None = None
+    needs: tuple[str, ...] = ()
+    image_names: Callable[[Cameras], list[str]] | None = None
+    counted: Callable[[Cameras], list[str]] | None = None
+    remarks: Callable[[Export], Sequence[str]] = _nothing
+    check: Callable[[Export], None] = _no_check
+
+    @property
+    def default(self) -> bool:
+        """Whether it is written when nothing is asked for: it needs no meshes, torch or pictures."""
+        return not {"meshes", "torch", "images"} & set(self.needs)
+
+
+def prepare(
+    target: Target,
+    cameras: Cameras,
+    run: RunFiles = RunFiles(),
+    *,
+    canvas: CanvasChoice = None,
+    allow_off_centre: bool = False,
+) -> Export:
+    """Choose the canvas and refuse what the target cannot hold; nothing is written.
+
+    Args:
+        canvas: None for the target's own rule, "crop" for the tracker's crop and its K, or the
+            (width, height) of a window around the principal point.
+        allow_off_centre: write a camera although the trainer will take another.
+
+    Raises:
+        UsageError: the target cannot hold this camera or size; with the figures.
+        NotFoundError: files that it needs are not here.
+    """
+    for need in target.needs:
+        if need in ("checkpoints", "meshes", "kpt") and getattr(run, need) is None:
+            raise NotFoundError(
+                f"it needs the run's {need}, which are not here",
+                where=_where(target),
+                hint=f"being-remote sync --only {need} brings them home",
+            )
+    export = Export(cameras, _canvas(target, cameras, canvas), run)
+    _check_size(target, export)
+    _check_seen(target, export)
+    _check_focal(target, export)
+    if not allow_off_centre:
+        error = off_centre(target, export)
+        if error:
+            raise UsageError(
+                error,
+                where=_where(target),
+                hint="leave --canvas out for one that is centred, or say --allow-off-centre",
+            )
+    return export
+
+
+def off_centre(target: Target, export: Export) -> str:
+    """What the trainer gets wrong by ignoring the principal point, in px and degrees; "" if nothing.
+
+    Up to half a pixel counts as nothing: windows of whole pixels leave that much.
+    """
+    if not target.ignores_principal_point:
+        return ""
+    x, y = export.canvas.off_centre_px(export.cameras.K_source)
+    if max(abs(x), abs(y)) <= OFF_CENTRE_PX + 1e-9:
+        return ""
+    w, h = export.size_wh
+    centred = export.K.copy()
+    centred[:2, 2] = w / 2, h / 2
+    degrees = float(ray_angle_deg(export.K, centred, [w / 2, h / 2]))
+    return (
+        f"its trainer takes the middle of the picture for the principal point, which lies {x:+.2f} px right"
+        f" of and {y:+.2f} px below the middle of this canvas of {w}x{h}: every ray would be {degrees:.2f}"
+        " degrees off"
+    )
+
+
+def _canvas(target: Target, cameras: Cameras, wanted: CanvasChoice) -> Canvas:
+    K, crop = cameras.K_source, cameras.crop
+    try:
+        if wanted is None or target.fixed_canvas:
+            if target.canvas == "recentred":
+                return canvases.recentred(K, crop.source_size_wh)
+            if target.canvas == "recentred square":
+                return canvases.recentred_square(K, crop, (target.size_wh or crop.image_size_wh)[0])
+            return canvases.full_frame(crop.source_size_wh)
+        if wanted == "crop":
+            return canvases.tracker_crop(crop)
+        return canvases.window(K, crop.source_size_wh, wanted)
+    except ValueError as e:
+        raise UsageError(
+            str(e), where=_where(target), hint="--canvas WIDTHxHEIGHT, e.g. 1024x1024, around the face"
+        ) from e
+
+
+def _check_size(target: Target, export: Export) -> None:
+    if target.size_wh not in (None, export.size_wh):
+        (w, h), (takes_w, takes_h) = export.size_wh, target.size_wh or (0, 0)
+        raise UsageError(
+            f"its trainer takes pictures of {takes_w}x{takes_h} only, and this canvas is {w}x{h}",
+            where=_where(target),
+            hint=f"leave --canvas out: the default is resized to {takes_w}x{takes_h}",
+        )
+
+
+def _check_seen(target: Target, export: Export) -> None:
+    canvas, crop = export.canvas, export.cameras.crop
+    x_min, x_max, y_min, y_max = canvas.copied
+    if min(x_max, crop.x_max) <= max(x_min, crop.x_min) or min(y_max, crop.y_max) <= max(y_min, crop.y_min):
+        w, h = export.size_wh
+        raise UsageError(
+            f"this canvas of {w}x{h}, source pixels x {canvas.x_min}..{canvas.x_min + canvas.width},"
+            f" y {canvas.y_min}..{canvas.y_min + canvas.height}, shows nothing of what the tracker saw,"
+            f" x {crop.x_min:g}..{crop.x_max:g}, y {crop.y_min:g}..{crop.y_max:g}",
+            where=_where(target),
+            hint="a larger --canvas WIDTHxHEIGHT, or leave it out",
+        )
+
+
+def _check_focal(target: Target, export: Export) -> None:
+    fx, fy = float(export.K[0, 0]), float(export.K[1, 1])
+    off_px = abs(fy / fx - 1) * export.size_wh[1] / 2
+    if target.one_focal and off_px > ONE_FOCAL_PX:
+        raise UsageError(
+            f"its trainer takes fx for fy too, and they differ: {fx:.2f} and {fy:.2f} px, which moves the"
+            f" upper and lower border by {off_px:.2f} px",
+            where=_where(target),
+            hint="nerfstudio, colmap and insta take both",
+        )
+
+
+def _where(target: Target) -> str:
+    return f"--export {target.name}"
