@@ -7,7 +7,7 @@ SHIPPED := being_remote/errors.py being_remote/camera being_remote/pod \
            $(addprefix being_remote/tracker/,begin.py camera_blocks.py finish.py frame_file.py layout.py \
            plain_pickle.py sequence.py skeleton.py stored.py torch_zip.py)
 
-.PHONY: install system demo lint test soak bench clean
+.PHONY: install system system-for-tests demo lint test soak bench clean
 
 install: .venv/installed
 
@@ -24,6 +24,10 @@ install: .venv/installed
 system:
 	@sh .ci/system
 
+# and the browser that the tests open the report page in
+system-for-tests:
+	@sh .ci/system tests
+
 demo: system install
 	$(BIN)/being-remote demo
 
@@ -33,10 +37,10 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.8- $(SHIPPED)
 
-test: system install lint
+test: system-for-tests install lint
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not soak'
 
-soak: system install
+soak: system-for-tests install
 	$(BIN)/pytest -m soak --timeout 3600
 
 bench: system install

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from being_remote.camera.crop import Crop
 from being_remote.camera.intrinsics import fov_deg
-from being_remote.report.ply import Mesh
+from being_remote.tracker.ply import Mesh
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -142,7 +142,7 @@ def _crop(picture: Picture, crop: Crop, unit: float) -> None:
     bx, by = ax + crop.padded_size_wh[0], ay + crop.padded_size_wh[1]
     thickness = max(2, 2 * round(unit))
     if crop.pad_x or crop.pad_y:
-        _hatch(picture, crop, (ax, ay, bx, by), unit)
+        _hatch(picture, crop, (round(ax), round(ay), round(bx), round(by)), unit)
         for a, b in _edges(ax, ay, bx, by):
             _dashed(picture, a, b, thickness, 14 * unit)
     for a, b in _edges(crop.x_min, crop.y_min, crop.x_max, crop.y_max):
@@ -199,7 +199,7 @@ def _legend(picture: Picture, shown: Shown, unit: float) -> None:
     fov = fov_deg(K, crop.source_size_wh)
     padding = ", no padding"
     if crop.pad_x or crop.pad_y:
-        padding = f", padded to {crop.padded_size_wh[0]} x {crop.padded_size_wh[1]}"
+        padding = f", padded to {crop.padded_size_wh[0]:g} x {crop.padded_size_wh[1]:g}"
     size = f"{crop.x_max - crop.x_min} x {crop.y_max - crop.y_min}"
     rows: list[tuple[str, Colour | None]] = [
         (shown.title, None),

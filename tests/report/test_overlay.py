@@ -8,7 +8,7 @@ import pytest
 
 from being_remote.camera.crop import Crop, crop_from_box, resize_only
 from being_remote.report.overlay import CANVAS, CROP, MESH, PRINCIPAL, Shown, draw, png
-from being_remote.report.ply import Mesh
+from being_remote.tracker.ply import Mesh
 
 SIZE_WH = (960, 540)
 GREY = 120

@@ -1,0 +1,117 @@
+"""What the page is made of: plain values, pictures already encoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.camera.crop import Crop
+
+MAX_FRAMES = 24
+MAX_PICTURE_BYTES = 2 << 20
+MAX_ROWS = 400
+
+Cell = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One stop of the slider.
+
+    Attributes:
+        name: short, beside the slider, e.g. "00012".
+        caption: what is seen, in a sentence; also what is read out to those who cannot see it.
+        picture: a JPEG or PNG file, as from `report.pictures.jpeg`.
+        facts: (label, value) pairs shown with it.
+    """
+
+    name: str
+    caption: str
+    picture: bytes
+    facts: tuple[tuple[str, Cell], ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table; `decimals` is for its floats."""
+
+    name: str
+    decimals: int = 3
+
+
+@dataclass(frozen=True)
+class Table:
+    """Checks, a row each.
+
+    Attributes:
+        note: what is compared and what is good, in a sentence.
+        doubtful: indices of the rows that did not pass.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+    doubtful: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawing on white, as from `report.plots`; `caption` says what it shows."""
+
+    title: str
+    caption: str
+    picture: bytes
+
+
+@dataclass(frozen=True)
+class Copyable:
+    """One line of text that people paste elsewhere."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """All that the page shows.
+
+    Attributes:
+        title: the run or actor.
+        about: short facts under the title, e.g. "838 frames", and when and by what it was made.
+        grade, grade_text: how sure the crop is, in a word and in a sentence.
+        warnings, notes: in sentences; warnings come first on the page.
+        crop: the tracker's crop. `K_crop` (3, 3) as stored, `K_source` (3, 3) for the original frames,
+            both corner convention.
+        frames: overlays, at most MAX_FRAMES.
+        checks, plots: shown as they come.
+        copyables: after those of the cameras, which the page adds itself.
+        outputs: files that were written.
+    """
+
+    title: str
+    about: tuple[str, ...]
+    grade: str
+    grade_text: str
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    crop: Crop
+    K_crop: NDArray[np.float64]
+    K_source: NDArray[np.float64]
+    frames: tuple[Frame, ...] = ()
+    checks: tuple[Table, ...] = ()
+    plots: tuple[Plot, ...] = ()
+    copyables: tuple[Copyable, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.frames) > MAX_FRAMES:
+            raise ValueError(
+                f"a page takes {MAX_FRAMES} frames, got {len(self.frames)}: choose with `spread`"
+            )
+        pictures = [*(f.picture for f in self.frames), *(p.picture for p in self.plots)]
+        largest = max(map(len, pictures), default=0)
+        if largest > MAX_PICTURE_BYTES:
+            raise ValueError(f"a picture of {largest} bytes is too large for a page: make it with `jpeg`")
