@@ -12,18 +12,23 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "analyze": "being_remote.workflows.analyze",
     "BeingRemoteError": "being_remote.errors",
+    "check_crop": "being_remote.crop_search",
+    "compare": "being_remote.workflows.compare",
     "Crop": "being_remote.camera.crop",
-    "Inventory": "being_remote.inventory",
     "crop_from_box": "being_remote.camera.crop",
     "find_bbox": "being_remote.workflows.find_bbox",
+    "from_images": "being_remote.crop_search",
     "intrinsics_in_source": "being_remote.camera.intrinsics",
+    "Inventory": "being_remote.inventory",
     "load_inventory": "being_remote.inventory",
     "open_session": "being_remote.transport",
     "read_box": "being_remote.tracker.frame_file",
     "read_frame": "being_remote.tracker.frame_file",
     "read_sequence": "being_remote.tracker.sequence",
     "recover": "being_remote.workflows.recover",
+    "retrack": "being_remote.workflows.retrack",
     "sync": "being_remote.workflows.sync",
 }
 

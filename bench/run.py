@@ -7,10 +7,20 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+SCRIPTS = (
+    "startup.py",
+    "read_frames.py",
+    "crop_search.py",
+    "exports.py",
+    "images.py",
+    "find_bbox.py",
+    "sync.py",
+    "jobs.py",
+)
 
 
 def main() -> None:
-    for script in ("startup.py", "read_frames.py", "find_bbox.py", "sync.py", "jobs.py"):
+    for script in SCRIPTS:
         subprocess.run([sys.executable, str(HERE / script), *sys.argv[1:]], check=True)
 
 

@@ -1,6 +1,7 @@
 """The pictures in the README, made by the project itself: `.venv/bin/python docs/make_pictures.py`.
 
-Runs the demo in a terminal of its own, draws what it printed as an SVG, and scales its overlay down.
+Runs the demo in a terminal of its own, draws what it printed as an SVG, scales its overlay down, and
+finds an actor's crop by its pictures.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import pexpect
 from rich.console import Console
 from rich.text import Text
 
+from being_remote.demo.actor import make_actor
+from being_remote.workflows.recover import recover
+
 IMAGES = Path(__file__).parent / "images"
 COLUMNS = 118
 PICTURE_WIDTH = 1100
@@ -26,11 +30,19 @@ def main() -> None:
         printed = _terminal(f"{sys.executable} -m being_remote demo", folder)
         IMAGES.mkdir(exist_ok=True)
         (IMAGES / "demo.svg").write_text(_svg(printed.replace(folder, "~")))
-        picture = cv2.imread(f"{folder}/demo-out/recovered/demo/overlay.png")
-        height = round(picture.shape[0] * PICTURE_WIDTH / picture.shape[1])
-        small = cv2.resize(picture, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA)
-        # 8-bit PNG of a drawn face is large; a JPEG of high quality is not.
-        cv2.imwrite(str(IMAGES / "overlay.jpg"), small, [cv2.IMWRITE_JPEG_QUALITY, 88])
+        _scaled(Path(folder, "demo-out/recovered/demo/overlay.png"), "overlay.jpg")
+        actor = make_actor(Path(folder, "tracker"), "demo")
+        video = actor.input_folder / "video.mp4"
+        recover(None, run=str(actor.output_folder), from_images=video, out=Path(folder, "found"))
+        _scaled(Path(folder, "found/evidence.png"), "evidence.jpg")
+
+
+def _scaled(picture: Path, name: str) -> None:
+    pixels = cv2.imread(str(picture))
+    height = round(pixels.shape[0] * PICTURE_WIDTH / pixels.shape[1])
+    small = cv2.resize(pixels, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA)
+    # 8-bit PNG of a drawn face is large; a JPEG of high quality is not.
+    cv2.imwrite(str(IMAGES / name), small, [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 def _terminal(command: str, folder: str) -> str:

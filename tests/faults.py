@@ -14,12 +14,19 @@ A proxied pod is trusted under the proxy's port: `known_host(proxy, pod)` is the
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
 import socket
 import struct
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 class FaultProxy:
@@ -128,3 +135,20 @@ class FaultProxy:
         except OSError:
             pass  # it was closed already
         end.close()
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of 2 MB at `folder`, which is made."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        # The kernel lets go of the files of a process that ended a moment after its end is told.
+        deadline = time.monotonic() + 10
+        while (done := subprocess.run(["umount", folder], capture_output=True, text=True)).returncode != 0:
+            assert time.monotonic() < deadline, done.stderr
+            time.sleep(0.05)

@@ -48,7 +48,8 @@ def test_the_wheel_holds_every_module_and_the_console_script(wheel: Path) -> Non
         names = set(archive.namelist())
         (entry_points,) = [n for n in names if n.endswith("entry_points.txt")]
         assert "being-remote = being_remote.cli:main" in archive.read(entry_points).decode()
-    modules = {p.relative_to(ROOT).as_posix() for p in (ROOT / "being_remote").rglob("*.py")}
+    kinds = ("*.py", "*.html", "*.css", "*.js")
+    modules = {p.relative_to(ROOT).as_posix() for k in kinds for p in (ROOT / "being_remote").rglob(k)}
     assert modules <= names
     assert "being_remote/py.typed" in names
     assert not [n for n in names if n.startswith(("tests/", "bench/", "docs/"))]

@@ -13,13 +13,25 @@ from being_remote.jobs.bundle import SHIPPED_TRACKER
 PACKAGE = Path(being_remote.__file__).parent
 
 # Who may import whom: a room may use those to its right, and the leaves.
-LEAVES = {"errors", "inventory", "session", "video"}
+LEAVES = {"errors", "inventory", "picture", "session", "video"}
 MAY_IMPORT = {
     "cli": {"workflows", "demo", "cli"},
     "demo": {"cli", "workflows", "tracker", "camera", "transport"},
     "recipes": {"jobs", "tracker", "camera"},
     "jobs": {"pod"},
-    "workflows": {"recipes", "jobs", "export", "report", "backup", "transport", "tracker", "camera", "pod"},
+    "workflows": {
+        "recipes",
+        "jobs",
+        "crop_search",
+        "export",
+        "report",
+        "backup",
+        "transport",
+        "tracker",
+        "camera",
+        "pod",
+    },
+    "crop_search": {"tracker", "camera"},
     "export": {"tracker", "camera"},
     "report": {"tracker", "camera"},
     "backup": {"pod"},
@@ -28,7 +40,13 @@ MAY_IMPORT = {
     "camera": set(),
     "pod": set(),
 }
-LEAF_MAY_IMPORT = {"inventory": {"errors"}, "session": set(), "errors": set(), "video": {"errors"}}
+LEAF_MAY_IMPORT = {
+    "inventory": {"errors"},
+    "session": set(),
+    "errors": set(),
+    "picture": {"errors"},
+    "video": {"errors", "picture"},
+}
 # What travels to a pod, and may so import nothing that stays here.
 SHIPPED = ("errors.py", "camera", "pod", *(f"tracker/{name}.py" for name in SHIPPED_TRACKER))
 HEAVY = ("fabric", "paramiko", "torch", "cv2", "matplotlib", "numpy")

@@ -18,6 +18,7 @@ from being_remote.cli.options import (
     JobArg,
     JsonOpt,
     VerboseOpt,
+    parse_canvas,
     parse_size,
 )
 from being_remote.cli.output import Out
@@ -115,7 +116,7 @@ def sync(
 def recover(
     actor: ActorOpt = None,
     run: Annotated[
-        str | None, typer.Option("--run", help="a folder of .frame files, or an actor's name")
+        str | None, typer.Option("--run", help="a folder of .frame files, an actor's name, or a job")
     ] = None,
     source_size: Annotated[
         str | None, typer.Option("--source-size", metavar="WxH", help="width x height of the original video")
@@ -127,12 +128,69 @@ def recover(
     bbox: Annotated[
         Path | None, typer.Option("--bbox", metavar="FILE", help="a bbox.pt from elsewhere")
     ] = None,
+    from_images: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-images",
+            metavar="SRC",
+            help="find the crop without bbox.pt, by the run's stored crops: SRC is the original video or"
+            " its folder of frames",
+        ),
+    ] = None,
+    from_landmarks: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-landmarks",
+            metavar="SRC",
+            help="the same by the run's stored landmarks: SRC is the original video, its frames, or a folder"
+            " of landmarks found there (.npy, numbered like source/)",
+        ),
+    ] = None,
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="do not compare the box with stored crops and the video")
+    ] = False,
     export: Annotated[
-        list[str] | None, typer.Option("--export", metavar="NAME", help="json, npz, nerfstudio; default: all")
+        list[str] | None,
+        typer.Option(
+            "--export",
+            metavar="NAME",
+            help="json, npz, nerfstudio, colmap, insta, gaussian-avatars, gaussiantalker or flashavatar;"
+            " repeat for several; default: all that need nothing more",
+        ),
+    ] = None,
+    canvas: Annotated[
+        str | None,
+        typer.Option(
+            "--canvas",
+            metavar="crop|WxH",
+            help="the trainers' picture: the tracker's own crop, or a window around the principal point",
+        ),
+    ] = None,
+    allow_off_centre: Annotated[
+        bool,
+        typer.Option(
+            "--allow-off-centre", help="also write a camera whose trainer ignores its principal point"
+        ),
+    ] = False,
+    with_images: Annotated[
+        bool, typer.Option("--with-images", help="make the trainers' pictures, too; goes on where it stopped")
+    ] = False,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what-if", metavar="K=V", help="foretell the crop with another setting; repeat for several"
+        ),
     ] = None,
     out_dir: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="default: recovered/ACTOR in this folder")
+        Path | None, typer.Option("--out", metavar="DIR", help="default: recovered/RUN in this folder")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="move an output folder that holds another run aside")
+    ] = False,
+    write_bbox: Annotated[
+        bool, typer.Option("--write-bbox", help="store the crop that was found as the run's bbox.pt")
+    ] = False,
+    plot: Annotated[bool, typer.Option("--plot", help="the report's drawings as PNG files, too")] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="show the guide's answer beside the right one, with its error")
     ] = False,
@@ -141,9 +199,8 @@ def recover(
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
-    """The original video's camera: a picture, files for trainers."""
-    with Out(as_json=as_json, verbose=verbose) as out:
-        from being_remote.cli.tables import show_recover
+    """The original video's camera: a picture, a page, files for trainers."""
+    with Out(as_json=as_json, verbose=verbose) as out, out.progress() as on_progress:
         from being_remote.errors import InventoryError
         from being_remote.workflows import recover as workflow
 
@@ -161,12 +218,73 @@ def recover(
             source_size=parse_size(source_size),
             video=video,
             bbox=bbox,
+            from_images=from_images,
+            from_landmarks=from_landmarks,
+            check=not no_check,
             exports=export or (),
+            canvas=parse_canvas(canvas),
+            allow_off_centre=allow_off_centre,
+            with_images=with_images,
+            what_if=what_if or (),
             out=out_dir,
+            force=force,
+            write_bbox=write_bbox,
+            plot=plot,
             explain=explain,
             dry_run=dry_run,
+            on_progress=on_progress,
         )
+    with Out(as_json=as_json) as out:
+        from being_remote.cli.recover_tables import show_recover
+
         out.finish(report, show_recover)
+
+
+@app.command("analyze")
+def analyze(
+    frame: Annotated[Path, typer.Argument(metavar="FRAME", help="one .frame file")],
+    source_size: Annotated[
+        str | None, typer.Option("--source-size", metavar="WxH", help="width x height of the original video")
+    ] = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """What is in one .frame, in words, and what is wrong with it."""
+    with Out(as_json=as_json, verbose=verbose) as out:
+        from being_remote.cli.run_tables import show_analyze
+        from being_remote.workflows import analyze as workflow
+
+        size = parse_size(source_size)
+        out.finish(workflow.analyze(frame.expanduser(), source_size=size), show_analyze)
+
+
+@app.command("compare")
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="a run's folder, an actor, a job, or a .yml")],
+    b: Annotated[str, typer.Argument(metavar="B", help="the same; it is told how B differs from A")],
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.png", help="draw both runs' parameters")
+    ] = None,
+    dry_run: DryRunOpt = False,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Two runs or settings side by side: what differs, what it means."""
+    with Out(as_json=as_json, verbose=verbose) as out:
+        from being_remote.cli.run_tables import show_compare
+        from being_remote.errors import InventoryError
+        from being_remote.workflows import compare as workflow
+
+        try:
+            known = out.inventory(inventory)
+        except InventoryError:
+            # Folders and files need none; one named on the command line must be right.
+            if inventory is not None:
+                raise
+            known = None
+        report = workflow.compare(known, a, b, plot=plot and plot.expanduser(), dry_run=dry_run)
+        out.finish(report, show_compare)
 
 
 @app.command("hosts")

@@ -16,6 +16,7 @@ import typer
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
+from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from being_remote.cli import main
@@ -34,12 +35,40 @@ def collection() -> Collection:
 class _Task(Task):  # type: ignore[type-arg]  # the body's type says nothing here
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
         arguments = super().get_arguments(ignore_unknown_help)
+        places = [i for i, argument in enumerate(arguments) if argument.positional]
+        for i in reversed(places):
+            after = tuple(arguments[later] for later in places if later > i)
+            arguments[i] = _Positional(arguments[i], after)
         for argument in arguments:
             if argument.kind is list:
                 # Invoke starts a list at [], and then takes a valueless `--host` for no host at
                 # all, which would mean every host. None makes its parser ask for the value.
                 argument.raw_value = None
         return arguments
+
+
+class _Positional(Argument):
+    """An argument that takes a word, or the `--help` that Invoke mistakes for one.
+
+    Then those after it are not missed: else Invoke would not get as far as the help.
+    """
+
+    def __init__(self, of: Any, after: tuple[Any, ...]) -> None:
+        super().__init__(
+            names=of.names,
+            kind=of.kind,
+            default=of.default,
+            help=of.help,
+            positional=True,
+            attr_name=of.attr_name,
+        )
+        self._after = after
+
+    def set_value(self, value: Any, cast: bool = True) -> None:
+        super().set_value(value, cast)
+        if str(value).startswith("-"):
+            for argument in self._after:
+                argument.set_value("")
 
 
 def _task(name: str, command: Any) -> Any:

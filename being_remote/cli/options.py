@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,7 +26,20 @@ FollowOpt = Annotated[bool, typer.Option("--follow", help="go on until the job's
 JobArg = Annotated[str, typer.Argument(metavar="JOB", help="an id, a unique beginning of one, or `last`")]
 
 
-def parse_size(text: str | None) -> tuple[int, int] | None:
+def parse_canvas(text: str | None) -> Literal["crop"] | tuple[int, int] | None:
+    """`crop`, or WIDTHxHEIGHT as two numbers.
+
+    Raises:
+        UsageError: anything else.
+
+    Example:
+        >>> parse_canvas("768x768"), parse_canvas("crop")
+        ((768, 768), 'crop')
+    """
+    return "crop" if text == "crop" else parse_size(text, "--canvas")
+
+
+def parse_size(text: str | None, option: str = "--source-size") -> tuple[int, int] | None:
     """WIDTHxHEIGHT as two numbers.
 
     Raises:
@@ -40,11 +53,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
         return None
     width, x, height = text.lower().partition("x")
     if not (x and width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
-        raise UsageError(
-            f"{text!r} is not a size", where="--source-size", hint="write WIDTHxHEIGHT, e.g. 1920x1080"
-        )
+        raise UsageError(f"{text!r} is not a size", where=option, hint="write WIDTHxHEIGHT, e.g. 1920x1080")
     if int(width) == 0 or int(height) == 0:
-        raise UsageError(
-            f"{text!r} has no area", where="--source-size", hint="write WIDTHxHEIGHT, e.g. 1920x1080"
-        )
+        raise UsageError(f"{text!r} has no area", where=option, hint="write WIDTHxHEIGHT, e.g. 1920x1080")
     return int(width), int(height)

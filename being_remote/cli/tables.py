@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import printable, size_text
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from being_remote.workflows.find_bbox import FindReport, HostRow
     from being_remote.workflows.homecoming.report import SyncReport
     from being_remote.workflows.hosts import HostsReport
-    from being_remote.workflows.recover import RecoverReport
     from being_remote.workflows.trust import TrustReport
 
 
@@ -29,32 +27,32 @@ def show_find_bbox(console: Console, report: FindReport) -> None:
         _show_candidates(console, row, width)
     for row in report.results:
         for bound in row.truncated:
-            _line(console, f"{row.host}: the search was cut: {bound}", "yellow")
+            line(console, f"{row.host}: the search was cut: {bound}", "yellow")
         for root in row.missing_roots:
-            _line(console, f"{row.host}: search root {root} is not there", "yellow")
+            line(console, f"{row.host}: search root {root} is not there", "yellow")
     kinds = ("frames", "crops", "source images", "landmarks", "meshes", "videos")
-    evidence = _table("host", *kinds, numbers=kinds)
+    evidence = new_table("host", *kinds, numbers=kinds)
     for row in report.results:
         e = row.evidence
         counts = (e.frames, e.crop_images, e.source_images, e.landmarks, e.meshes, e.videos)
         if any(counts):
-            evidence.add_row(_text(row.host), *("?" if n is None else str(n) for n in counts))
+            evidence.add_row(cell(row.host), *("?" if n is None else str(n) for n in counts))
     console.print()
     if evidence.row_count:
         console.print(evidence)
         console.print()
     if report.best is not None:
         best = report.best
-        _line(console, f"best: {best.host}:{best.path}", "bold green")
-        _line(console, f"      {best.why}")
+        line(console, f"best: {best.host}:{best.path}", "bold green")
+        line(console, f"      {best.why}")
     else:
-        _line(console, f"no choice: {report.why_no_best}", "bold yellow")
+        line(console, f"no choice: {report.why_no_best}", "bold yellow")
         if report.recovery:
-            _line(console, "ways that are left, by hand:")
+            line(console, "ways that are left, by hand:")
         for way in report.recovery:
-            _prose(console, f"  {way}")
+            prose(console, f"  {way}")
     if report.fetched is not None and report.best is not None:
-        _line(console, f"fetch: {report.fetched.what} -> {report.fetched.path}")
+        line(console, f"fetch: {report.fetched.what} -> {report.fetched.path}")
 
 
 def show_sync(console: Console, report: SyncReport) -> None:
@@ -62,104 +60,49 @@ def show_sync(console: Console, report: SyncReport) -> None:
     there = f"{report.host}: {_files(report.files)}, {size_text(report.bytes)} of {report.actor}"
     came = f"{_files(report.transferred_files)}, {size_text(report.transferred_bytes)}"
     if report.dry_run:
-        _line(console, f"{there}; would fetch {f'up to {came}' if report.transferred_files else 'nothing'}")
+        line(console, f"{there}; would fetch {f'up to {came}' if report.transferred_files else 'nothing'}")
     else:
         by = f" by {report.method}" if report.method else ""
         fetched = f"fetched {came}{by}" if report.transferred_files else "nothing to fetch,"
-        _line(console, f"{there}; {fetched} in {report.seconds:.1f} s")
+        line(console, f"{there}; {fetched} in {report.seconds:.1f} s")
     if report.snapshot is not None and not report.dry_run:
         news = "" if report.transferred_files or report.adopted.count else " (nothing new)"
-        _line(console, f"home: {report.folder}, generation {report.snapshot}{news}", "green")
+        line(console, f"home: {report.folder}, generation {report.snapshot}{news}", "green")
     if report.verified is not None:
-        _line(
+        line(
             console,
             f"verified: {report.verified} of {_files(report.files)} have the hash made on the host",
             "green",
         )
     if report.mismatched.count:
         names = ", ".join(report.mismatched.examples)
-        _line(console, f"differ from the host, fetched twice: {report.mismatched.count}: {names}", "red")
+        line(console, f"differ from the host, fetched twice: {report.mismatched.count}: {names}", "red")
     if report.adopted.count:
-        _line(console, f"adopted: {_files(report.adopted.count)} that lay here already, unchanged")
+        line(console, f"adopted: {_files(report.adopted.count)} that lay here already, unchanged")
     if report.new_run:
-        _prose(console, f"another run: {report.new_run}", "yellow")
+        prose(console, f"another run: {report.new_run}", "yellow")
     for warning in report.warnings:
-        _prose(console, f"note: {warning}", "yellow")
+        prose(console, f"note: {warning}", "yellow")
     for q in report.quarantined:
-        _prose(console, f"set aside: {q.path} {q.reason}", "yellow")
-        _line(console, f"  kept as {q.kept_as}" if q.kept_as else "  not fetched")
+        prose(console, f"set aside: {q.path} {q.reason}", "yellow")
+        line(console, f"  kept as {q.kept_as}" if q.kept_as else "  not fetched")
     if report.quarantined:
-        _prose(
+        prose(
             console, f"  next: once it is whole again on {report.host}, sync again; an older copy here stays"
         )
 
 
-def show_recover(console: Console, report: RecoverReport) -> None:
-    """The camera before and after, the crop between them, and the files."""
-    crop = report.crop
-    _line(
-        console,
-        f"{report.run}: {report.frames} frames, crop by {report.bbox or 'none'} (grade: {report.grade})",
-    )
-    names = ("fx", "fy", "cx", "cy")
-    table = _table("px, corner convention", *names, numbers=names)
-    rows = [("stored, in the crop", report.K_crop)]
-    if report.explain is not None:
-        rows.append(("the guide's answer (wrong)", report.explain.guide_K))
-    rows.append(("original video", report.K))
-    rows.append(("the same for OpenCV", report.K_opencv))
-    for name, K in rows:
-        style = {"original video": "bold green", "the guide's answer (wrong)": "red"}.get(name, "")
-        table.add_row(
-            Text(name, style=style), *(f"{v:.4f}" for v in (K[0][0], K[1][1], K[0][2], K[1][2])), style=style
-        )
-    console.print(table)
-    width, height = report.source_size_wh
-    _line(
-        console,
-        f"crop: x {crop.x_min}..{crop.x_max}, y {crop.y_min}..{crop.y_max} of {width}x{height},"
-        f" padded by {crop.pad_x}, {crop.pad_y} to {crop.side}",
-    )
-    small_width, small_height = report.image_size_wh
-    _line(
-        console,
-        f"      resized to {small_width}x{small_height}: scale {crop.scale_x:g}, {crop.scale_y:g};"
-        f" origin {crop.origin[0]}, {crop.origin[1]}",
-    )
-    _line(console, f"field of view: {report.fov_deg[0]:.2f} x {report.fov_deg[1]:.2f} degrees")
-    if report.explain is not None:
-        _prose(
-            console,
-            f"why: the crop was resized, so f grows {report.explain.focal_ratio:.6g} times;"
-            " the guide's camera (offset added, f kept) is off by",
-        )
-        for e in report.explain.errors:
-            _line(
-                console,
-                f"  {e.degrees:6.2f} degrees at the {e.where}, ({e.source_px[0]:.0f}, {e.source_px[1]:.0f})",
-            )
-    for warning in report.warnings:
-        _prose(console, f"warning: {warning}", "yellow")
-    if report.grade == "unverified":
-        _prose(console, "  next: look at overlay.png, with --video FILE: do crop and mesh sit on the head?")
-    for note in report.notes:
-        _prose(console, f"note: {note}")
-    verb = "would write" if report.dry_run else "wrote"
-    for path in report.outputs:
-        _line(console, f"{verb} {path}", "green")
-
-
 def show_hosts(console: Console, report: HostsReport) -> None:
     """A row for each host."""
-    table = _table("host", "address", "reachable", "trusted", "rsync", "python", "GPUs", "free")
+    table = new_table("host", "address", "reachable", "trusted", "rsync", "python", "GPUs", "free")
     for row in report.hosts:
         table.add_row(
-            _text(row.host),
-            _text(row.address),
+            cell(row.host),
+            cell(row.address),
             _yes_no(row.reachable),
             _yes_no(row.trusted),
-            _text(row.rsync or "-"),
-            _text(row.python or "-"),
+            cell(row.rsync or "-"),
+            cell(row.python or "-"),
             str(len(row.gpus)) if row.python is not None else "?",
             size_text(row.disk_free_bytes) if row.disk_free_bytes is not None else "?",
         )
@@ -171,7 +114,7 @@ def show_hosts(console: Console, report: HostsReport) -> None:
 def show_doctor(console: Console, report: DoctorReport) -> None:
     """Each host: what it has, then what is missing and what to do."""
     for row in report.hosts:
-        _line(console, f"{row.host} ({row.address})", "bold")
+        line(console, f"{row.host} ({row.address})", "bold")
         facts = [
             f"{name} {value}"
             for name, value in (("rsync", row.rsync), ("python", row.python), ("numpy", row.numpy))
@@ -182,19 +125,19 @@ def show_doctor(console: Console, report: DoctorReport) -> None:
         if row.disk_free_bytes is not None:
             facts.append(f"{size_text(row.disk_free_bytes)} free")
         if facts:
-            _line(console, f"  has      {', '.join(facts)}")
+            line(console, f"  has      {', '.join(facts)}")
         for gpu in row.gpus:
             used = (
                 f"{gpu.memory_used_mib} of {gpu.memory_total_mib} MiB used, {gpu.utilization_percent} % busy"
             )
-            _line(console, f"  GPU {gpu.index}    {gpu.name}: {used}")
+            line(console, f"  GPU {gpu.index}    {gpu.name}: {used}")
         for note in row.notes:
-            _prose(console, f"  note     {note}")
+            prose(console, f"  note     {note}")
         for problem in row.problems:
-            _prose(console, f"  problem  {problem}", "yellow")
+            prose(console, f"  problem  {problem}", "yellow")
         _show_error(console, row)
         if row.error is None and not row.problems:
-            _line(console, "  nothing is missing", "green")
+            line(console, "  nothing is missing", "green")
 
 
 def show_trust(console: Console, report: TrustReport) -> None:
@@ -202,17 +145,17 @@ def show_trust(console: Console, report: TrustReport) -> None:
     for key in report.keys:
         done = key.action == "already trusted"
         action = f"would be {key.action}" if report.dry_run and not done else key.action
-        _line(console, f"{key.address}: {action}", "green")
-        _line(console, f"  {key.key_type} {key.fingerprint}")
+        line(console, f"{key.address}: {action}", "green")
+        line(console, f"  {key.key_type} {key.fingerprint}")
         if key.previous:
-            _line(console, f"  before: {key.previous}", "dim")
+            line(console, f"  before: {key.previous}", "dim")
 
 
 def _show_error(console: Console, row: HostCheck) -> None:
     if row.error is not None:
-        _line(console, f"  {row.host}: {row.error}", "red")
+        line(console, f"  {row.host}: {row.error}", "red")
         if row.next:
-            _line(console, f"  next: {row.next}")
+            line(console, f"  next: {row.next}")
 
 
 def _yes_no(value: bool | None) -> Text:
@@ -225,11 +168,11 @@ def _show_candidates(console: Console, row: HostRow, width: int) -> None:
     """A line and a path for each. The path has its own line, so that it can be copied whole."""
     host = f"{printable(row.host):<{width}}"
     if row.error is not None:
-        _line(console, f"{host}  not asked: {row.error}", "red")
+        line(console, f"{host}  not asked: {row.error}", "red")
         if row.next:
-            _line(console, f"  next: {row.next}")
+            line(console, f"  next: {row.next}")
     elif not row.candidates:
-        _line(console, f"{host}  no bbox.pt")
+        line(console, f"{host}  no bbox.pt")
     for c in row.candidates:
         verdict, style = _verdict(c)
         said = Text(f"{host}  ").append(verdict, style=style)
@@ -238,9 +181,9 @@ def _show_candidates(console: Console, row: HostRow, width: int) -> None:
             side = max(b.x_max - b.x_min, b.y_max - b.y_min)
             said.append(f"  x {b.x_min}..{b.x_max}, y {b.y_min}..{b.y_max}, side {side}")
         console.print(said, soft_wrap=True)
-        _line(console, f"{'':{width}}  {c.path}")
+        line(console, f"{'':{width}}  {c.path}")
         for problem in c.problems:
-            _prose(console, f"{'':{width}}  {problem}", "yellow")
+            prose(console, f"{'':{width}}  {problem}", "yellow")
 
 
 def _verdict(candidate: Candidate) -> tuple[str, str]:
@@ -252,33 +195,5 @@ def _verdict(candidate: Candidate) -> tuple[str, str]:
     return ("see below", "yellow") if candidate.problems else ("usable", "green")
 
 
-def _table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column in numbers else "left")
-    return table
-
-
-def _text(name: str) -> Text:
-    return Text(printable(name))
-
-
 def _files(count: int) -> str:
     return f"{count} file" if count == 1 else f"{count} files"
-
-
-def _prose(console: Console, text: str, style: str = "") -> None:
-    """A line broken between words. What is to be copied goes through `_line`, which never breaks it."""
-    text = printable(text)
-    indent = " " * (len(text) - len(text.lstrip()) + 2)
-    width = max(console.width, 40)
-    if any(len(word) > width - 12 for word in text.split()):
-        return _line(console, text, style)  # a path that fits nowhere: leave it to the terminal
-    for line in textwrap.wrap(
-        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    ):
-        _line(console, line, style)
-
-
-def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(printable(text), style=style), soft_wrap=True)

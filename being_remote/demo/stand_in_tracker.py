@@ -247,6 +247,7 @@ class StandIn:
             np.array(self.truth["t"][number]),
             (width, height),
             self.shape(),
+            np.radians(4 + 4 * np.sin(0.9 * frame)) if self.settings["optimize_jaw"] else 0.0,
             self.step,
         )
         picture: Any = cv2.imread(self.images[index])
@@ -382,6 +383,7 @@ def _frame(
     t: Any,
     size_wh: tuple[int, int],
     shape: Any,
+    jaw_opens: float,
     step: int,
 ) -> dict[str, Any]:
     """What the tracker saves. NDC values are float32 first, as it fits them."""
@@ -408,7 +410,7 @@ def _frame(
             "sh": random(1, 9, 3),
             "eyes": np.hstack([identity, identity]),
             "eyelids": np.abs(random(1, 2)),
-            "jaw": identity,
+            "jaw": np.array([[1, 0, 0, 0, np.cos(jaw_opens), -np.sin(jaw_opens)]], np.float32),
         },
         "camera": {
             "R": (R.T * flip)[:2].reshape(1, 6).astype(np.float32),

@@ -76,15 +76,18 @@ def frame_dict(
     K[0, 0] = K[1, 1] = focal * half
     K[:2, 2] = np.array([w, h], np.float32) / np.float32(2) - principal * half
     R_rows = R.T * _FLIP  # row vectors: x_cam = x R + T
-    identity_6d = np.array([[1, 0, 0, 0, 1, 0]], np.float32)
+    # It talks and looks about: a frozen jaw would say that the settings beside it are another run's.
+    opens, looks = np.radians([4 + 4 * np.sin(0.9 * frame_id), 6 * np.sin(0.31 * frame_id)])
+    jaw_6d = np.array([[1, 0, 0, 0, np.cos(opens), -np.sin(opens)]])
+    eye_6d = np.array([[np.cos(looks), 0, np.sin(looks), 0, 1, 0]])
     flame: dict[str, NDArray[Any]] = {
         "exp": rng.normal(0, 0.3, (1, 100)),
         "shape": shape,
         "tex": rng.normal(0, 0.5, (1, 140)),
         "sh": rng.normal(0, 0.2, (1, 9, 3)),
-        "eyes": np.hstack([identity_6d, identity_6d]),
+        "eyes": np.hstack([eye_6d, eye_6d]),
         "eyelids": rng.uniform(0, 0.2, (1, 2)),
-        "jaw": identity_6d,
+        "jaw": jaw_6d,
     }
     return {
         "flame": {k: v.astype(np.float32) for k, v in flame.items()},

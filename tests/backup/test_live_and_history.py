@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
+from faults import small_disk
 from folder_sync import FolderHost
 
 from being_remote.backup import put_file
@@ -403,29 +404,24 @@ def test_put_file_beside_a_backup_made_by_hand_keeps_that_one_too(host: FolderHo
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting needs root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=True)
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system that is soon full."""
+    with small_disk(tmp_path / "disk") as disk:
+        yield disk
 
 
 # 1.9 MB do not even arrive, which is said before the transfer; 0.8 MB arrive and do not fit a second time.
 @pytest.mark.parametrize("new_kb", [1900, 800])
 def test_on_a_full_disk_what_was_safe_stays_and_the_next_sync_goes_on(
-    small_disk: Path, tmp_path: Path, new_kb: int
+    full_disk: Path, tmp_path: Path, new_kb: int
 ) -> None:
-    host = FolderHost(tmp_path / "host", small_disk / "home")
+    host = FolderHost(tmp_path / "host", full_disk / "home")
     host.put("checkpoint/00000.frame", "x" * 100_000 + "END")
     host.put("checkpoint/00001.frame", "kept END")
     host.sync()
     safe = host.live()
 
-    filler = small_disk / "filler"
+    filler = full_disk / "filler"
     filler.write_bytes(b"f" * 300_000)
     host.put("checkpoint/00000.frame", "y" * new_kb * 1000 + "END", 1_700_000_100)
     with pytest.raises(NoSpace, match="full"), room_on_disk(host.root):
@@ -441,15 +437,15 @@ def test_on_a_full_disk_what_was_safe_stays_and_the_next_sync_goes_on(
 
 
 def test_a_disk_that_fills_while_files_arrive_keeps_what_was_safe_and_goes_on_later(
-    small_disk: Path, tmp_path: Path
+    full_disk: Path, tmp_path: Path
 ) -> None:
-    host = FolderHost(tmp_path / "host", small_disk / "home")
+    host = FolderHost(tmp_path / "host", full_disk / "home")
     host.put("checkpoint/00000.frame", "first END")
     host.sync()
     # 20 bytes each, but a block of 4096 on the disk: more than the sizes tell.
     for i in range(400):
         host.put(f"checkpoint/{i:05d}.frame", f"{i:016d} END", 1_700_000_100)
-    filler = small_disk / "filler"
+    filler = full_disk / "filler"
     filler.write_bytes(b"f" * 1_000_000)
     with pytest.raises(NoSpace, match="full"), room_on_disk(host.root):
         host.sync()
@@ -459,7 +455,7 @@ def test_a_disk_that_fills_while_files_arrive_keeps_what_was_safe_and_goes_on_la
         host.sync()  # they fit once, but not twice
     assert host.live() == {"checkpoint/00000.frame": "first END"}
     assert host.history.generations() == [0]
-    subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
+    subprocess.run(["mount", "-o", "remount,size=8m", full_disk], check=True)
     _, _, arrival = host.sync()
     assert arrival.transferred_files == 0  # all of them had arrived
     assert len(host.live()) == 400

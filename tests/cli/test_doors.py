@@ -14,6 +14,7 @@ import typer
 
 from being_remote import __version__
 from being_remote.cli.app import app
+from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
 
@@ -24,7 +25,8 @@ DOORS = {
     "invoke": [str(BIN / "invoke"), "--search-root", str(ROOT)],
 }
 JOB_COMMANDS = {"retrack", "jobs", "logs", "cancel", "pull", "resume"}
-COMMANDS = {"find-bbox", "sync", "recover", "hosts", "doctor", "trust", "demo", *JOB_COMMANDS}
+RUN_COMMANDS = {"recover", "analyze", "compare"}
+COMMANDS = {"find-bbox", "sync", "hosts", "doctor", "trust", "demo", *JOB_COMMANDS, *RUN_COMMANDS}
 
 Door = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -86,6 +88,33 @@ def test_a_job_that_nobody_knows_is_3_and_one_must_be_named(
     assert door(command).returncode in (1, 2)
     assert door(command, "--json").returncode in (1, 2)  # an option is never taken for a job's name
     assert door(command, "--bogus").returncode in (1, 2)
+
+
+def test_two_positional_words_keep_their_order_through_both_doors(door: Door, tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("fps: 30\n")
+    (tmp_path / "b.yml").write_text("fps: 50\n")
+    done = door("compare", "a.yml", "b.yml", "--json")
+    assert done.returncode == 0, done.stderr
+    (change,) = json.loads(done.stdout)["config_changes"]
+    assert (change["key"], change["before"], change["after"]) == ("fps", 30, 50)
+    assert door("compare", "a.yml").returncode in (1, 2)
+    assert door("compare", "a.yml", "nope", "--json").returncode == 3
+    assert door("compare", "a.yml", "b.yml", "--plot=x.png").returncode == 2
+
+
+def test_a_frame_is_analyzed_through_both_doors_without_an_inventory(door: Door, tmp_path: Path) -> None:
+    made = make_actor(tmp_path, "demo", frames=1, pictures=False)
+    frame = made.output_folder / "checkpoint" / "00000.frame"
+    done = door("analyze", str(frame), "--source-size=1920x1080", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["frame_id"] == "00000" and document["source"]["source_size_wh"] == [1920, 1080]
+    frame.rename(frame.with_name("00007.frame"))
+    done = door("analyze", str(frame.with_name("00007.frame")), "--json")
+    assert done.returncode == 6 and json.loads(done.stdout)["problems"] != []
+    assert door("analyze", str(frame)).returncode == 3
+    assert door("analyze", str(made.input_folder / "bbox.pt")).returncode == 2
+    assert door("analyze").returncode in (1, 2)
 
 
 def test_following_is_a_word_and_never_a_letter(door: Door, inventory: Path) -> None:
@@ -197,3 +226,22 @@ def test_a_source_size_of_another_form_is_2(door: Door, inventory: Path, size: s
     done = door("recover", f"--source-size={size}")
     assert done.returncode == 2
     assert "WIDTHxHEIGHT" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--canvas=768"], "WIDTHxHEIGHT"),
+        (["--bbox=a.pt", "--from-images=v.mp4"], "two ways to one crop"),
+        (["--from-images=v.mp4", "--from-landmarks=kpt"], "two ways to one crop"),
+        (["--run=nobody", "--write-bbox", "--no-check", "--force", "--plot", "--with-images"], "nobody"),
+        (["--run=nobody", "--canvas=crop", "--allow-off-centre", "--what-if=a=1", "--what-if=b=2"], "nobody"),
+    ],
+)
+def test_every_way_and_option_of_recover_is_understood_through_both_doors(
+    door: Door, inventory: Path, words: list[str], said: str
+) -> None:
+    done = door("recover", *words, "--json")
+    assert done.returncode == (3 if said == "nobody" else 2), done.stderr
+    error = json.loads(done.stdout)["error"]
+    assert said in f"{error['what']} {error['next']}"

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from faults import FaultProxy
+from faults import FaultProxy, small_disk
 
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import (
@@ -228,17 +228,11 @@ def test_of_endless_complaints_only_the_beginning_is_kept() -> None:
 
 
 def test_a_full_disk_here_is_said_as_that(tmp_path: Path, way: Session) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small], check=False).returncode != 0:
-        pytest.skip("making a small disk needs CAP_SYS_ADMIN")
-    try:
-        put(tmp_path / "far", {b"f": os.urandom(8 << 20)})
+    put(tmp_path / "far", {b"f": os.urandom(8 << 20)})
+    with small_disk(tmp_path / "small") as small:
         with pytest.raises(NoSpace, match="full"):
             way.pull(request_for(tmp_path / "far", [b"f"], small / "into", 8 << 20))
         assert not (small / "into" / "f").exists()
-    finally:
-        subprocess.run(["umount", small], check=True)
 
 
 def test_a_pull_that_failed_has_ended_with_all_its_processes(

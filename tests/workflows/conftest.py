@@ -1,4 +1,4 @@
-"""A host that is this machine, and commands as jobs on it."""
+"""A host that is this machine, commands as jobs on it, and a current folder to work in."""
 
 from __future__ import annotations
 
@@ -59,3 +59,12 @@ def works(make_inventory: Callable[..., Inventory], tmp_path: Path) -> Iterator[
     made = Works(make_inventory({"here": host}), tmp_path)
     yield made
     made.clean()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, empty but for what a test puts there."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

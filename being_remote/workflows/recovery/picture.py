@@ -1,8 +1,11 @@
-"""The overlay of `recover`: gathers one frame's picture and mesh, and says what was not at hand."""
+"""The overlays of `recover`: each frame's picture and mesh gathered and drawn on, what was lacking said."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from being_remote.errors import BeingRemoteError, DataError
@@ -12,58 +15,90 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from being_remote.export import Cameras
-    from being_remote.report.ply import Mesh
-    from being_remote.tracker.run_settings import RunSettings
-    from being_remote.workflows.recovery.inputs import Run, SourceSize
+    from being_remote.tracker.ply import Mesh
+    from being_remote.tracker.source_frames import SourceFrames
+    from being_remote.workflows.recovery.case import Case
+    from being_remote.workflows.recovery.runs import Run
+
+    Picture = NDArray[np.uint8]
+
+WORKERS = 2  # a drawn frame of 4K is 25 MB
 
 
-def write_overlay(
-    path: Path, run: Run, cameras: Cameras, settings: RunSettings, source: SourceSize
-) -> list[str]:
-    """Draw the first frame; says what was missing for a full picture."""
-    from being_remote.export import write_atomically
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One frame drawn on.
+
+    Attributes:
+        place: which of the cameras.
+        jpeg: the overlay, small enough for the page.
+        png: the same pixel for pixel, of the first one only.
+        lacking: what was not at hand for it.
+    """
+
+    place: int
+    jpeg: bytes
+    png: bytes | None
+    lacking: tuple[str, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was lacking, as sentences."""
+        return tuple(f"the overlay {what}" for what in self.lacking)
+
+
+def draw_overlays(case: Case, cameras: Cameras, places: Sequence[int]) -> list[Drawn]:
+    """Draw on the original frames of these cameras; what is not at hand is left out and said."""
+    video = case.source.video
+    with ThreadPoolExecutor(WORKERS) as pool, case.open_frames(video) if video else nullcontext() as frames:
+        # Decoded one after another, in the video's order; drawn meanwhile.
+        return [
+            future.result()
+            for future in [
+                pool.submit(_drawn, case, cameras, place, *_picture(frames, cameras, place), whole=i == 0)
+                for i, place in enumerate(places)
+            ]
+        ]
+
+
+def _drawn(
+    case: Case, cameras: Cameras, place: int, picture: Picture | None, why: str, *, whole: bool
+) -> Drawn:
     from being_remote.report import overlay
+    from being_remote.report.pictures import jpeg
 
-    frame_id, number = int(cameras.frame_ids[0]), int(cameras.source_numbers[0])
-    warnings = []
-    picture = None
-    if source.video is not None:
-        picture, why = _picture(source.video, number, settings.fps)
-        warnings += [f"the overlay is on a plain canvas: {why}"] if why else []
-    else:
-        warnings.append("the overlay is on a plain canvas: no video is at hand (--video FILE)")
-    mesh, why = _mesh(run, frame_id)
-    warnings += [f"the overlay shows axes instead of a mesh: {why}"] if why else []
+    frame_id, number = int(cameras.frame_ids[place]), int(cameras.source_numbers[place])
+    mesh, no_mesh = _mesh(case.run, frame_id)
     shown = overlay.Shown(
-        title=f"{run.name}: frame {frame_id:05d} = source/{number:05d}.png",
+        title=f"{cameras.name}: frame {frame_id:05d} = source/{number:05d}.png",
         K=cameras.K_source,
-        R=cameras.R[0],
-        t=cameras.t[0],
+        R=cameras.R[place],
+        t=cameras.t[place],
         crop=cameras.crop,
         mesh=mesh,
         picture=picture,
     )
-    write_atomically(path, [overlay.png(overlay.draw(shown))])
-    return warnings
+    lacking = (
+        f"is on a plain canvas: {why}" if why else "",
+        f"shows axes instead of a mesh: {no_mesh}" if no_mesh else "",
+    )
+    drawn = overlay.draw(shown)
+    png = overlay.png(drawn) if whole else None
+    return Drawn(place, jpeg(drawn), png, tuple(filter(None, lacking)))
 
 
-def _picture(video: Path, number: int, source_fps: float) -> tuple[NDArray[np.uint8] | None, str]:
-    """The original frame behind `source/<number>.png`, or why there is none."""
-    from being_remote.tracker.numbering import video_frame_index
-    from being_remote.video import open_source
-
-    with open_source(video) as opened:
-        index = number - 1
-        if opened.fps is not None:
-            index = video_frame_index(number, source_fps, opened.fps)
-        try:
-            return opened.frame(index), ""
-        except BeingRemoteError as e:
-            return None, str(e)
+def _picture(frames: SourceFrames | None, cameras: Cameras, place: int) -> tuple[Picture | None, str]:
+    """The original frame of a camera, or why there is none."""
+    if frames is None:
+        return None, "no video is at hand (--video FILE)"
+    try:
+        return frames.frame(int(cameras.source_numbers[place])), ""
+    except BeingRemoteError as e:
+        return None, str(e)
 
 
 def _mesh(run: Run, frame_id: int) -> tuple[Mesh | None, str]:
-    from being_remote.report.ply import read_ply
+    from being_remote.tracker.ply import read_ply
 
     for folder in run.meshes:
         path = folder / f"{frame_id:05d}.ply"

@@ -1,61 +1,23 @@
-"""What `recover` says: its report, and the guide's answer beside the right one."""
+"""What `recover` says: its report. Its parts are plain values, so that it can be printed as JSON."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from being_remote.errors import InconsistentData
+from being_remote.workflows.recovery.figures import crop_figures, evidence_figures, matrix
+
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-    from being_remote.camera.crop import Crop
-    from being_remote.export import Cameras
-
-    Floats = NDArray[np.float64]
-
-Matrix = tuple[tuple[float, ...], ...]
-
-
-@dataclass(frozen=True)
-class CropFigures:
-    """The crop in source pixels, ends exclusive; source pixel = scale * crop pixel + origin (corner)."""
-
-    x_min: int
-    x_max: int
-    y_min: int
-    y_max: int
-    side: int
-    pad_x: int
-    pad_y: int
-    scale_x: float
-    scale_y: float
-    origin: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class RayError:
-    """How far the guide's camera sends the ray of one pixel astray."""
-
-    where: str
-    crop_px: tuple[float, float]
-    source_px: tuple[float, float]
-    degrees: float
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """The answer of "add the offset, keep the focal length" beside the right one.
-
-    Attributes:
-        guide_K: what that recipe gives, corner convention.
-        focal_ratio: how many times longer the right focal length is.
-        errors: at the crop's centre and its four corners.
-    """
-
-    guide_K: Matrix
-    focal_ratio: float
-    errors: tuple[RayError, ...]
+    from being_remote.tracker.what_if import WhatIf
+    from being_remote.workflows.recovery.case import Case
+    from being_remote.workflows.recovery.explanation import Explanation
+    from being_remote.workflows.recovery.exports import Exported
+    from being_remote.workflows.recovery.figures import CheckFigures, CropFigures, EvidenceFigures, Matrix
+    from being_remote.workflows.recovery.found_crop import FoundCrop, Way
+    from being_remote.workflows.recovery.numbers import Numbering
 
 
 @dataclass(frozen=True)
@@ -63,32 +25,53 @@ class RecoverReport:
     """Cameras of the original video, and what was written.
 
     Attributes:
-        run, actor: the run's name and the actor it belongs to, if known.
+        run, actor, job: the run's name, and the actor and job it belongs to, if known.
         frames: how many poses there are; `missing_ids` are those that are not.
-        K, K_opencv: original frames; corner convention, and OpenCV's. `K_crop` is the stored one.
-        fov_deg: degrees of the whole frame, horizontal and vertical.
-        grade: "bbox" (this run's own bbox.pt), "unverified" (a bbox.pt that may be another run's) or
-            "whole frame" (the run cropped nothing).
+        crop: None where it is unknown.
+        K, K_opencv, fov_deg: of the original frames; K in corner convention and in OpenCV's, fov in
+            degrees of the whole frame, horizontal and vertical. None where no camera can be given: the
+            crop is unknown, or the pixels deny it.
+        K_crop: the stored one.
+        crop_by: how the crop was found: by bbox.pt, images, landmarks, or because nothing was cropped.
+        grade: "bbox" (this run's own bbox.pt), "unverified" (a bbox.pt that may be another run's),
+            "whole frame" (the run cropped nothing); of a crop that was searched for "exact",
+            "verified", "estimated", "landmark", or "unknown" (then nothing was written).
         bbox: the file the box was read from.
-        outputs: what was written; with `dry_run` what would be.
+        evidence: how the crop was searched for, where it was.
+        check: what the stored crops say of it.
+        numbering: which original frame each pose belongs to, and who says so.
+        exports: each trainer's own camera and canvas.
+        what_if: what the tracker would do with other settings; only when asked for.
+        outputs: what was written; with `dry_run` what would be. A name that ends in / is a folder.
+        moved_aside: where an older output folder was moved to.
+        wrote_bbox: the bbox.pt that was written from the crop found.
         notes: what must be done so that a trainer takes the cameras unchanged.
         explain: only when asked for.
     """
 
     run: str
     actor: str | None
+    job: str | None
     frames: int
     missing_ids: tuple[int, ...]
     source_size_wh: tuple[int, int]
     image_size_wh: tuple[int, int]
-    crop: CropFigures
-    K: Matrix
-    K_opencv: Matrix
+    crop: CropFigures | None
+    K: Matrix | None
+    K_opencv: Matrix | None
     K_crop: Matrix
-    fov_deg: tuple[float, float]
+    fov_deg: tuple[float, float] | None
+    crop_by: Way
     grade: str
     bbox: str | None
+    evidence: EvidenceFigures | None
+    check: CheckFigures | None
+    numbering: Numbering
+    exports: tuple[Exported, ...]
+    what_if: WhatIf | None
     outputs: tuple[str, ...]
+    moved_aside: str | None
+    wrote_bbox: str | None
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     explain: Explanation | None
@@ -96,54 +79,48 @@ class RecoverReport:
 
     @property
     def exit_code(self) -> int:
-        """0: what goes wrong is an error, not a report."""
-        return 0
+        """0; 6 where the data do not tell the crop, or contradict it: then no camera was written.
+
+        Not 3: what was asked for is here, and its parts do not belong together or do not suffice.
+        """
+        return InconsistentData.exit_code if self.K is None else 0
 
 
-def explain(cameras: Cameras, box: tuple[int, int, int, int] | None) -> Explanation:
-    """The guide's step 3, taken literally: cx + x_min, cy + y_min, focal length as stored."""
-    import numpy as np
+def report_on(
+    case: Case, found: FoundCrop, seen: CheckFigures | None, known: Numbering, said: Sequence[str]
+) -> RecoverReport:
+    """What is known before there is a camera: also all there is to say where there will be none.
 
-    from being_remote.camera.crop import to_source
-    from being_remote.camera.intrinsics import ray_angle_deg
-
-    guide = cameras.K_crop.copy()
-    if box is not None:
-        guide[:2, 2] += (box[0], box[2])
-    w, h = cameras.crop.image_size_wh
-    named = {
-        "centre": (w / 2, h / 2),
-        "top left": (0.0, 0.0),
-        "top right": (float(w), 0.0),
-        "bottom left": (0.0, float(h)),
-        "bottom right": (float(w), float(h)),
-    }
-    crop_px = np.array(list(named.values()))
-    source_px = to_source(cameras.crop, crop_px)
-    degrees = ray_angle_deg(cameras.K_source, guide, source_px)
-    errors = tuple(
-        RayError(where, uv, (float(xy[0]), float(xy[1])), float(angle))
-        for (where, uv), xy, angle in zip(named.items(), source_px, degrees, strict=True)
+    Args:
+        said: warnings besides those about the crop.
+    """
+    run, frames = case.run, case.frames
+    return RecoverReport(
+        run=run.name,
+        actor=run.actor.name if run.actor else None,
+        job=run.job,
+        frames=len(frames.frame_ids),
+        missing_ids=tuple(frames.missing_ids),
+        source_size_wh=case.source.size_wh,
+        image_size_wh=frames.image_size_wh,
+        crop=crop_figures(found.crop) if found.crop is not None else None,
+        K=None,
+        K_opencv=None,
+        K_crop=matrix(frames.K),
+        fov_deg=None,
+        crop_by=found.by,
+        grade=found.grade,
+        bbox=str(found.box.path) if found.box else None,
+        evidence=evidence_figures(found.search, frames) if found.search else None,
+        check=seen,
+        numbering=known,
+        exports=(),
+        what_if=None,
+        outputs=(),
+        moved_aside=None,
+        wrote_bbox=None,
+        notes=(),
+        warnings=tuple(dict.fromkeys((*found.said, *case.foreign_settings, *said))),
+        explain=None,
+        dry_run=False,
     )
-    return Explanation(matrix(guide), float(cameras.K_source[0, 0] / guide[0, 0]), errors)
-
-
-def figures(crop: Crop) -> CropFigures:
-    """The crop's numbers for the report."""
-    return CropFigures(
-        crop.x_min,
-        crop.x_max,
-        crop.y_min,
-        crop.y_max,
-        crop.side,
-        crop.pad_x,
-        crop.pad_y,
-        crop.scale_x,
-        crop.scale_y,
-        crop.origin,
-    )
-
-
-def matrix(K: Floats) -> Matrix:
-    """A (3, 3) array as plain numbers."""
-    return tuple(tuple(float(v) for v in row) for row in K)

@@ -1,0 +1,42 @@
+"""Lines, paragraphs and tables on a terminal; everything goes through `printable` first."""
+
+from __future__ import annotations
+
+import textwrap
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from being_remote.cli.text import printable
+
+
+def new_table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
+    """A table without lines; the columns named in `numbers` are set to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column in numbers else "left")
+    return table
+
+
+def cell(name: str) -> Text:
+    """A name for a table."""
+    return Text(printable(name))
+
+
+def prose(console: Console, text: str, style: str = "") -> None:
+    """A line broken between words. What is to be copied goes through `line`, which never breaks it."""
+    text = printable(text)
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    width = max(console.width, 40)
+    if any(len(word) > width - 12 for word in text.split()):
+        return line(console, text, style)  # a path that fits nowhere: leave it to the terminal
+    for part in textwrap.wrap(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ):
+        line(console, part, style)
+
+
+def line(console: Console, text: str, style: str = "") -> None:
+    """One line, never broken: paths and commands can be copied whole."""
+    console.print(Text(printable(text), style=style), soft_wrap=True)

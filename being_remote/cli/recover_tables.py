@@ -1,0 +1,196 @@
+"""What a person sees of `recover`: doubts first, then the camera, where it comes from, and the files."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from being_remote.cli.printing import line, new_table, prose
+
+if TYPE_CHECKING:
+    from being_remote.workflows.recovery.figures import CheckFigures, EvidenceFigures
+    from being_remote.workflows.recovery.report import RecoverReport
+
+_WAYS = {
+    "bbox": "crop by bbox.pt",
+    "images": "crop by comparing stored crops with the original frames",
+    "landmarks": "crop by comparing landmarks",
+    "whole frame": "nothing was cropped",
+}
+_GOOD = ("bbox", "whole frame", "exact", "verified")
+LOOKED_AT = ("report.html", "overlay.png", "evidence.png", "bbox.pt")
+MAX_TOLD = 3  # trainers whose notes are printed
+
+
+def show_recover(console: Console, report: RecoverReport) -> None:
+    """The whole report."""
+    style = "green" if report.grade in _GOOD and report.K is not None else "bold yellow"
+    of_job = f", job {report.job}" if report.job and report.job != report.run else ""
+    line(console, f"{report.run}{of_job}: {report.frames} frames; {_WAYS[report.crop_by]}")
+    line(console, f"grade: {report.grade}", style)
+    if report.bbox is not None:
+        line(console, f"box: {report.bbox}")
+    if report.evidence is not None:
+        _show_evidence(console, report.evidence, report.grade)
+    if report.check is not None:
+        _show_check(console, report.check)
+    for warning in report.warnings:
+        prose(console, f"warning: {warning}", "yellow")
+    if report.K is None:
+        _show_no_camera(console, report)
+        return
+    _show_camera(console, report)
+    _show_numbers(console, report)
+    if report.what_if is not None:
+        for told in report.what_if.lines or ("the crop stays as it is",):
+            prose(console, f"what if: {told}", "cyan")
+    if report.grade == "unverified":
+        prose(console, "  next: look at overlay.png, with --video FILE: do crop and mesh sit on the head?")
+    _show_notes(console, report)
+    _show_files(console, report)
+
+
+def _show_evidence(console: Console, found: EvidenceFigures, grade: str) -> None:
+    line(console, f"evidence: {found.evidence}")
+    line(console, f"          against {found.source}")
+    figures = []
+    if found.frames:
+        equal = sum(f.equal for f in found.frames)
+        figures.append(f"{len(found.frames)} compared, {equal} with equal pixels")
+    if found.residual is not None:
+        figures.append(f"residual {found.residual:.2f} of 255")
+    if found.margin is not None:
+        figures.append(f"ahead of the next crop by {found.margin:.5f}")
+    if found.phantoms:
+        figures.append(f"{found.phantoms} left out, of no frame")
+    if figures:
+        prose(console, f"          {'; '.join(figures)}")
+    if grade not in _GOOD and found.focal_std_percent is not None:
+        x, y = found.principal_std_px
+        centre = f", principal point +-{x:.2f}, {y:.2f} px" if x is not None and y is not None else ""
+        side = f"side +-{found.side_std_px:.2f} px, " if found.side_std_px is not None else ""
+        prose(console, f"          error bars: {side}focal length +-{found.focal_std_percent:.3f} %{centre}")
+    if found.reason and grade in _GOOD:
+        prose(console, f"          {found.reason}")
+    for note in found.notes:
+        prose(console, f"          {note}")
+
+
+def _show_check(console: Console, seen: CheckFigures) -> None:
+    if seen.agrees is None:
+        prose(console, f"pixels: {seen.reason}", "dim")
+        return
+    frames = f"{len(seen.frames)} stored crops against {seen.source}"
+    if seen.agrees:
+        how = "equal pixels" if seen.exact else "they agree"
+        line(console, f"pixels: {frames}: {how}", "green")
+    else:
+        line(console, f"pixels: {frames}: they disagree", "bold red")
+
+
+def _show_no_camera(console: Console, report: RecoverReport) -> None:
+    """Nothing was written; what can be done."""
+    line(console, "no camera: nothing was written", "bold red")
+    if report.check is not None and report.check.agrees is False:
+        prose(
+            console,
+            f"  next: if {report.check.source} was tracked, `--from-images {report.check.source}` finds the"
+            " crop that the pictures show; if another video was, name it: --video FILE. --no-check takes"
+            " the box as it is",
+        )
+    else:
+        prose(
+            console,
+            "  next: is this the video that was tracked? If it is: being-remote find-bbox, or --bbox FILE",
+        )
+
+
+def _show_camera(console: Console, report: RecoverReport) -> None:
+    """The camera before and after, and the crop between them."""
+    assert report.K is not None and report.K_opencv is not None and report.fov_deg is not None
+    names = ("fx", "fy", "cx", "cy")
+    table = new_table("px, corner convention", *names, numbers=names)
+    rows = [("stored, in the crop", report.K_crop, "")]
+    if report.explain is not None:
+        rows.append(("the guide's answer (wrong)", report.explain.guide_K, "red"))
+    rows.append(("original video", report.K, "bold green"))
+    rows.append(("the same for OpenCV", report.K_opencv, ""))
+    for out in report.exports:
+        if out.K != report.K:
+            w, h = out.canvas.out_size_wh
+            rows.append((f"{out.name}, on {w}x{h}", out.K, ""))
+    for name, K, style in rows:
+        values = (f"{v:.4f}" for v in (K[0][0], K[1][1], K[0][2], K[1][2]))
+        table.add_row(Text(name, style=style), *values, style=style)
+    console.print(table)
+    crop = report.crop
+    assert crop is not None  # there is a camera
+    width, height = report.source_size_wh
+    line(
+        console,
+        f"crop: x {crop.x_min}..{crop.x_max}, y {crop.y_min}..{crop.y_max} of {width}x{height},"
+        f" padded by {crop.pad_x}, {crop.pad_y} to {crop.side:g}",
+    )
+    small_width, small_height = report.image_size_wh
+    line(
+        console,
+        f"      resized to {small_width}x{small_height}: scale {crop.scale_x:g}, {crop.scale_y:g};"
+        f" origin {crop.origin[0]:g}, {crop.origin[1]:g}",
+    )
+    line(console, f"field of view: {report.fov_deg[0]:.2f} x {report.fov_deg[1]:.2f} degrees")
+    if report.explain is not None:
+        prose(
+            console,
+            f"why: the crop was resized, so f grows {report.explain.focal_ratio:.6g} times;"
+            " the guide's camera (offset added, f kept) is off by",
+        )
+        for e in report.explain.errors:
+            line(
+                console,
+                f"  {e.degrees:6.2f} degrees at the {e.where}, ({e.source_px[0]:.0f}, {e.source_px[1]:.0f})",
+            )
+
+
+def _show_numbers(console: Console, report: RecoverReport) -> None:
+    """Which original frames the poses are of."""
+    known = report.numbering
+    at_hand = f" of {known.frames_at_hand}" if known.frames_at_hand is not None else ""
+    by = {"settings": "by its settings", "assumption": "assumed", "pixels": "by the pixels"}[known.by]
+    line(
+        console,
+        f"frames: poses are of source frames {known.first}..{known.last}{at_hand} at {known.fps:g} fps, {by}",
+    )
+
+
+def _show_notes(console: Console, report: RecoverReport) -> None:
+    """What the trainers need; of many trainers nobody reads it here."""
+    if len(report.exports) > MAX_TOLD:
+        line(console, f"notes: {len(report.notes)} on what the trainers need: on the page, or --export NAME")
+        return
+    for note in report.notes:
+        prose(console, f"note: {note}")
+
+
+def _show_files(console: Console, report: RecoverReport) -> None:
+    """What is looked at with its whole path; the rest by folder."""
+    verb = "would write" if report.dry_run else "wrote"
+    if report.moved_aside is not None:
+        moved = "would be moved" if report.dry_run else "was moved"
+        line(console, f"the older folder {moved} to {report.moved_aside}", "yellow")
+    by_folder: dict[str, list[str]] = {}
+    for path in report.outputs:
+        folder, name = os.path.split(path.rstrip("/"))
+        if name in LOOKED_AT:
+            line(console, f"{verb} {path}", "green")
+        else:
+            by_folder.setdefault(folder, []).append(name + "/" * path.endswith("/"))
+    for folder, names in by_folder.items():
+        prose(console, f"{verb} {folder}/ {'  '.join(names)}", "green")
+    for out in report.exports:
+        if out.images is not None:
+            line(console, f"{verb} {out.images} pictures for {out.name}", "green")
+    if report.wrote_bbox is not None:
+        line(console, f"{verb} {report.wrote_bbox}", "green")

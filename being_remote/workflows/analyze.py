@@ -1,0 +1,201 @@
+"""`analyze`: one `.frame` in words: its camera, what it holds, what is wrong with it, what to do next.
+
+Reads that file, and beside it what recover would use: the run's settings and its bbox.pt. Writes
+nothing. A file whose parts contradict each other is shown all the same, with exit code 6.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from being_remote.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from being_remote.tracker.anatomy import Anatomy, Entry
+    from being_remote.workflows.recovery.runs import Run
+
+Matrix = tuple[tuple[float, ...], ...]
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class SourceView:
+    """The camera of the original frames, by the box that lies beside the file.
+
+    Attributes:
+        box: x_min, x_max, y_min, y_max; None where the whole frame was resized.
+        path: of the bbox.pt. Whether it is the run's own, `recover` finds out.
+        side_px: of the crop with its padding.
+        K: (3, 3) corner convention, of the original frame.
+    """
+
+    source_size_wh: Size
+    box: tuple[int, int, int, int] | None
+    path: str | None
+    side_px: float
+    K: Matrix
+    fov_deg: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class AnalyzeReport:
+    """One `.frame`; what cannot be read of a broken one is None.
+
+    Attributes:
+        file: its path.
+        keys: every key found, dotted, in the file's order; `contents` says more of each.
+        K: (3, 3) of the network image, corner convention; `K_opencv` the same in OpenCV's pixels.
+        principal_off_px: from the image's centre to the principal point, x and y.
+        fov_deg: across and down, of the network image.
+        distance_m: from the camera to the head's origin.
+        source: None where no box is at hand, or no size was given.
+        problems: what makes it useless as a camera or shows that it was edited.
+        notes: what is unusual.
+        next: what to do, one step a line.
+    """
+
+    file: str
+    frame_id: str | None
+    global_step: int | None
+    image_size_wh: Size | None
+    keys: tuple[str, ...]
+    contents: tuple[Entry, ...]
+    K: Matrix | None
+    K_opencv: Matrix | None
+    principal_off_px: tuple[float, float] | None
+    fov_deg: tuple[float, float] | None
+    distance_m: float | None
+    source: SourceView | None
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    next: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """6 for a file that recover would refuse."""
+        return DataError.exit_code if self.problems else 0
+
+
+def analyze(frame: Path, *, source_size: Size | None = None) -> AnalyzeReport:
+    """Take one `.frame` apart.
+
+    Args:
+        frame: the file.
+        source_size: width, height of the original video; with a bbox.pt beside the run its camera.
+
+    Raises:
+        NotFoundError: it is not there.
+        UsageError: it is a folder, a bbox.pt, or anything else than a dict.
+        UnsafeFile, TornFile: it was not opened further.
+    """
+    from being_remote.camera.intrinsics import fov_deg, to_opencv_pixels
+    from being_remote.tracker.anatomy import dissect
+    from being_remote.tracker.frame_file import MAX_FRAME_BYTES, read_bytes
+
+    if frame.is_dir():
+        raise UsageError("is a folder; analyze looks at one file", where=str(frame), hint=_in_folder(frame))
+    found = dissect(read_bytes(frame, MAX_FRAME_BYTES), str(frame))
+    source, said, steps = _around(frame, found, source_size)
+    K, size = found.K, found.image_size_wh
+    seen = K is not None and size is not None and K[0, 0] > 0 and K[1, 1] > 0
+    return AnalyzeReport(
+        file=str(frame),
+        frame_id=found.frame_id,
+        global_step=found.global_step,
+        image_size_wh=size,
+        keys=tuple(entry.key for entry in found.entries),
+        contents=found.entries,
+        K=_rows(K),
+        K_opencv=_rows(to_opencv_pixels(K)) if K is not None else None,
+        principal_off_px=(
+            (float(K[0, 2] - size[0] / 2), float(K[1, 2] - size[1] / 2))
+            if K is not None and size is not None
+            else None
+        ),
+        fov_deg=fov_deg(K, size) if seen and K is not None and size is not None else None,
+        distance_m=float((found.t**2).sum() ** 0.5) if found.t is not None else None,
+        source=source,
+        problems=found.problems,
+        notes=(*found.notes, *said),
+        next=steps,
+    )
+
+
+def _around(
+    frame: Path, found: Anatomy, source_size: Size | None
+) -> tuple[SourceView | None, tuple[str, ...], tuple[str, ...]]:
+    """The camera of the source where it can be had, what is to be said of that, and the next steps."""
+    from being_remote.tracker.frame_file import read_box
+    from being_remote.workflows.recovery.runs import find_run, find_settings
+
+    if found.problems:
+        again = "fetch it again (sync --verify), or track it again; recover refuses it as it is"
+        return None, (), (again,)
+    run = find_run(None, None, str(frame.absolute().parent))
+    recover = (
+        f"being-remote recover --run {shlex.quote(str(run.base))} --source-size {_size_word(source_size)}"
+    )
+    w, h = found.image_size_wh or (0, 0)
+    if w != h:
+        view = _view(found, source_size, None, None) if source_size else None
+        return view, (), (f"the camera of the original video: {recover}",)
+    try:
+        settings, _ = find_settings(run)
+        path = next((p for p in run.boxes(settings) if p.is_file()), None)
+        box = read_box(path) if path is not None else None
+    except DataError as e:
+        return None, (f"beside it: {e.where}: {e.what}",), _without_box(run)
+    if path is None or box is None:
+        return None, (), _without_box(run)
+    x_min, x_max, y_min, y_max = box
+    beside = f"bbox.pt beside the run: {path}: x {x_min}..{x_max}, y {y_min}..{y_max}"
+    steps = (f"the camera of the original video, checked, with pictures: {recover}",)
+    if source_size is None:
+        return None, (beside,), steps
+    try:
+        return _view(found, source_size, box, path), (beside,), steps
+    except ValueError as e:
+        return None, (beside, f"it does not fit: {e}"), steps
+
+
+def _view(
+    found: Anatomy, source_size: Size, box: tuple[int, int, int, int] | None, path: Path | None
+) -> SourceView:
+    from being_remote.camera.crop import crop_from_box, resize_only
+    from being_remote.camera.intrinsics import fov_deg, intrinsics_in_source
+
+    assert found.K is not None and found.image_size_wh is not None  # sound, or we were not asked
+    size = found.image_size_wh
+    crop = crop_from_box(box, source_size, size) if box else resize_only(source_size, size)
+    K = intrinsics_in_source(found.K, crop)
+    rows = _rows(K)
+    assert rows is not None
+    where = str(path) if path else None
+    return SourceView(source_size, box, where, crop.side, rows, fov_deg(K, source_size))
+
+
+def _without_box(run: Run) -> tuple[str, ...]:
+    base = shlex.quote(str(run.base))
+    return (
+        "K belongs to a crop of the video, and no bbox.pt says which: being-remote find-bbox",
+        f"without one, by the stored crops: being-remote recover --run {base} --from-images VIDEO",
+    )
+
+
+def _in_folder(folder: Path) -> str:
+    from being_remote.tracker.layout import CHECKPOINT
+
+    inside = folder / CHECKPOINT if (folder / CHECKPOINT).is_dir() else folder
+    first = min(inside.glob("*.frame"), default=inside / "00000.frame")
+    return f"analyze {shlex.quote(str(first))}; of a whole run: compare A B, or recover --run FOLDER"
+
+
+def _size_word(size: Size | None) -> str:
+    return f"{size[0]}x{size[1]}" if size else "WIDTHxHEIGHT"
+
+
+def _rows(K: Any) -> Matrix | None:
+    return None if K is None else tuple(tuple(row) for row in K.tolist())

@@ -1,0 +1,1 @@
+"""What `compare` is made of: the two sides, and what their differences mean."""

@@ -1,0 +1,73 @@
+"""The crop told by pictures: searched for without bbox.pt, or checked against one that is here.
+
+The search may take seconds and raises what stands in its way. The check is an extra: it looks at few
+frames, and where it cannot be made the answer says why, and nothing fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from being_remote.errors import DataError, NotFoundError
+from being_remote.session import OnProgress, Progress
+from being_remote.workflows.recovery.figures import CheckFigures, check_figures
+from being_remote.workflows.recovery.found_crop import FoundCrop, Search, by_search
+from being_remote.workflows.recovery.stored_crops import StoredCrops, read_crops
+
+if TYPE_CHECKING:
+    from being_remote.camera.crop import Crop
+    from being_remote.workflows.recovery.case import Case
+
+SEARCHED, CHECKED = 15, 3  # of those the search takes as many as it needs
+
+
+def by_images(case: Case, crops: StoredCrops, frames: Path, on_progress: OnProgress) -> FoundCrop:
+    """Find the crop by comparing some of the stored crops with the original video or its frames.
+
+    Raises:
+        NotFoundError, DataError: a picture or the video cannot be read, or is another run's.
+    """
+    from being_remote.crop_search import from_images
+
+    looked_at = read_crops(crops, case.numbers, case.frames.image_size_wh, SEARCHED)
+    with case.open_frames(frames) as source:
+        finding = from_images(
+            looked_at,
+            source,
+            bbox_scale=case.known_bbox_scale,
+            on_progress=steps("frames compared", on_progress),
+        )
+    evidence = f"{len(finding.frames) or len(looked_at)} of {len(crops.files)} stored crops in {crops.folder}"
+    search = Search(finding, evidence, str(frames), crops.phantoms, tuple(looked_at))
+    return by_search("images", search)
+
+
+def check(crop: Crop, case: Case, on_progress: OnProgress) -> CheckFigures:
+    """Whether the stored crops are this crop of the frames at hand; says why where that is not known."""
+    crops, frames = case.crops, case.source.video
+    if not case.cropped:
+        return _unchecked("not checked by pixels: the run cropped nothing, so no box can be wrong")
+    if crops is None:
+        return _unchecked("not checked by pixels: no stored crops of this run are here")
+    if frames is None:
+        return _unchecked("not checked by pixels: no video is at hand (--video FILE)")
+    from being_remote.crop_search import check_crop
+
+    try:
+        looked_at = read_crops(crops, case.numbers, crop.image_size_wh, CHECKED)
+        with case.open_frames(frames) as source:
+            found = check_crop(crop, looked_at, source, on_progress=steps("frames checked", on_progress))
+    except (NotFoundError, DataError) as e:
+        return _unchecked(f"not checked by pixels: {e.where}: {e.what}")
+    return check_figures(found, str(frames))
+
+
+def _unchecked(reason: str) -> CheckFigures:
+    return CheckFigures(None, False, reason, None, (), None)
+
+
+def steps(what: str, on_progress: OnProgress) -> Callable[[int, int], None]:
+    """A search's own progress, as everybody's."""
+    return lambda done, total: on_progress(Progress(what, done, total, "frames"))

@@ -1,0 +1,104 @@
+"""One call of `recover`, before its crop is known: the run, its settings and frames, the original's size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from being_remote.errors import InconsistentData
+from being_remote.workflows.recovery.numbers import by_settings, source_images
+from being_remote.workflows.recovery.stored_crops import StoredCrops, find_crops
+
+if TYPE_CHECKING:
+    from being_remote.tracker.run_settings import RunSettings
+    from being_remote.tracker.sequence import Sequence as Frames
+    from being_remote.tracker.source_frames import SourceFrames
+    from being_remote.workflows.recovery.runs import Run
+    from being_remote.workflows.recovery.source_size import SourceSize
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What is known of a run; `settings_known` is False where its settings are assumed."""
+
+    run: Run
+    settings: RunSettings
+    settings_known: bool
+    frames: Frames
+    source: SourceSize
+
+    @cached_property
+    def numbers(self) -> dict[int, int]:
+        """The number in `source/` of each frame_id, as the settings have it."""
+        return by_settings(self.frames.frame_ids.tolist(), self.settings, self.source_images)
+
+    @cached_property
+    def source_images(self) -> int:
+        """How many images `source/` holds; 0 where the run is too short for it to matter.
+
+        Raises:
+            NotFoundError, DataError: the frames at hand cannot be read.
+        """
+        return source_images(self)
+
+    @cached_property
+    def crops(self) -> StoredCrops | None:
+        """The stored crops of the run's frames."""
+        return find_crops(self.run, self.settings, self.numbers)
+
+    @cached_property
+    def landmarks(self) -> Path | None:
+        """The folder of stored landmarks, the one with most points."""
+        dense, sparse = self.run.landmark_folders(self.settings)
+        return next((f for f in (*dense, *sparse) if any(f.glob("*.npy"))), None)
+
+    @property
+    def known_bbox_scale(self) -> float | None:
+        """The run's bbox_scale, where a settings file says it."""
+        return self.settings.bbox_scale if self.settings_known else None
+
+    @property
+    def cropped(self) -> bool:
+        """Whether the run cropped its frames.
+
+        Raises:
+            InconsistentData: its settings say so, and its frames say that it cannot have.
+        """
+        w, h = self.frames.image_size_wh
+        if self.settings_known and self.settings.crop_image and w != h:
+            raise InconsistentData(
+                f"the frames are of {w}x{h} images and the run's settings say that they were cropped: the"
+                " tracker crops to squares only, so the stored K belongs to no image",
+                file=str(self.run.base),
+                hint="the settings file is another run's, or says crop_image wrongly",
+            )
+        # The tracker crops to squares only, so an image that is not square was never cropped.
+        return self.settings.crop_image and w == h
+
+    @property
+    def foreign_settings(self) -> tuple[str, ...]:
+        """Says where the settings cannot be those that the run was made with."""
+        if not self.settings_known or self.settings.image_size_wh == self.frames.image_size_wh:
+            return ()
+        (sw, sh), (w, h) = self.settings.image_size_wh, self.frames.image_size_wh
+        return (
+            f"the settings file says images of {sw}x{sh}, the frames are of {w}x{h}: it is another run's, so"
+            " source numbers, times and whether there was a crop are uncertain",
+        )
+
+    @contextmanager
+    def open_frames(self, path: Path) -> Iterator[SourceFrames]:
+        """A video or folder as this run's `source/`.
+
+        Raises:
+            NotFoundError, DataError: it is not there, or cannot be read.
+        """
+        from being_remote.tracker.source_frames import source_frames
+        from being_remote.video import open_source
+
+        with open_source(path) as opened:
+            yield source_frames(opened, self.settings.fps)

@@ -1,0 +1,136 @@
+"""The crop of a run, whichever way it was found: the one value that the rest of `recover` goes by.
+
+Here are the two ways that need no search: a run that cropped nothing, and a bbox.pt. What is doubtful
+comes along in words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from being_remote.errors import UsageError
+from being_remote.workflows.recovery.boxes import crop_by_box
+
+if TYPE_CHECKING:
+    from being_remote.camera.crop import Crop
+    from being_remote.crop_search import Finding, Stored
+    from being_remote.workflows.recovery.boxes import FoundBox
+    from being_remote.workflows.recovery.case import Case
+    from being_remote.workflows.recovery.figures import CheckFigures
+    from being_remote.workflows.recovery.source_size import SourceSize
+
+ASPECT_TOLERANCE = 0.01
+
+Way = Literal["bbox", "whole frame", "images", "landmarks"]
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What a search was made of, and what it found; `looked_at` are the crops it compared."""
+
+    finding: Finding
+    evidence: str
+    source: str
+    phantoms: int
+    looked_at: tuple[Stored, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FoundCrop:
+    """The crop, how sure it is, and why.
+
+    Attributes:
+        crop: None where the evidence does not tell (grade "unknown").
+        by: the way it was found.
+        grade: as in `RecoverReport`.
+        doubt: why the crop may not be this one: whose its box is, or what the search lacked.
+        warnings: what else is odd about it.
+        box: the bbox.pt it was read from.
+        search: how it was searched for, where it was.
+    """
+
+    crop: Crop | None
+    by: Way
+    grade: str
+    doubt: str = ""
+    warnings: tuple[str, ...] = ()
+    box: FoundBox | None = None
+    search: Search | None = None
+
+    @property
+    def frame_offset(self) -> int | None:
+        """What the search says of the frames' numbers; None where it was not asked or cannot tell."""
+        found = self.search.finding if self.search is not None else None
+        return found.frame_offset if found is not None and found.crop is not None else None
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """All that is doubtful, what matters most first."""
+        return (self.doubt, *self.warnings) if self.doubt else self.warnings
+
+
+def whole_frame(case: Case) -> FoundCrop:
+    """The map of a run that cropped nothing.
+
+    Raises:
+        UsageError: the frame has another shape, which it has when width and height are exchanged.
+    """
+    from being_remote.camera.crop import resize_only
+
+    _check_aspect(case.frames.image_size_wh, case.source)
+    unused = next((path for path in case.run.boxes(case.settings) if path.exists()), None)
+    said = f"{unused} is not used: by its settings and frames this run cropped nothing"
+    crop = resize_only(case.source.size_wh, case.frames.image_size_wh)
+    warnings = (said,) if unused is not None else ()
+    return FoundCrop(crop, "whole frame", "whole frame", warnings=warnings)
+
+
+def by_box(found: FoundBox, source: SourceSize, image_size_wh: tuple[int, int]) -> FoundCrop:
+    """The crop that a bbox.pt says; unverified where the box is not known to be this run's.
+
+    Raises:
+        UsageError, InconsistentData: the box was not made on frames of this size.
+    """
+    crop, odd = crop_by_box(found, source, image_size_wh)
+    doubt = f"unverified: {found.path} is not known to be this run's: {found.doubt}" if found.doubt else ""
+    return FoundCrop(crop, "bbox", "unverified" if doubt else "bbox", doubt, odd, found)
+
+
+def by_search(by: Way, search: Search) -> FoundCrop:
+    """The crop that a search found, or none; what is only an estimate is doubtful."""
+    found = search.finding
+    doubt = ""
+    if found.crop is None:
+        doubt = f"the crop is unknown: {found.reason}"
+    elif found.grade in ("estimated", "landmark"):
+        doubt = f"the crop is an estimate: {found.reason}"
+    return FoundCrop(found.crop, by, found.grade, doubt, search=search)
+
+
+def weighed(found: FoundCrop, seen: CheckFigures) -> FoundCrop:
+    """The crop after the pixels were asked: what they confirm is in no doubt, what they deny is no camera."""
+    if seen.agrees and found.doubt:
+        return replace(found, grade="bbox", doubt="")
+    if seen.agrees is False:
+        what = f"the box {found.box.path}" if found.box is not None else "a run without a crop"
+        said = (
+            f"THE PIXELS DISAGREE: the stored crops are not what {what} makes of {seen.source}:"
+            f" {seen.reason}. The box is another run's, or the video is another one; no camera was written"
+        )
+        return replace(found, grade="unverified", doubt=said)
+    return found
+
+
+def _check_aspect(image_size_wh: tuple[int, int], source: SourceSize) -> None:
+    """A run without a crop keeps the shape of the frame, or its settings say otherwise on purpose."""
+    w, h = source.size_wh
+    stretch = (w / image_size_wh[0]) / (h / image_size_wh[1])
+    turned = (h / image_size_wh[0]) / (w / image_size_wh[1])
+    if abs(turned - 1) < ASPECT_TOLERANCE < abs(stretch - 1):
+        raise UsageError(
+            f"a frame of {w}x{h} does not have the shape of the tracked image"
+            f" {image_size_wh[0]}x{image_size_wh[1]}, but {h}x{w} does: are width and height swapped?",
+            where=source.said_by,
+            hint=f"--source-size {h}x{w} (WIDTHxHEIGHT)",
+        )

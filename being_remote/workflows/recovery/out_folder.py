@@ -1,0 +1,178 @@
+"""The folder that `recover` writes into: one run, one crop and one canvas a trainer, never two mixed.
+
+A note in it says what it holds. A folder whose note says another run, crop or other frames is refused,
+and so is one that holds files of our names without a note; a run that has only grown at its end goes
+on. `force` moves a folder aside under a name that says when, and deletes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from being_remote.errors import UsageError
+
+if TYPE_CHECKING:
+    from being_remote.export import Cameras
+
+NOTE = "recovered.json"
+FORMAT = "being-remote recovered"
+MAX_NOTE_BYTES = 1 << 20
+
+Note = dict[str, Any]
+
+
+def note_of(cameras: Cameras, canvases: Mapping[str, Any]) -> Note:
+    """What a folder of these cameras holds; `canvases` says each export's picture, as plain numbers."""
+    crop = cameras.crop
+    return {
+        "format": FORMAT,
+        "run": cameras.name,
+        "K_crop": cameras.K_crop.tolist(),
+        "source_size_wh": list(crop.source_size_wh),
+        "image_size_wh": list(crop.image_size_wh),
+        "crop": [crop.x_min, crop.x_max, crop.y_min, crop.y_max],
+        "A": crop.A.tolist(),
+        "first_source_number": int(cameras.source_numbers[0]) - int(cameras.frame_ids[0]),
+        **_frames_of(cameras, len(cameras.frame_ids)),
+        "exports": dict(canvases),
+    }
+
+
+def _frames_of(cameras: Cameras, count: int) -> Note:
+    """The first `count` frames, and which pictures they are of, in short."""
+    ids, numbers = cameras.frame_ids[:count].tolist(), cameras.source_numbers[:count].tolist()
+    return {"frames": count, "frame_ids_sha256": _sha256(ids), "source_numbers_sha256": _sha256(numbers)}
+
+
+def _sha256(numbers: list[int]) -> str:
+    return hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
+
+
+def claim(
+    folder: Path,
+    cameras: Cameras,
+    canvases: Mapping[str, Any],
+    outputs: Sequence[str],
+    *,
+    force: bool,
+    dry_run: bool,
+) -> Path | None:
+    """Make `folder` ready for these cameras, and leave a note of them in it.
+
+    Args:
+        folder: absolute; made if it is not there.
+        canvases: see `note_of`.
+        outputs: the files that will be written below it.
+        force: move a folder that holds something else aside.
+        dry_run: only say where it would be moved.
+
+    Returns:
+        Where an older folder was moved to; None where nothing was in the way.
+
+    Raises:
+        UsageError: it holds something else, and `force` was not given; or it cannot be moved.
+        NoSpace: the disk is full.
+    """
+    from being_remote.export import write_atomically
+
+    note = note_of(cameras, canvases)
+    before, why = _held(folder, note, cameras, outputs)
+    aside = None
+    if why:
+        if not force:
+            raise UsageError(why, where=str(folder), hint="--out DIR for another folder, or --force")
+        aside = _aside(folder)
+        if not dry_run:
+            _move(folder, aside)
+        before = {}
+    if not dry_run:
+        known = {**note, "exports": {**before.get("exports", {}), **note["exports"]}}
+        write_atomically(folder / NOTE, [json.dumps(known, indent=1, allow_nan=False).encode()])
+    return aside
+
+
+def _held(folder: Path, note: Note, cameras: Cameras, outputs: Sequence[str]) -> tuple[Note, str]:
+    """What the folder's note says, and why nothing of ours may be written there ("": it may)."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        return {}, "is there already, and is no folder"
+    before = _read(folder / NOTE)
+    if before is None:
+        there = [os.path.relpath(path, folder) for path in outputs if os.path.lexists(path)]
+        listed = ", ".join(there[:4]) + (", ..." if len(there) > 4 else "")
+        return {}, f"holds {listed}, and no note says of which run" if there else ""
+    if before.get("run") != note["run"]:
+        return before, f"holds the cameras of another run, {str(before.get('run'))[:80]!r}"
+    for key, words in (
+        ("K_crop", "another fit of this run: its stored K differs"),
+        ("image_size_wh", "another fit of this run: its images had another size"),
+        ("source_size_wh", "this run for a video of another size"),
+        ("crop", "this run by another crop"),
+        ("A", "this run by another crop"),
+        ("first_source_number", "this run numbered otherwise"),
+    ):
+        if before.get(key) != note[key]:
+            return before, f"holds the cameras of {words}"
+    why = _other_frames(before, cameras)
+    if why:
+        return before, why
+    exports = before.get("exports")
+    earlier = exports if isinstance(exports, dict) else {}
+    for name, canvas in note["exports"].items():
+        if name in earlier and earlier[name] != json.loads(json.dumps(canvas)):
+            return before, f"holds {name} for another canvas"
+    return {**before, "exports": earlier}, ""
+
+
+def _other_frames(before: Note, cameras: Cameras) -> str:
+    """Why the frames of an earlier note are not the first ones of these cameras; "" if they are."""
+    count, found = before.get("frames"), len(cameras.frame_ids)
+    first = _frames_of(cameras, count if type(count) is int and 0 < count <= found else found)
+    if all(before.get(key) == value for key, value in first.items()):
+        return ""
+    return (
+        f"holds the cameras of {str(count)[:20]} other frames of this run, which are not the first ones of"
+        f" these {found}"
+    )
+
+
+def _read(path: Path) -> Note | None:
+    """The note; None where there is none. One that cannot be read is a note of something else."""
+    from being_remote.errors import DataError, NotFoundError
+    from being_remote.tracker.frame_file import read_bytes
+
+    try:
+        note = json.loads(read_bytes(path, MAX_NOTE_BYTES))
+    except NotFoundError:
+        return None
+    except (DataError, ValueError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _aside(folder: Path) -> Path:
+    when = time.strftime("%Y-%m-%d-%H%M%S")
+    name = f"{folder.name}.until-{when}"
+    taken = (folder.with_name(f"{name}-{n}" if n > 1 else name) for n in range(1, 100))
+    return next(path for path in taken if not os.path.lexists(path))
+
+
+def _move(folder: Path, aside: Path) -> None:
+    here = Path.cwd()
+    if folder.resolve() in (here, *here.parents):
+        raise UsageError(
+            "is the current folder or holds it, so it is not moved",
+            where=str(folder),
+            hint="name a folder for the cameras alone: --out DIR",
+        )
+    try:
+        folder.rename(aside)
+    except OSError as e:
+        raise UsageError(
+            f"cannot be moved to {aside}: {e.strerror}", where=str(folder), hint="--out DIR"
+        ) from e

@@ -1,0 +1,108 @@
+"""What `recover` prints: doubts first, a camera only where there is one, no name that a terminal obeys."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+import typer
+from rich.console import Console
+
+from being_remote.cli.app import app
+from being_remote.cli.recover_tables import show_recover
+from being_remote.demo.actor import make_actor
+from being_remote.export import TARGETS
+from being_remote.workflows.recover import RecoverReport, recover
+from being_remote.workflows.recovery.figures import CheckFigures, EvidenceFigures, FrameFigures
+
+WIDE, NARROW = 150, 80
+SEEN = FrameFigures(0, 2, 0, True, False, 1.25, 0.9987, 0.001)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> RecoverReport:
+    truth = make_actor(tmp_path_factory.mktemp("mt"), frames=2, pictures=False)
+    return recover(
+        None,
+        run=str(truth.output_folder),
+        source_size=(1920, 1080),
+        explain=True,
+        dry_run=True,
+        what_if=["bbox_scale=3.5"],
+    )
+
+
+def printed(report: RecoverReport, width: int = WIDE) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    show_recover(console, report)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_all_of_a_camera_is_printed_and_paths_are_never_broken(report: RecoverReport) -> None:
+    for width in (WIDE, NARROW):
+        text = printed(report, width)
+        assert report.K is not None and f"{report.K[0][0]:.4f}" in text
+        assert "the guide's answer (wrong)" in text and "what if: for this actor" in text
+        assert f"would write {next(o for o in report.outputs if o.endswith('overlay.png'))}\n" in text
+        assert "not checked by pixels" in text.replace("\n  ", " ")
+
+
+def test_many_trainers_notes_are_counted_and_those_of_one_are_shown(report: RecoverReport) -> None:
+    assert f"notes: {len(report.notes)} on what the trainers need" in printed(report)
+    one = replace(report, exports=report.exports[:1], notes=("json: remember this",))
+    assert "note: json: remember this" in printed(one)
+
+
+def test_an_estimate_is_printed_with_its_error_bars(report: RecoverReport) -> None:
+    found = EvidenceFigures(
+        method="registration",
+        evidence="5 of 6 stored crops in here",
+        source="video.mp4",
+        reason="one frame only",
+        frames=(SEEN,),
+        phantoms=3,
+        residual=1.25,
+        margin=0.001,
+        side_px=900.4,
+        side_std_px=0.3,
+        origin_px=(510.0, 90.0),
+        origin_std_px=(0.2, 0.2),
+        focal_std_percent=0.033,
+        principal_std_px=(0.21, 0.25),
+        frame_offset=0,
+        notes=(),
+    )
+    estimate = replace(report, grade="estimated", crop_by="images", bbox=None, evidence=found)
+    text = printed(estimate)
+    assert "side +-0.30 px, focal length +-0.033 %, principal point +-0.21, 0.25 px" in text
+    assert "3 left out, of no frame" in text and "residual 1.25 of 255" in text
+    assert "error bars" not in printed(replace(estimate, grade="exact"))
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_where_there_is_no_camera_none_is_printed_and_the_way_out_is(
+    report: RecoverReport, width: int
+) -> None:
+    lost = replace(report, K=None, crop=None, grade="unknown", outputs=(), warnings=("the crop is unknown",))
+    text = printed(lost, width)
+    assert "no camera: nothing was written" in text and "original video " not in text
+    assert "warning: the crop is unknown" in text and "wrote" not in text
+    denied = replace(
+        report, K=None, check=CheckFigures(False, False, "elsewhere", "v.mp4", (SEEN,), None), outputs=()
+    )
+    text = printed(denied, width)
+    assert "they disagree" in text and "--from-images v.mp4" in text and "--no-check" in text
+
+
+def test_names_from_files_cannot_command_the_terminal(report: RecoverReport) -> None:
+    bad = "x\x1b[2J\x07"
+    hostile = replace(report, run=bad, warnings=(bad,), notes=(bad,), bbox=f"/tmp/{bad}/bbox.pt", job=bad)
+    assert "\x1b" not in printed(hostile) and "\\x1b[2J" in printed(hostile)
+
+
+def test_the_help_names_every_export() -> None:
+    command = typer.main.get_command(app).commands["recover"]  # type: ignore[attr-defined]  # it is a group
+    (option,) = (p for p in command.params if p.name == "export")
+    assert all(name in option.help for name in TARGETS)
