@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 KEPT_BYTES = 64 << 20  # ten frames of 1080p
 
 
+SQUARE = 0.005  # encoders round the ratio
+
+
 @dataclass(eq=False)
 class SourceFrames:
     """The original frames under their numbers in `source/`.
@@ -37,8 +40,8 @@ class SourceFrames:
         size_wh: width, height, pixels.
         count: the highest number.
         lossless: a folder of PNG files.
-        square_pixels: False where the video asks its player to stretch it: the tracker does not, so
-            its single focal length does not describe such a video.
+        square_pixels: False where the video asks its player to stretch it by more than rounding: the
+            tracker does not, so its single focal length does not describe such a video.
         notes: what a person should know of how the frames are read and numbered.
     """
 
@@ -55,7 +58,7 @@ class SourceFrames:
 
     @property
     def square_pixels(self) -> bool:
-        return self.source.pixel_aspect == 1
+        return abs(self.source.pixel_aspect - 1) < SQUARE
 
     @property
     def notes(self) -> tuple[str, ...]:

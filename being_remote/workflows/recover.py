@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress, no_progress
 from being_remote.workflows.recovery.by_pictures import check as check_by_pixels
 from being_remote.workflows.recovery.case import Case
@@ -71,7 +72,8 @@ def recover(
         bbox: a bbox.pt from elsewhere.
         from_images: the original video or its frames: find the crop by the run's stored crops.
         from_landmarks: the same, or a folder of landmarks found there: find it by the stored landmarks.
-        check: compare a few stored crops with the frames at hand, where both are there.
+        check: compare a few stored crops with the frames at hand, where both are there, and refuse a
+            video of pixels that are not square.
         exports: names of `export.TARGETS`; default: all that need neither meshes nor torch.
         canvas: "crop", or width, height of a window around the principal point; None: each trainer's own.
         allow_off_centre: write a camera although its trainer ignores the principal point.
@@ -104,6 +106,8 @@ def recover(
     frames = read_sequence(which.checkpoints)
     source = find_source_size(which, settings, source_size, asked.frames, inventory)
     case = Case(which, settings, not unknown_settings, frames, source)
+    if check:
+        _refuse_stretched(case)
     before = _crop_settings(case)
     after = asked_settings(what_if, before)
 
@@ -141,6 +145,21 @@ def recover(
     report = replace(report, warnings=(*report.warnings, *drawn[0].warnings))
     write_pages(planned, report, case, found, cameras, drawn)
     return report
+
+
+def _refuse_stretched(case: Case) -> None:
+    """The tracker fits one focal length to pixels as they are stored, so they must be square."""
+    if case.source.video is None:
+        return
+    with case.open_frames(case.source.video) as frames:
+        if not frames.square_pixels:
+            raise InconsistentData(
+                f"its pixels are shown {frames.source.pixel_aspect:.4g} times as wide as high, and the"
+                " tracker's one focal length cannot describe them: the fit and every camera of it are bent",
+                file=str(case.source.video),
+                hint="convert it to square pixels (ffmpeg -vf scale=iw*sar:ih,setsar=1) and track that;"
+                " --no-check takes the cameras as they are",
+            )
 
 
 def _crop_settings(case: Case) -> dict[str, Value]:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from tracked_runs import bring_home, named, numbers_only, run_of
+from video_factory import write_video
 
 from being_remote.demo import head
 from being_remote.demo.actor import Truth, make_actor
@@ -552,3 +554,18 @@ def test_sources_in_other_pixel_formats_are_read_as_the_tracker_reads_them(
     report = run_of(lost, dry_run=True)
     assert is_the_truth(report, lost)
     assert report.grade == ("verified" if kind == "grey" else "exact")
+
+
+def test_a_video_of_pixels_that_are_not_square_is_refused_unless_told_otherwise(
+    here: Path, lost: Truth, tmp_path: Path
+) -> None:
+    video = write_video(tmp_path / "wide.mp4", 8, pixel_aspect=Fraction(4, 3), size_wh=SIZE)
+    with pytest.raises(InconsistentData, match=r"1\.333 times as wide as high") as refused:
+        run_of(lost, from_images=video)
+    assert "setsar=1" in str(refused.value.hint) and list(here.iterdir()) == []
+    torch.save(np.array(lost.box), lost.input_folder / "bbox.pt")
+    with pytest.raises(InconsistentData, match="one focal length"):
+        run_of(lost, video=video)
+    taken = run_of(lost, video=video, check=False, dry_run=True)
+    assert is_the_truth(taken, lost)
+    assert any("not square" in warning for warning in taken.warnings)
