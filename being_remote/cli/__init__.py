@@ -15,9 +15,10 @@ from types import FrameType
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command line; always ends in SystemExit with the exit code of docs/errors.md."""
     from being_remote.cli.app import app
+    from being_remote.cli.usage import run
 
     with _tidied_when_killed():
-        app(args=None if argv is None else list(argv), prog_name="being-remote")
+        run(app, argv)
 
 
 @contextmanager

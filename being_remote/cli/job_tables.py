@@ -44,8 +44,8 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
         if report.followed:
             what = "was followed to its end"
         _line(console, f"{done.job} on {done.host} {what}: {done.state}: {done.reason}", _style(done.state))
-        if len(report.jobs) > 1 and done.plan.changes:
-            _line(console, f"  {', '.join(f'{c.key} {c.after}' for c in done.plan.changes)}")
+        if done.plan.swept:
+            _line(console, f"  {', '.join(done.plan.swept)}")
         if done.gpu:
             _line(console, f"  GPU {', '.join(done.gpu)}")
         if report.followed:
@@ -157,6 +157,8 @@ def _show_plan(console: Console, done: Dispatched) -> None:
     _line(
         console, f"{plan.recipe}{whom} on {done.host}: {done.reason}" + (f": {done.job}" if done.job else "")
     )
+    if plan.swept:
+        _line(console, f"  {', '.join(plan.swept)}", "bold")
     if plan.changes:
         table = _table("setting", "last run", "this run", "meaning")
         for c in plan.changes:

@@ -57,10 +57,15 @@ def to_json(value: Any) -> Any:
 
 
 class Out:
-    """The output of one command; use it as a context manager around all of the command's work."""
+    """The output of one command; use it as a context manager around all of the command's work.
+
+    Attributes:
+        followed_job: what Ctrl-C does not end: the job that is followed, while it is at work.
+    """
 
     def __init__(self, *, as_json: bool = False, verbose: bool = False, follows: bool = False) -> None:
         self.as_json, self._verbose, self._follows = as_json, verbose, follows
+        self.followed_job: str | None = None
 
     def __enter__(self) -> Out:
         if self._verbose:
@@ -75,7 +80,7 @@ class Out:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, KeyboardInterrupt):
-            error = Interrupted("stopped by Ctrl-C")
+            error = self._stopped()
         if isinstance(error, BeingRemoteError):
             self._show_error(error)
             raise typer.Exit(error.exit_code) from error
@@ -123,19 +128,32 @@ class Out:
         with bars() as on_progress:
             yield on_progress
 
+    def _stopped(self) -> Interrupted:
+        job = self.followed_job
+        if job is None:
+            return Interrupted("stopped by Ctrl-C")
+        return Interrupted(
+            f"stopped by Ctrl-C; job {job} goes on", hint=f"logs {job} --follow, or cancel {job}"
+        )
+
     def _show_error(self, error: BeingRemoteError) -> None:
         self.note(f"error: {error}")
         if self.as_json:
-            document = {
-                "error": {
-                    "class": type(error).__name__,
-                    "what": error.what,
-                    "where": error.where,
-                    "next": error.hint,
-                },
-                "exit_code": error.exit_code,
-            }
-            print(json.dumps(document, indent=None if self._follows else 2), flush=True)
+            print_error(error, one_line=self._follows)
+
+
+def print_error(error: BeingRemoteError, *, one_line: bool) -> None:
+    """The error document of docs/errors.md, on stdout."""
+    document = {
+        "error": {
+            "class": type(error).__name__,
+            "what": error.what,
+            "where": error.where,
+            "next": error.hint,
+        },
+        "exit_code": error.exit_code,
+    }
+    print(json.dumps(document, indent=None if one_line else 2), flush=True)
 
 
 class _Printable(logging.Formatter):

@@ -87,8 +87,10 @@ def _show_check(console: Console, seen: CheckFigures) -> None:
     if seen.agrees:
         how = "equal pixels" if seen.exact else "they agree"
         line(console, f"pixels: {frames}: {how}", "green")
-    else:
+    elif seen.frames:
         line(console, f"pixels: {frames}: they disagree", "bold red")
+    else:
+        line(console, f"pixels: no stored crop was found again in {seen.source}: they disagree", "bold red")
 
 
 def _show_no_camera(console: Console, report: RecoverReport) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -12,9 +12,11 @@ from being_remote.cli.text import printable
 
 if TYPE_CHECKING:
     from being_remote.workflows.analyze import AnalyzeReport
-    from being_remote.workflows.compare import CompareReport, ParameterRow, SideReport
+    from being_remote.workflows.compare import CompareReport, SideReport
 
 FIGURES = ("least", "mean", "most", "step", "jitter")
+CAMERA = ("image", "f", "cx", "cy", "t_z m", "turn a frame", "way a frame", "largest turn")
+WIDE = 120  # columns of a terminal that has room for A and B beside each other
 DIGITS = {"deg": 2, "m": 4, "": 3}
 
 
@@ -105,10 +107,19 @@ def _show_changes(console: Console, report: CompareReport) -> None:
 
 
 def _show_parameters(console: Console, report: CompareReport) -> None:
-    columns = [f"{letter} {name}" for letter in "AB" for name in FIGURES]
-    table = new_table("over all frames", "unit", *columns, numbers=tuple(columns))
-    for row in report.parameters:
-        table.add_row(row.name, row.unit, *_figures(row, "a"), *_figures(row, "b"))
+    """A and B beside each other where there is room, else below each other: numbers are never broken."""
+    if console.width >= WIDE:
+        columns = [f"{letter} {name}" for letter in "AB" for name in FIGURES]
+        table = new_table("over all frames", "unit", *columns, numbers=tuple(columns))
+        for row in report.parameters:
+            table.add_row(row.name, row.unit, *_figures(row.a, row.unit), *_figures(row.b, row.unit))
+    else:
+        table = new_table("over all frames", "unit", "run", *FIGURES, numbers=FIGURES)
+        for row in report.parameters:
+            sides = [(letter, found) for letter, found in (("A", row.a), ("B", row.b)) if found is not None]
+            for n, (letter, found) in enumerate(sides):
+                name, unit = (row.name, row.unit) if n == 0 else ("", "")
+                table.add_row(name, unit, letter, *_figures(found, row.unit))
     console.print(table)
     prose(
         console, "step: median change to the next frame; jitter: median distance from its neighbours' middle"
@@ -117,12 +128,15 @@ def _show_parameters(console: Console, report: CompareReport) -> None:
 
 def _show_cameras(console: Console, report: CompareReport) -> None:
     console.print()
-    table = new_table(
-        "camera", "image", "f", "cx", "cy", "t_z m", "turn a frame", "way a frame", "largest turn"
-    )
-    for letter, side in (("A", report.a), ("B", report.b)):
-        if side.camera is not None:
+    cameras = [(letter, side) for letter, side in (("A", report.a), ("B", report.b)) if side.camera]
+    if console.width >= WIDE:
+        table = new_table("camera", *CAMERA)
+        for letter, side in cameras:
             table.add_row(letter, *_camera(side))
+    else:
+        table = new_table("camera", *(letter for letter, _ in cameras))
+        for name, *values in zip(CAMERA, *(_camera(side) for _, side in cameras), strict=True):
+            table.add_row(name, *values)
     console.print(table)
 
 
@@ -143,11 +157,10 @@ def _camera(side: SideReport) -> tuple[str, ...]:
     )
 
 
-def _figures(row: ParameterRow, side: Literal["a", "b"]) -> tuple[str, ...]:
-    found = row.a if side == "a" else row.b
+def _figures(found: Any, unit: str) -> tuple[str, ...]:
     if found is None:
         return ("-",) * len(FIGURES)
-    return tuple(_number(getattr(found, name), digits=DIGITS[row.unit]) for name in FIGURES)
+    return tuple(_number(getattr(found, name), digits=DIGITS[unit]) for name in FIGURES)
 
 
 def _number(value: float | None, unit: str = "", *, digits: int = 2) -> str:

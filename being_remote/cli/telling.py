@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 def teller(out: Out) -> Callable[[LogLine | StateLine], None]:
     """Says lines and states of a followed job: JSON Lines, or the log on stdout and states on stderr."""
-    from being_remote.workflows.tending.following import LogLine
+    from being_remote.workflows.tending.following import LogLine, StateLine
 
     def tell(line: LogLine | StateLine) -> None:
+        if isinstance(line, StateLine):
+            out.followed_job = line.job if line.at_work else None
         if out.as_json:
             out.line(line)
         elif isinstance(line, LogLine):

@@ -253,16 +253,16 @@ def _retracked(folder: Path, truth: Truth) -> Retracked:
     Raises:
         InconsistentData: they differ.
     """
+    from being_remote.inventory import load_inventory
     from being_remote.tracker.intrinsics_file import read_intrinsics
     from being_remote.workflows.recover import recover
 
     (intrinsics,) = (folder / "backup" / ACTOR / "runs").glob("*/intrinsics.json")
     home, pulled = intrinsics.parent, read_intrinsics(intrinsics)
     ours = recover(
-        None,
-        run=str(home / "output" / ACTOR),
+        load_inventory(folder / "inventory.yaml"),
+        run=home.name,
         video=folder / _VIDEO,
-        bbox=home / "input" / ACTOR / "bbox.pt",
         exports=("json",),
         out=folder / "recovered" / home.name,
     )

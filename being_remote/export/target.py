@@ -198,9 +198,10 @@ def off_centre(target: Target, export: Export) -> str:
     centred[:2, 2] = w / 2, h / 2
     degrees = float(ray_angle_deg(export.K, centred, [w / 2, h / 2]))
     return (
-        f"its trainer takes the middle of the picture for the principal point, which lies {x:+.2f} px right"
-        f" of and {y:+.2f} px below the middle of this canvas of {w}x{h}: every ray would be {degrees:.2f}"
-        " degrees off"
+        "its trainer takes the middle of the picture for the principal point, which lies"
+        f" {abs(x):.2f} px {'right' if x > 0 else 'left'} of and {abs(y):.2f} px"
+        f" {'below' if y > 0 else 'above'} the middle of this canvas of {w}x{h}: every ray would be"
+        f" {degrees:.2f} degrees off"
     )
 
 

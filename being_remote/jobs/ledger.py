@@ -303,10 +303,14 @@ class Ledger:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that no other terminal's can come between; on the disk when it is left."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self.path.exists():
-            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600))
-        with closing(sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)) as db:
+        with _in_words(self.path):
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self.path.exists():
+                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600))
+        with (
+            _in_words(self.path),
+            closing(sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)) as db,
+        ):
             _as_wal(db)
             db.execute("PRAGMA synchronous = FULL")
             db.execute("BEGIN IMMEDIATE")
@@ -328,11 +332,27 @@ class Ledger:
         if not self.path.exists() or not self.path.stat().st_size:
             yield None
             return
-        with closing(sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)) as db:
+        with (
+            _in_words(self.path),
+            closing(sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)) as db,
+        ):
             yield db if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() else None
 
 
 _COLUMNS = "job, host, actor, recipe, spec, spec_sha256, parcel, attempt, state, at, seen_at"
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """Say what keeps the ledger from being used: no rights, a full disk, another program's lock."""
+    try:
+        yield
+    except (sqlite3.Error, PermissionError) as e:
+        raise UsageError(
+            f"the ledger cannot be used: {e}",
+            where=str(path),
+            hint="see that you may write there and that the disk has room; no job was touched",
+        ) from e
 
 
 def _as_wal(db: sqlite3.Connection) -> None:

@@ -31,6 +31,7 @@ CHECKPOINT = "checkpoint"
 CROPS = "input"
 MESH = "mesh"
 LOGS = "logs"
+RUNS = "runs"
 TRAIN_LOG = "train.log"
 STRIPS = "video"
 
@@ -210,7 +211,7 @@ class Home:
     @property
     def runs(self) -> Path:
         """The folder of results of our own jobs, one folder each."""
-        return self.root / "runs"
+        return self.root / RUNS
 
     @property
     def history(self) -> Path:

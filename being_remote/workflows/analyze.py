@@ -6,6 +6,7 @@ nothing. A file whose parts contradict each other is shown all the same, with ex
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ def analyze(frame: Path, *, source_size: Size | None = None) -> AnalyzeReport:
     from being_remote.tracker.anatomy import dissect
     from being_remote.tracker.frame_file import MAX_FRAME_BYTES, read_bytes
 
-    if frame.is_dir():
+    if os.path.isdir(frame):  # where it may not be looked at, the reader says so
         raise UsageError("is a folder; analyze looks at one file", where=str(frame), hint=_in_folder(frame))
     found = dissect(read_bytes(frame, MAX_FRAME_BYTES), str(frame))
     source, said, steps = _around(frame, found, source_size)

@@ -95,7 +95,7 @@ class FindReport:
     @property
     def exit_code(self) -> int:
         """0 found; 3 not found; 4 not found, but a host could not be asked; 6 fetch was refused."""
-        found = any(c.valid and c.actor == self.actor for row in self.results for c in row.candidates)
+        found = any(c.may_serve(self.actor) for row in self.results for c in row.candidates)
         if found:
             return InconsistentData.exit_code if self.fetched is not None and self.best is None else 0
         return 4 if any(row.error is not None for row in self.results) else 3

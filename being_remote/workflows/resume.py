@@ -137,8 +137,10 @@ def _may_go_on(row: JobRow, *, pod_is_gone: bool) -> None:
             host=row.host,
             hint="if its pod is gone for good, say so: --pod-is-gone",
         )
-    hint = f"pull {row.job}" if row.state == "succeeded" else f"logs {row.job} --follow, or cancel {row.job}"
-    raise UsageError(f"it is {row.state}; there is nothing to resume", where=row.job, hint=hint)
+    done = row.state == "succeeded"
+    hint = f"pull {row.job}" if done else f"logs {row.job} --follow, or cancel {row.job}"
+    stands = "has succeeded" if done else f"is {row.state}"
+    raise UsageError(f"it {stands}; there is nothing to resume", where=row.job, hint=hint)
 
 
 def _found(ledger: Ledger, job: str, *, take_over: bool) -> Known | None:

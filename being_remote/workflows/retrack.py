@@ -29,7 +29,8 @@ MAX_JOBS = 64
 class Planned:
     """What a job is, or would be. `commands` hold the placeholders that are filled in on the host.
 
-    `links` go from the attempt's own folder to what lies on the host; `files` are bytes by name.
+    `links` go from the attempt's own folder to what lies on the host; `files` are bytes by name;
+    `swept` are the settings of its place in a sweep.
     """
 
     actor: str | None
@@ -42,6 +43,7 @@ class Planned:
     gpus: int
     wall_s: float | None
     stall_s: float | None
+    swept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def retrack(
     where = inventory.the_host(host)
     combinations = _combinations(sweeps)
     requests = [
-        request
+        (request, swept)
         for swept in combinations
         for request in _requests(
             inventory, where, actors, preset, (*sets, *swept), recipe_name, command, gpus, wall_s
@@ -139,14 +141,14 @@ def retrack(
     kind, ledger = recipe(recipe_name), ledger_of(inventory)
     with open_session(where, inventory, remember=not dry_run) as session:
         # All are planned before the first is sent: a wrong setting dispatches nothing.
-        plans = [kind.plan(request, kind.look(session, request)) for request in requests]
+        plans = [(kind.plan(request, kind.look(session, request)), swept) for request, swept in requests]
         if dry_run:
-            done = tuple(_would(ledger, plan, again=again) for plan in plans)
+            done = tuple(_would(ledger, plan, swept, again=again) for plan, swept in plans)
             seen = look(session, where, [])
             planned = _report(where, done, dry_run=True, followed=False, gpus=seen.gpus)
-            needs_one = any(plan.gpus for plan in plans)
+            needs_one = any(plan.gpus for plan, _ in plans)
             return dataclasses.replace(planned, gpu_problem=seen.gpu_problem if needs_one else None)
-        done = tuple(_dispatch(ledger, session, where, plan, again=again) for plan in plans)
+        done = tuple(_dispatch(ledger, session, where, plan, swept, again=again) for plan, swept in plans)
         if follow_it:
             row = follow(ledger, session, where, ledger.find(done[0].job or ""), say)
             done = (_with(done[0], row),)
@@ -204,7 +206,13 @@ def _requests(
 
 
 def _dispatch(
-    ledger: Ledger, session: Session, host: SshHost | LocalHost, plan: Plan, *, again: bool
+    ledger: Ledger,
+    session: Session,
+    host: SshHost | LocalHost,
+    plan: Plan,
+    swept: tuple[str, ...],
+    *,
+    again: bool,
 ) -> Dispatched:
     made = ledger.intend(intent_of(plan, ledger.uuid), again=again)
     row = send(ledger, session, host, made.job)
@@ -217,12 +225,12 @@ def _dispatch(
         adopted=made.adopted,
         attempt=row.attempt,
         reason=row.reason,
-        plan=_planned(plan),
+        plan=_planned(plan, swept),
     )
     return _with(first, row)
 
 
-def _would(ledger: Ledger, plan: Plan, *, again: bool) -> Dispatched:
+def _would(ledger: Ledger, plan: Plan, swept: tuple[str, ...], *, again: bool) -> Dispatched:
     same = None if again else ledger.like(intent_of(plan, "").key)
     return Dispatched(
         job=same.job if same else None,
@@ -233,11 +241,11 @@ def _would(ledger: Ledger, plan: Plan, *, again: bool) -> Dispatched:
         adopted=same is not None,
         attempt=same.attempt if same else 1,
         reason="it would be joined" if same else "a new job would be made",
-        plan=_planned(plan),
+        plan=_planned(plan, swept),
     )
 
 
-def _planned(plan: Plan) -> Planned:
+def _planned(plan: Plan, swept: tuple[str, ...]) -> Planned:
     return Planned(
         actor=plan.actor,
         recipe=plan.recipe,
@@ -249,6 +257,7 @@ def _planned(plan: Plan) -> Planned:
         gpus=plan.gpus,
         wall_s=plan.wall_s,
         stall_s=plan.stall_s,
+        swept=swept,
     )
 
 

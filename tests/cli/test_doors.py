@@ -151,6 +151,29 @@ def test_an_error_with_json_is_one_document_on_stdout(door: Door, inventory: Pat
     assert "known hosts: pod" in document["error"]["next"]
 
 
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("retrack", "--frobnicate", "--json"), "--frobnicate"),
+        (("frobnicate", "--json"), "No such command"),
+        (("retrack", "--json", "--gpus", "many"), "'--gpus'"),
+        (("logs", "--follow", "--json"), "Missing argument"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_an_error_document_too(
+    tmp_path: Path, words: tuple[str, ...], what: str
+) -> None:
+    done = _run([*DOORS["being-remote"], *words], tmp_path)
+    assert done.returncode == 2 and what in done.stderr
+    document = json.loads(done.stdout)
+    assert document["exit_code"] == 2 and what in document["error"].pop("what")
+    command = " ".join(["being-remote", *(w for w in words[:1] if w in COMMANDS)])
+    assert document["error"] == {"class": "UsageError", "where": command, "next": f"{command} --help"}
+    assert done.stdout.count("\n") == (1 if "--follow" in words else 9)
+    for_people = _run([*DOORS["being-remote"], *(w for w in words if w != "--json")], tmp_path)
+    assert (for_people.returncode, for_people.stdout, for_people.stderr) == (2, "", done.stderr)
+
+
 def test_a_wrong_inventory_is_2_and_names_the_field(door: Door, inventory: Path) -> None:
     inventory.write_text("hosts: {pod: {adress: x, workdir: /w}}\n")
     done = door("hosts")

@@ -93,7 +93,11 @@ def test_where_there_is_no_camera_none_is_printed_and_the_way_out_is(
         report, K=None, check=CheckFigures(False, False, "elsewhere", "v.mp4", (SEEN,), None), outputs=()
     )
     text = printed(denied, width)
-    assert "they disagree" in text and "--from-images v.mp4" in text and "--no-check" in text
+    assert "1 stored crops against v.mp4: they disagree" in text
+    assert "--from-images v.mp4" in text and "--no-check" in text
+    assert denied.check is not None
+    nowhere = printed(replace(denied, check=replace(denied.check, frames=())), width)
+    assert "no stored crop was found again in v.mp4: they disagree" in nowhere
 
 
 def test_names_from_files_cannot_command_the_terminal(report: RecoverReport) -> None:

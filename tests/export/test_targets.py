@@ -229,7 +229,7 @@ def test_an_off_centre_camera_is_refused_with_its_error_in_px_and_degrees(
 ) -> None:
     target, run = TARGETS["gaussian-avatars"], RunFiles(checkpoints=tmp_path)
     with pytest.raises(
-        UsageError, match=r"-1\.00 px right of and -6\.00 px below(.|\n)*512x512(.|\n)*0\.15 degrees"
+        UsageError, match=r"lies 1\.00 px left of and 6\.00 px above(.|\n)*512x512(.|\n)*0\.15 degrees"
     ):
         prepare(target, cameras, run, canvas="crop")
     allowed = prepare(target, cameras, run, canvas="crop", allow_off_centre=True)

@@ -247,3 +247,12 @@ def test_evidence_comes_back_as_it_was_given(ledger: Ledger) -> None:
     ledger.intend(INTENT)
     ledger.record(INTENT.job, 1, "running", evidence)
     assert ledger.story(INTENT.job)[-1].evidence == json.loads(json.dumps(evidence))
+
+
+def test_a_ledger_that_cannot_be_used_says_why_and_touches_no_job(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"something else that is no database" * 100)
+    for ask in (lambda: Ledger(path).jobs(), lambda: Ledger(path).uuid):
+        with pytest.raises(UsageError, match="the ledger cannot be used"):
+            ask()
+    assert path.read_bytes().startswith(b"something else")

@@ -24,8 +24,11 @@ from being_remote.workflows.tending.watch import ledger_of
 ROUND_2 = "bbox_scale: 3.5\nimage_size: [768, 768]\noptimize_shape: true\noptimize_jaw: true\n"
 
 
-def printed(report: CompareReport) -> str:
-    with Console(width=200, highlight=False, force_terminal=False) as console, console.capture() as captured:
+def printed(report: CompareReport, width: int = 200) -> str:
+    with (
+        Console(width=width, highlight=False, force_terminal=False) as console,
+        console.capture() as captured,
+    ):
         show_compare(console, report)
     return captured.get()
 
@@ -73,6 +76,24 @@ def test_the_same_run_twice_differs_in_nothing(tmp_path: Path) -> None:
     report = compare(None, str(a), str(a))
     assert report.config_changes == () and report.differences == ("cameras: both have the very same K",)
     assert all(r.a == r.b for r in report.parameters)
+
+
+def test_on_a_narrow_terminal_a_and_b_stand_below_each_other_and_no_number_is_broken(tmp_path: Path) -> None:
+    a, b = make_run(tmp_path, "a"), make_run(tmp_path, "b")
+    report = compare(None, str(a), str(b))
+    wide, narrow = (printed(report, width).split("settings:")[1] for width in (120, 80))
+    assert "A jitter" in wide and max(map(len, narrow.splitlines())) <= 80
+    assert {w for w in wide.split() if "." in w} == {w for w in narrow.split() if "." in w}
+    (distance,) = (line.split() for line in narrow.splitlines() if line.startswith("distance, t_z"))
+    assert distance[2:] == ["m", "A", "1.0000", "1.0025", "1.0050", "0.0010", "0.0000"]
+
+
+def test_a_side_without_frames_gets_no_rows_on_a_narrow_terminal(tmp_path: Path) -> None:
+    (tmp_path / "b.yml").write_text("begin_frames: 1\n")
+    report = compare(None, str(make_run(tmp_path, "a")), str(tmp_path / "b.yml"))
+    assert report.parameters and " B " in printed(report, 120)
+    rows = [line.split() for line in printed(report, 80).split("over all frames")[1].splitlines()]
+    assert not any("B" in row[:3] or row.count("-") > 1 for row in rows)
 
 
 def test_frames_that_only_one_has_are_named_by_their_own_ids(tmp_path: Path) -> None:

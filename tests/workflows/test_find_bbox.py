@@ -556,6 +556,21 @@ def test_the_hand_made_backup_on_this_laptop_is_searched(here: Checkout) -> None
     assert report.best is not None and (report.best.host, report.best.path) == ("local", str(box))
 
 
+@pytest.mark.parametrize("place", ["pulled", "on the pod"])
+def test_the_box_of_a_job_is_listed_and_never_the_actors(here: Checkout, place: str) -> None:
+    truth = here.actor()
+    here.box.unlink()
+    job = here.backup / "runs" / "demo-k3x7a2bq"
+    if place == "on the pod":
+        job = here.workdir / "jobs" / "demo-k3x7a2bq" / "attempts" / "1" / "work"
+    put_box(job / "input" / "demo" / "bbox.pt", truth.box)
+    report = here.find()
+    assert report.best is None and report.exit_code == 3
+    (found,) = [c for r in report.results for c in r.candidates]
+    assert (found.place, found.actor, found.valid) == ("job", "demo", True)
+    assert any("recover --run JOB" in note for note in found.notes)
+
+
 # --- fetch -------------------------------------------------------------------------------------------
 
 

@@ -51,7 +51,7 @@ def test_what_runs_is_never_started_again(works: Any, word: dict[str, bool]) -> 
 
 def test_what_succeeded_is_not_resumed(works: Any) -> None:
     works.command("true", follow_it=True)
-    with pytest.raises(UsageError, match="it is succeeded"):
+    with pytest.raises(UsageError, match="it has succeeded"):
         resume(works.inventory, "last")
 
 

@@ -61,12 +61,12 @@ class _Placed:
 
 
 def choose(actor: str, judged: Mapping[str, Judged]) -> tuple[Best | None, str | None]:
-    """The best box of an actor, or None and why."""
+    """The best box of an actor's own run, or None and why; a job's box is of the job alone."""
     usable = [
         _Placed(host, c, next((r for r in answer.runs if r.path == c.run), None), c.bbox, c.sha256)
         for host, answer in judged.items()
         for c in answer.candidates
-        if c.valid and c.actor == actor and c.bbox is not None and c.sha256 is not None
+        if c.may_serve(actor) and c.bbox is not None and c.sha256 is not None
     ]
     boxes = list(dict.fromkeys(p.box for p in usable))
     if not boxes:
@@ -147,7 +147,8 @@ def _best(placed: _Placed, why: str) -> Best:
 
 def _none_of_its_own(actor: str, judged: Mapping[str, Judged]) -> str:
     found = [(host, c) for host, answer in judged.items() for c in answer.candidates]
-    invalid = [f"{host}:{c.path!r}" for host, c in found if c.actor == actor]
+    invalid = [f"{host}:{c.path!r}" for host, c in found if c.actor == actor and c.place != "job"]
+    of_jobs = [f"{host}:{c.path!r}" for host, c in found if c.actor == actor and c.place == "job"]
     unknown = [f"{host}:{c.path!r}" for host, c in found if c.actor is None and c.valid]
     said = []
     if invalid:
@@ -156,5 +157,9 @@ def _none_of_its_own(actor: str, judged: Mapping[str, Judged]) -> str:
         said.append(
             f"whose these are is not known: {', '.join(unknown[:5])}; if one is {actor}'s,"
             " give it to `recover --bbox FILE`"
+        )
+    if of_jobs:
+        said.append(
+            f"none of {actor}'s own run; these are of jobs, each for its own: {', '.join(of_jobs[:5])}"
         )
     return "; ".join(said) or f"no bbox.pt of {actor} was found"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from being_remote.errors import BeingRemoteError
 from being_remote.inventory import Actor
+from being_remote.tracker import layout
 from being_remote.workflows.boxes.answer import Answer, FoundBox
 from being_remote.workflows.boxes.runs import Owners, Places, Run, run_in, text_of
 
@@ -37,7 +39,7 @@ class Candidate:
 
     Attributes:
         path, path_b64: where; base64 as well where the name is not UTF-8.
-        place: "input", "output" or "backup" of the actor, or "elsewhere".
+        place: "input", "output" or "backup" of the actor, "job" (of a job's own tracking), or "elsewhere".
         actor: whose it is; None when that cannot be known.
         run: the folder of the run it belongs to, on the same host.
         bbox: None when it could not be read.
@@ -60,6 +62,10 @@ class Candidate:
     mtime: float
     bytes: int
     equals: tuple[str, ...] = ()
+
+    def may_serve(self, actor: str) -> bool:
+        """Whether it can be the box of the actor's own run: a job's is of that job alone."""
+        return self.valid and self.actor == actor and self.place != "job"
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,8 @@ def _judged(found: FoundBox, actor: Actor, places: Places, owners: Owners, runs:
         valid = not outside
         problems += outside or _of_shape(box, size)
         notes += checked + _side_rule(box, size, run)
+    if _place(folder, places) == "job":
+        notes.append("a job made it for its own tracking: recover --run JOB uses it")
     if box is not None and run is not None:
         against, more = _against_the_run(run, found.mtime_ns / 1e9, copied=folder == run.path)
         problems, notes = problems + against, notes + more
@@ -135,12 +143,18 @@ def _judged(found: FoundBox, actor: Actor, places: Places, owners: Owners, runs:
     )
 
 
+_IN_A_JOB = re.compile(r"/jobs/[a-z0-9-]{1,80}/attempts/[0-9]+/work/")
+
+
 def _place(folder: str, places: Places) -> str:
     if folder == places.input:
         return "input"
     if folder == places.output:
         return "output"
-    return "backup" if folder in places.backups else "elsewhere"
+    if folder in places.backups:
+        return "backup"
+    of_a_job = any(folder.startswith(f"{backup}/{layout.RUNS}/") for backup in places.backups)
+    return "job" if of_a_job or _IN_A_JOB.search(f"{folder}/") else "elsewhere"
 
 
 def _run_of(folder: str, places: Places, runs: Iterable[Run]) -> tuple[Run | None, list[str]]:

@@ -71,7 +71,7 @@ def of_behaviour(
     first, second = cameras
     if first.image_size_wh == second.image_size_wh and first.K != second.K:
         percent = (second.K[0][0] / first.K[0][0] - 1) * 100
-        said.append(f"cameras: B's focal length differs by {percent:+.1f} %; distances follow it")
+        said.append(f"cameras: B's focal length in the network image differs by {percent:+.1f} %")
     elif first.K == second.K:
         said.append("cameras: both have the very same K")
     return tuple(said)

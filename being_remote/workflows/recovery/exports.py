@@ -141,6 +141,10 @@ def prepare_all(
         prepared.append(Prepared(target, export))
         off = prepared[-1].off_centre
         warnings += [f"{target.name}: {off}"] if off else []
+    if canvas is not None and all(p.target.fixed_canvas for p in prepared):
+        raise UsageError(
+            "no trainer can take this canvas", where="--canvas", hint="; ".join(warnings) or "name another"
+        )
     return prepared, warnings
 
 

@@ -35,11 +35,17 @@ class LogLine:
 class StateLine:
     """A state that was not said yet, or frames that were counted since."""
 
+    job: str
     state: str
     reason: str
     frames_done: int | None
     frames_total: int | None
     attempt: int
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the job goes on whoever follows it."""
+        return self.state not in (*ENDED, "unknown")
 
 
 Say = Callable[[LogLine | StateLine], None]
@@ -112,7 +118,7 @@ class _Said:
 
     def state(self, row: JobRow) -> None:
         self.row = row
-        line = StateLine(row.state, row.reason, row.frames_done, row.frames_total, row.attempt)
+        line = StateLine(row.job, row.state, row.reason, row.frames_done, row.frames_total, row.attempt)
         if line != self._last:
             self._last = line
             self._say(line)
