@@ -282,7 +282,7 @@ def test_a_window_has_the_principal_point_in_its_middle_and_the_focal_length_as_
 
 
 def test_an_off_centre_camera_needs_a_word_and_then_says_its_error(here: Path, plain: Truth) -> None:
-    with pytest.raises(UsageError, match=r"px right.*degrees off") as caught:
+    with pytest.raises(UsageError, match=r"px left of.*degrees off") as caught:
         run_of(plain, exports=["gaussian-avatars"], canvas="crop")
     assert "--allow-off-centre" in caught.value.hint
     report = run_of(plain, exports=["gaussian-avatars"], canvas="crop", allow_off_centre=True)
