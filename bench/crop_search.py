@@ -96,7 +96,7 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self.paths = sorted(folder.glob("*.png"))
-        self.count, self.lossless = len(self.paths), True
+        self.count = len(self.paths)
         self.size_wh = cv2.imread(str(self.paths[0])).shape[1::-1]
 
     def frame(self, number: int) -> np.ndarray:
@@ -121,7 +121,7 @@ def memory() -> Row:
 def search_folder(folder: Path) -> None:
     """What the fresh process does."""
     stored = [
-        Stored(int(path.stem) - 1, int(path.stem), cv2.imread(str(path)), True, path.name)
+        Stored(int(path.stem) - 1, int(path.stem), cv2.imread(str(path)), path.name)
         for path in sorted((folder / "stored").glob("*.png"))
     ]
     found = from_images(stored, Files(folder / "source"))

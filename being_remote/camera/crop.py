@@ -12,7 +12,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Dict
 
 import numpy as np
 
@@ -86,6 +86,26 @@ class Crop:
         A[0, 2] += (self.scale_x - 1) / 2
         A[1, 2] += (self.scale_y - 1) / 2
         return A
+
+    def as_json(self) -> Dict[str, Any]:
+        """The crop as all our files spell it.
+
+        Example:
+            >>> crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512)).as_json()["scale"]
+            [1.7578125, 1.7578125]
+        """
+        return {
+            "x_min": self.x_min,
+            "x_max": self.x_max,
+            "y_min": self.y_min,
+            "y_max": self.y_max,
+            "pad_x": self.pad_x,
+            "pad_y": self.pad_y,
+            "side": self.side,
+            "scale": [self.scale_x, self.scale_y],
+            "origin": self.origin,
+            "image_size_wh": self.image_size_wh,
+        }
 
     @property
     def clipped(self) -> bool:

@@ -26,14 +26,12 @@ class Stored:
         frame_id: of the `.frame` file that it belongs to.
         source_number: number in `source/`, counted from 1, of the frame that it should be a crop of.
         picture: (h, w, 3) uint8, BGR.
-        lossless: stored as PNG, and made of a frame that was.
         path: for messages.
     """
 
     frame_id: int
     source_number: int
     picture: Picture
-    lossless: bool
     path: str
 
 
@@ -43,7 +41,6 @@ class SourceFrames(Protocol):
     Attributes:
         size_wh: width, height, pixels.
         count: frames there are; the last has this number.
-        lossless: a folder of PNG frames, such as the tracker's own `source/`.
     """
 
     @property
@@ -51,9 +48,6 @@ class SourceFrames(Protocol):
 
     @property
     def count(self) -> int: ...
-
-    @property
-    def lossless(self) -> bool: ...
 
     def frame(self, number: int) -> Picture:
         """The frame of that number, counted from 1 as in `source/`: (H, W, 3) uint8, BGR."""

@@ -44,18 +44,7 @@ def _head(cameras: Cameras) -> dict[str, object]:
         "K_opencv": cameras.K_opencv.tolist(),
         "fov_deg": fov_deg(cameras.K_source, cameras.size_wh),
         "K_crop": cameras.K_crop.tolist(),
-        "crop": {
-            "x_min": crop.x_min,
-            "x_max": crop.x_max,
-            "y_min": crop.y_min,
-            "y_max": crop.y_max,
-            "pad_x": crop.pad_x,
-            "pad_y": crop.pad_y,
-            "side": crop.side,
-            "scale": [crop.scale_x, crop.scale_y],
-            "origin": crop.origin,
-            "image_size_wh": crop.image_size_wh,
-        },
+        "crop": crop.as_json(),
     }
 
 

@@ -6,12 +6,15 @@ source, then whatever it is to read. The far interpreter runs isolated (-I) and 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from being_remote.errors import CommandFailed
+from pydantic import ValidationError
+
+from being_remote.errors import CommandFailed, HostError, ToolMissing
 from being_remote.jobs.spec import canonical
 from being_remote.session import Session
 
@@ -75,6 +78,55 @@ def ask(
             hint="`doctor` says what the host lacks; calling it again does no harm",
         )
     return result.stdout
+
+
+def ask_alone(
+    session: Session,
+    module: Literal["listing", "tracking_facts"],
+    request: Mapping[str, Any],
+    *,
+    python: str,
+    what: str,
+    timeout_s: float | None = None,
+    limit: int,
+) -> bytes:
+    """Run one module of `pod/` that needs no other over there and return what it printed.
+
+    Args:
+        what: what could not be had where it fails, for people.
+
+    Raises:
+        ToolMissing: there is no such Python.
+        CommandFailed: it ended with an error; the text quotes the last of it.
+        HostError: no answer.
+    """
+    source = resources.files("being_remote.pod").joinpath(f"{module}.py").read_bytes()
+    argv = [python, "-", json.dumps(request)]
+    result = session.run(argv, stdin=source, timeout_s=timeout_s, repeatable=True, max_output_bytes=limit)
+    if result.exit_code in (126, 127):
+        raise ToolMissing(
+            host=session.host,
+            tool=python,
+            hint="install python3 (3.8 or newer) there, or name one: `python:` in the inventory",
+        )
+    if result.exit_code != 0:
+        last = result.stderr.decode("utf-8", "backslashreplace").strip()[-300:]
+        raise CommandFailed(
+            f"{what}: {last!r}",
+            host=session.host,
+            result=result,
+            hint=f"`python:` in the inventory must be Python 3.8 or newer; it is {python!r}",
+        )
+    return result.stdout
+
+
+def odd_form(host: str, what: str, e: ValidationError) -> HostError:
+    """The error for an answer of `ask_alone` that is not what our program prints."""
+    return HostError(
+        f"{what} is not in our form ({e.error_count()} wrong fields)",
+        host=host,
+        hint="something else than our program answered: does its shell print on login?",
+    )
 
 
 @cache

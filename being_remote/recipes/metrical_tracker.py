@@ -13,15 +13,14 @@ import base64
 import json
 import re
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from being_remote.errors import CommandFailed, DataError, HostError, NotFoundError, ToolMissing, UsageError
+from being_remote.errors import DataError, NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost, Tracker
+from being_remote.jobs.programs import ask_alone, odd_form
 from being_remote.recipes import Judged, Plan, Prepare, Progress, Request, Step
 from being_remote.session import Session
 from being_remote.tracker import layout
@@ -115,34 +114,18 @@ class MetricalTracker:
                 "box": layout.BBOX,
             },
         }
-        result = session.run(
-            [request.host.python, "-", json.dumps(asked)],
-            stdin=_program(),
-            repeatable=True,
-            max_output_bytes=MAX_ANSWER_BYTES,
+        said = ask_alone(
+            session,
+            "tracking_facts",
+            asked,
+            python=request.host.python,
+            what="could not look at the tracker's folders",
+            limit=MAX_ANSWER_BYTES,
         )
-        if result.exit_code in (126, 127):
-            raise ToolMissing(
-                host=session.host,
-                tool=request.host.python,
-                hint="install python3 (3.8 or newer) there, or name one: `python:` in the inventory",
-            )
-        if result.exit_code != 0:
-            last = result.stderr.decode("utf-8", "backslashreplace").strip()[-300:]
-            raise CommandFailed(
-                f"could not look at the tracker's folders: {last!r}",
-                host=session.host,
-                result=result,
-                hint=f"`python:` in the inventory must be Python 3.8 or newer; it is {request.host.python!r}",
-            )
         try:
-            return Facts.model_validate_json(result.stdout)
+            return Facts.model_validate_json(said)
         except ValidationError as e:
-            raise HostError(
-                f"its answer about the tracker is not in our form ({e.error_count()} wrong fields)",
-                host=session.host,
-                hint="something else than our program answered: does its shell print on login?",
-            ) from e
+            raise odd_form(session.host, "its answer about the tracker", e) from e
 
     def plan(self, request: Request, facts: Facts) -> Plan:
         """The job: its settings, its folders, its three steps.
@@ -423,8 +406,3 @@ def _bytes(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except ValueError:
         return b""
-
-
-@cache
-def _program() -> bytes:
-    return resources.files("being_remote.pod").joinpath("tracking_facts.py").read_bytes()

@@ -113,12 +113,12 @@ class Scene:
             frame = frame if jpeg is None else as_jpeg(frame, jpeg)
             small = self.crop(frame)
             small = small if jpeg is None else as_jpeg(small, 95)
-            made.append(Stored(number - 1, number + claimed, small, jpeg is None, f"{number - 1:05d}.png"))
+            made.append(Stored(number - 1, number + claimed, small, f"{number - 1:05d}.png"))
         return made
 
     def source(self, count: int, change: Callable[[Picture], Picture] | None = None) -> Drawn:
         """The frames, each changed by a function."""
-        return Drawn(self.size_wh, count, change is None, lambda n: (change or _same)(self.frame(n)))
+        return Drawn(self.size_wh, count, lambda n: (change or _same)(self.frame(n)))
 
 
 @dataclass
@@ -127,7 +127,6 @@ class Drawn:
 
     size_wh: tuple[int, int]
     count: int
-    lossless: bool
     make: Callable[[int], Picture]
     kept: dict[int, Picture] = field(default_factory=dict)
 
@@ -177,7 +176,7 @@ def as_h264(path: Path, scene: Scene, count: int, crf: int) -> Drawn:
         decoded.append(frame)
     capture.release()
     assert len(decoded) == count
-    return Drawn(scene.size_wh, count, False, lambda n: decoded[n - 1])
+    return Drawn(scene.size_wh, count, lambda n: decoded[n - 1])
 
 
 def recoloured(frame: Picture) -> Picture:

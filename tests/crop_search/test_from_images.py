@@ -97,7 +97,7 @@ def test_a_second_box_one_pixel_away_is_not_taken_for_a_stray_picture(late: int)
 @pytest.mark.parametrize("rows", [31, pytest.param(40, marks=pytest.mark.soak)])
 def test_of_a_source_whose_border_was_cut_off_no_box_is_made_up(rows: int) -> None:
     # What the pictures show above its first row, a padded box of that map would leave black.
-    cut = Drawn((640, 360 - rows), 12, True, lambda n: SMALL.frame(n)[rows:])
+    cut = Drawn((640, 360 - rows), 12, lambda n: SMALL.frame(n)[rows:])
     found = from_images(SMALL.stored(range(2, 12)), cut)
     assert found.grade == "estimated"
     assert isinstance(found.crop, FreeCrop)
@@ -109,7 +109,7 @@ def test_of_a_source_whose_border_was_cut_off_no_box_is_made_up(rows: int) -> No
 
 def test_the_crops_themselves_as_source_are_named_as_such() -> None:
     stored = SMALL.stored(range(2, 8))
-    crops = Drawn((256, 256), 8, True, lambda n: SMALL.crop(SMALL.frame(n)))
+    crops = Drawn((256, 256), 8, lambda n: SMALL.crop(SMALL.frame(n)))
     found = from_images(stored, crops)
     assert found.grade == "estimated"
     assert "or are crops themselves" in found.reason
@@ -125,7 +125,7 @@ def test_fewer_than_three_pictures_are_an_estimate(count: int) -> None:
 def test_a_rescaled_source_gives_a_free_crop_in_its_own_pixels() -> None:
     scene = Scene(seed=4, image=256)
     shrunk = Drawn(
-        (854, 480), 12, False, lambda n: np.asarray(cv2.resize(scene.frame(n), (854, 480), interpolation=3))
+        (854, 480), 12, lambda n: np.asarray(cv2.resize(scene.frame(n), (854, 480), interpolation=3))
     )
     found = from_images(scene.stored(range(2, 12)), shrunk)
     assert found.grade == "estimated"

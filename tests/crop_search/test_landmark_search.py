@@ -35,7 +35,6 @@ class Frames:
 
     size_wh: tuple[int, int] = SIZE_WH
     count: int = COUNT
-    lossless: bool = True
 
     def frame(self, number: int) -> np.ndarray:
         return np.full((1, 1, 3), number, np.uint8)

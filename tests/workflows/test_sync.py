@@ -366,7 +366,7 @@ def test_a_pod_without_python_is_told_so(tmp_path: Path, make_inventory: MakeInv
 def test_an_answer_that_is_not_a_listing_is_refused_as_a_whole(
     here: Setting, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    monkeypatch.setattr(host_files, "_program", lambda: b"import sys; sys.stdout.buffer.write(%r)" % answer)
+    monkeypatch.setattr(host_files, "ask_alone", lambda *_, **__: answer)
     with pytest.raises(HostError, match="list of files"):
         here.sync()
     assert not here.root.exists()

@@ -7,18 +7,16 @@ wrote: strictly, every size bounded, nothing missing and nothing more.
 from __future__ import annotations
 
 import base64
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
-from being_remote.errors import CommandFailed, HostError, ToolMissing
+from being_remote.errors import HostError
+from being_remote.jobs.programs import ask_alone, odd_form
 from being_remote.session import Session
 
 MAX_ANSWER_BYTES = 64 << 20
@@ -90,35 +88,19 @@ def list_files(
             {"path": _b64(str(f.path)), "pattern": _b64(f.pattern), "recursive": f.recursive} for f in folders
         ],
     }
-    result = session.run(
-        [python, "-", json.dumps(request)],
-        stdin=_program(),
+    said = ask_alone(
+        session,
+        "listing",
+        request,
+        python=python,
+        what="its files could not be listed",
         timeout_s=None if hash_bytes is None else 60 + hash_bytes / HASHED_BYTES_PER_S,
-        repeatable=True,
-        max_output_bytes=MAX_ANSWER_BYTES,
+        limit=MAX_ANSWER_BYTES,
     )
-    if result.exit_code in (126, 127):
-        raise ToolMissing(
-            host=session.host,
-            tool=python,
-            hint="install python3 (3.8 or newer) there, or name one: `python:` in the inventory",
-        )
-    if result.exit_code != 0:
-        last = result.stderr.decode("utf-8", "backslashreplace").strip()[-300:]
-        raise CommandFailed(
-            f"its files could not be listed: {last!r}",
-            host=session.host,
-            result=result,
-            hint=f"`python:` in the inventory must be Python 3.8 or newer; it is {python!r}",
-        )
     try:
-        listing = Listing.model_validate_json(result.stdout)
+        listing = Listing.model_validate_json(said)
     except ValidationError as e:
-        raise HostError(
-            f"its list of files is not in our form ({e.error_count()} wrong fields)",
-            host=session.host,
-            hint="something else than our program answered: does its shell print on login?",
-        ) from e
+        raise odd_form(session.host, "its list of files", e) from e
     if len(listing.folders) != len(folders):
         raise HostError("its list of files has another number of folders than asked", host=session.host)
     return listing
@@ -126,8 +108,3 @@ def list_files(
 
 def _b64(text: str) -> str:
     return base64.b64encode(os.fsencode(text)).decode("ascii")
-
-
-@cache
-def _program() -> bytes:
-    return resources.files("being_remote.pod").joinpath("listing.py").read_bytes()

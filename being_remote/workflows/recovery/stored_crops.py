@@ -99,7 +99,6 @@ def read_crops(
             frame_id,
             numbers[frame_id],
             read_crop(crops, frame_id, image_size_wh),
-            path.suffix.lower() == _LOSSLESS and not crops.strip,
             str(path),
         )
         for frame_id, path in spread(list(crops.files.items()), count)
