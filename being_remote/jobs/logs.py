@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, NotFoundError, Unreachable
+from being_remote.pod import records
 from being_remote.session import Session, Stream
 
 log = logging.getLogger("being_remote")
@@ -60,7 +61,7 @@ class Line:
 
 def attempt_folder(workdir: PurePosixPath, job: str, attempt: int) -> PurePosixPath:
     """Where an attempt keeps its log."""
-    return workdir / "jobs" / job / "attempts" / str(attempt)
+    return PurePosixPath(records.attempt_folder(records.job_folder(str(workdir), job), attempt))
 
 
 def read(

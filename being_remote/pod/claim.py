@@ -214,7 +214,7 @@ def main(request: str, stdin: BinaryIO) -> None:
     asked = json.loads(request)
     workdir = asked["workdir"]
     if asked["job"] is None:
-        jobs = os.path.join(workdir, "jobs")
+        jobs = os.path.join(workdir, records.JOBS)
         os.makedirs(jobs, exist_ok=True)
         records.mark_volume(jobs)
         sys.stdout.write(json.dumps(records.incarnation(workdir)))

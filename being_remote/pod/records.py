@@ -17,6 +17,7 @@ from typing import Any, Dict, List, Optional, Tuple
 MAX_RECORD_BYTES = 1 << 20
 JOB_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,78}[a-z0-9])?")
 _ATTEMPT = re.compile(r"([1-9][0-9]{0,3})(\.asked)?")
+JOBS = "jobs"
 SPEC, CANCEL, ATTEMPTS = "spec.json", "cancel", "attempts"
 CANCELLED = ".cancelled"
 WHO, PROGRESS, END, LOG, WORK = "who.json", "progress.json", "end.json", "log", "work"
@@ -33,7 +34,7 @@ def job_folder(workdir: str, job: str) -> str:
     """The job's folder; raises ValueError for what cannot be an id."""
     if not JOB_ID.fullmatch(job):
         raise ValueError(f"not a job id: {job!r}")
-    return f"{workdir}/jobs/{job}"  # not os.path.join: status does this for a thousand jobs
+    return f"{workdir}/{JOBS}/{job}"  # not os.path.join: status does this for a thousand jobs
 
 
 def attempt_folder(folder: str, attempt: int) -> str:
@@ -192,7 +193,7 @@ def is_alive(named: Any) -> Optional[bool]:
 
 def incarnation(workdir: str) -> Record:
     """Which life of which pod this is, and which volume holds the jobs."""
-    jobs = os.path.join(workdir, "jobs")
+    jobs = os.path.join(workdir, JOBS)
     try:
         pid_ns: Optional[int] = os.stat("/proc/self/ns/pid").st_ino
     except OSError:

@@ -69,7 +69,7 @@ def look(workdir: str, job: str) -> Optional[Record]:
 
 def look_at_all(workdir: str, only: Optional[List[str]]) -> List[Record]:
     """The facts of all jobs, or of those named."""
-    jobs = os.path.join(workdir, "jobs")
+    jobs = os.path.join(workdir, records.JOBS)
     try:
         names = sorted(os.listdir(jobs)) if only is None else only
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from being_remote.errors import DataError, HostError, InconsistentData, NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.jobs.logs import attempt_folder
+from being_remote.pod import records
 from being_remote.recipes import recipe
 from being_remote.session import OnProgress, no_progress
 from being_remote.workflows.tending.home import Aside, bring, offered, runs_of
@@ -77,7 +78,7 @@ def pull(
     known = ledger.find(job)
     host, kind = inventory.host(known.host), recipe(known.recipe)
     folder = runs_of(inventory, known.actor) / known.job
-    work = attempt_folder(host.workdir, known.job, known.attempt) / "work"
+    work = attempt_folder(host.workdir, known.job, known.attempt) / records.WORK
     patterns = (*kind.results, *(kind.more_results if all_files else ()))
     with open_session(host, inventory, remember=not dry_run) as session:
         row = look_at(ledger, session, host, known, remember=not dry_run)

@@ -13,6 +13,7 @@ from being_remote.errors import HostError, InconsistentData, NotFoundError, Usag
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.ledger import Intent, Known, Ledger
 from being_remote.jobs.spec import MAX_SPEC_BYTES, JobSpec, is_job_id
+from being_remote.pod import records
 from being_remote.session import Session
 from being_remote.workflows.tending.following import Say, follow
 from being_remote.workflows.tending.rows import BAD, JobRow, evidence_of, exit_code_of
@@ -167,7 +168,7 @@ def _taken_over(
     seen = look(session, host, [job]).job(job)
     if seen is None:
         raise NotFoundError(f"no job {job!r}", where=host.name, hint="being-remote jobs --all")
-    path = str(host.workdir / "jobs" / job / "spec.json")
+    path = f"{records.job_folder(str(host.workdir), job)}/{records.SPEC}"
     read = session.run(["head", "-c", str(MAX_SPEC_BYTES + 1), path], repeatable=True)
     try:
         spec = JobSpec.from_bytes(read.stdout)

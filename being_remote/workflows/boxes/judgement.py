@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from being_remote.errors import BeingRemoteError
 from being_remote.inventory import Actor
+from being_remote.pod import records
 from being_remote.tracker import layout
 from being_remote.workflows.boxes.answer import Answer, FoundBox
 from being_remote.workflows.boxes.runs import Owners, Places, Run, run_in, text_of
@@ -143,7 +144,7 @@ def _judged(found: FoundBox, actor: Actor, places: Places, owners: Owners, runs:
     )
 
 
-_IN_A_JOB = re.compile(r"/jobs/[a-z0-9-]{1,80}/attempts/[0-9]+/work/")
+_IN_A_JOB = re.compile(f"/{records.JOBS}/{records.JOB_ID.pattern}/{records.ATTEMPTS}/[0-9]+/{records.WORK}/")
 
 
 def _place(folder: str, places: Places) -> str:
