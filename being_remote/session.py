@@ -67,6 +67,33 @@ class Pulled:
     method: str
 
 
+@dataclass(frozen=True)
+class Push:
+    """Files of this machine to put on a host.
+
+    `source` is a folder here and `names` are paths below it (bytes, `/` between parts); what is a
+    link here is sent as the file it stands for. They arrive under `into` with the same names,
+    modification times and executable bits. `total_bytes` is their size, for progress.
+
+    `into` is a place of our own over there: a file may lie half in it under its name until the push
+    has returned, and what returned has not been compared by hash.
+    """
+
+    source: Path
+    names: tuple[bytes, ...]
+    into: PurePosixPath
+    total_bytes: int
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push moved: `method` is "rsync" or "stream"."""
+
+    transferred_files: int
+    transferred_bytes: int
+    method: str
+
+
 class Stream(Protocol):
     """A command's output, read while it comes. Close it, or use it as a context manager."""
 
@@ -122,6 +149,11 @@ class Session(Protocol):
 
     def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
         """Fetch files; what arrived stays when the link fails, and a second call goes on there."""
+
+    def push(self, request: Push, on_progress: OnProgress = no_progress) -> Pushed:
+        """Put files there; what arrived stays when the link fails, and a second call goes on there,
+        in the middle of a file, too. What is there with the same size and time is not sent again;
+        nothing is deleted."""
 
     def close(self) -> None:
         """Let go of the host. Safe to call twice."""

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError
 from being_remote.inventory import LocalHost
-from being_remote.session import OnProgress, Pull, Pulled, Result, no_progress
+from being_remote.session import OnProgress, Pull, Pulled, Push, Pushed, Result, no_progress
 from being_remote.transport import rsync
+from being_remote.transport.folders import make_folder
 from being_remote.transport.framing import Streams, TooMuchOutput, exchange, unwrapped, wrapped
 from being_remote.transport.streaming import ProcessStream, marked
 
@@ -95,6 +96,11 @@ class LocalSession:
         """See `Session.pull`; the same rsync, without a shell between."""
         self._count()
         return rsync.pull(request, host=self.host, remote=None, on_progress=on_progress)
+
+    def push(self, request: Push, on_progress: OnProgress = no_progress) -> Pushed:
+        """See `Session.push`; the same rsync, without a shell between."""
+        make_folder(self, request.into)
+        return rsync.push(request, host=self.host, remote=None, on_progress=on_progress)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -10,45 +10,19 @@ from __future__ import annotations
 import functools
 import os
 import re
-import select
 import shutil
 import subprocess
-import tempfile
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
 
-from being_remote.errors import CommandFailed, ConnectionLost, NoSpace, ToolMissing, UnsafeFile
-from being_remote.session import OnProgress, Progress, Pull, Pulled, Result, no_progress
+from being_remote.errors import NotFoundError, ToolMissing, UnsafeFile
+from being_remote.session import OnProgress, Pull, Pulled, Push, Pushed, no_progress
+from being_remote.transport.rsync_run import Task, run
 
 OLDEST = (3, 2, 5)
 PARTIAL_DIR = ".rsync-partial"
 _STALL_S = 60
-_KEPT_BYTES = 64 << 10
-_END_S = 10.0
-
-# rsync(1), "EXIT VALUES": what can only come from a link that broke or fell silent.
-_LINK = {
-    10: "the link broke",
-    12: "the link broke in the middle",
-    30: "nothing came for too long",
-    35: "the other side did not answer",
-    255: "ssh lost the connection",
-}
-_WORDS = {
-    1: "it did not understand its own options",
-    2: "the two rsyncs do not understand each other",
-    3: "a folder cannot be read or entered",
-    5: "the other side refused to start",
-    11: "a file could not be read or written",
-    13: "it could not report",
-    14: "it could not talk to its own processes",
-    20: "it was stopped",
-    22: "it ran out of memory",
-    23: "some files could not be transferred",
-}
+_WRITING = re.compile(rb"\.(.+)\.[A-Za-z0-9]{6}", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -90,31 +64,36 @@ def pull(request: Pull, *, host: str, remote: Remote | None, on_progress: OnProg
     if not request.names:
         return Pulled(0, 0, "rsync")
     request.into.mkdir(parents=True, exist_ok=True)
+    _keep_half_files(request)
     argv = words(request, remote, with_progress=on_progress is not no_progress)
-    with tempfile.TemporaryFile() as names:
-        # A leading ./ keeps a name that begins with # or ; from being a comment.
-        names.write(b"".join(b"./" + name + b"\0" for name in request.names))
-        names.seek(0)
-        with _AllEnded() as ended:
-            process = subprocess.Popen(
-                argv,
-                stdin=names,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=[ended.mark],
-                env={**os.environ, "LC_ALL": "C"},
-            )
-            assert process.stdout and process.stderr
-            complaints = Complaints(process.stderr)
-            try:
-                stats = _watch(process.stdout, request, on_progress)
-                code = process.wait()
-            finally:
-                _stop(process)
-        said = complaints.said()
-    if code not in (0, 24):
-        _fail(code, said, argv, host, request.into)
-    return Pulled(stats.get("transferred", 0), stats.get("literal", 0), "rsync")
+    task = Task(
+        host, f"fetching {request.source.name}", request.total_bytes, str(request.into), "the disk is full"
+    )
+    moved = run(argv, request.names, task, on_progress)
+    return Pulled(moved.files, moved.bytes, "rsync")
+
+
+def push(request: Push, *, host: str, remote: Remote | None, on_progress: OnProgress = no_progress) -> Pushed:
+    """Put `request.names` into a folder that is there; without `remote` on this machine's own disk.
+
+    Raises:
+        ToolMissing, ConnectionLost, UnsafeFile: as of `pull`.
+        NotFoundError: a file is not here.
+        NoSpace: the disk is full over there.
+        CommandFailed: anything else that rsync says.
+    """
+    require_rsync()
+    check_names(request.names)
+    if not request.names:
+        return Pushed(0, 0, "rsync")
+    for name in request.names:
+        if not (path := request.source / os.fsdecode(name)).is_file():
+            raise NotFoundError("cannot be sent: there is no such file", where=repr(str(path)))
+    argv = push_words(request, remote, with_progress=on_progress is not no_progress)
+    fills = f"{host}:{request.into}"
+    task = Task(host, "sending", request.total_bytes, fills, "the disk is full over there")
+    moved = run(argv, request.names, task, on_progress)
+    return Pushed(moved.files, moved.bytes, "rsync")
 
 
 def require_rsync() -> None:
@@ -145,13 +124,26 @@ def check_names(names: Iterable[bytes]) -> None:
             raise UnsafeFile("is not a path below the folder it was listed in", file=repr(name))
 
 
+def _keep_half_files(request: Pull) -> None:
+    """Put what a killed rsync was writing (`.NAME.xxxxxx`) where the next one looks for half files."""
+    into, wanted = os.fsencode(request.into), set(request.names)
+    for folder, _, names in os.walk(into):
+        for name in names:
+            half = _WRITING.fullmatch(name)
+            lying = os.path.join(folder, name)
+            if half is not None and os.path.relpath(lying, into) not in wanted:
+                kept = os.path.join(folder, os.fsencode(PARTIAL_DIR), half[1])
+                os.makedirs(os.path.dirname(kept), exist_ok=True)
+                os.replace(lying, kept)
+
+
 def words(request: Pull, remote: Remote | None, *, with_progress: bool) -> list[str]:
     """rsync's command line; each word says why it is there."""
     source = f"{request.source}/"
     argv = [
         "rsync",
         "--times",
-        "--secluded-args",  # the folder's name travels in the protocol, never through a shell
+        "-s",  # secluded: the folder's name travels in the protocol, never through a shell
         "--from0",
         "--files-from=-",
         "--no-implied-dirs",  # the pod's folders' own properties are not believed
@@ -175,103 +167,29 @@ def words(request: Pull, remote: Remote | None, *, with_progress: bool) -> list[
     return [*argv, "--", source, f"{request.into.resolve()}/"]
 
 
-class Complaints:
-    """The beginning of a program's stderr; the host writes there too, so the rest is read and dropped."""
-
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._kept = bytearray()
-        self._reader = threading.Thread(target=self._read, args=(pipe,), daemon=True)
-        self._reader.start()
-
-    def _read(self, pipe: IO[bytes]) -> None:
-        with pipe:
-            while data := os.read(pipe.fileno(), 65536):
-                self._kept += data[: _KEPT_BYTES - len(self._kept)]
-
-    def said(self) -> bytes:
-        """What came so far, once the program has ended; what it left behind may keep the pipe open."""
-        self._reader.join(timeout=1)
-        return bytes(self._kept)
-
-
-class _AllEnded:
-    """Left only when the last of rsync's processes on this machine is gone.
-
-    rsync is two or three of them, and the first does not wait for the others when it gives up: for a
-    moment they still write where the next call would. Each inherits the pipe's end `mark`; ssh closes
-    what it inherits, so a connection that is kept open does not count.
-    """
-
-    def __init__(self) -> None:
-        self._gone, self.mark = os.pipe()
-
-    def __enter__(self) -> _AllEnded:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        """Wait until all have ended, within reason: one may be stuck in a disk's own wait."""
-        os.close(self.mark)
-        select.select([self._gone], [], [], _END_S)
-        os.close(self._gone)
-
-
-def _watch(out: IO[bytes], request: Pull, on_progress: OnProgress) -> dict[str, int]:
-    """Read rsync to its end, reporting as it goes; returns the figures of --stats."""
-    stats: dict[str, int] = {}
-    for line in _lines(out.fileno()):
-        if step := re.match(rb"\s*(\d+)\s+\d+%\s", line):
-            on_progress(Progress(f"fetching {request.source.name}", int(step[1]), request.total_bytes))
-        elif found := re.match(rb"Number of regular files transferred: (\d+)", line):
-            stats["transferred"] = int(found[1])
-        elif found := re.match(rb"Literal data: (\d+) bytes", line):
-            stats["literal"] = int(found[1])
-    return stats
-
-
-def _lines(fd: int) -> Iterable[bytes]:
-    """Lines as they come; rsync ends a line of progress by a carriage return."""
-    rest = b""
-    while data := os.read(fd, 65536):
-        *whole, rest = re.split(rb"[\r\n]", rest + data)
-        # A pod chooses what its rsync says, so a line without an end must not grow without bounds.
-        rest = rest[-4096:]
-        yield from whole
-    yield rest
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End rsync if it still runs (Ctrl-C); it keeps its half file when it is asked politely."""
-    if process.stdout:
-        process.stdout.close()
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _fail(code: int, said: bytes, argv: Sequence[str], host: str, into: Path) -> None:
-    text = said.decode("utf-8", "backslashreplace").strip()
-    last = text[-600:]
-    # The far shell's 127 reaches us as 127 or as 12, depending on which side notices first.
-    if re.search(rb"rsync: (command )?not found|rsync: No such file", said) and code in (12, 127, 255):
-        raise ToolMissing(host=host, tool="rsync", hint="apt-get install rsync on the host")
-    if b"No space left on device" in said:
-        raise NoSpace(
-            "the disk is full", file=str(into), hint="free some space, then call it again: it goes on"
-        )
-    # An rsync that gives up over there looks like a broken link from here; its own words tell.
-    codes = {code, *(int(found) for found in re.findall(rb"\(code (\d+)\)", said))}
-    if codes <= _LINK.keys():
-        raise ConnectionLost(
-            f"rsync: {_LINK[code]}: {last}",
-            host=host,
-            hint="call it again: what arrived stays, and it goes on",
-        )
-    raise CommandFailed(
-        f"rsync: {_WORDS.get(min(codes - _LINK.keys()), 'it failed')}: {last}",
-        host=host,
-        result=Result(host, tuple(argv), code, b"", said, 0.0),
-    )
+def push_words(request: Push, remote: Remote | None, *, with_progress: bool) -> list[str]:
+    """rsync's command line for the way there; each word says why it is there."""
+    into = f"{request.into}/"
+    argv = [
+        "rsync",
+        "--times",
+        "--copy-links",
+        "-s",
+        "--from0",
+        "--files-from=-",
+        "--no-implied-dirs",  # our folders' own properties are not theirs
+        "--perms",  # and not what the umask over there makes of them
+        "--chmod=Du=rwx,Dgo=rx,Fu=rwX,Fgo=rX",
+        # After a silent cut the rsync over there lives on for a while and keeps what it has to itself,
+        # unless it writes in place: so the next one goes on where this one was stopped.
+        "--inplace",
+        f"--timeout={_STALL_S}",
+        "--stats",
+        "--no-human-readable",
+    ]
+    if with_progress:
+        argv += ["--info=progress2", "--no-inc-recursive", "--outbuf=N"]
+    if remote is not None:
+        argv += ["-e", " ".join(remote.shell)]
+        into = f"{remote.target}:{into}"
+    return [*argv, "--", f"{request.source.resolve()}/", into]

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 import paramiko
+import tenacity
 
 from being_remote.errors import (
     AnswerTimeout,
@@ -25,9 +26,10 @@ from being_remote.errors import (
     Unreachable,
 )
 from being_remote.inventory import Inventory, SshHost
-from being_remote.session import OnProgress, Pull, Pulled, Result, no_progress
+from being_remote.session import OnProgress, Pull, Pulled, Push, Pushed, Result, no_progress
 from being_remote.transport import failures, rsync
 from being_remote.transport.connection import Connection
+from being_remote.transport.folders import make_folder
 from being_remote.transport.framing import Streams, TooMuchOutput, exchange, one_line, unwrapped, wrapped
 from being_remote.transport.hostkeys import HostKey, KnownHosts, trusted_keys
 from being_remote.transport.openssh import OpenSsh
@@ -106,13 +108,11 @@ class SshSession:
 
     def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
         """See `Session.pull`. Fetching twice does no harm, so a broken link is tried again."""
-        attempt = retrying(
-            self.host,
-            again=lambda e: isinstance(e, (ConnectionLost, Unreachable)),
-            total_s=_STREAM_RETRIES_S,
-            first_wait_s=0.5,
-        )
-        return attempt(self._pull, request, on_progress)
+        return self._persistent()(self._pull, request, on_progress)
+
+    def push(self, request: Push, on_progress: OnProgress = no_progress) -> Pushed:
+        """See `Session.push`. Sending twice does no harm, so a broken link is tried again."""
+        return self._persistent()(self._push, request, on_progress)
 
     def has_sftp(self) -> bool:
         """Whether the host offers the sftp subsystem. We never need it; other tools do."""
@@ -230,6 +230,29 @@ class SshSession:
         from being_remote.transport import tar  # few hosts lack rsync
 
         return tar.pull(request, self, [*self._ssh.shell, "-T", "--", self._ssh.target], on_progress)
+
+    def _push(self, request: Push, on_progress: OnProgress) -> Pushed:
+        rsync.require_rsync()
+        make_folder(self, request.into)
+        self._share()
+        remote = rsync.Remote(self._ssh.shell, self._ssh.target)
+        try:
+            return rsync.push(request, host=self.host, remote=remote, on_progress=on_progress)
+        except ToolMissing as e:
+            if e.host != self.host:
+                raise
+        from being_remote.transport import upload  # few hosts lack rsync
+
+        shell = [*self._ssh.shell, "-T", "--", self._ssh.target]
+        return upload.push(request, self, self._host.python, shell, on_progress)
+
+    def _persistent(self) -> tenacity.Retrying:
+        return retrying(
+            self.host,
+            again=lambda e: isinstance(e, (ConnectionLost, Unreachable)),
+            total_s=_STREAM_RETRIES_S,
+            first_wait_s=0.5,
+        )
 
     def _share(self) -> None:
         """See that the connection for streams stands, and count what will travel over it."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from being_remote.errors import AnswerTimeout, CommandFailed, ConnectionLost, HostError, ToolMissing
 from being_remote.session import Result
 from being_remote.transport.framing import MAX_COMMAND_BYTES
-from being_remote.transport.rsync import Complaints
+from being_remote.transport.rsync_run import Complaints
 
 _CHUNK = 64 << 10
 _MAX_GREETING = 1 << 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,3 +47,16 @@ def proxied(pod: Pod, proxy: FaultProxy, make_inventory: Callable[..., Inventory
     inventory.state.mkdir(mode=0o700, exist_ok=True)
     (inventory.state / "known_hosts").write_text(proxy.known_host(pod))
     return inventory
+
+
+@pytest.fixture(scope="session")
+def bare_pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    """A pod without rsync."""
+    folder = tmp_path_factory.mktemp("bare")
+    (folder / "bin").mkdir()
+    for name in ("sh", "bash", "tar", "xargs", "stat", "env", "cat", "sleep", "mkdir"):
+        found = subprocess.run(["which", name], capture_output=True, text=True, check=True).stdout.strip()
+        (folder / "bin" / name).symlink_to(found)
+    (folder / "bin" / "python3").symlink_to(Path(sys.executable).resolve())
+    with start_pod(folder / "pod", path=str(folder / "bin")) as running:
+        yield running

@@ -8,12 +8,13 @@ import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 from faults import FaultProxy, small_disk
+from file_trees import AWKWARD, WHEN, got, put
 
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import (
@@ -28,26 +29,9 @@ from being_remote.errors import (
 from being_remote.inventory import Inventory
 from being_remote.session import Progress, Pull, Pulled, Session
 from being_remote.transport import open_session, rsync, tar
+from being_remote.transport.rsync_run import Complaints
 
 MakeInventory = Callable[..., Inventory]
-WHEN = 1_700_000_000_123_456_789
-AWKWARD = [
-    b"plain", b"a b", b"-rf", b"--delete", b"it's", b'"q"', b"$(touch hacked)", b"`id`", b"a;b", b"a\nb",
-    b"*", b"[x]", b"\xff\xfe\x80", "grün".encode(), b"back\\slash", b"new\\nline", b"tab\t", b" lead",
-    b"trail ", b"#c", b";d", b":e", b"deep/er/f", b"-d/-f", b"x" * 200,
-]  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def bare_pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
-    """A pod without rsync."""
-    folder = tmp_path_factory.mktemp("bare")
-    (folder / "bin").mkdir()
-    for name in ("sh", "bash", "tar", "xargs", "stat", "env", "cat", "sleep"):
-        found = subprocess.run(["which", name], capture_output=True, text=True, check=True).stdout.strip()
-        (folder / "bin" / name).symlink_to(found)
-    with start_pod(folder / "pod", path=str(folder / "bin")) as running:
-        yield running
 
 
 @pytest.fixture(params=["rsync", "tar", "here"])
@@ -58,26 +42,6 @@ def way(
     inventory = make_inventory({request.param: hosts[request.param]})
     with open_session(inventory.host(request.param), inventory) as session:
         yield session
-
-
-def put(folder: Path, files: Mapping[bytes, bytes], when: int = WHEN) -> None:
-    for name, data in files.items():
-        path = os.path.join(os.fsencode(folder), name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(data)
-        os.utime(path, ns=(when, when))
-
-
-def got(folder: Path) -> dict[bytes, tuple[bytes, int]]:
-    found = {}
-    root = os.fsencode(folder)
-    for base, _, names in os.walk(root):
-        for name in names:
-            path = os.path.join(base, name)
-            with open(path, "rb") as file:
-                found[os.path.relpath(path, root)] = (file.read(), os.stat(path).st_mtime_ns)
-    return found
 
 
 def request_for(source: Path, names: Any, into: Path, total: int = 1 << 20, live: Path | None = None) -> Pull:
@@ -221,7 +185,7 @@ def test_of_endless_complaints_only_the_beginning_is_kept() -> None:
     command = ["sh", "-c", "echo first >&2; head -c 5000000 /dev/zero >&2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     assert process.stderr
-    complaints = rsync.Complaints(process.stderr)
+    complaints = Complaints(process.stderr)
     assert process.wait(timeout=10) == 0
     said = complaints.said()
     assert said.startswith(b"first") and len(said) == 64 << 10
