@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.backup.files import CHUNK_BYTES, open_plain
-from being_remote.errors import DataError
+from being_remote.errors import DataError, TornFile
 from being_remote.session import OnProgress, Progress
 
 THREADS = 2
@@ -23,32 +23,33 @@ class Judge:
     """Who knows what a whole file looks like; a backup does not.
 
     Attributes:
-        judges: whether a file of this name can be judged.
+        most_bytes: how large a whole file of this name can be; larger ones are refused unread. None: it
+            cannot be judged.
         check: (name, contents); raises DataError when the file is torn, unsafe or contradicts itself.
-        max_bytes: larger files are refused unread.
     """
 
-    judges: Callable[[str], bool]
+    most_bytes: Callable[[str], int | None]
     check: Callable[[str, bytes], None]
-    max_bytes: int
 
 
 def _nothing(_name: str, _data: bytes) -> None: ...
 
 
-NO_JUDGE = Judge(lambda _name: False, _nothing, 0)
+NO_JUDGE = Judge(lambda _name: None, _nothing)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Checked:
-    """One file that was read: `problem` is None or what the judge said."""
+    """One file that was read: `problem` is None or what the judge said; `torn`: it may be but half there."""
 
     path: str
     file: Path
     sha256: str
-    found: os.stat_result
+    bytes: int
+    mtime_ns: int
     judged: bool
     problem: str | None
+    torn: bool
 
 
 def check(files: Mapping[str, Path], judge: Judge, on_progress: OnProgress) -> list[Checked]:
@@ -71,24 +72,24 @@ def check(files: Mapping[str, Path], judge: Judge, on_progress: OnProgress) -> l
 
 def _check_one(path: str, file: Path, judge: Judge) -> Checked:
     # hashlib lets go of the interpreter lock above 2047 bytes, so two threads use two cores.
-    name = file.name
-    judged, problem = judge.judges(name), None
+    most, problem, torn = judge.most_bytes(path), None, False
     with open_plain(file) as (descriptor, found):
-        if found.st_size <= (judge.max_bytes if judged else CHUNK_BYTES):
+        if found.st_size <= (CHUNK_BYTES if most is None else most):
             data = _all_of(descriptor, found.st_size)
             digest = hashlib.sha256(data)
-            if judged:
+            if most is not None:
                 try:
-                    judge.check(name, data)
+                    judge.check(path.rpartition("/")[2], data)
                 except DataError as e:
-                    problem = e.what
+                    problem, torn = e.what, isinstance(e, TornFile)
         else:
             digest = hashlib.sha256()
             while chunk := os.read(descriptor, CHUNK_BYTES):
                 digest.update(chunk)
-            if judged:
-                problem = f"has {found.st_size} bytes; more than {judge.max_bytes} are not read"
-    return Checked(path, file, digest.hexdigest(), found, judged, problem)
+            if most is not None:
+                problem = f"has {found.st_size} bytes; a whole one has at most {most}"
+    sha256, judged = digest.hexdigest(), most is not None
+    return Checked(path, file, sha256, found.st_size, found.st_mtime_ns, judged, problem, torn)
 
 
 def _all_of(descriptor: int, size: int) -> bytes:

@@ -7,12 +7,13 @@ into place whole; a tree of another run replaces the old one as a whole.
 
 from __future__ import annotations
 
+import hashlib
 import os
-import stat
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
-from being_remote.backup.files import copy_apart, sync_files, sync_folder
+from being_remote.backup.files import Stat, copy_apart, sync_files, sync_folder
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Entry, Manifest
 from being_remote.errors import InconsistentData
@@ -23,36 +24,57 @@ TOPS = ("actor", "bbox.pt", "checkpoint", "run")
 LITTER = frozenset({".DS_Store", "Thumbs.db"})
 
 
-def scan(root: Path) -> dict[str, os.stat_result]:
+def scan(root: Path) -> dict[str, Stat]:
     """Every live file, by its path relative to `root`.
 
     Raises:
         InconsistentData: a link or a special lies in the live tree, which might lead out of it.
     """
-    return {path: found for top in TOPS for path, found in _walk(root, top)}
+    return dict(_files(root))
 
 
-def _walk(root: Path, path: str) -> Iterator[tuple[str, os.stat_result]]:
+def looks(history: History) -> str:
+    """A digest of all by which `settle` tells whether there is anything to do.
+
+    Raises:
+        InconsistentData: as `scan`.
+    """
+    state = [history.generations()[-1:], history.shown(), history.fetching.exists()]
+    digest = hashlib.sha256(repr(state).encode())
+    files = _files(history.root)
+    while some := [f"{path}\0{at.st_size} {at.st_mtime_ns}\n" for path, at in islice(files, 1000)]:
+        digest.update(os.fsencode("".join(some)))
+    return digest.hexdigest()
+
+
+def _files(root: Path) -> Iterator[tuple[str, Stat]]:
     try:
-        found = os.lstat(root / path)
+        with os.scandir(root) as entries:
+            tops = sorted((e for e in entries if e.name in TOPS), key=lambda e: e.name)
     except FileNotFoundError:
         return
-    if stat.S_ISDIR(found.st_mode):
-        for name in sorted(os.listdir(root / path)):
-            if name not in LITTER:
-                yield from _walk(root, f"{path}/{name}")
-    elif stat.S_ISREG(found.st_mode):
-        yield path, found
-    else:
-        raise InconsistentData(
-            "is a link or a special file, and a backup holds plain files only",
-            file=str(root / path),
-            hint="move it out of the backup, or put the file itself there; then sync again",
-        )
+    yield from _walk(tops, "")
+
+
+def _walk(entries: Iterable[os.DirEntry[str]], below: str) -> Iterator[tuple[str, Stat]]:
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            with os.scandir(entry) as found:
+                inside = sorted((e for e in found if e.name not in LITTER), key=lambda e: e.name)
+            yield from _walk(inside, f"{below}{entry.name}/")
+        elif entry.is_file(follow_symlinks=False):
+            at = entry.stat(follow_symlinks=False)
+            yield below + entry.name, Stat(at.st_size, at.st_mtime_ns)
+        else:
+            raise InconsistentData(
+                "is a link or a special file, and a backup holds plain files only",
+                file=entry.path,
+                hint="move it out of the backup, or put the file itself there; then sync again",
+            )
 
 
 def refresh(
-    history: History, target: Manifest, content: Mapping[str, str], found: Mapping[str, os.stat_result]
+    history: History, target: Manifest, content: Mapping[str, str], found: Mapping[str, Stat]
 ) -> None:
     """Bring the live tree to `target`, file by file; files that are right already are not touched.
 
@@ -62,16 +84,18 @@ def refresh(
         content: path -> sha256 of the live files whose contents are known for sure.
         found: what `scan` saw.
     """
-    written = []
+    written: list[str] = []
     for path, entry in target.files.items():
         live = history.root / path
         if content.get(path) != entry.sha256:
             live.parent.mkdir(parents=True, exist_ok=True)
             _make(history, entry, live)
-            written.append(live)
+            written.append(path)
         elif found[path].st_mtime_ns != entry.mtime_ns:
             os.utime(live, ns=(entry.mtime_ns, entry.mtime_ns))
-    _shown(history, target, written)
+    if written:
+        sync_files(history.root, (history.root / path for path in written))
+    _shown(history, target)
 
 
 def replace(history: History, target: Manifest) -> None:
@@ -83,27 +107,23 @@ def replace(history: History, target: Manifest) -> None:
     history.clear(history.next, history.previous)
     history.next.mkdir()
     history.previous.mkdir()
-    written = []
     for path, entry in target.files.items():
         made = history.next / path
         made.parent.mkdir(parents=True, exist_ok=True)
         _make(history, entry, made)
-        written.append(made)
-    sync_files(history.root, written)
+    sync_files(history.root, (history.next / path for path in target.files))
     for top in TOPS:
         if os.path.lexists(history.root / top):
             os.rename(history.root / top, history.previous / top)
         if os.path.lexists(history.next / top):
             os.rename(history.next / top, history.root / top)
     sync_folder(history.root)
-    _shown(history, target, ())
+    _shown(history, target)
     history.clear(history.next, history.previous)
 
 
-def _shown(history: History, target: Manifest, written: Iterable[Path]) -> None:
-    """Note that `target` is live now, once that is true on the disk as well."""
-    if written:
-        sync_files(history.root, written)
+def _shown(history: History, target: Manifest) -> None:
+    """Note that `target` is live now; that is true on the disk as well."""
     if history.shown() != target.generation:
         history.show(target.generation)
 
@@ -118,4 +138,21 @@ def _make(history: History, entry: Entry, path: Path) -> None:
             hint="put that file back if you moved it",
         ) from e
     os.utime(history.scratch, ns=(entry.mtime_ns, entry.mtime_ns))
-    os.replace(history.scratch, path)
+    try:
+        os.replace(history.scratch, path)
+    except IsADirectoryError:
+        _give_way(path)
+        os.replace(history.scratch, path)
+
+
+def _give_way(folder: Path) -> None:
+    """Remove a folder in a file's place, which holds no file: `scan` saw none."""
+    try:
+        for inside, _, _ in os.walk(folder, topdown=False):
+            os.rmdir(inside)
+    except OSError as e:
+        raise InconsistentData(
+            "is a folder here, and a file of the backup belongs in its place",
+            file=str(folder),
+            hint="move the folder out of the backup; then sync again",
+        ) from e

@@ -8,7 +8,7 @@
     live                   the generation that the live tree shows; behind the newest after a crash
     quarantine/            torn files, each with a note
     nothing                never exists: what to compare with when all shall be fetched
-    adopting/ next/ previous/ scratch     leftovers of a crash, made anew when needed
+    adopting/ next/ previous/ scratch rewritten     leftovers of a crash, made anew when needed
 
 A generation exists from the moment that its manifest is renamed into place. This module does not
 touch the live tree (`current` does), and does not judge files (`arrivals` does).
@@ -19,19 +19,21 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from being_remote.backup import manifest as manifests
 from being_remote.backup.files import sync_folder, write_whole
 from being_remote.backup.manifest import Entry, Manifest, Why
-from being_remote.errors import InventoryError, UsageError
+from being_remote.errors import InconsistentData, InventoryError, UsageError
 
 FOLDER = ".history"
+_NUMBER = re.compile("0|[1-9][0-9]*")
 
 
 class History:
@@ -48,6 +50,7 @@ class History:
         self.next = self.folder / "next"
         self.previous = self.folder / "previous"
         self.scratch = self.folder / "scratch"
+        self.rewritten = self.folder / "rewritten"
         self.nothing = self.folder / "nothing"
         self._manifests = self.folder / "manifests"
         self._live = self.folder / "live"
@@ -92,16 +95,23 @@ class History:
         """Every generation's number, oldest first."""
         if not self._manifests.is_dir():
             return []
-        return sorted(int(p.stem) for p in self._manifests.glob("*.json") if p.stem.isdecimal())
+        # Only names that we give: a 007.json or ٣.json that lies there is nobody's generation.
+        return sorted(int(p.stem) for p in self._manifests.glob("*.json") if _NUMBER.fullmatch(p.stem))
 
     def read(self, generation: int) -> Manifest:
         """One generation.
 
         Raises:
-            InconsistentData: the manifest is damaged.
+            InconsistentData: the manifest is damaged, or is another generation's.
         """
         path = self._manifests / f"{generation}.json"
-        return manifests.load(path.read_bytes(), str(path))
+        with open(path, "rb") as f:
+            found = manifests.load(f, str(path))
+        if found.generation != generation:
+            raise InconsistentData(
+                f"says that it is generation {found.generation}", file=str(path), hint="move it away"
+            )
+        return found
 
     def newest(self) -> Manifest | None:
         """The newest generation, which is what the live tree shows or is about to show."""
@@ -109,8 +119,9 @@ class History:
         return self.read(numbers[-1]) if numbers else None
 
     def shown(self) -> int | None:
-        """The generation that the live tree showed when a refresh last ended."""
-        return int(self._live.read_text(encoding="utf-8")) if self._live.is_file() else None
+        """The generation that the live tree showed when a refresh last ended; None where that is unknown."""
+        text = self._live.read_text(encoding="utf-8").strip() if self._live.is_file() else ""
+        return int(text) if _NUMBER.fullmatch(text) else None
 
     def show(self, generation: int) -> None:
         """Note that the live tree now shows `generation`."""
@@ -118,14 +129,15 @@ class History:
 
     def object(self, sha256: str) -> Path:
         """Where these contents lie, or would."""
-        return self.objects / sha256
+        # Not objects / sha256: pathlib would intern that very text, and a hundred thousand stay so.
+        return Path(f"{self.objects}/{sha256}")
 
-    def keep(self, files: Mapping[Path, str]) -> None:
-        """Move durable files (path -> sha256) to the objects.
+    def keep(self, files: Iterable[tuple[Path, str]]) -> None:
+        """Move durable files, each with its sha256, to the objects.
 
         One that is there already is replaced: the new one was hashed just now, the old one long ago.
         """
-        for path, sha256 in files.items():
+        for path, sha256 in files:
             os.replace(path, self.object(sha256))
         sync_folder(self.objects)
 
@@ -137,14 +149,38 @@ class History:
         host: str | None = None,
         incarnation: Mapping[str, str | int | None] | None = None,
         new_tree: bool = False,
+        of: int | None = None,
     ) -> Manifest:
         """Write the next generation. Its objects must be durable; from here on it exists."""
         numbers = self.generations()
         generation = numbers[-1] + 1 if numbers else 0
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        made = Manifest(generation, created, why, files, host, incarnation, new_tree)
+        made = Manifest(generation, created, why, files, host, incarnation, new_tree, of)
         write_whole(self._manifests / f"{generation}.json", manifests.dump(made), scratch=self.scratch)
         return made
+
+    def remove(self, generation: int) -> None:
+        """Remove a generation, durably; its contents stay. The newest one must never be removed."""
+        (self._manifests / f"{generation}.json").unlink()
+        sync_folder(self._manifests)
+
+    def drop(self, contents: Collection[str]) -> None:
+        """Remove those of these contents, by sha256, that no generation names."""
+        unnamed = set(contents)
+        for generation in self.generations():
+            # Their text is looked for: a hundred times as fast as to read what may be many generations.
+            text = (self._manifests / f"{generation}.json").read_bytes()
+            unnamed = {sha256 for sha256 in unnamed if sha256.encode() not in text}
+        for sha256 in unnamed:
+            self.object(sha256).unlink(missing_ok=True)
+        sync_folder(self.objects)
+
+    def contents(self) -> Iterator[tuple[str, int]]:
+        """The sha256 and the bytes of every content, named by a generation or not."""
+        with os.scandir(self.objects) as found:
+            for entry in found:
+                with suppress(FileNotFoundError):  # looked at without the lock, while a watch drops some
+                    yield entry.name, entry.stat(follow_symlinks=False).st_size
 
     def clear(self, *folders: Path) -> None:
         """Remove folders of ours that hold nothing which is not safe elsewhere."""

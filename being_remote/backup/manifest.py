@@ -9,21 +9,24 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from itertools import islice
+from typing import Annotated, Any, BinaryIO, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from being_remote.backup.files import Stat
 from being_remote.backup.names import refusal
 from being_remote.errors import InconsistentData
 
 SCHEMA = 1
 
-Why = Literal["adopted", "sync", "put"]
+# "verified": what was found lost is left out; "restored": an earlier one, made live again.
+Why = Literal["adopted", "sync", "put", "verified", "restored"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One file. `path` is relative to the backup; `checks` says what was looked at, and found."""
 
@@ -34,14 +37,17 @@ class Entry:
     checks: tuple[str, ...] = ()
     host: str | None = None
 
-    def looks_like(self, found: os.stat_result) -> bool:
+    def looks_like(self, found: Stat) -> bool:
         """Whether a file's size and time are this entry's."""
         return (found.st_size, found.st_mtime_ns) == (self.bytes, self.mtime_ns)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One generation; `new_tree` says that it replaces what was live, instead of adding to it."""
+    """One generation; `new_tree` says that it replaces what was live, instead of adding to it.
+
+    `of` is the generation that a restored one shows again.
+    """
 
     generation: int
     created: str
@@ -50,6 +56,7 @@ class Manifest:
     host: str | None = None
     incarnation: Mapping[str, str | int | None] | None = None
     new_tree: bool = False
+    of: int | None = None
 
 
 class _Strict(BaseModel):
@@ -66,7 +73,7 @@ class _StoredEntry(_Strict):
     host: str | None
 
 
-class _Stored(_Strict):
+class _Head(_Strict):
     schema_version: Literal[1]
     generation: Annotated[int, Field(ge=0)]
     created: str
@@ -74,7 +81,13 @@ class _Stored(_Strict):
     host: str | None
     incarnation: dict[str, str | int | None] | None
     new_tree: bool
-    files: list[_StoredEntry]
+    of: Annotated[int, Field(ge=0)] | None
+
+
+_ROWS = TypeAdapter(list[_StoredEntry])
+_BEGIN, _END = b' "files": [\n', b" ]}\n"
+# Read so many lines at a time: a manifest may have a hundred thousand.
+_LINES = 1000
 
 
 def shown_path(path: str) -> tuple[str, str | None]:
@@ -91,15 +104,8 @@ def shown_path(path: str) -> tuple[str, str | None]:
         return raw.decode("utf-8", "backslashreplace"), base64.b64encode(raw).decode("ascii")
 
 
-def dump(manifest: Manifest) -> bytes:
+def dump(manifest: Manifest) -> Iterator[bytes]:
     """The manifest as JSON, one file a line so that two generations can be compared by eye."""
-    lines = []
-    for entry in sorted(manifest.files.values(), key=lambda e: e.path):
-        path, path_b64 = shown_path(entry.path)
-        row: dict[str, Any] = {"path": path, **({"path_b64": path_b64} if path_b64 else {})}
-        row |= {"sha256": entry.sha256, "bytes": entry.bytes, "mtime_ns": entry.mtime_ns}
-        row |= {"checks": entry.checks, "host": entry.host}
-        lines.append(json.dumps(row))
     head = {
         "schema_version": SCHEMA,
         "generation": manifest.generation,
@@ -108,37 +114,53 @@ def dump(manifest: Manifest) -> bytes:
         "host": manifest.host,
         "incarnation": dict(manifest.incarnation) if manifest.incarnation is not None else None,
         "new_tree": manifest.new_tree,
+        "of": manifest.of,
     }
-    rows = ",\n  ".join(lines)
-    return f'{json.dumps(head)[:-1]},\n "files": [\n  {rows}\n ]}}\n'.encode()
+    yield json.dumps(head)[:-1].encode() + b",\n" + _BEGIN
+    before = b"  "
+    for entry in sorted(manifest.files.values(), key=lambda e: e.path):
+        path, path_b64 = shown_path(entry.path)
+        row: dict[str, Any] = {"path": path, **({"path_b64": path_b64} if path_b64 else {})}
+        row |= {"sha256": entry.sha256, "bytes": entry.bytes, "mtime_ns": entry.mtime_ns}
+        row |= {"checks": entry.checks, "host": entry.host}
+        yield before + json.dumps(row).encode()
+        before = b",\n  "
+    yield b"\n" + _END if manifest.files else _END
 
 
-def load(data: bytes, name: str) -> Manifest:
-    """Read one manifest; `name` is for the message.
+def load(file: BinaryIO, name: str) -> Manifest:
+    """Read one manifest, as `dump` wrote it; `name` is for the message.
 
     Raises:
         InconsistentData: it is not one of ours, or was damaged.
     """
     try:
-        stored = _Stored.model_validate_json(data)
-    except ValidationError as e:
+        head = _Head.model_validate_json(file.readline().removesuffix(b",\n") + b"}")
+        if file.readline() != _BEGIN:
+            raise ValueError("its list of files does not begin")
+        files, same = dict[str, Entry](), dict[Any, Any]()
+        for row in _rows(file):
+            path = os.fsdecode(base64.b64decode(row.path_b64)) if row.path_b64 else row.path
+            if why := refusal(os.fsencode(path)):
+                raise InconsistentData(f"names {path!r}, but {why}", file=name)
+            checks, host = same.setdefault(row.checks, row.checks), same.setdefault(row.host, row.host)
+            files[path] = Entry(path, row.sha256, row.bytes, row.mtime_ns, checks, host)
+    except ValueError as e:  # pydantic's ValidationError is one
+        wrong = f"{e.error_count()} wrong fields" if isinstance(e, ValidationError) else e
         raise InconsistentData(
-            f"is not a manifest that we can read ({e.error_count()} wrong fields)",
+            f"is not a manifest that we can read ({wrong})",
             file=name,
             hint="move it away; the generation before it is then the newest",
         ) from e
-    files = {}
-    for row in stored.files:
-        path = os.fsdecode(base64.b64decode(row.path_b64)) if row.path_b64 else row.path
-        if why := refusal(os.fsencode(path)):
-            raise InconsistentData(f"names {path!r}, but {why}", file=name)
-        files[path] = Entry(path, row.sha256, row.bytes, row.mtime_ns, row.checks, row.host)
     return Manifest(
-        stored.generation,
-        stored.created,
-        stored.why,
-        files,
-        stored.host,
-        stored.incarnation,
-        stored.new_tree,
+        head.generation, head.created, head.why, files, head.host, head.incarnation, head.new_tree, head.of
     )
+
+
+def _rows(file: BinaryIO) -> Iterator[_StoredEntry]:
+    while lines := list(islice(file, _LINES)):
+        ended = lines[-1] == _END
+        yield from _ROWS.validate_json(b"[" + b"".join(lines[:-1] if ended else lines).rstrip(b",\n") + b"]")
+        if ended and not file.read(1):
+            return
+    raise ValueError("it is cut short, or something follows it")

@@ -78,7 +78,8 @@ class Taken:
         """Give a path its place."""
         key = self._key(path)
         self._files[key] = path
-        self._folders.update(_parents(key))
+        if key.rpartition("/")[0] not in self._folders:
+            self._folders.update(_parents(key))
 
     def clash(self, path: str) -> str | None:
         """Why `path` cannot lie beside the others; None when it can, or is one of them."""
@@ -87,6 +88,8 @@ class Taken:
             return f"it would fall upon {self._files[key]!r}"
         if key in self._folders:
             return f"{path!r} is a folder here"
+        if key.rpartition("/")[0] in self._folders:
+            return None  # where one file has its place, others may have theirs
         blocked = next((self._files[p] for p in _parents(key) if p in self._files), None)
         return f"{blocked!r} is a file here" if blocked is not None else None
 

@@ -20,6 +20,9 @@ from being_remote.backup.history import History
 from being_remote.backup.manifest import shown_path
 
 NOTE = ".why.json"
+# Of a whole file that the host had rewritten before it could be compared: it is not torn, so it does
+# not keep the same bytes from coming again.
+REWRITTEN_NOTE = ".rewritten.json"
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,15 @@ class _Note(BaseModel):
 
 
 def set_aside(
-    history: History, file: Path, *, path: str, sha256: str, bytes: int, mtime_ns: int, reason: str
+    history: History,
+    file: Path,
+    *,
+    path: str,
+    sha256: str,
+    bytes: int,
+    mtime_ns: int,
+    reason: str,
+    suffix: str = NOTE,
 ) -> SetAside:
     """Move `file` into quarantine; the note is written first, so that none lies there unexplained."""
     history.quarantine.mkdir(exist_ok=True)
@@ -57,7 +68,7 @@ def set_aside(
     shown, path_b64 = shown_path(path)
     note = _Note(path=shown, path_b64=path_b64, reason=reason, bytes=bytes, mtime_ns=mtime_ns, sha256=sha256)
     write_whole(
-        kept_as.with_name(kept_as.name + NOTE),
+        kept_as.with_name(kept_as.name + suffix),
         json.dumps(note.model_dump(), indent=1).encode(),
         scratch=history.scratch,
     )

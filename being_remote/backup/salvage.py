@@ -7,9 +7,10 @@ had been cut: the host may have newer versions by now, or be gone.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.backup.checking import Judge, check
@@ -20,7 +21,7 @@ from being_remote.backup.settle import entry_of, settle
 from being_remote.session import no_progress
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Awaited:
     """A file on its way: where it belongs at home, where it arrives below incoming, and its version."""
 
@@ -30,10 +31,18 @@ class Awaited:
     mtime_ns: int
 
 
-def begin(history: History, host: str, awaited: list[Awaited]) -> None:
-    """Note what is about to be fetched."""
-    text = json.dumps({"host": host, "files": [asdict(a) for a in awaited]})
-    write_whole(history.fetching, text.encode(), scratch=history.scratch)
+def begin(history: History, host: str, awaited: Iterable[Awaited]) -> None:
+    """Note what is about to be fetched: a line for the host, and one for each file."""
+    lines = itertools.chain([host], ([a.path, a.file, a.bytes, a.mtime_ns] for a in awaited))
+    write_whole(
+        history.fetching, (json.dumps(line).encode() + b"\n" for line in lines), scratch=history.scratch
+    )
+
+
+def hashed(history: History, contents: Iterable[tuple[str, str]]) -> None:
+    """Note what (path, sha256) leaves incoming now; until the commit nothing else tells whose it is."""
+    with open(history.fetching, "ab") as note:
+        note.writelines(json.dumps(each).encode() + b"\n" for each in contents)
 
 
 def end(history: History) -> None:
@@ -53,21 +62,38 @@ def salvage(
     """
     if not history.fetching.exists():
         return live
-    noted = json.loads(history.fetching.read_bytes())
-    arrived = {
-        a.path: a for a in (Awaited(**each) for each in noted["files"]) if _lies(history.incoming / a.file, a)
-    }
-    seen = check({path: history.incoming / a.file for path, a in arrived.items()}, judge, no_progress)
+    with open(history.fetching, "rb") as lines:
+        host = json.loads(next(lines))
+        # The last line may be half written; then nothing of what it is about has been done.
+        noted = [json.loads(line) for line in lines if line.endswith(b"\n")]
+    moved = _moved(history, [each for each in noted if len(each) == 2])
+    arrived, lying = dict[str, Awaited](), dict[str, Path]()
+    for a in (Awaited(*each) for each in noted if len(each) == 4):
+        for file in (history.incoming / a.file, moved.get(a.path)):
+            if file is not None and _lies(file, a):
+                arrived[a.path], lying[a.path] = a, file
+    seen = check(lying, judge, no_progress)
     good = [s for s in seen if s.problem is None]
     if not good or (live is not None and is_new_run({s.path: s.file for s in good}) is not None):
         return live
+    hashed(history, ((s.path, s.sha256) for s in good))
     sync_files(history.root, [s.file for s in good])
-    history.keep({s.file: s.sha256 for s in good})
+    history.keep((s.file, s.sha256) for s in good)
     here = live.files if live is not None else {}
-    entries = {s.path: entry_of(s, arrived[s.path].mtime_ns, host=noted["host"]) for s in good}
-    history.commit({**here, **entries}, why="sync", host=noted["host"])
+    entries = {s.path: entry_of(s, arrived[s.path].mtime_ns, host=host) for s in good}
+    history.commit({**here, **entries}, why="sync", host=host)
     end(history)
     return settle(history, judge).manifest
+
+
+def _moved(history: History, noted: list[tuple[str, str]]) -> dict[str, Path]:
+    """Where contents lie that had left incoming before the sync was killed, and are in no generation."""
+    newest = [history.read(n).files for n in history.generations()[-2:]] if noted else []
+    return {
+        path: history.object(sha256)
+        for path, sha256 in noted
+        if not any(path in files and files[path].sha256 == sha256 for files in newest)
+    }
 
 
 def _lies(file: Path, awaited: Awaited) -> bool:

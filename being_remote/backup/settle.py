@@ -7,17 +7,18 @@ becomes a generation of its own. What is missing or was damaged there is put bac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from os import stat_result
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from being_remote.backup import current
 from being_remote.backup.checking import NO_JUDGE, Checked, Judge, check
-from being_remote.backup.files import copy_apart, sync_files
+from being_remote.backup.files import Stat, copy_apart, sync_files
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Entry, Manifest
 from being_remote.backup.quarantine import SetAside, set_aside
 from being_remote.session import no_progress
+
+_WHOLE = ("sha256", "whole")
 
 
 @dataclass(frozen=True)
@@ -29,22 +30,31 @@ class Settled:
     unsound: tuple[SetAside, ...] = ()
     put_back: tuple[str, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
+    rotted: tuple[SetAside, ...] = ()
 
 
-def settle(history: History, judge: Judge, *, deep: bool = False) -> Settled:
+def settle(
+    history: History,
+    judge: Judge,
+    *,
+    deep: bool = False,
+    committed: tuple[Manifest, Manifest | None] | None = None,
+) -> Settled:
     """Make the live tree show the newest generation. The caller holds the lock.
 
     Args:
         history: the backup.
         judge: says of a file that was changed by hand whether it is whole.
         deep: read every live file, instead of believing its size and time.
+        committed: the newest generation and the one that is live, where the caller has both at hand.
 
     Returns:
         Settled: `adopted` by hand, of these `unsound` ones that nothing could replace; `put_back`
-        where files were missing; `set_aside` where a damaged file was replaced by its good version.
+        where files were missing; `set_aside` where a damaged file was replaced by its good version;
+        `rotted` where, read deep, it had other bytes than its size and time promised, and was replaced.
     """
-    newest, shown = history.newest(), history.shown()
-    before = history.read(shown) if shown is not None and newest and shown != newest.generation else None
+    shown = history.shown()
+    newest, before = committed or _both(history, shown)
     known = [m.files for m in (newest, before) if m is not None]
     found = current.scan(history.root)
     content, changed = _contents(history.root, found, known, deep)
@@ -60,16 +70,28 @@ def settle(history: History, judge: Judge, *, deep: bool = False) -> Settled:
     put_back = () if replayed else tuple(p for p in target.files if p not in found)
 
     pending = (n for n in history.generations() if shown is None or n > shown)
-    if shown != target.generation and any(history.read(n).new_tree for n in pending):
+    if shown != target.generation and any(_is_new_tree(history, n, target) for n in pending):
         current.replace(history, target)
     else:
         current.refresh(history, target, content, found)
     history.clear(history.adopting, history.next, history.previous)
-    return Settled(target, tuple(kept.files), kept.unsound, put_back, kept.set_aside)
+    return Settled(target, tuple(kept.files), kept.unsound, put_back, kept.set_aside, kept.rotted)
+
+
+def _both(history: History, shown: int | None) -> tuple[Manifest | None, Manifest | None]:
+    """The newest generation, and the one that is live where that is another."""
+    newest = history.newest()
+    # Whoever moved a damaged manifest away, as its error says, may have moved the one that is live.
+    behind = newest is not None and shown != newest.generation and shown in history.generations()
+    return newest, history.read(shown) if behind and shown is not None else None
+
+
+def _is_new_tree(history: History, generation: int, newest: Manifest) -> bool:
+    return (newest if generation == newest.generation else history.read(generation)).new_tree
 
 
 def _contents(
-    root: Path, found: Mapping[str, stat_result], known: list[Mapping[str, Entry]], deep: bool
+    root: Path, found: Mapping[str, Stat], known: list[Mapping[str, Entry]], deep: bool
 ) -> tuple[dict[str, str], dict[str, Path]]:
     """What the live files hold: path -> sha256 where we know it, and those that no manifest knows."""
     content: dict[str, str] = {}
@@ -95,12 +117,13 @@ class _Adopted:
     files: dict[str, Entry]
     unsound: tuple[SetAside, ...]
     set_aside: tuple[SetAside, ...]
+    rotted: tuple[SetAside, ...]
 
 
 def _adopt(
     history: History,
     changed: Mapping[str, Path],
-    found: Mapping[str, stat_result],
+    found: Mapping[str, Stat],
     earlier: Mapping[str, Entry],
     judge: Judge,
 ) -> _Adopted:
@@ -116,8 +139,14 @@ def _adopt(
     good: dict[Path, str] = {}
     unsound: list[SetAside] = []
     aside: list[SetAside] = []
+    rotted: list[SetAside] = []
     for seen in check(copies, judge, no_progress):
         mtime_ns = found[seen.path].st_mtime_ns
+        if seen.path in earlier and earlier[seen.path].looks_like(found[seen.path]):
+            # Nobody changes a file and leaves its time. Its own time would keep the host's good one away.
+            why = "it rotted here: its bytes are not those that came home"
+            rotted.append(put_aside(history, replace(seen, problem=why), 0))
+            continue
         if seen.problem is not None and seen.path in earlier:
             aside.append(put_aside(history, seen, mtime_ns))
             continue
@@ -127,16 +156,16 @@ def _adopt(
         files[seen.path] = entry_of(seen, mtime_ns, host=None)
     if good:
         sync_files(history.root, good)
-        history.keep(good)
-    return _Adopted(files, tuple(unsound), tuple(aside))
+        history.keep(good.items())
+    return _Adopted(files, tuple(unsound), tuple(aside), tuple(rotted))
 
 
 def entry_of(seen: Checked, mtime_ns: int, *, host: str | None) -> Entry:
     """The manifest's line for a file that was checked."""
-    checks = ["sha256"]
+    checks: tuple[str, ...] = ("sha256",)
     if seen.judged:
-        checks.append("whole" if seen.problem is None else f"unsound: {seen.problem}")
-    return Entry(seen.path, seen.sha256, seen.found.st_size, mtime_ns, tuple(checks), host)
+        checks = _WHOLE if seen.problem is None else ("sha256", f"unsound: {seen.problem}")
+    return Entry(seen.path, seen.sha256, seen.bytes, mtime_ns, checks, host)
 
 
 def put_aside(history: History, seen: Checked, mtime_ns: int) -> SetAside:
@@ -146,7 +175,7 @@ def put_aside(history: History, seen: Checked, mtime_ns: int) -> SetAside:
         seen.file,
         path=seen.path,
         sha256=seen.sha256,
-        bytes=seen.found.st_size,
+        bytes=seen.bytes,
         mtime_ns=mtime_ns,
         reason=seen.problem or "refused",
     )

@@ -1,25 +1,50 @@
-"""Runs on the pod: what lies in some folders, as one JSON document on stdout. Writes nothing.
+"""Runs on the pod: what lies in some folders, and hashes of it, to stdout. Writes nothing.
 
-Sent as text to `python3 - REQUEST` on stdin, so it imports nothing of ours and runs on Python 3.8.
-REQUEST is JSON: {"hash": bool, "folders": [{"path": base64, "pattern": base64, "recursive": bool}]}.
-Names travel as base64 of their bytes. A folder that is asked for may itself be a link (people put
-their data on volumes); links and specials found below it are named under "skipped", never followed.
+Sent as text, so it imports nothing of ours and runs on Python 3.8. The request is read from stdin,
+since it may name many files; the answer goes to stdout; both are deflated (zlib). The request is JSON:
+
+    {"folders": [{"path": text, "pattern": text, "recursive": bool, "hash": bool}        what fits is listed
+                 or {"path": text, "names": [[text, bytes or null], ...]}],               these are hashed
+     "unless": text}
+
+With a number of bytes only so much of the file's beginning is hashed. The answer is JSON Lines:
+{"folder": N, "files": [[name, bytes, mtime_ns, ctime_ns, inode, sha256 or null], ...]} as often as
+needed, and as the end
+{"incarnation", "clock_ns", "folders": [{"exists", "error", "skipped"}, ...], "digest"}.
+The digest tells this answer from any other; where it is the one of "unless", no file is listed. A
+file's figures are those from before it was read. Names travel as text with one letter for each of
+their bytes. A folder that is asked for may itself be a link (people put their data on volumes);
+links and specials found below it are named under "skipped", never followed.
 """
 
 from __future__ import annotations
 
-import base64
 import fnmatch
 import hashlib
+import itertools
 import json
+import marshal
+import operator
 import os
 import stat
 import sys
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+import time
+import zlib
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 MAX_FILES = 500000
 MAX_SKIPPED = 100
 CHUNK_BYTES = 1 << 20
+ROWS = 500
+NAME = operator.attrgetter("name")
+
+# name, bytes, mtime_ns, ctime_ns, inode, sha256
+Row = Tuple[bytes, int, int, int, int, Optional[str]]
+
+
+def line_of(value: Any) -> bytes:
+    """A line of the answer."""
+    return (json.dumps(value, separators=(",", ":")) + "\n").encode("ascii")
 
 
 def incarnation() -> Dict[str, Any]:
@@ -36,70 +61,106 @@ def incarnation() -> Dict[str, Any]:
     return {"boot_id": boot_id, "pid_namespace": pid_namespace}
 
 
-def entries(folder: bytes, recursive: bool, below: bytes = b"") -> Iterator[Tuple[bytes, os.DirEntry[bytes]]]:
-    """Every entry below a folder with its relative path; subfolders are entered, not yielded."""
-    with os.scandir(os.path.join(folder, below)) as found:
-        for entry in sorted(found, key=lambda e: e.name):
-            name = os.path.join(below, entry.name)
-            if not entry.is_dir(follow_symlinks=False):
-                yield name, entry
-            elif recursive:
-                yield from entries(folder, recursive, name)
-
-
-def sha256_of(path: bytes) -> Optional[str]:
-    """The file's hash, or None when it cannot be read (any more)."""
+def sha256_of(path: bytes, limit: Optional[int]) -> Tuple[Optional[os.stat_result], Optional[str]]:
+    """A plain file's figures, and its hash (of its first `limit` bytes); None for what cannot be had."""
     digest = hashlib.sha256()
+    found: Optional[os.stat_result] = None
     try:
-        with open(path, "rb") as f:
-            for chunk in iter(lambda: f.read(CHUNK_BYTES), b""):
-                digest.update(chunk)
-    except OSError:
-        return None
-    return digest.hexdigest()
-
-
-def folder_listing(asked: Dict[str, Any], with_hash: bool, room: int) -> Dict[str, Any]:
-    """One folder: [name, bytes, mtime_ns, sha256 or null] of each plain file that fits the pattern."""
-    folder, pattern = base64.b64decode(asked["path"]), base64.b64decode(asked["pattern"])
-    files: List[Any] = []
-    skipped: List[Any] = []
-    exists = os.path.isdir(folder)
-    answer: Dict[str, Any] = {"exists": exists, "error": None, "files": files, "skipped": skipped}
-    if not exists:
-        return answer
-    try:
-        for name, entry in entries(folder, asked["recursive"]):
-            if not fnmatch.fnmatchcase(name, pattern):
-                continue
-            try:
-                found = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # it went away while we looked
-            word = base64.b64encode(name).decode("ascii")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                if len(skipped) < MAX_SKIPPED:
-                    skipped.append([word, "link" if stat.S_ISLNK(found.st_mode) else "special"])
-                continue
-            if len(files) >= room:
+                return None, None
+            left = limit
+            while left is None or left > 0:
+                chunk = os.read(descriptor, CHUNK_BYTES if left is None else min(left, CHUNK_BYTES))
+                if not chunk:
+                    break
+                digest.update(chunk)
+                left = None if left is None else left - len(chunk)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return found, None
+    return found, digest.hexdigest()
+
+
+def listed(asked: Dict[str, Any], below: bytes, rows: List[Row], skipped: List[Any]) -> None:
+    """Each plain file of a folder that fits the pattern, and of those below it."""
+    folder, pattern = asked["path"].encode("latin-1"), asked["pattern"].encode("latin-1")
+    with os.scandir(os.path.join(folder, below)) as found:
+        inside = sorted(found, key=NAME)
+    for entry in inside:
+        name = below + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if asked["recursive"]:
+                listed(asked, name + b"/", rows, skipped)
+            continue
+        if pattern != b"*" and not fnmatch.fnmatchcase(name, pattern):
+            continue
+        try:
+            at = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue  # it went away while we looked
+        if stat.S_ISREG(at.st_mode):
+            digest = None
+            if asked["hash"]:
+                again, digest = sha256_of(os.path.join(folder, name), None)
+                at = again or at
+            rows.append((name, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino, digest))
+            if len(rows) > MAX_FILES:
                 raise OverflowError(f"more than {MAX_FILES} files")
-            digest = sha256_of(os.path.join(folder, name)) if with_hash else None
-            files.append([word, found.st_size, found.st_mtime_ns, digest])
-    except OSError as e:
-        answer["error"] = f"{e.strerror}: {e.filename!r}"
-    return answer
+        elif len(skipped) < MAX_SKIPPED:
+            skipped.append([name.decode("latin-1"), "link" if stat.S_ISLNK(at.st_mode) else "special"])
 
 
-def main(request: str) -> None:
-    """Answer one request."""
-    asked = json.loads(request)
-    folders: List[Any] = []
-    room = MAX_FILES
-    for folder in asked["folders"]:
-        folders.append(folder_listing(folder, asked["hash"], room))
-        room -= len(folders[-1]["files"])
-    json.dump({"incarnation": incarnation(), "folders": folders}, sys.stdout, separators=(",", ":"))
+def hashed(asked: Dict[str, Any], rows: List[Row]) -> None:
+    """Each file that is named and is a plain file still."""
+    folder = asked["path"].encode("latin-1")
+    for letters, limit in asked["names"]:
+        name = letters.encode("latin-1")
+        at, digest = sha256_of(os.path.join(folder, name), limit)
+        if at is not None:
+            rows.append((name, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino, digest))
+
+
+def lines_of(number: int, rows: List[Row]) -> Iterator[bytes]:
+    """A folder's files, some to a line."""
+    for start in range(0, len(rows), ROWS):
+        some = [(each[0].decode("latin-1"), *each[1:]) for each in rows[start : start + ROWS]]
+        yield line_of({"folder": number, "files": some})
+
+
+def main() -> None:
+    """Answer the request on stdin."""
+    clock_ns = time.time_ns()
+    request = json.loads(zlib.decompress(sys.stdin.buffer.read()))
+    folders: List[Dict[str, Any]] = []
+    files: List[List[Row]] = []
+    for asked in request["folders"]:
+        skipped: List[Any] = []
+        rows: List[Row] = []
+        error = None
+        exists = os.path.isdir(asked["path"].encode("latin-1"))
+        try:
+            if exists and "names" in asked:
+                hashed(asked, rows)
+            elif exists:
+                listed(asked, b"", rows, skipped)
+        except OSError as e:
+            error = f"{e.strerror}: {e.filename!r}"
+        files.append(rows)
+        folders.append({"exists": exists, "error": error, "skipped": skipped})
+    if sum(map(len, files)) > MAX_FILES:
+        raise OverflowError(f"more than {MAX_FILES} files")
+    # This form of marshal spells equal rows in equal bytes, and much sooner than JSON.
+    digest = hashlib.sha256(marshal.dumps(files, 2) + line_of(folders)).hexdigest()
+    lines: Iterable[bytes] = ()
+    if digest != request.get("unless"):
+        lines = itertools.chain.from_iterable(map(lines_of, range(len(files)), files))
+    end = {"incarnation": incarnation(), "clock_ns": clock_ns, "folders": folders, "digest": digest}
+    sys.stdout.buffer.write(zlib.compress(b"".join(lines) + line_of(end), 1))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from being_remote.backup.arrivals import Arrival, Offer, Plan, bring_home, plan
+from being_remote.backup.arrivals import Arrival, Told, bring_home
 from being_remote.backup.checking import Judge
 from being_remote.backup.current import scan
 from being_remote.backup.history import History
+from being_remote.backup.planning import Offer, Origin, Plan, plan
 from being_remote.backup.quarantine import kept
 from being_remote.backup.salvage import salvage
 from being_remote.backup.settle import Settled, settle
@@ -29,7 +31,7 @@ def _must_end(name: str, data: bytes) -> None:
         raise TornFile("it does not end with END", file=name)
 
 
-judge = Judge(lambda name: name.endswith(".frame"), _must_end, 1 << 20)
+judge = Judge(lambda name: 1 << 22 if name.endswith(".frame") else None, _must_end)
 
 
 class FolderHost:
@@ -55,11 +57,21 @@ class FolderHost:
                 if stat.S_ISREG(at.st_mode):
                     path = f"{home}/{name}" if home else name
                     sha256 = hashlib.sha256((folder / name).read_bytes()).hexdigest() if hashed else None
-                    top, source = PurePosixPath(self.folder), PurePosixPath(folder)
-                    raw = os.fsencode(name)
-                    offer = Offer(path, home, top, source, raw, at.st_size, at.st_mtime_ns, sha256)
-                    found.append(offer)
+                    origin = Origin(home, PurePosixPath(self.folder), PurePosixPath(folder))
+                    figures = (at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
+                    found.append(Offer(path, origin, *figures, sha256))
         return found
+
+    def ask(self, wanted: Sequence[tuple[Offer, int]]) -> Told:
+        """What the host would say of its files now."""
+        told = {}
+        for offer, size in wanted:
+            file = self.folder / offer.path
+            if file.is_file():
+                at, sha256 = file.lstat(), hashlib.sha256(file.read_bytes()[:size]).hexdigest()
+                figures = (at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
+                told[offer.path] = Offer(offer.path, offer.origin, *figures, sha256)
+        return Told(time.time_ns(), told)
 
     def sync(
         self,
@@ -74,7 +86,8 @@ class FolderHost:
             settled = settle(history, judge, deep=deep)
             live = salvage(history, judge, settled.manifest, self._other_box)
             offers = self.offers(hashed=deep) if offers is None else offers
-            planned = plan(offers, live.files if live else {}, kept(history), folds=folds)
+            here, torn = live.files if live else {}, kept(history)
+            planned = plan(offers, here, torn, folds=folds, most_bytes=judge.most_bytes)
             arrival = bring_home(
                 session or LocalSession(LocalHost(name="here", workdir=PurePosixPath("/"))),
                 history,
@@ -82,6 +95,8 @@ class FolderHost:
                 live,
                 judge=judge,
                 is_new_run=self._other_box,
+                ask=self.ask,
+                clock_ns=time.time_ns(),
                 incarnation=None,
                 on_progress=no_progress,
             )
@@ -138,7 +153,7 @@ def counted(root: Path, kill_at: int | None):  # type: ignore[no-untyped-def]  #
         seen[0] += 1
         if seen[0] == kill_at:
             if event == "open" and b"/lock" not in paths[0]:
-                os.close(os.open(paths[0], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644))
+                os.close(os.open(paths[0], flags & ~os.O_EXCL, 0o644))
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)

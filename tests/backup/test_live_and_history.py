@@ -6,6 +6,7 @@ import dataclasses
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -167,8 +168,19 @@ def test_damage_that_keeps_size_and_time_is_found_by_reading_everything(host: Fo
     host.hand("checkpoint/00000.frame", "a ENX", 1_700_000_000)
     assert host.settle().set_aside == ()
     settled, planned, _ = host.sync(deep=True)
-    assert [a.path for a in settled.set_aside] == ["checkpoint/00000.frame"]
+    assert [a.path for a in settled.rotted] == ["checkpoint/00000.frame"]
     assert host.live() == {"checkpoint/00000.frame": "a END"} and planned.wanted == ()
+
+
+def test_what_rotted_is_never_taken_for_a_change_by_hand_though_nobody_can_judge_it(host: FolderHost) -> None:
+    host.put("run/logs/train.log", "loss 0.1")
+    host.sync()
+    host.hand("run/logs/train.log", "loss 0.9", 1_700_000_000)
+    settled, planned, _ = host.sync(deep=True)
+    (rotted,) = settled.rotted
+    assert rotted.kept_as is not None and rotted.kept_as.read_text() == "loss 0.9"
+    assert (settled.adopted, planned.wanted, host.history.generations()) == ((), (), [0])
+    assert host.live() == {"run/logs/train.log": "loss 0.1"}
 
 
 def test_a_torn_arrival_is_named_and_set_aside_while_the_older_good_one_stays(host: FolderHost) -> None:
@@ -371,7 +383,7 @@ def test_names_that_leave_their_folder_or_collide_are_refused_by_name_and_the_re
     host.put("checkpoint/b.frame", "b END")
     (offer, *rest) = host.offers()
     evil = [
-        type(offer)(f"checkpoint/{name}", "checkpoint", offer.top, offer.source, name.encode(), 1, 1)
+        replace(offer, path=f"checkpoint/{name}", bytes=1, mtime_ns=1)
         for name in ("../../../escaped", "/etc/passwd")
     ]
     _, planned, _ = host.sync(offers=[*evil, offer, *rest], folds=True)
@@ -459,3 +471,28 @@ def test_a_disk_that_fills_while_files_arrive_keeps_what_was_safe_and_goes_on_la
     _, _, arrival = host.sync()
     assert arrival.transferred_files == 0  # all of them had arrived
     assert len(host.live()) == 400
+
+
+def test_names_beside_the_manifests_that_we_do_not_give_are_no_generations(host: FolderHost) -> None:
+    host.put("checkpoint/00000.frame", "a END")
+    host.sync()
+    manifests = host.history.folder / "manifests"
+    (manifests / "007.json").write_bytes((manifests / "0.json").read_bytes())
+    assert host.history.generations() == [0]
+
+
+def test_a_manifest_under_another_number_is_refused_by_name(host: FolderHost) -> None:
+    host.put("checkpoint/00000.frame", "a END")
+    host.sync()
+    manifests = host.history.folder / "manifests"
+    (manifests / "9.json").write_bytes((manifests / "0.json").read_bytes())
+    with pytest.raises(InconsistentData, match="says that it is generation 0"):
+        host.sync()
+
+
+def test_without_a_word_of_what_is_live_the_next_sync_makes_the_newest_live(host: FolderHost) -> None:
+    host.put("checkpoint/00000.frame", "a END")
+    host.sync()
+    (host.history.folder / "live").write_text("")
+    host.sync()
+    assert host.history.shown() == 0 and host.live() == {"checkpoint/00000.frame": "a END"}

@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from being_remote.jobs.programs import BOOT
 from being_remote.pod import listing
 
 SOURCE = Path(listing.__file__).read_bytes()
 AWKWARD = [b"plain", b"a b", b"it's", b'q"uote', b"$(touch pwned)", b"new\nline", b"-rf", b"gr\xfcn", b"*"]
 
 
-def b64(value: bytes) -> str:
-    return base64.b64encode(value).decode()
+def letters(value: str | bytes | Path) -> str:
+    return os.fsencode(value).decode("latin-1")
 
 
-def ask(
-    *folders: tuple[Path, str, bool],
-    hashed: bool = False,
-    python: str = sys.executable,
-    cwd: Path | None = None,
-) -> dict[str, Any]:
-    asked = [{"path": b64(os.fsencode(f)), "pattern": b64(p.encode()), "recursive": r} for f, p, r in folders]
-    argv = [python, "-", json.dumps({"hash": hashed, "folders": asked})]
-    done = subprocess.run(argv, input=SOURCE, capture_output=True, check=True, cwd=cwd)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+def ask(*asked: dict[str, Any], python: str = sys.executable, cwd: Path | None = None) -> dict[str, Any]:
+    """Its last line, with the rows of all lines put into their folders."""
+    stdin = b"%d\n" % len(SOURCE) + SOURCE + zlib.compress(json.dumps({"folders": asked}).encode())
+    argv = [python, "-I", "-B", "-c", BOOT, "{}"]
+    done = subprocess.run(argv, input=stdin, capture_output=True, check=True, cwd=cwd)
+    *lines, answer = map(json.loads, zlib.decompress(done.stdout).splitlines())
+    for folder in answer["folders"]:
+        folder["files"] = []
+    for line in lines:
+        answer["folders"][line["folder"]]["files"] += line["files"]
+    return dict(answer)
+
+
+def whole(folder: Path | bytes, pattern: str, recursive: bool, hashed: bool = False) -> dict[str, Any]:
+    return {"path": letters(folder), "pattern": pattern, "recursive": recursive, "hash": hashed}
 
 
 def names(listed: dict[str, Any]) -> list[bytes]:
-    return [base64.b64decode(name) for name, *_ in listed["files"]]
+    return [name.encode("latin-1") for name, *_ in listed["files"]]
+
+
+def row(file: Path | bytes, name: bytes, sha256: str | None) -> list[Any]:
+    at = os.lstat(file)
+    return [letters(name), at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino, sha256]
 
 
 def old_python() -> str:
@@ -56,11 +67,9 @@ def test_names_sizes_times_and_hashes_arrive_exactly_whatever_the_name(tmp_path:
             f.write(name * i)
         os.utime(os.path.join(folder, name), ns=(1, 1_700_000_000_123_456_789 + i))
     before = sorted(os.listdir(tmp_path))
-    asked = (Path(os.fsdecode(folder)), "*", False)
-    (listed,) = ask(asked, hashed=True, python=python, cwd=tmp_path)["folders"]
+    (listed,) = ask(whole(folder, "*", False, hashed=True), python=python, cwd=tmp_path)["folders"]
     assert sorted(listed["files"]) == sorted(
-        [b64(n), len(n) * i, 1_700_000_000_123_456_789 + i, hashlib.sha256(n * i).hexdigest()]
-        for i, n in enumerate(AWKWARD)
+        row(os.path.join(folder, n), n, hashlib.sha256(n * i).hexdigest()) for i, n in enumerate(AWKWARD)
     )
     assert sorted(os.listdir(tmp_path)) == before  # it wrote nothing
 
@@ -69,7 +78,7 @@ def test_only_what_fits_the_pattern_is_listed_and_subfolders_only_when_asked(tmp
     for name in ("a.frame", "a.txt", "sub/b.frame", "sub/deep/c.frame"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    flat, deep = ask((tmp_path, "*.frame", False), (tmp_path, "*.frame", True))["folders"]
+    flat, deep = ask(whole(tmp_path, "*.frame", False), whole(tmp_path, "*.frame", True))["folders"]
     assert names(flat) == [b"a.frame"]
     assert names(deep) == [b"a.frame", b"sub/b.frame", b"sub/deep/c.frame"]
 
@@ -82,20 +91,18 @@ def test_links_and_specials_are_named_and_never_followed(tmp_path: Path) -> None
     (folder / "link.frame").symlink_to("/etc/passwd")
     (folder / "away").symlink_to(outside)
     os.mkfifo(folder / "pipe.frame")
-    (listed,) = ask((folder, "*", True), hashed=True)["folders"]
+    (listed,) = ask(whole(folder, "*", True, hashed=True))["folders"]
     assert listed["files"] == []
-    assert sorted((base64.b64decode(n), kind) for n, kind in listed["skipped"]) == [
-        (b"away", "link"),
-        (b"link.frame", "link"),
-        (b"pipe.frame", "special"),
-    ]
+    assert sorted(listed["skipped"]) == [["away", "link"], ["link.frame", "link"], ["pipe.frame", "special"]]
 
 
 def test_a_folder_that_is_itself_a_link_is_listed_and_one_that_is_missing_says_so(tmp_path: Path) -> None:
     (tmp_path / "volume").mkdir()
     (tmp_path / "volume/a.frame").touch()
     (tmp_path / "checkpoint").symlink_to(tmp_path / "volume")
-    link, missing = ask((tmp_path / "checkpoint", "*", False), (tmp_path / "none", "*", False))["folders"]
+    link, missing = ask(whole(tmp_path / "checkpoint", "*", False), whole(tmp_path / "none", "*", False))[
+        "folders"
+    ]
     assert (link["exists"], names(link)) == (True, [b"a.frame"])
     assert (missing["exists"], missing["files"], missing["error"]) == (False, [], None)
 
@@ -105,3 +112,23 @@ def test_the_incarnation_is_told_where_the_system_tells_it() -> None:
     assert told == listing.incarnation()
     if sys.platform == "linux":
         assert told["boot_id"] and told["pid_namespace"]
+
+
+def test_the_clock_is_the_machines_own() -> None:
+    before = time.time_ns()
+    assert before <= ask()["clock_ns"] <= time.time_ns()
+
+
+@pytest.mark.parametrize("python", sorted({sys.executable, old_python()}))
+def test_named_files_are_hashed_as_far_as_asked_and_only_plain_ones(tmp_path: Path, python: str) -> None:
+    (tmp_path / "grows.log").write_bytes(b"first second")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/a.frame").write_bytes(b"whole")
+    (tmp_path / "link").symlink_to("grows.log")
+    os.mkfifo(tmp_path / "pipe")
+    asked = [("grows.log", 5), ("sub/a.frame", None), ("link", None), ("pipe", None), ("sub", 1), ("gone", 1)]
+    (listed,) = ask({"path": letters(tmp_path), "names": asked}, python=python)["folders"]
+    assert listed["files"] == [
+        row(tmp_path / "grows.log", b"grows.log", hashlib.sha256(b"first").hexdigest()),
+        row(tmp_path / "sub/a.frame", b"sub/a.frame", hashlib.sha256(b"whole").hexdigest()),
+    ]

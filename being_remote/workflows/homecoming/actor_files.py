@@ -8,12 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from being_remote.backup.arrivals import Offer
+from being_remote.backup.planning import Offer, Origin
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost
 from being_remote.session import Session
 from being_remote.tracker.layout import Place
-from being_remote.workflows.homecoming.host_files import Folder, Listed, list_files
+from being_remote.workflows.homecoming.host_files import (
+    Answer,
+    File,
+    Folder,
+    Listed,
+    Listing,
+    ask,
+    read_each,
+)
 
 EXAMPLES = 5
 # What a backup on the host stands in for, when the tracker's own output is gone.
@@ -40,10 +48,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Found:
-    """What the host has. `complete` is False where a folder could not be read whole."""
+    """What the host has. `complete` is False where a folder could not be read whole.
+
+    `clock_ns` is the host's own clock when it was asked; `digest` tells this listing from any other.
+    """
 
     offers: tuple[Offer, ...]
+    clock_ns: int
     incarnation: Mapping[str, str | int | None]
+    digest: str
     complete: bool
     warnings: tuple[str, ...]
 
@@ -56,50 +69,114 @@ def look(task: Task, session: Session, *, hash_bytes: int | None = None) -> Foun
         NotFoundError: there is nothing in any of them.
         HostError: the host could not be asked.
     """
-    tracked, copied = _tracked(task), _copied(task)
-    asked = tracked + copied
+    return found_by(task, inquire(task, session, hash_bytes=hash_bytes))
+
+
+def inquire(
+    task: Task, session: Session, *, hash_bytes: int | None = None, unless: str | None = None
+) -> Answer:
+    """Ask for the listing of `folders_of(task)`; see `host_files.ask`.
+
+    Raises:
+        UsageError: the inventory names no folder to look in.
+        HostError: the host could not be asked.
+    """
+    asked = folders_of(task)
     if not asked:
         raise UsageError(
             "has no tracker, and the actor no host_backups: there is nowhere to look",
             where=session.host,
             hint="add `tracker: {root: ...}` to the host in the inventory",
         )
-    listing = list_files(session, task.host.python, [f for _, f in asked], hash_bytes=hash_bytes)
+    return ask(session, task.host.python, asked, hash_bytes=hash_bytes, unless=unless)
+
+
+def folders_of(task: Task) -> list[Folder]:
+    """Where the actor's files may lie on the host; nowhere if the inventory names no place."""
+    return [folder for _, folder in _tracked(task) + _copied(task)]
+
+
+def found_in(task: Task, listing: Listing) -> Found:
+    """What of a listing of `folders_of(task)` counts.
+
+    Raises:
+        NotFoundError: there is nothing in any of them.
+    """
+    offers = _Offers(task)
+    for number, listed in enumerate(listing.folders):
+        for file in listed.files:
+            offers.take(number, file)
+    return _found(task, listing, offers)
+
+
+def found_by(task: Task, answer: Answer) -> Found:
+    """The same of the answer to `inquire`.
+
+    Raises:
+        NotFoundError: there is nothing in any of them.
+        HostError: it is no listing.
+    """
+    offers = _Offers(task)
+    return _found(task, read_each(answer, offers.take), offers)
+
+
+class _Offers:
+    """What each place of an actor holds on the host."""
+
+    def __init__(self, task: Task) -> None:
+        self._places = _tracked(task) + _copied(task)
+        self._origins = [Origin(place.home, folder.top, folder.path) for place, folder in self._places]
+        self.of: list[list[Offer]] = [[] for _ in self._places]
+
+    def take(self, number: int, file: File) -> None:
+        """Add a file of the place of this number."""
+        place = self._places[number][0]
+        offer = Offer(
+            place.home_path(os.fsdecode(file.name)),
+            self._origins[number],
+            file.bytes,
+            file.mtime_ns,
+            file.ctime_ns,
+            file.inode,
+            file.sha256,
+            file.name if place.home_name else None,
+        )
+        self.of[number].append(offer)
+
+
+def _found(task: Task, listing: Listing, held: _Offers) -> Found:
+    tracked, copied = _tracked(task), _copied(task)
+    asked, host = tracked + copied, task.host.name
     warnings: list[str] = []
     from_tracker: dict[str, list[Offer]] = {}
     from_backup: dict[str, list[Offer]] = {}
     for number, ((place, folder), listed) in enumerate(zip(asked, listing.folders, strict=True)):
-        warnings += _said(folder, listed, session.host)
-        offers = [
-            Offer(
-                place.home_path(os.fsdecode(name)),
-                place.home,
-                folder.top,
-                folder.path,
-                name,
-                size,
-                mtime_ns,
-                sha256,
-            )
-            for name, size, mtime_ns, sha256 in listed.files
-        ]
+        warnings += _said(folder, listed, host)
+        offers = held.of[number]
         if number < len(tracked):
             from_tracker.setdefault(place.kind, []).extend(offers)
         elif offers:
             from_backup.setdefault(place.kind, offers)  # the first backup that has any
-    files = _chosen(from_tracker, from_backup, session.host, warnings)
+    files = _chosen(from_tracker, from_backup, host, warnings)
     if not files:
         folders = ", ".join(dict.fromkeys(repr(str(f.path)) for _, f in asked))
         raise NotFoundError(
             f"nothing of actor {task.actor.name} is there; looked in {folders}",
-            where=session.host,
+            where=host,
             hint="check the actor's `input` and `output` in the inventory; `find-bbox` searches wider",
         )
     frames_asked = any(p.kind == "checkpoints" for p in task.places)
     if frames_asked and not any(o.path.endswith(".frame") for o in files):
-        warnings.append(f"{session.host} holds no .frame of actor {task.actor.name}")
+        warnings.append(f"{host} holds no .frame of actor {task.actor.name}")
     complete = all(listed.error is None for listed in listing.folders)
-    return Found(tuple(files), listing.incarnation.model_dump(), complete, tuple(warnings))
+    return Found(
+        tuple(files),
+        listing.clock_ns,
+        listing.incarnation.model_dump(),
+        listing.digest,
+        complete,
+        tuple(warnings),
+    )
 
 
 def _tracked(task: Task) -> list[tuple[Place, Folder]]:
@@ -139,7 +216,7 @@ def _chosen(
         tracked = tracked | copied
         warnings.append(
             f"the tracker's output on {host} holds no frames; "
-            f"{len(frames)} come from the backup in {str(frames[0].source)!r} there"
+            f"{len(frames)} come from the backup in {str(frames[0].origin.source)!r} there"
         )
     return [offer for offers in tracked.values() for offer in offers]
 

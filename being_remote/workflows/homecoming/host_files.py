@@ -1,31 +1,39 @@
 """What `sync` asks of a host, and what it believes of the answer.
 
-The request names folders and patterns; the answer of `pod/listing.py` is parsed as what a stranger
-wrote: strictly, every size bounded, nothing missing and nothing more.
+The request names folders and patterns, or files to be hashed; the answer of `pod/listing.py` is read
+as what a stranger wrote: strictly, every size bounded, nothing missing and nothing more. It is read
+line by line, so that a hundred thousand files are never there in several forms at once.
 """
 
 from __future__ import annotations
 
-import base64
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from being_remote.errors import HostError
 from being_remote.jobs.programs import ask_alone, odd_form
 from being_remote.session import Session
 
 MAX_ANSWER_BYTES = 64 << 20
+# Of the answer when it is inflated; a longer line, or more in all, is no list of files.
+MAX_LINE_BYTES = 16 << 20
+MAX_INFLATED_BYTES = 512 << 20
+MAX_FILES = 500_000
 # Hashing over there reads every byte; slower disks than this are rare.
 HASHED_BYTES_PER_S = 20e6
 
 _Count = Annotated[int, Field(ge=0, le=1 << 50)]
+_Inode = Annotated[int, Field(ge=0, lt=1 << 64)]
 _Time = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_Name = Annotated[str, Field(min_length=1, max_length=1 << 16)]
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,17 @@ class Folder:
     recursive: bool
 
 
+class File(NamedTuple):
+    """One plain file on a host; its figures are those from before it was hashed."""
+
+    name: bytes
+    bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    sha256: str | None
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -46,23 +65,57 @@ class Incarnation(_Strict):
     """What tells one start of a container from the next; None where it could not be told."""
 
     boot_id: Annotated[str, Field(max_length=64)] | None
-    pid_namespace: _Count | None
+    pid_namespace: _Inode | None
 
 
-class Listed(_Strict):
-    """One folder's plain files as (name, bytes, mtime_ns, sha256), and what was passed over."""
+@dataclass(frozen=True)
+class Listed:
+    """One folder's plain files, and what was passed over."""
 
     exists: bool
-    error: Annotated[str, Field(max_length=10_000)] | None
-    files: list[tuple[Base64Bytes, _Count, _Time, _Sha256 | None]]
-    skipped: Annotated[list[tuple[Base64Bytes, Literal["link", "special"]]], Field(max_length=100)]
+    error: str | None
+    files: list[File]
+    skipped: list[tuple[bytes, Literal["link", "special"]]]
 
 
-class Listing(_Strict):
-    """The answer, one `Listed` for each folder asked for."""
+@dataclass(frozen=True)
+class Listing:
+    """The answer, one `Listed` for each folder asked for.
+
+    `clock_ns` is the host's own clock at its begin; `digest` tells it from any other listing.
+    """
 
     incarnation: Incarnation
+    clock_ns: int
     folders: list[Listed]
+    digest: str
+
+
+class _Files(_Strict):
+    folder: Annotated[int, Field(ge=0)]
+    files: list[tuple[_Name, _Count, _Time, _Time, _Inode, _Sha256 | None]]
+
+
+class _Folder(_Strict):
+    exists: bool
+    error: Annotated[str, Field(max_length=40_000)] | None
+    skipped: Annotated[list[tuple[_Name, Literal["link", "special"]]], Field(max_length=100)]
+
+
+class _End(_Strict):
+    incarnation: Incarnation
+    clock_ns: _Time
+    folders: list[_Folder]
+    digest: _Sha256
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a host said, not read yet: `folders` is how many were asked for."""
+
+    host: str
+    said: bytes
+    folders: int
 
 
 def list_files(
@@ -82,29 +135,164 @@ def list_files(
         CommandFailed: it ended with an error.
         HostError: its answer is not one; nothing of it is believed.
     """
-    request = {
-        "hash": hash_bytes is not None,
-        "folders": [
-            {"path": _b64(str(f.path)), "pattern": _b64(f.pattern), "recursive": f.recursive} for f in folders
-        ],
-    }
+    return read(ask(session, python, folders, hash_bytes=hash_bytes))
+
+
+def ask(
+    session: Session,
+    python: str,
+    folders: Sequence[Folder],
+    *,
+    hash_bytes: int | None = None,
+    unless: str | None = None,
+) -> Answer:
+    """The question of `list_files` alone; with `unless`, the digest of an earlier listing, an answer that
+    would be the same lists no file.
+
+    Raises:
+        HostError: as `list_files`.
+    """
+    asked = [
+        {
+            "path": _letters(os.fsencode(f.path)),
+            "pattern": _letters(os.fsencode(f.pattern)),
+            "recursive": f.recursive,
+            "hash": hash_bytes is not None,
+        }
+        for f in folders
+    ]
+    return _ask(session, python, asked, "its files could not be listed", hash_bytes, unless)
+
+
+def read(answer: Answer) -> Listing:
+    """The listing in an answer.
+
+    Raises:
+        HostError: it is none; nothing of it is believed.
+    """
+    files: list[list[File]] = [[] for _ in range(answer.folders)]
+    listing = read_each(answer, lambda folder, file: files[folder].append(file))
+    folders = [replace(f, files=some) for f, some in zip(listing.folders, files, strict=True)]
+    return replace(listing, folders=folders)
+
+
+def read_each(answer: Answer, take: Callable[[int, File], None]) -> Listing:
+    """The listing in an answer without its files, which `take` is given one by one, with their folder.
+
+    Raises:
+        HostError: it is none; nothing of it is believed, and what was taken must be forgotten.
+    """
+    try:
+        return _parsed(answer.said, answer.folders, take)
+    except ValidationError as e:
+        raise odd_form(answer.host, "its list of files", e) from e
+    except (zlib.error, ValueError) as e:
+        raise HostError(
+            f"its list of files is not in our form ({e})",
+            host=answer.host,
+            hint="something else than our program answered: does its shell print on login?",
+        ) from e
+
+
+def hash_files(
+    session: Session,
+    python: str,
+    wanted: Mapping[PurePosixPath, Sequence[tuple[bytes, int | None]]],
+    *,
+    hash_bytes: int,
+) -> Listing:
+    """Have named files hashed over there, in one round trip; those that are gone are left out.
+
+    Args:
+        session: an open way to the host.
+        python: the host's Python, 3.8 or newer.
+        wanted: folder -> the files below it, each with how many of its first bytes are to be hashed;
+            None: all.
+        hash_bytes: how many bytes that is in all; it may take as long as they need.
+
+    Raises:
+        HostError: as `list_files`.
+    """
+    asked = [
+        {
+            "path": _letters(os.fsencode(folder)),
+            "names": [(_letters(name), limit) for name, limit in names],
+        }
+        for folder, names in wanted.items()
+    ]
+    return read(_ask(session, python, asked, "its files could not be hashed", hash_bytes, None))
+
+
+def _ask(
+    session: Session,
+    python: str,
+    folders: list[dict[str, Any]],
+    what: str,
+    hash_bytes: int | None,
+    unless: str | None,
+) -> Answer:
     said = ask_alone(
         session,
         "listing",
-        request,
+        {},
         python=python,
-        what="its files could not be listed",
+        what=what,
         timeout_s=None if hash_bytes is None else 60 + hash_bytes / HASHED_BYTES_PER_S,
         limit=MAX_ANSWER_BYTES,
+        payload=zlib.compress(json.dumps({"folders": folders, "unless": unless}).encode("ascii"), 1),
     )
-    try:
-        listing = Listing.model_validate_json(said)
-    except ValidationError as e:
-        raise odd_form(session.host, "its list of files", e) from e
-    if len(listing.folders) != len(folders):
-        raise HostError("its list of files has another number of folders than asked", host=session.host)
-    return listing
+    return Answer(session.host, said, len(folders))
 
 
-def _b64(text: str) -> str:
-    return base64.b64encode(os.fsencode(text)).decode("ascii")
+def _parsed(said: bytes, folders: int, take: Callable[[int, File], None]) -> Listing:
+    """The whole answer.
+
+    Raises:
+        ValueError: it is not one (as pydantic's ValidationError is, too).
+    """
+    lines = _lines(said)
+    line, count = next(lines, b""), 0
+    for following in lines:
+        some = _Files.model_validate_json(line)
+        if some.folder >= folders:
+            raise ValueError("it tells of a folder that was not asked for")
+        for row in some.files:
+            take(some.folder, File(row[0].encode("latin-1"), *row[1:]))
+        count += len(some.files)
+        if count > MAX_FILES:
+            raise ValueError(f"more than {MAX_FILES} files")
+        line = following
+    end = _End.model_validate_json(line)
+    if len(end.folders) != folders:
+        raise ValueError("it has another number of folders than asked")
+    return Listing(
+        end.incarnation,
+        end.clock_ns,
+        [
+            Listed(f.exists, f.error, [], [(name.encode("latin-1"), what) for name, what in f.skipped])
+            for f in end.folders
+        ],
+        end.digest,
+    )
+
+
+def _lines(said: bytes) -> Iterator[bytes]:
+    """The answer's lines, inflated bit by bit."""
+    inflate, rest, done = zlib.decompressobj(), b"", 0
+    while not inflate.eof:
+        some = inflate.decompress(said, 1 << 18)
+        if not some and not inflate.eof:
+            raise ValueError("it is cut short")
+        said = inflate.unconsumed_tail
+        done += len(some)
+        *whole, rest = (rest + some).split(b"\n")
+        if len(rest) > MAX_LINE_BYTES or done > MAX_INFLATED_BYTES:
+            raise ValueError("it is beyond all bounds")
+        yield from whole
+    if rest or inflate.unused_data:
+        raise ValueError("something follows it")
+
+
+def _letters(name: bytes) -> str:
+    """One letter for each byte, as `pod/listing.py` spells names."""
+    return name.decode("latin-1")

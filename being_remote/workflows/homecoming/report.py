@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from being_remote.backup.arrivals import Arrival, Offer, Plan
+from being_remote.backup.arrivals import Arrival
 from being_remote.backup.manifest import Manifest, shown_path
+from being_remote.backup.planning import Plan
 from being_remote.backup.quarantine import SetAside
+from being_remote.backup.scrub import Rot, Scrubbed
 from being_remote.backup.settle import Settled
 from being_remote.workflows.homecoming.actor_files import EXAMPLES, Found, Task
 
@@ -21,6 +23,21 @@ class Quarantined:
     reason: str
     kept_as: Path | None
     path_b64: str | None = None
+
+
+@dataclass(frozen=True)
+class Rotten:
+    """A content in the history that was rotten or missing; `path` and `generation` are the newest.
+
+    `repaired_from` is "here" (the live file), "host", or None: lost. `kept_as` is where the bad bytes lie.
+    """
+
+    path: str
+    generation: int
+    sha256: str
+    fault: str
+    repaired_from: str | None
+    kept_as: Path | None
 
 
 @dataclass(frozen=True)
@@ -41,7 +58,12 @@ class SyncReport:
         transferred_files, transferred_bytes: what came over the link; with `dry_run` what would, at most.
         quarantined: files that did not become live, each with its reason.
         verified: how many files have here, read again, the hash made on the host; None: not asked.
-        mismatched: files that differ even after they were fetched again: they change over there.
+        mismatched: files that differ even after they were fetched again: they change over there. What
+            was here before stays.
+        being_written: torn because the host is writing them just now; they come with the next sync.
+        rotten: contents here, of any generation, that were not what they should be (with `verify`).
+        damaged: manifests of generations that cannot be read any more (with `verify`).
+        host_error: why the host could not be asked; with `verify` the backup was looked after alone.
         snapshot: the generation that is live now; None where there is no backup.
         vanished, shrunk: gone or smaller on the host; the earlier versions stay here.
         adopted: files put or changed here by hand, now in the history.
@@ -62,6 +84,10 @@ class SyncReport:
     snapshot: int | None
     dry_run: bool
     mismatched: Some = Some()
+    being_written: Some = Some()
+    rotten: tuple[Rotten, ...] = ()
+    damaged: tuple[Path, ...] = ()
+    host_error: str | None = None
     vanished: Some = Some()
     shrunk: Some = Some()
     adopted: Some = Some()
@@ -74,8 +100,11 @@ class SyncReport:
 
     @property
     def exit_code(self) -> int:
-        """6 when something was set aside or stayed different; everything else is home."""
-        return 6 if not self.dry_run and (self.quarantined or self.mismatched.count) else 0
+        """4 when the host could not be asked; 6 when something was set aside, stayed different or is lost."""
+        if self.host_error is not None:
+            return 4
+        lost = self.damaged or any(r.repaired_from is None for r in self.rotten)
+        return 6 if not self.dry_run and (self.quarantined or self.mismatched.count or lost) else 0
 
 
 def from_listing(
@@ -88,12 +117,18 @@ def from_listing(
 ) -> SyncReport:
     """What can be said from the listing and the plan."""
     here = before.files if before is not None else {}
-    there = {o.path: o for o in found.offers}
+    # A set of a hundred thousand paths is made only where something may be missing.
+    all_there = not planned.refused and sum(o.path in here for o in found.offers) == len(here)
+    there = set() if all_there else {o.path for o in found.offers}
     # What came from another host, or a folder that could not be read, is not missed here.
     gone = [
         path
         for path, entry in here.items()
-        if found.complete and path not in there and entry.host in (host, None) and task.belongs(path)
+        if found.complete
+        and not all_there
+        and path not in there
+        and entry.host in (host, None)
+        and task.belongs(path)
     ]
     smaller = [o.path for o in planned.wanted if o.path in here and o.bytes < here[o.path].bytes]
     warnings = list(found.warnings)
@@ -122,43 +157,80 @@ def from_listing(
     )
 
 
-def compared(
-    offers: Iterable[Offer], live: Manifest | None, aside: Mapping[str, SetAside]
-) -> tuple[int, list[str]]:
-    """How many live files have the host's hash, and which have not.
+def from_home(task: Task, live: Manifest | None, aside: tuple[SetAside, ...]) -> SyncReport:
+    """What can be said without the host."""
+    return SyncReport(
+        host=task.host.name,
+        actor=task.actor.name,
+        folder=task.root,
+        files=0,
+        bytes=0,
+        transferred_files=0,
+        transferred_bytes=0,
+        quarantined=tuple(_quarantined(a) for a in aside),
+        verified=None,
+        snapshot=live.generation if live is not None else None,
+        dry_run=False,
+    )
 
-    The manifest speaks for the live files: all were read again before, and the rest written since.
-    """
-    here = live.files if live is not None else {}
-    asked = [o for o in offers if o.path not in aside]
-    wrong = [o.path for o in asked if o.path not in here or o.sha256 != here[o.path].sha256]
-    return len(asked) - len(wrong), wrong
+
+def rotten(scrubbed: Scrubbed, fetched: Callable[[str], bool]) -> tuple[Rotten, ...]:
+    """What was wrong in the history; `fetched` says whether a content (sha256) is there again by now."""
+
+    def told(rot: Rot) -> Rotten:
+        source = "here" if rot.repaired_from is not None else "host" if fetched(rot.sha256) else None
+        path, _ = shown_path(rot.paths[-1])
+        return Rotten(path, rot.generations[-1], rot.sha256, rot.fault, source, rot.kept_as)
+
+    return tuple(told(rot) for rot in (*scrubbed.repaired, *scrubbed.lost))
 
 
 def notes(
     host: str,
-    settled: Sequence[Settled],
-    arrivals: Sequence[Arrival],
+    settled: Settled,
+    arrival: Arrival | None,
     before: Manifest | None,
     mismatched: Sequence[str],
+    rots: Sequence[Rotten],
 ) -> list[str]:
     """What else a person should hear of."""
     said = []
-    for each in settled:
-        if each.put_back:
-            said.append(f"missing here and put back: {_counted(each.put_back)}")
-        said += [f"{a.path!r} lay here already and is not sound: {a.reason}" for a in each.unsound]
-    for arrival in arrivals:
-        if arrival.missed:
-            said.append(f"went away on {host} just now: {_counted(arrival.missed)}")
-        if arrival.new_run:
-            earlier = before.generation if before is not None else 0
-            said.append(
-                f"{host} holds another run than the backup did: {arrival.new_run}. "
-                f"It is live now as a whole; the earlier one is kept as generation {earlier}"
-            )
+    if settled.put_back:
+        said.append(f"missing here and put back: {_counted(settled.put_back)}")
+    if settled.rotted:
+        paths = [a.path for a in settled.rotted]
+        said.append(f"rotted here and put back from the history: {_counted(paths)}")
+    said += [f"{a.path!r} lay here already and is not sound: {a.reason}" for a in settled.unsound]
+    for rot in rots:
+        source = {"here": "repaired from the live file", "host": f"repaired from {host}"}
+        mended = source.get(rot.repaired_from or "", "lost here")
+        said.append(f"generation {rot.generation}: the content of {rot.path!r} was {rot.fault}; {mended}")
+    if arrival is not None:
+        said += _of_arrival(host, arrival, before)
     if mismatched:
         said.append(f"changing on {host} while we compare: {_counted(mismatched)}")
+    return said
+
+
+def _of_arrival(host: str, arrival: Arrival, before: Manifest | None) -> list[str]:
+    said = []
+    if arrival.missed:
+        said.append(f"went away on {host} just now: {_counted(arrival.missed)}")
+    if arrival.being_written:
+        written = _counted(arrival.being_written)
+        said.append(f"being written on {host} just now: {written}; a later sync brings what it becomes")
+    if arrival.new_run:
+        earlier = before.generation if before is not None else 0
+        said.append(
+            f"{host} holds another run than the backup did: {arrival.new_run}. "
+            f"It is live now as a whole; the earlier one is kept as generation {earlier}"
+        )
+    now = arrival.manifest
+    if before is not None and before.why == "restored" and now and now.generation != before.generation:
+        said.append(
+            f"generation {before.generation}, restored from {before.of}, is not live any more, for {host} has"
+            f" other files; `sync --restore {before.generation}` makes it live again"
+        )
     return said
 
 

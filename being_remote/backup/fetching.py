@@ -1,0 +1,148 @@
+"""Which files come together, where they arrive, and what already lies there. Fetches nothing itself."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from being_remote.backup.checking import NO_JUDGE, Checked, check
+from being_remote.backup.files import Stat, copy_apart, see_room, sync_files
+from being_remote.backup.history import History
+from being_remote.backup.manifest import Entry
+from being_remote.backup.planning import Offer, Origin
+from being_remote.backup.quarantine import REWRITTEN_NOTE, set_aside
+from being_remote.session import Pull, no_progress
+
+SECOND_NS = 1_000_000_000
+# rsync looks here for what is left of a file, and builds on it.
+_BASIS = ".rsync-partial"
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How files come: names begin with `prefix` below `source` on the host, and arrive in incoming/`into`."""
+
+    source: PurePosixPath
+    prefix: bytes
+    into: str
+    unless_in: Path
+
+
+class Ways:
+    """How each offered file comes home.
+
+    A changed file comes by its folder, so that rsync can build on the live one. All others come
+    together: each request costs several round trips. So do those that rsync would take for unchanged,
+    because size and second are the same.
+    """
+
+    def __init__(self, history: History, host: str, here: Mapping[str, Entry]) -> None:
+        self.host = host
+        self._history, self._here = history, here
+        self._made: dict[tuple[Origin, bool], _Way] = {}
+        self._incoming = os.fspath(history.incoming)
+        self._empty = not os.listdir(history.incoming)
+
+    def below(self, offer: Offer) -> str:
+        """Where it arrives, below incoming."""
+        way = self._way(offer)
+        return f"{way.into}/{os.fsdecode(way.prefix + offer.name)}"
+
+    def file(self, offer: Offer) -> Path:
+        """Where it arrives."""
+        return self._history.incoming / self.below(offer)
+
+    def lying(self, offer: Offer) -> Stat | None:
+        """What lies where it arrives; None for nothing, and for what is no plain file."""
+        if self._empty:
+            return None
+        try:
+            found = os.lstat(f"{self._incoming}/{self.below(offer)}")  # a Path costs more than the look
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Stat(found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+    def keep_copy(self, seen: Checked, mtime_ns: int) -> None:
+        """Keep what a file holds in quarantine; it is still needed where it lies."""
+        copy = self._history.rewritten
+        copy_apart(seen.file, copy)
+        sync_files(self._history.root, [copy])
+        set_aside(
+            self._history,
+            copy,
+            path=seen.path,
+            sha256=seen.sha256,
+            bytes=seen.bytes,
+            mtime_ns=mtime_ns,
+            reason="whole; the host had rewritten it before it could be compared",
+            suffix=REWRITTEN_NOTE,
+        )
+
+    def pulls(self, wanted: Iterable[Offer]) -> Iterator[Pull]:
+        """The requests for these files, once there is room for them."""
+        missing: list[int] = []
+        stale: dict[str, Path] = {}
+        groups: dict[tuple[PurePosixPath, str, Path], list[Offer]] = {}
+        for offer in wanted:
+            way = self._way(offer)
+            groups.setdefault((way.source, way.into, way.unless_in), []).append(offer)
+            found = self.lying(offer)
+            if found is None or not is_listed(offer, found):
+                missing.append(offer.bytes)
+                if found is not None:
+                    stale[offer.path] = self.file(offer)
+        if stale:
+            # What an interrupted sync left of another version must not pass for this one; nor be lost.
+            seen = check(stale, NO_JUDGE, no_progress)
+            sync_files(self._history.root, [s.file for s in seen])
+            self._history.keep((s.file, s.sha256) for s in seen)
+        see_room(self._history.root, missing)
+        self._empty = False
+        for (source, into, unless_in), offers in groups.items():
+            yield Pull(
+                source=source,
+                # By folder: rsync is faster so.
+                names=tuple(sorted(self._way(o).prefix + o.name for o in offers)),
+                into=self._history.incoming / into,
+                unless_in=unless_in,
+                total_bytes=sum(o.bytes for o in offers),
+            )
+
+    def _way(self, offer: Offer) -> _Way:
+        entry, second = self._here.get(offer.path), offer.mtime_ns // SECOND_NS
+        together = entry is None or (entry.bytes, entry.mtime_ns // SECOND_NS) == (offer.bytes, second)
+        key = (offer.origin, together)
+        if key not in self._made:
+            self._made[key] = self._new(offer.origin, together)
+        return self._made[key]
+
+    def _new(self, origin: Origin, together: bool) -> _Way:
+        if not together:
+            home = f"changed/{origin.home}" if origin.home else "changed"
+            return _Way(origin.source, b"", home, self._history.root / origin.home)
+        below = origin.source.relative_to(origin.top)
+        aside = hashlib.sha256(os.fsencode(origin.top)).hexdigest()[:8]
+        prefix = os.fsencode(below) + b"/" if below.parts else b""
+        return _Way(origin.top, prefix, f"{aside}/files", self._history.nothing)
+
+
+def is_listed(offer: Offer, found: Stat) -> bool:
+    """Whether a file in incoming is the version that was listed."""
+    return (found.st_size, host_time(offer, found.st_mtime_ns)) == (offer.bytes, offer.mtime_ns)
+
+
+def host_time(offer: Offer, mtime_ns: int) -> int:
+    """The host's time, where the way here or this file system kept whole seconds only."""
+    rounded = mtime_ns in (offer.mtime_ns, offer.mtime_ns // SECOND_NS * SECOND_NS)
+    return offer.mtime_ns if rounded else mtime_ns
+
+
+def build_on(file: Path) -> None:
+    """Let the next fetch bring the file anew, though it may look the same; what lies here is built on."""
+    basis = file.parent / _BASIS / file.name
+    basis.parent.mkdir(exist_ok=True)
+    os.replace(file, basis)

@@ -1,0 +1,251 @@
+"""One actor brought home once: look, settle, fetch, compare. What `sync` does, and a watch repeats.
+
+Joins the tracker's readers with the backup: whether a file is whole, and whether the host holds
+another run by now. Is handed an open session; the caller holds the backup's lock. Prints nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from being_remote.backup.arrivals import Arrival, bring_home
+from being_remote.backup.checking import Judge
+from being_remote.backup.current import looks
+from being_remote.backup.files import Paths
+from being_remote.backup.history import History
+from being_remote.backup.known import recall, remember
+from being_remote.backup.manifest import Manifest
+from being_remote.backup.names import folds_case
+from being_remote.backup.planning import Plan, plan
+from being_remote.backup.quarantine import kept
+from being_remote.backup.salvage import salvage
+from being_remote.backup.scrub import Scrubbed, scrub
+from being_remote.backup.settle import Settled, settle
+from being_remote.errors import HostError, InconsistentData, NotFoundError
+from being_remote.session import OnProgress, Session
+from being_remote.workflows.homecoming import standstill
+from being_remote.workflows.homecoming.actor_files import Found, Task, found_by, inquire, look
+from being_remote.workflows.homecoming.hashes import Learned, asker, learn
+from being_remote.workflows.homecoming.host_files import File, read_each
+from being_remote.workflows.homecoming.report import SyncReport, from_home, from_listing, notes, rotten, some
+from being_remote.workflows.homecoming.run_change import other_camera, other_run
+
+NO_ROT = Scrubbed(0, 0)
+
+
+def bring_actor(
+    task: Task,
+    session: Session,
+    history: History,
+    *,
+    verify: bool,
+    partial: bool,
+    on_progress: OnProgress,
+    found: Found | None = None,
+) -> SyncReport:
+    """Bring what the host holds of one actor into its backup. The caller holds the lock.
+
+    Args:
+        task: whose files, from where, to where, of which kinds.
+        session: an open way to that host.
+        history: the backup's history; `task.root` is its folder.
+        verify: read every byte again on both sides and compare; what rotted here is repaired.
+        partial: not all kinds are asked for, so another run must not come among the rest.
+        on_progress: told how far it is.
+        found: what the host has, if it was asked just now.
+
+    Raises:
+        NotFoundError: the host has nothing of this actor.
+        HostError: the host could not be asked, or the link failed; what arrived whole is kept.
+        DataError: the disk here is full; a link lies in the backup; another run while `partial`.
+    """
+    started = time.monotonic()
+    if found is None and not verify:
+        news = _news(task, session, history)
+        if isinstance(news, SyncReport):
+            return replace(news, phases_s=_phases(time.monotonic() - started, Arrival(None)))
+        found = news
+    home = _look_after(task, history, verify=verify, on_progress=on_progress)
+    try:
+        found = look(task, session) if found is None else found
+    except (HostError, NotFoundError) as e:
+        return _alone(task, home, e)
+    torn = kept(history)
+    here = home.live.files if home.live is not None else {}
+    learned = learn(task, session, history, found, here, torn, everything=verify)
+    most_bytes = the_judge().most_bytes
+    planned = plan(learned.offers, here, torn, folds=folds_case(history.folder), most_bytes=most_bytes)
+    listed_s = time.monotonic() - started
+    arrival = _fetched(task, session, history, found, home.live, planned, partial, on_progress)
+    _remember(history, session.host, learned, arrival, partial=partial)
+    report = _report(task, session, history, found, home, planned, arrival, verify=verify)
+    certain = learned.certain + arrival.certain == len(found.offers)
+    if certain and not report.exit_code and not arrival.being_written:
+        standstill.remember(history, task, found, arrival.manifest)
+    return replace(report, phases_s=_phases(listed_s, arrival))
+
+
+def verify_home(task: Task, history: History, why: HostError, on_progress: OnProgress) -> SyncReport:
+    """The part of a verifying sync that needs no host, where there is none. The caller holds the lock.
+
+    Raises:
+        DataError: the disk here is full; a link lies in the backup.
+    """
+    return _alone(task, _look_after(task, history, verify=True, on_progress=on_progress), why)
+
+
+def the_judge() -> Judge:
+    """Who says whether one of the tracker's files is whole."""
+    from being_remote.tracker import completeness
+
+    return Judge(completeness.most_bytes, completeness.check_bytes)
+
+
+def _news(task: Task, session: Session, history: History) -> Found | SyncReport:
+    """What the host has; or the whole report, where neither side is other than the last sync left it."""
+    still = standstill.recall(history, task)
+    with ThreadPoolExecutor(1) as pool:
+        # The host is asked here and the disk looked at there: Ctrl-C must not wait for a silent host.
+        here = pool.submit(looks, history) if still is not None else None
+        answer = inquire(task, session, unless=still.listing if still is not None else None)
+        same_here = here is not None and still is not None and still.home == here.result()
+    if still is None:
+        return found_by(task, answer)
+    if read_each(answer, _ignored).digest != still.listing:
+        return found_by(task, answer)
+    return still.report(task, history.shown()) if same_here else look(task, session)
+
+
+def _ignored(_folder: int, _file: File) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Home:
+    """The backup, put in order: `live` is its newest generation."""
+
+    settled: Settled
+    live: Manifest | None
+    scrubbed: Scrubbed
+
+
+def _look_after(task: Task, history: History, *, verify: bool, on_progress: OnProgress) -> _Home:
+    """Put the backup in order before the host is believed about anything."""
+    judge = the_judge()
+    scrubbed = scrub(history, on_progress) if verify else NO_ROT
+    settled = settle(history, judge, deep=verify)
+
+    def another(arrived: Mapping[str, Path]) -> str | None:
+        return other_run(arrived, _live_files(task, settled.manifest))
+
+    return _Home(settled, salvage(history, judge, settled.manifest, another), scrubbed)
+
+
+def _fetched(
+    task: Task,
+    session: Session,
+    history: History,
+    found: Found,
+    live: Manifest | None,
+    planned: Plan,
+    partial: bool,
+    on_progress: OnProgress,
+) -> Arrival:
+    """Fetch what is planned."""
+
+    def is_new_run(arrived: Mapping[str, Path]) -> str | None:
+        why = other_run(arrived, _live_files(task, live))
+        if why is not None and partial:
+            raise InconsistentData(
+                f"{session.host} holds another run than this backup ({why}); with --only they would be mixed",
+                file=str(task.root),
+                hint="sync without --only: the backup's run is kept in the history",
+            )
+        still = {offer.path: task.root / offer.path for offer in planned.unchanged} if why is not None else {}
+        if why is not None and other_camera(arrived, still):
+            why += f"; {session.host} itself still holds frames of the earlier one among them"
+        return why
+
+    return bring_home(
+        session,
+        history,
+        planned,
+        live,
+        judge=the_judge(),
+        is_new_run=is_new_run,
+        ask=asker(task, session),
+        clock_ns=found.clock_ns,
+        incarnation=found.incarnation,
+        on_progress=on_progress,
+    )
+
+
+def _live_files(task: Task, live: Manifest | None) -> Mapping[str, Path]:
+    return Paths(live.files if live is not None else {}, lambda path: task.root / path)
+
+
+def _remember(history: History, host: str, learned: Learned, arrival: Arrival, *, partial: bool) -> None:
+    """Keep what is known of the host's bytes; of the kinds that were not asked for, what was known."""
+    before = recall(history, host)
+    facts = learned.facts | before if partial else learned.facts
+    if arrival.facts or facts != before:
+        remember(history, host, (*facts, arrival.facts))
+
+
+def _phases(listed_s: float, arrival: Arrival) -> dict[str, float]:
+    return {"list": listed_s, "transfer": arrival.transfer_s, "check": arrival.check_s}
+
+
+def _report(
+    task: Task,
+    session: Session,
+    history: History,
+    found: Found,
+    home: _Home,
+    planned: Plan,
+    arrival: Arrival,
+    *,
+    verify: bool,
+) -> SyncReport:
+    aside = (*home.settled.set_aside, *planned.refused, *planned.still_torn, *arrival.set_aside)
+    quarantined = {a.path: a for a in aside}  # the later word about a file counts
+    untold = [o.path for o in planned.unchanged if o.sha256 is None] if verify else []
+    mismatched = [*arrival.mismatched, *untold]
+    rots = rotten(home.scrubbed, lambda sha256: history.object(sha256).exists())
+    report = from_listing(task, session.host, found, planned, home.live, tuple(quarantined.values()))
+    manifest = arrival.manifest
+    return replace(
+        report,
+        transferred_files=arrival.transferred_files,
+        transferred_bytes=arrival.transferred_bytes,
+        verified=len(planned.unchanged) - len(untold) + arrival.compared if verify else None,
+        mismatched=some(mismatched),
+        being_written=some(arrival.being_written),
+        rotten=rots,
+        damaged=home.scrubbed.unreadable,
+        snapshot=manifest.generation if manifest is not None else None,
+        adopted=some(home.settled.adopted),
+        new_run=arrival.new_run,
+        method=arrival.method,
+        warnings=(
+            *report.warnings,
+            *notes(session.host, home.settled, arrival, home.live, mismatched, rots),
+        ),
+    )
+
+
+def _alone(task: Task, home: _Home, why: HostError | NotFoundError) -> SyncReport:
+    """What there is to say when the host could not be asked."""
+    rots = rotten(home.scrubbed, lambda _sha256: False)
+    report = from_home(task, home.live, home.settled.set_aside)
+    return replace(
+        report,
+        adopted=some(home.settled.adopted),
+        rotten=rots,
+        damaged=home.scrubbed.unreadable,
+        host_error=str(why),
+        warnings=tuple(notes(task.host.name, home.settled, None, home.live, (), rots)),
+    )

@@ -1,0 +1,26 @@
+"""killed_cli.py ROOT N WORD...: `being-remote WORD...`, killed at its N-th change of the disk below ROOT.
+
+Exits with 99 and the number of changes on stderr's last line if it came to its end before.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "backup"))
+
+from folder_sync import counted
+
+from being_remote.cli import main
+
+if __name__ == "__main__":
+    root, kill_at = Path(sys.argv[1]), int(sys.argv[2])
+    sys.argv[1:] = sys.argv[3:]
+    with counted(root, kill_at) as seen:
+        try:
+            main()
+        finally:
+            print(seen[0], file=sys.stderr, flush=True)
+            os._exit(99)
