@@ -205,7 +205,7 @@ class StatusAnswer(_Said):
 class SubmitAnswer(_Said):
     """What a claim and ensure came to. `seen` is null unless the claim stands."""
 
-    claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere"]
+    claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed"]
     spec_sha256: Sha256 | None
     supervisor: (
         Literal["started", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"] | None

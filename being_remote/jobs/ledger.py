@@ -1,8 +1,9 @@
 """What this laptop knows of its jobs: one SQLite file, written before anything is asked of a host.
 
 Promises: a job's row stands before its first I/O; two terminals at once never make two jobs of one
-intent; an ended attempt stays ended whatever a late answer says; every change keeps its time and
-its evidence, so that the story of a job can be told. Nothing here contacts a host.
+intent; an ended attempt stays ended whatever a late answer says; a job that moved to another host is
+there as a whole, and word of an attempt that does not count changes nothing; every change keeps its
+time and its evidence, so that the story of a job can be told. Nothing here contacts a host.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ from being_remote.errors import NotFoundError, UsageError
 FILE_NAME = "ledger.sqlite"
 LAST = "last"
 UNKNOWN = "unknown"
-ENDED = ("succeeded", "failed", "cancelled", "lost", "abandoned")
+SUCCEEDED = "succeeded"
+ENDED = (SUCCEEDED, "failed", "cancelled", "lost", "abandoned")
 # A later answer of the host replaces these words, which were said without its end record.
 CORRECTABLE = ("lost",)
 ORDER = ("created", "submitted", "waiting", "running", "transforming")
@@ -38,6 +40,10 @@ CREATE TABLE jobs (
     intent_key TEXT NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL, at REAL NOT NULL, seen_at REAL
 ) STRICT;
 CREATE INDEX jobs_by_intent ON jobs (intent_key);
+CREATE TABLE left_hosts (
+    job TEXT NOT NULL REFERENCES jobs (job), host TEXT NOT NULL, spec BLOB NOT NULL,
+    spec_sha256 TEXT NOT NULL, parcel BLOB NOT NULL, intent_key TEXT NOT NULL, PRIMARY KEY (job, spec_sha256)
+) STRICT;
 CREATE TABLE transitions (
     number INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL REFERENCES jobs (job),
     attempt INTEGER NOT NULL, at REAL NOT NULL, state TEXT NOT NULL, evidence TEXT NOT NULL
@@ -63,9 +69,9 @@ class Intent:
 
 @dataclass(frozen=True)
 class Known:
-    """A job as the ledger has it. `attempt` is the one that counts, `state` its last known state,
-    `since` when that was learnt and `seen_at` when its host last said so (this laptop's clock, seconds
-    since 1970; None: never)."""
+    """A job as the ledger has it. `attempt` is the one that counts, `host` and `spec` are where and as
+    what it was sent, `state` is its last known state, `since` when that was learnt and `seen_at` when its
+    host last said so (this laptop's clock, seconds since 1970; None: never)."""
 
     job: str
     host: str
@@ -96,6 +102,17 @@ class Transition:
 
 
 @dataclass(frozen=True)
+class Left:
+    """What a job was on a host that it left: its spec there, and what belongs to it."""
+
+    host: str
+    spec: bytes
+    spec_sha256: str
+    parcel: bytes
+    key: str
+
+
+@dataclass(frozen=True)
 class Made:
     """What became of an intent: its own new job, or the one that was there."""
 
@@ -116,7 +133,8 @@ class Ledger:
             return str(db.execute("SELECT value FROM meta WHERE name = 'uuid'").fetchone()[0])
 
     def intend(self, intent: Intent, *, again: bool = False) -> Made:
-        """Write a job down before anything is done for it; or find the one that is at it already.
+        """Write a job down before anything is done for it; or find the one that is at it already,
+        on another host by now if it was moved there.
 
         Args:
             intent: the job, if there will be one.
@@ -124,13 +142,9 @@ class Ledger:
         """
         with self._writing() as db:
             if not again:
-                found = db.execute(
-                    f"SELECT {_COLUMNS} FROM jobs WHERE intent_key = ? AND state NOT IN ({_marks(ENDED)})"
-                    " ORDER BY number DESC LIMIT 1",
-                    (intent.key, *ENDED),
-                ).fetchone()
+                found = _of_intent(db, intent.key)
                 if found is not None:
-                    return Made(_known(found), adopted=True)
+                    return Made(found, adopted=True)
             self._insert(db, intent, attempt=1, state="created", evidence={"intent": intent.key})
             return Made(_known(_row(db, intent.job)), adopted=False)
 
@@ -139,7 +153,9 @@ class Ledger:
         with self._writing() as db:
             if db.execute("SELECT 1 FROM jobs WHERE job = ?", (intent.job,)).fetchone() is None:
                 self._insert(db, intent, attempt=attempt, state=state, evidence=evidence)
-            elif attempt > _known(_row(db, intent.job)).attempt:
+            elif attempt > (known := _known(_row(db, intent.job))).attempt:
+                if intent.host != known.host:
+                    evidence = {**evidence, **_move(db, known, intent)}
                 _step(db, intent.job, attempt, state, evidence)
                 db.execute(
                     "UPDATE jobs SET attempt = ?, state = ?, at = ? WHERE job = ?",
@@ -188,11 +204,20 @@ class Ledger:
                 db.execute("UPDATE jobs SET seen_at = ? WHERE job = ?", (time.time(), job))
             return _known(_row(db, job))
 
-    def next_attempt(self, job: str, after: int, evidence: Mapping[str, Any]) -> Known:
+    def next_attempt(
+        self, job: str, after: int, evidence: Mapping[str, Any], *, moved: Intent | None = None
+    ) -> Known:
         """Make attempt `after` + 1 the one that counts; once only, whoever asks.
 
+        Args:
+            job: its id.
+            after: the attempt that counts now.
+            evidence: why.
+            moved: the job on another host: its host and spec are those of the job from here on. The
+                story keeps the host that it left (`hosts_of`), `left` the spec.
+
         Raises:
-            UsageError: another terminal was faster.
+            UsageError: another terminal was faster; or the attempt has succeeded meanwhile.
         """
         with self._writing() as db:
             known = _known(_row(db, job))
@@ -202,6 +227,12 @@ class Ledger:
                     where=job,
                     hint=f"being-remote jobs --why {job}",
                 )
+            if known.state == SUCCEEDED:
+                raise UsageError(
+                    f"attempt {after} has succeeded meanwhile", where=job, hint=f"being-remote pull {job}"
+                )
+            if moved is not None:
+                evidence = {**evidence, **_move(db, known, moved)}
             _step(db, job, after + 1, "created", evidence)
             db.execute(
                 "UPDATE jobs SET attempt = ?, state = 'created', at = ? WHERE job = ?",
@@ -258,12 +289,7 @@ class Ledger:
         with self._reading() as db:
             if db is None:
                 return None
-            found = db.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE intent_key = ? AND state NOT IN ({_marks(ENDED)})"
-                " ORDER BY number DESC LIMIT 1",
-                (key, *ENDED),
-            ).fetchone()
-            return None if found is None else _known(found)
+            return _of_intent(db, key)
 
     def story(self, job: str) -> tuple[Transition, ...]:
         """All that was learnt of a job, the oldest first."""
@@ -274,6 +300,18 @@ class Ledger:
                 "SELECT attempt, at, state, evidence FROM transitions WHERE job = ? ORDER BY number", (job,)
             ).fetchall()
             return tuple(Transition(n, at, state, json.loads(evidence)) for n, at, state, evidence in rows)
+
+    def left(self, job: str) -> tuple[Left, ...]:
+        """What a job was on the hosts that it left."""
+        with self._reading() as db:
+            if db is None:
+                return ()
+            rows = db.execute(
+                "SELECT host, spec, spec_sha256, parcel, intent_key FROM left_hosts WHERE job = ?"
+                " ORDER BY rowid",
+                (job,),
+            )
+            return tuple(Left(*row) for row in rows)
 
     # -- the file --------------------------------------------------------------------------------
 
@@ -318,7 +356,7 @@ class Ledger:
                 if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:
                     for statement in _SCHEMA.split(";\n"):
                         db.execute(statement)
-                    values = (("schema", "1"), ("uuid", str(uuid.uuid4())))
+                    values = (("schema", "2"), ("uuid", str(uuid.uuid4())))
                     db.executemany("INSERT INTO meta VALUES (?, ?)", values)
                 yield db
             except BaseException:
@@ -337,6 +375,23 @@ class Ledger:
             closing(sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)) as db,
         ):
             yield db if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() else None
+
+
+def hosts_of(known: Known, story: Sequence[Transition]) -> dict[int, str]:
+    """The host of each attempt that the story knows.
+
+    Example:
+        >>> known = Known("j", "b", None, "r", b"", "", b"", 3, "running", 0.0, None)
+        >>> moved = Transition(2, 0.0, "created", {"from_host": "a", "host": "b"})
+        >>> hosts_of(known, [Transition(1, 0.0, "running", {}), moved, Transition(3, 0.0, "created", {})])
+        {1: 'a', 2: 'b', 3: 'b'}
+    """
+    left = {t.attempt: str(t.evidence["from_host"]) for t in story if "from_host" in t.evidence}
+    host, found = known.host, {}
+    for attempt in sorted({t.attempt for t in story} | {known.attempt}, reverse=True):
+        found[attempt] = host
+        host = left.get(attempt, host)
+    return dict(sorted(found.items()))
 
 
 _COLUMNS = "job, host, actor, recipe, spec, spec_sha256, parcel, attempt, state, at, seen_at"
@@ -384,6 +439,30 @@ def _step(db: sqlite3.Connection, job: str, attempt: int, state: str, evidence: 
         "INSERT INTO transitions (job, attempt, at, state, evidence) VALUES (?, ?, ?, ?, ?)",
         (job, attempt, time.time(), state, _text(evidence)),
     )
+
+
+def _of_intent(db: sqlite3.Connection, key: str) -> Known | None:
+    """The newest job of an intent, as it is or as it was before it was moved, not known to be ended."""
+    found = db.execute(
+        f"SELECT {_COLUMNS} FROM jobs WHERE state NOT IN ({_marks(ENDED)}) AND (intent_key = ?"
+        " OR job IN (SELECT job FROM left_hosts WHERE intent_key = ?)) ORDER BY number DESC LIMIT 1",
+        (*ENDED, key, key),
+    ).fetchone()
+    return None if found is None else _known(found)
+
+
+def _move(db: sqlite3.Connection, known: Known, to: Intent) -> dict[str, Any]:
+    """Give a job another host and the spec that it has there; what the story is to keep of it."""
+    db.execute(
+        "INSERT OR IGNORE INTO left_hosts (job, host, spec, spec_sha256, parcel, intent_key)"
+        " SELECT job, host, spec, spec_sha256, parcel, intent_key FROM jobs WHERE job = ?",
+        (known.job,),
+    )
+    db.execute(
+        "UPDATE jobs SET host = ?, spec = ?, spec_sha256 = ?, parcel = ?, intent_key = ? WHERE job = ?",
+        (to.host, to.spec, to.spec_sha256, to.parcel, to.key, known.job),
+    )
+    return {"host": to.host, "from_host": known.host, "from_spec_sha256": known.spec_sha256}
 
 
 def _aimed(db: sqlite3.Connection, job: str, attempt: int) -> str | None:

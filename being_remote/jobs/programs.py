@@ -26,11 +26,12 @@ BOOT = (
     "len(t) == n or sys.exit('cut short')\n"
     "exec(compile(t, 'being_remote', 'exec'))\n"
 )
-Program = Literal["claim", "status", "cancel"]
+Program = Literal["claim", "status", "cancel", "place"]
 _MODULES = {
     "claim": ("records", "locks", "processes", "lease", "status", "claim"),
     "status": ("records", "locks", "processes", "lease", "status"),
     "cancel": ("records", "locks", "processes", "lease", "status", "cancel"),
+    "place": ("place",),
 }
 _LOADER = """
 import sys, types
@@ -82,18 +83,20 @@ def ask(
 
 def ask_alone(
     session: Session,
-    module: Literal["listing", "tracking_facts"],
+    module: Literal["listing", "tracking_facts", "survey"],
     request: Mapping[str, Any],
     *,
     python: str,
     what: str,
     timeout_s: float | None = None,
     limit: int,
+    payload: bytes = b"",
 ) -> bytes:
     """Run one module of `pod/` that needs no other over there and return what it printed.
 
     Args:
         what: what could not be had where it fails, for people.
+        payload: what it is to read from its stdin; `request` comes as its one word.
 
     Raises:
         ToolMissing: there is no such Python.
@@ -101,8 +104,9 @@ def ask_alone(
         HostError: no answer.
     """
     source = resources.files("being_remote.pod").joinpath(f"{module}.py").read_bytes()
-    argv = [python, "-", json.dumps(request)]
-    result = session.run(argv, stdin=source, timeout_s=timeout_s, repeatable=True, max_output_bytes=limit)
+    argv = [python, "-I", "-B", "-S", "-c", BOOT, json.dumps(request)]
+    stdin = b"%d\n" % len(source) + source + payload
+    result = session.run(argv, stdin=stdin, timeout_s=timeout_s, repeatable=True, max_output_bytes=limit)
     if result.exit_code in (126, 127):
         raise ToolMissing(
             host=session.host,

@@ -47,8 +47,9 @@ class Prepare:
 class Step:
     """One command line and the state that the job is in while it runs.
 
-    In `argv`, `cwd` and `env`: {work} {bundle} {files} {gpus} {attempt} {previous}; the last is the
-    previous attempt's work folder, or nothing.
+    In `argv`, `cwd` and `env`: {work} {bundle} {files} {gpus} {attempt} {previous} {pushed}; the last
+    two are the work folder of the previous attempt on this host and what the laptop put here of one
+    on another host, or nothing.
     """
 
     state: StepState

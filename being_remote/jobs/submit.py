@@ -27,6 +27,7 @@ _NOT_TAKEN = {
     "absent": ("the job is not on the pod", _GONE),
     "elsewhere": ("the pod shows another disk than the one that the job was sent to", _GONE),
     "torn": ("the job arrived damaged", _AGAIN),
+    "unpushed": ("what it is to go on from is not on the pod", "resume {job}, which puts it there again"),
 }
 
 
@@ -94,12 +95,14 @@ def submit(
     python: str,
     volume: str | None,
     attempt: int = 1,
+    pushed: str | None = None,
     timeout_s: float | None = None,
 ) -> Submitted:
     """Put the job on the pod unless it is there, and make sure that a supervisor looks after `attempt`.
 
     Sending it twice, or from two terminals at once, does what sending it once does. `bundle` may
     be empty for a job that is known to be there; else it is taken only on the volume that is named.
+    `pushed` names what was put there before for the attempt to go on from: without it, it does not start.
 
     Raises:
         InconsistentData: the pod holds another spec under this id; nothing was changed.
@@ -112,6 +115,7 @@ def submit(
         "bundle_bytes": len(bundle),
         "bundle_sha256": hashlib.sha256(bundle).hexdigest(),
         "attempt": attempt,
+        "pushed": pushed,
         "volume": volume,
         "nonce": secrets.token_hex(8),
         "wait_s": SUPERVISOR_WAIT_S,

@@ -23,7 +23,7 @@ BEAT_S = 5.0
 LOOK_S = 0.5
 LOG_ENDS_S = 5.0
 LAST_WORDS, LAST_WORDS_BYTES = 300, 4096
-_PLACE = re.compile(r"\{(work|bundle|files|gpus|attempt|previous)\}")
+_PLACE = re.compile(r"\{(work|bundle|files|gpus|attempt|previous|pushed)\}")
 
 
 class Outcome(NamedTuple):
@@ -57,6 +57,7 @@ class Attempt:
             "gpus": ",".join(gpus),
             "attempt": str(number),
             "previous": previous,
+            "pushed": records.pushed_for(folder, number),
         }
         self._beat, self._next_beat = 0, 0.0
         self._most, self._moved = -1, time.monotonic()

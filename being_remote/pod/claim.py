@@ -27,6 +27,7 @@ from being_remote.pod.records import Record
 
 MAX_BUNDLE_BYTES = 300 << 20
 MAX_ANSWER_BYTES = 1 << 16
+MAX_NOTE_BYTES = 64 << 20
 START = (
     "import sys; sys.path.insert(0, sys.argv[1])\n"
     "from being_remote.pod import supervisor\n"
@@ -35,12 +36,23 @@ START = (
 
 
 def claim(asked: Record, stdin: BinaryIO) -> str:
-    """Put the job there unless it is: "made", "there", "refused", "absent", "torn" or "elsewhere"."""
+    """Put the job there unless it is: "made", "there", "refused", "absent", "torn" or "elsewhere".
+
+    "unpushed": it is there, and what its attempt is to go on from is not.
+    """
     folder = records.job_folder(asked["workdir"], asked["job"])
     found = _compared(folder, asked["spec_sha256"]) or _brought(asked, folder, stdin)
     if found in ("made", "there"):
         _clear(os.path.join(os.path.dirname(folder), ".in"), asked["job"])
+        if asked["pushed"] is not None and not _is_whole(records.pushed_folder(folder, asked["pushed"])):
+            return "unpushed"
     return found
+
+
+def _is_whole(pushed: str) -> bool:
+    """Whether the note is there, which comes last, and is the one that the folder is named after."""
+    note = records.read_bytes(os.path.join(pushed, records.PUSHED_NOTE), MAX_NOTE_BYTES)
+    return note is not None and pushed.endswith("." + hashlib.sha256(note).hexdigest())
 
 
 def _brought(asked: Record, folder: str, stdin: BinaryIO) -> str:
@@ -155,7 +167,7 @@ def sync_tree(top: str) -> None:
 def ensure(asked: Record) -> Tuple[str, Optional[str]]:
     """Start a supervisor for the attempt; (its word, its reason), "silent" if none came in time."""
     folder = records.job_folder(asked["workdir"], asked["job"])
-    records.ask_for(folder, asked["attempt"])
+    records.ask_for(folder, asked["attempt"], asked["pushed"] or "")
     reader, writer = os.pipe()
     request = {
         "workdir": asked["workdir"],

@@ -93,7 +93,7 @@ def with_leases(gpus: List[Gpu]) -> List[Gpu]:
     """The GPUs with `job`: who leases each, None if nobody does, "" if it does not say."""
     found = []
     for gpu in gpus:
-        state, _, note = locks.probe(locks.gpu_lock(gpu["uuid"]))
+        state, _, note = locks.probe(locks.gpu_lock(gpu["uuid"], make=False))
         job = note.get("job") if isinstance(note, dict) else None
         said = job if isinstance(job, str) and len(job) <= 80 else ""
         found.append(dict(gpu, job=said if state == "held" else None))

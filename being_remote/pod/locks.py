@@ -21,10 +21,12 @@ MAX_NOTE_BYTES = 8192
 PROBED_S = 2.0  # how long a probe, or a crowd of them, may be in a taker's way
 
 
-def folder() -> str:
-    """The folder of this user's locks, made if need be; refused when it is not ours alone."""
+def folder(make: bool = True) -> str:
+    """The folder of this user's locks; refused when it is not ours alone. `make` it if need be."""
     path = os.environ.get("BEING_REMOTE_LOCKS") or f"/tmp/being-remote-{os.geteuid()}/locks"
     for part in (os.path.dirname(path), path):
+        if not make and not os.path.lexists(part):
+            return path
         with contextlib.suppress(FileExistsError):
             os.mkdir(part, 0o700)
     info = os.lstat(path)
@@ -37,12 +39,12 @@ def folder() -> str:
     return path
 
 
-def job_lock(job: str) -> str:
-    return os.path.join(folder(), job + ".lock")
+def job_lock(job: str, make: bool = True) -> str:
+    return os.path.join(folder(make), job + ".lock")
 
 
-def gpu_lock(uuid: str) -> str:
-    return os.path.join(folder(), f"gpu-{uuid}.lock")
+def gpu_lock(uuid: str, make: bool = True) -> str:
+    return os.path.join(folder(make), f"gpu-{uuid}.lock")
 
 
 def take(path: str, wait_s: float = 0.0) -> Optional[int]:

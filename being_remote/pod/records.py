@@ -20,6 +20,7 @@ _ATTEMPT = re.compile(r"([1-9][0-9]{0,3})(\.asked)?")
 JOBS = "jobs"
 SPEC, CANCEL, ATTEMPTS = "spec.json", "cancel", "attempts"
 CANCELLED = ".cancelled"
+PUSHED, PUSHED_NOTE = ".pushed", "pushed.json"
 WHO, PROGRESS, END, LOG, WORK = "who.json", "progress.json", "end.json", "log", "work"
 VOLUME = ".volume"
 
@@ -129,15 +130,36 @@ def attempts_of(folder: str) -> Tuple[List[int], int]:
     return sorted(made), highest
 
 
-def ask_for(folder: str, attempt: int) -> None:
-    """Leave word that `attempt` was asked for: a supervisor of an earlier one stops when it sees it."""
-    attempts = os.path.join(folder, ATTEMPTS)
-    os.makedirs(attempts, exist_ok=True)
-    path = os.path.join(attempts, f"{attempt}.asked")
+def ask_for(folder: str, attempt: int, pushed: str = "") -> None:
+    """Leave word that `attempt` was asked for: a supervisor of an earlier one stops when it sees it.
+
+    `pushed` names what it is to go on from; the first word counts.
+    """
+    path = _asked(folder, attempt)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     if not os.path.exists(path):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
-        sync_folder(attempts)
+        write_bytes(path, pushed.encode("ascii"))
         sync_folder(folder)
+
+
+def _asked(folder: str, attempt: int) -> str:
+    return os.path.join(folder, ATTEMPTS, f"{attempt}.asked")
+
+
+def pushed_folder(folder: str, name: str) -> str:
+    """Where the laptop puts what an attempt goes on from that was made on another host."""
+    return os.path.join(os.path.dirname(folder), PUSHED, os.path.basename(name))
+
+
+def pushed_for(folder: str, attempt: int) -> str:
+    """What was put here for an attempt, or for one before it on this host; "" without any."""
+    for number in range(attempt, 0, -1):
+        name = (read_bytes(_asked(folder, number)) or b"").decode("ascii", "replace").strip()
+        pushed = pushed_folder(folder, name)
+        # For this very attempt it must be there, or its first step fails: nothing else may take its place.
+        if name and (number == attempt or os.path.isfile(os.path.join(pushed, PUSHED_NOTE))):
+            return pushed
+    return ""
 
 
 def cancel_mark(folder: str, arrived: bool) -> str:

@@ -44,7 +44,7 @@ def look(workdir: str, job: str) -> Optional[Record]:
     # its lock or its spec: a pod keeps hundreds of old jobs.
     newest = _attempt(folder, made[-1], facts) if made and made[-1] == asked else None
     while newest is None or newest["end"] is None:
-        facts["lock"], facts["lock_inode"], note = locks.probe(locks.job_lock(job))
+        facts["lock"], facts["lock_inode"], note = locks.probe(locks.job_lock(job, make=False))
         facts["holder"] = _holder(note)
         newest = _attempt(folder, made[-1], facts) if made else None
         now = records.attempts_of(folder)

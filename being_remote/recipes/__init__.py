@@ -10,7 +10,7 @@ The words of its steps may hold the placeholders of `jobs.spec.Step`, filled in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,18 @@ from being_remote.jobs.spec import JobSpec, Prepare, Progress, Step
 from being_remote.session import Session
 from being_remote.tracker.config import Change
 
-__all__ = ["Judged", "LastJob", "Plan", "Prepare", "Progress", "Recipe", "Request", "Step", "recipe"]
+__all__ = [
+    "Carried",
+    "Judged",
+    "LastJob",
+    "Plan",
+    "Prepare",
+    "Progress",
+    "Recipe",
+    "Request",
+    "Step",
+    "recipe",
+]
 
 GRACE_S = 20.0
 
@@ -50,6 +61,8 @@ class Request:
         own_box: the actor's bbox.pt, x_min, x_max, y_min, y_max, if known here; only for the notes,
             and only where the host has none.
         last_job: the actor's newest job of this recipe that succeeded.
+        settings: all of them, of a job that moves to another host; nothing else decides about them then.
+        frames: how many that job was to track, if that was known.
     """
 
     host: SshHost | LocalHost
@@ -63,6 +76,8 @@ class Request:
     own_settings: bytes | None = None
     own_box: tuple[int, int, int, int] | None = None
     last_job: LastJob | None = None
+    settings: Mapping[str, Any] | None = None
+    frames: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,27 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Carried:
+    """What of an attempt lies here that one on another host goes on from.
+
+    Attributes:
+        folder: its work folder, as it came home.
+        names: paths below it, all of them whole and read safely.
+        total_bytes: of all of them.
+        frames: how many frames the new attempt need not make again.
+        note: what is put beside them, for the step that takes them up.
+        why: why there are no more.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    total_bytes: int
+    frames: int
+    note: bytes
+    why: str
+
+
+@dataclass(frozen=True)
 class Judged:
     """What the files of one attempt are worth. `problems` is empty when `ok`."""
 
@@ -124,6 +160,8 @@ class Recipe(Protocol):
         name: as in spec.json.
         results: what `pull` brings, as globs below `{work}`.
         more_results: what it brings besides with `--all`.
+        checkpoints: what comes home while a job is followed, as globs, the most precious first: what
+            another attempt goes on from.
     """
 
     @property
@@ -135,11 +173,28 @@ class Recipe(Protocol):
     @property
     def more_results(self) -> tuple[str, ...]: ...
 
+    @property
+    def checkpoints(self) -> tuple[str, ...]: ...
+
     def look(self, session: Session, request: Request) -> Any:
         """The facts that `plan` needs of the host: at most one round trip, which changes nothing."""
 
     def plan(self, request: Request, facts: Any) -> Plan:
         """The job. Pure. Raises UsageError or NotFoundError where it could not run."""
+
+    def again(
+        self, spec: JobSpec, files: Mapping[str, bytes], host: SshHost | LocalHost, actor: Actor | None
+    ) -> Request:
+        """The very same as a job that was `spec` with `files`, on another host."""
+
+    def takes_input(self, facts: Any) -> bool | None:
+        """Whether the actor's video and identity must be put there first; None: it needs neither."""
+
+    def carried(self, files: Mapping[str, bytes], homes: Sequence[Path]) -> Carried | None:
+        """The most that the attempts in `homes` (as below `{work}`) left for another; None: nothing.
+
+        `files` are the job's. Of equals the first counts.
+        """
 
     def judge(self, folder: Path) -> Judged:
         """Judge the results of one attempt that were pulled into `folder` (as below `{work}`)."""

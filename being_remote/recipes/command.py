@@ -7,10 +7,13 @@ nothing is known, so nothing else is judged. `pull --all` brings what it left th
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.errors import UsageError
+from being_remote.inventory import Actor, LocalHost, SshHost
+from being_remote.jobs.spec import JobSpec
 from being_remote.recipes import Judged, Plan, Request, Step
 from being_remote.session import Session
 
@@ -22,6 +25,7 @@ class Command:
     name: str = "command"
     results: tuple[str, ...] = ()
     more_results: tuple[str, ...] = ("**",)
+    checkpoints: tuple[str, ...] = ()  # nobody knows when a file of its is whole
 
     def look(self, session: Session, request: Request) -> None:
         """Nothing needs to be known of the host."""
@@ -56,6 +60,19 @@ class Command:
             wall_s=request.wall_s,
             stall_s=request.stall_s,
         )
+
+    def again(
+        self, spec: JobSpec, files: Mapping[str, bytes], host: SshHost | LocalHost, actor: Actor | None
+    ) -> Request:
+        """The same words."""
+        words = spec.steps[0].argv
+        return Request(host, actor, words=words, gpus=spec.gpus, wall_s=spec.wall_s, stall_s=spec.stall_s)
+
+    def takes_input(self, facts: None) -> None:
+        """Whatever it needs is its own affair."""
+
+    def carried(self, files: Mapping[str, bytes], homes: Sequence[Path]) -> None:
+        """Nobody knows which of its files it could go on from: it starts anew."""
 
     def judge(self, folder: Path) -> Judged:
         """Its exit code was all there is to judge."""

@@ -12,16 +12,18 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from being_remote.errors import DataError, NotFoundError, UsageError
+from being_remote.errors import DataError, InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost, Tracker
 from being_remote.jobs.programs import ask_alone, odd_form
-from being_remote.recipes import Judged, Plan, Prepare, Progress, Request, Step
+from being_remote.jobs.spec import JobSpec
+from being_remote.recipes import Carried, Judged, Plan, Prepare, Progress, Request, Step
 from being_remote.session import Session
 from being_remote.tracker import layout
 from being_remote.tracker.begin import unusable_path
@@ -93,6 +95,13 @@ class MetricalTracker:
         f"{layout.INPUT}/*/{layout.KPT}/*.npy",
         f"{layout.INPUT}/*/{layout.KPT_DENSE}/*.npy",
     )
+    checkpoints: tuple[str, ...] = (
+        f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*.frame",
+        f"{layout.INPUT}/*/{layout.BBOX}",
+        f"{layout.ACTOR_CONFIGS}/*.yml",
+        f"{layout.OUTPUT}/*/{layout.CROPS}/*.png",
+        f"{layout.OUTPUT}/*/{layout.MESH}/*.ply",
+    )
 
     def look(self, session: Session, request: Request) -> Facts:
         """One round trip; nothing is written there.
@@ -138,15 +147,22 @@ class MetricalTracker:
         Raises:
             UsageError: settings that cannot be meant, or paths that the tracker cannot live with.
             NotFoundError: what the tracker needs is not on the host.
+            InconsistentData: the images there are not as many as those of the job that moves there.
         """
         tracker, actor = _tracker(request.host), _actor(request)
         _check_there(request.host.name, tracker, actor, facts)
         own, base_notes = _own_settings(request, facts)
-        settings = _settings(request, own)
+        settings = _settings(request, own) if request.settings is None else dict(request.settings)
         folder = _folder_name(actor)
         _check_path(request.host)
         check(settings)
         expected, count_notes = _expected(facts, settings)
+        if request.frames is not None and expected is not None and request.frames != expected:
+            raise InconsistentData(
+                f"there are images for {expected} frames, the job is of {request.frames}",
+                file=f"{request.host.name}:{tracker.root / actor.input / layout.SOURCE}",
+                hint="they are of another video, or were cut otherwise: mend the actor's input there",
+            )
         last, last_notes = _last_run(request, own)
         changes = compare(last, settings)
         return Plan(
@@ -173,6 +189,33 @@ class MetricalTracker:
                 *(preset(request.preset).notes if request.preset else ()),
             ),
         )
+
+    def again(
+        self, spec: JobSpec, files: Mapping[str, bytes], host: SshHost | LocalHost, actor: Actor | None
+    ) -> Request:
+        """The same settings and limits; of a job that another laptop sent only the intent is known."""
+        settings = dict(spec.intent["settings"])
+        if SETTINGS in files:
+            settings, _ = parse_settings(files[SETTINGS], SETTINGS)
+        return Request(
+            host=host,
+            actor=actor,
+            gpus=spec.gpus,
+            wall_s=spec.wall_s,
+            stall_s=spec.stall_s,
+            settings=settings,
+            frames=json.loads(files[REQUEST])["expected"] if REQUEST in files else None,
+        )
+
+    def takes_input(self, facts: Facts) -> bool:
+        """Images will do for the video; the identity has no substitute."""
+        return facts.script and not ((facts.images or facts.video) and facts.identity)
+
+    def carried(self, files: Mapping[str, bytes], homes: Sequence[Path]) -> Carried | None:
+        """The longest run of whole frames with its box, and what of crops and meshes lies beside."""
+        from being_remote.recipes.carrying import carry
+
+        return carry(json.loads(files[REQUEST]), homes) if REQUEST in files else None
 
     def judge(self, folder: Path) -> Judged:
         """Judge what was pulled: the transform is repeated here and compared with the pod's."""
@@ -339,7 +382,7 @@ def _command(host: SshHost | LocalHost, tracker: Tracker, facts: Facts, folder: 
         return Step(state, argv, "{work}", env)
 
     return (
-        ours("running", "begin", "{previous}"),
+        ours("running", "begin", "{previous}", "{pushed}"),
         Step("running", (tracker.python, SCRIPT, "--cfg", config), str(tracker.root), theirs),
         ours("transforming", "finish"),
     )

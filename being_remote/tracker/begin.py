@@ -1,22 +1,25 @@
 """Runs on the pod before the tracker: its settings with this attempt's paths, and what may be kept.
 
-    python -m being_remote.tracker.begin WORK FILES [PREVIOUS]
+    python -m being_remote.tracker.begin WORK FILES [PREVIOUS [PUSHED]]
 
 WORK is the attempt's folder, FILES holds `tracking.json` and the settings, PREVIOUS is the folder of
-the attempt before it, or "". The input folder holds only links to what the actor has, so that the
-tracker computes its box, crops and landmarks anew. After an earlier attempt of this very job its box
-and its whole frames are copied here, up to the first that is missing or cannot be read safely: the
-tracker goes on from there by itself, whereas a torn file would stop it for ever.
+the attempt before it on this host, PUSHED what the laptop put here of an attempt on another host
+(each may be ""). The input folder holds only links to what the actor has, so that the tracker
+computes its box, crops and landmarks anew. Of the earlier attempts of this very job the one with most
+whole frames has them copied here, with its box, up to the first that is missing or cannot be read
+safely: the tracker goes on from there by itself, whereas a torn file would stop it for ever. What was
+pushed names its box's hash, and then no other box is used: a job that moves keeps its crop.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import sys
-from typing import Any, Dict, List, Optional
+from typing import Any, Collection, Dict, List, NamedTuple, Optional, Tuple
 
 from being_remote.errors import BeingRemoteError, InconsistentData, NotFoundError, UsageError
 from being_remote.tracker.layout import (
@@ -32,10 +35,13 @@ from being_remote.tracker.layout import (
 )
 
 REQUEST = "tracking.json"
+PUSHED = "pushed.json"
 # The tracker replaces these in the paths of its images as text.
 REPLACED = ("source", "images", "kpt", "png", "jpg")
 # Frames that the key-frame stage leaves have not their final K yet; a run this young starts anew.
 WORTH_KEEPING = 8
+# Beside each frame, in the run's folder, with the same stem.
+BESIDE = ((CHECKPOINT, ".frame"), (CROPS, ".png"), (MESH, ".ply"))
 
 _PLAIN = re.compile(r"[\w./+=@,~-]*")
 
@@ -55,13 +61,30 @@ def unusable_path(path: str) -> Optional[str]:
     return None
 
 
-def begin(work: str, files: str, previous: str = "") -> List[str]:
+class Kept(NamedTuple):
+    """What an attempt left that another can go on from.
+
+    Attributes:
+        folder: its work folder.
+        frames: names of its whole frames from the first on, of one K and in the order of one fit.
+        box: the bytes of its bbox.pt; None where there is none, or none that can be read.
+        why: why there are no more frames.
+    """
+
+    folder: str
+    frames: List[str]
+    box: Optional[bytes]
+    why: str
+
+
+def begin(work: str, files: str, previous: str = "", pushed: str = "") -> List[str]:
     """Make an attempt ready for the tracker; what is said goes into the job's log.
 
     Raises:
         UsageError: the tracker could not live with the attempt's path.
         NotFoundError: the actor's images or identity went away meanwhile.
-        InconsistentData: the number of images is another than when the job was planned.
+        InconsistentData: the number of images is another than when the job was planned; or the box that
+            was pushed is not the one that its note names.
     """
     problem = unusable_path(work)
     if problem is not None:
@@ -81,8 +104,8 @@ def begin(work: str, files: str, previous: str = "") -> List[str]:
             )
         said.append(f"{found} frames to track")
     _write_settings(work, files, request, folder)
-    if previous:
-        said.append(_keep(previous, work, request))
+    if previous or pushed:
+        said.append(_keep(previous, pushed, work, request))
     return said
 
 
@@ -119,44 +142,132 @@ def _write_settings(work: str, files: str, request: Dict[str, Any], folder: str)
         f.write(paths.encode("utf-8") + settings)
 
 
-def _keep(previous: str, work: str, request: Dict[str, Any]) -> str:
-    """Copy an earlier attempt's box and its frames up to the first that is not whole."""
-    from being_remote.tracker.frame_file import read_box, read_frame
+def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str]] = None) -> Kept:
+    """What of an attempt's work folder is whole and safe to go on from.
 
-    box = os.path.join(INPUT, request["folder"], BBOX)
-    frames = os.path.join(OUTPUT, request["folder"], CHECKPOINT)
+    Args:
+        folder: the work folder, or one of its shape.
+        request: the job's `tracking.json`.
+        names: paths below it; of others nothing is taken. None: all.
+    """
+    from being_remote.tracker.frame_file import MAX_BOX_BYTES, parse_box, read_bytes, read_frame
+
+    where = os.path.join(folder, OUTPUT, request["folder"], CHECKPOINT)
     good: List[str] = []
+    box: Optional[bytes] = None
     K: Any = None
     step = 0
     try:
         if request["crop_image"]:
-            read_box(os.path.join(previous, box))
+            path = os.path.join(folder, box_in(request))
+            data = read_bytes(path, MAX_BOX_BYTES)
+            parse_box(data, path)
+            box = data
         while True:
             name = f"{len(good):05d}.frame"
-            frame = read_frame(os.path.join(previous, frames, name))
+            if names is not None and os.path.join(OUTPUT, request["folder"], CHECKPOINT, name) not in names:
+                why = f"{name} was not pushed"
+                break
+            frame = read_frame(os.path.join(where, name))
             if K is not None and (frame.K.tolist() != K or frame.global_step < step):
                 # Left over by the key-frame stage, which writes the first names before all others.
+                why = f"{name} is of another stage of the fit"
                 break
             K, step = frame.K.tolist(), frame.global_step
             good.append(name)
     except BeingRemoteError as e:
         why = str(e).splitlines()[0]
-    else:
-        why = f"{name} is of another stage of the fit"
-    least = max(WORTH_KEEPING, 2 * len(request["keyframes"]))
-    if len(good) < least:
-        return f"nothing is kept of the attempt before: {len(good)} whole frames ({why})"
+    return Kept(folder, good, box, why)
+
+
+def box_in(request: Dict[str, Any]) -> str:
+    """The path of bbox.pt below a work folder."""
+    return os.path.join(INPUT, request["folder"], BBOX)
+
+
+def least_kept(request: Dict[str, Any]) -> int:
+    """So many frames must be whole that the tracker can go on from them."""
+    return max(WORTH_KEEPING, 2 * len(request["keyframes"]))
+
+
+def worth_keeping(kept: Kept, request: Dict[str, Any]) -> bool:
+    """Whether there are enough frames that the tracker can go on from them."""
+    return len(kept.frames) >= least_kept(request)
+
+
+def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str:
+    """Copy the box and the frames of the attempt before, or what was pushed of it if that is more."""
+    found = []
+    pin = None
+    if pushed:
+        with open(os.path.join(pushed, PUSHED), encoding="utf-8") as f:
+            note = json.load(f)
+        pin = note["box_sha256"]
+        brought = kept_of(pushed, request, note["files"])
+        if _sha256(brought.box) != pin:
+            raise InconsistentData(
+                "is not the box that was pushed for this attempt",
+                file=os.path.join(pushed, box_in(request)),
+                hint="resume the job again: another crop would be another camera",
+            )
+        found.append(("another host's attempt", brought))
+    if previous:
+        ours = _most_before(previous, request, pin)
+        if ours is not None:
+            found.insert(0, ours)
+    if not found:
+        return "nothing is kept of the attempt before: its box is another than the one that was pushed"
+    whose, best = max(found, key=lambda item: len(item[1].frames))  # the first of equals
+    said = f"{len(best.frames)} whole frames of {whose} are kept ({best.why})"
+    if not worth_keeping(best, request):
+        said = (
+            f"nothing is kept of {whose}: {len(best.frames)} whole frames ({best.why}); of fewer than"
+            f" {least_kept(request)} the key-frame stage may not be over"
+        )
+        if pin is None:
+            return said
+        best = best._replace(frames=[])
+        said += "; its box is, so that the crop stays the same"
     run = os.path.join(OUTPUT, request["folder"])
-    for folder, suffix in ((CHECKPOINT, ".frame"), (CROPS, ".png"), (MESH, ".ply")):
+    for folder, suffix in BESIDE:
         os.makedirs(os.path.join(work, run, folder), exist_ok=True)
-        for name in good:
+        for name in best.frames:
             # The tracker writes a frame's crop and mesh before the frame itself, so these are whole.
             path = os.path.join(run, folder, name.replace(".frame", suffix))
-            if os.path.isfile(os.path.join(previous, path)):
-                shutil.copyfile(os.path.join(previous, path), os.path.join(work, path))
-    if request["crop_image"]:
-        shutil.copyfile(os.path.join(previous, box), os.path.join(work, box))
-    return f"{len(good)} whole frames of the attempt before are kept ({why})"
+            if os.path.isfile(os.path.join(best.folder, path)):
+                shutil.copyfile(os.path.join(best.folder, path), os.path.join(work, path))
+    if best.box is not None:
+        with open(os.path.join(work, box_in(request)), "wb") as f:
+            f.write(best.box)
+    return said
+
+
+def _most_before(previous: str, request: Dict[str, Any], pin: Optional[str]) -> Optional[Tuple[str, Kept]]:
+    """The most that an attempt before left on this host, and whose it is; with `pin` only of that box.
+
+    An attempt that ended while it began, on a full disk for one, has less than those before it.
+    """
+    attempts, newest = os.path.split(os.path.dirname(previous))
+    best: Optional[Tuple[str, Kept]] = None
+    for number in range(int(newest), 0, -1):
+        folder = os.path.join(attempts, str(number), os.path.basename(previous))
+        # Mostly an attempt has all that those before it had, and they need not be read.
+        if best is not None and _count(folder, request) <= len(best[1].frames):
+            continue
+        kept = kept_of(folder, request)
+        more = best is None or len(kept.frames) > len(best[1].frames)
+        if more and (pin is None or _sha256(kept.box) == pin):
+            best = ("the attempt before" if folder == previous else f"attempt {number}", kept)
+    return best
+
+
+def _count(folder: str, request: Dict[str, Any]) -> int:
+    checkpoint = os.path.join(folder, OUTPUT, request["folder"], CHECKPOINT)
+    return len(os.listdir(checkpoint)) if os.path.isdir(checkpoint) else 0
+
+
+def _sha256(data: Optional[bytes]) -> Optional[str]:
+    return None if data is None else hashlib.sha256(data).hexdigest()
 
 
 def main(argv: List[str]) -> int:

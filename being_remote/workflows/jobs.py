@@ -12,7 +12,14 @@ from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.facts import Gpu
 from being_remote.jobs.ledger import ENDED, Known
 from being_remote.jobs.observe import HostJobs
-from being_remote.workflows.tending.rows import JobRow, ended_row, foreign_row, moment, silent_row
+from being_remote.workflows.tending.rows import (
+    JobRow,
+    ended_row,
+    foreign_row,
+    moment,
+    silent_row,
+    superseded_row,
+)
 from being_remote.workflows.tending.watch import learnt, ledger_of, look
 
 MAX_AT_ONCE = 8
@@ -32,7 +39,8 @@ class HostLook:
 
 @dataclass(frozen=True)
 class JobsReport:
-    """All jobs that were asked for, the newest first; `hidden` ended ones are left out without --all."""
+    """All jobs that were asked for, the newest first, then attempts that were left on other hosts and
+    other laptops' jobs; `hidden` ended ones are left out without --all."""
 
     jobs: tuple[JobRow, ...]
     hosts: tuple[HostLook, ...]
@@ -42,7 +50,8 @@ class JobsReport:
     def exit_code(self) -> int:
         """4 where something could not be known; how jobs ended does not matter here."""
         blind = any(not h.reachable for h in self.hosts)
-        return 4 if blind or any(row.state == "unknown" for row in self.jobs) else 0
+        unknown = any(row.state == "unknown" and not row.superseded for row in self.jobs)
+        return 4 if blind or unknown else 0
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,8 @@ def jobs(inventory: Inventory, *, hosts: Sequence[str] = (), all_jobs: bool = Fa
             zip((h.name for h in named), pool.map(lambda h: _ask(h, inventory), named), strict=True)
         )
     rows, hidden = [], 0
-    ours = [k for k in ledger.jobs() if not hosts or k.host in answers]
+    every = ledger.jobs()
+    ours = [k for k in every if not hosts or k.host in answers]
     for number, known in enumerate(ours):
         if known.ended and number >= NEWEST and not all_jobs:
             hidden += 1
@@ -98,15 +108,16 @@ def jobs(inventory: Inventory, *, hosts: Sequence[str] = (), all_jobs: bool = Fa
             rows.append(
                 silent_row(known, ledger.story(known.job), "the inventory names no such host any more")
             )
-    names = {k.job for k in ours}
+    names = {k.job: k for k in every}
     for host, answer in answers.items():
         for seen in () if isinstance(answer, HostError) else answer.jobs:
-            if seen.job in names:
-                continue
+            mine = names.get(seen.job)
+            if mine is not None and (mine.host == host or seen.attempt >= mine.attempt):
+                continue  # it has its row; two hosts with one volume both show it
             if seen.state in ENDED and not all_jobs:
                 hidden += 1
             else:
-                rows.append(foreign_row(host, seen))
+                rows.append(superseded_row(mine, host, seen) if mine else foreign_row(host, seen))
     return JobsReport(tuple(rows), tuple(_host_look(n, a) for n, a in answers.items()), hidden)
 
 

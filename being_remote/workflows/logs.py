@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from being_remote.inventory import Inventory
 from being_remote.jobs import logs as reading
-from being_remote.workflows.tending.following import LogLine, Say, follow
+from being_remote.workflows.results.bringing import folder_of
+from being_remote.workflows.results.companion import Home
+from being_remote.workflows.results.following import LogLine, Say, follow
 from being_remote.workflows.tending.rows import exit_code_of
 from being_remote.workflows.tending.watch import ledger_of, look_at
 
 
 @dataclass(frozen=True)
 class LogsReport:
-    """How the job stands after its log; `lines` only where it was not followed."""
+    """How the job stands after its log; `lines` only where it was not followed, `home` only where it was."""
 
     job: str
     host: str
@@ -23,6 +25,7 @@ class LogsReport:
     payload_exit_code: int | None
     followed: bool
     lines: tuple[LogLine, ...]
+    home: Home | None = None
 
     @property
     def exit_code(self) -> int:
@@ -57,7 +60,8 @@ def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | 
     tell = say or keep
     with open_session(host, inventory) as session:
         if follow_it:
-            row = follow(ledger, session, host, known, tell)
+            followed = follow(ledger, session, host, known, tell, home=folder_of(inventory, known))
+            row, home = followed.row, followed.home
         else:
             lines = reading.Lines()
             folder = reading.attempt_folder(host.workdir, known.job, known.attempt)
@@ -65,8 +69,8 @@ def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | 
                 found = lines.add(item) if isinstance(item, reading.Part) else lines.rest()
                 for line in found:
                     tell(LogLine(line.text, line.offset, known.attempt))
-            row = look_at(ledger, session, host, known)
-    report = LogsReport(
+            row, home = look_at(ledger, session, host, known), None
+    return LogsReport(
         job=row.job,
         host=row.host,
         attempt=known.attempt,
@@ -74,6 +78,6 @@ def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | 
         reason=row.reason,
         payload_exit_code=row.exit_code,
         followed=follow_it,
-        lines=(),
+        lines=tuple(kept),
+        home=home,
     )
-    return replace(report, lines=tuple(kept))

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from being_remote.errors import DataError, HostError, InconsistentData, NotFoundError
+from being_remote.errors import HostError, InconsistentData, NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.jobs.logs import attempt_folder
 from being_remote.pod import records
 from being_remote.recipes import recipe
 from being_remote.session import OnProgress, no_progress
-from being_remote.workflows.tending.home import Aside, bring, offered, runs_of
+from being_remote.workflows.results.bringing import bring, folder_of
+from being_remote.workflows.results.job_folder import note_of
+from being_remote.workflows.results.work_files import Aside, Work
 from being_remote.workflows.tending.rows import BAD, JobRow
 from being_remote.workflows.tending.watch import ledger_of, look_at
 
@@ -71,21 +73,21 @@ def pull(
         HostError: the host could not be asked, or the link failed; what arrived stays aside.
         DataError: a file is torn, unsafe or not the host's; nothing here was changed.
     """
-    from being_remote.tracker.completeness import check_file
     from being_remote.transport import open_session
 
     ledger = ledger_of(inventory)
     known = ledger.find(job)
     host, kind = inventory.host(known.host), recipe(known.recipe)
-    folder = runs_of(inventory, known.actor) / known.job
-    work = attempt_folder(host.workdir, known.job, known.attempt) / records.WORK
+    folder = folder_of(inventory, known)
+    there = attempt_folder(host.workdir, known.job, known.attempt) / records.WORK
     patterns = (*kind.results, *(kind.more_results if all_files else ()))
     with open_session(host, inventory, remember=not dry_run) as session:
         row = look_at(ledger, session, host, known, remember=not dry_run)
         partial = _may_be_partial(row, all_files=all_files)
         if not partial and row.state in BAD:
             return _report(row, folder, {}, dry_run=dry_run, round_trips=session.round_trips)
-        offers, aside = offered(session, host.python, work, patterns, folder)
+        work = Work(session, host.python, there, patterns)
+        offers, aside = work.offered(folder)
         if not offers:
             raise NotFoundError(
                 "has no results of the kinds that were asked for"
@@ -103,31 +105,16 @@ def pull(
             if judged is not None and not judged.ok:
                 raise InconsistentData(
                     "; ".join(judged.problems),
-                    file=f"{known.host}:{work}",
+                    file=f"{known.host}:{there}",
                     hint="do not use this job's results",
                 )
 
-        def judge_file(file: Path) -> None:
-            try:
-                check_file(file)
-            except DataError as e:
-                raise type(e)(e.what, file=str(file.name), hint=e.hint) from e
-
         done = bring(
-            session,
-            host.python,
             work,
             folder,
             offers,
-            patterns,
-            note={
-                "job": known.job,
-                "host": known.host,
-                "attempt": known.attempt,
-                "spec_sha256": known.spec_sha256,
-            },
+            note=note_of(known),
             aside=aside,
-            judge_file=judge_file,
             judge_all=judge_all,
             partial=partial,
             on_progress=on_progress,

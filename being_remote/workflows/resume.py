@@ -1,4 +1,4 @@
-"""`resume JOB`: the next attempt of a job that is known to be ended, on the same host.
+"""`resume JOB`: the next attempt of a job that is known to be ended, on the same host or on another.
 
 Nothing here guesses: a job that may still run is never started again, unless the user gives their
 word that its pod is gone.
@@ -6,24 +6,30 @@ word that its pod is gone.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from being_remote.errors import HostError, InconsistentData, NotFoundError, UsageError
-from being_remote.inventory import Inventory, LocalHost, SshHost
-from being_remote.jobs.ledger import Intent, Known, Ledger
-from being_remote.jobs.spec import MAX_SPEC_BYTES, JobSpec, is_job_id
-from being_remote.pod import records
-from being_remote.session import Session
-from being_remote.workflows.tending.following import Say, follow
-from being_remote.workflows.tending.rows import BAD, JobRow, evidence_of, exit_code_of
-from being_remote.workflows.tending.sending import NO_FILES, send
+from being_remote.errors import HostError, NotFoundError, UsageError
+from being_remote.inventory import Inventory
+from being_remote.jobs.ledger import Known, Ledger
+from being_remote.session import OnProgress, Session, no_progress
+from being_remote.workflows.moving.elsewhere import go_on_elsewhere, moved_here
+from being_remote.workflows.moving.leaving import given_up, may_leave
+from being_remote.workflows.moving.move import Move, push_again
+from being_remote.workflows.results.bringing import folder_of
+from being_remote.workflows.results.companion import Home
+from being_remote.workflows.results.following import Say, follow
+from being_remote.workflows.tending.rows import BAD, JobRow, exit_code_of
+from being_remote.workflows.tending.sending import send
+from being_remote.workflows.tending.taking_over import take_over as taken_over
 from being_remote.workflows.tending.watch import ledger_of, look, look_at
 
 
 @dataclass(frozen=True)
 class ResumeReport:
-    """The attempt that was made. `took_over`: the job came from another laptop's ledger."""
+    """The attempt that was made. `took_over`: the job came from another laptop's ledger; `home`: what
+    came of it, where it was followed; `moved`: what it took along to another host."""
 
     job: str
     host: str
@@ -36,6 +42,8 @@ class ResumeReport:
     took_over: bool
     followed: bool
     dry_run: bool
+    home: Home | None = None
+    moved: Move | None = None
 
     @property
     def exit_code(self) -> int:
@@ -53,30 +61,47 @@ def resume(
     follow_it: bool = False,
     dry_run: bool = False,
     say: Say = lambda _: None,
+    on_progress: OnProgress = no_progress,
 ) -> ResumeReport:
     """Make attempt n + 1.
 
     Args:
         inventory: who is who.
         job: an id, a unique beginning, or `last`; with `take_over` the id as `jobs` shows it.
-        host: where a job of another laptop lies; default: the only host.
-        pod_is_gone: the user's word that the attempt whose state is unknown does not run any more.
+        host: where it is to go on; with `take_over` where a job of another laptop lies. Default: its own.
+        pod_is_gone: the user's word that the attempt whose state is unknown does not run any more, or
+            that it may be paid for twice.
         take_over: the job is in another laptop's ledger; one that runs is only written down here.
         follow_it: follow the new attempt to its end.
         dry_run: only look.
+        on_progress: told how far it is with what the job takes along.
 
     Raises:
         UsageError: it still runs, or succeeded; or another terminal was faster.
-        HostError: whether it runs is unknown, and so nothing was done; or, with `pod_is_gone`, the host
-            does not answer: then the attempt is abandoned, and nothing was started.
+        NotFoundError, DataError: it cannot go on on `host`; see `moving.move`.
+        HostError: whether it runs is unknown, and so nothing was done; or, with `pod_is_gone`, its own
+            host does not answer: then the attempt is abandoned, and nothing was started.
     """
     from being_remote.transport import open_session
 
     ledger = ledger_of(inventory)
     known = _found(ledger, job, take_over=take_over)
-    where = inventory.the_host(host) if known is None else inventory.host(known.host)
-    if known is not None and host not in (None, known.host):
-        raise UsageError(f"{known.job} belongs to {known.host}", where="--host", hint="resume it there")
+    if known is not None and not take_over and host not in (None, known.host):
+        return _elsewhere(
+            inventory,
+            ledger,
+            known,
+            str(host),
+            pod_is_gone=pod_is_gone,
+            follow_it=follow_it,
+            dry_run=dry_run,
+            say=say,
+            on_progress=on_progress,
+        )
+    where = inventory.the_host(host) if known is None else inventory.host(host or known.host)
+    # The command that moved it, given again: the user's word was of the host that it left.
+    again = host is not None and known is not None and moved_here(ledger, known)
+    pod_is_gone = pod_is_gone and not again
     with _opened_or_abandoned(
         lambda: open_session(where, inventory, remember=not dry_run),
         ledger,
@@ -86,7 +111,7 @@ def resume(
         seen = look(session, where, [known.job]).job(known.job) if known is not None else None
         if known is None or (take_over and seen is not None and seen.attempt > known.attempt):
             name = job if known is None else known.job
-            known = _taken_over(inventory, ledger, session, where, name, dry_run=dry_run)
+            known = taken_over(inventory, ledger, session, where, name, dry_run=dry_run)
         elif seen is not None and seen.attempt > known.attempt:
             raise UsageError(
                 f"another laptop made attempt {seen.attempt} of it, which is {seen.state}",
@@ -96,18 +121,25 @@ def resume(
         row = look_at(ledger, session, where, known, remember=not dry_run)
         if take_over and row.state not in (*BAD, "unknown", "created"):
             return _report(row, row, known, took_over=True, followed=False, dry_run=False)
-        _may_go_on(row, pod_is_gone=pod_is_gone)
+        at_work = again and row.state not in (*BAD, "unknown", "created", "succeeded")
+        if not at_work:
+            _may_go_on(row, pod_is_gone=pod_is_gone, again=again)
         if dry_run:
             return _report(row, row, known, took_over=take_over, followed=False, dry_run=True)
-        if row.state not in BAD and row.state != "created":
-            word = {"reason": "the user's word: its pod is gone", "was": row.state, "because": row.reason}
+        if row.state not in BAD and row.state != "created" and not at_work:
+            word = given_up(row.state, row.reason, "its pod is gone")
             ledger.record(known.job, known.attempt, "abandoned", word)
-        if row.state != "created":
+        if row.state == "created":
+            push_again(inventory, session, where, ledger, known, on_progress)
+        elif not at_work:
             known = ledger.next_attempt(known.job, known.attempt, {"reason": f"resumed after {row.state}"})
-        after = send(ledger, session, where, known)
+        after = row if at_work else send(ledger, session, where, known)
         if follow_it:
-            after = follow(ledger, session, where, ledger.find(known.job), say)
-    return _report(row, after, known, took_over=take_over, followed=follow_it, dry_run=False)
+            known = ledger.find(known.job)
+            followed = follow(ledger, session, where, known, say, home=folder_of(inventory, known))
+            report = _report(row, followed.row, known, took_over=take_over, followed=True, dry_run=False)
+            return dataclasses.replace(report, home=followed.home)
+    return _report(row, after, known, took_over=take_over, followed=False, dry_run=False)
 
 
 def _opened_or_abandoned(
@@ -118,16 +150,58 @@ def _opened_or_abandoned(
         return open_it()
     except HostError as e:
         if abandon and known is not None and not known.ended:
-            word = {"reason": "the user's word: its pod is gone", "was": known.state, "because": e.what}
+            word = given_up(known.state, e.what, "its pod is gone")
             ledger.record(known.job, known.attempt, "abandoned", word)
             e.hint = (
-                f"attempt {known.attempt} of {known.job} is abandoned on your word; retrack makes a new job,"
-                " and resume goes on with this one once the host answers again"
+                f"attempt {known.attempt} of {known.job} is abandoned on your word; resume {known.job} --host"
+                " OTHER goes on elsewhere, and resume alone here once the host answers again"
             )
         raise
 
 
-def _may_go_on(row: JobRow, *, pod_is_gone: bool) -> None:
+def _elsewhere(
+    inventory: Inventory,
+    ledger: Ledger,
+    known: Known,
+    host: str,
+    *,
+    pod_is_gone: bool,
+    follow_it: bool,
+    dry_run: bool,
+    say: Say,
+    on_progress: OnProgress,
+) -> ResumeReport:
+    to = inventory.host(host)
+    leaving = may_leave(inventory, ledger, known, pod_is_gone=pod_is_gone, dry_run=dry_run)
+    done = go_on_elsewhere(
+        inventory,
+        ledger,
+        known,
+        to,
+        leaving,
+        say=say if follow_it else None,
+        dry_run=dry_run,
+        on_progress=on_progress,
+    )
+    row = done.row
+    return ResumeReport(
+        job=known.job,
+        host=to.name,
+        attempt=known.attempt + 1,
+        previous_state=leaving.state,
+        state=row.state if row is not None else leaving.state,
+        gpu=row.gpu if row is not None else (),
+        spec_sha256=row.spec_sha256 or "" if row is not None else known.spec_sha256,
+        reason=row.reason if row is not None else leaving.reason,
+        took_over=False,
+        followed=follow_it,
+        dry_run=dry_run,
+        home=done.home,
+        moved=done.move,
+    )
+
+
+def _may_go_on(row: JobRow, *, pod_is_gone: bool, again: bool) -> None:
     if row.state in BAD or row.state == "created":
         return
     if row.state == "unknown":
@@ -136,7 +210,9 @@ def _may_go_on(row: JobRow, *, pod_is_gone: bool) -> None:
         raise HostError(
             f"{row.job}: whether attempt {row.attempt} still runs is unknown: {row.reason}",
             host=row.host,
-            hint="if its pod is gone for good, say so: --pod-is-gone",
+            hint=f"if {row.host} is gone, too, say so of it alone: resume {row.job} --pod-is-gone"
+            if again
+            else "if its pod is gone for good, say so: --pod-is-gone",
         )
     done = row.state == "succeeded"
     hint = f"pull {row.job}" if done else f"logs {row.job} --follow, or cancel {row.job}"
@@ -151,48 +227,6 @@ def _found(ledger: Ledger, job: str, *, take_over: bool) -> Known | None:
         if not take_over:
             raise
         return None
-
-
-def _taken_over(
-    inventory: Inventory,
-    ledger: Ledger,
-    session: Session,
-    host: SshHost | LocalHost,
-    job: str,
-    *,
-    dry_run: bool,
-) -> Known:
-    """Write down a job that lies on the host and that another ledger made."""
-    if not is_job_id(job):
-        raise UsageError(f"{job!r} is no job's id", hint="being-remote jobs --all shows it in full")
-    seen = look(session, host, [job]).job(job)
-    if seen is None:
-        raise NotFoundError(f"no job {job!r}", where=host.name, hint="being-remote jobs --all")
-    path = f"{records.job_folder(str(host.workdir), job)}/{records.SPEC}"
-    read = session.run(["head", "-c", str(MAX_SPEC_BYTES + 1), path], repeatable=True)
-    try:
-        spec = JobSpec.from_bytes(read.stdout)
-    except ValueError as e:
-        raise InconsistentData(f"is no spec of ours: {e}", file=f"{host.name}:{path}") from e
-    if (spec.job, spec.sha256) != (job, seen.spec_sha256):
-        raise InconsistentData("is another job's spec", file=f"{host.name}:{path}")
-    if spec.actor is not None:
-        inventory.the_actor(spec.actor)  # it will name a folder here, and the word is the host's
-    if dry_run:
-        raise UsageError("a job of another ledger is taken over for real or not at all", where="--dry-run")
-    intent = Intent(
-        job=job,
-        host=host.name,
-        actor=spec.actor,
-        recipe=spec.recipe,
-        spec=spec.as_bytes,
-        spec_sha256=spec.sha256,
-        parcel=NO_FILES,
-        key=spec.intent_key,
-    )
-    evidence = {**evidence_of(seen), "reason": "taken over", "from": spec.ledger}
-    first = "submitted" if seen.state in ("unknown", "created") else seen.state
-    return ledger.take_over(intent, attempt=max(1, seen.attempt), state=first, evidence=evidence)
 
 
 def _report(

@@ -13,14 +13,19 @@ from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.facts import Gpu
 from being_remote.jobs.ledger import Ledger
 from being_remote.recipes import Plan, Request, recipe
-from being_remote.session import Session
+from being_remote.session import OnProgress, Session, no_progress
 from being_remote.tracker.config import Change
+from being_remote.workflows.moving.elsewhere import at_its_host
+from being_remote.workflows.moving.failover import Failover, follow_or_move
+from being_remote.workflows.moving.move import Move
+from being_remote.workflows.results.companion import Home
+from being_remote.workflows.results.following import Say
 from being_remote.workflows.tending.earlier_runs import last_job, own_box, own_settings
-from being_remote.workflows.tending.following import Say, follow
 from being_remote.workflows.tending.rows import JobRow, exit_code_of
 from being_remote.workflows.tending.sending import intent_of, send
 from being_remote.workflows.tending.watch import ledger_of, look
 
+AFTER_S = 1200.0
 DEFAULT_RECIPE = "metrical-tracker"
 MAX_JOBS = 64
 
@@ -63,7 +68,8 @@ class Dispatched:
 
 @dataclass(frozen=True)
 class RetrackReport:
-    """What was dispatched. The fields of a single job stand at the top, too."""
+    """What was dispatched. The fields of a single job stand at the top, too; `home` where it was followed,
+    `moved` where it went on on another host."""
 
     job: str | None
     host: str
@@ -76,6 +82,8 @@ class RetrackReport:
     jobs: tuple[Dispatched, ...]
     gpus: tuple[Gpu, ...] = field(default=())
     gpu_problem: str | None = None
+    home: Home | None = None
+    moved: Move | None = None
 
     @property
     def exit_code(self) -> int:
@@ -100,8 +108,11 @@ def retrack(
     wall_s: float | None = None,
     again: bool = False,
     follow_it: bool = False,
+    failover: str | None = None,
+    after_s: float = AFTER_S,
     dry_run: bool = False,
     say: Say = lambda _: None,
+    on_progress: OnProgress = no_progress,
 ) -> RetrackReport:
     """Dispatch a job for each actor, or join the one of the same intent that is at it already.
 
@@ -118,7 +129,11 @@ def retrack(
         wall_s: seconds after which it is ended.
         again: make another job even if one of the same intent is not known to be ended.
         follow_it: follow the one job to its end; `say` is told its lines and states.
+        failover: another host: while the job is followed, it goes on there once its own gave no answer
+            for `after_s`, or it is lost. That is the user's word that it may be paid for twice.
+        after_s: seconds of silence, by this laptop's running clock.
         dry_run: only look; nothing is written, here or there.
+        on_progress: told how far it is with what a job takes along.
 
     Raises:
         UsageError: unknown names, settings that cannot be meant.
@@ -128,6 +143,9 @@ def retrack(
     from being_remote.transport import open_session
 
     where = inventory.the_host(host)
+    other = inventory.host(failover) if failover is not None else None
+    if other is not None and other.name == where.name:
+        raise UsageError("names the host itself", where="--failover", hint="another one")
     combinations = _combinations(sweeps)
     requests = [
         (request, swept)
@@ -136,8 +154,10 @@ def retrack(
             inventory, where, actors, preset, (*sets, *swept), recipe_name, command, gpus, wall_s
         )
     ]
+    follow_it = follow_it or (other is not None and not dry_run)
     if follow_it and len(requests) > 1:
-        raise UsageError("--follow follows one job", hint="logs JOB --follow, for each of them")
+        what = "--follow follows" if other is None else "--failover looks after"
+        raise UsageError(f"{what} one job", hint="logs JOB --follow, for each of them")
     kind, ledger = recipe(recipe_name), ledger_of(inventory)
     with open_session(where, inventory, remember=not dry_run) as session:
         # All are planned before the first is sent: a wrong setting dispatches nothing.
@@ -148,11 +168,23 @@ def retrack(
             planned = _report(where, done, dry_run=True, followed=False, gpus=seen.gpus)
             needs_one = any(plan.gpus for plan, _ in plans)
             return dataclasses.replace(planned, gpu_problem=seen.gpu_problem if needs_one else None)
-        done = tuple(_dispatch(ledger, session, where, plan, swept, again=again) for plan, swept in plans)
+        done = tuple(
+            _dispatch(inventory, ledger, session, where, plan, swept, again=again) for plan, swept in plans
+        )
         if follow_it:
-            row = follow(ledger, session, where, ledger.find(done[0].job or ""), say)
-            done = (_with(done[0], row),)
-    return _report(where, done, dry_run=False, followed=follow_it)
+            known = ledger.find(done[0].job or "")
+            spare = Failover(other, after_s) if other is not None and other.name != known.host else None
+            with at_its_host(inventory, known, session, where) as (there, its_host):
+                survived = follow_or_move(
+                    inventory, ledger, there, its_host, known, say, failover=spare, on_progress=on_progress
+                )
+            row = survived.row
+            first = dataclasses.replace(
+                _with(done[0], row), host=row.host, attempt=row.attempt, spec_sha256=row.spec_sha256
+            )
+            report = _report(inventory.host(row.host), (first,), dry_run=False, followed=True)
+            return dataclasses.replace(report, home=survived.home, moved=survived.move)
+    return _report(where, done, dry_run=False, followed=False)
 
 
 def _combinations(sweeps: Sequence[str]) -> list[tuple[str, ...]]:
@@ -206,6 +238,7 @@ def _requests(
 
 
 def _dispatch(
+    inventory: Inventory,
     ledger: Ledger,
     session: Session,
     host: SshHost | LocalHost,
@@ -215,7 +248,8 @@ def _dispatch(
     again: bool,
 ) -> Dispatched:
     made = ledger.intend(intent_of(plan, ledger.uuid), again=again)
-    row = send(ledger, session, host, made.job)
+    with at_its_host(inventory, made.job, session, host) as (there, its_host):
+        row = send(ledger, there, its_host, made.job)
     first = Dispatched(
         job=row.job,
         host=row.host,
@@ -234,7 +268,7 @@ def _would(ledger: Ledger, plan: Plan, swept: tuple[str, ...], *, again: bool) -
     same = None if again else ledger.like(intent_of(plan, "").key)
     return Dispatched(
         job=same.job if same else None,
-        host=plan.host,
+        host=same.host if same else plan.host,
         state=same.state if same else None,
         gpu=(),
         spec_sha256=same.spec_sha256 if same else None,

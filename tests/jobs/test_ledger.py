@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from being_remote.errors import NotFoundError, UsageError
-from being_remote.jobs.ledger import ENDED, ORDER, Intent, Ledger
+from being_remote.jobs.ledger import ENDED, ORDER, Intent, Ledger, hosts_of
 
 INTENT = Intent("demo-aaaaaaaa", "pod", "demo", "metrical-tracker", b"{}", "0" * 64, b"parcel", "key")
 
@@ -256,3 +256,72 @@ def test_a_ledger_that_cannot_be_used_says_why_and_touches_no_job(tmp_path: Path
         with pytest.raises(UsageError, match="the ledger cannot be used"):
             ask()
     assert path.read_bytes().startswith(b"something else")
+
+
+MOVED = replace(INTENT, host="other", spec=b"[]", spec_sha256="1" * 64, parcel=b"theirs", key="key there")
+
+
+def test_a_job_that_moves_is_the_new_hosts_at_once_and_the_story_keeps_the_old_one(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    ledger.record(INTENT.job, 1, "running", {})
+    ledger.record(INTENT.job, 1, "abandoned", {})
+    known = ledger.next_attempt(INTENT.job, 1, {"reason": "away"}, moved=MOVED)
+    assert (known.host, known.spec, known.spec_sha256, known.parcel) == ("other", b"[]", "1" * 64, b"theirs")
+    assert (known.attempt, known.state, known.actor) == (2, "created", "demo")
+    story = ledger.story(INTENT.job)
+    assert story[-1].evidence == {
+        "reason": "away",
+        "host": "other",
+        "from_host": "pod",
+        "from_spec_sha256": "0" * 64,
+    }
+    assert hosts_of(known, story) == {1: "pod", 2: "other"}
+    (left,) = ledger.left(INTENT.job)
+    assert (left.host, left.spec, left.spec_sha256, left.parcel) == ("pod", b"{}", "0" * 64, b"parcel")
+    assert [k.job for k in ledger.jobs(host="other")] == [INTENT.job] and ledger.jobs(host="pod") == ()
+
+
+def test_a_job_that_moves_there_and_back_has_each_attempts_host(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    ledger.next_attempt(INTENT.job, 1, {}, moved=MOVED)
+    ledger.next_attempt(INTENT.job, 2, {})
+    known = ledger.next_attempt(INTENT.job, 3, {}, moved=INTENT)
+    assert hosts_of(known, ledger.story(INTENT.job)) == {1: "pod", 2: "other", 3: "other", 4: "pod"}
+    assert (known.host, known.spec) == ("pod", b"{}")
+    assert [left.host for left in ledger.left(INTENT.job)] == ["pod", "other"]
+
+
+def test_two_that_move_it_at_once_make_one_attempt_on_one_host(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    ledger.next_attempt(INTENT.job, 1, {}, moved=MOVED)
+    with pytest.raises(UsageError, match="attempt 2 was made meanwhile"):
+        ledger.next_attempt(INTENT.job, 1, {}, moved=replace(MOVED, host="third"))
+    assert ledger.find(INTENT.job).host == "other"
+
+
+def test_what_succeeded_meanwhile_is_not_moved(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    ledger.record(INTENT.job, 1, "succeeded", {})
+    ledger.record(INTENT.job, 1, "abandoned", {})
+    with pytest.raises(UsageError, match="attempt 1 has succeeded meanwhile"):
+        ledger.next_attempt(INTENT.job, 1, {}, moved=MOVED)
+    assert (ledger.find(INTENT.job).host, ledger.left(INTENT.job)) == ("pod", ())
+
+
+def test_the_same_intent_joins_a_job_that_moved_under_its_old_name_and_its_new_one(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    ledger.next_attempt(INTENT.job, 1, {}, moved=MOVED)
+    for key in ("key", "key there"):
+        assert ledger.intend(other("demo-bbbbbbbb", key)).job.job == INTENT.job
+        assert ledger.like(key) == ledger.find(INTENT.job)
+    ledger.record(INTENT.job, 2, "failed", {})
+    assert ledger.like("key") is None
+
+
+def test_an_attempt_on_another_host_that_another_ledger_made_is_taken_over_with_its_host(
+    ledger: Ledger,
+) -> None:
+    ledger.intend(INTENT)
+    known = ledger.take_over(MOVED, attempt=2, state="running", evidence={})
+    assert (known.host, known.attempt, known.state, known.spec) == ("other", 2, "running", b"[]")
+    assert hosts_of(known, ledger.story(INTENT.job)) == {1: "pod", 2: "other"}

@@ -40,6 +40,7 @@ def asked(workdir: Path, data: bytes, spec: bytes = b"{}", nonce: str = "n") -> 
         "bundle_bytes": len(data),
         "bundle_sha256": hashlib.sha256(data).hexdigest(),
         "nonce": nonce,
+        "pushed": None,
     }
 
 

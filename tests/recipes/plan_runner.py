@@ -36,9 +36,10 @@ def run_plan(
     *,
     attempt: int = 1,
     env: Mapping[str, str] | None = None,
+    pushed: Path | None = None,
 ) -> Attempt:
     """Unpack the real bundle below `folder`, prepare `work`, run the steps until one fails."""
-    if attempt == 1:
+    if not folder.exists():
         spec = plan.spec("demo-k3x7a2bq", "ledger")
         with tarfile.open(fileobj=io.BytesIO(bundle.build(spec, plan.files))) as tar:
             tar.extractall(folder, filter="data")
@@ -53,7 +54,8 @@ def run_plan(
         "{work}": str(work),
         "{files}": str(folder / "files"),
         "{bundle}": str(folder / "bundle"),
-        "{previous}": str(before) if attempt > 1 else "",
+        "{previous}": str(before) if before.exists() else "",
+        "{pushed}": str(pushed) if pushed else "",
     }
 
     def fill(text: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from two_pods import FRAMES, TwoPods, entry
 
+from being_remote.demo.actor import make_actor
+from being_remote.demo.checkout import install
+from being_remote.demo.pod import start_pod
 from being_remote.inventory import Inventory
 from being_remote.jobs.ledger import Ledger
 from being_remote.workflows.cancel import cancel
@@ -68,3 +74,32 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def actor_of_12(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with the stand-in tracker and an actor that it can track anew; copy it."""
+    checkout = tmp_path_factory.mktemp("two_pods") / "metrical-tracker"
+    checkout.mkdir()
+    install(checkout, make_actor(checkout, "demo", frames=FRAMES, size_wh=(640, 360), video=False))
+    return checkout
+
+
+@pytest.fixture
+def two_pods(
+    make_inventory: Callable[..., Inventory], actor_of_12: Path, tmp_path: Path
+) -> Iterator[TwoPods]:
+    """Two pods on loopback, each with the tracker and the actor's input; the video is here, too."""
+    shutil.copytree(actor_of_12 / "input/demo/source", tmp_path / "video")
+    (tmp_path / "backups/demo/actor").mkdir(parents=True)
+    shutil.copy(actor_of_12 / "input/demo/identity.npy", tmp_path / "backups/demo/actor")
+    with contextlib.ExitStack() as held:
+        pods = {name: held.enter_context(start_pod(tmp_path / name, name=name)) for name in ("a", "b")}
+        for pod in pods.values():
+            shutil.copytree(actor_of_12, pod.root / "metrical-tracker", dirs_exist_ok=True)
+        hosts = {name: entry(pod) for name, pod in pods.items()}
+        inventory = make_inventory(hosts, {"demo": {"video": str(tmp_path / "video")}})
+        inventory.state.mkdir(mode=0o700, exist_ok=True)
+        lines = [f"[{p.address}]:{p.port} {p.host_key_line}\n" for p in pods.values()]
+        (inventory.state / "known_hosts").write_text("".join(lines))
+        yield TwoPods(pods, inventory, tmp_path)

@@ -20,9 +20,9 @@ from being_remote.inventory import Inventory
 from being_remote.transport import open_session
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
+from being_remote.workflows.results import following
+from being_remote.workflows.results.following import LogLine, StateLine
 from being_remote.workflows.retrack import retrack
-from being_remote.workflows.tending import following
-from being_remote.workflows.tending.following import LogLine, StateLine
 
 
 def test_a_log_that_is_only_read_is_whole_and_0_whatever_became_of_the_job(works: Any) -> None:
@@ -162,6 +162,6 @@ def test_a_job_that_its_host_cannot_tell_of_is_not_followed_for_ever(
     (host,) = works.inventory.hosts.values()
     with open_session(host, works.inventory) as session:
         known = works.ledger.find(job)
-        row = following.follow(works.ledger, session, host, known, lambda _: None, patience_s=0.3)
+        row = following.follow(works.ledger, session, host, known, lambda _: None, patience_s=0.3).row
     assert (row.state, row.last_known) == ("unknown", "running")
     assert works.ledger.find(job).state == "running"

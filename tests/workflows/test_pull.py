@@ -14,8 +14,10 @@ import pytest
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.pull import pull
+from being_remote.workflows.results.bringing import runs_of
+from being_remote.workflows.results.job_folder import alone
+from being_remote.workflows.results.work_files import Work, fits
 from being_remote.workflows.resume import resume
-from being_remote.workflows.tending import home
 
 MAKE = "mkdir -p a/b; echo one > one.txt; echo two > a/b/two.txt"
 
@@ -78,13 +80,13 @@ def test_a_file_that_changes_while_it_is_fetched_is_refused_and_nothing_here_cha
 ) -> None:
     folder = pull(works.inventory, ended, all_files=True).folder
     there = works.attempt(ended) / "work" / "one.txt"
-    real = home._hashes
+    real = Work.hashed
 
     def meanwhile(*args: Any) -> Any:
         there.write_text("new\n")
         return real(*args)
 
-    monkeypatch.setattr(home, "_hashes", meanwhile)
+    monkeypatch.setattr(Work, "hashed", meanwhile)
     with pytest.raises(InconsistentData, match="is not the file that here has"):
         pull(works.inventory, ended, all_files=True)
     assert (folder / "one.txt").read_text() == "one\n"
@@ -114,7 +116,7 @@ def test_strange_names_come_home_as_they_are(works: Any, ended: str, name: str) 
     assert (report.folder / name).read_text() == "strange\n"
 
 
-def test_only_the_attempt_that_counts_comes_home_and_replaces_the_one_before(works: Any) -> None:
+def test_only_the_attempt_that_counts_comes_home_and_the_one_before_is_kept_beside(works: Any) -> None:
     job = works.command(
         "echo $PPID > mine; test -e ../../../go || { touch only-first; exit 3; }", follow_it=True
     ).job
@@ -125,6 +127,9 @@ def test_only_the_attempt_that_counts_comes_home_and_replaces_the_one_before(wor
     assert resume(works.inventory, job, follow_it=True).state == "succeeded"
     second = pull(works.inventory, job, all_files=True)
     assert (names(second.folder), second.attempt, second.exit_code) == ({"mine"}, 2, 0)
+    before = second.folder.with_name(f"{job}.attempt-1")
+    assert names(before) == {"mine", "only-first"}
+    assert json.loads((before / "pulled.json").read_text())["attempt"] == 1
 
 
 def test_of_a_job_that_failed_only_what_is_whole_comes_home(works: Any) -> None:
@@ -144,8 +149,8 @@ def test_what_still_runs_has_no_results_yet(works: Any) -> None:
 
 
 def test_two_pulls_at_once_do_not_meet(works: Any, ended: str) -> None:
-    folder = home.runs_of(works.inventory, None) / ended
-    with home._alone(folder), pytest.raises(UsageError, match="another pull of this job"):
+    folder = runs_of(works.inventory, None) / ended
+    with alone(folder), pytest.raises(UsageError, match="another pull of this job"):
         pull(works.inventory, ended, all_files=True)
 
 
@@ -169,7 +174,7 @@ pull(load_inventory(Path(sys.argv[1])), "last", all_files=True)
 
 def killed_everywhere(works: Any, job: str, points: range) -> None:
     """A pull killed at its N-th step leaves the old tree or the new one, and the next pull mends all."""
-    folder = home.runs_of(works.inventory, None) / job
+    folder = runs_of(works.inventory, None) / job
     old, new = {"one.txt", "a/b/two.txt"}, {"one.txt", "a/b/two.txt", "three"}
     for point in points:
         pull(works.inventory, job, all_files=True)
@@ -209,4 +214,4 @@ def test_a_pull_killed_at_each_of_its_steps_leaves_a_whole_tree(works: Any, ende
     ],
 )
 def test_a_star_stays_within_its_folder(name: str, pattern: str, wanted: bool) -> None:
-    assert home.fits(name, pattern) is wanted
+    assert fits(name, pattern) is wanted

@@ -74,6 +74,29 @@ def test_unknown_is_resumed_only_on_the_users_word(works: Any) -> None:
     assert (1, "abandoned") in states and (2, "created") in states
 
 
+def test_an_attempt_that_was_seen_at_work_is_not_started_again_on_a_disk_that_was_set_back(
+    works: Any,
+) -> None:
+    starts, go = works.folder / "starts", works.folder / "go"
+    script = f"echo >> '{starts}'; until test -e '{go}'; do sleep 0.02; done; exit 3"
+    job = works.command(script).job
+    works.until(lambda: starts.exists() and jobs(works.inventory).jobs[0].state == "running")
+    folder = works.workdir / "jobs" / job / "attempts"
+    kept = folder.with_name("kept")
+    folder.rename(kept)
+    folder.mkdir()  # as it was before the attempt was asked for
+    assert [row.state for row in jobs(works.inventory).jobs] == ["unknown"]
+    with pytest.raises(HostError, match="the disk was set back"):
+        resume(works.inventory, job)
+    with pytest.raises(HostError, match="nothing was started"):
+        works.command(script)
+    assert starts.read_text() == "\n" and not list(folder.iterdir())
+    folder.rmdir()
+    kept.rename(folder)
+    go.touch()
+    works.until(lambda: jobs(works.inventory).jobs[0].state == "failed")
+
+
 def test_a_dry_run_writes_nothing_down(works: Any) -> None:
     job = works.command("false").job
     works.until((works.attempt(job) / "end.json").exists)

@@ -25,8 +25,9 @@ from being_remote.workflows import retrack as workflow
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
 from being_remote.workflows.pull import pull
+from being_remote.workflows.results import following
 from being_remote.workflows.retrack import retrack
-from being_remote.workflows.tending import following, sending
+from being_remote.workflows.tending import sending
 from being_remote.workflows.tending.watch import ledger_of
 
 
@@ -270,10 +271,13 @@ def test_a_tracking_is_planned_run_followed_pulled_and_judged(tracking: Inventor
     assert (first.quarantined, first.exit_code, first.state) == ((), 0, "succeeded")
     assert first.folder == tmp_path / "backups" / "demo" / "runs" / report.job
     assert len(intrinsics["K"]) == 3
-    assert not list(first.folder.rglob("*.frame"))
+    # The frames, their pictures and meshes, the box and the settings came home while it was followed.
+    assert report.home is not None and report.home.folder == first.folder
+    assert (report.home.frames, report.home.files, report.home.set_aside) == (6, 20, ())
+    assert len(list(first.folder.rglob("*.frame"))) == 6 and len(list(first.folder.rglob("bbox.pt"))) == 1
 
     everything = pull(tracking, "last", all_files=True)
-    assert len(list(everything.folder.rglob("*.frame"))) == 6
+    assert everything.transferred_files == everything.files - first.files
     again = pull(tracking, "last", all_files=True)
     assert (again.transferred_files, again.changed, again.verified) == (0, False, everything.files)
     # It is the actor's last run from now on, and no base for the next.

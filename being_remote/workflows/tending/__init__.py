@@ -1,1 +1,1 @@
-"""Parts of the workflows that look after jobs: rows, looks, sending, following, fetching."""
+"""Parts of the workflows that look after jobs: rows, looks, sending, taking over."""

@@ -6,22 +6,24 @@ Pure. What a host did not say is unknown, with the last known state, its time an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from being_remote.jobs.facts import Incarnation
-from being_remote.jobs.ledger import Known, Transition
+from being_remote.jobs.ledger import ENDED, UNKNOWN, Known, Transition
 from being_remote.jobs.observe import HostJobs, SeenJob
 from being_remote.jobs.verdict import judge_absent, judge_silence
 
 GOOD = ("succeeded",)
 BAD = ("failed", "cancelled", "lost", "abandoned")
+AT_WORK = ("running", "transforming")
 
 
 @dataclass(frozen=True)
 class JobRow:
-    """One job. `ours` is False for one that another laptop's ledger made.
+    """One job. `ours` is False for one that another laptop's ledger made; `superseded` is an earlier
+    attempt on a host that the job left: nothing of it is taken.
 
     `since` is when the state was learnt, `as_of` when the host last said how the job stands (both
     ISO 8601 in UTC, by this laptop's clock). `gpu` holds UUIDs. `exit_code` is the payload's.
@@ -44,6 +46,7 @@ class JobRow:
     spec_sha256: str | None
     ours: bool
     evidence: Mapping[str, Any]
+    superseded: bool = False
 
 
 def exit_code_of(state: str) -> int:
@@ -62,12 +65,15 @@ def seen_row(known: Known, story: Sequence[Transition], answer: HostJobs) -> Job
     if known.ended and (seen is None or seen.attempt != known.attempt or known.state == "abandoned"):
         return ended_row(known, story)
     if seen is None:
-        verdict = judge_absent(volume_in(story), answer.incarnation, _state(known))
+        verdict = judge_absent(volume_in(story, known.attempt), answer.incarnation, _state(known))
         return _row(known, verdict.state, verdict.last_known, verdict.reason, None)
     if seen.spec_sha256 is not None and seen.spec_sha256 != known.spec_sha256:
         return _row(known, "unknown", known.state, "another spec lies there under this id", seen)
     if seen.attempt > known.attempt:
         return _row(known, "unknown", known.state, f"another laptop made attempt {seen.attempt} of it", seen)
+    if seen.attempt < known.attempt and known.state in AT_WORK:
+        reason = f"attempt {known.attempt} was seen there, and is not there now: the disk was set back"
+        return _row(known, "unknown", known.state, reason, None)
     if seen.attempt < known.attempt:
         reason = f"attempt {known.attempt} did not reach the pod; submit it again"
         return _row(known, "created", None, reason, None)
@@ -110,6 +116,21 @@ def ended_row(known: Known, story: Sequence[Transition]) -> JobRow:
 
 def foreign_row(host: str, seen: SeenJob) -> JobRow:
     """The row of a job on a host that is not in our ledger."""
+    return _stranger(host, seen)
+
+
+def superseded_row(known: Known, host: str, seen: SeenJob) -> JobRow:
+    """The row of an earlier attempt, seen on a host that the job left."""
+    counts = f"attempt {known.attempt} on {known.host} counts"
+    reason = f"attempt {seen.attempt} on {host} is {seen.state}; {counts}"
+    if seen.state not in ENDED:
+        still = "may still run" if seen.state == UNKNOWN else "still runs"
+        reason = f"attempt {seen.attempt} {still} on {host}; {counts}: cancel {known.job} --host {host}"
+    row = _stranger(host, seen)
+    return replace(row, actor=known.actor, recipe=known.recipe, reason=reason, ours=True, superseded=True)
+
+
+def _stranger(host: str, seen: SeenJob) -> JobRow:
     return JobRow(
         job=seen.job,
         host=host,
@@ -156,10 +177,9 @@ def incarnation_of(here: Incarnation) -> dict[str, Any]:
     return here.model_dump()
 
 
-def volume_in(story: Sequence[Transition]) -> str | None:
-    """The volume that the newest attempt was sent to, or was about to be; None if it never was."""
-    newest = story[-1].attempt if story else None
-    return next((v for t in story if t.attempt == newest and (v := t.evidence.get("volume"))), None)
+def volume_in(story: Sequence[Transition], attempt: int) -> str | None:
+    """The volume that an attempt was sent to, or was about to be; None if it never was."""
+    return next((v for t in story if t.attempt == attempt and (v := t.evidence.get("volume"))), None)
 
 
 def moment(at: float | None) -> str | None:

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 
-from being_remote.errors import HostError
+from being_remote.errors import HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.bundle import build
 from being_remote.jobs.ledger import Intent, Known, Ledger
@@ -14,16 +14,18 @@ from being_remote.jobs.spec import JobSpec, new_job_id
 from being_remote.jobs.submit import Submitted, find_volume, submit
 from being_remote.recipes import Plan
 from being_remote.session import Session
-from being_remote.workflows.tending.rows import JobRow, ended_row, evidence_of
+from being_remote.workflows.tending.rows import AT_WORK, JobRow, ended_row, evidence_of
 from being_remote.workflows.tending.watch import look_at
 
 # Of a job that another laptop sent: its files lie on the host, and cannot be sent again from here.
 NO_FILES = b"null"
+# In the story, where an attempt is made that goes on from what was put on its host before.
+PUSHED = "pushed"
 
 
-def intent_of(plan: Plan, ledger: str) -> Intent:
-    """The job that a plan would become, under a new id."""
-    spec = plan.spec(new_job_id(plan.actor or plan.recipe), ledger)
+def intent_of(plan: Plan, ledger: str, job: str | None = None) -> Intent:
+    """The job that a plan would become: under a new id, or the one that it moves with."""
+    spec = plan.spec(job or new_job_id(plan.actor or plan.recipe), ledger)
     return Intent(
         job=spec.job,
         host=spec.host,
@@ -40,9 +42,14 @@ def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: Kno
     """Put the attempt that counts on its host and see that somebody looks after it.
 
     Raises:
+        UsageError: the job moved to another host meanwhile.
         HostError: no answer: whether it started is unknown, and asking again does no harm.
         InconsistentData: the host holds another spec under this id.
     """
+    if known.host != host.name:
+        raise UsageError(f"it belongs to {known.host} now", where=known.job, hint=f"jobs --why {known.job}")
+    if known.state in AT_WORK:
+        return _looked_at(ledger, session, host, known)
     spec = JobSpec.from_bytes(known.spec)
     try:
         done = _submitted(ledger, session, host, known, spec)
@@ -54,6 +61,18 @@ def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: Kno
     evidence = {**evidence_of(done.seen), "claim": done.claim, "supervisor": done.supervisor}
     ledger.record(known.job, known.attempt, "submitted", {**evidence, "volume": done.volume})
     return look_at(ledger, session, host, ledger.find(known.job))
+
+
+def _looked_at(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: Known) -> JobRow:
+    """What was seen at work needs nobody to start it: a disk that was set back would do so once more."""
+    row = look_at(ledger, session, host, known)
+    if row.state == "unknown" and "started" not in row.evidence:
+        raise HostError(
+            f"{known.job}: the attempt is not on the pod; nothing was started: {row.reason}",
+            host=host.name,
+            hint=f"jobs --why {known.job}; if its disk is gone for good: resume {known.job} --pod-is-gone",
+        )
+    return row
 
 
 def _submitted(
@@ -68,7 +87,7 @@ def _submitted(
         volume = ledger.aim(known.job, known.attempt, find_volume(session, host.workdir, host.python))
         if volume is None:
             return None
-        packed = b"" if known.parcel == NO_FILES else build(spec, _files(known.parcel))
+        packed = b"" if known.parcel == NO_FILES else build(spec, files_of(known.parcel))
     return submit(
         session,
         spec,
@@ -77,12 +96,20 @@ def _submitted(
         python=host.python,
         volume=volume,
         attempt=known.attempt,
+        pushed=pushed_for(ledger, known) if known.state == "created" else None,
     )
+
+
+def pushed_for(ledger: Ledger, known: Known) -> str | None:
+    """The name of what was put on the host for the attempt that counts to go on from, if anything was."""
+    words = (t.evidence.get(PUSHED) for t in ledger.story(known.job) if t.attempt == known.attempt)
+    return next((str(word) for word in words if word), None)
 
 
 def _parcel(files: Mapping[str, bytes]) -> bytes:
     return json.dumps({n: base64.b64encode(d).decode("ascii") for n, d in sorted(files.items())}).encode()
 
 
-def _files(parcel: bytes) -> dict[str, bytes]:
-    return {name: base64.b64decode(data) for name, data in json.loads(parcel).items()}
+def files_of(parcel: bytes) -> dict[str, bytes]:
+    """A job's own files; none of one that another laptop sent."""
+    return {name: base64.b64decode(data) for name, data in (json.loads(parcel) or {}).items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from being_remote.errors import HostError
+from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.ledger import FILE_NAME, Known, Ledger
 from being_remote.jobs.observe import HostJobs, observe
@@ -24,7 +24,10 @@ def look(session: Session, host: SshHost | LocalHost, only: Sequence[str] | None
 
 
 def learnt(ledger: Ledger, known: Known, answer: HostJobs | HostError) -> JobRow:
-    """The job's row after a look at its host; what is news is written down."""
+    """The job's row after a look at its host; what is news is written down.
+
+    Word of an attempt that does not count any more is no news: the row says which one does.
+    """
     story = ledger.story(known.job)
     if isinstance(answer, HostError):
         row = silent_row(known, story, answer.what)
@@ -34,6 +37,8 @@ def learnt(ledger: Ledger, known: Known, answer: HostJobs | HostError) -> JobRow
         return dataclasses.replace(row, since=moment(known.since))  # no news
     here = {} if isinstance(answer, HostError) else {"incarnation": incarnation_of(answer.incarnation)}
     after = ledger.record(known.job, row.attempt, row.state, {**row.evidence, **here, "reason": row.reason})
+    if after.attempt != known.attempt:
+        return dataclasses.replace(row, state="unknown", last_known=row.state, reason=_counts(after))
     if row.state == "unknown":
         return row
     return dataclasses.replace(row, since=moment(after.since), as_of=moment(after.seen_at), state=after.state)
@@ -45,8 +50,12 @@ def look_at(
     """One job's row, from one look at its host; without `remember` nothing is written down.
 
     Raises:
+        UsageError: another attempt counts meanwhile, on another host.
         HostError: no answer, so that the job is unknown.
     """
+    if known.host != host.name:
+        hint = f"jobs --why {known.job}"
+        raise UsageError(f"{_counts(known)}, not that on {host.name}", where=known.job, hint=hint)
     try:
         answer = look(session, host, [known.job])
     except HostError as e:
@@ -54,3 +63,7 @@ def look_at(
             learnt(ledger, known, e)
         raise
     return learnt(ledger, known, answer) if remember else seen_row(known, ledger.story(known.job), answer)
+
+
+def _counts(known: Known) -> str:
+    return f"attempt {known.attempt} on {known.host} counts now"

@@ -1,18 +1,28 @@
-"""One job followed to its end: its log as it grows, its state as it changes."""
+"""One job followed to its end: its log as it grows, its state as it changes, its new files brought home."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from being_remote.errors import HostError
+from being_remote.errors import HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs import logs
 from being_remote.jobs.ledger import ENDED, Known, Ledger
+from being_remote.jobs.spec import JobSpec
+from being_remote.pod import records
+from being_remote.recipes import recipe
 from being_remote.session import Session
+from being_remote.workflows.results.arrivals import Arrivals
+from being_remote.workflows.results.companion import Home, HomeLine, Homeward
+from being_remote.workflows.results.job_folder import note_of
+from being_remote.workflows.results.work_files import Work
 from being_remote.workflows.tending.rows import JobRow
 from being_remote.workflows.tending.watch import look_at
 
@@ -48,7 +58,27 @@ class StateLine:
         return self.state not in (*ENDED, "unknown")
 
 
-Say = Callable[[LogLine | StateLine], None]
+@dataclass(frozen=True)
+class MovedLine:
+    """A job is about to leave its host: how its attempt stands there, and why it is not waited for."""
+
+    job: str
+    attempt: int
+    from_host: str
+    to_host: str
+    state: str
+    reason: str
+
+
+Say = Callable[[LogLine | StateLine | HomeLine | MovedLine], None]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How the job stands after it was followed, and what came home of it; None: nothing was to."""
+
+    row: JobRow
+    home: Home | None
 
 
 def follow(
@@ -58,18 +88,59 @@ def follow(
     known: Known,
     say: Say,
     *,
+    home: Path | None = None,
     offset: int = 0,
     patience_s: float = logs.PATIENCE_S,
-) -> JobRow:
+) -> Followed:
     """Follow the attempt that counts until its end is known, or is unknown and nothing more is written.
+
+    Args:
+        ledger: where the job is written down.
+        session: an open way to its host.
+        host: the same host in the inventory.
+        known: the job.
+        say: told each line, state and arrival, one at a time.
+        home: the job's folder on this laptop; None: its files stay where they are.
+        offset: the first byte of the log that is wanted.
+        patience_s: how long the host may stay away.
 
     Raises:
         HostError: the host stayed away for `patience_s`; how the job stands is unknown.
     """
-    lines, said, looked_at = logs.Lines(), _Said(say), time.monotonic()
+    say = _one_at_a_time(say)
+    said = _Said(say)
+    said.state(look_at(ledger, session, host, known))
+    patterns = _checkpoints(known) if home is not None and said.row.state not in ENDED else ()
+    if home is None or not patterns:
+        return Followed(_to_its_end(ledger, session, host, known, say, said, offset, patience_s), None)
+    there = logs.attempt_folder(host.workdir, known.job, known.attempt) / records.WORK
+    progress = JobSpec.from_bytes(known.spec).progress
+    homeward = Homeward(
+        Arrivals(Work(session, host.python, there, patterns), home, note_of(known)),
+        home,
+        job=known.job,
+        attempt=known.attempt,
+        frames=progress.glob if progress is not None else None,
+        say=say,
+    )
+    with _running(homeward):
+        row = _to_its_end(ledger, session, host, known, say, said, offset, patience_s)
+        return Followed(row, homeward.finish())
+
+
+def _to_its_end(
+    ledger: Ledger,
+    session: Session,
+    host: SshHost | LocalHost,
+    known: Known,
+    say: Say,
+    said: _Said,
+    offset: int,
+    patience_s: float,
+) -> JobRow:
+    lines, looked_at = logs.Lines(), time.monotonic()
     heard_at = looked_at
     folder = logs.attempt_folder(host.workdir, known.job, known.attempt)
-    said.state(look_at(ledger, session, host, known))
     over = said.row.state in ENDED and not said.row.evidence.get("started", True)
     parts = logs.read(session, host.python, folder, offset=offset, follow=not over, patience_s=patience_s)
     with contextlib.closing(parts):
@@ -87,6 +158,7 @@ def follow(
                 said.state(look_at(ledger, session, host, ledger.find(known.job)))
             except HostError as e:  # the log's own stream says when the host is gone for good
                 log.info("%s", e)
+                looked_at = time.monotonic()  # a look at a frozen host takes its time
                 continue
             if said.row.state in ENDED:
                 # Cancelled before it began, or lost: nothing more will be written, and no end record.
@@ -106,6 +178,33 @@ def _end(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: Kno
         if said.row.state in ENDED or said.row.state == "unknown" or time.monotonic() > deadline:
             return said.row
         time.sleep(0.1)
+
+
+def _checkpoints(known: Known) -> tuple[str, ...]:
+    try:
+        return recipe(known.recipe).checkpoints
+    except UsageError:  # another laptop's job, of a kind that is not known here
+        return ()
+
+
+@contextmanager
+def _running(homeward: Homeward) -> Iterator[None]:
+    homeward.start()
+    try:
+        yield
+    finally:
+        homeward.leave()
+
+
+def _one_at_a_time(say: Say) -> Say:
+    """Lines of two threads never mix."""
+    lock = threading.Lock()
+
+    def say_alone(line: LogLine | StateLine | HomeLine | MovedLine) -> None:
+        with lock:
+            say(line)
+
+    return say_alone
 
 
 class _Said:

@@ -1,0 +1,214 @@
+"""A job followed on one host that goes on on another when the first has been silent for too long.
+
+The user's word for that is given beforehand, with the command: whoever would rather pay twice than
+wait. It is used once. What counts as silence is that the host gave no answer of any kind, by this
+laptop's own running clock; a host that answers and cannot tell how the job stands is no better. A job
+that is lost goes on at once; one that failed, or was cancelled, does not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from being_remote.errors import (
+    AnswerTimeout,
+    CommandFailed,
+    ConnectionLost,
+    HostKeyChanged,
+    HostKeyUnknown,
+    LoginRefused,
+    NotFoundError,
+    ToolMissing,
+    Unreachable,
+)
+from being_remote.inventory import Inventory, LocalHost, SshHost
+from being_remote.jobs.ledger import CORRECTABLE, Known, Ledger
+from being_remote.session import OnProgress, Result, Session, Stream
+from being_remote.workflows.moving.elsewhere import go_on_elsewhere
+from being_remote.workflows.moving.leaving import Leaving, given_up
+from being_remote.workflows.moving.move import Move
+from being_remote.workflows.results.bringing import folder_of
+from being_remote.workflows.results.companion import Home
+from being_remote.workflows.results.following import LogLine, MovedLine, Say, StateLine, follow
+from being_remote.workflows.tending.rows import JobRow, ended_row
+
+RETRY_S = 5.0
+# The host that was trusted does not answer, or somebody else does in its place.
+_SILENT = (ConnectionLost, AnswerTimeout, Unreachable, LoginRefused, HostKeyChanged, HostKeyUnknown)
+# It answers, and cannot say how the job stands: it goes down, or came back as another image.
+_UNABLE = (CommandFailed, ToolMissing, NotFoundError)
+
+
+@dataclass(frozen=True)
+class Failover:
+    """Where a job goes on, and after how many seconds of silence."""
+
+    host: SshHost | LocalHost
+    after_s: float
+
+
+@dataclass(frozen=True)
+class Survived:
+    """How the job stands after it was followed; `move` is None where it stayed on its host."""
+
+    row: JobRow
+    home: Home | None
+    move: Move | None
+
+
+def follow_or_move(
+    inventory: Inventory,
+    ledger: Ledger,
+    session: Session,
+    host: SshHost | LocalHost,
+    known: Known,
+    say: Say,
+    *,
+    failover: Failover | None,
+    on_progress: OnProgress,
+) -> Survived:
+    """Follow the job to its end, on its host or, given one, on `failover.host`.
+
+    Raises:
+        UsageError: another terminal moved it, or it cannot run there.
+        NotFoundError, DataError: it cannot go on there; see `moving.move`.
+        HostError: the other host gave no answer, or stayed away in its turn.
+    """
+    home = folder_of(inventory, known)
+    if failover is None:
+        followed = follow(ledger, session, host, known, say, home=home)
+        return Survived(followed.row, followed.home, None)
+    heard, told = _Heard(session), _Told(say)
+    while True:
+        try:
+            followed = follow(
+                ledger,
+                heard.session,
+                host,
+                known,
+                told,
+                home=home,
+                offset=told.offset,
+                patience_s=failover.after_s,
+            )
+        except (*_SILENT, *_UNABLE) as e:
+            now = ledger.find(known.job)
+            if isinstance(e, _UNABLE) and now.ended and now.state not in CORRECTABLE:
+                raise  # there is nothing to wait for any more
+            state, why = "unknown", e.what
+            told.unclear()
+        else:
+            state, why = followed.row.state, followed.row.reason
+            if state not in (*CORRECTABLE, "unknown"):
+                return Survived(followed.row, followed.home, None)
+        waited_s = max(heard.silent_s, told.unclear_s)
+        if state in CORRECTABLE or waited_s >= failover.after_s:
+            break
+        time.sleep(min(RETRY_S, failover.after_s - waited_s))
+    now = ledger.find(known.job)
+    if now.ended and now.state not in CORRECTABLE:
+        return Survived(ended_row(now, ledger.story(now.job)), None, None)
+    word = None if now.ended else given_up(now.state, why, f"--failover after {failover.after_s:g} s")
+    say(MovedLine(known.job, known.attempt, host.name, failover.host.name, state, why))
+    gone = go_on_elsewhere(
+        inventory,
+        ledger,
+        now,
+        failover.host,
+        Leaving(state, why, word),
+        say=say,
+        dry_run=False,
+        on_progress=on_progress,
+    )
+    assert gone.row is not None  # it was no dry run
+    return Survived(gone.row, gone.home, gone.move)
+
+
+class _Told:
+    """Passes on what is said, once; knows where the log stands and since when the job is unclear."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._last: LogLine | None = None
+        self._unclear_since: float | None = None
+
+    @property
+    def offset(self) -> int:
+        """Of the last line: it may not have been whole."""
+        return self._last.offset if self._last is not None else 0
+
+    @property
+    def unclear_s(self) -> float:
+        return 0.0 if self._unclear_since is None else time.monotonic() - self._unclear_since
+
+    def unclear(self) -> None:
+        """How the job stands could not be learnt, for the first time since it was known."""
+        self._unclear_since = self._unclear_since or time.monotonic()
+
+    def __call__(self, line: Any) -> None:
+        if isinstance(line, StateLine):
+            if line.state == "unknown":
+                self.unclear()
+            else:
+                self._unclear_since = None
+        if isinstance(line, LogLine):
+            if line == self._last:
+                return
+            self._last = line
+        self._say(line)
+
+
+class _Heard:
+    """A session that remembers when its host last answered."""
+
+    def __init__(self, session: Session) -> None:
+        self.session: Session = _Listening(session, self)
+        self.at = time.monotonic()
+
+    @property
+    def silent_s(self) -> float:
+        return time.monotonic() - self.at
+
+    def now(self) -> None:
+        self.at = time.monotonic()
+
+
+class _Listening:
+    """Everything as the session has it, with a word to `heard` at each answer."""
+
+    def __init__(self, session: Session, heard: _Heard) -> None:
+        self._session, self._heard = session, heard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def run(self, argv: Sequence[str], **more: Any) -> Result:
+        result = self._session.run(argv, **more)
+        self._heard.now()
+        return result
+
+    def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> Stream:
+        return _ListeningStream(self._session.stream(argv, stdin=stdin), self._heard)
+
+
+class _ListeningStream:
+    def __init__(self, stream: Stream, heard: _Heard) -> None:
+        self._stream, self._heard = stream, heard
+
+    def read(self, timeout_s: float) -> bytes:
+        data = self._stream.read(timeout_s)
+        self._heard.now()
+        return data
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def __enter__(self) -> Stream:
+        self._stream.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stream.__exit__(*exc)

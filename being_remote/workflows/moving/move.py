@@ -1,0 +1,239 @@
+"""A job goes on on another host: what is home of it is put there, then the next attempt is made.
+
+The order makes it safe to be killed anywhere and to be asked again: what the attempt goes on from lies
+on the new host, hashed there, before the ledger says that the job moved; the ledger says so before the
+job is sent. Who may leave a host is for `leaving`; nothing here asks the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from being_remote.errors import InconsistentData, NotFoundError, UsageError
+from being_remote.inventory import Inventory, LocalHost, SshHost
+from being_remote.jobs.ledger import Intent, Known, Ledger
+from being_remote.jobs.observe import SeenJob
+from being_remote.jobs.spec import JobSpec
+from being_remote.pod import records
+from being_remote.recipes import Carried, Recipe, recipe
+from being_remote.session import OnProgress, Session
+from being_remote.workflows.pushing.actor_input import push_actor
+from being_remote.workflows.pushing.files import Placed, push_files
+from being_remote.workflows.results.bringing import folder_of
+from being_remote.workflows.tending.sending import PUSHED, files_of, intent_of, pushed_for
+from being_remote.workflows.tending.watch import look
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a job takes along. In a dry run, what it would.
+
+    Attributes:
+        from_host: the host that it left.
+        frames_kept: frames that the new attempt need not make again.
+        files, bytes: of the actor's input and of what is gone on from, all that are to be there.
+        transferred_files, transferred_bytes: of these, what was sent now; in a dry run, what would be.
+        notes: what a person should know.
+    """
+
+    from_host: str
+    frames_kept: int
+    files: int
+    bytes: int
+    transferred_files: int
+    transferred_bytes: int
+    notes: tuple[str, ...]
+
+
+def move(
+    inventory: Inventory,
+    ledger: Ledger,
+    session: Session,
+    host: SshHost | LocalHost,
+    known: Known,
+    *,
+    why: str,
+    word: Mapping[str, Any] | None,
+    dry_run: bool,
+    on_progress: OnProgress,
+) -> Move:
+    """Make the next attempt of `known` on `host`; it is yet to be sent.
+
+    Args:
+        inventory, ledger: who is who, and where the job is written down.
+        session: an open way to `host`.
+        host: where the job goes on.
+        known: the job, on the host that it leaves.
+        why: what stands in the story.
+        word: the evidence by which the attempt that counts is given up; None: it has ended.
+        dry_run: nothing is changed, here or there.
+        on_progress: told how far it is.
+
+    Raises:
+        UsageError: another terminal was faster, or it has succeeded meanwhile; or it cannot run there.
+        NotFoundError: the tracker, the video or the identity is not there, nor here.
+        DataError: the input there is another one than ours, or another job lies there under this id.
+        HostError: no answer; nothing was started.
+    """
+    kind = recipe(known.recipe)
+    notes: list[str] = []
+    seen = look(session, host, [known.job]).job(known.job)
+    there = _input_there(inventory, session, host, known, kind, notes, dry_run, on_progress)
+    if there is not None and dry_run and there.to_send_files:
+        files, intent = files_of(known.parcel), None  # what it would be planned from is not there yet
+    else:
+        intent = _moved(inventory, ledger, session, host, known, kind, seen)
+        files = files_of(intent.parcel)
+    carried = None
+    if seen is None or known.attempt not in seen.attempts:  # else one disk, where it lies already
+        carried = kind.carried(files, homes_of(inventory, known))
+        notes.append(_carried_note(carried, kind))
+    placed, name = None, None
+    if carried is not None:
+        placed, name = push_carried(
+            session, host, known.job, known.attempt + 1, carried, dry_run=dry_run, on_progress=on_progress
+        )
+    if intent is not None and not dry_run:
+        if word is not None:
+            ledger.record(known.job, known.attempt, "abandoned", word)
+        kept = {"frames_kept": carried.frames} if carried is not None else {}
+        ledger.next_attempt(known.job, known.attempt, {"reason": why, PUSHED: name, **kept}, moved=intent)
+    parts = [part for part in (there, placed) if part is not None]
+    return Move(
+        from_host=known.host,
+        frames_kept=carried.frames if carried is not None else 0,
+        files=sum(p.files for p in parts),
+        bytes=sum(p.bytes for p in parts),
+        transferred_files=sum(p.to_send_files if dry_run else p.transferred_files for p in parts),
+        transferred_bytes=sum(p.to_send_bytes if dry_run else p.transferred_bytes for p in parts),
+        notes=tuple(notes),
+    )
+
+
+def push_again(
+    inventory: Inventory,
+    session: Session,
+    host: SshHost | LocalHost,
+    ledger: Ledger,
+    known: Known,
+    on_progress: OnProgress,
+) -> None:
+    """See that what the attempt that counts goes on from is on its host, if it was not sent yet."""
+    name = pushed_for(ledger, known)
+    if name is None:
+        return
+    carried = recipe(known.recipe).carried(files_of(known.parcel), homes_of(inventory, known))
+    if carried is not None and _name(known.job, known.attempt, carried) == name:
+        push_carried(session, host, known.job, known.attempt, carried, dry_run=False, on_progress=on_progress)
+
+
+def push_carried(
+    session: Session,
+    host: SshHost | LocalHost,
+    job: str,
+    attempt: int,
+    carried: Carried,
+    *,
+    dry_run: bool,
+    on_progress: OnProgress,
+) -> tuple[Placed, str]:
+    """Put what an attempt goes on from onto its host, the note last; what came of it, and its name.
+
+    The folder is named after the note's hash: what was pushed of another state of home is no part of it.
+    """
+    name = _name(job, attempt, carried)
+    into = PurePosixPath(records.pushed_folder(records.job_folder(str(host.workdir), job), name))
+    files = {path: carried.folder / path for path in carried.names}
+    placed = push_files(session, host, files, into, dry_run=dry_run, on_progress=on_progress)
+    with tempfile.TemporaryDirectory(prefix="being-remote-") as folder:
+        note = Path(folder, records.PUSHED_NOTE)
+        note.write_bytes(carried.note)
+        if not dry_run:
+            push_files(session, host, {note.name: note}, into)
+    return placed, name
+
+
+def homes_of(inventory: Inventory, known: Known) -> list[Path]:
+    """Where attempts of a job lie here, the newest first."""
+    folder = folder_of(inventory, known)
+    earlier = {}
+    for path in folder.parent.glob(f"{folder.name}.attempt-*"):
+        if found := re.fullmatch(r".*-([1-9][0-9]{0,3})(?:\.([1-9][0-9]{0,3}))?", path.name):
+            earlier[int(found[1]), int(found[2] or 1)] = path
+    return [p for p in (folder, *(earlier[n] for n in sorted(earlier, reverse=True))) if p.is_dir()]
+
+
+def _name(job: str, attempt: int, carried: Carried) -> str:
+    return f"{job}.{attempt}.{hashlib.sha256(carried.note).hexdigest()}"
+
+
+def _input_there(
+    inventory: Inventory,
+    session: Session,
+    host: SshHost | LocalHost,
+    known: Known,
+    kind: Recipe,
+    notes: list[str],
+    dry_run: bool,
+    on_progress: OnProgress,
+) -> Placed | None:
+    """See that the actor's input is there and is ours; None where the recipe needs none."""
+    spec = JobSpec.from_bytes(known.spec)
+    actor = inventory.the_actor(spec.actor) if spec.actor is not None else None
+    wanted = kind.takes_input(kind.look(session, kind.again(spec, files_of(known.parcel), host, actor)))
+    if wanted is None or actor is None:
+        return None
+    if wanted:
+        return push_actor(session, host, inventory, actor, dry_run=dry_run, on_progress=on_progress)
+    try:
+        push_actor(session, host, inventory, actor, dry_run=True, on_progress=on_progress)
+    except NotFoundError as e:
+        notes.append(f"the input on {host.name} is not compared with ours: {e.what}")
+    return None
+
+
+def _moved(
+    inventory: Inventory,
+    ledger: Ledger,
+    session: Session,
+    host: SshHost | LocalHost,
+    known: Known,
+    kind: Recipe,
+    seen: SeenJob | None,
+) -> Intent:
+    """The job as it is to be on `host`: planned anew, or as it lies there from before."""
+    if seen is not None:
+        if seen.attempt > known.attempt:
+            raise UsageError(
+                f"another laptop made attempt {seen.attempt} of it on {host.name}, which is {seen.state}",
+                where=known.job,
+                hint=f"--take-over --host {host.name}, if it is yours from now on",
+            )
+        ours = [(known.spec, known.spec_sha256, known.parcel, JobSpec.from_bytes(known.spec).intent_key)]
+        ours += [(left.spec, left.spec_sha256, left.parcel, left.key) for left in ledger.left(known.job)]
+        for spec, spec_sha256, parcel, key in ours:
+            if spec_sha256 == seen.spec_sha256:
+                return Intent(known.job, host.name, known.actor, known.recipe, spec, spec_sha256, parcel, key)
+        raise InconsistentData(
+            "another spec lies there under this id",
+            file=f"{host.name}:{records.job_folder(str(host.workdir), known.job)}",
+            hint="ids are never used twice: move that folder away if it is nobody's",
+        )
+    spec_now = JobSpec.from_bytes(known.spec)
+    actor = inventory.the_actor(spec_now.actor) if spec_now.actor is not None else None
+    request = kind.again(spec_now, files_of(known.parcel), host, actor)
+    return intent_of(kind.plan(request, kind.look(session, request)), ledger.uuid, known.job)
+
+
+def _carried_note(carried: Carried | None, kind: Recipe) -> str:
+    if carried is None:
+        return "nothing is home that it could go on from: it starts from scratch"
+    if not carried.frames:
+        return f"it starts from its first frame, with the box that is home: {carried.why}"
+    return f"it goes on after {carried.frames} frames that are home ({carried.why})"

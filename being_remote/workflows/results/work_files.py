@@ -1,0 +1,160 @@
+"""The files of one attempt as they lie on its host: which fit a pattern, how they look, their hashes.
+
+Nothing from the host is followed or trusted: regular files below the attempt's folder only, bounded
+in number, size and name.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from being_remote.backup.names import Taken, folds_case, refusal
+from being_remote.errors import HostError, NotFoundError
+from being_remote.session import Session
+from being_remote.workflows.homecoming.host_files import File, Folder, Listing, hash_files, list_files
+
+PULLED = "pulled.json"
+MAX_FILES = 200_000
+MAX_BYTES = 1 << 40
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A file that was not taken, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A file of the attempt: its path below the work folder, and its bytes.
+
+    `looks` is all that the host's file system says of it, size and times among it: while that is the
+    same, so are the bytes. `sha256` is None where it was not asked for, or the file went away.
+    """
+
+    name: str
+    size: int
+    looks: tuple[int, ...]
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """The folder of one attempt on a host, and which of its files are meant."""
+
+    session: Session
+    python: str
+    folder: PurePosixPath
+    patterns: tuple[str, ...]
+
+    def offered(self, into: Path) -> tuple[tuple[Offer, ...], tuple[Aside, ...]]:
+        """The files that fit, and those that cannot come to lie in the folder `into` here.
+
+        Raises:
+            NotFoundError: the attempt's folder is not there.
+            HostError: the host's list cannot be believed, or is beyond all bounds.
+        """
+        top = Folder(self.folder, self.folder, "", recursive=False)
+        asked = self._asked()
+        listing = list_files(self.session, self.python, [*asked, top])
+        if not listing.folders.pop().exists:
+            raise NotFoundError(
+                f"there is no {str(self.folder)!r}", where=self.session.host, hint="being-remote jobs --all"
+            )
+        broken = next((listed.error for listed in listing.folders if listed.error is not None), None)
+        if broken is not None:
+            raise HostError(
+                f"{str(self.folder)!r} could not be read whole: {broken!r}", host=self.session.host
+            )
+        taken, kept = Taken([], folds=folds_case(into)), []
+        aside = [Aside(name, f"it is a {what}") for name, what in self._skipped(asked, listing)]
+        for offer in sorted(self._files(asked, listing), key=lambda offer: offer.name):
+            why = refusal(os.fsencode(offer.name)) or taken.clash(offer.name)
+            if why is not None or offer.name == PULLED:
+                aside.append(Aside(offer.name, why or "the name is ours"))
+                continue
+            taken.add(offer.name)
+            kept.append(offer)
+        if len(kept) > MAX_FILES or sum(o.size for o in kept) > MAX_BYTES:
+            raise HostError(
+                f"offers {len(kept)} files: more than a job's results can be", host=self.session.host
+            )
+        return tuple(kept), tuple(aside)
+
+    def place_of(self, offer: Offer) -> int:
+        """Which pattern a file fits first."""
+        return next(n for n, pattern in enumerate(self.patterns) if fits(offer.name, pattern))
+
+    def hashed(self, offers: Sequence[Offer]) -> dict[str, Offer]:
+        """The same files once more with hashes made over there, by name; without those that went away."""
+        (listed,) = hash_files(
+            self.session,
+            self.python,
+            {self.folder: [(os.fsencode(o.name), None) for o in offers]},
+            hash_bytes=sum(o.size for o in offers),
+        ).folders
+        found = {os.fsdecode(file.name): file for file in listed.files}
+        return {o.name: _offer(o.name, found[o.name]) for o in offers if o.name in found}
+
+    def _asked(self) -> list[Folder]:
+        """Where to list: each distinct fixed beginning of the patterns, once, with all below it."""
+        return [Folder(self.folder, self.folder / top, "*", True) for top in _tops(self.patterns)]
+
+    def _files(self, asked: Sequence[Folder], listing: Listing) -> Iterator[Offer]:
+        for folder, listed in zip(asked, listing.folders, strict=True):
+            for file in listed.files:
+                name = self._name(folder, file.name)
+                if self._fits(name):
+                    yield _offer(name, file)
+
+    def _skipped(self, asked: Sequence[Folder], listing: Listing) -> Iterator[tuple[str, str]]:
+        for folder, listed in zip(asked, listing.folders, strict=True):
+            for raw, what in listed.skipped:
+                name = self._name(folder, raw)
+                if self._fits(name):
+                    yield name, what
+
+    def _fits(self, name: str) -> bool:
+        return any(fits(name, pattern) for pattern in self.patterns)
+
+    def _name(self, folder: Folder, raw: bytes) -> str:
+        below = folder.path.relative_to(self.folder).as_posix()
+        return os.fsdecode(raw) if below == "." else f"{below}/{os.fsdecode(raw)}"
+
+
+def _offer(name: str, file: File) -> Offer:
+    looks = (file.bytes, file.mtime_ns, file.ctime_ns, file.inode)
+    return Offer(name, file.bytes, looks, file.sha256)
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Whether a path fits a glob, part by part; `**` stands for any number of them.
+
+    Example:
+        >>> fits("output/a/checkpoint/1.frame", "output/*/checkpoint/*.frame"), fits("a/b", "*")
+        (True, False)
+        >>> fits("a/b", "**"), fits("a", "**")
+        (True, True)
+    """
+    if pattern == "**":
+        return True
+    parts, globs = name.split("/"), pattern.split("/")
+    return len(parts) == len(globs) and all(map(fnmatch.fnmatchcase, parts, globs))
+
+
+def _tops(patterns: Sequence[str]) -> list[str]:
+    tops = set()
+    for pattern in patterns:
+        fixed = []
+        for part in pattern.split("/")[:-1]:
+            if any(c in part for c in "*?["):
+                break
+            fixed.append(part)
+        tops.add("/".join(fixed))
+    return ["."] if "" in tops else sorted(t for t in tops if not any(t.startswith(f"{o}/") for o in tops))
