@@ -1,0 +1,71 @@
+"""What a person sees of `safe-to-stop`: the verdict in one line, then what speaks against it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from being_remote.cli.printing import cell, line, new_table, prose
+
+if TYPE_CHECKING:
+    from being_remote.workflows.safe_to_stop import SafeReport
+
+
+def show_safe_to_stop(console: Console, report: SafeReport) -> None:
+    """The verdict in one line, the reasons with their next commands, and what is worth knowing."""
+    verdict, style = {
+        True: ("yes", "bold green"),
+        False: ("NO", "bold red"),
+        None: ("UNKNOWN", "bold yellow"),
+    }[report.safe]
+    line(console, f"{verdict}: {_facts(report) if report.safe else _against(report)}", style)
+    if report.reasons:
+        table = new_table("", "what", "next")
+        for reason in report.reasons:
+            sure = "no" if reason.verdict == "no" else "?"
+            table.add_row(sure, cell(reason.what), cell(reason.next))
+        console.print(table)
+    for note in report.notes:
+        prose(console, f"note: {note}")
+
+
+def _facts(report: SafeReport) -> str:
+    """What is at home, and since when nothing happens."""
+    files = sum(row.files for row in report.actors) + sum(row.files for row in report.jobs)
+    actors = f"{len(report.actors)} actor{'' if len(report.actors) == 1 else 's'}"
+    jobs = f"{len(report.jobs)} job{'' if len(report.jobs) == 1 else 's'}"
+    home = f"{actors}, {files:,} file{'' if files == 1 else 's'}, {jobs} verified at home"
+    return f"{home}; {_idle(report)}"
+
+
+def _against(report: SafeReport) -> str:
+    first = report.reasons[0].what
+    more = len(report.reasons) - 1
+    return f"{first}{f' (and {more} more)' if more else ''}; {_idle(report)}"
+
+
+def _idle(report: SafeReport) -> str:
+    what = "GPU" if report.gpus else report.host
+    if report.idle_s is None:
+        return f"since when {what} is idle is unknown"
+    if report.idle_s == 0:
+        return f"{what} in use"
+    return f"{what} idle for {duration(report.idle_s)}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people.
+
+    Example:
+        >>> duration(12.3), duration(2520), duration(30_000), duration(300_000)
+        ('12 s', '42 min', '8 h 20 min', '3 d 11 h')
+    """
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 1:
+        return f"{minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{hours} h {minutes} min" if days < 1 else f"{days} d {hours} h"

@@ -1,0 +1,158 @@
+"""`safe-to-stop`: may this pod be stopped? Every reason against it, each with the next command.
+
+Yes only if all that it holds is at home with the very bytes that it has now, no job is at work, and
+nothing is left unknown. It starts and changes nothing, here or there, and takes no lock, so it may run
+beside a sync, a watch, and from cron. What is at home is told by hashes made on the host, by the
+manifests here, and by the size of what lies here; `sync --verify` is what reads it again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+from being_remote.errors import HostError
+from being_remote.inventory import Inventory, LocalHost, SshHost
+from being_remote.jobs.facts import Gpu
+from being_remote.session import Session
+from being_remote.workflows.stopping.actors import ActorRow
+from being_remote.workflows.stopping.comparison import compare
+from being_remote.workflows.stopping.gpus import gpu_reasons
+from being_remote.workflows.stopping.jobs import ended_job, standing
+from being_remote.workflows.stopping.reasons import Reason
+from being_remote.workflows.stopping.results import JobRow
+from being_remote.workflows.stopping.survey import survey
+from being_remote.workflows.stopping.uncovered import folders_of_actors
+from being_remote.workflows.tending.watch import ledger_of, look
+
+
+@dataclass(frozen=True)
+class SafeReport:
+    """May the host be stopped?
+
+    Attributes:
+        safe: None where something is not known and nothing speaks against it.
+        reasons: all that speaks against it, the certain ones first.
+        notes: what is worth knowing and needs nothing done.
+        actors: those that the host holds anything of.
+        jobs: every job that it holds, of every ledger.
+        idle_s: by the host's own clock, seconds since a job ended there or a result changed; None where
+            that cannot be told.
+        gpu_problem: why there may be more GPUs than `gpus`.
+        checked_at: when the look began, by this laptop's clock, ISO 8601 in UTC.
+    """
+
+    host: str
+    safe: bool | None
+    reasons: tuple[Reason, ...]
+    notes: tuple[str, ...]
+    actors: tuple[ActorRow, ...]
+    jobs: tuple[JobRow, ...]
+    gpus: tuple[Gpu, ...]
+    gpu_problem: str | None
+    idle_s: float | None
+    checked_at: str
+    seconds: float
+    round_trips: int
+
+    @property
+    def exit_code(self) -> int:
+        """0 for yes and nothing else; 6 for no, 4 where it is not known."""
+        return 4 if self.safe is None else 0 if self.safe else 6
+
+
+@dataclass
+class _Case:
+    """What was found out so far; a look that breaks off keeps what it knows."""
+
+    reasons: list[Reason] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    actors: list[ActorRow] = field(default_factory=list)
+    jobs: list[JobRow] = field(default_factory=list)
+    gpus: tuple[Gpu, ...] = ()
+    gpu_problem: str | None = None
+    idle_s: float | None = None
+    round_trips: int = 0
+
+
+def safe_to_stop(inventory: Inventory, *, host: str | None = None) -> SafeReport:
+    """Look whether a host may be stopped.
+
+    Args:
+        inventory: who is who.
+        host: its name; default: the only one.
+
+    Raises:
+        UsageError: no such host.
+    """
+    from being_remote.transport import open_session
+
+    where, case = inventory.the_host(host), _Case()
+    began, checked_at = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
+    try:
+        with open_session(where, inventory, remember=False) as session:
+            try:
+                _look(case, inventory, where, session)
+            finally:
+                case.round_trips = session.round_trips
+    except HostError as e:
+        case.reasons.append(Reason("host", "unknown", e.what, e.hint or f"doctor --host {where.name}"))
+    certain = [reason for reason in case.reasons if reason.verdict == "no"]
+    unknown = [reason for reason in case.reasons if reason.verdict == "unknown"]
+    return SafeReport(
+        host=where.name,
+        safe=False if certain else None if unknown else True,
+        reasons=(*certain, *unknown),
+        notes=tuple(case.notes),
+        actors=tuple(case.actors),
+        jobs=tuple(case.jobs),
+        gpus=case.gpus,
+        gpu_problem=case.gpu_problem,
+        idle_s=case.idle_s,
+        checked_at=checked_at.replace("+00:00", "Z"),
+        seconds=round(time.monotonic() - began, 3),
+        round_trips=case.round_trips,
+    )
+
+
+def _look(case: _Case, inventory: Inventory, host: SshHost | LocalHost, session: Session) -> None:
+    """Jobs first: what is not at work by then writes nothing more while its files are looked at."""
+    answer = look(session, host)
+    ledger = ledger_of(inventory)
+    ours = {known.job: known for known in ledger.jobs()}
+    open_ones = [k.job for k in ours.values() if k.host == host.name and not k.ended]
+    stand = standing(host.name, ours, {job: ledger.story(job) for job in open_ones}, answer)
+    case.reasons += stand.reasons
+    case.reasons += gpu_reasons(answer.gpus, answer.gpu_problem, stand.at_work, str(host.workdir))
+    case.notes += stand.notes
+    case.gpus, case.gpu_problem = answer.gpus, answer.gpu_problem
+    ended = {seen.job: seen for seen in stand.ended}
+    judged = [seen for seen in answer.jobs if seen.job not in ended]
+    case.jobs += [JobRow(seen.job, seen.attempt, seen.state, seen.job in ours) for seen in judged]
+
+    foreign = [job for job in ended if job not in ours]
+    shown = survey(session, host, count_below=folders_of_actors(inventory, host), jobs=foreign)
+    recipes = {job: known.recipe for job, known in ours.items()} | dict(
+        zip(foreign, shown.recipes, strict=True)
+    )
+    left = [
+        ended_job(host.name, host.workdir, seen, ours.get(job), recipes[job]) for job, seen in ended.items()
+    ]
+    compared = compare(session, inventory, host, shown, left, frozenset(seen.job for seen in judged))
+    case.reasons += compared.reasons
+    case.notes += compared.notes
+    case.actors += compared.actors
+    case.jobs += compared.jobs
+    in_use = bool(stand.at_work) or any(gpu.busy or gpu.job is not None for gpu in answer.gpus)
+    case.idle_s = 0.0 if in_use else _idle_s(shown.now_ns, compared.newest_ns)
+
+
+def _idle_s(now_ns: int, newest_ns: int | None) -> float | None:
+    """Seconds since something last happened, by one clock; None where its files are from its future.
+
+    Example:
+        >>> _idle_s(3_000_000_000, 500_000_000), _idle_s(3, None), _idle_s(3, 4)
+        (2.5, None, None)
+    """
+    return None if newest_ns is None or newest_ns > now_ns else (now_ns - newest_ns) / 1e9

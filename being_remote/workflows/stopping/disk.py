@@ -1,0 +1,84 @@
+"""What lies on the host: all folders that matter in one listing, then hashes of what counts in another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from being_remote.inventory import LocalHost, SshHost
+from being_remote.session import Session
+from being_remote.workflows.homecoming.host_files import File, Folder, Listing, hash_files, list_files
+from being_remote.workflows.stopping.reasons import Wanted
+
+# A folder and a name below it, both as the host spells them.
+Key = tuple[PurePosixPath, bytes]
+
+
+class Disk:
+    """Folders to be listed together, in one round trip, and each asker's part of the answer."""
+
+    def __init__(self) -> None:
+        self._folders: list[Folder] = []
+        self._listing: Listing | None = None
+
+    def want(self, folders: Sequence[Folder]) -> slice:
+        """Ask for folders; what comes back finds their part of the answer."""
+        begin = len(self._folders)
+        self._folders += folders
+        return slice(begin, len(self._folders))
+
+    def ask(self, session: Session, host: SshHost | LocalHost) -> None:
+        """List them all. Raises HostError."""
+        self._listing = list_files(session, host.python, self._folders)
+
+    def part(self, which: slice) -> Listing:
+        """The answer for what one `want` asked."""
+        assert self._listing is not None
+        return replace(self._listing, folders=self._listing.folders[which])
+
+
+@dataclass(frozen=True)
+class There:
+    """A file on the host. `path` is what it is called where it is compared."""
+
+    path: str
+    folder: PurePosixPath
+    name: bytes
+    bytes: int
+    mtime_ns: int
+
+    @property
+    def key(self) -> Key:
+        """What tells it from every other file, whoever asked for it."""
+        whole = self.folder / os.fsdecode(self.name)
+        return whole.parent, os.fsencode(whole.name)
+
+
+def hashes(session: Session, host: SshHost | LocalHost, files: Iterable[There]) -> Mapping[Key, File]:
+    """The files, hashed over there in one round trip; those that went away are missing.
+
+    Raises:
+        HostError: no answer, or one that cannot be believed.
+    """
+    sizes = {file.key: file.bytes for file in files}
+    if not sizes:
+        return {}
+    wanted: dict[PurePosixPath, list[tuple[bytes, int | None]]] = {}
+    for folder, name in sizes:
+        wanted.setdefault(folder, []).append((name, None))
+    answer = hash_files(session, host.python, wanted, hash_bytes=sum(sizes.values())).folders
+    return {
+        (folder, file.name): file
+        for folder, listed in zip(wanted, answer, strict=True)
+        for file in listed.files
+    }
+
+
+def hashed(file: There, made: Mapping[Key, File]) -> Wanted:
+    """The file as it should be at home; without a hash where it went away or could not be read."""
+    found = made.get(file.key)
+    if found is None:
+        return Wanted(file.path, file.bytes, file.mtime_ns, None)
+    return Wanted(file.path, found.bytes, found.mtime_ns, found.sha256)

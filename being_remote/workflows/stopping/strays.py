@@ -1,0 +1,154 @@
+"""Frames and boxes that neither an actor of the inventory nor a job accounts for: are they at home?
+
+They count by their bytes: a copy of what is at home is no loss, whatever it is called. Of an earlier
+attempt of a job only the frames count that the newest one has not: it went on from the others.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from being_remote.backup.history import History
+from being_remote.backup.manifest import shown_path
+from being_remote.inventory import Inventory, LocalHost, SshHost
+from being_remote.pod import records
+from being_remote.tracker import layout
+from being_remote.workflows.homecoming.host_files import Folder, Listed
+from being_remote.workflows.stopping.at_home import Pulled, folders_of_all_jobs, lacking
+from being_remote.workflows.stopping.disk import Key, There
+from being_remote.workflows.stopping.jobs import EndedJob
+from being_remote.workflows.stopping.reasons import Reason, Wanted, counted, named
+from being_remote.workflows.stopping.survey import RUN_FILES, Survey
+
+_ATTEMPT = re.compile(rf"([^/]+)/{records.ATTEMPTS}/([1-9][0-9]{{0,3}})/{records.WORK}(?:/(.*))?")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Which attempt's work a folder belongs to; `below` is the folder's path in it."""
+
+    job: str
+    number: int
+    below: str
+
+
+@dataclass(frozen=True)
+class Stray:
+    """One folder with such files."""
+
+    folder: PurePosixPath
+    attempt: Attempt | None
+    files: tuple[There, ...]
+
+
+def folders(survey: Survey) -> list[Folder]:
+    """What to list of what the survey found."""
+    return [Folder(held.folder, held.folder, "*", recursive=False) for held in survey.folders]
+
+
+def is_run_file(name: bytes) -> bool:
+    """Whether a file of this name belongs to a run.
+
+    Example:
+        >>> is_run_file(b"00000.frame"), is_run_file(b"00000.png")
+        (True, False)
+    """
+    return any(fnmatch.fnmatchcase(os.fsdecode(name), pattern) for pattern in RUN_FILES)
+
+
+def strays(
+    workdir: PurePosixPath,
+    survey: Survey,
+    listed: Sequence[Listed],
+    covered: Iterable[Key],
+    ended: Mapping[str, tuple[EndedJob, frozenset[str]]],
+    passed_over: frozenset[str],
+) -> list[Stray]:
+    """What nobody accounts for.
+
+    Args:
+        workdir: the host's.
+        survey: where such files are.
+        listed: what lies in these folders now.
+        covered: the files that an actor or a job accounts for.
+        ended: jobs that have ended, with the names of their newest attempt's files.
+        passed_over: jobs that are judged by themselves: at work, unknown, or gone on elsewhere.
+    """
+    known, found = set(covered), []
+    for held, here in zip(survey.folders, listed, strict=True):
+        attempt = _attempt_of(workdir, held.folder)
+        if attempt is not None and attempt.job in passed_over:
+            continue
+        files = [
+            There(os.fsdecode(f.name), held.folder, f.name, f.bytes, f.mtime_ns)
+            for f in here.files
+            if is_run_file(f.name)
+        ]
+        files = [file for file in files if file.key not in known]
+        if attempt is not None and attempt.job in ended:
+            files = _worth_something(attempt, files, *ended[attempt.job])
+        if files:
+            found.append(Stray(held.folder, attempt, tuple(files)))
+    return found
+
+
+def stray_reasons(
+    inventory: Inventory, host: SshHost | LocalHost, stray: Stray, files: Sequence[Wanted]
+) -> tuple[list[Reason], list[str]]:
+    """(Why a folder speaks against a stop, what is worth saying of it)."""
+    where = repr(str(stray.folder))
+    unread = [file for file in files if file.sha256 is None]
+    left = [file for file in files if file.sha256 is not None]
+    for actor in inventory.actors.values():
+        left = lacking(History(inventory.backup_of(actor)), left, by_path=False)
+    if left:
+        contents = Pulled(folders_of_all_jobs(inventory)).contents
+        left = [file for file in left if file.sha256 not in contents]
+    reasons = []
+    if unread:
+        what = f"{named(unread)} in {where} could not be read, or changed while we looked"
+        reasons.append(Reason("files", "unknown", what, f"look at them on {host.name}, then try again"))
+    if left and stray.attempt is not None:
+        whose = f"attempt {stray.attempt.number} of {stray.attempt.job}"
+        what = f"{whose} left {named(left)} in {where}: not at home"
+        next_step = f"copy them home yourself, or remove them on {host.name} if they are worth nothing"
+        reasons.append(Reason("jobs", "no", what, next_step))
+    elif left:
+        what = f"{where} holds {named(left)} that no actor of the inventory names: not at home"
+        reasons.append(Reason("files", "no", what, _adopt(host, stray.folder)))
+    same = len(files) - len(left) - len(unread)
+    notes = [f"{where} holds {counted(same, 'file')} whose bytes are at home"] if same else []
+    return reasons, notes
+
+
+def _adopt(host: SshHost | LocalHost, folder: PurePosixPath) -> str:
+    """How `sync` would take care of a folder."""
+    key, run = "output", folder.parent if folder.name == layout.CHECKPOINT else folder
+    root = host.tracker.root if host.tracker is not None else None
+    if root is not None and run.is_relative_to(root):
+        run = run.relative_to(root)
+        key = "input" if run.parts[:1] == (layout.INPUT,) else "output"
+    line = f"{key}: {shown_path(str(run))[0]}"
+    return f"add an actor with `{line}` to the inventory and sync it, or remove them on {host.name}"
+
+
+def _attempt_of(workdir: PurePosixPath, folder: PurePosixPath) -> Attempt | None:
+    jobs = workdir / records.JOBS
+    found = _ATTEMPT.fullmatch(str(folder.relative_to(jobs))) if folder.is_relative_to(jobs) else None
+    return None if found is None else Attempt(found[1], int(found[2]), found[3] or "")
+
+
+def _worth_something(
+    attempt: Attempt, files: Sequence[There], job: EndedJob, newest: frozenset[str]
+) -> list[There]:
+    """Of what a job left besides its results: frames, for a box without them is worth nothing."""
+    frames = [file for file in files if file.path.endswith(".frame")]
+    if attempt.number == job.attempt:
+        return frames
+    prefix = f"{attempt.below}/" if attempt.below else ""
+    return [f for f in frames if job.state != "succeeded" and prefix + f.path not in newest]

@@ -1,0 +1,93 @@
+"""The taker of streams as a pod runs it, by Python 3.8: whole files under their names, the rest aside."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from being_remote.pod import receive
+
+SOURCE = Path(receive.__file__).read_text()
+WHEN = 1_700_000_000_123_456_789
+NAME, DATA = b"d/a b\n\xff", bytes(range(256)) * 40
+
+
+def old_python() -> str:
+    """The oldest Python that pods have, where this machine has it."""
+    pyenv = sorted(Path.home().glob(".pyenv/versions/3.8*/bin/python"))
+    return str(pyenv[0]) if pyenv else shutil.which("python3.8") or sys.executable
+
+
+def run(do: str, into: Path, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
+    request = json.dumps({"do": do, "into": base64.b64encode(os.fsencode(into)).decode()})
+    argv = [old_python(), "-I", "-B", "-c", SOURCE, request]
+    return subprocess.run(argv, input=stdin, capture_output=True, check=False)
+
+
+def held(into: Path, name: bytes = NAME, size: int = len(DATA), when: int = WHEN) -> Any:
+    (answer,) = json.loads(run("look", into, json.dumps([[encoded(name), size, when]]).encode()).stdout)
+    return answer
+
+
+def stream(data: bytes, *, name: bytes = NAME, size: int = len(DATA), offset: int = 0) -> bytes:
+    return json.dumps([encoded(name), size, WHEN, 0o755, offset]).encode() + b"\n" + data
+
+
+def encoded(name: bytes) -> str:
+    return base64.b64encode(name).decode()
+
+
+def test_whole_files_get_their_names_times_and_modes(tmp_path: Path) -> None:
+    into = tmp_path / "into"
+    assert held(into) == 0
+    done = run("take", into, stream(DATA) + stream(b"", name=b"empty", size=0))
+    assert (done.returncode, done.stderr) == (0, b"")
+    file = os.path.join(os.fsencode(into), NAME)
+    found = os.stat(file)
+    assert (found.st_mtime_ns, found.st_mode & 0o777) == (WHEN, 0o755)
+    assert Path(os.fsdecode(file)).read_bytes() == DATA and (into / "empty").read_bytes() == b""
+    assert held(into) is None and held(into, b"empty", 0) is None
+    assert sorted(os.listdir(into)) == ["d", "empty"]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5000, len(DATA) - 1])
+def test_what_was_cut_stays_aside_and_the_next_stream_goes_on_behind_it(tmp_path: Path, cut: int) -> None:
+    into = tmp_path / "into"
+    done = run("take", into, stream(DATA[:cut]))
+    assert (done.returncode, done.stderr) == (1, b"cut short\n")
+    assert not (into / "d").exists()
+    assert held(into) == cut
+    assert held(into, when=WHEN + 1) == 0  # another version of the file
+    assert run("take", into, stream(DATA[cut:], offset=cut)).returncode == 0
+    assert Path(os.fsdecode(os.path.join(os.fsencode(into), NAME))).read_bytes() == DATA
+
+
+def test_a_stream_that_goes_on_behind_what_is_not_here_is_refused(tmp_path: Path) -> None:
+    done = run("take", tmp_path / "into", stream(DATA[100:], offset=100))
+    assert done.returncode == 1 and b"is gone" in done.stderr
+    assert not (tmp_path / "into/d").exists()
+
+
+def test_an_older_file_is_replaced_as_a_whole_and_a_link_is_not_written_through(tmp_path: Path) -> None:
+    into = tmp_path / "into"
+    into.mkdir()
+    (tmp_path / "mine").write_text("mine")
+    (into / "f").symlink_to(tmp_path / "mine")
+    assert held(into, b"f") == 0
+    assert run("take", into, stream(DATA, name=b"f")).returncode == 0
+    assert (into / "f").read_bytes() == DATA and not (into / "f").is_symlink()
+    assert (tmp_path / "mine").read_text() == "mine"
+    aside = receive.aside_of(os.fsencode(into), b"g", len(DATA), WHEN)
+    os.makedirs(os.path.dirname(aside))
+    os.symlink(tmp_path / "mine", aside)
+    assert held(into, b"g") == 0
+    assert run("take", into, stream(DATA, name=b"g")).returncode == 1
+    assert (tmp_path / "mine").read_text() == "mine"
