@@ -42,13 +42,16 @@ def write_video(
     key_every: int = 12,
     pixel_aspect: Fraction | None = None,
     size_wh: tuple[int, int] = (320, 240),
+    pixels: str = "yuv420p",
+    title: str = "",
 ) -> Path:
     """Encode numbered frames; `times_ms` says when each is shown, else they come at `rate`."""
     base = Fraction(1, 1000) if times_ms is not None else 1 / Fraction(rate)
     with av.open(str(path), "w") as container:
+        container.metadata["title"] = title
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height = size_wh
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = pixels
         stream.codec_context.time_base = base
         stream.codec_context.gop_size = key_every
         stream.codec_context.thread_count = 1

@@ -34,6 +34,7 @@ from being_remote.export.left_over import OTHER_PLACE, numbering_sha256, read_re
 from being_remote.export.left_over import RECORD as RECORD
 from being_remote.export.target import Export, Target
 from being_remote.session import OnProgress, Progress, no_progress
+from being_remote.video import Window
 
 Picture = NDArray[np.uint8]
 
@@ -64,8 +65,8 @@ class SourceFrames(Protocol):
     def lossless(self) -> bool:
         """A folder of PNG files: slow to decode, and each on its own."""
 
-    def frame(self, number: int) -> Picture:
-        """Frame `number`, counted from 1 as in `source/`: (H, W, 3) BGR."""
+    def frame(self, number: int, window: Window) -> Picture:
+        """A window of frame `number`, counted from 1 as in `source/`: (H, W, 3) BGR."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class ImagePlan:
 
     Attributes:
         target: the export they are for.
-        source: what they are made of, in words that change when it does; see `source_words`.
+        source: what they are made of, in words that change when it does, after its path; see
+            `source_words`.
         canvas: which part of a frame, and how large.
         interpolation: how it is resized, where it is: one of `INTERPOLATIONS`.
         seen: x_min, x_max, y_min, y_max of the source that the tracker saw.
@@ -89,6 +91,11 @@ class ImagePlan:
     seen: tuple[float, float, float, float]
     names: tuple[str, ...]
     source_numbers: tuple[int, ...]
+
+    @property
+    def source_path(self) -> str:
+        """The path of what they are made of."""
+        return self.source.rpartition(" at ")[0] or self.source
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,32 @@ def plan_images(target: Target, export: Export, source: str) -> ImagePlan | None
     )
 
 
+def standing(plan: ImagePlan, folder: Path) -> int:
+    """How many of a plan's pictures stand in the folder already, whole; nothing is written.
+
+    Raises:
+        UsageError: the folder holds pictures of another plan.
+    """
+    _agree_with_record(plan, folder)
+    return sum(_whole(folder / name) for name in plan.names)
+
+
+def refuse_missing(plan: ImagePlan, count: int) -> None:
+    """Refuse a source of `count` frames that does not hold all that the plan needs.
+
+    Raises:
+        InconsistentData: frames are missing.
+    """
+    missing = [n for n in plan.source_numbers if not 1 <= n <= count]
+    if missing:
+        raise InconsistentData(
+            f"{len(missing)} of {len(plan.source_numbers)} pictures cannot be made: they show source frames"
+            f" {min(missing)} to {max(missing)}, and there are {count}",
+            file=plan.source_path,
+            hint="name the video that was tracked, whole (--video FILE), or correct begin_frames and fps",
+        )
+
+
 def make_images(
     plan: ImagePlan,
     open_source: Callable[[], AbstractContextManager[SourceFrames]],
@@ -154,14 +187,14 @@ def make_images(
         InconsistentData: frames that the plan needs are not in the source, or have another size.
         DataError: a frame cannot be decoded; NoSpace: the disk is full. What is finished stays.
     """
-    _agree_with_record(plan, folder)
+    kept = standing(plan, folder)
     # In the video's own order, which is not the run's where there are more than 99,999 source images.
     pairs = sorted(zip(plan.source_numbers, plan.names, strict=True))
     todo = [pair for pair in pairs if not _whole(folder / pair[1])]
-    kept = len(plan.names) - len(todo)
     if todo:
         with open_source() as source:
-            _check_source(plan, source)
+            _check_size(plan, source.size_wh)
+            refuse_missing(plan, source.count)
             record = _record(plan, len(plan.names))
             write_atomically(folder / RECORD, [json.dumps(record, indent=1).encode()])
             # A video goes through one decoder, in its order; files of a folder are for each thread.
@@ -172,23 +205,17 @@ def make_images(
     return Made(len(todo), kept, folder / MASK)
 
 
-def on_canvas(canvas: Canvas, interpolation: str, picture: Picture) -> Picture:
-    """A frame (H, W, 3) as the canvas shows it; black where there is nothing to show."""
+def on_canvas(canvas: Canvas, interpolation: str, copied: Picture) -> Picture:
+    """The window `canvas.copied` of a frame, as the canvas shows it; black where there is nothing to show."""
     x_min, x_max, y_min, y_max = canvas.copied
-    if canvas.copied == (
-        canvas.x_min,
-        canvas.x_min + canvas.width,
-        canvas.y_min,
-        canvas.y_min + canvas.height,
-    ):
-        window = picture[y_min:y_max, x_min:x_max]
-    else:
-        window = np.zeros((canvas.height, canvas.width, 3), np.uint8)
+    if (x_max - x_min, y_max - y_min) != (canvas.width, canvas.height):
         left, top = x_min - canvas.x_min, y_min - canvas.y_min
-        window[top : top + y_max - y_min, left : left + x_max - x_min] = picture[y_min:y_max, x_min:x_max]
+        window = np.zeros((canvas.height, canvas.width, 3), np.uint8)
+        window[top : top + y_max - y_min, left : left + x_max - x_min] = copied
+        copied = window
     if interpolation == "none":
-        return window
-    resized = cv2.resize(window, canvas.out_size_wh, interpolation=INTERPOLATIONS[interpolation])
+        return copied
+    resized = cv2.resize(copied, canvas.out_size_wh, interpolation=INTERPOLATIONS[interpolation])
     return np.asarray(resized, dtype=np.uint8)
 
 
@@ -237,7 +264,7 @@ def _make(
 ) -> None:
     items = iter(todo)
     reading, counting, stop = threading.Lock(), threading.Lock(), threading.Event()
-    done, total = len(plan.names) - len(todo), len(plan.names)
+    done, total, copied = len(plan.names) - len(todo), len(plan.names), plan.canvas.copied
 
     def work(source: SourceFrames) -> None:
         nonlocal done
@@ -245,10 +272,10 @@ def _make(
             with reading:
                 number, name = next(items, (0, ""))
                 # A video in its own order, one thread at a time: its decoder goes through it once.
-                picture = source.frame(number) if number and not source.lossless else None
+                picture = source.frame(number, copied) if number and not source.lossless else None
             if not number:
                 return
-            picture = source.frame(number) if picture is None else picture
+            picture = source.frame(number, copied) if picture is None else picture
             data = _encoded(on_canvas(plan.canvas, plan.interpolation, picture), name)
             # Not synced: one that a power cut spoils has no proper end, and is made again.
             write_atomically(folder / name, [data], synced=False)
@@ -273,21 +300,13 @@ def _make(
             stop.set()
 
 
-def _check_source(plan: ImagePlan, source: SourceFrames) -> None:
+def _check_size(plan: ImagePlan, size_wh: tuple[int, int]) -> None:
     width, height = plan.canvas.source_size_wh
-    if source.size_wh != (width, height):
+    if size_wh != (width, height):
         raise InconsistentData(
-            f"frames are {source.size_wh[0]}x{source.size_wh[1]}, the cameras are for {width}x{height}",
-            file=plan.source,
+            f"frames are {size_wh[0]}x{size_wh[1]}, the cameras are for {width}x{height}",
+            file=plan.source_path,
             hint="name the video that was tracked: --video FILE",
-        )
-    missing = [n for n in plan.source_numbers if not 1 <= n <= source.count]
-    if missing:
-        raise InconsistentData(
-            f"{len(missing)} of {len(plan.source_numbers)} pictures cannot be made: they show source frames"
-            f" {min(missing)} to {max(missing)}, and there are {source.count}",
-            file=plan.source,
-            hint="name the video that was tracked, whole (--video FILE), or correct begin_frames and fps",
         )
 
 

@@ -46,6 +46,17 @@ def judges(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in _JUDGES
 
 
+def most_bytes(name: str) -> int | None:
+    """How large a whole file of this name can be; None: of no format that can be judged.
+
+    Example:
+        >>> most_bytes("bbox.pt"), most_bytes("train.log")
+        (65536, None)
+    """
+    known = _JUDGES.get(os.path.splitext(name)[1].lower())
+    return known[0] if known is not None else None
+
+
 def check_file(path: Path) -> None:
     """Judge a file on this laptop; returns when it is whole and safe, or of no known format.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from being_remote.video import Source
+    from being_remote.video import Source, Window
 
     Picture = NDArray[np.uint8]
 
@@ -64,14 +64,16 @@ class SourceFrames:
     def notes(self) -> tuple[str, ...]:
         return (*self.source.notes, *self._notes)
 
-    def frame(self, number: int) -> Picture:
-        """The frame of that number: (H, W, 3) uint8, BGR.
+    def frame(self, number: int, window: Window | None = None) -> Picture:
+        """The frame of that number, or a window of it: (H, W, 3) uint8, BGR.
+
+        Windows are not kept: who asks for them goes through the frames once.
 
         Raises:
             NotFoundError: there is none.
             TornFile, InconsistentData: it cannot be decoded, or has another size than the first.
         """
-        if number in self._kept:
+        if window is None and number in self._kept:
             self._kept.move_to_end(number)
             return self._kept[number]
         index = self._index_of(number)
@@ -80,6 +82,8 @@ class SourceFrames:
                 f"no source frame {number}: they are numbered from 1 to {self.count}",
                 where=str(self.source.path),
             )
+        if window is not None:
+            return self.source.frame(index, window)
         picture = self.source.frame(index)
         self._kept[number] = picture
         while len(self._kept) > 1 and len(self._kept) * picture.nbytes > KEPT_BYTES:

@@ -133,7 +133,11 @@ def _changes(sides: tuple[Side, Side]) -> tuple[Change, ...] | None:
 
 
 def _shift(sides: tuple[Side, Side]) -> int:
-    """What to add to a frame_id of A for the same picture's id in B."""
+    """What to add to a frame_id of A for the same picture's id in B.
+
+    Both count through one list of source images, whatever the order of its names, so it is the same for
+    every frame.
+    """
     begins = [side.settings.get("begin_frames", 0) if side.settings is not None else None for side in sides]
     first, second = begins
     return first - second if isinstance(first, int) and isinstance(second, int) else 0

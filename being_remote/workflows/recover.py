@@ -78,7 +78,8 @@ def recover(
         canvas: "crop", or width, height of a window around the principal point; None: each trainer's own.
         allow_off_centre: write a camera although its trainer ignores the principal point.
         with_images: make each trainer's pictures.
-        what_if: `K=V` settings of the tracker whose crop is to be foretold.
+        what_if: `K=V` settings of the tracker whose crop is to be foretold; then nothing is written
+            unless one of `exports`, `with_images`, `out`, `write_bbox` or `plot` asks for it.
         out: where to write; default `recovered/<run>` in the current folder.
         force: move an `out` that holds another run aside.
         write_bbox: store the crop that was found as the run's bbox.pt.
@@ -124,20 +125,25 @@ def recover(
         return report  # no camera: nothing is written
 
     cameras = cameras_of(case, found.crop, found.grade, known)
-    planned = plan(case, found, cameras, known, wanted, evidence=shows_evidence(report))
     report = replace(
         report,
         K=matrix(cameras.K_source),
         K_opencv=matrix(cameras.K_opencv),
         fov_deg=fov_deg(cameras.K_source, cameras.size_wh),
-        exports=planned.exports,
         what_if=foretold(found.crop, before, after, frames.K) if what_if else None,
+        explain=explain_guide(cameras, found.box.box if found.box else None) if explain else None,
+    )
+    if what_if and not wanted.anything:
+        return report
+    planned = plan(case, found, cameras, known, wanted, evidence=shows_evidence(report))
+    report = replace(
+        report,
+        exports=planned.exports,
         outputs=planned.outputs,
         moved_aside=str(planned.moved_aside) if planned.moved_aside else None,
         wrote_bbox=str(planned.box) if planned.box else None,
         notes=planned.notes,
         warnings=(*report.warnings, *planned.warnings),
-        explain=explain_guide(cameras, found.box.box if found.box else None) if explain else None,
     )
     if dry_run:
         return report

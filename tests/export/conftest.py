@@ -7,9 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from export_cases import cameras_of, rows_6d, turn
+from trained_actor import Actor, run_of
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.export import Cameras
+
+
+@pytest.fixture(scope="session")
+def actor(tmp_path_factory: pytest.TempPathFactory) -> Actor:
+    """A whole run, its cameras, and the truth about it; its files are not to be changed."""
+    return run_of(tmp_path_factory.mktemp("tracker"))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import pickle
-import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,21 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from trained_actor import run_of, without
+from trained_actor import Actor, expected, without
 
-from being_remote.demo.actor import Truth
 from being_remote.demo.tracker_files import frame_dict
 from being_remote.errors import InconsistentData, UnsafeFile, UsageError
-from being_remote.export import TARGETS, Cameras, RunFiles, prepare, write
+from being_remote.export import TARGETS, prepare, write
 from being_remote.tracker.frame_file import read_frame
 
 TARGET = TARGETS["flashavatar"]
 CHECKPOINT = "flashavatar/metrical-tracker/output/roman/checkpoint"
-
-
-@pytest.fixture(scope="module")
-def actor(tmp_path_factory: pytest.TempPathFactory) -> tuple[Truth, Cameras, RunFiles]:
-    return run_of(tmp_path_factory.mktemp("tracker"))
 
 
 @dataclass(frozen=True)
@@ -66,14 +59,9 @@ def loaded(root: Path) -> Iterator[Loaded]:
         yield Loaded(f"{frame_id + 1:05d}.jpg", R, payload["opencv"]["t"][0], fov_x, fov_y, payload)
 
 
-def expected(cameras: Cameras, i: int, K: np.ndarray, X: np.ndarray) -> np.ndarray:
-    p = (X @ cameras.R[i].T + cameras.t[i]) @ K.T
-    return p[:, :2] / p[:, 2:]
-
-
 @pytest.mark.parametrize("canvas", [None, "crop"])
 def test_its_loader_sees_every_vertex_to_a_ten_thousandth_of_a_pixel(
-    canvas: Any, actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
+    canvas: Any, actor: Actor, tmp_path: Path
 ) -> None:
     truth, cameras, run = actor
     export = prepare(TARGET, cameras, run, canvas=canvas, allow_off_centre=True)
@@ -94,7 +82,7 @@ def test_its_loader_sees_every_vertex_to_a_ten_thousandth_of_a_pixel(
 
 
 def test_every_file_carries_the_canvas_camera_in_both_of_the_trackers_spellings(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
+    actor: Actor, tmp_path: Path
 ) -> None:
     _, cameras, run = actor
     export = prepare(TARGET, cameras, run)
@@ -108,9 +96,7 @@ def test_every_file_carries_the_canvas_camera_in_both_of_the_trackers_spellings(
         assert np.array_equal(frame.R, cameras.R[k]) and np.array_equal(frame.t, cameras.t[k])
 
 
-def test_the_files_are_the_trackers_own_dict_key_for_key(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
+def test_the_files_are_the_trackers_own_dict_key_for_key(actor: Actor, tmp_path: Path) -> None:
     import torch
 
     _, cameras, run = actor
@@ -130,9 +116,7 @@ def test_the_files_are_the_trackers_own_dict_key_for_key(
     assert not np.array_equal(after["opencv"]["K"], before["opencv"]["K"])
 
 
-def test_gaps_are_closed_in_files_and_pictures_alike_and_that_is_said(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
+def test_gaps_are_closed_in_files_and_pictures_alike_and_that_is_said(actor: Actor, tmp_path: Path) -> None:
     _, cameras, run = actor
     gappy = without(cameras, 2, 7)
     export = prepare(TARGET, gappy, run)
@@ -149,7 +133,7 @@ def test_gaps_are_closed_in_files_and_pictures_alike_and_that_is_said(
 
 
 def test_runs_too_short_or_too_long_for_its_split_are_said(
-    actor: tuple[Truth, Cameras, RunFiles],
+    actor: Actor,
 ) -> None:
     _, cameras, run = actor
 
@@ -168,21 +152,19 @@ def test_runs_too_short_or_too_long_for_its_split_are_said(
     assert "first 10000 only" in remarks(10_501)
 
 
-def test_a_canvas_that_is_not_512_is_refused(actor: tuple[Truth, Cameras, RunFiles]) -> None:
+def test_a_canvas_that_is_not_512_is_refused(actor: Actor) -> None:
     _, cameras, run = actor
     with pytest.raises(UsageError, match="512x512 only, and this canvas is 768x768"):
         prepare(TARGET, cameras, run, canvas=(768, 768))
 
 
-def test_its_folder_holds_nothing_but_frames(actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path) -> None:
+def test_its_folder_holds_nothing_but_frames(actor: Actor, tmp_path: Path) -> None:
     _, cameras, run = actor
     write(TARGET, prepare(TARGET, cameras, run), tmp_path)
     assert sorted(os.listdir(tmp_path / CHECKPOINT)) == [f"{k:05d}.frame" for k in range(12)]
 
 
-def test_a_name_that_no_folder_should_have_is_made_plain(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
+def test_a_name_that_no_folder_should_have_is_made_plain(actor: Actor, tmp_path: Path) -> None:
     _, cameras, run = actor
     for name, folder in (("../a b", "_a_b"), ("..", "actor"), ("rün/1", "r_n_1")):
         named = replace(without(cameras, *range(1, 12)), name=name)
@@ -190,9 +172,7 @@ def test_a_name_that_no_folder_should_have_is_made_plain(
         assert (tmp_path / folder / "flashavatar/metrical-tracker/output" / folder).is_dir()
 
 
-def test_what_is_not_finite_or_not_plain_data_is_not_handed_on(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
+def test_what_is_not_finite_or_not_plain_data_is_not_handed_on(actor: Actor, tmp_path: Path) -> None:
     import torch
 
     truth, cameras, run = actor
@@ -213,7 +193,7 @@ def test_what_is_not_finite_or_not_plain_data_is_not_handed_on(
 
 
 def test_old_numpy_can_read_the_files_and_new_torch_needs_what_the_note_says(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
+    actor: Actor, tmp_path: Path
 ) -> None:
     import torch
 
@@ -230,7 +210,7 @@ def test_old_numpy_can_read_the_files_and_new_torch_needs_what_the_note_says(
 
 
 def test_an_older_export_of_more_frames_is_refused_for_its_trainer_would_count_what_is_left_of_it(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
+    actor: Actor, tmp_path: Path
 ) -> None:
     _, cameras, run = actor
     write(TARGET, prepare(TARGET, cameras, run), tmp_path)
@@ -246,50 +226,10 @@ def test_an_older_export_of_more_frames_is_refused_for_its_trainer_would_count_w
 
 
 def test_what_a_killed_call_left_among_the_frames_is_said_for_it_would_be_counted(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
+    actor: Actor, tmp_path: Path
 ) -> None:
     _, cameras, run = actor
     (tmp_path / CHECKPOINT).mkdir(parents=True)
     (tmp_path / CHECKPOINT / ".00003.frame.4711").touch()
     with pytest.raises(UsageError, match="1 files that are none of this export's 12"):
         write(TARGET, prepare(TARGET, cameras, run), tmp_path)
-
-
-@pytest.mark.parametrize("name", ["flashavatar", "gaussiantalker"])
-def test_a_run_of_fewer_coefficients_than_flames_is_said_with_both_counts(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path, name: str
-) -> None:
-    import torch
-
-    _, cameras, run = actor
-    assert run.checkpoints is not None
-    folder = shutil.copytree(run.checkpoints, tmp_path / "checkpoint")
-    fewer = prepare(TARGETS[name], cameras, replace(run, checkpoints=folder))
-    whole = TARGETS[name].remarks(fewer)
-    for path in folder.iterdir():
-        content = torch.load(path, weights_only=False)
-        content["flame"].update(exp=np.zeros((1, 50), np.float32), shape=np.zeros((1, 200), np.float32))
-        torch.save(content, path)
-    more = [said for said in TARGETS[name].remarks(fewer) if said not in whole]
-    assert [" ".join(said.split()[:8]) for said in more] == [
-        "the run has 50 expression coefficients, and FLAME",
-        "the run has 200 shape coefficients, and FLAME",
-    ]
-    assert "FLAME 100:" in more[0] and "FLAME 300:" in more[1]
-    write(TARGETS[name], fewer, tmp_path)
-
-
-def test_frames_of_other_coefficients_than_the_first_are_refused(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
-    import torch
-
-    _, cameras, run = actor
-    assert run.checkpoints is not None
-    folder = shutil.copytree(run.checkpoints, tmp_path / "checkpoint")
-    content = torch.load(folder / "00004.frame", weights_only=False)
-    content["flame"]["exp"] = np.zeros((1, 50), np.float32)
-    torch.save(content, folder / "00004.frame")
-    export = prepare(TARGET, cameras, replace(run, checkpoints=folder))
-    with pytest.raises(InconsistentData, match=r"flame\.exp has 50 numbers, and in 00000\.frame 100"):
-        write(TARGET, export, tmp_path / "out")

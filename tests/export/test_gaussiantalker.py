@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trained_actor import run_of, without
+from trained_actor import Actor, expected, with_copy, without
 
 from being_remote.camera.pose import rotation_from_6d
 from being_remote.demo import head
-from being_remote.demo.actor import Truth
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile, UsageError
-from being_remote.export import TARGETS, Cameras, RunFiles, gaussiantalker, prepare, write
+from being_remote.export import TARGETS, gaussiantalker, prepare, write
 from being_remote.export.gaussiantalker import euler_angles
 from being_remote.export.landmarks import canvas_landmarks
 
 TARGET = TARGETS["gaussiantalker"]
 D = np.diag([1.0, -1.0, -1.0])
-
-
-@pytest.fixture(scope="module")
-def actor(tmp_path_factory: pytest.TempPathFactory) -> tuple[Truth, Cameras, RunFiles]:
-    return run_of(tmp_path_factory.mktemp("tracker"))
 
 
 def euler2rot(euler: np.ndarray, *, columns: bool = True) -> np.ndarray:
@@ -67,14 +60,7 @@ def pixels(
     return ((ndc + 1) * (w, h) - 1) / 2 + 0.5
 
 
-def expected(cameras: Cameras, i: int, K: np.ndarray, X: np.ndarray) -> np.ndarray:
-    p = (X @ cameras.R[i].T + cameras.t[i]) @ K.T
-    return p[:, :2] / p[:, 2:]
-
-
-def test_its_reader_sees_every_vertex_to_a_ten_thousandth_of_a_pixel(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
+def test_its_reader_sees_every_vertex_to_a_ten_thousandth_of_a_pixel(actor: Actor, tmp_path: Path) -> None:
     truth, cameras, run = actor
     export = prepare(TARGET, cameras, run)
     write(TARGET, export, tmp_path)
@@ -125,7 +111,7 @@ def test_angles_give_back_a_head_seen_exactly_from_the_side_even_in_float32(b: f
 
 
 def test_the_documents_hold_the_pictures_whole_size_the_split_and_the_numbers_of_a_25_fps_extraction(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
+    actor: Actor, tmp_path: Path
 ) -> None:
     _, cameras, run = actor
     export = prepare(TARGET, cameras, run)
@@ -153,9 +139,7 @@ def test_the_documents_hold_the_pictures_whole_size_the_split_and_the_numbers_of
     assert len(params["exp"]) == len(params["euler"]) == len(params["vertices"]) == 13
 
 
-def test_sound_is_counted_at_25_a_second_whatever_the_pictures_rate(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
+def test_sound_is_counted_at_25_a_second_whatever_the_pictures_rate(actor: Actor, tmp_path: Path) -> None:
     _, cameras, run = actor
     at_50 = replace(cameras, times_s=(cameras.source_numbers - 1) / 50)
     write(TARGET, prepare(TARGET, at_50, run), tmp_path)
@@ -171,7 +155,7 @@ def test_sound_is_counted_at_25_a_second_whatever_the_pictures_rate(
 
 
 def test_rows_of_frames_without_a_pose_repeat_the_nearest_and_no_document_names_them(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
+    actor: Actor, tmp_path: Path
 ) -> None:
     _, cameras, run = actor
     gappy = without(cameras, 3, 4, 5)
@@ -189,9 +173,7 @@ def landmarks(folder: Path, number: int) -> np.ndarray:
     return np.loadtxt(folder / "gaussiantalker" / "ori_imgs" / f"{number}.lms")
 
 
-def test_landmarks_lie_on_the_canvas_where_its_camera_sees_them(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
+def test_landmarks_lie_on_the_canvas_where_its_camera_sees_them(actor: Actor, tmp_path: Path) -> None:
     _, cameras, run = actor
     export = prepare(TARGET, cameras, run)
     assert TARGET.remarks(export) == ()
@@ -206,13 +188,12 @@ def test_landmarks_lie_on_the_canvas_where_its_camera_sees_them(
 
 
 def test_a_frame_without_a_face_borrows_the_nearest_landmarks_and_is_said(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
+    actor: Actor, tmp_path: Path
 ) -> None:
     _, cameras, run = actor
-    assert run.kpt is not None
-    kpt = shutil.copytree(run.kpt, tmp_path / "kpt")
+    run, kpt = with_copy(run, "kpt", tmp_path)
     np.save(kpt / "00005.npy", np.zeros((68, 2)))
-    export = prepare(TARGET, cameras, replace(run, kpt=kpt))
+    export = prepare(TARGET, cameras, run)
     (said,) = TARGET.remarks(export)
     assert "no face in 1 frames (00003)" in said
     write(TARGET, export, tmp_path)
@@ -224,7 +205,7 @@ def test_a_frame_without_a_face_borrows_the_nearest_landmarks_and_is_said(
 
 
 def test_landmarks_outside_of_a_small_window_are_said_with_their_frames(
-    actor: tuple[Truth, Cameras, RunFiles],
+    actor: Actor,
 ) -> None:
     _, cameras, run = actor
     whole = prepare(TARGET, cameras, run)
@@ -240,9 +221,7 @@ def test_landmarks_outside_of_a_small_window_are_said_with_their_frames(
     assert TARGET.remarks(prepare(TARGET, cameras, run, canvas=(2 * side, 2 * side))) == ()
 
 
-def test_one_frame_alone_leaves_none_to_train_on_and_that_is_said(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
+def test_one_frame_alone_leaves_none_to_train_on_and_that_is_said(actor: Actor, tmp_path: Path) -> None:
     _, cameras, run = actor
     one, two = (prepare(TARGET, without(cameras, *range(n, 12)), run) for n in (1, 2))
     assert "1 frame: it is kept for testing, so 0 are left to train on" in TARGET.remarks(one)[0]
@@ -251,9 +230,7 @@ def test_one_frame_alone_leaves_none_to_train_on_and_that_is_said(
     assert TARGET.remarks(two) == ()
 
 
-def test_rows_are_found_by_number_where_the_runs_order_is_another(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
+def test_rows_are_found_by_number_where_the_runs_order_is_another(actor: Actor, tmp_path: Path) -> None:
     _, cameras, run = actor
     numbers = cameras.source_numbers.copy()
     numbers[4:7] = 7, 8, 6
@@ -265,9 +242,7 @@ def test_rows_are_found_by_number_where_the_runs_order_is_another(
         assert params["trans"][frame["img_id"]] == pytest.approx(10 * D @ cameras.t[i], abs=1e-5)
 
 
-def test_without_landmarks_the_rest_is_written_and_that_is_said(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
+def test_without_landmarks_the_rest_is_written_and_that_is_said(actor: Actor, tmp_path: Path) -> None:
     _, cameras, run = actor
     export = prepare(TARGET, cameras, replace(run, kpt=None))
     assert "sync --only kpt" in TARGET.remarks(export)[0]
@@ -275,17 +250,14 @@ def test_without_landmarks_the_rest_is_written_and_that_is_said(
     assert not (tmp_path / "gaussiantalker" / "ori_imgs").exists()
 
 
-def test_without_meshes_nothing_is_written_and_sync_is_named(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
+def test_without_meshes_nothing_is_written_and_sync_is_named(actor: Actor, tmp_path: Path) -> None:
     _, cameras, run = actor
     with pytest.raises(NotFoundError, match="sync --only meshes") as refused:
         prepare(TARGET, cameras, replace(run, meshes=None))
     assert refused.value.exit_code == 3
-    assert run.meshes is not None
-    meshes = shutil.copytree(run.meshes, tmp_path / "mesh")
+    run, meshes = with_copy(run, "meshes", tmp_path)
     (meshes / "00007.ply").unlink()
-    export = prepare(TARGET, cameras, replace(run, meshes=meshes))
+    export = prepare(TARGET, cameras, run)
     with pytest.raises(
         NotFoundError, match=r"1 of 12 meshes are not here, first 00007.ply(.|\n)*sync --only"
     ):
@@ -294,14 +266,13 @@ def test_without_meshes_nothing_is_written_and_sync_is_named(
 
 
 def test_meshes_that_change_their_vertex_count_or_claim_a_billion_are_refused(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
+    actor: Actor, tmp_path: Path
 ) -> None:
     from being_remote.demo.tracker_files import mesh_bytes
 
     truth, cameras, run = actor
-    assert run.meshes is not None
-    meshes = shutil.copytree(run.meshes, tmp_path / "mesh")
-    export = prepare(TARGET, cameras, replace(run, meshes=meshes))
+    run, meshes = with_copy(run, "meshes", tmp_path)
+    export = prepare(TARGET, cameras, run)
     whole = (meshes / "00003.ply").read_bytes()
     (meshes / "00003.ply").write_bytes(mesh_bytes(truth.vertices[:-1], truth.faces[:1]))
     count = len(truth.vertices)
@@ -313,24 +284,8 @@ def test_meshes_that_change_their_vertex_count_or_claim_a_billion_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_frames_of_another_count_of_coefficients_are_refused(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path
-) -> None:
-    import torch
-
-    _, cameras, run = actor
-    assert run.checkpoints is not None
-    folder = shutil.copytree(run.checkpoints, tmp_path / "checkpoint")
-    content = torch.load(folder / "00004.frame", weights_only=False)
-    content["flame"]["exp"] = np.zeros((1, 50), np.float32)
-    torch.save(content, folder / "00004.frame")
-    export = prepare(TARGET, cameras, replace(run, checkpoints=folder))
-    with pytest.raises(InconsistentData, match=r"has 50 expression coefficients, and 00000\.frame has 100"):
-        write(TARGET, export, tmp_path / "out")
-
-
 def test_more_vertices_than_the_trainer_should_load_are_refused_with_the_figure(
-    actor: tuple[Truth, Cameras, RunFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    actor: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     truth, cameras, run = actor
     monkeypatch.setattr(gaussiantalker, "MAX_VERTEX_BYTES", 13 * len(truth.vertices) * 12)

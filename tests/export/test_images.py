@@ -29,6 +29,7 @@ from being_remote.export.images import (
 )
 from being_remote.export.target import CanvasChoice
 from being_remote.session import Progress
+from being_remote.video import Window
 
 SIZE_WH = (320, 180)
 BOX = (90, 250, 41, 179)  # cut by the lower border: 160 x 138, padded by 11 rows above and below
@@ -41,6 +42,12 @@ def picture(number: int) -> np.ndarray:
     return np.random.default_rng(number).integers(0, 256, (SIZE_WH[1], SIZE_WH[0], 3), dtype=np.uint8)
 
 
+def cut(frame: np.ndarray, window: Window) -> np.ndarray:
+    """A window of a frame."""
+    x_min, x_max, y_min, y_max = window
+    return frame[y_min:y_max, x_min:x_max]
+
+
 class Frames:
     """A source that notes who asks for what, and would notice two threads in it at once."""
 
@@ -51,7 +58,7 @@ class Frames:
         self.draw = picture
         self._busy = threading.Lock()
 
-    def frame(self, number: int) -> np.ndarray:
+    def frame(self, number: int, window: Window) -> np.ndarray:
         alone = self._busy.acquire(blocking=False)
         assert alone or self.lossless, "two threads in one decoder"
         try:
@@ -59,7 +66,7 @@ class Frames:
             if number == self.torn:
                 raise TornFile("cannot be decoded", file="video.mp4")
             self.asked.append(number)
-            return self.draw(number)
+            return cut(self.draw(number), window)
         finally:
             if alone:
                 self._busy.release()
@@ -208,9 +215,8 @@ def test_a_large_square_is_averaged_and_a_small_one_resized_as_the_tracker_does(
     large = plan_for("flashavatar", replace(cameras, crop=crop, K_source=K))
     assert large.canvas.width > 1024 and large.interpolation == "area"
     flat = np.indices((1400, 1920)).sum(axis=0) % 2 * 255
-    shown = on_canvas(
-        large.canvas, large.interpolation, np.repeat(flat[..., None], 3, axis=2).astype(np.uint8)
-    )
+    chequer = np.repeat(flat[..., None], 3, axis=2).astype(np.uint8)
+    shown = on_canvas(large.canvas, large.interpolation, cut(chequer, large.canvas.copied))
     # A fine chequer becomes an even grey; without averaging it would beat.
     assert np.ptp(shown[:, 40:-40].astype(int)) < 60
     big = crop_from_box((0, 1200, 100, 1300), (1920, 1400), (512, 512))
@@ -402,7 +408,7 @@ def test_a_resized_mask_holds_exactly_the_pixels_that_show_nothing_but_what_was_
     x_min, x_max, y_min, y_max = (int(v) for v in plan.seen)
     white = np.zeros((720, 1280, 3), np.uint8)
     white[y_min:y_max, x_min:x_max] = 255
-    shares = on_canvas(plan.canvas, "area", white)[..., 0]
+    shares = on_canvas(plan.canvas, "area", cut(white, plan.canvas.copied))[..., 0]
     mask = valid_mask(plan.canvas, plan.seen)
     assert plan.canvas.width > 512 and ((shares > 0) & (shares < 255)).sum() > 500  # edges between pixels
     assert np.array_equal(mask == 255, shares == 255)

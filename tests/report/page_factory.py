@@ -52,6 +52,7 @@ def make_page(word: str = "roman", *, frames: int = 3, warnings: bool = True) ->
         checks=(
             Table(word, (Column("frame"), Column(word, 2), Column("words")), rows, word, frozenset({2})),
         ),
+        evidence=Plot(f"{word} evidence", f"{word} is believed", png_of(128)),
         plots=(Plot(word, f"{word} over time", png_of(255)),),
         copyables=(Copyable(f"{word} to copy", f"{word} copied"),),
         outputs=(f"{word}/cameras.json",),

@@ -118,6 +118,12 @@ def test_warnings_come_before_everything_but_the_title() -> None:
     assert 'class="warnings"' not in quiet and "No warnings." in quiet
 
 
+def test_the_evidence_for_the_crop_is_shown_with_the_camera_and_not_over_time() -> None:
+    text = html(make_page("word")).decode()
+    places = [text.index(s) for s in ('id="camera"', "word evidence", 'id="table-1"', 'id="plots"')]
+    assert places == sorted(places)
+
+
 def test_of_too_many_rows_those_that_did_not_pass_stay() -> None:
     rows = tuple((i, f"row {i}.") for i in range(3 * MAX_ROWS))
     last = len(rows) - 1

@@ -18,7 +18,7 @@ from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile, Usa
 from being_remote.inventory import Inventory
 from being_remote.jobs.ledger import Intent
 from being_remote.workflows.compare import CompareReport, compare
-from being_remote.workflows.tending.home import runs_of
+from being_remote.workflows.results.bringing import runs_of
 from being_remote.workflows.tending.watch import ledger_of
 
 ROUND_2 = "bbox_scale: 3.5\nimage_size: [768, 768]\noptimize_shape: true\noptimize_jaw: true\n"

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 import torch
 from tracked_runs import bring_home, named, numbers_only, record, run_of
 
+from being_remote.backup.history import History
 from being_remote.camera.crop import crop_from_box, resize_only
 from being_remote.camera.intrinsics import intrinsics_in_source
 from being_remote.demo import tracker_files
@@ -264,6 +266,26 @@ def test_a_box_that_was_changed_after_it_came_home_is_unverified(
     assert recover(inventory, dry_run=True).grade == "bbox"
     torch.save(np.array([500, 1400, 90, 990]), home / "bbox.pt")
     assert recover(inventory, dry_run=True).grade == "unverified"
+
+
+def test_a_box_that_only_the_history_has_is_named_with_its_generation_unless_another_run_has_it(
+    here: Path, tmp_path: Path, make_inventory: Callable[..., Inventory]
+) -> None:
+    inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
+    home = bring_home(numbers_only(tmp_path / "mt"), inventory.backups / "demo")
+    record(home, lambda name: "a100")
+    history = History(home)
+    kept = history.object(history.read(0).files["bbox.pt"].sha256)
+    shutil.move(home / "bbox.pt", kept)
+    with pytest.raises(NotFoundError, match="the backup's history has one, in generation 0") as caught:
+        recover(inventory)
+    assert caught.value.hint == "being-remote sync --actor demo --restore 0"
+    files = {path: replace(e, sha256="0" * 64) for path, e in history.read(0).files.items()}
+    with history.lock():
+        history.commit({p: e for p, e in files.items() if p != "bbox.pt"}, why="sync", host="a100")
+    with pytest.raises(NotFoundError, match=r"no bbox\.pt for run 'demo', nor crops") as caught:
+        recover(inventory)
+    assert "--restore" not in caught.value.hint
 
 
 def test_a_box_named_on_the_command_line_is_verified_only_if_it_is_the_runs_own(

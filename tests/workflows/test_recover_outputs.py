@@ -306,6 +306,14 @@ def test_a_trainer_that_needs_meshes_says_how_to_bring_them(
     assert "sync" in caught.value.hint and "--only meshes" in caught.value.hint
 
 
+def test_a_folder_inside_of_a_file_is_refused_with_force_too(here: Path, plain: Truth) -> None:
+    (here / "file").touch()
+    for force in (False, True):
+        with pytest.raises(UsageError, match=r"cannot be made: .*/file is no folder"):
+            run_of(plain, out=here / "file" / "x" / "y", force=force)
+    assert (here / "file").is_file()
+
+
 # Pictures for trainers
 
 
@@ -313,7 +321,7 @@ def test_pictures_are_made_on_the_trainers_canvas_and_not_made_again(here: Path,
     video = filmed.input_folder / "source"
     report = run_of(filmed, video=video, exports=["nerfstudio"], canvas=(200, 160), with_images=True)
     out = exported(report, "nerfstudio")
-    assert out.images == 3
+    assert (out.images, out.images_kept) == (3, 0)
     made = sorted((here / "recovered/demo/nerfstudio/images").iterdir())
     assert [p.name for p in made] == ["00002.png", "00003.png", "00004.png"]
     full = cv2.imread(str(video / "00002.png"))
@@ -321,9 +329,23 @@ def test_pictures_are_made_on_the_trainers_canvas_and_not_made_again(here: Path,
     assert np.array_equal(cv2.imread(str(made[0])), full[y : y + 160, x : x + 200])
     times = [p.stat().st_mtime_ns for p in made]
     made[1].unlink()
-    run_of(filmed, video=video, exports=["nerfstudio"], canvas=(200, 160), with_images=True)
+    again = run_of(filmed, video=video, exports=["nerfstudio"], canvas=(200, 160), with_images=True)
+    assert (exported(again, "nerfstudio").images, exported(again, "nerfstudio").images_kept) == (3, 2)
     assert [p.stat().st_mtime_ns == t for p, t in zip(made, times, strict=True)] == [True, False, True]
     assert any(o.endswith("nerfstudio/images/") for o in report.outputs)
+
+
+def test_pictures_of_another_video_are_refused_before_anything_is_written(
+    here: Path, filmed: Truth, tmp_path: Path
+) -> None:
+    video, other = filmed.input_folder / "source", tmp_path / "other"
+    run_of(filmed, video=video, exports=["nerfstudio"], with_images=True)
+    before = files_below(here)
+    shutil.copytree(video, other)
+    for dry_run in (True, False):
+        with pytest.raises(UsageError, match="pictures of something else here: source changed"):
+            run_of(filmed, video=other, exports=["nerfstudio"], with_images=True, plot=True, dry_run=dry_run)
+    assert files_below(here) == before
 
 
 def test_pictures_need_the_original(here: Path, plain: Truth) -> None:
@@ -343,20 +365,41 @@ def test_a_video_that_ends_before_the_poses_is_said_and_gives_no_pictures(
     assert (report.numbering.last, report.numbering.frames_at_hand) == (4, 3)
     with pytest.raises(InconsistentData, match="1 of 3 pictures cannot be made"):
         run_of(filmed, video=short, exports=["nerfstudio"], with_images=True)
+    assert list(here.iterdir()) == []
+
+
+def test_a_video_that_goes_on_after_the_poses_is_said(here: Path, filmed: Truth, tmp_path: Path) -> None:
+    long = tmp_path / "long"
+    shutil.copytree(filmed.input_folder / "source", long)
+
+    def said() -> list[str]:
+        return [w for w in run_of(filmed, video=long, dry_run=True).warnings if "goes on for" in w]
+
+    for number in (5, 6):
+        assert said() == []  # one more may be a matter of counting
+        shutil.copy(long / "00004.png", long / f"{number:05d}.png")
+    (words,) = said()
+    assert "goes on for 2 frames after the last pose" in words
 
 
 # What else
 
 
 def test_what_if_foretells_the_crop_and_refuses_what_changes_none(here: Path, plain: Truth) -> None:
-    report = run_of(plain, what_if=["bbox_scale=3.5", "image_size=[768, 768]"], dry_run=True)
-    assert report.what_if is not None and report.crop is not None
+    report = run_of(plain, what_if=["bbox_scale=3.5", "image_size=[768, 768]"])
+    assert report.what_if is not None and report.crop is not None and report.K is not None
+    assert report.outputs == () and list(here.iterdir()) == []
     assert report.what_if.least.image_size_wh == (768, 768)
     assert report.what_if.least.side > 1.3 * report.crop.side and report.what_if.lines
     assert run_of(plain, dry_run=True).what_if is None
     for word in ("begin_frames=2", "bbox_scale", "bbox_scal=3", "image_size=[512, 768]"):
         with pytest.raises(UsageError):
             run_of(plain, what_if=[word])
+
+
+def test_what_if_writes_what_is_asked_for_by_name(here: Path, plain: Truth) -> None:
+    report = run_of(plain, what_if=["bbox_scale=3.5"], exports=["json"])
+    assert report.what_if is not None and Path(named(report, "cameras.json")).is_file()
 
 
 def test_the_page_and_the_drawings_show_the_run(here: Path, filmed: Truth) -> None:

@@ -86,7 +86,8 @@ class Page:
         crop: the tracker's crop. `K_crop` (3, 3) as stored, `K_source` (3, 3) for the original frames,
             both corner convention.
         frames: overlays, at most MAX_FRAMES.
-        checks, plots: shown as they come.
+        evidence: why the crop is believed, shown beside it.
+        checks, plots: shown as they come; plots are over time.
         copyables: after those of the cameras, which the page adds itself.
         outputs: files that were written.
     """
@@ -101,6 +102,7 @@ class Page:
     K_crop: NDArray[np.float64]
     K_source: NDArray[np.float64]
     frames: tuple[Frame, ...] = ()
+    evidence: Plot | None = None
     checks: tuple[Table, ...] = ()
     plots: tuple[Plot, ...] = ()
     copyables: tuple[Copyable, ...] = ()
@@ -111,7 +113,8 @@ class Page:
             raise ValueError(
                 f"a page takes {MAX_FRAMES} frames, got {len(self.frames)}: choose with `spread`"
             )
-        pictures = [*(f.picture for f in self.frames), *(p.picture for p in self.plots)]
+        drawings = (*self.plots, *((self.evidence,) if self.evidence is not None else ()))
+        pictures = [*(f.picture for f in self.frames), *(p.picture for p in drawings)]
         largest = max(map(len, pictures), default=0)
         if largest > MAX_PICTURE_BYTES:
             raise ValueError(f"a picture of {largest} bytes is too large for a page: make it with `jpeg`")

@@ -42,7 +42,8 @@ class Exported:
         K: (3, 3) of its canvas, corner convention.
         canvas: its picture.
         off_centre: what it gets wrong by taking the middle for the principal point; "" if nothing.
-        images: how many pictures were made for it; None where none were asked for.
+        images: how many pictures there are for it; None where none were asked for.
+        images_kept: how many of these stood there already, and were not made again.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Exported:
     canvas: CanvasFigures
     off_centre: str
     images: int | None
+    images_kept: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +94,10 @@ class Prepared:
         said = (*self.target.notes, *self.target.remarks(self.export))
         return [f"{self.target.name}: {note}" for note in said]
 
-    def exported(self, folder: Path, images: int | None) -> Exported:
+    def exported(self, folder: Path, images: int | None, kept: int | None) -> Exported:
         """What the report says of it."""
-        top = str(folder / self.target.folder)
-        return Exported(self.target.name, top, matrix(self.export.K), self.figures, self.off_centre, images)
+        top, K = str(folder / self.target.folder), matrix(self.export.K)
+        return Exported(self.target.name, top, K, self.figures, self.off_centre, images, kept)
 
 
 def prepare_all(

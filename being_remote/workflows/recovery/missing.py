@@ -1,6 +1,7 @@
 """What `recover` says where nothing on this laptop tells the crop: what is missing, and what brings it.
 
-The hosts are asked what they hold, as `find-bbox` asks them; that is all that is done there.
+First the backup's own history is looked into. Then the hosts are asked what they hold, as `find-bbox`
+asks them; that is all that is done there.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from being_remote.errors import BeingRemoteError, HostError, NotFoundError
+from being_remote.errors import BeingRemoteError, HostError, InconsistentData, NotFoundError
 from being_remote.inventory import LOCAL
+from being_remote.tracker import layout
 
 if TYPE_CHECKING:
     from being_remote.inventory import Actor, Inventory
@@ -85,6 +87,13 @@ def nothing_tells(
     if run.actor is not None and inventory is not None and run.job is None:
         from being_remote.workflows.find_bbox import find_bbox
 
+        kept = generation_with_box(inventory.backup_of(run.actor))
+        if kept is not None:
+            raise NotFoundError(
+                f"{missing}; the backup's history has one, in generation {kept}",
+                where=where,
+                hint=f"being-remote sync --actor {run.actor.name} --restore {kept}",
+            )
         report = find_bbox(inventory, actor=run.actor.name, dry_run=dry_run)
         raise _told(report, run.actor, missing, where, here)
     hint = "look for it with find-bbox and put it there, or name one: --bbox FILE"
@@ -93,6 +102,27 @@ def nothing_tells(
     if run.job is not None:
         hint = f"being-remote pull {run.job} --all"
     raise NotFoundError(missing, where=where, hint=hint)
+
+
+def generation_with_box(backup: Path) -> int | None:
+    """The newest generation of a backup that holds a bbox.pt beside frames that the newest one holds, too.
+
+    Another run's box is not offered: its frames are others.
+    """
+    from being_remote.backup.history import History
+
+    history, frames_now = History(backup), None
+    for number in reversed(history.generations()):
+        try:
+            files = history.read(number).files
+        except (FileNotFoundError, InconsistentData):  # a sync is at work; or damaged, which it will say
+            continue
+        frames = {entry.sha256 for path, entry in files.items() if path.endswith(".frame")}
+        frames_now = frames if frames_now is None else frames_now
+        box = files.get(layout.BBOX)
+        if box is not None and frames & frames_now and history.object(box.sha256).is_file():
+            return number
+    return None
 
 
 def _told(report: FindReport, actor: Actor, missing: str, where: str, here: AtHand) -> BeingRemoteError:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from being_remote.workflows.recovery.case import Case
 
 
+ROUNDING = 1  # by how many frames two ways of counting a video at another rate may differ
+
+
 @dataclass(frozen=True)
 class Numbering:
     """source number = frame_id + begin_frames + 1 + offset; see `tracker.numbering` for long clips.
@@ -118,6 +121,13 @@ def number_frames(case: Case, offset: int | None) -> tuple[Numbering, tuple[str,
             f"{source} ends too early: it gives {count} frames at {case.settings.fps:g} fps, and the last"
             f" {lacking} of {len(numbers)} poses are of later ones: is it the video that was tracked?"
         )
+    if count is not None and case.settings_known:
+        end = begin + int(case.frames.frame_ids[-1]) + 1 + case.settings.end_frames + (offset or 0)
+        if count > end + ROUNDING:
+            said.append(
+                f"{source} goes on for {count - end} frames after the last pose: did the run stop early, or"
+                " is this another video?"
+            )
     known = Numbering(begin, case.settings.fps, case.settings_known, by, offset or 0, first, last, count)
     return known, tuple(said)
 

@@ -81,6 +81,7 @@ def claim(
     """
     from being_remote.export import write_atomically
 
+    _refuse_inside_a_file(folder)
     note = note_of(cameras, canvases)
     before, why = _held(folder, note, cameras, outputs)
     aside = None
@@ -95,6 +96,16 @@ def claim(
         known = {**note, "exports": {**before.get("exports", {}), **note["exports"]}}
         write_atomically(folder / NOTE, [json.dumps(known, indent=1, allow_nan=False).encode()])
     return aside
+
+
+def _refuse_inside_a_file(folder: Path) -> None:
+    for parent in folder.parents:
+        if os.path.lexists(parent):
+            if not parent.is_dir():
+                raise UsageError(
+                    f"cannot be made: {parent} is no folder", where=str(folder), hint="--out DIR"
+                )
+            return
 
 
 def _held(folder: Path, note: Note, cameras: Cameras, outputs: Sequence[str]) -> tuple[Note, str]:

@@ -49,10 +49,7 @@ def page_bytes(
     from being_remote.report.plots import camera_path
 
     path = camera_path(f"{report.run}: camera path", cameras.frame_ids, cameras.R, cameras.t)
-    plots = [Plot("The head before the camera", "how far and how turned the head is", jpeg(path))]
-    if evidence is not None:
-        caption = "stored crop, the crop made again, their difference, and the score around the optimum"
-        plots.insert(0, Plot("The evidence for the crop", caption, evidence))
+    caption = "stored crop, the crop made again, their difference, and the score around the optimum"
     return html(
         Page(
             title=report.run,
@@ -66,7 +63,8 @@ def page_bytes(
             K_source=cameras.K_source,
             frames=tuple(_frames(report, cameras, drawn)),
             checks=tuple(_tables(report)),
-            plots=tuple(plots),
+            evidence=Plot("The evidence for the crop", caption, evidence) if evidence is not None else None,
+            plots=(Plot("The head before the camera", "how far and how turned the head is", jpeg(path)),),
             outputs=report.outputs,
         )
     )

@@ -41,7 +41,8 @@ class RecoverReport:
         check: what the stored crops say of it.
         numbering: which original frame each pose belongs to, and who says so.
         exports: each trainer's own camera and canvas.
-        what_if: what the tracker would do with other settings; only when asked for.
+        what_if: what the tracker would do with other settings; only when asked for. Then there are no
+            `outputs` unless they were asked for, too.
         outputs: what was written; with `dry_run` what would be. A name that ends in / is a folder.
         moved_aside: where an older output folder was moved to.
         wrote_bbox: the bbox.pt that was written from the crop found.

@@ -175,7 +175,7 @@ def _run_in(folder: Path, inventory: Inventory | None, actor: str | None) -> Run
 
 def _run_of_job(word: str, inventory: Inventory | None, actor: str | None) -> Run:
     """The run that a job tracked, from what `pull` brought home of it."""
-    from being_remote.workflows.tending.home import runs_of
+    from being_remote.workflows.results.bringing import runs_of
     from being_remote.workflows.tending.watch import ledger_of
 
     known = f", nor one of the actors: {', '.join(sorted(inventory.actors))}" if inventory else ""

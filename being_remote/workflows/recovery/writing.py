@@ -45,15 +45,25 @@ class Wanted:
     write_bbox: bool = False
     plot: bool = False
 
+    @property
+    def anything(self) -> bool:
+        """Whether something was asked for by name, and not only what is written by default."""
+        return bool(self.exports or self.with_images or self.out or self.write_bbox or self.plot)
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What will be written, and where; see `RecoverReport` for most fields."""
+    """What will be written, and where; see `RecoverReport` for most fields.
+
+    Attributes:
+        standing: how many pictures of each target are there already.
+    """
 
     folder: Path
     canvases: dict[str, list[int]]
     prepared: list[Prepared]
     pictures: dict[str, ImagePlan]
+    standing: dict[str, int]
     evidence: bool
     plot: bool
     outputs: tuple[str, ...]
@@ -65,7 +75,10 @@ class Plan:
     def exports(self) -> tuple[Exported, ...]:
         """Each trainer's camera."""
         counts = {name: len(images.names) for name, images in self.pictures.items()}
-        return tuple(p.exported(self.folder, counts.get(p.target.name)) for p in self.prepared)
+        return tuple(
+            p.exported(self.folder, counts.get(p.target.name), self.standing.get(p.target.name))
+            for p in self.prepared
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -80,11 +93,12 @@ def plan(
 
     Raises:
         UsageError: an export cannot hold these cameras, there is no video to make pictures of, or the
-            folder holds another run or other frames.
+            folder holds another run, other frames or pictures of another video.
         NotFoundError: an export needs a file that is not here.
         DataError: one that was named cannot be made of the run's files.
     """
     from being_remote.export import refuse_left_over
+    from being_remote.export.images import standing
 
     prepared, warnings = prepare_all(
         wanted.exports,
@@ -95,7 +109,7 @@ def plan(
         allow_off_centre=wanted.allow_off_centre,
     )
     folder = (wanted.out or Path("recovered") / cameras.name).absolute()
-    pictures = _pictures(prepared, case) if wanted.with_images else {}
+    pictures = _pictures(prepared, case, known) if wanted.with_images else {}
     outputs = [o for p in prepared for o in p.outputs(folder)]
     for p in prepared:
         if p.target.name in pictures:
@@ -105,14 +119,18 @@ def plan(
     box = box_place(case, found) if wanted.write_bbox else None
     canvases = {p.target.name: p.canvas_numbers for p in prepared}
     aside = claim(folder, cameras, canvases, outputs, force=wanted.force, dry_run=True)
+    there = dict.fromkeys(pictures, 0)
     if aside is None:
         for p in prepared:
             refuse_left_over(p.target, cameras, folder / p.target.folder)
+            if p.target.name in pictures:
+                there[p.target.name] = standing(pictures[p.target.name], folder / p.target.folder)
     return Plan(
         folder,
         canvases,
         prepared,
         pictures,
+        there,
         evidence,
         wanted.plot,
         tuple(outputs),
@@ -168,9 +186,9 @@ def write_pages(
     write_atomically(planned.folder / PAGE, [page_bytes(report, cameras, drawn, small)])
 
 
-def _pictures(prepared: Sequence[Prepared], case: Case) -> dict[str, ImagePlan]:
+def _pictures(prepared: Sequence[Prepared], case: Case, known: Numbering) -> dict[str, ImagePlan]:
     """The pictures of each target that has any."""
-    from being_remote.export.images import plan_images, source_words
+    from being_remote.export.images import plan_images, refuse_missing, source_words
 
     if case.source.video is None:
         raise UsageError(
@@ -178,7 +196,10 @@ def _pictures(prepared: Sequence[Prepared], case: Case) -> dict[str, ImagePlan]:
         )
     words = source_words(case.source.video, case.settings.fps)
     plans = {p.target.name: plan_images(p.target, p.export, words) for p in prepared}
-    return {name: images for name, images in plans.items() if images is not None}
+    pictures = {name: images for name, images in plans.items() if images is not None}
+    for images in pictures.values():
+        refuse_missing(images, known.frames_at_hand or 0)
+    return pictures
 
 
 def picture_files(images: ImagePlan, folder: Path) -> list[str]:
