@@ -17,7 +17,7 @@
     │   ├── UnsafeFile         more than plain data: it was not opened further
     │   ├── TornFile           cut short or damaged
     │   ├── InconsistentData   readable, but the parts contradict each other
-    │   └── NoSpace            the disk is full here; what was safe before is untouched
+    │   └── NoSpace            a disk is full, here or on the host named; what was safe stays
     └── Interrupted            Ctrl-C                                                    130
 
 Exit code 1 is left to bugs, and 5 to jobs. Stdlib only and Python 3.8: this module travels to the
@@ -159,7 +159,7 @@ class InconsistentData(DataError):
 
 
 class NoSpace(DataError):
-    """The disk is full here. What was safe before is untouched."""
+    """A disk is full, here or on the host that the text names. What was safe before is untouched."""
 
 
 class Interrupted(BeingRemoteError):

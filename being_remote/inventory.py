@@ -18,6 +18,7 @@ from being_remote.errors import InventoryError, UsageError
 FILE_NAME = "inventory.yaml"
 ENVIRONMENT = "BEING_REMOTE_INVENTORY"
 LOCAL = "local"
+FORMATS = "docs/formats.md lists every field"
 
 
 def _absolute(value: PurePosixPath) -> PurePosixPath:
@@ -222,15 +223,16 @@ def load_inventory(path: Path) -> Inventory:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as e:
-        raise InventoryError(f"cannot be read: {e.strerror}", where=str(path)) from e
+        hint = "name one with --inventory FILE"
+        raise InventoryError(f"cannot be read: {e.strerror}", where=str(path), hint=hint) from e
     except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise InventoryError(f"is not YAML: {e}", where=str(path)) from e
+        raise InventoryError(f"is not YAML: {e}", where=str(path), hint=FORMATS) from e
     if not isinstance(document, dict):
-        raise InventoryError("must be a mapping with `hosts:` and `actors:`", where=str(path))
+        raise InventoryError("must be a mapping with `hosts:` and `actors:`", where=str(path), hint=FORMATS)
     try:
         return Inventory.model_validate(_filled(document, path))
     except ValidationError as e:
-        raise InventoryError(_in_words(e), where=str(path), hint="docs/formats.md lists every field") from e
+        raise InventoryError(_in_words(e), where=str(path), hint=FORMATS) from e
 
 
 def _filled(document: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Cost:
-    """One run of one process."""
+    """One run of one process: on the clock, of the processors, and its peak memory."""
 
     seconds: float
+    cpu_seconds: float
     peak_mib: float
 
 
@@ -42,23 +43,24 @@ import json, os, resource, subprocess, sys, time
 started = time.perf_counter()
 code = subprocess.call(sys.argv[2:], stdout=subprocess.DEVNULL)
 seconds = time.perf_counter() - started
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-os.write(int(sys.argv[1]), json.dumps([code, seconds, peak]).encode())
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+said = [code, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss]
+os.write(int(sys.argv[1]), json.dumps(said).encode())
 """
 
 
 def process_cost(argv: Sequence[str]) -> Cost:
-    """Wall time and peak memory of one fresh process."""
+    """What one fresh process costs."""
     reader, writer = os.pipe()
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(writer), *argv]
     subprocess.run(launcher, pass_fds=(writer,), check=True)
     os.close(writer)
     with open(reader, "rb") as said:
-        code, seconds, peak = json.load(said)
+        code, seconds, cpu_seconds, peak = json.load(said)
     if code:
         raise SystemExit(f"{argv} ended with {code}")
     # Linux counts kilobytes here, macOS bytes.
-    return Cost(seconds, peak / (1024 if sys.platform == "linux" else 1 << 20))
+    return Cost(seconds, cpu_seconds, peak / (1024 if sys.platform == "linux" else 1 << 20))
 
 
 def paired(ours: Callable[[], float], other: Callable[[], float], runs: int) -> tuple[float, float, float]:

@@ -27,8 +27,8 @@ from being_remote.inventory import Inventory, load_inventory
 from being_remote.jobs.observe import observe
 from being_remote.session import Session
 from being_remote.workflows.cancel import cancel
+from being_remote.workflows.results.following import LogLine, StateLine
 from being_remote.workflows.retrack import retrack
-from being_remote.workflows.tending.following import LogLine, StateLine
 
 RUNS = 11
 MANY = 1000

@@ -5,6 +5,12 @@
 
 First whole processes (imports and all), alternating, each in a fresh one; then the loops alone.
 The frames are made here: eight by torch.save, the rest from them with other ids and steps.
+
+Reading is done by one thread: it is parsing, 55 microseconds a frame, and holds the interpreter's lock
+(checksums take 2 of them, reading from memory 9). Tried on two cores with 20,000 frames, of 1.3 s: two
+threads 1.4 to 1.6 s, a second thread that only reads ahead 1.2 s, two fresh processes 0.9 s; 838 frames
+take 0.05 s, and with two fresh processes 0.33 s. From a disk that has none of them in memory, 838 take
+0.19 s, read ahead 0.12 s.
 """
 
 from __future__ import annotations

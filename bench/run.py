@@ -15,6 +15,7 @@ SCRIPTS = (
     "images.py",
     "find_bbox.py",
     "sync.py",
+    "sync_many.py",
     "jobs.py",
 )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import signal
 import socket
 import struct
 import sys
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import network
 import pytest
 import yaml
 
@@ -38,6 +40,10 @@ def _enter_a_network_of_our_own() -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's `nohup` or `&` leaves its children deaf to these, and the commands under test would be so too.
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
     config.stash[_FENCED] = _enter_a_network_of_our_own()
 
 
@@ -51,7 +57,8 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(self: socket.socket, address: Any) -> None:
         if self.family in (socket.AF_INET, socket.AF_INET6):
             host = str(address[0])
-            assert host.startswith("127.") or host in ("localhost", "::1"), f"a test went for {host}"
+            ours = host.startswith("127.") or host in ("localhost", "::1", network.THERE)
+            assert ours, f"a test went for {host}"
         real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)

@@ -13,7 +13,7 @@ from being_remote.jobs.bundle import SHIPPED_TRACKER
 PACKAGE = Path(being_remote.__file__).parent
 
 # Who may import whom: a room may use those to its right, and the leaves.
-LEAVES = {"errors", "inventory", "picture", "session", "video"}
+LEAVES = {"decoder", "errors", "inventory", "picture", "session", "video"}
 MAY_IMPORT = {
     "cli": {"workflows", "demo", "cli"},
     "demo": {"cli", "workflows", "tracker", "camera", "transport"},
@@ -45,11 +45,12 @@ LEAF_MAY_IMPORT = {
     "session": set(),
     "errors": set(),
     "picture": {"errors"},
-    "video": {"errors", "picture"},
+    "decoder": {"errors"},
+    "video": {"decoder", "errors", "picture"},
 }
 # What travels to a pod, and may so import nothing that stays here.
 SHIPPED = ("errors.py", "camera", "pod", *(f"tracker/{name}.py" for name in SHIPPED_TRACKER))
-HEAVY = ("fabric", "paramiko", "torch", "cv2", "matplotlib", "numpy")
+HEAVY = ("fabric", "paramiko", "torch", "cv2", "av", "matplotlib", "numpy")
 
 
 def _imports_of_ours(path: Path) -> list[str]:

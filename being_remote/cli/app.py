@@ -18,10 +18,13 @@ from being_remote.cli.options import (
     JobArg,
     JsonOpt,
     VerboseOpt,
+    one_alone,
     parse_canvas,
+    parse_duration,
     parse_size,
 )
 from being_remote.cli.output import Out
+from being_remote.errors import UsageError
 
 # Plain help: drawing it with rich would cost more than all the rest of the start-up.
 app = typer.Typer(
@@ -86,14 +89,58 @@ def sync(
         ),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="compare hashes made on the pod with what is here")
+        bool, typer.Option("--verify", help="read everything again, here and there; repair what rotted here")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="go on until Ctrl-C: what is new comes home every few seconds")
+    ] = False,
+    every: Annotated[
+        float | None, typer.Option("--every", metavar="S", min=1, help="seconds from look to look: 5")
+    ] = None,
+    list_all: Annotated[
+        bool, typer.Option("--list", help="only tell the generations that are here, asking no host")
+    ] = False,
+    restore: Annotated[
+        int | None,
+        typer.Option("--restore", metavar="N", min=0, help="make generation N live again, as a new one"),
+    ] = None,
+    prune: Annotated[
+        str | None,
+        typer.Option("--prune", metavar="keep=N", help="remove all but the newest N generations"),
+    ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
     """Bring an actor's checkpoints home, checked, losing nothing."""
+    asked = {"--list": list_all, "--restore": restore is not None, "--prune": prune is not None}
+    others = {"--host": host is not None, "--only": bool(only), "--verify": verify, "--watch": watch}
+    others["--every"] = every is not None
+    with Out(as_json=as_json):
+        history_only = one_alone(asked, others)
+    if history_only:
+        from being_remote.cli.generation_tables import run_history
+
+        return run_history(
+            actor=actor,
+            restore=restore,
+            prune=prune,
+            dry_run=dry_run,
+            inventory=inventory,
+            as_json=as_json,
+            verbose=verbose,
+        )
+    if watch or every is not None:
+        from being_remote.cli.watching import run_watch
+
+        with Out(as_json=as_json, verbose=verbose, follows=True) as out:
+            if not watch:
+                raise UsageError("--every says how often --watch looks", where="sync")
+            if verify or dry_run:
+                raise UsageError("--watch goes with none of --verify and --dry-run", where="sync")
+            run_watch(out, out.inventory(inventory), actor, host, only or (), every)
+        return
     with Out(as_json=as_json, verbose=verbose) as out, out.progress() as on_progress:
         from being_remote.workflows import sync as workflow
 
@@ -178,7 +225,9 @@ def recover(
     what_if: Annotated[
         list[str] | None,
         typer.Option(
-            "--what-if", metavar="K=V", help="foretell the crop with another setting; repeat for several"
+            "--what-if",
+            metavar="K=V",
+            help="foretell the crop with another setting, and write nothing; repeat for several",
         ),
     ] = None,
     out_dir: Annotated[
@@ -385,6 +434,15 @@ def retrack(
         float | None, typer.Option("--wall-s", min=1, help="end it after so many seconds, whatever it does")
     ] = None,
     follow: FollowOpt = False,
+    failover: Annotated[
+        str | None,
+        typer.Option(
+            "--failover", metavar="HOST", help="follow it; where it falls silent, go on there: may cost twice"
+        ),
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="TIME", help="the silence that --failover waits for: 20m")
+    ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="another job even if the same is already at work")
     ] = False,
@@ -397,10 +455,14 @@ def retrack(
     verbose: VerboseOpt = False,
 ) -> None:
     """Track an actor again with other settings: one job, put on the host exactly once."""
+    follow = follow or failover is not None
     with Out(as_json=as_json, verbose=verbose, follows=follow) as out:
         from being_remote.cli import job_tables, telling
         from being_remote.workflows import presets
         from being_remote.workflows import retrack as workflow
+
+        if after is not None and failover is None:
+            raise UsageError("--after says how long --failover waits", where="--after")
 
         if show_preset is not None:
             out.finish(presets.show(show_preset), job_tables.show_preset)
@@ -418,6 +480,8 @@ def retrack(
             wall_s=wall_s,
             again=again,
             follow_it=follow and not dry_run,
+            failover=failover,
+            after_s=parse_duration(after or "20m", "--after"),
             dry_run=dry_run,
             say=telling.teller(out),
         )
@@ -466,6 +530,9 @@ def logs(
 @app.command("cancel")
 def cancel(
     job: JobArg,
+    host: Annotated[
+        str | None, typer.Option("--host", help="one that the job left: end what still runs of it there")
+    ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
     as_json: JsonOpt = False,
@@ -476,7 +543,7 @@ def cancel(
         from being_remote.cli.job_tables import show_cancel
         from being_remote.workflows import cancel as workflow
 
-        out.finish(workflow.cancel(out.inventory(inventory), job, dry_run=dry_run), show_cancel)
+        out.finish(workflow.cancel(out.inventory(inventory), job, host=host, dry_run=dry_run), show_cancel)
 
 
 @app.command("pull")
@@ -505,10 +572,11 @@ def pull(
 def resume(
     job: JobArg,
     host: Annotated[
-        str | None, typer.Option("--host", help="where another laptop's job lies; else the job's own")
+        str | None,
+        typer.Option("--host", help="go on there, from what is home; with --take-over: where it lies"),
     ] = None,
     pod_is_gone: Annotated[
-        bool, typer.Option("--pod-is-gone", help="your word that the attempt before does not run any more")
+        bool, typer.Option("--pod-is-gone", help="your word to give up an attempt that cannot be asked")
     ] = False,
     take_over: Annotated[
         bool, typer.Option("--take-over", help="the job is in another laptop's ledger")
@@ -535,6 +603,54 @@ def resume(
             say=telling.teller(out),
         )
         out.finish(report, job_tables.show_resume)
+
+
+@app.command("push")
+def push(
+    actor: Annotated[
+        str | None, typer.Option("--actor", help="default: the only one; none where only a tracker is pushed")
+    ] = None,
+    host: HostOpt = None,
+    tracker: Annotated[
+        Path | None,
+        typer.Option("--tracker", metavar="DIR", help="a tracker's checkout here, with its model files"),
+    ] = None,
+    dry_run: DryRunOpt = False,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """Put a new actor's video and identity on a host, or a tracker's checkout."""
+    with Out(as_json=as_json, verbose=verbose) as out, out.progress() as on_progress:
+        from being_remote.workflows import push as workflow
+
+        report = workflow.push(
+            out.inventory(inventory),
+            actor=actor,
+            host=host,
+            tracker=tracker and tracker.expanduser(),
+            dry_run=dry_run,
+            on_progress=on_progress,
+        )
+    with Out(as_json=as_json) as out:
+        from being_remote.cli.push_tables import show_push
+
+        out.finish(report, show_push)
+
+
+@app.command("safe-to-stop")
+def safe_to_stop(
+    host: HostOpt = None,
+    inventory: InventoryOpt = None,
+    as_json: JsonOpt = False,
+    verbose: VerboseOpt = False,
+) -> None:
+    """May this pod be stopped? 0: all is at home; 6: no; 4: not known."""
+    with Out(as_json=as_json, verbose=verbose) as out:
+        from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
+        from being_remote.workflows import safe_to_stop as workflow
+
+        out.finish(workflow.safe_to_stop(out.inventory(inventory), host=host), show_safe_to_stop)
 
 
 @app.command("demo")

@@ -8,14 +8,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from being_remote.cli.telling import frames_text
-from being_remote.cli.text import printable, size_text
+from being_remote.cli.telling import frames_text, home_text
+from being_remote.cli.text import first_line, printable, size_text
 
 if TYPE_CHECKING:
     from being_remote.workflows.cancel import CancelReport
     from being_remote.workflows.jobs import JobsReport, WhyReport
+    from being_remote.workflows.moving.move import Move
     from being_remote.workflows.presets import PresetReport
     from being_remote.workflows.pull import PullReport
+    from being_remote.workflows.results.companion import Home
     from being_remote.workflows.resume import ResumeReport
     from being_remote.workflows.retrack import Dispatched, RetrackReport
     from being_remote.workflows.tending.rows import JobRow
@@ -43,12 +45,14 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
         what = "is already at it" if done.adopted else "was dispatched"
         if report.followed:
             what = "was followed to its end"
+            _show_move(console, report.moved, dry_run=False)
         _line(console, f"{done.job} on {done.host} {what}: {done.state}: {done.reason}", _style(done.state))
         if done.plan.swept:
             _line(console, f"  {', '.join(done.plan.swept)}")
         if done.gpu:
             _line(console, f"  GPU {', '.join(done.gpu)}")
         if report.followed:
+            _show_home(console, report.home)
             _line(console, f"  next: {_next(done.job, done.state)}")
         else:
             _line(console, f"  next: logs {done.job} --follow, then pull {done.job}")
@@ -64,10 +68,11 @@ def show_jobs(console: Console, report: JobsReport) -> None:
     """A row for each job, then the hosts that gave no answer."""
     table = _table("job", "host", "state", "frames", "exit", "GPU", _SINCE, "")
     for row in report.jobs:
+        style = "yellow" if row.superseded else _style(row.state)
         table.add_row(
             _text(row.job),
             _text(row.host),
-            Text(row.state, style=_style(row.state)),
+            Text(row.state, style=style),
             _text(frames_text(row.frames_done, row.frames_total).strip()),
             "" if row.exit_code is None else str(row.exit_code),
             _text(", ".join(g.removeprefix("GPU-")[:8] for g in row.gpu)),
@@ -82,7 +87,7 @@ def show_jobs(console: Console, report: JobsReport) -> None:
         _line(console, f"{report.hidden} more have ended: --all shows them")
     for host in report.hosts:
         if host.error is not None:
-            _line(console, f"no answer from {host.error}", "yellow")
+            _line(console, f"no answer from {first_line(host.error)}", "yellow")
 
 
 def show_why(console: Console, report: WhyReport) -> None:
@@ -102,7 +107,7 @@ def show_why(console: Console, report: WhyReport) -> None:
         )
     console.print(table)
     if report.error:
-        _line(console, f"no answer from {report.error}", "yellow")
+        _line(console, f"no answer from {first_line(report.error)}", "yellow")
 
 
 def show_cancel(console: Console, report: CancelReport) -> None:
@@ -140,15 +145,35 @@ def show_pull(console: Console, report: PullReport) -> None:
 def show_resume(console: Console, report: ResumeReport) -> None:
     """The attempt that was made."""
     if report.dry_run:
-        _line(console, f"{report.job} is {report.previous_state}: attempt {report.attempt} would be made")
+        where = f" on {report.host}" if report.moved is not None else ""
+        stands = f"{report.job} is {report.previous_state}"
+        _line(console, f"{stands}: attempt {report.attempt} would be made{where}")
+        _show_move(console, report.moved, dry_run=True)
         return
+    _show_move(console, report.moved, dry_run=False)
     text = f"{report.job} on {report.host}, attempt {report.attempt}: {report.state}: {report.reason}"
     _line(console, text, _style(report.state))
+    _show_home(console, report.home)
 
 
 def show_preset(console: Console, report: PresetReport) -> None:
     """A preset in words."""
     console.print(Text(report.text), soft_wrap=True)
+
+
+def _show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:
+    if move is None:
+        return
+    sent = f"{move.transferred_files} of {move.files} files, {size_text(move.transferred_bytes)}"
+    what = f"would be sent: {sent}" if dry_run else f"left {move.from_host}; sent: {sent}"
+    _line(console, f"  {what}; {move.frames_kept} frames need not be made again")
+    for note in move.notes:
+        _line(console, f"  note: {note}", "yellow")
+
+
+def _show_home(console: Console, home: Home | None) -> None:
+    for text in home_text(home) if home is not None else ():
+        _line(console, f"  {text}", "yellow" if text.startswith("not ") else "")
 
 
 def _show_plan(console: Console, done: Dispatched) -> None:

@@ -22,8 +22,33 @@ ActorOpt = Annotated[str | None, typer.Option("--actor", help="default: the inve
 HostOpt = Annotated[str | None, typer.Option("--host", help="default: the inventory's only host")]
 HostsOpt = Annotated[list[str] | None, typer.Option("--host", help="repeat for several; default: all hosts")]
 
-FollowOpt = Annotated[bool, typer.Option("--follow", help="go on until the job's end is known")]
+FollowOpt = Annotated[
+    bool, typer.Option("--follow", help="go on until the job's end is known; its checkpoints come home")
+]
 JobArg = Annotated[str, typer.Argument(metavar="JOB", help="an id, a unique beginning of one, or `last`")]
+
+
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str, option: str) -> float:
+    """A number and its unit as seconds.
+
+    Raises:
+        UsageError: anything else.
+
+    Example:
+        >>> [parse_duration(text, "--after") for text in ("90s", "20m", "1.5h")]
+        [90.0, 1200.0, 5400.0]
+    """
+    number, unit = text[:-1], text[-1:]
+    try:
+        seconds = float(number) * _UNITS_S[unit] if number[:1].isdigit() else 0.0
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not 0 < seconds < 1e7:
+        raise UsageError(f"{text!r} is no duration", where=option, hint="90s, 20m or 1h")
+    return seconds
 
 
 def parse_canvas(text: str | None) -> Literal["crop"] | tuple[int, int] | None:
@@ -37,6 +62,48 @@ def parse_canvas(text: str | None) -> Literal["crop"] | tuple[int, int] | None:
         ((768, 768), 'crop')
     """
     return "crop" if text == "crop" else parse_size(text, "--canvas")
+
+
+def one_alone(asked: dict[str, bool], others: dict[str, bool]) -> bool:
+    """Whether one of the options that work on the history is given.
+
+    Raises:
+        UsageError: several are, or one of `others` beside it.
+
+    Example:
+        >>> one_alone({"--list": True, "--restore": False}, {"--host": False})
+        True
+    """
+    given = [name for name, is_given in asked.items() if is_given]
+    beside = [name for name, is_given in others.items() if is_given]
+    if given and (given[1:] or beside):
+        first, second = (given + beside)[:2]
+        raise UsageError(
+            f"{first} and {second} do not go together",
+            where="sync",
+            hint="--list, --restore N and --prune keep=N work on what is here: one at a time, and no host",
+        )
+    return bool(given)
+
+
+def parse_keep(text: str) -> int:
+    """`keep=N` as a number.
+
+    Raises:
+        UsageError: anything else.
+
+    Example:
+        >>> parse_keep("keep=5")
+        5
+    """
+    word, _, number = text.partition("=")
+    if word != "keep" or not (number.isascii() and number.isdigit()):
+        raise UsageError(
+            f"{text!r} does not say how many generations to keep",
+            where="--prune",
+            hint="write keep=N, e.g. --prune keep=5",
+        )
+    return int(number)
 
 
 def parse_size(text: str | None, option: str = "--source-size") -> tuple[int, int] | None:

@@ -47,6 +47,11 @@ def show_recover(console: Console, report: RecoverReport) -> None:
     if report.what_if is not None:
         for told in report.what_if.lines or ("the crop stays as it is",):
             prose(console, f"what if: {told}", "cyan")
+        if not report.outputs:
+            prose(
+                console, "foretold only: nothing was written; --export NAME or --out DIR writes the cameras"
+            )
+            return
     if report.grade == "unverified":
         prose(console, "  next: look at overlay.png, with --video FILE: do crop and mesh sit on the head?")
     _show_notes(console, report)
@@ -193,6 +198,8 @@ def _show_files(console: Console, report: RecoverReport) -> None:
         prose(console, f"{verb} {folder}/ {'  '.join(names)}", "green")
     for out in report.exports:
         if out.images is not None:
-            line(console, f"{verb} {out.images} pictures for {out.name}", "green")
+            made, kept = out.images - (out.images_kept or 0), out.images_kept
+            there = f"; {kept} were there already" if kept else ""
+            line(console, f"{verb} {made} pictures for {out.name}{there}", "green")
     if report.wrote_bbox is not None:
         line(console, f"{verb} {report.wrote_bbox}", "green")

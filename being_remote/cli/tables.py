@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from being_remote.cli.printing import cell, line, new_table, prose
-from being_remote.cli.text import printable, size_text
+from being_remote.cli.text import files_text, first_line, printable, size_text
 
 if TYPE_CHECKING:
     from being_remote.workflows.boxes.judgement import Candidate
@@ -57,8 +57,8 @@ def show_find_bbox(console: Console, report: FindReport) -> None:
 
 def show_sync(console: Console, report: SyncReport) -> None:
     """What came home, what was set aside, what is odd."""
-    there = f"{report.host}: {_files(report.files)}, {size_text(report.bytes)} of {report.actor}"
-    came = f"{_files(report.transferred_files)}, {size_text(report.transferred_bytes)}"
+    there = f"{report.host}: {files_text(report.files)}, {size_text(report.bytes)} of {report.actor}"
+    came = f"{files_text(report.transferred_files)}, {size_text(report.transferred_bytes)}"
     if report.dry_run:
         line(console, f"{there}; would fetch {f'up to {came}' if report.transferred_files else 'nothing'}")
     else:
@@ -71,14 +71,18 @@ def show_sync(console: Console, report: SyncReport) -> None:
     if report.verified is not None:
         line(
             console,
-            f"verified: {report.verified} of {_files(report.files)} have the hash made on the host",
+            f"verified: {report.verified} of {files_text(report.files)} have the hash made on the host",
             "green",
         )
+    if report.host_error is not None:
+        prose(console, f"not compared: {first_line(report.host_error)}", "red")
     if report.mismatched.count:
         names = ", ".join(report.mismatched.examples)
         line(console, f"differ from the host, fetched twice: {report.mismatched.count}: {names}", "red")
+    for path in report.damaged:
+        prose(console, f"damaged, so that its generation cannot be read: {path}; move it away", "red")
     if report.adopted.count:
-        line(console, f"adopted: {_files(report.adopted.count)} that lay here already, unchanged")
+        line(console, f"adopted: {files_text(report.adopted.count)} that lay here already, unchanged")
     if report.new_run:
         prose(console, f"another run: {report.new_run}", "yellow")
     for warning in report.warnings:
@@ -193,7 +197,3 @@ def _verdict(candidate: Candidate) -> tuple[str, str]:
     if candidate.actor is None:
         return "whose?", "yellow"
     return ("see below", "yellow") if candidate.problems else ("usable", "green")
-
-
-def _files(count: int) -> str:
-    return f"{count} file" if count == 1 else f"{count} files"

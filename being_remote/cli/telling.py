@@ -6,26 +6,42 @@ Without rich, which takes megabytes: who follows a job for days keeps nothing bu
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import time
 from typing import TYPE_CHECKING
 
-from being_remote.cli.text import printable
+from being_remote.cli.text import printable, size_text
 
 if TYPE_CHECKING:
     from being_remote.cli.output import Out
     from being_remote.workflows.logs import LogsReport
-    from being_remote.workflows.tending.following import LogLine, StateLine
+    from being_remote.workflows.results.companion import Home, HomeLine
+    from being_remote.workflows.results.following import LogLine, MovedLine, Say, StateLine
+
+# A person wants to know that files come home, not of each; a script is told all.
+HOME_EVERY_S = 30.0
+EXAMPLES = 5
 
 
-def teller(out: Out) -> Callable[[LogLine | StateLine], None]:
-    """Says lines and states of a followed job: JSON Lines, or the log on stdout and states on stderr."""
-    from being_remote.workflows.tending.following import LogLine, StateLine
+def teller(out: Out) -> Say:
+    """Says lines and states of a followed job, and what came home of it: JSON Lines, or the log on stdout
+    and the rest on stderr."""
+    from being_remote.workflows.results.companion import HomeLine
+    from being_remote.workflows.results.following import LogLine, MovedLine, StateLine
 
-    def tell(line: LogLine | StateLine) -> None:
+    said_at = -HOME_EVERY_S
+
+    def tell(line: LogLine | StateLine | HomeLine | MovedLine) -> None:
+        nonlocal said_at
         if isinstance(line, StateLine):
             out.followed_job = line.job if line.at_work else None
         if out.as_json:
             out.line(line)
+        elif isinstance(line, MovedLine):
+            out.note(_moved_line(line))
+        elif isinstance(line, HomeLine):
+            if line.problem is not None or time.monotonic() - said_at >= HOME_EVERY_S:
+                said_at = time.monotonic()
+                out.note(_home_line(line))
         elif isinstance(line, LogLine):
             sys.stdout.write(printable(line.line, keep="\t") + "\n")
             sys.stdout.flush()
@@ -39,6 +55,38 @@ def tell_end(report: LogsReport) -> None:
     """The lines were said already; what is left is the end."""
     if report.followed:
         print(printable(f"{report.job}: {report.state}: {report.reason}"))
+    if report.home is not None:
+        for text in home_text(report.home):
+            print(printable(text))
+
+
+def home_text(home: Home) -> list[str]:
+    """What following brought home, and what not."""
+    lines = [f"home: {_count(home.frames, home.files)} in {home.folder}"] if home.files else []
+    if home.problem is not None:
+        lines.append(f"not all of it is home: {home.problem}")
+    lines += [f"not taken: {aside.path} {aside.reason}" for aside in home.set_aside[:EXAMPLES]]
+    if len(home.set_aside) > EXAMPLES:
+        lines.append(f"not taken: {len(home.set_aside) - EXAMPLES} more")
+    return lines
+
+
+def _moved_line(line: MovedLine) -> str:
+    given_up = (
+        f"attempt {line.attempt} of {line.job} on {line.from_host} is given up: {line.state}: {line.reason}"
+    )
+    paid_twice = f"; if it still runs there you pay twice: cancel {line.job} --host {line.from_host}"
+    return f"MOVING to {line.to_host}: {given_up}{'' if line.state == 'lost' else paid_twice}"
+
+
+def _home_line(line: HomeLine) -> str:
+    if line.problem is not None:
+        return f"home: nothing comes for now: {line.problem}"
+    return f"home: {_count(line.home_frames, line.home_files)}, {size_text(line.home_bytes)}"
+
+
+def _count(frames: int | None, files: int) -> str:
+    return f"{files} files" if frames is None else f"{frames} frames"
 
 
 def frames_text(done: int | None, total: int | None) -> str:

@@ -40,3 +40,23 @@ def size_text(count: int) -> str:
             return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def files_text(count: int) -> str:
+    """A number of files for people.
+
+    Example:
+        >>> files_text(1), files_text(2)
+        ('1 file', '2 files')
+    """
+    return f"{count} file" if count == 1 else f"{count} files"
+
+
+def first_line(text: str) -> str:
+    """The first line of an error's text, where its next step does not belong.
+
+    Example:
+        >>> first_line("pod: it did not answer\\n  next: wait")
+        'pod: it did not answer'
+    """
+    return text.partition("\n")[0]

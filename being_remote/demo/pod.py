@@ -113,7 +113,7 @@ class Pod:
         """Kill the server, every session and what they started, as a pod that is taken away."""
         if self._sshd is None:
             return
-        victims = self._processes()
+        victims = self._frozen()
         _signal(victims, signal.SIGKILL)
         self._sshd.kill()
         self._sshd.wait()
@@ -131,7 +131,7 @@ class Pod:
 
     def pause(self) -> None:
         """Freeze the server and all sessions: connections are accepted, nothing answers."""
-        _signal(self._processes(), signal.SIGSTOP)
+        self._frozen()
 
     def resume(self) -> None:
         """Let a paused pod go on."""
@@ -152,6 +152,7 @@ class Pod:
         environment = {
             "HOME": self._folder / "home",
             "PATH": self._path or _SYSTEM_PATH,
+            "BEING_REMOTE_LOCKS": self._folder / "home" / "locks",  # as two pods have a /tmp each
             _MARK: self._folder,
         }
         lines = {
@@ -173,6 +174,14 @@ class Pod:
             "SetEnv": " ".join(quoted(f"{k}={v}") for k, v in environment.items()),
         }
         return "".join(f"{key} {value}\n" for key, value in lines.items())
+
+    def _frozen(self) -> list[int]:
+        """All its processes, stopped: also those that were being started while the others were looked for."""
+        stopped: set[int] = set()
+        while more := set(self._processes()) - stopped:
+            _signal(more, signal.SIGSTOP)
+            stopped |= more
+        return sorted(stopped)
 
     def _processes(self) -> list[int]:
         """The server, its sessions, and what was started through them even if it was detached since."""

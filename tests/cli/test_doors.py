@@ -26,7 +26,8 @@ DOORS = {
 }
 JOB_COMMANDS = {"retrack", "jobs", "logs", "cancel", "pull", "resume"}
 RUN_COMMANDS = {"recover", "analyze", "compare"}
-COMMANDS = {"find-bbox", "sync", "hosts", "doctor", "trust", "demo", *JOB_COMMANDS, *RUN_COMMANDS}
+HOST_COMMANDS = {"hosts", "doctor", "trust", "safe-to-stop"}
+COMMANDS = {"find-bbox", "sync", "push", "demo", *HOST_COMMANDS, *JOB_COMMANDS, *RUN_COMMANDS}
 
 Door = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -129,6 +130,15 @@ def test_settings_can_be_repeated_and_hold_lists_through_both_doors(door: Door, 
     assert "image_size" not in json.loads(done.stdout)["error"]["what"]
 
 
+def test_a_push_to_a_host_without_a_tracker_is_2_and_nothing_is_contacted(
+    door: Door, inventory: Path
+) -> None:
+    for words in ((), ("--tracker=.",), ("--actor=demo", "--dry-run")):
+        done = door("push", *words, "--json")
+        assert done.returncode == 2, done.stderr
+        assert "has no `tracker:`" in json.loads(done.stdout)["error"]["what"]
+
+
 def test_a_preset_is_explained_without_an_inventory(door: Door, tmp_path: Path) -> None:
     done = door("retrack", "--show-preset=full-face", "--json")
     assert done.returncode == 0, done.stderr
@@ -193,6 +203,16 @@ def test_a_host_that_is_down_is_4(door: Door, inventory: Path) -> None:
     (down,) = [r for r in json.loads(done.stdout)["results"] if r["host"] == "pod"]
     assert down["reachable"] is False
     assert down["error"]
+
+
+def test_whether_a_host_that_is_down_may_be_stopped_is_not_known(door: Door, inventory: Path) -> None:
+    done = door("safe-to-stop", "--host=pod", "--json")
+    assert done.returncode == 4, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["host"], document["safe"], document["idle_s"]) == ("pod", None, None)
+    (reason,) = document["reasons"]
+    assert (reason["about"], reason["verdict"]) == ("host", "unknown") and reason["what"] and reason["next"]
+    assert door("safe-to-stop", "--host=nope").returncode == 2
 
 
 def test_a_valueless_host_is_an_error_and_never_means_every_host(door: Door, inventory: Path) -> None:
@@ -268,3 +288,20 @@ def test_every_way_and_option_of_recover_is_understood_through_both_doors(
     assert done.returncode == (3 if said == "nobody" else 2), done.stderr
     error = json.loads(done.stdout)["error"]
     assert said in f"{error['what']} {error['next']}"
+
+
+def test_a_reader_that_leaves_early_is_no_error_and_no_bug(tmp_path: Path, inventory: Path) -> None:
+    for words in (["sync", "--help"], ["hosts"], ["hosts", "--json"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            done = subprocess.run(
+                [*DOORS["being-remote"], *words],
+                cwd=tmp_path,
+                stdout=writer,
+                stderr=subprocess.PIPE,
+                timeout=60,
+            )
+        finally:
+            os.close(writer)
+        assert (done.returncode, done.stderr) == (141, b""), words

@@ -16,6 +16,7 @@ from being_remote.export import TARGETS
 from being_remote.workflows.recover import RecoverReport, recover
 from being_remote.workflows.recovery.figures import CheckFigures, EvidenceFigures, FrameFigures
 
+DEFAULT = [t.name for t in TARGETS.values() if t.default]
 WIDE, NARROW = 150, 80
 SEEN = FrameFigures(0, 2, 0, True, False, 1.25, 0.9987, 0.001)
 
@@ -30,6 +31,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> RecoverReport:
         explain=True,
         dry_run=True,
         what_if=["bbox_scale=3.5"],
+        exports=DEFAULT,
     )
 
 
@@ -47,6 +49,19 @@ def test_all_of_a_camera_is_printed_and_paths_are_never_broken(report: RecoverRe
         assert "the guide's answer (wrong)" in text and "what if: for this actor" in text
         assert f"would write {next(o for o in report.outputs if o.endswith('overlay.png'))}\n" in text
         assert "not checked by pixels" in text.replace("\n  ", " ")
+
+
+def test_what_was_only_foretold_says_that_nothing_was_written(report: RecoverReport) -> None:
+    text = printed(replace(report, outputs=(), exports=(), notes=()))
+    assert "foretold only: nothing was written; --export NAME" in text and "would write" not in text
+
+
+def test_pictures_that_stood_there_already_are_not_said_to_be_written(report: RecoverReport) -> None:
+    one = replace(report.exports[0], images=9, images_kept=7)
+    told = replace(report, exports=(one,), dry_run=False)
+    assert f"wrote 2 pictures for {one.name}; 7 were there already" in printed(told)
+    first = replace(told, exports=(replace(one, images_kept=0),))
+    assert f"wrote 9 pictures for {one.name}\n" in printed(first)
 
 
 def test_many_trainers_notes_are_counted_and_those_of_one_are_shown(report: RecoverReport) -> None:

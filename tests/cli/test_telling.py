@@ -9,7 +9,7 @@ import typer
 
 from being_remote.cli.output import Out
 from being_remote.cli.telling import teller
-from being_remote.workflows.tending.following import StateLine
+from being_remote.workflows.results.following import StateLine
 
 
 def stopped_after(*states: str, as_json: bool = False) -> None:

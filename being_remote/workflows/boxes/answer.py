@@ -44,8 +44,8 @@ _DERIVED = (
 )
 _CONFIGS = ("config.yml", "actor/config.yml", "run/config.yml", f"../../{layout.ACTOR_CONFIGS}/{{name}}.yml")
 # `.history` is our own store behind a backup: what counts of it lies in the backup itself.
-_SKIP_NAMES = (".git", ".history", ".cache", ".Trash", "__pycache__", "node_modules", "site-packages")
-_SKIP_PATHS = ("/proc", "/sys", "/dev", "/run")
+SKIP_NAMES = (".git", ".history", ".cache", ".Trash", "__pycache__", "node_modules", "site-packages")
+SKIP_PATHS = ("/proc", "/sys", "/dev", "/run")
 _LIMITS = {
     "depth": 24,
     "entries": 2_000_000,
@@ -78,8 +78,8 @@ def request_for(
         "places": places,
         "configs": _CONFIGS,
         "roots": list(dict.fromkeys(map(str, roots))),
-        "skip_names": _SKIP_NAMES,
-        "skip_paths": _SKIP_PATHS,
+        "skip_names": SKIP_NAMES,
+        "skip_paths": SKIP_PATHS,
         "limits": {**_LIMITS, "seconds": min(MAX_PROBE_S, answer_timeout_s / 2)},
     }
 

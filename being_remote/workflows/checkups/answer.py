@@ -172,7 +172,10 @@ def _tracker_problems(host: SshHost | LocalHost, answer: _TrackerAnswer, found: 
     assert host.tracker is not None
     interpreter = host.tracker.python
     if not found.exists:
-        return [f"no folder {found.root!r}: correct `tracker.root`, or {CHECKOUT_FILES['tracker.py']}"]
+        return [
+            f"no folder {found.root!r}: correct `tracker.root`, or {CHECKOUT_FILES['tracker.py']}, or bring a"
+            f" checkout from this laptop: push --host {host.name} --tracker DIR"
+        ]
     problems = [f"{found.root}/{name} is missing: {CHECKOUT_FILES[name]}" for name in found.missing_files]
     if answer.python is None:
         why = answer.error or "no answer"

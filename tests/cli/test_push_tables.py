@@ -1,0 +1,55 @@
+"""What `push` prints: what went where, what was there already, and the next step."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rich.console import Console
+
+from being_remote.cli.push_tables import show_push
+from being_remote.workflows.push import Part, PushReport
+
+
+def part(**more: Any) -> Part:
+    values = {"what": "actor", "source": "roman", "into": PurePosixPath("/w/mt/input/roman"), "files": 2}
+    figures = {"bytes": 6_600_000, "already": 0, "transferred_files": 2, "transferred_bytes": 6_600_000}
+    return Part(**{**values, **figures, "verified": 2, "method": "rsync", "notes": (), **more})
+
+
+def printed(*parts: Part, dry_run: bool = False) -> str:
+    report = PushReport("a100", "roman", None, parts, 2, 1, 2, 1, 2, 0.1, 3, dry_run)
+    console = Console(file=io.StringIO(), width=120, highlight=False)
+    show_push(console, report)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_what_was_sent_is_told_with_its_proof_and_the_next_step() -> None:
+    assert printed(part()) == (
+        "actor roman -> a100:/w/mt/input/roman\n"
+        "  2 files, 6.6 MB; sent 2 files, 6.6 MB by rsync\n"
+        "  verified: 2 files have the hash made here\n"
+        "  next: retrack --host a100 --actor roman\n"
+    )
+
+
+def test_what_is_there_is_told_apart_from_what_is_sent() -> None:
+    some = part(already=1, transferred_files=1, transferred_bytes=1000)
+    assert "1 are there already, sent 1 file, 1.0 kB by rsync" in printed(some)
+    assert "all are there already" in printed(part(already=2, transferred_files=0))
+    assert "1 are there already, would send 1 file, 1.0 kB\n" in printed(some, dry_run=True)
+
+
+def test_a_dry_run_claims_no_proof_and_names_no_next_step() -> None:
+    said = printed(part(verified=0, method=None), dry_run=True)
+    assert "would send 2 files, 6.6 MB" in said
+    assert "verified" not in said and "next" not in said
+
+
+def test_names_that_a_terminal_would_obey_are_spelt_out() -> None:
+    tracker = part(what="tracker", source=str(Path("/home/\x1b[31mred")), notes=("a\x1b]0;title\x07",))
+    said = printed(tracker)
+    assert "\x1b" not in said and "/home/\\x1b[31mred -> a100:" in said
+    assert "next: doctor --host a100" in said
