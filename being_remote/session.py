@@ -35,6 +35,10 @@ class Progress:
     unit: str = "bytes"
 
 
+# Below the folder that a pull writes to, a file that was cut lies in a folder of this name beside its
+# place; the next pull builds on it.
+PARTIAL_DIR = ".rsync-partial"
+
 OnProgress = Callable[[Progress], None]
 
 

@@ -221,7 +221,8 @@ def _compare(
 ) -> None:
     """Read what arrived, while the host hashes the same files; and decide about each."""
     started, done = time.monotonic(), 0
-    with ThreadPoolExecutor(AHEAD) as pool:
+    pool = ThreadPoolExecutor(AHEAD)
+    try:
         batches = _arrived(ways, wanted, got)
         asked: deque[tuple[list[tuple[Offer, int]], Future[Told] | None]] = deque()
         while True:
@@ -236,6 +237,9 @@ def _compare(
             for each, (offer, _) in zip(seen, batch, strict=True):
                 _decide(each, offer, told, ways, got, clock_ns)
             done += len(batch)
+    finally:
+        # Not waited for: Ctrl-C would else last as long as a silent host; the session's end ends them.
+        pool.shutdown(wait=False, cancel_futures=True)
     got.check_s += time.monotonic() - started
 
 

@@ -15,11 +15,9 @@ from being_remote.backup.history import History
 from being_remote.backup.manifest import Entry
 from being_remote.backup.planning import Offer, Origin
 from being_remote.backup.quarantine import REWRITTEN_NOTE, set_aside
-from being_remote.session import Pull, no_progress
+from being_remote.session import PARTIAL_DIR, Pull, no_progress
 
 SECOND_NS = 1_000_000_000
-# rsync looks here for what is left of a file, and builds on it.
-_BASIS = ".rsync-partial"
 
 
 @dataclass(frozen=True)
@@ -143,6 +141,6 @@ def host_time(offer: Offer, mtime_ns: int) -> int:
 
 def build_on(file: Path) -> None:
     """Let the next fetch bring the file anew, though it may look the same; what lies here is built on."""
-    basis = file.parent / _BASIS / file.name
+    basis = file.parent / PARTIAL_DIR / file.name
     basis.parent.mkdir(exist_ok=True)
     os.replace(file, basis)

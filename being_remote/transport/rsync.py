@@ -16,11 +16,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from being_remote.errors import NotFoundError, ToolMissing, UnsafeFile
-from being_remote.session import OnProgress, Pull, Pulled, Push, Pushed, no_progress
+from being_remote.session import PARTIAL_DIR, OnProgress, Pull, Pulled, Push, Pushed, no_progress
 from being_remote.transport.rsync_run import Task, run
 
 OLDEST = (3, 2, 5)
-PARTIAL_DIR = ".rsync-partial"
 _STALL_S = 60
 _WRITING = re.compile(rb"\.(.+)\.[A-Za-z0-9]{6}", re.DOTALL)
 

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import IO
 
 from being_remote.errors import CommandFailed, ConnectionLost, NoSpace, ToolMissing, UnsafeFile
-from being_remote.session import OnProgress, Progress, Pull, Pulled, Result, Session
+from being_remote.session import PARTIAL_DIR, OnProgress, Progress, Pull, Pulled, Result, Session
 from being_remote.transport.framing import one_line
-from being_remote.transport.rsync import PARTIAL_DIR, check_names
+from being_remote.transport.rsync import check_names
 from being_remote.transport.rsync_run import Complaints
 
 _STALL_S = 60

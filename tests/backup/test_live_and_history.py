@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -13,7 +14,8 @@ import pytest
 from faults import small_disk
 from folder_sync import FolderHost
 
-from being_remote.backup import put_file
+from being_remote.backup import arrivals, put_file
+from being_remote.backup.arrivals import Told
 from being_remote.backup.files import room_on_disk
 from being_remote.backup.history import History
 from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UsageError
@@ -496,3 +498,27 @@ def test_without_a_word_of_what_is_live_the_next_sync_makes_the_newest_live(host
     (host.history.folder / "live").write_text("")
     host.sync()
     assert host.history.shown() == 0 and host.live() == {"checkpoint/00000.frame": "a END"}
+
+
+def test_ctrl_c_does_not_wait_for_a_host_that_says_nothing(
+    host: FolderHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.put("checkpoint/00000.frame", "a END")
+    asked, answer, over = threading.Event(), threading.Event(), threading.Event()
+
+    def silent(_: object) -> Told:
+        asked.set()
+        answer.wait(30)
+        over.set()
+        return Told(0, {})
+
+    def stop(*_: object) -> None:
+        assert asked.wait(30)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(host, "ask", silent)
+    monkeypatch.setattr(arrivals, "check", stop)
+    with pytest.raises(KeyboardInterrupt):
+        host.sync()
+    assert not over.is_set()
+    answer.set()

@@ -502,7 +502,10 @@ def test_copies_of_one_box_agree_whatever_their_bytes(here: Checkout) -> None:
     report = here.find()
     assert len({c.sha256 for c in row(report, "here").candidates}) == 2
     assert report.best is not None
-    assert (report.best.path, report.best.why) == (str(here.box), "all 2 that were found hold this box")
+    assert (report.best.path, report.best.why) == (
+        str(here.box),
+        "all 2 that may be the actor's hold this box",
+    )
     assert [c.equals for c in row(report, "here").candidates] == [
         (f"here:{here.disk}/demo/bbox.pt",),
         (f"here:{here.box}",),

@@ -73,7 +73,11 @@ def choose(actor: str, judged: Mapping[str, Judged]) -> tuple[Best | None, str |
         return None, _none_of_its_own(actor, judged)
     if len(boxes) == 1:
         best = min(usable, key=lambda p: p.rank)
-        why = "the only one found" if len(usable) == 1 else f"all {len(usable)} that were found hold this box"
+        why = (
+            "the only one found"
+            if len(usable) == 1
+            else f"all {len(usable)} that may be the actor's hold this box"
+        )
         return _best(best, why), None
     used = [p for p in usable if p.used_by_its_run]
     others = [p for p in usable if used and p.box != used[0].box]

@@ -226,12 +226,18 @@ def _of_arrival(host: str, arrival: Arrival, before: Manifest | None) -> list[st
             f"It is live now as a whole; the earlier one is kept as generation {earlier}"
         )
     now = arrival.manifest
-    if before is not None and before.why == "restored" and now and now.generation != before.generation:
+    if before is not None and before.why == "restored" and now and not _same(before, now):
         said.append(
             f"generation {before.generation}, restored from {before.of}, is not live any more, for {host} has"
             f" other files; `sync --restore {before.generation}` makes it live again"
         )
     return said
+
+
+def _same(one: Manifest, other: Manifest) -> bool:
+    """Whether two generations show the same contents; a file's time alone is no difference."""
+    contents = [{path: entry.sha256 for path, entry in each.files.items()} for each in (one, other)]
+    return one.generation == other.generation or contents[0] == contents[1]
 
 
 def _quarantined(aside: SetAside) -> Quarantined:

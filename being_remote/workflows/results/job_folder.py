@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -23,14 +22,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from being_remote.backup.files import open_plain, sync_files, sync_folder, write_whole
+from being_remote.backup.files import sync_files, sync_folder, write_whole
+from being_remote.backup.objects import hash_of
 from being_remote.errors import DataError, UsageError
 from being_remote.jobs.ledger import Known
+from being_remote.session import PARTIAL_DIR
 from being_remote.tracker.completeness import check_file
-from being_remote.transport.rsync import PARTIAL_DIR
 from being_remote.workflows.results.work_files import PULLED
-
-_CHUNK = 1 << 20
 
 
 def incoming(folder: Path) -> Path:
@@ -149,23 +147,10 @@ def keep_only(stage: Path, names: set[str], *, half_files: bool = True) -> None:
             path.unlink()
 
 
-def sha256_of(file: Path) -> str:
-    """A plain file's hash.
-
-    Raises:
-        InconsistentData: it is a link, a folder or a special.
-    """
-    digest = hashlib.sha256()
-    with open_plain(file) as (descriptor, _):
-        while data := os.read(descriptor, _CHUNK):
-            digest.update(data)
-    return digest.hexdigest()
-
-
 def has_hash(file: Path, sha256: str | None) -> bool:
     """Whether a plain file with these bytes lies there."""
     try:
-        return sha256_of(file) == sha256
+        return hash_of(file) == sha256
     except (FileNotFoundError, NotADirectoryError, DataError):
         return False
 
