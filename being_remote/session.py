@@ -7,10 +7,11 @@ quoting for the far shell happens once, inside the transport.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True)
@@ -52,23 +53,47 @@ class Pull:
 
     `source` is a folder on the host and `names` are paths below it (bytes, as the host spells
     them); they arrive under `into` with the same names and modification times. A file that
-    stands under `unless_in` with the same size and modification time is not fetched.
+    stands under `unless_in` with the same size and modification time is not fetched. `sizes` are
+    their bytes when they were listed.
     """
 
     source: PurePosixPath
     names: tuple[bytes, ...]
+    sizes: tuple[int, ...]
     into: Path
     unless_in: Path
-    total_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes to fetch at most."""
+        return sum(self.sizes)
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull moved: `method` is "rsync" or "tar"."""
+    """What a pull moved: `method` is "rsync" or "stream", or "rsync, stream" where it took both."""
 
     transferred_files: int
     transferred_bytes: int
     method: str
+
+
+class Hashed(NamedTuple):
+    """A file on the host while it was read there: nobody wrote it, and its bytes have this hash (raw)."""
+
+    bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    sha256: builtins.bytes
+
+
+# One of `Pull.names`, and what the host said of it.
+OnHashed = Callable[[bytes, Hashed], None]
+
+
+def not_noted(_name: bytes, _hashed: Hashed) -> None:
+    """The `OnHashed` of someone who has the hashes made afterwards."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +176,13 @@ class Session(Protocol):
             HostError: no connection came about, or a host key on the way is not trusted.
         """
 
-    def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
-        """Fetch files; what arrived stays when the link fails, and a second call goes on there."""
+    def pull(
+        self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
+    ) -> Pulled:
+        """Fetch files; what arrived stays when the link fails, and a second call goes on there.
+
+        `on_hashed` is told of the files that the host hashed as it sent them; of others it is not.
+        """
 
     def push(self, request: Push, on_progress: OnProgress = no_progress) -> Pushed:
         """Put files there; what arrived stays when the link fails, and a second call goes on there,

@@ -10,7 +10,6 @@ file by file as Fabric's `get` does. Both sides run on this machine's cores.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import yaml
 from common import Row, process_cost, show
-from sync import bare_check, first_sync, inventory_file
+from sync import bare_check, first_sync, inventory_file, put_away
 
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.inventory import load_inventory
@@ -115,7 +114,7 @@ def sftp_s(pod: Pod, port: int, sample: list[Path], folder: Path) -> float:
 def measured(pod: Pod, port: int, path: Path, folder: Path, files: int, link: str) -> Iterator[Row]:
     """One link: the first sync, one with nothing to do, and SFTP."""
     bare = folder / "bare"
-    shutil.rmtree(bare, ignore_errors=True)
+    put_away(bare)
     bare.mkdir()
     with open_ssh(pod, port, folder) as shell:
         source = f"{pod.user}@{pod.address}:{pod.root}/{LOGS}"
@@ -168,7 +167,7 @@ def main() -> None:
         path = inventory_file(pod, folder)
         first_sync(path)  # what is imported and compiled once is no part of any figure
         rows += measured(pod, pod.port, path, folder, files, "no delay")
-        shutil.rmtree(load_inventory(path).backups)
+        put_away(load_inventory(path).backups)
         cost = process_cost(
             [sys.executable, "-m", "being_remote", "sync", "--inventory", str(path), "--json"]
         )

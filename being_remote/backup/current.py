@@ -7,10 +7,8 @@ into place whole; a tree of another run replaces the old one as a whole.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 
 from being_remote.backup.files import Stat, copy_apart, sync_files, sync_folder
@@ -24,27 +22,22 @@ TOPS = ("actor", "bbox.pt", "checkpoint", "run")
 LITTER = frozenset({".DS_Store", "Thumbs.db"})
 
 
-def scan(root: Path) -> dict[str, Stat]:
+def scan(root: Path, like: Mapping[str, Entry] | None = None) -> dict[str, Stat]:
     """Every live file, by its path relative to `root`.
+
+    What is as an entry of `like` says shares that entry's memory.
 
     Raises:
         InconsistentData: a link or a special lies in the live tree, which might lead out of it.
     """
-    return dict(_files(root))
-
-
-def looks(history: History) -> str:
-    """A digest of all by which `settle` tells whether there is anything to do.
-
-    Raises:
-        InconsistentData: as `scan`.
-    """
-    state = [history.generations()[-1:], history.shown(), history.fetching.exists()]
-    digest = hashlib.sha256(repr(state).encode())
-    files = _files(history.root)
-    while some := [f"{path}\0{at.st_size} {at.st_mtime_ns}\n" for path, at in islice(files, 1000)]:
-        digest.update(os.fsencode("".join(some)))
-    return digest.hexdigest()
+    known, found = like or {}, {}
+    for path, at in _files(root):
+        entry = known.get(path)
+        if entry is not None and entry.looks_like(at):
+            found[entry.path] = Stat(entry.bytes, entry.mtime_ns)
+        else:
+            found[path] = at
+    return found
 
 
 def _files(root: Path) -> Iterator[tuple[str, Stat]]:

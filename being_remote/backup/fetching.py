@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 
 from being_remote.backup.checking import NO_JUDGE, Checked, check
@@ -28,6 +29,14 @@ class _Way:
     prefix: bytes
     into: str
     unless_in: Path
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """One request, and the files of its sorted names in the same order."""
+
+    request: Pull
+    offers: Sequence[Offer]
 
 
 class Ways:
@@ -80,7 +89,7 @@ class Ways:
             suffix=REWRITTEN_NOTE,
         )
 
-    def pulls(self, wanted: Iterable[Offer]) -> Iterator[Pull]:
+    def fetches(self, wanted: Iterable[Offer]) -> Iterator[Fetch]:
         """The requests for these files, once there is room for them."""
         missing: list[int] = []
         stale: dict[str, Path] = {}
@@ -101,14 +110,14 @@ class Ways:
         see_room(self._history.root, missing)
         self._empty = False
         for (source, into, unless_in), offers in groups.items():
-            yield Pull(
-                source=source,
-                # By folder: rsync is faster so.
-                names=tuple(sorted(self._way(o).prefix + o.name for o in offers)),
-                into=self._history.incoming / into,
-                unless_in=unless_in,
-                total_bytes=sum(o.bytes for o in offers),
-            )
+            # By folder: it is faster so.
+            named = sorted(((self._name(offer), offer) for offer in offers), key=itemgetter(0))
+            names, files = tuple(name for name, _ in named), tuple(offer for _, offer in named)
+            sizes = tuple(offer.bytes for offer in files)
+            yield Fetch(Pull(source, names, sizes, self._history.incoming / into, unless_in), files)
+
+    def _name(self, offer: Offer) -> bytes:
+        return self._way(offer).prefix + offer.name
 
     def _way(self, offer: Offer) -> _Way:
         entry, second = self._here.get(offer.path), offer.mtime_ns // SECOND_NS

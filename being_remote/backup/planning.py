@@ -13,9 +13,9 @@ from being_remote.backup.names import Taken, refusal
 from being_remote.backup.quarantine import SetAside
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Origin:
-    """A folder on the host, and where its files belong here.
+    """A folder on the host, and where its files belong here. One of them for all its files.
 
     Attributes:
         home: the folder here, below the backup; "" is its top.
@@ -64,10 +64,14 @@ class Offer:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to fetch, and what stays where it is and why."""
+    """What to fetch, and what stays where it is and why.
+
+    `unchanged` are paths; `unhashed` those of them whose bytes the host did not hash for this sync.
+    """
 
     wanted: tuple[Offer, ...]
-    unchanged: tuple[Offer, ...]
+    unchanged: tuple[str, ...]
+    unhashed: tuple[str, ...]
     refused: tuple[SetAside, ...]
     still_torn: tuple[SetAside, ...]
 
@@ -94,7 +98,7 @@ def plan(
         folds: this laptop's file system takes `A` and `a` for one name.
         most_bytes: name -> how large a whole file of this name can be; None: as large as it likes.
     """
-    wanted, unchanged, refused, still_torn = [], [], [], []
+    wanted, unchanged, unhashed, refused, still_torn = [], [], [], [], []
     taken, before = Taken(here, folds=folds), None
     for offer in sorted(offers, key=lambda o: (o.path not in here, o.path)):
         why = refusal(offer.name) or taken.clash(offer.path)
@@ -108,7 +112,9 @@ def plan(
         entry = here.get(offer.path)
         most = most_bytes(offer.path)
         if entry is not None and same(offer, entry.bytes, entry.mtime_ns, entry.sha256):
-            unchanged.append(offer)
+            unchanged.append(entry.path)
+            if offer.sha256 is None:
+                unhashed.append(entry.path)
         elif most is not None and offer.bytes > most:
             reason = f"has {offer.bytes} bytes; a whole one has at most {most}, so it is not fetched"
             refused.append(SetAside(offer.path, reason, None, offer.bytes, offer.mtime_ns))
@@ -116,7 +122,7 @@ def plan(
             still_torn.append(alike)
         else:
             wanted.append(offer)
-    return Plan(tuple(wanted), tuple(unchanged), tuple(refused), tuple(still_torn))
+    return Plan(tuple(wanted), tuple(unchanged), tuple(unhashed), tuple(refused), tuple(still_torn))
 
 
 def same(offer: Offer, size: int, mtime_ns: int, sha256: str) -> bool:

@@ -56,7 +56,7 @@ def settle(
     shown = history.shown()
     newest, before = committed or _both(history, shown)
     known = [m.files for m in (newest, before) if m is not None]
-    found = current.scan(history.root)
+    found = current.scan(history.root, newest.files if newest is not None else None)
     content, changed = _contents(history.root, found, known, deep)
 
     kept = _adopt(history, changed, found, newest.files if newest else {}, judge)

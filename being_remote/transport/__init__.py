@@ -1,8 +1,9 @@
 """How a host is reached: opens the `Session` that everybody else is handed.
 
 Two stacks, one division: Fabric for bounded requests and their answers, OpenSSH for every stream
-(rsync, tar). Both are fed from one resolution of the host (`ssh_config`) and one set of trusted
-keys (`hostkeys`). What leaves this package is a `Session` or an error from `being_remote.errors`.
+(rsync, and many files in one). Both are fed from one resolution of the host (`ssh_config`) and one set
+of trusted keys (`hostkeys`). What leaves this package is a `Session` or an error from
+`being_remote.errors`.
 """
 
 from __future__ import annotations

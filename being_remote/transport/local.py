@@ -15,7 +15,17 @@ from pathlib import Path
 
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError
 from being_remote.inventory import LocalHost
-from being_remote.session import OnProgress, Pull, Pulled, Push, Pushed, Result, no_progress
+from being_remote.session import (
+    OnHashed,
+    OnProgress,
+    Pull,
+    Pulled,
+    Push,
+    Pushed,
+    Result,
+    no_progress,
+    not_noted,
+)
 from being_remote.transport import rsync
 from being_remote.transport.folders import make_folder
 from being_remote.transport.framing import Streams, TooMuchOutput, exchange, unwrapped, wrapped
@@ -92,7 +102,9 @@ class LocalSession:
         self._count()
         return ProcessStream(command.argv, command, stdin=stdin, host=self.host, name=argv[0], over_ssh=False)
 
-    def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
+    def pull(
+        self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
+    ) -> Pulled:
         """See `Session.pull`; the same rsync, without a shell between."""
         self._count()
         return rsync.pull(request, host=self.host, remote=None, on_progress=on_progress)

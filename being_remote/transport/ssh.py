@@ -26,8 +26,19 @@ from being_remote.errors import (
     Unreachable,
 )
 from being_remote.inventory import Inventory, SshHost
-from being_remote.session import OnProgress, Pull, Pulled, Push, Pushed, Result, no_progress
-from being_remote.transport import failures, rsync
+from being_remote.session import (
+    OnHashed,
+    OnProgress,
+    Progress,
+    Pull,
+    Pulled,
+    Push,
+    Pushed,
+    Result,
+    no_progress,
+    not_noted,
+)
+from being_remote.transport import download, failures, rsync
 from being_remote.transport.connection import Connection
 from being_remote.transport.folders import make_folder
 from being_remote.transport.framing import Streams, TooMuchOutput, exchange, one_line, unwrapped, wrapped
@@ -106,9 +117,11 @@ class SshSession:
         words = [*self._ssh.shell, "-T", "--", self._ssh.target, os.fsdecode(one_line(command.argv))]
         return ProcessStream(words, command, stdin=stdin, host=self.host, name=argv[0], over_ssh=True)
 
-    def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
+    def pull(
+        self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
+    ) -> Pulled:
         """See `Session.pull`. Fetching twice does no harm, so a broken link is tried again."""
-        return self._persistent()(self._pull, request, on_progress)
+        return self._persistent()(self._pull, request, on_progress, on_hashed)
 
     def push(self, request: Push, on_progress: OnProgress = no_progress) -> Pushed:
         """See `Session.push`. Sending twice does no harm, so a broken link is tried again."""
@@ -218,18 +231,31 @@ class SshSession:
 
     # -- streams -------------------------------------------------------------------------------
 
-    def _pull(self, request: Pull, on_progress: OnProgress) -> Pulled:
+    def _pull(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> Pulled:
         rsync.require_rsync()
         self._share()
+        small, large = download.divided(request)
+        if not small.names:
+            return self._pull_large(large, on_progress, on_hashed)
+        total = request.total_bytes
+        came = download.pull(small, self, self._host.python, _part(on_progress, 0, total), on_hashed)
+        if not large.names:
+            return came
+        rest = self._pull_large(large, _part(on_progress, small.total_bytes, total), on_hashed)
+        return Pulled(
+            came.transferred_files + rest.transferred_files,
+            came.transferred_bytes + rest.transferred_bytes,
+            came.method if rest.method == came.method else f"{rest.method}, {came.method}",
+        )
+
+    def _pull_large(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> Pulled:
         remote = rsync.Remote(self._ssh.shell, self._ssh.target)
         try:
             return rsync.pull(request, host=self.host, remote=remote, on_progress=on_progress)
         except ToolMissing as e:
             if e.host != self.host:
                 raise
-        from being_remote.transport import tar  # few hosts lack rsync
-
-        return tar.pull(request, self, [*self._ssh.shell, "-T", "--", self._ssh.target], on_progress)
+        return download.pull(request, self, self._host.python, on_progress, on_hashed)
 
     def _push(self, request: Push, on_progress: OnProgress) -> Pushed:
         rsync.require_rsync()
@@ -263,6 +289,13 @@ class SshSession:
             raise failures.said_by_ssh(said, host=self.host, address=self._hops[-1].address)
         with self._lock:
             self._round_trips += 1
+
+
+def _part(on_progress: OnProgress, before: int, total: int) -> OnProgress:
+    """Progress of a part that comes behind so many bytes, as progress of the whole."""
+    if on_progress is no_progress:
+        return no_progress
+    return lambda p: on_progress(Progress(p.what, before + p.done, total, p.unit))
 
 
 def _close(channel: paramiko.Channel) -> None:

@@ -24,7 +24,7 @@ from being_remote.session import OnProgress, Session, no_progress
 from being_remote.tracker.layout import KINDS, PLACES
 from being_remote.workflows.homecoming.actor_files import Task, look
 from being_remote.workflows.homecoming.hashes import learn
-from being_remote.workflows.homecoming.report import SyncReport, from_listing
+from being_remote.workflows.homecoming.report import SyncReport, from_listing, seen_in
 from being_remote.workflows.homecoming.rounds import bring_actor, the_judge, verify_home
 
 
@@ -119,7 +119,8 @@ def _would(task: Task, session: Session, history: History, *, verify: bool) -> S
     learned = learn(task, session, history, found, here, torn, everything=verify)
     planned = plan(learned.offers, here, torn, folds=folds_case(task.root), most_bytes=most_bytes)
     live = replace(newest, files=here) if newest is not None else None
-    report = from_listing(task, session.host, found, planned, live, planned.refused + planned.still_torn)
+    seen = seen_in(task, session.host, found, planned, live)
+    report = from_listing(task, session.host, seen, planned, live, planned.refused + planned.still_torn)
     return replace(
         report, dry_run=True, transferred_files=len(planned.wanted), transferred_bytes=planned.wanted_bytes
     )

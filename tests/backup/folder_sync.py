@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from being_remote.backup.arrivals import Arrival, Told, bring_home
+from being_remote.backup.arrivals import Arrival, bring_home
 from being_remote.backup.checking import Judge
+from being_remote.backup.comparing import Asking, Told
 from being_remote.backup.current import scan
 from being_remote.backup.history import History
 from being_remote.backup.planning import Offer, Origin, Plan, plan
@@ -95,12 +96,15 @@ class FolderHost:
                 live,
                 judge=judge,
                 is_new_run=self._other_box,
-                ask=self.ask,
-                clock_ns=time.time_ns(),
+                asking=Asking(self.ask, lambda: self._still_has(offers), time.time_ns()),
                 incarnation=None,
                 on_progress=no_progress,
             )
         return settled, planned, arrival
+
+    def _still_has(self, offers: Sequence[Offer]) -> bool:
+        now = {o.path: o for o in self.offers()}
+        return now.keys() == {o.path for o in offers} and all(now[o.path].looks_like(o) for o in offers)
 
     def settle(self) -> Settled:
         with self.history.lock():

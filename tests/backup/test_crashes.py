@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from folder_sync import FolderHost
 from sync_scenes import SCENES, check_settled, ever, precious
 
 from being_remote.inventory import LocalHost
-from being_remote.session import OnProgress, Pull, Pulled, no_progress
+from being_remote.session import Pull, Pulled
 from being_remote.transport.local import LocalSession
 
 KILLED = Path(__file__).with_name("killed_sync.py")
@@ -63,11 +64,11 @@ class RewrittenThenKilled(LocalSession):
         super().__init__(LocalHost(name="here", workdir=PurePosixPath("/")))
         self._rewrites, self._pulls = host, 0
 
-    def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
+    def pull(self, request: Pull, *rest: Any) -> Pulled:
         self._pulls += 1
         if self._pulls == 2:
             raise KeyboardInterrupt
-        pulled = super().pull(request, on_progress)
+        pulled = super().pull(request, *rest)
         self._rewrites.put("checkpoint/00000.frame", "other END", 1_700_000_050)
         return pulled
 

@@ -9,18 +9,19 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from faults import small_disk
 from folder_sync import FolderHost
 
-from being_remote.backup import arrivals, put_file
-from being_remote.backup.arrivals import Told
+from being_remote.backup import comparing, put_file
+from being_remote.backup.comparing import Told
 from being_remote.backup.files import room_on_disk
 from being_remote.backup.history import History
 from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UsageError
 from being_remote.inventory import LocalHost
-from being_remote.session import OnProgress, Pull, Pulled, no_progress
+from being_remote.session import Pull, Pulled
 from being_remote.transport.local import LocalSession
 
 
@@ -41,9 +42,10 @@ class CutSession(LocalSession):
         super().__init__(LocalHost(name="here", workdir=PurePosixPath("/")))
         self._left = files
 
-    def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
+    def pull(self, request: Pull, *rest: Any) -> Pulled:
         names = request.names[: self._left]
-        pulled = super().pull(dataclasses.replace(request, names=names), on_progress)
+        part = dataclasses.replace(request, names=names, sizes=request.sizes[: self._left])
+        pulled = super().pull(part, *rest)
         if len(names) < len(request.names):
             raise ConnectionLost("cut", host="here")
         self._left -= len(names)
@@ -57,8 +59,8 @@ class StoppedSession(LocalSession):
         super().__init__(LocalHost(name="here", workdir=PurePosixPath("/")))
         self._left = pulls
 
-    def pull(self, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
-        pulled = super().pull(request, on_progress)
+    def pull(self, request: Pull, *rest: Any) -> Pulled:
+        pulled = super().pull(request, *rest)
         self._left -= 1
         if self._left == 0:
             raise KeyboardInterrupt
@@ -517,7 +519,7 @@ def test_ctrl_c_does_not_wait_for_a_host_that_says_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(host, "ask", silent)
-    monkeypatch.setattr(arrivals, "check", stop)
+    monkeypatch.setattr(comparing, "check", stop)
     with pytest.raises(KeyboardInterrupt):
         host.sync()
     assert not over.is_set()

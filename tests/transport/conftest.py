@@ -54,7 +54,7 @@ def bare_pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     """A pod without rsync."""
     folder = tmp_path_factory.mktemp("bare")
     (folder / "bin").mkdir()
-    for name in ("sh", "bash", "tar", "xargs", "stat", "env", "cat", "sleep", "mkdir"):
+    for name in ("sh", "bash", "env", "cat", "sleep", "mkdir"):
         found = subprocess.run(["which", name], capture_output=True, text=True, check=True).stdout.strip()
         (folder / "bin" / name).symlink_to(found)
     (folder / "bin" / "python3").symlink_to(Path(sys.executable).resolve())

@@ -107,7 +107,7 @@ def test_the_stream_stack_refuses_a_changed_key_too(
         (own_pod.root / "f").write_text("x")
         own_pod.restart(new_host_key=True)
         with pytest.raises(HostKeyChanged):
-            session.pull(Pull(PurePosixPath(own_pod.root), (b"f",), tmp_path / "in", tmp_path / "live", 1))
+            session.pull(Pull(PurePosixPath(own_pod.root), (b"f",), (1,), tmp_path / "in", tmp_path / "live"))
     assert not (tmp_path / "in" / "f").exists()
 
 
@@ -119,7 +119,7 @@ def test_jumps_work_for_commands_and_streams(behind: Inventory, pod: Pod, jump: 
     with open_session(behind.host("inner"), behind) as session:
         answer = session.run(["sh", "-c", "echo $SSH_CONNECTION"]).stdout.split()
         assert int(answer[-1]) == pod.port
-        session.pull(Pull(PurePosixPath(source), (b"f",), tmp_path / "in", tmp_path / "live", 7))
+        session.pull(Pull(PurePosixPath(source), (b"f",), (7,), tmp_path / "in", tmp_path / "live"))
     assert (tmp_path / "in" / "f").read_text() == "through"
 
 

@@ -1,6 +1,7 @@
-"""killed_cli.py ROOT N WORD...: `being-remote WORD...`, killed at its N-th change of the disk below ROOT.
+"""killed_cli.py ROOT N WAY WORD...: `being-remote WORD...`, killed at its N-th change of the disk below ROOT.
 
-Exits with 99 and the number of changes on stderr's last line if it came to its end before.
+WAY is "stream" where small files are to come by it however few they are. Exits with 99 and the number of
+changes on stderr's last line if it came to its end before.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "backup"))
 from folder_sync import counted
 
 from being_remote.cli import main
+from being_remote.transport import download
 
 if __name__ == "__main__":
-    root, kill_at = Path(sys.argv[1]), int(sys.argv[2])
-    sys.argv[1:] = sys.argv[3:]
+    root, kill_at, way = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    sys.argv[1:] = sys.argv[4:]
+    if way == "stream":
+        download.MANY = 1
     with counted(root, kill_at) as seen:
         try:
             main()

@@ -332,15 +332,15 @@ def tools(folder: Path, *names: str) -> str:
     return str(folder)
 
 
-def test_a_pod_without_rsync_is_served_by_tar(
+def test_a_pod_without_rsync_is_served_by_a_stream(
     tmp_path: Path, actor: Path, make_inventory: MakeInventory
 ) -> None:
-    path = tools(tmp_path / "bin", "python3", "tar", "sh", "env", "xargs", "stat")
+    path = tools(tmp_path / "bin", "python3", "sh", "env")
     with start_pod(tmp_path / "pod", path=path) as bare:
         shutil.copytree(actor, bare.root / "metrical-tracker", dirs_exist_ok=True)
         at = Setting(bare.root / "metrical-tracker", bare.root / "Being", make_inventory({"bare": bare}))
         report = at.sync(verify=True)
-        assert (report.method, report.verified, report.exit_code) == ("tar", report.files, 0)
+        assert (report.method, report.verified, report.exit_code) == ("stream", report.files, 0)
         assert at.sync().transferred_files == 0
 
 

@@ -23,6 +23,7 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import HostError
 from being_remote.inventory import Inventory
+from being_remote.transport import download
 
 MakeInventory = Callable[..., Inventory]
 KILLED = Path(__file__).with_name("killed_cli.py")
@@ -88,13 +89,31 @@ def test_a_first_sync_cut_at_each_of_50_bytes_is_completed_by_the_next(homes: Ho
     cut_at_bytes(homes, sample=None, heals=heals)
 
 
+@pytest.mark.parametrize("heals", [False, True], ids=["dead", "heals"])
+def test_a_first_sync_by_stream_cut_at_some_bytes_is_completed_by_the_next(
+    homes: Homes, heals: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "MANY", 1)
+    cut_at_bytes(homes, sample=2, heals=heals)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_a_first_sync_by_tar_cut_at_each_of_50_bytes_is_completed_by_the_next(
+@pytest.mark.parametrize("heals", [False, True], ids=["dead", "heals"])
+def test_a_first_sync_by_stream_cut_at_each_of_50_bytes_is_completed_by_the_next(
+    homes: Homes, heals: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "MANY", 1)
+    cut_at_bytes(homes, sample=None, heals=heals)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_first_sync_without_rsync_cut_at_each_of_50_bytes_is_completed_by_the_next(
     actor: Path, tmp_path: Path, make_inventory: MakeInventory
 ) -> None:
     (tmp_path / "bin").mkdir()
-    for name in ("sh", "env", "tar", "xargs", "stat", "python3"):
+    for name in ("sh", "env", "python3"):
         found = sys.executable if name == "python3" else shutil.which(name)
         assert found
         (tmp_path / "bin" / name).symlink_to(Path(found).resolve())
@@ -103,7 +122,7 @@ def test_a_first_sync_by_tar_cut_at_each_of_50_bytes_is_completed_by_the_next(
         FaultProxy((bare.address, bare.port)) as proxy,
     ):
         homes = homes_on(bare, actor, make_inventory, proxy)
-        assert homes.sync().method == "tar"
+        assert homes.sync().method == "stream"
         homes.forget()
         cut_at_bytes(homes, sample=None, heals=False)
 
@@ -166,19 +185,23 @@ def kill_at_moments(homes: Homes, kills: int) -> None:
     assert killed >= kills / 2
 
 
-def test_a_sync_over_ssh_killed_at_some_change_is_completed_by_the_next(homes: Homes) -> None:
-    kill_at_changes(homes, sample=1)
+@pytest.mark.parametrize("way", ["rsync", "stream"])
+def test_a_sync_over_ssh_killed_at_some_change_is_completed_by_the_next(homes: Homes, way: str) -> None:
+    kill_at_changes(homes, way, sample=1)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_a_sync_over_ssh_killed_at_every_single_change_is_completed_by_the_next(homes: Homes) -> None:
-    kill_at_changes(homes, sample=None)
+@pytest.mark.parametrize("way", ["rsync", "stream"])
+def test_a_sync_over_ssh_killed_at_every_single_change_is_completed_by_the_next(
+    homes: Homes, way: str
+) -> None:
+    kill_at_changes(homes, way, sample=None)
 
 
-def kill_at_changes(homes: Homes, sample: int | None) -> None:
+def kill_at_changes(homes: Homes, way: str, sample: int | None) -> None:
     live, _ = undisturbed(homes)
-    whole = changing(homes, 10**6)
+    whole = changing(homes, way, 10**6)
     assert whole.returncode == 99, whole.stderr
     changes = int(whole.stderr.splitlines()[-1])
     assert changes > 50
@@ -188,13 +211,13 @@ def kill_at_changes(homes: Homes, sample: int | None) -> None:
     for number in numbers:
         homes.forget()
         with homes.watched():
-            assert changing(homes, number).returncode == -signal.SIGKILL, number
+            assert changing(homes, way, number).returncode == -signal.SIGKILL, number
         check_next(homes, live)
 
 
-def changing(homes: Homes, kill_at: int) -> subprocess.CompletedProcess[str]:
+def changing(homes: Homes, way: str, kill_at: int) -> subprocess.CompletedProcess[str]:
     words = ["sync", "--inventory", homes.inventory.path]
-    argv = [sys.executable, KILLED, homes.root, str(kill_at), *words]
+    argv = [sys.executable, KILLED, homes.root, str(kill_at), way, *words]
     return subprocess.run(argv, capture_output=True, text=True, timeout=60)
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faults import folding_disk, leave_room, small_disk
@@ -20,7 +21,8 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import NoSpace, NotFoundError
 from being_remote.inventory import Inventory
-from being_remote.session import OnProgress, Pull, Pulled, no_progress
+from being_remote.session import Pull, Pulled
+from being_remote.transport import download
 from being_remote.transport.ssh import SshSession
 from being_remote.workflows.homecoming import rounds
 
@@ -44,8 +46,16 @@ def second_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def homes(actor: Path, pod: Pod, make_inventory: MakeInventory) -> Iterator[Homes]:
+@pytest.fixture(params=["rsync", "stream"])
+def homes(
+    actor: Path,
+    pod: Pod,
+    make_inventory: MakeInventory,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Homes]:
+    if request.param == "stream":
+        monkeypatch.setattr(download, "MANY", 1)  # else only many small files come this way
     made = homes_on(pod, actor, make_inventory)
     yield made
     empty(made.tracker)
@@ -55,12 +65,12 @@ def around_fetch(monkeypatch: pytest.MonkeyPatch, when: str, action: Callable[[]
     """Let `action` happen once, between the listing and the first fetch or right after that."""
     real, happened = SshSession.pull, []
 
-    def pull(self: SshSession, request: Pull, on_progress: OnProgress = no_progress) -> Pulled:
+    def pull(self: SshSession, request: Pull, *rest: Any) -> Pulled:
         first = not happened
         happened.append(when)
         if first and when == "before":
             action()
-        pulled = real(self, request, on_progress)
+        pulled = real(self, request, *rest)
         if first and when == "after":
             action()
         return pulled

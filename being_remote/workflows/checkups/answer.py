@@ -116,7 +116,8 @@ def problems_of(host: SshHost | LocalHost, answer: Answer) -> list[str]:
     gpus, odd = parse_gpus(answer.gpus.out or "")
     if rsync_version(answer) is None:
         found.append(
-            f"no rsync ({answer.rsync.error or 'of a kind we know'}): apt-get install rsync (till then: tar)"
+            f"no rsync ({answer.rsync.error or 'of a kind we know'}): apt-get install rsync"
+            " (till then: one stream)"
         )
     if tuple(int(part) for part in re.findall(r"\d+", answer.python)[:2]) < (3, 8):
         found.append(f"{host.python!r} is Python {answer.python}; set `python` to a 3.8 or newer")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from being_remote.backup.manifest import Entry
 from being_remote.backup.planning import Offer, Origin
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost
@@ -20,6 +21,7 @@ from being_remote.workflows.homecoming.host_files import (
     Listed,
     Listing,
     ask,
+    digest_of,
     read_each,
 )
 
@@ -61,15 +63,23 @@ class Found:
     warnings: tuple[str, ...]
 
 
-def look(task: Task, session: Session, *, hash_bytes: int | None = None) -> Found:
+def look(
+    task: Task,
+    session: Session,
+    *,
+    hash_bytes: int | None = None,
+    here: Mapping[str, Entry] | None = None,
+) -> Found:
     """List the actor's files on the host, in one round trip (`hash_bytes`: see `list_files`).
+
+    Files that have an entry `here` share its memory.
 
     Raises:
         UsageError: the inventory names no folder to look in.
         NotFoundError: there is nothing in any of them.
         HostError: the host could not be asked.
     """
-    return found_by(task, inquire(task, session, hash_bytes=hash_bytes))
+    return found_by(task, inquire(task, session, hash_bytes=hash_bytes), here)
 
 
 def inquire(
@@ -91,6 +101,15 @@ def inquire(
     return ask(session, task.host.python, asked, hash_bytes=hash_bytes, unless=unless)
 
 
+def is_as_listed(task: Task, session: Session, found: Found) -> bool:
+    """Whether nothing in the actor's folders on the host is other than it was found, by any figure of a file.
+
+    Raises:
+        HostError: the host could not be asked.
+    """
+    return digest_of(inquire(task, session, unless=found.digest)) == found.digest
+
+
 def folders_of(task: Task) -> list[Folder]:
     """Where the actor's files may lie on the host; nowhere if the inventory names no place."""
     return [folder for _, folder in _tracked(task) + _copied(task)]
@@ -109,21 +128,22 @@ def found_in(task: Task, listing: Listing) -> Found:
     return _found(task, listing, offers)
 
 
-def found_by(task: Task, answer: Answer) -> Found:
-    """The same of the answer to `inquire`.
+def found_by(task: Task, answer: Answer, here: Mapping[str, Entry] | None = None) -> Found:
+    """The same of the answer to `inquire`; `here` as for `look`.
 
     Raises:
         NotFoundError: there is nothing in any of them.
         HostError: it is no listing.
     """
-    offers = _Offers(task)
+    offers = _Offers(task, here)
     return _found(task, read_each(answer, offers.take), offers)
 
 
 class _Offers:
     """What each place of an actor holds on the host."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, here: Mapping[str, Entry] | None = None) -> None:
+        self._here = here or {}
         self._places = _tracked(task) + _copied(task)
         self._origins = [Origin(place.home, folder.top, folder.path) for place, folder in self._places]
         self.of: list[list[Offer]] = [[] for _ in self._places]
@@ -131,11 +151,17 @@ class _Offers:
     def take(self, number: int, file: File) -> None:
         """Add a file of the place of this number."""
         place = self._places[number][0]
+        path = place.home_path(os.fsdecode(file.name))
+        entry, size, mtime_ns = self._here.get(path), file.bytes, file.mtime_ns
+        if entry is not None:
+            path = entry.path
+            if (entry.bytes, entry.mtime_ns) == (size, mtime_ns):
+                size, mtime_ns = entry.bytes, entry.mtime_ns
         offer = Offer(
-            place.home_path(os.fsdecode(file.name)),
+            path,
             self._origins[number],
-            file.bytes,
-            file.mtime_ns,
+            size,
+            mtime_ns,
             file.ctime_ns,
             file.inode,
             file.sha256,

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from being_remote.backup.arrivals import AskHost, Told
+from being_remote.backup.comparing import AskHost, Told
 from being_remote.backup.history import History
-from being_remote.backup.known import fact, lasting, recall
+from being_remote.backup.known import DIGEST_BYTES, fact, lasting, recall
 from being_remote.backup.manifest import Entry
 from being_remote.backup.planning import Offer
 from being_remote.backup.quarantine import SetAside
@@ -27,12 +27,15 @@ class Learned:
 
     Attributes:
         offers: as they were, with the hashes that were asked for.
-        facts: those that still hold, and the new ones; see `backup.known`.
+        facts: those that still hold, and the new ones, one behind the other; see `backup.known`.
+        new, lost: whether there are such that were not known, or that hold no more.
         certain: how many files hold what is here, and their hash tells them from any later version.
     """
 
     offers: tuple[Offer, ...]
-    facts: frozenset[bytes]
+    facts: bytes
+    new: bool
+    lost: bool
     certain: int
 
 
@@ -90,8 +93,7 @@ def learn(
         HostError: the host could not be asked.
     """
     known = recall(history, session.host)
-    facts: set[bytes] = set()
-    sure = 0
+    facts, sure = bytearray(), 0
     suspects: list[tuple[Offer, int]] = []
     for offer in found.offers:
         entry = here.get(offer.path)
@@ -100,21 +102,25 @@ def learn(
             alike += [t.sha256 for t in torn.get(offer.path, ()) if _alike(offer, t)]
         if not alike:
             continue
-        certain = {fact(offer, sha256) for sha256 in alike} & known
-        facts |= certain
-        sure += bool(certain) and entry is not None and not everything
+        certain = b"".join(f for f in (fact(offer, sha256) for sha256 in alike) if f in known)
         if everything or not certain:
             suspects.append((offer, offer.bytes))
+        else:
+            facts += certain
+            sure += entry is not None
+    held = len(facts)
+    lost = held < DIGEST_BYTES * len(known)
     if not suspects:
-        return Learned(found.offers, frozenset(facts), sure)
+        return Learned(found.offers, bytes(facts), False, lost, sure)
     told = asker(task, session)(suspects)
     asked = {offer.path: offer for offer, _ in suspects}
     for now in told.files.values():
         if now.sha256 is not None and lasting(now, told.clock_ns):
-            facts.add(fact(now, now.sha256))
+            facts += fact(now, now.sha256)
             entry = here.get(now.path)
             sure += entry is not None and entry.sha256 == now.sha256 and now.looks_like(asked[now.path])
-    return Learned(tuple(told.files.get(o.path, o) for o in found.offers), frozenset(facts), sure)
+    offers = tuple(told.files.get(o.path, o) for o in found.offers)
+    return Learned(offers, bytes(facts), len(facts) > held, lost, sure)
 
 
 def _alike(offer: Offer, known: Entry | SetAside) -> bool:

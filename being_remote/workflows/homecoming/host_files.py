@@ -11,6 +11,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple
@@ -28,6 +29,9 @@ MAX_INFLATED_BYTES = 512 << 20
 MAX_FILES = 500_000
 # Hashing over there reads every byte; slower disks than this are rare.
 HASHED_BYTES_PER_S = 20e6
+
+# In place of an earlier digest: no file is listed, whatever there is.
+DIGEST_ALONE = "*"
 
 _Count = Annotated[int, Field(ge=0, le=1 << 50)]
 _Inode = Annotated[int, Field(ge=0, lt=1 << 64)]
@@ -147,7 +151,7 @@ def ask(
     unless: str | None = None,
 ) -> Answer:
     """The question of `list_files` alone; with `unless`, the digest of an earlier listing, an answer that
-    would be the same lists no file.
+    would be the same lists no file; with DIGEST_ALONE none does.
 
     Raises:
         HostError: as `list_files`.
@@ -182,8 +186,15 @@ def read_each(answer: Answer, take: Callable[[int, File], None]) -> Listing:
     Raises:
         HostError: it is none; nothing of it is believed, and what was taken must be forgotten.
     """
-    try:
+    with _understood(answer):
         return _parsed(answer.said, answer.folders, take)
+
+
+@contextmanager
+def _understood(answer: Answer) -> Iterator[None]:
+    """Raise HostError for what is no answer of ours."""
+    try:
+        yield
     except ValidationError as e:
         raise odd_form(answer.host, "its list of files", e) from e
     except (zlib.error, ValueError) as e:
@@ -192,6 +203,17 @@ def read_each(answer: Answer, take: Callable[[int, File], None]) -> Listing:
             host=answer.host,
             hint="something else than our program answered: does its shell print on login?",
         ) from e
+
+
+def digest_of(answer: Answer) -> str:
+    """What tells the listing in an answer from any other; its files are not looked at.
+
+    Raises:
+        HostError: it is none.
+    """
+    with _understood(answer):
+        *_, last = _lines(answer.said)
+        return _End.model_validate_json(last).digest
 
 
 def hash_files(

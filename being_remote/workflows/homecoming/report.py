@@ -68,7 +68,7 @@ class SyncReport:
         vanished, shrunk: gone or smaller on the host; the earlier versions stay here.
         adopted: files put or changed here by hand, now in the history.
         new_run: why the live tree was replaced as a whole; None when it was added to.
-        method: "rsync" or "tar"; None when nothing had to be fetched.
+        method: "rsync", "stream" or "rsync, stream"; None when nothing had to be fetched.
         phases_s: seconds spent on the listing, the transfer and the check.
     """
 
@@ -107,15 +107,18 @@ class SyncReport:
         return 6 if not self.dry_run and (self.quarantined or self.mismatched.count or lost) else 0
 
 
-def from_listing(
-    task: Task,
-    host: str,
-    found: Found,
-    planned: Plan,
-    before: Manifest | None,
-    aside: tuple[SetAside, ...],
-) -> SyncReport:
-    """What can be said from the listing and the plan."""
+@dataclass(frozen=True)
+class Seen:
+    """What there is to say of a listing, once the files themselves are forgotten."""
+
+    files: int
+    bytes: int
+    gone: Some
+    warnings: tuple[str, ...]
+
+
+def seen_in(task: Task, host: str, found: Found, planned: Plan, before: Manifest | None) -> Seen:
+    """What the host has, and what it has no more."""
     here = before.files if before is not None else {}
     # A set of a hundred thousand paths is made only where something may be missing.
     all_there = not planned.refused and sum(o.path in here for o in found.offers) == len(here)
@@ -130,10 +133,19 @@ def from_listing(
         and entry.host in (host, None)
         and task.belongs(path)
     ]
-    smaller = [o.path for o in planned.wanted if o.path in here and o.bytes < here[o.path].bytes]
     warnings = list(found.warnings)
     if gone:
         warnings.append(f"not on {host} (any more), kept here: {_counted(gone)}")
+    return Seen(len(found.offers), sum(o.bytes for o in found.offers), some(gone), tuple(warnings))
+
+
+def from_listing(
+    task: Task, host: str, seen: Seen, planned: Plan, before: Manifest | None, aside: tuple[SetAside, ...]
+) -> SyncReport:
+    """What can be said from the listing and the plan."""
+    here = before.files if before is not None else {}
+    smaller = [o.path for o in planned.wanted if o.path in here and o.bytes < here[o.path].bytes]
+    warnings = list(seen.warnings)
     if smaller:
         warnings.append(
             f"smaller on {host} than before: {_counted(smaller)}; "
@@ -143,15 +155,15 @@ def from_listing(
         host=host,
         actor=task.actor.name,
         folder=task.root,
-        files=len(found.offers),
-        bytes=sum(o.bytes for o in found.offers),
+        files=seen.files,
+        bytes=seen.bytes,
         transferred_files=0,
         transferred_bytes=0,
         quarantined=tuple(_quarantined(a) for a in aside),
         verified=None,
         snapshot=before.generation if before is not None else None,
         dry_run=False,
-        vanished=some(gone),
+        vanished=seen.gone,
         shrunk=some(smaller),
         warnings=tuple(warnings),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from being_remote.backup.arrivals import Arrival, bring_home
 from being_remote.backup.checking import Judge
-from being_remote.backup.current import looks
+from being_remote.backup.comparing import Asking
 from being_remote.backup.files import Paths
 from being_remote.backup.history import History
 from being_remote.backup.known import recall, remember
@@ -28,10 +28,19 @@ from being_remote.backup.settle import Settled, settle
 from being_remote.errors import HostError, InconsistentData, NotFoundError
 from being_remote.session import OnProgress, Session
 from being_remote.workflows.homecoming import standstill
-from being_remote.workflows.homecoming.actor_files import Found, Task, found_by, inquire, look
+from being_remote.workflows.homecoming.actor_files import Found, Task, found_by, inquire, is_as_listed, look
 from being_remote.workflows.homecoming.hashes import Learned, asker, learn
-from being_remote.workflows.homecoming.host_files import File, read_each
-from being_remote.workflows.homecoming.report import SyncReport, from_home, from_listing, notes, rotten, some
+from being_remote.workflows.homecoming.host_files import Answer, digest_of
+from being_remote.workflows.homecoming.report import (
+    Seen,
+    SyncReport,
+    from_home,
+    from_listing,
+    notes,
+    rotten,
+    seen_in,
+    some,
+)
 from being_remote.workflows.homecoming.run_change import other_camera, other_run
 
 NO_ROT = Scrubbed(0, 0)
@@ -64,28 +73,25 @@ def bring_actor(
         DataError: the disk here is full; a link lies in the backup; another run while `partial`.
     """
     started = time.monotonic()
-    if found is None and not verify:
-        news = _news(task, session, history)
-        if isinstance(news, SyncReport):
-            return replace(news, phases_s=_phases(time.monotonic() - started, Arrival(None)))
-        found = news
+    news = _news(task, session, history) if found is None and not verify else None
+    if isinstance(news, SyncReport):
+        return replace(news, phases_s=_phases(time.monotonic() - started, Arrival(None)))
     home = _look_after(task, history, verify=verify, on_progress=on_progress)
     try:
-        found = look(task, session) if found is None else found
+        # Of what was found only what is to be fetched is kept in memory.
+        asked, found = _decided(task, session, history, home, found or news, verify=verify), None
     except (HostError, NotFoundError) as e:
+        if not verify:
+            raise
         return _alone(task, home, e)
-    torn = kept(history)
-    here = home.live.files if home.live is not None else {}
-    learned = learn(task, session, history, found, here, torn, everything=verify)
-    most_bytes = the_judge().most_bytes
-    planned = plan(learned.offers, here, torn, folds=folds_case(history.folder), most_bytes=most_bytes)
     listed_s = time.monotonic() - started
-    arrival = _fetched(task, session, history, found, home.live, planned, partial, on_progress)
-    _remember(history, session.host, learned, arrival, partial=partial)
-    report = _report(task, session, history, found, home, planned, arrival, verify=verify)
-    certain = learned.certain + arrival.certain == len(found.offers)
-    if certain and not report.exit_code and not arrival.being_written:
-        standstill.remember(history, task, found, arrival.manifest)
+    arrival = _fetched(task, session, history, asked, home.live, partial, on_progress)
+    _remember(history, session.host, asked.learned, arrival, partial=partial)
+    report = _report(task, session, history, asked, home, arrival, verify=verify)
+    certain = asked.learned.certain + arrival.certain == asked.seen.files
+    settled = arrival.new_run is None and not arrival.being_written and not report.exit_code
+    if certain and settled:
+        standstill.remember(history, task, asked.found.digest, asked.seen, arrival.manifest)
     return replace(report, phases_s=_phases(listed_s, arrival))
 
 
@@ -105,22 +111,51 @@ def the_judge() -> Judge:
     return Judge(completeness.most_bytes, completeness.check_bytes)
 
 
-def _news(task: Task, session: Session, history: History) -> Found | SyncReport:
-    """What the host has; or the whole report, where neither side is other than the last sync left it."""
+def _news(task: Task, session: Session, history: History) -> Answer | SyncReport | None:
+    """What the host has, not read yet: a hundred thousand files need not lie in memory while the backup is
+    put in order. Or the whole report, where neither side is other than the last sync left it; None where
+    only this side is.
+    """
     still = standstill.recall(history, task)
     with ThreadPoolExecutor(1) as pool:
         # The host is asked here and the disk looked at there: Ctrl-C must not wait for a silent host.
-        here = pool.submit(looks, history) if still is not None else None
+        here = pool.submit(still.is_home, history) if still is not None else None
         answer = inquire(task, session, unless=still.listing if still is not None else None)
-        same_here = here is not None and still is not None and still.home == here.result()
-    if still is None:
-        return found_by(task, answer)
-    if read_each(answer, _ignored).digest != still.listing:
-        return found_by(task, answer)
-    return still.report(task, history.shown()) if same_here else look(task, session)
+        same_here = here is not None and here.result()
+    if still is None or digest_of(answer) != still.listing:
+        return answer
+    return still.report(task) if same_here else None
 
 
-def _ignored(_folder: int, _file: File) -> None: ...
+@dataclass(frozen=True)
+class _Decided:
+    """What the host has, and what is to be fetched of it; `found` and `learned` without their files."""
+
+    found: Found
+    seen: Seen
+    learned: Learned
+    planned: Plan
+
+
+def _decided(
+    task: Task, session: Session, history: History, home: _Home, news: Found | Answer | None, *, verify: bool
+) -> _Decided:
+    """Read what the host has, or ask for it, and decide about each file.
+
+    Raises:
+        NotFoundError, HostError: as `look`.
+    """
+    here = home.live.files if home.live is not None else {}
+    if news is None:
+        found = look(task, session, here=here)
+    else:
+        found = found_by(task, news, here) if isinstance(news, Answer) else news
+    torn = kept(history)
+    learned = learn(task, session, history, found, here, torn, everything=verify)
+    most_bytes = the_judge().most_bytes
+    planned = plan(learned.offers, here, torn, folds=folds_case(history.folder), most_bytes=most_bytes)
+    seen = seen_in(task, session.host, found, planned, home.live)
+    return _Decided(replace(found, offers=()), seen, replace(learned, offers=()), planned)
 
 
 @dataclass(frozen=True)
@@ -148,13 +183,13 @@ def _fetched(
     task: Task,
     session: Session,
     history: History,
-    found: Found,
+    asked: _Decided,
     live: Manifest | None,
-    planned: Plan,
     partial: bool,
     on_progress: OnProgress,
 ) -> Arrival:
     """Fetch what is planned."""
+    found, planned = asked.found, asked.planned
 
     def is_new_run(arrived: Mapping[str, Path]) -> str | None:
         why = other_run(arrived, _live_files(task, live))
@@ -164,7 +199,7 @@ def _fetched(
                 file=str(task.root),
                 hint="sync without --only: the backup's run is kept in the history",
             )
-        still = {offer.path: task.root / offer.path for offer in planned.unchanged} if why is not None else {}
+        still = {path: task.root / path for path in planned.unchanged} if why is not None else {}
         if why is not None and other_camera(arrived, still):
             why += f"; {session.host} itself still holds frames of the earlier one among them"
         return why
@@ -176,8 +211,7 @@ def _fetched(
         live,
         judge=the_judge(),
         is_new_run=is_new_run,
-        ask=asker(task, session),
-        clock_ns=found.clock_ns,
+        asking=Asking(asker(task, session), lambda: is_as_listed(task, session, found), found.clock_ns),
         incarnation=found.incarnation,
         on_progress=on_progress,
     )
@@ -189,10 +223,10 @@ def _live_files(task: Task, live: Manifest | None) -> Mapping[str, Path]:
 
 def _remember(history: History, host: str, learned: Learned, arrival: Arrival, *, partial: bool) -> None:
     """Keep what is known of the host's bytes; of the kinds that were not asked for, what was known."""
-    before = recall(history, host)
-    facts = learned.facts | before if partial else learned.facts
-    if arrival.facts or facts != before:
-        remember(history, host, (*facts, arrival.facts))
+    if not arrival.facts and not learned.new and (partial or not learned.lost):
+        return
+    before = recall(history, host) if partial else ()
+    remember(history, host, (*before, learned.facts, arrival.facts))
 
 
 def _phases(listed_s: float, arrival: Arrival) -> dict[str, float]:
@@ -203,19 +237,19 @@ def _report(
     task: Task,
     session: Session,
     history: History,
-    found: Found,
+    asked: _Decided,
     home: _Home,
-    planned: Plan,
     arrival: Arrival,
     *,
     verify: bool,
 ) -> SyncReport:
+    planned = asked.planned
     aside = (*home.settled.set_aside, *planned.refused, *planned.still_torn, *arrival.set_aside)
     quarantined = {a.path: a for a in aside}  # the later word about a file counts
-    untold = [o.path for o in planned.unchanged if o.sha256 is None] if verify else []
+    untold = planned.unhashed if verify else ()
     mismatched = [*arrival.mismatched, *untold]
     rots = rotten(home.scrubbed, lambda sha256: history.object(sha256).exists())
-    report = from_listing(task, session.host, found, planned, home.live, tuple(quarantined.values()))
+    report = from_listing(task, session.host, asked.seen, planned, home.live, tuple(quarantined.values()))
     manifest = arrival.manifest
     return replace(
         report,

@@ -158,7 +158,7 @@ class Arrivals:
                 names=tuple(os.fsencode(o.name) for o in offers),
                 into=self._stage,
                 unless_in=nothing(self._folder),
-                total_bytes=sum(o.size for o in offers),
+                sizes=tuple(o.size for o in offers),
             )
         )
 

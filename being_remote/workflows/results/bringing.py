@@ -97,7 +97,7 @@ def bring(
                 names=tuple(os.fsencode(o.name) for o in offers),
                 into=stage,
                 unless_in=nothing(folder),  # what is whole lies in `stage` already
-                total_bytes=sum(o.size for o in offers),
+                sizes=tuple(o.size for o in offers),
             ),
             on_progress,
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from being_remote.backup.arrivals import SETTLE_NS
+from being_remote.backup.comparing import SETTLE_NS
 from being_remote.backup.history import History
 from being_remote.backup.known import fact, recall
 from being_remote.backup.manifest import Entry

@@ -1,0 +1,271 @@
+"""Fetching many small files, or from a pod without rsync: one stream, made by a small program over there.
+
+rsync spends a name on each file and waits for some of them; over a slow link a thousand frames take
+as long as their names. Here all come one behind the other. Only files that were asked for, and only
+regular ones, are taken; each is written aside and renamed when it is whole, so what stands under its
+name is complete, and a second call asks only for the rest. Nothing is ever deleted but the half file
+that a whole one replaces.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import zlib
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from importlib import resources
+from itertools import compress, islice
+
+from being_remote.errors import AnswerTimeout, ConnectionLost, NoSpace, ToolMissing, UnsafeFile
+from being_remote.pod.send import CHANGED, HEADER, SHORT, SOUND, TRAILER
+from being_remote.session import (
+    PARTIAL_DIR,
+    Hashed,
+    OnHashed,
+    OnProgress,
+    Progress,
+    Pull,
+    Pulled,
+    Session,
+    Stream,
+)
+from being_remote.transport.rsync import check_names
+
+# Files up to so many bytes, if there are so many of them, come faster so than by rsync: a cut costs at
+# most the one that was on its way. A few are not worth a request of their own.
+SMALL_BYTES = 1 << 20
+MANY = 64
+_STALL_S = 60
+_CHUNK = 1 << 20
+_TELL_BYTES = 1 << 18
+_ROWS = 1000
+_HALF = re.compile(rb"\.being-remote-[0-9a-f]{16}")
+# Files may grow between the listing and the transfer (logs do); a stream beyond this is no such thing.
+_SLACK_BYTES = 256 << 20
+_SECOND_NS = 1_000_000_000
+
+
+def divided(request: Pull) -> tuple[Pull, Pull]:
+    """The part of a request that shall come as one stream, and the rest."""
+    small = [size <= SMALL_BYTES for size in request.sizes]
+    if sum(small) < MANY:
+        return _part(request, [False] * len(small)), request
+    return _part(request, small), _part(request, [not each for each in small])
+
+
+def _part(request: Pull, chosen: Sequence[bool]) -> Pull:
+    return replace(
+        request, names=tuple(compress(request.names, chosen)), sizes=tuple(compress(request.sizes, chosen))
+    )
+
+
+def pull(
+    request: Pull, session: Session, python: str, on_progress: OnProgress, on_hashed: OnHashed
+) -> Pulled:
+    """Fetch what is not here yet of `request.names`.
+
+    Args:
+        request: see `session.Pull`.
+        session: an open way to the host.
+        python: the host's Python, 3.8 or newer.
+        on_progress: told the bytes so far.
+        on_hashed: see `Session.pull`.
+
+    Raises:
+        ConnectionLost: the link broke; what arrived whole stays.
+        ToolMissing: the pod has no such Python.
+        CommandFailed: a file or the folder cannot be read over there; all others came.
+        UnsafeFile: the pod sent something else than was asked for.
+        NoSpace: the disk is full here.
+    """
+    check_names(request.names)
+    if not request.names:
+        return Pulled(0, 0, "stream")
+    program = resources.files("being_remote.pod").joinpath("send.py").read_text(encoding="utf-8")
+    try:
+        with (
+            session.stream([python, "-I", "-B", "-S", "-c", program], stdin=_asked(request)) as stream,
+            closing(_Arriving(request, stream, session.host, on_progress, on_hashed)) as arriving,
+        ):
+            return arriving.all()
+    except AnswerTimeout as e:
+        raise ConnectionLost(
+            f"nothing came for {_STALL_S} s",
+            host=session.host,
+            hint="call it again: what arrived whole stays",
+        ) from e
+    except ToolMissing as e:
+        raise ToolMissing(
+            host=session.host, tool=f"rsync or {python}", hint="apt-get install rsync on the host"
+        ) from e
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpace(
+                "the disk is full", file=str(request.into), hint="free some space, then again"
+            ) from e
+        raise
+
+
+def _asked(request: Pull) -> bytes:
+    """The question: each name, and the versions of the file that are here or in the live tree."""
+    folders = [os.fsencode(f) for f in (request.into, request.unless_in) if f.is_dir()]
+    rows = ((_letters(name), [v for f in folders if (v := _version(f, name))]) for name in request.names)
+    deflate = zlib.compressobj(1)
+    said = [deflate.compress(json.dumps(_letters(os.fsencode(request.source))).encode("ascii"))]
+    while some := list(islice(rows, _ROWS)):
+        said.append(deflate.compress(b"\n" + json.dumps(some).encode("ascii")))
+    return b"".join((*said, deflate.flush()))
+
+
+def _version(folder: bytes, name: bytes) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(folder + b"/" + name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_size, found.st_mtime_ns // _SECOND_NS
+
+
+def _letters(name: bytes) -> str:
+    """One letter for each byte, as `pod/send.py` spells names."""
+    return name.decode("latin-1")
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+class _Folder:
+    """A folder that files arrive in, held open: looking its whole path up costs as much as making a file.
+
+    Attributes:
+        name: below the one that all arrive in.
+        half: the names of the half files that rsync left for it, which lie in `half_in`.
+    """
+
+    def __init__(self, into: bytes, name: bytes) -> None:
+        place = os.path.join(into, name)
+        os.makedirs(place, exist_ok=True)
+        self.name, self.half_in = name, os.path.join(place, os.fsencode(PARTIAL_DIR))
+        self.half = set(os.listdir(self.half_in)) if os.path.isdir(self.half_in) else set[bytes]()
+        self.descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+class _Arriving:
+    """The stream of one pull, believed in nothing."""
+
+    def __init__(
+        self, request: Pull, stream: Stream, host: str, on_progress: OnProgress, on_hashed: OnHashed
+    ) -> None:
+        self._request, self._stream, self._host = request, stream, host
+        self._on_progress, self._on_hashed = on_progress, on_hashed
+        self._into = os.fsencode(request.into)
+        self._aside = b".being-remote-" + secrets.token_hex(8).encode("ascii")
+        self._folder: _Folder | None = None
+        self._have, self._at = b"", 0
+        self._files, self._bytes, self._told = 0, 0, 0
+        self._what, self._total = f"fetching {request.source.name}", request.total_bytes
+
+    def all(self) -> Pulled:
+        """Take every file there is."""
+        names, before = self._request.names, -1
+        allowed = 2 * self._total + _SLACK_BYTES
+        while True:
+            number, size, mtime_ns, ctime_ns, inode = HEADER.unpack(self._exactly(HEADER.size))
+            if not before < number <= len(names):
+                raise self._unsafe(f"file {number} behind {before} of {len(names)}")
+            if number == len(names):
+                break
+            if size > allowed - self._bytes:
+                raise self._unsafe(f"more than {allowed} bytes")
+            self._file(names[number], size, mtime_ns, ctime_ns, inode)
+            before = number
+        if self._stream.read(_STALL_S) or self._at < len(self._have):
+            raise self._unsafe("something behind the last file")
+        return Pulled(self._files, self._bytes, "stream")
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._folder is not None:
+            self._folder.close()
+
+    def _file(self, name: bytes, size: int, mtime_ns: int, ctime_ns: int, inode: int) -> None:
+        folder, _, last = name.rpartition(b"/")
+        if self._folder is None or folder != self._folder.name:
+            self._folder = self._enter(folder)
+        at = self._folder.descriptor
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self._aside, flags, 0o644, dir_fd=at)
+        try:
+            try:
+                here = self._bytes_into(descriptor, size)
+                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+            finally:
+                os.close(descriptor)
+            state, there = TRAILER.unpack(self._exactly(TRAILER.size))
+            if state not in (SOUND, CHANGED, SHORT) or there != here:
+                raise self._unsafe("other bytes than it hashed")
+            if state == SHORT:
+                os.unlink(self._aside, dir_fd=at)
+                return
+            os.replace(self._aside, last, src_dir_fd=at, dst_dir_fd=at)
+        except BaseException:
+            os.unlink(self._aside, dir_fd=at)
+            raise
+        if last in self._folder.half:
+            os.unlink(os.path.join(self._folder.half_in, last))
+        self._files += 1
+        if state == SOUND:
+            self._on_hashed(name, Hashed(size, mtime_ns, ctime_ns, inode, there))
+
+    def _bytes_into(self, descriptor: int, size: int) -> bytes:
+        """Write the next bytes; returns their sha256."""
+        here, left = hashlib.sha256(), size
+        while left:
+            data = self._exactly(min(left, _CHUNK))
+            here.update(data)
+            _write(descriptor, data)
+            left -= len(data)
+            self._bytes += len(data)
+            if self._bytes - self._told >= _TELL_BYTES or self._bytes == self._total:
+                self._told = self._bytes
+                self._on_progress(Progress(self._what, self._bytes, self._total))
+        return here.digest()
+
+    def _enter(self, folder: bytes) -> _Folder:
+        """The folder, made if need be, without what a killed one of us left in it."""
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+        entered = _Folder(self._into, folder)
+        for name in os.listdir(entered.descriptor):
+            lost = os.fsencode(name)
+            if _HALF.fullmatch(lost) and os.path.join(folder, lost) not in self._request.names:
+                os.unlink(lost, dir_fd=entered.descriptor)
+        return entered
+
+    def _exactly(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        if len(self._have) - self._at < size:
+            parts, there = [self._have[self._at :]], len(self._have) - self._at
+            while there < size:
+                data = self._stream.read(_STALL_S)
+                if not data:
+                    raise self._unsafe("less than was asked for, and ended well")
+                parts.append(data)
+                there += len(data)
+            self._have, self._at = b"".join(parts), 0
+        self._at += size
+        return self._have[self._at - size : self._at]
+
+    def _unsafe(self, what: str) -> UnsafeFile:
+        return UnsafeFile(f"{self._host} sent {what}", file=str(self._request.source))

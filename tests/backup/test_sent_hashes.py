@@ -1,0 +1,53 @@
+"""Which hashes that the host made while it sent a file may stand for the file as it was listed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from being_remote.backup.arrivals import _sent
+from being_remote.backup.comparing import Gathered
+from being_remote.backup.fetching import Fetch
+from being_remote.backup.known import COARSE_TICK_NS, TICK_NS
+from being_remote.backup.planning import Offer, Origin
+from being_remote.session import Hashed, Pull
+
+CLOCK_NS = 1_700_000_000_500_000_000
+ORIGIN = Origin("run", PurePosixPath("/far"), PurePosixPath("/far"))
+OFFER = Offer("run/b", ORIGIN, 3, 1_600_000_000_000_000_001, CLOCK_NS - 10 * COARSE_TICK_NS + 1, 77)
+OTHERS = [replace(OFFER, path="run/a", inode=1), replace(OFFER, path="run/c", inode=2)]
+SAID = Hashed(OFFER.bytes, OFFER.mtime_ns, OFFER.ctime_ns, OFFER.inode, b"\x01" * 32)
+
+
+def noted(offer: Offer, said: Hashed) -> dict[str, bytes]:
+    offers, got = [OTHERS[0], offer, OTHERS[1]], Gathered()
+    request = Pull(PurePosixPath("/far"), (b"a", b"b", b"c"), (3, 3, 3), Path("/into"), Path("/none"))
+    _sent(Fetch(request, offers), got, CLOCK_NS, b"b", said)
+    return got.sent
+
+
+def test_the_hash_of_a_file_as_it_was_listed_is_noted_under_its_path_here() -> None:
+    assert noted(OFFER, SAID) == {"run/b": b"\x01" * 32}
+
+
+@pytest.mark.parametrize("figure", ["bytes", "mtime_ns", "ctime_ns", "inode"])
+def test_one_figure_that_differs_from_the_listing_makes_it_another_file(figure: str) -> None:
+    assert noted(OFFER, SAID._replace(**{figure: getattr(SAID, figure) + 1})) == {}
+
+
+@pytest.mark.parametrize(
+    "before_ns, counts",
+    [
+        (TICK_NS - 1, False),
+        (TICK_NS + 1, True),
+        (500_000_000, False),  # a whole second: its disk may keep no finer time
+        (500_000_000 + COARSE_TICK_NS, True),
+    ],
+)
+def test_a_file_changed_just_before_it_was_listed_may_change_again_and_look_the_same(
+    before_ns: int, counts: bool
+) -> None:
+    ctime_ns = CLOCK_NS - before_ns
+    assert bool(noted(replace(OFFER, ctime_ns=ctime_ns), SAID._replace(ctime_ns=ctime_ns))) is counts

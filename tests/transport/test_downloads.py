@@ -1,0 +1,218 @@
+"""Files in one stream: what a hostile, cut or odd one may do, and which files come this way."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+
+import pytest
+from file_trees import AWKWARD, WHEN, got, put
+
+from being_remote.demo.pod import Pod
+from being_remote.errors import CommandFailed, ConnectionLost, UnsafeFile
+from being_remote.inventory import Inventory, LocalHost
+from being_remote.session import PARTIAL_DIR, Hashed, Progress, Pull, Stream, no_progress, not_noted
+from being_remote.transport import download, open_session
+from being_remote.transport.local import LocalSession
+
+MakeInventory = Callable[..., Inventory]
+
+
+class Canned:
+    """A stream of bytes that somebody thought up; an error stands for how the link ends."""
+
+    def __init__(self, said: bytes, end: Exception | None = None, chunk: int = 64 << 10) -> None:
+        self._left, self._end, self._chunk = said, end, chunk
+
+    def read(self, timeout_s: float) -> bytes:
+        data, self._left = self._left[: self._chunk], self._left[self._chunk :]
+        if not data and self._end is not None:
+            raise self._end
+        return data
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Canned:
+        return self
+
+    def __exit__(self, *exc: type[BaseException] | BaseException | TracebackType | None) -> None: ...
+
+
+class CannedSession(LocalSession):
+    """Whatever is asked, that is the answer."""
+
+    def __init__(self, answer: Canned) -> None:
+        super().__init__(LocalHost.model_validate({"name": "pod", "workdir": "/"}))
+        self._answer = answer
+
+    def stream(self, argv: object, *, stdin: bytes = b"") -> Stream:  # type: ignore[override]  # answers all
+        return self._answer
+
+
+def here() -> LocalSession:
+    return LocalSession(LocalHost.model_validate({"name": "here", "workdir": "/"}))
+
+
+def request_for(source: Path, names: list[bytes], into: Path, size: int = 1) -> Pull:
+    return Pull(PurePosixPath(source), tuple(names), (size,) * len(names), into, into.with_name("live"))
+
+
+def head(number: int, size: int, mtime_ns: int = WHEN) -> bytes:
+    return struct.pack("!IQqqQ", number, size, mtime_ns, WHEN, 1)
+
+
+def one(
+    number: int, data: bytes, *, state: int = 0, sha256: bytes | None = None, mtime_ns: int = WHEN
+) -> bytes:
+    digest = hashlib.sha256(data).digest() if sha256 is None else sha256
+    return head(number, len(data), mtime_ns) + data + struct.pack("!B32s", state, digest)
+
+
+END = head(2, 0)
+
+
+def pulled(answer: Canned, tmp_path: Path, **noted: object) -> dict[bytes, tuple[bytes, int]]:
+    request = request_for(tmp_path / "far", [b"a", b"d/b"], tmp_path / "into")
+    download.pull(request, CannedSession(answer), "python3", no_progress, not_noted)
+    return got(tmp_path / "into")
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 16])
+def test_a_stream_in_pieces_of_any_size_is_the_same_files(tmp_path: Path, chunk: int) -> None:
+    answer = Canned(one(0, b"1" * 3000) + one(1, b"", mtime_ns=-5 * 10**9) + END, chunk=chunk)
+    assert pulled(answer, tmp_path) == {b"a": (b"1" * 3000, WHEN), b"d/b": (b"", -5 * 10**9)}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        one(2, b"x") + END,  # behind the last one
+        one(7, b"x") + END,
+        one(1, b"x") + one(0, b"x") + END,  # backwards
+        one(0, b"x") + one(0, b"y") + END,  # twice
+        head(0, 1 << 63) + b"x",
+        head(0, (256 << 20) + 100),
+        one(0, b"x", sha256=bytes(32)) + END,
+        one(0, b"x", state=3) + END,
+        one(0, b"x")[:-1],
+        one(0, b"x"),  # no end
+        one(0, b"x") + END[:-1],
+        one(0, b"x") + END + b"more",
+        b"Welcome to your pod!\n" * 100,
+        b"",
+    ],
+    ids=range(14),
+)
+def test_a_stream_that_is_not_what_was_asked_for_is_refused_and_leaves_at_most_whole_files(
+    said: bytes, tmp_path: Path
+) -> None:
+    with pytest.raises(UnsafeFile, match="pod sent"):
+        pulled(Canned(said), tmp_path)
+    whole = [{}, {b"a": (b"x", WHEN)}, {b"d/b": (b"x", WHEN)}]
+    assert got(tmp_path / "into") in whole
+
+
+def test_a_link_that_breaks_keeps_what_is_whole_and_nothing_of_the_rest(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionLost):
+        pulled(Canned(one(0, b"x") + head(1, 50) + b"half", ConnectionLost("cut", host="pod")), tmp_path)
+    assert got(tmp_path / "into") == {b"a": (b"x", WHEN)}
+
+
+def test_a_file_that_ended_early_over_there_is_left_out(tmp_path: Path) -> None:
+    assert pulled(Canned(one(0, b"x\0", state=2) + one(1, b"y") + END), tmp_path) == {b"d/b": (b"y", WHEN)}
+
+
+def test_only_what_nobody_wrote_meanwhile_counts_as_hashed_by_the_host(tmp_path: Path) -> None:
+    noted: list[tuple[bytes, Hashed]] = []
+    answer = Canned(one(0, b"x", state=1) + one(1, b"yy") + END)
+    request = request_for(tmp_path / "far", [b"a", b"d/b"], tmp_path / "into")
+    download.pull(request, CannedSession(answer), "python3", no_progress, lambda *each: noted.append(each))
+    assert noted == [(b"d/b", Hashed(2, WHEN, WHEN, 1, hashlib.sha256(b"yy").digest()))]
+    assert set(got(tmp_path / "into")) == {b"a", b"d/b"}
+
+
+def test_what_a_killed_one_left_half_and_what_rsync_left_half_goes_when_the_whole_file_comes(
+    tmp_path: Path,
+) -> None:
+    into = tmp_path / "into"
+    half, kept = b".being-remote-0123456789abcdef", PARTIAL_DIR.encode()
+    put(into, {b"d/" + half: b"h", b"d/" + kept + b"/b": b"h", b"d/" + kept + b"/other": b"h"})
+    put(into, {b"d/.being-remote-notes": b"n"})
+    files = pulled(Canned(one(0, b"x") + one(1, b"y") + END), tmp_path)
+    assert set(files) == {b"a", b"d/b", b"d/" + kept + b"/other", b"d/.being-remote-notes"}
+
+
+def test_a_file_that_is_called_like_a_half_one_comes_like_any_other(tmp_path: Path) -> None:
+    name = b".being-remote-0123456789abcdef"
+    put(tmp_path / "far", {name: b"1", b"f": b"2"})
+    request = request_for(tmp_path / "far", [name, b"f"], tmp_path / "into")
+    for _ in range(2):
+        download.pull(request, here(), sys.executable, no_progress, not_noted)
+        assert {n: data for n, (data, _) in got(tmp_path / "into").items()} == {name: b"1", b"f": b"2"}
+
+
+def test_a_name_that_is_a_folder_here_is_said_and_nothing_is_removed(tmp_path: Path) -> None:
+    put(tmp_path / "into", {b"a/inside": b"1"})
+    with pytest.raises(OSError) as caught:
+        pulled(Canned(one(0, b"x") + END), tmp_path)
+    assert caught.value.errno in (errno.EISDIR, errno.ENOTEMPTY)
+    assert set(got(tmp_path / "into")) == {b"a/inside"}
+
+
+def test_a_file_that_cannot_be_read_over_there_is_an_error_once_the_others_are_here(tmp_path: Path) -> None:
+    put(tmp_path / "far", {b"good": b"1"})
+    request = request_for(tmp_path / "far", [b"n" * 256, b"good"], tmp_path / "into")
+    with pytest.raises(CommandFailed, match="File name too long"):
+        download.pull(request, here(), sys.executable, no_progress, not_noted)
+    assert set(got(tmp_path / "into")) == {b"good"}
+
+
+def test_progress_is_told_every_so_often_and_at_the_end(tmp_path: Path) -> None:
+    files = {b"%04d" % n: bytes(1000) for n in range(1000)}
+    put(tmp_path / "far", files)
+    seen: list[Progress] = []
+    download.pull(
+        request_for(tmp_path / "far", list(files), tmp_path / "into", 1000),
+        here(),
+        sys.executable,
+        seen.append,
+        not_noted,
+    )
+    assert seen[-1].done == seen[-1].total == 1_000_000 and 3 <= len(seen) <= 6
+
+
+def test_many_small_files_come_by_stream_and_the_large_ones_among_them_by_rsync(
+    pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+) -> None:
+    small = {name + b".%d" % n: name for n in range(3) for name in AWKWARD}
+    assert len(small) >= download.MANY
+    large = {b"large": bytes(download.SMALL_BYTES + 1)}
+    put(tmp_path / "far", small | large)
+    names = sorted(small | large)
+    sizes = tuple(len((small | large)[n]) for n in names)
+    request = Pull(PurePosixPath(tmp_path / "far"), tuple(names), sizes, tmp_path / "into", tmp_path / "live")
+    noted: dict[bytes, bytes] = {}
+    seen: list[Progress] = []
+    inventory = make_inventory({"pod": pod})
+    with open_session(inventory.host("pod"), inventory) as session:
+        came = session.pull(request, seen.append, lambda name, said: noted.update({name: said.sha256}))
+    assert got(tmp_path / "into") == {n: (data, WHEN) for n, data in (small | large).items()}
+    assert (came.transferred_files, came.transferred_bytes, came.method) == (
+        len(names),
+        sum(sizes),
+        "rsync, stream",
+    )
+    assert noted == {n: hashlib.sha256(data).digest() for n, data in small.items()}
+    done = [p.done for p in seen]
+    assert done == sorted(done) and (seen[-1].done, seen[-1].total) == (sum(sizes), sum(sizes))
+
+
+def test_a_few_small_files_are_not_worth_a_request_of_their_own() -> None:
+    few = request_for(Path("/far"), [b"%d" % n for n in range(download.MANY - 1)], Path("/into"))
+    small, rest = download.divided(few)
+    assert small.names == () and rest is few
