@@ -88,11 +88,11 @@ class Hashed(NamedTuple):
     sha256: builtins.bytes
 
 
-# One of `Pull.names`, and what the host said of it.
-OnHashed = Callable[[bytes, Hashed], None]
+# One of `Pull.names` that has come (anew), and what the host said of it: None if nothing to rely on.
+OnHashed = Callable[[bytes, Hashed | None], None]
 
 
-def not_noted(_name: bytes, _hashed: Hashed) -> None:
+def not_noted(_name: bytes, _hashed: Hashed | None) -> None:
     """The `OnHashed` of someone who has the hashes made afterwards."""
 
 
@@ -181,7 +181,8 @@ class Session(Protocol):
     ) -> Pulled:
         """Fetch files; what arrived stays when the link fails, and a second call goes on there.
 
-        `on_hashed` is told of the files that the host hashed as it sent them; of others it is not.
+        `on_hashed` is told of each file that came by stream; what it was told of the same name before,
+        in an attempt whose link broke, holds no more.
         """
 
     def push(self, request: Push, on_progress: OnProgress = no_progress) -> Pushed:

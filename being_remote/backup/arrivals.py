@@ -156,6 +156,7 @@ def _fetch(
 ) -> None:
     """Fetch; a link that fails is noted, since what arrived before is looked at first."""
     started = time.monotonic()
+    got.sent.clear()  # said of the versions that came before
     fetches = ways.fetches(wanted)
     first = next(fetches)  # the room on the disk is seen to before anything is noted
     begin(history, session.host, (_awaited(ways, offer) for offer in noted))
@@ -169,11 +170,12 @@ def _fetch(
     got.transfer_s += time.monotonic() - started
 
 
-def _sent(fetch: Fetch, got: Gathered, clock_ns: int, name: bytes, hashed: Hashed) -> None:
+def _sent(fetch: Fetch, got: Gathered, clock_ns: int, name: bytes, hashed: Hashed | None) -> None:
     """Note a hash that was made of a file as it was listed, and tells it from any later version."""
     offer = fetch.offers[bisect_left(fetch.request.names, name)]
+    got.sent.pop(offer.path, None)  # what was said before was said of other bytes
     listed = (offer.bytes, offer.mtime_ns, offer.ctime_ns, offer.inode)
-    if hashed[:4] == listed and lasting(offer, clock_ns):
+    if hashed is not None and hashed[:4] == listed and lasting(offer, clock_ns):
         got.sent[offer.path] = hashed.sha256
 
 

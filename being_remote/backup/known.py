@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from being_remote.backup.files import write_whole
@@ -42,7 +42,12 @@ def recall(history: History, host: str) -> frozenset[bytes]:
         data = _file(history, host).read_bytes()
     except FileNotFoundError:
         return frozenset()
-    return frozenset(data[i : i + DIGEST_BYTES] for i in range(0, len(data), DIGEST_BYTES))
+    return frozenset(digests(data))
+
+
+def digests(joined: bytes) -> Iterator[bytes]:
+    """Facts, one by one."""
+    return (joined[i : i + DIGEST_BYTES] for i in range(0, len(joined), DIGEST_BYTES))
 
 
 def remember(history: History, host: str, facts: Iterable[bytes]) -> None:

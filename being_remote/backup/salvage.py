@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.settle import entry_of, settle
 from being_remote.session import no_progress
+
+# No line is longer: a path has at most 4096 bytes, and JSON takes six letters for an odd one.
+_LINE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +36,23 @@ class Awaited:
 
 
 def begin(history: History, host: str, awaited: Iterable[Awaited]) -> None:
-    """Note what is about to be fetched: a line for the host, and one for some files each."""
-    files = _lines([a.path, a.file, a.bytes, a.mtime_ns] for a in awaited)
-    host_line = json.dumps(host).encode() + b"\n"
-    write_whole(history.fetching, itertools.chain([host_line], files), scratch=history.scratch)
+    """Note what is about to be fetched: a line for the host, and one for each file."""
+    lines = itertools.chain([host], ([a.path, a.file, a.bytes, a.mtime_ns] for a in awaited))
+    write_whole(
+        history.fetching, (json.dumps(line).encode() + b"\n" for line in lines), scratch=history.scratch
+    )
 
 
 def hashed(history: History, contents: Iterable[tuple[str, str]]) -> None:
     """Note what (path, sha256) leaves incoming now; until the commit nothing else tells whose it is."""
-    with open(history.fetching, "ab") as note:
-        note.writelines(_lines(contents))
-
-
-def _lines(rows: Iterable[Sequence[str | int]]) -> Iterator[bytes]:
-    """A thousand to a line: one by one they take ten times as long."""
-    rows = iter(rows)
-    while some := list(itertools.islice(rows, 1000)):
-        yield json.dumps(some).encode() + b"\n"
+    with open(history.fetching, "r+b") as note:
+        # A line that was half written, by a killed sync or on a full disk, would spoil the next one.
+        size = note.seek(0, os.SEEK_END)
+        note.seek(max(0, size - _LINE_BYTES))
+        tail = note.read()
+        note.seek(size - len(tail) + tail.rfind(b"\n") + 1)
+        note.truncate()
+        note.writelines(json.dumps(each).encode() + b"\n" for each in contents)
 
 
 def end(history: History) -> None:
@@ -71,7 +75,7 @@ def salvage(
     with open(history.fetching, "rb") as lines:
         host = json.loads(next(lines))
         # The last line may be half written; then nothing of what it is about has been done.
-        noted = [row for line in lines if line.endswith(b"\n") for row in json.loads(line)]
+        noted = [json.loads(line) for line in lines if line.endswith(b"\n")]
     moved = _moved(history, [each for each in noted if len(each) == 2])
     arrived, lying = dict[str, Awaited](), dict[str, Path]()
     for a in (Awaited(*each) for each in noted if len(each) == 4):

@@ -11,10 +11,10 @@ With a number of bytes only so much of the file's beginning is hashed. The answe
 {"folder": N, "files": [[name, bytes, mtime_ns, ctime_ns, inode, sha256 or null], ...]} as often as
 needed, and as the end
 {"incarnation", "clock_ns", "folders": [{"exists", "error", "skipped"}, ...], "digest"}.
-The digest tells this answer from any other; where it is the one of "unless", or that is "*", no file
-is listed. A file's figures are those from before it was read. Names travel as text with one letter for
-each of their bytes. A folder that is asked for may itself be a link (people put their data on volumes);
-links and specials found below it are named under "skipped", never followed.
+The digest tells this answer from any other; where it is the one of "unless", no file is listed. A file's
+figures are those from before it was read. Names travel as text with one letter for each of their bytes.
+A folder that is asked for may itself be a link (people put their data on volumes); links and specials
+found below it are named under "skipped", never followed.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def main() -> None:
     # This form of marshal spells equal rows in equal bytes, and much sooner than JSON.
     digest = hashlib.sha256(marshal.dumps(files, 2) + line_of(folders)).hexdigest()
     lines: Iterable[bytes] = ()
-    if request.get("unless") not in (digest, "*"):
+    if digest != request.get("unless"):
         lines = itertools.chain.from_iterable(map(lines_of, range(len(files)), files))
     end = {"incarnation": incarnation(), "clock_ns": clock_ns, "folders": folders, "digest": digest}
     sys.stdout.buffer.write(zlib.compress(b"".join(lines) + line_of(end), 1))

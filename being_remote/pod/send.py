@@ -7,11 +7,11 @@ letter for each of their bytes. What is no plain file, or not there, is left out
 
     HEADER   its number in the request, bytes, mtime_ns, ctime_ns, inode
              so many bytes
-    TRAILER  state, sha256 of these bytes
+    TRAILER  whether nobody wrote it meanwhile, how many of these bytes are the file's (it may have become
+             shorter, and zeros stand for the rest), its mtime_ns by now, sha256 of all these bytes
 
-and behind the last one a HEADER whose number is that of all names. State: SOUND, nobody wrote the file
-while it was read; CHANGED, somebody did; SHORT, it ended early, and zeros stand for the rest. A file
-that cannot be read is told on stderr at the end, with exit code 1; all others come.
+and behind the last one a HEADER whose number is that of all names. A file that cannot be read is told on
+stderr at the end, with exit code 1; all others come.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ import zlib
 from typing import BinaryIO, List, Optional
 
 HEADER = struct.Struct("!IQqqQ")
-TRAILER = struct.Struct("!B32s")
-SOUND, CHANGED, SHORT = 0, 1, 2
+TRAILER = struct.Struct("!?Qq32s")
 CHUNK_BYTES = 1 << 20
 # It went away since it was listed, or became something else.
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
@@ -56,16 +55,15 @@ def send(number: int, path: bytes, held: List[List[int]], out: BinaryIO) -> Opti
             digest.update(chunk)
             out.write(chunk)
             left -= len(chunk)
-        state = SHORT if left else SOUND
+        good = at.st_size - left
         while left:
             chunk = bytes(min(left, CHUNK_BYTES))
             digest.update(chunk)
             left -= out.write(chunk)
         now = os.fstat(descriptor)
-        then = (at.st_size, at.st_mtime_ns, at.st_ctime_ns)
-        if state == SOUND and (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != then:
-            state = CHANGED
-        out.write(TRAILER.pack(state, digest.digest()))
+        then = (good, at.st_mtime_ns, at.st_ctime_ns)
+        sound = (now.st_size, now.st_mtime_ns, now.st_ctime_ns) == then
+        out.write(TRAILER.pack(sound, good, now.st_mtime_ns, digest.digest()))
         return why
     finally:
         os.close(descriptor)

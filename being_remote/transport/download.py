@@ -3,8 +3,8 @@
 rsync spends a name on each file and waits for some of them; over a slow link a thousand frames take
 as long as their names. Here all come one behind the other. Only files that were asked for, and only
 regular ones, are taken; each is written aside and renamed when it is whole, so what stands under its
-name is complete, and a second call asks only for the rest. Nothing is ever deleted but the half file
-that a whole one replaces.
+name is complete, and a second call asks only for the rest. Nothing is ever deleted but half files and
+empty folders that a whole file replaces.
 """
 
 from __future__ import annotations
@@ -17,13 +17,21 @@ import re
 import secrets
 import zlib
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
 from itertools import compress, islice
+from pathlib import Path
 
-from being_remote.errors import AnswerTimeout, ConnectionLost, NoSpace, ToolMissing, UnsafeFile
-from being_remote.pod.send import CHANGED, HEADER, SHORT, SOUND, TRAILER
+from being_remote.errors import (
+    AnswerTimeout,
+    ConnectionLost,
+    HostError,
+    NoSpace,
+    ToolMissing,
+    UnsafeFile,
+)
+from being_remote.pod.send import HEADER, TRAILER
 from being_remote.session import (
     PARTIAL_DIR,
     Hashed,
@@ -45,18 +53,36 @@ _STALL_S = 60
 _CHUNK = 1 << 20
 _TELL_BYTES = 1 << 18
 _ROWS = 1000
-_HALF = re.compile(rb"\.being-remote-[0-9a-f]{16}")
+_HALF = re.compile(r"\.being-remote-[0-9a-f]{16}")
 # Files may grow between the listing and the transfer (logs do); a stream beyond this is no such thing.
 _SLACK_BYTES = 256 << 20
 _SECOND_NS = 1_000_000_000
+# Also names that this disk cannot hold.
+_IN_THE_WAY = (
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENOTEMPTY,
+    errno.ENAMETOOLONG,
+    errno.EILSEQ,
+    errno.EINVAL,
+)
 
 
 def divided(request: Pull) -> tuple[Pull, Pull]:
     """The part of a request that shall come as one stream, and the rest."""
     small = [size <= SMALL_BYTES for size in request.sizes]
-    if sum(small) < MANY:
+    if sum(small) < MANY or request.unless_in.is_dir():  # of what is here in part rsync sends the difference
         return _part(request, [False] * len(small)), request
     return _part(request, small), _part(request, [not each for each in small])
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed stream left half there."""
+    with suppress(FileNotFoundError):
+        for name in os.listdir(folder):
+            if _HALF.fullmatch(name):
+                (folder / name).unlink()
 
 
 def _part(request: Pull, chosen: Sequence[bool]) -> Pull:
@@ -83,17 +109,15 @@ def pull(
         CommandFailed: a file or the folder cannot be read over there; all others came.
         UnsafeFile: the pod sent something else than was asked for.
         NoSpace: the disk is full here.
+        HostError: a folder lies here where a file belongs, or the other way round; all others came.
     """
     check_names(request.names)
     if not request.names:
         return Pulled(0, 0, "stream")
     program = resources.files("being_remote.pod").joinpath("send.py").read_text(encoding="utf-8")
     try:
-        with (
-            session.stream([python, "-I", "-B", "-S", "-c", program], stdin=_asked(request)) as stream,
-            closing(_Arriving(request, stream, session.host, on_progress, on_hashed)) as arriving,
-        ):
-            return arriving.all()
+        with session.stream([python, "-I", "-B", "-S", "-c", program], stdin=_asked(request)) as stream:
+            return _Arriving(request, stream, session.host, on_progress, on_hashed).all()
     except AnswerTimeout as e:
         raise ConnectionLost(
             f"nothing came for {_STALL_S} s",
@@ -136,28 +160,13 @@ def _letters(name: bytes) -> str:
     return name.decode("latin-1")
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-class _Folder:
-    """A folder that files arrive in, held open: looking its whole path up costs as much as making a file.
-
-    Attributes:
-        name: below the one that all arrive in.
-        half: the names of the half files that rsync left for it, which lie in `half_in`.
-    """
-
-    def __init__(self, into: bytes, name: bytes) -> None:
-        place = os.path.join(into, name)
-        os.makedirs(place, exist_ok=True)
-        self.name, self.half_in = name, os.path.join(place, os.fsencode(PARTIAL_DIR))
-        self.half = set(os.listdir(self.half_in)) if os.path.isdir(self.half_in) else set[bytes]()
-        self.descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def close(self) -> None:
-        os.close(self.descriptor)
+def _half_files(folder: bytes) -> set[bytes]:
+    """Make a folder; the names of the half files that rsync left for it."""
+    os.makedirs(folder, exist_ok=True)
+    try:
+        return set(os.listdir(os.path.join(folder, os.fsencode(PARTIAL_DIR))))
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
 
 
 class _Arriving:
@@ -169,8 +178,9 @@ class _Arriving:
         self._request, self._stream, self._host = request, stream, host
         self._on_progress, self._on_hashed = on_progress, on_hashed
         self._into = os.fsencode(request.into)
-        self._aside = b".being-remote-" + secrets.token_hex(8).encode("ascii")
-        self._folder: _Folder | None = None
+        self._aside = self._into + b"/.being-remote-" + secrets.token_hex(8).encode("ascii")
+        self._half: dict[bytes, set[bytes]] = {}
+        self._unplaced: list[str] = []
         self._have, self._at = b"", 0
         self._files, self._bytes, self._told = 0, 0, 0
         self._what, self._total = f"fetching {request.source.name}", request.total_bytes
@@ -179,53 +189,51 @@ class _Arriving:
         """Take every file there is."""
         names, before = self._request.names, -1
         allowed = 2 * self._total + _SLACK_BYTES
-        while True:
-            number, size, mtime_ns, ctime_ns, inode = HEADER.unpack(self._exactly(HEADER.size))
-            if not before < number <= len(names):
-                raise self._unsafe(f"file {number} behind {before} of {len(names)}")
-            if number == len(names):
-                break
-            if size > allowed - self._bytes:
-                raise self._unsafe(f"more than {allowed} bytes")
-            self._file(names[number], size, mtime_ns, ctime_ns, inode)
-            before = number
+        os.makedirs(self._into, exist_ok=True)
+        try:
+            while True:
+                number, size, *figures = HEADER.unpack(self._exactly(HEADER.size))
+                if not before < number <= len(names):
+                    raise self._unsafe(f"file {number} behind {before} of {len(names)}")
+                if number == len(names):
+                    break
+                if size > allowed - self._bytes:
+                    raise self._unsafe(f"more than {allowed} bytes")
+                hashed = self._receive(size, *figures)
+                if self._place(names[number]):
+                    self._files += 1
+                    self._on_hashed(names[number], hashed)
+                before = number
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(self._aside)
         if self._stream.read(_STALL_S) or self._at < len(self._have):
             raise self._unsafe("something behind the last file")
+        if self._unplaced:
+            raise HostError(
+                f"{len(self._unplaced)} files cannot be put where files arrive, as {self._unplaced[0]}",
+                host=self._host,
+                hint=f"something lies in the way below {self._request.into}: move it away, then again",
+            )
         return Pulled(self._files, self._bytes, "stream")
 
-    def close(self) -> None:
-        """Let go of the folder."""
-        if self._folder is not None:
-            self._folder.close()
-
-    def _file(self, name: bytes, size: int, mtime_ns: int, ctime_ns: int, inode: int) -> None:
-        folder, _, last = name.rpartition(b"/")
-        if self._folder is None or folder != self._folder.name:
-            self._folder = self._enter(folder)
-        at = self._folder.descriptor
+    def _receive(self, size: int, mtime_ns: int, ctime_ns: int, inode: int) -> Hashed | None:
+        """Write one file aside; returns what the host says of it if nobody wrote it meanwhile."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._aside, flags, 0o644, dir_fd=at)
+        descriptor = os.open(self._aside, flags, 0o644)
         try:
-            try:
-                here = self._bytes_into(descriptor, size)
-                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-            finally:
-                os.close(descriptor)
-            state, there = TRAILER.unpack(self._exactly(TRAILER.size))
-            if state not in (SOUND, CHANGED, SHORT) or there != here:
+            here = self._bytes_into(descriptor, size)
+            sound, good, after_ns, there = TRAILER.unpack(self._exactly(TRAILER.size))
+            if there != here or good > size:
                 raise self._unsafe("other bytes than it hashed")
-            if state == SHORT:
-                os.unlink(self._aside, dir_fd=at)
-                return
-            os.replace(self._aside, last, src_dir_fd=at, dst_dir_fd=at)
-        except BaseException:
-            os.unlink(self._aside, dir_fd=at)
-            raise
-        if last in self._folder.half:
-            os.unlink(os.path.join(self._folder.half_in, last))
-        self._files += 1
-        if state == SOUND:
-            self._on_hashed(name, Hashed(size, mtime_ns, ctime_ns, inode, there))
+            if good < size:
+                os.ftruncate(descriptor, good)
+            # Not the time that was listed if it was written since: it is not what was listed.
+            os.utime(descriptor, ns=(after_ns, after_ns))
+        finally:
+            os.close(descriptor)
+        whole = sound and good == size and after_ns == mtime_ns
+        return Hashed(size, mtime_ns, ctime_ns, inode, there) if whole else None
 
     def _bytes_into(self, descriptor: int, size: int) -> bytes:
         """Write the next bytes; returns their sha256."""
@@ -233,25 +241,37 @@ class _Arriving:
         while left:
             data = self._exactly(min(left, _CHUNK))
             here.update(data)
-            _write(descriptor, data)
             left -= len(data)
             self._bytes += len(data)
+            while data:
+                data = data[os.write(descriptor, data) :]
             if self._bytes - self._told >= _TELL_BYTES or self._bytes == self._total:
                 self._told = self._bytes
                 self._on_progress(Progress(self._what, self._bytes, self._total))
         return here.digest()
 
-    def _enter(self, folder: bytes) -> _Folder:
-        """The folder, made if need be, without what a killed one of us left in it."""
-        if self._folder is not None:
-            self._folder.close()
-            self._folder = None
-        entered = _Folder(self._into, folder)
-        for name in os.listdir(entered.descriptor):
-            lost = os.fsencode(name)
-            if _HALF.fullmatch(lost) and os.path.join(folder, lost) not in self._request.names:
-                os.unlink(lost, dir_fd=entered.descriptor)
-        return entered
+    def _place(self, name: bytes) -> bool:
+        """Give what lies aside its name; False if something is in the way, which is told at the end."""
+        folder, _, last = name.rpartition(b"/")
+        final = self._into + b"/" + name
+        try:
+            if folder not in self._half:
+                self._half[folder] = _half_files(os.path.join(self._into, folder))
+            try:
+                os.replace(self._aside, final)
+            except IsADirectoryError:
+                os.rmdir(final)  # only an empty one gives way, as it does to rsync
+                os.replace(self._aside, final)
+        except OSError as e:
+            if e.errno not in _IN_THE_WAY:
+                raise
+            self._unplaced.append(f"{os.fsdecode(name)!r}: {e.strerror}")
+            os.unlink(self._aside)
+            return False
+        half = os.path.join(folder, os.fsencode(PARTIAL_DIR), last)
+        if last in self._half[folder] and half not in self._request.names:
+            os.unlink(os.path.join(self._into, half))
+        return True
 
     def _exactly(self, size: int) -> bytes:
         """The next `size` bytes."""

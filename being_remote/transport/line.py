@@ -124,7 +124,8 @@ class _Prompt(socket.socket):
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         data = super().recv(size, flags)
         if sys.platform == "linux":
-            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            with contextlib.suppress(OSError):  # the next call says what is wrong with the line
+                self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return data
 
 

@@ -121,7 +121,28 @@ class SshSession:
         self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
     ) -> Pulled:
         """See `Session.pull`. Fetching twice does no harm, so a broken link is tried again."""
-        return self._persistent()(self._pull, request, on_progress, on_hashed)
+        rsync.require_rsync()
+        download.sweep(request.into)
+        small, large = download.divided(request)
+        if not small.names:
+            return self._persistent()(self._pull_large, large, on_progress, on_hashed)
+        part, refused = _part(on_progress, 0, request.total_bytes), None
+        came = Pulled(0, 0, "stream")
+        try:
+            came = self._persistent()(self._pull_small, small, part, on_hashed)
+        except (ConnectionLost, Unreachable):
+            raise
+        except HostError as e:  # some file could not be read there, or placed here; the others are here
+            refused = e
+        if large.names:
+            part = _part(on_progress, small.total_bytes, request.total_bytes)
+            rest = self._persistent()(self._pull_large, large, part, on_hashed)
+            method = came.method if rest.method == came.method else f"{rest.method}, {came.method}"
+            files, size = rest.transferred_files, rest.transferred_bytes
+            came = Pulled(came.transferred_files + files, came.transferred_bytes + size, method)
+        if refused is not None:
+            raise refused
+        return came
 
     def push(self, request: Push, on_progress: OnProgress = no_progress) -> Pushed:
         """See `Session.push`. Sending twice does no harm, so a broken link is tried again."""
@@ -231,31 +252,18 @@ class SshSession:
 
     # -- streams -------------------------------------------------------------------------------
 
-    def _pull(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> Pulled:
-        rsync.require_rsync()
-        self._share()
-        small, large = download.divided(request)
-        if not small.names:
-            return self._pull_large(large, on_progress, on_hashed)
-        total = request.total_bytes
-        came = download.pull(small, self, self._host.python, _part(on_progress, 0, total), on_hashed)
-        if not large.names:
-            return came
-        rest = self._pull_large(large, _part(on_progress, small.total_bytes, total), on_hashed)
-        return Pulled(
-            came.transferred_files + rest.transferred_files,
-            came.transferred_bytes + rest.transferred_bytes,
-            came.method if rest.method == came.method else f"{rest.method}, {came.method}",
-        )
+    def _pull_small(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> Pulled:
+        return download.pull(request, self, self._host.python, on_progress, on_hashed)
 
     def _pull_large(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> Pulled:
+        self._share()
         remote = rsync.Remote(self._ssh.shell, self._ssh.target)
         try:
             return rsync.pull(request, host=self.host, remote=remote, on_progress=on_progress)
         except ToolMissing as e:
             if e.host != self.host:
                 raise
-        return download.pull(request, self, self._host.python, on_progress, on_hashed)
+        return self._pull_small(request, on_progress, on_hashed)
 
     def _push(self, request: Push, on_progress: OnProgress) -> Pushed:
         rsync.require_rsync()

@@ -21,15 +21,23 @@ OTHERS = [replace(OFFER, path="run/a", inode=1), replace(OFFER, path="run/c", in
 SAID = Hashed(OFFER.bytes, OFFER.mtime_ns, OFFER.ctime_ns, OFFER.inode, b"\x01" * 32)
 
 
-def noted(offer: Offer, said: Hashed) -> dict[str, bytes]:
+def noted(offer: Offer, *said: Hashed | None) -> dict[str, bytes]:
+    """What is noted when the file has come as often as something is said of it."""
     offers, got = [OTHERS[0], offer, OTHERS[1]], Gathered()
     request = Pull(PurePosixPath("/far"), (b"a", b"b", b"c"), (3, 3, 3), Path("/into"), Path("/none"))
-    _sent(Fetch(request, offers), got, CLOCK_NS, b"b", said)
+    for each in said:
+        _sent(Fetch(request, offers), got, CLOCK_NS, b"b", each)
     return got.sent
 
 
 def test_the_hash_of_a_file_as_it_was_listed_is_noted_under_its_path_here() -> None:
     assert noted(OFFER, SAID) == {"run/b": b"\x01" * 32}
+
+
+@pytest.mark.parametrize("then", [None, SAID._replace(inode=8)], ids=["written meanwhile", "another file"])
+def test_a_file_that_comes_again_otherwise_takes_back_what_was_said_of_it(then: Hashed | None) -> None:
+    assert noted(OFFER, SAID, then) == {}
+    assert noted(OFFER, then, SAID) == {"run/b": SAID.sha256}
 
 
 @pytest.mark.parametrize("figure", ["bytes", "mtime_ns", "ctime_ns", "inode"])

@@ -10,6 +10,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +30,9 @@ class Sent(NamedTuple):
     ctime_ns: int
     inode: int
     data: bytes
-    state: int
+    sound: bool
+    good: int
+    now_ns: int
     sha256: bytes
 
 
@@ -61,9 +64,9 @@ def read(stream: bytes, count: int) -> list[Sent]:
             assert at == len(stream)
             return found
         size = figures[0]
-        state, sha256 = struct.unpack_from("!B32s", stream, at + size)
-        found.append(Sent(number, *figures, stream[at : at + size], state, sha256))
-        at += size + 33
+        trailer = struct.unpack_from("!?Qq32s", stream, at + size)
+        found.append(Sent(number, *figures, stream[at : at + size], *trailer))
+        at += size + struct.calcsize("!?Qq32s")
 
 
 def put(path: Path, data: bytes) -> None:
@@ -84,7 +87,8 @@ def test_each_file_comes_with_its_figures_its_bytes_and_their_hash(tmp_path: Pat
     ):
         at = (tmp_path / name).stat()
         assert one[1:5] == (at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
-        assert (one.mtime_ns, one.data, one.state) == (WHEN, data, send.SOUND)
+        assert (one.mtime_ns, one.data) == (WHEN, data)
+        assert (one.sound, one.good, one.now_ns) == (True, len(data), WHEN)
         assert one.sha256 == hashlib.sha256(data).digest()
 
 
@@ -123,25 +127,28 @@ class Meddler(io.BytesIO):
 
 
 @pytest.mark.parametrize(
-    "meddle, state, tail",
+    "meddle, sound, good, tail",
     [
-        (lambda f: f.write_bytes(b"b" * (2 << 20)), send.CHANGED, b"b"),
-        (lambda f: os.utime(f, ns=(WHEN, WHEN)), send.CHANGED, b"a"),  # its ctime cannot be set back
-        (lambda f: os.truncate(f, 1 << 20), send.SHORT, b"\0"),
-        (lambda f: None, send.SOUND, b"a"),
+        (lambda f: f.write_bytes(b"b" * (2 << 20)), False, 2 << 20, b"b"),
+        (lambda f: os.utime(f, ns=(WHEN, WHEN)), False, 2 << 20, b"a"),  # its ctime cannot be set back
+        (lambda f: os.truncate(f, 1 << 20), False, 1 << 20, b"\0"),
+        (lambda f: None, True, 2 << 20, b"a"),
     ],
     ids=["rewritten", "touched", "cut", "left alone"],
 )
 def test_a_file_that_is_written_while_it_is_read_says_so(
-    tmp_path: Path, meddle: Any, state: int, tail: bytes
+    tmp_path: Path, meddle: Any, sound: bool, good: int, tail: bytes
 ) -> None:
     file = tmp_path / "f"
     put(file, b"a" * (2 << 20))
+    while time.time_ns() < file.stat().st_ctime_ns + 20_000_000:  # a kernel's clock may tick as slowly
+        time.sleep(0.005)
     out = Meddler(lambda: meddle(file))
     send.main(io.BytesIO(request(tmp_path, [(b"f", [])])), out)
     (one,) = read(out.getvalue(), 1)
     assert one.data == b"a" * (1 << 20) + tail * (1 << 20)
-    assert (one.state, one.sha256) == (state, hashlib.sha256(one.data).digest())
+    assert (one.sound, one.good, one.sha256) == (sound, good, hashlib.sha256(one.data).digest())
+    assert one.now_ns == file.stat().st_mtime_ns
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import struct
 import sys
@@ -14,7 +13,7 @@ import pytest
 from file_trees import AWKWARD, WHEN, got, put
 
 from being_remote.demo.pod import Pod
-from being_remote.errors import CommandFailed, ConnectionLost, UnsafeFile
+from being_remote.errors import CommandFailed, ConnectionLost, HostError, UnsafeFile
 from being_remote.inventory import Inventory, LocalHost
 from being_remote.session import PARTIAL_DIR, Hashed, Progress, Pull, Stream, no_progress, not_noted
 from being_remote.transport import download, open_session
@@ -67,10 +66,18 @@ def head(number: int, size: int, mtime_ns: int = WHEN) -> bytes:
 
 
 def one(
-    number: int, data: bytes, *, state: int = 0, sha256: bytes | None = None, mtime_ns: int = WHEN
+    number: int,
+    data: bytes,
+    *,
+    sound: bool = True,
+    good: int | None = None,
+    sha256: bytes | None = None,
+    mtime_ns: int = WHEN,
+    now_ns: int | None = None,
 ) -> bytes:
     digest = hashlib.sha256(data).digest() if sha256 is None else sha256
-    return head(number, len(data), mtime_ns) + data + struct.pack("!B32s", state, digest)
+    now_ns, good = mtime_ns if now_ns is None else now_ns, len(data) if good is None else good
+    return head(number, len(data), mtime_ns) + data + struct.pack("!?Qq32s", sound, good, now_ns, digest)
 
 
 END = head(2, 0)
@@ -98,7 +105,7 @@ def test_a_stream_in_pieces_of_any_size_is_the_same_files(tmp_path: Path, chunk:
         head(0, 1 << 63) + b"x",
         head(0, (256 << 20) + 100),
         one(0, b"x", sha256=bytes(32)) + END,
-        one(0, b"x", state=3) + END,
+        one(0, b"x", good=2) + END,
         one(0, b"x")[:-1],
         one(0, b"x"),  # no end
         one(0, b"x") + END[:-1],
@@ -123,16 +130,19 @@ def test_a_link_that_breaks_keeps_what_is_whole_and_nothing_of_the_rest(tmp_path
     assert got(tmp_path / "into") == {b"a": (b"x", WHEN)}
 
 
-def test_a_file_that_ended_early_over_there_is_left_out(tmp_path: Path) -> None:
-    assert pulled(Canned(one(0, b"x\0", state=2) + one(1, b"y") + END), tmp_path) == {b"d/b": (b"y", WHEN)}
+def test_a_file_that_was_written_meanwhile_does_not_look_as_it_was_listed(tmp_path: Path) -> None:
+    short = one(0, b"x\0\0", sound=False, good=1, now_ns=WHEN + 5)
+    grown = one(1, b"y", sound=False, now_ns=WHEN + 7)
+    assert pulled(Canned(short + grown + END), tmp_path) == {b"a": (b"x", WHEN + 5), b"d/b": (b"y", WHEN + 7)}
 
 
 def test_only_what_nobody_wrote_meanwhile_counts_as_hashed_by_the_host(tmp_path: Path) -> None:
-    noted: list[tuple[bytes, Hashed]] = []
-    answer = Canned(one(0, b"x", state=1) + one(1, b"yy") + END)
+    noted: list[tuple[bytes, Hashed | None]] = []
+    answer = Canned(one(0, b"x", sound=False) + one(1, b"yy") + END)
     request = request_for(tmp_path / "far", [b"a", b"d/b"], tmp_path / "into")
     download.pull(request, CannedSession(answer), "python3", no_progress, lambda *each: noted.append(each))
-    assert noted == [(b"d/b", Hashed(2, WHEN, WHEN, 1, hashlib.sha256(b"yy").digest()))]
+    said = Hashed(2, WHEN, WHEN, 1, hashlib.sha256(b"yy").digest())
+    assert noted == [(b"a", None), (b"d/b", said)]
     assert set(got(tmp_path / "into")) == {b"a", b"d/b"}
 
 
@@ -141,10 +151,12 @@ def test_what_a_killed_one_left_half_and_what_rsync_left_half_goes_when_the_whol
 ) -> None:
     into = tmp_path / "into"
     half, kept = b".being-remote-0123456789abcdef", PARTIAL_DIR.encode()
-    put(into, {b"d/" + half: b"h", b"d/" + kept + b"/b": b"h", b"d/" + kept + b"/other": b"h"})
-    put(into, {b"d/.being-remote-notes": b"n"})
+    put(into, {half: b"h", b"d/" + kept + b"/b": b"h", b"d/" + kept + b"/other": b"h"})
+    put(into, {b".being-remote-notes": b"n"})
+    download.sweep(into)
+    download.sweep(tmp_path / "none")
     files = pulled(Canned(one(0, b"x") + one(1, b"y") + END), tmp_path)
-    assert set(files) == {b"a", b"d/b", b"d/" + kept + b"/other", b"d/.being-remote-notes"}
+    assert set(files) == {b"a", b"d/b", b"d/" + kept + b"/other", b".being-remote-notes"}
 
 
 def test_a_file_that_is_called_like_a_half_one_comes_like_any_other(tmp_path: Path) -> None:
@@ -156,12 +168,28 @@ def test_a_file_that_is_called_like_a_half_one_comes_like_any_other(tmp_path: Pa
         assert {n: data for n, (data, _) in got(tmp_path / "into").items()} == {name: b"1", b"f": b"2"}
 
 
-def test_a_name_that_is_a_folder_here_is_said_and_nothing_is_removed(tmp_path: Path) -> None:
-    put(tmp_path / "into", {b"a/inside": b"1"})
-    with pytest.raises(OSError) as caught:
-        pulled(Canned(one(0, b"x") + END), tmp_path)
-    assert caught.value.errno in (errno.EISDIR, errno.ENOTEMPTY)
-    assert set(got(tmp_path / "into")) == {b"a/inside"}
+@pytest.mark.parametrize("lying, comes", [(b"a/inside", b"d/b"), (b"d", b"a")])
+def test_what_lies_in_a_files_way_stays_and_is_said_and_the_others_come(
+    tmp_path: Path, lying: bytes, comes: bytes
+) -> None:
+    put(tmp_path / "into", {lying: b"1"})
+    with pytest.raises(HostError, match=r"1 files cannot be put(.|\n)*move it away"):
+        pulled(Canned(one(0, b"x") + one(1, b"y") + END), tmp_path)
+    assert set(got(tmp_path / "into")) == {lying, comes}
+
+
+def test_an_empty_folder_gives_way_to_a_file(tmp_path: Path) -> None:
+    (tmp_path / "into/a").mkdir(parents=True)
+    assert set(pulled(Canned(one(0, b"x") + one(1, b"y") + END), tmp_path)) == {b"a", b"d/b"}
+
+
+def test_a_file_in_a_folder_that_is_called_like_rsyncs_own_stays(tmp_path: Path) -> None:
+    names = [b"d/b", b"d/" + PARTIAL_DIR.encode() + b"/b"]
+    put(tmp_path / "far", {name: name for name in names})
+    request = request_for(tmp_path / "far", names[::-1], tmp_path / "into")
+    for _ in range(2):
+        download.pull(request, here(), sys.executable, no_progress, not_noted)
+        assert set(got(tmp_path / "into")) == set(names)
 
 
 def test_a_file_that_cannot_be_read_over_there_is_an_error_once_the_others_are_here(tmp_path: Path) -> None:
@@ -196,11 +224,13 @@ def test_many_small_files_come_by_stream_and_the_large_ones_among_them_by_rsync(
     names = sorted(small | large)
     sizes = tuple(len((small | large)[n]) for n in names)
     request = Pull(PurePosixPath(tmp_path / "far"), tuple(names), sizes, tmp_path / "into", tmp_path / "live")
-    noted: dict[bytes, bytes] = {}
+    noted: dict[bytes, bytes | None] = {}
     seen: list[Progress] = []
     inventory = make_inventory({"pod": pod})
     with open_session(inventory.host("pod"), inventory) as session:
-        came = session.pull(request, seen.append, lambda name, said: noted.update({name: said.sha256}))
+        came = session.pull(
+            request, seen.append, lambda name, said: noted.update({name: said and said.sha256})
+        )
     assert got(tmp_path / "into") == {n: (data, WHEN) for n, data in (small | large).items()}
     assert (came.transferred_files, came.transferred_bytes, came.method) == (
         len(names),
@@ -210,6 +240,30 @@ def test_many_small_files_come_by_stream_and_the_large_ones_among_them_by_rsync(
     assert noted == {n: hashlib.sha256(data).digest() for n, data in small.items()}
     done = [p.done for p in seen]
     assert done == sorted(done) and (seen[-1].done, seen[-1].total) == (sum(sizes), sum(sizes))
+
+
+def test_small_files_of_which_a_part_is_here_are_left_to_rsync(tmp_path: Path) -> None:
+    many = request_for(Path("/far"), [b"%d" % n for n in range(download.MANY)], tmp_path / "into")
+    assert download.divided(many)[0].names == many.names
+    many.unless_in.mkdir()
+    assert download.divided(many)[0].names == ()
+
+
+def test_a_small_file_that_cannot_be_read_keeps_no_large_one_away(
+    pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+) -> None:
+    small = {b"%d" % n: b"x" for n in range(download.MANY)}
+    put(tmp_path / "far", {**small, b"large": bytes(download.SMALL_BYTES + 1)})
+    names = [*small, b"large", b"n" * 256]
+    sizes = (*(1 for _ in small), download.SMALL_BYTES + 1, 1)
+    request = Pull(PurePosixPath(tmp_path / "far"), tuple(names), sizes, tmp_path / "into", tmp_path / "live")
+    inventory = make_inventory({"pod": pod})
+    with (
+        open_session(inventory.host("pod"), inventory) as session,
+        pytest.raises(CommandFailed, match="File name too long"),
+    ):
+        session.pull(request)
+    assert set(got(tmp_path / "into")) == {*small, b"large"}
 
 
 def test_a_few_small_files_are_not_worth_a_request_of_their_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from being_remote.demo.actor import make_actor
 from being_remote.inventory import Inventory
 from being_remote.session import Pull, Pulled
 from being_remote.transport.local import LocalSession
+from being_remote.workflows.homecoming import hashes
 from being_remote.workflows.sync import SyncReport, sync
 
 LOG = "run/logs/train.log"
@@ -233,3 +235,72 @@ def test_a_hash_is_believed_only_for_what_changed_well_before_it_was_made() -> N
     assert not lasting(whole_second, whole_second.ctime_ns + 1_500_000_000)
     figures = [(1, 2, 3, 4), (9, 2, 3, 4), (1, 9, 3, 4), (1, 2, 9, 4), (1, 2, 3, 9)]
     assert len({fact(Offer("x", origin, *each), "s") for each in figures}) == len(figures)
+
+
+def test_files_that_are_asked_about_in_portions_are_all_compared(
+    here: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.sync()
+    portions: list[int] = []
+    real = hashes.hash_files
+
+    def hash_files(session: Any, python: str, wanted: Any, **more: Any) -> Any:
+        portions.append(sum(map(len, wanted.values())))
+        return real(session, python, wanted, **more)
+
+    monkeypatch.setattr(hashes, "PORTION", 4)
+    monkeypatch.setattr(hashes, "hash_files", hash_files)
+    report = here.sync(verify=True)
+    assert report.verified == report.files == sum(portions)
+    assert len(portions) > 2 and max(portions) == 4
+
+
+@pytest.mark.parametrize("what", ["changed", "new", "removed"])
+def test_what_a_person_did_here_while_a_sync_asked_the_host_is_seen_by_the_next_one(
+    here: Setting, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    here.sync()
+    (History(here.root).folder / "known").rename(here.root / ".history/forgotten")  # so that it asks
+    waited_until_old(max(here.tracker.rglob("*"), key=lambda p: p.stat().st_ctime_ns))
+    config, note = here.root / "actor/config.yml", here.root / "run/logs/by hand.txt"
+    good, real, asked = config.read_bytes(), hashes.hash_files, list[bool]()
+    by_hand: dict[str, Callable[[], object]] = {
+        "changed": lambda: config.write_text("by hand"),
+        "new": lambda: note.write_text("by hand"),
+        "removed": config.unlink,
+    }
+
+    def hash_files(*words: Any, **more: Any) -> Any:
+        if not asked:
+            asked.append(True)
+            by_hand[what]()
+        return real(*words, **more)
+
+    monkeypatch.setattr(hashes, "hash_files", hash_files)
+    here.sync()
+    assert asked
+    report = here.sync()
+    assert report.exit_code == 0
+    adopted = {"changed": ("actor/config.yml",), "new": ("run/logs/by hand.txt",), "removed": ()}
+    assert report.adopted.examples == adopted[what]
+    assert config.read_bytes() == good  # the host's; what a person wrote over it is in the history
+
+
+def test_a_torn_file_that_looks_like_the_good_one_stays_named_by_every_sync(here: Setting) -> None:
+    here.sync()
+    frame = here.checkpoint / "00001.frame"
+    at, good = frame.stat(), frame.read_bytes()
+    frame.write_bytes(good[:2000] + bytes(3000) + good[5000:])
+    os.utime(frame, ns=(at.st_mtime_ns, at.st_mtime_ns))
+    waited_until_old(frame)
+    for transferred in (1, 0, 0):
+        report = here.sync()
+        assert [q.path for q in report.quarantined] == ["checkpoint/00001.frame"]
+        assert (report.exit_code, report.transferred_files) == (6, transferred)
+    assert (here.root / "checkpoint/00001.frame").read_bytes() == good
+
+
+def waited_until_old(file: Path) -> None:
+    """A hash of a file that changed just now is asked for again."""
+    while time.time_ns() < file.stat().st_ctime_ns + 2_500_000_000:
+        time.sleep(0.05)

@@ -18,7 +18,10 @@ from being_remote.backup.planning import Offer
 from being_remote.backup.quarantine import SetAside
 from being_remote.session import Session
 from being_remote.workflows.homecoming.actor_files import Found, Task
-from being_remote.workflows.homecoming.host_files import hash_files
+from being_remote.workflows.homecoming.host_files import File, hash_files
+
+# The host is asked about so many files at a time: each answer is there in several forms at once.
+PORTION = 10_000
 
 
 @dataclass(frozen=True)
@@ -55,17 +58,23 @@ def asker(task: Task, session: Session) -> AskHost:
             for file in listed.files:
                 asked = offers[source].get(file.name)
                 if asked is not None:
-                    told[asked.path] = replace(
-                        asked,
-                        bytes=file.bytes,
-                        mtime_ns=file.mtime_ns,
-                        ctime_ns=file.ctime_ns,
-                        inode=file.inode,
-                        sha256=file.sha256,
-                    )
+                    told[asked.path] = _as_now(asked, file)
         return Told(listing.clock_ns, told)
 
     return ask
+
+
+def _as_now(asked: Offer, file: File) -> Offer:
+    if (asked.bytes, asked.mtime_ns, asked.ctime_ns, asked.inode) == file[1:5]:
+        return replace(asked, sha256=file.sha256)  # of so many files no figure twice in memory
+    return replace(
+        asked,
+        bytes=file.bytes,
+        mtime_ns=file.mtime_ns,
+        ctime_ns=file.ctime_ns,
+        inode=file.inode,
+        sha256=file.sha256,
+    )
 
 
 def learn(
@@ -93,7 +102,7 @@ def learn(
         HostError: the host could not be asked.
     """
     known = recall(history, session.host)
-    facts, sure = bytearray(), 0
+    facts, sure, told = bytearray(), 0, dict[str, Offer]()
     suspects: list[tuple[Offer, int]] = []
     for offer in found.offers:
         entry = here.get(offer.path)
@@ -102,24 +111,27 @@ def learn(
             alike += [t.sha256 for t in torn.get(offer.path, ()) if _alike(offer, t)]
         if not alike:
             continue
-        certain = b"".join(f for f in (fact(offer, sha256) for sha256 in alike) if f in known)
-        if everything or not certain:
+        certain = next((s for s in alike if fact(offer, s) in known), None)
+        if everything or certain is None:
             suspects.append((offer, offer.bytes))
         else:
-            facts += certain
-            sure += entry is not None
+            facts += fact(offer, certain)
+            if entry is not None and certain == entry.sha256:
+                sure += 1
+            else:  # it looks like the file here, and is what lies in quarantine
+                told[offer.path] = replace(offer, sha256=certain)
     held = len(facts)
     lost = held < DIGEST_BYTES * len(known)
-    if not suspects:
-        return Learned(found.offers, bytes(facts), False, lost, sure)
-    told = asker(task, session)(suspects)
-    asked = {offer.path: offer for offer, _ in suspects}
-    for now in told.files.values():
-        if now.sha256 is not None and lasting(now, told.clock_ns):
-            facts += fact(now, now.sha256)
-            entry = here.get(now.path)
-            sure += entry is not None and entry.sha256 == now.sha256 and now.looks_like(asked[now.path])
-    offers = tuple(told.files.get(o.path, o) for o in found.offers)
+    ask = asker(task, session)
+    for start in range(0, len(suspects), PORTION):
+        answer = ask(suspects[start : start + PORTION])
+        told.update(answer.files)
+        for offer, _ in suspects[start : start + PORTION]:
+            now, entry = answer.files.get(offer.path), here.get(offer.path)
+            if now is not None and now.sha256 is not None and lasting(now, answer.clock_ns):
+                facts += fact(now, now.sha256)
+                sure += entry is not None and entry.sha256 == now.sha256 and now.looks_like(offer)
+    offers = tuple(told.get(o.path, o) for o in found.offers) if told else found.offers
     return Learned(offers, bytes(facts), len(facts) > held, lost, sure)
 
 

@@ -30,9 +30,6 @@ MAX_FILES = 500_000
 # Hashing over there reads every byte; slower disks than this are rare.
 HASHED_BYTES_PER_S = 20e6
 
-# In place of an earlier digest: no file is listed, whatever there is.
-DIGEST_ALONE = "*"
-
 _Count = Annotated[int, Field(ge=0, le=1 << 50)]
 _Inode = Annotated[int, Field(ge=0, lt=1 << 64)]
 _Time = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
@@ -151,7 +148,7 @@ def ask(
     unless: str | None = None,
 ) -> Answer:
     """The question of `list_files` alone; with `unless`, the digest of an earlier listing, an answer that
-    would be the same lists no file; with DIGEST_ALONE none does.
+    would be the same lists no file.
 
     Raises:
         HostError: as `list_files`.
@@ -212,7 +209,9 @@ def digest_of(answer: Answer) -> str:
         HostError: it is none.
     """
     with _understood(answer):
-        *_, last = _lines(answer.said)
+        last = b""
+        for line in _lines(answer.said):
+            last = line
         return _End.model_validate_json(last).digest
 
 

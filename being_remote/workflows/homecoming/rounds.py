@@ -17,7 +17,7 @@ from being_remote.backup.checking import Judge
 from being_remote.backup.comparing import Asking
 from being_remote.backup.files import Paths
 from being_remote.backup.history import History
-from being_remote.backup.known import recall, remember
+from being_remote.backup.known import digests, recall, remember
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.names import folds_case
 from being_remote.backup.planning import Plan, plan
@@ -78,12 +78,12 @@ def bring_actor(
         return replace(news, phases_s=_phases(time.monotonic() - started, Arrival(None)))
     home = _look_after(task, history, verify=verify, on_progress=on_progress)
     try:
-        # Of what was found only what is to be fetched is kept in memory.
-        asked, found = _decided(task, session, history, home, found or news, verify=verify), None
+        asked = _decided(task, session, history, home, found or news, verify=verify)
     except (HostError, NotFoundError) as e:
         if not verify:
             raise
         return _alone(task, home, e)
+    found = news = None  # of a hundred thousand files only those to be fetched stay in memory
     listed_s = time.monotonic() - started
     arrival = _fetched(task, session, history, asked, home.live, partial, on_progress)
     _remember(history, session.host, asked.learned, arrival, partial=partial)
@@ -225,8 +225,8 @@ def _remember(history: History, host: str, learned: Learned, arrival: Arrival, *
     """Keep what is known of the host's bytes; of the kinds that were not asked for, what was known."""
     if not arrival.facts and not learned.new and (partial or not learned.lost):
         return
-    before = recall(history, host) if partial else ()
-    remember(history, host, (*before, learned.facts, arrival.facts))
+    now = learned.facts + arrival.facts
+    remember(history, host, recall(history, host).union(digests(now)) if partial else (now,))
 
 
 def _phases(listed_s: float, arrival: Arrival) -> dict[str, float]:

@@ -1,9 +1,9 @@
 """Host and backup as a sync left them: while neither has changed, the next sync has nothing to do.
 
-Both are remembered as a digest of everything by which a sync tells a change: names, sizes, both times
-and inodes. It is kept only where every file of the host was hashed over there after its last change,
-so that nothing can hide behind it. A memory and no more: if it is lost, the next sync looks at each
-file. One program looks at both sides; here, too, in a process of its own: in ours it would keep the
+Both are remembered as a digest of everything by which a sync tells a change, and more: names, sizes,
+both times and inodes. It is kept only where every file of the host was hashed over there after its last
+change, so that nothing can hide behind it. A memory and no more: if it is lost, the next sync looks at
+each file. One program looks at both sides; here, too, in a process of its own: in ours it would keep the
 question to the host waiting for the interpreter.
 """
 
@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from being_remote.backup.current import TOPS
+from being_remote.backup.current import LITTER, TOPS
 from being_remote.backup.files import write_whole
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
@@ -25,7 +26,7 @@ from being_remote.errors import HostError
 from being_remote.inventory import LocalHost
 from being_remote.transport.local import LocalSession
 from being_remote.workflows.homecoming.actor_files import Task, folders_of
-from being_remote.workflows.homecoming.host_files import DIGEST_ALONE, Folder, ask, digest_of
+from being_remote.workflows.homecoming.host_files import Answer, File, Folder, ask, digest_of, read_each
 from being_remote.workflows.homecoming.report import Seen, Some, SyncReport, from_home
 
 
@@ -46,7 +47,10 @@ class Standstill(BaseModel):
     def is_home(self, history: History) -> bool:
         """Whether the backup is as it was left."""
         left = history.generations()[-1:] == [self.generation] and history.shown() == self.generation
-        return left and not history.fetching.exists() and _look(history, unless=self.home) == self.home
+        if not left or history.fetching.exists():
+            return False
+        answer = _look(history, unless=self.home)
+        return answer is not None and digest_of(answer) == self.home
 
     def report(self, task: Task) -> SyncReport:
         """What a sync says that found nothing to do."""
@@ -78,7 +82,7 @@ def remember(history: History, task: Task, digest: str, seen: Seen, live: Manife
         seen: what there was to say of it.
         live: the newest generation.
     """
-    home = _look(history, unless=DIGEST_ALONE)
+    home = _as_made(history, live) if live is not None else None
     if home is None or live is None:
         return
     still = Standstill(
@@ -96,17 +100,39 @@ def remember(history: History, task: Task, digest: str, seen: Seen, live: Manife
     write_whole(file, still.model_dump_json().encode(), scratch=history.scratch)
 
 
-def _look(history: History, *, unless: str) -> str | None:
-    """The digest of the live tree's listing; None where this machine could not be asked."""
+def _as_made(history: History, live: Manifest) -> str | None:
+    """The digest of the live tree, if each of its files looks as `live` says; else None.
+
+    It was put in order when the sync began: what a person changed since must not pass for how it was left.
+    """
+    answer, alike, other = _look(history), 0, 0
+
+    def take(folder: int, file: File) -> None:
+        nonlocal alike, other
+        name = os.fsdecode(file.name)
+        if name in LITTER or name.rpartition("/")[2] in LITTER or (folder == 0 and name not in TOPS):
+            return
+        entry = live.files.get(name if folder == 0 else f"{TOPS[folder - 1]}/{name}")
+        same = entry is not None and (entry.bytes, entry.mtime_ns) == (file.bytes, file.mtime_ns)
+        alike, other = alike + same, other + (not same)
+
+    if answer is None:
+        return None
+    digest = read_each(answer, take).digest
+    return digest if not other and alike == len(live.files) else None
+
+
+def _look(history: History, *, unless: str | None = None) -> Answer | None:
+    """The listing of the live tree; None where this machine could not be asked."""
     here = LocalHost.model_validate({"name": "this-machine", "workdir": "/"})
     root = PurePosixPath(history.root)
     # Our other folders lie beside the live ones, so each of these is asked for by name.
     folders = [Folder(root, root, "*", recursive=False)]
     folders += [Folder(root, root / top, "*", recursive=True) for top in TOPS]
     try:
-        return digest_of(ask(LocalSession(here), sys.executable, folders, unless=unless))
-    except HostError:
-        return None  # the whole sync looks for itself
+        return ask(LocalSession(here), sys.executable, folders, unless=unless)
+    except (HostError, OSError):  # no shell, no home folder: the whole sync looks for itself
+        return None
 
 
 def _file(history: History, task: Task) -> Path:

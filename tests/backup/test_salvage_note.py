@@ -1,0 +1,38 @@
+"""The note of what is on its way, after it was cut short."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from being_remote.backup.history import History
+from being_remote.backup.salvage import Awaited, begin, hashed
+
+A, B = ("run/" + "a" * 100, "0" * 64), ("run/b", "1" * 64)
+
+
+@pytest.mark.parametrize("left", range(1, len(json.dumps(A))))
+def test_a_half_written_line_goes_before_another_is_written_behind_it(tmp_path: Path, left: int) -> None:
+    history = History(tmp_path)
+    history.folder.mkdir()
+    begin(history, "pod", [Awaited("run/a", "files/a", 3, 7)])
+    whole = history.fetching.stat().st_size
+    hashed(history, [A])
+    os.truncate(history.fetching, whole + left)
+    hashed(history, [B])
+    lines = history.fetching.read_bytes().splitlines()
+    assert [json.loads(line) for line in lines] == ["pod", ["run/a", "files/a", 3, 7], list(B)]
+
+
+def test_many_lines_and_long_ones_stay(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.folder.mkdir()
+    awaited = [Awaited("run/" + "ü" * 4000 + str(n), "files/a", 3, 7) for n in range(40)]
+    begin(history, "pod", awaited)
+    hashed(history, [A])
+    hashed(history, [B])
+    lines = history.fetching.read_bytes().splitlines()
+    assert len(lines) == 43 and [json.loads(line) for line in lines[-2:]] == [list(A), list(B)]
