@@ -74,6 +74,14 @@ class Desk:
             time.sleep(0.02)
         return seen
 
+    def until_on_gpus(self, job: str, timeout_s: float = 30.0) -> tuple[str, ...]:
+        """The GPUs that it runs on: the record that names them comes a moment after it is running."""
+        deadline = time.monotonic() + timeout_s
+        while not (seen := self.until(job, "running")).gpu:
+            assert time.monotonic() < deadline, seen
+            time.sleep(0.02)
+        return seen.gpu
+
     def folder(self, job: str, attempt: int | None = None) -> Path:
         top = Path(self.workdir) / "jobs" / job
         return top if attempt is None else top / "attempts" / str(attempt)

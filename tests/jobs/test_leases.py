@@ -106,10 +106,10 @@ def test_a_gpu_that_somebody_else_uses_is_waited_for(desk, card) -> None:
         + A100.format(i=1, u=1, used=4, use="[N/A]")
         + A100.format(i=2, u=2, used=4, use=88)
     )
-    assert desk.until(both.job, "running").gpu == (uuid(0), uuid(1))
+    assert desk.until_on_gpus(both.job) == (uuid(0), uuid(1))
     assert desk.see(one.job).state == "waiting"
     card.says("".join(A100.format(i=i, u=i, used=4, use=0) for i in range(3)))
-    assert desk.until(one.job, "running").gpu == (uuid(2),)
+    assert desk.until_on_gpus(one.job) == (uuid(2),)
     assert (desk.folder(both.job, 1) / "gpus").read_text().strip() == f"{uuid(0)},{uuid(1)}"
 
 
