@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pythons import old_python
 
 from being_remote.jobs.programs import BOOT
 from being_remote.pod import listing
@@ -50,12 +50,6 @@ def names(listed: dict[str, Any]) -> list[bytes]:
 def row(file: Path | bytes, name: bytes, sha256: str | None) -> list[Any]:
     at = os.lstat(file)
     return [letters(name), at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino, sha256]
-
-
-def old_python() -> str:
-    """The oldest Python that pods have, where this machine has it."""
-    pyenv = sorted(Path.home().glob(".pyenv/versions/3.8*/bin/python"))
-    return str(pyenv[0]) if pyenv else shutil.which("python3.8") or sys.executable
 
 
 @pytest.mark.parametrize("python", sorted({sys.executable, old_python()}))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pythons import old_python
 
 from being_remote.jobs.programs import BOOT, program_text
 from being_remote.pod import place
@@ -31,12 +32,6 @@ def count(event, args):
 sys.addaudithook(count)
 place.main(sys.argv[1], sys.stdin.buffer)
 """
-
-
-def old_python() -> str:
-    """The oldest Python that pods have, where this machine has it."""
-    pyenv = sorted(Path.home().glob(".pyenv/versions/3.8*/bin/python"))
-    return str(pyenv[0]) if pyenv else shutil.which("python3.8") or sys.executable
 
 
 def b64(value: bytes | str | Path) -> str:

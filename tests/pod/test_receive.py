@@ -5,25 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pythons import old_python
 
 from being_remote.pod import receive
 
 SOURCE = Path(receive.__file__).read_text()
 WHEN = 1_700_000_000_123_456_789
 NAME, DATA = b"d/a b\n\xff", bytes(range(256)) * 40
-
-
-def old_python() -> str:
-    """The oldest Python that pods have, where this machine has it."""
-    pyenv = sorted(Path.home().glob(".pyenv/versions/3.8*/bin/python"))
-    return str(pyenv[0]) if pyenv else shutil.which("python3.8") or sys.executable
 
 
 def run(do: str, into: Path, stdin: bytes) -> subprocess.CompletedProcess[bytes]:

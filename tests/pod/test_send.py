@@ -6,16 +6,15 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import struct
 import subprocess
-import sys
 import time
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from pythons import old_python
 
 from being_remote.pod import send
 
@@ -34,12 +33,6 @@ class Sent(NamedTuple):
     good: int
     now_ns: int
     sha256: bytes
-
-
-def old_python() -> str:
-    """The oldest Python that pods have, where this machine has it."""
-    pyenv = sorted(Path.home().glob(".pyenv/versions/3.8*/bin/python"))
-    return str(pyenv[0]) if pyenv else shutil.which("python3.8") or sys.executable
 
 
 def request(folder: Path, names: list[tuple[bytes, list[tuple[int, int]]]]) -> bytes:

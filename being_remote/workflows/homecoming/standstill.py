@@ -110,7 +110,7 @@ def _as_made(history: History, live: Manifest) -> str | None:
     def take(folder: int, file: File) -> None:
         nonlocal alike, other
         name = os.fsdecode(file.name)
-        if name in LITTER or name.rpartition("/")[2] in LITTER or (folder == 0 and name not in TOPS):
+        if name.rpartition("/")[2] in LITTER or (folder == 0 and name not in TOPS):
             return
         entry = live.files.get(name if folder == 0 else f"{TOPS[folder - 1]}/{name}")
         same = entry is not None and (entry.bytes, entry.mtime_ns) == (file.bytes, file.mtime_ns)
