@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from being_remote.errors import UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost
 from being_remote.jobs.spec import JobSpec, Prepare, Progress, Step
 from being_remote.session import Session
@@ -31,7 +30,6 @@ __all__ = [
     "Recipe",
     "Request",
     "Step",
-    "recipe",
 ]
 
 GRACE_S = 20.0
@@ -198,18 +196,3 @@ class Recipe(Protocol):
 
     def judge(self, folder: Path) -> Judged:
         """Judge the results of one attempt that were pulled into `folder` (as below `{work}`)."""
-
-
-def recipe(name: str) -> Recipe:
-    """The recipe of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from being_remote.recipes.command import Command
-    from being_remote.recipes.metrical_tracker import MetricalTracker
-
-    known: dict[str, Recipe] = {r.name: r for r in (MetricalTracker(), Command())}
-    if name not in known:
-        raise UsageError(f"no recipe named {name!r}", hint=f"known recipes: {', '.join(sorted(known))}")
-    return known[name]

@@ -10,7 +10,7 @@ from being_remote.errors import HostError, InconsistentData, NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.jobs.logs import attempt_folder
 from being_remote.pod import records
-from being_remote.recipes import recipe
+from being_remote.recipes.registry import recipe
 from being_remote.session import OnProgress, no_progress
 from being_remote.workflows.results.bringing import bring, folder_of
 from being_remote.workflows.results.job_folder import note_of

@@ -12,7 +12,8 @@ from being_remote.errors import UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.facts import Gpu
 from being_remote.jobs.ledger import Ledger
-from being_remote.recipes import Plan, Request, recipe
+from being_remote.recipes import Plan, Request
+from being_remote.recipes.registry import recipe
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.tracker.config import Change
 from being_remote.workflows.moving.elsewhere import at_its_host

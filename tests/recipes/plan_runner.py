@@ -14,7 +14,8 @@ from typing import Any
 
 from being_remote.inventory import Actor, LocalHost, Tracker
 from being_remote.jobs import bundle
-from being_remote.recipes import Plan, Request, recipe
+from being_remote.recipes import Plan, Request
+from being_remote.recipes.registry import recipe
 from being_remote.transport.local import LocalSession
 
 DEMO = Actor(name="demo", source_size=(640, 360), input="input/demo", output="output/demo")

@@ -9,7 +9,8 @@ from plan_runner import DEMO, run_plan
 
 from being_remote.errors import UsageError
 from being_remote.inventory import LocalHost
-from being_remote.recipes import Plan, Request, recipe
+from being_remote.recipes import Plan, Request
+from being_remote.recipes.registry import recipe
 
 HOST = LocalHost(name="pod", workdir="/w")
 

@@ -13,7 +13,8 @@ from plan_runner import MakePlan
 
 from being_remote.demo.actor import Truth
 from being_remote.errors import InconsistentData
-from being_remote.recipes import Carried, recipe
+from being_remote.recipes import Carried
+from being_remote.recipes.registry import recipe
 from being_remote.tracker.begin import begin, box_in
 
 

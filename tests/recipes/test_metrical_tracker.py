@@ -15,8 +15,9 @@ from plan_runner import DEMO, MakePlan
 from being_remote.errors import HostError, NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, Tracker
 from being_remote.jobs.spec import JobSpec
-from being_remote.recipes import LastJob, Plan, Request, recipe
+from being_remote.recipes import LastJob, Plan, Request
 from being_remote.recipes.metrical_tracker import Facts
+from being_remote.recipes.registry import recipe
 from being_remote.session import Result
 
 SETTINGS = b"actor: './input/demo'\nbegin_frames: 1\nkeyframes: [0, 1]\noptimize_shape: true\nw_exp: 0.05\n"

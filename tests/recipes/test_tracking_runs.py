@@ -19,7 +19,8 @@ import torch
 from plan_runner import MakePlan, planned, run_plan
 
 from being_remote.demo.actor import Truth
-from being_remote.recipes import Judged, recipe
+from being_remote.recipes import Judged
+from being_remote.recipes.registry import recipe
 from being_remote.workflows.recover import recover
 
 

@@ -21,7 +21,8 @@ from being_remote.jobs.ledger import Intent, Known, Ledger
 from being_remote.jobs.observe import SeenJob
 from being_remote.jobs.spec import JobSpec
 from being_remote.pod import records
-from being_remote.recipes import Carried, Recipe, recipe
+from being_remote.recipes import Carried, Recipe
+from being_remote.recipes.registry import recipe
 from being_remote.session import OnProgress, Session
 from being_remote.workflows.pushing.actor_input import push_actor
 from being_remote.workflows.pushing.files import Placed, push_files

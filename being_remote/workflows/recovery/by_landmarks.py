@@ -14,7 +14,8 @@ from being_remote.errors import NotFoundError
 from being_remote.session import OnProgress
 from being_remote.tracker import layout
 from being_remote.workflows.recovery.by_pictures import steps
-from being_remote.workflows.recovery.found_crop import FoundCrop, Search, by_search
+from being_remote.workflows.recovery.found_crop import FoundCrop, by_search
+from being_remote.workflows.recovery.search import Search
 from being_remote.workflows.recovery.stored_crops import spread
 
 if TYPE_CHECKING:

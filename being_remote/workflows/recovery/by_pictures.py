@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from being_remote.errors import DataError, NotFoundError
 from being_remote.session import OnProgress, Progress
 from being_remote.workflows.recovery.figures import CheckFigures, check_figures
-from being_remote.workflows.recovery.found_crop import FoundCrop, Search, by_search
+from being_remote.workflows.recovery.found_crop import FoundCrop, by_search
+from being_remote.workflows.recovery.search import Search
 from being_remote.workflows.recovery.stored_crops import StoredCrops, read_crops
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import InconsistentData
-from being_remote.workflows.recovery.numbers import by_settings, source_images
 from being_remote.workflows.recovery.stored_crops import StoredCrops, find_crops
 
 if TYPE_CHECKING:
@@ -34,16 +33,31 @@ class Case:
     @cached_property
     def numbers(self) -> dict[int, int]:
         """The number in `source/` of each frame_id, as the settings have it."""
-        return by_settings(self.frames.frame_ids.tolist(), self.settings, self.source_images)
+        from being_remote.tracker.numbering import source_frame_numbers
+
+        frame_ids = self.frames.frame_ids.tolist()
+        numbers = source_frame_numbers(frame_ids, self.settings.begin_frames, self.source_images)
+        return dict(zip(frame_ids, numbers.tolist(), strict=True))
 
     @cached_property
     def source_images(self) -> int:
-        """How many images `source/` holds; 0 where the run is too short for it to matter.
+        """How many images `source/` holds: those at hand, and at least all that run and settings name.
+
+        Looked up only where it can matter, for the tracker's text order: 0 for shorter runs.
 
         Raises:
             NotFoundError, DataError: the frames at hand cannot be read.
         """
-        return source_images(self)
+        from being_remote.tracker.numbering import UNMOVED
+
+        settings, last = self.settings, int(self.frames.frame_ids[-1])
+        if settings.begin_frames + last < UNMOVED:
+            return 0
+        count = settings.begin_frames + last + 1 + settings.end_frames
+        if self.source.video is None:
+            return count
+        with self.open_frames(self.source.video) as frames:
+            return max(count, frames.count)
 
     @cached_property
     def crops(self) -> StoredCrops | None:

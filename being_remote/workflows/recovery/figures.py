@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from being_remote.camera.crop import Crop
     from being_remote.crop_search import Check, FrameEvidence
     from being_remote.tracker.sequence import Sequence as Frames
-    from being_remote.workflows.recovery.found_crop import Search
+    from being_remote.workflows.recovery.search import Search
 
 Matrix = tuple[tuple[float, ...], ...]
 

@@ -14,26 +14,15 @@ from being_remote.workflows.recovery.boxes import crop_by_box
 
 if TYPE_CHECKING:
     from being_remote.camera.crop import Crop
-    from being_remote.crop_search import Finding, Stored
     from being_remote.workflows.recovery.boxes import FoundBox
     from being_remote.workflows.recovery.case import Case
     from being_remote.workflows.recovery.figures import CheckFigures
+    from being_remote.workflows.recovery.search import Search
     from being_remote.workflows.recovery.source_size import SourceSize
 
 ASPECT_TOLERANCE = 0.01
 
 Way = Literal["bbox", "whole frame", "images", "landmarks"]
-
-
-@dataclass(frozen=True, eq=False)
-class Search:
-    """What a search was made of, and what it found; `looked_at` are the crops it compared."""
-
-    finding: Finding
-    evidence: str
-    source: str
-    phantoms: int
-    looked_at: tuple[Stored, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from being_remote.errors import InconsistentData
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from being_remote.camera.crop import Crop
     from being_remote.export import Cameras
-    from being_remote.tracker.run_settings import RunSettings
     from being_remote.workflows.recovery.case import Case
 
 
@@ -47,31 +44,6 @@ class Numbering:
     first: int
     last: int
     frames_at_hand: int | None = None
-
-
-def by_settings(frame_ids: Sequence[int], settings: RunSettings, source_images: int) -> dict[int, int]:
-    """The number in `source/` of each frame_id, as the settings have it."""
-    from being_remote.tracker.numbering import source_frame_numbers
-
-    numbers = source_frame_numbers(frame_ids, settings.begin_frames, source_images)
-    return dict(zip(frame_ids, numbers.tolist(), strict=True))
-
-
-def source_images(case: Case) -> int:
-    """How many images `source/` holds: those at hand, and at least all that the run and its settings name.
-
-    Looked up only where it can matter, for the tracker's text order: 0 for shorter runs.
-    """
-    from being_remote.tracker.numbering import UNMOVED
-
-    settings, last = case.settings, int(case.frames.frame_ids[-1])
-    if settings.begin_frames + last < UNMOVED:
-        return 0
-    count = settings.begin_frames + last + 1 + settings.end_frames
-    if case.source.video is None:
-        return count
-    with case.open_frames(case.source.video) as frames:
-        return max(count, frames.count)
 
 
 def number_frames(case: Case, offset: int | None) -> tuple[Numbering, tuple[str, ...]]:

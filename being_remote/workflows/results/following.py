@@ -17,7 +17,7 @@ from being_remote.jobs import logs
 from being_remote.jobs.ledger import ENDED, Known, Ledger
 from being_remote.jobs.spec import JobSpec
 from being_remote.pod import records
-from being_remote.recipes import recipe
+from being_remote.recipes.registry import recipe
 from being_remote.session import Session
 from being_remote.workflows.results.arrivals import Arrivals
 from being_remote.workflows.results.companion import Home, HomeLine, Homeward

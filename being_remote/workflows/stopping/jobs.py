@@ -17,7 +17,7 @@ from being_remote.jobs.logs import attempt_folder
 from being_remote.jobs.observe import HostJobs, SeenJob
 from being_remote.jobs.verdict import State, judge_absent
 from being_remote.pod import records
-from being_remote.recipes import recipe
+from being_remote.recipes.registry import recipe
 from being_remote.workflows.stopping.reasons import Reason
 from being_remote.workflows.tending.rows import volume_in
 
