@@ -11,8 +11,8 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from being_remote.backup.checking import Judge, check
 from being_remote.backup.files import sync_files, write_whole
@@ -25,8 +25,7 @@ from being_remote.session import no_progress
 _LINE_BYTES = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Awaited:
+class Awaited(NamedTuple):
     """A file on its way: where it belongs at home, where it arrives below incoming, and its version."""
 
     path: str
@@ -37,10 +36,10 @@ class Awaited:
 
 def begin(history: History, host: str, awaited: Iterable[Awaited]) -> None:
     """Note what is about to be fetched: a line for the host, and one for each file."""
-    lines = itertools.chain([host], ([a.path, a.file, a.bytes, a.mtime_ns] for a in awaited))
-    write_whole(
-        history.fetching, (json.dumps(line).encode() + b"\n" for line in lines), scratch=history.scratch
-    )
+    dumps = json.dumps
+    lines = (f"[{dumps(a.path)}, {dumps(a.file)}, {a.bytes}, {a.mtime_ns}]" for a in awaited)
+    whole = (line.encode() + b"\n" for line in itertools.chain([dumps(host)], lines))
+    write_whole(history.fetching, whole, scratch=history.scratch)
 
 
 def hashed(history: History, contents: Iterable[tuple[str, str]]) -> None:

@@ -80,7 +80,7 @@ def main(stdin: BinaryIO, out: BinaryIO) -> None:
     unread, number = [], 0
     for line in lines:
         for letters, held in json.loads(line):
-            why = send(number, os.path.join(folder, letters.encode("latin-1")), held, out)
+            why = send(number, folder + b"/" + letters.encode("latin-1"), held, out)
             if why is not None:
                 unread.append(why)
             number += 1

@@ -139,20 +139,24 @@ def pull(
 def _asked(request: Pull) -> bytes:
     """The question: each name, and the versions of the file that are here or in the live tree."""
     folders = [os.fsencode(f) for f in (request.into, request.unless_in) if f.is_dir()]
-    rows = ((_letters(name), [v for f in folders if (v := _version(f, name))]) for name in request.names)
+    dumps = json.dumps
+    rows = (
+        f"[{dumps(_letters(name))}, {[v for f in folders if (v := _version(f, name))]}]"
+        for name in request.names
+    )
     deflate = zlib.compressobj(1)
     said = [deflate.compress(json.dumps(_letters(os.fsencode(request.source))).encode("ascii"))]
     while some := list(islice(rows, _ROWS)):
-        said.append(deflate.compress(b"\n" + json.dumps(some).encode("ascii")))
+        said.append(deflate.compress(f"\n[{', '.join(some)}]".encode("ascii")))
     return b"".join((*said, deflate.flush()))
 
 
-def _version(folder: bytes, name: bytes) -> tuple[int, int] | None:
+def _version(folder: bytes, name: bytes) -> list[int] | None:
     try:
         found = os.lstat(folder + b"/" + name)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return found.st_size, found.st_mtime_ns // _SECOND_NS
+    return [found.st_size, found.st_mtime_ns // _SECOND_NS]
 
 
 def _letters(name: bytes) -> str:
@@ -268,9 +272,10 @@ class _Arriving:
             self._unplaced.append(f"{os.fsdecode(name)!r}: {e.strerror}")
             os.unlink(self._aside)
             return False
-        half = os.path.join(folder, os.fsencode(PARTIAL_DIR), last)
-        if last in self._half[folder] and half not in self._request.names:
-            os.unlink(os.path.join(self._into, half))
+        if last in self._half[folder]:
+            half = os.path.join(folder, os.fsencode(PARTIAL_DIR), last)
+            if half not in self._request.names:
+                os.unlink(os.path.join(self._into, half))
         return True
 
     def _exactly(self, size: int) -> bytes:
