@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from being_remote.backup.checking import NO_JUDGE, Checked, check
 from being_remote.backup.files import Stat, copy_apart, see_room, sync_files
@@ -21,14 +23,20 @@ from being_remote.session import PARTIAL_DIR, Pull, no_progress
 SECOND_NS = 1_000_000_000
 
 
-@dataclass(frozen=True)
-class _Way:
-    """How files come: names begin with `prefix` below `source` on the host, and arrive in incoming/`into`."""
+class _Request(NamedTuple):
+    """What comes together: from `source` on the host to incoming/`into`, but what stands in `unless_in`."""
 
     source: PurePosixPath
-    prefix: bytes
     into: str
     unless_in: Path
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How files come: with which others, and what the names of these begin with."""
+
+    request: _Request
+    prefix: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ class Ways:
     def below(self, offer: Offer) -> str:
         """Where it arrives, below incoming."""
         way = self._way(offer)
-        return f"{way.into}/{os.fsdecode(way.prefix + offer.name)}"
+        return f"{way.request.into}/{os.fsdecode(way.prefix + offer.name)}"
 
     def file(self, offer: Offer) -> Path:
         """Where it arrives."""
@@ -93,10 +101,10 @@ class Ways:
         """The requests for these files, once there is room for them."""
         missing: list[int] = []
         stale: dict[str, Path] = {}
-        groups: dict[tuple[PurePosixPath, str, Path], list[Offer]] = {}
+        named: dict[_Request, list[tuple[bytes, Offer]]] = defaultdict(list)
         for offer in wanted:
             way = self._way(offer)
-            groups.setdefault((way.source, way.into, way.unless_in), []).append(offer)
+            named[way.request].append((way.prefix + offer.name, offer))
             found = self.lying(offer)
             if found is None or not is_listed(offer, found):
                 missing.append(offer.bytes)
@@ -109,15 +117,11 @@ class Ways:
             self._history.keep((s.file, s.sha256) for s in seen)
         see_room(self._history.root, missing)
         self._empty = False
-        for (source, into, unless_in), offers in groups.items():
-            # By folder: it is faster so.
-            named = sorted(((self._name(offer), offer) for offer in offers), key=itemgetter(0))
-            names, files = tuple(name for name, _ in named), tuple(offer for _, offer in named)
-            sizes = tuple(offer.bytes for offer in files)
-            yield Fetch(Pull(source, names, sizes, self._history.incoming / into, unless_in), files)
-
-    def _name(self, offer: Offer) -> bytes:
-        return self._way(offer).prefix + offer.name
+        for (source, into, unless_in), files in named.items():
+            files.sort(key=itemgetter(0))  # by folder: it is faster so
+            names, offers = zip(*files, strict=True)
+            sizes = tuple(offer.bytes for offer in offers)
+            yield Fetch(Pull(source, names, sizes, self._history.incoming / into, unless_in), offers)
 
     def _way(self, offer: Offer) -> _Way:
         entry, second = self._here.get(offer.path), offer.mtime_ns // SECOND_NS
@@ -130,11 +134,11 @@ class Ways:
     def _new(self, origin: Origin, together: bool) -> _Way:
         if not together:
             home = f"changed/{origin.home}" if origin.home else "changed"
-            return _Way(origin.source, b"", home, self._history.root / origin.home)
+            return _Way(_Request(origin.source, home, self._history.root / origin.home))
         below = origin.source.relative_to(origin.top)
         aside = hashlib.sha256(os.fsencode(origin.top)).hexdigest()[:8]
         prefix = os.fsencode(below) + b"/" if below.parts else b""
-        return _Way(origin.top, prefix, f"{aside}/files", self._history.nothing)
+        return _Way(_Request(origin.top, f"{aside}/files", self._history.nothing), prefix)
 
 
 def is_listed(offer: Offer, found: Stat) -> bool:
