@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from being_remote.cli.output import Out
     from being_remote.workflows.logs import LogsReport
     from being_remote.workflows.results.companion import Home, HomeLine
-    from being_remote.workflows.results.following import LogLine, MovedLine, Say, StateLine
+    from being_remote.workflows.results.following import LogLine, MovedLine, Say, StateLine, StayedLine
 
 # A person wants to know that files come home, not of each; a script is told all.
 HOME_EVERY_S = 30.0
@@ -26,11 +26,11 @@ def teller(out: Out) -> Say:
     """Says lines and states of a followed job, and what came home of it: JSON Lines, or the log on stdout
     and the rest on stderr."""
     from being_remote.workflows.results.companion import HomeLine
-    from being_remote.workflows.results.following import LogLine, MovedLine, StateLine
+    from being_remote.workflows.results.following import LogLine, MovedLine, StateLine, StayedLine
 
     said_at = -HOME_EVERY_S
 
-    def tell(line: LogLine | StateLine | HomeLine | MovedLine) -> None:
+    def tell(line: LogLine | StateLine | HomeLine | MovedLine | StayedLine) -> None:
         nonlocal said_at
         if isinstance(line, StateLine):
             out.followed_job = line.job if line.at_work else None
@@ -38,6 +38,8 @@ def teller(out: Out) -> Say:
             out.line(line)
         elif isinstance(line, MovedLine):
             out.note(_moved_line(line))
+        elif isinstance(line, StayedLine):
+            out.note(_stayed_line(line))
         elif isinstance(line, HomeLine):
             if line.problem is not None or time.monotonic() - said_at >= HOME_EVERY_S:
                 said_at = time.monotonic()
@@ -77,6 +79,11 @@ def _moved_line(line: MovedLine) -> str:
     )
     paid_twice = f"; if it still runs there you pay twice: cancel {line.job} --host {line.from_host}"
     return f"MOVING to {line.to_host}: {given_up}{'' if line.state == 'lost' else paid_twice}"
+
+
+def _stayed_line(line: StayedLine) -> str:
+    both = f"{line.from_host} and {line.to_host} are asked in turn until one of them answers"
+    return f"NOT MOVED: {line.to_host} gave no answer either: {line.reason}; {both}"
 
 
 def _home_line(line: HomeLine) -> str:

@@ -12,13 +12,13 @@ from being_remote.errors import UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.facts import Gpu
 from being_remote.jobs.ledger import Ledger
-from being_remote.recipes import Plan, Request
+from being_remote.recipes import Plan, Recipe, Request
 from being_remote.recipes.registry import recipe
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.tracker.config import Change
 from being_remote.workflows.moving.elsewhere import at_its_host
 from being_remote.workflows.moving.failover import Failover, follow_or_move
-from being_remote.workflows.moving.move import Move
+from being_remote.workflows.moving.move import Move, rehearse
 from being_remote.workflows.results.companion import Home
 from being_remote.workflows.results.following import Say
 from being_remote.workflows.tending.earlier_runs import last_job, own_box, own_settings
@@ -131,7 +131,8 @@ def retrack(
         again: make another job even if one of the same intent is not known to be ended.
         follow_it: follow the one job to its end; `say` is told its lines and states.
         failover: another host: while the job is followed, it goes on there once its own gave no answer
-            for `after_s`, or it is lost. That is the user's word that it may be paid for twice.
+            for `after_s`, or it is lost. That is the user's word that it may be paid for twice. Whether
+            it could run there is looked at first.
         after_s: seconds of silence, by this laptop's running clock.
         dry_run: only look; nothing is written, here or there.
         on_progress: told how far it is with what a job takes along.
@@ -160,9 +161,18 @@ def retrack(
         what = "--follow follows" if other is None else "--failover looks after"
         raise UsageError(f"{what} one job", hint="logs JOB --follow, for each of them")
     kind, ledger = recipe(recipe_name), ledger_of(inventory)
+    spare_notes: tuple[str, ...] = ()
+    if other is not None:
+        # Before anything is paid for: at night nobody is there to mend it.
+        wished = (*sets, *combinations[0])
+        wish, *_ = _requests(inventory, other, actors, preset, wished, recipe_name, command, gpus, wall_s)
+        spare_notes = _rehearsed(inventory, other, kind, wish, remember=not dry_run)
     with open_session(where, inventory, remember=not dry_run) as session:
         # All are planned before the first is sent: a wrong setting dispatches nothing.
-        plans = [(kind.plan(request, kind.look(session, request)), swept) for request, swept in requests]
+        plans = [
+            (_noted(kind.plan(request, kind.look(session, request)), spare_notes), swept)
+            for request, swept in requests
+        ]
         if dry_run:
             done = tuple(_would(ledger, plan, swept, again=again) for plan, swept in plans)
             seen = look(session, where, [])
@@ -236,6 +246,20 @@ def _requests(
         )
         for actor in chosen
     ]
+
+
+def _rehearsed(
+    inventory: Inventory, host: SshHost | LocalHost, kind: Recipe, request: Request, *, remember: bool
+) -> tuple[str, ...]:
+    """What to know of the host that a job would go on on."""
+    from being_remote.transport import open_session
+
+    with open_session(host, inventory, remember=remember) as session:
+        return tuple(f"on {host.name}: {note}" for note in rehearse(inventory, session, host, kind, request))
+
+
+def _noted(plan: Plan, notes: tuple[str, ...]) -> Plan:
+    return dataclasses.replace(plan, notes=(*plan.notes, *notes))
 
 
 def _dispatch(

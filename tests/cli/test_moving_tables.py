@@ -15,7 +15,7 @@ from being_remote.cli.output import Out
 from being_remote.cli.telling import teller
 from being_remote.workflows.jobs import JobsReport
 from being_remote.workflows.moving.move import Move
-from being_remote.workflows.results.following import MovedLine
+from being_remote.workflows.results.following import MovedLine, StayedLine
 from being_remote.workflows.resume import ResumeReport
 from being_remote.workflows.tending.rows import JobRow
 
@@ -85,6 +85,15 @@ def test_a_move_is_said_loudly_and_names_what_it_may_cost(capsys: pytest.Capture
     with Out(as_json=True, follows=True) as out:
         teller(out)(line)
     assert json.loads(capsys.readouterr().out)["to_host"] == "b"
+
+
+def test_a_move_that_did_not_come_about_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with Out(follows=True) as out:
+        teller(out)(StayedLine("j-12ab", 1, "a100", "b", "cannot be reached"))
+    assert capsys.readouterr().err == (
+        "NOT MOVED: b gave no answer either: cannot be reached; a100 and b are asked in turn until one of"
+        " them answers\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -15,11 +16,11 @@ import pytest
 from two_pods import FAILS, FRAMES, SLEEPS, TwoPods
 
 from being_remote.cli.options import parse_duration
-from being_remote.errors import HostError, UsageError
+from being_remote.errors import HostError, NotFoundError, UsageError
 from being_remote.jobs import logs
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.moving import failover
-from being_remote.workflows.results.following import MovedLine, StateLine
+from being_remote.workflows.results.following import MovedLine, StateLine, StayedLine
 from being_remote.workflows.retrack import RetrackReport, retrack
 
 
@@ -46,9 +47,11 @@ class Followed:
     def job(self) -> str:
         return self.pods.ledger.find("last").job
 
-    def at_work(self) -> str:
+    def at_work(self, since: int = 0) -> str:
         """The job, once it is said to run."""
-        self.pods.until(lambda: any(isinstance(s, StateLine) and s.state == "running" for s in self.said))
+        self.pods.until(
+            lambda: any(isinstance(s, StateLine) and s.state == "running" for s in self.said[since:])
+        )
         return self.job
 
     def end(self) -> RetrackReport:
@@ -62,6 +65,10 @@ class Followed:
     @property
     def moves(self) -> list[MovedLine]:
         return [s for s in self.said if isinstance(s, MovedLine)]
+
+    @property
+    def stays(self) -> list[StayedLine]:
+        return [s for s in self.said if isinstance(s, StayedLine)]
 
 
 @pytest.fixture(autouse=True)
@@ -171,16 +178,96 @@ def kill_all_of(two_pods: TwoPods, job: str) -> None:
             continue
 
 
-def test_the_other_pod_must_take_it_or_nothing_is_given_up(two_pods: TwoPods) -> None:
+def test_where_both_pods_are_silent_the_one_that_comes_back_first_has_the_job(two_pods: TwoPods) -> None:
+    two_pods.tracker(SLEEPS, "a")
+    two_pods.tracker(FAILS, "b")
+    followed = Followed(two_pods, after_s=1.0)
+    job = followed.at_work()
+    two_pods.pods["b"].stop()
+    two_pods.pods["a"].pause()
+    two_pods.until(lambda: bool(followed.stays))
+    (stayed,) = followed.stays
+    assert (stayed.from_host, stayed.to_host, stayed.attempt) == ("a", "b", 1)
+    assert two_pods.known(job).attempt == 1
+    two_pods.pods["b"].start()
+    report = followed.end()
+    two_pods.pods["a"].resume()
+    assert (report.host, report.state, two_pods.known(job).attempt) == ("b", "failed", 2)
+    assert (len(followed.moves), len(followed.stays)) == (1, 1)
+    assert cancel(two_pods.inventory, job, host="a").state == "cancelled"
+
+
+def test_where_both_pods_are_silent_and_the_jobs_own_comes_back_nothing_moves(two_pods: TwoPods) -> None:
+    two_pods.tracker("import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\nexit(1)", "a")
+    followed = Followed(two_pods, after_s=1.0)
+    job = followed.at_work()
+    two_pods.pods["b"].stop()
+    two_pods.pods["a"].pause()
+    two_pods.until(lambda: bool(followed.stays))
+    two_pods.pods["a"].resume()
+    (two_pods.checkout("a") / "go").touch()
+    report = followed.end()
+    assert (report.host, report.state, report.moved, two_pods.known(job).attempt) == ("a", "failed", None, 1)
+
+
+def test_a_pod_that_comes_back_and_falls_silent_anew_is_waited_for_and_left_anew(two_pods: TwoPods) -> None:
+    two_pods.tracker(SLEEPS, "a")
+    two_pods.tracker(FAILS, "b")
+    followed = Followed(two_pods, after_s=2.0)
+    job = followed.at_work()
+    two_pods.pods["b"].stop()
+    two_pods.pods["a"].pause()
+    two_pods.until(lambda: bool(followed.stays))
+    before = len(followed.said)
+    two_pods.pods["a"].resume()
+    two_pods.until(
+        lambda: any(isinstance(s, StateLine) and s.state == "running" for s in followed.said[before:])
+    )
+    two_pods.pods["a"].pause()
+    paused = time.monotonic()
+    two_pods.pods["b"].start()
+    report = followed.end()
+    two_pods.pods["a"].resume()
+    assert time.monotonic() - paused > 2.0
+    assert (report.host, len(followed.moves), len(followed.stays)) == ("b", 2, 1)
+    assert cancel(two_pods.inventory, job, host="a").state == "cancelled"
+
+
+def test_where_both_pods_stay_away_nothing_is_given_up(
+    two_pods: TwoPods, monkeypatch: pytest.MonkeyPatch
+) -> None:
     two_pods.tracker(SLEEPS, "a")
     followed = Followed(two_pods, after_s=1.0)
     job = followed.at_work()
+    monkeypatch.setattr(logs, "PATIENCE_S", 0.5)
     for pod in two_pods.pods.values():
         pod.stop()
     with pytest.raises(HostError) as raised:
         followed.end()
     assert raised.value.host == "b"
     assert (two_pods.known(job).attempt, two_pods.known(job).state) == (1, "running")
+
+
+def test_a_spare_pod_that_could_not_take_the_job_is_told_before_anything_is_paid_for(
+    two_pods: TwoPods,
+) -> None:
+    def refused(error: type[Exception], words: str) -> None:
+        for dry_run in (True, False):
+            with pytest.raises(error, match=words):
+                retrack(two_pods.inventory, host="a", failover="b", dry_run=dry_run)
+        assert two_pods.ledger.jobs() == ()
+
+    shutil.rmtree(two_pods.checkout("b") / "input/demo")
+    (two_pods.folder / "backups/demo/actor/identity.npy").unlink()
+    planned = retrack(two_pods.inventory, host="a", failover="b", dry_run=True).jobs[0].plan
+    (note,) = (note for note in planned.notes if note.startswith("on b: "))
+    assert "no identity.npy, which the tracker needs, neither at home nor there" in note
+    shutil.rmtree(two_pods.folder / "video")
+    refused(NotFoundError, "video")
+    (two_pods.checkout("b") / "tracker.py").unlink()
+    refused(NotFoundError, "tracker.py")
+    two_pods.pods["b"].stop()
+    refused(HostError, "b: ")
 
 
 @pytest.mark.soak

@@ -73,6 +73,7 @@ def test_a_pod_that_is_silent_is_left_only_on_the_users_word(two_pods: TwoPods) 
     assert dry.moved is not None
     assert (dry.attempt, dry.moved.frames_kept, dry.moved.transferred_files) == (2, 10, 11)
     assert dry.moved.bytes == dry.moved.transferred_bytes > 10_000
+    assert not any("before it moves" in note for note in dry.moved.notes)  # its pod gives no answer
     assert two_pods.ledger.story(job) == story
     assert not (two_pods.pods["b"].root / "Being" / "jobs").exists()
     report = resume(two_pods.inventory, job, host="b", pod_is_gone=True)
@@ -151,6 +152,7 @@ def test_the_actors_input_is_put_there_where_it_is_not(two_pods: TwoPods) -> Non
     job = two_pods.failed()
     dry = resume(two_pods.inventory, job, host="b", dry_run=True)
     assert dry.moved is not None and dry.moved.transferred_files == (FRAMES + 1) + 1 + 11
+    assert any(f"pull {job} --all, before it moves" in note for note in dry.moved.notes)
     assert not (there / "source").exists()
     moved(two_pods, job)
     assert KEPT in two_pods.log("b", job, 2)

@@ -3,11 +3,13 @@
 The user's word for that is given beforehand, with the command: whoever would rather pay twice than
 wait. It is used once. What counts as silence is that the host gave no answer of any kind, by this
 laptop's own running clock; a host that answers and cannot tell how the job stands is no better. A job
-that is lost goes on at once; one that failed, or was cancelled, does not.
+that is lost goes on at once; one that failed, or was cancelled, does not. Where the other host is silent,
+too, both are asked in turn until one of them answers.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from being_remote.errors import (
     Unreachable,
 )
 from being_remote.inventory import Inventory, LocalHost, SshHost
+from being_remote.jobs import logs
 from being_remote.jobs.ledger import CORRECTABLE, Known, Ledger
 from being_remote.session import OnProgress, Result, Session, Stream
 from being_remote.workflows.moving.elsewhere import go_on_elsewhere
@@ -32,7 +35,7 @@ from being_remote.workflows.moving.leaving import Leaving, given_up
 from being_remote.workflows.moving.move import Move
 from being_remote.workflows.results.bringing import folder_of
 from being_remote.workflows.results.companion import Home
-from being_remote.workflows.results.following import LogLine, MovedLine, Say, StateLine, follow
+from being_remote.workflows.results.following import LogLine, MovedLine, Say, StateLine, StayedLine, follow
 from being_remote.workflows.tending.rows import JobRow, ended_row
 
 RETRY_S = 5.0
@@ -75,13 +78,50 @@ def follow_or_move(
     Raises:
         UsageError: another terminal moved it, or it cannot run there.
         NotFoundError, DataError: it cannot go on there; see `moving.move`.
-        HostError: the other host gave no answer, or stayed away in its turn.
+        HostError: both hosts stayed away for `logs.PATIENCE_S`, or the other one in its turn.
     """
-    home = folder_of(inventory, known)
     if failover is None:
-        followed = follow(ledger, session, host, known, say, home=home)
+        followed = follow(ledger, session, host, known, say, home=folder_of(inventory, known))
         return Survived(followed.row, followed.home, None)
-    heard, told = _Heard(session), _Told(say)
+    heard, told, in_vain_since = _Heard(session), _Told(say), None
+    while True:
+        left = _until_left(inventory, ledger, heard, told, host, known, failover)
+        if isinstance(left, Survived):
+            return left
+        if in_vain_since is not None and in_vain_since < told.unclear_since < math.inf:
+            in_vain_since = None  # its own host had come back meanwhile
+        if in_vain_since is None:
+            say(MovedLine(known.job, known.attempt, host.name, failover.host.name, left.state, left.reason))
+        now = ledger.find(known.job)
+        try:
+            gone = go_on_elsewhere(
+                inventory, ledger, now, failover.host, left, say=say, dry_run=False, on_progress=on_progress
+            )
+        except _SILENT as e:
+            if ledger.find(known.job).attempt != now.attempt:
+                raise  # it has moved
+            if in_vain_since is None:
+                in_vain_since = time.monotonic()
+                say(StayedLine(known.job, known.attempt, host.name, failover.host.name, e.what))
+            if time.monotonic() - in_vain_since > logs.PATIENCE_S:
+                raise
+            time.sleep(RETRY_S)
+            continue
+        assert gone.row is not None  # it was no dry run
+        return Survived(gone.row, gone.home, gone.move)
+
+
+def _until_left(
+    inventory: Inventory,
+    ledger: Ledger,
+    heard: _Heard,
+    told: _Told,
+    host: SshHost | LocalHost,
+    known: Known,
+    failover: Failover,
+) -> Survived | Leaving:
+    """Follow the job on its host to its end, or until that host is to be left."""
+    home = folder_of(inventory, known)
     while True:
         try:
             followed = follow(
@@ -112,19 +152,7 @@ def follow_or_move(
     if now.ended and now.state not in CORRECTABLE:
         return Survived(ended_row(now, ledger.story(now.job)), None, None)
     word = None if now.ended else given_up(now.state, why, f"--failover after {failover.after_s:g} s")
-    say(MovedLine(known.job, known.attempt, host.name, failover.host.name, state, why))
-    gone = go_on_elsewhere(
-        inventory,
-        ledger,
-        now,
-        failover.host,
-        Leaving(state, why, word),
-        say=say,
-        dry_run=False,
-        on_progress=on_progress,
-    )
-    assert gone.row is not None  # it was no dry run
-    return Survived(gone.row, gone.home, gone.move)
+    return Leaving(state, why, word)
 
 
 class _Told:
@@ -133,7 +161,7 @@ class _Told:
     def __init__(self, say: Say) -> None:
         self._say = say
         self._last: LogLine | None = None
-        self._unclear_since: float | None = None
+        self.unclear_since = math.inf
 
     @property
     def offset(self) -> int:
@@ -142,18 +170,18 @@ class _Told:
 
     @property
     def unclear_s(self) -> float:
-        return 0.0 if self._unclear_since is None else time.monotonic() - self._unclear_since
+        return max(0.0, time.monotonic() - self.unclear_since)
 
     def unclear(self) -> None:
         """How the job stands could not be learnt, for the first time since it was known."""
-        self._unclear_since = self._unclear_since or time.monotonic()
+        self.unclear_since = min(self.unclear_since, time.monotonic())
 
     def __call__(self, line: Any) -> None:
         if isinstance(line, StateLine):
             if line.state == "unknown":
                 self.unclear()
             else:
-                self._unclear_since = None
+                self.unclear_since = math.inf
         if isinstance(line, LogLine):
             if line == self._last:
                 return

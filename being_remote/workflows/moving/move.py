@@ -21,7 +21,7 @@ from being_remote.jobs.ledger import Intent, Known, Ledger
 from being_remote.jobs.observe import SeenJob
 from being_remote.jobs.spec import JobSpec
 from being_remote.pod import records
-from being_remote.recipes import Carried, Recipe
+from being_remote.recipes import Carried, Recipe, Request
 from being_remote.recipes.registry import recipe
 from being_remote.session import OnProgress, Session
 from being_remote.workflows.pushing.actor_input import push_actor
@@ -94,7 +94,9 @@ def move(
     carried = None
     if seen is None or known.attempt not in seen.attempts:  # else one disk, where it lies already
         carried = kind.carried(files, homes_of(inventory, known))
-        notes.append(_carried_note(carried, kind))
+        notes.append(_carried_note(carried))
+        if dry_run and known.ended:
+            notes.append(f"what {known.host} has that is not home: pull {known.job} --all, before it moves")
     placed, name = None, None
     if carried is not None:
         placed, name = push_carried(
@@ -115,6 +117,28 @@ def move(
         transferred_bytes=sum(p.to_send_bytes if dry_run else p.transferred_bytes for p in parts),
         notes=tuple(notes),
     )
+
+
+def rehearse(
+    inventory: Inventory, session: Session, host: SshHost | LocalHost, kind: Recipe, request: Request
+) -> tuple[str, ...]:
+    """See whether a job could go on on `host`, which is left as it is; what a person should know of it.
+
+    Args:
+        inventory: who is who.
+        session: an open way to `host`.
+        host: where it may have to go on.
+        kind, request: the job, for that host.
+
+    Raises:
+        UsageError, NotFoundError, DataError: it could not.
+        HostError: no answer.
+    """
+    facts = kind.look(session, request)
+    if request.actor is not None and kind.takes_input(facts):
+        return push_actor(session, host, inventory, request.actor, dry_run=True).notes
+    kind.plan(request, facts)
+    return ()
 
 
 def push_again(
@@ -232,7 +256,7 @@ def _moved(
     return intent_of(kind.plan(request, kind.look(session, request)), ledger.uuid, known.job)
 
 
-def _carried_note(carried: Carried | None, kind: Recipe) -> str:
+def _carried_note(carried: Carried | None) -> str:
     if carried is None:
         return "nothing is home that it could go on from: it starts from scratch"
     if not carried.frames:

@@ -70,7 +70,18 @@ class MovedLine:
     reason: str
 
 
-Say = Callable[[LogLine | StateLine | HomeLine | MovedLine], None]
+@dataclass(frozen=True)
+class StayedLine:
+    """It did not leave: the other host gave no answer either. Both are asked until one of them does."""
+
+    job: str
+    attempt: int
+    from_host: str
+    to_host: str
+    reason: str
+
+
+Say = Callable[[LogLine | StateLine | HomeLine | MovedLine | StayedLine], None]
 
 
 @dataclass(frozen=True)
@@ -200,7 +211,7 @@ def _one_at_a_time(say: Say) -> Say:
     """Lines of two threads never mix."""
     lock = threading.Lock()
 
-    def say_alone(line: LogLine | StateLine | HomeLine | MovedLine) -> None:
+    def say_alone(line: LogLine | StateLine | HomeLine | MovedLine | StayedLine) -> None:
         with lock:
             say(line)
 
