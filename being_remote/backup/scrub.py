@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from being_remote.backup import current
+from being_remote.backup.checking import NO_JUDGE, check
 from being_remote.backup.files import Stat, copy_apart, sync_files
 from being_remote.backup.history import History
+from being_remote.backup.manifest import Manifest
 from being_remote.backup.objects import Fault, fault, faults, hash_of
 from being_remote.backup.quarantine import set_aside
 from being_remote.errors import InconsistentData
@@ -70,6 +72,50 @@ class Scrubbed:
     unreadable: tuple[Path, ...] = ()
     orphans: int = 0
     orphan_bytes: int = 0
+
+    @property
+    def rots(self) -> tuple[Rot, ...]:
+        """All that was wrong."""
+        return (*self.repaired, *self.lost)
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What reading everything again came to where nothing may be changed.
+
+    Attributes:
+        rots: contents that are rotten or missing; none of them is repaired.
+        unreadable: as of `Scrubbed`.
+        live: live files with other bytes than their size and time promise.
+    """
+
+    rots: tuple[Rot, ...] = ()
+    unreadable: tuple[Path, ...] = ()
+    live: tuple[str, ...] = ()
+
+
+def inspect(history: History, newest: Manifest, on_progress: OnProgress) -> Inspected:
+    """Read all contents and the live tree again, and leave all as it is.
+
+    Args:
+        history: the backup.
+        newest: its newest generation.
+        on_progress: told how far it is.
+
+    Raises:
+        InconsistentData: a link or a special lies in the live tree.
+    """
+    sizes, unreadable = _named(history)
+    rots = _rots(history, faults(history, sorted(sizes), on_progress), sizes)
+    files = newest.files
+    alike = {
+        path: history.root / path
+        for path, at in current.scan(history.root).items()
+        if path in files and files[path].looks_like(at)
+    }
+    seen = check(alike, NO_JUDGE, on_progress)
+    live = [each.path for each in seen if each.sha256 != files[each.path].sha256]
+    return Inspected(tuple(rots), unreadable, tuple(live))
 
 
 def scrub(history: History, on_progress: OnProgress) -> Scrubbed:

@@ -18,13 +18,14 @@ from being_remote.backup.manifest import Entry
 from being_remote.backup.names import folds_case
 from being_remote.backup.planning import plan
 from being_remote.backup.quarantine import kept
+from being_remote.backup.scrub import Inspected, inspect
 from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.tracker.layout import KINDS, PLACES
 from being_remote.workflows.homecoming.actor_files import Task, look
 from being_remote.workflows.homecoming.hashes import learn
-from being_remote.workflows.homecoming.report import SyncReport, from_listing, seen_in
+from being_remote.workflows.homecoming.report import SyncReport, from_listing, inspected, rotten, seen_in
 from being_remote.workflows.homecoming.rounds import bring_actor, the_judge, verify_home
 
 
@@ -74,7 +75,7 @@ def sync(
             report = verify_home(task, history, e, on_progress)
             return replace(report, seconds=time.monotonic() - started)
         if dry_run:
-            report = _would(task, session, history, verify=verify)
+            report = _would(task, session, history, verify=verify, on_progress=on_progress)
         else:
             found = None
             if first:
@@ -107,14 +108,22 @@ def task_of(inventory: Inventory, actor: str | None, host: str | None, only: Seq
     return Task(who, where, inventory.backup_of(who), places)
 
 
-def _would(task: Task, session: Session, history: History, *, verify: bool) -> SyncReport:
+def _would(
+    task: Task, session: Session, history: History, *, verify: bool, on_progress: OnProgress
+) -> SyncReport:
     """What a sync would do, by looking only."""
     found = look(task, session)
     newest = history.newest()
     here = dict(newest.files) if newest is not None else {}
-    for path, at in scan(task.root).items():
+    read = inspect(history, newest, on_progress) if verify and newest is not None else Inspected()
+    lying = scan(task.root)
+    for path, at in lying.items():
         if path not in here or not here[path].looks_like(at):
             here[path] = Entry(path, "", at.st_size, at.st_mtime_ns)
+    lost = {rot.sha256 for rot in read.rots}
+    sound = set(lying) - set(read.live)
+    for path in [path for path, entry in here.items() if entry.sha256 in lost and path not in sound]:
+        del here[path]  # nowhere here is it as it was: the host's would be fetched
     torn, most_bytes = kept(history), the_judge().most_bytes
     learned = learn(task, session, history, found, here, torn, everything=verify)
     planned = plan(learned.offers, here, torn, folds=folds_case(task.root), most_bytes=most_bytes)
@@ -122,5 +131,12 @@ def _would(task: Task, session: Session, history: History, *, verify: bool) -> S
     seen = seen_in(task, session.host, found, planned, live)
     report = from_listing(task, session.host, seen, planned, live, planned.refused + planned.still_torn)
     return replace(
-        report, dry_run=True, transferred_files=len(planned.wanted), transferred_bytes=planned.wanted_bytes
+        report,
+        dry_run=True,
+        transferred_files=len(planned.wanted),
+        transferred_bytes=planned.wanted_bytes,
+        verified=len(sound & (set(planned.unchanged) - set(planned.unhashed))) if verify else None,
+        rotten=rotten(read.rots, lambda _sha256: False),
+        damaged=read.unreadable,
+        warnings=(*report.warnings, *inspected(read, session.host)),
     )

@@ -271,6 +271,41 @@ def test_a_dry_run_touches_nothing_and_says_what_would_come(there: Setting, veri
     assert report.files > FRAMES and report.snapshot is None
 
 
+def test_a_dry_run_of_verify_names_what_rotted_and_repairs_nothing(here: Setting) -> None:
+    def rot(file: Path) -> None:
+        good, at = file.read_bytes(), file.stat()
+        file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        os.utime(file, ns=(at.st_mtime_ns, at.st_mtime_ns))
+
+    def state() -> dict[str, tuple[bytes, int]]:
+        files = (p for p in here.root.rglob("*") if p.is_file())
+        return {str(p): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
+
+    files = here.sync().files
+    history = History(here.root)
+    contents = {path: history.object(entry.sha256) for path, entry in history.read(0).files.items()}
+    assert here.sync(dry_run=True, verify=True).verified == files
+
+    rot(here.root / "checkpoint/00001.frame")  # good in the history
+    rot(contents["checkpoint/00002.frame"])  # good in the live tree
+    rot(here.root / "checkpoint/00003.frame")  # nowhere good
+    contents["checkpoint/00003.frame"].unlink()
+    (here.root / "checkpoint/00004.frame").unlink()
+    before = state()
+    dry = here.sync(dry_run=True, verify=True)
+    assert state() == before
+    assert (dry.verified, dry.transferred_files, dry.exit_code) == (files - 3, 1, 0)
+    told = {(r.path, r.fault, r.repaired_from, r.kept_as) for r in dry.rotten}
+    assert told == {
+        ("checkpoint/00002.frame", "rotten", None, None),
+        ("checkpoint/00003.frame", "missing", None, None),
+    }
+    (live,) = (w for w in dry.warnings if w.startswith("rotted here"))
+    assert "2 files ('checkpoint/00001.frame', 'checkpoint/00003.frame')" in live
+    mended = here.sync(verify=True)
+    assert (mended.transferred_files, mended.verified) == (1, files)
+
+
 def test_links_on_the_host_are_not_followed_and_are_said(here: Setting) -> None:
     (here.checkpoint / "00099.frame").symlink_to("/etc/passwd")
     report = here.sync()

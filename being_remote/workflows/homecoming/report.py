@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from being_remote.backup.arrivals import Arrival
 from being_remote.backup.manifest import Manifest, shown_path
 from being_remote.backup.planning import Plan
 from being_remote.backup.quarantine import SetAside
-from being_remote.backup.scrub import Rot, Scrubbed
+from being_remote.backup.scrub import Inspected, Rot
 from being_remote.backup.settle import Settled
 from being_remote.workflows.homecoming.actor_files import EXAMPLES, Found, Task
 
@@ -186,7 +186,7 @@ def from_home(task: Task, live: Manifest | None, aside: tuple[SetAside, ...]) ->
     )
 
 
-def rotten(scrubbed: Scrubbed, fetched: Callable[[str], bool]) -> tuple[Rotten, ...]:
+def rotten(rots: Iterable[Rot], fetched: Callable[[str], bool]) -> tuple[Rotten, ...]:
     """What was wrong in the history; `fetched` says whether a content (sha256) is there again by now."""
 
     def told(rot: Rot) -> Rotten:
@@ -194,7 +194,18 @@ def rotten(scrubbed: Scrubbed, fetched: Callable[[str], bool]) -> tuple[Rotten, 
         path, _ = shown_path(rot.paths[-1])
         return Rotten(path, rot.generations[-1], rot.sha256, rot.fault, source, rot.kept_as)
 
-    return tuple(told(rot) for rot in (*scrubbed.repaired, *scrubbed.lost))
+    return tuple(map(told, rots))
+
+
+def inspected(seen: Inspected, host: str) -> list[str]:
+    """What a person should hear of a backup that was only looked at."""
+    said = []
+    for rot in seen.rots:
+        of = f"generation {rot.generations[-1]}: the content of {shown_path(rot.paths[-1])[0]!r}"
+        said.append(f"{of} is {rot.fault}; without --dry-run the live file or {host} repairs it if it can")
+    if seen.live:
+        said.append(f"rotted here; without --dry-run the history or {host} repairs it: {_counted(seen.live)}")
+    return said
 
 
 def notes(

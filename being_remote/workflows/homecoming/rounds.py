@@ -248,7 +248,7 @@ def _report(
     quarantined = {a.path: a for a in aside}  # the later word about a file counts
     untold = planned.unhashed if verify else ()
     mismatched = [*arrival.mismatched, *untold]
-    rots = rotten(home.scrubbed, lambda sha256: history.object(sha256).exists())
+    rots = rotten(home.scrubbed.rots, lambda sha256: history.object(sha256).exists())
     report = from_listing(task, session.host, asked.seen, planned, home.live, tuple(quarantined.values()))
     manifest = arrival.manifest
     return replace(
@@ -273,7 +273,7 @@ def _report(
 
 def _alone(task: Task, home: _Home, why: HostError | NotFoundError) -> SyncReport:
     """What there is to say when the host could not be asked."""
-    rots = rotten(home.scrubbed, lambda _sha256: False)
+    rots = rotten(home.scrubbed.rots, lambda _sha256: False)
     report = from_home(task, home.live, home.settled.set_aside)
     return replace(
         report,
