@@ -84,16 +84,20 @@ def test_a_move_is_said_loudly_and_names_what_it_may_cost(capsys: pytest.Capture
     )
     with Out(as_json=True, follows=True) as out:
         teller(out)(line)
-    assert json.loads(capsys.readouterr().out)["to_host"] == "b"
+    said = json.loads(capsys.readouterr().out)
+    assert (said["to_host"], said["moving"]) == ("b", True)
 
 
 def test_a_move_that_did_not_come_about_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     with Out(follows=True) as out:
-        teller(out)(StayedLine("j-12ab", 1, "a100", "b", "cannot be reached"))
+        teller(out)(stayed := StayedLine("j-12ab", 1, "a100", "b", "cannot be reached"))
     assert capsys.readouterr().err == (
         "NOT MOVED: b gave no answer either: cannot be reached; a100 and b are asked in turn until one of"
         " them answers\n"
     )
+    with Out(as_json=True, follows=True) as out:
+        teller(out)(stayed)
+    assert json.loads(capsys.readouterr().out)["moving"] is False
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ class MovedLine:
     to_host: str
     state: str
     reason: str
+    moving: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class StayedLine:
     from_host: str
     to_host: str
     reason: str
+    moving: bool = False
 
 
 Say = Callable[[LogLine | StateLine | HomeLine | MovedLine | StayedLine], None]
