@@ -129,6 +129,9 @@ class Stream(Protocol):
     def read(self, timeout_s: float) -> bytes:
         """The next bytes, as soon as there are any; b"" once the command itself has ended well.
 
+        That all of it came is for the reader to see, by an end of its own: the exit code of a shared
+        connection overtakes the output before it, which is lost if the link then breaks.
+
         Raises:
             AnswerTimeout: nothing came for `timeout_s`; reading may go on.
             ConnectionLost: the link broke, or what ended the command is unknown.

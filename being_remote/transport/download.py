@@ -284,8 +284,12 @@ class _Arriving:
             parts, there = [self._have[self._at :]], len(self._have) - self._at
             while there < size:
                 data = self._stream.read(_STALL_S)
-                if not data:
-                    raise self._unsafe("less than was asked for, and ended well")
+                if not data:  # an exit code of 0 may overtake what it wrote: see `Stream.read`
+                    raise ConnectionLost(
+                        "what it sends broke off",
+                        host=self._host,
+                        hint="call it again: what arrived whole stays",
+                    )
                 parts.append(data)
                 there += len(data)
             self._have, self._at = b"".join(parts), 0
