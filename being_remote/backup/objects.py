@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -22,9 +22,16 @@ Fault = Literal["missing", "rotten"]
 
 def faults(history: History, names: Sequence[str], on_progress: OnProgress) -> Mapping[str, Fault]:
     """Read the contents of these names (sha256) again, and say which are not what they should be."""
+    return wrong_ones(names, lambda name: (history.object(name), name), "reading the history", on_progress)
+
+
+def wrong_ones(
+    names: Sequence[str], file_of: Callable[[str], tuple[Path, str]], what: str, on_progress: OnProgress
+) -> Mapping[str, Fault]:
+    """Read files again, each with the sha256 that it should have, and say which have not."""
 
     def some(part: Sequence[str]) -> dict[str, Fault]:
-        found = ((name, fault(history.object(name), name)) for name in part)
+        found = ((name, fault(*file_of(name))) for name in part)
         return {name: wrong for name, wrong in found if wrong is not None}
 
     wrong: dict[str, Fault] = {}
@@ -33,7 +40,7 @@ def faults(history: History, names: Sequence[str], on_progress: OnProgress) -> M
         for done, found in enumerate(pool.map(some, parts), start=1):
             wrong |= found
             read = min(done * BATCH, len(names))
-            on_progress(Progress("reading the history", read, len(names), "files"))
+            on_progress(Progress(what, read, len(names), "files"))
     return wrong
 
 

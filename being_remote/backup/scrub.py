@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from being_remote.backup import current
-from being_remote.backup.checking import NO_JUDGE, check
 from being_remote.backup.files import Stat, copy_apart, sync_files
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
-from being_remote.backup.objects import Fault, fault, faults, hash_of
+from being_remote.backup.objects import Fault, fault, faults, hash_of, wrong_ones
 from being_remote.backup.quarantine import set_aside
 from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress
@@ -86,16 +85,20 @@ class Inspected:
     Attributes:
         rots: contents that are rotten or missing; none of them is repaired.
         unreadable: as of `Scrubbed`.
-        live: live files with other bytes than their size and time promise.
+        sound: live files with the bytes that they had when they came home.
+        rotten: live files with other bytes than their size and time promise.
     """
 
     rots: tuple[Rot, ...] = ()
     unreadable: tuple[Path, ...] = ()
-    live: tuple[str, ...] = ()
+    sound: frozenset[str] = frozenset()
+    rotten: tuple[str, ...] = ()
 
 
 def inspect(history: History, newest: Manifest, on_progress: OnProgress) -> Inspected:
     """Read all contents and the live tree again, and leave all as it is.
+
+    Without the lock: what somebody else removes or rewrites meanwhile is no rot.
 
     Args:
         history: the backup.
@@ -108,14 +111,14 @@ def inspect(history: History, newest: Manifest, on_progress: OnProgress) -> Insp
     sizes, unreadable = _named(history)
     rots = _rots(history, faults(history, sorted(sizes), on_progress), sizes)
     files = newest.files
-    alike = {
-        path: history.root / path
-        for path, at in current.scan(history.root).items()
-        if path in files and files[path].looks_like(at)
-    }
-    seen = check(alike, NO_JUDGE, on_progress)
-    live = [each.path for each in seen if each.sha256 != files[each.path].sha256]
-    return Inspected(tuple(rots), unreadable, tuple(live))
+    alike = [p for p, at in current.scan(history.root).items() if p in files and files[p].looks_like(at)]
+    wrong = wrong_ones(
+        alike, lambda path: (history.root / path, files[path].sha256), "reading the live tree", on_progress
+    )
+    still = current.scan(history.root) if wrong else {}
+    rotten = tuple(path for path in wrong if path in still and files[path].looks_like(still[path]))
+    named = tuple(rot for rot in rots if rot.generations)
+    return Inspected(named, unreadable, frozenset(alike).difference(wrong), rotten)
 
 
 def scrub(history: History, on_progress: OnProgress) -> Scrubbed:

@@ -82,8 +82,8 @@ def _moved_line(line: MovedLine) -> str:
 
 
 def _stayed_line(line: StayedLine) -> str:
-    both = f"{line.from_host} and {line.to_host} are asked in turn until one of them answers"
-    return f"NOT MOVED: {line.to_host} gave no answer either: {line.reason}; {both}"
+    both = f"{line.from_host} and {line.to_host} are asked in turn now, for as long as --after says"
+    return f"NOT MOVED: {line.to_host} gave no answer: {line.reason}; {both}"
 
 
 def _home_line(line: HomeLine) -> str:

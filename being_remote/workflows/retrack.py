@@ -156,23 +156,20 @@ def retrack(
             inventory, where, actors, preset, (*sets, *swept), recipe_name, command, gpus, wall_s
         )
     ]
-    follow_it = follow_it or (other is not None and not dry_run)
+    follow_it = follow_it or other is not None
     if follow_it and len(requests) > 1:
         what = "--follow follows" if other is None else "--failover looks after"
         raise UsageError(f"{what} one job", hint="logs JOB --follow, for each of them")
     kind, ledger = recipe(recipe_name), ledger_of(inventory)
-    spare_notes: tuple[str, ...] = ()
-    if other is not None:
-        # Before anything is paid for: at night nobody is there to mend it.
-        wished = (*sets, *combinations[0])
-        wish, *_ = _requests(inventory, other, actors, preset, wished, recipe_name, command, gpus, wall_s)
-        spare_notes = _rehearsed(inventory, other, kind, wish, remember=not dry_run)
     with open_session(where, inventory, remember=not dry_run) as session:
         # All are planned before the first is sent: a wrong setting dispatches nothing.
-        plans = [
-            (_noted(kind.plan(request, kind.look(session, request)), spare_notes), swept)
-            for request, swept in requests
-        ]
+        plans = [(kind.plan(request, kind.look(session, request)), swept) for request, swept in requests]
+        if other is not None and (again or ledger.like(intent_of(plans[0][0], "").key) is None):
+            # Before anything is paid for: at night nobody is there to mend it.
+            (plan, swept), *_ = plans
+            sets = (*sets, *swept)
+            wish, *_ = _requests(inventory, other, actors, preset, sets, recipe_name, command, gpus, wall_s)
+            plans = [(_rehearsed(inventory, other, kind, wish, plan, remember=not dry_run), swept)]
         if dry_run:
             done = tuple(_would(ledger, plan, swept, again=again) for plan, swept in plans)
             seen = look(session, where, [])
@@ -249,17 +246,20 @@ def _requests(
 
 
 def _rehearsed(
-    inventory: Inventory, host: SshHost | LocalHost, kind: Recipe, request: Request, *, remember: bool
-) -> tuple[str, ...]:
-    """What to know of the host that a job would go on on."""
+    inventory: Inventory,
+    host: SshHost | LocalHost,
+    kind: Recipe,
+    request: Request,
+    plan: Plan,
+    *,
+    remember: bool,
+) -> Plan:
+    """The plan, with what to know of the host that the job would go on on."""
     from being_remote.transport import open_session
 
     with open_session(host, inventory, remember=remember) as session:
-        return tuple(f"on {host.name}: {note}" for note in rehearse(inventory, session, host, kind, request))
-
-
-def _noted(plan: Plan, notes: tuple[str, ...]) -> Plan:
-    return dataclasses.replace(plan, notes=(*plan.notes, *notes))
+        notes = rehearse(inventory, session, host, kind, request)
+    return dataclasses.replace(plan, notes=(*plan.notes, *(f"on {host.name}: {note}" for note in notes)))
 
 
 def _dispatch(

@@ -116,14 +116,12 @@ def _would(
     newest = history.newest()
     here = dict(newest.files) if newest is not None else {}
     read = inspect(history, newest, on_progress) if verify and newest is not None else Inspected()
-    lying = scan(task.root)
-    for path, at in lying.items():
+    for path, at in scan(task.root).items():
         if path not in here or not here[path].looks_like(at):
             here[path] = Entry(path, "", at.st_size, at.st_mtime_ns)
     lost = {rot.sha256 for rot in read.rots}
-    sound = set(lying) - set(read.live)
-    for path in [path for path, entry in here.items() if entry.sha256 in lost and path not in sound]:
-        del here[path]  # nowhere here is it as it was: the host's would be fetched
+    for path in [path for path, entry in here.items() if entry.sha256 in lost and path not in read.sound]:
+        del here[path]  # it would be fetched, unless another path's live file has the same bytes
     torn, most_bytes = kept(history), the_judge().most_bytes
     learned = learn(task, session, history, found, here, torn, everything=verify)
     planned = plan(learned.offers, here, torn, folds=folds_case(task.root), most_bytes=most_bytes)
@@ -135,7 +133,7 @@ def _would(
         dry_run=True,
         transferred_files=len(planned.wanted),
         transferred_bytes=planned.wanted_bytes,
-        verified=len(sound & (set(planned.unchanged) - set(planned.unhashed))) if verify else None,
+        verified=len(read.sound & (set(planned.unchanged) - set(planned.unhashed))) if verify else None,
         rotten=rotten(read.rots, lambda _sha256: False),
         damaged=read.unreadable,
         warnings=(*report.warnings, *inspected(read, session.host)),

@@ -92,8 +92,8 @@ def test_a_move_that_did_not_come_about_is_said(capsys: pytest.CaptureFixture[st
     with Out(follows=True) as out:
         teller(out)(stayed := StayedLine("j-12ab", 1, "a100", "b", "cannot be reached"))
     assert capsys.readouterr().err == (
-        "NOT MOVED: b gave no answer either: cannot be reached; a100 and b are asked in turn until one of"
-        " them answers\n"
+        "NOT MOVED: b gave no answer: cannot be reached; a100 and b are asked in turn now, for as long as"
+        " --after says\n"
     )
     with Out(as_json=True, follows=True) as out:
         teller(out)(stayed)

@@ -12,12 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from two_pods import FAILS, FRAMES, SLEEPS, TwoPods
 
 from being_remote.cli.options import parse_duration
-from being_remote.errors import HostError, NotFoundError, UsageError
+from being_remote.errors import HostError, InconsistentData, NotFoundError, UsageError
 from being_remote.jobs import logs
+from being_remote.jobs.ledger import Intent
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.moving import failover
 from being_remote.workflows.results.following import MovedLine, StateLine, StayedLine
@@ -193,7 +195,7 @@ def test_where_both_pods_are_silent_the_one_that_comes_back_first_has_the_job(tw
     report = followed.end()
     two_pods.pods["a"].resume()
     assert (report.host, report.state, two_pods.known(job).attempt) == ("b", "failed", 2)
-    assert (len(followed.moves), len(followed.stays)) == (1, 1)
+    assert (len(followed.moves), len(followed.stays)) == (2, 1)  # said again before it is done
     assert cancel(two_pods.inventory, job, host="a").state == "cancelled"
 
 
@@ -220,9 +222,7 @@ def test_a_pod_that_comes_back_and_falls_silent_anew_is_waited_for_and_left_anew
     two_pods.until(lambda: bool(followed.stays))
     before = len(followed.said)
     two_pods.pods["a"].resume()
-    two_pods.until(
-        lambda: any(isinstance(s, StateLine) and s.state == "running" for s in followed.said[before:])
-    )
+    followed.at_work(since=before)
     two_pods.pods["a"].pause()
     paused = time.monotonic()
     two_pods.pods["b"].start()
@@ -233,13 +233,65 @@ def test_a_pod_that_comes_back_and_falls_silent_anew_is_waited_for_and_left_anew
     assert cancel(two_pods.inventory, job, host="a").state == "cancelled"
 
 
-def test_where_both_pods_stay_away_nothing_is_given_up(
+def test_where_both_pods_come_back_at_once_the_jobs_own_keeps_it(
     two_pods: TwoPods, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    two_pods.tracker("import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\nexit(1)", "a")
+    followed = Followed(two_pods, after_s=1.0)
+    job = followed.at_work()
+    looked = failover.look_at
+
+    def the_link_heals_behind_it(*given: Any) -> Any:
+        try:
+            return looked(*given)
+        finally:
+            two_pods.pods["a"].resume()
+            two_pods.pods["b"].start()
+
+    monkeypatch.setattr(failover, "look_at", the_link_heals_behind_it)
+    two_pods.pods["b"].stop()
+    two_pods.pods["a"].pause()
+    two_pods.until(lambda: bool(followed.stays))
+    before = len(followed.said)
+    followed.at_work(since=before)
+    (two_pods.checkout("a") / "go").touch()
+    report = followed.end()
+    assert (report.host, report.state, report.moved, two_pods.known(job).attempt) == ("a", "failed", None, 1)
+    assert (len(followed.moves), len(followed.stays)) == (1, 1)
+
+
+def test_a_job_that_was_lost_waits_for_the_other_pod(two_pods: TwoPods) -> None:
+    two_pods.tracker(SLEEPS, "a")
+    two_pods.tracker(FAILS, "b")
+    followed = Followed(two_pods, after_s=60.0)
+    job = followed.at_work()
+    two_pods.pods["b"].stop()
+    kill_all_of(two_pods, job)
+    two_pods.until(lambda: bool(followed.stays))
+    two_pods.pods["b"].start()
+    report = followed.end()
+    assert (report.host, report.state, len(followed.moves), len(followed.stays)) == ("b", "failed", 2, 1)
+
+
+def test_a_job_that_another_terminal_moved_is_not_taken_away_from_there(two_pods: TwoPods) -> None:
+    two_pods.tracker(SLEEPS, "a", "b")
+    followed = Followed(two_pods, after_s=60.0)
+    job = followed.at_work()
+    two_pods.pods["b"].stop()
+    kill_all_of(two_pods, job)
+    two_pods.until(lambda: bool(followed.stays))
+    was = two_pods.known(job)
+    there = Intent(job, "c", was.actor, was.recipe, was.spec, was.spec_sha256, was.parcel, was.job)
+    two_pods.ledger.next_attempt(job, 1, {"reason": "elsewhere"}, moved=there)
+    with pytest.raises(UsageError, match="another terminal made attempt 2 of it, on c"):
+        followed.end()
+    assert two_pods.known(job).attempt == 2
+
+
+def test_where_both_pods_stay_away_nothing_is_given_up(two_pods: TwoPods) -> None:
     two_pods.tracker(SLEEPS, "a")
     followed = Followed(two_pods, after_s=1.0)
     job = followed.at_work()
-    monkeypatch.setattr(logs, "PATIENCE_S", 0.5)
     for pod in two_pods.pods.values():
         pod.stop()
     with pytest.raises(HostError) as raised:
@@ -257,6 +309,9 @@ def test_a_spare_pod_that_could_not_take_the_job_is_told_before_anything_is_paid
                 retrack(two_pods.inventory, host="a", failover="b", dry_run=dry_run)
         assert two_pods.ledger.jobs() == ()
 
+    identity = two_pods.checkout("b") / "input/demo/identity.npy"
+    np.save(identity, np.load(identity) + 1)
+    refused(InconsistentData, "another file")
     shutil.rmtree(two_pods.checkout("b") / "input/demo")
     (two_pods.folder / "backups/demo/actor/identity.npy").unlink()
     planned = retrack(two_pods.inventory, host="a", failover="b", dry_run=True).jobs[0].plan
@@ -268,6 +323,17 @@ def test_a_spare_pod_that_could_not_take_the_job_is_told_before_anything_is_paid
     refused(NotFoundError, "tracker.py")
     two_pods.pods["b"].stop()
     refused(HostError, "b: ")
+
+
+def test_a_job_that_is_at_it_already_is_joined_though_the_spare_pod_is_silent(two_pods: TwoPods) -> None:
+    two_pods.tracker("import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\nexit(1)", "a")
+    first = retrack(two_pods.inventory, host="a")
+    two_pods.pods["b"].stop()
+    followed = Followed(two_pods, after_s=60.0)
+    assert followed.at_work() == first.job
+    (two_pods.checkout("a") / "go").touch()
+    report = followed.end()
+    assert (report.job, report.adopted, report.state) == (first.job, True, "failed")
 
 
 @pytest.mark.soak

@@ -26,6 +26,7 @@ from being_remote.errors import (
 from being_remote.inventory import Inventory
 from being_remote.session import Progress
 from being_remote.tracker.layout import PLACES
+from being_remote.workflows.generations import prune_generations
 from being_remote.workflows.homecoming import host_files
 from being_remote.workflows.sync import SyncReport, sync
 
@@ -271,12 +272,48 @@ def test_a_dry_run_touches_nothing_and_says_what_would_come(there: Setting, veri
     assert report.files > FRAMES and report.snapshot is None
 
 
-def test_a_dry_run_of_verify_names_what_rotted_and_repairs_nothing(here: Setting) -> None:
-    def rot(file: Path) -> None:
-        good, at = file.read_bytes(), file.stat()
-        file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-        os.utime(file, ns=(at.st_mtime_ns, at.st_mtime_ns))
+def rot(file: Path) -> None:
+    good, at = file.read_bytes(), file.stat()
+    file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    os.utime(file, ns=(at.st_mtime_ns, at.st_mtime_ns))
 
+
+def test_a_dry_run_of_verify_takes_for_rot_nothing_that_somebody_else_removes_or_writes(
+    here: Setting,
+) -> None:
+    here.sync()
+    shrunk = here.tracker / "output/demo/train.log"
+    shrunk.write_bytes(b"started anew\n")
+    here.sync()
+    history = History(here.root)
+    history.object(history.read(0).files["run/logs/train.log"].sha256).unlink()
+    removed, written, rotten = (here.root / f"checkpoint/0000{n}.frame" for n in (1, 2, 3))
+    for file in (removed, written, rotten):
+        rot(file)
+
+    def meanwhile(progress: Progress) -> None:
+        if progress.what == "reading the history":
+            prune_generations(here.inventory, 1)
+        elif progress.what == "reading the live tree":
+            removed.unlink()
+            os.utime(written)
+
+    dry = here.sync(dry_run=True, verify=True, on_progress=meanwhile)
+    assert dry.rotten == ()
+    (live,) = (w for w in dry.warnings if w.startswith("rotted here"))
+    assert "1 file ('checkpoint/00003.frame')" in live
+
+
+def test_a_dry_run_of_verify_counts_no_file_that_was_not_read(here: Setting) -> None:
+    shutil.copytree(here.checkpoint, here.root / "checkpoint")
+    assert here.sync(dry_run=True, verify=True, only=["checkpoints"]).verified == 0
+    files = here.sync().files
+    rot(here.root / "checkpoint/00001.frame")
+    os.utime(here.root / "checkpoint/00001.frame")  # by hand, then
+    assert here.sync(dry_run=True, verify=True).verified == files - 1
+
+
+def test_a_dry_run_of_verify_names_what_rotted_and_repairs_nothing(here: Setting) -> None:
     def state() -> dict[str, tuple[bytes, int]]:
         files = (p for p in here.root.rglob("*") if p.is_file())
         return {str(p): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}

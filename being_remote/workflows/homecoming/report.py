@@ -29,7 +29,8 @@ class Quarantined:
 class Rotten:
     """A content in the history that was rotten or missing; `path` and `generation` are the newest.
 
-    `repaired_from` is "here" (the live file), "host", or None: lost. `kept_as` is where the bad bytes lie.
+    `repaired_from` is "here" (the live file), "host", or None: lost, or only looked at by a dry run.
+    `kept_as` is where the bad bytes lie.
     """
 
     path: str
@@ -203,8 +204,10 @@ def inspected(seen: Inspected, host: str) -> list[str]:
     for rot in seen.rots:
         of = f"generation {rot.generations[-1]}: the content of {shown_path(rot.paths[-1])[0]!r}"
         said.append(f"{of} is {rot.fault}; without --dry-run the live file or {host} repairs it if it can")
-    if seen.live:
-        said.append(f"rotted here; without --dry-run the history or {host} repairs it: {_counted(seen.live)}")
+    if seen.rotten:
+        said.append(
+            f"rotted here; without --dry-run the history or {host} repairs it: {_counted(seen.rotten)}"
+        )
     return said
 
 

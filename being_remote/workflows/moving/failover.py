@@ -4,11 +4,12 @@ The user's word for that is given beforehand, with the command: whoever would ra
 wait. It is used once. What counts as silence is that the host gave no answer of any kind, by this
 laptop's own running clock; a host that answers and cannot tell how the job stands is no better. A job
 that is lost goes on at once; one that failed, or was cancelled, does not. Where the other host is silent,
-too, both are asked in turn until one of them answers.
+too, both are asked in turn for as long again, and the job's own host has the last word.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -25,9 +26,9 @@ from being_remote.errors import (
     NotFoundError,
     ToolMissing,
     Unreachable,
+    UsageError,
 )
 from being_remote.inventory import Inventory, LocalHost, SshHost
-from being_remote.jobs import logs
 from being_remote.jobs.ledger import CORRECTABLE, Known, Ledger
 from being_remote.session import OnProgress, Result, Session, Stream
 from being_remote.workflows.moving.elsewhere import go_on_elsewhere
@@ -37,6 +38,7 @@ from being_remote.workflows.results.bringing import folder_of
 from being_remote.workflows.results.companion import Home
 from being_remote.workflows.results.following import LogLine, MovedLine, Say, StateLine, StayedLine, follow
 from being_remote.workflows.tending.rows import JobRow, ended_row
+from being_remote.workflows.tending.watch import look_at
 
 RETRY_S = 5.0
 # The host that was trusted does not answer, or somebody else does in its place.
@@ -78,37 +80,84 @@ def follow_or_move(
     Raises:
         UsageError: another terminal moved it, or it cannot run there.
         NotFoundError, DataError: it cannot go on there; see `moving.move`.
-        HostError: both hosts stayed away for `logs.PATIENCE_S`, or the other one in its turn.
+        HostError: both hosts stayed away for `failover.after_s` more, or the other one in its turn.
     """
     if failover is None:
         followed = follow(ledger, session, host, known, say, home=folder_of(inventory, known))
         return Survived(followed.row, followed.home, None)
-    heard, told, in_vain_since = _Heard(session), _Told(say), None
+    heard, told = _Heard(session), _Told(say)
     while True:
         left = _until_left(inventory, ledger, heard, told, host, known, failover)
         if isinstance(left, Survived):
             return left
-        if in_vain_since is not None and in_vain_since < told.unclear_since < math.inf:
-            in_vain_since = None  # its own host had come back meanwhile
-        if in_vain_since is None:
-            say(MovedLine(known.job, known.attempt, host.name, failover.host.name, left.state, left.reason))
-        now = ledger.find(known.job)
+        say(MovedLine(known.job, known.attempt, host.name, failover.host.name, left.state, left.reason))
         try:
             gone = go_on_elsewhere(
-                inventory, ledger, now, failover.host, left, say=say, dry_run=False, on_progress=on_progress
+                inventory,
+                ledger,
+                _still(ledger, known),
+                failover.host,
+                left,
+                say=say,
+                dry_run=False,
+                on_progress=on_progress,
             )
         except _SILENT as e:
-            if ledger.find(known.job).attempt != now.attempt:
+            if ledger.find(known.job).attempt != known.attempt:
                 raise  # it has moved
-            if in_vain_since is None:
-                in_vain_since = time.monotonic()
-                say(StayedLine(known.job, known.attempt, host.name, failover.host.name, e.what))
-            if time.monotonic() - in_vain_since > logs.PATIENCE_S:
-                raise
-            time.sleep(RETRY_S)
+            say(StayedLine(known.job, known.attempt, host.name, failover.host.name, e.what))
+            _until_one_answers(inventory, ledger, heard, told, host, known, failover)
             continue
         assert gone.row is not None  # it was no dry run
         return Survived(gone.row, gone.home, gone.move)
+
+
+def _until_one_answers(
+    inventory: Inventory,
+    ledger: Ledger,
+    heard: _Heard,
+    told: _Told,
+    host: SshHost | LocalHost,
+    known: Known,
+    failover: Failover,
+) -> None:
+    """Wait until the other host answers, or the job's own says how it stands.
+
+    Raises:
+        HostError: neither did, for `failover.after_s`.
+    """
+    from being_remote.transport import open_session
+
+    started = time.monotonic()
+    while True:
+        time.sleep(RETRY_S)
+        with contextlib.suppress(*_SILENT, *_UNABLE):
+            row = look_at(ledger, heard.session, host, _still(ledger, known))
+            if row.state not in (*CORRECTABLE, "unknown"):
+                told.clear()
+                return
+        try:
+            with open_session(failover.host, inventory):
+                return
+        except _SILENT:
+            if time.monotonic() - started > failover.after_s:
+                raise
+
+
+def _still(ledger: Ledger, known: Known) -> Known:
+    """The job as it is by now.
+
+    Raises:
+        UsageError: another terminal moved it.
+    """
+    now = ledger.find(known.job)
+    if now.attempt != known.attempt:
+        raise UsageError(
+            f"another terminal made attempt {now.attempt} of it, on {now.host}",
+            where=known.job,
+            hint=f"logs {known.job} --follow",
+        )
+    return now
 
 
 def _until_left(
@@ -135,7 +184,7 @@ def _until_left(
                 patience_s=failover.after_s,
             )
         except (*_SILENT, *_UNABLE) as e:
-            now = ledger.find(known.job)
+            now = _still(ledger, known)
             if isinstance(e, _UNABLE) and now.ended and now.state not in CORRECTABLE:
                 raise  # there is nothing to wait for any more
             state, why = "unknown", e.what
@@ -148,7 +197,7 @@ def _until_left(
         if state in CORRECTABLE or waited_s >= failover.after_s:
             break
         time.sleep(min(RETRY_S, failover.after_s - waited_s))
-    now = ledger.find(known.job)
+    now = _still(ledger, known)
     if now.ended and now.state not in CORRECTABLE:
         return Survived(ended_row(now, ledger.story(now.job)), None, None)
     word = None if now.ended else given_up(now.state, why, f"--failover after {failover.after_s:g} s")
@@ -176,12 +225,16 @@ class _Told:
         """How the job stands could not be learnt, for the first time since it was known."""
         self.unclear_since = min(self.unclear_since, time.monotonic())
 
+    def clear(self) -> None:
+        """How the job stands is known."""
+        self.unclear_since = math.inf
+
     def __call__(self, line: Any) -> None:
         if isinstance(line, StateLine):
             if line.state == "unknown":
                 self.unclear()
             else:
-                self.unclear_since = math.inf
+                self.clear()
         if isinstance(line, LogLine):
             if line == self._last:
                 return

@@ -23,7 +23,7 @@ from being_remote.jobs.spec import JobSpec
 from being_remote.pod import records
 from being_remote.recipes import Carried, Recipe, Request
 from being_remote.recipes.registry import recipe
-from being_remote.session import OnProgress, Session
+from being_remote.session import OnProgress, Session, no_progress
 from being_remote.workflows.pushing.actor_input import push_actor
 from being_remote.workflows.pushing.files import Placed, push_files
 from being_remote.workflows.results.bringing import folder_of
@@ -85,7 +85,10 @@ def move(
     kind = recipe(known.recipe)
     notes: list[str] = []
     seen = look(session, host, [known.job]).job(known.job)
-    there = _input_there(inventory, session, host, known, kind, notes, dry_run, on_progress)
+    wish = _wish(inventory, host, known, kind)
+    there = _input_there(
+        inventory, session, host, kind, wish, notes, dry_run=dry_run, on_progress=on_progress
+    )
     if there is not None and dry_run and there.to_send_files:
         files, intent = files_of(known.parcel), None  # what it would be planned from is not there yet
     else:
@@ -134,11 +137,13 @@ def rehearse(
         UsageError, NotFoundError, DataError: it could not.
         HostError: no answer.
     """
-    facts = kind.look(session, request)
-    if request.actor is not None and kind.takes_input(facts):
-        return push_actor(session, host, inventory, request.actor, dry_run=True).notes
-    kind.plan(request, facts)
-    return ()
+    notes: list[str] = []
+    there = _input_there(
+        inventory, session, host, kind, request, notes, dry_run=True, on_progress=no_progress
+    )
+    if there is None or not there.to_send_files:  # else what it would be planned from is not there yet
+        kind.plan(request, kind.look(session, request))
+    return (*notes, *there.notes) if there is not None else tuple(notes)
 
 
 def push_again(
@@ -198,26 +203,32 @@ def _name(job: str, attempt: int, carried: Carried) -> str:
     return f"{job}.{attempt}.{hashlib.sha256(carried.note).hexdigest()}"
 
 
+def _wish(inventory: Inventory, host: SshHost | LocalHost, known: Known, kind: Recipe) -> Request:
+    """The very same job on `host`."""
+    spec = JobSpec.from_bytes(known.spec)
+    actor = inventory.the_actor(spec.actor) if spec.actor is not None else None
+    return kind.again(spec, files_of(known.parcel), host, actor)
+
+
 def _input_there(
     inventory: Inventory,
     session: Session,
     host: SshHost | LocalHost,
-    known: Known,
     kind: Recipe,
+    request: Request,
     notes: list[str],
+    *,
     dry_run: bool,
     on_progress: OnProgress,
 ) -> Placed | None:
-    """See that the actor's input is there and is ours; None where the recipe needs none."""
-    spec = JobSpec.from_bytes(known.spec)
-    actor = inventory.the_actor(spec.actor) if spec.actor is not None else None
-    wanted = kind.takes_input(kind.look(session, kind.again(spec, files_of(known.parcel), host, actor)))
-    if wanted is None or actor is None:
+    """See that the actor's input is there and is ours; None where nothing has to be put there."""
+    wanted = kind.takes_input(kind.look(session, request))
+    if wanted is None or request.actor is None:
         return None
     if wanted:
-        return push_actor(session, host, inventory, actor, dry_run=dry_run, on_progress=on_progress)
+        return push_actor(session, host, inventory, request.actor, dry_run=dry_run, on_progress=on_progress)
     try:
-        push_actor(session, host, inventory, actor, dry_run=True, on_progress=on_progress)
+        push_actor(session, host, inventory, request.actor, dry_run=True, on_progress=on_progress)
     except NotFoundError as e:
         notes.append(f"the input on {host.name} is not compared with ours: {e.what}")
     return None
@@ -250,9 +261,7 @@ def _moved(
             file=f"{host.name}:{records.job_folder(str(host.workdir), known.job)}",
             hint="ids are never used twice: move that folder away if it is nobody's",
         )
-    spec_now = JobSpec.from_bytes(known.spec)
-    actor = inventory.the_actor(spec_now.actor) if spec_now.actor is not None else None
-    request = kind.again(spec_now, files_of(known.parcel), host, actor)
+    request = _wish(inventory, host, known, kind)
     return intent_of(kind.plan(request, kind.look(session, request)), ledger.uuid, known.job)
 
 

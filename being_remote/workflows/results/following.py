@@ -73,7 +73,7 @@ class MovedLine:
 
 @dataclass(frozen=True)
 class StayedLine:
-    """It did not leave: the other host gave no answer either. Both are asked until one of them does."""
+    """It did not leave: the other host gave no answer. Both are asked in turn now."""
 
     job: str
     attempt: int
