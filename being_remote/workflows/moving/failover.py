@@ -90,17 +90,11 @@ def follow_or_move(
         left = _until_left(inventory, ledger, heard, told, host, known, failover)
         if isinstance(left, Survived):
             return left
+        now = _still(ledger, known)
         say(MovedLine(known.job, known.attempt, host.name, failover.host.name, left.state, left.reason))
         try:
             gone = go_on_elsewhere(
-                inventory,
-                ledger,
-                _still(ledger, known),
-                failover.host,
-                left,
-                say=say,
-                dry_run=False,
-                on_progress=on_progress,
+                inventory, ledger, now, failover.host, left, say=say, dry_run=False, on_progress=on_progress
             )
         except _SILENT as e:
             if ledger.find(known.job).attempt != known.attempt:
