@@ -212,6 +212,7 @@ def test_where_both_pods_are_silent_and_the_jobs_own_comes_back_nothing_moves(tw
     assert (report.host, report.state, report.moved, two_pods.known(job).attempt) == ("a", "failed", None, 1)
 
 
+@pytest.mark.soak
 def test_a_pod_that_comes_back_and_falls_silent_anew_is_waited_for_and_left_anew(two_pods: TwoPods) -> None:
     two_pods.tracker(SLEEPS, "a")
     two_pods.tracker(FAILS, "b")
@@ -288,6 +289,7 @@ def test_a_job_that_another_terminal_moved_is_not_taken_away_from_there(two_pods
     assert two_pods.known(job).attempt == 2
 
 
+@pytest.mark.soak
 def test_where_both_pods_stay_away_nothing_is_given_up(two_pods: TwoPods) -> None:
     two_pods.tracker(SLEEPS, "a")
     followed = Followed(two_pods, after_s=1.0)
