@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,16 @@ def test_more_frames_of_the_same_run_may_follow(here: Path, tmp_path: Path) -> N
     assert run_of(truth).frames == 3
     last.write_bytes(kept)
     assert run_of(truth).frames == 4
+
+
+def test_the_folder_that_was_moved_aside_is_named_as_it_is_however_long_the_rest_takes(
+    here: Path, plain: Truth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_of(plain)
+    seconds = itertools.count()
+    monkeypatch.setattr(time, "strftime", lambda _: f"{next(seconds)} s")
+    report = run_of(numbers_only(tmp_path / "mt", seed=4), force=True)
+    assert report.moved_aside is not None and Path(report.moved_aside).is_dir()
 
 
 def test_other_frames_of_the_same_run_are_refused_before_anything_is_written_and_force_moves_them(

@@ -54,29 +54,43 @@ def _sha256(numbers: list[int]) -> str:
     return hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
 
 
+def aside_of(
+    folder: Path, cameras: Cameras, canvases: Mapping[str, Any], outputs: Sequence[str], *, force: bool
+) -> Path | None:
+    """Where a folder that holds something else is to be moved; None where nothing is in the way. Looks only.
+
+    Args:
+        folder: absolute.
+        canvases: see `note_of`.
+        outputs: the files that will be written below it.
+        force: it may be moved.
+
+    Raises:
+        UsageError: it holds something else, and `force` was not given.
+    """
+    _refuse_inside_a_file(folder)
+    _, why = _held(folder, note_of(cameras, canvases), cameras, outputs)
+    if why and not force:
+        raise _in_the_way(folder, why)
+    return _free_name(folder) if why else None
+
+
 def claim(
     folder: Path,
     cameras: Cameras,
     canvases: Mapping[str, Any],
     outputs: Sequence[str],
     *,
-    force: bool,
-    dry_run: bool,
-) -> Path | None:
+    aside: Path | None,
+) -> None:
     """Make `folder` ready for these cameras, and leave a note of them in it.
 
     Args:
-        folder: absolute; made if it is not there.
-        canvases: see `note_of`.
-        outputs: the files that will be written below it.
-        force: move a folder that holds something else aside.
-        dry_run: only say where it would be moved.
-
-    Returns:
-        Where an older folder was moved to; None where nothing was in the way.
+        folder, canvases, outputs: as of `aside_of`; the folder is made if it is not there.
+        aside: what that said.
 
     Raises:
-        UsageError: it holds something else, and `force` was not given; or it cannot be moved.
+        UsageError: it holds something else by now, or cannot be moved.
         NoSpace: the disk is full.
     """
     from being_remote.export import write_atomically
@@ -84,18 +98,17 @@ def claim(
     _refuse_inside_a_file(folder)
     note = note_of(cameras, canvases)
     before, why = _held(folder, note, cameras, outputs)
-    aside = None
     if why:
-        if not force:
-            raise UsageError(why, where=str(folder), hint="--out DIR for another folder, or --force")
-        aside = _aside(folder)
-        if not dry_run:
-            _move(folder, aside)
+        if aside is None:
+            raise _in_the_way(folder, why)
+        _move(folder, aside)
         before = {}
-    if not dry_run:
-        known = {**note, "exports": {**before.get("exports", {}), **note["exports"]}}
-        write_atomically(folder / NOTE, [json.dumps(known, indent=1, allow_nan=False).encode()])
-    return aside
+    known = {**note, "exports": {**before.get("exports", {}), **note["exports"]}}
+    write_atomically(folder / NOTE, [json.dumps(known, indent=1, allow_nan=False).encode()])
+
+
+def _in_the_way(folder: Path, why: str) -> UsageError:
+    return UsageError(why, where=str(folder), hint="--out DIR for another folder, or --force")
 
 
 def _refuse_inside_a_file(folder: Path) -> None:
@@ -166,7 +179,7 @@ def _read(path: Path) -> Note | None:
     return note if isinstance(note, dict) else {}
 
 
-def _aside(folder: Path) -> Path:
+def _free_name(folder: Path) -> Path:
     when = time.strftime("%Y-%m-%d-%H%M%S")
     name = f"{folder.name}.until-{when}"
     taken = (folder.with_name(f"{name}-{n}" if n > 1 else name) for n in range(1, 100))

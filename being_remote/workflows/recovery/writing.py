@@ -17,7 +17,7 @@ from being_remote.session import OnProgress
 from being_remote.workflows.recovery.box_writing import box_place, write_found_box
 from being_remote.workflows.recovery.evidence_picture import draw_evidence
 from being_remote.workflows.recovery.exports import Exported, Prepared, prepare_all
-from being_remote.workflows.recovery.out_folder import NOTE, claim
+from being_remote.workflows.recovery.out_folder import NOTE, aside_of, claim
 from being_remote.workflows.recovery.page import PLOTS, page_bytes, plot_files, shown_places
 from being_remote.workflows.recovery.picture import Drawn, draw_overlays
 
@@ -118,7 +118,7 @@ def plan(
     outputs += [str(folder / name) for name in (NOTE, PAGE, *drawings)]
     box = box_place(case, found) if wanted.write_bbox else None
     canvases = {p.target.name: p.canvas_numbers for p in prepared}
-    aside = claim(folder, cameras, canvases, outputs, force=wanted.force, dry_run=True)
+    aside = aside_of(folder, cameras, canvases, outputs, force=wanted.force)
     there = dict.fromkeys(pictures, 0)
     if aside is None:
         for p in prepared:
@@ -150,8 +150,7 @@ def carry_out(
     folder, video = planned.folder, case.source.video
     if planned.box is not None:
         write_found_box(planned.box, case, found)
-    force = planned.moved_aside is not None
-    claim(folder, cameras, planned.canvases, planned.outputs, force=force, dry_run=False)
+    claim(folder, cameras, planned.canvases, planned.outputs, aside=planned.moved_aside)
     for p in planned.prepared:
         write(p.target, p.export, folder)
     for p in planned.prepared:
