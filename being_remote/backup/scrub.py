@@ -162,6 +162,8 @@ def _named(history: History) -> tuple[dict[str, int], tuple[Path, ...]]:
     for generation in history.generations():
         try:
             files = history.read(generation).files
+        except FileNotFoundError:
+            continue  # pruned meanwhile, while nobody holds the lock
         except InconsistentData as e:
             unreadable.append(Path(e.file))
             continue
@@ -176,8 +178,8 @@ def _rots(history: History, wrong: Mapping[str, Fault], sizes: Mapping[str, int]
     for generation in history.generations() if wrong else ():
         try:
             files = history.read(generation).files
-        except InconsistentData:
-            continue  # named already
+        except (FileNotFoundError, InconsistentData):
+            continue  # pruned meanwhile, or named already
         for path, entry in files.items():
             if entry.sha256 in wrong:
                 paths[entry.sha256][path] = None

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from two_pods import FAILS, FRAMES, SLEEPS, TwoPods
+from two_pods import FAILS, FRAMES, SLEEPS, WAITS, TwoPods
 
 from being_remote.cli.options import parse_duration
 from being_remote.errors import HostError, InconsistentData, NotFoundError, UsageError
@@ -123,7 +123,7 @@ def test_a_host_that_is_frozen_is_left_after_the_time_that_was_said_and_not_befo
 
 @pytest.mark.soak
 def test_a_silence_that_ends_in_time_moves_nothing(two_pods: TwoPods) -> None:
-    two_pods.tracker("import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\nexit(1)", "a")
+    two_pods.tracker(WAITS, "a")
     followed = Followed(two_pods, after_s=60.0)
     followed.at_work()
     two_pods.pods["a"].pause()
@@ -200,7 +200,7 @@ def test_where_both_pods_are_silent_the_one_that_comes_back_first_has_the_job(tw
 
 
 def test_where_both_pods_are_silent_and_the_jobs_own_comes_back_nothing_moves(two_pods: TwoPods) -> None:
-    two_pods.tracker("import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\nexit(1)", "a")
+    two_pods.tracker(WAITS, "a")
     followed = Followed(two_pods, after_s=1.0)
     job = followed.at_work()
     two_pods.pods["b"].stop()
@@ -237,7 +237,7 @@ def test_a_pod_that_comes_back_and_falls_silent_anew_is_waited_for_and_left_anew
 def test_where_both_pods_come_back_at_once_the_jobs_own_keeps_it(
     two_pods: TwoPods, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    two_pods.tracker("import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\nexit(1)", "a")
+    two_pods.tracker(WAITS, "a")
     followed = Followed(two_pods, after_s=1.0)
     job = followed.at_work()
     looked = failover.look_at
@@ -328,7 +328,7 @@ def test_a_spare_pod_that_could_not_take_the_job_is_told_before_anything_is_paid
 
 
 def test_a_job_that_is_at_it_already_is_joined_though_the_spare_pod_is_silent(two_pods: TwoPods) -> None:
-    two_pods.tracker("import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\nexit(1)", "a")
+    two_pods.tracker(WAITS, "a")
     first = retrack(two_pods.inventory, host="a")
     two_pods.pods["b"].stop()
     followed = Followed(two_pods, after_s=60.0)

@@ -178,12 +178,17 @@ def test_a_rewrite_that_keeps_size_and_time_is_seen_by_a_plain_sync(there: Setti
     assert there.live()["run/logs/train.log"] == log.read_bytes()
 
 
+def rot(file: Path) -> None:
+    good, at = file.read_bytes(), file.stat()
+    file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    os.utime(file, ns=(at.st_mtime_ns, at.st_mtime_ns))
+
+
 def test_a_live_file_that_rotted_here_is_found_by_verify_and_put_right(here: Setting) -> None:
     here.sync()
     mesh = here.root / "run/mesh/00001.ply"
-    good, at = mesh.read_bytes(), mesh.stat()
-    mesh.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    os.utime(mesh, ns=(at.st_mtime_ns, at.st_mtime_ns))
+    good = mesh.read_bytes()
+    rot(mesh)
     assert here.sync().transferred_files == 0
     report = here.sync(verify=True)
     assert mesh.read_bytes() == good
@@ -272,12 +277,6 @@ def test_a_dry_run_touches_nothing_and_says_what_would_come(there: Setting, veri
     assert report.files > FRAMES and report.snapshot is None
 
 
-def rot(file: Path) -> None:
-    good, at = file.read_bytes(), file.stat()
-    file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    os.utime(file, ns=(at.st_mtime_ns, at.st_mtime_ns))
-
-
 def test_a_dry_run_of_verify_takes_for_rot_nothing_that_somebody_else_removes_or_writes(
     here: Setting,
 ) -> None:
@@ -302,6 +301,20 @@ def test_a_dry_run_of_verify_takes_for_rot_nothing_that_somebody_else_removes_or
     assert dry.rotten == ()
     (live,) = (w for w in dry.warnings if w.startswith("rotted here"))
     assert "1 file ('checkpoint/00003.frame')" in live
+
+
+def test_a_dry_run_of_verify_goes_on_where_a_generation_is_pruned_after_it_was_listed(
+    here: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.sync()
+    (here.tracker / "output/demo/train.log").write_bytes(b"started anew\n")
+    files = here.sync().files
+    prune_generations(here.inventory, 1)
+    monkeypatch.setattr(History, "generations", lambda _: [0, 1])
+    rot(here.root / "checkpoint/00001.frame")
+    History(here.root).object(History(here.root).read(1).files["checkpoint/00002.frame"].sha256).unlink()
+    dry = here.sync(dry_run=True, verify=True)
+    assert (dry.verified, len(dry.rotten), dry.damaged) == (files - 1, 1, ())
 
 
 def test_a_dry_run_of_verify_counts_no_file_that_was_not_read(here: Setting) -> None:

@@ -18,6 +18,7 @@ from being_remote.workflows.tending.watch import ledger_of
 
 FRAMES = 12
 SLEEPS = "import time; print('asleep', flush=True); time.sleep(600)"
+WAITS = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\nexit(1)"  # for `go`
 FAILS = "print('failing', flush=True); raise SystemExit(1)"
 
 

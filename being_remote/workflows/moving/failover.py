@@ -85,12 +85,12 @@ def follow_or_move(
     if failover is None:
         followed = follow(ledger, session, host, known, say, home=folder_of(inventory, known))
         return Survived(followed.row, followed.home, None)
-    heard, told = _Heard(session), _Told(say)
+    watch = _Watch(inventory, ledger, host, known, failover, _Heard(session), _Told(say))
     while True:
-        left = _until_left(inventory, ledger, heard, told, host, known, failover)
+        left = _until_left(watch)
         if isinstance(left, Survived):
             return left
-        now = _still(ledger, known)
+        now = watch.still()
         say(MovedLine(known.job, known.attempt, host.name, failover.host.name, left.state, left.reason))
         try:
             gone = go_on_elsewhere(
@@ -100,21 +100,41 @@ def follow_or_move(
             if ledger.find(known.job).attempt != known.attempt:
                 raise  # it has moved
             say(StayedLine(known.job, known.attempt, host.name, failover.host.name, e.what))
-            _until_one_answers(inventory, ledger, heard, told, host, known, failover)
+            _until_one_answers(watch)
             continue
         assert gone.row is not None  # it was no dry run
         return Survived(gone.row, gone.home, gone.move)
 
 
-def _until_one_answers(
-    inventory: Inventory,
-    ledger: Ledger,
-    heard: _Heard,
-    told: _Told,
-    host: SshHost | LocalHost,
-    known: Known,
-    failover: Failover,
-) -> None:
+@dataclass(frozen=True)
+class _Watch:
+    """One job that is followed on `host`, and where it may go on."""
+
+    inventory: Inventory
+    ledger: Ledger
+    host: SshHost | LocalHost
+    known: Known
+    failover: Failover
+    heard: _Heard
+    told: _Told
+
+    def still(self) -> Known:
+        """The job as it is by now.
+
+        Raises:
+            UsageError: another terminal moved it.
+        """
+        now = self.ledger.find(self.known.job)
+        if now.attempt != self.known.attempt:
+            raise UsageError(
+                f"another terminal made attempt {now.attempt} of it, on {now.host}",
+                where=now.job,
+                hint=f"logs {now.job} --follow",
+            )
+        return now
+
+
+def _until_one_answers(watch: _Watch) -> None:
     """Wait until the other host answers, or the job's own says how it stands.
 
     Raises:
@@ -126,59 +146,36 @@ def _until_one_answers(
     while True:
         time.sleep(RETRY_S)
         with contextlib.suppress(*_SILENT, *_UNABLE):
-            row = look_at(ledger, heard.session, host, _still(ledger, known))
+            row = look_at(watch.ledger, watch.heard.session, watch.host, watch.still())
             if row.state not in (*CORRECTABLE, "unknown"):
-                told.clear()
+                watch.told.clear()
                 return
         try:
-            with open_session(failover.host, inventory):
+            with open_session(watch.failover.host, watch.inventory):
                 return
         except _SILENT:
-            if time.monotonic() - started > failover.after_s:
+            if time.monotonic() - started > watch.failover.after_s:
                 raise
 
 
-def _still(ledger: Ledger, known: Known) -> Known:
-    """The job as it is by now.
-
-    Raises:
-        UsageError: another terminal moved it.
-    """
-    now = ledger.find(known.job)
-    if now.attempt != known.attempt:
-        raise UsageError(
-            f"another terminal made attempt {now.attempt} of it, on {now.host}",
-            where=known.job,
-            hint=f"logs {known.job} --follow",
-        )
-    return now
-
-
-def _until_left(
-    inventory: Inventory,
-    ledger: Ledger,
-    heard: _Heard,
-    told: _Told,
-    host: SshHost | LocalHost,
-    known: Known,
-    failover: Failover,
-) -> Survived | Leaving:
+def _until_left(watch: _Watch) -> Survived | Leaving:
     """Follow the job on its host to its end, or until that host is to be left."""
-    home = folder_of(inventory, known)
+    ledger, known, told = watch.ledger, watch.known, watch.told
+    home, after_s = folder_of(watch.inventory, known), watch.failover.after_s
     while True:
         try:
             followed = follow(
                 ledger,
-                heard.session,
-                host,
+                watch.heard.session,
+                watch.host,
                 known,
                 told,
                 home=home,
                 offset=told.offset,
-                patience_s=failover.after_s,
+                patience_s=after_s,
             )
         except (*_SILENT, *_UNABLE) as e:
-            now = _still(ledger, known)
+            now = watch.still()
             if isinstance(e, _UNABLE) and now.ended and now.state not in CORRECTABLE:
                 raise  # there is nothing to wait for any more
             state, why = "unknown", e.what
@@ -187,14 +184,14 @@ def _until_left(
             state, why = followed.row.state, followed.row.reason
             if state not in (*CORRECTABLE, "unknown"):
                 return Survived(followed.row, followed.home, None)
-        waited_s = max(heard.silent_s, told.unclear_s)
-        if state in CORRECTABLE or waited_s >= failover.after_s:
+        waited_s = max(watch.heard.silent_s, told.unclear_s)
+        if state in CORRECTABLE or waited_s >= after_s:
             break
-        time.sleep(min(RETRY_S, failover.after_s - waited_s))
-    now = _still(ledger, known)
+        time.sleep(min(RETRY_S, after_s - waited_s))
+    now = watch.still()
     if now.ended and now.state not in CORRECTABLE:
         return Survived(ended_row(now, ledger.story(now.job)), None, None)
-    word = None if now.ended else given_up(now.state, why, f"--failover after {failover.after_s:g} s")
+    word = None if now.ended else given_up(now.state, why, f"--failover after {after_s:g} s")
     return Leaving(state, why, word)
 
 
@@ -204,7 +201,7 @@ class _Told:
     def __init__(self, say: Say) -> None:
         self._say = say
         self._last: LogLine | None = None
-        self.unclear_since = math.inf
+        self._unclear_since = math.inf
 
     @property
     def offset(self) -> int:
@@ -213,15 +210,15 @@ class _Told:
 
     @property
     def unclear_s(self) -> float:
-        return max(0.0, time.monotonic() - self.unclear_since)
+        return max(0.0, time.monotonic() - self._unclear_since)
 
     def unclear(self) -> None:
         """How the job stands could not be learnt, for the first time since it was known."""
-        self.unclear_since = min(self.unclear_since, time.monotonic())
+        self._unclear_since = min(self._unclear_since, time.monotonic())
 
     def clear(self) -> None:
         """How the job stands is known."""
-        self.unclear_since = math.inf
+        self._unclear_since = math.inf
 
     def __call__(self, line: Any) -> None:
         if isinstance(line, StateLine):
