@@ -6,20 +6,20 @@ when that is a terminal.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import typer
 
+from being_remote.cli.json_values import to_json
 from being_remote.cli.text import printable
 from being_remote.errors import BeingRemoteError, Interrupted
 from being_remote.session import OnProgress
@@ -40,20 +40,6 @@ class Report(Protocol):
 
 
 R = TypeVar("R", bound=Report)
-
-
-def to_json(value: Any) -> Any:
-    """A report as plain JSON values: dataclasses by field, paths as text, `path_b64` only when set."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return {k: to_json(v) for k, v in fields.items() if not (k.endswith("_b64") and v is None)}
-    if isinstance(value, Mapping):
-        return {str(k): to_json(v) for k, v in value.items()}
-    if isinstance(value, PurePath):
-        return str(value)
-    if isinstance(value, list | tuple | set | frozenset):
-        return [to_json(v) for v in value]
-    return value.tolist() if hasattr(value, "tolist") else value
 
 
 class Out:
