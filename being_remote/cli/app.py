@@ -59,8 +59,16 @@ def find_bbox(
     host: HostsOpt = None,
     fetch: Annotated[
         bool,
-        typer.Option("--fetch", help="bring the best one to the actor's backup, never over a different one"),
+        typer.Option(
+            "--fetch", help="download the best one to the actor's backup, never over a different one"
+        ),
     ] = False,
+    search_time: Annotated[
+        str | None,
+        typer.Option(
+            "--search-time", metavar="TIME", help="how long each host may be searched: 90s, 10m; default: 30s"
+        ),
+    ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
     as_json: JsonOpt = False,
@@ -71,8 +79,18 @@ def find_bbox(
         from being_remote.cli.tables import show_find_bbox
         from being_remote.workflows import find_bbox as workflow
 
+        search_time_s = None if search_time is None else parse_duration(search_time, "--search-time")
         known = out.inventory(inventory)
-        report = workflow.find_bbox(known, actor=actor, hosts=host or (), fetch=fetch, dry_run=dry_run)
+        with out.progress() as on_progress:
+            report = workflow.find_bbox(
+                known,
+                actor=actor,
+                hosts=host or (),
+                fetch=fetch,
+                search_time_s=search_time_s,
+                dry_run=dry_run,
+                on_progress=on_progress,
+            )
         out.finish(report, show_find_bbox)
 
 
