@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -77,7 +79,7 @@ def test_every_wrong_field_is_named_at_once(tmp_path: Path) -> None:
         "hosts.a.adress: no such field",
         "hosts.a.workdir: must be an absolute path",
         "hosts.a.port",
-        "hosts.b.address: must be one word",
+        "hosts.b.address: must be letters",
         "actors.ro/man.name",
         "actors.ro/man.input: must not climb",
         "actors.x.source_size",
@@ -103,6 +105,92 @@ def test_every_wrong_field_is_named_at_once(tmp_path: Path) -> None:
 def test_a_file_of_another_shape_is_refused_in_words(tmp_path: Path, text: str) -> None:
     with pytest.raises(InventoryError, match=r"inventory\.yaml"):
         _load(tmp_path, text)
+
+
+_BOMB = "\n".join(
+    ["a0: &a0 {k: v}"] + [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 18)]
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _BOMB,
+        "[" * 100_000,
+        "{a: " * 50_000,
+        "- " * 50_000,
+        "hosts: &h {a: *h}",
+        "hosts: {a: {workdir: !!bool x}}",
+        "hosts: {a: {workdir: !!timestamp x}}",
+        "hosts: {a: {workdir: !!int ''}}",
+        "hosts: {a: {workdir: /w, port: !!float ''}}",
+        "hosts: {a: {workdir: 2001-99-99}}",
+        "hosts: {a: {workdir: !!python/object/apply:os.system [x]}}",
+        "hosts: {a: {workdir: !!set {x}}}",
+        "hosts: {a: {workdir: !!binary x}}",
+        "hosts: {[a]: {}}",
+        "? {a: b}\n: c",
+        "hosts: {1: {kind: local}}\ndefaults: 5",
+        "hosts: {1: {kind: [local]}}",
+        "hosts: {1: {kind: {local: 1}, workdir: /w}}",
+        "hosts: {a: {kind: local}}\ndefaults: [user]",
+        "hosts: {a: {workdir: /w, identity_file: ~nobody-of-that-name/key}}",
+        "backups: ~nobody-of-that-name/data",
+        "ssh_config: ~nobody-of-that-name/data",
+        'hosts: {a: {workdir: "/w\\0"}}',
+        'hosts: {a: {workdir: "/w\\n"}}',
+        'hosts: {a: {workdir: "/\\ud800"}}',
+        'hosts: {a: {workdir: /w, identity_file: "k\\ney"}}',
+        'hosts: {a: {workdir: /w, python: ""}}',
+        "hosts: {a: {workdir: /w, connect_timeout_s: .inf}}",
+        "hosts: {a: {workdir: /w, answer_timeout_s: 1e300}}",
+        "hosts: {a: {workdir: /w, port: 1" + "0" * 5000 + "}}",
+        "hosts: {a: {workdir: /w, port: 0x" + "f" * 4000 + "}}",
+        "%YAML 1." + "9" * 5000 + "\n---\na",
+        '"\\U00110000"',
+        "actors: {" + "x" * 300 + ": {}}",
+        "--- {}\n--- {}",
+        "x: '" + "a" * 300_000 + "'",
+        "a: =",
+        "*a",
+        "5: 6",
+    ],
+)
+def test_a_hostile_file_is_refused_at_once_and_in_words(tmp_path: Path, text: str) -> None:
+    started = time.process_time()
+    with pytest.raises(InventoryError, match=r"inventory\.yaml") as caught:
+        _load(tmp_path, text)
+    assert time.process_time() - started < 2
+    assert "\n" not in caught.value.what
+
+
+@pytest.mark.parametrize(
+    "odd", ["-oProxyCommand=x", "a b", "a%h", "`id`", "$(id)", "a;b", "a\nb", "", "a'b", "é", "a/b"]
+)
+@pytest.mark.parametrize("field", ["address", "user"])
+def test_what_ssh_or_a_shell_could_read_otherwise_is_no_address_and_no_user(
+    tmp_path: Path, field: str, odd: str
+) -> None:
+    with pytest.raises(InventoryError, match=rf"hosts\.a\.{field}"):
+        _load(tmp_path, f"hosts: {{a: {{workdir: /w, {field}: {json.dumps(odd)}}}}}")
+
+
+@pytest.mark.parametrize("address", ["203.0.113.10", "::1", "fe80::2", "pod-7.example.org", "My_alias.2"])
+@pytest.mark.parametrize("user", ["root", "abc123-6441103b", "roman@lab.example", "_svc", "a.b+c"])
+def test_the_addresses_and_users_that_people_have_are_taken(tmp_path: Path, address: str, user: str) -> None:
+    host = _load(tmp_path, f"hosts: {{a: {{workdir: /w, address: '{address}', user: '{user}'}}}}").host("a")
+    assert isinstance(host, SshHost) and (host.address, host.user) == (address, user)
+
+
+def test_anchors_and_merge_keys_that_are_meant_work(tmp_path: Path) -> None:
+    inventory = _load(
+        tmp_path,
+        "defaults: {workdir: /w}\nhosts:\n  a: &a {port: 22, user: root}\n  b: {<<: *a, port: 23}\n"
+        "  2024-01-01: {<<: [{user: x}, *a]}\n  7: {kind: local}\n",
+    )
+    found = {name: (h.user, h.port) for name, h in inventory.hosts.items() if isinstance(h, SshHost)}
+    assert found == {"a": ("root", 22), "b": ("root", 23), "2024-01-01": ("x", 22)}
+    assert isinstance(inventory.host("7"), LocalHost)
 
 
 def test_local_is_not_free_as_a_hosts_name(tmp_path: Path) -> None:
