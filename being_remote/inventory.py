@@ -6,9 +6,10 @@ wrong file names all its wrong fields at once. Nothing is contacted here.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -261,24 +262,53 @@ def _only(known: dict[str, Any], what: str, path: Path) -> str:
     )
 
 
+def named_inventory() -> Path | None:
+    """The inventory that the environment names."""
+    named = os.environ.get(ENVIRONMENT)
+    return Path(named).expanduser() if named else None
+
+
 def find_inventory(start: Path) -> Path:
     """The inventory for a command started in `start`: the environment's, else upwards from there.
+
+    One inside a backup is passed over: what lies there may have come from a pod.
 
     Raises:
         InventoryError: there is none.
     """
-    named = os.environ.get(ENVIRONMENT)
-    if named:
-        return Path(named).expanduser()
+    named = named_inventory()
+    if named is not None:
+        return named
     start = start.resolve()
-    for folder in (start, *start.parents):
-        if (folder / FILE_NAME).is_file():
-            return folder / FILE_NAME
+    found = [f / FILE_NAME for f in (start, *start.parents) if (f / FILE_NAME).is_file()]
+    for position, path in enumerate(found):
+        if not _is_in_a_backup(path, found[position + 1 :]):
+            return path
+        logging.getLogger(__name__).info("passed over %s: it is inside a backup", path)
+    inside = f" that is not inside a backup ({found[0]} is)" if found else ""
     raise InventoryError(
-        f"no {FILE_NAME} here or in any folder above",
+        f"no {FILE_NAME} here or in any folder above{inside}",
         where=str(start),
         hint=f"write one (README, 'Your own pod'), or name it: --inventory FILE, {ENVIRONMENT}",
     )
+
+
+def _is_in_a_backup(path: Path, above: Sequence[Path]) -> bool:
+    """Whether a folder above is one that we made for a backup, or an inventory above says so."""
+    folder = path.parent
+    if any((f / ".history" / "manifests").is_dir() for f in (folder, *folder.parents)):
+        return True
+    for other in above:
+        # On a shared machine another user's file has no say about this one.
+        if other.stat().st_uid not in (path.stat().st_uid, 0):
+            continue
+        try:
+            backups = load_inventory(other).backups.resolve()
+        except InventoryError:
+            continue  # it is named when it is used
+        if folder.is_relative_to(backups) and not other.is_relative_to(backups):
+            return True
+    return False
 
 
 def load_inventory(path: Path) -> Inventory:

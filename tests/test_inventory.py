@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from being_remote.backup.history import History
 from being_remote.errors import InventoryError, UsageError
 from being_remote.inventory import ENVIRONMENT, Inventory, LocalHost, SshHost, find_inventory, load_inventory
 
@@ -221,6 +223,39 @@ def test_the_nearest_inventory_upwards_is_found_unless_the_environment_names_one
     assert find_inventory(deep) == tmp_path / "a" / "inventory.yaml"
     monkeypatch.setenv(ENVIRONMENT, "/elsewhere/pods.yaml")
     assert find_inventory(deep) == Path("/elsewhere/pods.yaml")
+
+
+def test_an_inventory_inside_a_backup_is_passed_over(tmp_path: Path) -> None:
+    outer, folder = tmp_path / "inventory.yaml", tmp_path / "data" / "roman" / "runs" / "job"
+    folder.mkdir(parents=True)
+    inner = folder / "inventory.yaml"
+    inner.write_text("hosts: {here: {kind: local, workdir: /w}}\n")
+    outer.write_text("hosts: {}\n")
+    assert find_inventory(folder) == inner
+    outer.write_text("backups: data\n")
+    assert find_inventory(folder) == outer
+    # One that keeps its backups around itself, or cannot be read, says nothing about what is below.
+    for text in ("backups: .\n", "backups: ..\n", "backups: [\n"):
+        outer.write_text(text)
+        assert find_inventory(folder) == inner
+    # A backup is known by its history, too: here no inventory above knows of it.
+    with History(tmp_path / "data" / "roman").lock():
+        pass
+    assert find_inventory(folder) == outer
+    outer.unlink()
+    with pytest.raises(InventoryError, match="not inside a backup"):
+        find_inventory(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_another_users_inventory_above_has_no_say_about_mine(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "inventory.yaml").touch()
+    (tmp_path / "inventory.yaml").write_text("backups: mine\n")
+    assert find_inventory(folder) == tmp_path / "inventory.yaml"
+    os.chown(tmp_path / "inventory.yaml", 4321, -1)
+    assert find_inventory(folder) == folder / "inventory.yaml"
 
 
 def test_no_inventory_anywhere_says_what_to_write(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from being_remote.cli.options import (
     InventoryOpt,
     JobArg,
     JsonOpt,
+    TrustInventoryOpt,
     VerboseOpt,
     one_alone,
     parse_canvas,
@@ -63,6 +63,7 @@ def find_bbox(
     ] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -71,7 +72,7 @@ def find_bbox(
         from being_remote.cli.tables import show_find_bbox
         from being_remote.workflows import find_bbox as workflow
 
-        known = out.inventory(inventory)
+        known = out.inventory(inventory, trust_inventory)
         report = workflow.find_bbox(known, actor=actor, hosts=host or (), fetch=fetch, dry_run=dry_run)
         out.finish(report, show_find_bbox)
 
@@ -110,6 +111,7 @@ def sync(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -128,6 +130,7 @@ def sync(
             prune=prune,
             dry_run=dry_run,
             inventory=inventory,
+            trust_inventory=trust_inventory,
             as_json=as_json,
             verbose=verbose,
         )
@@ -139,13 +142,13 @@ def sync(
                 raise UsageError("--every says how often --watch looks", where="sync")
             if verify or dry_run:
                 raise UsageError("--watch goes with none of --verify and --dry-run", where="sync")
-            run_watch(out, out.inventory(inventory), actor, host, only or (), every)
+            run_watch(out, out.inventory(inventory, trust_inventory), actor, host, only or (), every)
         return
     with Out(as_json=as_json, verbose=verbose) as out, out.progress() as on_progress:
         from being_remote.workflows import sync as workflow
 
         report = workflow.sync(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             actor=actor,
             host=host,
             only=only or (),
@@ -245,6 +248,7 @@ def recover(
     ] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -254,7 +258,7 @@ def recover(
         from being_remote.workflows import recover as workflow
 
         try:
-            known = out.inventory(inventory)
+            known = out.inventory(inventory, trust_inventory)
         except InventoryError:
             # A run named by its folder needs no inventory; one named on the command line must be right.
             if run is None or inventory is not None:
@@ -316,6 +320,7 @@ def compare(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -326,7 +331,7 @@ def compare(
         from being_remote.workflows import compare as workflow
 
         try:
-            known = out.inventory(inventory)
+            known = out.inventory(inventory, trust_inventory)
         except InventoryError:
             # Folders and files need none; one named on the command line must be right.
             if inventory is not None:
@@ -340,6 +345,7 @@ def compare(
 def hosts(
     host: HostsOpt = None,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -348,13 +354,14 @@ def hosts(
         from being_remote.cli.tables import show_hosts
         from being_remote.workflows import hosts as workflow
 
-        out.finish(workflow.hosts(out.inventory(inventory), host or ()), show_hosts)
+        out.finish(workflow.hosts(out.inventory(inventory, trust_inventory), host or ()), show_hosts)
 
 
 @app.command("doctor")
 def doctor(
     host: HostsOpt = None,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -363,7 +370,7 @@ def doctor(
         from being_remote.cli.tables import show_doctor
         from being_remote.workflows import doctor as workflow
 
-        out.finish(workflow.doctor(out.inventory(inventory), host or ()), show_doctor)
+        out.finish(workflow.doctor(out.inventory(inventory, trust_inventory), host or ()), show_doctor)
 
 
 @app.command("trust")
@@ -377,6 +384,7 @@ def trust(
     ] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -385,25 +393,15 @@ def trust(
         from being_remote.cli.tables import show_trust
         from being_remote.workflows import trust as workflow
 
-        ask = None if as_json or not sys.stdin.isatty() else _ask
         report = workflow.trust(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             host=host,
             fingerprint=fingerprint,
             yes=yes,
-            confirm=ask,
+            confirm=out.ask,
             dry_run=dry_run,
         )
         out.finish(report, show_trust)
-
-
-def _ask(question: str) -> bool:
-    from being_remote.errors import Interrupted
-
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort as e:  # Ctrl-C and Ctrl-D
-        raise Interrupted("stopped at the question: this key was not trusted") from e
 
 
 @app.command("retrack")
@@ -451,6 +449,7 @@ def retrack(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -468,7 +467,7 @@ def retrack(
             out.finish(presets.show(show_preset), job_tables.show_preset)
             return
         report = workflow.retrack(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             host=host,
             actors=actor or (),
             preset=preset,
@@ -494,6 +493,7 @@ def jobs(
     all_jobs: Annotated[bool, typer.Option("--all", help="also those that ended long ago")] = False,
     why: Annotated[str | None, typer.Option("--why", metavar="JOB", help="tell one job's story")] = None,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -502,7 +502,7 @@ def jobs(
         from being_remote.cli import job_tables
         from being_remote.workflows import jobs as workflow
 
-        known = out.inventory(inventory)
+        known = out.inventory(inventory, trust_inventory)
         if why is not None:
             out.finish(workflow.why(known, why), job_tables.show_why)
         else:
@@ -514,6 +514,7 @@ def logs(
     job: JobArg,
     follow: FollowOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -523,7 +524,7 @@ def logs(
         from being_remote.workflows import logs as workflow
 
         say = None if as_json and not follow else telling.teller(out)
-        report = workflow.logs(out.inventory(inventory), job, follow_it=follow, say=say)
+        report = workflow.logs(out.inventory(inventory, trust_inventory), job, follow_it=follow, say=say)
         out.end(report, telling.tell_end)
 
 
@@ -535,6 +536,7 @@ def cancel(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -543,7 +545,10 @@ def cancel(
         from being_remote.cli.job_tables import show_cancel
         from being_remote.workflows import cancel as workflow
 
-        out.finish(workflow.cancel(out.inventory(inventory), job, host=host, dry_run=dry_run), show_cancel)
+        out.finish(
+            workflow.cancel(out.inventory(inventory, trust_inventory), job, host=host, dry_run=dry_run),
+            show_cancel,
+        )
 
 
 @app.command("pull")
@@ -552,6 +557,7 @@ def pull(
     all_files: Annotated[bool, typer.Option("--all", help="checkpoints and all else it made, too")] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -560,7 +566,11 @@ def pull(
         from being_remote.workflows import pull as workflow
 
         report = workflow.pull(
-            out.inventory(inventory), job, all_files=all_files, dry_run=dry_run, on_progress=on_progress
+            out.inventory(inventory, trust_inventory),
+            job,
+            all_files=all_files,
+            dry_run=dry_run,
+            on_progress=on_progress,
         )
     with Out(as_json=as_json) as out:
         from being_remote.cli.job_tables import show_pull
@@ -584,6 +594,7 @@ def resume(
     follow: FollowOpt = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -593,7 +604,7 @@ def resume(
         from being_remote.workflows import resume as workflow
 
         report = workflow.resume(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             job,
             host=host,
             pod_is_gone=pod_is_gone,
@@ -617,6 +628,7 @@ def push(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -625,7 +637,7 @@ def push(
         from being_remote.workflows import push as workflow
 
         report = workflow.push(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             actor=actor,
             host=host,
             tracker=tracker and tracker.expanduser(),
@@ -642,6 +654,7 @@ def push(
 def safe_to_stop(
     host: HostOpt = None,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -650,7 +663,9 @@ def safe_to_stop(
         from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
         from being_remote.workflows import safe_to_stop as workflow
 
-        out.finish(workflow.safe_to_stop(out.inventory(inventory), host=host), show_safe_to_stop)
+        out.finish(
+            workflow.safe_to_stop(out.inventory(inventory, trust_inventory), host=host), show_safe_to_stop
+        )
 
 
 @app.command("demo")
