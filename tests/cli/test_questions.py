@@ -121,6 +121,7 @@ def test_an_inventory_is_asked_about_once_and_again_when_its_programs_change(
     # sync, which may draw bars on this terminal; its host cannot be reached: 4, too, but for that.
     refused = run_at_terminal([*door, "sync"], project, "n")
     assert (refused.code, refused.terminal.count(QUESTION)) == (4, 1)
+    assert "\x1b" not in refused.terminal  # bars that are redrawn would wipe the question out
     assert not (project / "ran").exists()
     allowed = run_at_terminal([*door, "sync"], project, "y")
     assert (allowed.code, allowed.terminal.count(QUESTION)) == (4, 1)
