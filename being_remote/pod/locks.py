@@ -36,7 +36,7 @@ def folder(make: bool = True) -> str:
         return _ours(named, make)
     usual, other = places()
     if not os.path.lexists(other):
-        with contextlib.suppress(PermissionError, NotADirectoryError):
+        with contextlib.suppress(PermissionError):
             return _ours(usual, make)
     return _ours(other, make)
 
