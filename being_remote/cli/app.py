@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from being_remote.cli.options import (
     InventoryOpt,
     JobArg,
     JsonOpt,
+    TrustInventoryOpt,
     VerboseOpt,
     one_alone,
     parse_canvas,
@@ -71,6 +71,7 @@ def find_bbox(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -80,7 +81,7 @@ def find_bbox(
         from being_remote.workflows import find_bbox as workflow
 
         search_time_s = None if search_time is None else parse_duration(search_time, "--search-time")
-        known = out.inventory(inventory)
+        known = out.inventory(inventory, trust_inventory)
         with out.progress() as on_progress:
             report = workflow.find_bbox(
                 known,
@@ -128,6 +129,7 @@ def sync(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -146,6 +148,7 @@ def sync(
             prune=prune,
             dry_run=dry_run,
             inventory=inventory,
+            trust_inventory=trust_inventory,
             as_json=as_json,
             verbose=verbose,
         )
@@ -157,13 +160,13 @@ def sync(
                 raise UsageError("--every says how often --watch looks", where="sync")
             if verify or dry_run:
                 raise UsageError("--watch goes with none of --verify and --dry-run", where="sync")
-            run_watch(out, out.inventory(inventory), actor, host, only or (), every)
+            run_watch(out, out.inventory(inventory, trust_inventory), actor, host, only or (), every)
         return
     with Out(as_json=as_json, verbose=verbose) as out, out.progress() as on_progress:
         from being_remote.workflows import sync as workflow
 
         report = workflow.sync(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             actor=actor,
             host=host,
             only=only or (),
@@ -263,6 +266,7 @@ def recover(
     ] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -272,7 +276,7 @@ def recover(
         from being_remote.workflows import recover as workflow
 
         try:
-            known = out.inventory(inventory)
+            known = out.inventory(inventory, trust_inventory)
         except InventoryError:
             # A run named by its folder needs no inventory; one named on the command line must be right.
             if run is None or inventory is not None:
@@ -334,6 +338,7 @@ def compare(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -344,7 +349,7 @@ def compare(
         from being_remote.workflows import compare as workflow
 
         try:
-            known = out.inventory(inventory)
+            known = out.inventory(inventory, trust_inventory)
         except InventoryError:
             # Folders and files need none; one named on the command line must be right.
             if inventory is not None:
@@ -358,6 +363,7 @@ def compare(
 def hosts(
     host: HostsOpt = None,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -366,13 +372,14 @@ def hosts(
         from being_remote.cli.tables import show_hosts
         from being_remote.workflows import hosts as workflow
 
-        out.finish(workflow.hosts(out.inventory(inventory), host or ()), show_hosts)
+        out.finish(workflow.hosts(out.inventory(inventory, trust_inventory), host or ()), show_hosts)
 
 
 @app.command("doctor")
 def doctor(
     host: HostsOpt = None,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -381,7 +388,7 @@ def doctor(
         from being_remote.cli.tables import show_doctor
         from being_remote.workflows import doctor as workflow
 
-        out.finish(workflow.doctor(out.inventory(inventory), host or ()), show_doctor)
+        out.finish(workflow.doctor(out.inventory(inventory, trust_inventory), host or ()), show_doctor)
 
 
 @app.command("trust")
@@ -395,6 +402,7 @@ def trust(
     ] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -403,25 +411,15 @@ def trust(
         from being_remote.cli.tables import show_trust
         from being_remote.workflows import trust as workflow
 
-        ask = None if as_json or not sys.stdin.isatty() else _ask
         report = workflow.trust(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             host=host,
             fingerprint=fingerprint,
             yes=yes,
-            confirm=ask,
+            confirm=out.ask,
             dry_run=dry_run,
         )
         out.finish(report, show_trust)
-
-
-def _ask(question: str) -> bool:
-    from being_remote.errors import Interrupted
-
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort as e:  # Ctrl-C and Ctrl-D
-        raise Interrupted("stopped at the question: this key was not trusted") from e
 
 
 @app.command("retrack")
@@ -469,6 +467,7 @@ def retrack(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -486,7 +485,7 @@ def retrack(
             out.finish(presets.show(show_preset), job_tables.show_preset)
             return
         report = workflow.retrack(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             host=host,
             actors=actor or (),
             preset=preset,
@@ -512,6 +511,7 @@ def jobs(
     all_jobs: Annotated[bool, typer.Option("--all", help="also those that ended long ago")] = False,
     why: Annotated[str | None, typer.Option("--why", metavar="JOB", help="tell one job's story")] = None,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -520,7 +520,7 @@ def jobs(
         from being_remote.cli import job_tables
         from being_remote.workflows import jobs as workflow
 
-        known = out.inventory(inventory)
+        known = out.inventory(inventory, trust_inventory)
         if why is not None:
             out.finish(workflow.why(known, why), job_tables.show_why)
         else:
@@ -532,6 +532,7 @@ def logs(
     job: JobArg,
     follow: FollowOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -541,7 +542,7 @@ def logs(
         from being_remote.workflows import logs as workflow
 
         say = None if as_json and not follow else telling.teller(out)
-        report = workflow.logs(out.inventory(inventory), job, follow_it=follow, say=say)
+        report = workflow.logs(out.inventory(inventory, trust_inventory), job, follow_it=follow, say=say)
         out.end(report, telling.tell_end)
 
 
@@ -553,6 +554,7 @@ def cancel(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -561,7 +563,10 @@ def cancel(
         from being_remote.cli.job_tables import show_cancel
         from being_remote.workflows import cancel as workflow
 
-        out.finish(workflow.cancel(out.inventory(inventory), job, host=host, dry_run=dry_run), show_cancel)
+        out.finish(
+            workflow.cancel(out.inventory(inventory, trust_inventory), job, host=host, dry_run=dry_run),
+            show_cancel,
+        )
 
 
 @app.command("pull")
@@ -570,6 +575,7 @@ def pull(
     all_files: Annotated[bool, typer.Option("--all", help="checkpoints and all else it made, too")] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -578,7 +584,11 @@ def pull(
         from being_remote.workflows import pull as workflow
 
         report = workflow.pull(
-            out.inventory(inventory), job, all_files=all_files, dry_run=dry_run, on_progress=on_progress
+            out.inventory(inventory, trust_inventory),
+            job,
+            all_files=all_files,
+            dry_run=dry_run,
+            on_progress=on_progress,
         )
     with Out(as_json=as_json) as out:
         from being_remote.cli.job_tables import show_pull
@@ -602,6 +612,7 @@ def resume(
     follow: FollowOpt = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -611,7 +622,7 @@ def resume(
         from being_remote.workflows import resume as workflow
 
         report = workflow.resume(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             job,
             host=host,
             pod_is_gone=pod_is_gone,
@@ -635,6 +646,7 @@ def push(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -643,7 +655,7 @@ def push(
         from being_remote.workflows import push as workflow
 
         report = workflow.push(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             actor=actor,
             host=host,
             tracker=tracker and tracker.expanduser(),
@@ -660,6 +672,7 @@ def push(
 def safe_to_stop(
     host: HostOpt = None,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -668,7 +681,9 @@ def safe_to_stop(
         from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
         from being_remote.workflows import safe_to_stop as workflow
 
-        out.finish(workflow.safe_to_stop(out.inventory(inventory), host=host), show_safe_to_stop)
+        out.finish(
+            workflow.safe_to_stop(out.inventory(inventory, trust_inventory), host=host), show_safe_to_stop
+        )
 
 
 @app.command("demo")

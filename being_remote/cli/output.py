@@ -71,11 +71,27 @@ class Out:
             self._show_error(error)
             raise typer.Exit(error.exit_code) from error
 
-    def inventory(self, path: Path | None) -> Inventory:
-        """The inventory named on the command line, else the one found from here upwards."""
-        from being_remote.inventory import find_inventory, load_inventory
+    @property
+    def ask(self) -> Callable[[str], bool] | None:
+        """Puts a question to the person at the terminal; None under --json or where there is none."""
+        terminal = sys.stdin.isatty() and sys.stderr.isatty()
+        return _ask if terminal and not self.as_json else None
 
-        return load_inventory(path.expanduser() if path else find_inventory(Path.cwd()))
+    def inventory(self, path: Path | None, trusted: bool) -> Inventory:
+        """The inventory named on the command line, else the one found from here upwards.
+
+        One that was found must be trusted before it may run programs; a name is the user's word.
+        """
+        from being_remote.inventory import find_inventory, load_inventory, named_inventory
+
+        named = path.expanduser() if path else named_inventory()
+        if named is not None:
+            return load_inventory(named)
+        from being_remote.workflows.inventory_trust import require_trust
+
+        found = load_inventory(find_inventory(Path.cwd()))
+        require_trust(found, trusted=trusted, confirm=self.ask)
+        return found
 
     def line(self, value: Any) -> None:
         """One line of JSON Lines, at once."""
@@ -126,6 +142,13 @@ class Out:
         self.note(f"error: {error}")
         if self.as_json:
             print_error(error, one_line=self._follows)
+
+
+def _ask(question: str) -> bool:
+    try:
+        return typer.confirm(printable(question, keep="\n"), err=True)
+    except typer.Abort as e:  # Ctrl-C and Ctrl-D
+        raise Interrupted("stopped at the question: nothing was trusted") from e
 
 
 def print_error(error: BeingRemoteError, *, one_line: bool) -> None:
