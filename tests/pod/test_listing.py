@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from pythons import old_python
 
-from being_remote.jobs.programs import BOOT
+from being_remote.jobs.programs import BOOT, looking_text
 from being_remote.pod import listing
 
-SOURCE = Path(listing.__file__).read_bytes()
+SOURCE = looking_text("listing")
 AWKWARD = [b"plain", b"a b", b"it's", b'q"uote', b"$(touch pwned)", b"new\nline", b"-rf", b"gr\xfcn", b"*"]
 
 
