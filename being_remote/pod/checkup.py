@@ -7,6 +7,7 @@ It reports what it finds and judges nothing. No program that it starts may take 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -66,6 +67,8 @@ def said_by(argv: List[str], limit_s: float = PROGRAM_S) -> Dict[str, Any]:
     except subprocess.TimeoutExpired:
         client.end_below(process.pid)
         process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a hung driver keeps it from dying
+            process.communicate(timeout=1)
         return {"out": None, "error": f"no answer within {limit_s:g} s"}
     out = said.decode("utf-8", "replace")[:MAX_TEXT]
     if process.returncode != 0:
