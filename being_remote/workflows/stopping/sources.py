@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.backup.history import History
+from being_remote.backup.quarantine import kept
 from being_remote.inventory import Actor, Inventory
 from being_remote.tracker import layout
 from being_remote.workflows.homecoming.actor_files import Task
@@ -61,6 +62,8 @@ def source_reasons(
     left = originals(task.actor).lacking(file for file in files if file.sha256 is not None)
     for actor in inventory.actors.values():
         left = lacking(History(inventory.backup_of(actor)), left, by_path=False)
+    refused = {aside.sha256 for asides in kept(History(task.root)).values() for aside in asides}
+    left = [file for file in left if file.sha256 not in refused]  # torn there, too: the same bytes are kept
     videos = [file for file in files if os.path.basename(file.path) == layout.VIDEO]
     pictures = [file for file in left if file not in videos]
     if pictures and any(video not in left and video not in unread for video in videos):
