@@ -662,7 +662,7 @@ def safe_to_stop(
         from being_remote.workflows import safe_to_stop as workflow
 
         command = None if then is None else parse_command(then)
-        report = workflow.safe_to_stop(out.inventory(inventory), host=host)
+        report = workflow.safe_to_stop(out.inventory(inventory), host=host, look_again=command is not None)
         finish_safe_to_stop(out, report, command, dry_run=dry_run)
 
 

@@ -56,7 +56,7 @@ def show_safe_to_stop(console: Console, report: SafeReport) -> None:
     for note in report.notes:
         prose(console, f"note: {note}")
     if report.then is not None and report.then.exit_code is None:
-        prose(console, f"{'would run' if report.safe else 'not run'}: {shlex.join(report.then.command)}")
+        line(console, f"{'would run' if report.safe else 'not run'}: {shlex.join(report.then.command)}")
 
 
 def _facts(report: SafeReport) -> str:

@@ -16,6 +16,7 @@ from typing import Literal
 from being_remote.errors import HostError
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.facts import Gpu
+from being_remote.jobs.observe import HostJobs
 from being_remote.session import Session
 from being_remote.workflows.stopping.actors import ActorRow
 from being_remote.workflows.stopping.comparison import compare
@@ -95,12 +96,13 @@ class _Case:
     round_trips: int = 0
 
 
-def safe_to_stop(inventory: Inventory, *, host: str | None = None) -> SafeReport:
+def safe_to_stop(inventory: Inventory, *, host: str | None = None, look_again: bool = False) -> SafeReport:
     """Look whether a host may be stopped.
 
     Args:
-        inventory: who is who.
+        inventory: hosts, actors and backups.
         host: its name; default: the only one.
+        look_again: something is to follow a yes, so ask at the end whether a job has come meanwhile.
 
     Raises:
         UsageError: no such host.
@@ -112,7 +114,9 @@ def safe_to_stop(inventory: Inventory, *, host: str | None = None) -> SafeReport
     try:
         with open_session(where, inventory, remember=False) as session:
             try:
-                _look(case, inventory, where, session)
+                before = _look(case, inventory, where, session)
+                if look_again and not case.reasons:
+                    _compare_jobs(case, before, look(session, where), str(where.workdir))
             finally:
                 case.round_trips = session.round_trips
     except HostError as e:
@@ -139,7 +143,7 @@ def safe_to_stop(inventory: Inventory, *, host: str | None = None) -> SafeReport
     )
 
 
-def _look(case: _Case, inventory: Inventory, host: SshHost | LocalHost, session: Session) -> None:
+def _look(case: _Case, inventory: Inventory, host: SshHost | LocalHost, session: Session) -> HostJobs:
     """Jobs first: what is not at work by then writes nothing more while its files are looked at."""
     answer = look(session, host)
     ledger = ledger_of(inventory)
@@ -176,6 +180,17 @@ def _look(case: _Case, inventory: Inventory, host: SshHost | LocalHost, session:
     in_use = bool(stand.at_work) or any(gpu.busy or gpu.job is not None for gpu in answer.gpus)
     case.idle_s = 0.0 if in_use else _idle_s(shown.now_ns, compared.newest_ns)
     case.up_s = shown.up_s
+    return answer
+
+
+def _compare_jobs(case: _Case, before: HostJobs, now: HostJobs, workdir: str) -> None:
+    """A job that came, went on or ended while files were compared: of what it wrote nothing is known."""
+    seen = {(job.job, job.attempt, job.state) for job in before.jobs}
+    changed = sorted({job.job for job in now.jobs if (job.job, job.attempt, job.state) not in seen})
+    if changed:
+        what = f"{', '.join(changed[:5])} changed on it while its files were compared"
+        case.reasons.append(Reason("jobs", "unknown", what, "try again"))
+    case.reasons += gpu_reasons(now.gpus, now.gpu_problem, frozenset(), workdir)
 
 
 def _cost(idle_s: float | None, usd_per_hour: float | None) -> float | None:

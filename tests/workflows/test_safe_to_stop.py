@@ -633,6 +633,26 @@ def test_of_a_tracking_all_that_pull_brings_counts_and_nothing_of_one_without_fr
     assert [reason.next for reason in reasons] == ([] if next_step is None else [next_step])
 
 
+@pytest.mark.parametrize(("state", "is_no"), [("succeeded", True), ("failed", False), ("lost", False)])
+def test_a_result_that_was_refused_is_worth_nothing_unless_its_job_succeeded(
+    here: Place, state: str, is_no: bool
+) -> None:
+    kind, work = MetricalTracker(), PurePosixPath("/w/jobs/j/attempts/1/work")
+    job = EndedJob("j", 1, state, True, "demo", work, kind.results, kind.more_results, "pull j", "pull j")
+    name = "output/d/checkpoint/1.frame"
+    folder = here.home / "runs/j"
+    folder.mkdir(parents=True)
+    aside = {name: {"sha256": "0" * 64, "reason": "torn"}}
+    (folder / "pulled.json").write_text(json.dumps({"files": {}, "set_aside": aside}))
+    row, reasons, notes = results.job_reasons(here.inventory, "here", job, [Wanted(name, 1, 0, "0" * 64)])
+    assert [reason.verdict for reason in reasons] == (["no"] if is_no else [])
+    assert any("worth nothing" in note for note in notes) is not is_no
+    assert row.not_home.count == is_no
+    # With other bytes it is another file, which nobody refused yet.
+    _, reasons, _ = results.job_reasons(here.inventory, "here", job, [Wanted(name, 1, 0, "1" * 64)])
+    assert [reason.verdict for reason in reasons] == ["no"]
+
+
 def test_the_box_of_a_tracking_that_made_no_frame_is_worth_nothing_and_one_elsewhere_counts() -> None:
     kind, jobs = MetricalTracker(), PurePosixPath("/w/jobs")
     work = jobs / "j/attempts/1/work"
@@ -717,9 +737,14 @@ def test_an_attempt_that_runs_although_its_job_went_on_elsewhere_is_a_no(here: P
         answer = watch.look(session, here.inventory.the_host(None))
     stand = standing("here", {job: moved}, {}, answer)
     assert (stand.reasons, stand.ended) == ((), ()) and "worth nothing" in stand.notes[0]
-    stand = standing("here", {job: dataclasses.replace(moved, state="lost")}, {}, answer)
-    (reason,) = stand.reasons
-    assert reason.verdict == "unknown" and "frames that are nowhere else" in reason.what
+    for state in ("lost", "failed", "cancelled", "abandoned"):
+        stand = standing("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
+        (reason,) = stand.reasons
+        assert reason.verdict == "unknown" and "frames that are nowhere else" in reason.what
+        assert f"is {state}" in reason.what and stand.notes == ()
+    for state in ("succeeded", "running", "unknown"):
+        stand = standing("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
+        assert stand.reasons == () and "worth nothing" in stand.notes[0]
 
 
 def _session(place: Place) -> Any:
@@ -754,6 +779,11 @@ def test_a_gpu_that_is_busy_without_a_job_of_ours_is_a_no(
     report = here.look()
     assert report.safe is True and [g.busy for g in report.gpus] == [False]
     assert "; GPU idle for " in text(report)
+    smi(tmp_path, monkeypatch, "echo '0, GPU-aaaa-1, NVIDIA Test, 81920, 4, [N/A]'")
+    assert here.look().safe is True
+    smi(tmp_path, monkeypatch, "echo '0, GPU-aaaa-1, NVIDIA Test, 81920, [Unknown Error], [Unknown Error]'")
+    report = here.look()
+    assert report.safe is None and "whether GPU 0 is in use is unknown" in report.reasons[0].what
 
 
 def test_a_gpu_that_a_job_of_another_workdir_leases_is_a_no(
@@ -800,6 +830,51 @@ def test_idle_is_told_by_the_hosts_own_times(here: Place) -> None:
     assert idle_s is not None and 600 <= idle_s < 660
     os.utime(here.checkpoint / "00000.frame", (time.time() + 600, time.time() + 600))
     assert here.look().idle_s is None
+
+
+def test_what_idling_costs_is_told_where_the_inventory_has_a_price(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(here.inventory)
+    for folder, _, names in os.walk(here.tracker):
+        for name in names:
+            os.utime(Path(folder, name), (time.time() - 11_400, time.time() - 11_400))
+    assert here.look().idle_usd is None
+    priced = here.inventory.hosts["here"].model_copy(update={"usd_per_hour": 1.5})
+    here.inventory = here.inventory.model_copy(update={"hosts": {"here": priced}})
+    report = here.look()
+    assert report.idle_usd is not None and 4.75 <= report.idle_usd < 4.80
+    long_up = dataclasses.replace(report, up_s=1e6, idle_usd=4.75)
+    assert "here idle for 3 h 10 min (by its files' times): about 4.75 USD" in text(long_up)
+    started = text(dataclasses.replace(long_up, up_s=2400.0))
+    assert "about 4.75 USD if it ran all that time; it was started 40 min ago" in started
+    job = here.job("sleep 60")
+    busy = here.look()
+    assert (busy.idle_s, busy.idle_usd) == (0.0, 0.0) and "here in use" in text(busy)
+    cancelling.cancel(here.inventory, job)
+
+
+def test_how_long_a_host_runs_is_told_by_a_clock_that_nobody_sets(here: Place) -> None:
+    up_s = here.look().up_s
+    assert sys.platform != "linux" or (
+        up_s is not None and 0 < up_s <= time.clock_gettime(time.CLOCK_BOOTTIME)
+    )
+
+
+def test_where_something_is_to_follow_a_job_that_came_meanwhile_makes_it_unknown(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(here.inventory)
+    assert safe_to_stop(here.inventory, look_again=True).safe is True
+    real, came = workflow.survey, []
+
+    def slow(*args: Any, **more: Any) -> Any:
+        came.append(here.job("sleep 60"))
+        return real(*args, **more)
+
+    monkeypatch.setattr(workflow, "survey", slow)
+    report = safe_to_stop(here.inventory, look_again=True)
+    assert report.safe is None and came[0] in report.reasons[0].what
 
 
 def test_a_host_that_is_away_or_not_trusted_is_unknown_and_an_unknown_name_is_2(
