@@ -658,9 +658,17 @@ def test_the_box_of_a_tracking_that_made_no_frame_is_worth_nothing_and_one_elsew
     work = jobs / "j/attempts/1/work"
     job = EndedJob("j", 1, "failed", True, "demo", work, kind.results, kind.more_results, "pull j", "pull j")
     folders = [work / "input/demo", PurePosixPath("/mt/input/demo")]
+    shown = survey_of(*folders)
+    box = Listed(True, None, [File(b"bbox.pt", 1, 0, 0, 0, None)], [])
+    ended = {"j": (job, frozenset[str]())}
+    found = strays.strays(PurePosixPath("/w"), shown, [box, box], [], ended, frozenset())
+    assert [stray.folder for stray in found] == [folders[1]]
+
+
+def survey_of(*folders: PurePosixPath) -> surveying.Survey:
     held = [surveying.Held(path=base64.b64encode(str(f).encode()), files=1, bytes=1) for f in folders]
     nothing: Any = {"count": 0, "examples": []}
-    shown = surveying.Survey(
+    return surveying.Survey(
         now_ns=1,
         newest_ns=None,
         main_walked=base64.b64encode(b"/mt"),
@@ -675,10 +683,29 @@ def test_the_box_of_a_tracking_that_made_no_frame_is_worth_nothing_and_one_elsew
         away=nothing,
         truncated=[],
     )
-    box = Listed(True, None, [File(b"bbox.pt", 1, 0, 0, 0, None)], [])
-    ended = {"j": (job, frozenset[str]())}
-    found = strays.strays(PurePosixPath("/w"), shown, [box, box], [], ended, frozenset())
-    assert [stray.folder for stray in found] == [folders[1]]
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed", "lost", "cancelled"])
+def test_of_an_earlier_attempt_the_frames_count_that_the_newest_has_not_unless_it_succeeded(
+    state: str,
+) -> None:
+    kind, jobs = MetricalTracker(), PurePosixPath("/w/jobs")
+    work = jobs / "j/attempts/2/work"
+    job = EndedJob("j", 2, state, True, "demo", work, kind.results, kind.more_results, "pull j", "pull j")
+    folder = jobs / "j/attempts/1/work/output/d/checkpoint"
+    shown = survey_of(folder)
+    names = (b"1.frame", b"2.frame", b"bbox.pt")
+    listed = Listed(True, None, [File(name, 1, 0, 0, 0, None) for name in names], [])
+    newest = frozenset({"output/d/checkpoint/1.frame"})
+    found = strays.strays(PurePosixPath("/w"), shown, [listed], [], {"j": (job, newest)}, frozenset())
+    left = [file.path for stray in found for file in stray.files]
+    assert left == ([] if state == "succeeded" else ["2.frame"])
+    # Frames of the newest attempt that lie beside its results count in any case.
+    beside = survey_of(work / "elsewhere")
+    found = strays.strays(PurePosixPath("/w"), beside, [listed], [], {"j": (job, newest)}, frozenset())
+    assert [file.path for stray in found for file in stray.files] == ["1.frame", "2.frame"]
+    # A job that is judged by itself is no stray.
+    assert strays.strays(PurePosixPath("/w"), shown, [listed], [], {}, frozenset({"j"})) == []
 
 
 def test_another_laptops_job_counts_as_ours_do(here: Place, tmp_path: Path) -> None:
@@ -745,6 +772,18 @@ def test_an_attempt_that_runs_although_its_job_went_on_elsewhere_is_a_no(here: P
     for state in ("succeeded", "running", "unknown"):
         stand = standing("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
         assert stand.reasons == () and "worth nothing" in stand.notes[0]
+
+
+def test_a_job_whose_id_is_another_jobs_there_is_unknown(here: Place) -> None:
+    job = here.ended("true")
+    known = watch.ledger_of(here.inventory).find(job)
+    with _session(here) as session:
+        answer = watch.look(session, here.inventory.the_host(None))
+    assert standing("here", {job: known}, {}, answer).reasons == ()
+    other = dataclasses.replace(known, spec_sha256="0" * 64)
+    stand = standing("here", {job: other}, {}, answer)
+    (reason,) = stand.reasons
+    assert reason.verdict == "unknown" and "another spec lies there" in reason.what and stand.ended == ()
 
 
 def _session(place: Place) -> Any:
