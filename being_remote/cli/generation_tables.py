@@ -21,6 +21,7 @@ def run_history(
     actor: str | None,
     restore: int | None,
     prune: str | None,
+    force: bool,
     dry_run: bool,
     inventory: Path | None,
     as_json: bool,
@@ -37,7 +38,7 @@ def run_history(
             )
         elif prune is not None:
             keep = parse_keep(prune)
-            pruned = workflow.prune_generations(known, keep, actor=actor, dry_run=dry_run)
+            pruned = workflow.prune_generations(known, keep, actor=actor, dry_run=dry_run, force=force)
         else:
             listed = workflow.list_generations(known, actor=actor)
     with Out(as_json=as_json) as out:

@@ -200,7 +200,12 @@ def _would_restore(name: str, history: History, generation: int, on_progress: On
 
 
 def prune_generations(
-    inventory: Inventory, keep: int, *, actor: str | None = None, dry_run: bool = False
+    inventory: Inventory,
+    keep: int,
+    *,
+    actor: str | None = None,
+    dry_run: bool = False,
+    force: bool = False,
 ) -> PruneReport:
     """Remove all but the newest generations, and what only they needed; the live one always stays.
 
@@ -209,18 +214,19 @@ def prune_generations(
         keep: how many to keep, at least 1.
         actor: its name; default: the only one.
         dry_run: only say what would go.
+        force: also where the newest one holds under half of the frames of one that goes.
 
     Raises:
         UsageError: the actor is unknown; `keep` is 0; a sync of it is at work.
         NotFoundError: nothing of it came home yet.
-        DataError: a manifest is damaged; nothing was removed.
+        DataError: a manifest is damaged, or the newest one holds too few frames; nothing was removed.
     """
     name, history = _history(inventory, actor)
     if dry_run:
-        pruning = marked(history, keep)
+        pruning = marked(history, keep, force=force)
     else:
         with history.lock():
-            pruning = marked(history, keep)
+            pruning = marked(history, keep, force=force)
             prune(history, pruning)
     return PruneReport(
         actor=name,

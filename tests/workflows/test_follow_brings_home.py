@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from faults import FaultProxy, small_disk
 from live_watcher import LiveWatcher
+from numbered_frames import numbered
 
 from being_remote.demo.actor import make_actor
 from being_remote.demo.checkout import install
@@ -44,14 +45,19 @@ from being_remote.workflows.retrack import RetrackReport, retrack
 
 PATTERNS = ("output/*/checkpoint/*.frame", "input/*/bbox.pt", "configs/actors/*.yml")
 FRAMES = 6
+WRITTEN = 200  # more than a job here ever writes
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The frames of a finished run."""
+    """The frames of a finished run, and more of the same with numbers of their own."""
     root = tmp_path_factory.mktemp("actor") / "tracker"
     make_actor(root, "demo", frames=FRAMES, pictures=False, video=False)
-    return root / "output/demo/checkpoint"
+    folder = root / "output/demo/checkpoint"
+    for number in range(FRAMES, WRITTEN):
+        data = (folder / f"{number % FRAMES:05d}.frame").read_bytes()
+        (folder / f"{number:05d}.frame").write_bytes(numbered(data, number))
+    return folder
 
 
 def name(number: int) -> str:
@@ -82,8 +88,8 @@ class Attempt:
         (there / "output/x/checkpoint").mkdir(parents=True, exist_ok=True)
 
     def frame(self, number: int, *, of: int | None = None, cut: int | None = None) -> None:
-        data = (self.made / f"{(number if of is None else of) % FRAMES:05d}.frame").read_bytes()
-        (self.there / name(number)).write_bytes(data[:cut])
+        data = (self.made / f"{number if of is None else of:05d}.frame").read_bytes()
+        (self.there / name(number)).write_bytes(numbered(data, number)[:cut])
 
     def round(self, **more: Any) -> set[str]:
         """What came; it lies here with the bytes that it has there."""
@@ -385,7 +391,7 @@ def frames_of_commands(monkeypatch: pytest.MonkeyPatch) -> None:
 def writing(made: Path, count: int, pause_s: float) -> str:
     """A job that writes frames in place, each in two halves, and waits for `go` after the last."""
     copy = (
-        f"f=output/x/checkpoint/$(printf %05d $i).frame; s={made}/$(printf %05d $((i % {FRAMES}))).frame;"
+        f"f=output/x/checkpoint/$(printf %05d $i).frame; s={made}/$(printf %05d $i).frame;"
         f" head -c 3000 $s > $f; sleep {pause_s / 2}; tail -c +3001 $s >> $f; echo $i; sleep {pause_s / 2}"
     )
     return f"mkdir -p output/x/checkpoint; i=0; while test $i -lt {count}; do {copy}; i=$((i+1)); done"

@@ -45,11 +45,30 @@ def other_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> str | 
     for name in dict.fromkeys((names[0], names[-1])):
         new = _K(some[name])
         if new is not None and not np.array_equal(new, old):
-            return (
-                f"{name} has f {new[0, 0]:.3f}, c {new[0, 2]:.3f} {new[1, 2]:.3f}; "
-                f"the earlier frames have f {old[0, 0]:.3f}, c {old[0, 2]:.3f} {old[1, 2]:.3f}"
-            )
+            return f"{name} has {_camera_text(new)}; the earlier frames have {_camera_text(old)}"
     return None
+
+
+def changed_cameras(arrived: Mapping[str, Path], live: Mapping[str, Path], snapshot: int) -> dict[str, str]:
+    """Frames that arrived with another camera than their live versions have, each with both in words.
+
+    Args:
+        arrived: good files by their path at home.
+        live: what is in the backup now, likewise.
+        snapshot: the one that keeps the earlier versions.
+    """
+    import numpy as np
+
+    changed = {}
+    for path in _frames(arrived):
+        new, old = _K(arrived[path]), _K(live[path]) if path in live else None
+        if new is not None and old is not None and not np.array_equal(new, old):
+            changed[path] = f"{_camera_text(new)}; before, in snapshot {snapshot}, {_camera_text(old)}"
+    return changed
+
+
+def _camera_text(K: NDArray[np.float64]) -> str:
+    return f"f {K[0, 0]:.3f}, c {K[0, 2]:.3f} {K[1, 2]:.3f}"
 
 
 def _frames(files: Iterable[str]) -> list[str]:
