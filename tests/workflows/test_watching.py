@@ -422,7 +422,8 @@ def test_another_run_among_the_kinds_that_are_watched_ends_it(
     other = make_actor(tmp_path / "other", "demo", frames=3, seed=5, pictures=False, video=False)
 
     def replace() -> None:
-        shutil.copy(other.output_folder / "checkpoint/00001.frame", tracking.checkpoint)
+        for name in ("00000.frame", "00001.frame"):
+            shutil.copy(other.output_folder / "checkpoint" / name, tracking.checkpoint)
 
     with pytest.raises(InconsistentData, match="another run"):
         Script(replace).watch(inventory, only=["checkpoints"])

@@ -253,7 +253,7 @@ def notes(
         said.append(f"generation {rot.generation}: the content of {rot.path!r} was {rot.fault}; {mended}")
     if arrival is not None:
         said += _of_arrival(host, arrival, before)
-    if cameras:
+    if cameras and not (arrival and arrival.new_run):
         first, both = next(iter(cameras.items()))
         said.append(f"another camera than before: {_counted(list(cameras))}; {first!r} has {both}")
     if mismatched:

@@ -42,7 +42,7 @@ from being_remote.workflows.homecoming.report import (
     seen_in,
     some,
 )
-from being_remote.workflows.homecoming.run_change import changed_cameras, other_camera, other_run
+from being_remote.workflows.homecoming.run_change import changed_cameras, other_run
 
 NO_ROT = Scrubbed(0, 0)
 
@@ -185,7 +185,7 @@ def _look_after(task: Task, history: History, *, verify: bool, on_progress: OnPr
         before = settled.manifest
         if before is not None:
             cameras.update(changed_cameras(arrived, _live_files(task, before), before.generation))
-        return other_run(arrived, _live_files(task, before))
+        return other_run(arrived, _live_files(task, before), {})
 
     live = salvage(history, judge, settled.manifest, another)
     return _Home(settled, live, scrubbed, cameras if live is not settled.manifest else {})
@@ -207,16 +207,14 @@ def _fetched(
     def is_new_run(arrived: Mapping[str, Path]) -> str | None:
         if live is not None:
             cameras.update(changed_cameras(arrived, _live_files(task, live), live.generation))
-        why = other_run(arrived, _live_files(task, live))
+        still = Paths(planned.unchanged, lambda path: task.root / path)
+        why = other_run(arrived, _live_files(task, live), still)
         if why is not None and partial:
             raise InconsistentData(
                 f"{session.host} holds another run than this backup ({why}); with --only they would be mixed",
                 file=str(task.root),
                 hint="sync without --only: the backup's run is kept in the history",
             )
-        still = {path: task.root / path for path in planned.unchanged} if why is not None else {}
-        if why is not None and other_camera(arrived, still):
-            why += f"; {session.host} itself still holds frames of the earlier one among them"
         return why
 
     arrival = bring_home(

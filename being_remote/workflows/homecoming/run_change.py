@@ -21,17 +21,23 @@ if TYPE_CHECKING:
 TRIES = 3
 
 
-def other_run(arrived: Mapping[str, Path], live: Mapping[str, Path]) -> str | None:
+def other_run(arrived: Mapping[str, Path], live: Mapping[str, Path], still: Mapping[str, Path]) -> str | None:
     """Why the files that arrived are of another run than the live ones; None when nothing says so.
+
+    While the host itself holds frames of the earlier camera, another camera is a new version of single
+    frames: see `changed_cameras`.
 
     Args:
         arrived: good files by their path at home.
         live: what is in the backup now, likewise.
+        still: those of the live ones that the host has, too.
     """
     if BBOX in arrived and BBOX in live:
         new, old = _box(arrived[BBOX]), _box(live[BBOX])
         if new and old and new != old:
             return f"its bbox.pt is {list(new)}, the backup's is {list(old)} (x_min, x_max, y_min, y_max)"
+    if other_camera(arrived, still) is not None:
+        return None
     return other_camera(arrived, live)
 
 
@@ -50,18 +56,22 @@ def other_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> str | 
 
 
 def changed_cameras(arrived: Mapping[str, Path], live: Mapping[str, Path], snapshot: int) -> dict[str, str]:
-    """Frames that arrived with another camera than their live versions have, each with both in words.
+    """Frames that arrived with another camera than their live versions, or the live frames, have.
 
     Args:
         arrived: good files by their path at home.
         live: what is in the backup now, likewise.
-        snapshot: the one that keeps the earlier versions.
+        snapshot: the one that keeps the live ones.
+
+    Returns:
+        By path, both cameras in words.
     """
     import numpy as np
 
-    changed = {}
-    for path in _frames(arrived):
-        new, old = _K(arrived[path]), _K(live[path]) if path in live else None
+    changed, came = dict[str, str](), _frames(arrived)
+    first = _first_K(live[path] for path in _frames(live)) if came else None
+    for path in came:
+        new, old = _K(arrived[path]), _K(live[path]) if path in live else first
         if new is not None and old is not None and not np.array_equal(new, old):
             changed[path] = f"{_camera_text(new)}; before, in snapshot {snapshot}, {_camera_text(old)}"
     return changed
