@@ -106,6 +106,9 @@ def show_restore(console: Console, report: RestoreReport) -> None:
             line(console, f"adopted before: {files_text(report.adopted)} that lay here and nowhere else")
         line(console, f"home: {report.folder}")
         line(console, f"undo: sync --restore {report.before}")
+    for q in report.quarantined:
+        prose(console, f"refused: {q.path} {q.reason}", "yellow")
+        line(console, f"  kept as {q.kept_as}")
     for warning in report.warnings:
         prose(console, f"note: {warning}", "yellow")
 

@@ -323,3 +323,32 @@ def test_prune_refuses_only_where_the_newest_holds_under_half_of_the_frames(here
         assert here.history.generations() == [0, 1]
         assert prune_generations(here.inventory, 2).removed == ()  # the fuller one is kept
     assert prune_generations(here.inventory, 1, force=True).removed == (0,)
+
+
+def put_by_hand(here: Setting) -> None:
+    """A backup made by hand, one frame of it a list; then the host brought the good one."""
+    shutil.copytree(here.checkpoint, here.root / "checkpoint")
+    settled(here.root / FRAME, BAD["a list"])
+    assert here.sync(only=["checkpoints"]).snapshot == 1
+    assert here.live() == here.frame.read_bytes()
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_restore_puts_nothing_that_is_no_frame_over_a_good_one(here: Setting, dry_run: bool) -> None:
+    put_by_hand(here)
+    done = restore_generation(here.inventory, 0, dry_run=dry_run)
+    (refused,) = done.quarantined
+    assert refused.path == FRAME and refused.kept_as is not None
+    assert torch.load(refused.kept_as, weights_only=False) == []
+    assert (done.exit_code, done.files) == (0 if dry_run else 6, FRAMES)
+    assert here.live() == here.frame.read_bytes()
+
+
+def test_a_restore_of_another_run_leaves_out_what_is_no_frame_and_mixes_nothing(here: Setting) -> None:
+    put_by_hand(here)
+    shutil.rmtree(here.tracker)
+    make_actor(here.tracker, "demo", frames=FRAMES, seed=5, edge="none", pictures=False, video=False)
+    assert here.sync().new_run is not None
+    done = restore_generation(here.inventory, 0)
+    assert (done.exit_code, [q.path for q in done.quarantined]) == (6, [FRAME])
+    assert len(here.frames()) == FRAMES - 1 and "00002.frame" not in here.frames()

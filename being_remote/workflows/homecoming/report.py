@@ -170,7 +170,7 @@ def from_listing(
         bytes=seen.bytes,
         transferred_files=0,
         transferred_bytes=0,
-        quarantined=tuple(_quarantined(a) for a in aside),
+        quarantined=tuple(quarantined(a) for a in aside),
         verified=None,
         snapshot=before.generation if before is not None else None,
         dry_run=False,
@@ -190,7 +190,7 @@ def from_home(task: Task, live: Manifest | None, aside: tuple[SetAside, ...]) ->
         bytes=0,
         transferred_files=0,
         transferred_bytes=0,
-        quarantined=tuple(_quarantined(a) for a in aside),
+        quarantined=tuple(quarantined(a) for a in aside),
         verified=None,
         snapshot=live.generation if live is not None else None,
         dry_run=False,
@@ -299,7 +299,8 @@ def _same(one: Manifest, other: Manifest) -> bool:
     return one.generation == other.generation or contents[0] == contents[1]
 
 
-def _quarantined(aside: SetAside) -> Quarantined:
+def quarantined(aside: SetAside) -> Quarantined:
+    """The same for a report."""
     path, path_b64 = shown_path(aside.path)
     return Quarantined(path, aside.reason, aside.kept_as, path_b64)
 

@@ -55,6 +55,19 @@ def other_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> str | 
     return None
 
 
+def same_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> bool:
+    """Whether the first frames that can be read of two states of a backup have one camera.
+
+    Args:
+        some: their contents by path at home; the files may lie under any name.
+        others: likewise.
+    """
+    import numpy as np
+
+    one, other = (_first_K_of_contents(files) for files in (some, others))
+    return one is not None and other is not None and np.array_equal(one, other)
+
+
 def changed_cameras(arrived: Mapping[str, Path], live: Mapping[str, Path], snapshot: int) -> dict[str, str]:
     """Frames that arrived with another camera than their live versions, or the live frames, have.
 
@@ -88,6 +101,17 @@ def _frames(files: Iterable[str]) -> list[str]:
 def _first_K(files: Iterable[Path]) -> NDArray[np.float64] | None:
     """The camera of the first readable one; a backup made by hand may begin with a torn file."""
     return next((K for file in islice(files, TRIES) if (K := _K(file)) is not None), None)
+
+
+def _first_K_of_contents(files: Mapping[str, Path]) -> NDArray[np.float64] | None:
+    from being_remote.tracker.frame_file import MAX_FRAME_BYTES, parse_frame, read_bytes
+
+    for path in _frames(files)[:TRIES]:
+        try:
+            return parse_frame(read_bytes(files[path], MAX_FRAME_BYTES), path).K
+        except DataError:
+            continue
+    return None
 
 
 def _K(file: Path) -> NDArray[np.float64] | None:
