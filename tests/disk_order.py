@@ -25,7 +25,10 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
 class Step(NamedTuple):
-    """What was done: "write", "sync" of one file or folder, "sync all" below a folder, "rename", "remove"."""
+    """One thing that was done.
+
+    `what` is "write", "mkdir", "rename", "remove", "sync" (of one file or folder) or "sync all" below one.
+    """
 
     what: str
     path: Path
@@ -56,17 +59,19 @@ class DiskOrder:
         """
         said = list[str]()
         unwritten, entered = set[Path](), set[Path]()  # bytes, and names of new files, that may be lost
-        unnamed, unremoved = dict[Path, str](), set[Path]()
+        unnamed, unremoved, made = dict[Path, str](), set[Path](), set[Path]()
         for step in self.steps:
             path, short = step.path, self._short(step.path)
-            if step.what == "write":
+            if step.what == "mkdir":
+                made.add(path)
+            elif step.what == "write":
                 unwritten.add(path)
                 entered.add(path)
             elif step.what in ("sync", "sync all"):
                 unwritten = {p for p in unwritten if not _is_at(p, step)}
-                entered, unremoved = (
-                    {p for p in s if not _is_at(p.parent, step)} for s in (entered, unremoved)
-                )
+                entered = {p for p in entered if not _is_at(p.parent, step)}
+                unremoved = {p for p in unremoved if not _is_at(p.parent, step)}
+                made = {p for p in made if not _is_at(p.parent, step)}
                 unnamed = {p: name for p, name in unnamed.items() if not _is_at(p.parent, step)}
             elif step.what == "remove":
                 if unremoved and not commits(path):
@@ -86,9 +91,13 @@ class DiskOrder:
                         said.append(f"{short} commits before {next(iter(unnamed.values()))}")
                 unwritten = {path / p.relative_to(source) if _is_in(p, source) else p for p in unwritten}
                 entered = {p for p in entered if not _is_in(p, source)}
+                made = {p for p in made if not _is_in(p, source)}
                 unnamed = {p: name for p, name in unnamed.items() if not _is_in(p, source)}
                 if not transient(path):
                     unnamed[path] = f"the name of {short} is safe"
+        named = [step.path for step in self.steps if step.what == "rename" and not transient(step.path)]
+        lost = [folder for folder in made if any(folder in path.parents for path in named)]
+        said += [f"it ends before the name of the folder {self._short(folder)} is safe" for folder in lost]
         return said + [f"it ends before {name}" for name in unnamed.values()]
 
     def without(self, number: int) -> DiskOrder:
@@ -119,7 +128,7 @@ _recording: list[DiskOrder] = []
 
 
 def _hook(event: str, words: tuple[Any, ...]) -> None:
-    if not _recording or event not in ("open", "os.rename", "os.link", "os.remove"):
+    if not _recording or event not in ("open", "os.rename", "os.link", "os.remove", "os.mkdir"):
         return
     order = _recording[-1]
     if event == "open":
@@ -132,15 +141,15 @@ def _hook(event: str, words: tuple[Any, ...]) -> None:
     elif event in ("os.rename", "os.link"):
         source, target = (Path(os.fsdecode(word)) for word in words[:2])
         _note(order, Step("rename", target, source))
-    elif event == "os.remove":
-        _note(order, Step("remove", Path(os.fsdecode(words[0]))))
+    elif event in ("os.remove", "os.mkdir"):
+        _note(order, Step(event.removeprefix("os."), Path(os.fsdecode(words[0]))))
 
 
 _hooked: list[bool] = []
 
 
 def _note(order: DiskOrder, step: Step) -> None:
-    if order.root in step.path.parents or step.path == order.root:
+    if order.root in step.path.parents or (step.path == order.root and step.what == "sync"):
         order.steps.append(step)
 
 

@@ -27,8 +27,11 @@ def write_record(root: Path) -> None:
 
 
 def ask_for_an_attempt(root: Path) -> None:
-    (root / "job").mkdir()
     records.ask_for(f"{root}/job", 2, "")
+
+
+def name_the_volume(root: Path) -> None:
+    records.mark_volume(os.fspath(root))
 
 
 def claim_a_job(root: Path) -> None:
@@ -39,8 +42,6 @@ def claim_a_job(root: Path) -> None:
             entry = tarfile.TarInfo(name)
             entry.size = len(spec)
             tar.addfile(entry, io.BytesIO(spec))
-    (root / "staging").mkdir()
-    (root / "jobs").mkdir()
     put = claim._put(out.getvalue(), f"{root}/staging", f"{root}/jobs/j", hashlib.sha256(spec).hexdigest())
     assert put == "made"
 
@@ -48,8 +49,6 @@ def claim_a_job(root: Path) -> None:
 def place_files(root: Path) -> None:
     """Two files of one content, and another one."""
     into, stage = root / "into", root / "stage"
-    into.mkdir()
-    stage.mkdir()
     wanted = []
     for name, data in ((b"a", b"one"), (b"b", b"one"), (b"c/d", b"two")):
         sha256 = hashlib.sha256(data).hexdigest()
@@ -81,14 +80,20 @@ def swap_a_job_folder(root: Path) -> None:
     job_folder.write_pulled(folder, {"attempt": 2, "files": {}})
 
 
+def keep_an_earlier_attempt(root: Path) -> None:
+    assert job_folder.keep_aside(root / "job") is not None
+
+
 WRITERS: dict[str, Callable[[Path], object]] = {
     "a record of a job": write_record,
     "an attempt that is asked for": ask_for_an_attempt,
+    "the name of a volume": name_the_volume,
     "a claim": claim_a_job,
     "files that are pushed": place_files,
     "intrinsics.json": finish_on_the_pod,
     "a box": write_a_box,
     "the results of a job": swap_a_job_folder,
+    "the results of an earlier attempt": keep_an_earlier_attempt,
 }
 
 
@@ -102,6 +107,8 @@ def is_commit(path: Path) -> bool:
 def test_a_durable_file_is_synced_before_it_has_its_name_and_its_folder_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str, syncfs: bool
 ) -> None:
+    for name in ("into", "job", "jobs", "runs", "stage", "staging"):
+        (tmp_path / name).mkdir()
     with recorded(monkeypatch, tmp_path, syncfs=syncfs) as order:
         WRITERS[writer](tmp_path)
     assert order.renamed() and order.problems(commits=is_commit) == []

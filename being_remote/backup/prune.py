@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 
 from being_remote.backup.current import count_frames
-from being_remote.backup.files import sync_folder
 from being_remote.backup.history import History
 from being_remote.errors import InconsistentData, UsageError
 
@@ -81,7 +80,6 @@ def prune(history: History, pruning: Pruning) -> None:
         history.remove(generation)
     for sha256 in pruning.contents:
         history.object(sha256).unlink()
-    sync_folder(history.objects)
 
 
 def _named(history: History, generations: list[int]) -> tuple[set[str], dict[int, int]]:
