@@ -55,14 +55,7 @@ def torn(host: FolderHost) -> None:
 def rewritten(host: FolderHost) -> Callable[[], object]:
     """The host writes over a frame just after it was fetched."""
     host.put(FRAME, "whole END")
-    ask = host.ask
-
-    def asked(wanted: object) -> object:
-        host.put(FRAME, "other END", 1_700_000_100)
-        host.ask = ask  # type: ignore[method-assign]  # once
-        return ask(wanted)  # type: ignore[arg-type]  # as it came
-
-    host.ask = asked  # type: ignore[assignment, method-assign]  # a host of our own
+    host.at_next_question(lambda: host.put(FRAME, "other END", 1_700_000_100))
     return host.sync
 
 
@@ -152,6 +145,11 @@ def put(host: FolderHost) -> Callable[[], object]:
     return lambda: put_file(host.root, "bbox.pt", b"box", host="here")
 
 
+def put_first(host: FolderHost) -> Callable[[], object]:
+    host.root.mkdir()
+    return lambda: put_file(host.root, "bbox.pt", b"box", host="here")
+
+
 CASES: dict[str, Callable[[FolderHost], Callable[[], object]]] = {
     "a first sync": synced(first),
     "a backup made by hand": synced(by_hand),
@@ -166,6 +164,7 @@ CASES: dict[str, Callable[[FolderHost], Callable[[], object]]] = {
     "a prune": pruned,
     "rounds of a watch": absorbed,
     "one file": put,
+    "the very first file": put_first,
 }
 
 
