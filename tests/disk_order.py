@@ -87,6 +87,8 @@ class DiskOrder:
                         said.append(f"{short} is renamed into place before its bytes are safe")
                     if any(source in p.parents for p in entered):
                         said.append(f"{short} is renamed into place before the names in it are safe")
+                    if commits(path) and any(folder in path.parents for folder in made):
+                        said.append(f"{short} commits before the name of its folder is safe")
                     if commits(path) and unnamed:
                         said.append(f"{short} commits before {next(iter(unnamed.values()))}")
                 unwritten = {path / p.relative_to(source) if _is_in(p, source) else p for p in unwritten}

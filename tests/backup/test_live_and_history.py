@@ -255,6 +255,18 @@ def test_a_frame_that_the_host_rewrites_again_and_again_keeps_each_whole_version
     assert kept == {"first END", "second END"}
 
 
+def test_a_torn_frame_that_keeps_changing_is_being_written_whatever_its_time_says(host: FolderHost) -> None:
+    host.put("checkpoint/00000.frame", "torn")
+
+    def second() -> None:
+        host.put("checkpoint/00000.frame", "torn still", 1_700_000_020)
+        host.at_next_question(lambda: host.put("checkpoint/00000.frame", "torn again", 1_700_000_030))
+
+    host.at_next_question(second)
+    _, _, arrival = host.sync()
+    assert (arrival.being_written, arrival.mismatched) == (("checkpoint/00000.frame",), ())
+
+
 def test_a_rewrite_within_the_same_second_is_fetched_though_rsync_would_not(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "one END", 1_700_000_000.1)
     host.sync()

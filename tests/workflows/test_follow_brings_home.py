@@ -17,7 +17,9 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from faults import FaultProxy, small_disk
 from live_watcher import LiveWatcher
 from numbered_frames import numbered
@@ -163,6 +165,19 @@ def test_a_frame_that_stays_torn_is_fetched_once_and_named(attempt: Attempt) -> 
     assert attempt.session.fetched == [name(1)] and not attempt.home.exists()
     (attempt.there / name(1)).unlink()
     assert attempt.arrivals.round().set_aside == ()
+
+
+@pytest.mark.parametrize("bad", ["another frame", "a box"])
+def test_what_is_no_frame_never_takes_the_place_of_a_good_one(attempt: Attempt, bad: str) -> None:
+    attempt.frame(0)
+    attempt.round()
+    good = (attempt.home / name(0)).read_bytes()
+    if bad == "another frame":
+        shutil.copy(attempt.made / "00003.frame", attempt.there / name(0))
+    else:
+        torch.save(np.array([1, 2, 3, 4]), attempt.there / name(0))
+    (aside,) = attempt.arrivals.round(last=True).set_aside
+    assert aside.path == name(0) and (attempt.home / name(0)).read_bytes() == good
 
 
 def test_a_frame_that_changes_between_its_hash_and_its_fetch_is_left(

@@ -116,6 +116,13 @@ def test_what_is_no_frame_does_not_become_live_where_nothing_is_either(here: Set
     assert "00002.frame" not in here.frames() and len(here.frames()) == FRAMES - 1
 
 
+def test_what_is_whole_and_no_frame_is_quarantined_though_it_was_written_just_now(here: Setting) -> None:
+    """It is not half written, so nothing better is on its way."""
+    BAD["a list"](here.frame)
+    report = here.sync()
+    assert [q.path for q in report.quarantined] == [FRAME] and report.being_written.count == 0
+
+
 def test_a_stray_frame_is_quarantined_and_all_others_come(here: Setting) -> None:
     settled(here.checkpoint / "best.frame", lambda file: shutil.copy(here.frame, file))
     report = here.sync()
@@ -317,12 +324,13 @@ def test_prune_refuses_only_where_the_newest_holds_under_half_of_the_frames(here
     with here.history.lock():
         here.history.commit(files, why="sync", host="here")
         here.history.show(1)
-    if 2 * left < FRAMES:
+    too_few = 2 * left < FRAMES
+    if too_few:
         with pytest.raises(InconsistentData):
             prune_generations(here.inventory, 1)
         assert here.history.generations() == [0, 1]
         assert prune_generations(here.inventory, 2).removed == ()  # the fuller one is kept
-    assert prune_generations(here.inventory, 1, force=True).removed == (0,)
+    assert prune_generations(here.inventory, 1, force=too_few).removed == (0,)
 
 
 def put_by_hand(here: Setting) -> None:
