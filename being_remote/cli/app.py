@@ -128,6 +128,9 @@ def sync(
         str | None,
         typer.Option("--prune", metavar="keep=N", help="remove all but the newest N generations"),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="prune though the newest generation lost most frames")
+    ] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
     trust_inventory: TrustInventoryOpt = False,
@@ -139,6 +142,8 @@ def sync(
     others = {"--host": host is not None, "--only": bool(only), "--verify": verify, "--watch": watch}
     others["--every"] = every is not None
     with Out(as_json=as_json):
+        if force and prune is None:
+            raise UsageError("--force goes with --prune only", where="sync")
         history_only = one_alone(asked, others)
     if history_only:
         from being_remote.cli.generation_tables import run_history
@@ -147,6 +152,7 @@ def sync(
             actor=actor,
             restore=restore,
             prune=prune,
+            force=force,
             dry_run=dry_run,
             inventory=inventory,
             trust_inventory=trust_inventory,
