@@ -61,7 +61,7 @@ def marked(history: History, keep: int, *, force: bool = False) -> Pruning:
     newest = left[kept[-1]] if kept and kept[-1] in left else 0
     if not force and richest is not None and 2 * newest < gone[richest]:
         raise InconsistentData(
-            f"snapshot {richest} holds {gone[richest]} frames, the newest only {newest}: nothing was removed",
+            f"frames: {gone[richest]} in snapshot {richest}, {newest} in the newest one; nothing was removed",
             file=str(history.root),
             hint=f"`sync --restore {richest}` makes the fuller one live again; add --force to remove it",
         )

@@ -72,7 +72,7 @@ class Survey:
     Attributes:
         folders: those with results (`results`: of a name, or of a name in a folder of a name).
         counted: those below `count_below`, with all their files.
-        others: those with files of a name in `others`, with these.
+        others: those with files of a name in `others`, with these; the first of very many.
         odd: files of a name that nearly is a result's.
         outside: folders outside the roots that a link led to.
         away: links and mounts that lead into the kernel's own files.
@@ -204,9 +204,11 @@ class Survey:
                         self.newest_ns = max(self.newest_ns or 0, at.st_mtime_ns)
         except OSError as e:
             self.failed(folder, e)
-        for kept, one in ((self.folders, found), (self.counted, counted), (self.others, others)):
+        for kept, one in ((self.folders, found), (self.counted, counted)):
             if one.files:
                 self.keep(kept, one)
+        if others.files and len(self.others) < self.limits["folders"]:  # no verdict hangs on these
+            self.others.append(others)
         return sorted(below)
 
     def follow(self, link: os.DirEntry[bytes], result: bool) -> None:

@@ -213,15 +213,24 @@ def test_a_folder_that_may_not_be_listed_is_named() -> None:
         (root / "names").mkdir()
         (root / "names/1.frame").touch()
         (root / "shut").chmod(0o000)
+        (root / "link").symlink_to(root / "shut/in")
         (root / "names").chmod(0o444)  # its names are told, and nothing of what they are
         answer = ask(root, root / "shut/in", argv=[*argv, SOURCE.decode()])
-        assert set(paths(answer["unreadable"])) == {str(root / "shut"), str(root / "names")}
+        assert set(paths(answer["unreadable"])) == {str(root / name) for name in ("shut", "names", "link")}
 
 
 def test_a_root_that_is_a_link_to_a_disk_that_is_not_mounted_is_named(disk: Path) -> None:
     (disk / "volume").symlink_to("/mnt/not/mounted")
     assert paths(ask(disk, disk / "volume")["unreadable"]) == [str(disk / "volume")]
     assert ask(disk / "none", disk)["unreadable"]["count"] == 0
+    (disk / "file").touch()
+    assert paths(ask(disk, disk / "file")["unreadable"]) == [str(disk / "file")]
+
+
+def test_folders_that_are_to_be_left_alone_are_by_links_too(disk: Path, tmp_path: Path) -> None:
+    answer = ask(disk, apart=[b64(disk / "a"), b64(tmp_path / "outside")])
+    assert set(where(answer["folders"], disk)) == {b"gr\xfcn\n'$(x)/checkpoint"}
+    assert answer["outside"]["count"] == 0
 
 
 def test_where_the_main_folder_is_not_there_what_is_there_above_it_is_walked(disk: Path) -> None:

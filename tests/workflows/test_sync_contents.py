@@ -280,9 +280,9 @@ def test_a_snapshot_with_fewer_frames_is_made_live_only_with_a_word_and_a_way_ba
     assert report.replaced is not None and report.snapshot == 1
     assert (report.replaced.frames, report.replaced.frames_before, report.replaced.restore) == (0, FRAMES, 0)
     (said,) = [w for w in report.warnings if "snapshot 1 is live" in w]
-    assert f"0 frames, before {FRAMES}; `sync --restore 0`" in said
+    assert f"frames in it: 0, before {FRAMES}; `sync --restore 0`" in said
     for dry_run in (True, False):
-        with pytest.raises(InconsistentData, match=f"snapshot 0 holds {FRAMES} frames") as refused:
+        with pytest.raises(InconsistentData, match=f"{FRAMES} in snapshot 0, 0 in the newest one") as refused:
             prune_generations(here.inventory, 1, dry_run=dry_run)
         assert refused.value.exit_code == 6 and "--force" in refused.value.hint
     restore_generation(here.inventory, 0)
@@ -312,7 +312,7 @@ def test_a_run_with_fewer_frames_that_becomes_live_is_said_with_the_way_back(
     make_actor(here.tracker, "demo", frames=2, seed=5, edge="none", pictures=False, video=False)
     report = here.sync()
     assert report.replaced is not None and report.replaced.restore == 0
-    assert any(f"2 frames, before {FRAMES}; `sync --restore 0`" in w for w in report.warnings)
+    assert any(f"frames in it: 2, before {FRAMES}; `sync --restore 0`" in w for w in report.warnings)
 
 
 @pytest.mark.parametrize("left", [2, 3])

@@ -290,7 +290,7 @@ def _frames(replaced: Replacement) -> str:
     way = "`sync --list` shows what was before"
     if replaced.restore is not None:
         way = f"`sync --restore {replaced.restore}` makes the earlier state live again"
-    return f"it holds {replaced.frames} frames, before {replaced.frames_before}; {way}"
+    return f"frames in it: {replaced.frames}, before {replaced.frames_before}; {way}"
 
 
 def _same(one: Manifest, other: Manifest) -> bool:

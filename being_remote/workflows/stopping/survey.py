@@ -95,7 +95,7 @@ class Survey(_Strict):
         up_s: how long it runs, by a clock that nobody sets; None where it does not say.
         folders: those that hold results, and how many.
         counted: all files of the folders of the inventory's actors, folder by folder.
-        others: archives and temporary files, folder by folder.
+        others: archives and temporary files, folder by folder; the first of very many.
         odd: files whose names are nearly a result's.
         recipes: of the jobs that were asked about; None where it cannot be read.
         unreadable: folders that it could not list.
