@@ -40,7 +40,7 @@ def disk(tmp_path: Path) -> Path:
 @pytest.fixture(params=sorted(DOORS))
 def ask(request: pytest.FixtureRequest, tmp_path: Path, disk: Path) -> Ask:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        argv = [*DOORS[request.param], "safe-to-stop", *words]
+        argv = [*DOORS[request.param], "safe-to-stop", f"--inventory={tmp_path}/inventory.yaml", *words]
         return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60)
 
     return run

@@ -21,6 +21,7 @@ from being_remote.inventory import Inventory
 from being_remote.jobs.programs import BOOT, ask_alone, looking_text, program_text
 from being_remote.pod import checkup, lease
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are told by /proc")
 PYTHONS = sorted({sys.executable, old_python()})
 
 

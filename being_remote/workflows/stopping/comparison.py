@@ -102,7 +102,8 @@ def compare(
     unhashed = [actors.there(o) for h in (*held, *sources) for o in h.offers if o.sha256 is None]
     unhashed += [f for each in left for f in each.files] + [f for stray in astray for f in stray.files]
     unhashed += odd
-    told = by_size([f for f in unhashed if f.key not in _refused(inventory, left)], lambda: _sizes(inventory))
+    refused = _refused(inventory, left)
+    told = by_size([file for file in unhashed if file.key not in refused], lambda: _sizes(inventory))
     made = {**told, **hashes(session, host, [file for file in unhashed if file.key not in told])}
 
     said = [_of_actor(h, made, shown.now_ns) for h in held]
