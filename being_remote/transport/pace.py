@@ -1,0 +1,54 @@
+"""How slow a transfer may be: a peer that drips a byte now and then must not hold us, and a lock, for ever.
+
+A time-out ends silence only. Here so many bytes have to come within each stretch of time, or the
+transfer ends. Logs that are followed are no transfer: to say nothing for hours is normal for them, and
+their own sign of life, every few seconds, tells a frozen link.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from being_remote.errors import AnswerTimeout
+
+
+@dataclass(frozen=True)
+class Rate:
+    """At least `least_bytes` in every `window_s` seconds."""
+
+    least_bytes: int
+    window_s: float
+
+
+# 1 KiB/s on average over 5 min: no link that a sync can be meant for is slower.
+SLOWEST = Rate(300 << 10, 300.0)
+
+
+class Pace:
+    """Watches one transfer: tell it how much came in all, as often as you like."""
+
+    def __init__(self, host: str, rate: Rate = SLOWEST) -> None:
+        self._host, self._rate = host, rate
+        self._bytes, self._at = 0, time.monotonic()
+
+    def came(self, total_bytes: int) -> None:
+        """See that it is not too slow.
+
+        Raises:
+            AnswerTimeout: less than the least came within the window.
+        """
+        now = time.monotonic()
+        if total_bytes - self._bytes >= self._rate.least_bytes:
+            self._bytes, self._at = total_bytes, now
+        elif now - self._at > self._rate.window_s:
+            raise AnswerTimeout(
+                f"only {total_bytes - self._bytes} bytes came within {now - self._at:.0f} s",
+                host=self._host,
+                hint="what arrived stays; look at the link and the host, then call it again: it goes on",
+            )
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until it must be asked again."""
+        return max(0.0, self._at + self._rate.window_s - time.monotonic()) + 0.01
