@@ -23,13 +23,17 @@ class Rate:
 
 # 1 KiB/s on average over 5 min: no link that a sync can be meant for is slower.
 SLOWEST = Rate(300 << 10, 300.0)
+# Slower disks are rare.
+READ_BYTES_PER_S = 20e6
 
 
 class Pace:
     """Watches one transfer: tell it how much came in all, as often as you like."""
 
-    def __init__(self, host: str, rate: Rate = SLOWEST) -> None:
-        self._host, self._rate = host, rate
+    def __init__(self, host: str, rate: Rate = SLOWEST, *, reads_bytes: int = 0) -> None:
+        """`reads_bytes`: what may have to be read from a disk before anything can come."""
+        self._host, self._least = host, rate.least_bytes
+        self._window_s = rate.window_s + reads_bytes / READ_BYTES_PER_S
         self._bytes, self._at = 0, time.monotonic()
 
     def came(self, total_bytes: int) -> None:
@@ -39,16 +43,11 @@ class Pace:
             AnswerTimeout: less than the least came within the window.
         """
         now = time.monotonic()
-        if total_bytes - self._bytes >= self._rate.least_bytes:
+        if total_bytes - self._bytes >= self._least:
             self._bytes, self._at = total_bytes, now
-        elif now - self._at > self._rate.window_s:
+        elif now - self._at > self._window_s:
             raise AnswerTimeout(
                 f"only {total_bytes - self._bytes} bytes came within {now - self._at:.0f} s",
                 host=self._host,
                 hint="what arrived stays; look at the link and the host, then call it again: it goes on",
             )
-
-    @property
-    def left_s(self) -> float:
-        """Seconds until it must be asked again."""
-        return max(0.0, self._at + self._rate.window_s - time.monotonic()) + 0.01

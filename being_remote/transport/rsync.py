@@ -89,6 +89,7 @@ def pull(
         into=request.into,
         most_bytes=(request.total_bytes + GROWTH_BYTES, most),
         rate=rate,
+        reads_bytes=_bases_bytes(request),
     )
     try:
         moved = run(words(request, remote, most), request.names, task, on_progress)
@@ -138,7 +139,14 @@ def push(
     for name in request.names:
         if not (path := request.source / os.fsdecode(name)).is_file():
             raise NotFoundError("cannot be sent: there is no such file", where=repr(str(path)))
-    task = Task(host, "sending", request.total_bytes, there=f"{host}:{request.into}", rate=rate)
+    task = Task(
+        host,
+        "sending",
+        request.total_bytes,
+        there=f"{host}:{request.into}",
+        rate=rate,
+        reads_bytes=request.total_bytes,
+    )
     moved = run(push_words(request, remote), request.names, task, on_progress)
     return Pushed(moved.files, moved.bytes, "rsync")
 
@@ -184,12 +192,27 @@ def _keep_half_files(request: Pull) -> None:
                 os.replace(lying, kept)
 
 
+def _half_of(request: Pull, name: bytes) -> bytes:
+    """Where rsync keeps what came of a file."""
+    folder, _, last = name.rpartition(b"/")
+    return os.path.join(os.fsencode(request.into), folder, os.fsencode(PARTIAL_DIR), last)
+
+
+def _bases_bytes(request: Pull) -> int:
+    """The bytes here that rsync compares with the host's."""
+    size = 0
+    for name in request.names:
+        for base in (_half_of(request, name), os.path.join(os.fsencode(request.unless_in), name)):
+            with contextlib.suppress(OSError):
+                size += os.lstat(base).st_size
+    return size
+
+
 def _drop_outgrown(request: Pull) -> bool:
     """Remove half files that are larger than the file was when it was listed; whether there were any."""
     into, names, found = os.fsencode(request.into), set(request.names), False
     for name, size in zip(request.names, request.sizes, strict=True):
-        folder, _, last = name.rpartition(b"/")
-        half = os.path.join(into, folder, os.fsencode(PARTIAL_DIR), last)
+        half = _half_of(request, name)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             if half[len(into) + 1 :] not in names and os.lstat(half).st_size > size:
                 os.unlink(half)

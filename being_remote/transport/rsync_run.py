@@ -63,6 +63,7 @@ class Task:
         there: the folder on the pod that it writes into, as "host:folder".
         most_bytes: how much it may write here in all, and to one file; None where that is the pod's concern.
         rate: how slow it may be.
+        reads_bytes: what it compares with, and so may have to read before anything moves.
     """
 
     host: str
@@ -72,6 +73,7 @@ class Task:
     there: str = ""
     most_bytes: tuple[int, int] | None = None
     rate: Rate = SLOWEST
+    reads_bytes: int = 0
 
 
 class Outgrown(Exception):
@@ -130,7 +132,7 @@ def _bounded(argv: Sequence[str], task: Task) -> Sequence[str]:
     if task.most_bytes is None:
         return argv
     blocks = -(-task.most_bytes[1] // _BLOCK_BYTES)
-    return ["sh", "-c", 'trap "" XFSZ; ulimit -f "$0"; exec "$@"', str(blocks), *argv]
+    return ["sh", "-c", 'trap "" XFSZ; ulimit -S -f "$0"; exec "$@"', str(blocks), *argv]
 
 
 class Complaints:
@@ -180,7 +182,7 @@ def _watch(out: IO[bytes], task: Task, on_progress: OnProgress) -> dict[str, int
         AnswerTimeout, NoSpace, Outgrown: see `run`; it still runs then.
     """
     stats: dict[str, int] = {}
-    pace, done = Pace(task.host, task.rate), 0
+    pace, done = Pace(task.host, task.rate, reads_bytes=task.reads_bytes), 0
     for line in _lines(out.fileno()):
         if step := re.match(rb"\s*(\d{1,18})\s+\d+%\s", line):
             done = max(done, int(step[1]))
