@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from being_remote.errors import CommandFailed, ConnectionLost, HostError, NoSpace, NotFoundError, ToolMissing
 from being_remote.foreign_text import quote
@@ -30,7 +31,7 @@ from being_remote.transport.rsync_run import SAYS_FULL, Complaints
 _STALL_S = 60
 _CHUNK = 1 << 20
 _MAX_ANSWER = 64 << 20
-_HELD = TypeAdapter(list[int | None])
+_HELD = TypeAdapter(Annotated[list[int | None], Field(max_length=500_000)])
 
 
 @dataclass(frozen=True)

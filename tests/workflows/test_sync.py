@@ -7,6 +7,8 @@ import os
 import shutil
 import sys
 import threading
+import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -455,6 +457,31 @@ def test_an_answer_that_is_not_a_listing_is_refused_as_a_whole(
     with pytest.raises(HostError, match="list of files"):
         here.sync()
     assert not here.root.exists()
+
+
+LINE = b'{"folder": 0, "files": [%s]}\n'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        zlib.compress(b" " * (64 << 20) * 5)
+        + os.urandom(60 << 20),  # what is left over is not copied each time
+        zlib.compress(b"\n" * (200 << 20)),
+        zlib.compress((LINE % b"") * 9_000_000),
+        zlib.compress(LINE % (b"[]," * 5_000_000 + b"[]"), 1),  # no thirty million errors are collected
+        zlib.compress(LINE % (b"[]," * 1_000_000 + b"[]") * 60, 1),
+        zlib.compress(LINE % (b'{"a":1},' * 450_000 + b"[]") * 60, 1),
+        zlib.compress(LINE % (b'["a", 1, 1, 1, 1, null],' * 400_000 + b"[]"), 1),
+        zlib.compress((b"[" * (1 << 20) + b"\n") * 200),
+    ],
+    ids=["blanks", "lines", "empty lines", "junk", "junk lines", "objects", "rows", "deep"],
+)
+def test_an_answer_that_inflates_to_a_bomb_takes_no_time(answer: bytes) -> None:
+    started = time.process_time()
+    with pytest.raises(HostError, match="list of files"):
+        host_files.read(host_files.Answer("pod", answer, 1))
+    assert time.process_time() - started < 2
 
 
 def test_every_place_of_the_tracker_has_its_home_in_the_live_tree() -> None:
