@@ -13,7 +13,7 @@ from being_remote.jobs.bundle import SHIPPED_TRACKER
 PACKAGE = Path(being_remote.__file__).parent
 
 # Who may import whom: a room may use those to its right, and the leaves.
-LEAVES = {"decoder", "disk", "errors", "foreign_text", "inventory", "picture", "session", "video"}
+LEAVES = {"decoder", "disk", "errors", "foreign_text", "inventory", "picture", "scratch", "session", "video"}
 MAY_IMPORT = {
     "cli": {"workflows", "demo", "cli"},
     "demo": {"cli", "workflows", "tracker", "camera", "transport"},
@@ -46,6 +46,7 @@ LEAF_MAY_IMPORT = {
     "errors": set(),
     "disk": {"errors"},
     "foreign_text": set(),
+    "scratch": set(),
     "picture": {"errors"},
     "decoder": {"errors"},
     "video": {"decoder", "errors", "picture"},

@@ -74,7 +74,7 @@ def settle(
         current.replace(history, target)
     else:
         current.refresh(history, target, content, found)
-    history.clear(history.adopting, history.next, history.previous)
+    history.clear(history.adopting, history.next, history.previous, history.scratch, history.rewritten)
     return Settled(target, tuple(kept.files), kept.unsound, put_back, kept.set_aside, kept.rotted)
 
 
