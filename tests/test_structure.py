@@ -13,7 +13,18 @@ from being_remote.jobs.bundle import SHIPPED_TRACKER
 PACKAGE = Path(being_remote.__file__).parent
 
 # Who may import whom: a room may use those to its right, and the leaves.
-LEAVES = {"decoder", "disk", "errors", "foreign_text", "inventory", "picture", "scratch", "session", "video"}
+LEAVES = {
+    "decoder",
+    "disk",
+    "errors",
+    "foreign_text",
+    "inventory",
+    "pace",
+    "picture",
+    "scratch",
+    "session",
+    "video",
+}
 MAY_IMPORT = {
     "cli": {"workflows", "demo", "cli"},
     "demo": {"cli", "workflows", "tracker", "camera", "transport"},
@@ -45,6 +56,7 @@ LEAF_MAY_IMPORT = {
     "session": set(),
     "errors": set(),
     "disk": {"errors"},
+    "pace": {"errors"},
     "foreign_text": set(),
     "scratch": set(),
     "picture": {"errors"},

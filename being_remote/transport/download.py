@@ -31,6 +31,7 @@ from being_remote.errors import (
     ToolMissing,
     UnsafeFile,
 )
+from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.pod.send import HEADER, TRAILER
 from being_remote.session import (
     PARTIAL_DIR,
@@ -44,7 +45,6 @@ from being_remote.session import (
     Stream,
     no_progress,
 )
-from being_remote.transport.pace import SLOWEST, Pace, Rate
 from being_remote.transport.rsync import check_names, left_out
 from being_remote.transport.rsync_run import Outgrown
 

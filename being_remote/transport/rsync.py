@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from being_remote.errors import CommandFailed, NotFoundError, ToolMissing, UnsafeFile
+from being_remote.pace import SLOWEST, Rate
 from being_remote.session import PARTIAL_DIR, OnProgress, Pull, Pulled, Push, Pushed, no_progress
-from being_remote.transport.pace import SLOWEST, Rate
 from being_remote.transport.rsync_run import Outgrown, Task, run
 
 OLDEST = (3, 2, 5)

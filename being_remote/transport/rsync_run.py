@@ -19,8 +19,8 @@ from typing import IO
 from being_remote.disk import is_full, no_space, room_bytes
 from being_remote.errors import CommandFailed, ConnectionLost, NoSpace, ToolMissing
 from being_remote.foreign_text import quote
+from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.session import OnProgress, Progress, Result
-from being_remote.transport.pace import SLOWEST, Pace, Rate
 
 # What a pod says of its own disk; never of ours.
 SAYS_FULL = re.compile(rb"No space left on device|Disk quota exceeded")

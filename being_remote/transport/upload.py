@@ -22,9 +22,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from being_remote.errors import CommandFailed, ConnectionLost, HostError, NoSpace, NotFoundError, ToolMissing
 from being_remote.foreign_text import quote
+from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.session import OnProgress, Progress, Push, Pushed, Result, Session
 from being_remote.transport.framing import one_line
-from being_remote.transport.pace import SLOWEST, Pace, Rate
 from being_remote.transport.rsync import check_names
 from being_remote.transport.rsync_run import SAYS_FULL, Complaints
 

@@ -17,10 +17,10 @@ from being_remote.disk import is_full, reserve_bytes, room_bytes
 from being_remote.errors import AnswerTimeout, BeingRemoteError, CommandFailed, ConnectionLost, NoSpace
 from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost
+from being_remote.pace import Pace, Rate
 from being_remote.session import PARTIAL_DIR, Pull, Push, no_progress, not_noted
 from being_remote.transport import download, failures, rsync, rsync_run, upload
 from being_remote.transport.local import LocalSession
-from being_remote.transport.pace import Pace, Rate
 from being_remote.transport.rsync import Remote
 from being_remote.transport.rsync_run import Outgrown
 

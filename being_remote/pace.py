@@ -1,8 +1,8 @@
 """How slow a transfer may be: a peer that drips a byte now and then must not hold us, and a lock, for ever.
 
 A time-out ends silence only. Here so many bytes have to come within each stretch of time, or the
-transfer ends. Logs that are followed are no transfer: to say nothing for hours is normal for them, and
-their own sign of life, every few seconds, tells a frozen link.
+transfer ends. Logs that are followed are no transfer: to say nothing for hours is normal for them,
+and their own sign of life, every few seconds, tells a frozen link. A leaf.
 """
 
 from __future__ import annotations
@@ -51,3 +51,7 @@ class Pace:
                 host=self._host,
                 hint="what arrived stays; look at the link and the host, then call it again: it goes on",
             )
+
+    def rest(self, seconds: float) -> None:
+        """So long nobody asked for more."""
+        self._at += seconds
