@@ -10,7 +10,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -25,9 +25,10 @@ from being_remote.errors import (
     ToolMissing,
     UsageError,
 )
-from being_remote.inventory import Inventory
+from being_remote.inventory import Inventory, LocalHost
 from being_remote.session import Progress
 from being_remote.tracker.layout import PLACES
+from being_remote.transport.local import LocalSession
 from being_remote.workflows.generations import prune_generations
 from being_remote.workflows.homecoming import host_files
 from being_remote.workflows.sync import SyncReport, sync
@@ -477,10 +478,15 @@ LINE = b'{"folder": 0, "files": [%s]}\n'
     ],
     ids=["blanks", "lines", "empty lines", "junk", "junk lines", "objects", "rows", "deep"],
 )
-def test_an_answer_that_inflates_to_a_bomb_takes_no_time(answer: bytes) -> None:
+def test_an_answer_that_inflates_to_a_bomb_takes_no_time(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    monkeypatch.setattr(host_files, "ask_alone", lambda *_, **__: answer)
+    session = LocalSession(LocalHost(name="pod", workdir=PurePosixPath("/")))
+    folder = host_files.Folder(PurePosixPath("/w"), PurePosixPath("/w"), "*", True)
     started = time.process_time()
     with pytest.raises(HostError, match="list of files"):
-        host_files.read(host_files.Answer("pod", answer, 1))
+        host_files.list_files(session, "python3", [folder])
     assert time.process_time() - started < 2
 
 
