@@ -80,7 +80,6 @@ def pull(
         return Pulled(0, 0, "rsync")
     request.into.mkdir(parents=True, exist_ok=True)
     _keep_half_files(request)
-    _drop_outgrown(request)
     most = max(request.sizes) + GROWTH_BYTES
     task = Task(
         host,

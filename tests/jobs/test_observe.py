@@ -16,6 +16,7 @@ from being_remote.jobs import observe as module
 from being_remote.jobs.facts import parsed_status
 from being_remote.jobs.observe import MAX_STATUS_BYTES, observe
 from being_remote.jobs.submit import cancel
+from being_remote.pod import status
 from being_remote.transport.local import LocalSession
 
 LIFE = {"pid_ns": 1, "init_start": 2, "boot_id": "b", "volume": "v", "alone": None}
@@ -131,6 +132,22 @@ def test_a_pods_words_stand_on_one_line() -> None:
     job = {**JOB, "asked": 1, "attempts": [attempt(end={**END, "reason": hostile, "state": "failed"})]}
     end = parsed_status(answer(job), "pod").jobs[0].attempts[0].end
     assert end is not None and end.reason.isprintable() and end.reason.startswith("no\\n  next:")
+
+
+@pytest.mark.parametrize(
+    "beat", ["x" * 1_000_000, [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]], 10**5000], ids=["long", "deep", "number"]
+)
+def test_however_long_or_deep_their_records_are_every_job_of_a_pod_is_named(beat: Any) -> None:
+    jobs = [
+        {**JOB, "job": f"j-{n}", "attempts": [attempt(progress={"beat": beat})] * (n % 2)} for n in range(80)
+    ]
+    rows = status.rows_of(jobs)
+    assert sum(map(len, rows)) < MAX_STATUS_BYTES
+    said = b"[" + ",".join(rows).encode() + b"]"
+    seen = parsed_status(answer("odd").replace(b'["odd"]', said), "pod").jobs
+    assert [facts.job for facts in seen] == [f"j-{n}" for n in range(80)]
+    assert all((facts.problem is not None) == bool(n % 2) for n, facts in enumerate(seen))
+    assert all("its records" in str(facts.problem) for facts in seen[1::2])
 
 
 def test_a_record_that_cannot_be_sent_hides_no_other_job_of_the_pod(desk: Any) -> None:

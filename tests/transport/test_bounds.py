@@ -107,7 +107,10 @@ def test_a_log_that_grew_since_it_was_listed_comes_as_it_was_listed(
     tmp_path: Path, small_growth: None
 ) -> None:
     put(tmp_path / "far", {b"log": b"1" * MIB + b"2" * 5 * MIB, b"other": b"o"})
-    pulled(asked(tmp_path, {b"log": MIB, b"other": 1}), None)
+    request = asked(tmp_path, {b"log": MIB, b"other": 1})
+    rsync.pull(request, host="pod", remote=None)
+    assert set(got(tmp_path / "into")) == {b"other"}  # it keeps no other file away
+    pulled(request, None)
     assert {n: data for n, (data, _) in got(tmp_path / "into").items()} == {
         b"log": b"1" * MIB,
         b"other": b"o",
