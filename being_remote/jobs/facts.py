@@ -7,6 +7,7 @@ nulls where a thousand of them would be sent.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -242,8 +243,8 @@ Answer = TypeVar("Answer", bound=_Said)
 def parsed_status(said: bytes, host: str) -> StatusAnswer:
     """The status program's answer, believed only as far as its types and sizes go.
 
-    A job or a GPU whose row makes no sense hides no other: the job's row says so, and what cannot even be
-    named is counted in `problems`.
+    A job or a GPU whose row makes no sense hides no other: the job's row says so; what names no job is
+    counted in `problems`, and what is no GPU in `gpu_problem`.
 
     Raises:
         HostError: the rest of it makes no sense.
@@ -251,15 +252,21 @@ def parsed_status(said: bytes, host: str) -> StatusAnswer:
     document = _document(said, host)
     if not isinstance(document, dict):
         raise odd_answer(ValueError("no object"), host)
-    problems = []
-    for name, is_row in (("jobs", _names_a_job), ("gpus", _is_a_gpu)):
-        rows = document.get(name)
-        if isinstance(rows, list) and len(rows) <= MOST_ROWS:
-            document[name] = [row for row in rows if is_row(row)]
-            if odd := len(rows) - len(document[name]):
-                problems.append(f"{odd} of its {len(rows)} rows about {name} make no sense")
+    odd_jobs, odd_gpus = _left_out(document, "jobs", _names_a_job), _left_out(document, "gpus", _is_a_gpu)
     answer = _checked(StatusAnswer, document, host)
-    return answer.model_copy(update={"problems": (*answer.problems, *problems)}) if problems else answer
+    if odd_jobs is not None:
+        answer = answer.model_copy(update={"problems": (*answer.problems, odd_jobs)})
+    return answer.model_copy(update={"gpu_problem": odd_gpus}) if odd_gpus is not None else answer
+
+
+def _left_out(document: dict[str, Any], name: str, is_row: Callable[[Any], bool]) -> str | None:
+    """Take the rows that are none out of a list; says how many those are."""
+    rows = document.get(name)
+    if not isinstance(rows, list) or len(rows) > MOST_ROWS:
+        return None
+    document[name] = [row for row in rows if is_row(row)]
+    odd = len(rows) - len(document[name])
+    return f"{odd} of its {len(rows)} rows about {name} make no sense" if odd else None
 
 
 def parsed_answer(kind: type[Answer], said: bytes, host: str) -> Answer:

@@ -124,7 +124,7 @@ def test_a_gpu_that_makes_no_sense_hides_no_job_and_no_other_gpu() -> None:
     gpu |= {"utilization_percent": None, "busy": False, "job": None}
     seen = parsed_status(answer(JOB, gpus=[{**gpu, "uuid": "\ud800"}, gpu, None]), "pod")
     assert ([g.uuid for g in seen.gpus], len(seen.jobs)) == (["GPU-1"], 1)
-    assert seen.problems == ("2 of its 3 rows about gpus make no sense",)
+    assert (seen.problems, seen.gpu_problem) == ((), "2 of its 3 rows about gpus make no sense")
 
 
 def test_a_pods_words_stand_on_one_line() -> None:
