@@ -50,7 +50,9 @@ class BeingRemoteError(Exception):
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{head}\n  next: {self.hint}" if self.hint else head
+        # A path or a program's words may hold line breaks: no line but ours may begin with "next:".
+        head = "\n  | ".join(head.splitlines())
+        return f"{head}\n  next: {' '.join(self.hint.splitlines())}" if self.hint else head
 
 
 class UsageError(BeingRemoteError):

@@ -14,7 +14,19 @@ from being_remote.jobs.bundle import SHIPPED_TRACKER
 PACKAGE = Path(being_remote.__file__).parent
 
 # Who may import whom: a room may use those to its right, and the leaves.
-LEAVES = {"bounded_yaml", "decoder", "errors", "inventory", "picture", "session", "video"}
+LEAVES = {
+    "bounded_yaml",
+    "decoder",
+    "disk",
+    "errors",
+    "foreign_text",
+    "inventory",
+    "pace",
+    "picture",
+    "scratch",
+    "session",
+    "video",
+}
 MAY_IMPORT = {
     "cli": {"workflows", "demo", "cli"},
     "demo": {"cli", "workflows", "tracker", "camera", "transport"},
@@ -46,6 +58,10 @@ LEAF_MAY_IMPORT = {
     "inventory": {"bounded_yaml", "errors"},
     "session": set(),
     "errors": set(),
+    "disk": {"errors"},
+    "pace": {"errors"},
+    "foreign_text": set(),
+    "scratch": set(),
     "picture": {"errors"},
     "decoder": {"errors"},
     "video": {"decoder", "errors", "picture"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,9 @@ from being_remote.backup.quarantine import REWRITTEN_NOTE, set_aside
 from being_remote.session import PARTIAL_DIR, Pull, no_progress
 
 SECOND_NS = 1_000_000_000
+# How a killed rsync, and a killed stream of ours, call a file that they were writing.
+_WRITING = re.compile(r"\.(.+)\.[A-Za-z0-9]{6}", re.DOTALL)
+_STREAMING = re.compile(r"\.being-remote-[0-9a-f]{16}")
 
 
 class _Request(NamedTuple):
@@ -114,6 +118,7 @@ class Ways:
             seen = check(stale, NO_JUDGE, no_progress)
             sync_files(self._history.root, [s.file for s in seen])
             self._history.keep((s.file, s.sha256) for s in seen)
+        self._drop_halves({self.below(offer): offer.bytes for some in named.values() for _, offer in some})
         see_room(self._history.root, missing)
         self._empty = False
         for (source, into, unless_in), files in named.items():
@@ -121,6 +126,22 @@ class Ways:
             names, offers = zip(*files, strict=True)
             sizes = tuple(offer.bytes for offer in offers)
             yield Fetch(Pull(source, names, sizes, self._history.incoming / into, unless_in), offers)
+
+    def _drop_halves(self, wanted: Mapping[str, int]) -> None:
+        """Remove half files that no wanted file needs, or that are larger than it: they only take its room.
+
+        `wanted`: path below incoming -> bytes.
+        """
+        if self._empty:
+            return
+        for folder, _, names in os.walk(self._incoming):
+            below = os.path.relpath(folder, self._incoming)
+            for name in names:
+                path = os.path.normpath(f"{below}/{name}")
+                if path not in wanted and (whole := _whole_of(path)) is not None:
+                    at = f"{folder}/{name}"
+                    if os.lstat(at).st_size > wanted.get(whole, -1):
+                        os.unlink(at)
 
     def _way(self, offer: Offer) -> _Way:
         entry, second = self._here.get(offer.path), offer.mtime_ns // SECOND_NS
@@ -138,6 +159,23 @@ class Ways:
         aside = hashlib.sha256(os.fsencode(origin.top)).hexdigest()[:8]
         prefix = os.fsencode(below) + b"/" if below.parts else b""
         return _Way(_Request(origin.top, f"{aside}/files", self._history.nothing), prefix)
+
+
+def _whole_of(path: str) -> str | None:
+    """Of which file below incoming this is a half: None where it is a whole one, "" where that is unknown.
+
+    Example:
+        >>> _whole_of("a/.rsync-partial/f"), _whole_of("a/.f.Xy12zQ"), _whole_of("a/f")
+        ('a/f', 'a/f', None)
+    """
+    folder, _, name = path.rpartition("/")
+    above, _, last = folder.rpartition("/")
+    if last == PARTIAL_DIR:
+        return os.path.normpath(f"{above}/{name}") if above else name
+    if _STREAMING.fullmatch(name):
+        return ""
+    half = _WRITING.fullmatch(name)
+    return os.path.normpath(f"{folder}/{half[1]}") if half is not None and folder else half and half[1]
 
 
 def is_listed(offer: Offer, found: Stat) -> bool:

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from being_remote.errors import InconsistentData, NoSpace
+from being_remote.disk import FULL, no_space, room_bytes
+from being_remote.errors import InconsistentData
 
 FICLONE = 0x40049409  # linux/fs.h: the copy shares its blocks until one side is written
 CHUNK_BYTES = 1 << 20
@@ -143,7 +144,7 @@ def room_on_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if e.errno not in FULL:
             raise
         raise no_space(folder) from e
 
@@ -152,21 +153,8 @@ def see_room(folder: Path, sizes: Iterable[int]) -> None:
     """See that files of so many bytes fit on the folder's disk.
 
     Raises:
-        NoSpace: they do not.
+        NoSpace: they do not, or would leave too little for others.
     """
     need = sum(-(-size // BLOCK_BYTES) * BLOCK_BYTES for size in sizes)
-    if shutil.disk_usage(folder).free < need:
+    if room_bytes(folder) < need:
         raise no_space(folder, need)
-
-
-def no_space(folder: Path, need_bytes: int | None = None) -> NoSpace:
-    """The error for a full disk; `need_bytes` where it is known."""
-    at = next(p for p in (folder, *folder.parents) if p.exists())
-    free_mb = shutil.disk_usage(at).free / 1e6
-    need = f"{need_bytes / 1e6:.1f} MB are needed, " if need_bytes is not None else ""
-    return NoSpace(
-        f"this laptop's disk is full ({need}{free_mb:.1f} MB are free); what was safe before is untouched",
-        file=str(folder),
-        hint="free space on the disk of that folder (or point `backups:` in the inventory to a larger one), "
-        "then sync again: it goes on where it stopped",
-    )

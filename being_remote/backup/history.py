@@ -186,7 +186,9 @@ class History:
                     yield entry.name, entry.stat(follow_symlinks=False).st_size
 
     def clear(self, *folders: Path) -> None:
-        """Remove folders of ours that hold nothing which is not safe elsewhere."""
+        """Remove folders and files of ours that hold nothing which is not safe elsewhere."""
         for folder in folders:
-            if os.path.lexists(folder):
+            if folder.is_dir() and not folder.is_symlink():
                 shutil.rmtree(folder)
+            else:
+                folder.unlink(missing_ok=True)

@@ -98,7 +98,7 @@ def settle(
         replaced = Replacement(target.generation, *frames, restore)
     else:
         current.refresh(history, target, content, found)
-    history.clear(history.adopting, history.next, history.previous)
+    history.clear(history.adopting, history.next, history.previous, history.scratch, history.rewritten)
     unsound += kept.unsound
     return Settled(target, tuple(kept.files), tuple(unsound), put_back, kept.set_aside, kept.rotted, replaced)
 

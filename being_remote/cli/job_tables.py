@@ -88,6 +88,8 @@ def show_jobs(console: Console, report: JobsReport) -> None:
     for host in report.hosts:
         if host.error is not None:
             _line(console, f"no answer from {first_line(host.error)}", "yellow")
+        for problem in host.problems:
+            _line(console, f"{host.host}: jobs may be missing: {problem}", "yellow")
 
 
 def show_why(console: Console, report: WhyReport) -> None:

@@ -116,8 +116,8 @@ class Out:
             raise typer.Exit(report.exit_code)
 
     def note(self, text: str) -> None:
-        """A line for people on stderr."""
-        print(printable(text, keep="\n"), file=sys.stderr)
+        """One line for people on stderr."""
+        print(printable(text), file=sys.stderr)
 
     @contextmanager
     def progress(self) -> Iterator[OnProgress]:
@@ -139,7 +139,7 @@ class Out:
         )
 
     def _show_error(self, error: BeingRemoteError) -> None:
-        self.note(f"error: {error}")
+        print(printable(f"error: {error}", keep="\n"), file=sys.stderr)  # its line breaks are ours
         if self.as_json:
             print_error(error, one_line=self._follows)
 
@@ -169,7 +169,7 @@ class _Printable(logging.Formatter):
     """Log lines carry names from pods too."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record), keep="\n")
+        return printable(super().format(record))
 
 
 def stdout() -> Console:

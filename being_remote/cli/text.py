@@ -1,30 +1,8 @@
-"""Names and texts made safe to print. What came from a pod may hold anything at all."""
+"""Names and figures as people read them. What came from a pod may hold anything at all."""
 
 from __future__ import annotations
 
-
-def printable(text: str, *, keep: str = "") -> str:
-    """`text` with everything a terminal could obey written out as an escape.
-
-    Args:
-        text: any string; bytes that were not UTF-8 may be in it as surrogates (`os.fsdecode`).
-        keep: characters to leave as they are, e.g. a newline of our own.
-
-    Example:
-        >>> printable("a\\x1b[31mred\\n")
-        'a\\\\x1b[31mred\\\\n'
-        >>> import os
-        >>> printable(os.fsdecode(b"caf\\xe9.frame"))
-        'caf\\\\xe9.frame'
-    """
-    return "".join(c if c.isprintable() or c in keep else _escaped(c) for c in text)
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"  # a byte that was not UTF-8, as the host spells it
-    return char.encode("unicode_escape").decode("ascii")
+from being_remote.foreign_text import printable as printable
 
 
 def size_text(count: int) -> str:

@@ -6,16 +6,34 @@ nulls where a thousand of them would be sent.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+
+from being_remote.errors import HostError
+from being_remote.foreign_text import printable
+from being_remote.pod import records
+
+MOST_LETTERS = 2000
+MOST_ROWS = 20_000
+
+
+def _one_line(value: Any) -> Any:
+    """A pod's words on one line; what is no text, or too much of it, is left for the field to refuse."""
+    if isinstance(value, str) and len(value) <= MOST_LETTERS:
+        return printable(value)[:MOST_LETTERS]
+    return value
+
 
 Lock = Literal["held", "free", "missing"]
 Running = Literal["running", "transforming"]
@@ -25,7 +43,7 @@ Number = Annotated[int, Field(ge=1, le=9999)]
 JobId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,80}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(max_length=200)]
-Text = Annotated[str, Field(max_length=2000)]
+Text = Annotated[str, BeforeValidator(_one_line), Field(max_length=MOST_LETTERS)]
 Uuid = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,80}$")]
 Seconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
 Uuids = Annotated[tuple[Uuid, ...], Field(max_length=64, strict=False)]
@@ -161,7 +179,7 @@ class Gpu(_Said):
 
     index: Count
     uuid: Uuid
-    name: Word
+    name: Annotated[Word, BeforeValidator(_one_line)]
     memory_total_mib: Count | None
     memory_used_mib: Count | None
     utilization_percent: Count | None
@@ -178,12 +196,7 @@ def _or_a_problem(value: Any, handler: ValidatorFunctionWrapHandler) -> JobFacts
         where = ".".join(map(str, first["loc"]))[:80]
         return JobFacts(
             job=str(value.get("job") if isinstance(value, dict) else None),
-            spec_sha256=None,
-            ledger=None,
             lock="free",
-            lock_inode=None,
-            holder=None,
-            cancel=None,
             asked=0,
             attempts=(),
             problem=f"{where!r} makes no sense: {first['msg'][:120]}",
@@ -194,10 +207,11 @@ OneJob = Annotated[JobFacts, WrapValidator(_or_a_problem)]
 
 
 class StatusAnswer(_Said):
-    """All that one host said of its jobs."""
+    """All that one host said of its jobs. `problems`: what of it could not be shown, one line each."""
 
     incarnation: Incarnation
-    jobs: Annotated[tuple[OneJob, ...], Field(max_length=20_000, strict=False)]
+    problems: Annotated[tuple[Text, ...], Field(max_length=16, strict=False)] = ()
+    jobs: Annotated[tuple[OneJob, ...], Field(max_length=MOST_ROWS, strict=False)]
     gpus: Annotated[tuple[Gpu, ...], Field(max_length=64, strict=False)]
     gpu_problem: Text | None
 
@@ -212,7 +226,7 @@ class SubmitAnswer(_Said):
     )
     reason: Text | None
     incarnation: Incarnation
-    seen: JobFacts | None
+    seen: OneJob | None
 
 
 class CancelAnswer(_Said):
@@ -220,4 +234,91 @@ class CancelAnswer(_Said):
 
     cancel: Literal["absent", "marked", "ended", "asked", "foreign"]
     incarnation: Incarnation
-    seen: JobFacts | None
+    seen: OneJob | None
+
+
+Answer = TypeVar("Answer", bound=_Said)
+
+
+def parsed_status(said: bytes, host: str) -> StatusAnswer:
+    """The status program's answer, believed only as far as its types and sizes go.
+
+    A job or a GPU whose row makes no sense hides no other: the job's row says so; what names no job is
+    counted in `problems`, and what is no GPU in `gpu_problem`.
+
+    Raises:
+        HostError: the rest of it makes no sense.
+    """
+    document = _document(said, host)
+    if not isinstance(document, dict):
+        raise odd_answer(ValueError("no object"), host)
+    odd_jobs, odd_gpus = _left_out(document, "jobs", _names_a_job), _left_out(document, "gpus", _is_a_gpu)
+    answer = _checked(StatusAnswer, document, host)
+    if odd_jobs is not None:
+        answer = answer.model_copy(update={"problems": (*answer.problems, odd_jobs)})
+    return answer.model_copy(update={"gpu_problem": odd_gpus}) if odd_gpus is not None else answer
+
+
+def _left_out(document: dict[str, Any], name: str, is_row: Callable[[Any], bool]) -> str | None:
+    """Take the rows that are none out of a list; says how many those are."""
+    rows = document.get(name)
+    if not isinstance(rows, list) or len(rows) > MOST_ROWS:
+        return None
+    document[name] = [row for row in rows if is_row(row)]
+    odd = len(rows) - len(document[name])
+    return f"{odd} of its {len(rows)} rows about {name} make no sense" if odd else None
+
+
+def parsed_answer(kind: type[Answer], said: bytes, host: str) -> Answer:
+    """The answer of the claim or the cancel program.
+
+    Raises:
+        HostError: it makes no sense.
+    """
+    return _checked(kind, _document(said, host), host)
+
+
+def odd_answer(e: Exception, host: str) -> HostError:
+    """The error for an answer that is not what the protocol says; quotes nothing of it."""
+    where = ""
+    if isinstance(e, ValidationError):
+        first = e.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = f" at {'.'.join(map(str, first['loc']))[:80]!r}: {first['msg'][:120]}"
+    return HostError(
+        f"the pod's answer about its jobs makes no sense{where}",
+        host=host,
+        hint="another version wrote these records, or the pod is not ours; nothing was changed",
+    )
+
+
+def _document(said: bytes, host: str) -> Any:
+    """The JSON in an answer. Python's own reader, since pydantic's refuses all of it for half a letter."""
+    try:
+        return json.loads(said, parse_int=_bounded_int)
+    except (ValueError, RecursionError) as e:
+        raise odd_answer(e, host) from None
+
+
+def _bounded_int(digits: str) -> int | str:
+    """A number of JSON; one that is too long for any field stays text, which no such field takes."""
+    return int(digits) if len(digits) <= 20 else digits
+
+
+def _checked(kind: type[Answer], document: Any, host: str) -> Answer:
+    try:
+        return kind.model_validate(document)
+    except ValidationError as e:
+        raise odd_answer(e, host) from None
+
+
+def _names_a_job(row: Any) -> bool:
+    name = row.get("job") if isinstance(row, dict) else None
+    return isinstance(name, str) and records.JOB_ID.fullmatch(name) is not None
+
+
+def _is_a_gpu(row: Any) -> bool:
+    try:
+        Gpu.model_validate(row)
+    except ValidationError:
+        return False
+    return True

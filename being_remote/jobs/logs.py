@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, NotFoundError, Unreachable
+from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.pod import records
 from being_remote.session import Session, Stream
 
@@ -72,6 +73,7 @@ def read(
     offset: int = 0,
     follow: bool = False,
     patience_s: float = PATIENCE_S,
+    rate: Rate = SLOWEST,
 ) -> Generator[Part | Over, None, None]:
     """The log of the attempt in `folder` from byte `offset` on; ends with one `Over`.
 
@@ -82,12 +84,14 @@ def read(
         offset: the first byte wanted.
         follow: wait for more until the attempt has ended.
         patience_s: how long the host may stay silent or away before that is the error.
+        rate: how slow it may be where it is not followed; a job may well say nothing for hours.
 
     Raises:
         HostError: the host did not come back, or refused us; or what it sends is no log of ours.
         NotFoundError: there is no such job there.
     """
-    heard_at, wait_s = time.monotonic(), 0.2
+    heard_at, wait_s, began = time.monotonic(), 0.2, offset
+    pace = None if follow else Pace(session.host, rate)
     while True:
         try:
             with _open(session, python, folder, offset, follow=follow) as stream:
@@ -96,10 +100,17 @@ def read(
                     if isinstance(item, Over) and item.why in ("gone", "shrunk"):
                         raise _lost_log(item, session.host, folder)
                     offset = item.offset + (len(item.data) if isinstance(item, Part) else 0)
+                    if pace is not None:
+                        pace.came(offset - began)
+                    given_at = time.monotonic()
                     yield item
                     if isinstance(item, Over):
                         return
+                    if pace is not None:  # whoever reads on a terminal may take their time
+                        pace.rest(time.monotonic() - given_at)
         except (ConnectionLost, AnswerTimeout, Unreachable) as e:
+            if pace is not None:
+                pace.came(offset - began)
             if time.monotonic() + wait_s - heard_at > patience_s:
                 raise
             log.info("%s: %s; following again from byte %d in %.1f s", session.host, e.what, offset, wait_s)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pydantic import ValidationError
-
-from being_remote.errors import HostError
-from being_remote.jobs.facts import Gpu, Incarnation, JobFacts, StatusAnswer
+from being_remote.jobs.facts import Gpu, Incarnation, JobFacts, odd_answer, parsed_status
 from being_remote.jobs.programs import ask
 from being_remote.jobs.verdict import State, judge
 from being_remote.session import Session
@@ -47,12 +43,16 @@ class SeenJob:
 
 @dataclass(frozen=True)
 class HostJobs:
-    """Every job of a host, its GPUs, and which incarnation of the pod answered."""
+    """Every job of a host, its GPUs, and which incarnation of the pod answered.
+
+    `problems`: rows of the answer that make no sense and name no job; there may be jobs that are not shown.
+    """
 
     jobs: tuple[SeenJob, ...]
     gpus: tuple[Gpu, ...]
     gpu_problem: str | None
     incarnation: Incarnation
+    problems: tuple[str, ...] = ()
 
     def job(self, name: str) -> SeenJob | None:
         """The job of that id; None if the pod's volume does not hold it."""
@@ -76,7 +76,7 @@ def observe(
     said = ask(session, "status", request, python=python, timeout_s=timeout_s, limit=MAX_STATUS_BYTES)
     answer = parsed_status(_inflated(said, session.host), session.host)
     seen = tuple(seen_job(facts, answer.incarnation) for facts in answer.jobs)
-    return HostJobs(seen, answer.gpus, answer.gpu_problem, answer.incarnation)
+    return HostJobs(seen, answer.gpus, answer.gpu_problem, answer.incarnation, answer.problems)
 
 
 def _inflated(said: bytes, host: str) -> bytes:
@@ -88,27 +88,6 @@ def _inflated(said: bytes, host: str) -> bytes:
     if not unpacking.eof or unpacking.unused_data:
         raise odd_answer(ValueError("cut short, or more than it may be"), host)
     return text
-
-
-def parsed_status(said: bytes, host: str) -> StatusAnswer:
-    """The status program's answer, believed only as far as its types and sizes go."""
-    try:
-        return StatusAnswer.model_validate_json(said)
-    except (ValidationError, json.JSONDecodeError) as e:
-        raise odd_answer(e, host) from None
-
-
-def odd_answer(e: Exception, host: str) -> HostError:
-    """The error for an answer that is not what the protocol says; quotes nothing of it."""
-    where = ""
-    if isinstance(e, ValidationError):
-        first = e.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = f" at {'.'.join(map(str, first['loc']))[:80]!r}: {first['msg'][:120]}"
-    return HostError(
-        f"the pod's answer about its jobs makes no sense{where}",
-        host=host,
-        hint="another version wrote these records, or the pod is not ours; nothing was changed",
-    )
 
 
 def seen_job(facts: JobFacts, here: Incarnation) -> SeenJob:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from being_remote.errors import CommandFailed, HostError, ToolMissing
+from being_remote.foreign_text import quote
 from being_remote.jobs.spec import canonical
 from being_remote.session import Session
 
@@ -76,9 +77,8 @@ def ask(
     argv = [python, "-I", "-B", "-c", BOOT, canonical(request).decode("ascii")]
     result = session.run(argv, stdin=stdin, timeout_s=timeout_s, repeatable=True, max_output_bytes=limit)
     if result.exit_code != 0:
-        last = result.stderr.decode("utf-8", "backslashreplace").strip()[-300:]
         raise CommandFailed(
-            f"our {program} program ended with {result.exit_code}: {last!r}",
+            f"our {program} program ended with {result.exit_code}: {quote(result.stderr)}",
             host=session.host,
             result=result,
             hint="`doctor` says what the host lacks; calling it again does no harm",
@@ -119,9 +119,8 @@ def ask_alone(
             hint="install python3 (3.8 or newer) there, or name one: `python:` in the inventory",
         )
     if result.exit_code != 0:
-        last = result.stderr.decode("utf-8", "backslashreplace").strip()[-300:]
         raise CommandFailed(
-            f"{what}: {last!r}",
+            f"{what}: {quote(result.stderr)}",
             host=session.host,
             result=result,
             hint=f"`python:` in the inventory must be Python 3.8 or newer; it is {python!r}",

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from pydantic import ValidationError
-
 from being_remote.errors import HostError, InconsistentData, UsageError
-from being_remote.jobs.facts import CancelAnswer, Incarnation, SubmitAnswer
-from being_remote.jobs.observe import SeenJob, odd_answer, seen_job
+from being_remote.foreign_text import quote
+from being_remote.jobs.facts import CancelAnswer, Incarnation, SubmitAnswer, parsed_answer
+from being_remote.jobs.observe import SeenJob, seen_job
 from being_remote.jobs.programs import ask
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.verdict import State
@@ -73,10 +72,7 @@ def find_volume(
     """
     request = {"workdir": str(workdir), "job": None}
     said = ask(session, "claim", request, python=python, timeout_s=timeout_s, limit=MAX_ANSWER_BYTES)
-    try:
-        here = Incarnation.model_validate_json(said)
-    except ValidationError as e:
-        raise odd_answer(e, session.host) from None
+    here = parsed_answer(Incarnation, said, session.host)
     if here.volume is None:
         raise HostError(
             "its jobs folder cannot be given a name",
@@ -123,10 +119,7 @@ def submit(
     said = ask(
         session, "claim", request, python=python, timeout_s=timeout_s, limit=MAX_ANSWER_BYTES, payload=bundle
     )
-    try:
-        answer = SubmitAnswer.model_validate_json(said)
-    except ValidationError as e:
-        raise odd_answer(e, session.host) from None
+    answer = parsed_answer(SubmitAnswer, said, session.host)
     if answer.claim == "refused":
         raise InconsistentData(
             "the pod holds another spec under this id",
@@ -142,7 +135,7 @@ def submit(
         )
     if answer.supervisor == "error":
         raise HostError(
-            f"{spec.job}: no supervisor could start: {answer.reason!r}",
+            f"{spec.job}: no supervisor could start: {quote(answer.reason or 'no reason')}",
             host=session.host,
             hint="mend that and submit it again; nothing runs",
         )
@@ -193,10 +186,7 @@ def cancel(
         "wait_s": wait_s,
     }
     said = ask(session, "cancel", request, python=python, timeout_s=timeout_s, limit=MAX_ANSWER_BYTES)
-    try:
-        answer = CancelAnswer.model_validate_json(said)
-    except ValidationError as e:
-        raise odd_answer(e, session.host) from None
+    answer = parsed_answer(CancelAnswer, said, session.host)
     if answer.cancel == "foreign":
         raise UsageError(f"{job} on {session.host} belongs to another laptop's ledger", hint="--take-over")
     if answer.seen is None:

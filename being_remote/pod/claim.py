@@ -43,7 +43,7 @@ def claim(asked: Record, stdin: BinaryIO) -> str:
     folder = records.job_folder(asked["workdir"], asked["job"])
     found = _compared(folder, asked["spec_sha256"]) or _brought(asked, folder, stdin)
     if found in ("made", "there"):
-        _clear(os.path.join(os.path.dirname(folder), ".in"), asked["job"])
+        _clear(os.path.join(os.path.dirname(folder), ".in"))
         if asked["pushed"] is not None and not _is_whole(records.pushed_folder(folder, asked["pushed"])):
             return "unpushed"
     return found
@@ -108,11 +108,11 @@ def _staged(staging: str) -> Iterator[str]:
             os.close(held)
 
 
-def _clear(incoming: str, job: str) -> None:
-    """Remove what claims of a job that stands left behind: a lock that can be had proves its claim dead."""
+def _clear(incoming: str) -> None:
+    """Remove what killed claims left behind, of any job: a lock that can be had proves its claim dead."""
     for name in os.listdir(incoming) if os.path.isdir(incoming) else ():
         staging, suffix = os.path.splitext(os.path.join(incoming, name))
-        if suffix != ".lock" or not name.startswith(job + "."):
+        if suffix != ".lock":
             continue
         held = _take(os.path.join(incoming, name))
         if held is not None:

@@ -28,9 +28,12 @@ import os
 import shutil
 import stat
 import sys
+import time
 from typing import Any, BinaryIO, Dict, List, NamedTuple, Set
 
 CHUNK_BYTES = 1 << 20
+# What nobody went on with for so long is no push that will be completed.
+ABANDONED_S = 7 * 24 * 3600
 COPY = b".copy"
 NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
@@ -139,6 +142,19 @@ def tidy(stage: bytes, known: Set[str], needed: Set[str]) -> None:
                 os.unlink(path)
 
 
+def sweep(stage: bytes, wanted: Set[bytes]) -> None:
+    """Remove what other pushes left in the stage long ago; rsync sets mtimes, so the ctime tells."""
+    for folder, _, names in os.walk(stage, topdown=False):
+        for name in names:
+            path = os.path.join(folder, name)
+            with contextlib.suppress(FileNotFoundError):
+                if name not in wanted and time.time() - os.lstat(path).st_ctime > ABANDONED_S:
+                    os.unlink(path)
+        if folder != stage:
+            with contextlib.suppress(OSError):  # not empty
+                os.rmdir(folder)
+
+
 def put(source: bytes, target: bytes) -> None:
     """Rename, but never over another file.
 
@@ -204,6 +220,7 @@ def answer(request: Dict[str, Any], files: List[Wanted]) -> Dict[str, Any]:
     states = [state_of(into, file, plain) for file in files]
     if request["do"] == "place" and set(states) <= {"same", "absent"}:
         place(into, stage, files, states)
+        sweep(stage, {file.sha256.encode() for file in files})
         with contextlib.suppress(OSError):  # it holds what another push left, or there was none
             os.rmdir(stage)
     beside = [others(into, base64.b64decode(name), files) for name in request["beside"]]

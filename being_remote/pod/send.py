@@ -2,8 +2,9 @@
 
 Sent as text, so it imports nothing of ours and runs on Python 3.8. The request is read from stdin,
 deflated (zlib) JSON Lines: the folder, then some names to a line, [[text, [[bytes, mtime in seconds],
-...]], ...]: below the folder, each with the versions that need not come. Names travel as text with one
-letter for each of their bytes. What is no plain file, or not there, is left out. Of each other file come
+...], most], ...]: below the folder, each with the versions that need not come, and how many of its first
+bytes may come. Names travel as text with one letter for each of their bytes. What is no plain file, or
+not there, is left out. Of each other file come
 
     HEADER   its number in the request, bytes, mtime_ns, ctime_ns, inode
              so many bytes
@@ -33,7 +34,7 @@ CHUNK_BYTES = 1 << 20
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
 
-def send(number: int, path: bytes, held: List[List[int]], out: BinaryIO) -> Optional[str]:
+def send(number: int, path: bytes, held: List[List[int]], most: int, out: BinaryIO) -> Optional[str]:
     """One file; returns why it could not be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -43,8 +44,9 @@ def send(number: int, path: bytes, held: List[List[int]], out: BinaryIO) -> Opti
         at = os.fstat(descriptor)
         if not stat.S_ISREG(at.st_mode) or [at.st_size, at.st_mtime_ns // 1000000000] in held:
             return None
-        out.write(HEADER.pack(number, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
-        digest, left, why = hashlib.sha256(), at.st_size, None
+        size = min(at.st_size, most)
+        out.write(HEADER.pack(number, size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
+        digest, left, why = hashlib.sha256(), size, None
         while left:
             try:
                 chunk = os.read(descriptor, min(left, CHUNK_BYTES))
@@ -55,7 +57,7 @@ def send(number: int, path: bytes, held: List[List[int]], out: BinaryIO) -> Opti
             digest.update(chunk)
             out.write(chunk)
             left -= len(chunk)
-        good = at.st_size - left
+        good = size - left
         while left:
             chunk = bytes(min(left, CHUNK_BYTES))
             digest.update(chunk)
@@ -79,8 +81,8 @@ def main(stdin: BinaryIO, out: BinaryIO) -> None:
         sys.exit(f"{folder!r}: {e.strerror}")
     unread, number = [], 0
     for line in lines:
-        for letters, held in json.loads(line):
-            why = send(number, folder + b"/" + letters.encode("latin-1"), held, out)
+        for letters, held, most in json.loads(line):
+            why = send(number, folder + b"/" + letters.encode("latin-1"), held, most, out)
             if why is not None:
                 unread.append(why)
             number += 1

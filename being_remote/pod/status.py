@@ -11,12 +11,16 @@ import json
 import os
 import sys
 import zlib
-from typing import Any, BinaryIO, List, Optional
+from typing import Any, BinaryIO, List, Optional, Tuple
 
 from being_remote.pod import client, lease, locks, records
 from being_remote.pod.records import Record
 
 MAX_JOBS = 20_000
+# A job whose records are longer, or that comes behind so many letters, is shown by its name alone.
+MAX_ROW_LETTERS = 64 << 10
+MAX_LETTERS = 24 << 20
+MAX_DEPTH = 16
 SHOWN_ATTEMPTS = 16
 _WHO = {"incarnation", "supervisor", "gpus", "lock_path", "lock_inode"}
 _BEAT = {"beat", "state", "frames_done", "frames_total", "payload"}
@@ -67,24 +71,23 @@ def look(workdir: str, job: str) -> Optional[Record]:
     return facts
 
 
-def look_at_all(workdir: str, only: Optional[List[str]]) -> List[Record]:
-    """The facts of all jobs, or of those named."""
+def look_at_all(workdir: str, only: Optional[List[str]]) -> Tuple[List[Record], int]:
+    """(the facts of all jobs, or of those named; how many more there are than can be told)."""
     jobs = os.path.join(workdir, records.JOBS)
     try:
         names = sorted(os.listdir(jobs)) if only is None else only
     except FileNotFoundError:
-        return []
+        return [], 0
     found: List[Record] = []
-    for name in names:
-        if not records.JOB_ID.fullmatch(name) or len(found) >= MAX_JOBS:
-            continue
+    names = [name for name in names if records.JOB_ID.fullmatch(name)]
+    for name in names[:MAX_JOBS]:
         try:
             facts = look(workdir, name)
-        except OSError as e:
-            facts = dict(_NOTHING, job=name, problem=str(e)[:200])
+        except Exception as e:  # noqa: BLE001 - a record may hold anything, and must hide no other job
+            facts = _unreadable(name, str(e) or type(e).__name__)
         if facts is not None:
             found.append(facts)
-    return found
+    return found, max(0, len(names) - MAX_JOBS)
 
 
 def _attempt(folder: str, number: int, of_job: Record, only_end: bool = False) -> Record:
@@ -128,6 +131,43 @@ def _holder(note: Any) -> Optional[Record]:
     return _with_life(_only(note, {"attempt", "incarnation", "supervisor", "waits_for"}), "supervisor")
 
 
+def _unreadable(job: str, why: str) -> Record:
+    return dict(_NOTHING, job=job, problem=why[:200])
+
+
+def rows_of(jobs: List[Record]) -> List[str]:
+    """Each job as JSON; one whose records cannot be sent is shown with the reason instead."""
+    # json.dump takes six times as long; blanks and a search for circles cost, too. A thousand jobs are
+    # a third of a megabyte of which a twentieth is news.
+    encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+    rows, letters = [], 0
+    for job in jobs:
+        try:
+            _see_depth(job)
+            row = encode(_lean(dict(job, attempts=[_lean(a) for a in job["attempts"]])))
+        except (ValueError, RecursionError) as e:
+            row = encode(_lean(_unreadable(job["job"], "its records cannot be sent: " + str(e))))
+        if len(row) > MAX_ROW_LETTERS or letters + len(row) > MAX_LETTERS:
+            row = encode(_lean(_unreadable(job["job"], "its records are too long to be sent")))
+        rows.append(row)
+        letters += len(row)
+    return rows
+
+
+def _see_depth(value: Any) -> None:
+    """Refuse what is nested so deeply that its reader may give up on all of the answer. Raises ValueError."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for each in level for inner in _inside(each)]
+        if not level:
+            return
+    raise ValueError("they are nested too deeply")
+
+
+def _inside(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
 def _lean(record: Record) -> Record:
     """Without its nulls: of a thousand jobs they are a third of the answer."""
     return {name: value for name, value in record.items() if value is not None}
@@ -139,16 +179,14 @@ def main(request: str, stdin: BinaryIO) -> None:
     gc.disable()  # one short run that only grows
     asked = json.loads(request)
     query = lease.Query()
-    jobs = look_at_all(asked["workdir"], asked["only"])
+    jobs, untold = look_at_all(asked["workdir"], asked["only"])
     gpus, problem = query.answer()
     answer = {
         "incarnation": records.incarnation(asked["workdir"]),
-        "jobs": [_lean(dict(job, attempts=[_lean(a) for a in job["attempts"]])) for job in jobs],
         "gpus": lease.with_leases(gpus[:64]),
         "gpu_problem": problem,
+        "problems": [f"{untold} more jobs than can be shown"] if untold else [],
     }
-    # json.dump takes six times as long; blanks and a search for circles cost, too. A thousand jobs are
-    # a third of a megabyte of which a twentieth is news.
-    text = json.dumps(answer, check_circular=False, separators=(",", ":")).encode("ascii")
-    sys.stdout.buffer.write(zlib.compress(text, 1))
+    text = json.dumps(answer)[:-1] + ', "jobs": [' + ",".join(rows_of(jobs)) + "]}"
+    sys.stdout.buffer.write(zlib.compress(text.encode("ascii"), 1))
     sys.stdout.flush()

@@ -16,21 +16,22 @@ import os
 import re
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
 from itertools import compress, islice
 from pathlib import Path
 
+from being_remote.disk import FULL, no_space, room_bytes
 from being_remote.errors import (
     AnswerTimeout,
     ConnectionLost,
     HostError,
-    NoSpace,
     ToolMissing,
     UnsafeFile,
 )
+from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.pod.send import HEADER, TRAILER
 from being_remote.session import (
     PARTIAL_DIR,
@@ -42,8 +43,10 @@ from being_remote.session import (
     Pulled,
     Session,
     Stream,
+    no_progress,
 )
-from being_remote.transport.rsync import check_names
+from being_remote.transport.rsync import check_names, left_out
+from being_remote.transport.rsync_run import Outgrown
 
 # Files up to so many bytes, if there are so many of them, come faster so than by rsync: a cut costs at
 # most the one that was on its way. A few are not worth a request of their own.
@@ -54,9 +57,8 @@ _CHUNK = 1 << 20
 _TELL_BYTES = 1 << 18
 _ROWS = 1000
 _HALF = re.compile(r"\.being-remote-[0-9a-f]{16}")
-# Files may grow between the listing and the transfer (logs do); a stream beyond this is no such thing.
-_SLACK_BYTES = 256 << 20
 _SECOND_NS = 1_000_000_000
+_LOOK_BYTES = 16 << 20  # how often the room on the disk is looked at
 # Also names that this disk cannot hold.
 _IN_THE_WAY = (
     errno.EEXIST,
@@ -92,9 +94,14 @@ def _part(request: Pull, chosen: Sequence[bool]) -> Pull:
 
 
 def pull(
-    request: Pull, session: Session, python: str, on_progress: OnProgress, on_hashed: OnHashed
+    request: Pull,
+    session: Session,
+    python: str,
+    on_progress: OnProgress,
+    on_hashed: OnHashed,
+    rate: Rate = SLOWEST,
 ) -> Pulled:
-    """Fetch what is not here yet of `request.names`.
+    """Fetch what is not here yet of `request.names`; of a file that grew since, as much as was listed.
 
     Args:
         request: see `session.Pull`.
@@ -102,13 +109,15 @@ def pull(
         python: the host's Python, 3.8 or newer.
         on_progress: told the bytes so far.
         on_hashed: see `Session.pull`.
+        rate: how slow it may be.
 
     Raises:
         ConnectionLost: the link broke; what arrived whole stays.
+        AnswerTimeout: it came more slowly than `rate`.
         ToolMissing: the pod has no such Python.
         CommandFailed: a file or the folder cannot be read over there; all others came.
         UnsafeFile: the pod sent something else than was asked for.
-        NoSpace: the disk is full here.
+        NoSpace: the disk here is full, or nearly.
         HostError: a folder lies here where a file belongs, or the other way round; all others came.
     """
     check_names(request.names)
@@ -117,31 +126,45 @@ def pull(
     program = resources.files("being_remote.pod").joinpath("send.py").read_text(encoding="utf-8")
     try:
         with session.stream([python, "-I", "-B", "-S", "-c", program], stdin=_asked(request)) as stream:
-            return _Arriving(request, stream, session.host, on_progress, on_hashed).all()
-    except AnswerTimeout as e:
-        raise ConnectionLost(
-            f"nothing came for {_STALL_S} s",
-            host=session.host,
-            hint="call it again: what arrived whole stays",
-        ) from e
+            return _Arriving(request, stream, session.host, on_progress, on_hashed, rate).all()
     except ToolMissing as e:
         raise ToolMissing(
             host=session.host, tool=f"rsync or {python}", hint="apt-get install rsync on the host"
         ) from e
     except OSError as e:
-        if e.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace(
-                "the disk is full", file=str(request.into), hint="free some space, then again"
-            ) from e
+        if e.errno in FULL:
+            raise no_space(request.into) from e
         raise
 
 
+def after_rsync(
+    request: Pull, fetch: Callable[[], Pulled], session: Session, python: str, on_hashed: OnHashed
+) -> Pulled:
+    """Fetch by rsync (`fetch`), then as one stream what outgrew its listing, as much of it as was listed."""
+    try:
+        came = fetch()
+    except Outgrown:
+        came = Pulled(0, 0, "rsync")
+    left = left_out(request)
+    return together(came, pull(left, session, python, no_progress, on_hashed)) if left.names else came
+
+
+def together(one: Pulled, other: Pulled) -> Pulled:
+    """Two parts of one pull."""
+    methods = {p.method for p in (one, other) if p.transferred_files} or {one.method}
+    files, size = (
+        one.transferred_files + other.transferred_files,
+        one.transferred_bytes + other.transferred_bytes,
+    )
+    return Pulled(files, size, ", ".join(sorted(methods)))
+
+
 def _asked(request: Pull) -> bytes:
-    """The question: each name, and the versions of the file that are here or in the live tree."""
+    """The question: each name, the versions of the file that are here or in the live tree, and its size."""
     folders = [os.fsencode(f) for f in (request.into, request.unless_in) if f.is_dir()]
     rows = (  # JSON text at once, for speed
-        f"[{json.dumps(_letters(name))}, {[v for f in folders if (v := _version(f, name))]}]"
-        for name in request.names
+        f"[{json.dumps(_letters(name))}, {[v for f in folders if (v := _version(f, name))]}, {size}]"
+        for name, size in zip(request.names, request.sizes, strict=True)
     )
     deflate = zlib.compressobj(1)
     said = [deflate.compress(json.dumps(_letters(os.fsencode(request.source))).encode("ascii"))]
@@ -176,7 +199,13 @@ class _Arriving:
     """The stream of one pull, believed in nothing."""
 
     def __init__(
-        self, request: Pull, stream: Stream, host: str, on_progress: OnProgress, on_hashed: OnHashed
+        self,
+        request: Pull,
+        stream: Stream,
+        host: str,
+        on_progress: OnProgress,
+        on_hashed: OnHashed,
+        rate: Rate,
     ) -> None:
         self._request, self._stream, self._host = request, stream, host
         self._on_progress, self._on_hashed = on_progress, on_hashed
@@ -185,13 +214,13 @@ class _Arriving:
         self._half: dict[bytes, set[bytes]] = {}
         self._unplaced: list[str] = []
         self._have, self._at = b"", 0
-        self._files, self._bytes, self._told = 0, 0, 0
+        self._files, self._bytes, self._told, self._looked = 0, 0, 0, 0
+        self._pace, self._read = Pace(host, rate), 0
         self._what, self._total = f"fetching {request.source.name}", request.total_bytes
 
     def all(self) -> Pulled:
         """Take every file there is."""
         names, before = self._request.names, -1
-        allowed = 2 * self._total + _SLACK_BYTES
         os.makedirs(self._into, exist_ok=True)
         try:
             while True:
@@ -200,8 +229,8 @@ class _Arriving:
                     raise self._unsafe(f"file {number} behind {before} of {len(names)}")
                 if number == len(names):
                     break
-                if size > allowed - self._bytes:
-                    raise self._unsafe(f"more than {allowed} bytes")
+                if size > self._request.sizes[number]:
+                    raise self._unsafe(f"{size} bytes of file {number}, of which fewer were listed")
                 hashed = self._receive(size, *figures)
                 if self._place(names[number]):
                     self._files += 1
@@ -210,7 +239,7 @@ class _Arriving:
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(self._aside)
-        if self._stream.read(_STALL_S) or self._at < len(self._have):
+        if self._some() or self._at < len(self._have):
             raise self._unsafe("something behind the last file")
         if self._unplaced:
             raise HostError(
@@ -246,6 +275,10 @@ class _Arriving:
             here.update(data)
             left -= len(data)
             self._bytes += len(data)
+            if self._bytes - self._looked >= _LOOK_BYTES:
+                self._looked = self._bytes
+                if room_bytes(self._request.into) < 0:
+                    raise no_space(self._request.into)
             while data:
                 data = data[os.write(descriptor, data) :]
             if self._bytes - self._told >= _TELL_BYTES or self._bytes == self._total:
@@ -282,7 +315,7 @@ class _Arriving:
         if len(self._have) - self._at < size:
             parts, there = [self._have[self._at :]], len(self._have) - self._at
             while there < size:
-                data = self._stream.read(_STALL_S)
+                data = self._some()
                 if not data:  # an exit code of 0 may overtake what it wrote: see `Stream.read`
                     raise ConnectionLost(
                         "what it sends broke off",
@@ -294,6 +327,20 @@ class _Arriving:
             self._have, self._at = b"".join(parts), 0
         self._at += size
         return self._have[self._at - size : self._at]
+
+    def _some(self) -> bytes:
+        """What comes next; b"" at the end."""
+        try:
+            data = self._stream.read(_STALL_S)
+        except AnswerTimeout as e:
+            raise ConnectionLost(
+                f"nothing came for {_STALL_S} s",
+                host=self._host,
+                hint="call it again: what arrived whole stays",
+            ) from e
+        self._read += len(data)
+        self._pace.came(self._read)
+        return data
 
     def _unsafe(self, what: str) -> UnsafeFile:
         return UnsafeFile(f"{self._host} sent {what}", file=str(self._request.source))

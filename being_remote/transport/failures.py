@@ -9,6 +9,7 @@ import socket
 import paramiko
 
 from being_remote.errors import HostError, HostKeyChanged, LoginRefused, Unreachable
+from being_remote.foreign_text import quote
 from being_remote.transport.hostkeys import HostKey
 
 # Paramiko logs a traceback for each link that breaks, and Python prints what nobody handles. It is all
@@ -37,7 +38,7 @@ def while_connecting(
     if said:
         return said_by_ssh(said, host=host, address=address)
     if isinstance(error, paramiko.AuthenticationException):
-        return LoginRefused(f"{address} refused our login: {error}", host=host, hint=_KEYS)
+        return LoginRefused(f"{address} refused our login: {quote(str(error))}", host=host, hint=_KEYS)
     if isinstance(error, socket.gaierror):
         return Unreachable(
             f"the name of {address} is not known: {error.strerror}", host=host, hint="check `address`"
@@ -56,7 +57,9 @@ def while_connecting(
         )
     hung_up = isinstance(error, (ConnectionError, EOFError)) or isinstance(error.__context__, EOFError)
     return Unreachable(
-        f"{address} hung up at once" if hung_up else f"{address}: {error or type(error).__name__}",
+        f"{address} hung up at once"
+        if hung_up
+        else f"{address}: {quote(str(error) or type(error).__name__)}",
         host=host,
         hint="is that an SSH server, and is the port right?",
     )
@@ -64,7 +67,7 @@ def while_connecting(
 
 def said_by_ssh(said: str, *, host: str, address: str) -> HostError:
     """What the system's ssh complained about on stderr."""
-    last = said.splitlines()[-1]
+    last = quote(said.strip().rpartition("\n")[2])
     if "Permission denied" in said or "Too many authentication failures" in said:
         return LoginRefused(f"on the way to {address}: {last}", host=host, hint=_KEYS)
     return Unreachable(f"on the way to {address}: {last}", host=host, hint="try it by hand: ssh -v")

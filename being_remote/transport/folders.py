@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from being_remote.errors import CommandFailed
+from being_remote.foreign_text import quote
 from being_remote.session import Session
 
 
@@ -17,5 +18,5 @@ def make_folder(session: Session, folder: PurePosixPath) -> None:
     """
     result = session.run(["mkdir", "-p", "--", str(folder)], repeatable=True)
     if result.exit_code != 0:
-        said = result.stderr.decode("utf-8", "backslashreplace").strip()[-300:]
-        raise CommandFailed(f"{str(folder)!r} cannot be made: {said!r}", host=session.host, result=result)
+        what = f"{str(folder)!r} cannot be made: {quote(result.stderr)}"
+        raise CommandFailed(what, host=session.host, result=result)

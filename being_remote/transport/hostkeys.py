@@ -16,7 +16,6 @@ import fcntl
 import hashlib
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,16 +119,17 @@ class KnownHosts:
 
     def _write(self, entries: Iterable[tuple[str, HostKey]]) -> None:
         text = "".join(f"{name} {key.line}\n" for name, key in entries)
-        # mkstemp makes it readable by us alone.
-        handle, temporary = tempfile.mkstemp(prefix=f".{FILE_NAME}.", dir=self._state)
+        # One name under the lock: what a killed process left is written over.
+        temporary = self._state / f".{FILE_NAME}.new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with open(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, self.path)
         except BaseException:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
 
     @contextlib.contextmanager

@@ -26,7 +26,7 @@ from being_remote.session import (
     no_progress,
     not_noted,
 )
-from being_remote.transport import rsync
+from being_remote.transport import download, rsync
 from being_remote.transport.folders import make_folder
 from being_remote.transport.framing import Streams, TooMuchOutput, exchange, unwrapped, wrapped
 from being_remote.transport.streaming import ProcessStream, marked
@@ -107,7 +107,11 @@ class LocalSession:
     ) -> Pulled:
         """See `Session.pull`; the same rsync, without a shell between."""
         self._count()
-        return rsync.pull(request, host=self.host, remote=None, on_progress=on_progress)
+
+        def fetch() -> Pulled:
+            return rsync.pull(request, host=self.host, remote=None, on_progress=on_progress)
+
+        return download.after_rsync(request, fetch, self, self._host.python, on_hashed)
 
     def push(self, request: Push, on_progress: OnProgress = no_progress) -> Pushed:
         """See `Session.push`; the same rsync, without a shell between."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import paramiko
 
 from being_remote.errors import LoginRefused, Unreachable
+from being_remote.foreign_text import quote
 from being_remote.transport.hostkeys import parse_key
 from being_remote.transport.ssh_config import Hop
 
@@ -43,7 +44,7 @@ class Login:
                 try:
                     return list(transport.auth_publickey(self._hop.user, key))
                 except paramiko.BadAuthenticationType as e:
-                    self._notes.append(f"the server takes only {', '.join(e.allowed_types)}")
+                    self._notes.append(f"the server takes only {quote(', '.join(e.allowed_types))}")
                     break
                 except paramiko.AuthenticationException as e:
                     if "timeout" in str(e).lower():
@@ -84,7 +85,7 @@ class Login:
         except OSError as e:
             self._notes.append(f"{path}: {e.strerror}")
         except (paramiko.SSHException, ValueError, paramiko.pkey.UnknownKeyType) as e:
-            self._notes.append(f"{path}: cannot be used ({e})")
+            self._notes.append(f"{path}: cannot be used ({quote(str(e))})")
         return None
 
 

@@ -9,7 +9,6 @@ folder that only we may enter, and that goes with the session.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import math
 import os
 import re
@@ -21,10 +20,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from being_remote.scratch import make_folder
 from being_remote.transport.hostkeys import HostKey, disk_refusals_told
 from being_remote.transport.ssh_config import Hop
 
-_PREFIX = "br-"
 _KEEP_S = 30  # how long the shared connection outlives a process of ours that was killed
 
 
@@ -40,9 +39,8 @@ class OpenSsh:
         self._has_master = False
         # The socket's name must fit into about 100 bytes, which macOS's own folder leaves no room for.
         short = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir())
-        _sweep(short)
         with disk_refusals_told(short):
-            self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=short))
+            self._folder = make_folder(short)
             # For a thread that Ctrl-C leaves behind with its session open.
             atexit.register(self.close)
             known = self._folder / "known_hosts"
@@ -180,17 +178,3 @@ def _block(host: str, settings: dict[str, object]) -> str:
             text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
         lines.append(f"  {name} {text}")
     return "\n".join(lines) + "\n"
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what processes of ours left that were killed; their shared connections end by themselves."""
-    for left in folder.glob(f"{_PREFIX}[0-9]*-*"):
-        pid = left.name.removeprefix(_PREFIX).partition("-")[0]
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
-            with contextlib.suppress(FileNotFoundError):  # another process of ours sweeps, too
-                if not left.is_symlink() and left.lstat().st_uid == os.geteuid():
-                    shutil.rmtree(left, ignore_errors=True)
-        except (ValueError, OverflowError, OSError):
-            continue  # not ours, or somebody else is at it

@@ -7,20 +7,26 @@ in a folder aside, where the next call finds it. Nothing is ever deleted here.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from being_remote.errors import NotFoundError, ToolMissing, UnsafeFile
+from being_remote.errors import CommandFailed, NotFoundError, ToolMissing, UnsafeFile
+from being_remote.pace import SLOWEST, Rate
 from being_remote.session import PARTIAL_DIR, OnProgress, Pull, Pulled, Push, Pushed, no_progress
-from being_remote.transport.rsync_run import Task, run
+from being_remote.transport.rsync_run import Outgrown, Task, run
 
 OLDEST = (3, 2, 5)
+# So much more than was listed may come, since logs grow meanwhile.
+GROWTH_BYTES = 16 << 20
 _STALL_S = 60
+# What its bounds are watched by, also where nobody looks at a progress bar.
+_TELLING = ("--info=progress2", "--no-inc-recursive", "--outbuf=N")
 _WRITING = re.compile(rb"\.(.+)\.[A-Za-z0-9]{6}", re.DOTALL)
 
 
@@ -45,16 +51,26 @@ def _version_of(program: str) -> tuple[int, int, int] | None:
     return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
-def pull(request: Pull, *, host: str, remote: Remote | None, on_progress: OnProgress = no_progress) -> Pulled:
+def pull(
+    request: Pull,
+    *,
+    host: str,
+    remote: Remote | None,
+    on_progress: OnProgress = no_progress,
+    rate: Rate = SLOWEST,
+) -> Pulled:
     """Fetch `request.names`; without `remote` from this machine's own disk.
 
-    Files that are gone over there are left out silently: they vanished since they were listed.
+    Files that are gone over there are left out silently: they vanished since they were listed. So are
+    those that grew by more than `GROWTH_BYTES` since then; see `left_out`.
 
     Raises:
+        Outgrown: a file grew by more than that while it came; those after it did not come.
+        AnswerTimeout: it came more slowly than `rate`.
         ToolMissing: no rsync over there (host is the pod), or none here that is new enough
             (host is "local").
         ConnectionLost: the link broke; a second call goes on where this one stopped.
-        NoSpace: the disk is full here.
+        NoSpace: the disk here is full, or nearly.
         CommandFailed: anything else that rsync says.
         UnsafeFile: a name would leave the folder.
     """
@@ -64,19 +80,53 @@ def pull(request: Pull, *, host: str, remote: Remote | None, on_progress: OnProg
         return Pulled(0, 0, "rsync")
     request.into.mkdir(parents=True, exist_ok=True)
     _keep_half_files(request)
-    argv = words(request, remote, with_progress=on_progress is not no_progress)
+    most = max(request.sizes) + GROWTH_BYTES
     task = Task(
-        host, f"fetching {request.source.name}", request.total_bytes, str(request.into), "the disk is full"
+        host,
+        f"fetching {request.source.name}",
+        request.total_bytes,
+        into=request.into,
+        most_bytes=(request.total_bytes + GROWTH_BYTES, most),
+        rate=rate,
+        reads_bytes=_bases_bytes(request),
     )
-    moved = run(argv, request.names, task, on_progress)
+    try:
+        moved = run(words(request, remote, most), request.names, task, on_progress)
+    except (CommandFailed, Outgrown) as e:
+        _keep_half_files(request)
+        if _drop_outgrown(request) or isinstance(e, Outgrown):
+            raise Outgrown from e
+        raise
     return Pulled(moved.files, moved.bytes, "rsync")
 
 
-def push(request: Push, *, host: str, remote: Remote | None, on_progress: OnProgress = no_progress) -> Pushed:
+def left_out(request: Pull) -> Pull:
+    """The files that a pull did not bring: they are gone over there, or outgrew their listing."""
+
+    def lies(name: bytes, size: int) -> bool:
+        if os.path.lexists(os.path.join(os.fsencode(request.into), name)):
+            return True
+        try:
+            return os.stat(os.path.join(os.fsencode(request.unless_in), name)).st_size == size
+        except OSError:
+            return False
+
+    left = [(n, s) for n, s in zip(request.names, request.sizes, strict=True) if not lies(n, s)]
+    return replace(request, names=tuple(n for n, _ in left), sizes=tuple(s for _, s in left))
+
+
+def push(
+    request: Push,
+    *,
+    host: str,
+    remote: Remote | None,
+    on_progress: OnProgress = no_progress,
+    rate: Rate = SLOWEST,
+) -> Pushed:
     """Put `request.names` into a folder that is there; without `remote` on this machine's own disk.
 
     Raises:
-        ToolMissing, ConnectionLost, UnsafeFile: as of `pull`.
+        ToolMissing, ConnectionLost, AnswerTimeout, UnsafeFile: as of `pull`.
         NotFoundError: a file is not here.
         NoSpace: the disk is full over there.
         CommandFailed: anything else that rsync says.
@@ -88,10 +138,15 @@ def push(request: Push, *, host: str, remote: Remote | None, on_progress: OnProg
     for name in request.names:
         if not (path := request.source / os.fsdecode(name)).is_file():
             raise NotFoundError("cannot be sent: there is no such file", where=repr(str(path)))
-    argv = push_words(request, remote, with_progress=on_progress is not no_progress)
-    fills = f"{host}:{request.into}"
-    task = Task(host, "sending", request.total_bytes, fills, "the disk is full over there")
-    moved = run(argv, request.names, task, on_progress)
+    task = Task(
+        host,
+        "sending",
+        request.total_bytes,
+        there=f"{host}:{request.into}",
+        rate=rate,
+        reads_bytes=request.total_bytes,
+    )
+    moved = run(push_words(request, remote), request.names, task, on_progress)
     return Pushed(moved.files, moved.bytes, "rsync")
 
 
@@ -136,7 +191,35 @@ def _keep_half_files(request: Pull) -> None:
                 os.replace(lying, kept)
 
 
-def words(request: Pull, remote: Remote | None, *, with_progress: bool) -> list[str]:
+def _half_of(request: Pull, name: bytes) -> bytes:
+    """Where rsync keeps what came of a file."""
+    folder, _, last = name.rpartition(b"/")
+    return os.path.join(os.fsencode(request.into), folder, os.fsencode(PARTIAL_DIR), last)
+
+
+def _bases_bytes(request: Pull) -> int:
+    """The bytes here that rsync compares with the host's."""
+    size = 0
+    for name in request.names:
+        for base in (_half_of(request, name), os.path.join(os.fsencode(request.unless_in), name)):
+            with contextlib.suppress(OSError):
+                size += os.lstat(base).st_size
+    return size
+
+
+def _drop_outgrown(request: Pull) -> bool:
+    """Remove half files that are larger than the file was when it was listed; whether there were any."""
+    into, names, found = os.fsencode(request.into), set(request.names), False
+    for name, size in zip(request.names, request.sizes, strict=True):
+        half = _half_of(request, name)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if half[len(into) + 1 :] not in names and os.lstat(half).st_size > size:
+                os.unlink(half)
+                found = True
+    return found
+
+
+def words(request: Pull, remote: Remote | None, most_bytes: int) -> list[str]:
     """rsync's command line; each word says why it is there."""
     source = f"{request.source}/"
     argv = [
@@ -155,18 +238,18 @@ def words(request: Pull, remote: Remote | None, *, with_progress: bool) -> list[
         f"--timeout={_STALL_S}",
         "--stats",
         "--no-human-readable",
+        f"--max-size={most_bytes}",  # what outgrew its listing keeps no other file away
+        *_TELLING,
     ]
     if request.unless_in.is_dir():
         argv.append(f"--compare-dest={request.unless_in.resolve()}")
-    if with_progress:
-        argv += ["--info=progress2", "--no-inc-recursive", "--outbuf=N"]
     if remote is not None:
         argv += ["-e", " ".join(remote.shell)]
         source = f"{remote.target}:{source}"
     return [*argv, "--", source, f"{request.into.resolve()}/"]
 
 
-def push_words(request: Push, remote: Remote | None, *, with_progress: bool) -> list[str]:
+def push_words(request: Push, remote: Remote | None) -> list[str]:
     """rsync's command line for the way there; each word says why it is there."""
     into = f"{request.into}/"
     argv = [
@@ -185,9 +268,8 @@ def push_words(request: Push, remote: Remote | None, *, with_progress: bool) -> 
         f"--timeout={_STALL_S}",
         "--stats",
         "--no-human-readable",
+        *_TELLING,
     ]
-    if with_progress:
-        argv += ["--info=progress2", "--no-inc-recursive", "--outbuf=N"]
     if remote is not None:
         argv += ["-e", " ".join(remote.shell)]
         into = f"{remote.target}:{into}"

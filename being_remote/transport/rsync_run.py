@@ -13,14 +13,21 @@ import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
+from being_remote.disk import is_full, no_space, room_bytes
 from being_remote.errors import CommandFailed, ConnectionLost, NoSpace, ToolMissing
+from being_remote.foreign_text import quote
+from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.session import OnProgress, Progress, Result
 
-FULL = re.compile(rb"No space left on device|Disk quota exceeded")
+# What a pod says of its own disk; never of ours.
+SAYS_FULL = re.compile(rb"No space left on device|Disk quota exceeded")
 _KEPT_BYTES = 64 << 10
 _END_S = 10.0
+_LOOK_S = 1.0
+_BLOCK_BYTES = 512  # of ulimit -f in a POSIX shell
 
 # rsync(1), "EXIT VALUES": what can only come from a link that broke or fell silent.
 _LINK = {
@@ -46,21 +53,31 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Task:
-    """What one run of rsync is for: the words of its messages.
+    """What one run of rsync is for: the words of its messages, and its bounds.
 
     Attributes:
         host: the pod.
         what: what progress is called.
         total_bytes: what it has to do, for progress.
-        fills: the folder that it writes into.
-        full: what is said when that disk is full.
+        into: the folder here that it writes into; None where it writes on the pod.
+        there: the folder on the pod that it writes into, as "host:folder".
+        most_bytes: how much it may write here in all, and to one file; None where that is the pod's concern.
+        rate: how slow it may be.
+        reads_bytes: what it compares with, and so may have to read before anything moves.
     """
 
     host: str
     what: str
     total_bytes: int
-    fills: str
-    full: str
+    into: Path | None = None
+    there: str = ""
+    most_bytes: tuple[int, int] | None = None
+    rate: Rate = SLOWEST
+    reads_bytes: int = 0
+
+
+class Outgrown(Exception):
+    """More came than was listed; rsync was stopped."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,10 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: Task, on_progress: On
     """Run rsync with `names` on its stdin.
 
     Raises:
-        ToolMissing, ConnectionLost, NoSpace, CommandFailed: as it ended.
+        ToolMissing, ConnectionLost, CommandFailed: as it ended.
+        AnswerTimeout: too little came for too long.
+        NoSpace: the disk here is full, by our own look at it.
+        Outgrown: a file, or all of them, became larger than `task.most_bytes`.
     """
     with tempfile.TemporaryFile() as given:
         # A leading ./ keeps a name that begins with # or ; from being a comment.
@@ -83,7 +103,7 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: Task, on_progress: On
         given.seek(0)
         with _AllEnded() as ended:
             process = subprocess.Popen(
-                argv,
+                _bounded(argv, task),
                 stdin=given,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -101,6 +121,18 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: Task, on_progress: On
     if code not in (0, 24):
         _fail(code, said, argv, task)
     return Moved(stats.get("transferred", 0), stats.get("literal", 0))
+
+
+def _bounded(argv: Sequence[str], task: Task) -> Sequence[str]:
+    """`argv` with the kernel's bound on the size of each file that it writes.
+
+    rsync's own --max-size looks at what the pod listed, not at what it sends. Beyond this bound a write
+    fails ("File too large"), and the half file stays.
+    """
+    if task.most_bytes is None:
+        return argv
+    blocks = -(-task.most_bytes[1] // _BLOCK_BYTES)
+    return ["sh", "-c", 'trap "" XFSZ; ulimit -S -f "$0"; exec "$@"', str(blocks), *argv]
 
 
 class Complaints:
@@ -144,22 +176,42 @@ class _AllEnded:
 
 
 def _watch(out: IO[bytes], task: Task, on_progress: OnProgress) -> dict[str, int]:
-    """Read rsync to its end, reporting as it goes; returns the figures of --stats."""
+    """Read rsync to its end, reporting as it goes; returns the figures of --stats.
+
+    Raises:
+        AnswerTimeout, NoSpace, Outgrown: see `run`; it still runs then.
+    """
     stats: dict[str, int] = {}
+    pace, done = Pace(task.host, task.rate, reads_bytes=task.reads_bytes), 0
     for line in _lines(out.fileno()):
-        if step := re.match(rb"\s*(\d+)\s+\d+%\s", line):
-            on_progress(Progress(task.what, int(step[1]), task.total_bytes))
-        elif found := re.match(rb"Number of regular files transferred: (\d+)", line):
+        if step := re.match(rb"\s*(\d{1,18})\s+\d+%\s", line):
+            done = max(done, int(step[1]))
+            on_progress(Progress(task.what, done, task.total_bytes))
+        elif found := re.match(rb"Number of regular files transferred: (\d{1,18})", line):
             stats["transferred"] = int(found[1])
-        elif found := re.match(rb"Literal data: (\d+) bytes", line):
+        elif found := re.match(rb"Literal data: (\d{1,18}) bytes", line):
             stats["literal"] = int(found[1])
+        pace.came(done)
+        if task.most_bytes is not None and done > task.most_bytes[0]:
+            raise Outgrown
+        if task.into is not None and room_bytes(task.into) < 0:
+            raise no_space(task.into)
     return stats
 
 
 def _lines(fd: int) -> Iterable[bytes]:
-    """Lines as they come; rsync ends a line of progress by a carriage return."""
+    """Lines as they come, and an empty one whenever nothing came for a while.
+
+    rsync ends a line of progress by a carriage return.
+    """
     rest = b""
-    while data := os.read(fd, 65536):
+    while True:
+        if not select.select([fd], [], [], _LOOK_S)[0]:
+            yield b""
+            continue
+        data = os.read(fd, 65536)
+        if not data:
+            break
         *whole, rest = re.split(rb"[\r\n]", rest + data)
         # A pod chooses what its rsync says, so a line without an end must not grow without bounds.
         rest = rest[-4096:]
@@ -181,25 +233,27 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _fail(code: int, said: bytes, argv: Sequence[str], task: Task) -> None:
-    text = said.decode("utf-8", "backslashreplace").strip()
-    last = text[-600:]
     # The far shell's 127 reaches us as 127 or as 12, depending on which side notices first.
     if re.search(rb"rsync: (command )?not found|rsync: No such file", said) and code in (12, 127, 255):
         raise ToolMissing(host=task.host, tool="rsync", hint="apt-get install rsync on the host")
-    if FULL.search(said):
+    if task.into is not None and is_full(task.into):
+        raise no_space(task.into)
+    if task.into is None and SAYS_FULL.search(said):  # only the pod's disk is written to
         raise NoSpace(
-            task.full, file=task.fills, hint="free some space on that disk, then call it again: it goes on"
+            f"the disk over there is full, it says: {quote(said)}",
+            file=task.there,
+            hint="free some space on that disk, then call it again: it goes on",
         )
     # An rsync that gives up over there looks like a broken link from here; its own words tell.
-    codes = {code, *(int(found) for found in re.findall(rb"\(code (\d+)\)", said))}
+    codes = {code, *(int(found) for found in re.findall(rb"\(code (\d{1,3})\)", said))}
     if codes <= _LINK.keys():
         raise ConnectionLost(
-            f"rsync: {_LINK[code]}: {last}",
+            f"rsync: {_LINK[code]}: {quote(said)}",
             host=task.host,
             hint="call it again: what arrived stays, and it goes on",
         )
     raise CommandFailed(
-        f"rsync: {_WORDS.get(min(codes - _LINK.keys()), 'it failed')}: {last}",
+        f"rsync: {_WORDS.get(min(codes - _LINK.keys()), 'it failed')}: {quote(said)}",
         host=task.host,
         result=Result(task.host, tuple(argv), code, b"", said, 0.0),
     )

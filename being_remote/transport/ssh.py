@@ -25,6 +25,7 @@ from being_remote.errors import (
     ToolMissing,
     Unreachable,
 )
+from being_remote.foreign_text import quote
 from being_remote.inventory import Inventory, SshHost
 from being_remote.session import (
     OnHashed,
@@ -130,16 +131,14 @@ class SshSession:
         came = Pulled(0, 0, "stream")
         try:
             came = self._persistent()(self._pull_small, small, part, on_hashed)
-        except (ConnectionLost, Unreachable):
+        except (ConnectionLost, Unreachable, AnswerTimeout):
             raise
         except HostError as e:  # some file could not be read there, or placed here; the others are here
             refused = e
         if large.names:
             part = _part(on_progress, small.total_bytes, request.total_bytes)
             rest = self._persistent()(self._pull_large, large, part, on_hashed)
-            method = came.method if rest.method == came.method else f"{rest.method}, {came.method}"
-            files, size = rest.transferred_files, rest.transferred_bytes
-            came = Pulled(came.transferred_files + files, came.transferred_bytes + size, method)
+            came = download.together(came, rest)
         if refused is not None:
             raise refused
         return came
@@ -224,11 +223,11 @@ class SshSession:
                 channel.exec_command(command)
             return channel
         except paramiko.ChannelException as e:
-            raise _NotSent(f"refused another session for {name!r}: {e}", host=self.host) from e
+            raise _NotSent(f"refused another session for {name!r}: {quote(str(e))}", host=self.host) from e
         except failures.CONNECTING as e:
             kind = ConnectionLost if sent else _NotSent
             raise kind(
-                f"the link broke or fell silent while {name!r} was sent ({e or type(e).__name__})",
+                f"the link broke or fell silent while {name!r} was sent: {quote(str(e) or type(e).__name__)}",
                 host=self.host,
                 hint="whether it was carried out is unknown" if sent else "nothing was sent; call it again",
             ) from e
@@ -239,8 +238,7 @@ class SshSession:
         channel.status_event.wait(1.0)
         if mark.encode() not in said and channel.recv_exit_status() >= 0:
             return LoginRefused(
-                "the login works, but its shell runs no commands: "
-                + said.decode("utf-8", "backslashreplace").strip()[-300:],
+                f"the login works, but its shell runs no commands: {quote(said)}",
                 host=self.host,
                 hint=f"change the login shell of {self._hops[-1].user} on the host",
             )
@@ -258,8 +256,12 @@ class SshSession:
     def _pull_large(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> Pulled:
         self._share()
         remote = rsync.Remote(self._ssh.shell, self._ssh.target)
-        try:
+
+        def fetch() -> Pulled:
             return rsync.pull(request, host=self.host, remote=remote, on_progress=on_progress)
+
+        try:
+            return download.after_rsync(request, fetch, self, self._host.python, on_hashed)
         except ToolMissing as e:
             if e.host != self.host:
                 raise

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.errors import AnswerTimeout, CommandFailed, ConnectionLost, HostError, ToolMissing
+from being_remote.foreign_text import quote
 from being_remote.session import Result
 from being_remote.transport.framing import MAX_COMMAND_BYTES
 from being_remote.transport.rsync_run import Complaints
@@ -133,10 +134,10 @@ class ProcessStream:
         if code == 0 and self._waiting_for is None:
             return
         said = self._complaints.said()
-        text = said.decode("utf-8", "backslashreplace").strip()[-300:]
+        text = f": {quote(said)}" if said.strip() else ""
         if code < 0 or code == 0 or (code == 255 and self._over_ssh):
             raise ConnectionLost(
-                f"the link broke while {self._name!r} was followed" + (f": {text!r}" if text else ""),
+                f"the link broke while {self._name!r} was followed" + text,
                 host=self._host,
                 hint="call it again; it goes on where it stopped",
             )
@@ -145,4 +146,4 @@ class ProcessStream:
                 host=self._host, tool=self._name, hint="is it installed there, and its path right?"
             )
         result = Result(self._host, (self._name,), code, b"", said, 0.0)
-        raise CommandFailed(f"{self._name!r} ended with {code}: {text!r}", host=self._host, result=result)
+        raise CommandFailed(f"{self._name!r} ended with {code}{text}", host=self._host, result=result)

@@ -16,19 +16,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from being_remote.errors import CommandFailed, ConnectionLost, HostError, NoSpace, NotFoundError, ToolMissing
+from being_remote.foreign_text import quote
+from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.session import OnProgress, Progress, Push, Pushed, Result, Session
 from being_remote.transport.framing import one_line
 from being_remote.transport.rsync import check_names
-from being_remote.transport.rsync_run import FULL, Complaints
+from being_remote.transport.rsync_run import SAYS_FULL, Complaints
 
 _STALL_S = 60
 _CHUNK = 1 << 20
 _MAX_ANSWER = 64 << 20
-_HELD = TypeAdapter(list[int | None])
+_HELD = TypeAdapter(Annotated[list[int | None], Field(max_length=500_000)])
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,12 @@ class _File:
 
 
 def push(
-    request: Push, session: Session, python: str, shell: Sequence[str], on_progress: OnProgress
+    request: Push,
+    session: Session,
+    python: str,
+    shell: Sequence[str],
+    on_progress: OnProgress,
+    rate: Rate = SLOWEST,
 ) -> Pushed:
     """Send what is not there yet of `request.names`.
 
@@ -51,9 +59,11 @@ def push(
         python: the host's Python, 3.8 or newer.
         shell: ssh and the host, as words; the command follows as one more.
         on_progress: told the bytes so far.
+        rate: how slow it may be.
 
     Raises:
         ConnectionLost: the link broke; what arrived stays.
+        AnswerTimeout: it went more slowly than `rate`.
         ToolMissing: the pod has no such Python either.
         NotFoundError: a file is not here (any more).
         NoSpace: the disk is full over there.
@@ -77,7 +87,7 @@ def push(
     broken: Exception | None = None
     sent = 0
     try:
-        pipe = _Patient(process.stdin.fileno())
+        pipe = _Patient(process.stdin.fileno(), Pace(session.host, rate))
         for file, offset in wanted:
             sent = _send(file, offset, pipe, sent, request, on_progress)
         process.stdin.close()
@@ -151,8 +161,8 @@ def _send(file: _File, offset: int, pipe: _Patient, sent: int, request: Push, on
 class _Patient:
     """A pipe whose writes wait, but not for ever."""
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, fd: int, pace: Pace) -> None:
+        self._fd, self._pace, self._written = fd, pace, 0
         os.set_blocking(fd, False)
 
     def write(self, data: bytes) -> None:
@@ -160,27 +170,28 @@ class _Patient:
         while view:
             if not select.select([], [self._fd], [], _STALL_S)[1]:
                 raise TimeoutError(f"nothing was taken for {_STALL_S} s")
-            view = view[os.write(self._fd, view) :]
+            written = os.write(self._fd, view)
+            view, self._written = view[written:], self._written + written
+            self._pace.came(self._written)
 
 
 def _judge(code: int, said: bytes, broken: Exception | None, host: str, python: str, request: Push) -> None:
     """Raise unless the program over there ended well."""
     if code == 0 and broken is None:
         return
-    text = said.decode("utf-8", "backslashreplace").strip()[-600:]
     if code in (126, 127):
         raise ToolMissing(host=host, tool=f"rsync or {python}", hint="apt-get install rsync on the host")
-    if FULL.search(said):
+    if SAYS_FULL.search(said):
         raise NoSpace(
-            "the disk is full over there",
+            f"the disk over there is full, it says: {quote(said)}",
             file=f"{host}:{request.into}",
             hint="free some space on that disk, then call it again: it goes on",
         )
-    if code == 1 and text != "cut short":
+    if code == 1 and said.strip() != b"cut short":
         result = Result(host, (python,), code, b"", said, 0.0)
-        raise CommandFailed(f"files could not be taken: {text!r}", host=host, result=result) from broken
+        raise CommandFailed(f"files could not be taken: {quote(said)}", host=host, result=result) from broken
     raise ConnectionLost(
-        f"the stream broke off: {text or broken or f'ssh exited with {code}'}",
+        f"the stream broke off: {quote(said) if said.strip() else broken or f'ssh exited with {code}'}",
         host=host,
         hint="call it again: what arrived stays, and it goes on",
     ) from broken

@@ -27,6 +27,7 @@ from being_remote.errors import (
     NotFoundError,
     ToolMissing,
 )
+from being_remote.foreign_text import quote
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
 from being_remote.pod import records
 from being_remote.session import OnProgress, Progress, Result, no_progress
@@ -317,9 +318,8 @@ def _answer_in(result: Result, host: SshHost | LocalHost) -> Answer:
             hint=f"install Python 3.8 or newer there, or name one in the inventory: hosts.{host.name}.python",
         )
     if result.exit_code != 0:
-        last = result.stderr.decode("utf-8", "replace").strip()[-200:]
         raise CommandFailed(
-            f"the search ended with exit code {result.exit_code}: {last!r}",
+            f"the search ended with exit code {result.exit_code}: {quote(result.stderr)}",
             host=host.name,
             result=result,
             hint=f"it needs Python 3.8 or newer: hosts.{host.name}.python in the inventory",

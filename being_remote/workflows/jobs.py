@@ -28,13 +28,14 @@ NEWEST = 10
 
 @dataclass(frozen=True)
 class HostLook:
-    """One host that was asked. `error` says why it gave no answer."""
+    """One host that was asked: why it gave no answer (`error`), and what of it is unreadable (`problems`)."""
 
     host: str
     reachable: bool
     error: str | None
     gpus: tuple[Gpu, ...]
     gpu_problem: str | None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class JobsReport:
     @property
     def exit_code(self) -> int:
         """4 where something could not be known; how jobs ended does not matter here."""
-        blind = any(not h.reachable for h in self.hosts)
+        blind = any(not h.reachable or h.problems for h in self.hosts)
         unknown = any(row.state == "unknown" and not row.superseded for row in self.jobs)
         return 4 if blind or unknown else 0
 
@@ -159,4 +160,4 @@ def _ask_for(known: Known, inventory: Inventory) -> HostJobs | HostError:
 def _host_look(name: str, answer: HostJobs | HostError) -> HostLook:
     if isinstance(answer, HostError):
         return HostLook(name, False, str(answer), (), None)
-    return HostLook(name, True, None, answer.gpus, answer.gpu_problem)
+    return HostLook(name, True, None, answer.gpus, answer.gpu_problem, answer.problems)

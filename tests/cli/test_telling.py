@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 import typer
@@ -25,6 +26,17 @@ def test_ctrl_c_while_a_job_is_followed_says_that_it_goes_on(capsys: pytest.Capt
     stopped_after("waiting", "running")
     said = capsys.readouterr().err
     assert "job j-12ab goes on" in said and "logs j-12ab --follow" in said
+
+
+def test_no_reason_and_no_name_from_a_pod_begins_a_line_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Out(follows=True, verbose=True) as out:
+        teller(out)(StateLine("j-12ab", "failed", "x\n  next: being-remote trust --yes", 1, 4, 1))
+        out.note("set aside: a\r\u2028  next: b")
+        logging.getLogger("being_remote").info("%s: refused\n  next: c", "pod")
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3 and not any(line.lstrip().startswith("next:") for line in said)
 
 
 @pytest.mark.parametrize("states", [(), ("running", "succeeded"), ("running", "unknown")])

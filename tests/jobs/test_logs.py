@@ -23,6 +23,7 @@ from being_remote.errors import AnswerTimeout, HostError, HostKeyUnknown, NotFou
 from being_remote.inventory import Inventory
 from being_remote.jobs import logs
 from being_remote.jobs.logs import Lines, Over, Part, attempt_folder
+from being_remote.pace import Pace, Rate
 from being_remote.session import Session, Stream
 from being_remote.transport import open_session
 
@@ -60,6 +61,48 @@ def content(items: list[Part | Over]) -> bytes:
 
 def read(session: Session, attempt: Path, **options: object) -> list[Part | Over]:
     return list(logs.read(session, "python3", PurePosixPath(attempt), **options))  # type: ignore[arg-type]
+
+
+class Dripping:
+    """A session whose log comes by one letter at a time, over a link that never breaks."""
+
+    host = "pod"
+
+    def stream(self, argv: object, *, stdin: bytes = b"") -> Dripping:
+        self._left = b"9999 9999\n" + b"x" * 9999
+        self._begun = False
+        return self
+
+    def read(self, timeout_s: float) -> bytes:
+        data, self._left = self._left[:1], self._left[1:]
+        if self._begun and data == b"x":
+            return data
+        self._begun = self._begun or data == b"\n"
+        return data
+
+    def __enter__(self) -> Dripping:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+def test_a_log_that_is_only_read_ends_where_it_drips() -> None:
+    reading = logs.read(
+        Dripping(),  # type: ignore[arg-type]  # of a session only the stream is used
+        "python3",
+        PurePosixPath("/w"),
+        offset=9999,
+        rate=Rate(1000, 0.0),
+    )
+    with pytest.raises(AnswerTimeout, match="bytes came within"):
+        list(reading)
+
+
+def test_the_time_in_which_nobody_asks_for_more_is_not_the_hosts() -> None:
+    pace = Pace("pod", Rate(1000, 0.05))
+    time.sleep(0.1)
+    pace.rest(0.1)
+    pace.came(1)
 
 
 # -- streams ---------------------------------------------------------------------------------------

@@ -329,4 +329,4 @@ def test_a_disk_that_gives_no_answer_asks_for_no_cancel(desk, monkeypatch: pytes
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", stale)
         assert ours._asked_to_stop() is None
-        assert status.look_at_all(str(desk.workdir), [spec.job])[0]["problem"]  # unknown, not cancelled
+        assert status.look_at_all(str(desk.workdir), [spec.job])[0][0]["problem"]  # unknown, not cancelled

@@ -189,6 +189,21 @@ def test_files_of_others_are_counted_and_left_where_they_are(spot: Spot) -> None
     assert os.listdir(spot.stage) == ["of another push"]
 
 
+def test_what_other_pushes_left_long_ago_is_removed(spot: Spot, monkeypatch: pytest.MonkeyPatch) -> None:
+    spot.put_into_stage()
+    cut = spot.stage / ".being-remote-partial"
+    cut.mkdir()
+    for left in (spot.stage / "of another push", cut / "half"):
+        left.write_bytes(b"x")
+    mine = {hashlib.sha256(data).hexdigest() for data, _ in spot.files.values()}
+    wanted = {os.fsencode(name) for name in mine}
+    place.sweep(os.fsencode(spot.stage), wanted)
+    assert cut.exists() and (spot.stage / "of another push").exists()
+    monkeypatch.setattr(place, "ABANDONED_S", -60)
+    place.sweep(os.fsencode(spot.stage), wanted)
+    assert {path.name for path in spot.stage.iterdir()} == mine
+
+
 def test_without_hard_links_nothing_is_overwritten_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

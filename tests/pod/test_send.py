@@ -35,8 +35,8 @@ class Sent(NamedTuple):
     sha256: bytes
 
 
-def request(folder: Path, names: list[tuple[bytes, list[tuple[int, int]]]]) -> bytes:
-    rows = [(name.decode("latin-1"), held) for name, held in names]
+def request(folder: Path, names: list[tuple[bytes, list[tuple[int, int]]]], most: int = 1 << 30) -> bytes:
+    rows = [(name.decode("latin-1"), held, most) for name, held in names]
     lines = [os.fsencode(folder).decode("latin-1"), rows[:2], rows[2:]]
     return zlib.compress(b"\n".join(json.dumps(line).encode() for line in lines))
 
@@ -142,6 +142,15 @@ def test_a_file_that_is_written_while_it_is_read_says_so(
     assert one.data == b"a" * (1 << 20) + tail * (1 << 20)
     assert (one.sound, one.good, one.sha256) == (sound, good, hashlib.sha256(one.data).digest())
     assert one.now_ns == file.stat().st_mtime_ns
+
+
+def test_of_a_file_that_grew_no_more_than_was_listed_comes(tmp_path: Path) -> None:
+    put(tmp_path / "log", b"listed" + b"later")
+    out = io.BytesIO()
+    send.main(io.BytesIO(request(tmp_path, [(b"log", [])], most=6)), out)
+    (one,) = read(out.getvalue(), 1)
+    assert (one.size, one.data, one.good, one.sound) == (6, b"listed", 6, False)
+    assert one.sha256 == hashlib.sha256(b"listed").digest()
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def here() -> LocalSession:
     return LocalSession(LocalHost.model_validate({"name": "here", "workdir": "/"}))
 
 
-def request_for(source: Path, names: list[bytes], into: Path, size: int = 1) -> Pull:
+def request_for(source: Path, names: list[bytes], into: Path, size: int = 3000) -> Pull:
     return Pull(PurePosixPath(source), tuple(names), (size,) * len(names), into, into.with_name("live"))
 
 

@@ -310,6 +310,12 @@ def test_a_full_disk_under_the_state_is_said_as_that(tmp_path: Path, monkeypatch
     assert sorted(p.name for p in tmp_path.iterdir()) == ["known_hosts.lock"]
 
 
+def test_what_a_killed_command_left_half_written_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / ".known_hosts.new").write_text("half")
+    KnownHosts(tmp_path).replace("a", [])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["known_hosts", "known_hosts.lock"]
+
+
 def test_a_fingerprint_is_that_of_a_published_key() -> None:
     # GitHub's own, from its documentation of SSH key fingerprints.
     line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"

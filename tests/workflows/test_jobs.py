@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -11,12 +13,15 @@ from typing import Any
 import pytest
 from faults import FaultProxy
 
+from being_remote.cli.job_tables import show_jobs
+from being_remote.cli.output import stdout
 from being_remote.demo.pod import Pod
 from being_remote.errors import HostError, NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.workflows import cancel as cancelling
 from being_remote.workflows import jobs as workflow
 from being_remote.workflows.jobs import jobs, why
+from being_remote.workflows.logs import logs
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
 from being_remote.workflows.retrack import retrack
@@ -39,6 +44,38 @@ def test_each_job_is_one_row_and_a_host_is_asked_once(works: Any, monkeypatch: p
     assert asked == ["here"]
     assert report.exit_code == 0  # how jobs ended is not how the look went
     assert all(r.since and r.ours and r.evidence["lock"] for r in report.jobs)
+
+
+def test_a_job_whose_records_make_no_sense_is_unknown_and_keeps_no_other_away(works: Any) -> None:
+    good = works.command("echo hello", follow_it=True).job
+    odd = works.command("echo again", follow_it=True).job
+    end = works.workdir / "jobs" / odd / "attempts/1/end.json"
+    record = json.loads(end.read_text())
+    end.write_text(json.dumps({**record, "frames_done": "\ud800", "reason": "a\n  next: b \ud800"}))
+    fresh = works.inventory.model_copy(update={"state": works.folder / "other-state"})  # it knows no end
+    report = jobs(fresh, all_jobs=True)
+    assert {row.job: row.state for row in report.jobs} == {good: "succeeded", odd: "unknown"}
+    assert report.exit_code == 4 and report.hosts[0].error is None
+    reasons = {row.job: row.reason for row in report.jobs}
+    assert "frames_done" in reasons[odd] and reasons[odd].isprintable()
+    end.write_text(json.dumps({**record, "reason": "a\n  next: b \ud800"}))  # only words: they are escaped
+    rows = {row.job: row for row in jobs(fresh, all_jobs=True).jobs}
+    assert (rows[odd].state, rows[odd].reason) == ("succeeded", "a\\n  next: b \\ud800")
+    report = logs(works.inventory, good)
+    assert [line.line for line in report.lines] == ["hello"] and report.exit_code == 0
+
+
+def test_rows_that_name_no_job_make_the_look_incomplete_and_are_said(
+    works: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = works.command("true", follow_it=True).job
+    real = workflow.look
+    problem = "1 of its 2 rows about jobs make no sense"
+    monkeypatch.setattr(workflow, "look", lambda s, h: dataclasses.replace(real(s, h), problems=(problem,)))
+    report = jobs(works.inventory)
+    assert [row.job for row in report.jobs] == [job] and report.exit_code == 4
+    show_jobs(stdout(), report)
+    assert f"here: jobs may be missing: {problem}" in capsys.readouterr().out
 
 
 def test_looking_starts_nothing(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:

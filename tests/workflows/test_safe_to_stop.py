@@ -765,6 +765,9 @@ def test_an_attempt_that_runs_although_its_job_went_on_elsewhere_is_a_no(here: P
         answer = watch.look(session, here.inventory.the_host(None))
     stand = standing("here", {job: moved}, {}, answer)
     assert (stand.reasons, stand.ended) == ((), ()) and "worth nothing" in stand.notes[0]
+    hidden = dataclasses.replace(answer, problems=("2 of its 3 rows about jobs make no sense",))
+    (reason,) = standing("here", {job: moved}, {}, hidden).reasons  # there may be a job that is not shown
+    assert reason.verdict == "unknown" and "2 of its 3 rows" in reason.what
     for state in ("lost", "failed", "cancelled", "abandoned"):
         stand = standing("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
         (reason,) = stand.reasons

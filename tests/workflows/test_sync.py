@@ -7,8 +7,10 @@ import os
 import shutil
 import sys
 import threading
+import time
+import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -23,9 +25,10 @@ from being_remote.errors import (
     ToolMissing,
     UsageError,
 )
-from being_remote.inventory import Inventory
+from being_remote.inventory import Inventory, LocalHost
 from being_remote.session import Progress
 from being_remote.tracker.layout import PLACES, places_of
+from being_remote.transport.local import LocalSession
 from being_remote.workflows.generations import prune_generations
 from being_remote.workflows.homecoming import host_files
 from being_remote.workflows.sync import SyncReport, sync
@@ -455,6 +458,36 @@ def test_an_answer_that_is_not_a_listing_is_refused_as_a_whole(
     with pytest.raises(HostError, match="list of files"):
         here.sync()
     assert not here.root.exists()
+
+
+LINE = b'{"folder": 0, "files": [%s]}\n'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        zlib.compress(b" " * (64 << 20) * 5)
+        + os.urandom(60 << 20),  # what is left over is not copied each time
+        zlib.compress(b"\n" * (200 << 20)),
+        zlib.compress((LINE % b"") * 9_000_000),
+        zlib.compress(LINE % (b"[]," * 5_000_000 + b"[]"), 1),  # no thirty million errors are collected
+        zlib.compress(LINE % (b"[]," * 1_000_000 + b"[]") * 60, 1),
+        zlib.compress(LINE % (b'{"a":1},' * 450_000 + b"[]") * 60, 1),
+        zlib.compress(LINE % (b'["a", 1, 1, 1, 1, null],' * 400_000 + b"[]"), 1),
+        zlib.compress((b"[" * (1 << 20) + b"\n") * 200),
+    ],
+    ids=["blanks", "lines", "empty lines", "junk", "junk lines", "objects", "rows", "deep"],
+)
+def test_an_answer_that_inflates_to_a_bomb_takes_no_time(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    monkeypatch.setattr(host_files, "ask_alone", lambda *_, **__: answer)
+    session = LocalSession(LocalHost(name="pod", workdir=PurePosixPath("/")))
+    folder = host_files.Folder(PurePosixPath("/w"), PurePosixPath("/w"), "*", True)
+    started = time.process_time()
+    with pytest.raises(HostError, match="list of files"):
+        host_files.list_files(session, "python3", [folder])
+    assert time.process_time() - started < 2
 
 
 def test_every_place_of_the_tracker_has_its_home_in_the_live_tree() -> None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from being_remote.foreign_text import one_line
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.tracker.layout import CHECKOUT_FILES, CHECKOUT_MODULES
 
@@ -43,10 +45,15 @@ class TrackerCheck:
     ffmpeg: bool
 
 
+# What the host said went wrong: shown in a row that names the host.
+_Problem = Annotated[str, Field(max_length=2_000), AfterValidator(one_line)]
+_Version = Annotated[str, Field(max_length=100), AfterValidator(one_line)]
+
+
 class _Said(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     out: str | None = Field(max_length=20_000)
-    error: str | None = Field(max_length=1_000)
+    error: _Problem | None
 
 
 class _Disk(BaseModel):
@@ -58,10 +65,10 @@ class _Disk(BaseModel):
 
 class _TrackerPython(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    version: str = Field(max_length=100)
+    version: _Version
     modules: dict[str, str | None] = Field(max_length=20)
     cuda: bool | None
-    error: str | None = Field(max_length=2_000)
+    error: _Problem | None
 
 
 class _TrackerAnswer(BaseModel):
@@ -69,15 +76,15 @@ class _TrackerAnswer(BaseModel):
     exists: bool
     missing: list[str] = Field(max_length=100)
     python: _TrackerPython | None
-    error: str | None = Field(max_length=1_000)
+    error: _Problem | None
 
 
 class Answer(BaseModel):
     """What `pod/checkup.py` prints."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    python: str = Field(max_length=100)
-    numpy: str | None = Field(max_length=100)
+    python: _Version
+    numpy: _Version | None
     rsync: _Said
     ffmpeg: str | None = Field(max_length=1_000)
     gpus: _Said

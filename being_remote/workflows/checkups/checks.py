@@ -21,6 +21,7 @@ from being_remote.errors import (
     InventoryError,
     LoginRefused,
 )
+from being_remote.foreign_text import quote
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.programs import looking_text
 from being_remote.session import Result, Session
@@ -150,7 +151,7 @@ def _judged(row: HostCheck, host: SshHost | LocalHost, result: Result) -> HostCh
         return replace(row, problems=(problem,))
     try:
         if result.exit_code != 0:
-            raise ValueError(f"exit {result.exit_code}: {result.stderr.decode('utf-8', 'replace')[-300:]}")
+            raise ValueError(f"exit {result.exit_code}: {quote(result.stderr)}")
         answer = Answer.model_validate_json(result.stdout)
     except ValueError as e:  # pydantic's ValidationError is one
         reason = e.errors()[0]["msg"] if isinstance(e, ValidationError) else str(e)

@@ -11,6 +11,7 @@ from pathlib import Path
 from being_remote.backup.manifest import Entry
 from being_remote.backup.planning import Offer, Origin
 from being_remote.errors import NotFoundError, UsageError
+from being_remote.foreign_text import quote
 from being_remote.inventory import Actor, LocalHost, SshHost
 from being_remote.session import Session
 from being_remote.tracker.layout import Place
@@ -250,7 +251,7 @@ def _chosen(
 def _said(folder: Folder, listed: Listed, host: str) -> list[str]:
     said = []
     if listed.error is not None:
-        said.append(f"{str(folder.path)!r} on {host} could not be read whole: {listed.error!r}")
+        said.append(f"{str(folder.path)!r} on {host} could not be read whole: {quote(listed.error)}")
     if listed.skipped:
         names = ", ".join(repr(os.fsdecode(name)) for name, _ in listed.skipped[:EXAMPLES])
         said.append(f"links and specials in {str(folder.path)!r} on {host} are not fetched: {names}")

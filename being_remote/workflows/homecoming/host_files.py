@@ -24,9 +24,13 @@ from being_remote.session import Session
 
 MAX_ANSWER_BYTES = 64 << 20
 # Of the answer when it is inflated; a longer line, or more in all, is no list of files.
-MAX_LINE_BYTES = 16 << 20
-MAX_INFLATED_BYTES = 512 << 20
+MAX_LINE_BYTES = 4 << 20
+MAX_INFLATED_BYTES = 256 << 20
 MAX_FILES = 500_000
+MAX_LINES = 10_000
+MAX_ROWS = 5_000
+MAX_END_BYTES = 2 << 20
+_SLICE_BYTES = 64 << 10
 # Hashing over there reads every byte; slower disks than this are rare.
 HASHED_BYTES_PER_S = 20e6
 
@@ -94,7 +98,10 @@ class Listing:
 
 class _Files(_Strict):
     folder: Annotated[int, Field(ge=0)]
-    files: list[tuple[_Name, _Count, _Time, _Time, _Inode, _Sha256 | None]]
+    # Our program sends 500 to a line. Of more, each of which is wrong, the errors alone would take a minute.
+    files: Annotated[
+        list[tuple[_Name, _Count, _Time, _Time, _Inode, _Sha256 | None]], Field(max_length=MAX_ROWS)
+    ]
 
 
 class _Folder(_Strict):
@@ -106,7 +113,7 @@ class _Folder(_Strict):
 class _End(_Strict):
     incarnation: Incarnation
     clock_ns: _Time
-    folders: list[_Folder]
+    folders: Annotated[list[_Folder], Field(max_length=MAX_LINES)]
     digest: _Sha256
 
 
@@ -212,7 +219,7 @@ def digest_of(answer: Answer) -> str:
         last = b""
         for line in _lines(answer.said):
             last = line
-        return _End.model_validate_json(last).digest
+        return _end(last).digest
 
 
 def hash_files(
@@ -277,13 +284,13 @@ def _parsed(said: bytes, folders: int, take: Callable[[int, File], None]) -> Lis
         some = _Files.model_validate_json(line)
         if some.folder >= folders:
             raise ValueError("it tells of a folder that was not asked for")
-        for row in some.files:
-            take(some.folder, File(row[0].encode("latin-1"), *row[1:]))
         count += len(some.files)
         if count > MAX_FILES:
             raise ValueError(f"more than {MAX_FILES} files")
+        for row in some.files:
+            take(some.folder, File(row[0].encode("latin-1"), *row[1:]))
         line = following
-    end = _End.model_validate_json(line)
+    end = _end(line)
     if len(end.folders) != folders:
         raise ValueError("it has another number of folders than asked")
     return Listing(
@@ -297,20 +304,39 @@ def _parsed(said: bytes, folders: int, take: Callable[[int, File], None]) -> Lis
     )
 
 
+def _end(line: bytes) -> _End:
+    """The last line. A long one is not even parsed: of what it may hold, every value would be built first."""
+    if len(line) > MAX_END_BYTES:
+        raise ValueError("its last line is too long")
+    return _End.model_validate_json(line)
+
+
 def _lines(said: bytes) -> Iterator[bytes]:
-    """The answer's lines, inflated bit by bit."""
-    inflate, rest, done = zlib.decompressobj(), b"", 0
+    """The answer's lines, inflated bit by bit; at most `MAX_LINES` of them.
+
+    Raises:
+        ValueError: it is cut short, or larger than a listing can be.
+    """
+    inflate, line, line_bytes, done, count = zlib.decompressobj(), list[bytes](), 0, 0, 0
+    given, at = b"", 0
     while not inflate.eof:
-        some = inflate.decompress(said, 1 << 18)
-        if not some and not inflate.eof:
+        if not given:
+            # In slices: what is left of an input is copied each time, and of 64 MiB that takes a minute.
+            given, at = said[at : at + _SLICE_BYTES], at + _SLICE_BYTES
+        some = inflate.decompress(given, 1 << 18)
+        if not (given or some or inflate.eof):
             raise ValueError("it is cut short")
-        said = inflate.unconsumed_tail
+        given = inflate.unconsumed_tail
         done += len(some)
-        *whole, rest = (rest + some).split(b"\n")
-        if len(rest) > MAX_LINE_BYTES or done > MAX_INFLATED_BYTES:
-            raise ValueError("it is beyond all bounds")
-        yield from whole
-    if rest or inflate.unused_data:
+        *whole, rest = some.split(b"\n")
+        for each in whole:
+            yield b"".join((*line, each))
+            line, line_bytes = [], 0
+        line.append(rest)
+        line_bytes, count = line_bytes + len(rest), count + len(whole)
+        if line_bytes > MAX_LINE_BYTES or done > MAX_INFLATED_BYTES or count > MAX_LINES:
+            raise ValueError("it is too large")
+    if line_bytes or inflate.unused_data or at < len(said):
         raise ValueError("something follows it")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,6 +22,7 @@ from being_remote.jobs.spec import JobSpec
 from being_remote.pod import records
 from being_remote.recipes import Carried, Recipe, Request
 from being_remote.recipes.registry import recipe
+from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.workflows.pushing.actor_input import push_actor
 from being_remote.workflows.pushing.files import Placed, push_files
@@ -181,8 +181,8 @@ def push_carried(
     into = PurePosixPath(records.pushed_folder(records.job_folder(str(host.workdir), job), name))
     files = {path: carried.folder / path for path in carried.names}
     placed = push_files(session, host, files, into, dry_run=dry_run, on_progress=on_progress)
-    with tempfile.TemporaryDirectory(prefix="being-remote-") as folder:
-        note = Path(folder, records.PUSHED_NOTE)
+    with temporary_folder() as folder:
+        note = folder / records.PUSHED_NOTE
         note.write_bytes(carried.note)
         if not dry_run:
             push_files(session, host, {note.name: note}, into)

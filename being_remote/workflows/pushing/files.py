@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from being_remote.backup.names import refusal
 from being_remote.errors import InconsistentData, NoSpace, NotFoundError, UnsafeFile
 from being_remote.inventory import LocalHost, SshHost
+from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Progress, Push, Session, no_progress
 from being_remote.workflows.pushing.host_place import STAGE, Standing, Wanted, ask_place
 
@@ -138,12 +138,12 @@ def _sent(
     on_progress: OnProgress,
 ) -> Placed:
     """Send, have it hashed and placed, and see that all of it is."""
-    with tempfile.TemporaryDirectory(prefix="being-remote-push-") as folder:
+    with temporary_folder() as folder:
         # A file is staged under its hash: what was staged of another version is never taken for it.
         for each in {w.sha256: w for w in absent}.values():
             os.symlink(os.path.abspath(files[os.fsdecode(each.name)]), os.path.join(folder, each.sha256))
         names = tuple(sorted({w.sha256.encode() for w in absent}))
-        request = Push(Path(folder), names, found.into / STAGE, found.to_send_bytes)
+        request = Push(folder, names, found.into / STAGE, found.to_send_bytes)
         # A second time for what was spoilt on the way, or lay spoilt in the stage.
         for _ in range(2):
             moved = session.push(request, on_progress)

@@ -18,6 +18,7 @@ from being_remote.session import Session
 
 STAGE = ".being-remote-push"
 MAX_ANSWER_BYTES = 64 << 20
+MAX_FILES = 500_000
 # Hashing over there reads every byte; slower disks than this are rare.
 HASHED_BYTES_PER_S = 20e6
 
@@ -40,11 +41,11 @@ class Standing(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    files: list[State]
+    files: Annotated[list[State], Field(max_length=MAX_FILES)]
     staged_bytes: _Count
     left_over_bytes: _Count
     free_bytes: _Count
-    beside: list[_Count]
+    beside: Annotated[list[_Count], Field(max_length=MAX_FILES)]
 
 
 def ask_place(

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from being_remote.backup.names import Taken, folds_case, refusal
 from being_remote.errors import HostError, NotFoundError
+from being_remote.foreign_text import quote
 from being_remote.session import Session
 from being_remote.workflows.homecoming.host_files import File, Folder, Listing, hash_files, list_files
 
@@ -70,7 +71,7 @@ class Work:
         broken = next((listed.error for listed in listing.folders if listed.error is not None), None)
         if broken is not None:
             raise HostError(
-                f"{str(self.folder)!r} could not be read whole: {broken!r}", host=self.session.host
+                f"{str(self.folder)!r} could not be read whole: {quote(broken)}", host=self.session.host
             )
         taken, kept = Taken([], folds=folds_case(into)), []
         aside = [Aside(name, f"it is a {what}") for name, what in self._skipped(asked, listing)]

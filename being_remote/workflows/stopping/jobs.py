@@ -113,6 +113,8 @@ def standing(
             )
         else:
             ended.append(seen)
+    for problem in answer.problems:
+        reasons.append(Reason("jobs", "unknown", f"jobs may be missing: {problem}", f"jobs --host {host}"))
     shown = {seen.job for seen in answer.jobs}
     for known in ours.values():
         if known.host == host and known.job not in shown and not known.ended:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from being_remote.backup.names import refusal
+from being_remote.foreign_text import quote
 from being_remote.inventory import Inventory
 from being_remote.workflows.homecoming.host_files import Folder, Listed
 from being_remote.workflows.results.work_files import PULLED, fits
@@ -53,7 +54,7 @@ def unlisted(job: EndedJob, listed: Listed) -> list[Reason]:
     """Why it is not known which files a job left."""
     if listed.error is None:
         return []
-    what = f"the results of {job.job} could not be looked through: {listed.error!r}"
+    what = f"the results of {job.job} could not be looked through: {quote(listed.error)}"
     return [Reason("jobs", "unknown", what, "see who may read them, then try again")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
+from being_remote.foreign_text import quote
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.ledger import Intent, Known, Ledger
 from being_remote.jobs.spec import MAX_SPEC_BYTES, JobSpec, is_job_id
@@ -40,7 +41,7 @@ def take_over(
     try:
         spec = JobSpec.from_bytes(read.stdout)
     except ValueError as e:
-        raise InconsistentData(f"is no spec of ours: {e}", file=f"{host.name}:{path}") from e
+        raise InconsistentData(f"is no spec of ours: {quote(str(e))}", file=f"{host.name}:{path}") from e
     if (spec.job, spec.sha256) != (job, seen.spec_sha256):
         raise InconsistentData("is another job's spec", file=f"{host.name}:{path}")
     if spec.actor is not None:

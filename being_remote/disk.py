@@ -1,0 +1,68 @@
+"""Room on this machine's disks: what downloads must leave free, and whether a disk is full. A leaf.
+
+Only our own look decides that a disk here is full: never what another machine says.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from being_remote.errors import NoSpace
+
+# A download leaves so much of a disk free for everybody else: 1 % of it, at most 1 GiB.
+RESERVE_SHARE = 100
+RESERVE_MOST_BYTES = 1 << 30
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_PROBE_BYTES = 64 << 10
+
+
+def reserve_bytes(disk_bytes: int) -> int:
+    """What stays free on a disk of this size.
+
+    Example:
+        >>> reserve_bytes(50 * 10**9), reserve_bytes(10**12) == 1 << 30
+        (500000000, True)
+    """
+    return min(disk_bytes // RESERVE_SHARE, RESERVE_MOST_BYTES)
+
+
+def room_bytes(folder: Path) -> int:
+    """How much may still be downloaded to the folder's disk; below 0 when the reserve is touched."""
+    at = shutil.disk_usage(_there(folder))
+    return at.free - reserve_bytes(at.total)
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the folder's disk, or our quota on it, has no room: its figures say so, or a write fails."""
+    there = _there(folder)
+    if room_bytes(there) < 0:
+        return True
+    try:
+        with tempfile.TemporaryFile(dir=there, buffering=0) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            os.fsync(probe.fileno())
+    except OSError as e:
+        return e.errno in FULL
+    return False
+
+
+def no_space(folder: Path, need_bytes: int | None = None) -> NoSpace:
+    """The error for a full disk of this laptop; `need_bytes` where it is known."""
+    at = shutil.disk_usage(_there(folder))
+    need = f"{need_bytes / 1e6:.1f} MB are needed, " if need_bytes is not None else ""
+    kept = f"{reserve_bytes(at.total) / 1e6:.1f} MB stay in reserve"
+    return NoSpace(
+        f"this laptop's disk is full ({need}{at.free / 1e6:.1f} MB are free, {kept});"
+        " what was safe before is untouched",
+        file=str(folder),
+        hint="free space on the disk of that folder (or point `backups:` in the inventory to a larger one), "
+        "then sync again: it goes on where it stopped",
+    )
+
+
+def _there(folder: Path) -> Path:
+    return next(p for p in (folder, *folder.parents) if p.exists())
