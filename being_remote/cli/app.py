@@ -447,7 +447,10 @@ def retrack(
         bool, typer.Option("--again", help="another job even if the same is already at work")
     ] = False,
     show_preset: Annotated[
-        str | None, typer.Option("--show-preset", metavar="NAME", help="only explain a preset")
+        str | None,
+        typer.Option(
+            "--show-preset", metavar="NAME", help="only explain a preset; with --host for its checkout"
+        ),
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
@@ -465,7 +468,8 @@ def retrack(
             raise UsageError("--after says how long --failover waits", where="--after")
 
         if show_preset is not None:
-            out.finish(presets.show(show_preset), job_tables.show_preset)
+            known = out.inventory(inventory) if host is not None else None
+            out.finish(presets.show(show_preset, known, host), job_tables.show_preset)
             return
         report = workflow.retrack(
             out.inventory(inventory),

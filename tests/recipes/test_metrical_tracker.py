@@ -12,6 +12,7 @@ import pytest
 import yaml
 from plan_runner import DEMO, MakePlan
 
+from being_remote.demo.checkout import CONFIG
 from being_remote.errors import HostError, NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, Tracker
 from being_remote.jobs.spec import JobSpec
@@ -39,6 +40,7 @@ def facts(**changed: Any) -> Facts:
         "identity": True,
         "box": None,
         "settings": base64.b64encode(SETTINGS).decode(),
+        "defaults": base64.b64encode(CONFIG.encode()).decode(),
         "numpy": True,
     }
     return Facts(**{**there, **changed})

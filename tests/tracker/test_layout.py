@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from being_remote.tracker.layout import KINDS, PLACES, derived_folder, home_of
+from being_remote.tracker.layout import ACTOR_CONFIGS, KINDS, PLACES, derived_folder, home_of
 
 ROOT, INPUT, OUTPUT = (
     PurePosixPath("/w/metrical-tracker"),
@@ -63,7 +63,7 @@ def test_every_kind_has_a_place_and_every_place_a_kind() -> None:
 
 
 def test_a_run_whose_name_is_a_pattern_takes_only_its_own_config() -> None:
-    (config,) = (p for p in PLACES if p.base == "root")
+    (config,) = (p for p in PLACES if p.base == "root" and p.folder == ACTOR_CONFIGS)
     odd = PurePosixPath("output/[ab]*{run}")
     assert config.takes("[ab]*{run}.yml", odd)
     assert not config.takes("axx.yml", odd)

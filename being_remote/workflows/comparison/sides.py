@@ -10,6 +10,7 @@ from being_remote.errors import DataError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
+    from being_remote.tracker.checkout_defaults import CheckoutDefaults
     from being_remote.tracker.config import Settings
     from being_remote.tracker.parameters import Parameters
     from being_remote.tracker.sequence import Sequence as Cameras
@@ -28,6 +29,7 @@ class Side:
         path: the settings file, or the folder of `.frame` files.
         settings: as `config.parse_settings` reads them; None where the run has no file of them.
         settings_path: of that file.
+        defaults: what the settings leave out; None where this laptop has no word of it.
         cameras, parameters: of a run; None of a settings file.
         notes: what a person should know of this side.
     """
@@ -36,6 +38,7 @@ class Side:
     path: Path
     settings: Settings | None
     settings_path: Path | None
+    defaults: CheckoutDefaults | None
     cameras: Cameras | None
     parameters: Parameters | None
     notes: tuple[str, ...]
@@ -51,8 +54,9 @@ def read_side(inventory: Inventory | None, name: str) -> Side:
     """
     path = Path(name).expanduser()
     if path.suffix.lower() in SETTINGS_SUFFIXES and not path.is_dir():
-        settings, notes = _read_settings(path)
-        return Side(name, path, settings, path, None, None, notes)
+        defaults = _defaults_beside(path)
+        settings, notes = _read_settings(path, defaults)
+        return Side(name, path, settings, path, defaults, None, None, notes)
     if path.is_file():
         raise UsageError(
             "is neither a run's folder nor a settings file (.yml)",
@@ -63,8 +67,10 @@ def read_side(inventory: Inventory | None, name: str) -> Side:
 
     run = _find_run(inventory, name)
     cameras, parameters = read_parameters(run.checkpoints)
-    found, settings_path, notes = _settings_of(run)
-    return Side(name, run.checkpoints, found, settings_path, cameras, parameters, (*cameras.warnings, *notes))
+    defaults = _defaults_of(inventory, run)
+    found, settings_path, notes = _settings_of(run, defaults)
+    notes = (*cameras.warnings, *notes)
+    return Side(name, run.checkpoints, found, settings_path, defaults, cameras, parameters, notes)
 
 
 def _find_run(inventory: Inventory | None, name: str) -> Run:
@@ -81,23 +87,64 @@ def _find_run(inventory: Inventory | None, name: str) -> Run:
         ) from e
 
 
-def _settings_of(run: Run) -> tuple[Settings | None, Path | None, tuple[str, ...]]:
+def _settings_of(
+    run: Run, defaults: CheckoutDefaults | None
+) -> tuple[Settings | None, Path | None, tuple[str, ...]]:
     """The run's settings; a file that cannot be read costs only a note, for the frames say more."""
     path = next((p for p in run.settings_files if p.exists() or p.is_symlink()), None)
     if path is None:
         return None, None, ("no settings file of this run is here; `sync --only configs` brings it",)
     try:
-        settings, notes = _read_settings(path)
+        settings, notes = _read_settings(path, defaults)
     except DataError as e:
         return None, path, (f"its settings are not compared: {e.where}: {e.what.splitlines()[0]}",)
     return settings, path, notes
 
 
-def _read_settings(path: Path) -> tuple[Settings, tuple[str, ...]]:
-    from being_remote.tracker.config import MAX_BYTES, PATHS, parse_settings
+def _defaults_of(inventory: Inventory | None, run: Run) -> CheckoutDefaults | None:
+    """The defaults of the checkout that tracked a run: a job keeps them, a sync brings them."""
+    from being_remote.tracker.layout import Home
+
+    if run.job is not None and inventory is not None:
+        from being_remote.recipes.metrical_tracker import settings_of
+        from being_remote.workflows.tending.sending import files_of
+        from being_remote.workflows.tending.watch import ledger_of
+
+        _, defaults = settings_of(files_of(ledger_of(inventory).find(run.job).parcel))
+        return defaults
+    found = _read_defaults(Home(run.base).defaults)
+    if found is None:
+        settings = next((path for path in run.settings_files if path.exists()), None)
+        found = _defaults_beside(settings) if settings is not None else None
+    return found
+
+
+def _defaults_beside(settings: Path) -> CheckoutDefaults | None:
+    """Of the checkout that a settings file lies in, `configs/actors/NAME.yml`."""
+    from being_remote.tracker.layout import ACTOR_CONFIGS, DEFAULTS
+
+    folder = settings.absolute().parent
+    return _read_defaults(folder.parent / DEFAULTS) if folder.match(ACTOR_CONFIGS) else None
+
+
+def _read_defaults(path: Path) -> CheckoutDefaults | None:
+    from being_remote.tracker.checkout_defaults import MAX_BYTES, read_defaults
     from being_remote.tracker.frame_file import read_bytes
 
-    found, passed_over = parse_settings(read_bytes(path, MAX_BYTES), str(path))
+    try:
+        found = read_defaults(read_bytes(path, MAX_BYTES), str(path))
+    except (NotFoundError, DataError):
+        return None
+    return found if found.read else None
+
+
+def _read_settings(path: Path, defaults: CheckoutDefaults | None) -> tuple[Settings, tuple[str, ...]]:
+    from being_remote.tracker.config import KEYS, MAX_BYTES, PATHS, parse_settings
+    from being_remote.tracker.frame_file import read_bytes
+
+    keys = defaults.keys if defaults is not None else KEYS
+    data = read_bytes(path, MAX_BYTES)
+    found, passed_over = parse_settings(data, str(path), keys, keep_unknown=True)
     known: dict[str, Any] = {key: value for key, value in found.items() if key not in PATHS}
     notes = [f"in its settings, passed over: {line}" for line in passed_over[:LISTED]]
     if more := passed_over[LISTED:]:
