@@ -162,7 +162,14 @@ class MetricalTracker:
         defaults = _defaults(request.host, tracker, facts.defaults)
         keys = defaults.keys
         own, base_notes = _own_settings(request, facts, keys)
-        settings = _settings(request, own, defaults)
+        try:
+            settings = _settings(request, own, defaults)
+        except UsageError as e:
+            if e.where or not defaults.read:
+                raise
+            raise UsageError(
+                e.what, where=f"{request.host.name}: {tracker.root / CONFIG}", hint=e.hint
+            ) from e
         folder = _folder_name(actor)
         _check_path(request.host)
         check(settings, keys)
@@ -199,7 +206,7 @@ class MetricalTracker:
                 *count_notes,
                 *_crop_notes(request, facts, actor, own, settings, keys),
                 *_cost_notes(settings, keys),
-                *(preset(request.preset).notes if request.preset else ()),
+                *(preset(request.preset).advice(keys) if request.preset else ()),
             ),
         )
 

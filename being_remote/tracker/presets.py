@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from being_remote.errors import UsageError
-from being_remote.tracker.config import KEYS, Keys, Settings, Value, coerce
+from being_remote.tracker.config import KEYS, Keys, Settings, Value, coerce, complete
 from being_remote.tracker.frame_work import describe_cost, frame_work
 
 LANDMARKS_NOTE = (
@@ -21,10 +21,6 @@ LANDMARKS_NOTE = (
     " tracker does that in any case, and needs it), and that all 478 help to find the crop. It cannot mean"
     " that FLAME is fitted to 478 points: 115 of them have a place on it (105 on brows, eyes, nose and lips,"
     " 10 on the irises); cheeks, forehead and jaw line have none. The 68 landmarks supply the jaw"
-)
-RESOLUTION_NOTE = (
-    "bbox_scale 3.5 at 768 puts about 7 % more pixels across the face than 2.5 at 512 (768/3.5 = 219 against"
-    " 512/2.5 = 205): the gain is context around the head. image_size=[1024, 1024] puts about 43 % more"
 )
 CLIPPING_NOTE = (
     "a crop higher or wider than the frame is clipped and filled up with black: harmless for K, since the"
@@ -47,7 +43,7 @@ class Preset:
         purpose: what it is for, in one line.
         fixed: key -> value, the same for every checkout, coerced already.
         reasons: key -> why; a key for each of the settings.
-        notes: what a person should know before choosing it.
+        notes: what a person should know before choosing it, whatever the checkout; `advice` has more.
         steps: factor of the iterations of every level of the checkout's pyramid.
     """
 
@@ -79,6 +75,21 @@ class Preset:
         fixed = {key: coerce(key, value, keys) for key, value in self.fixed.items()}
         return {**fixed, **({"pyr_levels": levels} if levels is not None else {})}
 
+    def advice(self, keys: Keys) -> tuple[str, ...]:
+        """What a person should know before choosing it, for a checkout of these keys."""
+        full = complete(self.settings_for(keys), keys)
+        said = []
+        if {"bbox_scale", "image_size"} <= self.fixed.keys():
+            said.append(_resolution(complete({}, keys), full))
+        fitted = [word for word in ("shape", "jaw") if full.get(f"optimize_{word}")]
+        if not fitted:
+            said.append(
+                "the identity stays MICA's and the jaw at rest: mouth motion goes into the expressions"
+            )
+        elif not self.fixed:
+            said.append(f"this checkout fits {' and '.join(fitted)} by default, unlike the original tracker")
+        return (*said, *self.notes)
+
     def cost(self, keys: Keys = KEYS) -> tuple[str, ...]:
         """What a frame costs with it, against the checkout's defaults."""
         if "pyr_levels" in self.reasons and self._levels(keys) is None:
@@ -94,6 +105,25 @@ class Preset:
         if self.steps == 1 or known is None or known.shape != "levels" or not isinstance(known.default, list):
             return None
         return [[scale, round(count * self.steps)] for scale, count in known.default]
+
+
+def _resolution(usual: Settings, full: Settings) -> str:
+    """How many pixels lie across the face, with a crop `bbox_scale` times as large."""
+    (scale, size), (usual_scale, usual_size) = ((s["bbox_scale"], s["image_size"]) for s in (full, usual))
+    assert isinstance(scale, int | float) and isinstance(size, list)  # coerced
+    assert isinstance(usual_scale, int | float) and isinstance(usual_size, list)
+    across, usually = size[0] / scale, usual_size[0] / usual_scale
+
+    def gain(pixels: float) -> str:
+        percent = 100 * (pixels / usually - 1)
+        return f"about {abs(percent):.0f} % {'more' if percent >= 0 else 'fewer'}"
+
+    return (
+        f"bbox_scale {scale:g} at {size[0]} puts {gain(across)} pixels across the face than"
+        f" {usual_scale:g} at {usual_size[0]} ({size[0]}/{scale:g} = {across:.0f} against"
+        f" {usual_size[0]}/{usual_scale:g} = {usually:.0f}): the gain is context around the head."
+        f" image_size=[1024, 1024] puts {gain(1024 / scale)}"
+    )
 
 
 def _preset(
@@ -128,20 +158,18 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 "flashavatar",
                 "the tracker's defaults, as FlashAvatar's own data were made",
                 {},
-                "the identity stays MICA's and the jaw at rest: mouth motion goes into the expressions",
             ),
             _preset(
                 "gaussiantalker-round2",
                 "the whole face in a larger crop with more pixels and more iterations",
                 {
-                    "bbox_scale": (3.5, "hair, neck and shoulders come into the crop; 2.5 cuts them off"),
+                    "bbox_scale": (3.5, "a crop that hair, neck and shoulders fit into"),
                     "image_size": (
                         [768, 768],
-                        "pays for the larger crop: at 512 the face would lose 29 % of its pixels across",
+                        "pays for the larger crop, in which the face would otherwise lose pixels",
                     ),
                     **_FULL_FACE,
                 },
-                RESOLUTION_NOTE,
                 CLIPPING_NOTE,
                 LANDMARKS_NOTE,
                 CAMERA_NOTE,
@@ -192,7 +220,7 @@ def text(name: str, keys: Keys = KEYS, source: Sequence[str] = ()) -> str:
             f"      {shown.reasons[key]}",
         ]
     lines += [] if settings else ["  nothing is changed from the defaults"]
-    notes = (*source, *shown.cost(keys), *shown.notes)
+    notes = (*source, *shown.cost(keys), *shown.advice(keys))
     return "\n".join([*lines, "", *(f"- {note}" for note in notes), ""])
 
 

@@ -68,7 +68,7 @@ def show(name: str, inventory: Inventory | None = None, host: str | None = None)
         found.purpose,
         found.settings_for(keys),
         {key: reason for key, reason in found.reasons.items() if key in found.settings_for(keys)},
-        (*source, *found.notes),
+        (*source, *found.advice(keys)),
         presets.text(name, keys, source),
         host,
         defaults.read,

@@ -68,14 +68,24 @@ def test_every_setting_is_as_the_tracker_takes_it_and_has_its_reason_in_the_text
         assert f"{key}: {str(value).lower()}" in shown
         assert preset(name).reasons[key] in shown
     check(preset(name).settings)
-    assert all(note in shown for note in preset(name).notes)
+    assert all(note in shown for note in preset(name).advice(KEYS))
     assert set(preset(name).reasons) == set(preset(name).settings)
 
 
 def test_the_text_says_what_478_landmarks_can_mean_and_what_the_resolution_gains() -> None:
     shown = text("gaussiantalker-round2")
     assert "115 of them" in shown and "cannot mean" in shown
-    assert "7 %" in shown and "43 %" in shown and "clipped" in shown
+    assert "7 % more" in shown and "43 % more" in shown and "clipped" in shown
+
+
+def test_the_advice_is_for_the_defaults_of_the_checkout() -> None:
+    fork = CONFIG.replace("bbox_scale = 2.5", "bbox_scale = 2.0").replace("[512, 512]", "[640, 640]")
+    fork = fork.replace("optimize_jaw = False", "optimize_jaw = True")
+    keys = read_defaults(fork.encode(), "c").keys
+    shown = text("gaussiantalker-round2", keys)
+    assert "31 % fewer pixels across the face than 2 at 640" in shown and "9 % fewer" in shown
+    assert "this checkout fits jaw by default" in text("flashavatar", keys)
+    assert "jaw at rest" in text("flashavatar") and "jaw at rest" not in text("flashavatar", keys)
 
 
 def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
