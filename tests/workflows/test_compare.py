@@ -227,6 +227,10 @@ def test_a_job_is_a_run_with_the_settings_that_it_was_given(
             "20260101-000000-abcd", "pod", "demo", "metrical-tracker", b"{}", "0" * 64, parcel(files), "key"
         )
     )
+    # A later job of another kind is no run: `last` is the last tracking.
+    ledger_of(inventory).intend(
+        Intent("20260101-000001-abcd", "pod", None, "command", b"{}", "0" * 64, b"{}", "key 2")
+    )
     make_run(runs_of(inventory, "demo") / made.job.job, "demo", settings=ROUND_2)
     a = make_run(tmp_path, "a", flashavatar)
     report = compare(inventory, str(a), "last")

@@ -267,7 +267,9 @@ def test_a_tracking_is_planned_run_followed_pulled_and_judged(tracking: Inventor
     assert (report.state, report.exit_code) == ("succeeded", 0), report.jobs[0].reason
     assert traces(tmp_path / "mt") == there  # earlier results are never touched
 
-    first = pull(tracking, "last")
+    nothing = retrack(tracking, recipe_name="command", command="true", gpus=0, follow_it=True)
+    first = pull(tracking, "last")  # of a kind that leaves results
+    assert first.job == report.job != nothing.job
     intrinsics = json.loads((first.folder / "intrinsics.json").read_text())
     assert (first.quarantined, first.exit_code, first.state) == ((), 0, "succeeded")
     assert first.folder == tmp_path / "backups" / "demo" / "runs" / report.job
@@ -277,9 +279,9 @@ def test_a_tracking_is_planned_run_followed_pulled_and_judged(tracking: Inventor
     assert (report.home.frames, report.home.files, report.home.set_aside) == (6, 20, ())
     assert len(list(first.folder.rglob("*.frame"))) == 6 and len(list(first.folder.rglob("bbox.pt"))) == 1
 
-    everything = pull(tracking, "last", all_files=True)
+    everything = pull(tracking, str(report.job), all_files=True)
     assert everything.transferred_files == everything.files - first.files
-    again = pull(tracking, "last", all_files=True)
+    again = pull(tracking, str(report.job), all_files=True)
     assert (again.transferred_files, again.changed, again.verified) == (0, False, everything.files)
     # It is the actor's last run from now on, and no base for the next.
     plain = retrack(tracking, dry_run=True).jobs[0].plan

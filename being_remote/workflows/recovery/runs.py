@@ -175,6 +175,8 @@ def _run_in(folder: Path, inventory: Inventory | None, actor: str | None) -> Run
 
 def _run_of_job(word: str, inventory: Inventory | None, actor: str | None) -> Run:
     """The run that a job tracked, from what `pull` brought home of it."""
+    from being_remote.jobs.ledger import LAST
+    from being_remote.recipes.metrical_tracker import NAME
     from being_remote.workflows.results.bringing import runs_of
     from being_remote.workflows.tending.watch import ledger_of
 
@@ -187,8 +189,10 @@ def _run_of_job(word: str, inventory: Inventory | None, actor: str | None) -> Ru
     if inventory is None or not word or "/" in word:
         raise nobody
     try:
-        job = ledger_of(inventory).find(word)
+        job = ledger_of(inventory).find(word, recipes=(NAME,), actor=actor)
     except NotFoundError as e:
+        if word == LAST:
+            raise NotFoundError(e.what, where="--run", hint=e.hint) from e
         raise nobody from e
     if actor not in (None, job.actor):
         raise UsageError(
