@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from being_remote.cli.kept import begin
 from being_remote.cli.options import (
     ActorOpt,
     DryRunOpt,
@@ -47,10 +48,12 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version")
     ] = False,
-) -> None: ...
+) -> None:
+    begin(context.invoked_subcommand)
 
 
 @app.command("find-bbox")
