@@ -3,6 +3,7 @@
     BeingRemoteError
     ├── UsageError             the command line asks for something that cannot be meant    2
     │   └── InventoryError     inventory.yaml is missing or wrong; nothing was contacted   2
+    ├── InventoryUntrusted     inventory.yaml can run programs, and nobody allowed it      4
     ├── NotFoundError          the thing asked for is nowhere; says where was looked       3
     ├── HostError              a host was involved; carries .host                          4
     │   ├── Unreachable        no session: DNS, refused, no route, the banner timed out
@@ -60,6 +61,12 @@ class UsageError(BeingRemoteError):
 
 class InventoryError(UsageError):
     """inventory.yaml is missing or wrong. Nothing was contacted."""
+
+
+class InventoryUntrusted(BeingRemoteError):
+    """The inventory that was found can run programs on this laptop, and nobody allowed it."""
+
+    exit_code = 4
 
 
 class NotFoundError(BeingRemoteError):

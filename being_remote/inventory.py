@@ -6,19 +6,71 @@ wrong file names all its wrong fields at once. Nothing is contacted here.
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from being_remote import bounded_yaml
 from being_remote.errors import InventoryError, UsageError
 
 FILE_NAME = "inventory.yaml"
 ENVIRONMENT = "BEING_REMOTE_INVENTORY"
 LOCAL = "local"
 FORMATS = "docs/formats.md lists every field"
+
+
+# What ssh, its configuration, its %-tokens and every shell take as they stand.
+_ADDRESS = re.compile(r"[A-Za-z0-9:][A-Za-z0-9._:-]{0,252}")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}")
+MAX_SECONDS = 86_400.0
+MAX_NAME = 100  # a folder's name, and more is added to it
+_ONLY_SSH = ("address", "user", "port", "identity_file", "host_key", "scheduler", "connect_timeout_s")
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` can be a DNS name, an IP address or an alias: letters, digits, dot, dash, colon."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
+def is_user(text: str) -> bool:
+    """Whether `text` can be a login name: letters, digits and `._@+-`, no dash in front."""
+    return _USER.fullmatch(text) is not None
+
+
+def _printable(value: str) -> str:
+    if any(ord(c) < 32 or ord(c) == 127 for c in value):
+        raise ValueError(f"holds a control character: {value!r}")
+    return value
+
+
+def _printable_path(value: PurePosixPath) -> PurePosixPath:
+    _printable(str(value))
+    return value
+
+
+def _laptop_path(value: Any, info: ValidationInfo) -> Any:
+    """A path of this laptop: `~` expanded, relative to the folder of the file that names it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        path = Path(_printable(value)).expanduser()
+    except RuntimeError as e:  # ~somebody
+        raise ValueError(f"no such user's folder: {value!r}") from e
+    return info.context / path if info.context is not None else path
 
 
 def _absolute(value: PurePosixPath) -> PurePosixPath:
@@ -35,10 +87,20 @@ def _relative(value: PurePosixPath) -> PurePosixPath:
 
 def _plain_name(name: str) -> str:
     """A name that can be a folder and a word on the command line."""
-    bad = "/" in name or "\\" in name or name in ("", ".", "..") or name.startswith("-")
+    bad = (
+        len(name) > MAX_NAME or "/" in name or "\\" in name or name in ("", ".", "..") or name.startswith("-")
+    )
     if bad or not name.isprintable():
-        raise ValueError(f"{name!r} cannot be a name: no slash, no leading dash, nothing unprintable")
+        raise ValueError(
+            f"{name!r} cannot be a name: no slash, no leading dash, nothing unprintable, not long"
+        )
     return name
+
+
+Program = Annotated[str, AfterValidator(_printable), Field(min_length=1, max_length=4096)]
+HostPath = Annotated[PurePosixPath, AfterValidator(_printable_path)]
+LaptopPath = Annotated[Path, BeforeValidator(_laptop_path)]
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
 
 
 class _Strict(BaseModel):
@@ -48,20 +110,20 @@ class _Strict(BaseModel):
 class Tracker(_Strict):
     """Where metrical-tracker is checked out on a host, and the Python that runs it."""
 
-    root: PurePosixPath = Field(description="absolute folder of the checkout")
-    python: str = Field("python3", description="interpreter of the tracker's own environment")
+    root: HostPath = Field(description="absolute folder of the checkout")
+    python: Program = Field("python3", description="interpreter of the tracker's own environment")
 
     _check = field_validator("root")(_absolute)
 
 
 class _Machine(_Strict):
     name: str
-    workdir: PurePosixPath = Field(description="absolute folder on the host that we own")
+    workdir: HostPath = Field(description="absolute folder on the host that we own")
     tracker: Tracker | None = None
-    python: str = Field("python3", description="interpreter for our probes and recipes")
-    search_roots: tuple[PurePosixPath, ...] = Field((), description="where find-bbox looks")
+    python: Program = Field("python3", description="interpreter for our probes and recipes")
+    search_roots: tuple[HostPath, ...] = Field((), description="where find-bbox looks")
     gpus: int | None = Field(None, ge=0, description="GPUs we may use; default: all")
-    answer_timeout_s: float = Field(60.0, gt=0, description="seconds for one bounded answer")
+    answer_timeout_s: Seconds = Field(60.0, description="seconds for one bounded answer")
 
     _workdir = field_validator("workdir")(_absolute)
 
@@ -92,17 +154,23 @@ class SshHost(_Machine):
     address: str = Field(description="DNS name, IP, or a Host alias of ~/.ssh/config")
     port: int | None = Field(None, ge=1, le=65535)
     user: str | None = None
-    identity_file: Path | None = Field(None, description="private key on this laptop")
+    identity_file: LaptopPath | None = Field(None, description="private key on this laptop")
     host_key: str | None = Field(None, description="pinned key, as in known_hosts: 'ssh-ed25519 AAAA...'")
     scheduler: Literal["none"] = "none"
-    connect_timeout_s: float = Field(10.0, gt=0, description="seconds for each step of connecting")
+    connect_timeout_s: Seconds = Field(10.0, description="seconds for each step of connecting")
 
-    @field_validator("address", "user")
+    @field_validator("address")
     @classmethod
-    def _one_word(cls, value: str | None) -> str | None:
-        # A leading dash would be read as an option by ssh; white space would split the word.
-        if value is not None and (not value or value.startswith("-") or any(c.isspace() for c in value)):
-            raise ValueError(f"must be one word without a leading dash, got {value!r}")
+    def _address(cls, value: str) -> str:
+        if not is_address(value):
+            raise ValueError(f"must be letters, digits and '.-_:' only, no dash in front, got {value!r}")
+        return value
+
+    @field_validator("user")
+    @classmethod
+    def _user(cls, value: str | None) -> str | None:
+        if value is not None and not is_user(value):
+            raise ValueError(f"must be letters, digits and '._@+-' only, no dash in front, got {value!r}")
         return value
 
 
@@ -120,10 +188,10 @@ class Actor(_Strict):
 
     name: str
     source_size: tuple[int, int] | None = Field(None, description="width, height of the video")
-    video: Path | None = Field(None, description="the original video, on this laptop")
-    input: PurePosixPath = Field(description="on the host, under tracker.root")
-    output: PurePosixPath = Field(description="on the host, under tracker.root")
-    host_backups: tuple[PurePosixPath, ...] = Field((), description="on the host, under workdir")
+    video: LaptopPath | None = Field(None, description="the original video, on this laptop")
+    input: HostPath = Field(description="on the host, under tracker.root")
+    output: HostPath = Field(description="on the host, under tracker.root")
+    host_backups: tuple[HostPath, ...] = Field((), description="on the host, under workdir")
 
     _name = field_validator("name")(_plain_name)
     _paths = field_validator("input", "output")(_relative)
@@ -147,10 +215,10 @@ class Inventory(_Strict):
     path: Path
     hosts: dict[str, Host]
     actors: dict[str, Actor]
-    backups: Path
-    search_roots: tuple[Path, ...]
-    state: Path
-    ssh_config: Path | None = Field(None, description="read instead of ~/.ssh/config")
+    backups: LaptopPath
+    search_roots: tuple[LaptopPath, ...]
+    state: LaptopPath
+    ssh_config: LaptopPath | None = Field(None, description="read instead of ~/.ssh/config")
 
     def host(self, name: str) -> SshHost | LocalHost:
         """The host called `name`; else an error that lists the known ones (exit 2)."""
@@ -194,24 +262,53 @@ def _only(known: dict[str, Any], what: str, path: Path) -> str:
     )
 
 
+def named_inventory() -> Path | None:
+    """The inventory that the environment names."""
+    named = os.environ.get(ENVIRONMENT)
+    return Path(named).expanduser() if named else None
+
+
 def find_inventory(start: Path) -> Path:
     """The inventory for a command started in `start`: the environment's, else upwards from there.
+
+    One inside a backup is passed over: what lies there may have come from a pod.
 
     Raises:
         InventoryError: there is none.
     """
-    named = os.environ.get(ENVIRONMENT)
-    if named:
-        return Path(named).expanduser()
+    named = named_inventory()
+    if named is not None:
+        return named
     start = start.resolve()
-    for folder in (start, *start.parents):
-        if (folder / FILE_NAME).is_file():
-            return folder / FILE_NAME
+    found = [f / FILE_NAME for f in (start, *start.parents) if (f / FILE_NAME).is_file()]
+    for position, path in enumerate(found):
+        if not _is_in_a_backup(path, found[position + 1 :]):
+            return path
+        logging.getLogger(__name__).info("passed over %s: it is inside a backup", path)
+    inside = f" that is not inside a backup ({found[0]} is)" if found else ""
     raise InventoryError(
-        f"no {FILE_NAME} here or in any folder above",
+        f"no {FILE_NAME} here or in any folder above{inside}",
         where=str(start),
         hint=f"write one (README, 'Your own pod'), or name it: --inventory FILE, {ENVIRONMENT}",
     )
+
+
+def _is_in_a_backup(path: Path, above: Sequence[Path]) -> bool:
+    """Whether a folder above is one that we made for a backup, or an inventory above says so."""
+    folder = path.parent
+    if any((f / ".history" / "manifests").is_dir() for f in (folder, *folder.parents)):
+        return True
+    for other in above:
+        # On a shared machine another user's file has no say about this one.
+        if other.stat().st_uid not in (path.stat().st_uid, 0):
+            continue
+        try:
+            backups = load_inventory(other).backups.resolve()
+        except InventoryError:
+            continue  # it is named when it is used
+        if folder.is_relative_to(backups) and not other.is_relative_to(backups):
+            return True
+    return False
 
 
 def load_inventory(path: Path) -> Inventory:
@@ -221,66 +318,53 @@ def load_inventory(path: Path) -> Inventory:
         InventoryError: missing, not YAML, or wrong fields; all of them are named at once.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            document = bounded_yaml.load(file.read(bounded_yaml.MAX_BYTES + 1))
     except OSError as e:
         hint = "name one with --inventory FILE"
         raise InventoryError(f"cannot be read: {e.strerror}", where=str(path), hint=hint) from e
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise InventoryError(f"is not YAML: {e}", where=str(path), hint=FORMATS) from e
+    except ValueError as e:
+        raise InventoryError(f"cannot be read as YAML: {e}", where=str(path), hint=FORMATS) from e
     if not isinstance(document, dict):
         raise InventoryError("must be a mapping with `hosts:` and `actors:`", where=str(path), hint=FORMATS)
     try:
-        return Inventory.model_validate(_filled(document, path))
+        return Inventory.model_validate(_filled(document, path), context=path.resolve().parent)
     except ValidationError as e:
         raise InventoryError(_in_words(e), where=str(path), hint=FORMATS) from e
 
 
 def _filled(document: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The document with names, defaults and absolute laptop paths put in; checking comes after."""
-    base = path.resolve().parent
-
-    def laptop(value: Any) -> Any:
-        return base / Path(value).expanduser() if isinstance(value, str) else value
-
-    def named(section: str, defaults: dict[str, Any]) -> Any:
-        entries = document.get(section) or {}
-        if not isinstance(entries, dict):
-            return entries
-        return {
-            str(name): {**defaults, **entry, "name": str(name)} if isinstance(entry, dict) else entry
-            for name, entry in ((n, {} if e is None else e) for n, e in entries.items())
-        }
-
-    filled = {k: v for k, v in document.items() if k != "defaults"}
+    """The document with names and defaults put in; checking comes after."""
     defaults = document.get("defaults") or {}
-    hosts = named("hosts", defaults if isinstance(defaults, dict) else {"defaults": defaults})
-    for name, host in hosts.items() if isinstance(hosts, dict) else ():
-        if isinstance(host, dict):
-            host.setdefault("kind", "ssh")
-            if host["kind"] == "ssh":
-                host.setdefault("address", name)
-                host["identity_file"] = laptop(host.get("identity_file"))
-            else:
-                for key in ("user", "port", "identity_file", "connect_timeout_s"):
-                    if key in defaults and key not in (document["hosts"][name] or {}):
-                        host.pop(key, None)
-    actors = named("actors", {})
-    for name, actor in actors.items() if isinstance(actors, dict) else ():
-        if isinstance(actor, dict):
-            actor.setdefault("input", f"input/{name}")
-            actor.setdefault("output", f"output/{name}")
-            actor["video"] = laptop(actor.get("video"))
-    roots = document.get("search_roots", ["."])
+
+    def host(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(defaults, dict):
+            return {"name": name, **entry, "defaults": defaults}
+        kind = entry.get("kind", defaults.get("kind", "ssh"))
+        usual = {k: v for k, v in defaults.items() if kind == "ssh" or k not in _ONLY_SSH}
+        address = {"address": name} if kind == "ssh" else {}
+        return {**address, **usual, **entry, "name": name, "kind": kind}
+
+    def actor(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+        return {"input": f"input/{name}", "output": f"output/{name}", **entry, "name": name}
+
     return {
-        **filled,
+        "backups": "data/metrical-tracker-backup",
+        "search_roots": ["."],
+        "state": ".being-remote",
+        **{k: v for k, v in document.items() if k != "defaults"},
         "path": path,
-        "hosts": hosts,
-        "actors": actors,
-        "backups": laptop(document.get("backups", "data/metrical-tracker-backup")),
-        "search_roots": [laptop(r) for r in roots] if isinstance(roots, list) else roots,
-        "state": laptop(document.get("state", ".being-remote")),
-        "ssh_config": laptop(document.get("ssh_config")),
+        "hosts": _named(document.get("hosts"), host),
+        "actors": _named(document.get("actors"), actor),
     }
+
+
+def _named(entries: Any, fill: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Any:
+    """A section with every entry filled; what is no section is left for the check."""
+    if not isinstance(entries, dict):
+        return entries or {}
+    given = {str(name): {} if entry is None else entry for name, entry in entries.items()}
+    return {name: fill(name, e) if isinstance(e, dict) else e for name, e in given.items()}
 
 
 def _in_words(error: ValidationError) -> str:
@@ -288,9 +372,14 @@ def _in_words(error: ValidationError) -> str:
     lines = []
     for item in error.errors(include_url=False, include_context=False):
         # pydantic puts the discriminator's value into the path of a union; the file has no such key.
-        place = [str(p) for i, p in enumerate(item["loc"]) if not (i == 2 and p in ("ssh", "local"))]
+        place = [_word(p) for i, p in enumerate(item["loc"]) if not (i == 2 and p in ("ssh", "local"))]
         text = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             text = "no such field"
         lines.append(f"{'.'.join(place) or 'the file'}: {text}")
     return "; ".join(lines)
+
+
+def _word(part: str | int) -> str:
+    text = str(part)[:MAX_NAME]
+    return text if text.isprintable() else repr(text)

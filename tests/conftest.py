@@ -68,6 +68,7 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_personal_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     for name in ("SSH_AUTH_SOCK", "BEING_REMOTE_INVENTORY", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "no-personal-state"))
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from being_remote.backup.history import History
 from being_remote.errors import InventoryError, UsageError
 from being_remote.inventory import ENVIRONMENT, Inventory, LocalHost, SshHost, find_inventory, load_inventory
 
@@ -77,7 +81,7 @@ def test_every_wrong_field_is_named_at_once(tmp_path: Path) -> None:
         "hosts.a.adress: no such field",
         "hosts.a.workdir: must be an absolute path",
         "hosts.a.port",
-        "hosts.b.address: must be one word",
+        "hosts.b.address: must be letters",
         "actors.ro/man.name",
         "actors.ro/man.input: must not climb",
         "actors.x.source_size",
@@ -103,6 +107,92 @@ def test_every_wrong_field_is_named_at_once(tmp_path: Path) -> None:
 def test_a_file_of_another_shape_is_refused_in_words(tmp_path: Path, text: str) -> None:
     with pytest.raises(InventoryError, match=r"inventory\.yaml"):
         _load(tmp_path, text)
+
+
+_BOMB = "\n".join(
+    ["a0: &a0 {k: v}"] + [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 18)]
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _BOMB,
+        "[" * 100_000,
+        "{a: " * 50_000,
+        "- " * 50_000,
+        "hosts: &h {a: *h}",
+        "hosts: {a: {workdir: !!bool x}}",
+        "hosts: {a: {workdir: !!timestamp x}}",
+        "hosts: {a: {workdir: !!int ''}}",
+        "hosts: {a: {workdir: /w, port: !!float ''}}",
+        "hosts: {a: {workdir: 2001-99-99}}",
+        "hosts: {a: {workdir: !!python/object/apply:os.system [x]}}",
+        "hosts: {a: {workdir: !!set {x}}}",
+        "hosts: {a: {workdir: !!binary x}}",
+        "hosts: {[a]: {}}",
+        "? {a: b}\n: c",
+        "hosts: {1: {kind: local}}\ndefaults: 5",
+        "hosts: {1: {kind: [local]}}",
+        "hosts: {1: {kind: {local: 1}, workdir: /w}}",
+        "hosts: {a: {kind: local}}\ndefaults: [user]",
+        "hosts: {a: {workdir: /w, identity_file: ~nobody-of-that-name/key}}",
+        "backups: ~nobody-of-that-name/data",
+        "ssh_config: ~nobody-of-that-name/data",
+        'hosts: {a: {workdir: "/w\\0"}}',
+        'hosts: {a: {workdir: "/w\\n"}}',
+        'hosts: {a: {workdir: "/\\ud800"}}',
+        'hosts: {a: {workdir: /w, identity_file: "k\\ney"}}',
+        'hosts: {a: {workdir: /w, python: ""}}',
+        "hosts: {a: {workdir: /w, connect_timeout_s: .inf}}",
+        "hosts: {a: {workdir: /w, answer_timeout_s: 1e300}}",
+        "hosts: {a: {workdir: /w, port: 1" + "0" * 5000 + "}}",
+        "hosts: {a: {workdir: /w, port: 0x" + "f" * 4000 + "}}",
+        "%YAML 1." + "9" * 5000 + "\n---\na",
+        '"\\U00110000"',
+        "actors: {" + "x" * 300 + ": {}}",
+        "--- {}\n--- {}",
+        "x: '" + "a" * 300_000 + "'",
+        "a: =",
+        "*a",
+        "5: 6",
+    ],
+)
+def test_a_hostile_file_is_refused_at_once_and_in_words(tmp_path: Path, text: str) -> None:
+    started = time.process_time()
+    with pytest.raises(InventoryError, match=r"inventory\.yaml") as caught:
+        _load(tmp_path, text)
+    assert time.process_time() - started < 2
+    assert "\n" not in caught.value.what
+
+
+@pytest.mark.parametrize(
+    "odd", ["-oProxyCommand=x", "a b", "a%h", "`id`", "$(id)", "a;b", "a\nb", "", "a'b", "é", "a/b"]
+)
+@pytest.mark.parametrize("field", ["address", "user"])
+def test_what_ssh_or_a_shell_could_read_otherwise_is_no_address_and_no_user(
+    tmp_path: Path, field: str, odd: str
+) -> None:
+    with pytest.raises(InventoryError, match=rf"hosts\.a\.{field}"):
+        _load(tmp_path, f"hosts: {{a: {{workdir: /w, {field}: {json.dumps(odd)}}}}}")
+
+
+@pytest.mark.parametrize("address", ["203.0.113.10", "::1", "fe80::2", "pod-7.example.org", "My_alias.2"])
+@pytest.mark.parametrize("user", ["root", "abc123-6441103b", "roman@lab.example", "_svc", "a.b+c"])
+def test_the_addresses_and_users_that_people_have_are_taken(tmp_path: Path, address: str, user: str) -> None:
+    host = _load(tmp_path, f"hosts: {{a: {{workdir: /w, address: '{address}', user: '{user}'}}}}").host("a")
+    assert isinstance(host, SshHost) and (host.address, host.user) == (address, user)
+
+
+def test_anchors_and_merge_keys_that_are_meant_work(tmp_path: Path) -> None:
+    inventory = _load(
+        tmp_path,
+        "defaults: {workdir: /w}\nhosts:\n  a: &a {port: 22, user: root}\n  b: {<<: *a, port: 23}\n"
+        "  2024-01-01: {<<: [{user: x}, *a]}\n  7: {kind: local}\n",
+    )
+    found = {name: (h.user, h.port) for name, h in inventory.hosts.items() if isinstance(h, SshHost)}
+    assert found == {"a": ("root", 22), "b": ("root", 23), "2024-01-01": ("x", 22)}
+    assert isinstance(inventory.host("7"), LocalHost)
 
 
 def test_local_is_not_free_as_a_hosts_name(tmp_path: Path) -> None:
@@ -133,6 +223,39 @@ def test_the_nearest_inventory_upwards_is_found_unless_the_environment_names_one
     assert find_inventory(deep) == tmp_path / "a" / "inventory.yaml"
     monkeypatch.setenv(ENVIRONMENT, "/elsewhere/pods.yaml")
     assert find_inventory(deep) == Path("/elsewhere/pods.yaml")
+
+
+def test_an_inventory_inside_a_backup_is_passed_over(tmp_path: Path) -> None:
+    outer, folder = tmp_path / "inventory.yaml", tmp_path / "data" / "roman" / "runs" / "job"
+    folder.mkdir(parents=True)
+    inner = folder / "inventory.yaml"
+    inner.write_text("hosts: {here: {kind: local, workdir: /w}}\n")
+    outer.write_text("hosts: {}\n")
+    assert find_inventory(folder) == inner
+    outer.write_text("backups: data\n")
+    assert find_inventory(folder) == outer
+    # One that keeps its backups around itself, or cannot be read, says nothing about what is below.
+    for text in ("backups: .\n", "backups: ..\n", "backups: [\n"):
+        outer.write_text(text)
+        assert find_inventory(folder) == inner
+    # A backup is known by its history, too: here no inventory above knows of it.
+    with History(tmp_path / "data" / "roman").lock():
+        pass
+    assert find_inventory(folder) == outer
+    outer.unlink()
+    with pytest.raises(InventoryError, match="not inside a backup"):
+        find_inventory(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_another_users_inventory_above_has_no_say_about_mine(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "inventory.yaml").touch()
+    (tmp_path / "inventory.yaml").write_text("backups: mine\n")
+    assert find_inventory(folder) == tmp_path / "inventory.yaml"
+    os.chown(tmp_path / "inventory.yaml", 4321, -1)
+    assert find_inventory(folder) == folder / "inventory.yaml"
 
 
 def test_no_inventory_anywhere_says_what_to_write(tmp_path: Path) -> None:

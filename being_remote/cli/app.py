@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from being_remote.cli.options import (
     InventoryOpt,
     JobArg,
     JsonOpt,
+    TrustInventoryOpt,
     VerboseOpt,
     one_alone,
     parse_canvas,
@@ -62,10 +62,19 @@ def find_bbox(
     host: HostsOpt = None,
     fetch: Annotated[
         bool,
-        typer.Option("--fetch", help="bring the best one to the actor's backup, never over a different one"),
+        typer.Option(
+            "--fetch", help="download the best one to the actor's backup, never over a different one"
+        ),
     ] = False,
+    search_time: Annotated[
+        str | None,
+        typer.Option(
+            "--search-time", metavar="TIME", help="how long each host may be searched: 90s, 10m; default: 30s"
+        ),
+    ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -74,8 +83,18 @@ def find_bbox(
         from being_remote.cli.tables import show_find_bbox
         from being_remote.workflows import find_bbox as workflow
 
-        known = out.inventory(inventory)
-        report = workflow.find_bbox(known, actor=actor, hosts=host or (), fetch=fetch, dry_run=dry_run)
+        search_time_s = None if search_time is None else parse_duration(search_time, "--search-time")
+        known = out.inventory(inventory, trust_inventory)
+        with out.progress() as on_progress:
+            report = workflow.find_bbox(
+                known,
+                actor=actor,
+                hosts=host or (),
+                fetch=fetch,
+                search_time_s=search_time_s,
+                dry_run=dry_run,
+                on_progress=on_progress,
+            )
         out.finish(report, show_find_bbox)
 
 
@@ -113,6 +132,7 @@ def sync(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -131,6 +151,7 @@ def sync(
             prune=prune,
             dry_run=dry_run,
             inventory=inventory,
+            trust_inventory=trust_inventory,
             as_json=as_json,
             verbose=verbose,
         )
@@ -142,13 +163,13 @@ def sync(
                 raise UsageError("--every says how often --watch looks", where="sync")
             if verify or dry_run:
                 raise UsageError("--watch goes with none of --verify and --dry-run", where="sync")
-            run_watch(out, out.inventory(inventory), actor, host, only or (), every)
+            run_watch(out, out.inventory(inventory, trust_inventory), actor, host, only or (), every)
         return
     with Out(as_json=as_json, verbose=verbose) as out, out.progress() as on_progress:
         from being_remote.workflows import sync as workflow
 
         report = workflow.sync(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             actor=actor,
             host=host,
             only=only or (),
@@ -248,6 +269,7 @@ def recover(
     ] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -257,7 +279,7 @@ def recover(
         from being_remote.workflows import recover as workflow
 
         try:
-            known = out.inventory(inventory)
+            known = out.inventory(inventory, trust_inventory)
         except InventoryError:
             # A run named by its folder needs no inventory; one named on the command line must be right.
             if run is None or inventory is not None:
@@ -319,6 +341,7 @@ def compare(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -329,7 +352,7 @@ def compare(
         from being_remote.workflows import compare as workflow
 
         try:
-            known = out.inventory(inventory)
+            known = out.inventory(inventory, trust_inventory)
         except InventoryError:
             # Folders and files need none; one named on the command line must be right.
             if inventory is not None:
@@ -343,6 +366,7 @@ def compare(
 def hosts(
     host: HostsOpt = None,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -351,13 +375,14 @@ def hosts(
         from being_remote.cli.tables import show_hosts
         from being_remote.workflows import hosts as workflow
 
-        out.finish(workflow.hosts(out.inventory(inventory), host or ()), show_hosts)
+        out.finish(workflow.hosts(out.inventory(inventory, trust_inventory), host or ()), show_hosts)
 
 
 @app.command("doctor")
 def doctor(
     host: HostsOpt = None,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -366,7 +391,7 @@ def doctor(
         from being_remote.cli.tables import show_doctor
         from being_remote.workflows import doctor as workflow
 
-        out.finish(workflow.doctor(out.inventory(inventory), host or ()), show_doctor)
+        out.finish(workflow.doctor(out.inventory(inventory, trust_inventory), host or ()), show_doctor)
 
 
 @app.command("trust")
@@ -380,6 +405,7 @@ def trust(
     ] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -388,25 +414,15 @@ def trust(
         from being_remote.cli.tables import show_trust
         from being_remote.workflows import trust as workflow
 
-        ask = None if as_json or not sys.stdin.isatty() else _ask
         report = workflow.trust(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             host=host,
             fingerprint=fingerprint,
             yes=yes,
-            confirm=ask,
+            confirm=out.ask,
             dry_run=dry_run,
         )
         out.finish(report, show_trust)
-
-
-def _ask(question: str) -> bool:
-    from being_remote.errors import Interrupted
-
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort as e:  # Ctrl-C and Ctrl-D
-        raise Interrupted("stopped at the question: this key was not trusted") from e
 
 
 @app.command("retrack")
@@ -457,6 +473,7 @@ def retrack(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -471,11 +488,11 @@ def retrack(
             raise UsageError("--after says how long --failover waits", where="--after")
 
         if show_preset is not None:
-            known = out.inventory(inventory) if host is not None else None
+            known = out.inventory(inventory, trust_inventory) if host is not None else None
             out.finish(presets.show(show_preset, known, host), job_tables.show_preset)
             return
         report = workflow.retrack(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             host=host,
             actors=actor or (),
             preset=preset,
@@ -501,6 +518,7 @@ def jobs(
     all_jobs: Annotated[bool, typer.Option("--all", help="also those that ended long ago")] = False,
     why: Annotated[str | None, typer.Option("--why", metavar="JOB", help="tell one job's story")] = None,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -509,7 +527,7 @@ def jobs(
         from being_remote.cli import job_tables
         from being_remote.workflows import jobs as workflow
 
-        known = out.inventory(inventory)
+        known = out.inventory(inventory, trust_inventory)
         if why is not None:
             out.finish(workflow.why(known, why), job_tables.show_why)
         else:
@@ -521,6 +539,7 @@ def logs(
     job: JobArg,
     follow: FollowOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -530,7 +549,7 @@ def logs(
         from being_remote.workflows import logs as workflow
 
         say = None if as_json and not follow else telling.teller(out)
-        report = workflow.logs(out.inventory(inventory), job, follow_it=follow, say=say)
+        report = workflow.logs(out.inventory(inventory, trust_inventory), job, follow_it=follow, say=say)
         out.end(report, telling.tell_end)
 
 
@@ -542,6 +561,7 @@ def cancel(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -550,7 +570,10 @@ def cancel(
         from being_remote.cli.job_tables import show_cancel
         from being_remote.workflows import cancel as workflow
 
-        out.finish(workflow.cancel(out.inventory(inventory), job, host=host, dry_run=dry_run), show_cancel)
+        out.finish(
+            workflow.cancel(out.inventory(inventory, trust_inventory), job, host=host, dry_run=dry_run),
+            show_cancel,
+        )
 
 
 @app.command("pull")
@@ -559,6 +582,7 @@ def pull(
     all_files: Annotated[bool, typer.Option("--all", help="checkpoints and all else it made, too")] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -567,7 +591,11 @@ def pull(
         from being_remote.workflows import pull as workflow
 
         report = workflow.pull(
-            out.inventory(inventory), job, all_files=all_files, dry_run=dry_run, on_progress=on_progress
+            out.inventory(inventory, trust_inventory),
+            job,
+            all_files=all_files,
+            dry_run=dry_run,
+            on_progress=on_progress,
         )
     with Out(as_json=as_json) as out:
         from being_remote.cli.job_tables import show_pull
@@ -591,6 +619,7 @@ def resume(
     follow: FollowOpt = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -600,7 +629,7 @@ def resume(
         from being_remote.workflows import resume as workflow
 
         report = workflow.resume(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             job,
             host=host,
             pod_is_gone=pod_is_gone,
@@ -624,6 +653,7 @@ def push(
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -632,7 +662,7 @@ def push(
         from being_remote.workflows import push as workflow
 
         report = workflow.push(
-            out.inventory(inventory),
+            out.inventory(inventory, trust_inventory),
             actor=actor,
             host=host,
             tracker=tracker and tracker.expanduser(),
@@ -649,6 +679,7 @@ def push(
 def safe_to_stop(
     host: HostOpt = None,
     inventory: InventoryOpt = None,
+    trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
@@ -657,7 +688,9 @@ def safe_to_stop(
         from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
         from being_remote.workflows import safe_to_stop as workflow
 
-        out.finish(workflow.safe_to_stop(out.inventory(inventory), host=host), show_safe_to_stop)
+        out.finish(
+            workflow.safe_to_stop(out.inventory(inventory, trust_inventory), host=host), show_safe_to_stop
+        )
 
 
 @app.command("demo")

@@ -23,6 +23,7 @@ def run_history(
     prune: str | None,
     dry_run: bool,
     inventory: Path | None,
+    trust_inventory: bool,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -30,7 +31,7 @@ def run_history(
     with Out(as_json=as_json, verbose=verbose) as out, out.progress() as on_progress:
         from being_remote.workflows import generations as workflow
 
-        known = out.inventory(inventory)
+        known = out.inventory(inventory, trust_inventory)
         if restore is not None:
             restored = workflow.restore_generation(
                 known, restore, actor=actor, dry_run=dry_run, on_progress=on_progress

@@ -13,6 +13,9 @@ InventoryOpt = Annotated[
     Path | None,
     typer.Option("--inventory", metavar="FILE", help="the inventory; default: found from here upwards"),
 ]
+TrustInventoryOpt = Annotated[
+    bool, typer.Option("--trust-inventory", help="let the inventory that is found run programs, this once")
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 VerboseOpt = Annotated[bool, typer.Option("--verbose", help="say each retry and decision on stderr")]
 DryRunOpt = Annotated[

@@ -6,23 +6,23 @@ when that is a terminal.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
 import typer
 
+from being_remote.cli.json_values import to_json
 from being_remote.cli.kept import interrupted
 from being_remote.cli.text import printable
-from being_remote.errors import BeingRemoteError
+from being_remote.errors import BeingRemoteError, Interrupted
 from being_remote.session import OnProgress
 
 if TYPE_CHECKING:
@@ -58,20 +58,6 @@ def writing() -> Iterator[None]:
         raise OutputFailed(e.strerror or str(e)) from e
 
 
-def to_json(value: Any) -> Any:
-    """A report as plain JSON values: dataclasses by field, paths as text, `path_b64` only when set."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return {k: to_json(v) for k, v in fields.items() if not (k.endswith("_b64") and v is None)}
-    if isinstance(value, Mapping):
-        return {str(k): to_json(v) for k, v in value.items()}
-    if isinstance(value, PurePath):
-        return str(value)
-    if isinstance(value, list | tuple | set | frozenset):
-        return [to_json(v) for v in value]
-    return value.tolist() if hasattr(value, "tolist") else value
-
-
 class Out:
     """The output of one command; use it as a context manager around all of the command's work.
 
@@ -101,11 +87,27 @@ class Out:
             self._show_error(error)
             raise typer.Exit(error.exit_code) from error
 
-    def inventory(self, path: Path | None) -> Inventory:
-        """The inventory named on the command line, else the one found from here upwards."""
-        from being_remote.inventory import find_inventory, load_inventory
+    @property
+    def ask(self) -> Callable[[str], bool] | None:
+        """Puts a question to the person at the terminal; None under --json or where there is none."""
+        terminal = sys.stdin.isatty() and sys.stderr.isatty()
+        return _ask if terminal and not self.as_json else None
 
-        return load_inventory(path.expanduser() if path else find_inventory(Path.cwd()))
+    def inventory(self, path: Path | None, trusted: bool) -> Inventory:
+        """The inventory named on the command line, else the one found from here upwards.
+
+        One that was found must be trusted before it may run programs; a name is the user's word.
+        """
+        from being_remote.inventory import find_inventory, load_inventory, named_inventory
+
+        named = path.expanduser() if path else named_inventory()
+        if named is not None:
+            return load_inventory(named)
+        from being_remote.workflows.inventory_trust import require_trust
+
+        found = load_inventory(find_inventory(Path.cwd()))
+        require_trust(found, trusted=trusted, confirm=self.ask)
+        return found
 
     def line(self, value: Any) -> None:
         """One line of JSON Lines, at once."""
@@ -156,6 +158,13 @@ class Out:
         self.note(f"error: {error}")
         if self.as_json:
             print_error(error, one_line=self._follows)
+
+
+def _ask(question: str) -> bool:
+    try:
+        return typer.confirm(printable(question, keep="\n"), err=True)
+    except typer.Abort as e:  # Ctrl-C and Ctrl-D
+        raise Interrupted("stopped at the question: nothing was trusted") from e
 
 
 def print_error(error: BeingRemoteError, *, one_line: bool) -> None:

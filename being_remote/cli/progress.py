@@ -37,16 +37,23 @@ class _Amount(ProgressColumn):
 
 @contextmanager
 def bars() -> Iterator[OnProgress]:
-    """One bar for each thing that reports, gone when all is done."""
+    """One bar for each thing that reports, gone when all is done.
+
+    Drawing begins with the first report: while it goes on, a question could not be seen.
+    """
     tasks: dict[str, TaskID] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), _Amount(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as shown:
+    shown = Bars(*columns, console=Console(stderr=True), transient=True)
 
-        def on_progress(progress: Progress) -> None:
-            if progress.what not in tasks:
-                tasks[progress.what] = shown.add_task(
-                    escape(printable(progress.what)), total=progress.total, unit=progress.unit
-                )
-            shown.update(tasks[progress.what], completed=progress.done, total=progress.total)
+    def on_progress(progress: Progress) -> None:
+        if progress.what not in tasks:
+            shown.start()
+            tasks[progress.what] = shown.add_task(
+                escape(printable(progress.what)), total=progress.total, unit=progress.unit
+            )
+        shown.update(tasks[progress.what], completed=progress.done, total=progress.total)
 
+    try:
         yield on_progress
+    finally:
+        shown.stop()

@@ -202,7 +202,7 @@ class Attempt:
     # -- its surroundings ----------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        os.mkdir(self._work)
+        os.mkdir(self._work, 0o700)
         prepare = self.spec["prepare"]
         for name in prepare["folders"]:
             os.makedirs(self._inside(name), exist_ok=True)

@@ -68,7 +68,7 @@ def _mark_ahead(asked: Record) -> bool:
     if asked["volume"] is None or records.volume(os.path.dirname(folder)) != asked["volume"]:
         return False
     mark = records.cancel_mark(folder, arrived=False)
-    os.makedirs(os.path.dirname(mark), exist_ok=True)
+    os.makedirs(os.path.dirname(mark), 0o700, exist_ok=True)
     records.write_json(mark, {"attempt": asked["attempt"]})
     return True
 

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import sys
 from typing import Any, Dict, List, Optional
@@ -90,6 +91,18 @@ def disk_of(folder: str) -> Dict[str, Any]:
     return {"exists": place == folder, "free_bytes": free, "writable": os.access(place, os.W_OK)}
 
 
+def locks_blocked() -> Optional[str]:
+    """Who has taken the usual folder of our locks (`pod/locks.py`); None if nobody else has."""
+    path = f"/tmp/being-remote-{os.geteuid()}"
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return None
+    if stat.S_ISDIR(info.st_mode) and info.st_uid == os.geteuid():
+        return None
+    return f"{path} is no folder of this user's (uid {info.st_uid} owns it)"
+
+
 def tracker_at(asked: Dict[str, Any]) -> Dict[str, Any]:
     """The checkout's missing files, and what its interpreter has."""
     root = asked["root"]
@@ -113,6 +126,7 @@ def main(request: str) -> None:
         "rsync": said_by(["rsync", "--version"]),
         "ffmpeg": said_by(["ffmpeg", "-version"])["error"],
         "gpus": said_by(["nvidia-smi", "--query-gpu=" + GPU_FIELDS, "--format=csv,noheader,nounits"]),
+        "locks": locks_blocked(),
         "disk": disk_of(asked["folder"]),
         "tracker": tracker_at(asked["tracker"]) if asked["tracker"] else None,
     }

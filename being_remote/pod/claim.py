@@ -66,7 +66,7 @@ def _brought(asked: Record, folder: str, stdin: BinaryIO) -> str:
     if len(data) != asked["bundle_bytes"] or hashlib.sha256(data).hexdigest() != asked["bundle_sha256"]:
         return "torn"
     incoming = os.path.join(os.path.dirname(folder), ".in")
-    os.makedirs(incoming, exist_ok=True)
+    os.makedirs(incoming, 0o700, exist_ok=True)
     with _staged(os.path.join(incoming, f"{asked['job']}.{asked['nonce']}")) as staging:
         return _put(data, staging, folder, asked["spec_sha256"])
 
@@ -79,7 +79,7 @@ def _put(data: bytes, staging: str, folder: str, spec_sha256: str) -> str:
         spec = records.read_bytes(os.path.join(staging, records.SPEC))
         if spec is None or hashlib.sha256(spec).hexdigest() != spec_sha256:
             return _compared(folder, spec_sha256) or "torn"
-        os.mkdir(os.path.join(staging, records.ATTEMPTS))
+        os.mkdir(os.path.join(staging, records.ATTEMPTS), 0o700)
         sync_tree(staging)
         os.rename(staging, folder)
         records.sync_folder(jobs)
@@ -98,7 +98,7 @@ def _staged(staging: str) -> Iterator[str]:
     lock = staging + ".lock"
     held = _take(lock, wait_s=locks.PROBED_S)
     try:
-        os.mkdir(staging)
+        os.mkdir(staging, 0o700)
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -140,14 +140,14 @@ def unpack(data: bytes, into: str) -> None:
             if not path.startswith(into + os.sep):
                 raise ValueError(f"{member.name!r} leaves the job's folder")
             if member.isdir():
-                os.makedirs(path, exist_ok=True)
+                os.makedirs(path, 0o700, exist_ok=True)
             elif member.isfile():
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 source = tar.extractfile(member)
                 assert source is not None
                 with open(path, "xb") as file:
                     shutil.copyfileobj(source, file)
-                os.chmod(path, 0o755 if member.mode & 0o100 else 0o644)
+                os.chmod(path, 0o700 if member.mode & 0o100 else 0o600)
             else:
                 raise ValueError(f"{member.name!r} is no regular file")
 
@@ -176,7 +176,7 @@ def ensure(asked: Record) -> Tuple[str, Optional[str]]:
         "answer": writer,
     }
     log = os.open(
-        os.path.join(folder, "supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
+        os.path.join(folder, "supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
     )
     subprocess.Popen(
         [sys.executable, "-I", "-B", "-c", START, os.path.join(folder, "bundle"), json.dumps(request)],
@@ -227,7 +227,7 @@ def main(request: str, stdin: BinaryIO) -> None:
     workdir = asked["workdir"]
     if asked["job"] is None:
         jobs = os.path.join(workdir, records.JOBS)
-        os.makedirs(jobs, exist_ok=True)
+        os.makedirs(jobs, 0o700, exist_ok=True)
         records.mark_volume(jobs)
         sys.stdout.write(json.dumps(records.incarnation(workdir)))
         return

@@ -85,7 +85,7 @@ class FoldedLog:
 
 def pump(source: int, path: str, limit: int) -> None:
     """Read `source` to its end into the log at `path`."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     log = FoldedLog(fd, limit)
     while True:
         data = os.read(source, 1 << 16)

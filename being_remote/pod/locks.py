@@ -13,6 +13,7 @@ import errno
 import fcntl
 import json
 import os
+import pwd
 import stat
 import time
 from typing import Any, Iterator, Optional, Tuple
@@ -22,18 +23,46 @@ PROBED_S = 2.0  # how long a probe, or a crowd of them, may be in a taker's way
 
 
 def folder(make: bool = True) -> str:
-    """The folder of this user's locks; refused when it is not ours alone. `make` it if need be."""
-    path = os.environ.get("BEING_REMOTE_LOCKS") or f"/tmp/being-remote-{os.geteuid()}/locks"
+    """The folder of this user's locks, on a disk of this machine; `make` it if need be.
+
+    Anybody may take the usual name in /tmp first. Then, and from then on, the locks are in a folder of the
+    user's home: where it exists it counts, so that all processes agree.
+
+    Raises:
+        PermissionError: the folder is not ours alone.
+    """
+    named = os.environ.get("BEING_REMOTE_LOCKS")
+    if named:
+        return _ours(named, make)
+    usual, other = places()
+    if not os.path.lexists(other):
+        with contextlib.suppress(PermissionError):
+            return _ours(usual, make)
+    return _ours(other, make)
+
+
+def places() -> Tuple[str, str]:
+    """(the usual folder, the one for when somebody else has taken its name)."""
+    uid = os.geteuid()
+    try:
+        home = pwd.getpwuid(uid).pw_dir
+    except KeyError:  # a container may run as a user without a name
+        home = os.path.expanduser("~")
+    # Several machines may share a home.
+    other = os.path.join(home, f".being-remote-{os.uname().nodename}", "locks")
+    return f"/tmp/being-remote-{uid}/locks", other
+
+
+def _ours(path: str, make: bool) -> str:
     for part in (os.path.dirname(path), path):
-        if not make and not os.path.lexists(part):
-            return path
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(part, 0o700)
-    info = os.lstat(path)
-    above = os.lstat(os.path.dirname(path))
-    for found in (info, above):
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise PermissionError(errno.EPERM, "the locks' folder is not ours", path)
+        if not os.path.lexists(part):
+            if not make:
+                return path
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, 0o700)
+        info = os.lstat(part)  # before anything is made in it
+        if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "the locks' folder is not ours", part)
     if stat.S_IMODE(info.st_mode) & 0o077:
         raise PermissionError(errno.EPERM, "the locks' folder is open to others", path)
     return path

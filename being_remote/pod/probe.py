@@ -19,10 +19,40 @@ from collections import deque
 from typing import Any, Deque, Dict, Iterator, List, Optional, Set, Tuple
 
 SAMPLED_FRAMES = 2000
+NOT_CARRIED = "NOT_CARRIED"
+# In whose turn a folder is looked at.
+FIRST, PLAIN, LAST = range(3)
 
 
 class _Stop(Exception):
     """A bound of the whole search was hit; what was found so far is the answer."""
+
+
+class _Folder:
+    """A folder to look at: below which root, how deep, and in which turn."""
+
+    __slots__ = ("depth", "path", "root", "turn")
+
+    def __init__(self, root: bytes, path: bytes, depth: int, turn: int) -> None:
+        self.root, self.path, self.depth, self.turn = root, path, depth, turn
+
+
+class _Queue:
+    """Folders by turn, and in each turn in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._turns: List[Deque[_Folder]] = [deque(), deque(), deque()]
+
+    def put(self, folder: _Folder) -> None:
+        self._turns[folder.turn].append(folder)
+
+    def roots(self) -> Iterator[bytes]:
+        """The roots of what is left."""
+        return (folder.root for turn in self._turns for folder in turn)
+
+    def __iter__(self) -> Iterator[_Folder]:
+        while any(self._turns):
+            yield next(turn for turn in self._turns if turn).popleft()
 
 
 class _Search:
@@ -35,6 +65,9 @@ class _Search:
         self.names = {os.fsencode(name) for name in request["names"]}
         self.skip_names = {os.fsencode(name) for name in request["skip_names"]}
         self.skip_paths = {os.fsencode(path) for path in request["skip_paths"]}
+        self.first_names = {os.fsencode(name) for name in request["first_names"]}
+        self.last_names = {os.fsencode(name) for name in request["last_names"]}
+        self.last_paths = {os.fsencode(path) for path in request["last_paths"]}
         self.started = time.monotonic()
         self.entries = 0
         self.carried = 0
@@ -43,59 +76,81 @@ class _Search:
         self.folders: Dict[bytes, Dict[str, Any]] = {}
         self.missing: List[str] = []
         self.truncated: List[str] = []
+        self.unfinished: Dict[bytes, None] = {}  # a set that keeps its order
+        self.root = b"/"  # the search root, or known folder, that is being looked at
 
     def run(self) -> Dict[str, Any]:
+        known, roots = self.paths("known"), self.paths("roots")
         try:
-            known = [os.path.normpath(os.fsencode(path)) for path in self.request["known"]]
-            for folder in known:
-                self.candidate(os.path.join(folder, self.box_name))
-            for folder in known:
-                self.look_into(folder)
-            self.walk([os.path.normpath(os.fsencode(root)) for root in self.request["roots"]])
+            for self.root in known:
+                self.candidate(os.path.join(self.root, self.box_name))
+            for self.root in known:
+                self.look_into(self.root)
         except _Stop as reason:
-            self.cut(str(reason))
+            self.cut(str(reason), *known, *roots)
+        else:
+            self.walk(roots)
         return {
             "candidates": list(self.candidates.values()),
             "folders": list(self.folders.values()),
             "missing_roots": self.missing,
             "unreadable": self.unreadable,
             "truncated": self.truncated,
+            "unfinished": [_b64(root) for root in self.unfinished],
             "entries": self.entries,
             "seconds": time.monotonic() - self.started,
             "python": ".".join(map(str, sys.version_info[:3])),
         }
 
-    def cut(self, reason: str) -> None:
+    def paths(self, name: str) -> List[bytes]:
+        return [os.path.normpath(os.fsencode(path)) for path in self.request[name]]
+
+    def cut(self, reason: str, *unfinished: bytes) -> None:
+        """Note a bound that was hit, and below which roots a box may lie unseen for it."""
         if reason not in self.truncated:
             self.truncated.append(reason)
+        self.unfinished.update(dict.fromkeys(unfinished))
 
     def walk(self, roots: List[bytes]) -> None:
         """Breadth first, so that what lies near the top is found even where a bound cuts the rest."""
-        queue: Deque[Tuple[bytes, int]] = deque()
+        queue = _Queue()
         for root in roots:
             if os.path.isdir(root):  # a root itself may be a link: the user named it
-                queue.append((root, 0))
+                queue.put(_Folder(root, root, 0, PLAIN))
             else:
                 self.missing.append(_b64(root))
         seen: Set[Tuple[int, int]] = set()
-        while queue:
-            folder, depth = queue.popleft()
+        for folder in queue:
+            self.root = folder.root
             try:
-                here = os.stat(folder)
+                here = os.stat(folder.path)
             except OSError:
                 continue  # it went away meanwhile
             if (here.st_dev, here.st_ino) in seen:
                 continue
             seen.add((here.st_dev, here.st_ino))
-            below = self.visit(folder)
-            if depth < self.limits["depth"]:
-                queue.extend((path, depth + 1) for path in below)
-            elif below:
-                self.cut(f"deeper than {self.limits['depth']} folders")
+            try:
+                below = self.visit(folder)
+            except _Stop as reason:
+                return self.cut(str(reason), folder.root, *queue.roots())
+            if below and folder.depth == self.limits["depth"]:
+                self.cut(f"deeper than {folder.depth} folders", folder.root)
+                continue
+            for path in below:
+                queue.put(_Folder(folder.root, path, folder.depth + 1, self.turn(folder, path)))
 
-    def visit(self, folder: bytes) -> List[bytes]:
+    def turn(self, above: _Folder, path: bytes) -> int:
+        """When a folder is looked at: those that may well hold a box before all others."""
+        name = os.path.basename(path)
+        if above.turn == LAST or name in self.last_names or path in self.last_paths:
+            return LAST
+        in_first = os.path.basename(above.path) in self.first_names
+        return FIRST if in_first or name in self.first_names or name in self.names else PLAIN
+
+    def visit(self, at: _Folder) -> List[bytes]:
         """Look at one folder's names; return its subfolders that are worth a visit."""
         below: List[bytes] = []
+        folder = at.path
         telling = os.path.basename(folder) in self.names
         for entry in self.entries_of(folder):
             if entry.name == self.box_name:
@@ -104,7 +159,9 @@ class _Search:
             if _is_folder(entry):
                 telling = telling or entry.name == self.run_folder
                 below.append(entry.name)
-        if telling:
+        if (
+            telling and at.turn != LAST
+        ):  # a job's runs are known by the ledger, what was thrown away is no evidence
             self.look_into(folder)
         if b"conda-meta" in below:
             below = [name for name in below if name != b"pkgs"]
@@ -153,6 +210,8 @@ class _Search:
             found["target"] = _b64(_target(path))
         elif found["what"] == "file":
             found["content"], found["problem"] = self.read(path, self.limits["file_bytes"])
+            if found["problem"] == NOT_CARRIED:
+                self.cut(_too_many_bytes(self.limits), self.root)
         self.candidates[path] = found
 
     def look_into(self, folder: bytes) -> None:
@@ -212,8 +271,8 @@ class _Search:
     def read(self, path: bytes, limit: int) -> Tuple[Optional[str], Optional[str]]:
         """A small regular file's content, or why there is none: an errno's name, IRREGULAR, TOO_BIG."""
         if self.carried + limit > self.limits["carried_bytes"]:
-            self.cut(f"more than {self.limits['carried_bytes']} bytes of contents")
-            return None, "NOT_CARRIED"
+            self.cut(_too_many_bytes(self.limits))
+            return None, NOT_CARRIED
         try:
             # Without O_NONBLOCK a pipe of that name would wait for its writer.
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -238,6 +297,10 @@ def answer(request: str) -> None:
     """Do the search that the JSON text `request` asks for; print its answer as JSON."""
     sys.stdout.write(json.dumps(search(json.loads(request))))
     sys.stdout.flush()
+
+
+def _too_many_bytes(limits: Dict[str, Any]) -> str:
+    return f"more than {limits['carried_bytes']} bytes of contents"
 
 
 def _b64(data: bytes) -> str:

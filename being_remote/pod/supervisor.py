@@ -161,7 +161,7 @@ class Supervisor:
 
     def _pass_the_gate(self) -> None:
         try:
-            os.mkdir(self._attempt_folder)
+            os.mkdir(self._attempt_folder, 0o700)
         except FileExistsError:
             raise Leave("held", "another pod passed first") from None
         records.sync_folder(os.path.dirname(self._attempt_folder))

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import yaml
 
+from being_remote import bounded_yaml
 from being_remote.errors import InconsistentData, UsageError
 
 Value = bool | int | float | str | list[Any]
@@ -212,9 +213,8 @@ def parse_override(text: str, keys: Keys = KEYS) -> tuple[str, Value | None]:
     if key in PATHS:
         raise UsageError(f"{key} is set by the job itself, to a folder of its own", hint="leave it out")
     try:
-        value = _built(yaml.compose(written, Loader=yaml.SafeLoader))
-    # A date that no calendar has is a ValueError; thousands of brackets are a RecursionError.
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        value = bounded_yaml.load(written)
+    except ValueError as e:
         raise UsageError(f"{key}: {written!r} is no YAML value", hint=_example(_key(key, keys), key)) from e
     return key, coerce(key, value, keys)
 
@@ -232,8 +232,8 @@ def parse_sweep(text: str) -> tuple[str, ...]:
     key, _, written = text.partition("=")
     hint = "--sweep bbox_scale=[2.5, 3.0, 3.5]"
     try:
-        values = _built(yaml.compose(written, Loader=yaml.SafeLoader))
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        values = bounded_yaml.load(written)
+    except ValueError as e:
         raise UsageError(f"{key}: {written!r} is no YAML value", hint=hint) from e
     if not isinstance(values, list) or not 2 <= len(values) <= MAX_SWEEP:
         raise UsageError(f"{text!r} is not KEY=[VALUE, ...] with 2 to {MAX_SWEEP} values", hint=hint)
@@ -262,17 +262,17 @@ def parse_settings(
     if len(data) > MAX_BYTES:
         raise InconsistentData(f"has {len(data)} bytes: more than settings need", file=name)
     try:
-        document = yaml.compose(data, Loader=yaml.SafeLoader)
+        document = bounded_yaml.compose(data)
         if document is not None and not isinstance(document, yaml.MappingNode):
             raise ValueError("it is not a mapping of settings")
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
+    except ValueError as e:
         raise InconsistentData(f"cannot be read as settings: {e}", file=name) from e
     found: dict[str, Value | None] = {}
     passed_over = []
     for node, value in document.value if document is not None else ():
         key = node.value if isinstance(node, yaml.ScalarNode) else "?"
         try:
-            built = _built(value)
+            built = bounded_yaml.value_of(value, max_nodes=MAX_NODES)
             unknown = keep_unknown and key not in keys and key.isidentifier()
             found[key] = plain(built) if unknown else coerce(key, built, keys)
         except (UsageError, ValueError) as e:
@@ -455,21 +455,3 @@ def _form(known: Key) -> str:
 def _example(known: Key, key: str) -> str:
     shown = known.form or str(known.default).lower()
     return f"for example {key}={shown}: {known.meaning}"
-
-
-def _built(node: yaml.Node | None, budget: list[int] | None = None) -> Any:
-    """A value from its nodes: plain values and lists of lists, counted, nothing else.
-
-    Nodes, and not the value: a few kilobytes of nested aliases would be built into more than there
-    is memory.
-    """
-    budget = [MAX_NODES] if budget is None else budget
-    budget[0] -= 1
-    if budget[0] < 0:
-        raise ValueError("it is larger than any setting")
-    if isinstance(node, yaml.SequenceNode):
-        return [_built(part, budget) for part in node.value]
-    if node is None or not isinstance(node, yaml.ScalarNode):
-        raise ValueError("it is neither a plain value nor a list")
-    # Dates and bytes are built, too; `coerce` refuses them.
-    return yaml.constructor.SafeConstructor().construct_object(node)

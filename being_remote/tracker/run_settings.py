@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
+from being_remote import bounded_yaml
 from being_remote.errors import InconsistentData
 from being_remote.tracker.frame_file import read_bytes
 
@@ -79,7 +80,7 @@ def parse_run_settings(data: bytes, name: str) -> RunSettings:
     except ValidationError as e:
         wrong = ", ".join(".".join(map(str, item["loc"])) for item in e.errors())
         raise InconsistentData(f"is no settings file of the tracker: {wrong}", file=name) from e
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
+    except ValueError as e:
         raise InconsistentData(f"cannot be read as settings: {e}", file=name) from e
     height, width = stored.image_size
     return RunSettings(
@@ -99,7 +100,7 @@ def _plain_values(data: bytes) -> dict[str, Any]:
     Nodes are composed and never constructed as a whole: a few kilobytes of nested merge keys, which
     a stranger may have written, would be built into more than there is memory.
     """
-    document = yaml.compose(data, Loader=yaml.SafeLoader)
+    document = bounded_yaml.compose(data)
     if document is None:
         return {}
     if not isinstance(document, yaml.MappingNode):
@@ -111,14 +112,6 @@ def _plain_values(data: bytes) -> dict[str, Any]:
         parts = value.value if isinstance(value, yaml.SequenceNode) else [value]
         if len(parts) > MAX_LIST or not all(isinstance(p, yaml.ScalarNode) for p in parts):
             raise ValueError(f"{key.value} is neither a plain value nor a short list")
-        built = [_built(part) for part in parts]
+        built = [bounded_yaml.value_of(part) for part in parts]
         found[key.value] = built if isinstance(value, yaml.SequenceNode) else built[0]
     return found
-
-
-def _built(node: yaml.ScalarNode) -> Any:
-    try:
-        return yaml.constructor.SafeConstructor().construct_object(node)
-    except (LookupError, AttributeError, TypeError) as e:
-        # What PyYAML's constructors raise for `!!bool x`, `!!int ''`, `!!timestamp x`.
-        raise ValueError(f"{node.value[:40]!r} is not what its tag says") from e

@@ -9,6 +9,7 @@ folder that only we may enter, and that goes with the session.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import math
 import os
 import re
@@ -188,7 +189,8 @@ def _sweep(folder: Path) -> None:
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
-            if not left.is_symlink() and left.lstat().st_uid == os.geteuid():
-                shutil.rmtree(left, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # another process of ours sweeps, too
+                if not left.is_symlink() and left.lstat().st_uid == os.geteuid():
+                    shutil.rmtree(left, ignore_errors=True)
         except (ValueError, OverflowError, OSError):
             continue  # not ours, or somebody else is at it

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.errors import InventoryError, ToolMissing
-from being_remote.inventory import Inventory, SshHost
+from being_remote.inventory import Inventory, SshHost, is_address, is_user
 
 _MAX_HOPS = 8
 _ANSWER_S = 20.0  # a `Match exec` of the user's may take its time
@@ -83,9 +83,12 @@ def _jumps(answer: Mapping[str, Sequence[str]], inventory: Inventory, *, depth: 
     for position, jump in enumerate(spelt.split(",")):
         user, _, place = jump.removeprefix("ssh://").rpartition("@")
         parts = re.fullmatch(r"(\[[^]]+\]|[^:]+)(?::(\d+))?/?", place)
-        if parts is None:
-            raise InventoryError(f"cannot read the ProxyJump {jump!r} of the ssh configuration")
-        name = parts[1].strip("[]")
+        name = parts[1].strip("[]") if parts else ""
+        if parts is None or not is_address(name) or not is_user(user or "root"):
+            raise InventoryError(
+                f"cannot read the ProxyJump {jump!r} of the ssh configuration",
+                hint="give the jump a Host entry of its own, and name that",
+            )
         heard = _ask(name, user or None, int(parts[2]) if parts[2] else None, inventory)
         if position == 0:
             # Only the first one's own way counts, as with ssh: the others are reached through it.

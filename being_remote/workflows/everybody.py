@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -10,10 +11,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PARALLEL = 16
+WAIT_S = 1.0
 
 
 def ask_all(
-    whom: Sequence[T], ask: Callable[[T], R], *, meanwhile: Callable[[], object] = lambda: None
+    whom: Sequence[T],
+    ask: Callable[[T], R],
+    *,
+    meanwhile: Callable[[], object] = lambda: None,
+    on_wait: Callable[[Sequence[T], float], object] = lambda _, __: None,
 ) -> list[R]:
     """`ask` of each, side by side; the answers in the order of `whom`.
 
@@ -21,6 +27,7 @@ def ask_all(
         whom: at most `PARALLEL` of them are under way at a time.
         ask: turns a host's failure into an answer; what it raises is a bug, and raised here.
         meanwhile: something to do in this thread while the others wait.
+        on_wait: called about once a second with those that have not answered, and the seconds so far.
 
     Example:
         >>> ask_all([3, 4], lambda n: n * n)
@@ -37,13 +44,19 @@ def ask_all(
         except BaseException as e:  # noqa: BLE001 - raised again by the caller's thread, below
             bugs.append(e)
 
+    started = time.monotonic()
     # Daemons, so that Ctrl-C need not wait for a frozen host, as the threads of a pool would make it.
     threads = [threading.Thread(target=one, args=(place,), daemon=True) for place in range(len(whom))]
     for thread in threads:
         thread.start()
     meanwhile()
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            thread.join(WAIT_S)
+            on_wait(
+                [one for one, t in zip(whom, threads, strict=True) if t.is_alive()],
+                time.monotonic() - started,
+            )
     if bugs:
         raise bugs[0]
     return [answers[place] for place in range(len(whom))]

@@ -9,6 +9,7 @@ different one.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import time
@@ -23,10 +24,12 @@ from being_remote.errors import (
     HostError,
     InconsistentData,
     InventoryError,
+    NotFoundError,
     ToolMissing,
 )
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
-from being_remote.session import Result
+from being_remote.pod import records
+from being_remote.session import OnProgress, Progress, Result, no_progress
 from being_remote.tracker.layout import BBOX
 from being_remote.workflows.boxes.answer import (
     MAX_ANSWER_BYTES,
@@ -40,6 +43,7 @@ from being_remote.workflows.boxes.choice import Best, choose, ways_of_recovery, 
 from being_remote.workflows.boxes.judgement import Candidate, Evidence, Judged, judge
 from being_remote.workflows.boxes.runs import Owners, Places, Run, text_of
 from being_remote.workflows.everybody import ask_all
+from being_remote.workflows.tending.watch import ledger_of
 
 NO_PROGRAM = 127  # what a shell says when it finds no such program
 
@@ -53,6 +57,7 @@ class HostRow:
         error, error_class, next: why it could not be asked, the name of our error, and what to do.
         evidence: counts, all None where the host could not be asked.
         truncated: the bounds that cut the search; empty when all was searched.
+        unfinished: the roots below which a box may lie unseen for that.
         missing_roots: search roots that are not there. unreadable: folders that may not be read.
         round_trips: commands sent, connecting aside.
     """
@@ -66,10 +71,20 @@ class HostRow:
     evidence: Evidence
     runs: tuple[Run, ...]
     truncated: tuple[str, ...]
+    unfinished: tuple[str, ...]
     missing_roots: tuple[str, ...]
     unreadable: int
     seconds: float
     round_trips: int
+
+    @property
+    def unseen(self) -> str | None:
+        """Why a box may lie on this host unseen; None where all was looked at."""
+        if self.error is not None:
+            return f"{self.host} could not be asked"
+        if self.unfinished:
+            return f"the search of {self.host} was cut"
+        return f"{self.host} has folders that may not be read" if self.unreadable else None
 
 
 @dataclass(frozen=True)
@@ -94,11 +109,11 @@ class FindReport:
 
     @property
     def exit_code(self) -> int:
-        """0 found; 3 not found; 4 not found, but a host could not be asked; 6 fetch was refused."""
+        """0 found; 3 not found; 4 not found where not all was looked at; 6 fetch was refused."""
         found = any(c.may_serve(self.actor) for row in self.results for c in row.candidates)
         if found:
             return InconsistentData.exit_code if self.fetched is not None and self.best is None else 0
-        return 4 if any(row.error is not None for row in self.results) else 3
+        return HostError.exit_code if any(row.unseen for row in self.results) else NotFoundError.exit_code
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,11 @@ class _Search:
     places: Places
     owners: Owners
     request: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """After so many seconds the search ends."""
+        return float(self.request["limits"]["seconds"])
 
 
 @dataclass(frozen=True)
@@ -127,16 +147,21 @@ def find_bbox(
     actor: str | None = None,
     hosts: Sequence[str] = (),
     fetch: bool = False,
+    search_time_s: float | None = None,
     dry_run: bool = False,
+    on_progress: OnProgress = no_progress,
 ) -> FindReport:
     """Search hosts and this laptop for an actor's bbox.pt, and judge all that is found.
 
     Args:
-        inventory: who is who.
+        inventory: the hosts and actors.
         actor: a name in it; default: its only one.
         hosts: names in it; default: all. This laptop is always searched.
-        fetch: bring the best one to `<backups>/<actor>/bbox.pt`.
+        fetch: download the best one to `<backups>/<actor>/bbox.pt`.
+        search_time_s: seconds after which each host's search ends, whether it has seen all or not;
+            default: half of the host's `answer_timeout_s`.
         dry_run: with `fetch`, only say what would be done.
+        on_progress: progress callback; counts the seconds of each search that goes on.
 
     Raises:
         UsageError: an unknown or ambiguous name; nothing was contacted.
@@ -144,8 +169,11 @@ def find_bbox(
     """
     who = _with_size(inventory.the_actor(actor))
     asked = [inventory.host(name) for name in dict.fromkeys(hosts or inventory.hosts)]
-    searches = [*(_search_on(host, inventory, who) for host in asked), _search_here(inventory, who)]
-    said = _ask_all(searches, inventory, remember=not dry_run)
+    searches = [
+        *(_search_on(host, inventory, who, search_time_s) for host in asked),
+        _search_here(inventory, who, search_time_s),
+    ]
+    said = _ask_all(searches, inventory, remember=not dry_run, on_progress=on_progress)
     judged = with_equals(
         {
             s.name: judge(answer, who, s.places, s.owners)
@@ -153,13 +181,14 @@ def find_bbox(
             if (answer := said[s.name].answer) is not None
         }
     )
-    best, why_no_best = choose(who.name, judged)
     evidence = {name: _with_video(name, answer.evidence, who) for name, answer in judged.items()}
+    rows = tuple(
+        _row(s.name, said[s.name], judged.get(s.name), evidence.get(s.name, Evidence())) for s in searches
+    )
+    best, why_no_best = choose(who.name, judged, unseen=[row.unseen for row in rows if row.unseen])
     return FindReport(
         actor=who.name,
-        results=tuple(
-            _row(s.name, said[s.name], judged.get(s.name), evidence.get(s.name, Evidence())) for s in searches
-        ),
+        results=rows,
         best=best,
         why_no_best=why_no_best,
         recovery=ways_of_recovery(evidence),
@@ -182,21 +211,24 @@ def _with_size(actor: Actor) -> Actor:
         return actor
 
 
-def _search_on(host: SshHost | LocalHost, inventory: Inventory, actor: Actor) -> _Search:
+def _search_on(
+    host: SshHost | LocalHost, inventory: Inventory, actor: Actor, search_time_s: float | None
+) -> _Search:
     def places(who: Actor) -> Places:
         tracker = host.tracker.root if host.tracker else None
         return Places(
             input=None if tracker is None else str(tracker / who.input),
             output=None if tracker is None else str(tracker / who.output),
             backups=tuple(str(host.workdir / folder) for folder in who.host_backups),
+            jobs=str(host.workdir / records.JOBS),
         )
 
-    return _search(host.name, host, inventory, actor, places, host.roots)
+    return _search(host.name, host, inventory, actor, places, host.roots, search_time_s)
 
 
-def _search_here(inventory: Inventory, actor: Actor) -> _Search:
+def _search_here(inventory: Inventory, actor: Actor, search_time_s: float | None) -> _Search:
     def places(who: Actor) -> Places:
-        return Places(input=None, output=None, backups=(str(inventory.backup_of(who)),))
+        return Places(input=None, output=None, backups=(str(inventory.backup_of(who)),), jobs=None)
 
     # Before the first sync there is no backup folder; that is no search root gone missing.
     backups = [inventory.backups] if inventory.backups.is_dir() else []
@@ -204,7 +236,7 @@ def _search_here(inventory: Inventory, actor: Actor) -> _Search:
     laptop = LocalHost.model_validate(
         {"name": "this-laptop", "workdir": inventory.backups, "python": sys.executable}
     )
-    return _search(LOCAL, laptop, inventory, actor, places, roots)
+    return _search(LOCAL, laptop, inventory, actor, places, roots, search_time_s)
 
 
 def _search(
@@ -214,6 +246,7 @@ def _search(
     actor: Actor,
     places: Callable[[Actor], Places],
     roots: Sequence[PurePosixPath],
+    search_time_s: float | None,
 ) -> _Search:
     others = {name: other for name, other in inventory.actors.items() if name != actor.name}
     ours_first = {actor.name: actor, **others}
@@ -221,17 +254,33 @@ def _search(
         actor,
         known=[PurePosixPath(p) for p in places(actor).all],
         roots=roots,
-        answer_timeout_s=host.answer_timeout_s,
+        of_jobs=[folder for who in ours_first.values() for folder in places(who).of_jobs],
+        search_time_s=host.answer_timeout_s / 2 if search_time_s is None else search_time_s,
     )
-    owners = Owners({n: (a, places(a)) for n, a in ours_first.items()}, map(str, roots))
+    owners = Owners(
+        {n: (a, places(a)) for n, a in ours_first.items()},
+        map(str, roots),
+        jobs=[known.job for known in ledger_of(inventory).jobs()],
+    )
     return _Search(name, host, places(actor), owners, request)
 
 
-def _ask_all(searches: Sequence[_Search], inventory: Inventory, *, remember: bool) -> dict[str, _Said]:
+def _ask_all(
+    searches: Sequence[_Search], inventory: Inventory, *, remember: bool, on_progress: OnProgress
+) -> dict[str, _Said]:
     def load_the_reader() -> None:
         import being_remote.tracker.frame_file  # noqa: F401 - slow to load; the answers are under way
 
-    answers = ask_all(searches, lambda s: _ask(s, inventory, remember=remember), meanwhile=load_the_reader)
+    def on_wait(pending: Sequence[_Search], seconds: float) -> None:
+        for search in pending:
+            on_progress(Progress(f"searching {search.name}", int(seconds), math.ceil(search.seconds), "s"))
+
+    answers = ask_all(
+        searches,
+        lambda s: _ask(s, inventory, remember=remember),
+        meanwhile=load_the_reader,
+        on_wait=on_wait,
+    )
     return {search.name: said for search, said in zip(searches, answers, strict=True)}
 
 
@@ -244,7 +293,7 @@ def _ask(search: _Search, inventory: Inventory, *, remember: bool) -> _Said:
             result = session.run(
                 [search.host.python, "-I", "-B", "-"],  # isolated; and it leaves no .pyc files behind
                 stdin=script_for(search.request),
-                timeout_s=search.host.answer_timeout_s,
+                timeout_s=search.seconds + search.host.answer_timeout_s / 2,
                 repeatable=True,
                 max_output_bytes=MAX_ANSWER_BYTES,
             )
@@ -307,6 +356,7 @@ def _row(name: str, said: _Said, judged: Judged | None, evidence: Evidence) -> H
         evidence=evidence,
         runs=judged.runs if judged else (),
         truncated=tuple(said.answer.truncated) if said.answer else (),
+        unfinished=tuple(text_of(r)[0] for r in said.answer.unfinished) if said.answer else (),
         missing_roots=tuple(text_of(r)[0] for r in said.answer.missing_roots) if said.answer else (),
         unreadable=said.answer.unreadable if said.answer else 0,
         seconds=said.seconds,

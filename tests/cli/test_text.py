@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from being_remote.cli.output import to_json
+from being_remote.cli.json_values import to_json
 from being_remote.cli.text import printable, size_text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,46 @@ def test_a_locks_folder_that_others_can_write_is_refused(own_locks: Path) -> Non
     own_locks.symlink_to("/tmp")
     with pytest.raises(PermissionError):
         locks.job_lock("a")
+
+
+@pytest.mark.parametrize("taken_by", ["a file", "a link", "another user"])
+def test_somebody_who_takes_the_usual_folders_name_blocks_nobody(
+    taken_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BEING_REMOTE_LOCKS", raising=False)
+    usual, other = tmp_path / "usual" / "locks", tmp_path / "other" / "locks"
+    monkeypatch.setattr(locks, "places", lambda: (str(usual), str(other)))
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o777)
+    if taken_by == "a file":
+        usual.parent.touch()
+    elif taken_by == "a link":
+        usual.parent.symlink_to(theirs)
+    elif os.geteuid() != 0:
+        pytest.skip("only root can give a folder to somebody else")
+    else:
+        usual.parent.mkdir(mode=0o777)
+        os.chown(usual.parent, 4321, -1)
+    assert locks.folder(make=False) == str(other) and not other.parent.exists()
+    held = locks.take(locks.job_lock("a"))
+    assert held is not None and other.is_dir()
+    assert os.listdir(theirs) == [] and (taken_by != "another user" or os.listdir(usual.parent) == [])
+    # Once it is used it counts for all, or two processes could each hold "the" lock.
+    usual.parent.rmdir() if taken_by == "another user" else usual.parent.unlink()
+    assert locks.folder() == str(other)
+    assert locks.probe(locks.job_lock("a", make=False))[0] == "held"
+    os.close(held)
+
+
+def test_the_usual_folder_is_ours_alone_and_the_other_one_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BEING_REMOTE_LOCKS", raising=False)
+    usual, other = tmp_path / "usual" / "locks", tmp_path / "other" / "locks"
+    monkeypatch.setattr(locks, "places", lambda: (str(usual), str(other)))
+    assert locks.folder(make=False) == str(usual) and not usual.parent.exists()
+    assert locks.folder() == str(usual) and not other.parent.exists()
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (usual.parent, usual)] == [0o700, 0o700]
 
 
 def test_tickets_of_the_dead_are_passed_over(own_locks: Path) -> None:

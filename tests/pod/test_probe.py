@@ -24,7 +24,7 @@ DEMO = Actor(name="demo", input=PurePosixPath("input/demo"), output=PurePosixPat
 
 
 def request(root: Path, *, known: tuple[Path, ...] = (), **limits: float) -> dict[str, Any]:
-    made = request_for(DEMO, known=known, roots=[root], answer_timeout_s=60)
+    made = request_for(DEMO, known=known, roots=[root], search_time_s=20)
     made["limits"].update(limits)
     return made
 
@@ -149,7 +149,41 @@ def test_a_bound_that_was_hit_is_named_and_what_was_known_is_still_told(
         put(tmp_path / "more" / str(i) / "bbox.pt")
     found = ask(request(tmp_path, known=(known.parent,), **limit))
     assert found.truncated == [reason]
+    assert os.fsencode(tmp_path) in found.unfinished
     assert found.candidates[0].content == b"known"
+
+
+def test_a_search_that_saw_all_has_nothing_unfinished_though_folders_of_runs_were_not_all_counted(
+    tmp_path: Path,
+) -> None:
+    for i in range(3):
+        put(tmp_path / str(i) / "checkpoint" / "00000.frame")
+    found = ask(request(tmp_path, folders=2))
+    assert (found.truncated, found.unfinished) == (["more than 2 folders of actors and runs"], [])
+
+
+def test_likely_places_are_searched_before_all_others_and_unlikely_ones_last(tmp_path: Path) -> None:
+    likely = put(tmp_path / "z" / "metrical-tracker" / "input" / "roman" / "bbox.pt")
+    named = put(tmp_path / "z" / "y" / "demo" / "bbox.pt")
+    plain = put(tmp_path / "a" / "b" / "c" / "d" / "bbox.pt")
+    thrown = put(tmp_path / ".Trash" / "x" / "bbox.pt")
+    of_jobs = put(tmp_path / "jobs" / "demo-k3x7a2bq" / "bbox.pt")
+    asked = request(tmp_path)
+    asked["last_paths"] = [str(tmp_path / "jobs")]
+    order = paths(ask(asked))
+    assert set(order[:2]) == {str(likely), str(named)}
+    assert order[2] == str(plain)
+    assert set(order[3:]) == {str(thrown), str(of_jobs)}
+
+
+def test_only_the_roots_that_were_not_searched_to_the_end_are_unfinished(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    for i in range(20):
+        (tmp_path / "large" / str(i) / "below").mkdir(parents=True)
+    asked = request(tmp_path / "small", entries=25)
+    asked["roots"].append(str(tmp_path / "large"))
+    found = ask(asked)
+    assert found.unfinished == [os.fsencode(tmp_path / "large")]
 
 
 def test_an_endless_tree_ends_in_time(tmp_path: Path) -> None:
@@ -246,6 +280,7 @@ def _answered(**changes: Any) -> bytes:
         "missing_roots": [],
         "unreadable": 0,
         "truncated": [],
+        "unfinished": [],
         "entries": 0,
         "seconds": 0.1,
         "python": "3.8.18",

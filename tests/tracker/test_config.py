@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import yaml
 from hypothesis import given
@@ -18,8 +20,10 @@ from being_remote.tracker.config import (
     compare,
     parse_override,
     parse_settings,
+    parse_sweep,
     to_yaml,
 )
+from being_remote.tracker.run_settings import RunSettings, parse_run_settings
 
 
 @pytest.mark.parametrize(
@@ -65,7 +69,7 @@ def test_a_typed_value_gets_the_type_of_the_trackers_default(typed: str, value: 
         ("image_size=[0, 0]", r"\[height, width\]"),
         ("image_size=1000000", r"\[height, width\]"),
         ("image_size=768x768", r"\[height, width\]"),
-        ("image_size={a: 1}", "no YAML value"),
+        ("image_size={a: 1}", "height, width"),
         ("keyframes=[]", "frame numbers"),
         ("keyframes=[-1]", "frame numbers"),
         ("pyr_levels=[]", "scale, iterations"),
@@ -175,6 +179,46 @@ def test_settings_from_a_stranger_are_read_and_what_is_unknown_is_named() -> Non
 def test_a_file_that_is_no_settings_is_refused(text: bytes) -> None:
     with pytest.raises(InconsistentData, match=r"a\.yml"):
         parse_settings(text, "a.yml")
+
+
+HOSTILE = [
+    b"fps: !!bool x",
+    b"fps: !!int ''",
+    b"fps: !!float ''",
+    b"fps: !!timestamp x",
+    b"fps: 2001-99-99",
+    b"fps: !!python/object/apply:os.system [x]",
+    b"fps: !!binary x",
+    b"fps: !!set {a}",
+    b"fps: 0x" + b"f" * 4000,
+    b"fps: 1" + b"0" * 5000,
+    b"fps: " + b"1:" * 2000 + b"1",
+    b'actor: "\\ud800"',
+    b'actor: "\\0"',
+    b'actor: "\\U00110000"',
+    b"fps: *a",
+    b"fps: &a [*a]",
+    b"fps: =",
+    b"%YAML 1." + b"9" * 5000 + b"\n---\nfps: 3",
+    b"[" * 60_000,
+    b"fps: " + b"[" * 60_000,
+    b"- " * 30_000,
+    b"--- {}\n--- {}",
+    b"\x00",
+    b"fps: {<<: 5}",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:24].decode("ascii", "replace"))
+def test_a_hostile_value_or_tag_is_passed_over_or_refused_and_no_bug(text: bytes) -> None:
+    for read in (parse_settings, parse_run_settings):
+        with contextlib.suppress(InconsistentData):
+            found = read(text, "a.yml")
+            assert isinstance(found, RunSettings) or found[0] == {}
+    written = text.decode("ascii", "replace").partition(":")[2].strip()
+    for parse in (parse_override, parse_sweep):
+        with contextlib.suppress(UsageError):
+            parse(f"fps={written}")
 
 
 def test_settings_that_would_fill_the_memory_are_never_built() -> None:

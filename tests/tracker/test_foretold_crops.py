@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from being_remote.camera.crop import crop_from_box, resize_only
-from being_remote.cli.output import to_json
+from being_remote.cli.json_values import to_json
 from being_remote.demo import actor, head
 from being_remote.demo.actor import make_actor
 from being_remote.demo.motion import project

@@ -211,6 +211,42 @@ def test_the_inventorys_pin_beats_the_file(own_pod: Pod, make_inventory: MakeInv
     assert caught.value.trusted == before
 
 
+def pinning(inventory: Inventory, line: str) -> Inventory:
+    """The same inventory, in which the host behind the jump has a pinned key."""
+    host = inventory.host("inner")
+    return inventory.model_copy(update={"hosts": {"inner": host.model_copy(update={"host_key": line})}})
+
+
+def test_a_pin_is_the_pods_and_not_its_jump_hosts(
+    behind: Inventory, pod: Pod, jump: Pod, tmp_path: Path
+) -> None:
+    trust_file(behind).write_text(known(jump))
+    (pod.root / "f").write_text("through")
+    pinned = pinning(behind, pod.host_key_line)
+    with open_session(pinned.host("inner"), pinned) as session:
+        assert session.run(["true"]).exit_code == 0
+        session.pull(Pull(PurePosixPath(pod.root), (b"f",), (7,), tmp_path / "in", tmp_path / "live"))
+    assert (tmp_path / "in" / "f").read_text() == "through"
+
+
+def test_a_wrong_pin_stops_at_the_pod_though_the_jump_hosts_key_is_that_one(
+    behind: Inventory, pod: Pod, jump: Pod
+) -> None:
+    trust_file(behind).write_text(known(pod, jump))
+    pinned = pinning(behind, jump.host_key_line)
+    with pytest.raises(HostKeyChanged) as caught:
+        open_session(pinned.host("inner"), pinned)
+    assert caught.value.address == f"127.0.0.1:{pod.port}"
+    assert (caught.value.trusted, caught.value.shown) == (jump.fingerprint, pod.fingerprint)
+
+
+def test_a_pin_vouches_for_no_jump_host(behind: Inventory, pod: Pod, jump: Pod) -> None:
+    pinned = pinning(behind, jump.host_key_line)
+    with pytest.raises(HostKeyUnknown) as caught:
+        open_session(pinned.host("inner"), pinned)
+    assert caught.value.address == f"127.0.0.1:{jump.port}"
+
+
 def test_a_pin_that_is_no_key_is_the_inventorys_error(pod: Pod, make_inventory: MakeInventory) -> None:
     inventory = make_inventory({"pod": {**pod.inventory_entry(), "host_key": "ssh-ed25519 nonsense!"}})
     with pytest.raises(InventoryError, match=r"hosts\.pod\.host_key"):

@@ -11,9 +11,9 @@ import pytest
 
 from being_remote.demo.pod import Pod
 from being_remote.errors import InventoryError
-from being_remote.inventory import Inventory, SshHost
+from being_remote.inventory import Inventory, SshHost, load_inventory
 from being_remote.transport import open_session
-from being_remote.transport.hostkeys import HostKey
+from being_remote.transport.hostkeys import HostKey, KnownHosts, parse_key, trusted_keys
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.ssh_config import Hop, resolve
 
@@ -91,6 +91,29 @@ Host zeroth
     travelled = [(h.hostname, h.port) for h in hops]
     assert travelled == [("127.0.0.10", 22), ("127.0.0.1", 2201), ("127.0.0.2", 2202), ("pod", 22)]
     assert hops[1].user == "ann"
+
+
+def test_what_the_inventory_says_of_a_pod_is_not_said_of_its_jumps(
+    resolved: Resolve, pod: Pod, tmp_path: Path
+) -> None:
+    config = "Host pod\n  ProxyJump first,second\nHost first second\n  User other\n  Port 2201\n"
+    pin = pod.host_key_line
+    named = {"user": "roman", "port": 77, "identity_file": str(pod.client_key), "host_key": pin}
+    *jumps, last = resolved(config, **named)
+    assert (last.user, last.port, last.identity_files) == ("roman", 77, (pod.client_key,))
+    assert [(hop.user, hop.port) for hop in jumps] == [("other", 2201)] * 2
+    assert all(pod.client_key not in hop.identity_files and not hop.identities_only for hop in jumps)
+    inventory = load_inventory(tmp_path / "inventory.yaml")
+    host = inventory.host("h")
+    assert isinstance(host, SshHost)
+    keys = trusted_keys((*jumps, last), host, inventory.path, KnownHosts(tmp_path / "none"), remember=False)
+    assert keys == [(), (), (parse_key(pin),)]
+
+
+@pytest.mark.parametrize("jump", ["-oProxyCommand=x", "a@-b", "-l@b", "a`id`", "x@y`id`", "a%h", "$(id)@b"])
+def test_a_jump_that_ssh_or_a_shell_could_read_otherwise_is_refused(resolved: Resolve, jump: str) -> None:
+    with pytest.raises(InventoryError, match=r"(?i)proxyjump"):
+        resolved(f"Host pod\n  ProxyJump {jump}\n")
 
 
 def test_a_jump_in_a_circle_is_said(resolved: Resolve) -> None:

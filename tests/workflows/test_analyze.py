@@ -13,7 +13,7 @@ import torch
 from face_runs import make_run
 from rich.console import Console
 
-from being_remote.cli.output import to_json
+from being_remote.cli.json_values import to_json
 from being_remote.cli.run_tables import show_analyze
 from being_remote.errors import NotFoundError, TornFile, UnsafeFile, UsageError
 from being_remote.workflows.analyze import AnalyzeReport, analyze

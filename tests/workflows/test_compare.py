@@ -12,7 +12,7 @@ import pytest
 from face_runs import K_CROP, REST, flashavatar, make_run, usual
 from rich.console import Console
 
-from being_remote.cli.output import to_json
+from being_remote.cli.json_values import to_json
 from being_remote.cli.run_tables import show_compare
 from being_remote.demo.checkout import CONFIG
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile, UsageError

@@ -172,3 +172,25 @@ def test_an_old_rsync_here_names_the_holes_and_the_way_out(
 def test_what_nvidia_smi_says_is_taken_only_where_it_makes_sense(text: str, count: int, odd: int) -> None:
     gpus, strange = parse_gpus(text)
     assert (len(gpus), len(strange)) == (count, odd)
+
+
+def test_somebody_who_took_the_locks_folders_name_is_said(
+    equipped: Pod, make_inventory: MakeInventory, tmp_path: Path
+) -> None:
+    # A pod whose user has a number of this test's own: in /tmp the real one's folder is left alone.
+    number = 100_000_000 + os.getpid()
+    python = tmp_path / "bin" / "python3"
+    python.write_text(
+        f'#!/bin/sh\nshift\n{{ echo "import os; os.geteuid = lambda: {number}"; sed "/^from __future__/d"; }}'
+        f' | exec "{sys.executable}" - "$@"\n'
+    )
+    taken = Path(f"/tmp/being-remote-{number}")
+    inventory = make_inventory({"p": equipped})
+    row = doctor(inventory).hosts[1]
+    assert row.python and not any(str(taken) in problem for problem in row.problems)
+    taken.touch()
+    try:
+        row = doctor(inventory).hosts[1]
+    finally:
+        taken.unlink()
+    assert any(str(taken) in problem and "remove it" in problem for problem in row.problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import pickle
@@ -22,6 +23,7 @@ from being_remote.demo.actor import Truth, make_actor
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Inventory
+from being_remote.session import Progress
 from being_remote.workflows.boxes.choice import ways_of_recovery
 from being_remote.workflows.boxes.judgement import Box, Candidate, Evidence
 from being_remote.workflows.find_bbox import FindReport, HostRow, find_bbox
@@ -559,19 +561,164 @@ def test_the_hand_made_backup_on_this_laptop_is_searched(here: Checkout) -> None
     assert report.best is not None and (report.best.host, report.best.path) == ("local", str(box))
 
 
-@pytest.mark.parametrize("place", ["pulled", "on the pod"])
-def test_the_box_of_a_job_is_listed_and_never_the_actors(here: Checkout, place: str) -> None:
-    truth = here.actor()
-    here.box.unlink()
-    job = here.backup / "runs" / "demo-k3x7a2bq"
-    if place == "on the pod":
-        job = here.workdir / "jobs" / "demo-k3x7a2bq" / "attempts" / "1" / "work"
-    put_box(job / "input" / "demo" / "bbox.pt", truth.box)
+JOB = "demo-k3x7a2bq"
+PLACES_OF_JOBS = {
+    "downloaded": f"backups/demo/runs/{JOB}/bbox.pt",
+    "of an earlier attempt": f"backups/demo/runs/{JOB}.attempt-1/bbox.pt",
+    "at work": f"disk/Being/jobs/{JOB}/attempts/1/work/input/demo/bbox.pt",
+    "sent": f"disk/Being/jobs/{JOB}/files/demo/bbox.pt",
+    "on its way": f"disk/Being/jobs/.in/{JOB}.0f3a/files/bbox.pt",
+    "uploaded": f"disk/Being/jobs/.pushed/{JOB}.2.0123456789abcdef/demo/bbox.pt",
+    "in a host's backup": f"disk/Being/data/demo/runs/{JOB}/bbox.pt",
+    "in a copy of a workdir": f"disk/old/jobs/{JOB}/attempts/2/work/input/demo/bbox.pt",
+    "in a copy of what was uploaded": f"disk/old/jobs/.pushed/{JOB}.2.0123456789abcdef/demo/bbox.pt",
+}
+
+
+def with_a_host_backup(tmp_path: Path, make_inventory: MakeInventory) -> Checkout:
+    actors = {"demo": {"source_size": [1920, 1080], "host_backups": ["data/demo"]}}
+    return Checkout(tmp_path, make_inventory, actors=actors)
+
+
+@pytest.mark.parametrize("place", PLACES_OF_JOBS)
+def test_the_box_of_a_job_is_listed_and_never_the_actors(
+    tmp_path: Path, make_inventory: MakeInventory, place: str
+) -> None:
+    here = with_a_host_backup(tmp_path, make_inventory)
+    put_box(tmp_path / PLACES_OF_JOBS[place])
     report = here.find()
     assert report.best is None and report.exit_code == 3
     (found,) = [c for r in report.results for c in r.candidates]
-    assert (found.place, found.actor, found.valid) == ("job", "demo", True)
-    assert any("recover --run JOB" in note for note in found.notes)
+    assert (found.place, found.job) == ("job", JOB)
+    assert any(f"recover --run {JOB}" in note for note in found.notes)
+
+
+def test_boxes_of_our_own_jobs_are_no_rivals_of_the_actors_own(
+    tmp_path: Path, make_inventory: MakeInventory
+) -> None:
+    here = with_a_host_backup(tmp_path, make_inventory)
+    truth = here.actor()
+    for n, place in enumerate(PLACES_OF_JOBS.values()):
+        box = put_box(tmp_path / place, (400 + 2 * n, 1300 + 2 * n, 90, 990))
+        # each with frames of its own, as a retrack has: another run than the actor's
+        shutil.copytree(truth.output_folder / "checkpoint", box.parent / "checkpoint")
+        frame = box.parent / "checkpoint" / "00000.frame"
+        frame.write_bytes(frame.read_bytes() + b"\0")
+    report = here.find()
+    assert report.best is not None
+    assert (report.best.path, report.best.why) == (str(here.box), "the only one found")
+    assert len([c for r in report.results for c in r.candidates if c.job is not None]) == len(PLACES_OF_JOBS)
+
+
+def test_a_copy_of_a_job_that_the_ledger_knows_is_a_jobs_wherever_it_lies(here: Checkout) -> None:
+    from being_remote.jobs.ledger import Intent
+    from being_remote.workflows.tending.watch import ledger_of
+
+    put_box(here.disk / "attic" / "demo" / f"{JOB}.attempt-2" / "bbox.pt")
+    assert candidate(here.find(), "here").job is None
+    ledger_of(here.inventory).intend(
+        Intent(
+            job=JOB,
+            host="here",
+            actor="demo",
+            recipe="metrical_tracker",
+            spec=b"{}",
+            spec_sha256="0" * 64,
+            parcel=b"",
+            key="k",
+        )
+    )
+    report = here.find()
+    assert (candidate(report, "here").job, report.best) == (JOB, None)
+
+
+def test_copies_with_the_same_bytes_are_one_box(here: Checkout) -> None:
+    put_box(here.box)
+    shutil.copy(here.box, put_box(here.disk / "demo" / "bbox.pt"))
+    report = here.find()
+    assert report.best is not None
+    assert (report.best.path, report.best.why) == (str(here.box), "the only one found, in 2 copies")
+
+
+# --- when the search is cut --------------------------------------------------------------------------
+
+
+def test_not_found_in_a_search_that_was_cut_is_4_and_names_the_roots_that_it_did_not_finish(
+    here: Checkout,
+) -> None:
+    put_box(here.disk / "a" / "b" / "c" / "d" / "demo" / "bbox.pt")
+    report = here.find(search_time_s=1e-6)
+    assert (report.best, report.exit_code) == (None, 4)
+    assert row(report, "here").unfinished == (str(here.disk),)
+    assert row(report, "here").truncated == ("longer than 1e-06 s",)
+    assert report.why_no_best == "no bbox.pt of demo was found; the search of here was cut"
+    assert here.find(search_time_s=60).exit_code == 0
+
+
+def test_a_find_in_a_search_that_was_cut_is_never_called_the_only_one(here: Checkout) -> None:
+    put_box(here.box)
+    report = here.find(search_time_s=1e-6)
+    assert report.best is not None and report.exit_code == 0
+    assert report.best.why == "found; there may be others: the search of here was cut"
+    put_box(here.backup / "bbox.pt")
+    report = here.find(search_time_s=1e-6)
+    assert (
+        report.best is not None and "only" not in report.best.why and "there may be others" in report.best.why
+    )
+
+
+def test_a_find_beside_a_host_that_could_not_be_asked_is_never_called_the_only_one(
+    tmp_path: Path, make_inventory: MakeInventory
+) -> None:
+    here = Checkout(tmp_path, make_inventory)
+    gone = {"address": "127.0.0.1", "port": 1, "user": "root", "workdir": "/w"}
+    put_box(here.box)
+    report = find_bbox(make_inventory({"here": here.entry, "gone": gone}))
+    assert report.best is not None
+    assert report.best.why == "found; there may be others: gone could not be asked"
+
+
+@pytest.mark.parametrize(
+    ("why", "code"),
+    [
+        ({}, 3),
+        ({"unreadable": 1}, 4),
+        ({"unfinished": ("/w",)}, 4),
+        ({"error": "no answer"}, 4),
+        ({"missing_roots": ("/w",)}, 3),  # what is not there holds nothing
+        ({"truncated": ("more than 64 folders of actors and runs",)}, 3),  # counts of evidence only
+    ],
+)
+def test_not_found_is_3_only_where_every_folder_was_looked_at(
+    why: dict[str, Any], code: int, here: Checkout
+) -> None:
+    report = here.find()
+    seen = dataclasses.replace(row(report, "here"), **why)
+    assert dataclasses.replace(report, results=(seen,)).exit_code == code
+
+
+def test_a_search_that_takes_long_says_for_how_long_it_has_searched_whom(
+    here: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = tmp_path / "seen"
+    os.mkfifo(seen)
+    patient = tmp_path / "patient"
+    patient.write_text(f"#!/bin/sh\nread line < '{seen}'\nexec '{sys.executable}' \"$@\"\n")
+    patient.chmod(0o755)
+    monkeypatch.setattr("being_remote.workflows.everybody.WAIT_S", 0.01)
+    inventory = here.inventory
+    host = inventory.hosts["here"].model_copy(update={"python": str(patient)})
+    inventory = inventory.model_copy(update={"hosts": {"here": host}})
+    said: list[Progress] = []
+
+    def on_progress(progress: Progress) -> None:
+        said.append(progress)
+        if len(said) == 1:
+            seen.write_text("go on\n")
+
+    report = find_bbox(inventory, search_time_s=40, on_progress=on_progress)
+    assert row(report, "here").error is None
+    assert (said[0].what, said[0].total, said[0].unit) == ("searching here", 40, "s")
 
 
 # --- fetch -------------------------------------------------------------------------------------------

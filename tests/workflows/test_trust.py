@@ -168,6 +168,35 @@ def test_a_key_pinned_by_the_inventory_is_not_replaced_here(
         trust(inventory, host="pod", fingerprint=own_pod.fingerprint)
 
 
+def test_a_pin_is_the_pods_and_its_jump_is_trusted_as_any_other(
+    pod: Pod, own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+) -> None:
+    config = tmp_path / "ssh_config"
+    config.write_text(
+        f"Host inner\n  HostName 127.0.0.1\n  Port {pod.port}\n  ProxyJump outer\n"
+        f'  IdentityFile "{pod.client_key}"\n'
+        f'Host outer\n  HostName 127.0.0.1\n  Port {own_pod.port}\n  IdentityFile "{own_pod.client_key}"\n'
+    )
+    host = {"address": "inner", "workdir": "/w", "host_key": pod.host_key_line}
+    inventory = make_inventory({"inner": host}, ssh_config=str(config))
+    report = trust(inventory, host="inner", fingerprint=own_pod.fingerprint)
+    assert [k.action for k in report.keys] == ["trusted", "already trusted"]
+    assert stored(inventory) == line(own_pod)
+    # A wrong pin is said of the pod, and naming what the pod shows does not overrule it.
+    wrong = make_inventory({"inner": {**host, "host_key": own_pod.host_key_line}}, ssh_config=str(config))
+    (wrong.state / "known_hosts").write_text(line(own_pod))
+    with pytest.raises(HostKeyChanged, match="host_key") as caught:
+        trust(wrong, host="inner", fingerprint=pod.fingerprint)
+    assert caught.value.address == f"127.0.0.1:{pod.port}"
+    # Nor is its jump replaced without its own name, and with it it is.
+    own_pod.restart(new_host_key=True)
+    with pytest.raises(HostKeyChanged) as caught:
+        trust(inventory, host="inner", fingerprint=pod.fingerprint)
+    assert caught.value.address == f"127.0.0.1:{own_pod.port}"
+    report = trust(inventory, host="inner", fingerprint=own_pod.fingerprint)
+    assert [k.action for k in report.keys] == ["replaced", "already trusted"]
+
+
 def test_usage_is_checked_before_anything_is_contacted(make_inventory: MakeInventory) -> None:
     inventory = make_inventory(
         {"here": {"kind": "local", "workdir": "/w"}, "pod": {"address": "x.invalid", "workdir": "/w"}}

@@ -22,7 +22,6 @@ from being_remote.inventory import Actor
 from being_remote.tracker import layout
 
 MAX_ANSWER_BYTES = 16 << 20
-MAX_PROBE_S = 20.0
 
 PICTURES = (".png", ".jpg", ".jpeg")
 _FRAME_SUFFIX = ".frame"
@@ -43,9 +42,12 @@ _DERIVED = (
     (layout.KPT_DENSE, "landmarks", (".npy",)),
 )
 _CONFIGS = ("config.yml", "actor/config.yml", "run/config.yml", f"../../{layout.ACTOR_CONFIGS}/{{name}}.yml")
-# `.history` is our own store behind a backup: what counts of it lies in the backup itself.
-SKIP_NAMES = (".git", ".history", ".cache", ".Trash", "__pycache__", "node_modules", "site-packages")
+# Trees of programs, which no tracker writes into. `.history` is our own store behind a backup: what
+# counts of it lies in the backup itself.
+SKIP_NAMES = (".git", ".history", "__pycache__", "node_modules", "site-packages")
 SKIP_PATHS = ("/proc", "/sys", "/dev", "/run")
+# Large and unlikely: looked at when all else was.
+_LAST_NAMES = (".cache", ".Trash", ".Trash-0", "Trash")
 _LIMITS = {
     "depth": 24,
     "entries": 2_000_000,
@@ -58,11 +60,21 @@ _LIMITS = {
 
 
 def request_for(
-    actor: Actor, *, known: Iterable[PurePath], roots: Iterable[PurePath], answer_timeout_s: float
+    actor: Actor,
+    *,
+    known: Iterable[PurePath],
+    roots: Iterable[PurePath],
+    of_jobs: Iterable[str] = (),
+    search_time_s: float,
 ) -> dict[str, Any]:
-    """The probe's request: `known` folders first, then everything below `roots`.
+    """The probe's request.
 
-    The search over there ends well before `answer_timeout_s`, so that a cut answer comes rather than none.
+    Args:
+        actor: whose box.
+        known: the folders that the inventory names; they are looked at first.
+        roots: everything below them is searched, likely places first.
+        of_jobs: folders of our own jobs; looked at last.
+        search_time_s: after so many seconds the search ends, and says what it has not seen.
     """
     places = {kind: list(found) for kind, found in _PLACES.items()}
     for name, kind, suffixes in _DERIVED:
@@ -80,7 +92,10 @@ def request_for(
         "roots": list(dict.fromkeys(map(str, roots))),
         "skip_names": SKIP_NAMES,
         "skip_paths": SKIP_PATHS,
-        "limits": {**_LIMITS, "seconds": min(MAX_PROBE_S, answer_timeout_s / 2)},
+        "first_names": [layout.INPUT, layout.OUTPUT],
+        "last_names": _LAST_NAMES,
+        "last_paths": list(of_jobs),
+        "limits": {**_LIMITS, "seconds": search_time_s},
     }
 
 
@@ -172,6 +187,7 @@ class Answer(_Said):
     missing_roots: list[PathBytes] = Field(max_length=64)
     unreadable: Count
     truncated: list[Annotated[str, Field(max_length=200)]] = Field(max_length=16)
+    unfinished: list[PathBytes] = Field(max_length=128)
     entries: Count
     seconds: float = Field(ge=0, le=1e6, allow_inf_nan=False)
     python: str = Field(pattern=r"^[0-9.]{1,20}$")

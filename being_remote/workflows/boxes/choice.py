@@ -5,7 +5,7 @@ A choice is made only where a rule decides; else it is withheld, and everything 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from being_remote.inventory import LOCAL
@@ -60,8 +60,16 @@ class _Placed:
         return bool(self.candidate.problems), not at_home, _RANK[self.candidate.place]
 
 
-def choose(actor: str, judged: Mapping[str, Judged]) -> tuple[Best | None, str | None]:
-    """The best box of an actor's own run, or None and why; a job's box is of the job alone."""
+def choose(
+    actor: str, judged: Mapping[str, Judged], *, unseen: Sequence[str] = ()
+) -> tuple[Best | None, str | None]:
+    """The best box of an actor's own run, or None and why; a job's box is of the job alone.
+
+    Args:
+        actor: whose.
+        judged: what each host holds.
+        unseen: why there may be others that nobody looked at; then none is the only one.
+    """
     usable = [
         _Placed(host, c, next((r for r in answer.runs if r.path == c.run), None), c.bbox, c.sha256)
         for host, answer in judged.items()
@@ -70,14 +78,16 @@ def choose(actor: str, judged: Mapping[str, Judged]) -> tuple[Best | None, str |
     ]
     boxes = list(dict.fromkeys(p.box for p in usable))
     if not boxes:
-        return None, _none_of_its_own(actor, judged)
+        return None, "; ".join((_none_of_its_own(actor, judged), *unseen))
     if len(boxes) == 1:
         best = min(usable, key=lambda p: p.rank)
-        why = (
-            "the only one found"
-            if len(usable) == 1
-            else f"all {len(usable)} that may be the actor's hold this box"
-        )
+        copies = len(usable)
+        if unseen:
+            found = "found" if copies == 1 else f"{copies} files that may be the actor's hold this box"
+            return _best(best, f"{found}; there may be others: {'; '.join(unseen)}"), None
+        if copies > 1 and len({p.sha256 for p in usable}) == 1:
+            return _best(best, f"the only one found, in {copies} copies"), None
+        why = "the only one found" if copies == 1 else f"all {copies} that may be the actor's hold this box"
         return _best(best, why), None
     used = [p for p in usable if p.used_by_its_run]
     others = [p for p in usable if used and p.box != used[0].box]

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from being_remote.errors import BeingRemoteError
 from being_remote.inventory import Actor
-from being_remote.pod import records
-from being_remote.tracker import layout
 from being_remote.workflows.boxes.answer import Answer, FoundBox
 from being_remote.workflows.boxes.runs import Owners, Places, Run, run_in, text_of
 
@@ -36,12 +33,13 @@ class Box:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One file (or what else is called so) and the judgement.
+    """One file (or what else is called so) and the verdict on it.
 
     Attributes:
         path, path_b64: where; base64 as well where the name is not UTF-8.
         place: "input", "output" or "backup" of the actor, "job" (of a job's own tracking), or "elsewhere".
         actor: whose it is; None when that cannot be known.
+        job: the job of ours that made it, "" where its id is not known; None for all others.
         run: the folder of the run it belongs to, on the same host.
         bbox: None when it could not be read.
         valid: it can be used for this actor's video.
@@ -63,6 +61,7 @@ class Candidate:
     mtime: float
     bytes: int
     equals: tuple[str, ...] = ()
+    job: str | None = None
 
     def may_serve(self, actor: str) -> bool:
         """Whether it can be the box of the actor's own run: a job's is of that job alone."""
@@ -123,15 +122,19 @@ def _judged(found: FoundBox, actor: Actor, places: Places, owners: Owners, runs:
         valid = not outside
         problems += outside or _of_shape(box, size)
         notes += checked + _side_rule(box, size, run)
-    if _place(folder, places) == "job":
-        notes.append("a job made it for its own tracking: recover --run JOB uses it")
+    job = owners.job_of(folder)
+    if job is not None:
+        notes.append(
+            f"made by job {job or 'of ours'} for its own tracking: recover --run {job or 'JOB'} uses it"
+        )
     if box is not None and run is not None:
         against, more = _against_the_run(run, found.mtime_ns / 1e9, copied=folder == run.path)
         problems, notes = problems + against, notes + more
     return Candidate(
         path=path,
         path_b64=path_b64,
-        place=_place(folder, places),
+        place="job" if job is not None else _place(folder, places),
+        job=job,
         actor=whose,
         run=None if run is None else run.path,
         bbox=box,
@@ -144,9 +147,6 @@ def _judged(found: FoundBox, actor: Actor, places: Places, owners: Owners, runs:
     )
 
 
-_IN_A_JOB = re.compile(f"/{records.JOBS}/{records.JOB_ID.pattern}/{records.ATTEMPTS}/[0-9]+/{records.WORK}/")
-
-
 def _place(folder: str, places: Places) -> str:
     if folder == places.input:
         return "input"
@@ -154,8 +154,7 @@ def _place(folder: str, places: Places) -> str:
         return "output"
     if folder in places.backups:
         return "backup"
-    of_a_job = any(folder.startswith(f"{backup}/{layout.RUNS}/") for backup in places.backups)
-    return "job" if of_a_job or _IN_A_JOB.search(f"{folder}/") else "elsewhere"
+    return "elsewhere"
 
 
 def _run_of(folder: str, places: Places, runs: Iterable[Run]) -> tuple[Run | None, list[str]]:

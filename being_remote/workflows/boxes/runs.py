@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,12 +16,19 @@ from typing import TYPE_CHECKING
 
 from being_remote.errors import BeingRemoteError, InconsistentData
 from being_remote.inventory import Actor
+from being_remote.pod import records
 from being_remote.tracker import layout
 from being_remote.workflows.boxes.answer import FoundConfig, FoundFolder, FoundFrames
 
 if TYPE_CHECKING:
     from being_remote.tracker.frame_file import Frame
     from being_remote.tracker.run_settings import RunSettings
+
+
+_OF_A_JOB = re.compile(
+    f"/{records.JOBS}/(?:{re.escape(records.PUSHED)}/)?({records.JOB_ID.pattern})"
+    rf"(?:/{records.ATTEMPTS}/[0-9]+/{records.WORK}/|\.[0-9]+\.[0-9a-f]+/)"
+)
 
 
 @dataclass(frozen=True)
@@ -59,15 +67,25 @@ class Run:
 
 @dataclass(frozen=True)
 class Places:
-    """One actor's folders on one host, absolute; on this laptop there are only backups."""
+    """One actor's folders on one host, absolute; on this laptop there are only backups.
+
+    `jobs` is where the host keeps our own jobs, of all actors.
+    """
 
     input: str | None
     output: str | None
     backups: tuple[str, ...]
+    jobs: str | None
 
     @property
     def all(self) -> tuple[str, ...]:
         return tuple(p for p in (self.input, self.output, *self.backups) if p is not None)
+
+    @property
+    def of_jobs(self) -> tuple[str, ...]:
+        """The folders that hold nothing but what our own jobs made."""
+        results = tuple(f"{backup}/{layout.RUNS}" for backup in self.backups)
+        return results if self.jobs is None else (self.jobs, *results)
 
 
 class Owners:
@@ -77,10 +95,15 @@ class Owners:
         actors: every actor of the inventory, the one searched for first, with its places there.
         roots: the search roots there; a name above them says nothing (a home folder may be called
             as an actor is).
+        jobs: the ids of all jobs that the ledger has.
     """
 
-    def __init__(self, actors: Mapping[str, tuple[Actor, Places]], roots: Iterable[str]) -> None:
+    def __init__(
+        self, actors: Mapping[str, tuple[Actor, Places]], roots: Iterable[str], jobs: Iterable[str]
+    ) -> None:
         self._actors = actors
+        self._jobs = frozenset(jobs)
+        self._job_folders = tuple({f"{f}/" for _, places in actors.values() for f in places.of_jobs})
         first_last = list(actors.items())[::-1]  # whoever comes first has the last word
         self._known = {p: name for name, (_, places) in first_last for p in places.all}
         self._names = {
@@ -110,6 +133,21 @@ class Owners:
         if folder in self._known or tracked_from is None:
             return self.of(folder)
         return self.of(tracked_from) or self.of(folder)
+
+    def job_of(self, folder: str) -> str | None:
+        """The job of ours that made what lies in a folder; "" where only that much is known.
+
+        Known by place; in a copy that lies elsewhere by the ledger's ids, or by the layout of our folders.
+        A job's folders are named after it: `ID`, `ID.attempt-N`, or `ID.N.HASH` where they were uploaded.
+        """
+        parts = folder.split("/")
+        for ours in self._job_folders:
+            if f"{folder}/".startswith(ours):
+                names = parts[ours.count("/") :]
+                return next((n.partition(".")[0] for n in names if records.JOB_ID.match(n)), "")
+        if made := _OF_A_JOB.search(f"{folder}/"):
+            return made[1]
+        return next((job for n in parts if (job := n.partition(".")[0]) in self._jobs), None)
 
     def _below_root(self, folder: str) -> list[str]:
         for root in self._roots:

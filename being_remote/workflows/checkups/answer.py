@@ -81,6 +81,7 @@ class Answer(BaseModel):
     rsync: _Said
     ffmpeg: str | None = Field(max_length=1_000)
     gpus: _Said
+    locks: str | None = Field(max_length=1_000)
     disk: _Disk
     tracker: _TrackerAnswer | None
 
@@ -128,6 +129,8 @@ def problems_of(host: SshHost | LocalHost, answer: Answer) -> list[str]:
     if answer.gpus.error not in (None, "not there"):
         found.append(f"nvidia-smi: {answer.gpus.error}: no GPU can be used")
     found += [f"nvidia-smi says {line!r}" for line in odd]
+    if answer.locks is not None:
+        found.append(f"{answer.locks}: remove it if you may; the jobs' locks are in the home folder instead")
     if not answer.disk.writable:
         found.append(f"{str(host.workdir)!r} cannot be written: choose another `workdir`")
     if answer.disk.free_bytes is not None and answer.disk.free_bytes < LOW_DISK_BYTES:
