@@ -107,7 +107,7 @@ def recover(
     wanted = Wanted(exports, canvas, allow_off_centre, with_images, out, force, write_bbox, plot)
     asked = Asked(bbox, from_images, from_landmarks, video)
     which = find_run(inventory, actor, run)
-    settings, unknown_settings = find_settings(which)
+    settings, unknown_settings = find_settings(which, inventory)
     frames = read_sequence(which.checkpoints)
     source = find_source_size(which, settings, source_size, asked.frames, inventory)
     case = Case(which, settings, not unknown_settings, frames, source)

@@ -26,10 +26,15 @@ def laptop(tmp_path: Path, make_inventory: Callable[..., Inventory]) -> Inventor
     return make_inventory({"here": {**host, "tracker": {"root": str(tmp_path / "mt")}}}, {"demo": {}})
 
 
+def named(folder: Path) -> dict[str, str]:
+    """The environment in which the inventory is named, so that it may run programs."""
+    return {**os.environ, "BEING_REMOTE_INVENTORY": str(folder / "inventory.yaml")}
+
+
 def run(
     folder: Path, *words: str, out: str = os.devnull, err: str | None = None, buffered: bool = True
 ) -> tuple[int, str]:
-    env = {**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"}
+    env = {**named(folder), "PYTHONUNBUFFERED": "" if buffered else "1"}
     with open(out, "w") as stdout, open(err or folder / "stderr", "w") as stderr:
         argv = [BEING_REMOTE, *words]
         done = subprocess.run(argv, cwd=folder, stdout=stdout, stderr=stderr, env=env, timeout=60)
@@ -83,4 +88,5 @@ def test_a_job_that_is_followed_into_a_full_file_goes_on(laptop: Inventory) -> N
 def test_streams_that_are_closed_are_no_bug(laptop: Inventory) -> None:
     for closed, words, code in ((">&-", "hosts --json", 0), ("2>&-", "logs nope", 3)):
         shell = ["sh", "-c", f"exec '{BEING_REMOTE}' {words} {closed}"]
-        assert subprocess.run(shell, cwd=laptop.path.parent, timeout=60).returncode == code
+        done = subprocess.run(shell, cwd=laptop.path.parent, env=named(laptop.path.parent), timeout=60)
+        assert done.returncode == code

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from being_remote.errors import DataError, NotFoundError, UsageError
+from being_remote.workflows.recovery.run_defaults import defaults_beside, defaults_of
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
@@ -54,7 +55,7 @@ def read_side(inventory: Inventory | None, name: str) -> Side:
     """
     path = Path(name).expanduser()
     if path.suffix.lower() in SETTINGS_SUFFIXES and not path.is_dir():
-        defaults = _defaults_beside(path)
+        defaults = defaults_beside(path)
         settings, notes = _read_settings(path, defaults)
         return Side(name, path, settings, path, defaults, None, None, notes)
     if path.is_file():
@@ -67,7 +68,7 @@ def read_side(inventory: Inventory | None, name: str) -> Side:
 
     run = _find_run(inventory, name)
     cameras, parameters = read_parameters(run.checkpoints)
-    defaults = _defaults_of(inventory, run)
+    defaults = defaults_of(inventory, run)
     found, settings_path, notes = _settings_of(run, defaults)
     notes = (*cameras.warnings, *notes)
     return Side(name, run.checkpoints, found, settings_path, defaults, cameras, parameters, notes)
@@ -99,43 +100,6 @@ def _settings_of(
     except DataError as e:
         return None, path, (f"its settings are not compared: {e.where}: {e.what.splitlines()[0]}",)
     return settings, path, notes
-
-
-def _defaults_of(inventory: Inventory | None, run: Run) -> CheckoutDefaults | None:
-    """The defaults of the checkout that tracked a run: a job keeps them, a sync brings them."""
-    from being_remote.tracker.layout import Home
-
-    if run.job is not None and inventory is not None:
-        from being_remote.recipes.metrical_tracker import settings_of
-        from being_remote.workflows.tending.sending import files_of
-        from being_remote.workflows.tending.watch import ledger_of
-
-        _, defaults = settings_of(files_of(ledger_of(inventory).find(run.job).parcel))
-        return defaults
-    found = _read_defaults(Home(run.base).defaults)
-    if found is None:
-        settings = next((path for path in run.settings_files if path.exists()), None)
-        found = _defaults_beside(settings) if settings is not None else None
-    return found
-
-
-def _defaults_beside(settings: Path) -> CheckoutDefaults | None:
-    """Of the checkout that a settings file lies in, `configs/actors/NAME.yml`."""
-    from being_remote.tracker.layout import ACTOR_CONFIGS, DEFAULTS
-
-    folder = settings.absolute().parent
-    return _read_defaults(folder.parent / DEFAULTS) if folder.match(ACTOR_CONFIGS) else None
-
-
-def _read_defaults(path: Path) -> CheckoutDefaults | None:
-    from being_remote.tracker.checkout_defaults import MAX_BYTES, read_defaults
-    from being_remote.tracker.frame_file import read_bytes
-
-    try:
-        found = read_defaults(read_bytes(path, MAX_BYTES), str(path))
-    except (NotFoundError, DataError):
-        return None
-    return found if found.read else None
 
 
 def _read_settings(path: Path, defaults: CheckoutDefaults | None) -> tuple[Settings, tuple[str, ...]]:
