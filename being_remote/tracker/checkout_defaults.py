@@ -34,6 +34,7 @@ MAX_KEYS = 300
 MAX_NAME = 64
 MAX_TOKENS = 500  # of one value; a deep one could otherwise exhaust the stack
 MAX_NOTES = 8
+COUNTS = ("begin_frames", "end_frames")  # frames are counted with them: whole numbers in any checkout
 # What forks call the value that yacs merges into.
 _NAMES = ("cfg", "_C")
 _SKIPPED = (tokenize.ENCODING, tokenize.COMMENT, tokenize.NL)
@@ -132,18 +133,19 @@ def _key(name: str, value: Value | None) -> Key:
     known = KEYS.get(name)
     if known is None:
         return Key(value, UNKNOWN_KEY.split(";")[0])
-    if known.shape:
-        try:
-            return replace(known, default=convert(known, value))
-        except (ValueError, OverflowError):
-            if name in NEEDED:
-                raise
-            return Key(value, known.meaning)
     numbers = (int, float)
-    alike = type(value) is type(known.default) or (type(value) in numbers and type(known.default) in numbers)
-    if name in NEEDED and not alike:
-        raise ValueError
-    return replace(known, default=value) if alike else Key(value, known.meaning)
+    alike = type(value) is type(known.default) or (
+        type(value) in numbers and type(known.default) in numbers and name not in COUNTS
+    )
+    try:
+        if not alike:
+            raise ValueError
+        typed = replace(known, default=value)
+        return replace(typed, default=convert(typed, value))
+    except (ValueError, OverflowError):
+        if name in NEEDED:
+            raise
+        return Key(value, known.meaning)  # of a form or beyond a bound that we do not know
 
 
 def _value(written: list[str]) -> Value | None:

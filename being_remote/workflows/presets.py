@@ -57,7 +57,7 @@ def show(name: str, inventory: Inventory | None = None, host: str | None = None)
         from being_remote.transport import open_session
 
         there = inventory.host(host)
-        with open_session(there, inventory) as session:
+        with open_session(there, inventory, remember=False) as session:
             defaults = look_at_defaults(session, there)
     keys, source = defaults.keys, defaults.notes
     if defaults.read:

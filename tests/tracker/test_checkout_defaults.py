@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,18 @@ import pytest
 from being_remote.demo.checkout import CONFIG
 from being_remote.errors import UsageError
 from being_remote.tracker.checkout_defaults import MAX_NOTES, from_values, read_defaults
-from being_remote.tracker.config import KEYS, coerce, compare, parse_override, parse_settings, to_yaml
+from being_remote.tracker.config import (
+    KEYS,
+    check,
+    coerce,
+    compare,
+    complete,
+    parse_override,
+    parse_settings,
+    to_yaml,
+)
+from being_remote.tracker.presets import PRESETS, text
+from being_remote.tracker.what_if import crop_settings
 
 FORK = """
 import os
@@ -90,6 +103,43 @@ def test_a_file_that_cannot_be_read_leaves_the_table_and_says_so(data: bytes | N
     assert not found.read and found.keys is KEYS
     (note,) = found.notes
     assert note.startswith("pod: c.py") and "by a table" in note
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "bbox_scale = 0",
+        "bbox_scale = -2.5",
+        "bbox_scale = 'x'",
+        "bbox_scale = 3",
+        "image_size = 512",
+        "image_size = [0, 0]",
+        "image_size = [512, 512.5]",
+        "begin_frames = 1.0",
+        "begin_frames = -1",
+        "end_frames = True",
+        "keyframes = []",
+        "fps = 0",
+        "fps = 29.97",
+        "crop_image = 1",
+        "optimize_jaw = None",
+        "pyr_levels = []",
+        "pyr_levels = [[0.5, 0]]",
+        "pyr_levels = [[1, 2, 3]]",
+        "kernel_size = -1",
+        "w_pho = 'a'",
+    ],
+)
+def test_whatever_a_checkout_has_for_a_known_key_presets_are_told_or_refused_in_words(line: str) -> None:
+    found = read_defaults(f"{CONFIG}cfg.{line}\n".encode(), "c")
+    key, value = line.split(" = ")
+    assert found.read
+    assert found.notes or found.values[key] == ast.literal_eval(value)
+    for name in PRESETS:
+        with contextlib.suppress(UsageError):  # the checkout lacks a key, or takes another type for it
+            assert text(name, found.keys)
+    check({}, found.keys)
+    assert crop_settings(complete({}, found.keys)).bbox_scale > 0
 
 
 @pytest.mark.parametrize(
