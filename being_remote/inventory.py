@@ -123,6 +123,9 @@ class _Machine(_Strict):
     python: Program = Field("python3", description="interpreter for our probes and recipes")
     search_roots: tuple[HostPath, ...] = Field((), description="where find-bbox looks")
     gpus: int | None = Field(None, ge=0, description="GPUs we may use; default: all")
+    usd_per_hour: float | None = Field(
+        None, gt=0, le=10_000, allow_inf_nan=False, description="what the machine costs while it runs"
+    )
     answer_timeout_s: Seconds = Field(60.0, description="seconds for one bounded answer")
 
     _workdir = field_validator("workdir")(_absolute)

@@ -195,6 +195,15 @@ def test_anchors_and_merge_keys_that_are_meant_work(tmp_path: Path) -> None:
     assert isinstance(inventory.host("7"), LocalHost)
 
 
+def test_what_a_host_costs_is_a_price_or_nothing(tmp_path: Path) -> None:
+    assert _load(tmp_path, "hosts: {a: {workdir: /w}}\n").the_host("a").usd_per_hour is None
+    loaded = _load(tmp_path, "hosts: {a: {workdir: /w, usd_per_hour: 2.49}}\n")
+    assert loaded.the_host("a").usd_per_hour == 2.49
+    for wrong in ("0", "-1", ".inf", ".nan", "1e9", "dear"):
+        with pytest.raises(InventoryError, match=r"hosts\.a\.usd_per_hour"):
+            _load(tmp_path, f"hosts: {{a: {{workdir: /w, usd_per_hour: {wrong}}}}}\n")
+
+
 def test_local_is_not_free_as_a_hosts_name(tmp_path: Path) -> None:
     with pytest.raises(InventoryError, match="this laptop"):
         _load(tmp_path, "hosts: {local: {kind: local, workdir: /w}}\n")

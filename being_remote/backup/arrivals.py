@@ -25,7 +25,7 @@ from being_remote.backup.manifest import Entry, Manifest
 from being_remote.backup.planning import Offer, Plan
 from being_remote.backup.quarantine import SetAside
 from being_remote.backup.salvage import Awaited, begin, end, hashed
-from being_remote.backup.settle import put_aside, settle
+from being_remote.backup.settle import Replacement, Settled, put_aside, settle
 from being_remote.errors import HostError
 from being_remote.session import Hashed, OnProgress, Session
 
@@ -48,6 +48,7 @@ class Arrival:
         facts: those that were learned, one behind the other; see `known`.
         certain: how many files are still as listed, and their hash tells them from any later version.
         new_run: why the live tree was replaced as a whole.
+        replaced: by what it was.
         transfer_s, check_s: of the two long phases.
     """
 
@@ -63,6 +64,7 @@ class Arrival:
     facts: bytes = b""
     certain: int = 0
     new_run: str | None = None
+    replaced: Replacement | None = None
     transfer_s: float = 0.0
     check_s: float = 0.0
 
@@ -120,14 +122,14 @@ def bring_home(
         # The live copies must fit as well; if not, nothing is changed and all stays in incoming.
         see_room(history.root, (entry.bytes for entry in got.good.values()))
     aside = tuple(put_aside(history, seen, offer.mtime_ns) for seen, offer in got.torn)
-    manifest = live
+    settled = Settled(live)
     if got.good:
-        manifest = _commit(history, planned, live, ways, got, judge, new_run, incarnation)
+        settled = _commit(history, planned, live, ways, got, judge, new_run, incarnation)
     end(history)
     if got.failure is not None:
         raise got.failure
     return Arrival(
-        manifest,
+        settled.manifest,
         got.files,
         got.bytes,
         ", ".join(sorted(got.methods)) or None,
@@ -139,6 +141,7 @@ def bring_home(
         bytes(got.facts),
         got.certain,
         new_run,
+        settled.replaced,
         got.transfer_s,
         got.check_s,
     )
@@ -188,7 +191,7 @@ def _commit(
     judge: Judge,
     new_run: str | None,
     incarnation: Mapping[str, str | int | None] | None,
-) -> Manifest | None:
+) -> Settled:
     """Make the good files durable, then a generation, then live."""
     files: Mapping[str, Entry] = got.good
     if live is not None:
@@ -206,7 +209,7 @@ def _commit(
     made = history.commit(
         files, why="sync", host=ways.host, incarnation=incarnation, new_tree=new_run is not None
     )
-    return settle(history, judge, committed=(made, live)).manifest
+    return settle(history, judge, committed=(made, live))
 
 
 def _files(ways: Ways, got: Gathered) -> Paths:

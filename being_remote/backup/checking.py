@@ -25,7 +25,7 @@ class Judge:
     Attributes:
         most_bytes: how large a whole file of this name can be; larger ones are refused unread. None: it
             cannot be judged.
-        check: (name, contents); raises DataError when the file is torn, unsafe or contradicts itself.
+        check: (path at home, contents); raises DataError when the file is torn, unsafe or contradicts itself.
     """
 
     most_bytes: Callable[[str], int | None]
@@ -79,7 +79,7 @@ def _check_one(path: str, file: Path, judge: Judge) -> Checked:
             digest = hashlib.sha256(data)
             if most is not None:
                 try:
-                    judge.check(path.rpartition("/")[2], data)
+                    judge.check(path, data)
                 except DataError as e:
                     problem, torn = e.what, isinstance(e, TornFile)
         else:

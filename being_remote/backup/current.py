@@ -1,8 +1,9 @@
 """The live tree: what a person and every other command reads.
 
 It is made from the history and can always be made again: files are reflinks or copies, never hard
-links, since a program that writes in place would otherwise rewrite the past. Each file is renamed
-into place whole; a tree of another run replaces the old one as a whole.
+links, since a program that writes in place would otherwise rewrite the past. Each file is made beside
+the live tree, read back, synced, and renamed into place whole; a tree of another run replaces the old
+one as a whole.
 """
 
 from __future__ import annotations
@@ -14,12 +15,20 @@ from pathlib import Path
 from being_remote.backup.files import Stat, copy_apart, sync_files, sync_folder
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Entry, Manifest
+from being_remote.backup.objects import fault
 from being_remote.errors import InconsistentData
 
 # The live tree is these entries of the backup folder; whatever else lies there is not ours.
 TOPS = ("actor", "bbox.pt", "checkpoint", "run")
+# What a backup is kept for above all lies below this one.
+FRAMES = "checkpoint/"
 # Written by file managers into every folder that is looked at.
 LITTER = frozenset({".DS_Store", "Thumbs.db"})
+
+
+def count_frames(paths: Iterable[str]) -> int:
+    """How many of these paths of a live tree are frames."""
+    return sum(path.startswith(FRAMES) for path in paths)
 
 
 def scan(root: Path, like: Mapping[str, Entry] | None = None) -> dict[str, Stat]:
@@ -76,18 +85,21 @@ def refresh(
         target: what shall be live.
         content: path -> sha256 of the live files whose contents are known for sure.
         found: what `scan` saw.
+
+    Raises:
+        InconsistentData: a content is missing or rotten; the live tree is as it was.
     """
-    written: list[str] = []
+    wrong = [path for path, entry in target.files.items() if content.get(path) != entry.sha256]
+    if wrong:
+        history.clear(history.next)
+        _make(history, target, wrong)
+        for path in wrong:
+            (history.root / path).parent.mkdir(parents=True, exist_ok=True)
+            _place(history.next / path, history.root / path)
+        sync_files(history.root, (history.root / path for path in wrong))
     for path, entry in target.files.items():
-        live = history.root / path
-        if content.get(path) != entry.sha256:
-            live.parent.mkdir(parents=True, exist_ok=True)
-            _make(history, entry, live)
-            written.append(path)
-        elif found[path].st_mtime_ns != entry.mtime_ns:
-            os.utime(live, ns=(entry.mtime_ns, entry.mtime_ns))
-    if written:
-        sync_files(history.root, (history.root / path for path in written))
+        if content.get(path) == entry.sha256 and found[path].st_mtime_ns != entry.mtime_ns:
+            os.utime(history.root / path, ns=(entry.mtime_ns, entry.mtime_ns))
     _shown(history, target)
 
 
@@ -96,15 +108,13 @@ def replace(history: History, target: Manifest) -> None:
 
     Killed anywhere, it can be started again: the new tree is made anew from the history, and all
     that was live is in the history.
+
+    Raises:
+        InconsistentData: a content is missing or rotten; the live tree is as it was.
     """
     history.clear(history.next, history.previous)
-    history.next.mkdir()
     history.previous.mkdir()
-    for path, entry in target.files.items():
-        made = history.next / path
-        made.parent.mkdir(parents=True, exist_ok=True)
-        _make(history, entry, made)
-    sync_files(history.root, (history.next / path for path in target.files))
+    _make(history, target, target.files)
     for top in TOPS:
         if os.path.lexists(history.root / top):
             os.rename(history.root / top, history.previous / top)
@@ -121,21 +131,38 @@ def _shown(history: History, target: Manifest) -> None:
         history.show(target.generation)
 
 
-def _make(history: History, entry: Entry, path: Path) -> None:
+def _make(history: History, target: Manifest, paths: Iterable[str]) -> None:
+    """Make these files in `next`, each read back, all of them safe on the disk."""
+    history.next.mkdir()
+    made = []
+    for path in paths:
+        entry, file = target.files[path], history.next / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            copy_apart(history.object(entry.sha256), file)
+        except FileNotFoundError as e:
+            raise _lost(history, entry, "are not in the history any more") from e
+        if fault(file, entry.sha256) is not None:
+            raise _lost(history, entry, "rotted in the history")
+        os.utime(file, ns=(entry.mtime_ns, entry.mtime_ns))
+        made.append(file)
+    sync_files(history.root, made)
+
+
+def _lost(history: History, entry: Entry, what: str) -> InconsistentData:
+    return InconsistentData(
+        f"the contents of {entry.path!r} {what}",
+        file=str(history.object(entry.sha256)),
+        hint="`sync --verify` repairs it from the host if it can; or put that file back if you moved it",
+    )
+
+
+def _place(made: Path, live: Path) -> None:
     try:
-        copy_apart(history.object(entry.sha256), history.scratch)
-    except FileNotFoundError as e:
-        raise InconsistentData(
-            f"the contents of {entry.path!r} are not in the history any more",
-            file=str(history.object(entry.sha256)),
-            hint="put that file back if you moved it",
-        ) from e
-    os.utime(history.scratch, ns=(entry.mtime_ns, entry.mtime_ns))
-    try:
-        os.replace(history.scratch, path)
+        os.replace(made, live)
     except IsADirectoryError:
-        _give_way(path)
-        os.replace(history.scratch, path)
+        _give_way(live)
+        os.replace(made, live)
 
 
 def _give_way(folder: Path) -> None:

@@ -85,7 +85,6 @@ class Ways:
         """Keep what a file holds in quarantine; it is still needed where it lies."""
         copy = self._history.rewritten
         copy_apart(seen.file, copy)
-        sync_files(self._history.root, [copy])
         set_aside(
             self._history,
             copy,

@@ -122,10 +122,15 @@ def sync_files(folder: Path, files: Iterable[Path]) -> None:
             os.close(descriptor)
     files = list(files)
     for file in files:
-        with open(file, "rb") as f:
-            os.fsync(f.fileno())
-    for parent in {file.parent for file in files}:
+        sync_file(file)
+    for parent in {above for file in files for above in file.parents if above.is_relative_to(folder)}:
         sync_folder(parent)
+
+
+def sync_file(file: Path) -> None:
+    """The content of one file is on the disk when this returns; not its name: see `sync_folder`."""
+    with open(file, "rb") as f:
+        os.fsync(f.fileno())
 
 
 @contextmanager

@@ -64,8 +64,12 @@ class History:
             InventoryError: no folder can be made there.
         """
         try:
-            for folder in (self.objects, self._manifests, self.incoming):
+            missing = [f for f in (self.objects, self._manifests, self.incoming) if not f.is_dir()]
+            for folder in missing:
                 folder.mkdir(parents=True, exist_ok=True)
+            if missing:
+                sync_folder(self.folder)
+                sync_folder(self.root)
             file = open(self.folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - closed below
         except OSError as e:
             if e.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -173,7 +177,6 @@ class History:
             unnamed = {sha256 for sha256 in unnamed if sha256.encode() not in text}
         for sha256 in unnamed:
             self.object(sha256).unlink(missing_ok=True)
-        sync_folder(self.objects)
 
     def contents(self) -> Iterator[tuple[str, int]]:
         """The sha256 and the bytes of every content, named by a generation or not."""

@@ -9,13 +9,14 @@ import base64
 import hashlib
 import json
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from being_remote.backup.files import write_whole
+from being_remote.backup.files import sync_file, sync_folder, write_whole
 from being_remote.backup.history import History
 from being_remote.backup.manifest import shown_path
 
@@ -59,8 +60,12 @@ def set_aside(
     reason: str,
     suffix: str = NOTE,
 ) -> SetAside:
-    """Move `file` into quarantine; the note is written first, so that none lies there unexplained."""
-    history.quarantine.mkdir(exist_ok=True)
+    """Move `file` into quarantine, durably; the note is written first: none lies there unexplained."""
+    if not history.quarantine.is_dir():
+        history.quarantine.mkdir()
+        sync_folder(history.folder)
+    if stat.S_ISREG(file.lstat().st_mode):
+        sync_file(file)
     key = hashlib.sha256(os.fsencode(path) + b"\0" + sha256.encode()).hexdigest()[:12]
     # Only what any file system takes; the exact name is in the note.
     stem = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in Path(path).name)
@@ -73,6 +78,7 @@ def set_aside(
         scratch=history.scratch,
     )
     os.replace(file, kept_as)
+    sync_folder(history.quarantine)
     return SetAside(path, reason, kept_as, bytes, mtime_ns, sha256)
 
 

@@ -1,21 +1,29 @@
-"""An earlier generation becomes live again, as a new generation: nothing is lost, and it can be undone."""
+"""An earlier generation becomes live again, as a new generation: nothing is lost, and it can be undone.
+
+A file that the judge refuses does not take the place of a live one that it finds sound.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from being_remote.backup import current
-from being_remote.backup.checking import Judge
+from being_remote.backup.checking import Judge, check
 from being_remote.backup.files import see_room, share_blocks
 from being_remote.backup.generations import Change, change
 from being_remote.backup.history import History
-from being_remote.backup.manifest import Manifest
+from being_remote.backup.manifest import Entry, Manifest
 from being_remote.backup.objects import faults
+from being_remote.backup.quarantine import SetAside
 from being_remote.backup.settle import Settled, settle
 from being_remote.errors import InconsistentData
-from being_remote.session import OnProgress
+from being_remote.session import OnProgress, no_progress
 
 NAMED = 5
+
+# What is live and what is to be, by path: whether both are of one run.
+IsSameRun = Callable[[Mapping[str, Entry], Mapping[str, Entry]], bool]
 
 
 @dataclass(frozen=True)
@@ -26,11 +34,14 @@ class Restored:
         manifest: what is live now; the generation that was live already where it is the very same.
         change: from what was live to what is.
         settled: what was done before, so that nothing that was live is lost.
+        refused: files of the earlier generation that are not sound, where a sound one was live. That one
+            stays if it is of the same run; else there is none. The earlier one stays in the history.
     """
 
     manifest: Manifest
     change: Change
     settled: Settled
+    refused: tuple[SetAside, ...] = ()
 
 
 def readable(history: History, generation: int, on_progress: OnProgress) -> Manifest:
@@ -57,7 +68,37 @@ def readable(history: History, generation: int, on_progress: OnProgress) -> Mani
     return wanted
 
 
-def restore(history: History, wanted: Manifest, judge: Judge) -> Restored:
+def refused(
+    history: History, live: Mapping[str, Entry], wanted: Mapping[str, Entry], judge: Judge
+) -> tuple[SetAside, ...]:
+    """Files of `wanted` that the judge refuses, and whose live versions it finds sound."""
+    changed = [
+        path
+        for path, entry in wanted.items()
+        if path in live and live[path].sha256 != entry.sha256 and judge.most_bytes(path) is not None
+    ]
+    contents = {path: history.object(wanted[path].sha256) for path in changed}
+    bad = {seen.path: seen for seen in check(contents, judge, no_progress) if seen.problem is not None}
+    sound = check({path: history.object(live[path].sha256) for path in bad}, judge, no_progress)
+    return tuple(
+        SetAside(seen.path, bad[seen.path].problem or "", bad[seen.path].file)
+        for seen in sound
+        if seen.problem is None
+    )
+
+
+def without(
+    wanted: Mapping[str, Entry], bad: tuple[SetAside, ...], live: Mapping[str, Entry], *, same_run: bool
+) -> dict[str, Entry]:
+    """What is to be live where these files are refused."""
+    paths = {aside.path for aside in bad}
+    files = {path: entry for path, entry in wanted.items() if path not in paths}
+    return {**files, **{path: live[path] for path in paths}} if same_run else files
+
+
+def restore(
+    history: History, wanted: Manifest, judge: Judge, is_same_run: IsSameRun = lambda _live, _wanted: False
+) -> Restored:
     """Make a generation live again, whole. The caller holds the lock, and has seen that it is `readable`.
 
     What lies in the live tree and in no generation yet is taken into the history first. Killed anywhere,
@@ -70,11 +111,15 @@ def restore(history: History, wanted: Manifest, judge: Judge) -> Restored:
     settled = settle(history, judge)
     assert settled.manifest is not None  # there is `wanted`, so there is a newest one
     was = settled.manifest.files
-    if was == wanted.files:
-        return Restored(settled.manifest, Change(0, 0, 0), settled)
-    _see_room(history, wanted)
+    bad = refused(history, was, wanted.files, judge)
+    files = wanted.files
+    if bad:
+        files = without(wanted.files, bad, was, same_run=is_same_run(was, wanted.files))
+    if was == files:
+        return Restored(settled.manifest, Change(0, 0, 0), settled, bad)
+    _see_room(history, files)
     made = history.commit(
-        wanted.files,
+        files,
         why="restored",
         host=wanted.host,
         incarnation=wanted.incarnation,
@@ -82,11 +127,11 @@ def restore(history: History, wanted: Manifest, judge: Judge) -> Restored:
         of=wanted.generation,
     )
     current.replace(history, made)
-    return Restored(made, change(was, made.files), settled)
+    return Restored(made, change(was, made.files), settled, bad)
 
 
-def _see_room(history: History, wanted: Manifest) -> None:
+def _see_room(history: History, files: Mapping[str, Entry]) -> None:
     """The new tree stands beside the old one for a moment, unless the two share their blocks."""
-    some = next(iter(wanted.files.values()), None)
+    some = next(iter(files.values()), None)
     if some is not None and not share_blocks(history.object(some.sha256), history.scratch):
-        see_room(history.root, (entry.bytes for entry in wanted.files.values()))
+        see_room(history.root, (entry.bytes for entry in files.values()))

@@ -52,6 +52,8 @@ def hashed(history: History, contents: Iterable[tuple[str, str]]) -> None:
         note.seek(size - len(tail) + tail.rfind(b"\n") + 1)
         note.truncate()
         note.writelines(json.dumps(each).encode() + b"\n" for each in contents)
+        note.flush()
+        os.fsync(note.fileno())
 
 
 def end(history: History) -> None:

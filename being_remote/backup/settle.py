@@ -22,6 +22,22 @@ _WHOLE = ("sha256", "whole")
 
 
 @dataclass(frozen=True)
+class Replacement:
+    """The live tree was replaced as a whole.
+
+    Attributes:
+        generation: what is live now.
+        frames, frames_before: how many frames the live tree holds now, and held.
+        restore: the snapshot that shows what was live; None where no snapshot is known to.
+    """
+
+    generation: int
+    frames: int
+    frames_before: int
+    restore: int | None
+
+
+@dataclass(frozen=True)
 class Settled:
     """What was done. `manifest` is now live; None where there is no backup yet."""
 
@@ -31,6 +47,7 @@ class Settled:
     put_back: tuple[str, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
     rotted: tuple[SetAside, ...] = ()
+    replaced: Replacement | None = None
 
 
 def settle(
@@ -49,15 +66,17 @@ def settle(
         committed: the newest generation and the one that is live, where the caller has both at hand.
 
     Returns:
-        Settled: `adopted` by hand, of these `unsound` ones that nothing could replace; `put_back`
+        Settled: `adopted` by hand; `unsound` live files that the judge refuses and nothing could replace
+        (of those that were not changed only where all was read); `put_back`
         where files were missing; `set_aside` where a damaged file was replaced by its good version;
-        `rotted` where, read deep, it had other bytes than its size and time promised, and was replaced.
+        `rotted` where, read deep, it had other bytes than its size and time promised, and was replaced;
+        `replaced` where a swap of the whole tree, which was cut short, was finished.
     """
     shown = history.shown()
     newest, before = committed or _both(history, shown)
     known = [m.files for m in (newest, before) if m is not None]
     found = current.scan(history.root, newest.files if newest is not None else None)
-    content, changed = _contents(history.root, found, known, deep)
+    content, changed, unsound = _contents(history.root, found, known, judge if deep else NO_JUDGE, deep)
 
     kept = _adopt(history, changed, found, newest.files if newest else {}, judge)
     target = newest
@@ -69,13 +88,19 @@ def settle(
     replayed = shown is None or before is not None
     put_back = () if replayed else tuple(p for p in target.files if p not in found)
 
+    replaced = None
     pending = (n for n in history.generations() if shown is None or n > shown)
     if shown != target.generation and any(_is_new_tree(history, n, target) for n in pending):
         current.replace(history, target)
+        restore = shown if before is not None else None
+        was = before.files if before is not None else found  # a swap that was cut short hid some of it
+        frames = current.count_frames(target.files), current.count_frames(was)
+        replaced = Replacement(target.generation, *frames, restore)
     else:
         current.refresh(history, target, content, found)
     history.clear(history.adopting, history.next, history.previous)
-    return Settled(target, tuple(kept.files), kept.unsound, put_back, kept.set_aside, kept.rotted)
+    unsound += kept.unsound
+    return Settled(target, tuple(kept.files), tuple(unsound), put_back, kept.set_aside, kept.rotted, replaced)
 
 
 def _both(history: History, shown: int | None) -> tuple[Manifest | None, Manifest | None]:
@@ -91,9 +116,10 @@ def _is_new_tree(history: History, generation: int, newest: Manifest) -> bool:
 
 
 def _contents(
-    root: Path, found: Mapping[str, Stat], known: list[Mapping[str, Entry]], deep: bool
-) -> tuple[dict[str, str], dict[str, Path]]:
-    """What the live files hold: path -> sha256 where we know it, and those that no manifest knows."""
+    root: Path, found: Mapping[str, Stat], known: list[Mapping[str, Entry]], judge: Judge, deep: bool
+) -> tuple[dict[str, str], dict[str, Path], list[SetAside]]:
+    """What the live files hold: path -> sha256 where we know it; those that no manifest knows; and those
+    that one knows and the judge refuses."""
     content: dict[str, str] = {}
     suspects: dict[str, Path] = {}
     for path, at in found.items():
@@ -103,13 +129,15 @@ def _contents(
         elif len(alike) == 1:
             content[path] = alike.pop()
         # else it is one of two known ones; the refresh writes it anew.
-    changed = {}
-    for seen in check(suspects, NO_JUDGE, no_progress):
+    changed, unsound = {}, []
+    for seen in check(suspects, judge, no_progress):
         if any(seen.path in files and files[seen.path].sha256 == seen.sha256 for files in known):
             content[seen.path] = seen.sha256
+            if seen.problem is not None:
+                unsound.append(SetAside(seen.path, seen.problem, seen.file))
         else:
             changed[seen.path] = seen.file
-    return content, changed
+    return content, changed, unsound
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,8 @@ def sync(
         typer.Option(
             "--only",
             metavar="KIND",
-            help="checkpoints, bbox, identity, configs, kpt, crops, meshes or logs; repeat for several",
+            help="checkpoints, bbox, identity, configs, kpt, crops, meshes, logs or sources (the video and"
+            " source/; only when asked for); repeat for several",
         ),
     ] = None,
     verify: Annotated[
@@ -130,6 +131,9 @@ def sync(
         str | None,
         typer.Option("--prune", metavar="keep=N", help="remove all but the newest N generations"),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="prune though the newest generation lost most frames")
+    ] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
     trust_inventory: TrustInventoryOpt = False,
@@ -141,6 +145,8 @@ def sync(
     others = {"--host": host is not None, "--only": bool(only), "--verify": verify, "--watch": watch}
     others["--every"] = every is not None
     with Out(as_json=as_json):
+        if force and prune is None:
+            raise UsageError("--force goes with --prune only", where="sync")
         history_only = one_alone(asked, others)
     if history_only:
         from being_remote.cli.generation_tables import run_history
@@ -149,6 +155,7 @@ def sync(
             actor=actor,
             restore=restore,
             prune=prune,
+            force=force,
             dry_run=dry_run,
             inventory=inventory,
             trust_inventory=trust_inventory,
@@ -678,19 +685,31 @@ def push(
 @app.command("safe-to-stop")
 def safe_to_stop(
     host: HostOpt = None,
+    then: Annotated[
+        str | None,
+        typer.Option(
+            "--then",
+            metavar="CMD",
+            help="run this here after a yes, without a shell; its exit code is then ours",
+        ),
+    ] = None,
+    dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
     trust_inventory: TrustInventoryOpt = False,
     as_json: JsonOpt = False,
     verbose: VerboseOpt = False,
 ) -> None:
-    """May this pod be stopped? 0: all is at home; 6: no; 4: not known."""
+    """May this pod be stopped? 0: all is local; 6: no; 4: not known."""
     with Out(as_json=as_json, verbose=verbose) as out:
-        from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
+        from being_remote.cli.safe_to_stop_tables import finish_safe_to_stop
+        from being_remote.cli.then import parse_command
         from being_remote.workflows import safe_to_stop as workflow
 
-        out.finish(
-            workflow.safe_to_stop(out.inventory(inventory, trust_inventory), host=host), show_safe_to_stop
+        command = None if then is None else parse_command(then)
+        report = workflow.safe_to_stop(
+            out.inventory(inventory, trust_inventory), host=host, look_again=command is not None
         )
+        finish_safe_to_stop(out, report, command, dry_run=dry_run)
 
 
 @app.command("demo")

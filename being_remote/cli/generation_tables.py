@@ -21,6 +21,7 @@ def run_history(
     actor: str | None,
     restore: int | None,
     prune: str | None,
+    force: bool,
     dry_run: bool,
     inventory: Path | None,
     trust_inventory: bool,
@@ -38,7 +39,7 @@ def run_history(
             )
         elif prune is not None:
             keep = parse_keep(prune)
-            pruned = workflow.prune_generations(known, keep, actor=actor, dry_run=dry_run)
+            pruned = workflow.prune_generations(known, keep, actor=actor, dry_run=dry_run, force=force)
         else:
             listed = workflow.list_generations(known, actor=actor)
     with Out(as_json=as_json) as out:
@@ -106,6 +107,9 @@ def show_restore(console: Console, report: RestoreReport) -> None:
             line(console, f"adopted before: {files_text(report.adopted)} that lay here and nowhere else")
         line(console, f"home: {report.folder}")
         line(console, f"undo: sync --restore {report.before}")
+    for q in report.quarantined:
+        prose(console, f"refused: {q.path} {q.reason}", "yellow")
+        line(console, f"  kept as {q.kept_as}")
     for warning in report.warnings:
         prose(console, f"note: {warning}", "yellow")
 

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 
 from being_remote.cli.printing import cell, line, new_table, prose
 
 if TYPE_CHECKING:
+    from being_remote.cli.output import Out
     from being_remote.workflows.safe_to_stop import SafeReport
+
+
+def finish_safe_to_stop(
+    out: Out, report: SafeReport, command: tuple[str, ...] | None, *, dry_run: bool
+) -> None:
+    """Print the report and leave with its exit code; after a yes, run `command` and leave with its own.
+
+    For people the verdict comes before what the command prints; a document comes after it, with its end.
+    """
+    from being_remote.cli.output import stdout
+    from being_remote.cli.then import run_command
+    from being_remote.workflows.safe_to_stop import Then
+
+    if command is None:
+        out.finish(report, show_safe_to_stop)
+    elif not report.safe or dry_run:
+        out.finish(replace(report, then=Then(command)), show_safe_to_stop)
+    elif out.as_json:
+        code = run_command(command, keep_stdout=True)
+        out.finish(replace(report, then=Then(command, code)), show_safe_to_stop)
+    else:
+        show_safe_to_stop(stdout(), report)
+        raise typer.Exit(run_command(command, keep_stdout=False))
 
 
 def show_safe_to_stop(console: Console, report: SafeReport) -> None:
@@ -28,6 +55,8 @@ def show_safe_to_stop(console: Console, report: SafeReport) -> None:
         console.print(table)
     for note in report.notes:
         prose(console, f"note: {note}")
+    if report.then is not None and report.then.exit_code is None:
+        line(console, f"{'would run' if report.safe else 'not run'}: {shlex.join(report.then.command)}")
 
 
 def _facts(report: SafeReport) -> str:
@@ -48,10 +77,17 @@ def _against(report: SafeReport) -> str:
 def _idle(report: SafeReport) -> str:
     what = "GPU" if report.gpus else report.host
     if report.idle_s is None:
-        return f"since when {what} is idle is unknown"
+        return f"since when {what} is idle is unknown, and so is what that cost"
     if report.idle_s == 0:
         return f"{what} in use"
-    return f"{what} idle for {duration(report.idle_s)}"
+    idle = f"{what} idle for {duration(report.idle_s)} (by its files' times)"
+    started = ""
+    if report.up_s is not None and report.up_s < report.idle_s:
+        started = f"it was started {duration(report.up_s)} ago"
+    if report.idle_usd is None:
+        return f"{idle}; {started}" if started else idle
+    cost = f"{idle}: about {report.idle_usd:,.2f} USD"
+    return f"{cost} if it ran all that time; {started}" if started else cost
 
 
 def duration(seconds: float) -> str:

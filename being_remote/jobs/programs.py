@@ -7,7 +7,7 @@ source, then whatever it is to read. The far interpreter runs isolated (-I) and 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
@@ -28,9 +28,9 @@ BOOT = (
 )
 Program = Literal["claim", "status", "cancel", "place"]
 _MODULES = {
-    "claim": ("records", "locks", "processes", "lease", "status", "claim"),
-    "status": ("records", "locks", "processes", "lease", "status"),
-    "cancel": ("records", "locks", "processes", "lease", "status", "cancel"),
+    "claim": ("records", "locks", "processes", "client", "lease", "status", "claim"),
+    "status": ("records", "locks", "processes", "client", "lease", "status"),
+    "cancel": ("records", "locks", "processes", "client", "lease", "status", "cancel"),
     "place": ("place",),
 }
 _LOADER = """
@@ -44,7 +44,12 @@ def load(name, source):
     exec(compile(source, name, "exec"), module.__dict__)
 for name, source in {modules!r}:
     load(name, source)
-sys.modules[{main!r}].main(sys.argv[1], sys.stdin.buffer)
+"""
+_MAIN = "sys.modules[{main!r}].main(sys.argv[1], sys.stdin.buffer)\n"
+# The source comes last and as it stands, so that it is the main program.
+_LOOKING = """
+sys.modules["being_remote.pod.client"].end_with_client()
+exec(compile({source!r}, {module!r}, "exec"))
 """
 
 
@@ -92,7 +97,7 @@ def ask_alone(
     limit: int,
     payload: bytes = b"",
 ) -> bytes:
-    """Run one module of `pod/` that needs no other over there and return what it printed.
+    """Run one module of `pod/` that only looks over there and return what it printed.
 
     Args:
         what: what could not be had where it fails, for people.
@@ -103,9 +108,9 @@ def ask_alone(
         CommandFailed: it ended with an error; the text quotes the last of it.
         HostError: no answer.
     """
-    source = resources.files("being_remote.pod").joinpath(f"{module}.py").read_bytes()
+    text = looking_text(module)
     argv = [python, "-I", "-B", "-S", "-c", BOOT, json.dumps(request)]
-    stdin = b"%d\n" % len(source) + source + payload
+    stdin = b"%d\n" % len(text) + text + payload
     result = session.run(argv, stdin=stdin, timeout_s=timeout_s, repeatable=True, max_output_bytes=limit)
     if result.exit_code in (126, 127):
         raise ToolMissing(
@@ -136,8 +141,23 @@ def odd_form(host: str, what: str, e: ValidationError) -> HostError:
 @cache
 def program_text(program: Program) -> bytes:
     """The whole program, its modules in the order in which they import one another."""
-    sources = [("being_remote", ""), ("being_remote.pod", "")]
-    for name in _MODULES[program]:
-        source = resources.files("being_remote.pod").joinpath(f"{name}.py").read_text(encoding="utf-8")
-        sources.append((f"being_remote.pod.{name}", source))
-    return _LOADER.format(modules=sources, main=f"being_remote.pod.{program}").encode()
+    main = f"being_remote.pod.{program}"
+    return (_loader(_MODULES[program]) + _MAIN.format(main=main)).encode()
+
+
+@cache
+def looking_text(module: str) -> bytes:
+    """One module of `pod/` that only looks, and what these share. It ends with its client."""
+    return (
+        _loader(("kernel_fs", "client")) + _LOOKING.format(source=_source(module), module=module)
+    ).encode()
+
+
+def _loader(names: Sequence[str]) -> str:
+    modules = [("being_remote", ""), ("being_remote.pod", "")]
+    modules += [(f"being_remote.pod.{name}", _source(name)) for name in names]
+    return _LOADER.format(modules=modules)
+
+
+def _source(name: str) -> str:
+    return resources.files("being_remote.pod").joinpath(f"{name}.py").read_text(encoding="utf-8")

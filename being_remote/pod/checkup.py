@@ -1,12 +1,13 @@
 """Runs on the pod: which tools are there, as one JSON document on stdout. Writes nothing.
 
-Sent as text to `python3 - REQUEST` on stdin, so it imports nothing of ours and runs on Python 3.8.
+Sent as text to `python3 - REQUEST` on stdin, with `client.py` before it; runs on Python 3.8.
 REQUEST is JSON: {"folder": str, "tracker": null or {"root", "python", "files", "modules"}}.
 It reports what it finds and judges nothing. No program that it starts may take longer than a limit.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -15,6 +16,8 @@ import stat
 import subprocess
 import sys
 from typing import Any, Dict, List, Optional
+
+from being_remote.pod import client
 
 PROGRAM_S = 5
 TRACKER_PYTHON_S = 30
@@ -55,17 +58,23 @@ def said_by(argv: List[str], limit_s: float = PROGRAM_S) -> Dict[str, Any]:
     if shutil.which(argv[0]) is None:
         return {"out": None, "error": "not there"}
     try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_s, check=False
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-    except subprocess.TimeoutExpired:
-        return {"out": None, "error": f"no answer within {limit_s:g} s"}
     except OSError as e:
         return {"out": None, "error": str(e)}
-    out = done.stdout.decode("utf-8", "replace")[:MAX_TEXT]
-    if done.returncode != 0:
-        last = (done.stderr or done.stdout).decode("utf-8", "replace").strip()[-300:]
-        return {"out": None, "error": f"exit {done.returncode}: {last}"}
+    try:
+        said, complaint = process.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        client.end_below(process.pid)
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a hung driver keeps it from dying
+            process.communicate(timeout=1)
+        return {"out": None, "error": f"no answer within {limit_s:g} s"}
+    out = said.decode("utf-8", "replace")[:MAX_TEXT]
+    if process.returncode != 0:
+        last = (complaint or said).decode("utf-8", "replace").strip()[-300:]
+        return {"out": None, "error": f"exit {process.returncode}: {last}"}
     return {"out": out, "error": None}
 
 

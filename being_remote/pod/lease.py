@@ -15,7 +15,7 @@ import shutil
 import subprocess
 from typing import Any, Dict, List, Optional, Tuple
 
-from being_remote.pod import locks
+from being_remote.pod import client, locks
 
 FIELDS = "index,uuid,name,memory.total,memory.used,utilization.gpu"
 QUERY = ["nvidia-smi", "--query-gpu=" + FIELDS, "--format=csv,noheader,nounits"]
@@ -50,6 +50,7 @@ class Query:
         try:
             out, err = self._process.communicate(timeout=SMI_S)
         except subprocess.TimeoutExpired:
+            client.end_below(self._process.pid)
             self._process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):  # a hung driver keeps it from dying
                 self._process.communicate(timeout=1)

@@ -1,6 +1,6 @@
 """Runs on the pod: what lies in some folders, and hashes of it, to stdout. Writes nothing.
 
-Sent as text, so it imports nothing of ours and runs on Python 3.8. The request is read from stdin,
+Sent as text, with what it imports of ours, and runs on Python 3.8. The request is read from stdin,
 since it may name many files; the answer goes to stdout; both are deflated (zlib). The request is JSON:
 
     {"folders": [{"path": text, "pattern": text, "recursive": bool, "hash": bool}        what fits is listed
@@ -14,7 +14,7 @@ needed, and as the end
 The digest tells this answer from any other; where it is the one of "unless", no file is listed. A file's
 figures are those from before it was read. Names travel as text with one letter for each of their bytes.
 A folder that is asked for may itself be a link (people put their data on volumes); links and specials
-found below it are named under "skipped", never followed.
+found below it are named under "skipped", never followed. No file system of the kernel's is entered.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ import stat
 import sys
 import time
 import zlib
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Optional, Tuple
+
+from being_remote.pod import kernel_fs
 
 MAX_FILES = 500000
 MAX_SKIPPED = 100
@@ -85,7 +87,9 @@ def sha256_of(path: bytes, limit: Optional[int]) -> Tuple[Optional[os.stat_resul
     return found, digest.hexdigest()
 
 
-def listed(asked: Dict[str, Any], below: bytes, rows: List[Row], skipped: List[Any]) -> None:
+def listed(
+    asked: Dict[str, Any], below: bytes, rows: List[Row], skipped: List[Any], kernel: FrozenSet[int]
+) -> None:
     """Each plain file of a folder that fits the pattern, and of those below it."""
     folder, pattern = asked["path"].encode("latin-1"), asked["pattern"].encode("latin-1")
     with os.scandir(os.path.join(folder, below)) as found:
@@ -93,8 +97,8 @@ def listed(asked: Dict[str, Any], below: bytes, rows: List[Row], skipped: List[A
     for entry in inside:
         name = below + entry.name
         if entry.is_dir(follow_symlinks=False):
-            if asked["recursive"]:
-                listed(asked, name + b"/", rows, skipped)
+            if asked["recursive"] and entry.stat(follow_symlinks=False).st_dev not in kernel:
+                listed(asked, name + b"/", rows, skipped, kernel)
             continue
         if pattern != b"*" and not fnmatch.fnmatchcase(name, pattern):
             continue
@@ -137,16 +141,20 @@ def main() -> None:
     request = json.loads(zlib.decompress(sys.stdin.buffer.read()))
     folders: List[Dict[str, Any]] = []
     files: List[List[Row]] = []
+    kernel = kernel_fs.devices()
     for asked in request["folders"]:
         skipped: List[Any] = []
         rows: List[Row] = []
         error = None
-        exists = os.path.isdir(asked["path"].encode("latin-1"))
+        path = asked["path"].encode("latin-1")
+        exists = os.path.isdir(path)
         try:
-            if exists and "names" in asked:
+            if exists and kernel_fs.real_path(path, kernel) is None:
+                error = f"it leads into the kernel's own files: {path!r}"
+            elif exists and "names" in asked:
                 hashed(asked, rows)
             elif exists:
-                listed(asked, b"", rows, skipped)
+                listed(asked, b"", rows, skipped, kernel)
         except OSError as e:
             error = f"{e.strerror}: {e.filename!r}"
         files.append(rows)

@@ -108,7 +108,7 @@ def place(into: bytes, stage: bytes, files: List[Wanted], states: List[str]) -> 
         staged = source = os.path.join(stage, files[i].sha256.encode())
         if last[files[i].sha256] != i:  # one content for several names: files of their own
             source = staged + COPY
-            shutil.copyfile(staged, source)
+            copy(staged, source)
         os.chmod(source, 0o755 if files[i].executable else 0o644)
         target = os.path.join(into, files[i].name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -116,6 +116,14 @@ def place(into: bytes, stage: bytes, files: List[Wanted], states: List[str]) -> 
         states[i] = "same"
     if absent:
         on_disk(into)
+
+
+def copy(source: bytes, target: bytes) -> None:
+    """Copy a file; what it holds is on the disk when this returns."""
+    with open(source, "rb") as reader, open(target, "wb") as writer:
+        shutil.copyfileobj(reader, writer, CHUNK_BYTES)
+        writer.flush()
+        os.fsync(writer.fileno())
 
 
 def tidy(stage: bytes, known: Set[str], needed: Set[str]) -> None:

@@ -1,7 +1,8 @@
 """One search of a host for bbox.pt, and for what else could tell the crop: runs, crops, landmarks.
 
 Runs over there: its source is sent on the stdin of `python3 -` with one call of `answer` behind it,
-and one JSON document comes back. Stdlib only, Python 3.8. It writes nothing, starts no program and
+and one JSON document comes back. Stdlib only, Python 3.8. It enters no file system of the kernel's, by
+whatever link or mount. It writes nothing, starts no program and
 judges nothing; names and bounds come in the request, and a bound that was hit is named in
 `truncated`. Names and contents travel as base64, because they may be any bytes.
 """
@@ -17,6 +18,8 @@ import sys
 import time
 from collections import deque
 from typing import Any, Deque, Dict, Iterator, List, Optional, Set, Tuple
+
+from being_remote.pod import kernel_fs
 
 SAMPLED_FRAMES = 2000
 NOT_CARRIED = "NOT_CARRIED"
@@ -68,6 +71,7 @@ class _Search:
         self.first_names = {os.fsencode(name) for name in request["first_names"]}
         self.last_names = {os.fsencode(name) for name in request["last_names"]}
         self.last_paths = {os.fsencode(path) for path in request["last_paths"]}
+        self.kernel = kernel_fs.devices()
         self.started = time.monotonic()
         self.entries = 0
         self.carried = 0
@@ -81,6 +85,7 @@ class _Search:
 
     def run(self) -> Dict[str, Any]:
         known, roots = self.paths("known"), self.paths("roots")
+        known = [folder for folder in known if not self.leads_away(folder)]
         try:
             for self.root in known:
                 self.candidate(os.path.join(self.root, self.box_name))
@@ -111,12 +116,25 @@ class _Search:
             self.truncated.append(reason)
         self.unfinished.update(dict.fromkeys(unfinished))
 
+    def leads_away(self, path: bytes) -> bool:
+        """Whether a path leads into the kernel's own files, or through them; said where it does."""
+        try:
+            away = kernel_fs.real_path(path, self.kernel) is None
+        except OSError:
+            return False  # whoever looks into it finds out
+        if away:
+            self.cut(
+                f"{os.fsdecode(path)[-120:]!a} leads into the kernel's own files: not searched"[:200], path
+            )
+        return away
+
     def walk(self, roots: List[bytes]) -> None:
         """Breadth first, so that what lies near the top is found even where a bound cuts the rest."""
         queue = _Queue()
         for root in roots:
             if os.path.isdir(root):  # a root itself may be a link: the user named it
-                queue.put(_Folder(root, root, 0, PLAIN))
+                if not self.leads_away(root):
+                    queue.put(_Folder(root, root, 0, PLAIN))
             else:
                 self.missing.append(_b64(root))
         seen: Set[Tuple[int, int]] = set()
@@ -126,7 +144,7 @@ class _Search:
                 here = os.stat(folder.path)
             except OSError:
                 continue  # it went away meanwhile
-            if (here.st_dev, here.st_ino) in seen:
+            if (here.st_dev, here.st_ino) in seen or here.st_dev in self.kernel:
                 continue
             seen.add((here.st_dev, here.st_ino))
             try:
@@ -236,16 +254,22 @@ class _Search:
         for pattern in self.request["configs"]:
             name = os.fsencode(pattern).replace(b"{name}", os.path.basename(folder))
             path = os.path.normpath(os.path.join(folder, name))
+            if self.leads_away(os.path.dirname(path)):
+                continue
             content, problem = self.read(path, self.limits["config_bytes"])
             if problem != "ENOENT":
                 found["configs"].append({"path": _b64(path), "content": content, "problem": problem})
 
     def count(self, folder: bytes, suffixes: List[str]) -> int:
         endings = tuple(os.fsencode(s) for s in suffixes)
+        if self.leads_away(folder):
+            return 0
         return sum(1 for e in self.entries_of(folder) if e.name.lower().endswith(endings))
 
     def frames(self, folder: bytes) -> Optional[Dict[str, Any]]:
         suffix = self.frame_suffix
+        if self.leads_away(folder):
+            return None
         names = [e.name[: -len(suffix)] for e in self.entries_of(folder) if e.name.endswith(suffix)]
         if not names:
             return None

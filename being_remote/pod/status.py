@@ -13,7 +13,7 @@ import sys
 import zlib
 from typing import Any, BinaryIO, List, Optional
 
-from being_remote.pod import lease, locks, records
+from being_remote.pod import client, lease, locks, records
 from being_remote.pod.records import Record
 
 MAX_JOBS = 20_000
@@ -135,6 +135,7 @@ def _lean(record: Record) -> Record:
 
 def main(request: str, stdin: BinaryIO) -> None:
     """Answer one request: {"workdir": str, "only": null or [job]}."""
+    client.end_with_client()
     gc.disable()  # one short run that only grows
     asked = json.loads(request)
     query = lease.Query()

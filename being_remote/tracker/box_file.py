@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from being_remote.errors import DataError, InconsistentData, NoSpace, NotFoundError, UsageError
+from being_remote.tracker.finish import sync_folder
 from being_remote.tracker.frame_file import parse_box, read_box, read_bytes
 from being_remote.tracker.numpy_1 import arrays_for_numpy_1
 
@@ -62,14 +63,16 @@ def write_box(path: Path, note: BoxNote) -> bool:
     text = note.model_dump_json(indent=2).encode() + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The note first: a note without a box misleads nobody.
+        # The note first, on the disk, too: a note without a box misleads nobody.
         with _Whole(note_path(path), text) as temporary:
             os.replace(temporary, note_path(path))
+        sync_folder(path.parent)
         with _Whole(path, data) as temporary:
             try:
                 os.link(temporary, path)
             except FileExistsError:  # somebody else was faster
                 return _nothing_to_do(path, note.box)
+        sync_folder(path.parent)
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace("the disk is full; no box was written", file=str(path)) from e

@@ -1,8 +1,9 @@
-"""Is one file that came from a pod whole, and harmless to keep: the judge of what `sync` accepts.
+"""Is one file that came from a pod what its name says, whole, and harmless: the judge of what `sync` accepts.
 
-Each format that the tracker writes tells its own end: archives by their directory and checksums,
-arrays and meshes by the size that their header promises, pictures by their end marker. Other files
-are taken as they are. Contents are not interpreted: a frame of a fork is whole, and comes home.
+Files that a camera depends on are read by the readers that later use them: a `.frame` must be a frame of
+that number with a finite camera, `bbox.pt` a box, `identity.npy` a shape; in a backup the landmarks and
+meshes of the tracker, too. Other arrays, meshes and pictures must be as long as their own header or end
+marker says. All other files are taken as they are.
 """
 
 from __future__ import annotations
@@ -14,12 +15,26 @@ from pathlib import Path
 from typing import NoReturn
 
 from being_remote.errors import TornFile, UnsafeFile
-from being_remote.tracker.frame_file import MAX_BOX_BYTES, MAX_FRAME_BYTES, read_bytes
+from being_remote.tracker.frame_file import (
+    MAX_BOX_BYTES,
+    MAX_FRAME_BYTES,
+    parse_box,
+    parse_frame,
+    read_bytes,
+)
+from being_remote.tracker.identity_file import parse_identity
+from being_remote.tracker.landmark_file import DENSE, SPARSE, parse_landmarks
+from being_remote.tracker.layout import BBOX, IDENTITY, KPT, KPT_DENSE, MESH
+from being_remote.tracker.ply import parse_ply
 from being_remote.tracker.stored import scan, shown_name
 from being_remote.tracker.torch_zip import TORN
 
 # Above what the tracker writes in any of these formats; a larger one is not read into memory.
 MAX_OTHER_BYTES = 256 << 20
+
+# Folders of a backup; elsewhere files of these kinds may be another program's, of any shape.
+_LANDMARKS = {f"actor/{KPT}": SPARSE, f"actor/{KPT_DENSE}": DENSE}
+_MESHES = f"run/{MESH}"
 
 _NPY_HEADER = re.compile(
     rb"\{'descr': '[<>|=](?P<kind>[a-zA-Z])(?P<bytes>\d{0,3})', 'fortran_order': (?:True|False),"
@@ -64,6 +79,7 @@ def check_file(path: Path) -> None:
         NotFoundError: it is not there.
         UnsafeFile: it holds more than plain data, is too large, or is no regular file.
         TornFile: it is cut short or damaged.
+        InconsistentData: it is not what its name says.
     """
     if judges(path.name):
         limit, _ = _JUDGES[path.suffix.lower()]
@@ -71,7 +87,7 @@ def check_file(path: Path) -> None:
 
 
 def check_bytes(name: str, data: bytes) -> None:
-    """The same for a file whose bytes were read already; `name` is its name or path.
+    """The same for bytes that were read already; `name` is its path below the backup, or its name.
 
     Example:
         >>> check_bytes("mesh.ply", b"ply")
@@ -83,10 +99,31 @@ def check_bytes(name: str, data: bytes) -> None:
         shown = shown_name(name)
         if len(data) > limit:
             raise UnsafeFile(f"has {len(data)} bytes, more than {limit}", file=shown)
-        judge(data, shown)
+        judge(data, name)
 
 
-def _npy(data: bytes, shown: str) -> None:
+def _frame(data: bytes, name: str) -> None:
+    parse_frame(data, name)
+
+
+def _pt(data: bytes, name: str) -> None:
+    if os.path.basename(name) == BBOX:
+        parse_box(data, name)
+    else:
+        scan(data, shown_name(name))
+
+
+def _npy(data: bytes, name: str) -> None:
+    # Damage is told first: a torn file may be written again, a wrong one may not.
+    _whole_npy(data, shown_name(name))
+    folder, file = os.path.split(name)
+    if file == IDENTITY:
+        parse_identity(data, name)
+    elif folder in _LANDMARKS:
+        parse_landmarks(data, name, _LANDMARKS[folder])
+
+
+def _whole_npy(data: bytes, shown: str) -> None:
     if len(data) < 12 or data[:6] != b"\x93NUMPY" or data[6] not in (1, 2, 3):
         _torn("is no numpy array, or its start is damaged", shown)
     length_bytes = 2 if data[6] == 1 else 4
@@ -105,7 +142,13 @@ def _npy(data: bytes, shown: str) -> None:
     _check_size(len(data), start + header_bytes + promised, shown)
 
 
-def _ply(data: bytes, shown: str) -> None:
+def _ply(data: bytes, name: str) -> None:
+    _whole_ply(data, shown_name(name))
+    if os.path.dirname(name) == _MESHES:
+        parse_ply(data, name)
+
+
+def _whole_ply(data: bytes, shown: str) -> None:
     header = _PLY_HEADER.match(data)
     if header is None:
         _torn("is no PLY mesh, or its header is damaged", shown)
@@ -135,12 +178,12 @@ def _ply_bytes(word: str, shown: str) -> int:
     return _PLY_BYTES[word]
 
 
-def _png(data: bytes, shown: str) -> None:
-    _check_ends(data, b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x00IEND\xaeB`\x82", "PNG", shown)
+def _png(data: bytes, name: str) -> None:
+    _check_ends(data, b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x00IEND\xaeB`\x82", "PNG", shown_name(name))
 
 
-def _jpg(data: bytes, shown: str) -> None:
-    _check_ends(data, b"\xff\xd8\xff", b"\xff\xd9", "JPEG", shown)
+def _jpg(data: bytes, name: str) -> None:
+    _check_ends(data, b"\xff\xd8\xff", b"\xff\xd9", "JPEG", shown_name(name))
 
 
 def _check_ends(data: bytes, start: bytes, end: bytes, what: str, shown: str) -> None:
@@ -160,8 +203,8 @@ def _torn(what: str, shown: str) -> NoReturn:
 
 
 _JUDGES: dict[str, tuple[int, Callable[[bytes, str], None]]] = {
-    ".frame": (MAX_FRAME_BYTES, scan),
-    ".pt": (MAX_BOX_BYTES, scan),
+    ".frame": (MAX_FRAME_BYTES, _frame),
+    ".pt": (MAX_BOX_BYTES, _pt),
     ".npy": (MAX_OTHER_BYTES, _npy),
     ".ply": (MAX_OTHER_BYTES, _ply),
     ".png": (MAX_OTHER_BYTES, _png),

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
 
 from being_remote.camera.crop import Crop, crop_from_box, resize_only
 from being_remote.camera.intrinsics import fov_deg, intrinsics_in_source, to_opencv_pixels
@@ -215,11 +215,16 @@ def write_whole(path: str, data: bytes) -> None:
         f.flush()
         os.fsync(f.fileno())
     os.replace(temporary, path)
-    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    sync_folder(os.path.dirname(path))
+
+
+def sync_folder(folder: Union[str, os.PathLike[str]]) -> None:
+    """Names that were made in the folder are on the disk when this returns."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def main(argv: List[str]) -> int:

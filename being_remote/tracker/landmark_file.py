@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from being_remote.tracker.npy_file import read_array
+from being_remote.tracker.npy_file import parse_array, read_array
 
 SPARSE, DENSE = 68, 478
 
@@ -40,4 +40,10 @@ def read_landmarks(path: Path, points: int) -> np.ndarray[Any, np.dtype[np.float
         InconsistentData: not `points` points, or not finite.
     """
     pixels = read_array(path, (points, 2))
+    return pixels if pixels.any() else None
+
+
+def parse_landmarks(data: bytes, name: str, points: int) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """The same for bytes that were read already; `name` is for the message."""
+    pixels = parse_array(data, name, (points, 2))
     return pixels if pixels.any() else None

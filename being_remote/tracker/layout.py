@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 Base = Literal["input", "output", "root"]
 
-KINDS = ("checkpoints", "bbox", "identity", "configs", "kpt", "crops", "meshes", "logs")
+KINDS = ("checkpoints", "bbox", "identity", "configs", "kpt", "crops", "meshes", "logs", "sources")
+# Large, and mostly made from a video that lies elsewhere: only when asked for.
+ON_REQUEST = ("sources",)
 
 # In the actor's input folder.
 BBOX = "bbox.pt"
@@ -140,7 +143,20 @@ PLACES: tuple[Place, ...] = (
     Place("meshes", "output", "", "canonical.obj", "run"),
     Place("logs", "output", "", TRAIN_LOG, "run/logs"),
     Place("logs", "output", LOGS, "*", "run/logs", recursive=True),
+    Place("sources", "input", "", VIDEO, "actor"),
+    Place("sources", "input", SOURCE, "*.png", "actor/source"),
+    Place("sources", "input", SOURCE, "*.jpg", "actor/source"),
 )
+
+
+def places_of(kinds: Collection[str] = ()) -> tuple[Place, ...]:
+    """The places of these kinds; of none named, all but those `ON_REQUEST`.
+
+    Example:
+        >>> [p.folder for p in places_of(["meshes"])]
+        ['mesh', '']
+    """
+    return tuple(p for p in PLACES if (p.kind in kinds if kinds else p.kind not in ON_REQUEST))
 
 
 def derived_folder(actor_input: PurePosixPath, name: str) -> PurePosixPath:

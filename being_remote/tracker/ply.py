@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from being_remote.errors import TornFile, UnsafeFile
 from being_remote.tracker.frame_file import read_bytes
+from being_remote.tracker.stored import shown_name
 
 MAX_BYTES = 256 << 20
 MAX_VERTICES = 2_000_000
@@ -63,22 +64,27 @@ def read_ply(path: Path) -> Mesh:
         UnsafeFile: not a regular file, too large, or a kind of .ply that is not read.
         TornFile: it ends before its header says.
     """
-    data = read_bytes(path, MAX_BYTES)
+    return parse_ply(read_bytes(path, MAX_BYTES), str(path))
+
+
+def parse_ply(data: bytes, name: str) -> Mesh:
+    """The same for bytes that were read already; `name` is for the message."""
+    shown = shown_name(name)
     end = data.find(b"end_header", 0, MAX_HEADER_BYTES)
     newline = data.find(b"\n", end)
     if not data.startswith(b"ply") or end < 0 or newline < 0:
-        raise UnsafeFile("is not a .ply: no header", file=str(path))
+        raise UnsafeFile("is not a .ply: no header", file=shown)
     try:
         encoding, elements = _header(data[:end].decode("ascii").split("\n"))
     except (UnicodeDecodeError, ValueError, IndexError) as e:
-        raise UnsafeFile(f"has a header that cannot be read: {e}", file=str(path)) from e
+        raise UnsafeFile(f"has a header that cannot be read: {e}", file=shown) from e
     body = data[newline + 1 :]
     vertex, face = elements[0], elements[1] if len(elements) > 1 else None
     if encoding == "ascii":
-        return _ascii(body, vertex, path)
+        return _ascii(body, vertex, shown)
     if encoding == "binary_little_endian":
-        return _binary(body, vertex, face, path)
-    raise UnsafeFile(f"is {encoding!r}; read are ascii and binary_little_endian", file=str(path))
+        return _binary(body, vertex, face, shown)
+    raise UnsafeFile(f"is {encoding!r}; read are ascii and binary_little_endian", file=shown)
 
 
 def _header(lines: list[str]) -> tuple[str, list[_Element]]:
@@ -105,14 +111,14 @@ def _header(lines: list[str]) -> tuple[str, list[_Element]]:
     return encoding, elements
 
 
-def _binary(body: bytes, vertex: _Element, face: _Element | None, path: Path) -> Mesh:
+def _binary(body: bytes, vertex: _Element, face: _Element | None, shown: str) -> Mesh:
     row = np.dtype([(name, _TYPES[kind]) for kind, name in vertex.properties])
     need = row.itemsize * vertex.count
     if len(body) < need:
-        raise TornFile(f"{vertex.count} vertices need {need} bytes, {len(body)} are there", file=str(path))
+        raise TornFile(f"{vertex.count} vertices need {need} bytes, {len(body)} are there", file=shown)
     table = np.frombuffer(body, row, vertex.count)
     vertices = np.column_stack([table[axis] for axis in "xyz"]).astype(np.float64)
-    return Mesh(_finite(vertices, path), _triangles(body[need:], face, vertex.count))
+    return Mesh(_finite(vertices, shown), _triangles(body[need:], face, vertex.count))
 
 
 def _triangles(body: bytes, face: _Element | None, vertices: int) -> NDArray[np.int64] | None:
@@ -132,19 +138,19 @@ def _triangles(body: bytes, face: _Element | None, vertices: int) -> NDArray[np.
     return corners
 
 
-def _ascii(body: bytes, vertex: _Element, path: Path) -> Mesh:
+def _ascii(body: bytes, vertex: _Element, shown: str) -> Mesh:
     columns = [[name for _, name in vertex.properties].index(axis) for axis in "xyz"]
     lines = body.split(b"\n", vertex.count)[: vertex.count]
     try:
         rows = [[float(line.split()[c]) for c in columns] for line in lines]
     except (ValueError, IndexError) as e:
-        raise TornFile(f"a vertex cannot be read: {e}", file=str(path)) from e
+        raise TornFile(f"a vertex cannot be read: {e}", file=shown) from e
     if len(rows) < vertex.count:
-        raise TornFile(f"{vertex.count} vertices are claimed, {len(rows)} are there", file=str(path))
-    return Mesh(_finite(np.array(rows), path), None)
+        raise TornFile(f"{vertex.count} vertices are claimed, {len(rows)} are there", file=shown)
+    return Mesh(_finite(np.array(rows), shown), None)
 
 
-def _finite(vertices: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+def _finite(vertices: NDArray[np.float64], shown: str) -> NDArray[np.float64]:
     if not np.isfinite(vertices).all():
-        raise TornFile("holds vertices that are not finite", file=str(path))
+        raise TornFile("holds vertices that are not finite", file=shown)
     return vertices

@@ -5,18 +5,22 @@ Opens no session and asks nobody; prints nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from being_remote.backup.checking import Judge
-from being_remote.backup.files import room_on_disk
+from being_remote.backup.files import Paths, room_on_disk
 from being_remote.backup.generations import Change, Generation, change, survey
 from being_remote.backup.history import History
+from being_remote.backup.manifest import Entry
 from being_remote.backup.prune import marked, prune
-from being_remote.backup.restore import readable, restore
+from being_remote.backup.restore import readable, refused, restore, without
 from being_remote.errors import NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.session import OnProgress, no_progress
+from being_remote.workflows.homecoming.report import Quarantined, quarantined
+from being_remote.workflows.homecoming.rounds import the_judge
+from being_remote.workflows.homecoming.run_change import same_camera
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class RestoreReport:
         files, bytes: what is live afterwards.
         change: from what was live.
         adopted: how many live files were taken into the history first.
+        quarantined: its files that are not what their names say: a sound live version of the same run
+            stays, else there is none; `kept_as` is where they lie in the history.
         warnings: what else a person should know.
     """
 
@@ -75,11 +81,12 @@ class RestoreReport:
     adopted: int
     dry_run: bool
     warnings: tuple[str, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """0: what cannot be restored is an error."""
-        return 0
+        """6 when a file was refused; what cannot be restored at all is an error."""
+        return 6 if self.quarantined and not self.dry_run else 0
 
 
 @dataclass(frozen=True)
@@ -159,11 +166,12 @@ def restore_generation(
         )
     if dry_run:
         return _would_restore(name, history, generation, on_progress)
-    from being_remote.tracker import completeness
 
-    judge = Judge(completeness.most_bytes, completeness.check_bytes)
+    def is_same_run(live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> bool:
+        return same_camera(_contents(history, live), _contents(history, wanted))
+
     with room_on_disk(history.root), history.lock():
-        done = restore(history, readable(history, generation, on_progress), judge)
+        done = restore(history, readable(history, generation, on_progress), the_judge(), is_same_run)
     before = done.settled.manifest
     return RestoreReport(
         actor=name,
@@ -177,6 +185,7 @@ def restore_generation(
         adopted=len(done.settled.adopted),
         dry_run=False,
         warnings=_said(done.manifest.host),
+        quarantined=tuple(map(quarantined, done.refused)),
     )
 
 
@@ -184,23 +193,36 @@ def _would_restore(name: str, history: History, generation: int, on_progress: On
     wanted = readable(history, generation, on_progress)
     shown = history.shown()
     live = history.read(shown).files if shown in history.generations() and shown is not None else {}
+    bad = refused(history, live, wanted.files, the_judge())
+    same_run = bool(bad) and same_camera(_contents(history, live), _contents(history, wanted.files))
+    files = without(wanted.files, bad, live, same_run=same_run)
     return RestoreReport(
         actor=name,
         folder=history.root,
         restored=generation,
         snapshot=shown,
         before=shown,
-        files=len(wanted.files),
-        bytes=sum(entry.bytes for entry in wanted.files.values()),
-        change=change(live, wanted.files),
+        files=len(files),
+        bytes=sum(entry.bytes for entry in files.values()),
+        change=change(live, files),
         adopted=survey(history).unsaved,
         dry_run=True,
         warnings=_said(wanted.host),
+        quarantined=tuple(map(quarantined, bad)),
     )
 
 
+def _contents(history: History, files: Mapping[str, Entry]) -> Paths:
+    return Paths(files.keys(), lambda path: history.object(files[path].sha256))
+
+
 def prune_generations(
-    inventory: Inventory, keep: int, *, actor: str | None = None, dry_run: bool = False
+    inventory: Inventory,
+    keep: int,
+    *,
+    actor: str | None = None,
+    dry_run: bool = False,
+    force: bool = False,
 ) -> PruneReport:
     """Remove all but the newest generations, and what only they needed; the live one always stays.
 
@@ -209,18 +231,19 @@ def prune_generations(
         keep: how many to keep, at least 1.
         actor: its name; default: the only one.
         dry_run: only say what would go.
+        force: also where the newest one holds under half of the frames of one that goes.
 
     Raises:
         UsageError: the actor is unknown; `keep` is 0; a sync of it is at work.
         NotFoundError: nothing of it came home yet.
-        DataError: a manifest is damaged; nothing was removed.
+        DataError: a manifest is damaged, or the newest one holds too few frames; nothing was removed.
     """
     name, history = _history(inventory, actor)
     if dry_run:
-        pruning = marked(history, keep)
+        pruning = marked(history, keep, force=force)
     else:
         with history.lock():
-            pruning = marked(history, keep)
+            pruning = marked(history, keep, force=force)
             prune(history, pruning)
     return PruneReport(
         actor=name,

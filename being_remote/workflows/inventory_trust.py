@@ -119,11 +119,11 @@ def _config_files(first: Path) -> tuple[tuple[str, str], ...]:
         if any(lines):
             found[name] = digest
         for words in lines:
-            for pattern in map(
-                os.path.expanduser, words[1:] if words and words[0].lower() == "include" else ()
-            ):
-                if os.path.isabs(pattern) and not pattern.startswith(own):  # ssh looks for others in ~/.ssh
-                    wanted += itertools.islice(glob.iglob(pattern), MAX_CONFIGS + 1)
+            for pattern in words[1:] if words and words[0].lower() == "include" else ():
+                # A path that is not absolute is one of ~/.ssh, for ssh.
+                place = os.path.normpath(os.path.join(own, os.path.expanduser(pattern)))
+                if not place.startswith(own):
+                    wanted += itertools.islice(glob.iglob(place), MAX_CONFIGS + 1)
         if len(found) + len(wanted) > MAX_CONFIGS:
             raise InventoryError(f"`ssh_config` includes more than {MAX_CONFIGS} files", where=str(first))
     return tuple(sorted(found.items()))

@@ -22,7 +22,7 @@ from being_remote.backup.scrub import Inspected, inspect
 from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.session import OnProgress, Session, no_progress
-from being_remote.tracker.layout import KINDS, PLACES
+from being_remote.tracker.layout import KINDS, places_of
 from being_remote.workflows.homecoming.actor_files import Task, look
 from being_remote.workflows.homecoming.hashes import learn
 from being_remote.workflows.homecoming.report import SyncReport, from_listing, inspected, rotten, seen_in
@@ -45,7 +45,7 @@ def sync(
         inventory: who is who.
         actor: its name; default: the only one.
         host: its name; default: the only one.
-        only: kinds of files (`KINDS`); default: all.
+        only: kinds of files (`KINDS`); default: all but `sources`.
         dry_run: only look, there and here; nothing is written anywhere.
         verify: read every byte again on both sides, of all generations here, and compare; what
             differs is fetched, what rotted is repaired. The part here is done without a host, too.
@@ -104,8 +104,7 @@ def task_of(inventory: Inventory, actor: str | None, host: str | None, only: Seq
         if kind not in KINDS:
             known = ", ".join(KINDS)
             raise UsageError(f"{kind!r} is no kind of files", where="--only", hint=f"one of: {known}")
-    places = tuple(p for p in PLACES if not only or p.kind in only)
-    return Task(who, where, inventory.backup_of(who), places)
+    return Task(who, where, inventory.backup_of(who), places_of(only))
 
 
 def _would(

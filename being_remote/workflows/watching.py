@@ -176,7 +176,7 @@ class _Watch:
         warnings = tuple(w for w in report.warnings if before is None or w not in before.warnings)
         gone = before is None or report.vanished.count > before.vanished.count
         # A frame that is being written is no news: it comes with a later round.
-        if made or quarantined or (gone and warnings):
+        if made or quarantined or report.replaced is not None or (gone and warnings):
             self._say(
                 Came(
                     round=self._rounds,

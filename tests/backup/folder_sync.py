@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -41,6 +41,7 @@ class FolderHost:
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder, self.root = folder, root
         self.history = History(root)
+        self._meanwhile: list[Callable[[], object]] = []
         folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, path: str, text: str, mtime_s: float = 1_700_000_000) -> None:
@@ -48,6 +49,10 @@ class FolderHost:
 
     def hand(self, path: str, text: str, mtime_s: float = 1_600_000_000) -> None:
         write(self.root / path, text, mtime_s)
+
+    def at_next_question(self, do: Callable[[], object]) -> None:
+        """Do this on the host when it is next asked for hashes: after the files came."""
+        self._meanwhile.append(do)
 
     def offers(self, *, hashed: bool = False) -> list[Offer]:
         found = []
@@ -65,6 +70,8 @@ class FolderHost:
 
     def ask(self, wanted: Sequence[tuple[Offer, int]]) -> Told:
         """What the host would say of its files now."""
+        for do in (self._meanwhile.pop() for _ in range(len(self._meanwhile))):
+            do()
         told = {}
         for offer, size in wanted:
             file = self.folder / offer.path

@@ -207,6 +207,66 @@ def test_a_torn_arrival_is_named_and_set_aside_while_the_older_good_one_stays(ho
     assert host.live()["checkpoint/00000.frame"] == "whole END"
 
 
+@pytest.mark.parametrize("here_before", [None, "earlier END"])
+def test_a_whole_frame_that_the_host_rewrote_torn_before_it_could_be_compared_is_kept(
+    host: FolderHost, here_before: str | None
+) -> None:
+    """The host may never have a whole one again."""
+    if here_before is not None:
+        host.put("checkpoint/00000.frame", here_before)
+        host.sync()
+    host.put("checkpoint/00000.frame", "whole END", 1_700_000_010)
+    host.at_next_question(lambda: host.put("checkpoint/00000.frame", "torn", 1_700_000_020))
+    _, _, arrival = host.sync()
+    assert [a.reason for a in arrival.set_aside] == ["it does not end with END"]
+    (note,) = host.history.quarantine.glob("*.rewritten.json")
+    assert note.with_name(note.name.removesuffix(".rewritten.json")).read_text() == "whole END"
+    assert host.live().get("checkpoint/00000.frame") == here_before
+
+    # What is kept is whole: the same bytes may come again.
+    host.put("checkpoint/00000.frame", "whole END", 1_700_000_010)
+    host.sync()
+    assert host.live() == {"checkpoint/00000.frame": "whole END"}
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), [("checkpoint/00000.frame", "torn"), ("run/logs/train.log", "a log")]
+)
+def test_only_what_is_known_to_be_whole_is_kept_when_the_host_rewrites_it(
+    host: FolderHost, path: str, text: str
+) -> None:
+    host.put(path, text)
+    host.at_next_question(lambda: host.put(path, "other END", 1_700_000_020))
+    host.sync()
+    assert host.live() == {path: "other END"} and not host.history.quarantine.exists()
+
+
+def test_a_frame_that_the_host_rewrites_again_and_again_keeps_each_whole_version(host: FolderHost) -> None:
+    host.put("checkpoint/00000.frame", "first END")
+
+    def second() -> None:
+        host.put("checkpoint/00000.frame", "second END", 1_700_000_020)
+        host.at_next_question(lambda: host.put("checkpoint/00000.frame", "third END", 1_700_000_030))
+
+    host.at_next_question(second)
+    _, _, arrival = host.sync()
+    assert arrival.mismatched == ("checkpoint/00000.frame",)
+    kept = {p.read_text() for p in host.history.quarantine.iterdir() if p.suffix != ".json"}
+    assert kept == {"first END", "second END"}
+
+
+def test_a_torn_frame_that_keeps_changing_is_being_written_whatever_its_time_says(host: FolderHost) -> None:
+    host.put("checkpoint/00000.frame", "torn")
+
+    def second() -> None:
+        host.put("checkpoint/00000.frame", "torn still", 1_700_000_020)
+        host.at_next_question(lambda: host.put("checkpoint/00000.frame", "torn again", 1_700_000_030))
+
+    host.at_next_question(second)
+    _, _, arrival = host.sync()
+    assert (arrival.being_written, arrival.mismatched) == (("checkpoint/00000.frame",), ())
+
+
 def test_a_rewrite_within_the_same_second_is_fetched_though_rsync_would_not(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "one END", 1_700_000_000.1)
     host.sync()

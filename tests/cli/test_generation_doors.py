@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from being_remote.backup import put_file
+from being_remote.backup.history import History
 from being_remote.cli import main
 
 BIN = Path(sys.executable).parent
@@ -122,6 +123,8 @@ def test_a_restore_that_would_be_done_is_told_with_its_changes(
         (["--list", "--verify"], "--list and --verify do not go together"),
         (["--list", "--watch"], "--list and --watch do not go together"),
         (["--restore=one"], "--restore"),
+        (["--force"], "--force goes with --prune only"),
+        (["--list", "--force"], "--force goes with --prune only"),
     ],
 )
 def test_what_cannot_be_meant_is_2_and_says_what_to_write(
@@ -130,6 +133,24 @@ def test_what_cannot_be_meant_is_2_and_says_what_to_write(
     assert exit_code(*words) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and said in printed.err
+
+
+def test_prune_of_the_fuller_snapshot_is_6_and_needs_force(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = History(folder / "backups/demo")
+    put_file(history.root, "checkpoint/00000.frame", b"a frame", host="pod")
+    with history.lock():
+        history.show(history.commit({}, why="sync", new_tree=True).generation)
+    assert exit_code("--prune=keep=2") == 0
+    assert exit_code("--prune=keep=1", "--dry-run") == 6
+    capsys.readouterr()
+    assert exit_code("--prune=keep=1") == 6
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 in snapshot 3, 0 in the newest one; nothing was removed" in said
+    assert "sync --restore 3" in said and "--force" in said
+    assert exit_code("--prune=keep=1", "--force") == 0
+    assert history.generations() == [4]
 
 
 def test_a_generation_that_is_not_there_is_3(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

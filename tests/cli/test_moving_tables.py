@@ -110,6 +110,6 @@ def test_options_that_cannot_be_meant_end_with_2(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "inventory.yaml").write_text("hosts: {a: {kind: local, workdir: /w}}\nactors: {roman: }\n")
     with pytest.raises(SystemExit) as ended:
-        main(["retrack", *words])
+        main(["retrack", "--inventory", "inventory.yaml", *words])
     assert ended.value.code == 2
     assert "--after" in capsys.readouterr().err

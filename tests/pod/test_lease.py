@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -106,6 +107,12 @@ def test_somebody_who_takes_the_usual_folders_name_blocks_nobody(
     assert locks.folder() == str(other)
     assert locks.probe(locks.job_lock("a", make=False))[0] == "held"
     os.close(held)
+
+
+def test_the_other_folder_is_below_the_users_home_where_nobody_else_can_take_its_name() -> None:
+    usual, other = locks.places()
+    home = pwd.getpwuid(os.geteuid()).pw_dir
+    assert usual.startswith("/tmp/") and other.startswith(home + "/") and os.uname().nodename in other
 
 
 def test_the_usual_folder_is_ours_alone_and_the_other_one_is_not_made(

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from pythons import old_python
 
-from being_remote.jobs.programs import BOOT
+from being_remote.jobs.programs import BOOT, looking_text
 from being_remote.pod import listing
 
-SOURCE = Path(listing.__file__).read_bytes()
+SOURCE = looking_text("listing")
 AWKWARD = [b"plain", b"a b", b"it's", b'q"uote', b"$(touch pwned)", b"new\nline", b"-rf", b"gr\xfcn", b"*"]
 
 
@@ -88,6 +88,30 @@ def test_links_and_specials_are_named_and_never_followed(tmp_path: Path) -> None
     (listed,) = ask(whole(folder, "*", True, hashed=True))["folders"]
     assert listed["files"] == []
     assert sorted(listed["skipped"]) == [["away", "link"], ["link.frame", "link"], ["pipe.frame", "special"]]
+
+
+@pytest.mark.parametrize("link", ["/proc/self/cwd", "/proc/self", "/sys", "/dev/fd"])
+def test_no_link_leads_a_listing_into_the_kernels_files_nor_through_them(tmp_path: Path, link: str) -> None:
+    (tmp_path / "a.frame").touch()
+    (tmp_path / "checkpoint").symlink_to(link)
+    named = {"path": letters(tmp_path / "checkpoint"), "names": [["a.frame", None]]}
+    for asked in (whole(tmp_path / "checkpoint", "*", True), named):
+        (listed,) = ask(asked, cwd=tmp_path)["folders"]
+        assert listed["files"] == [] and "leads into the kernel's own files" in listed["error"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_mount_of_the_kernels_files_is_not_listed(tmp_path: Path) -> None:
+    (tmp_path / "logs/proc").mkdir(parents=True)
+    (tmp_path / "logs/a").touch()
+    asked = zlib.compress(json.dumps({"folders": [whole(tmp_path, "*", True)]}).encode())
+    script = 'mount -t proc proc "$1/logs/proc" && exec "$2" -I -B -c "$3" "{}"'
+    argv = ["unshare", "-m", "sh", "-c", script, "sh", str(tmp_path), sys.executable, BOOT]
+    done = subprocess.run(argv, input=b"%d\n" % len(SOURCE) + SOURCE + asked, capture_output=True)
+    if b"mount" in done.stderr or b"unshare" in done.stderr:
+        pytest.skip("this system lets nobody mount")
+    (line, _) = map(json.loads, zlib.decompress(done.stdout).splitlines())
+    assert [name for name, *_ in line["files"]] == ["logs/a"]
 
 
 def test_a_folder_that_is_itself_a_link_is_listed_and_one_that_is_missing_says_so(tmp_path: Path) -> None:

@@ -252,6 +252,45 @@ def test_evidence_is_counted_in_the_checkout_and_in_a_backup_alike(tmp_path: Pat
     }
 
 
+@pytest.mark.parametrize("link", ["/proc/self/cwd", "/proc/self/root", "/proc", "/dev/fd/../.."])
+def test_no_link_leads_it_into_the_kernels_files_nor_through_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str
+) -> None:
+    stands_in = tmp_path / "another/input/demo"
+    put(stands_in / "bbox.pt")
+    put(stands_in / "checkpoint/00000.frame")
+    for name in ("00001.png", "00001.frame", "config.yml"):
+        put(stands_in / name)
+    monkeypatch.chdir(stands_in)
+    disk = tmp_path / "disk"
+    put(disk / "input/demo/kpt/1.npy")
+    for name in ("images", "checkpoint", "input", "actor"):
+        (disk / "input/demo" / name).symlink_to(link)
+    (disk / "away").symlink_to(link)
+    answer = ask(request(disk))
+    assert paths(answer) == []
+    (folder,) = answer.folders
+    assert [os.path.basename(config.path) for config in folder.configs if config.content] == []
+    assert (folder.frames, folder.counts["crop_images"], folder.counts["landmarks"]) == (None, 0, 1)
+    for asked in (request(disk / "away"), request(disk / "none", known=(disk / "away",))):
+        answer = ask(asked)
+        assert (answer.candidates, answer.folders) == ([], [])
+        assert "leads into the kernel's own files" in answer.truncated[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_mount_of_the_kernels_files_is_not_searched(tmp_path: Path) -> None:
+    put(tmp_path / "input/demo/bbox.pt")
+    (tmp_path / "proc").mkdir()
+    script = 'mount -t proc proc "$1/proc" && exec "$2" -I -B -'
+    argv = ["unshare", "-m", "sh", "-c", script, "sh", str(tmp_path), sys.executable]
+    done = subprocess.run(argv, input=script_for(request(tmp_path)), capture_output=True)
+    if b"mount" in done.stderr or b"unshare" in done.stderr:
+        pytest.skip("this system lets nobody mount")
+    answer = parse_answer(done.stdout)
+    assert len(answer.candidates) == 1 and answer.entries < 20
+
+
 @pytest.mark.parametrize("python", PYTHONS)
 def test_it_leaves_the_disk_as_it_was(python: str, tmp_path: Path) -> None:
     put(tmp_path / "disk" / "input" / "demo" / "bbox.pt")

@@ -12,7 +12,7 @@ import frame_factory as factory
 import numpy as np
 import pytest
 
-from being_remote.errors import TornFile, UnsafeFile
+from being_remote.errors import DataError, TornFile, UnsafeFile
 from being_remote.tracker.completeness import check_bytes, check_file, judges
 
 
@@ -71,11 +71,62 @@ def test_a_file_that_grew_beyond_its_header_is_torn(name: str) -> None:
         check_bytes(name, whole + b"\x00")
 
 
-def test_a_tensor_box_and_a_frame_of_a_fork_are_whole(tmp_path: Path) -> None:
+def test_a_box_that_is_a_tensor_is_whole() -> None:
     import torch
 
     check_bytes("bbox.pt", factory.saved(torch.tensor([1, 2, 3, 4])))
-    check_bytes("00000.frame", factory.saved({"other": np.zeros(3), "frame_id": 7}))
+
+
+def endless_frame() -> bytes:
+    content = factory.content()
+    content["opencv"]["K"][0, 0, 0] = np.nan
+    return factory.saved(content)
+
+
+NOT_WHAT_THE_NAME_SAYS = {
+    "a list as a frame": ("checkpoint/00000.frame", lambda: factory.saved([])),
+    "a box as a frame": ("checkpoint/00000.frame", lambda: WHOLE["bbox.pt"]),
+    "another frame": ("checkpoint/00007.frame", lambda: WHOLE["00000.frame"]),
+    "a stray frame": ("checkpoint/best.frame", lambda: WHOLE["00000.frame"]),
+    "a frame without a finite camera": ("checkpoint/00000.frame", endless_frame),
+    "a frame without a camera": (
+        "checkpoint/00000.frame",
+        lambda: factory.saved({"other": np.zeros(3), "frame_id": "00000"}),
+    ),
+    "a list as a box": ("bbox.pt", lambda: factory.saved([])),
+    "a frame as a box": ("bbox.pt", lambda: WHOLE["00000.frame"]),
+    "a box without an area": ("bbox.pt", lambda: factory.saved(np.array([1, 1, 3, 4]))),
+    "landmarks as an identity": ("actor/identity.npy", lambda: WHOLE["00001.npy"]),
+    "an identity of nothing": ("actor/identity.npy", lambda: npy(np.full(300, np.nan))),
+    "an identity as landmarks": ("actor/kpt/00001.npy", lambda: WHOLE["identity.npy"]),
+    "sparse landmarks as dense ones": ("actor/kpt_dense/00001.npy", lambda: WHOLE["00001.npy"]),
+    "endless landmarks": ("actor/kpt/00001.npy", lambda: npy(np.full((68, 2), np.inf))),
+    "an endless mesh": (
+        "run/mesh/00000.ply",
+        lambda: ply().replace(np.zeros(9, np.float32).tobytes(), np.full(9, np.nan, np.float32).tobytes()),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOT_WHAT_THE_NAME_SAYS)
+def test_a_whole_file_that_is_not_what_its_name_says_is_refused(case: str) -> None:
+    name, make = NOT_WHAT_THE_NAME_SAYS[case]
+    with pytest.raises(DataError) as refused:
+        check_bytes(name, make())
+    assert refused.value.what
+
+
+def test_a_sound_frame_with_any_camera_passes() -> None:
+    """Whether it is the camera that the run had before is not for this judge."""
+    content = factory.content("00003")
+    content["camera"]["fl"][:] = 4.5
+    content["opencv"]["K"][0, 0, 0] = content["opencv"]["K"][0, 1, 1] = 4.5 * 256
+    check_bytes("checkpoint/00003.frame", factory.saved(content))
+
+
+def test_landmarks_and_meshes_of_another_program_may_have_any_shape() -> None:
+    check_bytes("output/kpt/00001.npy", npy(np.full((106, 3), np.nan)))
+    check_bytes("output/00000.ply", NOT_WHAT_THE_NAME_SAYS["an endless mesh"][1]())
 
 
 def test_a_hostile_frame_is_unsafe_not_torn() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 import pytest
 import yaml
@@ -207,6 +208,16 @@ HOSTILE = [
     b"\x00",
     b"fps: {<<: 5}",
 ]
+
+
+def test_a_thousand_settings_that_each_name_a_large_value_take_no_time() -> None:
+    lists = "a0: &a0 [1,1,1,1,1,1,1,1,1]\n" + "".join(
+        f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 5)
+    )
+    started = time.process_time()
+    found, passed_over = parse_settings((lists + "fps: *a4\n" * 1000).encode(), "a.yml")
+    assert time.process_time() - started < 3
+    assert found == {} and len(passed_over) == 1005
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:24].decode("ascii", "replace"))

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from being_remote.tracker.layout import ACTOR_CONFIGS, KINDS, PLACES, derived_folder, home_of
+from being_remote.tracker.layout import (
+    ACTOR_CONFIGS,
+    KINDS,
+    ON_REQUEST,
+    PLACES,
+    derived_folder,
+    home_of,
+    places_of,
+)
 
 ROOT, INPUT, OUTPUT = (
     PurePosixPath("/w/metrical-tracker"),
@@ -40,6 +48,9 @@ def test_each_file_of_a_run_has_one_place_at_home() -> None:
         "/w/metrical-tracker/output/r2/canonical.obj": "run/canonical.obj",
         "/w/metrical-tracker/output/r2/train.log": "run/logs/train.log",
         "/w/metrical-tracker/output/r2/logs/a/events.out": "run/logs/a/events.out",
+        "/w/metrical-tracker/input/roman/video.mp4": "actor/video.mp4",
+        "/w/metrical-tracker/input/roman/source/00001.png": "actor/source/00001.png",
+        "/w/metrical-tracker/input/roman/source/00001.jpg": "actor/source/00001.jpg",
     }
     assert {there: homes(there) for there in expected} == {there: {home} for there, home in expected.items()}
 
@@ -48,7 +59,7 @@ def test_what_is_not_the_actor_s_is_not_taken() -> None:
     for there in (
         "configs/actors/other.yml",
         "output/r2/checkpoint/old/00000.frame",
-        "input/roman/video.mp4",
+        "input/roman/another.mp4",
     ):
         assert homes(f"/w/metrical-tracker/{there}") == set()
 
@@ -60,6 +71,11 @@ def test_the_box_lies_in_the_input_folder_not_in_the_output() -> None:
 
 def test_every_kind_has_a_place_and_every_place_a_kind() -> None:
     assert {p.kind for p in PLACES} == set(KINDS)
+
+
+def test_only_what_is_asked_for_comes_with_the_sources() -> None:
+    assert {p.kind for p in places_of()} == set(KINDS) - set(ON_REQUEST)
+    assert {p.kind for p in places_of(["sources", "bbox"])} == {"sources", "bbox"}
 
 
 def test_a_run_whose_name_is_a_pattern_takes_only_its_own_config() -> None:

@@ -17,9 +17,12 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from faults import FaultProxy, small_disk
 from live_watcher import LiveWatcher
+from numbered_frames import numbered
 
 from being_remote.demo.actor import make_actor
 from being_remote.demo.checkout import install
@@ -44,14 +47,19 @@ from being_remote.workflows.retrack import RetrackReport, retrack
 
 PATTERNS = ("output/*/checkpoint/*.frame", "input/*/bbox.pt", "configs/actors/*.yml")
 FRAMES = 6
+WRITTEN = 200  # more than a job here ever writes
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The frames of a finished run."""
+    """The frames of a finished run, and more of the same with numbers of their own."""
     root = tmp_path_factory.mktemp("actor") / "tracker"
     make_actor(root, "demo", frames=FRAMES, pictures=False, video=False)
-    return root / "output/demo/checkpoint"
+    folder = root / "output/demo/checkpoint"
+    for number in range(FRAMES, WRITTEN):
+        data = (folder / f"{number % FRAMES:05d}.frame").read_bytes()
+        (folder / f"{number:05d}.frame").write_bytes(numbered(data, number))
+    return folder
 
 
 def name(number: int) -> str:
@@ -82,8 +90,8 @@ class Attempt:
         (there / "output/x/checkpoint").mkdir(parents=True, exist_ok=True)
 
     def frame(self, number: int, *, of: int | None = None, cut: int | None = None) -> None:
-        data = (self.made / f"{(number if of is None else of) % FRAMES:05d}.frame").read_bytes()
-        (self.there / name(number)).write_bytes(data[:cut])
+        data = (self.made / f"{number if of is None else of:05d}.frame").read_bytes()
+        (self.there / name(number)).write_bytes(numbered(data, number)[:cut])
 
     def round(self, **more: Any) -> set[str]:
         """What came; it lies here with the bytes that it has there."""
@@ -157,6 +165,19 @@ def test_a_frame_that_stays_torn_is_fetched_once_and_named(attempt: Attempt) -> 
     assert attempt.session.fetched == [name(1)] and not attempt.home.exists()
     (attempt.there / name(1)).unlink()
     assert attempt.arrivals.round().set_aside == ()
+
+
+@pytest.mark.parametrize("bad", ["another frame", "a box"])
+def test_what_is_no_frame_never_takes_the_place_of_a_good_one(attempt: Attempt, bad: str) -> None:
+    attempt.frame(0)
+    attempt.round()
+    good = (attempt.home / name(0)).read_bytes()
+    if bad == "another frame":
+        shutil.copy(attempt.made / "00003.frame", attempt.there / name(0))
+    else:
+        torch.save(np.array([1, 2, 3, 4]), attempt.there / name(0))
+    (aside,) = attempt.arrivals.round(last=True).set_aside
+    assert aside.path == name(0) and (attempt.home / name(0)).read_bytes() == good
 
 
 def test_a_frame_that_changes_between_its_hash_and_its_fetch_is_left(
@@ -385,7 +406,7 @@ def frames_of_commands(monkeypatch: pytest.MonkeyPatch) -> None:
 def writing(made: Path, count: int, pause_s: float) -> str:
     """A job that writes frames in place, each in two halves, and waits for `go` after the last."""
     copy = (
-        f"f=output/x/checkpoint/$(printf %05d $i).frame; s={made}/$(printf %05d $((i % {FRAMES}))).frame;"
+        f"f=output/x/checkpoint/$(printf %05d $i).frame; s={made}/$(printf %05d $i).frame;"
         f" head -c 3000 $s > $f; sleep {pause_s / 2}; tail -c +3001 $s >> $f; echo $i; sleep {pause_s / 2}"
     )
     return f"mkdir -p output/x/checkpoint; i=0; while test $i -lt {count}; do {copy}; i=$((i+1)); done"

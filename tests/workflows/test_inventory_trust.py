@@ -70,7 +70,7 @@ def test_what_an_ssh_configuration_includes_is_a_part_of_it_unless_it_is_the_use
     own.parent.mkdir(parents=True)
     own.touch()
     more, deep = tmp_path / "more.conf", tmp_path / "deep"
-    (tmp_path / "config").write_text(f'include "{tmp_path}/mor?.conf"\nInclude ~/.ssh/config\n')
+    (tmp_path / "config").write_text(f'include "{tmp_path}/mor?.conf"\nInclude ~/.ssh/config ../climbed\n')
     more.write_text(f"Include={deep} {tmp_path}/config\n")
     inventory = load(f"{HOSTS}ssh_config: config\n")
     assert asked(inventory) and not asked(inventory)
@@ -79,6 +79,8 @@ def test_what_an_ssh_configuration_includes_is_a_part_of_it_unless_it_is_the_use
     deep.write_text("Match exec true\n")
     assert asked(inventory) and not asked(inventory)
     more.write_text(f"Include={deep}\nProxyCommand true\n")
+    assert asked(inventory) and not asked(inventory)
+    (tmp_path / "home" / "climbed").write_text("Match exec true\n")
     assert asked(inventory)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.pull import pull
@@ -139,6 +141,26 @@ def test_of_a_job_that_failed_only_what_is_whole_comes_home(works: Any) -> None:
     report = pull(works.inventory, job, all_files=True)
     assert names(report.folder) == {"ok"}
     assert [a.path for a in report.quarantined] == ["c/00001.frame"]
+
+
+@pytest.mark.parametrize("bad", ["another frame", "torn"])
+def test_a_good_frame_here_stays_when_the_pod_has_a_bad_one_in_its_place(
+    works: Any, tmp_path: Path, bad: str
+) -> None:
+    made = make_actor(tmp_path / "made", "demo", frames=2, pictures=False, video=False)
+    frames = made.output_folder / "checkpoint"
+    job = works.command("mkdir c; exit 1", follow_it=True).job
+    there = works.attempt(job) / "work/c/00001.frame"
+    shutil.copy(frames / "00001.frame", there)
+    here = pull(works.inventory, job, all_files=True).folder / "c/00001.frame"
+    if bad == "torn":
+        there.write_bytes(there.read_bytes()[:-100])
+    else:
+        shutil.copy(frames / "00000.frame", there)
+    for _ in range(2):
+        report = pull(works.inventory, job, all_files=True)
+        assert [a.path for a in report.quarantined] == ["c/00001.frame"]
+        assert here.read_bytes() == (frames / "00001.frame").read_bytes()
 
 
 def test_what_still_runs_has_no_results_yet(works: Any) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -334,15 +335,190 @@ def test_the_copy_in_a_backup_on_the_host_counts_by_its_bytes(here: Place) -> No
 
 def test_what_no_kind_covers_is_said_and_no_reason(here: Place) -> None:
     sync(here.inventory)
-    source = here.tracker / "input/demo/source"
-    source.mkdir(exist_ok=True)
-    (source / "00001.png").write_bytes(bytes(2_500_000))
+    masks = here.tracker / "input/demo/masks"
+    masks.mkdir()
+    (masks / "00001.png").write_bytes(bytes(2_500_000))
     report = here.look()
     assert report.safe is True
-    assert any("sync does not bring" in n and "input/demo/source" in n for n in report.notes)
+    assert any("sync does not bring" in n and "input/demo/masks" in n for n in report.notes)
     for terminal in (True, False):
         verdict, note = text(report, terminal=terminal).split("\n", 1)
         assert verdict.startswith("yes") and note.startswith("note: demo: sync does not bring")
+
+
+def picture(number: int) -> bytes:
+    return b"\x89PNG\r\n\x1a\n%d\x00\x00\x00\x00IEND\xaeB`\x82" % number
+
+
+def with_source(place: Place, *, video: bytes | None = b"the video") -> None:
+    folder = place.tracker / "input/demo"
+    (folder / "source").mkdir(exist_ok=True)
+    for number in range(3):
+        (folder / f"source/{number:05d}.png").write_bytes(picture(number))
+    if video is not None:
+        (folder / "video.mp4").write_bytes(video)
+
+
+def test_source_pictures_are_a_no_until_sync_brings_them_or_their_video_is_local(here: Place) -> None:
+    sync(here.inventory)
+    with_source(here)
+    ((what, next_step),) = here.why()
+    assert "3 files ('actor/source/00000.png'" in what and "no video here" in what
+    assert next_step == "sync --actor demo --host here --only sources"
+    report = sync(here.inventory, only=["sources"])
+    assert (here.home / "actor/source/00002.png").read_bytes() == picture(2)
+    assert (here.home / "actor/video.mp4").read_bytes() == b"the video" and report.files == 4
+    assert here.look().safe is True
+    (here.tracker / "input/demo/source/00003.png").write_bytes(picture(3))
+    report = here.look()  # the video that it was cut from came with that sync
+    assert report.safe is True and any("can be cut again" in note for note in report.notes)
+    assert sync(here.inventory).transferred_files == 0  # a plain sync leaves them alone
+    (here.tracker / "input/demo/video.mp4").unlink()
+    torn = here.tracker / "input/demo/source/00003.png"
+    torn.write_bytes(picture(3)[:-1])
+    os.utime(torn, (1, 1))
+    assert here.look().safe is False
+    assert len(sync(here.inventory, only=["sources"]).quarantined) == 1
+    assert here.look().safe is True  # nothing there is better than what is kept
+
+
+def test_source_pictures_are_no_reason_where_the_inventory_names_the_very_video(
+    here: Place, tmp_path: Path, actor: Path, make_inventory: MakeInventory
+) -> None:
+    video, entry = tmp_path / "video.mp4", here.inventory.hosts["here"].model_dump(mode="json")
+    video.write_bytes(b"the video")
+    entry = {key: value for key, value in entry.items() if key not in ("name", "search_roots")}
+    here.inventory = make_inventory({"here": entry}, {"demo": {"video": str(video)}})
+    sync(here.inventory)
+    with_source(here)
+    report = here.look()
+    assert report.safe is True and any("can be cut again" in note for note in report.notes)
+    video.write_bytes(b"the vidEo")
+    assert here.look().safe is False
+    pictures = tmp_path / "pictures"
+    shutil.copytree(here.tracker / "input/demo/source", pictures)
+    here.inventory = make_inventory({"here": entry}, {"demo": {"video": str(pictures)}})
+    assert here.look().safe is True
+    (pictures / "00001.png").unlink()
+    ((what, _),) = here.why()
+    assert what.startswith("1 file ('actor/source/00001.png')")
+
+
+def test_a_video_that_nothing_was_cut_from_yet_counts_itself(here: Place) -> None:
+    sync(here.inventory)
+    (here.tracker / "input/demo/video.mp4").write_bytes(b"the video")
+    ((what, next_step),) = here.why()
+    assert what == "1 file ('actor/video.mp4') of demo not local" and next_step.endswith("--only sources")
+    sync(here.inventory, only=["sources"])
+    assert here.look().safe is True
+
+
+@pytest.mark.parametrize(
+    "folder", [".cache", ".Trash", ".git", "node_modules", "__pycache__", ".history", "site-packages"]
+)
+def test_frames_count_whatever_the_folder_is_called(here: Place, folder: str) -> None:
+    sync(here.inventory)
+    frame = here.workdir / folder / "deep/checkpoint/7.frame"
+    frame.parent.mkdir(parents=True)
+    frame.write_bytes(b"only here")
+    ((what, _),) = here.why()
+    assert f"{folder}/deep/checkpoint' holds 1 file ('7.frame')" in what
+
+
+def test_frames_in_memory_behind_a_link_count_for_a_stop_destroys_them(here: Place) -> None:
+    sync(here.inventory)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        Path(memory, "7.frame").write_bytes(b"only here")
+        (here.tracker / "output/fast").symlink_to(memory)
+        report = here.look()
+    assert report.safe is False and f"{memory!r} holds 1 file ('7.frame')" in report.reasons[0].what
+    assert any("outside the workdir" in note and memory in note for note in report.notes)
+
+
+@pytest.mark.parametrize("name", ["input/00001.png", "mesh/00001.ply", "input/00001.jpg"])
+def test_crops_and_meshes_that_exist_only_there_are_a_no(here: Place, name: str) -> None:
+    sync(here.inventory)
+    for run in ("demo", "other"):
+        file = here.tracker / "output" / run / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"only here")
+        report = here.look()
+        assert report.safe is False and Path(name).name in report.reasons[0].what
+        shutil.rmtree(file.parent)
+
+
+def test_a_frame_by_another_spelling_is_unknown_unless_its_bytes_are_local(here: Place) -> None:
+    sync(here.inventory)
+    odd = here.tracker / "output/demo/checkpoint/00001.FRAME"
+    shutil.copy(here.checkpoint / "00001.frame", odd)
+    assert here.look().safe is True
+    odd.write_bytes(b"only here")
+    report = here.look()
+    assert (report.safe, report.verdict, report.exit_code) == (None, "unknown", 4)
+    assert "00001.FRAME" in report.reasons[0].what and "another spelling" in report.reasons[0].what
+
+
+def test_archives_and_temporary_files_are_said(here: Place) -> None:
+    sync(here.inventory)
+    for name in ("frames.tar", "a.zip", "half.tmp"):
+        (here.workdir / "kept").mkdir(parents=True, exist_ok=True)
+        (here.workdir / "kept" / name).write_bytes(bytes(500_000))
+    report = here.look()
+    (note,) = [note for note in report.notes if "archive" in note]
+    assert report.safe is True and note.startswith("3 archive or temporary files (1.5 MB) may hold results")
+    assert f"3 in {str(here.workdir / 'kept')!r}" in note
+
+
+@pytest.mark.parametrize("where", ["output/demo/logs/huge", "output/x/checkpoint/1.frame"])
+def test_a_sparse_terabyte_is_a_no_by_its_size_and_is_not_hashed(
+    here: Place, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    sync(here.inventory)
+    huge = here.tracker / where
+    huge.parent.mkdir(parents=True, exist_ok=True)
+    with open(huge, "wb") as file:
+        file.truncate(1 << 40)
+    asked: list[str] = []
+    real = disk.hashes
+
+    def heard(session: Any, host: Any, files: list[There]) -> Any:
+        asked.extend(file.path for file in files)
+        return real(session, host, files)
+
+    monkeypatch.setattr(comparison, "hashes", heard)
+    report = here.look()
+    assert report.safe is False and huge.name in report.reasons[0].what
+    assert not any(huge.name == Path(path).name for path in asked)
+
+
+def test_a_large_file_is_hashed_where_something_local_has_its_size(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "LARGE_BYTES", 1)
+    monkeypatch.setattr(comparison, "LARGE_BYTES", 1)
+    log = here.tracker / "output/demo/train.log"
+    sync(here.inventory)
+    os.utime(log, (1, 1))
+    assert here.look().safe is True
+    frame = here.checkpoint / "00002.frame"
+    frame.write_bytes(frame.read_bytes()[:-100])
+    os.utime(frame, (1, 1))
+    sync(here.inventory)
+    assert "torn on here, too" in here.why()[0][0]  # what lies in quarantine has a size, too
+    frame.unlink()
+    job = here.ended("mkdir c; echo torn > c/00001.frame; exit 1")
+    pull(here.inventory, job, all_files=True)
+    assert here.look().safe is True  # of what was refused there is no size, so it is hashed
+
+
+def test_of_a_file_that_grows_no_more_is_read_than_was_listed(here: Place) -> None:
+    sync(here.inventory)
+    log = here.tracker / "output/demo/train.log"
+    with _session(here) as session:
+        before = There("a", log.parent, b"train.log", 4, 0)
+        (made,) = disk.hashes(session, here.inventory.the_host(None), [before]).values()
+    assert made.sha256 == hashlib.sha256(log.read_bytes()[:4]).hexdigest()
+    assert made.bytes == log.stat().st_size
 
 
 def test_a_file_that_cannot_be_read_over_there_makes_it_unknown(
@@ -457,26 +633,79 @@ def test_of_a_tracking_all_that_pull_brings_counts_and_nothing_of_one_without_fr
     assert [reason.next for reason in reasons] == ([] if next_step is None else [next_step])
 
 
+@pytest.mark.parametrize(("state", "is_no"), [("succeeded", True), ("failed", False), ("lost", False)])
+def test_a_result_that_was_refused_is_worth_nothing_unless_its_job_succeeded(
+    here: Place, state: str, is_no: bool
+) -> None:
+    kind, work = MetricalTracker(), PurePosixPath("/w/jobs/j/attempts/1/work")
+    job = EndedJob("j", 1, state, True, "demo", work, kind.results, kind.more_results, "pull j", "pull j")
+    name = "output/d/checkpoint/1.frame"
+    folder = here.home / "runs/j"
+    folder.mkdir(parents=True)
+    aside = {name: {"sha256": "0" * 64, "reason": "torn"}}
+    (folder / "pulled.json").write_text(json.dumps({"files": {}, "set_aside": aside}))
+    row, reasons, notes = results.job_reasons(here.inventory, "here", job, [Wanted(name, 1, 0, "0" * 64)])
+    assert [reason.verdict for reason in reasons] == (["no"] if is_no else [])
+    assert any("worth nothing" in note for note in notes) is not is_no
+    assert row.not_home.count == is_no
+    # With other bytes it is another file, which nobody refused yet.
+    _, reasons, _ = results.job_reasons(here.inventory, "here", job, [Wanted(name, 1, 0, "1" * 64)])
+    assert [reason.verdict for reason in reasons] == ["no"]
+
+
 def test_the_box_of_a_tracking_that_made_no_frame_is_worth_nothing_and_one_elsewhere_counts() -> None:
     kind, jobs = MetricalTracker(), PurePosixPath("/w/jobs")
     work = jobs / "j/attempts/1/work"
     job = EndedJob("j", 1, "failed", True, "demo", work, kind.results, kind.more_results, "pull j", "pull j")
     folders = [work / "input/demo", PurePosixPath("/mt/input/demo")]
-    held = [surveying.Held(path=base64.b64encode(str(f).encode()), files=1, bytes=1) for f in folders]
-    shown = surveying.Survey(
-        now_ns=1,
-        newest_ns=None,
-        there=[],
-        folders=held,
-        counted=[],
-        recipes=[],
-        unreadable=0,
-        truncated=[],
-    )
+    shown = survey_of(*folders)
     box = Listed(True, None, [File(b"bbox.pt", 1, 0, 0, 0, None)], [])
     ended = {"j": (job, frozenset[str]())}
     found = strays.strays(PurePosixPath("/w"), shown, [box, box], [], ended, frozenset())
     assert [stray.folder for stray in found] == [folders[1]]
+
+
+def survey_of(*folders: PurePosixPath) -> surveying.Survey:
+    held = [surveying.Held(path=base64.b64encode(str(f).encode()), files=1, bytes=1) for f in folders]
+    nothing: Any = {"count": 0, "examples": []}
+    return surveying.Survey(
+        now_ns=1,
+        newest_ns=None,
+        main_walked=base64.b64encode(b"/mt"),
+        up_s=None,
+        folders=held,
+        counted=[],
+        others=[],
+        odd=[],
+        recipes=[],
+        unreadable=nothing,
+        outside=nothing,
+        away=nothing,
+        truncated=[],
+    )
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed", "lost", "cancelled"])
+def test_of_an_earlier_attempt_the_frames_count_that_the_newest_has_not_unless_it_succeeded(
+    state: str,
+) -> None:
+    kind, jobs = MetricalTracker(), PurePosixPath("/w/jobs")
+    work = jobs / "j/attempts/2/work"
+    job = EndedJob("j", 2, state, True, "demo", work, kind.results, kind.more_results, "pull j", "pull j")
+    folder = jobs / "j/attempts/1/work/output/d/checkpoint"
+    shown = survey_of(folder)
+    names = (b"1.frame", b"2.frame", b"bbox.pt")
+    listed = Listed(True, None, [File(name, 1, 0, 0, 0, None) for name in names], [])
+    newest = frozenset({"output/d/checkpoint/1.frame"})
+    found = strays.strays(PurePosixPath("/w"), shown, [listed], [], {"j": (job, newest)}, frozenset())
+    left = [file.path for stray in found for file in stray.files]
+    assert left == ([] if state == "succeeded" else ["2.frame"])
+    # Frames of the newest attempt that lie beside its results count in any case.
+    beside = survey_of(work / "elsewhere")
+    found = strays.strays(PurePosixPath("/w"), beside, [listed], [], {"j": (job, newest)}, frozenset())
+    assert [file.path for stray in found for file in stray.files] == ["1.frame", "2.frame"]
+    # A job that is judged by itself is no stray.
+    assert strays.strays(PurePosixPath("/w"), shown, [listed], [], {}, frozenset({"j"})) == []
 
 
 def test_another_laptops_job_counts_as_ours_do(here: Place, tmp_path: Path) -> None:
@@ -535,9 +764,26 @@ def test_an_attempt_that_runs_although_its_job_went_on_elsewhere_is_a_no(here: P
         answer = watch.look(session, here.inventory.the_host(None))
     stand = standing("here", {job: moved}, {}, answer)
     assert (stand.reasons, stand.ended) == ((), ()) and "worth nothing" in stand.notes[0]
-    stand = standing("here", {job: dataclasses.replace(moved, state="lost")}, {}, answer)
+    for state in ("lost", "failed", "cancelled", "abandoned"):
+        stand = standing("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
+        (reason,) = stand.reasons
+        assert reason.verdict == "unknown" and "frames that are nowhere else" in reason.what
+        assert f"is {state}" in reason.what and stand.notes == ()
+    for state in ("succeeded", "running", "unknown"):
+        stand = standing("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
+        assert stand.reasons == () and "worth nothing" in stand.notes[0]
+
+
+def test_a_job_whose_id_is_another_jobs_there_is_unknown(here: Place) -> None:
+    job = here.ended("true")
+    known = watch.ledger_of(here.inventory).find(job)
+    with _session(here) as session:
+        answer = watch.look(session, here.inventory.the_host(None))
+    assert standing("here", {job: known}, {}, answer).reasons == ()
+    other = dataclasses.replace(known, spec_sha256="0" * 64)
+    stand = standing("here", {job: other}, {}, answer)
     (reason,) = stand.reasons
-    assert reason.verdict == "unknown" and "frames that are nowhere else" in reason.what
+    assert reason.verdict == "unknown" and "another spec lies there" in reason.what and stand.ended == ()
 
 
 def _session(place: Place) -> Any:
@@ -572,6 +818,11 @@ def test_a_gpu_that_is_busy_without_a_job_of_ours_is_a_no(
     report = here.look()
     assert report.safe is True and [g.busy for g in report.gpus] == [False]
     assert "; GPU idle for " in text(report)
+    smi(tmp_path, monkeypatch, "echo '0, GPU-aaaa-1, NVIDIA Test, 81920, 4, [N/A]'")
+    assert here.look().safe is True
+    smi(tmp_path, monkeypatch, "echo '0, GPU-aaaa-1, NVIDIA Test, 81920, [Unknown Error], [Unknown Error]'")
+    report = here.look()
+    assert report.safe is None and "whether GPU 0 is in use is unknown" in report.reasons[0].what
 
 
 def test_a_gpu_that_a_job_of_another_workdir_leases_is_a_no(
@@ -620,6 +871,51 @@ def test_idle_is_told_by_the_hosts_own_times(here: Place) -> None:
     assert here.look().idle_s is None
 
 
+def test_what_idling_costs_is_told_where_the_inventory_has_a_price(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(here.inventory)
+    for folder, _, names in os.walk(here.tracker):
+        for name in names:
+            os.utime(Path(folder, name), (time.time() - 11_400, time.time() - 11_400))
+    assert here.look().idle_usd is None
+    priced = here.inventory.hosts["here"].model_copy(update={"usd_per_hour": 1.5})
+    here.inventory = here.inventory.model_copy(update={"hosts": {"here": priced}})
+    report = here.look()
+    assert report.idle_usd is not None and 4.75 <= report.idle_usd < 4.80
+    long_up = dataclasses.replace(report, up_s=1e6, idle_usd=4.75)
+    assert "here idle for 3 h 10 min (by its files' times): about 4.75 USD" in text(long_up)
+    started = text(dataclasses.replace(long_up, up_s=2400.0))
+    assert "about 4.75 USD if it ran all that time; it was started 40 min ago" in started
+    job = here.job("sleep 60")
+    busy = here.look()
+    assert (busy.idle_s, busy.idle_usd) == (0.0, 0.0) and "here in use" in text(busy)
+    cancelling.cancel(here.inventory, job)
+
+
+def test_how_long_a_host_runs_is_told_by_a_clock_that_nobody_sets(here: Place) -> None:
+    up_s = here.look().up_s
+    assert sys.platform != "linux" or (
+        up_s is not None and 0 < up_s <= time.clock_gettime(time.CLOCK_BOOTTIME)
+    )
+
+
+def test_where_something_is_to_follow_a_job_that_came_meanwhile_makes_it_unknown(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(here.inventory)
+    assert safe_to_stop(here.inventory, look_again=True).safe is True
+    real, came = workflow.survey, []
+
+    def slow(*args: Any, **more: Any) -> Any:
+        came.append(here.job("sleep 60"))
+        return real(*args, **more)
+
+    monkeypatch.setattr(workflow, "survey", slow)
+    report = safe_to_stop(here.inventory, look_again=True)
+    assert report.safe is None and came[0] in report.reasons[0].what
+
+
 def test_a_host_that_is_away_or_not_trusted_is_unknown_and_an_unknown_name_is_2(
     there: Place, make_inventory: MakeInventory
 ) -> None:
@@ -649,14 +945,26 @@ def test_a_no_that_was_found_before_the_link_broke_stays_one(
     assert job in report.reasons[0].what and report.reasons[1].what == "the link broke"
 
 
-def test_a_host_that_holds_nothing_may_be_stopped_but_not_one_that_lacks_the_trackers_folder(
-    here: Place,
-) -> None:
+def test_a_host_that_holds_nothing_may_be_stopped_cloned_or_not(here: Place) -> None:
     shutil.rmtree(here.disk)
     here.tracker.mkdir(parents=True)
     report = here.look()
     assert (report.safe, report.actors, report.jobs, report.idle_s) == (True, (), (), None)
+    assert "idle is unknown, and so is what that cost" in text(report)
     here.tracker.rmdir()
     report = here.look()
-    assert report.safe is None and f"there is no {str(here.tracker)!r}" in report.reasons[0].what
+    assert (report.safe, report.exit_code, report.reasons) == (True, 0, ())
+    (note,) = report.notes
+    assert f"there is no {str(here.tracker)!r}" in note and f"{str(here.disk)!r} was looked through" in note
     assert list(here.disk.iterdir()) == []
+
+
+def test_where_the_inventory_mistakes_the_trackers_folder_what_lies_beside_it_is_seen(here: Place) -> None:
+    here.tracker.rename(here.disk / "metrical-tracker")
+    report = here.look()
+    assert report.safe is False
+    assert any("metrical-tracker/output/demo/checkpoint' holds" in reason.what for reason in report.reasons)
+    shutil.rmtree(here.disk / "metrical-tracker")
+    (here.disk / "tracker").symlink_to("/mnt/not/mounted")
+    report = here.look()
+    assert report.safe is None and f"could not be listed: {str(here.tracker)!r}" in report.reasons[0].what

@@ -26,7 +26,7 @@ from being_remote.errors import (
 )
 from being_remote.inventory import Inventory
 from being_remote.session import Progress
-from being_remote.tracker.layout import PLACES
+from being_remote.tracker.layout import PLACES, places_of
 from being_remote.workflows.generations import prune_generations
 from being_remote.workflows.homecoming import host_files
 from being_remote.workflows.sync import SyncReport, sync
@@ -105,7 +105,7 @@ def test_a_finished_run_comes_home_from_a_pod_and_a_second_sync_transfers_nothin
     )
     live = there.live()
     assert {os.path.dirname(p) for p in live} == {
-        p.home for p in PLACES if p.home not in ("run", "run/input")
+        p.home for p in places_of() if p.home not in ("run", "run/input")
     }
     assert live["bbox.pt"] == (there.tracker / "input/demo/bbox.pt").read_bytes()
     assert live["actor/config.yml"] == (there.tracker / "configs/actors/demo.yml").read_bytes()

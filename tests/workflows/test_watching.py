@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from faults import FaultProxy, small_disk
 from live_watcher import LiveWatcher
+from numbered_frames import numbered
 
 from being_remote.backup.history import History
 from being_remote.demo.actor import make_actor
@@ -137,10 +139,15 @@ def test_rounds_that_only_add_are_one_generation_and_one_that_changes_something_
         return step
 
     changed = tracking.tracker / "output/demo/checkpoint/00001.frame"
+
+    def fit_again() -> None:
+        frame = torch.load(changed, weights_only=False)
+        torch.save({**frame, "global_step": frame["global_step"] + 1}, changed)
+
     Script(
         then(lambda: tracking.add(2)),
         then(lambda: tracking.add(3)),
-        then(lambda: shutil.copy(tracking.finished / "00004.frame", changed)),
+        then(fit_again),
         then(lambda: tracking.add(4)),
     ).watch(inventory)
     # The sync's own stays, and so does what was before the change.
@@ -415,7 +422,8 @@ def test_another_run_among_the_kinds_that_are_watched_ends_it(
     other = make_actor(tmp_path / "other", "demo", frames=3, seed=5, pictures=False, video=False)
 
     def replace() -> None:
-        shutil.copy(other.output_folder / "checkpoint/00001.frame", tracking.checkpoint)
+        for name in ("00000.frame", "00001.frame"):
+            shutil.copy(other.output_folder / "checkpoint" / name, tracking.checkpoint)
 
     with pytest.raises(InconsistentData, match="another run"):
         Script(replace).watch(inventory, only=["checkpoints"])
@@ -430,11 +438,11 @@ def test_a_pod_that_is_killed_costs_a_watch_at_most_the_last_ten_seconds(
         inventory = make_inventory({"pod": pod})
         tracking = Tracking(finished, pod.root / "metrical-tracker")
         over, written = threading.Event(), {}
-        data = (finished / "output/demo/checkpoint/00000.frame").read_bytes()
+        first = (finished / "output/demo/checkpoint/00000.frame").read_bytes()
 
         def track() -> None:
             for number in range(10_000):
-                path = tracking.checkpoint / f"{number:05d}.frame"
+                path, data = tracking.checkpoint / f"{number:05d}.frame", numbered(first, number)
                 with open(path, "wb") as f:
                     f.write(data[:3000])
                     f.flush()

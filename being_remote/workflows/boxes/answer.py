@@ -11,14 +11,13 @@ import binascii
 import json
 import os
 from collections.abc import Iterable
-from functools import cache
-from importlib import resources
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from being_remote.inventory import Actor
+from being_remote.jobs.programs import looking_text
 from being_remote.tracker import layout
 
 MAX_ANSWER_BYTES = 16 << 20
@@ -100,13 +99,8 @@ def request_for(
 
 
 def script_for(request: dict[str, Any]) -> bytes:
-    """The whole program for `python3 -`: the probe's source and one call of it."""
-    return _probe_source() + f"\n\nanswer({json.dumps(request)!r})\n".encode()
-
-
-@cache
-def _probe_source() -> bytes:
-    return resources.files("being_remote.pod").joinpath("probe.py").read_bytes()
+    """The whole program for `python3 -`: the probe and one call of it."""
+    return looking_text("probe") + f"\n\nanswer({json.dumps(request)!r})\n".encode()
 
 
 def _decoded(value: Any) -> bytes:

@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 
 from pydantic import ValidationError
 
@@ -23,6 +22,7 @@ from being_remote.errors import (
     LoginRefused,
 )
 from being_remote.inventory import Inventory, LocalHost, SshHost
+from being_remote.jobs.programs import looking_text
 from being_remote.session import Result, Session
 from being_remote.tracker.layout import CHECKOUT_FILES, CHECKOUT_MODULES
 from being_remote.workflows.checkups.answer import (
@@ -117,7 +117,7 @@ def _check(host: SshHost | LocalHost, opened: Callable[[], Session], *, thorough
         try:
             sftp = session.has_sftp() if thorough and hasattr(session, "has_sftp") else None
             request = json.dumps(_request(host, thorough=thorough))
-            script = resources.files("being_remote.pod").joinpath("checkup.py").read_bytes()
+            script = looking_text("checkup")
             result = session.run(
                 [host.python, "-", request],
                 stdin=script,

@@ -11,7 +11,7 @@ from being_remote.backup.manifest import Manifest, shown_path
 from being_remote.backup.planning import Plan
 from being_remote.backup.quarantine import SetAside
 from being_remote.backup.scrub import Inspected, Rot
-from being_remote.backup.settle import Settled
+from being_remote.backup.settle import Replacement, Settled
 from being_remote.workflows.homecoming.actor_files import EXAMPLES, Found, Task
 
 
@@ -69,6 +69,10 @@ class SyncReport:
         vanished, shrunk: gone or smaller on the host; the earlier versions stay here.
         adopted: files put or changed here by hand, now in the history.
         new_run: why the live tree was replaced as a whole; None when it was added to.
+        replaced: by what, and how what was live before is made live again.
+        camera_changed: frames that came with another camera than they had here; the earlier version is
+            kept in the history.
+        unsound: live files that are not what their names say, and that nothing could replace.
         method: "rsync", "stream" or "rsync, stream"; None when nothing had to be fetched.
         phases_s: seconds spent on the listing, the transfer and the check.
     """
@@ -93,6 +97,9 @@ class SyncReport:
     shrunk: Some = Some()
     adopted: Some = Some()
     new_run: str | None = None
+    replaced: Replacement | None = None
+    camera_changed: Some = Some()
+    unsound: Some = Some()
     warnings: tuple[str, ...] = ()
     method: str | None = None
     seconds: float = 0.0
@@ -101,11 +108,14 @@ class SyncReport:
 
     @property
     def exit_code(self) -> int:
-        """4 when the host could not be asked; 6 when something was set aside, stayed different or is lost."""
+        """4 when the host could not be asked; 6 when something was quarantined, stayed different or is lost,
+        or was found unsound where all was read."""
         if self.host_error is not None:
             return 4
         lost = self.damaged or any(r.repaired_from is None for r in self.rotten)
-        return 6 if not self.dry_run and (self.quarantined or self.mismatched.count or lost) else 0
+        unsound = self.verified is not None and self.unsound.count
+        bad = self.quarantined or self.mismatched.count or lost or unsound
+        return 6 if not self.dry_run and bad else 0
 
 
 @dataclass(frozen=True)
@@ -160,7 +170,7 @@ def from_listing(
         bytes=seen.bytes,
         transferred_files=0,
         transferred_bytes=0,
-        quarantined=tuple(_quarantined(a) for a in aside),
+        quarantined=tuple(quarantined(a) for a in aside),
         verified=None,
         snapshot=before.generation if before is not None else None,
         dry_run=False,
@@ -180,18 +190,20 @@ def from_home(task: Task, live: Manifest | None, aside: tuple[SetAside, ...]) ->
         bytes=0,
         transferred_files=0,
         transferred_bytes=0,
-        quarantined=tuple(_quarantined(a) for a in aside),
+        quarantined=tuple(quarantined(a) for a in aside),
         verified=None,
         snapshot=live.generation if live is not None else None,
         dry_run=False,
     )
 
 
-def rotten(rots: Iterable[Rot], fetched: Callable[[str], bool]) -> tuple[Rotten, ...]:
-    """What was wrong in the history; `fetched` says whether a content (sha256) is there again by now."""
+def rotten(rots: Iterable[Rot], is_right: Callable[[str], bool]) -> tuple[Rotten, ...]:
+    """What was wrong in the history; `is_right` reads a content again: whether it has its sha256 by now."""
 
     def told(rot: Rot) -> Rotten:
-        source = "here" if rot.repaired_from is not None else "host" if fetched(rot.sha256) else None
+        source = None
+        if is_right(rot.sha256):
+            source = "here" if rot.repaired_from is not None else "host"
         path, _ = shown_path(rot.paths[-1])
         return Rotten(path, rot.generations[-1], rot.sha256, rot.fault, source, rot.kept_as)
 
@@ -218,21 +230,32 @@ def notes(
     before: Manifest | None,
     mismatched: Sequence[str],
     rots: Sequence[Rotten],
+    cameras: Mapping[str, str],
 ) -> list[str]:
     """What else a person should hear of."""
     said = []
+    if settled.replaced:
+        said.append(
+            f"an interrupted replacement of the live tree is complete: snapshot {settled.replaced.generation}"
+            f" is live; {_frames(settled.replaced)}"
+        )
     if settled.put_back:
         said.append(f"missing here and put back: {_counted(settled.put_back)}")
     if settled.rotted:
         paths = [a.path for a in settled.rotted]
         said.append(f"rotted here and put back from the history: {_counted(paths)}")
-    said += [f"{a.path!r} lay here already and is not sound: {a.reason}" for a in settled.unsound]
+    said += [f"{a.path!r} here is not sound: {a.reason}" for a in settled.unsound[:EXAMPLES]]
+    if len(settled.unsound) > EXAMPLES:
+        said.append(f"not sound here, too: {_counted([a.path for a in settled.unsound[EXAMPLES:]])}")
     for rot in rots:
         source = {"here": "repaired from the live file", "host": f"repaired from {host}"}
         mended = source.get(rot.repaired_from or "", "lost here")
         said.append(f"generation {rot.generation}: the content of {rot.path!r} was {rot.fault}; {mended}")
     if arrival is not None:
         said += _of_arrival(host, arrival, before)
+    if cameras and not (arrival and arrival.new_run):
+        first, both = next(iter(cameras.items()))
+        said.append(f"another camera than before: {_counted(list(cameras))}; {first!r} has {both}")
     if mismatched:
         said.append(f"changing on {host} while we compare: {_counted(mismatched)}")
     return said
@@ -251,6 +274,8 @@ def _of_arrival(host: str, arrival: Arrival, before: Manifest | None) -> list[st
             f"{host} holds another run than the backup did: {arrival.new_run}. "
             f"It is live now as a whole; the earlier one is kept as generation {earlier}"
         )
+    if arrival.replaced and arrival.replaced.frames < arrival.replaced.frames_before:
+        said.append(_frames(arrival.replaced))
     now = arrival.manifest
     if before is not None and before.why == "restored" and now and not _same(before, now):
         said.append(
@@ -260,13 +285,22 @@ def _of_arrival(host: str, arrival: Arrival, before: Manifest | None) -> list[st
     return said
 
 
+def _frames(replaced: Replacement) -> str:
+    """How many frames the live tree has now, and the way back."""
+    way = "`sync --list` shows what was before"
+    if replaced.restore is not None:
+        way = f"`sync --restore {replaced.restore}` makes the earlier state live again"
+    return f"frames in it: {replaced.frames}, before {replaced.frames_before}; {way}"
+
+
 def _same(one: Manifest, other: Manifest) -> bool:
     """Whether two generations show the same contents; a file's time alone is no difference."""
     contents = [{path: entry.sha256 for path, entry in each.files.items()} for each in (one, other)]
     return one.generation == other.generation or contents[0] == contents[1]
 
 
-def _quarantined(aside: SetAside) -> Quarantined:
+def quarantined(aside: SetAside) -> Quarantined:
+    """The same for a report."""
     path, path_b64 = shown_path(aside.path)
     return Quarantined(path, aside.reason, aside.kept_as, path_b64)
 

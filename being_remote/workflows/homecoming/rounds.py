@@ -20,6 +20,7 @@ from being_remote.backup.history import History
 from being_remote.backup.known import digests, recall, remember
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.names import folds_case
+from being_remote.backup.objects import fault
 from being_remote.backup.planning import Plan, plan
 from being_remote.backup.quarantine import kept
 from being_remote.backup.salvage import salvage
@@ -41,7 +42,7 @@ from being_remote.workflows.homecoming.report import (
     seen_in,
     some,
 )
-from being_remote.workflows.homecoming.run_change import other_camera, other_run
+from being_remote.workflows.homecoming.run_change import changed_cameras, other_run
 
 NO_ROT = Scrubbed(0, 0)
 
@@ -82,11 +83,12 @@ def bring_actor(
     except (HostError, NotFoundError) as e:
         if not verify:
             raise
-        return _alone(task, home, e)
+        return _alone(task, history, home, e)
     found = news = None  # of a hundred thousand files only those to be fetched stay in memory
     listed_s = time.monotonic() - started
-    arrival = _fetched(task, session, history, asked, home.live, partial, on_progress)
+    arrival, cameras = _fetched(task, session, history, asked, home.live, partial, on_progress)
     _remember(history, session.host, asked.learned, arrival, partial=partial)
+    home = replace(home, cameras={**home.cameras, **cameras})
     report = _report(task, session, history, asked, home, arrival, verify=verify)
     certain = asked.learned.certain + arrival.certain == asked.seen.files
     settled = arrival.new_run is None and not arrival.being_written and not report.exit_code
@@ -101,7 +103,7 @@ def verify_home(task: Task, history: History, why: HostError, on_progress: OnPro
     Raises:
         DataError: the disk here is full; a link lies in the backup.
     """
-    return _alone(task, _look_after(task, history, verify=True, on_progress=on_progress), why)
+    return _alone(task, history, _look_after(task, history, verify=True, on_progress=on_progress), why)
 
 
 def the_judge() -> Judge:
@@ -160,11 +162,15 @@ def _decided(
 
 @dataclass(frozen=True)
 class _Home:
-    """The backup, put in order: `live` is its newest generation."""
+    """The backup, put in order: `live` is its newest generation.
+
+    `cameras` are frames that came with another camera, each with both in words.
+    """
 
     settled: Settled
     live: Manifest | None
     scrubbed: Scrubbed
+    cameras: Mapping[str, str]
 
 
 def _look_after(task: Task, history: History, *, verify: bool, on_progress: OnProgress) -> _Home:
@@ -173,10 +179,16 @@ def _look_after(task: Task, history: History, *, verify: bool, on_progress: OnPr
     scrubbed = scrub(history, on_progress) if verify else NO_ROT
     settled = settle(history, judge, deep=verify)
 
-    def another(arrived: Mapping[str, Path]) -> str | None:
-        return other_run(arrived, _live_files(task, settled.manifest))
+    cameras: dict[str, str] = {}
 
-    return _Home(settled, salvage(history, judge, settled.manifest, another), scrubbed)
+    def another(arrived: Mapping[str, Path]) -> str | None:
+        before = settled.manifest
+        if before is not None:
+            cameras.update(changed_cameras(arrived, _live_files(task, before), before.generation))
+        return other_run(arrived, _live_files(task, before), {})
+
+    live = salvage(history, judge, settled.manifest, another)
+    return _Home(settled, live, scrubbed, cameras if live is not settled.manifest else {})
 
 
 def _fetched(
@@ -187,24 +199,25 @@ def _fetched(
     live: Manifest | None,
     partial: bool,
     on_progress: OnProgress,
-) -> Arrival:
-    """Fetch what is planned."""
+) -> tuple[Arrival, Mapping[str, str]]:
+    """Fetch what is planned; also tell which frames came with another camera."""
     found, planned = asked.found, asked.planned
+    cameras: dict[str, str] = {}
 
     def is_new_run(arrived: Mapping[str, Path]) -> str | None:
-        why = other_run(arrived, _live_files(task, live))
+        if live is not None:
+            cameras.update(changed_cameras(arrived, _live_files(task, live), live.generation))
+        still = Paths(planned.unchanged, lambda path: task.root / path)
+        why = other_run(arrived, _live_files(task, live), still)
         if why is not None and partial:
             raise InconsistentData(
                 f"{session.host} holds another run than this backup ({why}); with --only they would be mixed",
                 file=str(task.root),
                 hint="sync without --only: the backup's run is kept in the history",
             )
-        still = {path: task.root / path for path in planned.unchanged} if why is not None else {}
-        if why is not None and other_camera(arrived, still):
-            why += f"; {session.host} itself still holds frames of the earlier one among them"
         return why
 
-    return bring_home(
+    arrival = bring_home(
         session,
         history,
         planned,
@@ -215,6 +228,7 @@ def _fetched(
         incarnation=found.incarnation,
         on_progress=on_progress,
     )
+    return arrival, cameras
 
 
 def _live_files(task: Task, live: Manifest | None) -> Mapping[str, Path]:
@@ -248,14 +262,17 @@ def _report(
     quarantined = {a.path: a for a in aside}  # the later word about a file counts
     untold = planned.unhashed if verify else ()
     mismatched = [*arrival.mismatched, *untold]
-    rots = rotten(home.scrubbed.rots, lambda sha256: history.object(sha256).exists())
+    rots = rotten(home.scrubbed.rots, lambda sha256: fault(history.object(sha256), sha256) is None)
+    unsound = {a.path for a in home.settled.unsound}
     report = from_listing(task, session.host, asked.seen, planned, home.live, tuple(quarantined.values()))
     manifest = arrival.manifest
     return replace(
         report,
         transferred_files=arrival.transferred_files,
         transferred_bytes=arrival.transferred_bytes,
-        verified=len(planned.unchanged) - len(untold) + arrival.compared if verify else None,
+        verified=len(set(planned.unchanged).difference(untold, unsound)) + arrival.compared
+        if verify
+        else None,
         mismatched=some(mismatched),
         being_written=some(arrival.being_written),
         rotten=rots,
@@ -263,17 +280,20 @@ def _report(
         snapshot=manifest.generation if manifest is not None else None,
         adopted=some(home.settled.adopted),
         new_run=arrival.new_run,
+        replaced=arrival.replaced or home.settled.replaced,
+        camera_changed=some(list(home.cameras)),
+        unsound=some(sorted(unsound)),
         method=arrival.method,
         warnings=(
             *report.warnings,
-            *notes(session.host, home.settled, arrival, home.live, mismatched, rots),
+            *notes(session.host, home.settled, arrival, home.live, mismatched, rots, home.cameras),
         ),
     )
 
 
-def _alone(task: Task, home: _Home, why: HostError | NotFoundError) -> SyncReport:
+def _alone(task: Task, history: History, home: _Home, why: HostError | NotFoundError) -> SyncReport:
     """What there is to say when the host could not be asked."""
-    rots = rotten(home.scrubbed.rots, lambda _sha256: False)
+    rots = rotten(home.scrubbed.rots, lambda sha256: fault(history.object(sha256), sha256) is None)
     report = from_home(task, home.live, home.settled.set_aside)
     return replace(
         report,
@@ -281,5 +301,8 @@ def _alone(task: Task, home: _Home, why: HostError | NotFoundError) -> SyncRepor
         rotten=rots,
         damaged=home.scrubbed.unreadable,
         host_error=str(why),
-        warnings=tuple(notes(task.host.name, home.settled, None, home.live, (), rots)),
+        replaced=home.settled.replaced,
+        camera_changed=some(list(home.cameras)),
+        unsound=some([a.path for a in home.settled.unsound]),
+        warnings=tuple(notes(task.host.name, home.settled, None, home.live, (), rots, home.cameras)),
     )

@@ -21,17 +21,23 @@ if TYPE_CHECKING:
 TRIES = 3
 
 
-def other_run(arrived: Mapping[str, Path], live: Mapping[str, Path]) -> str | None:
+def other_run(arrived: Mapping[str, Path], live: Mapping[str, Path], still: Mapping[str, Path]) -> str | None:
     """Why the files that arrived are of another run than the live ones; None when nothing says so.
+
+    While the host itself holds frames of the earlier camera, another camera is a new version of single
+    frames: see `changed_cameras`.
 
     Args:
         arrived: good files by their path at home.
         live: what is in the backup now, likewise.
+        still: those of the live ones that the host has, too.
     """
     if BBOX in arrived and BBOX in live:
         new, old = _box(arrived[BBOX]), _box(live[BBOX])
         if new and old and new != old:
             return f"its bbox.pt is {list(new)}, the backup's is {list(old)} (x_min, x_max, y_min, y_max)"
+    if other_camera(arrived, still) is not None:
+        return None
     return other_camera(arrived, live)
 
 
@@ -45,11 +51,47 @@ def other_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> str | 
     for name in dict.fromkeys((names[0], names[-1])):
         new = _K(some[name])
         if new is not None and not np.array_equal(new, old):
-            return (
-                f"{name} has f {new[0, 0]:.3f}, c {new[0, 2]:.3f} {new[1, 2]:.3f}; "
-                f"the earlier frames have f {old[0, 0]:.3f}, c {old[0, 2]:.3f} {old[1, 2]:.3f}"
-            )
+            return f"{name} has {_camera_text(new)}; the earlier frames have {_camera_text(old)}"
     return None
+
+
+def same_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> bool:
+    """Whether the first frames that can be read of two states of a backup have one camera.
+
+    Args:
+        some: their contents by path at home; the files may lie under any name.
+        others: likewise.
+    """
+    import numpy as np
+
+    one, other = (_first_K_of_contents(files) for files in (some, others))
+    return one is not None and other is not None and np.array_equal(one, other)
+
+
+def changed_cameras(arrived: Mapping[str, Path], live: Mapping[str, Path], snapshot: int) -> dict[str, str]:
+    """Frames that arrived with another camera than their live versions, or the live frames, have.
+
+    Args:
+        arrived: good files by their path at home.
+        live: what is in the backup now, likewise.
+        snapshot: the one that keeps the live ones.
+
+    Returns:
+        By path, both cameras in words.
+    """
+    import numpy as np
+
+    changed, came = dict[str, str](), _frames(arrived)
+    first = _first_K(live[path] for path in _frames(live)) if came else None
+    for path in came:
+        new, old = _K(arrived[path]), _K(live[path]) if path in live else first
+        if new is not None and old is not None and not np.array_equal(new, old):
+            changed[path] = f"{_camera_text(new)}; before, in snapshot {snapshot}, {_camera_text(old)}"
+    return changed
+
+
+def _camera_text(K: NDArray[np.float64]) -> str:
+    return f"f {K[0, 0]:.3f}, c {K[0, 2]:.3f} {K[1, 2]:.3f}"
 
 
 def _frames(files: Iterable[str]) -> list[str]:
@@ -59,6 +101,17 @@ def _frames(files: Iterable[str]) -> list[str]:
 def _first_K(files: Iterable[Path]) -> NDArray[np.float64] | None:
     """The camera of the first readable one; a backup made by hand may begin with a torn file."""
     return next((K for file in islice(files, TRIES) if (K := _K(file)) is not None), None)
+
+
+def _first_K_of_contents(files: Mapping[str, Path]) -> NDArray[np.float64] | None:
+    from being_remote.tracker.frame_file import MAX_FRAME_BYTES, parse_frame, read_bytes
+
+    for path in _frames(files)[:TRIES]:
+        try:
+            return parse_frame(read_bytes(files[path], MAX_FRAME_BYTES), path).K
+        except DataError:
+            continue
+    return None
 
 
 def _K(file: Path) -> NDArray[np.float64] | None:

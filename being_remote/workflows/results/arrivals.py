@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from being_remote.backup.files import copy_apart, room_on_disk, see_room, sync_files, sync_folder
+from being_remote.backup.files import copy_apart, room_on_disk, see_room, sync_files
 from being_remote.errors import DataError, UsageError
 from being_remote.session import Pull
 from being_remote.tracker.completeness import judges
@@ -187,8 +187,7 @@ class Arrivals:
         for name in came:
             (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._stage / name, self._folder / name)
-        for parent in {(self._folder / name).parent for name in came}:
-            sync_folder(parent)
+        sync_files(self._folder, [self._folder / name for name in came])
         changed = came.keys() & document["files"].keys()
         judged = document.get("judged", False) and not changed
         write_pulled(self._folder, {**document, "judged": judged, "files": {**document["files"], **came}})

@@ -111,6 +111,8 @@ def bring(
                 torn[offer.name] = {"sha256": wanted, "reason": reason}
             if reason is not None:
                 refused.append(Aside(offer.name, reason))
+                if offer.name in whole:  # what came lay over it
+                    _link(folder / offer.name, stage / offer.name)
             else:
                 found[offer.name] = {"bytes": (stage / offer.name).stat().st_size, "sha256": wanted}
         kept = {n: e for n, e in earlier.items() if n not in found and (stage / n).is_file()}

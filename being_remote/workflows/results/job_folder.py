@@ -45,7 +45,7 @@ def pulled(folder: Path) -> dict[str, Any] | None:
     """What pulled.json in a job's folder says; None while nothing was brought."""
     try:
         return dict(json.loads((folder / PULLED).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
 
 

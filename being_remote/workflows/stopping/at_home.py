@@ -14,6 +14,7 @@ from pathlib import Path
 
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
+from being_remote.backup.quarantine import kept
 from being_remote.errors import InconsistentData
 from being_remote.inventory import Inventory
 from being_remote.workflows.results.bringing import runs_of
@@ -21,6 +22,24 @@ from being_remote.workflows.results.job_folder import pulled
 from being_remote.workflows.stopping.reasons import Wanted
 
 _LOOKS = 3
+
+
+def sizes_at_home(inventory: Inventory) -> frozenset[int]:
+    """The size of every content in a backup, its quarantine or a job's folder.
+
+    A file of another size need not be hashed: its bytes are not among them.
+    """
+    sizes: set[int] = set()
+    for actor in inventory.actors.values():
+        history = History(inventory.backup_of(actor))
+        for number in history.generations():
+            manifest = _read(history, number)
+            if manifest is not None:
+                sizes |= {entry.bytes for entry in manifest.files.values()}
+        sizes |= {aside.bytes for asides in kept(history).values() for aside in asides}
+    for folder in folders_of_all_jobs(inventory):
+        sizes |= {entry["bytes"] for entry in (pulled(folder) or {}).get("files", {}).values()}
+    return frozenset(sizes)
 
 
 def lacking(history: History, files: Iterable[Wanted], *, by_path: bool) -> list[Wanted]:
@@ -74,6 +93,7 @@ class Pulled:
 
     Attributes:
         names: every file that was ever pulled, whatever became of it.
+        refused_names: every file that was fetched and found torn or unsafe.
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
@@ -87,6 +107,10 @@ class Pulled:
                 if _lies(folder / name, entry["bytes"]):
                     self._held.add((name, entry["sha256"]))
             self._torn |= {(n, e["sha256"]) for n, e in record.get("set_aside", {}).items()}
+
+    @property
+    def refused_names(self) -> set[str]:
+        return {name for name, _ in self._torn}
 
     def holds(self, file: Wanted) -> bool:
         """Whether this very file is at home."""

@@ -15,11 +15,14 @@ from being_remote.workflows.homecoming.actor_files import Found, Task, folders_o
 from being_remote.workflows.homecoming.host_files import File, Listed, Listing
 from being_remote.workflows.stopping import actors, results, strays
 from being_remote.workflows.stopping.actors import ActorRow
-from being_remote.workflows.stopping.disk import Disk, Key, There, hashed, hashes
+from being_remote.workflows.stopping.at_home import Pulled, folders_of_job, sizes_at_home
+from being_remote.workflows.stopping.disk import LARGE_BYTES, Disk, Key, There, by_size, hashed, hashes
 from being_remote.workflows.stopping.jobs import EndedJob
 from being_remote.workflows.stopping.reasons import Reason, Wanted
-from being_remote.workflows.stopping.survey import Survey, missing
+from being_remote.workflows.stopping.sources import originals, source_reasons
+from being_remote.workflows.stopping.survey import Survey
 from being_remote.workflows.stopping.uncovered import uncovered
+from being_remote.workflows.stopping.unseen import asides, bounds
 
 
 @dataclass(frozen=True)
@@ -74,15 +77,19 @@ def compare(
         HostError: it could not be asked.
     """
     disk = Disk()
-    tasks = [Task(a, host, inventory.backup_of(a), layout.PLACES) for a in inventory.actors.values()]
-    of_tasks = [(task, disk.want(folders_of(task))) for task in tasks]
+    of_tasks, of_sources = (
+        [(task, disk.want(folders_of(task))) for task in _tasks(inventory, host, places)]
+        for places in (layout.places_of(), layout.places_of(layout.ON_REQUEST))
+    )
     of_jobs = [(job, disk.want([results.folder_of(job)])) for job in ended]
     of_strays = disk.want(strays.folders(shown))
     disk.ask(session, host)
 
     held = [h for task, which in of_tasks if (h := _held(task, disk.part(which))) is not None]
+    sources = [h for task, which in of_sources if (h := _held(task, disk.part(which))) is not None]
     left = [_left(job, disk.part(which).folders[0]) for job, which in of_jobs]
-    covered = [actors.there(o) for h in held for o in h.offers] + [f for each in left for f in each.files]
+    covered = [actors.there(o) for h in (*held, *sources) for o in h.offers]
+    covered += [f for each in left for f in each.files]
     astray = strays.strays(
         host.workdir,
         shown,
@@ -91,20 +98,26 @@ def compare(
         {each.job.job: (each.job, frozenset(f.path for f in each.files)) for each in left},
         passed_over,
     )
-    unhashed = [actors.there(o) for h in held for o in h.offers if o.sha256 is None]
+    odd = strays.odd_files(shown, {file.key for file in covered})
+    unhashed = [actors.there(o) for h in (*held, *sources) for o in h.offers if o.sha256 is None]
     unhashed += [f for each in left for f in each.files] + [f for stray in astray for f in stray.files]
-    made = hashes(session, host, unhashed)
+    unhashed += odd
+    told = by_size([f for f in unhashed if f.key not in _refused(inventory, left)], lambda: _sizes(inventory))
+    made = {**told, **hashes(session, host, [file for file in unhashed if file.key not in told])}
 
     said = [_of_actor(h, made, shown.now_ns) for h in held]
+    said += [_of_sources(inventory, h, made) for h in sources]
     said += [_of_job(inventory, host.name, each, made) for each in left]
     said += [_of_stray(inventory, host, stray, made) for stray in astray]
+    said.append(Compared(tuple(strays.odd_reasons(inventory, host, odd, [hashed(f, made) for f in odd])), ()))
     looked_at = [*covered, *(file for stray in astray for file in stray.files)]
     times = [file.mtime_ns for file in covered] + ([shown.newest_ns] if shown.newest_ns is not None else [])
     return Compared(
-        reasons=(*(reason for part in said for reason in part.reasons), *_bounds(host, shown)),
+        reasons=(*(reason for part in said for reason in part.reasons), *bounds(host, shown)),
         notes=(
             *(note for part in said for note in part.notes),
             *uncovered(inventory, host, shown, looked_at),
+            *asides(host, shown),
         ),
         actors=tuple(row for part in said for row in part.actors),
         jobs=tuple(row for part in said for row in part.jobs),
@@ -112,11 +125,39 @@ def compare(
     )
 
 
-def _of_actor(held: _Held, made: Mapping[Key, File], now_ns: int) -> Compared:
-    wanted = [
+def _tasks(inventory: Inventory, host: SshHost | LocalHost, places: tuple[layout.Place, ...]) -> list[Task]:
+    return [Task(actor, host, inventory.backup_of(actor), places) for actor in inventory.actors.values()]
+
+
+def _refused(inventory: Inventory, left: Sequence[_Left]) -> set[Key]:
+    """Large results whose bytes were refused: only their hash is kept here, not their size."""
+    large = [(each.job, file) for each in left for file in each.files if file.bytes >= LARGE_BYTES]
+    return {
+        file.key
+        for job, file in large
+        if file.path in Pulled(folders_of_job(inventory, job.job, job.actor)).refused_names
+    }
+
+
+def _sizes(inventory: Inventory) -> frozenset[int]:
+    """The sizes of all that is local."""
+    return sizes_at_home(inventory).union(*(originals(actor).sizes for actor in inventory.actors.values()))
+
+
+def _wanted(held: _Held, made: Mapping[Key, File]) -> list[Wanted]:
+    return [
         hashed(actors.there(o), made) if o.sha256 is None else Wanted(o.path, o.bytes, o.mtime_ns, o.sha256)
         for o in held.offers
     ]
+
+
+def _of_sources(inventory: Inventory, held: _Held, made: Mapping[Key, File]) -> Compared:
+    why, notes, _ = source_reasons(inventory, held.task, _wanted(held, made))
+    return Compared(tuple(why), (*notes, *held.found.warnings))
+
+
+def _of_actor(held: _Held, made: Mapping[Key, File], now_ns: int) -> Compared:
+    wanted = _wanted(held, made)
     row, why = actors.actor_reasons(held.task, held.offers, wanted, now_ns)
     listed = actors.listing_reasons(held.task, held.found, held.links)
     return Compared((*why, *listed), held.found.warnings, actors=(row,))
@@ -153,20 +194,3 @@ def _held(task: Task, listing: Listing) -> _Held | None:
 
 def _left(job: EndedJob, listed: Listed) -> _Left:
     return _Left(job, listed, tuple(results.counting(job, listed)))
-
-
-def _bounds(host: SshHost | LocalHost, shown: Survey) -> list[Reason]:
-    """Why more may lie there than was seen."""
-    found = []
-    if (main := missing(host, shown)) is not None:
-        what = f"there is no {str(main)!r}, so what lies elsewhere was not seen"
-        found.append(Reason("files", "unknown", what, f"correct it in the inventory, if {host.name} has one"))
-    if shown.truncated:
-        what = f"its disk was not looked through to the end: {', '.join(shown.truncated)}"
-        found.append(
-            Reason("files", "unknown", what, "give the host a `workdir` that holds only what is ours")
-        )
-    if shown.unreadable:
-        what = f"{shown.unreadable} folders below its workdir and tracker could not be read"
-        found.append(Reason("files", "unknown", what, "see who may read them, then try again"))
-    return found

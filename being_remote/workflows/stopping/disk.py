@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.session import Session
 from being_remote.workflows.homecoming.host_files import File, Folder, Listing, hash_files, list_files
-from being_remote.workflows.stopping.reasons import Wanted
+from being_remote.workflows.stopping.reasons import NOT_HASHED, Wanted
+
+# Smaller ones are hashed sooner than all manifests are read.
+LARGE_BYTES = 16 << 20
 
 # A folder and a name below it, both as the host spells them.
 Key = tuple[PurePosixPath, bytes]
@@ -56,8 +59,26 @@ class There:
         return whole.parent, os.fsencode(whole.name)
 
 
+def by_size(files: Iterable[There], at_home: Callable[[], frozenset[int]]) -> Mapping[Key, File]:
+    """The large files that need not be hashed: nothing local has their size. A sparse one is read for hours.
+
+    Args:
+        files: what would be hashed.
+        at_home: the sizes of all that is local; asked only where it matters.
+    """
+    large = [file for file in files if file.bytes >= LARGE_BYTES]
+    sizes = at_home() if large else frozenset[int]()
+    return {
+        file.key: File(file.key[1], file.bytes, file.mtime_ns, 0, 0, NOT_HASHED)
+        for file in large
+        if file.bytes not in sizes
+    }
+
+
 def hashes(session: Session, host: SshHost | LocalHost, files: Iterable[There]) -> Mapping[Key, File]:
     """The files, hashed over there in one round trip; those that went away are missing.
+
+    Of a file that grows only what was listed is read: with its new size it is not at home anyway.
 
     Raises:
         HostError: no answer, or one that cannot be believed.
@@ -66,8 +87,8 @@ def hashes(session: Session, host: SshHost | LocalHost, files: Iterable[There]) 
     if not sizes:
         return {}
     wanted: dict[PurePosixPath, list[tuple[bytes, int | None]]] = {}
-    for folder, name in sizes:
-        wanted.setdefault(folder, []).append((name, None))
+    for (folder, name), size in sizes.items():
+        wanted.setdefault(folder, []).append((name, size))
     answer = hash_files(session, host.python, wanted, hash_bytes=sum(sizes.values())).folders
     return {
         (folder, file.name): file

@@ -51,6 +51,9 @@ def gpu_reasons(
                 f"GPU {gpu.index} is busy ({_use(gpu)}) and no job of ours uses it: somebody else's process?"
             )
             reasons.append(Reason("gpu", "no", what, "look at nvidia-smi on the host"))
+        elif gpu.memory_used_mib is None and gpu.utilization_percent is None:
+            what = f"whether GPU {gpu.index} is in use is unknown: nvidia-smi gives neither memory nor use"
+            reasons.append(Reason("gpu", "unknown", what, "look at nvidia-smi on the host"))
     return reasons
 
 

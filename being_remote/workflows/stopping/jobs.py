@@ -22,8 +22,6 @@ from being_remote.workflows.stopping.reasons import Reason
 from being_remote.workflows.tending.rows import volume_in
 
 ALL_FILES = ("**",)
-# Then what an earlier attempt left elsewhere may be the most that there is.
-_IN_VAIN = ("failed", "lost")
 _AT_WORK = ("submitted", "waiting", "running", "transforming")
 
 
@@ -98,7 +96,8 @@ def standing(
             next_step = f"jobs --why {seen.job}" if known else f"jobs --host {host}, where it was made"
             what = f"how {seen.job} stands is unknown: {_why(host, seen, known)}"
             reasons.append(Reason("jobs", "unknown", what, next_step))
-        elif seen.job in moved and known is not None and known.state in _IN_VAIN:
+        elif seen.job in moved and known is not None and known.ended and known.state != "succeeded":
+            # What an earlier attempt left here may be the most that there is.
             what = (
                 f"attempt {seen.attempt} of {seen.job} ended here; attempt {known.attempt} on {known.host}"
                 f" counts, but is {known.state}: here may be frames that are nowhere else"

@@ -9,6 +9,8 @@ from typing import Literal
 from being_remote.backup.manifest import shown_path
 
 EXAMPLES = 5
+# In the place of a hash: nothing local has the file's size, so its bytes are not local either.
+NOT_HASHED = ""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class NotHome:
 class Wanted:
     """A file of the host that should be at home: its path there and its bytes as hashed over there.
 
-    `sha256` is None where the host could not read it.
+    `sha256` is None where the host could not read it, `NOT_HASHED` where its size alone tells enough.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Frames and boxes that neither an actor of the inventory nor a job accounts for: are they at home?
+"""Results that neither an actor of the inventory nor a job accounts for: are they at home?
 
 They count by their bytes: a copy of what is at home is no loss, whatever it is called. Of an earlier
 attempt of a job only the frames count that the newest one has not: it went on from the others.
@@ -23,7 +23,7 @@ from being_remote.workflows.stopping.at_home import Pulled, folders_of_all_jobs,
 from being_remote.workflows.stopping.disk import Key, There
 from being_remote.workflows.stopping.jobs import EndedJob
 from being_remote.workflows.stopping.reasons import Reason, Wanted, counted, named
-from being_remote.workflows.stopping.survey import RUN_FILES, Survey
+from being_remote.workflows.stopping.survey import RUN_FILES, RUN_FOLDERS, Survey
 
 _ATTEMPT = re.compile(rf"([^/]+)/{records.ATTEMPTS}/([1-9][0-9]{{0,3}})/{records.WORK}(?:/(.*))?")
 
@@ -51,14 +51,15 @@ def folders(survey: Survey) -> list[Folder]:
     return [Folder(held.folder, held.folder, "*", recursive=False) for held in survey.folders]
 
 
-def is_run_file(name: bytes) -> bool:
-    """Whether a file of this name belongs to a run.
+def is_run_file(name: bytes, folder: str = "") -> bool:
+    """Whether a file of this name, in a folder of this one, is a run's result.
 
     Example:
-        >>> is_run_file(b"00000.frame"), is_run_file(b"00000.png")
-        (True, False)
+        >>> is_run_file(b"00000.frame"), is_run_file(b"00000.png"), is_run_file(b"00000.png", "input")
+        (True, False, True)
     """
-    return any(fnmatch.fnmatchcase(os.fsdecode(name), pattern) for pattern in RUN_FILES)
+    patterns = (*RUN_FILES, *RUN_FOLDERS.get(folder, ()))
+    return any(fnmatch.fnmatchcase(os.fsdecode(name), pattern) for pattern in patterns)
 
 
 def strays(
@@ -87,7 +88,7 @@ def strays(
         files = [
             There(os.fsdecode(f.name), held.folder, f.name, f.bytes, f.mtime_ns)
             for f in here.files
-            if is_run_file(f.name)
+            if is_run_file(f.name, held.folder.name)
         ]
         files = [file for file in files if file.key not in known]
         if attempt is not None and attempt.job in ended:
@@ -103,12 +104,7 @@ def stray_reasons(
     """(Why a folder speaks against a stop, what is worth saying of it)."""
     where = repr(str(stray.folder))
     unread = [file for file in files if file.sha256 is None]
-    left = [file for file in files if file.sha256 is not None]
-    for actor in inventory.actors.values():
-        left = lacking(History(inventory.backup_of(actor)), left, by_path=False)
-    if left:
-        contents = Pulled(folders_of_all_jobs(inventory)).contents
-        left = [file for file in left if file.sha256 not in contents]
+    left = lacking_anywhere(inventory, [file for file in files if file.sha256 is not None])
     reasons = []
     if unread:
         what = f"{named(unread)} in {where} could not be read, or changed while we looked"
@@ -126,9 +122,47 @@ def stray_reasons(
     return reasons, notes
 
 
+def odd_files(survey: Survey, covered: Iterable[Key]) -> list[There]:
+    """What is nearly called as a result is, and is nobody's."""
+    known = set(covered)
+    files = [
+        There(odd.file.name, odd.file.parent, os.fsencode(odd.file.name), odd.bytes, odd.mtime_ns)
+        for odd in survey.odd
+    ]
+    return [file for file in files if file.key not in known]
+
+
+def odd_reasons(
+    inventory: Inventory, host: SshHost | LocalHost, files: Sequence[There], wanted: Sequence[Wanted]
+) -> list[Reason]:
+    """What such files may hold is not known, unless their bytes are local."""
+    left = lacking_anywhere(inventory, wanted)
+    places = {(one.path, one.sha256): file for one, file in zip(wanted, files, strict=True)}
+    if not left:
+        return []
+    first = places[left[0].path, left[0].sha256]
+    what = (
+        f"{named(left)} not local; by the name it may be a frame or a box under another spelling,"
+        f" in {str(first.folder)!r}{' and elsewhere' if len(left) > 1 else ''}"
+    )
+    return [Reason("files", "unknown", what, f"see what it is; rename or remove it on {host.name}")]
+
+
+def lacking_anywhere(inventory: Inventory, files: Sequence[Wanted]) -> list[Wanted]:
+    """Those whose bytes are in no backup and in no job's folder, whatever they are called there."""
+    left = list(files)
+    for actor in inventory.actors.values():
+        left = lacking(History(inventory.backup_of(actor)), left, by_path=False)
+    if left:
+        contents = Pulled(folders_of_all_jobs(inventory)).contents
+        left = [file for file in left if file.sha256 not in contents]
+    return left
+
+
 def _adopt(host: SshHost | LocalHost, folder: PurePosixPath) -> str:
     """How `sync` would take care of a folder."""
-    key, run = "output", folder.parent if folder.name == layout.CHECKPOINT else folder
+    of_a_run = (layout.CHECKPOINT, *RUN_FOLDERS)
+    key, run = "output", folder.parent if folder.name in of_a_run else folder
     root = host.tracker.root if host.tracker is not None else None
     if root is not None and run.is_relative_to(root):
         run = run.relative_to(root)

@@ -1,0 +1,67 @@
+"""Runs on the pod: a program that only looks ends with its client, and so does all that it started.
+
+sshd tells a command nothing when its client is gone or has given up: it closes the command's pipes. Whoever
+waits for a disk or a driver writes nothing, so would not notice, and goes on for hours.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import select
+import signal
+import threading
+from typing import Dict, List
+
+_ROUNDS = 10
+
+
+def end_with_client() -> None:
+    """From now on, end as soon as nobody reads our stdout; what we started ends with us in any case."""
+    atexit.register(end_below, os.getpid())
+    threading.Thread(target=_watch, daemon=True).start()
+
+
+def end_below(pid: int) -> None:
+    """Kill every process that this one started, and theirs. Does nothing where there is no /proc."""
+    for _ in range(_ROUNDS):  # one may have started another while we looked
+        living = _below(pid)
+        if not living:
+            return
+        for one in living:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(one, signal.SIGKILL)
+
+
+def _watch() -> None:
+    poll = select.poll()
+    poll.register(1, 0)  # no event but that the other end was closed
+    poll.poll()
+    end_below(os.getpid())
+    os._exit(1)
+
+
+def _below(pid: int) -> List[int]:
+    """The living processes below this one."""
+    children: Dict[int, List[int]] = {}
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return []
+    for name in names:
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                state, parent = file.read(4096).rpartition(b")")[2].split()[:2]
+            if state not in (b"Z", b"X"):
+                children.setdefault(int(parent), []).append(int(name))
+        except (OSError, ValueError):
+            continue  # it ended
+    found, left = [], [pid]
+    while left:
+        below = children.get(left.pop(), [])
+        found += below
+        left += below
+    return found

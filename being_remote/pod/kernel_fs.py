@@ -1,0 +1,74 @@
+"""Runs on the pod: the kernel's own file systems, which no search enters: /proc, /sys and their like.
+
+They are told by their type, wherever they are mounted. Their links lead anywhere: /proc/self/cwd is
+whatever folder a process stands in. What is only mounted below them, as /dev/shm is, is a disk like others.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Dict, FrozenSet, List, Optional
+
+KINDS = frozenset(
+    b"proc sysfs devtmpfs devpts devfs cgroup cgroup2 cpuset securityfs debugfs tracefs configfs pstore bpf"
+    b" mqueue fusectl binfmt_misc efivarfs selinuxfs rpc_pipefs nfsd nsfs hugetlbfs".split()
+)
+_MAX_LINKS = 40
+
+
+def mounted() -> Dict[int, bytes]:
+    """The type of the file system of each device number that is mounted; empty where nothing says."""
+    kinds: Dict[int, bytes] = {}
+    try:
+        with open("/proc/self/mountinfo", "rb") as file:
+            for line in file:
+                fields, _, more = line.partition(b" - ")
+                major, _, minor = fields.split()[2].partition(b":")
+                kinds[os.makedev(int(major), int(minor))] = more.split()[0]
+    except (OSError, ValueError, IndexError):
+        pass
+    return kinds
+
+
+def devices() -> FrozenSet[int]:
+    """The device numbers of the kernel's file systems."""
+    found = {device for device, kind in mounted().items() if kind in KINDS}
+    top = os.stat("/").st_dev
+    for path in ("/proc", "/sys"):  # some sandboxes number their mounts otherwise
+        try:
+            found.add(os.stat(path).st_dev)
+        except OSError:
+            continue
+    return frozenset(found - {top})
+
+
+def real_path(path: bytes, kernel: FrozenSet[int]) -> Optional[bytes]:
+    """An absolute path without its links; None where it ends among the kernel's files, or a link of theirs
+    is on the way.
+
+    Raises:
+        OSError: there is nothing of that name, or it cannot be looked at.
+    """
+    left: List[bytes] = path.split(b"/")[::-1]
+    here, links, device = b"/", 0, os.stat("/").st_dev
+    while left:
+        part = left.pop()
+        if part in (b"", b"."):
+            continue
+        there = os.path.dirname(here) if part == b".." else os.path.join(here, part)
+        at = os.lstat(there)
+        if not stat.S_ISLNK(at.st_mode):
+            here, device = there, at.st_dev
+            continue
+        links += 1
+        if at.st_dev in kernel:
+            return None
+        if links > _MAX_LINKS:
+            os.stat(path)  # says what the kernel says: too many links
+            return None
+        target = os.readlink(there)
+        if target.startswith(b"/"):
+            here, device = b"/", os.stat("/").st_dev
+        left += target.split(b"/")[::-1]
+    return None if device in kernel else here
