@@ -31,7 +31,7 @@ def test_a_run_in_a_checkout_and_one_in_a_backup_have_the_defaults_of_their_chec
     (checkout / "configs/config.py").write_text(FORK)
     found, _ = find_settings(run)
     assert (found.begin_frames, found.bbox_scale, found.fps) == (3, 2.0, 30)
-    (checkout / "configs/config.py").write_text(FORK.replace("fps = 25", "fps = -1"))
+    (checkout / "configs/config.py").write_text(FORK.replace("scale = 2.0", "scale = 0.001"))
     assert find_settings(run)[0].begin_frames == 0  # no defaults that anything could be tracked with
 
     inventory = make_inventory({"pod": {"address": "127.0.0.1", "port": 1, "workdir": "/w"}}, {"demo": {}})
