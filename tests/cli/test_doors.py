@@ -279,8 +279,13 @@ def test_a_source_size_of_another_form_is_2(door: Door, inventory: Path, size: s
         (["--from-images=v.mp4", "--from-landmarks=kpt"], "two ways to one crop"),
         (["--run=nobody", "--write-bbox", "--no-check", "--force", "--plot", "--with-images"], "nobody"),
         (
-            ["--run=nobody", "--canvas=crop", "--allow-off-centre"]
-            + ["--what-if=bbox_scale=3", "--what-if=image_size=768"],
+            [
+                "--run=nobody",
+                "--canvas=crop",
+                "--allow-off-centre",
+                "--what-if=bbox_scale=3",
+                "--what-if=image_size=768",
+            ],
             "nobody",
         ),
     ],
