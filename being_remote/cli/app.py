@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from being_remote.cli.kept import begin
 from being_remote.cli.options import (
     ActorOpt,
     DryRunOpt,
@@ -47,10 +48,12 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version")
     ] = False,
-) -> None: ...
+) -> None:
+    begin(context.invoked_subcommand)
 
 
 @app.command("find-bbox")
@@ -470,7 +473,10 @@ def retrack(
         bool, typer.Option("--again", help="another job even if the same is already at work")
     ] = False,
     show_preset: Annotated[
-        str | None, typer.Option("--show-preset", metavar="NAME", help="only explain a preset")
+        str | None,
+        typer.Option(
+            "--show-preset", metavar="NAME", help="only explain a preset; with --host for its checkout"
+        ),
     ] = None,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,
@@ -489,7 +495,8 @@ def retrack(
             raise UsageError("--after says how long --failover waits", where="--after")
 
         if show_preset is not None:
-            out.finish(presets.show(show_preset), job_tables.show_preset)
+            known = out.inventory(inventory, trust_inventory) if host is not None else None
+            out.finish(presets.show(show_preset, known, host), job_tables.show_preset)
             return
         report = workflow.retrack(
             out.inventory(inventory, trust_inventory),

@@ -189,7 +189,8 @@ def _show_plan(console: Console, done: Dispatched) -> None:
     if plan.changes:
         table = _table("setting", "last run", "this run", "meaning")
         for c in plan.changes:
-            table.add_row(_text(c.key), _text(str(c.before)), _text(str(c.after)), _text(c.meaning))
+            before, after = ("none" if value is None else str(value) for value in (c.before, c.after))
+            table.add_row(_text(c.key), _text(before), _text(after), _text(c.meaning))
         console.print(table)
     for name, size in plan.files.items():
         _line(console, f"would send {name} ({size_text(size)})")

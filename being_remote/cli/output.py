@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
 import typer
 
 from being_remote.cli.json_values import to_json
+from being_remote.cli.kept import interrupted
 from being_remote.cli.text import printable
 from being_remote.errors import BeingRemoteError, Interrupted
 from being_remote.session import OnProgress
@@ -40,6 +41,21 @@ class Report(Protocol):
 
 
 R = TypeVar("R", bound=Report)
+
+
+class OutputFailed(Exception):
+    """stdout takes nothing more: mostly a full disk. No workflow catches it, as it may a full backup."""
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Around everything that prints to stdout: what the device refuses is `OutputFailed`."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever read it left, which is no failure
+    except OSError as e:
+        raise OutputFailed(e.strerror or str(e)) from e
 
 
 class Out:
@@ -66,7 +82,7 @@ class Out:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, KeyboardInterrupt):
-            error = self._stopped()
+            error = interrupted(self.followed_job)
         if isinstance(error, BeingRemoteError):
             self._show_error(error)
             raise typer.Exit(error.exit_code) from error
@@ -95,7 +111,13 @@ class Out:
 
     def line(self, value: Any) -> None:
         """One line of JSON Lines, at once."""
-        print(json.dumps(to_json(value), allow_nan=False), flush=True)
+        with writing():
+            print(json.dumps(to_json(value), allow_nan=False), flush=True)
+
+    def text(self, line: str) -> None:
+        """One line of text on stdout, at once."""
+        with writing():
+            print(line, flush=True)
 
     def finish(self, report: R, show: Callable[[Console, R], None]) -> None:
         """Print the report, as one JSON document or by `show`, and leave with its exit code."""
@@ -108,16 +130,18 @@ class Out:
         """
         if self.as_json and self._follows:
             self.line(report)
-        elif self.as_json:
-            print(json.dumps(to_json(report), indent=2, allow_nan=False))
         else:
-            tell(report)
+            with writing():
+                if self.as_json:
+                    print(json.dumps(to_json(report), indent=2, allow_nan=False))
+                else:
+                    tell(report)
         if report.exit_code:
             raise typer.Exit(report.exit_code)
 
     def note(self, text: str) -> None:
         """One line for people on stderr."""
-        print(printable(text), file=sys.stderr)
+        say(printable(text))
 
     @contextmanager
     def progress(self) -> Iterator[OnProgress]:
@@ -130,16 +154,8 @@ class Out:
         with bars() as on_progress:
             yield on_progress
 
-    def _stopped(self) -> Interrupted:
-        job = self.followed_job
-        if job is None:
-            return Interrupted("stopped by Ctrl-C")
-        return Interrupted(
-            f"stopped by Ctrl-C; job {job} goes on", hint=f"logs {job} --follow, or cancel {job}"
-        )
-
     def _show_error(self, error: BeingRemoteError) -> None:
-        print(printable(f"error: {error}", keep="\n"), file=sys.stderr)  # its line breaks are ours
+        say(f"error: {error}")
         if self.as_json:
             print_error(error, one_line=self._follows)
 
@@ -162,7 +178,32 @@ def print_error(error: BeingRemoteError, *, one_line: bool) -> None:
         },
         "exit_code": error.exit_code,
     }
-    print(json.dumps(document, indent=None if one_line else 2), flush=True)
+    with writing():
+        print(json.dumps(document, indent=None if one_line else 2), flush=True)
+
+
+def say(text: str) -> None:
+    """Text for people on stderr; its line breaks are ours."""
+    with saying():
+        print(printable(text, keep="\n"), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def saying() -> Iterator[None]:
+    """Around what prints to stderr: where that is full, nobody reads it, and the command goes on."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO) -> None:
+    """Send what is still unwritten nowhere, or Python would complain at its end."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, stream.fileno())
+    os.close(sink)
 
 
 class _Printable(logging.Formatter):

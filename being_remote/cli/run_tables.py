@@ -180,4 +180,4 @@ def _fov(fov_deg: tuple[float, float] | None) -> str:
 
 
 def _spelt(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)

@@ -5,7 +5,6 @@ Without rich, which takes megabytes: who follows a job for days keeps nothing bu
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -45,8 +44,7 @@ def teller(out: Out) -> Say:
                 said_at = time.monotonic()
                 out.note(_home_line(line))
         elif isinstance(line, LogLine):
-            sys.stdout.write(printable(line.line, keep="\t") + "\n")
-            sys.stdout.flush()
+            out.text(printable(line.line, keep="\t"))
         else:
             out.note(f"[{line.state}{frames_text(line.frames_done, line.frames_total)}] {line.reason}")
 

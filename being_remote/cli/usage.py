@@ -1,7 +1,8 @@
 """One run of the app, to its exit code.
 
 With `--json`, a command line that Click refuses is an error document too; people get Click's own text.
-A reader that leaves early ends the command as it ends any other program, and not as an error.
+A reader that leaves early ends the command as it ends any other program, and not as an error; a full
+device is an error like any other, and no traceback.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import typer
 
-from being_remote.cli.output import print_error
-from being_remote.errors import Interrupted, UsageError
+from being_remote.cli.kept import interrupted
+from being_remote.cli.output import OutputFailed, discard, print_error, say, saying, writing
+from being_remote.errors import NoSpace, UsageError
 
 PROGRAM = "being-remote"
+_TEXT_ALONE = {"--help", "--version"}
 ENDED_BY_PIPE = 141  # as a shell tells of SIGPIPE
 # Typer's releases bring Click with them or import it: its UsageError is reached the same in both.
 _CLICK_USAGE_ERROR: Any = typer.BadParameter.__base__
@@ -25,29 +29,51 @@ _CLICK_USAGE_ERROR: Any = typer.BadParameter.__base__
 def run(app: typer.Typer, argv: Sequence[str] | None) -> None:
     """Run one command line; always ends in SystemExit."""
     args = list(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
     try:
         try:
             code = _code_of(app, args)
         finally:
-            sys.stdout.flush()
+            with writing():
+                sys.stdout.flush()
     except (BrokenPipeError, SystemExit) as e:
         # Click ends with 1, our code for a bug, where the reader has gone.
         if isinstance(e, SystemExit) and not isinstance(e.__context__, BrokenPipeError):
             raise
-        # What is still unwritten goes nowhere, or Python would complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         code = ENDED_BY_PIPE
+    except OutputFailed as e:
+        discard(sys.stdout)
+        say(
+            f"error: standard output: cannot be written: {e}\n"
+            "  next: make room, or send it elsewhere; what the command did stands, asking again does no harm"
+        )
+        code = NoSpace.exit_code
     raise SystemExit(code)
 
 
+def _open_closed_streams() -> None:
+    """Where a stream was closed (`>&-`), Python has None for it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for life
+
+
 def _code_of(app: typer.Typer, args: list[str]) -> int:
+    # What Click itself prints, before any command begins.
+    text_alone = not args or not _TEXT_ALONE.isdisjoint(args)
     try:
-        return app(args=args, prog_name=PROGRAM, standalone_mode=False) or 0
-    except typer.Abort:
-        print("Aborted!", file=sys.stderr)
-        return Interrupted.exit_code
+        with writing() if text_alone else nullcontext():
+            return app(args=args, prog_name=PROGRAM, standalone_mode=False) or 0
+    except typer.Abort:  # Ctrl-C while no command held the output
+        stopped = interrupted()
+        say(f"error: {stopped}")
+        if "--json" in args:
+            print_error(stopped, one_line="--follow" in args)
+        return stopped.exit_code
     except _CLICK_USAGE_ERROR as e:
-        e.show()
+        with saying():
+            e.show()
         command = PROGRAM if e.ctx is None else e.ctx.command_path
         error = UsageError(e.format_message(), where=command, hint=f"{command} --help")
         if "--json" in args:

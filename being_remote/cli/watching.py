@@ -42,7 +42,7 @@ def _teller(out: Out) -> Callable[[Came | Waits], None]:
             out.note(f"{_clock()} {said.waiting_for}: {said.reason}")
         else:
             for text in _round_lines(said):
-                print(printable(text), flush=True)
+                out.text(printable(text))
 
     return tell
 

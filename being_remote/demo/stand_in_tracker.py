@@ -3,7 +3,8 @@
     python tracker.py --cfg configs/actors/NAME.yml
 
 Installed into a pod's checkout as `tracker.py`, because the real one needs licensed FLAME files and
-a GPU. It is strict about its settings as the tracker is, caches as it caches (bbox.pt, images,
+a GPU. It takes its defaults from `configs/config.py` beside it, is strict about its settings as the
+tracker is, caches as it caches (bbox.pt, images,
 kpt), resumes as it resumes, writes each `.frame` in place as it does, and exits with 0 in the
 same odd cases. The head that it "finds" is written beside the folder of source images as `truth.json`
 (`write_truth`), so that its cameras are known beforehand. It imports nothing of ours: torch,
@@ -34,43 +35,6 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-DEFAULTS: dict[str, Any] = {
-    "flame_geom_path": "data/FLAME2020/generic_model.pkl",
-    "flame_template_path": "data/uv_template.obj",
-    "flame_lmk_path": "data/landmark_embedding.npy",
-    "tex_space_path": "data/FLAME2020/FLAME_texture.npz",
-    "num_shape_params": 300,
-    "num_exp_params": 100,
-    "tex_params": 140,
-    "actor": "",
-    "config_name": "",
-    "kernel_size": 7,
-    "sigma": 9.0,
-    "keyframes": [0],
-    "bbox_scale": 2.5,
-    "fps": 25,
-    "begin_frames": 0,
-    "end_frames": 0,
-    "image_size": [512, 512],
-    "rotation_lr": 0.2,
-    "translation_lr": 0.003,
-    "raster_update": 8,
-    "pyr_levels": [[0.75, 90], [1.25, 90], [1.5, 90]],
-    "optimize_shape": False,
-    "optimize_jaw": False,
-    "crop_image": True,
-    "save_folder": "./output/",
-    "w_pho": 350,
-    "w_lmks": 5000,
-    "w_lmks_lid": 1000,
-    "w_lmks_mouth": 10000,
-    "w_lmks_iris": 1000,
-    "w_lmks_oval": 10000,
-    "w_exp": 0.02,
-    "w_shape": 0.3,
-    "w_tex": 0.04,
-    "w_jaw": 0.05,
-}
 TRUTH = "truth.json"
 
 
@@ -84,7 +48,16 @@ def write_truth(path: Path, K: Any, R: Any, t: Any, landmarks: Any, dense: Any) 
     path.write_text(json.dumps({name: value.tolist() for name, value in named.items()}))
 
 
-def read_settings(path: str) -> dict[str, Any]:
+def read_defaults(path: Path) -> dict[str, Any]:
+    """The checkout's `cfg.NAME = VALUE` lines (the tracker imports the file, which needs yacs)."""
+    found = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
+            found[node.targets[0].attr] = ast.literal_eval(node.value)
+    return found
+
+
+def read_settings(path: str, defaults: dict[str, Any]) -> dict[str, Any]:
     """Settings as yacs merges them: no unknown key, no value of another type than the default's.
 
     Raises:
@@ -94,19 +67,19 @@ def read_settings(path: str) -> dict[str, Any]:
 
     with open(path, encoding="utf-8") as f:
         given = yaml.safe_load(f) or {}
-    settings = {**DEFAULTS, "config_name": Path(path).stem}
+    settings = {**defaults, "config_name": Path(path).stem}
     for key, value in given.items():
-        if key not in DEFAULTS:
+        if key not in defaults:
             raise KeyError(f"Non-existent config key: {key}")
         if isinstance(value, str):
             with contextlib.suppress(ValueError, SyntaxError):  # no literal: it stays a word
                 value = ast.literal_eval(value)
-        wanted = type(DEFAULTS[key])
+        wanted = type(defaults[key])
         if {type(value), wanted} == {tuple, list}:
             value = wanted(value)
-        if type(value) is not wanted and value is not None:
+        if type(value) is not wanted and None not in (value, defaults[key]):
             raise ValueError(
-                f"Type mismatch ({wanted} vs. {type(value)}) with values ({DEFAULTS[key]} vs. {value})"
+                f"Type mismatch ({wanted} vs. {type(value)}) with values ({defaults[key]} vs. {value})"
                 f" for config key: {key}"
             )
         settings[key] = value
@@ -451,7 +424,8 @@ def main(argv: list[str] | None = None) -> None:
     if os.environ.get("STAND_IN_IGNORE_TERM") == "1":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print(arguments, end="\n\n", flush=True)
-    StandIn(read_settings(arguments.cfg)).run()
+    defaults = read_defaults(Path(__file__).parent / "configs" / "config.py")
+    StandIn(read_settings(arguments.cfg, defaults)).run()
 
 
 if __name__ == "__main__":

@@ -240,8 +240,14 @@ class Ledger:
             )
             return _known(_row(db, job))
 
-    def find(self, word: str) -> Known:
+    def find(self, word: str, *, recipes: Sequence[str] = (), actor: str | None = None) -> Known:
         """The job that `word` means: an id, a unique beginning of one, or `last`.
+
+        Args:
+            word: as typed.
+            recipes: what the command needs: `last` is the newest job of these, or of all where there is none
+                of these.
+            actor: whose job `last` is; None: anybody's.
 
         Raises:
             NotFoundError: there is none.
@@ -251,7 +257,11 @@ class Ledger:
             if db is None:
                 rows: list[Any] = []
             elif word == LAST:
-                rows = db.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY number DESC LIMIT 1").fetchall()
+                rows = db.execute(
+                    f"SELECT {_COLUMNS} FROM jobs WHERE ? IS NULL OR actor = ?"
+                    f" ORDER BY recipe IN ({_marks(tuple(recipes))}) DESC, number DESC LIMIT 1",
+                    (actor, actor, *recipes),
+                ).fetchall()
             else:
                 rows = db.execute(
                     f"SELECT {_COLUMNS} FROM jobs WHERE substr(job, 1, ?) = ?"
@@ -260,8 +270,9 @@ class Ledger:
                 ).fetchall()
         found = [_known(row) for row in rows]
         if not found or not word:
+            whose = f" of actor {actor}" if actor is not None else ""
             raise NotFoundError(
-                "no job yet" if word == LAST else f"no job {word!r}",
+                f"no job{whose} yet" if word == LAST else f"no job {word!r}",
                 where=str(self.path),
                 hint=f"being-remote {'retrack makes one' if word == LAST else 'jobs --all lists them'}",
             )

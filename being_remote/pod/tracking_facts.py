@@ -1,8 +1,9 @@
 """Runs on the pod: is there what a tracking needs, as one JSON document on stdout. Writes nothing.
 
 Sent as text to `python3 - REQUEST` on stdin, so it imports nothing of ours and runs on Python 3.8.
-REQUEST is JSON: {"root": the tracker's checkout, "input", "config": below it, "names": file names}.
-It counts and carries small files home; what they mean is for the laptop.
+REQUEST is JSON: {"root": the tracker's checkout, "input", "config", "defaults": below it, "names": file
+names}; without "input" only the file "defaults" is asked for.
+It counts and returns small files; what they mean is for the laptop.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ HEAD_BYTES = 32
 
 def facts(request: Dict[str, Any]) -> Dict[str, Any]:
     """What is there of a checkout and of one actor's input."""
-    root, names = request["root"], request["names"]
+    root = request["root"]
+    defaults = _carried(os.path.join(root, request["defaults"]), MAX_CARRIED)
+    if "input" not in request:
+        return {"defaults": defaults}
+    names = request["names"]
     folder = os.path.join(root, request["input"])
     images = 0
     first = None
@@ -49,6 +54,7 @@ def facts(request: Dict[str, Any]) -> Dict[str, Any]:
         "identity": os.path.isfile(os.path.join(folder, names["identity"])),
         "box": _carried(os.path.join(folder, names["box"]), MAX_CARRIED),
         "settings": _carried(os.path.join(root, request["config"]), MAX_CARRIED),
+        "defaults": defaults,
         "numpy": importlib.util.find_spec("numpy") is not None,
     }
 

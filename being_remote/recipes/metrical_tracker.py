@@ -27,16 +27,21 @@ from being_remote.recipes import Carried, Judged, Plan, Prepare, Progress, Reque
 from being_remote.session import Session
 from being_remote.tracker import layout
 from being_remote.tracker.begin import unusable_path
+from being_remote.tracker.checkout_defaults import CONFIG, CheckoutDefaults, from_values, read_defaults
 from being_remote.tracker.config import (
     FOOTAGE,
+    PATHS,
+    Keys,
     Settings,
     check,
+    coerce,
     compare,
     complete,
     parse_override,
     parse_settings,
     to_yaml,
 )
+from being_remote.tracker.frame_work import describe_cost, frame_work
 from being_remote.tracker.presets import preset
 
 NAME = "metrical-tracker"
@@ -58,7 +63,8 @@ class Facts(BaseModel):
         images: how many source images; 0: the tracker would cut the video itself.
         head: the first bytes of the first of them, base64.
         video, identity: whether these files are there.
-        box, settings: bbox.pt and the actor's settings file, base64; None: not there, or too large.
+        box, settings, defaults: bbox.pt, the actor's settings file and the checkout's `configs/config.py`,
+            base64; None: not there, or too large.
         numpy: whether the host's Python has it.
     """
 
@@ -72,7 +78,14 @@ class Facts(BaseModel):
     identity: bool
     box: _Small | None
     settings: _Small | None
+    defaults: _Small | None
     numpy: bool
+
+
+class _DefaultsAlone(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    defaults: _Small | None
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,7 @@ class MetricalTracker:
             "root": str(tracker.root),
             "input": str(actor.input),
             "config": f"{layout.ACTOR_CONFIGS}/{actor.output.name}.yml",
+            "defaults": CONFIG,
             "names": {
                 "script": SCRIPT,
                 "source": layout.SOURCE,
@@ -123,14 +137,7 @@ class MetricalTracker:
                 "box": layout.BBOX,
             },
         }
-        said = ask_alone(
-            session,
-            "tracking_facts",
-            asked,
-            python=request.host.python,
-            what="could not look at the tracker's folders",
-            limit=MAX_ANSWER_BYTES,
-        )
+        said = _ask(session, request.host, asked)
         try:
             return Facts.model_validate_json(said)
         except ValidationError as e:
@@ -142,7 +149,8 @@ class MetricalTracker:
         Without a preset the actor's own settings file is the base (never a job of ours, or a wish
         would mean something else after each); with one, the tracker's defaults and the preset. In
         both cases what describes the video (`config.FOOTAGE`) is kept from the file, so that frames
-        keep their numbers; overrides come last. The changes are those against the last run.
+        keep their numbers; overrides come last. The changes are those against the last run. Keys and
+        defaults are those of the checkout on the host, where its file can be read.
 
         Raises:
             UsageError: settings that cannot be meant, or paths that the tracker cannot live with.
@@ -151,12 +159,22 @@ class MetricalTracker:
         """
         tracker, actor = _tracker(request.host), _actor(request)
         _check_there(request.host.name, tracker, actor, facts)
-        own, base_notes = _own_settings(request, facts)
-        settings = _settings(request, own) if request.settings is None else dict(request.settings)
+        defaults = _defaults(request.host, tracker, facts.defaults)
+        keys = defaults.keys
+        own, base_notes = _own_settings(request, facts, keys)
+        try:
+            settings = _settings(request, own, defaults)
+        except UsageError as e:
+            if e.where or not defaults.read:
+                raise
+            raise UsageError(
+                e.what, where=f"{request.host.name}: {tracker.root / CONFIG}", hint=e.hint
+            ) from e
         folder = _folder_name(actor)
         _check_path(request.host)
-        check(settings)
-        expected, count_notes = _expected(facts, settings)
+        check(settings, keys)
+        full = complete(settings, keys)
+        expected, count_notes = _expected(facts, full)
         if request.frames is not None and expected is not None and request.frames != expected:
             raise InconsistentData(
                 f"there are images for {expected} frames, the job is of {request.frames}",
@@ -164,12 +182,12 @@ class MetricalTracker:
                 hint="they are of another video, or were cut otherwise: mend the actor's input there",
             )
         last, last_notes = _last_run(request, own)
-        changes = compare(last, settings)
+        changes = compare(last, settings, keys)
         return Plan(
             recipe=NAME,
             actor=actor.name,
             host=request.host.name,
-            intent=_intent(request, tracker, actor, settings),
+            intent=_intent(request, tracker, actor, full),
             prepare=_prepare(tracker, actor, facts, folder),
             steps=_command(request.host, tracker, facts, folder),
             progress=_measure(expected),
@@ -177,16 +195,18 @@ class MetricalTracker:
             wall_s=request.wall_s,
             stall_s=STALL_S if request.stall_s is None else request.stall_s,
             files={
-                SETTINGS: to_yaml(settings),
-                REQUEST: _pod_request(actor, folder, settings, expected),
+                SETTINGS: to_yaml(settings, keys),
+                REQUEST: _pod_request(actor, folder, full, expected, defaults),
             },
             changes=changes,
             notes=(
+                *defaults.notes,
                 *base_notes,
                 *last_notes,
                 *count_notes,
-                *_crop_notes(request, facts, actor, own, settings),
-                *(preset(request.preset).notes if request.preset else ()),
+                *_crop_notes(request, facts, actor, own, settings, keys),
+                *_cost_notes(settings, keys),
+                *(preset(request.preset).advice(keys) if request.preset else ()),
             ),
         )
 
@@ -196,7 +216,8 @@ class MetricalTracker:
         """The same settings and limits; of a job that another laptop sent only the intent is known."""
         settings = dict(spec.intent["settings"])
         if SETTINGS in files:
-            settings, _ = parse_settings(files[SETTINGS], SETTINGS)
+            settings, defaults = settings_of(files)
+            settings = {**(defaults.values if defaults is not None else {}), **settings}
         return Request(
             host=host,
             actor=actor,
@@ -225,6 +246,52 @@ class MetricalTracker:
             return Judged(True, check_intrinsics(folder))
         except (DataError, NotFoundError) as e:
             return Judged(False, (str(e),))
+
+
+def settings_of(files: Mapping[str, bytes]) -> tuple[dict[str, Any], CheckoutDefaults | None]:
+    """What a job's own files set, and the defaults of the checkout that it was planned for, if they say.
+
+    Keys that we do not know are kept as they are written: they are the checkout's.
+    """
+    request = json.loads(files[REQUEST]) if REQUEST in files else {}
+    defaults = from_values(request.get("defaults"))
+    if defaults is not None:
+        settings, _ = parse_settings(files.get(SETTINGS, b""), SETTINGS, defaults.keys, keep_unknown=True)
+    else:
+        settings, _ = parse_settings(files.get(SETTINGS, b""), SETTINGS, keep_unknown=True)
+    return settings, defaults
+
+
+def look_at_defaults(session: Session, host: SshHost | LocalHost) -> CheckoutDefaults:
+    """The keys and defaults of the checkout on a host: one round trip, which changes nothing.
+
+    Raises:
+        UsageError: the inventory names no tracker on that host.
+        HostError: no answer, or none that can be believed.
+    """
+    tracker = _tracker(host)
+    said = _ask(session, host, {"root": str(tracker.root), "defaults": CONFIG})
+    try:
+        found = _DefaultsAlone.model_validate_json(said)
+    except ValidationError as e:
+        raise odd_form(session.host, "its answer about the tracker", e) from e
+    return _defaults(host, tracker, found.defaults)
+
+
+def _ask(session: Session, host: SshHost | LocalHost, asked: Mapping[str, Any]) -> bytes:
+    return ask_alone(
+        session,
+        "tracking_facts",
+        asked,
+        python=host.python,
+        what="could not look at the tracker's folders",
+        limit=MAX_ANSWER_BYTES,
+    )
+
+
+def _defaults(host: SshHost | LocalHost, tracker: Tracker, found: str | None) -> CheckoutDefaults:
+    data = _bytes(found) if found is not None else None
+    return read_defaults(data, f"{host.name}: {tracker.root / CONFIG}")
 
 
 def _tracker(host: SshHost | LocalHost) -> Tracker:
@@ -268,7 +335,7 @@ def _check_there(host: str, tracker: Tracker, actor: Actor, facts: Facts) -> Non
         )
 
 
-def _own_settings(request: Request, facts: Facts) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _own_settings(request: Request, facts: Facts, keys: Keys) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The actor's own settings without their paths, and what was not understood of them.
 
     The file on the host counts, since the tracker there would read it; else the one that came home.
@@ -277,11 +344,11 @@ def _own_settings(request: Request, facts: Facts) -> tuple[dict[str, Any], tuple
     if data is None:
         return {}, ("the actor has no settings file there or here: the tracker's defaults are its own",)
     try:
-        found, passed_over = parse_settings(data, "the actor's settings")
+        found, passed_over = parse_settings(data, "the actor's settings", keys)
     except DataError as e:
         said = e.what.splitlines()[0]  # a YAML error draws a picture below
         return {}, (f"the actor's settings: {said}; the tracker's defaults are taken for them",)
-    kept = {key: value for key, value in found.items() if key not in ("actor", "config_name", "save_folder")}
+    kept = {key: value for key, value in found.items() if key not in PATHS}
     return kept, tuple(f"in the actor's settings, not taken over: {line}" for line in passed_over)
 
 
@@ -294,13 +361,18 @@ def _last_run(request: Request, own: Settings) -> tuple[Settings, tuple[str, ...
     )
 
 
-def _settings(request: Request, own: Settings) -> dict[str, Any]:
+def _settings(request: Request, own: Settings, defaults: CheckoutDefaults) -> dict[str, Any]:
+    keys = defaults.keys
+    if request.settings is not None:
+        # Of a job that moves: this checkout has to take the very same, whatever its own defaults are.
+        moved = {k: coerce(k, value, keys) for k, value in request.settings.items() if k not in PATHS}
+        return {k: value for k, value in moved.items() if not defaults.read or value != keys[k].default}
     base = dict(own)
     if request.preset is not None:
         footage = {key: base[key] for key in FOOTAGE if key in base}
-        base = {**footage, **preset(request.preset).settings}
+        base = {**footage, **preset(request.preset).settings_for(keys)}
     for written in request.overrides:
-        key, value = parse_override(written)
+        key, value = parse_override(written, keys)
         base[key] = value
     return base
 
@@ -321,9 +393,8 @@ def _check_path(host: SshHost | LocalHost) -> None:
         )
 
 
-def _expected(facts: Facts, settings: Settings) -> tuple[int | None, tuple[str, ...]]:
+def _expected(facts: Facts, full: Settings) -> tuple[int | None, tuple[str, ...]]:
     """How many frames there will be, where the images are there to be counted."""
-    full = complete(settings)
     begin, end, keyframes = full["begin_frames"], full["end_frames"], full["keyframes"]
     assert isinstance(begin, int) and isinstance(end, int) and isinstance(keyframes, list)  # coerced
     if not facts.images:
@@ -344,16 +415,15 @@ def _expected(facts: Facts, settings: Settings) -> tuple[int | None, tuple[str, 
     return expected, ()
 
 
-def _intent(request: Request, tracker: Tracker, actor: Actor, settings: Settings) -> dict[str, Any]:
+def _intent(request: Request, tracker: Tracker, actor: Actor, full: Settings) -> dict[str, Any]:
     # Every key, so that a default that is spelt out is the same wish as one that is not.
-    full = {k: v for k, v in complete(settings).items() if k not in ("actor", "config_name", "save_folder")}
     return {
         "recipe": NAME,
         "host": request.host.name,
         "actor": actor.name,
         "tracker": str(tracker.root),
         "input": str(actor.input),
-        "settings": full,
+        "settings": {key: value for key, value in full.items() if key not in PATHS},
     }
 
 
@@ -392,8 +462,9 @@ def _measure(expected: int | None) -> Progress:
     return Progress(f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*.frame", expected)
 
 
-def _pod_request(actor: Actor, folder: str, settings: Settings, expected: int | None) -> bytes:
-    full = complete(settings)
+def _pod_request(
+    actor: Actor, folder: str, full: Settings, expected: int | None, defaults: CheckoutDefaults
+) -> bytes:
     document = {
         "actor": actor.name,
         "folder": folder,
@@ -406,24 +477,27 @@ def _pod_request(actor: Actor, folder: str, settings: Settings, expected: int | 
         "crop_image": full["crop_image"],
         "image_size_hw": full["image_size"],
         "source_size_wh": actor.source_size,
+        # For `compare`, later: what the settings leave out.
+        "defaults": defaults.values if defaults.read else None,
     }
     return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
 
 
 def _crop_notes(
-    request: Request, facts: Facts, actor: Actor, own: Settings, settings: Settings
+    request: Request, facts: Facts, actor: Actor, own: Settings, settings: Settings, keys: Keys
 ) -> tuple[str, ...]:
     from being_remote.tracker.frame_file import parse_box
 
     # The box is of the run of the actor's own settings; a job of ours has a box of its own.
-    before, box = own, request.own_box
+    before, after = complete(own, keys), complete(settings, keys)
+    box = request.own_box
     try:
         if facts.box is not None:
             box = parse_box(_bytes(facts.box), layout.BBOX)
     except DataError:
         return ()  # only for a note; `find-bbox` says what is wrong with it
     size_wh = _png_size(facts.head) or actor.source_size
-    cropped = complete(before)["crop_image"] and complete(settings)["crop_image"]
+    cropped = before["crop_image"] and after["crop_image"]
     if box is None or size_wh is None or not cropped:
         return ()
     from being_remote.camera.crop import crop_from_box
@@ -433,7 +507,15 @@ def _crop_notes(
         crop = crop_from_box(box, size_wh, crop_settings(before).image_size_wh)
     except ValueError:
         return ()  # the box is another video's, or the sizes are: likewise
-    return what_if(crop, before, settings).lines
+    return what_if(crop, before, after).lines
+
+
+def _cost_notes(settings: Settings, keys: Keys) -> tuple[str, ...]:
+    """What a frame costs, where that differs from the checkout's defaults."""
+    usual, work = frame_work({}, keys), frame_work(settings, keys)
+    if usual is None or work is None or work == usual:
+        return ()
+    return (describe_cost(work, usual, "the defaults"),)
 
 
 def _png_size(head: str | None) -> tuple[int, int] | None:

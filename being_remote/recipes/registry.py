@@ -23,3 +23,13 @@ def recipe(name: str) -> Recipe:
     if name not in _KNOWN:
         raise UsageError(f"no recipe named {name!r}", hint=f"known recipes: {', '.join(sorted(_KNOWN))}")
     return _KNOWN[name]
+
+
+def with_results(*, all_files: bool) -> tuple[str, ...]:
+    """The names of the recipes whose jobs leave something for `pull`.
+
+    Example:
+        >>> with_results(all_files=False)
+        ('metrical-tracker',)
+    """
+    return tuple(r.name for r in _KNOWN.values() if r.results or (all_files and r.more_results))

@@ -1,18 +1,22 @@
 """The tracker's settings: its keys with their types and defaults, its YAML, and two of them compared.
 
-The tracker merges its YAML with yacs, which knows no key that is not listed here and takes no value
-of another type than the default's: it stops at `image_size: 768`, `bbox_scale: 3` and
-`optimize_jaw: 1`. People write exactly that, so values are brought to the tracker's own types here,
-and what cannot be meant is refused before a GPU is waited for.
+The tracker merges its YAML with yacs, which takes only the keys of its `configs/config.py`, and no value
+of another type than the default's: it stops at `image_size: 768`, `bbox_scale: 3` and `optimize_jaw: 1`.
+People write exactly that, so values are converted to the tracker's own types here, and invalid ones are
+refused before a job waits for a GPU.
+
+Commits and forks differ in keys and defaults. `checkout_defaults` reads those of one checkout; `KEYS` is
+the table to use where that cannot be read, and the default of every `keys` argument here.
 """
 
 from __future__ import annotations
 
+import ast
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -20,18 +24,21 @@ from being_remote import bounded_yaml
 from being_remote.errors import InconsistentData, UsageError
 
 Value = bool | int | float | str | list[Any]
-Settings = Mapping[str, Value]
+Settings = Mapping[str, Value | None]
 
 MAX_BYTES = 64 << 10
 MAX_SWEEP = 64
 MAX_NODES = 200  # pyr_levels is the largest value there is: a handful of pairs
 MAX_NUMBER = 1 << 31
 MAX_SIDE = 1 << 14
+MAX_TEXT = 4096
 
 # Set by the recipe for each job: where its input and output lie, and so what the run is called.
 PATHS = ("actor", "config_name", "save_folder")
 # What describes the video and not how it is fitted: kept from the actor's last run.
 FOOTAGE = ("begin_frames", "end_frames", "fps", "keyframes")
+# What our own code reads of the settings. A checkout without one of these behaves as the table says.
+NEEDED = (*FOOTAGE, "crop_image", "image_size", "bbox_scale", "optimize_jaw")
 
 
 @dataclass(frozen=True)
@@ -39,26 +46,33 @@ class Key:
     """One key of the tracker.
 
     Attributes:
-        default: the tracker's own; yacs takes values of its type only.
+        default: the tracker's own; yacs takes values of its type only, and any where it is None.
         meaning: what it says, and so what a change of it changes.
         least: the smallest number that makes sense; None where any does.
         above: whether it must be larger than that.
         form: how a list is written.
+        shape: of a list whose form is known: an image's size, frame numbers, a pyramid's levels.
     """
 
-    default: Value
+    default: Value | None
     meaning: str
     least: float | None = None
     above: bool = False
     form: str = ""
+    shape: Literal["", "size", "frames", "levels"] = ""
+
+
+Keys = Mapping[str, Key]
 
 
 def _weight(default: float, of: str) -> Key:
     return Key(default, f"weight of {of}", 0)
 
 
+UNKNOWN_KEY = "a key of another commit or a fork; its default is not known here"
+TABLE_OF = "metrical-tracker c2a51724"
 # Source: metrical-tracker c2a51724, configs/config.py.
-KEYS: Mapping[str, Key] = MappingProxyType(
+KEYS: Keys = MappingProxyType(
     {
         "flame_geom_path": Key("data/FLAME2020/generic_model.pkl", "the FLAME model, below the checkout"),
         "flame_template_path": Key("data/uv_template.obj", "the template mesh, below the checkout"),
@@ -71,32 +85,40 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "config_name": Key("", "the name of the output folder"),
         "kernel_size": Key(7, "size of the pyramid's blur", 1),
         "sigma": Key(9.0, "width of the pyramid's blur; -1: none", -1),
-        "keyframes": Key([0], "frames on which shape, texture and K are fitted", 0, form="[0, 1]"),
+        "keyframes": Key(
+            [0], "frames on which shape, texture and K are fitted", 0, form="[0, 1]", shape="frames"
+        ),
         "bbox_scale": Key(2.5, "size of the crop around the face: another crop, so another K", 0, above=True),
         "fps": Key(25, "rate at which the video is cut into source images", 1),
         "begin_frames": Key(0, "source images left out at the start: frame_id counts from there", 0),
         "end_frames": Key(0, "source images left out at the end", 0),
         "image_size": Key(
-            [512, 512], "height, width of the network image: K scales with it", 1, form="[768, 768]"
+            [512, 512],
+            "height, width of the network image: K scales with it",
+            1,
+            form="[768, 768]",
+            shape="size",
         ),
         "rotation_lr": Key(0.2, "step of the head's rotation", 0),
         "translation_lr": Key(0.003, "step of the head's translation", 0),
         "raster_update": Key(8, "iterations between two drawings of the mesh", 1),
         "pyr_levels": Key(
-            [[0.75, 90], [1.25, 90], [1.5, 90]],
-            "levels as [scale of the image, iterations], each rounded up to odd: the time that a frame takes",
-            form="[[0.75, 90], [1.25, 90]]",
+            [[1.0, 160], [0.25, 40], [0.5, 40], [1.0, 70]],
+            "levels as [scale of the image, iterations]: a frame's time; level 0 tracks by landmarks only",
+            form="[[1.0, 160], [0.25, 40], [0.5, 40], [1.0, 70]]",
+            shape="levels",
         ),
         "optimize_shape": Key(False, "whether the key frames also refine the identity's shape"),
         "optimize_jaw": Key(False, "whether the jaw moves; else expressions alone open the mouth"),
         "crop_image": Key(True, "whether frames are cropped to the face, or only resized: another K"),
         "save_folder": Key("./output/", "where the output folder is made"),
         "w_pho": _weight(350, "the picture's colours"),
-        "w_lmks": _weight(5000, "the landmarks"),
+        "w_lmks": _weight(7000, "the landmarks"),
+        "w_lmks_68": _weight(1000, "the 68 landmarks"),
         "w_lmks_lid": _weight(1000, "the eyelids' landmarks"),
-        "w_lmks_mouth": _weight(10000, "the mouth's landmarks"),
+        "w_lmks_mouth": _weight(15000, "the mouth's landmarks"),
         "w_lmks_iris": _weight(1000, "the irises' landmarks"),
-        "w_lmks_oval": _weight(10000, "the face oval's landmarks"),
+        "w_lmks_oval": _weight(2000, "the face oval's landmarks"),
         "w_exp": _weight(0.02, "keeping expressions small"),
         "w_shape": _weight(0.3, "keeping the shape near the identity"),
         "w_tex": _weight(0.04, "keeping the texture near the mean"),
@@ -107,48 +129,74 @@ KEYS: Mapping[str, Key] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Change:
-    """One key on which two settings differ, and what the key means."""
+    """One key on which two settings differ, and what the key means. None: it is not known there."""
 
     key: str
-    before: Value
-    after: Value
+    before: Value | None
+    after: Value | None
     meaning: str
 
 
-def coerce(key: str, value: Any) -> Value:
+def coerce(key: str, value: Any, keys: Keys = KEYS) -> Value | None:
     """A value as the tracker takes it: of the type of the key's default.
 
     Raises:
-        UsageError: no such key (the nearest known ones are named), or the value cannot be meant.
+        UsageError: no such key (the nearest ones are named), or an invalid value.
 
     Example:
         >>> coerce("image_size", 768), coerce("bbox_scale", 3), coerce("optimize_jaw", 1)
         ([768, 768], 3.0, True)
     """
-    known = _key(key)
-    if key == "image_size":
+    known = _key(key, keys)
+    refused = UsageError(f"{key}: {repr(value)[:80]} is not {_form(known)}", hint=_example(known, key))
+    try:
+        return convert(known, value)
+    except (ValueError, OverflowError):
+        raise refused from None
+
+
+def convert(known: Key, value: Any) -> Value | None:
+    """`value` in the type of a key's default.
+
+    Raises:
+        ValueError, OverflowError: it has none there.
+    """
+    default = known.default
+    if known.shape == "size":
         return _image_size(value)
-    if key == "keyframes":
+    if known.shape == "frames":
         listed = value if type(value) in (list, tuple) else [value]
         if not listed or len(listed) > MAX_NODES:
-            raise _refused(key, value)  # without any the tracker fits nothing, and exits with 0
-        return [_whole(key, v, v, 0) for v in listed]
-    if key == "pyr_levels":
+            raise ValueError  # without any the tracker fits nothing, and exits with 0
+        return [_whole(v, 0) for v in listed]
+    if known.shape == "levels":
         return _levels(value)
-    if type(known.default) is bool:
-        if type(value) is not bool and value not in (0, 1):
-            raise _refused(key, value)
+    if type(default) is bool:
+        if type(value) is not bool and (isinstance(value, str) or value not in (0, 1)):
+            raise ValueError
         return bool(value)
-    if type(known.default) is int:
-        return _whole(key, value, value, known.least)
-    if type(known.default) is float:
-        return _real(key, value, value, known.least, above=known.above)
-    if type(value) is not str or not value.isprintable():
-        raise _refused(key, value)
-    return value
+    if type(default) is int:
+        return _whole(value, known.least, above=known.above)
+    if type(default) is float:
+        return _real(value, known.least, above=known.above)
+    if type(default) is str:
+        return _text(value)
+    return _like(default, value)
 
 
-def parse_override(text: str) -> tuple[str, Value]:
+def _like(default: Any, value: Any) -> Value | None:
+    """A value for a key of which only the default is known: a list, or None."""
+    if default is None:
+        return plain(value)
+    if type(value) not in (list, tuple):
+        raise ValueError
+    kinds = {type(part) for part in default}
+    if len(kinds) != 1:
+        return plain(value)
+    return [convert(Key(default[0], ""), part) for part in value]
+
+
+def parse_override(text: str, keys: Keys = KEYS) -> tuple[str, Value | None]:
     """KEY=VALUE as typed, the value in YAML.
 
     Raises:
@@ -167,15 +215,15 @@ def parse_override(text: str) -> tuple[str, Value]:
     try:
         value = bounded_yaml.load(written)
     except ValueError as e:
-        raise UsageError(f"{key}: {written!r} is no YAML value", hint=_example(_key(key), key)) from e
-    return key, coerce(key, value)
+        raise UsageError(f"{key}: {written!r} is no YAML value", hint=_example(_key(key, keys), key)) from e
+    return key, coerce(key, value, keys)
 
 
 def parse_sweep(text: str) -> tuple[str, ...]:
-    """KEY=[VALUE, ...] as typed: an override for each of the values.
+    """KEY=[VALUE, ...] as typed: an override for each of the values, which `parse_override` checks.
 
     Raises:
-        UsageError: no list of two values or more, or one of them is refused by `parse_override`.
+        UsageError: no list of two values or more.
 
     Example:
         >>> parse_sweep("image_size=[512, [768, 768]]")
@@ -190,14 +238,19 @@ def parse_sweep(text: str) -> tuple[str, ...]:
     if not isinstance(values, list) or not 2 <= len(values) <= MAX_SWEEP:
         raise UsageError(f"{text!r} is not KEY=[VALUE, ...] with 2 to {MAX_SWEEP} values", hint=hint)
     dumped = (yaml.safe_dump([v], default_flow_style=True, width=1 << 20).strip()[1:-1] for v in values)
-    made = tuple(f"{key.strip()}={value}" for value in dumped)
-    for override in made:
-        parse_override(override)
-    return made
+    return tuple(f"{key.strip()}={value}" for value in dumped)
 
 
-def parse_settings(data: bytes, name: str) -> tuple[dict[str, Value], tuple[str, ...]]:
+def parse_settings(
+    data: bytes, name: str, keys: Keys = KEYS, *, keep_unknown: bool = False
+) -> tuple[dict[str, Value | None], tuple[str, ...]]:
     """A settings file, which a stranger may have written: the known keys, and what was passed over.
+
+    Args:
+        data: its bytes.
+        name: for messages.
+        keys: of the checkout that reads the file.
+        keep_unknown: keep plain values of other keys, as they are written.
 
     Returns:
         The settings that the file gives (what it leaves out has the tracker's default), and one
@@ -214,24 +267,26 @@ def parse_settings(data: bytes, name: str) -> tuple[dict[str, Value], tuple[str,
             raise ValueError("it is not a mapping of settings")
     except ValueError as e:
         raise InconsistentData(f"cannot be read as settings: {e}", file=name) from e
-    found: dict[str, Value] = {}
+    found: dict[str, Value | None] = {}
     passed_over = []
     for node, value in document.value if document is not None else ():
         key = node.value if isinstance(node, yaml.ScalarNode) else "?"
         try:
-            found[key] = coerce(key, bounded_yaml.value_of(value, max_nodes=MAX_NODES))
+            built = bounded_yaml.value_of(value, max_nodes=MAX_NODES)
+            unknown = keep_unknown and key not in keys and key.isidentifier()
+            found[key] = plain(built) if unknown else coerce(key, built, keys)
         except (UsageError, ValueError) as e:
             passed_over.append(e.what if isinstance(e, UsageError) else f"{key[:60]!r} is no plain value")
     return found, tuple(passed_over)
 
 
-def check(settings: Settings) -> None:
-    """What single values cannot tell.
+def check(settings: Settings, keys: Keys = KEYS) -> None:
+    """Check what single values cannot tell.
 
     Raises:
         UsageError: the tracker would crop to an image that is not square, and then crash.
     """
-    full = complete(settings)
+    full = complete(settings, keys)
     image_size = full["image_size"]
     assert isinstance(image_size, list)  # coerced
     if full["crop_image"] and image_size[0] != image_size[1]:
@@ -241,27 +296,37 @@ def check(settings: Settings) -> None:
         )
 
 
-def complete(settings: Settings) -> dict[str, Value]:
+def complete(settings: Settings, keys: Keys = KEYS) -> dict[str, Value | None]:
     """The settings with the tracker's default for every key that they leave out."""
-    return {**{name: key.default for name, key in KEYS.items()}, **settings}
+    needed = {name: KEYS[name].default for name in NEEDED if name not in keys}
+    return {**{name: key.default for name, key in keys.items()}, **needed, **settings}
 
 
-def compare(before: Settings, after: Settings) -> tuple[Change, ...]:
+def compare(
+    before: Settings, after: Settings, keys: Keys = KEYS, *, keys_before: Keys | None = None
+) -> tuple[Change, ...]:
     """How two runs' settings differ, in the tracker's order; where their files lie does not matter.
+
+    Args:
+        before, after: what each sets.
+        keys: of the checkout that `after` is read by.
+        keys_before: of the one that `before` is read by; default: the same.
 
     Example:
         >>> [(c.key, c.before, c.after) for c in compare({}, {"bbox_scale": 3.5, "fps": 25})]
         [('bbox_scale', 2.5, 3.5)]
     """
-    old, new = complete(before), complete(after)
+    keys_before = keys if keys_before is None else keys_before
+    old, new = complete(before, keys_before), complete(after, keys)
+    meanings = {name: key.meaning for name, key in {**keys_before, **keys}.items()}
     return tuple(
-        Change(name, old[name], new[name], key.meaning)
-        for name, key in KEYS.items()
-        if name not in PATHS and old[name] != new[name]
+        Change(name, old.get(name), new.get(name), meanings.get(name, UNKNOWN_KEY))
+        for name in dict.fromkeys((*new, *old))
+        if name not in PATHS and (old.get(name) != new.get(name) or (name in old) != (name in new))
     )
 
 
-def to_yaml(settings: Settings) -> bytes:
+def to_yaml(settings: Settings, keys: Keys = KEYS) -> bytes:
     """The tracker's YAML, keys in its order, so that equal settings are equal bytes.
 
     Example:
@@ -270,78 +335,119 @@ def to_yaml(settings: Settings) -> bytes:
         image_size: [768, 768]
     """
     # One line each, lists in brackets: as in the shipped files.
-    lines = [
-        f"{name}: {yaml.safe_dump([settings[name]], default_flow_style=True, width=1 << 20).strip()[1:-1]}\n"
-        for name in KEYS
+    return "".join(
+        f"{name}: {_in_yaml(settings[name])}\n"
+        for name in dict.fromkeys((*keys, *settings))
         if name in settings
-    ]
-    return "".join(lines).encode()
+    ).encode()
 
 
-def _key(name: str) -> Key:
-    if name not in KEYS:
-        near = difflib.get_close_matches(name, KEYS, n=3, cutoff=0.5)
-        if "iter" in name or "epoch" in name or "steps" in name:
+def plain(value: Any) -> Value | None:
+    """A value of which nothing is known but that it is a plain one, or a list of such; tuples as lists.
+
+    Raises:
+        ValueError: it is something else, or larger than any setting.
+
+    Example:
+        >>> plain((1, [2.5, "a"]))
+        [1, [2.5, 'a']]
+    """
+    budget = MAX_NODES
+
+    def checked(part: Any) -> Any:
+        nonlocal budget
+        budget -= 1
+        if budget < 0:
+            raise ValueError("it is larger than any setting")
+        if type(part) in (list, tuple):
+            return [checked(inner) for inner in part]
+        if type(part) is str:
+            return _text(part)
+        if type(part) is bool or part is None:
+            return part
+        if type(part) in (int, float) and abs(part) <= MAX_NUMBER:
+            return part
+        raise ValueError("it is no plain value")
+
+    checked_value: Value | None = checked(value)
+    return checked_value
+
+
+def _key(name: str, keys: Keys) -> Key:
+    if name not in keys:
+        near = difflib.get_close_matches(name, keys, n=3, cutoff=0.5)
+        if "pyr_levels" in keys and ("iter" in name or "epoch" in name or "steps" in name):
             near = ["pyr_levels (as [scale, iterations] of each level)"]
         raise UsageError(
             f"{name[:60]!r} is no setting of the tracker",
-            hint=f"did you mean {' or '.join(near)}?" if near else f"it knows {', '.join(KEYS)}",
+            hint=f"did you mean {' or '.join(near)}?" if near else f"it knows {', '.join(keys)}",
         )
-    return KEYS[name]
+    return keys[name]
 
 
 def _image_size(value: Any) -> list[Any]:
     sides = [value, value] if type(value) in (int, float) else value
     if type(sides) not in (list, tuple) or len(sides) != 2:
-        raise _refused("image_size", value)
-    return [_whole("image_size", side, value, 1, most=MAX_SIDE) for side in sides]
+        raise ValueError
+    return [_whole(side, 1, most=MAX_SIDE) for side in sides]
 
 
 def _levels(value: Any) -> list[Any]:
-    name = "pyr_levels"
     if type(value) not in (list, tuple) or not 0 < len(value) <= 20:
-        raise _refused(name, value)
+        raise ValueError
     if any(type(level) not in (list, tuple) or len(level) != 2 for level in value):
-        raise _refused(name, value)
-    return [
-        [_real(name, scale, value, 0, above=True), _whole(name, count, value, 1)] for scale, count in value
-    ]
+        raise ValueError
+    return [[_real(scale, 0, above=True), _whole(count, 1)] for scale, count in value]
 
 
-def _whole(key: str, value: Any, given: Any, least: float | None, most: float = MAX_NUMBER) -> int:
-    number = _real(key, value, given, least)
+def _whole(value: Any, least: float | None, *, above: bool = False, most: float = MAX_NUMBER) -> int:
+    number = _real(value, least, above=above)
     if number != int(number) or number > most:
-        raise _refused(key, given)
+        raise ValueError
     return int(number)
 
 
-def _real(key: str, value: Any, given: Any, least: float | None, *, above: bool = False) -> float:
+def _real(value: Any, least: float | None, *, above: bool = False) -> float:
     if type(value) is str:
-        # YAML takes 1e-3 for a word, because it has no point.
-        try:
-            value = float(value)
-        except ValueError:
-            raise _refused(key, given) from None
+        value = float(value)  # YAML takes 1e-3 for a word, because it has no point
     if type(value) not in (int, float) or not abs(value) <= MAX_NUMBER:
-        raise _refused(key, given)
+        raise ValueError
     if least is not None and (value < least or (above and value == least)):
-        raise _refused(key, given)
+        raise ValueError
     return float(value)
 
 
-def _refused(key: str, value: Any) -> UsageError:
-    return UsageError(f"{key}: {repr(value)[:80]} is not {_form(key)}", hint=_example(KEYS[key], key))
+def _text(value: Any) -> str:
+    if type(value) is not str or not value.isprintable() or len(value) > MAX_TEXT:
+        raise ValueError
+    if value[:1] in ("'", '"') and type(inner := _literal(value)) is str:
+        return inner  # as `_in_yaml` writes it
+    return value
 
 
-def _form(key: str) -> str:
-    known = KEYS[key]
-    if key == "image_size":
+def _in_yaml(value: Any) -> str:
+    # yacs evaluates text as a Python literal where it is one: "0" would be a number.
+    written = repr(value) if type(value) is str and _literal(value) is not Ellipsis else value
+    return yaml.safe_dump([written], default_flow_style=True, width=1 << 20).strip()[1:-1]
+
+
+def _literal(text: str) -> Any:
+    """What a text is as a Python literal; Ellipsis where it is none."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return ...
+
+
+def _form(known: Key) -> str:
+    if known.shape == "size":
         return f"[height, width] in whole pixels up to {MAX_SIDE}"
-    if key == "keyframes":
+    if known.shape == "frames":
         return "a list of frame numbers, from 0"
-    if key == "pyr_levels":
+    if known.shape == "levels":
         return "a list of [scale, iterations]"
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    words |= {list: f"a list like {known.default}", type(None): "a plain value"}
     bound = "" if known.least is None else f" {'above' if known.above else 'of at least'} {known.least:g}"
     return words[type(known.default)] + bound
 

@@ -77,7 +77,7 @@ class Intrinsics(_Plain):
     crop: CropNumbers
     box: tuple[_Pixels, _Pixels, _Pixels, _Pixels] | None
     box_sha256: Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")] | None
-    fps: Annotated[int, Field(ge=1, le=100_000)]
+    fps: Annotated[int | float, Field(gt=0, le=100_000)]  # whole in the tracker, not in every fork
     begin_frames: Annotated[int, Field(ge=0, le=10_000_000)]
     frames: Annotated[list[FramePose], Field(min_length=1, max_length=MAX_FRAMES)]
 

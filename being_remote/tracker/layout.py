@@ -41,7 +41,9 @@ STRIPS = "video"
 # In the checkout.
 INPUT = "input"
 OUTPUT = "output"
+CONFIGS = "configs"
 ACTOR_CONFIGS = "configs/actors"
+DEFAULTS = "config.py"  # in `configs/`: every key of the tracker with its default
 
 # What a checkout of the tracker needs to run, below its root, and where it is to be had.
 CHECKOUT_FILES = {
@@ -129,6 +131,8 @@ PLACES: tuple[Place, ...] = (
     Place("bbox", "input", "", BBOX, ""),
     Place("identity", "input", "", IDENTITY, "actor"),
     Place("configs", "root", ACTOR_CONFIGS, "{run}.yml", "actor", home_name="config.yml"),
+    # What those settings leave out. Renamed, because a file from a host must not look like a program here.
+    Place("configs", "root", CONFIGS, DEFAULTS, "actor", home_name="config.py.txt"),
     # Some forks save the merged settings beside the results; they may differ from the file above.
     Place("configs", "output", "", "config.yml", "run"),
     Place("kpt", "input", KPT, "*.npy", "actor/kpt"),
@@ -198,6 +202,11 @@ class Home:
     def config(self) -> Path:
         """The actor's settings, as the tracker was given them."""
         return self.root / "actor" / "config.yml"
+
+    @property
+    def defaults(self) -> Path:
+        """The text of the checkout's `configs/config.py`."""
+        return self.root / "actor" / "config.py.txt"
 
     @property
     def kpt(self) -> Path:

@@ -1,27 +1,26 @@
 """Named settings with their reasons.
 
 A preset says what to change from the tracker's defaults, why, and what not to expect of it (for the
-actor at hand, `what_if` says it in figures). `text` is what `retrack --show-preset NAME` prints.
+actor at hand, `what_if` says it in figures). What it does to the pyramid is a change of the checkout's own
+levels, which differ between commits. `text` is what `retrack --show-preset NAME` prints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from being_remote.errors import UsageError
-from being_remote.tracker.config import KEYS, Settings, Value
+from being_remote.tracker.config import KEYS, Keys, Settings, Value, coerce, complete
+from being_remote.tracker.frame_work import describe_cost, frame_work
 
 LANDMARKS_NOTE = (
     '"all 478 landmarks" can mean that FaceMesh runs with refined irises, so that 478 points exist (the'
     " tracker does that in any case, and needs it), and that all 478 help to find the crop. It cannot mean"
     " that FLAME is fitted to 478 points: 115 of them have a place on it (105 on brows, eyes, nose and lips,"
     " 10 on the irises); cheeks, forehead and jaw line have none. The 68 landmarks supply the jaw"
-)
-RESOLUTION_NOTE = (
-    "bbox_scale 3.5 at 768 puts about 7 % more pixels across the face than 2.5 at 512 (768/3.5 = 219 against"
-    " 512/2.5 = 205): the gain is context around the head. image_size=[1024, 1024] puts about 43 % more"
 )
 CLIPPING_NOTE = (
     "a crop higher or wider than the frame is clipped and filled up with black: harmless for K, since the"
@@ -42,25 +41,107 @@ class Preset:
 
     Attributes:
         purpose: what it is for, in one line.
-        settings: key -> value, coerced already.
-        reasons: key -> why; a key for each of `settings`.
-        notes: what a person should know before choosing it.
+        fixed: key -> value, the same for every checkout, coerced already.
+        reasons: key -> why; a key for each of the settings.
+        notes: what a person should know before choosing it, whatever the checkout; `advice` has more.
+        steps: factor of the iterations of every level of the checkout's pyramid.
     """
 
     name: str
     purpose: str
-    settings: Settings
+    fixed: Settings
     reasons: Mapping[str, str]
     notes: tuple[str, ...]
+    steps: float = 1.0
+
+    @property
+    def settings(self) -> Settings:
+        """What it sets by the table's defaults, for where no checkout is known."""
+        return self.settings_for(KEYS)
+
+    def settings_for(self, keys: Keys) -> dict[str, Value | None]:
+        """What it sets where the checkout has these keys and defaults.
+
+        Raises:
+            UsageError: the checkout does not know one of them, or takes another type for it.
+        """
+        unknown = [key for key in self.fixed if key not in keys]
+        if unknown:
+            raise UsageError(
+                f"preset {self.name!r} sets {', '.join(unknown)}, which this checkout of the tracker lacks",
+                hint="update the checkout, or choose single settings with --set KEY=VALUE",
+            )
+        levels = self._levels(keys)
+        fixed = {key: coerce(key, value, keys) for key, value in self.fixed.items()}
+        return {**fixed, **({"pyr_levels": levels} if levels is not None else {})}
+
+    def advice(self, keys: Keys) -> tuple[str, ...]:
+        """What a person should know before choosing it, for a checkout of these keys."""
+        full = complete(self.settings_for(keys), keys)
+        said = []
+        if {"bbox_scale", "image_size"} <= self.fixed.keys():
+            said.append(_resolution(complete({}, keys), full))
+        fitted = [word for word in ("shape", "jaw") if full.get(f"optimize_{word}")]
+        if not fitted:
+            said.append(
+                "the identity stays MICA's and the jaw at rest: mouth motion goes into the expressions"
+            )
+        elif not self.fixed:
+            said.append(f"this checkout fits {' and '.join(fitted)} by default, unlike the original tracker")
+        return (*said, *self.notes)
+
+    def cost(self, keys: Keys = KEYS) -> tuple[str, ...]:
+        """What a frame costs with it, against the checkout's defaults."""
+        if "pyr_levels" in self.reasons and self._levels(keys) is None:
+            return ("the checkout has no pyr_levels as we know them: its iterations stay as they are",)
+        usual, work = frame_work({}, keys), frame_work(self.settings_for(keys), keys)
+        if usual is None or work is None or work == usual:
+            return ()
+        return (describe_cost(work, usual, "the defaults"),)
+
+    def _levels(self, keys: Keys) -> list[Any] | None:
+        """The checkout's pyramid with other iterations: its coarse levels stay."""
+        known = keys.get("pyr_levels")
+        if self.steps == 1 or known is None or known.shape != "levels" or not isinstance(known.default, list):
+            return None
+        return [[scale, round(count * self.steps)] for scale, count in known.default]
 
 
-def _preset(name: str, purpose: str, keys: Mapping[str, tuple[Value, str]], *notes: str) -> Preset:
+def _resolution(usual: Settings, full: Settings) -> str:
+    """How many pixels lie across the face, with a crop `bbox_scale` times as large."""
+    (scale, size), (usual_scale, usual_size) = ((s["bbox_scale"], s["image_size"]) for s in (full, usual))
+    assert isinstance(scale, int | float) and isinstance(size, list)  # coerced
+    assert isinstance(usual_scale, int | float) and isinstance(usual_size, list)
+    across, usually = size[0] / scale, usual_size[0] / usual_scale
+
+    def gain(pixels: float) -> str:
+        percent = 100 * (pixels / usually - 1)
+        return f"about {abs(percent):.0f} % {'more' if percent >= 0 else 'fewer'}"
+
+    return (
+        f"bbox_scale {scale:g} at {size[0]} puts {gain(across)} pixels across the face than"
+        f" {usual_scale:g} at {usual_size[0]} ({size[0]}/{scale:g} = {across:.0f} against"
+        f" {usual_size[0]}/{usual_scale:g} = {usually:.0f}): the gain is context around the head."
+        f" image_size=[1024, 1024] puts {gain(1024 / scale)}"
+    )
+
+
+def _preset(
+    name: str,
+    purpose: str,
+    keys: Mapping[str, tuple[Value, str]],
+    *notes: str,
+    steps: float = 1.0,
+    why: str = "",
+) -> Preset:
+    reasons = {key: reason for key, (_, reason) in keys.items()}
     return Preset(
         name,
         purpose,
         MappingProxyType({key: value for key, (value, _) in keys.items()}),
-        MappingProxyType({key: reason for key, (_, reason) in keys.items()}),
+        MappingProxyType({**reasons, "pyr_levels": why} if why else reasons),
         notes,
+        steps,
     )
 
 
@@ -77,29 +158,24 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 "flashavatar",
                 "the tracker's defaults, as FlashAvatar's own data were made",
                 {},
-                "the identity stays MICA's and the jaw at rest: mouth motion goes into the expressions",
             ),
             _preset(
                 "gaussiantalker-round2",
                 "the whole face in a larger crop with more pixels and more iterations",
                 {
-                    "bbox_scale": (3.5, "hair, neck and shoulders come into the crop; 2.5 cuts them off"),
+                    "bbox_scale": (3.5, "a crop that hair, neck and shoulders fit into"),
                     "image_size": (
                         [768, 768],
-                        "pays for the larger crop: at 512 the face would lose 29 % of its pixels across",
+                        "pays for the larger crop, in which the face would otherwise lose pixels",
                     ),
                     **_FULL_FACE,
-                    "pyr_levels": (
-                        [[0.75, 130], [1.25, 130], [1.5, 130]],
-                        "a larger picture and a jaw to fit need more steps: 390 for a frame in place of 270",
-                    ),
                 },
-                RESOLUTION_NOTE,
                 CLIPPING_NOTE,
                 LANDMARKS_NOTE,
                 CAMERA_NOTE,
                 JAW_NOTE,
-                "expect about 3 times the default's time: 2.25 times the pixels, 1.44 times the iterations",
+                steps=1.5,
+                why="a larger picture and a jaw to fit need more steps: half as many again on each level",
             ),
             _preset(
                 "full-face",
@@ -124,22 +200,29 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def text(name: str) -> str:
-    """What a person reads of a preset: its settings beside the defaults, its reasons, its notes.
+def text(name: str, keys: Keys = KEYS, source: Sequence[str] = ()) -> str:
+    """What a person reads of a preset: its settings beside the defaults, its reasons, cost and notes.
+
+    Args:
+        name: the preset's.
+        keys: of the checkout that would run it.
+        source: whose defaults these are, one line each.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or it sets what the checkout does not know.
     """
     shown = preset(name)
+    settings = shown.settings_for(keys)
     lines = [f"{shown.name}: {shown.purpose}", ""]
-    for key, value in shown.settings.items():
+    for key, value in settings.items():
         lines += [
-            f"  {key}: {_spelt(value)}   (default {_spelt(KEYS[key].default)})",
+            f"  {key}: {_spelt(value)}   (default {_spelt(keys[key].default)})",
             f"      {shown.reasons[key]}",
         ]
-    lines += [] if shown.settings else ["  nothing is changed from the defaults"]
-    return "\n".join([*lines, "", *(f"- {note}" for note in shown.notes), ""])
+    lines += [] if settings else ["  nothing is changed from the defaults"]
+    notes = (*source, *shown.cost(keys), *shown.advice(keys))
+    return "\n".join([*lines, "", *(f"- {note}" for note in notes), ""])
 
 
-def _spelt(value: Value) -> str:
+def _spelt(value: Value | None) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -6,8 +6,10 @@ value or a short list of such. What the file leaves out has the tracker's own de
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -34,7 +36,7 @@ class RunSettings:
         bbox_scale: how much larger than the face the crop is.
 
     Source:
-        metrical-tracker c2a51724, configs/config.py: the defaults.
+        metrical-tracker c2a51724, configs/config.py: the defaults, where the checkout's own are not known.
     """
 
     actor: str
@@ -58,17 +60,19 @@ class _Stored(BaseModel):
     bbox_scale: float = Field(2.5, ge=0.01, le=1000)
 
 
-def read_run_settings(path: Path) -> RunSettings:
-    """Read the actor's settings file.
+def read_run_settings(path: Path, defaults: Mapping[str, Any] = MappingProxyType({})) -> RunSettings:
+    """Read the actor's settings file; `defaults` are those of its checkout, where they are known.
 
     Raises:
         NotFoundError, UnsafeFile: not there; no regular file, or too large to be settings.
         InconsistentData: not YAML, or one of the settings is not what it must be.
     """
-    return parse_run_settings(read_bytes(path, MAX_BYTES), str(path))
+    return parse_run_settings(read_bytes(path, MAX_BYTES), str(path), defaults)
 
 
-def parse_run_settings(data: bytes, name: str) -> RunSettings:
+def parse_run_settings(
+    data: bytes, name: str, defaults: Mapping[str, Any] = MappingProxyType({})
+) -> RunSettings:
     """The same for bytes that were read already; `name` is for messages.
 
     Example:
@@ -76,7 +80,7 @@ def parse_run_settings(data: bytes, name: str) -> RunSettings:
         (640, 768)
     """
     try:
-        stored = _Stored.model_validate(_plain_values(data))
+        stored = _Stored.model_validate({**_usable(defaults), **_plain_values(data)})
     except ValidationError as e:
         wrong = ", ".join(".".join(map(str, item["loc"])) for item in e.errors())
         raise InconsistentData(f"is no settings file of the tracker: {wrong}", file=name) from e
@@ -92,6 +96,16 @@ def parse_run_settings(data: bytes, name: str) -> RunSettings:
         (width, height),
         stored.bbox_scale,
     )
+
+
+def _usable(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Our settings among a checkout's defaults; none where they are not what they must be."""
+    ours = {key: value for key, value in defaults.items() if key in _Stored.model_fields}
+    try:
+        _Stored.model_validate(ours)
+    except ValidationError:
+        return {}
+    return ours
 
 
 def _plain_values(data: bytes) -> dict[str, Any]:

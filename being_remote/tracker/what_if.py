@@ -181,8 +181,8 @@ def crop_settings(settings: Settings) -> CropSettings:
     """
     full = complete(settings)
     scale, size, cropped = (full[key] for key in CROP_KEYS)
-    assert isinstance(scale, float) and isinstance(size, list) and isinstance(cropped, bool)  # coerced
-    return CropSettings(scale, (size[1], size[0]), cropped)
+    assert isinstance(scale, int | float) and isinstance(size, list) and isinstance(cropped, bool)  # coerced
+    return CropSettings(float(scale), (size[1], size[0]), cropped)
 
 
 def _outcome(found: Foretold, before: Crop, K_crop: Floats | None) -> Outcome:

@@ -7,6 +7,7 @@ names. It judges nothing to be better: two runs that differ are no error.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from being_remote.workflows.comparison.sides import Side, read_side
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
     from being_remote.tracker.behaviour import CameraFigures, Figures
-    from being_remote.tracker.config import Change
+    from being_remote.tracker.config import Change, Keys
+    from being_remote.tracker.frame_work import FrameWork
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,15 @@ def compare(
     """
     if plot is not None and plot.suffix.lower() != ".png":
         raise UsageError(f"{str(plot)!r} is no name for a picture", where="--plot", hint="--plot FILE.png")
-    sides = read_side(inventory, a), read_side(inventory, b)
+    sides = _with_defaults(read_side(inventory, a), read_side(inventory, b))
     if plot is not None and not any(side.cameras for side in sides):
         raise UsageError("two settings files have no parameters to draw", where="--plot", hint="leave it out")
     changes = _changes(sides)
     shift = _shift(sides)
     rows = _rows(sides)
     reports = tuple(map(_report, sides))
-    differences = [*meaning.of_settings(changes or ()), *_unlike(sides, reports, rows, shift)]
+    works = (_work(sides[0]), _work(sides[1]))
+    differences = [*meaning.of_settings(changes or (), works), *_unlike(sides, reports, rows, shift)]
     if plot is not None and not dry_run:
         _draw(plot, sides, shift)
     return CompareReport(
@@ -125,11 +128,43 @@ def compare(
     )
 
 
+def _with_defaults(a: Side, b: Side) -> tuple[Side, Side]:
+    """Both sides with the defaults of a checkout; what is assumed of one is among its notes."""
+    from being_remote.tracker.checkout_defaults import table_defaults
+
+    def completed(side: Side, other: Side, name: str) -> Side:
+        if side.defaults is not None or side.settings is None:
+            return side
+        if other.defaults is not None:
+            text = f"the defaults of its checkout are not here: those of {name} are taken"
+            return dataclasses.replace(side, defaults=other.defaults, notes=(*side.notes, text))
+        table = table_defaults(
+            "the defaults of its checkout are not here (`sync --only configs` brings them)"
+        )
+        return dataclasses.replace(side, defaults=table, notes=(*side.notes, *table.notes))
+
+    return completed(a, b, "B"), completed(b, a, "A")
+
+
+def _keys(side: Side) -> Keys:
+    from being_remote.tracker.config import KEYS
+
+    return side.defaults.keys if side.defaults is not None else KEYS
+
+
+def _work(side: Side) -> FrameWork | None:
+    from being_remote.tracker.frame_work import frame_work
+
+    return None if side.settings is None else frame_work(side.settings, _keys(side))
+
+
 def _changes(sides: tuple[Side, Side]) -> tuple[Change, ...] | None:
     from being_remote.tracker.config import compare as differ
 
-    before, after = (side.settings for side in sides)
-    return None if before is None or after is None else differ(before, after)
+    a, b = sides
+    if a.settings is None or b.settings is None:
+        return None
+    return differ(a.settings, b.settings, _keys(b), keys_before=_keys(a))
 
 
 def _shift(sides: tuple[Side, Side]) -> int:
@@ -138,7 +173,12 @@ def _shift(sides: tuple[Side, Side]) -> int:
     Both count through one list of source images, whatever the order of its names, so it is the same for
     every frame.
     """
-    begins = [side.settings.get("begin_frames", 0) if side.settings is not None else None for side in sides]
+    from being_remote.tracker.config import complete
+
+    a, b = sides
+    if a.settings is None or b.settings is None:
+        return 0
+    begins = [complete(side.settings or {}, _keys(side))["begin_frames"] for side in sides]
     first, second = begins
     return first - second if isinstance(first, int) and isinstance(second, int) else 0
 
@@ -171,7 +211,7 @@ def _against_settings(side: Side, states: Mapping[str, str]) -> tuple[str, ...]:
         return ()
     from being_remote.tracker.config import complete
 
-    full, (w, h) = complete(side.settings), side.cameras.image_size_wh
+    full, (w, h) = complete(side.settings, _keys(side)), side.cameras.image_size_wh
     said = []
     if len(side.cameras.frame_ids) > 1 and full["optimize_jaw"] != (states["jaw"] == "moves"):
         does = "moves" if states["jaw"] == "moves" else "stands still"

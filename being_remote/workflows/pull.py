@@ -10,7 +10,7 @@ from being_remote.errors import HostError, InconsistentData, NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.jobs.logs import attempt_folder
 from being_remote.pod import records
-from being_remote.recipes.registry import recipe
+from being_remote.recipes.registry import recipe, with_results
 from being_remote.session import OnProgress, no_progress
 from being_remote.workflows.results.bringing import bring, folder_of
 from being_remote.workflows.results.job_folder import note_of
@@ -63,7 +63,7 @@ def pull(
 
     Args:
         inventory: who is who.
-        job: an id, a unique beginning, or `last`.
+        job: an id, a unique beginning, or `last`: the last one of a kind that leaves results.
         all_files: checkpoints and all else, too; of a job that did not succeed, what is whole.
         dry_run: only look.
         on_progress: told how far it is.
@@ -76,7 +76,7 @@ def pull(
     from being_remote.transport import open_session
 
     ledger = ledger_of(inventory)
-    known = ledger.find(job)
+    known = ledger.find(job, recipes=with_results(all_files=all_files))
     host, kind = inventory.host(known.host), recipe(known.recipe)
     folder = folder_of(inventory, known)
     there = attempt_folder(host.workdir, known.job, known.attempt) / records.WORK

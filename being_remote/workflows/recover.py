@@ -20,6 +20,7 @@ from being_remote.workflows.recovery.by_pictures import check as check_by_pixels
 from being_remote.workflows.recovery.case import Case
 from being_remote.workflows.recovery.evidence_picture import shows_evidence
 from being_remote.workflows.recovery.explanation import explain as explain_guide
+from being_remote.workflows.recovery.exports import chosen_targets
 from being_remote.workflows.recovery.figures import matrix
 from being_remote.workflows.recovery.found_crop import weighed
 from being_remote.workflows.recovery.numbers import cameras_of, number_frames
@@ -100,10 +101,13 @@ def recover(
     from being_remote.tracker.what_if import asked as asked_settings
     from being_remote.tracker.what_if import what_if as foretold
 
+    # What was typed wrong is said before a long search, not after it.
+    chosen_targets(exports, canvas)
+    asked_settings(what_if, {})
     wanted = Wanted(exports, canvas, allow_off_centre, with_images, out, force, write_bbox, plot)
     asked = Asked(bbox, from_images, from_landmarks, video)
     which = find_run(inventory, actor, run)
-    settings, unknown_settings = find_settings(which)
+    settings, unknown_settings = find_settings(which, inventory)
     frames = read_sequence(which.checkpoints)
     source = find_source_size(which, settings, source_size, asked.frames, inventory)
     case = Case(which, settings, not unknown_settings, frames, source)

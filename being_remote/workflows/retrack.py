@@ -16,6 +16,7 @@ from being_remote.recipes import Plan, Recipe, Request
 from being_remote.recipes.registry import recipe
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.tracker.config import Change
+from being_remote.tracker.presets import preset as find_preset
 from being_remote.workflows.moving.elsewhere import at_its_host
 from being_remote.workflows.moving.failover import Failover, follow_or_move
 from being_remote.workflows.moving.move import Move, rehearse
@@ -148,6 +149,8 @@ def retrack(
     other = inventory.host(failover) if failover is not None else None
     if other is not None and other.name == where.name:
         raise UsageError("names the host itself", where="--failover", hint="another one")
+    if preset is not None:
+        find_preset(preset)  # before a host is asked
     combinations = _combinations(sweeps)
     requests = [
         (request, swept)

@@ -278,7 +278,16 @@ def test_a_source_size_of_another_form_is_2(door: Door, inventory: Path, size: s
         (["--bbox=a.pt", "--from-images=v.mp4"], "two ways to one crop"),
         (["--from-images=v.mp4", "--from-landmarks=kpt"], "two ways to one crop"),
         (["--run=nobody", "--write-bbox", "--no-check", "--force", "--plot", "--with-images"], "nobody"),
-        (["--run=nobody", "--canvas=crop", "--allow-off-centre", "--what-if=a=1", "--what-if=b=2"], "nobody"),
+        (
+            [
+                "--run=nobody",
+                "--canvas=crop",
+                "--allow-off-centre",
+                "--what-if=bbox_scale=3",
+                "--what-if=image_size=768",
+            ],
+            "nobody",
+        ),
     ],
 )
 def test_every_way_and_option_of_recover_is_understood_through_both_doors(

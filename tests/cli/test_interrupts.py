@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from being_remote.cli.app import app
+from being_remote.cli.kept import KEPT
 from being_remote.cli.signals import obeyed
 from being_remote.demo.pod import Pod, start_pod
 
@@ -71,9 +73,17 @@ def test_a_command_that_waits_for_a_host_ends_at_once_and_leaves_nothing(
     assert process.returncode == code and b"Traceback" not in err
     assert session_folders(process) == []
     if number == signal.SIGINT:
-        assert json.loads(out)["exit_code"] == 130
+        document = json.loads(out)
+        assert document["exit_code"] == 130
+        kept, again = KEPT[command]
+        assert document["error"]["what"] == f"stopped by Ctrl-C; {kept}"
+        assert document["error"]["next"] == again
     else:
         assert out == b""
+
+
+def test_every_command_says_what_ctrl_c_leaves() -> None:
+    assert {command.name for command in app.registered_commands} == set(KEPT)
 
 
 OVERSLEPT = """

@@ -40,6 +40,7 @@ def fresh(actor: Truth, tmp_path: Path) -> Path:
     for name in ("identity.npy", stand_in_tracker.TRUTH):
         shutil.copy(actor.input_folder / name, given)
     shutil.copy(actor.input_folder.parent.parent / "tracker.py", checkout)
+    shutil.copytree(actor.input_folder.parent.parent / "configs", checkout / "configs")
     return checkout
 
 

@@ -139,6 +139,25 @@ def test_a_job_is_found_by_id_by_its_beginning_and_as_the_last(ledger: Ledger) -
             ledger.find(nothing)
 
 
+def test_the_last_is_the_newest_of_the_kind_that_is_needed_or_of_all_where_there_is_none(
+    ledger: Ledger,
+) -> None:
+    for job, recipe, actor in (
+        ("t1", "metrical-tracker", "a"),
+        ("t2", "metrical-tracker", "b"),
+        ("c", "command", None),
+    ):
+        ledger.intend(replace(other(job, key=job), recipe=recipe, actor=actor))
+    assert ledger.find("last").job == "c"
+    assert ledger.find("last", recipes=("metrical-tracker",)).job == "t2"
+    assert ledger.find("last", recipes=("metrical-tracker", "command")).job == "c"
+    assert ledger.find("last", recipes=("metrical-tracker",), actor="a").job == "t1"
+    assert ledger.find("last", recipes=("trainer",)).job == "c"
+    assert ledger.find("t1", recipes=("command",), actor="b").job == "t1"
+    with pytest.raises(NotFoundError, match="no job of actor nobody yet"):
+        ledger.find("last", actor="nobody")
+
+
 _WORDS = (*ORDER, *ENDED, "unknown")
 
 

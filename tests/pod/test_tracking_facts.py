@@ -28,6 +28,7 @@ NAMES = {
 
 def look(root: Path) -> dict[str, Any]:
     request = {"root": str(root), "input": "input/a", "config": "configs/actors/a.yml", "names": NAMES}
+    request["defaults"] = "configs/config.py"
     program = Path(tracking_facts.__file__).read_bytes()
     done = subprocess.run(
         [PYTHON, "-", json.dumps(request)], input=program, capture_output=True, timeout=20, check=True
@@ -45,7 +46,7 @@ def test_an_empty_place_has_nothing_and_that_is_no_error(tmp_path: Path) -> None
     found = look(tmp_path / "nowhere")
     assert found.pop("numpy") in (True, False)
     nothing = {"script": False, "folder": False, "images": 0, "head": None, "video": False}
-    assert found == {**nothing, "identity": False, "box": None, "settings": None}
+    assert found == {**nothing, "identity": False, "box": None, "settings": None, "defaults": None}
 
 
 def test_only_what_the_tracker_would_read_is_counted_and_the_first_is_its_first(root: Path) -> None:

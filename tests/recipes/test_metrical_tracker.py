@@ -12,6 +12,7 @@ import pytest
 import yaml
 from plan_runner import DEMO, MakePlan
 
+from being_remote.demo.checkout import CONFIG
 from being_remote.errors import HostError, NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, Tracker
 from being_remote.jobs.spec import JobSpec
@@ -39,6 +40,7 @@ def facts(**changed: Any) -> Facts:
         "identity": True,
         "box": None,
         "settings": base64.b64encode(SETTINGS).decode(),
+        "defaults": base64.b64encode(CONFIG.encode()).decode(),
         "numpy": True,
     }
     return Facts(**{**there, **changed})
@@ -90,6 +92,64 @@ def test_a_later_job_is_what_changes_are_said_against_and_no_base_for_the_next()
     assert plan(own_settings=b"bbox_scale: 3.5\n").intent == plan().intent
     at_home = plan(own_settings=b"bbox_scale: 3.5\n", known=facts(settings=None))
     assert settings_of(at_home) == {"bbox_scale": 3.5}
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+FORK = CONFIG.replace("w_lmks = 7000", "w_lmks = 5000.0") + "cfg.sampling = [[0.5, 100]]\ncfg.gpu = '0'\n"
+
+
+def test_a_job_is_planned_by_the_keys_and_defaults_of_the_checkout_on_the_host() -> None:
+    there = facts(defaults=encoded(FORK), settings=encoded("sampling: [[0.5, 200]]\nw_exp: 0.05\n"))
+    made = plan("w_lmks=6000", known=there)
+    assert settings_of(made) == {"w_exp": 0.05, "sampling": [[0.5, 200]], "w_lmks": 6000.0}
+    assert not any("table" in note or "sampling" in note for note in made.notes)
+    assert {c.key: (c.before, c.after) for c in made.changes} == {"w_lmks": (5000.0, 6000.0)}
+    full = made.intent["settings"]
+    assert (full["gpu"], full["sampling"], full["w_lmks_68"]) == ("0", [[0.5, 200]], 1000)
+    assert json.loads(made.files["tracking.json"])["defaults"]["sampling"] == [[0.5, 100]]
+    with pytest.raises(UsageError, match="no setting of the tracker"):
+        plan("w_lmks_68=1", known=facts(defaults=encoded(CONFIG.replace("cfg.w_lmks_68 = 1000\n", ""))))
+    # A default that is another one there is another wish.
+    assert plan(known=facts(defaults=encoded(FORK))).intent != plan().intent
+
+
+def test_where_the_checkouts_defaults_cannot_be_read_the_table_is_taken_and_said() -> None:
+    for defaults in (None, encoded("x" * 20), encoded("cfg.a = '")):
+        made = plan(preset="gaussiantalker-round2", known=facts(defaults=defaults))
+        assert made.intent == plan(preset="gaussiantalker-round2").intent
+        (note,) = (n for n in made.notes if "table" in n)
+        assert note.startswith("pod: /workspace/mt/configs/config.py")
+        assert json.loads(made.files["tracking.json"])["defaults"] is None
+    assert not any("table" in n for n in plan().notes)
+
+
+def test_a_preset_changes_the_pyramid_of_the_checkout_and_its_cost_is_said() -> None:
+    levels = [[0.5, 100], [0.25, 20], [0.5, 300]]
+    there = encoded(CONFIG.replace("[[1.0, 160], [0.25, 40], [0.5, 40], [1.0, 70]]", str(levels)))
+    made = plan(preset="gaussiantalker-round2", known=facts(defaults=there))
+    assert settings_of(made)["pyr_levels"] == [[0.5, 150], [0.25, 30], [0.5, 450]]
+    dense = (0.0625 * 31 + 0.25 * 451) * 768**2 / ((0.0625 * 21 + 0.25 * 301) * 512**2)
+    (note,) = (n for n in made.notes if n.startswith("cost of a tracked frame"))
+    assert f"{dense:.1f} times the dense work of the defaults" in note and "151 landmark iterations" in note
+    alone = plan("pyr_levels=[[1.0, 160]]")
+    assert any("no dense work: one level" in n for n in alone.notes)
+
+
+def test_a_job_that_moves_keeps_its_settings_whatever_the_defaults_there_are() -> None:
+    first = plan("w_exp=0.1", known=facts(defaults=encoded(FORK)))
+    spec = first.spec("demo-k3x7a2bq", "ledger")
+    tracking = recipe("metrical-tracker")
+    wish = tracking.again(spec, first.files, HOST, DEMO)
+    other = FORK.replace("5000.0", "9000.0")
+    moved = tracking.plan(wish, facts(defaults=encoded(other)))
+    assert moved.intent["settings"] == first.intent["settings"]
+    assert settings_of(moved)["w_lmks"] == 5000.0
+    assert tracking.plan(wish, facts(defaults=encoded(FORK))).files == first.files
+    with pytest.raises(UsageError, match="'gpu' is no setting"):
+        tracking.plan(wish, facts(defaults=encoded(CONFIG)))
 
 
 def test_settings_of_a_fork_are_named_and_left_out() -> None:

@@ -10,15 +10,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from being_remote.demo import stand_in_tracker
+from being_remote.demo.checkout import CONFIG
 from being_remote.errors import InconsistentData, UsageError
+from being_remote.tracker.checkout_defaults import read_defaults
 from being_remote.tracker.config import (
     KEYS,
     PATHS,
     check,
     coerce,
     compare,
-    complete,
     parse_override,
     parse_settings,
     parse_sweep,
@@ -125,14 +125,27 @@ def test_whatever_is_accepted_is_taken_by_the_trackers_own_rules(key: str, value
     written = yaml.safe_load(to_yaml({key: got}))
     assert written == {key: got}
     # yacs: the very type of the default, or it stops.
-    assert type(written[key]) is type(stand_in_tracker.DEFAULTS[key])
+    assert type(written[key]) is type(KEYS[key].default)
     assert coerce(key, got) == got
 
 
-def test_the_keys_and_defaults_are_those_that_the_stand_in_was_written_from() -> None:
-    assert complete({}) == stand_in_tracker.DEFAULTS
-    assert {k: type(v) for k, v in complete({}).items()} == {
-        k: type(v) for k, v in stand_in_tracker.DEFAULTS.items()
+def test_the_table_is_that_of_the_newest_commit() -> None:
+    levels = [[1.0, 160], [0.25, 40], [0.5, 40], [1.0, 70]]
+    assert KEYS["pyr_levels"].default == levels
+    weights = {name: KEYS[name].default for name in KEYS if name.startswith("w_lmks")}
+    assert weights == {
+        "w_lmks": 7000,
+        "w_lmks_68": 1000,
+        "w_lmks_lid": 1000,
+        "w_lmks_mouth": 15000,
+        "w_lmks_iris": 1000,
+        "w_lmks_oval": 2000,
+    }
+    assert parse_override("w_lmks_68=500") == ("w_lmks_68", 500)
+    of_a_checkout = read_defaults(CONFIG.encode(), "configs/config.py")
+    assert of_a_checkout.read and of_a_checkout.notes == ()
+    assert {k: (type(v), v) for k, v in of_a_checkout.values.items()} == {
+        k: (type(key.default), key.default) for k, key in KEYS.items()
     }
 
 

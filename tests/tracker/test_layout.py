@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from being_remote.tracker.layout import KINDS, ON_REQUEST, PLACES, derived_folder, home_of, places_of
+from being_remote.tracker.layout import (
+    ACTOR_CONFIGS,
+    KINDS,
+    ON_REQUEST,
+    PLACES,
+    derived_folder,
+    home_of,
+    places_of,
+)
 
 ROOT, INPUT, OUTPUT = (
     PurePosixPath("/w/metrical-tracker"),
@@ -71,7 +79,7 @@ def test_only_what_is_asked_for_comes_with_the_sources() -> None:
 
 
 def test_a_run_whose_name_is_a_pattern_takes_only_its_own_config() -> None:
-    (config,) = (p for p in PLACES if p.base == "root")
+    (config,) = (p for p in PLACES if p.base == "root" and p.folder == ACTOR_CONFIGS)
     odd = PurePosixPath("output/[ab]*{run}")
     assert config.takes("[ab]*{run}.yml", odd)
     assert not config.takes("axx.yml", odd)

@@ -14,11 +14,14 @@ from rich.console import Console
 
 from being_remote.cli.json_values import to_json
 from being_remote.cli.run_tables import show_compare
+from being_remote.demo.checkout import CONFIG
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile, UsageError
 from being_remote.inventory import Inventory
 from being_remote.jobs.ledger import Intent
+from being_remote.tracker.checkout_defaults import read_defaults
 from being_remote.workflows.compare import CompareReport, compare
 from being_remote.workflows.results.bringing import runs_of
+from being_remote.workflows.tending.sending import parcel
 from being_remote.workflows.tending.watch import ledger_of
 
 ROUND_2 = "bbox_scale: 3.5\nimage_size: [768, 768]\noptimize_shape: true\noptimize_jaw: true\n"
@@ -139,11 +142,42 @@ def test_two_settings_files_are_compared_without_any_run(tmp_path: Path) -> None
     b.write_text("actor: ./input/y\npyr_levels: [[1, 500]]\nnew_key_of_a_fork: 3\n")
     report = compare(None, str(a), str(b))
     assert report.config_changes is not None
-    assert [c.key for c in report.config_changes] == ["begin_frames", "pyr_levels"]
+    assert [(c.key, c.before, c.after) for c in report.config_changes] == [
+        ("begin_frames", 1, 0),
+        ("pyr_levels", [[1.0, 160], [0.25, 40], [0.5, 40], [1.0, 70]], [[1.0, 500]]),
+        ("new_key_of_a_fork", None, 3),
+    ]
     assert report.parameters == () and report.a.frames is None
-    assert any("270 iterations a frame in A, 500 in B" in line for line in report.differences)
-    assert any("new_key_of_a_fork" in note for note in report.b.notes)
+    assert any("B's cost of a tracked frame: no dense work" in line for line in report.differences)
+    assert all(any("by a table" in note for note in side.notes) for side in (report.a, report.b))
     assert "begin_frames" in printed(report)
+
+
+def test_settings_in_a_checkout_are_completed_with_its_own_defaults(tmp_path: Path) -> None:
+    older = CONFIG.replace("w_lmks = 7000", "w_lmks = 5000").replace("cfg.w_lmks_68 = 1000\n", "")
+    for name, config in (("a", older), ("b", CONFIG)):
+        actors = tmp_path / name / "configs" / "actors"
+        actors.mkdir(parents=True)
+        (actors / "roman.yml").write_text("begin_frames: 1\nw_lmks: 7000\n" if name == "a" else "fps: 25\n")
+        (actors.parent / "config.py").write_text(config)
+    a, b = (str(tmp_path / name / "configs" / "actors" / "roman.yml") for name in ("a", "b"))
+    report = compare(None, a, b)
+    assert report.config_changes is not None
+    changes = {c.key: (c.before, c.after) for c in report.config_changes}
+    assert changes == {"begin_frames": (1, 0), "w_lmks_68": (None, 1000)}
+    assert report.a.notes == report.b.notes == ()
+    (tmp_path / "a" / "configs" / "config.py").unlink()
+    report = compare(None, a, b)
+    assert [c.key for c in report.config_changes or ()] == ["begin_frames"]
+    assert any("those of B are taken" in note for note in report.a.notes)
+
+
+def test_the_weights_of_landmarks_are_told_to_change_the_camera(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("w_lmks_68: 1000\n")
+    (tmp_path / "b.yml").write_text("w_lmks_68: 2000\n")
+    report = compare(None, str(tmp_path / "a.yml"), str(tmp_path / "b.yml"))
+    assert [(c.key, c.before, c.after) for c in report.config_changes or ()] == [("w_lmks_68", 1000, 2000)]
+    assert any("fitted on other frames or by other weights" in line for line in report.differences)
 
 
 def test_a_run_against_a_settings_file_compares_settings_and_shows_the_run(tmp_path: Path) -> None:
@@ -186,14 +220,28 @@ def test_a_job_is_a_run_with_the_settings_that_it_was_given(
     tmp_path: Path, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({"pod": {"address": "127.0.0.1", "port": 1, "workdir": "/w"}}, {"demo": {}})
+    config = CONFIG.replace("raster_update = 8", "raster_update = 9").encode()
+    files = {"tracking.json": json.dumps({"defaults": read_defaults(config, "c").values}).encode()}
     made = ledger_of(inventory).intend(
-        Intent("20260101-000000-abcd", "pod", "demo", "metrical-tracker", b"{}", "0" * 64, b"{}", "key")
+        Intent(
+            "20260101-000000-abcd", "pod", "demo", "metrical-tracker", b"{}", "0" * 64, parcel(files), "key"
+        )
+    )
+    # A later job of another kind is no run: `last` is the last tracking.
+    ledger_of(inventory).intend(
+        Intent("20260101-000001-abcd", "pod", None, "command", b"{}", "0" * 64, b"{}", "key 2")
     )
     make_run(runs_of(inventory, "demo") / made.job.job, "demo", settings=ROUND_2)
     a = make_run(tmp_path, "a", flashavatar)
     report = compare(inventory, str(a), "last")
     assert report.b.frames == 6 and report.config_changes is not None
     assert [c.key for c in report.config_changes][:2] == ["bbox_scale", "image_size"]
+    # The defaults are those of the checkout that the job was planned for; the other run has none of its own.
+    assert "raster_update" not in [c.key for c in report.config_changes]
+    (tmp_path / "configs/config.py").write_text(CONFIG)
+    report = compare(inventory, str(a), "last")
+    changes = {c.key: (c.before, c.after) for c in report.config_changes or ()}
+    assert changes["raster_update"] == (8, 9)
 
 
 def test_curves_are_drawn_over_the_frames_of_b(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from being_remote.pod import records
 from being_remote.workflows import retrack as workflow
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
+from being_remote.workflows.presets import show as show_preset
 from being_remote.workflows.pull import pull
 from being_remote.workflows.results import following
 from being_remote.workflows.retrack import retrack
@@ -266,7 +267,9 @@ def test_a_tracking_is_planned_run_followed_pulled_and_judged(tracking: Inventor
     assert (report.state, report.exit_code) == ("succeeded", 0), report.jobs[0].reason
     assert traces(tmp_path / "mt") == there  # earlier results are never touched
 
-    first = pull(tracking, "last")
+    nothing = retrack(tracking, recipe_name="command", command="true", gpus=0, follow_it=True)
+    first = pull(tracking, "last")  # of a kind that leaves results
+    assert first.job == report.job != nothing.job
     intrinsics = json.loads((first.folder / "intrinsics.json").read_text())
     assert (first.quarantined, first.exit_code, first.state) == ((), 0, "succeeded")
     assert first.folder == tmp_path / "backups" / "demo" / "runs" / report.job
@@ -276,9 +279,9 @@ def test_a_tracking_is_planned_run_followed_pulled_and_judged(tracking: Inventor
     assert (report.home.frames, report.home.files, report.home.set_aside) == (6, 20, ())
     assert len(list(first.folder.rglob("*.frame"))) == 6 and len(list(first.folder.rglob("bbox.pt"))) == 1
 
-    everything = pull(tracking, "last", all_files=True)
+    everything = pull(tracking, str(report.job), all_files=True)
     assert everything.transferred_files == everything.files - first.files
-    again = pull(tracking, "last", all_files=True)
+    again = pull(tracking, str(report.job), all_files=True)
     assert (again.transferred_files, again.changed, again.verified) == (0, False, everything.files)
     # It is the actor's last run from now on, and no base for the next.
     plain = retrack(tracking, dry_run=True).jobs[0].plan
@@ -286,6 +289,46 @@ def test_a_tracking_is_planned_run_followed_pulled_and_judged(tracking: Inventor
     assert any(f"compared with {report.job}" in note for note in plain.notes)
     same = retrack(tracking, preset="gaussiantalker-round2", dry_run=True).jobs[0].plan
     assert same.changes == ()
+
+
+def test_a_preset_is_shown_as_it_would_be_set_in_the_checkout_on_the_host(
+    tracking: Inventory, tmp_path: Path
+) -> None:
+    config = tmp_path / "mt/configs/config.py"
+    config.write_text(config.read_text() + "cfg.pyr_levels = [[0.5, 30], [0.25, 9], [1.0, 60]]\n")
+    shown = show_preset("gaussiantalker-round2", tracking, "here")
+    assert shown.settings["pyr_levels"] == [[0.5, 45], [0.25, 14], [1.0, 90]]
+    assert shown.defaults_read and shown.host == "here" and "the checkout on here" in shown.text
+    assert shown.cost[0] in shown.text
+    config.unlink()
+    by_table = show_preset("gaussiantalker-round2", tracking, "here")
+    assert by_table.settings == show_preset("gaussiantalker-round2").settings
+    assert not by_table.defaults_read and f"{config} is not there" in by_table.text
+
+
+def test_a_forks_setting_runs_and_is_compared_with_the_defaults_of_its_checkout(
+    tracking: Inventory, tmp_path: Path
+) -> None:
+    config = tmp_path / "mt/configs/config.py"
+    config.write_text(
+        config.read_text().replace("w_lmks = 7000", "w_lmks = 5000") + "cfg.of_a_fork = [0.5, 1.0]\n"
+    )
+    report = retrack(tracking, sets=["of_a_fork=[1, 2]", "w_lmks=7000"], follow_it=True)
+    assert (report.state, report.exit_code) == ("succeeded", 0), report.jobs[0].reason
+    assert {c.key: (c.before, c.after) for c in report.jobs[0].plan.changes} == {
+        "w_lmks": (5000, 7000),
+        "of_a_fork": ([0.5, 1.0], [1.0, 2.0]),
+    }
+    # The checkout changes; what the job ran with does not.
+    config.write_text(config.read_text() + "cfg.raster_update = 16\n")
+    plain = retrack(tracking, dry_run=True).jobs[0].plan
+    assert {c.key: (c.before, c.after) for c in plain.changes} == {
+        "w_lmks": (7000, 5000),
+        "of_a_fork": ([1.0, 2.0], [0.5, 1.0]),
+        "raster_update": (8, 16),
+    }
+    swept = retrack(tracking, sweeps=["of_a_fork=[[1, 2], [3, 4]]"], dry_run=True).jobs
+    assert [d.plan.swept for d in swept] == [("of_a_fork=[1, 2]",), ("of_a_fork=[3, 4]",)]
 
 
 def test_a_sweep_is_a_job_for_each_combination_and_each_is_found_again(tracking: Inventory) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from being_remote.backup.history import History
 from being_remote.demo.actor import make_actor
+from being_remote.demo.checkout import CONFIG
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import (
     HostError,
@@ -97,6 +98,7 @@ def there(actor: Path, pod: Pod, make_inventory: MakeInventory) -> Iterator[Sett
 
 def test_a_finished_run_comes_home_from_a_pod_and_a_second_sync_transfers_nothing(there: Setting) -> None:
     seen: list[Progress] = []
+    (there.tracker / "configs/config.py").write_text(CONFIG)
     first = there.sync(verify=True, on_progress=seen.append)
     assert (first.exit_code, first.quarantined, first.snapshot, first.method) == (0, (), 0, "rsync")
     assert first.files == first.transferred_files == first.verified
@@ -110,6 +112,8 @@ def test_a_finished_run_comes_home_from_a_pod_and_a_second_sync_transfers_nothin
     }
     assert live["bbox.pt"] == (there.tracker / "input/demo/bbox.pt").read_bytes()
     assert live["actor/config.yml"] == (there.tracker / "configs/actors/demo.yml").read_bytes()
+    # The checkout's own defaults, under a name that nothing here imports.
+    assert live["actor/config.py.txt"] == (there.tracker / "configs/config.py").read_bytes()
     frame = there.root / "checkpoint/00003.frame"
     assert frame.stat().st_mtime_ns == (there.checkpoint / "00003.frame").stat().st_mtime_ns
 

@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from being_remote.tracker.frame_work import describe_cost
+
 if TYPE_CHECKING:
     from being_remote.tracker.behaviour import CameraFigures, Figures
     from being_remote.tracker.config import Change
+    from being_remote.tracker.frame_work import FrameWork
 
 CROP = ("bbox_scale", "image_size", "crop_image")
 FITTED_MESH = ("optimize_shape", "optimize_jaw")
-FITTED_ON = ("keyframes", "w_pho", "w_lmks", "w_shape", "w_tex")
+WEIGHT = "w_"
 MUCH = 1.5
 FACES = ("jaw", "eyes", "eyelids", "expression")
 
 
-def of_settings(changes: Sequence[Change]) -> tuple[str, ...]:
-    """What changed settings do to cameras and results; B against A."""
+def of_settings(
+    changes: Sequence[Change], works: tuple[FrameWork | None, FrameWork | None] = (None, None)
+) -> tuple[str, ...]:
+    """What changed settings do to cameras and results; B against A.
+
+    Args:
+        changes: what differs.
+        works: what a frame costs in A and in B, where that is known.
+    """
     by_key = {c.key: c for c in changes}
     said = []
     if any(key in by_key for key in CROP):
@@ -37,11 +47,11 @@ def of_settings(changes: Sequence[Change]) -> tuple[str, ...]:
             "results: shape or jaw are fitted in one of them only: other meshes, so other poses: never mix"
             " their frames"
         )
-    if any(key in by_key for key in FITTED_ON):
+    if any(key == "keyframes" or key.startswith(WEIGHT) for key in by_key):
         said.append("cameras: identity and K were fitted on other frames or by other weights")
-    if "pyr_levels" in by_key:
-        a, b = (sum(int(n) for _, n in levels) for levels in _levels(by_key["pyr_levels"]))
-        said.append(f"time: {a} iterations a frame in A, {b} in B")
+    work_a, work_b = works
+    if work_a is not None and work_b is not None and work_a != work_b:
+        said.append(f"B's {describe_cost(work_b, work_a, 'A')}")
     return tuple(said)
 
 
@@ -93,8 +103,3 @@ def of_frames(ids_a: Sequence[int], ids_b: Sequence[int], shift: int) -> tuple[s
 def _whole(value: Any) -> int:
     assert isinstance(value, int)  # coerced
     return value
-
-
-def _levels(change: Change) -> tuple[Any, Any]:
-    """[scale, iterations] of each level, of A and B."""
-    return change.before, change.after

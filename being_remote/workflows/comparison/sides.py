@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from being_remote.errors import DataError, NotFoundError, UsageError
+from being_remote.workflows.recovery.run_defaults import defaults_beside, defaults_of
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
+    from being_remote.tracker.checkout_defaults import CheckoutDefaults
     from being_remote.tracker.config import Settings
     from being_remote.tracker.parameters import Parameters
     from being_remote.tracker.sequence import Sequence as Cameras
@@ -28,6 +30,7 @@ class Side:
         path: the settings file, or the folder of `.frame` files.
         settings: as `config.parse_settings` reads them; None where the run has no file of them.
         settings_path: of that file.
+        defaults: what the settings leave out; None where this laptop has no word of it.
         cameras, parameters: of a run; None of a settings file.
         notes: what a person should know of this side.
     """
@@ -36,6 +39,7 @@ class Side:
     path: Path
     settings: Settings | None
     settings_path: Path | None
+    defaults: CheckoutDefaults | None
     cameras: Cameras | None
     parameters: Parameters | None
     notes: tuple[str, ...]
@@ -51,8 +55,9 @@ def read_side(inventory: Inventory | None, name: str) -> Side:
     """
     path = Path(name).expanduser()
     if path.suffix.lower() in SETTINGS_SUFFIXES and not path.is_dir():
-        settings, notes = _read_settings(path)
-        return Side(name, path, settings, path, None, None, notes)
+        defaults = defaults_beside(path)
+        settings, notes = _read_settings(path, defaults)
+        return Side(name, path, settings, path, defaults, None, None, notes)
     if path.is_file():
         raise UsageError(
             "is neither a run's folder nor a settings file (.yml)",
@@ -63,8 +68,10 @@ def read_side(inventory: Inventory | None, name: str) -> Side:
 
     run = _find_run(inventory, name)
     cameras, parameters = read_parameters(run.checkpoints)
-    found, settings_path, notes = _settings_of(run)
-    return Side(name, run.checkpoints, found, settings_path, cameras, parameters, (*cameras.warnings, *notes))
+    defaults = defaults_of(inventory, run)
+    found, settings_path, notes = _settings_of(run, defaults)
+    notes = (*cameras.warnings, *notes)
+    return Side(name, run.checkpoints, found, settings_path, defaults, cameras, parameters, notes)
 
 
 def _find_run(inventory: Inventory | None, name: str) -> Run:
@@ -81,23 +88,27 @@ def _find_run(inventory: Inventory | None, name: str) -> Run:
         ) from e
 
 
-def _settings_of(run: Run) -> tuple[Settings | None, Path | None, tuple[str, ...]]:
+def _settings_of(
+    run: Run, defaults: CheckoutDefaults | None
+) -> tuple[Settings | None, Path | None, tuple[str, ...]]:
     """The run's settings; a file that cannot be read costs only a note, for the frames say more."""
     path = next((p for p in run.settings_files if p.exists() or p.is_symlink()), None)
     if path is None:
         return None, None, ("no settings file of this run is here; `sync --only configs` brings it",)
     try:
-        settings, notes = _read_settings(path)
+        settings, notes = _read_settings(path, defaults)
     except DataError as e:
         return None, path, (f"its settings are not compared: {e.where}: {e.what.splitlines()[0]}",)
     return settings, path, notes
 
 
-def _read_settings(path: Path) -> tuple[Settings, tuple[str, ...]]:
-    from being_remote.tracker.config import MAX_BYTES, PATHS, parse_settings
+def _read_settings(path: Path, defaults: CheckoutDefaults | None) -> tuple[Settings, tuple[str, ...]]:
+    from being_remote.tracker.config import KEYS, MAX_BYTES, PATHS, parse_settings
     from being_remote.tracker.frame_file import read_bytes
 
-    found, passed_over = parse_settings(read_bytes(path, MAX_BYTES), str(path))
+    keys = defaults.keys if defaults is not None else KEYS
+    data = read_bytes(path, MAX_BYTES)
+    found, passed_over = parse_settings(data, str(path), keys, keep_unknown=True)
     known: dict[str, Any] = {key: value for key, value in found.items() if key not in PATHS}
     notes = [f"in its settings, passed over: {line}" for line in passed_over[:LISTED]]
     if more := passed_over[LISTED:]:

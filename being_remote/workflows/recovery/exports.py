@@ -100,6 +100,23 @@ class Prepared:
         return Exported(self.target.name, top, K, self.figures, self.off_centre, images, kept)
 
 
+def chosen_targets(names: Sequence[str], canvas: CanvasChoice) -> tuple[Target, ...]:
+    """The targets that were asked for, before anything is read for them.
+
+    Raises:
+        UsageError: there is no such export, or none of them takes a canvas.
+    """
+    from being_remote.export import targets
+
+    chosen = targets(names)
+    if canvas is not None and all(t.fixed_canvas for t in chosen):
+        fixed = ", ".join(t.name for t in chosen)
+        raise UsageError(
+            f"{fixed} always describe the original frames", where="--canvas", hint="leave --canvas out"
+        )
+    return chosen
+
+
 def prepare_all(
     names: Sequence[str],
     cameras: Cameras,
@@ -120,14 +137,9 @@ def prepare_all(
         NotFoundError: a file that it needs is not here.
         DataError: one that was named cannot be made of the run's files.
     """
-    from being_remote.export import prepare, targets
+    from being_remote.export import prepare
 
-    chosen = targets(names)
-    if canvas is not None and all(t.fixed_canvas for t in chosen):
-        fixed = ", ".join(t.name for t in chosen)
-        raise UsageError(
-            f"{fixed} always describe the original frames", where="--canvas", hint="leave --canvas out"
-        )
+    chosen = chosen_targets(names, canvas)
     files = _files_of(case, known)
     prepared, warnings = [], []
     for target in chosen:

@@ -175,6 +175,8 @@ def _run_in(folder: Path, inventory: Inventory | None, actor: str | None) -> Run
 
 def _run_of_job(word: str, inventory: Inventory | None, actor: str | None) -> Run:
     """The run that a job tracked, from what `pull` brought home of it."""
+    from being_remote.jobs.ledger import LAST
+    from being_remote.recipes.metrical_tracker import NAME
     from being_remote.workflows.results.bringing import runs_of
     from being_remote.workflows.tending.watch import ledger_of
 
@@ -187,8 +189,10 @@ def _run_of_job(word: str, inventory: Inventory | None, actor: str | None) -> Ru
     if inventory is None or not word or "/" in word:
         raise nobody
     try:
-        job = ledger_of(inventory).find(word)
+        job = ledger_of(inventory).find(word, recipes=(NAME,), actor=actor)
     except NotFoundError as e:
+        if word == LAST:
+            raise NotFoundError(e.what, where="--run", hint=e.hint) from e
         raise nobody from e
     if actor not in (None, job.actor):
         raise UsageError(
@@ -206,17 +210,21 @@ def _run_of_job(word: str, inventory: Inventory | None, actor: str | None) -> Ru
     return Run(job.job, outputs[0].parent, outputs[0], owner, job.job)
 
 
-def find_settings(run: Run) -> tuple[RunSettings, tuple[str, ...]]:
+def find_settings(run: Run, inventory: Inventory | None = None) -> tuple[RunSettings, tuple[str, ...]]:
     """The run's settings and, where no file holds them, a warning that says what was assumed instead.
+
+    What the file leaves out has the default of the run's checkout, where that is here.
 
     Raises:
         DataError: the file is there and cannot be read.
     """
     from being_remote.tracker.run_settings import parse_run_settings, read_run_settings
+    from being_remote.workflows.recovery.run_defaults import defaults_of
 
     for path in run.settings_files:
         if path.exists():
-            return read_run_settings(path), ()
+            defaults = defaults_of(inventory, run)
+            return read_run_settings(path, defaults.values if defaults is not None else {}), ()
     return parse_run_settings(ASSUMED.encode(), "assumed settings"), (
         "no settings file of this run is here: source file numbers assume begin_frames 1, as in the"
         " tracker's own examples, and times are left out; `sync --only configs` brings it",

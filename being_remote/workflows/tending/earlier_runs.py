@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from being_remote.errors import DataError, NotFoundError
 from being_remote.inventory import Actor, Inventory
-from being_remote.jobs.ledger import Ledger
+from being_remote.jobs.ledger import Known, Ledger
 from being_remote.jobs.spec import JobSpec
 from being_remote.recipes import LastJob
+from being_remote.recipes.metrical_tracker import NAME as TRACKING
+from being_remote.recipes.metrical_tracker import settings_of
 from being_remote.tracker import layout
+from being_remote.workflows.tending.sending import files_of
 
 MAX_SETTINGS_BYTES = 64 << 10
 
@@ -26,8 +32,21 @@ def last_job(ledger: Ledger, actor: Actor, recipe: str) -> LastJob | None:
     """The actor's newest job of that recipe that succeeded, as the ledger has it."""
     for known in ledger.jobs(actor=actor.name):
         if known.recipe == recipe and known.state == "succeeded":
-            return LastJob(known.job, JobSpec.from_bytes(known.spec).intent.get("settings", {}))
+            return LastJob(known.job, settings_of_job(known))
     return None
+
+
+def settings_of_job(known: Known) -> Mapping[str, Any]:
+    """All settings of a job, with the defaults of the checkout that it was planned for.
+
+    Where that was not written down, only what it set: its intent holds a table's defaults, which its
+    checkout need not have had.
+    """
+    if known.recipe != TRACKING or not (files := files_of(known.parcel)):
+        found: Mapping[str, Any] = JobSpec.from_bytes(known.spec).intent.get("settings", {})
+        return found
+    settings, defaults = settings_of(files)
+    return {**(defaults.values if defaults is not None else {}), **settings}
 
 
 def own_box(inventory: Inventory, actor: Actor) -> tuple[int, int, int, int] | None:

@@ -33,7 +33,7 @@ def intent_of(plan: Plan, ledger: str, job: str | None = None) -> Intent:
         recipe=spec.recipe,
         spec=spec.as_bytes,
         spec_sha256=spec.sha256,
-        parcel=_parcel(plan.files),
+        parcel=parcel(plan.files),
         key=spec.intent_key,
     )
 
@@ -106,7 +106,8 @@ def pushed_for(ledger: Ledger, known: Known) -> str | None:
     return next((str(word) for word in words if word), None)
 
 
-def _parcel(files: Mapping[str, bytes]) -> bytes:
+def parcel(files: Mapping[str, bytes]) -> bytes:
+    """A job's own files as the ledger keeps them; `files_of` reads them."""
     return json.dumps({n: base64.b64encode(d).decode("ascii") for n, d in sorted(files.items())}).encode()
 
 

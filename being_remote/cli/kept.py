@@ -1,0 +1,59 @@
+"""What a command that Ctrl-C stopped leaves behind, and what the same command does next."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+from being_remote.errors import Interrupted
+
+_AGAIN = "run the same command again"
+_GOES_ON = "run the same command again: it goes on from there"
+_UNCHANGED = ("nothing was changed", _AGAIN)
+# Of each command: what is kept, and what to do next. Why that is so: docs/guarantees.md.
+KEPT: dict[str, tuple[str, str]] = {
+    "find-bbox": ("no file is left half written", _AGAIN),
+    "sync": ("what was downloaded is kept", _GOES_ON),
+    "recover": ("finished files and pictures are kept, and none is cut short", _GOES_ON),
+    "analyze": _UNCHANGED,
+    "compare": _UNCHANGED,
+    "hosts": _UNCHANGED,
+    "doctor": _UNCHANGED,
+    "trust": ("keys that were trusted before are kept", _AGAIN),
+    "retrack": (
+        "a job that was submitted is kept and may run",
+        "run the same command again: it joins that job, and nothing starts twice",
+    ),
+    "jobs": ("no job was changed", _AGAIN),
+    "logs": ("no job was changed", _AGAIN),
+    "cancel": ("the job may have been told to end", _GOES_ON),
+    "pull": ("what was downloaded is kept", _GOES_ON),
+    "resume": (
+        "an attempt that was submitted is kept and may run",
+        "run the same command again: no attempt starts twice; jobs says how it stands",
+    ),
+    "push": ("what was uploaded is kept", _GOES_ON),
+    "safe-to-stop": _UNCHANGED,
+    "demo": ("its pod is stopped", "run the same command again: it starts over"),
+}
+
+_command: ContextVar[str | None] = ContextVar("command", default=None)
+
+
+def begin(command: str | None) -> None:
+    """Remember which command runs."""
+    _command.set(command)
+
+
+def interrupted(followed_job: str | None = None) -> Interrupted:
+    """The error for Ctrl-C.
+
+    Args:
+        followed_job: a job that is at work and goes on.
+    """
+    if followed_job is not None:
+        return Interrupted(
+            f"stopped by Ctrl-C; job {followed_job} goes on",
+            hint=f"logs {followed_job} --follow, or cancel {followed_job}",
+        )
+    kept, hint = KEPT.get(_command.get() or "", ("", _AGAIN))
+    return Interrupted(f"stopped by Ctrl-C; {kept}" if kept else "stopped by Ctrl-C", hint=hint)

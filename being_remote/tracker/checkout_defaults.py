@@ -1,0 +1,180 @@
+"""The keys and defaults of one checkout of the tracker, from the text of its `configs/config.py`.
+
+The file came from a host: it is bounded and split into tokens, and of all its statements only
+`cfg.NAME = VALUE` is looked at, whose value must be a short Python literal. Nothing of it is imported
+or run.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from being_remote.tracker.config import (
+    KEYS,
+    NEEDED,
+    TABLE_OF,
+    UNKNOWN_KEY,
+    Key,
+    Keys,
+    Value,
+    convert,
+    plain,
+)
+from being_remote.tracker.layout import CONFIGS, DEFAULTS
+
+CONFIG = f"{CONFIGS}/{DEFAULTS}"  # below the checkout
+MAX_BYTES = 64 << 10
+MAX_KEYS = 300
+MAX_NAME = 64
+MAX_TOKENS = 500  # of one value; a deep one could otherwise exhaust the stack
+MAX_NOTES = 8
+COUNTS = ("begin_frames", "end_frames")  # frames are counted with them: whole numbers in any checkout
+# What forks call the value that yacs merges into.
+_NAMES = ("cfg", "_C")
+_SKIPPED = (tokenize.ENCODING, tokenize.COMMENT, tokenize.NL)
+
+
+@dataclass(frozen=True)
+class CheckoutDefaults:
+    """What one checkout takes for a setting, and where we know that from.
+
+    Attributes:
+        keys: as `config` takes them, in the order of the file.
+        read: whether they are the checkout's own; else they are the table's.
+        notes: what a person should know: what could not be read.
+    """
+
+    keys: Keys
+    read: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> dict[str, Value | None]:
+        """The defaults alone."""
+        return {name: key.default for name, key in self.keys.items()}
+
+
+def table_defaults(why: str) -> CheckoutDefaults:
+    """The table's keys, for where the checkout's own are not known."""
+    return CheckoutDefaults(KEYS, False, (f"{why}: the defaults are those of {TABLE_OF}, by a table",))
+
+
+def read_defaults(data: bytes | None, where: str) -> CheckoutDefaults:
+    """The defaults of a checkout; the table's, with a note, where its file cannot be read.
+
+    Args:
+        data: the bytes of its `configs/config.py`; None: not there, or larger than 64 KiB.
+        where: the file, for the notes.
+
+    Example:
+        >>> read_defaults(b"cfg = CN()\\ncfg.w_pho = 100\\ncfg.fork_key = (1, 2)\\n", "a").values
+        {'w_pho': 100, 'fork_key': [1, 2]}
+    """
+    if data is None or len(data) > MAX_BYTES:
+        return table_defaults(f"{where} is not there, or larger than {MAX_BYTES >> 10} KiB")
+    found: dict[str, Value | None] = {}
+    odd: dict[str, str] = {}
+    try:
+        for name, written in _assignments(data):
+            if len(found) + len(odd) >= MAX_KEYS:
+                raise ValueError(f"more than {MAX_KEYS} settings")
+            found.pop(name, None)
+            odd.pop(name, None)
+            try:
+                found[name] = _value(written)
+            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+                odd[name] = "it is not a plain value"
+    except (tokenize.TokenError, SyntaxError, ValueError) as e:
+        reason = str(e.msg if isinstance(e, SyntaxError) else e.args[0])[:80]
+        return table_defaults(f"{where} cannot be read as Python ({reason})")
+    if not found:
+        return table_defaults(f"{where} sets no defaults (cfg.NAME = VALUE)")
+    return _defaults(found, odd, where)
+
+
+def from_values(values: Any) -> CheckoutDefaults | None:
+    """The defaults that `CheckoutDefaults.values` gave, as they were kept; None where it is not such.
+
+    For a job, whose checkout may be another by now.
+    """
+    if not isinstance(values, dict) or not 0 < len(values) <= MAX_KEYS:
+        return None
+    try:
+        found = {name: plain(value) for name, value in values.items() if type(name) is str}
+    except ValueError:
+        return None
+    return _defaults(found, {}, "the job's own record")
+
+
+def _defaults(found: dict[str, Value | None], odd: dict[str, str], where: str) -> CheckoutDefaults:
+    keys = {}
+    for name, value in found.items():
+        try:
+            keys[name] = _key(name, value)
+        except (ValueError, OverflowError):
+            odd[name] = f"{str(value)[:40]!r} has another form than we know"
+    notes = [f"{where}: the default of {name} is not read: {why}" for name, why in odd.items()]
+    missing = [f"{name} {KEYS[name].default}" for name in NEEDED if name not in keys]
+    if missing:
+        notes.append(f"{where} has no {', '.join(missing)}: it is taken to behave so")
+    if more := notes[MAX_NOTES:]:
+        notes = [*notes[:MAX_NOTES], f"{where}: {len(more)} more of such"]
+    return CheckoutDefaults(MappingProxyType(keys), True, tuple(notes))
+
+
+def _key(name: str, value: Value | None) -> Key:
+    """A key whose default is `value`, with what the table knows of it."""
+    known = KEYS.get(name)
+    if known is None:
+        return Key(value, UNKNOWN_KEY.split(";")[0])
+    numbers = (int, float)
+    alike = type(value) is type(known.default) or (
+        type(value) in numbers and type(known.default) in numbers and name not in COUNTS
+    )
+    try:
+        if not alike:
+            raise ValueError
+        typed = replace(known, default=value)
+        return replace(typed, default=convert(typed, value))
+    except (ValueError, OverflowError):
+        if name in NEEDED:
+            raise
+        return Key(value, known.meaning)  # of a form or beyond a bound that we do not know
+
+
+def _value(written: list[str]) -> Value | None:
+    if len(written) > MAX_TOKENS:
+        raise ValueError("it is too long")
+    return plain(ast.literal_eval(" ".join(written)))
+
+
+def _assignments(data: bytes) -> Iterator[tuple[str, list[str]]]:
+    """Name and tokens of each `cfg.NAME = VALUE` that stands outside all blocks."""
+    depth = 0
+    statement: list[tokenize.TokenInfo] = []
+    for token in tokenize.tokenize(io.BytesIO(data).readline):
+        if token.type in _SKIPPED:
+            continue
+        if token.type in (tokenize.INDENT, tokenize.DEDENT):
+            depth += 1 if token.type == tokenize.INDENT else -1
+        elif token.type in (tokenize.NEWLINE, tokenize.ENDMARKER) or token.string == ";":
+            if depth == 0:
+                yield from _assignment(statement)
+            statement = []
+        else:
+            statement.append(token)
+
+
+def _assignment(statement: list[tokenize.TokenInfo]) -> Iterator[tuple[str, list[str]]]:
+    words = [token.string for token in statement]
+    if len(words) < 5 or words[0] not in _NAMES or words[1] != "." or words[3] != "=":
+        return
+    name = words[2]
+    if name.isascii() and name.isidentifier() and len(name) <= MAX_NAME:
+        yield name, words[4:]
