@@ -30,6 +30,7 @@ from pathlib import Path
 from being_remote.backup import manifest as manifests
 from being_remote.backup.files import sync_folder, write_whole
 from being_remote.backup.manifest import Entry, Manifest, Why
+from being_remote.backup.names import LIVE
 from being_remote.errors import InconsistentData, InventoryError, UsageError
 
 FOLDER = ".history"
@@ -151,7 +152,13 @@ class History:
         new_tree: bool = False,
         of: int | None = None,
     ) -> Manifest:
-        """Write the next generation. Its objects must be durable; from here on it exists."""
+        """Write the next generation. Its objects must be durable; from here on it exists.
+
+        Raises:
+            ValueError: a file has no place in the live tree: whoever asks should have seen that.
+        """
+        if outside := next((path for path in files if not LIVE.holds(path)), None):
+            raise ValueError(f"no path of the live tree: {outside!r}")
         numbers = self.generations()
         generation = numbers[-1] + 1 if numbers else 0
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from being_remote.errors import HostError
+from being_remote.errors import HostError, UnrequestedFile
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.facts import Gpu
 from being_remote.session import Session
@@ -96,7 +96,7 @@ def safe_to_stop(inventory: Inventory, *, host: str | None = None) -> SafeReport
                 _look(case, inventory, where, session)
             finally:
                 case.round_trips = session.round_trips
-    except HostError as e:
+    except (HostError, UnrequestedFile) as e:
         case.reasons.append(Reason("host", "unknown", e.what, e.hint or f"doctor --host {where.name}"))
     certain = [reason for reason in case.reasons if reason.verdict == "no"]
     unknown = [reason for reason in case.reasons if reason.verdict == "unknown"]

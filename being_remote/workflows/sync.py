@@ -124,7 +124,8 @@ def _would(
         del here[path]  # it would be fetched, unless another path's live file has the same bytes
     torn, most_bytes = kept(history), the_judge().most_bytes
     learned = learn(task, session, history, found, here, torn, everything=verify)
-    planned = plan(learned.offers, here, torn, folds=folds_case(task.root), most_bytes=most_bytes)
+    folds = folds_case(task.root)
+    planned = plan(learned.offers, here, torn, refused=found.refused, folds=folds, most_bytes=most_bytes)
     live = replace(newest, files=here) if newest is not None else None
     seen = seen_in(task, session.host, found, planned, live)
     report = from_listing(task, session.host, seen, planned, live, planned.refused + planned.still_torn)

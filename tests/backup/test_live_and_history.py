@@ -19,7 +19,7 @@ from being_remote.backup import comparing, put_file
 from being_remote.backup.comparing import Told
 from being_remote.backup.files import room_on_disk
 from being_remote.backup.history import History
-from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UsageError
+from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UnsafeFile, UsageError
 from being_remote.inventory import LocalHost
 from being_remote.session import Pull, Pulled
 from being_remote.transport.local import LocalSession
@@ -408,8 +408,9 @@ def test_put_file_stores_once_says_when_equal_and_refuses_a_different_one(tmp_pa
     assert (root / "bbox.pt").read_bytes() == b"one"
     history = History(root)
     assert history.generations() == [0] and history.read(0).files["bbox.pt"].host == "a100"
-    with pytest.raises(ValueError):
-        put_file(root, "../escape", b"x", host="a100")
+    for outside in ("../escape", "inventory.yaml", ".history/manifests/7.json", "runs/a/cameras.json"):
+        with pytest.raises(UnsafeFile):
+            put_file(root, outside, b"x", host="a100")
 
 
 def test_put_file_beside_a_backup_made_by_hand_keeps_that_one_too(host: FolderHost) -> None:

@@ -458,7 +458,7 @@ def test_an_answer_that_is_not_a_listing_is_refused_as_a_whole(
 
 
 def test_every_place_of_the_tracker_has_its_home_in_the_live_tree() -> None:
-    from being_remote.backup.current import TOPS
+    from being_remote.backup.names import TOPS
 
     assert {p.home_path("x").split("/")[0] for p in PLACES if p.home} <= set(TOPS)
     assert [p.home_path(p.pattern) for p in PLACES if not p.home] == ["bbox.pt"]

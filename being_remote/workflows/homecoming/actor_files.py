@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.backup.manifest import Entry
 from being_remote.backup.planning import Offer, Origin
+from being_remote.backup.quarantine import SetAside
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost
 from being_remote.session import Session
 from being_remote.tracker.layout import Place
 from being_remote.workflows.homecoming.host_files import (
+    MAX_FILES,
     Answer,
     File,
     Folder,
@@ -52,10 +54,12 @@ class Task:
 class Found:
     """What the host has. `complete` is False where a folder could not be read whole.
 
-    `clock_ns` is the host's own clock when it was asked; `digest` tells this listing from any other.
+    `refused` are files that it has, too, and that cannot be fetched. `clock_ns` is the host's own clock
+    when it was asked; `digest` tells this listing from any other.
     """
 
     offers: tuple[Offer, ...]
+    refused: tuple[SetAside, ...]
     clock_ns: int
     incarnation: Mapping[str, str | int | None]
     digest: str
@@ -176,15 +180,17 @@ def _found(task: Task, listing: Listing, held: _Offers) -> Found:
     warnings: list[str] = []
     from_tracker: dict[str, list[Offer]] = {}
     from_backup: dict[str, list[Offer]] = {}
+    refused: list[SetAside] = []
     for number, ((place, folder), listed) in enumerate(zip(asked, listing.folders, strict=True)):
         warnings += _said(folder, listed, host)
+        refused += _not_fetched(place, folder, listed)
         offers = held.of[number]
         if number < len(tracked):
             from_tracker.setdefault(place.kind, []).extend(offers)
         elif offers:
             from_backup.setdefault(place.kind, offers)  # the first backup that has any
     files = _chosen(from_tracker, from_backup, host, warnings)
-    if not files:
+    if not files and not refused:
         folders = ", ".join(dict.fromkeys(repr(str(f.path)) for _, f in asked))
         raise NotFoundError(
             f"nothing of actor {task.actor.name} is there; looked in {folders}",
@@ -194,9 +200,13 @@ def _found(task: Task, listing: Listing, held: _Offers) -> Found:
     frames_asked = any(p.kind == "checkpoints" for p in task.places)
     if frames_asked and not any(o.path.endswith(".frame") for o in files):
         warnings.append(f"{host} holds no .frame of actor {task.actor.name}")
-    complete = all(listed.error is None for listed in listing.folders)
+    complete = all(
+        listed.error is None and not listed.cut and listed.malformed_count == len(listed.malformed)
+        for listed in listing.folders
+    )
     return Found(
         tuple(files),
+        tuple(refused),
         listing.clock_ns,
         listing.incarnation.model_dump(),
         listing.digest,
@@ -245,6 +255,18 @@ def _chosen(
             f"{len(frames)} come from the backup in {str(frames[0].origin.source)!r} there"
         )
     return [offer for offers in tracked.values() for offer in offers]
+
+
+def _not_fetched(place: Place, folder: Folder, listed: Listed) -> Iterator[SetAside]:
+    """Files that the host named with impossible values, and those of which there were too many to name."""
+    for name, why in listed.malformed:
+        yield SetAside(place.home_path(os.fsdecode(name)), f"not fetched: {why}")
+    more = listed.malformed_count - len(listed.malformed)
+    if more:
+        yield SetAside(place.home, f"{more} more files in {str(folder.path)!r} are not fetched either")
+    if listed.cut:
+        most = f"{folder.most} files" if folder.most < MAX_FILES else "files than can be listed"
+        yield SetAside(place.home, f"{str(folder.path)!r} holds more than {most}; only the first are fetched")
 
 
 def _said(folder: Folder, listed: Listed, host: str) -> list[str]:

@@ -123,7 +123,7 @@ def seen_in(task: Task, host: str, found: Found, planned: Plan, before: Manifest
     here = before.files if before is not None else {}
     # A set of a hundred thousand paths is made only where something may be missing.
     all_there = not planned.refused and sum(o.path in here for o in found.offers) == len(here)
-    there = set() if all_there else {o.path for o in found.offers}
+    there = set() if all_there else {o.path for o in found.offers} | {a.path for a in found.refused}
     # What came from another host, or a folder that could not be read, is not missed here.
     gone = [
         path

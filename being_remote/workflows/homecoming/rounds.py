@@ -153,7 +153,8 @@ def _decided(
     torn = kept(history)
     learned = learn(task, session, history, found, here, torn, everything=verify)
     most_bytes = the_judge().most_bytes
-    planned = plan(learned.offers, here, torn, folds=folds_case(history.folder), most_bytes=most_bytes)
+    folds = folds_case(history.folder)
+    planned = plan(learned.offers, here, torn, refused=found.refused, folds=folds, most_bytes=most_bytes)
     seen = seen_in(task, session.host, found, planned, home.live)
     return _Decided(replace(found, offers=()), seen, replace(learned, offers=()), planned)
 

@@ -12,13 +12,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from being_remote.backup.names import Taken, folds_case, refusal
-from being_remote.errors import HostError, NotFoundError
+from being_remote.backup.names import Taken, Tree, folds_case, local_path
+from being_remote.errors import HostError, NotFoundError, UnsafeFile
 from being_remote.session import Session
 from being_remote.workflows.homecoming.host_files import File, Folder, Listing, hash_files, list_files
 
+# Names the attempt and each file's hash. Written here, never downloaded.
 PULLED = "pulled.json"
+RESULTS = Tree(None, None, frozenset({PULLED}))
 MAX_FILES = 200_000
+# Files with refused names that are named.
+MAX_REFUSED = 20
 MAX_BYTES = 1 << 40
 
 
@@ -72,12 +76,12 @@ class Work:
             raise HostError(
                 f"{str(self.folder)!r} could not be read whole: {broken!r}", host=self.session.host
             )
-        taken, kept = Taken([], folds=folds_case(into)), []
+        taken, kept, refused = Taken([], folds=folds_case(into)), [], list[Aside]()
         aside = [Aside(name, f"it is a {what}") for name, what in self._skipped(asked, listing)]
         for offer in sorted(self._files(asked, listing), key=lambda offer: offer.name):
-            why = refusal(os.fsencode(offer.name)) or taken.clash(offer.name)
-            if why is not None or offer.name == PULLED:
-                aside.append(Aside(offer.name, why or "the name is ours"))
+            why = name_refused(offer.name) or taken.clash(offer.name)
+            if why is not None:
+                refused.append(Aside(offer.name, why))
                 continue
             taken.add(offer.name)
             kept.append(offer)
@@ -85,6 +89,9 @@ class Work:
             raise HostError(
                 f"offers {len(kept)} files: more than a job's results can be", host=self.session.host
             )
+        aside += refused[:MAX_REFUSED]
+        if len(refused) > MAX_REFUSED:
+            aside.append(Aside(".", f"{len(refused) - MAX_REFUSED} more files have refused names"))
         return tuple(kept), tuple(aside)
 
     def place_of(self, offer: Offer) -> int:
@@ -126,6 +133,20 @@ class Work:
     def _name(self, folder: Folder, raw: bytes) -> str:
         below = folder.path.relative_to(self.folder).as_posix()
         return os.fsdecode(raw) if below == "." else f"{below}/{os.fsdecode(raw)}"
+
+
+def name_refused(name: str) -> str | None:
+    """Why a result of this name may not be stored here; None when it may.
+
+    Example:
+        >>> name_refused("output/a.txt"), name_refused("pulled.json"), name_refused("code/.git/config")
+        (None, 'the name is ours', "'.git' is a hidden name, which tools read as settings")
+    """
+    try:
+        local_path(RESULTS, os.fsencode(name))
+    except UnsafeFile as e:
+        return e.what
+    return None
 
 
 def _offer(name: str, file: File) -> Offer:
