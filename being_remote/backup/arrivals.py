@@ -22,6 +22,7 @@ from being_remote.backup.files import Paths, see_room, share_blocks, sync_files
 from being_remote.backup.history import History
 from being_remote.backup.known import lasting
 from being_remote.backup.manifest import Entry, Manifest
+from being_remote.backup.objects import wrong_ones
 from being_remote.backup.planning import Offer, Plan
 from being_remote.backup.quarantine import SetAside
 from being_remote.backup.salvage import Awaited, begin, end, hashed
@@ -110,7 +111,8 @@ def bring_home(
         if not got.differing or not again or got.failure is not None:
             break
         wanted, got.differing = [offer for offer, _ in got.differing], []
-    mismatched = tuple(offer.path for offer, rests in got.differing if rests)
+    overwritten = [] if again else _overwritten(ways, got, on_progress)
+    mismatched = (*(offer.path for offer, rests in got.differing if rests), *overwritten)
     got.being_written += [offer.path for offer, rests in got.differing if not rests]
 
     new_run = is_new_run(_files(ways, got)) if live is not None else None
@@ -207,6 +209,21 @@ def _commit(
         files, why="sync", host=ways.host, incarnation=incarnation, new_tree=new_run is not None
     )
     return settle(history, judge, committed=(made, live)).manifest
+
+
+def _overwritten(ways: Ways, got: Gathered, on_progress: OnProgress) -> Sequence[str]:
+    """Take out of the good files what a second fetch, to the same folder, has written since it was read."""
+    files = _files(ways, got)
+
+    def file_of(path: str) -> tuple[Path, str]:
+        return files[path], got.good[path].sha256
+
+    wrong = wrong_ones(list(files), file_of, "checking", on_progress)
+    for path in wrong:
+        del got.good[path]
+    if wrong:
+        got.came = [offer for offer in got.came if offer.path not in wrong]
+    return list(wrong)
 
 
 def _files(ways: Ways, got: Gathered) -> Paths:

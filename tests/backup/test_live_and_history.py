@@ -19,6 +19,7 @@ from being_remote.backup import comparing, put_file
 from being_remote.backup.comparing import Told
 from being_remote.backup.files import room_on_disk
 from being_remote.backup.history import History
+from being_remote.backup.objects import hash_of
 from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UnsafeFile, UsageError
 from being_remote.inventory import LocalHost
 from being_remote.session import Pull, Pulled
@@ -377,6 +378,32 @@ def test_a_link_in_the_backup_is_refused_before_anything_is_written_through_it(
     with pytest.raises(InconsistentData, match="plain files only"):
         host.sync()
     assert list(outside.iterdir()) == []
+
+
+def test_what_a_second_fetch_wrote_over_a_file_that_was_read_already_never_becomes_an_object(
+    host: FolderHost,
+) -> None:
+    host.put("checkpoint/a.frame", "a END")
+    host.put("run/logs/log", "one")
+    offers, fetches = host.offers(), list[Pull]()
+
+    class Rewriting(LocalSession):
+        def pull(self, request: Pull, *rest: Any) -> Pulled:
+            pulled = super().pull(request, *rest)
+            fetches.append(request)
+            if len(fetches) == 1:
+                host.put("run/logs/log", "two")  # with the same time, so that it is fetched once more
+            else:
+                (came,) = host.history.incoming.rglob("a.frame")
+                came.write_text("b END")
+            return pulled
+
+    session = Rewriting(LocalHost(name="here", workdir=PurePosixPath("/")))
+    _, _, arrival = host.sync(session=session, offers=offers)
+    assert len(fetches) == 2 and arrival.mismatched == ("checkpoint/a.frame",)
+    assert host.live() == {"run/logs/log": "two"}
+    for name, _ in host.history.contents():
+        assert hash_of(host.history.object(name)) == name
 
 
 def test_names_that_leave_their_folder_or_collide_are_refused_by_name_and_the_rest_comes_home(
