@@ -2,17 +2,18 @@
 
 Manifests go first, each durably, contents afterwards: killed anywhere, no manifest names a content that
 is gone. What a killed prune left is swept by the next one. The live tree and the quarantine are not
-touched.
+touched. A manifest that cannot be read stays, and with it all that it seems to name.
 """
 
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from being_remote.backup.files import sync_folder
 from being_remote.backup.history import History
+from being_remote.backup.manifest import contents_in
 from being_remote.errors import UsageError
 
 _CONTENT = re.compile("[0-9a-f]{64}")
@@ -26,39 +27,45 @@ class Pruning:
         kept, removed: generations, oldest first.
         contents: what no kept generation names, by sha256.
         bytes: what that frees, manifests aside.
+        damaged: manifests that cannot be read.
     """
 
     kept: tuple[int, ...]
     removed: tuple[int, ...]
     contents: tuple[str, ...]
     bytes: int
+    damaged: tuple[Path, ...] = ()
 
 
 def marked(history: History, keep: int) -> Pruning:
     """Decide what goes: all but the newest `keep` generations, and never what is live or newer.
 
     While a killed sync waits to be taken up (`fetching` is there), contents in no generation at all may
-    be what it had brought home last; they stay.
+    be what it had brought home last; they stay. So they do while a manifest cannot be read.
 
     Raises:
         UsageError: `keep` is less than 1.
-        InconsistentData: a manifest is damaged, so nobody knows what it needs.
     """
     if keep < 1:
         raise UsageError("at least one generation is kept", where="--prune", hint="e.g. --prune keep=5")
-    numbers, shown = history.generations(), history.shown()
-    # A refresh that was cut short needs all from the one that the live tree still shows.
-    live = numbers[0] if shown is None and numbers else shown
-    kept = [n for n in numbers if n in numbers[-keep:] or (live is not None and n >= live)]
-    removed = [n for n in numbers if n not in kept]
-    needed, old = _named(history, kept), _named(history, removed)
-    spare = history.fetching.exists()
+    shown, damaged = history.shown(), list[Path]()
+    kept, removed = list[int](), list[int]()
+    needed, old = set[str](), set[str]()
+    for made in history.readable(damaged):
+        # A refresh that was cut short needs all from the one that the live tree still shows.
+        stays = len(kept) < keep or shown is None or made.generation >= shown
+        (kept if stays else removed).append(made.generation)
+        (needed if stays else old).update(entry.sha256 for entry in made.files.values())
+    for path in damaged:
+        needed |= contents_in(path)
+    spare = bool(damaged) or history.fetching.exists()
     contents = {
         name: size
         for name, size in history.contents()
         if name not in needed and _CONTENT.fullmatch(name) and (name in old or not spare)
     }
-    return Pruning(tuple(kept), tuple(removed), tuple(contents), sum(contents.values()))
+    kept, removed = sorted(kept), sorted(removed)
+    return Pruning(tuple(kept), tuple(removed), tuple(contents), sum(contents.values()), tuple(damaged))
 
 
 def prune(history: History, pruning: Pruning) -> None:
@@ -68,12 +75,3 @@ def prune(history: History, pruning: Pruning) -> None:
     for sha256 in pruning.contents:
         history.object(sha256).unlink()
     sync_folder(history.objects)
-
-
-def _named(history: History, generations: list[int]) -> set[str]:
-    named: set[str] = set()
-    for generation in generations:
-        # Where only looked at, without the lock, a watch may just have put the next one in its place.
-        with suppress(FileNotFoundError):
-            named.update(entry.sha256 for entry in history.read(generation).files.values())
-    return named

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from being_remote.backup.current import scan
 from being_remote.backup.files import room_on_disk
@@ -113,7 +114,8 @@ def _would(
 ) -> SyncReport:
     """What a sync would do, by looking only."""
     found = look(task, session)
-    newest = history.newest()
+    damaged = list[Path]()
+    newest = history.newest(damaged)
     here = dict(newest.files) if newest is not None else {}
     read = inspect(history, newest, on_progress) if verify and newest is not None else Inspected()
     for path, at in scan(task.root).items():
@@ -136,6 +138,6 @@ def _would(
         transferred_bytes=planned.wanted_bytes,
         verified=len(read.sound & (set(planned.unchanged) - set(planned.unhashed))) if verify else None,
         rotten=rotten(read.rots, lambda _sha256: False),
-        damaged=read.unreadable,
+        damaged=tuple(dict.fromkeys((*read.unreadable, *damaged))),
         warnings=(*report.warnings, *inspected(read, session.host)),
     )

@@ -513,13 +513,18 @@ def test_names_beside_the_manifests_that_we_do_not_give_are_no_generations(host:
     assert host.history.generations() == [0]
 
 
-def test_a_manifest_under_another_number_is_refused_by_name(host: FolderHost) -> None:
+def test_a_manifest_under_another_number_is_passed_over_and_named(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.sync()
     manifests = host.history.folder / "manifests"
     (manifests / "9.json").write_bytes((manifests / "0.json").read_bytes())
     with pytest.raises(InconsistentData, match="says that it is generation 0"):
-        host.sync()
+        host.history.read(9)
+    host.put("checkpoint/00001.frame", "b END")
+    settled, _, arrival = host.sync()
+    assert settled.damaged == (manifests / "9.json",)
+    assert arrival.manifest is not None and arrival.manifest.generation == 10
+    assert sorted(host.live()) == ["checkpoint/00000.frame", "checkpoint/00001.frame"]
 
 
 def test_without_a_word_of_what_is_live_the_next_sync_makes_the_newest_live(host: FolderHost) -> None:

@@ -245,6 +245,7 @@ def _report(
     verify: bool,
 ) -> SyncReport:
     planned = asked.planned
+    damaged = tuple(dict.fromkeys((*home.scrubbed.unreadable, *home.settled.damaged)))
     aside = (*home.settled.set_aside, *planned.refused, *planned.still_torn, *arrival.set_aside)
     quarantined = {a.path: a for a in aside}  # the later word about a file counts
     untold = planned.unhashed if verify else ()
@@ -260,7 +261,7 @@ def _report(
         mismatched=some(mismatched),
         being_written=some(arrival.being_written),
         rotten=rots,
-        damaged=home.scrubbed.unreadable,
+        damaged=damaged,
         snapshot=manifest.generation if manifest is not None else None,
         adopted=some(home.settled.adopted),
         new_run=arrival.new_run,
@@ -280,7 +281,7 @@ def _alone(task: Task, home: _Home, why: HostError | NotFoundError) -> SyncRepor
         report,
         adopted=some(home.settled.adopted),
         rotten=rots,
-        damaged=home.scrubbed.unreadable,
+        damaged=tuple(dict.fromkeys((*home.scrubbed.unreadable, *home.settled.damaged))),
         host_error=str(why),
         warnings=tuple(notes(task.host.name, home.settled, None, home.live, (), rots)),
     )
