@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import functools
 import itertools
+import shutil
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from being_remote.backup.checking import Judge
 from being_remote.backup.comparing import Asking, Gathered, compare
 from being_remote.backup.fetching import Fetch, Ways
-from being_remote.backup.files import Paths, see_room, share_blocks, sync_files
+from being_remote.backup.files import Paths, no_space, see_room, share_blocks, size_words, sync_files
 from being_remote.backup.history import History
 from being_remote.backup.known import lasting
 from being_remote.backup.manifest import Entry, Manifest
 from being_remote.backup.objects import wrong_ones
-from being_remote.backup.planning import Offer, Plan
+from being_remote.backup.planning import MAX_REFUSED, Offer, Plan
 from being_remote.backup.quarantine import SetAside
 from being_remote.backup.salvage import Awaited, begin, end, hashed
 from being_remote.backup.settle import put_aside, settle
@@ -50,6 +51,7 @@ class Arrival:
         certain: how many files are still as listed, and their hash tells them from any later version.
         new_run: why the live tree was replaced as a whole.
         transfer_s, check_s: of the two long phases.
+        left_out: for which there is no room here; not fetched.
     """
 
     manifest: Manifest | None
@@ -66,6 +68,7 @@ class Arrival:
     new_run: str | None = None
     transfer_s: float = 0.0
     check_s: float = 0.0
+    left_out: tuple[SetAside, ...] = ()
 
 
 def bring_home(
@@ -97,12 +100,16 @@ def bring_home(
 
     Raises:
         HostError: the fetch failed; a repeated sync goes on where it stopped.
-        NoSpace: there is not even room for what is to be fetched.
+        NoSpace: there is room for nothing of what is to be fetched.
     """
     if not planned.wanted:
         return Arrival(live)
     here = live.files if live is not None else {}
     ways, got = Ways(history, session.host, here), Gathered()
+    fit, left_out = ways.fitting(planned.wanted)
+    if not fit:
+        raise no_space(history.root, planned.wanted_bytes)
+    planned = replace(planned, wanted=fit)
     wanted: Sequence[Offer] = planned.wanted
     for again in (True, False):
         noted = wanted if again else (*planned.wanted, *wanted)
@@ -143,6 +150,7 @@ def bring_home(
         new_run,
         got.transfer_s,
         got.check_s,
+        _not_fitting(history, left_out),
     )
 
 
@@ -209,6 +217,22 @@ def _commit(
         files, why="sync", host=ways.host, incarnation=incarnation, new_tree=new_run is not None
     )
     return settle(history, judge, committed=(made, live)).manifest
+
+
+def _not_fitting(history: History, left_out: Sequence[Offer]) -> tuple[SetAside, ...]:
+    """What to say of files for which there is no room."""
+    if not left_out:
+        return ()
+    free = size_words(shutil.disk_usage(history.root).free)
+    told = [
+        SetAside(o.path, f"not fetched: {size_words(o.bytes)} do not fit here ({free} are free)")
+        for o in left_out[:MAX_REFUSED]
+    ]
+    more: dict[str, int] = {}
+    for offer in left_out[MAX_REFUSED:]:
+        more[offer.origin.home] = more.get(offer.origin.home, 0) + 1
+    told += [SetAside(home, f"{count} more files do not fit here") for home, count in more.items()]
+    return tuple(told)
 
 
 def _overwritten(ways: Ways, got: Gathered, on_progress: OnProgress) -> Sequence[str]:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from being_remote.backup.checking import NO_JUDGE, Checked, check
-from being_remote.backup.files import Stat, copy_apart, see_room, sync_files
+from being_remote.backup.files import Stat, can_share_blocks, copy_apart, fitting, see_room, sync_files
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Entry
 from being_remote.backup.planning import Offer, Origin
@@ -21,11 +21,17 @@ from being_remote.backup.quarantine import REWRITTEN_NOTE, set_aside
 from being_remote.session import PARTIAL_DIR, Pull, no_progress
 
 SECOND_NS = 1_000_000_000
+# What a file takes in a manifest, and in the note of what is on its way.
+_LINE_BYTES = 400
 
 
 class _Request(NamedTuple):
-    """What comes together: from `source` on the host to incoming/`into`, but what stands in `unless_in`."""
+    """What comes together: from `source` on the host to incoming/`into`, but what stands in `unless_in`.
 
+    Those of the lowest `wave` come first.
+    """
+
+    wave: int
     source: PurePosixPath
     into: str
     unless_in: Path
@@ -97,6 +103,26 @@ class Ways:
             suffix=REWRITTEN_NOTE,
         )
 
+    def fitting(self, wanted: Sequence[Offer]) -> tuple[tuple[Offer, ...], tuple[Offer, ...]]:
+        """Those of these files for which there is room, and those for which there is none.
+
+        The most precious get the room first, and of these the smallest.
+        """
+        copies = 0 if can_share_blocks(self._history.scratch, self._history.rewritten) else 1
+        order = sorted(wanted, key=lambda offer: (offer.origin.rank, offer.bytes))
+        needs = (o.bytes * (copies + (not self._has_come(o))) for o in order)
+        besides = _LINE_BYTES * (len(self._here) + len(wanted))
+        fits = fitting(self._history.root, needs, besides=besides)
+        if all(fits):
+            return tuple(wanted), ()
+        left_out = [offer for offer, fit in zip(order, fits, strict=True) if not fit]
+        names = {offer.path for offer in left_out}
+        return tuple(offer for offer in wanted if offer.path not in names), tuple(left_out)
+
+    def _has_come(self, offer: Offer) -> bool:
+        found = self.lying(offer)
+        return found is not None and is_listed(offer, found)
+
     def fetches(self, wanted: Iterable[Offer]) -> Iterator[Fetch]:
         """The requests for these files, once there is room for them."""
         missing: list[int] = []
@@ -117,7 +143,7 @@ class Ways:
             self._history.keep((s.file, s.sha256) for s in seen)
         see_room(self._history.root, missing)
         self._empty = False
-        for (source, into, unless_in), files in named.items():
+        for (_, source, into, unless_in), files in sorted(named.items(), key=lambda each: each[0].wave):
             files.sort(key=itemgetter(0))  # by folder: it is faster so
             names, offers = zip(*files, strict=True)
             sizes = tuple(offer.bytes for offer in offers)
@@ -134,11 +160,12 @@ class Ways:
     def _new(self, origin: Origin, together: bool) -> _Way:
         if not together:
             home = f"changed/{origin.home}" if origin.home else "changed"
-            return _Way(_Request(origin.source, home, self._history.root / origin.home))
+            return _Way(_Request(origin.wave, origin.source, home, self._history.root / origin.home))
         below = origin.source.relative_to(origin.top)
         aside = hashlib.sha256(os.fsencode(origin.top)).hexdigest()[:8]
         prefix = os.fsencode(below) + b"/" if below.parts else b""
-        return _Way(_Request(origin.top, f"{aside}/files", self._history.nothing), prefix)
+        request = _Request(origin.wave, origin.top, f"{aside}/files", self._history.nothing)
+        return _Way(request, prefix)
 
 
 def is_listed(offer: Offer, found: Stat) -> bool:

@@ -85,6 +85,16 @@ def share_blocks(source: Path, target: Path) -> bool:
     return True
 
 
+def can_share_blocks(source: Path, target: Path) -> bool:
+    """Whether files beside these two, which must not be there, can be reflinks of one another."""
+    try:
+        source.write_bytes(bytes(BLOCK_BYTES))
+        return share_blocks(source, target)
+    finally:
+        source.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+
+
 def write_whole(path: Path, data: bytes | Iterable[bytes], *, scratch: Path) -> None:
     """Write a file so that, whatever happens, it holds all of the old or all of the new bytes.
 
@@ -152,6 +162,35 @@ def see_room(folder: Path, sizes: Iterable[int]) -> None:
     need = sum(-(-size // BLOCK_BYTES) * BLOCK_BYTES for size in sizes)
     if shutil.disk_usage(folder).free < need:
         raise no_space(folder, need)
+
+
+def fitting(folder: Path, sizes: Iterable[int], *, besides: int = 0) -> list[bool]:
+    """Which of some files fit on the folder's disk together; those that come first go first.
+
+    Args:
+        folder: any folder on that disk.
+        sizes: the bytes that each takes.
+        besides: the bytes that something else will take.
+    """
+    left, fit = shutil.disk_usage(folder).free - besides, []
+    for size in sizes:
+        need = -(-size // BLOCK_BYTES) * BLOCK_BYTES
+        fit.append(need <= left)
+        left -= need if need <= left else 0
+    return fit
+
+
+def size_words(size: int) -> str:
+    """A number of bytes for people.
+
+    Example:
+        >>> size_words(1 << 40), size_words(2_500_000), size_words(10)
+        ('1.1 TB', '2.5 MB', '10 bytes')
+    """
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} bytes"
 
 
 def no_space(folder: Path, need_bytes: int | None = None) -> NoSpace:

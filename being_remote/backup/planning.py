@@ -26,11 +26,15 @@ class Origin:
         home: the folder here, below the backup; "" is its top.
         top: the folder on the host that all this actor's folders are below.
         source: the folder itself, `top` or below it.
+        rank: how precious its files are: those of the lowest rank get the room on the disk first.
+        wave: files of one wave are fetched together, those of the lowest first.
     """
 
     home: str
     top: PurePosixPath
     source: PurePosixPath
+    rank: int = 0
+    wave: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from typing import Literal
 
 Base = Literal["input", "output", "root"]
 
-KINDS = ("checkpoints", "bbox", "identity", "configs", "kpt", "crops", "meshes", "logs")
+# The most precious first.
+KINDS = ("checkpoints", "bbox", "identity", "configs", "kpt", "meshes", "crops", "logs")
 
 # In the actor's input folder.
 BBOX = "bbox.pt"
@@ -130,10 +131,10 @@ PLACES: tuple[Place, ...] = (
     Place("configs", "output", "", "config.yml", "run"),
     Place("kpt", "input", KPT, "*.npy", "actor/kpt"),
     Place("kpt", "input", KPT_DENSE, "*.npy", "actor/kpt_dense"),
-    Place("crops", "output", CROPS, "*.png", "run/input"),
-    Place("crops", "output", CROPS, "*.jpg", "run/input"),
     Place("meshes", "output", MESH, "*.ply", "run/mesh"),
     Place("meshes", "output", "", "canonical.obj", "run"),
+    Place("crops", "output", CROPS, "*.png", "run/input"),
+    Place("crops", "output", CROPS, "*.jpg", "run/input"),
     Place("logs", "output", "", TRAIN_LOG, "run/logs"),
     Place("logs", "output", LOGS, "*", "run/logs", recursive=True),
 )

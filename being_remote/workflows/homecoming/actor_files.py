@@ -14,7 +14,7 @@ from being_remote.backup.quarantine import SetAside
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost
 from being_remote.session import Session
-from being_remote.tracker.layout import Place
+from being_remote.tracker.layout import KINDS, Place
 from being_remote.workflows.homecoming.host_files import (
     MAX_FILES,
     Answer,
@@ -28,6 +28,11 @@ from being_remote.workflows.homecoming.host_files import (
 )
 
 EXAMPLES = 5
+# So many files of one folder are listed; logs, which anything may write, are the least precious.
+MOST_FILES = 200_000
+MOST_LOGS = 20_000
+# What is fetched together: what cannot be made again, pictures and meshes, logs.
+_WAVES = {"meshes": 1, "crops": 1, "logs": 2}
 # What a backup on the host stands in for, when the tracker's own output is gone.
 _FALLBACK = ("checkpoints", "bbox")
 
@@ -149,7 +154,10 @@ class _Offers:
     def __init__(self, task: Task, here: Mapping[str, Entry] | None = None) -> None:
         self._here = here or {}
         self._places = _tracked(task) + _copied(task)
-        self._origins = [Origin(place.home, folder.top, folder.path) for place, folder in self._places]
+        self._origins = [
+            Origin(place.home, folder.top, folder.path, KINDS.index(place.kind), _WAVES.get(place.kind, 0))
+            for place, folder in self._places
+        ]
         self.of: list[list[Offer]] = [[] for _ in self._places]
 
     def take(self, number: int, file: File) -> None:
@@ -223,7 +231,7 @@ def _tracked(task: Task) -> list[tuple[Place, Folder]]:
     folders = [(p, p.folder_on(root, actor.input, actor.output)) for p in task.places]
     # An input or output may be given as an absolute path elsewhere.
     return [
-        (p, Folder(root if f.is_relative_to(root) else f, f, _pattern(task, p), p.recursive))
+        (p, Folder(root if f.is_relative_to(root) else f, f, _pattern(task, p), p.recursive, _most(p)))
         for p, f in folders
     ]
 
@@ -231,11 +239,24 @@ def _tracked(task: Task) -> list[tuple[Place, Folder]]:
 def _copied(task: Task) -> list[tuple[Place, Folder]]:
     """Where backups on the host keep frames and box; they are laid out as ours."""
     return [
-        (p, Folder(task.host.workdir, task.host.workdir / backup / p.home, _pattern(task, p), p.recursive))
+        (
+            p,
+            Folder(
+                task.host.workdir,
+                task.host.workdir / backup / p.home,
+                _pattern(task, p),
+                p.recursive,
+                _most(p),
+            ),
+        )
         for backup in task.actor.host_backups
         for p in task.places
         if p.kind in _FALLBACK
     ]
+
+
+def _most(place: Place) -> int:
+    return MOST_LOGS if place.kind == "logs" else MOST_FILES
 
 
 def _pattern(task: Task, place: Place) -> str:
@@ -265,8 +286,10 @@ def _not_fetched(place: Place, folder: Folder, listed: Listed) -> Iterator[SetAs
     if more:
         yield SetAside(place.home, f"{more} more files in {str(folder.path)!r} are not fetched either")
     if listed.cut:
-        most = f"{folder.most} files" if folder.most < MAX_FILES else "files than can be listed"
-        yield SetAside(place.home, f"{str(folder.path)!r} holds more than {most}; only the first are fetched")
+        what = (
+            f"{str(folder.path)!r} holds more than {folder.most} files, or all folders more than {MAX_FILES}"
+        )
+        yield SetAside(place.home, f"{what}; only the first are fetched")
 
 
 def _said(folder: Folder, listed: Listed, host: str) -> list[str]:

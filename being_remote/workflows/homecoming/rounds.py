@@ -246,7 +246,13 @@ def _report(
 ) -> SyncReport:
     planned = asked.planned
     damaged = tuple(dict.fromkeys((*home.scrubbed.unreadable, *home.settled.damaged)))
-    aside = (*home.settled.set_aside, *planned.refused, *planned.still_torn, *arrival.set_aside)
+    aside = (
+        *home.settled.set_aside,
+        *planned.refused,
+        *planned.still_torn,
+        *arrival.set_aside,
+        *arrival.left_out,
+    )
     quarantined = {a.path: a for a in aside}  # the later word about a file counts
     untold = planned.unhashed if verify else ()
     mismatched = [*arrival.mismatched, *untold]
