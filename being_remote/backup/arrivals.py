@@ -11,15 +11,14 @@ import functools
 import itertools
 import shutil
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from being_remote.backup.checking import Judge
 from being_remote.backup.comparing import Asking, Gathered, compare
-from being_remote.backup.fetching import Fetch, Ways
-from being_remote.backup.files import Paths, no_space, see_room, share_blocks, size_words, sync_files
+from being_remote.backup.fetching import Fetch, Ways, share_room
+from being_remote.backup.files import Paths, is_full, no_space, share_blocks, size_words, sync_files
 from being_remote.backup.history import History
 from being_remote.backup.known import lasting
 from being_remote.backup.manifest import Entry, Manifest
@@ -106,10 +105,12 @@ def bring_home(
         return Arrival(live)
     here = live.files if live is not None else {}
     ways, got = Ways(history, session.host, here), Gathered()
-    fit, left_out = ways.fitting(planned.wanted)
-    if not fit:
-        raise no_space(history.root, planned.wanted_bytes)
-    planned = replace(planned, wanted=fit)
+    room = ways.fitting(planned.wanted)
+    if not room.fit:
+        if is_full(history.root):
+            raise no_space(history.root, planned.wanted_bytes)
+        return Arrival(live, left_out=_not_fitting(history, room.left_out))
+    planned = replace(planned, wanted=room.fit)
     wanted: Sequence[Offer] = planned.wanted
     for again in (True, False):
         noted = wanted if again else (*planned.wanted, *wanted)
@@ -125,9 +126,10 @@ def bring_home(
     new_run = is_new_run(_files(ways, got)) if live is not None else None
     if got.failure is not None and new_run is not None:
         raise got.failure
-    if got.good and not share_blocks(ways.file(got.came[0]), history.scratch):
-        # The live copies must fit as well; if not, nothing is changed and all stays in incoming.
-        see_room(history.root, (entry.bytes for entry in got.good.values()))
+    left_out = [*room.left_out, *_without_room_to_live(history, ways, got)]
+    nothing_fits = bool(left_out) and not got.good and is_full(history.root)
+    if nothing_fits or (new_run is not None and _lacks_a_kind(got, left_out)):
+        raise no_space(history.root, sum(offer.bytes for offer in left_out))
     aside = tuple(put_aside(history, seen, offer.mtime_ns) for seen, offer in got.torn)
     manifest = live
     if got.good:
@@ -152,6 +154,24 @@ def bring_home(
         got.check_s,
         _not_fitting(history, left_out),
     )
+
+
+def _lacks_a_kind(got: Gathered, left_out: Sequence[Offer]) -> bool:
+    """Whether another run would become live without any of its frames, its box, ..."""
+    lacking = {offer.origin.rank for offer in left_out if offer.origin.wave == 0}
+    return not lacking <= {offer.origin.rank for offer in got.came}
+
+
+def _without_room_to_live(history: History, ways: Ways, got: Gathered) -> Sequence[Offer]:
+    """Take out of the good files those whose live copies do not fit: they stay in incoming."""
+    if not got.good or share_blocks(ways.file(got.came[0]), history.scratch):
+        return ()
+    room = share_room(history.root, got.came, lambda offer: got.good[offer.path].bytes)
+    for offer in room.left_out:
+        del got.good[offer.path]
+    if room.left_out:
+        got.came = list(room.fit)
+    return room.left_out
 
 
 def _fetch(
@@ -182,7 +202,7 @@ def _fetch(
 
 def _sent(fetch: Fetch, got: Gathered, clock_ns: int, name: bytes, hashed: Hashed | None) -> None:
     """Note a hash that was made of a file as it was listed, and tells it from any later version."""
-    offer = fetch.offers[bisect_left(fetch.request.names, name)]
+    offer = fetch.offer(name)
     got.sent.pop(offer.path, None)  # what was said before was said of other bytes
     listed = (offer.bytes, offer.mtime_ns, offer.ctime_ns, offer.inode)
     if hashed is not None and hashed[:4] == listed and lasting(offer, clock_ns):

@@ -18,6 +18,7 @@ from being_remote.errors import InconsistentData, NoSpace
 FICLONE = 0x40049409  # linux/fs.h: the copy shares its blocks until one side is written
 CHUNK_BYTES = 1 << 20
 BLOCK_BYTES = 4096
+FULL_BYTES = 64 << 20
 
 
 class Stat(NamedTuple):
@@ -86,7 +87,7 @@ def share_blocks(source: Path, target: Path) -> bool:
 
 
 def can_share_blocks(source: Path, target: Path) -> bool:
-    """Whether files beside these two, which must not be there, can be reflinks of one another."""
+    """Whether files in the place of these two, which are made and removed, can be reflinks of one another."""
     try:
         source.write_bytes(bytes(BLOCK_BYTES))
         return share_blocks(source, target)
@@ -159,22 +160,25 @@ def see_room(folder: Path, sizes: Iterable[int]) -> None:
     Raises:
         NoSpace: they do not.
     """
-    need = sum(-(-size // BLOCK_BYTES) * BLOCK_BYTES for size in sizes)
+    need = sum(map(blocks, sizes))
     if shutil.disk_usage(folder).free < need:
         raise no_space(folder, need)
 
 
-def fitting(folder: Path, sizes: Iterable[int], *, besides: int = 0) -> list[bool]:
-    """Which of some files fit on the folder's disk together; those that come first go first.
+def blocks(size: int) -> int:
+    """What a file of so many bytes takes on a disk."""
+    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
 
-    Args:
-        folder: any folder on that disk.
-        sizes: the bytes that each takes.
-        besides: the bytes that something else will take.
-    """
-    left, fit = shutil.disk_usage(folder).free - besides, []
-    for size in sizes:
-        need = -(-size // BLOCK_BYTES) * BLOCK_BYTES
+
+def is_full(folder: Path) -> bool:
+    """Whether the folder's disk has hardly any room left: then it is no file's fault that it does not fit."""
+    return shutil.disk_usage(folder).free < FULL_BYTES
+
+
+def fitting(folder: Path, sizes: Iterable[int]) -> list[bool]:
+    """Which of some files fit on the folder's disk together; those that come first go first."""
+    left, fit = shutil.disk_usage(folder).free, []
+    for need in map(blocks, sizes):
         fit.append(need <= left)
         left -= need if need <= left else 0
     return fit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -16,9 +16,15 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import NoSpace
 from being_remote.inventory import Inventory
+from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.session import Pull, Pulled
+from being_remote.transport.local import LocalSession
 from being_remote.transport.ssh import SshSession
 from being_remote.workflows.homecoming import actor_files
+from being_remote.workflows.pull import pull
+from being_remote.workflows.results import work_files
+from being_remote.workflows.results.arrivals import Arrivals
+from being_remote.workflows.results.work_files import Work
 
 MakeInventory = Callable[..., Inventory]
 YEAR_2286_S = 10**10
@@ -111,7 +117,9 @@ def test_a_folder_that_may_not_be_read_or_is_too_deep_hides_no_other(homes: Home
     all_but(homes)
 
 
-def test_the_most_precious_files_are_fetched_first(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_most_precious_files_are_fetched_first_and_large_logs_last(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     requests, real = list[Pull](), SshSession.pull
 
     def pull(self: SshSession, request: Pull, *rest: Any) -> Pulled:
@@ -119,12 +127,14 @@ def test_the_most_precious_files_are_fetched_first(homes: Homes, monkeypatch: py
         return real(self, request, *rest)
 
     monkeypatch.setattr(SshSession, "pull", pull)
+    homes.log.write_bytes(bytes(2 << 20))
+    (homes.tracker / "output/demo/logs").mkdir(exist_ok=True)
+    (homes.tracker / "output/demo/logs/events").write_text("x")
     homes.sync()
-    names = [[os.fsdecode(name) for name in request.names] for request in requests]
-    first, last = names[0], names[-1]
-    assert any(name.endswith(".frame") for name in first) and any(name.endswith("bbox.pt") for name in first)
-    assert not any("mesh" in name or "log" in name for name in first)
-    assert last and all("log" in name for name in last)
+    first, last = ([os.fsdecode(name) for name in request.names] for request in requests)
+    assert last == ["output/demo/train.log"]
+    kinds = [("log" in name) * 2 + ("/mesh/" in name or "canonical" in name) for name in first]
+    assert kinds == sorted(kinds) and set(kinds) == {0, 1, 2}
 
 
 def test_on_a_disk_with_too_little_room_the_most_precious_files_come(
@@ -145,3 +155,51 @@ def test_on_a_disk_with_too_little_room_the_most_precious_files_come(
             homes.sync()
         all_but(homes, "run/logs/train.log", "checkpoint/00009.frame")
         empty(homes.tracker)
+
+
+def names(folder: Path) -> set[str]:
+    files = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    return files - {"pulled.json"}
+
+
+def test_of_a_jobs_results_a_terabyte_an_impossible_time_and_a_flood_are_left_out_by_name(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_files, "MOST_FILES", 30)
+    script = f"echo x > a; truncate -s 1T big; echo x > late; touch -d @{YEAR_2286_S} late; mkdir z;"
+    script += " touch $(seq -f z/%03g 40)"
+    job = works.command(script, follow_it=True).job
+    report = pull(works.inventory, job, all_files=True)
+    said = {aside.path: aside.reason for aside in report.quarantined}
+    assert report.exit_code == 6 and set(said) == {"big", "late", "work"}
+    assert "1.1 TB" in said["big"] and "modification time" in said["late"] and "more than 30" in said["work"]
+    assert {"a", "z/001"} <= names(report.folder) and len(names(report.folder)) == 28
+
+
+def test_a_flood_in_one_part_of_a_jobs_results_hides_no_frame(
+    works: Any, actor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_files, "MOST_FILES", 30)
+    script = "mkdir -p output/demo/input; touch $(seq -f output/demo/input/%03g.png 90)"
+    job = works.command(script, follow_it=True).job
+    there = works.attempt(job) / "work"
+    shutil.copytree(actor / "output/demo/checkpoint", there / "output/demo/checkpoint", dirs_exist_ok=True)
+    host = next(iter(works.inventory.hosts.values()))
+    work = Work(LocalSession(host), host.python, PurePosixPath(there), MetricalTracker().checkpoints)
+    offers, aside = work.offered(works.folder / "into")
+    assert sum(offer.name.endswith(".frame") for offer in offers) == 3
+    assert len(offers) == 33 and "more than 30" in aside[0].reason
+
+
+def test_a_file_without_room_holds_up_no_other_of_a_job_that_is_followed(works: Any, actor: Path) -> None:
+    script = "mkdir -p output/demo/input; truncate -s 1T output/demo/input/0.png"
+    job = works.command(script, follow_it=True).job
+    there = works.attempt(job) / "work"
+    shutil.copytree(actor / "output/demo/checkpoint", there / "output/demo/checkpoint", dirs_exist_ok=True)
+    host = next(iter(works.inventory.hosts.values()))
+    work = Work(LocalSession(host), host.python, PurePosixPath(there), MetricalTracker().checkpoints)
+    rounds = Arrivals(work, works.folder / "runs/job-1", {"job": "job-1", "attempt": 1})
+    rounds.round()
+    first, last = rounds.round(), rounds.round(last=True)
+    assert len(first.files) == 3 and not last.more
+    assert [aside.path for aside in last.set_aside] == ["output/demo/input/0.png"]
