@@ -85,7 +85,7 @@ def sync(
         typer.Option(
             "--only",
             metavar="KIND",
-            help="checkpoints, bbox, identity, configs, kpt, crops, meshes or logs; repeat for several",
+            help="checkpoints, bbox, identity, configs, kpt, meshes, crops or logs; repeat for several",
         ),
     ] = None,
     verify: Annotated[

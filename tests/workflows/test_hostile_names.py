@@ -14,8 +14,11 @@ from remote_homes import Homes, homes_on
 from being_remote.demo.actor import make_actor
 from being_remote.errors import DataError, UnrequestedFile
 from being_remote.inventory import Inventory
+from being_remote.workflows.pull import pull
+from being_remote.workflows.retrack import retrack
 from being_remote.workflows.safe_to_stop import safe_to_stop
 from being_remote.workflows.sync import sync
+from being_remote.workflows.watching import watch
 
 MakeInventory = Callable[..., Inventory]
 
@@ -210,3 +213,36 @@ def test_whether_a_pod_that_names_what_was_not_asked_for_may_be_stopped_is_unkno
     hostile.lie("listing", offer_beside_the_box, names=["evil"])
     report = safe_to_stop(homes.inventory)
     assert report.exit_code == 4 and any("evil" in reason.what for reason in report.reasons)
+
+
+def offer_outside(request: Any, answer: Any, name: str) -> None:
+    """One more name, in the last folder of a job's results."""
+    answer.insert(0, {"folder": len(request["folders"]) - 2, "files": [[name, 1, 1, 1, 1, None]]})
+
+
+@pytest.mark.parametrize("name", ["../../other/cameras.json", "/etc/passwd", "a//b"])
+def test_a_pull_refuses_an_answer_that_names_what_lies_outside_the_job(
+    hostile: HostilePod, make_inventory: MakeInventory, tmp_path: Path, name: str
+) -> None:
+    inventory = make_inventory({"pod": hostile})
+    words = "sh -c 'echo x > ok'"
+    job = retrack(inventory, recipe_name="command", command=words, gpus=0, follow_it=True).job
+    hostile.lie("listing", offer_outside, name=name)
+    try:
+        with pytest.raises(UnrequestedFile):
+            pull(inventory, job, all_files=True)
+        assert [p for p in (tmp_path / "backups").rglob("*") if p.is_file() and p.suffix != ".lock"] == []
+    finally:
+        hostile.be_honest()
+    assert pull(inventory, job, all_files=True).exit_code == 0
+
+
+def test_a_watch_ends_with_6_where_the_pod_names_what_was_not_asked_for(
+    homes: Homes, hostile: HostilePod, tmp_path: Path
+) -> None:
+    homes.sync()
+    before = everything(tmp_path / "backups")
+    hostile.lie("listing", offer_beside_the_box, names=[".history/manifests/7.json"])
+    with pytest.raises(UnrequestedFile) as refused:
+        watch(homes.inventory)
+    assert refused.value.exit_code == 6 and everything(tmp_path / "backups") == before
