@@ -16,6 +16,7 @@
     │   └── ToolMissing        the host lacks a program that we need; carries .tool
     ├── DataError              files were refused or set aside; carries .file              6
     │   ├── UnsafeFile         more than plain data: it was not opened further
+    │   ├── UnrequestedFile    a host named a file that was not asked for; carries .host
     │   ├── TornFile           cut short or damaged
     │   ├── InconsistentData   readable, but the parts contradict each other
     │   └── NoSpace            a disk is full, here or on the host named; what was safe stays
@@ -157,6 +158,21 @@ class DataError(BeingRemoteError):
 
 class UnsafeFile(DataError):
     """The file holds more than plain data. It was not opened further."""
+
+
+class UnrequestedFile(DataError):
+    """A host named a file that was not asked for. Nothing of that answer is used.
+
+    `file` is that name, quoted; `host` the host's name in the inventory.
+    """
+
+    def __init__(self, file: str, *, host: str) -> None:
+        super().__init__(
+            f"named {file}, which was not asked for; nothing of that answer is used",
+            file=file,
+            hint=f"do not trust {host}: something there answers in the place of our program",
+        )
+        self.host = self.where = host
 
 
 class TornFile(DataError):

@@ -10,22 +10,23 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from being_remote.backup.checking import Judge
 from being_remote.backup.comparing import Asking, Gathered, compare
-from being_remote.backup.fetching import Fetch, Ways
-from being_remote.backup.files import Paths, see_room, share_blocks, sync_files
+from being_remote.backup.fetching import Fetch, Ways, share_room
+from being_remote.backup.files import Paths, is_nearly_full, share_blocks, size_words, sync_files
 from being_remote.backup.history import History
 from being_remote.backup.known import lasting
 from being_remote.backup.manifest import Entry, Manifest
-from being_remote.backup.planning import Offer, Plan
+from being_remote.backup.objects import wrong_ones
+from being_remote.backup.planning import MAX_REFUSED, Offer, Plan
 from being_remote.backup.quarantine import SetAside
 from being_remote.backup.salvage import Awaited, begin, end, hashed
 from being_remote.backup.settle import Replacement, Settled, put_aside, settle
+from being_remote.disk import no_space, room_bytes
 from being_remote.errors import HostError
 from being_remote.session import Hashed, OnProgress, Session
 
@@ -50,6 +51,7 @@ class Arrival:
         new_run: why the live tree was replaced as a whole.
         replaced: by what it was.
         transfer_s, check_s: of the two long phases.
+        left_out: for which there is no room here; not fetched.
     """
 
     manifest: Manifest | None
@@ -67,6 +69,7 @@ class Arrival:
     replaced: Replacement | None = None
     transfer_s: float = 0.0
     check_s: float = 0.0
+    left_out: tuple[SetAside, ...] = ()
 
 
 def bring_home(
@@ -98,12 +101,18 @@ def bring_home(
 
     Raises:
         HostError: the fetch failed; a repeated sync goes on where it stopped.
-        NoSpace: there is not even room for what is to be fetched.
+        NoSpace: there is room for nothing of what is to be fetched.
     """
     if not planned.wanted:
         return Arrival(live)
     here = live.files if live is not None else {}
     ways, got = Ways(history, session.host, here), Gathered()
+    room = ways.fitting(planned.wanted)
+    if not room.fit:
+        if is_nearly_full(history.root):
+            raise no_space(history.root, planned.wanted_bytes)
+        return Arrival(live, left_out=_not_fitting(history, room.left_out))
+    planned = replace(planned, wanted=room.fit)
     wanted: Sequence[Offer] = planned.wanted
     for again in (True, False):
         noted = wanted if again else (*planned.wanted, *wanted)
@@ -112,15 +121,17 @@ def bring_home(
         if not got.differing or not again or got.failure is not None:
             break
         wanted, got.differing = [offer for offer, _ in got.differing], []
-    mismatched = tuple(offer.path for offer, rests in got.differing if rests)
+    overwritten = [] if again else _overwritten(ways, got, on_progress)
+    mismatched = (*(offer.path for offer, rests in got.differing if rests), *overwritten)
     got.being_written += [offer.path for offer, rests in got.differing if not rests]
 
     new_run = is_new_run(_files(ways, got)) if live is not None else None
     if got.failure is not None and new_run is not None:
         raise got.failure
-    if got.good and not share_blocks(ways.file(got.came[0]), history.scratch):
-        # The live copies must fit as well; if not, nothing is changed and all stays in incoming.
-        see_room(history.root, (entry.bytes for entry in got.good.values()))
+    left_out = [*room.left_out, *_without_room_to_live(history, ways, got)]
+    nothing_fits = bool(left_out) and not got.good and is_nearly_full(history.root)
+    if nothing_fits or (new_run is not None and _lacks_a_kind(got, left_out)):
+        raise no_space(history.root, sum(offer.bytes for offer in left_out))
     aside = tuple(put_aside(history, seen, offer.mtime_ns) for seen, offer in got.torn)
     settled = Settled(live)
     if got.good:
@@ -144,7 +155,26 @@ def bring_home(
         settled.replaced,
         got.transfer_s,
         got.check_s,
+        _not_fitting(history, left_out),
     )
+
+
+def _lacks_a_kind(got: Gathered, left_out: Sequence[Offer]) -> bool:
+    """Whether another run would become live without any of its frames, its box, ..."""
+    lacking = {offer.origin.rank for offer in left_out if offer.origin.wave == 0}
+    return not lacking <= {offer.origin.rank for offer in got.came}
+
+
+def _without_room_to_live(history: History, ways: Ways, got: Gathered) -> Sequence[Offer]:
+    """Take out of the good files those whose live copies do not fit: they stay in incoming."""
+    if not got.good or share_blocks(ways.file(got.came[0]), history.scratch):
+        return ()
+    room = share_room(history.root, got.came, lambda offer: got.good[offer.path].bytes)
+    for offer in room.left_out:
+        del got.good[offer.path]
+    if room.left_out:
+        got.came = list(room.fit)
+    return room.left_out
 
 
 def _fetch(
@@ -175,7 +205,7 @@ def _fetch(
 
 def _sent(fetch: Fetch, got: Gathered, clock_ns: int, name: bytes, hashed: Hashed | None) -> None:
     """Note a hash that was made of a file as it was listed, and tells it from any later version."""
-    offer = fetch.offers[bisect_left(fetch.request.names, name)]
+    offer = fetch.offer(name)
     got.sent.pop(offer.path, None)  # what was said before was said of other bytes
     listed = (offer.bytes, offer.mtime_ns, offer.ctime_ns, offer.inode)
     if hashed is not None and hashed[:4] == listed and lasting(offer, clock_ns):
@@ -210,6 +240,37 @@ def _commit(
         files, why="sync", host=ways.host, incarnation=incarnation, new_tree=new_run is not None
     )
     return settle(history, judge, committed=(made, live))
+
+
+def _not_fitting(history: History, left_out: Sequence[Offer]) -> tuple[SetAside, ...]:
+    """What to say of files for which there is no room."""
+    if not left_out:
+        return ()
+    free = size_words(max(room_bytes(history.root), 0))
+    told = [
+        SetAside(o.path, f"not fetched: {size_words(o.bytes)} do not fit here ({free} are free)")
+        for o in left_out[:MAX_REFUSED]
+    ]
+    more: dict[str, int] = {}
+    for offer in left_out[MAX_REFUSED:]:
+        more[offer.origin.home] = more.get(offer.origin.home, 0) + 1
+    told += [SetAside(home, f"{count} more files do not fit here") for home, count in more.items()]
+    return tuple(told)
+
+
+def _overwritten(ways: Ways, got: Gathered, on_progress: OnProgress) -> Sequence[str]:
+    """Take out of the good files what a second fetch, to the same folder, has written since it was read."""
+    files = _files(ways, got)
+
+    def file_of(path: str) -> tuple[Path, str]:
+        return files[path], got.good[path].sha256
+
+    wrong = wrong_ones(list(files), file_of, "checking", on_progress)
+    for path in wrong:
+        del got.good[path]
+    if wrong:
+        got.came = [offer for offer in got.came if offer.path not in wrong]
+    return list(wrong)
 
 
 def _files(ways: Ways, got: Gathered) -> Paths:

@@ -100,13 +100,12 @@ def compare(
     try:
         unmoved = pool.submit(asking.is_as_listed) if got.sent and got.failure is None else None
         _ask_about([o for o in wanted if o.path not in got.sent], ways, got, judge, asking, pool, progress)
-        # Sorted while the host looks: of ten thousand files that takes as long.
-        sent = _sorted([o for o in wanted if o.path in got.sent], ways, got.sent, judge)
+        left = [o for o in wanted if o.path in got.sent]
         if unmoved is not None and got.failure is None and _answer(unmoved, got):
-            _take_sent(sent, ways, got, judge, asking.clock_ns, progress)
-            left = sent.other
-        else:
-            left = [*sent.sure, *sent.judged, *sent.other]
+            listed = [o for o in left if _lies_as_listed(ways, o)]
+            _take_sent(listed, ways, got, judge, asking.clock_ns, progress)
+            taken = {o.path for o in listed}
+            left = [o for o in left if o.path not in taken]
         _ask_about(left, ways, got, judge, asking, pool, progress)
     finally:
         # Not waited for: Ctrl-C would else last as long as a silent host; the session's end ends them.
@@ -114,49 +113,24 @@ def compare(
     got.check_s += time.monotonic() - started
 
 
-@dataclass
-class _Sent:
-    """Files that the host hashed on the way: those that are good, that a judge must read, that lie not so."""
+def _take_sent(
+    offers: Sequence[Offer], ways: Ways, got: Gathered, judge: Judge, clock_ns: int, progress: _Count
+) -> None:
+    """Read files whose hashes the host sent along.
 
-    sure: list[Offer] = field(default_factory=list)
-    entries: dict[str, Entry] = field(default_factory=dict)  # of `sure`, in its order
-    facts: bytearray = field(default_factory=bytearray)
-    judged: list[Offer] = field(default_factory=list)
-    other: list[Offer] = field(default_factory=list)
-
-
-def _sorted(offers: Sequence[Offer], ways: Ways, hashes: dict[str, bytes], judge: Judge) -> _Sent:
-    sent = _Sent()
-    for offer in offers:
-        found = ways.lying(offer)
-        if found is None or not is_listed(offer, found):
-            sent.other.append(offer)
-        elif judge.most_bytes(offer.path) is not None:
-            sent.judged.append(offer)
-        else:
-            sha256 = hashes.pop(offer.path).hex()  # of so many files not in two forms at once
-            sent.sure.append(offer)
-            sent.entries[offer.path] = Entry(
-                offer.path, sha256, offer.bytes, offer.mtime_ns, ("sha256",), ways.host
-            )
-            sent.facts += fact(offer, sha256)
-    return sent
-
-
-def _take_sent(sent: _Sent, ways: Ways, got: Gathered, judge: Judge, clock_ns: int, progress: _Count) -> None:
-    """Take what is good; of the rest, whose hashes are known, read what a judge must read."""
-    got.good.update(sent.entries)
-    got.came += sent.sure
-    got.facts += sent.facts
-    got.compared += len(sent.sure)
-    got.certain += len(sent.sure)
-    progress.part(len(sent.sure))(Progress("checking", len(sent.sure), len(sent.sure), "files"))
-    for start in range(0, len(sent.judged), BATCH):
-        batch = sent.judged[start : start + BATCH]
+    What was hashed while it came may have been written since: another fetch goes to the same folder.
+    """
+    for start in range(0, len(offers), BATCH):
+        batch = offers[start : start + BATCH]
         told = Told(clock_ns, {o.path: replace(o, sha256=got.sent[o.path].hex()) for o in batch})
         seen = check({o.path: ways.file(o) for o in batch}, judge, progress.part(len(batch)))
         for each, offer in zip(seen, batch, strict=True):
             _decide(each, offer, told, ways, got, clock_ns)
+
+
+def _lies_as_listed(ways: Ways, offer: Offer) -> bool:
+    found = ways.lying(offer)
+    return found is not None and is_listed(offer, found)
 
 
 def _ask_about(

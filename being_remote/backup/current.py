@@ -15,11 +15,10 @@ from pathlib import Path
 from being_remote.backup.files import Stat, copy_apart, sync_files, sync_folder
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Entry, Manifest
+from being_remote.backup.names import TOPS
 from being_remote.backup.objects import fault
 from being_remote.errors import InconsistentData
 
-# The live tree is these entries of the backup folder; whatever else lies there is not ours.
-TOPS = ("actor", "bbox.pt", "checkpoint", "run")
 # What a backup is kept for above all lies below this one.
 FRAMES = "checkpoint/"
 # Written by file managers into every folder that is looked at.

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import stat
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from being_remote.backup.checking import NO_JUDGE, Checked, check
-from being_remote.backup.files import Stat, copy_apart, see_room, sync_files
+from being_remote.backup.files import Stat, blocks, can_share_blocks, copy_apart, see_room, sync_files
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Entry
 from being_remote.backup.planning import Offer, Origin
 from being_remote.backup.quarantine import REWRITTEN_NOTE, set_aside
+from being_remote.disk import room_bytes
 from being_remote.session import PARTIAL_DIR, Pull, no_progress
 
 SECOND_NS = 1_000_000_000
 # How a killed rsync, and a killed stream of ours, call a file that they were writing.
 _WRITING = re.compile(r"\.(.+)\.[A-Za-z0-9]{6}", re.DOTALL)
 _STREAMING = re.compile(r"\.being-remote-[0-9a-f]{16}")
+# Larger files come by rsync, one after the other, however they are asked for.
+LARGE_BYTES = 1 << 20
+# What a file takes in a manifest, and in the note of what is on its way.
+_LINE_BYTES = 400
 
 
 class _Request(NamedTuple):
-    """What comes together: from `source` on the host to incoming/`into`, but what stands in `unless_in`."""
+    """What comes together: from `source` on the host to incoming/`into`, but what stands in `unless_in`.
 
+    The lowest `wave` comes first.
+    """
+
+    wave: int
     source: PurePosixPath
     into: str
     unless_in: Path
@@ -45,10 +56,24 @@ class _Way:
 
 @dataclass(frozen=True)
 class Fetch:
-    """One request, and the files of its sorted names in the same order."""
+    """One request, and the files of its names in the same order.
+
+    The names are sorted within each wave; `ends` is where each wave ends.
+    """
 
     request: Pull
     offers: Sequence[Offer]
+    ends: tuple[int, ...]
+
+    def offer(self, name: bytes) -> Offer:
+        """The file of a name of the request."""
+        start, names = 0, self.request.names
+        for end in self.ends:
+            at = bisect_left(names, name, start, end)
+            if at < end and names[at] == name:
+                return self.offers[at]
+            start = end
+        raise KeyError(name)
 
 
 class Ways:
@@ -100,6 +125,22 @@ class Ways:
             suffix=REWRITTEN_NOTE,
         )
 
+    def fitting(self, wanted: Sequence[Offer]) -> Room:
+        """Which of these files there is room to fetch, and to make live."""
+        lines = _LINE_BYTES * (len(self._here) + len(wanted))
+
+        def to_fetch(offer: Offer) -> int:
+            return 0 if self._has_come(offer) else offer.bytes
+
+        room = share_room(self._history.root, wanted, to_fetch, lambda o: o.bytes, besides=lines)
+        if room.left_out and can_share_blocks(self._history.scratch, self._history.rewritten):
+            return share_room(self._history.root, wanted, to_fetch, lambda _: 0, besides=lines)
+        return room
+
+    def _has_come(self, offer: Offer) -> bool:
+        found = self.lying(offer)
+        return found is not None and is_listed(offer, found)
+
     def fetches(self, wanted: Iterable[Offer]) -> Iterator[Fetch]:
         """The requests for these files, once there is room for them."""
         missing: list[int] = []
@@ -107,7 +148,9 @@ class Ways:
         named: dict[_Request, list[tuple[bytes, Offer]]] = defaultdict(list)
         for offer in wanted:
             way = self._way(offer)
-            named[way.request].append((way.prefix + offer.name, offer))
+            # Small files of later waves come in the first request, behind the others: it costs nothing.
+            wave = offer.origin.wave if offer.bytes > LARGE_BYTES else 0
+            named[way.request._replace(wave=wave)].append((way.prefix + offer.name, offer))
             found = self.lying(offer)
             if found is None or not is_listed(offer, found):
                 missing.append(offer.bytes)
@@ -121,11 +164,13 @@ class Ways:
         self._drop_halves({self.below(offer): offer.bytes for some in named.values() for _, offer in some})
         see_room(self._history.root, missing)
         self._empty = False
-        for (source, into, unless_in), files in named.items():
-            files.sort(key=itemgetter(0))  # by folder: it is faster so
+        for (_, source, into, unless_in), files in sorted(named.items(), key=lambda each: each[0].wave):
+            files.sort(key=lambda each: (each[1].origin.wave, each[0]))  # by folder: it is faster so
             names, offers = zip(*files, strict=True)
             sizes = tuple(offer.bytes for offer in offers)
-            yield Fetch(Pull(source, names, sizes, self._history.incoming / into, unless_in), offers)
+            ends = itertools.accumulate(len(list(w)) for _, w in groupby(offers, lambda o: o.origin.wave))
+            request = Pull(source, names, sizes, self._history.incoming / into, unless_in)
+            yield Fetch(request, offers, tuple(ends))
 
     def _drop_halves(self, wanted: Mapping[str, int]) -> None:
         """Remove half files that no wanted file needs, or that are larger than it: they only take its room.
@@ -154,11 +199,65 @@ class Ways:
     def _new(self, origin: Origin, together: bool) -> _Way:
         if not together:
             home = f"changed/{origin.home}" if origin.home else "changed"
-            return _Way(_Request(origin.source, home, self._history.root / origin.home))
+            return _Way(_Request(0, origin.source, home, self._history.root / origin.home))
         below = origin.source.relative_to(origin.top)
         aside = hashlib.sha256(os.fsencode(origin.top)).hexdigest()[:8]
         prefix = os.fsencode(below) + b"/" if below.parts else b""
-        return _Way(_Request(origin.top, f"{aside}/files", self._history.nothing), prefix)
+        return _Way(_Request(0, origin.top, f"{aside}/files", self._history.nothing), prefix)
+
+
+@dataclass(frozen=True)
+class Room:
+    """Which files there is room for, in their order, and which there is none for."""
+
+    fit: tuple[Offer, ...]
+    left_out: tuple[Offer, ...] = ()
+
+
+def share_room(
+    folder: Path,
+    offers: Sequence[Offer],
+    need: Callable[[Offer], int],
+    later: Callable[[Offer], int] = lambda _: 0,
+    *,
+    besides: int = 0,
+) -> Room:
+    """Share the room on the folder's disk, the most precious files first.
+
+    Of the first wave all files of a rank fit or none does, whatever they need later: what is here is
+    safe. Of the others as many fit as find all the room they need, the smallest first. A file that is
+    larger than all the room is left out alone.
+
+    Args:
+        folder: any folder on that disk.
+        offers: the files.
+        need: how many bytes one of them takes there.
+        later: and how many more, once all are there.
+        besides: the bytes that something else will take.
+    """
+    left, kept = room_bytes(folder) - besides, 0
+    sizes = [(offer, blocks(need(offer)), blocks(later(offer))) for offer in offers]
+    if sum(now + then for _, now, then in sizes) <= left:
+        return Room(tuple(offers))
+    fit = set[str]()
+    sizes.sort(key=lambda each: (each[0].origin.rank, each[1]))
+    for _, group in groupby(sizes, key=lambda each: each[0].origin.rank):
+        rank = [each for each in group if each[1] <= left]
+        if rank and rank[0][0].origin.wave == 0:
+            if sum(now for _, now, _ in rank) > left:
+                continue
+            kept += sum(then for _, _, then in rank)
+            left -= sum(now for _, now, _ in rank)
+            fit.update(offer.path for offer, _, _ in rank)
+            continue
+        for offer, now, then in rank:
+            if now + then <= left - kept:
+                fit.add(offer.path)
+                left -= now + then
+    return Room(
+        tuple(offer for offer in offers if offer.path in fit),
+        tuple(offer for offer in offers if offer.path not in fit),
+    )
 
 
 def _whole_of(path: str) -> str | None:

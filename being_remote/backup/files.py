@@ -19,6 +19,8 @@ from being_remote.errors import InconsistentData
 FICLONE = 0x40049409  # linux/fs.h: the copy shares its blocks until one side is written
 CHUNK_BYTES = 1 << 20
 BLOCK_BYTES = 4096
+FULL_BYTES = 64 << 20
+FULL_BYTES = 64 << 20
 
 
 class Stat(NamedTuple):
@@ -84,6 +86,16 @@ def share_blocks(source: Path, target: Path) -> bool:
                 raise
             return False
     return True
+
+
+def can_share_blocks(source: Path, target: Path) -> bool:
+    """Whether files in the place of these two, which are made and removed, can be reflinks of one another."""
+    try:
+        source.write_bytes(bytes(BLOCK_BYTES))
+        return share_blocks(source, target)
+    finally:
+        source.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, data: bytes | Iterable[bytes], *, scratch: Path) -> None:
@@ -155,6 +167,38 @@ def see_room(folder: Path, sizes: Iterable[int]) -> None:
     Raises:
         NoSpace: they do not, or would leave too little for others.
     """
-    need = sum(-(-size // BLOCK_BYTES) * BLOCK_BYTES for size in sizes)
+    need = sum(map(blocks, sizes))
     if room_bytes(folder) < need:
         raise no_space(folder, need)
+
+
+def blocks(size: int) -> int:
+    """What a file of so many bytes takes on a disk."""
+    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def is_nearly_full(folder: Path) -> bool:
+    """Whether the folder's disk has hardly any room left: then it is no file's fault that it does not fit."""
+    return room_bytes(folder) < FULL_BYTES
+
+
+def fitting(folder: Path, sizes: Iterable[int]) -> list[bool]:
+    """Which of some files fit on the folder's disk together; those that come first go first."""
+    left, fit = room_bytes(folder), []
+    for need in map(blocks, sizes):
+        fit.append(need <= left)
+        left -= need if need <= left else 0
+    return fit
+
+
+def size_words(size: int) -> str:
+    """A number of bytes for people.
+
+    Example:
+        >>> size_words(1 << 40), size_words(2_500_000), size_words(10)
+        ('1.1 TB', '2.5 MB', '10 bytes')
+    """
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} bytes"

@@ -28,12 +28,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from being_remote.backup import manifest as manifests
-from being_remote.backup.files import sync_folder, write_whole
+from being_remote.backup.files import open_plain, sync_folder, write_whole
 from being_remote.backup.manifest import Entry, Manifest, Why
+from being_remote.backup.names import LIVE
 from being_remote.errors import InconsistentData, InventoryError, UsageError
 
 FOLDER = ".history"
-_NUMBER = re.compile("0|[1-9][0-9]*")
+_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 
 
 class History:
@@ -106,25 +107,50 @@ class History:
         """One generation.
 
         Raises:
-            InconsistentData: the manifest is damaged, or is another generation's.
+            InconsistentData: the manifest cannot be read, is damaged, or is another generation's.
+            FileNotFoundError: there is none; a prune or a watch may just have removed it.
         """
         path = self._manifests / f"{generation}.json"
-        with open(path, "rb") as f:
-            found = manifests.load(f, str(path))
+        try:
+            with open_plain(path) as (descriptor, _), open(descriptor, "rb", closefd=False) as f:
+                found = manifests.load(f, str(path))
+        except FileNotFoundError:
+            raise
+        except OSError as e:
+            why = f"cannot be read: {e.strerror}"
+            raise InconsistentData(why, file=str(path), hint="move it away") from e
         if found.generation != generation:
             raise InconsistentData(
                 f"says that it is generation {found.generation}", file=str(path), hint="move it away"
             )
         return found
 
-    def newest(self) -> Manifest | None:
-        """The newest generation, which is what the live tree shows or is about to show."""
-        numbers = self.generations()
-        return self.read(numbers[-1]) if numbers else None
+    def readable(self, damaged: list[Path] | None = None) -> Iterator[Manifest]:
+        """Every generation that can be read, the newest first and one at a time.
+
+        One that cannot is passed over, and its file is added to `damaged`.
+        """
+        for number in reversed(self.generations()):
+            try:
+                yield self.read(number)
+            except FileNotFoundError:
+                continue  # removed just now, while nobody holds the lock
+            except InconsistentData as e:
+                if damaged is not None:
+                    damaged.append(Path(e.file))
+
+    def newest(self, damaged: list[Path] | None = None) -> Manifest | None:
+        """The newest generation that can be read: what the live tree shows or is about to show.
+
+        `damaged`: see `readable`.
+        """
+        return next(self.readable(damaged), None)
 
     def shown(self) -> int | None:
         """The generation that the live tree showed when a refresh last ended; None where that is unknown."""
-        text = self._live.read_text(encoding="utf-8").strip() if self._live.is_file() else ""
+        if not self._live.is_file():
+            return None
+        text = self._live.read_text(encoding="ascii", errors="replace").strip()
         return int(text) if _NUMBER.fullmatch(text) else None
 
     def show(self, generation: int) -> None:
@@ -155,13 +181,28 @@ class History:
         new_tree: bool = False,
         of: int | None = None,
     ) -> Manifest:
-        """Write the next generation. Its objects must be durable; from here on it exists."""
-        numbers = self.generations()
-        generation = numbers[-1] + 1 if numbers else 0
+        """Write the next generation. Its objects must be durable; from here on it exists.
+
+        Raises:
+            ValueError: a file has no place in the live tree: whoever asks should have seen that.
+        """
+        if outside := next((path for path in files if not LIVE.holds(path)), None):
+            raise ValueError(f"no path of the live tree: {outside!r}")
+        generation = self._next_number()
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         made = Manifest(generation, created, why, files, host, incarnation, new_tree, of)
         write_whole(self._manifests / f"{generation}.json", manifests.dump(made), scratch=self.scratch)
         return made
+
+    def _next_number(self) -> int:
+        numbers = self.generations()
+        number = numbers[-1] + 1 if numbers else 0
+        if not _NUMBER.fullmatch(str(number)):  # somebody put a manifest there whose number is no count
+            newest = self.newest()
+            number = newest.generation + 1 if newest is not None else 0
+            while number in numbers:
+                number += 1
+        return number
 
     def remove(self, generation: int) -> None:
         """Remove a generation, durably; its contents stay. The newest one must never be removed."""

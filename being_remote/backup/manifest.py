@@ -9,15 +9,17 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from being_remote.backup.files import Stat
-from being_remote.backup.names import refusal
+from being_remote.backup.files import Stat, open_plain
+from being_remote.backup.names import LIVE, refusal
 from being_remote.errors import InconsistentData
 
 SCHEMA = 1
@@ -67,8 +69,8 @@ class _StoredEntry(_Strict):
     path: str
     path_b64: str | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    bytes: Annotated[int, Field(ge=0)]
-    mtime_ns: int
+    bytes: Annotated[int, Field(ge=0, lt=1 << 63)]
+    mtime_ns: Annotated[int, Field(gt=-(1 << 92), lt=1 << 92)]
     checks: tuple[str, ...]
     host: str | None
 
@@ -88,6 +90,10 @@ _ROWS = TypeAdapter(list[_StoredEntry])
 _BEGIN, _END = b' "files": [\n', b" ]}\n"
 # Read so many lines at a time: a manifest may have a hundred thousand.
 _LINES = 1000
+# A path has at most 2048 bytes, each of which may take six letters in JSON, and stands there twice.
+_LINE_BYTES = 1 << 16
+_CONTENT = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+_CHUNK_BYTES = 1 << 20
 
 
 def shown_path(path: str) -> tuple[str, str | None]:
@@ -135,14 +141,14 @@ def load(file: BinaryIO, name: str) -> Manifest:
         InconsistentData: it is not one of ours, or was damaged.
     """
     try:
-        head = _Head.model_validate_json(file.readline().removesuffix(b",\n") + b"}")
-        if file.readline() != _BEGIN:
+        head = _Head.model_validate_json(file.readline(_LINE_BYTES).removesuffix(b",\n") + b"}")
+        if file.readline(_LINE_BYTES) != _BEGIN:
             raise ValueError("its list of files does not begin")
         files, same = dict[str, Entry](), dict[Any, Any]()
         for row in _rows(file):
             path = os.fsdecode(base64.b64decode(row.path_b64)) if row.path_b64 else row.path
-            if why := refusal(os.fsencode(path)):
-                raise InconsistentData(f"names {path!r}, but {why}", file=name)
+            if why := refusal(os.fsencode(path)) or (None if LIVE.holds(path) else "that is no live file"):
+                raise ValueError(f"it names {path!r}, but {why}")
             checks, host = same.setdefault(row.checks, row.checks), same.setdefault(row.host, row.host)
             files[path] = Entry(path, row.sha256, row.bytes, row.mtime_ns, checks, host)
     except ValueError as e:  # pydantic's ValidationError is one
@@ -150,7 +156,7 @@ def load(file: BinaryIO, name: str) -> Manifest:
         raise InconsistentData(
             f"is not a manifest that we can read ({wrong})",
             file=name,
-            hint="move it away; the generation before it is then the newest",
+            hint="move it away; what the live tree shows is in the next generation",
         ) from e
     return Manifest(
         head.generation, head.created, head.why, files, head.host, head.incarnation, head.new_tree, head.of
@@ -158,9 +164,24 @@ def load(file: BinaryIO, name: str) -> Manifest:
 
 
 def _rows(file: BinaryIO) -> Iterator[_StoredEntry]:
-    while lines := list(islice(file, _LINES)):
+    each = iter(lambda: file.readline(_LINE_BYTES), b"")
+    while lines := list(islice(each, _LINES)):
         ended = lines[-1] == _END
         yield from _ROWS.validate_json(b"[" + b"".join(lines[:-1] if ended else lines).rstrip(b",\n") + b"]")
         if ended and not file.read(1):
             return
     raise ValueError("it is cut short, or something follows it")
+
+
+def contents_in(path: Path) -> set[str]:
+    """The sha256 of each content that a manifest seems to name, which cannot be read otherwise."""
+    named, rest = set[str](), b""
+    try:
+        with open_plain(path) as (descriptor, _):
+            while some := os.read(descriptor, _CHUNK_BYTES):
+                text = rest + some
+                named.update(found.decode() for found in _CONTENT.findall(text))
+                rest = text[-128:]
+    except (OSError, InconsistentData):
+        return named
+    return named

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import builtins
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from being_remote.backup.manifest import Entry
-from being_remote.backup.names import Taken, refusal
+from being_remote.backup.names import LIVE, Taken, local_path
 from being_remote.backup.quarantine import SetAside
+from being_remote.errors import UnsafeFile
+
+# Files with refused names, of one folder, that are named.
+MAX_REFUSED = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +26,15 @@ class Origin:
         home: the folder here, below the backup; "" is its top.
         top: the folder on the host that all this actor's folders are below.
         source: the folder itself, `top` or below it.
+        rank: how precious its files are: those of the lowest rank get the room on the disk first.
+        wave: files of one wave are fetched together, those of the lowest first.
     """
 
     home: str
     top: PurePosixPath
     source: PurePosixPath
+    rank: int = 0
+    wave: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,7 @@ def plan(
     here: Mapping[str, Entry],
     torn: Mapping[str, list[SetAside]],
     *,
+    refused: Iterable[SetAside] = (),
     folds: bool,
     most_bytes: Callable[[str], int | None],
 ) -> Plan:
@@ -95,17 +105,21 @@ def plan(
         offers: what the host has.
         here: what is live.
         torn: what lies in quarantine; not fetched again while the host's file is the same.
+        refused: what it has, too, and that cannot be fetched.
         folds: this laptop's file system takes `A` and `a` for one name.
         most_bytes: name -> how large a whole file of this name can be; None: as large as it likes.
     """
-    wanted, unchanged, unhashed, refused, still_torn = [], [], [], [], []
+    wanted, unchanged, unhashed, still_torn = [], [], [], []
+    refused, unnamed = list(refused), Counter[Origin]()
     taken, before = Taken(here, folds=folds), None
     for offer in sorted(offers, key=lambda o: (o.path not in here, o.path)):
-        why = refusal(offer.name) or taken.clash(offer.path)
+        why = name_refused(offer) or taken.clash(offer.path)
         if why is None and offer.path == before:
             why = "another file of the host has its place already"
         if why is not None:
-            refused.append(SetAside(offer.path, f"its name is refused: {why}"))
+            unnamed[offer.origin] += 1
+            if unnamed[offer.origin] <= MAX_REFUSED:
+                refused.append(SetAside(offer.path, f"its name is refused: {why}"))
             continue
         taken.add(offer.path)
         before = offer.path
@@ -122,7 +136,20 @@ def plan(
             still_torn.append(alike)
         else:
             wanted.append(offer)
+    for origin, count in unnamed.items():
+        if count > MAX_REFUSED:
+            refused.append(SetAside(origin.home, f"{count - MAX_REFUSED} more files have refused names"))
     return Plan(tuple(wanted), tuple(unchanged), tuple(unhashed), tuple(refused), tuple(still_torn))
+
+
+def name_refused(offer: Offer) -> str | None:
+    """Why a file of this name may not be stored here; None when it may."""
+    called = "" if offer.spelt is None else offer.path.rpartition("/")[2]
+    try:
+        local_path(LIVE, offer.name, below=offer.origin.home, called=called)
+    except UnsafeFile as e:
+        return e.what
+    return None
 
 
 def same(offer: Offer, size: int, mtime_ns: int, sha256: str) -> bool:

@@ -2,16 +2,19 @@
 
 Manifests go first, each durably, contents afterwards: killed anywhere, no manifest names a content that
 is gone. What a killed prune left is swept by the next one. The live tree and the quarantine are not
-touched. Refuses to remove a snapshot with more than twice the frames of the newest one.
+touched. Refuses to remove a snapshot with more than twice the frames of the newest one. A manifest that
+cannot be read stays, and with it all that it seems to name.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from being_remote.backup.current import count_frames
 from being_remote.backup.history import History
+from being_remote.backup.manifest import contents_in
 from being_remote.errors import InconsistentData, UsageError
 
 _CONTENT = re.compile("[0-9a-f]{64}")
@@ -25,19 +28,21 @@ class Pruning:
         kept, removed: generations, oldest first.
         contents: what no kept generation names, by sha256.
         bytes: what that frees, manifests aside.
+        damaged: manifests that cannot be read.
     """
 
     kept: tuple[int, ...]
     removed: tuple[int, ...]
     contents: tuple[str, ...]
     bytes: int
+    damaged: tuple[Path, ...] = ()
 
 
 def marked(history: History, keep: int, *, force: bool = False) -> Pruning:
     """Decide what goes: all but the newest `keep` generations, and never what is live or newer.
 
     While a killed sync waits to be taken up (`fetching` is there), contents in no generation at all may
-    be what it had brought home last; they stay.
+    be what it had brought home last; they stay. So they do while a manifest cannot be read.
 
     Args:
         history: the backup.
@@ -46,32 +51,38 @@ def marked(history: History, keep: int, *, force: bool = False) -> Pruning:
 
     Raises:
         UsageError: `keep` is less than 1.
-        InconsistentData: a manifest is damaged, so nobody knows what it needs; or, without `force`, the
-            newest generation holds under half of the frames of one that would go.
+        InconsistentData: without `force`, the newest generation holds under half of the frames of one that
+            would go.
     """
     if keep < 1:
         raise UsageError("at least one generation is kept", where="--prune", hint="e.g. --prune keep=5")
-    numbers, shown = history.generations(), history.shown()
-    # A refresh that was cut short needs all from the one that the live tree still shows.
-    live = numbers[0] if shown is None and numbers else shown
-    kept = [n for n in numbers if n in numbers[-keep:] or (live is not None and n >= live)]
-    removed = [n for n in numbers if n not in kept]
-    (needed, left), (old, gone) = _named(history, kept), _named(history, removed)
-    richest = max(gone, key=lambda n: gone[n], default=None)
-    newest = left[kept[-1]] if kept and kept[-1] in left else 0
-    if not force and richest is not None and 2 * newest < gone[richest]:
+    shown, damaged = history.shown(), list[Path]()
+    kept, removed, frames = list[int](), list[int](), dict[int, int]()
+    needed, old = set[str](), set[str]()
+    for made in history.readable(damaged):
+        # A refresh that was cut short needs all from the one that the live tree still shows.
+        stays = len(kept) < keep or shown is None or made.generation >= shown
+        (kept if stays else removed).append(made.generation)
+        (needed if stays else old).update(entry.sha256 for entry in made.files.values())
+        frames[made.generation] = count_frames(made.files)
+    richest = max(removed, key=lambda n: frames[n], default=None)
+    if not force and richest is not None and 2 * frames[kept[0]] < frames[richest]:
         raise InconsistentData(
-            f"frames: {gone[richest]} in snapshot {richest}, {newest} in the newest one; nothing was removed",
+            f"frames: {frames[richest]} in snapshot {richest}, {frames[kept[0]]} in the newest one;"
+            " nothing was removed",
             file=str(history.root),
             hint=f"`sync --restore {richest}` makes the fuller one live again; add --force to remove it",
         )
-    spare = history.fetching.exists()
+    for path in damaged:
+        needed |= contents_in(path)
+    spare = bool(damaged) or history.fetching.exists()
     contents = {
         name: size
         for name, size in history.contents()
         if name not in needed and _CONTENT.fullmatch(name) and (name in old or not spare)
     }
-    return Pruning(tuple(kept), tuple(removed), tuple(contents), sum(contents.values()))
+    kept, removed = sorted(kept), sorted(removed)
+    return Pruning(tuple(kept), tuple(removed), tuple(contents), sum(contents.values()), tuple(damaged))
 
 
 def prune(history: History, pruning: Pruning) -> None:
@@ -80,17 +91,3 @@ def prune(history: History, pruning: Pruning) -> None:
         history.remove(generation)
     for sha256 in pruning.contents:
         history.object(sha256).unlink()
-
-
-def _named(history: History, generations: list[int]) -> tuple[set[str], dict[int, int]]:
-    """What these generations name, and how many frames each of them has."""
-    named, frames = set[str](), dict[int, int]()
-    for generation in generations:
-        try:
-            files = history.read(generation).files
-        except FileNotFoundError:
-            # Where only looked at, without the lock, a watch may just have put the next one in its place.
-            continue
-        named.update(entry.sha256 for entry in files.values())
-        frames[generation] = count_frames(files)
-    return named, frames

@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 
 from being_remote.backup.checking import NO_JUDGE
-from being_remote.backup.current import TOPS
 from being_remote.backup.files import room_on_disk, write_whole
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Entry
-from being_remote.backup.names import refusal
+from being_remote.backup.names import LIVE, local_path
 from being_remote.backup.settle import settle
 from being_remote.errors import InconsistentData
 
@@ -27,10 +26,9 @@ def put_file(root: Path, relative: str, data: bytes, *, host: str) -> bool:
         InconsistentData: a different file has that place.
         UsageError: another process is at work on this backup.
         NoSpace: the disk is full here.
-        ValueError: `relative` is no path of the live tree.
+        UnsafeFile: `relative` is no path of the live tree.
     """
-    if refusal(os.fsencode(relative)) or relative.split("/")[0] not in TOPS:
-        raise ValueError(f"no path of the live tree: {relative!r}")
+    local_path(LIVE, os.fsencode(relative))
     history = History(root)
     with room_on_disk(root), history.lock():
         live = settle(history, NO_JUDGE).manifest

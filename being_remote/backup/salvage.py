@@ -12,13 +12,15 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from being_remote.backup.checking import Judge, check
 from being_remote.backup.files import sync_files, write_whole
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
+from being_remote.backup.names import LIVE, is_plain, local_path
 from being_remote.backup.settle import entry_of, settle
+from being_remote.errors import UnsafeFile
 from being_remote.session import no_progress
 
 # No line is longer: a path has at most 4096 bytes, and JSON takes six letters for an odd one.
@@ -71,15 +73,14 @@ def salvage(
 
     Files of another run stay in incoming, where the next fetch finds them; alone they would mix two runs.
     """
-    if not history.fetching.exists():
+    if not history.fetching.exists() or (note := _note(history.fetching)) is None:
         return live
-    with open(history.fetching, "rb") as lines:
-        host = json.loads(next(lines))
-        # The last line may be half written; then nothing of what it is about has been done.
-        noted = [json.loads(line) for line in lines if line.endswith(b"\n")]
+    host, noted = note
     moved = _moved(history, [each for each in noted if len(each) == 2])
     arrived, lying = dict[str, Awaited](), dict[str, Path]()
     for a in (Awaited(*each) for each in noted if len(each) == 4):
+        if not _may_lie_here(a):
+            continue
         for file in (history.incoming / a.file, moved.get(a.path)):
             if file is not None and _lies(file, a):
                 arrived[a.path], lying[a.path] = a, file
@@ -97,9 +98,29 @@ def salvage(
     return settle(history, judge).manifest
 
 
+def _note(file: Path) -> tuple[str, list[Any]] | None:
+    """The host, and the lines about its files; None where nobody can read it. The files stay in incoming."""
+    try:
+        with open(file, "rb") as lines:
+            host = json.loads(next(lines))
+            # The last line may be half written; then nothing of what it is about has been done.
+            return str(host), [list(json.loads(line)) for line in lines if line.endswith(b"\n")]
+    except (StopIteration, ValueError, TypeError):
+        return None
+
+
+def _may_lie_here(awaited: Awaited) -> bool:
+    """Whether the wall lets it in; a note may be of an earlier version of this program."""
+    try:
+        local_path(LIVE, os.fsencode(awaited.path))
+    except UnsafeFile:
+        return False
+    return is_plain(os.fsencode(awaited.file))
+
+
 def _moved(history: History, noted: list[tuple[str, str]]) -> dict[str, Path]:
     """Where contents lie that had left incoming before the sync was killed, and are in no generation."""
-    newest = [history.read(n).files for n in history.generations()[-2:]] if noted else []
+    newest = [made.files for made in itertools.islice(history.readable(), 2)] if noted else []
     return {
         path: history.object(sha256)
         for path, sha256 in noted

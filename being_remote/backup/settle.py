@@ -1,7 +1,8 @@
 """Before and after everything: the live tree and the history are made to agree.
 
 A refresh that was cut short is finished, and what a person put or changed in the live tree by hand
-becomes a generation of its own. What is missing or was damaged there is put back.
+becomes a generation of its own. What is missing or was damaged there is put back. A manifest that cannot
+be read is passed over, and named; if the live tree showed it, what lies there becomes a generation.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from being_remote.backup.files import Stat, copy_apart, sync_files
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Entry, Manifest
 from being_remote.backup.quarantine import SetAside, set_aside
+from being_remote.errors import InconsistentData
 from being_remote.session import no_progress
 
 _WHOLE = ("sha256", "whole")
@@ -48,6 +50,7 @@ class Settled:
     set_aside: tuple[SetAside, ...] = ()
     rotted: tuple[SetAside, ...] = ()
     replaced: Replacement | None = None
+    damaged: tuple[Path, ...] = ()
 
 
 def settle(
@@ -70,26 +73,31 @@ def settle(
         (of those that were not changed only where all was read); `put_back`
         where files were missing; `set_aside` where a damaged file was replaced by its good version;
         `rotted` where, read deep, it had other bytes than its size and time promised, and was replaced;
-        `replaced` where a swap of the whole tree, which was cut short, was finished.
+        `replaced` where a swap of the whole tree, which was cut short, was finished;
+        `damaged` manifests, newer than what could be read.
     """
-    shown = history.shown()
-    newest, before = committed or _both(history, shown)
+    shown, damaged = history.shown(), list[Path]()
+    newest, before = committed or _both(history, shown, damaged)
     known = [m.files for m in (newest, before) if m is not None]
     found = current.scan(history.root, newest.files if newest is not None else None)
     content, changed, unsound = _contents(history.root, found, known, judge if deep else NO_JUDGE, deep)
 
     kept = _adopt(history, changed, found, newest.files if newest else {}, judge)
-    target = newest
-    if kept.files:
-        target = history.commit({**(newest.files if newest else {}), **kept.files}, why="adopted")
+    target, base = newest, newest.files if newest else {}
+    lost = newest is not None and shown is not None and shown > newest.generation and bool(found)
+    if lost:
+        # What the live tree shows is in no manifest: nothing else may come among it.
+        base = {path: entry for path, entry in base.items() if path in found}
+    if kept.files or (newest is not None and len(base) < len(newest.files)):
+        target = history.commit({**base, **kept.files}, why="adopted")
     if target is None:
-        return Settled(None)
+        return Settled(None, damaged=tuple(damaged))
     content |= {path: entry.sha256 for path, entry in kept.files.items()}
-    replayed = shown is None or before is not None
+    replayed = shown is None or before is not None or lost
     put_back = () if replayed else tuple(p for p in target.files if p not in found)
 
     replaced = None
-    pending = (n for n in history.generations() if shown is None or n > shown)
+    pending = (n for n in history.generations() if n <= target.generation and (shown is None or n > shown))
     if shown != target.generation and any(_is_new_tree(history, n, target) for n in pending):
         current.replace(history, target)
         restore = shown if before is not None else None
@@ -100,19 +108,42 @@ def settle(
         current.refresh(history, target, content, found)
     history.clear(history.adopting, history.next, history.previous, history.scratch, history.rewritten)
     unsound += kept.unsound
-    return Settled(target, tuple(kept.files), tuple(unsound), put_back, kept.set_aside, kept.rotted, replaced)
+    return Settled(
+        target,
+        tuple(kept.files),
+        tuple(unsound),
+        put_back,
+        kept.set_aside,
+        kept.rotted,
+        replaced,
+        tuple(damaged),
+    )
 
 
-def _both(history: History, shown: int | None) -> tuple[Manifest | None, Manifest | None]:
-    """The newest generation, and the one that is live where that is another."""
-    newest = history.newest()
+def _both(
+    history: History, shown: int | None, damaged: list[Path]
+) -> tuple[Manifest | None, Manifest | None]:
+    """The newest generation, and the one that is live where that is another. Each only if it can be read."""
+    newest = history.newest(damaged)
     # Whoever moved a damaged manifest away, as its error says, may have moved the one that is live.
-    behind = newest is not None and shown != newest.generation and shown in history.generations()
-    return newest, history.read(shown) if behind and shown is not None else None
+    if newest is None or shown is None or shown == newest.generation or shown not in history.generations():
+        return newest, None
+    try:
+        return newest, history.read(shown)
+    except InconsistentData as e:
+        if Path(e.file) not in damaged:
+            damaged.append(Path(e.file))
+        return newest, None
 
 
 def _is_new_tree(history: History, generation: int, newest: Manifest) -> bool:
-    return (newest if generation == newest.generation else history.read(generation)).new_tree
+    """Whether a generation replaced the live tree; one that cannot be read may have."""
+    if generation == newest.generation:
+        return newest.new_tree
+    try:
+        return history.read(generation).new_tree
+    except InconsistentData:
+        return True
 
 
 def _contents(

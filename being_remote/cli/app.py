@@ -107,7 +107,7 @@ def sync(
         typer.Option(
             "--only",
             metavar="KIND",
-            help="checkpoints, bbox, identity, configs, kpt, crops, meshes, logs or sources (the video and"
+            help="checkpoints, bbox, identity, configs, kpt, meshes, crops, logs or sources (the video and"
             " source/; only when asked for); repeat for several",
         ),
     ] = None,

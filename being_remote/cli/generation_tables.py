@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,10 +83,7 @@ def show_generations(console: Console, report: GenerationsReport) -> None:
             " sync looks after that",
             "yellow",
         )
-    for path in report.unreadable:
-        prose(console, f"damaged: {path}", "red")
-    if report.unreadable:
-        prose(console, "  next: move it away; the other generations are not touched by that")
+    _show_damaged(console, report.unreadable)
 
 
 def show_restore(console: Console, report: RestoreReport) -> None:
@@ -124,7 +122,16 @@ def show_prune(console: Console, report: PruneReport) -> None:
         line(console, f"would remove {gone} and {freed}")
     else:
         line(console, f"removed {gone} and {freed}", "green")
-    line(console, f"home: {report.folder}, oldest generation {report.kept[0]}, newest {report.kept[-1]}")
+    if report.kept:
+        line(console, f"home: {report.folder}, oldest generation {report.kept[0]}, newest {report.kept[-1]}")
+    _show_damaged(console, report.damaged)
+
+
+def _show_damaged(console: Console, manifests: Sequence[Path]) -> None:
+    for path in manifests:
+        prose(console, f"damaged: {path}", "red")
+    if manifests:
+        prose(console, "  next: move it away; the other generations are not touched by that")
 
 
 def _changes(report: RestoreReport) -> str:

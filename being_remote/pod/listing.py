@@ -3,14 +3,16 @@
 Sent as text, with what it imports of ours, and runs on Python 3.8. The request is read from stdin,
 since it may name many files; the answer goes to stdout; both are deflated (zlib). The request is JSON:
 
-    {"folders": [{"path": text, "pattern": text, "recursive": bool, "hash": bool}        what fits is listed
-                 or {"path": text, "names": [[text, bytes or null], ...]}],               these are hashed
+    {"folders": [{"path": text, "pattern": text, "recursive": bool, "hash": bool, "most": number}  is listed
+                 or {"path": text, "names": [[text, bytes or null], ...]}],                        is hashed
      "unless": text}
 
 With a number of bytes only so much of the file's beginning is hashed. The answer is JSON Lines:
 {"folder": N, "files": [[name, bytes, mtime_ns, ctime_ns, inode, sha256 or null], ...]} as often as
 needed, and as the end
-{"incarnation", "clock_ns", "folders": [{"exists", "error", "skipped"}, ...], "digest"}.
+{"incarnation", "clock_ns", "folders": [{"exists", "error", "skipped", "cut"}, ...], "digest"}.
+Of a folder at most "most" files are listed, and of all together `MAX_FILES`; "cut" says that there are
+more. What cannot be read is passed over; "error" tells the first such place.
 The digest tells this answer from any other; where it is the one of "unless", no file is listed. A file's
 figures are those from before it was read. Names travel as text with one letter for each of their bytes.
 A folder that is asked for may itself be a link (people put their data on volumes); links and specials
@@ -36,6 +38,7 @@ from being_remote.pod import kernel_fs
 
 MAX_FILES = 500000
 MAX_SKIPPED = 100
+MAX_DEPTH = 100
 CHUNK_BYTES = 1 << 20
 ROWS = 500
 NAME = operator.attrgetter("name")
@@ -87,35 +90,58 @@ def sha256_of(path: bytes, limit: Optional[int]) -> Tuple[Optional[os.stat_resul
     return found, digest.hexdigest()
 
 
+class Full(Exception):
+    """As many files as may be listed."""
+
+
 def listed(
-    asked: Dict[str, Any], below: bytes, rows: List[Row], skipped: List[Any], kernel: FrozenSet[int]
-) -> None:
-    """Each plain file of a folder that fits the pattern, and of those below it."""
+    asked: Dict[str, Any],
+    below: bytes,
+    most: int,
+    rows: List[Row],
+    skipped: List[Any],
+    kernel: FrozenSet[int],
+) -> List[str]:
+    """Each plain file of a folder that fits the pattern, and of those below it; returns what was unreadable.
+
+    Raises:
+        Full: there are more than `most`.
+    """
     folder, pattern = asked["path"].encode("latin-1"), asked["pattern"].encode("latin-1")
-    with os.scandir(os.path.join(folder, below)) as found:
-        inside = sorted(found, key=NAME)
+    if below.count(b"/") > MAX_DEPTH:
+        return [f"more than {MAX_DEPTH} folders deep: {below!r}"]
+    try:
+        with os.scandir(os.path.join(folder, below)) as found:
+            inside = sorted(found, key=NAME)
+    except OSError as e:
+        return [f"{e.strerror}: {e.filename!r}"]
+    errors: List[str] = []
     for entry in inside:
         name = below + entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if asked["recursive"] and entry.stat(follow_symlinks=False).st_dev not in kernel:
-                listed(asked, name + b"/", rows, skipped, kernel)
-            continue
-        if pattern != b"*" and not fnmatch.fnmatchcase(name, pattern):
-            continue
         try:
+            if entry.is_dir(follow_symlinks=False):
+                if asked["recursive"] and entry.stat(follow_symlinks=False).st_dev not in kernel:
+                    errors += listed(asked, name + b"/", most, rows, skipped, kernel)
+                continue
+            if pattern != b"*" and not fnmatch.fnmatchcase(name, pattern):
+                continue
             at = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue  # it went away while we looked
+        except OSError as e:
+            errors.append(f"{e.strerror}: {e.filename!r}")
+            continue
         if stat.S_ISREG(at.st_mode):
+            if len(rows) >= most:
+                raise Full
             digest = None
             if asked["hash"]:
                 again, digest = sha256_of(os.path.join(folder, name), None)
                 at = again or at
             rows.append((name, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino, digest))
-            if len(rows) > MAX_FILES:
-                raise OverflowError(f"more than {MAX_FILES} files")
         elif len(skipped) < MAX_SKIPPED:
             skipped.append([name.decode("latin-1"), "link" if stat.S_ISLNK(at.st_mode) else "special"])
+    return errors[:1]
 
 
 def hashed(asked: Dict[str, Any], rows: List[Row]) -> None:
@@ -141,26 +167,30 @@ def main() -> None:
     request = json.loads(zlib.decompress(sys.stdin.buffer.read()))
     folders: List[Dict[str, Any]] = []
     files: List[List[Row]] = []
-    kernel = kernel_fs.devices()
+    kernel, left = kernel_fs.devices(), MAX_FILES
     for asked in request["folders"]:
         skipped: List[Any] = []
         rows: List[Row] = []
-        error = None
+        errors: List[str] = []
+        cut = False
         path = asked["path"].encode("latin-1")
         exists = os.path.isdir(path)
         try:
             if exists and kernel_fs.real_path(path, kernel) is None:
-                error = f"it leads into the kernel's own files: {path!r}"
+                errors = [f"it leads into the kernel's own files: {path!r}"]
             elif exists and "names" in asked:
                 hashed(asked, rows)
             elif exists:
-                listed(asked, b"", rows, skipped, kernel)
+                errors = listed(asked, b"", min(left, asked.get("most", MAX_FILES)), rows, skipped, kernel)
+        except Full:
+            cut = True
         except OSError as e:
-            error = f"{e.strerror}: {e.filename!r}"
+            errors = [f"{e.strerror}: {e.filename!r}"]
+        left -= len(rows)
         files.append(rows)
-        folders.append({"exists": exists, "error": error, "skipped": skipped})
-    if sum(map(len, files)) > MAX_FILES:
-        raise OverflowError(f"more than {MAX_FILES} files")
+        folders.append(
+            {"exists": exists, "error": errors[0] if errors else None, "skipped": skipped, "cut": cut}
+        )
     # This form of marshal spells equal rows in equal bytes, and much sooner than JSON.
     digest = hashlib.sha256(marshal.dumps(files, 2) + line_of(folders)).hexdigest()
     lines: Iterable[bytes] = ()

@@ -30,6 +30,7 @@ from typing import BinaryIO, List, Optional
 HEADER = struct.Struct("!IQqqQ")
 TRAILER = struct.Struct("!?Qq32s")
 CHUNK_BYTES = 1 << 20
+LATEST_NS = 1 << 63
 # It went away since it was listed, or became something else.
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
@@ -44,6 +45,8 @@ def send(number: int, path: bytes, held: List[List[int]], most: int, out: Binary
         at = os.fstat(descriptor)
         if not stat.S_ISREG(at.st_mode) or [at.st_size, at.st_mtime_ns // 1000000000] in held:
             return None
+        if not all(-LATEST_NS <= ns < LATEST_NS for ns in (at.st_mtime_ns, at.st_ctime_ns)):
+            return f"{path!r}: its time is beyond the year 2262"
         size = min(at.st_size, most)
         out.write(HEADER.pack(number, size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
         digest, left, why = hashlib.sha256(), size, None

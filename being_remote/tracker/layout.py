@@ -16,7 +16,8 @@ from typing import Literal
 
 Base = Literal["input", "output", "root"]
 
-KINDS = ("checkpoints", "bbox", "identity", "configs", "kpt", "crops", "meshes", "logs", "sources")
+# The most precious first.
+KINDS = ("checkpoints", "bbox", "identity", "configs", "kpt", "meshes", "crops", "logs", "sources")
 # Large, and mostly made from a video that lies elsewhere: only when asked for.
 ON_REQUEST = ("sources",)
 
@@ -137,10 +138,10 @@ PLACES: tuple[Place, ...] = (
     Place("configs", "output", "", "config.yml", "run"),
     Place("kpt", "input", KPT, "*.npy", "actor/kpt"),
     Place("kpt", "input", KPT_DENSE, "*.npy", "actor/kpt_dense"),
-    Place("crops", "output", CROPS, "*.png", "run/input"),
-    Place("crops", "output", CROPS, "*.jpg", "run/input"),
     Place("meshes", "output", MESH, "*.ply", "run/mesh"),
     Place("meshes", "output", "", "canonical.obj", "run"),
+    Place("crops", "output", CROPS, "*.png", "run/input"),
+    Place("crops", "output", CROPS, "*.jpg", "run/input"),
     Place("logs", "output", "", TRAIN_LOG, "run/logs"),
     Place("logs", "output", LOGS, "*", "run/logs", recursive=True),
     Place("sources", "input", "", VIDEO, "actor"),

@@ -91,7 +91,10 @@ class RestoreReport:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What was removed, or with `dry_run` would be: whole generations, and contents that only they had."""
+    """What was removed, or with `dry_run` would be: whole generations, and contents that only they had.
+
+    `damaged` are manifests that cannot be read: they stay, and all that they seem to name.
+    """
 
     actor: str
     folder: Path
@@ -100,11 +103,12 @@ class PruneReport:
     contents: int
     bytes: int
     dry_run: bool
+    damaged: tuple[Path, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """0: what cannot be pruned is an error."""
-        return 0
+        """6 when a manifest is damaged."""
+        return 6 if self.damaged else 0
 
 
 def list_generations(inventory: Inventory, *, actor: str | None = None) -> GenerationsReport:
@@ -192,7 +196,7 @@ def restore_generation(
 def _would_restore(name: str, history: History, generation: int, on_progress: OnProgress) -> RestoreReport:
     wanted = readable(history, generation, on_progress)
     shown = history.shown()
-    live = history.read(shown).files if shown in history.generations() and shown is not None else {}
+    live = next((made.files for made in history.readable() if made.generation == shown), {})
     bad = refused(history, live, wanted.files, the_judge())
     same_run = bool(bad) and same_camera(_contents(history, live), _contents(history, wanted.files))
     files = without(wanted.files, bad, live, same_run=same_run)
@@ -236,7 +240,7 @@ def prune_generations(
     Raises:
         UsageError: the actor is unknown; `keep` is 0; a sync of it is at work.
         NotFoundError: nothing of it came home yet.
-        DataError: a manifest is damaged, or the newest one holds too few frames; nothing was removed.
+        DataError: the newest generation holds too few frames; nothing was removed.
     """
     name, history = _history(inventory, actor)
     if dry_run:
@@ -253,6 +257,7 @@ def prune_generations(
         contents=len(pruning.contents),
         bytes=pruning.bytes,
         dry_run=dry_run,
+        damaged=pruning.damaged,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Literal
 
-from being_remote.errors import HostError
+from being_remote.errors import HostError, UnrequestedFile
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.facts import Gpu
 from being_remote.jobs.observe import HostJobs
@@ -119,7 +119,7 @@ def safe_to_stop(inventory: Inventory, *, host: str | None = None, look_again: b
                     _compare_jobs(case, before, look(session, where), str(where.workdir))
             finally:
                 case.round_trips = session.round_trips
-    except HostError as e:
+    except (HostError, UnrequestedFile) as e:
         case.reasons.append(Reason("host", "unknown", e.what, e.hint or f"doctor --host {where.name}"))
     certain = [reason for reason in case.reasons if reason.verdict == "no"]
     unknown = [reason for reason in case.reasons if reason.verdict == "unknown"]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from being_remote.backup.current import scan
 from being_remote.backup.files import room_on_disk
@@ -112,7 +113,8 @@ def _would(
 ) -> SyncReport:
     """What a sync would do, by looking only."""
     found = look(task, session)
-    newest = history.newest()
+    damaged = list[Path]()
+    newest = history.newest(damaged)
     here = dict(newest.files) if newest is not None else {}
     read = inspect(history, newest, on_progress) if verify and newest is not None else Inspected()
     for path, at in scan(task.root).items():
@@ -123,7 +125,8 @@ def _would(
         del here[path]  # it would be fetched, unless another path's live file has the same bytes
     torn, most_bytes = kept(history), the_judge().most_bytes
     learned = learn(task, session, history, found, here, torn, everything=verify)
-    planned = plan(learned.offers, here, torn, folds=folds_case(task.root), most_bytes=most_bytes)
+    folds = folds_case(task.root)
+    planned = plan(learned.offers, here, torn, refused=found.refused, folds=folds, most_bytes=most_bytes)
     live = replace(newest, files=here) if newest is not None else None
     seen = seen_in(task, session.host, found, planned, live)
     report = from_listing(task, session.host, seen, planned, live, planned.refused + planned.still_torn)
@@ -134,6 +137,6 @@ def _would(
         transferred_bytes=planned.wanted_bytes,
         verified=len(read.sound & (set(planned.unchanged) - set(planned.unhashed))) if verify else None,
         rotten=rotten(read.rots, lambda _sha256: False),
-        damaged=read.unreadable,
+        damaged=tuple(dict.fromkeys((*read.unreadable, *damaged))),
         warnings=(*report.warnings, *inspected(read, session.host)),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NoReturn
 
 from being_remote.backup.coalesce import absorb
@@ -21,6 +21,7 @@ from being_remote.errors import (
     BeingRemoteError,
     CommandFailed,
     ConnectionLost,
+    InconsistentData,
     InventoryError,
     NoSpace,
     NotFoundError,
@@ -164,7 +165,8 @@ class _Watch:
     def _made_one(self, generation: int) -> None:
         """A round that only added something to what the round before made takes its place."""
         if self._made in self._history.generations():  # not pruned since
-            absorb(self._history, self._history.read(self._made), self._history.read(generation))
+            with suppress(InconsistentData):  # damaged since: it stays as it is
+                absorb(self._history, self._history.read(self._made), self._history.read(generation))
         self._made = generation
 
     def _tell(self, report: SyncReport, made: bool, seconds: float) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,10 +56,10 @@ def content(host: FolderHost, generation: int, path: str) -> Path:
 
 def see_whole(host: FolderHost, when: str = "") -> None:
     """Every generation's contents are there and right; no live file is tied to any of them."""
-    for number in host.history.generations():
-        for path, entry in host.history.read(number).files.items():
+    for made in host.history.readable():
+        for path, entry in made.files.items():
             data = host.history.object(entry.sha256).read_bytes()
-            assert hashlib.sha256(data).hexdigest() == entry.sha256, f"{when}: {path} of {number}"
+            assert hashlib.sha256(data).hexdigest() == entry.sha256, f"{when}: {path} of {made.generation}"
     assert {(host.root / path).lstat().st_nlink for path in scan(host.root)} <= {1}, when
 
 
@@ -285,14 +287,113 @@ def test_prune_to_nothing_is_refused(host: FolderHost) -> None:
 
 
 @pytest.mark.parametrize("damaged", [0, 3])
-def test_prune_removes_nothing_while_a_manifest_cannot_be_read(host: FolderHost, damaged: int) -> None:
+def test_prune_passes_over_a_damaged_manifest_and_keeps_all_that_it_seems_to_name(
+    host: FolderHost, damaged: int
+) -> None:
     many(host)
-    (host.history.folder / f"manifests/{damaged}.json").write_text("{}")
-    before = host.contents()
-    with pytest.raises(InconsistentData):
-        prune_to(host, 2)
-    assert host.contents() - before <= {f"process {os.getpid()} on {os.uname().nodename}\n".encode()}
-    assert not before - host.contents()
+    manifest = host.history.folder / f"manifests/{damaged}.json"
+    named = {entry.sha256 for entry in host.history.read(damaged).files.values()}
+    manifest.write_bytes(manifest.read_bytes().replace(b"schema_version", b"schema_versioN"))
+    orphans = {name for name, _ in host.history.contents()}
+    orphans -= {e.sha256 for made in host.history.readable() for e in made.files.values()}
+    done = prune_to(host, 2)
+    assert (done.damaged, len(done.removed)) == ((manifest,), 2)
+    left = {name for name, _ in host.history.contents()}
+    assert named | orphans <= left and manifest.exists()
+    see_whole(host)
+
+
+def foreign(path: str, sha256: str = "0" * 64) -> str:
+    head = {"schema_version": 1, "generation": 7, "created": "2026-01-01T00:00:00+00:00", "why": "sync"}
+    head |= {"host": None, "incarnation": None, "new_tree": False, "of": None}
+    row = {"path": path, "sha256": sha256, "bytes": 1, "mtime_ns": 1, "checks": [], "host": None}
+    return json.dumps(head)[:-1] + ',\n "files": [\n  ' + json.dumps(row) + "\n ]}\n"
+
+
+BAD: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.touch(),
+    "garbage": lambda path: path.write_bytes(bytes(range(256)) * 10),
+    "another number": lambda path: path.write_text(foreign("bbox.pt").replace(": 7,", ": 8,")),
+    "cut": lambda path: path.write_text(foreign("bbox.pt")[:-20]),
+    "outside": lambda path: path.write_text(foreign("inventory.yaml")),
+    "history": lambda path: path.write_text(foreign(".history/manifests/9.json")),
+    "beyond time": lambda path: path.write_text(
+        foreign("bbox.pt").replace('"mtime_ns": 1', f'"mtime_ns": {10**40}')
+    ),
+    "deep": lambda path: path.write_text("[" * 100_000),
+    "one line": lambda path: path.write_text(foreign("run/" + "x" * (1 << 17))),
+    "folder": lambda path: path.mkdir(),
+    "link": lambda path: path.symlink_to("/etc/passwd"),
+    "pipe": lambda path: os.mkfifo(path),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_foreign_manifest_is_passed_over_named_and_keeps_nobody_from_the_rest(
+    host: FolderHost, kind: str
+) -> None:
+    two_runs(host)
+    live, path = host.live(), host.history.folder / "manifests/7.json"
+    BAD[kind](path)
+    assert host.settle().damaged == (path,)
+    assert host.live() == live
+    assert survey(host.history).unreadable == (path,)
+    assert read_again(host).unreadable == (path,)
+    host.put("checkpoint/00009.frame", "new 9 END")
+    settled, _, _ = host.sync()
+    assert settled.damaged == (path,)
+    assert host.live() == {**live, "checkpoint/00009.frame": "new 9 END"}
+    bring_back(host, 0)
+    assert (prune_to(host, 1).damaged, os.path.lexists(path)) == ((path,), True)
+    see_whole(host)
+
+
+def test_a_number_that_is_no_count_keeps_no_later_generation_from_being_seen(host: FolderHost) -> None:
+    two_runs(host)
+    (host.history.folder / "manifests/999999999.json").write_text("{}")
+    host.put("checkpoint/00009.frame", "new 9 END")
+    host.sync()
+    assert host.history.generations() == [0, 1, 2, 999999999]
+    assert "checkpoint/00009.frame" in host.live()
+
+
+def test_what_a_damaged_newest_generation_showed_becomes_one_again_and_no_other_run_comes_among_it(
+    host: FolderHost,
+) -> None:
+    two_runs(host)
+    live = host.live()
+    (host.history.folder / "manifests/1.json").write_text("{")
+    settled = host.settle()
+    assert host.live() == live
+    assert settled.manifest is not None and settled.manifest.generation == 2
+    assert settled.manifest.files.keys() == live.keys()
+    host.sync()
+    assert host.live() == live
+
+
+@pytest.mark.parametrize("note", [b"", b"{", b"7\n[1]\n", b'"here"\n[[]]\nx\n'])
+def test_a_note_of_a_killed_sync_that_nobody_can_read_keeps_nobody_from_syncing(
+    host: FolderHost, note: bytes
+) -> None:
+    two_runs(host)
+    host.history.fetching.write_bytes(note)
+    host.put("checkpoint/00009.frame", "new 9 END")
+    host.sync()
+    assert "checkpoint/00009.frame" in host.live() and not host.history.fetching.exists()
+
+
+@pytest.mark.parametrize("path", [".history/manifests/7.json", "../inventory.yaml", "run/logs/.git/config"])
+def test_a_note_of_a_killed_sync_brings_nothing_to_a_place_where_no_download_belongs(
+    host: FolderHost, path: str
+) -> None:
+    two_runs(host)
+    live = host.live()
+    came = host.history.incoming / "evil"
+    came.write_text("evil")
+    at = came.stat()
+    host.history.fetching.write_text(f'"here"\n["{path}", "evil", {at.st_size}, {at.st_mtime_ns}]\n')
+    host.sync()
+    assert host.live() == live and not (host.root / path).exists()
 
 
 def test_prune_leaves_the_quarantine_and_what_a_killed_sync_had_brought(host: FolderHost) -> None:

@@ -19,7 +19,8 @@ from being_remote.backup import comparing, put_file
 from being_remote.backup.comparing import Told
 from being_remote.backup.files import room_on_disk
 from being_remote.backup.history import History
-from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UsageError
+from being_remote.backup.objects import hash_of
+from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UnsafeFile, UsageError
 from being_remote.inventory import LocalHost
 from being_remote.session import Pull, Pulled
 from being_remote.transport.local import LocalSession
@@ -439,6 +440,32 @@ def test_a_link_in_the_backup_is_refused_before_anything_is_written_through_it(
     assert list(outside.iterdir()) == []
 
 
+def test_what_a_second_fetch_wrote_over_a_file_that_was_read_already_never_becomes_an_object(
+    host: FolderHost,
+) -> None:
+    host.put("checkpoint/a.frame", "a END")
+    host.put("run/logs/log", "one")
+    offers, fetches = host.offers(), list[Pull]()
+
+    class Rewriting(LocalSession):
+        def pull(self, request: Pull, *rest: Any) -> Pulled:
+            pulled = super().pull(request, *rest)
+            fetches.append(request)
+            if len(fetches) == 1:
+                host.put("run/logs/log", "two")  # with the same time, so that it is fetched once more
+            else:
+                (came,) = host.history.incoming.rglob("a.frame")
+                came.write_text("b END")
+            return pulled
+
+    session = Rewriting(LocalHost(name="here", workdir=PurePosixPath("/")))
+    _, _, arrival = host.sync(session=session, offers=offers)
+    assert len(fetches) == 2 and arrival.mismatched == ("checkpoint/a.frame",)
+    assert host.live() == {"run/logs/log": "two"}
+    for name, _ in host.history.contents():
+        assert hash_of(host.history.object(name)) == name
+
+
 def test_names_that_leave_their_folder_or_collide_are_refused_by_name_and_the_rest_comes_home(
     host: FolderHost,
 ) -> None:
@@ -468,8 +495,9 @@ def test_put_file_stores_once_says_when_equal_and_refuses_a_different_one(tmp_pa
     assert (root / "bbox.pt").read_bytes() == b"one"
     history = History(root)
     assert history.generations() == [0] and history.read(0).files["bbox.pt"].host == "a100"
-    with pytest.raises(ValueError):
-        put_file(root, "../escape", b"x", host="a100")
+    for outside in ("../escape", "inventory.yaml", ".history/manifests/7.json", "runs/a/cameras.json"):
+        with pytest.raises(UnsafeFile):
+            put_file(root, outside, b"x", host="a100")
 
 
 def test_put_file_beside_a_backup_made_by_hand_keeps_that_one_too(host: FolderHost) -> None:
@@ -545,13 +573,18 @@ def test_names_beside_the_manifests_that_we_do_not_give_are_no_generations(host:
     assert host.history.generations() == [0]
 
 
-def test_a_manifest_under_another_number_is_refused_by_name(host: FolderHost) -> None:
+def test_a_manifest_under_another_number_is_passed_over_and_named(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.sync()
     manifests = host.history.folder / "manifests"
     (manifests / "9.json").write_bytes((manifests / "0.json").read_bytes())
     with pytest.raises(InconsistentData, match="says that it is generation 0"):
-        host.sync()
+        host.history.read(9)
+    host.put("checkpoint/00001.frame", "b END")
+    settled, _, arrival = host.sync()
+    assert settled.damaged == (manifests / "9.json",)
+    assert arrival.manifest is not None and arrival.manifest.generation == 10
+    assert sorted(host.live()) == ["checkpoint/00000.frame", "checkpoint/00001.frame"]
 
 
 def test_without_a_word_of_what_is_live_the_next_sync_makes_the_newest_live(host: FolderHost) -> None:

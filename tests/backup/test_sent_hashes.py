@@ -26,7 +26,7 @@ def noted(offer: Offer, *said: Hashed | None) -> dict[str, bytes]:
     offers, got = [OTHERS[0], offer, OTHERS[1]], Gathered()
     request = Pull(PurePosixPath("/far"), (b"a", b"b", b"c"), (3, 3, 3), Path("/into"), Path("/none"))
     for each in said:
-        _sent(Fetch(request, offers), got, CLOCK_NS, b"b", each)
+        _sent(Fetch(request, offers, (3,)), got, CLOCK_NS, b"b", each)
     return got.sent
 
 

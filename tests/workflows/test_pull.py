@@ -111,6 +111,25 @@ def test_names_that_are_ours_or_leave_the_folder_stay_there(works: Any) -> None:
     assert json.loads((report.folder / "pulled.json").read_text())["job"] == report_of.job
 
 
+def test_what_tools_would_run_or_read_stays_on_the_host_and_the_rest_is_pulled(works: Any) -> None:
+    evil = ("code/.git/hooks/x", ".envrc", "Makefile", "tasks.py", "sub/Inventory.YAML", "Pulled.json")
+    made = "; ".join(f"mkdir -p $(dirname {name}); echo evil > {name}" for name in evil)
+    job = works.command(f"{made}; echo x > code/train.py", follow_it=True).job
+    report = pull(works.inventory, job, all_files=True)
+    assert names(report.folder) == {"code/train.py"}
+    assert {a.path for a in report.quarantined} == set(evil)
+    assert report.exit_code == 6
+
+
+def test_of_many_refused_names_the_first_are_named_and_the_rest_counted(works: Any) -> None:
+    job = works.command("mkdir .git; touch ok; cd .git; touch $(seq 30)", follow_it=True).job
+    report = pull(works.inventory, job, all_files=True)
+    assert names(report.folder) == {"ok"}
+    assert (
+        len(report.quarantined) == 21 and report.quarantined[-1].reason == "10 more files have refused names"
+    )
+
+
 @pytest.mark.parametrize("name", ["-rf", "a b", "$(x)", "ü", "\udcff", "new\nline"])
 def test_strange_names_come_home_as_they_are(works: Any, ended: str, name: str) -> None:
     (works.attempt(ended) / "work" / name).write_text("strange\n")

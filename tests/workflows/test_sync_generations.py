@@ -15,7 +15,9 @@ from being_remote.backup.history import History
 from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import Inventory
+from being_remote.workflows.find_bbox import find_bbox
 from being_remote.workflows.generations import list_generations, prune_generations, restore_generation
+from being_remote.workflows.recover import recover
 from being_remote.workflows.sync import sync
 
 MakeInventory = Callable[..., Inventory]
@@ -198,6 +200,28 @@ def test_a_damaged_manifest_is_listed_with_exit_code_6(no_host: Inventory) -> No
     listed = list_generations(no_host)
     assert (listed.exit_code, listed.unreadable) == (6, (damaged,))
     assert [g.generation for g in listed.generations] == [0, 2, 3]
+
+
+def test_a_foreign_manifest_is_named_by_each_command_and_keeps_none_from_its_work(
+    here: Setting, tmp_path: Path
+) -> None:
+    (here.tracker / "output/demo/train.log").write_text("again")
+    sync(here.inventory)
+    foreign = here.root / ".history/manifests/7.json"
+    foreign.write_text('{"files": []}')
+    (here.tracker / "output/demo/train.log").write_text("once more")
+    assert sync(here.inventory, dry_run=True).damaged == (foreign,)
+    report = sync(here.inventory)
+    assert (report.exit_code, report.damaged, report.snapshot) == (6, (foreign,), 8)
+    assert (here.root / "run/logs/train.log").read_text() == "once more"
+    assert list_generations(here.inventory).unreadable == (foreign,)
+    assert restore_generation(here.inventory, 0).snapshot == 9
+    pruned = prune_generations(here.inventory, 1)
+    assert (pruned.exit_code, pruned.damaged, pruned.removed) == (6, (foreign,), (0, 1, 8))
+    assert sync(here.inventory, verify=True).damaged == (foreign,)
+    assert find_bbox(here.inventory, fetch=True).fetched is not None
+    assert recover(here.inventory, out=tmp_path / "out").frames == FRAMES
+    assert foreign.exists()
 
 
 def test_what_is_not_there_is_not_found_and_leaves_no_folder(make_inventory: MakeInventory) -> None:

@@ -105,6 +105,21 @@ def test_a_small_file_rewritten_after_it_came_is_seen_and_fetched_again(
     assert len(set(asked)) == report.files  # something changed, so that each of them was asked about
 
 
+def test_an_object_holds_only_bytes_that_were_hashed_here_after_their_last_write(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil() -> None:  # as another transfer to the same folder could, with the same size and time
+        (came,) = homes.history.incoming.rglob("007.txt")
+        at = came.stat()
+        came.write_text("evil 7")
+        os.utime(came, ns=(at.st_mtime_ns, at.st_mtime_ns))
+
+    after_the_fetch(monkeypatch, spoil)
+    assert homes.sync().exit_code == 0
+    homes.check_history()
+    assert (homes.root / "run/logs/007.txt").read_text() == "note 7"
+
+
 def test_a_file_that_a_judge_refuses_is_set_aside_however_it_came(homes: Homes, asked: list[bytes]) -> None:
     torn = homes.checkpoint / "00002.frame"
     data = torn.read_bytes()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.backup.manifest import Entry
 from being_remote.backup.planning import Offer, Origin
+from being_remote.backup.quarantine import SetAside
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.foreign_text import quote
 from being_remote.inventory import Actor, LocalHost, SshHost
 from being_remote.session import Session
-from being_remote.tracker.layout import Place
+from being_remote.tracker.layout import KINDS, Place
 from being_remote.workflows.homecoming.host_files import (
+    MAX_FILES,
     Answer,
     File,
     Folder,
@@ -27,6 +29,11 @@ from being_remote.workflows.homecoming.host_files import (
 )
 
 EXAMPLES = 5
+# So many files of one folder are listed; logs, which anything may write, are the least precious.
+MOST_FILES = 200_000
+MOST_LOGS = 20_000
+# What is fetched together: what cannot be made again, pictures and meshes, logs.
+_WAVES = {"meshes": 1, "crops": 1, "logs": 2}
 # What a backup on the host stands in for, when the tracker's own output is gone.
 _FALLBACK = ("checkpoints", "bbox")
 
@@ -53,10 +60,12 @@ class Task:
 class Found:
     """What the host has. `complete` is False where a folder could not be read whole.
 
-    `clock_ns` is the host's own clock when it was asked; `digest` tells this listing from any other.
+    `refused` are files that it has, too, and that cannot be fetched. `clock_ns` is the host's own clock
+    when it was asked; `digest` tells this listing from any other.
     """
 
     offers: tuple[Offer, ...]
+    refused: tuple[SetAside, ...]
     clock_ns: int
     incarnation: Mapping[str, str | int | None]
     digest: str
@@ -146,7 +155,10 @@ class _Offers:
     def __init__(self, task: Task, here: Mapping[str, Entry] | None = None) -> None:
         self._here = here or {}
         self._places = _tracked(task) + _copied(task)
-        self._origins = [Origin(place.home, folder.top, folder.path) for place, folder in self._places]
+        self._origins = [
+            Origin(place.home, folder.top, folder.path, KINDS.index(place.kind), _WAVES.get(place.kind, 0))
+            for place, folder in self._places
+        ]
         self.of: list[list[Offer]] = [[] for _ in self._places]
 
     def take(self, number: int, file: File) -> None:
@@ -177,15 +189,17 @@ def _found(task: Task, listing: Listing, held: _Offers) -> Found:
     warnings: list[str] = []
     from_tracker: dict[str, list[Offer]] = {}
     from_backup: dict[str, list[Offer]] = {}
+    refused: list[SetAside] = []
     for number, ((place, folder), listed) in enumerate(zip(asked, listing.folders, strict=True)):
         warnings += _said(folder, listed, host)
+        refused += _not_fetched(place, folder, listed)
         offers = held.of[number]
         if number < len(tracked):
             from_tracker.setdefault(place.kind, []).extend(offers)
         elif offers:
             from_backup.setdefault(place.kind, offers)  # the first backup that has any
     files = _chosen(from_tracker, from_backup, host, warnings)
-    if not files:
+    if not files and not refused:
         folders = ", ".join(dict.fromkeys(repr(str(f.path)) for _, f in asked))
         raise NotFoundError(
             f"nothing of actor {task.actor.name} is there; looked in {folders}",
@@ -195,9 +209,13 @@ def _found(task: Task, listing: Listing, held: _Offers) -> Found:
     frames_asked = any(p.kind == "checkpoints" for p in task.places)
     if frames_asked and not any(o.path.endswith(".frame") for o in files):
         warnings.append(f"{host} holds no .frame of actor {task.actor.name}")
-    complete = all(listed.error is None for listed in listing.folders)
+    complete = all(
+        listed.error is None and not listed.cut and listed.malformed_count == len(listed.malformed)
+        for listed in listing.folders
+    )
     return Found(
         tuple(files),
+        tuple(refused),
         listing.clock_ns,
         listing.incarnation.model_dump(),
         listing.digest,
@@ -214,7 +232,7 @@ def _tracked(task: Task) -> list[tuple[Place, Folder]]:
     folders = [(p, p.folder_on(root, actor.input, actor.output)) for p in task.places]
     # An input or output may be given as an absolute path elsewhere.
     return [
-        (p, Folder(root if f.is_relative_to(root) else f, f, _pattern(task, p), p.recursive))
+        (p, Folder(root if f.is_relative_to(root) else f, f, _pattern(task, p), p.recursive, _most(p)))
         for p, f in folders
     ]
 
@@ -222,11 +240,24 @@ def _tracked(task: Task) -> list[tuple[Place, Folder]]:
 def _copied(task: Task) -> list[tuple[Place, Folder]]:
     """Where backups on the host keep frames and box; they are laid out as ours."""
     return [
-        (p, Folder(task.host.workdir, task.host.workdir / backup / p.home, _pattern(task, p), p.recursive))
+        (
+            p,
+            Folder(
+                task.host.workdir,
+                task.host.workdir / backup / p.home,
+                _pattern(task, p),
+                p.recursive,
+                _most(p),
+            ),
+        )
         for backup in task.actor.host_backups
         for p in task.places
         if p.kind in _FALLBACK
     ]
+
+
+def _most(place: Place) -> int:
+    return MOST_LOGS if place.kind == "logs" else MOST_FILES
 
 
 def _pattern(task: Task, place: Place) -> str:
@@ -246,6 +277,20 @@ def _chosen(
             f"{len(frames)} come from the backup in {str(frames[0].origin.source)!r} there"
         )
     return [offer for offers in tracked.values() for offer in offers]
+
+
+def _not_fetched(place: Place, folder: Folder, listed: Listed) -> Iterator[SetAside]:
+    """Files that the host named with impossible values, and those of which there were too many to name."""
+    for name, why in listed.malformed:
+        yield SetAside(place.home_path(os.fsdecode(name)), f"not fetched: {why}")
+    more = listed.malformed_count - len(listed.malformed)
+    if more:
+        yield SetAside(place.home, f"{more} more files in {str(folder.path)!r} are not fetched either")
+    if listed.cut:
+        what = (
+            f"{str(folder.path)!r} holds more than {folder.most} files, or all folders more than {MAX_FILES}"
+        )
+        yield SetAside(place.home, f"{what}; only the first are fetched")
 
 
 def _said(folder: Folder, listed: Listed, host: str) -> list[str]:

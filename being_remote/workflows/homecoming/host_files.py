@@ -1,24 +1,28 @@
 """What `sync` asks of a host, and what it believes of the answer.
 
 The request names folders and patterns, or files to be hashed; the answer of `pod/listing.py` is read
-as what a stranger wrote: strictly, every size bounded, nothing missing and nothing more. It is read
-line by line, so that a hundred thousand files are never there in several forms at once.
+as what a stranger wrote: strictly, every size bounded. A name that was not asked for refuses the whole
+answer. An impossible value of a name that was asked for (a time after the year 2262) leaves that file
+out, named; the others count. It is read line by line, so that a hundred thousand files are never there
+in several forms at once.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from being_remote.errors import HostError
+from being_remote.backup.names import is_plain
+from being_remote.errors import HostError, UnrequestedFile
 from being_remote.jobs.programs import ask_alone, odd_form
 from being_remote.session import Session
 
@@ -31,6 +35,8 @@ MAX_LINES = 10_000
 MAX_ROWS = 5_000
 MAX_END_BYTES = 2 << 20
 _SLICE_BYTES = 64 << 10
+# Files with impossible values, of one folder, that are named.
+MAX_MALFORMED = 20
 # Hashing over there reads every byte; slower disks than this are rare.
 HASHED_BYTES_PER_S = 20e6
 
@@ -43,12 +49,29 @@ _Name = Annotated[str, Field(min_length=1, max_length=1 << 16)]
 
 @dataclass(frozen=True)
 class Folder:
-    """One folder to list; `pattern` is a glob over the paths below it, `top` a folder above or itself."""
+    """One folder to list; `pattern` is a glob over the paths below it, `top` a folder above or itself.
+
+    Of more than `most` files, or of more than `MAX_FILES` in all folders of a request, those that come
+    first are listed; so the most precious folders are asked for first.
+    """
 
     top: PurePosixPath
     path: PurePosixPath
     pattern: str
     recursive: bool
+    most: int = MAX_FILES
+
+    def asks_for(self, name: bytes) -> bool:
+        """Whether a path below the folder fits the request.
+
+        Example:
+            >>> box = Folder(PurePosixPath("/w"), PurePosixPath("/w/in"), "bbox.pt", recursive=False)
+            >>> box.asks_for(b"bbox.pt"), box.asks_for(b".history/manifests/7.json")
+            (True, False)
+        """
+        if b"/" in name and not self.recursive:
+            return False
+        return self.pattern == "*" or fnmatch.fnmatchcase(name, os.fsencode(self.pattern))
 
 
 class File(NamedTuple):
@@ -75,12 +98,20 @@ class Incarnation(_Strict):
 
 @dataclass(frozen=True)
 class Listed:
-    """One folder's plain files, and what was passed over."""
+    """One folder's plain files, and what was passed over.
+
+    Attributes:
+        malformed: files with impossible values, and which value; the first few of `malformed_count`.
+        cut: there are more files than are listed.
+    """
 
     exists: bool
     error: str | None
     files: list[File]
     skipped: list[tuple[bytes, Literal["link", "special"]]]
+    malformed: list[tuple[bytes, str]] = field(default_factory=list)
+    malformed_count: int = 0
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,18 +127,22 @@ class Listing:
     digest: str
 
 
+_Row = tuple[_Name, _Count, _Time, _Time, _Inode, _Sha256 | None]
+_ROW = TypeAdapter(_Row, config=ConfigDict(strict=True))
+_VALUES = ("name", "size", "modification time", "change time", "inode", "hash")
+
+
 class _Files(_Strict):
     folder: Annotated[int, Field(ge=0)]
     # Our program sends 500 to a line. Of more, each of which is wrong, the errors alone would take a minute.
-    files: Annotated[
-        list[tuple[_Name, _Count, _Time, _Time, _Inode, _Sha256 | None]], Field(max_length=MAX_ROWS)
-    ]
+    files: Annotated[list[_Row], Field(max_length=MAX_ROWS)]
 
 
 class _Folder(_Strict):
     exists: bool
     error: Annotated[str, Field(max_length=40_000)] | None
     skipped: Annotated[list[tuple[_Name, Literal["link", "special"]]], Field(max_length=100)]
+    cut: bool
 
 
 class _End(_Strict):
@@ -119,11 +154,15 @@ class _End(_Strict):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a host said, not read yet: `folders` is how many were asked for."""
+    """What a host said, not read yet.
+
+    Attributes:
+        asked: for each folder of the request, which names fit, and how many files at most.
+    """
 
     host: str
     said: bytes
-    folders: int
+    asked: tuple[tuple[Callable[[bytes], bool], int], ...]
 
 
 def list_files(
@@ -142,6 +181,7 @@ def list_files(
         ToolMissing: that Python is not there.
         CommandFailed: it ended with an error.
         HostError: its answer is not one; nothing of it is believed.
+        UnrequestedFile: it names a file that was not asked for; nothing of it is believed.
     """
     return read(ask(session, python, folders, hash_bytes=hash_bytes))
 
@@ -166,19 +206,21 @@ def ask(
             "pattern": _letters(os.fsencode(f.pattern)),
             "recursive": f.recursive,
             "hash": hash_bytes is not None,
+            "most": f.most,
         }
         for f in folders
     ]
-    return _ask(session, python, asked, "its files could not be listed", hash_bytes, unless)
+    fit = tuple((f.asks_for, f.most) for f in folders)
+    return _ask(session, python, asked, fit, "its files could not be listed", hash_bytes, unless)
 
 
 def read(answer: Answer) -> Listing:
     """The listing in an answer.
 
     Raises:
-        HostError: it is none; nothing of it is believed.
+        HostError, UnrequestedFile: as `list_files`.
     """
-    files: list[list[File]] = [[] for _ in range(answer.folders)]
+    files: list[list[File]] = [[] for _ in answer.asked]
     listing = read_each(answer, lambda folder, file: files[folder].append(file))
     folders = [replace(f, files=some) for f, some in zip(listing.folders, files, strict=True)]
     return replace(listing, folders=folders)
@@ -188,10 +230,10 @@ def read_each(answer: Answer, take: Callable[[int, File], None]) -> Listing:
     """The listing in an answer without its files, which `take` is given one by one, with their folder.
 
     Raises:
-        HostError: it is none; nothing of it is believed, and what was taken must be forgotten.
+        HostError, UnrequestedFile: as `list_files`; what was taken must be forgotten.
     """
     with _understood(answer):
-        return _parsed(answer.said, answer.folders, take)
+        return _parsed(answer, take)
 
 
 @contextmanager
@@ -201,7 +243,7 @@ def _understood(answer: Answer) -> Iterator[None]:
         yield
     except ValidationError as e:
         raise odd_form(answer.host, "its list of files", e) from e
-    except (zlib.error, ValueError) as e:
+    except (zlib.error, ValueError, RecursionError) as e:
         raise HostError(
             f"its list of files is not in our form ({e})",
             host=answer.host,
@@ -239,7 +281,7 @@ def hash_files(
         hash_bytes: how many bytes that is in all; it may take as long as they need.
 
     Raises:
-        HostError: as `list_files`.
+        HostError, UnrequestedFile: as `list_files`.
     """
     asked = [
         {
@@ -248,13 +290,15 @@ def hash_files(
         }
         for folder, names in wanted.items()
     ]
-    return read(_ask(session, python, asked, "its files could not be hashed", hash_bytes, None))
+    fit = tuple((frozenset(n for n, _ in names).__contains__, len(names)) for names in wanted.values())
+    return read(_ask(session, python, asked, fit, "its files could not be hashed", hash_bytes, None))
 
 
 def _ask(
     session: Session,
     python: str,
     folders: list[dict[str, Any]],
+    fit: tuple[tuple[Callable[[bytes], bool], int], ...],
     what: str,
     hash_bytes: int | None,
     unless: str | None,
@@ -269,39 +313,95 @@ def _ask(
         limit=MAX_ANSWER_BYTES,
         payload=zlib.compress(json.dumps({"folders": folders, "unless": unless}).encode("ascii"), 1),
     )
-    return Answer(session.host, said, len(folders))
+    return Answer(session.host, said, fit)
 
 
-def _parsed(said: bytes, folders: int, take: Callable[[int, File], None]) -> Listing:
+def _parsed(answer: Answer, take: Callable[[int, File], None]) -> Listing:
     """The whole answer.
 
     Raises:
         ValueError: it is not one (as pydantic's ValidationError is, too).
+        UnrequestedFile: it names what was not asked for.
     """
-    lines = _lines(said)
-    line, count = next(lines, b""), 0
+    lines, counts = _lines(answer.said), [0] * len(answer.asked)
+    malformed: list[list[tuple[bytes, str]]] = [[] for _ in answer.asked]
+    line = next(lines, b"")
     for following in lines:
-        some = _Files.model_validate_json(line)
-        if some.folder >= folders:
+        number, rows, bad = _rows(line)
+        count = len(rows) + len(bad)
+        if number >= len(answer.asked):
             raise ValueError("it tells of a folder that was not asked for")
-        count += len(some.files)
-        if count > MAX_FILES:
-            raise ValueError(f"more than {MAX_FILES} files")
-        for row in some.files:
-            take(some.folder, File(row[0].encode("latin-1"), *row[1:]))
+        for row in rows:
+            try:
+                file = File(row[0].encode("latin-1"), *row[1:])
+            except UnicodeEncodeError:
+                bad.append((_name_of(row[0]), "its name cannot be"))
+                continue
+            _see_asked(answer, number, file.name)
+            take(number, file)
+        for name, why in bad:
+            _see_asked(answer, number, name)
+            malformed[number].append((name, why))
+        counts[number] += count
+        if counts[number] > answer.asked[number][1] or sum(counts) > MAX_FILES:
+            raise ValueError("it lists more files than it may")
         line = following
     end = _end(line)
-    if len(end.folders) != folders:
+    if len(end.folders) != len(answer.asked):
         raise ValueError("it has another number of folders than asked")
-    return Listing(
-        end.incarnation,
-        end.clock_ns,
-        [
-            Listed(f.exists, f.error, [], [(name.encode("latin-1"), what) for name, what in f.skipped])
-            for f in end.folders
-        ],
-        end.digest,
-    )
+    folders = []
+    for number, (f, bad) in enumerate(zip(end.folders, malformed, strict=True)):
+        skipped = [(name.encode("latin-1"), what) for name, what in f.skipped]
+        for name, _ in skipped:
+            _see_asked(answer, number, name)
+        folders.append(Listed(f.exists, f.error, [], skipped, bad[:MAX_MALFORMED], len(bad), f.cut))
+    return Listing(end.incarnation, end.clock_ns, folders, end.digest)
+
+
+def _see_asked(answer: Answer, number: int, name: bytes) -> None:
+    fits, _ = answer.asked[number]
+    if not fits(name) or not is_plain(name):
+        raise UnrequestedFile(repr(os.fsdecode(name)), host=answer.host)
+
+
+def _rows(line: bytes) -> tuple[int, list[_Row], list[tuple[bytes, str]]]:
+    """One line: its folder, its rows, and the files with an impossible value, each with why."""
+    try:
+        some = _Files.model_validate_json(line)
+    except ValidationError as e:
+        said = _as_json(line)  # which also takes half a surrogate pair
+        if not isinstance(said, dict) or not isinstance(said.get("files"), list):
+            raise e
+        if len(said["files"]) > MAX_ROWS:
+            raise ValueError("a line of it is too long") from e
+        number = _Files.model_validate({**said, "files": []}).folder
+    else:
+        return some.folder, some.files, []
+    rows, bad = [], []
+    for each in said["files"]:
+        try:
+            rows.append(_ROW.validate_python(tuple(each) if isinstance(each, list) else each))
+        except ValidationError as e:
+            if not isinstance(each, list) or len(each) != len(_VALUES) or not isinstance(each[0], str):
+                raise
+            wrong = ", ".join(dict.fromkeys(_VALUES[int(error["loc"][0])] for error in e.errors()))
+            bad.append((_name_of(each[0]), f"its {wrong} cannot be"))
+    return number, rows, bad
+
+
+def _name_of(letters: str) -> bytes:
+    """The name, also where it is none that our program could have spelt."""
+    try:
+        return letters.encode("latin-1")
+    except UnicodeEncodeError:
+        return letters.encode("utf-8", "surrogatepass")
+
+
+def _as_json(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _end(line: bytes) -> _End:

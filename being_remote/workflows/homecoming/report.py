@@ -63,7 +63,8 @@ class SyncReport:
             was here before stays.
         being_written: torn because the host is writing them just now; they come with the next sync.
         rotten: contents here, of any generation, that were not what they should be (with `verify`).
-        damaged: manifests of generations that cannot be read any more (with `verify`).
+        damaged: manifests of generations that cannot be read (with `verify` all such, else those that are
+            newer than what can be read).
         host_error: why the host could not be asked; with `verify` the backup was looked after alone.
         snapshot: the generation that is live now; None where there is no backup.
         vanished, shrunk: gone or smaller on the host; the earlier versions stay here.
@@ -133,7 +134,7 @@ def seen_in(task: Task, host: str, found: Found, planned: Plan, before: Manifest
     here = before.files if before is not None else {}
     # A set of a hundred thousand paths is made only where something may be missing.
     all_there = not planned.refused and sum(o.path in here for o in found.offers) == len(here)
-    there = set() if all_there else {o.path for o in found.offers}
+    there = set() if all_there else {o.path for o in found.offers} | {a.path for a in found.refused}
     # What came from another host, or a folder that could not be read, is not missed here.
     gone = [
         path

@@ -155,7 +155,8 @@ def _decided(
     torn = kept(history)
     learned = learn(task, session, history, found, here, torn, everything=verify)
     most_bytes = the_judge().most_bytes
-    planned = plan(learned.offers, here, torn, folds=folds_case(history.folder), most_bytes=most_bytes)
+    folds = folds_case(history.folder)
+    planned = plan(learned.offers, here, torn, refused=found.refused, folds=folds, most_bytes=most_bytes)
     seen = seen_in(task, session.host, found, planned, home.live)
     return _Decided(replace(found, offers=()), seen, replace(learned, offers=()), planned)
 
@@ -258,7 +259,14 @@ def _report(
     verify: bool,
 ) -> SyncReport:
     planned = asked.planned
-    aside = (*home.settled.set_aside, *planned.refused, *planned.still_torn, *arrival.set_aside)
+    damaged = tuple(dict.fromkeys((*home.scrubbed.unreadable, *home.settled.damaged)))
+    aside = (
+        *home.settled.set_aside,
+        *planned.refused,
+        *planned.still_torn,
+        *arrival.set_aside,
+        *arrival.left_out,
+    )
     quarantined = {a.path: a for a in aside}  # the later word about a file counts
     untold = planned.unhashed if verify else ()
     mismatched = [*arrival.mismatched, *untold]
@@ -276,7 +284,7 @@ def _report(
         mismatched=some(mismatched),
         being_written=some(arrival.being_written),
         rotten=rots,
-        damaged=home.scrubbed.unreadable,
+        damaged=damaged,
         snapshot=manifest.generation if manifest is not None else None,
         adopted=some(home.settled.adopted),
         new_run=arrival.new_run,
@@ -299,7 +307,7 @@ def _alone(task: Task, history: History, home: _Home, why: HostError | NotFoundE
         report,
         adopted=some(home.settled.adopted),
         rotten=rots,
-        damaged=home.scrubbed.unreadable,
+        damaged=tuple(dict.fromkeys((*home.scrubbed.unreadable, *home.settled.damaged))),
         host_error=str(why),
         replaced=home.settled.replaced,
         camera_changed=some(list(home.cameras)),

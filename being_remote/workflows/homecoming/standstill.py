@@ -18,10 +18,11 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from being_remote.backup.current import LITTER, TOPS
+from being_remote.backup.current import LITTER
 from being_remote.backup.files import write_whole
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
+from being_remote.backup.names import TOPS
 from being_remote.errors import HostError
 from being_remote.inventory import LocalHost
 from being_remote.transport.local import LocalSession

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from being_remote.backup.files import copy_apart, room_on_disk, see_room, sync_files
+from being_remote.backup.files import copy_apart, room_on_disk, sync_files
 from being_remote.errors import DataError, UsageError
 from being_remote.session import Pull
 from being_remote.tracker.completeness import judges
@@ -80,6 +80,7 @@ class Arrivals:
             offers, aside = self._work.offered(self._folder)
             new = [o for o in offers if self._is_new(o, document["files"], last=last)]
             self._before = {o.name: o.looks for o in offers}
+            new, left_out = self._work.fitting(new, self._folder.parent)
             some = _some(sorted(new, key=self._work.place_of))
             came = self._bring(some, document) if some else {}
             files = {name: entry["bytes"] for name, entry in {**document["files"], **came}.items()}
@@ -88,7 +89,7 @@ class Arrivals:
                 files,
                 len(came),
                 sum(e["bytes"] for e in came.values()),
-                (*aside, *refused),
+                (*aside, *refused, *left_out),
                 more=len(some) < len(new),
             )
 
@@ -127,7 +128,6 @@ class Arrivals:
         if not wanted:
             return {}
         keep_only(self._stage, {o.name for o in wanted})
-        see_room(self._folder.parent, [o.size for o in wanted])
         self._fetch([o for o in wanted if not self._from_earlier_attempt(o)])
         good = [o for o in wanted if self._is_good(o)]
         came = {o.name: {"bytes": (self._stage / o.name).stat().st_size, "sha256": o.sha256} for o in good}

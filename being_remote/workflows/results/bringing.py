@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from being_remote.backup.files import copy_apart, room_on_disk, see_room
+from being_remote.backup.files import copy_apart, room_on_disk
 from being_remote.errors import DataError, InconsistentData
 from being_remote.inventory import Inventory
 from being_remote.jobs.ledger import Known
@@ -90,7 +90,7 @@ def bring(
         stage = incoming(folder)
         keep_only(stage, {o.name for o in offers})
         whole = _whole(folder, stage, earlier)
-        see_room(folder.parent, [o.size for o in offers])
+        offers, left_out = work.fitting(offers, folder.parent, whole)
         moved = work.session.pull(
             Pull(
                 source=work.folder,
@@ -103,7 +103,7 @@ def bring(
         )
         # Made after the files were fetched, so that one that was written meanwhile is noticed.
         hashed = work.hashed(offers)
-        found, refused, torn = {}, list(aside), {}
+        found, refused, torn = {}, [*aside, *left_out], {}
         for offer in offers:
             wanted = hashed[offer.name].sha256 if offer.name in hashed else None
             reason, judged = _take(offer.name, wanted, stage, work.session.host, partial=partial)

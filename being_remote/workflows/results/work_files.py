@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from being_remote.backup.names import Taken, folds_case, refusal
-from being_remote.errors import HostError, NotFoundError
+from being_remote.backup.files import fitting, is_nearly_full, size_words
+from being_remote.backup.names import Taken, Tree, folds_case, local_path
+from being_remote.disk import no_space
+from being_remote.errors import HostError, NotFoundError, UnsafeFile
 from being_remote.foreign_text import quote
 from being_remote.session import Session
 from being_remote.workflows.homecoming.host_files import File, Folder, Listing, hash_files, list_files
 
+# Names the attempt and each file's hash. Written here, never downloaded.
 PULLED = "pulled.json"
-MAX_FILES = 200_000
-MAX_BYTES = 1 << 40
+RESULTS = Tree(None, None, frozenset({PULLED}))
+MOST_FILES = 100_000
+# Files with refused names that are named.
+MAX_REFUSED = 20
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Work:
         top = Folder(self.folder, self.folder, "", recursive=False)
         asked = self._asked()
         listing = list_files(self.session, self.python, [*asked, top])
-        if not listing.folders.pop().exists:
+        if not listing.folders[-1].exists:
             raise NotFoundError(
                 f"there is no {str(self.folder)!r}", where=self.session.host, hint="being-remote jobs --all"
             )
@@ -73,24 +78,45 @@ class Work:
             raise HostError(
                 f"{str(self.folder)!r} could not be read whole: {quote(broken)}", host=self.session.host
             )
-        taken, kept = Taken([], folds=folds_case(into)), []
+        taken, kept, refused = Taken([], folds=folds_case(into)), [], list[Aside]()
         aside = [Aside(name, f"it is a {what}") for name, what in self._skipped(asked, listing)]
-        for offer in sorted(self._files(asked, listing), key=lambda offer: offer.name):
-            why = refusal(os.fsencode(offer.name)) or taken.clash(offer.name)
-            if why is not None or offer.name == PULLED:
-                aside.append(Aside(offer.name, why or "the name is ours"))
+        aside += self._not_listed(asked, listing)
+        files = {offer.name: offer for offer in self._files(asked, listing)}
+        for offer in sorted(files.values(), key=lambda offer: offer.name):
+            why = name_refused(offer.name) or taken.clash(offer.name)
+            if why is not None:
+                refused.append(Aside(offer.name, why))
                 continue
             taken.add(offer.name)
             kept.append(offer)
-        if len(kept) > MAX_FILES or sum(o.size for o in kept) > MAX_BYTES:
-            raise HostError(
-                f"offers {len(kept)} files: more than a job's results can be", host=self.session.host
-            )
+        aside += refused[:MAX_REFUSED]
+        if len(refused) > MAX_REFUSED:
+            aside.append(Aside(".", f"{len(refused) - MAX_REFUSED} more files have refused names"))
         return tuple(kept), tuple(aside)
 
     def place_of(self, offer: Offer) -> int:
         """Which pattern a file fits first."""
         return next(n for n, pattern in enumerate(self.patterns) if fits(offer.name, pattern))
+
+    def fitting(
+        self, offers: Sequence[Offer], folder: Path, here: Collection[str] = ()
+    ) -> tuple[list[Offer], tuple[Aside, ...]]:
+        """Those of these files for which the disk of `folder` has room, and those for which it has none.
+
+        What fits the first pattern gets the room first, and of that the smallest. Files `here` need none.
+
+        Raises:
+            NoSpace: there is room for none of them, for the disk is full.
+        """
+        order = sorted(offers, key=lambda offer: (self.place_of(offer), offer.size))
+        fits = fitting(folder, (0 if offer.name in here else offer.size for offer in order))
+        if order and not any(fits) and is_nearly_full(folder):
+            raise no_space(folder, sum(offer.size for offer in order))
+        left_out = {o.name: o for o, fit in zip(order, fits, strict=True) if not fit}
+        aside = tuple(
+            Aside(o.name, f"not fetched: {size_words(o.size)} do not fit here") for o in left_out.values()
+        )
+        return [offer for offer in offers if offer.name not in left_out], aside
 
     def hashed(self, offers: Sequence[Offer]) -> dict[str, Offer]:
         """The same files once more with hashes made over there, by name; without those that went away."""
@@ -104,22 +130,39 @@ class Work:
         return {o.name: _offer(o.name, found[o.name]) for o in offers if o.name in found}
 
     def _asked(self) -> list[Folder]:
-        """Where to list: each distinct fixed beginning of the patterns, once, with all below it."""
-        return [Folder(self.folder, self.folder / top, "*", True) for top in _tops(self.patterns)]
+        """What to list, the most precious first: more files than fit in one list must hide no others."""
+        found = []
+        for pattern in self.patterns:
+            top, rest = _divided(pattern)
+            wide = "*" if rest == "**" else rest
+            folder = Folder(self.folder, self.folder / top, wide, "/" in rest or rest == "**", MOST_FILES)
+            found.append(folder)
+        return found
+
+    def _not_listed(self, asked: Sequence[Folder], listing: Listing) -> Iterator[Aside]:
+        for folder, listed in zip(asked, listing.folders, strict=False):
+            named = [(self._name(folder, raw), why) for raw, why in listed.malformed]
+            yield from (Aside(name, f"not fetched: {why}") for name, why in named if self._fits(name))
+            if more := listed.malformed_count - len(named):
+                yield Aside(folder.path.name, f"{more} more files are not fetched either")
+            if listed.cut:
+                why = f"holds more than {folder.most} files; only the first are fetched"
+                yield Aside(folder.path.name, why)
 
     def _files(self, asked: Sequence[Folder], listing: Listing) -> Iterator[Offer]:
-        for folder, listed in zip(asked, listing.folders, strict=True):
+        for folder, listed in zip(asked, listing.folders, strict=False):
             for file in listed.files:
                 name = self._name(folder, file.name)
                 if self._fits(name):
                     yield _offer(name, file)
 
     def _skipped(self, asked: Sequence[Folder], listing: Listing) -> Iterator[tuple[str, str]]:
-        for folder, listed in zip(asked, listing.folders, strict=True):
-            for raw, what in listed.skipped:
-                name = self._name(folder, raw)
-                if self._fits(name):
-                    yield name, what
+        found = {
+            self._name(folder, raw): what
+            for folder, listed in zip(asked, listing.folders, strict=False)
+            for raw, what in listed.skipped
+        }
+        return ((name, what) for name, what in found.items() if self._fits(name))
 
     def _fits(self, name: str) -> bool:
         return any(fits(name, pattern) for pattern in self.patterns)
@@ -127,6 +170,20 @@ class Work:
     def _name(self, folder: Folder, raw: bytes) -> str:
         below = folder.path.relative_to(self.folder).as_posix()
         return os.fsdecode(raw) if below == "." else f"{below}/{os.fsdecode(raw)}"
+
+
+def name_refused(name: str) -> str | None:
+    """Why a result of this name may not be stored here; None when it may.
+
+    Example:
+        >>> name_refused("output/a.txt"), name_refused("pulled.json"), name_refused("code/.git/config")
+        (None, 'the name is ours', "'.git' is a hidden name, which tools read as settings")
+    """
+    try:
+        local_path(RESULTS, os.fsencode(name))
+    except UnsafeFile as e:
+        return e.what
+    return None
 
 
 def _offer(name: str, file: File) -> Offer:
@@ -149,13 +206,13 @@ def fits(name: str, pattern: str) -> bool:
     return len(parts) == len(globs) and all(map(fnmatch.fnmatchcase, parts, globs))
 
 
-def _tops(patterns: Sequence[str]) -> list[str]:
-    tops = set()
-    for pattern in patterns:
-        fixed = []
-        for part in pattern.split("/")[:-1]:
-            if any(c in part for c in "*?["):
-                break
-            fixed.append(part)
-        tops.add("/".join(fixed))
-    return ["."] if "" in tops else sorted(t for t in tops if not any(t.startswith(f"{o}/") for o in tops))
+def _divided(pattern: str) -> tuple[str, str]:
+    """A glob as the folder that it begins with and the rest.
+
+    Example:
+        >>> _divided("output/*/checkpoint/*.frame"), _divided("result.json"), _divided("**")
+        (('output', '*/checkpoint/*.frame'), ('.', 'result.json'), ('.', '**'))
+    """
+    parts = pattern.split("/")
+    fixed = next((n for n, part in enumerate(parts[:-1]) if any(c in part for c in "*?[")), len(parts) - 1)
+    return "/".join(parts[:fixed]) or ".", "/".join(parts[fixed:])

@@ -10,8 +10,8 @@ from being_remote.backup.comparing import SETTLE_NS
 from being_remote.backup.history import History
 from being_remote.backup.known import fact, recall
 from being_remote.backup.manifest import Entry
-from being_remote.backup.names import Taken, folds_case, refusal
-from being_remote.backup.planning import Offer
+from being_remote.backup.names import Taken, folds_case
+from being_remote.backup.planning import Offer, name_refused
 from being_remote.backup.quarantine import kept
 from being_remote.errors import InconsistentData
 from being_remote.workflows.homecoming.actor_files import Found, Task
@@ -107,7 +107,7 @@ def _refused(task: Task, offers: Sequence[Offer], here: Mapping[str, Entry]) -> 
     """The files that cannot come to lie at home, by path, and why."""
     taken, why_not = Taken(here, folds=folds_case(task.root)), {}
     for offer in sorted(offers, key=lambda o: (o.path not in here, o.path)):
-        why = refusal(offer.name) or taken.clash(offer.path)
+        why = name_refused(offer) or taken.clash(offer.path)
         if why is None:
             taken.add(offer.path)
         else:

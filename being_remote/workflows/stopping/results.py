@@ -6,11 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from being_remote.backup.names import refusal
 from being_remote.foreign_text import quote
 from being_remote.inventory import Inventory
 from being_remote.workflows.homecoming.host_files import Folder, Listed
-from being_remote.workflows.results.work_files import PULLED, fits
+from being_remote.workflows.results.work_files import fits, name_refused
 from being_remote.workflows.stopping.at_home import Pulled, folders_of_job
 from being_remote.workflows.stopping.disk import There
 from being_remote.workflows.stopping.jobs import EndedJob
@@ -68,7 +67,7 @@ def job_reasons(
     # Whoever wrote a torn file of a job that ended without success is gone: nobody can mend it.
     torn = [file for file in left if job.state != "succeeded" and home.refused(file)]
     left = [file for file in left if file not in torn]
-    refused = [f for f in left if f.path == PULLED or refusal(os.fsencode(f.path)) is not None]
+    refused = [f for f in left if name_refused(f.path) is not None]
     rest = [file for file in left if file not in refused]
     reasons, notes = [], []
     if rest:
