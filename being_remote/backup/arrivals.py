@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from being_remote.backup.checking import Judge
 from being_remote.backup.comparing import Asking, Gathered, compare
@@ -78,6 +79,7 @@ def bring_home(
     asking: Asking,
     incarnation: Mapping[str, str | int | None] | None,
     on_progress: OnProgress,
+    confirmed: Mapping[str, Entry] = MappingProxyType({}),
 ) -> Arrival:
     """Fetch what is wanted, check it, and make it the newest generation. The caller holds the lock.
 
@@ -93,13 +95,15 @@ def bring_home(
         asking: how the host is asked.
         incarnation: the host's, for the manifest.
         on_progress: told how far it is.
+        confirmed: live files of no known host, which this one holds with the same hash: their new
+            entries. Which run a file is of rests on them.
 
     Raises:
         HostError: the fetch failed; a repeated sync goes on where it stopped.
         NoSpace: there is not even room for what is to be fetched.
     """
     if not planned.wanted:
-        return Arrival(live)
+        return Arrival(_confirm(history, live, confirmed, session.host, judge, incarnation))
     here = live.files if live is not None else {}
     ways, got = Ways(history, session.host, here), Gathered()
     wanted: Sequence[Offer] = planned.wanted
@@ -120,9 +124,10 @@ def bring_home(
         # The live copies must fit as well; if not, nothing is changed and all stays in incoming.
         see_room(history.root, (entry.bytes for entry in got.good.values()))
     aside = tuple(put_aside(history, seen, offer.mtime_ns) for seen, offer in got.torn)
-    manifest = live
     if got.good:
-        manifest = _commit(history, planned, live, ways, got, judge, new_run, incarnation)
+        manifest = _commit(history, planned, live, ways, got, judge, new_run, incarnation, confirmed)
+    else:
+        manifest = _confirm(history, live, confirmed, session.host, judge, incarnation)
     end(history)
     if got.failure is not None:
         raise got.failure
@@ -188,11 +193,12 @@ def _commit(
     judge: Judge,
     new_run: str | None,
     incarnation: Mapping[str, str | int | None] | None,
+    confirmed: Mapping[str, Entry],
 ) -> Manifest | None:
     """Make the good files durable, then a generation, then live."""
     files: Mapping[str, Entry] = got.good
     if live is not None:
-        here = live.files
+        here = {**live.files, **confirmed}
         base = {path: here[path] for path in planned.unchanged} if new_run is not None else here
         files = {**base, **got.good}
     hashed(
@@ -205,6 +211,23 @@ def _commit(
     )
     made = history.commit(
         files, why="sync", host=ways.host, incarnation=incarnation, new_tree=new_run is not None
+    )
+    return settle(history, judge, committed=(made, live)).manifest
+
+
+def _confirm(
+    history: History,
+    live: Manifest | None,
+    confirmed: Mapping[str, Entry],
+    host: str,
+    judge: Judge,
+    incarnation: Mapping[str, str | int | None] | None,
+) -> Manifest | None:
+    """The live generation, or a new one that says which host holds the files that were put here by hand."""
+    if live is None or not confirmed:
+        return live
+    made = history.commit(
+        {**live.files, **confirmed}, why="sync", host=host, incarnation=incarnation, new_tree=False
     )
     return settle(history, judge, committed=(made, live)).manifest
 

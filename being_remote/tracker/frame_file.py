@@ -184,6 +184,15 @@ def parse_box(data: bytes, name: str) -> tuple[int, int, int, int]:
     if len(numbers) != 4:
         found = f"{len(numbers)} entries" if numbers else described(content)
         _no_box(f"is to hold four numbers x_min, x_max, y_min, y_max; it holds {found}", shown)
+    return box_of(numbers, shown)
+
+
+def box_of(numbers: list[Any], shown: str) -> tuple[int, int, int, int]:
+    """Four numbers as a box; `shown` says where they come from.
+
+    Raises:
+        InconsistentData: not four whole numbers with x_max > x_min and y_max > y_min.
+    """
     if any(type(n) not in (int, float) or not math.isfinite(n) or n != int(n) for n in numbers):
         listed = ", ".join(repr(n) if type(n) in (int, float) else type(n).__name__ for n in numbers)
         _no_box(f"is to hold four whole numbers; it holds {listed}", shown)

@@ -75,12 +75,15 @@ class Sequence:
         return tuple((int(self.frame_ids[a]), int(self.frame_ids[b])) for a, b in zip(starts.tolist(), ends))
 
 
-def read_sequence(folder: Path, each: Callable[[Stored], None] | None = None) -> Sequence:
+def read_sequence(
+    folder: Path, each: Callable[[Stored], None] | None = None, names: list[str] | None = None
+) -> Sequence:
     """Read every `.frame` of a folder. One file that cannot be read stops the reading and is named.
 
     Args:
         folder: of the `.frame` files.
         each: called with each file in the order of frame_id, for what else is wanted of it.
+        names: the files to read, in that order; None: all.
 
     Raises:
         NotFoundError: the folder is not there or holds no `.frame`.
@@ -88,9 +91,10 @@ def read_sequence(folder: Path, each: Callable[[Stored], None] | None = None) ->
         InconsistentData: K or the image size changes within the folder (the error names where), a
             file contradicts itself, or two files have one id.
     """
-    names, strays = _names_in_order(folder)
-    if strays:
-        raise strays[0].error
+    if names is None:
+        names, strays = _names_in_order(folder)
+        if strays:
+            raise strays[0].error
     found = _read(folder, names, each, None)
     changed = np.flatnonzero((found.K_each != found.K).any(axis=(1, 2)))
     if len(changed):

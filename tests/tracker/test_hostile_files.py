@@ -282,13 +282,13 @@ def test_a_legacy_file_whose_tensors_are_not_those_of_its_pickle_is_refused() ->
     for count in (3, 5, -1, 1 << 62):
         with pytest.raises(DataError, match="within its tensors"):
             parse_box(data[:-40] + struct.pack("<q", count) + data[-32:], "bbox.pt")
-    claims = re.sub(rb"(cpuq.)K\x04", rb"\1K\x05", data, flags=re.S)
+    claims = re.sub(rb"(cpuq.)K\x04", lambda m: m[1] + b"K\x05", data, flags=re.S)
     assert claims != data
     with pytest.raises(DataError, match="within its tensors"):
         parse_box(claims, "bbox.pt")
     with pytest.raises(DataError, match="does not end"):
         parse_box(data[:-8], "bbox.pt")
-    other = re.sub(rb"(X.\x00\x00\x00)\d(\d{6,}q)", rb"\1x\2", data, count=1, flags=re.S)
+    other = re.sub(rb"(X.\x00\x00\x00)\d(\d{6,}q)", lambda m: m[1] + b"x" + m[2], data, count=1, flags=re.S)
     assert other != data
     with pytest.raises(DataError, match="other tensor storages"):
         parse_box(other, "bbox.pt")

@@ -108,6 +108,16 @@ class CheckFigures:
     frame_offset: int | None
 
 
+@dataclass(frozen=True)
+class StretchFigures:
+    """Frames with one K, of a run that has several: K of the original frames, and as stored."""
+
+    first_id: int
+    last_id: int
+    K: Matrix
+    K_crop: Matrix
+
+
 def crop_figures(crop: Crop) -> CropFigures:
     """The crop's numbers for the report."""
     return CropFigures(
@@ -156,6 +166,19 @@ def evidence_figures(search: Search, frames: Frames) -> EvidenceFigures:
         principal_std_px=(principal[0], principal[1]),
         frame_offset=found.frame_offset,
         notes=found.notes,
+    )
+
+
+def stretch_figures(frames: Frames, crop: Crop) -> tuple[StretchFigures, ...]:
+    """Each stretch of a run with K per frame; () where it has one K."""
+    from being_remote.camera.intrinsics import intrinsics_in_source
+
+    if len(frames.stretches) == 1:
+        return ()
+    own = dict(zip(frames.frame_ids.tolist(), frames.K_each, strict=True))
+    return tuple(
+        StretchFigures(a, b, matrix(intrinsics_in_source(own[a], crop)), matrix(own[a]))
+        for a, b in frames.stretches
     )
 
 
