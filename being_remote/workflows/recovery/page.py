@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from being_remote.workflows.recovery.report import RecoverReport
 
 GRADES = {
-    "bbox": "The crop is this run's own bbox.pt.",
+    "bbox": "The crop is this run's own bbox.pt; it was not compared with pixels.",
     "whole frame": "The run cropped nothing: its camera is only scaled.",
-    "unverified": "The crop is a bbox.pt that is not known to be this run's.",
-    "exact": "The crop was found by pixels: made again, it equals the stored pictures.",
-    "verified": "The crop was found by pixels: on every picture looked at, these whole numbers fit best.",
+    "unverified": "The crop is not known to be that of all frames of this run.",
+    "exact": "The pixels show the crop: made again of the original frames, it equals the stored pictures.",
+    "verified": "The pixels show the crop: made again of the original frames, it is like the stored pictures.",
     "estimated": "The crop was estimated by registering pictures; its errors are below.",
     "landmark": "The crop was estimated from landmarks; its errors are below.",
 }
