@@ -96,6 +96,7 @@ def _joined(checks: Sequence[Check]) -> Check:
         tuple(frame for c in checks for frame in c.frames),
         offsets.pop() if len(offsets) == 1 else None,
         all(c.exact for c in checks),
+        tuple(dict.fromkeys(note for c in checks for note in c.notes)),
     )
 
 

@@ -98,6 +98,7 @@ class CheckFigures:
         exact: every picture looked at has equal pixels.
         source: the frames it was compared with.
         frame_offset: how many frames later than the settings say the pictures lie there.
+        notes: what a person should know besides.
     """
 
     agrees: bool | None
@@ -106,6 +107,7 @@ class CheckFigures:
     source: str | None
     frames: tuple[FrameFigures, ...]
     frame_offset: int | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,13 @@ def stretch_figures(frames: Frames, crop: Crop) -> tuple[StretchFigures, ...]:
 def check_figures(check: Check, source: str | None) -> CheckFigures:
     """A check's numbers for the report."""
     return CheckFigures(
-        check.agrees, check.exact, check.reason, source, _frames(check.frames), check.frame_offset
+        check.agrees,
+        check.exact,
+        check.reason,
+        source,
+        _frames(check.frames),
+        check.frame_offset,
+        check.notes,
     )
 
 

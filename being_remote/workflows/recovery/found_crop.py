@@ -104,7 +104,8 @@ def weighed(found: FoundCrop, seen: CheckFigures) -> FoundCrop:
     The grade says what was checked: equal pixels are exact, pixels that are alike verified.
     """
     if seen.agrees:
-        return replace(found, grade="exact" if seen.exact else "verified", doubt="")
+        grade = "exact" if seen.exact else "verified"
+        return replace(found, grade=grade, doubt="", warnings=(*found.warnings, *seen.notes))
     if seen.agrees is False:
         what = f"the box {found.box.named}" if found.box is not None else "a run without a crop"
         said = (
