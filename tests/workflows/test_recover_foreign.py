@@ -329,3 +329,32 @@ def test_frames_of_a_hand_made_backup_are_this_run_s_once_a_sync_has_confirmed_t
     report = recover(inventory, dry_run=True)
     assert not any("unverified" in warning for warning in report.warnings)
     assert report.grade == "bbox"
+
+
+# Backgrounds that were replaced
+
+
+@pytest.mark.parametrize("behind", ["green", "another picture"])
+def test_crops_with_another_background_confirm_the_box_by_the_face_and_it_is_said(
+    here: Path, filmed: Truth, tmp_path: Path, behind: str
+) -> None:
+    truth = copied(filmed, tmp_path / "mt")
+    shutil.rmtree(truth.input_folder / "images", ignore_errors=True)
+    rng = np.random.default_rng(1)
+    room = cv2.resize(rng.integers(0, 255, (16, 16, 3), np.uint8), IMAGE, interpolation=cv2.INTER_CUBIC)
+    for i in range(6):
+        path = truth.output_folder / "input" / f"{i:05d}.png"
+        points = np.load(truth.input_folder / "kpt_dense" / f"{i + 2:05d}.npy")
+        mask = np.zeros(IMAGE[::-1], np.uint8)
+        cv2.fillConvexPoly(mask, cv2.convexHull(points.astype(np.int32)), 1)
+        mask = cv2.dilate(mask, np.ones((21, 21), np.uint8))[..., None]
+        picture = cv2.imread(str(path))
+        other = np.full_like(picture, (64, 177, 0)) if behind == "green" else room
+        cv2.imwrite(str(path), np.where(mask, picture, other))
+    seen = run_of(truth, dry_run=True)
+    assert seen.grade in ("exact", "verified") and seen.exit_code == 0, seen.warnings
+    assert any("background of the stored pictures was replaced" in w for w in seen.warnings)
+    (truth.input_folder / "bbox.pt").unlink()
+    found = run_of(truth, dry_run=True)
+    assert found.grade in ("exact", "verified", "estimated"), found.warnings
+    assert found.crop is not None and abs(found.crop.side - seen.crop.side) < 1

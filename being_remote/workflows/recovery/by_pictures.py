@@ -35,7 +35,7 @@ def by_images(case: Case, crops: StoredCrops, frames: Path, on_progress: OnProgr
     """
     from being_remote.crop_search import from_images
 
-    looked_at = read_crops(crops, case.numbers, case.frames.image_size_wh, SEARCHED)
+    looked_at = read_crops(crops, case.numbers, case.frames.image_size_wh, SEARCHED, case.landmarks)
     with case.open_frames(frames) as source:
         finding = from_images(
             looked_at,
@@ -63,7 +63,7 @@ def check(crop: Crop, case: Case, on_progress: OnProgress) -> CheckFigures:
     try:
         with case.open_frames(frames) as source:
             for part in _parts(crops, case):
-                looked_at = read_crops(part, case.numbers, crop.image_size_wh, CHECKED)
+                looked_at = read_crops(part, case.numbers, crop.image_size_wh, CHECKED, case.landmarks)
                 told = steps("frames checked", on_progress)
                 found.append(check_crop(crop, looked_at, source, on_progress=told))
     except (NotFoundError, DataError) as e:

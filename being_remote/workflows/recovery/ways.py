@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from being_remote.errors import DataError, UsageError
 from being_remote.workflows.recovery.box_writing import confirmed
 from being_remote.workflows.recovery.boxes import FoundBox, box_of_job, find_box
-from being_remote.workflows.recovery.by_landmarks import by_landmarks, holds_landmarks, is_dense
+from being_remote.workflows.recovery.by_landmarks import by_landmarks, holds_landmarks
 from being_remote.workflows.recovery.by_pictures import by_images
 from being_remote.workflows.recovery.found_crop import FoundCrop, by_box, whole_frame
 from being_remote.workflows.recovery.missing import AtHand, no_crops, no_landmarks, nothing_tells
+from being_remote.workflows.recovery.stored_crops import is_dense
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
