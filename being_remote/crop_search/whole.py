@@ -113,15 +113,9 @@ def _padded_right(crops: Sequence[Crop], matches: Sequence[Match], frames: Frame
     """The first of the crops, all of one map, whose padding no other's fits clearly better than."""
     errors = []
     for crop in crops:
-        pairs = [(m.view.stored, frames.colour(m.view.stored.source_number + m.offset)) for m in matches]
-        windows = [m.view.window for m in matches]
+        pairs = [(m.view, frames.colour(m.view.stored.source_number + m.offset)) for m in matches]
         errors.append(
-            np.mean(
-                [
-                    _difference(one.picture, remake(frame, crop), window.mask)
-                    for (one, frame), window in zip(pairs, windows, strict=True)
-                ]
-            )
+            np.mean([_difference(v.stored.picture, remake(f, crop), v.window.mask) for v, f in pairs])
         )
     return next(c for c, e in zip(crops, errors, strict=True) if e <= _TOLD * min(errors) + 1e-3)
 

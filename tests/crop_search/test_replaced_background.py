@@ -95,6 +95,9 @@ def test_before_another_picture_the_face_must_be_known() -> None:
     assert finding.crop is not None and finding.grade in ("exact", "verified"), finding.reason
     assert (finding.crop.x_min, finding.crop.x_max, finding.crop.y_min, finding.crop.y_max) == SCENE.box
     assert "around the face" in finding.notes[0]
+    other = replace(SCENE, take=1).source(FRAMES)
+    crop = crop_from_box(SCENE.box, SCENE.size_wh, IMAGE)
+    assert check_crop(crop, with_faces(stored, SCENE), other).agrees is not True
 
 
 @pytest.mark.parametrize("colour", [BLACK])

@@ -134,7 +134,10 @@ def learn(
         told.update(answer.files)
         for offer, _ in suspects[start : start + PORTION]:
             now, entry = answer.files.get(offer.path), here.get(offer.path)
-            same = now is not None and entry is not None and entry.sha256 == now.sha256
+            # A file that grew was hashed only as far as it was listed.
+            same = (
+                now is not None and entry is not None and now.sha256 == entry.sha256 and now.looks_like(offer)
+            )
             if same and entry is not None and entry.host is None:
                 confirmed[offer.path] = replace(entry, host=session.host)
             if now is not None and now.sha256 is not None and lasting(now, answer.clock_ns):
