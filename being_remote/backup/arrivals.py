@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from being_remote.backup.checking import Judge
 from being_remote.backup.comparing import Asking, Gathered, compare
@@ -83,6 +84,7 @@ def bring_home(
     asking: Asking,
     incarnation: Mapping[str, str | int | None] | None,
     on_progress: OnProgress,
+    confirmed: Mapping[str, Entry] = MappingProxyType({}),
 ) -> Arrival:
     """Fetch what is wanted, check it, and make it the newest generation. The caller holds the lock.
 
@@ -98,20 +100,23 @@ def bring_home(
         asking: how the host is asked.
         incarnation: the host's, for the manifest.
         on_progress: told how far it is.
+        confirmed: live files of no known host, which this one holds with the same hash: their new
+            entries. Which run a file is of rests on them.
 
     Raises:
         HostError: the fetch failed; a repeated sync goes on where it stopped.
         NoSpace: there is room for nothing of what is to be fetched.
     """
     if not planned.wanted:
-        return Arrival(live)
+        return Arrival(_confirm(history, live, confirmed, session.host, judge, incarnation).manifest)
     here = live.files if live is not None else {}
     ways, got = Ways(history, session.host, here), Gathered()
     room = ways.fitting(planned.wanted)
     if not room.fit:
         if is_nearly_full(history.root):
             raise no_space(history.root, planned.wanted_bytes)
-        return Arrival(live, left_out=_not_fitting(history, room.left_out))
+        settled = _confirm(history, live, confirmed, session.host, judge, incarnation)
+        return Arrival(settled.manifest, left_out=_not_fitting(history, room.left_out))
     planned = replace(planned, wanted=room.fit)
     wanted: Sequence[Offer] = planned.wanted
     for again in (True, False):
@@ -133,9 +138,10 @@ def bring_home(
     if nothing_fits or (new_run is not None and _lacks_a_kind(got, left_out)):
         raise no_space(history.root, sum(offer.bytes for offer in left_out))
     aside = tuple(put_aside(history, seen, offer.mtime_ns) for seen, offer in got.torn)
-    settled = Settled(live)
     if got.good:
-        settled = _commit(history, planned, live, ways, got, judge, new_run, incarnation)
+        settled = _commit(history, planned, live, ways, got, judge, new_run, incarnation, confirmed)
+    else:
+        settled = _confirm(history, live, confirmed, session.host, judge, incarnation)
     end(history)
     if got.failure is not None:
         raise got.failure
@@ -221,11 +227,12 @@ def _commit(
     judge: Judge,
     new_run: str | None,
     incarnation: Mapping[str, str | int | None] | None,
+    confirmed: Mapping[str, Entry],
 ) -> Settled:
     """Make the good files durable, then a generation, then live."""
     files: Mapping[str, Entry] = got.good
     if live is not None:
-        here = live.files
+        here = {**live.files, **confirmed}
         base = {path: here[path] for path in planned.unchanged} if new_run is not None else here
         files = {**base, **got.good}
     hashed(
@@ -271,6 +278,23 @@ def _overwritten(ways: Ways, got: Gathered, on_progress: OnProgress) -> Sequence
     if wrong:
         got.came = [offer for offer in got.came if offer.path not in wrong]
     return list(wrong)
+
+
+def _confirm(
+    history: History,
+    live: Manifest | None,
+    confirmed: Mapping[str, Entry],
+    host: str,
+    judge: Judge,
+    incarnation: Mapping[str, str | int | None] | None,
+) -> Settled:
+    """The live generation, or a new one that says which host holds the files that were put here by hand."""
+    if live is None or not confirmed:
+        return Settled(live)
+    made = history.commit(
+        {**live.files, **confirmed}, why="sync", host=host, incarnation=incarnation, new_tree=False
+    )
+    return settle(history, judge, committed=(made, live))
 
 
 def _files(ways: Ways, got: Gathered) -> Paths:

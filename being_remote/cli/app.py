@@ -20,6 +20,7 @@ from being_remote.cli.options import (
     TrustInventoryOpt,
     VerboseOpt,
     one_alone,
+    parse_box_text,
     parse_canvas,
     parse_duration,
     parse_size,
@@ -204,7 +205,12 @@ def recover(
         typer.Option("--video", metavar="FILE", help="the original video, or its folder of frames"),
     ] = None,
     bbox: Annotated[
-        Path | None, typer.Option("--bbox", metavar="FILE", help="a bbox.pt from elsewhere")
+        Path | None,
+        typer.Option("--bbox", metavar="FILE", help="a bbox.pt from elsewhere, or a .npy in the same order"),
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option("--box", metavar="X0,X1,Y0,Y1", help="the crop box itself: x_min,x_max,y_min,y_max"),
     ] = None,
     from_images: Annotated[
         Path | None,
@@ -299,6 +305,7 @@ def recover(
             source_size=parse_size(source_size),
             video=video,
             bbox=bbox,
+            box=parse_box_text(box),
             from_images=from_images,
             from_landmarks=from_landmarks,
             check=not no_check,

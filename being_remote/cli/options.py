@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -107,6 +108,31 @@ def parse_keep(text: str) -> int:
             hint="write keep=N, e.g. --prune keep=5",
         )
     return int(number)
+
+
+def parse_box_text(text: str | None, option: str = "--box") -> tuple[int, int, int, int] | None:
+    """X_MIN,X_MAX,Y_MIN,Y_MAX as four numbers.
+
+    Raises:
+        UsageError: not such a box.
+
+    Example:
+        >>> parse_box_text("510,1410,90,990")
+        (510, 1410, 90, 990)
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(-?\d{1,6})" + r"\s*,\s*(-?\d{1,6})" * 3 + r"\s*", text, re.ASCII)
+    if found is None:
+        raise UsageError(
+            f"{text!r} is not a box", where=option, hint="write X_MIN,X_MAX,Y_MIN,Y_MAX, e.g. 510,1410,90,990"
+        )
+    x_min, x_max, y_min, y_max = map(int, found.groups())
+    if x_max <= x_min or y_max <= y_min:
+        raise UsageError(
+            f"{text!r} has no area", where=option, hint="the order is X_MIN,X_MAX,Y_MIN,Y_MAX, source pixels"
+        )
+    return x_min, x_max, y_min, y_max
 
 
 def parse_size(text: str | None, option: str = "--source-size") -> tuple[int, int] | None:

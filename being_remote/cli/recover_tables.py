@@ -22,6 +22,7 @@ _WAYS = {
 }
 _GOOD = ("bbox", "whole frame", "exact", "verified")
 LOOKED_AT = ("report.html", "overlay.png", "evidence.png", "bbox.pt")
+MAX_STRETCHES = 6  # of a run with K per frame; the files hold all
 MAX_TOLD = 3  # trainers whose notes are printed
 
 
@@ -123,7 +124,10 @@ def _show_camera(console: Console, report: RecoverReport) -> None:
     rows = [("stored, in the crop", report.K_crop, "")]
     if report.explain is not None:
         rows.append(("the guide's answer (wrong)", report.explain.guide_K, "red"))
-    rows.append(("original video", report.K, "bold green"))
+    for stretch in report.K_per_frame[:MAX_STRETCHES]:
+        rows.append((f"original, frames {stretch.first_id}..{stretch.last_id}", stretch.K, "bold green"))
+    if not report.K_per_frame:
+        rows.append(("original video", report.K, "bold green"))
     rows.append(("the same for OpenCV", report.K_opencv, ""))
     for out in report.exports:
         if out.K != report.K:

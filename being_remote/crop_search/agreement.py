@@ -15,6 +15,7 @@ from being_remote.crop_search.refine import correlation
 
 EQUAL_LEVELS, EQUAL_SHARE = 1, 1e-3  # what another build of OpenCV's resize changes at most
 
+_WHOLE = 0.999  # of a part's pixels must count
 _PART = 24  # pixels of a part's side
 _CONTRAST = 5.0  # levels of standard deviation from which a part is structured
 _ALIKE = 0.5  # correlation of a part that shows the same
@@ -23,15 +24,19 @@ _MOVED_PX = 1.0  # of the picture: how far a part may be off
 _UNLIKE_LEVELS, _MOVED_LEVELS = 8.0, 16.0
 
 
-def equal(stored: Picture, made: Picture) -> bool:
+def equal(stored: Picture, made: Picture, mask: NDArray[np.bool_] | None = None) -> bool:
     """Whether the pixels are equal, but for what another build of the resize would change.
+
+    Of a picture whose background was replaced only those of `mask` (h, w) are asked.
 
     Example:
         >>> picture = np.full((64, 64, 3), 90, np.uint8)
         >>> equal(picture, picture), equal(picture, picture + np.uint8(1))
         (True, False)
     """
-    difference = cv2.absdiff(stored, made)
+    difference: NDArray[np.uint8] = np.asarray(cv2.absdiff(stored, made), dtype=np.uint8)
+    if mask is not None:
+        difference = difference[mask]
     if int(difference.max()) > EQUAL_LEVELS:
         return False
     return int(np.count_nonzero(difference)) <= EQUAL_SHARE * difference.size
@@ -39,7 +44,8 @@ def equal(stored: Picture, made: Picture) -> bool:
 
 def residual(stored: Picture, made: Picture, window: Window) -> float:
     """Mean absolute difference in levels, after the best linear map of each channel."""
-    return float(np.mean([_channel(window.of(stored[..., c]), window.of(made[..., c])) for c in range(3)]))
+    channels = ((window.counted(stored[..., c]), window.counted(made[..., c])) for c in range(3))
+    return float(np.mean([_channel(a, b) for a, b in channels]))
 
 
 def _channel(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
@@ -52,11 +58,15 @@ def _channel(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 def mismatch(stored: Grey, made: Grey, window: Window) -> tuple[int, float]:
     """How many parts have structure, and what share of them does not show the same thing there."""
     a, b = (_smoothed(window.of(x)) for x in (stored, made))
-    b = (b - b.mean()) * float(np.clip(a.std() / max(b.std(), 1e-3), 0.2, 5)) + a.mean()
+    here, there = (x if window.mask is None else x[window.of(window.mask)] for x in (a, b))
+    b = (b - there.mean()) * float(np.clip(here.std() / max(there.std(), 1e-3), 0.2, 5)) + here.mean()
     mean_a, mean_b = _parts(a), _parts(b)
     var_a, var_b = _parts(a * a) - mean_a**2, _parts(b * b) - mean_b**2
     alike = (_parts(a * b) - mean_a * mean_b) / np.sqrt(np.maximum(var_a * var_b, 1.0))
     structured = np.maximum(var_a, var_b) > _CONTRAST**2
+    if window.mask is not None:
+        # A part that is not wholly of what counts would be judged by the matte's own edge.
+        structured &= _parts(window.of(window.mask).astype(np.float32)) > _WHOLE
     count = int(structured.sum())
     if not count:
         return 0, 0.0

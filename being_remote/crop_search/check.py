@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from being_remote.camera.crop import Crop
 from being_remote.crop_search.agreement import mismatch
 from being_remote.crop_search.forward import Box4
 from being_remote.crop_search.grading import common_offset
-from being_remote.crop_search.images import spread, unusable
+from being_remote.crop_search.images import inner_views, spread, unusable
 from being_remote.crop_search.matching import MIN_PARTS, MIN_SCORE, Frames, Match, View, follow, view_of
 from being_remote.crop_search.values import Check, OnProgress, SourceFrames, Stored
 from being_remote.crop_search.whole import box_of, evidence
@@ -42,11 +43,22 @@ def check_crop(
     if problem:
         return Check(None, problem)
     frames = Frames(source)
+    whole = _check(crop, [view_of(one) for one in chosen], frames, on_progress)
+    if whole.agrees:
+        return whole
+    inner = inner_views(chosen)
+    if inner is None:
+        return whole
+    found = _check(crop, inner[0], frames, on_progress)
+    return replace(found, notes=(inner[1],)) if found.agrees else whole
+
+
+def _check(crop: Crop, chosen: Sequence[View], frames: Frames, on_progress: OnProgress | None) -> Check:
     box, shown, offset, wide = box_of(crop), [], 0, True
     against: list[str] = []
     doubtful: list[str] = []
-    for n, one in enumerate(chosen):
-        view = view_of(one)
+    for n, view in enumerate(chosen):
+        one = view.stored
         found = follow(view, frames, box, offset, wide=wide)
         if found is not None and found.parts >= MIN_PARTS:
             kind, said = _judge(found, box)

@@ -41,6 +41,8 @@ def by_features(stored: Picture, window: Window, frame: Picture) -> Box4 | None:
     sift = cv2.SIFT.create(_MAX_FEATURES, enable_precise_upscale=True)
     mask = np.zeros_like(stored)
     window.of(mask)[...] = 255
+    if window.mask is not None:
+        mask[~window.mask] = 0
     here, of_here = sift.detectAndCompute(stored, mask)
     there, of_there = sift.detectAndCompute(shrunk, None)
     if len(here) < _MIN_MATCHES or len(there) < _MIN_MATCHES:

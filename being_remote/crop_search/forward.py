@@ -7,7 +7,7 @@ convention, so that source x = origin_x + side_x * u / N for the crop pixel u of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import cv2
@@ -29,12 +29,16 @@ _EDGE = 4
 
 @dataclass(frozen=True)
 class Window:
-    """Part of a stored picture: columns u0..u1, rows v0..v1, ends exclusive."""
+    """Part of a stored picture: columns u0..u1, rows v0..v1, ends exclusive.
+
+    `mask` (h, w) says of the whole picture which pixels of that part count; None: all.
+    """
 
     u0: int
     v0: int
     u1: int
     v1: int
+    mask: NDArray[np.bool_] | None = field(default=None, compare=False)
 
     @property
     def empty(self) -> bool:
@@ -44,6 +48,11 @@ class Window:
     def of(self, picture: NDArray[_T]) -> NDArray[_T]:
         """That part of a picture, as a view."""
         return picture[self.v0 : self.v1, self.u0 : self.u1]
+
+    def counted(self, picture: NDArray[_T]) -> NDArray[_T]:
+        """The pixels of that part that count; in a row where some do not."""
+        part = self.of(picture)
+        return part if self.mask is None else part[self.of(self.mask)]
 
 
 def grey_of(picture: Picture) -> Picture:

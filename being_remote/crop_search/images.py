@@ -8,6 +8,7 @@ ends in a grade that says so, and in the reason.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from being_remote.camera.free_crop import FreeCrop
 from being_remote.crop_search import lattice
 from being_remote.crop_search.consensus import Consensus, agree
 from being_remote.crop_search.grading import common_offset, judge, remarks
-from being_remote.crop_search.matching import Frames, Match, follow, locate, repeats, view_of
+from being_remote.crop_search.inner import inner_part
+from being_remote.crop_search.matching import Frames, Match, View, follow, locate, repeats, view_of
 from being_remote.crop_search.values import Finding, OnProgress, SourceFrames, Stored
 from being_remote.crop_search.whole import crop_of, evidence, whole_box
 
@@ -52,6 +54,47 @@ def from_images(
     if problem:
         return Finding("unknown", None, METHOD, problem)
     frames = Frames(source)
+    views = [view_of(one) for one in (*chosen, *more)]
+    whole = _find(views[: len(chosen)], views[len(chosen) :], frames, bbox_scale, on_progress)
+    if whole.crop is not None:
+        return whole
+    inner = inner_views(chosen + more)
+    if inner is None:
+        return whole
+    views, note = inner
+    found = _find(views[: len(chosen)], views[len(chosen) :], frames, bbox_scale, on_progress)
+    if found.crop is None:
+        return whole
+    return replace(found, notes=(note, *found.notes))
+
+
+def inner_views(stored: Sequence[Stored]) -> tuple[list[View], str] | None:
+    """The pictures with what of them counts where their background was replaced, and that in words.
+
+    None where that is not known of every one of them.
+    """
+    views, share, why = [], [], ""
+    for one in stored:
+        inner = inner_part(one, view_of(one).window)
+        if inner is None or not inner.mask.any():
+            return None
+        views.append(view_of(one, inner))
+        share.append(float(inner.mask.mean()))
+        why = inner.why
+    return views, (
+        f"the background of the stored pictures was replaced ({why}): only the inner {np.mean(share):.0%} of"
+        " them was compared"
+    )
+
+
+def _find(
+    chosen: Sequence[View],
+    more: Sequence[View],
+    frames: Frames,
+    bbox_scale: float | None,
+    on_progress: OnProgress | None,
+) -> Finding:
+    """The finding by these views, `more` of them where the first leave it open."""
     matches = _search(chosen, frames, on_progress)
     found = agree(matches)
     if isinstance(found, Consensus) and found.std.max() > _CLEAR_PX:
@@ -88,13 +131,12 @@ def unusable(chosen: Sequence[Stored]) -> str:
     return ""
 
 
-def _search(chosen: Sequence[Stored], frames: Frames, on_progress: OnProgress | None) -> list[Match | None]:
+def _search(chosen: Sequence[View], frames: Frames, on_progress: OnProgress | None) -> list[Match | None]:
     """The first picture is searched for anew, the others where that one lies."""
     matches: list[Match | None] = []
     anchor: Match | None = None
     wide = True  # a search of far frames that finds nothing is not repeated
-    for n, one in enumerate(chosen):
-        view = view_of(one)
+    for n, view in enumerate(chosen):
         if anchor is not None:
             found = follow(view, frames, anchor.fit.box, anchor.offset, wide=wide)
             if found is None or not found.good:
@@ -113,12 +155,12 @@ def _search(chosen: Sequence[Stored], frames: Frames, on_progress: OnProgress | 
 
 
 def _follow_on(
-    more: Sequence[Stored], anchor: Match, frames: Frames, on_progress: OnProgress | None
+    more: Sequence[View], anchor: Match, frames: Frames, on_progress: OnProgress | None
 ) -> list[Match | None]:
     """Further pictures, where the first ones lie."""
     matches = []
-    for n, one in enumerate(more):
-        matches.append(follow(view_of(one), frames, anchor.fit.box, anchor.offset, wide=False))
+    for n, view in enumerate(more):
+        matches.append(follow(view, frames, anchor.fit.box, anchor.offset, wide=False))
         if on_progress is not None:
             on_progress(FRAMES + n + 1, FRAMES + len(more))
     return matches

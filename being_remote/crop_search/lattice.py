@@ -47,7 +47,7 @@ def steps() -> tuple[Whole, ...]:
 def score(stored: Grey, window: Window, frame: Picture, box: Whole) -> float:
     """Correlation of a stored grey picture and a frame's crop by that box, where it shows the frame."""
     made = _grey_crop(frame, box, (stored.shape[1], stored.shape[0]))
-    return correlation(window.of(stored), window.of(made))
+    return correlation(window.counted(stored), window.counted(made))
 
 
 def _grey_crop(frame: Picture, box: Whole, size_wh: tuple[int, int]) -> Grey:

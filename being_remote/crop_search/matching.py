@@ -12,10 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from being_remote.crop_search import coarse
 from being_remote.crop_search.agreement import mismatch
 from being_remote.crop_search.forward import Box4, Grey, Picture, Window, content, grey_of, warp
+from being_remote.crop_search.inner import Inner
 from being_remote.crop_search.refine import Fit, correlation, register, rough
 from being_remote.crop_search.values import SourceFrames, Stored
 
@@ -43,10 +45,27 @@ class View:
         return self.grey.shape[1], self.grey.shape[0]
 
 
-def view_of(stored: Stored) -> View:
-    """Prepare a stored picture."""
+def view_of(stored: Stored, inner: Inner | None = None) -> View:
+    """Prepare a stored picture; of one whose background was replaced only the `inner` part counts."""
     grey = grey_of(stored.picture)
-    return View(stored, grey, grey.astype(np.float32), content(grey))
+    window = content(grey)
+    if inner is not None:
+        window = _around(inner.mask, window)
+    return View(stored, grey, grey.astype(np.float32), window)
+
+
+def _around(mask: NDArray[np.bool_], window: Window) -> Window:
+    """The least window that holds what counts."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return Window(0, 0, 0, 0)
+    return Window(
+        max(window.u0, int(columns[0])),
+        max(window.v0, int(rows[0])),
+        min(window.u1, int(columns[-1]) + 1),
+        min(window.v1, int(rows[-1]) + 1),
+        mask,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,8 +210,8 @@ def quick_score(view: View, frames: Frames, offset: int, box: Box4) -> float:
     """Correlation with a frame at that very box."""
     made = warp(frames.grey(view.stored.source_number + offset), box, (0.0, 0.0), view.size_wh)
     return correlation(
-        view.window.of(view.grey32),
-        view.window.of(made),
+        view.window.counted(view.grey32),
+        view.window.counted(made),
     )
 
 

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 _COARSE = 128  # pixels of the picture at the first level
 _BLOCK = 32  # residues of one block are taken as dependent, of two as not
 _STILL_PX = 0.004
+_LEAST = 256  # pixels: of fewer nothing can be registered
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +77,19 @@ def rough(stored: Picture, window: Window, frame: Picture, start: Box4) -> Fit |
     size = [max(1, round(n / factor)) for n in frame.shape[::-1]]
     little = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     scale = np.array([size[0] / frame.shape[1], size[1] / frame.shape[0]] * 2)
-    part = Window(
-        *(int(np.ceil(n / shrink)) for n in (window.u0, window.v0)),
-        *(int(n / shrink) for n in (window.u1, window.v1)),
-    )
+    u0, v0 = (int(np.ceil(n / shrink)) for n in (window.u0, window.v0))
+    u1, v1 = (int(n / shrink) for n in (window.u1, window.v1))
+    part = Window(u0, v0, u1, v1, _shrunk(window.mask))
     fit = _descend(small, part, little, start * scale, (_COARSE, _COARSE), rounds=15, still=0.03)
     return None if fit is None else replace(fit, box=fit.box / scale)
+
+
+def _shrunk(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """What counts of the small picture: only pixels that are made of such alone."""
+    if mask is None:
+        return None
+    small = cv2.resize(mask.astype(np.float32), (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)
+    return np.asarray(small > 0.99)
 
 
 def _descend(
@@ -95,10 +103,15 @@ def _descend(
     still: float = _STILL_PX,
 ) -> Fit | None:
     wanted = window.of(stored).ravel()
+    counts = np.ones_like(wanted)
+    if window.mask is not None:
+        counts = window.of(window.mask).ravel().astype(np.float32)
+    if counts.sum() < _LEAST:
+        return None
     u = ((np.arange(window.u0, window.u1) + 0.5) / size_wh[0]).astype(np.float32)[None, :]
     v = ((np.arange(window.v0, window.v1) + 0.5) / size_wh[1]).astype(np.float32)[:, None]
     skew = np.zeros(2)
-    weights = np.ones_like(wanted)
+    weights = counts
     start = box
     for n in range(rounds):
         system = _system(frame, box, skew, size_wh, window, u, v)
@@ -119,10 +132,11 @@ def _descend(
         if np.abs(step).max() < still:
             break
         if n >= 1:
-            weights = _trust(rest)
+            weights = _trust(rest, counts)
     shape = (window.v1 - window.v0, window.u1 - window.u0)
     std = _standard_errors(system, weights * rest, inverse, shape) / gain
-    return Fit(box, std[:4], skew, std[4:], float(gain), correlation(wanted, system[6]))
+    score = correlation(wanted[counts > 0], system[6][counts > 0])
+    return Fit(box, std[:4], skew, std[4:], float(gain), score)
 
 
 def _system(
@@ -169,10 +183,10 @@ def _solve(
     return inverse @ (weighted @ wanted).astype(np.float64), inverse
 
 
-def _trust(rest: NDArray[np.float32]) -> NDArray[np.float32]:
+def _trust(rest: NDArray[np.float32], counts: NDArray[np.float32]) -> NDArray[np.float32]:
     """Weights that fall to nothing for residues far beyond the usual (Geman-McClure)."""
-    usual = 1.4826 * float(np.median(np.abs(rest))) + 0.5
-    return np.asarray(1 / (1 + (rest / (6 * usual)) ** 2) ** 2, dtype=np.float32)
+    usual = 1.4826 * float(np.median(np.abs(rest[counts > 0]))) + 0.5
+    return np.asarray(counts / (1 + (rest / (6 * usual)) ** 2) ** 2, dtype=np.float32)
 
 
 def _standard_errors(

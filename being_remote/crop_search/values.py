@@ -27,12 +27,15 @@ class Stored:
         source_number: number in `source/`, counted from 1, of the frame that it should be a crop of.
         picture: (h, w, 3) uint8, BGR.
         path: for messages.
+        face: (h, w) bool, where the face is by the run's landmarks; asked where the background was
+            replaced. None: not known.
     """
 
     frame_id: int
     source_number: int
     picture: Picture
     path: str
+    face: NDArray[np.bool_] | None = None
 
 
 class SourceFrames(Protocol):
@@ -149,6 +152,7 @@ class Check:
         frames: the evidence, one for each picture looked at.
         frame_offset: as in `Finding`.
         exact: the pixels are equal on every frame looked at.
+        notes: what a person should know besides.
     """
 
     agrees: bool | None
@@ -156,3 +160,4 @@ class Check:
     frames: tuple[FrameEvidence, ...] = ()
     frame_offset: int | None = None
     exact: bool = False
+    notes: tuple[str, ...] = ()

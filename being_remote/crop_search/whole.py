@@ -29,7 +29,7 @@ def crop_of(found: Consensus, frames: Frames) -> Crop:
         if crops:
             crop = _padded_right(crops, found.matches[:3], frames)
             # A frame whose border was cut off lacks what the pictures show where this crop has bars.
-            if all(_black(m.view.grey, crop) for m in found.matches):
+            if all(_black(m.view.grey, crop, m.view.window.mask) for m in found.matches):
                 return crop
     width, height = (float(n) for n in found.box[:2])
     pads = np.multiply(bars_of(found), (width, height))
@@ -65,6 +65,8 @@ def box_of(crop: Crop) -> Box4:
 
 def bars_of(found: Consensus) -> tuple[float, float]:
     """How wide the bars are that all pictures have on both sides, as fractions of their sides."""
+    if any(m.view.window.mask is not None for m in found.matches):
+        return 0.0, 0.0  # a black background looks like bars
     seen = np.array([bars(m.view.grey) for m in found.matches]).min(0)
     width, height = found.matches[0].view.size_wh
     return min(seen[0], seen[2]) / width, min(seen[1], seen[3]) / height
@@ -79,7 +81,7 @@ def evidence(match: Match, frames: Frames, crop: Crop, *, agrees: bool) -> Frame
     step, margin = lattice.HERE, 0.0
     if box is not None and agrees:
         step, margin = lattice.runner_up(view.grey32, view.window, frames.grey(number), box)
-    same = equal(view.stored.picture, made)
+    same = equal(view.stored.picture, made, view.window.mask)
     if same and box is not None and agrees and _also_equal(match, frames, lattice.moved(box, step)):
         margin = 0.0
     off = match.fit.box - box_of(crop)
@@ -111,13 +113,17 @@ def _padded_right(crops: Sequence[Crop], matches: Sequence[Match], frames: Frame
     """The first of the crops, all of one map, whose padding no other's fits clearly better than."""
     errors = []
     for crop in crops:
-        pairs = [(m.view.stored, frames.colour(m.view.stored.source_number + m.offset)) for m in matches]
-        errors.append(np.mean([_difference(one.picture, remake(frame, crop)) for one, frame in pairs]))
+        pairs = [(m.view, frames.colour(m.view.stored.source_number + m.offset)) for m in matches]
+        errors.append(
+            np.mean([_difference(v.stored.picture, remake(f, crop), v.window.mask) for v, f in pairs])
+        )
     return next(c for c, e in zip(crops, errors, strict=True) if e <= _TOLD * min(errors) + 1e-3)
 
 
-def _black(stored: Picture, crop: Crop) -> bool:
-    """Whether the picture is black where the crop has its bars."""
+def _black(stored: Picture, crop: Crop, mask: NDArray[np.bool_] | None) -> bool:
+    """Whether the picture is black where the crop has its bars; of a replaced background nothing is known."""
+    if mask is not None:
+        stored = np.where(mask, stored, 0).astype(np.uint8)
     width, height = crop.image_size_wh
     across, down = (
         round(pad / scale) for pad, scale in ((crop.pad_x, crop.scale_x), (crop.pad_y, crop.scale_y))
@@ -126,15 +132,17 @@ def _black(stored: Picture, crop: Crop) -> bool:
     return all(not strip.size or float(strip.mean()) <= _BLACK for strip in strips)
 
 
-def _difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    return float(np.abs(a.astype(np.int16) - b).mean())
+def _difference(a: NDArray[np.uint8], b: NDArray[np.uint8], mask: NDArray[np.bool_] | None) -> float:
+    difference = np.abs(a.astype(np.int16) - b)
+    return float(difference.mean() if mask is None else difference[mask].mean())
 
 
 def _also_equal(match: Match, frames: Frames, box: lattice.Whole) -> bool:
     """Whether a second box gives the stored pixels too, as it does where a picture is flat."""
     crops = whole_crops(box, frames.source.size_wh, match.view.size_wh, (0.0, 0.0))
     frame = frames.colour(match.view.stored.source_number + match.offset)
-    return any(equal(match.view.stored.picture, remake(frame, crop)) for crop in crops)
+    mask = match.view.window.mask
+    return any(equal(match.view.stored.picture, remake(frame, crop), mask) for crop in crops)
 
 
 def _material(matches: Sequence[Match], frames: Frames) -> list[lattice.Material]:

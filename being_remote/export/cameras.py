@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Cameras:
-    """One camera for all frames of the original video, and a pose for each.
+    """The camera of the original video's frames, one for all or one each, and a pose for each.
 
     Attributes:
         name: the actor or run, for people.
@@ -26,8 +26,9 @@ class Cameras:
         source_numbers: (N,) number of each frame's file in `source/`, counted from 1.
         times_s: (N,) its time in the video; None where that is not known.
         crop: how the tracker's crops were cut; outside of it nothing was ever seen.
-        grade: how sure the crop is: "bbox" (this run's bbox.pt), "whole frame" (nothing was cropped)
-            or "unverified" (a bbox.pt that is not known to be this run's).
+        grade: how sure the crop is: see `RecoverReport`.
+        K_each: (N, 3, 3) as K_source, of a run with K per frame; then K_source and K_crop are those of
+            the first frame. None: one camera for all.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Cameras:
     times_s: Floats | None
     crop: Crop
     grade: str
+    K_each: Floats | None = None
 
     @property
     def size_wh(self) -> tuple[int, int]:

@@ -14,12 +14,13 @@ def too_few_coefficients(export: Export) -> Sequence[str]:
     """Says where the run's frames, which are all alike, hold fewer than those.
 
     Raises:
-        NotFoundError, DataError: the first frame cannot be read.
+        NotFoundError, DataError: the first frame cannot be read, or has no coefficients.
     """
-    folder = export.run.checkpoints
-    assert folder is not None  # `prepare` saw to it
-    flame = read_frame(folder / f"{export.cameras.frame_ids[0]:05d}.frame").flame
-    found = (("expression", flame["exp"].size, EXPRESSIONS), ("shape", flame["shape"].size, SHAPES))
+    frame = read_frame(export.run.frame(int(export.cameras.frame_ids[0])))
+    found = (
+        ("expression", frame.flame_for("exp").size, EXPRESSIONS),
+        ("shape", frame.flame_for("shape").size, SHAPES),
+    )
     return [
         f"the run has {size} {what} coefficients, and FLAME {full}: they are written as they are, so a model"
         " that takes all of FLAME's wants zeros behind them"

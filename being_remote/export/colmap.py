@@ -1,4 +1,4 @@
-"""A COLMAP model as text: one PINHOLE camera, world-to-camera quaternions, corner pixels.
+"""A COLMAP model as text: a PINHOLE camera for each K, world-to-camera quaternions, corner pixels.
 
 COLMAP's pixels are ours, its quaternions are Hamilton's with w first. Each "image" is a pose of the
 head, so the background does not stand still: for viewers and trainers, not for bundle adjustment.
@@ -12,7 +12,7 @@ import numpy as np
 
 from being_remote.camera.pose import quaternion_wxyz
 from being_remote.errors import DataError
-from being_remote.export.cameras import Cameras
+from being_remote.export.cameras import Cameras, Floats
 from being_remote.export.json_text import BATCH
 from being_remote.export.target import Export, File, Target
 from being_remote.tracker.ply import read_ply
@@ -28,15 +28,30 @@ def image_names(cameras: Cameras) -> list[str]:
 
 def files(export: Export) -> Iterator[File]:
     """cameras.txt, images.txt and points3D.txt."""
-    (w, h), K = export.size_wh, export.K
-    numbers = " ".join(repr(float(K[i])) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    camera = f"# CAMERA_ID, MODEL, WIDTH, HEIGHT, fx, fy, cx, cy\n1 PINHOLE {w} {h} {numbers}\n"
-    yield f"{MODEL}/cameras.txt", [camera.encode()]
-    yield f"{MODEL}/images.txt", _images(export.cameras)
+    (w, h), (Ks, camera_ids) = export.size_wh, _cameras(export)
+    lines = ["# CAMERA_ID, MODEL, WIDTH, HEIGHT, fx, fy, cx, cy\n"]
+    for i, K in enumerate(Ks, 1):
+        numbers = " ".join(repr(float(K[at])) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
+        lines.append(f"{i} PINHOLE {w} {h} {numbers}\n")
+    yield f"{MODEL}/cameras.txt", ["".join(lines).encode()]
+    yield f"{MODEL}/images.txt", _images(export.cameras, camera_ids)
     yield f"{MODEL}/points3D.txt", _points(export)
 
 
-def _images(cameras: Cameras) -> Iterator[bytes]:
+def _cameras(export: Export) -> tuple[list[Floats], list[int]]:
+    """Every K, in the order in which frames first have it, and the number of each frame's, from 1."""
+    if export.K_each is None:
+        return [export.K], [1] * len(export.cameras.frame_ids)
+    numbers: dict[bytes, int] = {}
+    Ks, camera_ids = [], []
+    for K in export.K_each:
+        if K.tobytes() not in numbers:
+            Ks.append(K)
+        camera_ids.append(numbers.setdefault(K.tobytes(), len(Ks)))
+    return Ks, camera_ids
+
+
+def _images(cameras: Cameras, camera_ids: list[int]) -> Iterator[bytes]:
     """Two lines an image; the second, of points seen, is empty."""
     yield b"# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME; then a line of points, here empty\n"
     numbers = np.concatenate([quaternion_wxyz(cameras.R), cameras.t], axis=1)
@@ -44,7 +59,8 @@ def _images(cameras: Cameras) -> Iterator[bytes]:
     for start in range(0, len(names), BATCH):
         batch = zip(numbers[start : start + BATCH].tolist(), names[start : start + BATCH], strict=True)
         lines = [
-            f"{start + i} {' '.join(map(repr, pose))} 1 {name}\n\n" for i, (pose, name) in enumerate(batch, 1)
+            f"{start + i} {' '.join(map(repr, pose))} {camera_ids[start + i - 1]} {name}\n\n"
+            for i, (pose, name) in enumerate(batch, 1)
         ]
         yield "".join(lines).encode()
 
@@ -80,4 +96,5 @@ TARGET = Target(
     ),
     files=files,
     image_names=image_names,
+    K_per_frame=True,
 )

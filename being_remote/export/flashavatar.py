@@ -26,6 +26,8 @@ from being_remote.tracker.numpy_1 import arrays_for_numpy_1
 SIZE_WH = (512, 512)  # its background is a fixed tensor of this size
 TEST_FRAMES = 500  # its last ones are kept for testing
 MAX_TRAINED = 10_000
+# What its loader reads of `flame`; tex and sh it leaves alone.
+FLAME = ("shape", "exp", "eyes", "eyelids", "jaw")
 
 NOTES = (
     "put the two folders into a FlashAvatar checkout and train with --idname NAME; NAME is the folder's"
@@ -94,12 +96,12 @@ def check(export: Export) -> None:
 
 
 def _frames(export: Export) -> Iterator[Frame]:
-    folder = export.run.checkpoints
-    assert folder is not None  # `prepare` saw to it
     first: Frame | None = None
     for frame_id in export.cameras.frame_ids.tolist():
-        path = folder / f"{frame_id:05d}.frame"
+        path = export.run.frame(frame_id)
         frame = read_frame(path)
+        for name in FLAME:
+            frame.flame_for(name)
         _check_finite(frame, str(path))
         first = first or frame
         _check_like(frame, first, str(path))
@@ -123,7 +125,7 @@ def frame_content(frame: Frame, frame_id: int, export: Export) -> dict[str, Any]
         # The tracker's order is height, width; its reader here takes them for width, height.
         "img_size": np.array([h, w], np.int64),
         "frame_id": f"{frame_id:05d}",
-        "global_step": frame.global_step,
+        "global_step": frame.global_step or 0,
     }
 
 
@@ -141,7 +143,7 @@ def _check_finite(frame: Frame, path: str) -> None:
 
 def _check_like(frame: Frame, first: Frame, path: str) -> None:
     for name, values in frame.flame.items():
-        if values.shape != first.flame[name].shape:
+        if name in first.flame and values.shape != first.flame[name].shape:
             raise InconsistentData(
                 f"flame.{name} has {values.size} numbers, and in {first.frame_id}.frame"
                 f" {first.flame[name].size}",

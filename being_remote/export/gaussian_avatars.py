@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from being_remote.camera.pose import opengl_c2w
-from being_remote.errors import InconsistentData, UsageError
+from being_remote.errors import UsageError
 from being_remote.export.cameras import Cameras
 from being_remote.export.coefficients import EXPRESSIONS, SHAPES
 from being_remote.export.json_text import document, rows
@@ -60,10 +60,8 @@ def documents(export: Export) -> Iterator[File]:
 def _parameters(export: Export) -> Parameters:
     folder = export.run.checkpoints
     assert folder is not None  # `prepare` saw to it
-    cameras, parameters = read_parameters(folder)
-    if not np.array_equal(cameras.frame_ids, export.cameras.frame_ids):
-        raise InconsistentData("holds other frames than a moment ago", file=str(folder), hint="try again")
-    return parameters
+    names = [export.run.frame(i).name for i in export.cameras.frame_ids.tolist()]
+    return read_parameters(folder, names)[1]
 
 
 def check(export: Export) -> None:

@@ -253,20 +253,18 @@ def _no_meshes(what: str, where: str) -> NotFoundError:
 
 def _flame(export: Export) -> tuple[Floats32, Floats32]:
     """Shape (1, n) and expressions (N, m), as stored."""
-    folder = export.run.checkpoints
-    assert folder is not None  # `prepare` saw to it
-    paths = [folder / f"{i:05d}.frame" for i in export.cameras.frame_ids.tolist()]
-    frames = [read_frame(path).flame for path in paths]
-    for path, flame in zip(paths, frames, strict=True):
-        if flame["exp"].shape != frames[0]["exp"].shape:
+    paths = [export.run.frame(i) for i in export.cameras.frame_ids.tolist()]
+    frames = [read_frame(path) for path in paths]
+    found = [frame.flame_for("exp") for frame in frames]
+    for path, exp in zip(paths, found, strict=True):
+        if exp.shape != found[0].shape:
             raise InconsistentData(
-                f"has {flame['exp'].size} expression coefficients, and {paths[0].name} has"
-                f" {frames[0]['exp'].size}",
+                f"has {exp.size} expression coefficients, and {paths[0].name} has {found[0].size}",
                 file=str(path),
                 hint="frames of two runs lie there: keep one run's",
             )
-    expressions = np.concatenate([np.asarray(flame["exp"], np.float32) for flame in frames])
-    return np.array(frames[0]["shape"], np.float32), expressions
+    expressions = np.concatenate([np.asarray(exp, np.float32) for exp in found])
+    return np.array(frames[0].flame_for("shape"), np.float32), expressions
 
 
 def _transforms(export: Export, ids: list[int], part: slice) -> Iterator[bytes]:

@@ -33,23 +33,28 @@ def files(export: Export) -> Iterator[File]:
 
 def _head(cameras: Cameras) -> dict[str, object]:
     crop = cameras.crop
+    one = cameras.K_each is None
+    K_is = {} if one else {"K_per_frame": "K is null here: every frame has its own K, of the same kind"}
     return {
         "format": FORMAT,
         "version": VERSION,
         "name": cameras.name,
         "grade": cameras.grade,
-        "conventions": CONVENTIONS,
+        "conventions": {**CONVENTIONS, **K_is},
         "size_wh": cameras.size_wh,
-        "K": cameras.K_source.tolist(),
-        "K_opencv": cameras.K_opencv.tolist(),
-        "fov_deg": fov_deg(cameras.K_source, cameras.size_wh),
-        "K_crop": cameras.K_crop.tolist(),
+        "K": cameras.K_source.tolist() if one else None,
+        "K_opencv": cameras.K_opencv.tolist() if one else None,
+        "fov_deg": fov_deg(cameras.K_source, cameras.size_wh) if one else None,
+        "K_crop": cameras.K_crop.tolist() if one else None,
         "crop": crop.as_json(),
     }
 
 
 def _frames(cameras: Cameras) -> Iterator[str]:
     times = iter(lambda: "null", "") if cameras.times_s is None else rows(cameras.times_s)
+    own_K = (
+        iter(lambda: "", None) if cameras.K_each is None else map(', "K": {}'.format, rows(cameras.K_each))
+    )
     every = zip(
         cameras.frame_ids.tolist(),
         cameras.source_numbers.tolist(),
@@ -57,12 +62,13 @@ def _frames(cameras: Cameras) -> Iterator[str]:
         times,
         rows(cameras.R),
         rows(cameras.t),
-        strict=False,  # times that are not known never end
+        own_K,
+        strict=False,  # times that are not known never end, nor what is not there
     )
-    for frame_id, number, file, time_s, R, t in every:
+    for frame_id, number, file, time_s, R, t, K in every:
         yield (
             f'{{"frame_id": "{frame_id:05d}", "source_number": {number}, "file": {file},'
-            f' "time_s": {time_s}, "R": {R}, "t": {t}}}'
+            f' "time_s": {time_s}, "R": {R}, "t": {t}{K}}}'
         )
 
 
@@ -76,4 +82,5 @@ TARGET = Target(
     notes=(),
     files=files,
     fixed_canvas=True,
+    K_per_frame=True,
 )

@@ -1,7 +1,8 @@
 """transforms.json as nerfstudio's default parser reads it: OpenGL camera-to-world, one OPENCV camera.
 
 Only keys that nerfstudio documents. Its rays go through pixel + 0.5, so cx and cy are written as they
-are, in the corner convention.
+are, in the corner convention. Of a run with K per frame each frame has its own: its parser takes the
+intrinsics from the frames where the head has none.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from collections.abc import Iterator
 
 from being_remote.camera.pose import opengl_c2w
-from being_remote.export.cameras import Cameras
+from being_remote.export.cameras import Cameras, Floats
 from being_remote.export.json_text import document, rows
 from being_remote.export.target import Export, File, Target
 
@@ -24,27 +25,29 @@ def image_names(cameras: Cameras) -> list[str]:
 
 def files(export: Export) -> Iterator[File]:
     """The one document."""
-    K = export.K
     head = {
         "camera_model": "OPENCV",
         "w": export.size_wh[0],
         "h": export.size_wh[1],
-        "fl_x": float(K[0, 0]),
-        "fl_y": float(K[1, 1]),
-        "cx": float(K[0, 2]),
-        "cy": float(K[1, 2]),
+        **(_intrinsics(export.K) if export.K_each is None else {}),
         "k1": 0.0,
         "k2": 0.0,
         "p1": 0.0,
         "p2": 0.0,
     }
-    yield "transforms.json", document(head, _frames(export.cameras))
+    yield "transforms.json", document(head, _frames(export))
 
 
-def _frames(cameras: Cameras) -> Iterator[str]:
+def _intrinsics(K: Floats) -> dict[str, float]:
+    return {"fl_x": float(K[0, 0]), "fl_y": float(K[1, 1]), "cx": float(K[0, 2]), "cy": float(K[1, 2])}
+
+
+def _frames(export: Export) -> Iterator[str]:
+    cameras, K_each = export.cameras, export.K_each
     poses = opengl_c2w(cameras.R, cameras.t)
-    for file, pose in zip(image_names(cameras), rows(poses), strict=True):
-        yield f'{{"file_path": {json.dumps(file)}, "transform_matrix": {pose}}}'
+    for i, (file, pose) in enumerate(zip(image_names(cameras), rows(poses), strict=True)):
+        own = "" if K_each is None else f"{json.dumps(_intrinsics(K_each[i]))[1:-1]}, "
+        yield f'{{"file_path": {json.dumps(file)}, {own}"transform_matrix": {pose}}}'
 
 
 TARGET = Target(
@@ -62,4 +65,5 @@ TARGET = Target(
     ),
     files=files,
     image_names=image_names,
+    K_per_frame=True,
 )

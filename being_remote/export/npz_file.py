@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from being_remote.camera.intrinsics import intrinsics_in_crop, to_opencv_pixels
 from being_remote.export.cameras import Cameras
 from being_remote.export.json_file import CONVENTIONS
 from being_remote.export.target import Export, File, Target
@@ -19,16 +20,21 @@ def files(export: Export) -> Iterator[File]:
 
 
 def _chunks(cameras: Cameras) -> Iterator[bytes]:
-    """Arrays by name, `conventions` in words (JSON); `times_s` is NaN where it is not known."""
+    """Arrays by name, `conventions` in words (JSON); `times_s` is NaN where it is not known.
+
+    K, K_opencv and K_crop are (3, 3), or (N, 3, 3) of a run with K per frame.
+    """
     crop = cameras.crop
+    one = cameras.K_each is None
+    K = cameras.K_source if cameras.K_each is None else cameras.K_each
     n = len(cameras.frame_ids)
     buffer = io.BytesIO()
     np.savez(
         buffer,
         allow_pickle=False,
-        K=cameras.K_source,
-        K_opencv=cameras.K_opencv,
-        K_crop=cameras.K_crop,
+        K=K,
+        K_opencv=to_opencv_pixels(K),
+        K_crop=cameras.K_crop if one else intrinsics_in_crop(K, crop),
         R=cameras.R,
         t=cameras.t,
         frame_ids=cameras.frame_ids,
@@ -55,4 +61,5 @@ TARGET = Target(
     notes=(),
     files=files,
     fixed_canvas=True,
+    K_per_frame=True,
 )

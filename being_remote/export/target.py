@@ -6,8 +6,8 @@ is refused by `prepare`, with figures, before the first byte is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +46,7 @@ class RunFiles:
         identity: the file identity.npy.
         kpt_offset: a frame's source_number less the number that its landmark files are named by; not 0
             where the frames at hand are numbered otherwise than those that the tracker read.
+        frame_names: the `.frame` of each frame_id, where it is not the tracker's name of five digits.
     """
 
     checkpoints: Path | None = None
@@ -54,6 +55,12 @@ class RunFiles:
     kpt_dense: Path | None = None
     identity: Path | None = None
     kpt_offset: int = 0
+    frame_names: Mapping[int, str] = field(default_factory=dict)
+
+    def frame(self, frame_id: int) -> Path:
+        """The `.frame` of an id."""
+        assert self.checkpoints is not None  # `prepare` saw to it
+        return self.checkpoints / self.frame_names.get(frame_id, f"{frame_id:05d}.frame")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +81,12 @@ class Export:
     def K(self) -> Floats:
         """(3, 3) K of the canvas, corner convention."""
         return self.canvas.K(self.cameras.K_source)
+
+    @property
+    def K_each(self) -> Floats | None:
+        """(N, 3, 3) K of the canvas for each frame; None where one K is that of all."""
+        K_each = self.cameras.K_each
+        return None if K_each is None else self.canvas.K(K_each)
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -107,6 +120,7 @@ class Target:
         fixed_canvas: it always describes the original frames, whatever canvas is asked for.
         ignores_principal_point: its trainer takes the canvas's middle.
         one_focal: its trainer takes fx for fy.
+        K_per_frame: it can hold a K for each frame.
         size_wh: the only size its trainer takes; None: any.
         needs: of "checkpoints", "meshes", "kpt", "torch", "images": what it cannot be made without.
         image_names: where the picture of each frame belongs, below `folder`; None: it has no pictures.
@@ -129,6 +143,7 @@ class Target:
     fixed_canvas: bool = False
     ignores_principal_point: bool = False
     one_focal: bool = False
+    K_per_frame: bool = False
     size_wh: tuple[int, int] | None = None
     needs: tuple[str, ...] = ()
     image_names: Callable[[Cameras], list[str]] | None = None
@@ -168,6 +183,7 @@ def prepare(
                 where=_where(target),
                 hint=f"being-remote sync --only {need} brings them home",
             )
+    _check_one_K(target, cameras)
     export = Export(cameras, _canvas(target, cameras, canvas), run)
     _check_size(target, export)
     _check_seen(target, export)
@@ -244,6 +260,17 @@ def _check_seen(target: Target, export: Export) -> None:
             f" x {crop.x_min:g}..{crop.x_max:g}, y {crop.y_min:g}..{crop.y_max:g}",
             where=_where(target),
             hint="a larger --canvas WIDTHxHEIGHT, or leave it out",
+        )
+
+
+def _check_one_K(target: Target, cameras: Cameras) -> None:
+    if cameras.K_each is not None and not target.K_per_frame:
+        focal = cameras.K_each[:, 0, 0]
+        raise UsageError(
+            "it holds one K for all frames, and this run has K per frame: fx goes from"
+            f" {focal.min():.2f} to {focal.max():.2f} px",
+            where=_where(target),
+            hint="json, npz, nerfstudio and colmap hold a K for each frame; or track the video in one piece",
         )
 
 

@@ -32,6 +32,7 @@ SHIPPED_TRACKER = (
     "sequence",
     "skeleton",
     "stored",
+    "torch_file",
     "torch_zip",
 )
 

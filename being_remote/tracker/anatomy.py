@@ -1,13 +1,12 @@
 """One `.frame` taken apart for people: every entry with its meaning, and everything that is wrong.
 
 `frame_file` stops at the first thing that does not hold; this goes on and lists them all. A file that
-is unsafe or torn is refused here, too. `problems` are what makes the file useless as a camera, or
-shows that it was edited; `notes` are unusual and need not be wrong.
+is unsafe or torn is refused here, too. `problems` are why the readers refuse the file as a camera, and
+where there are none they take it; `notes` are unusual, and need not be wrong.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,18 +16,9 @@ import numpy as np
 from being_remote.camera.pose import rotation_from_6d, rotation_vector
 from being_remote.errors import UsageError
 from being_remote.tracker.camera_blocks import CameraBlocks
-from being_remote.tracker.frame_file import parse_box
+from being_remote.tracker.frame_file import parse_box, whole_size_wh
 from being_remote.tracker.plain_pickle import Array, Tensor
-from being_remote.tracker.stored import (
-    LAST_KEYS,
-    SHAPES,
-    described,
-    entries,
-    is_frame_id,
-    missing_keys,
-    shown_name,
-    wrong_shape,
-)
+from being_remote.tracker.stored import Form, described, entries, identity, shown_name
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -91,30 +81,26 @@ def dissect(data: bytes, name: str) -> Anatomy:
         UsageError: it is a bbox.pt, or holds no dict at all.
     """
     shown = shown_name(name)
-    flat = entries(data, shown)
+    flat, oddities = entries(data, shown)
     if type(flat) is not dict:
         _no_frame(flat, data, shown)
-    frame_id, step = flat.get("frame_id"), flat.get("global_step")
-    size_wh = _size_wh(flat.get("img_size"))
-    problems = list(_problems(flat, name, size_wh))
-    K = _matrix(flat.get("opencv.K"), (1, 3, 3))
-    notes = (
-        [f"{len(more)} entries that the tracker does not write: {_listed(more)}"]
-        if (more := _more(flat))
-        else []
-    )
+    form = Form.of(flat)
+    named = identity(flat.get("frame_id"), name)
+    size_wh = whole_size_wh(form.arrays["img_size"]) if "img_size" in form.arrays else None
+    K = _matrix(form, "opencv.K")
+    notes = [*oddities, *form.notes, *named.notes, *_endless(form)]
     if K is not None and size_wh is not None:
-        problems += _off_image(K, size_wh)
-        notes += _unusual(K, size_wh)
+        notes += [*_off_image(K, size_wh), *_unusual(K, size_wh)]
+    frame_id, step = flat.get("frame_id"), flat.get("global_step")
     return Anatomy(
         tuple(_entry(key, value) for key, value in flat.items()),
-        frame_id[:MAX_NAME] if type(frame_id) is str else None,
+        frame_id[:MAX_NAME] if type(frame_id) is str else named.frame_id or None,
         step if type(step) is int else None,
         size_wh,
         K,
-        _matrix(flat.get("opencv.R"), (1, 3, 3)),
-        _matrix(flat.get("opencv.t"), (1, 3)),
-        tuple(dict.fromkeys(problems)),
+        _matrix(form, "opencv.R"),
+        _matrix(form, "opencv.t"),
+        tuple(dict.fromkeys(_problems(form, named.problem, size_wh))),
         tuple(notes),
     )
 
@@ -131,40 +117,37 @@ def _no_frame(content: Any, data: bytes, shown: str) -> None:
     raise UsageError(f"is no .frame: it holds {described(content)}", where=shown, hint="analyze FRAME")
 
 
-def _problems(flat: Mapping[str, Any], name: str, size_wh: tuple[int, int] | None) -> Iterator[str]:
-    if lacking := missing_keys(flat):
-        yield lacking
-    wrong = [said for key in SHAPES if key in flat and (said := wrong_shape(key, flat[key]))]
-    yield from wrong
-    for key, value in flat.items():
-        if type(value) is Array and not np.isfinite(value.numpy()).all():
-            yield f"{_name(key)} holds numbers that are not finite"
-    frame_id = flat.get("frame_id")
-    stem = os.path.splitext(os.path.basename(name))[0]
-    if type(frame_id) is not str or not is_frame_id(frame_id):
-        said = repr(frame_id[:40]) if type(frame_id) is str else described(frame_id)
-        yield from (f"frame_id is {said}, not a few digits",) if "frame_id" in flat else ()
-    elif frame_id != stem:
-        yield f"frame_id is {frame_id!r}, but the file is named {stem[:MAX_NAME]!r}: it was renamed"
-    if "global_step" in flat and type(flat["global_step"]) is not int:
-        yield f"global_step is {described(flat['global_step'])}, not a whole number"
-    if size_wh is None and "img_size" in flat:
-        yield f"img_size is {_says('img_size', flat['img_size'])}, not a height and a width"
-    if not lacking and not wrong and size_wh is not None:
+def _problems(form: Form, unnamed: str, size_wh: tuple[int, int] | None) -> Iterator[str]:
+    """All that makes the readers refuse the file; in their words."""
+    yield from form.problems
+    if unnamed:
+        yield unnamed
+    if "img_size" in form.arrays and size_wh is None:
+        height, width = form.arrays["img_size"].tolist()
+        yield f"img_size is {height!r}, {width!r}, not a height and a width"
+    if not form.problems and size_wh is not None:
         cameras = CameraBlocks.empty(1)
-        cameras.put(0, _AsStored(flat))
-        yield from (said for _, said in cameras.contradictions(size_wh) if "not finite" not in said)
+        cameras.put(0, _AsStored(form.arrays))
+        yield from (said for _, said in cameras.contradictions(size_wh))
 
 
 class _AsStored:
     """The entries as `CameraBlocks` asks for them."""
 
-    def __init__(self, flat: Mapping[str, Any]) -> None:
-        self._flat = flat
+    def __init__(self, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]]) -> None:
+        self._arrays = arrays
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._arrays
 
     def array(self, key: str) -> np.ndarray[Any, np.dtype[Any]]:
-        found: np.ndarray[Any, np.dtype[Any]] = self._flat[key].numpy()
-        return found
+        return self._arrays[key]
+
+
+def _endless(form: Form) -> Iterator[str]:
+    for key, numbers in form.arrays.items():
+        if not np.isfinite(numbers).all():
+            yield f"{key} holds numbers that are not finite"
 
 
 def _off_image(K: Floats, size_wh: tuple[int, int]) -> Iterator[str]:
@@ -187,27 +170,15 @@ def _unusual(K: Floats, size_wh: tuple[int, int]) -> Iterator[str]:
         yield f"the principal point lies {off.max():.0%} of the image from its centre; a few are usual"
 
 
-def _size_wh(value: Any) -> tuple[int, int] | None:
-    if type(value) is not Array or value.shape != (2,):
+def _matrix(form: Form, key: str) -> Floats | None:
+    if key not in form.arrays:
         return None
-    height, width = value.numpy().tolist()  # the tracker's order
-    sound = all(type(n) is int and 0 < n < 1 << 16 for n in (height, width))
-    return (width, height) if sound else None
-
-
-def _matrix(value: Any, shape: tuple[int, ...]) -> Floats | None:
-    if type(value) is not Array or value.shape != shape:
-        return None
-    found = value.numpy().astype(np.float64)[0]
+    found = form.arrays[key].astype(np.float64)[0]
     return found if np.isfinite(found).all() else None
 
 
-def _more(flat: Mapping[str, Any]) -> list[str]:
-    return [_name(key) for key in flat if key not in SHAPES and key not in LAST_KEYS]
-
-
 def _entry(key: str, value: Any) -> Entry:
-    array = type(value) is Array
+    array = type(value) in (Array, Tensor)
     return Entry(
         key[:MAX_NAME],
         value.shape if array else None,
@@ -222,7 +193,7 @@ def _says(key: str, value: Any) -> str:
         return repr(value[:MAX_NAME])
     if type(value) in (int, float, bool):
         return repr(value)
-    if type(value) is not Array or not value.content:
+    if type(value) not in (Array, Tensor) or 0 in value.shape:
         return described(value)
     numbers = value.numpy().astype(np.float64).ravel()
     if not np.isfinite(numbers).all():
@@ -247,11 +218,3 @@ def _turn(r6: Floats, verb: str) -> str:
     if angle < 1e-3:
         return "at rest"
     return f"{verb} {vector[0] if verb == 'opens' else angle:.1f} deg"
-
-
-def _name(key: str) -> str:
-    return key if key.isprintable() and len(key) <= MAX_NAME else repr(key[:MAX_NAME])
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

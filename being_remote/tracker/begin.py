@@ -150,7 +150,7 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
         request: the job's `tracking.json`.
         names: paths below it; of others nothing is taken. None: all.
     """
-    from being_remote.tracker.frame_file import MAX_BOX_BYTES, parse_box, read_bytes, read_frame
+    from being_remote.tracker.frame_file import MAX_BOX_BYTES, parse_box, read_bytes, read_frame, resumable
 
     where = os.path.join(folder, OUTPUT, request["folder"], CHECKPOINT)
     good: List[str] = []
@@ -169,11 +169,15 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
                 why = f"{name} was not pushed"
                 break
             frame = read_frame(os.path.join(where, name))
-            if K is not None and (frame.K.tolist() != K or frame.global_step < step):
+            found = frame.global_step
+            if found is None or not resumable(frame):
+                why = f"{name} is not of the tracker's own form, which it goes on from"
+                break
+            if K is not None and (frame.K.tolist() != K or found < step):
                 # Left over by the key-frame stage, which writes the first names before all others.
                 why = f"{name} is of another stage of the fit"
                 break
-            K, step = frame.K.tolist(), frame.global_step
+            K, step = frame.K.tolist(), found
             good.append(name)
     except BeingRemoteError as e:
         why = str(e).splitlines()[0]

@@ -32,6 +32,7 @@ _KEYS = {
     "focal_ndc": "camera.fl",
     "principal_ndc": "camera.pp",
 }
+_PAIRED = ("r6_p3d", "T_p3d", "focal_ndc", "principal_ndc")
 _SHAPES = {
     "K": (3, 3),
     "R": (3, 3),
@@ -46,13 +47,19 @@ _SHAPES = {
 class Entries(Protocol):
     """A file's arrays by their dotted keys."""
 
+    def __contains__(self, key: str) -> bool:
+        """Whether there is one."""
+
     def array(self, key: str) -> np.ndarray[Any, np.dtype[Any]]:
         """The array as stored."""
 
 
 @dataclass(frozen=True, eq=False)
 class CameraBlocks:
-    """Both blocks of N frames, float64; `_p3d` and `_ndc` are PyTorch3D's conventions."""
+    """Both blocks of N frames, float64; `_p3d` and `_ndc` are PyTorch3D's conventions.
+
+    `paired` says of each frame whether it has PyTorch3D's block; where not, that block is zeros.
+    """
 
     K: Floats
     R: Floats
@@ -61,16 +68,30 @@ class CameraBlocks:
     T_p3d: Floats
     focal_ndc: Floats
     principal_ndc: Floats
+    paired: np.ndarray[Any, np.dtype[np.bool_]]
+
+    @staticmethod
+    def entries() -> tuple[str, ...]:
+        """The entries that hold the two blocks."""
+        return tuple(_KEYS.values())
 
     @staticmethod
     def empty(count: int) -> CameraBlocks:
         """Room for `count` frames."""
-        return CameraBlocks(**{name: np.zeros((count, *shape)) for name, shape in _SHAPES.items()})
+        blocks = {name: np.zeros((count, *shape)) for name, shape in _SHAPES.items()}
+        return CameraBlocks(**blocks, paired=np.zeros(count, dtype=bool))
 
     def put(self, i: int, stored: Entries) -> None:
         """Copy frame i out of its file."""
+        self.paired[i] = all(_KEYS[name] in stored for name in _PAIRED)
         for name, key in _KEYS.items():
-            getattr(self, name)[i] = stored.array(key)[0]
+            if name not in _PAIRED or self.paired[i]:
+                getattr(self, name)[i] = stored.array(key)[0]
+
+    def without(self, i: int) -> CameraBlocks:
+        """The same without frame i."""
+        every = (*_KEYS, "paired")
+        return CameraBlocks(**{name: np.delete(getattr(self, name), i, axis=0) for name in every})
 
     def contradiction(self, size_wh: tuple[int, int]) -> tuple[int, str] | None:
         """The first frame that is no sound camera, and what is wrong with it; None when all are."""
@@ -127,22 +148,25 @@ class CameraBlocks:
         r6 = self.r6_p3d
         lengths = np.linalg.norm(r6.reshape(-1, 2, 3), axis=2)
         area = np.linalg.norm(np.cross(r6[:, :3], r6[:, 3:]), axis=1) / lengths.prod(axis=1)
-        return _first(~((lengths.min(axis=1) > 1e-6) & (lengths.max(axis=1) < 1e6) & (area > 1e-6)))
+        sound = (lengths.min(axis=1) > 1e-6) & (lengths.max(axis=1) < 1e6) & (area > 1e-6)
+        return _first(self.paired & ~sound)
 
     def _other_pose(self) -> Iterator[tuple[int, str]]:
-        R, t = opencv_from_pytorch3d(rotation_from_6d(self.r6_p3d), self.T_p3d)
-        first = _first(~(np.abs(self.R - R).max(axis=(1, 2)) <= ROTATION_TOLERANCE))
+        # Where there is no second block any rotation will do: nothing is compared with it.
+        r6 = np.where(self.paired[:, None], self.r6_p3d, np.eye(3)[:2].ravel())
+        R, t = opencv_from_pytorch3d(rotation_from_6d(r6), self.T_p3d)
+        first = _first(self.paired & ~(np.abs(self.R - R).max(axis=(1, 2)) <= ROTATION_TOLERANCE))
         if first is not None:
             yield first, f"opencv.R {_text(self.R[first])} and camera.R, which is {_text(R[first])}, differ"
         room = RELATIVE_TOLERANCE * np.maximum(1.0, np.abs(t).max(axis=1))
-        first = _first(~(np.abs(self.t - t).max(axis=1) <= room))
+        first = _first(self.paired & ~(np.abs(self.t - t).max(axis=1) <= room))
         if first is not None:
             yield first, f"opencv.t {_text(self.t[first])} and camera.t, which is {_text(t[first])}, differ"
 
     def _other_K(self, size_wh: tuple[int, int]) -> Iterator[tuple[int, str]]:
         K = from_ndc(self.focal_ndc, self.principal_ndc, size_wh)
         room = RELATIVE_TOLERANCE * np.maximum(max(size_wh), np.abs(K).max(axis=(1, 2)))
-        first = _first(~(np.abs(self.K - K).max(axis=(1, 2)) <= room))
+        first = _first(self.paired & ~(np.abs(self.K - K).max(axis=(1, 2)) <= room))
         if first is not None:
             a, b = _text(self.K[first]), _text(K[first])
             yield first, f"opencv.K {a} and the K of camera.fl, camera.pp and img_size, {b}, differ"

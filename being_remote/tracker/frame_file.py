@@ -18,7 +18,6 @@ from typing import Any, NoReturn
 import numpy as np
 
 from being_remote.errors import InconsistentData, NotFoundError, TornFile, UnsafeFile
-from being_remote.tracker import plain_pickle
 from being_remote.tracker.camera_blocks import CameraBlocks
 from being_remote.tracker.plain_pickle import Array, Tensor
 from being_remote.tracker.stored import (
@@ -26,12 +25,12 @@ from being_remote.tracker.stored import (
     SHAPES,
     Stored,
     described,
+    lacks,
     parse_stored,
-    pickle_of,
     shown_name,
-    storages_of,
 )
-from being_remote.tracker.torch_zip import TORN, members
+from being_remote.tracker.torch_file import load_file
+from being_remote.tracker.torch_zip import TORN
 
 MAX_FRAME_BYTES = 16 << 20
 REGULAR = "only regular files are opened: put the file itself there"
@@ -47,30 +46,45 @@ class Frame:
     """One `.frame`: the fit of one video frame.
 
     Attributes:
-        frame_id: as stored, digits; zero-based index of the tracked frame (see `numbering`).
-        global_step: the tracker's optimisation step.
+        frame_id: digits, the file's stem; zero-based index of the tracked frame (see `numbering`).
+        global_step: the tracker's optimisation step; None where the file does not say it.
         image_size_wh: of the network image that K belongs to, pixels.
         K: (3, 3) float64, corner convention, pixels of the network image.
         R: (3, 3) float64, world-to-camera, OpenCV axes.
         t: (3,) float64, metres.
-        focal_ndc: PyTorch3D's focal, as fitted.
-        principal_ndc: (2,) float64, PyTorch3D's principal point, +x left, +y up.
-        flame: exp, shape, tex, sh, eyes, eyelids, jaw as stored: float32, first axis 1, read-only.
+        focal_ndc: PyTorch3D's focal, as fitted; None where the file has no such block.
+        principal_ndc: (2,) float64, PyTorch3D's principal point, +x left, +y up; None likewise.
+        flame: those of exp, shape, tex, sh, eyes, eyelids, jaw that are there, as stored: float32,
+            first axis 1, read-only.
         keys: every key found, dotted, in the file's order.
         extra_keys: those that the tracker does not write.
+        notes: how the file is of another form than the tracker's, in words; () where it is not.
+        file: its name, as it stands in messages.
     """
 
     frame_id: str
-    global_step: int
+    global_step: int | None
     image_size_wh: tuple[int, int]
     K: np.ndarray[Any, np.dtype[np.float64]]
     R: np.ndarray[Any, np.dtype[np.float64]]
     t: np.ndarray[Any, np.dtype[np.float64]]
-    focal_ndc: float
-    principal_ndc: np.ndarray[Any, np.dtype[np.float64]]
+    focal_ndc: float | None
+    principal_ndc: np.ndarray[Any, np.dtype[np.float64]] | None
     flame: Mapping[str, np.ndarray[Any, np.dtype[Any]]]
     keys: tuple[str, ...]
     extra_keys: tuple[str, ...]
+    notes: tuple[str, ...]
+    file: str
+
+    def flame_for(self, name: str) -> np.ndarray[Any, np.dtype[Any]]:
+        """One entry of `flame`, for what cannot do without it.
+
+        Raises:
+            InconsistentData: the file has none, or of another form.
+        """
+        if name not in self.flame:
+            raise lacks(f"flame.{name}", self.file)
+        return self.flame[name]
 
 
 def read_frame(path: str | os.PathLike[str]) -> Frame:
@@ -80,8 +94,8 @@ def read_frame(path: str | os.PathLike[str]) -> Frame:
         NotFoundError: it is not there.
         UnsafeFile: no regular file, larger than `MAX_FRAME_BYTES`, or more than plain data.
         TornFile: cut short or damaged.
-        InconsistentData: other keys or shapes than the tracker's, blocks that contradict each
-            other, or a frame_id that is not the file's name.
+        InconsistentData: no camera, blocks that contradict each other, or a frame_id that is not the
+            file's name.
     """
     return parse_frame(read_bytes(path, MAX_FRAME_BYTES), os.fspath(path))
 
@@ -106,21 +120,36 @@ def parse_frame(data: bytes, name: str) -> Frame:
         cameras.K[0],
         cameras.R[0],
         cameras.t[0],
-        float(cameras.focal_ndc[0, 0]),
-        cameras.principal_ndc[0],
-        {key[len("flame.") :]: stored.array(key) for key in _FLAME},
+        float(cameras.focal_ndc[0, 0]) if cameras.paired[0] else None,
+        cameras.principal_ndc[0] if cameras.paired[0] else None,
+        {key[len("flame.") :]: stored.array(key) for key in _FLAME if key in stored},
         keys,
         tuple(k for k in keys if k not in SHAPES and k not in LAST_KEYS),
+        stored.notes,
+        shown,
     )
+
+
+def resumable(frame: Frame) -> bool:
+    """Whether the tracker itself can go on from a frame: it loads both blocks and all of FLAME's entries."""
+    return frame.focal_ndc is not None and len(frame.flame) == len(_FLAME)
 
 
 def image_size_wh(stored: Stored, shown: str) -> tuple[int, int]:
     """Width and height of the network image."""
-    # The tracker stores height, width.
-    height, width = stored.array("img_size").tolist()
-    if any(type(n) is not int or not 0 < n < 1 << 16 for n in (height, width)):
+    size_wh = whole_size_wh(stored.array("img_size"))
+    if size_wh is None:
+        height, width = stored.array("img_size").tolist()
         raise InconsistentData(f"img_size is {height!r}, {width!r} (height, width)", file=shown, hint=EDITED)
-    return width, height
+    return size_wh
+
+
+def whole_size_wh(height_width: np.ndarray[Any, np.dtype[Any]]) -> tuple[int, int] | None:
+    """Width and height of the tracker's height, width; None where these are no two whole numbers."""
+    numbers = height_width.tolist()
+    if any(type(n) not in (int, float) or not 0 < n < 1 << 16 or n != int(n) for n in numbers):
+        return None
+    return int(numbers[1]), int(numbers[0])
 
 
 def read_box(path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
@@ -145,12 +174,9 @@ def parse_box(data: bytes, name: str) -> tuple[int, int, int, int]:
     if data.startswith(b"\x93NUMPY"):
         what = "is a numpy array (.npy), which the tracker does not write: of such files nobody knows the"
         _no_box(what + " order (pixel3dmm stores y_min, y_max, x_min, x_max)", shown)
-    parts = members(data, shown)
-    content, _ = plain_pickle.load(pickle_of(parts, shown), shown, storages_of(parts))
-    if type(content) is Array:
+    content = load_file(data, shown).value
+    if type(content) in (Array, Tensor):
         numbers = content.numpy().tolist() if content.shape in ((4,), (1, 4)) else []
-    elif type(content) is Tensor:
-        numbers = _tensor_numbers(data, shown) if content.shape in ((4,), (1, 4)) else []
     else:
         numbers = content if type(content) in (list, tuple) else []
     if len(numbers) == 1 and type(numbers[0]) in (list, tuple):
@@ -158,6 +184,15 @@ def parse_box(data: bytes, name: str) -> tuple[int, int, int, int]:
     if len(numbers) != 4:
         found = f"{len(numbers)} entries" if numbers else described(content)
         _no_box(f"is to hold four numbers x_min, x_max, y_min, y_max; it holds {found}", shown)
+    return box_of(numbers, shown)
+
+
+def box_of(numbers: list[Any], shown: str) -> tuple[int, int, int, int]:
+    """Four numbers as a box; `shown` says where they come from.
+
+    Raises:
+        InconsistentData: not four whole numbers with x_max > x_min and y_max > y_min.
+    """
     if any(type(n) not in (int, float) or not math.isfinite(n) or n != int(n) for n in numbers):
         listed = ", ".join(repr(n) if type(n) in (int, float) else type(n).__name__ for n in numbers)
         _no_box(f"is to hold four whole numbers; it holds {listed}", shown)
@@ -197,24 +232,6 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
     if len(data) != found.st_size:
         raise TornFile("changed while it was read", file=shown, hint=TORN)
     return data
-
-
-def _tensor_numbers(data: bytes, shown: str) -> list[Any]:
-    """Four numbers of a tensor whose pickle was scanned and whose storage adds up."""
-    import io
-    import pickle
-
-    try:
-        import torch
-    except ModuleNotFoundError as e:
-        raise InconsistentData("is a torch tensor, and torch is not installed here", file=shown) from e
-    try:
-        # The very bytes that were scanned, so that nothing can be swapped in between.
-        tensor = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, pickle.UnpicklingError) as e:
-        raise UnsafeFile("is a tensor that torch's own safe loader refuses", file=shown) from e
-    numbers: list[Any] = tensor.tolist()
-    return numbers
 
 
 def _no_box(what: str, shown: str) -> NoReturn:

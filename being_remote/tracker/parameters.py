@@ -43,13 +43,13 @@ class Parameters:
     shape: Floats
 
 
-def read_parameters(folder: Path) -> tuple[Sequence, Parameters]:
-    """Read every `.frame` of a folder: the cameras, and FLAME's parameters.
+def read_parameters(folder: Path, names: list[str] | None = None) -> tuple[Sequence, Parameters]:
+    """Read every `.frame` of a folder, or those of these names: the cameras, and FLAME's parameters.
 
     Raises:
         NotFoundError, DataError: as `read_sequence`.
-        InconsistentData: numbers that are not finite, another count of coefficients within the
-            run, or six numbers that are no rotation.
+        InconsistentData: an entry that is not there, numbers that are not finite, another count of
+            coefficients within the run, or six numbers that are no rotation.
     """
     rows: dict[str, list[Floats]] = {key: [] for key in _KEYS}
 
@@ -57,7 +57,7 @@ def read_parameters(folder: Path) -> tuple[Sequence, Parameters]:
         for key, row in rows.items():
             row.append(stored.array(key)[0])
 
-    cameras = read_sequence(folder, keep)
+    cameras = read_sequence(folder, keep, names)
     found = {key: _stacked(folder, key, row, cameras) for key, row in rows.items()}
     eyes = found["flame.eyes"]
     return cameras, Parameters(

@@ -1,9 +1,10 @@
 """Plain data out of a pickle that torch.save wrote, without unpickling it.
 
-A small stack machine knows the opcodes of protocol 2 that plain data needs and the handful of
-names that numpy uses; anything else is refused by name. Nothing of the file is ever called or
-imported: arrays become `Array` values that hold shape, dtype and bytes. Every count is bounded by
-bytes that are really there, so a small file cannot ask for much memory or time.
+A small stack machine knows the opcodes that plain data needs (protocol 2, which the tracker writes,
+and what 3 to 5 add) and the handful of names that numpy and torch use; anything else is refused by
+name. Nothing of the file is ever called or imported: arrays and tensors become `Array` and `Tensor`
+values that hold shape, dtype and bytes. Every count is bounded by bytes that are really there, so a
+small file cannot ask for much memory or time.
 
 Containers may share parts or hold themselves: walk them only to a fixed depth.
 """
@@ -11,34 +12,40 @@ Containers may share parts or hold themselves: walk them only to a fixed depth.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from being_remote.errors import UnsafeFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 # A genuine `.frame` has about 550; a fork's extra arrays add 30 each.
 MAX_OPCODES = 20_000
 MAX_DIMENSIONS = 8
+PROTOCOLS = (2, 3, 4, 5)
+# Views of one storage: a fork may save a few, a bomb shows the same numbers again and again.
+MAX_VIEWS = 8
 
-# The tracker writes f4 and i8; boxes made by hand come in whole numbers of any size.
+# The tracker writes f4 and i8; forks and boxes made by hand have numbers of other sizes.
 _DTYPES = {
-    **{code: (f"<{code}", int(code[1])) for code in ("f4", "f8", "i2", "i4", "i8", "u2", "u4", "u8")},
-    **{code: (f"|{code}", 1) for code in ("i1", "u1")},
+    **{code: (f"<{code}", int(code[1])) for code in ("f2", "f4", "f8", "i2", "i4", "i8", "u2", "u4", "u8")},
+    **{code: (f"|{code}", 1) for code in ("b1", "i1", "u1")},
 }
-_FLOATS = {"FloatStorage": 4, "DoubleStorage": 8}
 _STORAGES = {
-    **_FLOATS,
-    "LongStorage": 8,
-    "IntStorage": 4,
-    "ShortStorage": 2,
-    "CharStorage": 1,
-    "ByteStorage": 1,
+    "HalfStorage": "f2",
+    "FloatStorage": "f4",
+    "DoubleStorage": "f8",
+    "LongStorage": "i8",
+    "IntStorage": "i4",
+    "ShortStorage": "i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "b1",
 }
 _INT, _UNSIGNED, _SHORT, _DOUBLE = (struct.Struct(f) for f in ("<i", "<I", "<H", ">d"))
+_LONG = struct.Struct("<Q")
 
 
 class Array:
@@ -57,12 +64,30 @@ class Array:
 
 
 class Tensor:
-    """A torch tensor as the file describes it; its numbers are left to torch."""
+    """A torch tensor as the file describes it: a view of one storage, dtype as in "<f4"."""
 
-    __slots__ = ("shape",)
+    __slots__ = ("_offset", "_storage", "_strides", "shape")
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
+    def __init__(
+        self, storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+    ) -> None:
+        self._storage, self._offset, self._strides, self.shape = storage, offset, strides, shape
+
+    @property
+    def dtype(self) -> str:
+        """As numpy spells it, with its byte order."""
+        return self._storage.dtype
+
+    def numpy(self) -> np.ndarray[Any, np.dtype[Any]]:
+        """Its numbers, read-only. That they lie inside the storage was checked when it was built."""
+        numbers = np.frombuffer(self._storage.content, self.dtype)
+        if not _product(self.shape):
+            return numbers[:0].reshape(self.shape)
+        item = numbers.itemsize
+        view = np.lib.stride_tricks.as_strided(
+            numbers[self._offset :], self.shape, [n * item for n in self._strides], writeable=False
+        )
+        return view
 
 
 class _Dtype:
@@ -72,35 +97,82 @@ class _Dtype:
         self.code, self.built = code, False
 
 
-class _Storage:
-    __slots__ = ("count",)
+class Storage:
+    """The numbers that tensors are views of; `content` of a file without an archive comes later."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    __slots__ = ("content", "count", "dtype", "item_bytes", "shown")
+
+    content: bytes | memoryview
+
+    def __init__(self, code: str, count: int) -> None:
+        self.dtype, self.item_bytes = _DTYPES[code]
+        self.count, self.shown = count, 0
+
+
+class Storages:
+    """The tensor storages of one file, by key.
+
+    Args:
+        found: their bytes; None: they follow the pickle, so that claims are checked by the caller.
+    """
+
+    def __init__(self, found: Mapping[str, memoryview] | None) -> None:
+        self._found = found
+        self.claimed: dict[str, Storage] = {}
+
+    def claim(self, code: str, key: str, count: int) -> Storage:
+        """The storage of that key, if the pickle says of it what is there."""
+        if self._found is not None and key not in self._found:
+            raise _Malformed("points to a tensor storage that is not in the archive")
+        storage = self.claimed.setdefault(key, Storage(code, count))
+        if (storage.dtype, storage.count) != (_DTYPES[code][0], count) or count < 0:
+            raise _Malformed("has a tensor storage that it describes twice, and differently")
+        if self._found is not None:
+            held = len(self._found[key])
+            if count * storage.item_bytes != held:
+                raise _Malformed(f"has a tensor storage that claims {count} items and holds {held} bytes")
+            storage.content = self._found[key]
+        return storage
+
+
+class Loaded(NamedTuple):
+    """What a pickle holds.
+
+    Attributes:
+        value: made of None, bool, int, float, str, bytes, tuple, list, dict, `Array` and `Tensor`.
+        arrays: its arrays in the order in which the file fills them.
+        oddities: how it is spelled otherwise than the tracker's, in words.
+        end: where it ends in the data.
+    """
+
+    value: Any
+    arrays: list[Array]
+    oddities: tuple[str, ...]
+    end: int
 
 
 class _Malformed(Exception):
     """Not a pickle that torch.save writes; the text says why."""
 
 
-def load(data: bytes, name: str, storages: dict[str, int] | None = None) -> tuple[Any, list[Array]]:
+def load(
+    data: bytes, name: str, storages: Storages | None = None, start: int = 0, *, whole: bool = True
+) -> Loaded:
     """Run the pickle.
 
     Args:
         data: the pickle, as stored in the archive.
         name: of the file, as it is to stand in messages.
-        storages: bytes of each tensor storage in the archive, by key; None refuses tensors.
-
-    Returns:
-        Its value, made of None, bool, int, float, str, bytes, tuple, list, dict, `Array` and
-        `Tensor`; and its arrays in the order in which the file fills them.
+        storages: of the file's tensors; None: it has none.
+        start: where it begins in the data.
+        whole: nothing may follow it.
 
     Raises:
         UnsafeFile: it asks for something by name that plain data does not need, for more than its
             own bytes can back, or it is no such pickle. The text says what was found.
     """
     try:
-        return _run(data, storages)
+        return _run(data, start, storages or Storages({}), whole)
     except _Malformed as e:
         what = str(e)
     except (IndexError, struct.error):
@@ -110,16 +182,17 @@ def load(data: bytes, name: str, storages: dict[str, int] | None = None) -> tupl
     raise UnsafeFile(what, file=name, hint="it was not opened; fetch the original again or leave it")
 
 
-def _run(data: bytes, storages: dict[str, int] | None) -> tuple[Any, list[Array]]:
-    if data[:2] != b"\x80\x02":
-        raise _Malformed("holds a pickle of another protocol than torch.save's 2")
-    names = _NAMES if storages is None else _NAMES_WITH_TENSORS
-    size, at = len(data), 2
+def _run(data: bytes, start: int, storages: Storages, whole: bool) -> Loaded:
+    protocol = data[start + 1] if data[start : start + 1] == b"\x80" else 0
+    if protocol not in PROTOCOLS:
+        raise _Malformed("holds a pickle of another protocol than torch.save's 2, or 3 to 5")
+    oddities = {} if protocol == 2 else {f"pickle protocol {protocol}": None}
+    size, at = len(data), start + 2
     stack: list[Any] = []
     below: list[list[Any]] = []  # the stacks under each open mark
     memo: list[Any] = []
     arrays: list[Array] = []
-    encoded = unfilled = 0
+    encoded = unfilled = ordered = 0
     # The commonest opcodes come first: this loop is what reading a run costs.
     for _ in range(MAX_OPCODES):
         op = data[at]
@@ -148,13 +221,19 @@ def _run(data: bytes, storages: dict[str, int] | None) -> tuple[Any, list[Array]
                 raise _Malformed("calls something that is no maker of plain data")
             made = maker.make(arguments)
             stack.append(made)
-            if type(made) is bytes:
+            if type(made) is bytes and maker.make is _encode:
                 # One text can be encoded again and again; honest files do it once for each array.
                 encoded += len(made)
                 if encoded > size:
                     raise _Malformed("builds more bytes than it holds")
+            elif type(made) is Array and hasattr(made, "shape"):
+                arrays.append(made)
             elif type(made) is Array:
                 unfilled += 1
+            elif type(made) is Tensor:
+                ordered -= 1  # the hooks that each tensor brings along
+            elif type(made) is dict:
+                ordered += 1
         elif op == 0x86:  # TUPLE2
             last = stack.pop()
             stack[-1] = (stack[-1], last)
@@ -202,9 +281,7 @@ def _run(data: bytes, storages: dict[str, int] | None) -> tuple[Any, list[Array]
             if middle < 0 or end < 0:
                 raise _Malformed("asks for a name that has no end")
             asked = data[at:end]
-            if asked not in names:
-                raise _Malformed(f"asks for {_spelled(asked)}")
-            stack.append(names[asked])
+            stack.append(_named(asked))
             at = end + 1
         elif op == 0x72:  # LONG_BINPUT
             (slot,) = _UNSIGNED.unpack_from(data, at)
@@ -239,15 +316,53 @@ def _run(data: bytes, storages: dict[str, int] | None) -> tuple[Any, list[Array]
                 raise _Malformed(f"holds a whole number of {data[at]} bytes")
             stack.append(int.from_bytes(data[at + 1 : at + 1 + data[at]], "little", signed=True))
             at += 1 + data[at]
-        elif op == 0x51 and storages is not None:  # BINPERSID
+        elif op == 0x51:  # BINPERSID
             stack.append(_storage(stack.pop(), storages))
         elif op == 0x2E:  # STOP
-            if at != size or below or len(stack) != 1 or unfilled:
+            if (whole and at != size) or below or len(stack) != 1 or unfilled:
                 raise _Malformed("holds a pickle with something left over at its end")
-            return stack[0], arrays
+            if ordered > 0:
+                oddities["an OrderedDict"] = None
+            return Loaded(stack[0], arrays, tuple(oddities), at)
+        elif op == 0x94 and protocol >= 4:  # MEMOIZE
+            memo.append(stack[-1])
+        elif op == 0x8C and protocol >= 4:  # SHORT_BINUNICODE
+            text, at = _taken(data, at + 1, data[at], "text")
+            stack.append(str(text, "utf-8"))
+        elif op == 0x43 and protocol >= 3:  # SHORT_BINBYTES
+            content, at = _taken(data, at + 1, data[at], "bytes")
+            stack.append(content)
+        elif op == 0x42 and protocol >= 3:  # BINBYTES
+            content, at = _taken(data, at + 4, _UNSIGNED.unpack_from(data, at)[0], "bytes")
+            stack.append(content)
+        elif op == 0x96 and protocol >= 5:  # BYTEARRAY8
+            content, at = _taken(data, at + 8, _LONG.unpack_from(data, at)[0], "bytes")
+            stack.append(content)
+        elif op == 0x93 and protocol >= 4:  # STACK_GLOBAL
+            name, module = stack.pop(), stack.pop()
+            if type(name) is not str or type(module) is not str:
+                raise _Malformed("asks for a name that is no text")
+            stack.append(_named(f"{module}\n{name}".encode()))
+        elif op == 0x95 and protocol >= 4:  # FRAME
+            _taken(data, at + 8, _LONG.unpack_from(data, at)[0], "a frame")
+            at += 8
         else:
             raise _Malformed(f"uses pickle opcode 0x{op:02x}, which plain data does not need")
     raise _Malformed(f"takes more than {MAX_OPCODES} pickle opcodes")
+
+
+def _taken(data: bytes, at: int, length: int, what: str) -> tuple[bytes, int]:
+    """So many bytes, and where they end; a frame is only measured."""
+    if length > len(data) - at:
+        raise _Malformed(f"claims {length} bytes of {what} and holds {max(len(data) - at, 0)}")
+    return b"" if what == "a frame" else data[at : at + length], at + length
+
+
+def _named(asked: bytes) -> object:
+    """What `module\\nname` stands for here."""
+    if asked not in _NAMES:
+        raise _Malformed(f"asks for {_spelled(asked)}")
+    return _NAMES[asked]
 
 
 def _set_items(target: Any, items: list[Any]) -> None:
@@ -364,19 +479,38 @@ def _ordered_dict(arguments: tuple[Any, ...]) -> dict[str, Any]:
     return {}
 
 
-def _storage(claim: Any, storages: dict[str, int]) -> _Storage:
+def _frombuffer(arguments: tuple[Any, ...]) -> Array:
+    # How protocol 5 spells an array; a last None says that its axes are in order.
+    if len(arguments) == 5 and arguments[4] is None:
+        arguments = arguments[:4]
+    if len(arguments) != 4 or type(arguments[3]) is not str or arguments[3] not in ("C", "F"):
+        raise _Malformed("makes an array in another way than numpy does")
+    content, dtype, shape, order = arguments
+    made = Array()
+    _build_array(made, (1, shape, dtype, order == "F", content))
+    return made
+
+
+def _size(arguments: tuple[Any, ...]) -> tuple[int, ...]:
+    if len(arguments) != 1:
+        raise _Malformed("makes a torch.Size in another way than torch does")
+    return _counts(arguments[0], "a torch.Size")
+
+
+def _storage(claim: Any, storages: Storages) -> Storage:
+    # Files without an archive say at the end whether a storage is a part of another; None: it is not.
+    if type(claim) is tuple and len(claim) == 6 and claim[5] is None:
+        claim = claim[:5]
     if type(claim) is not tuple or len(claim) != 5 or type(claim[1]) is not _StorageClass:
         raise _Malformed("points to a tensor storage in another way than torch does")
     word, kind, key, _, count = claim
-    if word != "storage" or type(key) is not str or type(count) is not int or key not in storages:
+    if word != "storage" or type(key) is not str or type(count) is not int:
         raise _Malformed("points to a tensor storage that is not in the archive")
-    if count * kind.item_bytes != storages[key]:
-        raise _Malformed(f"has a tensor storage that claims {count} items and holds {storages[key]} bytes")
-    return _Storage(count)
+    return storages.claim(kind.code, key, count)
 
 
 def _tensor(arguments: tuple[Any, ...]) -> Tensor:
-    if len(arguments) != 6 or type(arguments[0]) is not _Storage or type(arguments[4]) is not bool:
+    if len(arguments) != 6 or type(arguments[0]) is not Storage or type(arguments[4]) is not bool:
         raise _Malformed("makes a tensor in another way than torch does")
     storage, offset, shape, strides, _, hooks = arguments
     (offset,) = _counts((offset,), "a tensor offset")
@@ -385,16 +519,26 @@ def _tensor(arguments: tuple[Any, ...]) -> Tensor:
         raise _Malformed("makes a tensor in another way than torch does")
     reach = offset + sum((shape[i] - 1) * strides[i] for i in range(len(shape)))
     # A stride of 0 would show one number a billion times.
-    if reach >= storage.count or _product(shape) > storage.count:
+    if (0 not in shape and reach >= storage.count) or _product(shape) > storage.count:
         raise _Malformed("has a tensor that reaches beyond its storage")
-    return Tensor(shape)
+    storage.shown += _product(shape)
+    if storage.shown > MAX_VIEWS * storage.count:
+        raise _Malformed("shows one tensor storage again and again")
+    return Tensor(storage, offset, shape, strides)
+
+
+def _parameter(arguments: tuple[Any, ...]) -> Tensor:
+    if len(arguments) != 3 or type(arguments[0]) is not Tensor or arguments[2] != {}:
+        raise _Malformed("makes a parameter in another way than torch does")
+    made: Tensor = arguments[0]
+    return made
 
 
 class _StorageClass:
-    __slots__ = ("item_bytes",)
+    __slots__ = ("code",)
 
-    def __init__(self, item_bytes: int) -> None:
-        self.item_bytes = item_bytes
+    def __init__(self, code: str) -> None:
+        self.code = code
 
 
 _NDARRAY = object()
@@ -403,13 +547,13 @@ _NAMES: dict[bytes, object] = {
     b"numpy\ndtype": _Maker(_dtype),
     b"_codecs\nencode": _Maker(_encode),
     b"__builtin__\nbytes": _Maker(_no_bytes),
-    # numpy 1 and numpy 2 spell the same two functions differently.
+    # numpy 1 and numpy 2 spell the same functions differently.
     **{b"numpy.%s.multiarray\n_reconstruct" % core: _Maker(_array) for core in (b"core", b"_core")},
     **{b"numpy.%s.multiarray\nscalar" % core: _Maker(_scalar) for core in (b"core", b"_core")},
-}
-_NAMES_WITH_TENSORS: dict[bytes, object] = {
-    **_NAMES,
+    **{b"numpy.%s.numeric\n_frombuffer" % core: _Maker(_frombuffer) for core in (b"core", b"_core")},
     b"torch._utils\n_rebuild_tensor_v2": _Maker(_tensor),
+    b"torch._utils\n_rebuild_parameter": _Maker(_parameter),
+    b"torch\nSize": _Maker(_size),
     b"collections\nOrderedDict": _Maker(_ordered_dict),
-    **{b"torch\n%s" % kind.encode(): _StorageClass(size) for kind, size in _STORAGES.items()},
+    **{b"torch\n%s" % kind.encode(): _StorageClass(code) for kind, code in _STORAGES.items()},
 }

@@ -1,21 +1,23 @@
 """A folder of `.frame` files -> the cameras of one run, or the reason why they are not one run.
 
-The tracker fits K on its key frames and freezes it, so every file of a run holds the very same K
-and image size; two of them mean that two runs are mixed. Poses are read in the order of frame_id
-as a number (as text, 100000 would come before 99999). Nothing is written, nothing is skipped: one
-file that cannot be read stops the reading and is named.
+The tracker fits K on its key frames and freezes it, so every file of a run holds the very same K and
+image size. A run that was tracked in chunks has one K a chunk, and two runs that are mixed look alike:
+`read_sequence` refuses both; `read_cameras`, for who can say what is doubtful, takes K frame by frame.
+Poses are read in the order of frame_id as a number (as text, 100000 would come before 99999). Nothing
+is written.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import numpy as np
 
-from being_remote.errors import InconsistentData, NotFoundError
+from being_remote.errors import DataError, InconsistentData, NotFoundError
 from being_remote.tracker.camera_blocks import CameraBlocks
 from being_remote.tracker.frame_file import EDITED, MAX_FRAME_BYTES, image_size_wh, read_bytes
 from being_remote.tracker.stored import is_frame_id, parse_stored, shown_name
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from being_remote.tracker.stored import Stored
 
 SUFFIX = ".frame"
+# Files that do not belong to the rest: few of many are left out, more are two runs.
+STRAY_SHARE, STRAYS = 0.01, 1
+LISTED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +37,13 @@ class Sequence:
 
     Attributes:
         folder: where they were read.
-        K: (3, 3) float64, corner convention, pixels of the network image; the same in every file.
+        K: (3, 3) float64, corner convention, pixels of the network image; the same in every file, but
+            of a run with K per frame only that of the first.
+        K_each: (N, 3, 3) of every frame.
         R: (N, 3, 3) float64, world-to-camera, OpenCV axes.
         t: (N, 3) float64, metres.
         frame_ids: (N,) int64, rising.
+        files: their names in `folder`.
         image_size_wh: of the network image, pixels.
         missing_ids: ids between the first and the last that have no file, and those before the first.
         warnings: what a person should know; empty for a whole run.
@@ -43,20 +51,39 @@ class Sequence:
 
     folder: Path
     K: np.ndarray[Any, np.dtype[np.float64]]
+    K_each: np.ndarray[Any, np.dtype[np.float64]]
     R: np.ndarray[Any, np.dtype[np.float64]]
     t: np.ndarray[Any, np.dtype[np.float64]]
     frame_ids: np.ndarray[Any, np.dtype[np.int64]]
+    files: tuple[str, ...]
     image_size_wh: tuple[int, int]
     missing_ids: tuple[int, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def stretches(self) -> tuple[tuple[int, int], ...]:
+        """First and last frame_id of each stretch of frames with one K; one for a whole run.
 
-def read_sequence(folder: Path, each: Callable[[Stored], None] | None = None) -> Sequence:
-    """Read every `.frame` of a folder.
+        Example:
+            >>> K = np.array([np.eye(3), np.eye(3), 2 * np.eye(3)])
+            >>> ids, nothing = np.array([0, 1, 7]), np.zeros((3, 3))
+            >>> Sequence(Path(), K[0], K, K, nothing, ids, (), (1, 1), (), ()).stretches
+            ((0, 1), (7, 7))
+        """
+        starts = np.flatnonzero(np.r_[True, (self.K_each[1:] != self.K_each[:-1]).any(axis=(1, 2))])
+        ends = [*(starts[1:] - 1).tolist(), len(self.frame_ids) - 1]
+        return tuple((int(self.frame_ids[a]), int(self.frame_ids[b])) for a, b in zip(starts.tolist(), ends))
+
+
+def read_sequence(
+    folder: Path, each: Callable[[Stored], None] | None = None, names: list[str] | None = None
+) -> Sequence:
+    """Read every `.frame` of a folder. One file that cannot be read stops the reading and is named.
 
     Args:
         folder: of the `.frame` files.
         each: called with each file in the order of frame_id, for what else is wanted of it.
+        names: the files to read, in that order; None: all.
 
     Raises:
         NotFoundError: the folder is not there or holds no `.frame`.
@@ -64,37 +91,147 @@ def read_sequence(folder: Path, each: Callable[[Stored], None] | None = None) ->
         InconsistentData: K or the image size changes within the folder (the error names where), a
             file contradicts itself, or two files have one id.
     """
-    names = _names_in_order(folder)
-    ids = np.array([int(name[: -len(SUFFIX)]) for name in names], dtype=np.int64)
-    cameras = CameraBlocks.empty(len(names))
-    sizes: list[tuple[int, int]] = []
-    steps: list[int] = []
-    for i, name in enumerate(names):
-        path = os.path.join(folder, name)
-        stored = parse_stored(read_bytes(path, MAX_FRAME_BYTES), path)
-        sizes.append(image_size_wh(stored, shown_name(path)))
-        steps.append(stored.global_step)
-        cameras.put(i, stored)
-        if each is not None:
-            each(stored)
-        if sizes[i] != sizes[0]:
-            _two_runs(folder, names, i, "img_size", f"{sizes[0]}", f"{sizes[i]} (width, height)")
-    wrong = cameras.contradiction(sizes[0])
-    if wrong:
-        at, what = wrong
-        raise InconsistentData(what, file=shown_name(os.path.join(folder, names[at])), hint=EDITED)
-    K = cameras.K[0].copy()
-    changed = np.flatnonzero((K != cameras.K).any(axis=(1, 2)))
+    if names is None:
+        names, strays = _names_in_order(folder)
+        if strays:
+            raise strays[0].error
+    found = _read(folder, names, each, None)
+    changed = np.flatnonzero((found.K_each != found.K).any(axis=(1, 2)))
     if len(changed):
         at = int(changed[0])
-        _two_runs(folder, names, at, "K", _in_words(K), _in_words(cameras.K[at]))
+        raise _two_runs(folder, names, at, "K", _in_words(found.K), _in_words(found.K_each[at]))
+    return found
+
+
+def read_cameras(folder: Path) -> Sequence:
+    """Read the cameras of a folder that may hold K per frame, and a few files that are none of the run's.
+
+    A file that is named by no frame_id is left out, and of the others a few in a hundred that cannot
+    be read, contradict themselves, or have an image size or K of their own; each is named in the
+    warnings. The rest of the folder must be one run, which may have one K a stretch.
+
+    Raises:
+        NotFoundError: the folder is not there or holds no `.frame`.
+        DataError: more files than a few cannot be read, or of one run there are several image sizes.
+    """
+    names, strays = _names_in_order(folder)
+    if not names:
+        raise strays[0].error
+    return _read(folder, names, None, strays)
+
+
+class _Stray(NamedTuple):
+    """A file that is not of the run, and why."""
+
+    name: str
+    error: DataError
+
+
+def _read(
+    folder: Path, names: list[str], each: Callable[[Stored], None] | None, strays: list[_Stray] | None
+) -> Sequence:
+    """The cameras of these files; with a list of `strays`, a few may join it, without one none."""
+    room = max(STRAYS, int(STRAY_SHARE * len(names))) if strays is not None and len(names) > 2 else 0
+    named: list[_Stray] = strays or []
+    left_out: list[_Stray] = []
+
+    def leave_out(name: str, error: DataError) -> None:
+        left_out.append(_Stray(name, error))
+        if len(left_out) > room:
+            raise left_out[0].error
+
+    kept, stored = [], []
+    for name in names:
+        path = os.path.join(folder, name)
+        try:
+            one = _Slim.of(parse_stored(read_bytes(path, MAX_FRAME_BYTES), path), path, each)
+        except DataError as e:
+            leave_out(name, e)
+        else:
+            kept.append(name)
+            stored.append(one)
+    sizes = [one.size_wh for one in stored]
+    usual = max(sizes, key=sizes.count) if strays is not None else sizes[0]
+    for at in reversed([i for i, size in enumerate(sizes) if size != usual]):
+        first = next(i for i, size in enumerate(sizes) if size != sizes[0])
+        said = f"{sizes[first]} (width, height)"
+        leave_out(kept[at], _two_runs(folder, kept, first, "img_size", f"{sizes[0]}", said))
+        del kept[at], stored[at]
+    cameras = CameraBlocks.empty(len(kept))
+    for i, one in enumerate(stored):
+        cameras.put(i, one)
+    while wrong := cameras.contradiction(usual):
+        at, what = wrong
+        path = shown_name(os.path.join(folder, kept[at]))
+        leave_out(kept[at], InconsistentData(what, file=path, hint=EDITED))
+        cameras = cameras.without(at)
+        del kept[at], stored[at]
+    # In a short run a single frame may be a chunk of its own; that is said, and nothing is left out.
+    of_many = int(STRAY_SHARE * len(names)) if strays is not None else 0
+    for at in reversed(_of_another_K(cameras.K, of_many - len(left_out))):
+        said = f"has another K than the rest, {_in_words(cameras.K[at])}"
+        leave_out(kept[at], InconsistentData(said, file=shown_name(os.path.join(folder, kept[at]))))
+        cameras = cameras.without(at)
+        del kept[at], stored[at]
+    ids = np.array([int(name[: -len(SUFFIX)]) for name in kept], dtype=np.int64)
     missing = tuple(np.setdiff1d(np.arange(ids[-1] + 1), ids).tolist())
-    warnings = (*_gaps(missing, int(ids[-1]) + 1), *_leftovers(names, steps))
-    return Sequence(Path(folder), K, cameras.R, cameras.t, ids, sizes[0], missing, warnings)
+    return Sequence(
+        Path(folder),
+        cameras.K[0].copy(),
+        cameras.K,
+        cameras.R,
+        cameras.t,
+        ids,
+        tuple(kept),
+        usual,
+        missing,
+        (
+            *_left_out([*named, *left_out]),
+            *_gaps(missing, int(ids[-1]) + 1),
+            *_leftovers(kept, [one.global_step for one in stored], cameras.K),
+            *_foreign([one.notes for one in stored]),
+        ),
+    )
 
 
-def _names_in_order(folder: Path) -> list[str]:
-    """The folder's `.frame` names by their number; other files do not matter."""
+class _Slim:
+    """What of a file a camera needs; the rest of it is let go, and 100 000 files fit into memory."""
+
+    __slots__ = ("_arrays", "global_step", "notes", "size_wh")
+
+    @staticmethod
+    def of(stored: Stored, path: str, each: Callable[[Stored], None] | None) -> _Slim:
+        slim = _Slim()
+        slim.size_wh = image_size_wh(stored, shown_name(path))
+        slim.global_step, slim.notes = stored.global_step, stored.notes
+        slim._arrays = {key: np.array(stored.array(key)) for key in CameraBlocks.entries() if key in stored}
+        if each is not None:
+            each(stored)
+        return slim
+
+    size_wh: tuple[int, int]
+    global_step: int | None
+    notes: tuple[str, ...]
+    _arrays: dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._arrays
+
+    def array(self, key: str) -> np.ndarray[Any, np.dtype[Any]]:
+        return self._arrays[key]
+
+
+def _of_another_K(K: np.ndarray[Any, np.dtype[np.float64]], room: int) -> list[int]:
+    """The frames that hold another K than all others, where there are no more than `room`."""
+    if room <= 0:
+        return []
+    _, which, counts = np.unique(K.reshape(len(K), -1), axis=0, return_inverse=True, return_counts=True)
+    others = np.flatnonzero(which.ravel() != int(counts.argmax()))
+    return others.tolist() if len(others) <= room else []
+
+
+def _names_in_order(folder: Path) -> tuple[list[str], list[_Stray]]:
+    """The folder's `.frame` names by their number, and those that have none of their own."""
     shown = shown_name(os.fspath(folder))
     try:
         names = [name for name in os.listdir(folder) if name.endswith(SUFFIX)]
@@ -102,25 +239,52 @@ def _names_in_order(folder: Path) -> list[str]:
         what = f"cannot be listed: {e.strerror}"
         raise NotFoundError(what, where=shown, hint="`sync` brings the checkpoints home") from e
     if not names:
-        raise NotFoundError("holds no .frame file", where=shown, hint="`sync` brings them home")
+        raise NotFoundError("holds no .frame files", where=shown, hint="`sync` brings them home")
     numbers: dict[int, str] = {}
-    for name in names:
+    strays: list[_Stray] = []
+    # The tracker's own name, of five digits, comes before others of the same number.
+    for name in sorted(names, key=lambda n: (len(n) != 5 + len(SUFFIX), n)):
         stem = name[: -len(SUFFIX)]
         path = shown_name(os.path.join(folder, name))
         if not is_frame_id(stem):
-            raise InconsistentData("is named by no frame_id", file=path, hint="move it out of the folder")
+            what, hint = "is named by no frame_id", "move it out of the folder"
+            strays.append(_Stray(name, InconsistentData(what, file=path, hint=hint)))
+            continue
         twin = numbers.setdefault(int(stem), name)
         if twin != name:
-            raise InconsistentData(f"has the same id as {twin}", file=path, hint="move one of them out")
-    return [numbers[n] for n in sorted(numbers)]
+            what, hint = f"has the same id as {twin}", "move one of them out"
+            strays.append(_Stray(name, InconsistentData(what, file=path, hint=hint)))
+    return [numbers[n] for n in sorted(numbers)], strays
 
 
-def _two_runs(folder: Path, names: list[str], at: int, what: str, first: str, then: str) -> None:
-    raise InconsistentData(
+def _two_runs(folder: Path, names: list[str], at: int, what: str, first: str, then: str) -> InconsistentData:
+    return InconsistentData(
         f"{what} changes at {names[at]}: {names[0]} to {names[at - 1]} have {first}, {names[at]} has {then}",
         file=shown_name(os.fspath(folder)),
         hint="these are two runs in one folder; keep one of them there",
     )
+
+
+def _left_out(strays: list[_Stray]) -> Iterator[str]:
+    for name, error in strays[:LISTED]:
+        yield f"{shown_name(name)} is left out: {error.what}"
+    if strays[LISTED:]:
+        yield f"{len(strays) - LISTED} more files are left out"
+
+
+def _foreign(notes: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """How the files are of another form than the tracker's, each way once."""
+    counts: dict[str, int] = {}
+    for said in notes:
+        for note in dict.fromkeys(said):
+            counts[note] = counts.get(note, 0) + 1
+    every = [note for note, count in counts.items() if count == len(notes)]
+    some = [f"{note} (in {count} of {len(notes)})" for note, count in counts.items() if count < len(notes)]
+    if not counts:
+        return ()
+    ways = [*every, *some]
+    listed = "; ".join(ways[:LISTED]) + (f"; and {len(ways) - LISTED} more" if ways[LISTED:] else "")
+    return (f"the .frame files are not of metrical-tracker's own form: {listed}",)
 
 
 def _gaps(missing: tuple[int, ...], expected: int) -> tuple[str, ...]:
@@ -130,11 +294,14 @@ def _gaps(missing: tuple[int, ...], expected: int) -> tuple[str, ...]:
     return (f"{len(missing)} of {expected} frames have no file: {listed}",)
 
 
-def _leftovers(names: list[str], steps: list[int]) -> tuple[str, ...]:
+def _leftovers(
+    names: list[str], steps: list[int | None], K: np.ndarray[Any, np.dtype[np.float64]]
+) -> tuple[str, ...]:
     # The step only rises while a video is tracked. Poses that the key-frame stage (or an earlier
-    # run) left under the same names come from a smaller one.
+    # run) left under the same names come from a smaller one. Each chunk with a K of its own counts anew.
     for i in range(1, len(names)):
-        if steps[i] < steps[i - 1]:
+        before, here = steps[i - 1], steps[i]
+        if before is not None and here is not None and here < before and (K[i] == K[i - 1]).all():
             return (
                 f"{names[i]} was written before {names[i - 1]} (step {steps[i]} after {steps[i - 1]}):"
                 " from there on poses may be left over from the key-frame stage or another run",

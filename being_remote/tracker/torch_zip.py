@@ -97,8 +97,6 @@ def _end_of(data: bytes, name: str) -> tuple[int, int, int, int]:
     if data[:4] != b"PK\x03\x04":
         if not data:
             _torn(name, "is empty")
-        if data[:1] == b"\x80":
-            _unsafe(name, "is a bare pickle, torch's format before 1.6; such files are not opened")
         _torn(name, "is no archive made by torch.save, or its start is damaged")
     end_at = len(data) - _END.size
     if end_at < 0 or data[end_at : end_at + 4] != b"PK\x05\x06":

@@ -133,7 +133,7 @@ def _around(
     from being_remote.workflows.recovery.runs import find_run, find_settings
 
     if found.problems:
-        again = "fetch it again (sync --verify), or track it again; recover refuses it as it is"
+        again = "fetch it again (sync --verify), or track it again; recover refuses it or leaves it out"
         return None, (), (again,)
     run = find_run(None, None, str(frame.absolute().parent))
     recover = (

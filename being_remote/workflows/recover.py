@@ -21,8 +21,8 @@ from being_remote.workflows.recovery.case import Case
 from being_remote.workflows.recovery.evidence_picture import shows_evidence
 from being_remote.workflows.recovery.explanation import explain as explain_guide
 from being_remote.workflows.recovery.exports import chosen_targets
-from being_remote.workflows.recovery.figures import matrix
-from being_remote.workflows.recovery.found_crop import weighed
+from being_remote.workflows.recovery.figures import matrix, stretch_figures
+from being_remote.workflows.recovery.found_crop import of_all_stretches, weighed
 from being_remote.workflows.recovery.numbers import cameras_of, number_frames
 from being_remote.workflows.recovery.report import RecoverReport, report_on
 from being_remote.workflows.recovery.runs import find_run, find_settings
@@ -46,6 +46,7 @@ def recover(
     source_size: tuple[int, int] | None = None,
     video: Path | None = None,
     bbox: Path | None = None,
+    box: tuple[int, int, int, int] | None = None,
     from_images: Path | None = None,
     from_landmarks: Path | None = None,
     check: bool = True,
@@ -70,7 +71,8 @@ def recover(
             actor's name, or a job.
         source_size: width, height of the original video.
         video: the original video, or the folder of its frames; gives the size and the pictures.
-        bbox: a bbox.pt from elsewhere.
+        bbox: a bbox.pt from elsewhere, or a numpy file of four numbers in the same order.
+        box: x_min, x_max, y_min, y_max themselves.
         from_images: the original video or its frames: find the crop by the run's stored crops.
         from_landmarks: the same, or a folder of landmarks found there: find it by the stored landmarks.
         check: compare a few stored crops with the frames at hand, where both are there, and refuse a
@@ -97,7 +99,7 @@ def recover(
         DataError: files that are unsafe, torn, or contradict each other.
     """
     from being_remote.camera.intrinsics import fov_deg
-    from being_remote.tracker.sequence import read_sequence
+    from being_remote.tracker.sequence import read_cameras
     from being_remote.tracker.what_if import asked as asked_settings
     from being_remote.tracker.what_if import what_if as foretold
 
@@ -105,10 +107,10 @@ def recover(
     chosen_targets(exports, canvas)
     asked_settings(what_if, {})
     wanted = Wanted(exports, canvas, allow_off_centre, with_images, out, force, write_bbox, plot)
-    asked = Asked(bbox, from_images, from_landmarks, video)
+    asked = Asked(bbox, box, from_images, from_landmarks, video)
     which = find_run(inventory, actor, run)
     settings, unknown_settings = find_settings(which, inventory)
-    frames = read_sequence(which.checkpoints)
+    frames = read_cameras(which.checkpoints)
     source = find_source_size(which, settings, source_size, asked.frames, inventory)
     case = Case(which, settings, not unknown_settings, frames, source)
     if check:
@@ -121,6 +123,7 @@ def recover(
     if check and found.crop is not None and found.search is None:
         seen = check_by_pixels(found.crop, case, on_progress)
         found = weighed(found, seen)
+    found = of_all_stretches(found, case, seen)
     offset = seen.frame_offset if seen is not None and seen.agrees else found.frame_offset
     known, odd = number_frames(case, offset)
     said = (*odd, *frames.warnings, *source.warnings, *unknown_settings)
@@ -134,6 +137,7 @@ def recover(
         K=matrix(cameras.K_source),
         K_opencv=matrix(cameras.K_opencv),
         fov_deg=fov_deg(cameras.K_source, cameras.size_wh),
+        K_per_frame=stretch_figures(frames, found.crop),
         what_if=foretold(found.crop, before, after, frames.K) if what_if else None,
         explain=explain_guide(cameras, found.box.box if found.box else None) if explain else None,
     )

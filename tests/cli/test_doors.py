@@ -276,6 +276,9 @@ def test_a_source_size_of_another_form_is_2(door: Door, inventory: Path, size: s
     [
         (["--canvas=768"], "WIDTHxHEIGHT"),
         (["--bbox=a.pt", "--from-images=v.mp4"], "two ways to one crop"),
+        (["--box=1,2,3", "--run=nobody"], "X_MIN,X_MAX,Y_MIN,Y_MAX"),
+        (["--box=5,1,0,9", "--run=nobody"], "has no area"),
+        (["--box=1,5,0,9", "--bbox=a.pt"], "two ways to one crop"),
         (["--from-images=v.mp4", "--from-landmarks=kpt"], "two ways to one crop"),
         (["--run=nobody", "--write-bbox", "--no-check", "--force", "--plot", "--with-images"], "nobody"),
         (

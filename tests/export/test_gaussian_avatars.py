@@ -14,7 +14,7 @@ import trainer_readers as readers
 from export_cases import any_cameras
 from hypothesis import assume, given, settings
 
-from being_remote.errors import InconsistentData, UsageError
+from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.export import TARGETS, Cameras, RunFiles, prepare, write
 from being_remote.export.gaussian_avatars import documents
 from being_remote.tracker.frame_file import read_frame
@@ -178,11 +178,11 @@ def test_a_joint_that_is_no_rotation_is_refused_by_its_frames_name_before_anythi
     assert not (tmp_path / "gaussian-avatars").exists()
 
 
-def test_other_frames_than_the_cameras_are_not_mixed_in(
+def test_a_frame_of_the_cameras_that_is_gone_is_named(
     cameras: Cameras, frames_folder: Path, tmp_path: Path
 ) -> None:
     (frames_folder / "00002.frame").unlink()
-    with pytest.raises(InconsistentData, match="other frames"):
+    with pytest.raises(NotFoundError, match=r"00002\.frame: is not there"):
         made(cameras, frames_folder, tmp_path)
 
 

@@ -258,6 +258,23 @@ def test_two_focal_lengths_are_refused_by_a_trainer_that_takes_one_with_the_figu
     assert prepare(TARGETS["colmap"], odd).K[1, 1] == pytest.approx(4244.01, abs=0.005)
 
 
+@pytest.mark.parametrize("stretch", [1.0012, 1 / 1.0012])
+def test_whichever_focal_length_is_the_longer_one_focal_is_refused_and_nearly_equal_ones_are_not(
+    cameras: Cameras, tmp_path: Path, stretch: float
+) -> None:
+    run = RunFiles(checkpoints=tmp_path, meshes=tmp_path)
+    for name in [name for name, target in TARGETS.items() if target.one_focal]:
+        for power, refused in ((1, True), (0.05, False)):  # 0.6 px at the border, and 0.03
+            K = cameras.K_source.copy()
+            K[1, 1] *= stretch**power
+            odd = replace(cameras, K_source=K)
+            if refused:
+                with pytest.raises(UsageError, match="takes fx for fy too, and they differ"):
+                    prepare(TARGETS[name], odd, run)
+            else:
+                prepare(TARGETS[name], odd, run)
+
+
 def test_a_size_that_a_trainer_cannot_take_is_refused_with_both_sizes(cameras: Cameras) -> None:
     fixed = replace(TARGETS["nerfstudio"], size_wh=(512, 512), canvas="recentred square")
     assert prepare(fixed, cameras).size_wh == (512, 512)

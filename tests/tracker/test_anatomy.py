@@ -76,7 +76,7 @@ def changed(**groups: dict[str, Any]) -> dict[str, Any]:
         ),
         (
             changed(opencv={"K": np.full((1, 3, 3), np.inf, "f4")}),
-            ["opencv.K holds numbers that are not finite"],
+            ["opencv.K holds numbers that are not finite", "camera holds numbers that are not finite"],
         ),
         (changed(opencv={"K": np.eye(4, dtype="f4")[None]}), ["opencv.K is to be an array of 1 x 3 x 3"]),
         (changed(flame={"jaw": np.zeros((1, 3), "f4")}), ["flame.jaw is to be an array of 1 x 6"]),
@@ -84,34 +84,35 @@ def changed(**groups: dict[str, Any]) -> dict[str, Any]:
         ({**factory.content(), "img_size": np.array([540, 960])}, ["opencv.K ["]),
         (
             {**factory.content(), "img_size": [512, 512]},
-            ["img_size is to be an array of 2", "img_size is a list"],
+            ["img_size in lists"],
         ),
         ({**factory.content(), "frame_id": "../../x"}, ["frame_id is '../../x'"]),
-        ({**factory.content(), "frame_id": 7}, ["frame_id is a int"]),
+        ({**factory.content(), "frame_id": 7}, ["frame_id is 7, but the file is named otherwise"]),
         ({**factory.content(), "global_step": "x"}, ["global_step is a str"]),
     ],
 )
 def test_each_thing_that_is_wrong_is_listed(content: dict[str, Any], says: list[str]) -> None:
     found = taken_apart(content)
     for words in says:
-        assert any(words in problem for problem in found.problems), found.problems
+        assert any(words in told for told in (*found.problems, *found.notes)), found
 
 
 def test_whatever_recover_refuses_has_a_problem_and_the_rest_has_none() -> None:
     found = taken_apart(factory.content("00003"), "00004.frame")
-    assert found.problems == ("frame_id is '00003', but the file is named '00004': it was renamed",)
+    assert found.problems == ("frame_id is '00003', but the file is named otherwise, '00004'",)
 
 
-def test_a_principal_point_outside_of_the_image_is_a_problem_and_one_far_off_a_note() -> None:
+def test_a_principal_point_outside_of_the_image_and_one_far_off_are_noted() -> None:
     from being_remote.camera.intrinsics import from_ndc
 
-    for pp, problem in ((1.2, True), (0.5, False)):
+    for pp, outside in ((1.2, True), (0.5, False)):
         content = factory.content()
         content["camera"]["pp"] = np.array([[pp, 0]], np.float32)
         content["opencv"]["K"] = from_ndc([[9.13]], [[pp, 0]], (512, 512)).astype(np.float32)
         found = taken_apart(content)
-        assert any("outside of the image" in p for p in found.problems) is problem
-        assert any("from its centre" in n for n in found.notes) is not problem
+        assert found.problems == ()
+        assert any("outside of the image" in n for n in found.notes) is outside
+        assert any("from its centre" in n for n in found.notes) is not outside
 
 
 def test_a_focal_that_never_left_its_start_is_noted() -> None:
@@ -129,7 +130,7 @@ def test_a_file_of_a_fork_is_shown_with_what_it_lacks_and_adds() -> None:
     content["extra"] = {"fps": 25, "tags": ["a", None]}
     found = taken_apart(content)
     assert found.K is None and "lacks opencv.K" in found.problems[0]
-    assert "opencv.intrinsics, extra.fps, extra.tags" in found.notes[0]
+    assert any("opencv.intrinsics, extra.fps, extra.tags" in note for note in found.notes)
     assert next(e for e in found.entries if e.key == "extra.fps").says == "25"
 
 

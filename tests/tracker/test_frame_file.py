@@ -71,7 +71,7 @@ def test_a_frame_of_a_fork_without_our_keys_names_the_missing_and_the_found() ->
     content = factory.content()
     del content["camera"]["fl"]
     content["opencv"]["intrinsics"] = content["opencv"].pop("K")
-    with pytest.raises(InconsistentData, match=r"lacks camera\.fl, opencv\.K; it holds .*opencv\.intrinsics"):
+    with pytest.raises(InconsistentData, match=r"lacks opencv\.K; it holds .*opencv\.intrinsics"):
         parse_frame(factory.saved(content), "00000.frame")
 
 
@@ -84,8 +84,6 @@ def test_a_frame_of_a_fork_without_our_keys_names_the_missing_and_the_found() ->
             np.eye(4, dtype=np.float32)[None],
             r"opencv.K is to be an array of 1 x 3 x 3; it is .* 1 x 4 x 4",
         ),
-        ("flame", "exp", np.zeros((2, 100), np.float32), r"flame.exp is to be an array of 1 x n"),
-        ("flame", "exp", [1, 2], "it is a list"),
         ("camera", "pp", np.array([[np.nan, 0]], np.float32), "not finite"),
         ("camera", "R", np.array([[1, 0, 0, 2, 0, 0]], np.float32), "span no plane"),
         ("camera", "fl", np.array([[9.14]], np.float32), r"opencv\.K .* and the K of camera\.fl"),
@@ -120,9 +118,9 @@ def test_an_impossible_img_size_is_refused(size: Any) -> None:
         parse_frame(factory.saved({**factory.content(), "img_size": size}), "00000.frame")
 
 
-@pytest.mark.parametrize("frame_id", ["../x", "0000a", "", "٣٤", "12345678", 7, None])
+@pytest.mark.parametrize("frame_id", ["../x", "0000a", "", "٣٤", "12345678", -7, 10**7, 7.5, [7], True, None])
 def test_a_frame_id_that_is_no_digits_is_refused(frame_id: Any) -> None:
-    with pytest.raises(InconsistentData, match="frame_id is"):
+    with pytest.raises(InconsistentData, match="frame_id"):
         parse_frame(factory.saved({**factory.content(), "frame_id": frame_id}), f"{frame_id}.frame")
 
 
@@ -248,11 +246,13 @@ def test_a_file_beyond_the_limit_is_refused_unread(tmp_path: Path) -> None:
         read_box(path)
 
 
-def test_torch_s_format_before_zip_archives_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "value", [[510, 1410, 90, 990], np.array([510, 1410, 90, 990]), torch.tensor([510, 1410, 90, 990])]
+)
+def test_a_box_in_torch_s_format_before_zip_archives_is_read(value: Any, tmp_path: Path) -> None:
     path = tmp_path / "bbox.pt"
-    torch.save([1, 2, 3, 4], path, _use_new_zipfile_serialization=False)
-    with pytest.raises(UnsafeFile, match="bare pickle"):
-        read_box(path)
+    torch.save(value, path, _use_new_zipfile_serialization=False)
+    assert read_box(path) == (510, 1410, 90, 990)
 
 
 def test_a_web_page_saved_as_bbox_pt_is_called_no_archive() -> None:

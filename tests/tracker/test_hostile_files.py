@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import random
+import re
 import struct
 import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import foreign_frames as foreign
 import frame_factory as factory
 import numpy as np
 import pytest
@@ -85,7 +88,46 @@ HOSTILE = {
     "text longer than the file": (b"\x80\x02X\xff\xff\xff\x7fabc.", "claims 2147483647 bytes of text"),
     "BINBYTES": (b"\x80\x02B\xff\xff\xff\xff.", "opcode 0x42"),
     "BYTEARRAY8": (b"\x80\x02\x96" + b"\xff" * 8 + b".", "opcode 0x96"),
-    "a frame of protocol 4": (b"\x80\x04\x95" + b"\xff" * 8 + b".", "another protocol"),
+    "a frame of protocol 4": (b"\x80\x04\x95" + b"\xff" * 8 + b".", "claims 18446744073709551615 bytes"),
+    "protocol 1": (b"\x80\x01}.", "another protocol"),
+    "protocol 6": (b"\x80\x06}.", "another protocol"),
+    "STACK_GLOBAL in protocol 2": (b"\x80\x02\x93.", "opcode 0x93"),
+    "os.system by STACK_GLOBAL": (
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x0btouch pwned\x85R.",
+        r"asks for os\.system",
+    ),
+    "a dotted name by STACK_GLOBAL": (
+        b"\x80\x04\x8c\x05numpy\x8c\x11ndarray.__class__\x93)R.",
+        r"asks for numpy\.ndarray\.__class__",
+    ),
+    "a name with a newline in it": (
+        b"\x80\x04\x8c\x05numpy\x8c\x0edtype\nbuiltins\x93)R.",
+        r"asks for numpy\.dtype\.builtins",
+    ),
+    "a name that is no text": (b"\x80\x04K\x01K\x02\x93.", "no text"),
+    "SHORT_BINUNICODE longer than the file": (b"\x80\x04\x8c\xffabc.", "claims 255 bytes of text"),
+    "SHORT_BINBYTES longer than the file": (b"\x80\x04C\xffabc.", "claims 255 bytes of bytes"),
+    "BINBYTES of 4 GiB": (b"\x80\x04B\xff\xff\xff\xffabc.", "claims 4294967295 bytes"),
+    "BYTEARRAY8 of 16 EiB": (b"\x80\x05\x96" + b"\xff" * 8 + b".", "claims 18446744073709551615 bytes"),
+    "BYTEARRAY8 in protocol 4": (b"\x80\x04\x96" + b"\x00" * 8 + b".", "opcode 0x96"),
+    "NEXT_BUFFER": (b"\x80\x05\x97.", "opcode 0x97"),
+    "NEWOBJ_EX": (b"\x80\x04)})\x92.", "opcode 0x92"),
+    "EMPTY_SET": (b"\x80\x04\x8f.", "opcode 0x8f"),
+    "BINUNICODE8": (b"\x80\x04\x8d" + b"\xff" * 8 + b".", "opcode 0x8d"),
+    "an array over a buffer of another length": (
+        b"\x80\x05\x8c\x12numpy.core.numeric\x8c\x0b_frombuffer\x93(C\x04abcdcnumpy\ndtype\n"
+        + text(b"i8")
+        + b"\x89\x88\x87R(K\x03"
+        + text(b"<")
+        + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tbK\x04\x85\x8c\x01CtR.",
+        "claims 32 bytes and holds 4",
+    ),
+    "a parameter of something else": (
+        b"\x80\x02ctorch._utils\n_rebuild_parameter\nK\x01\x89}\x87R.",
+        "a parameter in another way",
+    ),
+    "a torch.Size of text": (b"\x80\x02ctorch\nSize\n" + text(b"x") + b"\x85R.", "torch.Size"),
+    "a storage that is called": (b"\x80\x02ctorch\nFloatStorage\n)R.", "no maker"),
     "LONG4": (b"\x80\x02\x8b\xff\xff\xff\x7f.", "opcode 0x8b"),
     "a whole number of 255 bytes": (b"\x80\x02\x8a\xff" + b"\x7f" * 255 + b".", "255 bytes"),
     "an extension code": (b"\x80\x02\x82\x01.", "opcode 0x82"),
@@ -195,13 +237,61 @@ def test_a_tensor_that_claims_more_storage_than_is_there_is_refused() -> None:
         parse_box(factory.with_pickle(data, pickled.replace(b"cpuq\x04K\x04", b"cpuq\x04K\xc8")), "bbox.pt")
 
 
-def test_a_tensor_in_a_frame_is_refused() -> None:
+def test_a_tensor_of_no_numbers_at_all_reaches_nowhere() -> None:
     import torch
 
-    content = factory.content()
-    content["camera"]["fl"] = torch.tensor([[9.13]])
-    with pytest.raises(UnsafeFile, match=r"asks for torch\._utils\._rebuild_tensor_v2"):
-        parse_frame(factory.saved(content), "00000.frame")
+    content = {**factory.content(), "more": torch.zeros((0, 5))}
+    assert parse_frame(factory.saved(content), "00000.frame").extra_keys == ("more",)
+
+
+def test_a_tensor_with_a_negative_stride_is_refused() -> None:
+    import torch
+
+    data = factory.saved(torch.tensor([1, 2, 3, 4]))
+    pickled = factory.pickle_in(data)
+    turned = pickled.replace(b"K\x04\x85q\x06K\x01\x85", b"K\x04\x85q\x06J\xff\xff\xff\xff\x85")
+    assert turned != pickled
+    with pytest.raises(UnsafeFile, match="tensor strides"):
+        parse_box(factory.with_pickle(data, turned), "bbox.pt")
+
+
+def test_one_storage_that_is_shown_again_and_again_is_refused() -> None:
+    import torch
+
+    numbers = torch.zeros(1000)
+    views = {f"v{i}": numbers[:] for i in range(20)}
+    with pytest.raises(UnsafeFile, match="again and again"):
+        parse_frame(factory.saved({**factory.content(), **views}), "00000.frame")
+
+
+def test_tensors_of_a_big_endian_machine_are_refused() -> None:
+    with zipfile.ZipFile(io.BytesIO(GENUINE)) as archive:
+        parts = {n: archive.read(n) for n in archive.namelist()}
+    parts = {n: b"big" if n.endswith("/byteorder") else body for n, body in parts.items()}
+    with pytest.raises(UnsafeFile, match="big-endian"):
+        parse_frame(factory.archived(parts), "00000.frame")
+
+
+def test_a_legacy_file_whose_tensors_are_not_those_of_its_pickle_is_refused() -> None:
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(torch.tensor([510, 1410, 90, 990]), buffer, _use_new_zipfile_serialization=False)
+    data = buffer.getvalue()
+    assert parse_box(data, "bbox.pt") == (510, 1410, 90, 990)
+    for count in (3, 5, -1, 1 << 62):
+        with pytest.raises(DataError, match="within its tensors"):
+            parse_box(data[:-40] + struct.pack("<q", count) + data[-32:], "bbox.pt")
+    claims = re.sub(rb"(cpuq.)K\x04", lambda m: m[1] + b"K\x05", data, flags=re.S)
+    assert claims != data
+    with pytest.raises(DataError, match="within its tensors"):
+        parse_box(claims, "bbox.pt")
+    with pytest.raises(DataError, match="does not end"):
+        parse_box(data[:-8], "bbox.pt")
+    other = re.sub(rb"(X.\x00\x00\x00)\d(\d{6,}q)", lambda m: m[1] + b"x" + m[2], data, count=1, flags=re.S)
+    assert other != data
+    with pytest.raises(DataError, match="other tensor storages"):
+        parse_box(other, "bbox.pt")
 
 
 PARTS = {"bbox/data.pkl": factory.pickle_in(GENUINE_BOX), "bbox/version": b"3\n"}
@@ -275,8 +365,6 @@ def test_a_hostile_archive_is_refused_by_what_was_found(data: bytes, says: str) 
 
 def test_a_name_that_stands_twice_in_an_archive_is_refused() -> None:
     with pytest.warns(UserWarning, match="Duplicate"):
-        import io
-
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             for _ in range(2):
@@ -381,6 +469,38 @@ def _fuzz(seed: int, count: int) -> None:
     assert count / 2 < refused < count
 
 
+def _fuzz_foreign(seed: int, count: int) -> None:
+    """Mutants of every foreign form, whole files where there is no archive: our errors or values."""
+    rng = random.Random(seed)
+    genuine = [foreign.variant(name)[0] for name in foreign.VARIANTS]
+    refused = 0
+    for _ in range(count):
+        data = rng.choice(genuine)
+        archived = data.startswith(b"PK")
+        mutant = (
+            factory.with_pickle(data, _mutated(rng, factory.pickle_in(data)))
+            if archived
+            else _mutated(rng, data)
+        )
+        try:
+            frame = parse_frame(mutant, "00000.frame")
+            assert np.isfinite(frame.K).all()
+        except DataError:
+            refused += 1
+    assert count / 3 < refused < count
+
+
+def test_mutated_files_of_foreign_forms_end_in_our_errors_or_in_values() -> None:
+    _fuzz_foreign(seed=11, count=1500)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("seed", range(10))
+def test_many_more_mutated_files_of_foreign_forms(seed: int) -> None:
+    _fuzz_foreign(seed=2000 + seed, count=20_000)
+
+
 def test_mutated_pickles_with_right_checksums_end_in_our_errors_or_in_values() -> None:
     _fuzz(seed=7, count=1500)
 
@@ -397,8 +517,10 @@ def _answers(data: bytes) -> Any:
         frame = parse_frame(data, "00000.frame")
     except DataError as e:
         return str(e)
-    arrays = [frame.K, frame.R, frame.t, frame.principal_ndc, *frame.flame.values()]
-    return frame.global_step, frame.image_size_wh, frame.keys, [a.tobytes() for a in arrays]
+    arrays = [frame.K, frame.R, frame.t, *frame.flame.values()]
+    block = None if frame.principal_ndc is None else (frame.focal_ndc, frame.principal_ndc.tolist())
+    told = (frame.global_step, frame.image_size_wh, frame.keys, frame.notes, tuple(frame.flame), block)
+    return told, [a.tobytes() for a in arrays]
 
 
 def _same_with_and_without_the_shortcut(seed: int, count: int) -> int:

@@ -11,3 +11,12 @@ from being_remote.transport.framing import unwrapped
 def test_what_is_no_exit_code_leaves_the_outcome_unknown(code: bytes) -> None:
     assert unwrapped(b"MoutM" + code + b":", "M") is None
     assert unwrapped(b"MoutM255:", "M") == (255, b"out")
+
+
+@pytest.mark.parametrize("code", [0, 1, 12, 137, 255])
+def test_an_answer_that_is_cut_anywhere_is_no_outcome(code: int) -> None:
+    whole = b"welcome!\nMARKsome outputMARK%d:" % code
+    assert unwrapped(whole, "MARK") == (code, b"some output")
+    for cut in range(len(whole)):
+        # Half of an exit code is a number, too: 13 of 137, 1 of 12.
+        assert unwrapped(whole[:cut], "MARK") is None, whole[:cut]

@@ -454,7 +454,6 @@ def playlist(truth: Truth) -> dict[str, Any]:
         (no_frames, NotFoundError, 3, "holds no .frame"),
         (no_box, NotFoundError, 3, "find-bbox"),
         (hostile_box, UnsafeFile, 6, "bbox.pt"),
-        (two_cameras, InconsistentData, 6, "K changes at 00001.frame"),
         (torn_frame, BeingRemoteError, 6, "00001.frame"),
         (small_video, UsageError, 2, "swapped"),
         (playlist, UnsafeFile, 6, "video.mp4"),

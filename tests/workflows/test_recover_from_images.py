@@ -213,7 +213,7 @@ def test_the_box_found_is_stored_as_the_tracker_has_it_with_its_note(here: Path,
     note = read_note(place)
     assert note is not None and (note.grade, note.box) == ("exact", lost.box)
     again = run_of(lost, write_bbox=True)  # the box is there now, and the run's own
-    assert (again.wrote_bbox, again.grade, again.bbox) == (None, "bbox", str(place))
+    assert (again.wrote_bbox, again.grade, again.bbox) == (None, "exact", str(place))
 
 
 def test_a_box_is_stored_in_the_backup_and_is_known_there_by_its_note(
@@ -384,7 +384,7 @@ def test_a_box_of_unknown_origin_is_confirmed_by_the_pixels(
     inventory = make_inventory({}, {"demo": {"video": str(filmed.input_folder / "video.mp4")}})
     bring_home(filmed, inventory.backups / "demo", crops=True)
     sure = recover(inventory, dry_run=True)
-    assert (sure.grade, sure.warnings) == ("bbox", ())
+    assert (sure.grade, sure.warnings) == ("verified", ())
     assert sure.check is not None and (sure.check.agrees, sure.check.exact) == (True, False)
     assert recover(inventory, check=False, dry_run=True).grade == "unverified"
 

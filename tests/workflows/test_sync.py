@@ -269,6 +269,35 @@ def test_a_hand_made_backup_is_adopted_and_only_the_rest_is_fetched(here: Settin
     assert {p.name: p.stat().st_mtime_ns for p in home.iterdir() if p.name in times} == times
 
 
+def test_files_of_a_hand_made_backup_are_the_host_s_once_it_has_told_their_hashes(here: Setting) -> None:
+    shutil.copytree(here.checkpoint, here.root / "checkpoint")
+    shutil.copy2(here.tracker / "input/demo/bbox.pt", here.root)
+    changed = here.root / "checkpoint/00005.frame"
+    stat = changed.stat()
+    changed.write_bytes((here.root / "checkpoint/00004.frame").read_bytes())
+    os.utime(changed, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    (here.checkpoint / "00005.frame").unlink()
+    here.sync()
+    newest = History(here.root).newest()
+    assert newest is not None
+    hosts = {path: entry.host for path, entry in newest.files.items() if path.endswith((".frame", ".pt"))}
+    assert hosts.pop("checkpoint/00005.frame") is None  # the host does not have it
+    assert set(hosts.values()) == {"here"} and len(hosts) == FRAMES
+    assert here.sync().snapshot == newest.generation  # said once
+
+
+def test_a_hand_made_backup_that_lacks_nothing_is_confirmed_too(here: Setting) -> None:
+    here.sync()
+    by_hand = here.root.with_name("by hand")
+    shutil.copytree(here.root, by_hand, ignore=shutil.ignore_patterns(".history"))
+    shutil.rmtree(here.root)
+    shutil.copytree(by_hand, here.root)
+    report = here.sync()
+    newest = History(here.root).newest()
+    assert report.transferred_files == 0 and newest is not None and newest.generation == report.snapshot == 1
+    assert {entry.host for entry in newest.files.values()} == {"here"}
+
+
 @pytest.mark.parametrize("verify", [False, True])
 def test_a_dry_run_touches_nothing_and_says_what_would_come(there: Setting, verify: bool) -> None:
     def state() -> list[tuple[str, int, int]]:

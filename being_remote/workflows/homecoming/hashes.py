@@ -33,6 +33,8 @@ class Learned:
         facts: those that still hold, and the new ones, one behind the other; see `backup.known`.
         new, lost: whether there are such that were not known, or that hold no more.
         certain: how many files hold what is here, and their hash tells them from any later version.
+        confirmed: files that were put here by hand, and that the host holds with the same hash: their
+            entries, with that host.
     """
 
     offers: tuple[Offer, ...]
@@ -40,6 +42,7 @@ class Learned:
     new: bool
     lost: bool
     certain: int
+    confirmed: Mapping[str, Entry]
 
 
 def asker(task: Task, session: Session) -> AskHost:
@@ -103,6 +106,7 @@ def learn(
     """
     known = recall(history, session.host)
     facts, sure, told = bytearray(), 0, dict[str, Offer]()
+    confirmed: dict[str, Entry] = {}
     suspects: list[tuple[Offer, int]] = []
     for offer in found.offers:
         entry = here.get(offer.path)
@@ -118,6 +122,8 @@ def learn(
             facts += fact(offer, certain)
             if entry is not None and certain == entry.sha256:
                 sure += 1
+                if entry.host is None:
+                    confirmed[offer.path] = replace(entry, host=session.host)
             else:  # it looks like the file here, and is what lies in quarantine
                 told[offer.path] = replace(offer, sha256=certain)
     held = len(facts)
@@ -128,11 +134,17 @@ def learn(
         told.update(answer.files)
         for offer, _ in suspects[start : start + PORTION]:
             now, entry = answer.files.get(offer.path), here.get(offer.path)
+            # A file that grew was hashed only as far as it was listed.
+            same = (
+                now is not None and entry is not None and now.sha256 == entry.sha256 and now.looks_like(offer)
+            )
+            if same and entry is not None and entry.host is None:
+                confirmed[offer.path] = replace(entry, host=session.host)
             if now is not None and now.sha256 is not None and lasting(now, answer.clock_ns):
                 facts += fact(now, now.sha256)
                 sure += entry is not None and entry.sha256 == now.sha256 and now.looks_like(offer)
     offers = tuple(told.get(o.path, o) for o in found.offers) if told else found.offers
-    return Learned(offers, bytes(facts), len(facts) > held, lost, sure)
+    return Learned(offers, bytes(facts), len(facts) > held, lost, sure, confirmed)
 
 
 def _alike(offer: Offer, known: Entry | SetAside) -> bool:

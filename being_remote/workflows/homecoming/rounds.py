@@ -227,6 +227,7 @@ def _fetched(
         is_new_run=is_new_run,
         asking=Asking(asker(task, session), lambda: is_as_listed(task, session, found), found.clock_ns),
         incarnation=found.incarnation,
+        confirmed=asked.learned.confirmed,
         on_progress=on_progress,
     )
     return arrival, cameras

@@ -86,11 +86,15 @@ def confirmed(box: FoundBox, case: Case) -> bool:
     from being_remote.errors import DataError
     from being_remote.tracker.box_file import read_note
 
+    if box.path is None:
+        return False
     try:
         note = read_note(box.path)
     except DataError:
         return False  # a note is an extra; the box is judged by what else is known of it
-    return note is not None and note.grade in SURE and note.evidence.get("K_crop") == case.frames.K.tolist()
+    if note is None or len(case.frames.stretches) > 1:
+        return False  # the note knows one K
+    return note.grade in SURE and note.evidence.get("K_crop") == case.frames.K.tolist()
 
 
 def _box(found: FoundCrop) -> tuple[int, int, int, int]:

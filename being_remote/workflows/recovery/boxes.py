@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from being_remote.tracker import layout
 if TYPE_CHECKING:
     from being_remote.camera.crop import Crop
     from being_remote.tracker.run_settings import RunSettings
+    from being_remote.workflows.recovery.case import Case
     from being_remote.workflows.recovery.runs import Run
     from being_remote.workflows.recovery.source_size import SourceSize
 
@@ -26,11 +27,42 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class FoundBox:
-    """A box, its file, and why it is not known to be the run's ("" when it is)."""
+    """A box, where it was read, and why it is not known to be the run's ("" when it is).
+
+    Attributes:
+        path: its file, or the intrinsics.json that holds it; None: it was typed.
+        doubt: see above.
+    """
 
     box: Box
-    path: Path
+    path: Path | None
     doubt: str
+
+    @property
+    def named(self) -> str:
+        """Where it was read, for messages."""
+        return str(self.path) if self.path is not None else f"--box {','.join(map(str, self.box))}"
+
+
+def box_in(path: Path) -> FoundBox:
+    """The box of a file that was named: a bbox.pt, or a numpy file in the tracker's order.
+
+    Raises:
+        NotFoundError: it is not there.
+        DataError: it cannot be read safely, or is no box.
+    """
+    from being_remote.tracker.frame_file import MAX_BOX_BYTES, box_of, parse_box, read_bytes
+    from being_remote.tracker.npy_file import read_array
+
+    data = read_bytes(path, MAX_BOX_BYTES)
+    if not data.startswith(b"\x93NUMPY"):
+        return FoundBox(parse_box(data, str(path)), path, "nothing records where it came from")
+    numbers = read_array(path, (4,), (1, 4)).ravel().tolist()
+    said = (
+        "it is a numpy file, read as x_min, x_max, y_min, y_max; other programs store y first, and nothing in"
+        " it tells"
+    )
+    return FoundBox(box_of(numbers, str(path)), path, said)
 
 
 def find_box(run: Run, settings: RunSettings, explicit: Path | None) -> FoundBox | None:
@@ -44,13 +76,38 @@ def find_box(run: Run, settings: RunSettings, explicit: Path | None) -> FoundBox
         NotFoundError: the file given is not there.
         DataError: it cannot be read safely, or is no box.
     """
-    from being_remote.tracker.frame_file import MAX_BOX_BYTES, parse_box, read_bytes
+    from being_remote.tracker.frame_file import MAX_BOX_BYTES, read_bytes
 
     path = explicit or next((p for p in run.boxes(settings) if p.exists() or p.is_symlink()), None)
     if path is None:
         return None
+    found = box_in(path)
     data = read_bytes(path, MAX_BOX_BYTES)
-    return FoundBox(parse_box(data, str(path)), path, _doubt(run, settings, path, data))
+    own = not data.startswith(b"\x93NUMPY")
+    return replace(found, doubt=_doubt(run, settings, path, data)) if own else found
+
+
+def box_of_job(case: Case) -> FoundBox | None:
+    """The box in the `intrinsics.json` that a job of ours left; None where there is none.
+
+    Raises:
+        DataError: it cannot be read, or is not of these frames.
+    """
+    from being_remote.tracker.intrinsics_file import read_intrinsics
+
+    path = case.run.intrinsics
+    if path is None or not path.is_file():
+        return None
+    found = read_intrinsics(path)
+    if found.box is None:
+        return None
+    if [list(row) for row in found.K_crop] != case.frames.K.tolist() or len(case.frames.stretches) > 1:
+        raise InconsistentData(
+            "its K is not that of the run's frames, so its box may be of other ones",
+            file=str(path),
+            hint=f"being-remote pull {case.run.job} --all",
+        )
+    return FoundBox(found.box, path, "")
 
 
 def _doubt(run: Run, settings: RunSettings, path: Path, data: bytes) -> str:
@@ -116,17 +173,17 @@ def _misfit(what: str, found: FoundBox, source: SourceSize) -> BeingRemoteError:
     if "swapped" in what and source.video is not None:  # measured, so the size is not what is wrong
         return InconsistentData(
             f"{what.split(';')[0]} ({source.said_by})",
-            file=str(found.path),
+            file=found.named,
             hint="it fits with x and y exchanged: other programs store y first. Use this run's own bbox.pt"
             " (--bbox FILE), or the video that was tracked (--video FILE)",
         )
     if "swapped" in what:
         return UsageError(
-            f"{what} ({source.said_by})", where=str(found.path), hint=f"--source-size {h}x{w} (WIDTHxHEIGHT)"
+            f"{what} ({source.said_by})", where=found.named, hint=f"--source-size {h}x{w} (WIDTHxHEIGHT)"
         )
     return InconsistentData(
         f"{what} ({source.said_by})",
-        file=str(found.path),
+        file=found.named,
         hint="give the size of the video that was tracked (--video FILE or --source-size WIDTHxHEIGHT),"
         " or this run's own bbox.pt (--bbox FILE)",
     )

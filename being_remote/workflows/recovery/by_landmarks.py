@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from being_remote.errors import NotFoundError
 from being_remote.session import OnProgress
-from being_remote.tracker import layout
 from being_remote.workflows.recovery.by_pictures import steps
 from being_remote.workflows.recovery.found_crop import FoundCrop, by_search
 from being_remote.workflows.recovery.search import Search
-from being_remote.workflows.recovery.stored_crops import spread
+from being_remote.workflows.recovery.stored_crops import is_dense, spread
 
 if TYPE_CHECKING:
     from being_remote.crop_search import Finding
@@ -98,8 +97,3 @@ def _stored_faces(case: Case, folder: Path) -> list[StoredFace]:
         )
     read = [(i, n, read_landmarks(folder / landmark_name(n), DENSE)) for i, n in spread(there, LOOKED_AT)]
     return [StoredFace(i, n, points) for i, n, points in read if points is not None]
-
-
-def is_dense(folder: Path) -> bool:
-    """Whether these are the 478 points that a detector can find again, and not the 68."""
-    return folder.name.startswith(layout.KPT_DENSE)

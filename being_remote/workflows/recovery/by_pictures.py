@@ -6,7 +6,8 @@ frames, and where it cannot be made the answer says why, and nothing fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,11 @@ from being_remote.workflows.recovery.stored_crops import StoredCrops, read_crops
 
 if TYPE_CHECKING:
     from being_remote.camera.crop import Crop
+    from being_remote.crop_search import Check
     from being_remote.workflows.recovery.case import Case
 
 SEARCHED, CHECKED = 15, 3  # of those the search takes as many as it needs
+MAX_PARTS = 12  # stretches of frames that are checked one by one
 
 
 def by_images(case: Case, crops: StoredCrops, frames: Path, on_progress: OnProgress) -> FoundCrop:
@@ -32,7 +35,7 @@ def by_images(case: Case, crops: StoredCrops, frames: Path, on_progress: OnProgr
     """
     from being_remote.crop_search import from_images
 
-    looked_at = read_crops(crops, case.numbers, case.frames.image_size_wh, SEARCHED)
+    looked_at = read_crops(crops, case.numbers, case.frames.image_size_wh, SEARCHED, case.landmarks)
     with case.open_frames(frames) as source:
         finding = from_images(
             looked_at,
@@ -56,13 +59,45 @@ def check(crop: Crop, case: Case, on_progress: OnProgress) -> CheckFigures:
         return _unchecked("not checked by pixels: no video is at hand (--video FILE)")
     from being_remote.crop_search import check_crop
 
+    found = []
     try:
-        looked_at = read_crops(crops, case.numbers, crop.image_size_wh, CHECKED)
         with case.open_frames(frames) as source:
-            found = check_crop(crop, looked_at, source, on_progress=steps("frames checked", on_progress))
+            for part in _parts(crops, case):
+                looked_at = read_crops(part, case.numbers, crop.image_size_wh, CHECKED, case.landmarks)
+                told = steps("frames checked", on_progress)
+                found.append(check_crop(crop, looked_at, source, on_progress=told))
     except (NotFoundError, DataError) as e:
         return _unchecked(f"not checked by pixels: {e.where}: {e.what}")
-    return check_figures(found, str(frames))
+    return check_figures(_joined(found), str(frames))
+
+
+def _parts(crops: StoredCrops, case: Case) -> list[StoredCrops]:
+    """The crops of each stretch of frames with one K, which may have been cut by a box of its own."""
+    stretches = case.frames.stretches
+    if not 1 < len(stretches) <= MAX_PARTS:
+        return [crops]
+    parts = [{i: p for i, p in crops.files.items() if a <= i <= b} for a, b in stretches]
+    return [replace(crops, files=files) for files in parts if files]
+
+
+def _joined(checks: Sequence[Check]) -> Check:
+    """What the checks of all parts say together: one that disagrees outweighs all others."""
+    from being_remote.crop_search import Check
+
+    if len(checks) == 1:
+        return checks[0]
+    worst = next((c for c in checks if c.agrees is False), None) or next(
+        (c for c in checks if c.agrees is None), None
+    )
+    offsets = {c.frame_offset for c in checks}
+    return Check(
+        worst.agrees if worst is not None else True,
+        worst.reason if worst is not None else "",
+        tuple(frame for c in checks for frame in c.frames),
+        offsets.pop() if len(offsets) == 1 else None,
+        all(c.exact for c in checks),
+        tuple(dict.fromkeys(note for c in checks for note in c.notes)),
+    )
 
 
 def _unchecked(reason: str) -> CheckFigures:

@@ -175,6 +175,7 @@ def _files_of(case: Case, known: Numbering) -> RunFiles:
         identity=home.identity if home.identity.is_file() else None,
         # Landmarks keep the tracker's numbers, also where the frames at hand have others.
         kpt_offset=known.offset if known.settings else 0,
+        frame_names=dict(zip(case.frames.frame_ids.tolist(), case.frames.files, strict=True)),
     )
 
 

@@ -98,6 +98,7 @@ class CheckFigures:
         exact: every picture looked at has equal pixels.
         source: the frames it was compared with.
         frame_offset: how many frames later than the settings say the pictures lie there.
+        notes: what a person should know besides.
     """
 
     agrees: bool | None
@@ -106,6 +107,17 @@ class CheckFigures:
     source: str | None
     frames: tuple[FrameFigures, ...]
     frame_offset: int | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StretchFigures:
+    """Frames with one K, of a run that has several: K of the original frames, and as stored."""
+
+    first_id: int
+    last_id: int
+    K: Matrix
+    K_crop: Matrix
 
 
 def crop_figures(crop: Crop) -> CropFigures:
@@ -159,10 +171,29 @@ def evidence_figures(search: Search, frames: Frames) -> EvidenceFigures:
     )
 
 
+def stretch_figures(frames: Frames, crop: Crop) -> tuple[StretchFigures, ...]:
+    """Each stretch of a run with K per frame; () where it has one K."""
+    from being_remote.camera.intrinsics import intrinsics_in_source
+
+    if len(frames.stretches) == 1:
+        return ()
+    own = dict(zip(frames.frame_ids.tolist(), frames.K_each, strict=True))
+    return tuple(
+        StretchFigures(a, b, matrix(intrinsics_in_source(own[a], crop)), matrix(own[a]))
+        for a, b in frames.stretches
+    )
+
+
 def check_figures(check: Check, source: str | None) -> CheckFigures:
     """A check's numbers for the report."""
     return CheckFigures(
-        check.agrees, check.exact, check.reason, source, _frames(check.frames), check.frame_offset
+        check.agrees,
+        check.exact,
+        check.reason,
+        source,
+        _frames(check.frames),
+        check.frame_offset,
+        check.notes,
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from being_remote.workflows.recovery.source_size import SourceSize
 
 ASPECT_TOLERANCE = 0.01
+LISTED = 4
 
 Way = Literal["bbox", "whole frame", "images", "landmarks"]
 
@@ -82,7 +83,7 @@ def by_box(found: FoundBox, source: SourceSize, image_size_wh: tuple[int, int]) 
         UsageError, InconsistentData: the box was not made on frames of this size.
     """
     crop, odd = crop_by_box(found, source, image_size_wh)
-    doubt = f"unverified: {found.path} is not known to be this run's: {found.doubt}" if found.doubt else ""
+    doubt = f"unverified: {found.named} is not known to be this run's: {found.doubt}" if found.doubt else ""
     return FoundCrop(crop, "bbox", "unverified" if doubt else "bbox", doubt, odd, found)
 
 
@@ -98,17 +99,57 @@ def by_search(by: Way, search: Search) -> FoundCrop:
 
 
 def weighed(found: FoundCrop, seen: CheckFigures) -> FoundCrop:
-    """The crop after the pixels were asked: what they confirm is in no doubt, what they deny is no camera."""
-    if seen.agrees and found.doubt:
-        return replace(found, grade="bbox", doubt="")
+    """The crop after the pixels were asked: what they confirm is in no doubt, what they deny is no camera.
+
+    The grade says what was checked: equal pixels are exact, pixels that are alike verified.
+    """
+    if seen.agrees:
+        grade = "exact" if seen.exact else "verified"
+        return replace(found, grade=grade, doubt="", warnings=(*found.warnings, *seen.notes))
     if seen.agrees is False:
-        what = f"the box {found.box.path}" if found.box is not None else "a run without a crop"
+        what = f"the box {found.box.named}" if found.box is not None else "a run without a crop"
         said = (
             f"THE PIXELS DISAGREE: the stored crops are not what {what} makes of {seen.source}:"
             f" {seen.reason}. The box is another run's, or the video is another one; no camera was written"
         )
         return replace(found, grade="unverified", doubt=said)
     return found
+
+
+def of_all_stretches(found: FoundCrop, case: Case, seen: CheckFigures | None) -> FoundCrop:
+    """The crop of a run with K per frame, whose stretches one box need not have cut.
+
+    Each chunk of a video may have been tracked with a box of its own, and two runs may be mixed. So a
+    stretch that no stored crop confirms is in doubt.
+    """
+    stretches = case.frames.stretches
+    if len(stretches) == 1 or found.crop is None:
+        return found
+    listed = ", ".join(f"{a:05d} to {b:05d}" for a, b in stretches[:LISTED])
+    listed += ", ..." if stretches[LISTED:] else ""
+    said = (
+        f"K changes within the run, in {len(stretches)} stretches of frames ({listed}): it was tracked in"
+        " chunks, or two runs are mixed; each frame is given its own K"
+    )
+    found = replace(found, warnings=(said, *found.warnings))
+    if found.by == "whole frame":
+        return found
+    agreeing = [e.frame_id for e in seen.frames if e.agrees] if seen is not None else []
+    if found.search is not None:
+        agreeing += [e.frame_id for e in found.search.finding.frames if e.agrees]
+    open_ones = [s for s in stretches if not any(s[0] <= i <= s[1] for i in agreeing)]
+    # Where every frame has a K of its own there are no chunks, and a few frames stand for all.
+    fitted_each = 2 * len(stretches) > len(case.frames.frame_ids)
+    if not open_ones or (fitted_each and agreeing):
+        return found
+    first, last = open_ones[0]
+    more = f" and {len(open_ones) - 1} more" if open_ones[1:] else ""
+    doubt = (
+        f"unverified: nothing shows that this box cut the frames {first:05d} to {last:05d}{more}, too: no"
+        " stored crop of them was compared with the video"
+    )
+    warnings = (found.doubt, *found.warnings) if found.doubt else found.warnings
+    return replace(found, grade="unverified", doubt=doubt, warnings=warnings)
 
 
 def _check_aspect(image_size_wh: tuple[int, int], source: SourceSize) -> None:

@@ -126,4 +126,5 @@ def cameras_of(case: Case, crop: Crop, grade: str, known: Numbering) -> Cameras:
         times_s=None if times is None else np.array(times),
         crop=crop,
         grade=grade,
+        K_each=intrinsics_in_source(frames.K_each, crop) if len(frames.stretches) > 1 else None,
     )

@@ -47,10 +47,14 @@ def note_of(cameras: Cameras, canvases: Mapping[str, Any]) -> Note:
 def _frames_of(cameras: Cameras, count: int) -> Note:
     """The first `count` frames, and which pictures they are of, in short."""
     ids, numbers = cameras.frame_ids[:count].tolist(), cameras.source_numbers[:count].tolist()
-    return {"frames": count, "frame_ids_sha256": _sha256(ids), "source_numbers_sha256": _sha256(numbers)}
+    found = {"frames": count, "frame_ids_sha256": _sha256(ids), "source_numbers_sha256": _sha256(numbers)}
+    # Only where it changes, so that the note of a whole run stays as it is.
+    if cameras.K_each is not None and (cameras.K_each[:count] != cameras.K_source).any():
+        found["K_each_sha256"] = _sha256(cameras.K_each[:count].tolist())
+    return found
 
 
-def _sha256(numbers: list[int]) -> str:
+def _sha256(numbers: list[Any]) -> str:
     return hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
 
 
@@ -157,7 +161,7 @@ def _other_frames(before: Note, cameras: Cameras) -> str:
     """Why the frames of an earlier note are not the first ones of these cameras; "" if they are."""
     count, found = before.get("frames"), len(cameras.frame_ids)
     first = _frames_of(cameras, count if type(count) is int and 0 < count <= found else found)
-    if all(before.get(key) == value for key, value in first.items()):
+    if all(before.get(key) == first.get(key) for key in (*first, "K_each_sha256")):
         return ""
     return (
         f"holds the cameras of {str(count)[:20]} other frames of this run, which are not the first ones of"

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from being_remote.workflows.recovery.report import RecoverReport
 
 GRADES = {
-    "bbox": "The crop is this run's own bbox.pt.",
+    "bbox": "The crop is this run's own bbox.pt; it was not compared with pixels.",
     "whole frame": "The run cropped nothing: its camera is only scaled.",
-    "unverified": "The crop is a bbox.pt that is not known to be this run's.",
-    "exact": "The crop was found by pixels: made again, it equals the stored pictures.",
-    "verified": "The crop was found by pixels: on every picture looked at, these whole numbers fit best.",
+    "unverified": "The crop is not known to be that of all frames of this run.",
+    "exact": "The pixels show the crop: made again, it equals the stored pictures.",
+    "verified": "The pixels show the crop: made again, it is like the stored pictures, not equal.",
     "estimated": "The crop was estimated by registering pictures; its errors are below.",
     "landmark": "The crop was estimated from landmarks; its errors are below.",
 }
@@ -99,6 +99,8 @@ def _grade_text(report: RecoverReport) -> str:
     said = [GRADES[report.grade]]
     if report.evidence is not None and report.evidence.reason:
         said.append(f"Not better because {report.evidence.reason}.")
+    if report.evidence is not None:
+        said += [f"{note[0].upper()}{note[1:]}." for note in report.evidence.notes]
     if report.evidence is not None and report.evidence.focal_std_percent:
         x, y = report.evidence.principal_std_px
         said.append(
@@ -109,6 +111,7 @@ def _grade_text(report: RecoverReport) -> str:
         )
     if report.check is not None and report.check.agrees:
         said.append("Stored crops were compared with the original frames, and agree.")
+        said += [f"{note[0].upper()}{note[1:]}." for note in report.check.notes]
     elif report.check is not None:
         said.append(f"It was {report.check.reason}.")
     return " ".join(said)

@@ -71,7 +71,7 @@ def _drawn(
     mesh, no_mesh = _mesh(case.run, frame_id)
     shown = overlay.Shown(
         title=f"{cameras.name}: frame {frame_id:05d} = source/{number:05d}.png",
-        K=cameras.K_source,
+        K=cameras.K_source if cameras.K_each is None else cameras.K_each[place],
         R=cameras.R[place],
         t=cameras.t[place],
         crop=cameras.crop,

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from being_remote.workflows.recovery.case import Case
     from being_remote.workflows.recovery.explanation import Explanation
     from being_remote.workflows.recovery.exports import Exported
-    from being_remote.workflows.recovery.figures import CheckFigures, CropFigures, EvidenceFigures, Matrix
+    from being_remote.workflows.recovery.figures import (
+        CheckFigures,
+        CropFigures,
+        EvidenceFigures,
+        Matrix,
+        StretchFigures,
+    )
     from being_remote.workflows.recovery.found_crop import FoundCrop, Way
     from being_remote.workflows.recovery.numbers import Numbering
 
@@ -32,10 +38,13 @@ class RecoverReport:
             degrees of the whole frame, horizontal and vertical. None where no camera can be given: the
             crop is unknown, or the pixels deny it.
         K_crop: the stored one.
+        K_per_frame: of a run with K per frame, each stretch of frames with one K; then K, K_opencv,
+            fov_deg and K_crop are those of the first. () for a run with one K.
         crop_by: how the crop was found: by bbox.pt, images, landmarks, or because nothing was cropped.
-        grade: "bbox" (this run's own bbox.pt), "unverified" (a bbox.pt that may be another run's),
-            "whole frame" (the run cropped nothing); of a crop that was searched for "exact",
-            "verified", "estimated", "landmark", or "unknown" (then nothing was written).
+        grade: of a bbox.pt or of a crop that was searched for, "exact" (the stored crops equal the crop
+            made again) or "verified" (they are alike); "bbox" (this run's own bbox.pt, not compared),
+            "unverified" (a bbox.pt that may be another run's), "whole frame" (the run cropped
+            nothing), "estimated", "landmark", or "unknown" (then nothing was written).
         bbox: the file the box was read from.
         evidence: how the crop was searched for, where it was.
         check: what the stored crops say of it.
@@ -62,6 +71,7 @@ class RecoverReport:
     K_opencv: Matrix | None
     K_crop: Matrix
     fov_deg: tuple[float, float] | None
+    K_per_frame: tuple[StretchFigures, ...]
     crop_by: Way
     grade: str
     bbox: str | None
@@ -109,9 +119,10 @@ def report_on(
         K_opencv=None,
         K_crop=matrix(frames.K),
         fov_deg=None,
+        K_per_frame=(),
         crop_by=found.by,
         grade=found.grade,
-        bbox=str(found.box.path) if found.box else None,
+        bbox=found.box.named if found.box else None,
         evidence=evidence_figures(found.search, frames) if found.search else None,
         check=seen,
         numbering=known,

@@ -103,7 +103,17 @@ class Run:
         if self._checkout is None:
             return None
         folder = settings.actor if settings.actor.strip("./") else f"{layout.INPUT}/{self.base.name}"
-        return Path(os.path.normpath(self._checkout / folder))
+        path = Path(os.path.normpath(self._checkout / folder))
+        # A job's settings name its folder on the host, which is not a folder of this machine.
+        elsewhere = PurePosixPath(folder).is_absolute() and (self.job is not None or not path.is_dir())
+        return self._checkout / layout.INPUT / path.name if elsewhere else path
+
+    @property
+    def intrinsics(self) -> Path | None:
+        """Where the `intrinsics.json` of one of our own jobs lies."""
+        from being_remote.tracker.finish import INTRINSICS
+
+        return self._checkout / INTRINSICS if self.job is not None and self._checkout is not None else None
 
     def _derived(self, settings: RunSettings, name: str) -> Path | None:
         """A folder that the tracker writes beside `source/`; named as it names it, relative to its root."""

@@ -65,6 +65,8 @@ def find_source_size(
         there = run.frames_in_checkout(settings)
         if there is not None:
             return SourceSize(_measure(there), str(there), there)
+        if run.intrinsics is not None and run.intrinsics.is_file():
+            return SourceSize(_of_job(run.intrinsics), str(run.intrinsics), None)
         raise UsageError(
             f"nothing says how large the original frames of {run.name!r} are",
             where=str(inventory.path) if inventory else "",
@@ -79,6 +81,17 @@ def find_source_size(
     measured = _measure(actor.video)
     _agree([("source_size in the inventory", actor.source_size), (f"the video {actor.video}", measured)])
     return SourceSize(measured, "the inventory's video", actor.video)
+
+
+def _of_job(path: Path) -> Size:
+    """What one of our own jobs measured on its host.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    from being_remote.tracker.intrinsics_file import read_intrinsics
+
+    return read_intrinsics(path).size_wh
 
 
 def _with_a_video(found: SourceSize, run: Run, settings: RunSettings) -> SourceSize:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from being_remote.errors import InconsistentData
+from being_remote.tracker import layout
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,13 +77,18 @@ def _names(folder: Path) -> list[str]:
 
 
 def read_crops(
-    crops: StoredCrops, numbers: Mapping[int, int], image_size_wh: tuple[int, int], count: int
+    crops: StoredCrops,
+    numbers: Mapping[int, int],
+    image_size_wh: tuple[int, int],
+    count: int,
+    landmarks: Path | None = None,
 ) -> list[Stored]:
     """`count` of the crops, spread over the clip.
 
     Args:
         numbers: the number in `source/` that each frame_id should be a crop of.
         image_size_wh: of the pictures that the run's frames were fitted to.
+        landmarks: a folder of the run's landmarks, which say where the face is.
 
     Raises:
         DataError: one cannot be read, or has another size than the run's frames say.
@@ -100,9 +106,35 @@ def read_crops(
             numbers[frame_id],
             read_crop(crops, frame_id, image_size_wh),
             str(path),
+            face_in(landmarks, numbers[frame_id], image_size_wh) if landmarks is not None else None,
         )
         for frame_id, path in spread(list(crops.files.items()), count)
     ]
+
+
+def face_in(folder: Path, number: int, image_size_wh: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """(h, w) where the face is: within the hull of its landmarks; None where there are none to read."""
+    import cv2
+    import numpy as np
+
+    from being_remote.errors import DataError, NotFoundError
+    from being_remote.tracker.landmark_file import DENSE, SPARSE, landmark_name, read_landmarks
+
+    try:
+        points = read_landmarks(folder / landmark_name(number), DENSE if is_dense(folder) else SPARSE)
+    except (NotFoundError, DataError):
+        return None  # an extra: without it whole pictures are compared
+    w, h = image_size_wh
+    if points is None or (points < 0).any() or (points > (w, h)).any():
+        return None
+    mask = np.zeros((h, w), np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.floor(points).astype(np.int32)), 1)
+    return mask.astype(bool)
+
+
+def is_dense(folder: Path) -> bool:
+    """Whether these are the 478 points that a detector can find again, and not the 68."""
+    return folder.name.startswith(layout.KPT_DENSE)
 
 
 def read_crop(crops: StoredCrops, frame_id: int, image_size_wh: tuple[int, int]) -> NDArray[np.uint8]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from being_remote.errors import DataError, UsageError
 from being_remote.workflows.recovery.box_writing import confirmed
-from being_remote.workflows.recovery.boxes import find_box
-from being_remote.workflows.recovery.by_landmarks import by_landmarks, holds_landmarks, is_dense
+from being_remote.workflows.recovery.boxes import FoundBox, box_of_job, find_box
+from being_remote.workflows.recovery.by_landmarks import by_landmarks, holds_landmarks
 from being_remote.workflows.recovery.by_pictures import by_images
 from being_remote.workflows.recovery.found_crop import FoundCrop, by_box, whole_frame
 from being_remote.workflows.recovery.missing import AtHand, no_crops, no_landmarks, nothing_tells
+from being_remote.workflows.recovery.stored_crops import is_dense
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line says of the crop, at most one of the first three; and the video."""
+    """What the command line says of the crop, at most one of the first four; and the video."""
 
     bbox: Path | None = None
+    box: tuple[int, int, int, int] | None = None
     from_images: Path | None = None
     from_landmarks: Path | None = None
     video: Path | None = None
@@ -42,6 +44,7 @@ class Asked:
     def _named(self) -> list[str]:
         ways = {
             "--bbox": self.bbox,
+            "--box": self.box,
             "--from-images": self.from_images,
             "--from-landmarks": self.from_landmarks,
         }
@@ -100,7 +103,9 @@ def find_crop(
         if case.landmarks is None:
             raise no_landmarks(case.run)
         return _beside_the_box(by_landmarks(case, case.landmarks, asked.from_landmarks, on_progress), case)
-    box = find_box(case.run, case.settings, asked.bbox)
+    if asked.box is not None:
+        return by_box(FoundBox(asked.box, None, "it was typed"), case.source, size_wh)
+    box = find_box(case.run, case.settings, asked.bbox) or box_of_job(case)
     if box is not None:
         if box.doubt and confirmed(box, case):
             box = replace(box, doubt="")
@@ -129,5 +134,5 @@ def _beside_the_box(found: FoundCrop, case: Case) -> FoundCrop:
         same = (crop_from_box(box.box, case.source.size_wh, found.crop.image_size_wh).A == found.crop.A).all()
     except ValueError:
         same = False  # it was not even made on frames of this size
-    said = f"{box.path} holds another box, {box.box}: it is not used"
+    said = f"{box.named} holds another box, {box.box}: it is not used"
     return found if same else replace(found, warnings=(*found.warnings, said))

@@ -1,0 +1,89 @@
+"""What a file of torch.save holds, in any of its formats: plain data, or a refusal.
+
+The tracker's torch writes a zip archive. Older ones, and `_use_new_zipfile_serialization=False`, write
+pickles one behind the other and then the tensors' numbers; some converters write one bare pickle. All
+go through the same stack machine with the same bounds; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from being_remote.errors import TornFile, UnsafeFile
+from being_remote.tracker.plain_pickle import Loaded, Storages, load
+from being_remote.tracker.torch_zip import TORN, members
+
+# torch's magic number and version of the format before archives, as pickles of protocol 2.
+_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
+_COUNT = struct.Struct("<q")
+
+BARE = "a bare pickle, no file of torch.save"
+LEGACY = "torch's format before zip archives"
+
+
+class Archive(NamedTuple):
+    """A zip archive before its pickle is run."""
+
+    pickled: bytes
+    storages: Storages
+
+
+def archive_of(data: bytes, shown: str) -> Archive | None:
+    """The pickle of an archive, with its tensors' numbers; None: the file is no archive but pickles.
+
+    Raises:
+        UnsafeFile, TornFile: as `torch_zip.members`.
+    """
+    if data[:1] == b"\x80":
+        return None
+    parts = members(data, shown)
+    if "data.pkl" not in parts:
+        raise UnsafeFile("is an archive without data.pkl: torch.save did not write it", file=shown)
+    if bytes(parts.get("byteorder", b"little")) != b"little":
+        raise UnsafeFile("was written on a big-endian machine; such files are not read", file=shown)
+    return Archive(bytes(parts["data.pkl"]), Storages(_contents(parts)))
+
+
+def load_file(data: bytes, shown: str) -> Loaded:
+    """Read a file in any of torch's formats.
+
+    Raises:
+        UnsafeFile, TornFile: as `torch_zip.members` and `plain_pickle.load`.
+    """
+    archive = archive_of(data, shown)
+    if archive is not None:
+        return load(archive.pickled, shown, archive.storages)
+    if data.startswith(_LEGACY):
+        return _legacy(data, shown)
+    # Tensors need torch.save: a bare pickle has no place for their numbers.
+    loaded = load(data, shown)
+    return loaded._replace(oddities=(BARE, *loaded.oddities))
+
+
+def _legacy(data: bytes, shown: str) -> Loaded:
+    storages = Storages(None)
+    system = load(data, shown, None, len(_LEGACY), whole=False)
+    if type(system.value) is not dict or system.value.get("little_endian") is not True:
+        raise UnsafeFile("was written on a big-endian machine; such files are not read", file=shown)
+    loaded = load(data, shown, storages, system.end, whole=False)
+    keys = load(data, shown, None, loaded.end, whole=False)
+    listed = keys.value if type(keys.value) is list else []
+    if any(type(key) is not str for key in listed) or sorted(listed) != sorted(storages.claimed):
+        raise UnsafeFile("lists other tensor storages than its pickle points to", file=shown)
+    view, at = memoryview(data), keys.end
+    for key in listed:
+        storage = storages.claimed[key]
+        if at + _COUNT.size > len(data) or _COUNT.unpack_from(data, at)[0] != storage.count:
+            raise TornFile("is cut short or damaged within its tensors", file=shown, hint=TORN)
+        at += _COUNT.size
+        storage.content = view[at : at + storage.count * storage.item_bytes]
+        at += storage.count * storage.item_bytes
+    if at != len(data):
+        raise TornFile("does not end where its tensors end", file=shown, hint=TORN)
+    return loaded._replace(oddities=(LEGACY, *loaded.oddities))
+
+
+def _contents(parts: Mapping[str, memoryview]) -> dict[str, memoryview]:
+    return {name[len("data/") :]: body for name, body in parts.items() if name.startswith("data/")}
