@@ -23,11 +23,15 @@ class Cameras:
         K_crop: (3, 3) as the tracker stored it, pixels of its crops, corner convention.
         R, t: (N, 3, 3), (N, 3) world-to-camera, OpenCV axes; metres; the world is the head at rest.
         frame_ids: (N,) the tracker's numbers.
-        source_numbers: (N,) number of each frame's file in `source/`, counted from 1.
-        times_s: (N,) its time in the video; None where that is not known.
+        source_numbers: (N,) number of each frame's file in `source/`, counted from 1; 0 where it is not
+            known.
+        times_s: (N,) its time in the video, NaN where that is not known; None where no time is.
         crop: how the tracker's crops were cut; outside of it nothing was ever seen.
         grade: how sure the crop is: "bbox" (this run's bbox.pt), "whole frame" (nothing was cropped)
             or "unverified" (a bbox.pt that is not known to be this run's).
+        numbers_by: what the source numbers rest on: "settings", "assumption", "pixels", or "unknown".
+        video_frames: (N,) index of each frame in the video that it was compared with, or is taken from,
+            counted from 0; -1 where it is not known. None where there is no video.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Cameras:
     times_s: Floats | None
     crop: Crop
     grade: str
+    numbers_by: str = "settings"
+    video_frames: NDArray[np.int64] | None = None
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -53,5 +59,5 @@ class Cameras:
 
     @property
     def source_files(self) -> list[str]:
-        """The name of each frame's picture in `source/`."""
-        return [f"{number:05d}.png" for number in self.source_numbers.tolist()]
+        """The name of each frame's picture in `source/`; "" where its number is not known."""
+        return [f"{number:05d}.png" if number else "" for number in self.source_numbers.tolist()]

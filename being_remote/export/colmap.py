@@ -80,4 +80,5 @@ TARGET = Target(
     ),
     files=files,
     image_names=image_names,
+    by_source_number=True,
 )

@@ -19,7 +19,10 @@ def files(export: Export) -> Iterator[File]:
 
 
 def _chunks(cameras: Cameras) -> Iterator[bytes]:
-    """Arrays by name, `conventions` in words (JSON); `times_s` is NaN where it is not known."""
+    """Arrays by name, `conventions` in words (JSON).
+
+    What is not known is 0 in `source_numbers`, -1 in `video_frames` and NaN in `times_s`.
+    """
     crop = cameras.crop
     n = len(cameras.frame_ids)
     buffer = io.BytesIO()
@@ -33,6 +36,8 @@ def _chunks(cameras: Cameras) -> Iterator[bytes]:
         t=cameras.t,
         frame_ids=cameras.frame_ids,
         source_numbers=cameras.source_numbers,
+        video_frames=np.full(n, -1) if cameras.video_frames is None else cameras.video_frames,
+        numbers_by=np.array(cameras.numbers_by),
         times_s=np.full(n, np.nan) if cameras.times_s is None else cameras.times_s,
         size_wh=np.array(cameras.size_wh),
         image_size_wh=np.array(crop.image_size_wh),

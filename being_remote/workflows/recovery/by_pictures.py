@@ -7,6 +7,7 @@ frames, and where it cannot be made the answer says why, and nothing fails.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from being_remote.workflows.recovery.stored_crops import StoredCrops, read_crops
 
 if TYPE_CHECKING:
     from being_remote.camera.crop import Crop
+    from being_remote.crop_search.frame_map import FrameMap
     from being_remote.workflows.recovery.case import Case
 
 SEARCHED, CHECKED = 15, 3  # of those the search takes as many as it needs
@@ -63,6 +65,30 @@ def check(crop: Crop, case: Case, on_progress: OnProgress) -> CheckFigures:
     except (NotFoundError, DataError) as e:
         return _unchecked(f"not checked by pixels: {e.where}: {e.what}")
     return check_figures(found, str(frames))
+
+
+def check_mapped(crop: Crop, case: Case, mapped: FrameMap, on_progress: OnProgress) -> CheckFigures:
+    """The same with the frames that the pixels gave the poses, on some that have one."""
+    from being_remote.crop_search import check_crop
+    from being_remote.tracker.source_frames import every_frame
+    from being_remote.video import open_source
+
+    crops, video = case.crops, case.source.video
+    assert crops is not None and video is not None  # they made the map
+    ids = case.frames.frame_ids.tolist()
+    shown = {i: frame + 1 for i, frame in zip(ids, mapped.frames.tolist(), strict=True) if frame >= 0}
+    there = replace(crops, files={i: path for i, path in crops.files.items() if i in shown})
+    try:
+        looked_at = read_crops(there, shown, crop.image_size_wh, CHECKED)
+        with open_source(video) as source:
+            progress = steps("frames checked", on_progress)
+            found = check_crop(crop, looked_at, every_frame(source), on_progress=progress)
+    except (NotFoundError, DataError) as e:
+        return _unchecked(f"not checked by pixels: {e.where}: {e.what}")
+    figures = check_figures(found, str(video))
+    numbers = {i: n + mapped.offset for i, n in case.numbers.items()}
+    frames = (replace(f, source_number=numbers[f.frame_id], frame_offset=0) for f in figures.frames)
+    return replace(figures, frames=tuple(frames), frame_offset=mapped.offset)
 
 
 def _unchecked(reason: str) -> CheckFigures:

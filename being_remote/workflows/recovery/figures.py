@@ -45,6 +45,7 @@ class FrameFigures:
     frame_id: int
     source_number: int
     frame_offset: int
+    offset_told: bool
     agrees: bool
     equal: bool
     residual: float | None
@@ -180,6 +181,7 @@ def _frame(e: FrameEvidence) -> FrameFigures:
         e.frame_id,
         e.source_number,
         e.frame_offset,
+        bool(e.offset_told),
         bool(e.agrees),
         bool(e.equal),
         _known(e.residual),
