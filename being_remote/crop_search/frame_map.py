@@ -86,11 +86,6 @@ class _Way:
         """(n,) index in the video; -1 outside."""
         return _frames_of(self.rule, self.files)
 
-    @property
-    def inside(self) -> Flags:
-        """(n,) whether the video has such a frame."""
-        return np.asarray(self.frames >= 0)
-
 
 @dataclass(frozen=True, eq=False)
 class _Costs:
@@ -98,10 +93,12 @@ class _Costs:
 
     Attributes:
         table: (n, M + 1) by index in the video; the last column is that of no frame.
+        there: (M + 1,) which of the columns are of a frame that could be decoded.
         noise: by how much a crop and its own frame differ, usually.
     """
 
     table: Floats
+    there: Flags
     noise: float
 
     @property
@@ -116,6 +113,10 @@ class _Costs:
     def of(self, frames: Whole) -> Floats:
         """(n,) of one frame for each crop; -1: of none."""
         return self.table[np.arange(len(frames)), frames]
+
+    def inside(self, way: _Way) -> Flags:
+        """(n,) whether there is such a frame to compare with."""
+        return np.asarray(self.there[way.frames])
 
     def good(self, way: _Way) -> Flags:
         """(n,) whether each crop is of its frame."""
@@ -157,7 +158,7 @@ def align(
         if np.count_nonzero(costs.good(way)) < enough:
             # Too few to find anything, and enough to bear out a prediction as far as the video goes.
             fitting = [
-                p for p in predictions if costs.good(p).any() and not (~costs.good(p) & p.inside).any()
+                p for p in predictions if costs.good(p).any() and not (~costs.good(p) & costs.inside(p)).any()
             ]
             if not fitting:
                 return (
@@ -219,7 +220,9 @@ def _costs(pictures: Floats, shown: Floats, indices: Whole, count: int) -> _Cost
     gone = max(_GONE, _NOISY_GONE * noise)
     table = np.full((len(pictures), count + 1), gone, np.float32)
     table[:, indices] = np.minimum(squares, gone)
-    return _Costs(table, noise)
+    there = np.zeros(count + 1, bool)
+    there[indices] = True
+    return _Costs(table, there, noise)
 
 
 def _cheapest(costs: _Costs, rule: Rule, files: Whole) -> _Way:
@@ -256,9 +259,10 @@ def _best_offset(costs: _Costs, rule: Rule, files: Whole) -> int:
 
 def _denied(costs: _Costs, tried: _Way, best: _Way) -> bool:
     """Whether the pixels clearly speak against a way, all along or in some part."""
-    known = costs.good(best) & tried.inside
+    inside = costs.inside(tried)
+    known = costs.good(best) & inside
     good = known & costs.good(tried)
-    if np.count_nonzero(good) < ENOUGH and not (good.any() and good[tried.inside].all()):
+    if np.count_nonzero(good) < ENOUGH and not (good.any() and good[inside].all()):
         return True
     if 2 * np.count_nonzero(known) < np.count_nonzero(costs.good(best)):
         return True  # most of what was found lies outside of it

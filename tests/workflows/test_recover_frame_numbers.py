@@ -11,9 +11,7 @@ import pytest
 import video_factory
 from timed_runs import (
     AT_25,
-    BOX,
     EVERY_FRAME,
-    IMAGE,
     UNEVEN_MS,
     TimedRun,
     cameras_in,
@@ -24,7 +22,7 @@ from timed_runs import (
     track,
 )
 
-from being_remote.errors import InconsistentData, UsageError
+from being_remote.errors import InconsistentData
 
 PICTURES = {"exports": ["json", "npz", "nerfstudio"], "with_images": True}
 

@@ -155,8 +155,8 @@ def test_a_source_that_lacks_its_first_frames_is_followed_by_its_pixels_and_said
     report = run_of(truth, from_images=trimmed, out=here / "later")
     assert any("1 of 6 poses are of earlier frames and have no number" in w for w in report.warnings)
     frames = json.loads((here / "later" / "cameras.json").read_text())["frames"]
-    assert [f["source_number"] for f in frames] == [None, 1, 2, 3, 4, 5]  # there are but 4 files
-    assert [f["video_frame"] for f in frames] == [None, 0, 1, 2, 3, None]
+    assert [f["source_number"] for f in frames] == [None, 1, 2, 3, 4, 5]
+    assert [f["video_frame"] for f in frames] == [None, 0, 1, 2, 3, 4]
     with pytest.raises(InconsistentData, match="pictures cannot be made"):
         run_of(truth, from_images=trimmed, out=here / "no", exports=["insta"], with_images=True)
 
