@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,11 +109,6 @@ class Source:
         Frames that cannot be decoded, or have another size, are left out. In the units that the frames
         are stored in, which need not be those of `frame`.
         """
-        if self._video is not None:
-            for index in self._video.each():
-                if self._video.decode(index) == self.size_wh:
-                    yield index, small_grey(self._video.grey(window), side)
-            return
         x_min, x_max, y_min, y_max = window
 
         def small(file: Path) -> NDArray[np.float32] | None:
@@ -124,9 +120,21 @@ class Source:
             return small_grey(pixels[y_min:y_max, x_min:x_max], side) if same else None
 
         with ThreadPoolExecutor(READERS) as pool:
-            for index, picture in enumerate(pool.map(small, self._images)):
-                if picture is not None:
-                    yield index, picture
+            if self._video is None:
+                for index, picture in enumerate(pool.map(small, self._images)):
+                    if picture is not None:
+                        yield index, picture
+                return
+            # The next frames are decoded while these are shrunk.
+            waiting: deque[tuple[int, Future[NDArray[np.float32]]]] = deque()
+            for index in self._video.each():
+                if self._video.decode(index) == self.size_wh:
+                    waiting.append((index, pool.submit(small_grey, self._video.grey(window).copy(), side)))
+                if len(waiting) > 2 * READERS:
+                    index, done = waiting.popleft()
+                    yield index, done.result()
+            for index, done in waiting:
+                yield index, done.result()
 
     def _check_size(self, index: int, size_wh: tuple[int, int] | None, file: Path) -> None:
         if size_wh is None:

@@ -35,7 +35,7 @@ _CLEARLY = 0.15  # the share by which frames must fit better than those predicte
 _AS_WELL = 0.1  # and the one up to which others fit as well
 _CONTRAST = 1.0  # levels of standard deviation
 _NEAR = 7  # crops before and after one, which are compressed as it is
-_MOST_CELLS = 16_000_000  # crops times frames that are compared with each other
+_MOST_CELLS = 4_000_000  # crops times frames that are compared with each other
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,13 +248,14 @@ def _cheapest(costs: _Costs, rule: Rule, files: Whole) -> _Way:
 
 def _best_offset(costs: _Costs, rule: Rule, files: Whole) -> int:
     """The one offset along a rule that fits all crops best."""
-    gone = np.full(int(files[-1]), -1)
+    span = int(files[-1] - files[0]) + 1
+    gone = np.full(span, -1)
     along = np.concatenate([gone, rule.frames, gone])
-    width = len(along) - int(files[-1])
+    width = len(along) - span
     total = np.zeros(width)
-    for i, file in enumerate(files):
-        total += costs.table[i, along[file : file + width]]
-    return int(total.argmin()) - int(files[-1])
+    for i, after in enumerate(files - files[0]):
+        total += costs.table[i, along[after : after + width]]
+    return int(total.argmin()) - span - int(files[0])
 
 
 def _denied(costs: _Costs, tried: _Way, best: _Way) -> bool:

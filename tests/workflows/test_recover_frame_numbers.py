@@ -11,6 +11,7 @@ import pytest
 import video_factory
 from timed_runs import (
     AT_25,
+    BOX,
     EVERY_FRAME,
     UNEVEN_MS,
     TimedRun,
@@ -133,6 +134,29 @@ def test_an_offset_of_any_size_is_found(here: Path, tmp_path: Path) -> None:
     report = run.recover(video, out=here / "a", **PICTURES)  # 100 frames off: far beyond 30
     assert pictured(here / "a") == list(run.tracked) == list(range(101, 160))
     assert (report.numbering.offset, report.numbering.by, report.grade) == (100, "pixels", "bbox")
+
+
+def test_without_a_box_too_frames_that_are_far_from_where_the_settings_put_them_are_found(
+    here: Path, tmp_path: Path
+) -> None:
+    """Something moves before a wall: what stands still tells the crop, and the crop tells the frames."""
+    drawn = tmp_path / "drawn"
+    drawn.mkdir()
+    wall = video_factory.numbered_frame(0)
+    for n in range(120):
+        moving = video_factory.numbered_frame(n)
+        picture = wall.copy()
+        picture[:16], picture[90:160, 120:200] = moving[:16], moving[90:160, 120:200]
+        cv2.imwrite(str(drawn / f"{n:05d}.png"), picture)
+    video = tmp_path / "whole.mp4"
+    ffmpeg("-framerate", 25, "-i", drawn / "%05d.png", "-pix_fmt", "yuv420p", "-crf", 12, video)
+    part = re_encoded(video, "part.mp4", "-vf", "select=gte(n\\,75),setpts=PTS-STARTPTS", crf=12)
+    run = track(tmp_path / "mt", part, *AT_25)
+    (tmp_path / "mt/input/clip/bbox.pt").unlink()
+    report = run.recover(video)
+    assert report.crop is not None and report.grade == "verified"
+    assert (report.crop.x_min, report.crop.x_max, report.crop.y_min, report.crop.y_max) == BOX
+    assert (report.numbering.by, report.numbering.offset) == ("pixels", 75)
 
 
 def test_a_run_without_settings_on_a_video_of_another_rate_is_numbered_by_its_pixels(

@@ -68,7 +68,13 @@ def filmed_again(folder: Path, video: Path, shown: Sequence[int], crf: int) -> P
     return made
 
 
-def track(checkout: Path, video: Path, *how: str, begin_frames: int = 1, settings: bool = True) -> TimedRun:
+def track(
+    checkout: Path,
+    video: Path,
+    *how: str,
+    begin_frames: int = 1,
+    settings: bool = True,
+) -> TimedRun:
     """A run of a video whose `source/` was made by ffmpeg with these arguments."""
     cut = checkout / "cut"
     cut.mkdir(parents=True)

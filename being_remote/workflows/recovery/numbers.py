@@ -146,6 +146,9 @@ def ask_pixels(
     """
     from being_remote.video import open_source
 
+    if found.search is not None and found.search.frame_map is not None and found.crop is not None:
+        mapped = found.search.frame_map
+        return PixelNumbers(mapped, mapped.offset, mapped.found, checked_by_map=True)
     compared = seen.frames if seen is not None else _searched(case, found)
     told = [f.frame_offset for f in compared if f.agrees and f.offset_told]
     enough = min(ENOUGH, len(case.frames.frame_ids))

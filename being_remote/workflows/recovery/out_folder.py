@@ -151,7 +151,7 @@ def _held(folder: Path, note: Note, cameras: Cameras, outputs: Sequence[str]) ->
     ):
         if before.get(key) != note[key]:
             return before, f"holds the cameras of {words}"
-    why = _other_frames(before, cameras) or _weaker(before, note)
+    why = _other_frames(before, cameras) or weaker(before, note)
     if why:
         return before, why
     exports = before.get("exports")
@@ -184,7 +184,7 @@ GRADES = {g: n for n, g in enumerate(("unverified", "landmark", "estimated"))} |
 NUMBERS_BY = {by: n for n, by in enumerate(("unknown", "assumption", "settings", "pixels"))}
 
 
-def _weaker(before: Note, note: Note) -> str:
+def weaker(before: Note, note: Note) -> str:
     """Why what a folder holds is surer than what is to be written over it; "" if it is not."""
     for key, ranks, words in (("grade", GRADES, "grade"), ("numbers_by", NUMBERS_BY, "frame numbers by")):
         earlier, now = before.get(key), note[key]
