@@ -169,7 +169,7 @@ def _show_numbers(console: Console, report: RecoverReport) -> None:
         return
     at_hand = f" of {known.frames_at_hand}" if known.frames_at_hand is not None else ""
     by = {"settings": "by its settings", "assumption": "assumed", "pixels": "by the pixels"}[known.by]
-    if known.crops_found:
+    if known.by == "pixels" and known.crops_found:
         by += f" of {known.crops_found} stored crops"
     line(
         console,

@@ -15,7 +15,7 @@ from being_remote.errors import DataError, NotFoundError
 from being_remote.session import OnProgress, Progress
 from being_remote.workflows.recovery.figures import CheckFigures, check_figures
 from being_remote.workflows.recovery.found_crop import FoundCrop, by_search
-from being_remote.workflows.recovery.frame_numbers import find_frame_map
+from being_remote.workflows.recovery.frame_numbers import NoEvidence, find_frame_map
 from being_remote.workflows.recovery.search import Search
 from being_remote.workflows.recovery.stored_crops import StoredCrops, read_crops
 
@@ -70,7 +70,7 @@ def _by_map(
         every = every_frame(source)
         crop = before.crop or rough_crop(looked_at, every)
         mapped = find_frame_map(case, crop, on_progress) if crop is not None else ""
-        if isinstance(mapped, str):
+        if isinstance(mapped, (str, NoEvidence)):
             return None
         shown = _frame_numbers(case, mapped)
         there = replace(crops, files={i: path for i, path in crops.files.items() if i in shown})

@@ -45,12 +45,12 @@ class FrameFigures:
     frame_id: int
     source_number: int
     frame_offset: int
-    offset_told: bool
     agrees: bool
     equal: bool
     residual: float | None
     score: float | None
     margin: float | None
+    offset_told: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,12 +181,12 @@ def _frame(e: FrameEvidence) -> FrameFigures:
         e.frame_id,
         e.source_number,
         e.frame_offset,
-        bool(e.offset_told),
         bool(e.agrees),
         bool(e.equal),
         _known(e.residual),
         _known(e.score),
         _known(e.margin),
+        bool(e.offset_told),
     )
 
 

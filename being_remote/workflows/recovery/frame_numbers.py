@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from being_remote.errors import DataError, NotFoundError
@@ -31,8 +31,15 @@ RATES = (25.0, 30.0, 24.0, 50.0, 60.0, 30000 / 1001, 24000 / 1001, 60000 / 1001)
 PHASES = 12  # a video that was cut at its beginning is resampled from another moment on
 
 
-def find_frame_map(case: Case, crop: Crop, on_progress: OnProgress) -> FrameMap | str:
-    """Which frame of the video at hand each pose is of, or in words why the pixels do not tell.
+@dataclass(frozen=True)
+class NoEvidence:
+    """The pixels could not be asked, and why: that is no word against the settings."""
+
+    reason: str
+
+
+def find_frame_map(case: Case, crop: Crop, on_progress: OnProgress) -> FrameMap | NoEvidence | str:
+    """Which frame of the video at hand each pose is of, or in words why the pixels fit no frames.
 
     Raises:
         NotFoundError, DataError: the video cannot be read.
@@ -49,12 +56,12 @@ def find_frame_map(case: Case, crop: Crop, on_progress: OnProgress) -> FrameMap 
     crops = _small_crops(case, crop, on_progress)
     places = sorted((place_of[frame_id], frame_id) for frame_id in crops)
     if not places:
-        return "none of the stored crops can be read"
+        return NoEvidence("none of the stored crops can be read")
     with open_source(case.source.video) as source:
         shown = _small_frames(source, crop, on_progress)
         rules = source_rules(source, case.settings.fps)
     if not shown:
-        return "none of the frames can be read"
+        return NoEvidence("none of the frames can be read")
     found = align(
         np.stack([crops[frame_id] for _, frame_id in places]),
         np.array([place for place, _ in places]),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from being_remote.workflows.recovery.by_pictures import check_mapped
 from being_remote.workflows.recovery.figures import FrameFigures, evidence_figures
-from being_remote.workflows.recovery.frame_numbers import find_frame_map, is_certain
+from being_remote.workflows.recovery.frame_numbers import NoEvidence, find_frame_map, is_certain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,21 +152,28 @@ def ask_pixels(
     compared = seen.frames if seen is not None else _searched(case, found)
     told = [f.frame_offset for f in compared if f.agrees and f.offset_told]
     enough = min(ENOUGH, len(case.frames.frame_ids))
-    agreed = len(told) >= enough and len(set(told)) == 1
     offset = found.frame_offset if seen is None else seen.frame_offset if seen.agrees else None
-    few = PixelNumbers(None, offset or 0, len(told) if agreed else 0, seen=seen)
+    agreed = 0 if offset is None else told.count(offset)
+    few = PixelNumbers(seen=seen)
+    if offset is not None and agreed >= enough:
+        few = replace(few, offset=offset, found=agreed)
     video = case.source.video
     if not check or found.crop is None or case.crops is None or video is None:
         return few
     with open_source(video) as source:
         certain, size_wh = is_certain(source, case.settings.fps), source.size_wh
-    if size_wh != found.crop.source_size_wh or (agreed and certain and not told[0] and not pictures):
+    if size_wh != found.crop.source_size_wh:
+        return few if few.found else replace(few, doubt="the frames at hand have another size")
+    sure = certain and few.found == len(told) > 0
+    if sure and not few.offset and not pictures:
         return few
     answer = find_frame_map(case, found.crop, on_progress)
-    if not isinstance(answer, str):
+    if not isinstance(answer, (str, NoEvidence)):
         return _confirmed(case, found.crop, answer, seen, on_progress)
-    if agreed and certain:
+    if sure:
         return few
+    if isinstance(answer, NoEvidence):
+        return replace(few, doubt=answer.reason)
     if len(case.crops.files) < enough and not any(told):
         count = len(case.crops.files)
         return replace(few, doubt=f"only {count} stored crop{'s are' if count > 1 else ' is'} here")
