@@ -35,7 +35,7 @@ _CLEARLY = 0.15  # the share by which frames must fit better than those predicte
 _AS_WELL = 0.1  # and the one up to which others fit as well
 _CONTRAST = 1.0  # levels of standard deviation
 _NEAR = 7  # crops before and after one, which are compressed as it is
-_MOST_CELLS = 4_000_000  # crops times frames that are compared with each other
+_MOST_CELLS = 8_000_000  # crops times frames that are compared with each other
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +146,8 @@ def align(
     if not len(at) or not len(indices):
         return "the stored crops or the frames have no contrast"
     count = 1 + max(int(indices[-1]), *(int(rule.frames[-1]) for rule in rules))
-    few = _spread(len(at), max(_MOST_CELLS // count, ENOUGH))
+    widest = max(count, *(len(rule.frames) for rule in rules)) + 2 * int(numbers[-1] - numbers[0])
+    few = _spread(len(at), max(_MOST_CELLS // widest, ENOUGH))
     files = numbers[at[few]] - 1
     predictions = [_Way(rule, files) for rule in rules[:2]]
     enough = min(ENOUGH, len(numbers))

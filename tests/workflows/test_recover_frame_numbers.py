@@ -24,6 +24,7 @@ from timed_runs import (
 )
 
 from being_remote.errors import InconsistentData
+from being_remote.workflows.recovery import frame_numbers
 
 PICTURES = {"exports": ["json", "npz", "nerfstudio"], "with_images": True}
 
@@ -179,6 +180,43 @@ def test_another_take_gives_no_numbers_and_no_pictures(
     with pytest.raises(InconsistentData):
         every_frame_run.recover(mixed, out=here / "a", exports=["insta"], with_images=True)
     assert not (here / "a").exists()
+
+
+def test_where_all_crops_cannot_be_compared_the_settings_are_taken_if_a_few_crops_do_not_deny_them(
+    here: Path,
+    uneven: Path,
+    at_30: Path,
+    every_frame_run: TimedRun,
+    run_at_25: TimedRun,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frame_numbers, "MOST_FRAMES", 59)
+    report = run_at_25.recover(at_30, dry_run=True)
+    assert (report.numbering.by, report.numbering.offset) == ("settings", 0)
+    assert any("not proven by pixels: there are more than 59 frames" in w for w in report.warnings)
+    report = every_frame_run.recover(uneven, out=here / "a")
+    assert (report.numbering.by, report.numbering.first) == ("unknown", None)
+    assert report.warnings[0].startswith("WHICH FRAME OF")
+    document = cameras_in(here / "a")
+    assert document["numbers_by"] == "unknown"
+    assert {f["source_number"] for f in document["frames"]} == {None}
+    assert {f["time_s"] for f in document["frames"]} == {None}
+    assert report.exit_code == 0
+    with pytest.raises(InconsistentData, match="59 of 59 pictures cannot be made"):
+        every_frame_run.recover(uneven, out=here / "b", exports=["insta"], with_images=True)
+    assert not (here / "b").exists()
+
+
+def test_a_folder_of_frames_with_one_of_a_huge_number_is_read_within_bounds(
+    here: Path, tmp_path: Path, at_30: Path
+) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    ffmpeg("-i", at_30, *EVERY_FRAME, frames / "%05d.png")
+    shutil.copy(frames / "00060.png", frames / "999999999.png")
+    run = track(tmp_path / "mt", at_30, *EVERY_FRAME, begin_frames=30)
+    run.recover(frames, out=here / "a", **PICTURES)
+    assert pictured(here / "a") == list(run.tracked)
 
 
 def test_one_crop_that_agrees_is_no_proof_of_a_whole_run(

@@ -28,6 +28,7 @@ SIDE_PX = 32  # of the small pictures
 EVERY, RESAMPLED, NAMED = "every frame of it", "it at {fps:g} fps", "its files by their names"
 # Rates at which source/ may have been cut, or the video at hand was made of the tracked one.
 RATES = (25.0, 30.0, 24.0, 50.0, 60.0, 30000 / 1001, 24000 / 1001, 60000 / 1001)
+MOST_FRAMES = 60_000  # of 4 KiB each, a few times over
 PHASES = 12  # a video that was cut at its beginning is resampled from another moment on
 
 
@@ -58,6 +59,8 @@ def find_frame_map(case: Case, crop: Crop, on_progress: OnProgress) -> FrameMap 
     if not places:
         return NoEvidence("none of the stored crops can be read")
     with open_source(case.source.video) as source:
+        if source.frame_count > MOST_FRAMES:
+            return NoEvidence(f"there are more than {MOST_FRAMES} frames, and so many are not compared")
         shown = _small_frames(source, crop, on_progress)
         rules = source_rules(source, case.settings.fps)
     if not shown:
@@ -81,30 +84,42 @@ def is_certain(source: Source, fps: float) -> bool:
     """Whether there is but one way to number these frames: a folder, or a video at the tracker's rate."""
     import numpy as np
 
-    if source.times_s is None:
-        return True
-    resampled, every = source_rules(source, fps)[:2]
-    return bool(np.array_equal(resampled.frames, every.frames))
+    resampled, every = predictions(source, fps)
+    return source.times_s is None or bool(np.array_equal(resampled.frames, every.frames))
+
+
+def predictions(source: Source, fps: float) -> tuple[Rule, Rule]:
+    """What the settings say that `source/` holds; and every frame, as others than the tracker extract it."""
+    import numpy as np
+
+    from being_remote.crop_search.frame_map import Rule
+    from being_remote.tracker.source_frames import MAX_FILES, numbers_in
+
+    index_of, _ = numbers_in(source, fps)
+    files = np.full(min(max(index_of), MAX_FILES), -1)
+    for number, index in index_of.items():
+        if number <= MAX_FILES:
+            files[number - 1] = index
+    name = NAMED if source.times_s is None else RESAMPLED.format(fps=fps)
+    return Rule(name, files), Rule(EVERY, np.arange(source.frame_count))
 
 
 def source_rules(source: Source, fps: float) -> list[Rule]:
     """The ways in which `source/` may have been made of what is at hand, the likeliest first."""
-    import numpy as np
-
     from being_remote.crop_search.frame_map import Rule
     from being_remote.tracker.numbering import frames_in_source
-    from being_remote.tracker.source_frames import numbers_in
+    from being_remote.tracker.source_frames import MAX_FILES
 
-    index_of, _ = numbers_in(source, fps)
-    files = np.array([index_of.get(n, -1) for n in range(1, max(index_of) + 1)], np.int64)
-    every = np.arange(source.frame_count)
-    rules = [Rule(NAMED if source.times_s is None else RESAMPLED.format(fps=fps), files), Rule(EVERY, every)]
+    rules = list(predictions(source, fps))
+    every = rules[1].frames
     if source.times_s is not None:
         clocks = [(source.times_s, source.last_s, rate) for rate in dict.fromkeys((fps, *RATES))]
     else:  # frames that somebody else took out of the video, all or at another rate
         clocks = [(every / rate, None, fps) for rate in RATES if rate != fps]
     known = {rule.frames.tobytes() for rule in rules}
     for times_s, last_s, rate in clocks:
+        if (float(times_s[-1]) + (last_s or 0)) * rate > MAX_FILES:
+            continue
         for phase in range(-PHASES // 2, PHASES // 2):
             frames = frames_in_source(times_s, rate, start_s=phase / PHASES / rate, last_s=last_s)
             if frames.tobytes() not in known:

@@ -173,7 +173,9 @@ def ask_pixels(
     if sure:
         return few
     if isinstance(answer, NoEvidence):
-        return replace(few, doubt=answer.reason)
+        if any(told):
+            return PixelNumbers(refused=f"a few crops lie elsewhere, and {answer.reason}", seen=seen)
+        return PixelNumbers(doubt=answer.reason, seen=seen)
     if len(case.crops.files) < enough and not any(told):
         count = len(case.crops.files)
         return replace(few, doubt=f"only {count} stored crop{'s are' if count > 1 else ' is'} here")
