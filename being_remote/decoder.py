@@ -36,6 +36,11 @@ _TITLES: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.s
 _SEEK_BACK = (0, 16, 128)  # frames before the one wanted, until the decoder lands early enough
 _STEP_OVER = 16  # decoding this many is cheaper than a seek
 _MAX_DAMAGED = 1000  # packets one after the other
+# Formats of 8 bits whose first plane is the brightness of every pixel.
+_GREY_PLANE = frozenset(
+    {"gray", "nv12", "nv21", *(f"yuv{j}4{n}p" for j in ("", "j") for n in (20, 22, 44, 40, 11))}
+)
+_GREY_WEIGHTS = np.array([0.114, 0.587, 0.299], np.float32)  # of blue, green and red
 # Colours are stored for every second pixel at most, and some formats blend them with their neighbours.
 _MARGIN_PX = 16
 
@@ -48,11 +53,15 @@ class Times:
         stamps: in units of `unit_s`, rising.
         tell: whether a decoded frame can be known by its stamp. AVI stores none: there, frames that
             are out of order cannot be told.
+        start_s: from the start of the file, where sound may begin, to the first frame.
+        last_s: how long the last frame is shown; None where the file does not say.
     """
 
     stamps: list[int]
     unit_s: Fraction
     tell: bool
+    start_s: float = 0.0
+    last_s: float | None = None
 
     @property
     def seconds(self) -> NDArray[np.float64]:
@@ -108,6 +117,31 @@ class Video:
             return None
         return self._size_wh(self.held)
 
+    def each(self) -> Iterator[int]:
+        """Decode once from the start, holding each frame in turn, and give its index.
+
+        A frame that cannot be decoded is left out.
+        """
+        self._start_anew()
+        while self._decode_next():
+            if self.next > 0:
+                yield self.next - 1
+
+    def grey(self, window: Window) -> Pixels:
+        """The brightness of a window of the frame that is held, as it is stored: (H, W), upright.
+
+        Of the usual formats this is the decoder's own plane, so it costs next to nothing.
+        """
+        x_min, x_max, y_min, y_max = window
+        if self.held.format.name not in _GREY_PLANE:
+            bgr = self.pixels(window).astype(np.float32)
+            return np.asarray(bgr @ _GREY_WEIGHTS + 0.5, dtype=np.uint8)
+        plane = self.held.planes[0]
+        shape, strides = (self.held.height, self.held.width), (plane.line_size, 1)
+        whole: Pixels = np.ndarray(shape, np.uint8, memoryview(plane), strides=strides)
+        turned = np.rot90(whole, -self.rotation_deg // 90) if self.rotation_deg % 90 == 0 else whole
+        return turned[y_min:y_max, x_min:x_max]
+
     def pixels(self, window: Window | None = None) -> Pixels:
         """The frame that is held, or a window of it: (H, W, 3) BGR, upright."""
         whole = (0, self.held.width, 0, self.held.height)
@@ -133,10 +167,13 @@ class Video:
             self._frames, self.next = self.container.decode(_stream(self.container)), -1
             if self._decode_next() and 0 < self.next <= index + 1:
                 return self._decode_until(index)
+        self._start_anew()
+        return self._decode_until(index)
+
+    def _start_anew(self) -> None:
         self.container.close()
         self.container = _opened(self.path)
         self._frames, self.next = self.container.decode(_stream(self.container)), 0
-        return self._decode_until(index)
 
     def _decode_until(self, index: int) -> bool:
         """Decode on, frame by frame; False when it is passed over, because it cannot be decoded."""
@@ -230,12 +267,14 @@ def _stream(container: InputContainer) -> VideoStream:
 def _times(path: Path) -> Times:
     """The time of every frame, read from the packets without decoding them."""
     with _opened(path) as container:
-        stream, stamps = _stream(container), []
+        stream, stamps, last = _stream(container), [], (0, 0)
         try:
             for packet in container.demux(stream):
                 # What an edited mp4 leaves out is marked; the last packet is empty.
                 if packet.size and not packet.is_discard:
-                    stamps.append(packet.pts if packet.pts is not None else packet.dts)
+                    stamp = packet.pts if packet.pts is not None else packet.dts
+                    last = (stamp or 0, packet.duration or 0) if (stamp or 0) >= last[0] else last
+                    stamps.append(stamp)
                 if len(stamps) > MAX_FRAMES:
                     raise UnsafeFile(f"holds more than {MAX_FRAMES} frames", file=str(path))
         except av.FFmpegError:  # cut short: what came before it counts
@@ -244,7 +283,13 @@ def _times(path: Path) -> Times:
         reordered = container.format.name == "avi" and stream.codec_context.has_b_frames
         tell = len(set(known)) == len(stamps) and not reordered
         unit_s = stream.time_base or Fraction(1, 1000)
-    return Times(sorted(known) if known else list(range(max(len(stamps), 1))), unit_s, tell)
+        start_s = float(Fraction(container.start_time or 0, av.time_base))
+    if not known:
+        return Times(list(range(max(len(stamps), 1))), unit_s, tell)
+    known.sort()
+    before = max(float(known[0] * unit_s) - start_s, 0.0)
+    last_s = float(last[1] * unit_s) if last[1] > 0 else None
+    return Times(known, unit_s, tell, before, last_s)
 
 
 def _around(window: Window, width: int, height: int) -> Window:

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from being_remote.errors import InconsistentData, NotFoundError, TornFile, UnsafeFile
+from being_remote.errors import DataError, InconsistentData, NotFoundError, TornFile, UnsafeFile
 from being_remote.picture import MAX_PIXELS, image_size, read_picture
 
 if TYPE_CHECKING:
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
 
     from being_remote.decoder import Video
 
-__all__ = ["MAX_PIXELS", "Source", "Window", "image_size", "open_source"]
+__all__ = ["MAX_PIXELS", "Source", "Window", "image_size", "open_source", "small_grey"]
 
 MAX_PICTURES = 1_000_000
+READERS = 4  # threads that decode a folder's pictures
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 Window = tuple[int, int, int, int]  # x_min, x_max, y_min, y_max: whole pixels, ends exclusive
@@ -48,6 +51,8 @@ class Source:
         pixel_aspect: width of a pixel over its height, as shown; 1 where nothing is said. The frames
             are as stored: nothing is stretched.
         times_s: (N,) when each frame of a video is shown, from the first; None for folders.
+        start_s: of a video, how long after the file's start its first frame comes.
+        last_s: how long a video's last frame is shown; None where nothing says it.
         variable_rate: the frames of the video are not evenly spaced.
         names: file names of a folder's pictures, in order; empty for videos.
         notes: what a person should know of how frames are read; grows as pictures are read.
@@ -64,6 +69,8 @@ class Source:
     ) -> None:
         self.path, self.size_wh, self.notes = path, size_wh, notes
         self.times_s = video.times.seconds if video else None
+        self.start_s = video.times.start_s if video else 0.0
+        self.last_s = video.times.last_s if video else None
         self.frame_count = len(images) if video is None else len(video.times.stamps)
         self.fps = video.fps if video else None
         self.rotation_deg = video.rotation_deg if video else 0
@@ -96,6 +103,39 @@ class Source:
         x_min, x_max, y_min, y_max = window or (0, self.size_wh[0], 0, self.size_wh[1])
         return picture.pixels[y_min:y_max, x_min:x_max]
 
+    def small_greys(self, window: Window, side: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """One window of every frame as a small grey picture: (index, (side, side)), in one pass.
+
+        Frames that cannot be decoded, or have another size, are left out. In the units that the frames
+        are stored in, which need not be those of `frame`.
+        """
+        x_min, x_max, y_min, y_max = window
+
+        def small(file: Path) -> NDArray[np.float32] | None:
+            try:
+                pixels = read_picture(file).pixels
+            except DataError:
+                return None
+            same = pixels.shape[1::-1] == self.size_wh
+            return small_grey(pixels[y_min:y_max, x_min:x_max], side) if same else None
+
+        with ThreadPoolExecutor(READERS) as pool:
+            if self._video is None:
+                for index, picture in enumerate(pool.map(small, self._images)):
+                    if picture is not None:
+                        yield index, picture
+                return
+            # The next frames are decoded while these are shrunk.
+            waiting: deque[tuple[int, Future[NDArray[np.float32]]]] = deque()
+            for index in self._video.each():
+                if self._video.decode(index) == self.size_wh:
+                    waiting.append((index, pool.submit(small_grey, self._video.grey(window).copy(), side)))
+                if len(waiting) > 2 * READERS:
+                    index, done = waiting.popleft()
+                    yield index, done.result()
+            for index, done in waiting:
+                yield index, done.result()
+
     def _check_size(self, index: int, size_wh: tuple[int, int] | None, file: Path) -> None:
         if size_wh is None:
             raise TornFile(f"frame {index} of {self.frame_count} cannot be decoded", file=str(file))
@@ -117,6 +157,25 @@ class Source:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def small_grey(picture: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+    """A picture (H, W, 3) or (H, W) shrunk to (side, side), in grey: each pixel an average.
+
+    Example:
+        >>> import numpy as np
+        >>> small_grey(np.full((8, 12, 3), 40, np.uint8), 2).tolist()
+        [[40.0, 40.0], [40.0, 40.0]]
+    """
+    import cv2
+    import numpy as np
+
+    # Averaged in float, so that a motion of less than a pixel is seen; greyed last, where it costs least.
+    small = cv2.resize(
+        np.ascontiguousarray(picture).astype(np.float32), (side, side), interpolation=cv2.INTER_AREA
+    )
+    grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    return np.asarray(grey, dtype=np.float32)
 
 
 def open_source(path: Path) -> Source:

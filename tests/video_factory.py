@@ -44,8 +44,13 @@ def write_video(
     size_wh: tuple[int, int] = (320, 240),
     pixels: str = "yuv420p",
     title: str = "",
+    last_ms: int | None = None,
+    sound: bool = False,
 ) -> Path:
-    """Encode numbered frames; `times_ms` says when each is shown, else they come at `rate`."""
+    """Encode numbered frames; `times_ms` says when each is shown, else they come at `rate`.
+
+    `last_ms` is how long the file says that the last one is shown; `sound` begins at 0.
+    """
     base = Fraction(1, 1000) if times_ms is not None else 1 / Fraction(rate)
     with av.open(str(path), "w") as container:
         container.metadata["title"] = title
@@ -59,21 +64,35 @@ def write_video(
             stream.options = {"crf": "18", "bf": str(b_frames), "preset": "veryfast"}
         if pixel_aspect is not None:
             stream.codec_context.sample_aspect_ratio = pixel_aspect
+        track = container.add_stream("aac", rate=44100, layout="mono") if sound else None
+        end = frames - 1 if times_ms is None else int(times_ms[-1])
+
+        def mux(packets: list[av.Packet]) -> None:
+            for packet in packets:
+                if last_ms is not None and packet.pts == end:
+                    packet.duration = int(Fraction(last_ms, 1000) / base)
+                container.mux(packet)
+
         for i in range(frames):
             frame = av.VideoFrame.from_ndarray(numbered_frame(i, size_wh), format="bgr24")
             frame.pts, frame.time_base = (i if times_ms is None else int(times_ms[i])), base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+            mux(stream.encode(frame))
+        mux(stream.encode(None))
+        if track is not None:
+            _add_silence(container, track, 20)
     return path
+
+
+def _add_silence(container: av.container.OutputContainer, track: av.AudioStream, count: int) -> None:
+    for i in range(count):
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 44100, 1024 * i
+        container.mux(track.encode(frame))
+    container.mux(track.encode(None))
 
 
 def write_sound(path: Path) -> Path:
     """An mp4 that holds a second of silence and no picture."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=44100, layout="mono")
-        for i in range(40):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = 44100, 1024 * i
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        _add_silence(container, container.add_stream("aac", rate=44100, layout="mono"), 40)
     return path

@@ -168,8 +168,13 @@ def _show_camera(console: Console, report: RecoverReport) -> None:
 def _show_numbers(console: Console, report: RecoverReport) -> None:
     """Which original frames the poses are of."""
     known = report.numbering
+    if known.first is None:
+        line(console, "frames: which source frames the poses are of is unknown", "yellow")
+        return
     at_hand = f" of {known.frames_at_hand}" if known.frames_at_hand is not None else ""
     by = {"settings": "by its settings", "assumption": "assumed", "pixels": "by the pixels"}[known.by]
+    if known.by == "pixels" and known.crops_found:
+        by += f" of {known.crops_found} stored crops"
     line(
         console,
         f"frames: poses are of source frames {known.first}..{known.last}{at_hand} at {known.fps:g} fps, {by}",

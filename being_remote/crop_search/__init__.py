@@ -10,7 +10,7 @@ It knows pictures only: which files they are, and which frame belongs to which, 
 from __future__ import annotations
 
 from being_remote.crop_search.check import check_crop
-from being_remote.crop_search.images import from_images
+from being_remote.crop_search.images import from_images, rough_crop
 from being_remote.crop_search.values import (
     Check,
     Finding,
@@ -33,4 +33,5 @@ __all__ = [
     "Stored",
     "check_crop",
     "from_images",
+    "rough_crop",
 ]

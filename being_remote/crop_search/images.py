@@ -12,12 +12,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from being_remote.camera.free_crop import FreeCrop
+from being_remote.camera.free_crop import FreeCrop, free_crop
 from being_remote.crop_search import lattice
 from being_remote.crop_search.consensus import Consensus, agree
+from being_remote.crop_search.forward import bars
 from being_remote.crop_search.grading import common_offset, judge, remarks
 from being_remote.crop_search.inner import inner_part
-from being_remote.crop_search.matching import Frames, Match, View, follow, locate, repeats, view_of
+from being_remote.crop_search.matching import (
+    MIN_SCORE,
+    Frames,
+    Match,
+    View,
+    follow,
+    locate,
+    repeats,
+    view_of,
+)
 from being_remote.crop_search.values import Finding, OnProgress, SourceFrames, Stored
 from being_remote.crop_search.whole import crop_of, evidence, whole_box
 
@@ -25,6 +35,7 @@ METHOD = "stored pictures registered against the source frames"
 FRAMES = 5  # pictures looked at, spread over the clip
 MORE_FRAMES = 15  # where compression makes each of them say something else
 _CLEAR_PX = 0.03  # standard error up to which five are enough
+_PLACES = 7  # frames, spread over a video, in which a picture is searched when its own is not known
 _TRIES = 3  # of them that are searched for anew before giving up
 
 
@@ -107,6 +118,38 @@ def _find(
             "unknown", None, METHOD, "the pictures fit several places of the frame: a pattern repeats"
         )
     return _finding(found, frames, bbox_scale)
+
+
+def rough_crop(stored: Sequence[Stored], source: SourceFrames) -> FreeCrop | None:
+    """About where the stored pictures lie, whichever frames they are of: what stands still tells it.
+
+    Args:
+        stored: as in `from_images`; their numbers are not believed.
+        source: every frame of the video.
+    """
+    frames, best = Frames(source), None
+    for one in spread(stored, _TRIES):
+        for number in np.linspace(1, source.count, _PLACES).round().astype(int).tolist():
+            found = locate(view_of(replace(one, source_number=number)), frames, wide=False)
+            if found is not None and (best is None or found.fit.score > best.fit.score):
+                best = found
+        if best is not None and best.fit.score > MIN_SCORE:
+            break
+    if best is None:
+        return None
+    (left, top, right, bottom), box = bars(best.view.grey), best.fit.box
+    width, height = best.view.size_wh
+    pads = min(left, right) / width * box[0], min(top, bottom) / height * box[1]
+    try:
+        return free_crop(
+            (float(box[0]), float(box[1])),
+            (float(box[2]), float(box[3])),
+            source.size_wh,
+            best.view.size_wh,
+            (float(pads[0]), float(pads[1])),
+        )
+    except ValueError:
+        return None
 
 
 def spread(stored: Sequence[Stored], count: int) -> list[Stored]:

@@ -23,12 +23,16 @@ class Cameras:
         K_crop: (3, 3) as the tracker stored it, pixels of its crops, corner convention.
         R, t: (N, 3, 3), (N, 3) world-to-camera, OpenCV axes; metres; the world is the head at rest.
         frame_ids: (N,) the tracker's numbers.
-        source_numbers: (N,) number of each frame's file in `source/`, counted from 1.
-        times_s: (N,) its time in the video; None where that is not known.
+        source_numbers: (N,) number of each frame's file in `source/`, counted from 1; 0 where it is not
+            known.
+        times_s: (N,) its time in the video, NaN where that is not known; None where no time is.
         crop: how the tracker's crops were cut; outside of it nothing was ever seen.
         grade: how sure the crop is: see `RecoverReport`.
         K_each: (N, 3, 3) as K_source, of a run with K per frame; then K_source and K_crop are those of
             the first frame. None: one camera for all.
+        numbers_by: what the source numbers rest on: "settings", "assumption", "pixels", or "unknown".
+        video_frames: (N,) index of each frame in the video that it was compared with, or is taken from,
+            counted from 0; -1 where it is not known. None where there is no video.
     """
 
     name: str
@@ -42,6 +46,8 @@ class Cameras:
     crop: Crop
     grade: str
     K_each: Floats | None = None
+    numbers_by: str = "settings"
+    video_frames: NDArray[np.int64] | None = None
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -55,5 +61,5 @@ class Cameras:
 
     @property
     def source_files(self) -> list[str]:
-        """The name of each frame's picture in `source/`."""
-        return [f"{number:05d}.png" for number in self.source_numbers.tolist()]
+        """The name of each frame's picture in `source/`; "" where its number is not known."""
+        return [f"{number:05d}.png" if number else "" for number in self.source_numbers.tolist()]

@@ -171,6 +171,7 @@ TARGET = Target(
     one_focal=True,
     needs=("checkpoints",),
     image_names=image_names,
+    by_source_number=True,
     remarks=remarks,
     check=check,
 )

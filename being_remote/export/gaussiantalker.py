@@ -297,6 +297,7 @@ TARGET = Target(
     one_focal=True,
     needs=("checkpoints", "meshes", "torch"),
     image_names=image_names,
+    by_source_number=True,
     remarks=remarks,
     check=check,
 )

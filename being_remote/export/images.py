@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from being_remote.camera.canvas import Canvas, tracker_crop
 from being_remote.camera.crop import Crop
 from being_remote.errors import InconsistentData, UsageError
+from being_remote.export.cameras import Cameras
 from being_remote.export.files import write_atomically
 from being_remote.export.left_over import OTHER_PLACE, numbering_sha256, read_record, recorded_count
 from being_remote.export.left_over import RECORD as RECORD
@@ -82,6 +83,8 @@ class ImagePlan:
         seen: x_min, x_max, y_min, y_max of the source that the tracker saw.
         names: where each picture belongs, below the target's folder.
         source_numbers: the frame that each shows, from 1.
+        video_frames: its index in the source, where the pixels said it; -1: it is not there. None: they
+            were not asked.
     """
 
     target: str
@@ -91,6 +94,7 @@ class ImagePlan:
     seen: tuple[float, float, float, float]
     names: tuple[str, ...]
     source_numbers: tuple[int, ...]
+    video_frames: tuple[int, ...] | None = None
 
     @property
     def source_path(self) -> str:
@@ -136,7 +140,14 @@ def plan_images(target: Target, export: Export, source: str) -> ImagePlan | None
         (crop.x_min, crop.x_max, crop.y_min, crop.y_max),
         tuple(target.image_names(export.cameras)),
         tuple(export.cameras.source_numbers.tolist()),
+        _told_frames(export.cameras),
     )
+
+
+def _told_frames(cameras: Cameras) -> tuple[int, ...] | None:
+    if cameras.video_frames is None or cameras.numbers_by not in ("pixels", "unknown"):
+        return None
+    return tuple(cameras.video_frames.tolist())
 
 
 def standing(plan: ImagePlan, folder: Path) -> int:
@@ -155,7 +166,18 @@ def refuse_missing(plan: ImagePlan, count: int) -> None:
     Raises:
         InconsistentData: frames are missing.
     """
-    missing = [n for n in plan.source_numbers if not 1 <= n <= count]
+    frames = plan.video_frames or [0] * len(plan.names)
+    unknown = sum(
+        1 for n, i in zip(plan.source_numbers, frames, strict=True) if n < 1 or (i < 0 and n <= count)
+    )
+    if unknown:
+        raise InconsistentData(
+            f"{unknown} of {len(plan.source_numbers)} pictures cannot be made: which frame shows them is not"
+            " known",
+            file=plan.source_path,
+            hint="name the video that was tracked, whole (--video FILE), or go by the settings: --no-check",
+        )
+    missing = [n for n in plan.source_numbers if n > count]
     if missing:
         raise InconsistentData(
             f"{len(missing)} of {len(plan.source_numbers)} pictures cannot be made: they show source frames"
@@ -322,7 +344,12 @@ def _record(plan: ImagePlan, count: int) -> dict[str, Any]:
         "interpolation": plan.interpolation,
         "pictures": count,
         "numbering_sha256": numbering_sha256(plan.names[:count], plan.source_numbers[:count]),
+        **({"frames_sha256": _sha256(plan.video_frames[:count])} if plan.video_frames is not None else {}),
     }
+
+
+def _sha256(frames: tuple[int, ...]) -> str:
+    return hashlib.sha256(json.dumps(frames).encode()).hexdigest()
 
 
 def _agree_with_record(plan: ImagePlan, folder: Path) -> None:

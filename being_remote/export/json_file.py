@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
+
+from numpy.typing import NDArray
 
 from being_remote.camera.intrinsics import fov_deg
 from being_remote.export.cameras import Cameras
@@ -21,8 +24,11 @@ CONVENTIONS = {
     "size_wh": "width, height of the original frames",
     "crop": "source pixels, ends exclusive; source = scale * crop pixel + origin, in the convention of K;"
     " only x_min..x_max, y_min..y_max was ever seen by the tracker",
-    "source_number": "number of the frame's file in source/, counted from 1",
-    "time_s": "of that frame in the original video; null where the frame rate is not known",
+    "source_number": "number of the frame's file in source/, counted from 1; null where it is not known",
+    "video_frame": "index of the frame in the video at hand, counted from 0; null where it is not known",
+    "numbers_by": "what these two rest on: the pixels of the stored crops, or the run's settings alone, or an"
+    " assumption, or unknown: the stored crops fit no numbers",
+    "time_s": "of that frame in the original video; null where it is not known",
 }
 
 
@@ -40,6 +46,7 @@ def _head(cameras: Cameras) -> dict[str, object]:
         "version": VERSION,
         "name": cameras.name,
         "grade": cameras.grade,
+        "numbers_by": cameras.numbers_by,
         "conventions": {**CONVENTIONS, **K_is},
         "size_wh": cameras.size_wh,
         "K": cameras.K_source.tolist() if one else None,
@@ -51,25 +58,33 @@ def _head(cameras: Cameras) -> dict[str, object]:
 
 
 def _frames(cameras: Cameras) -> Iterator[str]:
-    times = iter(lambda: "null", "") if cameras.times_s is None else rows(cameras.times_s)
     own_K = (
         iter(lambda: "", None) if cameras.K_each is None else map(', "K": {}'.format, rows(cameras.K_each))
     )
     every = zip(
         cameras.frame_ids.tolist(),
         cameras.source_numbers.tolist(),
-        map(json.dumps, cameras.source_files),
-        times,
+        cameras.source_files,
+        _known(cameras, cameras.video_frames),
+        _known(cameras, cameras.times_s),
         rows(cameras.R),
         rows(cameras.t),
         own_K,
-        strict=False,  # times that are not known never end, nor what is not there
+        strict=False,  # what is not there never ends
     )
-    for frame_id, number, file, time_s, R, t, K in every:
+    for frame_id, number, file, index, time_s, R, t, K in every:
         yield (
-            f'{{"frame_id": "{frame_id:05d}", "source_number": {number}, "file": {file},'
-            f' "time_s": {time_s}, "R": {R}, "t": {t}{K}}}'
+            f'{{"frame_id": "{frame_id:05d}", "source_number": {number or "null"},'
+            f' "file": {json.dumps(file or None)}, "video_frame": {index}, "time_s": {time_s},'
+            f' "R": {R}, "t": {t}{K}}}'
         )
+
+
+def _known(cameras: Cameras, values: NDArray[Any] | None) -> list[str]:
+    """Each number as JSON: null for one that is not known."""
+    if values is None:
+        return ["null"] * len(cameras.frame_ids)
+    return [json.dumps(value) if value >= 0 else "null" for value in values.tolist()]
 
 
 TARGET = Target(

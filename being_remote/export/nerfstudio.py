@@ -66,4 +66,5 @@ TARGET = Target(
     files=files,
     image_names=image_names,
     K_per_frame=True,
+    by_source_number=True,
 )

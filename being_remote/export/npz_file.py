@@ -20,9 +20,10 @@ def files(export: Export) -> Iterator[File]:
 
 
 def _chunks(cameras: Cameras) -> Iterator[bytes]:
-    """Arrays by name, `conventions` in words (JSON); `times_s` is NaN where it is not known.
+    """Arrays by name, `conventions` in words (JSON).
 
-    K, K_opencv and K_crop are (3, 3), or (N, 3, 3) of a run with K per frame.
+    K, K_opencv and K_crop are (3, 3), or (N, 3, 3) of a run with K per frame. What is not known is 0 in
+    `source_numbers`, -1 in `video_frames` and NaN in `times_s`.
     """
     crop = cameras.crop
     one = cameras.K_each is None
@@ -39,6 +40,8 @@ def _chunks(cameras: Cameras) -> Iterator[bytes]:
         t=cameras.t,
         frame_ids=cameras.frame_ids,
         source_numbers=cameras.source_numbers,
+        video_frames=np.full(n, -1) if cameras.video_frames is None else cameras.video_frames,
+        numbers_by=np.array(cameras.numbers_by),
         times_s=np.full(n, np.nan) if cameras.times_s is None else cameras.times_s,
         size_wh=np.array(cameras.size_wh),
         image_size_wh=np.array(crop.image_size_wh),

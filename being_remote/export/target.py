@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from being_remote.camera import canvas as canvases
 from being_remote.camera.canvas import Canvas
 from being_remote.camera.intrinsics import ray_angle_deg
-from being_remote.errors import NotFoundError, UsageError
+from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.export.cameras import Cameras
 
 Floats = NDArray[np.float64]
@@ -126,6 +126,7 @@ class Target:
         image_names: where the picture of each frame belongs, below `folder`; None: it has no pictures.
         counted: the files of a folder in which nothing else may lie, because its trainer counts them, below
             `folder`; None: there is no such folder.
+        by_source_number: it names its frames by their number in `source/`.
         remarks: what is to be said of one export beyond `notes`.
         check: reads those of the run's files that `files` needs, and raises what it would raise, before
             anything is written.
@@ -148,6 +149,7 @@ class Target:
     needs: tuple[str, ...] = ()
     image_names: Callable[[Cameras], list[str]] | None = None
     counted: Callable[[Cameras], list[str]] | None = None
+    by_source_number: bool = False
     remarks: Callable[[Export], Sequence[str]] = _nothing
     check: Callable[[Export], None] = _no_check
 
@@ -175,7 +177,15 @@ def prepare(
     Raises:
         UsageError: the target cannot hold this camera or size; with the figures.
         NotFoundError: files that it needs are not here.
+        InconsistentData: it needs source numbers, and frames have none.
     """
+    unknown = int((cameras.source_numbers < 1).sum())
+    if target.by_source_number and unknown:
+        raise InconsistentData(
+            f"it names frames by their source number, and {unknown} of {len(cameras.frame_ids)} have none",
+            file=_where(target),
+            hint="name the video that was tracked, whole (--video FILE)",
+        )
     for need in target.needs:
         if need in ("checkpoints", "meshes", "kpt") and getattr(run, need) is None:
             raise NotFoundError(

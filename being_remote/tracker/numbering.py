@@ -13,7 +13,6 @@ video, frames were repeated or dropped, and only time leads back to it.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -160,42 +159,48 @@ def video_frame_index(number: int, source_fps: float, video_fps: float) -> int:
     return math.ceil(round((number - 0.5) * video_fps / source_fps, 6)) - 1
 
 
-def shown_frame_index(number: int, source_fps: float, times_s: Times) -> int:
-    """The same where the video's frames are not evenly spaced.
+def frames_in_source(
+    times_s: Times, source_fps: float, *, start_s: float = 0.0, last_s: float | None = None
+) -> Whole:
+    """Which frame of a video each file of `source/` shows, where the tracker's own command cut it.
 
     Args:
-        number: of the file in `source/`, from 1.
-        source_fps: the tracker's `fps`.
         times_s: (N,) when each frame of the video is shown, rising, the first at 0.
+        source_fps: the tracker's `fps`.
+        start_s: how long after the file's own start the first frame comes: sound may begin earlier.
+        last_s: how long the last frame is shown; None: as long as the one before it.
+
+    Returns:
+        (M,) indices into `times_s`; place k-1 is that of file number k.
 
     Source:
-        ffmpeg's `fps` filter: the frame at time t goes to place round(t fps), and the last one that
-        goes to a place, or before it, is the one shown there.
+        `ffmpeg -i video -vf fps=N %05d.png`, run with ffmpeg 9: the frame at time t, counted from the
+        file's start, goes to place round(t N), and the last one that goes to a place, or before it, is
+        the one shown there. Places before the first frame's show the same as that one. The last frame
+        ends after its own length, as the container has it.
 
     Raises:
-        ValueError: the number is not positive, or fps is not, or there are no frames.
+        ValueError: fps is not positive, or there are no frames.
 
     Example:
         Two quick frames, then a long one: the first of the two is never shown.
 
-        >>> [shown_frame_index(k, 25, [0.0, 0.035, 0.045, 0.16]) for k in (1, 2, 3, 4, 5)]
+        >>> frames_in_source([0.0, 0.035, 0.045, 0.16], 25, last_s=0.04).tolist()
         [0, 2, 2, 2, 3]
+
+        The sound began 30 ms before: one file more.
+
+        >>> frames_in_source([0.0, 0.04, 0.08], 25, start_s=0.03).tolist()
+        [0, 0, 1, 2]
     """
-    if number < 1 or not (source_fps > 0 and math.isfinite(source_fps)) or len(times_s) < 1:
-        raise ValueError(
-            f"source numbers start at 1 and rates are positive, got {number}, {source_fps},"
-            f" {len(times_s)} times"
-        )
-    # A microsecond less, so that a time that lies on the border is not moved by its last bit.
-    return max(bisect_left(times_s, (number - 0.5) / source_fps - 1e-6) - 1, 0)
+    import numpy as np
 
-
-def frames_in_source(times_s: Times, source_fps: float) -> int:
-    """How many files ffmpeg makes of a video; the last frame is shown as long as the one before it.
-
-    Example:
-        >>> frames_in_source([0.0, 0.04, 0.08], 50)
-        6
-    """
-    last = times_s[-1] - times_s[-2] if len(times_s) > 1 else 1 / source_fps
-    return max(1, math.floor((times_s[-1] + last) * source_fps + 0.5 + 1e-6))
+    times = np.asarray(times_s, dtype=np.float64) + start_s
+    if not (source_fps > 0 and math.isfinite(source_fps)) or len(times) < 1:
+        raise ValueError(f"fps is positive and a video has frames, got {source_fps} and {len(times)} times")
+    if last_s is None:
+        last_s = float(times[-1] - times[-2]) if len(times) > 1 else 1 / source_fps
+    # A microsecond more, so that a time that lies on the border is not moved by its last bit.
+    places = np.floor((np.append(times, times[-1] + last_s) + 1e-6) * source_fps + 0.5).astype(np.int64)
+    files = np.arange(max(int(places[-1]), 1)).clip(min=places[0])
+    return np.searchsorted(places[:-1], files, side="right").astype(np.int64) - 1

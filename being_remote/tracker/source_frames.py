@@ -2,6 +2,7 @@
 
     folder    the number is the file's own name, so a missing file shifts no other
     video     the frame that ffmpeg's `fps` filter puts there, found by the time of each frame
+    map       the frame that the pixels say, where they were asked
 
 It decodes on demand and keeps the last few frames, because a search looks at neighbours again and
 again. Numbers of tracked frames come from `numbering`.
@@ -14,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from being_remote.errors import InconsistentData, NotFoundError
-from being_remote.tracker.numbering import frames_in_source, shown_frame_index
+from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile
+from being_remote.tracker.numbering import frames_in_source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     Picture = NDArray[np.uint8]
 
 KEPT_BYTES = 64 << 20  # ten frames of 1080p
-
+MAX_FILES = 5_000_000  # of a video, cut at the tracker's rate
 
 SQUARE = 0.005  # encoders round the ratio
 
@@ -91,32 +92,54 @@ class SourceFrames:
         return picture
 
 
-def source_frames(source: Source, fps: float) -> SourceFrames:
+def source_frames(source: Source, fps: float, shown: Mapping[int, int] | None = None) -> SourceFrames:
     """The frames of an open source under the tracker's numbers.
 
     Args:
         source: a video or a folder of frames.
         fps: the tracker's own setting, at which it cuts a video; a folder was cut already.
+        shown: the index in the source that each number shows, where the pixels said it: nothing else is
+            taken then.
 
     Raises:
         InconsistentData: two files of a folder have one number.
+        UnsafeFile: the times of a video are so far apart that it would be cut into millions of files.
     """
-    times_s = source.times_s
-    if times_s is not None:
-        count = frames_in_source(times_s, fps)
+    numbers, note = numbers_in(source, fps)
+    if shown is not None:
+        return _by_map(source, shown, note)
+    return SourceFrames(source, max(numbers), _lossless(source), numbers.get, note)
 
-        def shown(number: int) -> int | None:
-            return shown_frame_index(number, fps, times_s) if 1 <= number <= count else None
 
-        return SourceFrames(source, count, lossless=False, _index_of=shown)
-    numbers, note = _numbers(source.names, str(source.path))
-    return SourceFrames(
-        source,
-        max(numbers),
-        lossless=all(name.lower().endswith(".png") for name in source.names),
-        _index_of=numbers.get,
-        _notes=note,
-    )
+def every_frame(source: Source) -> SourceFrames:
+    """Every frame of an open source as it is, counted from 1."""
+    return _by_map(source, {n + 1: n for n in range(source.frame_count)}, ())
+
+
+def _by_map(source: Source, shown: Mapping[int, int], notes: tuple[str, ...]) -> SourceFrames:
+    return SourceFrames(source, max(shown, default=0), _lossless(source), shown.get, notes)
+
+
+def numbers_in(source: Source, fps: float) -> tuple[Mapping[int, int], tuple[str, ...]]:
+    """Number in `source/` -> index in an open source, by its times or names; and what is odd about them.
+
+    Raises: as `source_frames`.
+    """
+    if source.times_s is None:
+        return _numbers(source.names, str(source.path))
+    seconds = float(source.times_s[-1]) + source.start_s + (source.last_s or 0)
+    if seconds * fps > MAX_FILES:
+        raise UnsafeFile(
+            f"lasts {seconds:.0f} s by its own times, which is more than {MAX_FILES} files at {fps:g} fps",
+            file=str(source.path),
+            hint="its times are damaged: convert it with ffmpeg",
+        )
+    frames = frames_in_source(source.times_s, fps, start_s=source.start_s, last_s=source.last_s)
+    return dict(enumerate(frames.tolist(), 1)), ()
+
+
+def _lossless(source: Source) -> bool:
+    return source.times_s is None and all(name.lower().endswith(".png") for name in source.names)
 
 
 def _numbers(names: Sequence[str], shown: str) -> tuple[Mapping[int, int], tuple[str, ...]]:

@@ -23,7 +23,7 @@ from being_remote.workflows.recovery.explanation import explain as explain_guide
 from being_remote.workflows.recovery.exports import chosen_targets
 from being_remote.workflows.recovery.figures import matrix, stretch_figures
 from being_remote.workflows.recovery.found_crop import of_all_stretches, weighed
-from being_remote.workflows.recovery.numbers import cameras_of, number_frames
+from being_remote.workflows.recovery.numbers import ask_pixels, cameras_of, number_frames
 from being_remote.workflows.recovery.report import RecoverReport, report_on
 from being_remote.workflows.recovery.runs import find_run, find_settings
 from being_remote.workflows.recovery.source_size import find_source_size
@@ -122,16 +122,22 @@ def recover(
     seen = None
     if check and found.crop is not None and found.search is None:
         seen = check_by_pixels(found.crop, case, on_progress)
+    asked_pixels = ask_pixels(case, found, seen, check=check, pictures=with_images, on_progress=on_progress)
+    seen = asked_pixels.seen
+    if seen is not None:
         found = weighed(found, seen)
     found = of_all_stretches(found, case, seen)
-    offset = seen.frame_offset if seen is not None and seen.agrees else found.frame_offset
-    known, odd = number_frames(case, offset)
-    said = (*odd, *frames.warnings, *source.warnings, *unknown_settings)
+    poses = number_frames(case, asked_pixels)
+    known = poses.known
+    said = (*poses.said, *frames.warnings, *source.warnings, *unknown_settings)
     report = replace(report_on(case, found, seen, known, said), dry_run=dry_run)
     if found.crop is None or (seen is not None and seen.agrees is False):
         return report  # no camera: nothing is written
 
-    cameras = cameras_of(case, found.crop, found.grade, known)
+    cameras = cameras_of(case, found.crop, found.grade, poses)
+    compared = case  # as the crops were
+    case = replace(case, shown=poses.shown)
+    compared = case if asked_pixels.checked_by_map else compared
     report = replace(
         report,
         K=matrix(cameras.K_source),
@@ -157,7 +163,7 @@ def recover(
         return report
     drawn = carry_out(planned, case, found, cameras, on_progress)
     report = replace(report, warnings=(*report.warnings, *drawn[0].warnings))
-    write_pages(planned, report, case, found, cameras, drawn)
+    write_pages(planned, report, compared, found, cameras, drawn)
     return report
 
 

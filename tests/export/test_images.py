@@ -305,6 +305,32 @@ def test_pictures_of_another_plan_are_refused_and_left_as_they_are(cameras: Came
     assert stamps(tmp_path) == before
 
 
+def test_pictures_of_other_frames_of_the_video_under_the_same_numbers_are_refused(
+    cameras: Cameras, tmp_path: Path
+) -> None:
+    told = replace(cameras, numbers_by="pixels", video_frames=np.arange(FRAMES) + 1)
+    make_images(plan_for("nerfstudio", part(told, slice(0, 5))), Frames().open, tmp_path)
+    assert make_images(plan_for("nerfstudio", told), Frames().open, tmp_path).kept == 5
+    for other in (replace(told, video_frames=np.arange(FRAMES)), replace(told, numbers_by="settings")):
+        with pytest.raises(UsageError, match="pictures of something else here"):
+            make_images(plan_for("nerfstudio", other), Frames().open, tmp_path)
+
+
+@pytest.mark.parametrize("by", ["pixels", "unknown"])
+def test_no_picture_is_made_of_a_pose_whose_frame_is_not_known(
+    cameras: Cameras, tmp_path: Path, by: str
+) -> None:
+    frames = np.where(np.arange(FRAMES) == 3, -1, np.arange(FRAMES) + 1)
+    told = replace(cameras, numbers_by=by, video_frames=frames)
+    with pytest.raises(InconsistentData, match="1 of 7 pictures cannot be made: which frame") as caught:
+        make_images(plan_for("insta", told), Frames().open, tmp_path)
+    assert caught.value.exit_code == 6 and "--no-check" in caught.value.hint
+    numbers = np.where(frames < 0, 0, cameras.source_numbers)
+    with pytest.raises(InconsistentData, match="1 of 7 pictures cannot be made: which frame"):
+        make_images(plan_for("insta", replace(cameras, source_numbers=numbers)), Frames().open, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_pictures_of_a_run_that_has_grown_at_its_end_are_added_to_and_of_no_other(
     cameras: Cameras, tmp_path: Path
 ) -> None:
@@ -345,6 +371,7 @@ def part(cameras: Cameras, keep: slice) -> Cameras:
         frame_ids=cameras.frame_ids[keep],
         source_numbers=cameras.source_numbers[keep],
         times_s=None,
+        video_frames=None if cameras.video_frames is None else cameras.video_frames[keep],
     )
 
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.free_crop import free_crop
 from being_remote.camera.intrinsics import intrinsics_in_source
-from being_remote.errors import NoSpace, NotFoundError, UsageError
+from being_remote.errors import InconsistentData, NoSpace, NotFoundError, UsageError
 from being_remote.export import TARGETS, Cameras, Export, RunFiles, prepare, targets, write
 from being_remote.export.files import write_atomically
 from being_remote.export.target import CanvasChoice, off_centre
@@ -197,6 +197,30 @@ def test_unknown_times_are_null_in_json_and_nan_in_npz(cameras: Cameras, tmp_pat
     assert [f["time_s"] for f in document["frames"]] == [None, None]
     with np.load(written(timeless, "npz", tmp_path) / "cameras.npz") as arrays:
         assert np.isnan(arrays["times_s"]).all()
+
+
+def test_unknown_numbers_are_null_in_json_and_said_in_npz_and_no_name_is_made_of_them(
+    cameras: Cameras, tmp_path: Path
+) -> None:
+    half = replace(
+        cameras,
+        source_numbers=np.array([0, 4]),
+        times_s=np.array([np.nan, 0.12]),
+        video_frames=np.array([-1, 3]),
+        numbers_by="pixels",
+    )
+    document = json.loads((written(half, "json", tmp_path) / "cameras.json").read_text())
+    keys = ("source_number", "file", "video_frame", "time_s")
+    told = [tuple(f[key] for key in keys) for f in document["frames"]]
+    assert told == [(None, None, None, None), (4, "00004.png", 3, 0.12)]
+    assert document["numbers_by"] == "pixels"
+    with np.load(written(half, "npz", tmp_path) / "cameras.npz") as arrays:
+        assert arrays["source_numbers"].tolist() == [0, 4] and arrays["video_frames"].tolist() == [-1, 3]
+        assert np.isnan(arrays["times_s"]).tolist() == [True, False] and str(arrays["numbers_by"]) == "pixels"
+    run = RunFiles(checkpoints=tmp_path, meshes=tmp_path)
+    for name in ("nerfstudio", "colmap", "gaussian-avatars", "gaussiantalker"):
+        with pytest.raises(InconsistentData, match="names frames by their source number, and 1 of 2 have"):
+            prepare(TARGETS[name], half, run, allow_off_centre=True)
 
 
 def test_no_two_targets_write_one_file() -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
-import av
-import av.filter
 import cv2
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import video_factory
 
-from being_remote.errors import InconsistentData, NotFoundError
-from being_remote.tracker.numbering import frames_in_source, shown_frame_index, video_frame_index
-from being_remote.tracker.source_frames import KEPT_BYTES, SourceFrames, source_frames
+from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile
+from being_remote.tracker.numbering import frames_in_source, video_frame_index
+from being_remote.tracker.source_frames import KEPT_BYTES, SourceFrames, every_frame, source_frames
 from being_remote.video import open_source
 
 UNEVEN_MS = [int(t) for t in np.cumsum([0, *np.random.default_rng(3).choice([20, 33, 40, 60], 59)])]
@@ -33,48 +33,81 @@ def grey(frames: SourceFrames, number: int) -> int:
     return round(float(frames.frame(number).mean()))
 
 
-def ffmpegs_choice(path: Path, fps: int) -> Iterator[int]:
-    """Which frames libavfilter's own `fps` filter gives, one after the other."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        graph = av.filter.Graph()
-        start = graph.add_buffer(template=stream, time_base=stream.time_base)
-        rate, end = graph.add("fps", f"fps={fps}"), graph.add("buffersink")
-        start.link_to(rate)
-        rate.link_to(end)
-        graph.configure()
-        for frame in [*container.decode(stream), None]:
-            start.push(frame)
-            while True:
-                try:
-                    yield video_factory.number_in(end.pull().to_ndarray(format="bgr24"))
-                except (av.BlockingIOError, av.EOFError):
-                    break
+def by_ffmpeg(video: Path, *how: str) -> list[int]:
+    """The numbers in the pictures that the tracker's own command makes of a video."""
+    folder = video.with_suffix(".source")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(video), *how]
+    subprocess.run([*command, str(folder / "%05d.png")], check=True)
+    return [video_factory.number_in(cv2.imread(str(path))) for path in sorted(folder.iterdir())]
+
+
+def by_us(video: Path, fps: float) -> list[int]:
+    """The numbers in the frames that we take for these pictures."""
+    with open_source(video) as source:
+        frames = source_frames(source, fps)
+        assert not frames.lossless
+        return [video_factory.number_in(frames.frame(k + 1)) for k in range(frames.count)]
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 @pytest.mark.parametrize("fps", [12, 25, 30])
 @pytest.mark.parametrize("kind", ["even", "film", "uneven"])
-def test_a_video_gives_the_frames_that_ffmpegs_fps_filter_gives(
+def test_a_video_gives_the_files_that_ffmpeg_makes_of_it(
     tmp_path: Path, kind: str, fps: int, suffix: str
 ) -> None:
     how = {"even": {"rate": 25}, "film": {"rate": Fraction(24000, 1001)}, "uneven": {"times_ms": UNEVEN_MS}}
     path = video_factory.write_video(tmp_path / f"a.{suffix}", 60, **how[kind])
-    theirs = list(ffmpegs_choice(path, fps))
+    assert by_us(path, fps) == by_ffmpeg(path, "-vf", f"fps={fps}")
+
+
+@pytest.mark.parametrize(("last_ms", "files", "before"), [(20, 58, 61), (40, 58, 61), (400, 67, 61)])
+def test_the_last_frame_is_shown_as_long_as_ffmpeg_shows_it(
+    tmp_path: Path, last_ms: int, files: int, before: int
+) -> None:
+    times_ms = [*UNEVEN_MS[:-1], UNEVEN_MS[-2] + 160]  # the frame before it is a long one
+    path = video_factory.write_video(tmp_path / "a.mkv", 60, times_ms=times_ms, last_ms=last_ms)
+    assert len(by_ffmpeg(path, "-vf", "fps=25")) == files
+    assert by_us(path, 25) == by_ffmpeg(path, "-vf", "fps=25")
     with open_source(path) as source:
-        frames = source_frames(source, fps)
-        # ffmpeg knows how long the last frame is shown; we take it to be as long as the one before.
-        assert abs(frames.count - len(theirs)) <= 1
-        both = min(frames.count, len(theirs))
-        assert [video_factory.number_in(frames.frame(k + 1)) for k in range(both)] == theirs[:both]
-        assert not frames.lossless
+        # As long as the one before it, as was assumed.
+        assert len(frames_in_source(source.times_s, 25)) == before
+
+
+@pytest.mark.parametrize("late_ms", [10, 20, 50, 500])
+@pytest.mark.parametrize("kind", ["even", "uneven"])
+def test_a_video_whose_sound_begins_before_it_is_cut_from_the_sound_on(
+    tmp_path: Path, kind: str, late_ms: int
+) -> None:
+    times_ms = UNEVEN_MS if kind == "uneven" else [40 * i for i in range(60)]
+    late = [t + late_ms for t in times_ms]
+    path = video_factory.write_video(tmp_path / "a.mp4", 60, times_ms=late, sound=True)
+    made = by_ffmpeg(path, "-vf", "fps=25")
+    assert by_us(path, 25) == made
+    with open_source(path) as source:
+        silent = frames_in_source(source.times_s, 25, last_s=source.last_s)  # as it was cut before
+    assert (silent.tolist() == made) == (kind == "even" and late_ms == 10)
+
+
+def test_every_frame_of_a_video_is_what_ffmpeg_makes_without_a_rate(tmp_path: Path) -> None:
+    path = video_factory.write_video(tmp_path / "a.mp4", 40, times_ms=UNEVEN_MS[:40])
+    with open_source(path) as source:
+        frames = every_frame(source)
+        ours = [video_factory.number_in(frames.frame(k + 1)) for k in range(frames.count)]
+    assert ours == by_ffmpeg(path, "-fps_mode", "passthrough") == list(range(40))
 
 
 def test_times_and_rates_lead_to_the_same_frame_where_a_video_is_even() -> None:
     for rate in (15, 24, 29.97, 30, 50, 60):
-        times = np.arange(200) / rate
-        for number in range(1, frames_in_source(times, 25) + 1):
-            assert shown_frame_index(number, 25, times) == video_frame_index(number, 25, rate)
+        for k, frame in enumerate(frames_in_source(np.arange(200) / rate, 25).tolist(), 1):
+            assert frame == video_frame_index(k, 25, rate)
+
+
+def test_times_of_years_are_refused(tmp_path: Path) -> None:
+    path = video_factory.write_video(tmp_path / "a.mkv", 3, times_ms=[0, 40, 2_000_000_000])
+    with open_source(path) as source, pytest.raises(UnsafeFile, match="lasts 2000000 s"):
+        source_frames(source, 25)
 
 
 def test_numbers_outside_the_source_are_not_found(tmp_path: Path) -> None:

@@ -152,8 +152,13 @@ def test_a_source_that_lacks_its_first_frames_is_followed_by_its_pixels_and_said
     (trimmed / "00001.png").unlink()
     for old in range(2, 7):
         (trimmed / f"{old:05d}.png").rename(trimmed / f"{old - 1:05d}.png")
-    with pytest.raises(InconsistentData, match="begins 1 frames after the first pose"):
-        run_of(truth, from_images=trimmed)
+    report = run_of(truth, from_images=trimmed, out=here / "later")
+    assert any("1 of 6 poses are of earlier frames and have no number" in w for w in report.warnings)
+    frames = json.loads((here / "later" / "cameras.json").read_text())["frames"]
+    assert [f["source_number"] for f in frames] == [None, 1, 2, 3, 4, 5]
+    assert [f["video_frame"] for f in frames] == [None, 0, 1, 2, 3, 4]
+    with pytest.raises(InconsistentData, match="pictures cannot be made"):
+        run_of(truth, from_images=trimmed, out=here / "no", exports=["insta"], with_images=True)
 
 
 def test_landmarks_keep_the_trackers_numbers_where_the_frames_at_hand_have_others(
@@ -222,16 +227,17 @@ def test_a_box_is_stored_in_the_backup_and_is_known_there_by_its_note(
     inventory = make_inventory({}, {"demo": {"video": str(lost.input_folder / "video.mp4")}})
     home = bring_home(lost, inventory.backups / "demo", crops=True)
     assert recover(inventory, write_bbox=True).wrote_bbox == str(home / "bbox.pt")
-    assert recover(inventory, check=False, dry_run=True).grade == "bbox"
+    elsewhere = {"check": False, "dry_run": True, "out": here / "elsewhere"}
+    assert recover(inventory, **elsewhere).grade == "bbox"
     (home / "bbox.found.json").unlink()
-    assert recover(inventory, check=False, dry_run=True).grade == "unverified"
+    assert recover(inventory, **elsewhere).grade == "unverified"
 
 
 def test_a_note_of_another_fit_says_nothing_of_this_one(here: Path, lost: Truth, tmp_path: Path) -> None:
     home = bring_home(lost, tmp_path / "home", crops=True)
     options = {"run": str(home), "video": source(lost)}
     recover(None, **options, write_bbox=True)
-    assert recover(None, **options, check=False, dry_run=True).grade == "bbox"
+    assert recover(None, **options, check=False, out=here / "x", dry_run=True).grade == "bbox"
     other = numbers_only(tmp_path / "other", seed=3, size_wh=SIZE, image_size_wh=IMAGE)
     shutil.rmtree(home / "checkpoint")
     shutil.copytree(other.output_folder / "checkpoint", home / "checkpoint")

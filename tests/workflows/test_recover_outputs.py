@@ -20,6 +20,7 @@ from being_remote.demo.actor import Truth, make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.workflows.recover import RecoverReport, recover
+from being_remote.workflows.recovery import out_folder
 
 SIZE = (640, 360)
 
@@ -81,6 +82,51 @@ def test_the_same_run_by_another_crop_or_size_is_not_mixed_in(
     run_of(plain)  # the same again is no other
     with pytest.raises(UsageError, match=words):
         run_of(plain, **change)
+
+
+def test_the_same_run_numbered_otherwise_is_not_mixed_in(here: Path, tmp_path: Path) -> None:
+    truth = numbers_only(tmp_path / "mt", frames=3)
+    run_of(truth)
+    config = tmp_path / "mt/configs/actors/demo.yml"
+    config.write_text(config.read_text().replace("begin_frames: 1", "begin_frames: 4"))
+    for dry_run in (True, False):
+        with pytest.raises(UsageError, match="this run numbered otherwise") as caught:
+            run_of(truth, dry_run=dry_run)
+        assert "--force" in caught.value.hint
+    assert run_of(truth, force=True).moved_aside is not None
+
+
+def test_weaker_cameras_do_not_replace_surer_ones_unasked(here: Path, filmed: Truth) -> None:
+    video, note = filmed.input_folder / "source", here / "recovered/demo/recovered.json"
+    assert run_of(filmed, video=video).numbering.by == "pixels"
+    before = files_below(here)
+    for dry_run in (True, False):
+        with pytest.raises(UsageError, match=r"surer cameras.*frame numbers by 'pixels'; these: 'settings'"):
+            run_of(filmed, video=video, check=False, dry_run=dry_run)
+    assert files_below(here) == before
+    surer = {**json.loads(note.read_text()), "numbers_by": "settings", "grade": "exact"}
+    note.write_text(json.dumps(surer))
+    run_of(filmed, video=video)  # surer numbers, and a box of this run is as sure as one found
+    for grade in ("bbox", "verified", "estimated"):
+        note.write_text(json.dumps({**json.loads(note.read_text()), "grade": grade}))
+        weaker = {"estimated": "landmark"}.get(grade, "unverified")
+        assert out_folder.weaker({"grade": grade}, {"grade": weaker, "numbers_by": "pixels"})
+        assert not out_folder.weaker({"grade": weaker}, {"grade": grade, "numbers_by": "pixels"})
+    for said in ({}, {"grade": None}, {"grade": "of a newer version"}, {"numbers_by": 7}):
+        assert not out_folder.weaker(said, {"grade": "unverified", "numbers_by": "unknown"})
+    assert run_of(filmed, video=video, check=False, force=True).moved_aside is not None
+
+
+def test_other_frames_of_the_video_under_the_same_numbers_are_not_mixed_in(here: Path, filmed: Truth) -> None:
+    video, note = filmed.input_folder / "source", here / "recovered/demo/recovered.json"
+    run_of(filmed, video=video)
+    said = json.loads(note.read_text())
+    note.write_text(json.dumps({**said, "video_frames_sha256": "0" * 64}))
+    with pytest.raises(UsageError, match="other frames of its video"):
+        run_of(filmed, video=video)
+    for earlier in ({**said, "video_frames_sha256": None}, {k: said[k] for k in said if k[0] not in "vgn"}):
+        note.write_text(json.dumps(earlier))  # by settings alone, or by an older version
+        run_of(filmed, video=video)
 
 
 def test_more_frames_of_the_same_run_may_follow(here: Path, tmp_path: Path) -> None:

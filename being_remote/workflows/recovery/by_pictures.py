@@ -15,12 +15,14 @@ from being_remote.errors import DataError, NotFoundError
 from being_remote.session import OnProgress, Progress
 from being_remote.workflows.recovery.figures import CheckFigures, check_figures
 from being_remote.workflows.recovery.found_crop import FoundCrop, by_search
+from being_remote.workflows.recovery.frame_numbers import NoEvidence, find_frame_map
 from being_remote.workflows.recovery.search import Search
 from being_remote.workflows.recovery.stored_crops import StoredCrops, read_crops
 
 if TYPE_CHECKING:
     from being_remote.camera.crop import Crop
-    from being_remote.crop_search import Check
+    from being_remote.crop_search import Check, Finding, Stored
+    from being_remote.crop_search.frame_map import FrameMap
     from being_remote.workflows.recovery.case import Case
 
 SEARCHED, CHECKED = 15, 3  # of those the search takes as many as it needs
@@ -43,9 +45,57 @@ def by_images(case: Case, crops: StoredCrops, frames: Path, on_progress: OnProgr
             bbox_scale=case.known_bbox_scale,
             on_progress=steps("frames compared", on_progress),
         )
+    mapped = None
+    if finding.grade in ("unknown", "estimated"):  # other frames than the settings say?
+        anew = _by_map(case, crops, finding, looked_at, frames, on_progress)
+        finding, mapped = anew or (finding, None)
     evidence = f"{len(finding.frames) or len(looked_at)} of {len(crops.files)} stored crops in {crops.folder}"
-    search = Search(finding, evidence, str(frames), crops.phantoms, tuple(looked_at))
+    search = Search(finding, evidence, str(frames), crops.phantoms, tuple(looked_at), mapped)
     return by_search("images", search)
+
+
+def _by_map(
+    case: Case,
+    crops: StoredCrops,
+    before: Finding,
+    looked_at: Sequence[Stored],
+    video: Path,
+    on_progress: OnProgress,
+) -> tuple[Finding, FrameMap] | None:
+    """The search again, with the frames that small pictures give the crops; None where that is no better."""
+    from being_remote.crop_search import from_images, rough_crop
+    from being_remote.tracker.source_frames import every_frame
+    from being_remote.video import open_source
+
+    with open_source(video) as source:
+        every = every_frame(source)
+        crop = before.crop or rough_crop(looked_at, every)
+        mapped = find_frame_map(case, crop, on_progress) if crop is not None else ""
+        if isinstance(mapped, (str, NoEvidence)):
+            return None
+        shown = _frame_numbers(case, mapped)
+        there = replace(crops, files={i: path for i, path in crops.files.items() if i in shown})
+        again = read_crops(there, shown, case.frames.image_size_wh, SEARCHED, case.landmarks)
+        finding = from_images(
+            again,
+            every,
+            bbox_scale=case.known_bbox_scale,
+            on_progress=steps("frames compared", on_progress),
+        )
+    if finding.grade == "unknown" or (before.crop is not None and finding.grade == "estimated"):
+        return None
+    numbers = {i: n + mapped.offset for i, n in case.numbers.items()}
+    evidence = (
+        replace(e, source_number=numbers[e.frame_id], frame_offset=0) if e.frame_offset == 0 else e
+        for e in finding.frames
+    )
+    return replace(finding, frames=tuple(evidence), frame_offset=mapped.offset), mapped
+
+
+def _frame_numbers(case: Case, mapped: FrameMap) -> dict[int, int]:
+    """The video's frame of each frame_id that has one, counted from 1."""
+    pairs = zip(case.frames.frame_ids.tolist(), mapped.frames.tolist(), strict=True)
+    return {frame_id: frame + 1 for frame_id, frame in pairs if frame >= 0}
 
 
 def check(crop: Crop, case: Case, on_progress: OnProgress) -> CheckFigures:
@@ -98,6 +148,29 @@ def _joined(checks: Sequence[Check]) -> Check:
         all(c.exact for c in checks),
         tuple(dict.fromkeys(note for c in checks for note in c.notes)),
     )
+
+
+def check_mapped(crop: Crop, case: Case, mapped: FrameMap, on_progress: OnProgress) -> CheckFigures:
+    """The same with the frames that the pixels gave the poses, on some that have one."""
+    from being_remote.crop_search import check_crop
+    from being_remote.tracker.source_frames import every_frame
+    from being_remote.video import open_source
+
+    crops, video = case.crops, case.source.video
+    assert crops is not None and video is not None  # they made the map
+    shown = _frame_numbers(case, mapped)
+    there = replace(crops, files={i: path for i, path in crops.files.items() if i in shown})
+    try:
+        looked_at = read_crops(there, shown, crop.image_size_wh, CHECKED, case.landmarks)
+        with open_source(video) as source:
+            progress = steps("frames checked", on_progress)
+            found = check_crop(crop, looked_at, every_frame(source), on_progress=progress)
+    except (NotFoundError, DataError) as e:
+        return _unchecked(f"not checked by pixels: {e.where}: {e.what}")
+    figures = check_figures(found, str(video))
+    numbers = {i: n + mapped.offset for i, n in case.numbers.items()}
+    frames = (replace(f, source_number=numbers[f.frame_id], frame_offset=0) for f in figures.frames)
+    return replace(figures, frames=tuple(frames), frame_offset=mapped.offset)
 
 
 def _unchecked(reason: str) -> CheckFigures:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What is known of a run; `settings_known` is False where its settings are assumed."""
+    """What is known of a run.
+
+    Attributes:
+        settings_known: False where its settings are assumed.
+        shown: the frame of the video at hand that each source number shows, where the pixels said it.
+    """
 
     run: Run
     settings: RunSettings
     settings_known: bool
     frames: Frames
     source: SourceSize
+    shown: Mapping[int, int] | None = None
 
     @cached_property
     def numbers(self) -> dict[int, int]:
@@ -115,4 +121,4 @@ class Case:
         from being_remote.video import open_source
 
         with open_source(path) as opened:
-            yield source_frames(opened, self.settings.fps)
+            yield source_frames(opened, self.settings.fps, self.shown)

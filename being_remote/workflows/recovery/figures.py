@@ -50,6 +50,7 @@ class FrameFigures:
     residual: float | None
     score: float | None
     margin: float | None
+    offset_told: bool = False
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,7 @@ def _frame(e: FrameEvidence) -> FrameFigures:
         _known(e.residual),
         _known(e.score),
         _known(e.margin),
+        bool(e.offset_told),
     )
 
 

@@ -2,7 +2,8 @@
 
 A note in it says what it holds. A folder whose note says another run, crop or other frames is refused,
 and so is one that holds files of our names without a note; a run that has only grown at its end goes
-on. `force` moves a folder aside under a name that says when, and deletes nothing.
+on. Surer cameras are not written over by weaker ones: the grade, and what the frame numbers rest on, are
+in the note. `force` moves a folder aside under a name that says when, and deletes nothing.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ def note_of(cameras: Cameras, canvases: Mapping[str, Any]) -> Note:
         "image_size_wh": list(crop.image_size_wh),
         "crop": [crop.x_min, crop.x_max, crop.y_min, crop.y_max],
         "A": crop.A.tolist(),
+        "grade": cameras.grade,
+        "numbers_by": cameras.numbers_by,
         "first_source_number": int(cameras.source_numbers[0]) - int(cameras.frame_ids[0]),
         **_frames_of(cameras, len(cameras.frame_ids)),
         "exports": dict(canvases),
@@ -47,7 +50,13 @@ def note_of(cameras: Cameras, canvases: Mapping[str, Any]) -> Note:
 def _frames_of(cameras: Cameras, count: int) -> Note:
     """The first `count` frames, and which pictures they are of, in short."""
     ids, numbers = cameras.frame_ids[:count].tolist(), cameras.source_numbers[:count].tolist()
-    found = {"frames": count, "frame_ids_sha256": _sha256(ids), "source_numbers_sha256": _sha256(numbers)}
+    shown = None if cameras.video_frames is None else _sha256(cameras.video_frames[:count].tolist())
+    found = {
+        "frames": count,
+        "frame_ids_sha256": _sha256(ids),
+        "source_numbers_sha256": _sha256(numbers),
+        "video_frames_sha256": shown,
+    }
     # Only where it changes, so that the note of a whole run stays as it is.
     if cameras.K_each is not None and (cameras.K_each[:count] != cameras.K_source).any():
         found["K_each_sha256"] = _sha256(cameras.K_each[:count].tolist())
@@ -146,7 +155,7 @@ def _held(folder: Path, note: Note, cameras: Cameras, outputs: Sequence[str]) ->
     ):
         if before.get(key) != note[key]:
             return before, f"holds the cameras of {words}"
-    why = _other_frames(before, cameras)
+    why = _other_frames(before, cameras) or weaker(before, note)
     if why:
         return before, why
     exports = before.get("exports")
@@ -161,12 +170,31 @@ def _other_frames(before: Note, cameras: Cameras) -> str:
     """Why the frames of an earlier note are not the first ones of these cameras; "" if they are."""
     count, found = before.get("frames"), len(cameras.frame_ids)
     first = _frames_of(cameras, count if type(count) is int and 0 < count <= found else found)
+    shown = first.pop("video_frames_sha256")
     if all(before.get(key) == first.get(key) for key in (*first, "K_each_sha256")):
-        return ""
+        earlier = before.get("video_frames_sha256")
+        other = earlier is not None and shown is not None and earlier != shown
+        return "holds the cameras of this run with other frames of its video" if other else ""
     return (
         f"holds the cameras of {str(count)[:20]} other frames of this run, which are not the first ones of"
         f" these {found}"
     )
+
+
+# From the weakest to the strongest; what a note does not say, or is none of these, is not compared.
+GRADES = {g: n for n, g in enumerate(("unverified", "landmark", "estimated"))} | dict.fromkeys(
+    ("bbox", "whole frame", "verified", "exact"), 3
+)
+NUMBERS_BY = {by: n for n, by in enumerate(("unknown", "assumption", "settings", "pixels"))}
+
+
+def weaker(before: Note, note: Note) -> str:
+    """Why what a folder holds is surer than what is to be written over it; "" if it is not."""
+    for key, ranks, words in (("grade", GRADES, "grade"), ("numbers_by", NUMBERS_BY, "frame numbers by")):
+        earlier, now = before.get(key), note[key]
+        if isinstance(earlier, str) and ranks.get(now, 9) < ranks.get(earlier, -1):
+            return f"holds surer cameras of this run ({words} {earlier!r}; these: {now!r})"
+    return ""
 
 
 def _read(path: Path) -> Note | None:

@@ -91,8 +91,11 @@ def _about(report: RecoverReport) -> Iterator[str]:
     if report.bbox is not None:
         yield f"box: {report.bbox}"
     n = report.numbering
-    by = {"settings": "the run's settings", "assumption": "an assumption", "pixels": "the pixels"}[n.by]
-    yield f"poses are of source frames {n.first} to {n.last} at {n.fps:g} fps, by {by}"
+    by = {"settings": "the run's settings", "assumption": "an assumption", "pixels": "the pixels"}
+    if n.first is None:
+        yield "which source frames the poses are of is unknown"
+    else:
+        yield f"poses are of source frames {n.first} to {n.last} at {n.fps:g} fps, by {by[n.by]}"
 
 
 def _grade_text(report: RecoverReport) -> str:
@@ -122,8 +125,8 @@ def _frames(report: RecoverReport, cameras: Cameras, drawn: Iterable[Drawn]) -> 
 
     for one in drawn:
         frame_id, number = int(cameras.frame_ids[one.place]), int(cameras.source_numbers[one.place])
-        facts: list[tuple[str, str | float]] = [("source frame", f"{number:05d}")]
-        if cameras.times_s is not None:
+        facts: list[tuple[str, str | float]] = [("source frame", f"{number:05d}" if number else "unknown")]
+        if cameras.times_s is not None and cameras.times_s[one.place] >= 0:
             facts.append(("time, s", float(cameras.times_s[one.place])))
         what = "; ".join(one.lacking)
         caption = f"Frame {frame_id:05d} through the recovered camera{f'; {what}' if what else ''}."

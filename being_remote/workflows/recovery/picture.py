@@ -70,7 +70,8 @@ def _drawn(
     frame_id, number = int(cameras.frame_ids[place]), int(cameras.source_numbers[place])
     mesh, no_mesh = _mesh(case.run, frame_id)
     shown = overlay.Shown(
-        title=f"{cameras.name}: frame {frame_id:05d} = source/{number:05d}.png",
+        title=f"{cameras.name}: frame {frame_id:05d}"
+        + (f" = source/{number:05d}.png" if number else ", source frame unknown"),
         K=cameras.K_source if cameras.K_each is None else cameras.K_each[place],
         R=cameras.R[place],
         t=cameras.t[place],
@@ -91,6 +92,8 @@ def _picture(frames: SourceFrames | None, cameras: Cameras, place: int) -> tuple
     """The original frame of a camera, or why there is none."""
     if frames is None:
         return None, "no video is at hand (--video FILE)"
+    if not cameras.source_numbers[place]:
+        return None, "which frame of the video this pose is of is not known"
     try:
         return frames.frame(int(cameras.source_numbers[place])), ""
     except BeingRemoteError as e:

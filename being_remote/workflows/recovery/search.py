@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from being_remote.crop_search import Finding, Stored
+    from being_remote.crop_search.frame_map import FrameMap
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What a search was made of, and what it found; `looked_at` are the crops it compared."""
+    """What a search was made of, and what it found.
+
+    Attributes:
+        looked_at: the crops that it compared.
+        frame_map: by which it took their frames; None: by the settings' numbers.
+    """
 
     finding: Finding
     evidence: str
     source: str
     phantoms: int
     looked_at: tuple[Stored, ...]
+    frame_map: FrameMap | None = None
