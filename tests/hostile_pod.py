@@ -46,7 +46,9 @@ def program_in(text):
     main = re.search(rb"sys\.modules\['being_remote\.pod\.(\w+)'\]\.main", text)
     if main:
         return main.group(1).decode()
-    return next((name for name, line in MODULES.items() if line.encode() in text[:4000]), None)
+    # Programs that only look carry others before them: theirs is the one that stands last.
+    places = {text.rfind(line.encode()): name for name, line in MODULES.items()}
+    return places[max(places)] if max(places) >= 0 else None
 
 def told_by(program, argv, given, out):
     if program == "listing":
