@@ -125,6 +125,20 @@ class Ways:
             suffix=REWRITTEN_NOTE,
         )
 
+    def drop_halves(self, wanted: Iterable[Offer]) -> None:
+        """Remove half files that no wanted file needs, or that are larger than it."""
+        if self._empty:
+            return
+        sizes = {self.below(offer): offer.bytes for offer in wanted}
+        for folder, _, names in os.walk(self._incoming):
+            below = os.path.relpath(folder, self._incoming)
+            for name in names:
+                path = os.path.normpath(f"{below}/{name}")
+                if path not in sizes and (whole := _whole_of(path)) is not None:
+                    at = f"{folder}/{name}"
+                    if os.lstat(at).st_size > sizes.get(whole, -1):
+                        os.unlink(at)
+
     def fitting(self, wanted: Sequence[Offer]) -> Room:
         """Which of these files there is room to fetch, and to make live."""
         lines = _LINE_BYTES * (len(self._here) + len(wanted))
@@ -161,7 +175,6 @@ class Ways:
             seen = check(stale, NO_JUDGE, no_progress)
             sync_files(self._history.root, [s.file for s in seen])
             self._history.keep((s.file, s.sha256) for s in seen)
-        self._drop_halves({self.below(offer): offer.bytes for some in named.values() for _, offer in some})
         see_room(self._history.root, missing)
         self._empty = False
         for (_, source, into, unless_in), files in sorted(named.items(), key=lambda each: each[0].wave):
@@ -171,22 +184,6 @@ class Ways:
             ends = itertools.accumulate(len(list(w)) for _, w in groupby(offers, lambda o: o.origin.wave))
             request = Pull(source, names, sizes, self._history.incoming / into, unless_in)
             yield Fetch(request, offers, tuple(ends))
-
-    def _drop_halves(self, wanted: Mapping[str, int]) -> None:
-        """Remove half files that no wanted file needs, or that are larger than it: they only take its room.
-
-        `wanted`: path below incoming -> bytes.
-        """
-        if self._empty:
-            return
-        for folder, _, names in os.walk(self._incoming):
-            below = os.path.relpath(folder, self._incoming)
-            for name in names:
-                path = os.path.normpath(f"{below}/{name}")
-                if path not in wanted and (whole := _whole_of(path)) is not None:
-                    at = f"{folder}/{name}"
-                    if os.lstat(at).st_size > wanted.get(whole, -1):
-                        os.unlink(at)
 
     def _way(self, offer: Offer) -> _Way:
         entry, second = self._here.get(offer.path), offer.mtime_ns // SECOND_NS

@@ -68,7 +68,7 @@ def test_half_files_of_what_is_not_wanted_are_removed_and_those_of_what_is_wante
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     ways = Ways(host.history, "here", host.history.newest().files)  # type: ignore[union-attr]  # it was synced
-    list(ways.fetches([wanted]))
+    ways.drop_halves([wanted])
     assert {path for path in lying if path.exists()} == {
         place.parent / PARTIAL_DIR / place.name,
         place.parent / "whole.log",

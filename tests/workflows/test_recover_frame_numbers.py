@@ -134,7 +134,7 @@ def test_an_offset_of_any_size_is_found(here: Path, tmp_path: Path) -> None:
     run = track(tmp_path / "mt", part, *AT_25)
     report = run.recover(video, out=here / "a", **PICTURES)  # 100 frames off: far beyond 30
     assert pictured(here / "a") == list(run.tracked) == list(range(101, 160))
-    assert (report.numbering.offset, report.numbering.by, report.grade) == (100, "pixels", "bbox")
+    assert (report.numbering.offset, report.numbering.by, report.grade) == (100, "pixels", "verified")
 
 
 def test_without_a_box_too_frames_that_are_far_from_where_the_settings_put_them_are_found(

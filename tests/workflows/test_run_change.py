@@ -35,15 +35,24 @@ def test_another_camera_in_the_first_or_in_the_last_frame_that_came_is_another_r
     tmp_path: Path, live: dict[str, Path], odd: int
 ) -> None:
     came = dict(frame(tmp_path / "came", i, OTHERS if i == odd else OURS) for i in range(3))
-    why = other_run(came, live)
+    why = other_run(came, live, {})
     assert why is not None and f"{odd:05d}.frame has f 2310.000" in why and "have f 2300.000" in why
+
+
+def test_while_the_host_holds_frames_of_the_earlier_camera_another_one_is_a_new_version(
+    tmp_path: Path, live: dict[str, Path]
+) -> None:
+    came = dict([frame(tmp_path / "came", 2, OTHERS)])
+    still = {name: live[name] for name in list(live)[:2]}
+    assert other_run(came, live, still) is None
+    assert other_run(came, live, {}) is not None
 
 
 def test_the_same_camera_is_the_same_run_and_nothing_to_compare_with_says_nothing(
     tmp_path: Path, live: dict[str, Path]
 ) -> None:
     came = dict(frame(tmp_path / "came", i, OURS) for i in range(3))
-    assert other_run(came, live) is None
+    assert other_run(came, live, {}) is None
     assert other_camera(came, {}) is None and other_camera({}, live) is None
 
 
@@ -72,5 +81,5 @@ def test_another_box_is_another_run_whatever_the_frames_say(tmp_path: Path, live
     for name, numbers in (("live", [510, 1410, 90, 990]), ("came", [510, 1410, 90, 988])):
         boxes[name] = tmp_path / f"{name}.pt"
         torch.save(np.array(numbers), boxes[name])
-    assert other_run({"bbox.pt": boxes["came"]}, {**live, "bbox.pt": boxes["live"]}) is not None
-    assert other_run({"bbox.pt": boxes["live"]}, {**live, "bbox.pt": boxes["live"]}) is None
+    assert other_run({"bbox.pt": boxes["came"]}, {**live, "bbox.pt": boxes["live"]}, {}) is not None
+    assert other_run({"bbox.pt": boxes["live"]}, {**live, "bbox.pt": boxes["live"]}, {}) is None

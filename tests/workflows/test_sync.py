@@ -520,7 +520,7 @@ def test_an_answer_that_inflates_to_a_bomb_takes_no_time(
     started = time.process_time()
     with pytest.raises(HostError, match="list of files"):
         host_files.list_files(session, "python3", [folder])
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 5  # seconds, where each of these took up to a minute
 
 
 def test_every_place_of_the_tracker_has_its_home_in_the_live_tree() -> None:
