@@ -20,7 +20,6 @@ FICLONE = 0x40049409  # linux/fs.h: the copy shares its blocks until one side is
 CHUNK_BYTES = 1 << 20
 BLOCK_BYTES = 4096
 FULL_BYTES = 64 << 20
-FULL_BYTES = 64 << 20
 
 
 class Stat(NamedTuple):

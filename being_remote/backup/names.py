@@ -31,7 +31,7 @@ class Tree:
     Attributes:
         folders: its folders that downloads may fill; None: any.
         files: its files that they may replace; None: any.
-        ours: files of ours that they may not.
+        ours: files of ours at its top, whose names neither files nor folders may have.
     """
 
     folders: frozenset[str] | None
@@ -102,7 +102,7 @@ def local_path(tree: Tree, name: bytes, *, below: str = "", called: str = "") ->
 def _refused_in(tree: Tree, path: str) -> str | None:
     if not tree.holds(path):
         return "no download belongs there"
-    if path.casefold() in tree.ours:
+    if path.casefold().partition("/")[0] in tree.ours:
         return "the name is ours"
     folder, _, last = path.rpartition("/")
     return _tools_name(last, folder.rpartition("/")[2]) or (_tools_folder(folder) if folder else None)

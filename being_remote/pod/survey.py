@@ -212,7 +212,7 @@ class Survey:
         return sorted(below)
 
     def follow(self, link: os.DirEntry[bytes], result: bool) -> None:
-        """Walk later where a link to a folder leads, or the folder of the file behind a result's."""
+        """Walk later where a link to a folder leads, or one to a result."""
         try:
             path = kernel_fs.real_path(link.path, self.kernel)
             if path is None:
@@ -223,18 +223,18 @@ class Survey:
             if e.errno not in (*_GONE, errno.ELOOP):
                 self.unreadable.add(link.path)
             return
-        if stat.S_ISREG(at.st_mode) and result:
-            self.follow_file(path, at)
+        if stat.S_ISREG(at.st_mode):
+            self.follow_file(path, at, result)
         elif stat.S_ISDIR(at.st_mode):
             self.reach(path)
 
-    def follow_file(self, path: bytes, at: os.stat_result) -> None:
-        """What lies behind a result's name is one, whatever it is called there."""
+    def follow_file(self, path: bytes, at: os.stat_result, result: bool) -> None:
+        """What has a result's name is one, whether the link has it or what lies behind."""
         folder, name = os.path.split(path)
         wanted = [p for where, p in self.results if where is None or where == os.path.basename(folder)]
         if any(pattern.match(name) for pattern in wanted):
             self.reach(folder)
-        else:
+        elif result:
             self.keep_odd(path, at)
 
     def reach(self, path: bytes) -> None:

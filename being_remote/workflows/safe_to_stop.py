@@ -190,6 +190,8 @@ def _compare_jobs(case: _Case, before: HostJobs, now: HostJobs, workdir: str) ->
     if changed:
         what = f"{', '.join(changed[:5])} changed on it while its files were compared"
         case.reasons.append(Reason("jobs", "unknown", what, "try again"))
+    for problem in now.problems:
+        case.reasons.append(Reason("jobs", "unknown", f"jobs may be missing: {problem}", "try again"))
     case.reasons += gpu_reasons(now.gpus, now.gpu_problem, frozenset(), workdir)
 
 

@@ -237,6 +237,17 @@ def test_a_pull_refuses_an_answer_that_names_what_lies_outside_the_job(
     assert pull(inventory, job, all_files=True).exit_code == 0
 
 
+def test_a_result_in_a_folder_that_is_called_as_our_record_keeps_no_other_away(
+    hostile: HostilePod, make_inventory: MakeInventory
+) -> None:
+    inventory = make_inventory({"pod": hostile})
+    words = "sh -c 'mkdir Pulled.json; echo x > Pulled.json/a; echo x > ok'"
+    job = retrack(inventory, recipe_name="command", command=words, gpus=0, follow_it=True).job
+    report = pull(inventory, job, all_files=True)
+    assert report.exit_code == 6 and [q.path for q in report.quarantined] == ["Pulled.json/a"]
+    assert (report.folder / "ok").read_text() == "x\n"
+
+
 def test_a_watch_ends_with_6_where_the_pod_names_what_was_not_asked_for(
     homes: Homes, hostile: HostilePod, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from being_remote.backup import known
+from being_remote.backup import known, quarantine
 from being_remote.backup.history import History
 from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
 from being_remote.demo.actor import make_actor
@@ -30,7 +30,8 @@ from being_remote.jobs.ledger import Intent
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.workflows import cancel as cancelling
 from being_remote.workflows import safe_to_stop as workflow
-from being_remote.workflows.homecoming.host_files import File, Listed
+from being_remote.workflows.homecoming import actor_files
+from being_remote.workflows.homecoming.host_files import File, Folder, Listed
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
 from being_remote.workflows.retrack import retrack
@@ -350,10 +351,10 @@ def picture(number: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n%d\x00\x00\x00\x00IEND\xaeB`\x82" % number
 
 
-def with_source(place: Place, *, video: bytes | None = b"the video") -> None:
+def with_source(place: Place, *, video: bytes | None = b"the video", pictures: int = 3) -> None:
     folder = place.tracker / "input/demo"
     (folder / "source").mkdir(exist_ok=True)
-    for number in range(3):
+    for number in range(pictures):
         (folder / f"source/{number:05d}.png").write_bytes(picture(number))
     if video is not None:
         (folder / "video.mp4").write_bytes(video)
@@ -542,6 +543,81 @@ def test_a_disk_that_was_not_looked_through_to_the_end_makes_it_unknown(
     assert report.safe is None and "more than 3 entries" in report.reasons[0].what
 
 
+def test_a_file_that_cannot_be_compared_makes_it_unknown_by_name_wherever_it_lies(here: Place) -> None:
+    sync(here.inventory)
+    with_source(here, video=b"the video")
+    sync(here.inventory, only=["sources"])
+    job = here.ended("echo x > result")
+    pull(here.inventory, job, all_files=True)
+    assert here.look().safe is True
+    year_2300 = 10_413_792_000 * 10**9
+    for path in (
+        here.checkpoint / "00009.frame",
+        here.checkpoint.parent / "train.log",
+        here.tracker / "input/demo/source/00000.png",
+        here.tracker / "output/other/checkpoint/1.frame",
+        here.work(job) / "more",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.read_bytes() if path.exists() else None
+        path.write_bytes(b"only here")
+        os.utime(path, ns=(year_2300, year_2300))
+        if path.stat().st_mtime_ns != year_2300:
+            pytest.skip("this file system keeps no such time")
+        report = here.look()
+        assert report.safe is None
+        assert any(path.name in r.what and "modification time cannot be" in r.what for r in report.reasons)
+        path.unlink()
+        if before is not None:
+            path.write_bytes(before)
+
+
+def test_a_listing_that_was_cut_makes_it_unknown(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync(here.inventory)
+    with_source(here, video=b"the video")
+    sync(here.inventory, only=["sources"])
+    job = here.ended("echo x > a; echo y > b")
+    pull(here.inventory, job, all_files=True)
+    assert here.look().safe is True
+    with monkeypatch.context() as patched:
+        patched.setattr(results, "folder_of", lambda j: Folder(j.work, j.work, "*", recursive=True, most=1))
+        ((what, _),) = here.why()
+    assert "attempts/1/work' holds more than 1 files" in what
+    with monkeypatch.context() as patched:
+        real = strays.folders
+        patched.setattr(strays, "folders", lambda s: [dataclasses.replace(f, most=0) for f in real(s)])
+        report = here.look()
+        assert report.safe is None and all("more than 0 files" in r.what for r in report.reasons)
+    with_source(here, video=b"the video", pictures=FRAMES + 1)
+    monkeypatch.setattr(actor_files, "MOST_FILES", FRAMES)
+    assert any(f"source' holds more than {FRAMES} files" in what for what, _ in here.why())
+
+
+def test_a_large_file_is_not_local_because_a_rotten_one_without_a_hash_is_kept(here: Place) -> None:
+    sync(here.inventory)
+    rotten = here.home / ".history/rotten"
+    rotten.write_bytes(b"x")
+    quarantine.set_aside(
+        History(here.home), rotten, path="bbox.pt", sha256="", bytes=1, mtime_ns=0, reason="it rotted here"
+    )
+    video = here.tracker / "input/demo/video.mp4"
+    with video.open("wb") as file:
+        file.truncate(disk.LARGE_BYTES)
+    ((what, _),) = here.why()
+    assert what == "1 file ('actor/video.mp4') of demo not local"
+
+
+def test_a_frame_behind_a_link_of_another_name_counts(here: Place, tmp_path: Path) -> None:
+    sync(here.inventory)
+    frame = tmp_path / "elsewhere/7.frame"
+    frame.parent.mkdir()
+    frame.write_bytes(b"only here")
+    here.workdir.mkdir(exist_ok=True)
+    (here.workdir / "latest").symlink_to(frame)
+    report = here.look()
+    assert report.safe is False and "holds 1 file ('7.frame')" in report.reasons[0].what
+
+
 # -- jobs ------------------------------------------------------------------------------------------
 
 
@@ -562,6 +638,15 @@ def test_results_of_a_job_count_until_they_were_pulled_as_they_are_now(there: Pl
     (there.work(job) / "one.txt").write_text("one\n")
     (folder / "one.txt").unlink()
     assert there.look().jobs[0].not_home.count == 1
+
+
+def test_a_result_that_is_a_link_is_unknown_for_no_pull_follows_it(here: Place, tmp_path: Path) -> None:
+    sync(here.inventory)
+    (tmp_path / "elsewhere").write_text("only here")
+    job = here.ended(f"echo x > result; ln -s {tmp_path}/elsewhere more")
+    pull(here.inventory, job, all_files=True)
+    ((what, _),) = here.why()
+    assert what == f"{job} left links or specials, which are never followed: 'more' (1 in all)"
 
 
 def test_a_job_at_work_is_a_no_and_one_that_left_nothing_is_not(here: Place) -> None:
@@ -918,6 +1003,21 @@ def test_where_something_is_to_follow_a_job_that_came_meanwhile_makes_it_unknown
     monkeypatch.setattr(workflow, "survey", slow)
     report = safe_to_stop(here.inventory, look_again=True)
     assert report.safe is None and came[0] in report.reasons[0].what
+
+
+def test_where_something_is_to_follow_jobs_that_the_second_look_may_miss_make_it_unknown(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(here.inventory)
+    real, looks = workflow.look, []
+
+    def odd(*args: Any) -> Any:
+        looks.append(real(*args))
+        return dataclasses.replace(looks[-1], problems=("1 of its 2 rows",) if len(looks) > 1 else ())
+
+    monkeypatch.setattr(workflow, "look", odd)
+    report = safe_to_stop(here.inventory, look_again=True)
+    assert len(looks) == 2 and [r.what for r in report.reasons] == ["jobs may be missing: 1 of its 2 rows"]
 
 
 def test_a_host_that_is_away_or_not_trusted_is_unknown_and_an_unknown_name_is_2(

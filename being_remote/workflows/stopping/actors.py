@@ -14,7 +14,7 @@ from being_remote.backup.names import Taken, folds_case
 from being_remote.backup.planning import Offer, name_refused
 from being_remote.backup.quarantine import kept
 from being_remote.errors import InconsistentData
-from being_remote.workflows.homecoming.actor_files import Found, Task
+from being_remote.workflows.homecoming.actor_files import Task
 from being_remote.workflows.stopping.at_home import lacking
 from being_remote.workflows.stopping.disk import There
 from being_remote.workflows.stopping.reasons import NotHome, Reason, Wanted, named, not_home
@@ -90,17 +90,13 @@ def actor_reasons(
     return row, reasons
 
 
-def listing_reasons(task: Task, found: Found, links: Sequence[PurePosixPath]) -> list[Reason]:
-    """Folders that could not be read whole, and results that are links to somewhere else."""
-    host, reasons = task.host.name, []
-    if not found.complete:
-        what = f"the folders of {task.actor.name} on {host} could not be read whole"
-        reasons.append(Reason("files", "unknown", what, "see who may read them, then try again"))
-    if links:
-        what = f"{str(links[0])!r} is a link, which is never followed ({len(links)} of {task.actor.name})"
-        next_step = "see where it leads, and put the file itself in its place"
-        reasons.append(Reason("files", "no", what, next_step))
-    return reasons
+def link_reasons(task: Task, links: Sequence[PurePosixPath]) -> list[Reason]:
+    """Results that are links to somewhere else."""
+    if not links:
+        return []
+    what = f"{str(links[0])!r} is a link, which is never followed ({len(links)} of {task.actor.name})"
+    next_step = "see where it leads, and put the file itself in its place"
+    return [Reason("files", "no", what, next_step)]
 
 
 def _refused(task: Task, offers: Sequence[Offer], here: Mapping[str, Entry]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from being_remote.session import Session
 from being_remote.tracker import layout
 from being_remote.workflows.homecoming.actor_files import Found, Task, folders_of, found_in
 from being_remote.workflows.homecoming.host_files import File, Listed, Listing
-from being_remote.workflows.stopping import actors, results, strays
+from being_remote.workflows.stopping import actors, results, strays, unseen
 from being_remote.workflows.stopping.actors import ActorRow
 from being_remote.workflows.stopping.at_home import Pulled, folders_of_job, sizes_at_home
 from being_remote.workflows.stopping.disk import LARGE_BYTES, Disk, Key, There, by_size, hashed, hashes
@@ -22,7 +22,6 @@ from being_remote.workflows.stopping.reasons import Reason, Wanted
 from being_remote.workflows.stopping.sources import originals, source_reasons
 from being_remote.workflows.stopping.survey import Survey
 from being_remote.workflows.stopping.uncovered import uncovered
-from being_remote.workflows.stopping.unseen import asides, bounds
 
 
 @dataclass(frozen=True)
@@ -110,15 +109,23 @@ def compare(
     said += [_of_sources(inventory, h, made) for h in sources]
     said += [_of_job(inventory, host.name, each, made) for each in left]
     said += [_of_stray(inventory, host, stray, made) for stray in astray]
+    unlisted = [
+        reason
+        for task, which in (*of_tasks, *of_sources)
+        for folder, listed in zip(folders_of(task), disk.part(which).folders, strict=True)
+        for reason in unseen.unlisted(folder, listed)
+    ]
+    unlisted += strays.unlisted(shown, disk.part(of_strays).folders)
+    said.append(Compared(tuple(dict.fromkeys(unlisted)), ()))  # one folder may be asked for twice
     said.append(Compared(tuple(strays.odd_reasons(inventory, host, odd, [hashed(f, made) for f in odd])), ()))
     looked_at = [*covered, *(file for stray in astray for file in stray.files)]
     times = [file.mtime_ns for file in covered] + ([shown.newest_ns] if shown.newest_ns is not None else [])
     return Compared(
-        reasons=(*(reason for part in said for reason in part.reasons), *bounds(host, shown)),
+        reasons=(*(reason for part in said for reason in part.reasons), *unseen.bounds(host, shown)),
         notes=(
             *(note for part in said for note in part.notes),
             *uncovered(inventory, host, shown, looked_at),
-            *asides(host, shown),
+            *unseen.asides(host, shown),
         ),
         actors=tuple(row for part in said for row in part.actors),
         jobs=tuple(row for part in said for row in part.jobs),
@@ -160,8 +167,7 @@ def _of_sources(inventory: Inventory, held: _Held, made: Mapping[Key, File]) -> 
 def _of_actor(held: _Held, made: Mapping[Key, File], now_ns: int) -> Compared:
     wanted = _wanted(held, made)
     row, why = actors.actor_reasons(held.task, held.offers, wanted, now_ns)
-    listed = actors.listing_reasons(held.task, held.found, held.links)
-    return Compared((*why, *listed), held.found.warnings, actors=(row,))
+    return Compared((*why, *actors.link_reasons(held.task, held.links)), held.found.warnings, actors=(row,))
 
 
 def _of_job(inventory: Inventory, host: str, left: _Left, made: Mapping[Key, File]) -> Compared:

@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from being_remote.foreign_text import quote
 from being_remote.inventory import Inventory
 from being_remote.workflows.homecoming.host_files import Folder, Listed
 from being_remote.workflows.results.work_files import fits, name_refused
+from being_remote.workflows.stopping import unseen
 from being_remote.workflows.stopping.at_home import Pulled, folders_of_job
 from being_remote.workflows.stopping.disk import There
 from being_remote.workflows.stopping.jobs import EndedJob
@@ -51,10 +51,19 @@ def counting(job: EndedJob, listed: Listed) -> list[There]:
 
 def unlisted(job: EndedJob, listed: Listed) -> list[Reason]:
     """Why it is not known which files a job left."""
-    if listed.error is None:
-        return []
-    what = f"the results of {job.job} could not be looked through: {quote(listed.error)}"
-    return [Reason("jobs", "unknown", what, "see who may read them, then try again")]
+
+    def counts(name: str) -> bool:
+        return any(fits(name, pattern) for pattern in job.patterns)
+
+    reasons = unseen.unlisted(folder_of(job), listed, counts)
+    links = [name for raw, _ in listed.skipped if counts(name := os.fsdecode(raw))]
+    if links:
+        what = (
+            f"{job.job} left links or specials, which are never followed: {links[0]!r} ({len(links)} in all)"
+        )
+        next_step = "see where they lead; put the files themselves in their place, or remove them"
+        reasons.append(Reason("jobs", "unknown", what, next_step))
+    return reasons
 
 
 def job_reasons(

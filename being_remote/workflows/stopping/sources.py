@@ -17,7 +17,7 @@ from being_remote.inventory import Actor, Inventory
 from being_remote.tracker import layout
 from being_remote.workflows.homecoming.actor_files import Task
 from being_remote.workflows.stopping.at_home import lacking
-from being_remote.workflows.stopping.reasons import Reason, Wanted, named
+from being_remote.workflows.stopping.reasons import NOT_HASHED, Reason, Wanted, named
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ def source_reasons(
     left = originals(task.actor).lacking(file for file in files if file.sha256 is not None)
     for actor in inventory.actors.values():
         left = lacking(History(inventory.backup_of(actor)), left, by_path=False)
-    refused = {aside.sha256 for asides in kept(History(task.root)).values() for aside in asides}
+    refused = {aside.sha256 for asides in kept(History(task.root)).values() for aside in asides} - {
+        NOT_HASHED
+    }
     left = [file for file in left if file.sha256 not in refused]  # torn there, too: the same bytes are kept
     videos = [file for file in files if os.path.basename(file.path) == layout.VIDEO]
     pictures = [file for file in left if file not in videos]

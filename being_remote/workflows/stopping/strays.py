@@ -7,6 +7,7 @@ attempt of a job only the frames count that the newest one has not: it went on f
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.pod import records
 from being_remote.tracker import layout
 from being_remote.workflows.homecoming.host_files import Folder, Listed
+from being_remote.workflows.stopping import unseen
 from being_remote.workflows.stopping.at_home import Pulled, folders_of_all_jobs, lacking
 from being_remote.workflows.stopping.disk import Key, There
 from being_remote.workflows.stopping.jobs import EndedJob
@@ -96,6 +98,19 @@ def strays(
         if files:
             found.append(Stray(held.folder, attempt, tuple(files)))
     return found
+
+
+def unlisted(survey: Survey, listed: Sequence[Listed]) -> list[Reason]:
+    """Why such folders may hold results that were not looked at."""
+    reasons = []
+    for folder, here in zip(folders(survey), listed, strict=True):
+        counts = functools.partial(_counts, folder.path.name)
+        reasons += unseen.unlisted(folder, here, counts)
+    return reasons
+
+
+def _counts(folder: str, name: str) -> bool:
+    return is_run_file(os.fsencode(name), folder)
 
 
 def stray_reasons(

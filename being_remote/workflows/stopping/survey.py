@@ -42,6 +42,8 @@ _LIMITS = {"entries": 5_000_000, "folders": 5_000, "odd": 1_000, "depth": 32, "s
 _MAX_ANSWER_BYTES = 16 << 20
 
 _Count = Annotated[int, Field(ge=0, le=1 << 62)]
+# Some file systems know times far beyond what 64 bits of nanoseconds hold.
+_Time = Annotated[int, Field(gt=-(1 << 92), lt=1 << 92)]
 
 
 class _Strict(BaseModel):
@@ -66,7 +68,7 @@ class OddFile(_Strict):
 
     path: Base64Bytes
     bytes: _Count
-    mtime_ns: _Count
+    mtime_ns: _Time
 
     @property
     def file(self) -> PurePosixPath:
@@ -105,7 +107,7 @@ class Survey(_Strict):
     """
 
     now_ns: _Count
-    newest_ns: _Count | None
+    newest_ns: _Time | None
     main_walked: Base64Bytes
     up_s: Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)] | None
     folders: Annotated[list[Held], Field(max_length=5_000)]

@@ -1,15 +1,46 @@
-"""What a walk over a host's disk did not see, or saw elsewhere. Pure."""
+"""What a look at a host's disk did not see, or saw elsewhere. Pure."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
+from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost, SshHost
-from being_remote.workflows.stopping.reasons import Reason, counted
+from being_remote.workflows.homecoming.host_files import MAX_FILES, Folder, Listed
+from being_remote.workflows.stopping.reasons import EXAMPLES, Reason, counted
 from being_remote.workflows.stopping.survey import Survey, main_folder
 
 _NAMED = 6
+
+
+def unlisted(
+    folder: Folder, listed: Listed, counts: Callable[[str], bool] = lambda _name: True
+) -> list[Reason]:
+    """Why a folder may hold files that its listing does not tell of.
+
+    Args:
+        folder: what was asked for.
+        listed: the answer.
+        counts: whether a file of this name matters.
+    """
+    where, found = repr(str(folder.path)), []
+    if listed.error is not None:
+        what = f"{where} could not be read whole: {quote(listed.error)}"
+        found.append(Reason("files", "unknown", what, "see who may read it, then try again"))
+    if listed.cut:
+        what = f"{where} holds more than {folder.most} files, or all folders more than {MAX_FILES}"
+        next_step = "remove what is worth nothing, or look at the rest yourself"
+        found.append(Reason("files", "unknown", what, next_step))
+    odd = [f"{name!r}: {why}" for raw, why in listed.malformed if counts(name := os.fsdecode(raw))]
+    more = listed.malformed_count - len(listed.malformed)
+    if odd or more:
+        named = "; ".join(odd[:EXAMPLES]) + ("; ..." if more or len(odd) > EXAMPLES else "")
+        what = f"{counted(len(odd) + more, 'file')} in {where} cannot be compared ({named})"
+        next_step = "give it a size and a time of this world (`touch` sets the time), then try again"
+        found.append(Reason("files", "unknown", what, next_step))
+    return found
 
 
 def bounds(host: SshHost | LocalHost, shown: Survey) -> list[Reason]:
