@@ -160,14 +160,17 @@ def check_mapped(crop: Crop, case: Case, mapped: FrameMap, on_progress: OnProgre
     assert crops is not None and video is not None  # they made the map
     shown = _frame_numbers(case, mapped)
     there = replace(crops, files={i: path for i, path in crops.files.items() if i in shown})
+    found = []
     try:
-        looked_at = read_crops(there, shown, crop.image_size_wh, CHECKED, case.landmarks)
         with open_source(video) as source:
-            progress = steps("frames checked", on_progress)
-            found = check_crop(crop, looked_at, every_frame(source), on_progress=progress)
+            every = every_frame(source)
+            for part in _parts(there, case):
+                looked_at = read_crops(part, shown, crop.image_size_wh, CHECKED, case.landmarks)
+                told = steps("frames checked", on_progress)
+                found.append(check_crop(crop, looked_at, every, on_progress=told))
     except (NotFoundError, DataError) as e:
         return _unchecked(f"not checked by pixels: {e.where}: {e.what}")
-    figures = check_figures(found, str(video))
+    figures = check_figures(_joined(found), str(video))
     numbers = {i: n + mapped.offset for i, n in case.numbers.items()}
     frames = (replace(f, source_number=numbers[f.frame_id], frame_offset=0) for f in figures.frames)
     return replace(figures, frames=tuple(frames), frame_offset=mapped.offset)
