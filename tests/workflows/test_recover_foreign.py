@@ -193,7 +193,7 @@ def test_an_output_folder_tells_chunks_from_one_camera(here: Path, tmp_path: Pat
     truth = numbers_only(tmp_path / "mt", frames=4)
     run_of(truth)
     in_chunks(truth, 2)
-    with pytest.raises(UsageError, match="other frames of this run"):
+    with pytest.raises(UsageError, match="another fit of this run: a K of its frames"):
         run_of(truth)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 import video_factory
 from timed_runs import (
     AT_25,
@@ -23,7 +24,7 @@ from timed_runs import (
     track,
 )
 
-from being_remote.errors import InconsistentData
+from being_remote.errors import InconsistentData, UsageError
 from being_remote.workflows.recovery import frame_numbers
 
 PICTURES = {"exports": ["json", "npz", "nerfstudio"], "with_images": True}
@@ -87,6 +88,46 @@ def test_where_source_was_cut_at_25_fps_each_pose_gets_the_frame_that_ffmpeg_put
         assert [w for w in report.warnings if "pixels" in w] == []
 
 
+def test_each_chunk_of_a_run_is_checked_in_the_frames_that_the_pixels_gave_it(
+    here: Path, tmp_path: Path, uneven: Path, every_frame_run: TimedRun
+) -> None:
+    checkout = tmp_path / "mt"
+    shutil.copytree(every_frame_run.output.parents[1], checkout)
+    output = checkout / "output" / "clip"
+    for i, path in enumerate(sorted((output / "checkpoint").iterdir())):
+        content = torch.load(path, weights_only=False)
+        focal = 600 + 10 * (i // 8)
+        content["opencv"]["K"][0, [0, 1], [0, 1]] = focal
+        content["camera"]["fl"][:] = focal / 64
+        torch.save(content, path)
+    run = TimedRun(output, every_frame_run.tracked, output / "input")
+    report = run.recover(uneven, out=here / "a", **PICTURES)
+    assert len(report.K_per_frame) == 8
+    assert (report.grade, report.numbering.by) == ("exact", "pixels")
+    assert not any("no stored crop of them" in warning for warning in report.warnings)
+    assert pictured(here / "a") == list(run.tracked)
+
+
+def test_frames_that_are_not_at_the_settings_rate_are_not_said_to_be(
+    here: Path, uneven: Path, every_frame_run: TimedRun, tmp_path: Path
+) -> None:
+    whole = every_frame_run.recover(uneven)
+    assert (whole.numbering.at_fps, whole.numbering.frames_at_hand) == (False, 60)
+    early = re_encoded(uneven, "early.mp4", "-vf", "select=lt(n\\,50)", *EVERY_FRAME)
+    with pytest.raises(UsageError, match="holds the cameras of this run numbered otherwise"):
+        every_frame_run.recover(early)
+    said = every_frame_run.recover(early, out=here / "a")
+    assert [w for w in said.warnings if "ends too early" in w] and not any(
+        "at 25 fps" in w for w in said.warnings
+    )
+    # By no rule there is no count of frames, and none of them comes after the last pose.
+    mixed = filmed_again(tmp_path, uneven, [n for n in range(60) for _ in range(1 + (n % 9 == 4))], 18)
+    said = every_frame_run.recover(mixed, out=here / "b", **PICTURES)
+    assert (said.numbering.source_holds, said.numbering.frames_at_hand) == ("", None)
+    assert not any("goes on for" in w for w in said.warnings)
+    assert pictured(here / "b") == list(every_frame_run.tracked)
+
+
 @pytest.mark.parametrize("crf", [18, 30])
 def test_a_copy_that_lacks_frames_and_repeats_others_gives_each_pose_its_own_or_none(
     here: Path, tmp_path: Path, uneven: Path, every_frame_run: TimedRun, crf: int
@@ -134,7 +175,7 @@ def test_an_offset_of_any_size_is_found(here: Path, tmp_path: Path) -> None:
     run = track(tmp_path / "mt", part, *AT_25)
     report = run.recover(video, out=here / "a", **PICTURES)  # 100 frames off: far beyond 30
     assert pictured(here / "a") == list(run.tracked) == list(range(101, 160))
-    assert (report.numbering.offset, report.numbering.by, report.grade) == (100, "pixels", "bbox")
+    assert (report.numbering.offset, report.numbering.by, report.grade) == (100, "pixels", "verified")
 
 
 def test_without_a_box_too_frames_that_are_far_from_where_the_settings_put_them_are_found(

@@ -47,13 +47,14 @@ class Numbering:
             pixels were asked and fit no numbers.
         offset: what the pixels add to the settings' number.
         first, last: number in `source/` of the first and last pose that has one.
-        frames_at_hand: how many such frames the video or folder at hand gives; None: none is, or
-            that was not counted.
+        frames_at_hand: how many such frames the video or folder at hand gives; None: none is, or by the
+            pixels it gives them by no rule.
         source_holds: of the video or folder at hand, by the pixels; "" where they were not asked or it is
             by no rule.
         crops_found: how many stored crops show the frame at hand that their pose is given.
         steps: how many times the poses leave the rule for another offset.
         without_number: how many poses have no source number.
+        at_fps: source/ holds what the settings say: the files at hand, or the video cut at `fps`.
     """
 
     begin_frames: int
@@ -68,6 +69,7 @@ class Numbering:
     crops_found: int = 0
     steps: int = 0
     without_number: int = 0
+    at_fps: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +233,7 @@ def number_frames(case: Case, asked: PixelNumbers) -> PoseFrames:
         indices = None
         if at_hand is not None:
             indices = np.array([at_hand.index_of.get(int(n), -1) for n in numbers], np.int64)
-    if at_hand is not None and known.frames_at_hand is None:
+    if at_hand is not None and known.at_fps:
         known = replace(known, frames_at_hand=at_hand.count)
     positive = numbers[numbers > 0]
     if len(positive):
@@ -283,6 +285,7 @@ def _by_map(settings: Whole, found: FrameMap, known: Numbering) -> tuple[Whole, 
         source_holds=found.rule,
         crops_found=found.found,
         steps=found.steps,
+        at_fps=found.first_rule,
     )
     return numbers, found.frames, known
 
@@ -362,7 +365,8 @@ def _said(
             " have no number; name the whole video: --video FILE"
         )
     if last < len(indices) - 1:
-        gives = f"it gives {count} frames at {known.fps:g} fps, and " if count is not None else ""
+        rate = f" at {known.fps:g} fps" if known.at_fps else ""
+        gives = f"it gives {count} frames{rate}, and " if count is not None else ""
         said.append(
             f"{source} ends too early: {gives}the last {len(indices) - 1 - last} of {len(indices)} poses are"
             " of later ones: is it the video that was tracked?"
@@ -371,7 +375,7 @@ def _said(
     if len(between):
         ids = ", ".join(f"{int(case.frames.frame_ids[i]):05d}" for i in between[:NAMED])
         said.append(
-            f"{len(between)} of {len(indices)} poses are of no frame of {source} ({ids}"
+            f"{len(between)} of {len(indices)} poses are of no frame of {source} that is known ({ids}"
             f"{', ...' if len(between) > NAMED else ''}): they have no number"
         )
     if count is not None and case.settings_known and len(there):
