@@ -53,6 +53,7 @@ class FrameMap:
 
     Attributes:
         frames: (N,) index in the video, never decreasing but for -1: not known, or not in the video.
+        followed: (N,) the same before each crop was asked whether it shows that frame.
         rule: the rule that holds from the first pose to the last; "" where none does.
         offset: along the rule, the file of a pose is number + offset.
         compared: how many crops there were; `found` of them show the frame that they are mapped to.
@@ -64,6 +65,7 @@ class FrameMap:
     """
 
     frames: Whole
+    followed: Whole
     rule: str
     offset: int
     files: int
@@ -180,10 +182,12 @@ def align(
     anchors = np.flatnonzero(costs.good(way))
     steps = int(np.count_nonzero(np.diff(offsets[anchors])))
     found, offset = _followed(way.rule, numbers, at, at[few][anchors], offsets[anchors])
+    followed = found.copy()
     differ = _differences(pictures - bias, shown, indices, found[at])
     found[~_believed(at, found[at] < 0, differ, costs.same, len(numbers))] = -1
     return FrameMap(
         frames=found,
+        followed=followed,
         rule=way.rule.name if offset is not None else "",
         offset=offset or 0,
         files=len(way.rule.frames) if offset is not None else 0,

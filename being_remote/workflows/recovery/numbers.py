@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from being_remote.workflows.recovery.by_pictures import check_mapped
+from being_remote.workflows.recovery.by_pictures import check_mapped, unlike_their_frames
 from being_remote.workflows.recovery.figures import FrameFigures, evidence_figures
 from being_remote.workflows.recovery.frame_numbers import NoEvidence, find_frame_map, is_certain
 
@@ -198,11 +198,15 @@ def _confirmed(
         if not (answer.first_rule and answer.offset == 0):
             return PixelNumbers(refused=f"{doubt}, and not where the settings have them", seen=seen)
         numbers = replace(numbers, doubt=doubt)
-    if seen is None or not case.cropped or (seen.agrees and seen.frame_offset == 0 and answer.predicted):
+    if seen is None or not case.cropped:
+        return numbers
+    as_seen = seen.agrees and seen.frame_offset == 0 and answer.predicted
+    if as_seen and not unlike_their_frames(case, answer):
         return numbers
     again = check_mapped(crop, case, answer, on_progress)
     if not again.agrees and not (seen.agrees and again.agrees is None):
-        return PixelNumbers(refused=f"in full size, {again.reason}", seen=seen)
+        denied = again if again.agrees is False and seen.agrees else seen
+        return PixelNumbers(refused=f"in full size, {again.reason}", seen=denied)
     return replace(numbers, seen=again, checked_by_map=True)
 
 
