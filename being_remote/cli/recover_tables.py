@@ -175,10 +175,8 @@ def _show_numbers(console: Console, report: RecoverReport) -> None:
     by = {"settings": "by its settings", "assumption": "assumed", "pixels": "by the pixels"}[known.by]
     if known.by == "pixels" and known.crops_found:
         by += f" of {known.crops_found} stored crops"
-    line(
-        console,
-        f"frames: poses are of source frames {known.first}..{known.last}{at_hand} at {known.fps:g} fps, {by}",
-    )
+    rate = f" at {known.fps:g} fps" if known.at_fps else ""
+    line(console, f"frames: poses are of source frames {known.first}..{known.last}{at_hand}{rate}, {by}")
 
 
 def _show_notes(console: Console, report: RecoverReport) -> None:

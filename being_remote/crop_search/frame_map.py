@@ -34,6 +34,7 @@ _NOISY_SAME, _NOISY_GONE, _STEP = 8.0, 32.0, 10.0
 _CLEARLY = 0.15  # the share by which frames must fit better than those predicted to deny them
 _AS_WELL = 0.1  # and the one up to which others fit as well
 _CONTRAST = 1.0  # levels of standard deviation
+_RARELY = 0.1  # the share of crops up to which steps are a few cuts
 _NEAR = 7  # crops before and after one, which are compressed as it is
 _MOST_CELLS = 8_000_000  # crops times frames that are compared with each other
 
@@ -52,6 +53,7 @@ class FrameMap:
 
     Attributes:
         frames: (N,) index in the video, never decreasing but for -1: not known, or not in the video.
+        followed: (N,) the same before each crop was asked whether it shows that frame.
         rule: the rule that holds from the first pose to the last; "" where none does.
         offset: along the rule, the file of a pose is number + offset.
         compared: how many crops there were; `found` of them show the frame that they are mapped to.
@@ -63,6 +65,7 @@ class FrameMap:
     """
 
     frames: Whole
+    followed: Whole
     rule: str
     offset: int
     files: int
@@ -178,11 +181,13 @@ def align(
     offsets = way.files - files
     anchors = np.flatnonzero(costs.good(way))
     steps = int(np.count_nonzero(np.diff(offsets[anchors])))
-    found, offset = _followed(way.rule, numbers, at[few][anchors], offsets[anchors])
+    found, offset = _followed(way.rule, numbers, at, at[few][anchors], offsets[anchors])
+    followed = found.copy()
     differ = _differences(pictures - bias, shown, indices, found[at])
     found[~_believed(at, found[at] < 0, differ, costs.same, len(numbers))] = -1
     return FrameMap(
         frames=found,
+        followed=followed,
         rule=way.rule.name if offset is not None else "",
         offset=offset or 0,
         files=len(way.rule.frames) if offset is not None else 0,
@@ -297,18 +302,23 @@ def _others(costs: _Costs, way: _Way) -> str:
     return f"{listed}{', ...' if len(nearest) > 4 else ''} frames from these"
 
 
-def _followed(rule: Rule, numbers: Whole, at: Whole, offsets: Whole) -> tuple[Whole, int | None]:
+def _followed(
+    rule: Rule, numbers: Whole, at: Whole, anchors: Whole, offsets: Whole
+) -> tuple[Whole, int | None]:
     """The frame of each pose, and the one offset from the first to the last, if there is one.
 
-    Where the offset steps, only poses between two crops of one offset have a frame.
+    Where the offset steps, only poses between two crops of one offset have a frame; where it does so often,
+    only those with a crop of their own: between two crops a frame may be dropped and another one repeated.
     """
     if (offsets == offsets[0]).all():
         return _frames_of(rule, numbers - 1 + offsets[0]), int(offsets[0])
     poses = np.arange(len(numbers))
-    before = np.searchsorted(at, poses, side="right") - 1
-    after = np.searchsorted(at, poses, side="left")
-    inside = (before >= 0) & (after < len(at))
-    before, after = before.clip(min=0), after.clip(max=len(at) - 1)
+    before = np.searchsorted(anchors, poses, side="right") - 1
+    after = np.searchsorted(anchors, poses, side="left")
+    inside = (before >= 0) & (after < len(anchors))
+    if np.count_nonzero(np.diff(offsets)) > _RARELY * (len(offsets) - 1):
+        inside &= np.isin(poses, at)
+    before, after = before.clip(min=0), after.clip(max=len(anchors) - 1)
     sure = inside & (offsets[before] == offsets[after])
     return np.where(sure, _frames_of(rule, numbers - 1 + offsets[before]), -1), None
 

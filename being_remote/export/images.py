@@ -160,15 +160,20 @@ def standing(plan: ImagePlan, folder: Path) -> int:
     return sum(_whole(folder / name) for name in plan.names)
 
 
-def refuse_missing(plan: ImagePlan, count: int) -> None:
+def refuse_missing(plan: ImagePlan, count: int | None) -> None:
     """Refuse a source of `count` frames that does not hold all that the plan needs.
+
+    Args:
+        count: None where the numbers follow no rule of the source, and the pixels say which frames it has.
 
     Raises:
         InconsistentData: frames are missing.
     """
     frames = plan.video_frames or [0] * len(plan.names)
     unknown = sum(
-        1 for n, i in zip(plan.source_numbers, frames, strict=True) if n < 1 or (i < 0 and n <= count)
+        1
+        for n, i in zip(plan.source_numbers, frames, strict=True)
+        if n < 1 or (i < 0 and (count is None or n <= count))
     )
     if unknown:
         raise InconsistentData(
@@ -177,7 +182,7 @@ def refuse_missing(plan: ImagePlan, count: int) -> None:
             file=plan.source_path,
             hint="name the video that was tracked, whole (--video FILE), or go by the settings: --no-check",
         )
-    missing = [n for n in plan.source_numbers if n > count]
+    missing = [n for n in plan.source_numbers if count is not None and n > count]
     if missing:
         raise InconsistentData(
             f"{len(missing)} of {len(plan.source_numbers)} pictures cannot be made: they show source frames"

@@ -117,6 +117,20 @@ def test_poses_without_a_crop_follow_the_rule_or_lie_between_crops_of_one_offset
     assert (found.frames[144:193] == -1).all() and (found.frames[[0, 299]] == -1).all()
 
 
+def test_where_frames_are_dropped_and_repeated_all_along_poses_without_a_crop_have_none() -> None:
+    frames = clip(speed=1.0)
+    # Between two crops that are ten poses apart one is dropped and one repeated; now and then, one more.
+    dropped = [n for n in range(COUNT) if n % 10 != 4 and n % 70 != 36]
+    shown = np.array([n for n in dropped for _ in range(1 + (n % 10 == 8))])
+    some = np.arange(0, COUNT, 10)
+    numbers = np.arange(COUNT) + 1
+    found = is_map(mapped(noisy(frames[some]), noisy(frames[shown], 2), at=some, numbers=numbers))
+    assert found.rule == "" and found.steps > 3
+    known = np.flatnonzero(found.frames >= 0)
+    assert shown[found.frames[known]].tolist() == known.tolist()
+    assert len(known) > 20
+
+
 def test_a_crop_of_another_moment_has_no_frame_and_moves_no_other() -> None:
     frames = clip()
     crops = noisy(frames)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tracked_runs import bring_home, named, numbers_only, run_of
+from tracked_runs import bring_home, named, numbers_only, record, run_of
 
 from being_remote.demo import tracker_files
 from being_remote.demo.actor import Truth, make_actor
@@ -187,13 +187,14 @@ def test_chunks_cut_by_boxes_of_their_own_give_no_camera(here: Path, filmed: Tru
         cv2.imwrite(str(path), np.roll(picture, 24, axis=1))
     report = run_of(truth)
     assert report.exit_code == 6 and report.K is None
+    assert [w[:19] for w in report.warnings if "this box" in w or "the box" in w] == ["THE PIXELS DISAGREE"]
 
 
 def test_an_output_folder_tells_chunks_from_one_camera(here: Path, tmp_path: Path) -> None:
     truth = numbers_only(tmp_path / "mt", frames=4)
     run_of(truth)
     in_chunks(truth, 2)
-    with pytest.raises(UsageError, match="other frames of this run"):
+    with pytest.raises(UsageError, match="another fit of this run: a K of its frames"):
         run_of(truth)
 
 
@@ -211,6 +212,20 @@ def test_one_stray_frame_of_many_is_left_out_with_a_warning(here: Path, tmp_path
     assert "last.frame is left out: is named by no frame_id" in said
     assert "00500.frame is left out: frame_id is '00003'" in said
     assert "gaussian-avatars" in {e.name for e in report.exports}
+
+
+def test_a_stray_frame_that_no_host_has_puts_no_box_in_doubt_and_a_used_one_does(
+    here: Path, tmp_path: Path, make_inventory: Callable[..., Inventory]
+) -> None:
+    inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
+    home = bring_home(numbers_only(tmp_path / "mt", frames=4), inventory.backups / "demo")
+    folder = home / "checkpoint"
+    (folder / "00077.frame").write_bytes((folder / "00002.frame").read_bytes())
+    record(home, lambda name: None if "00077" in name else "a100")
+    report = recover(inventory, dry_run=True)
+    assert (report.grade, report.frames) == ("bbox", 4)
+    record(home, lambda name: None if "00002" in name else "a100")
+    assert recover(inventory, dry_run=True).grade == "unverified"
 
 
 # Boxes that are typed, and numpy's

@@ -8,11 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 import video_factory
 from timed_runs import (
     AT_25,
     BOX,
     EVERY_FRAME,
+    IMAGE,
     UNEVEN_MS,
     TimedRun,
     cameras_in,
@@ -23,7 +25,8 @@ from timed_runs import (
     track,
 )
 
-from being_remote.errors import InconsistentData
+from being_remote.demo.actor import crop_recipe
+from being_remote.errors import InconsistentData, UsageError
 from being_remote.workflows.recovery import frame_numbers
 
 PICTURES = {"exports": ["json", "npz", "nerfstudio"], "with_images": True}
@@ -85,6 +88,46 @@ def test_where_source_was_cut_at_25_fps_each_pose_gets_the_frame_that_ffmpeg_put
         assert np.allclose([f["time_s"] for f in frames], np.arange(1, len(frames) + 1) / 25)
         assert (report.numbering.source_holds, report.numbering.offset) == ("it at 25 fps", 0)
         assert [w for w in report.warnings if "pixels" in w] == []
+
+
+def test_each_chunk_of_a_run_is_checked_in_the_frames_that_the_pixels_gave_it(
+    here: Path, tmp_path: Path, uneven: Path, every_frame_run: TimedRun
+) -> None:
+    checkout = tmp_path / "mt"
+    shutil.copytree(every_frame_run.output.parents[1], checkout)
+    output = checkout / "output" / "clip"
+    for i, path in enumerate(sorted((output / "checkpoint").iterdir())):
+        content = torch.load(path, weights_only=False)
+        focal = 600 + 10 * (i // 8)
+        content["opencv"]["K"][0, [0, 1], [0, 1]] = focal
+        content["camera"]["fl"][:] = focal / 64
+        torch.save(content, path)
+    run = TimedRun(output, every_frame_run.tracked, output / "input")
+    report = run.recover(uneven, out=here / "a", **PICTURES)
+    assert len(report.K_per_frame) == 8
+    assert (report.grade, report.numbering.by) == ("exact", "pixels")
+    assert not any("no stored crop of them" in warning for warning in report.warnings)
+    assert pictured(here / "a") == list(run.tracked)
+
+
+def test_frames_that_are_not_at_the_settings_rate_are_not_said_to_be(
+    here: Path, uneven: Path, every_frame_run: TimedRun, tmp_path: Path
+) -> None:
+    whole = every_frame_run.recover(uneven)
+    assert (whole.numbering.at_fps, whole.numbering.frames_at_hand) == (False, 60)
+    early = re_encoded(uneven, "early.mp4", "-vf", "select=lt(n\\,50)", *EVERY_FRAME)
+    with pytest.raises(UsageError, match="holds the cameras of this run numbered otherwise"):
+        every_frame_run.recover(early)
+    said = every_frame_run.recover(early, out=here / "a")
+    assert [w for w in said.warnings if "ends too early" in w] and not any(
+        "at 25 fps" in w for w in said.warnings
+    )
+    # By no rule there is no count of frames, and none of them comes after the last pose.
+    mixed = filmed_again(tmp_path, uneven, [n for n in range(60) for _ in range(1 + (n % 9 == 4))], 18)
+    said = every_frame_run.recover(mixed, out=here / "b", **PICTURES)
+    assert (said.numbering.source_holds, said.numbering.frames_at_hand) == ("", None)
+    assert not any("goes on for" in w for w in said.warnings)
+    assert pictured(here / "b") == list(every_frame_run.tracked)
 
 
 @pytest.mark.parametrize("crf", [18, 30])
@@ -177,8 +220,8 @@ def test_another_take_gives_no_numbers_and_no_pictures(
     keep = {1, 30, 31, 59}
     loose = iter(rng.permutation([n for n in range(60) if n not in keep]).tolist())
     mixed = filmed_again(tmp_path, uneven, [n if n in keep else next(loose) for n in range(60)], 18)
-    with pytest.raises(InconsistentData):
-        every_frame_run.recover(mixed, out=here / "a", exports=["insta"], with_images=True)
+    report = every_frame_run.recover(mixed, out=here / "a", exports=["insta"], with_images=True)
+    assert (report.exit_code, report.K, report.numbering.first) == (6, None, None)
     assert not (here / "a").exists()
 
 
@@ -217,6 +260,21 @@ def test_a_folder_of_frames_with_one_of_a_huge_number_is_read_within_bounds(
     run = track(tmp_path / "mt", at_30, *EVERY_FRAME, begin_frames=30)
     run.recover(frames, out=here / "a", **PICTURES)
     assert pictured(here / "a") == list(run.tracked)
+
+
+@pytest.mark.parametrize("moved", [range(20, 28), range(40, 59)])
+def test_crops_that_another_box_cut_give_no_camera_wherever_in_the_run_they_lie(
+    here: Path, tmp_path: Path, uneven: Path, moved: range
+) -> None:
+    """As where the box was deleted and made anew before the run went on: K stays."""
+    run = track(tmp_path / "mt", uneven, *EVERY_FRAME)
+    frames = sorted((tmp_path / "mt" / "cut").iterdir())[1:]
+    x0, x1, y0, y1 = BOX
+    for i in moved:
+        crop = crop_recipe(cv2.imread(str(frames[i])), (x0 - 20, x1 - 20, y0, y1), IMAGE)
+        cv2.imwrite(str(run.crops / f"{i:05d}.png"), crop)
+    report = run.recover(uneven, out=here / "a")
+    assert (report.exit_code, report.K) == (6, None) and not (here / "a").exists()
 
 
 def test_one_crop_that_agrees_is_no_proof_of_a_whole_run(

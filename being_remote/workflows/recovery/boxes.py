@@ -16,9 +16,7 @@ from being_remote.tracker import layout
 
 if TYPE_CHECKING:
     from being_remote.camera.crop import Crop
-    from being_remote.tracker.run_settings import RunSettings
     from being_remote.workflows.recovery.case import Case
-    from being_remote.workflows.recovery.runs import Run
     from being_remote.workflows.recovery.source_size import SourceSize
 
 Box = tuple[int, int, int, int]
@@ -65,12 +63,12 @@ def box_in(path: Path) -> FoundBox:
     return FoundBox(box_of(numbers, str(path)), path, said)
 
 
-def find_box(run: Run, settings: RunSettings, explicit: Path | None) -> FoundBox | None:
+def find_box(case: Case, explicit: Path | None) -> FoundBox | None:
     """The run's box: the file given, else the one that lies where a run's box lies; None: there is none.
 
     It is the run's own when the newest manifest of the backup lists these very bytes and all the
-    frames as coming from one host, or when it lies where the tracker itself writes it. Anything else
-    may belong to another run: the same place, an earlier video, a deleted and remade box.
+    frames that are used as coming from one host, or when it lies where the tracker itself writes it.
+    Anything else may belong to another run: the same place, an earlier video, a deleted and remade box.
 
     Raises:
         NotFoundError: the file given is not there.
@@ -78,13 +76,14 @@ def find_box(run: Run, settings: RunSettings, explicit: Path | None) -> FoundBox
     """
     from being_remote.tracker.frame_file import MAX_BOX_BYTES, read_bytes
 
-    path = explicit or next((p for p in run.boxes(settings) if p.exists() or p.is_symlink()), None)
+    boxes = case.run.boxes(case.settings)
+    path = explicit or next((p for p in boxes if p.exists() or p.is_symlink()), None)
     if path is None:
         return None
     found = box_in(path)
     data = read_bytes(path, MAX_BOX_BYTES)
     own = not data.startswith(b"\x93NUMPY")
-    return replace(found, doubt=_doubt(run, settings, path, data)) if own else found
+    return replace(found, doubt=_doubt(case, path, data)) if own else found
 
 
 def box_of_job(case: Case) -> FoundBox | None:
@@ -110,7 +109,8 @@ def box_of_job(case: Case) -> FoundBox | None:
     return FoundBox(found.box, path, "")
 
 
-def _doubt(run: Run, settings: RunSettings, path: Path, data: bytes) -> str:
+def _doubt(case: Case, path: Path, data: bytes) -> str:
+    run, settings = case.run, case.settings
     if Path(os.path.normpath(path.absolute())) == run.trackers_box(settings):
         if not settings.actor:
             return "no settings file says that the run read this folder"
@@ -125,7 +125,8 @@ def _doubt(run: Run, settings: RunSettings, path: Path, data: bytes) -> str:
         return "the backup's manifest does not list it"
     if entry.sha256 != hashlib.sha256(data).hexdigest():
         return "it is not the file that the backup's manifest lists"
-    frame_hosts = {e.host for p, e in newest.files.items() if p.startswith(f"{layout.CHECKPOINT}/")}
+    frames = [newest.files.get(f"{layout.CHECKPOINT}/{name}") for name in case.frames.files]
+    frame_hosts = {e.host if e is not None else None for e in frames}
     if entry.host is None:
         return "it lay in the backup already when the first sync came"
     if frame_hosts != {entry.host}:

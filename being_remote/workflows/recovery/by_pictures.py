@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,16 @@ from being_remote.workflows.recovery.search import Search
 from being_remote.workflows.recovery.stored_crops import StoredCrops, read_crops
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from being_remote.camera.crop import Crop
     from being_remote.crop_search import Check, Finding, Stored
     from being_remote.crop_search.frame_map import FrameMap
     from being_remote.workflows.recovery.case import Case
 
 SEARCHED, CHECKED = 15, 3  # of those the search takes as many as it needs
+SEVERAL = 3  # crops that differ from their frames; fewer may be stray pictures
 MAX_PARTS = 12  # stretches of frames that are checked one by one
 
 
@@ -73,7 +78,7 @@ def _by_map(
         mapped = find_frame_map(case, crop, on_progress) if crop is not None else ""
         if isinstance(mapped, (str, NoEvidence)):
             return None
-        shown = _frame_numbers(case, mapped)
+        shown = _video_frames(case, mapped.frames)
         there = replace(crops, files={i: path for i, path in crops.files.items() if i in shown})
         again = read_crops(there, shown, case.frames.image_size_wh, SEARCHED, case.landmarks)
         finding = from_images(
@@ -92,9 +97,9 @@ def _by_map(
     return replace(finding, frames=tuple(evidence), frame_offset=mapped.offset), mapped
 
 
-def _frame_numbers(case: Case, mapped: FrameMap) -> dict[int, int]:
+def _video_frames(case: Case, frames: NDArray[np.int64]) -> dict[int, int]:
     """The video's frame of each frame_id that has one, counted from 1."""
-    pairs = zip(case.frames.frame_ids.tolist(), mapped.frames.tolist(), strict=True)
+    pairs = zip(case.frames.frame_ids.tolist(), frames.tolist(), strict=True)
     return {frame_id: frame + 1 for frame_id, frame in pairs if frame >= 0}
 
 
@@ -151,26 +156,52 @@ def _joined(checks: Sequence[Check]) -> Check:
 
 
 def check_mapped(crop: Crop, case: Case, mapped: FrameMap, on_progress: OnProgress) -> CheckFigures:
-    """The same with the frames that the pixels gave the poses, on some that have one."""
+    """The same with the frames that the pixels gave the poses, on some that have one.
+
+    Crops that show something else than their frame may have been cut by another box: then they disagree.
+    """
     from being_remote.crop_search import check_crop
     from being_remote.tracker.source_frames import every_frame
     from being_remote.video import open_source
 
     crops, video = case.crops, case.source.video
     assert crops is not None and video is not None  # they made the map
-    shown = _frame_numbers(case, mapped)
+    shown = _video_frames(case, mapped.frames)
     there = replace(crops, files={i: path for i, path in crops.files.items() if i in shown})
+    found = []
     try:
-        looked_at = read_crops(there, shown, crop.image_size_wh, CHECKED, case.landmarks)
         with open_source(video) as source:
-            progress = steps("frames checked", on_progress)
-            found = check_crop(crop, looked_at, every_frame(source), on_progress=progress)
+            every = every_frame(source)
+            for part in _parts(there, case):
+                looked_at = read_crops(part, shown, crop.image_size_wh, CHECKED, case.landmarks)
+                told = steps("frames checked", on_progress)
+                found.append(check_crop(crop, looked_at, every, on_progress=told))
+            followed = _video_frames(case, mapped.followed)
+            for part in unlike_their_frames(case, mapped):
+                looked_at = read_crops(part, followed, crop.image_size_wh, CHECKED, case.landmarks)
+                checked = check_crop(crop, looked_at, every, on_progress=steps("frames checked", on_progress))
+                found += [checked] if checked.agrees is False else []
     except (NotFoundError, DataError) as e:
         return _unchecked(f"not checked by pixels: {e.where}: {e.what}")
-    figures = check_figures(found, str(video))
+    figures = check_figures(_joined(found), str(video))
     numbers = {i: n + mapped.offset for i, n in case.numbers.items()}
     frames = (replace(f, source_number=numbers[f.frame_id], frame_offset=0) for f in figures.frames)
     return replace(figures, frames=tuple(frames), frame_offset=mapped.offset)
+
+
+def unlike_their_frames(case: Case, mapped: FrameMap) -> list[StoredCrops]:
+    """Crops one after another that do not show the frame that is theirs: all of a stretch, or several."""
+    crops = case.crops
+    assert crops is not None  # they made the map
+    pairs = zip(case.frames.frame_ids.tolist(), mapped.frames < 0, mapped.followed >= 0, strict=True)
+    unlike = {frame_id: bool(none and followed) for frame_id, none, followed in pairs}
+    parts = []
+    for part in _parts(crops, case):
+        for differs, group in groupby(part.files, key=unlike.__getitem__):
+            files = {frame_id: part.files[frame_id] for frame_id in group}
+            if differs and len(files) >= min(SEVERAL, len(part.files)):
+                parts.append(replace(part, files=files))
+    return parts
 
 
 def _unchecked(reason: str) -> CheckFigures:

@@ -132,7 +132,7 @@ def of_all_stretches(found: FoundCrop, case: Case, seen: CheckFigures | None) ->
         " chunks, or two runs are mixed; each frame is given its own K"
     )
     found = replace(found, warnings=(said, *found.warnings))
-    if found.by == "whole frame":
+    if found.by == "whole frame" or (seen is not None and seen.agrees is False):
         return found
     agreeing = [e.frame_id for e in seen.frames if e.agrees] if seen is not None else []
     if found.search is not None:

@@ -75,9 +75,9 @@ def find_frame_map(case: Case, crop: Crop, on_progress: OnProgress) -> FrameMap 
     )
     if isinstance(found, str):
         return found
-    frames = np.empty_like(found.frames)
-    frames[order] = found.frames
-    return replace(found, frames=frames)
+    frames, followed = np.empty_like(found.frames), np.empty_like(found.frames)
+    frames[order], followed[order] = found.frames, found.followed
+    return replace(found, frames=frames, followed=followed)
 
 
 def is_certain(source: Source, fps: float) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from being_remote.workflows.recovery.by_pictures import check_mapped
+from being_remote.workflows.recovery.by_pictures import check_mapped, unlike_their_frames
 from being_remote.workflows.recovery.figures import FrameFigures, evidence_figures
 from being_remote.workflows.recovery.frame_numbers import NoEvidence, find_frame_map, is_certain
 
@@ -47,13 +47,14 @@ class Numbering:
             pixels were asked and fit no numbers.
         offset: what the pixels add to the settings' number.
         first, last: number in `source/` of the first and last pose that has one.
-        frames_at_hand: how many such frames the video or folder at hand gives; None: none is, or
-            that was not counted.
+        frames_at_hand: how many such frames the video or folder at hand gives; None: none is, or by the
+            pixels it gives them by no rule.
         source_holds: of the video or folder at hand, by the pixels; "" where they were not asked or it is
             by no rule.
         crops_found: how many stored crops show the frame at hand that their pose is given.
         steps: how many times the poses leave the rule for another offset.
         without_number: how many poses have no source number.
+        at_fps: source/ holds what the settings say: the files at hand, or the video cut at `fps`.
     """
 
     begin_frames: int
@@ -68,6 +69,7 @@ class Numbering:
     crops_found: int = 0
     steps: int = 0
     without_number: int = 0
+    at_fps: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,11 +198,15 @@ def _confirmed(
         if not (answer.first_rule and answer.offset == 0):
             return PixelNumbers(refused=f"{doubt}, and not where the settings have them", seen=seen)
         numbers = replace(numbers, doubt=doubt)
-    if seen is None or not case.cropped or (seen.agrees and seen.frame_offset == 0 and answer.predicted):
+    if seen is None or not case.cropped:
+        return numbers
+    as_seen = seen.agrees and seen.frame_offset == 0 and answer.predicted
+    if as_seen and not unlike_their_frames(case, answer):
         return numbers
     again = check_mapped(crop, case, answer, on_progress)
     if not again.agrees and not (seen.agrees and again.agrees is None):
-        return PixelNumbers(refused=f"in full size, {again.reason}", seen=seen)
+        denied = again if again.agrees is False and seen.agrees else seen
+        return PixelNumbers(refused=f"in full size, {again.reason}", seen=denied)
     return replace(numbers, seen=again, checked_by_map=True)
 
 
@@ -231,7 +237,7 @@ def number_frames(case: Case, asked: PixelNumbers) -> PoseFrames:
         indices = None
         if at_hand is not None:
             indices = np.array([at_hand.index_of.get(int(n), -1) for n in numbers], np.int64)
-    if at_hand is not None and known.frames_at_hand is None:
+    if at_hand is not None and known.at_fps:
         known = replace(known, frames_at_hand=at_hand.count)
     positive = numbers[numbers > 0]
     if len(positive):
@@ -283,6 +289,7 @@ def _by_map(settings: Whole, found: FrameMap, known: Numbering) -> tuple[Whole, 
         source_holds=found.rule,
         crops_found=found.found,
         steps=found.steps,
+        at_fps=found.first_rule,
     )
     return numbers, found.frames, known
 
@@ -362,7 +369,8 @@ def _said(
             " have no number; name the whole video: --video FILE"
         )
     if last < len(indices) - 1:
-        gives = f"it gives {count} frames at {known.fps:g} fps, and " if count is not None else ""
+        rate = f" at {known.fps:g} fps" if known.at_fps else ""
+        gives = f"it gives {count} frames{rate}, and " if count is not None else ""
         said.append(
             f"{source} ends too early: {gives}the last {len(indices) - 1 - last} of {len(indices)} poses are"
             " of later ones: is it the video that was tracked?"
@@ -371,7 +379,7 @@ def _said(
     if len(between):
         ids = ", ".join(f"{int(case.frames.frame_ids[i]):05d}" for i in between[:NAMED])
         said.append(
-            f"{len(between)} of {len(indices)} poses are of no frame of {source} ({ids}"
+            f"{len(between)} of {len(indices)} poses are of no frame of {source} that is known ({ids}"
             f"{', ...' if len(between) > NAMED else ''}): they have no number"
         )
     if count is not None and case.settings_known and len(there):

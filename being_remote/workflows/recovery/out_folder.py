@@ -175,6 +175,10 @@ def _other_frames(before: Note, cameras: Cameras) -> str:
         earlier = before.get("video_frames_sha256")
         other = earlier is not None and shown is not None and earlier != shown
         return "holds the cameras of this run with other frames of its video" if other else ""
+    if before.get("frame_ids_sha256") == first["frame_ids_sha256"]:
+        if before.get("source_numbers_sha256") != first["source_numbers_sha256"]:
+            return "holds the cameras of this run numbered otherwise"
+        return "holds the cameras of another fit of this run: a K of its frames differs"
     return (
         f"holds the cameras of {str(count)[:20]} other frames of this run, which are not the first ones of"
         f" these {found}"

@@ -105,7 +105,7 @@ def find_crop(
         return _beside_the_box(by_landmarks(case, case.landmarks, asked.from_landmarks, on_progress), case)
     if asked.box is not None:
         return by_box(FoundBox(asked.box, None, "it was typed"), case.source, size_wh)
-    box = find_box(case.run, case.settings, asked.bbox) or box_of_job(case)
+    box = find_box(case, asked.bbox) or box_of_job(case)
     if box is not None:
         if box.doubt and confirmed(box, case):
             box = replace(box, doubt="")
@@ -125,7 +125,7 @@ def _beside_the_box(found: FoundCrop, case: Case) -> FoundCrop:
     from being_remote.camera.crop import crop_from_box
 
     try:
-        box = find_box(case.run, case.settings, None)
+        box = find_box(case, None)
     except DataError as e:
         return replace(found, warnings=(*found.warnings, f"the bbox.pt here is of no use: {e.what}"))
     if box is None or found.crop is None:

@@ -197,7 +197,7 @@ def _pictures(prepared: Sequence[Prepared], case: Case, known: Numbering) -> dic
     plans = {p.target.name: plan_images(p.target, p.export, words) for p in prepared}
     pictures = {name: images for name, images in plans.items() if images is not None}
     for images in pictures.values():
-        refuse_missing(images, known.frames_at_hand or 0)
+        refuse_missing(images, known.frames_at_hand)
     return pictures
 
 
