@@ -44,7 +44,6 @@ HEADER, TRAILER = struct.Struct("!IQqqQ"), struct.Struct("!?Qq32s")
 
 def program_in(text):
     main = re.search(rb"sys\.modules\['being_remote\.pod\.(\w+)'\]\.main", text)
-    main = main or re.search(rb"""^exec\(compile\(.*, '(\w+)', "exec"\)\)$""", text, re.MULTILINE)
     if main:
         return main.group(1).decode()
     # Programs that only look carry others before them: theirs is the one that stands last.
