@@ -180,6 +180,19 @@ def test_what_is_no_frame_never_takes_the_place_of_a_good_one(attempt: Attempt, 
     assert aside.path == name(0) and (attempt.home / name(0)).read_bytes() == good
 
 
+def test_a_whole_frame_that_the_pod_replaced_by_another_whole_one_is_kept_each_version_once(
+    attempt: Attempt,
+) -> None:
+    versions = []
+    for of in (0, 3, 0, 2):  # the first one comes back in between
+        attempt.frame(0, of=of)
+        attempt.round(last=True)
+        versions.append((attempt.home / name(0)).read_bytes())
+    kept = attempt.home.with_name("j.replaced")
+    assert sorted(p.read_bytes() for p in kept.iterdir()) == sorted({versions[0], versions[1]})
+    assert versions[3] == (attempt.home / name(0)).read_bytes()
+
+
 def test_a_frame_that_changes_between_its_hash_and_its_fetch_is_left(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,6 +182,20 @@ def test_a_good_frame_here_stays_when_the_pod_has_a_bad_one_in_its_place(
         assert here.read_bytes() == (frames / "00001.frame").read_bytes()
 
 
+def test_a_whole_frame_that_the_pod_replaced_by_another_whole_one_is_kept(works: Any, tmp_path: Path) -> None:
+    job = works.command("mkdir c; exit 1", follow_it=True).job
+    there = works.attempt(job) / "work/c/00001.frame"
+    versions = []
+    for seed in (1, 2):  # two fits, each with a camera of its own
+        made = make_actor(tmp_path / str(seed), "demo", frames=2, seed=seed, pictures=False, video=False)
+        versions.append((made.output_folder / "checkpoint/00001.frame").read_bytes())
+        there.write_bytes(versions[-1])
+        report = pull(works.inventory, job, all_files=True)
+    assert (report.folder / "c/00001.frame").read_bytes() == versions[1] != versions[0]
+    kept = report.folder.with_name(f"{job}.replaced")
+    assert [p.read_bytes() for p in kept.iterdir()] == versions[:1]
+
+
 def test_what_still_runs_has_no_results_yet(works: Any) -> None:
     job = works.command("echo x > early; sleep 60").job
     with pytest.raises(NotFoundError, match="has no results yet: it is running"):

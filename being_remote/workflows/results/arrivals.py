@@ -27,6 +27,7 @@ from being_remote.workflows.results.job_folder import (
     judge_file,
     keep_aside,
     keep_only,
+    keep_replaced,
     nothing,
     pulled,
     swap,
@@ -184,6 +185,7 @@ class Arrivals:
             swap(self._stage, self._folder, {**document, "files": came})
             return
         sync_files(self._stage, [self._stage / name for name in came])
+        keep_replaced(self._folder, document["files"], came)
         for name in came:
             (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._stage / name, self._folder / name)

@@ -27,6 +27,7 @@ from being_remote.workflows.results.job_folder import (
     judge_file,
     keep_aside,
     keep_only,
+    keep_replaced,
     nothing,
     pulled,
     swap,
@@ -120,6 +121,7 @@ def bring(
         changed = before != document or whole != earlier.keys()
         if changed:
             judge_all(stage)
+            keep_replaced(folder, earlier, (n for n, e in found.items() if e != earlier.get(n)))
             if before is None or not is_of(before, note):
                 keep_aside(folder)
             swap(stage, folder, document)

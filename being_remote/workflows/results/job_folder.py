@@ -2,6 +2,7 @@
 
     <job>/                 one attempt's files, each of them checked
     <job>.attempt-<n>/     an earlier attempt's, kept as they were
+    <job>.replaced/        whole frames of it that the host replaced by other whole ones: NAME.HASH
     .<job>.incoming/       what arrives; what is checked there moves into its place
     .<job>.old/            the folder while it is replaced as a whole; goes back after a crash
     .<job>.lock            held by the one process that may change anything here
@@ -17,17 +18,18 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from being_remote.backup.files import sync_files, sync_folder, write_whole
+from being_remote.backup.files import copy_apart, sync_files, sync_folder, write_whole
 from being_remote.backup.objects import hash_of
 from being_remote.errors import DataError, UsageError
 from being_remote.jobs.ledger import Known
 from being_remote.session import PARTIAL_DIR
 from being_remote.tracker.completeness import check_file
+from being_remote.tracker.sequence import SUFFIX
 from being_remote.workflows.results.work_files import PULLED
 
 
@@ -115,6 +117,29 @@ def keep_aside(folder: Path) -> Path | None:
     os.rename(folder, aside)
     sync_folder(folder.parent)
     return aside
+
+
+def keep_replaced(folder: Path, entries: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Keep the frames that other bytes of the same name are about to replace, each version once.
+
+    Args:
+        folder: the job's folder.
+        entries: of pulled.json, as they are now.
+        names: what takes a place there.
+    """
+    store = folder.with_name(f"{folder.name}.replaced")
+    for name in names:
+        sha256 = entries.get(name, {}).get("sha256")
+        if not name.endswith(SUFFIX) or not has_hash(folder / name, sha256):
+            continue
+        kept, scratch = store / f"{Path(name).name}.{sha256[:16]}", store / ".scratch"
+        if not kept.exists():
+            store.mkdir(exist_ok=True)
+            # A copy: other programs may write into what lies in the job's folder.
+            copy_apart(folder / name, scratch)
+            sync_files(store, [scratch])
+            os.replace(scratch, kept)
+            sync_folder(store)
 
 
 def swap(stage: Path, folder: Path, document: Mapping[str, Any]) -> None:
