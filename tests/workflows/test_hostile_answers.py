@@ -38,7 +38,7 @@ TOOLS = ("inventory.yaml", "tasks.py", "Makefile")
 MANIFEST = re.compile(r"backups/demo/\.history/manifests/(\d+)\.json")
 OBJECT = re.compile(r"backups/demo/\.history/objects/([0-9a-f]{64})")
 OURS = re.compile(
-    r"backups/demo/\.history/(lock|live|fetching|scratch|known/.*|incoming/.*|quarantine/[^./].*)"
+    r"backups/demo/\.history/(lock|live|fetching|scratch|known/.*|incoming/.*|quarantine/[^./].*)", re.DOTALL
 )
 
 

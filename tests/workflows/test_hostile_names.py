@@ -52,6 +52,8 @@ TOOLS = (
     "Makefile",
     ".DS_Store",
     "tasks.py",
+    "mypy.ini",
+    "a/CLAUDE.md",
 )
 
 
@@ -131,6 +133,8 @@ def test_names_that_tools_run_or_read_are_refused_by_name_and_the_rest_is_local(
         "Makefile",
         ".DS_Store",
         "tasks.py",
+        "mypy.ini",
+        "CLAUDE.md",
     }
     assert homes.sync(dry_run=True).quarantined == report.quarantined
 
