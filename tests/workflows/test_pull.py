@@ -77,6 +77,20 @@ def test_a_file_that_was_spoilt_here_is_fetched_again(works: Any, ended: str) ->
     assert (file.read_text(), report.transferred_files) == ("one\n", 1)
 
 
+def test_what_was_pulled_is_kept_beside_when_the_pod_has_other_bytes_by_now(works: Any, ended: str) -> None:
+    folder = pull(works.inventory, ended, all_files=True).folder
+    (works.attempt(ended) / "work/one.txt").write_text("evil")
+    report = pull(works.inventory, ended, all_files=True)
+    beside = folder.with_name(f"{ended}.attempt-1")
+    assert (folder / "one.txt").read_text() == "evil" and (beside / "one.txt").read_text() == "one\n"
+    assert names(beside) == names(folder)
+    assert report.exit_code == 6
+    assert [(a.path, a.reason) for a in report.quarantined] == [
+        ("one.txt", f"other bytes than before; those are in {beside}")
+    ]
+    assert pull(works.inventory, ended, all_files=True).exit_code == 0
+
+
 def test_a_file_that_changes_while_it_is_fetched_is_refused_and_nothing_here_changes(
     works: Any, ended: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
