@@ -182,6 +182,20 @@ def test_an_impossible_value_leaves_that_file_out_by_name_and_the_rest_is_local(
     assert (homes.root / "bbox.pt").is_file()
 
 
+def name_an_impossible_file(request: Any, answer: Any, name: str) -> None:
+    """A file that cannot be, in the first folder."""
+    answer.insert(0, {"folder": 0, "files": [[name, -1, 1, 1, 1, None]]})
+
+
+@pytest.mark.parametrize("name", ["../../inventory.yaml", "\ud800"])
+def test_an_impossible_file_that_was_not_asked_for_refuses_the_whole_answer(
+    homes: Homes, hostile: HostilePod, name: str
+) -> None:
+    hostile.lie("listing", name_an_impossible_file, name=name)
+    with pytest.raises(UnrequestedFile):
+        homes.sync()
+
+
 def test_half_a_surrogate_pair_in_one_row_leaves_that_row_out_by_name(
     homes: Homes, hostile: HostilePod
 ) -> None:
