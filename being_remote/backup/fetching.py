@@ -161,7 +161,7 @@ class Ways:
             seen = check(stale, NO_JUDGE, no_progress)
             sync_files(self._history.root, [s.file for s in seen])
             self._history.keep((s.file, s.sha256) for s in seen)
-        self._drop_halves({self.below(offer): offer.bytes for some in named.values() for _, offer in some})
+        self.drop_halves(offer for some in named.values() for _, offer in some)
         see_room(self._history.root, missing)
         self._empty = False
         for (_, source, into, unless_in), files in sorted(named.items(), key=lambda each: each[0].wave):
@@ -172,13 +172,11 @@ class Ways:
             request = Pull(source, names, sizes, self._history.incoming / into, unless_in)
             yield Fetch(request, offers, tuple(ends))
 
-    def _drop_halves(self, wanted: Mapping[str, int]) -> None:
-        """Remove half files that no wanted file needs, or that are larger than it: they only take its room.
-
-        `wanted`: path below incoming -> bytes.
-        """
+    def drop_halves(self, offers: Iterable[Offer]) -> None:
+        """Remove half files that none of these needs, or that are larger than it: they only take its room."""
         if self._empty:
             return
+        wanted = {self.below(offer): offer.bytes for offer in offers}
         for folder, _, names in os.walk(self._incoming):
             below = os.path.relpath(folder, self._incoming)
             for name in names:
