@@ -111,7 +111,7 @@ def bring_home(
         return Arrival(_confirm(history, live, confirmed, session.host, judge, incarnation).manifest)
     here = live.files if live is not None else {}
     ways, got = Ways(history, session.host, here), Gathered()
-    ways.drop_halves(planned.wanted)
+    ways.drop_halves(planned.wanted)  # before anything is left out for want of their room
     room = ways.fitting(planned.wanted)
     if not room.fit:
         if is_nearly_full(history.root):

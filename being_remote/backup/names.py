@@ -59,7 +59,9 @@ _TOOL_FILES = frozenset(
     """
     inventory.yaml inventory.yml tasks.py invoke.yaml invoke.yml invoke.json invoke.py fabfile.py
     fabric.yaml fabric.yml fabric.json fabric.py conftest.py noxfile.py dodo.py setup.py setup.cfg
-    pyproject.toml pytest.ini tox.ini manage.py sitecustomize.py usercustomize.py pyvenv.cfg
+    pyproject.toml pytest.ini tox.ini mypy.ini pylintrc pylintrc.toml uv.toml hatch.toml hatch_build.py
+    conanfile.py ansible.cfg devenv.nix agents.md claude.md gemini.md manage.py
+    sitecustomize.py usercustomize.py pyvenv.cfg
     makefile gnumakefile bsdmakefile cmakelists.txt meson.build configure.ac wscript sconstruct
     sconscript justfile taskfile.yml taskfile.yaml procfile rakefile gemfile guardfile brewfile
     vagrantfile jenkinsfile snakefile dockerfile containerfile compose.yaml compose.yml

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 import pytest
-from hostile_model import ModelSession, Pod, State, changes, pods, raw, state_of
+from hostile_model import TIMES, ModelSession, Pod, Row, State, changes, pods, raw, state_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +25,7 @@ from being_remote.session import no_progress
 from being_remote.tracker.layout import PLACES
 from being_remote.workflows.homecoming.actor_files import Task, folders_of
 from being_remote.workflows.homecoming.rounds import bring_actor
+from being_remote.workflows.results import work_files
 from being_remote.workflows.results.arrivals import Arrivals
 from being_remote.workflows.results.bringing import bring
 from being_remote.workflows.results.work_files import Work, fits
@@ -38,7 +39,7 @@ TOOLS = ("inventory.yaml", "tasks.py", "Makefile")
 MANIFEST = re.compile(r"backups/demo/\.history/manifests/(\d+)\.json")
 OBJECT = re.compile(r"backups/demo/\.history/objects/([0-9a-f]{64})")
 OURS = re.compile(
-    r"backups/demo/\.history/(lock|live|fetching|scratch|known/.*|incoming/.*|quarantine/[^./].*)"
+    r"backups/demo/\.history/(lock|live|fetching|scratch|known/.*|incoming/.*|quarantine/[^./].*)", re.DOTALL
 )
 
 
@@ -247,3 +248,19 @@ def test_whatever_a_pod_answers_the_results_of_a_job_change_nothing_but_its_fold
 ) -> None:
     likely = likely_results(PATTERNS[kind])
     see_results(laptop, PATTERNS[kind], data.draw(pods(max(n for n, _ in likely) + 1, frame, likely)), fetch)
+
+
+def test_what_an_earlier_fetch_left_half_takes_no_room_from_a_job_that_is_followed(
+    laptop: Path, frame: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "output/demo/checkpoint/00000.frame"
+    pod = Pod((Row(0, name, 1, TIMES[1], 1, good=True),), "true", True, rewrites=False, frame=frame)
+    with copied(laptop) as here:
+        folder = here / "backups/demo/runs/job-1"
+        left = folder.with_name(".job-1.incoming") / ".rsync-partial/gone.log"
+        left.parent.mkdir(parents=True)
+        left.write_bytes(b"x")
+        monkeypatch.setattr(work_files, "fitting", lambda _, sizes: [not left.exists() for _ in sizes])
+        monkeypatch.setattr(work_files, "is_nearly_full", lambda _: True)
+        followed(results_of(("**",), ModelSession(HOST, pod)), folder)
+        assert (folder / name).read_bytes() == frame

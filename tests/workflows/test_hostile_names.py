@@ -52,6 +52,8 @@ TOOLS = (
     "Makefile",
     ".DS_Store",
     "tasks.py",
+    "mypy.ini",
+    "a/CLAUDE.md",
 )
 
 
@@ -131,6 +133,8 @@ def test_names_that_tools_run_or_read_are_refused_by_name_and_the_rest_is_local(
         "Makefile",
         ".DS_Store",
         "tasks.py",
+        "mypy.ini",
+        "CLAUDE.md",
     }
     assert homes.sync(dry_run=True).quarantined == report.quarantined
 
@@ -176,6 +180,20 @@ def test_an_impossible_value_leaves_that_file_out_by_name_and_the_rest_is_local(
     assert bad.path == "checkpoint/00001.frame" and what in bad.reason
     assert sorted(p.name for p in (homes.root / "checkpoint").iterdir()) == ["00000.frame", "00002.frame"]
     assert (homes.root / "bbox.pt").is_file()
+
+
+def name_an_impossible_file(request: Any, answer: Any, name: str) -> None:
+    """A file that cannot be, in the first folder."""
+    answer.insert(0, {"folder": 0, "files": [[name, -1, 1, 1, 1, None]]})
+
+
+@pytest.mark.parametrize("name", ["../../inventory.yaml", "\ud800"])
+def test_an_impossible_file_that_was_not_asked_for_refuses_the_whole_answer(
+    homes: Homes, hostile: HostilePod, name: str
+) -> None:
+    hostile.lie("listing", name_an_impossible_file, name=name)
+    with pytest.raises(UnrequestedFile):
+        homes.sync()
 
 
 def test_half_a_surrogate_pair_in_one_row_leaves_that_row_out_by_name(

@@ -77,6 +77,20 @@ def test_a_file_that_was_spoilt_here_is_fetched_again(works: Any, ended: str) ->
     assert (file.read_text(), report.transferred_files) == ("one\n", 1)
 
 
+def test_what_was_pulled_is_kept_beside_when_the_pod_has_other_bytes_by_now(works: Any, ended: str) -> None:
+    folder = pull(works.inventory, ended, all_files=True).folder
+    (works.attempt(ended) / "work/one.txt").write_text("evil")
+    report = pull(works.inventory, ended, all_files=True)
+    beside = folder.with_name(f"{ended}.attempt-1")
+    assert (folder / "one.txt").read_text() == "evil" and (beside / "one.txt").read_text() == "one\n"
+    assert names(beside) == names(folder)
+    assert report.exit_code == 6
+    assert [(a.path, a.reason) for a in report.quarantined] == [
+        ("one.txt", f"other bytes than before; those are in {beside}")
+    ]
+    assert pull(works.inventory, ended, all_files=True).exit_code == 0
+
+
 def test_a_file_that_changes_while_it_is_fetched_is_refused_and_nothing_here_changes(
     works: Any, ended: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,20 +194,6 @@ def test_a_good_frame_here_stays_when_the_pod_has_a_bad_one_in_its_place(
         report = pull(works.inventory, job, all_files=True)
         assert [a.path for a in report.quarantined] == ["c/00001.frame"]
         assert here.read_bytes() == (frames / "00001.frame").read_bytes()
-
-
-def test_a_whole_frame_that_the_pod_replaced_by_another_whole_one_is_kept(works: Any, tmp_path: Path) -> None:
-    job = works.command("mkdir c; exit 1", follow_it=True).job
-    there = works.attempt(job) / "work/c/00001.frame"
-    versions = []
-    for seed in (1, 2):  # two fits, each with a camera of its own
-        made = make_actor(tmp_path / str(seed), "demo", frames=2, seed=seed, pictures=False, video=False)
-        versions.append((made.output_folder / "checkpoint/00001.frame").read_bytes())
-        there.write_bytes(versions[-1])
-        report = pull(works.inventory, job, all_files=True)
-    assert (report.folder / "c/00001.frame").read_bytes() == versions[1] != versions[0]
-    kept = report.folder.with_name(f"{job}.replaced")
-    assert [p.read_bytes() for p in kept.iterdir()] == versions[:1]
 
 
 def test_what_still_runs_has_no_results_yet(works: Any) -> None:

@@ -81,6 +81,8 @@ class Arrivals:
             offers, aside = self._work.offered(self._folder)
             new = [o for o in offers if self._is_new(o, document["files"], last=last)]
             self._before = {o.name: o.looks for o in offers}
+            if self._stage.exists():  # what nobody wants any more takes no room
+                keep_only(self._stage, {o.name for o in new})
             new, left_out = self._work.fitting(new, self._folder.parent)
             some = _some(sorted(new, key=self._work.place_of))
             came = self._bring(some, document) if some else {}

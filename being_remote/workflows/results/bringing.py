@@ -2,7 +2,8 @@
 swapped in.
 
 Promises: a job's folder here always holds one attempt's files, all of them checked, and changes as
-a whole or not at all; a second fetch moves only what is missing.
+a whole or not at all; a second fetch moves only what is missing. Where it brings other bytes of a file
+that is here, the folder as it was is kept beside.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from being_remote.workflows.results.job_folder import (
     judge_file,
     keep_aside,
     keep_only,
-    keep_replaced,
     nothing,
     pulled,
     swap,
@@ -121,9 +121,12 @@ def bring(
         changed = before != document or whole != earlier.keys()
         if changed:
             judge_all(stage)
-            keep_replaced(folder, earlier, (n for n, e in found.items() if e != earlier.get(n)))
-            if before is None or not is_of(before, note):
-                keep_aside(folder)
+            replaced = [n for n in found if n in whole and found[n]["sha256"] != earlier[n]["sha256"]]
+            if before is None or not is_of(before, note) or replaced:
+                kept_as = keep_aside(folder)
+                refused += [
+                    Aside(name, f"other bytes than before; those are in {kept_as}") for name in replaced
+                ]
             swap(stage, folder, document)
         else:
             shutil.rmtree(stage)
