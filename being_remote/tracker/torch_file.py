@@ -66,8 +66,9 @@ def load_file(data: bytes, shown: str) -> Loaded:
 
 def _legacy_begin(protocol: bytes) -> bytes:
     """How a file of the format before archives begins, pickled by this protocol."""
-    lengths = [struct.pack("<BQ", 0x95, len(one)) if protocol >= bytes([_FRAMED]) else b"" for one in _MAGIC]
-    return b"".join(b"\x80" + protocol + length + one for length, one in zip(lengths, _MAGIC))
+    framed = protocol >= bytes([_FRAMED])
+    heads = [b"\x80" + protocol + (struct.pack("<BQ", 0x95, len(one)) if framed else b"") for one in _MAGIC]
+    return heads[0] + _MAGIC[0] + heads[1] + _MAGIC[1]
 
 
 def _legacy(data: bytes, shown: str, begin: int) -> Loaded:
