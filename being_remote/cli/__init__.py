@@ -5,14 +5,19 @@ Both doors, `being-remote X` and `invoke X`, lead to the one Typer app in `app.p
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command line; always ends in SystemExit with the exit code of docs/errors.md."""
-    from being_remote.cli.app import app
-    from being_remote.cli.signals import obeyed
-    from being_remote.cli.usage import run
+    try:
+        from being_remote.cli.app import app
+        from being_remote.cli.signals import obeyed
+        from being_remote.cli.usage import run
+    except KeyboardInterrupt:
+        print("error: stopped by Ctrl-C; nothing was started", file=sys.stderr)
+        raise SystemExit(130) from None
 
     with obeyed():
         run(app, argv)

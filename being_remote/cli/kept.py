@@ -37,11 +37,23 @@ KEPT: dict[str, tuple[str, str]] = {
 }
 
 _command: ContextVar[str | None] = ContextVar("command", default=None)
+_error_shown: ContextVar[bool] = ContextVar("error_shown", default=False)
 
 
 def begin(command: str | None) -> None:
-    """Remember which command runs."""
+    """Remember which command runs; it has shown no error yet."""
     _command.set(command)
+    _error_shown.set(False)
+
+
+def note_error_shown() -> None:
+    """Remember that the command has said why it ends."""
+    _error_shown.set(True)
+
+
+def error_shown() -> bool:
+    """Whether the command has said why it ends."""
+    return _error_shown.get()
 
 
 def interrupted(followed_job: str | None = None) -> Interrupted:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 import typer
 
 from being_remote.cli.json_values import to_json
-from being_remote.cli.kept import interrupted
+from being_remote.cli.kept import interrupted, note_error_shown
 from being_remote.cli.text import printable
 from being_remote.errors import BeingRemoteError, Interrupted
 from being_remote.session import OnProgress
@@ -155,6 +155,7 @@ class Out:
             yield on_progress
 
     def _show_error(self, error: BeingRemoteError) -> None:
+        note_error_shown()
         say(f"error: {error}")
         if self.as_json:
             print_error(error, one_line=self._follows)

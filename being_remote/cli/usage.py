@@ -15,9 +15,9 @@ from typing import Any
 
 import typer
 
-from being_remote.cli.kept import interrupted
+from being_remote.cli.kept import begin, error_shown, interrupted
 from being_remote.cli.output import OutputFailed, discard, print_error, say, saying, writing
-from being_remote.errors import NoSpace, UsageError
+from being_remote.errors import Interrupted, NoSpace, UsageError
 
 PROGRAM = "being-remote"
 _TEXT_ALONE = {"--help", "--version"}
@@ -62,15 +62,14 @@ def _open_closed_streams() -> None:
 def _code_of(app: typer.Typer, args: list[str]) -> int:
     # What Click itself prints, before any command begins.
     text_alone = not args or not _TEXT_ALONE.isdisjoint(args)
+    begin(None)
     try:
         with writing() if text_alone else nullcontext():
-            return app(args=args, prog_name=PROGRAM, standalone_mode=False) or 0
-    except typer.Abort:  # Ctrl-C while no command held the output
-        stopped = interrupted()
-        say(f"error: {stopped}")
-        if "--json" in args:
-            print_error(stopped, one_line="--follow" in args)
-        return stopped.exit_code
+            code = app(args=args, prog_name=PROGRAM, standalone_mode=False) or 0
+        # Ctrl-C while no command held the output: Typer ends with its code, or raises, by its release.
+        return _interrupted(args) if code == Interrupted.exit_code and not error_shown() else code
+    except (typer.Abort, KeyboardInterrupt):
+        return _interrupted(args)
     except _CLICK_USAGE_ERROR as e:
         with saying():
             e.show()
@@ -79,3 +78,11 @@ def _code_of(app: typer.Typer, args: list[str]) -> int:
         if "--json" in args:
             print_error(error, one_line="--follow" in args)
         return error.exit_code
+
+
+def _interrupted(args: list[str]) -> int:
+    stopped = interrupted()
+    say(f"error: {stopped}")
+    if "--json" in args:
+        print_error(stopped, one_line="--follow" in args)
+    return stopped.exit_code

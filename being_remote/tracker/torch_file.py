@@ -15,8 +15,9 @@ from being_remote.errors import TornFile, UnsafeFile
 from being_remote.tracker.plain_pickle import Loaded, Storages, load
 from being_remote.tracker.torch_zip import TORN, members
 
-# torch's magic number and version of the format before archives, as pickles of protocol 2.
-_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
+# torch's magic number and version of the format before archives; each is a pickle of its own.
+_MAGIC = (b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", b"M\xe9\x03.")
+_FRAMED = 4  # the first protocol that says the length of what follows
 _COUNT = struct.Struct("<q")
 
 BARE = "a bare pickle, no file of torch.save"
@@ -55,16 +56,24 @@ def load_file(data: bytes, shown: str) -> Loaded:
     archive = archive_of(data, shown)
     if archive is not None:
         return load(archive.pickled, shown, archive.storages)
-    if data.startswith(_LEGACY):
-        return _legacy(data, shown)
+    begin = _legacy_begin(data[1:2])
+    if data.startswith(begin):
+        return _legacy(data, shown, len(begin))
     # Tensors need torch.save: a bare pickle has no place for their numbers.
     loaded = load(data, shown)
     return loaded._replace(oddities=(BARE, *loaded.oddities))
 
 
-def _legacy(data: bytes, shown: str) -> Loaded:
+def _legacy_begin(protocol: bytes) -> bytes:
+    """How a file of the format before archives begins, pickled by this protocol."""
+    framed = protocol >= bytes([_FRAMED])
+    heads = [b"\x80" + protocol + (struct.pack("<BQ", 0x95, len(one)) if framed else b"") for one in _MAGIC]
+    return heads[0] + _MAGIC[0] + heads[1] + _MAGIC[1]
+
+
+def _legacy(data: bytes, shown: str, begin: int) -> Loaded:
     storages = Storages(None)
-    system = load(data, shown, None, len(_LEGACY), whole=False)
+    system = load(data, shown, None, begin, whole=False)
     if type(system.value) is not dict or system.value.get("little_endian") is not True:
         raise UnsafeFile("was written on a big-endian machine; such files are not read", file=shown)
     loaded = load(data, shown, storages, system.end, whole=False)

@@ -13,12 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from being_remote.cli import main
 from being_remote.cli.app import app
 from being_remote.cli.kept import KEPT
 from being_remote.cli.signals import obeyed
+from being_remote.cli.usage import run
 from being_remote.demo.pod import Pod, start_pod
 
 BEING_REMOTE = str(Path(sys.executable).parent / "being-remote")
@@ -37,6 +40,37 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pod, Path]]
             json.dumps({"hosts": {"slow": entry}, "actors": {"demo": {}}, "search_roots": []})
         )
         yield pod, folder
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "being_remote.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "being_remote.cli.app")
+    with pytest.raises(SystemExit) as caught:
+        main(["hosts"])
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "error: stopped by Ctrl-C; nothing was started\n"
+
+
+def _interrupted(**_: object) -> int:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("ends", [_interrupted, lambda **_: 130])
+def test_ctrl_c_before_a_command_has_begun_says_so_once(
+    ends: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(ends, ["hosts", "--json"])
+    said = capsys.readouterr()
+    assert caught.value.code == 130 and said.err.count("error: stopped by Ctrl-C") == 1
+    assert json.loads(said.out)["exit_code"] == 130
 
 
 def session_folders(process: subprocess.Popen[bytes]) -> list[Path]:
@@ -89,6 +123,7 @@ def test_every_command_says_what_ctrl_c_leaves() -> None:
 OVERSLEPT = """
 import signal, sys, threading, time
 from being_remote.cli.signals import obeyed
+from being_remote.cli.usage import run
 
 main = threading.get_ident()
 

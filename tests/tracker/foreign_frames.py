@@ -17,9 +17,9 @@ from being_remote.camera.intrinsics import from_ndc
 Content = dict[str, Any]
 
 
-def _legacy(content: Content) -> bytes:
+def _legacy(content: Content, **save: Any) -> bytes:
     buffer = io.BytesIO()
-    torch.save(content, buffer, _use_new_zipfile_serialization=False)
+    torch.save(content, buffer, _use_new_zipfile_serialization=False, **save)
     return buffer.getvalue()
 
 
@@ -137,6 +137,8 @@ VARIANTS: dict[str, tuple[Callable[[Content], Content], Callable[[Content], byte
     "protocol 5": (lambda c: c, _protocol(5)),
     "protocol 4 with tensors": (_tensors, _protocol(4)),
     "without an archive": (lambda c: c, _legacy),
+    "tensors, without an archive, protocol 4": (_tensors, lambda c: _legacy(c, pickle_protocol=4)),
+    "without an archive, protocol 5": (lambda c: c, lambda c: _legacy(c, pickle_protocol=5)),
     "a bare pickle": (lambda c: c, lambda c: pickle.dumps(c, 4)),
     "float64": (
         lambda c: _each(c, lambda a: a.astype(np.float64) if a.dtype == np.float32 else a),
