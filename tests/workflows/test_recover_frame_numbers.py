@@ -69,8 +69,19 @@ def test_where_source_holds_every_frame_of_an_uneven_video_each_pose_gets_its_ow
     assert (report.numbering.crops_found, report.exit_code) == (59, 0)
     assert any("source/ holds every frame of it; the pixels are followed" in w for w in report.warnings)
     # By the settings, as it was, poses got frames that are up to so many others away.
-    every_frame_run.recover(uneven, out=here / "b", check=False, **PICTURES)
+    unasked = every_frame_run.recover(uneven, out=here / "b", check=False, **PICTURES)
+    assert any("not proven by pixels: --no-check" in warning for warning in unasked.warnings)
     assert max(abs(a - b) for a, b in zip(pictured(here / "b"), range(1, 60), strict=True)) > 9
+
+
+def test_without_crops_the_numbers_of_an_uneven_video_are_said_not_to_be_proven(
+    tmp_path: Path, uneven: Path, every_frame_run: TimedRun
+) -> None:
+    shutil.copytree(every_frame_run.output, tmp_path / "clip", ignore=shutil.ignore_patterns("input"))
+    run = TimedRun(tmp_path / "clip", every_frame_run.tracked, tmp_path / "none")
+    report = run.recover(uneven, box=BOX, dry_run=True)
+    assert report.numbering.by in ("settings", "assumption")
+    assert any("not proven by pixels: no stored crop is here" in warning for warning in report.warnings)
 
 
 def test_where_source_was_cut_at_25_fps_each_pose_gets_the_frame_that_ffmpeg_put_there(

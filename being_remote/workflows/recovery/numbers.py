@@ -160,10 +160,13 @@ def ask_pixels(
     if offset is not None and agreed >= enough:
         few = replace(few, offset=offset, found=agreed)
     video = case.source.video
-    if not check or found.crop is None or case.crops is None or video is None:
+    if found.crop is None or video is None:
         return few
     with open_source(video) as source:
         certain, size_wh = is_certain(source, case.settings.fps), source.size_wh
+    if not check or case.crops is None:
+        why = "no stored crop is here" if check else "--no-check"
+        return few if certain else replace(few, doubt=why)
     if size_wh != found.crop.source_size_wh:
         return few if few.found else replace(few, doubt="the frames at hand have another size")
     sure = certain and few.found == len(told) > 0
