@@ -37,23 +37,23 @@ KEPT: dict[str, tuple[str, str]] = {
 }
 
 _command: ContextVar[str | None] = ContextVar("command", default=None)
-_error_shown: ContextVar[bool] = ContextVar("error_shown", default=False)
+_end_told: ContextVar[bool] = ContextVar("end_told", default=False)
 
 
 def begin(command: str | None) -> None:
-    """Remember which command runs; it has shown no error yet."""
+    """Remember which command runs; it has not said yet how it ends."""
     _command.set(command)
-    _error_shown.set(False)
+    _end_told.set(False)
 
 
-def note_error_shown() -> None:
-    """Remember that the command has said why it ends."""
-    _error_shown.set(True)
+def note_end_told() -> None:
+    """Remember that the command has said how it ends: by a report or an error."""
+    _end_told.set(True)
 
 
-def error_shown() -> bool:
-    """Whether the command has said why it ends."""
-    return _error_shown.get()
+def end_told() -> bool:
+    """Whether the command has said how it ends."""
+    return _end_told.get()
 
 
 def interrupted(followed_job: str | None = None) -> Interrupted:

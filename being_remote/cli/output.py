@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 import typer
 
 from being_remote.cli.json_values import to_json
-from being_remote.cli.kept import interrupted, note_error_shown
+from being_remote.cli.kept import interrupted, note_end_told
 from being_remote.cli.text import printable
 from being_remote.errors import BeingRemoteError, Interrupted
 from being_remote.session import OnProgress
@@ -136,8 +136,13 @@ class Out:
                     print(json.dumps(to_json(report), indent=2, allow_nan=False))
                 else:
                     tell(report)
-        if report.exit_code:
-            raise typer.Exit(report.exit_code)
+        self.leave(report.exit_code)
+
+    def leave(self, exit_code: int) -> None:
+        """End the command, which has said how, with this code; do nothing for 0."""
+        note_end_told()
+        if exit_code:
+            raise typer.Exit(exit_code)
 
     def note(self, text: str) -> None:
         """One line for people on stderr."""
@@ -155,7 +160,7 @@ class Out:
             yield on_progress
 
     def _show_error(self, error: BeingRemoteError) -> None:
-        note_error_shown()
+        note_end_told()
         say(f"error: {error}")
         if self.as_json:
             print_error(error, one_line=self._follows)

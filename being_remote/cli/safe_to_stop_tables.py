@@ -6,7 +6,6 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Console
 
 from being_remote.cli.printing import cell, line, new_table, prose
@@ -36,7 +35,7 @@ def finish_safe_to_stop(
         out.finish(replace(report, then=Then(command, code)), show_safe_to_stop)
     else:
         show_safe_to_stop(stdout(), report)
-        raise typer.Exit(run_command(command, keep_stdout=False))
+        out.leave(run_command(command, keep_stdout=False))
 
 
 def show_safe_to_stop(console: Console, report: SafeReport) -> None:
