@@ -53,6 +53,8 @@ def test_after_a_yes_it_runs_here_without_a_shell_and_its_exit_code_is_ours(ask:
     assert lines[0].startswith("yes: ") and lines[-1] == "pod 7 $HOME; exit"
     assert ask("--host=here", "--then", "sh -c 'exit 7'").returncode == 7
     assert ask("--host=here", "--then", "sh -c 'kill -9 $$'").returncode == 137
+    done = ask("--host=here", "--then", "sh -c 'exit 130'")
+    assert (done.returncode, done.stderr) == (130, "")  # its own code, not our Ctrl-C
 
 
 def test_with_json_what_it_prints_goes_to_stderr_and_how_it_ended_is_in_the_document(ask: Ask) -> None:
