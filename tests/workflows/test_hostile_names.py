@@ -275,3 +275,25 @@ def test_a_watch_ends_with_6_where_the_pod_names_what_was_not_asked_for(
     with pytest.raises(UnrequestedFile) as refused:
         watch(homes.inventory)
     assert refused.value.exit_code == 6 and everything(tmp_path / "backups") == before
+
+
+def send_other_bytes(request: Any, answer: Any) -> None:
+    """Every log comes with other bytes than its file has, and their right hash."""
+    for record in answer:
+        if record.get("data", b"").startswith(b"log "):
+            record["data"] = b"LOG " + record["data"][4:]
+
+
+def test_a_stream_of_other_bytes_is_stored_as_what_it_is_and_nowhere_else(
+    homes: Homes, hostile: HostilePod
+) -> None:
+    logs = homes.tracker / "output/demo/logs"
+    logs.mkdir(exist_ok=True)
+    for number in range(70):
+        (logs / f"{number}.txt").write_text(f"log {number}")
+    hostile.lie("send", send_other_bytes)
+    report = homes.sync()
+    assert report.method == "stream"
+    homes.check_history()
+    live = {path: data for path, data in homes.live().items() if path.endswith(".txt")}
+    assert set(live.values()) <= {f"{word} {n}".encode() for word in ("log", "LOG") for n in range(70)}
