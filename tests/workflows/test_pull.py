@@ -79,7 +79,10 @@ def test_a_file_that_was_spoilt_here_is_fetched_again(works: Any, ended: str) ->
 
 def test_what_was_pulled_is_kept_beside_when_the_pod_has_other_bytes_by_now(works: Any, ended: str) -> None:
     folder = pull(works.inventory, ended, all_files=True).folder
-    (works.attempt(ended) / "work/one.txt").write_text("evil")
+    there = works.attempt(ended) / "work/one.txt"
+    at = there.stat()
+    there.write_text("evil")  # the same size and, below, the same time: rsync alone would not see it
+    os.utime(there, ns=(at.st_atime_ns, at.st_mtime_ns))
     report = pull(works.inventory, ended, all_files=True)
     beside = folder.with_name(f"{ended}.attempt-1")
     assert (folder / "one.txt").read_text() == "evil" and (beside / "one.txt").read_text() == "one\n"

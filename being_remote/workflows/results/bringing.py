@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from being_remote.backup.files import copy_apart, room_on_disk
 from being_remote.errors import DataError, InconsistentData
 from being_remote.inventory import Inventory
 from being_remote.jobs.ledger import Known
-from being_remote.session import OnProgress, Pull
+from being_remote.session import OnProgress, Pull, Pulled
 from being_remote.workflows.results.job_folder import (
     alone,
     has_hash,
@@ -92,18 +92,20 @@ def bring(
         keep_only(stage, {o.name for o in offers})
         whole = _whole(folder, stage, earlier)
         offers, left_out = work.fitting(offers, folder.parent, whole)
-        moved = work.session.pull(
-            Pull(
-                source=work.folder,
-                names=tuple(os.fsencode(o.name) for o in offers),
-                into=stage,
-                unless_in=nothing(folder),  # what is whole lies in `stage` already
-                sizes=tuple(o.size for o in offers),
-            ),
-            on_progress,
-        )
+        moved = _fetch(work, folder, stage, offers, on_progress)
         # Made after the files were fetched, so that one that was written meanwhile is noticed.
         hashed = work.hashed(offers)
+        # An earlier rewrite of the same size within the same second looks to rsync like what lies here.
+        alike = [o for o in offers if o.name in whole and _is_other(stage / o.name, o, hashed)]
+        if alike:
+            for offer in alike:
+                (stage / offer.name).unlink(missing_ok=True)
+            again = _fetch(work, folder, stage, alike, on_progress)
+            moved = replace(
+                moved,
+                transferred_files=moved.transferred_files + again.transferred_files,
+                transferred_bytes=moved.transferred_bytes + again.transferred_bytes,
+            )
         found, refused, torn = {}, [*aside, *left_out], {}
         for offer in offers:
             wanted = hashed[offer.name].sha256 if offer.name in hashed else None
@@ -132,6 +134,23 @@ def bring(
             shutil.rmtree(stage)
         files = {name: entry["bytes"] for name, entry in document["files"].items()}
         return Fetched(files, moved.transferred_files, moved.transferred_bytes, tuple(refused), changed)
+
+
+def _fetch(work: Work, folder: Path, stage: Path, offers: Sequence[Offer], on_progress: OnProgress) -> Pulled:
+    request = Pull(
+        source=work.folder,
+        names=tuple(os.fsencode(o.name) for o in offers),
+        into=stage,
+        unless_in=nothing(folder),  # what is whole lies in `stage` already
+        sizes=tuple(o.size for o in offers),
+    )
+    return work.session.pull(request, on_progress)
+
+
+def _is_other(file: Path, listed: Offer, hashed: Mapping[str, Offer]) -> bool:
+    """Whether the host's file, unchanged since it was listed, has other bytes than the one here."""
+    now = hashed.get(listed.name)
+    return now is not None and now.looks == listed.looks and not has_hash(file, now.sha256)
 
 
 def _whole(folder: Path, stage: Path, entries: Mapping[str, Any]) -> set[str]:
