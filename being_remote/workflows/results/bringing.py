@@ -96,7 +96,11 @@ def bring(
         # Made after the files were fetched, so that one that was written meanwhile is noticed.
         hashed = work.hashed(offers)
         # An earlier rewrite of the same size within the same second looks to rsync like what lies here.
-        alike = [o for o in offers if o.name in whole and _is_other(stage / o.name, o, hashed)]
+        alike = [
+            o
+            for o in offers
+            if o.name in whole and _is_other(stage / o.name, o, hashed, earlier[o.name]["sha256"])
+        ]
         if alike:
             for offer in alike:
                 (stage / offer.name).unlink(missing_ok=True)
@@ -147,10 +151,15 @@ def _fetch(work: Work, folder: Path, stage: Path, offers: Sequence[Offer], on_pr
     return work.session.pull(request, on_progress)
 
 
-def _is_other(file: Path, listed: Offer, hashed: Mapping[str, Offer]) -> bool:
-    """Whether the host's file, unchanged since it was listed, has other bytes than the one here."""
+def _is_other(file: Path, listed: Offer, hashed: Mapping[str, Offer], sha256: str) -> bool:
+    """Whether the host's file, unchanged since it was listed, has other bytes than the one here.
+
+    `sha256` is what the one here had before; where the host's is the same, nothing is read again.
+    """
     now = hashed.get(listed.name)
-    return now is not None and now.looks == listed.looks and not has_hash(file, now.sha256)
+    if now is None or now.looks != listed.looks or now.sha256 == sha256:
+        return False
+    return not has_hash(file, now.sha256)
 
 
 def _whole(folder: Path, stage: Path, entries: Mapping[str, Any]) -> set[str]:
