@@ -146,8 +146,11 @@ def test_a_host_that_answers_and_cannot_say_how_the_job_stands_is_left_in_its_ti
     two_pods.tracker(FAILS, "b")
     followed = Followed(two_pods, after_s=2.0)
     job = followed.at_work()
-    python.write_text("#!/bin/sh\nexit 1\n")  # it came back with another image
     two_pods.pods["a"].stop()
+    broken = python.with_name("broken-python")  # it comes back with another image
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    broken.replace(python)  # never written in place: a program at work refuses that (ETXTBSY)
     two_pods.pods["a"].start()
     report = followed.end()
     assert [line.state for line in followed.moves] == ["unknown"]
