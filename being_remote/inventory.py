@@ -103,11 +103,11 @@ LaptopPath = Annotated[Path, BeforeValidator(_laptop_path)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
 
 
-class _Strict(BaseModel):
+class _InventoryModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Tracker(_Strict):
+class Tracker(_InventoryModel):
     """Where metrical-tracker is checked out on a host, and the Python that runs it."""
 
     root: HostPath = Field(description="absolute folder of the checkout")
@@ -116,7 +116,7 @@ class Tracker(_Strict):
     _check = field_validator("root")(_absolute)
 
 
-class _Machine(_Strict):
+class _Machine(_InventoryModel):
     name: str
     workdir: HostPath = Field(description="absolute folder on the host that we own")
     tracker: Tracker | None = None
@@ -186,7 +186,7 @@ class LocalHost(_Machine):
 Host = Annotated[SshHost | LocalHost, Field(discriminator="kind")]
 
 
-class Actor(_Strict):
+class Actor(_InventoryModel):
     """One person in one video: where the tracker keeps the input and the output."""
 
     name: str
@@ -212,7 +212,7 @@ class Actor(_Strict):
         return tuple(_relative(v) for v in values)
 
 
-class Inventory(_Strict):
+class Inventory(_InventoryModel):
     """The whole file. `path` is where it was read, for messages."""
 
     path: Path

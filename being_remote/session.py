@@ -27,7 +27,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TransferProgress:
     """How far something is; `total` is None while it is not known. Units: bytes or items."""
 
     what: str
@@ -40,10 +40,10 @@ class Progress:
 # place; the next pull builds on it.
 PARTIAL_DIR = ".rsync-partial"
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[TransferProgress], None]
 
 
-def no_progress(_: Progress) -> None:
+def no_progress(_: TransferProgress) -> None:
     """The `OnProgress` of someone who does not look."""
 
 
@@ -70,7 +70,7 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class Pulled:
+class PullResult:
     """What a pull moved: `method` is "rsync" or "stream", or "rsync, stream" where it took both."""
 
     transferred_files: int
@@ -181,7 +181,7 @@ class Session(Protocol):
 
     def pull(
         self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
-    ) -> Pulled:
+    ) -> PullResult:
         """Fetch files; what arrived stays when the link fails, and a second call goes on there.
 
         `on_hashed` is told of each file that came by stream; what it was told of the same name before,

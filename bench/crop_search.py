@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "crop_search"))
 
 from scenes import Drawn, Scene
 
-from being_remote.crop_search import Finding, Stored, from_images
+from being_remote.crop_search import Finding, StoredCrop, from_images
 
 RUNS = 3
 MEMORY_MIB = 700
@@ -47,7 +47,7 @@ def processor_s(work: Callable[[], object]) -> float:
     return statistics.median(taken)
 
 
-def drawn(scene: Scene, count: int) -> tuple[list[Stored], Drawn]:
+def drawn(scene: Scene, count: int) -> tuple[list[StoredCrop], Drawn]:
     """Stored pictures and a source whose frames are all in memory."""
     source = scene.source(count)
     for number in range(1, count + 1):
@@ -55,7 +55,7 @@ def drawn(scene: Scene, count: int) -> tuple[list[Stored], Drawn]:
     return scene.stored(range(2, count)), source
 
 
-def searched(stored: list[Stored], source: Drawn, grade: str) -> Finding:
+def searched(stored: list[StoredCrop], source: Drawn, grade: str) -> Finding:
     """The answer; ends the benchmark if it is not the one known."""
     found = from_images(stored, source)
     if found.grade != grade or found.crop is None:
@@ -63,7 +63,7 @@ def searched(stored: list[Stored], source: Drawn, grade: str) -> Finding:
     return found
 
 
-def features_alone(stored: Stored, frame: np.ndarray) -> object:
+def features_alone(stored: StoredCrop, frame: np.ndarray) -> object:
     """What one would write otherwise."""
     sift, grey = cv2.SIFT.create(), cv2.COLOR_BGR2GRAY
     here, of_here = sift.detectAndCompute(cv2.cvtColor(stored.picture, grey), None)
@@ -121,7 +121,7 @@ def memory() -> Row:
 def search_folder(folder: Path) -> None:
     """What the fresh process does."""
     stored = [
-        Stored(int(path.stem) - 1, int(path.stem), cv2.imread(str(path)), path.name)
+        StoredCrop(int(path.stem) - 1, int(path.stem), cv2.imread(str(path)), path.name)
         for path in sorted((folder / "stored").glob("*.png"))
     ]
     found = from_images(stored, Files(folder / "source"))

@@ -40,7 +40,7 @@ from images import export_of
 from being_remote.export import TARGETS
 from being_remote.export.images import make_images, plan_images, source_words
 from being_remote.tracker.source_frames import source_frames
-from being_remote.video import open_source
+from being_remote.media.video import open_source
 target, video, count, out = TARGETS[sys.argv[1]], Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
 
 @contextmanager

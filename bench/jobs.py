@@ -24,10 +24,10 @@ from sync import inventory_file
 from being_remote import transport
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.inventory import Inventory, load_inventory
-from being_remote.jobs.observe import observe
+from being_remote.jobs.follow import FollowedLogLine, StateLine
+from being_remote.jobs.host_jobs import observe
 from being_remote.session import Session
 from being_remote.workflows.cancel import cancel
-from being_remote.workflows.results.following import LogLine, StateLine
 from being_remote.workflows.retrack import retrack
 
 RUNS = 11
@@ -47,8 +47,8 @@ def first_line_s(inventory: Inventory) -> float:
     """Seconds from the call of `retrack` to the first line of what it started."""
     at: list[float] = []
 
-    def say(what: LogLine | StateLine) -> None:
-        if isinstance(what, LogLine):
+    def say(what: FollowedLogLine | StateLine) -> None:
+        if isinstance(what, FollowedLogLine):
             at.append(time.perf_counter())
 
     started = time.perf_counter()

@@ -24,8 +24,8 @@ from sync import bare_check, first_sync, inventory_file, put_away
 
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.inventory import load_inventory
+from being_remote.pod_client import listing as host_files
 from being_remote.transport import open_session
-from being_remote.workflows.homecoming import host_files
 from being_remote.workflows.sync import sync
 
 DELAY_S = 0.08

@@ -14,12 +14,14 @@ import pytest
 from disk_order import recorded
 
 from being_remote.export import write_atomically
+from being_remote.jobs import result_folder as job_folder
 from being_remote.jobs.ledger import Ledger
-from being_remote.pod import claim, place, records
+from being_remote.pod import claim
+from being_remote.pod import job_records as records
+from being_remote.pod import placement as place
 from being_remote.tracker import finish
 from being_remote.tracker.box_file import BoxNote, write_box
-from being_remote.transport.hostkeys import KnownHosts, parse_key
-from being_remote.workflows.results import job_folder
+from being_remote.transport.host_keys import KnownHosts, parse_key
 
 
 def write_record(root: Path) -> None:
@@ -54,7 +56,7 @@ def place_files(root: Path) -> None:
         sha256 = hashlib.sha256(data).hexdigest()
         with open(stage / sha256, "wb") as f:
             f.write(data)
-        wanted.append(place.Wanted(name, len(data), sha256, executable=False))
+        wanted.append(place.FileToPlace(name, len(data), sha256, executable=False))
     place.place(os.fsencode(into), os.fsencode(stage), wanted, ["absent"] * 3)
     assert (into / "b").read_bytes() == b"one"
 

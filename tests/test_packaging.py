@@ -63,7 +63,7 @@ def test_the_installed_wheel_runs_from_another_folder(wheel: Path, tmp_path: Pat
         "import being_remote, sys, importlib.resources as r\n"
         f"assert being_remote.__file__.startswith({str(site)!r}), being_remote.__file__\n"
         "assert [getattr(being_remote, n) for n in being_remote.__all__]\n"
-        "assert r.files('being_remote.pod').joinpath('probe.py').read_bytes()\n"
+        "assert r.files('being_remote.pod').joinpath('box_search.py').read_bytes()\n"
         "from being_remote.cli import main\n"
         "main(['--help'])\n"
     )

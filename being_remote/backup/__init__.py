@@ -5,6 +5,6 @@ Knows of hosts and bytes. Whether a file is whole, and whether two files are of 
 
 from __future__ import annotations
 
-from being_remote.backup.put import put_file
+from being_remote.backup.put_file import put_file
 
 __all__ = ["put_file"]

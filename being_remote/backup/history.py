@@ -28,10 +28,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from being_remote.backup import manifest as manifests
-from being_remote.backup.files import open_plain, sync_folder, write_whole
-from being_remote.backup.manifest import Entry, Manifest, Why
-from being_remote.backup.names import LIVE
+from being_remote.backup.manifest import Manifest, ManifestEntry, Why
+from being_remote.durable_files import open_plain, sync_folder, write_whole
 from being_remote.errors import InconsistentData, InventoryError, UsageError
+from being_remote.transfer.local_path import LIVE
 
 FOLDER = ".history"
 _NUMBER = re.compile("0|[1-9][0-9]{0,8}")
@@ -173,7 +173,7 @@ class History:
 
     def commit(
         self,
-        files: Mapping[str, Entry],
+        files: Mapping[str, ManifestEntry],
         *,
         why: Why,
         host: str | None = None,

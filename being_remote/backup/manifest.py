@@ -18,9 +18,9 @@ from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from being_remote.backup.files import Stat, open_plain
-from being_remote.backup.names import LIVE, refusal
+from being_remote.durable_files import Stat, open_plain
 from being_remote.errors import InconsistentData
+from being_remote.transfer.local_path import LIVE, refusal
 
 SCHEMA = 1
 
@@ -29,7 +29,7 @@ Why = Literal["adopted", "sync", "put", "verified", "restored"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManifestEntry:
     """One file. `path` is relative to the backup; `checks` says what was looked at, and found."""
 
     path: str
@@ -54,18 +54,18 @@ class Manifest:
     generation: int
     created: str
     why: Why
-    files: Mapping[str, Entry]
+    files: Mapping[str, ManifestEntry]
     host: str | None = None
     incarnation: Mapping[str, str | int | None] | None = None
     new_tree: bool = False
     of: int | None = None
 
 
-class _Strict(BaseModel):
+class _ManifestModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class _StoredEntry(_Strict):
+class _StoredEntry(_ManifestModel):
     path: str
     path_b64: str | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -75,7 +75,7 @@ class _StoredEntry(_Strict):
     host: str | None
 
 
-class _Head(_Strict):
+class _Head(_ManifestModel):
     schema_version: Literal[1]
     generation: Annotated[int, Field(ge=0)]
     created: str
@@ -144,13 +144,13 @@ def load(file: BinaryIO, name: str) -> Manifest:
         head = _Head.model_validate_json(file.readline(_LINE_BYTES).removesuffix(b",\n") + b"}")
         if file.readline(_LINE_BYTES) != _BEGIN:
             raise ValueError("its list of files does not begin")
-        files, same = dict[str, Entry](), dict[Any, Any]()
+        files, same = dict[str, ManifestEntry](), dict[Any, Any]()
         for row in _rows(file):
             path = os.fsdecode(base64.b64decode(row.path_b64)) if row.path_b64 else row.path
             if why := refusal(os.fsencode(path)) or (None if LIVE.holds(path) else "that is no live file"):
                 raise ValueError(f"it names {path!r}, but {why}")
             checks, host = same.setdefault(row.checks, row.checks), same.setdefault(row.host, row.host)
-            files[path] = Entry(path, row.sha256, row.bytes, row.mtime_ns, checks, host)
+            files[path] = ManifestEntry(path, row.sha256, row.bytes, row.mtime_ns, checks, host)
     except ValueError as e:  # pydantic's ValidationError is one
         wrong = f"{e.error_count()} wrong fields" if isinstance(e, ValidationError) else e
         raise InconsistentData(

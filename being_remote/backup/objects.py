@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
-from being_remote.backup.checking import BATCH, THREADS
-from being_remote.backup.files import CHUNK_BYTES, open_plain
 from being_remote.backup.history import History
+from being_remote.durable_files import CHUNK_BYTES, open_plain
 from being_remote.errors import InconsistentData
-from being_remote.session import OnProgress, Progress
+from being_remote.session import OnProgress, TransferProgress
+from being_remote.transfer.file_check import BATCH, THREADS
 
 # What can be wrong with contents: not there, or other bytes than their name says.
 Fault = Literal["missing", "rotten"]
@@ -40,7 +40,7 @@ def wrong_ones(
         for done, found in enumerate(pool.map(some, parts), start=1):
             wrong |= found
             read = min(done * BATCH, len(names))
-            on_progress(Progress(what, read, len(names), "files"))
+            on_progress(TransferProgress(what, read, len(names), "files"))
     return wrong
 
 

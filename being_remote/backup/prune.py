@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from being_remote.backup.current import count_frames
 from being_remote.backup.history import History
+from being_remote.backup.live_tree import count_frames
 from being_remote.backup.manifest import contents_in
 from being_remote.errors import InconsistentData, UsageError
 

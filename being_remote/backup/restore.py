@@ -8,26 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from being_remote.backup import current
-from being_remote.backup.checking import Judge, check
-from being_remote.backup.files import see_room, share_blocks
-from being_remote.backup.generations import Change, change
+from being_remote.backup import live_tree as current
 from being_remote.backup.history import History
-from being_remote.backup.manifest import Entry, Manifest
+from being_remote.backup.manifest import Manifest, ManifestEntry
 from being_remote.backup.objects import faults
-from being_remote.backup.quarantine import SetAside
-from being_remote.backup.settle import Settled, settle
+from being_remote.backup.reconcile import Reconciled, settle
+from being_remote.backup.snapshots import SnapshotChange, change
+from being_remote.durable_files import see_room, share_blocks
 from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress, no_progress
+from being_remote.transfer.file_check import Judge, check
+from being_remote.transfer.quarantine import QuarantinedFile
 
 NAMED = 5
 
 # What is live and what is to be, by path: whether both are of one run.
-IsSameRun = Callable[[Mapping[str, Entry], Mapping[str, Entry]], bool]
+IsSameRun = Callable[[Mapping[str, ManifestEntry], Mapping[str, ManifestEntry]], bool]
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoreResult:
     """What was restored.
 
     Attributes:
@@ -39,9 +39,9 @@ class Restored:
     """
 
     manifest: Manifest
-    change: Change
-    settled: Settled
-    refused: tuple[SetAside, ...] = ()
+    change: SnapshotChange
+    settled: Reconciled
+    refused: tuple[QuarantinedFile, ...] = ()
 
 
 def readable(history: History, generation: int, on_progress: OnProgress) -> Manifest:
@@ -69,8 +69,8 @@ def readable(history: History, generation: int, on_progress: OnProgress) -> Mani
 
 
 def refused(
-    history: History, live: Mapping[str, Entry], wanted: Mapping[str, Entry], judge: Judge
-) -> tuple[SetAside, ...]:
+    history: History, live: Mapping[str, ManifestEntry], wanted: Mapping[str, ManifestEntry], judge: Judge
+) -> tuple[QuarantinedFile, ...]:
     """Files of `wanted` that the judge refuses, and whose live versions it finds sound."""
     changed = [
         path
@@ -81,15 +81,19 @@ def refused(
     bad = {seen.path: seen for seen in check(contents, judge, no_progress) if seen.problem is not None}
     sound = check({path: history.object(live[path].sha256) for path in bad}, judge, no_progress)
     return tuple(
-        SetAside(seen.path, bad[seen.path].problem or "", bad[seen.path].file)
+        QuarantinedFile(seen.path, bad[seen.path].problem or "", bad[seen.path].file)
         for seen in sound
         if seen.problem is None
     )
 
 
 def without(
-    wanted: Mapping[str, Entry], bad: tuple[SetAside, ...], live: Mapping[str, Entry], *, same_run: bool
-) -> dict[str, Entry]:
+    wanted: Mapping[str, ManifestEntry],
+    bad: tuple[QuarantinedFile, ...],
+    live: Mapping[str, ManifestEntry],
+    *,
+    same_run: bool,
+) -> dict[str, ManifestEntry]:
     """What is to be live where these files are refused."""
     paths = {aside.path for aside in bad}
     files = {path: entry for path, entry in wanted.items() if path not in paths}
@@ -98,7 +102,7 @@ def without(
 
 def restore(
     history: History, wanted: Manifest, judge: Judge, is_same_run: IsSameRun = lambda _live, _wanted: False
-) -> Restored:
+) -> RestoreResult:
     """Make a generation live again, whole. The caller holds the lock, and has seen that it is `readable`.
 
     What lies in the live tree and in no generation yet is taken into the history first. Killed anywhere,
@@ -116,7 +120,7 @@ def restore(
     if bad:
         files = without(wanted.files, bad, was, same_run=is_same_run(was, wanted.files))
     if was == files:
-        return Restored(settled.manifest, Change(0, 0, 0), settled, bad)
+        return RestoreResult(settled.manifest, SnapshotChange(0, 0, 0), settled, bad)
     _see_room(history, files)
     made = history.commit(
         files,
@@ -127,10 +131,10 @@ def restore(
         of=wanted.generation,
     )
     current.replace(history, made)
-    return Restored(made, change(was, made.files), settled, bad)
+    return RestoreResult(made, change(was, made.files), settled, bad)
 
 
-def _see_room(history: History, files: Mapping[str, Entry]) -> None:
+def _see_room(history: History, files: Mapping[str, ManifestEntry]) -> None:
     """The new tree stands beside the old one for a moment, unless the two share their blocks."""
     some = next(iter(files.values()), None)
     if some is not None and not share_blocks(history.object(some.sha256), history.scratch):

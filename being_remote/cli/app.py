@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from being_remote.cli.kept import begin
+from being_remote.cli.interruption_notes import begin
 from being_remote.cli.options import (
     ActorOpt,
     DryRunOpt,
@@ -150,7 +150,7 @@ def sync(
             raise UsageError("--force goes with --prune only", where="sync")
         history_only = one_alone(asked, others)
     if history_only:
-        from being_remote.cli.generation_tables import run_history
+        from being_remote.cli.snapshot_tables import run_history
 
         return run_history(
             actor=actor,
@@ -164,7 +164,7 @@ def sync(
             verbose=verbose,
         )
     if watch or every is not None:
-        from being_remote.cli.watching import run_watch
+        from being_remote.cli.watch_output import run_watch
 
         with Out(as_json=as_json, verbose=verbose, follows=True) as out:
             if not watch:
@@ -494,7 +494,8 @@ def retrack(
     """Track an actor again with other settings: one job, put on the host exactly once."""
     follow = follow or failover is not None
     with Out(as_json=as_json, verbose=verbose, follows=follow) as out:
-        from being_remote.cli import job_tables, telling
+        from being_remote.cli import follow_output as telling
+        from being_remote.cli import job_tables
         from being_remote.workflows import presets
         from being_remote.workflows import retrack as workflow
 
@@ -559,7 +560,7 @@ def logs(
 ) -> None:
     """What a job wrote; with --follow all it writes, and its end."""
     with Out(as_json=as_json, verbose=verbose, follows=follow) as out:
-        from being_remote.cli import telling
+        from being_remote.cli import follow_output as telling
         from being_remote.workflows import logs as workflow
 
         say = None if as_json and not follow else telling.teller(out)
@@ -639,7 +640,8 @@ def resume(
 ) -> None:
     """Start the next attempt of a job that has ended, from its last good checkpoints."""
     with Out(as_json=as_json, verbose=verbose, follows=follow) as out:
-        from being_remote.cli import job_tables, telling
+        from being_remote.cli import follow_output as telling
+        from being_remote.cli import job_tables
         from being_remote.workflows import resume as workflow
 
         report = workflow.resume(

@@ -13,19 +13,19 @@ from rich.console import Console
 from rich.table import Table
 
 from being_remote.cli.text import printable
-from being_remote.demo.chain import DemoPlan, DemoReport, Ran
+from being_remote.demo.chain import CommandResult, DemoPlan, DemoReport
 
 
-def run_shown(words: Sequence[str], folder: Path) -> Ran:
+def run_shown(words: Sequence[str], folder: Path) -> CommandResult:
     """Run one command with this terminal as its own."""
     print(f"\n$ being-remote {shlex.join(words)}", flush=True)
     done = subprocess.run(
         [sys.executable, "-m", "being_remote", *words], cwd=folder, stdin=subprocess.DEVNULL
     )
-    return Ran(done.returncode)
+    return CommandResult(done.returncode)
 
 
-def run_quietly(words: Sequence[str], folder: Path) -> Ran:
+def run_quietly(words: Sequence[str], folder: Path) -> CommandResult:
     """Run one command for its JSON answer."""
     done = subprocess.run(
         [sys.executable, "-m", "being_remote", *words, "--json"],
@@ -36,7 +36,7 @@ def run_quietly(words: Sequence[str], folder: Path) -> Ran:
     said = done.stdout
     if "--follow" in words:
         said = said.strip().rpartition(b"\n")[2]  # the result is the last line
-    return Ran(done.returncode, json.loads(said) if said else None)
+    return CommandResult(done.returncode, json.loads(said) if said else None)
 
 
 def show_demo(console: Console, report: DemoReport) -> None:

@@ -32,7 +32,7 @@ def collection() -> Collection:
     return tasks
 
 
-class _Task(Task):  # type: ignore[type-arg]  # the body's type says nothing here
+class _InvokeTask(Task):  # type: ignore[type-arg]  # the body's type says nothing here
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
         arguments = super().get_arguments(ignore_unknown_help)
         places = [i for i, argument in enumerate(arguments) if argument.positional]
@@ -99,7 +99,7 @@ def _task(name: str, command: Any) -> Any:
         parameters.append(inspect.Parameter(word, inspect.Parameter.KEYWORD_ONLY, default=default))
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by Invoke
     body.__doc__ = command.help
-    return _Task(
+    return _InvokeTask(
         body,
         name=name,
         positional=list(arguments),

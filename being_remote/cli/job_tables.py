@@ -8,19 +8,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from being_remote.cli.telling import frames_text, home_text
+from being_remote.cli.follow_output import frames_text, home_text
 from being_remote.cli.text import first_line, printable, size_text
 
 if TYPE_CHECKING:
+    from being_remote.jobs.background_download import DownloadSummary
+    from being_remote.jobs.job_status import JobStatus
+    from being_remote.jobs.move import Move
     from being_remote.workflows.cancel import CancelReport
     from being_remote.workflows.jobs import JobsReport, WhyReport
-    from being_remote.workflows.moving.move import Move
     from being_remote.workflows.presets import PresetReport
     from being_remote.workflows.pull import PullReport
-    from being_remote.workflows.results.companion import Home
     from being_remote.workflows.resume import ResumeReport
-    from being_remote.workflows.retrack import Dispatched, RetrackReport
-    from being_remote.workflows.tending.rows import JobRow
+    from being_remote.workflows.retrack import DispatchedJob, RetrackReport
 
 STYLES = {
     "succeeded": "green",
@@ -173,12 +173,12 @@ def _show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:
         _line(console, f"  note: {note}", "yellow")
 
 
-def _show_home(console: Console, home: Home | None) -> None:
+def _show_home(console: Console, home: DownloadSummary | None) -> None:
     for text in home_text(home) if home is not None else ():
         _line(console, f"  {text}", "yellow" if text.startswith("not ") else "")
 
 
-def _show_plan(console: Console, done: Dispatched) -> None:
+def _show_plan(console: Console, done: DispatchedJob) -> None:
     plan = done.plan
     whom = f" for {plan.actor}" if plan.actor else ""
     _line(
@@ -209,7 +209,7 @@ def _next(job: str | None, state: str | None) -> str:
     return f"jobs --why {job}; logs {job}" + (f"; resume {job}" if state != "unknown" else "")
 
 
-def _why(row: JobRow) -> str:
+def _why(row: JobStatus) -> str:
     if row.state == "unknown":
         return f"{row.reason} (last known: {row.last_known}, as of {row.as_of or 'never'})"
     return row.reason if row.ours else f"{row.reason} (another laptop's)"

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
 import typer
 
+from being_remote.cli.interruption_notes import interrupted, note_end_told
 from being_remote.cli.json_values import to_json
-from being_remote.cli.kept import interrupted, note_end_told
 from being_remote.cli.text import printable
 from being_remote.errors import BeingRemoteError, Interrupted
 from being_remote.session import OnProgress

@@ -21,7 +21,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from being_remote.cli.text import printable
-from being_remote.session import OnProgress, Progress
+from being_remote.session import OnProgress, TransferProgress
 
 
 class _Amount(ProgressColumn):
@@ -45,7 +45,7 @@ def bars() -> Iterator[OnProgress]:
     columns = (TextColumn("{task.description}"), BarColumn(), _Amount(), TimeRemainingColumn())
     shown = Bars(*columns, console=Console(stderr=True), transient=True)
 
-    def on_progress(progress: Progress) -> None:
+    def on_progress(progress: TransferProgress) -> None:
         if progress.what not in tasks:
             shown.start()
             tasks[progress.what] = shown.add_task(

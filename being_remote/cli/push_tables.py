@@ -10,7 +10,7 @@ from being_remote.cli.printing import line, prose
 from being_remote.cli.text import files_text, size_text
 
 if TYPE_CHECKING:
-    from being_remote.workflows.push import Part, PushReport
+    from being_remote.workflows.push import PushedFolder, PushReport
 
 
 def show_push(console: Console, report: PushReport) -> None:
@@ -29,7 +29,7 @@ def show_push(console: Console, report: PushReport) -> None:
             line(console, f"  next: {_next(part, report.host)}")
 
 
-def _moved(part: Part, dry_run: bool) -> str:
+def _moved(part: PushedFolder, dry_run: bool) -> str:
     there = f"{part.already} are there already, " if part.already else ""
     if part.already == part.files:
         return "all are there already"
@@ -39,7 +39,7 @@ def _moved(part: Part, dry_run: bool) -> str:
     return f"{there}sent {amount} by {part.method}"
 
 
-def _next(part: Part, host: str) -> str:
+def _next(part: PushedFolder, host: str) -> str:
     if part.what == "tracker":
         return f"doctor --host {host} says what its Python still lacks"
     return f"retrack --host {host} --actor {part.source}"

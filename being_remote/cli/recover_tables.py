@@ -11,8 +11,8 @@ from rich.text import Text
 from being_remote.cli.printing import line, new_table, prose
 
 if TYPE_CHECKING:
-    from being_remote.workflows.recovery.figures import CheckFigures, EvidenceFigures
-    from being_remote.workflows.recovery.report import RecoverReport
+    from being_remote.recovery.recovery_report import RecoverReport
+    from being_remote.recovery.report_values import CheckFigures, EvidenceFigures
 
 _WAYS = {
     "bbox": "crop by bbox.pt",

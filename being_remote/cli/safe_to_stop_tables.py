@@ -24,15 +24,15 @@ def finish_safe_to_stop(
     """
     from being_remote.cli.output import stdout
     from being_remote.cli.then import run_command
-    from being_remote.workflows.safe_to_stop import Then
+    from being_remote.workflows.safe_to_stop import FollowUpCommand
 
     if command is None:
         out.finish(report, show_safe_to_stop)
     elif not report.safe or dry_run:
-        out.finish(replace(report, then=Then(command)), show_safe_to_stop)
+        out.finish(replace(report, then=FollowUpCommand(command)), show_safe_to_stop)
     elif out.as_json:
         code = run_command(command, keep_stdout=True)
-        out.finish(replace(report, then=Then(command, code)), show_safe_to_stop)
+        out.finish(replace(report, then=FollowUpCommand(command, code)), show_safe_to_stop)
     else:
         show_safe_to_stop(stdout(), report)
         out.leave(run_command(command, keep_stdout=False))

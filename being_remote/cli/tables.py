@@ -11,11 +11,11 @@ from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import files_text, first_line, printable, size_text
 
 if TYPE_CHECKING:
-    from being_remote.workflows.boxes.judgement import Candidate
-    from being_remote.workflows.checkups.checks import HostCheck
+    from being_remote.find_bbox.box_candidates import Candidate
+    from being_remote.host_checks.checks import HostCheck
+    from being_remote.sync.sync_report import SyncReport
     from being_remote.workflows.doctor import DoctorReport
     from being_remote.workflows.find_bbox import FindReport, HostRow
-    from being_remote.workflows.homecoming.report import SyncReport
     from being_remote.workflows.hosts import HostsReport
     from being_remote.workflows.trust import TrustReport
 

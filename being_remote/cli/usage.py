@@ -15,7 +15,7 @@ from typing import Any
 
 import typer
 
-from being_remote.cli.kept import begin, end_told, interrupted
+from being_remote.cli.interruption_notes import begin, end_told, interrupted
 from being_remote.cli.output import OutputFailed, discard, print_error, say, saying, writing
 from being_remote.errors import Interrupted, NoSpace, UsageError
 

@@ -9,28 +9,28 @@ It knows pictures only: which files they are, and which frame belongs to which, 
 
 from __future__ import annotations
 
-from being_remote.crop_search.check import check_crop
-from being_remote.crop_search.images import from_images, rough_crop
+from being_remote.crop_search.image_search import from_images, rough_crop
+from being_remote.crop_search.known_crop_check import check_crop
 from being_remote.crop_search.values import (
     Check,
     Finding,
     FrameEvidence,
+    FrameSource,
     Grade,
     OnProgress,
     ScoreLattice,
-    SourceFrames,
-    Stored,
+    StoredCrop,
 )
 
 __all__ = [
     "Check",
     "Finding",
     "FrameEvidence",
+    "FrameSource",
     "Grade",
     "OnProgress",
     "ScoreLattice",
-    "SourceFrames",
-    "Stored",
+    "StoredCrop",
     "check_crop",
     "from_images",
     "rough_crop",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from being_remote.crop_search.matching import MAX_MISMATCH, MIN_PARTS, Match
+from being_remote.crop_search.picture_matching import MAX_MISMATCH, MIN_PARTS, Match
 
 Floats = NDArray[np.float64]
 

@@ -40,7 +40,7 @@ _MOST_CELLS = 8_000_000  # crops times frames that are compared with each other
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
+class FrameRule:
     """One way in which `source/` may have been made: `frames[k]` is shown by file k + 1; never decreasing."""
 
     name: str
@@ -78,10 +78,10 @@ class FrameMap:
 
 
 @dataclass(frozen=True, eq=False)
-class _Way:
+class _RuleMatch:
     """A file of a rule for each crop, counted from 0; those outside of the rule are not in the video."""
 
-    rule: Rule
+    rule: FrameRule
     files: Whole
 
     @property
@@ -117,17 +117,17 @@ class _Costs:
         """(n,) of one frame for each crop; -1: of none."""
         return self.table[np.arange(len(frames)), frames]
 
-    def inside(self, way: _Way) -> Flags:
+    def inside(self, way: _RuleMatch) -> Flags:
         """(n,) whether there is such a frame to compare with."""
         return np.asarray(self.there[way.frames])
 
-    def good(self, way: _Way) -> Flags:
+    def good(self, way: _RuleMatch) -> Flags:
         """(n,) whether each crop is of its frame."""
         return np.asarray(self.of(way.frames) <= self.same)
 
 
 def align(
-    crops: Floats, at: Whole, frames: Floats, indices: Whole, rules: Sequence[Rule], numbers: Whole
+    crops: Floats, at: Whole, frames: Floats, indices: Whole, rules: Sequence[FrameRule], numbers: Whole
 ) -> FrameMap | str:
     """Find the frame of each pose.
 
@@ -152,7 +152,7 @@ def align(
     widest = max(count, *(len(rule.frames) for rule in rules)) + 2 * int(numbers[-1] - numbers[0])
     few = _spread(len(at), max(_MOST_CELLS // widest, ENOUGH))
     files = numbers[at[few]] - 1
-    predictions = [_Way(rule, files) for rule in rules[:2]]
+    predictions = [_RuleMatch(rule, files) for rule in rules[:2]]
     enough = min(ENOUGH, len(numbers))
     bias = np.zeros(pictures.shape[1], np.float32)
     for _ in range(3):  # what is alike in all frames, as another colour matrix makes it, is taken off
@@ -171,7 +171,7 @@ def align(
             way = fitting[0]
         good = costs.good(way)
         bias = (pictures[few][good] - shown[np.searchsorted(indices, way.frames[good])]).mean(0)
-    steady = [_Way(rule, files + _best_offset(costs, rule, files)) for rule in rules]
+    steady = [_RuleMatch(rule, files + _best_offset(costs, rule, files)) for rule in rules]
     likely, rest = steady[:2], sorted(steady[2:], key=lambda tried: float(costs.of(tried.frames).sum()))
     way = next((tried for tried in (*predictions, *likely, *rest) if not _denied(costs, tried, way)), way)
     predicted = any(way is prediction for prediction in predictions)
@@ -213,7 +213,7 @@ def _spread(count: int, most: int) -> Whole:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
-def _frames_of(rule: Rule, files: Whole) -> Whole:
+def _frames_of(rule: FrameRule, files: Whole) -> Whole:
     inside = (files >= 0) & (files < len(rule.frames))
     return np.where(inside, rule.frames[np.where(inside, files, 0)], -1)
 
@@ -231,7 +231,7 @@ def _costs(pictures: Floats, shown: Floats, indices: Whole, count: int) -> _Cost
     return _Costs(table, there, noise)
 
 
-def _cheapest(costs: _Costs, rule: Rule, files: Whole) -> _Way:
+def _cheapest(costs: _Costs, rule: FrameRule, files: Whole) -> _RuleMatch:
     """The cheapest way: it goes on along the rule as the numbers do, or leaves it for the price of a step."""
     span = int(files[-1] - files[0]) + 1
     width = len(rule.frames) + 2 * span  # what lies outside of the rule is no frame
@@ -249,10 +249,10 @@ def _cheapest(costs: _Costs, rule: Rule, files: Whole) -> _Way:
     way = [int(total.argmin())]
     for i in range(len(files) - 1, 0, -1):
         way.append(int(back[i, way[-1]]))
-    return _Way(rule, np.array(way[::-1]) - span)
+    return _RuleMatch(rule, np.array(way[::-1]) - span)
 
 
-def _best_offset(costs: _Costs, rule: Rule, files: Whole) -> int:
+def _best_offset(costs: _Costs, rule: FrameRule, files: Whole) -> int:
     """The one offset along a rule that fits all crops best."""
     span = int(files[-1] - files[0]) + 1
     gone = np.full(span, -1)
@@ -264,7 +264,7 @@ def _best_offset(costs: _Costs, rule: Rule, files: Whole) -> int:
     return int(total.argmin()) - span - int(files[0])
 
 
-def _denied(costs: _Costs, tried: _Way, best: _Way) -> bool:
+def _denied(costs: _Costs, tried: _RuleMatch, best: _RuleMatch) -> bool:
     """Whether the pixels clearly speak against a way, all along or in some part."""
     inside = costs.inside(tried)
     known = costs.good(best) & inside
@@ -283,7 +283,7 @@ def _denied(costs: _Costs, tried: _Way, best: _Way) -> bool:
     return False
 
 
-def _others(costs: _Costs, way: _Way) -> str:
+def _others(costs: _Costs, way: _RuleMatch) -> str:
     """By how many frames a way can be moved and fits as well, in words."""
     frames = way.frames
     found = np.flatnonzero(costs.good(way))
@@ -303,7 +303,7 @@ def _others(costs: _Costs, way: _Way) -> str:
 
 
 def _followed(
-    rule: Rule, numbers: Whole, at: Whole, anchors: Whole, offsets: Whole
+    rule: FrameRule, numbers: Whole, at: Whole, anchors: Whole, offsets: Whole
 ) -> tuple[Whole, int | None]:
     """The frame of each pose, and the one offset from the first to the last, if there is one.
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import FreeCrop
 from being_remote.crop_search.consensus import Consensus
-from being_remote.crop_search.forward import tracker_makes_side
+from being_remote.crop_search.crop_rendering import tracker_makes_side
 from being_remote.crop_search.values import FrameEvidence, Grade
-from being_remote.crop_search.whole import whole_box
+from being_remote.crop_search.whole_pixel_crop import whole_box
 
 ENOUGH = 3  # pictures that must agree
 MOST = 0.75  # of the pictures, which must say the same

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from being_remote.crop_search.landmarks import LandmarkPair
+from being_remote.crop_search.landmark_fit import LandmarkPair
 from being_remote.errors import NotFoundError
 from being_remote.tracker.landmark_file import landmark_name, read_landmarks
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from being_remote.crop_search.landmarks import LandmarkPair, from_landmarks
-from being_remote.crop_search.values import Finding, OnProgress, SourceFrames
+from being_remote.crop_search.landmark_fit import LandmarkPair, from_landmarks
+from being_remote.crop_search.values import Finding, FrameSource, OnProgress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +47,7 @@ class Detector(Protocol):
 
 def from_frames(
     stored: Sequence[StoredFace],
-    source: SourceFrames,
+    source: FrameSource,
     image_size_wh: tuple[int, int],
     mesh: Detector,
     *,

@@ -19,7 +19,7 @@ OnProgress = Callable[[int, int], None]  # frames done, frames that will be look
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
+class StoredCrop:
     """One picture that the tracker fitted to: a crop, padded and resized.
 
     Attributes:
@@ -38,7 +38,7 @@ class Stored:
     face: NDArray[np.bool_] | None = None
 
 
-class SourceFrames(Protocol):
+class FrameSource(Protocol):
     """The original frames, whichever way they are kept.
 
     Attributes:
@@ -62,7 +62,7 @@ class FrameEvidence:
     """How well one stored picture and the crop made again agree.
 
     Attributes:
-        frame_id, source_number: as in `Stored`.
+        frame_id, source_number: as in `StoredCrop`.
         agrees: whether picture and frame show the same, in the box that was found.
         frame_offset: the source frame that fits is source_number + frame_offset.
         offset_told: whether that frame fits better than its neighbours; False where nothing moves.

@@ -28,7 +28,7 @@ BBOX_SCALE = 2.5
 
 
 @dataclass(frozen=True)
-class Truth:
+class ActorTruth:
     """What is known of a generated actor.
 
     Attributes:
@@ -79,7 +79,7 @@ def make_actor(
     begin_frames: int = 1,
     pictures: bool = True,
     video: bool = True,
-) -> Truth:
+) -> ActorTruth:
     """Write an actor and a finished run of it below a tracker checkout.
 
     Args:
@@ -112,7 +112,7 @@ def make_actor(
     A = np.array([[scale[0], 0, origin[0]], [0, scale[1], origin[1]], [0, 0, 1.0]])
 
     vertices, faces = head.mesh()
-    truth = Truth(
+    truth = ActorTruth(
         name=name,
         input_folder=tracker_root / "input" / name,
         output_folder=tracker_root / "output" / name,
@@ -196,7 +196,7 @@ def _crop_map(
 
 
 def _write_pictures(
-    truth: Truth, R: Floats, t: Floats, begin_frames: int, seed: int, with_video: bool
+    truth: ActorTruth, R: Floats, t: Floats, begin_frames: int, seed: int, with_video: bool
 ) -> None:
     import cv2
 

@@ -23,7 +23,7 @@ import yaml
 from being_remote.errors import BeingRemoteError, InconsistentData, UsageError
 
 if TYPE_CHECKING:
-    from being_remote.demo.actor import Truth
+    from being_remote.demo.actor import ActorTruth
     from being_remote.demo.pod import Pod
 
 HOST, ACTOR = "pod", "demo"
@@ -32,7 +32,7 @@ _VIDEO = "original.mp4"  # what the researcher has on the laptop
 
 
 @dataclass(frozen=True)
-class Step:
+class ShownCommand:
     """One command of the chain. `answer` is its JSON document where it was asked for one."""
 
     command: tuple[str, ...]
@@ -42,7 +42,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """How a command ended, as told by whoever ran it."""
 
     exit_code: int
@@ -50,11 +50,11 @@ class Ran:
 
 
 # Runs `being-remote WORDS...` in a folder: the command line decides what a person sees of it.
-RunCommand = Callable[[Sequence[str], Path], Ran]
+RunCommand = Callable[[Sequence[str], Path], CommandResult]
 
 
 @dataclass(frozen=True)
-class Retracked:
+class SecondTracking:
     """What the second tracking brought home: another crop, and so the same camera another way.
 
     Attributes:
@@ -76,7 +76,7 @@ class Retracked:
 class DemoReport:
     """What the chain came to. K in pixels, corner convention, of the 1920x1080 video."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[ShownCommand, ...]
     K: tuple[tuple[float, ...], ...]
     K_true: tuple[tuple[float, ...], ...]
     focal_error_px: float
@@ -86,7 +86,7 @@ class DemoReport:
     folder: Path
     overlay: Path
     cameras: Path
-    retracked: Retracked
+    retracked: SecondTracking
     kept_pod: str | None
     kept_pid: int | None
     seconds: float
@@ -148,7 +148,7 @@ def demo(
         for words in commands(pod.fingerprint):
             begun = time.monotonic()
             ran = run_command(words, folder)
-            steps.append(Step(words, ran.exit_code, time.monotonic() - begun, ran.answer))
+            steps.append(ShownCommand(words, ran.exit_code, time.monotonic() - begun, ran.answer))
             if ran.exit_code:
                 raise BeingRemoteError(
                     f"`being-remote {' '.join(words)}` ended with {ran.exit_code}",
@@ -214,7 +214,7 @@ def _write_inventory(folder: Path, pod: Pod) -> None:
 
 
 def _compared(
-    folder: Path, truth: Truth, steps: tuple[Step, ...], started: float, *, kept: Pod | None
+    folder: Path, truth: ActorTruth, steps: tuple[ShownCommand, ...], started: float, *, kept: Pod | None
 ) -> DemoReport:
     import numpy as np
 
@@ -247,7 +247,7 @@ def _compared(
     )
 
 
-def _retracked(folder: Path, truth: Truth) -> Retracked:
+def _retracked(folder: Path, truth: ActorTruth) -> SecondTracking:
     """Compare what the pod transformed with our own transform of the frames that were pulled with it.
 
     Raises:
@@ -268,7 +268,7 @@ def _retracked(folder: Path, truth: Truth) -> Retracked:
     )
     if pulled.K != ours.K:
         raise InconsistentData(f"says K is {pulled.K}, our own transform says {ours.K}", file=str(intrinsics))
-    return Retracked(
+    return SecondTracking(
         job=home.name,
         side=pulled.crop.side,
         image_size_wh=pulled.crop.image_size_wh,

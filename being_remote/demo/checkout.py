@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from being_remote.demo import head, stand_in_tracker
-from being_remote.demo.actor import Truth
+from being_remote.demo.actor import ActorTruth
 
 # The form of the tracker's own file, with the defaults of metrical-tracker c2a51724.
 CONFIG = """\
@@ -60,7 +60,7 @@ def get_cfg_defaults():
 """
 
 
-def install(checkout: Path, truth: Truth) -> None:
+def install(checkout: Path, truth: ActorTruth) -> None:
     """Make `checkout` one that can track `truth`'s actor anew.
 
     What it is to find is written beside the actor's source images; FLAME's files, which a real

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from being_remote.errors import HostError, ToolMissing
-from being_remote.transport.hostkeys import fingerprint_of
+from being_remote.transport.host_keys import fingerprint_of
 
 _START_S = 15.0
 _STOP_S = 5.0

@@ -34,8 +34,8 @@ from being_remote.export.files import write_atomically
 from being_remote.export.left_over import OTHER_PLACE, numbering_sha256, read_record, recorded_count
 from being_remote.export.left_over import RECORD as RECORD
 from being_remote.export.target import Export, Target
-from being_remote.session import OnProgress, Progress, no_progress
-from being_remote.video import Window
+from being_remote.media.video import Window
+from being_remote.session import OnProgress, TransferProgress, no_progress
 
 Picture = NDArray[np.uint8]
 
@@ -51,7 +51,7 @@ MAX_WORKERS = 8
 MAX_CUBIC_SHRINK = 2.0
 
 
-class SourceFrames(Protocol):
+class NumberedFrames(Protocol):
     """The original frames, as `tracker.source_frames` opens them."""
 
     @property
@@ -103,7 +103,7 @@ class ImagePlan:
 
 
 @dataclass(frozen=True)
-class Made:
+class ImageCounts:
     """How many pictures were made, how many stood there already, and where the mask is."""
 
     made: int
@@ -194,12 +194,12 @@ def refuse_missing(plan: ImagePlan, count: int | None) -> None:
 
 def make_images(
     plan: ImagePlan,
-    open_source: Callable[[], AbstractContextManager[SourceFrames]],
+    open_source: Callable[[], AbstractContextManager[NumberedFrames]],
     folder: Path,
     *,
     workers: int | None = None,
     on_progress: OnProgress = no_progress,
-) -> Made:
+) -> ImageCounts:
     """Make every picture of a plan that is not there yet, and the mask.
 
     Args:
@@ -229,7 +229,7 @@ def make_images(
             workers = min(workers or min(max(os.cpu_count() or 1, 2), MAX_WORKERS), len(todo))
             _make(plan, for_threads, folder, todo, workers, on_progress)
     write_atomically(folder / MASK, [_encoded(valid_mask(plan.canvas, plan.seen), MASK)])
-    return Made(len(todo), kept, folder / MASK)
+    return ImageCounts(len(todo), kept, folder / MASK)
 
 
 def on_canvas(canvas: Canvas, interpolation: str, copied: Picture) -> Picture:
@@ -283,7 +283,7 @@ def _is_trackers(canvas: Canvas, crop: Crop) -> bool:
 
 def _make(
     plan: ImagePlan,
-    open_source: Callable[[], AbstractContextManager[SourceFrames]],
+    open_source: Callable[[], AbstractContextManager[NumberedFrames]],
     folder: Path,
     todo: list[tuple[int, str]],
     workers: int,
@@ -293,7 +293,7 @@ def _make(
     reading, counting, stop = threading.Lock(), threading.Lock(), threading.Event()
     done, total, copied = len(plan.names) - len(todo), len(plan.names), plan.canvas.copied
 
-    def work(source: SourceFrames) -> None:
+    def work(source: NumberedFrames) -> None:
         nonlocal done
         while not stop.is_set():
             with reading:
@@ -308,7 +308,7 @@ def _make(
             write_atomically(folder / name, [data], synced=False)
             with counting:
                 done += 1
-                on_progress(Progress(f"{plan.target} pictures", done, total, "pictures"))
+                on_progress(TransferProgress(f"{plan.target} pictures", done, total, "pictures"))
 
     def work_until_one_fails() -> None:
         try:

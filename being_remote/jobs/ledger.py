@@ -68,7 +68,7 @@ class Intent:
 
 
 @dataclass(frozen=True)
-class Known:
+class LedgerJob:
     """A job as the ledger has it. `attempt` is the one that counts, `host` and `spec` are where and as
     what it was sent, `state` is its last known state, `since` when that was learnt and `seen_at` when its
     host last said so (this laptop's clock, seconds since 1970; None: never)."""
@@ -92,7 +92,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Transition:
+class StateChange:
     """One step of a job's story."""
 
     attempt: int
@@ -102,7 +102,7 @@ class Transition:
 
 
 @dataclass(frozen=True)
-class Left:
+class FormerHost:
     """What a job was on a host that it left: its spec there, and what belongs to it."""
 
     host: str
@@ -113,10 +113,10 @@ class Left:
 
 
 @dataclass(frozen=True)
-class Made:
+class IntentResult:
     """What became of an intent: its own new job, or the one that was there."""
 
-    job: Known
+    job: LedgerJob
     adopted: bool
 
 
@@ -132,7 +132,7 @@ class Ledger:
         with self._writing() as db:
             return str(db.execute("SELECT value FROM meta WHERE name = 'uuid'").fetchone()[0])
 
-    def intend(self, intent: Intent, *, again: bool = False) -> Made:
+    def intend(self, intent: Intent, *, again: bool = False) -> IntentResult:
         """Write a job down before anything is done for it; or find the one that is at it already,
         on another host by now if it was moved there.
 
@@ -144,11 +144,13 @@ class Ledger:
             if not again:
                 found = _of_intent(db, intent.key)
                 if found is not None:
-                    return Made(found, adopted=True)
+                    return IntentResult(found, adopted=True)
             self._insert(db, intent, attempt=1, state="created", evidence={"intent": intent.key})
-            return Made(_known(_row(db, intent.job)), adopted=False)
+            return IntentResult(_known(_row(db, intent.job)), adopted=False)
 
-    def take_over(self, intent: Intent, *, attempt: int, state: str, evidence: Mapping[str, Any]) -> Known:
+    def take_over(
+        self, intent: Intent, *, attempt: int, state: str, evidence: Mapping[str, Any]
+    ) -> LedgerJob:
         """Write down a job, or an attempt of one, that another ledger made, as found on its host."""
         with self._writing() as db:
             if db.execute("SELECT 1 FROM jobs WHERE job = ?", (intent.job,)).fetchone() is None:
@@ -179,7 +181,7 @@ class Ledger:
                 _step(db, job, attempt, known.state, {"volume": volume, "reason": "about to be sent"})
             return aimed or volume
 
-    def cancel_unsent(self, job: str, attempt: int, evidence: Mapping[str, Any]) -> Known | None:
+    def cancel_unsent(self, job: str, attempt: int, evidence: Mapping[str, Any]) -> LedgerJob | None:
         """Make an attempt that was never sent `cancelled`; None if it was, or may have been."""
         with self._writing() as db:
             known = _known(_row(db, job))
@@ -189,7 +191,7 @@ class Ledger:
             db.execute("UPDATE jobs SET state = 'cancelled', at = ? WHERE job = ?", (time.time(), job))
             return _known(_row(db, job))
 
-    def record(self, job: str, attempt: int, state: str, evidence: Mapping[str, Any]) -> Known:
+    def record(self, job: str, attempt: int, state: str, evidence: Mapping[str, Any]) -> LedgerJob:
         """Add what was learnt of an attempt; what is older than what is known changes nothing.
 
         `unknown` joins the story and leaves the last known state as it is.
@@ -206,7 +208,7 @@ class Ledger:
 
     def next_attempt(
         self, job: str, after: int, evidence: Mapping[str, Any], *, moved: Intent | None = None
-    ) -> Known:
+    ) -> LedgerJob:
         """Make attempt `after` + 1 the one that counts; once only, whoever asks.
 
         Args:
@@ -240,7 +242,7 @@ class Ledger:
             )
             return _known(_row(db, job))
 
-    def find(self, word: str, *, recipes: Sequence[str] = (), actor: str | None = None) -> Known:
+    def find(self, word: str, *, recipes: Sequence[str] = (), actor: str | None = None) -> LedgerJob:
         """The job that `word` means: an id, a unique beginning of one, or `last`.
 
         Args:
@@ -283,7 +285,7 @@ class Ledger:
             )
         return found[0]
 
-    def jobs(self, *, host: str | None = None, actor: str | None = None) -> tuple[Known, ...]:
+    def jobs(self, *, host: str | None = None, actor: str | None = None) -> tuple[LedgerJob, ...]:
         """All jobs, the newest first."""
         with self._reading() as db:
             if db is None:
@@ -295,14 +297,14 @@ class Ledger:
             ).fetchall()
             return tuple(_known(row) for row in rows)
 
-    def like(self, key: str) -> Known | None:
+    def like(self, key: str) -> LedgerJob | None:
         """The job of the same intent that is not known to be ended, looked for only."""
         with self._reading() as db:
             if db is None:
                 return None
             return _of_intent(db, key)
 
-    def story(self, job: str) -> tuple[Transition, ...]:
+    def story(self, job: str) -> tuple[StateChange, ...]:
         """All that was learnt of a job, the oldest first."""
         with self._reading() as db:
             if db is None:
@@ -310,9 +312,9 @@ class Ledger:
             rows = db.execute(
                 "SELECT attempt, at, state, evidence FROM transitions WHERE job = ? ORDER BY number", (job,)
             ).fetchall()
-            return tuple(Transition(n, at, state, json.loads(evidence)) for n, at, state, evidence in rows)
+            return tuple(StateChange(n, at, state, json.loads(evidence)) for n, at, state, evidence in rows)
 
-    def left(self, job: str) -> tuple[Left, ...]:
+    def left(self, job: str) -> tuple[FormerHost, ...]:
         """What a job was on the hosts that it left."""
         with self._reading() as db:
             if db is None:
@@ -322,7 +324,7 @@ class Ledger:
                 " ORDER BY rowid",
                 (job,),
             )
-            return tuple(Left(*row) for row in rows)
+            return tuple(FormerHost(*row) for row in rows)
 
     # -- the file --------------------------------------------------------------------------------
 
@@ -388,7 +390,7 @@ class Ledger:
             yield db if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() else None
 
 
-def hosts_of(known: Known, story: Sequence[Transition]) -> dict[int, str]:
+def hosts_of(known: LedgerJob, story: Sequence[StateChange]) -> dict[int, str]:
     """The host of each attempt that the story knows.
 
     Example:
@@ -434,7 +436,7 @@ def _as_wal(db: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def _is_news(db: sqlite3.Connection, known: Known, state: str, evidence: Mapping[str, Any]) -> bool:
+def _is_news(db: sqlite3.Connection, known: LedgerJob, state: str, evidence: Mapping[str, Any]) -> bool:
     if state == UNKNOWN:
         last = db.execute(
             "SELECT state, evidence FROM transitions WHERE job = ? ORDER BY number DESC LIMIT 1", (known.job,)
@@ -452,7 +454,7 @@ def _step(db: sqlite3.Connection, job: str, attempt: int, state: str, evidence: 
     )
 
 
-def _of_intent(db: sqlite3.Connection, key: str) -> Known | None:
+def _of_intent(db: sqlite3.Connection, key: str) -> LedgerJob | None:
     """The newest job of an intent, as it is or as it was before it was moved, not known to be ended."""
     found = db.execute(
         f"SELECT {_COLUMNS} FROM jobs WHERE state NOT IN ({_marks(ENDED)}) AND (intent_key = ?"
@@ -462,7 +464,7 @@ def _of_intent(db: sqlite3.Connection, key: str) -> Known | None:
     return None if found is None else _known(found)
 
 
-def _move(db: sqlite3.Connection, known: Known, to: Intent) -> dict[str, Any]:
+def _move(db: sqlite3.Connection, known: LedgerJob, to: Intent) -> dict[str, Any]:
     """Give a job another host and the spec that it has there; what the story is to keep of it."""
     db.execute(
         "INSERT OR IGNORE INTO left_hosts (job, host, spec, spec_sha256, parcel, intent_key)"
@@ -495,8 +497,8 @@ def _row(db: sqlite3.Connection, job: str) -> Any:
     return row
 
 
-def _known(row: Any) -> Known:
-    return Known(*row)
+def _known(row: Any) -> LedgerJob:
+    return LedgerJob(*row)
 
 
 def _marks(values: tuple[str, ...]) -> str:

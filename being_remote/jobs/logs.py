@@ -19,7 +19,7 @@ from typing import Literal
 
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, NotFoundError, Unreachable
 from being_remote.pace import SLOWEST, Pace, Rate
-from being_remote.pod import records
+from being_remote.pod import job_records as records
 from being_remote.session import Session, Stream
 
 log = logging.getLogger("being_remote")
@@ -37,7 +37,7 @@ Why = Literal["ended", "all", "superseded", "gone", "shrunk"]
 
 
 @dataclass(frozen=True)
-class Part:
+class LogChunk:
     """Some bytes of the log; none at all says that the link is well and nothing new is there."""
 
     offset: int
@@ -45,7 +45,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Over:
+class LogEnd:
     """There is nothing more to read: the log is `offset` bytes long."""
 
     offset: int
@@ -53,7 +53,7 @@ class Over:
 
 
 @dataclass(frozen=True)
-class Line:
+class LogLine:
     """One line of a log without its end; `offset` is where it begins, in bytes."""
 
     offset: int
@@ -74,8 +74,8 @@ def read(
     follow: bool = False,
     patience_s: float = PATIENCE_S,
     rate: Rate = SLOWEST,
-) -> Generator[Part | Over, None, None]:
-    """The log of the attempt in `folder` from byte `offset` on; ends with one `Over`.
+) -> Generator[LogChunk | LogEnd, None, None]:
+    """The log of the attempt in `folder` from byte `offset` on; ends with one `LogEnd`.
 
     Args:
         session: an open way to the host; its stream is opened again whenever the link drops.
@@ -97,14 +97,14 @@ def read(
             with _open(session, python, folder, offset, follow=follow) as stream:
                 for item in _items(stream, offset, session.host):
                     heard_at, wait_s = time.monotonic(), 0.2
-                    if isinstance(item, Over) and item.why in ("gone", "shrunk"):
+                    if isinstance(item, LogEnd) and item.why in ("gone", "shrunk"):
                         raise _lost_log(item, session.host, folder)
-                    offset = item.offset + (len(item.data) if isinstance(item, Part) else 0)
+                    offset = item.offset + (len(item.data) if isinstance(item, LogChunk) else 0)
                     if pace is not None:
                         pace.came(offset - began)
                     given_at = time.monotonic()
                     yield item
-                    if isinstance(item, Over):
+                    if isinstance(item, LogEnd):
                         return
                     if pace is not None:  # whoever reads on a terminal may take their time
                         pace.rest(time.monotonic() - given_at)
@@ -118,7 +118,7 @@ def read(
             wait_s = min(2 * wait_s, MAX_WAIT_S)
 
 
-class Lines:
+class LogLines:
     """Puts the parts of a log together to lines; what has no end after 64 KiB is cut there.
 
     Example:
@@ -133,7 +133,7 @@ class Lines:
         self._begun = bytearray()
         self._offset = 0
 
-    def add(self, part: Part) -> list[Line]:
+    def add(self, part: LogChunk) -> list[LogLine]:
         """The lines that `part` completes."""
         if not self._begun:
             self._offset = part.offset
@@ -146,14 +146,14 @@ class Lines:
         self._begun = bytearray(rest)
         return found
 
-    def rest(self) -> list[Line]:
+    def rest(self) -> list[LogLine]:
         """The last line, if it has no end."""
         found = [self._line(bytes(self._begun), len(self._begun))] if self._begun else []
         self._begun.clear()
         return found
 
-    def _line(self, text: bytes, length: int) -> Line:
-        line = Line(self._offset, text.decode("utf-8", "backslashreplace"))
+    def _line(self, text: bytes, length: int) -> LogLine:
+        line = LogLine(self._offset, text.decode("utf-8", "backslashreplace"))
         self._offset += length
         return line
 
@@ -164,7 +164,7 @@ def _open(session: Session, python: str, folder: PurePosixPath, offset: int, *, 
     return session.stream(argv, stdin=_program())
 
 
-def _items(stream: Stream, offset: int, host: str) -> Iterator[Part | Over]:
+def _items(stream: Stream, offset: int, host: str) -> Iterator[LogChunk | LogEnd]:
     """What comes over one connection, from byte `offset` on; a torn part is given as far as it came."""
     waiting, left = bytearray(), 0
     while True:
@@ -176,7 +176,7 @@ def _items(stream: Stream, offset: int, host: str) -> Iterator[Part | Over]:
             if left:
                 part = bytes(waiting[:left])
                 del waiting[: len(part)]
-                yield Part(offset, part)
+                yield LogChunk(offset, part)
                 offset, left = offset + len(part), left - len(part)
                 continue
             header, found, _ = waiting.partition(b"\n")
@@ -191,14 +191,14 @@ def _items(stream: Stream, offset: int, host: str) -> Iterator[Part | Over]:
                 )
             del waiting[: len(header) + 1]
             if item[4]:
-                yield Over(offset, item[4].decode())  # type: ignore[arg-type]  # one of Why, by the pattern
+                yield LogEnd(offset, item[4].decode())  # type: ignore[arg-type]  # one of Why, by the pattern
                 return
             left = int(item[2])
             if not left:
-                yield Part(offset, b"")
+                yield LogChunk(offset, b"")
 
 
-def _lost_log(item: Over, host: str, folder: PurePosixPath) -> NotFoundError | HostError:
+def _lost_log(item: LogEnd, host: str, folder: PurePosixPath) -> NotFoundError | HostError:
     if item.why == "gone":
         return NotFoundError(
             f"there is no job in {str(folder.parent.parent)!r}", where=host, hint="being-remote jobs --all"

@@ -29,7 +29,7 @@ StepState = Literal["running", "transforming"]
 
 
 @dataclass(frozen=True)
-class Prepare:
+class WorkFolder:
     """What stands in an attempt's fresh `work/` before its first step.
 
     `folders` are made; `copies` are (below files/, below work/); `links` are (below work/, an
@@ -44,7 +44,7 @@ class Prepare:
 
 
 @dataclass(frozen=True)
-class Step:
+class CommandStep:
     """One command line and the state that the job is in while it runs.
 
     In `argv`, `cwd` and `env`: {work} {bundle} {files} {gpus} {attempt} {previous} {pushed}; the last
@@ -61,7 +61,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Progress:
+class FileProgress:
     """How progress is counted: files under work/ that match `glob`, of `total`.
 
     Without `total`, the files that match `total_glob` (absolute) are counted when the attempt starts.
@@ -88,9 +88,9 @@ class JobSpec:
     actor: str | None
     host: str
     intent: Mapping[str, Any]
-    steps: tuple[Step, ...]
-    prepare: Prepare = Prepare()
-    progress: Progress | None = None
+    steps: tuple[CommandStep, ...]
+    prepare: WorkFolder = WorkFolder()
+    progress: FileProgress | None = None
     gpus: int = 0
     wall_s: float | None = None
     stall_s: float | None = None

@@ -10,11 +10,11 @@ from typing import Literal
 
 from being_remote.errors import HostError, InconsistentData, UsageError
 from being_remote.foreign_text import quote
-from being_remote.jobs.facts import CancelAnswer, Incarnation, SubmitAnswer, parsed_answer
-from being_remote.jobs.observe import SeenJob, seen_job
-from being_remote.jobs.programs import ask
+from being_remote.jobs.host_jobs import SeenJob, seen_job
 from being_remote.jobs.spec import JobSpec
-from being_remote.jobs.verdict import State
+from being_remote.jobs.status_verdict import State
+from being_remote.pod_client.job_answers import BootIdentity, CancelAnswer, SubmitAnswer, parsed_answer
+from being_remote.pod_client.runner import ask
 from being_remote.session import Session
 
 MAX_ANSWER_BYTES = 1 << 20
@@ -31,7 +31,7 @@ _NOT_TAKEN = {
 
 
 @dataclass(frozen=True)
-class Submitted:
+class SubmitResult:
     """What a submit came to. `claim` is "made" when this very call put the job on the pod.
 
     `supervisor`: what the ensured supervisor said; "silent" when it did not answer in time.
@@ -49,7 +49,7 @@ class Submitted:
 
 
 @dataclass(frozen=True)
-class Cancelled:
+class CancelResult:
     """What a cancel came to; `state` is what the pod shows after it."""
 
     job: str
@@ -72,7 +72,7 @@ def find_volume(
     """
     request = {"workdir": str(workdir), "job": None}
     said = ask(session, "claim", request, python=python, timeout_s=timeout_s, limit=MAX_ANSWER_BYTES)
-    here = parsed_answer(Incarnation, said, session.host)
+    here = parsed_answer(BootIdentity, said, session.host)
     if here.volume is None:
         raise HostError(
             "its jobs folder cannot be given a name",
@@ -93,7 +93,7 @@ def submit(
     attempt: int = 1,
     pushed: str | None = None,
     timeout_s: float | None = None,
-) -> Submitted:
+) -> SubmitResult:
     """Put the job on the pod unless it is there, and make sure that a supervisor looks after `attempt`.
 
     Sending it twice, or from two terminals at once, does what sending it once does. `bundle` may
@@ -140,7 +140,7 @@ def submit(
             hint="mend that and submit it again; nothing runs",
         )
     seen = seen_job(answer.seen, answer.incarnation)
-    return Submitted(
+    return SubmitResult(
         job=spec.job,
         attempt=attempt,
         claim=answer.claim,
@@ -164,7 +164,7 @@ def cancel(
     ledger: str | None = None,
     wait_s: float = 15.0,
     timeout_s: float | None = None,
-) -> Cancelled:
+) -> CancelResult:
     """Mark the job as cancelled, wake its supervisor, and wait up to `wait_s` for its end.
 
     A job that is not there ("absent") may still be on its way: on `volume`, where it was sent to, a
@@ -191,6 +191,6 @@ def cancel(
         raise UsageError(f"{job} on {session.host} belongs to another laptop's ledger", hint="--take-over")
     if answer.seen is None:
         marked: Literal["absent", "marked"] = "marked" if answer.cancel == "marked" else "absent"
-        return Cancelled(job, marked, "created", "the job is not on the pod", None)
+        return CancelResult(job, marked, "created", "the job is not on the pod", None)
     seen = seen_job(answer.seen, answer.incarnation)
-    return Cancelled(job, answer.cancel, seen.state, seen.reason, seen)
+    return CancelResult(job, answer.cancel, seen.state, seen.reason, seen)

@@ -15,9 +15,11 @@ import sys
 import time
 from typing import Callable, Dict, List, NamedTuple, Optional
 
-from being_remote.pod import folded_log, processes, records
+from being_remote.pod import folded_log
+from being_remote.pod import job_records as records
+from being_remote.pod import process_groups as processes
 from being_remote.pod.events import Events
-from being_remote.pod.records import Record
+from being_remote.pod.job_records import Record
 
 BEAT_S = 5.0
 LOOK_S = 0.5
@@ -26,7 +28,7 @@ LAST_WORDS, LAST_WORDS_BYTES = 300, 4096
 _PLACE = re.compile(r"\{(work|bundle|files|gpus|attempt|previous|pushed)\}")
 
 
-class Outcome(NamedTuple):
+class AttemptOutcome(NamedTuple):
     """How an attempt ends."""
 
     state: str
@@ -64,12 +66,14 @@ class Attempt:
         self._started = time.monotonic()
         self._pump: Optional[int] = None
 
-    def run(self, asked_to_stop: Callable[[], Optional[Outcome]], on_start: Callable[[], None]) -> Outcome:
+    def run(
+        self, asked_to_stop: Callable[[], Optional[AttemptOutcome]], on_start: Callable[[], None]
+    ) -> AttemptOutcome:
         """Run all steps; `on_start` is called when the first one's payload runs."""
         try:
             self._prepare()
         except (OSError, ValueError, shutil.Error) as e:
-            return Outcome("failed", None, f"its work folder could not be prepared: {e}")
+            return AttemptOutcome("failed", None, f"its work folder could not be prepared: {e}")
         self._frames_total()
         source, sink = os.pipe()
         try:
@@ -86,9 +90,9 @@ class Attempt:
         self,
         source: int,
         sink: int,
-        asked_to_stop: Callable[[], Optional[Outcome]],
+        asked_to_stop: Callable[[], Optional[AttemptOutcome]],
         on_start: Callable[[], None],
-    ) -> Outcome:
+    ) -> AttemptOutcome:
         for step in self.spec["steps"]:
             stop = asked_to_stop()
             if stop is not None:
@@ -96,7 +100,7 @@ class Attempt:
             outcome = self._step(step, source, sink, asked_to_stop, on_start)
             if outcome is not None:
                 return outcome
-        return Outcome("succeeded", 0, "all its steps ended with 0")
+        return AttemptOutcome("succeeded", 0, "all its steps ended with 0")
 
     # -- a step --------------------------------------------------------------------------------
 
@@ -105,9 +109,9 @@ class Attempt:
         step: Record,
         source: int,
         sink: int,
-        asked_to_stop: Callable[[], Optional[Outcome]],
+        asked_to_stop: Callable[[], Optional[AttemptOutcome]],
         on_start: Callable[[], None],
-    ) -> Optional[Outcome]:
+    ) -> Optional[AttemptOutcome]:
         """None if the step ended with 0."""
         self._keep_pumping(source)
         try:
@@ -122,12 +126,12 @@ class Attempt:
                 pass_fds=self._inherited,
             )
         except (OSError, ValueError) as e:
-            return Outcome("failed", None, f"{step['argv'][0]!r} could not be started: {e}")
+            return AttemptOutcome("failed", None, f"{step['argv'][0]!r} could not be started: {e}")
         named = records.process(payload.pid)
         self._moved = time.monotonic()
         self._show(step["state"], named)
         on_start()
-        stop: Optional[Outcome] = None
+        stop: Optional[AttemptOutcome] = None
         while payload.poll() is None and stop is None:
             self._events.wait(self._pause())
             self._keep_pumping(source)
@@ -141,18 +145,18 @@ class Attempt:
             return stop._replace(exit_code=payload.poll(), reason=stop.reason + left)
         if code is not None and code != 0:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
-            return Outcome("failed", code, f"{os.path.basename(step['argv'][0])} {how}")
+            return AttemptOutcome("failed", code, f"{os.path.basename(step['argv'][0])} {how}")
         return None
 
-    def _overdue(self, state: str) -> Optional[Outcome]:
+    def _overdue(self, state: str) -> Optional[AttemptOutcome]:
         now, wall_s, stall_s = time.monotonic(), self.spec["wall_s"], self.spec["stall_s"]
         if wall_s is not None and now - self._started > wall_s:
-            return Outcome("failed", None, f"its wall time of {wall_s:g} s was over")
+            return AttemptOutcome("failed", None, f"its wall time of {wall_s:g} s was over")
         if stall_s is not None and now - self._moved > stall_s:
             self._count()
             if now - self._moved > stall_s:
                 what = "no new frame" if self.spec["progress"] else "nothing new in its log"
-                return Outcome("failed", None, f"{what} for {stall_s:g} s while {state}")
+                return AttemptOutcome("failed", None, f"{what} for {stall_s:g} s while {state}")
         return None
 
     def _pause(self) -> float:

@@ -16,8 +16,10 @@ import sys
 import time
 from typing import Any, BinaryIO, Optional
 
-from being_remote.pod import locks, processes, records, status
-from being_remote.pod.records import Record
+from being_remote.pod import job_records as records
+from being_remote.pod import locks, status
+from being_remote.pod import process_groups as processes
+from being_remote.pod.job_records import Record
 
 _ENDS: Record = {
     "state": "cancelled",

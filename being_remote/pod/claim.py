@@ -22,8 +22,9 @@ import tarfile
 import time
 from typing import BinaryIO, Iterator, Optional, Tuple
 
-from being_remote.pod import locks, records, status
-from being_remote.pod.records import Record
+from being_remote.pod import job_records as records
+from being_remote.pod import locks, status
+from being_remote.pod.job_records import Record
 
 MAX_BUNDLE_BYTES = 300 << 20
 MAX_ANSWER_BYTES = 1 << 16

@@ -105,7 +105,7 @@ def _gpus(count: int) -> str:
     return "1 GPU" if count == 1 else f"{count} GPUs"
 
 
-class Impossible(Exception):
+class NeverAvailable(Exception):
     """This pod will never have what the job needs."""
 
 
@@ -140,9 +140,9 @@ class Waiting:
         self._query = Query()
         gpus, problem = self._query.answer()
         if problem is None and len(gpus) < self._count:
-            raise Impossible(f"it needs {_gpus(self._count)}, the pod has {len(gpus)}")
+            raise NeverAvailable(f"it needs {_gpus(self._count)}, the pod has {len(gpus)}")
         if problem == "there is no nvidia-smi":
-            raise Impossible(f"it needs {_gpus(self._count)}, and there is no nvidia-smi")
+            raise NeverAvailable(f"it needs {_gpus(self._count)}, and there is no nvidia-smi")
         with locks.held(self._mutex):
             taken, leased = self._take([gpu["uuid"] for gpu in gpus if not gpu["busy"]])
             if taken is not None:

@@ -90,7 +90,7 @@ def sha256_of(path: bytes, limit: Optional[int]) -> Tuple[Optional[os.stat_resul
     return found, digest.hexdigest()
 
 
-class Full(Exception):
+class ListingFull(Exception):
     """As many files as may be listed."""
 
 
@@ -133,7 +133,7 @@ def listed(
             continue
         if stat.S_ISREG(at.st_mode):
             if len(rows) >= most:
-                raise Full
+                raise ListingFull
             digest = None
             if asked["hash"]:
                 again, digest = sha256_of(os.path.join(folder, name), None)
@@ -182,7 +182,7 @@ def main() -> None:
                 hashed(asked, rows)
             elif exists:
                 errors = listed(asked, b"", min(left, asked.get("most", MAX_FILES)), rows, skipped, kernel)
-        except Full:
+        except ListingFull:
             cut = True
         except OSError as e:
             errors = [f"{e.strerror}: {e.filename!r}"]

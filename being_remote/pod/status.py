@@ -1,6 +1,6 @@
 """Runs on the pod: what every job's folder and lock show, and the GPUs, as one JSON document, deflated.
 
-It starts nothing, writes nothing and judges nothing: `jobs/verdict.py` does, on the laptop. Of each
+It starts nothing, writes nothing and judges nothing: `jobs/status_verdict.py` does, on the laptop. Of each
 job the lock is read first and its end after it, so that an end that comes between is seen.
 """
 
@@ -13,8 +13,9 @@ import sys
 import zlib
 from typing import Any, BinaryIO, List, Optional, Tuple
 
-from being_remote.pod import client, lease, locks, records
-from being_remote.pod.records import Record
+from being_remote.pod import client, lease, locks
+from being_remote.pod import job_records as records
+from being_remote.pod.job_records import Record
 
 MAX_JOBS = 20_000
 # A job whose records are longer, or that comes behind so many letters, is shown by its name alone.

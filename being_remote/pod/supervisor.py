@@ -15,16 +15,18 @@ import sys
 import time
 from typing import Any, List, Optional
 
-from being_remote.pod import lease, locks, processes, records
-from being_remote.pod.attempt import Attempt, Outcome
+from being_remote.pod import job_records as records
+from being_remote.pod import lease, locks
+from being_remote.pod import process_groups as processes
+from being_remote.pod.attempt import Attempt, AttemptOutcome
 from being_remote.pod.events import Events
-from being_remote.pod.records import Record
+from being_remote.pod.job_records import Record
 
 LOOK_S = 0.5
 SLOWEST_LOOK_S = 5.0
 
 
-class Leave(Exception):
+class NothingToDo(Exception):
     """There is nothing to do here (any more); `args` are the word for the claim and the reason."""
 
 
@@ -48,7 +50,7 @@ class Supervisor:
             self._note(lock, None)
             self._end_earlier_ones()
             self._run_locked(lock)
-        except Leave as e:
+        except NothingToDo as e:
             if lock is not None:
                 os.close(lock)  # first: who asks as soon as we have answered must not find it held
             self.say(*e.args)
@@ -78,7 +80,7 @@ class Supervisor:
             if holds == self.number and (
                 records.is_alive(note.get("supervisor")) or time.monotonic() > deadline
             ):
-                raise Leave("held", None)
+                raise NothingToDo("held", None)
             if type(holds) is int and holds < self.number:
                 self.say("started", f"waits for attempt {holds} to stop")
                 if records.is_alive(note.get("supervisor")) is False:
@@ -89,12 +91,12 @@ class Supervisor:
         """Raise Leave when this attempt must not start (again)."""
         made, highest = records.attempts_of(self.folder)
         if highest > self.number:
-            raise Leave("overtaken", f"attempt {highest} was asked for")
+            raise NothingToDo("overtaken", f"attempt {highest} was asked for")
         if self.number in made:
             ended = os.path.exists(os.path.join(self._attempt_folder, records.END))
-            raise Leave("ended" if ended else "lost" if after_lock else "held", None)
+            raise NothingToDo("ended" if ended else "lost" if after_lock else "held", None)
         if self._is_cancelled():
-            raise Leave("cancelled", "cancelled before it started")
+            raise NothingToDo("cancelled", "cancelled before it started")
 
     def _end_earlier_ones(self) -> None:
         """Earlier attempts that nobody looks after must not work beside this one."""
@@ -117,7 +119,7 @@ class Supervisor:
                 self.events.wait(pause)
                 pause = min(pause * 1.2, SLOWEST_LOOK_S)
                 self._must_go_on(after_lock=True)
-        except (Leave, lease.Impossible):
+        except (NothingToDo, lease.NeverAvailable):
             queue.give_up()
             raise
 
@@ -139,7 +141,7 @@ class Supervisor:
         try:
             gpus, gpu_locks = self._lease(lock)
             held += gpu_locks
-        except lease.Impossible as e:
+        except lease.NeverAvailable as e:
             impossible = str(e)
         self._pass_the_gate()
         started = time.monotonic()
@@ -153,7 +155,7 @@ class Supervisor:
         records.write_json(os.path.join(self._attempt_folder, records.WHO), who)
         attempt = Attempt(self.folder, self.spec, self.number, gpus, held, self.events)
         if impossible is not None:
-            outcome = Outcome("failed", None, impossible)
+            outcome = AttemptOutcome("failed", None, impossible)
         else:
             outcome = attempt.run(self._asked_to_stop, on_start=lambda: self.say("started"))
         self._write_end(outcome, attempt, gpus, time.monotonic() - started)
@@ -163,21 +165,23 @@ class Supervisor:
         try:
             os.mkdir(self._attempt_folder, 0o700)
         except FileExistsError:
-            raise Leave("held", "another pod passed first") from None
+            raise NothingToDo("held", "another pod passed first") from None
         records.sync_folder(os.path.dirname(self._attempt_folder))
 
-    def _asked_to_stop(self) -> Optional[Outcome]:
+    def _asked_to_stop(self) -> Optional[AttemptOutcome]:
         try:
             cancelled, highest = self._is_cancelled(), records.attempts_of(self.folder)[1]
         except OSError:  # a network disk that hiccups: the next look will tell; nothing ends for it
             return None
         if cancelled:
-            return Outcome("cancelled", None, "cancelled")
+            return AttemptOutcome("cancelled", None, "cancelled")
         if highest > self.number:
-            return Outcome("abandoned", None, f"attempt {highest} was asked for")
+            return AttemptOutcome("abandoned", None, f"attempt {highest} was asked for")
         return None
 
-    def _write_end(self, outcome: Outcome, attempt: Attempt, gpus: List[str], elapsed_s: float) -> None:
+    def _write_end(
+        self, outcome: AttemptOutcome, attempt: Attempt, gpus: List[str], elapsed_s: float
+    ) -> None:
         end = {
             "state": outcome.state,
             "exit_code": outcome.exit_code,

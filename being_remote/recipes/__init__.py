@@ -1,7 +1,7 @@
 """Recipes: how one kind of job is prepared, started, measured, judged and finished.
 
 The one place where jobs and the tracker meet. A recipe turns what a person asked for and what one
-look at the host told (`Request`, facts) into a `Plan`: the parts of the job's spec, the files that
+look at the host told (`Request`, facts) into a `JobPlan`: the parts of the job's spec, the files that
 travel with it, and what a person should know beforehand. Planning is pure: nothing is written,
 here or there, and the same request and facts give the same plan, byte by byte.
 
@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from being_remote.inventory import Actor, LocalHost, SshHost
-from being_remote.jobs.spec import JobSpec, Prepare, Progress, Step
+from being_remote.jobs.spec import CommandStep, FileProgress, JobSpec, WorkFolder
 from being_remote.session import Session
-from being_remote.tracker.config import Change
+from being_remote.tracker.config import SettingChange
 
 __all__ = [
-    "Carried",
-    "Judged",
+    "CarriedFiles",
+    "CommandStep",
+    "FileProgress",
+    "JobPlan",
     "LastJob",
-    "Plan",
-    "Prepare",
-    "Progress",
     "Recipe",
     "Request",
-    "Step",
+    "RunVerdict",
+    "WorkFolder",
 ]
 
 GRACE_S = 20.0
@@ -79,7 +79,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Plan:
+class JobPlan:
     """One job, before it has an id.
 
     Attributes:
@@ -93,14 +93,14 @@ class Plan:
     actor: str | None
     host: str
     intent: Mapping[str, Any]
-    steps: tuple[Step, ...]
+    steps: tuple[CommandStep, ...]
     gpus: int
-    prepare: Prepare = field(default_factory=Prepare)
-    progress: Progress | None = None
+    prepare: WorkFolder = field(default_factory=WorkFolder)
+    progress: FileProgress | None = None
     wall_s: float | None = None
     stall_s: float | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
-    changes: tuple[Change, ...] = ()
+    changes: tuple[SettingChange, ...] = ()
     notes: tuple[str, ...] = ()
 
     def spec(self, job: str, ledger: str) -> JobSpec:
@@ -123,7 +123,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Carried:
+class CarriedFiles:
     """What of an attempt lies here that one on another host goes on from.
 
     Attributes:
@@ -144,7 +144,7 @@ class Carried:
 
 
 @dataclass(frozen=True)
-class Judged:
+class RunVerdict:
     """What the files of one attempt are worth. `problems` is empty when `ok`."""
 
     ok: bool
@@ -177,7 +177,7 @@ class Recipe(Protocol):
     def look(self, session: Session, request: Request) -> Any:
         """The facts that `plan` needs of the host: at most one round trip, which changes nothing."""
 
-    def plan(self, request: Request, facts: Any) -> Plan:
+    def plan(self, request: Request, facts: Any) -> JobPlan:
         """The job. Pure. Raises UsageError or NotFoundError where it could not run."""
 
     def again(
@@ -188,11 +188,11 @@ class Recipe(Protocol):
     def takes_input(self, facts: Any) -> bool | None:
         """Whether the actor's video and identity must be put there first; None: it needs neither."""
 
-    def carried(self, files: Mapping[str, bytes], homes: Sequence[Path]) -> Carried | None:
+    def carried(self, files: Mapping[str, bytes], homes: Sequence[Path]) -> CarriedFiles | None:
         """The most that the attempts in `homes` (as below `{work}`) left for another; None: nothing.
 
         `files` are the job's. Of equals the first counts.
         """
 
-    def judge(self, folder: Path) -> Judged:
+    def judge(self, folder: Path) -> RunVerdict:
         """Judge the results of one attempt that were pulled into `folder` (as below `{work}`)."""

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from being_remote.errors import BeingRemoteError
-from being_remote.recipes import Carried
-from being_remote.tracker.begin import BESIDE, Kept, box_in, kept_of, least_kept, worth_keeping
-from being_remote.tracker.completeness import check_file
+from being_remote.recipes import CarriedFiles
+from being_remote.tracker.begin import BESIDE, ResumableFiles, box_in, kept_of, least_kept, worth_keeping
+from being_remote.tracker.file_judge import check_file
 from being_remote.tracker.layout import OUTPUT
 
 
-def carry(request: dict[str, Any], homes: Sequence[Path]) -> Carried | None:
+def carry(request: dict[str, Any], homes: Sequence[Path]) -> CarriedFiles | None:
     """The most that one of `homes` holds; None where none holds anything of use.
 
     Args:
@@ -41,7 +41,7 @@ def carry(request: dict[str, Any], homes: Sequence[Path]) -> Carried | None:
     folder = Path(best.folder)
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
     note = {"box_sha256": hashes.get(box_in(request)), "files": hashes}
-    return Carried(
+    return CarriedFiles(
         folder=folder,
         names=tuple(names),
         total_bytes=sum((folder / name).stat().st_size for name in names),
@@ -51,7 +51,7 @@ def carry(request: dict[str, Any], homes: Sequence[Path]) -> Carried | None:
     )
 
 
-def _names(kept: Kept, request: dict[str, Any]) -> list[str]:
+def _names(kept: ResumableFiles, request: dict[str, Any]) -> list[str]:
     """Paths below the work folder: the box, the frames, and what lies beside them."""
     names = [box_in(request)] if kept.box is not None else []
     for frame in kept.frames:

@@ -14,7 +14,7 @@ from pathlib import Path
 from being_remote.errors import UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost
 from being_remote.jobs.spec import JobSpec
-from being_remote.recipes import Judged, Plan, Request, Step
+from being_remote.recipes import CommandStep, JobPlan, Request, RunVerdict
 from being_remote.session import Session
 
 
@@ -30,7 +30,7 @@ class Command:
     def look(self, session: Session, request: Request) -> None:
         """Nothing needs to be known of the host."""
 
-    def plan(self, request: Request, facts: None = None) -> Plan:
+    def plan(self, request: Request, facts: None = None) -> JobPlan:
         """One step: the words as they were typed; no shell sees them.
 
         Raises:
@@ -44,7 +44,7 @@ class Command:
             raise UsageError("presets and settings are the tracker's; a command has none of them")
         gpus = 1 if request.gpus is None else request.gpus
         actor = request.actor.name if request.actor else None
-        return Plan(
+        return JobPlan(
             recipe=self.name,
             actor=actor,
             host=request.host.name,
@@ -55,7 +55,7 @@ class Command:
                 "words": list(request.words),
                 "gpus": gpus,
             },
-            steps=(Step("running", request.words, "{work}"),),
+            steps=(CommandStep("running", request.words, "{work}"),),
             gpus=gpus,
             wall_s=request.wall_s,
             stall_s=request.stall_s,
@@ -74,6 +74,6 @@ class Command:
     def carried(self, files: Mapping[str, bytes], homes: Sequence[Path]) -> None:
         """Nobody knows which of its files it could go on from: it starts anew."""
 
-    def judge(self, folder: Path) -> Judged:
+    def judge(self, folder: Path) -> RunVerdict:
         """Its exit code was all there is to judge."""
-        return Judged(True)
+        return RunVerdict(True)

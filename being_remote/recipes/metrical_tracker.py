@@ -21,9 +21,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from being_remote.errors import DataError, InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost, Tracker
-from being_remote.jobs.programs import ask_alone, odd_form
 from being_remote.jobs.spec import JobSpec
-from being_remote.recipes import Carried, Judged, Plan, Prepare, Progress, Request, Step
+from being_remote.pod_client.runner import ask_alone, odd_form
+from being_remote.recipes import (
+    CarriedFiles,
+    CommandStep,
+    FileProgress,
+    JobPlan,
+    Request,
+    RunVerdict,
+    WorkFolder,
+)
 from being_remote.session import Session
 from being_remote.tracker import layout
 from being_remote.tracker.begin import unusable_path
@@ -143,7 +151,7 @@ class MetricalTracker:
         except ValidationError as e:
             raise odd_form(session.host, "its answer about the tracker", e) from e
 
-    def plan(self, request: Request, facts: Facts) -> Plan:
+    def plan(self, request: Request, facts: Facts) -> JobPlan:
         """The job: its settings, its folders, its three steps.
 
         Without a preset the actor's own settings file is the base (never a job of ours, or a wish
@@ -183,7 +191,7 @@ class MetricalTracker:
             )
         last, last_notes = _last_run(request, own)
         changes = compare(last, settings, keys)
-        return Plan(
+        return JobPlan(
             recipe=NAME,
             actor=actor.name,
             host=request.host.name,
@@ -232,20 +240,20 @@ class MetricalTracker:
         """Images will do for the video; the identity has no substitute."""
         return facts.script and not ((facts.images or facts.video) and facts.identity)
 
-    def carried(self, files: Mapping[str, bytes], homes: Sequence[Path]) -> Carried | None:
+    def carried(self, files: Mapping[str, bytes], homes: Sequence[Path]) -> CarriedFiles | None:
         """The longest run of whole frames with its box, and what of crops and meshes lies beside."""
         from being_remote.recipes.carrying import carry
 
         return carry(json.loads(files[REQUEST]), homes) if REQUEST in files else None
 
-    def judge(self, folder: Path) -> Judged:
+    def judge(self, folder: Path) -> RunVerdict:
         """Judge what was pulled: the transform is repeated here and compared with the pod's."""
         from being_remote.tracker.intrinsics_file import check_intrinsics
 
         try:
-            return Judged(True, check_intrinsics(folder))
+            return RunVerdict(True, check_intrinsics(folder))
         except (DataError, NotFoundError) as e:
-            return Judged(False, (str(e),))
+            return RunVerdict(False, (str(e),))
 
 
 def settings_of(files: Mapping[str, bytes]) -> tuple[dict[str, Any], CheckoutDefaults | None]:
@@ -427,16 +435,18 @@ def _intent(request: Request, tracker: Tracker, actor: Actor, full: Settings) ->
     }
 
 
-def _prepare(tracker: Tracker, actor: Actor, facts: Facts, folder: str) -> Prepare:
+def _prepare(tracker: Tracker, actor: Actor, facts: Facts, folder: str) -> WorkFolder:
     given, made = tracker.root / actor.input, f"{layout.INPUT}/{folder}"
     frames = layout.SOURCE if facts.images else layout.VIDEO
-    return Prepare(
+    return WorkFolder(
         folders=(made, layout.OUTPUT, layout.ACTOR_CONFIGS),
         links=tuple((f"{made}/{name}", str(given / name)) for name in (frames, layout.IDENTITY)),
     )
 
 
-def _command(host: SshHost | LocalHost, tracker: Tracker, facts: Facts, folder: str) -> tuple[Step, ...]:
+def _command(
+    host: SshHost | LocalHost, tracker: Tracker, facts: Facts, folder: str
+) -> tuple[CommandStep, ...]:
     config = f"{{work}}/{layout.ACTOR_CONFIGS}/{folder}.yml"
     theirs = {
         # The tracker reads its own files with a plain torch.load, which newer torch refuses.
@@ -444,22 +454,22 @@ def _command(host: SshHost | LocalHost, tracker: Tracker, facts: Facts, folder: 
         "PYTHONUNBUFFERED": "1",
     }
 
-    def ours(state: Literal["running", "transforming"], module: str, *more: str) -> Step:
+    def ours(state: Literal["running", "transforming"], module: str, *more: str) -> CommandStep:
         # The transform needs numpy, which the tracker's own environment has in any case.
         python = host.python if facts.numpy else tracker.python
         env = {"PYTHONPATH": "{bundle}", "PYTHONDONTWRITEBYTECODE": "1"}
         argv = (python, "-m", f"being_remote.tracker.{module}", "{work}", "{files}", *more)
-        return Step(state, argv, "{work}", env)
+        return CommandStep(state, argv, "{work}", env)
 
     return (
         ours("running", "begin", "{previous}", "{pushed}"),
-        Step("running", (tracker.python, SCRIPT, "--cfg", config), str(tracker.root), theirs),
+        CommandStep("running", (tracker.python, SCRIPT, "--cfg", config), str(tracker.root), theirs),
         ours("transforming", "finish"),
     )
 
 
-def _measure(expected: int | None) -> Progress:
-    return Progress(f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*.frame", expected)
+def _measure(expected: int | None) -> FileProgress:
+    return FileProgress(f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*.frame", expected)
 
 
 def _pod_request(
@@ -501,7 +511,7 @@ def _crop_notes(
     if box is None or size_wh is None or not cropped:
         return ()
     from being_remote.camera.crop import crop_from_box
-    from being_remote.tracker.what_if import crop_settings, what_if
+    from being_remote.tracker.settings_forecast import crop_settings, what_if
 
     try:
         crop = crop_from_box(box, size_wh, crop_settings(before).image_size_wh)

@@ -55,7 +55,7 @@ class Scores:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class CropEvidence:
     """What is drawn.
 
     Attributes:
@@ -74,7 +74,7 @@ class Evidence:
     scores: Scores | None
 
 
-def draw(shown: Evidence) -> Picture:
+def draw(shown: CropEvidence) -> Picture:
     """The evidence (H, W, 3) BGR, of one size whatever is shown.
 
     Raises:
@@ -106,7 +106,7 @@ def draw(shown: Evidence) -> Picture:
     return picture
 
 
-def png(shown: Evidence) -> bytes:
+def png(shown: CropEvidence) -> bytes:
     """The evidence as a PNG file."""
     done, data = cv2.imencode(".png", draw(shown), [cv2.IMWRITE_PNG_COMPRESSION, 6])
     if not done:
@@ -114,7 +114,7 @@ def png(shown: Evidence) -> bytes:
     return bytes(data)
 
 
-def _head(picture: Picture, shown: Evidence) -> None:
+def _head(picture: Picture, shown: CropEvidence) -> None:
     colour = GRADES.get(shown.grade, FAINT)
     size = _size(shown.grade, 0.9)
     x, y = _MARGIN, 28
@@ -134,7 +134,7 @@ def _put(picture: Picture, part: Picture, area: Area) -> None:
     picture[top : top + size[1], left : left + size[0]] = cv2.resize(part, size, interpolation=how)
 
 
-def _difference(picture: Picture, shown: Evidence, area: Area) -> None:
+def _difference(picture: Picture, shown: CropEvidence, area: Area) -> None:
     """The largest of the channels' absolute differences, on a scale that its bar names."""
     x, y, width, height = area
     levels = cv2.absdiff(shown.stored, shown.made).max(axis=2)

@@ -35,7 +35,7 @@ _FAR_PX = 1e6  # cv2 has 32 bits for a position; what lies farther out is left o
 
 
 @dataclass(frozen=True)
-class Shown:
+class OverlayFrame:
     """What is drawn: `picture` (H, W, 3) BGR of one original frame or None, its pose, and `mesh` or None."""
 
     title: str
@@ -47,7 +47,7 @@ class Shown:
     picture: Picture | None
 
 
-def draw(shown: Shown) -> Picture:
+def draw(shown: OverlayFrame) -> Picture:
     """The overlay (H, W, 3) BGR, as large as the original frame."""
     width, height = shown.crop.source_size_wh
     unit = max(0.4, height / 1080)
@@ -95,7 +95,7 @@ def _dim_outside(picture: Picture, crop: Crop) -> None:
     picture[crop.y_min : crop.y_max, crop.x_min : crop.x_max] = inside
 
 
-def _points(picture: Picture, shown: Shown, mesh: Mesh, unit: float) -> None:
+def _points(picture: Picture, shown: OverlayFrame, mesh: Mesh, unit: float) -> None:
     """The vertices that face the camera, as fine dots over the face."""
     in_camera = mesh.vertices @ shown.R.T + shown.t
     front = in_camera[:, 2] > 1e-6
@@ -122,7 +122,7 @@ def _facing(in_camera: Floats, faces: NDArray[np.int64]) -> NDArray[np.bool_]:
     return marked
 
 
-def _axes(picture: Picture, shown: Shown, unit: float) -> None:
+def _axes(picture: Picture, shown: OverlayFrame, unit: float) -> None:
     """Where there is no mesh: the head's own axes, 8 cm long."""
     ends = np.vstack([np.zeros(3), _AXIS_M * np.eye(3)]) @ shown.R.T + shown.t
     if (ends[:, 2] <= 1e-6).any():
@@ -193,7 +193,7 @@ def _principal_point(picture: Picture, K: Floats, unit: float) -> None:
     )
 
 
-def _legend(picture: Picture, shown: Shown, unit: float) -> None:
+def _legend(picture: Picture, shown: OverlayFrame, unit: float) -> None:
     """A panel in the corner that is farthest from the crop."""
     crop, K = shown.crop, shown.K
     fov = fov_deg(K, crop.source_size_wh)

@@ -61,7 +61,7 @@ def unusable_path(path: str) -> Optional[str]:
     return None
 
 
-class Kept(NamedTuple):
+class ResumableFiles(NamedTuple):
     """What an attempt left that another can go on from.
 
     Attributes:
@@ -142,7 +142,7 @@ def _write_settings(work: str, files: str, request: Dict[str, Any], folder: str)
         f.write(paths.encode("utf-8") + settings)
 
 
-def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str]] = None) -> Kept:
+def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str]] = None) -> ResumableFiles:
     """What of an attempt's work folder is whole and safe to go on from.
 
     Args:
@@ -181,7 +181,7 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
             good.append(name)
     except BeingRemoteError as e:
         why = str(e).splitlines()[0]
-    return Kept(folder, good, box, why)
+    return ResumableFiles(folder, good, box, why)
 
 
 def box_in(request: Dict[str, Any]) -> str:
@@ -194,7 +194,7 @@ def least_kept(request: Dict[str, Any]) -> int:
     return max(WORTH_KEEPING, 2 * len(request["keyframes"]))
 
 
-def worth_keeping(kept: Kept, request: Dict[str, Any]) -> bool:
+def worth_keeping(kept: ResumableFiles, request: Dict[str, Any]) -> bool:
     """Whether there are enough frames that the tracker can go on from them."""
     return len(kept.frames) >= least_kept(request)
 
@@ -246,13 +246,15 @@ def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str
     return said
 
 
-def _most_before(previous: str, request: Dict[str, Any], pin: Optional[str]) -> Optional[Tuple[str, Kept]]:
+def _most_before(
+    previous: str, request: Dict[str, Any], pin: Optional[str]
+) -> Optional[Tuple[str, ResumableFiles]]:
     """The most that an attempt before left on this host, and whose it is; with `pin` only of that box.
 
     An attempt that ended while it began, on a full disk for one, has less than those before it.
     """
     attempts, newest = os.path.split(os.path.dirname(previous))
-    best: Optional[Tuple[str, Kept]] = None
+    best: Optional[Tuple[str, ResumableFiles]] = None
     for number in range(int(newest), 0, -1):
         folder = os.path.join(attempts, str(number), os.path.basename(previous))
         # Mostly an attempt has all that those before it had, and they need not be read.

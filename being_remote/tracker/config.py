@@ -128,7 +128,7 @@ KEYS: Keys = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Change:
+class SettingChange:
     """One key on which two settings differ, and what the key means. None: it is not known there."""
 
     key: str
@@ -304,7 +304,7 @@ def complete(settings: Settings, keys: Keys = KEYS) -> dict[str, Value | None]:
 
 def compare(
     before: Settings, after: Settings, keys: Keys = KEYS, *, keys_before: Keys | None = None
-) -> tuple[Change, ...]:
+) -> tuple[SettingChange, ...]:
     """How two runs' settings differ, in the tracker's order; where their files lie does not matter.
 
     Args:
@@ -320,7 +320,7 @@ def compare(
     old, new = complete(before, keys_before), complete(after, keys)
     meanings = {name: key.meaning for name, key in {**keys_before, **keys}.items()}
     return tuple(
-        Change(name, old.get(name), new.get(name), meanings.get(name, UNKNOWN_KEY))
+        SettingChange(name, old.get(name), new.get(name), meanings.get(name, UNKNOWN_KEY))
         for name in dict.fromkeys((*new, *old))
         if name not in PATHS and (old.get(name) != new.get(name) or (name in old) != (name in new))
     )

@@ -19,16 +19,16 @@ import numpy as np
 
 from being_remote.errors import InconsistentData, NotFoundError, TornFile, UnsafeFile
 from being_remote.tracker.camera_blocks import CameraBlocks
-from being_remote.tracker.plain_pickle import Array, Tensor
-from being_remote.tracker.stored import (
+from being_remote.tracker.frame_entries import (
     LAST_KEYS,
     SHAPES,
-    Stored,
+    StoredFrame,
     described,
     lacks,
     parse_stored,
     shown_name,
 )
+from being_remote.tracker.plain_pickle import Array, Tensor
 from being_remote.tracker.torch_file import load_file
 from being_remote.tracker.torch_zip import TORN
 
@@ -135,7 +135,7 @@ def resumable(frame: Frame) -> bool:
     return frame.focal_ndc is not None and len(frame.flame) == len(_FLAME)
 
 
-def image_size_wh(stored: Stored, shown: str) -> tuple[int, int]:
+def image_size_wh(stored: StoredFrame, shown: str) -> tuple[int, int]:
     """Width and height of the network image."""
     size_wh = whole_size_wh(stored.array("img_size"))
     if size_wh is None:

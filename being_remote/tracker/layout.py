@@ -179,7 +179,7 @@ def derived_folder(actor_input: PurePosixPath, name: str) -> PurePosixPath:
 
 
 @dataclass(frozen=True)
-class Home:
+class LocalLayout:
     """One actor's files on this laptop; `root` is `<backups>/<actor>`."""
 
     root: Path
@@ -245,6 +245,6 @@ class Home:
         return self.root / ".history"
 
 
-def home_of(root: Path) -> Home:
+def home_of(root: Path) -> LocalLayout:
     """The places below one actor's backup folder `<backups>/<actor>`."""
-    return Home(root)
+    return LocalLayout(root)

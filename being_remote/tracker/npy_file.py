@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 
 from being_remote.errors import InconsistentData, TornFile, UnsafeFile
+from being_remote.tracker.frame_entries import shown_name
 from being_remote.tracker.frame_file import read_bytes
-from being_remote.tracker.stored import shown_name
 
 MAX_BYTES = 64 << 10
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from being_remote.camera.pose import rotation_from_6d, rotation_vector
 from being_remote.errors import InconsistentData
+from being_remote.tracker.frame_entries import StoredFrame, shown_name
 from being_remote.tracker.frame_file import EDITED
 from being_remote.tracker.sequence import SUFFIX, Sequence, read_sequence
-from being_remote.tracker.stored import Stored, shown_name
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -53,7 +53,7 @@ def read_parameters(folder: Path, names: list[str] | None = None) -> tuple[Seque
     """
     rows: dict[str, list[Floats]] = {key: [] for key in _KEYS}
 
-    def keep(stored: Stored) -> None:
+    def keep(stored: StoredFrame) -> None:
         for key, row in rows.items():
             row.append(stored.array(key)[0])
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from being_remote.errors import TornFile, UnsafeFile
+from being_remote.tracker.frame_entries import shown_name
 from being_remote.tracker.frame_file import read_bytes
-from being_remote.tracker.stored import shown_name
 
 MAX_BYTES = 256 << 20
 MAX_VERTICES = 2_000_000

@@ -19,11 +19,11 @@ import numpy as np
 
 from being_remote.errors import DataError, InconsistentData, NotFoundError
 from being_remote.tracker.camera_blocks import CameraBlocks
+from being_remote.tracker.frame_entries import is_frame_id, parse_stored, shown_name
 from being_remote.tracker.frame_file import EDITED, MAX_FRAME_BYTES, image_size_wh, read_bytes
-from being_remote.tracker.stored import is_frame_id, parse_stored, shown_name
 
 if TYPE_CHECKING:
-    from being_remote.tracker.stored import Stored
+    from being_remote.tracker.frame_entries import StoredFrame
 
 SUFFIX = ".frame"
 # Files that do not belong to the rest: few of many are left out, more are two runs.
@@ -76,7 +76,7 @@ class Sequence:
 
 
 def read_sequence(
-    folder: Path, each: Callable[[Stored], None] | None = None, names: list[str] | None = None
+    folder: Path, each: Callable[[StoredFrame], None] | None = None, names: list[str] | None = None
 ) -> Sequence:
     """Read every `.frame` of a folder. One file that cannot be read stops the reading and is named.
 
@@ -120,7 +120,7 @@ def read_cameras(folder: Path) -> Sequence:
     return _read(folder, names, None, strays)
 
 
-class _Stray(NamedTuple):
+class _ForeignFrame(NamedTuple):
     """A file that is not of the run, and why."""
 
     name: str
@@ -128,15 +128,18 @@ class _Stray(NamedTuple):
 
 
 def _read(
-    folder: Path, names: list[str], each: Callable[[Stored], None] | None, strays: list[_Stray] | None
+    folder: Path,
+    names: list[str],
+    each: Callable[[StoredFrame], None] | None,
+    strays: list[_ForeignFrame] | None,
 ) -> Sequence:
     """The cameras of these files; with a list of `strays`, a few may join it, without one none."""
     room = max(STRAYS, int(STRAY_SHARE * len(names))) if strays is not None and len(names) > 2 else 0
-    named: list[_Stray] = strays or []
-    left_out: list[_Stray] = []
+    named: list[_ForeignFrame] = strays or []
+    left_out: list[_ForeignFrame] = []
 
     def leave_out(name: str, error: DataError) -> None:
-        left_out.append(_Stray(name, error))
+        left_out.append(_ForeignFrame(name, error))
         if len(left_out) > room:
             raise left_out[0].error
 
@@ -200,7 +203,7 @@ class _Slim:
     __slots__ = ("_arrays", "global_step", "notes", "size_wh")
 
     @staticmethod
-    def of(stored: Stored, path: str, each: Callable[[Stored], None] | None) -> _Slim:
+    def of(stored: StoredFrame, path: str, each: Callable[[StoredFrame], None] | None) -> _Slim:
         slim = _Slim()
         slim.size_wh = image_size_wh(stored, shown_name(path))
         slim.global_step, slim.notes = stored.global_step, stored.notes
@@ -230,7 +233,7 @@ def _of_another_K(K: np.ndarray[Any, np.dtype[np.float64]], room: int) -> list[i
     return others.tolist() if len(others) <= room else []
 
 
-def _names_in_order(folder: Path) -> tuple[list[str], list[_Stray]]:
+def _names_in_order(folder: Path) -> tuple[list[str], list[_ForeignFrame]]:
     """The folder's `.frame` names by their number, and those that have none of their own."""
     shown = shown_name(os.fspath(folder))
     try:
@@ -241,19 +244,19 @@ def _names_in_order(folder: Path) -> tuple[list[str], list[_Stray]]:
     if not names:
         raise NotFoundError("holds no .frame files", where=shown, hint="`sync` brings them home")
     numbers: dict[int, str] = {}
-    strays: list[_Stray] = []
+    strays: list[_ForeignFrame] = []
     # The tracker's own name, of five digits, comes before others of the same number.
     for name in sorted(names, key=lambda n: (len(n) != 5 + len(SUFFIX), n)):
         stem = name[: -len(SUFFIX)]
         path = shown_name(os.path.join(folder, name))
         if not is_frame_id(stem):
             what, hint = "is named by no frame_id", "move it out of the folder"
-            strays.append(_Stray(name, InconsistentData(what, file=path, hint=hint)))
+            strays.append(_ForeignFrame(name, InconsistentData(what, file=path, hint=hint)))
             continue
         twin = numbers.setdefault(int(stem), name)
         if twin != name:
             what, hint = f"has the same id as {twin}", "move one of them out"
-            strays.append(_Stray(name, InconsistentData(what, file=path, hint=hint)))
+            strays.append(_ForeignFrame(name, InconsistentData(what, file=path, hint=hint)))
     return [numbers[n] for n in sorted(numbers)], strays
 
 
@@ -265,7 +268,7 @@ def _two_runs(folder: Path, names: list[str], at: int, what: str, first: str, th
     )
 
 
-def _left_out(strays: list[_Stray]) -> Iterator[str]:
+def _left_out(strays: list[_ForeignFrame]) -> Iterator[str]:
     for name, error in strays[:LISTED]:
         yield f"{shown_name(name)} is left out: {error.what}"
     if strays[LISTED:]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from being_remote.video import Source, Window
+    from being_remote.media.video import Source, Window
 
     Picture = NDArray[np.uint8]
 

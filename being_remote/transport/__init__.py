@@ -28,9 +28,9 @@ def open_session(host: SshHost | LocalHost, inventory: Inventory, *, remember: b
         ToolMissing: this laptop has no ssh.
     """
     if isinstance(host, LocalHost):
-        from being_remote.transport.local import LocalSession
+        from being_remote.transport.local_session import LocalSession
 
         return LocalSession(host)
-    from being_remote.transport.ssh import SshSession
+    from being_remote.transport.ssh_session import SshSession
 
     return SshSession.open(host, inventory, remember=remember)

@@ -16,10 +16,10 @@ from paramiko.hostkeys import HostKeyEntry
 
 from being_remote.errors import HostError, HostKeyUnknown, Unreachable
 from being_remote.inventory import SshHost
-from being_remote.transport import failures
-from being_remote.transport.hostkeys import HostKey, require_trusted
-from being_remote.transport.line import Line, dial, look
-from being_remote.transport.login import Login
+from being_remote.transport import ssh_errors as failures
+from being_remote.transport.hop_socket import HopSocket, dial, look
+from being_remote.transport.host_keys import HostKey, require_trusted
+from being_remote.transport.login_keys import Login
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.retry import retrying
 from being_remote.transport.ssh_config import Hop
@@ -36,7 +36,7 @@ class Connection:
         self._host, self._hops, self._keys, self._ssh = host, hops, keys, ssh
         self._lock = threading.Lock()
         self._fabric: fabric.Connection | None = None
-        self._line: Line | None = None
+        self._line: HopSocket | None = None
         self._closed = False
 
     def transport(self) -> paramiko.Transport:
@@ -103,7 +103,7 @@ class Connection:
 
     def _trust_only(self, connection: fabric.Connection, target: Hop, keys: Sequence[HostKey]) -> None:
         """Replace Fabric's policy, which accepts every key, by ours; the pinned type is asked for."""
-        connection.client.set_missing_host_key_policy(_Refuse(self._host.name, target.address))
+        connection.client.set_missing_host_key_policy(_RefuseUnknownKeys(self._host.name, target.address))
         # The name under which paramiko looks, whatever known_hosts calls the machine.
         name = target.hostname if target.port == 22 else f"[{target.hostname}]:{target.port}"
         for key in keys:
@@ -132,7 +132,7 @@ class Connection:
             self._line = None
 
 
-class _Refuse(paramiko.MissingHostKeyPolicy):
+class _RefuseUnknownKeys(paramiko.MissingHostKeyPolicy):
     """Stop at a key that nobody vouched for."""
 
     def __init__(self, host: str, address: str) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from being_remote.scratch import make_folder
-from being_remote.transport.hostkeys import HostKey, disk_refusals_told
+from being_remote.transport.host_keys import HostKey, disk_refusals_told
 from being_remote.transport.ssh_config import Hop
 
 _KEEP_S = 30  # how long the shared connection outlives a process of ours that was killed

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 
 from being_remote.errors import CommandFailed, NotFoundError, ToolMissing, UnsafeFile
 from being_remote.pace import SLOWEST, Rate
-from being_remote.session import PARTIAL_DIR, OnProgress, Pull, Pulled, Push, Pushed, no_progress
-from being_remote.transport.rsync_run import Outgrown, Task, run
+from being_remote.session import PARTIAL_DIR, OnProgress, Pull, PullResult, Push, Pushed, no_progress
+from being_remote.transport.rsync_process import Outgrown, RsyncTask, run
 
 OLDEST = (3, 2, 5)
 # So much more than was listed may come, since logs grow meanwhile.
@@ -58,7 +58,7 @@ def pull(
     remote: Remote | None,
     on_progress: OnProgress = no_progress,
     rate: Rate = SLOWEST,
-) -> Pulled:
+) -> PullResult:
     """Fetch `request.names`; without `remote` from this machine's own disk.
 
     Files that are gone over there are left out silently: they vanished since they were listed. So are
@@ -77,11 +77,11 @@ def pull(
     require_rsync()
     check_names(request.names)
     if not request.names:
-        return Pulled(0, 0, "rsync")
+        return PullResult(0, 0, "rsync")
     request.into.mkdir(parents=True, exist_ok=True)
     _keep_half_files(request)
     most = max(request.sizes) + GROWTH_BYTES
-    task = Task(
+    task = RsyncTask(
         host,
         f"fetching {request.source.name}",
         request.total_bytes,
@@ -97,7 +97,7 @@ def pull(
         if _drop_outgrown(request) or isinstance(e, Outgrown):
             raise Outgrown from e
         raise
-    return Pulled(moved.files, moved.bytes, "rsync")
+    return PullResult(moved.files, moved.bytes, "rsync")
 
 
 def left_out(request: Pull) -> Pull:
@@ -138,7 +138,7 @@ def push(
     for name in request.names:
         if not (path := request.source / os.fsdecode(name)).is_file():
             raise NotFoundError("cannot be sent: there is no such file", where=repr(str(path)))
-    task = Task(
+    task = RsyncTask(
         host,
         "sending",
         request.total_bytes,

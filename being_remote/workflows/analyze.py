@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from being_remote.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from being_remote.tracker.anatomy import Anatomy, Entry
-    from being_remote.workflows.recovery.runs import Run
+    from being_remote.recovery.local_runs import LocalRun
+    from being_remote.tracker.frame_anatomy import Anatomy, AnatomyEntry
 
 Matrix = tuple[tuple[float, ...], ...]
 Size = tuple[int, int]
@@ -63,7 +63,7 @@ class AnalyzeReport:
     global_step: int | None
     image_size_wh: Size | None
     keys: tuple[str, ...]
-    contents: tuple[Entry, ...]
+    contents: tuple[AnatomyEntry, ...]
     K: Matrix | None
     K_opencv: Matrix | None
     principal_off_px: tuple[float, float] | None
@@ -93,7 +93,7 @@ def analyze(frame: Path, *, source_size: Size | None = None) -> AnalyzeReport:
         UnsafeFile, TornFile: it was not opened further.
     """
     from being_remote.camera.intrinsics import fov_deg, to_opencv_pixels
-    from being_remote.tracker.anatomy import dissect
+    from being_remote.tracker.frame_anatomy import dissect
     from being_remote.tracker.frame_file import MAX_FRAME_BYTES, read_bytes
 
     if os.path.isdir(frame):  # where it may not be looked at, the reader says so
@@ -129,8 +129,8 @@ def _around(
     frame: Path, found: Anatomy, source_size: Size | None
 ) -> tuple[SourceView | None, tuple[str, ...], tuple[str, ...]]:
     """The camera of the source where it can be had, what is to be said of that, and the next steps."""
+    from being_remote.recovery.local_runs import find_run, find_settings
     from being_remote.tracker.frame_file import read_box
-    from being_remote.workflows.recovery.runs import find_run, find_settings
 
     if found.problems:
         again = "fetch it again (sync --verify), or track it again; recover refuses it or leaves it out"
@@ -178,7 +178,7 @@ def _view(
     return SourceView(source_size, box, where, crop.side, rows, fov_deg(K, source_size))
 
 
-def _without_box(run: Run) -> tuple[str, ...]:
+def _without_box(run: LocalRun) -> tuple[str, ...]:
     base = shlex.quote(str(run.base))
     return (
         "K belongs to a crop of the video, and no bbox.pt says which: being-remote find-bbox",

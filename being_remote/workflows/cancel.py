@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory, LocalHost, SshHost
-from being_remote.jobs.ledger import ENDED, Known, Ledger, hosts_of
+from being_remote.jobs.job_status import ended_row, volume_in
+from being_remote.jobs.ledger import ENDED, Ledger, LedgerJob, hosts_of
 from being_remote.jobs.spec import JobSpec
-from being_remote.jobs.submit import Cancelled
+from being_remote.jobs.status_poll import ledger_of, look, look_at
+from being_remote.jobs.submit import CancelResult
 from being_remote.jobs.submit import cancel as ask_cancel
 from being_remote.session import Session
-from being_remote.workflows.tending.rows import ended_row, volume_in
-from being_remote.workflows.tending.watch import ledger_of, look, look_at
 
 SLACK_S = 15.0
 NEVER_SENT = "cancelled before it was sent"
@@ -82,7 +82,7 @@ def cancel(inventory: Inventory, job: str, *, host: str | None = None, dry_run: 
 
 
 def _cancel_left(
-    inventory: Inventory, ledger: Ledger, known: Known, host: SshHost | LocalHost, *, dry_run: bool
+    inventory: Inventory, ledger: Ledger, known: LedgerJob, host: SshHost | LocalHost, *, dry_run: bool
 ) -> CancelReport:
     """End the attempt that a job left on a host when it moved; the ledger's word of the job stays."""
     from being_remote.transport import open_session
@@ -119,8 +119,8 @@ def _cancel_left(
 
 
 def _asked(
-    session: Session, host: SshHost | LocalHost, known: Known, attempt: int, volume: str | None
-) -> Cancelled:
+    session: Session, host: SshHost | LocalHost, known: LedgerJob, attempt: int, volume: str | None
+) -> CancelResult:
     spec = JobSpec.from_bytes(known.spec)
     wait_s = spec.grace_s + SLACK_S
     return ask_cancel(
@@ -136,5 +136,5 @@ def _asked(
     )
 
 
-def _report(known: Known, state: str, reason: str, *, was_ended: bool, dry_run: bool) -> CancelReport:
+def _report(known: LedgerJob, state: str, reason: str, *, was_ended: bool, dry_run: bool) -> CancelReport:
     return CancelReport(known.job, known.host, known.attempt, state, reason, was_ended, dry_run)

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from being_remote.errors import UsageError
-from being_remote.workflows.comparison import meaning
-from being_remote.workflows.comparison.sides import Side, read_side
+from being_remote.recovery import run_differences as meaning
+from being_remote.recovery.compared_runs import ComparedRun, read_side
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
-    from being_remote.tracker.behaviour import CameraFigures, Figures
-    from being_remote.tracker.config import Change, Keys
+    from being_remote.tracker.config import Keys, SettingChange
     from being_remote.tracker.frame_work import FrameWork
+    from being_remote.tracker.run_behaviour import CameraStatistics, CurveStatistics
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SideReport:
     last_id: int | None = None
     missing: int | None = None
     states: Mapping[str, str] | None = None
-    camera: CameraFigures | None = None
+    camera: CameraStatistics | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -61,8 +61,8 @@ class ParameterRow:
     group: str
     name: str
     unit: str
-    a: Figures | None
-    b: Figures | None
+    a: CurveStatistics | None
+    b: CurveStatistics | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class CompareReport:
 
     a: SideReport
     b: SideReport
-    config_changes: tuple[Change, ...] | None
+    config_changes: tuple[SettingChange, ...] | None
     parameters: tuple[ParameterRow, ...]
     differences: tuple[str, ...]
     plot: str | None
@@ -128,11 +128,11 @@ def compare(
     )
 
 
-def _with_defaults(a: Side, b: Side) -> tuple[Side, Side]:
+def _with_defaults(a: ComparedRun, b: ComparedRun) -> tuple[ComparedRun, ComparedRun]:
     """Both sides with the defaults of a checkout; what is assumed of one is among its notes."""
     from being_remote.tracker.checkout_defaults import table_defaults
 
-    def completed(side: Side, other: Side, name: str) -> Side:
+    def completed(side: ComparedRun, other: ComparedRun, name: str) -> ComparedRun:
         if side.defaults is not None or side.settings is None:
             return side
         if other.defaults is not None:
@@ -146,19 +146,19 @@ def _with_defaults(a: Side, b: Side) -> tuple[Side, Side]:
     return completed(a, b, "B"), completed(b, a, "A")
 
 
-def _keys(side: Side) -> Keys:
+def _keys(side: ComparedRun) -> Keys:
     from being_remote.tracker.config import KEYS
 
     return side.defaults.keys if side.defaults is not None else KEYS
 
 
-def _work(side: Side) -> FrameWork | None:
+def _work(side: ComparedRun) -> FrameWork | None:
     from being_remote.tracker.frame_work import frame_work
 
     return None if side.settings is None else frame_work(side.settings, _keys(side))
 
 
-def _changes(sides: tuple[Side, Side]) -> tuple[Change, ...] | None:
+def _changes(sides: tuple[ComparedRun, ComparedRun]) -> tuple[SettingChange, ...] | None:
     from being_remote.tracker.config import compare as differ
 
     a, b = sides
@@ -167,7 +167,7 @@ def _changes(sides: tuple[Side, Side]) -> tuple[Change, ...] | None:
     return differ(a.settings, b.settings, _keys(b), keys_before=_keys(a))
 
 
-def _shift(sides: tuple[Side, Side]) -> int:
+def _shift(sides: tuple[ComparedRun, ComparedRun]) -> int:
     """What to add to a frame_id of A for the same picture's id in B.
 
     Both count through one list of source images, whatever the order of its names, so it is the same for
@@ -183,11 +183,11 @@ def _shift(sides: tuple[Side, Side]) -> int:
     return first - second if isinstance(first, int) and isinstance(second, int) else 0
 
 
-def _report(side: Side) -> SideReport:
+def _report(side: ComparedRun) -> SideReport:
     settings = str(side.settings_path) if side.settings_path is not None else None
     if side.cameras is None or side.parameters is None:
         return SideReport(side.name, str(side.path), settings, side.notes)
-    from being_remote.tracker.behaviour import camera_figures, remarks, states
+    from being_remote.tracker.run_behaviour import camera_figures, remarks, states
 
     ids, how = side.cameras.frame_ids, states(side.parameters)
     return SideReport(
@@ -205,7 +205,7 @@ def _report(side: Side) -> SideReport:
     )
 
 
-def _against_settings(side: Side, states: Mapping[str, str]) -> tuple[str, ...]:
+def _against_settings(side: ComparedRun, states: Mapping[str, str]) -> tuple[str, ...]:
     """Where the frames show something else than the settings promise: they are another run's."""
     if side.settings is None or side.cameras is None:
         return ()
@@ -224,10 +224,10 @@ def _against_settings(side: Side, states: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _rows(sides: tuple[Side, Side]) -> tuple[ParameterRow, ...]:
-    from being_remote.tracker.behaviour import figures, tracks
+def _rows(sides: tuple[ComparedRun, ComparedRun]) -> tuple[ParameterRow, ...]:
+    from being_remote.tracker.run_behaviour import figures, tracks
 
-    found: dict[tuple[str, str, str], list[Figures | None]] = {}
+    found: dict[tuple[str, str, str], list[CurveStatistics | None]] = {}
     for at, side in enumerate(sides):
         if side.cameras is None or side.parameters is None:
             continue
@@ -238,7 +238,10 @@ def _rows(sides: tuple[Side, Side]) -> tuple[ParameterRow, ...]:
 
 
 def _unlike(
-    sides: tuple[Side, Side], reports: tuple[SideReport, ...], rows: tuple[ParameterRow, ...], shift: int
+    sides: tuple[ComparedRun, ComparedRun],
+    reports: tuple[SideReport, ...],
+    rows: tuple[ParameterRow, ...],
+    shift: int,
 ) -> tuple[str, ...]:
     a, b = sides
     if a.cameras is None or b.cameras is None:
@@ -252,13 +255,13 @@ def _unlike(
     )
 
 
-def _draw(path: Path, sides: tuple[Side, Side], shift: int) -> None:
+def _draw(path: Path, sides: tuple[ComparedRun, ComparedRun], shift: int) -> None:
     """Both runs' numbers over the frames of B."""
     from being_remote.export import write_atomically
     from being_remote.report import overlay
     from being_remote.report.chart import Curve, Panel
     from being_remote.report.plots import parameter_curves
-    from being_remote.tracker.behaviour import tracks
+    from being_remote.tracker.run_behaviour import tracks
 
     panels: dict[tuple[str, str], list[Any]] = {}
     for side, label, moved in zip(sides, ("A", "B"), (shift, 0), strict=True):

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from being_remote.host_checks.checks import HostCheck, check_hosts
 from being_remote.inventory import LOCAL, Inventory
-from being_remote.workflows.checkups.answer import LOW_DISK_BYTES
-from being_remote.workflows.checkups.checks import HostCheck, check_hosts
+from being_remote.pod_client.host_facts import LOW_DISK_BYTES
 
 # What a pod that is not honest can do to an older rsync on this side.
 _HOLES = (

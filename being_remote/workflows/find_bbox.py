@@ -27,24 +27,24 @@ from being_remote.errors import (
     NotFoundError,
     ToolMissing,
 )
+from being_remote.find_bbox.box_candidates import ActorFiles, Candidate, HostCandidates, judge
+from being_remote.find_bbox.box_choice import ChosenBox, choose, ways_of_recovery, with_equals
+from being_remote.find_bbox.run_owners import HostPlaces, Owners, TrackedRun, text_of
 from being_remote.foreign_text import quote
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
-from being_remote.pod import records
-from being_remote.session import OnProgress, Progress, Result, no_progress
-from being_remote.tracker.layout import BBOX
-from being_remote.workflows.boxes.answer import (
+from being_remote.jobs.status_poll import ledger_of
+from being_remote.pod import job_records as records
+from being_remote.pod_client.box_search import (
     MAX_ANSWER_BYTES,
     PICTURES,
-    Answer,
+    BoxSearchAnswer,
     parse_answer,
     request_for,
     script_for,
 )
-from being_remote.workflows.boxes.choice import Best, choose, ways_of_recovery, with_equals
-from being_remote.workflows.boxes.judgement import Candidate, Evidence, Judged, judge
-from being_remote.workflows.boxes.runs import Owners, Places, Run, text_of
-from being_remote.workflows.everybody import ask_all
-from being_remote.workflows.tending.watch import ledger_of
+from being_remote.pod_client.many_hosts import ask_all
+from being_remote.session import OnProgress, Result, TransferProgress, no_progress
+from being_remote.tracker.layout import BBOX
 
 NO_PROGRAM = 127  # what a shell says when it finds no such program
 
@@ -69,8 +69,8 @@ class HostRow:
     error_class: str | None
     next: str | None
     candidates: tuple[Candidate, ...]
-    evidence: Evidence
-    runs: tuple[Run, ...]
+    evidence: ActorFiles
+    runs: tuple[TrackedRun, ...]
     truncated: tuple[str, ...]
     unfinished: tuple[str, ...]
     missing_roots: tuple[str, ...]
@@ -89,7 +89,7 @@ class HostRow:
 
 
 @dataclass(frozen=True)
-class Fetched:
+class DownloadedBox:
     """What became of `fetch`: `done` when the box is in the actor's backup, `what` in words."""
 
     path: str
@@ -103,10 +103,10 @@ class FindReport:
 
     actor: str
     results: tuple[HostRow, ...]
-    best: Best | None
+    best: ChosenBox | None
     why_no_best: str | None
     recovery: tuple[str, ...]
-    fetched: Fetched | None
+    fetched: DownloadedBox | None
 
     @property
     def exit_code(self) -> int:
@@ -118,12 +118,12 @@ class FindReport:
 
 
 @dataclass(frozen=True)
-class _Search:
+class _HostQuery:
     """What to ask of whom. `name` is the row's; this laptop is asked as a local host."""
 
     name: str
     host: SshHost | LocalHost
-    places: Places
+    places: HostPlaces
     owners: Owners
     request: dict[str, Any]
 
@@ -134,8 +134,8 @@ class _Search:
 
 
 @dataclass(frozen=True)
-class _Said:
-    answer: Answer | None
+class _HostReply:
+    answer: BoxSearchAnswer | None
     error: BeingRemoteError | None
     reachable: bool
     seconds: float
@@ -184,7 +184,7 @@ def find_bbox(
     )
     evidence = {name: _with_video(name, answer.evidence, who) for name, answer in judged.items()}
     rows = tuple(
-        _row(s.name, said[s.name], judged.get(s.name), evidence.get(s.name, Evidence())) for s in searches
+        _row(s.name, said[s.name], judged.get(s.name), evidence.get(s.name, ActorFiles())) for s in searches
     )
     best, why_no_best = choose(who.name, judged, unseen=[row.unseen for row in rows if row.unseen])
     return FindReport(
@@ -201,7 +201,7 @@ def _with_size(actor: Actor) -> Actor:
     """The actor with its video's size, where the inventory names only the video."""
     if actor.source_size is not None or actor.video is None:
         return actor
-    from being_remote.video import open_source
+    from being_remote.media.video import open_source
 
     try:
         with open_source(actor.video) as source:
@@ -214,10 +214,10 @@ def _with_size(actor: Actor) -> Actor:
 
 def _search_on(
     host: SshHost | LocalHost, inventory: Inventory, actor: Actor, search_time_s: float | None
-) -> _Search:
-    def places(who: Actor) -> Places:
+) -> _HostQuery:
+    def places(who: Actor) -> HostPlaces:
         tracker = host.tracker.root if host.tracker else None
-        return Places(
+        return HostPlaces(
             input=None if tracker is None else str(tracker / who.input),
             output=None if tracker is None else str(tracker / who.output),
             backups=tuple(str(host.workdir / folder) for folder in who.host_backups),
@@ -227,9 +227,9 @@ def _search_on(
     return _search(host.name, host, inventory, actor, places, host.roots, search_time_s)
 
 
-def _search_here(inventory: Inventory, actor: Actor, search_time_s: float | None) -> _Search:
-    def places(who: Actor) -> Places:
-        return Places(input=None, output=None, backups=(str(inventory.backup_of(who)),), jobs=None)
+def _search_here(inventory: Inventory, actor: Actor, search_time_s: float | None) -> _HostQuery:
+    def places(who: Actor) -> HostPlaces:
+        return HostPlaces(input=None, output=None, backups=(str(inventory.backup_of(who)),), jobs=None)
 
     # Before the first sync there is no backup folder; that is no search root gone missing.
     backups = [inventory.backups] if inventory.backups.is_dir() else []
@@ -245,10 +245,10 @@ def _search(
     host: SshHost | LocalHost,
     inventory: Inventory,
     actor: Actor,
-    places: Callable[[Actor], Places],
+    places: Callable[[Actor], HostPlaces],
     roots: Sequence[PurePosixPath],
     search_time_s: float | None,
-) -> _Search:
+) -> _HostQuery:
     others = {name: other for name, other in inventory.actors.items() if name != actor.name}
     ours_first = {actor.name: actor, **others}
     request = request_for(
@@ -263,18 +263,20 @@ def _search(
         map(str, roots),
         jobs=[known.job for known in ledger_of(inventory).jobs()],
     )
-    return _Search(name, host, places(actor), owners, request)
+    return _HostQuery(name, host, places(actor), owners, request)
 
 
 def _ask_all(
-    searches: Sequence[_Search], inventory: Inventory, *, remember: bool, on_progress: OnProgress
-) -> dict[str, _Said]:
+    searches: Sequence[_HostQuery], inventory: Inventory, *, remember: bool, on_progress: OnProgress
+) -> dict[str, _HostReply]:
     def load_the_reader() -> None:
         import being_remote.tracker.frame_file  # noqa: F401 - slow to load; the answers are under way
 
-    def on_wait(pending: Sequence[_Search], seconds: float) -> None:
+    def on_wait(pending: Sequence[_HostQuery], seconds: float) -> None:
         for search in pending:
-            on_progress(Progress(f"searching {search.name}", int(seconds), math.ceil(search.seconds), "s"))
+            on_progress(
+                TransferProgress(f"searching {search.name}", int(seconds), math.ceil(search.seconds), "s")
+            )
 
     answers = ask_all(
         searches,
@@ -285,7 +287,7 @@ def _ask_all(
     return {search.name: said for search, said in zip(searches, answers, strict=True)}
 
 
-def _ask(search: _Search, inventory: Inventory, *, remember: bool) -> _Said:
+def _ask(search: _HostQuery, inventory: Inventory, *, remember: bool) -> _HostReply:
     from being_remote.transport import open_session
 
     started, session = time.monotonic(), None
@@ -301,7 +303,7 @@ def _ask(search: _Search, inventory: Inventory, *, remember: bool) -> _Said:
             answer, error = _answer_in(result, search.host), None
     except (HostError, InventoryError) as e:  # a key file that is not there concerns this host alone
         answer, error = None, e
-    return _Said(
+    return _HostReply(
         answer=answer,
         error=error,
         reachable=session is not None,
@@ -310,7 +312,7 @@ def _ask(search: _Search, inventory: Inventory, *, remember: bool) -> _Said:
     )
 
 
-def _answer_in(result: Result, host: SshHost | LocalHost) -> Answer:
+def _answer_in(result: Result, host: SshHost | LocalHost) -> BoxSearchAnswer:
     if result.exit_code == NO_PROGRAM:
         raise ToolMissing(
             host=host.name,
@@ -335,7 +337,7 @@ def _answer_in(result: Result, host: SshHost | LocalHost) -> Answer:
         ) from e
 
 
-def _with_video(name: str, evidence: Evidence, actor: Actor) -> Evidence:
+def _with_video(name: str, evidence: ActorFiles, actor: Actor) -> ActorFiles:
     """This laptop's evidence also has the original that the inventory names: a video or its frames."""
     if name != LOCAL or actor.video is None or not actor.video.exists():
         return evidence
@@ -345,7 +347,7 @@ def _with_video(name: str, evidence: Evidence, actor: Actor) -> Evidence:
     return replace(evidence, source_images=max(evidence.source_images or 0, pictures))
 
 
-def _row(name: str, said: _Said, judged: Judged | None, evidence: Evidence) -> HostRow:
+def _row(name: str, said: _HostReply, judged: HostCandidates | None, evidence: ActorFiles) -> HostRow:
     return HostRow(
         host=name,
         reachable=said.reachable,
@@ -367,26 +369,26 @@ def _row(name: str, said: _Said, judged: Judged | None, evidence: Evidence) -> H
 def _fetch(
     inventory: Inventory,
     actor: Actor,
-    best: Best | None,
+    best: ChosenBox | None,
     why_no_best: str | None,
-    judged: Mapping[str, Judged],
+    judged: Mapping[str, HostCandidates],
     *,
     dry_run: bool,
-) -> Fetched:
+) -> DownloadedBox:
     home = inventory.backup_of(actor)
     path = str(home / BBOX)
     if best is None:
-        return Fetched(path, done=False, what=f"nothing to fetch: {why_no_best}")
+        return DownloadedBox(path, done=False, what=f"nothing to fetch: {why_no_best}")
     here = judged[LOCAL].candidates if LOCAL in judged else ()
     if any(c.path == path and c.bbox == best.bbox for c in here):
-        return Fetched(path, done=True, what="it is in the backup already")
+        return DownloadedBox(path, done=True, what="it is in the backup already")
     data = judged[best.host].contents[best.sha256]
     source = f"{len(data)} bytes from {best.host}:{best.path!r}"
     if dry_run:
         there = os.path.lexists(path)
         what = "would be refused: a different one is in the backup" if there else f"would bring {source}"
-        return Fetched(path, done=False, what=what)
+        return DownloadedBox(path, done=False, what=what)
     from being_remote.backup import put_file
 
     put_file(home, BBOX, data, host=best.host)
-    return Fetched(path, done=True, what=f"brought {source}")
+    return DownloadedBox(path, done=True, what=f"brought {source}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from being_remote.host_checks.checks import HostCheck, check_hosts
 from being_remote.inventory import Inventory
-from being_remote.workflows.checkups.checks import HostCheck, check_hosts
 
 
 @dataclass(frozen=True)

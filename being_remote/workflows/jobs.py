@@ -9,18 +9,18 @@ from typing import Any
 
 from being_remote.errors import HostError
 from being_remote.inventory import Inventory, LocalHost, SshHost
-from being_remote.jobs.facts import Gpu
-from being_remote.jobs.ledger import ENDED, Known
-from being_remote.jobs.observe import HostJobs
-from being_remote.workflows.tending.rows import (
-    JobRow,
+from being_remote.jobs.host_jobs import HostJobs
+from being_remote.jobs.job_status import (
+    JobStatus,
     ended_row,
     foreign_row,
     moment,
     silent_row,
     superseded_row,
 )
-from being_remote.workflows.tending.watch import learnt, ledger_of, look
+from being_remote.jobs.ledger import ENDED, LedgerJob
+from being_remote.jobs.status_poll import learnt, ledger_of, look
+from being_remote.pod_client.job_answers import LeasedGpu
 
 MAX_AT_ONCE = 8
 NEWEST = 10
@@ -33,7 +33,7 @@ class HostLook:
     host: str
     reachable: bool
     error: str | None
-    gpus: tuple[Gpu, ...]
+    gpus: tuple[LeasedGpu, ...]
     gpu_problem: str | None
     problems: tuple[str, ...] = ()
 
@@ -43,7 +43,7 @@ class JobsReport:
     """All jobs that were asked for, the newest first, then attempts that were left on other hosts and
     other laptops' jobs; `hidden` ended ones are left out without --all."""
 
-    jobs: tuple[JobRow, ...]
+    jobs: tuple[JobStatus, ...]
     hosts: tuple[HostLook, ...]
     hidden: int
 
@@ -56,7 +56,7 @@ class JobsReport:
 
 
 @dataclass(frozen=True)
-class Step:
+class HistoryStep:
     """One step of a job's story; `at` by this laptop's clock."""
 
     at: str | None
@@ -69,8 +69,8 @@ class Step:
 class WhyReport:
     """A job as it stands and how it came there."""
 
-    jobs: tuple[JobRow, ...]
-    story: tuple[Step, ...]
+    jobs: tuple[JobStatus, ...]
+    story: tuple[HistoryStep, ...]
     error: str | None
 
     @property
@@ -137,7 +137,7 @@ def why(inventory: Inventory, job: str) -> WhyReport:
         answer = _ask_for(known, inventory)
         error = str(answer) if isinstance(answer, HostError) else None
         row = learnt(ledger, known, answer)
-    story = tuple(Step(moment(t.at), t.attempt, t.state, t.evidence) for t in ledger.story(known.job))
+    story = tuple(HistoryStep(moment(t.at), t.attempt, t.state, t.evidence) for t in ledger.story(known.job))
     return WhyReport((row,), story, error)
 
 
@@ -151,7 +151,7 @@ def _ask(host: SshHost | LocalHost, inventory: Inventory) -> HostJobs | HostErro
         return e
 
 
-def _ask_for(known: Known, inventory: Inventory) -> HostJobs | HostError:
+def _ask_for(known: LedgerJob, inventory: Inventory) -> HostJobs | HostError:
     if known.host not in inventory.hosts:
         return HostError("the inventory names no such host any more", host=known.host)
     return _ask(inventory.host(known.host), inventory)

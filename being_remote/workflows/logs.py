@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from being_remote.inventory import Inventory
 from being_remote.jobs import logs as reading
-from being_remote.workflows.results.bringing import folder_of
-from being_remote.workflows.results.companion import Home
-from being_remote.workflows.results.following import LogLine, Say, follow
-from being_remote.workflows.tending.rows import exit_code_of
-from being_remote.workflows.tending.watch import ledger_of, look_at
+from being_remote.jobs.background_download import DownloadSummary
+from being_remote.jobs.follow import FollowedLogLine, Say, follow
+from being_remote.jobs.job_status import exit_code_of
+from being_remote.jobs.result_download import folder_of
+from being_remote.jobs.status_poll import ledger_of, look_at
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class LogsReport:
     reason: str
     payload_exit_code: int | None
     followed: bool
-    lines: tuple[LogLine, ...]
-    home: Home | None = None
+    lines: tuple[FollowedLogLine, ...]
+    home: DownloadSummary | None = None
 
     @property
     def exit_code(self) -> int:
@@ -51,10 +51,10 @@ def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | 
     ledger = ledger_of(inventory)
     known = ledger.find(job)
     host = inventory.host(known.host)
-    kept: list[LogLine] = []
+    kept: list[FollowedLogLine] = []
 
     def keep(line: object) -> None:
-        if isinstance(line, LogLine):
+        if isinstance(line, FollowedLogLine):
             kept.append(line)
 
     tell = say or keep
@@ -63,12 +63,12 @@ def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | 
             followed = follow(ledger, session, host, known, tell, home=folder_of(inventory, known))
             row, home = followed.row, followed.home
         else:
-            lines = reading.Lines()
+            lines = reading.LogLines()
             folder = reading.attempt_folder(host.workdir, known.job, known.attempt)
             for item in reading.read(session, host.python, folder):
-                found = lines.add(item) if isinstance(item, reading.Part) else lines.rest()
+                found = lines.add(item) if isinstance(item, reading.LogChunk) else lines.rest()
                 for line in found:
-                    tell(LogLine(line.text, line.offset, known.attempt))
+                    tell(FollowedLogLine(line.text, line.offset, known.attempt))
             row, home = look_at(ledger, session, host, known), None
     return LogsReport(
         job=row.job,

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from being_remote.errors import HostError, InconsistentData, NotFoundError
 from being_remote.inventory import Inventory
+from being_remote.jobs.attempt_files import AttemptFolder, SkippedFile
+from being_remote.jobs.job_status import BAD, JobStatus
 from being_remote.jobs.logs import attempt_folder
-from being_remote.pod import records
+from being_remote.jobs.result_download import bring, folder_of
+from being_remote.jobs.result_folder import note_of
+from being_remote.jobs.status_poll import ledger_of, look_at
+from being_remote.pod import job_records as records
 from being_remote.recipes.registry import recipe, with_results
 from being_remote.session import OnProgress, no_progress
-from being_remote.workflows.results.bringing import bring, folder_of
-from being_remote.workflows.results.job_folder import note_of
-from being_remote.workflows.results.work_files import Aside, Work
-from being_remote.workflows.tending.rows import BAD, JobRow
-from being_remote.workflows.tending.watch import ledger_of, look_at
 
 EXAMPLES = 20
 
@@ -38,7 +38,7 @@ class PullReport:
     transferred_bytes: int
     verified: int
     changed: bool
-    quarantined: tuple[Aside, ...]
+    quarantined: tuple[SkippedFile, ...]
     outputs: tuple[Path, ...]
     round_trips: int
     dry_run: bool
@@ -86,7 +86,7 @@ def pull(
         partial = _may_be_partial(row, all_files=all_files)
         if not partial and row.state in BAD:
             return _report(row, folder, {}, dry_run=dry_run, round_trips=session.round_trips)
-        work = Work(session, host.python, there, patterns)
+        work = AttemptFolder(session, host.python, there, patterns)
         offers, aside = work.offered(folder)
         if not offers:
             raise NotFoundError(
@@ -131,7 +131,7 @@ def pull(
         )
 
 
-def _may_be_partial(row: JobRow, *, all_files: bool) -> bool:
+def _may_be_partial(row: JobStatus, *, all_files: bool) -> bool:
     """Whether the job ended without success, so that only what is whole can be had.
 
     Raises:
@@ -150,12 +150,12 @@ def _may_be_partial(row: JobRow, *, all_files: bool) -> bool:
 
 
 def _report(
-    row: JobRow,
+    row: JobStatus,
     folder: Path,
     sizes: Mapping[str, int],
     *,
     moved: tuple[int, int] = (0, 0),
-    aside: tuple[Aside, ...] = (),
+    aside: tuple[SkippedFile, ...] = (),
     changed: bool = False,
     dry_run: bool,
     round_trips: int,

@@ -13,15 +13,15 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from being_remote.inventory import Inventory
+from being_remote.push.actor_input import actor_input, push_actor, tracker_root
+from being_remote.push.tracker_checkout import checkout_at
 from being_remote.session import OnProgress, no_progress
+from being_remote.transfer.staged_upload import UploadResult, push_files
 from being_remote.transport import open_session
-from being_remote.workflows.pushing.actor_input import actor_input, push_actor, tracker_root
-from being_remote.workflows.pushing.checkout import checkout_at
-from being_remote.workflows.pushing.files import Placed, push_files
 
 
 @dataclass(frozen=True)
-class Part:
+class PushedFolder:
     """One folder's files: the tracker's checkout, or an actor's input.
 
     Attributes:
@@ -56,7 +56,7 @@ class PushReport:
     host: str
     actor: str | None
     tracker: Path | None
-    parts: tuple[Part, ...]
+    parts: tuple[PushedFolder, ...]
     files: int
     bytes: int
     transferred_files: int
@@ -134,9 +134,14 @@ def push(
 
 
 def _part(
-    what: Literal["tracker", "actor"], source: str, placed: Placed, notes: tuple[str, ...], *, dry_run: bool
-) -> Part:
-    return Part(
+    what: Literal["tracker", "actor"],
+    source: str,
+    placed: UploadResult,
+    notes: tuple[str, ...],
+    *,
+    dry_run: bool,
+) -> PushedFolder:
+    return PushedFolder(
         what=what,
         source=source,
         into=placed.into,

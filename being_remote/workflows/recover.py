@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import InconsistentData
+from being_remote.recovery.crop_from_images import check as check_by_pixels
+from being_remote.recovery.crop_method import CropRequest, find_crop
+from being_remote.recovery.evidence_picture import shows_evidence
+from being_remote.recovery.found_crop import of_all_stretches, weighed
+from being_remote.recovery.frame_numbers import ask_pixels, cameras_of, number_frames
+from being_remote.recovery.guide_comparison import explain as explain_guide
+from being_remote.recovery.local_runs import find_run, find_settings
+from being_remote.recovery.outputs import OutputRequest, carry_out, plan, write_pages
+from being_remote.recovery.recovery_input import RecoveryInput
+from being_remote.recovery.recovery_report import RecoverReport, report_on
+from being_remote.recovery.report_values import matrix, stretch_figures
+from being_remote.recovery.source_size import find_source_size
+from being_remote.recovery.trainer_exports import chosen_targets
 from being_remote.session import OnProgress, no_progress
-from being_remote.workflows.recovery.by_pictures import check as check_by_pixels
-from being_remote.workflows.recovery.case import Case
-from being_remote.workflows.recovery.evidence_picture import shows_evidence
-from being_remote.workflows.recovery.explanation import explain as explain_guide
-from being_remote.workflows.recovery.exports import chosen_targets
-from being_remote.workflows.recovery.figures import matrix, stretch_figures
-from being_remote.workflows.recovery.found_crop import of_all_stretches, weighed
-from being_remote.workflows.recovery.numbers import ask_pixels, cameras_of, number_frames
-from being_remote.workflows.recovery.report import RecoverReport, report_on
-from being_remote.workflows.recovery.runs import find_run, find_settings
-from being_remote.workflows.recovery.source_size import find_source_size
-from being_remote.workflows.recovery.ways import Asked, find_crop
-from being_remote.workflows.recovery.writing import Wanted, carry_out, plan, write_pages
 
 if TYPE_CHECKING:
     from being_remote.export import CanvasChoice
@@ -100,19 +100,19 @@ def recover(
     """
     from being_remote.camera.intrinsics import fov_deg
     from being_remote.tracker.sequence import read_cameras
-    from being_remote.tracker.what_if import asked as asked_settings
-    from being_remote.tracker.what_if import what_if as foretold
+    from being_remote.tracker.settings_forecast import asked as asked_settings
+    from being_remote.tracker.settings_forecast import what_if as foretold
 
     # What was typed wrong is said before a long search, not after it.
     chosen_targets(exports, canvas)
     asked_settings(what_if, {})
-    wanted = Wanted(exports, canvas, allow_off_centre, with_images, out, force, write_bbox, plot)
-    asked = Asked(bbox, box, from_images, from_landmarks, video)
+    wanted = OutputRequest(exports, canvas, allow_off_centre, with_images, out, force, write_bbox, plot)
+    asked = CropRequest(bbox, box, from_images, from_landmarks, video)
     which = find_run(inventory, actor, run)
     settings, unknown_settings = find_settings(which, inventory)
     frames = read_cameras(which.checkpoints)
     source = find_source_size(which, settings, source_size, asked.frames, inventory)
-    case = Case(which, settings, not unknown_settings, frames, source)
+    case = RecoveryInput(which, settings, not unknown_settings, frames, source)
     if check:
         _refuse_stretched(case)
     before = _crop_settings(case)
@@ -167,7 +167,7 @@ def recover(
     return report
 
 
-def _refuse_stretched(case: Case) -> None:
+def _refuse_stretched(case: RecoveryInput) -> None:
     """The tracker fits one focal length to pixels as they are stored, so they must be square."""
     if case.source.video is None:
         return
@@ -182,7 +182,7 @@ def _refuse_stretched(case: Case) -> None:
             )
 
 
-def _crop_settings(case: Case) -> dict[str, Value]:
+def _crop_settings(case: RecoveryInput) -> dict[str, Value]:
     """The settings that the run's own crop was made by."""
     w, h = case.frames.image_size_wh
     return {"bbox_scale": case.settings.bbox_scale, "image_size": [h, w], "crop_image": case.cropped}

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 
 from being_remote.errors import HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory
-from being_remote.jobs.ledger import Known, Ledger
+from being_remote.jobs.background_download import DownloadSummary
+from being_remote.jobs.dispatch import send
+from being_remote.jobs.follow import Say, follow
+from being_remote.jobs.job_status import BAD, JobStatus, exit_code_of
+from being_remote.jobs.ledger import Ledger, LedgerJob
+from being_remote.jobs.move import Move, push_again
+from being_remote.jobs.move_and_follow import go_on_elsewhere, moved_here
+from being_remote.jobs.move_permission import given_up, may_leave
+from being_remote.jobs.result_download import folder_of
+from being_remote.jobs.status_poll import ledger_of, look, look_at
+from being_remote.jobs.take_over import take_over as taken_over
 from being_remote.session import OnProgress, Session, no_progress
-from being_remote.workflows.moving.elsewhere import go_on_elsewhere, moved_here
-from being_remote.workflows.moving.leaving import given_up, may_leave
-from being_remote.workflows.moving.move import Move, push_again
-from being_remote.workflows.results.bringing import folder_of
-from being_remote.workflows.results.companion import Home
-from being_remote.workflows.results.following import Say, follow
-from being_remote.workflows.tending.rows import BAD, JobRow, exit_code_of
-from being_remote.workflows.tending.sending import send
-from being_remote.workflows.tending.taking_over import take_over as taken_over
-from being_remote.workflows.tending.watch import ledger_of, look, look_at
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ResumeReport:
     took_over: bool
     followed: bool
     dry_run: bool
-    home: Home | None = None
+    home: DownloadSummary | None = None
     moved: Move | None = None
 
     @property
@@ -143,7 +143,7 @@ def resume(
 
 
 def _opened_or_abandoned(
-    open_it: Callable[[], Session], ledger: Ledger, known: Known | None, *, abandon: bool
+    open_it: Callable[[], Session], ledger: Ledger, known: LedgerJob | None, *, abandon: bool
 ) -> Session:
     """A session; where there is none and the user says that the pod is gone, its attempt is abandoned."""
     try:
@@ -162,7 +162,7 @@ def _opened_or_abandoned(
 def _elsewhere(
     inventory: Inventory,
     ledger: Ledger,
-    known: Known,
+    known: LedgerJob,
     host: str,
     *,
     pod_is_gone: bool,
@@ -201,7 +201,7 @@ def _elsewhere(
     )
 
 
-def _may_go_on(row: JobRow, *, pod_is_gone: bool, again: bool) -> None:
+def _may_go_on(row: JobStatus, *, pod_is_gone: bool, again: bool) -> None:
     if row.state in BAD or row.state == "created":
         return
     if row.state == "unknown":
@@ -220,7 +220,7 @@ def _may_go_on(row: JobRow, *, pod_is_gone: bool, again: bool) -> None:
     raise UsageError(f"it {stands}; there is nothing to resume", where=row.job, hint=hint)
 
 
-def _found(ledger: Ledger, job: str, *, take_over: bool) -> Known | None:
+def _found(ledger: Ledger, job: str, *, take_over: bool) -> LedgerJob | None:
     try:
         return ledger.find(job)
     except NotFoundError:
@@ -230,7 +230,7 @@ def _found(ledger: Ledger, job: str, *, take_over: bool) -> Known | None:
 
 
 def _report(
-    before: JobRow, after: JobRow, known: Known, *, took_over: bool, followed: bool, dry_run: bool
+    before: JobStatus, after: JobStatus, known: LedgerJob, *, took_over: bool, followed: bool, dry_run: bool
 ) -> ResumeReport:
     return ResumeReport(
         job=known.job,

@@ -10,22 +10,22 @@ from dataclasses import dataclass, field
 
 from being_remote.errors import UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
-from being_remote.jobs.facts import Gpu
+from being_remote.jobs.background_download import DownloadSummary
+from being_remote.jobs.dispatch import intent_of, send
+from being_remote.jobs.failover import Failover, follow_or_move
+from being_remote.jobs.follow import Say
+from being_remote.jobs.job_status import JobStatus, exit_code_of
 from being_remote.jobs.ledger import Ledger
-from being_remote.recipes import Plan, Recipe, Request
+from being_remote.jobs.move import Move, rehearse
+from being_remote.jobs.move_and_follow import at_its_host
+from being_remote.jobs.status_poll import ledger_of, look
+from being_remote.pod_client.job_answers import LeasedGpu
+from being_remote.recipes import JobPlan, Recipe, Request
+from being_remote.recipes.earlier_runs import last_job, own_box, own_settings
 from being_remote.recipes.registry import recipe
 from being_remote.session import OnProgress, Session, no_progress
-from being_remote.tracker.config import Change
+from being_remote.tracker.config import SettingChange
 from being_remote.tracker.presets import preset as find_preset
-from being_remote.workflows.moving.elsewhere import at_its_host
-from being_remote.workflows.moving.failover import Failover, follow_or_move
-from being_remote.workflows.moving.move import Move, rehearse
-from being_remote.workflows.results.companion import Home
-from being_remote.workflows.results.following import Say
-from being_remote.workflows.tending.earlier_runs import last_job, own_box, own_settings
-from being_remote.workflows.tending.rows import JobRow, exit_code_of
-from being_remote.workflows.tending.sending import intent_of, send
-from being_remote.workflows.tending.watch import ledger_of, look
 
 AFTER_S = 1200.0
 DEFAULT_RECIPE = "metrical-tracker"
@@ -33,7 +33,7 @@ MAX_JOBS = 64
 
 
 @dataclass(frozen=True)
-class Planned:
+class JobPreview:
     """What a job is, or would be. `commands` hold the placeholders that are filled in on the host.
 
     `links` go from the attempt's own folder to what lies on the host; `files` are bytes by name;
@@ -42,7 +42,7 @@ class Planned:
 
     actor: str | None
     recipe: str
-    changes: tuple[Change, ...]
+    changes: tuple[SettingChange, ...]
     notes: tuple[str, ...]
     files: Mapping[str, int]
     links: tuple[tuple[str, str], ...]
@@ -54,7 +54,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Dispatched:
+class DispatchedJob:
     """One job. In a dry run `job` is the one that would be joined, or None for a new one."""
 
     job: str | None
@@ -65,7 +65,7 @@ class Dispatched:
     adopted: bool
     attempt: int
     reason: str
-    plan: Planned
+    plan: JobPreview
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ class RetrackReport:
     adopted: bool
     dry_run: bool
     followed: bool
-    jobs: tuple[Dispatched, ...]
-    gpus: tuple[Gpu, ...] = field(default=())
+    jobs: tuple[DispatchedJob, ...]
+    gpus: tuple[LeasedGpu, ...] = field(default=())
     gpu_problem: str | None = None
-    home: Home | None = None
+    home: DownloadSummary | None = None
     moved: Move | None = None
 
     @property
@@ -253,10 +253,10 @@ def _rehearsed(
     host: SshHost | LocalHost,
     kind: Recipe,
     request: Request,
-    plan: Plan,
+    plan: JobPlan,
     *,
     remember: bool,
-) -> Plan:
+) -> JobPlan:
     """The plan, with what to know of the host that the job would go on on."""
     from being_remote.transport import open_session
 
@@ -270,15 +270,15 @@ def _dispatch(
     ledger: Ledger,
     session: Session,
     host: SshHost | LocalHost,
-    plan: Plan,
+    plan: JobPlan,
     swept: tuple[str, ...],
     *,
     again: bool,
-) -> Dispatched:
+) -> DispatchedJob:
     made = ledger.intend(intent_of(plan, ledger.uuid), again=again)
     with at_its_host(inventory, made.job, session, host) as (there, its_host):
         row = send(ledger, there, its_host, made.job)
-    first = Dispatched(
+    first = DispatchedJob(
         job=row.job,
         host=row.host,
         state=row.state,
@@ -292,9 +292,9 @@ def _dispatch(
     return _with(first, row)
 
 
-def _would(ledger: Ledger, plan: Plan, swept: tuple[str, ...], *, again: bool) -> Dispatched:
+def _would(ledger: Ledger, plan: JobPlan, swept: tuple[str, ...], *, again: bool) -> DispatchedJob:
     same = None if again else ledger.like(intent_of(plan, "").key)
-    return Dispatched(
+    return DispatchedJob(
         job=same.job if same else None,
         host=same.host if same else plan.host,
         state=same.state if same else None,
@@ -307,8 +307,8 @@ def _would(ledger: Ledger, plan: Plan, swept: tuple[str, ...], *, again: bool) -
     )
 
 
-def _planned(plan: Plan, swept: tuple[str, ...]) -> Planned:
-    return Planned(
+def _planned(plan: JobPlan, swept: tuple[str, ...]) -> JobPreview:
+    return JobPreview(
         actor=plan.actor,
         recipe=plan.recipe,
         changes=plan.changes,
@@ -323,17 +323,17 @@ def _planned(plan: Plan, swept: tuple[str, ...]) -> Planned:
     )
 
 
-def _with(done: Dispatched, row: JobRow) -> Dispatched:
+def _with(done: DispatchedJob, row: JobStatus) -> DispatchedJob:
     return dataclasses.replace(done, state=row.state, gpu=row.gpu or done.gpu, reason=row.reason)
 
 
 def _report(
     host: SshHost | LocalHost,
-    done: tuple[Dispatched, ...],
+    done: tuple[DispatchedJob, ...],
     *,
     dry_run: bool,
     followed: bool,
-    gpus: tuple[Gpu, ...] = (),
+    gpus: tuple[LeasedGpu, ...] = (),
 ) -> RetrackReport:
     first = done[0]
     return RetrackReport(

@@ -15,22 +15,22 @@ from typing import Literal
 
 from being_remote.errors import HostError, UnrequestedFile
 from being_remote.inventory import Inventory, LocalHost, SshHost
-from being_remote.jobs.facts import Gpu
-from being_remote.jobs.observe import HostJobs
+from being_remote.jobs.host_jobs import HostJobs
+from being_remote.jobs.status_poll import ledger_of, look
+from being_remote.pod_client.disk_survey import survey
+from being_remote.pod_client.job_answers import LeasedGpu
+from being_remote.safe_to_stop.active_jobs import ended_job, standing
+from being_remote.safe_to_stop.actor_files import ActorRow
+from being_remote.safe_to_stop.file_comparison import compare
+from being_remote.safe_to_stop.gpu_use import gpu_reasons
+from being_remote.safe_to_stop.job_results import JobResults
+from being_remote.safe_to_stop.reasons import Reason
+from being_remote.safe_to_stop.unsynced_files import folders_of_actors
 from being_remote.session import Session
-from being_remote.workflows.stopping.actors import ActorRow
-from being_remote.workflows.stopping.comparison import compare
-from being_remote.workflows.stopping.gpus import gpu_reasons
-from being_remote.workflows.stopping.jobs import ended_job, standing
-from being_remote.workflows.stopping.reasons import Reason
-from being_remote.workflows.stopping.results import JobRow
-from being_remote.workflows.stopping.survey import survey
-from being_remote.workflows.stopping.uncovered import folders_of_actors
-from being_remote.workflows.tending.watch import ledger_of, look
 
 
 @dataclass(frozen=True)
-class Then:
+class FollowUpCommand:
     """A local command for after a yes; `exit_code` is None where it did not run."""
 
     command: tuple[str, ...]
@@ -62,8 +62,8 @@ class SafeReport:
     reasons: tuple[Reason, ...]
     notes: tuple[str, ...]
     actors: tuple[ActorRow, ...]
-    jobs: tuple[JobRow, ...]
-    gpus: tuple[Gpu, ...]
+    jobs: tuple[JobResults, ...]
+    gpus: tuple[LeasedGpu, ...]
     gpu_problem: str | None
     idle_s: float | None
     idle_usd: float | None
@@ -71,7 +71,7 @@ class SafeReport:
     checked_at: str
     seconds: float
     round_trips: int
-    then: Then | None = None
+    then: FollowUpCommand | None = None
 
     @property
     def exit_code(self) -> int:
@@ -82,14 +82,14 @@ class SafeReport:
 
 
 @dataclass
-class _Case:
+class _Findings:
     """What was found out so far; a look that breaks off keeps what it knows."""
 
     reasons: list[Reason] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     actors: list[ActorRow] = field(default_factory=list)
-    jobs: list[JobRow] = field(default_factory=list)
-    gpus: tuple[Gpu, ...] = ()
+    jobs: list[JobResults] = field(default_factory=list)
+    gpus: tuple[LeasedGpu, ...] = ()
     gpu_problem: str | None = None
     idle_s: float | None = None
     up_s: float | None = None
@@ -109,7 +109,7 @@ def safe_to_stop(inventory: Inventory, *, host: str | None = None, look_again: b
     """
     from being_remote.transport import open_session
 
-    where, case = inventory.the_host(host), _Case()
+    where, case = inventory.the_host(host), _Findings()
     began, checked_at = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
     try:
         with open_session(where, inventory, remember=False) as session:
@@ -143,7 +143,7 @@ def safe_to_stop(inventory: Inventory, *, host: str | None = None, look_again: b
     )
 
 
-def _look(case: _Case, inventory: Inventory, host: SshHost | LocalHost, session: Session) -> HostJobs:
+def _look(case: _Findings, inventory: Inventory, host: SshHost | LocalHost, session: Session) -> HostJobs:
     """Jobs first: what is not at work by then writes nothing more while its files are looked at."""
     answer = look(session, host)
     ledger = ledger_of(inventory)
@@ -156,7 +156,7 @@ def _look(case: _Case, inventory: Inventory, host: SshHost | LocalHost, session:
     case.gpus, case.gpu_problem = answer.gpus, answer.gpu_problem
     ended = {seen.job: seen for seen in stand.ended}
     judged = [seen for seen in answer.jobs if seen.job not in ended]
-    case.jobs += [JobRow(seen.job, seen.attempt, seen.state, seen.job in ours) for seen in judged]
+    case.jobs += [JobResults(seen.job, seen.attempt, seen.state, seen.job in ours) for seen in judged]
 
     foreign = [job for job in ended if job not in ours]
     shown = survey(
@@ -183,7 +183,7 @@ def _look(case: _Case, inventory: Inventory, host: SshHost | LocalHost, session:
     return answer
 
 
-def _compare_jobs(case: _Case, before: HostJobs, now: HostJobs, workdir: str) -> None:
+def _compare_jobs(case: _Findings, before: HostJobs, now: HostJobs, workdir: str) -> None:
     """A job that came, went on or ended while files were compared: of what it wrote nothing is known."""
     seen = {(job.job, job.attempt, job.state) for job in before.jobs}
     changed = sorted({job.job for job in now.jobs if (job.job, job.attempt, job.state) not in seen})

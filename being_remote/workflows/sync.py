@@ -12,22 +12,22 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from being_remote.backup.current import scan
-from being_remote.backup.files import room_on_disk
 from being_remote.backup.history import History
-from being_remote.backup.manifest import Entry
-from being_remote.backup.names import folds_case
-from being_remote.backup.planning import plan
-from being_remote.backup.quarantine import kept
-from being_remote.backup.scrub import Inspected, inspect
+from being_remote.backup.live_tree import scan
+from being_remote.backup.manifest import ManifestEntry
+from being_remote.backup.verification import Inspection, inspect
+from being_remote.durable_files import room_on_disk
 from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.session import OnProgress, Session, no_progress
+from being_remote.sync.remote_files import ActorSync, look
+from being_remote.sync.remote_hashes import learn
+from being_remote.sync.sync_pass import bring_actor, the_judge, verify_home
+from being_remote.sync.sync_report import SyncReport, from_listing, inspected, rotten, seen_in
 from being_remote.tracker.layout import KINDS, places_of
-from being_remote.workflows.homecoming.actor_files import Task, look
-from being_remote.workflows.homecoming.hashes import learn
-from being_remote.workflows.homecoming.report import SyncReport, from_listing, inspected, rotten, seen_in
-from being_remote.workflows.homecoming.rounds import bring_actor, the_judge, verify_home
+from being_remote.transfer.download_plan import plan
+from being_remote.transfer.local_path import folds_case
+from being_remote.transfer.quarantine import kept
 
 
 def sync(
@@ -94,7 +94,7 @@ def sync(
         return replace(report, seconds=time.monotonic() - started, round_trips=session.round_trips)
 
 
-def task_of(inventory: Inventory, actor: str | None, host: str | None, only: Sequence[str]) -> Task:
+def task_of(inventory: Inventory, actor: str | None, host: str | None, only: Sequence[str]) -> ActorSync:
     """What is asked for, by name.
 
     Raises:
@@ -105,21 +105,21 @@ def task_of(inventory: Inventory, actor: str | None, host: str | None, only: Seq
         if kind not in KINDS:
             known = ", ".join(KINDS)
             raise UsageError(f"{kind!r} is no kind of files", where="--only", hint=f"one of: {known}")
-    return Task(who, where, inventory.backup_of(who), places_of(only))
+    return ActorSync(who, where, inventory.backup_of(who), places_of(only))
 
 
 def _would(
-    task: Task, session: Session, history: History, *, verify: bool, on_progress: OnProgress
+    task: ActorSync, session: Session, history: History, *, verify: bool, on_progress: OnProgress
 ) -> SyncReport:
     """What a sync would do, by looking only."""
     found = look(task, session)
     damaged = list[Path]()
     newest = history.newest(damaged)
     here = dict(newest.files) if newest is not None else {}
-    read = inspect(history, newest, on_progress) if verify and newest is not None else Inspected()
+    read = inspect(history, newest, on_progress) if verify and newest is not None else Inspection()
     for path, at in scan(task.root).items():
         if path not in here or not here[path].looks_like(at):
-            here[path] = Entry(path, "", at.st_size, at.st_mtime_ns)
+            here[path] = ManifestEntry(path, "", at.st_size, at.st_mtime_ns)
     lost = {rot.sha256 for rot in read.rots}
     for path in [path for path, entry in here.items() if entry.sha256 in lost and path not in read.sound]:
         del here[path]  # it would be fetched, unless another path's live file has the same bytes

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from being_remote.errors import HostError, HostKeyChanged, UsageError
 from being_remote.inventory import Inventory, LocalHost, SshHost
-from being_remote.transport.hostkeys import HostKey, KnownHosts, pinned, require_trusted, trusted_keys
+from being_remote.transport.host_keys import HostKey, KnownHosts, pinned, require_trusted, trusted_keys
 from being_remote.transport.ssh_config import Hop, resolve
 
 
@@ -135,7 +135,7 @@ def _shown(
     A host has several keys, and its console may print any of them; so the others are asked for
     when the first does not have the fingerprint that was named.
     """
-    from being_remote.transport.line import KEY_TYPES, look
+    from being_remote.transport.hop_socket import KEY_TYPES, look
     from being_remote.transport.openssh import OpenSsh
 
     ssh = OpenSsh(hops, keys, connect_timeout_s=host.connect_timeout_s)

@@ -10,19 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from being_remote.backup.arrivals import Arrival, bring_home
-from being_remote.backup.checking import Judge
-from being_remote.backup.comparing import Asking, Told
-from being_remote.backup.current import scan
+from being_remote.backup.download import Arrival, bring_home
 from being_remote.backup.history import History
-from being_remote.backup.planning import Offer, Origin, Plan, plan
-from being_remote.backup.quarantine import kept
-from being_remote.backup.salvage import salvage
-from being_remote.backup.settle import Settled, settle
+from being_remote.backup.interrupted_sync import salvage
+from being_remote.backup.live_tree import scan
+from being_remote.backup.reconcile import Reconciled, settle
 from being_remote.errors import TornFile
 from being_remote.inventory import LocalHost
 from being_remote.session import Session, no_progress
-from being_remote.transport.local import LocalSession
+from being_remote.transfer.download_plan import DownloadPlan, RemoteFile, RemoteFolder, plan
+from being_remote.transfer.file_check import Judge
+from being_remote.transfer.hash_comparison import HashQueries, HostFiles
+from being_remote.transfer.quarantine import kept
+from being_remote.transport.local_session import LocalSession
 
 FOLDERS = ("checkpoint", "run/logs", "")
 
@@ -54,7 +54,7 @@ class FolderHost:
         """Do this on the host when it is next asked for hashes: after the files came."""
         self._meanwhile.append(do)
 
-    def offers(self, *, hashed: bool = False) -> list[Offer]:
+    def offers(self, *, hashed: bool = False) -> list[RemoteFile]:
         found = []
         for home in FOLDERS:
             folder = self.folder / home
@@ -63,12 +63,12 @@ class FolderHost:
                 if stat.S_ISREG(at.st_mode):
                     path = f"{home}/{name}" if home else name
                     sha256 = hashlib.sha256((folder / name).read_bytes()).hexdigest() if hashed else None
-                    origin = Origin(home, PurePosixPath(self.folder), PurePosixPath(folder))
+                    origin = RemoteFolder(home, PurePosixPath(self.folder), PurePosixPath(folder))
                     figures = (at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
-                    found.append(Offer(path, origin, *figures, sha256))
+                    found.append(RemoteFile(path, origin, *figures, sha256))
         return found
 
-    def ask(self, wanted: Sequence[tuple[Offer, int]]) -> Told:
+    def ask(self, wanted: Sequence[tuple[RemoteFile, int]]) -> HostFiles:
         """What the host would say of its files now."""
         for do in (self._meanwhile.pop() for _ in range(len(self._meanwhile))):
             do()
@@ -78,17 +78,17 @@ class FolderHost:
             if file.is_file():
                 at, sha256 = file.lstat(), hashlib.sha256(file.read_bytes()[:size]).hexdigest()
                 figures = (at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
-                told[offer.path] = Offer(offer.path, offer.origin, *figures, sha256)
-        return Told(time.time_ns(), told)
+                told[offer.path] = RemoteFile(offer.path, offer.origin, *figures, sha256)
+        return HostFiles(time.time_ns(), told)
 
     def sync(
         self,
         *,
         session: Session | None = None,
-        offers: list[Offer] | None = None,
+        offers: list[RemoteFile] | None = None,
         deep: bool = False,
         folds: bool = False,
-    ) -> tuple[Settled, Plan, Arrival]:
+    ) -> tuple[Reconciled, DownloadPlan, Arrival]:
         history = self.history
         with history.lock():
             settled = settle(history, judge, deep=deep)
@@ -103,17 +103,17 @@ class FolderHost:
                 live,
                 judge=judge,
                 is_new_run=self._other_box,
-                asking=Asking(self.ask, lambda: self._still_has(offers), time.time_ns()),
+                asking=HashQueries(self.ask, lambda: self._still_has(offers), time.time_ns()),
                 incarnation=None,
                 on_progress=no_progress,
             )
         return settled, planned, arrival
 
-    def _still_has(self, offers: Sequence[Offer]) -> bool:
+    def _still_has(self, offers: Sequence[RemoteFile]) -> bool:
         now = {o.path: o for o in self.offers()}
         return now.keys() == {o.path for o in offers} and all(now[o.path].looks_like(o) for o in offers)
 
-    def settle(self) -> Settled:
+    def settle(self) -> Reconciled:
         with self.history.lock():
             return settle(self.history, judge)
 

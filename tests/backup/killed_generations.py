@@ -13,15 +13,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from folder_sync import counted, judge
 
-from being_remote.backup.coalesce import absorb
 from being_remote.backup.history import History
 from being_remote.backup.prune import marked, prune
-from being_remote.backup.restore import Restored, readable, restore
-from being_remote.backup.scrub import scrub
+from being_remote.backup.restore import RestoreResult, readable, restore
+from being_remote.backup.snapshot_merge import absorb
+from being_remote.backup.verification import scrub
 from being_remote.session import no_progress
 
 
-def restore_first(history: History) -> Restored:
+def restore_first(history: History) -> RestoreResult:
     """Make the oldest generation live again."""
     return restore(history, readable(history, history.generations()[0], no_progress), judge)
 

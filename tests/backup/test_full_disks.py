@@ -13,7 +13,7 @@ from faults import leave_room, small_disk
 from folder_sync import FolderHost
 from sync_scenes import SCENES, check_settled, ever, precious
 
-from being_remote.backup.files import room_on_disk
+from being_remote.durable_files import room_on_disk
 from being_remote.errors import NoSpace
 
 SEED = 20240611

@@ -18,13 +18,13 @@ from faults import small_disk
 from folder_sync import FolderHost, judge
 from killed_generations import act, restore_first
 
-from being_remote.backup.coalesce import absorb
-from being_remote.backup.current import scan
-from being_remote.backup.files import room_on_disk
-from being_remote.backup.generations import Change, survey
+from being_remote.backup.live_tree import scan
 from being_remote.backup.prune import Pruning, marked, prune
-from being_remote.backup.restore import Restored, readable, restore
-from being_remote.backup.scrub import Scrubbed, scrub
+from being_remote.backup.restore import RestoreResult, readable, restore
+from being_remote.backup.snapshot_merge import absorb
+from being_remote.backup.snapshots import SnapshotChange, survey
+from being_remote.backup.verification import VerifyResult, scrub
+from being_remote.durable_files import room_on_disk
 from being_remote.errors import InconsistentData, NoSpace, UsageError
 from being_remote.session import no_progress
 
@@ -33,7 +33,7 @@ SEED = 20240611
 FRAME = "checkpoint/00000.frame"
 
 
-def bring_back(host: FolderHost, generation: int) -> Restored:
+def bring_back(host: FolderHost, generation: int) -> RestoreResult:
     with host.history.lock():
         return restore(host.history, readable(host.history, generation, no_progress), judge)
 
@@ -45,7 +45,7 @@ def prune_to(host: FolderHost, keep: int) -> Pruning:
     return pruning
 
 
-def read_again(host: FolderHost) -> Scrubbed:
+def read_again(host: FolderHost) -> VerifyResult:
     with host.history.lock():
         return scrub(host.history, no_progress)
 
@@ -87,7 +87,11 @@ def test_each_generation_tells_what_it_has_and_how_it_differs_from_the_one_befor
         (1, "sync", 3, 23, False),
         (2, "sync", 4, 32, True),
     ]
-    assert [g.change for g in seen.generations] == [Change(5, 0, 0), Change(0, 2, 2), Change(1, 0, 0)]
+    assert [g.change for g in seen.generations] == [
+        SnapshotChange(5, 0, 0),
+        SnapshotChange(0, 2, 2),
+        SnapshotChange(1, 0, 0),
+    ]
     # "old box" and three old frames; the log is the same in all.
     assert (seen.old_bytes, seen.orphan_bytes, seen.unsaved) == (34, 0, 0)
     everything = [p for p in host.history.folder.rglob("*") if p.is_file()]
@@ -119,7 +123,7 @@ def test_a_restored_generation_is_live_whole_and_is_a_new_generation_of_the_old_
     (host.root / "notes.txt").write_text("mine")
     done = bring_back(host, 0)
     assert (done.manifest.generation, done.manifest.why, done.manifest.of) == (2, "restored", 0)
-    assert done.change == Change(2, 2, 0)
+    assert done.change == SnapshotChange(2, 2, 0)
     assert host.live() == {
         "bbox.pt": "old box",
         **{f"checkpoint/0000{i}.frame": f"old {i} END" for i in range(3)},

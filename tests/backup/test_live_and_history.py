@@ -15,15 +15,16 @@ import pytest
 from faults import small_disk
 from folder_sync import FolderHost
 
-from being_remote.backup import comparing, put_file
-from being_remote.backup.comparing import Told
-from being_remote.backup.files import room_on_disk
+from being_remote.backup import put_file
 from being_remote.backup.history import History
 from being_remote.backup.objects import hash_of
+from being_remote.durable_files import room_on_disk
 from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UnsafeFile, UsageError
 from being_remote.inventory import LocalHost
-from being_remote.session import Pull, Pulled
-from being_remote.transport.local import LocalSession
+from being_remote.session import Pull, PullResult
+from being_remote.transfer import hash_comparison as comparing
+from being_remote.transfer.hash_comparison import HostFiles
+from being_remote.transport.local_session import LocalSession
 
 
 def tree_state(root: Path) -> dict[str, tuple[int, int, int]]:
@@ -43,7 +44,7 @@ class CutSession(LocalSession):
         super().__init__(LocalHost(name="here", workdir=PurePosixPath("/")))
         self._left = files
 
-    def pull(self, request: Pull, *rest: Any) -> Pulled:
+    def pull(self, request: Pull, *rest: Any) -> PullResult:
         names = request.names[: self._left]
         part = dataclasses.replace(request, names=names, sizes=request.sizes[: self._left])
         pulled = super().pull(part, *rest)
@@ -60,7 +61,7 @@ class StoppedSession(LocalSession):
         super().__init__(LocalHost(name="here", workdir=PurePosixPath("/")))
         self._left = pulls
 
-    def pull(self, request: Pull, *rest: Any) -> Pulled:
+    def pull(self, request: Pull, *rest: Any) -> PullResult:
         pulled = super().pull(request, *rest)
         self._left -= 1
         if self._left == 0:
@@ -448,7 +449,7 @@ def test_what_a_second_fetch_wrote_over_a_file_that_was_read_already_never_becom
     offers, fetches = host.offers(), list[Pull]()
 
     class Rewriting(LocalSession):
-        def pull(self, request: Pull, *rest: Any) -> Pulled:
+        def pull(self, request: Pull, *rest: Any) -> PullResult:
             pulled = super().pull(request, *rest)
             fetches.append(request)
             if len(fetches) == 1:
@@ -601,11 +602,11 @@ def test_ctrl_c_does_not_wait_for_a_host_that_says_nothing(
     host.put("checkpoint/00000.frame", "a END")
     asked, answer, over = threading.Event(), threading.Event(), threading.Event()
 
-    def silent(_: object) -> Told:
+    def silent(_: object) -> HostFiles:
         asked.set()
         answer.wait(30)
         over.set()
-        return Told(0, {})
+        return HostFiles(0, {})
 
     def stop(*_: object) -> None:
         assert asked.wait(30)

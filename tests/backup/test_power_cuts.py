@@ -12,14 +12,14 @@ from killed_generations import act
 from sync_scenes import another_run, by_hand, first, more
 
 from being_remote.backup import put_file
-from being_remote.backup.coalesce import absorb
-from being_remote.backup.files import write_whole
 from being_remote.backup.history import History
-from being_remote.backup.known import remember
-from being_remote.backup.salvage import Awaited, begin
+from being_remote.backup.interrupted_sync import ExpectedFile, begin
+from being_remote.backup.known_hashes import remember
+from being_remote.backup.snapshot_merge import absorb
+from being_remote.durable_files import write_whole
 from being_remote.inventory import LocalHost
-from being_remote.session import Pull, Pulled
-from being_remote.transport.local import LocalSession
+from being_remote.session import Pull, PullResult
+from being_remote.transport.local_session import LocalSession
 
 FRAME = "checkpoint/00000.frame"
 
@@ -69,7 +69,7 @@ def salvaged(host: FolderHost) -> Callable[[], object]:
     begin(
         host.history,
         "here",
-        [Awaited("checkpoint/00001.frame", "x/files/1.frame", 5, file.stat().st_mtime_ns)],
+        [ExpectedFile("checkpoint/00001.frame", "x/files/1.frame", 5, file.stat().st_mtime_ns)],
     )
     return host.sync
 
@@ -77,7 +77,7 @@ def salvaged(host: FolderHost) -> Callable[[], object]:
 class StoppedSession(LocalSession):
     """Ctrl-C after all has arrived."""
 
-    def pull(self, request: Pull, *rest: object) -> Pulled:
+    def pull(self, request: Pull, *rest: object) -> PullResult:
         super().pull(request, *rest)  # type: ignore[arg-type]  # as they came
         raise KeyboardInterrupt
 
@@ -177,7 +177,7 @@ def test_nothing_is_renamed_or_committed_before_it_is_safe_on_the_disk(
     pull = LocalSession.pull
     with recorded(monkeypatch, host.root, syncfs=syncfs) as order:
 
-        def pulled(self: LocalSession, request: Pull, *rest: object) -> Pulled:
+        def pulled(self: LocalSession, request: Pull, *rest: object) -> PullResult:
             came = pull(self, request, *rest)  # type: ignore[arg-type]  # as they came
             order.wrote(host.history.incoming)  # rsync did
             return came

@@ -7,23 +7,23 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from being_remote.backup.arrivals import _sent
-from being_remote.backup.comparing import Gathered
-from being_remote.backup.fetching import Fetch
-from being_remote.backup.known import COARSE_TICK_NS, TICK_NS
-from being_remote.backup.planning import Offer, Origin
+from being_remote.backup.download import _sent
+from being_remote.backup.known_hashes import COARSE_TICK_NS, TICK_NS
 from being_remote.session import Hashed, Pull
+from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
+from being_remote.transfer.fetch import Fetch
+from being_remote.transfer.hash_comparison import Arrivals
 
 CLOCK_NS = 1_700_000_000_500_000_000
-ORIGIN = Origin("run", PurePosixPath("/far"), PurePosixPath("/far"))
-OFFER = Offer("run/b", ORIGIN, 3, 1_600_000_000_000_000_001, CLOCK_NS - 10 * COARSE_TICK_NS + 1, 77)
+ORIGIN = RemoteFolder("run", PurePosixPath("/far"), PurePosixPath("/far"))
+OFFER = RemoteFile("run/b", ORIGIN, 3, 1_600_000_000_000_000_001, CLOCK_NS - 10 * COARSE_TICK_NS + 1, 77)
 OTHERS = [replace(OFFER, path="run/a", inode=1), replace(OFFER, path="run/c", inode=2)]
 SAID = Hashed(OFFER.bytes, OFFER.mtime_ns, OFFER.ctime_ns, OFFER.inode, b"\x01" * 32)
 
 
-def noted(offer: Offer, *said: Hashed | None) -> dict[str, bytes]:
+def noted(offer: RemoteFile, *said: Hashed | None) -> dict[str, bytes]:
     """What is noted when the file has come as often as something is said of it."""
-    offers, got = [OTHERS[0], offer, OTHERS[1]], Gathered()
+    offers, got = [OTHERS[0], offer, OTHERS[1]], Arrivals()
     request = Pull(PurePosixPath("/far"), (b"a", b"b", b"c"), (3, 3, 3), Path("/into"), Path("/none"))
     for each in said:
         _sent(Fetch(request, offers, (3,)), got, CLOCK_NS, b"b", each)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from being_remote.camera.crop import crop_from_box
+from being_remote.camera.crop_forecast import box_around, face_in, foretell, foretell_resize
 from being_remote.camera.free_crop import free_crop
-from being_remote.camera.what_if import box_around, face_in, foretell, foretell_resize
 
 FULL_HD = (1920, 1080)
 Box = tuple[int, int, int, int]

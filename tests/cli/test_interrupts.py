@@ -19,7 +19,7 @@ import pytest
 
 from being_remote.cli import main
 from being_remote.cli.app import app
-from being_remote.cli.kept import KEPT
+from being_remote.cli.interruption_notes import KEPT
 from being_remote.cli.signals import obeyed
 from being_remote.cli.usage import run
 from being_remote.demo.pod import Pod, start_pod

@@ -10,14 +10,14 @@ import pytest
 from rich.console import Console
 
 from being_remote.cli import main
+from being_remote.cli.follow_output import teller
 from being_remote.cli.job_tables import show_jobs, show_resume
 from being_remote.cli.output import Out
-from being_remote.cli.telling import teller
+from being_remote.jobs.follow import MovedLine, StayedLine
+from being_remote.jobs.job_status import JobStatus
+from being_remote.jobs.move import Move
 from being_remote.workflows.jobs import JobsReport
-from being_remote.workflows.moving.move import Move
-from being_remote.workflows.results.following import MovedLine, StayedLine
 from being_remote.workflows.resume import ResumeReport
-from being_remote.workflows.tending.rows import JobRow
 
 MOVE = Move("a100", 412, 413, 96_000_000, 13, 3_000_000, ("the input on b is not compared with ours",))
 
@@ -51,7 +51,7 @@ def test_what_a_job_took_along_is_told_with_counts_and_bytes() -> None:
 
 def test_an_attempt_that_was_left_is_shown_with_the_way_to_end_it() -> None:
     why = "attempt 1 still runs on a100; attempt 2 on b counts: cancel j-12ab --host a100"
-    row = JobRow(
+    row = JobStatus(
         job="j-12ab",
         host="a100",
         actor="roman",

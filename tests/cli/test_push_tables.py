@@ -9,16 +9,16 @@ from typing import Any
 from rich.console import Console
 
 from being_remote.cli.push_tables import show_push
-from being_remote.workflows.push import Part, PushReport
+from being_remote.workflows.push import PushedFolder, PushReport
 
 
-def part(**more: Any) -> Part:
+def part(**more: Any) -> PushedFolder:
     values = {"what": "actor", "source": "roman", "into": PurePosixPath("/w/mt/input/roman"), "files": 2}
     figures = {"bytes": 6_600_000, "already": 0, "transferred_files": 2, "transferred_bytes": 6_600_000}
-    return Part(**{**values, **figures, "verified": 2, "method": "rsync", "notes": (), **more})
+    return PushedFolder(**{**values, **figures, "verified": 2, "method": "rsync", "notes": (), **more})
 
 
-def printed(*parts: Part, dry_run: bool = False) -> str:
+def printed(*parts: PushedFolder, dry_run: bool = False) -> str:
     report = PushReport("a100", "roman", None, parts, 2, 1, 2, 1, 2, 0.1, 3, dry_run)
     console = Console(file=io.StringIO(), width=120, highlight=False)
     show_push(console, report)

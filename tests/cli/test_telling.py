@@ -8,9 +8,9 @@ import logging
 import pytest
 import typer
 
+from being_remote.cli.follow_output import teller
 from being_remote.cli.output import Out
-from being_remote.cli.telling import teller
-from being_remote.workflows.results.following import StateLine
+from being_remote.jobs.follow import StateLine
 
 
 def stopped_after(*states: str, as_json: bool = False) -> None:

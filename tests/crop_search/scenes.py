@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from being_remote.crop_search import Stored
+from being_remote.crop_search import StoredCrop
 from being_remote.demo import head, picture
 from being_remote.demo.actor import crop_recipe
 
@@ -102,7 +102,7 @@ class Scene:
         jpeg: int | None = None,
         claimed: int = 0,
         change: Callable[[Picture], Picture] | None = None,
-    ) -> list[Stored]:
+    ) -> list[StoredCrop]:
         """What the tracker stored; with `jpeg`, from frames and into files of that quality.
 
         `claimed` is added to the number of the source frame that each is said to belong to.
@@ -113,7 +113,7 @@ class Scene:
             frame = frame if jpeg is None else as_jpeg(frame, jpeg)
             small = self.crop(frame)
             small = small if jpeg is None else as_jpeg(small, 95)
-            made.append(Stored(number - 1, number + claimed, small, f"{number - 1:05d}.png"))
+            made.append(StoredCrop(number - 1, number + claimed, small, f"{number - 1:05d}.png"))
         return made
 
     def source(self, count: int, change: Callable[[Picture], Picture] | None = None) -> Drawn:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from being_remote.crop_search import frame_map
-from being_remote.crop_search.frame_map import FrameMap, Rule, align
+from being_remote.crop_search.frame_map import FrameMap, FrameRule, align
 from being_remote.tracker.numbering import frames_in_source
 
 COUNT, SIDE = 300, 16
@@ -30,10 +30,10 @@ def noisy(pictures: np.ndarray, seed: int = 1, noise: float = NOISE) -> Any:
     return (pictures + rng.normal(0, noise * 40, pictures.shape)).astype(np.float32)
 
 
-def rules(count: int = COUNT, fps: float = 25) -> list[Rule]:
+def rules(count: int = COUNT, fps: float = 25) -> list[FrameRule]:
     return [
-        Rule(f"it at {fps:g} fps", frames_in_source(TIMES_S[:count], fps)),
-        Rule("every frame of it", np.arange(count)),
+        FrameRule(f"it at {fps:g} fps", frames_in_source(TIMES_S[:count], fps)),
+        FrameRule("every frame of it", np.arange(count)),
     ]
 
 
@@ -85,7 +85,7 @@ def test_any_offset_is_found_and_what_lies_outside_has_no_frame(offset: int) -> 
 
 def test_a_wrong_rate_is_found_among_the_rules() -> None:
     frames, at_24 = clip(), frames_in_source(TIMES_S, 24)
-    ways = [*rules(), Rule("it at 24 fps", at_24)]
+    ways = [*rules(), FrameRule("it at 24 fps", at_24)]
     found = is_map(mapped(noisy(frames[at_24]), noisy(frames, 2), rules=ways))
     assert found.rule == "it at 24 fps" and found.frames.tolist() == at_24.tolist()
     # Without that rule the map steps, and is the same but where two frames look alike.

@@ -9,10 +9,10 @@ from scenes import Scene, as_jpeg
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.free_crop import free_crop
-from being_remote.crop_search import lattice
-from being_remote.crop_search.agreement import equal, mismatch
-from being_remote.crop_search.forward import Window, bars, content, grey_of, remake, warp, whole_crops
-from being_remote.crop_search.refine import correlation, register
+from being_remote.crop_search import whole_pixel_search as lattice
+from being_remote.crop_search.crop_rendering import Window, bars, content, grey_of, remake, warp, whole_crops
+from being_remote.crop_search.picture_agreement import equal, mismatch
+from being_remote.crop_search.registration import correlation, register
 
 SCENE = Scene(size_wh=(640, 360), box=(150, 450, 20, 320), seed=11)
 FRAME = SCENE.frame(3)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scenes import Picture, Scene
 
 from being_remote.camera.crop import crop_from_box
-from being_remote.crop_search import Stored, check_crop, from_images
-from being_remote.crop_search.forward import content, grey_of
-from being_remote.crop_search.inner import inner_part
+from being_remote.crop_search import StoredCrop, check_crop, from_images
+from being_remote.crop_search.crop_rendering import content, grey_of
+from being_remote.crop_search.inner_part import inner_part
 
 FRAMES = 12
 NUMBERS = range(2, FRAMES)
@@ -34,7 +34,7 @@ def head_of(scene: Scene, number: int) -> NDArray[np.bool_]:
 
 def matted(
     scene: Scene, behind: Callable[[Picture], Picture] | tuple[int, int, int], blur: float = 0
-) -> list[Stored]:
+) -> list[StoredCrop]:
     """The stored pictures of a video whose frames had their background replaced."""
     found = []
     crop = crop_from_box(scene.box, scene.size_wh, (scene.image, scene.image))
@@ -49,7 +49,7 @@ def matted(
     return found
 
 
-def with_faces(stored: list[Stored], scene: Scene) -> list[Stored]:
+def with_faces(stored: list[StoredCrop], scene: Scene) -> list[StoredCrop]:
     """The same, the face known: an ellipse within the head."""
     crop = crop_from_box(scene.box, scene.size_wh, (scene.image, scene.image))
     found = []

@@ -10,20 +10,20 @@ import pytest
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.free_crop import free_crop
-from being_remote.crop_search import Stored
-from being_remote.crop_search.check import _judge
+from being_remote.crop_search import StoredCrop
 from being_remote.crop_search.consensus import Consensus, agree
 from being_remote.crop_search.grading import common_offset, judge
-from being_remote.crop_search.matching import Match, view_of
-from being_remote.crop_search.refine import Fit
+from being_remote.crop_search.known_crop_check import _judge
+from being_remote.crop_search.picture_matching import Match, view_of
+from being_remote.crop_search.registration import Fit
 from being_remote.crop_search.values import FrameEvidence
-from being_remote.crop_search.whole import whole_box
+from being_remote.crop_search.whole_pixel_crop import whole_box
 
 CROP = crop_from_box((400, 900, 100, 600), (1280, 720), (512, 512))
 BOX = np.array([500.0, 500, 400, 100])
 EVIDENCE = FrameEvidence(0, 1, True, 0, True, True, 0.0, 0.9, 0.01, (0, 0, 1, 0), (0, 0, 0, 0), 0.0)
 RNG = np.random.default_rng(0)
-VIEW = view_of(Stored(0, 1, RNG.integers(0, 255, (64, 64, 3), np.uint8), ""))
+VIEW = view_of(StoredCrop(0, 1, RNG.integers(0, 255, (64, 64, 3), np.uint8), ""))
 
 
 def match(box: Any = BOX, *, std: float = 0.02, n: int = 0, **more: Any) -> Match:

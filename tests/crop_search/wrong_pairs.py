@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scenes import Drawn, Picture, Scene, as_jpeg
 
-from being_remote.crop_search import Stored
+from being_remote.crop_search import StoredCrop
 
 FRAMES = 12
 NUMBERS = range(2, FRAMES)
@@ -21,7 +21,7 @@ class Pair:
     """What is asked, and of what."""
 
     name: str
-    stored: Callable[[], list[Stored]]
+    stored: Callable[[], list[StoredCrop]]
     source: Drawn
 
 
@@ -32,7 +32,7 @@ def pairs() -> Iterator[Pair]:
             scene = Scene(backdrop=kind, seed=seed, fill=0.3)
             name = f"{kind} {seed}"
 
-            def stored(scene: Scene = scene) -> list[Stored]:
+            def stored(scene: Scene = scene) -> list[StoredCrop]:
                 return scene.stored(NUMBERS)
 
             yield Pair(f"{name}: another clip", stored, replace(scene, seed=seed + 20).source(FRAMES))

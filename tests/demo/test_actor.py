@@ -10,8 +10,8 @@ import pytest
 import torch
 import yaml
 
-from being_remote.demo.actor import Truth, crop_recipe, face_box, make_actor
-from being_remote.video import open_source
+from being_remote.demo.actor import ActorTruth, crop_recipe, face_box, make_actor
+from being_remote.media.video import open_source
 
 
 def dot_centre(picture: np.ndarray, near_xy: np.ndarray, radius_px: float) -> np.ndarray:
@@ -28,11 +28,11 @@ def project(K: np.ndarray, R: np.ndarray, t: np.ndarray, points: np.ndarray) -> 
 
 
 @pytest.fixture(scope="module")
-def actor(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+def actor(tmp_path_factory: pytest.TempPathFactory) -> ActorTruth:
     return make_actor(tmp_path_factory.mktemp("tracker"), frames=2)
 
 
-def test_the_tree_is_the_trackers_and_counts_as_it_counts(actor: Truth) -> None:
+def test_the_tree_is_the_trackers_and_counts_as_it_counts(actor: ActorTruth) -> None:
     def names(folder: Path) -> list[str]:
         return sorted(p.name for p in folder.iterdir())
 
@@ -54,7 +54,7 @@ def test_the_tree_is_the_trackers_and_counts_as_it_counts(actor: Truth) -> None:
     assert np.array_equal(cv2.imread(str(actor.output_folder / "input" / "00000.png")), skipped)
 
 
-def test_a_frame_file_has_every_key_shape_and_type_of_the_tracker(actor: Truth) -> None:
+def test_a_frame_file_has_every_key_shape_and_type_of_the_tracker(actor: ActorTruth) -> None:
     # Our own file, so loading it freely is safe; it is how the tracker's users load theirs.
     frame = torch.load(actor.output_folder / "checkpoint" / "00001.frame", weights_only=False)
     shapes = {
@@ -75,7 +75,7 @@ def test_a_frame_file_has_every_key_shape_and_type_of_the_tracker(actor: Truth) 
     assert np.allclose(256 - frame["camera"]["pp"][0] * 256, frame["opencv"]["K"][0, :2, 2])
 
 
-def test_dots_measured_in_source_and_crop_lie_where_the_true_camera_puts_them(actor: Truth) -> None:
+def test_dots_measured_in_source_and_crop_lie_where_the_true_camera_puts_them(actor: ActorTruth) -> None:
     for i, number in enumerate(actor.source_numbers):
         source = cv2.imread(str(actor.input_folder / "source" / f"{number:05d}.png"))
         crop = cv2.imread(str(actor.input_folder / "images" / f"{number:05d}.png"))
@@ -86,7 +86,7 @@ def test_dots_measured_in_source_and_crop_lie_where_the_true_camera_puts_them(ac
             assert np.linalg.norm(off_px) < 0.05
 
 
-def test_the_other_pixel_convention_would_be_seen_in_the_crop(actor: Truth) -> None:
+def test_the_other_pixel_convention_would_be_seen_in_the_crop(actor: ActorTruth) -> None:
     # OpenCV's reading of the same map is (scale - 1) / 2 = 0.46 px off at 980 -> 512.
     crop = cv2.imread(str(actor.input_folder / "images" / "00002.png"))
     xy = project(actor.K_source, actor.R[0], actor.t[0], actor.markers)[0]
@@ -95,7 +95,7 @@ def test_the_other_pixel_convention_would_be_seen_in_the_crop(actor: Truth) -> N
     assert np.allclose(off_px, -(np.array(actor.scale_xy) - 1) / 2, atol=0.06)
 
 
-def test_the_mesh_lies_on_the_drawn_head(actor: Truth) -> None:
+def test_the_mesh_lies_on_the_drawn_head(actor: ActorTruth) -> None:
     empty = cv2.imread(str(actor.input_folder / "source" / "00001.png"))
     moved = cv2.imread(str(actor.input_folder / "source" / "00003.png"))
     changed = np.abs(empty.astype(int) - moved).max(axis=2) > 12
@@ -107,7 +107,7 @@ def test_the_mesh_lies_on_the_drawn_head(actor: Truth) -> None:
     assert y.min() > xy[:, 1].min() - 12 and y.max() < xy[:, 1].max() + 12
 
 
-def test_the_video_shows_the_source_frames(actor: Truth) -> None:
+def test_the_video_shows_the_source_frames(actor: ActorTruth) -> None:
     with open_source(actor.input_folder / "video.mp4") as video:
         assert (video.size_wh, video.frame_count, video.fps) == ((1920, 1080), 3, 25.0)
         source = cv2.imread(str(actor.input_folder / "source" / "00003.png"))

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from being_remote.demo import stand_in_tracker
-from being_remote.demo.actor import Truth, make_actor
+from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.demo.checkout import install
 from being_remote.errors import TornFile
 from being_remote.tracker.frame_file import read_box, read_frame
@@ -24,7 +24,7 @@ UNSAFE_LOADS = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
 
 
 @pytest.fixture(scope="module")
-def actor(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+def actor(tmp_path_factory: pytest.TempPathFactory) -> ActorTruth:
     checkout = tmp_path_factory.mktemp("mt")
     truth = make_actor(checkout, "demo", frames=5, size_wh=(640, 360), video=False)
     install(checkout, truth)
@@ -32,7 +32,7 @@ def actor(tmp_path_factory: pytest.TempPathFactory) -> Truth:
 
 
 @pytest.fixture
-def fresh(actor: Truth, tmp_path: Path) -> Path:
+def fresh(actor: ActorTruth, tmp_path: Path) -> Path:
     """A checkout whose actor has only source images and an identity."""
     checkout = tmp_path / "mt"
     given = checkout / "input" / "demo"
@@ -60,7 +60,9 @@ def track(
     )
 
 
-def test_a_run_leaves_what_the_tracker_leaves_and_stores_the_true_camera(actor: Truth, fresh: Path) -> None:
+def test_a_run_leaves_what_the_tracker_leaves_and_stores_the_true_camera(
+    actor: ActorTruth, fresh: Path
+) -> None:
     done = track(fresh)
     assert done.returncode == 0, done.stderr
     given, made = fresh / "input/demo", fresh / "output/demo"

@@ -28,8 +28,8 @@ from being_remote.export.images import (
     valid_mask,
 )
 from being_remote.export.target import CanvasChoice
-from being_remote.session import Progress
-from being_remote.video import Window
+from being_remote.media.video import Window
+from being_remote.session import TransferProgress
 
 SIZE_WH = (320, 180)
 BOX = (90, 250, 41, 179)  # cut by the lower border: 160 x 138, padded by 11 rows above and below
@@ -261,7 +261,7 @@ def test_one_that_is_stopped_leaves_only_whole_pictures_and_goes_on_where_it_was
 ) -> None:
     plan = plan_for("gaussiantalker", cameras)
 
-    def stop_at_three(progress: Progress) -> None:
+    def stop_at_three(progress: TransferProgress) -> None:
         if progress.done == 3:
             raise KeyboardInterrupt
 
@@ -446,7 +446,7 @@ def test_progress_counts_pictures_those_that_were_there_included(cameras: Camera
     make_images(plan, Frames().open, tmp_path)
     (tmp_path / "images/00004.png").unlink()
     (tmp_path / "images/00005.png").unlink()
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     make_images(plan, Frames().open, tmp_path, on_progress=told.append)
     assert [(p.done, p.total, p.unit) for p in told] == [(6, 7, "pictures"), (7, 7, "pictures")]
 

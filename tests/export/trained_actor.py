@@ -14,11 +14,11 @@ import numpy as np
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.intrinsics import intrinsics_in_source
-from being_remote.demo.actor import Truth, make_actor
+from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.export import Cameras, RunFiles
 from being_remote.tracker.sequence import read_sequence
 
-Actor = tuple[Truth, Cameras, RunFiles]
+Actor = tuple[ActorTruth, Cameras, RunFiles]
 
 
 def run_of(root: Path) -> Actor:

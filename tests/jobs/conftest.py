@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from being_remote.inventory import LocalHost
-from being_remote.jobs import bundle, observe, submit
-from being_remote.jobs.spec import JobSpec, Step, new_job_id
+from being_remote.jobs import host_jobs as observe
+from being_remote.jobs import job_archive as bundle
+from being_remote.jobs import submit
+from being_remote.jobs.spec import CommandStep, JobSpec, new_job_id
 from being_remote.session import Session
-from being_remote.transport.local import LocalSession
+from being_remote.transport.local_session import LocalSession
 
 
 class Desk:
@@ -26,7 +28,9 @@ class Desk:
         self.python = os.environ.get("BEING_REMOTE_TEST_PYTHON", sys.executable)  # an older pod's, to try it
         self.made: list[str] = []
 
-    def spec(self, *argv: str, job: str | None = None, steps: tuple[Step, ...] = (), **more: Any) -> JobSpec:
+    def spec(
+        self, *argv: str, job: str | None = None, steps: tuple[CommandStep, ...] = (), **more: Any
+    ) -> JobSpec:
         job = job or new_job_id("test")
         self.made.append(job)
         more.setdefault("grace_s", 0.3)
@@ -37,13 +41,13 @@ class Desk:
             actor=None,
             host=self.session.host,
             intent={"argv": list(argv)},
-            steps=steps or (Step("running", argv),),
+            steps=steps or (CommandStep("running", argv),),
             **more,
         )
 
     def submit(
         self, spec: JobSpec, attempt: int = 1, files: dict[str, bytes] | None = None
-    ) -> submit.Submitted:
+    ) -> submit.SubmitResult:
         packed = bundle.build(spec, files or {})
         return submit.submit(
             self.session,
@@ -64,7 +68,7 @@ class Desk:
         assert found is not None
         return found
 
-    def cancel(self, job: str, **more: Any) -> submit.Cancelled:
+    def cancel(self, job: str, **more: Any) -> submit.CancelResult:
         return submit.cancel(self.session, self.workdir, self.python, job, timeout_s=40, **more)
 
     def until(self, job: str, *states: str, timeout_s: float = 30.0) -> observe.SeenJob:

@@ -46,9 +46,10 @@ def supervisor(countdown: Countdown, request: dict[str, Any]) -> Callable[[], No
 
 def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
     from being_remote.inventory import LocalHost
-    from being_remote.jobs import bundle, submit
+    from being_remote.jobs import job_archive as bundle
+    from being_remote.jobs import submit
     from being_remote.jobs.spec import JobSpec
-    from being_remote.transport.local import LocalSession
+    from being_remote.transport.local_session import LocalSession
 
     write, read = os.write, os.read
 

@@ -5,7 +5,7 @@ Attempt 1 runs on host 0, which nobody hears at first. Two terminals, on the use
 go on on host 1 and on host 2, each step by step; either may be killed between any two steps, and one
 of the commands be repeated. What they sent arrives later, again, or never. A third looks after the
 job and pulls its results, again and again. The code that it stands for: a mover is
-`workflows/moving/move.py` with `Ledger.next_attempt`, what happens on arrival `pod/claim.py` and
+`jobs/move.py` with `Ledger.next_attempt`, what happens on arrival `pod/claim.py` and
 `pod/supervisor.py`, a puller `workflows/pull.py` with `tending/watch.py` and `Ledger.record`. `Rules`
 names what makes it right.
 """

@@ -7,7 +7,7 @@ submits once more. An observer on the first pod looks at the job in two steps, t
 end, with anything in between.
 
 The code that it stands for: a client is `pod/claim.py`, a supervisor `pod/supervisor.py`, the
-observer `pod/status.py` with `jobs/verdict.py`. `Rules` names what makes it right, so that a test
+observer `pod/status.py` with `jobs/status_verdict.py`. `Rules` names what makes it right, so that a test
 can take each away and see the search find the harm.
 """
 

@@ -3,7 +3,7 @@ messages that arrive whenever they like.
 
 Two terminals send the same attempt, a third one cancels it, each step by step. A message that was
 sent arrives later or never; the terminal that sent it may be dead by then. Once, the host shows
-another disk. The code that it stands for: a sender is `workflows/tending/sending.py` with
+another disk. The code that it stands for: a sender is `jobs/dispatch.py` with
 `Ledger.aim`, a canceller `workflows/cancel.py` with `Ledger.cancel_unsent`, what happens on arrival
 `pod/claim.py`, `pod/supervisor.py` and `pod/cancel.py`. `Rules` names what makes it right.
 """

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from being_remote.inventory import LocalHost
-from being_remote.jobs.observe import observe
-from being_remote.jobs.verdict import judge_absent
+from being_remote.jobs.host_jobs import observe
+from being_remote.jobs.status_verdict import judge_absent
 from being_remote.session import Result
-from being_remote.transport.local import LocalSession
+from being_remote.transport.local_session import LocalSession
 
 UNSHARE = ["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"]
 

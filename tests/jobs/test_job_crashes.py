@@ -22,8 +22,9 @@ from faults import FaultProxy
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import HostError
 from being_remote.inventory import Inventory
-from being_remote.jobs import bundle
-from being_remote.pod import claim, records
+from being_remote.jobs import job_archive as bundle
+from being_remote.pod import claim
+from being_remote.pod import job_records as records
 from being_remote.transport import open_session
 
 KILLED = Path(__file__).with_name("killed_at.py")

@@ -147,7 +147,7 @@ def test_a_driver_in_trouble_is_waited_for_and_too_few_gpus_are_not(
 
 
 def test_status_names_the_gpus_and_who_leases_them(desk, card) -> None:
-    from being_remote.jobs.observe import observe
+    from being_remote.jobs.host_jobs import observe
 
     spec = desk.spec("sh", "-c", HOLD, gpus=1)
     desk.submit(spec)

@@ -22,7 +22,7 @@ from being_remote.demo.pod import Pod
 from being_remote.errors import AnswerTimeout, HostError, HostKeyUnknown, NotFoundError, ToolMissing
 from being_remote.inventory import Inventory
 from being_remote.jobs import logs
-from being_remote.jobs.logs import Lines, Over, Part, attempt_folder
+from being_remote.jobs.logs import LogChunk, LogEnd, LogLines, attempt_folder
 from being_remote.pace import Pace, Rate
 from being_remote.session import Session, Stream
 from being_remote.transport import open_session
@@ -55,11 +55,11 @@ def end(attempt: Path) -> None:
     (attempt / "end.json").write_text("{}")
 
 
-def content(items: list[Part | Over]) -> bytes:
-    return b"".join(item.data for item in items if isinstance(item, Part))
+def content(items: list[LogChunk | LogEnd]) -> bytes:
+    return b"".join(item.data for item in items if isinstance(item, LogChunk))
 
 
-def read(session: Session, attempt: Path, **options: object) -> list[Part | Over]:
+def read(session: Session, attempt: Path, **options: object) -> list[LogChunk | LogEnd]:
     return list(logs.read(session, "python3", PurePosixPath(attempt), **options))  # type: ignore[arg-type]
 
 
@@ -197,9 +197,9 @@ def proxied(pod: Pod, proxy: FaultProxy, make_inventory: Callable[..., Inventory
 def test_what_is_there_is_read_once_and_from_any_byte_on(session: Session, attempt: Path) -> None:
     (attempt / "log").write_bytes(b"one\ntwo\n")
     assert content(read(session, attempt)) == b"one\ntwo\n"
-    assert read(session, attempt, offset=4) == [Part(4, b"two\n"), Over(8, "all")]
+    assert read(session, attempt, offset=4) == [LogChunk(4, b"two\n"), LogEnd(8, "all")]
     end(attempt)
-    assert read(session, attempt, offset=8) == [Over(8, "ended")]
+    assert read(session, attempt, offset=8) == [LogEnd(8, "ended")]
 
 
 def test_a_log_is_followed_until_its_attempt_has_ended(session: Session, attempt: Path) -> None:
@@ -211,13 +211,13 @@ def test_a_log_is_followed_until_its_attempt_has_ended(session: Session, attempt
             log.write(line)
             while not got.endswith(line):
                 item = next(followed)
-                assert isinstance(item, Part)
+                assert isinstance(item, LogChunk)
                 got += item.data
         log.write(b"the last words")
     end(attempt)
     rest = list(followed)
     assert got + content(rest) == b"".join(b"line %d\n" % n for n in range(5)) + b"the last words"
-    assert rest[-1] == Over(len(got) + 14, "ended")
+    assert rest[-1] == LogEnd(len(got) + 14, "ended")
 
 
 def test_an_attempt_that_waits_is_waited_for(
@@ -226,7 +226,7 @@ def test_an_attempt_that_waits_is_waited_for(
     monkeypatch.setattr(logs, "BEAT_S", 0.1)
     later = attempt.parent / "2"
     followed = logs.read(session, "python3", PurePosixPath(later), follow=True)
-    assert [next(followed), next(followed)] == [Part(0, b""), Part(0, b"")]
+    assert [next(followed), next(followed)] == [LogChunk(0, b""), LogChunk(0, b"")]
     (later).mkdir()
     (later / "log").write_bytes(b"begun\n")
     end(later)
@@ -236,7 +236,7 @@ def test_an_attempt_that_waits_is_waited_for(
 def test_a_newer_attempt_ends_the_following_of_the_older(session: Session, attempt: Path) -> None:
     (attempt / "log").write_bytes(b"x\n")
     (attempt.parent / "2").mkdir()
-    assert read(session, attempt, follow=True) == [Part(0, b"x\n"), Over(2, "superseded")]
+    assert read(session, attempt, follow=True) == [LogChunk(0, b"x\n"), LogEnd(2, "superseded")]
 
 
 def test_a_job_that_is_not_there_is_said_so(session: Session, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_log_that_is_a_link_is_not_read(session: Session, attempt: Path, tmp_p
     (attempt / "log").unlink()
     (attempt / "log").symlink_to(tmp_path / "secret")
     end(attempt)
-    assert read(session, attempt, follow=True) == [Over(0, "ended")]
+    assert read(session, attempt, follow=True) == [LogEnd(0, "ended")]
 
 
 def lines_of(amount: int, seed: int) -> bytes:
@@ -291,7 +291,7 @@ def followed_through_cuts(
             threading.Thread(target=work, daemon=True).start()
         for item in logs.read(session, "python3", PurePosixPath(attempt), follow=True, patience_s=30):
             assert item.offset == len(got)
-            if isinstance(item, Part):
+            if isinstance(item, LogChunk):
                 got += item.data
     over.set()
     return bytes(got)
@@ -334,7 +334,7 @@ def test_a_link_that_freezes_is_noticed_and_followed_on(
     (attempt / "log").write_bytes(b"before\n")
     with open_session(proxied.host("pod"), proxied) as session:
         followed = logs.read(session, "python3", PurePosixPath(attempt), follow=True, patience_s=30)
-        assert next(followed) == Part(0, b"before\n")
+        assert next(followed) == LogChunk(0, b"before\n")
         proxy.mode = "hang"
         threading.Timer(1.5, lambda: setattr(proxy, "mode", "ok")).start()
         with (attempt / "log").open("ab") as log:
@@ -405,14 +405,14 @@ def test_however_the_stream_is_cut_into_pieces_the_bytes_are_the_same(data: byte
         pieces.append(framed[at : at + cut])
         at += cut
     items = read(Said(*filter(None, pieces)), Path("/x"))  # type: ignore[arg-type]
-    assert content(items) == data and items[-1] == Over(len(data), "ended")
+    assert content(items) == data and items[-1] == LogEnd(len(data), "ended")
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(1, 40), max_size=20))
 def test_lines_are_whole_and_tell_where_they_begin(data: bytes, cuts: list[int]) -> None:
-    lines, found, at = Lines(), [], 0
+    lines, found, at = LogLines(), [], 0
     for cut in [*cuts, len(data)]:
-        found += lines.add(Part(at, data[at : at + cut]))
+        found += lines.add(LogChunk(at, data[at : at + cut]))
         at = min(len(data), at + cut)
     found += lines.rest()
     expected = data.split(b"\n")
@@ -422,9 +422,9 @@ def test_lines_are_whole_and_tell_where_they_begin(data: bytes, cuts: list[int])
 
 
 def test_a_line_without_an_end_is_cut_and_memory_stays_small() -> None:
-    lines, found = Lines(), []
+    lines, found = LogLines(), []
     for n in range(40):
-        found += lines.add(Part(n * 10_000, b"x" * 10_000))
+        found += lines.add(LogChunk(n * 10_000, b"x" * 10_000))
     assert sum(len(line.text) for line in found + lines.rest()) == 400_000
     assert max(len(line.text) for line in found) <= logs.MAX_LINE_BYTES
 

@@ -12,12 +12,12 @@ import pytest
 
 from being_remote.errors import CommandFailed, HostError
 from being_remote.inventory import LocalHost
-from being_remote.jobs import observe as module
-from being_remote.jobs.facts import parsed_status
-from being_remote.jobs.observe import MAX_STATUS_BYTES, observe
+from being_remote.jobs import host_jobs as module
+from being_remote.jobs.host_jobs import MAX_STATUS_BYTES, observe
 from being_remote.jobs.submit import cancel
 from being_remote.pod import status
-from being_remote.transport.local import LocalSession
+from being_remote.pod_client.job_answers import parsed_status
+from being_remote.transport.local_session import LocalSession
 
 LIFE = {"pid_ns": 1, "init_start": 2, "boot_id": "b", "volume": "v", "alone": None}
 JOB = {

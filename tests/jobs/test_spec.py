@@ -11,8 +11,8 @@ import tarfile
 import pytest
 
 from being_remote.errors import UsageError
-from being_remote.jobs import bundle
-from being_remote.jobs.spec import JobSpec, Step, is_job_id, new_job_id
+from being_remote.jobs import job_archive as bundle
+from being_remote.jobs.spec import CommandStep, JobSpec, is_job_id, new_job_id
 
 
 def made(**more) -> JobSpec:
@@ -24,7 +24,7 @@ def made(**more) -> JobSpec:
         "host": "h",
         "intent": {"x": [1]},
     }
-    return JobSpec(**(base | {"steps": (Step("running", ("true",)),)} | more))
+    return JobSpec(**(base | {"steps": (CommandStep("running", ("true",)),)} | more))
 
 
 def test_a_spec_comes_back_from_its_bytes_and_only_from_its_own_spelling() -> None:

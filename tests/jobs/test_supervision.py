@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from being_remote.errors import InconsistentData, UsageError
-from being_remote.jobs.spec import Prepare, Progress, Step
+from being_remote.jobs.spec import CommandStep, FileProgress, WorkFolder
 from being_remote.pod import status, supervisor
 from being_remote.pod.attempt import Attempt
 from being_remote.pod.events import Events
@@ -98,7 +98,7 @@ def test_wall_time_and_stall_time_are_kept_on_the_pod(desk) -> None:
         "-c",
         "mkdir -p o; for i in 1 2 3 4; do touch o/$i.frame; sleep 0.3; done; sleep 60",
         stall_s=1.0,
-        progress=Progress("o/*.frame", 9),
+        progress=FileProgress("o/*.frame", 9),
     )
     for spec in (slow, still):
         desk.submit(spec)
@@ -112,7 +112,7 @@ def test_wall_time_and_stall_time_are_kept_on_the_pod(desk) -> None:
 
 
 def test_a_transform_that_hangs_is_ended_like_a_payload_that_stands_still(desk) -> None:
-    steps = (Step("running", ("true",)), Step("transforming", ("sleep", "60")))
+    steps = (CommandStep("running", ("true",)), CommandStep("transforming", ("sleep", "60")))
     spec = desk.spec(steps=steps, stall_s=0.5)
     desk.submit(spec)
     ended = desk.until(spec.job, "failed", "succeeded")
@@ -165,7 +165,7 @@ def test_the_steps_run_in_order_with_their_states_and_a_failing_one_ends_the_job
 ) -> None:
     (tmp_path / "target").mkdir()
     steps = (
-        Step(
+        CommandStep(
             "running",
             (
                 "sh",
@@ -174,12 +174,12 @@ def test_the_steps_run_in_order_with_their_states_and_a_failing_one_ends_the_job
             ),
             env={"WORD": "w{gpus}w"},
         ),
-        Step(
+        CommandStep(
             "transforming", ("sh", "-c", "cd {bundle} && python3 -c 'import being_remote.errors' && exit 7")
         ),
-        Step("running", ("touch", "../never")),
+        CommandStep("running", ("touch", "../never")),
     )
-    prepare = Prepare(("made",), (("sub/a.txt", "given/a.txt"),), (("link", str(tmp_path / "target")),))
+    prepare = WorkFolder(("made",), (("sub/a.txt", "given/a.txt"),), (("link", str(tmp_path / "target")),))
     spec = desk.spec(steps=steps, prepare=prepare)
     desk.submit(spec, files={"sub/a.txt": b"given\n"})
     ended = desk.until(spec.job, "failed", "succeeded")
@@ -194,7 +194,7 @@ def test_the_steps_run_in_order_with_their_states_and_a_failing_one_ends_the_job
 
 @pytest.mark.parametrize("argv", [("/no/such/program",), ("true",)])
 def test_what_cannot_start_fails_with_its_reason(desk, argv) -> None:
-    prepare = Prepare(links=(("a", "/no/such/folder"),)) if argv == ("true",) else Prepare()
+    prepare = WorkFolder(links=(("a", "/no/such/folder"),)) if argv == ("true",) else WorkFolder()
     spec = desk.spec(*argv, prepare=prepare)
     desk.submit(spec)
     ended = desk.until(spec.job, "failed", "succeeded", "lost")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from being_remote.jobs.facts import Incarnation, JobFacts
-from being_remote.jobs.verdict import judge, judge_absent, judge_silence
+from being_remote.jobs.status_verdict import judge, judge_absent, judge_silence
+from being_remote.pod_client.job_answers import BootIdentity, JobFacts
 
-HERE = Incarnation(pid_ns=4026531836, init_start=7, boot_id="b", volume="v", alone=None)
+HERE = BootIdentity(pid_ns=4026531836, init_start=7, boot_id="b", volume="v", alone=None)
 WAS = {"pid": 40, "start": 900, "alive": False}
 
 
@@ -41,7 +41,7 @@ def facts(**more: Any) -> JobFacts:
     return JobFacts.model_validate(base | more)
 
 
-def life(**more: Any) -> Incarnation:
+def life(**more: Any) -> BootIdentity:
     return HERE.model_copy(update=more)
 
 

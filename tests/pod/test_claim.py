@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from being_remote.pod import claim, records
+from being_remote.pod import claim
+from being_remote.pod import job_records as records
 
 
 def packed(members: dict[str, Any]) -> bytes:

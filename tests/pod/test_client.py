@@ -18,8 +18,9 @@ from pythons import old_python
 from being_remote.demo.pod import Pod
 from being_remote.errors import AnswerTimeout
 from being_remote.inventory import Inventory
-from being_remote.jobs.programs import BOOT, ask_alone, looking_text, program_text
-from being_remote.pod import checkup, lease
+from being_remote.pod import host_facts as checkup
+from being_remote.pod import lease
+from being_remote.pod_client.runner import BOOT, ask_alone, looking_text, program_text
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are told by /proc")
 PYTHONS = sorted({sys.executable, old_python()})
@@ -72,7 +73,7 @@ def test_a_program_that_waits_for_a_driver_ends_when_nobody_reads_it_and_so_does
     if program == "status":
         process = run(program_text("status"), {"workdir": str(tmp_path), "only": None}, b"", python)
     else:
-        process = run(looking_text("checkup"), {"folder": str(tmp_path), "tracker": None}, b"", python)
+        process = run(looking_text("host_facts"), {"folder": str(tmp_path), "tracker": None}, b"", python)
     grandchild = int(hanging.read_text())
     assert process.stdout is not None and lives(grandchild)
     process.stdout.close()

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from pythons import old_python
 
-from being_remote.jobs.programs import BOOT, looking_text
 from being_remote.pod import listing
+from being_remote.pod_client.runner import BOOT, looking_text
 
 SOURCE = looking_text("listing")
 AWKWARD = [b"plain", b"a b", b"it's", b'q"uote', b"$(touch pwned)", b"new\nline", b"-rf", b"gr\xfcn", b"*"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from being_remote.pod import folded_log, records, supervisor
+from being_remote.pod import folded_log, supervisor
+from being_remote.pod import job_records as records
 
 
 def folded(tmp_path: Path, *pieces: bytes, limit: int = 10_000) -> bytes:
@@ -92,7 +93,7 @@ def test_of_two_that_found_nothing_one_passes_the_gate(
     for one in both:
         one._must_go_on(after_lock=True)
     both[0]._pass_the_gate()
-    with pytest.raises(supervisor.Leave):
+    with pytest.raises(supervisor.NothingToDo):
         both[1]._pass_the_gate()
 
 

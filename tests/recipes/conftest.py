@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from plan_runner import MakePlan, planned
 
-from being_remote.demo.actor import Truth, make_actor
+from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.demo.checkout import install
 
 
 @pytest.fixture(scope="session")
-def tracked(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> ActorTruth:
     """An actor of 12 frames in a checkout, tracked once; tests do not change it."""
     checkout = tmp_path_factory.mktemp("mt")
     truth = make_actor(checkout, "demo", frames=12, size_wh=(640, 360), video=False)
@@ -22,7 +22,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Truth:
 
 
 @pytest.fixture
-def checkout(tracked: Truth) -> Path:
+def checkout(tracked: ActorTruth) -> Path:
     return tracked.input_folder.parent.parent
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from being_remote.inventory import Actor, LocalHost, Tracker
-from being_remote.jobs import bundle
-from being_remote.recipes import Plan, Request
+from being_remote.jobs import job_archive as bundle
+from being_remote.recipes import JobPlan, Request
 from being_remote.recipes.registry import recipe
-from being_remote.transport.local import LocalSession
+from being_remote.transport.local_session import LocalSession
 
 DEMO = Actor(name="demo", source_size=(640, 360), input="input/demo", output="output/demo")
-MakePlan = Callable[..., Plan]
+MakePlan = Callable[..., JobPlan]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Attempt:
 
 
 def run_plan(
-    plan: Plan,
+    plan: JobPlan,
     folder: Path,
     *,
     attempt: int = 1,
@@ -85,7 +85,7 @@ def run_plan(
 
 def planned(
     checkout: Path, *overrides: str, actor: Actor = DEMO, workdir: Path | None = None, **more: Any
-) -> Plan:
+) -> JobPlan:
     """Look at a checkout on this machine for real, in one round trip, then plan."""
     tracker = Tracker(root=checkout, python=sys.executable)
     host = LocalHost(name="here", workdir=workdir or Path("/w"), tracker=tracker, python=sys.executable)

@@ -9,13 +9,13 @@ from plan_runner import DEMO, run_plan
 
 from being_remote.errors import UsageError
 from being_remote.inventory import LocalHost
-from being_remote.recipes import Plan, Request
+from being_remote.recipes import JobPlan, Request
 from being_remote.recipes.registry import recipe
 
 HOST = LocalHost(name="pod", workdir="/w")
 
 
-def plan(*words: str, **more: object) -> Plan:
+def plan(*words: str, **more: object) -> JobPlan:
     return recipe("command").plan(Request(host=HOST, words=words, **more), None)  # type: ignore[arg-type]
 
 

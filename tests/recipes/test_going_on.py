@@ -11,9 +11,9 @@ import pytest
 import torch
 from plan_runner import MakePlan
 
-from being_remote.demo.actor import Truth
+from being_remote.demo.actor import ActorTruth
 from being_remote.errors import InconsistentData
-from being_remote.recipes import Carried
+from being_remote.recipes import CarriedFiles
 from being_remote.recipes.registry import recipe
 from being_remote.tracker.begin import begin, box_in
 
@@ -21,7 +21,7 @@ from being_remote.tracker.begin import begin, box_in
 class Desk:
     """The finished run of an actor as parts of work folders, and an attempt that is about to begin."""
 
-    def __init__(self, folder: Path, tracked: Truth, files: dict[str, bytes]) -> None:
+    def __init__(self, folder: Path, tracked: ActorTruth, files: dict[str, bytes]) -> None:
         self.folder, self.tracked, self.files = folder, tracked, files
         self.work = folder / "work"
         (self.work / "input/demo").mkdir(parents=True)
@@ -43,7 +43,7 @@ class Desk:
                 shutil.copy(self.tracked.output_folder / name, work / "output/demo" / name)
         return work
 
-    def carried(self, *homes: Path) -> Carried | None:
+    def carried(self, *homes: Path) -> CarriedFiles | None:
         return recipe("metrical-tracker").carried(self.files, homes)
 
     def pushed(self, frames: int) -> Path:
@@ -68,7 +68,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tracked: Truth, make_plan: MakePlan, tmp_path: Path) -> Desk:
+def desk(tracked: ActorTruth, make_plan: MakePlan, tmp_path: Path) -> Desk:
     return Desk(tmp_path, tracked, dict(make_plan().files))
 
 

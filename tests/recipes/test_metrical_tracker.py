@@ -16,7 +16,7 @@ from being_remote.demo.checkout import CONFIG
 from being_remote.errors import HostError, NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, Tracker
 from being_remote.jobs.spec import JobSpec
-from being_remote.recipes import LastJob, Plan, Request
+from being_remote.recipes import JobPlan, LastJob, Request
 from being_remote.recipes.metrical_tracker import Facts
 from being_remote.recipes.registry import recipe
 from being_remote.session import Result
@@ -46,12 +46,12 @@ def facts(**changed: Any) -> Facts:
     return Facts(**{**there, **changed})
 
 
-def plan(*overrides: str, known: Facts | None = None, **more: Any) -> Plan:
+def plan(*overrides: str, known: Facts | None = None, **more: Any) -> JobPlan:
     request = Request(**{"host": HOST, "actor": DEMO, "overrides": overrides, **more})
     return recipe("metrical-tracker").plan(request, known or facts())
 
 
-def settings_of(made: Plan) -> dict[str, Any]:
+def settings_of(made: JobPlan) -> dict[str, Any]:
     return yaml.safe_load(made.files["settings.yml"]) or {}
 
 

@@ -18,8 +18,8 @@ import pytest
 import torch
 from plan_runner import MakePlan, planned, run_plan
 
-from being_remote.demo.actor import Truth
-from being_remote.recipes import Judged
+from being_remote.demo.actor import ActorTruth
+from being_remote.recipes import RunVerdict
 from being_remote.recipes.registry import recipe
 from being_remote.workflows.recover import recover
 
@@ -29,7 +29,7 @@ def result_of(work: Path) -> dict:
 
 
 def test_a_retrack_ends_with_the_camera_that_recover_finds_in_the_same_files(
-    tracked: Truth, make_plan: MakePlan, tmp_path: Path
+    tracked: ActorTruth, make_plan: MakePlan, tmp_path: Path
 ) -> None:
     plan = make_plan(preset="gaussiantalker-round2")
     done = run_plan(plan, tmp_path / "job")
@@ -61,11 +61,11 @@ def test_a_retrack_ends_with_the_camera_that_recover_finds_in_the_same_files(
     assert np.allclose([f["R"] for f in found["frames"]], tracked.R, atol=1e-6)
     assert [f["file"] for f in found["frames"]] == [f"{n:05d}.png" for n in tracked.source_numbers]
     assert result_of(done.work)["ok"] is True
-    assert recipe("metrical-tracker").judge(done.work) == Judged(True)
+    assert recipe("metrical-tracker").judge(done.work) == RunVerdict(True)
 
 
 def test_earlier_results_and_the_actors_folder_are_never_touched(
-    tracked: Truth, make_plan: MakePlan, tmp_path: Path
+    tracked: ActorTruth, make_plan: MakePlan, tmp_path: Path
 ) -> None:
     root = tracked.input_folder.parent.parent
 
@@ -148,7 +148,7 @@ def _damage(work: Path, what: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def finished(tracked: Truth, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tracked: ActorTruth, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a job that went well; copy it before harming it."""
     plan = planned(tracked.input_folder.parent.parent)
     folder = tmp_path_factory.mktemp("finished") / "job"
@@ -212,7 +212,7 @@ def test_the_transform_gives_the_same_bytes_whichever_python_runs_it(
 
 
 def test_a_resumed_attempt_goes_on_from_the_whole_frames_before_a_torn_one(
-    tracked: Truth, make_plan: MakePlan, tmp_path: Path
+    tracked: ActorTruth, make_plan: MakePlan, tmp_path: Path
 ) -> None:
     plan, job = make_plan(), tmp_path / "job"
     first = run_plan(plan, job, env={"STAND_IN_TEAR_AT": "10"})
@@ -238,7 +238,7 @@ def test_an_attempt_after_one_that_hardly_began_starts_anew(make_plan: MakePlan,
     assert "nothing is kept" in second.log and "Training from beginning" in second.log
 
 
-def test_a_run_without_a_crop_needs_no_box(make_plan: MakePlan, tracked: Truth, tmp_path: Path) -> None:
+def test_a_run_without_a_crop_needs_no_box(make_plan: MakePlan, tracked: ActorTruth, tmp_path: Path) -> None:
     plan = make_plan("crop_image=false", "image_size=[180, 320]")
     done = run_plan(plan, tmp_path / "job")
     assert done.codes == (0, 0, 0), done.log

@@ -7,7 +7,7 @@ import numpy as np
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.intrinsics import intrinsics_in_source
-from being_remote.report.page import Column, Copyable, Frame, Page, Plot, Table
+from being_remote.report.page import Column, Copyable, Page, Plot, SliderFrame, Table
 
 K_CROP = np.array([[2339.0, 0, 255], [0, 2339, 250], [0, 0, 1]])
 CROP = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
@@ -29,7 +29,7 @@ def png_of(grey: int) -> bytes:
 def make_page(word: str = "roman", *, frames: int = 3, warnings: bool = True) -> Page:
     """Each frame's picture is one of COLOURS_RGB."""
     shown = tuple(
-        Frame(
+        SliderFrame(
             f"{word} {i}",
             f"{word} picture {i}",
             jpeg_of(COLOURS_RGB[i % 3]),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from being_remote.report import crop_evidence
-from being_remote.report.crop_evidence import GRADES, MARK, PANEL, SIDE, Evidence, Scores, draw, png
+from being_remote.report.crop_evidence import GRADES, MARK, PANEL, SIDE, CropEvidence, Scores, draw, png
 
 STORED = cv2.resize(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8), (512, 512))
 TOP = 132  # the upper panels' first row
@@ -15,9 +15,9 @@ LEFTS = (36, 524, 1012)
 LOWER = TOP + SIDE + 96
 
 
-def evidence(made: np.ndarray = STORED, scores: Scores | None = None, **more: object) -> Evidence:
+def evidence(made: np.ndarray = STORED, scores: Scores | None = None, **more: object) -> CropEvidence:
     given = {"title": "roman: frame 00012", "grade": "exact", "figures": ("side 900 px",)} | more
-    return Evidence(stored=STORED, made=made, scores=scores, **given)  # type: ignore[arg-type]  # by name
+    return CropEvidence(stored=STORED, made=made, scores=scores, **given)  # type: ignore[arg-type]  # by name
 
 
 def panel(picture: np.ndarray, k: int) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_the_scale_of_the_difference_is_named(
         crop_evidence, "_text", lambda p, words, *a, **k: (said.append(words), plain(p, words, *a, **k))
     )
     low, high = np.full((64, 64, 3), 20, np.uint8), np.full((64, 64, 3), 20 + levels, np.uint8)
-    draw(Evidence("", "verified", low, high, (), None))
+    draw(CropEvidence("", "verified", low, high, (), None))
     assert f"{name} levels of 255" in said
     assert f"mean {levels:.2f}, largest {levels}" in said
 
@@ -118,7 +118,7 @@ def test_odd_sizes_flat_scores_and_holes_in_them_can_be_drawn() -> None:
     small = np.zeros((30, 50, 3), np.uint8)
     values = np.full((1, 3, 3), 0.5)
     values[0, 0, 0] = np.nan
-    picture = draw(Evidence("\x1b[31m ü", "exact", small, small, (), Scores((0,), (-1, 0, 1), values)))
+    picture = draw(CropEvidence("\x1b[31m ü", "exact", small, small, (), Scores((0,), (-1, 0, 1), values)))
     assert picture.shape == draw(evidence()).shape
 
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from being_remote.camera.crop import Crop, crop_from_box, resize_only
-from being_remote.report.overlay import CANVAS, CROP, MESH, PRINCIPAL, Shown, draw, png
+from being_remote.report.overlay import CANVAS, CROP, MESH, PRINCIPAL, OverlayFrame, draw, png
 from being_remote.tracker.ply import Mesh
 
 SIZE_WH = (960, 540)
 GREY = 120
 
 
-def shown(crop: Crop | None = None, mesh: Mesh | None = None, *, canvas: bool = False) -> Shown:
-    return Shown(
+def shown(crop: Crop | None = None, mesh: Mesh | None = None, *, canvas: bool = False) -> OverlayFrame:
+    return OverlayFrame(
         title="roman: frame 00000",
         K=np.array([[2000.0, 0, 500.5], [0, 2000, 270.5], [0, 0, 1]]),
         R=np.diag([1.0, -1, -1]),
@@ -102,7 +102,7 @@ def test_without_a_picture_the_canvas_is_plain_and_the_legend_is_there() -> None
 def test_any_frame_size_can_be_drawn(size_wh: tuple[int, int]) -> None:
     crop = resize_only(size_wh, (512, 512))
     K = np.array([[900.0, 0, 5000], [0, 900, -3000], [0, 0, 1]])  # a principal point far outside
-    picture = draw(Shown("ünïcode \x1b[31m", K, np.eye(3), np.array([0, 0, 1.0]), crop, None, None))
+    picture = draw(OverlayFrame("ünïcode \x1b[31m", K, np.eye(3), np.array([0, 0, 1.0]), crop, None, None))
     assert picture.shape == (size_wh[1], size_wh[0], 3)
 
 
@@ -111,7 +111,7 @@ def test_any_frame_size_can_be_drawn(size_wh: tuple[int, int]) -> None:
 def test_a_camera_that_looks_light_years_past_the_frame_still_makes_a_picture(
     K: np.ndarray, mesh: Mesh | None
 ) -> None:
-    far = Shown(
+    far = OverlayFrame(
         "", np.array(K), np.eye(3), np.array([0, 0, 1.0]), resize_only(SIZE_WH, (512, 512)), mesh, None
     )
     assert draw(far).shape == (540, 960, 3)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from page_factory import K_CROP, jpeg_of, make_page, png_of
 
-from being_remote.report.page import Column, Frame, Page, Plot, Table, html
+from being_remote.report.page import Column, Page, Plot, SliderFrame, Table, html
 from being_remote.report.page.values import MAX_FRAMES, MAX_PICTURE_BYTES, MAX_ROWS
 
 HOSTILE = (
@@ -154,6 +154,6 @@ def test_only_pictures_of_a_sensible_size_are_taken(picture: bytes, words: str) 
 
 
 def test_more_frames_than_a_page_should_hold_are_refused() -> None:
-    frames = (Frame("", "", jpeg_of((0, 0, 0))),) * (MAX_FRAMES + 1)
+    frames = (SliderFrame("", "", jpeg_of((0, 0, 0))),) * (MAX_FRAMES + 1)
     with pytest.raises(ValueError, match="choose"):
         replace(make_page(), frames=frames)

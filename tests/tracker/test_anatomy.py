@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from being_remote.errors import TornFile, UnsafeFile, UsageError
-from being_remote.tracker.anatomy import MEANINGS, Anatomy, dissect
+from being_remote.tracker.frame_anatomy import MEANINGS, Anatomy, dissect
+from being_remote.tracker.frame_entries import LAST_KEYS, SHAPES
 from being_remote.tracker.frame_file import parse_frame
-from being_remote.tracker.stored import LAST_KEYS, SHAPES
 
 
 def taken_apart(content: Any, name: str = "00000.frame") -> Anatomy:

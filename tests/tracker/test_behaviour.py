@@ -11,8 +11,9 @@ import pytest
 
 from being_remote.camera.pose import rotation_from_6d
 from being_remote.errors import InconsistentData, TornFile
-from being_remote.tracker.behaviour import (
-    Track,
+from being_remote.tracker.parameters import read_parameters
+from being_remote.tracker.run_behaviour import (
+    FrameCurve,
     camera_figures,
     figures,
     remarks,
@@ -20,7 +21,6 @@ from being_remote.tracker.behaviour import (
     tracks,
     turn_deg,
 )
-from being_remote.tracker.parameters import read_parameters
 from being_remote.tracker.sequence import read_sequence
 
 REST = (1, 0, 0, 0, 1, 0)
@@ -166,13 +166,13 @@ def test_noise_raises_the_jitter_and_a_steady_motion_does_not() -> None:
     ids = np.arange(200)
     steady = np.linspace(0, 50, 200)
     noisy = steady + np.random.default_rng(0).normal(0, 1, 200)
-    a, b = (figures(Track("jaw", "jaw", "deg", v), ids) for v in (steady, noisy))
+    a, b = (figures(FrameCurve("jaw", "jaw", "deg", v), ids) for v in (steady, noisy))
     assert a.jitter is not None and a.jitter < 1e-9 and a.step == pytest.approx(50 / 199)
     assert b.jitter is not None and b.jitter > 0.5
 
 
 def test_changes_are_counted_between_neighbours_only() -> None:
-    row = figures(Track("jaw", "jaw", "deg", np.array([0.0, 100.0, 101.0])), np.array([0, 7, 8]))
+    row = figures(FrameCurve("jaw", "jaw", "deg", np.array([0.0, 100.0, 101.0])), np.array([0, 7, 8]))
     assert (row.step, row.jitter) == (1.0, None)
 
 

@@ -22,7 +22,7 @@ from being_remote.tracker.config import (
     to_yaml,
 )
 from being_remote.tracker.presets import PRESETS, text
-from being_remote.tracker.what_if import crop_settings
+from being_remote.tracker.settings_forecast import crop_settings
 
 FORK = """
 import os

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from being_remote.errors import DataError, TornFile, UnsafeFile
-from being_remote.tracker.completeness import check_bytes, check_file, judges
+from being_remote.tracker.file_judge import check_bytes, check_file, judges
 
 
 def npy(array: Any, **more: Any) -> bytes:

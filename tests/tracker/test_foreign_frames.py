@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from being_remote.errors import BeingRemoteError, DataError, InconsistentData, TornFile, UnsafeFile
-from being_remote.tracker import stored
-from being_remote.tracker.anatomy import dissect
-from being_remote.tracker.completeness import check_bytes
+from being_remote.tracker import frame_entries as stored
+from being_remote.tracker.file_judge import check_bytes
+from being_remote.tracker.frame_anatomy import dissect
 from being_remote.tracker.frame_file import parse_frame, resumable
 from being_remote.tracker.sequence import read_cameras, read_sequence
 

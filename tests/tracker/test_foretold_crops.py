@@ -16,7 +16,7 @@ from being_remote.demo.motion import project
 from being_remote.errors import UsageError
 from being_remote.tracker.config import Settings
 from being_remote.tracker.presets import PRESETS
-from being_remote.tracker.what_if import WhatIf, asked, crop_settings, what_if
+from being_remote.tracker.settings_forecast import WhatIf, asked, crop_settings, what_if
 
 ROUND_2 = PRESETS["gaussiantalker-round2"].settings
 FULL_HD = (1920, 1080)

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from being_remote.errors import InconsistentData, NotFoundError, TornFile, UnsafeFile
+from being_remote.tracker.frame_entries import SHAPES
 from being_remote.tracker.frame_file import parse_box, parse_frame, read_box, read_frame
-from being_remote.tracker.stored import SHAPES
 
 SPELLINGS = {"numpy 2": lambda data: data, "numpy 1": factory.as_numpy_1}
 

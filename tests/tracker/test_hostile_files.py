@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from being_remote.errors import DataError, UnsafeFile
-from being_remote.tracker import stored
+from being_remote.tracker import frame_entries as stored
 from being_remote.tracker.frame_file import parse_box, parse_frame
 
 GENUINE = factory.saved(factory.content())

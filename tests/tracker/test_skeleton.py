@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from being_remote.errors import DataError
-from being_remote.tracker import plain_pickle, stored
+from being_remote.tracker import frame_entries as stored
+from being_remote.tracker import plain_pickle
 from being_remote.tracker.frame_file import parse_frame
-from being_remote.tracker.skeleton import Skeleton, skeleton_of
+from being_remote.tracker.pickle_skeleton import Skeleton, skeleton_of
 
 
 @pytest.fixture(autouse=True)

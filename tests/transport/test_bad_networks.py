@@ -21,7 +21,8 @@ from being_remote.demo.pod import Pod
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, Unreachable
 from being_remote.inventory import Inventory
 from being_remote.session import Session
-from being_remote.transport import failures, open_session
+from being_remote.transport import open_session
+from being_remote.transport import ssh_errors as failures
 
 QUICK: dict[str, Any] = {"connect_timeout_s": 1.0, "answer_timeout_s": 5.0}
 

@@ -12,17 +12,21 @@ from faults import small_disk
 from file_trees import got, put
 from test_downloads import Canned, CannedSession, head
 
-from being_remote.backup.files import see_room
 from being_remote.disk import is_full, reserve_bytes, room_bytes
+from being_remote.durable_files import see_room
 from being_remote.errors import AnswerTimeout, BeingRemoteError, CommandFailed, ConnectionLost, NoSpace
 from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost
 from being_remote.pace import Pace, Rate
 from being_remote.session import PARTIAL_DIR, Pull, Push, no_progress, not_noted
-from being_remote.transport import download, failures, rsync, rsync_run, upload
-from being_remote.transport.local import LocalSession
+from being_remote.transport import rsync
+from being_remote.transport import rsync_process as rsync_run
+from being_remote.transport import ssh_errors as failures
+from being_remote.transport import stream_download as download
+from being_remote.transport import stream_upload as upload
+from being_remote.transport.local_session import LocalSession
 from being_remote.transport.rsync import Remote
-from being_remote.transport.rsync_run import Outgrown
+from being_remote.transport.rsync_process import Outgrown
 
 MIB = 1 << 20
 # A remote shell whose rsync is a real one, and whatever it says passes through `meddle`.

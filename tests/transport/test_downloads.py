@@ -17,9 +17,10 @@ from file_trees import AWKWARD, WHEN, got, put
 from being_remote.demo.pod import Pod
 from being_remote.errors import CommandFailed, ConnectionLost, HostError, UnsafeFile
 from being_remote.inventory import Inventory, LocalHost
-from being_remote.session import PARTIAL_DIR, Hashed, Progress, Pull, Stream, no_progress, not_noted
-from being_remote.transport import download, open_session
-from being_remote.transport.local import LocalSession
+from being_remote.session import PARTIAL_DIR, Hashed, Pull, Stream, TransferProgress, no_progress, not_noted
+from being_remote.transport import open_session
+from being_remote.transport import stream_download as download
+from being_remote.transport.local_session import LocalSession
 
 MakeInventory = Callable[..., Inventory]
 
@@ -235,7 +236,7 @@ def test_a_file_that_cannot_be_read_over_there_is_an_error_once_the_others_are_h
 def test_progress_is_told_every_so_often_and_at_the_end(tmp_path: Path) -> None:
     files = {b"%04d" % n: bytes(1000) for n in range(1000)}
     put(tmp_path / "far", files)
-    seen: list[Progress] = []
+    seen: list[TransferProgress] = []
     download.pull(
         request_for(tmp_path / "far", list(files), tmp_path / "into", 1000),
         here(),
@@ -257,7 +258,7 @@ def test_many_small_files_come_by_stream_and_the_large_ones_among_them_by_rsync(
     sizes = tuple(len((small | large)[n]) for n in names)
     request = Pull(PurePosixPath(tmp_path / "far"), tuple(names), sizes, tmp_path / "into", tmp_path / "live")
     noted: dict[bytes, bytes | None] = {}
-    seen: list[Progress] = []
+    seen: list[TransferProgress] = []
     inventory = make_inventory({"pod": pod})
     with open_session(inventory.host("pod"), inventory) as session:
         came = session.pull(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from being_remote.transport.framing import unwrapped
+from being_remote.transport.output_framing import unwrapped
 
 
 @pytest.mark.parametrize("code", [b"", b"-1", b"1e3", b"+3", b"1000", b"9" * 5000, "²".encode()])

@@ -23,7 +23,7 @@ from being_remote.errors import (
 from being_remote.inventory import Inventory
 from being_remote.session import Pull
 from being_remote.transport import open_session
-from being_remote.transport.hostkeys import HostKey, KnownHosts, fingerprint_of, parse_key, users_own
+from being_remote.transport.host_keys import HostKey, KnownHosts, fingerprint_of, parse_key, users_own
 from being_remote.transport.ssh_config import resolve
 
 MakeInventory = Callable[..., Inventory]

@@ -23,9 +23,9 @@ from being_remote.errors import (
     UnsafeFile,
 )
 from being_remote.inventory import Inventory
-from being_remote.session import Progress, Pull, Pulled, Session
+from being_remote.session import Pull, PullResult, Session, TransferProgress
 from being_remote.transport import open_session, rsync
-from being_remote.transport.rsync_run import Complaints
+from being_remote.transport.rsync_process import StderrHead
 
 MakeInventory = Callable[..., Inventory]
 
@@ -53,7 +53,7 @@ def test_awkward_names_arrive_with_bytes_and_times_and_nothing_else_does(
     put(source, {**files, b"not asked for": b"no"})
     pulled = way.pull(request_for(source, files, into))
     assert got(into) == {name: (data, WHEN) for name, data in files.items()}
-    assert pulled == Pulled(
+    assert pulled == PullResult(
         len(files), sum(map(len, files.values())), way.host if way.host == "stream" else "rsync"
     )
     assert not list(tmp_path.rglob("hacked")) and not (Path.home() / "hacked").exists()
@@ -107,7 +107,7 @@ def test_a_name_that_leaves_the_folder_is_refused_before_anything_is_asked(
 def test_progress_grows_to_the_whole(way: Session, tmp_path: Path) -> None:
     files = {b"f%d" % n: os.urandom(1 << 20) for n in range(8)}
     put(tmp_path / "far", files)
-    seen: list[Progress] = []
+    seen: list[TransferProgress] = []
     way.pull(request_for(tmp_path / "far", files, tmp_path / "into", 8 << 20), seen.append)
     assert [p.done for p in seen] == sorted(p.done for p in seen)
     assert (seen[-1].done, seen[-1].total, seen[-1].unit) == (8 << 20, 8 << 20, "bytes")
@@ -182,7 +182,7 @@ def test_of_endless_complaints_only_the_beginning_is_kept() -> None:
     command = ["sh", "-c", "echo first >&2; head -c 5000000 /dev/zero >&2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     assert process.stderr
-    complaints = Complaints(process.stderr)
+    complaints = StderrHead(process.stderr)
     assert process.wait(timeout=10) == 0
     said = complaints.said()
     assert said.startswith(b"first") and len(said) == 64 << 10

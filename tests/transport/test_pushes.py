@@ -29,7 +29,7 @@ from being_remote.errors import (
     UnsafeFile,
 )
 from being_remote.inventory import Inventory
-from being_remote.session import Progress, Push, Pushed, Session
+from being_remote.session import Push, Pushed, Session, TransferProgress
 from being_remote.transport import open_session
 
 MakeInventory = Callable[..., Inventory]
@@ -134,10 +134,10 @@ def test_a_file_that_is_not_here_is_named(way: Session, tmp_path: Path) -> None:
 def test_progress_grows_to_the_whole(way: Session, tmp_path: Path) -> None:
     files = {b"f%d" % n: os.urandom(1 << 20) for n in range(4)}
     put(tmp_path / "near", files)
-    seen: list[Progress] = []
+    seen: list[TransferProgress] = []
     way.push(request_for(tmp_path / "near", files, tmp_path / "into", 4 << 20), seen.append)
     assert [p.done for p in seen] == sorted(p.done for p in seen)
-    assert seen[-1] == Progress("sending", 4 << 20, 4 << 20)
+    assert seen[-1] == TransferProgress("sending", 4 << 20, 4 << 20)
 
 
 def test_a_folder_that_cannot_be_made_there_is_the_hosts_error(way: Session, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from being_remote.demo.pod import Pod
 from being_remote.errors import InventoryError
 from being_remote.inventory import Inventory, SshHost, load_inventory
 from being_remote.transport import open_session
-from being_remote.transport.hostkeys import HostKey, KnownHosts, parse_key, trusted_keys
+from being_remote.transport.host_keys import HostKey, KnownHosts, parse_key, trusted_keys
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.ssh_config import Hop, resolve
 

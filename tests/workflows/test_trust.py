@@ -119,7 +119,7 @@ def test_a_key_of_another_type_is_found_by_its_fingerprint(
 ) -> None:
     import subprocess
 
-    from being_remote.transport.hostkeys import fingerprint_of
+    from being_remote.transport.host_keys import fingerprint_of
 
     rsa = tmp_path / "rsa_key"
     subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", str(rsa)], check=True)

@@ -8,6 +8,6 @@ reads and writes no files, and finds nothing out: whoever makes the `Page` has j
 from __future__ import annotations
 
 from being_remote.report.page.render import html
-from being_remote.report.page.values import Cell, Column, Copyable, Frame, Page, Plot, Table
+from being_remote.report.page.values import Cell, Column, Copyable, Page, Plot, SliderFrame, Table
 
-__all__ = ["Cell", "Column", "Copyable", "Frame", "Page", "Plot", "Table", "html"]
+__all__ = ["Cell", "Column", "Copyable", "Page", "Plot", "SliderFrame", "Table", "html"]

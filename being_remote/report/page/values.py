@@ -17,7 +17,7 @@ Cell = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
-class Frame:
+class SliderFrame:
     """One stop of the slider.
 
     Attributes:
@@ -101,7 +101,7 @@ class Page:
     crop: Crop
     K_crop: NDArray[np.float64]
     K_source: NDArray[np.float64]
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[SliderFrame, ...] = ()
     evidence: Plot | None = None
     checks: tuple[Table, ...] = ()
     plots: tuple[Plot, ...] = ()

@@ -1,0 +1,49 @@
+"""One file into a backup, through the same history as everything else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+from being_remote.backup.history import History
+from being_remote.backup.manifest import ManifestEntry
+from being_remote.backup.reconcile import settle
+from being_remote.durable_files import room_on_disk, write_whole
+from being_remote.errors import InconsistentData
+from being_remote.transfer.file_check import NO_JUDGE
+from being_remote.transfer.local_path import LIVE, local_path
+
+
+def put_file(root: Path, relative: str, data: bytes, *, host: str) -> bool:
+    """Keep `data`, which came from `host`, as `relative` in the backup `root`; never over another file.
+
+    Returns:
+        False when the same bytes are there already, and nothing was done.
+
+    Raises:
+        InconsistentData: a different file has that place.
+        UsageError: another process is at work on this backup.
+        NoSpace: the disk is full here.
+        UnsafeFile: `relative` is no path of the live tree.
+    """
+    local_path(LIVE, os.fsencode(relative))
+    history = History(root)
+    with room_on_disk(root), history.lock():
+        live = settle(history, NO_JUDGE).manifest
+        files = live.files if live is not None else {}
+        sha256 = hashlib.sha256(data).hexdigest()
+        if relative in files:
+            if files[relative].sha256 == sha256:
+                return False
+            raise InconsistentData(
+                f"holds other bytes than the file on {host}",
+                file=str(root / relative),
+                hint="compare the two; move the one here away if the other is the right one",
+            )
+        write_whole(history.object(sha256), data, scratch=history.scratch)
+        entry = ManifestEntry(relative, sha256, len(data), time.time_ns(), ("sha256",), host)
+        history.commit({**files, relative: entry}, why="put", host=host)
+        settle(history, NO_JUDGE)
+    return True

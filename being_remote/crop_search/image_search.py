@@ -1,0 +1,238 @@
+"""The crop from the pictures that the tracker stored, and a known crop checked against them.
+
+A few pictures spread over the clip are registered one by one. They must agree on one box; what they
+agree on is made whole where that can be proven, by making the crop again. Every way this can fail
+ends in a grade that says so, and in the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from being_remote.camera.free_crop import FreeCrop, free_crop
+from being_remote.crop_search import whole_pixel_search as lattice
+from being_remote.crop_search.consensus import Consensus, agree
+from being_remote.crop_search.crop_rendering import bars
+from being_remote.crop_search.grading import common_offset, judge, remarks
+from being_remote.crop_search.inner_part import inner_part
+from being_remote.crop_search.picture_matching import (
+    MIN_SCORE,
+    Frames,
+    Match,
+    PictureView,
+    follow,
+    locate,
+    repeats,
+    view_of,
+)
+from being_remote.crop_search.values import Finding, FrameSource, OnProgress, StoredCrop
+from being_remote.crop_search.whole_pixel_crop import crop_of, evidence, whole_box
+
+METHOD = "stored pictures registered against the source frames"
+FRAMES = 5  # pictures looked at, spread over the clip
+MORE_FRAMES = 15  # where compression makes each of them say something else
+_CLEAR_PX = 0.03  # standard error up to which five are enough
+_PLACES = 7  # frames, spread over a video, in which a picture is searched when its own is not known
+_TRIES = 3  # of them that are searched for anew before giving up
+
+
+def from_images(
+    stored: Sequence[StoredCrop],
+    source: FrameSource,
+    *,
+    bbox_scale: float | None = None,
+    on_progress: OnProgress | None = None,
+) -> Finding:
+    """Find the crop that made the stored pictures out of the source frames.
+
+    Args:
+        stored: crops that the tracker fitted to, each with a `.frame` of its own (the tracker also
+            leaves pictures behind that belong to none). Only a few of them are taken, by index.
+        source: the original frames, or a copy that was compressed, recoloured or rescaled.
+        bbox_scale: the run's setting; a side that it cannot give is then said.
+        on_progress: told after each picture.
+
+    Returns:
+        The finding. `exact` and `verified` crops are whole and were checked by making them again on at
+        least three frames; an `estimated` one may be a `FreeCrop`; `unknown` has none.
+    """
+    chosen = spread(stored, FRAMES)
+    more = [one for one in spread(stored, MORE_FRAMES) if one not in chosen]
+    problem = unusable(chosen + more)
+    if problem:
+        return Finding("unknown", None, METHOD, problem)
+    frames = Frames(source)
+    views = [view_of(one) for one in (*chosen, *more)]
+    whole = _find(views[: len(chosen)], views[len(chosen) :], frames, bbox_scale, on_progress)
+    if whole.crop is not None:
+        return whole
+    inner = inner_views(chosen + more)
+    if inner is None:
+        return whole
+    views, note = inner
+    found = _find(views[: len(chosen)], views[len(chosen) :], frames, bbox_scale, on_progress)
+    if found.crop is None:
+        return whole
+    return replace(found, notes=(note, *found.notes))
+
+
+def inner_views(stored: Sequence[StoredCrop]) -> tuple[list[PictureView], str] | None:
+    """The pictures with what of them counts where their background was replaced, and that in words.
+
+    None where that is not known of every one of them.
+    """
+    views, share, why = [], [], ""
+    for one in stored:
+        inner = inner_part(one, view_of(one).window)
+        if inner is None or not inner.mask.any():
+            return None
+        views.append(view_of(one, inner))
+        share.append(float(inner.mask.mean()))
+        why = inner.why
+    return views, (
+        f"the background of the stored pictures was replaced ({why}): only the inner {np.mean(share):.0%} of"
+        " them was compared"
+    )
+
+
+def _find(
+    chosen: Sequence[PictureView],
+    more: Sequence[PictureView],
+    frames: Frames,
+    bbox_scale: float | None,
+    on_progress: OnProgress | None,
+) -> Finding:
+    """The finding by these views, `more` of them where the first leave it open."""
+    matches = _search(chosen, frames, on_progress)
+    found = agree(matches)
+    if isinstance(found, Consensus) and found.std.max() > _CLEAR_PX:
+        matches += _follow_on(more, found.matches[0], frames, on_progress)
+        found = agree(matches)
+    if isinstance(found, str):
+        return Finding("unknown", None, METHOD, found)
+    if repeats(found.matches[0], frames):
+        return Finding(
+            "unknown", None, METHOD, "the pictures fit several places of the frame: a pattern repeats"
+        )
+    return _finding(found, frames, bbox_scale)
+
+
+def rough_crop(stored: Sequence[StoredCrop], source: FrameSource) -> FreeCrop | None:
+    """About where the stored pictures lie, whichever frames they are of: what stands still tells it.
+
+    Args:
+        stored: as in `from_images`; their numbers are not believed.
+        source: every frame of the video.
+    """
+    frames, best = Frames(source), None
+    for one in spread(stored, _TRIES):
+        for number in np.linspace(1, source.count, _PLACES).round().astype(int).tolist():
+            found = locate(view_of(replace(one, source_number=number)), frames, wide=False)
+            if found is not None and (best is None or found.fit.score > best.fit.score):
+                best = found
+        if best is not None and best.fit.score > MIN_SCORE:
+            break
+    if best is None:
+        return None
+    (left, top, right, bottom), box = bars(best.view.grey), best.fit.box
+    width, height = best.view.size_wh
+    pads = min(left, right) / width * box[0], min(top, bottom) / height * box[1]
+    try:
+        return free_crop(
+            (float(box[0]), float(box[1])),
+            (float(box[2]), float(box[3])),
+            source.size_wh,
+            best.view.size_wh,
+            (float(pads[0]), float(pads[1])),
+        )
+    except ValueError:
+        return None
+
+
+def spread(stored: Sequence[StoredCrop], count: int) -> list[StoredCrop]:
+    """A few of many, spread over all, the middle one first: the ends of a clip are the odd ones."""
+    if not stored:
+        return []
+    places = sorted({round(p) for p in np.linspace(0, len(stored) - 1, min(count, len(stored)))})
+    middle = len(stored) // 2
+    return [stored[i] for i in sorted(places, key=lambda i: abs(i - middle))]
+
+
+def unusable(chosen: Sequence[StoredCrop]) -> str:
+    """What forbids a search among these pictures, for people; "" if nothing does."""
+    if not chosen:
+        return "there are no stored pictures"
+    sizes = sorted({(one.picture.shape[1], one.picture.shape[0]) for one in chosen})
+    if len(sizes) > 1:
+        said = ", ".join(f"{w}x{h}" for w, h in sizes)
+        return f"the pictures have different sizes ({said}), so they are not of one run"
+    if sizes[0][0] != sizes[0][1]:
+        return f"the pictures are {sizes[0][0]}x{sizes[0][1]}, and the tracker's crops are square"
+    return ""
+
+
+def _search(
+    chosen: Sequence[PictureView], frames: Frames, on_progress: OnProgress | None
+) -> list[Match | None]:
+    """The first picture is searched for anew, the others where that one lies."""
+    matches: list[Match | None] = []
+    anchor: Match | None = None
+    wide = True  # a search of far frames that finds nothing is not repeated
+    for n, view in enumerate(chosen):
+        if anchor is not None:
+            found = follow(view, frames, anchor.fit.box, anchor.offset, wide=wide)
+            if found is None or not found.good:
+                # Does it lie elsewhere? Then the pictures are of two runs, and that must be said.
+                anew = locate(view, frames, wide=False)
+                found = anew if anew is not None and anew.good else found
+        else:
+            found = locate(view, frames, wide=wide) if n < _TRIES else None
+        good = found is not None and found.good
+        wide = wide and good
+        anchor = anchor or (found if good else None)
+        matches.append(found)
+        if on_progress is not None:
+            on_progress(n + 1, len(chosen))
+    return matches
+
+
+def _follow_on(
+    more: Sequence[PictureView], anchor: Match, frames: Frames, on_progress: OnProgress | None
+) -> list[Match | None]:
+    """Further pictures, where the first ones lie."""
+    matches = []
+    for n, view in enumerate(more):
+        matches.append(follow(view, frames, anchor.fit.box, anchor.offset, wide=False))
+        if on_progress is not None:
+            on_progress(FRAMES + n + 1, FRAMES + len(more))
+    return matches
+
+
+def _finding(found: Consensus, frames: Frames, bbox_scale: float | None) -> Finding:
+    crop = crop_of(found, frames)
+    shown = [evidence(m, frames, crop, agrees=True) for m in found.matches]
+    shown += [evidence(m, frames, crop, agrees=False) for m in found.others]
+    grade, reason = judge(found, crop, shown)
+    (side_x, side_y, x, y), std = (tuple(map(float, row)) for row in (found.box, found.std))
+    best, box = found.matches[0], whole_box(found.box)
+    scores = None
+    if box is not None and not isinstance(crop, FreeCrop):
+        grey = frames.grey(best.view.stored.source_number + best.offset)
+        scores = lattice.around(best.view.grey32, best.view.window, grey, box)
+    return Finding(
+        grade,
+        crop,
+        METHOD,
+        reason,
+        frames=tuple(shown),
+        side_px=max(side_x, side_y),
+        side_std_px=max(std[:2]),
+        origin_px=(x, y),
+        origin_std_px=(std[2], std[3]),
+        frame_offset=common_offset(shown),
+        scores=scores,
+        notes=tuple(remarks(crop, shown, found.missing, bbox_scale)),
+    )

@@ -1,0 +1,258 @@
+"""One stored picture against the source: where in which frame it lies.
+
+The frame that belongs to a picture is known by its number only, and numbers can be off: a run that
+skipped frames, a video at another rate. So the neighbours are asked as well, and where the expected
+frame shows something else, all frames around it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.crop_search import coarse_search as coarse
+from being_remote.crop_search.crop_rendering import Box4, Grey, Picture, Window, content, grey_of, warp
+from being_remote.crop_search.inner_part import InnerPart
+from being_remote.crop_search.picture_agreement import mismatch
+from being_remote.crop_search.registration import Fit, correlation, register, rough
+from being_remote.crop_search.values import FrameSource, StoredCrop
+
+WIDE = 30  # frames around the expected one that are searched when it shows something else
+MIN_SCORE = 0.6
+MAX_MISMATCH = 0.04
+MIN_PARTS = 6
+_BETTER = 0.9  # of what is missing to a score of 1: by how much another frame must fit better
+_ELSEWHERE_PX, _AS_GOOD = 2.0, 1.1  # another place, and what counts as fitting there too
+_KEPT_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class PictureView:
+    """A stored picture, ready for comparison."""
+
+    stored: StoredCrop
+    grey: Picture
+    grey32: Grey
+    window: Window
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height of the picture."""
+        return self.grey.shape[1], self.grey.shape[0]
+
+
+def view_of(stored: StoredCrop, inner: InnerPart | None = None) -> PictureView:
+    """Prepare a stored picture; of one whose background was replaced only the `inner` part counts."""
+    grey = grey_of(stored.picture)
+    window = content(grey)
+    if inner is not None:
+        window = _around(inner.mask, window)
+    return PictureView(stored, grey, grey.astype(np.float32), window)
+
+
+def _around(mask: NDArray[np.bool_], window: Window) -> Window:
+    """The least window that holds what counts."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return Window(0, 0, 0, 0)
+    return Window(
+        max(window.u0, int(columns[0])),
+        max(window.v0, int(rows[0])),
+        min(window.u1, int(columns[-1]) + 1),
+        min(window.v1, int(rows[-1]) + 1),
+        mask,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """A stored picture found in a frame.
+
+    Attributes:
+        offset: the frame is source_number + offset.
+        told: that frame fits better than both its neighbours.
+        fit: the registration.
+        parts, mismatch: see `agreement.mismatch`.
+    """
+
+    view: PictureView
+    offset: int
+    told: bool
+    fit: Fit
+    parts: int
+    mismatch: float
+
+    @property
+    def good(self) -> bool:
+        """Whether picture and frame show the same."""
+        return self.parts >= MIN_PARTS and self.mismatch <= MAX_MISMATCH and self.fit.score >= MIN_SCORE
+
+
+class Frames:
+    """The source's frames, the last ones kept, in colour and in grey."""
+
+    def __init__(self, source: FrameSource) -> None:
+        self.source = source
+        width, height = source.size_wh
+        self._most = max(3, _KEPT_BYTES // (4 * width * height))
+        self._kept: OrderedDict[int, tuple[Picture, Picture]] = OrderedDict()
+
+    def has(self, number: int) -> bool:
+        """Whether there is such a frame."""
+        return 1 <= number <= self.source.count
+
+    def colour(self, number: int) -> Picture:
+        """(H, W, 3) BGR."""
+        return self._get(number)[0]
+
+    def grey(self, number: int) -> Picture:
+        """(H, W)."""
+        return self._get(number)[1]
+
+    def _get(self, number: int) -> tuple[Picture, Picture]:
+        if number not in self._kept:
+            frame = self.source.frame(number)
+            self._kept[number] = frame, grey_of(frame)
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(number)
+        return self._kept[number]
+
+
+def locate(view: PictureView, frames: Frames, *, wide: bool) -> Match | None:
+    """Search a picture without knowing where it lies; the best found, which need not be good.
+
+    `wide` says whether to search frames far from the expected one when that shows something else.
+    """
+    number = view.stored.source_number
+    if view.window.empty or not frames.has(number):
+        return None
+    best: Match | None = None
+    for box in coarse.proposals(view.grey, view.window, frames.grey(number)):
+        found = _match(view, frames, 0, box)
+        if found is not None and (best is None or found.fit.score > best.fit.score):
+            best = found
+        if best is not None and best.good:
+            break
+    if best is None:
+        return None
+    best = _climb_anew(view, frames, best)
+    if not best.good and wide and best.fit.score > MIN_SCORE / 2:
+        far = _far(view, frames, best.fit.box)
+        found = None if far is None else _match(view, frames, far, best.fit.box)
+        if found is not None and found.fit.score > best.fit.score:
+            best = _climb_anew(view, frames, found)
+    return best
+
+
+def _climb_anew(view: PictureView, frames: Frames, start: Match) -> Match:
+    """To the best neighbouring frame, each with a box of its own: so it is where the camera moves."""
+    matches = {start.offset: start}
+
+    def score(offset: int) -> float | None:
+        if offset not in matches:
+            found = _match(view, frames, offset, start.fit.box)
+            if found is None:
+                return None
+            matches[offset] = found
+        return matches[offset].fit.score
+
+    offset, told = _climb(view, frames, score, start.offset)
+    return replace(matches[offset], told=told)
+
+
+def _far(view: PictureView, frames: Frames, box: Box4) -> int | None:
+    """The offset of the frame that fits best of all those around, roughly."""
+    scores = {}
+    for offset in _offsets(view, frames, 0):
+        fit = rough(view.grey, view.window, frames.grey(view.stored.source_number + offset), box)
+        if fit is not None:
+            scores[offset] = fit.score
+    return _best_offset(scores, 0) if scores else None
+
+
+def follow(view: PictureView, frames: Frames, box: Box4, offset: int, *, wide: bool) -> Match | None:
+    """The same for a picture whose box is known but for a fraction of a pixel."""
+    if view.window.empty or not frames.has(view.stored.source_number + offset):
+        return None
+
+    def score(offset: int) -> float:
+        return quick_score(view, frames, offset, box)
+
+    best, told = _climb(view, frames, score, offset)
+    found = _match(view, frames, best, box, near=True)
+    if wide and (found is None or not found.good):
+        scores = {o: score(o) for o in _offsets(view, frames, offset)}
+        best, told = _climb(view, frames, score, _best_offset(scores, offset))
+        found = _match(view, frames, best, box, near=True)
+    return None if found is None else replace(found, told=told)
+
+
+def repeats(match: Match, frames: Frames) -> bool:
+    """Whether another place of the frame fits as well: a pattern that repeats."""
+    view, grey = match.view, frames.grey(match.view.stored.source_number + match.offset)
+    for box in coarse.look_alikes(grey, match.fit.box, view.window, view.size_wh):
+        other = register(view.grey, view.window, grey, box)
+        if (
+            other is not None
+            and np.abs(other.box - match.fit.box).max() > _ELSEWHERE_PX
+            and 1 - other.score < _AS_GOOD * (1 - match.fit.score) + 1e-4
+        ):
+            return True
+    return False
+
+
+def quick_score(view: PictureView, frames: Frames, offset: int, box: Box4) -> float:
+    """Correlation with a frame at that very box."""
+    made = warp(frames.grey(view.stored.source_number + offset), box, (0.0, 0.0), view.size_wh)
+    return correlation(
+        view.window.counted(view.grey32),
+        view.window.counted(made),
+    )
+
+
+def _climb(
+    view: PictureView, frames: Frames, score: Callable[[int], float | None], start: int
+) -> tuple[int, bool]:
+    """Go on to neighbouring frames while they fit better; the best, and whether it beats both of its own."""
+    scores: dict[int, float] = {}
+    best = start
+    for _ in range(WIDE):
+        for offset in (best, best - 1, best + 1):
+            if offset not in scores and frames.has(view.stored.source_number + offset):
+                found = score(offset)
+                scores[offset] = -1.0 if found is None else found
+        onwards = _best_offset(scores, best)
+        if onwards == best:
+            break
+        best = onwards
+    others = [found for offset, found in scores.items() if offset != best]
+    told = bool(others) and all(1 - scores[best] < _BETTER * (1 - other) for other in others)
+    return best, told
+
+
+def _match(view: PictureView, frames: Frames, offset: int, box: Box4, *, near: bool = False) -> Match | None:
+    grey = frames.grey(view.stored.source_number + offset)
+    fit = register(view.grey, view.window, grey, box, near=near)
+    if fit is None:
+        return None
+    made = warp(grey, fit.box, (0.0, 0.0), view.size_wh)
+    return Match(view, offset, False, fit, *mismatch(view.grey32, made, view.window))
+
+
+def _offsets(view: PictureView, frames: Frames, centre: int) -> list[int]:
+    """All that a wide search asks, ascending, because a video is read forwards."""
+    around = range(centre - WIDE, centre + WIDE + 1)
+    return [o for o in around if frames.has(view.stored.source_number + o)]
+
+
+def _best_offset(scores: dict[int, float], expected: int) -> int:
+    """The best, unless the expected one is as good as it."""
+    best = max(scores, key=scores.__getitem__)
+    if expected in scores and 1 - scores[best] >= _BETTER * (1 - scores[expected]):
+        return expected
+    return best

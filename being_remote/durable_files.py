@@ -1,0 +1,203 @@
+"""A few file operations that must be exactly right: durable, atomic, never through a link."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from being_remote.disk import FULL, no_space, room_bytes
+from being_remote.errors import InconsistentData
+
+FICLONE = 0x40049409  # linux/fs.h: the copy shares its blocks until one side is written
+CHUNK_BYTES = 1 << 20
+BLOCK_BYTES = 4096
+FULL_BYTES = 64 << 20
+
+
+class Stat(NamedTuple):
+    """The two figures of a file that tell a change; a whole `os.stat_result` takes five times the memory."""
+
+    st_size: int
+    st_mtime_ns: int
+
+
+class NamedPaths(Mapping[str, Path]):
+    """Names, each with where it lies, made when it is asked for: a hundred thousand of them are 50 MB."""
+
+    def __init__(self, names: Collection[str], at: Callable[[str], Path]) -> None:
+        self._names, self._at = names, at
+
+    def __getitem__(self, name: str) -> Path:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._at(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+@contextmanager
+def open_plain(path: Path) -> Iterator[tuple[int, os.stat_result]]:
+    """A plain file's descriptor for reading, and its stat; never through a link.
+
+    Raises:
+        InconsistentData: it is a link, a folder or a special.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as e:
+        if e.errno != errno.ELOOP:
+            raise
+        raise InconsistentData("is not a plain file", file=str(path)) from e
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise InconsistentData("is not a plain file", file=str(path))
+        yield descriptor, found
+    finally:
+        os.close(descriptor)
+
+
+def copy_apart(source: Path, target: Path) -> None:
+    """Make `target` a file of its own with `source`'s bytes: a reflink where possible, else a copy."""
+    if not share_blocks(source, target):
+        shutil.copyfile(source, target)
+
+
+def share_blocks(source: Path, target: Path) -> bool:
+    """Make `target` a reflink of `source`, which costs no space; False where that cannot be."""
+    with open(source, "rb") as reader, open(target, "wb") as writer:
+        try:
+            fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
+        except OSError as e:
+            if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+            return False
+    return True
+
+
+def can_share_blocks(source: Path, target: Path) -> bool:
+    """Whether files in the place of these two, which are made and removed, can be reflinks of one another."""
+    try:
+        source.write_bytes(bytes(BLOCK_BYTES))
+        return share_blocks(source, target)
+    finally:
+        source.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes | Iterable[bytes], *, scratch: Path) -> None:
+    """Write a file so that, whatever happens, it holds all of the old or all of the new bytes.
+
+    What is long comes piece by piece, so that it is never in the memory as a whole.
+    """
+    with open(scratch, "wb") as f:
+        f.writelines([data] if isinstance(data, bytes) else data)
+        f.flush()
+        os.fsync(f.fileno())
+    os.replace(scratch, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Names that were made or renamed in the folder are on the disk when this returns."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_files(folder: Path, files: Iterable[Path]) -> None:
+    """The contents of `files`, all on `folder`'s file system, are on the disk when this returns.
+
+    One call for the whole file system where there is one: 838 single ones take seconds.
+    """
+    syncfs = getattr(ctypes.CDLL(None), "syncfs", None)
+    if syncfs is not None:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if syncfs(descriptor) == 0:
+                return
+        finally:
+            os.close(descriptor)
+    files = list(files)
+    for file in files:
+        sync_file(file)
+    for parent in {above for file in files for above in file.parents if above.is_relative_to(folder)}:
+        sync_folder(parent)
+
+
+def sync_file(file: Path) -> None:
+    """The content of one file is on the disk when this returns; not its name: see `sync_folder`."""
+    with open(file, "rb") as f:
+        os.fsync(f.fileno())
+
+
+@contextmanager
+def room_on_disk(folder: Path) -> Iterator[None]:
+    """Tell a full disk in our words.
+
+    Raises:
+        NoSpace: something inside ran out of space or quota.
+    """
+    try:
+        yield
+    except OSError as e:
+        if e.errno not in FULL:
+            raise
+        raise no_space(folder) from e
+
+
+def see_room(folder: Path, sizes: Iterable[int]) -> None:
+    """See that files of so many bytes fit on the folder's disk.
+
+    Raises:
+        NoSpace: they do not, or would leave too little for others.
+    """
+    need = sum(map(blocks, sizes))
+    if room_bytes(folder) < need:
+        raise no_space(folder, need)
+
+
+def blocks(size: int) -> int:
+    """What a file of so many bytes takes on a disk."""
+    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def is_nearly_full(folder: Path) -> bool:
+    """Whether the folder's disk has hardly any room left: then it is no file's fault that it does not fit."""
+    return room_bytes(folder) < FULL_BYTES
+
+
+def fitting(folder: Path, sizes: Iterable[int]) -> list[bool]:
+    """Which of some files fit on the folder's disk together; those that come first go first."""
+    left, fit = room_bytes(folder), []
+    for need in map(blocks, sizes):
+        fit.append(need <= left)
+        left -= need if need <= left else 0
+    return fit
+
+
+def size_words(size: int) -> str:
+    """A number of bytes for people.
+
+    Example:
+        >>> size_words(1 << 40), size_words(2_500_000), size_words(10)
+        ('1.1 TB', '2.5 MB', '10 bytes')
+    """
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} bytes"

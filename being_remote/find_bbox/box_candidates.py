@@ -1,0 +1,294 @@
+"""One bbox.pt, judged: can it be used for this actor's video, and what speaks against it.
+
+`problems` are sentences that a person should heed; `notes` say what could not be checked or is
+merely odd. Only what makes the box unusable makes it invalid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from being_remote.errors import BeingRemoteError
+from being_remote.find_bbox.run_owners import HostPlaces, Owners, TrackedRun, run_in, text_of
+from being_remote.inventory import Actor
+from being_remote.pod_client.box_search import BoxFile, BoxSearchAnswer
+
+DEFAULT_BBOX_SCALE = 2.5
+# Copying keeps times to a second or two on some file systems.
+CLOCK_SLACK_S = 2.0
+
+
+@dataclass(frozen=True)
+class CropBox:
+    """The tracker's crop box: source pixels, end-exclusive."""
+
+    x_min: int
+    x_max: int
+    y_min: int
+    y_max: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One file (or what else is called so) and the verdict on it.
+
+    Attributes:
+        path, path_b64: where; base64 as well where the name is not UTF-8.
+        place: "input", "output" or "backup" of the actor, "job" (of a job's own tracking), or "elsewhere".
+        actor: whose it is; None when that cannot be known.
+        job: the job of ours that made it, "" where its id is not known; None for all others.
+        run: the folder of the run it belongs to, on the same host.
+        bbox: None when it could not be read.
+        valid: it can be used for this actor's video.
+        problems, notes: sentences.
+        equals: "host:path" of the other candidates that hold the same box.
+        sha256: None when the content was not read. mtime: seconds, the host's clock.
+    """
+
+    path: str
+    path_b64: str | None
+    place: str
+    actor: str | None
+    run: str | None
+    bbox: CropBox | None
+    valid: bool
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    sha256: str | None
+    mtime: float
+    bytes: int
+    equals: tuple[str, ...] = ()
+    job: str | None = None
+
+    def may_serve(self, actor: str) -> bool:
+        """Whether it can be the box of the actor's own run: a job's is of that job alone."""
+        return self.valid and self.actor == actor and self.place != "job"
+
+
+@dataclass(frozen=True)
+class ActorFiles:
+    """What is there of this actor's: how many files in the fullest folder; None where unknown."""
+
+    frames: int | None = None
+    crop_images: int | None = None
+    source_images: int | None = None
+    landmarks: int | None = None
+    meshes: int | None = None
+    videos: int | None = None
+
+
+@dataclass(frozen=True)
+class HostCandidates:
+    """One host's answer in our words. `contents`: the bytes of each box that was read, by sha256."""
+
+    candidates: tuple[Candidate, ...]
+    runs: tuple[TrackedRun, ...]
+    evidence: ActorFiles
+    contents: dict[str, bytes]
+
+
+def judge(answer: BoxSearchAnswer, actor: Actor, places: HostPlaces, owners: Owners) -> HostCandidates:
+    """All that one host said, judged for one actor."""
+    runs = tuple(run for folder in answer.folders if (run := run_in(folder, owners)) is not None)
+    owner = {run.path: run.actor for run in runs}
+    ours = [
+        folder
+        for folder in answer.folders
+        if owner.get(path := text_of(folder.path)[0], owners.of(path)) == actor.name
+    ]
+    counts = {
+        kind: max((folder.counts.get(kind, 0) for folder in ours), default=0)
+        for kind in ("crop_images", "source_images", "landmarks", "meshes", "videos")
+    }
+    frames = max((f.frames.count for f in ours if f.frames is not None), default=0)
+    candidates = [_judged(found, actor, places, owners, runs) for found in answer.candidates]
+    contents = {hashlib.sha256(f.content).hexdigest(): f.content for f in answer.candidates if f.content}
+    return HostCandidates(tuple(candidates), runs, ActorFiles(frames=frames, **counts), contents)
+
+
+def _judged(
+    found: BoxFile, actor: Actor, places: HostPlaces, owners: Owners, runs: Iterable[TrackedRun]
+) -> Candidate:
+    path, path_b64 = text_of(found.path)
+    folder = posixpath.dirname(path)
+    run, notes = _run_of(folder, places, runs)
+    whose = run.actor if run is not None and run.actor is not None else owners.of(folder)
+    box, problems = _read(found, path)
+    valid = box is not None
+    if box is not None:
+        size = owners.source_size(actor.name if whose is None else whose)
+        outside, checked = _against_the_frame(box, size)
+        valid = not outside
+        problems += outside or _of_shape(box, size)
+        notes += checked + _side_rule(box, size, run)
+    job = owners.job_of(folder)
+    if job is not None:
+        notes.append(
+            f"made by job {job or 'of ours'} for its own tracking: recover --run {job or 'JOB'} uses it"
+        )
+    if box is not None and run is not None:
+        against, more = _against_the_run(run, found.mtime_ns / 1e9, copied=folder == run.path)
+        problems, notes = problems + against, notes + more
+    return Candidate(
+        path=path,
+        path_b64=path_b64,
+        place="job" if job is not None else _place(folder, places),
+        job=job,
+        actor=whose,
+        run=None if run is None else run.path,
+        bbox=box,
+        valid=valid,
+        problems=tuple(problems),
+        notes=tuple(notes),
+        sha256=None if found.content is None else hashlib.sha256(found.content).hexdigest(),
+        mtime=found.mtime_ns / 1e9,
+        bytes=found.bytes,
+    )
+
+
+def _place(folder: str, places: HostPlaces) -> str:
+    if folder == places.input:
+        return "input"
+    if folder == places.output:
+        return "output"
+    if folder in places.backups:
+        return "backup"
+    return "elsewhere"
+
+
+def _run_of(
+    folder: str, places: HostPlaces, runs: Iterable[TrackedRun]
+) -> tuple[TrackedRun | None, list[str]]:
+    """The run that lies beside a box, or that was tracked from its folder."""
+    beside = [run for run in runs if run.path == folder]
+    from_here = beside or [run for run in runs if run.input == folder]
+    if len(from_here) <= 1:
+        return (from_here[0] if from_here else None), []
+    named = [run for run in from_here if run.path == places.output]
+    others = ", ".join(repr(run.path) for run in from_here)
+    if named:
+        return named[0], [f"several runs were tracked from this folder: {others}"]
+    return None, [f"several runs were tracked from this folder, and none is the inventory's: {others}"]
+
+
+def _read(found: BoxFile, path: str) -> tuple[CropBox | None, list[str]]:
+    from being_remote.tracker.frame_file import parse_box
+
+    if found.what == "symlink":
+        target = text_of(found.target or b"?")[0]
+        return None, [f"is a symbolic link to {target!r}, and links are not followed"]
+    if found.what != "file":
+        what = "a directory" if found.what == "directory" else "a device or a pipe"
+        return None, [f"is {what}, no regular file"]
+    if found.problem == "TOO_BIG":
+        return None, [f"has {found.bytes} bytes; a box has a few hundred, so it was not read"]
+    if found.content is None:
+        return None, [f"could not be read ({found.problem})"]
+    try:
+        return CropBox(*parse_box(found.content, path)), []
+    except BeingRemoteError as e:
+        return None, [e.what]
+
+
+def _against_the_frame(box: CropBox, source_size_wh: tuple[int, int] | None) -> tuple[list[str], list[str]]:
+    """What makes the box unusable for this video, and what was not checked."""
+    if source_size_wh is None:
+        return [], ["the video's size is not known, so whether it lies inside was not checked"]
+    width, height = source_size_wh
+    if _inside(box, width, height):
+        return [], []
+    text = f"lies outside the {width}x{height} video: x {box.x_min}..{box.x_max}, y {box.y_min}..{box.y_max}"
+    if _inside(box, height, width):
+        text += f"; it would fit {height}x{width}: are width and height of source_size swapped?"
+    return [text], []
+
+
+def _inside(box: CropBox, width: int, height: int) -> bool:
+    return box.x_min >= 0 and box.y_min >= 0 and box.x_max <= width and box.y_max <= height
+
+
+def _of_shape(box: CropBox, source_size_wh: tuple[int, int] | None) -> list[str]:
+    """What the tracker would not have written on this video, though it can be used."""
+    width, height = box.x_max - box.x_min, box.y_max - box.y_min
+    problems = []
+    if width % 2 or height % 2:
+        problems.append(f"its sides are {width}x{height}, and the tracker writes even ones: edited?")
+    if source_size_wh is None:
+        return problems
+    if box.x_max == source_size_wh[0] or box.y_max == source_size_wh[1]:
+        problems.append("it reaches the last column or row, which the tracker never uses: edited?")
+    if width != height and not any(_clipped(box, source_size_wh)):
+        problems.append(f"it is {width}x{height} though no border clips it, so no square: edited?")
+    return problems
+
+
+def _clipped(box: CropBox, source_size_wh: tuple[int, int]) -> tuple[bool, bool]:
+    """Whether a border cut the box in x, in y. An odd side moves the lower edge from 0 to 1."""
+    width, height = source_size_wh
+    return box.x_min <= 1 or box.x_max >= width - 1, box.y_min <= 1 or box.y_max >= height - 1
+
+
+def _side_rule(box: CropBox, source_size_wh: tuple[int, int] | None, run: TrackedRun | None) -> list[str]:
+    width, height = box.x_max - box.x_min, box.y_max - box.y_min
+    if source_size_wh is None:
+        whole = [width] if width == height else []
+    else:
+        cuts = _clipped(box, source_size_wh)
+        whole = [side for side, cut in zip((width, height), cuts, strict=True) if not cut]
+    scale = run.bbox_scale if run is not None else None
+    word = "its run's" if scale is not None else "the default"
+    scale = scale if scale is not None else DEFAULT_BBOX_SCALE
+    return [
+        f"its side of {side} px cannot come from {word} bbox_scale {scale:g}: edited, or made with another"
+        for side in sorted(set(whole))
+        if not possible_side(side, scale)
+    ]
+
+
+def possible_side(side: int, bbox_scale: float) -> bool:
+    """Whether the tracker's rule gives this unclipped side: 2*floor(int(2*b*n)/2) for a whole n.
+
+    Source: Zielon/metrical-tracker, `image.py` `get_bbox`.
+
+    Example:
+        >>> [side for side in range(896, 906) if possible_side(side, 2.5)]
+        [900, 904]
+    """
+    if 2 * bbox_scale <= 1:
+        return side % 2 == 0  # no whole number is stepped over; and a tiny scale has no `near`
+    near = int(side / (2 * bbox_scale))
+    return any(int(2 * bbox_scale * n) // 2 * 2 == side for n in range(max(near - 2, 1), near + 3))
+
+
+def _against_the_run(run: TrackedRun, box_mtime_s: float, *, copied: bool) -> tuple[list[str], list[str]]:
+    """Whether the run can have used this box."""
+    problems, notes = [], list(run.notes)
+    if run.crop_image is False:
+        problems.append("its run was tracked with crop_image false, so it was not cropped to this box")
+    if run.image_size_wh is not None and run.image_size_wh[0] != run.image_size_wh[1]:
+        width, height = run.image_size_wh
+        problems.append(f"its run's images are {width}x{height}; a run that crops has square ones")
+    late_s = box_mtime_s - (run.oldest_s if run.oldest_s is not None else box_mtime_s)
+    if late_s > CLOCK_SLACK_S:
+        text = f"it was written {_duration(late_s)} after the first of the run's frames"
+        if copied:  # copying a folder sets its times in any order
+            notes.append(text)
+        else:
+            problems.append(text + ": they may have been made with another box")
+    return problems, notes
+
+
+def _duration(seconds: float) -> str:
+    """A time span for people.
+
+    Example:
+        >>> _duration(3), _duration(7300), _duration(200000)
+        ('3 s', '2 h', '2 days')
+    """
+    for limit, unit_s, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit_s:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"

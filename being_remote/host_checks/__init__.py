@@ -1,0 +1,1 @@
+"""Checks of a host, one class each: used by doctor, before a dispatch and before a failover."""

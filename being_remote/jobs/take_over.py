@@ -1,0 +1,63 @@
+"""A job that another laptop's ledger made, written down in this one as it lies on its host."""
+
+from __future__ import annotations
+
+from being_remote.errors import InconsistentData, NotFoundError, UsageError
+from being_remote.foreign_text import quote
+from being_remote.inventory import Inventory, LocalHost, SshHost
+from being_remote.jobs.dispatch import NO_FILES
+from being_remote.jobs.job_status import evidence_of
+from being_remote.jobs.ledger import Intent, Ledger, LedgerJob
+from being_remote.jobs.spec import MAX_SPEC_BYTES, JobSpec, is_job_id
+from being_remote.jobs.status_poll import look
+from being_remote.pod import job_records as records
+from being_remote.session import Session
+
+
+def take_over(
+    inventory: Inventory,
+    ledger: Ledger,
+    session: Session,
+    host: SshHost | LocalHost,
+    job: str,
+    *,
+    dry_run: bool,
+) -> LedgerJob:
+    """Write down a job that lies on the host and that another ledger made.
+
+    Raises:
+        UsageError: the word is no id; its actor is nobody here; or it is a dry run.
+        NotFoundError: there is no such job there.
+        InconsistentData: what lies there is no spec of ours, or not that job's.
+        HostError: no answer.
+    """
+    if not is_job_id(job):
+        raise UsageError(f"{job!r} is no job's id", hint="being-remote jobs --all shows it in full")
+    seen = look(session, host, [job]).job(job)
+    if seen is None:
+        raise NotFoundError(f"no job {job!r}", where=host.name, hint="being-remote jobs --all")
+    path = f"{records.job_folder(str(host.workdir), job)}/{records.SPEC}"
+    read = session.run(["head", "-c", str(MAX_SPEC_BYTES + 1), path], repeatable=True)
+    try:
+        spec = JobSpec.from_bytes(read.stdout)
+    except ValueError as e:
+        raise InconsistentData(f"is no spec of ours: {quote(str(e))}", file=f"{host.name}:{path}") from e
+    if (spec.job, spec.sha256) != (job, seen.spec_sha256):
+        raise InconsistentData("is another job's spec", file=f"{host.name}:{path}")
+    if spec.actor is not None:
+        inventory.the_actor(spec.actor)  # it will name a folder here, and the word is the host's
+    if dry_run:
+        raise UsageError("a job of another ledger is taken over for real or not at all", where="--dry-run")
+    intent = Intent(
+        job=job,
+        host=host.name,
+        actor=spec.actor,
+        recipe=spec.recipe,
+        spec=spec.as_bytes,
+        spec_sha256=spec.sha256,
+        parcel=NO_FILES,
+        key=spec.intent_key,
+    )
+    evidence = {**evidence_of(seen), "reason": "taken over", "from": spec.ledger}
+    first = "submitted" if seen.state in ("unknown", "created") else seen.state
+    return ledger.take_over(intent, attempt=max(1, seen.attempt), state=first, evidence=evidence)

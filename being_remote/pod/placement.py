@@ -1,0 +1,238 @@
+"""Runs on the pod: puts staged files into their places, never over another; or only looks.
+
+Sent as text, so it imports nothing of ours and runs on Python 3.8. A staged file is named after its
+hash, and is hashed here before it is renamed into place: what stands there is whole, whatever happens.
+The folder that is asked for may itself be a link (people put their data on volumes); links below it
+are never followed. Either every file can be put there, or nothing is changed.
+
+REQUEST is JSON: {"do": "look" or "place", "into", "stage": base64, "beside": [base64]}; on stdin comes
+[[name base64, bytes, sha256, executable]]. The answer is one JSON document on stdout:
+
+    files            for each: "same", "absent", or what is there instead: "different", "link", "folder",
+                     "special", or "behind" a link or a file
+    staged_bytes     of them in the stage
+    left_over_bytes  in the stage and of none of them
+    free_bytes       on that disk
+    beside           for each name below the folder: how many files are there that were not asked for
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ctypes
+import errno
+import hashlib
+import json
+import os
+import shutil
+import stat
+import sys
+import time
+from typing import Any, BinaryIO, Dict, List, NamedTuple, Set
+
+CHUNK_BYTES = 1 << 20
+# What nobody went on with for so long is no push that will be completed.
+ABANDONED_S = 7 * 24 * 3600
+COPY = b".copy"
+NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
+
+
+class FileToPlace(NamedTuple):
+    """One file that is to be there."""
+
+    name: bytes
+    size: int
+    sha256: str
+    executable: bool
+
+
+def state_of(into: bytes, file: FileToPlace, plain: Set[bytes]) -> str:
+    """What stands in the file's place; `plain` are folders that were found to be ones."""
+    parts = file.name.split(b"/")
+    for count in range(1, len(parts)):
+        folder = os.path.join(into, *parts[:count])
+        if folder in plain:
+            continue
+        try:
+            mode = os.lstat(folder).st_mode
+        except FileNotFoundError:
+            return "absent"
+        except NotADirectoryError:
+            return "behind"
+        if not stat.S_ISDIR(mode):
+            return "behind"
+        plain.add(folder)
+    path = os.path.join(into, file.name)
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return "absent"
+    except NotADirectoryError:
+        return "behind"
+    if not stat.S_ISREG(found.st_mode):
+        kinds = {stat.S_IFLNK: "link", stat.S_IFDIR: "folder"}
+        return kinds.get(stat.S_IFMT(found.st_mode), "special")
+    return "same" if found.st_size == file.size and sha256_of(path) == file.sha256 else "different"
+
+
+def sha256_of(path: bytes) -> str:
+    """The hash of a file that is no link."""
+    digest = hashlib.sha256()
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as f:
+        for chunk in iter(lambda: f.read(CHUNK_BYTES), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def place(into: bytes, stage: bytes, files: List[FileToPlace], states: List[str]) -> None:
+    """Put every absent file into its place; `states` are brought up to date.
+
+    What did not come whole is taken out of the stage, so that it is sent again, and nothing is placed.
+    """
+    absent = [i for i, state in enumerate(states) if state == "absent"]
+    whole = {files[i].sha256 for i in absent}
+    tidy(stage, {file.sha256 for file in files}, whole)
+    for sha256 in sorted(whole):
+        staged = os.path.join(stage, sha256.encode())
+        try:
+            if stat.S_ISREG(os.lstat(staged).st_mode) and sha256_of(staged) == sha256:
+                continue
+            os.unlink(staged)
+        except FileNotFoundError:
+            pass
+        whole.discard(sha256)
+    if any(files[i].sha256 not in whole for i in absent):
+        return
+    if absent:
+        on_disk(stage)
+    last = {files[i].sha256: i for i in absent}
+    for i in absent:
+        staged = source = os.path.join(stage, files[i].sha256.encode())
+        if last[files[i].sha256] != i:  # one content for several names: files of their own
+            source = staged + COPY
+            copy(staged, source)
+        os.chmod(source, 0o755 if files[i].executable else 0o644)
+        target = os.path.join(into, files[i].name)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        put(source, target)
+        states[i] = "same"
+    if absent:
+        on_disk(into)
+
+
+def copy(source: bytes, target: bytes) -> None:
+    """Copy a file; what it holds is on the disk when this returns."""
+    with open(source, "rb") as reader, open(target, "wb") as writer:
+        shutil.copyfileobj(reader, writer, CHUNK_BYTES)
+        writer.flush()
+        os.fsync(writer.fileno())
+
+
+def tidy(stage: bytes, known: Set[str], needed: Set[str]) -> None:
+    """Take out of the stage what was placed when an earlier call was killed: it is the placed file itself."""
+    for sha256 in known:
+        staged = os.path.join(stage, sha256.encode())
+        for path in (staged, staged + COPY):
+            try:
+                links = os.lstat(path).st_nlink
+            except FileNotFoundError:
+                continue
+            if links > 1 or path != staged or sha256 not in needed:
+                os.unlink(path)
+
+
+def sweep(stage: bytes, wanted: Set[bytes]) -> None:
+    """Remove what other pushes left in the stage long ago; rsync sets mtimes, so the ctime tells."""
+    for folder, _, names in os.walk(stage, topdown=False):
+        for name in names:
+            path = os.path.join(folder, name)
+            with contextlib.suppress(FileNotFoundError):
+                if name not in wanted and time.time() - os.lstat(path).st_ctime > ABANDONED_S:
+                    os.unlink(path)
+        if folder != stage:
+            with contextlib.suppress(OSError):  # not empty
+                os.rmdir(folder)
+
+
+def put(source: bytes, target: bytes) -> None:
+    """Rename, but never over another file.
+
+    Raises:
+        FileExistsError: something stands there.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as e:
+        if e.errno not in NO_HARD_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from e
+        os.rename(source, target)
+    else:
+        os.unlink(source)
+
+
+def on_disk(folder: bytes) -> None:
+    """What was written on the folder's file system stays when the power goes."""
+    syncfs = getattr(ctypes.CDLL(None), "syncfs", None)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if syncfs is None or syncfs(descriptor) != 0:
+            os.sync()
+    finally:
+        os.close(descriptor)
+
+
+def staged(stage: bytes, files: List[FileToPlace]) -> Dict[str, int]:
+    """How much lies in the stage already, of these files and of others."""
+    wanted = {file.sha256.encode() for file in files}
+    answer = {"staged_bytes": 0, "left_over_bytes": 0}
+    for folder, _, names in os.walk(stage):
+        for name in names:
+            whose = "staged_bytes" if folder == stage and name in wanted else "left_over_bytes"
+            answer[whose] += os.lstat(os.path.join(folder, name)).st_size
+    return answer
+
+
+def others(into: bytes, name: bytes, files: List[FileToPlace]) -> int:
+    """How many files are at or in `name` that were not asked for."""
+    path, wanted = os.path.join(into, name), {file.name for file in files}
+    try:
+        return sum(os.path.join(name, entry) not in wanted for entry in os.listdir(path))
+    except FileNotFoundError:
+        return 0
+    except NotADirectoryError:
+        return int(name not in wanted)
+
+
+def free_bytes(folder: bytes) -> int:
+    """Free space where the folder is, or will be."""
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return shutil.disk_usage(folder).free
+
+
+def answer(request: Dict[str, Any], files: List[FileToPlace]) -> Dict[str, Any]:
+    """Carry out one request."""
+    into, stage = base64.b64decode(request["into"]), base64.b64decode(request["stage"])
+    plain: Set[bytes] = set()
+    states = [state_of(into, file, plain) for file in files]
+    if request["do"] == "place" and set(states) <= {"same", "absent"}:
+        place(into, stage, files, states)
+        sweep(stage, {file.sha256.encode() for file in files})
+        with contextlib.suppress(OSError):  # it holds what another push left, or there was none
+            os.rmdir(stage)
+    beside = [others(into, base64.b64decode(name), files) for name in request["beside"]]
+    return {"files": states, "free_bytes": free_bytes(into), "beside": beside, **staged(stage, files)}
+
+
+def main(request: str, stdin: BinaryIO) -> None:
+    """Answer one request; a disk's refusal ends in one line."""
+    rows = json.loads(stdin.read())
+    files = [FileToPlace(base64.b64decode(name), *more) for name, *more in rows]
+    try:
+        document = answer(json.loads(request), files)
+    except OSError as e:
+        sys.exit(f"{e.strerror}: {e.filename!r}")
+    json.dump(document, sys.stdout, separators=(",", ":"))

@@ -1,0 +1,324 @@
+"""What `pod/status.py`, `pod/claim.py` and `pod/cancel.py` say, field by field.
+
+Records on a pod can be anybody's: strict types, bounded sizes, nothing more, and nothing missing but
+nulls where a thousand of them would be sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+from being_remote.errors import HostError
+from being_remote.foreign_text import printable
+from being_remote.pod import job_records as records
+
+MOST_LETTERS = 2000
+MOST_ROWS = 20_000
+
+
+def _one_line(value: Any) -> Any:
+    """A pod's words on one line; what is no text, or too much of it, is left for the field to refuse."""
+    if isinstance(value, str) and len(value) <= MOST_LETTERS:
+        return printable(value)[:MOST_LETTERS]
+    return value
+
+
+Lock = Literal["held", "free", "missing"]
+Running = Literal["running", "transforming"]
+Ended = Literal["succeeded", "failed", "cancelled", "abandoned"]
+Count = Annotated[int, Field(ge=0, le=1 << 53)]
+Number = Annotated[int, Field(ge=1, le=9999)]
+JobId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,80}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Word = Annotated[str, Field(max_length=200)]
+Text = Annotated[str, BeforeValidator(_one_line), Field(max_length=MOST_LETTERS)]
+Uuid = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,80}$")]
+Seconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
+Uuids = Annotated[tuple[Uuid, ...], Field(max_length=64, strict=False)]
+
+
+class _JobAnswerModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class BootIdentity(_JobAnswerModel):
+    """One life of a pod. Two lives differ in at least one of the first three.
+
+    `volume` names the disk that holds the jobs; `alone` is True only where no other pod can see it.
+    """
+
+    pid_ns: Count | None
+    init_start: Count | None
+    boot_id: Word | None
+    volume: Word | None
+    alone: bool | None
+
+    @property
+    def life(self) -> tuple[int, int, str] | None:
+        """What tells this life from others; None where the system does not say."""
+        if self.pid_ns is None or self.init_start is None or self.boot_id is None:
+            return None
+        return self.pid_ns, self.init_start, self.boot_id
+
+
+class Process(_JobAnswerModel):
+    """A process by id and start time; `alive` is None where that cannot be seen."""
+
+    pid: Count
+    start: Count | None
+    alive: bool | None
+
+
+class AttemptOwner(_JobAnswerModel):
+    """Who runs an attempt, written before its payload starts."""
+
+    incarnation: BootIdentity
+    supervisor: Process
+    gpus: Uuids
+    lock_path: Text
+    lock_inode: Count
+
+
+class Heartbeat(_JobAnswerModel):
+    """The supervisor's last sign of life: a counter, not a time."""
+
+    beat: Count
+    state: Running
+    frames_done: Count | None
+    frames_total: Count | None
+    payload: Process | None
+
+
+class ExitRecord(_JobAnswerModel):
+    """How an attempt ended."""
+
+    state: Ended
+    exit_code: Annotated[int, Field(ge=-255, le=255)] | None
+    reason: Text
+    elapsed_s: Seconds
+    frames_done: Count | None
+    frames_total: Count | None
+    gpus: Uuids
+
+
+class AttemptFacts(_JobAnswerModel):
+    """One attempt's folder: what of it is there and can be read."""
+
+    attempt: Number
+    who: AttemptOwner | None = None
+    progress: Heartbeat | None = None
+    end: ExitRecord | None = None
+    problem: Text | None = None
+
+
+class LockHolder(_JobAnswerModel):
+    """Who took the job's lock last; a waiting supervisor is known by nothing else."""
+
+    attempt: Number
+    incarnation: BootIdentity
+    supervisor: Process
+    waits_for: Text | None
+
+
+class JobFacts(_JobAnswerModel):
+    """One job's folder and its lock. `attempts` holds the newest ones, in order."""
+
+    job: JobId
+    spec_sha256: Sha256 | None = None
+    ledger: Word | None = None
+    lock: Lock
+    lock_inode: Count | None = None
+    holder: LockHolder | None = None
+    cancel: Count | None = None
+    asked: Count
+    attempts: Annotated[tuple[AttemptFacts, ...], Field(max_length=16, strict=False)]
+    problem: Text | None = None
+
+    @property
+    def newest(self) -> AttemptFacts | None:
+        """The newest attempt, if its folder was made already."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last and last.attempt >= self.asked else None
+
+    @property
+    def attempt(self) -> int:
+        """The newest attempt's number, made or asked for; 0: none."""
+        return max([self.asked, *(a.attempt for a in self.attempts)])
+
+    @property
+    def supervised(self) -> bool | None:
+        """Whether the supervisor that holds the lock lives; None: nobody holds it, or it is not known."""
+        if self.lock != "held" or self.holder is None:
+            return None
+        return self.holder.supervisor.alive
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        newest = self.newest
+        if newest is None:
+            return ()
+        if newest.who is not None:
+            return newest.who.gpus
+        return newest.end.gpus if newest.end else ()
+
+
+class LeasedGpu(_JobAnswerModel):
+    """One GPU; `job` is who leases it, "" if somebody does and the lease does not say who."""
+
+    index: Count
+    uuid: Uuid
+    name: Annotated[Word, BeforeValidator(_one_line)]
+    memory_total_mib: Count | None
+    memory_used_mib: Count | None
+    utilization_percent: Count | None
+    busy: bool
+    job: Annotated[str, Field(max_length=80)] | None
+
+
+def _or_a_problem(value: Any, handler: ValidatorFunctionWrapHandler) -> JobFacts:
+    """One job's facts; those that make no sense say so, and hide no other job."""
+    try:
+        return handler(value)  # type: ignore[no-any-return]  # the handler of a JobFacts
+    except ValidationError as e:
+        first = e.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))[:80]
+        return JobFacts(
+            job=str(value.get("job") if isinstance(value, dict) else None),
+            lock="free",
+            asked=0,
+            attempts=(),
+            problem=f"{where!r} makes no sense: {first['msg'][:120]}",
+        )
+
+
+OneJob = Annotated[JobFacts, WrapValidator(_or_a_problem)]
+
+
+class StatusAnswer(_JobAnswerModel):
+    """All that one host said of its jobs. `problems`: what of it could not be shown, one line each."""
+
+    incarnation: BootIdentity
+    problems: Annotated[tuple[Text, ...], Field(max_length=16, strict=False)] = ()
+    jobs: Annotated[tuple[OneJob, ...], Field(max_length=MOST_ROWS, strict=False)]
+    gpus: Annotated[tuple[LeasedGpu, ...], Field(max_length=64, strict=False)]
+    gpu_problem: Text | None
+
+
+class SubmitAnswer(_JobAnswerModel):
+    """What a claim and ensure came to. `seen` is null unless the claim stands."""
+
+    claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed"]
+    spec_sha256: Sha256 | None
+    supervisor: (
+        Literal["started", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"] | None
+    )
+    reason: Text | None
+    incarnation: BootIdentity
+    seen: OneJob | None
+
+
+class CancelAnswer(_JobAnswerModel):
+    """What a cancel came to."""
+
+    cancel: Literal["absent", "marked", "ended", "asked", "foreign"]
+    incarnation: BootIdentity
+    seen: OneJob | None
+
+
+Answer = TypeVar("Answer", bound=_JobAnswerModel)
+
+
+def parsed_status(said: bytes, host: str) -> StatusAnswer:
+    """The status program's answer, believed only as far as its types and sizes go.
+
+    A job or a GPU whose row makes no sense hides no other: the job's row says so; what names no job is
+    counted in `problems`, and what is no GPU in `gpu_problem`.
+
+    Raises:
+        HostError: the rest of it makes no sense.
+    """
+    document = _document(said, host)
+    if not isinstance(document, dict):
+        raise odd_answer(ValueError("no object"), host)
+    odd_jobs, odd_gpus = _left_out(document, "jobs", _names_a_job), _left_out(document, "gpus", _is_a_gpu)
+    answer = _checked(StatusAnswer, document, host)
+    if odd_jobs is not None:
+        answer = answer.model_copy(update={"problems": (*answer.problems, odd_jobs)})
+    return answer.model_copy(update={"gpu_problem": odd_gpus}) if odd_gpus is not None else answer
+
+
+def _left_out(document: dict[str, Any], name: str, is_row: Callable[[Any], bool]) -> str | None:
+    """Take the rows that are none out of a list; says how many those are."""
+    rows = document.get(name)
+    if not isinstance(rows, list) or len(rows) > MOST_ROWS:
+        return None
+    document[name] = [row for row in rows if is_row(row)]
+    odd = len(rows) - len(document[name])
+    return f"{odd} of its {len(rows)} rows about {name} make no sense" if odd else None
+
+
+def parsed_answer(kind: type[Answer], said: bytes, host: str) -> Answer:
+    """The answer of the claim or the cancel program.
+
+    Raises:
+        HostError: it makes no sense.
+    """
+    return _checked(kind, _document(said, host), host)
+
+
+def odd_answer(e: Exception, host: str) -> HostError:
+    """The error for an answer that is not what the protocol says; quotes nothing of it."""
+    where = ""
+    if isinstance(e, ValidationError):
+        first = e.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = f" at {'.'.join(map(str, first['loc']))[:80]!r}: {first['msg'][:120]}"
+    return HostError(
+        f"the pod's answer about its jobs makes no sense{where}",
+        host=host,
+        hint="another version wrote these records, or the pod is not ours; nothing was changed",
+    )
+
+
+def _document(said: bytes, host: str) -> Any:
+    """The JSON in an answer. Python's own reader, since pydantic's refuses all of it for half a letter."""
+    try:
+        return json.loads(said, parse_int=_bounded_int)
+    except (ValueError, RecursionError) as e:
+        raise odd_answer(e, host) from None
+
+
+def _bounded_int(digits: str) -> int | str:
+    """A number of JSON; one that is too long for any field stays text, which no such field takes."""
+    return int(digits) if len(digits) <= 20 else digits
+
+
+def _checked(kind: type[Answer], document: Any, host: str) -> Answer:
+    try:
+        return kind.model_validate(document)
+    except ValidationError as e:
+        raise odd_answer(e, host) from None
+
+
+def _names_a_job(row: Any) -> bool:
+    name = row.get("job") if isinstance(row, dict) else None
+    return isinstance(name, str) and records.JOB_ID.fullmatch(name) is not None
+
+
+def _is_a_gpu(row: Any) -> bool:
+    try:
+        LeasedGpu.model_validate(row)
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,445 @@
+"""What `sync` asks of a host, and what it believes of the answer.
+
+The request names folders and patterns, or files to be hashed; the answer of `pod/listing.py` is read
+as what a stranger wrote: strictly, every size bounded. A name that was not asked for refuses the whole
+answer. An impossible value of a name that was asked for (a time after the year 2262) leaves that file
+out, named; the others count. It is read line by line, so that a hundred thousand files are never there
+in several forms at once.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from being_remote.errors import HostError, UnrequestedFile
+from being_remote.pod_client.runner import ask_alone, odd_form
+from being_remote.session import Session
+from being_remote.transfer.local_path import is_plain
+
+MAX_ANSWER_BYTES = 64 << 20
+# Of the answer when it is inflated; a longer line, or more in all, is no list of files.
+MAX_LINE_BYTES = 4 << 20
+MAX_INFLATED_BYTES = 256 << 20
+MAX_FILES = 500_000
+MAX_LINES = 10_000
+MAX_ROWS = 5_000
+MAX_END_BYTES = 2 << 20
+_SLICE_BYTES = 64 << 10
+# Files with impossible values, of one folder, that are named.
+MAX_MALFORMED = 20
+# Hashing over there reads every byte; slower disks than this are rare.
+HASHED_BYTES_PER_S = 20e6
+
+_Count = Annotated[int, Field(ge=0, le=1 << 50)]
+_Inode = Annotated[int, Field(ge=0, lt=1 << 64)]
+_Time = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+_Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_Name = Annotated[str, Field(min_length=1, max_length=1 << 16)]
+
+
+@dataclass(frozen=True)
+class FolderQuery:
+    """One folder to list; `pattern` is a glob over the paths below it, `top` a folder above or itself.
+
+    Of more than `most` files, or of more than `MAX_FILES` in all folders of a request, those that come
+    first are listed; so the most precious folders are asked for first.
+    """
+
+    top: PurePosixPath
+    path: PurePosixPath
+    pattern: str
+    recursive: bool
+    most: int = MAX_FILES
+
+    def asks_for(self, name: bytes) -> bool:
+        """Whether a path below the folder fits the request.
+
+        Example:
+            >>> box = Folder(PurePosixPath("/w"), PurePosixPath("/w/in"), "bbox.pt", recursive=False)
+            >>> box.asks_for(b"bbox.pt"), box.asks_for(b".history/manifests/7.json")
+            (True, False)
+        """
+        if b"/" in name and not self.recursive:
+            return False
+        return self.pattern == "*" or fnmatch.fnmatchcase(name, os.fsencode(self.pattern))
+
+
+class ListedFile(NamedTuple):
+    """One plain file on a host; its figures are those from before it was hashed."""
+
+    name: bytes
+    bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    sha256: str | None
+
+
+class _ListingModel(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ContainerStart(_ListingModel):
+    """What tells one start of a container from the next; None where it could not be told."""
+
+    boot_id: Annotated[str, Field(max_length=64)] | None
+    pid_namespace: _Inode | None
+
+
+@dataclass(frozen=True)
+class ListedFolder:
+    """One folder's plain files, and what was passed over.
+
+    Attributes:
+        malformed: files with impossible values, and which value; the first few of `malformed_count`.
+        cut: there are more files than are listed.
+    """
+
+    exists: bool
+    error: str | None
+    files: list[ListedFile]
+    skipped: list[tuple[bytes, Literal["link", "special"]]]
+    malformed: list[tuple[bytes, str]] = field(default_factory=list)
+    malformed_count: int = 0
+    cut: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The answer, one `ListedFolder` for each folder asked for.
+
+    `clock_ns` is the host's own clock at its begin; `digest` tells it from any other listing.
+    """
+
+    incarnation: ContainerStart
+    clock_ns: int
+    folders: list[ListedFolder]
+    digest: str
+
+
+_Row = tuple[_Name, _Count, _Time, _Time, _Inode, _Sha256 | None]
+_ROW = TypeAdapter(_Row, config=ConfigDict(strict=True))
+_VALUES = ("name", "size", "modification time", "change time", "inode", "hash")
+
+
+class _Files(_ListingModel):
+    folder: Annotated[int, Field(ge=0)]
+    # Our program sends 500 to a line. Of more, each of which is wrong, the errors alone would take a minute.
+    files: Annotated[list[_Row], Field(max_length=MAX_ROWS)]
+
+
+class _FolderHeader(_ListingModel):
+    exists: bool
+    error: Annotated[str, Field(max_length=40_000)] | None
+    skipped: Annotated[list[tuple[_Name, Literal["link", "special"]]], Field(max_length=100)]
+    cut: bool
+
+
+class _End(_ListingModel):
+    incarnation: ContainerStart
+    clock_ns: _Time
+    folders: Annotated[list[_FolderHeader], Field(max_length=MAX_LINES)]
+    digest: _Sha256
+
+
+@dataclass(frozen=True)
+class ListingAnswer:
+    """What a host said, not read yet.
+
+    Attributes:
+        asked: for each folder of the request, which names fit, and how many files at most.
+    """
+
+    host: str
+    said: bytes
+    asked: tuple[tuple[Callable[[bytes], bool], int], ...]
+
+
+def list_files(
+    session: Session, python: str, folders: Sequence[FolderQuery], *, hash_bytes: int | None = None
+) -> Listing:
+    """List `folders` in one round trip.
+
+    Args:
+        session: an open way to the host.
+        python: the host's Python, 3.8 or newer.
+        folders: what to list.
+        hash_bytes: None: names, sizes and times. Else the files are hashed over there, too, which
+            may take as long as so many bytes need.
+
+    Raises:
+        ToolMissing: that Python is not there.
+        CommandFailed: it ended with an error.
+        HostError: its answer is not one; nothing of it is believed.
+        UnrequestedFile: it names a file that was not asked for; nothing of it is believed.
+    """
+    return read(ask(session, python, folders, hash_bytes=hash_bytes))
+
+
+def ask(
+    session: Session,
+    python: str,
+    folders: Sequence[FolderQuery],
+    *,
+    hash_bytes: int | None = None,
+    unless: str | None = None,
+) -> ListingAnswer:
+    """The question of `list_files` alone; with `unless`, the digest of an earlier listing, an answer that
+    would be the same lists no file.
+
+    Raises:
+        HostError: as `list_files`.
+    """
+    asked = [
+        {
+            "path": _letters(os.fsencode(f.path)),
+            "pattern": _letters(os.fsencode(f.pattern)),
+            "recursive": f.recursive,
+            "hash": hash_bytes is not None,
+            "most": f.most,
+        }
+        for f in folders
+    ]
+    fit = tuple((f.asks_for, f.most) for f in folders)
+    return _ask(session, python, asked, fit, "its files could not be listed", hash_bytes, unless)
+
+
+def read(answer: ListingAnswer) -> Listing:
+    """The listing in an answer.
+
+    Raises:
+        HostError, UnrequestedFile: as `list_files`.
+    """
+    files: list[list[ListedFile]] = [[] for _ in answer.asked]
+    listing = read_each(answer, lambda folder, file: files[folder].append(file))
+    folders = [replace(f, files=some) for f, some in zip(listing.folders, files, strict=True)]
+    return replace(listing, folders=folders)
+
+
+def read_each(answer: ListingAnswer, take: Callable[[int, ListedFile], None]) -> Listing:
+    """The listing in an answer without its files, which `take` is given one by one, with their folder.
+
+    Raises:
+        HostError, UnrequestedFile: as `list_files`; what was taken must be forgotten.
+    """
+    with _understood(answer):
+        return _parsed(answer, take)
+
+
+@contextmanager
+def _understood(answer: ListingAnswer) -> Iterator[None]:
+    """Raise HostError for what is no answer of ours."""
+    try:
+        yield
+    except ValidationError as e:
+        raise odd_form(answer.host, "its list of files", e) from e
+    except (zlib.error, ValueError, RecursionError) as e:
+        raise HostError(
+            f"its list of files is not in our form ({e})",
+            host=answer.host,
+            hint="something else than our program answered: does its shell print on login?",
+        ) from e
+
+
+def digest_of(answer: ListingAnswer) -> str:
+    """What tells the listing in an answer from any other; its files are not looked at.
+
+    Raises:
+        HostError: it is none.
+    """
+    with _understood(answer):
+        last = b""
+        for line in _lines(answer.said):
+            last = line
+        return _end(last).digest
+
+
+def hash_files(
+    session: Session,
+    python: str,
+    wanted: Mapping[PurePosixPath, Sequence[tuple[bytes, int | None]]],
+    *,
+    hash_bytes: int,
+) -> Listing:
+    """Have named files hashed over there, in one round trip; those that are gone are left out.
+
+    Args:
+        session: an open way to the host.
+        python: the host's Python, 3.8 or newer.
+        wanted: folder -> the files below it, each with how many of its first bytes are to be hashed;
+            None: all.
+        hash_bytes: how many bytes that is in all; it may take as long as they need.
+
+    Raises:
+        HostError, UnrequestedFile: as `list_files`.
+    """
+    asked = [
+        {
+            "path": _letters(os.fsencode(folder)),
+            "names": [(_letters(name), limit) for name, limit in names],
+        }
+        for folder, names in wanted.items()
+    ]
+    fit = tuple((frozenset(n for n, _ in names).__contains__, len(names)) for names in wanted.values())
+    return read(_ask(session, python, asked, fit, "its files could not be hashed", hash_bytes, None))
+
+
+def _ask(
+    session: Session,
+    python: str,
+    folders: list[dict[str, Any]],
+    fit: tuple[tuple[Callable[[bytes], bool], int], ...],
+    what: str,
+    hash_bytes: int | None,
+    unless: str | None,
+) -> ListingAnswer:
+    said = ask_alone(
+        session,
+        "listing",
+        {},
+        python=python,
+        what=what,
+        timeout_s=None if hash_bytes is None else 60 + hash_bytes / HASHED_BYTES_PER_S,
+        limit=MAX_ANSWER_BYTES,
+        payload=zlib.compress(json.dumps({"folders": folders, "unless": unless}).encode("ascii"), 1),
+    )
+    return ListingAnswer(session.host, said, fit)
+
+
+def _parsed(answer: ListingAnswer, take: Callable[[int, ListedFile], None]) -> Listing:
+    """The whole answer.
+
+    Raises:
+        ValueError: it is not one (as pydantic's ValidationError is, too).
+        UnrequestedFile: it names what was not asked for.
+    """
+    lines, counts = _lines(answer.said), [0] * len(answer.asked)
+    malformed: list[list[tuple[bytes, str]]] = [[] for _ in answer.asked]
+    line = next(lines, b"")
+    for following in lines:
+        number, rows, bad = _rows(line)
+        count = len(rows) + len(bad)
+        if number >= len(answer.asked):
+            raise ValueError("it tells of a folder that was not asked for")
+        for row in rows:
+            try:
+                file = ListedFile(row[0].encode("latin-1"), *row[1:])
+            except UnicodeEncodeError:
+                bad.append((_name_of(row[0]), "its name cannot be"))
+                continue
+            _see_asked(answer, number, file.name)
+            take(number, file)
+        for name, why in bad:
+            _see_asked(answer, number, name)
+            malformed[number].append((name, why))
+        counts[number] += count
+        if counts[number] > answer.asked[number][1] or sum(counts) > MAX_FILES:
+            raise ValueError("it lists more files than it may")
+        line = following
+    end = _end(line)
+    if len(end.folders) != len(answer.asked):
+        raise ValueError("it has another number of folders than asked")
+    folders = []
+    for number, (f, bad) in enumerate(zip(end.folders, malformed, strict=True)):
+        skipped = [(name.encode("latin-1"), what) for name, what in f.skipped]
+        for name, _ in skipped:
+            _see_asked(answer, number, name)
+        folders.append(ListedFolder(f.exists, f.error, [], skipped, bad[:MAX_MALFORMED], len(bad), f.cut))
+    return Listing(end.incarnation, end.clock_ns, folders, end.digest)
+
+
+def _see_asked(answer: ListingAnswer, number: int, name: bytes) -> None:
+    fits, _ = answer.asked[number]
+    if not fits(name) or not is_plain(name):
+        raise UnrequestedFile(repr(os.fsdecode(name)), host=answer.host)
+
+
+def _rows(line: bytes) -> tuple[int, list[_Row], list[tuple[bytes, str]]]:
+    """One line: its folder, its rows, and the files with an impossible value, each with why."""
+    try:
+        some = _Files.model_validate_json(line)
+    except ValidationError as e:
+        said = _as_json(line)  # which also takes half a surrogate pair
+        if not isinstance(said, dict) or not isinstance(said.get("files"), list):
+            raise e
+        if len(said["files"]) > MAX_ROWS:
+            raise ValueError("a line of it is too long") from e
+        number = _Files.model_validate({**said, "files": []}).folder
+    else:
+        return some.folder, some.files, []
+    rows, bad = [], []
+    for each in said["files"]:
+        try:
+            rows.append(_ROW.validate_python(tuple(each) if isinstance(each, list) else each))
+        except ValidationError as e:
+            if not isinstance(each, list) or len(each) != len(_VALUES) or not isinstance(each[0], str):
+                raise
+            wrong = ", ".join(dict.fromkeys(_VALUES[int(error["loc"][0])] for error in e.errors()))
+            bad.append((_name_of(each[0]), f"its {wrong} cannot be"))
+    return number, rows, bad
+
+
+def _name_of(letters: str) -> bytes:
+    """The name, also where it is none that our program could have spelt."""
+    try:
+        return letters.encode("latin-1")
+    except UnicodeEncodeError:
+        return letters.encode("utf-8", "surrogatepass")
+
+
+def _as_json(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _end(line: bytes) -> _End:
+    """The last line. A long one is not even parsed: of what it may hold, every value would be built first."""
+    if len(line) > MAX_END_BYTES:
+        raise ValueError("its last line is too long")
+    return _End.model_validate_json(line)
+
+
+def _lines(said: bytes) -> Iterator[bytes]:
+    """The answer's lines, inflated bit by bit; at most `MAX_LINES` of them.
+
+    Raises:
+        ValueError: it is cut short, or larger than a listing can be.
+    """
+    inflate, line, line_bytes, done, count = zlib.decompressobj(), list[bytes](), 0, 0, 0
+    given, at = b"", 0
+    while not inflate.eof:
+        if not given:
+            # In slices: what is left of an input is copied each time, and of 64 MiB that takes a minute.
+            given, at = said[at : at + _SLICE_BYTES], at + _SLICE_BYTES
+        some = inflate.decompress(given, 1 << 18)
+        if not (given or some or inflate.eof):
+            raise ValueError("it is cut short")
+        given = inflate.unconsumed_tail
+        done += len(some)
+        *whole, rest = some.split(b"\n")
+        for each in whole:
+            yield b"".join((*line, each))
+            line, line_bytes = [], 0
+        line.append(rest)
+        line_bytes, count = line_bytes + len(rest), count + len(whole)
+        if line_bytes > MAX_LINE_BYTES or done > MAX_INFLATED_BYTES or count > MAX_LINES:
+            raise ValueError("it is too large")
+    if line_bytes or inflate.unused_data or at < len(said):
+        raise ValueError("something follows it")
+
+
+def _letters(name: bytes) -> str:
+    """One letter for each byte, as `pod/listing.py` spells names."""
+    return name.decode("latin-1")

@@ -1,0 +1,91 @@
+"""What `push` asks of a host, and what it believes of the answer of `pod/placement.py`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from being_remote.errors import HostError
+from being_remote.pod_client.runner import ask, odd_form
+from being_remote.session import Session
+
+STAGE = ".being-remote-push"
+MAX_ANSWER_BYTES = 64 << 20
+MAX_FILES = 500_000
+# Hashing over there reads every byte; slower disks than this are rare.
+HASHED_BYTES_PER_S = 20e6
+
+State = Literal["same", "absent", "different", "link", "folder", "special", "behind"]
+_Count = Annotated[int, Field(ge=0, le=1 << 62)]
+
+
+@dataclass(frozen=True)
+class UploadFile:
+    """One file that is to lie at `name` (bytes, below the folder) over there."""
+
+    name: bytes
+    size: int
+    sha256: str
+    executable: bool
+
+
+class PlacementStatus(BaseModel):
+    """How it stands over there; see `pod/placement.py`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    files: Annotated[list[State], Field(max_length=MAX_FILES)]
+    staged_bytes: _Count
+    left_over_bytes: _Count
+    free_bytes: _Count
+    beside: Annotated[list[_Count], Field(max_length=MAX_FILES)]
+
+
+def ask_place(
+    session: Session,
+    python: str,
+    do: Literal["look", "place"],
+    into: PurePosixPath,
+    wanted: Sequence[UploadFile],
+    beside: Sequence[str],
+) -> PlacementStatus:
+    """Look at the places of `wanted` below `into`, or put what was staged there; both may run twice.
+
+    Raises:
+        CommandFailed: the disk over there refused; the text quotes it.
+        HostError: no answer, or one that is not in our form; nothing of it is believed.
+    """
+    request = {
+        "do": do,
+        "into": _b64(os.fsencode(str(into))),
+        "stage": _b64(os.fsencode(str(into / STAGE))),
+        "beside": [_b64(os.fsencode(name)) for name in beside],
+    }
+    rows = [[_b64(w.name), w.size, w.sha256, w.executable] for w in wanted]
+    said = ask(
+        session,
+        "placement",
+        request,
+        python=python,
+        timeout_s=60 + 2 * sum(w.size for w in wanted) / HASHED_BYTES_PER_S,
+        limit=MAX_ANSWER_BYTES,
+        payload=json.dumps(rows).encode("ascii"),
+    )
+    try:
+        standing = PlacementStatus.model_validate_json(said)
+    except ValidationError as e:
+        raise odd_form(session.host, "its answer to a push", e) from e
+    if (len(standing.files), len(standing.beside)) != (len(wanted), len(beside)):
+        raise HostError("its answer to a push is about another number of files", host=session.host)
+    return standing
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

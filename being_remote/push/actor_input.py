@@ -1,0 +1,161 @@
+"""A new actor's input, put onto a host: the video or its frames, and identity.npy.
+
+Everything is read safely here before a byte of it travels. Nothing else of the actor is sent: what the
+tracker makes of these (crop, landmarks) is made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from being_remote.errors import InconsistentData, NotFoundError, UsageError
+from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
+from being_remote.media.picture import image_size
+from being_remote.session import OnProgress, Session, no_progress
+from being_remote.tracker.layout import IDENTITY, SOURCE, VIDEO, home_of
+from being_remote.transfer.staged_upload import UploadResult, push_files
+
+TRACKER_SUFFIXES = (".png", ".jpg")  # case matters to the tracker
+MICA = "MICA makes it from a picture of the face: https://github.com/Zielon/MICA"
+
+
+@dataclass(frozen=True)
+class ActorInput:
+    """What is to be pushed of an actor: names below the actor's input folder -> files here."""
+
+    files: Mapping[str, Path]
+    notes: tuple[str, ...]
+
+
+def actor_input(inventory: Inventory, actor: Actor) -> ActorInput:
+    """Look at the actor's video and identity on this laptop, and check them.
+
+    Raises:
+        NotFoundError: the video is not where the inventory says, or there is nothing to push.
+        UnsafeFile, TornFile: the video, a frame or the identity is none.
+        InconsistentData: frames of several sizes, or of another than the inventory says.
+    """
+    files: dict[str, Path] = {}
+    notes: tuple[str, ...] = ()
+    if actor.video is not None:
+        pictures, notes = _pictures(inventory, actor, actor.video)
+        files |= pictures
+    identity = home_of(inventory.backup_of(actor)).identity
+    if identity.exists():
+        from being_remote.tracker.identity_file import read_identity
+
+        read_identity(identity)
+        files[IDENTITY] = identity
+    if not files:
+        raise NotFoundError(
+            f"there is nothing of {actor.name} to push: no `video:`, and no {identity}",
+            where=str(inventory.path),
+            hint=f"actors: {actor.name}: video: FILE, in the inventory",
+        )
+    return ActorInput(files, notes)
+
+
+def push_actor(
+    session: Session,
+    host: SshHost | LocalHost,
+    inventory: Inventory,
+    actor: Actor,
+    *,
+    given: ActorInput | None = None,
+    dry_run: bool = False,
+    on_progress: OnProgress = no_progress,
+) -> UploadResult:
+    """Put the actor's video (or frames) and identity where the tracker looks for them on `host`.
+
+    Args:
+        session: an open way to the host.
+        host, inventory, actor: as the inventory has them.
+        given: what `actor_input` found, where it was asked already.
+        dry_run: look only.
+        on_progress: told how far it is.
+
+    Raises:
+        UsageError: the host has no `tracker:`.
+        NotFoundError, DataError: as of `actor_input` and `push_files`.
+        HostError: as of `push_files`.
+    """
+    given = given or actor_input(inventory, actor)
+    has_video, has_frames = VIDEO in given.files, any(n.startswith(f"{SOURCE}/") for n in given.files)
+    placed = push_files(
+        session,
+        host,
+        given.files,
+        input_folder(inventory, host, actor),
+        beside=(SOURCE, IDENTITY),
+        alone=(SOURCE,) if has_frames else (),
+        dry_run=dry_run,
+        on_progress=on_progress,
+    )
+    notes = [*given.notes, *placed.notes]
+    if has_video and placed.beside[SOURCE]:
+        notes.append(
+            f"{SOURCE}/ is there already with {placed.beside[SOURCE]} files: the tracker takes these, and"
+            " not the video; move that folder away if they are not this video's frames"
+        )
+    if not (has_video or has_frames):
+        notes.append(f"no video: actors: {actor.name} has no `video:` in the inventory")
+    if IDENTITY not in given.files and not placed.beside[IDENTITY]:
+        notes.append(f"no {IDENTITY}, which the tracker needs, neither at home nor there: {MICA}")
+    return replace(placed, notes=tuple(notes))
+
+
+def input_folder(inventory: Inventory, host: SshHost | LocalHost, actor: Actor) -> PurePosixPath:
+    """The actor's input folder on the host.
+
+    Raises:
+        UsageError: the host has no `tracker:`.
+    """
+    return tracker_root(inventory, host) / actor.input
+
+
+def tracker_root(inventory: Inventory, host: SshHost | LocalHost) -> PurePosixPath:
+    """Where the tracker is checked out on the host.
+
+    Raises:
+        UsageError: the inventory does not say.
+    """
+    if host.tracker is None:
+        raise UsageError(
+            f"host {host.name} has no `tracker:`",
+            where=str(inventory.path),
+            hint=f"hosts: {host.name}: tracker: {{root: /workspace/metrical-tracker, python: ...}}",
+        )
+    return host.tracker.root
+
+
+def _pictures(inventory: Inventory, actor: Actor, video: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+    from being_remote.media.video import open_source
+
+    with open_source(video) as source:
+        size_wh, names, notes = source.size_wh, source.names, source.notes
+    if actor.source_size is not None and size_wh != actor.source_size:
+        raise InconsistentData(
+            f"has {size_wh[0]}x{size_wh[1]} pixels, and the inventory's source_size of {actor.name} is"
+            f" {actor.source_size[0]}x{actor.source_size[1]}",
+            file=str(video),
+            hint="is it the right video? else correct source_size, or leave it out",
+        )
+    if not names:
+        return {VIDEO: video}, notes
+    for name in names:
+        if not name.endswith(TRACKER_SUFFIXES):
+            raise InconsistentData(
+                f"{name!r}: the tracker takes {' and '.join(TRACKER_SUFFIXES)} only, in small letters",
+                file=str(video),
+                hint="rename or convert it",
+            )
+        size = image_size(video / name)
+        if size not in (size_wh, size_wh[::-1]):  # as stored; a turn noted in EXIF comes on top
+            raise InconsistentData(
+                f"{name!r} has {size[0]}x{size[1]} pixels, the first one {size_wh[0]}x{size_wh[1]}",
+                file=str(video),
+                hint="keep the frames of one video in a folder, and nothing else",
+            )
+    return {f"{SOURCE}/{name}": video / name for name in names}, notes

@@ -1,0 +1,116 @@
+"""`--write-bbox`: a crop that the pixels confirmed, stored where the run's box lies, with how it was found.
+
+Never over another box, and never from an estimate. A backup takes it for a file put there by hand: the
+next sync adopts it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from being_remote.errors import InconsistentData, UsageError
+
+if TYPE_CHECKING:
+    from being_remote.recovery.found_crop import FoundCrop
+    from being_remote.recovery.recovery_input import RecoveryInput
+    from being_remote.recovery.stored_box import RunBox
+    from being_remote.tracker.box_file import BoxNote
+
+SURE = ("exact", "verified")
+
+
+def box_place(case: RecoveryInput, found: FoundCrop) -> Path | None:
+    """Where the box will be written; None where it is there already.
+
+    Raises:
+        UsageError: the crop was not searched for, so there is nothing new to store.
+        InconsistentData: the crop is an estimate, or another box is there.
+        DataError: what is there cannot be read.
+    """
+    from being_remote.tracker.frame_file import read_box
+
+    places = case.run.boxes(case.settings)
+    if found.search is None:
+        if found.box is not None and found.box.path in places:
+            return None
+        raise UsageError(
+            "stores a crop that was found by pictures, and this one was not",
+            where="--write-bbox",
+            hint="--from-images VIDEO finds it",
+        )
+    if found.grade not in SURE or found.crop is None:
+        raise InconsistentData(
+            f"a crop of grade {found.grade!r} is not stored as a box: {found.search.finding.reason}",
+            file=found.search.source,
+            hint="leave --write-bbox out; the cameras are written with their error bars",
+        )
+    if found.grade != "exact" and not case.source.sure:
+        w, h = case.source.size_wh
+        raise InconsistentData(
+            f"the pixels are alike, not equal, so this may be a rescaled copy ({w}x{h}) of the video that was"
+            " tracked, and the box would be wrong for the tracker",
+            file=found.search.source,
+            hint="say the size of the tracked video, if it is this: --source-size WIDTHxHEIGHT, or"
+            " source_size in the inventory",
+        )
+    there = next((p for p in places if os.path.lexists(p)), None)
+    if there is None:
+        return case.run.trackers_box(case.settings) or places[0]
+    if read_box(there) != _box(found):
+        raise InconsistentData(
+            f"holds another box than the one found, {_box(found)}, and is not replaced",
+            file=str(there),
+            hint="if it is another run's, move it away and ask again",
+        )
+    return None
+
+
+def write_found_box(place: Path, case: RecoveryInput, found: FoundCrop) -> None:
+    """Store the box that `box_place` has a place for, and the note beside it.
+
+    Raises:
+        InconsistentData: meanwhile another box came to lie there.
+        UsageError, NoSpace: the folder cannot be written, or the disk is full.
+    """
+    from being_remote.tracker.box_file import write_box
+
+    write_box(place, _note(case, found))
+
+
+def confirmed(box: RunBox, case: RecoveryInput) -> bool:
+    """Whether a note beside the box says that the pixels of this very run confirmed it."""
+    from being_remote.errors import DataError
+    from being_remote.tracker.box_file import read_note
+
+    if box.path is None:
+        return False
+    try:
+        note = read_note(box.path)
+    except DataError:
+        return False  # a note is an extra; the box is judged by what else is known of it
+    if note is None or len(case.frames.stretches) > 1:
+        return False  # the note knows one K
+    return note.grade in SURE and note.evidence.get("K_crop") == case.frames.K.tolist()
+
+
+def _box(found: FoundCrop) -> tuple[int, int, int, int]:
+    assert found.crop is not None  # only crops that were found are stored
+    return found.crop.x_min, found.crop.x_max, found.crop.y_min, found.crop.y_max
+
+
+def _note(case: RecoveryInput, found: FoundCrop) -> BoxNote:
+    from being_remote.recovery.report_values import evidence_figures
+    from being_remote.tracker.box_file import BoxNote
+
+    assert found.search is not None  # only crops that were searched for are stored
+    figures = asdict(evidence_figures(found.search, case.frames))
+    evidence = {"K_crop": case.frames.K.tolist(), "source_size_wh": case.source.size_wh, **figures}
+    return BoxNote.model_validate_json(
+        json.dumps(
+            {"box": _box(found), "grade": found.grade, "method": figures["method"], "evidence": evidence}
+        )
+    )

@@ -1,0 +1,78 @@
+"""The picture of why a crop is believed: one stored crop beside the crop made again from its frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from being_remote.recovery.stored_crops import read_crop
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from being_remote.recovery.found_crop import FoundCrop
+    from being_remote.recovery.recovery_input import RecoveryInput
+    from being_remote.recovery.recovery_report import RecoverReport
+    from being_remote.recovery.report_values import FrameFigures
+
+
+def shows_evidence(report: RecoverReport) -> bool:
+    """Whether stored crops were compared with frames, so that there is something to show."""
+    return _frame(report) is not None
+
+
+def draw_evidence(report: RecoverReport, case: RecoveryInput, found: FoundCrop) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) BGR; ask `shows_evidence` before.
+
+    Raises:
+        NotFoundError, DataError: a picture that could be read before cannot be read any more.
+    """
+    from being_remote.crop_search.crop_rendering import remake
+    from being_remote.report.crop_evidence import CropEvidence, Scores, draw
+
+    looked_at = _frame(report)
+    assert looked_at is not None and case.crops is not None and case.source.video is not None
+    assert found.crop is not None  # it was compared
+    stored = read_crop(case.crops, looked_at.frame_id, case.frames.image_size_wh)
+    number = looked_at.source_number + looked_at.frame_offset
+    with case.open_frames(case.source.video) as frames:
+        made = remake(frames.frame(number), found.crop)
+    scores = found.search.finding.scores if found.search is not None else None
+    return draw(
+        CropEvidence(
+            f"{report.run}: frame {looked_at.frame_id:05d}, source frame {number}",
+            report.grade,
+            stored,
+            made,
+            list(_words(report, looked_at)),
+            None if scores is None else Scores(scores.side_steps, scores.shifts_px, scores.scores),
+        )
+    )
+
+
+def _frame(report: RecoverReport) -> FrameFigures | None:
+    """A frame that was compared: one that agrees, from the middle of those looked at."""
+    by_images = report.evidence if report.crop_by == "images" else None
+    compared = by_images or report.check
+    frames = [f for f in compared.frames if f.agrees] if compared is not None else []
+    return frames[len(frames) // 2] if frames else None
+
+
+def _words(report: RecoverReport, looked_at: FrameFigures) -> Iterator[str]:
+    crop = report.crop
+    assert crop is not None  # it was compared
+    yield f"side {crop.side:g} px at {crop.origin[0]:g}, {crop.origin[1]:g}"
+    if looked_at.score is not None and looked_at.residual is not None:
+        yield f"this frame: correlation {looked_at.score:.5f}, residual {looked_at.residual:.2f} levels"
+    found = report.evidence
+    if found is not None:
+        if found.margin is not None:
+            yield f"ahead of the next crop by {found.margin:.5f} on each of {len(found.frames)} frames"
+        if found.focal_std_percent:  # none is left where the whole numbers were confirmed
+            yield f"focal length +-{found.focal_std_percent:.3f} %"
+        if found.reason:
+            yield found.reason
+    elif report.check is not None:
+        equal = sum(f.equal for f in report.check.frames)
+        yield f"bbox.pt checked on {len(report.check.frames)} frames, {equal} with equal pixels"

@@ -1,0 +1,166 @@
+"""The crop of a run, whichever way it was found: the one value that the rest of `recover` goes by.
+
+Here are the two ways that need no search: a run that cropped nothing, and a bbox.pt. What is doubtful
+comes along in words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from being_remote.errors import UsageError
+from being_remote.recovery.stored_box import crop_by_box
+
+if TYPE_CHECKING:
+    from being_remote.camera.crop import Crop
+    from being_remote.recovery.recovery_input import RecoveryInput
+    from being_remote.recovery.report_values import CheckFigures
+    from being_remote.recovery.search_result import CropSearch
+    from being_remote.recovery.source_size import SourceSize
+    from being_remote.recovery.stored_box import RunBox
+
+ASPECT_TOLERANCE = 0.01
+LISTED = 4
+
+Way = Literal["bbox", "whole frame", "images", "landmarks"]
+
+
+@dataclass(frozen=True, eq=False)
+class FoundCrop:
+    """The crop, how sure it is, and why.
+
+    Attributes:
+        crop: None where the evidence does not tell (grade "unknown").
+        by: the way it was found.
+        grade: as in `RecoverReport`.
+        doubt: why the crop may not be this one: whose its box is, or what the search lacked.
+        warnings: what else is odd about it.
+        box: the bbox.pt it was read from.
+        search: how it was searched for, where it was.
+    """
+
+    crop: Crop | None
+    by: Way
+    grade: str
+    doubt: str = ""
+    warnings: tuple[str, ...] = ()
+    box: RunBox | None = None
+    search: CropSearch | None = None
+
+    @property
+    def frame_offset(self) -> int | None:
+        """What the search says of the frames' numbers; None where it was not asked or cannot tell."""
+        found = self.search.finding if self.search is not None else None
+        return found.frame_offset if found is not None and found.crop is not None else None
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """All that is doubtful, what matters most first."""
+        return (self.doubt, *self.warnings) if self.doubt else self.warnings
+
+
+def whole_frame(case: RecoveryInput) -> FoundCrop:
+    """The map of a run that cropped nothing.
+
+    Raises:
+        UsageError: the frame has another shape, which it has when width and height are exchanged.
+    """
+    from being_remote.camera.crop import resize_only
+
+    _check_aspect(case.frames.image_size_wh, case.source)
+    unused = next((path for path in case.run.boxes(case.settings) if path.exists()), None)
+    said = f"{unused} is not used: by its settings and frames this run cropped nothing"
+    crop = resize_only(case.source.size_wh, case.frames.image_size_wh)
+    warnings = (said,) if unused is not None else ()
+    return FoundCrop(crop, "whole frame", "whole frame", warnings=warnings)
+
+
+def by_box(found: RunBox, source: SourceSize, image_size_wh: tuple[int, int]) -> FoundCrop:
+    """The crop that a bbox.pt says; unverified where the box is not known to be this run's.
+
+    Raises:
+        UsageError, InconsistentData: the box was not made on frames of this size.
+    """
+    crop, odd = crop_by_box(found, source, image_size_wh)
+    doubt = f"unverified: {found.named} is not known to be this run's: {found.doubt}" if found.doubt else ""
+    return FoundCrop(crop, "bbox", "unverified" if doubt else "bbox", doubt, odd, found)
+
+
+def by_search(by: Way, search: CropSearch) -> FoundCrop:
+    """The crop that a search found, or none; what is only an estimate is doubtful."""
+    found = search.finding
+    doubt = ""
+    if found.crop is None:
+        doubt = f"the crop is unknown: {found.reason}"
+    elif found.grade in ("estimated", "landmark"):
+        doubt = f"the crop is an estimate: {found.reason}"
+    return FoundCrop(found.crop, by, found.grade, doubt, search=search)
+
+
+def weighed(found: FoundCrop, seen: CheckFigures) -> FoundCrop:
+    """The crop after the pixels were asked: what they confirm is in no doubt, what they deny is no camera.
+
+    The grade says what was checked: equal pixels are exact, pixels that are alike verified.
+    """
+    if seen.agrees:
+        grade = "exact" if seen.exact else "verified"
+        return replace(found, grade=grade, doubt="", warnings=(*found.warnings, *seen.notes))
+    if seen.agrees is False:
+        what = f"the box {found.box.named}" if found.box is not None else "a run without a crop"
+        said = (
+            f"THE PIXELS DISAGREE: the stored crops are not what {what} makes of {seen.source}:"
+            f" {seen.reason}. The box is another run's, or the video is another one; no camera was written"
+        )
+        return replace(found, grade="unverified", doubt=said)
+    return found
+
+
+def of_all_stretches(found: FoundCrop, case: RecoveryInput, seen: CheckFigures | None) -> FoundCrop:
+    """The crop of a run with K per frame, whose stretches one box need not have cut.
+
+    Each chunk of a video may have been tracked with a box of its own, and two runs may be mixed. So a
+    stretch that no stored crop confirms is in doubt.
+    """
+    stretches = case.frames.stretches
+    if len(stretches) == 1 or found.crop is None:
+        return found
+    listed = ", ".join(f"{a:05d} to {b:05d}" for a, b in stretches[:LISTED])
+    listed += ", ..." if stretches[LISTED:] else ""
+    said = (
+        f"K changes within the run, in {len(stretches)} stretches of frames ({listed}): it was tracked in"
+        " chunks, or two runs are mixed; each frame is given its own K"
+    )
+    found = replace(found, warnings=(said, *found.warnings))
+    if found.by == "whole frame" or (seen is not None and seen.agrees is False):
+        return found
+    agreeing = [e.frame_id for e in seen.frames if e.agrees] if seen is not None else []
+    if found.search is not None:
+        agreeing += [e.frame_id for e in found.search.finding.frames if e.agrees]
+    open_ones = [s for s in stretches if not any(s[0] <= i <= s[1] for i in agreeing)]
+    # Where every frame has a K of its own there are no chunks, and a few frames stand for all.
+    fitted_each = 2 * len(stretches) > len(case.frames.frame_ids)
+    if not open_ones or (fitted_each and agreeing):
+        return found
+    first, last = open_ones[0]
+    more = f" and {len(open_ones) - 1} more" if open_ones[1:] else ""
+    doubt = (
+        f"unverified: nothing shows that this box cut the frames {first:05d} to {last:05d}{more}, too: no"
+        " stored crop of them was compared with the video"
+    )
+    warnings = (found.doubt, *found.warnings) if found.doubt else found.warnings
+    return replace(found, grade="unverified", doubt=doubt, warnings=warnings)
+
+
+def _check_aspect(image_size_wh: tuple[int, int], source: SourceSize) -> None:
+    """A run without a crop keeps the shape of the frame, or its settings say otherwise on purpose."""
+    w, h = source.size_wh
+    stretch = (w / image_size_wh[0]) / (h / image_size_wh[1])
+    turned = (h / image_size_wh[0]) / (w / image_size_wh[1])
+    if abs(turned - 1) < ASPECT_TOLERANCE < abs(stretch - 1):
+        raise UsageError(
+            f"a frame of {w}x{h} does not have the shape of the tracked image"
+            f" {image_size_wh[0]}x{image_size_wh[1]}, but {h}x{w} does: are width and height swapped?",
+            where=source.said_by,
+            hint=f"--source-size {h}x{w} (WIDTHxHEIGHT)",
+        )

@@ -1,0 +1,113 @@
+"""The overlays of `recover`: each frame's picture and mesh gathered and drawn on, what was lacking said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from being_remote.errors import BeingRemoteError, DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from being_remote.export import Cameras
+    from being_remote.recovery.local_runs import LocalRun
+    from being_remote.recovery.recovery_input import RecoveryInput
+    from being_remote.tracker.ply import Mesh
+    from being_remote.tracker.source_frames import SourceFrames
+
+    Picture = NDArray[np.uint8]
+
+WORKERS = 2  # a drawn frame of 4K is 25 MB
+
+
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """One frame drawn on.
+
+    Attributes:
+        place: which of the cameras.
+        jpeg: the overlay, small enough for the page.
+        png: the same pixel for pixel, of the first one only.
+        lacking: what was not at hand for it.
+    """
+
+    place: int
+    jpeg: bytes
+    png: bytes | None
+    lacking: tuple[str, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was lacking, as sentences."""
+        return tuple(f"the overlay {what}" for what in self.lacking)
+
+
+def draw_overlays(case: RecoveryInput, cameras: Cameras, places: Sequence[int]) -> list[Overlay]:
+    """Draw on the original frames of these cameras; what is not at hand is left out and said."""
+    video = case.source.video
+    with ThreadPoolExecutor(WORKERS) as pool, case.open_frames(video) if video else nullcontext() as frames:
+        # Decoded one after another, in the video's order; drawn meanwhile.
+        return [
+            future.result()
+            for future in [
+                pool.submit(_drawn, case, cameras, place, *_picture(frames, cameras, place), whole=i == 0)
+                for i, place in enumerate(places)
+            ]
+        ]
+
+
+def _drawn(
+    case: RecoveryInput, cameras: Cameras, place: int, picture: Picture | None, why: str, *, whole: bool
+) -> Overlay:
+    from being_remote.report import overlay
+    from being_remote.report.pictures import jpeg
+
+    frame_id, number = int(cameras.frame_ids[place]), int(cameras.source_numbers[place])
+    mesh, no_mesh = _mesh(case.run, frame_id)
+    shown = overlay.OverlayFrame(
+        title=f"{cameras.name}: frame {frame_id:05d}"
+        + (f" = source/{number:05d}.png" if number else ", source frame unknown"),
+        K=cameras.K_source if cameras.K_each is None else cameras.K_each[place],
+        R=cameras.R[place],
+        t=cameras.t[place],
+        crop=cameras.crop,
+        mesh=mesh,
+        picture=picture,
+    )
+    lacking = (
+        f"is on a plain canvas: {why}" if why else "",
+        f"shows axes instead of a mesh: {no_mesh}" if no_mesh else "",
+    )
+    drawn = overlay.draw(shown)
+    png = overlay.png(drawn) if whole else None
+    return Overlay(place, jpeg(drawn), png, tuple(filter(None, lacking)))
+
+
+def _picture(frames: SourceFrames | None, cameras: Cameras, place: int) -> tuple[Picture | None, str]:
+    """The original frame of a camera, or why there is none."""
+    if frames is None:
+        return None, "no video is at hand (--video FILE)"
+    if not cameras.source_numbers[place]:
+        return None, "which frame of the video this pose is of is not known"
+    try:
+        return frames.frame(int(cameras.source_numbers[place])), ""
+    except BeingRemoteError as e:
+        return None, str(e)
+
+
+def _mesh(run: LocalRun, frame_id: int) -> tuple[Mesh | None, str]:
+    from being_remote.tracker.ply import read_ply
+
+    for folder in run.meshes:
+        path = folder / f"{frame_id:05d}.ply"
+        if path.exists():
+            try:
+                return read_ply(path), ""
+            except DataError as e:
+                return None, str(e)
+    return None, f"no {frame_id:05d}.ply in {' or '.join(map(str, run.meshes))}"

@@ -1,0 +1,138 @@
+"""What `recover` says: its report. Its parts are plain values, so that it can be printed as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from being_remote.errors import InconsistentData
+from being_remote.recovery.report_values import crop_figures, evidence_figures, matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from being_remote.recovery.found_crop import FoundCrop, Way
+    from being_remote.recovery.frame_numbers import Numbering
+    from being_remote.recovery.guide_comparison import Explanation
+    from being_remote.recovery.recovery_input import RecoveryInput
+    from being_remote.recovery.report_values import (
+        CheckFigures,
+        CropFigures,
+        EvidenceFigures,
+        Matrix,
+        StretchFigures,
+    )
+    from being_remote.recovery.trainer_exports import TrainerExport
+    from being_remote.tracker.settings_forecast import WhatIf
+
+
+@dataclass(frozen=True)
+class RecoverReport:
+    """Cameras of the original video, and what was written.
+
+    Attributes:
+        run, actor, job: the run's name, and the actor and job it belongs to, if known.
+        frames: how many poses there are; `missing_ids` are those that are not.
+        crop: None where it is unknown.
+        K, K_opencv, fov_deg: of the original frames; K in corner convention and in OpenCV's, fov in
+            degrees of the whole frame, horizontal and vertical. None where no camera can be given: the
+            crop is unknown, or the pixels deny it.
+        K_crop: the stored one.
+        K_per_frame: of a run with K per frame, each stretch of frames with one K; then K, K_opencv,
+            fov_deg and K_crop are those of the first. () for a run with one K.
+        crop_by: how the crop was found: by bbox.pt, images, landmarks, or because nothing was cropped.
+        grade: of a bbox.pt or of a crop that was searched for, "exact" (the stored crops equal the crop
+            made again) or "verified" (they are alike); "bbox" (this run's own bbox.pt, not compared),
+            "unverified" (a bbox.pt that may be another run's), "whole frame" (the run cropped
+            nothing), "estimated", "landmark", or "unknown" (then nothing was written).
+        bbox: the file the box was read from.
+        evidence: how the crop was searched for, where it was.
+        check: what the stored crops say of it.
+        numbering: which original frame each pose belongs to, and who says so.
+        exports: each trainer's own camera and canvas.
+        what_if: what the tracker would do with other settings; only when asked for. Then there are no
+            `outputs` unless they were asked for, too.
+        outputs: what was written; with `dry_run` what would be. A name that ends in / is a folder.
+        moved_aside: where an older output folder was moved to.
+        wrote_bbox: the bbox.pt that was written from the crop found.
+        notes: what must be done so that a trainer takes the cameras unchanged.
+        explain: only when asked for.
+    """
+
+    run: str
+    actor: str | None
+    job: str | None
+    frames: int
+    missing_ids: tuple[int, ...]
+    source_size_wh: tuple[int, int]
+    image_size_wh: tuple[int, int]
+    crop: CropFigures | None
+    K: Matrix | None
+    K_opencv: Matrix | None
+    K_crop: Matrix
+    fov_deg: tuple[float, float] | None
+    K_per_frame: tuple[StretchFigures, ...]
+    crop_by: Way
+    grade: str
+    bbox: str | None
+    evidence: EvidenceFigures | None
+    check: CheckFigures | None
+    numbering: Numbering
+    exports: tuple[TrainerExport, ...]
+    what_if: WhatIf | None
+    outputs: tuple[str, ...]
+    moved_aside: str | None
+    wrote_bbox: str | None
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    explain: Explanation | None
+    dry_run: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0; 6 where the data do not tell the crop, or contradict it: then no camera was written.
+
+        Not 3: what was asked for is here, and its parts do not belong together or do not suffice.
+        """
+        return InconsistentData.exit_code if self.K is None else 0
+
+
+def report_on(
+    case: RecoveryInput, found: FoundCrop, seen: CheckFigures | None, known: Numbering, said: Sequence[str]
+) -> RecoverReport:
+    """What is known before there is a camera: also all there is to say where there will be none.
+
+    Args:
+        said: warnings besides those about the crop.
+    """
+    run, frames = case.run, case.frames
+    return RecoverReport(
+        run=run.name,
+        actor=run.actor.name if run.actor else None,
+        job=run.job,
+        frames=len(frames.frame_ids),
+        missing_ids=tuple(frames.missing_ids),
+        source_size_wh=case.source.size_wh,
+        image_size_wh=frames.image_size_wh,
+        crop=crop_figures(found.crop) if found.crop is not None else None,
+        K=None,
+        K_opencv=None,
+        K_crop=matrix(frames.K),
+        fov_deg=None,
+        K_per_frame=(),
+        crop_by=found.by,
+        grade=found.grade,
+        bbox=found.box.named if found.box else None,
+        evidence=evidence_figures(found.search, frames) if found.search else None,
+        check=seen,
+        numbering=known,
+        exports=(),
+        what_if=None,
+        outputs=(),
+        moved_aside=None,
+        wrote_bbox=None,
+        notes=(),
+        warnings=tuple(dict.fromkeys((*found.said, *case.foreign_settings, *said))),
+        explain=None,
+        dry_run=False,
+    )

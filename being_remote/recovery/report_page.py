@@ -1,0 +1,183 @@
+"""The report page of `recover`, and its drawings for those who live in a terminal.
+
+The report is turned into the words, tables and pictures that the page shows; nothing is judged anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from being_remote.export import Cameras
+    from being_remote.recovery.overlays import Overlay
+    from being_remote.recovery.recovery_report import RecoverReport
+    from being_remote.recovery.report_values import FrameFigures
+    from being_remote.report.page import SliderFrame, Table
+
+GRADES = {
+    "bbox": "The crop is this run's own bbox.pt; it was not compared with pixels.",
+    "whole frame": "The run cropped nothing: its camera is only scaled.",
+    "unverified": "The crop is not known to be that of all frames of this run.",
+    "exact": "The pixels show the crop: made again, it equals the stored pictures.",
+    "verified": "The pixels show the crop: made again, it is like the stored pictures, not equal.",
+    "estimated": "The crop was estimated by registering pictures; its errors are below.",
+    "landmark": "The crop was estimated from landmarks; its errors are below.",
+}
+PLOTS = ("intrinsics.png", "camera_path.png")
+SHOWN = {True: 8, False: 2}  # overlays on the page, with a video and without
+
+
+def shown_places(cameras: Cameras, *, with_video: bool) -> list[int]:
+    """Which cameras are drawn: the first always."""
+    from being_remote.report.pictures import spread
+
+    return spread(len(cameras.frame_ids), SHOWN[with_video])
+
+
+def page_bytes(
+    report: RecoverReport, cameras: Cameras, drawn: Sequence[Overlay], evidence: bytes | None
+) -> bytes:
+    """The page as one self-contained file.
+
+    Args:
+        drawn: the overlays.
+        evidence: the picture of how the crop was found or checked, JPEG or PNG.
+    """
+    from being_remote.report.page import Page, Plot, html
+    from being_remote.report.pictures import jpeg
+    from being_remote.report.plots import camera_path
+
+    path = camera_path(f"{report.run}: camera path", cameras.frame_ids, cameras.R, cameras.t)
+    caption = "stored crop, the crop made again, their difference, and the score around the optimum"
+    return html(
+        Page(
+            title=report.run,
+            about=tuple(_about(report)),
+            grade=report.grade,
+            grade_text=_grade_text(report),
+            warnings=report.warnings,
+            notes=(*(report.what_if.lines if report.what_if else ()), *report.notes),
+            crop=cameras.crop,
+            K_crop=cameras.K_crop,
+            K_source=cameras.K_source,
+            frames=tuple(_frames(report, cameras, drawn)),
+            checks=tuple(_tables(report)),
+            evidence=Plot("The evidence for the crop", caption, evidence) if evidence is not None else None,
+            plots=(Plot("The head before the camera", "how far and how turned the head is", jpeg(path)),),
+            outputs=report.outputs,
+        )
+    )
+
+
+def plot_files(cameras: Cameras) -> dict[str, bytes]:
+    """The drawings as PNG files, by name."""
+    from being_remote.report.overlay import png
+    from being_remote.report.plots import camera_path, intrinsics
+
+    name = cameras.name
+    return {
+        PLOTS[0]: png(
+            intrinsics(f"{name}: the camera before and after", cameras.crop, cameras.K_crop, cameras.K_source)
+        ),
+        PLOTS[1]: png(camera_path(f"{name}: camera path", cameras.frame_ids, cameras.R, cameras.t)),
+    }
+
+
+def _about(report: RecoverReport) -> Iterator[str]:
+    yield f"{report.frames} frames" + (f", {len(report.missing_ids)} missing" if report.missing_ids else "")
+    if report.actor not in (None, report.run):
+        yield f"actor {report.actor}"
+    if report.bbox is not None:
+        yield f"box: {report.bbox}"
+    n = report.numbering
+    by = {"settings": "the run's settings", "assumption": "an assumption", "pixels": "the pixels"}
+    if n.first is None:
+        yield "which source frames the poses are of is unknown"
+    else:
+        yield f"poses are of source frames {n.first} to {n.last} at {n.fps:g} fps, by {by[n.by]}"
+
+
+def _grade_text(report: RecoverReport) -> str:
+    said = [GRADES[report.grade]]
+    if report.evidence is not None and report.evidence.reason:
+        said.append(f"Not better because {report.evidence.reason}.")
+    if report.evidence is not None:
+        said += [f"{note[0].upper()}{note[1:]}." for note in report.evidence.notes]
+    if report.evidence is not None and report.evidence.focal_std_percent:
+        x, y = report.evidence.principal_std_px
+        said.append(
+            f"Standard errors: focal length {report.evidence.focal_std_percent:.3f} %,"
+            f" principal point {x:.2f} and {y:.2f} px."
+            if x is not None and y is not None
+            else f"Standard error of the focal length: {report.evidence.focal_std_percent:.3f} %."
+        )
+    if report.check is not None and report.check.agrees:
+        said.append("Stored crops were compared with the original frames, and agree.")
+        said += [f"{note[0].upper()}{note[1:]}." for note in report.check.notes]
+    elif report.check is not None:
+        said.append(f"It was {report.check.reason}.")
+    return " ".join(said)
+
+
+def _frames(report: RecoverReport, cameras: Cameras, drawn: Iterable[Overlay]) -> Iterator[SliderFrame]:
+    from being_remote.report.page import SliderFrame
+
+    for one in drawn:
+        frame_id, number = int(cameras.frame_ids[one.place]), int(cameras.source_numbers[one.place])
+        facts: list[tuple[str, str | float]] = [("source frame", f"{number:05d}" if number else "unknown")]
+        if cameras.times_s is not None and cameras.times_s[one.place] >= 0:
+            facts.append(("time, s", float(cameras.times_s[one.place])))
+        what = "; ".join(one.lacking)
+        caption = f"SliderFrame {frame_id:05d} through the recovered camera{f'; {what}' if what else ''}."
+        yield SliderFrame(f"{frame_id:05d}", caption, one.jpeg, tuple(facts))
+
+
+def _tables(report: RecoverReport) -> Iterator[Table]:
+    from being_remote.report.page import Column, Table
+
+    if report.check is not None and report.check.frames:
+        yield _compared("Stored crops against the box", report.check.frames)
+    if report.evidence is not None and report.evidence.frames:
+        yield _compared("Stored crops against the crop found", report.evidence.frames)
+    if report.exports:
+        yield Table(
+            "The trainers' cameras",
+            tuple(map(Column, ("for", "picture", "fx", "fy", "cx", "cy", "off centre"))),
+            tuple(
+                (
+                    e.name,
+                    "x".join(map(str, e.canvas.out_size_wh)),
+                    e.K[0][0],
+                    e.K[1][1],
+                    e.K[0][2],
+                    e.K[1][2],
+                    e.off_centre or "no",
+                )
+                for e in report.exports
+            ),
+            "K of each trainer's own picture, corner convention.",
+            frozenset(i for i, e in enumerate(report.exports) if e.off_centre),
+        )
+
+
+def _compared(title: str, frames: Sequence[FrameFigures]) -> Table:
+    from being_remote.report.page import Column, Table
+
+    return Table(
+        title,
+        (
+            Column("frame"),
+            Column("source frame"),
+            Column("equal pixels"),
+            Column("residual, levels", 2),
+            Column("score", 5),
+            Column("ahead by", 5),
+        ),
+        tuple(
+            (f"{f.frame_id:05d}", f.source_number + f.frame_offset, f.equal, f.residual, f.score, f.margin)
+            for f in frames
+        ),
+        "Each stored crop is compared with the crop made again from the original frame.",
+        frozenset(i for i, f in enumerate(frames) if not f.agrees),
+    )

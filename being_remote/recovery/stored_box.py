@@ -1,0 +1,190 @@
+"""Which box a run was cropped by, and whether that box is known to be this run's own.
+
+Only files on this laptop; nothing is written. Whether the pixels agree is for `check` to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from being_remote.errors import BeingRemoteError, InconsistentData, UsageError
+from being_remote.tracker import layout
+
+if TYPE_CHECKING:
+    from being_remote.camera.crop import Crop
+    from being_remote.recovery.recovery_input import RecoveryInput
+    from being_remote.recovery.source_size import SourceSize
+
+Box = tuple[int, int, int, int]
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class RunBox:
+    """A box, where it was read, and why it is not known to be the run's ("" when it is).
+
+    Attributes:
+        path: its file, or the intrinsics.json that holds it; None: it was typed.
+        doubt: see above.
+    """
+
+    box: Box
+    path: Path | None
+    doubt: str
+
+    @property
+    def named(self) -> str:
+        """Where it was read, for messages."""
+        return str(self.path) if self.path is not None else f"--box {','.join(map(str, self.box))}"
+
+
+def box_in(path: Path) -> RunBox:
+    """The box of a file that was named: a bbox.pt, or a numpy file in the tracker's order.
+
+    Raises:
+        NotFoundError: it is not there.
+        DataError: it cannot be read safely, or is no box.
+    """
+    from being_remote.tracker.frame_file import MAX_BOX_BYTES, box_of, parse_box, read_bytes
+    from being_remote.tracker.npy_file import read_array
+
+    data = read_bytes(path, MAX_BOX_BYTES)
+    if not data.startswith(b"\x93NUMPY"):
+        return RunBox(parse_box(data, str(path)), path, "nothing records where it came from")
+    numbers = read_array(path, (4,), (1, 4)).ravel().tolist()
+    said = (
+        "it is a numpy file, read as x_min, x_max, y_min, y_max; other programs store y first, and nothing in"
+        " it tells"
+    )
+    return RunBox(box_of(numbers, str(path)), path, said)
+
+
+def find_box(case: RecoveryInput, explicit: Path | None) -> RunBox | None:
+    """The run's box: the file given, else the one that lies where a run's box lies; None: there is none.
+
+    It is the run's own when the newest manifest of the backup lists these very bytes and all the
+    frames that are used as coming from one host, or when it lies where the tracker itself writes it.
+    Anything else may belong to another run: the same place, an earlier video, a deleted and remade box.
+
+    Raises:
+        NotFoundError: the file given is not there.
+        DataError: it cannot be read safely, or is no box.
+    """
+    from being_remote.tracker.frame_file import MAX_BOX_BYTES, read_bytes
+
+    boxes = case.run.boxes(case.settings)
+    path = explicit or next((p for p in boxes if p.exists() or p.is_symlink()), None)
+    if path is None:
+        return None
+    found = box_in(path)
+    data = read_bytes(path, MAX_BOX_BYTES)
+    own = not data.startswith(b"\x93NUMPY")
+    return replace(found, doubt=_doubt(case, path, data)) if own else found
+
+
+def box_of_job(case: RecoveryInput) -> RunBox | None:
+    """The box in the `intrinsics.json` that a job of ours left; None where there is none.
+
+    Raises:
+        DataError: it cannot be read, or is not of these frames.
+    """
+    from being_remote.tracker.intrinsics_file import read_intrinsics
+
+    path = case.run.intrinsics
+    if path is None or not path.is_file():
+        return None
+    found = read_intrinsics(path)
+    if found.box is None:
+        return None
+    if [list(row) for row in found.K_crop] != case.frames.K.tolist() or len(case.frames.stretches) > 1:
+        raise InconsistentData(
+            "its K is not that of the run's frames, so its box may be of other ones",
+            file=str(path),
+            hint=f"being-remote pull {case.run.job} --all",
+        )
+    return RunBox(found.box, path, "")
+
+
+def _doubt(case: RecoveryInput, path: Path, data: bytes) -> str:
+    run, settings = case.run, case.settings
+    if Path(os.path.normpath(path.absolute())) == run.trackers_box(settings):
+        if not settings.actor:
+            return "no settings file says that the run read this folder"
+        return ""  # a tracker's checkout: there is no other place where this run could have put it
+    if not layout.LocalLayout(run.base).history.is_dir():
+        return "nothing records where it came from"
+    from being_remote.backup.history import History
+
+    newest = History(run.base).newest()
+    entry = newest.files.get(layout.BBOX) if newest else None
+    if newest is None or entry is None:
+        return "the backup's manifest does not list it"
+    if entry.sha256 != hashlib.sha256(data).hexdigest():
+        return "it is not the file that the backup's manifest lists"
+    frames = [newest.files.get(f"{layout.CHECKPOINT}/{name}") for name in case.frames.files]
+    frame_hosts = {e.host if e is not None else None for e in frames}
+    if entry.host is None:
+        return "it lay in the backup already when the first sync came"
+    if frame_hosts != {entry.host}:
+        others = ", ".join(sorted(repr(h) if h else "a time before the first sync" for h in frame_hosts))
+        return f"it came from {entry.host!r}, the frames from {others or 'nowhere known'}"
+    return ""
+
+
+def crop_by_box(found: RunBox, source: SourceSize, image_size_wh: Size) -> tuple[Crop, tuple[str, ...]]:
+    """The crop that the tracker made with this box, and what is odd about it.
+
+    Raises:
+        UsageError, InconsistentData: the box was not made on frames of this size.
+    """
+    from being_remote.camera.crop import crop_from_box
+
+    try:
+        crop = crop_from_box(found.box, source.size_wh, image_size_wh)
+    except ValueError as e:
+        raise _misfit(str(e), found, source) from e
+    x_min, x_max, y_min, y_max = found.box
+    if crop.scale_x != crop.scale_y:
+        return crop, (
+            f"the box is {x_max - x_min}x{y_max - y_min}, which pads unevenly: fx and fy differ, as in the"
+            " tracker's own crops; the tracker makes even boxes only, so it was edited or is another video's",
+        )
+    if x_max - x_min != y_max - y_min and not _cut_where_short(crop):
+        return crop, (
+            "the box is not square though no border cut its shorter side: it was edited or is another"
+            " video's",
+        )
+    return crop, ()
+
+
+def _cut_where_short(crop: Crop) -> bool:
+    """Whether a border could have cut the shorter side: at 0, or one further to keep the side even."""
+    w, h = crop.source_size_wh
+    if crop.x_max - crop.x_min < crop.y_max - crop.y_min:
+        return crop.x_min <= 1 or crop.x_max >= w - 1
+    return crop.y_min <= 1 or crop.y_max >= h - 1
+
+
+def _misfit(what: str, found: RunBox, source: SourceSize) -> BeingRemoteError:
+    w, h = source.size_wh
+    if "swapped" in what and source.video is not None:  # measured, so the size is not what is wrong
+        return InconsistentData(
+            f"{what.split(';')[0]} ({source.said_by})",
+            file=found.named,
+            hint="it fits with x and y exchanged: other programs store y first. Use this run's own bbox.pt"
+            " (--bbox FILE), or the video that was tracked (--video FILE)",
+        )
+    if "swapped" in what:
+        return UsageError(
+            f"{what} ({source.said_by})", where=found.named, hint=f"--source-size {h}x{w} (WIDTHxHEIGHT)"
+        )
+    return InconsistentData(
+        f"{what} ({source.said_by})",
+        file=found.named,
+        hint="give the size of the video that was tracked (--video FILE or --source-size WIDTHxHEIGHT),"
+        " or this run's own bbox.pt (--bbox FILE)",
+    )

@@ -1,0 +1,183 @@
+"""The trainers' files: which are written, on which canvas, where they lie.
+
+All are prepared before the first byte is written, so that one that cannot be made leaves nothing
+half done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from being_remote.errors import DataError, UsageError
+from being_remote.recovery.report_values import Matrix, matrix
+from being_remote.tracker import layout
+
+if TYPE_CHECKING:
+    from being_remote.export import Cameras, CanvasChoice, Export, RunFiles, Target
+    from being_remote.recovery.frame_numbers import Numbering
+    from being_remote.recovery.recovery_input import RecoveryInput
+
+
+@dataclass(frozen=True)
+class CanvasFigures:
+    """A trainer's picture as a window of the original frame: `canvas px = scale * (source px - min)`."""
+
+    x_min: int
+    y_min: int
+    width: int
+    height: int
+    out_size_wh: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class TrainerExport:
+    """One trainer's camera.
+
+    Attributes:
+        name: what `--export` takes.
+        folder: where its files lie.
+        K: (3, 3) of its canvas, corner convention.
+        canvas: its picture.
+        off_centre: what it gets wrong by taking the middle for the principal point; "" if nothing.
+        images: how many pictures there are for it; None where none were asked for.
+        images_kept: how many of these stood there already, and were not made again.
+    """
+
+    name: str
+    folder: str
+    K: Matrix
+    canvas: CanvasFigures
+    off_centre: str
+    images: int | None
+    images_kept: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedTarget:
+    """A target with the camera that it is to be given."""
+
+    target: Target
+    export: Export
+
+    @property
+    def figures(self) -> CanvasFigures:
+        """Its canvas, as plain numbers."""
+        c = self.export.canvas
+        return CanvasFigures(c.x_min, c.y_min, c.width, c.height, c.out_size_wh)
+
+    @property
+    def canvas_numbers(self) -> list[int]:
+        """The same, to be compared with what a folder holds."""
+        c = self.export.canvas
+        return [c.x_min, c.y_min, c.width, c.height, *c.out_size_wh]
+
+    def outputs(self, folder: Path) -> list[str]:
+        """What is written below `folder`; a folder of one file a frame ends in a slash."""
+        top = folder / self.target.folder
+        return [
+            f"{top / name}/" if name.endswith("/") else str(top / name) for name in self.target.main_files
+        ]
+
+    @property
+    def off_centre(self) -> str:
+        """What its trainer gets wrong by taking the middle for the principal point; "" if nothing."""
+        from being_remote.export import off_centre
+
+        return off_centre(self.target, self.export)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person must do so that it arrives unchanged."""
+        said = (*self.target.notes, *self.target.remarks(self.export))
+        return [f"{self.target.name}: {note}" for note in said]
+
+    def exported(self, folder: Path, images: int | None, kept: int | None) -> TrainerExport:
+        """What the report says of it."""
+        top, K = str(folder / self.target.folder), matrix(self.export.K)
+        return TrainerExport(self.target.name, top, K, self.figures, self.off_centre, images, kept)
+
+
+def chosen_targets(names: Sequence[str], canvas: CanvasChoice) -> tuple[Target, ...]:
+    """The targets that were asked for, before anything is read for them.
+
+    Raises:
+        UsageError: there is no such export, or none of them takes a canvas.
+    """
+    from being_remote.export import targets
+
+    chosen = targets(names)
+    if canvas is not None and all(t.fixed_canvas for t in chosen):
+        fixed = ", ".join(t.name for t in chosen)
+        raise UsageError(
+            f"{fixed} always describe the original frames", where="--canvas", hint="leave --canvas out"
+        )
+    return chosen
+
+
+def prepare_all(
+    names: Sequence[str],
+    cameras: Cameras,
+    case: RecoveryInput,
+    known: Numbering,
+    *,
+    canvas: CanvasChoice,
+    allow_off_centre: bool,
+) -> tuple[list[PreparedTarget], list[str]]:
+    """Each target with its camera and canvas; those whose pictures are the original frames keep them.
+
+    Args:
+        names: what was asked for; empty: all that need nothing special. Of those that nobody named, one
+            that cannot hold these cameras, or be made of the run's files, is left out, with a warning.
+
+    Raises:
+        UsageError: one that was named cannot hold what it is given, or none of them takes a canvas.
+        NotFoundError: a file that it needs is not here.
+        DataError: one that was named cannot be made of the run's files.
+    """
+    from being_remote.export import prepare
+
+    chosen = chosen_targets(names, canvas)
+    files = _files_of(case, known)
+    prepared, warnings = [], []
+    for target in chosen:
+        try:
+            export = prepare(target, cameras, files, canvas=canvas, allow_off_centre=allow_off_centre)
+            target.check(export)
+        except (UsageError, DataError) as e:
+            if names:
+                raise
+            file = f"{e.where}: " if isinstance(e, DataError) else ""
+            warnings.append(f"{target.name} is left out: {file}{e.what}")
+            continue
+        prepared.append(PreparedTarget(target, export))
+        off = prepared[-1].off_centre
+        warnings += [f"{target.name}: {off}"] if off else []
+    if canvas is not None and all(p.target.fixed_canvas for p in prepared):
+        raise UsageError(
+            "no trainer can take this canvas", where="--canvas", hint="; ".join(warnings) or "name another"
+        )
+    return prepared, warnings
+
+
+def _files_of(case: RecoveryInput, known: Numbering) -> RunFiles:
+    from being_remote.export import RunFiles
+
+    run, home = case.run, layout.LocalLayout(case.run.base)
+    dense, sparse = run.landmark_folders(case.settings)
+    return RunFiles(
+        checkpoints=run.checkpoints,
+        meshes=next((f for f in run.meshes if f.is_dir()), None),
+        kpt=_first_folder(sparse),
+        kpt_dense=_first_folder(dense),
+        identity=home.identity if home.identity.is_file() else None,
+        # Landmarks keep the tracker's numbers, also where the frames at hand have others.
+        kpt_offset=known.offset if known.settings else 0,
+        frame_names=dict(zip(case.frames.frame_ids.tolist(), case.frames.files, strict=True)),
+    )
+
+
+def _first_folder(folders: Sequence[Path]) -> Path | None:
+    return next((f for f in folders if f.is_dir()), None)

@@ -1,0 +1,428 @@
+"""One `.frame` as it is stored: the tracker's keys, checked; arrays still raw bytes.
+
+The one place that spells the keys. A camera needs `NEEDED` and an id; every other entry may lack or
+have another form, which is noted, and whoever needs one asks for it by name. It knows nothing of
+conventions or of what the numbers mean: `frame_file` and `sequence` turn it into values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from being_remote.errors import InconsistentData
+from being_remote.tracker import plain_pickle
+from being_remote.tracker.pickle_skeleton import Skeleton, skeleton_of
+from being_remote.tracker.plain_pickle import Array, Loaded, Tensor
+from being_remote.tracker.torch_file import archive_of, load_file
+
+# -1: how many numbers is up to the tracker's settings.
+SHAPES: Mapping[str, tuple[int, ...]] = {
+    "flame.exp": (1, -1),
+    "flame.shape": (1, -1),
+    "flame.tex": (1, -1),
+    "flame.sh": (1, 9, 3),
+    "flame.eyes": (1, 12),
+    "flame.eyelids": (1, 2),
+    "flame.jaw": (1, 6),
+    "camera.R": (1, 6),
+    "camera.t": (1, 3),
+    "camera.fl": (1, 1),
+    "camera.pp": (1, 2),
+    "opencv.R": (1, 3, 3),
+    "opencv.t": (1, 3),
+    "opencv.K": (1, 3, 3),
+    "img_size": (2,),
+}
+LAST_KEYS = ("frame_id", "global_step")
+# What a camera cannot do without.
+NEEDED = ("opencv.K", "opencv.R", "opencv.t", "img_size")
+FOREIGN = "another program or a fork of the tracker wrote it"
+
+# A run has two or three: the step takes one byte, then two, then four.
+MAX_LAYOUTS = 8
+MAX_LAYOUT_BYTES = 256 << 10
+# Four days at 25 fps; an id of any length would let a file name ask for any amount of memory.
+MAX_ID_DIGITS = 7
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What all files of one run share.
+
+    Attributes:
+        keys: every key found, dotted, in the file's order.
+        arrays: for the keys of `SHAPES` that are there, the place in `Stored.contents`, dtype, shape
+            and order.
+        notes: how it is of another form than the tracker's.
+        skeleton: recognises further files of this layout; None where that cannot be done.
+    """
+
+    keys: tuple[str, ...]
+    arrays: Mapping[str, tuple[int, str, tuple[int, ...], Any]]
+    notes: tuple[str, ...]
+    skeleton: Skeleton | None
+
+
+class StoredFrame:
+    """The entries of one `.frame`; `array` builds one of them, read-only.
+
+    Attributes:
+        frame_id: digits, the stem of the file's name.
+        global_step: None where the file does not say it.
+        notes: how the file is of another form than the tracker's, in words.
+        shown: the file's name, as it stands in messages.
+    """
+
+    __slots__ = ("_others", "contents", "frame_id", "global_step", "layout", "notes", "shown")
+
+    def __init__(
+        self,
+        layout: Layout,
+        contents: list[bytes],
+        frame_id: str,
+        global_step: int | None,
+        others: Mapping[str, np.ndarray[Any, np.dtype[Any]]] | None = None,
+    ) -> None:
+        self.layout, self.contents, self.shown = layout, contents, ""
+        self.frame_id, self.global_step, self.notes = frame_id, global_step, layout.notes
+        self._others = {} if others is None else others
+
+    def __contains__(self, key: str) -> bool:
+        """Whether there is an entry of `SHAPES` under this key, of a form that can be read."""
+        return key in self.layout.arrays or key in self._others
+
+    def array(self, key: str) -> np.ndarray[Any, np.dtype[Any]]:
+        """The array under a dotted key of `SHAPES`, in its shape there.
+
+        Raises:
+            InconsistentData: the file does not have it; cameras do not need it, who asks for it does.
+        """
+        if key in self._others:
+            return self._others[key]
+        if key not in self.layout.arrays:
+            raise lacks(key, self.shown)
+        place, dtype, shape, order = self.layout.arrays[key]
+        numbers = np.frombuffer(self.contents[place], dtype).reshape(shape, order=order)
+        return numbers.reshape(_with_batch(key, shape) or shape)
+
+
+def lacks(key: str, shown: str) -> InconsistentData:
+    """The error of an entry that is needed and not there, or of another form."""
+    return InconsistentData(f"has no {key} of the tracker's form", file=shown, hint=FOREIGN)
+
+
+# Layouts that were accepted lately. Forgetting one, or two threads adding one, costs only time.
+_layouts: list[Layout] = []
+
+
+def parse_stored(data: bytes, name: str) -> StoredFrame:
+    """Read the file, the pickle and the keys of one `.frame`.
+
+    Args:
+        data: the whole file.
+        name: its name or path; the stem must be its frame_id.
+
+    Raises:
+        UnsafeFile, TornFile: as `torch_file.load_file`.
+        InconsistentData: no camera, or another frame_id.
+    """
+    shown = shown_name(name)
+    archive = archive_of(data, shown)
+    stored = _recognised(archive.pickled) if archive is not None else None
+    frame_id: Any = stored.frame_id if stored is not None else None
+    if stored is None:
+        if archive is not None:
+            loaded = plain_pickle.load(archive.pickled, shown, archive.storages)
+        else:
+            loaded = load_file(data, shown)
+        stored, frame_id = _stored(archive.pickled if archive is not None else b"", loaded, shown)
+    named = identity(frame_id, name)
+    if named.problem:
+        raise InconsistentData(named.problem, file=shown, hint=named.hint)
+    stored.frame_id, stored.shown = named.frame_id, shown
+    stored.notes = (*stored.notes, *named.notes)
+    return stored
+
+
+class Identity(NamedTuple):
+    """The id of a frame, by the file's entry and its name; or why there is none."""
+
+    frame_id: str
+    problem: str = ""
+    hint: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def identity(found: Any, name: str) -> Identity:
+    """Which frame a file is of: its `frame_id` (None: it has none) and the file's name must agree."""
+    stem = os.path.splitext(os.path.basename(name))[0]
+    if type(found) in (Array, Tensor) and len(_bare(found.shape)) == 0:
+        found = found.numpy().reshape(-1)[0].item()
+    if type(found) is float and found.is_integer():
+        found = int(found)
+    if type(found) is str:
+        if not is_frame_id(found):
+            return Identity("", f"frame_id is {found[:40]!r}, not up to {MAX_ID_DIGITS} digits")
+        notes = () if found == stem else (f"frame_id is {found!r}",)
+        number = int(found)
+    elif found is None:
+        if not is_frame_id(stem):
+            return Identity("", f"has no frame_id, and {stem[:40]!r} is none")
+        notes, number = ("there is no frame_id: the file's name is taken for it",), int(stem)
+    elif type(found) is int and 0 <= found < 10**MAX_ID_DIGITS:
+        notes, number = ("frame_id is a number, not text",), found
+    else:
+        said = found if type(found) is int else described(found)
+        return Identity("", f"frame_id is {said}, not up to {MAX_ID_DIGITS} digits")
+    if not is_frame_id(stem) or int(stem) != number:
+        return Identity(
+            "",
+            f"frame_id is {found!r}, but the file is named otherwise, {stem[:40]!r}",
+            "it was renamed or belongs to another run; give it its own name back",
+        )
+    return Identity(stem, notes=notes)
+
+
+def entries(data: bytes, shown: str) -> tuple[Any, tuple[str, ...]]:
+    """What a file of torch.save holds, of whatever keys; a dict's entries under dotted keys.
+
+    Returns:
+        The value, and how the file is spelled otherwise than the tracker's.
+
+    Raises:
+        UnsafeFile, TornFile: as `torch_file.load_file`.
+    """
+    loaded = load_file(data, shown)
+    return (_flat(loaded.value) if type(loaded.value) is dict else loaded.value), loaded.oddities
+
+
+def scan(data: bytes, shown: str) -> None:
+    """Whether a file of torch.save is whole and holds plain data only, of whatever keys.
+
+    Raises:
+        UnsafeFile, TornFile: as `torch_file.load_file`.
+    """
+    archive = archive_of(data, shown)
+    if archive is None:
+        load_file(data, shown)
+    elif _recognised(archive.pickled) is None:
+        loaded = plain_pickle.load(archive.pickled, shown, archive.storages)
+        with contextlib.suppress(InconsistentData):
+            # Only to know the next file of this run again; other keys are for the readers to refuse.
+            _stored(archive.pickled, loaded, shown)
+
+
+def is_frame_id(text: str) -> bool:
+    """Whether this is an id as the tracker writes them."""
+    return text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS
+
+
+def shown_name(name: str) -> str:
+    """A file's name for messages: control characters are escaped, since names come from pods."""
+    return name if name.isprintable() else repr(name)
+
+
+def described(value: Any) -> str:
+    """A value of a pickle in a few safe words; its contents are not walked."""
+    if type(value) in (Array, Tensor):
+        return f"an array of {' x '.join(map(str, value.shape)) or 'one number'}"
+    return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def _recognised(pickled: bytes) -> StoredFrame | None:
+    for layout in tuple(_layouts):
+        filling = layout.skeleton.fill(pickled) if layout.skeleton else None
+        if filling:
+            if layout is not _layouts[0]:
+                _remember(layout)
+            return StoredFrame(layout, *filling)
+    return None
+
+
+def _remember(layout: Layout) -> None:
+    """Put a layout first: the next file is most likely like the last one."""
+    _layouts[:] = [layout, *(known for known in _layouts if known is not layout)][:MAX_LAYOUTS]
+
+
+def _stored(pickled: bytes, loaded: Loaded, shown: str) -> tuple[StoredFrame, Any]:
+    """The entries of a pickle's value, and its frame_id as it is; a layout is remembered."""
+    if type(loaded.value) is not dict:
+        raise InconsistentData(f"is to hold a dict of names; it holds {described(loaded.value)}", file=shown)
+    flat = _flat(loaded.value)
+    found = Form.of(flat)
+    if found.problems:
+        raise InconsistentData(found.problems[0], file=shown, hint=FOREIGN)
+    places = {id(array): i for i, array in enumerate(loaded.arrays)}
+    arrays = {k: flat[k] for k in found.arrays if type(flat[k]) is Array}
+    # Of an entry that is no array of the pickle, the next file may hold other numbers elsewhere.
+    alike = len(arrays) == len(found.arrays) and 0 < len(pickled) <= MAX_LAYOUT_BYTES
+    layout = Layout(
+        tuple(flat),
+        {k: (places[id(a)], a.dtype, a.shape, a.order) for k, a in arrays.items()},
+        (*loaded.oddities, *found.notes),
+        skeleton_of(pickled, loaded.arrays, LAST_KEYS) if alike else None,
+    )
+    if layout.skeleton:
+        _remember(layout)
+    others = {k: numbers for k, numbers in found.arrays.items() if k not in arrays}
+    contents = [array.content for array in loaded.arrays]
+    step = flat.get("global_step")
+    step = step if type(step) is int else None
+    return StoredFrame(layout, contents, "", step, others), flat.get("frame_id")
+
+
+def _flat(content: Mapping[Any, Any]) -> dict[str, Any]:
+    """The entries under dotted keys, two levels deep."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if type(value) is dict and value:
+            flat.update({f"{key}.{inner}": item for inner, item in value.items()})
+        else:
+            flat[str(key)] = value
+    return flat
+
+
+class Form(NamedTuple):
+    """A file's entries against the tracker's.
+
+    Attributes:
+        arrays: those of `SHAPES` that can be read, in their shapes there.
+        problems: why there is no camera in them.
+        notes: how they are of another form, where a camera can do without or knows what is meant.
+    """
+
+    arrays: dict[str, np.ndarray[Any, np.dtype[Any]]]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @staticmethod
+    def of(flat: Mapping[str, Any]) -> Form:
+        """Look at every entry."""
+        arrays: dict[str, np.ndarray[Any, np.dtype[Any]]] = {}
+        problems: list[str] = []
+        notes: list[str] = []
+        spelled: dict[str, list[str]] = {}
+        if lacking := missing_keys(flat, NEEDED):
+            problems.append(lacking)
+        for key in SHAPES:
+            if key not in flat:
+                continue
+            numbers = _numbers(key, flat[key])
+            if numbers is None:
+                (problems if key in NEEDED else notes).append(wrong_shape(key, flat[key]))
+                continue
+            arrays[key] = numbers
+            for how in _spelling(key, flat[key]):
+                spelled.setdefault(how, []).append(key)
+        absent = [k for k in (*SHAPES, "global_step") if k not in flat and k not in NEEDED]
+        if absent:
+            notes.append(f"lacks {', '.join(absent)}")
+        if "global_step" in flat and type(flat["global_step"]) is not int:
+            notes.append(f"global_step is {described(flat['global_step'])}, not a whole number")
+        if more := [_short(k) for k in flat if k not in SHAPES and k not in LAST_KEYS]:
+            notes.append(f"{len(more)} entries that the tracker does not write: {_listed(more)}")
+        notes += [f"{_listed(keys)} {how}" for how, keys in spelled.items()]
+        return Form(arrays, tuple(problems), tuple(notes))
+
+
+def _spelling(key: str, value: Any) -> Iterator[str]:
+    """How an entry that can be read is stored otherwise than the tracker does."""
+    if type(value) not in (Array, Tensor):
+        yield "in lists"
+        return
+    if type(value) is Tensor:
+        yield "as torch tensors"
+    if _with_batch(key, value.shape) != value.shape:
+        yield "in other shapes"
+    # The tracker's numbers are float32, and two whole ones.
+    if value.dtype[1] != ("i" if key == "img_size" else "f") or value.dtype == "<f8":
+        yield f"as {np.dtype(value.dtype).name}"
+
+
+def _numbers(key: str, value: Any) -> np.ndarray[Any, np.dtype[Any]] | None:
+    """An entry in the tracker's shape; None where it is something else, or too coarse for a camera."""
+    if type(value) in (Array, Tensor):
+        if key in NEEDED and value.dtype in ("<f2", "|b1"):
+            return None
+        shape = _with_batch(key, value.shape)
+        numbers: np.ndarray[Any, np.dtype[Any]] | None = value.numpy().reshape(shape) if shape else None
+        return numbers
+    if type(value) not in (list, tuple):
+        return None
+    listed = _from_lists(value)
+    shape = _with_batch(key, listed.shape) if listed is not None else None
+    return listed.reshape(shape) if listed is not None and shape else None
+
+
+def _with_batch(key: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The tracker's shape of an entry of this one, which may lack the batch axis; None: it is another."""
+    wanted = SHAPES[key]
+    lead = 1 if wanted[0] == 1 else 0
+    tail, found = wanted[lead:], shape
+    if key == "opencv.t" and found[-2:] == (3, 1):
+        found = found[:-1]
+    while len(found) > len(tail) and found[0] == 1:
+        found = found[1:]
+    if found == () and tail == (1,):
+        found = (1,)
+    fits = len(found) == len(tail) and all(t in (-1, n) for t, n in zip(tail, found))
+    return (1,) * lead + found if fits else None
+
+
+def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without axes of 1."""
+    return tuple(n for n in shape if n != 1)
+
+
+MAX_LISTED = 4096
+
+
+def _from_lists(value: Any) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """Numbers in lists of lists, all alike; None where it is something else. Bounded in depth and count."""
+    rows: list[Any] = [value]
+    shape: list[int] = []
+    for _ in range(4):
+        if type(rows[0]) not in (list, tuple):
+            break
+        length = len(rows[0])
+        if not 0 < length * len(rows) <= MAX_LISTED:
+            return None
+        if any(type(row) not in (list, tuple) or len(row) != length for row in rows):
+            return None
+        shape.append(length)
+        rows = [item for row in rows for item in row]
+    if any(type(item) not in (int, float) for item in rows):
+        return None
+    return np.array(rows, np.float64).reshape(shape)
+
+
+def missing_keys(flat: Mapping[str, Any], keys: tuple[str, ...]) -> str:
+    """Which of these keys are not there, and what is; "" when all are."""
+    missing = [key for key in keys if key not in flat]
+    if not missing:
+        return ""
+    found = [_short(key) for key in tuple(flat)[:40]]
+    more = f" and {len(flat) - 40} more" if len(flat) > 40 else ""
+    return f"lacks {', '.join(missing)}; it holds {', '.join(found) or 'nothing'}{more}"
+
+
+def wrong_shape(key: str, value: Any) -> str:
+    """How an entry of `SHAPES` is none that can be read."""
+    wanted = " x ".join("n" if n < 0 else str(n) for n in SHAPES[key])
+    coarse = type(value) in (Array, Tensor) and value.dtype in ("<f2", "|b1")
+    said = f" as {np.dtype(value.dtype).name}, too coarse for a camera" if coarse else ""
+    return f"{key} is to be an array of {wanted}; it is {described(value)}{said}"
+
+
+def _short(key: str) -> str:
+    return key if key.isprintable() and len(key) <= 60 else repr(key[:60])
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

@@ -1,0 +1,165 @@
+"""What a host offers, and what is to be fetched of it. Decides by names, sizes, times and hashes only."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from being_remote.backup.manifest import ManifestEntry
+from being_remote.errors import UnsafeFile
+from being_remote.transfer.local_path import LIVE, PathCollisions, local_path
+from being_remote.transfer.quarantine import QuarantinedFile
+
+# Files with refused names, of one folder, that are named.
+MAX_REFUSED = 20
+
+
+@dataclass(frozen=True, eq=False)
+class RemoteFolder:
+    """A folder on the host, and where its files belong here. One of them for all its files.
+
+    Attributes:
+        home: the folder here, below the backup; "" is its top.
+        top: the folder on the host that all this actor's folders are below.
+        source: the folder itself, `top` or below it.
+        rank: how precious its files are: those of the lowest rank get the room on the disk first.
+        wave: files of one wave are fetched together, those of the lowest first.
+    """
+
+    home: str
+    top: PurePosixPath
+    source: PurePosixPath
+    rank: int = 0
+    wave: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file that the host has, and where it belongs here. There may be a hundred thousand of them.
+
+    Attributes:
+        path: where it comes to lie, below the backup.
+        origin: the folder that it comes from.
+        bytes, mtime_ns, ctime_ns, inode: the host's file, as last seen.
+        sha256: its hash, if the host made one of this very version.
+        spelt: its name below `origin.source`, where that is not what it is called at home.
+    """
+
+    path: str
+    origin: RemoteFolder
+    bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    sha256: str | None = None
+    spelt: builtins.bytes | None = None
+
+    def looks_like(self, other: RemoteFile) -> bool:
+        """Whether no figure tells this version of the file from the other."""
+        ours = (self.bytes, self.mtime_ns, self.ctime_ns, self.inode)
+        return ours == (other.bytes, other.mtime_ns, other.ctime_ns, other.inode)
+
+    @property
+    def name(self) -> builtins.bytes:
+        """Its name below `origin.source`, as the host spells it."""
+        if self.spelt is not None:
+            return self.spelt
+        return os.fsencode(self.path[len(self.origin.home) + 1 :] if self.origin.home else self.path)
+
+
+@dataclass(frozen=True)
+class DownloadPlan:
+    """What to fetch, and what stays where it is and why.
+
+    `unchanged` are paths; `unhashed` those of them whose bytes the host did not hash for this sync.
+    """
+
+    wanted: tuple[RemoteFile, ...]
+    unchanged: tuple[str, ...]
+    unhashed: tuple[str, ...]
+    refused: tuple[QuarantinedFile, ...]
+    still_torn: tuple[QuarantinedFile, ...]
+
+    @property
+    def wanted_bytes(self) -> int:
+        """Bytes to fetch at most; rsync may need fewer."""
+        return sum(offer.bytes for offer in self.wanted)
+
+
+def plan(
+    offers: Iterable[RemoteFile],
+    here: Mapping[str, ManifestEntry],
+    torn: Mapping[str, list[QuarantinedFile]],
+    *,
+    refused: Iterable[QuarantinedFile] = (),
+    folds: bool,
+    most_bytes: Callable[[str], int | None],
+) -> DownloadPlan:
+    """Decide about each file.
+
+    Args:
+        offers: what the host has.
+        here: what is live.
+        torn: what lies in quarantine; not fetched again while the host's file is the same.
+        refused: what it has, too, and that cannot be fetched.
+        folds: this laptop's file system takes `A` and `a` for one name.
+        most_bytes: name -> how large a whole file of this name can be; None: as large as it likes.
+    """
+    wanted, unchanged, unhashed, still_torn = [], [], [], []
+    refused, unnamed = list(refused), Counter[RemoteFolder]()
+    taken, before = PathCollisions(here, folds=folds), None
+    for offer in sorted(offers, key=lambda o: (o.path not in here, o.path)):
+        why = name_refused(offer) or taken.clash(offer.path)
+        if why is None and offer.path == before:
+            why = "another file of the host has its place already"
+        if why is not None:
+            unnamed[offer.origin] += 1
+            if unnamed[offer.origin] <= MAX_REFUSED:
+                refused.append(QuarantinedFile(offer.path, f"its name is refused: {why}"))
+            continue
+        taken.add(offer.path)
+        before = offer.path
+        entry = here.get(offer.path)
+        most = most_bytes(offer.path)
+        if entry is not None and same(offer, entry.bytes, entry.mtime_ns, entry.sha256):
+            unchanged.append(entry.path)
+            if offer.sha256 is None:
+                unhashed.append(entry.path)
+        elif most is not None and offer.bytes > most:
+            reason = f"has {offer.bytes} bytes; a whole one has at most {most}, so it is not fetched"
+            refused.append(QuarantinedFile(offer.path, reason, None, offer.bytes, offer.mtime_ns))
+        elif torn and (alike := _among(offer, torn.get(offer.path, ()))) is not None:
+            still_torn.append(alike)
+        else:
+            wanted.append(offer)
+    for origin, count in unnamed.items():
+        if count > MAX_REFUSED:
+            refused.append(
+                QuarantinedFile(origin.home, f"{count - MAX_REFUSED} more files have refused names")
+            )
+    return DownloadPlan(tuple(wanted), tuple(unchanged), tuple(unhashed), tuple(refused), tuple(still_torn))
+
+
+def name_refused(offer: RemoteFile) -> str | None:
+    """Why a file of this name may not be stored here; None when it may."""
+    called = "" if offer.spelt is None else offer.path.rpartition("/")[2]
+    try:
+        local_path(LIVE, offer.name, below=offer.origin.home, called=called)
+    except UnsafeFile as e:
+        return e.what
+    return None
+
+
+def same(offer: RemoteFile, size: int, mtime_ns: int, sha256: str) -> bool:
+    """Whether these are the host's bytes. By hash where both sides have one; a rewrite may keep the rest."""
+    if offer.sha256 is not None and sha256:
+        return offer.sha256 == sha256
+    return (offer.bytes, offer.mtime_ns) == (size, mtime_ns)
+
+
+def _among(offer: RemoteFile, torn: Iterable[QuarantinedFile]) -> QuarantinedFile | None:
+    return next((t for t in torn if same(offer, t.bytes, t.mtime_ns, t.sha256)), None)

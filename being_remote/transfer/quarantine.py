@@ -1,0 +1,102 @@
+"""Files that arrived torn or unsafe: set aside with a note, never mixed with good ones.
+
+The note also spares the link: a file that is still the same on the host is not fetched again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from being_remote.backup.history import History
+from being_remote.backup.manifest import shown_path
+from being_remote.durable_files import sync_file, sync_folder, write_whole
+
+NOTE = ".why.json"
+# Of a whole file that the host had rewritten before it could be compared: it is not torn, so it does
+# not keep the same bytes from coming again.
+REWRITTEN_NOTE = ".rewritten.json"
+
+
+@dataclass(frozen=True)
+class QuarantinedFile:
+    """One file that did not become live, and why. `kept_as` is None for a refused name."""
+
+    path: str
+    reason: str
+    kept_as: Path | None = None
+    bytes: int = 0
+    mtime_ns: int = 0
+    sha256: str = ""
+
+
+class _QuarantineNote(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    path: str
+    path_b64: str | None
+    reason: str
+    bytes: Annotated[int, Field(ge=0)]
+    mtime_ns: int
+    sha256: str
+
+
+def set_aside(
+    history: History,
+    file: Path,
+    *,
+    path: str,
+    sha256: str,
+    bytes: int,
+    mtime_ns: int,
+    reason: str,
+    suffix: str = NOTE,
+) -> QuarantinedFile:
+    """Move `file` into quarantine, durably; the note is written first: none lies there unexplained."""
+    if not history.quarantine.is_dir():
+        history.quarantine.mkdir()
+        sync_folder(history.folder)
+    if stat.S_ISREG(file.lstat().st_mode):
+        sync_file(file)
+    key = hashlib.sha256(os.fsencode(path) + b"\0" + sha256.encode()).hexdigest()[:12]
+    # Only what any file system takes; the exact name is in the note.
+    stem = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in Path(path).name)
+    kept_as = history.quarantine / f"{stem[:150].lstrip('.-')}.{key}"
+    shown, path_b64 = shown_path(path)
+    note = _QuarantineNote(
+        path=shown, path_b64=path_b64, reason=reason, bytes=bytes, mtime_ns=mtime_ns, sha256=sha256
+    )
+    write_whole(
+        kept_as.with_name(kept_as.name + suffix),
+        json.dumps(note.model_dump(), indent=1).encode(),
+        scratch=history.scratch,
+    )
+    os.replace(file, kept_as)
+    sync_folder(history.quarantine)
+    return QuarantinedFile(path, reason, kept_as, bytes, mtime_ns, sha256)
+
+
+def kept(history: History) -> dict[str, list[QuarantinedFile]]:
+    """What lies in quarantine, by path. A note without its file, or a damaged one, does not count."""
+    found: dict[str, list[QuarantinedFile]] = {}
+    if not history.quarantine.is_dir():
+        return found
+    for file in sorted(history.quarantine.glob("*" + NOTE)):
+        kept_as = file.with_name(file.name.removesuffix(NOTE))
+        try:
+            note = _QuarantineNote.model_validate_json(file.read_bytes())
+        except ValidationError:
+            continue
+        if kept_as.is_file():
+            path = os.fsdecode(base64.b64decode(note.path_b64)) if note.path_b64 else note.path
+            aside = QuarantinedFile(path, note.reason, kept_as, note.bytes, note.mtime_ns, note.sha256)
+            found.setdefault(path, []).append(aside)
+    return found

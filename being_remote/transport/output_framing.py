@@ -1,0 +1,156 @@
+"""A command's exit code carried inside its own output, and its streams read to the end.
+
+sshd reports a command that was killed and a link that broke in the same way, so the code that it
+reports is no evidence. Ours is printed after the output by the far shell: where the closing mark
+is missing, the outcome is unknown. The opening mark cuts off what a talkative login shell prints.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import shlex
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+# "$@" instead of pasted words: nothing in them can become an assignment, a keyword or a pattern.
+# The brackets keep `exit` from ending the shell before the closing mark.
+SCRIPT = 'm=$1; shift; printf %s "$m"; ("$@"); printf %s%d: "$m" $?'
+
+# One word for the kernel is at most 128 KiB, and the far side gets our whole command as one.
+MAX_COMMAND_BYTES = 100_000
+
+
+class TooMuchOutput(Exception):
+    """More was answered than the caller allowed."""
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Four blocking calls on a running command; the reading ones return b"" at the end.
+
+    `done_out` and `done_err` are called by the reading threads themselves when they have stopped:
+    who closes a descriptor under another thread's read lets it read from whatever is opened next.
+    """
+
+    read_out: Callable[[], bytes]
+    read_err: Callable[[], bytes]
+    write_in: Callable[[bytes], None]
+    close_in: Callable[[], None]
+    done_out: Callable[[], None] = lambda: None
+    done_err: Callable[[], None] = lambda: None
+
+
+@dataclass
+class FramedOutput:
+    """What was read so far."""
+
+    out: bytearray = field(default_factory=bytearray)
+    err: bytearray = field(default_factory=bytearray)
+
+
+def wrapped(argv: Sequence[str], mark: str) -> list[str]:
+    """The words that run `argv` between two marks.
+
+    Raises:
+        ValueError: a word holds a NUL byte, or all of them are too long for one command.
+
+    Example:
+        >>> wrapped(["echo", "a b"], "M")[3:]
+        ['sh', 'M', 'echo', 'a b']
+    """
+    if not argv or any("\0" in word for word in argv):
+        raise ValueError(f"not a command: {argv!r}")
+    if sum(len(os.fsencode(word)) for word in argv) > MAX_COMMAND_BYTES:
+        raise ValueError("too long for a command; send it on stdin")
+    return ["sh", "-c", SCRIPT, "sh", mark, *argv]
+
+
+def one_line(words: Sequence[str]) -> bytes:
+    """The words quoted for a login shell, whichever it is; names keep their bytes.
+
+    Example:
+        >>> one_line(["printf", "%s", "$(date) it's"])
+        b'printf %s \\'$(date) it\\'"\\'"\\'s\\''
+    """
+    return os.fsencode(shlex.join(words))
+
+
+def unwrapped(out: bytes, mark: str) -> tuple[int, bytes] | None:
+    """(exit code, output) from between the marks; None when the closing mark never came.
+
+    Example:
+        >>> unwrapped(b"welcome!\\nMhelloM3:", "M")
+        (3, b'hello')
+        >>> unwrapped(b"welcome!\\nMhel", "M") is None
+        True
+    """
+    begin, end = out.find(mark.encode()), out.rfind(mark.encode())
+    code, colon, _ = out[end + len(mark) :].partition(b":")
+    # The mark is no secret to the host: what follows may be anything, and int() refuses long numbers.
+    if begin == end or not colon or not re.fullmatch(rb"\d{1,3}", code):
+        return None
+    return int(code), out[begin + len(mark) : end]
+
+
+def exchange(streams: Streams, stdin: bytes, *, limit: int, timeout_s: float) -> FramedOutput:
+    """Feed `stdin` and read both streams at once until both end.
+
+    One thread a stream: reading one to its end first would block a command that fills the other.
+    On an exception the caller must stop the command; that ends the threads.
+
+    Raises:
+        TimeoutError: the streams did not end in time.
+        TooMuchOutput: more than `limit` bytes came.
+    """
+    chunks: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+    answer, over = FramedOutput(), threading.Event()
+
+    def pump(name: str, read: Callable[[], bytes], done: Callable[[], None]) -> None:
+        try:
+            while not over.is_set() and (data := read()):
+                chunks.put((name, data))
+        except OSError:
+            pass  # the command was stopped, or the link broke; the closing mark tells which
+        finally:
+            done()
+        chunks.put((name, b""))
+
+    def feed() -> None:
+        try:
+            try:
+                streams.write_in(stdin)
+            finally:
+                streams.close_in()
+        except (OSError, EOFError):
+            pass  # a command need not read its input to the end
+
+    out = (pump, ("out", streams.read_out, streams.done_out))
+    err = (pump, ("err", streams.read_err, streams.done_err))
+    for target, args in (out, err, (feed, ())):
+        threading.Thread(target=target, args=args, daemon=True).start()
+
+    try:
+        _collect(chunks, answer, limit=limit, deadline=time.monotonic() + timeout_s)
+    finally:
+        over.set()
+    return answer
+
+
+def _collect(
+    chunks: queue.SimpleQueue[tuple[str, bytes]], answer: FramedOutput, *, limit: int, deadline: float
+) -> None:
+    still_open = {"out", "err"}
+    while still_open:
+        try:
+            name, data = chunks.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise TimeoutError from None
+        if not data:
+            still_open.discard(name)
+        (answer.out if name == "out" else answer.err).extend(data)
+        if len(answer.out) + len(answer.err) > limit:
+            raise TooMuchOutput

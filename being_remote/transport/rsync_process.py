@@ -1,0 +1,259 @@
+"""One run of rsync: fed its names, watched, ended with all its processes, its end put into words.
+
+What is said to rsync, and what it may touch, is `rsync`'s business.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from being_remote.disk import is_full, no_space, room_bytes
+from being_remote.errors import CommandFailed, ConnectionLost, NoSpace, ToolMissing
+from being_remote.foreign_text import quote
+from being_remote.pace import SLOWEST, Pace, Rate
+from being_remote.session import OnProgress, Result, TransferProgress
+
+# What a pod says of its own disk; never of ours.
+SAYS_FULL = re.compile(rb"No space left on device|Disk quota exceeded")
+_KEPT_BYTES = 64 << 10
+_END_S = 10.0
+_LOOK_S = 1.0
+_BLOCK_BYTES = 512  # of ulimit -f in a POSIX shell
+
+# rsync(1), "EXIT VALUES": what can only come from a link that broke or fell silent.
+_LINK = {
+    10: "the link broke",
+    12: "the link broke in the middle",
+    30: "nothing came for too long",
+    35: "the other side did not answer",
+    255: "ssh lost the connection",
+}
+_WORDS = {
+    1: "it did not understand its own options",
+    2: "the two rsyncs do not understand each other",
+    3: "a folder cannot be read or entered",
+    5: "the other side refused to start",
+    11: "a file could not be read or written",
+    13: "it could not report",
+    14: "it could not talk to its own processes",
+    20: "it was stopped",
+    22: "it ran out of memory",
+    23: "some files could not be transferred",
+}
+
+
+@dataclass(frozen=True)
+class RsyncTask:
+    """What one run of rsync is for: the words of its messages, and its bounds.
+
+    Attributes:
+        host: the pod.
+        what: what progress is called.
+        total_bytes: what it has to do, for progress.
+        into: the folder here that it writes into; None where it writes on the pod.
+        there: the folder on the pod that it writes into, as "host:folder".
+        most_bytes: how much it may write here in all, and to one file; None where that is the pod's concern.
+        rate: how slow it may be.
+        reads_bytes: what it compares with, and so may have to read before anything moves.
+    """
+
+    host: str
+    what: str
+    total_bytes: int
+    into: Path | None = None
+    there: str = ""
+    most_bytes: tuple[int, int] | None = None
+    rate: Rate = SLOWEST
+    reads_bytes: int = 0
+
+
+class Outgrown(Exception):
+    """More came than was listed; rsync was stopped."""
+
+
+@dataclass(frozen=True)
+class RsyncTotals:
+    """What rsync says that it sent or got: whole files, and the bytes that did travel."""
+
+    files: int
+    bytes: int
+
+
+def run(argv: Sequence[str], names: Iterable[bytes], task: RsyncTask, on_progress: OnProgress) -> RsyncTotals:
+    """Run rsync with `names` on its stdin.
+
+    Raises:
+        ToolMissing, ConnectionLost, CommandFailed: as it ended.
+        AnswerTimeout: too little came for too long.
+        NoSpace: the disk here is full, by our own look at it.
+        Outgrown: a file, or all of them, became larger than `task.most_bytes`.
+    """
+    with tempfile.TemporaryFile() as given:
+        # A leading ./ keeps a name that begins with # or ; from being a comment.
+        given.write(b"".join(b"./" + name + b"\0" for name in names))
+        given.seek(0)
+        with _ProcessesEnded() as ended:
+            process = subprocess.Popen(
+                _bounded(argv, task),
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[ended.mark],
+                env={**os.environ, "LC_ALL": "C"},
+            )
+            assert process.stdout and process.stderr
+            complaints = StderrHead(process.stderr)
+            try:
+                stats = _watch(process.stdout, task, on_progress)
+                code = process.wait()
+            finally:
+                _stop(process)
+        said = complaints.said()
+    if code not in (0, 24):
+        _fail(code, said, argv, task)
+    return RsyncTotals(stats.get("transferred", 0), stats.get("literal", 0))
+
+
+def _bounded(argv: Sequence[str], task: RsyncTask) -> Sequence[str]:
+    """`argv` with the kernel's bound on the size of each file that it writes.
+
+    rsync's own --max-size looks at what the pod listed, not at what it sends. Beyond this bound a write
+    fails ("File too large"), and the half file stays.
+    """
+    if task.most_bytes is None:
+        return argv
+    blocks = -(-task.most_bytes[1] // _BLOCK_BYTES)
+    return ["sh", "-c", 'trap "" XFSZ; ulimit -S -f "$0"; exec "$@"', str(blocks), *argv]
+
+
+class StderrHead:
+    """The beginning of a program's stderr; the host writes there too, so the rest is read and dropped."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._kept = bytearray()
+        self._reader = threading.Thread(target=self._read, args=(pipe,), daemon=True)
+        self._reader.start()
+
+    def _read(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            while data := os.read(pipe.fileno(), 65536):
+                self._kept += data[: _KEPT_BYTES - len(self._kept)]
+
+    def said(self) -> bytes:
+        """What came so far, once the program has ended; what it left behind may keep the pipe open."""
+        self._reader.join(timeout=1)
+        return bytes(self._kept)
+
+
+class _ProcessesEnded:
+    """Left only when the last of rsync's processes on this machine is gone.
+
+    rsync is two or three of them, and the first does not wait for the others when it gives up: for a
+    moment they still write where the next call would. Each inherits the pipe's end `mark`; ssh closes
+    what it inherits, so a connection that is kept open does not count.
+    """
+
+    def __init__(self) -> None:
+        self._gone, self.mark = os.pipe()
+
+    def __enter__(self) -> _ProcessesEnded:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Wait until all have ended, within reason: one may be stuck in a disk's own wait."""
+        os.close(self.mark)
+        select.select([self._gone], [], [], _END_S)
+        os.close(self._gone)
+
+
+def _watch(out: IO[bytes], task: RsyncTask, on_progress: OnProgress) -> dict[str, int]:
+    """Read rsync to its end, reporting as it goes; returns the figures of --stats.
+
+    Raises:
+        AnswerTimeout, NoSpace, Outgrown: see `run`; it still runs then.
+    """
+    stats: dict[str, int] = {}
+    pace, done = Pace(task.host, task.rate, reads_bytes=task.reads_bytes), 0
+    for line in _lines(out.fileno()):
+        if step := re.match(rb"\s*(\d{1,18})\s+\d+%\s", line):
+            done = max(done, int(step[1]))
+            on_progress(TransferProgress(task.what, done, task.total_bytes))
+        elif found := re.match(rb"Number of regular files transferred: (\d{1,18})", line):
+            stats["transferred"] = int(found[1])
+        elif found := re.match(rb"Literal data: (\d{1,18}) bytes", line):
+            stats["literal"] = int(found[1])
+        pace.came(done)
+        if task.most_bytes is not None and done > task.most_bytes[0]:
+            raise Outgrown
+        if task.into is not None and room_bytes(task.into) < 0:
+            raise no_space(task.into)
+    return stats
+
+
+def _lines(fd: int) -> Iterable[bytes]:
+    """Lines as they come, and an empty one whenever nothing came for a while.
+
+    rsync ends a line of progress by a carriage return.
+    """
+    rest = b""
+    while True:
+        if not select.select([fd], [], [], _LOOK_S)[0]:
+            yield b""
+            continue
+        data = os.read(fd, 65536)
+        if not data:
+            break
+        *whole, rest = re.split(rb"[\r\n]", rest + data)
+        # A pod chooses what its rsync says, so a line without an end must not grow without bounds.
+        rest = rest[-4096:]
+        yield from whole
+    yield rest
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End rsync if it still runs (Ctrl-C); it keeps its half file when it is asked politely."""
+    if process.stdout:
+        process.stdout.close()
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _fail(code: int, said: bytes, argv: Sequence[str], task: RsyncTask) -> None:
+    # The far shell's 127 reaches us as 127 or as 12, depending on which side notices first.
+    if re.search(rb"rsync: (command )?not found|rsync: No such file", said) and code in (12, 127, 255):
+        raise ToolMissing(host=task.host, tool="rsync", hint="apt-get install rsync on the host")
+    if task.into is not None and is_full(task.into):
+        raise no_space(task.into)
+    if task.into is None and SAYS_FULL.search(said):  # only the pod's disk is written to
+        raise NoSpace(
+            f"the disk over there is full, it says: {quote(said)}",
+            file=task.there,
+            hint="free some space on that disk, then call it again: it goes on",
+        )
+    # An rsync that gives up over there looks like a broken link from here; its own words tell.
+    codes = {code, *(int(found) for found in re.findall(rb"\(code (\d{1,3})\)", said))}
+    if codes <= _LINK.keys():
+        raise ConnectionLost(
+            f"rsync: {_LINK[code]}: {quote(said)}",
+            host=task.host,
+            hint="call it again: what arrived stays, and it goes on",
+        )
+    raise CommandFailed(
+        f"rsync: {_WORDS.get(min(codes - _LINK.keys()), 'it failed')}: {quote(said)}",
+        host=task.host,
+        result=Result(task.host, tuple(argv), code, b"", said, 0.0),
+    )

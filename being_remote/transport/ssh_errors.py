@@ -1,0 +1,96 @@
+"""What paramiko, sockets and ssh say when it goes wrong, put into our errors: the only such place."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+
+import paramiko
+
+from being_remote.errors import HostError, HostKeyChanged, LoginRefused, Unreachable
+from being_remote.foreign_text import quote
+from being_remote.transport.host_keys import HostKey
+
+# Paramiko logs a traceback for each link that breaks, and Python prints what nobody handles. It is all
+# said again by our errors.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+# Everything that a connection attempt may raise. A test walks through paramiko's own exceptions,
+# so that one that a new version adds cannot slip by.
+CONNECTING = (paramiko.SSHException, OSError, EOFError)
+
+_HOST_KEY = re.compile("HOST IDENTIFICATION HAS CHANGED|Host key verification failed|host key is known")
+_SILENCE = re.compile("timed out|timeout", re.IGNORECASE)
+
+
+def while_connecting(
+    error: BaseException, *, host: str, address: str, timeout_s: float, said: str
+) -> HostError:
+    """The error of a connection that did not come about; `said` is the jump command's stderr."""
+    if isinstance(error, paramiko.BadHostKeyException):
+        return HostKeyChanged(
+            host=host,
+            address=address,
+            trusted=_own(error.expected_key).fingerprint,
+            shown=_own(error.key).fingerprint,
+        )
+    if said:
+        return said_by_ssh(said, host=host, address=address)
+    if isinstance(error, paramiko.AuthenticationException):
+        return LoginRefused(f"{address} refused our login: {quote(str(error))}", host=host, hint=_KEYS)
+    if isinstance(error, socket.gaierror):
+        return Unreachable(
+            f"the name of {address} is not known: {error.strerror}", host=host, hint="check `address`"
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return Unreachable(
+            f"{address} refuses the connection",
+            host=host,
+            hint="is the pod running, and this its present port?",
+        )
+    if _timed_out(error):
+        return Unreachable(
+            f"{address} did not answer within {timeout_s:g} s",
+            host=host,
+            hint="is the pod running? connect_timeout_s in the inventory sets how long to wait",
+        )
+    hung_up = isinstance(error, (ConnectionError, EOFError)) or isinstance(error.__context__, EOFError)
+    return Unreachable(
+        f"{address} hung up at once"
+        if hung_up
+        else f"{address}: {quote(str(error) or type(error).__name__)}",
+        host=host,
+        hint="is that an SSH server, and is the port right?",
+    )
+
+
+def said_by_ssh(said: str, *, host: str, address: str) -> HostError:
+    """What the system's ssh complained about on stderr."""
+    last = quote(said.strip().rpartition("\n")[2])
+    if "Permission denied" in said or "Too many authentication failures" in said:
+        return LoginRefused(f"on the way to {address}: {last}", host=host, hint=_KEYS)
+    return Unreachable(f"on the way to {address}: {last}", host=host, hint="try it by hand: ssh -v")
+
+
+def is_about_host_keys(said: str) -> bool:
+    """Whether ssh stopped because of a host key."""
+    return _HOST_KEY.search(said) is not None
+
+
+_KEYS = "put the public key into the host's ~/.ssh/authorized_keys, or set `identity_file` in the inventory"
+
+
+def _own(key: paramiko.PKey) -> HostKey:
+    return HostKey(key.get_name(), key.asbytes())
+
+
+def _timed_out(error: BaseException) -> bool:
+    # paramiko's start_client returns when the time is up, and the next call finds no session;
+    # its banner time-out is an SSHException with the socket's one as its cause, or in its text.
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, TimeoutError) or _SILENCE.search(str(chain)):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return "No existing session" in str(error)

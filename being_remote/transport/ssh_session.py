@@ -1,0 +1,348 @@
+"""A host over SSH: bounded requests through Fabric, streams through OpenSSH.
+
+Promises: every wait has an end; an answer is whole, with the command's own exit code, or it is an
+error that says what is unknown; nothing is repeated that was not said to be repeatable; host keys
+are checked on every hop. It does not keep a terminal, an environment or a working folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import paramiko
+import tenacity
+
+from being_remote.errors import (
+    AnswerTimeout,
+    ConnectionLost,
+    HostError,
+    LoginRefused,
+    ToolMissing,
+    Unreachable,
+)
+from being_remote.foreign_text import quote
+from being_remote.inventory import Inventory, SshHost
+from being_remote.session import (
+    OnHashed,
+    OnProgress,
+    Pull,
+    PullResult,
+    Push,
+    Pushed,
+    Result,
+    TransferProgress,
+    no_progress,
+    not_noted,
+)
+from being_remote.transport import rsync
+from being_remote.transport import ssh_errors as failures
+from being_remote.transport import stream_download as download
+from being_remote.transport.connection import Connection
+from being_remote.transport.host_keys import HostKey, KnownHosts, trusted_keys
+from being_remote.transport.openssh import OpenSsh
+from being_remote.transport.output_framing import (
+    Streams,
+    TooMuchOutput,
+    exchange,
+    one_line,
+    unwrapped,
+    wrapped,
+)
+from being_remote.transport.process_stream import ProcessStream, marked
+from being_remote.transport.remote_folder import make_folder
+from being_remote.transport.retry import retrying
+from being_remote.transport.ssh_config import Hop, resolve
+
+_CHANNELS = 8  # sshd's MaxSessions is 10 by default; two are left to the person at the keyboard
+_STREAM_RETRIES_S = 3600.0  # a transfer that broke after hours is left to the person
+
+
+class _NotSent(ConnectionLost):
+    """The link broke before the request left: sending it again is always safe."""
+
+
+class SshSession:
+    """A `Session` over SSH. Make it with `SshSession.open`.
+
+    Lifecycle: resolve the host, connect (again, if the link broke between two requests), run,
+    close. One connection, at most eight commands on it at a time; further ones wait.
+    """
+
+    def __init__(self, host: SshHost, hops: Sequence[Hop], keys: Sequence[tuple[HostKey, ...]]) -> None:
+        self._host, self._hops = host, hops
+        self._ssh = OpenSsh(hops, keys, connect_timeout_s=host.connect_timeout_s)
+        self._connection = Connection(host, hops, keys, self._ssh)
+        self._channels = threading.BoundedSemaphore(_CHANNELS)
+        self._lock = threading.Lock()
+        self._round_trips = 0
+
+    @classmethod
+    def open(cls, host: SshHost, inventory: Inventory, *, remember: bool = True) -> SshSession:
+        """Resolve, check keys, connect and log in; see `transport.open_session`."""
+        hops = resolve(host, inventory)
+        known = KnownHosts(inventory.state)
+        session = cls(host, hops, trusted_keys(hops, host, inventory.path, known, remember=remember))
+        try:
+            session._connection.transport()
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    @property
+    def host(self) -> str:
+        return self._host.name
+
+    @property
+    def round_trips(self) -> int:
+        return self._round_trips
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout_s: float | None = None,
+        repeatable: bool = False,
+        max_output_bytes: int = 64 << 20,
+    ) -> Result:
+        """See `Session.run`."""
+        timeout_s = self._host.answer_timeout_s if timeout_s is None else timeout_s
+        attempt = retrying(
+            self.host,
+            again=lambda e: isinstance(e, ConnectionLost) and (repeatable or isinstance(e, _NotSent)),
+            total_s=timeout_s,
+        )
+        return attempt(self._run, tuple(argv), stdin, timeout_s, max_output_bytes)
+
+    def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> ProcessStream:
+        """See `Session.stream`. Every stream of a session travels over the one shared connection."""
+        command = marked(argv)
+        self._share()
+        words = [*self._ssh.shell, "-T", "--", self._ssh.target, os.fsdecode(one_line(command.argv))]
+        return ProcessStream(words, command, stdin=stdin, host=self.host, name=argv[0], over_ssh=True)
+
+    def pull(
+        self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
+    ) -> PullResult:
+        """See `Session.pull`. Fetching twice does no harm, so a broken link is tried again."""
+        rsync.require_rsync()
+        download.sweep(request.into)
+        small, large = download.divided(request)
+        if not small.names:
+            return self._persistent()(self._pull_large, large, on_progress, on_hashed)
+        part, refused = _part(on_progress, 0, request.total_bytes), None
+        came = PullResult(0, 0, "stream")
+        try:
+            came = self._persistent()(self._pull_small, small, part, on_hashed)
+        except (ConnectionLost, Unreachable, AnswerTimeout):
+            raise
+        except HostError as e:  # some file could not be read there, or placed here; the others are here
+            refused = e
+        if large.names:
+            part = _part(on_progress, small.total_bytes, request.total_bytes)
+            rest = self._persistent()(self._pull_large, large, part, on_hashed)
+            came = download.together(came, rest)
+        if refused is not None:
+            raise refused
+        return came
+
+    def push(self, request: Push, on_progress: OnProgress = no_progress) -> Pushed:
+        """See `Session.push`. Sending twice does no harm, so a broken link is tried again."""
+        return self._persistent()(self._push, request, on_progress)
+
+    def has_sftp(self) -> bool:
+        """Whether the host offers the sftp subsystem. We never need it; other tools do."""
+        transport = self._connection.transport()
+        try:
+            with _dropped_after(transport, self._host.connect_timeout_s):
+                channel = transport.open_session(timeout=self._host.connect_timeout_s)
+                channel.invoke_subsystem("sftp")
+                channel.close()
+        except paramiko.SSHException as e:
+            if not transport.is_active():
+                raise ConnectionLost("the link broke while sftp was asked for", host=self.host) from e
+            return False
+        return True
+
+    def close(self) -> None:
+        self._connection.close()
+        self._ssh.close()
+
+    def __enter__(self) -> SshSession:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def _run(self, argv: tuple[str, ...], stdin: bytes, timeout_s: float, limit: int) -> Result:
+        # Not Connection.run: it reports a lost link as exit code -1, reads with quadratic cost, and
+        # writes stdin byte by byte with a pause after each.
+        started = time.monotonic()
+        mark = secrets.token_hex(16)
+        command = one_line(wrapped(argv, mark))
+        if not self._channels.acquire(timeout=timeout_s):
+            raise AnswerTimeout(
+                f"{argv[0]!r} found all {_CHANNELS} channels busy for {timeout_s:g} s", host=self.host
+            )
+        try:
+            channel = self._start(command, argv[0])
+            try:
+                left_s = max(0.0, started + timeout_s - time.monotonic())
+                answer = exchange(_streams(channel), stdin, limit=limit, timeout_s=left_s)
+                ended = unwrapped(bytes(answer.out), mark)
+                if ended is None:
+                    raise self._unfinished(channel, argv[0], mark, bytes(answer.out + answer.err))
+            except TimeoutError as e:
+                raise AnswerTimeout(
+                    f"no answer to {argv[0]!r} within {timeout_s:g} s; whether it was carried out is unknown",
+                    host=self.host,
+                    hint="look at the host; answer_timeout_s in the inventory sets how long to wait",
+                ) from e
+            except TooMuchOutput as e:
+                raise HostError(
+                    f"{argv[0]!r} answered more than {limit} bytes; the rest was not read", host=self.host
+                ) from e
+            finally:
+                # Closing sends a message, which blocks while the peer is frozen: not in our time.
+                threading.Thread(target=_close, args=(channel,), daemon=True).start()
+        finally:
+            self._channels.release()
+        code, out = ended
+        return Result(self.host, argv, code, out, bytes(answer.err), time.monotonic() - started)
+
+    def _start(self, command: bytes, name: str) -> paramiko.Channel:
+        """Open a channel and send the command; both wait for the server's word without a limit of
+        their own, so the link is dropped when it does not come."""
+        transport = self._connection.transport()
+        sent = False
+        try:
+            with _dropped_after(transport, self._host.connect_timeout_s):
+                channel = transport.open_session(timeout=self._host.connect_timeout_s)
+                with self._lock:
+                    self._round_trips += 1
+                sent = True
+                channel.exec_command(command)
+            return channel
+        except paramiko.ChannelException as e:
+            raise _NotSent(f"refused another session for {name!r}: {quote(str(e))}", host=self.host) from e
+        except failures.CONNECTING as e:
+            kind = ConnectionLost if sent else _NotSent
+            raise kind(
+                f"the link broke or fell silent while {name!r} was sent: {quote(str(e) or type(e).__name__)}",
+                host=self.host,
+                hint="whether it was carried out is unknown" if sent else "nothing was sent; call it again",
+            ) from e
+
+    def _unfinished(self, channel: paramiko.Channel, name: str, mark: str, said: bytes) -> HostError:
+        """The error of a command whose closing mark never came."""
+        # Both streams ended, so sshd's own word follows at once, unless the link is gone.
+        channel.status_event.wait(1.0)
+        if mark.encode() not in said and channel.recv_exit_status() >= 0:
+            return LoginRefused(
+                f"the login works, but its shell runs no commands: {quote(said)}",
+                host=self.host,
+                hint=f"change the login shell of {self._hops[-1].user} on the host",
+            )
+        return ConnectionLost(
+            f"the link broke while {name!r} ran; whether it was carried out is unknown",
+            host=self.host,
+            hint="look at the host, or call it again if that does no harm",
+        )
+
+    # -- streams -------------------------------------------------------------------------------
+
+    def _pull_small(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> PullResult:
+        return download.pull(request, self, self._host.python, on_progress, on_hashed)
+
+    def _pull_large(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> PullResult:
+        self._share()
+        remote = rsync.Remote(self._ssh.shell, self._ssh.target)
+
+        def fetch() -> PullResult:
+            return rsync.pull(request, host=self.host, remote=remote, on_progress=on_progress)
+
+        try:
+            return download.after_rsync(request, fetch, self, self._host.python, on_hashed)
+        except ToolMissing as e:
+            if e.host != self.host:
+                raise
+        return self._pull_small(request, on_progress, on_hashed)
+
+    def _push(self, request: Push, on_progress: OnProgress) -> Pushed:
+        rsync.require_rsync()
+        make_folder(self, request.into)
+        self._share()
+        remote = rsync.Remote(self._ssh.shell, self._ssh.target)
+        try:
+            return rsync.push(request, host=self.host, remote=remote, on_progress=on_progress)
+        except ToolMissing as e:
+            if e.host != self.host:
+                raise
+        from being_remote.transport import stream_upload as upload
+
+        shell = [*self._ssh.shell, "-T", "--", self._ssh.target]
+        return upload.push(request, self, self._host.python, shell, on_progress)
+
+    def _persistent(self) -> tenacity.Retrying:
+        return retrying(
+            self.host,
+            again=lambda e: isinstance(e, (ConnectionLost, Unreachable)),
+            total_s=_STREAM_RETRIES_S,
+            first_wait_s=0.5,
+        )
+
+    def _share(self) -> None:
+        """See that the connection for streams stands, and count what will travel over it."""
+        said = self._ssh.share()
+        if said:
+            if failures.is_about_host_keys(said):
+                self._connection.compare(len(self._hops))
+            raise failures.said_by_ssh(said, host=self.host, address=self._hops[-1].address)
+        with self._lock:
+            self._round_trips += 1
+
+
+def _part(on_progress: OnProgress, before: int, total: int) -> OnProgress:
+    """Progress of a part that comes behind so many bytes, as progress of the whole."""
+    if on_progress is no_progress:
+        return no_progress
+    return lambda p: on_progress(TransferProgress(p.what, before + p.done, total, p.unit))
+
+
+def _close(channel: paramiko.Channel) -> None:
+    with contextlib.suppress(paramiko.SSHException, OSError, EOFError):  # the link is gone, and so is it
+        channel.close()
+
+
+def _streams(channel: paramiko.Channel) -> Streams:
+    def write(data: bytes) -> None:
+        # In slices: sendall copies all that is left for every packet.
+        for start in range(0, len(data), 1 << 15):
+            try:
+                channel.sendall(data[start : start + (1 << 15)])
+            except paramiko.SSHException as e:
+                raise OSError(str(e)) from e
+
+    return Streams(
+        lambda: channel.recv(1 << 16), lambda: channel.recv_stderr(1 << 16), write, channel.shutdown_write
+    )
+
+
+@contextlib.contextmanager
+def _dropped_after(transport: paramiko.Transport, seconds: float) -> Iterator[None]:
+    """Drop the link if the block takes longer: that ends every wait on it."""
+    timer = threading.Timer(seconds, transport.close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,1 +1,0 @@
-"""What `compare` is made of: the two sides, and what their differences mean."""

@@ -1,1 +1,0 @@
-"""Parts of the workflows that look after jobs: rows, looks, sending, taking over."""

@@ -1,0 +1,275 @@
+"""`pull`: verified, as a whole or not at all, one attempt's files only, nothing hostile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from being_remote.demo.actor import make_actor
+from being_remote.errors import InconsistentData, NotFoundError, UsageError
+from being_remote.jobs.attempt_files import AttemptFolder, fits
+from being_remote.jobs.result_download import runs_of
+from being_remote.jobs.result_folder import alone
+from being_remote.workflows.cancel import cancel
+from being_remote.workflows.pull import pull
+from being_remote.workflows.resume import resume
+
+MAKE = "mkdir -p a/b; echo one > one.txt; echo two > a/b/two.txt"
+
+
+def names(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()} - {"pulled.json"}
+
+
+@pytest.fixture
+def ended(works: Any) -> str:
+    """A job that made two files."""
+    return str(works.command(MAKE, follow_it=True).job)
+
+
+def test_what_comes_home_is_what_is_there_and_its_record_says_so(works: Any, ended: str) -> None:
+    report = pull(works.inventory, ended, all_files=True)
+    assert names(report.folder) == {"one.txt", "a/b/two.txt"}
+    assert (report.files, report.bytes, report.transferred_files, report.verified) == (2, 8, 2, 2)
+    record = json.loads((report.folder / "pulled.json").read_text())
+    assert (record["job"], record["host"], record["attempt"]) == (ended, "here", 1)
+    assert record["files"]["one.txt"]["bytes"] == 4
+    assert report.exit_code == 0
+
+
+def test_a_second_pull_moves_and_changes_nothing(works: Any, ended: str) -> None:
+    first = pull(works.inventory, ended, all_files=True)
+    before = {p: p.stat() for p in first.folder.rglob("*")}
+    second = pull(works.inventory, ended, all_files=True)
+    assert (second.transferred_files, second.changed, second.files) == (0, False, 2)
+    assert {p: p.stat().st_mtime_ns for p in first.folder.rglob("*")} == {
+        p: at.st_mtime_ns for p, at in before.items()
+    }
+    assert [p.name for p in first.folder.parent.iterdir() if p.name != ended] == [f".{ended}.lock"]
+
+
+def test_a_dry_run_counts_and_leaves_no_trace(works: Any, ended: str) -> None:
+    job = works.command("true").job
+    works.until((works.attempt(job) / "end.json").exists)
+    story = works.ledger.story(job)
+    with pytest.raises(NotFoundError):  # it has no results; that it ended is not written down either
+        pull(works.inventory, job, dry_run=True)
+    assert works.ledger.story(job) == story
+    report = pull(works.inventory, ended, all_files=True, dry_run=True)
+    assert (report.files, report.bytes, report.dry_run) == (2, 8, True)
+    assert not (works.folder / "backups").exists()
+
+
+def test_a_file_that_was_spoilt_here_is_fetched_again(works: Any, ended: str) -> None:
+    folder = pull(works.inventory, ended, all_files=True).folder
+    file = folder / "one.txt"
+    at = file.stat()
+    file.write_text("XXX\n")  # the same size and, below, the same time: rsync alone would not see it
+    os.utime(file, ns=(at.st_atime_ns, at.st_mtime_ns))
+    report = pull(works.inventory, ended, all_files=True)
+    assert (file.read_text(), report.transferred_files) == ("one\n", 1)
+
+
+def test_what_was_pulled_is_kept_beside_when_the_pod_has_other_bytes_by_now(works: Any, ended: str) -> None:
+    folder = pull(works.inventory, ended, all_files=True).folder
+    there = works.attempt(ended) / "work/one.txt"
+    at = there.stat()
+    there.write_text("evil")  # the same size and, below, the same time: rsync alone would not see it
+    os.utime(there, ns=(at.st_atime_ns, at.st_mtime_ns))
+    report = pull(works.inventory, ended, all_files=True)
+    beside = folder.with_name(f"{ended}.attempt-1")
+    assert (folder / "one.txt").read_text() == "evil" and (beside / "one.txt").read_text() == "one\n"
+    assert names(beside) == names(folder)
+    assert report.exit_code == 6
+    assert [(a.path, a.reason) for a in report.quarantined] == [
+        ("one.txt", f"other bytes than before; those are in {beside}")
+    ]
+    assert pull(works.inventory, ended, all_files=True).exit_code == 0
+
+
+def test_a_file_that_changes_while_it_is_fetched_is_refused_and_nothing_here_changes(
+    works: Any, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pull(works.inventory, ended, all_files=True).folder
+    there = works.attempt(ended) / "work" / "one.txt"
+    real = AttemptFolder.hashed
+
+    def meanwhile(*args: Any) -> Any:
+        there.write_text("new\n")
+        return real(*args)
+
+    monkeypatch.setattr(AttemptFolder, "hashed", meanwhile)
+    with pytest.raises(InconsistentData, match="is not the file that here has"):
+        pull(works.inventory, ended, all_files=True)
+    assert (folder / "one.txt").read_text() == "one\n"
+
+
+def test_links_and_specials_are_never_followed(works: Any, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    script = f"echo x > plain; ln -s {tmp_path}/secret link; ln -s {tmp_path} folder; mkfifo pipe"
+    job = works.command(script, follow_it=True).job
+    report = pull(works.inventory, job, all_files=True)
+    assert names(report.folder) == {"plain"}
+    assert {a.path for a in report.quarantined} == {"link", "folder", "pipe"}
+    assert report.exit_code == 6
+
+
+def test_names_that_are_ours_or_leave_the_folder_stay_there(works: Any) -> None:
+    report_of = works.command("echo evil > pulled.json; echo x > ok", follow_it=True)
+    report = pull(works.inventory, report_of.job, all_files=True)
+    assert [a.path for a in report.quarantined] == ["pulled.json"]
+    assert json.loads((report.folder / "pulled.json").read_text())["job"] == report_of.job
+
+
+def test_what_tools_would_run_or_read_stays_on_the_host_and_the_rest_is_pulled(works: Any) -> None:
+    evil = ("code/.git/hooks/x", ".envrc", "Makefile", "tasks.py", "sub/Inventory.YAML", "Pulled.json")
+    made = "; ".join(f"mkdir -p $(dirname {name}); echo evil > {name}" for name in evil)
+    job = works.command(f"{made}; echo x > code/train.py", follow_it=True).job
+    report = pull(works.inventory, job, all_files=True)
+    assert names(report.folder) == {"code/train.py"}
+    assert {a.path for a in report.quarantined} == set(evil)
+    assert report.exit_code == 6
+
+
+def test_of_many_refused_names_the_first_are_named_and_the_rest_counted(works: Any) -> None:
+    job = works.command("mkdir .git; touch ok; cd .git; touch $(seq 30)", follow_it=True).job
+    report = pull(works.inventory, job, all_files=True)
+    assert names(report.folder) == {"ok"}
+    assert (
+        len(report.quarantined) == 21 and report.quarantined[-1].reason == "10 more files have refused names"
+    )
+
+
+@pytest.mark.parametrize("name", ["-rf", "a b", "$(x)", "ü", "\udcff", "new\nline"])
+def test_strange_names_come_home_as_they_are(works: Any, ended: str, name: str) -> None:
+    (works.attempt(ended) / "work" / name).write_text("strange\n")
+    report = pull(works.inventory, ended, all_files=True)
+    assert (report.folder / name).read_text() == "strange\n"
+
+
+def test_only_the_attempt_that_counts_comes_home_and_the_one_before_is_kept_beside(works: Any) -> None:
+    job = works.command(
+        "echo $PPID > mine; test -e ../../../go || { touch only-first; exit 3; }", follow_it=True
+    ).job
+    first = pull(works.inventory, job, all_files=True)
+    assert names(first.folder) == {"mine", "only-first"}
+    assert first.exit_code == 5
+    (works.workdir / "jobs" / job / "go").touch()
+    assert resume(works.inventory, job, follow_it=True).state == "succeeded"
+    second = pull(works.inventory, job, all_files=True)
+    assert (names(second.folder), second.attempt, second.exit_code) == ({"mine"}, 2, 0)
+    before = second.folder.with_name(f"{job}.attempt-1")
+    assert names(before) == {"mine", "only-first"}
+    assert json.loads((before / "pulled.json").read_text())["attempt"] == 1
+
+
+def test_of_a_job_that_failed_only_what_is_whole_comes_home(works: Any) -> None:
+    job = works.command("mkdir c; echo torn > c/00001.frame; echo x > ok; exit 1", follow_it=True).job
+    nothing = pull(works.inventory, job)
+    assert (nothing.files, nothing.exit_code, nothing.state) == (0, 5, "failed")
+    report = pull(works.inventory, job, all_files=True)
+    assert names(report.folder) == {"ok"}
+    assert [a.path for a in report.quarantined] == ["c/00001.frame"]
+
+
+@pytest.mark.parametrize("bad", ["another frame", "torn"])
+def test_a_good_frame_here_stays_when_the_pod_has_a_bad_one_in_its_place(
+    works: Any, tmp_path: Path, bad: str
+) -> None:
+    made = make_actor(tmp_path / "made", "demo", frames=2, pictures=False, video=False)
+    frames = made.output_folder / "checkpoint"
+    job = works.command("mkdir c; exit 1", follow_it=True).job
+    there = works.attempt(job) / "work/c/00001.frame"
+    shutil.copy(frames / "00001.frame", there)
+    here = pull(works.inventory, job, all_files=True).folder / "c/00001.frame"
+    if bad == "torn":
+        there.write_bytes(there.read_bytes()[:-100])
+    else:
+        shutil.copy(frames / "00000.frame", there)
+    for _ in range(2):
+        report = pull(works.inventory, job, all_files=True)
+        assert [a.path for a in report.quarantined] == ["c/00001.frame"]
+        assert here.read_bytes() == (frames / "00001.frame").read_bytes()
+
+
+def test_what_still_runs_has_no_results_yet(works: Any) -> None:
+    job = works.command("echo x > early; sleep 60").job
+    with pytest.raises(NotFoundError, match="has no results yet: it is running"):
+        pull(works.inventory, job, all_files=True)
+    cancel(works.inventory, job)
+
+
+def test_two_pulls_at_once_do_not_meet(works: Any, ended: str) -> None:
+    folder = runs_of(works.inventory, None) / ended
+    with alone(folder), pytest.raises(UsageError, match="another pull of this job"):
+        pull(works.inventory, ended, all_files=True)
+
+
+_DIE = """
+import os, sys
+from pathlib import Path
+from being_remote.inventory import load_inventory
+from being_remote.workflows.pull import pull
+left = int(sys.argv[2])
+def die(event, args):
+    global left
+    if event in ("os.rename", "os.link", "os.mkdir", "os.remove", "shutil.rmtree", "open", "os.rmdir"):
+        if "/runs/" in str(args[0]):
+            left -= 1
+            if left == 0:
+                os._exit(9)
+sys.addaudithook(die)
+pull(load_inventory(Path(sys.argv[1])), "last", all_files=True)
+"""
+
+
+def killed_everywhere(works: Any, job: str, points: range) -> None:
+    """A pull killed at its N-th step leaves the old tree or the new one, and the next pull mends all."""
+    folder = runs_of(works.inventory, None) / job
+    old, new = {"one.txt", "a/b/two.txt"}, {"one.txt", "a/b/two.txt", "three"}
+    for point in points:
+        pull(works.inventory, job, all_files=True)
+        extra = works.attempt(job) / "work" / "three"
+        extra.write_text("three\n")
+        done = subprocess.run(
+            [sys.executable, "-c", _DIE, str(works.inventory.path), str(point)], check=False
+        )
+        at = folder if folder.exists() else folder.with_name(f".{folder.name}.old")
+        assert names(at) in (old, new), point
+        report = pull(works.inventory, job, all_files=True)
+        assert names(report.folder) == new, point
+        extra.unlink()
+        subprocess.run(["rm", "-rf", str(folder)], check=True)
+        if done.returncode == 0:
+            return
+    assert len(points) < 30, "it never came to its end"
+
+
+def test_a_pull_that_is_killed_leaves_a_whole_tree_and_the_next_one_mends_it(works: Any, ended: str) -> None:
+    killed_everywhere(works, ended, range(3, 30, 9))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_pull_killed_at_each_of_its_steps_leaves_a_whole_tree(works: Any, ended: str) -> None:
+    killed_everywhere(works, ended, range(1, 200))
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "wanted"),
+    [
+        ("intrinsics.json", "intrinsics.json", True),
+        ("x/intrinsics.json", "intrinsics.json", False),
+        ("output/a/b/checkpoint/1.frame", "output/*/checkpoint/*.frame", False),
+        ("output/a/checkpoint/1.frame", "output/*/checkpoint/*.frame", True),
+    ],
+)
+def test_a_star_stays_within_its_folder(name: str, pattern: str, wanted: bool) -> None:
+    assert fits(name, pattern) is wanted

@@ -1,0 +1,49 @@
+"""Commands as jobs on one host, dispatched through an inventory, and cancelled at the end."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from being_remote.inventory import Inventory
+from being_remote.jobs.ledger import Ledger
+from being_remote.jobs.status_poll import ledger_of
+from being_remote.workflows.cancel import cancel
+from being_remote.workflows.retrack import RetrackReport, retrack
+
+
+class Works:
+    """An inventory and what is dispatched through it; all jobs are cancelled at the end."""
+
+    def __init__(self, inventory: Inventory, folder: Path) -> None:
+        self.inventory, self.folder = inventory, folder
+
+    @property
+    def ledger(self) -> Ledger:
+        return ledger_of(self.inventory)
+
+    @property
+    def workdir(self) -> Path:
+        return Path(next(iter(self.inventory.hosts.values())).workdir)
+
+    def command(self, script: str, **more: Any) -> RetrackReport:
+        """`script` as a job that needs no GPU."""
+        words = f"sh -c {shlex.quote(script)}"
+        return retrack(self.inventory, recipe_name="command", command=words, gpus=0, **more)
+
+    def attempt(self, job: str, number: int = 1) -> Path:
+        return self.workdir / "jobs" / job / "attempts" / str(number)
+
+    def until(self, happened: Callable[[], bool], timeout_s: float = 30.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not happened():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def clean(self) -> None:
+        for known in self.ledger.jobs():
+            if not known.ended:
+                cancel(self.inventory, known.job)
