@@ -122,18 +122,18 @@ def sync(
         float | None, typer.Option("--every", metavar="S", min=1, help="seconds from look to look: 5")
     ] = None,
     list_all: Annotated[
-        bool, typer.Option("--list", help="only tell the generations that are here, asking no host")
+        bool, typer.Option("--list", help="only tell the snapshots that are here, asking no host")
     ] = False,
     restore: Annotated[
         int | None,
-        typer.Option("--restore", metavar="N", min=0, help="make generation N live again, as a new one"),
+        typer.Option("--restore", metavar="N", min=0, help="make snapshot N live again, as a new one"),
     ] = None,
     prune: Annotated[
         str | None,
-        typer.Option("--prune", metavar="keep=N", help="remove all but the newest N generations"),
+        typer.Option("--prune", metavar="keep=N", help="remove all but the newest N snapshots"),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="prune though the newest generation lost most frames")
+        bool, typer.Option("--force", help="prune though the newest snapshot lost most frames")
     ] = False,
     dry_run: DryRunOpt = False,
     inventory: InventoryOpt = None,

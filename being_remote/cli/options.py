@@ -103,7 +103,7 @@ def parse_keep(text: str) -> int:
     word, _, number = text.partition("=")
     if word != "keep" or not (number.isascii() and number.isdigit()):
         raise UsageError(
-            f"{text!r} does not say how many generations to keep",
+            f"{text!r} does not say how many snapshots to keep",
             where="--prune",
             hint="write keep=N, e.g. --prune keep=5",
         )
