@@ -28,10 +28,12 @@ BOOT = (
     "exec(compile(t, 'being_remote', 'exec'))\n"
 )
 Program = Literal["claim", "status", "cancel", "placement"]
+_RECORDS = ("job_records", "processes", "boot_identity", "gate", "cancel_mark", "exit_record", "heartbeat")
+_STATUS = (*_RECORDS, "locks", "client", "lease", "status")
 _MODULES = {
-    "claim": ("job_records", "locks", "process_groups", "client", "lease", "status", "claim"),
-    "status": ("job_records", "locks", "process_groups", "client", "lease", "status"),
-    "cancel": ("job_records", "locks", "process_groups", "client", "lease", "status", "cancel"),
+    "claim": (*_STATUS, "claim"),
+    "status": _STATUS,
+    "cancel": (*_STATUS, "cancel"),
     "placement": ("placement",),
 }
 _LOADER = """
@@ -148,7 +150,7 @@ def program_text(program: Program) -> bytes:
 def looking_text(module: str) -> bytes:
     """One module of `pod/` that only looks, and what these share. It ends with its client."""
     return (
-        _loader(("kernel_fs", "client")) + _LOOKING.format(source=_source(module), module=module)
+        _loader(("kernel_fs", "processes", "client")) + _LOOKING.format(source=_source(module), module=module)
     ).encode()
 
 
