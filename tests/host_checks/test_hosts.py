@@ -84,7 +84,7 @@ def test_a_host_without_python_says_so_and_is_still_reachable(
         report = hosts(make_inventory({"bare": bare}))
     (row,) = report.hosts
     assert row.reachable and row.python is None and report.exit_code == 0
-    assert "no 'python3'" in row.problems[0]
+    assert "'python3'" in row.problems[0] and "set `python`" in row.problems[0]
 
 
 def test_a_python_that_is_something_else_gives_no_answer_that_is_believed(
