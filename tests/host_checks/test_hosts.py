@@ -111,7 +111,7 @@ def test_a_number_from_a_pod_that_no_disk_has_is_not_believed(
     liar.write_text(f"#!/bin/sh\nprintf %s '{said}'\n")
     liar.chmod(0o755)
     (row,) = hosts(trusting(make_inventory, pod, python=str(liar))).hosts
-    assert row.disk_free_bytes is None and "no usable answer" in row.problems[0]
+    assert row.disk_free_bytes is None and "malformed answer" in row.problems[0]
 
 
 def test_a_key_file_that_is_missing_costs_only_its_own_hosts_row(
