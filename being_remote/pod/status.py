@@ -13,7 +13,7 @@ import sys
 import zlib
 from typing import Any, BinaryIO, List, Optional, Tuple
 
-from being_remote.pod import cancel_mark, client, exit_record, gate, heartbeat, lease, locks, processes
+from being_remote.pod import cancel_mark, exit_record, gate, heartbeat, lease, locks, processes
 from being_remote.pod import job_records as records
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.job_records import Record
@@ -177,7 +177,6 @@ def _lean(record: Record) -> Record:
 
 def main(request: str, stdin: BinaryIO) -> None:
     """Answer one request: {"workdir": str, "only": null or [job]}."""
-    client.end_with_client()
     gc.disable()  # one short run that only grows
     asked = json.loads(request)
     query = lease.GpuQuery()

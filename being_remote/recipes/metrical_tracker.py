@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from being_remote.errors import DataError, InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost, Tracker
 from being_remote.jobs.spec import JobSpec
-from being_remote.pod_client.runner import ask_alone, odd_form
+from being_remote.pod_client.runner import ask
 from being_remote.recipes import (
     CarriedFiles,
     CommandStep,
@@ -33,6 +33,7 @@ from being_remote.recipes import (
     WorkFolder,
 )
 from being_remote.session import Session
+from being_remote.strict_model import StrictModel
 from being_remote.tracker import layout
 from being_remote.tracker.begin import unusable_path
 from being_remote.tracker.checkout_defaults import CONFIG, CheckoutDefaults, from_values, read_defaults
@@ -58,12 +59,11 @@ SETTINGS = "settings.yml"
 REQUEST = "tracking.json"
 # A frame takes seconds, the landmarks of a long video before the first frame up to an hour.
 STALL_S = 7200.0
-MAX_ANSWER_BYTES = 1 << 20
 
 _Small = Annotated[str, Field(max_length=1 << 17)]
 
 
-class Facts(BaseModel):
+class Facts(StrictModel):
     """The answer of `pod/tracking_facts.py`: what is there of the checkout and of the actor's input.
 
     Attributes:
@@ -75,8 +75,6 @@ class Facts(BaseModel):
             base64; None: not there, or too large.
         numpy: whether the host's Python has it.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     script: bool
     folder: bool
@@ -90,9 +88,7 @@ class Facts(BaseModel):
     numpy: bool
 
 
-class _DefaultsAlone(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
+class _DefaultsAlone(StrictModel):
     defaults: _Small | None
 
 
@@ -145,11 +141,7 @@ class MetricalTracker:
                 "box": layout.BBOX,
             },
         }
-        said = _ask(session, request.host, asked)
-        try:
-            return Facts.model_validate_json(said)
-        except ValidationError as e:
-            raise odd_form(session.host, "its answer about the tracker", e) from e
+        return ask(session, "tracking_facts", asked, Facts, python=request.host.python)
 
     def plan(self, request: Request, facts: Facts) -> JobPlan:
         """The job: its settings, its folders, its three steps.
@@ -278,23 +270,9 @@ def look_at_defaults(session: Session, host: SshHost | LocalHost) -> CheckoutDef
         HostError: no answer, or none that can be believed.
     """
     tracker = _tracker(host)
-    said = _ask(session, host, {"root": str(tracker.root), "defaults": CONFIG})
-    try:
-        found = _DefaultsAlone.model_validate_json(said)
-    except ValidationError as e:
-        raise odd_form(session.host, "its answer about the tracker", e) from e
+    request = {"root": str(tracker.root), "defaults": CONFIG}
+    found = ask(session, "tracking_facts", request, _DefaultsAlone, python=host.python)
     return _defaults(host, tracker, found.defaults)
-
-
-def _ask(session: Session, host: SshHost | LocalHost, asked: Mapping[str, Any]) -> bytes:
-    return ask_alone(
-        session,
-        "tracking_facts",
-        asked,
-        python=host.python,
-        what="could not look at the tracker's folders",
-        limit=MAX_ANSWER_BYTES,
-    )
 
 
 def _defaults(host: SshHost | LocalHost, tracker: Tracker, found: str | None) -> CheckoutDefaults:

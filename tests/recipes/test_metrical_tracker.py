@@ -273,7 +273,7 @@ def test_an_answer_that_is_not_ours_is_not_believed(answer: bytes) -> None:
         def run(self, argv: list[str], **_: Any) -> Result:
             return Result("pod", tuple(argv), 0, answer, b"", 0.0)
 
-    with pytest.raises(HostError, match="not in our form"):
+    with pytest.raises(HostError, match="malformed answer while reading the tracker's folders"):
         recipe("metrical-tracker").look(Says(), Request(host=HOST, actor=DEMO))  # type: ignore[arg-type]
 
 
