@@ -16,6 +16,7 @@ from pydantic import Base64Bytes, Field
 
 from being_remote.errors import HostError
 from being_remote.inventory import LocalHost, SshHost
+from being_remote.pod import exit_record
 from being_remote.pod import job_records as records
 from being_remote.pod_client.runner import ask
 from being_remote.session import Session
