@@ -24,6 +24,7 @@ from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at
 from being_remote.pod import job_records as records
 from being_remote.recipes.registry import recipe
+from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import Session
 
 log = logging.getLogger("being_remote")
@@ -129,7 +130,9 @@ def follow(
     there = logs.attempt_folder(host.workdir, known.job, known.attempt) / records.WORK
     progress = JobSpec.from_bytes(known.spec).progress
     homeward = BackgroundDownload(
-        LiveDownload(AttemptFolder(session, host.python, there, patterns), home, note_of(known)),
+        LiveDownload(
+            AttemptFolder(session, host.python, there, patterns), home, note_of(known), RESULT_JUDGE
+        ),
         home,
         job=known.job,
         attempt=known.attempt,

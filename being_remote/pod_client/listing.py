@@ -22,9 +22,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from being_remote.errors import HostError, UnrequestedFile
+from being_remote.local_path import is_plain
 from being_remote.pod_client.runner import ask_alone, odd_form
 from being_remote.session import Session
-from being_remote.transfer.local_path import is_plain
 
 MAX_ANSWER_BYTES = 64 << 20
 # Of the answer when it is inflated; a longer line, or more in all, is no list of files.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from being_remote.backup_paths import BackupPaths
 from being_remote.errors import DataError, NotFoundError
 from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.dispatch import files_of
@@ -13,7 +14,6 @@ from being_remote.jobs.spec import JobSpec
 from being_remote.recipes import LastJob
 from being_remote.recipes.metrical_tracker import NAME as TRACKING
 from being_remote.recipes.metrical_tracker import settings_of
-from being_remote.tracker import layout
 
 MAX_SETTINGS_BYTES = 64 << 10
 
@@ -23,7 +23,7 @@ def own_settings(inventory: Inventory, actor: Actor) -> bytes | None:
     from being_remote.tracker.frame_file import read_bytes
 
     try:
-        return read_bytes(layout.LocalLayout(inventory.backup_of(actor)).config, MAX_SETTINGS_BYTES)
+        return read_bytes(BackupPaths(inventory.backup_of(actor)).config, MAX_SETTINGS_BYTES)
     except (NotFoundError, DataError):
         return None  # the tracker's defaults are then taken for its own, and that is said
 
@@ -51,7 +51,7 @@ def settings_of_job(known: LedgerJob) -> Mapping[str, Any]:
 
 def own_box(inventory: Inventory, actor: Actor) -> tuple[int, int, int, int] | None:
     """The crop box in the actor's backup, where there is one that can be read."""
-    file = layout.LocalLayout(inventory.backup_of(actor)).bbox
+    file = BackupPaths(inventory.backup_of(actor)).bbox
     if not file.is_file():
         return None
     from being_remote.tracker.frame_file import read_box
