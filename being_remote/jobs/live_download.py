@@ -113,11 +113,8 @@ class LiveDownload:
         if self._home.get(offer.name) == offer.looks and offer.name in files:
             return not _lies(self._folder / offer.name, files[offer.name]["bytes"])
         # Of a file without a known form nobody can say whether it is whole: it has to hold still.
-        return (
-            last
-            or self._judge.most_bytes(offer.name) is not None
-            or self._before.get(offer.name) == offer.looks
-        )
+        known_form = self._judge.most_bytes(offer.name) is not None
+        return last or known_form or self._before.get(offer.name) == offer.looks
 
     def _is_refused(self, offer: AttemptFile) -> bool:
         return offer.name in self._refused and self._refused[offer.name][0] == offer.looks

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from being_remote.inventory import Actor, LocalHost, SshHost
 from being_remote.jobs.spec import CommandStep, FileProgress, JobSpec, WorkFolder
 from being_remote.session import Session
-from being_remote.tracker.config import SettingChange
+from being_remote.tracker.settings import SettingChange
 
 __all__ = [
     "CarriedFiles",

@@ -36,7 +36,9 @@ from being_remote.session import Session
 from being_remote.tracker import layout
 from being_remote.tracker.begin import unusable_path
 from being_remote.tracker.checkout_defaults import CONFIG, CheckoutDefaults, from_values, read_defaults
-from being_remote.tracker.config import (
+from being_remote.tracker.frame_cost import describe_cost, frame_cost
+from being_remote.tracker.presets import preset
+from being_remote.tracker.settings import (
     FOOTAGE,
     PATHS,
     Keys,
@@ -49,8 +51,6 @@ from being_remote.tracker.config import (
     parse_settings,
     to_yaml,
 )
-from being_remote.tracker.frame_work import describe_cost, frame_work
-from being_remote.tracker.presets import preset
 
 NAME = "metrical-tracker"
 SCRIPT = "tracker.py"
@@ -522,7 +522,7 @@ def _crop_notes(
 
 def _cost_notes(settings: Settings, keys: Keys) -> tuple[str, ...]:
     """What a frame costs, where that differs from the checkout's defaults."""
-    usual, work = frame_work({}, keys), frame_work(settings, keys)
+    usual, work = frame_cost({}, keys), frame_cost(settings, keys)
     if usual is None or work is None or work == usual:
         return ()
     return (describe_cost(work, usual, "the defaults"),)

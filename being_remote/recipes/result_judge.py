@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from being_remote.tracker import file_judge
+from being_remote.tracker import file_check
 from being_remote.transfer.file_check import Judge
 
 
 def _check(name: str, data: bytes) -> None:
     # By its name alone: below a job's folder a path does not say whose format it is, as in a backup.
-    file_judge.check_bytes(os.path.basename(name), data)
+    file_check.check_bytes(os.path.basename(name), data)
 
 
-RESULT_JUDGE = Judge(file_judge.most_bytes, _check)
+RESULT_JUDGE = Judge(file_check.most_bytes, _check)

@@ -24,8 +24,8 @@ from being_remote.recipes import JobPlan, Recipe, Request
 from being_remote.recipes.earlier_runs import last_job, own_box, own_settings
 from being_remote.recipes.registry import recipe
 from being_remote.session import OnProgress, Session, no_progress
-from being_remote.tracker.config import SettingChange
 from being_remote.tracker.presets import preset as find_preset
+from being_remote.tracker.settings import SettingChange
 
 AFTER_S = 1200.0
 DEFAULT_RECIPE = "metrical-tracker"
@@ -200,7 +200,7 @@ def retrack(
 
 def _combinations(sweeps: Sequence[str]) -> list[tuple[str, ...]]:
     """The overrides of each job of a sweep; without one, of the only job."""
-    from being_remote.tracker.config import parse_sweep
+    from being_remote.tracker.settings import parse_sweep
 
     made = list(itertools.product(*map(parse_sweep, sweeps)))
     if len(made) > MAX_JOBS:
