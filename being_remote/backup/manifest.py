@@ -1,4 +1,4 @@
-"""One generation of a backup: which files, with which bytes, from where. Values and their JSON.
+"""One snapshot of a backup: which files, with which bytes, from where. Values and their JSON.
 
 A manifest is written once and never changed. Names that are not UTF-8 are kept exactly, in
 `path_b64`; their `path` is then only for the eye.
@@ -31,12 +31,12 @@ Why = Literal["adopted", "sync", "put", "verified", "restored"]
 
 @dataclass(frozen=True)
 class Manifest:
-    """One generation; `new_tree` says that it replaces what was live, instead of adding to it.
+    """One snapshot; `new_tree` says that it replaces what was live, instead of adding to it.
 
-    `of` is the generation that a restored one shows again.
+    `of` is the snapshot that a restored one shows again.
     """
 
-    generation: int
+    number: int
     created: str
     why: Why
     files: Mapping[str, StoredFile]
@@ -82,10 +82,10 @@ _CHUNK_BYTES = 1 << 20
 
 
 def dump(manifest: Manifest) -> Iterator[bytes]:
-    """The manifest as JSON, one file a line so that two generations can be compared by eye."""
+    """The manifest as JSON, one file a line so that two snapshots can be compared by eye."""
     head = {
         "schema_version": SCHEMA,
-        "generation": manifest.generation,
+        "generation": manifest.number,
         "created": manifest.created,
         "why": manifest.why,
         "host": manifest.host,
@@ -127,7 +127,7 @@ def load(file: BinaryIO, name: str) -> Manifest:
         raise InconsistentData(
             f"is not a manifest that we can read ({wrong})",
             file=name,
-            hint="move it away; what the live tree shows is in the next generation",
+            hint="move it away; what the live tree shows is in the next snapshot",
         ) from e
     return Manifest(
         head.generation, head.created, head.why, files, head.host, head.incarnation, head.new_tree, head.of

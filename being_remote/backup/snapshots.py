@@ -1,4 +1,4 @@
-"""What the history holds, generation by generation, and what it costs. Looks only; needs no lock."""
+"""What the history holds, snapshot by snapshot, and what it costs. Looks only; needs no lock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from being_remote.transfer.stored_file import StoredFile
 
 @dataclass(frozen=True)
 class SnapshotChange:
-    """How many files one generation has that another had not, has changed, and has no more."""
+    """How many files one snapshot has that another had not, has changed, and has no more."""
 
     added: int
     changed: int
@@ -25,11 +25,11 @@ class SnapshotChange:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One generation: why it was made, of which host's files, and how it differs from the one before.
+    """One snapshot: why it was made, of which host's files, and how it differs from the one before.
 
     Attributes:
         created: UTC, ISO 8601.
-        of: the generation that a restored one shows again.
+        of: the snapshot that a restored one shows again.
         live: the live tree shows it.
     """
 
@@ -46,17 +46,17 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class HistorySummary:
-    """All generations, oldest first, and the disk that they take.
+    """All snapshots, oldest first, and the disk that they take.
 
     Attributes:
         unreadable: damaged manifests.
         unsaved: live files that were put, changed or removed by hand since; the next sync looks after them.
         history_bytes: all below `.history`.
-        old_bytes: contents that only generations need which are not live.
-        orphan_bytes: contents that no generation names.
+        old_bytes: contents that only snapshots need which are not live.
+        orphan_bytes: contents that no snapshot names.
     """
 
-    generations: tuple[Snapshot, ...]
+    snapshots: tuple[Snapshot, ...]
     unreadable: tuple[Path, ...]
     unsaved: int
     history_bytes: int
@@ -80,7 +80,7 @@ def survey(history: History) -> HistorySummary:
         elif name not in needed:
             old_bytes += size
     return HistorySummary(
-        generations=tuple(rows),
+        snapshots=tuple(rows),
         unreadable=tuple(unreadable),
         unsaved=unsaved,
         history_bytes=_bytes_below(history.history_folder),
@@ -92,10 +92,10 @@ def survey(history: History) -> HistorySummary:
 def _told(
     history: History, shown: int | None, unreadable: list[Path]
 ) -> tuple[list[Snapshot], set[str], set[str]]:
-    """A row for each generation, the contents that any of them names, and those that the live one needs."""
+    """A row for each snapshot, the contents that any of them names, and those that the live one needs."""
     rows, named, needed = [], set[str](), set[str]()
     before: Mapping[str, StoredFile] = {}
-    for number in history.generations():
+    for number in history.snapshot_numbers():
         made = _readable(history, number, unreadable)
         if made is None:
             continue
@@ -108,7 +108,7 @@ def _told(
 
 
 def _readable(history: History, number: int, unreadable: list[Path]) -> Manifest | None:
-    """One generation; None, and its file noted, where it is damaged."""
+    """One snapshot; None, and its file noted, where it is damaged."""
     try:
         return history.read(number)
     except FileNotFoundError:
@@ -128,7 +128,7 @@ def change(before: Mapping[str, StoredFile], after: Mapping[str, StoredFile]) ->
 def _row(made: Manifest, before: Mapping[str, StoredFile], *, live: bool) -> Snapshot:
     size = sum(entry.bytes for entry in made.files.values())
     return Snapshot(
-        made.generation,
+        made.number,
         made.created,
         made.why,
         made.of,

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from being_remote.errors import UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.background_download import DownloadSummary
+from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import intent_of, send
 from being_remote.jobs.failover import Failover, follow_or_move
 from being_remote.jobs.follow import Say
 from being_remote.jobs.job_status import JobStatus, exit_code_of
 from being_remote.jobs.ledger import Ledger
-from being_remote.jobs.move import Move, rehearse
-from being_remote.jobs.move_and_follow import at_its_host
+from being_remote.jobs.move import Move, rehearse_move
+from being_remote.jobs.move_and_follow import session_with_job_host
 from being_remote.jobs.status_poll import ledger_of, look
 from being_remote.pod_client.job_answers import LeasedGpu
 from being_remote.recipes import JobPlan, Recipe, Request
@@ -26,6 +27,7 @@ from being_remote.recipes.registry import recipe
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.tracker.presets import preset as find_preset
 from being_remote.tracker.settings import SettingChange
+from being_remote.workflows.job_context import job_context
 
 AFTER_S = 1200.0
 DEFAULT_RECIPE = "metrical-tracker"
@@ -143,8 +145,7 @@ def retrack(
         NotFoundError: what the job needs is not on the host.
         HostError: no answer; whether a job started is then unknown, and asking again does no harm.
     """
-    from being_remote.transport import open_session
-
+    context = job_context(inventory, dry_run=dry_run)
     where = inventory.the_host(host)
     other = inventory.host(failover) if failover is not None else None
     if other is not None and other.name == where.name:
@@ -163,8 +164,8 @@ def retrack(
     if follow_it and len(requests) > 1:
         what = "--follow follows" if other is None else "--failover looks after"
         raise UsageError(f"{what} one job", hint="logs JOB --follow, for each of them")
-    kind, ledger = recipe(recipe_name), ledger_of(inventory)
-    with open_session(where, inventory, remember=not dry_run) as session:
+    kind, ledger = recipe(recipe_name), context.ledger
+    with context.open_session(where.name) as session:
         # All are planned before the first is sent: a wrong setting dispatches nothing.
         plans = [(kind.plan(request, kind.look(session, request)), swept) for request, swept in requests]
         if other is not None and (again or ledger.like(intent_of(plans[0][0], "").key) is None):
@@ -172,22 +173,20 @@ def retrack(
             (plan, swept), *_ = plans
             sets = (*sets, *swept)
             wish, *_ = _requests(inventory, other, actors, preset, sets, recipe_name, command, gpus, wall_s)
-            plans = [(_rehearsed(inventory, other, kind, wish, plan, remember=not dry_run), swept)]
+            plans = [(_rehearsed(context, other, kind, wish, plan), swept)]
         if dry_run:
             done = tuple(_would(ledger, plan, swept, again=again) for plan, swept in plans)
             seen = look(session, where, [])
             planned = _report(where, done, dry_run=True, followed=False, gpus=seen.gpus)
             needs_one = any(plan.gpus for plan, _ in plans)
             return dataclasses.replace(planned, gpu_problem=seen.gpu_problem if needs_one else None)
-        done = tuple(
-            _dispatch(inventory, ledger, session, where, plan, swept, again=again) for plan, swept in plans
-        )
+        done = tuple(_dispatch(context, session, where, plan, swept, again=again) for plan, swept in plans)
         if follow_it:
             known = ledger.find(done[0].job or "")
             spare = Failover(other, after_s) if other is not None and other.name != known.host else None
-            with at_its_host(inventory, known, session, where) as (there, its_host):
+            with session_with_job_host(context, known, session, where) as (there, its_host):
                 survived = follow_or_move(
-                    inventory, ledger, there, its_host, known, say, failover=spare, on_progress=on_progress
+                    context, there, its_host, known, say, failover=spare, on_progress=on_progress
                 )
             row = survived.row
             first = dataclasses.replace(
@@ -249,25 +248,16 @@ def _requests(
 
 
 def _rehearsed(
-    inventory: Inventory,
-    host: SshHost | LocalHost,
-    kind: Recipe,
-    request: Request,
-    plan: JobPlan,
-    *,
-    remember: bool,
+    context: JobContext, host: SshHost | LocalHost, kind: Recipe, request: Request, plan: JobPlan
 ) -> JobPlan:
     """The plan, with what to know of the host that the job would go on on."""
-    from being_remote.transport import open_session
-
-    with open_session(host, inventory, remember=remember) as session:
-        notes = rehearse(inventory, session, host, kind, request)
+    with context.open_session(host.name) as session:
+        notes = rehearse_move(context, session, host, kind, request)
     return dataclasses.replace(plan, notes=(*plan.notes, *(f"on {host.name}: {note}" for note in notes)))
 
 
 def _dispatch(
-    inventory: Inventory,
-    ledger: Ledger,
+    context: JobContext,
     session: Session,
     host: SshHost | LocalHost,
     plan: JobPlan,
@@ -275,9 +265,9 @@ def _dispatch(
     *,
     again: bool,
 ) -> DispatchedJob:
-    made = ledger.intend(intent_of(plan, ledger.uuid), again=again)
-    with at_its_host(inventory, made.job, session, host) as (there, its_host):
-        row = send(ledger, there, its_host, made.job)
+    made = context.ledger.intend(intent_of(plan, context.ledger.uuid), again=again)
+    with session_with_job_host(context, made.job, session, host) as (there, its_host):
+        row = send(context.ledger, there, its_host, made.job)
     first = DispatchedJob(
         job=row.job,
         host=row.host,
