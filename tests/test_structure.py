@@ -72,7 +72,6 @@ NOT_YET = {
     "ent/disk_survey.py imports tracker",
     "find_bbox/run_owners.py imports pod",
     "host_checks/checks.py imports transport",
-    "jobs/dispatch.py imports recipes",
     "jobs/failover.py imports transport",
     "jobs/follow.py imports recipes",
     "jobs/live_download.py imports tracker",

@@ -13,6 +13,7 @@ from being_remote.cli.text import first_line, printable, size_text
 
 if TYPE_CHECKING:
     from being_remote.jobs.background_download import DownloadSummary
+    from being_remote.jobs.dispatch import DispatchedJob
     from being_remote.jobs.job_status import JobStatus
     from being_remote.jobs.move import Move
     from being_remote.workflows.cancel import CancelReport
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from being_remote.workflows.presets import PresetReport
     from being_remote.workflows.pull import PullReport
     from being_remote.workflows.resume import ResumeReport
-    from being_remote.workflows.retrack import DispatchedJob, RetrackReport
+    from being_remote.workflows.retrack import RetrackReport
 
 STYLES = {
     "succeeded": "green",

@@ -23,7 +23,7 @@ from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at
 from being_remote.pod import job_records as records
-from being_remote.recipes.registry import recipe
+from being_remote.recipes.registry import find_recipe
 from being_remote.session import Session
 
 log = logging.getLogger("being_remote")
@@ -197,7 +197,7 @@ def _end(
 
 def _checkpoints(known: LedgerJob) -> tuple[str, ...]:
     try:
-        return recipe(known.recipe).checkpoints
+        return find_recipe(known.recipe).checkpoints
     except UsageError:  # another laptop's job, of a kind that is not known here
         return ()
 

@@ -19,13 +19,13 @@ from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.dispatch import PUSHED, files_of, intent_of, pushed_for
 from being_remote.jobs.host_jobs import SeenJob
 from being_remote.jobs.ledger import Intent, Ledger, LedgerJob
+from being_remote.jobs.recipe import CarriedFiles, JobRequest, Recipe
 from being_remote.jobs.result_download import folder_of
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look
 from being_remote.pod import job_records as records
 from being_remote.push.actor_input import push_actor
-from being_remote.recipes import CarriedFiles, Recipe, Request
-from being_remote.recipes.registry import recipe
+from being_remote.recipes.registry import find_recipe
 from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.transfer.staged_upload import UploadResult, push_files
@@ -82,7 +82,7 @@ def move(
         DataError: the input there is another one than ours, or another job lies there under this id.
         HostError: no answer; nothing was started.
     """
-    kind = recipe(known.recipe)
+    kind = find_recipe(known.recipe)
     notes: list[str] = []
     seen = look(session, host, [known.job]).job(known.job)
     wish = _wish(inventory, host, known, kind)
@@ -96,7 +96,7 @@ def move(
         files = files_of(intent.parcel)
     carried = None
     if seen is None or known.attempt not in seen.attempts:  # else one disk, where it lies already
-        carried = kind.carried(files, homes_of(inventory, known))
+        carried = kind.find_resumable(files, homes_of(inventory, known))
         notes.append(_carried_note(carried))
         if dry_run and known.ended:
             notes.append(f"what {known.host} has that is not home: pull {known.job} --all, before it moves")
@@ -108,12 +108,12 @@ def move(
     if intent is not None and not dry_run:
         if word is not None:
             ledger.record(known.job, known.attempt, "abandoned", word)
-        kept = {"frames_kept": carried.frames} if carried is not None else {}
+        kept = {"frames_kept": carried.done} if carried is not None else {}
         ledger.next_attempt(known.job, known.attempt, {"reason": why, PUSHED: name, **kept}, moved=intent)
     parts = [part for part in (there, placed) if part is not None]
     return Move(
         from_host=known.host,
-        frames_kept=carried.frames if carried is not None else 0,
+        frames_kept=carried.done if carried is not None else 0,
         files=sum(p.files for p in parts),
         bytes=sum(p.bytes for p in parts),
         transferred_files=sum(p.to_send_files if dry_run else p.transferred_files for p in parts),
@@ -123,7 +123,7 @@ def move(
 
 
 def rehearse(
-    inventory: Inventory, session: Session, host: SshHost | LocalHost, kind: Recipe, request: Request
+    inventory: Inventory, session: Session, host: SshHost | LocalHost, kind: Recipe, request: JobRequest
 ) -> tuple[str, ...]:
     """See whether a job could go on on `host`, which is left as it is; what a person should know of it.
 
@@ -142,7 +142,7 @@ def rehearse(
         inventory, session, host, kind, request, notes, dry_run=True, on_progress=no_progress
     )
     if there is None or not there.to_send_files:  # else what it would be planned from is not there yet
-        kind.plan(request, kind.look(session, request))
+        kind.plan(request, kind.look(session, request, inventory))
     return (*notes, *there.notes) if there is not None else tuple(notes)
 
 
@@ -158,7 +158,7 @@ def push_again(
     name = pushed_for(ledger, known)
     if name is None:
         return
-    carried = recipe(known.recipe).carried(files_of(known.parcel), homes_of(inventory, known))
+    carried = find_recipe(known.recipe).find_resumable(files_of(known.parcel), homes_of(inventory, known))
     if carried is not None and _name(known.job, known.attempt, carried) == name:
         push_carried(session, host, known.job, known.attempt, carried, dry_run=False, on_progress=on_progress)
 
@@ -203,11 +203,11 @@ def _name(job: str, attempt: int, carried: CarriedFiles) -> str:
     return f"{job}.{attempt}.{hashlib.sha256(carried.note).hexdigest()}"
 
 
-def _wish(inventory: Inventory, host: SshHost | LocalHost, known: LedgerJob, kind: Recipe) -> Request:
+def _wish(inventory: Inventory, host: SshHost | LocalHost, known: LedgerJob, kind: Recipe) -> JobRequest:
     """The very same job on `host`."""
     spec = JobSpec.from_bytes(known.spec)
     actor = inventory.the_actor(spec.actor) if spec.actor is not None else None
-    return kind.again(spec, files_of(known.parcel), host, actor)
+    return kind.repeat(spec, files_of(known.parcel), host, actor)
 
 
 def _input_there(
@@ -215,14 +215,14 @@ def _input_there(
     session: Session,
     host: SshHost | LocalHost,
     kind: Recipe,
-    request: Request,
+    request: JobRequest,
     notes: list[str],
     *,
     dry_run: bool,
     on_progress: OnProgress,
 ) -> UploadResult | None:
     """See that the actor's input is there and is ours; None where nothing has to be put there."""
-    wanted = kind.takes_input(kind.look(session, request))
+    wanted = kind.needs_input(kind.look(session, request, inventory))
     if wanted is None or request.actor is None:
         return None
     if wanted:
@@ -262,12 +262,12 @@ def _moved(
             hint="ids are never used twice: move that folder away if it is nobody's",
         )
     request = _wish(inventory, host, known, kind)
-    return intent_of(kind.plan(request, kind.look(session, request)), ledger.uuid, known.job)
+    return intent_of(kind.plan(request, kind.look(session, request, inventory)), ledger.uuid, known.job)
 
 
 def _carried_note(carried: CarriedFiles | None) -> str:
     if carried is None:
         return "nothing is home that it could go on from: it starts from scratch"
-    if not carried.frames:
+    if not carried.done:
         return f"it starts from its first frame, with the box that is home: {carried.why}"
-    return f"it goes on after {carried.frames} frames that are home ({carried.why})"
+    return f"it goes on after {carried.done} frames that are home ({carried.why})"
