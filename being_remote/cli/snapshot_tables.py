@@ -1,4 +1,4 @@
-"""`sync --list`, `--restore` and `--prune`: what each does, and what a person reads of it."""
+"""`sync --list`, `--restore` and `--prune`: what they print on a terminal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from being_remote.cli.options import parse_keep
-from being_remote.cli.output import Out
 from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import files_text, size_text
 
@@ -17,42 +15,7 @@ if TYPE_CHECKING:
     from being_remote.workflows.snapshots import GenerationsReport, PruneReport, RestoreReport
 
 
-def run_history(
-    *,
-    actor: str | None,
-    restore: int | None,
-    prune: str | None,
-    force: bool,
-    dry_run: bool,
-    inventory: Path | None,
-    trust_inventory: bool,
-    as_json: bool,
-    verbose: bool,
-) -> None:
-    """Carry out the one that is asked for: `--list` where neither of the others is."""
-    with Out(as_json=as_json, verbose=verbose) as out, out.progress() as on_progress:
-        from being_remote.workflows import snapshots as workflow
-
-        known = out.inventory(inventory, trust_inventory)
-        if restore is not None:
-            restored = workflow.restore_generation(
-                known, restore, actor=actor, dry_run=dry_run, on_progress=on_progress
-            )
-        elif prune is not None:
-            keep = parse_keep(prune)
-            pruned = workflow.prune_generations(known, keep, actor=actor, dry_run=dry_run, force=force)
-        else:
-            listed = workflow.list_generations(known, actor=actor)
-    with Out(as_json=as_json) as out:
-        if restore is not None:
-            out.finish(restored, show_restore)
-        elif prune is not None:
-            out.finish(pruned, show_prune)
-        else:
-            out.finish(listed, show_generations)
-
-
-def show_generations(console: Console, report: GenerationsReport) -> None:
+def show_snapshots(console: Console, report: GenerationsReport) -> None:
     """A row for each generation, the newest last; then what they cost."""
     numbers = ("generation", "files", "size", "added", "changed", "dropped")
     table = new_table("generation", "made (UTC)", "why", "host", *numbers[1:], "", numbers=numbers)

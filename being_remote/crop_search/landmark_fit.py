@@ -17,8 +17,8 @@ import numpy as np
 from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import free_crop
 from being_remote.crop_search.crop_rendering import tracker_makes_side, whole_crops
-from being_remote.crop_search.face_fit import FaceFit, fit_face, robust_std
-from being_remote.crop_search.values import Finding
+from being_remote.crop_search.finding import Finding
+from being_remote.crop_search.similarity_fit import FaceFit, fit_face, robust_std
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

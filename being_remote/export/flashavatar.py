@@ -21,7 +21,7 @@ from being_remote.export.cameras import Cameras
 from being_remote.export.coefficients import too_few_coefficients
 from being_remote.export.target import Export, File, Target
 from being_remote.tracker.frame_file import Frame, read_frame
-from being_remote.tracker.numpy_1 import arrays_for_numpy_1
+from being_remote.tracker.torch_save import arrays_for_numpy_1
 
 SIZE_WH = (512, 512)  # its background is a fixed tensor of this size
 TEST_FRAMES = 500  # its last ones are kept for testing

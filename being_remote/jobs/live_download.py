@@ -33,7 +33,7 @@ from being_remote.jobs.result_folder import (
     write_pulled,
 )
 from being_remote.session import Pull
-from being_remote.tracker.file_judge import judges
+from being_remote.tracker.file_check import can_check
 
 ROUND_FILES = 500
 ROUND_BYTES = 4 << 20
@@ -113,7 +113,7 @@ class LiveDownload:
         if self._home.get(offer.name) == offer.looks and offer.name in files:
             return not _lies(self._folder / offer.name, files[offer.name]["bytes"])
         # Of a file without a known form nobody can say whether it is whole: it has to hold still.
-        return last or judges(offer.name) or self._before.get(offer.name) == offer.looks
+        return last or can_check(offer.name) or self._before.get(offer.name) == offer.looks
 
     def _is_refused(self, offer: AttemptFile) -> bool:
         return offer.name in self._refused and self._refused[offer.name][0] == offer.looks

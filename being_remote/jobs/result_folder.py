@@ -29,7 +29,7 @@ from being_remote.errors import DataError, UsageError
 from being_remote.jobs.attempt_files import PULLED
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.session import PARTIAL_DIR
-from being_remote.tracker.file_judge import check_file
+from being_remote.tracker.file_check import check_file
 from being_remote.tracker.sequence import SUFFIX
 
 

@@ -49,8 +49,8 @@ from being_remote.session import Session
 from being_remote.tracker import layout
 from being_remote.tracker.begin import unusable_path
 from being_remote.tracker.checkout_defaults import CONFIG
-from being_remote.tracker.config import PATHS, Settings, compare, complete
 from being_remote.tracker.presets import preset
+from being_remote.tracker.settings import PATHS, Settings, compare, complete
 
 # A frame takes seconds, the landmarks of a long video before the first frame up to an hour.
 STALL_S = 7200.0

@@ -17,7 +17,7 @@ from typing import Any
 from being_remote.errors import BeingRemoteError
 from being_remote.jobs.recipe import CarriedFiles
 from being_remote.tracker.begin import BESIDE, ResumableFiles, box_in, kept_of, least_kept, worth_keeping
-from being_remote.tracker.file_judge import check_file
+from being_remote.tracker.file_check import check_file
 from being_remote.tracker.layout import OUTPUT
 
 

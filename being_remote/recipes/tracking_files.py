@@ -8,7 +8,7 @@ from typing import Any
 
 from being_remote.inventory import Actor
 from being_remote.tracker.checkout_defaults import CheckoutDefaults, from_values
-from being_remote.tracker.config import Settings, complete, parse_settings, to_yaml
+from being_remote.tracker.settings import Settings, complete, parse_settings, to_yaml
 
 NAME = "metrical-tracker"
 SETTINGS = "settings.yml"

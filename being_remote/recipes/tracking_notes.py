@@ -6,8 +6,8 @@ from being_remote.errors import DataError
 from being_remote.inventory import Actor
 from being_remote.recipes.tracking_facts import TrackingFacts, decoded
 from being_remote.tracker import layout
-from being_remote.tracker.config import Keys, Settings, complete
-from being_remote.tracker.frame_work import describe_cost, frame_work
+from being_remote.tracker.frame_cost import describe_cost, frame_cost
+from being_remote.tracker.settings import Keys, Settings, complete
 
 
 def crop_notes(
@@ -34,7 +34,7 @@ def crop_notes(
 
 def cost_notes(settings: Settings, keys: Keys) -> tuple[str, ...]:
     """What a frame costs, where that differs from the checkout's defaults."""
-    usual, work = frame_work({}, keys), frame_work(settings, keys)
+    usual, work = frame_cost({}, keys), frame_cost(settings, keys)
     if usual is None or work is None or work == usual:
         return ()
     return (describe_cost(work, usual, "the defaults"),)

@@ -11,7 +11,8 @@ from being_remote.errors import DataError, UsageError
 from being_remote.recipes.local_runs import LocalRuns
 from being_remote.recipes.tracking_facts import TrackingFacts, decoded
 from being_remote.tracker.checkout_defaults import CheckoutDefaults
-from being_remote.tracker.config import (
+from being_remote.tracker.presets import preset
+from being_remote.tracker.settings import (
     FOOTAGE,
     PATHS,
     Keys,
@@ -21,7 +22,6 @@ from being_remote.tracker.config import (
     parse_override,
     parse_settings,
 )
-from being_remote.tracker.presets import preset
 
 
 class RepeatedTracking(BaseModel):

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from being_remote.inventory import Inventory
     from being_remote.recovery.local_runs import LocalRun
     from being_remote.tracker.checkout_defaults import CheckoutDefaults
-    from being_remote.tracker.config import Settings
-    from being_remote.tracker.parameters import Parameters
+    from being_remote.tracker.flame_parameters import FlameParameters
     from being_remote.tracker.sequence import Sequence as Cameras
+    from being_remote.tracker.settings import Settings
 
 SETTINGS_SUFFIXES = (".yml", ".yaml")
 LISTED = 10
@@ -41,7 +41,7 @@ class ComparedRun:
     settings_path: Path | None
     defaults: CheckoutDefaults | None
     cameras: Cameras | None
-    parameters: Parameters | None
+    parameters: FlameParameters | None
     notes: tuple[str, ...]
 
 
@@ -64,7 +64,7 @@ def read_side(inventory: Inventory | None, name: str) -> ComparedRun:
             where=name,
             hint="analyze FRAME looks at one file; compare takes folders, actors, jobs or .yml",
         )
-    from being_remote.tracker.parameters import read_parameters
+    from being_remote.tracker.flame_parameters import read_parameters
 
     run = _find_run(inventory, name)
     cameras, parameters = read_parameters(run.checkpoints)
@@ -103,8 +103,8 @@ def _settings_of(
 
 
 def _read_settings(path: Path, defaults: CheckoutDefaults | None) -> tuple[Settings, tuple[str, ...]]:
-    from being_remote.tracker.config import KEYS, MAX_BYTES, PATHS, parse_settings
     from being_remote.tracker.frame_file import read_bytes
+    from being_remote.tracker.settings import KEYS, MAX_BYTES, PATHS, parse_settings
 
     keys = defaults.keys if defaults is not None else KEYS
     data = read_bytes(path, MAX_BYTES)

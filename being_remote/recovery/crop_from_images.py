@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from being_remote.camera.crop import Crop
-    from being_remote.crop_search import Check, Finding, StoredCrop
+    from being_remote.crop_search import CropCheck, Finding, StoredCrop
     from being_remote.crop_search.frame_map import FrameMap
     from being_remote.recovery.recovery_input import RecoveryInput
 
@@ -135,9 +135,9 @@ def _parts(crops: StoredCrops, case: RecoveryInput) -> list[StoredCrops]:
     return [replace(crops, files=files) for files in parts if files]
 
 
-def _joined(checks: Sequence[Check]) -> Check:
+def _joined(checks: Sequence[CropCheck]) -> CropCheck:
     """What the checks of all parts say together: one that disagrees outweighs all others."""
-    from being_remote.crop_search import Check
+    from being_remote.crop_search import CropCheck
 
     if len(checks) == 1:
         return checks[0]
@@ -145,7 +145,7 @@ def _joined(checks: Sequence[Check]) -> Check:
         (c for c in checks if c.agrees is None), None
     )
     offsets = {c.frame_offset for c in checks}
-    return Check(
+    return CropCheck(
         worst.agrees if worst is not None else True,
         worst.reason if worst is not None else "",
         tuple(frame for c in checks for frame in c.frames),

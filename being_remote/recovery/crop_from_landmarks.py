@@ -49,8 +49,8 @@ def by_landmarks(case: RecoveryInput, folder: Path, source: Path, on_progress: O
 
 
 def _read(case: RecoveryInput, folder: Path, source: Path, _: OnProgress) -> tuple[Finding, int]:
-    from being_remote.crop_search.landmark_files import read_pairs
     from being_remote.crop_search.landmark_fit import from_landmarks
+    from being_remote.crop_search.landmark_pairs import read_pairs
     from being_remote.tracker.landmark_file import DENSE, SPARSE
 
     points = DENSE if is_dense(folder) else SPARSE
@@ -66,7 +66,7 @@ def _read(case: RecoveryInput, folder: Path, source: Path, _: OnProgress) -> tup
 
 
 def _detect(case: RecoveryInput, folder: Path, source: Path, on_progress: OnProgress) -> tuple[Finding, int]:
-    from being_remote.crop_search.face_mesh import FaceMesh
+    from being_remote.crop_search.landmark_detector import FaceMesh
     from being_remote.crop_search.landmark_search import from_frames
 
     stored = _stored_faces(case, folder)

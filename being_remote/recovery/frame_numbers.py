@@ -324,7 +324,7 @@ def _said(
     """What is odd about the numbers, or about the frames at hand."""
     import numpy as np
 
-    from being_remote.tracker.numbering import FIVE_DIGITS
+    from being_remote.tracker.frame_numbering import FIVE_DIGITS
 
     source, found, begin = str(case.source.video), asked.frame_map, known.begin_frames
     said = []

@@ -39,7 +39,7 @@ class RecoveryInput:
     @cached_property
     def numbers(self) -> dict[int, int]:
         """The number in `source/` of each frame_id, as the settings have it."""
-        from being_remote.tracker.numbering import source_frame_numbers
+        from being_remote.tracker.frame_numbering import source_frame_numbers
 
         frame_ids = self.frames.frame_ids.tolist()
         numbers = source_frame_numbers(frame_ids, self.settings.begin_frames, self.source_images)
@@ -54,7 +54,7 @@ class RecoveryInput:
         Raises:
             NotFoundError, DataError: the frames at hand cannot be read.
         """
-        from being_remote.tracker.numbering import UNMOVED
+        from being_remote.tracker.frame_numbering import UNMOVED
 
         settings, last = self.settings, int(self.frames.frame_ids[-1])
         if settings.begin_frames + last < UNMOVED:

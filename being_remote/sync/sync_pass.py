@@ -108,7 +108,7 @@ def verify_home(task: ActorSync, history: History, why: HostError, on_progress: 
 
 def the_judge() -> Judge:
     """Who says whether one of the tracker's files is whole."""
-    from being_remote.tracker import file_judge as completeness
+    from being_remote.tracker import file_check as completeness
 
     return Judge(completeness.most_bytes, completeness.check_bytes)
 

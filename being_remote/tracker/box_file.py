@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from being_remote.errors import DataError, InconsistentData, NoSpace, NotFoundError, UsageError
 from being_remote.tracker.finish import sync_folder
 from being_remote.tracker.frame_file import parse_box, read_box, read_bytes
-from being_remote.tracker.numpy_1 import arrays_for_numpy_1
+from being_remote.tracker.torch_save import arrays_for_numpy_1
 
 Box = tuple[int, int, int, int]
 

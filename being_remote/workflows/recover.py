@@ -33,7 +33,7 @@ from being_remote.session import OnProgress, no_progress
 if TYPE_CHECKING:
     from being_remote.export import CanvasChoice
     from being_remote.inventory import Inventory
-    from being_remote.tracker.config import Value
+    from being_remote.tracker.settings import Value
 
 __all__ = ["RecoverReport", "recover"]
 
@@ -100,12 +100,12 @@ def recover(
     """
     from being_remote.camera.intrinsics import fov_deg
     from being_remote.tracker.sequence import read_cameras
-    from being_remote.tracker.settings_forecast import asked as asked_settings
+    from being_remote.tracker.settings_forecast import parse_what_if
     from being_remote.tracker.settings_forecast import what_if as foretold
 
     # What was typed wrong is said before a long search, not after it.
     chosen_targets(exports, canvas)
-    asked_settings(what_if, {})
+    parse_what_if(what_if, {})
     wanted = OutputRequest(exports, canvas, allow_off_centre, with_images, out, force, write_bbox, plot)
     asked = CropRequest(bbox, box, from_images, from_landmarks, video)
     which = find_run(inventory, actor, run)
@@ -116,7 +116,7 @@ def recover(
     if check:
         _refuse_stretched(case)
     before = _crop_settings(case)
-    after = asked_settings(what_if, before)
+    after = parse_what_if(what_if, before)
 
     found = find_crop(case, asked, inventory, dry_run=dry_run, on_progress=on_progress)
     seen = None

@@ -163,7 +163,7 @@ def _requests(
     inventory: Inventory, host: SshHost | LocalHost, recipe: Recipe, wanted: RetrackRequest
 ) -> list[tuple[JobRequest, tuple[str, ...]]]:
     """The jobs that are wanted, each with the settings of its place in the sweep."""
-    from being_remote.tracker.config import parse_sweep
+    from being_remote.tracker.settings import parse_sweep
 
     combinations = list(itertools.product(*map(parse_sweep, wanted.sweeps)))
     if len(combinations) > MAX_JOBS:

@@ -42,7 +42,7 @@ from being_remote.jobs.result_folder import alone
 from being_remote.recipes.command import Command
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.session import Pull
-from being_remote.tracker.file_judge import check_bytes
+from being_remote.tracker.file_check import check_bytes
 from being_remote.transport.local_session import LocalSession
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs

@@ -30,7 +30,7 @@ from being_remote.inventory import Inventory
 from being_remote.sync import watch as watching
 from being_remote.sync.watch import watch
 from being_remote.sync.watch_report import WatchPause, WatchReport, WatchRound
-from being_remote.tracker.file_judge import check_bytes
+from being_remote.tracker.file_check import check_bytes
 from being_remote.workflows.sync import sync
 
 MakeInventory = Callable[..., Inventory]

@@ -17,10 +17,10 @@ from being_remote.camera.crop import crop_from_box, resize_only
 from being_remote.camera.intrinsics import from_ndc, intrinsics_in_source
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.tracker import layout
-from being_remote.tracker.config import check
 from being_remote.tracker.frame_file import parse_box, parse_frame
-from being_remote.tracker.numbering import source_frame_number
+from being_remote.tracker.frame_numbering import source_frame_number
 from being_remote.tracker.sequence import read_sequence
+from being_remote.tracker.settings import check
 
 FULL_HD = (1920, 1080)
 K = np.array([[2339.0, 0, 255], [0, 2339, 250], [0, 0, 1]])

@@ -14,8 +14,8 @@ import pytest
 
 from being_remote.errors import BeingRemoteError, DataError, InconsistentData, TornFile, UnsafeFile
 from being_remote.tracker import frame_entries as stored
-from being_remote.tracker.file_judge import check_bytes
-from being_remote.tracker.frame_anatomy import dissect
+from being_remote.tracker.file_check import check_bytes
+from being_remote.tracker.frame_analysis import analyze_frame
 from being_remote.tracker.frame_file import parse_frame, resumable
 from being_remote.tracker.sequence import read_cameras, read_sequence
 
@@ -30,7 +30,7 @@ def test_a_sound_camera_is_read_from_every_form_and_the_form_is_said(name: str) 
         assert getattr(frame, key).dtype == np.float64
     assert (frame.frame_id, frame.image_size_wh) == ("00042", (640, 480))
     assert frame.notes, "nothing is said of its form"
-    found = dissect(data, "00042.frame")
+    found = analyze_frame(data, "00042.frame")
     assert found.problems == ()
     assert set(frame.notes) <= set(found.notes)
     np.testing.assert_array_equal(found.K, frame.K)
@@ -93,7 +93,7 @@ def test_a_camera_that_is_unsound_is_refused_without_a_second_block_too(
     content["opencv"][key] = value
     with pytest.raises(InconsistentData, match=says):
         parse_frame(factory.saved(content), "00000.frame")
-    assert any(says in problem for problem in dissect(factory.saved(content), "00000.frame").problems)
+    assert any(says in problem for problem in analyze_frame(factory.saved(content), "00000.frame").problems)
 
 
 def _mutations() -> dict[str, dict[str, Any]]:
@@ -140,7 +140,7 @@ def test_analyze_finds_a_problem_exactly_where_the_reader_refuses() -> None:
             said = ""
         except BeingRemoteError as e:
             said, refused = str(e), refused + 1
-        assert bool(dissect(data, "00000.frame").problems) is bool(said), (name, said)
+        assert bool(analyze_frame(data, "00000.frame").problems) is bool(said), (name, said)
     assert 20 < refused < len(_mutations()) - 20
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from being_remote.camera.crop import Crop, crop_from_box, to_crop
 from being_remote.camera.free_crop import FreeCrop
-from being_remote.crop_search.face_fit import fit_face
-from being_remote.crop_search.landmark_files import read_pairs
+from being_remote.crop_search.finding import Finding
 from being_remote.crop_search.landmark_fit import LandmarkPair, from_landmarks
-from being_remote.crop_search.values import Finding
+from being_remote.crop_search.landmark_pairs import read_pairs
+from being_remote.crop_search.similarity_fit import fit_face
 from being_remote.demo import head
 from being_remote.demo.motion import full_frame_camera, motion, project
 from being_remote.errors import InconsistentData, NotFoundError

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from being_remote.tracker.parameters import Parameters
+from being_remote.tracker.flame_parameters import FlameParameters
 from being_remote.tracker.sequence import Sequence
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -74,7 +74,7 @@ class CameraStatistics:
     largest_turn_at: int | None
 
 
-def tracks(cameras: Sequence, parameters: Parameters) -> tuple[FrameCurve, ...]:
+def frame_curves(cameras: Sequence, parameters: FlameParameters) -> tuple[FrameCurve, ...]:
     """The numbers that are compared and drawn, in the order of the tables."""
     jaw, right, left = parameters.jaw_deg, parameters.right_eye_deg, parameters.left_eye_deg
     return (
@@ -92,13 +92,13 @@ def tracks(cameras: Sequence, parameters: Parameters) -> tuple[FrameCurve, ...]:
     )
 
 
-def figures(track: FrameCurve, frame_ids: np.ndarray[Any, np.dtype[np.int64]]) -> CurveStatistics:
+def curve_statistics(track: FrameCurve, frame_ids: np.ndarray[Any, np.dtype[np.int64]]) -> CurveStatistics:
     """A track in figures.
 
     Example:
-        >>> track = Track("jaw", "jaw, open", "deg", np.array([0.0, 2, 4, 9]))
-        >>> figures(track, np.array([0, 1, 2, 5]))
-        Figures(least=0.0, mean=3.75, most=9.0, std=3.344772040064913, step=2.0, jitter=0.0)
+        >>> track = FrameCurve("jaw", "jaw, open", "deg", np.array([0.0, 2, 4, 9]))
+        >>> curve_statistics(track, np.array([0, 1, 2, 5]))
+        CurveStatistics(least=0.0, mean=3.75, most=9.0, std=3.344772040064913, step=2.0, jitter=0.0)
     """
     v = track.values
     next_to = np.diff(frame_ids) == 1
@@ -114,7 +114,7 @@ def figures(track: FrameCurve, frame_ids: np.ndarray[Any, np.dtype[np.int64]]) -
     )
 
 
-def camera_figures(cameras: Sequence) -> CameraStatistics:
+def camera_statistics(cameras: Sequence) -> CameraStatistics:
     """The camera's path in figures."""
     next_to = np.flatnonzero(np.diff(cameras.frame_ids) == 1)
     turns = turn_deg(cameras.R[next_to], cameras.R[next_to + 1])
@@ -147,7 +147,7 @@ def turn_deg(R_from: Floats, R_to: Floats) -> Floats:
     return angle
 
 
-def states(parameters: Parameters) -> dict[str, State]:
+def states(parameters: FlameParameters) -> dict[str, State]:
     """What stands still over the whole run; a run of one frame is at rest or constant.
 
     The tracker copies what it does not fit, so that stands still to the last bit.
@@ -162,7 +162,7 @@ def states(parameters: Parameters) -> dict[str, State]:
     return {name: _state(values) for name, values in groups.items()}
 
 
-def remarks(cameras: Sequence, parameters: Parameters) -> tuple[str, ...]:
+def remarks(cameras: Sequence, parameters: FlameParameters) -> tuple[str, ...]:
     """What a person should see at once of one run, in words; empty for a usual one."""
     how = states(parameters)
     still = {name for name, state in how.items() if state != "moves"}
@@ -193,7 +193,7 @@ def remarks(cameras: Sequence, parameters: Parameters) -> tuple[str, ...]:
     return (*said, *_implausible(cameras, parameters))
 
 
-def _implausible(cameras: Sequence, parameters: Parameters) -> list[str]:
+def _implausible(cameras: Sequence, parameters: FlameParameters) -> list[str]:
     said = []
     opens = parameters.jaw_deg[:, 0]
     for wrong, what in (
@@ -206,7 +206,7 @@ def _implausible(cameras: Sequence, parameters: Parameters) -> list[str]:
                 f"the jaw is turned {what} in {int(wrong.sum())} frames:"
                 f" {opens[at]:.0f} degrees at frame {int(cameras.frame_ids[at]):05d}"
             )
-    path = camera_figures(cameras)
+    path = camera_statistics(cameras)
     if path.largest_turn_deg is not None and path.largest_turn_deg > JUMP_DEG:
         said.append(
             f"the head jumps by {path.largest_turn_deg:.0f} degrees to frame {path.largest_turn_at:05d}"

@@ -51,11 +51,11 @@ _PLY_BYTES = {
 }
 
 
-def judges(name: str) -> bool:
+def can_check(name: str) -> bool:
     """Whether a file of this name is of a format that can be judged; else it need not be read.
 
     Example:
-        >>> judges("00000.frame"), judges("train.log")
+        >>> can_check("00000.frame"), can_check("train.log")
         (True, False)
     """
     return os.path.splitext(name)[1].lower() in _JUDGES
@@ -81,7 +81,7 @@ def check_file(path: Path) -> None:
         TornFile: it is cut short or damaged.
         InconsistentData: it is not what its name says.
     """
-    if judges(path.name):
+    if can_check(path.name):
         limit, _ = _JUDGES[path.suffix.lower()]
         check_bytes(os.fspath(path), read_bytes(path, limit))
 
@@ -94,7 +94,7 @@ def check_bytes(name: str, data: bytes) -> None:
         Traceback (most recent call last):
         being_remote.errors.TornFile: mesh.ply: is no PLY mesh, or its header is damaged...
     """
-    if judges(name):
+    if can_check(name):
         limit, judge = _JUDGES[os.path.splitext(name)[1].lower()]
         shown = shown_name(name)
         if len(data) > limit:

@@ -14,9 +14,9 @@ from being_remote.demo import actor, head
 from being_remote.demo.actor import make_actor
 from being_remote.demo.motion import project
 from being_remote.errors import UsageError
-from being_remote.tracker.config import Settings
 from being_remote.tracker.presets import PRESETS
-from being_remote.tracker.settings_forecast import WhatIf, asked, crop_settings, what_if
+from being_remote.tracker.settings import Settings
+from being_remote.tracker.settings_forecast import WhatIf, crop_settings, parse_what_if, what_if
 
 ROUND_2 = PRESETS["gaussiantalker-round2"].settings
 FULL_HD = (1920, 1080)
@@ -25,7 +25,7 @@ K = np.array([[2339.0, 0, 255], [0, 2339, 250], [0, 0, 1]])
 
 
 def ask(*words: str, before: Settings | None = None) -> WhatIf:
-    return what_if(CROP, before or {}, asked(words, before or {}), K)
+    return what_if(CROP, before or {}, parse_what_if(words, before or {}), K)
 
 
 def test_the_guides_question_is_answered_with_figures() -> None:
@@ -93,11 +93,11 @@ def test_without_a_change_of_the_crop_there_is_nothing_to_say() -> None:
 def test_a_run_without_a_crop_can_be_asked_about_its_image_but_not_for_a_crop() -> None:
     before = {"crop_image": False, "image_size": [540, 960]}
     whole = resize_only(FULL_HD, (960, 540))
-    found = what_if(whole, before, asked(["image_size=[1080,1920]"], before), K)
+    found = what_if(whole, before, parse_what_if(["image_size=[1080,1920]"], before), K)
     assert found.face_px_before is None and found.least.gain_percent == pytest.approx(100)
     assert found.least.K is not None and found.least.K[0][0] == pytest.approx(2 * 2339)
     with pytest.raises(UsageError, match="nothing says where the face is"):
-        what_if(whole, before, asked(["crop_image=true", "image_size=512"], before))
+        what_if(whole, before, parse_what_if(["crop_image=true", "image_size=512"], before))
 
 
 def test_giving_up_the_crop_squeezes_a_wide_frame_unless_the_image_has_its_shape() -> None:

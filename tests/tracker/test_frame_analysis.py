@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from being_remote.errors import TornFile, UnsafeFile, UsageError
-from being_remote.tracker.frame_anatomy import MEANINGS, Anatomy, dissect
+from being_remote.tracker.frame_analysis import MEANINGS, FrameAnalysis, analyze_frame
 from being_remote.tracker.frame_entries import LAST_KEYS, SHAPES
 from being_remote.tracker.frame_file import parse_frame
 
 
-def taken_apart(content: Any, name: str = "00000.frame") -> Anatomy:
-    return dissect(factory.saved(content), name)
+def taken_apart(content: Any, name: str = "00000.frame") -> FrameAnalysis:
+    return analyze_frame(factory.saved(content), name)
 
 
 def test_a_genuine_frame_is_shown_whole_and_has_no_problems() -> None:
@@ -151,19 +151,19 @@ def test_ten_thousand_strange_entries_cost_no_more_than_their_bytes() -> None:
 )
 def test_a_bbox_given_by_mistake_is_called_one_and_shown(box: Any) -> None:
     with pytest.raises(UsageError, match=r"is a bbox\.pt.*x 510\.\.1410, y 90\.\.990 \(900x900") as caught:
-        dissect(factory.saved(box), "bbox.pt")
+        analyze_frame(factory.saved(box), "bbox.pt")
     assert "--bbox" in caught.value.hint
 
 
 @pytest.mark.parametrize("value", [None, 3, "text", True])
 def test_an_archive_of_anything_else_is_no_frame(value: Any) -> None:
     with pytest.raises(UsageError, match=r"is no \.frame: it holds"):
-        dissect(factory.saved(value), "x.frame")
+        analyze_frame(factory.saved(value), "x.frame")
 
 
 def test_a_torn_or_unsafe_file_is_not_opened_further() -> None:
     data = factory.saved(factory.content())
     with pytest.raises(TornFile):
-        dissect(data[:-300], "00000.frame")
+        analyze_frame(data[:-300], "00000.frame")
     with pytest.raises(UnsafeFile):
-        dissect(factory.with_pickle(data, b"cos\nsystem\n(S'true'\ntR."), "00000.frame")
+        analyze_frame(factory.with_pickle(data, b"cos\nsystem\n(S'true'\ntR."), "00000.frame")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from being_remote.crop_search.crop_rendering import Picture, Window
-from being_remote.crop_search.values import StoredCrop
+from being_remote.crop_search.finding import StoredCrop
 
 _FLAT_LEVELS = 6  # by which JPEG and the resize's ringing move one colour
 _BORDER_SHARE = 0.5  # of the upper and both side borders that must be of it

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from being_remote.errors import DataError, TornFile, UnsafeFile
-from being_remote.tracker.file_judge import check_bytes, check_file, judges
+from being_remote.tracker.file_check import can_check, check_bytes, check_file
 
 
 def npy(array: Any, **more: Any) -> bytes:
@@ -164,7 +164,7 @@ def test_a_folder_link_or_large_file_under_a_known_name_is_unsafe(tmp_path: Path
 
 def test_files_of_no_known_format_are_taken_as_they_are(tmp_path: Path) -> None:
     for name in ("train.log", "config.yml", "canonical.obj", "events.out.tfevents", "noname"):
-        assert not judges(name)
+        assert not can_check(name)
         (tmp_path / name).write_bytes(b"\x00anything")
         check_file(tmp_path / name)
-    assert judges("00000.FRAME") and judges("a/b/00000.png")
+    assert can_check("00000.FRAME") and can_check("a/b/00000.png")

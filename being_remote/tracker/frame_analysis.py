@@ -48,7 +48,7 @@ OFF_CENTRE = 0.1
 
 
 @dataclass(frozen=True)
-class AnatomyEntry:
+class EntryAnalysis:
     """One entry: its dotted key, shape and dtype ("" where it is no array), meaning, and value in words."""
 
     key: str
@@ -59,10 +59,10 @@ class AnatomyEntry:
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
+class FrameAnalysis:
     """A `.frame`; what cannot be read of a broken one is None."""
 
-    entries: tuple[AnatomyEntry, ...]
+    entries: tuple[EntryAnalysis, ...]
     frame_id: str | None
     global_step: int | None
     image_size_wh: tuple[int, int] | None
@@ -73,7 +73,7 @@ class Anatomy:
     notes: tuple[str, ...]
 
 
-def dissect(data: bytes, name: str) -> Anatomy:
+def analyze_frame(data: bytes, name: str) -> FrameAnalysis:
     """Take one `.frame` apart; `name` is its name or path.
 
     Raises:
@@ -92,7 +92,7 @@ def dissect(data: bytes, name: str) -> Anatomy:
     if K is not None and size_wh is not None:
         notes += [*_off_image(K, size_wh), *_unusual(K, size_wh)]
     frame_id, step = flat.get("frame_id"), flat.get("global_step")
-    return Anatomy(
+    return FrameAnalysis(
         tuple(_entry(key, value) for key, value in flat.items()),
         frame_id[:MAX_NAME] if type(frame_id) is str else named.frame_id or None,
         step if type(step) is int else None,
@@ -177,9 +177,9 @@ def _matrix(form: Form, key: str) -> Floats | None:
     return found if np.isfinite(found).all() else None
 
 
-def _entry(key: str, value: Any) -> AnatomyEntry:
+def _entry(key: str, value: Any) -> EntryAnalysis:
     array = type(value) in (Array, Tensor)
-    return AnatomyEntry(
+    return EntryAnalysis(
         key[:MAX_NAME],
         value.shape if array else None,
         value.dtype[1:] if array else "",

@@ -143,7 +143,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Check:
+class CropCheck:
     """Whether stored pictures are this crop of those frames.
 
     Attributes:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from being_remote.demo.checkout import CONFIG
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.tracker.checkout_defaults import read_defaults
-from being_remote.tracker.config import (
+from being_remote.tracker.run_settings import RunSettings, parse_run_settings
+from being_remote.tracker.settings import (
     KEYS,
     PATHS,
     check,
@@ -24,7 +25,6 @@ from being_remote.tracker.config import (
     parse_sweep,
     to_yaml,
 )
-from being_remote.tracker.run_settings import RunSettings, parse_run_settings
 
 
 @pytest.mark.parametrize(

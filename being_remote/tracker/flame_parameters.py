@@ -24,7 +24,7 @@ _KEYS = ("flame.exp", "flame.jaw", "flame.eyes", "flame.eyelids", "flame.shape")
 
 
 @dataclass(frozen=True, eq=False)
-class Parameters:
+class FlameParameters:
     """FLAME's parameters of N frames, in the order of the cameras read with them.
 
     Attributes:
@@ -43,7 +43,7 @@ class Parameters:
     shape: Floats
 
 
-def read_parameters(folder: Path, names: list[str] | None = None) -> tuple[Sequence, Parameters]:
+def read_parameters(folder: Path, names: list[str] | None = None) -> tuple[Sequence, FlameParameters]:
     """Read every `.frame` of a folder, or those of these names: the cameras, and FLAME's parameters.
 
     Raises:
@@ -60,7 +60,7 @@ def read_parameters(folder: Path, names: list[str] | None = None) -> tuple[Seque
     cameras = read_sequence(folder, keep, names)
     found = {key: _stacked(folder, key, row, cameras) for key, row in rows.items()}
     eyes = found["flame.eyes"]
-    return cameras, Parameters(
+    return cameras, FlameParameters(
         expression=found["flame.exp"],
         jaw_deg=_turns(folder, "flame.jaw", found["flame.jaw"], cameras),
         # The tracker names the first six the right eye.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from being_remote.tracker.config import KEYS, Keys, Settings, complete
+from being_remote.tracker.settings import KEYS, Keys, Settings, complete
 
 
 @dataclass(frozen=True)
-class FrameWork:
+class FrameCost:
     """The iterations of one tracked frame.
 
     Attributes:
@@ -30,12 +30,12 @@ class FrameWork:
         return self.dense_pictures * self.pixels
 
 
-def frame_work(settings: Settings, keys: Keys = KEYS) -> FrameWork | None:
+def frame_cost(settings: Settings, keys: Keys = KEYS) -> FrameCost | None:
     """The work of a frame; None where this checkout has no `pyr_levels` as we know them.
 
     Example:
-        >>> frame_work({})
-        FrameWork(landmark_iterations=161, dense_pictures=83.8125, pixels=262144)
+        >>> frame_cost({})
+        FrameCost(landmark_iterations=161, dense_pictures=83.8125, pixels=262144)
     """
     full = complete(settings, keys)
     levels, size = full.get("pyr_levels"), full["image_size"]
@@ -43,15 +43,15 @@ def frame_work(settings: Settings, keys: Keys = KEYS) -> FrameWork | None:
     if not known or not isinstance(levels, list) or not isinstance(size, list):
         return None
     (_, first), *dense = levels
-    return FrameWork(first | 1, sum(scale**2 * (n | 1) for scale, n in dense), size[0] * size[1])
+    return FrameCost(first | 1, sum(scale**2 * (n | 1) for scale, n in dense), size[0] * size[1])
 
 
-def describe_cost(work: FrameWork, other: FrameWork, name: str) -> str:
+def describe_cost(work: FrameCost, other: FrameCost, name: str) -> str:
     """The cost of a frame against another one's, in words; `name` is the other's.
 
     Example:
-        >>> usual = frame_work({})
-        >>> print(describe_cost(FrameWork(241, 120, 768 * 768), usual, "the default"))
+        >>> usual = frame_cost({})
+        >>> print(describe_cost(FrameCost(241, 120, 768 * 768), usual, "the default"))
         cost of a tracked frame: 3.2 times the dense work of the default (scale^2 x iterations over levels
         1..: 120.0 x 589824 pixels; the default: 83.8 x 262144), 241 landmark iterations (the default: 161)
     """

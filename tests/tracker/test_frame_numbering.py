@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from being_remote.tracker.numbering import (
+from being_remote.tracker.frame_numbering import (
     source_frame_number,
     source_frame_numbers,
     source_time_s,

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import FreeCrop
-from being_remote.crop_search.consensus import Consensus
 from being_remote.crop_search.crop_rendering import tracker_makes_side
-from being_remote.crop_search.values import FrameEvidence, Grade
+from being_remote.crop_search.finding import FrameEvidence, Grade
+from being_remote.crop_search.picture_consensus import Consensus
 from being_remote.crop_search.whole_pixel_crop import whole_box
 
 ENOUGH = 3  # pictures that must agree
@@ -17,7 +17,7 @@ MARGIN = 0.05  # by which the runner-up must miss, as a fraction of what is miss
 SURE_PX = 0.12  # standard error up to which a lossy answer may be called whole
 
 
-def judge(found: Consensus, crop: Crop, evidence: Sequence[FrameEvidence]) -> tuple[Grade, str]:
+def grade_crop(found: Consensus, crop: Crop, evidence: Sequence[FrameEvidence]) -> tuple[Grade, str]:
     """Grade, and the reason why it is no better."""
     agreeing = [e for e in evidence if e.agrees]
     if isinstance(crop, FreeCrop):

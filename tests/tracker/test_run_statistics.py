@@ -11,14 +11,14 @@ import pytest
 
 from being_remote.camera.pose import rotation_from_6d
 from being_remote.errors import InconsistentData, TornFile
-from being_remote.tracker.parameters import read_parameters
-from being_remote.tracker.run_behaviour import (
+from being_remote.tracker.flame_parameters import read_parameters
+from being_remote.tracker.run_statistics import (
     FrameCurve,
-    camera_figures,
-    figures,
+    camera_statistics,
+    curve_statistics,
+    frame_curves,
     remarks,
     states,
-    tracks,
     turn_deg,
 )
 from being_remote.tracker.sequence import read_sequence
@@ -129,9 +129,9 @@ def test_one_frame_is_no_frozen_run(tmp_path: Path) -> None:
     write(tmp_path, 0)
     cameras, found = read_parameters(tmp_path)
     assert remarks(cameras, found) == ()
-    row = figures(tracks(cameras, found)[0], cameras.frame_ids)
+    row = curve_statistics(frame_curves(cameras, found)[0], cameras.frame_ids)
     assert (row.step, row.jitter) == (None, None)
-    assert camera_figures(cameras).turn_step_deg is None
+    assert camera_statistics(cameras).turn_step_deg is None
 
 
 def test_angles_beyond_a_human_jaw_are_said_with_the_frame(tmp_path: Path) -> None:
@@ -146,10 +146,10 @@ def test_a_jump_of_the_head_is_said_and_a_gap_is_none(tmp_path: Path) -> None:
     for number, seed in ((0, 0), (1, 0), (5, 3), (6, 3)):
         content = factory.content(f"{number:05d}", seed=seed)
         (tmp_path / f"{number:05d}.frame").write_bytes(factory.saved(content))
-    assert camera_figures(read_sequence(tmp_path)).largest_turn_deg == pytest.approx(0, abs=1e-3)
+    assert camera_statistics(read_sequence(tmp_path)).largest_turn_deg == pytest.approx(0, abs=1e-3)
     content = factory.content("00007", seed=4)
     (tmp_path / "00007.frame").write_bytes(factory.saved(content))
-    path = camera_figures(read_sequence(tmp_path))
+    path = camera_statistics(read_sequence(tmp_path))
     assert path.largest_turn_at == 7 and path.largest_turn_deg is not None and path.largest_turn_deg > 15
     assert any(f"degrees to frame {7:05d}" in said for said in remarks(*read_parameters(tmp_path)))
 
@@ -166,13 +166,15 @@ def test_noise_raises_the_jitter_and_a_steady_motion_does_not() -> None:
     ids = np.arange(200)
     steady = np.linspace(0, 50, 200)
     noisy = steady + np.random.default_rng(0).normal(0, 1, 200)
-    a, b = (figures(FrameCurve("jaw", "jaw", "deg", v), ids) for v in (steady, noisy))
+    a, b = (curve_statistics(FrameCurve("jaw", "jaw", "deg", v), ids) for v in (steady, noisy))
     assert a.jitter is not None and a.jitter < 1e-9 and a.step == pytest.approx(50 / 199)
     assert b.jitter is not None and b.jitter > 0.5
 
 
 def test_changes_are_counted_between_neighbours_only() -> None:
-    row = figures(FrameCurve("jaw", "jaw", "deg", np.array([0.0, 100.0, 101.0])), np.array([0, 7, 8]))
+    row = curve_statistics(
+        FrameCurve("jaw", "jaw", "deg", np.array([0.0, 100.0, 101.0])), np.array([0, 7, 8])
+    )
     assert (row.step, row.jitter) == (1.0, None)
 
 
