@@ -12,13 +12,13 @@ from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import files_text, size_text
 
 if TYPE_CHECKING:
-    from being_remote.workflows.snapshots import GenerationsReport, PruneReport, RestoreReport
+    from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
 
 
-def show_snapshots(console: Console, report: GenerationsReport) -> None:
-    """A row for each generation, the newest last; then what they cost."""
-    numbers = ("generation", "files", "size", "added", "changed", "dropped")
-    table = new_table("generation", "made (UTC)", "why", "host", *numbers[1:], "", numbers=numbers)
+def show_snapshots(console: Console, report: SnapshotsReport) -> None:
+    """A row for each snapshot, the newest last; then what they cost."""
+    numbers = ("snapshot", "files", "size", "added", "changed", "dropped")
+    table = new_table("snapshot", "made (UTC)", "why", "host", *numbers[1:], "", numbers=numbers)
     for made in report.generations:
         table.add_row(
             str(made.generation),
@@ -38,7 +38,7 @@ def show_snapshots(console: Console, report: GenerationsReport) -> None:
     old = f"{size_text(report.old_bytes)} of it only for what is not live"
     line(console, f"history: {size_text(report.history_bytes)}, {old}")
     if report.orphan_bytes:
-        line(console, f"in no generation: {size_text(report.orphan_bytes)}; --prune removes it")
+        line(console, f"in no snapshot: {size_text(report.orphan_bytes)}; --prune removes it")
     if report.unsaved:
         prose(
             console,
@@ -51,17 +51,17 @@ def show_snapshots(console: Console, report: GenerationsReport) -> None:
 
 def show_restore(console: Console, report: RestoreReport) -> None:
     """What is live now, how it differs from before, how to undo it."""
-    what = f"generation {report.restored}: {files_text(report.files)}, {size_text(report.bytes)}"
+    what = f"snapshot {report.restored}: {files_text(report.files)}, {size_text(report.bytes)}"
     if report.dry_run:
         line(console, f"{what}, all whole; would restore it: {_changes(report)}")
         if report.adopted:
             line(console, f"before that, {files_text(report.adopted)} changed here by hand would be saved")
     elif report.snapshot == report.before:
-        line(console, f"{what} is live already, as generation {report.snapshot}", "green")
+        line(console, f"{what} is live already, as snapshot {report.snapshot}", "green")
     else:
         line(
             console,
-            f"{what} is live again, as generation {report.snapshot}: {_changes(report)}",
+            f"{what} is live again, as snapshot {report.snapshot}: {_changes(report)}",
             "green",
         )
         if report.adopted:
@@ -76,17 +76,17 @@ def show_restore(console: Console, report: RestoreReport) -> None:
 
 
 def show_prune(console: Console, report: PruneReport) -> None:
-    """How many generations and how much of the disk."""
-    gone = f"{len(report.removed)} of {len(report.kept) + len(report.removed)} generations"
+    """How many snapshots and how much of the disk."""
+    gone = f"{len(report.removed)} of {len(report.kept) + len(report.removed)} snapshots"
     freed = f"{report.contents} file versions that only they needed, {size_text(report.bytes)}"
     if not report.removed and not report.contents:
-        line(console, f"nothing to remove: there are {len(report.kept)} generations")
+        line(console, f"nothing to remove: there are {len(report.kept)} snapshots")
     elif report.dry_run:
         line(console, f"would remove {gone} and {freed}")
     else:
         line(console, f"removed {gone} and {freed}", "green")
     if report.kept:
-        line(console, f"home: {report.folder}, oldest generation {report.kept[0]}, newest {report.kept[-1]}")
+        line(console, f"home: {report.folder}, oldest snapshot {report.kept[0]}, newest {report.kept[-1]}")
     _show_damaged(console, report.damaged)
 
 
@@ -94,7 +94,7 @@ def _show_damaged(console: Console, manifests: Sequence[Path]) -> None:
     for path in manifests:
         prose(console, f"damaged: {path}", "red")
     if manifests:
-        prose(console, "  next: move it away; the other generations are not touched by that")
+        prose(console, "  next: move it away; the other snapshots are not touched by that")
 
 
 def _changes(report: RestoreReport) -> str:

@@ -25,7 +25,7 @@ def show_sync(console: Console, report: SyncReport) -> None:
         line(console, f"{there}; {fetched} in {report.seconds:.1f} s")
     if report.snapshot is not None and not report.dry_run:
         news = "" if report.transferred_files or report.adopted.count else " (nothing new)"
-        line(console, f"home: {report.folder}, generation {report.snapshot}{news}", "green")
+        line(console, f"home: {report.folder}, snapshot {report.snapshot}{news}", "green")
     if report.verified is not None:
         line(
             console,
@@ -38,7 +38,7 @@ def show_sync(console: Console, report: SyncReport) -> None:
         names = ", ".join(report.mismatched.examples)
         line(console, f"differ from the host, fetched twice: {report.mismatched.count}: {names}", "red")
     for path in report.damaged:
-        prose(console, f"damaged, so that its generation cannot be read: {path}; move it away", "red")
+        prose(console, f"damaged, so that its snapshot cannot be read: {path}; move it away", "red")
     if report.adopted.count:
         line(console, f"adopted: {files_text(report.adopted.count)} that lay here already, unchanged")
     if report.new_run:

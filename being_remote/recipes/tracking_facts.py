@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost, Tracker
-from being_remote.pod_client.runner import ask_alone, odd_form
+from being_remote.pod_client.runner import ask
 from being_remote.recipes.local_runs import LocalRuns
 from being_remote.session import Session
+from being_remote.strict_model import StrictModel
 from being_remote.tracker import layout
 from being_remote.tracker.checkout_defaults import CONFIG, CheckoutDefaults, read_defaults
 
 SCRIPT = "tracker.py"
-MAX_ANSWER_BYTES = 1 << 20
 
 _Small = Annotated[str, Field(max_length=1 << 17)]
-_Answer = TypeVar("_Answer", bound=BaseModel)
 
 
-class TrackerFolders(BaseModel):
+class TrackerFolders(StrictModel):
     """The answer of `pod/tracking_facts.py`: what is there of the checkout and of the actor's input.
 
     Attributes:
@@ -36,8 +34,6 @@ class TrackerFolders(BaseModel):
             base64; None: missing, or too large.
         numpy: whether the host's Python has it.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     script: bool
     folder: bool
@@ -59,9 +55,7 @@ class TrackerFolders(BaseModel):
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
 
 
-class _DefaultsOnly(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
+class _DefaultsOnly(StrictModel):
     defaults: _Small | None
 
 
@@ -81,6 +75,7 @@ def look_at_tracker(session: Session, host: SshHost | LocalHost, actor: Actor) -
         HostError: no answer, or an invalid one.
     """
     request = {
+        **_checkout(host),
         "input": str(actor.input),
         "config": f"{layout.ACTOR_CONFIGS}/{actor.output.name}.yml",
         "names": {
@@ -91,7 +86,7 @@ def look_at_tracker(session: Session, host: SshHost | LocalHost, actor: Actor) -
             "box": layout.BBOX,
         },
     }
-    return _ask(session, host, request, TrackerFolders)
+    return ask(session, "tracking_facts", request, TrackerFolders, python=host.python)
 
 
 def look_at_defaults(session: Session, host: SshHost | LocalHost) -> CheckoutDefaults:
@@ -101,7 +96,8 @@ def look_at_defaults(session: Session, host: SshHost | LocalHost) -> CheckoutDef
         UsageError: the inventory names no tracker on that host.
         HostError: no answer, or an invalid one.
     """
-    return checkout_defaults(host, _ask(session, host, {}, _DefaultsOnly).defaults)
+    found = ask(session, "tracking_facts", _checkout(host), _DefaultsOnly, python=host.python)
+    return checkout_defaults(host, found.defaults)
 
 
 def checkout_defaults(host: SshHost | LocalHost, encoded: str | None) -> CheckoutDefaults:
@@ -154,18 +150,5 @@ def decoded(text: str | None) -> bytes:
         return b""
 
 
-def _ask(
-    session: Session, host: SshHost | LocalHost, more: Mapping[str, Any], answer: type[_Answer]
-) -> _Answer:
-    text = ask_alone(
-        session,
-        "tracking_facts",
-        {"root": str(tracker_of(host).root), "defaults": CONFIG, **more},
-        python=host.python,
-        what="could not look at the tracker's folders",
-        limit=MAX_ANSWER_BYTES,
-    )
-    try:
-        return answer.model_validate_json(text)
-    except ValidationError as e:
-        raise odd_form(session.host, "its answer about the tracker", e) from e
+def _checkout(host: SshHost | LocalHost) -> dict[str, Any]:
+    return {"root": str(tracker_of(host).root), "defaults": CONFIG}

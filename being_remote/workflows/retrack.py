@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from being_remote.errors import UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.background_download import DownloadSummary
+from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import DispatchedJob, intent_of, preview, send
 from being_remote.jobs.failover import Failover, follow_or_move
 from being_remote.jobs.follow import Say
 from being_remote.jobs.job_status import exit_code_of
-from being_remote.jobs.move import Move, rehearse
-from being_remote.jobs.move_and_follow import at_its_host
+from being_remote.jobs.move import Move, rehearse_move
+from being_remote.jobs.move_and_follow import session_with_job_host
 from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions
-from being_remote.jobs.status_poll import ledger_of, look
+from being_remote.jobs.status_poll import look
 from being_remote.pod_client.job_answers import LeasedGpu
-from being_remote.recipes.registry import find_recipe
 from being_remote.session import OnProgress, Session, no_progress
+from being_remote.workflows.job_context import job_context
 
 AFTER_S = 1200.0
 DEFAULT_RECIPE = "metrical-tracker"
@@ -114,19 +115,18 @@ def retrack(
         NotFoundError: what the job needs is not on the host.
         HostError: no answer; whether a job started is then unknown, and asking again does no harm.
     """
-    from being_remote.transport import open_session
-
+    context = job_context(inventory, dry_run=dry_run)
     host = inventory.the_host(wanted.host)
     other = inventory.host(failover) if failover is not None else None
     if other is not None and other.name == host.name:
         raise UsageError("names the host itself", where="--failover", hint="another one")
-    recipe, ledger = find_recipe(wanted.recipe), ledger_of(inventory)
+    recipe, ledger = context.find_recipe(wanted.recipe), context.ledger
     requests = _requests(inventory, host, recipe, wanted)
     follow_it = follow_it or other is not None
     if follow_it and len(requests) > 1:
         option = "--follow" if other is None else "--failover"
         raise UsageError(f"{option} takes one job", hint="logs JOB --follow, for each of them")
-    with open_session(host, inventory, remember=not dry_run) as session:
+    with context.open_session(host.name) as session:
         # All are planned before the first is sent: a wrong setting dispatches nothing.
         plans = [
             (recipe.plan(request, recipe.look(session, request, inventory)), swept)
@@ -136,7 +136,7 @@ def retrack(
             # Checked before anything is paid for: at night it could not be corrected.
             [(request, swept)], [(plan, _)] = requests, plans
             request = dataclasses.replace(request, host=other, gpus=_gpus(other, wanted))
-            notes = _rehearsal_notes(inventory, other, recipe, request, remember=not dry_run)
+            notes = _rehearsal_notes(context, other, recipe, request)
             plans = [(dataclasses.replace(plan, notes=(*plan.notes, *notes)), swept)]
         if dry_run:
             jobs = tuple(preview(ledger, plan, swept, again=wanted.again) for plan, swept in plans)
@@ -145,15 +145,15 @@ def retrack(
             problem = seen.gpu_problem if any(plan.gpus for plan, _ in plans) else None
             return dataclasses.replace(report, gpus=seen.gpus, gpu_problem=problem)
         jobs = tuple(
-            _dispatch(inventory, session, host, plan, swept, again=wanted.again) for plan, swept in plans
+            _dispatch(context, session, host, plan, swept, again=wanted.again) for plan, swept in plans
         )
         if not follow_it:
             return _report(host.name, jobs, dry_run=False, followed=False)
         known = ledger.find(jobs[0].job or "")
         spare = Failover(other, after_s) if other is not None and other.name != known.host else None
-        with at_its_host(inventory, known, session, host) as (its_session, its_host):
+        with session_with_job_host(context, known, session, host) as (its_session, its_host):
             ended = follow_or_move(
-                inventory, ledger, its_session, its_host, known, say, failover=spare, on_progress=on_progress
+                context, its_session, its_host, known, say, failover=spare, on_progress=on_progress
             )
     report = _report(ended.row.host, (jobs[0].at(ended.row),), dry_run=False, followed=True)
     return dataclasses.replace(report, home=ended.home, moved=ended.move)
@@ -192,22 +192,15 @@ def _gpus(host: SshHost | LocalHost, wanted: RetrackRequest) -> int | None:
 
 
 def _rehearsal_notes(
-    inventory: Inventory,
-    host: SshHost | LocalHost,
-    recipe: Recipe,
-    request: JobRequest,
-    *,
-    remember: bool,
+    context: JobContext, host: SshHost | LocalHost, recipe: Recipe, request: JobRequest
 ) -> list[str]:
     """See that the job could continue on `host`, and what to know of that host."""
-    from being_remote.transport import open_session
-
-    with open_session(host, inventory, remember=remember) as session:
-        return [f"on {host.name}: {n}" for n in rehearse(inventory, session, host, recipe, request)]
+    with context.open_session(host.name) as session:
+        return [f"on {host.name}: {n}" for n in rehearse_move(context, session, host, recipe, request)]
 
 
 def _dispatch(
-    inventory: Inventory,
+    context: JobContext,
     session: Session,
     host: SshHost | LocalHost,
     plan: JobPlan,
@@ -215,10 +208,9 @@ def _dispatch(
     *,
     again: bool,
 ) -> DispatchedJob:
-    ledger = ledger_of(inventory)
-    made = ledger.intend(intent_of(plan, ledger.uuid), again=again)
-    with at_its_host(inventory, made.job, session, host) as (its_session, its_host):
-        status = send(ledger, its_session, its_host, made.job)
+    made = context.ledger.intend(intent_of(plan, context.ledger.uuid), again=again)
+    with session_with_job_host(context, made.job, session, host) as (its_session, its_host):
+        status = send(context.ledger, its_session, its_host, made.job)
     return DispatchedJob.of(plan, swept, status, adopted=made.adopted)
 
 

@@ -20,8 +20,8 @@ from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
 from being_remote.jobs import follow as following
 from being_remote.jobs.follow import FollowedLogLine, StateLine
-from being_remote.transport import open_session
 from being_remote.workflows.cancel import cancel
+from being_remote.workflows.job_context import job_context
 from being_remote.workflows.logs import logs
 
 
@@ -160,8 +160,9 @@ def test_a_job_that_its_host_cannot_tell_of_is_not_followed_for_ever(
         os.kill(int((work / name).read_text()), signal.SIGKILL)
     monkeypatch.setattr(following, "QUIET_S", 0.1)
     (host,) = works.inventory.hosts.values()
-    with open_session(host, works.inventory) as session:
+    context = job_context(works.inventory)
+    with context.open_session(host.name) as session:
         known = works.ledger.find(job)
-        row = following.follow(works.ledger, session, host, known, lambda _: None, patience_s=0.3).row
+        row = following.follow(context, session, host, known, lambda _: None, patience_s=0.3).row
     assert (row.state, row.last_known) == ("unknown", "running")
     assert works.ledger.find(job).state == "running"

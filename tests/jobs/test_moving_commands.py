@@ -70,7 +70,7 @@ def test_another_spec_under_the_same_id_is_not_touched(three: Inventory, tmp_pat
     there = tmp_path / "other/jobs" / job
     there.mkdir(parents=True)
     (there / "spec.json").write_text("{}")
-    with pytest.raises(InconsistentData, match="another spec lies there"):
+    with pytest.raises(InconsistentData, match="holds another spec under this id"):
         resume(three, job, host="z")
     assert ledger_of(three).find(job).attempt == 1
 

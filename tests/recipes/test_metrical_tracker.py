@@ -290,7 +290,7 @@ def test_an_answer_that_is_not_ours_is_not_believed(answer: bytes) -> None:
             return Result("pod", tuple(argv), 0, answer, b"", 0.0)
 
     request = JobRequest(HOST, TRACKING.parse_options(TypedOptions()), DEMO)
-    with pytest.raises(HostError, match="not in our form"):
+    with pytest.raises(HostError, match="malformed answer while reading the tracker's folders"):
         TRACKING.look(Says(), request, nothing_local(HOST))  # type: ignore[arg-type]
 
 
