@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from being_remote.backup_paths import BackupPaths
 from being_remote.durable_files import sync_file, sync_folder, write_whole
 from being_remote.local_path import shown_path
+from being_remote.strict_model import StrictModel
 from being_remote.transfer.file_check import CheckedFile
 
 NOTE = ".why.json"
@@ -39,9 +40,7 @@ class QuarantinedFile:
     sha256: str = ""
 
 
-class _QuarantineNote(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _QuarantineNote(StrictModel):
     path: str
     path_b64: str | None
     reason: str
