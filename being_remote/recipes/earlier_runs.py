@@ -54,7 +54,7 @@ def own_box(inventory: Inventory, actor: Actor) -> tuple[int, int, int, int] | N
     file = layout.LocalLayout(inventory.backup_of(actor)).bbox
     if not file.is_file():
         return None
-    from being_remote.tracker.frame_file import read_box
+    from being_remote.tracker.box_file import read_box
 
     try:
         return read_box(file)

@@ -109,7 +109,7 @@ class MetricalTracker:
         f"{layout.OUTPUT}/*/{layout.TRAIN_LOG}",
     )
     more_results: tuple[str, ...] = (
-        f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*.frame",
+        f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*{layout.FRAME_SUFFIX}",
         f"{layout.OUTPUT}/*/{layout.CROPS}/*.png",
         f"{layout.OUTPUT}/*/{layout.CROPS}/*.jpg",
         f"{layout.OUTPUT}/*/{layout.MESH}/*.ply",
@@ -117,7 +117,7 @@ class MetricalTracker:
         f"{layout.INPUT}/*/{layout.KPT_DENSE}/*.npy",
     )
     checkpoints: tuple[str, ...] = (
-        f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*.frame",
+        f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*{layout.FRAME_SUFFIX}",
         f"{layout.INPUT}/*/{layout.BBOX}",
         f"{layout.ACTOR_CONFIGS}/*.yml",
         f"{layout.OUTPUT}/*/{layout.CROPS}/*.png",
@@ -469,7 +469,7 @@ def _command(
 
 
 def _measure(expected: int | None) -> FileProgress:
-    return FileProgress(f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*.frame", expected)
+    return FileProgress(f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*{layout.FRAME_SUFFIX}", expected)
 
 
 def _pod_request(
@@ -496,7 +496,7 @@ def _pod_request(
 def _crop_notes(
     request: Request, facts: Facts, actor: Actor, own: Settings, settings: Settings, keys: Keys
 ) -> tuple[str, ...]:
-    from being_remote.tracker.frame_file import parse_box
+    from being_remote.tracker.box_file import parse_box
 
     # The box is of the run of the actor's own settings; a job of ours has a box of its own.
     before, after = complete(own, keys), complete(settings, keys)
