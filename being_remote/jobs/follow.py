@@ -126,7 +126,7 @@ def follow(
     progress = JobSpec.from_bytes(job.spec).progress
     download = BackgroundDownload(
         LiveDownload(
-            AttemptFolder(session, host.python, remote, patterns), folder, note_of(job), RESULT_JUDGE
+            AttemptFolder(session, host.python, remote, patterns), folder, note_of(job), context.judge
         ),
         folder,
         job=job.job,

@@ -44,7 +44,8 @@ class LocalRuns:
 
 def read_local_runs(inventory: Inventory, actor: Actor) -> LocalRuns:
     """Read what is local of `actor`; what cannot be read counts as missing."""
-    from being_remote.tracker.frame_file import read_box, read_bytes
+    from being_remote.tracker.box_file import read_box
+    from being_remote.tracker.frame_file import read_bytes
 
     backup = BackupPaths(inventory.backup_of(actor))
     settings = box = None

@@ -196,7 +196,7 @@ def _worth_something(
     attempt: AttemptWork, files: Sequence[HostFile], job: EndedJob, newest: frozenset[str]
 ) -> list[HostFile]:
     """Of what a job left besides its results: frames, for a box without them is worth nothing."""
-    frames = [file for file in files if file.path.endswith(".frame")]
+    frames = [file for file in files if file.path.endswith(layout.FRAME_SUFFIX)]
     if attempt.number == job.attempt:
         return frames
     prefix = f"{attempt.below}/" if attempt.below else ""
