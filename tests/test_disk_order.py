@@ -21,7 +21,7 @@ from being_remote.pod import job_records as records
 from being_remote.pod import placement as place
 from being_remote.pod.boot_identity import mark_volume
 from being_remote.tracker import finish
-from being_remote.tracker.box_file import BoxNote, write_box
+from being_remote.tracker.box_note import BoxNote, write_box
 from being_remote.transport.host_keys import KnownHosts, parse_key
 
 
