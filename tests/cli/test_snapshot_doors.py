@@ -77,9 +77,9 @@ def test_list_after_the_command_lists_generations(door: Door) -> None:
 def test_restore_and_prune_take_their_values(door: Door) -> None:
     done = door("--restore", "0")
     assert done.returncode == 0, done.stderr
-    assert "generation 0: 1 file, 5 B is live again, as generation 3" in done.stdout
+    assert "snapshot 0: 1 file, 5 B is live again, as snapshot 3" in done.stdout
     assert "undo: sync --restore 2" in done.stdout
-    assert "would remove 2 of 4 generations" in door("--prune", "keep=2", "--dry-run").stdout
+    assert "would remove 2 of 4 snapshots" in door("--prune", "keep=2", "--dry-run").stdout
     pruned = json.loads(door("--prune=keep=2", "--json").stdout)
     assert (pruned["kept"], pruned["removed"]) == ([2, 3], [0, 1])
 
@@ -93,12 +93,12 @@ def test_the_table_has_a_row_for_each_generation_and_says_what_the_history_takes
     assert exit_code("--list") == 0
     rows = capsys.readouterr().out.splitlines()
     assert rows[0].split() == [
-        *("generation", "made", "(UTC)", "why", "host", "files", "size", "added", "changed", "dropped")
+        *("snapshot", "made", "(UTC)", "why", "host", "files", "size", "added", "changed", "removed")
     ]
     assert [row.split()[0] for row in rows[1:5]] == ["0", "1", "2", "3"]
     assert "restored (0)" in rows[4] and rows[4].endswith("live")
-    assert any(row.endswith("10 B of it only for what is not live") for row in rows)
-    assert any(row.startswith("note: 1 file put, changed or removed here by hand") for row in rows)
+    assert any(row.endswith("10 B of it only for older snapshots") for row in rows)
+    assert any(row.startswith("note: 1 file added, changed or removed by hand") for row in rows)
 
 
 def test_a_restore_that_would_be_done_is_told_with_its_changes(
@@ -106,7 +106,7 @@ def test_a_restore_that_would_be_done_is_told_with_its_changes(
 ) -> None:
     assert exit_code("--restore=0", "--dry-run") == 0
     said = capsys.readouterr().out
-    assert "would restore it: 0 added, 0 changed, 2 dropped" in said
+    assert "would restore it: 0 added, 0 changed, 2 removed" in said
     assert "a --watch that is at work, brings home again what pod has otherwise" in " ".join(said.split())
 
 
