@@ -216,8 +216,8 @@ def _vertices(export: Export, pose_of_row: Sequence[int]) -> Floats32:
     need = len(pose_of_row) * shape[0] * 12
     if need > MAX_VERTEX_BYTES:
         raise UsageError(
-            f"{len(pose_of_row)} heads of {shape[0]} vertices are {need / 2**30:.1f} GiB, which GaussianTalker"
-            f" would load at once; the limit is {MAX_VERTEX_BYTES / 2**30:.0f} GiB",
+            f"{len(pose_of_row)} heads of {shape[0]} vertices are {need / 2**30:.1f} GiB, which"
+            f" GaussianTalker would load at once; the limit is {MAX_VERTEX_BYTES / 2**30:.0f} GiB",
             where=str(folder),
             hint="export a shorter run, or leave gaussiantalker out",
         )

@@ -204,7 +204,7 @@ def prepare(
 
 
 def off_centre(target: Target, export: Export) -> str:
-    """What the trainer gets wrong by ignoring the principal point, in px and degrees; "" up to half a pixel."""
+    """What the trainer gets wrong by ignoring the principal point; "" up to half a pixel."""
     if not target.ignores_principal_point:
         return ""
     x, y = export.canvas.off_centre_px(export.cameras.K_source)
@@ -280,8 +280,8 @@ def _check_focal(target: Target, export: Export) -> None:
     off_px = abs(fy / fx - 1) * export.size_wh[1] / 2
     if target.one_focal and off_px > ONE_FOCAL_PX:
         raise UsageError(
-            f"its trainer uses fx for fy, and they differ: {fx:.2f} and {fy:.2f} px, which moves the upper and"
-            f" lower border by {off_px:.2f} px",
+            f"its trainer uses fx for fy, and they differ: {fx:.2f} and {fy:.2f} px, which moves the upper"
+            f" and lower border by {off_px:.2f} px",
             where=_where(target),
             hint="nerfstudio, colmap and insta use both",
         )
