@@ -1,4 +1,4 @@
-"""From what is wanted to a new generation: fetch, check, compare with the host, commit, refresh.
+"""From what is wanted to a new snapshot: fetch, check, compare with the host, commit, refresh.
 
 A file becomes live only if the judge finds it whole and its bytes are those that the host has. What
 differs is fetched once more. Knows of files only their names and bytes: whether one is whole is the
@@ -40,7 +40,7 @@ class Arrival:
     """What came of it.
 
     Attributes:
-        manifest: the generation that is live now.
+        manifest: the snapshot that is live now.
         transferred_files, transferred_bytes, method: what came over the link, and how.
         set_aside: torn or unsafe, in quarantine.
         missed: went away on the host meanwhile.
@@ -86,7 +86,7 @@ def bring_home(
     on_progress: OnProgress,
     confirmed: Mapping[str, ManifestEntry] = MappingProxyType({}),
 ) -> Arrival:
-    """Fetch what is wanted, check it, and make it the newest generation. The caller holds the lock.
+    """Fetch what is wanted, check it, and make it the newest snapshot. The caller holds the lock.
 
     When the link fails, what arrived whole is kept first, unless it belongs to another run.
 
@@ -94,7 +94,7 @@ def bring_home(
         session: an open way to the host.
         history: the backup.
         planned: what is wanted.
-        live: the newest generation.
+        live: the newest snapshot.
         judge: says whether a file is whole.
         is_new_run: says whether the files that came are of another run.
         asking: how the host is asked.
@@ -230,7 +230,7 @@ def _commit(
     incarnation: Mapping[str, str | int | None] | None,
     confirmed: Mapping[str, ManifestEntry],
 ) -> Reconciled:
-    """Make the good files durable, then a generation, then live."""
+    """Make the good files durable, then a snapshot, then live."""
     files: Mapping[str, ManifestEntry] = got.good
     if live is not None:
         here = {**live.files, **confirmed}
@@ -289,7 +289,7 @@ def _confirm(
     judge: Judge,
     incarnation: Mapping[str, str | int | None] | None,
 ) -> Reconciled:
-    """The live generation, or a new one that says which host holds the files that were put here by hand."""
+    """The live snapshot, or a new one that says which host holds the files that were put here by hand."""
     if live is None or not confirmed:
         return Reconciled(live)
     made = history.commit(

@@ -4,13 +4,13 @@
     incoming/              where files arrive from a host; what is whole there is not fetched again
     fetching               what each file in incoming is, while a sync is at work or after it was killed
     objects/<sha256>       contents, each once; never linked with anything outside
-    manifests/N.json       generation N; the newest one is the truth
-    live                   the generation that the live tree shows; behind the newest after a crash
+    manifests/N.json       snapshot N; the newest one is the truth
+    live                   the snapshot that the live tree shows; behind the newest after a crash
     quarantine/            torn files, each with a note
     nothing                never exists: what to compare with when all shall be fetched
     adopting/ next/ previous/ scratch rewritten     leftovers of a crash, made anew when needed
 
-A generation exists from the moment that its manifest is renamed into place. This module does not
+A snapshot exists from the moment that its manifest is renamed into place. This module does not
 touch the live tree (`current` does), and does not judge files (`arrivals` does).
 """
 
@@ -96,21 +96,21 @@ class History:
             f.flush()
             yield
 
-    def generations(self) -> list[int]:
-        """Every generation's number, oldest first."""
+    def snapshot_numbers(self) -> list[int]:
+        """Every snapshot's number, oldest first."""
         if not self._manifests.is_dir():
             return []
-        # Only names that we give: a 007.json or ٣.json that lies there is nobody's generation.
+        # Only names that we give: a 007.json or ٣.json that lies there is nobody's snapshot.
         return sorted(int(p.stem) for p in self._manifests.glob("*.json") if _NUMBER.fullmatch(p.stem))
 
-    def read(self, generation: int) -> Manifest:
-        """One generation.
+    def read(self, number: int) -> Manifest:
+        """One snapshot.
 
         Raises:
-            InconsistentData: the manifest cannot be read, is damaged, or is another generation's.
+            InconsistentData: the manifest cannot be read, is damaged, or is another snapshot's.
             FileNotFoundError: there is none; a prune or a watch may just have removed it.
         """
-        path = self._manifests / f"{generation}.json"
+        path = self._manifests / f"{number}.json"
         try:
             with open_plain(path) as (descriptor, _), open(descriptor, "rb", closefd=False) as f:
                 found = manifests.load(f, str(path))
@@ -119,18 +119,18 @@ class History:
         except OSError as e:
             why = f"cannot be read: {e.strerror}"
             raise InconsistentData(why, file=str(path), hint="move it away") from e
-        if found.generation != generation:
+        if found.number != number:
             raise InconsistentData(
-                f"says that it is generation {found.generation}", file=str(path), hint="move it away"
+                f"says that it is snapshot {found.number}", file=str(path), hint="move it away"
             )
         return found
 
     def readable(self, damaged: list[Path] | None = None) -> Iterator[Manifest]:
-        """Every generation that can be read, the newest first and one at a time.
+        """Every snapshot that can be read, the newest first and one at a time.
 
         One that cannot is passed over, and its file is added to `damaged`.
         """
-        for number in reversed(self.generations()):
+        for number in reversed(self.snapshot_numbers()):
             try:
                 yield self.read(number)
             except FileNotFoundError:
@@ -140,22 +140,22 @@ class History:
                     damaged.append(Path(e.file))
 
     def newest(self, damaged: list[Path] | None = None) -> Manifest | None:
-        """The newest generation that can be read: what the live tree shows or is about to show.
+        """The newest snapshot that can be read: what the live tree shows or is about to show.
 
         `damaged`: see `readable`.
         """
         return next(self.readable(damaged), None)
 
     def shown(self) -> int | None:
-        """The generation that the live tree showed when a refresh last ended; None where that is unknown."""
+        """The snapshot that the live tree showed when a refresh last ended; None where that is unknown."""
         if not self._live.is_file():
             return None
         text = self._live.read_text(encoding="ascii", errors="replace").strip()
         return int(text) if _NUMBER.fullmatch(text) else None
 
-    def show(self, generation: int) -> None:
-        """Note that the live tree now shows `generation`."""
-        write_whole(self._live, f"{generation}\n".encode(), scratch=self.scratch)
+    def show(self, number: int) -> None:
+        """Note that the live tree now shows `snapshot`."""
+        write_whole(self._live, f"{number}\n".encode(), scratch=self.scratch)
 
     def object(self, sha256: str) -> Path:
         """Where these contents lie, or would."""
@@ -181,46 +181,46 @@ class History:
         new_tree: bool = False,
         of: int | None = None,
     ) -> Manifest:
-        """Write the next generation. Its objects must be durable; from here on it exists.
+        """Write the next snapshot. Its objects must be durable; from here on it exists.
 
         Raises:
             ValueError: a file has no place in the live tree: whoever asks should have seen that.
         """
         if outside := next((path for path in files if not LIVE.holds(path)), None):
             raise ValueError(f"no path of the live tree: {outside!r}")
-        generation = self._next_number()
+        number = self._next_number()
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        made = Manifest(generation, created, why, files, host, incarnation, new_tree, of)
-        write_whole(self._manifests / f"{generation}.json", manifests.dump(made), scratch=self.scratch)
+        made = Manifest(number, created, why, files, host, incarnation, new_tree, of)
+        write_whole(self._manifests / f"{number}.json", manifests.dump(made), scratch=self.scratch)
         return made
 
     def _next_number(self) -> int:
-        numbers = self.generations()
+        numbers = self.snapshot_numbers()
         number = numbers[-1] + 1 if numbers else 0
         if not _NUMBER.fullmatch(str(number)):  # somebody put a manifest there whose number is no count
             newest = self.newest()
-            number = newest.generation + 1 if newest is not None else 0
+            number = newest.number + 1 if newest is not None else 0
             while number in numbers:
                 number += 1
         return number
 
-    def remove(self, generation: int) -> None:
-        """Remove a generation, durably; its contents stay. The newest one must never be removed."""
-        (self._manifests / f"{generation}.json").unlink()
+    def remove(self, number: int) -> None:
+        """Remove a snapshot, durably; its contents stay. The newest one must never be removed."""
+        (self._manifests / f"{number}.json").unlink()
         sync_folder(self._manifests)
 
     def drop(self, contents: Collection[str]) -> None:
-        """Remove those of these contents, by sha256, that no generation names."""
+        """Remove those of these contents, by sha256, that no snapshot names."""
         unnamed = set(contents)
-        for generation in self.generations():
-            # Their text is looked for: a hundred times as fast as to read what may be many generations.
-            text = (self._manifests / f"{generation}.json").read_bytes()
+        for number in self.snapshot_numbers():
+            # Their text is looked for: a hundred times as fast as to read what may be many snapshots.
+            text = (self._manifests / f"{number}.json").read_bytes()
             unnamed = {sha256 for sha256 in unnamed if sha256.encode() not in text}
         for sha256 in unnamed:
             self.object(sha256).unlink(missing_ok=True)
 
     def contents(self) -> Iterator[tuple[str, int]]:
-        """The sha256 and the bytes of every content, named by a generation or not."""
+        """The sha256 and the bytes of every content, named by a snapshot or not."""
         with os.scandir(self.objects) as found:
             for entry in found:
                 with suppress(FileNotFoundError):  # looked at without the lock, while a watch drops some

@@ -1,7 +1,7 @@
 """What a killed sync had brought: taken in before the host is believed about anything.
 
 While files are on their way, `fetching` says what each of them is. A sync that ends by itself removes
-it. Where it is still there, the files that arrived whole become a generation, as if only the link
+it. Where it is still there, the files that arrived whole become a snapshot, as if only the link
 had been cut: the host may have newer versions by now, or be gone.
 """
 
@@ -119,7 +119,7 @@ def _may_lie_here(awaited: ExpectedFile) -> bool:
 
 
 def _moved(history: History, noted: list[tuple[str, str]]) -> dict[str, Path]:
-    """Where contents lie that had left incoming before the sync was killed, and are in no generation."""
+    """Where contents lie that had left incoming before the sync was killed, and are in no snapshot."""
     newest = [made.files for made in itertools.islice(history.readable(), 2)] if noted else []
     return {
         path: history.object(sha256)

@@ -126,8 +126,8 @@ def replace(history: History, target: Manifest) -> None:
 
 def _shown(history: History, target: Manifest) -> None:
     """Note that `target` is live now; that is true on the disk as well."""
-    if history.shown() != target.generation:
-        history.show(target.generation)
+    if history.shown() != target.number:
+        history.show(target.number)
 
 
 def _make(history: History, target: Manifest, paths: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""One generation of a backup: which files, with which bytes, from where. Values and their JSON.
+"""One snapshot of a backup: which files, with which bytes, from where. Values and their JSON.
 
 A manifest is written once and never changed. Names that are not UTF-8 are kept exactly, in
 `path_b64`; their `path` is then only for the eye.
@@ -16,10 +16,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from being_remote.durable_files import Stat, open_plain
 from being_remote.errors import InconsistentData
+from being_remote.strict_model import StrictModel
 from being_remote.transfer.local_path import LIVE, refusal
 
 SCHEMA = 1
@@ -46,12 +47,12 @@ class ManifestEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One generation; `new_tree` says that it replaces what was live, instead of adding to it.
+    """One snapshot; `new_tree` says that it replaces what was live, instead of adding to it.
 
-    `of` is the generation that a restored one shows again.
+    `of` is the snapshot that a restored one shows again.
     """
 
-    generation: int
+    number: int
     created: str
     why: Why
     files: Mapping[str, ManifestEntry]
@@ -61,11 +62,7 @@ class Manifest:
     of: int | None = None
 
 
-class _ManifestModel(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class _StoredEntry(_ManifestModel):
+class _StoredEntry(StrictModel):
     path: str
     path_b64: str | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -75,7 +72,7 @@ class _StoredEntry(_ManifestModel):
     host: str | None
 
 
-class _Head(_ManifestModel):
+class _Head(StrictModel):
     schema_version: Literal[1]
     generation: Annotated[int, Field(ge=0)]
     created: str
@@ -111,10 +108,10 @@ def shown_path(path: str) -> tuple[str, str | None]:
 
 
 def dump(manifest: Manifest) -> Iterator[bytes]:
-    """The manifest as JSON, one file a line so that two generations can be compared by eye."""
+    """The manifest as JSON, one file a line so that two snapshots can be compared by eye."""
     head = {
         "schema_version": SCHEMA,
-        "generation": manifest.generation,
+        "generation": manifest.number,
         "created": manifest.created,
         "why": manifest.why,
         "host": manifest.host,
@@ -156,7 +153,7 @@ def load(file: BinaryIO, name: str) -> Manifest:
         raise InconsistentData(
             f"is not a manifest that we can read ({wrong})",
             file=name,
-            hint="move it away; what the live tree shows is in the next generation",
+            hint="move it away; what the live tree shows is in the next snapshot",
         ) from e
     return Manifest(
         head.generation, head.created, head.why, files, head.host, head.incarnation, head.new_tree, head.of

@@ -1,8 +1,8 @@
 """Before and after everything: the live tree and the history are made to agree.
 
 A refresh that was cut short is finished, and what a person put or changed in the live tree by hand
-becomes a generation of its own. What is missing or was damaged there is put back. A manifest that cannot
-be read is passed over, and named; if the live tree showed it, what lies there becomes a generation.
+becomes a snapshot of its own. What is missing or was damaged there is put back. A manifest that cannot
+be read is passed over, and named; if the live tree showed it, what lies there becomes a snapshot.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Replacement:
     """The live tree was replaced as a whole.
 
     Attributes:
-        generation: what is live now.
+        snapshot: what is live now.
         frames, frames_before: how many frames the live tree holds now, and held.
         restore: the snapshot that shows what was live; None where no snapshot is known to.
     """
@@ -60,13 +60,13 @@ def settle(
     deep: bool = False,
     committed: tuple[Manifest, Manifest | None] | None = None,
 ) -> Reconciled:
-    """Make the live tree show the newest generation. The caller holds the lock.
+    """Make the live tree show the newest snapshot. The caller holds the lock.
 
     Args:
         history: the backup.
         judge: says of a file that was changed by hand whether it is whole.
         deep: read every live file, instead of believing its size and time.
-        committed: the newest generation and the one that is live, where the caller has both at hand.
+        committed: the newest snapshot and the one that is live, where the caller has both at hand.
 
     Returns:
         Settled: `adopted` by hand; `unsound` live files that the judge refuses and nothing could replace
@@ -84,7 +84,7 @@ def settle(
 
     kept = _adopt(history, changed, found, newest.files if newest else {}, judge)
     target, base = newest, newest.files if newest else {}
-    lost = newest is not None and shown is not None and shown > newest.generation and bool(found)
+    lost = newest is not None and shown is not None and shown > newest.number and bool(found)
     if lost:
         # What the live tree shows is in no manifest: nothing else may come among it.
         base = {path: entry for path, entry in base.items() if path in found}
@@ -97,13 +97,13 @@ def settle(
     put_back = () if replayed else tuple(p for p in target.files if p not in found)
 
     replaced = None
-    pending = (n for n in history.generations() if n <= target.generation and (shown is None or n > shown))
-    if shown != target.generation and any(_is_new_tree(history, n, target) for n in pending):
+    pending = (n for n in history.snapshot_numbers() if n <= target.number and (shown is None or n > shown))
+    if shown != target.number and any(_is_new_tree(history, n, target) for n in pending):
         current.replace(history, target)
         restore = shown if before is not None else None
         was = before.files if before is not None else found  # a swap that was cut short hid some of it
         frames = current.count_frames(target.files), current.count_frames(was)
-        replaced = Replacement(target.generation, *frames, restore)
+        replaced = Replacement(target.number, *frames, restore)
     else:
         current.refresh(history, target, content, found)
     history.clear(history.adopting, history.next, history.previous, history.scratch, history.rewritten)
@@ -123,10 +123,10 @@ def settle(
 def _both(
     history: History, shown: int | None, damaged: list[Path]
 ) -> tuple[Manifest | None, Manifest | None]:
-    """The newest generation, and the one that is live where that is another. Each only if it can be read."""
+    """The newest snapshot, and the one that is live where that is another. Each only if it can be read."""
     newest = history.newest(damaged)
     # Whoever moved a damaged manifest away, as its error says, may have moved the one that is live.
-    if newest is None or shown is None or shown == newest.generation or shown not in history.generations():
+    if newest is None or shown is None or shown == newest.number or shown not in history.snapshot_numbers():
         return newest, None
     try:
         return newest, history.read(shown)
@@ -136,12 +136,12 @@ def _both(
         return newest, None
 
 
-def _is_new_tree(history: History, generation: int, newest: Manifest) -> bool:
-    """Whether a generation replaced the live tree; one that cannot be read may have."""
-    if generation == newest.generation:
+def _is_new_tree(history: History, number: int, newest: Manifest) -> bool:
+    """Whether a snapshot replaced the live tree; one that cannot be read may have."""
+    if number == newest.number:
         return newest.new_tree
     try:
-        return history.read(generation).new_tree
+        return history.read(number).new_tree
     except InconsistentData:
         return True
 

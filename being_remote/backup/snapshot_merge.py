@@ -1,4 +1,4 @@
-"""A watch's rounds become one generation as long as they only add: else an hour would leave 700 of them."""
+"""A watch's rounds become one snapshot as long as they only add: else an hour would leave 700 of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from being_remote.durable_files import CHUNK_BYTES, open_plain
 
 
 def absorb(history: History, earlier: Manifest, later: Manifest) -> bool:
-    """Remove generation `earlier` if `later`, the next one, shows all that it had. The caller holds the lock.
+    """Remove snapshot `earlier` if `later`, the next one, shows all that it had. The caller holds the lock.
 
-    Call it when `later` is live; killed before, one generation more than needed stays, which harms
+    Call it when `later` is live; killed before, one snapshot more than needed stays, which harms
     nobody. A file that only grew at its end, as a log does, counts as shown; what it held before goes,
     too, or a log that grows all day would be kept once for each round.
 
@@ -26,7 +26,7 @@ def absorb(history: History, earlier: Manifest, later: Manifest) -> bool:
         Whether it was removed. It stays if anything else changed or was dropped, if either replaced
         the live tree as a whole, or if they are of different hosts or lives of a host.
     """
-    if later.generation != earlier.generation + 1 or history.shown() != later.generation:
+    if later.number != earlier.number + 1 or history.shown() != later.number:
         return False
     if earlier.why != "sync" or later.why != "sync" or earlier.new_tree or later.new_tree:
         return False
@@ -35,7 +35,7 @@ def absorb(history: History, earlier: Manifest, later: Manifest) -> bool:
     if not all(_shows(history, was, later.files.get(path)) for path, was in earlier.files.items()):
         return False
     grown = [e.sha256 for path, e in earlier.files.items() if later.files[path].sha256 != e.sha256]
-    history.remove(earlier.generation)
+    history.remove(earlier.number)
     if grown:
         history.drop(grown)
     return True

@@ -1,4 +1,4 @@
-"""What the history holds, generation by generation, and what it costs. Looks only; needs no lock."""
+"""What the history holds, snapshot by snapshot, and what it costs. Looks only; needs no lock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from being_remote.errors import InconsistentData
 
 @dataclass(frozen=True)
 class SnapshotChange:
-    """How many files one generation has that another had not, has changed, and has no more."""
+    """How many files one snapshot has that another had not, has changed, and has no more."""
 
     added: int
     changed: int
@@ -24,11 +24,11 @@ class SnapshotChange:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One generation: why it was made, of which host's files, and how it differs from the one before.
+    """One snapshot: why it was made, of which host's files, and how it differs from the one before.
 
     Attributes:
         created: UTC, ISO 8601.
-        of: the generation that a restored one shows again.
+        of: the snapshot that a restored one shows again.
         live: the live tree shows it.
     """
 
@@ -45,17 +45,17 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class HistorySummary:
-    """All generations, oldest first, and the disk that they take.
+    """All snapshots, oldest first, and the disk that they take.
 
     Attributes:
         unreadable: damaged manifests.
         unsaved: live files that were put, changed or removed by hand since; the next sync looks after them.
         history_bytes: all below `.history`.
-        old_bytes: contents that only generations need which are not live.
-        orphan_bytes: contents that no generation names.
+        old_bytes: contents that only snapshots need which are not live.
+        orphan_bytes: contents that no snapshot names.
     """
 
-    generations: tuple[Snapshot, ...]
+    snapshots: tuple[Snapshot, ...]
     unreadable: tuple[Path, ...]
     unsaved: int
     history_bytes: int
@@ -79,7 +79,7 @@ def survey(history: History) -> HistorySummary:
         elif name not in needed:
             old_bytes += size
     return HistorySummary(
-        generations=tuple(rows),
+        snapshots=tuple(rows),
         unreadable=tuple(unreadable),
         unsaved=unsaved,
         history_bytes=_bytes_below(history.folder),
@@ -91,10 +91,10 @@ def survey(history: History) -> HistorySummary:
 def _told(
     history: History, shown: int | None, unreadable: list[Path]
 ) -> tuple[list[Snapshot], set[str], set[str]]:
-    """A row for each generation, the contents that any of them names, and those that the live one needs."""
+    """A row for each snapshot, the contents that any of them names, and those that the live one needs."""
     rows, named, needed = [], set[str](), set[str]()
     before: Mapping[str, ManifestEntry] = {}
-    for number in history.generations():
+    for number in history.snapshot_numbers():
         made = _readable(history, number, unreadable)
         if made is None:
             continue
@@ -107,7 +107,7 @@ def _told(
 
 
 def _readable(history: History, number: int, unreadable: list[Path]) -> Manifest | None:
-    """One generation; None, and its file noted, where it is damaged."""
+    """One snapshot; None, and its file noted, where it is damaged."""
     try:
         return history.read(number)
     except FileNotFoundError:
@@ -127,7 +127,7 @@ def change(before: Mapping[str, ManifestEntry], after: Mapping[str, ManifestEntr
 def _row(made: Manifest, before: Mapping[str, ManifestEntry], *, live: bool) -> Snapshot:
     size = sum(entry.bytes for entry in made.files.values())
     return Snapshot(
-        made.generation,
+        made.number,
         made.created,
         made.why,
         made.of,

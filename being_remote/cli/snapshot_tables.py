@@ -12,10 +12,10 @@ from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import files_text, size_text
 
 if TYPE_CHECKING:
-    from being_remote.workflows.snapshots import GenerationsReport, PruneReport, RestoreReport
+    from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
 
 
-def show_snapshots(console: Console, report: GenerationsReport) -> None:
+def show_snapshots(console: Console, report: SnapshotsReport) -> None:
     """A row for each snapshot, the newest last; then the disk space they take."""
     numbers = ("snapshot", "files", "size", "added", "changed", "removed")
     table = new_table("snapshot", "made (UTC)", "why", "host", *numbers[1:], "", numbers=numbers)

@@ -86,16 +86,16 @@ def _manage_snapshots(
     inventory = out.inventory()
     if restore is not None:
         with out.progress() as on_progress:
-            restored = workflow.restore_generation(
+            restored = workflow.restore_snapshot(
                 inventory, restore, actor=actor, dry_run=dry_run, on_progress=on_progress
             )
         out.finish(restored, tables.show_restore)
     elif prune is not None:
         keep = parse_keep(prune)
-        pruned = workflow.prune_generations(inventory, keep, actor=actor, dry_run=dry_run, force=force)
+        pruned = workflow.prune_snapshots(inventory, keep, actor=actor, dry_run=dry_run, force=force)
         out.finish(pruned, tables.show_prune)
     else:
-        out.finish(workflow.list_generations(inventory, actor=actor), tables.show_snapshots)
+        out.finish(workflow.list_snapshots(inventory, actor=actor), tables.show_snapshots)
 
 
 def _refuse_several(snapshot_options: dict[str, bool], others: dict[str, bool]) -> None:

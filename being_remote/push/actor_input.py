@@ -58,9 +58,9 @@ def actor_input(inventory: Inventory, actor: Actor) -> ActorInput:
 
 
 def push_actor(
+    inventory: Inventory,
     session: Session,
     host: SshHost | LocalHost,
-    inventory: Inventory,
     actor: Actor,
     *,
     given: ActorInput | None = None,

@@ -87,10 +87,10 @@ def nothing_tells(
     if run.actor is not None and inventory is not None and run.job is None:
         from being_remote.workflows.find_bbox import find_bbox
 
-        kept = generation_with_box(inventory.backup_of(run.actor))
+        kept = snapshot_with_box(inventory.backup_of(run.actor))
         if kept is not None:
             raise NotFoundError(
-                f"{missing}; the backup's history has one, in generation {kept}",
+                f"{missing}; the backup's history has one, in snapshot {kept}",
                 where=where,
                 hint=f"being-remote sync --actor {run.actor.name} --restore {kept}",
             )
@@ -104,15 +104,15 @@ def nothing_tells(
     raise NotFoundError(missing, where=where, hint=hint)
 
 
-def generation_with_box(backup: Path) -> int | None:
-    """The newest generation of a backup that holds a bbox.pt beside frames that the newest one holds, too.
+def snapshot_with_box(backup: Path) -> int | None:
+    """The newest snapshot of a backup that holds a bbox.pt beside frames that the newest one holds, too.
 
     Another run's box is not offered: its frames are others.
     """
     from being_remote.backup.history import History
 
     history, frames_now = History(backup), None
-    for number in reversed(history.generations()):
+    for number in reversed(history.snapshot_numbers()):
         try:
             files = history.read(number).files
         except (FileNotFoundError, InconsistentData):  # a sync is at work; or damaged, which it will say

@@ -169,7 +169,7 @@ def _decided(
 
 @dataclass(frozen=True)
 class _LocalBackup:
-    """The backup, put in order: `live` is its newest generation.
+    """The backup, put in order: `live` is its newest snapshot.
 
     `cameras` are frames that came with another camera, each with both in words.
     """
@@ -191,7 +191,7 @@ def _look_after(task: ActorSync, history: History, *, verify: bool, on_progress:
     def another(arrived: Mapping[str, Path]) -> str | None:
         before = settled.manifest
         if before is not None:
-            cameras.update(changed_cameras(arrived, _live_files(task, before), before.generation))
+            cameras.update(changed_cameras(arrived, _live_files(task, before), before.number))
         return other_run(arrived, _live_files(task, before), {})
 
     live = salvage(history, judge, settled.manifest, another)
@@ -213,7 +213,7 @@ def _fetched(
 
     def is_new_run(arrived: Mapping[str, Path]) -> str | None:
         if live is not None:
-            cameras.update(changed_cameras(arrived, _live_files(task, live), live.generation))
+            cameras.update(changed_cameras(arrived, _live_files(task, live), live.number))
         still = NamedPaths(planned.unchanged, lambda path: task.root / path)
         why = other_run(arrived, _live_files(task, live), still)
         if why is not None and partial:
@@ -294,7 +294,7 @@ def _report(
         being_written=some(arrival.being_written),
         rotten=rots,
         damaged=damaged,
-        snapshot=manifest.generation if manifest is not None else None,
+        snapshot=manifest.number if manifest is not None else None,
         adopted=some(home.settled.adopted),
         new_run=arrival.new_run,
         replaced=arrival.replaced or home.settled.replaced,

@@ -47,7 +47,7 @@ class LastPass(BaseModel):
 
     def is_home(self, history: History) -> bool:
         """Whether the backup is as it was left."""
-        left = history.generations()[-1:] == [self.generation] and history.shown() == self.generation
+        left = history.snapshot_numbers()[-1:] == [self.generation] and history.shown() == self.generation
         if not left or history.fetching.exists():
             return False
         answer = _look(history, unless=self.home)
@@ -83,7 +83,7 @@ def remember(
         task: what was asked.
         digest: of the host's listing.
         seen: what there was to say of it.
-        live: the newest generation.
+        live: the newest snapshot.
     """
     home = _as_made(history, live) if live is not None else None
     if home is None or live is None:
@@ -91,7 +91,7 @@ def remember(
     still = LastPass(
         listing=digest,
         home=home,
-        generation=live.generation,
+        generation=live.number,
         files=seen.files,
         bytes=seen.bytes,
         vanished=seen.gone.count,

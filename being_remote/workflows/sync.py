@@ -48,7 +48,7 @@ def sync(
         host: its name; default: the only one.
         only: kinds of files (`KINDS`); default: all but `sources`.
         dry_run: only look, there and here; nothing is written anywhere.
-        verify: read every byte again on both sides, of all generations here, and compare; what
+        verify: read every byte again on both sides, of all snapshots here, and compare; what
             differs is fetched, what rotted is repaired. The part here is done without a host, too.
         on_progress: told how far it is.
 

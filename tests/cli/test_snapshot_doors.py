@@ -26,7 +26,7 @@ Door = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An inventory whose only host is gone, and a backup with three generations; the current folder."""
+    """An inventory whose only host is gone, and a backup with three snapshots; the current folder."""
     (tmp_path / "inventory.yaml").write_text(
         "hosts: {pod: {address: 127.0.0.1, port: 1, user: root, workdir: /w}}\n"
         "actors: {demo: {source_size: [1920, 1080]}}\n"
@@ -63,7 +63,7 @@ def exit_code(*words: str) -> int:
     return int(left.value.code or 0)
 
 
-def test_list_after_the_command_lists_generations(door: Door) -> None:
+def test_list_after_the_command_lists_snapshots(door: Door) -> None:
     done = door("--list", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -84,7 +84,7 @@ def test_restore_and_prune_take_their_values(door: Door) -> None:
     assert (pruned["kept"], pruned["removed"]) == ([2, 3], [0, 1])
 
 
-def test_the_table_has_a_row_for_each_generation_and_says_what_the_history_takes(
+def test_the_table_has_a_row_for_each_snapshot_and_says_what_the_history_takes(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code("--restore=0") == 0
@@ -114,7 +114,7 @@ def test_a_restore_that_would_be_done_is_told_with_its_changes(
     ("words", "said"),
     [
         (["--prune=3"], "e.g. --prune keep=5"),
-        (["--prune=keep=0"], "at least one generation is kept"),
+        (["--prune=keep=0"], "at least one snapshot is kept"),
         (["--prune=keep=-1"], "e.g. --prune keep=5"),
         (["--list", "--restore=1"], "--list and --restore do not go together"),
         (["--restore=1", "--prune=keep=1"], "--restore and --prune do not go together"),
@@ -141,7 +141,7 @@ def test_prune_of_the_fuller_snapshot_is_6_and_needs_force(
     history = History(folder / "backups/demo")
     put_file(history.root, "checkpoint/00000.frame", b"a frame", host="pod")
     with history.lock():
-        history.show(history.commit({}, why="sync", new_tree=True).generation)
+        history.show(history.commit({}, why="sync", new_tree=True).number)
     assert exit_code("--prune=keep=2") == 0
     assert exit_code("--prune=keep=1", "--dry-run") == 6
     capsys.readouterr()
@@ -150,9 +150,9 @@ def test_prune_of_the_fuller_snapshot_is_6_and_needs_force(
     assert "1 in snapshot 3, 0 in the newest one; nothing was removed" in said
     assert "sync --restore 3" in said and "--force" in said
     assert exit_code("--prune=keep=1", "--force") == 0
-    assert history.generations() == [4]
+    assert history.snapshot_numbers() == [4]
 
 
-def test_a_generation_that_is_not_there_is_3(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_snapshot_that_is_not_there_is_3(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("--restore=9", "--json") == 3
     assert json.loads(capsys.readouterr().out)["error"]["class"] == "NotFoundError"

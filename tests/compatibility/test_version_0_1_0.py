@@ -28,7 +28,7 @@ from being_remote.sync.unchanged import recall as recall_last_pass
 from being_remote.tracker.frame_file import read_frame
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.quarantine import kept
-from being_remote.workflows.snapshots import list_generations, prune_generations, restore_generation
+from being_remote.workflows.snapshots import list_snapshots, prune_snapshots, restore_snapshot
 from being_remote.workflows.sync import sync, task_of
 
 DATA = Path(__file__).parent
@@ -66,7 +66,7 @@ def backup(make_inventory: Callable[..., Inventory]) -> OldBackup:
 
 
 def test_its_snapshots_are_listed(backup: OldBackup) -> None:
-    report = list_generations(backup.inventory)
+    report = list_snapshots(backup.inventory)
     whys = [(made.generation, made.why, made.of, made.host, made.files) for made in report.generations]
     assert whys == [
         (0, "adopted", None, None, 1),
@@ -81,7 +81,7 @@ def test_its_snapshots_are_listed(backup: OldBackup) -> None:
 
 
 def test_its_first_run_is_restored(backup: OldBackup) -> None:
-    report = restore_generation(backup.inventory, 3)
+    report = restore_snapshot(backup.inventory, 3)
     assert (report.snapshot, report.files, report.quarantined) == (7, 7, ())
     frames = sorted((backup.root / "checkpoint").iterdir())
     assert [read_frame(frame).frame_id for frame in frames] == ["00000", "00001"]
@@ -93,14 +93,14 @@ def test_its_contents_are_verified(backup: OldBackup) -> None:
         result = scrub(backup.history, no_progress)
         settled = settle(backup.history, the_judge(), deep=True)
     assert result.objects == 10 and not result.rots and not result.unreadable and result.orphans == 0
-    assert settled.manifest is not None and settled.manifest.generation == 6
+    assert settled.manifest is not None and settled.manifest.number == 6
     assert not settled.adopted and not settled.unsound and not settled.rotted
 
 
 def test_its_old_snapshots_are_pruned(backup: OldBackup) -> None:
-    report = prune_generations(backup.inventory, 1, force=True)
+    report = prune_snapshots(backup.inventory, 1, force=True)
     assert report.kept == (6,) and report.removed == (0, 1, 2, 3, 4, 5) and report.contents > 0
-    assert [made.generation for made in list_generations(backup.inventory).generations] == [6]
+    assert [made.generation for made in list_snapshots(backup.inventory).generations] == [6]
 
 
 def test_its_quarantine_is_read(backup: OldBackup) -> None:
@@ -128,7 +128,7 @@ def test_what_its_killed_sync_had_downloaded_is_kept(backup: OldBackup) -> None:
     with backup.history.lock():
         live = settle(backup.history, the_judge()).manifest
         made = salvage(backup.history, the_judge(), live, lambda _files: None)
-    assert made is not None and made.generation == 7 and made.files[LATE].host == "a100"
+    assert made is not None and made.number == 7 and made.files[LATE].host == "a100"
     assert (backup.root / LATE).read_text() == "arrived whole\n"
 
 

@@ -250,9 +250,9 @@ def test_not_found_but_a_host_could_not_be_asked_is_4_and_else_3(
 @pytest.mark.parametrize(
     ("script", "error"),
     [
-        ("echo '{\"candidates\": []}'", "its answer cannot be used"),
-        ("printf '\\377\\376'", "its answer cannot be used"),
-        ("echo oh no >&2; exit 3", "ended with exit code 3: 'oh no'"),
+        ("echo '{\"candidates\": []}'", "malformed answer while searching for bbox.pt"),
+        ("printf '\\377\\376'", "malformed answer while searching for bbox.pt"),
+        ("echo oh no >&2; exit 3", "failed with exit code 3: 'oh no'"),
         ("exec yes", "bytes"),
     ],
 )

@@ -270,7 +270,7 @@ def test_a_box_that_was_changed_after_it_came_home_is_unverified(
     assert recover(inventory, dry_run=True).grade == "unverified"
 
 
-def test_a_box_that_only_the_history_has_is_named_with_its_generation_unless_another_run_has_it(
+def test_a_box_that_only_the_history_has_is_named_with_its_snapshot_unless_another_run_has_it(
     here: Path, tmp_path: Path, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
@@ -279,7 +279,7 @@ def test_a_box_that_only_the_history_has_is_named_with_its_generation_unless_ano
     history = History(home)
     kept = history.object(history.read(0).files["bbox.pt"].sha256)
     shutil.move(home / "bbox.pt", kept)
-    with pytest.raises(NotFoundError, match="the backup's history has one, in generation 0") as caught:
+    with pytest.raises(NotFoundError, match="the backup's history has one, in snapshot 0") as caught:
         recover(inventory)
     assert caught.value.hint == "being-remote sync --actor demo --restore 0"
     files = {path: replace(e, sha256="0" * 64) for path, e in history.read(0).files.items()}

@@ -74,7 +74,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory, frame: bytes) -> Path:
     honest = Pod((), "true", says_unchanged=True, rewrites=False, frame=frame)
     with suppress(BeingRemoteError):  # adopts what lies there, and then finds nothing on the pod
         attempt(root, honest)
-    assert History(root).generations() == [0]
+    assert History(root).snapshot_numbers() == [0]
     return top
 
 

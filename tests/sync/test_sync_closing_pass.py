@@ -189,7 +189,7 @@ def make_old(here: Setting) -> None:
             return
 
 
-def test_verify_repairs_an_older_generation_from_the_host_that_still_has_it(here: Setting) -> None:
+def test_verify_repairs_an_older_snapshot_from_the_host_that_still_has_it(here: Setting) -> None:
     here.sync()
     history = History(here.root)
     entry = history.read(0).files[LOG]

@@ -1,4 +1,4 @@
-"""Generations: told, restored, pruned, read again; killed anywhere, none names a content that is gone."""
+"""Snapshots: told, restored, pruned, read again; killed anywhere, none names a content that is gone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from faults import small_disk
 from folder_sync import FolderHost, judge
-from killed_generations import act, restore_first
+from killed_snapshots import act, restore_first
 
 from being_remote.backup.live_tree import scan
 from being_remote.backup.prune import Pruning, marked, prune
@@ -28,14 +28,14 @@ from being_remote.durable_files import room_on_disk
 from being_remote.errors import InconsistentData, NoSpace, UsageError
 from being_remote.session import no_progress
 
-KILLED = Path(__file__).with_name("killed_generations.py")
+KILLED = Path(__file__).with_name("killed_snapshots.py")
 SEED = 20240611
 FRAME = "checkpoint/00000.frame"
 
 
-def bring_back(host: FolderHost, generation: int) -> RestoreResult:
+def bring_back(host: FolderHost, number: int) -> RestoreResult:
     with host.history.lock():
-        return restore(host.history, readable(host.history, generation, no_progress), judge)
+        return restore(host.history, readable(host.history, number, no_progress), judge)
 
 
 def prune_to(host: FolderHost, keep: int) -> Pruning:
@@ -50,16 +50,16 @@ def read_again(host: FolderHost) -> VerifyResult:
         return scrub(host.history, no_progress)
 
 
-def content(host: FolderHost, generation: int, path: str) -> Path:
-    return host.history.object(host.history.read(generation).files[path].sha256)
+def content(host: FolderHost, number: int, path: str) -> Path:
+    return host.history.object(host.history.read(number).files[path].sha256)
 
 
 def see_whole(host: FolderHost, when: str = "") -> None:
-    """Every generation's contents are there and right; no live file is tied to any of them."""
+    """Every snapshot's contents are there and right; no live file is tied to any of them."""
     for made in host.history.readable():
         for path, entry in made.files.items():
             data = host.history.object(entry.sha256).read_bytes()
-            assert hashlib.sha256(data).hexdigest() == entry.sha256, f"{when}: {path} of {made.generation}"
+            assert hashlib.sha256(data).hexdigest() == entry.sha256, f"{when}: {path} of {made.snapshot}"
     assert {(host.root / path).lstat().st_nlink for path in scan(host.root)} <= {1}, when
 
 
@@ -77,17 +77,17 @@ def two_runs(host: FolderHost) -> None:
     host.sync()
 
 
-def test_each_generation_tells_what_it_has_and_how_it_differs_from_the_one_before(host: FolderHost) -> None:
+def test_each_snapshot_tells_what_it_has_and_how_it_differs_from_the_one_before(host: FolderHost) -> None:
     two_runs(host)
     host.put("checkpoint/00001.frame", "new 1 END", 1_700_000_101)
     host.sync()
     seen = survey(host.history)
-    assert [(g.generation, g.why, g.files, g.bytes, g.live) for g in seen.generations] == [
+    assert [(g.generation, g.why, g.files, g.bytes, g.live) for g in seen.snapshots] == [
         (0, "sync", 5, 41, False),
         (1, "sync", 3, 23, False),
         (2, "sync", 4, 32, True),
     ]
-    assert [g.change for g in seen.generations] == [
+    assert [g.change for g in seen.snapshots] == [
         SnapshotChange(5, 0, 0),
         SnapshotChange(0, 2, 2),
         SnapshotChange(1, 0, 0),
@@ -108,21 +108,21 @@ def test_what_was_done_by_hand_since_is_counted_and_nothing_is_changed_by_lookin
     assert host.contents() == before and not (host.root / "bbox.pt").exists()
 
 
-def test_a_damaged_manifest_is_named_and_hides_no_other_generation(host: FolderHost) -> None:
+def test_a_damaged_manifest_is_named_and_hides_no_other_snapshot(host: FolderHost) -> None:
     two_runs(host)
     damaged = host.history.folder / "manifests/0.json"
     damaged.write_text("{")
     seen = survey(host.history)
-    assert [g.generation for g in seen.generations] == [1]
+    assert [g.generation for g in seen.snapshots] == [1]
     assert seen.unreadable == (damaged,)
     assert (seen.old_bytes, seen.orphan_bytes) == (0, 34)
 
 
-def test_a_restored_generation_is_live_whole_and_is_a_new_generation_of_the_old_one(host: FolderHost) -> None:
+def test_a_restored_snapshot_is_live_whole_and_is_a_new_snapshot_of_the_old_one(host: FolderHost) -> None:
     two_runs(host)
     (host.root / "notes.txt").write_text("mine")
     done = bring_back(host, 0)
-    assert (done.manifest.generation, done.manifest.why, done.manifest.of) == (2, "restored", 0)
+    assert (done.manifest.number, done.manifest.why, done.manifest.of) == (2, "restored", 0)
     assert done.change == SnapshotChange(2, 2, 0)
     assert host.live() == {
         "bbox.pt": "old box",
@@ -141,7 +141,7 @@ def test_a_restore_is_undone_by_another_restore(host: FolderHost) -> None:
     bring_back(host, 0)
     bring_back(host, 1)
     assert host.live() == was
-    assert [g.of for g in survey(host.history).generations] == [None, None, 0, 1]
+    assert [g.of for g in survey(host.history).snapshots] == [None, None, 0, 1]
 
 
 def test_what_lay_live_and_nowhere_else_is_saved_before_a_restore(host: FolderHost) -> None:
@@ -151,19 +151,19 @@ def test_what_lay_live_and_nowhere_else_is_saved_before_a_restore(host: FolderHo
     assert done.settled.adopted == (FRAME,)
     assert host.live()[FRAME] == "old 0 END"
     assert content(host, 2, FRAME).read_text() == "by hand END"
-    assert host.history.generations() == [0, 1, 2, 3]
+    assert host.history.snapshot_numbers() == [0, 1, 2, 3]
 
 
-def test_restoring_what_is_live_makes_no_generation(host: FolderHost) -> None:
+def test_restoring_what_is_live_makes_no_snapshot(host: FolderHost) -> None:
     two_runs(host)
     bring_back(host, 0)
     for number in (0, 2):
-        assert bring_back(host, number).manifest.generation == 2
-    assert host.history.generations() == [0, 1, 2]
+        assert bring_back(host, number).manifest.number == 2
+    assert host.history.snapshot_numbers() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("fault", ["rotten", "missing"])
-def test_a_generation_with_a_rotten_or_missing_content_is_refused_by_name_and_nothing_changes(
+def test_a_snapshot_with_a_rotten_or_missing_content_is_refused_by_name_and_nothing_changes(
     host: FolderHost, fault: str
 ) -> None:
     two_runs(host)
@@ -178,7 +178,7 @@ def test_a_generation_with_a_rotten_or_missing_content_is_refused_by_name_and_no
         bring_back(host, 0)
     assert "00000" not in refused.value.what and "--verify" in refused.value.hint
     assert {c for c in host.contents() - before if not c.startswith(b"process")} == set()
-    assert host.live()[FRAME] == "by hand END" and host.history.generations() == [0, 1]
+    assert host.live()[FRAME] == "by hand END" and host.history.snapshot_numbers() == [0, 1]
 
 
 def test_a_program_that_writes_in_place_into_a_restored_tree_leaves_the_history_as_it_was(
@@ -205,7 +205,7 @@ def test_a_restore_for_which_there_is_no_room_changes_nothing_and_works_when_the
         filler.write_bytes(b"f" * (shutil.disk_usage(disk).free - 200_000))
         with pytest.raises(NoSpace, match="full"), room_on_disk(host.root):
             bring_back(host, 0)
-        assert host.live() == live and host.history.generations() == [0, 1]
+        assert host.live() == live and host.history.snapshot_numbers() == [0, 1]
         filler.unlink()
         bring_back(host, 0)
         assert host.live()[FRAME][0] == "x"
@@ -244,7 +244,7 @@ def test_files_of_the_restored_run_that_the_host_has_newer_come_again_and_the_ot
 
 
 def many(host: FolderHost) -> None:
-    """Five generations: changed files, an added one, one restored; a content that none of them names."""
+    """Five snapshots: changed files, an added one, one restored; a content that none of them names."""
     two_runs(host)
     host.put("checkpoint/00001.frame", "new 1 END", 1_700_000_101)
     host.sync()
@@ -256,14 +256,14 @@ def many(host: FolderHost) -> None:
     host.history.object(lost).write_text("nobody's")
 
 
-def test_prune_keeps_the_newest_generations_and_removes_what_only_the_others_had(host: FolderHost) -> None:
+def test_prune_keeps_the_newest_snapshots_and_removes_what_only_the_others_had(host: FolderHost) -> None:
     many(host)
     live = host.live()
     done = prune_to(host, 2)
     assert (done.kept, done.removed) == ((3, 4), (0, 1, 2))
     # The old box, three old frames, a new one that was rewritten, and nobody's.
     assert (len(done.contents), done.bytes) == (6, 34 + 9 + 8)
-    assert host.history.generations() == [3, 4]
+    assert host.history.snapshot_numbers() == [3, 4]
     assert host.live() == live
     see_whole(host)
     assert {e.sha256 for n in (3, 4) for e in host.history.read(n).files.values()} == {
@@ -271,11 +271,11 @@ def test_prune_keeps_the_newest_generations_and_removes_what_only_the_others_had
     }
     assert prune_to(host, 2) == Pruning((3, 4), (), (), 0)
     host.sync()
-    assert host.history.generations()[-1] == 5  # no number is used twice
+    assert host.history.snapshot_numbers()[-1] == 5  # no number is used twice
 
 
 def test_prune_keeps_what_is_live_though_it_is_not_among_the_newest(host: FolderHost) -> None:
-    """A refresh was cut short: the live tree still shows an earlier generation."""
+    """A refresh was cut short: the live tree still shows an earlier snapshot."""
     many(host)
     host.history.show(1)
     assert marked(host.history, 1).removed == (0,)
@@ -287,7 +287,7 @@ def test_prune_to_nothing_is_refused(host: FolderHost) -> None:
     many(host)
     with pytest.raises(UsageError, match="at least one"):
         prune_to(host, 0)
-    assert host.history.generations() == [0, 1, 2, 3, 4]
+    assert host.history.snapshot_numbers() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("damaged", [0, 3])
@@ -352,16 +352,16 @@ def test_a_foreign_manifest_is_passed_over_named_and_keeps_nobody_from_the_rest(
     see_whole(host)
 
 
-def test_a_number_that_is_no_count_keeps_no_later_generation_from_being_seen(host: FolderHost) -> None:
+def test_a_number_that_is_no_count_keeps_no_later_snapshot_from_being_seen(host: FolderHost) -> None:
     two_runs(host)
     (host.history.folder / "manifests/999999999.json").write_text("{}")
     host.put("checkpoint/00009.frame", "new 9 END")
     host.sync()
-    assert host.history.generations() == [0, 1, 2, 999999999]
+    assert host.history.snapshot_numbers() == [0, 1, 2, 999999999]
     assert "checkpoint/00009.frame" in host.live()
 
 
-def test_what_a_damaged_newest_generation_showed_becomes_one_again_and_no_other_run_comes_among_it(
+def test_what_a_damaged_newest_snapshot_showed_becomes_one_again_and_no_other_run_comes_among_it(
     host: FolderHost,
 ) -> None:
     two_runs(host)
@@ -369,7 +369,7 @@ def test_what_a_damaged_newest_generation_showed_becomes_one_again_and_no_other_
     (host.history.folder / "manifests/1.json").write_text("{")
     settled = host.settle()
     assert host.live() == live
-    assert settled.manifest is not None and settled.manifest.generation == 2
+    assert settled.manifest is not None and settled.manifest.number == 2
     assert settled.manifest.files.keys() == live.keys()
     host.sync()
     assert host.live() == live
@@ -420,11 +420,11 @@ def test_a_rotten_content_is_repaired_from_the_live_file_and_never_tied_to_it(ho
     bad.write_text("neW 0 END")
     done = read_again(host)
     (rot,) = done.repaired
-    assert (rot.paths, rot.generations, rot.fault) == ((FRAME,), (1,), "rotten")
+    assert (rot.paths, rot.snapshots, rot.fault) == ((FRAME,), (1,), "rotten")
     assert rot.repaired_from == host.root / FRAME
     assert rot.kept_as is not None and rot.kept_as.read_text() == "neW 0 END"
     assert (done.objects, done.bytes, done.lost, done.left_out) == (7, 57, (), ())
-    assert host.history.generations() == [0, 1]
+    assert host.history.snapshot_numbers() == [0, 1]
     see_whole(host)
 
 
@@ -446,7 +446,7 @@ def test_a_live_file_that_was_changed_or_rotted_repairs_nothing(host: FolderHost
     assert read_again(host).repaired == ()
 
 
-def test_a_content_lost_here_is_left_out_of_the_newest_generation_and_comes_again_from_the_host(
+def test_a_content_lost_here_is_left_out_of_the_newest_snapshot_and_comes_again_from_the_host(
     host: FolderHost,
 ) -> None:
     two_runs(host)
@@ -462,7 +462,7 @@ def test_a_content_lost_here_is_left_out_of_the_newest_generation_and_comes_agai
     _, planned, arrival = host.sync()
     assert [o.path for o in planned.wanted] == [FRAME] and arrival.set_aside == ()
     assert host.live()[FRAME] == "new 0 END"
-    see_whole(host)  # generation 1 as well
+    see_whole(host)  # snapshot 1 as well
     assert read_again(host).lost == ()
 
 
@@ -475,14 +475,14 @@ def test_what_was_changed_by_hand_is_not_taken_away_with_a_lost_content(host: Fo
     assert host.live()[FRAME] == "by hand END"
 
 
-def test_a_content_lost_from_an_old_generation_only_is_named_and_changes_nothing_live(
+def test_a_content_lost_from_an_old_snapshot_only_is_named_and_changes_nothing_live(
     host: FolderHost,
 ) -> None:
     two_runs(host)
     content(host, 0, FRAME).unlink()
     done = read_again(host)
-    assert [(rot.paths, rot.generations) for rot in done.lost] == [((FRAME,), (0,))]
-    assert done.left_out == () and host.history.generations() == [0, 1]
+    assert [(rot.paths, rot.snapshots) for rot in done.lost] == [((FRAME,), (0,))]
+    assert done.left_out == () and host.history.snapshot_numbers() == [0, 1]
 
 
 def test_a_damaged_manifest_is_named_and_the_rest_is_read_and_mended(host: FolderHost) -> None:
@@ -515,7 +515,7 @@ def watched(host: FolderHost, path: str, text: str, mtime_s: float) -> bool:
         return absorb(host.history, earlier, later)
 
 
-def test_rounds_of_a_watch_that_only_add_leave_one_generation_with_all_that_they_brought(
+def test_rounds_of_a_watch_that_only_add_leave_one_snapshot_with_all_that_they_brought(
     host: FolderHost,
 ) -> None:
     host.put(FRAME, "0 END")
@@ -524,7 +524,7 @@ def test_rounds_of_a_watch_that_only_add_leave_one_generation_with_all_that_they
     for i in range(1, 6):
         assert watched(host, f"checkpoint/0000{i}.frame", f"{i} END", 1_700_000_000 + i)
     assert watched(host, "run/logs/train.log", "one line\nanother\n", 1_700_000_009)
-    assert host.history.generations() == [6]
+    assert host.history.snapshot_numbers() == [6]
     assert len(host.history.read(6).files) == 7
     see_whole(host)
     assert host.settle().adopted == ()
@@ -534,7 +534,7 @@ def test_rounds_of_a_watch_that_only_add_leave_one_generation_with_all_that_they
     ("path", "text"),
     [(FRAME, "1 END"), (FRAME, "another END"), ("run/logs/train.log", "a new log, longer"), ("bbox.pt", "b")],
 )
-def test_a_round_that_changes_anything_is_a_generation_of_its_own(
+def test_a_round_that_changes_anything_is_a_snapshot_of_its_own(
     host: FolderHost, path: str, text: str
 ) -> None:
     host.put(FRAME, "0 END")
@@ -542,10 +542,10 @@ def test_a_round_that_changes_anything_is_a_generation_of_its_own(
     host.put("run/logs/train.log", "one line\n")
     host.sync()
     assert not watched(host, path, text, 1_700_000_009)
-    assert host.history.generations() == [0, 1]
+    assert host.history.snapshot_numbers() == [0, 1]
 
 
-def test_only_the_generation_just_before_of_the_same_host_and_kind_is_absorbed(host: FolderHost) -> None:
+def test_only_the_snapshot_just_before_of_the_same_host_and_kind_is_absorbed(host: FolderHost) -> None:
     host.put(FRAME, "0 END")
     host.sync()
     host.put("checkpoint/00001.frame", "1 END")
@@ -558,14 +558,14 @@ def test_only_the_generation_just_before_of_the_same_host_and_kind_is_absorbed(h
             {"host": "b200"},
             {"new_tree": True},
             {"incarnation": {"boot": "x"}},
-            {"generation": 5},
+            {"number": 5},
         ):
             assert not absorb(host.history, dataclasses.replace(first, **other), second)
         host.history.show(0)
         assert not absorb(host.history, first, second), "the live tree does not show it yet"
         host.history.show(1)
         assert absorb(host.history, first, second)
-    assert host.history.generations() == [1]
+    assert host.history.snapshot_numbers() == [1]
 
 
 def restore_scene(host: FolderHost) -> None:
@@ -638,14 +638,14 @@ def enumerate_kills(folder: Path, action: str, sample: int | None) -> None:
             act(action, after.root)
         after.settle()
         assert after.live() in (before, undisturbed.live()), f"{when}: {after.live()}"
-        if action != "scrub_all":  # what is lost there stays lost in the older generations
+        if action != "scrub_all":  # what is lost there stays lost in the older snapshots
             see_whole(after, when)
         act(action, after.root)
         after.settle()
         assert after.live() == undisturbed.live(), when
         if action == "prune_to_two":
             assert names_in(after.history.objects) == names_in(undisturbed.history.objects), when
-            assert after.history.generations() == undisturbed.history.generations(), when
+            assert after.history.snapshot_numbers() == undisturbed.history.snapshot_numbers(), when
         shutil.rmtree(after.root)
 
 
@@ -668,6 +668,6 @@ def test_restoring_twice_after_a_kill_is_not_needed(host: FolderHost) -> None:
     with host.history.lock():
         made = host.history.commit(host.history.read(0).files, why="restored", new_tree=True, of=0)
     host.settle()
-    assert host.live()["bbox.pt"] == "old box" and host.history.shown() == made.generation
+    assert host.live()["bbox.pt"] == "old box" and host.history.shown() == made.number
     with host.history.lock():
-        assert restore_first(host.history).manifest.generation == made.generation
+        assert restore_first(host.history).manifest.number == made.number

@@ -1,4 +1,4 @@
-"""killed_generations.py ACTION ROOT_PATTERN N...: for each N, the action killed at its N-th disk change.
+"""killed_snapshots.py ACTION ROOT_PATTERN N...: for each N, the action killed at its N-th disk change.
 
 Prints for each N how many changes were seen: fewer than N means that it came to its end.
 """
@@ -22,8 +22,8 @@ from being_remote.session import no_progress
 
 
 def restore_first(history: History) -> RestoreResult:
-    """Make the oldest generation live again."""
-    return restore(history, readable(history, history.generations()[0], no_progress), judge)
+    """Make the oldest snapshot live again."""
+    return restore(history, readable(history, history.snapshot_numbers()[0], no_progress), judge)
 
 
 def prune_to_two(history: History) -> None:
@@ -31,7 +31,7 @@ def prune_to_two(history: History) -> None:
 
 
 def absorb_last(history: History) -> None:
-    earlier, later = history.generations()[-2:]
+    earlier, later = history.snapshot_numbers()[-2:]
     absorb(history, history.read(earlier), history.read(later))
 
 
