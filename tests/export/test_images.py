@@ -300,7 +300,7 @@ def test_pictures_of_another_plan_are_refused_and_left_as_they_are(cameras: Came
     with pytest.raises(UsageError, match="cannot be read"):
         make_images(plan_for("nerfstudio", cameras), Frames().open, tmp_path)
     (tmp_path / RECORD).unlink()
-    with pytest.raises(UsageError, match=r"pictures here already \(images/00002.png\)"):
+    with pytest.raises(UsageError, match=r"pictures already \(images/00002.png\)"):
         make_images(plan_for("nerfstudio", cameras), Frames().open, tmp_path)
     assert stamps(tmp_path) == before
 
@@ -322,11 +322,11 @@ def test_no_picture_is_made_of_a_pose_whose_frame_is_not_known(
 ) -> None:
     frames = np.where(np.arange(FRAMES) == 3, -1, np.arange(FRAMES) + 1)
     told = replace(cameras, numbers_by=by, video_frames=frames)
-    with pytest.raises(InconsistentData, match="1 of 7 pictures cannot be made: which frame") as caught:
+    with pytest.raises(InconsistentData, match="1 of 7 pictures cannot be made: their frames") as caught:
         make_images(plan_for("insta", told), Frames().open, tmp_path)
     assert caught.value.exit_code == 6 and "--no-check" in caught.value.hint
     numbers = np.where(frames < 0, 0, cameras.source_numbers)
-    with pytest.raises(InconsistentData, match="1 of 7 pictures cannot be made: which frame"):
+    with pytest.raises(InconsistentData, match="1 of 7 pictures cannot be made: their frames"):
         make_images(plan_for("insta", replace(cameras, source_numbers=numbers)), Frames().open, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -341,7 +341,7 @@ def test_pictures_of_a_run_that_has_grown_at_its_end_are_added_to_and_of_no_othe
         make_images(plan_for("gaussian-avatars", part(cameras, slice(1, FRAMES))), Frames().open, tmp_path)
     stranger = tmp_path / "images/00005_00.png"
     stranger.write_bytes((tmp_path / "images/00001_00.png").read_bytes())
-    with pytest.raises(UsageError, match=r"pictures here already \(images/00005_00.png\)"):
+    with pytest.raises(UsageError, match=r"pictures already \(images/00005_00.png\)"):
         make_images(plan_for("gaussian-avatars", cameras), Frames().open, tmp_path)
     stranger.unlink()
     source = Frames()
