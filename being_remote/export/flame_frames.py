@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from being_remote.errors import InconsistentData
 from being_remote.export.target import Export
 from being_remote.tracker.frame_file import Frame, read_frame
+from being_remote.tracker.layout import FRAME_SUFFIX
 
 SHAPES, EXPRESSIONS = 300, 100  # what all of FLAME has
 
@@ -28,7 +29,7 @@ def read_frames(export: Export, names: Sequence[str]) -> Iterator[Frame]:
         for name, values in frame.flame.items():
             if name in first.flame and values.shape != first.flame[name].shape:
                 raise InconsistentData(
-                    f"flame.{name} has {values.size} numbers, and in {first.frame_id}.frame"
+                    f"flame.{name} has {values.size} numbers, and in {first.frame_id}{FRAME_SUFFIX}"
                     f" {first.flame[name].size}",
                     file=str(path),
                     hint="the folder mixes frames of two runs: keep those of one",

@@ -21,7 +21,8 @@ from being_remote.export.cameras import Cameras
 from being_remote.export.flame_frames import read_frames, too_few_coefficients
 from being_remote.export.target import Export, File, Target
 from being_remote.tracker.frame_file import Frame
-from being_remote.tracker.torch_save import arrays_for_numpy_1
+from being_remote.tracker.layout import frame_name
+from being_remote.tracker.torch_file import bytes_for_numpy_1
 
 SIZE_WH = (512, 512)  # its background is a fixed tensor of this size
 TEST_FRAMES = 500  # its last ones are kept for testing
@@ -50,7 +51,7 @@ def checkpoint_folder(cameras: Cameras) -> str:
 def frame_files(cameras: Cameras) -> list[str]:
     """The `.frame` files, numbered without gaps."""
     into = checkpoint_folder(cameras)
-    return [f"{into}/{k:05d}.frame" for k in range(len(cameras.frame_ids))]
+    return [f"{into}/{frame_name(k)}" for k in range(len(cameras.frame_ids))]
 
 
 def image_names(cameras: Cameras) -> list[str]:
@@ -84,7 +85,7 @@ def files(export: Export) -> Iterator[File]:
         NotFoundError, DataError: see `read_frames`; or a frame holds numbers that are not finite.
     """
     for k, (name, frame) in enumerate(zip(frame_files(export.cameras), _frames(export), strict=True)):
-        yield name, [arrays_for_numpy_1(frame_content(frame, k, export))]
+        yield name, [bytes_for_numpy_1(frame_content(frame, k, export))]
 
 
 def check(export: Export) -> None:
