@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.ledger import Ledger, LedgerJob
+from being_remote.jobs.recipe import FindRecipe
 from being_remote.jobs.result_download import folder_of
-from being_remote.recipes import Recipe
 from being_remote.session import OnProgress, OpenSession, Session
+from being_remote.transfer.file_check import Judge
 from being_remote.transfer.staged_upload import UploadResult
 
 
@@ -37,13 +37,15 @@ class JobContext:
         open_session: opens a session with a host, by its name.
         find_recipe: finds a recipe by its name; raises UsageError for an unknown one.
         upload_input: uploads an actor's input.
+        judge: says of a job's result whether it is whole.
     """
 
     inventory: Inventory
     ledger: Ledger
     open_session: OpenSession
-    find_recipe: Callable[[str], Recipe]
+    find_recipe: FindRecipe
     upload_input: UploadInput
+    judge: Judge
 
     def result_folder(self, job: LedgerJob) -> Path:
         """The job's folder in the actor's backup."""

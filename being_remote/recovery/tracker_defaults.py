@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from being_remote.backup_paths import BackupPaths
 from being_remote.errors import DataError, NotFoundError
-from being_remote.tracker.layout import ACTOR_CONFIGS, DEFAULTS, LocalLayout
+from being_remote.tracker.layout import ACTOR_CONFIGS, DEFAULTS
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
@@ -22,11 +23,11 @@ def defaults_of(inventory: Inventory | None, run: LocalRun) -> CheckoutDefaults 
     if run.job is not None and inventory is not None:
         from being_remote.jobs.dispatch import files_of
         from being_remote.jobs.status_poll import ledger_of
-        from being_remote.recipes.metrical_tracker import settings_of
+        from being_remote.recipes.tracking_files import settings_of
 
         _, defaults = settings_of(files_of(ledger_of(inventory).find(run.job).parcel))
         return defaults
-    found = _read(LocalLayout(run.base).defaults)
+    found = _read(BackupPaths(run.base).defaults)
     if found is None:
         settings = next((path for path in run.settings_files if path.exists()), None)
         found = defaults_beside(settings) if settings is not None else None

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from being_remote.host_checks.laptop import check_laptop
 from being_remote.inventory import Inventory
 from being_remote.workflows.hosts import HostsReport, check_named
 
 
-@dataclass(frozen=True)
-class DoctorReport(HostsReport):
-    """This laptop's row (`host: local`) first, then one a host."""
-
-
-def doctor(inventory: Inventory, names: Sequence[str] = ()) -> DoctorReport:
+def doctor(inventory: Inventory, names: Sequence[str] = ()) -> HostsReport:
     """Check this laptop and, in parallel, all hosts or the named ones.
+
+    Returns:
+        This laptop's row (`host: local`) first, then one a host.
 
     Raises:
         UsageError: a name that the inventory does not have.
@@ -25,4 +22,4 @@ def doctor(inventory: Inventory, names: Sequence[str] = ()) -> DoctorReport:
 
     rows = check_named(inventory, names, thorough=True)
     laptop = check_laptop(inventory.backups, rsync=rsync.version(), oldest_rsync=rsync.OLDEST)
-    return DoctorReport((laptop, *rows))
+    return HostsReport((laptop, *rows))

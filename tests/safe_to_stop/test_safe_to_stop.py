@@ -17,9 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from local_jobs import retrack
 from rich.console import Console
 
-from being_remote.backup import known_hashes as known
 from being_remote.backup.history import History
 from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
 from being_remote.demo.actor import make_actor
@@ -39,12 +39,12 @@ from being_remote.safe_to_stop.active_jobs import EndedJob, standing
 from being_remote.safe_to_stop.reasons import RequiredFile
 from being_remote.safe_to_stop.remote_contents import HostFile
 from being_remote.sync import remote_files as actor_files
+from being_remote.transfer import known_hashes as known
 from being_remote.transfer import quarantine
 from being_remote.workflows import cancel as cancelling
 from being_remote.workflows import safe_to_stop as workflow
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
-from being_remote.workflows.retrack import retrack
 from being_remote.workflows.safe_to_stop import SafeReport, safe_to_stop
 from being_remote.workflows.sync import sync
 
@@ -77,7 +77,7 @@ class Place:
 
     def job(self, script: str, **more: Any) -> str:
         words = f"sh -c '{script}'"
-        return str(retrack(self.inventory, recipe_name="command", command=words, gpus=0, **more).job)
+        return str(retrack(self.inventory, recipe="command", command=words, gpus=0, **more).job)
 
     def work(self, job: str) -> Path:
         return self.workdir / "jobs" / job / "attempts/1/work"
