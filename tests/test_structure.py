@@ -77,9 +77,7 @@ LEAF_MAY_IMPORT = {
 NOT_YET = {
     "ent/disk_survey.py imports tracker",
     "find_bbox/run_owners.py imports pod",
-    "host_checks/checks.py imports transport",
     "pod_client/disk_survey.py imports tracker",
-    "pod_client/host_facts.py imports tracker",
     "recovery/local_runs.py imports jobs",
     "recovery/local_runs.py imports recipes",
     "recovery/missing_evidence.py imports backup",
