@@ -32,7 +32,7 @@ from being_remote.jobs.result_folder import (
     pulled,
     swap,
 )
-from being_remote.session import OnProgress, Pull, PullResult
+from being_remote.session import OnProgress, Pull, TransferResult
 from being_remote.transfer.file_check import Judge
 
 
@@ -147,7 +147,7 @@ def bring(
 
 def _fetch(
     work: AttemptFolder, folder: Path, stage: Path, offers: Sequence[AttemptFile], on_progress: OnProgress
-) -> PullResult:
+) -> TransferResult:
     request = Pull(
         source=work.folder,
         names=tuple(os.fsencode(o.name) for o in offers),

@@ -15,7 +15,7 @@ import pytest
 from being_remote.backup.history import History
 from being_remote.demo.actor import make_actor
 from being_remote.inventory import Inventory
-from being_remote.session import Pull, PullResult
+from being_remote.session import Pull, TransferResult
 from being_remote.sync import remote_hashes as hashes
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.known_hashes import fact, lasting
@@ -64,7 +64,7 @@ def at_each_fetch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[Callabl
     def plan(steps: Sequence[Callable[[], object]]) -> None:
         left = list(steps)
 
-        def pulled(self: LocalSession, request: Pull, *rest: Any) -> PullResult:
+        def pulled(self: LocalSession, request: Pull, *rest: Any) -> TransferResult:
             came = pull(self, request, *rest)
             if left:
                 left.pop(0)()
