@@ -65,7 +65,7 @@ LEAF_MAY_IMPORT = {
     "errors": set(),
     "foreign_text": set(),
     "inventory": {"bounded_yaml", "errors"},
-    "local_path": {"backup_paths", "errors"},
+    "local_path": {"backup_paths"},
     "media": {"errors", "media"},
     "pace": {"errors"},
     "plugins": {"errors"},

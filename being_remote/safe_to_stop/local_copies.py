@@ -17,7 +17,7 @@ from being_remote.backup.manifest import Manifest
 from being_remote.errors import InconsistentData
 from being_remote.inventory import Inventory
 from being_remote.jobs.result_download import runs_of
-from being_remote.jobs.result_folder import pulled
+from being_remote.jobs.result_folder import read_record
 from being_remote.safe_to_stop.reasons import RequiredFile
 from being_remote.transfer.quarantine import kept
 
@@ -38,7 +38,7 @@ def sizes_at_home(inventory: Inventory) -> frozenset[int]:
                 sizes |= {entry.bytes for entry in manifest.files.values()}
         sizes |= {aside.bytes for asides in kept(history).values() for aside in asides}
     for folder in folders_of_all_jobs(inventory):
-        sizes |= {entry["bytes"] for entry in (pulled(folder) or {}).get("files", {}).values()}
+        sizes |= {entry["bytes"] for entry in (read_record(folder) or {}).get("files", {}).values()}
     return frozenset(sizes)
 
 
@@ -103,7 +103,7 @@ class LocalResults:
         self._held: set[tuple[str, str]] = set()
         self._torn: set[tuple[str, str]] = set()
         for folder in folders:
-            record = pulled(folder) or {}
+            record = read_record(folder) or {}
             for name, entry in record.get("files", {}).items():
                 self.names.add(name)
                 if _lies(folder / name, entry["bytes"]):

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from being_remote.backup.download import Arrival, bring_home
+from being_remote.backup.download import Arrival, BackupTarget, download_changed
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import salvage
 from being_remote.backup.manifest import Manifest
@@ -223,17 +223,12 @@ def _fetched(
             )
         return why
 
-    arrival = bring_home(
+    arrival = download_changed(
         session,
-        history,
+        BackupTarget(history, live, the_judge(), is_new_run, found.incarnation, asked.learned.confirmed),
         planned,
-        live,
-        judge=the_judge(),
-        is_new_run=is_new_run,
-        asking=HashQueries(asker(task, session), lambda: is_as_listed(task, session, found), found.clock_ns),
-        incarnation=found.incarnation,
-        confirmed=asked.learned.confirmed,
-        on_progress=on_progress,
+        HashQueries(asker(task, session), lambda: is_as_listed(task, session, found), found.clock_ns),
+        on_progress,
     )
     return arrival, cameras
 
