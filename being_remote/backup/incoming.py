@@ -129,7 +129,8 @@ class IncomingFolder:
             group = self._group(offer)
             # Small files of later waves come in the first request, behind the others: it costs nothing.
             wave = offer.origin.wave if offer.bytes > LARGE_BYTES else 0
-            named[group._replace(wave=wave)].append((group.prefix + offer.name, offer))
+            request = group._replace(wave=wave, prefix=b"")
+            named[request].append((group.prefix + offer.name, offer))
             found = self.find_arrived(offer)
             if found is None or not is_listed(offer, found):
                 missing.append(offer.bytes)
