@@ -16,16 +16,16 @@ import statistics
 import sys
 import tempfile
 import time
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from common import Row, paired, process_cost, show
 from sync import inventory_file
 
 from being_remote import transport
 from being_remote.demo.pod import Pod, start_pod
-from being_remote.inventory import Inventory, load_inventory
+from being_remote.inventory import Inventory, LocalHost, load_inventory
 from being_remote.jobs.follow import FollowedLogLine, StateLine
-from being_remote.jobs.host_jobs import observe
+from being_remote.jobs.status_poll import look_at_host
 from being_remote.session import Session
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.retrack import RetrackRequest, retrack
@@ -79,7 +79,7 @@ def status(pod: Pod, session: Session, ended: Path) -> Row:
 
     def look(workdir: Path, expected: int) -> float:
         before, started = session.round_trips, time.perf_counter()
-        seen = observe(session, PurePosixPath(workdir), "python3")
+        seen = look_at_host(session, LocalHost(name="here", workdir=workdir))
         seconds = time.perf_counter() - started
         states = {job.state for job in seen.jobs}
         if len(seen.jobs) != expected or states != {"succeeded"} or session.round_trips != before + 1:

@@ -10,24 +10,17 @@ from rich.text import Text
 from being_remote.cli.follow_output import frames_text, home_text
 from being_remote.cli.printing import cell, line, new_table
 from being_remote.cli.text import first_line, size_text
+from being_remote.pod.job_states import JobState
 
 if TYPE_CHECKING:
     from being_remote.jobs.background_download import DownloadSummary
+    from being_remote.jobs.cancel import CancelReport
     from being_remote.jobs.job_status import JobStatus
     from being_remote.jobs.move import Move
-    from being_remote.workflows.cancel import CancelReport
     from being_remote.workflows.jobs import JobsReport, WhyReport
     from being_remote.workflows.pull import PullReport
     from being_remote.workflows.resume import ResumeReport
 
-STYLES = {
-    "succeeded": "green",
-    "failed": "red",
-    "cancelled": "red",
-    "lost": "red",
-    "abandoned": "red",
-    "unknown": "yellow",
-}
 _SINCE = "since (UTC)"
 
 
@@ -42,7 +35,7 @@ def show_jobs(console: Console, report: JobsReport) -> None:
             cell(row.job),
             cell(row.host),
             Text(row.state, style=style),
-            cell(frames_text(row.frames_done, row.frames_total).strip()),
+            cell(frames_text(row.done, row.total).strip()),
             "" if row.exit_code is None else str(row.exit_code),
             cell(", ".join(g.removeprefix("GPU-")[:8] for g in row.gpu)),
             (row.since or "")[5:16].replace("T", " "),
@@ -143,10 +136,13 @@ def show_downloads(console: Console, home: DownloadSummary | None) -> None:
 
 
 def _why(row: JobStatus) -> str:
-    if row.state == "unknown":
+    if row.state is JobState.UNKNOWN:
         return f"{row.reason} (last known: {row.last_known}, as of {row.as_of or 'never'})"
     return row.reason if row.ours else f"{row.reason} (another laptop's)"
 
 
-def state_style(state: str | None) -> str:
-    return STYLES.get(state or "", "")
+def state_style(state: JobState | None) -> str:
+    if state is None:
+        return ""
+    colours = {JobState.SUCCEEDED: "green", JobState.UNKNOWN: "yellow"}
+    return "red" if state.ended_badly else colours.get(state, "")

@@ -10,9 +10,8 @@ from typing import Any
 from being_remote.errors import DataError, NotFoundError
 from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.dispatch import files_of
-from being_remote.jobs.ledger import Ledger, LedgerJob
+from being_remote.jobs.ledger import Ledger, LedgerJob, ledger_of
 from being_remote.jobs.spec import JobSpec
-from being_remote.jobs.status_poll import ledger_of
 from being_remote.recipes.tracking_files import NAME, full_settings_of
 from being_remote.tracker import layout
 

@@ -189,9 +189,8 @@ def _run_in(folder: Path, inventory: Inventory | None, actor: str | None) -> Loc
 
 def _run_of_job(word: str, inventory: Inventory | None, actor: str | None) -> LocalRun:
     """The run that a job tracked, from what `pull` brought home of it."""
-    from being_remote.jobs.ledger import LAST
+    from being_remote.jobs.ledger import LAST, ledger_of
     from being_remote.jobs.result_download import runs_of
-    from being_remote.jobs.status_poll import ledger_of
     from being_remote.recipes.tracking_files import NAME
 
     known = f", nor one of the actors: {', '.join(sorted(inventory.actors))}" if inventory else ""

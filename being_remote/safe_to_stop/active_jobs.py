@@ -9,20 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import cast
 
 from being_remote.errors import UsageError
-from being_remote.jobs.host_jobs import HostJobs, SeenJob
-from being_remote.jobs.job_status import volume_in
-from being_remote.jobs.ledger import LedgerJob, StateChange
+from being_remote.jobs.job_status import HostJobs, JobStatus
+from being_remote.jobs.ledger import LedgerJob, StateChange, volume_of
 from being_remote.jobs.logs import attempt_folder
-from being_remote.jobs.status_verdict import State, judge_absent
+from being_remote.jobs.status_verdict import judge_missing
 from being_remote.pod import job_records as records
+from being_remote.pod.job_states import JobState
 from being_remote.recipes.registry import find_recipe
 from being_remote.safe_to_stop.reasons import Reason
 
 ALL_FILES = ("**",)
-_AT_WORK = ("submitted", "waiting", "running", "transforming")
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class EndedJob:
 
     job: str
     attempt: int
-    state: str
+    state: JobState
     ours: bool
     actor: str | None
     work: PurePosixPath
@@ -63,7 +61,7 @@ class ActiveJobs:
 
     reasons: tuple[Reason, ...]
     notes: tuple[str, ...]
-    ended: tuple[SeenJob, ...]
+    ended: tuple[JobStatus, ...]
     at_work: frozenset[str]
     moved: frozenset[str]
 
@@ -87,16 +85,18 @@ def standing(
         if known is not None and known.host != host:
             moved.add(seen.job)
         state = _state(host, seen, known)
-        if state in _AT_WORK:
+        if state.active:
             at_work.add(seen.job)
             reason = _working(host, seen, known)
             if reason is not None:
                 reasons.append(reason)
-        elif state == "unknown":
+        elif state is JobState.UNKNOWN:
             next_step = f"jobs --why {seen.job}" if known else f"jobs --host {host}, where it was made"
             what = f"how {seen.job} stands is unknown: {_why(host, seen, known)}"
             reasons.append(Reason("jobs", "unknown", what, next_step))
-        elif seen.job in moved and known is not None and known.ended and known.state != "succeeded":
+        elif (
+            seen.job in moved and known is not None and known.ended and known.state is not JobState.SUCCEEDED
+        ):
             # What an earlier attempt left here may be the most that there is.
             what = (
                 f"attempt {seen.attempt} of {seen.job} ended here; attempt {known.attempt} on {known.host}"
@@ -118,17 +118,17 @@ def standing(
     shown = {seen.job for seen in answer.jobs}
     for known in ours.values():
         if known.host == host and known.job not in shown and not known.ended:
-            verdict = judge_absent(
-                volume_in(stories[known.job], known.attempt), answer.incarnation, cast(State, known.state)
+            verdict = judge_missing(
+                volume_of(stories[known.job], known.attempt), answer.incarnation, known.state
             )
-            if verdict.state != "created":
+            if verdict.state is not JobState.CREATED:
                 what = f"how {known.job} stands is unknown: {verdict.reason}"
                 reasons.append(Reason("jobs", "unknown", what, f"jobs --why {known.job}"))
     return ActiveJobs(tuple(reasons), tuple(notes), tuple(ended), frozenset(at_work), frozenset(moved))
 
 
 def ended_job(
-    host: str, workdir: PurePosixPath, seen: SeenJob, known: LedgerJob | None, recipe_name: str | None
+    host: str, workdir: PurePosixPath, seen: JobStatus, known: LedgerJob | None, recipe_name: str | None
 ) -> EndedJob:
     """Which files of an ended job count. `recipe_name` is None where nobody could say it."""
     results, more = _patterns(recipe_name)
@@ -154,7 +154,7 @@ def _patterns(name: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return kind.results, kind.more_results
 
 
-def _next(host: str, seen: SeenJob, known: LedgerJob | None, which: str) -> str:
+def _next(host: str, seen: JobStatus, known: LedgerJob | None, which: str) -> str:
     """What brings its results home."""
     job = seen.job
     if known is None:
@@ -166,34 +166,34 @@ def _next(host: str, seen: SeenJob, known: LedgerJob | None, which: str) -> str:
     return f"pull {job}{which}"
 
 
-def _state(host: str, seen: SeenJob, known: LedgerJob | None) -> str:
+def _state(host: str, seen: JobStatus, known: LedgerJob | None) -> JobState:
     """What its host shows; where that is unknown, an end that the ledger knows."""
     if known is not None and known.host == host:
         if seen.spec_sha256 not in (None, known.spec_sha256):
-            return "unknown"
-        if seen.state == "unknown" and known.ended and seen.attempt == known.attempt:
+            return JobState.UNKNOWN
+        if seen.state is JobState.UNKNOWN and known.ended and seen.attempt == known.attempt:
             return known.state
     return seen.state
 
 
-def _why(host: str, seen: SeenJob, known: LedgerJob | None) -> str:
+def _why(host: str, seen: JobStatus, known: LedgerJob | None) -> str:
     other = known is not None and known.host == host and seen.spec_sha256 not in (None, known.spec_sha256)
     return "another spec lies there under this id" if other else seen.reason
 
 
-def _working(host: str, seen: SeenJob, known: LedgerJob | None) -> Reason | None:
+def _working(host: str, seen: JobStatus, known: LedgerJob | None) -> Reason | None:
     """Why a job that has not ended speaks against a stop; None where it never started and never will."""
     job, state = seen.job, seen.state
     if known is None:
         what = f"{job}, another laptop's, is {state}: {seen.reason}"
         next_step = f"wait for its end, or resume {job} --host {host} --take-over and cancel it"
     elif known.host != host:
-        if state == "submitted":
+        if state is JobState.SUBMITTED:
             return None
         counts = f"attempt {known.attempt} on {known.host} counts"
         what = f"attempt {seen.attempt} of {job} is {state} here, though {counts}"
         next_step = f"cancel {job} --host {host}"
-    elif state == "submitted":
+    elif state is JobState.SUBMITTED:
         what = f"{job} was sent and has not started: {seen.reason}"
         next_step = f"cancel {job}, or the same retrack again, which starts it"
     else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from being_remote.inventory import Inventory
 from being_remote.jobs.attempt_files import fits, name_refused
+from being_remote.pod.job_states import JobState
 from being_remote.pod_client.listing import FolderQuery, ListedFolder
 from being_remote.safe_to_stop import unseen_folders as unseen
 from being_remote.safe_to_stop.active_jobs import EndedJob
@@ -22,7 +23,7 @@ class JobResults:
 
     job: str
     attempt: int
-    state: str
+    state: JobState
     ours: bool
     files: int = 0
     bytes: int = 0
@@ -44,7 +45,11 @@ def counting(job: EndedJob, listed: ListedFolder) -> list[HostFile]:
         for file in listed.files
         if any(fits(name := os.fsdecode(file.name), pattern) for pattern in job.patterns)
     ]
-    if job.state != "succeeded" and job.of_frames and not any(f.path.endswith(".frame") for f in files):
+    if (
+        job.state is not JobState.SUCCEEDED
+        and job.of_frames
+        and not any(f.path.endswith(".frame") for f in files)
+    ):
         return []
     return files
 
@@ -74,7 +79,7 @@ def job_reasons(
     unread = [file for file in files if file.sha256 is None]
     left = [file for file in files if file.sha256 is not None and not home.holds(file)]
     # Whoever wrote a torn file of a job that ended without success is gone: nobody can mend it.
-    torn = [file for file in left if job.state != "succeeded" and home.refused(file)]
+    torn = [file for file in left if job.state is not JobState.SUCCEEDED and home.refused(file)]
     left = [file for file in left if file not in torn]
     refused = [f for f in left if name_refused(f.path) is not None]
     rest = [file for file in left if file not in refused]

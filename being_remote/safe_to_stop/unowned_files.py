@@ -18,6 +18,7 @@ from being_remote.backup.history import History
 from being_remote.backup.manifest import shown_path
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.pod import job_records as records
+from being_remote.pod.job_states import JobState
 from being_remote.pod_client.disk_survey import RUN_FILES, RUN_FOLDERS, DiskSurvey
 from being_remote.pod_client.listing import FolderQuery, ListedFolder
 from being_remote.safe_to_stop import unseen_folders as unseen
@@ -200,4 +201,4 @@ def _worth_something(
     if attempt.number == job.attempt:
         return frames
     prefix = f"{attempt.below}/" if attempt.below else ""
-    return [f for f in frames if job.state != "succeeded" and prefix + f.path not in newest]
+    return [f for f in frames if job.state is not JobState.SUCCEEDED and prefix + f.path not in newest]

@@ -30,7 +30,7 @@ from being_remote.find_bbox.box_choice import ChosenBox, choose, ways_of_recover
 from being_remote.find_bbox.run_owners import HostPlaces, Owners, TrackedRun, text_of
 from being_remote.find_bbox.search_request import PICTURES, request_for
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
-from being_remote.jobs.status_poll import ledger_of
+from being_remote.jobs.ledger import ledger_of
 from being_remote.pod import job_records as records
 from being_remote.pod_client.box_search import BoxSearchAnswer, search_host
 from being_remote.pod_client.many_hosts import ask_all

@@ -15,8 +15,9 @@ from typing import Literal
 
 from being_remote.errors import HostError, UnrequestedFile
 from being_remote.inventory import Inventory, LocalHost, SshHost
-from being_remote.jobs.host_jobs import HostJobs
-from being_remote.jobs.status_poll import ledger_of, look
+from being_remote.jobs.job_status import HostJobs
+from being_remote.jobs.ledger import ledger_of
+from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod_client.disk_survey import survey
 from being_remote.pod_client.job_answers import LeasedGpu
 from being_remote.safe_to_stop.active_jobs import ended_job, standing
@@ -116,7 +117,7 @@ def safe_to_stop(inventory: Inventory, *, host: str | None = None, look_again: b
             try:
                 before = _look(case, inventory, where, session)
                 if look_again and not case.reasons:
-                    _compare_jobs(case, before, look(session, where), str(where.workdir))
+                    _compare_jobs(case, before, look_at_host(session, where), str(where.workdir))
             finally:
                 case.round_trips = session.round_trips
     except (HostError, UnrequestedFile) as e:
@@ -145,11 +146,11 @@ def safe_to_stop(inventory: Inventory, *, host: str | None = None, look_again: b
 
 def _look(case: _Findings, inventory: Inventory, host: SshHost | LocalHost, session: Session) -> HostJobs:
     """Jobs first: what is not at work by then writes nothing more while its files are looked at."""
-    answer = look(session, host)
+    answer = look_at_host(session, host)
     ledger = ledger_of(inventory)
     ours = {known.job: known for known in ledger.jobs()}
     open_ones = [k.job for k in ours.values() if k.host == host.name and not k.ended]
-    stand = standing(host.name, ours, {job: ledger.story(job) for job in open_ones}, answer)
+    stand = standing(host.name, ours, {job: ledger.history(job) for job in open_ones}, answer)
     case.reasons += stand.reasons
     case.reasons += gpu_reasons(answer.gpus, answer.gpu_problem, stand.at_work, str(host.workdir))
     case.notes += stand.notes

@@ -39,6 +39,7 @@ from being_remote.jobs.background_download import LocalFilesLine
 from being_remote.jobs.follow import FollowedLogLine, StateLine
 from being_remote.jobs.live_download import DownloadRound, LiveDownload
 from being_remote.jobs.result_folder import alone
+from being_remote.recipes import registry
 from being_remote.recipes.command import Command
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.session import Pull
@@ -417,7 +418,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def frames_of_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "recipe", lambda _: dataclasses.replace(Command(), checkpoints=PATTERNS))
+    monkeypatch.setattr(registry, "BUILT_IN", (dataclasses.replace(Command(), checkpoints=PATTERNS),))
 
 
 def writing(made: Path, count: int, pause_s: float) -> str:
@@ -594,7 +595,7 @@ import dataclasses, sys
 from being_remote.recipes.command import Command
 from being_remote.jobs import background_download as companion
 from being_remote.jobs import follow as following
-following.recipe = lambda _: dataclasses.replace(Command(), checkpoints={PATTERNS!r})
+registry.BUILT_IN = (dataclasses.replace(Command(), checkpoints={PATTERNS!r}),)
 companion.EVERY_S = 0.1
 from being_remote.cli import main
 main(sys.argv[1:])

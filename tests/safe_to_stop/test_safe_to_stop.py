@@ -29,6 +29,7 @@ from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory, load_inventory
 from being_remote.jobs import status_poll as watch
 from being_remote.jobs.ledger import Intent
+from being_remote.pod.job_states import JobState
 from being_remote.pod_client import disk_survey as surveying
 from being_remote.pod_client.listing import FolderQuery, ListedFile, ListedFolder
 from being_remote.recipes.metrical_tracker import MetricalTracker
@@ -69,7 +70,7 @@ class Place:
         self.checkpoint = self.tracker / "output/demo/checkpoint"
         self.home = inventory.backups / "demo"
 
-    def look(self) -> SafeReport:
+    def look_at_host(self) -> SafeReport:
         return safe_to_stop(self.inventory)
 
     def why(self) -> list[tuple[str, str]]:
@@ -730,7 +731,9 @@ def test_a_result_that_was_refused_is_worth_nothing_unless_its_job_succeeded(
     here: Place, state: str, is_no: bool
 ) -> None:
     kind, work = MetricalTracker(), PurePosixPath("/w/jobs/j/attempts/1/work")
-    job = EndedJob("j", 1, state, True, "demo", work, kind.results, kind.more_results, "pull j", "pull j")
+    job = EndedJob(
+        "j", 1, JobState(state), True, "demo", work, kind.results, kind.more_results, "pull j", "pull j"
+    )
     name = "output/d/checkpoint/1.frame"
     folder = here.home / "runs/j"
     folder.mkdir(parents=True)
@@ -750,7 +753,9 @@ def test_a_result_that_was_refused_is_worth_nothing_unless_its_job_succeeded(
 def test_the_box_of_a_tracking_that_made_no_frame_is_worth_nothing_and_one_elsewhere_counts() -> None:
     kind, jobs = MetricalTracker(), PurePosixPath("/w/jobs")
     work = jobs / "j/attempts/1/work"
-    job = EndedJob("j", 1, "failed", True, "demo", work, kind.results, kind.more_results, "pull j", "pull j")
+    job = EndedJob(
+        "j", 1, JobState.FAILED, True, "demo", work, kind.results, kind.more_results, "pull j", "pull j"
+    )
     folders = [work / "input/demo", PurePosixPath("/mt/input/demo")]
     shown = survey_of(*folders)
     box = ListedFolder(True, None, [ListedFile(b"bbox.pt", 1, 0, 0, 0, None)], [])
@@ -787,7 +792,9 @@ def test_of_an_earlier_attempt_the_frames_count_that_the_newest_has_not_unless_i
 ) -> None:
     kind, jobs = MetricalTracker(), PurePosixPath("/w/jobs")
     work = jobs / "j/attempts/2/work"
-    job = EndedJob("j", 2, state, True, "demo", work, kind.results, kind.more_results, "pull j", "pull j")
+    job = EndedJob(
+        "j", 2, JobState(state), True, "demo", work, kind.results, kind.more_results, "pull j", "pull j"
+    )
     folder = jobs / "j/attempts/1/work/output/d/checkpoint"
     shown = survey_of(folder)
     names = (b"1.frame", b"2.frame", b"bbox.pt")
@@ -832,7 +839,7 @@ def test_a_job_whose_folder_is_gone_is_unknown_and_one_that_was_never_sent_does_
     cancelling.cancel(here.inventory, job)
     assert here.look().safe is True
     ledger.next_attempt(job, 1, {"reason": "for this test"})
-    ledger.aim(job, 2, _volume(here))
+    ledger.record_volume(job, 2, _volume(here))
     ledger.record(job, 2, "running", {"reason": "for this test"})
     shutil.rmtree(here.workdir / "jobs" / spec.job)
     report = here.look()
