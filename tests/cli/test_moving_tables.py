@@ -31,8 +31,8 @@ def printed(show: Any, report: Any) -> str:
 
 
 def resumed(**more: Any) -> ResumeReport:
-    values: dict[str, Any] = {"job": "j-12ab", "host": "b", "attempt": 2, "previous_state": "unknown"}
-    values |= {"state": "running", "gpu": (), "spec_sha256": "0" * 64, "reason": "its lock is held"}
+    values: dict[str, Any] = {"job": "j-12ab", "host": "b", "attempt": 2, "previous_state": JobState.UNKNOWN}
+    values |= {"state": JobState.RUNNING, "gpu": (), "spec_sha256": "0" * 64, "reason": "its lock is held"}
     values |= {"took_over": False, "followed": False, "dry_run": False, "moved": MOVE}
     return ResumeReport(**{**values, **more})
 

@@ -117,7 +117,7 @@ def test_word_of_an_earlier_attempt_changes_nothing(ledger: Ledger) -> None:
 def test_two_that_resume_at_once_make_one_attempt(ledger: Ledger) -> None:
     ledger.intend(INTENT)
     ledger.next_attempt(INTENT.job, 1, {})
-    with pytest.raises(UsageError, match="attempt 2 was made meanwhile"):
+    with pytest.raises(UsageError, match="another terminal made attempt 2"):
         ledger.next_attempt(INTENT.job, 1, {})
 
 
@@ -316,7 +316,7 @@ def test_a_job_that_moves_there_and_back_has_each_attempts_host(ledger: Ledger) 
 def test_two_that_move_it_at_once_make_one_attempt_on_one_host(ledger: Ledger) -> None:
     ledger.intend(INTENT)
     ledger.next_attempt(INTENT.job, 1, {}, moved=MOVED)
-    with pytest.raises(UsageError, match="attempt 2 was made meanwhile"):
+    with pytest.raises(UsageError, match="another terminal made attempt 2"):
         ledger.next_attempt(INTENT.job, 1, {}, moved=replace(MOVED, host="third"))
     assert ledger.find(INTENT.job).host == "other"
 

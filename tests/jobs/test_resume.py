@@ -86,7 +86,7 @@ def test_an_attempt_that_was_seen_at_work_is_not_started_again_on_a_disk_that_wa
     folder.rename(kept)
     folder.mkdir()  # as it was before the attempt was asked for
     assert [row.state for row in jobs(works.inventory).jobs] == ["unknown"]
-    with pytest.raises(HostError, match="the disk was set back"):
+    with pytest.raises(HostError, match="its disk was restored"):
         resume(works.inventory, job)
     with pytest.raises(HostError, match="nothing was started"):
         works.command(script)

@@ -711,7 +711,7 @@ def test_of_a_tracking_all_that_pull_brings_counts_and_nothing_of_one_without_fr
     kind = MetricalTracker()
     work = PurePosixPath("/w/jobs/j/attempts/1/work")
     job = EndedJob(
-        "j", 1, state, True, "demo", work, kind.results, kind.more_results, "pull j", "pull j --all"
+        "j", 1, JobState(state), True, "demo", work, kind.results, kind.more_results, "pull j", "pull j --all"
     )
     listed = ListedFolder(True, None, [ListedFile(name.encode(), 1, 0, 0, 0, None) for name in names], [])
     files = [RequiredFile(f.path, 1, 0, "0" * 64) for f in results.counting(job, listed)]
