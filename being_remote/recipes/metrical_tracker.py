@@ -55,7 +55,7 @@ from being_remote.tracker.settings import PATHS, Settings, compare, complete
 # A frame takes seconds, the landmarks of a long video before the first frame up to an hour.
 STALL_S = 7200.0
 
-_FRAMES = f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*.frame"
+_FRAMES = f"{layout.OUTPUT}/*/{layout.CHECKPOINT}/*{layout.FRAME_SUFFIX}"
 _BOX = f"{layout.INPUT}/*/{layout.BBOX}"
 _SETTINGS = f"{layout.ACTOR_CONFIGS}/*.yml"
 _CROPS = f"{layout.OUTPUT}/*/{layout.CROPS}/*.png"

@@ -18,7 +18,7 @@ from being_remote.errors import BeingRemoteError
 from being_remote.jobs.recipe import CarriedFiles
 from being_remote.tracker.begin import BESIDE, ResumableFiles, box_in, kept_of, least_kept, worth_keeping
 from being_remote.tracker.file_check import check_file
-from being_remote.tracker.layout import OUTPUT
+from being_remote.tracker.layout import FRAME_SUFFIX, OUTPUT
 
 
 def find_resumable(request: dict[str, Any], folders: Sequence[Path]) -> CarriedFiles | None:
@@ -56,9 +56,9 @@ def _names(kept: ResumableFiles, request: dict[str, Any]) -> list[str]:
     names = [box_in(request)] if kept.box is not None else []
     for frame in kept.frames:
         for folder, suffix in BESIDE:
-            name = os.path.join(OUTPUT, request["folder"], folder, frame.replace(".frame", suffix))
+            name = os.path.join(OUTPUT, request["folder"], folder, frame.replace(FRAME_SUFFIX, suffix))
             try:
-                if suffix != ".frame":
+                if suffix != FRAME_SUFFIX:
                     check_file(Path(kept.folder, name))
             except BeingRemoteError:
                 continue  # a crop or a mesh that is missing or torn: the tracker needs neither

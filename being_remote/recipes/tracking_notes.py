@@ -15,7 +15,7 @@ def crop_notes(
 ) -> tuple[str, ...]:
     """How `settings` change the crop of the run that `own` settings made; none where that is unknown."""
     from being_remote.camera.crop import crop_from_box
-    from being_remote.tracker.frame_file import parse_box
+    from being_remote.tracker.box_file import parse_box
     from being_remote.tracker.settings_forecast import crop_settings, what_if
 
     before, after = complete(own, keys), complete(settings, keys)

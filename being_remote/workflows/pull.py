@@ -18,6 +18,7 @@ from being_remote.jobs.status_poll import look_at_job
 from being_remote.pod import job_records as records
 from being_remote.pod.job_states import JobState
 from being_remote.recipes.registry import find_recipe, recipes_with_results
+from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import OnProgress, no_progress
 
 EXAMPLES = 20
@@ -117,6 +118,7 @@ def pull(
             offers,
             note=note_of(known),
             aside=aside,
+            judge=RESULT_JUDGE,
             judge_all=judge_all,
             partial=partial,
             on_progress=on_progress,

@@ -42,6 +42,7 @@ from being_remote.jobs.result_folder import alone
 from being_remote.recipes import registry
 from being_remote.recipes.command import Command
 from being_remote.recipes.metrical_tracker import MetricalTracker
+from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import Pull
 from being_remote.tracker.file_check import check_bytes
 from being_remote.transport.local_session import LocalSession
@@ -91,7 +92,7 @@ class Attempt:
         self.session = CountedSession()
         note = {"job": "j", "host": "here", "attempt": number, "spec_sha256": "0" * 64}
         work = AttemptFolder(self.session, sys.executable, PurePosixPath(there), PATTERNS)
-        self.arrivals = LiveDownload(work, home, note)
+        self.arrivals = LiveDownload(work, home, note, RESULT_JUDGE)
         (there / "output/x/checkpoint").mkdir(parents=True, exist_ok=True)
 
     def frame(self, number: int, *, of: int | None = None, cut: int | None = None) -> None:

@@ -20,7 +20,6 @@ import pytest
 from local_jobs import retrack
 from rich.console import Console
 
-from being_remote.backup import known_hashes as known
 from being_remote.backup.history import History
 from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
 from being_remote.demo.actor import make_actor
@@ -41,6 +40,7 @@ from being_remote.safe_to_stop.active_jobs import EndedJob, standing
 from being_remote.safe_to_stop.reasons import RequiredFile
 from being_remote.safe_to_stop.remote_contents import HostFile
 from being_remote.sync import remote_files as actor_files
+from being_remote.transfer import known_hashes as known
 from being_remote.transfer import quarantine
 from being_remote.workflows import cancel as cancelling
 from being_remote.workflows import safe_to_stop as workflow
