@@ -117,7 +117,7 @@ def test_a_job_whose_answer_was_lost_goes_to_the_disk_that_it_was_first_sent_to_
     assert known.state == "created"  # as far as it is known here
     works.until((works.attempt(known.job) / "end.json").exists)
     there.rename(works.folder / "the first disk")
-    with pytest.raises(HostError, match="another disk than the one that the job was sent to") as raised:
+    with pytest.raises(HostError, match="another disk than the one to which the job was sent") as raised:
         works.command(command)
     assert "--pod-is-gone" in str(raised.value.hint)
     assert not (there / known.job).exists() and ran.read_text() == "x\n"
