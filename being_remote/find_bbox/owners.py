@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from being_remote.backup_paths import RUNS
 from being_remote.inventory import Actor
 from being_remote.pod_client.job_folders import find_job
 from being_remote.tracker import layout
@@ -30,7 +31,7 @@ class HostPlaces:
     @property
     def of_jobs(self) -> tuple[str, ...]:
         """The folders that hold nothing but what our own jobs made."""
-        results = tuple(f"{backup}/{layout.RUNS}" for backup in self.backups)
+        results = tuple(f"{backup}/{RUNS}" for backup in self.backups)
         return results if self.jobs is None else (self.jobs, *results)
 
     def kind(self, folder: str) -> str:
