@@ -345,7 +345,7 @@ def test_what_is_called_so_but_is_no_file_is_told_and_not_opened(here: Checkout)
     put_box(folder / "c" / "bbox.pt", b"x" * 70_000)
     problems = {Path(c.path).parent.name: c.problems[0] for c in row(here.find(), "here").candidates}
     assert problems == {
-        "a": "is a directory, no regular file",
+        "a": "is a directory, not a regular file",
         "b": "is a symbolic link to '/etc/passwd', and links are not followed",
         "c": "has 70000 bytes; a box has a few hundred, so it was not read",
     }
