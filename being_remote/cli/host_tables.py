@@ -65,7 +65,7 @@ def show_doctor(console: Console, report: HostsReport) -> None:
 
 
 def show_trust(console: Console, report: TrustReport) -> None:
-    """Each machine on the way, and what is believed of it now."""
+    """The key of each machine on the way to the host."""
     for key in report.keys:
         done = key.action == "already trusted"
         action = f"would be {key.action}" if report.dry_run and not done else key.action

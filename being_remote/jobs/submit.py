@@ -10,6 +10,7 @@ from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.job_status import JobStatus, status_on_host
 from being_remote.jobs.spec import JobSpec
+from being_remote.pod import boot_identity
 from being_remote.pod import job_records as records
 from being_remote.schedulers.registry import scheduler_of
 from being_remote.schedulers.scheduler import StartRequest
@@ -55,7 +56,7 @@ def find_volume(session: Session, host: SshHost | LocalHost) -> str:
         raise HostError(
             "its jobs folder cannot be given a name",
             host=session.host,
-            hint=f"{host.workdir}/{records.JOBS}/{records.VOLUME} is malformed: remove it if no job runs",
+            hint=f"{host.workdir}/{records.JOBS}/{boot_identity.MARKER} is malformed: remove it if no job runs",
         )
     return volume
 

@@ -282,7 +282,7 @@ def test_an_attempt_does_not_start_without_what_it_is_to_go_on_from(
         with pytest.raises(Killed):
             resume(two_pods.inventory, job, host="b", pod_is_gone=True)
     shutil.rmtree(two_pods.pods["b"].root / "Being/jobs/.pushed")
-    with pytest.raises(HostError, match="what it is to go on from is not on the pod") as raised:
+    with pytest.raises(HostError, match="the files from which it continues are not on the host") as raised:
         two_pods.track("b")  # the same wish there: it joins the job, and would send it
     assert f"resume {job}" in str(raised.value.hint)
     assert not two_pods.attempt("b", job, 2).exists()
