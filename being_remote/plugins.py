@@ -28,7 +28,7 @@ def installed(group: Group) -> dict[str, Any]:
             )
         try:
             found[point.name] = point.load()
-        except Exception as e:  # noqa: BLE001 - a plug-in's import may raise anything
+        except Exception as e:
             raise UsageError(
                 f"{group}: {point.name!r} of {package} cannot be loaded: {type(e).__name__}: {e}",
                 hint=f"update or uninstall {package}",

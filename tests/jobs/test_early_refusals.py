@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recover_options import recover
 
 from being_remote.errors import NotFoundError, Unreachable, UsageError
 from being_remote.inventory import Inventory
-from being_remote.workflows.recover import recover
 from being_remote.workflows.retrack import retrack
 
 

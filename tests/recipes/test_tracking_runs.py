@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 import torch
 from plan_runner import MakePlan, planned, run_plan
+from recover_options import recover
 
 from being_remote.demo.actor import ActorTruth
 from being_remote.recipes import RunVerdict
 from being_remote.recipes.registry import recipe
-from being_remote.workflows.recover import recover
 
 
 def result_of(work: Path) -> dict:
