@@ -26,7 +26,7 @@ _HOMES = {
     "load_inventory": "being_remote.inventory",
     "open_session": "being_remote.transport",
     "OutputChoice": "being_remote.workflows.recover",
-    "read_box": "being_remote.tracker.frame_file",
+    "read_box": "being_remote.tracker.box_file",
     "read_frame": "being_remote.tracker.frame_file",
     "read_sequence": "being_remote.tracker.sequence",
     "recover": "being_remote.workflows.recover",

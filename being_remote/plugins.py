@@ -28,7 +28,7 @@ def installed(group: Group) -> dict[str, Any]:
             )
         try:
             found[point.name] = point.load()
-        except Exception as e:
+        except Exception as e:  # a plug-in may raise anything
             raise UsageError(
                 f"{group}: {point.name!r} of {package} cannot be loaded: {type(e).__name__}: {e}",
                 hint=f"update or uninstall {package}",

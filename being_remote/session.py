@@ -199,3 +199,7 @@ class Session(Protocol):
     def __enter__(self) -> Session: ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+
+# Opens a session with the host of that name. Raises UsageError for an unknown name, HostError without one.
+OpenSession = Callable[[str], Session]

@@ -95,8 +95,8 @@ class Homes:
         return sum(len(data) for data in expected.values() if data not in here)
 
     def check_history(self) -> None:
-        """Every contents that a generation names is there and is what its name says."""
-        for number in self.history.generations():
+        """Every contents that a snapshot names is there and is what its name says."""
+        for number in self.history.snapshot_numbers():
             for entry in self.history.read(number).files.values():
                 data = self.history.object(entry.sha256).read_bytes()
                 assert hashlib.sha256(data).hexdigest() == entry.sha256, (number, entry.path)

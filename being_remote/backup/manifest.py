@@ -1,4 +1,4 @@
-"""One generation of a backup: which files, with which bytes, from where. Values and their JSON.
+"""One snapshot of a backup: which files, with which bytes, from where. Values and their JSON.
 
 A manifest is written once and never changed. Names that are not UTF-8 are kept exactly, in
 `path_b64`; their `path` is then only for the eye.
@@ -16,11 +16,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from being_remote.durable_files import Stat, open_plain
+from being_remote.durable_files import open_plain
 from being_remote.errors import InconsistentData
-from being_remote.transfer.local_path import LIVE, refusal
+from being_remote.local_path import LIVE, refusal, shown_path
+from being_remote.strict_model import StrictModel
+from being_remote.transfer.stored_file import StoredFile
 
 SCHEMA = 1
 
@@ -28,44 +30,24 @@ SCHEMA = 1
 Why = Literal["adopted", "sync", "put", "verified", "restored"]
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestEntry:
-    """One file. `path` is relative to the backup; `checks` says what was looked at, and found."""
-
-    path: str
-    sha256: str
-    bytes: int
-    mtime_ns: int
-    checks: tuple[str, ...] = ()
-    host: str | None = None
-
-    def looks_like(self, found: Stat) -> bool:
-        """Whether a file's size and time are this entry's."""
-        return (found.st_size, found.st_mtime_ns) == (self.bytes, self.mtime_ns)
-
-
 @dataclass(frozen=True)
 class Manifest:
-    """One generation; `new_tree` says that it replaces what was live, instead of adding to it.
+    """One snapshot; `new_tree` says that it replaces what was live, instead of adding to it.
 
-    `of` is the generation that a restored one shows again.
+    `of` is the snapshot that a restored one shows again.
     """
 
-    generation: int
+    number: int
     created: str
     why: Why
-    files: Mapping[str, ManifestEntry]
+    files: Mapping[str, StoredFile]
     host: str | None = None
     incarnation: Mapping[str, str | int | None] | None = None
     new_tree: bool = False
     of: int | None = None
 
 
-class _ManifestModel(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class _StoredEntry(_ManifestModel):
+class _StoredEntry(StrictModel):
     path: str
     path_b64: str | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -75,7 +57,7 @@ class _StoredEntry(_ManifestModel):
     host: str | None
 
 
-class _Head(_ManifestModel):
+class _Head(StrictModel):
     schema_version: Literal[1]
     generation: Annotated[int, Field(ge=0)]
     created: str
@@ -96,25 +78,11 @@ _CONTENT = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _CHUNK_BYTES = 1 << 20
 
 
-def shown_path(path: str) -> tuple[str, str | None]:
-    """A path as JSON can hold it, and base64 of its bytes where that says less than all.
-
-    Example:
-        >>> shown_path("a/grün"), shown_path("a/\\udcfc")
-        (('a/grün', None), ('a/\\\\xfc', 'YS/8'))
-    """
-    raw = os.fsencode(path)
-    try:
-        return raw.decode("utf-8"), None
-    except UnicodeDecodeError:
-        return raw.decode("utf-8", "backslashreplace"), base64.b64encode(raw).decode("ascii")
-
-
 def dump(manifest: Manifest) -> Iterator[bytes]:
-    """The manifest as JSON, one file a line so that two generations can be compared by eye."""
+    """The manifest as JSON, one file a line so that two snapshots can be compared by eye."""
     head = {
         "schema_version": SCHEMA,
-        "generation": manifest.generation,
+        "generation": manifest.number,
         "created": manifest.created,
         "why": manifest.why,
         "host": manifest.host,
@@ -144,19 +112,19 @@ def load(file: BinaryIO, name: str) -> Manifest:
         head = _Head.model_validate_json(file.readline(_LINE_BYTES).removesuffix(b",\n") + b"}")
         if file.readline(_LINE_BYTES) != _BEGIN:
             raise ValueError("its list of files does not begin")
-        files, same = dict[str, ManifestEntry](), dict[Any, Any]()
+        files, same = dict[str, StoredFile](), dict[Any, Any]()
         for row in _rows(file):
             path = os.fsdecode(base64.b64decode(row.path_b64)) if row.path_b64 else row.path
             if why := refusal(os.fsencode(path)) or (None if LIVE.holds(path) else "that is no live file"):
                 raise ValueError(f"it names {path!r}, but {why}")
             checks, host = same.setdefault(row.checks, row.checks), same.setdefault(row.host, row.host)
-            files[path] = ManifestEntry(path, row.sha256, row.bytes, row.mtime_ns, checks, host)
+            files[path] = StoredFile(path, row.sha256, row.bytes, row.mtime_ns, checks, host)
     except ValueError as e:  # pydantic's ValidationError is one
         wrong = f"{e.error_count()} wrong fields" if isinstance(e, ValidationError) else e
         raise InconsistentData(
             f"is not a manifest that we can read ({wrong})",
             file=name,
-            hint="move it away; what the live tree shows is in the next generation",
+            hint="move it away; what the live tree shows is in the next snapshot",
         ) from e
     return Manifest(
         head.generation, head.created, head.why, files, head.host, head.incarnation, head.new_tree, head.of

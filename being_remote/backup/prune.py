@@ -1,4 +1,4 @@
-"""Old generations removed, and the contents that only they needed: mark, then sweep.
+"""Old snapshots removed, and the contents that only they needed: mark, then sweep.
 
 Manifests go first, each durably, contents afterwards: killed anywhere, no manifest names a content that
 is gone. What a killed prune left is swept by the next one. The live tree and the quarantine are not
@@ -25,8 +25,8 @@ class Pruning:
     """What goes and what stays.
 
     Attributes:
-        kept, removed: generations, oldest first.
-        contents: what no kept generation names, by sha256.
+        kept, removed: snapshots, oldest first.
+        contents: what no kept snapshot names, by sha256.
         bytes: what that frees, manifests aside.
         damaged: manifests that cannot be read.
     """
@@ -39,32 +39,32 @@ class Pruning:
 
 
 def marked(history: History, keep: int, *, force: bool = False) -> Pruning:
-    """Decide what goes: all but the newest `keep` generations, and never what is live or newer.
+    """Decide what goes: all but the newest `keep` snapshots, and never what is live or newer.
 
-    While a killed sync waits to be taken up (`fetching` is there), contents in no generation at all may
+    While a killed sync waits to be taken up (`fetching` is there), contents in no snapshot at all may
     be what it had brought home last; they stay. So they do while a manifest cannot be read.
 
     Args:
         history: the backup.
-        keep: how many generations to keep.
+        keep: how many snapshots to keep.
         force: also where the newest one holds under half of the frames of one that goes.
 
     Raises:
         UsageError: `keep` is less than 1.
-        InconsistentData: without `force`, the newest generation holds under half of the frames of one that
+        InconsistentData: without `force`, the newest snapshot holds under half of the frames of one that
             would go.
     """
     if keep < 1:
-        raise UsageError("at least one generation is kept", where="--prune", hint="e.g. --prune keep=5")
+        raise UsageError("at least one snapshot is kept", where="--prune", hint="e.g. --prune keep=5")
     shown, damaged = history.shown(), list[Path]()
     kept, removed, frames = list[int](), list[int](), dict[int, int]()
     needed, old = set[str](), set[str]()
     for made in history.readable(damaged):
         # A refresh that was cut short needs all from the one that the live tree still shows.
-        stays = len(kept) < keep or shown is None or made.generation >= shown
-        (kept if stays else removed).append(made.generation)
+        stays = len(kept) < keep or shown is None or made.number >= shown
+        (kept if stays else removed).append(made.number)
         (needed if stays else old).update(entry.sha256 for entry in made.files.values())
-        frames[made.generation] = count_frames(made.files)
+        frames[made.number] = count_frames(made.files)
     richest = max(removed, key=lambda n: frames[n], default=None)
     if not force and richest is not None and 2 * frames[kept[0]] < frames[richest]:
         raise InconsistentData(
@@ -87,7 +87,7 @@ def marked(history: History, keep: int, *, force: bool = False) -> Pruning:
 
 def prune(history: History, pruning: Pruning) -> None:
     """Carry it out. The caller has held the lock since it was `marked`."""
-    for generation in pruning.removed:
-        history.remove(generation)
+    for number in pruning.removed:
+        history.remove(number)
     for sha256 in pruning.contents:
         history.object(sha256).unlink()

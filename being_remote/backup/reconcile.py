@@ -1,8 +1,8 @@
 """Before and after everything: the live tree and the history are made to agree.
 
 A refresh that was cut short is finished, and what a person put or changed in the live tree by hand
-becomes a generation of its own. What is missing or was damaged there is put back. A manifest that cannot
-be read is passed over, and named; if the live tree showed it, what lies there becomes a generation.
+becomes a snapshot of its own. What is missing or was damaged there is put back. A manifest that cannot
+be read is passed over, and named; if the live tree showed it, what lies there becomes a snapshot.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from pathlib import Path
 
 from being_remote.backup import live_tree as current
 from being_remote.backup.history import History
-from being_remote.backup.manifest import Manifest, ManifestEntry
+from being_remote.backup.manifest import Manifest
 from being_remote.durable_files import Stat, copy_apart, sync_files
 from being_remote.errors import InconsistentData
 from being_remote.session import no_progress
-from being_remote.transfer.file_check import NO_JUDGE, CheckedFile, Judge, check
-from being_remote.transfer.quarantine import QuarantinedFile, set_aside
-
-_WHOLE = ("sha256", "whole")
+from being_remote.transfer.file_check import NO_JUDGE, Judge, check
+from being_remote.transfer.quarantine import QuarantinedFile, quarantine_checked
+from being_remote.transfer.stored_file import StoredFile, stored_file
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Replacement:
     """The live tree was replaced as a whole.
 
     Attributes:
-        generation: what is live now.
+        snapshot: what is live now.
         frames, frames_before: how many frames the live tree holds now, and held.
         restore: the snapshot that shows what was live; None where no snapshot is known to.
     """
@@ -60,13 +59,13 @@ def settle(
     deep: bool = False,
     committed: tuple[Manifest, Manifest | None] | None = None,
 ) -> Reconciled:
-    """Make the live tree show the newest generation. The caller holds the lock.
+    """Make the live tree show the newest snapshot. The caller holds the lock.
 
     Args:
         history: the backup.
         judge: says of a file that was changed by hand whether it is whole.
         deep: read every live file, instead of believing its size and time.
-        committed: the newest generation and the one that is live, where the caller has both at hand.
+        committed: the newest snapshot and the one that is live, where the caller has both at hand.
 
     Returns:
         Settled: `adopted` by hand; `unsound` live files that the judge refuses and nothing could replace
@@ -84,7 +83,7 @@ def settle(
 
     kept = _adopt(history, changed, found, newest.files if newest else {}, judge)
     target, base = newest, newest.files if newest else {}
-    lost = newest is not None and shown is not None and shown > newest.generation and bool(found)
+    lost = newest is not None and shown is not None and shown > newest.number and bool(found)
     if lost:
         # What the live tree shows is in no manifest: nothing else may come among it.
         base = {path: entry for path, entry in base.items() if path in found}
@@ -97,13 +96,13 @@ def settle(
     put_back = () if replayed else tuple(p for p in target.files if p not in found)
 
     replaced = None
-    pending = (n for n in history.generations() if n <= target.generation and (shown is None or n > shown))
-    if shown != target.generation and any(_is_new_tree(history, n, target) for n in pending):
+    pending = (n for n in history.snapshot_numbers() if n <= target.number and (shown is None or n > shown))
+    if shown != target.number and any(_is_new_tree(history, n, target) for n in pending):
         current.replace(history, target)
         restore = shown if before is not None else None
         was = before.files if before is not None else found  # a swap that was cut short hid some of it
         frames = current.count_frames(target.files), current.count_frames(was)
-        replaced = Replacement(target.generation, *frames, restore)
+        replaced = Replacement(target.number, *frames, restore)
     else:
         current.refresh(history, target, content, found)
     history.clear(history.adopting, history.next, history.previous, history.scratch, history.rewritten)
@@ -123,10 +122,10 @@ def settle(
 def _both(
     history: History, shown: int | None, damaged: list[Path]
 ) -> tuple[Manifest | None, Manifest | None]:
-    """The newest generation, and the one that is live where that is another. Each only if it can be read."""
+    """The newest snapshot, and the one that is live where that is another. Each only if it can be read."""
     newest = history.newest(damaged)
     # Whoever moved a damaged manifest away, as its error says, may have moved the one that is live.
-    if newest is None or shown is None or shown == newest.generation or shown not in history.generations():
+    if newest is None or shown is None or shown == newest.number or shown not in history.snapshot_numbers():
         return newest, None
     try:
         return newest, history.read(shown)
@@ -136,18 +135,18 @@ def _both(
         return newest, None
 
 
-def _is_new_tree(history: History, generation: int, newest: Manifest) -> bool:
-    """Whether a generation replaced the live tree; one that cannot be read may have."""
-    if generation == newest.generation:
+def _is_new_tree(history: History, number: int, newest: Manifest) -> bool:
+    """Whether a snapshot replaced the live tree; one that cannot be read may have."""
+    if number == newest.number:
         return newest.new_tree
     try:
-        return history.read(generation).new_tree
+        return history.read(number).new_tree
     except InconsistentData:
         return True
 
 
 def _contents(
-    root: Path, found: Mapping[str, Stat], known: list[Mapping[str, ManifestEntry]], judge: Judge, deep: bool
+    root: Path, found: Mapping[str, Stat], known: list[Mapping[str, StoredFile]], judge: Judge, deep: bool
 ) -> tuple[dict[str, str], dict[str, Path], list[QuarantinedFile]]:
     """What the live files hold: path -> sha256 where we know it; those that no manifest knows; and those
     that one knows and the judge refuses."""
@@ -173,7 +172,7 @@ def _contents(
 
 @dataclass(frozen=True)
 class _AdoptedFiles:
-    files: dict[str, ManifestEntry]
+    files: dict[str, StoredFile]
     unsound: tuple[QuarantinedFile, ...]
     set_aside: tuple[QuarantinedFile, ...]
     rotted: tuple[QuarantinedFile, ...]
@@ -183,7 +182,7 @@ def _adopt(
     history: History,
     changed: Mapping[str, Path],
     found: Mapping[str, Stat],
-    earlier: Mapping[str, ManifestEntry],
+    earlier: Mapping[str, StoredFile],
     judge: Judge,
 ) -> _AdoptedFiles:
     """Copy what was changed by hand into the history; a torn file only where nothing better is known."""
@@ -194,7 +193,7 @@ def _adopt(
         copies[path].parent.mkdir(parents=True, exist_ok=True)
         copy_apart(live, copies[path])
 
-    files: dict[str, ManifestEntry] = {}
+    files: dict[str, StoredFile] = {}
     good: dict[Path, str] = {}
     unsound: list[QuarantinedFile] = []
     aside: list[QuarantinedFile] = []
@@ -204,37 +203,16 @@ def _adopt(
         if seen.path in earlier and earlier[seen.path].looks_like(found[seen.path]):
             # Nobody changes a file and leaves its time. Its own time would keep the host's good one away.
             why = "it rotted here: its bytes are not those that came home"
-            rotted.append(put_aside(history, replace(seen, problem=why), 0))
+            rotted.append(quarantine_checked(history, replace(seen, problem=why), 0))
             continue
         if seen.problem is not None and seen.path in earlier:
-            aside.append(put_aside(history, seen, mtime_ns))
+            aside.append(quarantine_checked(history, seen, mtime_ns))
             continue
         if seen.problem is not None:
             unsound.append(QuarantinedFile(seen.path, seen.problem, history.root / seen.path))
         good[seen.file] = seen.sha256
-        files[seen.path] = entry_of(seen, mtime_ns, host=None)
+        files[seen.path] = stored_file(seen, mtime_ns, host=None)
     if good:
         sync_files(history.root, good)
         history.keep(good.items())
     return _AdoptedFiles(files, tuple(unsound), tuple(aside), tuple(rotted))
-
-
-def entry_of(seen: CheckedFile, mtime_ns: int, *, host: str | None) -> ManifestEntry:
-    """The manifest's line for a file that was checked."""
-    checks: tuple[str, ...] = ("sha256",)
-    if seen.judged:
-        checks = _WHOLE if seen.problem is None else ("sha256", f"unsound: {seen.problem}")
-    return ManifestEntry(seen.path, seen.sha256, seen.bytes, mtime_ns, checks, host)
-
-
-def put_aside(history: History, seen: CheckedFile, mtime_ns: int) -> QuarantinedFile:
-    """Move a file that the judge refused into quarantine."""
-    return set_aside(
-        history,
-        seen.file,
-        path=seen.path,
-        sha256=seen.sha256,
-        bytes=seen.bytes,
-        mtime_ns=mtime_ns,
-        reason=seen.problem or "refused",
-    )

@@ -1,4 +1,4 @@
-"""An earlier generation becomes live again, as a new generation: nothing is lost, and it can be undone.
+"""An earlier snapshot becomes live again, as a new snapshot: nothing is lost, and it can be undone.
 
 A file that the judge refuses does not take the place of a live one that it finds sound.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from being_remote.backup import live_tree as current
 from being_remote.backup.history import History
-from being_remote.backup.manifest import Manifest, ManifestEntry
+from being_remote.backup.manifest import Manifest
 from being_remote.backup.objects import faults
 from being_remote.backup.reconcile import Reconciled, settle
 from being_remote.backup.snapshots import SnapshotChange, change
@@ -19,11 +19,12 @@ from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress, no_progress
 from being_remote.transfer.file_check import Judge, check
 from being_remote.transfer.quarantine import QuarantinedFile
+from being_remote.transfer.stored_file import StoredFile
 
 NAMED = 5
 
 # What is live and what is to be, by path: whether both are of one run.
-IsSameRun = Callable[[Mapping[str, ManifestEntry], Mapping[str, ManifestEntry]], bool]
+IsSameRun = Callable[[Mapping[str, StoredFile], Mapping[str, StoredFile]], bool]
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class RestoreResult:
     """What was restored.
 
     Attributes:
-        manifest: what is live now; the generation that was live already where it is the very same.
+        manifest: what is live now; the snapshot that was live already where it is the very same.
         change: from what was live to what is.
         settled: what was done before, so that nothing that was live is lost.
-        refused: files of the earlier generation that are not sound, where a sound one was live. That one
+        refused: files of the earlier snapshot that are not sound, where a sound one was live. That one
             stays if it is of the same run; else there is none. The earlier one stays in the history.
     """
 
@@ -44,14 +45,14 @@ class RestoreResult:
     refused: tuple[QuarantinedFile, ...] = ()
 
 
-def readable(history: History, generation: int, on_progress: OnProgress) -> Manifest:
-    """A generation whose contents are all there and right: each is read again.
+def readable(history: History, number: int, on_progress: OnProgress) -> Manifest:
+    """A snapshot whose contents are all there and right: each is read again.
 
     Raises:
         InconsistentData: some are not, or its manifest is damaged; names the files.
-        FileNotFoundError: there is no such generation.
+        FileNotFoundError: there is no such snapshot.
     """
-    wanted = history.read(generation)
+    wanted = history.read(number)
     contents = {entry.sha256 for entry in wanted.files.values()}
     wrong = faults(history, sorted(contents), on_progress)
     bad = [(path, wrong[e.sha256]) for path, e in wanted.files.items() if e.sha256 in wrong]
@@ -59,17 +60,17 @@ def readable(history: History, generation: int, on_progress: OnProgress) -> Mani
         named = ", ".join(f"{path!r} ({fault})" for path, fault in bad[:NAMED])
         more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
         raise InconsistentData(
-            f"generation {generation} cannot be restored: its contents are not whole: {named}{more}; "
+            f"snapshot {number} cannot be restored: its contents are not whole: {named}{more}; "
             "nothing was changed",
             file=str(history.root),
             hint="`sync --verify` repairs what it can from the live files and the host; `sync --list` shows"
-            " the other generations",
+            " the other snapshots",
         )
     return wanted
 
 
 def refused(
-    history: History, live: Mapping[str, ManifestEntry], wanted: Mapping[str, ManifestEntry], judge: Judge
+    history: History, live: Mapping[str, StoredFile], wanted: Mapping[str, StoredFile], judge: Judge
 ) -> tuple[QuarantinedFile, ...]:
     """Files of `wanted` that the judge refuses, and whose live versions it finds sound."""
     changed = [
@@ -88,12 +89,12 @@ def refused(
 
 
 def without(
-    wanted: Mapping[str, ManifestEntry],
+    wanted: Mapping[str, StoredFile],
     bad: tuple[QuarantinedFile, ...],
-    live: Mapping[str, ManifestEntry],
+    live: Mapping[str, StoredFile],
     *,
     same_run: bool,
-) -> dict[str, ManifestEntry]:
+) -> dict[str, StoredFile]:
     """What is to be live where these files are refused."""
     paths = {aside.path for aside in bad}
     files = {path: entry for path, entry in wanted.items() if path not in paths}
@@ -103,9 +104,9 @@ def without(
 def restore(
     history: History, wanted: Manifest, judge: Judge, is_same_run: IsSameRun = lambda _live, _wanted: False
 ) -> RestoreResult:
-    """Make a generation live again, whole. The caller holds the lock, and has seen that it is `readable`.
+    """Make a snapshot live again, whole. The caller holds the lock, and has seen that it is `readable`.
 
-    What lies in the live tree and in no generation yet is taken into the history first. Killed anywhere,
+    What lies in the live tree and in no snapshot yet is taken into the history first. Killed anywhere,
     the live tree is all of one or of the other as soon as the next `settle` ends.
 
     Raises:
@@ -128,13 +129,13 @@ def restore(
         host=wanted.host,
         incarnation=wanted.incarnation,
         new_tree=True,
-        of=wanted.generation,
+        of=wanted.number,
     )
     current.replace(history, made)
     return RestoreResult(made, change(was, made.files), settled, bad)
 
 
-def _see_room(history: History, files: Mapping[str, ManifestEntry]) -> None:
+def _see_room(history: History, files: Mapping[str, StoredFile]) -> None:
     """The new tree stands beside the old one for a moment, unless the two share their blocks."""
     some = next(iter(files.values()), None)
     if some is not None and not share_blocks(history.object(some.sha256), history.scratch):

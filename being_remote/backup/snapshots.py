@@ -1,4 +1,4 @@
-"""What the history holds, generation by generation, and what it costs. Looks only; needs no lock."""
+"""What the history holds, snapshot by snapshot, and what it costs. Looks only; needs no lock."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 
 from being_remote.backup import live_tree as current
 from being_remote.backup.history import History
-from being_remote.backup.manifest import Manifest, ManifestEntry
+from being_remote.backup.manifest import Manifest
 from being_remote.errors import InconsistentData
+from being_remote.transfer.stored_file import StoredFile
 
 
 @dataclass(frozen=True)
 class SnapshotChange:
-    """How many files one generation has that another had not, has changed, and has no more."""
+    """How many files one snapshot has that another had not, has changed, and has no more."""
 
     added: int
     changed: int
@@ -24,11 +25,11 @@ class SnapshotChange:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One generation: why it was made, of which host's files, and how it differs from the one before.
+    """One snapshot: why it was made, of which host's files, and how it differs from the one before.
 
     Attributes:
         created: UTC, ISO 8601.
-        of: the generation that a restored one shows again.
+        of: the snapshot that a restored one shows again.
         live: the live tree shows it.
     """
 
@@ -45,17 +46,17 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class HistorySummary:
-    """All generations, oldest first, and the disk that they take.
+    """All snapshots, oldest first, and the disk that they take.
 
     Attributes:
         unreadable: damaged manifests.
         unsaved: live files that were put, changed or removed by hand since; the next sync looks after them.
         history_bytes: all below `.history`.
-        old_bytes: contents that only generations need which are not live.
-        orphan_bytes: contents that no generation names.
+        old_bytes: contents that only snapshots need which are not live.
+        orphan_bytes: contents that no snapshot names.
     """
 
-    generations: tuple[Snapshot, ...]
+    snapshots: tuple[Snapshot, ...]
     unreadable: tuple[Path, ...]
     unsaved: int
     history_bytes: int
@@ -79,10 +80,10 @@ def survey(history: History) -> HistorySummary:
         elif name not in needed:
             old_bytes += size
     return HistorySummary(
-        generations=tuple(rows),
+        snapshots=tuple(rows),
         unreadable=tuple(unreadable),
         unsaved=unsaved,
-        history_bytes=_bytes_below(history.folder),
+        history_bytes=_bytes_below(history.history_folder),
         old_bytes=old_bytes,
         orphan_bytes=orphan_bytes,
     )
@@ -91,10 +92,10 @@ def survey(history: History) -> HistorySummary:
 def _told(
     history: History, shown: int | None, unreadable: list[Path]
 ) -> tuple[list[Snapshot], set[str], set[str]]:
-    """A row for each generation, the contents that any of them names, and those that the live one needs."""
+    """A row for each snapshot, the contents that any of them names, and those that the live one needs."""
     rows, named, needed = [], set[str](), set[str]()
-    before: Mapping[str, ManifestEntry] = {}
-    for number in history.generations():
+    before: Mapping[str, StoredFile] = {}
+    for number in history.snapshot_numbers():
         made = _readable(history, number, unreadable)
         if made is None:
             continue
@@ -107,7 +108,7 @@ def _told(
 
 
 def _readable(history: History, number: int, unreadable: list[Path]) -> Manifest | None:
-    """One generation; None, and its file noted, where it is damaged."""
+    """One snapshot; None, and its file noted, where it is damaged."""
     try:
         return history.read(number)
     except FileNotFoundError:
@@ -117,17 +118,17 @@ def _readable(history: History, number: int, unreadable: list[Path]) -> Manifest
         return None
 
 
-def change(before: Mapping[str, ManifestEntry], after: Mapping[str, ManifestEntry]) -> SnapshotChange:
+def change(before: Mapping[str, StoredFile], after: Mapping[str, StoredFile]) -> SnapshotChange:
     """What it takes from one set of files to another; a file that was only touched has not changed."""
     both = [path for path in after if path in before]
     changed = sum(before[path].sha256 != after[path].sha256 for path in both)
     return SnapshotChange(len(after) - len(both), changed, len(before) - len(both))
 
 
-def _row(made: Manifest, before: Mapping[str, ManifestEntry], *, live: bool) -> Snapshot:
+def _row(made: Manifest, before: Mapping[str, StoredFile], *, live: bool) -> Snapshot:
     size = sum(entry.bytes for entry in made.files.values())
     return Snapshot(
-        made.generation,
+        made.number,
         made.created,
         made.why,
         made.of,

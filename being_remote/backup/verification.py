@@ -1,8 +1,8 @@
-"""All that any generation names is read again: what rotted is named, repaired where it can be, set aside.
+"""All that any snapshot names is read again: what rotted is named, repaired where it can be, set aside.
 
 A rotten content is repaired from a live file that still has the right bytes, never linked with it.
-What stays lost is left out of a new generation, so that whoever plans next sees it as news: the host
-that still has these bytes repairs every generation that names them, since contents lie by their hash.
+What stays lost is left out of a new snapshot, so that whoever plans next sees it as news: the host
+that still has these bytes repairs every snapshot that names them, since contents lie by their hash.
 Reads the live tree for repairs only; `settle(deep=True)` is what judges it, and comes afterwards.
 """
 
@@ -16,10 +16,11 @@ from pathlib import Path
 from being_remote.backup import live_tree as current
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
-from being_remote.backup.objects import Fault, fault, faults, hash_of, wrong_ones
+from being_remote.backup.objects import faults
 from being_remote.durable_files import Stat, copy_apart, sync_files
 from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress
+from being_remote.transfer.file_check import Fault, fault, hash_of, wrong_ones
 from being_remote.transfer.quarantine import set_aside
 
 
@@ -29,8 +30,8 @@ class CorruptObject:
 
     Attributes:
         sha256, bytes: what it should be.
-        paths: the files that have this content, in any generation.
-        generations: those that name it, oldest first.
+        paths: the files that have this content, in any snapshot.
+        snapshots: those that name it, oldest first.
         fault: "rotten" or "missing".
         repaired_from: the live file whose copy has its place now; None when it is lost here.
         kept_as: where the rotten bytes lie in quarantine, with a note.
@@ -39,7 +40,7 @@ class CorruptObject:
     sha256: str
     bytes: int
     paths: tuple[str, ...]
-    generations: tuple[int, ...]
+    snapshots: tuple[int, ...]
     fault: Fault
     repaired_from: Path | None = None
     kept_as: Path | None = None
@@ -50,15 +51,15 @@ class VerifyResult:
     """What reading everything again came to.
 
     How to go on: `scrub` first, `settle(deep=True)` next (what it puts back was just read), then list,
-    plan and fetch as ever. Nothing more is needed for the pod to repair: paths of the newest generation
-    whose content is lost are in `left_out`, and a generation without them is the newest now. So a
+    plan and fetch as ever. Nothing more is needed for the pod to repair: paths of the newest snapshot
+    whose content is lost are in `left_out`, and a snapshot without them is the newest now. So a
     plan finds them to be news, and what is fetched takes its place in the history by its hash. A rot
     of `lost` is mended when `history.object(rot.sha256)` exists after the fetch.
 
     Attributes:
         objects, bytes: how many contents were read, and their size.
         repaired, lost: rot that was made good here, and rot that was not.
-        left_out: paths of the newest generation whose content is lost.
+        left_out: paths of the newest snapshot whose content is lost.
         unreadable: damaged manifests; what only they name was not read.
         orphans, orphan_bytes: contents that no readable manifest names; no error. `--prune` removes them.
     """
@@ -102,7 +103,7 @@ def inspect(history: History, newest: Manifest, on_progress: OnProgress) -> Insp
 
     Args:
         history: the backup.
-        newest: its newest generation.
+        newest: its newest snapshot.
         on_progress: told how far it is.
 
     Raises:
@@ -117,7 +118,7 @@ def inspect(history: History, newest: Manifest, on_progress: OnProgress) -> Insp
     )
     still = current.scan(history.root) if wrong else {}
     rotten = tuple(path for path in wrong if path in still and files[path].looks_like(still[path]))
-    named = tuple(rot for rot in rots if rot.generations)
+    named = tuple(rot for rot in rots if rot.snapshots)
     return Inspection(named, unreadable, frozenset(alike).difference(wrong), rotten)
 
 
@@ -153,15 +154,15 @@ def scrub(history: History, on_progress: OnProgress) -> VerifyResult:
 
 
 def _named(history: History) -> tuple[dict[str, int], tuple[Path, ...]]:
-    """Every content that a generation names, with its size; and the manifests that cannot be read.
+    """Every content that a snapshot names, with its size; and the manifests that cannot be read.
 
-    One generation at a time: a hundred of them do not fit into the memory.
+    One snapshot at a time: a hundred of them do not fit into the memory.
     """
     sizes: dict[str, int] = {}
     unreadable = []
-    for generation in history.generations():
+    for number in history.snapshot_numbers():
         try:
-            files = history.read(generation).files
+            files = history.read(number).files
         except FileNotFoundError:
             continue  # pruned meanwhile, while nobody holds the lock
         except InconsistentData as e:
@@ -174,18 +175,18 @@ def _named(history: History) -> tuple[dict[str, int], tuple[Path, ...]]:
 def _rots(history: History, wrong: Mapping[str, Fault], sizes: Mapping[str, int]) -> list[CorruptObject]:
     """Where each wrong content belongs; the manifests are only read again when something is wrong."""
     paths: dict[str, dict[str, None]] = {sha256: {} for sha256 in wrong}
-    generations: dict[str, list[int]] = {sha256: [] for sha256 in wrong}
-    for generation in history.generations() if wrong else ():
+    snapshots: dict[str, list[int]] = {sha256: [] for sha256 in wrong}
+    for number in history.snapshot_numbers() if wrong else ():
         try:
-            files = history.read(generation).files
+            files = history.read(number).files
         except (FileNotFoundError, InconsistentData):
             continue  # pruned meanwhile, or named already
         for path, entry in files.items():
             if entry.sha256 in wrong:
                 paths[entry.sha256][path] = None
-                if generations[entry.sha256][-1:] != [generation]:
-                    generations[entry.sha256].append(generation)
-    return [CorruptObject(s, sizes[s], tuple(paths[s]), tuple(generations[s]), wrong[s]) for s in wrong]
+                if snapshots[entry.sha256][-1:] != [number]:
+                    snapshots[entry.sha256].append(number)
+    return [CorruptObject(s, sizes[s], tuple(paths[s]), tuple(snapshots[s]), wrong[s]) for s in wrong]
 
 
 def _mended(history: History, rot: CorruptObject, found: Mapping[str, Stat]) -> CorruptObject:
@@ -211,7 +212,7 @@ def _good_copy(history: History, rot: CorruptObject, found: Mapping[str, Stat]) 
 
 
 def _left_out(history: History, lost: Collection[str]) -> tuple[str, ...]:
-    """Make a generation without the live files whose content is lost; none where there are none.
+    """Make a snapshot without the live files whose content is lost; none where there are none.
 
     A live file that looks like a lost one has rotted as well: else a plan would believe its size and time.
     """

@@ -1,4 +1,4 @@
-"""Options that several commands share, spelled once."""
+"""Options that several commands share, and how their values are read."""
 
 from __future__ import annotations
 
@@ -12,31 +12,39 @@ from being_remote.errors import UsageError
 
 InventoryOpt = Annotated[
     Path | None,
-    typer.Option("--inventory", metavar="FILE", help="the inventory; default: found from here upwards"),
+    typer.Option("--inventory", metavar="FILE", help="default: inventory.yaml of this folder or one above"),
 ]
 TrustInventoryOpt = Annotated[
-    bool, typer.Option("--trust-inventory", help="let the inventory that is found run programs, this once")
+    bool, typer.Option("--trust-inventory", help="let the inventory that was found run programs, this once")
 ]
-JsonOpt = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
-VerboseOpt = Annotated[bool, typer.Option("--verbose", help="say each retry and decision on stderr")]
+JsonOpt = Annotated[bool, typer.Option("--json", help="print one JSON document on stdout")]
+VerboseOpt = Annotated[bool, typer.Option("--verbose", help="print each retry and decision on stderr")]
 DryRunOpt = Annotated[
-    bool, typer.Option("--dry-run", help="change nothing, here or there; say what would be done")
+    bool, typer.Option("--dry-run", help="change nothing, local or remote; print what would be done")
 ]
-ActorOpt = Annotated[str | None, typer.Option("--actor", help="default: the inventory's only actor")]
-HostOpt = Annotated[str | None, typer.Option("--host", help="default: the inventory's only host")]
-HostsOpt = Annotated[list[str] | None, typer.Option("--host", help="repeat for several; default: all hosts")]
-
+ActorOpt = Annotated[
+    str | None, typer.Option("--actor", metavar="ACTOR", help="default: the inventory's only actor")
+]
+HostOpt = Annotated[
+    str | None, typer.Option("--host", metavar="HOST", help="default: the inventory's only host")
+]
+HostsOpt = Annotated[
+    list[str] | None, typer.Option("--host", metavar="HOST", help="repeatable; default: all hosts")
+]
 FollowOpt = Annotated[
-    bool, typer.Option("--follow", help="go on until the job's end is known; its checkpoints come home")
+    bool, typer.Option("--follow", help="follow the job to its end and download its checkpoints meanwhile")
 ]
-JobArg = Annotated[str, typer.Argument(metavar="JOB", help="an id, a unique beginning of one, or `last`")]
-
+SourceSizeOpt = Annotated[
+    str | None,
+    typer.Option("--source-size", metavar="WxH", help="width x height of the original video"),
+]
+JobArg = Annotated[str, typer.Argument(metavar="JOB", help="a job's id, a unique prefix of one, or `last`")]
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parse_duration(text: str, option: str) -> float:
-    """A number and its unit as seconds.
+    """Return the seconds of a number with its unit.
 
     Raises:
         UsageError: anything else.
@@ -51,12 +59,12 @@ def parse_duration(text: str, option: str) -> float:
     except (ValueError, KeyError):
         seconds = 0.0
     if not 0 < seconds < 1e7:
-        raise UsageError(f"{text!r} is no duration", where=option, hint="90s, 20m or 1h")
+        raise UsageError(f"{text!r} is not a duration", where=option, hint="90s, 20m or 1h")
     return seconds
 
 
 def parse_canvas(text: str | None) -> Literal["crop"] | tuple[int, int] | None:
-    """`crop`, or WIDTHxHEIGHT as two numbers.
+    """Return `crop`, or the width and height of WIDTHxHEIGHT.
 
     Raises:
         UsageError: anything else.
@@ -68,30 +76,8 @@ def parse_canvas(text: str | None) -> Literal["crop"] | tuple[int, int] | None:
     return "crop" if text == "crop" else parse_size(text, "--canvas")
 
 
-def one_alone(asked: dict[str, bool], others: dict[str, bool]) -> bool:
-    """Whether one of the options that work on the history is given.
-
-    Raises:
-        UsageError: several are, or one of `others` beside it.
-
-    Example:
-        >>> one_alone({"--list": True, "--restore": False}, {"--host": False})
-        True
-    """
-    given = [name for name, is_given in asked.items() if is_given]
-    beside = [name for name, is_given in others.items() if is_given]
-    if given and (given[1:] or beside):
-        first, second = (given + beside)[:2]
-        raise UsageError(
-            f"{first} and {second} do not go together",
-            where="sync",
-            hint="--list, --restore N and --prune keep=N work on what is here: one at a time, and no host",
-        )
-    return bool(given)
-
-
 def parse_keep(text: str) -> int:
-    """`keep=N` as a number.
+    """Return N of `keep=N`.
 
     Raises:
         UsageError: anything else.
@@ -103,7 +89,7 @@ def parse_keep(text: str) -> int:
     word, _, number = text.partition("=")
     if word != "keep" or not (number.isascii() and number.isdigit()):
         raise UsageError(
-            f"{text!r} does not say how many generations to keep",
+            f"{text!r} does not say how many snapshots to keep",
             where="--prune",
             hint="write keep=N, e.g. --prune keep=5",
         )
@@ -111,7 +97,7 @@ def parse_keep(text: str) -> int:
 
 
 def parse_box_text(text: str | None, option: str = "--box") -> tuple[int, int, int, int] | None:
-    """X_MIN,X_MAX,Y_MIN,Y_MAX as four numbers.
+    """Return the four numbers of X_MIN,X_MAX,Y_MIN,Y_MAX.
 
     Raises:
         UsageError: not such a box.
@@ -136,7 +122,7 @@ def parse_box_text(text: str | None, option: str = "--box") -> tuple[int, int, i
 
 
 def parse_size(text: str | None, option: str = "--source-size") -> tuple[int, int] | None:
-    """WIDTHxHEIGHT as two numbers.
+    """Return the two numbers of WIDTHxHEIGHT.
 
     Raises:
         UsageError: anything else.

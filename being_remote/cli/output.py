@@ -22,7 +22,7 @@ import typer
 from being_remote.cli.interruption_notes import interrupted, note_end_told
 from being_remote.cli.json_values import to_json
 from being_remote.cli.text import printable
-from being_remote.errors import BeingRemoteError, Interrupted
+from being_remote.errors import BeingRemoteError, Interrupted, InventoryError
 from being_remote.session import OnProgress
 
 if TYPE_CHECKING:
@@ -62,11 +62,21 @@ class Out:
     """The output of one command; use it as a context manager around all of the command's work.
 
     Attributes:
-        followed_job: what Ctrl-C does not end: the job that is followed, while it is at work.
+        follows: the command follows something, so with `--json` it prints JSON Lines.
+        followed_job: the job that is followed, while it runs; Ctrl-C does not end it.
     """
 
-    def __init__(self, *, as_json: bool = False, verbose: bool = False, follows: bool = False) -> None:
-        self.as_json, self._verbose, self._follows = as_json, verbose, follows
+    def __init__(
+        self,
+        *,
+        as_json: bool = False,
+        verbose: bool = False,
+        follows: bool = False,
+        inventory: Path | None = None,
+        trust_inventory: bool = False,
+    ) -> None:
+        self.as_json, self._verbose, self.follows = as_json, verbose, follows
+        self._inventory, self._trust_inventory = inventory, trust_inventory
         self.followed_job: str | None = None
 
     def __enter__(self) -> Out:
@@ -93,21 +103,30 @@ class Out:
         terminal = sys.stdin.isatty() and sys.stderr.isatty()
         return _ask if terminal and not self.as_json else None
 
-    def inventory(self, path: Path | None, trusted: bool) -> Inventory:
-        """The inventory named on the command line, else the one found from here upwards.
+    def inventory(self) -> Inventory:
+        """Read the inventory named on the command line, else the one found from this folder upwards.
 
-        One that was found must be trusted before it may run programs; a name is the user's word.
+        One that is found must be trusted before it may run programs; one that is named is trusted.
         """
         from being_remote.inventory import find_inventory, load_inventory, named_inventory
 
-        named = path.expanduser() if path else named_inventory()
+        named = self._inventory.expanduser() if self._inventory else named_inventory()
         if named is not None:
             return load_inventory(named)
         from being_remote.workflows.inventory_trust import require_trust
 
         found = load_inventory(find_inventory(Path.cwd()))
-        require_trust(found, trusted=trusted, confirm=self.ask)
+        require_trust(found, trusted=self._trust_inventory, confirm=self.ask)
         return found
+
+    def optional_inventory(self) -> Inventory | None:
+        """Read the inventory; None where it is missing or wrong and was not named on the command line."""
+        try:
+            return self.inventory()
+        except InventoryError:
+            if self._inventory is not None:
+                raise
+            return None
 
     def line(self, value: Any) -> None:
         """One line of JSON Lines, at once."""
@@ -128,7 +147,7 @@ class Out:
 
         Of a command that follows something, the document is the last of its lines.
         """
-        if self.as_json and self._follows:
+        if self.as_json and self.follows:
             self.line(report)
         else:
             with writing():
@@ -163,7 +182,7 @@ class Out:
         note_end_told()
         say(f"error: {error}")
         if self.as_json:
-            print_error(error, one_line=self._follows)
+            print_error(error, one_line=self.follows)
 
 
 def _ask(question: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -11,11 +12,12 @@ from rich.text import Text
 from being_remote.cli.text import printable
 
 
-def new_table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
-    """A table without lines; the columns named in `numbers` are set to the right."""
+def new_table(*columns: str, numbers: tuple[str, ...] = (), unbroken: tuple[str, ...] = ()) -> Table:
+    """A table without lines; `numbers` are aligned to the right, `unbroken` columns are never wrapped."""
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column in numbers else "left")
+        justify: Literal["left", "right"] = "right" if column in numbers else "left"
+        table.add_column(column, overflow="fold", justify=justify, no_wrap=column in unbroken)
     return table
 
 

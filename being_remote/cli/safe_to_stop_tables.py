@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,31 +10,7 @@ from rich.console import Console
 from being_remote.cli.printing import cell, line, new_table, prose
 
 if TYPE_CHECKING:
-    from being_remote.cli.output import Out
     from being_remote.workflows.safe_to_stop import SafeReport
-
-
-def finish_safe_to_stop(
-    out: Out, report: SafeReport, command: tuple[str, ...] | None, *, dry_run: bool
-) -> None:
-    """Print the report and leave with its exit code; after a yes, run `command` and leave with its own.
-
-    For people the verdict comes before what the command prints; a document comes after it, with its end.
-    """
-    from being_remote.cli.output import stdout
-    from being_remote.cli.then import run_command
-    from being_remote.workflows.safe_to_stop import FollowUpCommand
-
-    if command is None:
-        out.finish(report, show_safe_to_stop)
-    elif not report.safe or dry_run:
-        out.finish(replace(report, then=FollowUpCommand(command)), show_safe_to_stop)
-    elif out.as_json:
-        code = run_command(command, keep_stdout=True)
-        out.finish(replace(report, then=FollowUpCommand(command, code)), show_safe_to_stop)
-    else:
-        show_safe_to_stop(stdout(), report)
-        out.leave(run_command(command, keep_stdout=False))
 
 
 def show_safe_to_stop(console: Console, report: SafeReport) -> None:

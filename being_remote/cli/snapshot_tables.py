@@ -1,4 +1,4 @@
-"""`sync --list`, `--restore` and `--prune`: what each does, and what a person reads of it."""
+"""`sync --list`, `--restore` and `--prune`: what they print on a terminal."""
 
 from __future__ import annotations
 
@@ -8,54 +8,17 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from being_remote.cli.options import parse_keep
-from being_remote.cli.output import Out
 from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import files_text, size_text
 
 if TYPE_CHECKING:
-    from being_remote.workflows.snapshots import GenerationsReport, PruneReport, RestoreReport
+    from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
 
 
-def run_history(
-    *,
-    actor: str | None,
-    restore: int | None,
-    prune: str | None,
-    force: bool,
-    dry_run: bool,
-    inventory: Path | None,
-    trust_inventory: bool,
-    as_json: bool,
-    verbose: bool,
-) -> None:
-    """Carry out the one that is asked for: `--list` where neither of the others is."""
-    with Out(as_json=as_json, verbose=verbose) as out, out.progress() as on_progress:
-        from being_remote.workflows import snapshots as workflow
-
-        known = out.inventory(inventory, trust_inventory)
-        if restore is not None:
-            restored = workflow.restore_generation(
-                known, restore, actor=actor, dry_run=dry_run, on_progress=on_progress
-            )
-        elif prune is not None:
-            keep = parse_keep(prune)
-            pruned = workflow.prune_generations(known, keep, actor=actor, dry_run=dry_run, force=force)
-        else:
-            listed = workflow.list_generations(known, actor=actor)
-    with Out(as_json=as_json) as out:
-        if restore is not None:
-            out.finish(restored, show_restore)
-        elif prune is not None:
-            out.finish(pruned, show_prune)
-        else:
-            out.finish(listed, show_generations)
-
-
-def show_generations(console: Console, report: GenerationsReport) -> None:
-    """A row for each generation, the newest last; then what they cost."""
-    numbers = ("generation", "files", "size", "added", "changed", "dropped")
-    table = new_table("generation", "made (UTC)", "why", "host", *numbers[1:], "", numbers=numbers)
+def show_snapshots(console: Console, report: SnapshotsReport) -> None:
+    """A row for each snapshot, the newest last; then what they cost."""
+    numbers = ("snapshot", "files", "size", "added", "changed", "dropped")
+    table = new_table("snapshot", "made (UTC)", "why", "host", *numbers[1:], "", numbers=numbers)
     for made in report.generations:
         table.add_row(
             str(made.generation),
@@ -75,7 +38,7 @@ def show_generations(console: Console, report: GenerationsReport) -> None:
     old = f"{size_text(report.old_bytes)} of it only for what is not live"
     line(console, f"history: {size_text(report.history_bytes)}, {old}")
     if report.orphan_bytes:
-        line(console, f"in no generation: {size_text(report.orphan_bytes)}; --prune removes it")
+        line(console, f"in no snapshot: {size_text(report.orphan_bytes)}; --prune removes it")
     if report.unsaved:
         prose(
             console,
@@ -88,17 +51,17 @@ def show_generations(console: Console, report: GenerationsReport) -> None:
 
 def show_restore(console: Console, report: RestoreReport) -> None:
     """What is live now, how it differs from before, how to undo it."""
-    what = f"generation {report.restored}: {files_text(report.files)}, {size_text(report.bytes)}"
+    what = f"snapshot {report.restored}: {files_text(report.files)}, {size_text(report.bytes)}"
     if report.dry_run:
         line(console, f"{what}, all whole; would restore it: {_changes(report)}")
         if report.adopted:
             line(console, f"before that, {files_text(report.adopted)} changed here by hand would be saved")
     elif report.snapshot == report.before:
-        line(console, f"{what} is live already, as generation {report.snapshot}", "green")
+        line(console, f"{what} is live already, as snapshot {report.snapshot}", "green")
     else:
         line(
             console,
-            f"{what} is live again, as generation {report.snapshot}: {_changes(report)}",
+            f"{what} is live again, as snapshot {report.snapshot}: {_changes(report)}",
             "green",
         )
         if report.adopted:
@@ -113,17 +76,17 @@ def show_restore(console: Console, report: RestoreReport) -> None:
 
 
 def show_prune(console: Console, report: PruneReport) -> None:
-    """How many generations and how much of the disk."""
-    gone = f"{len(report.removed)} of {len(report.kept) + len(report.removed)} generations"
+    """How many snapshots and how much of the disk."""
+    gone = f"{len(report.removed)} of {len(report.kept) + len(report.removed)} snapshots"
     freed = f"{report.contents} file versions that only they needed, {size_text(report.bytes)}"
     if not report.removed and not report.contents:
-        line(console, f"nothing to remove: there are {len(report.kept)} generations")
+        line(console, f"nothing to remove: there are {len(report.kept)} snapshots")
     elif report.dry_run:
         line(console, f"would remove {gone} and {freed}")
     else:
         line(console, f"removed {gone} and {freed}", "green")
     if report.kept:
-        line(console, f"home: {report.folder}, oldest generation {report.kept[0]}, newest {report.kept[-1]}")
+        line(console, f"home: {report.folder}, oldest snapshot {report.kept[0]}, newest {report.kept[-1]}")
     _show_damaged(console, report.damaged)
 
 
@@ -131,7 +94,7 @@ def _show_damaged(console: Console, manifests: Sequence[Path]) -> None:
     for path in manifests:
         prose(console, f"damaged: {path}", "red")
     if manifests:
-        prose(console, "  next: move it away; the other generations are not touched by that")
+        prose(console, "  next: move it away; the other snapshots are not touched by that")
 
 
 def _changes(report: RestoreReport) -> str:

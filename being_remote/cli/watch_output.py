@@ -48,7 +48,7 @@ def _teller(out: Out) -> Callable[[WatchRound | WatchPause], None]:
 
 
 def _tell_end(report: WatchReport) -> None:
-    home = f"; home: {report.folder}, generation {report.snapshot}" if report.snapshot is not None else ""
+    home = f"; home: {report.folder}, snapshot {report.snapshot}" if report.snapshot is not None else ""
     came = f"{files_text(report.transferred_files)}, {size_text(report.transferred_bytes)} came"
     print(printable(f"{came} in {report.rounds} round{'' if report.rounds == 1 else 's'}{home}"))
 
@@ -56,7 +56,7 @@ def _tell_end(report: WatchReport) -> None:
 def _round_lines(came: WatchRound) -> list[str]:
     size = size_text(came.transferred_bytes)
     moved = f"+{files_text(came.transferred_files)}, {size}" if came.transferred_files else "nothing new"
-    lines = [f"{_clock()} {moved}; {came.files} on {came.host}; generation {came.snapshot}"]
+    lines = [f"{_clock()} {moved}; {came.files} on {came.host}; snapshot {came.snapshot}"]
     if came.new_run:
         lines.append(f"  another run: {came.new_run}")
     lines += [f"  note: {warning}" for warning in came.warnings]

@@ -9,10 +9,8 @@ It knows pictures only: which files they are, and which frame belongs to which, 
 
 from __future__ import annotations
 
-from being_remote.crop_search.image_search import from_images, rough_crop
-from being_remote.crop_search.known_crop_check import check_crop
-from being_remote.crop_search.values import (
-    Check,
+from being_remote.crop_search.finding import (
+    CropCheck,
     Finding,
     FrameEvidence,
     FrameSource,
@@ -21,9 +19,11 @@ from being_remote.crop_search.values import (
     ScoreLattice,
     StoredCrop,
 )
+from being_remote.crop_search.image_search import from_images, rough_crop
+from being_remote.crop_search.known_crop_check import check_crop
 
 __all__ = [
-    "Check",
+    "CropCheck",
     "Finding",
     "FrameEvidence",
     "FrameSource",

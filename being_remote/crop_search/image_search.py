@@ -14,10 +14,10 @@ import numpy as np
 
 from being_remote.camera.free_crop import FreeCrop, free_crop
 from being_remote.crop_search import whole_pixel_search as lattice
-from being_remote.crop_search.consensus import Consensus, agree
+from being_remote.crop_search.crop_grade import common_offset, grade_crop, remarks
 from being_remote.crop_search.crop_rendering import bars
-from being_remote.crop_search.grading import common_offset, judge, remarks
-from being_remote.crop_search.inner_part import inner_part
+from being_remote.crop_search.finding import Finding, FrameSource, OnProgress, StoredCrop
+from being_remote.crop_search.picture_consensus import Consensus, agree
 from being_remote.crop_search.picture_matching import (
     MIN_SCORE,
     Frames,
@@ -28,7 +28,7 @@ from being_remote.crop_search.picture_matching import (
     repeats,
     view_of,
 )
-from being_remote.crop_search.values import Finding, FrameSource, OnProgress, StoredCrop
+from being_remote.crop_search.replaced_background import inner_part
 from being_remote.crop_search.whole_pixel_crop import crop_of, evidence, whole_box
 
 METHOD = "stored pictures registered against the source frames"
@@ -215,7 +215,7 @@ def _finding(found: Consensus, frames: Frames, bbox_scale: float | None) -> Find
     crop = crop_of(found, frames)
     shown = [evidence(m, frames, crop, agrees=True) for m in found.matches]
     shown += [evidence(m, frames, crop, agrees=False) for m in found.others]
-    grade, reason = judge(found, crop, shown)
+    grade, reason = grade_crop(found, crop, shown)
     (side_x, side_y, x, y), std = (tuple(map(float, row)) for row in (found.box, found.std))
     best, box = found.matches[0], whole_box(found.box)
     scores = None

@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 
 from being_remote.camera.crop import Crop
+from being_remote.crop_search.crop_grade import common_offset
 from being_remote.crop_search.crop_rendering import Box4
-from being_remote.crop_search.grading import common_offset
+from being_remote.crop_search.finding import CropCheck, FrameSource, OnProgress, StoredCrop
 from being_remote.crop_search.image_search import inner_views, spread, unusable
-from being_remote.crop_search.picture_agreement import mismatch
+from being_remote.crop_search.picture_difference import mismatch
 from being_remote.crop_search.picture_matching import (
     MIN_PARTS,
     MIN_SCORE,
@@ -22,7 +23,6 @@ from being_remote.crop_search.picture_matching import (
     follow,
     view_of,
 )
-from being_remote.crop_search.values import Check, FrameSource, OnProgress, StoredCrop
 from being_remote.crop_search.whole_pixel_crop import box_of, evidence
 
 FRAMES = 3
@@ -33,7 +33,7 @@ _DOUBTFUL = 0.12  # mismatch that heavy compression can make of the very same fr
 
 def check_crop(
     crop: Crop, stored: Sequence[StoredCrop], source: FrameSource, *, on_progress: OnProgress | None = None
-) -> Check:
+) -> CropCheck:
     """Whether the stored pictures are this crop of these frames, on a few frames spread over the clip.
 
     Args:
@@ -49,7 +49,7 @@ def check_crop(
     chosen = spread(stored, FRAMES)
     problem = unusable(chosen)
     if problem:
-        return Check(None, problem)
+        return CropCheck(None, problem)
     frames = Frames(source)
     whole = _check(crop, [view_of(one) for one in chosen], frames, on_progress)
     if whole.agrees:
@@ -63,7 +63,7 @@ def check_crop(
 
 def _check(
     crop: Crop, chosen: Sequence[PictureView], frames: Frames, on_progress: OnProgress | None
-) -> Check:
+) -> CropCheck:
     box, shown, offset, wide = box_of(crop), [], 0, True
     against: list[str] = []
     doubtful: list[str] = []
@@ -86,11 +86,11 @@ def _check(
             on_progress(n + 1, len(chosen))
     told = common_offset(shown)
     if against:
-        return Check(False, "; ".join(against), tuple(shown), told)
+        return CropCheck(False, "; ".join(against), tuple(shown), told)
     if not any(e.agrees for e in shown):
         said = "; ".join(doubtful) or "nothing in the pictures could be compared with the frames"
-        return Check(None, said, tuple(shown), told)
-    return Check(True, "", tuple(shown), told, all(e.equal for e in shown))
+        return CropCheck(None, said, tuple(shown), told)
+    return CropCheck(True, "", tuple(shown), told, all(e.equal for e in shown))
 
 
 def _judge(found: Match, box: Box4) -> tuple[Literal["for", "against", "doubtful"], str]:

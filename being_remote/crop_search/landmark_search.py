@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from being_remote.crop_search.finding import Finding, FrameSource, OnProgress
 from being_remote.crop_search.landmark_fit import LandmarkPair, from_landmarks
-from being_remote.crop_search.values import Finding, FrameSource, OnProgress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from being_remote.crop_search import coarse_search as coarse
 from being_remote.crop_search.crop_rendering import Box4, Grey, Picture, Window, content, grey_of, warp
-from being_remote.crop_search.inner_part import InnerPart
-from being_remote.crop_search.picture_agreement import mismatch
+from being_remote.crop_search.finding import FrameSource, StoredCrop
+from being_remote.crop_search.picture_difference import mismatch
 from being_remote.crop_search.registration import Fit, correlation, register, rough
-from being_remote.crop_search.values import FrameSource, StoredCrop
+from being_remote.crop_search.replaced_background import InnerPart
 
 WIDE = 30  # frames around the expected one that are searched when it shows something else
 MIN_SCORE = 0.6

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import FreeCrop, free_crop
 from being_remote.crop_search import whole_pixel_search as lattice
-from being_remote.crop_search.consensus import Consensus
 from being_remote.crop_search.crop_rendering import Box4, Picture, bars, remake, warp, whole_crops
-from being_remote.crop_search.picture_agreement import equal, residual
+from being_remote.crop_search.finding import FrameEvidence
+from being_remote.crop_search.picture_consensus import Consensus
+from being_remote.crop_search.picture_difference import equal, residual
 from being_remote.crop_search.picture_matching import Frames, Match
-from being_remote.crop_search.values import FrameEvidence
 
 NEAR_PX = 0.15  # how near to whole numbers an estimate must be
 _TOLD = 1.02  # a padding must fit this much worse than another to be out of question

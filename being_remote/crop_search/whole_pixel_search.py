@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from being_remote.crop_search.crop_rendering import Grey, Picture, Window
+from being_remote.crop_search.finding import ScoreLattice
 from being_remote.crop_search.registration import correlation
-from being_remote.crop_search.values import ScoreLattice
 
 Whole = tuple[int, int, int, int]  # side_x, side_y, origin_x, origin_y
 Material = tuple[Grey, Window, Picture]  # a stored grey picture, what of it counts, its frame

@@ -20,7 +20,7 @@ from being_remote.export.coefficients import EXPRESSIONS, SHAPES
 from being_remote.export.json_text import document, rows
 from being_remote.export.npz_members import Member, member, npz
 from being_remote.export.target import Export, File, Target
-from being_remote.tracker.parameters import Parameters, read_parameters
+from being_remote.tracker.flame_parameters import FlameParameters, read_parameters
 
 TRAIN_SHARE = 0.7  # VHAP's: the last 30 % of the time are for testing
 VERTICES = 5143  # FLAME's 5023 and the trainer's teeth
@@ -57,7 +57,7 @@ def documents(export: Export) -> Iterator[File]:
         yield f"{name}.json", document(head, _entries(export, shown))
 
 
-def _parameters(export: Export) -> Parameters:
+def _parameters(export: Export) -> FlameParameters:
     folder = export.run.checkpoints
     assert folder is not None  # `prepare` saw to it
     names = [export.run.frame(i).name for i in export.cameras.frame_ids.tolist()]
@@ -81,7 +81,7 @@ def _padded(coefficients: NDArray[np.float64], count: int, what: str) -> Floats:
     return np.pad(coefficients.astype(np.float32), ((0, 0), (0, count - found)))
 
 
-def _parameter_files(parameters: Parameters) -> Iterator[File]:
+def _parameter_files(parameters: FlameParameters) -> Iterator[File]:
     """The canonical pose, then one file a frame; the head stands at rest and the camera moves."""
     shape = _padded(parameters.shape[:1], SHAPES, "shape")[0]
     expression = _padded(parameters.expression, EXPRESSIONS, "expression")

@@ -14,7 +14,7 @@ from being_remote.camera.pose import opencv_c2w
 from being_remote.export.cameras import Cameras
 from being_remote.export.json_text import document, rows
 from being_remote.export.target import Export, File, Target
-from being_remote.tracker.numbering import FIVE_DIGITS
+from being_remote.tracker.frame_numbering import FIVE_DIGITS
 
 TEST_FRAMES = 350
 VAL_FRAMES = 20

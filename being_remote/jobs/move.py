@@ -1,31 +1,30 @@
-"""A job goes on on another host: what is home of it is put there, then the next attempt is made.
+"""The next attempt of a job on another host.
 
-The order makes it safe to be killed anywhere and to be asked again: what the attempt goes on from lies
-on the new host, hashed there, before the ledger says that the job moved; the ledger says so before the
-job is sent. Who may leave a host is for `leaving`; nothing here asks the old one.
+The order makes it safe to be killed at any point and to be repeated: the files from which the attempt
+resumes lie on the new host, verified by hash, before the ledger says that the job moved, and the ledger
+says so before the job is sent. Whether a job may leave its host is for `move_permission`; nothing here
+asks the old host.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
-from being_remote.inventory import Inventory, LocalHost, SshHost
+from being_remote.inventory import LocalHost, SshHost
+from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import PUSHED, files_of, intent_of, pushed_for
 from being_remote.jobs.host_jobs import SeenJob
-from being_remote.jobs.ledger import Intent, Ledger, LedgerJob
-from being_remote.jobs.result_download import folder_of
+from being_remote.jobs.ledger import Intent, LedgerJob
+from being_remote.jobs.move_permission import MovePermission
+from being_remote.jobs.recipe import CarriedFiles, JobRequest, Recipe
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look
 from being_remote.pod import job_records as records
-from being_remote.push.actor_input import push_actor
-from being_remote.recipes import CarriedFiles, Recipe, Request
-from being_remote.recipes.registry import recipe
 from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.transfer.staged_upload import UploadResult, push_files
@@ -33,12 +32,12 @@ from being_remote.transfer.staged_upload import UploadResult, push_files
 
 @dataclass(frozen=True)
 class Move:
-    """What a job takes along. In a dry run, what it would.
+    """What a job takes along; in a dry run, what it would.
 
     Attributes:
         from_host: the host that it left.
-        frames_kept: frames that the new attempt need not make again.
-        files, bytes: of the actor's input and of what is gone on from, all that are to be there.
+        frames_kept: frames that the new attempt need not track again.
+        files, bytes: the actor's input and the files from which the attempt resumes.
         transferred_files, transferred_bytes: of these, what was sent now; in a dry run, what would be.
         notes: what a person should know.
     """
@@ -53,145 +52,106 @@ class Move:
 
 
 def move(
-    inventory: Inventory,
-    ledger: Ledger,
+    context: JobContext,
     session: Session,
     host: SshHost | LocalHost,
-    known: LedgerJob,
+    job: LedgerJob,
+    permission: MovePermission,
     *,
-    why: str,
-    word: Mapping[str, Any] | None,
     dry_run: bool,
     on_progress: OnProgress,
 ) -> Move:
-    """Make the next attempt of `known` on `host`; it is yet to be sent.
+    """Make the next attempt of `job` on `host`, and upload what it needs; sending it is left to the caller.
 
     Args:
-        inventory, ledger: who is who, and where the job is written down.
-        session: an open way to `host`.
-        host: where the job goes on.
-        known: the job, on the host that it leaves.
-        why: what stands in the story.
-        word: the evidence by which the attempt that counts is given up; None: it has ended.
-        dry_run: nothing is changed, here or there.
-        on_progress: told how far it is.
+        session, host: where the job resumes.
+        job: the job as the ledger has it, on the host that it leaves.
+        permission: how the attempt stands that is left.
 
     Raises:
-        UsageError: another terminal was faster, or it has succeeded meanwhile; or it cannot run there.
-        NotFoundError: the tracker, the video or the identity is not there, nor here.
-        DataError: the input there is another one than ours, or another job lies there under this id.
+        UsageError: another terminal was faster, or the job cannot run on `host`.
+        NotFoundError: the tracker, the video or the identity is missing, on the host and locally.
+        DataError: the host has another input than ours, or another job under this id.
         HostError: no answer; nothing was started.
     """
-    kind = recipe(known.recipe)
-    notes: list[str] = []
-    seen = look(session, host, [known.job]).job(known.job)
-    wish = _wish(inventory, host, known, kind)
-    there = _input_there(
-        inventory, session, host, kind, wish, notes, dry_run=dry_run, on_progress=on_progress
+    target, recipe = (
+        _MoveTarget(context, session, host, dry_run, on_progress),
+        context.find_recipe(job.recipe),
     )
-    if there is not None and dry_run and there.to_send_files:
-        files, intent = files_of(known.parcel), None  # what it would be planned from is not there yet
-    else:
-        intent = _moved(inventory, ledger, session, host, known, kind, seen)
-        files = files_of(intent.parcel)
-    carried = None
-    if seen is None or known.attempt not in seen.attempts:  # else one disk, where it lies already
-        carried = kind.carried(files, homes_of(inventory, known))
-        notes.append(_carried_note(carried))
-        if dry_run and known.ended:
-            notes.append(f"what {known.host} has that is not home: pull {known.job} --all, before it moves")
-    placed, name = None, None
+    seen = look(session, host, [job.job]).job(job.job)
+    uploaded_input = target.upload_input(recipe, _request_on(context, host, job, recipe))
+    intent = None
+    if not (dry_run and uploaded_input is not None and uploaded_input.to_send_files):
+        intent = target.plan(job, recipe, seen)  # else the input from which it is planned is not there yet
+    files = files_of(intent.parcel if intent is not None else job.parcel)
+    carried, uploaded_carried, name = None, None, None
+    if seen is None or job.attempt not in seen.attempts:  # else both hosts share the disk where it lies
+        carried = recipe.find_resumable(files, attempt_folders(context, job))
+        target.notes.append(_carried_note(carried))
+        if dry_run and job.ended:
+            target.notes.append(f"to keep what only {job.host} has: pull {job.job} --all, before it moves")
     if carried is not None:
-        placed, name = push_carried(
-            session, host, known.job, known.attempt + 1, carried, dry_run=dry_run, on_progress=on_progress
-        )
+        uploaded_carried, name = target.upload_carried(job.job, job.attempt + 1, carried)
     if intent is not None and not dry_run:
-        if word is not None:
-            ledger.record(known.job, known.attempt, "abandoned", word)
-        kept = {"frames_kept": carried.frames} if carried is not None else {}
-        ledger.next_attempt(known.job, known.attempt, {"reason": why, PUSHED: name, **kept}, moved=intent)
-    parts = [part for part in (there, placed) if part is not None]
+        if permission.word is not None:
+            context.ledger.record(job.job, job.attempt, "abandoned", permission.word)
+        kept = {"frames_kept": carried.done} if carried is not None else {}
+        evidence = {"reason": f"moved to {host.name} after {permission.state}", PUSHED: name, **kept}
+        context.ledger.next_attempt(job.job, job.attempt, evidence, moved=intent)
+    uploads = [upload for upload in (uploaded_input, uploaded_carried) if upload is not None]
     return Move(
-        from_host=known.host,
-        frames_kept=carried.frames if carried is not None else 0,
-        files=sum(p.files for p in parts),
-        bytes=sum(p.bytes for p in parts),
-        transferred_files=sum(p.to_send_files if dry_run else p.transferred_files for p in parts),
-        transferred_bytes=sum(p.to_send_bytes if dry_run else p.transferred_bytes for p in parts),
-        notes=tuple(notes),
+        from_host=job.host,
+        frames_kept=carried.done if carried is not None else 0,
+        files=sum(u.files for u in uploads),
+        bytes=sum(u.bytes for u in uploads),
+        transferred_files=sum(u.to_send_files if dry_run else u.transferred_files for u in uploads),
+        transferred_bytes=sum(u.to_send_bytes if dry_run else u.transferred_bytes for u in uploads),
+        notes=tuple(target.notes),
     )
 
 
-def rehearse(
-    inventory: Inventory, session: Session, host: SshHost | LocalHost, kind: Recipe, request: Request
+def rehearse_move(
+    context: JobContext, session: Session, host: SshHost | LocalHost, recipe: Recipe, request: JobRequest
 ) -> tuple[str, ...]:
-    """See whether a job could go on on `host`, which is left as it is; what a person should know of it.
+    """Check whether a job could resume on `host`, without changing the host; returns notes for a person.
 
     Args:
-        inventory: who is who.
-        session: an open way to `host`.
-        host: where it may have to go on.
-        kind, request: the job, for that host.
+        session, host: where it may have to resume.
+        recipe, request: the job, for that host.
 
     Raises:
         UsageError, NotFoundError, DataError: it could not.
         HostError: no answer.
     """
-    notes: list[str] = []
-    there = _input_there(
-        inventory, session, host, kind, request, notes, dry_run=True, on_progress=no_progress
-    )
-    if there is None or not there.to_send_files:  # else what it would be planned from is not there yet
-        kind.plan(request, kind.look(session, request))
-    return (*notes, *there.notes) if there is not None else tuple(notes)
+    target = _MoveTarget(context, session, host, dry_run=True, on_progress=no_progress)
+    uploaded = target.upload_input(recipe, request)
+    if uploaded is None or not uploaded.to_send_files:  # else the input from which it is planned is missing
+        recipe.plan(request, recipe.look(session, request, context.inventory))
+    return (*target.notes, *uploaded.notes) if uploaded is not None else tuple(target.notes)
 
 
-def push_again(
-    inventory: Inventory,
+def upload_carried_again(
+    context: JobContext,
     session: Session,
     host: SshHost | LocalHost,
-    ledger: Ledger,
-    known: LedgerJob,
+    job: LedgerJob,
     on_progress: OnProgress,
 ) -> None:
-    """See that what the attempt that counts goes on from is on its host, if it was not sent yet."""
-    name = pushed_for(ledger, known)
+    """Complete the upload from which the current attempt resumes, if the attempt was not sent yet."""
+    name = pushed_for(context.ledger, job)
     if name is None:
         return
-    carried = recipe(known.recipe).carried(files_of(known.parcel), homes_of(inventory, known))
-    if carried is not None and _name(known.job, known.attempt, carried) == name:
-        push_carried(session, host, known.job, known.attempt, carried, dry_run=False, on_progress=on_progress)
+    carried = context.find_recipe(job.recipe).find_resumable(
+        files_of(job.parcel), attempt_folders(context, job)
+    )
+    if carried is not None and _upload_name(job.job, job.attempt, carried) == name:
+        target = _MoveTarget(context, session, host, dry_run=False, on_progress=on_progress)
+        target.upload_carried(job.job, job.attempt, carried)
 
 
-def push_carried(
-    session: Session,
-    host: SshHost | LocalHost,
-    job: str,
-    attempt: int,
-    carried: CarriedFiles,
-    *,
-    dry_run: bool,
-    on_progress: OnProgress,
-) -> tuple[UploadResult, str]:
-    """Put what an attempt goes on from onto its host, the note last; what came of it, and its name.
-
-    The folder is named after the note's hash: what was pushed of another state of home is no part of it.
-    """
-    name = _name(job, attempt, carried)
-    into = PurePosixPath(records.pushed_folder(records.job_folder(str(host.workdir), job), name))
-    files = {path: carried.folder / path for path in carried.names}
-    placed = push_files(session, host, files, into, dry_run=dry_run, on_progress=on_progress)
-    with temporary_folder() as folder:
-        note = folder / records.PUSHED_NOTE
-        note.write_bytes(carried.note)
-        if not dry_run:
-            push_files(session, host, {note.name: note}, into)
-    return placed, name
-
-
-def homes_of(inventory: Inventory, known: LedgerJob) -> list[Path]:
-    """Where attempts of a job lie here, the newest first."""
-    folder = folder_of(inventory, known)
+def attempt_folders(context: JobContext, job: LedgerJob) -> list[Path]:
+    """The local folders that hold files of the job's attempts, the newest first."""
+    folder = context.result_folder(job)
     earlier = {}
     for path in folder.parent.glob(f"{folder.name}.attempt-*"):
         if found := re.fullmatch(r".*-([1-9][0-9]{0,3})(?:\.([1-9][0-9]{0,3}))?", path.name):
@@ -199,75 +159,95 @@ def homes_of(inventory: Inventory, known: LedgerJob) -> list[Path]:
     return [p for p in (folder, *(earlier[n] for n in sorted(earlier, reverse=True))) if p.is_dir()]
 
 
-def _name(job: str, attempt: int, carried: CarriedFiles) -> str:
+@dataclass
+class _MoveTarget:
+    """The host where a job resumes; `notes` collects what a person should know."""
+
+    context: JobContext
+    session: Session
+    host: SshHost | LocalHost
+    dry_run: bool
+    on_progress: OnProgress
+    notes: list[str] = field(default_factory=list)
+
+    def upload_input(self, recipe: Recipe, request: JobRequest) -> UploadResult | None:
+        """Upload the actor's input, or compare it with ours; None where nothing has to be uploaded."""
+        needed, actor = (
+            recipe.needs_input(recipe.look(self.session, request, self.context.inventory)),
+            request.actor,
+        )
+        if needed is None or actor is None:
+            return None
+        upload = functools.partial(
+            self.context.upload_input, self.session, self.host, actor, on_progress=self.on_progress
+        )
+        if needed:
+            return upload(dry_run=self.dry_run)
+        try:
+            upload(dry_run=True)
+        except NotFoundError as e:
+            self.notes.append(f"the input on {self.host.name} is not compared with ours: {e.what}")
+        return None
+
+    def upload_carried(self, job: str, attempt: int, carried: CarriedFiles) -> tuple[UploadResult, str]:
+        """Upload the files from which an attempt resumes, the note last; returns also the folder's name.
+
+        The folder is named after the note's hash, so files of another local state never mix with these.
+        """
+        name = _upload_name(job, attempt, carried)
+        into = PurePosixPath(records.pushed_folder(records.job_folder(str(self.host.workdir), job), name))
+        files = {path: carried.folder / path for path in carried.names}
+        uploaded = push_files(
+            self.session, self.host, files, into, dry_run=self.dry_run, on_progress=self.on_progress
+        )
+        if not self.dry_run:
+            with temporary_folder() as folder:
+                note = folder / records.PUSHED_NOTE
+                note.write_bytes(carried.note)
+                push_files(self.session, self.host, {note.name: note}, into)
+        return uploaded, name
+
+    def plan(self, job: LedgerJob, recipe: Recipe, seen: SeenJob | None) -> Intent:
+        """The job for this host: planned again, or as it lies there from an earlier attempt."""
+        name = self.host.name
+        if seen is None:
+            request = _request_on(self.context, self.host, job, recipe)
+            plan = recipe.plan(request, recipe.look(self.session, request, self.context.inventory))
+            return intent_of(plan, self.context.ledger.uuid, job.job)
+        if seen.attempt > job.attempt:
+            raise UsageError(
+                f"another laptop made attempt {seen.attempt} of it on {name}, which is {seen.state}",
+                where=job.job,
+                hint=f"--take-over --host {name}, if it is yours from now on",
+            )
+        ours = [(job.spec, job.spec_sha256, job.parcel, JobSpec.from_bytes(job.spec).intent_key)]
+        ours += [
+            (left.spec, left.spec_sha256, left.parcel, left.key) for left in self.context.ledger.left(job.job)
+        ]
+        for spec, spec_sha256, parcel, key in ours:
+            if spec_sha256 == seen.spec_sha256:
+                return Intent(job.job, name, job.actor, job.recipe, spec, spec_sha256, parcel, key)
+        raise InconsistentData(
+            "the host holds another spec under this id",
+            file=f"{name}:{records.job_folder(str(self.host.workdir), job.job)}",
+            hint="ids are never used twice: if nobody needs that folder, move it away",
+        )
+
+
+def _upload_name(job: str, attempt: int, carried: CarriedFiles) -> str:
     return f"{job}.{attempt}.{hashlib.sha256(carried.note).hexdigest()}"
 
 
-def _wish(inventory: Inventory, host: SshHost | LocalHost, known: LedgerJob, kind: Recipe) -> Request:
-    """The very same job on `host`."""
-    spec = JobSpec.from_bytes(known.spec)
-    actor = inventory.the_actor(spec.actor) if spec.actor is not None else None
-    return kind.again(spec, files_of(known.parcel), host, actor)
-
-
-def _input_there(
-    inventory: Inventory,
-    session: Session,
-    host: SshHost | LocalHost,
-    kind: Recipe,
-    request: Request,
-    notes: list[str],
-    *,
-    dry_run: bool,
-    on_progress: OnProgress,
-) -> UploadResult | None:
-    """See that the actor's input is there and is ours; None where nothing has to be put there."""
-    wanted = kind.takes_input(kind.look(session, request))
-    if wanted is None or request.actor is None:
-        return None
-    if wanted:
-        return push_actor(session, host, inventory, request.actor, dry_run=dry_run, on_progress=on_progress)
-    try:
-        push_actor(session, host, inventory, request.actor, dry_run=True, on_progress=on_progress)
-    except NotFoundError as e:
-        notes.append(f"the input on {host.name} is not compared with ours: {e.what}")
-    return None
-
-
-def _moved(
-    inventory: Inventory,
-    ledger: Ledger,
-    session: Session,
-    host: SshHost | LocalHost,
-    known: LedgerJob,
-    kind: Recipe,
-    seen: SeenJob | None,
-) -> Intent:
-    """The job as it is to be on `host`: planned anew, or as it lies there from before."""
-    if seen is not None:
-        if seen.attempt > known.attempt:
-            raise UsageError(
-                f"another laptop made attempt {seen.attempt} of it on {host.name}, which is {seen.state}",
-                where=known.job,
-                hint=f"--take-over --host {host.name}, if it is yours from now on",
-            )
-        ours = [(known.spec, known.spec_sha256, known.parcel, JobSpec.from_bytes(known.spec).intent_key)]
-        ours += [(left.spec, left.spec_sha256, left.parcel, left.key) for left in ledger.left(known.job)]
-        for spec, spec_sha256, parcel, key in ours:
-            if spec_sha256 == seen.spec_sha256:
-                return Intent(known.job, host.name, known.actor, known.recipe, spec, spec_sha256, parcel, key)
-        raise InconsistentData(
-            "another spec lies there under this id",
-            file=f"{host.name}:{records.job_folder(str(host.workdir), known.job)}",
-            hint="ids are never used twice: move that folder away if it is nobody's",
-        )
-    request = _wish(inventory, host, known, kind)
-    return intent_of(kind.plan(request, kind.look(session, request)), ledger.uuid, known.job)
+def _request_on(context: JobContext, host: SshHost | LocalHost, job: LedgerJob, recipe: Recipe) -> JobRequest:
+    """The same job, for `host`."""
+    spec = JobSpec.from_bytes(job.spec)
+    actor = context.inventory.the_actor(spec.actor) if spec.actor is not None else None
+    return recipe.repeat(spec, files_of(job.parcel), host, actor)
 
 
 def _carried_note(carried: CarriedFiles | None) -> str:
     if carried is None:
-        return "nothing is home that it could go on from: it starts from scratch"
-    if not carried.frames:
-        return f"it starts from its first frame, with the box that is home: {carried.why}"
-    return f"it goes on after {carried.frames} frames that are home ({carried.why})"
+        return "no local files to resume from: it starts from scratch"
+    if not carried.done:
+        return f"it starts at its first frame, with the local box: {carried.why}"
+    return f"it resumes after {carried.done} local frames ({carried.why})"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from being_remote.media.decoder import Video
 
-__all__ = ["MAX_PIXELS", "Source", "Window", "image_size", "open_source", "small_grey"]
+__all__ = ["MAX_PIXELS", "FrameReader", "Window", "image_size", "open_source", "small_grey"]
 
 MAX_PICTURES = 1_000_000
 READERS = 4  # threads that decode a folder's pictures
@@ -39,7 +39,7 @@ Window = tuple[int, int, int, int]  # x_min, x_max, y_min, y_max: whole pixels, 
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
 
 
-class Source:
+class FrameReader:
     """An open video or frame folder; use it as a context manager.
 
     Attributes:
@@ -152,7 +152,7 @@ class Source:
         if self._video is not None:
             self._video.close()
 
-    def __enter__(self) -> Source:
+    def __enter__(self) -> FrameReader:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -178,7 +178,7 @@ def small_grey(picture: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     return np.asarray(grey, dtype=np.float32)
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path) -> FrameReader:
     """Open a video file, or a folder of .png/.jpg frames taken in the order of their names.
 
     Raises:
@@ -198,7 +198,7 @@ def open_source(path: Path) -> Source:
     return _open_video(path)
 
 
-def _open_folder(path: Path) -> Source:
+def _open_folder(path: Path) -> FrameReader:
     images = []
     with os.scandir(path) as entries:
         for entry in entries:
@@ -212,10 +212,10 @@ def _open_folder(path: Path) -> Source:
     images.sort(key=lambda p: p.name)
     first = read_picture(images[0])  # its header does not know of EXIF turns
     size_wh = (first.pixels.shape[1], first.pixels.shape[0])
-    return Source(path, size_wh, images=tuple(images), notes=(first.done,) if first.done else ())
+    return FrameReader(path, size_wh, images=tuple(images), notes=(first.done,) if first.done else ())
 
 
-def _open_video(path: Path) -> Source:
+def _open_video(path: Path) -> FrameReader:
     with path.open("rb") as f:
         start = f.read(16)
     if not start:
@@ -229,7 +229,7 @@ def _open_video(path: Path) -> Source:
     from being_remote.media.decoder import open_video
 
     video = open_video(path, MAX_PIXELS)
-    return Source(path, video.size_wh, video=video, notes=tuple(_notes(video)))
+    return FrameReader(path, video.size_wh, video=video, notes=tuple(_notes(video)))
 
 
 def _notes(video: Video) -> Iterator[str]:

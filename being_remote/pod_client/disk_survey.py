@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Base64Bytes, Field
 
 from being_remote.errors import HostError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.pod import job_records as records
-from being_remote.pod_client.runner import ask_alone, odd_form
+from being_remote.pod_client.runner import ask
 from being_remote.session import Session
+from being_remote.strict_model import StrictModel
 from being_remote.tracker import layout
 
 # What is a result wherever it lies, and what is one in a folder of a run.
@@ -39,18 +40,13 @@ _DATED = (records.END,)
 # Walked after all others: much is in them, and seldom a result.
 _LAST = (".git", ".cache", ".Trash", ".history", "__pycache__", "node_modules", "site-packages", "pkgs")
 _LIMITS = {"entries": 5_000_000, "folders": 5_000, "odd": 1_000, "depth": 32, "seconds": 90}
-_MAX_ANSWER_BYTES = 16 << 20
 
 _Count = Annotated[int, Field(ge=0, le=1 << 62)]
 # Some file systems know times far beyond what 64 bits of nanoseconds hold.
 _Time = Annotated[int, Field(gt=-(1 << 92), lt=1 << 92)]
 
 
-class _SurveyModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class SurveyedFolder(_SurveyModel):
+class SurveyedFolder(StrictModel):
     """One folder, and how many files of the kind asked for lie in it (not below it)."""
 
     path: Base64Bytes
@@ -63,7 +59,7 @@ class SurveyedFolder(_SurveyModel):
         return PurePosixPath(os.fsdecode(self.path))
 
 
-class OddFile(_SurveyModel):
+class OddFile(StrictModel):
     """A file whose name is nearly a result's."""
 
     path: Base64Bytes
@@ -76,7 +72,7 @@ class OddFile(_SurveyModel):
         return PurePosixPath(os.fsdecode(self.path))
 
 
-class PathExamples(_SurveyModel):
+class PathExamples(StrictModel):
     """How many there are, and the first few."""
 
     count: _Count
@@ -88,7 +84,7 @@ class PathExamples(_SurveyModel):
         return ", ".join(repr(os.fsdecode(path)) for path in self.examples) + more
 
 
-class DiskSurvey(_SurveyModel):
+class DiskSurvey(StrictModel):
     """What a host's disk showed.
 
     Attributes:
@@ -163,20 +159,15 @@ def survey(
         "last_names": _LAST,
         "limits": _LIMITS,
     }
-    said = ask_alone(
+    answer = ask(
         session,
         "disk_survey",
         {},
+        DiskSurvey,
         payload=json.dumps(request).encode("ascii"),
         python=host.python,
-        what="its disk could not be looked through",
         timeout_s=_LIMITS["seconds"] + host.answer_timeout_s,
-        limit=_MAX_ANSWER_BYTES,
     )
-    try:
-        answer = DiskSurvey.model_validate_json(said)
-    except ValidationError as e:
-        raise odd_form(session.host, "its answer about its disk", e) from e
     if len(answer.recipes) != len(specs):
         raise HostError("its answer tells of other jobs than asked", host=session.host)
     return answer

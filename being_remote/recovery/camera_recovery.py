@@ -101,7 +101,7 @@ def _describe_cameras(
     report: RecoverReport, case: RecoveryInput, found: FoundCrop, cameras: Cameras, output: OutputChoice
 ) -> RecoverReport:
     from being_remote.camera.intrinsics import fov_deg
-    from being_remote.tracker.settings_forecast import asked as parse_what_if
+    from being_remote.tracker.settings_forecast import parse_what_if
     from being_remote.tracker.settings_forecast import what_if as foretell_crop
 
     crop, before = cameras.crop, case.crop_settings

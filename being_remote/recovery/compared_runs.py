@@ -12,9 +12,9 @@ from being_remote.recovery.local_runs import defaults_beside, find_defaults
 if TYPE_CHECKING:
     from being_remote.recovery.local_runs import LocalRun
     from being_remote.tracker.checkout_defaults import CheckoutDefaults
-    from being_remote.tracker.config import Keys, Settings
-    from being_remote.tracker.parameters import Parameters
+    from being_remote.tracker.flame_parameters import FlameParameters
     from being_remote.tracker.sequence import Sequence as Cameras
+    from being_remote.tracker.settings import Keys, Settings
 
 LISTED = 10
 
@@ -39,13 +39,13 @@ class ComparedRun:
     settings_path: Path | None
     defaults: CheckoutDefaults | None
     cameras: Cameras | None
-    parameters: Parameters | None
+    parameters: FlameParameters | None
     notes: tuple[str, ...]
 
     @property
     def keys(self) -> Keys:
         """The settings that its checkout knows; those of the tracker where that is unknown."""
-        from being_remote.tracker.config import KEYS
+        from being_remote.tracker.settings import KEYS
 
         return self.defaults.keys if self.defaults is not None else KEYS
 
@@ -59,7 +59,7 @@ def read_settings_file(name: str, path: Path) -> ComparedRun:
 
 def read_run(name: str, run: LocalRun) -> ComparedRun:
     """Read a run as one side. Raises NotFoundError, DataError."""
-    from being_remote.tracker.parameters import read_parameters
+    from being_remote.tracker.flame_parameters import read_parameters
 
     cameras, parameters = read_parameters(run.checkpoints)
     defaults = find_defaults(run)
@@ -83,8 +83,8 @@ def _find_settings(
 
 
 def _read_settings(path: Path, defaults: CheckoutDefaults | None) -> tuple[Settings, tuple[str, ...]]:
-    from being_remote.tracker.config import KEYS, MAX_BYTES, PATHS, parse_settings
     from being_remote.tracker.frame_file import read_bytes
+    from being_remote.tracker.settings import KEYS, MAX_BYTES, PATHS, parse_settings
 
     keys = defaults.keys if defaults is not None else KEYS
     data = read_bytes(path, MAX_BYTES)

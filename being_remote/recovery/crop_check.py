@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from being_remote.camera.crop import Crop
-    from being_remote.crop_search import Check
+    from being_remote.crop_search import CropCheck
     from being_remote.crop_search.frame_map import FrameMap
     from being_remote.recovery.recovery_input import RecoveryInput
     from being_remote.tracker.source_frames import SourceFrames
@@ -116,7 +116,7 @@ def _check_parts(
     frames: SourceFrames,
     numbers: Mapping[int, int],
     on_progress: OnProgress,
-) -> list[Check]:
+) -> list[CropCheck]:
     from being_remote.crop_search import check_crop
 
     checks = []
@@ -127,15 +127,15 @@ def _check_parts(
     return checks
 
 
-def _join_checks(checks: Sequence[Check]) -> Check:
+def _join_checks(checks: Sequence[CropCheck]) -> CropCheck:
     """What the checks of all parts say together: one that disagrees outweighs all others."""
-    from being_remote.crop_search import Check
+    from being_remote.crop_search import CropCheck
 
     if len(checks) == 1:
         return checks[0]
     doubtful = sorted((c for c in checks if not c.agrees), key=lambda c: c.agrees is None)
     offsets = {c.frame_offset for c in checks}
-    return Check(
+    return CropCheck(
         doubtful[0].agrees if doubtful else True,
         doubtful[0].reason if doubtful else "",
         tuple(frame for c in checks for frame in c.frames),

@@ -15,14 +15,14 @@ from being_remote.session import OnProgress
 if TYPE_CHECKING:
     from being_remote.crop_search import Finding, StoredCrop
     from being_remote.crop_search.frame_map import FrameMap
-    from being_remote.media.video import Source
+    from being_remote.media.video import FrameReader
     from being_remote.recovery.recovery_input import RecoveryInput
 
 SEARCHED = 15  # crops; the search takes as many of these as it needs
 
 
 def find_by_images(
-    case: RecoveryInput, crops: StoredCrops, video: Source, on_progress: OnProgress
+    case: RecoveryInput, crops: StoredCrops, video: FrameReader, on_progress: OnProgress
 ) -> FoundCrop:
     """Find the crop by comparing some of the stored crops with the original video or its frames.
 
@@ -54,7 +54,7 @@ def _search_by_map(
     crops: StoredCrops,
     first: Finding,
     looked_at: Sequence[StoredCrop],
-    video: Source,
+    video: FrameReader,
     on_progress: OnProgress,
 ) -> tuple[Finding, FrameMap] | None:
     """The search again, with the frames that small pictures give the crops; None where that is no better."""

@@ -48,8 +48,8 @@ def find_by_landmarks(
 
 
 def _compare_files(case: RecoveryInput, folder: Path, source: Path) -> tuple[Finding, int]:
-    from being_remote.crop_search.landmark_files import read_pairs
     from being_remote.crop_search.landmark_fit import from_landmarks
+    from being_remote.crop_search.landmark_pairs import read_pairs
     from being_remote.tracker.landmark_file import DENSE, SPARSE
 
     points = DENSE if is_dense(folder) else SPARSE
@@ -67,7 +67,7 @@ def _compare_files(case: RecoveryInput, folder: Path, source: Path) -> tuple[Fin
 def _compare_faces(
     case: RecoveryInput, folder: Path, frames: SourceFrames, on_progress: OnProgress
 ) -> tuple[Finding, int]:
-    from being_remote.crop_search.face_mesh import FaceMesh
+    from being_remote.crop_search.landmark_detector import FaceMesh
     from being_remote.crop_search.landmark_search import from_frames
 
     stored = _stored_faces(case, folder)

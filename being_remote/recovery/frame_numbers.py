@@ -294,7 +294,7 @@ def _times_s(
 
 def _describe_numbers(case: RecoveryInput, pixels: PixelNumbers, numbering: Numbering) -> Iterator[str]:
     """What is odd about the numbers."""
-    from being_remote.tracker.numbering import FIVE_DIGITS
+    from being_remote.tracker.frame_numbering import FIVE_DIGITS
 
     video, found, begin = _video_name(case), pixels.frame_map, numbering.begin_frames
     what = "the run's settings say" if case.settings_known else "was assumed"

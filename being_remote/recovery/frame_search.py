@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from being_remote.camera.crop import Crop
     from being_remote.crop_search.frame_map import FrameMap, FrameRule
-    from being_remote.media.video import Source, Window
+    from being_remote.media.video import FrameReader, Window
     from being_remote.recovery.recovery_input import RecoveryInput
 
 SIDE_PX = 32  # of the small pictures
@@ -76,7 +76,7 @@ def find_frame_map(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> 
     return replace(found, frames=frames, followed=followed)
 
 
-def is_certain(source: Source, fps: float) -> bool:
+def is_certain(source: FrameReader, fps: float) -> bool:
     """Whether there is but one way to number these frames: a folder, or a video at the tracker's rate."""
     import numpy as np
 
@@ -84,7 +84,7 @@ def is_certain(source: Source, fps: float) -> bool:
     return source.times_s is None or bool(np.array_equal(resampled.frames, every.frames))
 
 
-def _predictions(source: Source, fps: float) -> tuple[FrameRule, FrameRule]:
+def _predictions(source: FrameReader, fps: float) -> tuple[FrameRule, FrameRule]:
     """What `source/` holds by the settings; and every frame, as programs other than the tracker do it."""
     import numpy as np
 
@@ -100,10 +100,10 @@ def _predictions(source: Source, fps: float) -> tuple[FrameRule, FrameRule]:
     return FrameRule(name, files), FrameRule(EVERY, np.arange(source.frame_count))
 
 
-def _source_rules(source: Source, fps: float) -> list[FrameRule]:
+def _source_rules(source: FrameReader, fps: float) -> list[FrameRule]:
     """The ways in which `source/` may have been made of what is at hand, the likeliest first."""
     from being_remote.crop_search.frame_map import FrameRule
-    from being_remote.tracker.numbering import frames_in_source
+    from being_remote.tracker.frame_numbering import frames_in_source
     from being_remote.tracker.source_frames import MAX_FILES
 
     rules = list(_predictions(source, fps))
@@ -124,7 +124,9 @@ def _source_rules(source: Source, fps: float) -> list[FrameRule]:
     return rules
 
 
-def _small_frames(source: Source, crop: Crop, on_progress: OnProgress) -> Mapping[int, NDArray[np.float32]]:
+def _small_frames(
+    source: FrameReader, crop: Crop, on_progress: OnProgress
+) -> Mapping[int, NDArray[np.float32]]:
     """Of each frame what the crop shows, by index in the video."""
     shown = {}
     for index, picture in source.small_greys(_window(crop), SIDE_PX):

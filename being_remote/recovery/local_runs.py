@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
+from being_remote.backup_paths import BackupPaths
 from being_remote.errors import DataError, NotFoundError
 from being_remote.tracker import layout
 
@@ -67,7 +68,7 @@ class LocalRun:
     def boxes(self, settings: RunSettings) -> tuple[Path, ...]:
         """Where its bbox.pt may lie, the likeliest place first."""
         places = (
-            layout.LocalLayout(self.base).bbox,
+            BackupPaths(self.base).bbox,
             self.trackers_box(settings),
             self.checkpoints / layout.BBOX,
         )
@@ -84,7 +85,7 @@ class LocalRun:
         Its `images/` are the same pictures as the output's `input/`, under the source's numbers; the
         strips of its `video/` show them once more, as JPEG, at their left.
         """
-        places = [CropPlace(layout.LocalLayout(self.base).crops), CropPlace(self.base / layout.CROPS)]
+        places = [CropPlace(BackupPaths(self.base).crops), CropPlace(self.base / layout.CROPS)]
         images = self._derived(settings, layout.IMAGES)
         if images is not None:
             places.append(CropPlace(images, by_source=True))
@@ -92,7 +93,7 @@ class LocalRun:
 
     def landmark_folders(self, settings: RunSettings) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         """Where its 478 and its 68 landmarks a frame may lie; crop pixels, under the source's numbers."""
-        backup = layout.LocalLayout(self.base)
+        backup = BackupPaths(self.base)
         dense = (backup.kpt_dense, self._derived(settings, layout.KPT_DENSE))
         sparse = (backup.kpt, self._derived(settings, layout.KPT))
         return tuple(filter(None, dense)), tuple(filter(None, sparse))
@@ -110,7 +111,7 @@ class LocalRun:
     @property
     def settings_files(self) -> tuple[Path, ...]:
         """Where its settings may lie."""
-        places = [layout.LocalLayout(self.base).config]
+        places = [BackupPaths(self.base).config]
         if self._checkout:
             places.append(self._checkout / layout.ACTOR_CONFIGS / f"{self.base.name}.yml")
         return tuple(places)
@@ -118,7 +119,7 @@ class LocalRun:
     @property
     def meshes(self) -> tuple[Path, ...]:
         """The folders in which its meshes may lie."""
-        return layout.LocalLayout(self.base).meshes, self.base / layout.MESH
+        return BackupPaths(self.base).meshes, self.base / layout.MESH
 
     @property
     def intrinsics(self) -> Path | None:
@@ -193,7 +194,7 @@ def find_defaults(run: LocalRun) -> CheckoutDefaults | None:
     """
     if run.job is not None:
         return run.job_defaults
-    defaults = _read_defaults(layout.LocalLayout(run.base).defaults)
+    defaults = _read_defaults(BackupPaths(run.base).defaults)
     if defaults is None:
         settings = next((path for path in run.settings_files if path.exists()), None)
         defaults = defaults_beside(settings) if settings is not None else None

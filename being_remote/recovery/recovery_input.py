@@ -14,13 +14,13 @@ from being_remote.recovery.source_size import OpenVideos, find_source_size
 from being_remote.recovery.stored_crops import StoredCrops, find_crops
 
 if TYPE_CHECKING:
-    from being_remote.media.video import Source
+    from being_remote.media.video import FrameReader
     from being_remote.recovery.local_runs import LocalRun
     from being_remote.recovery.recovery_request import EvidenceChoice
     from being_remote.recovery.source_size import SourceSize
-    from being_remote.tracker.config import Value
     from being_remote.tracker.run_settings import RunSettings
     from being_remote.tracker.sequence import Sequence as Frames
+    from being_remote.tracker.settings import Value
     from being_remote.tracker.source_frames import SourceFrames
 
 
@@ -40,7 +40,7 @@ class RecoveryInput:
         return not self.assumptions
 
     @property
-    def video(self) -> Source | None:
+    def video(self) -> FrameReader | None:
         """The open original video or folder of its frames."""
         return self.source.video
 
@@ -62,7 +62,7 @@ class RecoveryInput:
     @cached_property
     def numbers(self) -> dict[int, int]:
         """The number in `source/` of each frame_id, as the settings have it."""
-        from being_remote.tracker.numbering import source_frame_numbers
+        from being_remote.tracker.frame_numbering import source_frame_numbers
 
         frame_ids = self.frames.frame_ids.tolist()
         numbers = source_frame_numbers(frame_ids, self.settings.begin_frames, self.source_images)
@@ -77,7 +77,7 @@ class RecoveryInput:
         Raises:
             InconsistentData, UnsafeFile: the frames cannot be numbered.
         """
-        from being_remote.tracker.numbering import UNMOVED
+        from being_remote.tracker.frame_numbering import UNMOVED
 
         settings, last = self.settings, int(self.frames.frame_ids[-1])
         if settings.begin_frames + last < UNMOVED:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from being_remote.camera.crop import Crop
-    from being_remote.crop_search import Check, FrameEvidence
+    from being_remote.crop_search import CropCheck, FrameEvidence
     from being_remote.recovery.found_crop import CropSearch
     from being_remote.tracker.sequence import Sequence as Frames
 
@@ -185,7 +185,7 @@ def stretch_figures(frames: Frames, crop: Crop) -> tuple[StretchFigures, ...]:
     )
 
 
-def check_figures(check: Check, source: str | None) -> CheckFigures:
+def check_figures(check: CropCheck, source: str | None) -> CheckFigures:
     """A check's numbers for the report."""
     return CheckFigures(
         check.agrees,

@@ -14,9 +14,9 @@ from being_remote.recovery.run_differences import describe_behaviour, describe_f
 
 if TYPE_CHECKING:
     from being_remote.recovery.compared_runs import ComparedRun
-    from being_remote.tracker.config import SettingChange
-    from being_remote.tracker.frame_work import FrameWork
-    from being_remote.tracker.run_behaviour import CameraStatistics, CurveStatistics
+    from being_remote.tracker.frame_cost import FrameCost
+    from being_remote.tracker.run_statistics import CameraStatistics, CurveStatistics
+    from being_remote.tracker.settings import SettingChange
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class RunComparison:
 
 def compare_runs(a: ComparedRun, b: ComparedRun) -> RunComparison:
     """Compare two runs or settings; what one lacks of its checkout's defaults is taken from the other."""
-    from being_remote.tracker.config import compare as compare_settings
+    from being_remote.tracker.settings import compare as compare_settings
 
     a, b = _complete_defaults(a, b, "B"), _complete_defaults(b, a, "A")
     changes = None
@@ -108,10 +108,10 @@ def _complete_defaults(side: ComparedRun, other: ComparedRun, name: str) -> Comp
     return replace(side, defaults=table, notes=(*side.notes, *table.notes))
 
 
-def _work(side: ComparedRun) -> FrameWork | None:
-    from being_remote.tracker.frame_work import frame_work
+def _work(side: ComparedRun) -> FrameCost | None:
+    from being_remote.tracker.frame_cost import frame_cost
 
-    return None if side.settings is None else frame_work(side.settings, side.keys)
+    return None if side.settings is None else frame_cost(side.settings, side.keys)
 
 
 def _shift(a: ComparedRun, b: ComparedRun) -> int:
@@ -120,7 +120,7 @@ def _shift(a: ComparedRun, b: ComparedRun) -> int:
     Both count through one list of source images, whatever the order of its names, so it is the same for
     every frame.
     """
-    from being_remote.tracker.config import complete
+    from being_remote.tracker.settings import complete
 
     if a.settings is None or b.settings is None:
         return 0
@@ -133,7 +133,7 @@ def _report(side: ComparedRun) -> SideReport:
     settings = str(side.settings_path) if side.settings_path is not None else None
     if side.cameras is None or side.parameters is None:
         return SideReport(side.name, str(side.path), settings, side.notes)
-    from being_remote.tracker.run_behaviour import camera_figures, remarks, states
+    from being_remote.tracker.run_statistics import camera_statistics, remarks, states
 
     ids, how = side.cameras.frame_ids, states(side.parameters)
     return SideReport(
@@ -145,7 +145,7 @@ def _report(side: ComparedRun) -> SideReport:
         last_id=int(ids[-1]),
         missing=len(side.cameras.missing_ids),
         states=how,
-        camera=camera_figures(side.cameras),
+        camera=camera_statistics(side.cameras),
         remarks=(*remarks(side.cameras, side.parameters), *_against_settings(side, how)),
         notes=side.notes,
     )
@@ -155,7 +155,7 @@ def _against_settings(side: ComparedRun, states: Mapping[str, str]) -> tuple[str
     """Where the frames show something else than the settings promise: they are another run's."""
     if side.settings is None or side.cameras is None:
         return ()
-    from being_remote.tracker.config import complete
+    from being_remote.tracker.settings import complete
 
     full, (w, h) = complete(side.settings, side.keys), side.cameras.image_size_wh
     said = []
@@ -171,15 +171,15 @@ def _against_settings(side: ComparedRun, states: Mapping[str, str]) -> tuple[str
 
 
 def _rows(sides: tuple[ComparedRun, ComparedRun]) -> tuple[ParameterRow, ...]:
-    from being_remote.tracker.run_behaviour import figures, tracks
+    from being_remote.tracker.run_statistics import curve_statistics, frame_curves
 
     found: dict[tuple[str, str, str], list[CurveStatistics | None]] = {}
     for at, side in enumerate(sides):
         if side.cameras is None or side.parameters is None:
             continue
-        for track in tracks(side.cameras, side.parameters):
+        for track in frame_curves(side.cameras, side.parameters):
             row = found.setdefault((track.group, track.name, track.unit), [None, None])
-            row[at] = figures(track, side.cameras.frame_ids)
+            row[at] = curve_statistics(track, side.cameras.frame_ids)
     return tuple(ParameterRow(*key, a=a, b=b) for key, (a, b) in found.items())
 
 
@@ -189,14 +189,14 @@ def draw_comparison(comparison: RunComparison, path: Path) -> None:
     from being_remote.report import overlay
     from being_remote.report.chart import Curve, Panel
     from being_remote.report.plots import parameter_curves
-    from being_remote.tracker.run_behaviour import tracks
+    from being_remote.tracker.run_statistics import frame_curves
 
     panels: dict[tuple[str, str], list[Any]] = {}
     sides = comparison.sides
     for side, label, shift in zip(sides, ("A", "B"), (comparison.shift, 0), strict=True):
         if side.cameras is not None and side.parameters is not None:
             ids = side.cameras.frame_ids + shift
-            for track in tracks(side.cameras, side.parameters):
+            for track in frame_curves(side.cameras, side.parameters):
                 panels.setdefault((track.name, track.unit), []).append(Curve(label, ids, track.values))
     names = [Path(side.name).name or side.name for side in sides]
     if names[0] == names[1]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from being_remote.tracker.frame_work import describe_cost
+from being_remote.tracker.frame_cost import describe_cost
 
 if TYPE_CHECKING:
-    from being_remote.tracker.config import SettingChange
-    from being_remote.tracker.frame_work import FrameWork
-    from being_remote.tracker.run_behaviour import CameraStatistics, CurveStatistics
+    from being_remote.tracker.frame_cost import FrameCost
+    from being_remote.tracker.run_statistics import CameraStatistics, CurveStatistics
+    from being_remote.tracker.settings import SettingChange
 
 CROP = ("bbox_scale", "image_size", "crop_image")
 FITTED_MESH = ("optimize_shape", "optimize_jaw")
@@ -20,7 +20,7 @@ FACES = ("jaw", "eyes", "eyelids", "expression")
 
 
 def describe_settings(
-    changes: Sequence[SettingChange], works: tuple[FrameWork | None, FrameWork | None] = (None, None)
+    changes: Sequence[SettingChange], works: tuple[FrameCost | None, FrameCost | None] = (None, None)
 ) -> tuple[str, ...]:
     """What changed settings do to cameras and results; B against A.
 

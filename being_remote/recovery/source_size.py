@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from being_remote.errors import UsageError
 
 if TYPE_CHECKING:
-    from being_remote.media.video import Source
+    from being_remote.media.video import FrameReader
     from being_remote.recovery.local_runs import LocalRun
     from being_remote.tracker.run_settings import RunSettings
 
@@ -26,9 +26,9 @@ class OpenVideos:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._opened: dict[Path, Source] = {}
+        self._opened: dict[Path, FrameReader] = {}
 
-    def open(self, path: Path) -> Source:
+    def open(self, path: Path) -> FrameReader:
         """The open video. Raises NotFoundError and DataError as `open_source` does."""
         from being_remote.media.video import open_source
 
@@ -52,7 +52,7 @@ class SourceSize:
 
     size_wh: Size
     said_by: str
-    video: Source | None
+    video: FrameReader | None
     warnings: tuple[str, ...] = ()
     sure: bool = True
 

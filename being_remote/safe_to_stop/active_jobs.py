@@ -18,7 +18,7 @@ from being_remote.jobs.ledger import LedgerJob, StateChange
 from being_remote.jobs.logs import attempt_folder
 from being_remote.jobs.status_verdict import State, judge_absent
 from being_remote.pod import job_records as records
-from being_remote.recipes.registry import recipe
+from being_remote.recipes.registry import find_recipe
 from being_remote.safe_to_stop.reasons import Reason
 
 ALL_FILES = ("**",)
@@ -148,7 +148,7 @@ def ended_job(
 
 def _patterns(name: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     try:
-        kind = recipe(name or "")
+        kind = find_recipe(name or "")
     except UsageError:  # a later version's, or a spec that could not be read
         return (), ALL_FILES
     return kind.results, kind.more_results

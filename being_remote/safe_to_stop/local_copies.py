@@ -2,7 +2,7 @@
 
 A hash made on the host is looked up in the manifests; the contents must really lie there, with their
 size. They are not read again: that is what `sync --verify` does. Reads only, takes no lock, and so
-may meet a sync, a watch or a prune at work: a generation that is gone meanwhile is passed over.
+may meet a sync, a watch or a prune at work: a snapshot that is gone meanwhile is passed over.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def sizes_at_home(inventory: Inventory) -> frozenset[int]:
     sizes: set[int] = set()
     for actor in inventory.actors.values():
         history = History(inventory.backup_of(actor))
-        for number in history.generations():
+        for number in history.snapshot_numbers():
             manifest = _read(history, number)
             if manifest is not None:
                 sizes |= {entry.bytes for entry in manifest.files.values()}
@@ -43,7 +43,7 @@ def sizes_at_home(inventory: Inventory) -> frozenset[int]:
 
 
 def lacking(history: History, files: Iterable[RequiredFile], *, by_path: bool) -> list[RequiredFile]:
-    """Those of `files` that no generation holds.
+    """Those of `files` that no snapshot holds.
 
     Args:
         history: one actor's.
@@ -52,14 +52,14 @@ def lacking(history: History, files: Iterable[RequiredFile], *, by_path: bool) -
     """
     left = list(files)
     for _ in range(_LOOKS):
-        numbers = history.generations()
+        numbers = history.snapshot_numbers()
         for number in reversed(numbers):
             if not left:
                 return []
             manifest = _read(history, number)
             if manifest is not None:
                 left = _not_in(manifest, history, left, by_path=by_path)
-        if history.generations() == numbers:
+        if history.snapshot_numbers() == numbers:
             break
     return left
 
@@ -83,7 +83,7 @@ def _not_in(
 
 
 def _read(history: History, number: int) -> Manifest | None:
-    """A generation; None for one that was replaced or pruned just now, or is damaged."""
+    """A snapshot; None for one that was replaced or pruned just now, or is damaged."""
     try:
         return history.read(number)
     except (FileNotFoundError, InconsistentData):

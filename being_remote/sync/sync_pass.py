@@ -15,13 +15,12 @@ from pathlib import Path
 from being_remote.backup.download import Arrival, bring_home
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import salvage
-from being_remote.backup.known_hashes import digests, recall, remember
 from being_remote.backup.manifest import Manifest
-from being_remote.backup.objects import fault
 from being_remote.backup.reconcile import Reconciled, settle
 from being_remote.backup.verification import VerifyResult, scrub
 from being_remote.durable_files import NamedPaths
 from being_remote.errors import HostError, InconsistentData, NotFoundError
+from being_remote.local_path import folds_case
 from being_remote.pod_client.listing import ListingAnswer, digest_of
 from being_remote.session import OnProgress, Session
 from being_remote.sync import unchanged as standstill
@@ -39,9 +38,9 @@ from being_remote.sync.sync_report import (
     some,
 )
 from being_remote.transfer.download_plan import DownloadPlan, plan
-from being_remote.transfer.file_check import Judge
+from being_remote.transfer.file_check import Judge, fault
 from being_remote.transfer.hash_comparison import HashQueries
-from being_remote.transfer.local_path import folds_case
+from being_remote.transfer.known_hashes import digests, recall, remember
 from being_remote.transfer.quarantine import kept
 
 NO_ROT = VerifyResult(0, 0)
@@ -108,7 +107,7 @@ def verify_home(task: ActorSync, history: History, why: HostError, on_progress: 
 
 def the_judge() -> Judge:
     """Who says whether one of the tracker's files is whole."""
-    from being_remote.tracker import file_judge as completeness
+    from being_remote.tracker import file_check as completeness
 
     return Judge(completeness.most_bytes, completeness.check_bytes)
 
@@ -161,7 +160,7 @@ def _decided(
     torn = kept(history)
     learned = learn(task, session, history, found, here, torn, everything=verify)
     most_bytes = the_judge().most_bytes
-    folds = folds_case(history.folder)
+    folds = folds_case(history.history_folder)
     planned = plan(learned.offers, here, torn, refused=found.refused, folds=folds, most_bytes=most_bytes)
     seen = seen_in(task, session.host, found, planned, home.live)
     return _PassPlan(replace(found, offers=()), seen, replace(learned, offers=()), planned)
@@ -169,7 +168,7 @@ def _decided(
 
 @dataclass(frozen=True)
 class _LocalBackup:
-    """The backup, put in order: `live` is its newest generation.
+    """The backup, put in order: `live` is its newest snapshot.
 
     `cameras` are frames that came with another camera, each with both in words.
     """
@@ -191,7 +190,7 @@ def _look_after(task: ActorSync, history: History, *, verify: bool, on_progress:
     def another(arrived: Mapping[str, Path]) -> str | None:
         before = settled.manifest
         if before is not None:
-            cameras.update(changed_cameras(arrived, _live_files(task, before), before.generation))
+            cameras.update(changed_cameras(arrived, _live_files(task, before), before.number))
         return other_run(arrived, _live_files(task, before), {})
 
     live = salvage(history, judge, settled.manifest, another)
@@ -213,7 +212,7 @@ def _fetched(
 
     def is_new_run(arrived: Mapping[str, Path]) -> str | None:
         if live is not None:
-            cameras.update(changed_cameras(arrived, _live_files(task, live), live.generation))
+            cameras.update(changed_cameras(arrived, _live_files(task, live), live.number))
         still = NamedPaths(planned.unchanged, lambda path: task.root / path)
         why = other_run(arrived, _live_files(task, live), still)
         if why is not None and partial:
@@ -294,7 +293,7 @@ def _report(
         being_written=some(arrival.being_written),
         rotten=rots,
         damaged=damaged,
-        snapshot=manifest.generation if manifest is not None else None,
+        snapshot=manifest.number if manifest is not None else None,
         adopted=some(home.settled.adopted),
         new_run=arrival.new_run,
         replaced=arrival.replaced or home.settled.replaced,

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from being_remote.backup.download import Arrival
-from being_remote.backup.manifest import Manifest, shown_path
+from being_remote.backup.manifest import Manifest
 from being_remote.backup.reconcile import Reconciled, Replacement
 from being_remote.backup.verification import CorruptObject, Inspection
+from being_remote.local_path import shown_path
 from being_remote.sync.remote_files import EXAMPLES, ActorListing, ActorSync
 from being_remote.transfer.download_plan import DownloadPlan
 from being_remote.transfer.quarantine import QuarantinedFile
@@ -27,7 +28,7 @@ class QuarantineRow:
 
 @dataclass(frozen=True)
 class CorruptContent:
-    """A content in the history that was rotten or missing; `path` and `generation` are the newest.
+    """A content in the history that was rotten or missing; `path` and `snapshot` are the newest.
 
     `repaired_from` is "here" (the live file), "host", or None: lost, or only looked at by a dry run.
     `kept_as` is where the bad bytes lie.
@@ -62,11 +63,11 @@ class SyncReport:
         mismatched: files that differ even after they were fetched again: they change over there. What
             was here before stays.
         being_written: torn because the host is writing them just now; they come with the next sync.
-        rotten: contents here, of any generation, that were not what they should be (with `verify`).
-        damaged: manifests of generations that cannot be read (with `verify` all such, else those that are
+        rotten: contents here, of any snapshot, that were not what they should be (with `verify`).
+        damaged: manifests of snapshots that cannot be read (with `verify` all such, else those that are
             newer than what can be read).
         host_error: why the host could not be asked; with `verify` the backup was looked after alone.
-        snapshot: the generation that is live now; None where there is no backup.
+        snapshot: the snapshot that is live now; None where there is no backup.
         vanished, shrunk: gone or smaller on the host; the earlier versions stay here.
         adopted: files put or changed here by hand, now in the history.
         new_run: why the live tree was replaced as a whole; None when it was added to.
@@ -168,7 +169,7 @@ def from_listing(
     if smaller:
         warnings.append(
             f"smaller on {host} than before: {_counted(smaller)}; "
-            f"what they were stays in generation {before.generation if before is not None else 0}"
+            f"what they were stays in snapshot {before.number if before is not None else 0}"
         )
     return SyncReport(
         host=host,
@@ -180,7 +181,7 @@ def from_listing(
         transferred_bytes=0,
         quarantined=tuple(quarantined(a) for a in aside),
         verified=None,
-        snapshot=before.generation if before is not None else None,
+        snapshot=before.number if before is not None else None,
         dry_run=False,
         vanished=seen.gone,
         shrunk=some(smaller),
@@ -200,7 +201,7 @@ def from_home(task: ActorSync, live: Manifest | None, aside: tuple[QuarantinedFi
         transferred_bytes=0,
         quarantined=tuple(quarantined(a) for a in aside),
         verified=None,
-        snapshot=live.generation if live is not None else None,
+        snapshot=live.number if live is not None else None,
         dry_run=False,
     )
 
@@ -213,7 +214,7 @@ def rotten(rots: Iterable[CorruptObject], is_right: Callable[[str], bool]) -> tu
         if is_right(rot.sha256):
             source = "here" if rot.repaired_from is not None else "host"
         path, _ = shown_path(rot.paths[-1])
-        return CorruptContent(path, rot.generations[-1], rot.sha256, rot.fault, source, rot.kept_as)
+        return CorruptContent(path, rot.snapshots[-1], rot.sha256, rot.fault, source, rot.kept_as)
 
     return tuple(map(told, rots))
 
@@ -222,7 +223,7 @@ def inspected(seen: Inspection, host: str) -> list[str]:
     """What a person should hear of a backup that was only looked at."""
     said = []
     for rot in seen.rots:
-        of = f"generation {rot.generations[-1]}: the content of {shown_path(rot.paths[-1])[0]!r}"
+        of = f"snapshot {rot.snapshots[-1]}: the content of {shown_path(rot.paths[-1])[0]!r}"
         said.append(f"{of} is {rot.fault}; without --dry-run the live file or {host} repairs it if it can")
     if seen.rotten:
         said.append(
@@ -258,7 +259,7 @@ def notes(
     for rot in rots:
         source = {"here": "repaired from the live file", "host": f"repaired from {host}"}
         mended = source.get(rot.repaired_from or "", "lost here")
-        said.append(f"generation {rot.generation}: the content of {rot.path!r} was {rot.fault}; {mended}")
+        said.append(f"snapshot {rot.generation}: the content of {rot.path!r} was {rot.fault}; {mended}")
     if arrival is not None:
         said += _of_arrival(host, arrival, before)
     if cameras and not (arrival and arrival.new_run):
@@ -277,18 +278,18 @@ def _of_arrival(host: str, arrival: Arrival, before: Manifest | None) -> list[st
         written = _counted(arrival.being_written)
         said.append(f"being written on {host} just now: {written}; a later sync brings what it becomes")
     if arrival.new_run:
-        earlier = before.generation if before is not None else 0
+        earlier = before.number if before is not None else 0
         said.append(
             f"{host} holds another run than the backup did: {arrival.new_run}. "
-            f"It is live now as a whole; the earlier one is kept as generation {earlier}"
+            f"It is live now as a whole; the earlier one is kept as snapshot {earlier}"
         )
     if arrival.replaced and arrival.replaced.frames < arrival.replaced.frames_before:
         said.append(_frames(arrival.replaced))
     now = arrival.manifest
     if before is not None and before.why == "restored" and now and not _same(before, now):
         said.append(
-            f"generation {before.generation}, restored from {before.of}, is not live any more, for {host} has"
-            f" other files; `sync --restore {before.generation}` makes it live again"
+            f"snapshot {before.number}, restored from {before.of}, is not live any more, for {host} has"
+            f" other files; `sync --restore {before.number}` makes it live again"
         )
     return said
 
@@ -302,9 +303,9 @@ def _frames(replaced: Replacement) -> str:
 
 
 def _same(one: Manifest, other: Manifest) -> bool:
-    """Whether two generations show the same contents; a file's time alone is no difference."""
+    """Whether two snapshots show the same contents; a file's time alone is no difference."""
     contents = [{path: entry.sha256 for path, entry in each.files.items()} for each in (one, other)]
-    return one.generation == other.generation or contents[0] == contents[1]
+    return one.number == other.number or contents[0] == contents[1]
 
 
 def quarantined(aside: QuarantinedFile) -> QuarantineRow:

@@ -1,7 +1,7 @@
 """`sync --watch`: an actor's new files come home round by round, over one kept connection.
 
 Promises: a pod that is away is waited for and asked again, ever more rarely; a manual sync of the
-same backup finds it free between two rounds; rounds that only add files make one generation; what
+same backup finds it free between two rounds; rounds that only add files make one snapshot; what
 happens is said once. It ends by Ctrl-C, or by what only a person can mend: an untrusted key, a
 refused login, a setting that cannot be meant.
 """
@@ -88,7 +88,7 @@ class _ActorWatch:
         self._history = History(task.root)
         self._session: Session | None = None
         self._last: SyncReport | None = None
-        self._made: int | None = None  # the generation of our last round that made one
+        self._made: int | None = None  # the snapshot of our last round that made one
         self._trouble: Trouble | None = None
         self._began = time.monotonic()
         self._away_since: float | None = None
@@ -136,7 +136,7 @@ class _ActorWatch:
             self._session.close()
 
     def _round(self) -> tuple[SyncReport, bool]:
-        """Sync once; whether that made a generation."""
+        """Sync once; whether that made a snapshot."""
         from being_remote.transport import open_session
 
         if self._session is None:
@@ -144,10 +144,10 @@ class _ActorWatch:
         found = None
         with ExitStack() as held:
             held.enter_context(room_on_disk(self._task.root))
-            if not self._history.folder.is_dir():
+            if not self._history.history_folder.is_dir():
                 found = look(self._task, self._session)  # an actor that is not there leaves no folder
             held.enter_context(_alone(self._history))
-            before = self._history.generations()
+            before = self._history.snapshot_numbers()
             report = bring_actor(
                 self._task,
                 self._session,
@@ -162,12 +162,12 @@ class _ActorWatch:
             self._made_one(report.snapshot)
             return report, True
 
-    def _made_one(self, generation: int) -> None:
+    def _made_one(self, number: int) -> None:
         """A round that only added something to what the round before made takes its place."""
-        if self._made in self._history.generations():  # not pruned since
+        if self._made in self._history.snapshot_numbers():  # not pruned since
             with suppress(InconsistentData):  # damaged since: it stays as it is
-                absorb(self._history, self._history.read(self._made), self._history.read(generation))
-        self._made = generation
+                absorb(self._history, self._history.read(self._made), self._history.read(number))
+        self._made = number
 
     def _tell(self, report: SyncReport, made: bool, seconds: float) -> None:
         self._rounds += 1

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from being_remote.tracker.config import (
+from being_remote.tracker.layout import CONFIGS, DEFAULTS
+from being_remote.tracker.settings import (
     KEYS,
     NEEDED,
     TABLE_OF,
@@ -26,7 +27,6 @@ from being_remote.tracker.config import (
     convert,
     plain,
 )
-from being_remote.tracker.layout import CONFIGS, DEFAULTS
 
 CONFIG = f"{CONFIGS}/{DEFAULTS}"  # below the checkout
 MAX_BYTES = 64 << 10

@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from being_remote.errors import UsageError
-from being_remote.tracker.config import KEYS, Keys, Settings, Value, coerce, complete
-from being_remote.tracker.frame_work import describe_cost, frame_work
+from being_remote.tracker.frame_cost import describe_cost, frame_cost
+from being_remote.tracker.settings import KEYS, Keys, Settings, Value, coerce, complete
 
 LANDMARKS_NOTE = (
     '"all 478 landmarks" can mean that FaceMesh runs with refined irises, so that 478 points exist (the'
@@ -94,7 +94,7 @@ class Preset:
         """What a frame costs with it, against the checkout's defaults."""
         if "pyr_levels" in self.reasons and self._levels(keys) is None:
             return ("the checkout has no pyr_levels as we know them: its iterations stay as they are",)
-        usual, work = frame_work({}, keys), frame_work(self.settings_for(keys), keys)
+        usual, work = frame_cost({}, keys), frame_cost(self.settings_for(keys), keys)
         if usual is None or work is None or work == usual:
             return ()
         return (describe_cost(work, usual, "the defaults"),)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from being_remote.camera.crop_forecast import CropForecast, Face, face_in, foretell, foretell_resize
 from being_remote.camera.intrinsics import intrinsics_in_crop, intrinsics_in_source
 from being_remote.errors import UsageError
-from being_remote.tracker.config import SettingChange, Settings, check, compare, complete, parse_override
+from being_remote.tracker.settings import SettingChange, Settings, check, compare, complete, parse_override
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,14 +142,14 @@ def what_if(crop: Crop, before: Settings, after: Settings, K_crop: Floats | None
     )
 
 
-def asked(words: Sequence[str], before: Settings) -> Settings:
+def parse_what_if(words: Sequence[str], before: Settings) -> Settings:
     """The settings of `--what-if KEY=VALUE ...` over those of the run.
 
     Raises:
         UsageError: not KEY=VALUE, no such setting, or one that does not change the crop.
 
     Example:
-        >>> asked(["bbox_scale=3", "image_size=768"], {"fps": 25})
+        >>> parse_what_if(["bbox_scale=3", "image_size=768"], {"fps": 25})
         {'fps': 25, 'bbox_scale': 3.0, 'image_size': [768, 768]}
     """
     after, about_scale = dict(before), False

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile
-from being_remote.tracker.numbering import frames_in_source
+from being_remote.tracker.frame_numbering import frames_in_source
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from being_remote.media.video import Source, Window
+    from being_remote.media.video import FrameReader, Window
 
     Picture = NDArray[np.uint8]
 
@@ -47,7 +47,7 @@ class SourceFrames:
         notes: what a person should know of how the frames are read and numbered.
     """
 
-    source: Source
+    source: FrameReader
     count: int
     lossless: bool
     index_of: Callable[[int], int | None]
@@ -93,7 +93,7 @@ class SourceFrames:
         return picture
 
 
-def source_frames(source: Source, fps: float, shown: Mapping[int, int] | None = None) -> SourceFrames:
+def source_frames(source: FrameReader, fps: float, shown: Mapping[int, int] | None = None) -> SourceFrames:
     """The frames of an open source under the tracker's numbers.
 
     Args:
@@ -112,16 +112,16 @@ def source_frames(source: Source, fps: float, shown: Mapping[int, int] | None = 
     return SourceFrames(source, max(numbers), _lossless(source), numbers.get, note)
 
 
-def every_frame(source: Source) -> SourceFrames:
+def every_frame(source: FrameReader) -> SourceFrames:
     """Every frame of an open source as it is, counted from 1."""
     return _by_map(source, {n + 1: n for n in range(source.frame_count)}, ())
 
 
-def _by_map(source: Source, shown: Mapping[int, int], notes: tuple[str, ...]) -> SourceFrames:
+def _by_map(source: FrameReader, shown: Mapping[int, int], notes: tuple[str, ...]) -> SourceFrames:
     return SourceFrames(source, max(shown, default=0), _lossless(source), shown.get, notes)
 
 
-def numbers_in(source: Source, fps: float) -> tuple[Mapping[int, int], tuple[str, ...]]:
+def numbers_in(source: FrameReader, fps: float) -> tuple[Mapping[int, int], tuple[str, ...]]:
     """Number in `source/` -> index in an open source, by its times or names; and what is odd about them.
 
     Raises: as `source_frames`.
@@ -139,7 +139,7 @@ def numbers_in(source: Source, fps: float) -> tuple[Mapping[int, int], tuple[str
     return dict(enumerate(frames.tolist(), 1)), ()
 
 
-def _lossless(source: Source) -> bool:
+def _lossless(source: FrameReader) -> bool:
     return source.times_s is None and all(name.lower().endswith(".png") for name in source.names)
 
 

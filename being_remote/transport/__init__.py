@@ -9,7 +9,7 @@ of trusted keys (`hostkeys`). What leaves this package is a `Session` or an erro
 from __future__ import annotations
 
 from being_remote.inventory import Inventory, LocalHost, SshHost
-from being_remote.session import Session
+from being_remote.session import OpenSession, Session
 
 
 def open_session(host: SshHost | LocalHost, inventory: Inventory, *, remember: bool = True) -> Session:
@@ -34,3 +34,8 @@ def open_session(host: SshHost | LocalHost, inventory: Inventory, *, remember: b
     from being_remote.transport.ssh_session import SshSession
 
     return SshSession.open(host, inventory, remember=remember)
+
+
+def session_opener(inventory: Inventory, *, remember: bool = True) -> OpenSession:
+    """`open_session` for hosts of `inventory`, by their names."""
+    return lambda name: open_session(inventory.host(name), inventory, remember=remember)

@@ -16,7 +16,7 @@ from being_remote.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from being_remote.recovery.local_runs import LocalRun
-    from being_remote.tracker.frame_anatomy import Anatomy, AnatomyEntry
+    from being_remote.tracker.frame_analysis import EntryAnalysis, FrameAnalysis
 
 Matrix = tuple[tuple[float, ...], ...]
 Size = tuple[int, int]
@@ -63,7 +63,7 @@ class AnalyzeReport:
     global_step: int | None
     image_size_wh: Size | None
     keys: tuple[str, ...]
-    contents: tuple[AnatomyEntry, ...]
+    contents: tuple[EntryAnalysis, ...]
     K: Matrix | None
     K_opencv: Matrix | None
     principal_off_px: tuple[float, float] | None
@@ -93,12 +93,12 @@ def analyze(frame: Path, *, source_size: Size | None = None) -> AnalyzeReport:
         UnsafeFile, TornFile: it was not opened further.
     """
     from being_remote.camera.intrinsics import fov_deg, to_opencv_pixels
-    from being_remote.tracker.frame_anatomy import dissect
+    from being_remote.tracker.frame_analysis import analyze_frame
     from being_remote.tracker.frame_file import MAX_FRAME_BYTES, read_bytes
 
     if os.path.isdir(frame):  # where it may not be looked at, the reader says so
         raise UsageError("is a folder; analyze looks at one file", where=str(frame), hint=_in_folder(frame))
-    found = dissect(read_bytes(frame, MAX_FRAME_BYTES), str(frame))
+    found = analyze_frame(read_bytes(frame, MAX_FRAME_BYTES), str(frame))
     source, said, steps = _around(frame, found, source_size)
     K, size = found.K, found.image_size_wh
     seen = K is not None and size is not None and K[0, 0] > 0 and K[1, 1] > 0
@@ -126,11 +126,11 @@ def analyze(frame: Path, *, source_size: Size | None = None) -> AnalyzeReport:
 
 
 def _around(
-    frame: Path, found: Anatomy, source_size: Size | None
+    frame: Path, found: FrameAnalysis, source_size: Size | None
 ) -> tuple[SourceView | None, tuple[str, ...], tuple[str, ...]]:
     """The camera of the source where it can be had, what is to be said of that, and the next steps."""
     from being_remote.recovery.local_runs import find_settings, run_in_folder
-    from being_remote.tracker.frame_file import read_box
+    from being_remote.tracker.box_file import read_box
 
     if found.problems:
         again = "fetch it again (sync --verify), or track it again; recover refuses it or leaves it out"
@@ -163,7 +163,7 @@ def _around(
 
 
 def _view(
-    found: Anatomy, source_size: Size, box: tuple[int, int, int, int] | None, path: Path | None
+    found: FrameAnalysis, source_size: Size, box: tuple[int, int, int, int] | None, path: Path | None
 ) -> SourceView:
     from being_remote.camera.crop import crop_from_box, resize_only
     from being_remote.camera.intrinsics import fov_deg, intrinsics_in_source
@@ -187,10 +187,10 @@ def _without_box(run: LocalRun) -> tuple[str, ...]:
 
 
 def _in_folder(folder: Path) -> str:
-    from being_remote.tracker.layout import CHECKPOINT
+    from being_remote.tracker.layout import CHECKPOINT, FRAME_SUFFIX, frame_name
 
     inside = folder / CHECKPOINT if (folder / CHECKPOINT).is_dir() else folder
-    first = min(inside.glob("*.frame"), default=inside / "00000.frame")
+    first = min(inside.glob(f"*{FRAME_SUFFIX}"), default=inside / frame_name(0))
     return f"analyze {shlex.quote(str(first))}; of a whole run: compare A B, or recover --run FOLDER"
 
 

@@ -22,7 +22,7 @@ from being_remote.workflows.run_names import find_run
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
-    from being_remote.tracker.config import SettingChange
+    from being_remote.tracker.settings import SettingChange
 
 __all__ = ["CompareReport", "SideReport", "compare"]
 

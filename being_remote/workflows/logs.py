@@ -9,8 +9,8 @@ from being_remote.jobs import logs as reading
 from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.follow import FollowedLogLine, Say, follow
 from being_remote.jobs.job_status import exit_code_of
-from being_remote.jobs.result_download import folder_of
-from being_remote.jobs.status_poll import ledger_of, look_at
+from being_remote.jobs.status_poll import look_at
+from being_remote.workflows.job_context import job_context
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,8 @@ def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | 
         NotFoundError: no such job, here or there.
         HostError: the host could not be asked, or stayed away.
     """
-    from being_remote.transport import open_session
-
-    ledger = ledger_of(inventory)
+    context = job_context(inventory)
+    ledger = context.ledger
     known = ledger.find(job)
     host = inventory.host(known.host)
     kept: list[FollowedLogLine] = []
@@ -58,9 +57,9 @@ def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | 
             kept.append(line)
 
     tell = say or keep
-    with open_session(host, inventory) as session:
+    with context.open_session(host.name) as session:
         if follow_it:
-            followed = follow(ledger, session, host, known, tell, home=folder_of(inventory, known))
+            followed = follow(context, session, host, known, tell)
             row, home = followed.row, followed.home
         else:
             lines = reading.LogLines()

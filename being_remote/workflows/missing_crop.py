@@ -72,12 +72,12 @@ def _snapshot_with_box(backup: Path) -> int | None:
     from being_remote.backup.history import History
 
     history, newest_frames = History(backup), None
-    for number in reversed(history.generations()):
+    for number in reversed(history.snapshot_numbers()):
         try:
             files = history.read(number).files
         except (FileNotFoundError, InconsistentData):  # a sync removed it just now, or it is damaged
             continue
-        frames = {entry.sha256 for path, entry in files.items() if path.endswith(".frame")}
+        frames = {entry.sha256 for path, entry in files.items() if path.endswith(layout.FRAME_SUFFIX)}
         newest_frames = frames if newest_frames is None else newest_frames
         box = files.get(layout.BBOX)
         if box is not None and frames & newest_frames and history.object(box.sha256).is_file():

@@ -113,7 +113,7 @@ def push(
             parts.append(_part("tracker", str(tracker), placed, checkout.notes, dry_run=dry_run))
         if who is not None:
             placed = push_actor(
-                session, where, inventory, who, given=given, dry_run=dry_run, on_progress=on_progress
+                inventory, session, where, who, given=given, dry_run=dry_run, on_progress=on_progress
             )
             parts.append(_part("actor", who.name, placed, (), dry_run=dry_run))
         round_trips = session.round_trips

@@ -51,7 +51,7 @@ def recover(
         HostError: nothing local tells the crop, and a host could not be asked.
         DataError: files that are unsafe, torn, or contradict each other.
     """
-    from being_remote.tracker.settings_forecast import asked as parse_what_if
+    from being_remote.tracker.settings_forecast import parse_what_if
 
     run, evidence, output = run or RunChoice(), evidence or EvidenceChoice(), output or OutputChoice()
     # What was typed wrong is refused before a long search, not after it.

@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from being_remote.errors import HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.jobs.background_download import DownloadSummary
+from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import send
 from being_remote.jobs.follow import Say, follow
 from being_remote.jobs.job_status import BAD, JobStatus, exit_code_of
 from being_remote.jobs.ledger import Ledger, LedgerJob
-from being_remote.jobs.move import Move, push_again
-from being_remote.jobs.move_and_follow import go_on_elsewhere, moved_here
-from being_remote.jobs.move_permission import given_up, may_leave
-from being_remote.jobs.result_download import folder_of
-from being_remote.jobs.status_poll import ledger_of, look, look_at
+from being_remote.jobs.move import Move, upload_carried_again
+from being_remote.jobs.move_and_follow import move_and_follow, moved_here
+from being_remote.jobs.move_permission import abandonment, permit_move
+from being_remote.jobs.status_poll import look, look_at
 from being_remote.jobs.take_over import take_over as taken_over
 from being_remote.session import OnProgress, Session, no_progress
+from being_remote.workflows.job_context import job_context
 
 
 @dataclass(frozen=True)
@@ -78,18 +79,16 @@ def resume(
 
     Raises:
         UsageError: it still runs, or succeeded; or another terminal was faster.
-        NotFoundError, DataError: it cannot go on on `host`; see `moving.move`.
+        NotFoundError, DataError: it cannot go on on `host`; see `jobs.move`.
         HostError: whether it runs is unknown, and so nothing was done; or, with `pod_is_gone`, its own
             host does not answer: then the attempt is abandoned, and nothing was started.
     """
-    from being_remote.transport import open_session
-
-    ledger = ledger_of(inventory)
+    context = job_context(inventory, dry_run=dry_run)
+    ledger = context.ledger
     known = _found(ledger, job, take_over=take_over)
     if known is not None and not take_over and host not in (None, known.host):
         return _elsewhere(
-            inventory,
-            ledger,
+            context,
             known,
             str(host),
             pod_is_gone=pod_is_gone,
@@ -103,7 +102,7 @@ def resume(
     again = host is not None and known is not None and moved_here(ledger, known)
     pod_is_gone = pod_is_gone and not again
     with _opened_or_abandoned(
-        lambda: open_session(where, inventory, remember=not dry_run),
+        lambda: context.open_session(where.name),
         ledger,
         known,
         abandon=pod_is_gone and not dry_run,
@@ -127,16 +126,16 @@ def resume(
         if dry_run:
             return _report(row, row, known, took_over=take_over, followed=False, dry_run=True)
         if row.state not in BAD and row.state != "created" and not at_work:
-            word = given_up(row.state, row.reason, "its pod is gone")
+            word = abandonment(row.state, row.reason, "its pod is gone")
             ledger.record(known.job, known.attempt, "abandoned", word)
         if row.state == "created":
-            push_again(inventory, session, where, ledger, known, on_progress)
+            upload_carried_again(context, session, where, known, on_progress)
         elif not at_work:
             known = ledger.next_attempt(known.job, known.attempt, {"reason": f"resumed after {row.state}"})
         after = row if at_work else send(ledger, session, where, known)
         if follow_it:
             known = ledger.find(known.job)
-            followed = follow(ledger, session, where, known, say, home=folder_of(inventory, known))
+            followed = follow(context, session, where, known, say)
             report = _report(row, followed.row, known, took_over=take_over, followed=True, dry_run=False)
             return dataclasses.replace(report, home=followed.home)
     return _report(row, after, known, took_over=take_over, followed=False, dry_run=False)
@@ -150,7 +149,7 @@ def _opened_or_abandoned(
         return open_it()
     except HostError as e:
         if abandon and known is not None and not known.ended:
-            word = given_up(known.state, e.what, "its pod is gone")
+            word = abandonment(known.state, e.what, "its pod is gone")
             ledger.record(known.job, known.attempt, "abandoned", word)
             e.hint = (
                 f"attempt {known.attempt} of {known.job} is abandoned on your word; resume {known.job} --host"
@@ -160,8 +159,7 @@ def _opened_or_abandoned(
 
 
 def _elsewhere(
-    inventory: Inventory,
-    ledger: Ledger,
+    context: JobContext,
     known: LedgerJob,
     host: str,
     *,
@@ -171,11 +169,10 @@ def _elsewhere(
     say: Say,
     on_progress: OnProgress,
 ) -> ResumeReport:
-    to = inventory.host(host)
-    leaving = may_leave(inventory, ledger, known, pod_is_gone=pod_is_gone, dry_run=dry_run)
-    done = go_on_elsewhere(
-        inventory,
-        ledger,
+    to = context.inventory.host(host)
+    leaving = permit_move(context, known, pod_is_gone=pod_is_gone, dry_run=dry_run)
+    done = move_and_follow(
+        context,
         known,
         to,
         leaving,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from being_remote.backup_paths import BackupPaths
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.recovery.local_runs import LocalRun, run_in_folder
 from being_remote.tracker import layout
@@ -26,7 +27,7 @@ def find_run(inventory: Inventory | None, actor: str | None, run: str | None) ->
     from being_remote.backup.history import History
 
     found = _find(inventory, actor, run)
-    if not layout.LocalLayout(found.base).history.is_dir():
+    if not BackupPaths(found.base).history_folder.is_dir():
         return found
     newest = History(found.base).newest()
     return replace(found, origins=newest.files if newest is not None else {})
@@ -42,7 +43,7 @@ def _find(inventory: Inventory | None, actor: str | None, run: str | None) -> Lo
         raise UsageError(f"--run {run} and --actor {actor} name two actors", hint="give one of them")
     assert inventory is not None  # the first two checks leave no other way here
     chosen = inventory.the_actor(run or actor)
-    backup = layout.LocalLayout(inventory.backup_of(chosen))
+    backup = BackupPaths(inventory.backup_of(chosen))
     if not backup.checkpoint.is_dir():
         raise NotFoundError(
             f"no checkpoints of actor {chosen.name!r} are local yet",
@@ -70,7 +71,7 @@ def _run_of_job(run: str, inventory: Inventory | None, actor: str | None) -> Loc
     from being_remote.jobs.ledger import LAST
     from being_remote.jobs.result_download import runs_of
     from being_remote.jobs.status_poll import ledger_of
-    from being_remote.recipes.metrical_tracker import NAME, settings_of
+    from being_remote.recipes.tracking_files import NAME, settings_of
 
     actors = f", nor one of the actors: {', '.join(sorted(inventory.actors))}" if inventory else ""
     unknown = NotFoundError(

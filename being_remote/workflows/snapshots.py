@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.backup.history import History
-from being_remote.backup.manifest import ManifestEntry
 from being_remote.backup.prune import marked, prune
 from being_remote.backup.restore import readable, refused, restore, without
 from being_remote.backup.snapshots import Snapshot, SnapshotChange, change, survey
@@ -21,21 +20,22 @@ from being_remote.session import OnProgress, no_progress
 from being_remote.sync.run_change import same_camera
 from being_remote.sync.sync_pass import the_judge
 from being_remote.sync.sync_report import QuarantineRow, quarantined
+from being_remote.transfer.stored_file import StoredFile
 
 
 @dataclass(frozen=True)
-class GenerationsReport:
-    """Every generation of an actor's backup.
+class SnapshotsReport:
+    """Every snapshot of an actor's backup.
 
     Attributes:
         folder: the backup on this laptop.
-        live: the generation that the live files show.
+        live: the snapshot that the live files show.
         generations: oldest first.
         unreadable: damaged manifests.
-        unsaved: live files that are in no generation yet; the next sync takes them in.
+        unsaved: live files that are in no snapshot yet; the next sync takes them in.
         history_bytes: the disk that all of the history takes.
-        old_bytes: how much of it only generations need that are not live.
-        orphan_bytes: how much of it no generation needs.
+        old_bytes: how much of it only snapshots need that are not live.
+        orphan_bytes: how much of it no snapshot needs.
     """
 
     actor: str
@@ -59,9 +59,9 @@ class RestoreReport:
     """What a restore did, or with `dry_run` would do.
 
     Attributes:
-        restored: the generation asked for.
-        snapshot: the generation that is live now; with `dry_run` the one that is live.
-        before: the generation that was live; restoring it undoes this.
+        restored: the snapshot asked for.
+        snapshot: the snapshot that is live now; with `dry_run` the one that is live.
+        before: the snapshot that was live; restoring it undoes this.
         files, bytes: what is live afterwards.
         change: from what was live.
         adopted: how many live files were taken into the history first.
@@ -91,7 +91,7 @@ class RestoreReport:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What was removed, or with `dry_run` would be: whole generations, and contents that only they had.
+    """What was removed, or with `dry_run` would be: whole snapshots, and contents that only they had.
 
     `damaged` are manifests that cannot be read: they stay, and all that they seem to name.
     """
@@ -111,8 +111,8 @@ class PruneReport:
         return 6 if self.damaged else 0
 
 
-def list_generations(inventory: Inventory, *, actor: str | None = None) -> GenerationsReport:
-    """Tell an actor's generations.
+def list_snapshots(inventory: Inventory, *, actor: str | None = None) -> SnapshotsReport:
+    """Tell an actor's snapshots.
 
     Args:
         inventory: who is who.
@@ -125,11 +125,11 @@ def list_generations(inventory: Inventory, *, actor: str | None = None) -> Gener
     """
     name, history = _history(inventory, actor)
     seen = survey(history)
-    return GenerationsReport(
+    return SnapshotsReport(
         actor=name,
         folder=history.root,
         live=history.shown(),
-        generations=seen.generations,
+        generations=seen.snapshots,
         unreadable=seen.unreadable,
         unsaved=seen.unsaved,
         history_bytes=seen.history_bytes,
@@ -138,51 +138,51 @@ def list_generations(inventory: Inventory, *, actor: str | None = None) -> Gener
     )
 
 
-def restore_generation(
+def restore_snapshot(
     inventory: Inventory,
-    generation: int,
+    number: int,
     *,
     actor: str | None = None,
     dry_run: bool = False,
     on_progress: OnProgress = no_progress,
 ) -> RestoreReport:
-    """Make an earlier generation live again, as a new one.
+    """Make an earlier snapshot live again, as a new one.
 
     Args:
         inventory: who is who.
-        generation: its number.
+        snapshot: its number.
         actor: its name; default: the only one.
         dry_run: only read it, and say what would change.
         on_progress: told how far it is.
 
     Raises:
         UsageError: the actor is unknown; a sync of it is at work.
-        NotFoundError: there is no such generation.
+        NotFoundError: there is no such snapshot.
         DataError: its contents are not whole, or the disk is full; nothing was changed.
     """
     name, history = _history(inventory, actor)
-    numbers = history.generations()
-    if generation not in numbers:
+    numbers = history.snapshot_numbers()
+    if number not in numbers:
         raise NotFoundError(
-            f"there is no generation {generation}; known are: {_spans(numbers)}",
+            f"there is no snapshot {number}; known are: {_spans(numbers)}",
             where=str(history.root),
             hint="`sync --list` shows them",
         )
     if dry_run:
-        return _would_restore(name, history, generation, on_progress)
+        return _would_restore(name, history, number, on_progress)
 
-    def is_same_run(live: Mapping[str, ManifestEntry], wanted: Mapping[str, ManifestEntry]) -> bool:
+    def is_same_run(live: Mapping[str, StoredFile], wanted: Mapping[str, StoredFile]) -> bool:
         return same_camera(_contents(history, live), _contents(history, wanted))
 
     with room_on_disk(history.root), history.lock():
-        done = restore(history, readable(history, generation, on_progress), the_judge(), is_same_run)
+        done = restore(history, readable(history, number, on_progress), the_judge(), is_same_run)
     before = done.settled.manifest
     return RestoreReport(
         actor=name,
         folder=history.root,
-        restored=generation,
-        snapshot=done.manifest.generation,
-        before=before.generation if before is not None else None,
+        restored=number,
+        snapshot=done.manifest.number,
+        before=before.number if before is not None else None,
         files=len(done.manifest.files),
         bytes=sum(entry.bytes for entry in done.manifest.files.values()),
         change=done.change,
@@ -193,17 +193,17 @@ def restore_generation(
     )
 
 
-def _would_restore(name: str, history: History, generation: int, on_progress: OnProgress) -> RestoreReport:
-    wanted = readable(history, generation, on_progress)
+def _would_restore(name: str, history: History, number: int, on_progress: OnProgress) -> RestoreReport:
+    wanted = readable(history, number, on_progress)
     shown = history.shown()
-    live = next((made.files for made in history.readable() if made.generation == shown), {})
+    live = next((made.files for made in history.readable() if made.number == shown), {})
     bad = refused(history, live, wanted.files, the_judge())
     same_run = bool(bad) and same_camera(_contents(history, live), _contents(history, wanted.files))
     files = without(wanted.files, bad, live, same_run=same_run)
     return RestoreReport(
         actor=name,
         folder=history.root,
-        restored=generation,
+        restored=number,
         snapshot=shown,
         before=shown,
         files=len(files),
@@ -216,11 +216,11 @@ def _would_restore(name: str, history: History, generation: int, on_progress: On
     )
 
 
-def _contents(history: History, files: Mapping[str, ManifestEntry]) -> NamedPaths:
+def _contents(history: History, files: Mapping[str, StoredFile]) -> NamedPaths:
     return NamedPaths(files.keys(), lambda path: history.object(files[path].sha256))
 
 
-def prune_generations(
+def prune_snapshots(
     inventory: Inventory,
     keep: int,
     *,
@@ -228,7 +228,7 @@ def prune_generations(
     dry_run: bool = False,
     force: bool = False,
 ) -> PruneReport:
-    """Remove all but the newest generations, and what only they needed; the live one always stays.
+    """Remove all but the newest snapshots, and what only they needed; the live one always stays.
 
     Args:
         inventory: who is who.
@@ -240,7 +240,7 @@ def prune_generations(
     Raises:
         UsageError: the actor is unknown; `keep` is 0; a sync of it is at work.
         NotFoundError: nothing of it came home yet.
-        DataError: the newest generation holds too few frames; nothing was removed.
+        DataError: the newest snapshot holds too few frames; nothing was removed.
     """
     name, history = _history(inventory, actor)
     if dry_run:
@@ -265,7 +265,7 @@ def _history(inventory: Inventory, actor: str | None) -> tuple[str, History]:
     """The history of an actor that has one."""
     who = inventory.the_actor(actor)
     history = History(inventory.backup_of(who))
-    if not history.generations():
+    if not history.snapshot_numbers():
         raise NotFoundError(
             f"nothing of actor {who.name} came home yet",
             where=str(history.root),
@@ -279,7 +279,7 @@ def _said(host: str | None) -> tuple[str, ...]:
     whose = host if host is not None else "the host"
     return (
         f"the next sync, and at once a --watch that is at work, brings home again what {whose} has otherwise,"
-        " and makes it live; this generation stays in the history",
+        " and makes it live; this snapshot stays in the history",
     )
 
 

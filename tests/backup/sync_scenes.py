@@ -70,15 +70,15 @@ def check_settled(
 ) -> None:
     """Two undisturbed syncs later all is as if nothing had happened, and nothing was fetched twice.
 
-    Each disturbed one may leave a generation of its own: of what it had brought.
+    Each disturbed one may leave a snapshot of its own: of what it had brought.
     """
     host.sync()
     assert host.live() == live, what
     _, planned, arrival = host.sync()
     assert planned.wanted == () and arrival.transferred_files == 0, what
-    generations = host.history.generations()
-    for number in generations:
+    snapshots = host.history.snapshot_numbers()
+    for number in snapshots:
         for entry in host.history.read(number).files.values():
             assert host.history.object(entry.sha256).stat().st_size == entry.bytes, what
-    assert len(generations) <= 3 + disturbed, what
+    assert len(snapshots) <= 3 + disturbed, what
     assert before <= host.contents(), what

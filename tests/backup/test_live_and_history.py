@@ -17,12 +17,12 @@ from folder_sync import FolderHost
 
 from being_remote.backup import put_file
 from being_remote.backup.history import History
-from being_remote.backup.objects import hash_of
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UnsafeFile, UsageError
 from being_remote.inventory import LocalHost
 from being_remote.session import Pull, PullResult
 from being_remote.transfer import hash_comparison as comparing
+from being_remote.transfer.file_check import hash_of
 from being_remote.transfer.hash_comparison import HostFiles
 from being_remote.transport.local_session import LocalSession
 
@@ -76,7 +76,7 @@ def test_first_sync_brings_everything_and_the_second_changes_nothing_at_all(host
     host.put("bbox.pt", "box")
 
     _, _, arrival = host.sync()
-    assert (arrival.transferred_files, arrival.manifest and arrival.manifest.generation) == (4, 0)
+    assert (arrival.transferred_files, arrival.manifest and arrival.manifest.number) == (4, 0)
     assert host.live() == {
         "bbox.pt": "box",
         "checkpoint/00000.frame": "a END",
@@ -114,17 +114,17 @@ def test_a_backup_made_by_hand_is_adopted_as_it_lies(host: FolderHost) -> None:
 
     settled = host.settle()
     assert len(settled.adopted) == 838 and settled.manifest is not None
-    assert (settled.manifest.generation, settled.manifest.why) == (0, "adopted")
-    history = str(host.history.folder)
+    assert (settled.manifest.number, settled.manifest.why) == (0, "adopted")
+    history = str(host.history.history_folder)
     assert before == {k: v for k, v in tree_state(host.root).items() if not k.startswith(history)}
     # Foreign files are neither taken nor touched.
     assert "notes.txt" not in settled.manifest.files and (host.root / "notes.txt").read_text() == "mine"
 
     assert host.settle().adopted == ()
-    assert host.history.generations() == [0]
+    assert host.history.snapshot_numbers() == [0]
 
 
-def test_what_was_changed_by_hand_becomes_a_generation_before_the_host_replaces_it(host: FolderHost) -> None:
+def test_what_was_changed_by_hand_becomes_a_snapshot_before_the_host_replaces_it(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "first END")
     host.sync()
     host.hand("checkpoint/00000.frame", "by hand END")
@@ -134,7 +134,7 @@ def test_what_was_changed_by_hand_becomes_a_generation_before_the_host_replaces_
     assert settled.adopted == ("checkpoint/00000.frame",)
     texts = [
         host.history.object(host.history.read(n).files["checkpoint/00000.frame"].sha256).read_text()
-        for n in host.history.generations()
+        for n in host.history.snapshot_numbers()
     ]
     assert texts == ["first END", "by hand END", "second END"]
     assert host.live() == {"checkpoint/00000.frame": "second END"}
@@ -145,7 +145,7 @@ def test_a_file_that_was_only_touched_is_no_change(host: FolderHost) -> None:
     host.sync()
     os.utime(host.root / "checkpoint/00000.frame", ns=(5, 5))
     settled, planned, _ = host.sync()
-    assert (settled.adopted, planned.wanted, host.history.generations()) == ((), (), [0])
+    assert (settled.adopted, planned.wanted, host.history.snapshot_numbers()) == ((), (), [0])
 
 
 def test_a_live_file_that_was_removed_comes_back_without_the_host(host: FolderHost) -> None:
@@ -185,7 +185,7 @@ def test_what_rotted_is_never_taken_for_a_change_by_hand_though_nobody_can_judge
     settled, planned, _ = host.sync(deep=True)
     (rotted,) = settled.rotted
     assert rotted.kept_as is not None and rotted.kept_as.read_text() == "loss 0.9"
-    assert (settled.adopted, planned.wanted, host.history.generations()) == ((), (), [0])
+    assert (settled.adopted, planned.wanted, host.history.snapshot_numbers()) == ((), (), [0])
     assert host.live() == {"run/logs/train.log": "loss 0.1"}
 
 
@@ -495,7 +495,7 @@ def test_put_file_stores_once_says_when_equal_and_refuses_a_different_one(tmp_pa
         put_file(root, "bbox.pt", b"two", host="b200")
     assert (root / "bbox.pt").read_bytes() == b"one"
     history = History(root)
-    assert history.generations() == [0] and history.read(0).files["bbox.pt"].host == "a100"
+    assert history.snapshot_numbers() == [0] and history.read(0).files["bbox.pt"].host == "a100"
     for outside in ("../escape", "inventory.yaml", ".history/manifests/7.json", "runs/a/cameras.json"):
         with pytest.raises(UnsafeFile):
             put_file(root, outside, b"x", host="a100")
@@ -505,7 +505,7 @@ def test_put_file_beside_a_backup_made_by_hand_keeps_that_one_too(host: FolderHo
     host.hand("checkpoint/00000.frame", "by hand END")
     put_file(host.root, "bbox.pt", b"box", host="a100")
     assert host.live() == {"bbox.pt": "box", "checkpoint/00000.frame": "by hand END"}
-    assert [host.history.read(n).why for n in host.history.generations()] == ["adopted", "put"]
+    assert [host.history.read(n).why for n in host.history.snapshot_numbers()] == ["adopted", "put"]
 
 
 @pytest.fixture
@@ -559,39 +559,39 @@ def test_a_disk_that_fills_while_files_arrive_keeps_what_was_safe_and_goes_on_la
     with pytest.raises(NoSpace, match="full"), room_on_disk(host.root):
         host.sync()  # they fit once, but not twice
     assert host.live() == {"checkpoint/00000.frame": "first END"}
-    assert host.history.generations() == [0]
+    assert host.history.snapshot_numbers() == [0]
     subprocess.run(["mount", "-o", "remount,size=8m", full_disk], check=True)
     _, _, arrival = host.sync()
     assert arrival.transferred_files == 0  # all of them had arrived
     assert len(host.live()) == 400
 
 
-def test_names_beside_the_manifests_that_we_do_not_give_are_no_generations(host: FolderHost) -> None:
+def test_names_beside_the_manifests_that_we_do_not_give_are_no_snapshots(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.sync()
-    manifests = host.history.folder / "manifests"
+    manifests = host.history.history_folder / "manifests"
     (manifests / "007.json").write_bytes((manifests / "0.json").read_bytes())
-    assert host.history.generations() == [0]
+    assert host.history.snapshot_numbers() == [0]
 
 
 def test_a_manifest_under_another_number_is_passed_over_and_named(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.sync()
-    manifests = host.history.folder / "manifests"
+    manifests = host.history.history_folder / "manifests"
     (manifests / "9.json").write_bytes((manifests / "0.json").read_bytes())
-    with pytest.raises(InconsistentData, match="says that it is generation 0"):
+    with pytest.raises(InconsistentData, match="says that it is snapshot 0"):
         host.history.read(9)
     host.put("checkpoint/00001.frame", "b END")
     settled, _, arrival = host.sync()
     assert settled.damaged == (manifests / "9.json",)
-    assert arrival.manifest is not None and arrival.manifest.generation == 10
+    assert arrival.manifest is not None and arrival.manifest.number == 10
     assert sorted(host.live()) == ["checkpoint/00000.frame", "checkpoint/00001.frame"]
 
 
 def test_without_a_word_of_what_is_live_the_next_sync_makes_the_newest_live(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.sync()
-    (host.history.folder / "live").write_text("")
+    (host.history.history_folder / "live").write_text("")
     host.sync()
     assert host.history.shown() == 0 and host.live() == {"checkpoint/00000.frame": "a END"}
 

@@ -8,17 +8,17 @@ from pathlib import Path, PurePosixPath
 import pytest
 from disk_order import DiskOrder, recorded
 from folder_sync import FolderHost
-from killed_generations import act
+from killed_snapshots import act
 from sync_scenes import another_run, by_hand, first, more
 
 from being_remote.backup import put_file
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import ExpectedFile, begin
-from being_remote.backup.known_hashes import remember
 from being_remote.backup.snapshot_merge import absorb
 from being_remote.durable_files import write_whole
 from being_remote.inventory import LocalHost
 from being_remote.session import Pull, PullResult
+from being_remote.transfer.known_hashes import remember
 from being_remote.transport.local_session import LocalSession
 
 FRAME = "checkpoint/00000.frame"
@@ -92,7 +92,7 @@ def stale(host: FolderHost) -> Callable[[], object]:
     return host.sync
 
 
-def two_generations(host: FolderHost) -> None:
+def two_snapshots(host: FolderHost) -> None:
     host.put(FRAME, "0 END")
     host.sync()
     host.put("checkpoint/00001.frame", "1 END")
@@ -102,7 +102,7 @@ def two_generations(host: FolderHost) -> None:
 
 def rotten(host: FolderHost) -> None:
     """One content that the live tree repairs, and one that is lost."""
-    two_generations(host)
+    two_snapshots(host)
     contents = {p: host.history.object(e.sha256) for p, e in host.history.read(1).files.items()}
     contents[FRAME].write_text("agaiN 0 END")
     contents["checkpoint/00001.frame"].write_text("1 ENd")
@@ -120,7 +120,7 @@ def done(
 
 
 def pruned(host: FolderHost) -> Callable[[], object]:
-    two_generations(host)
+    two_snapshots(host)
     host.put(FRAME, "and again 0 END", 1_700_000_200)
     host.sync()
     return lambda: act("prune_to_two", host.root)
@@ -141,7 +141,7 @@ def absorbed(host: FolderHost) -> Callable[[], object]:
 
 
 def put(host: FolderHost) -> Callable[[], object]:
-    two_generations(host)
+    two_snapshots(host)
     return lambda: put_file(host.root, "bbox.pt", b"box", host="here")
 
 
@@ -159,7 +159,7 @@ CASES: dict[str, Callable[[FolderHost], Callable[[], object]]] = {
     "a whole file that was rewritten": rewritten,
     "what a killed sync left": salvaged,
     "what nobody knows": stale,
-    "a restore": done("restore_first", two_generations),
+    "a restore": done("restore_first", two_snapshots),
     "a repair": done("scrub_all", rotten),
     "a prune": pruned,
     "rounds of a watch": absorbed,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from being_remote.cli.then import parse_command
+from being_remote.cli.safe_to_stop import parse_command
 from being_remote.errors import UsageError
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 
 from being_remote.crop_search import frame_map
 from being_remote.crop_search.frame_map import FrameMap, FrameRule, align
-from being_remote.tracker.numbering import frames_in_source
+from being_remote.tracker.frame_numbering import frames_in_source
 
 COUNT, SIDE = 300, 16
 TIMES_S = np.arange(COUNT) / 30

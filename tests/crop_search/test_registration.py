@@ -11,7 +11,7 @@ from being_remote.camera.crop import crop_from_box
 from being_remote.camera.free_crop import free_crop
 from being_remote.crop_search import whole_pixel_search as lattice
 from being_remote.crop_search.crop_rendering import Window, bars, content, grey_of, remake, warp, whole_crops
-from being_remote.crop_search.picture_agreement import equal, mismatch
+from being_remote.crop_search.picture_difference import equal, mismatch
 from being_remote.crop_search.registration import correlation, register
 
 SCENE = Scene(size_wh=(640, 360), box=(150, 450, 20, 320), seed=11)

@@ -14,7 +14,7 @@ from scenes import Picture, Scene
 from being_remote.camera.crop import crop_from_box
 from being_remote.crop_search import StoredCrop, check_crop, from_images
 from being_remote.crop_search.crop_rendering import content, grey_of
-from being_remote.crop_search.inner_part import inner_part
+from being_remote.crop_search.replaced_background import inner_part
 
 FRAMES = 12
 NUMBERS = range(2, FRAMES)

@@ -11,12 +11,12 @@ import pytest
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.free_crop import free_crop
 from being_remote.crop_search import StoredCrop
-from being_remote.crop_search.consensus import Consensus, agree
-from being_remote.crop_search.grading import common_offset, judge
+from being_remote.crop_search.crop_grade import common_offset, grade_crop
+from being_remote.crop_search.finding import FrameEvidence
 from being_remote.crop_search.known_crop_check import _judge
+from being_remote.crop_search.picture_consensus import Consensus, agree
 from being_remote.crop_search.picture_matching import Match, view_of
 from being_remote.crop_search.registration import Fit
-from being_remote.crop_search.values import FrameEvidence
 from being_remote.crop_search.whole_pixel_crop import whole_box
 
 CROP = crop_from_box((400, 900, 100, 600), (1280, 720), (512, 512))
@@ -41,7 +41,7 @@ def consensus(std: float = 0.02, box: Any = BOX) -> Consensus:
 
 
 def grade(evidence: list[FrameEvidence], std: float = 0.02) -> str:
-    return judge(consensus(std), CROP, evidence)[0]
+    return grade_crop(consensus(std), CROP, evidence)[0]
 
 
 # Grading
@@ -79,7 +79,7 @@ def test_verified_takes_a_standard_error_below_an_eighth_of_a_pixel(std: float, 
 def test_a_crop_that_is_not_whole_is_an_estimate_however_sure() -> None:
     crop = free_crop((500.0, 500.0), (400.0, 100.0), (1280, 720), (512, 512), (0.0, 0.0))
     for std, says in ((0.119, "the tracker makes no such crop"), (0.121, "is not whole")):
-        found, why = judge(consensus(std), crop, [EVIDENCE] * 5)
+        found, why = grade_crop(consensus(std), crop, [EVIDENCE] * 5)
         assert found == "estimated" and says in why
 
 

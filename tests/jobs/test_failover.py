@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from local_jobs import retrack
 from two_pods import FAILS, FRAMES, SLEEPS, WAITS, TwoPods
 
 from being_remote.cli.options import parse_duration
@@ -22,7 +23,7 @@ from being_remote.jobs import failover, logs
 from being_remote.jobs.follow import MovedLine, StateLine, StayedLine
 from being_remote.jobs.ledger import Intent
 from being_remote.workflows.cancel import cancel
-from being_remote.workflows.retrack import RetrackReport, retrack
+from being_remote.workflows.retrack import RetrackReport
 
 
 class Followed:
@@ -92,7 +93,7 @@ def test_what_came_home_while_it_was_followed_goes_on_on_the_other_pod(two_pods:
     assert report.moved is not None and report.moved.frames_kept == 10
     (line,) = followed.moves
     assert (line.from_host, line.to_host, line.attempt, line.state) == ("a", "b", 1, "unknown")
-    assert two_pods.made(job) == [(2, "goes on on b after unknown", "b")]
+    assert two_pods.made(job) == [(2, "moved to b after unknown", "b")]
     (given_up,) = (t for t in two_pods.ledger.story(job) if t.state == "abandoned")
     assert given_up.evidence["reason"] == "the user's word: --failover after 2 s"
     # The new attempt came home in its turn, and the old one's files are kept beside.

@@ -22,6 +22,7 @@ import pytest
 import torch
 from faults import FaultProxy, small_disk
 from live_watcher import LiveWatcher
+from local_jobs import retrack
 from numbered_frames import numbered
 
 from being_remote.demo.actor import make_actor
@@ -40,13 +41,14 @@ from being_remote.jobs.live_download import DownloadRound, LiveDownload
 from being_remote.jobs.result_folder import alone
 from being_remote.recipes.command import Command
 from being_remote.recipes.metrical_tracker import MetricalTracker
+from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import Pull
-from being_remote.tracker.file_judge import check_bytes
+from being_remote.tracker.file_check import check_bytes
 from being_remote.transport.local_session import LocalSession
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
 from being_remote.workflows.pull import pull
-from being_remote.workflows.retrack import RetrackReport, retrack
+from being_remote.workflows.retrack import RetrackReport
 
 PATTERNS = ("output/*/checkpoint/*.frame", "input/*/bbox.pt", "configs/actors/*.yml")
 FRAMES = 6
@@ -89,7 +91,7 @@ class Attempt:
         self.session = CountedSession()
         note = {"job": "j", "host": "here", "attempt": number, "spec_sha256": "0" * 64}
         work = AttemptFolder(self.session, sys.executable, PurePosixPath(there), PATTERNS)
-        self.arrivals = LiveDownload(work, home, note)
+        self.arrivals = LiveDownload(work, home, note, RESULT_JUDGE)
         (there / "output/x/checkpoint").mkdir(parents=True, exist_ok=True)
 
     def frame(self, number: int, *, of: int | None = None, cut: int | None = None) -> None:
@@ -430,7 +432,7 @@ def writing(made: Path, count: int, pause_s: float) -> str:
 
 def command(inventory: Inventory, script: str, **more: Any) -> RetrackReport:
     words = f"sh -c '{script}'"
-    return retrack(inventory, recipe_name="command", command=words, gpus=0, follow_it=True, **more)
+    return retrack(inventory, recipe="command", command=words, gpus=0, follow_it=True, **more)
 
 
 def proxied(pod: Pod, proxy: FaultProxy, make_inventory: Any, workdir: Path) -> Inventory:

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 from faults import FaultProxy
+from local_jobs import retrack
 
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
 from being_remote.jobs import follow as following
 from being_remote.jobs.follow import FollowedLogLine, StateLine
-from being_remote.transport import open_session
 from being_remote.workflows.cancel import cancel
+from being_remote.workflows.job_context import job_context
 from being_remote.workflows.logs import logs
-from being_remote.workflows.retrack import retrack
 
 
 def test_a_log_that_is_only_read_is_whole_and_0_whatever_became_of_the_job(works: Any) -> None:
@@ -98,7 +98,7 @@ def test_every_line_comes_once_though_the_link_is_cut_again_and_again(
                 if len(lines) == 300:
                     go.touch()
 
-        report = retrack(inventory, recipe_name="command", command=words, gpus=0, follow_it=True, say=say)
+        report = retrack(inventory, recipe="command", command=words, gpus=0, follow_it=True, say=say)
         assert report.state == "succeeded"
         assert lines == [f"line {n}" for n in range(300)]
         assert proxy.connections >= 4
@@ -160,8 +160,9 @@ def test_a_job_that_its_host_cannot_tell_of_is_not_followed_for_ever(
         os.kill(int((work / name).read_text()), signal.SIGKILL)
     monkeypatch.setattr(following, "QUIET_S", 0.1)
     (host,) = works.inventory.hosts.values()
-    with open_session(host, works.inventory) as session:
+    context = job_context(works.inventory)
+    with context.open_session(host.name) as session:
         known = works.ledger.find(job)
-        row = following.follow(works.ledger, session, host, known, lambda _: None, patience_s=0.3).row
+        row = following.follow(context, session, host, known, lambda _: None, patience_s=0.3).row
     assert (row.state, row.last_known) == ("unknown", "running")
     assert works.ledger.find(job).state == "running"

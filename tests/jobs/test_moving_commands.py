@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_jobs import retrack
 
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Inventory
@@ -17,7 +18,6 @@ from being_remote.transport import open_session
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.jobs import jobs
 from being_remote.workflows.resume import resume
-from being_remote.workflows.retrack import retrack
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def three(make_inventory: Callable[..., Inventory], tmp_path: Path) -> Iterator[
 
 
 def command(inventory: Inventory, script: str, **more: Any) -> str:
-    report = retrack(inventory, host="x", recipe_name="command", command=f"sh -c '{script}'", gpus=0, **more)
+    report = retrack(inventory, host="x", recipe="command", command=f"sh -c '{script}'", gpus=0, **more)
     return str(report.job)
 
 
@@ -70,7 +70,7 @@ def test_another_spec_under_the_same_id_is_not_touched(three: Inventory, tmp_pat
     there = tmp_path / "other/jobs" / job
     there.mkdir(parents=True)
     (there / "spec.json").write_text("{}")
-    with pytest.raises(InconsistentData, match="another spec lies there"):
+    with pytest.raises(InconsistentData, match="holds another spec under this id"):
         resume(three, job, host="z")
     assert ledger_of(three).find(job).attempt == 1
 

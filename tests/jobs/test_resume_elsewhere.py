@@ -79,7 +79,7 @@ def test_a_pod_that_is_silent_is_left_only_on_the_users_word(two_pods: TwoPods) 
     report = resume(two_pods.inventory, job, host="b", pod_is_gone=True)
     assert (report.attempt, report.state) == (2, "running")
     assert KEPT in two_pods.log("b", job, 2)
-    assert two_pods.made(job) == [(2, "goes on on b after unknown", "b")]
+    assert two_pods.made(job) == [(2, "moved to b after unknown", "b")]
     assert (1, "abandoned") in [(t.attempt, t.state) for t in two_pods.ledger.story(job)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 import subprocess
 import sys
@@ -271,7 +270,7 @@ def test_a_box_that_was_changed_after_it_came_home_is_unverified(
     assert recover(inventory, dry_run=True).grade == "unverified"
 
 
-def test_a_box_that_only_the_history_has_is_named_with_its_generation_unless_another_run_has_it(
+def test_a_box_that_only_the_history_has_is_named_with_its_snapshot_unless_another_run_has_it(
     here: Path, tmp_path: Path, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})

@@ -31,8 +31,8 @@ from being_remote.errors import (
     UsageError,
 )
 from being_remote.inventory import Inventory
-from being_remote.tracker.box_file import read_note
-from being_remote.tracker.frame_file import read_box
+from being_remote.tracker.box_file import read_box
+from being_remote.tracker.box_note import read_note
 from being_remote.workflows.recover import RecoverReport
 
 SIZE, IMAGE = (640, 360), (256, 256)  # small, so that a search takes half a second
@@ -330,7 +330,7 @@ def test_without_crops_the_stored_landmarks_are_found_again_in_the_frames(
         shutil.rmtree(folder)
     shutil.rmtree(lost.output_folder / "video")
     detector = KnowsTheFrames(lost)
-    monkeypatch.setattr("being_remote.crop_search.face_mesh.FaceMesh", lambda: detector)
+    monkeypatch.setattr("being_remote.crop_search.landmark_detector.FaceMesh", lambda: detector)
     report = run_of(lost, dry_run=True)  # nobody asked for landmarks: they are all that is left
     assert (report.grade, report.crop_by) == ("landmark", "landmarks")
     off = np.abs(np.array(report.K) - lost.K_source)

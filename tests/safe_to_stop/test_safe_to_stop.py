@@ -17,9 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from local_jobs import retrack
 from rich.console import Console
 
-from being_remote.backup import known_hashes as known
 from being_remote.backup.history import History
 from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
 from being_remote.demo.actor import make_actor
@@ -39,12 +39,12 @@ from being_remote.safe_to_stop.active_jobs import EndedJob, standing
 from being_remote.safe_to_stop.reasons import RequiredFile
 from being_remote.safe_to_stop.remote_contents import HostFile
 from being_remote.sync import remote_files as actor_files
+from being_remote.transfer import known_hashes as known
 from being_remote.transfer import quarantine
 from being_remote.workflows import cancel as cancelling
 from being_remote.workflows import safe_to_stop as workflow
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
-from being_remote.workflows.retrack import retrack
 from being_remote.workflows.safe_to_stop import SafeReport, safe_to_stop
 from being_remote.workflows.sync import sync
 
@@ -77,7 +77,7 @@ class Place:
 
     def job(self, script: str, **more: Any) -> str:
         words = f"sh -c '{script}'"
-        return str(retrack(self.inventory, recipe_name="command", command=words, gpus=0, **more).job)
+        return str(retrack(self.inventory, recipe="command", command=words, gpus=0, **more).job)
 
     def work(self, job: str) -> Path:
         return self.workdir / "jobs" / job / "attempts/1/work"
@@ -221,7 +221,7 @@ def test_what_a_manifest_names_and_is_not_here_is_a_no(here: Place, harm: str) -
     assert here.look().actors[0].not_home.examples == ("checkpoint/00001.frame",)
 
 
-def test_what_an_earlier_generation_holds_is_at_home(here: Place) -> None:
+def test_what_an_earlier_snapshot_holds_is_at_home(here: Place) -> None:
     log = here.tracker / "output/demo/train.log"
     first = log.read_bytes()
     sync(here.inventory)
@@ -231,7 +231,7 @@ def test_what_an_earlier_generation_holds_is_at_home(here: Place) -> None:
     assert here.look().safe is True
 
 
-def test_contents_that_no_generation_names_are_not_at_home(here: Place) -> None:
+def test_contents_that_no_snapshot_names_are_not_at_home(here: Place) -> None:
     sync(here.inventory)
     log = here.tracker / "output/demo/train.log"
     rewrite(log)
@@ -240,13 +240,13 @@ def test_contents_that_no_generation_names_are_not_at_home(here: Place) -> None:
     assert here.look().actors[0].not_home.examples == ("run/logs/train.log",)
 
 
-def test_a_generation_that_goes_while_we_read_is_passed_over(
+def test_a_snapshot_that_goes_while_we_read_is_passed_over(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)
-    real, told = History.generations, [[7], [0], [0]]
+    real, told = History.snapshot_numbers, [[7], [0], [0]]
     monkeypatch.setattr(History, "newest", lambda _: None)
-    monkeypatch.setattr(History, "generations", lambda self: told.pop(0) if told else real(self))
+    monkeypatch.setattr(History, "snapshot_numbers", lambda self: told.pop(0) if told else real(self))
     assert here.look().safe is True
 
 

@@ -31,7 +31,7 @@ from being_remote.pod_client import listing as host_files
 from being_remote.session import TransferProgress
 from being_remote.tracker.layout import PLACES, places_of
 from being_remote.transport.local_session import LocalSession
-from being_remote.workflows.snapshots import prune_generations
+from being_remote.workflows.snapshots import prune_snapshots
 from being_remote.workflows.sync import SyncReport, sync
 
 MakeInventory = Callable[..., Inventory]
@@ -120,7 +120,7 @@ def test_a_finished_run_comes_home_from_a_pod_and_a_second_sync_transfers_nothin
     again = there.sync()
     assert (again.transferred_files, again.transferred_bytes, again.method) == (0, 0, None)
     assert (again.snapshot, again.round_trips, again.files) == (0, 1, first.files)
-    assert History(there.root).generations() == [0]
+    assert History(there.root).snapshot_numbers() == [0]
 
 
 @pytest.mark.parametrize("where", ["here", "there"])
@@ -212,7 +212,7 @@ def test_what_vanished_or_shrank_on_the_host_stays_and_is_said(here: Setting) ->
     assert report.exit_code == 0
     assert (report.vanished.count, report.vanished.examples) == (1, ("checkpoint/00001.frame",))
     assert (report.shrunk.count, report.shrunk.examples) == (1, ("run/logs/train.log",))
-    assert len(report.warnings) == 2 and "generation 0" in report.warnings[1]
+    assert len(report.warnings) == 2 and "snapshot 0" in report.warnings[1]
     assert "checkpoint/00001.frame" in here.live()
     history = History(here.root)
     assert history.object(history.read(0).files["run/logs/train.log"].sha256).read_bytes() == long
@@ -224,7 +224,7 @@ def test_a_second_run_on_the_host_replaces_the_live_tree_whole(here: Setting, se
     shutil.copytree(second_run, here.tracker)
     report = here.sync()
     assert report.new_run is not None and "bbox.pt" in report.new_run
-    assert any("kept as generation 0" in w for w in report.warnings)
+    assert any("kept as snapshot 0" in w for w in report.warnings)
     assert len([p for p in here.live() if p.endswith(".frame")]) == 3
     assert here.sync(verify=True).verified == report.files
 
@@ -283,7 +283,7 @@ def test_files_of_a_hand_made_backup_are_the_host_s_once_it_has_told_their_hashe
     hosts = {path: entry.host for path, entry in newest.files.items() if path.endswith((".frame", ".pt"))}
     assert hosts.pop("checkpoint/00005.frame") is None  # the host does not have it
     assert set(hosts.values()) == {"here"} and len(hosts) == FRAMES
-    assert here.sync().snapshot == newest.generation  # said once
+    assert here.sync().snapshot == newest.number  # said once
 
 
 def test_a_hand_made_backup_that_lacks_nothing_is_confirmed_too(here: Setting) -> None:
@@ -294,7 +294,7 @@ def test_a_hand_made_backup_that_lacks_nothing_is_confirmed_too(here: Setting) -
     shutil.copytree(by_hand, here.root)
     report = here.sync()
     newest = History(here.root).newest()
-    assert report.transferred_files == 0 and newest is not None and newest.generation == report.snapshot == 1
+    assert report.transferred_files == 0 and newest is not None and newest.number == report.snapshot == 1
     assert {entry.host for entry in newest.files.values()} == {"here"}
 
 
@@ -328,7 +328,7 @@ def test_a_dry_run_of_verify_takes_for_rot_nothing_that_somebody_else_removes_or
 
     def meanwhile(progress: TransferProgress) -> None:
         if progress.what == "reading the history":
-            prune_generations(here.inventory, 1)
+            prune_snapshots(here.inventory, 1)
         elif progress.what == "reading the live tree":
             removed.unlink()
             os.utime(written)
@@ -339,14 +339,14 @@ def test_a_dry_run_of_verify_takes_for_rot_nothing_that_somebody_else_removes_or
     assert "1 file ('checkpoint/00003.frame')" in live
 
 
-def test_a_dry_run_of_verify_goes_on_where_a_generation_is_pruned_after_it_was_listed(
+def test_a_dry_run_of_verify_goes_on_where_a_snapshot_is_pruned_after_it_was_listed(
     here: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here.sync()
     (here.tracker / "output/demo/train.log").write_bytes(b"started anew\n")
     files = here.sync().files
-    prune_generations(here.inventory, 1)
-    monkeypatch.setattr(History, "generations", lambda _: [0, 1])
+    prune_snapshots(here.inventory, 1)
+    monkeypatch.setattr(History, "snapshot_numbers", lambda _: [0, 1])
     rot(here.root / "checkpoint/00001.frame")
     History(here.root).object(History(here.root).read(1).files["checkpoint/00002.frame"].sha256).unlink()
     dry = here.sync(dry_run=True, verify=True)
@@ -487,8 +487,8 @@ def test_a_pod_without_python_is_told_so(tmp_path: Path, make_inventory: MakeInv
 def test_an_answer_that_is_not_a_listing_is_refused_as_a_whole(
     here: Setting, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    monkeypatch.setattr(host_files, "ask_alone", lambda *_, **__: answer)
-    with pytest.raises(HostError, match="list of files"):
+    monkeypatch.setattr(host_files, "run_program", lambda *_, **__: answer)
+    with pytest.raises(HostError, match="malformed answer while listing files"):
         here.sync()
     assert not here.root.exists()
 
@@ -514,17 +514,17 @@ LINE = b'{"folder": 0, "files": [%s]}\n'
 def test_an_answer_that_inflates_to_a_bomb_takes_no_time(
     monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    monkeypatch.setattr(host_files, "ask_alone", lambda *_, **__: answer)
+    monkeypatch.setattr(host_files, "run_program", lambda *_, **__: answer)
     session = LocalSession(LocalHost(name="pod", workdir=PurePosixPath("/")))
     folder = host_files.FolderQuery(PurePosixPath("/w"), PurePosixPath("/w"), "*", True)
     started = time.process_time()
-    with pytest.raises(HostError, match="list of files"):
+    with pytest.raises(HostError, match="malformed answer while listing files"):
         host_files.list_files(session, "python3", [folder])
     assert time.process_time() - started < 5  # seconds, where each of these took up to a minute
 
 
 def test_every_place_of_the_tracker_has_its_home_in_the_live_tree() -> None:
-    from being_remote.transfer.local_path import TOPS
+    from being_remote.backup_paths import LIVE_PARTS
 
-    assert {p.home_path("x").split("/")[0] for p in PLACES if p.home} <= set(TOPS)
+    assert {p.home_path("x").split("/")[0] for p in PLACES if p.home} <= set(LIVE_PARTS)
     assert [p.home_path(p.pattern) for p in PLACES if not p.home] == ["bbox.pt"]

@@ -20,7 +20,7 @@ from being_remote.sync import sync_pass as rounds
 from being_remote.sync.watch import watch
 from being_remote.sync.watch_report import WatchRound
 from being_remote.tracker.frame_file import read_frame
-from being_remote.workflows.snapshots import prune_generations, restore_generation
+from being_remote.workflows.snapshots import prune_snapshots, restore_snapshot
 from being_remote.workflows.sync import SyncReport, sync
 
 FRAMES = 5
@@ -283,11 +283,11 @@ def test_a_snapshot_with_fewer_frames_is_made_live_only_with_a_word_and_a_way_ba
     assert f"frames in it: 0, before {FRAMES}; `sync --restore 0`" in said
     for dry_run in (True, False):
         with pytest.raises(InconsistentData, match=f"{FRAMES} in snapshot 0, 0 in the newest one") as refused:
-            prune_generations(here.inventory, 1, dry_run=dry_run)
+            prune_snapshots(here.inventory, 1, dry_run=dry_run)
         assert refused.value.exit_code == 6 and "--force" in refused.value.hint
-    restore_generation(here.inventory, 0)
+    restore_snapshot(here.inventory, 0)
     assert here.live() == good
-    assert prune_generations(here.inventory, 1).removed == (0, 1)
+    assert prune_snapshots(here.inventory, 1).removed == (0, 1)
 
 
 def test_a_watch_tells_that_an_interrupted_replacement_is_complete(here: Setting) -> None:
@@ -327,10 +327,10 @@ def test_prune_refuses_only_where_the_newest_holds_under_half_of_the_frames(here
     too_few = 2 * left < FRAMES
     if too_few:
         with pytest.raises(InconsistentData):
-            prune_generations(here.inventory, 1)
-        assert here.history.generations() == [0, 1]
-        assert prune_generations(here.inventory, 2).removed == ()  # the fuller one is kept
-    assert prune_generations(here.inventory, 1, force=too_few).removed == (0,)
+            prune_snapshots(here.inventory, 1)
+        assert here.history.snapshot_numbers() == [0, 1]
+        assert prune_snapshots(here.inventory, 2).removed == ()  # the fuller one is kept
+    assert prune_snapshots(here.inventory, 1, force=too_few).removed == (0,)
 
 
 def put_by_hand(here: Setting) -> None:
@@ -344,7 +344,7 @@ def put_by_hand(here: Setting) -> None:
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_a_restore_puts_nothing_that_is_no_frame_over_a_good_one(here: Setting, dry_run: bool) -> None:
     put_by_hand(here)
-    done = restore_generation(here.inventory, 0, dry_run=dry_run)
+    done = restore_snapshot(here.inventory, 0, dry_run=dry_run)
     (refused,) = done.quarantined
     assert refused.path == FRAME and refused.kept_as is not None
     assert torch.load(refused.kept_as, weights_only=False) == []
@@ -357,6 +357,6 @@ def test_a_restore_of_another_run_leaves_out_what_is_no_frame_and_mixes_nothing(
     shutil.rmtree(here.tracker)
     make_actor(here.tracker, "demo", frames=FRAMES, seed=5, edge="none", pictures=False, video=False)
     assert here.sync().new_run is not None
-    done = restore_generation(here.inventory, 0)
+    done = restore_snapshot(here.inventory, 0)
     assert (done.exit_code, [q.path for q in done.quarantined]) == (6, [FRAME])
     assert len(here.frames()) == FRAMES - 1 and "00002.frame" not in here.frames()

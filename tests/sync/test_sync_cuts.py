@@ -235,7 +235,7 @@ def test_of_two_syncs_started_together_one_refuses_or_waits_and_nothing_mixes(
         assert all("another sync holds this backup" in err for code, _, err in ended if code == 2)
         assert homes.live() == live
         brought = sum(said["transferred_files"] for code, said, _ in ended if code == 0)
-        assert brought == len(live) and homes.history.generations() == [0]
+        assert brought == len(live) and homes.history.snapshot_numbers() == [0]
         homes.check_history()
 
 

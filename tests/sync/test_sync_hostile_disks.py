@@ -248,7 +248,7 @@ def test_a_rewrite_that_keeps_size_and_second_is_seen_by_a_plain_sync(homes: Hom
 
 def test_a_pod_that_was_wiped_or_started_with_less_takes_nothing_from_home(homes: Homes) -> None:
     homes.sync()
-    before, generations = homes.live(), homes.history.generations()
+    before, snapshots = homes.live(), homes.history.snapshot_numbers()
     with homes.watched():
         shutil.rmtree(homes.checkpoint)
         report = homes.sync()
@@ -256,7 +256,7 @@ def test_a_pod_that_was_wiped_or_started_with_less_takes_nothing_from_home(homes
         empty(homes.tracker)
         with pytest.raises(NotFoundError):
             homes.sync()
-    assert homes.live() == before and homes.history.generations() == generations
+    assert homes.live() == before and homes.history.snapshot_numbers() == snapshots
     homes.check_history()
 
 
@@ -270,7 +270,7 @@ def test_another_runs_box_makes_a_new_live_tree_and_the_earlier_one_stays_in_his
     with homes.watched():
         report = homes.sync()
     assert report.new_run is not None and "bbox.pt" in report.new_run
-    assert any("kept as generation 0" in warning for warning in report.warnings)
+    assert any("kept as snapshot 0" in warning for warning in report.warnings)
     kept = homes.history.read(0).files["bbox.pt"]
     assert homes.history.object(kept.sha256).read_bytes() == old_box
 

@@ -30,7 +30,7 @@ from being_remote.inventory import Inventory
 from being_remote.sync import watch as watching
 from being_remote.sync.watch import watch
 from being_remote.sync.watch_report import WatchPause, WatchReport, WatchRound
-from being_remote.tracker.file_judge import check_bytes
+from being_remote.tracker.file_check import check_bytes
 from being_remote.workflows.sync import sync
 
 MakeInventory = Callable[..., Inventory]
@@ -122,7 +122,7 @@ def test_what_is_new_comes_home_round_by_round_and_the_end_says_the_totals(
     assert (report.exit_code, report.snapshot, report.away_s) == (130, third.snapshot, 0.0)
 
 
-def test_rounds_that_only_add_are_one_generation_and_one_that_changes_something_is_another(
+def test_rounds_that_only_add_are_one_snapshot_and_one_that_changes_something_is_another(
     tracking: Tracking, inventory: Inventory
 ) -> None:
     history = History(inventory.backups / "demo")
@@ -133,7 +133,7 @@ def test_rounds_that_only_add_are_one_generation_and_one_that_changes_something_
 
     def then(act: Callable[[], Any]) -> Callable[[], None]:
         def step() -> None:
-            counts.append(len(history.generations()))
+            counts.append(len(history.snapshot_numbers()))
             act()
 
         return step
@@ -151,9 +151,9 @@ def test_rounds_that_only_add_are_one_generation_and_one_that_changes_something_
         then(lambda: tracking.add(4)),
     ).watch(inventory)
     # The sync's own stays, and so does what was before the change.
-    assert counts == [2, 2, 2, 3] and len(history.generations()) == 3
+    assert counts == [2, 2, 2, 3] and len(history.snapshot_numbers()) == 3
     assert home(inventory) == frames(0, 1, 2, 3, 4)
-    old = history.read(history.generations()[1]).files["checkpoint/00001.frame"]
+    old = history.read(history.snapshot_numbers()[1]).files["checkpoint/00001.frame"]
     assert history.object(old.sha256).read_bytes() == (tracking.finished / "00001.frame").read_bytes()
 
 
@@ -177,8 +177,8 @@ def test_a_log_that_grows_round_by_round_is_kept_once_and_not_once_a_round(
     Script(*(grow_and_add(n) for n in (1, 2, 3))).watch(inventory)
     kept = {p.read_bytes() for p in history.objects.iterdir() if b"one more line" in p.read_bytes()}
     assert kept == {train_log.read_bytes()}
-    # What the sync before the watch brought is in a generation of its own, and stays.
-    before, _ = map(history.read, history.generations())
+    # What the sync before the watch brought is in a snapshot of its own, and stays.
+    before, _ = map(history.read, history.snapshot_numbers())
     old = next(e for e in before.files.values() if e.path.endswith("train.log"))
     assert history.object(old.sha256).read_bytes() == first
 

@@ -11,7 +11,8 @@ import pytest
 from being_remote.demo.checkout import CONFIG
 from being_remote.errors import UsageError
 from being_remote.tracker.checkout_defaults import MAX_NOTES, from_values, read_defaults
-from being_remote.tracker.config import (
+from being_remote.tracker.presets import PRESETS, text
+from being_remote.tracker.settings import (
     KEYS,
     check,
     coerce,
@@ -21,7 +22,6 @@ from being_remote.tracker.config import (
     parse_settings,
     to_yaml,
 )
-from being_remote.tracker.presets import PRESETS, text
 from being_remote.tracker.settings_forecast import crop_settings
 
 FORK = """

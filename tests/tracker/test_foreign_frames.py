@@ -14,8 +14,8 @@ import pytest
 
 from being_remote.errors import BeingRemoteError, DataError, InconsistentData, TornFile, UnsafeFile
 from being_remote.tracker import frame_entries as stored
-from being_remote.tracker.file_judge import check_bytes
-from being_remote.tracker.frame_anatomy import dissect
+from being_remote.tracker.file_check import check_bytes
+from being_remote.tracker.frame_analysis import analyze_frame
 from being_remote.tracker.frame_file import parse_frame, resumable
 from being_remote.tracker.sequence import read_cameras, read_sequence
 
@@ -30,7 +30,7 @@ def test_a_sound_camera_is_read_from_every_form_and_the_form_is_said(name: str) 
         assert getattr(frame, key).dtype == np.float64
     assert (frame.frame_id, frame.image_size_wh) == ("00042", (640, 480))
     assert frame.notes, "nothing is said of its form"
-    found = dissect(data, "00042.frame")
+    found = analyze_frame(data, "00042.frame")
     assert found.problems == ()
     assert set(frame.notes) <= set(found.notes)
     np.testing.assert_array_equal(found.K, frame.K)
@@ -74,14 +74,14 @@ def test_a_foreign_block_that_contradicts_the_camera_is_refused_as_a_genuine_one
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("K", np.diag([0.0, 2300, 1])[None], "no camera matrix"),
+        ("K", np.diag([0.0, 2300, 1])[None], "not a camera matrix"),
         ("K", np.full((1, 3, 3), np.nan), "not finite"),
-        ("R", 1.01 * np.eye(3)[None], "no rotation"),
-        ("R", np.diag([1.0, 1, -1])[None], "no rotation"),
-        ("K", np.eye(4)[None], "opencv.K is to be an array of 1 x 3 x 3"),
-        ("K", np.zeros((2, 3, 3)), "opencv.K is to be an array of 1 x 3 x 3"),
+        ("R", 1.01 * np.eye(3)[None], "not a rotation"),
+        ("R", np.diag([1.0, 1, -1])[None], "not a rotation"),
+        ("K", np.eye(4)[None], "opencv.K must be an array of 1 x 3 x 3"),
+        ("K", np.zeros((2, 3, 3)), "opencv.K must be an array of 1 x 3 x 3"),
         ("K", np.float16([[[2339, 0, 256], [0, 2339, 256], [0, 0, 1]]]), "float16, too coarse"),
-        ("t", [0.0, None, 1.0], "opencv.t is to be an array of 1 x 3; it is a list"),
+        ("t", [0.0, None, 1.0], "opencv.t must be an array of 1 x 3; it is a list"),
         ("t", [[0.0, 0.0, 1.0], [0.0, 1.0]], "it is a list"),
     ],
 )
@@ -93,7 +93,7 @@ def test_a_camera_that_is_unsound_is_refused_without_a_second_block_too(
     content["opencv"][key] = value
     with pytest.raises(InconsistentData, match=says):
         parse_frame(factory.saved(content), "00000.frame")
-    assert any(says in problem for problem in dissect(factory.saved(content), "00000.frame").problems)
+    assert any(says in problem for problem in analyze_frame(factory.saved(content), "00000.frame").problems)
 
 
 def _mutations() -> dict[str, dict[str, Any]]:
@@ -140,7 +140,7 @@ def test_analyze_finds_a_problem_exactly_where_the_reader_refuses() -> None:
             said = ""
         except BeingRemoteError as e:
             said, refused = str(e), refused + 1
-        assert bool(dissect(data, "00000.frame").problems) is bool(said), (name, said)
+        assert bool(analyze_frame(data, "00000.frame").problems) is bool(said), (name, said)
     assert 20 < refused < len(_mutations()) - 20
 
 
@@ -226,7 +226,7 @@ def test_a_few_files_that_are_not_of_the_run_are_left_out_and_named(tmp_path: Pa
     run = read_cameras(tmp_path)
     assert run.frame_ids.tolist() == list(range(120)) and run.stretches == ((0, 119),)
     said = "\n".join(run.warnings)
-    assert "last.frame is left out: is named by no frame_id" in said
+    assert "last.frame is left out: is not named by a frame_id" in said
     assert "7.frame is left out: has the same id as 00007.frame" in said
     assert "00500.frame is left out: frame_id is '00003'" in said
 

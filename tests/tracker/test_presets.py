@@ -9,9 +9,9 @@ import pytest
 from being_remote.demo.checkout import CONFIG
 from being_remote.errors import UsageError
 from being_remote.tracker.checkout_defaults import read_defaults
-from being_remote.tracker.config import KEYS, check, coerce
-from being_remote.tracker.frame_work import frame_work
+from being_remote.tracker.frame_cost import frame_cost
 from being_remote.tracker.presets import PRESETS, preset, text
+from being_remote.tracker.settings import KEYS, check, coerce
 
 ROUND_2 = PRESETS["gaussiantalker-round2"].settings
 
@@ -45,8 +45,8 @@ def test_the_cost_of_a_preset_is_that_of_the_formula() -> None:
     assert cost in text("gaussiantalker-round2")
     assert PRESETS["full-face"].cost() == ()
     # The pyramid of older commits under this formula, which compares pictures on all levels but the first.
-    older = frame_work({"pyr_levels": [[0.75, 130], [1.25, 130], [1.5, 130]], "image_size": [768, 768]})
-    usual = frame_work({})
+    older = frame_cost({"pyr_levels": [[0.75, 130], [1.25, 130], [1.5, 130]], "image_size": [768, 768]})
+    usual = frame_cost({})
     assert older is not None and usual is not None
     assert 13.4 < older.dense_pixels / usual.dense_pixels < 13.6
 

@@ -15,7 +15,7 @@ import video_factory
 
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile
 from being_remote.media.video import open_source
-from being_remote.tracker.numbering import frames_in_source, video_frame_index
+from being_remote.tracker.frame_numbering import frames_in_source, video_frame_index
 from being_remote.tracker.source_frames import KEPT_BYTES, SourceFrames, every_frame, source_frames
 
 UNEVEN_MS = [int(t) for t in np.cumsum([0, *np.random.default_rng(3).choice([20, 33, 40, 60], 59)])]

@@ -1,0 +1,116 @@
+"""What `find-bbox` prints on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from being_remote.cli.printing import cell, line, new_table, prose
+from being_remote.cli.text import files_text, printable
+
+if TYPE_CHECKING:
+    from being_remote.find_bbox.box_candidates import Candidate
+    from being_remote.workflows.find_bbox import FindReport, HostRow
+
+EXAMPLES = 5
+
+
+def show_find_bbox(console: Console, report: FindReport) -> None:
+    """Each host's candidates or why it has none, the evidence, then the choice and the next step."""
+    width = max((len(printable(row.host)) for row in report.results), default=0)
+    for row in report.results:
+        _show_candidates(console, row, width)
+    for row in report.results:
+        _show_jobs_boxes(console, row)
+    for row in report.results:
+        for bound in row.truncated:
+            line(console, f"{row.host}: the search was cut: {bound}", "yellow")
+        for root in row.unfinished:
+            line(console, f"{row.host}: not searched to the end: {root}", "yellow")
+        if row.unfinished:
+            line(console, "  next: find-bbox --search-time 10m, or narrower search_roots in the inventory")
+        if row.unreadable:
+            line(console, f"{row.host}: {row.unreadable} folders may not be read", "yellow")
+        for root in row.missing_roots:
+            line(console, f"{row.host}: search root {root} is not there", "yellow")
+    kinds = ("frames", "crops", "source images", "landmarks", "meshes", "videos")
+    evidence = new_table("host", *kinds, numbers=kinds)
+    for row in report.results:
+        e = row.evidence
+        counts = (e.frames, e.crop_images, e.source_images, e.landmarks, e.meshes, e.videos)
+        if any(counts):
+            evidence.add_row(cell(row.host), *("?" if n is None else str(n) for n in counts))
+    console.print()
+    if evidence.row_count:
+        console.print(evidence)
+        console.print()
+    if report.best is not None:
+        best = report.best
+        line(console, f"best: {best.host}:{best.path}", "bold green")
+        line(console, f"      {best.why}")
+    else:
+        line(console, f"no choice: {report.why_no_best}", "bold yellow")
+        if report.recovery:
+            line(console, "manual alternatives:")
+        for way in report.recovery:
+            prose(console, f"  {way}")
+    if report.fetched is not None and report.best is not None:
+        line(console, f"fetch: {report.fetched.what} -> {report.fetched.path}")
+
+
+def _show_candidates(console: Console, row: HostRow, width: int) -> None:
+    """A line and a path for each. The path has its own line, so that it can be copied whole."""
+    host = f"{printable(row.host):<{width}}"
+    if row.error is not None:
+        line(console, f"{host}  not asked: {row.error}", "red")
+        if row.next:
+            line(console, f"  next: {row.next}")
+    elif not any(c.job is None for c in row.candidates):
+        line(console, f"{host}  {'no bbox.pt found so far' if row.unseen else 'no bbox.pt'}")
+    for copies in _copies(row):
+        c = copies[0]
+        verdict, style = _verdict(c)
+        said = Text(f"{host}  ").append(verdict, style=style)
+        if c.bbox is not None:
+            b = c.bbox
+            side = max(b.x_max - b.x_min, b.y_max - b.y_min)
+            said.append(f"  x {b.x_min}..{b.x_max}, y {b.y_min}..{b.y_max}, side {side}")
+        console.print(said, soft_wrap=True)
+        for copy in copies:
+            line(console, f"{'':{width}}  {copy.path}")
+        for problem in c.problems:
+            prose(console, f"{'':{width}}  {problem}", "yellow")
+
+
+def _copies(row: HostRow) -> list[list[Candidate]]:
+    """The candidates that no job made; copies with nothing to tell them apart are one."""
+    groups: dict[object, list[Candidate]] = {}
+    for c in row.candidates:
+        if c.job is None:
+            alike = (c.sha256, c.valid, c.actor, c.problems) if c.sha256 is not None else c.path
+            groups.setdefault(alike, []).append(c)
+    return list(groups.values())
+
+
+def _show_jobs_boxes(console: Console, row: HostRow) -> None:
+    """The boxes of our own jobs: each is of its job alone."""
+    made = [c for c in row.candidates if c.job is not None]
+    if made:
+        line(
+            console, f"{row.host}: {files_text(len(made))} of our own jobs, each for its own tracking:", "dim"
+        )
+    for c in made[:EXAMPLES]:
+        line(console, f"  {c.path}", "dim")
+    if len(made) > EXAMPLES:
+        line(console, f"  and {len(made) - EXAMPLES} more: --json has all", "dim")
+
+
+def _verdict(candidate: Candidate) -> tuple[str, str]:
+    """A word for a candidate, and its colour."""
+    if not candidate.valid:
+        return "refused", "red"
+    if candidate.actor is None:
+        return "owner unknown", "yellow"
+    return ("see below", "yellow") if candidate.problems else ("usable", "green")

@@ -1,0 +1,89 @@
+"""What `hosts`, `doctor` and `trust` print on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from being_remote.cli.printing import cell, line, new_table, prose
+from being_remote.cli.text import size_text
+
+if TYPE_CHECKING:
+    from being_remote.host_checks.checks import HostCheck
+    from being_remote.workflows.doctor import DoctorReport
+    from being_remote.workflows.hosts import HostsReport
+    from being_remote.workflows.trust import TrustReport
+
+
+def show_hosts(console: Console, report: HostsReport) -> None:
+    """A row for each host."""
+    table = new_table("host", "address", "reachable", "trusted", "rsync", "python", "GPUs", "free")
+    for row in report.hosts:
+        table.add_row(
+            cell(row.host),
+            cell(row.address),
+            _yes_no(row.reachable),
+            _yes_no(row.trusted),
+            cell(row.rsync or "-"),
+            cell(row.python or "-"),
+            str(len(row.gpus)) if row.python is not None else "?",
+            size_text(row.disk_free_bytes) if row.disk_free_bytes is not None else "?",
+        )
+    console.print(table)
+    for row in report.hosts:
+        _show_error(console, row)
+
+
+def show_doctor(console: Console, report: DoctorReport) -> None:
+    """Each host: what it has, then what is missing and what to do."""
+    for row in report.hosts:
+        line(console, f"{row.host} ({row.address})", "bold")
+        facts = [
+            f"{name} {value}"
+            for name, value in (("rsync", row.rsync), ("python", row.python), ("numpy", row.numpy))
+            if value
+        ]
+        if row.sftp is not None:
+            facts.append("sftp" if row.sftp else "no sftp")
+        if row.disk_free_bytes is not None:
+            facts.append(f"{size_text(row.disk_free_bytes)} free")
+        if facts:
+            line(console, f"  has      {', '.join(facts)}")
+        for gpu in row.gpus:
+            used = (
+                f"{gpu.memory_used_mib} of {gpu.memory_total_mib} MiB used, {gpu.utilization_percent} % busy"
+            )
+            line(console, f"  GPU {gpu.index}    {gpu.name}: {used}")
+        for note in row.notes:
+            prose(console, f"  note     {note}")
+        for problem in row.problems:
+            prose(console, f"  problem  {problem}", "yellow")
+        _show_error(console, row)
+        if row.error is None and not row.problems:
+            line(console, "  nothing is missing", "green")
+
+
+def show_trust(console: Console, report: TrustReport) -> None:
+    """Each machine on the way, and what is believed of it now."""
+    for key in report.keys:
+        done = key.action == "already trusted"
+        action = f"would be {key.action}" if report.dry_run and not done else key.action
+        line(console, f"{key.address}: {action}", "green")
+        line(console, f"  {key.key_type} {key.fingerprint}")
+        if key.previous:
+            line(console, f"  before: {key.previous}", "dim")
+
+
+def _show_error(console: Console, row: HostCheck) -> None:
+    if row.error is not None:
+        line(console, f"  {row.host}: {row.error}", "red")
+        if row.next:
+            line(console, f"  next: {row.next}")
+
+
+def _yes_no(value: bool | None) -> Text:
+    if value is None:
+        return Text("?", style="yellow")
+    return Text("yes", style="green") if value else Text("no", style="red")

@@ -1,0 +1,54 @@
+"""The commands that look at hosts: `hosts`, `doctor` and `trust`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from being_remote.cli.command import command
+from being_remote.cli.options import DryRunOpt, HostsOpt
+from being_remote.cli.output import Out
+
+
+@command
+def hosts(out: Out, host: HostsOpt = None) -> None:
+    """List the hosts and whether they answer."""
+    from being_remote.cli.host_tables import show_hosts
+    from being_remote.workflows import hosts as workflow
+
+    out.finish(workflow.hosts(out.inventory(), host or ()), show_hosts)
+
+
+@command
+def doctor(out: Out, host: HostsOpt = None) -> None:
+    """Check what hosts and this laptop lack."""
+    from being_remote.cli.host_tables import show_doctor
+    from being_remote.workflows import doctor as workflow
+
+    out.finish(workflow.doctor(out.inventory(), host or ()), show_doctor)
+
+
+@command
+def trust(
+    out: Out,
+    host: Annotated[str, typer.Option("--host", metavar="HOST", help="the host whose key to trust")],
+    fingerprint: Annotated[
+        str | None, typer.Option("--fingerprint", metavar="SHA256:...", help="trust exactly this key")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="trust a first key without asking; never replaces a key")
+    ] = False,
+    dry_run: DryRunOpt = False,
+) -> None:
+    """Trust a host's SSH key.
+
+    Needed once for each pod. Shows the key's fingerprint and asks; compare it with the pod's console.
+    """
+    from being_remote.cli.host_tables import show_trust
+    from being_remote.workflows import trust as workflow
+
+    report = workflow.trust(
+        out.inventory(), host=host, fingerprint=fingerprint, yes=yes, confirm=out.ask, dry_run=dry_run
+    )
+    out.finish(report, show_trust)

@@ -1,0 +1,131 @@
+"""The commands that look after jobs: `jobs`, `logs`, `cancel`, `pull` and `resume`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from being_remote.cli.command import command
+from being_remote.cli.options import DryRunOpt, FollowOpt, HostsOpt, JobArg
+from being_remote.cli.output import Out
+
+
+@command
+def jobs(
+    out: Out,
+    host: HostsOpt = None,
+    all_jobs: Annotated[bool, typer.Option("--all", help="also list jobs that ended long ago")] = False,
+    why: Annotated[
+        str | None, typer.Option("--why", metavar="JOB", help="show one job's history with its evidence")
+    ] = None,
+) -> None:
+    """List the jobs of all hosts.
+
+    Asking for the status starts nothing.
+    """
+    from being_remote.cli import job_tables
+    from being_remote.workflows import jobs as workflow
+
+    if why is not None:
+        out.finish(workflow.why(out.inventory(), why), job_tables.show_why)
+    else:
+        report = workflow.jobs(out.inventory(), hosts=host or (), all_jobs=all_jobs)
+        out.finish(report, job_tables.show_jobs)
+
+
+@command
+def logs(out: Out, job: JobArg, follow: FollowOpt = False) -> None:
+    """Print a job's log, or follow it."""
+    from being_remote.cli import follow_output
+    from being_remote.workflows import logs as workflow
+
+    out.follows = follow
+    say = None if out.as_json and not follow else follow_output.teller(out)
+    report = workflow.logs(out.inventory(), job, follow_it=follow, say=say)
+    out.end(report, follow_output.tell_end)
+
+
+@command
+def cancel(
+    out: Out,
+    job: JobArg,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="HOST", help="a host that the job moved away from: end it there"),
+    ] = None,
+    dry_run: DryRunOpt = False,
+) -> None:
+    """Cancel a job and end its processes.
+
+    A second cancel does no harm.
+    """
+    from being_remote.cli.job_tables import show_cancel
+    from being_remote.workflows import cancel as workflow
+
+    out.finish(workflow.cancel(out.inventory(), job, host=host, dry_run=dry_run), show_cancel)
+
+
+@command
+def pull(
+    out: Out,
+    job: JobArg,
+    all_files: Annotated[
+        bool, typer.Option("--all", help="also download checkpoints and everything else it made")
+    ] = False,
+    dry_run: DryRunOpt = False,
+) -> None:
+    """Download a job's results, verified.
+
+    These are the transformed intrinsics and camera files; the transform is checked by doing it again here.
+    """
+    from being_remote.cli.job_tables import show_pull
+    from being_remote.workflows import pull as workflow
+
+    inventory = out.inventory()
+    with out.progress() as on_progress:
+        report = workflow.pull(inventory, job, all_files=all_files, dry_run=dry_run, on_progress=on_progress)
+    out.finish(report, show_pull)
+
+
+@command
+def resume(
+    out: Out,
+    job: JobArg,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            help="continue on HOST from the local files; with --take-over: the host that has the job",
+        ),
+    ] = None,
+    pod_is_gone: Annotated[
+        bool,
+        typer.Option("--pod-is-gone", help="confirm that the pod is gone and abandon its attempt"),
+    ] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="take a job that is in another laptop's ledger")
+    ] = False,
+    follow: FollowOpt = False,
+    dry_run: DryRunOpt = False,
+) -> None:
+    """Start the next attempt of a job.
+
+    The job must have ended. It goes on from its last good checkpoints.
+    """
+    from being_remote.cli import follow_output, job_tables
+    from being_remote.workflows import resume as workflow
+
+    out.follows = follow
+    report = workflow.resume(
+        out.inventory(),
+        job,
+        host=host,
+        pod_is_gone=pod_is_gone,
+        take_over=take_over,
+        follow_it=follow and not dry_run,
+        dry_run=dry_run,
+        say=follow_output.teller(out),
+    )
+    out.finish(report, job_tables.show_resume)

@@ -1,0 +1,108 @@
+"""The command `retrack`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from being_remote.cli.command import command
+from being_remote.cli.options import DryRunOpt, FollowOpt, HostOpt, parse_duration
+from being_remote.cli.output import Out
+from being_remote.errors import UsageError
+
+
+@command
+def retrack(
+    out: Out,
+    host: HostOpt = None,
+    actor: Annotated[
+        list[str] | None,
+        typer.Option("--actor", metavar="ACTOR", help="repeatable; default: the only one of the inventory"),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", metavar="NAME", help="named settings; see --show-preset")
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="K=V", help="one setting, its value in YAML; repeatable"),
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option("--sweep", metavar="K=[V, ...]", help="one job for each value; repeat to combine"),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="NAME", help="metrical-tracker or command")
+    ] = "metrical-tracker",
+    command: Annotated[
+        str | None,
+        typer.Option("--command", metavar="WORDS", help="what --recipe command runs; without a shell"),
+    ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option("--gpus", metavar="N", min=0, help="number of GPUs that a job needs; default: 1"),
+    ] = None,
+    wall_s: Annotated[
+        float | None,
+        typer.Option("--wall-s", metavar="SECONDS", min=1, help="time limit; the job is ended after it"),
+    ] = None,
+    follow: FollowOpt = False,
+    failover: Annotated[
+        str | None,
+        typer.Option(
+            "--failover",
+            metavar="HOST",
+            help="follow the job and move it to HOST if its own host stops answering; you may pay twice",
+        ),
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", metavar="TIME", help="silence before --failover moves; default: 20m"),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="make another job even if the same one is running")
+    ] = False,
+    show_preset: Annotated[
+        str | None,
+        typer.Option(
+            "--show-preset", metavar="NAME", help="only explain a preset; with --host for its checkout"
+        ),
+    ] = None,
+    dry_run: DryRunOpt = False,
+) -> None:
+    """Track an actor again, as a job on a host.
+
+    The job starts exactly once. The same command again attaches to a job that is running.
+    """
+    from being_remote.cli import follow_output, retrack_tables
+    from being_remote.workflows import presets
+    from being_remote.workflows import retrack as workflow
+
+    follow = out.follows = follow or failover is not None
+    if after is not None and failover is None:
+        raise UsageError("--after says how long --failover waits", where="--after")
+    if show_preset is not None:
+        inventory = out.inventory() if host is not None else None
+        out.finish(presets.show(show_preset, inventory, host), retrack_tables.show_preset)
+        return
+    report = workflow.retrack(
+        out.inventory(),
+        workflow.RetrackRequest(
+            host=host,
+            actors=actor or (),
+            recipe=recipe,
+            preset=preset,
+            sets=sets or (),
+            sweeps=sweep or (),
+            command=command,
+            gpus=gpus,
+            wall_s=wall_s,
+            again=again,
+        ),
+        follow_it=follow and not dry_run,
+        failover=failover,
+        after_s=parse_duration(after or "20m", "--after"),
+        dry_run=dry_run,
+        say=follow_output.teller(out),
+    )
+    out.finish(report, retrack_tables.show_retrack)

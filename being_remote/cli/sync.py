@@ -1,0 +1,125 @@
+"""The command `sync`: download, watch, and look after the snapshots of a backup."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from being_remote.cli.command import command
+from being_remote.cli.options import ActorOpt, DryRunOpt, HostOpt, parse_keep
+from being_remote.cli.output import Out
+from being_remote.errors import UsageError
+
+
+@command
+def sync(
+    out: Out,
+    actor: ActorOpt = None,
+    host: HostOpt = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="KIND",
+            help="checkpoints, bbox, identity, configs, kpt, meshes, crops, logs, or sources (the video and"
+            " source/, downloaded only when named); repeatable; default: all but sources",
+        ),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="read every file again on both sides; repair corrupt local files")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="keep downloading what is new, until Ctrl-C")
+    ] = False,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            "--every", metavar="SECONDS", min=1, help="seconds between the rounds of --watch; default: 5"
+        ),
+    ] = None,
+    list_all: Annotated[
+        bool, typer.Option("--list", help="list the snapshots of the backup; contacts no host")
+    ] = False,
+    restore: Annotated[
+        int | None,
+        typer.Option("--restore", metavar="N", min=0, help="make snapshot N live again, as a new snapshot"),
+    ] = None,
+    prune: Annotated[
+        str | None,
+        typer.Option("--prune", metavar="keep=N", help="remove all snapshots but the newest N"),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="prune even if the newest snapshot lost most frames")
+    ] = False,
+    dry_run: DryRunOpt = False,
+) -> None:
+    """Download an actor's files, verified.
+
+    They go into the actor's backup, the most precious first. Nothing there is overwritten: each sync
+    makes a snapshot, and --restore goes back to any of them.
+    """
+    if force and prune is None:
+        raise UsageError("--force goes with --prune only", where="sync")
+    snapshot_options = {"--list": list_all, "--restore": restore is not None, "--prune": prune is not None}
+    if any(snapshot_options.values()):
+        others = {"--host": host is not None, "--only": bool(only), "--verify": verify, "--watch": watch}
+        _refuse_several(snapshot_options, {**others, "--every": every is not None})
+        _manage_snapshots(out, actor, restore, prune, force, dry_run)
+    elif watch or every is not None:
+        out.follows = True
+        if not watch:
+            raise UsageError("--every says how often --watch looks", where="sync")
+        if verify or dry_run:
+            raise UsageError("--watch goes with none of --verify and --dry-run", where="sync")
+        from being_remote.cli.watch_output import run_watch
+
+        run_watch(out, out.inventory(), actor, host, only or (), every)
+    else:
+        from being_remote.cli.sync_tables import show_sync
+        from being_remote.workflows import sync as workflow
+
+        inventory = out.inventory()
+        with out.progress() as on_progress:
+            report = workflow.sync(
+                inventory,
+                actor=actor,
+                host=host,
+                only=only or (),
+                dry_run=dry_run,
+                verify=verify,
+                on_progress=on_progress,
+            )
+        out.finish(report, show_sync)
+
+
+def _manage_snapshots(
+    out: Out, actor: str | None, restore: int | None, prune: str | None, force: bool, dry_run: bool
+) -> None:
+    from being_remote.cli import snapshot_tables as tables
+    from being_remote.workflows import snapshots as workflow
+
+    inventory = out.inventory()
+    if restore is not None:
+        with out.progress() as on_progress:
+            restored = workflow.restore_snapshot(
+                inventory, restore, actor=actor, dry_run=dry_run, on_progress=on_progress
+            )
+        out.finish(restored, tables.show_restore)
+    elif prune is not None:
+        keep = parse_keep(prune)
+        pruned = workflow.prune_snapshots(inventory, keep, actor=actor, dry_run=dry_run, force=force)
+        out.finish(pruned, tables.show_prune)
+    else:
+        out.finish(workflow.list_snapshots(inventory, actor=actor), tables.show_snapshots)
+
+
+def _refuse_several(snapshot_options: dict[str, bool], others: dict[str, bool]) -> None:
+    """Raise UsageError where more than one option is given: one works on the snapshots, alone."""
+    given = [name for name, is_given in {**snapshot_options, **others}.items() if is_given]
+    if len(given) > 1:
+        raise UsageError(
+            f"{given[0]} and {given[1]} do not go together",
+            where="sync",
+            hint="--list, --restore N and --prune keep=N work on the backup: use one of them, without a host",
+        )

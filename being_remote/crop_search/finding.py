@@ -1,0 +1,163 @@
+"""What the crop search is handed and what it answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from being_remote.camera.crop import Crop
+
+    Picture = NDArray[np.uint8]
+
+Grade = Literal["exact", "verified", "estimated", "landmark", "unknown"]
+OnProgress = Callable[[int, int], None]  # frames done, frames that will be looked at
+
+
+@dataclass(frozen=True, eq=False)
+class StoredCrop:
+    """One picture that the tracker fitted to: a crop, padded and resized.
+
+    Attributes:
+        frame_id: of the `.frame` file that it belongs to.
+        source_number: number in `source/`, counted from 1, of the frame that it should be a crop of.
+        picture: (h, w, 3) uint8, BGR.
+        path: for messages.
+        face: (h, w) bool, where the face is by the run's landmarks; asked where the background was
+            replaced. None: not known.
+    """
+
+    frame_id: int
+    source_number: int
+    picture: Picture
+    path: str
+    face: NDArray[np.bool_] | None = None
+
+
+class FrameSource(Protocol):
+    """The original frames, whichever way they are kept.
+
+    Attributes:
+        size_wh: width, height, pixels.
+        count: frames there are; the last has this number.
+    """
+
+    @property
+    def size_wh(self) -> tuple[int, int]: ...
+
+    @property
+    def count(self) -> int: ...
+
+    def frame(self, number: int) -> Picture:
+        """The frame of that number, counted from 1 as in `source/`: (H, W, 3) uint8, BGR."""
+        ...
+
+
+@dataclass(frozen=True)
+class FrameEvidence:
+    """How well one stored picture and the crop made again agree.
+
+    Attributes:
+        frame_id, source_number: as in `StoredCrop`.
+        agrees: whether picture and frame show the same, in the box that was found.
+        frame_offset: the source frame that fits is source_number + frame_offset.
+        offset_told: whether that frame fits better than its neighbours; False where nothing moves.
+        equal: the pixels are equal: none differs by more than one level, nearly none by one.
+        residual: mean absolute difference, levels of 255, after a colour map for each channel.
+        score: normalised cross-correlation of the two in grey, 1 at best.
+        margin: how much lower the next best whole-number crop scores.
+        runner_up: that crop, as steps (side_x, side_y, origin_x, origin_y) from the one found.
+        step_px: what is still to correct by registration: (side_x, side_y, origin_x, origin_y).
+        mismatch: share of the picture's structured parts that show something else.
+    """
+
+    frame_id: int
+    source_number: int
+    agrees: bool
+    frame_offset: int
+    offset_told: bool
+    equal: bool
+    residual: float
+    score: float
+    margin: float
+    runner_up: tuple[int, int, int, int]
+    step_px: tuple[float, float, float, float]
+    mismatch: float
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreLattice:
+    """Scores of whole-number crops around the one found, for a picture of the evidence.
+
+    Attributes:
+        side_steps: (S,) added to the side, keeping the centre.
+        shifts_px: (D,) by which the centre is moved.
+        scores: (S, D, D) cross-correlation, by side, by shift in y, by shift in x.
+    """
+
+    side_steps: tuple[int, ...]
+    shifts_px: tuple[int, ...]
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """The crop, how sure it is, and why.
+
+    Attributes:
+        grade: `exact` (equal pixels on several frames), `verified` (lossy pictures; the same whole
+            numbers win on several frames, with a margin), `estimated`, `landmark`, `unknown`.
+        crop: None if and only if the grade is `unknown`; a `FreeCrop` where the map is not whole.
+        method: how it was found, for people.
+        reason: why the grade is no better, for people; "" when exact.
+        frames: the evidence, one for each picture looked at.
+        side_px, side_std_px: the estimate before it was made whole, and its standard error.
+        origin_px, origin_std_px: the same for the crop's first corner, (x, y).
+        frame_offset: add this to a stored picture's source_number; None where it cannot be told (nothing
+            moves) or is not one number (the source runs at another rate).
+        scores: the lattice around the optimum; None where there is none.
+        notes: what a person should know besides.
+    """
+
+    grade: Grade
+    crop: Crop | None
+    method: str
+    reason: str
+    frames: tuple[FrameEvidence, ...] = ()
+    side_px: float = float("nan")
+    side_std_px: float = float("nan")
+    origin_px: tuple[float, float] = (float("nan"), float("nan"))
+    origin_std_px: tuple[float, float] = (float("nan"), float("nan"))
+    frame_offset: int | None = None
+    scores: ScoreLattice | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def focal_std_percent(self) -> float:
+        """What the side's standard error means for the focal length of the source camera."""
+        return 100 * self.side_std_px / self.side_px
+
+
+@dataclass(frozen=True)
+class CropCheck:
+    """Whether stored pictures are this crop of those frames.
+
+    Attributes:
+        agrees: None where the pictures cannot tell.
+        reason: why not, or why it cannot be told, for people; "" when they agree.
+        frames: the evidence, one for each picture looked at.
+        frame_offset: as in `Finding`.
+        exact: the pixels are equal on every frame looked at.
+        notes: what a person should know besides.
+    """
+
+    agrees: bool | None
+    reason: str
+    frames: tuple[FrameEvidence, ...] = ()
+    frame_offset: int | None = None
+    exact: bool = False
+    notes: tuple[str, ...] = ()

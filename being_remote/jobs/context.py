@@ -1,0 +1,52 @@
+"""What the functions on jobs work with; a workflow makes one for each command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
+from being_remote.jobs.ledger import Ledger, LedgerJob
+from being_remote.jobs.recipe import FindRecipe
+from being_remote.jobs.result_download import folder_of
+from being_remote.session import OnProgress, OpenSession, Session
+from being_remote.transfer.file_check import Judge
+from being_remote.transfer.staged_upload import UploadResult
+
+
+class UploadInput(Protocol):
+    """Puts an actor's video and identity on a host, or says what would be sent."""
+
+    def __call__(
+        self,
+        session: Session,
+        host: SshHost | LocalHost,
+        actor: Actor,
+        *,
+        dry_run: bool,
+        on_progress: OnProgress,
+    ) -> UploadResult: ...
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """The inventory, the ledger, and the ways to hosts, recipes and an actor's input.
+
+    Attributes:
+        open_session: opens a session with a host, by its name.
+        find_recipe: finds a recipe by its name; raises UsageError for an unknown one.
+        upload_input: uploads an actor's input.
+        judge: says of a job's result whether it is whole.
+    """
+
+    inventory: Inventory
+    ledger: Ledger
+    open_session: OpenSession
+    find_recipe: FindRecipe
+    upload_input: UploadInput
+    judge: Judge
+
+    def result_folder(self, job: LedgerJob) -> Path:
+        """The job's folder in the actor's backup."""
+        return folder_of(self.inventory, job)
