@@ -212,7 +212,7 @@ class PathCollisions:
     """The paths that have a place here, and whether one more would fall upon them.
 
     Example:
-        >>> taken = Taken(["run/logs/a"], folds=True)
+        >>> taken = PathCollisions(["run/logs/a"], folds=True)
         >>> taken.clash("run/logs/A"), taken.clash("run/logs/a"), taken.clash("run/logs/a/b")
         ("it would fall upon 'run/logs/a'", None, "'run/logs/a' is a file here")
         >>> taken.clash("run")

@@ -77,9 +77,7 @@ LEAF_MAY_IMPORT = {
 NOT_YET = {
     "ent/disk_survey.py imports tracker",
     "find_bbox/run_owners.py imports pod",
-    "host_checks/checks.py imports transport",
     "pod_client/disk_survey.py imports tracker",
-    "pod_client/host_facts.py imports tracker",
     "safe_to_stop/active_jobs.py imports recipes",
     "sync/unchanged.py imports transport",
     "sync/watch.py imports transport",

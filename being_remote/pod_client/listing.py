@@ -65,7 +65,7 @@ class FolderQuery:
         """Whether a path below the folder fits the request.
 
         Example:
-            >>> box = Folder(PurePosixPath("/w"), PurePosixPath("/w/in"), "bbox.pt", recursive=False)
+            >>> box = FolderQuery(PurePosixPath("/w"), PurePosixPath("/w/in"), "bbox.pt", recursive=False)
             >>> box.asks_for(b"bbox.pt"), box.asks_for(b".history/manifests/7.json")
             (True, False)
         """

@@ -55,7 +55,7 @@ def named(files: Sequence[RequiredFile]) -> str:
     """How many, and the first few.
 
     Example:
-        >>> named([Wanted("a.frame", 1, 0, None)])
+        >>> named([RequiredFile("a.frame", 1, 0, None)])
         "1 file ('a.frame')"
     """
     more = ", ..." if len(files) > EXAMPLES else ""

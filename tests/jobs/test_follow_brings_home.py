@@ -629,7 +629,7 @@ def test_ctrl_c_while_files_come_home_ends_at_once_and_leaves_nothing(
         began = time.monotonic()
         out, err = process.communicate(timeout=30)
         assert process.returncode == 130 and "Traceback" not in err
-        assert "goes on" in json.loads(out.splitlines()[-1])["error"]["what"]
+        assert "keeps running" in json.loads(out.splitlines()[-1])["error"]["what"]
         assert time.monotonic() - began < 10
         assert not list(Path("/tmp").glob(f"br-{process.pid}-*"))
         proxy.mode = "ok"
@@ -650,8 +650,8 @@ def test_with_json_arrivals_are_lines_of_their_own_and_the_last_line_counts_them
     assert sum(line["came_files"] for line in arrived) == 3
     assert (lines[-1]["home"]["files"], lines[-1]["home"]["came_files"]) == (3, 3)
     shown = subprocess.run([*words, "--again"], capture_output=True, text=True, timeout=60)
-    assert shown.stderr.count("home: ") == 1  # now and then, not for each
-    assert "home: 3 files in " in shown.stdout
+    assert shown.stderr.count("local: ") == 1  # now and then, not for each
+    assert "local: 3 files in " in shown.stdout
 
 
 # -- a pod that is killed --------------------------------------------------------------------------

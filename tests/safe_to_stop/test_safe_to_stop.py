@@ -177,7 +177,7 @@ def test_a_pod_whose_files_are_all_home_may_be_stopped_and_looking_changes_nothi
     assert (row.files, row.bytes, row.not_home.count) == (report.files, report.bytes, 0)
     assert yes.round_trips <= 4 and yes.idle_s is not None
     assert there.state() == before
-    assert text(yes).startswith(f"yes: 1 actor, {report.files} files, 0 jobs verified at home; pod idle for ")
+    assert text(yes).startswith(f"yes: 1 actor, {report.files} files, 0 jobs verified local; pod idle for ")
 
 
 def test_one_other_byte_over_there_is_a_no_even_with_the_same_size_and_time(there: Place) -> None:
