@@ -24,7 +24,7 @@ _HOMES = {
     "Inventory": "being_remote.inventory",
     "load_inventory": "being_remote.inventory",
     "open_session": "being_remote.transport",
-    "read_box": "being_remote.tracker.frame_file",
+    "read_box": "being_remote.tracker.box_file",
     "read_frame": "being_remote.tracker.frame_file",
     "read_sequence": "being_remote.tracker.sequence",
     "recover": "being_remote.workflows.recover",

@@ -13,7 +13,8 @@
     │   ├── ConnectionLost     a session died under a request: its outcome is unknown
     │   ├── AnswerTimeout      the session lives but the answer did not come in time
     │   ├── CommandFailed      a command ran to its end and said no; carries .result
-    │   └── ToolMissing        the host lacks a program that we need; carries .tool
+    │   ├── ToolMissing        the host lacks a program that we need; carries .tool
+    │   └── MalformedAnswer    something else than our program answered; nothing of it is used
     ├── DataError              files were refused or set aside; carries .file              6
     │   ├── UnsafeFile         more than plain data: it was not opened further
     │   ├── UnrequestedFile    a host named a file that was not asked for; carries .host
@@ -144,6 +145,10 @@ class ToolMissing(HostError):
     def __init__(self, *, host: str, tool: str, hint: str) -> None:
         super().__init__(f"{tool} is not there", host=host, hint=hint)
         self.tool = tool
+
+
+class MalformedAnswer(HostError):
+    """An answer that our program cannot have printed. Nothing of it is used."""
 
 
 class DataError(BeingRemoteError):

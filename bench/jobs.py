@@ -28,7 +28,7 @@ from being_remote.jobs.follow import FollowedLogLine, StateLine
 from being_remote.jobs.host_jobs import observe
 from being_remote.session import Session
 from being_remote.workflows.cancel import cancel
-from being_remote.workflows.retrack import retrack
+from being_remote.workflows.retrack import RetrackRequest, retrack
 
 RUNS = 11
 MANY = 1000
@@ -38,7 +38,7 @@ IDLE_S = 20.0
 
 def command(inventory: Inventory, text: str) -> str:
     """A new job of that command line, dispatched."""
-    report = retrack(inventory, recipe_name="command", command=text, gpus=0, again=True)
+    report = retrack(inventory, RetrackRequest(recipe="command", command=text, gpus=0, again=True))
     assert report.job is not None
     return report.job
 
@@ -53,7 +53,8 @@ def first_line_s(inventory: Inventory) -> float:
 
     started = time.perf_counter()
     words = "sh -c 'echo up; sleep 0.2'"
-    retrack(inventory, recipe_name="command", command=words, gpus=0, again=True, follow_it=True, say=say)
+    wanted = RetrackRequest(recipe="command", command=words, gpus=0, again=True)
+    retrack(inventory, wanted, follow_it=True, say=say)
     return at[0] - started
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import time
 from collections.abc import Callable
@@ -11,8 +12,17 @@ from typing import Any
 from being_remote.inventory import Inventory
 from being_remote.jobs.ledger import Ledger
 from being_remote.jobs.status_poll import ledger_of
+from being_remote.workflows import retrack as retrack_workflow
 from being_remote.workflows.cancel import cancel
-from being_remote.workflows.retrack import RetrackReport, retrack
+from being_remote.workflows.retrack import RetrackReport, RetrackRequest
+
+WANTED = tuple(field.name for field in dataclasses.fields(RetrackRequest))
+
+
+def retrack(inventory: Inventory, **options: Any) -> RetrackReport:
+    """`retrack` with what is wanted and how it is dispatched in one list of arguments."""
+    wanted = {name: options.pop(name) for name in WANTED if name in options}
+    return retrack_workflow.retrack(inventory, RetrackRequest(**wanted), **options)
 
 
 class Works:
@@ -32,7 +42,7 @@ class Works:
     def command(self, script: str, **more: Any) -> RetrackReport:
         """`script` as a job that needs no GPU."""
         words = f"sh -c {shlex.quote(script)}"
-        return retrack(self.inventory, recipe_name="command", command=words, gpus=0, **more)
+        return retrack(self.inventory, recipe="command", command=words, gpus=0, **more)
 
     def attempt(self, job: str, number: int = 1) -> Path:
         return self.workdir / "jobs" / job / "attempts" / str(number)

@@ -20,7 +20,7 @@ from being_remote.pod import claim
 from being_remote.pod import job_records as records
 from being_remote.pod import placement as place
 from being_remote.tracker import finish
-from being_remote.tracker.box_file import BoxNote, write_box
+from being_remote.tracker.box_note import BoxNote, write_box
 from being_remote.transport.host_keys import KnownHosts, parse_key
 
 

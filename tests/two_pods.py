@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from local_jobs import retrack
+
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
 from being_remote.jobs.ledger import Ledger, LedgerJob
 from being_remote.jobs.status_poll import ledger_of
-from being_remote.workflows.retrack import RetrackReport, retrack
+from being_remote.workflows.retrack import RetrackReport
 
 FRAMES = 12
 SLEEPS = "import time; print('asleep', flush=True); time.sleep(600)"

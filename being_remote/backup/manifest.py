@@ -16,10 +16,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from being_remote.durable_files import Stat, open_plain
 from being_remote.errors import InconsistentData
+from being_remote.strict_model import StrictModel
 from being_remote.transfer.local_path import LIVE, refusal
 
 SCHEMA = 1
@@ -61,11 +62,7 @@ class Manifest:
     of: int | None = None
 
 
-class _ManifestModel(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class _StoredEntry(_ManifestModel):
+class _StoredEntry(StrictModel):
     path: str
     path_b64: str | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -75,7 +72,7 @@ class _StoredEntry(_ManifestModel):
     host: str | None
 
 
-class _Head(_ManifestModel):
+class _Head(StrictModel):
     schema_version: Literal[1]
     generation: Annotated[int, Field(ge=0)]
     created: str

@@ -84,7 +84,7 @@ def box_around(
         >>> box_around(960, 389, 180, 2.5, (1920, 1080))
         (510, 1410, 1, 839)
     """
-    half = _half(n, bbox_scale)
+    half = half_side(n, bbox_scale)
     made = []
     for centre, extent in zip((centre_x, centre_y), source_size_wh):
         low, high = max(centre - half, 0), min(centre + half, extent - 1)
@@ -122,14 +122,14 @@ def face_in(crop: Crop, bbox_scale: float) -> Face:
     if not consistent:  # edited, or estimated to less than a pixel: no border can have cut it so
         least = most = max(x.length, y.length) // 2
     largest = (max(crop.source_size_wh) - 1) // 2
-    most = min(most, _half(largest, bbox_scale))
+    most = min(most, half_side(largest, bbox_scale))
     low, high = _n_from(least, bbox_scale), _n_from(most + 1, bbox_scale) - 1
     of_this_scale = consistent and low <= high
     if low > high:
-        near = min((high, low), key=lambda n: abs(_half(n, bbox_scale) - least))
+        near = min((high, low), key=lambda n: abs(half_side(n, bbox_scale) - least))
         low = high = max(near, 1)
     high = min(high, max(low, largest))
-    halves = (_half(low, bbox_scale), _half(high, bbox_scale)) if of_this_scale else (least, most)
+    halves = (half_side(low, bbox_scale), half_side(high, bbox_scale)) if of_this_scale else (least, most)
     return Face((low, high), x.centres(*halves), y.centres(*halves), of_this_scale)
 
 
@@ -158,7 +158,7 @@ def foretell(
     """
     found = []
     for n in face.n_px:
-        half = _half(n, old_scale) if face.of_this_scale else max(a.length for a in _axes(before)) // 2
+        half = half_side(n, old_scale) if face.of_this_scale else max(a.length for a in _axes(before)) // 2
         middles = [axis.centres(half, half) for axis in _axes(before)]
         centre_x, centre_y = ((low + high) // 2 for low, high in middles)
         image_size_wh = (image_size, image_size)
@@ -167,7 +167,7 @@ def foretell(
         else:
             box = box_around(centre_x, centre_y, n, bbox_scale, before.source_size_wh)
             crop = crop_from_box(box, before.source_size_wh, image_size_wh)
-        clipped = _cut_by((centre_x, centre_y), _half(n, bbox_scale), before.source_size_wh)
+        clipped = _cut_by((centre_x, centre_y), half_side(n, bbox_scale), before.source_size_wh)
         found.append(_foretold(before, crop, clipped, 2 * n))
     return found[0], found[1]
 
@@ -264,7 +264,7 @@ class _Axis:
         return min(low, high), max(low, high)
 
 
-def _half(n: int, bbox_scale: float) -> int:
+def half_side(n: int, bbox_scale: float) -> int:
     """Half the side of the box around landmarks of half extent n, as the tracker rounds it."""
     return int(2 * bbox_scale * n) // 2
 
@@ -272,6 +272,6 @@ def _half(n: int, bbox_scale: float) -> int:
 def _n_from(half: int, bbox_scale: float) -> int:
     """The smallest n whose box has at least this half side."""
     n = max(int(half / bbox_scale) - 2, 0)
-    while _half(n, bbox_scale) < half:
+    while half_side(n, bbox_scale) < half:
         n += 1
     return n

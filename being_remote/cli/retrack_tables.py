@@ -12,8 +12,9 @@ from being_remote.cli.printing import cell, line, new_table
 from being_remote.cli.text import size_text
 
 if TYPE_CHECKING:
+    from being_remote.jobs.dispatch import DispatchedJob
     from being_remote.workflows.presets import PresetReport
-    from being_remote.workflows.retrack import DispatchedJob, RetrackReport
+    from being_remote.workflows.retrack import RetrackReport
 
 
 def show_retrack(console: Console, report: RetrackReport) -> None:

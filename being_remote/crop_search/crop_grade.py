@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import FreeCrop
-from being_remote.crop_search.crop_rendering import tracker_makes_side
 from being_remote.crop_search.finding import FrameEvidence, Grade
 from being_remote.crop_search.picture_consensus import Consensus
 from being_remote.crop_search.whole_pixel_crop import whole_box
+from being_remote.tracker.box_rules import possible_side
 
 ENOUGH = 3  # pictures that must agree
 MOST = 0.75  # of the pictures, which must say the same
@@ -80,5 +80,5 @@ def remarks(
     if missing:
         yield f"{missing} of the pictures were found nowhere, and were left out"
     uncut = not isinstance(crop, FreeCrop) and not crop.clipped
-    if bbox_scale is not None and uncut and not tracker_makes_side(crop.side, bbox_scale):
+    if bbox_scale is not None and uncut and not possible_side(crop.side, bbox_scale):
         yield f"with bbox_scale {bbox_scale:g} the tracker makes no box of side {crop.side:g}: it was edited"

@@ -158,17 +158,3 @@ def _pads(side: int, origin: int, length: int, bar: float) -> list[int]:
 def _run(flags: NDArray[np.bool_]) -> int:
     """How many are true before the first that is not."""
     return int(flags.argmin()) if not flags.all() else len(flags)
-
-
-def tracker_makes_side(side: float, bbox_scale: float) -> bool:
-    """Whether the tracker's rule gives a box of this side, where no border cut it.
-
-    Source:
-        metrical-tracker c2a51724, image.py (`get_bbox`): size = int(2 * scale * n), halved and doubled.
-
-    Example:
-        >>> tracker_makes_side(900, 2.5), tracker_makes_side(902, 2.5)
-        (True, False)
-    """
-    nearest = round(side / (2 * bbox_scale))
-    return any(int(2 * bbox_scale * n) // 2 * 2 == side for n in range(nearest - 2, nearest + 3))

@@ -16,9 +16,10 @@ import numpy as np
 
 from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import free_crop
-from being_remote.crop_search.crop_rendering import tracker_makes_side, whole_crops
+from being_remote.crop_search.crop_rendering import whole_crops
 from being_remote.crop_search.finding import Finding
 from being_remote.crop_search.similarity_fit import FaceFit, fit_face, robust_std
+from being_remote.tracker.box_rules import possible_side
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -219,7 +220,7 @@ def _allowed(side: int, origin: Sequence[int], source_size_wh: tuple[int, int], 
     """Whether the tracker makes such a crop; one that a border may have cut can have any side."""
     if any(o < 1 or o + side > n - 2 for o, n in zip(origin, source_size_wh, strict=True)):
         return True
-    return tracker_makes_side(side, bbox_scale)
+    return possible_side(side, bbox_scale)
 
 
 def _free(found: _Estimate, source_size_wh: tuple[int, int], image_size_wh: tuple[int, int]) -> Crop | None:

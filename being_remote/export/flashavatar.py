@@ -21,7 +21,8 @@ from being_remote.export.cameras import Cameras
 from being_remote.export.coefficients import too_few_coefficients
 from being_remote.export.target import Export, File, Target
 from being_remote.tracker.frame_file import Frame, read_frame
-from being_remote.tracker.torch_save import arrays_for_numpy_1
+from being_remote.tracker.layout import FRAME_SUFFIX, frame_name
+from being_remote.tracker.torch_file import bytes_for_numpy_1
 
 SIZE_WH = (512, 512)  # its background is a fixed tensor of this size
 TEST_FRAMES = 500  # its last ones are kept for testing
@@ -50,7 +51,7 @@ def checkpoint_folder(cameras: Cameras) -> str:
 def frame_files(cameras: Cameras) -> list[str]:
     """The `.frame` files, numbered without gaps."""
     into = checkpoint_folder(cameras)
-    return [f"{into}/{k:05d}.frame" for k in range(len(cameras.frame_ids))]
+    return [f"{into}/{frame_name(k)}" for k in range(len(cameras.frame_ids))]
 
 
 def image_names(cameras: Cameras) -> list[str]:
@@ -86,7 +87,7 @@ def files(export: Export) -> Iterator[File]:
             than the first.
     """
     for k, (name, frame) in enumerate(zip(frame_files(export.cameras), _frames(export), strict=True)):
-        yield name, [arrays_for_numpy_1(frame_content(frame, k, export))]
+        yield name, [bytes_for_numpy_1(frame_content(frame, k, export))]
 
 
 def check(export: Export) -> None:
@@ -145,7 +146,7 @@ def _check_like(frame: Frame, first: Frame, path: str) -> None:
     for name, values in frame.flame.items():
         if name in first.flame and values.shape != first.flame[name].shape:
             raise InconsistentData(
-                f"flame.{name} has {values.size} numbers, and in {first.frame_id}.frame"
+                f"flame.{name} has {values.size} numbers, and in {first.frame_id}{FRAME_SUFFIX}"
                 f" {first.flame[name].size}",
                 file=path,
                 hint="frames of two runs lie there: keep one run's",

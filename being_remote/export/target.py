@@ -19,6 +19,7 @@ from being_remote.camera.canvas import Canvas
 from being_remote.camera.intrinsics import ray_angle_deg
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.export.cameras import Cameras
+from being_remote.tracker.layout import frame_name
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ class RunFiles:
     def frame(self, frame_id: int) -> Path:
         """The `.frame` of an id."""
         assert self.checkpoints is not None  # `prepare` saw to it
-        return self.checkpoints / self.frame_names.get(frame_id, f"{frame_id:05d}.frame")
+        return self.checkpoints / self.frame_names.get(frame_id, frame_name(frame_id))
 
 
 @dataclass(frozen=True, eq=False)

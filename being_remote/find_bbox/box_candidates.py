@@ -30,6 +30,11 @@ class CropBox:
     y_min: int
     y_max: int
 
+    @property
+    def tracker_order(self) -> tuple[int, int, int, int]:
+        """x_min, x_max, y_min, y_max."""
+        return self.x_min, self.x_max, self.y_min, self.y_max
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -112,6 +117,8 @@ def judge(answer: BoxSearchAnswer, actor: Actor, places: HostPlaces, owners: Own
 def _judged(
     found: BoxFile, actor: Actor, places: HostPlaces, owners: Owners, runs: Iterable[TrackedRun]
 ) -> Candidate:
+    from being_remote.tracker.box_rules import explain_outside, find_edits
+
     path, path_b64 = text_of(found.path)
     folder = posixpath.dirname(path)
     run, notes = _run_of(folder, places, runs)
@@ -120,10 +127,12 @@ def _judged(
     valid = box is not None
     if box is not None:
         size = owners.source_size(actor.name if whose is None else whose)
-        outside, checked = _against_the_frame(box, size)
+        outside = explain_outside(box.tracker_order, size) if size is not None else ""
         valid = not outside
-        problems += outside or _of_shape(box, size)
-        notes += checked + _side_rule(box, size, run)
+        problems += [outside] if outside else find_edits(box.tracker_order, size)
+        if size is None:
+            notes.append("the video's size is unknown, so whether the box lies inside was not checked")
+        notes += _side_rule(box, size, run)
     job = owners.job_of(folder)
     if job is not None:
         notes.append(
@@ -175,7 +184,7 @@ def _run_of(
 
 
 def _read(found: BoxFile, path: str) -> tuple[CropBox | None, list[str]]:
-    from being_remote.tracker.frame_file import parse_box
+    from being_remote.tracker.box_file import parse_box
 
     if found.what == "symlink":
         target = text_of(found.target or b"?")[0]
@@ -193,50 +202,14 @@ def _read(found: BoxFile, path: str) -> tuple[CropBox | None, list[str]]:
         return None, [e.what]
 
 
-def _against_the_frame(box: CropBox, source_size_wh: tuple[int, int] | None) -> tuple[list[str], list[str]]:
-    """What makes the box unusable for this video, and what was not checked."""
-    if source_size_wh is None:
-        return [], ["the video's size is not known, so whether it lies inside was not checked"]
-    width, height = source_size_wh
-    if _inside(box, width, height):
-        return [], []
-    text = f"lies outside the {width}x{height} video: x {box.x_min}..{box.x_max}, y {box.y_min}..{box.y_max}"
-    if _inside(box, height, width):
-        text += f"; it would fit {height}x{width}: are width and height of source_size swapped?"
-    return [text], []
-
-
-def _inside(box: CropBox, width: int, height: int) -> bool:
-    return box.x_min >= 0 and box.y_min >= 0 and box.x_max <= width and box.y_max <= height
-
-
-def _of_shape(box: CropBox, source_size_wh: tuple[int, int] | None) -> list[str]:
-    """What the tracker would not have written on this video, though it can be used."""
-    width, height = box.x_max - box.x_min, box.y_max - box.y_min
-    problems = []
-    if width % 2 or height % 2:
-        problems.append(f"its sides are {width}x{height}, and the tracker writes even ones: edited?")
-    if source_size_wh is None:
-        return problems
-    if box.x_max == source_size_wh[0] or box.y_max == source_size_wh[1]:
-        problems.append("it reaches the last column or row, which the tracker never uses: edited?")
-    if width != height and not any(_clipped(box, source_size_wh)):
-        problems.append(f"it is {width}x{height} though no border clips it, so no square: edited?")
-    return problems
-
-
-def _clipped(box: CropBox, source_size_wh: tuple[int, int]) -> tuple[bool, bool]:
-    """Whether a border cut the box in x, in y. An odd side moves the lower edge from 0 to 1."""
-    width, height = source_size_wh
-    return box.x_min <= 1 or box.x_max >= width - 1, box.y_min <= 1 or box.y_max >= height - 1
-
-
 def _side_rule(box: CropBox, source_size_wh: tuple[int, int] | None, run: TrackedRun | None) -> list[str]:
+    from being_remote.tracker.box_rules import cut_axes, possible_side
+
     width, height = box.x_max - box.x_min, box.y_max - box.y_min
     if source_size_wh is None:
         whole = [width] if width == height else []
     else:
-        cuts = _clipped(box, source_size_wh)
+        cuts = cut_axes(box.tracker_order, source_size_wh)
         whole = [side for side, cut in zip((width, height), cuts, strict=True) if not cut]
     scale = run.bbox_scale if run is not None else None
     word = "its run's" if scale is not None else "the default"
@@ -246,21 +219,6 @@ def _side_rule(box: CropBox, source_size_wh: tuple[int, int] | None, run: Tracke
         for side in sorted(set(whole))
         if not possible_side(side, scale)
     ]
-
-
-def possible_side(side: int, bbox_scale: float) -> bool:
-    """Whether the tracker's rule gives this unclipped side: 2*floor(int(2*b*n)/2) for a whole n.
-
-    Source: Zielon/metrical-tracker, `image.py` `get_bbox`.
-
-    Example:
-        >>> [side for side in range(896, 906) if possible_side(side, 2.5)]
-        [900, 904]
-    """
-    if 2 * bbox_scale <= 1:
-        return side % 2 == 0  # no whole number is stepped over; and a tiny scale has no `near`
-    near = int(side / (2 * bbox_scale))
-    return any(int(2 * bbox_scale * n) // 2 * 2 == side for n in range(max(near - 2, 1), near + 3))
 
 
 def _against_the_run(run: TrackedRun, box_mtime_s: float, *, copied: bool) -> tuple[list[str], list[str]]:

@@ -238,7 +238,7 @@ def _input_of(run: str, settings: RunSettings | None) -> str | None:
 def _first_frame(frames: FoundFrames) -> tuple[Frame | None, list[str]]:
     from being_remote.tracker.frame_file import parse_frame
 
-    name = text_of(frames.first)[0] + ".frame"
+    name = text_of(frames.first)[0] + layout.FRAME_SUFFIX
     if frames.content is None:
         return None, [f"its first frame {name!r} was not read ({frames.problem})"]
     try:

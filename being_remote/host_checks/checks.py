@@ -6,22 +6,21 @@ no other. An answer from a pod is checked field by field before anything is beli
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from pydantic import ValidationError
-
 from being_remote.errors import (
     BeingRemoteError,
+    CommandFailed,
     HostError,
     HostKeyChanged,
     HostKeyUnknown,
     InventoryError,
     LoginRefused,
+    MalformedAnswer,
+    ToolMissing,
 )
-from being_remote.foreign_text import quote
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.pod_client.host_facts import (
     GpuFacts,
@@ -34,11 +33,9 @@ from being_remote.pod_client.host_facts import (
     tracker_of,
 )
 from being_remote.pod_client.many_hosts import ask_all
-from being_remote.pod_client.runner import looking_text
-from being_remote.session import Result, Session
+from being_remote.pod_client.runner import ask
+from being_remote.session import Session
 from being_remote.tracker.layout import CHECKOUT_FILES, CHECKOUT_MODULES
-
-_MAX_ANSWER_BYTES = 256 << 10
 
 
 @dataclass(frozen=True)
@@ -117,17 +114,14 @@ def _check(host: SshHost | LocalHost, opened: Callable[[], Session], *, thorough
     with session:
         try:
             sftp = session.has_sftp() if thorough and hasattr(session, "has_sftp") else None
-            request = json.dumps(_request(host, thorough=thorough))
-            script = looking_text("host_facts")
-            result = session.run(
-                [host.python, "-", request],
-                stdin=script,
-                repeatable=True,
-                max_output_bytes=_MAX_ANSWER_BYTES,
-            )
+            row = replace(row, sftp=sftp)
+            request = _request(host, thorough=thorough)
+            facts = ask(session, "host_facts", request, HostFacts, python=host.python)
+        except (ToolMissing, CommandFailed, MalformedAnswer) as e:
+            return replace(row, problems=(f"{e.what}: {e.hint}; nothing else could be checked",))
         except HostError as e:
             return _failed(row, e)
-    return replace(_judged(row, host, result), sftp=sftp)
+    return _judged(row, host, facts)
 
 
 def _request(host: SshHost | LocalHost, *, thorough: bool) -> dict[str, object]:
@@ -142,20 +136,7 @@ def _request(host: SshHost | LocalHost, *, thorough: bool) -> dict[str, object]:
     return {"folder": str(host.workdir), "tracker": tracker}
 
 
-def _judged(row: HostCheck, host: SshHost | LocalHost, result: Result) -> HostCheck:
-    if result.exit_code in (126, 127):
-        problem = (
-            f"there is no {host.python!r}: apt-get install python3, or set `python` in the inventory; "
-            "without it nothing else could be looked at"
-        )
-        return replace(row, problems=(problem,))
-    try:
-        if result.exit_code != 0:
-            raise ValueError(f"exit {result.exit_code}: {quote(result.stderr)}")
-        answer = HostFacts.model_validate_json(result.stdout)
-    except ValueError as e:  # pydantic's ValidationError is one
-        reason = e.errors()[0]["msg"] if isinstance(e, ValidationError) else str(e)
-        return replace(row, problems=(f"the probe gave no usable answer ({reason}): run it with --verbose",))
+def _judged(row: HostCheck, host: SshHost | LocalHost, answer: HostFacts) -> HostCheck:
     return replace(
         row,
         python=answer.python,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.ledger import Ledger, LedgerJob
+from being_remote.jobs.recipe import FindRecipe
 from being_remote.jobs.result_download import folder_of
-from being_remote.recipes import Recipe
 from being_remote.session import OnProgress, OpenSession, Session
 from being_remote.transfer.staged_upload import UploadResult
 
@@ -42,7 +41,7 @@ class JobContext:
     inventory: Inventory
     ledger: Ledger
     open_session: OpenSession
-    find_recipe: Callable[[str], Recipe]
+    find_recipe: FindRecipe
     upload_input: UploadInput
 
     def result_folder(self, job: LedgerJob) -> Path:

@@ -1,84 +1,198 @@
-"""From a plan to a job that is on its host: written down first, then sent; sent again at any time."""
+"""From a plan to a job that is on its host: first in the ledger, then sent; sent again at any time."""
 
 from __future__ import annotations
 
 import base64
 import json
+import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from being_remote.errors import HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.job_archive import build
 from being_remote.jobs.job_status import AT_WORK, JobStatus, ended_row, evidence_of
 from being_remote.jobs.ledger import Intent, Ledger, LedgerJob
+from being_remote.jobs.recipe import JobPlan, OptionChange
 from being_remote.jobs.spec import JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at
 from being_remote.jobs.submit import SubmitResult, find_volume, submit
-from being_remote.recipes import JobPlan
 from being_remote.session import Session
 
 # Of a job that another laptop sent: its files lie on the host, and cannot be sent again from here.
 NO_FILES = b"null"
-# In the story, where an attempt is made that goes on from what was put on its host before.
+# In the evidence, where an attempt is made that continues from files uploaded before.
 PUSHED = "pushed"
 
 
+@dataclass(frozen=True)
+class JobPreview:
+    """What a job is, or would be. `commands` hold the placeholders that are filled in on the host.
+
+    `links` go from the attempt's own folder to what lies on the host; `files` are bytes by name;
+    `swept` are the settings of its place in a sweep.
+    """
+
+    actor: str | None
+    recipe: str
+    changes: tuple[OptionChange, ...]
+    notes: tuple[str, ...]
+    files: Mapping[str, int]
+    links: tuple[tuple[str, str], ...]
+    commands: tuple[str, ...]
+    gpus: int
+    wall_s: float | None
+    stall_s: float | None
+    swept: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, plan: JobPlan, swept: tuple[str, ...]) -> JobPreview:
+        """What a person sees of a plan."""
+        return cls(
+            actor=plan.actor,
+            recipe=plan.recipe,
+            changes=plan.changes,
+            notes=plan.notes,
+            files={name: len(data) for name, data in sorted(plan.files.items())},
+            links=plan.prepare.links,
+            commands=tuple(shlex.join(step.argv) for step in plan.steps),
+            gpus=plan.gpus,
+            wall_s=plan.wall_s,
+            stall_s=plan.stall_s,
+            swept=swept,
+        )
+
+
+@dataclass(frozen=True)
+class DispatchedJob:
+    """One job. In a dry run `job` is the one that would be attached to, or None for a new one."""
+
+    job: str | None
+    host: str
+    state: str | None
+    gpu: tuple[str, ...]
+    spec_sha256: str | None
+    adopted: bool
+    attempt: int
+    reason: str
+    plan: JobPreview
+
+    @classmethod
+    def of(cls, plan: JobPlan, swept: tuple[str, ...], status: JobStatus, *, adopted: bool) -> DispatchedJob:
+        """A job that was sent, or found."""
+        return cls(
+            job=status.job,
+            host=status.host,
+            state=status.state,
+            gpu=status.gpu,
+            spec_sha256=status.spec_sha256,
+            adopted=adopted,
+            attempt=status.attempt,
+            reason=status.reason,
+            plan=JobPreview.of(plan, swept),
+        )
+
+    def at(self, status: JobStatus) -> DispatchedJob:
+        """The same job with another status."""
+        return replace(
+            self,
+            host=status.host,
+            attempt=status.attempt,
+            spec_sha256=status.spec_sha256,
+            state=status.state,
+            gpu=status.gpu or self.gpu,
+            reason=status.reason,
+        )
+
+
 def intent_of(plan: JobPlan, ledger: str, job: str | None = None) -> Intent:
-    """The job that a plan would become: under a new id, or the one that it moves with."""
+    """The job that a plan would become: under a new id, or the one with which it moves."""
     spec = plan.spec(job or new_job_id(plan.actor or plan.recipe), ledger)
-    return Intent(
-        job=spec.job,
-        host=spec.host,
-        actor=spec.actor,
-        recipe=spec.recipe,
-        spec=spec.as_bytes,
-        spec_sha256=spec.sha256,
-        parcel=parcel(plan.files),
-        key=spec.intent_key,
+    return Intent.of(spec, pack_files(plan.files))
+
+
+def preview(ledger: Ledger, plan: JobPlan, swept: tuple[str, ...], *, again: bool) -> DispatchedJob:
+    """What dispatching `plan` would come to; nothing is written.
+
+    Args:
+        again: make another job even while one of the same intent is not known to be ended.
+    """
+    same = None if again else ledger.like(intent_of(plan, "").key)
+    return DispatchedJob(
+        job=same.job if same else None,
+        host=same.host if same else plan.host,
+        state=same.state if same else None,
+        gpu=(),
+        spec_sha256=same.spec_sha256 if same else None,
+        adopted=same is not None,
+        attempt=same.attempt if same else 1,
+        reason="would attach to the job with the same settings" if same else "would make a new job",
+        plan=JobPreview.of(plan, swept),
     )
 
 
 def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: LedgerJob) -> JobStatus:
-    """Put the attempt that counts on its host and see that somebody looks after it.
+    """Put the attempt that counts on its host and ensure that a supervisor runs it.
 
     Raises:
         UsageError: the job moved to another host meanwhile.
-        HostError: no answer: whether it started is unknown, and asking again does no harm.
+        HostError: no answer: whether it started is unknown, and sending it again does no harm.
         InconsistentData: the host holds another spec under this id.
     """
     if known.host != host.name:
-        raise UsageError(f"it belongs to {known.host} now", where=known.job, hint=f"jobs --why {known.job}")
+        raise UsageError(f"it is on {known.host} now", where=known.job, hint=f"jobs --why {known.job}")
     if known.state in AT_WORK:
-        return _looked_at(ledger, session, host, known)
+        return _look_only(ledger, session, host, known)
     spec = JobSpec.from_bytes(known.spec)
     try:
-        done = _submitted(ledger, session, host, known, spec)
+        submitted = _submit(ledger, session, host, known, spec)
     except HostError as e:
         ledger.record(known.job, known.attempt, "unknown", {"reason": e.what, "asked": "submit"})
         raise
-    if done is None:
+    if submitted is None:
         return ended_row(ledger.find(known.job), ledger.story(known.job))
-    evidence = {**evidence_of(done.seen), "claim": done.claim, "supervisor": done.supervisor}
-    ledger.record(known.job, known.attempt, "submitted", {**evidence, "volume": done.volume})
+    evidence = {
+        **evidence_of(submitted.seen),
+        "claim": submitted.claim,
+        "supervisor": submitted.supervisor,
+        "volume": submitted.volume,
+    }
+    ledger.record(known.job, known.attempt, "submitted", evidence)
     return look_at(ledger, session, host, ledger.find(known.job))
 
 
-def _looked_at(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: LedgerJob) -> JobStatus:
-    """What was seen at work needs nobody to start it: a disk that was set back would do so once more."""
+def pushed_for(ledger: Ledger, known: LedgerJob) -> str | None:
+    """The name of what was uploaded for the attempt that counts to continue from, if anything was."""
+    names = (t.evidence.get(PUSHED) for t in ledger.story(known.job) if t.attempt == known.attempt)
+    return next((str(name) for name in names if name), None)
+
+
+def pack_files(files: Mapping[str, bytes]) -> bytes:
+    """A job's own files as the ledger keeps them; `files_of` reads them."""
+    return json.dumps({n: base64.b64encode(d).decode("ascii") for n, d in sorted(files.items())}).encode()
+
+
+def files_of(parcel: bytes) -> dict[str, bytes]:
+    """A job's own files; none of one that another laptop sent."""
+    return {name: base64.b64decode(data) for name, data in (json.loads(parcel) or {}).items()}
+
+
+def _look_only(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: LedgerJob) -> JobStatus:
+    """A job that was seen running is never started again: a restored disk would run it twice."""
     row = look_at(ledger, session, host, known)
     if row.state == "unknown" and "started" not in row.evidence:
         raise HostError(
-            f"{known.job}: the attempt is not on the pod; nothing was started: {row.reason}",
+            f"{known.job}: the attempt is not on the host; nothing was started: {row.reason}",
             host=host.name,
             hint=f"jobs --why {known.job}; if its disk is gone for good: resume {known.job} --pod-is-gone",
         )
     return row
 
 
-def _submitted(
+def _submit(
     ledger: Ledger, session: Session, host: SshHost | LocalHost, known: LedgerJob, spec: JobSpec
 ) -> SubmitResult | None:
-    """The submit's answer; None if another terminal ended the job before it was sent."""
+    """Submit the attempt; None if another terminal ended the job before it was sent."""
     # What reached its host once is not put there again: a disk that does not show it is another one,
     # or was emptied, and the attempt may run, or have run, all the same. For the same reason what
     # may have reached it goes to no other disk than at first.
@@ -98,19 +212,3 @@ def _submitted(
         attempt=known.attempt,
         pushed=pushed_for(ledger, known) if known.state == "created" else None,
     )
-
-
-def pushed_for(ledger: Ledger, known: LedgerJob) -> str | None:
-    """The name of what was put on the host for the attempt that counts to go on from, if anything was."""
-    words = (t.evidence.get(PUSHED) for t in ledger.story(known.job) if t.attempt == known.attempt)
-    return next((str(word) for word in words if word), None)
-
-
-def parcel(files: Mapping[str, bytes]) -> bytes:
-    """A job's own files as the ledger keeps them; `files_of` reads them."""
-    return json.dumps({n: base64.b64encode(d).decode("ascii") for n, d in sorted(files.items())}).encode()
-
-
-def files_of(parcel: bytes) -> dict[str, bytes]:
-    """A job's own files; none of one that another laptop sent."""
-    return {name: base64.b64decode(data) for name, data in (json.loads(parcel) or {}).items()}

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from being_remote.jobs.status_verdict import State, judge
 from being_remote.pod_client.job_answers import BootIdentity, JobFacts, LeasedGpu, odd_answer, parsed_status
-from being_remote.pod_client.runner import ask
+from being_remote.pod_client.runner import run_program
 from being_remote.session import Session
 
 MAX_STATUS_BYTES = 32 << 20
@@ -73,7 +73,7 @@ def observe(
         HostError: no answer, or one that makes no sense; the jobs' state is then unknown.
     """
     request = {"workdir": str(workdir), "only": None if only is None else list(only)}
-    said = ask(session, "status", request, python=python, timeout_s=timeout_s, limit=MAX_STATUS_BYTES)
+    said = run_program(session, "status", request, python=python, timeout_s=timeout_s)
     answer = parsed_status(_inflated(said, session.host), session.host)
     seen = tuple(seen_job(facts, answer.incarnation) for facts in answer.jobs)
     return HostJobs(seen, answer.gpus, answer.gpu_problem, answer.incarnation, answer.problems)

@@ -24,6 +24,7 @@ MAX_BUNDLE_BYTES = 256 << 20
 SHIPPED_TRACKER = (
     "__init__",
     "begin",
+    "box_file",
     "camera_blocks",
     "finish",
     "frame_file",

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from being_remote.errors import NotFoundError, UsageError
+from being_remote.jobs.spec import JobSpec
 
 FILE_NAME = "ledger.sqlite"
 LAST = "last"
@@ -54,8 +55,8 @@ CREATE INDEX transitions_by_job ON transitions (job);
 
 @dataclass(frozen=True)
 class Intent:
-    """A job to be: `spec` is the exact text that will lie on the host; `key` names what it is for.
-    `parcel` is what else must be known to send it again and to fetch its results; opaque here."""
+    """A job to be: `spec` is the exact text that will lie on the host; `key` is equal for equal intents.
+    `parcel` is what else must be known to send it again and to download its results; opaque here."""
 
     job: str
     host: str
@@ -65,6 +66,20 @@ class Intent:
     spec_sha256: str
     parcel: bytes
     key: str
+
+    @classmethod
+    def of(cls, spec: JobSpec, parcel: bytes) -> Intent:
+        """The intent to run `spec`."""
+        return cls(
+            job=spec.job,
+            host=spec.host,
+            actor=spec.actor,
+            recipe=spec.recipe,
+            spec=spec.as_bytes,
+            spec_sha256=spec.sha256,
+            parcel=parcel,
+            key=spec.intent_key,
+        )
 
 
 @dataclass(frozen=True)

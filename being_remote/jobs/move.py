@@ -21,10 +21,10 @@ from being_remote.jobs.dispatch import PUSHED, files_of, intent_of, pushed_for
 from being_remote.jobs.host_jobs import SeenJob
 from being_remote.jobs.ledger import Intent, LedgerJob
 from being_remote.jobs.move_permission import MovePermission
+from being_remote.jobs.recipe import CarriedFiles, JobRequest, Recipe
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look
 from being_remote.pod import job_records as records
-from being_remote.recipes import CarriedFiles, Recipe, Request
 from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.transfer.staged_upload import UploadResult, push_files
@@ -86,7 +86,7 @@ def move(
     files = files_of(intent.parcel if intent is not None else job.parcel)
     carried, uploaded_carried, name = None, None, None
     if seen is None or job.attempt not in seen.attempts:  # else both hosts share the disk where it lies
-        carried = recipe.carried(files, attempt_folders(context, job))
+        carried = recipe.find_resumable(files, attempt_folders(context, job))
         target.notes.append(_carried_note(carried))
         if dry_run and job.ended:
             target.notes.append(f"to keep what only {job.host} has: pull {job.job} --all, before it moves")
@@ -95,13 +95,13 @@ def move(
     if intent is not None and not dry_run:
         if permission.word is not None:
             context.ledger.record(job.job, job.attempt, "abandoned", permission.word)
-        kept = {"frames_kept": carried.frames} if carried is not None else {}
+        kept = {"frames_kept": carried.done} if carried is not None else {}
         evidence = {"reason": f"moved to {host.name} after {permission.state}", PUSHED: name, **kept}
         context.ledger.next_attempt(job.job, job.attempt, evidence, moved=intent)
     uploads = [upload for upload in (uploaded_input, uploaded_carried) if upload is not None]
     return Move(
         from_host=job.host,
-        frames_kept=carried.frames if carried is not None else 0,
+        frames_kept=carried.done if carried is not None else 0,
         files=sum(u.files for u in uploads),
         bytes=sum(u.bytes for u in uploads),
         transferred_files=sum(u.to_send_files if dry_run else u.transferred_files for u in uploads),
@@ -111,7 +111,7 @@ def move(
 
 
 def rehearse_move(
-    context: JobContext, session: Session, host: SshHost | LocalHost, recipe: Recipe, request: Request
+    context: JobContext, session: Session, host: SshHost | LocalHost, recipe: Recipe, request: JobRequest
 ) -> tuple[str, ...]:
     """Check whether a job could resume on `host`, without changing the host; returns notes for a person.
 
@@ -126,7 +126,7 @@ def rehearse_move(
     target = _MoveTarget(context, session, host, dry_run=True, on_progress=no_progress)
     uploaded = target.upload_input(recipe, request)
     if uploaded is None or not uploaded.to_send_files:  # else the input from which it is planned is missing
-        recipe.plan(request, recipe.look(session, request))
+        recipe.plan(request, recipe.look(session, request, context.inventory))
     return (*target.notes, *uploaded.notes) if uploaded is not None else tuple(target.notes)
 
 
@@ -141,7 +141,9 @@ def upload_carried_again(
     name = pushed_for(context.ledger, job)
     if name is None:
         return
-    carried = context.find_recipe(job.recipe).carried(files_of(job.parcel), attempt_folders(context, job))
+    carried = context.find_recipe(job.recipe).find_resumable(
+        files_of(job.parcel), attempt_folders(context, job)
+    )
     if carried is not None and _upload_name(job.job, job.attempt, carried) == name:
         target = _MoveTarget(context, session, host, dry_run=False, on_progress=on_progress)
         target.upload_carried(job.job, job.attempt, carried)
@@ -168,9 +170,12 @@ class _MoveTarget:
     on_progress: OnProgress
     notes: list[str] = field(default_factory=list)
 
-    def upload_input(self, recipe: Recipe, request: Request) -> UploadResult | None:
+    def upload_input(self, recipe: Recipe, request: JobRequest) -> UploadResult | None:
         """Upload the actor's input, or compare it with ours; None where nothing has to be uploaded."""
-        needed, actor = recipe.takes_input(recipe.look(self.session, request)), request.actor
+        needed, actor = (
+            recipe.needs_input(recipe.look(self.session, request, self.context.inventory)),
+            request.actor,
+        )
         if needed is None or actor is None:
             return None
         upload = functools.partial(
@@ -207,7 +212,7 @@ class _MoveTarget:
         name = self.host.name
         if seen is None:
             request = _request_on(self.context, self.host, job, recipe)
-            plan = recipe.plan(request, recipe.look(self.session, request))
+            plan = recipe.plan(request, recipe.look(self.session, request, self.context.inventory))
             return intent_of(plan, self.context.ledger.uuid, job.job)
         if seen.attempt > job.attempt:
             raise UsageError(
@@ -233,16 +238,16 @@ def _upload_name(job: str, attempt: int, carried: CarriedFiles) -> str:
     return f"{job}.{attempt}.{hashlib.sha256(carried.note).hexdigest()}"
 
 
-def _request_on(context: JobContext, host: SshHost | LocalHost, job: LedgerJob, recipe: Recipe) -> Request:
+def _request_on(context: JobContext, host: SshHost | LocalHost, job: LedgerJob, recipe: Recipe) -> JobRequest:
     """The same job, for `host`."""
     spec = JobSpec.from_bytes(job.spec)
     actor = context.inventory.the_actor(spec.actor) if spec.actor is not None else None
-    return recipe.again(spec, files_of(job.parcel), host, actor)
+    return recipe.repeat(spec, files_of(job.parcel), host, actor)
 
 
 def _carried_note(carried: CarriedFiles | None) -> str:
     if carried is None:
         return "no local files to resume from: it starts from scratch"
-    if not carried.frames:
+    if not carried.done:
         return f"it starts at its first frame, with the local box: {carried.why}"
-    return f"it resumes after {carried.frames} local frames ({carried.why})"
+    return f"it resumes after {carried.done} local frames ({carried.why})"

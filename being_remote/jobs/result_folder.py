@@ -30,7 +30,7 @@ from being_remote.jobs.attempt_files import PULLED
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.session import PARTIAL_DIR
 from being_remote.tracker.file_check import check_file
-from being_remote.tracker.sequence import SUFFIX
+from being_remote.tracker.layout import FRAME_SUFFIX
 
 
 def incoming(folder: Path) -> Path:
@@ -130,7 +130,7 @@ def keep_replaced(folder: Path, entries: Mapping[str, Any], names: Iterable[str]
     store = folder.with_name(f"{folder.name}.replaced")
     for name in names:
         sha256 = entries.get(name, {}).get("sha256")
-        if not name.endswith(SUFFIX) or not has_hash(folder / name, sha256):
+        if not name.endswith(FRAME_SUFFIX) or not has_hash(folder / name, sha256):
             continue
         kept, scratch = store / f"{Path(name).name}.{sha256[:16]}", store / ".scratch"
         if not kept.exists():

@@ -14,10 +14,9 @@ from being_remote.jobs.host_jobs import SeenJob, seen_job
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_verdict import State
 from being_remote.pod_client.job_answers import BootIdentity, CancelAnswer, SubmitAnswer, parsed_answer
-from being_remote.pod_client.runner import ask
+from being_remote.pod_client.runner import run_program
 from being_remote.session import Session
 
-MAX_ANSWER_BYTES = 1 << 20
 SUPERVISOR_WAIT_S = 20.0
 _AGAIN = "submit it again: that does no harm"
 _GONE = "jobs --why {job}; if its disk is gone for good: resume {job} --pod-is-gone"
@@ -71,7 +70,7 @@ def find_volume(
         HostError: no answer.
     """
     request = {"workdir": str(workdir), "job": None}
-    said = ask(session, "claim", request, python=python, timeout_s=timeout_s, limit=MAX_ANSWER_BYTES)
+    said = run_program(session, "claim", request, python=python, timeout_s=timeout_s)
     here = parsed_answer(BootIdentity, said, session.host)
     if here.volume is None:
         raise HostError(
@@ -116,9 +115,7 @@ def submit(
         "nonce": secrets.token_hex(8),
         "wait_s": SUPERVISOR_WAIT_S,
     }
-    said = ask(
-        session, "claim", request, python=python, timeout_s=timeout_s, limit=MAX_ANSWER_BYTES, payload=bundle
-    )
+    said = run_program(session, "claim", request, python=python, timeout_s=timeout_s, payload=bundle)
     answer = parsed_answer(SubmitAnswer, said, session.host)
     if answer.claim == "refused":
         raise InconsistentData(
@@ -185,7 +182,7 @@ def cancel(
         "ledger": ledger,
         "wait_s": wait_s,
     }
-    said = ask(session, "cancel", request, python=python, timeout_s=timeout_s, limit=MAX_ANSWER_BYTES)
+    said = run_program(session, "cancel", request, python=python, timeout_s=timeout_s)
     answer = parsed_answer(CancelAnswer, said, session.host)
     if answer.cancel == "foreign":
         raise UsageError(f"{job} on {session.host} belongs to another laptop's ledger", hint="--take-over")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.foreign_text import quote
 from being_remote.inventory import Inventory, LocalHost, SshHost
@@ -48,16 +50,7 @@ def take_over(
         inventory.the_actor(spec.actor)  # it will name a folder here, and the word is the host's
     if dry_run:
         raise UsageError("a job of another ledger is taken over for real or not at all", where="--dry-run")
-    intent = Intent(
-        job=job,
-        host=host.name,
-        actor=spec.actor,
-        recipe=spec.recipe,
-        spec=spec.as_bytes,
-        spec_sha256=spec.sha256,
-        parcel=NO_FILES,
-        key=spec.intent_key,
-    )
     evidence = {**evidence_of(seen), "reason": "taken over", "from": spec.ledger}
     first = "submitted" if seen.state in ("unknown", "created") else seen.state
+    intent = replace(Intent.of(spec, NO_FILES), host=host.name)  # its other laptop may name it otherwise
     return ledger.take_over(intent, attempt=max(1, seen.attempt), state=first, evidence=evidence)

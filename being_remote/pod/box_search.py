@@ -17,7 +17,7 @@ import stat
 import sys
 import time
 from collections import deque
-from typing import Any, Deque, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, BinaryIO, Deque, Dict, Iterator, List, Optional, Set, Tuple
 
 from being_remote.pod import kernel_fs
 
@@ -312,15 +312,9 @@ class _BoxSearch:
         return _b64(data), None
 
 
-def search(request: Dict[str, Any]) -> Dict[str, Any]:
-    """Do one search. What the request holds and the answer says: `pod_client/box_search.py`."""
-    return _BoxSearch(request).run()
-
-
-def answer(request: str) -> None:
-    """Do the search that the JSON text `request` asks for; print its answer as JSON."""
-    sys.stdout.write(json.dumps(search(json.loads(request))))
-    sys.stdout.flush()
+def main(_: str, stdin: BinaryIO) -> None:
+    """Answer the request on stdin."""
+    json.dump(_BoxSearch(json.loads(stdin.read().decode("utf-8"))).run(), sys.stdout)
 
 
 def _too_many_bytes(limits: Dict[str, Any]) -> str:

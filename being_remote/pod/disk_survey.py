@@ -20,7 +20,7 @@ import stat
 import sys
 import time
 from collections import deque
-from typing import Any, Deque, Dict, List, Optional, Pattern, Set, Tuple
+from typing import Any, BinaryIO, Deque, Dict, List, Optional, Pattern, Set, Tuple
 
 from being_remote.pod import kernel_fs
 
@@ -312,9 +312,9 @@ def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def main() -> None:
+def main(_: str, stdin: BinaryIO) -> None:
     """Answer the request on stdin."""
-    asked = json.loads(sys.stdin.buffer.read().decode("ascii"))
+    asked = json.loads(stdin.read().decode("ascii"))
     survey = DiskWalk(asked)
     survey.walk()
     answer = {
@@ -333,7 +333,3 @@ def main() -> None:
         "truncated": survey.truncated,
     }
     json.dump(answer, sys.stdout, separators=(",", ":"))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,7 @@
 """Runs on the pod: which tools are there, as one JSON document on stdout. Writes nothing.
 
-Sent as text to `python3 - REQUEST` on stdin, with `client.py` before it; runs on Python 3.8.
-REQUEST is JSON: {"folder": str, "tracker": null or {"root", "python", "files", "modules"}}.
-It reports what it finds and judges nothing. No program that it starts may take longer than a limit.
+The request is {"folder": str, "tracker": null or {"root", "python", "files", "modules"}}. Each program
+that it starts has a time limit.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from typing import Any, Dict, List, Optional
+from typing import Any, BinaryIO, Dict, List, Optional
 
 from being_remote.pod import client
 
@@ -126,7 +125,7 @@ def tracker_at(asked: Dict[str, Any]) -> Dict[str, Any]:
     return {"exists": os.path.isdir(root), "missing": missing, "python": python, "error": answer["error"]}
 
 
-def main(request: str) -> None:
+def main(request: str, _: BinaryIO) -> None:
     """Answer one request."""
     asked = json.loads(request)
     answer = {
@@ -140,7 +139,3 @@ def main(request: str) -> None:
         "tracker": tracker_at(asked["tracker"]) if asked["tracker"] else None,
     }
     json.dump(answer, sys.stdout)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -32,7 +32,7 @@ import stat
 import sys
 import time
 import zlib
-from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, BinaryIO, Dict, FrozenSet, Iterable, Iterator, List, Optional, Tuple
 
 from being_remote.pod import kernel_fs
 
@@ -161,10 +161,10 @@ def lines_of(number: int, rows: List[Row]) -> Iterator[bytes]:
         yield line_of({"folder": number, "files": some})
 
 
-def main() -> None:
+def main(_: str, stdin: BinaryIO) -> None:
     """Answer the request on stdin."""
     clock_ns = time.time_ns()
-    request = json.loads(zlib.decompress(sys.stdin.buffer.read()))
+    request = json.loads(zlib.decompress(stdin.read()))
     folders: List[Dict[str, Any]] = []
     files: List[List[Row]] = []
     kernel, left = kernel_fs.devices(), MAX_FILES
@@ -198,7 +198,3 @@ def main() -> None:
         lines = itertools.chain.from_iterable(map(lines_of, range(len(files)), files))
     end = {"incarnation": incarnation(), "clock_ns": clock_ns, "folders": folders, "digest": digest}
     sys.stdout.buffer.write(zlib.compress(b"".join(lines) + line_of(end), 1))
-
-
-if __name__ == "__main__":
-    main()

@@ -13,8 +13,8 @@ import sys
 import zlib
 from typing import Any, BinaryIO, List, Optional, Tuple
 
-from being_remote.pod import client, lease, locks
 from being_remote.pod import job_records as records
+from being_remote.pod import lease, locks
 from being_remote.pod.job_records import Record
 
 MAX_JOBS = 20_000
@@ -176,7 +176,6 @@ def _lean(record: Record) -> Record:
 
 def main(request: str, stdin: BinaryIO) -> None:
     """Answer one request: {"workdir": str, "only": null or [job]}."""
-    client.end_with_client()
     gc.disable()  # one short run that only grows
     asked = json.loads(request)
     query = lease.Query()

@@ -14,7 +14,7 @@ import json
 import os
 import stat
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, BinaryIO, Dict, Optional
 
 MAX_IMAGES = 1000000
 MAX_CARRIED = 65536
@@ -74,5 +74,6 @@ def _carried(path: str, limit: int, whole: bool = True) -> Optional[str]:
     return base64.b64encode(data[:limit]).decode("ascii")
 
 
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(facts(json.loads(sys.argv[1]))))
+def main(request: str, _: BinaryIO) -> None:
+    """Answer one request."""
+    json.dump(facts(json.loads(request)), sys.stdout)

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Annotated
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Base64Bytes, Field
 
 from being_remote.errors import HostError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.pod import job_records as records
-from being_remote.pod_client.runner import ask_alone, odd_form
+from being_remote.pod_client.runner import ask
 from being_remote.session import Session
+from being_remote.strict_model import StrictModel
 
 # Files that may hold results, which the walk does not open.
 _ARCHIVES = (
@@ -39,18 +40,13 @@ WALKED_LAST = (
     "pkgs",
 )
 _LIMITS = {"entries": 5_000_000, "folders": 5_000, "odd": 1_000, "depth": 32, "seconds": 90}
-_MAX_ANSWER_BYTES = 16 << 20
 
 _Count = Annotated[int, Field(ge=0, le=1 << 62)]
 # Some file systems hold times beyond what 64 bits of nanoseconds can express.
 _Time = Annotated[int, Field(gt=-(1 << 92), lt=1 << 92)]
 
 
-class _SurveyModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class SurveyedFolder(_SurveyModel):
+class SurveyedFolder(StrictModel):
     """One folder, and how many files of the kind asked for lie directly in it."""
 
     path: Base64Bytes
@@ -62,7 +58,7 @@ class SurveyedFolder(_SurveyModel):
         return PurePosixPath(os.fsdecode(self.path))
 
 
-class OddFile(_SurveyModel):
+class OddFile(StrictModel):
     """A file whose name resembles a result's."""
 
     path: Base64Bytes
@@ -74,7 +70,7 @@ class OddFile(_SurveyModel):
         return PurePosixPath(os.fsdecode(self.path))
 
 
-class PathExamples(_SurveyModel):
+class PathExamples(StrictModel):
     """How many paths, and the first few."""
 
     count: _Count
@@ -85,7 +81,7 @@ class PathExamples(_SurveyModel):
         return ", ".join(repr(os.fsdecode(path)) for path in self.examples) + more
 
 
-class DiskSurvey(_SurveyModel):
+class DiskSurvey(StrictModel):
     """What a host's disk holds.
 
     Attributes:
@@ -168,20 +164,15 @@ def survey_disk(session: Session, host: SshHost | LocalHost, request: SurveyRequ
     Raises:
         HostError: no answer, or an invalid one.
     """
-    said = ask_alone(
+    answer = ask(
         session,
         "disk_survey",
         {},
+        DiskSurvey,
         payload=request.as_json(host.workdir),
         python=host.python,
-        what="its disk could not be surveyed",
         timeout_s=_LIMITS["seconds"] + host.answer_timeout_s,
-        limit=_MAX_ANSWER_BYTES,
     )
-    try:
-        answer = DiskSurvey.model_validate_json(said)
-    except ValidationError as e:
-        raise odd_form(session.host, "its answer about its disk", e) from e
     if len(answer.recipes) != len(request.jobs):
         raise HostError("its answer is about other jobs than requested", host=session.host)
     return answer

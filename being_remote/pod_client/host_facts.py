@@ -9,10 +9,11 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from being_remote.foreign_text import one_line
 from being_remote.inventory import LocalHost, SshHost
+from being_remote.strict_model import StrictModel
 from being_remote.tracker.layout import CHECKOUT_FILES, CHECKOUT_MODULES
 
 LOW_DISK_BYTES = 5 << 30
@@ -50,39 +51,34 @@ _Problem = Annotated[str, Field(max_length=2_000), AfterValidator(one_line)]
 _Version = Annotated[str, Field(max_length=100), AfterValidator(one_line)]
 
 
-class _ToolOutput(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _ToolOutput(StrictModel):
     out: str | None = Field(max_length=20_000)
     error: _Problem | None
 
 
-class _Disk(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _Disk(StrictModel):
     exists: bool
     free_bytes: int | None = Field(ge=0, le=1 << 62)
     writable: bool
 
 
-class _TrackerPython(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _TrackerPython(StrictModel):
     version: _Version
     modules: dict[str, str | None] = Field(max_length=20)
     cuda: bool | None
     error: _Problem | None
 
 
-class _TrackerAnswer(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _TrackerAnswer(StrictModel):
     exists: bool
     missing: list[str] = Field(max_length=100)
     python: _TrackerPython | None
     error: _Problem | None
 
 
-class HostFacts(BaseModel):
+class HostFacts(StrictModel):
     """What `pod/host_facts.py` prints."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
     python: _Version
     numpy: _Version | None
     rsync: _ToolOutput

@@ -11,9 +11,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -23,6 +21,7 @@ from pydantic import (
 from being_remote.errors import HostError
 from being_remote.foreign_text import printable
 from being_remote.pod import job_records as records
+from being_remote.strict_model import StrictModel, first_problem
 
 MOST_LETTERS = 2000
 MOST_ROWS = 20_000
@@ -49,11 +48,7 @@ Seconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
 Uuids = Annotated[tuple[Uuid, ...], Field(max_length=64, strict=False)]
 
 
-class _JobAnswerModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class BootIdentity(_JobAnswerModel):
+class BootIdentity(StrictModel):
     """One life of a pod. Two lives differ in at least one of the first three.
 
     `volume` names the disk that holds the jobs; `alone` is True only where no other pod can see it.
@@ -73,7 +68,7 @@ class BootIdentity(_JobAnswerModel):
         return self.pid_ns, self.init_start, self.boot_id
 
 
-class Process(_JobAnswerModel):
+class Process(StrictModel):
     """A process by id and start time; `alive` is None where that cannot be seen."""
 
     pid: Count
@@ -81,7 +76,7 @@ class Process(_JobAnswerModel):
     alive: bool | None
 
 
-class AttemptOwner(_JobAnswerModel):
+class AttemptOwner(StrictModel):
     """Who runs an attempt, written before its payload starts."""
 
     incarnation: BootIdentity
@@ -91,7 +86,7 @@ class AttemptOwner(_JobAnswerModel):
     lock_inode: Count
 
 
-class Heartbeat(_JobAnswerModel):
+class Heartbeat(StrictModel):
     """The supervisor's last sign of life: a counter, not a time."""
 
     beat: Count
@@ -101,7 +96,7 @@ class Heartbeat(_JobAnswerModel):
     payload: Process | None
 
 
-class ExitRecord(_JobAnswerModel):
+class ExitRecord(StrictModel):
     """How an attempt ended."""
 
     state: Ended
@@ -113,7 +108,7 @@ class ExitRecord(_JobAnswerModel):
     gpus: Uuids
 
 
-class AttemptFacts(_JobAnswerModel):
+class AttemptFacts(StrictModel):
     """One attempt's folder: what of it is there and can be read."""
 
     attempt: Number
@@ -123,7 +118,7 @@ class AttemptFacts(_JobAnswerModel):
     problem: Text | None = None
 
 
-class LockHolder(_JobAnswerModel):
+class LockHolder(StrictModel):
     """Who took the job's lock last; a waiting supervisor is known by nothing else."""
 
     attempt: Number
@@ -132,7 +127,7 @@ class LockHolder(_JobAnswerModel):
     waits_for: Text | None
 
 
-class JobFacts(_JobAnswerModel):
+class JobFacts(StrictModel):
     """One job's folder and its lock. `attempts` holds the newest ones, in order."""
 
     job: JobId
@@ -174,7 +169,7 @@ class JobFacts(_JobAnswerModel):
         return newest.end.gpus if newest.end else ()
 
 
-class LeasedGpu(_JobAnswerModel):
+class LeasedGpu(StrictModel):
     """One GPU; `job` is who leases it, "" if somebody does and the lease does not say who."""
 
     index: Count
@@ -192,21 +187,19 @@ def _or_a_problem(value: Any, handler: ValidatorFunctionWrapHandler) -> JobFacts
     try:
         return handler(value)  # type: ignore[no-any-return]  # the handler of a JobFacts
     except ValidationError as e:
-        first = e.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))[:80]
         return JobFacts(
             job=str(value.get("job") if isinstance(value, dict) else None),
             lock="free",
             asked=0,
             attempts=(),
-            problem=f"{where!r} makes no sense: {first['msg'][:120]}",
+            problem=f"its record makes no sense: {first_problem(e)}",
         )
 
 
 OneJob = Annotated[JobFacts, WrapValidator(_or_a_problem)]
 
 
-class StatusAnswer(_JobAnswerModel):
+class StatusAnswer(StrictModel):
     """All that one host said of its jobs. `problems`: what of it could not be shown, one line each."""
 
     incarnation: BootIdentity
@@ -216,7 +209,7 @@ class StatusAnswer(_JobAnswerModel):
     gpu_problem: Text | None
 
 
-class SubmitAnswer(_JobAnswerModel):
+class SubmitAnswer(StrictModel):
     """What a claim and ensure came to. `seen` is null unless the claim stands."""
 
     claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed"]
@@ -229,7 +222,7 @@ class SubmitAnswer(_JobAnswerModel):
     seen: OneJob | None
 
 
-class CancelAnswer(_JobAnswerModel):
+class CancelAnswer(StrictModel):
     """What a cancel came to."""
 
     cancel: Literal["absent", "marked", "ended", "asked", "foreign"]
@@ -237,7 +230,7 @@ class CancelAnswer(_JobAnswerModel):
     seen: OneJob | None
 
 
-Answer = TypeVar("Answer", bound=_JobAnswerModel)
+Answer = TypeVar("Answer", bound=StrictModel)
 
 
 def parsed_status(said: bytes, host: str) -> StatusAnswer:
@@ -280,10 +273,7 @@ def parsed_answer(kind: type[Answer], said: bytes, host: str) -> Answer:
 
 def odd_answer(e: Exception, host: str) -> HostError:
     """The error for an answer that is not what the protocol says; quotes nothing of it."""
-    where = ""
-    if isinstance(e, ValidationError):
-        first = e.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = f" at {'.'.join(map(str, first['loc']))[:80]!r}: {first['msg'][:120]}"
+    where = f": {first_problem(e)}" if isinstance(e, ValidationError) else ""
     return HostError(
         f"the pod's answer about its jobs makes no sense{where}",
         host=host,

@@ -19,14 +19,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from being_remote.errors import HostError, UnrequestedFile
-from being_remote.pod_client.runner import ask_alone, odd_form
+from being_remote.errors import UnrequestedFile
+from being_remote.pod_client.runner import malformed_answer, run_program
 from being_remote.session import Session
+from being_remote.strict_model import StrictModel, first_problem
 from being_remote.transfer.local_path import is_plain
 
-MAX_ANSWER_BYTES = 64 << 20
 # Of the answer when it is inflated; a longer line, or more in all, is no list of files.
 MAX_LINE_BYTES = 4 << 20
 MAX_INFLATED_BYTES = 256 << 20
@@ -85,11 +85,7 @@ class ListedFile(NamedTuple):
     sha256: str | None
 
 
-class _ListingModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class ContainerStart(_ListingModel):
+class ContainerStart(StrictModel):
     """What tells one start of a container from the next; None where it could not be told."""
 
     boot_id: Annotated[str, Field(max_length=64)] | None
@@ -132,20 +128,20 @@ _ROW = TypeAdapter(_Row, config=ConfigDict(strict=True))
 _VALUES = ("name", "size", "modification time", "change time", "inode", "hash")
 
 
-class _Files(_ListingModel):
+class _Files(StrictModel):
     folder: Annotated[int, Field(ge=0)]
     # Our program sends 500 to a line. Of more, each of which is wrong, the errors alone would take a minute.
     files: Annotated[list[_Row], Field(max_length=MAX_ROWS)]
 
 
-class _FolderHeader(_ListingModel):
+class _FolderHeader(StrictModel):
     exists: bool
     error: Annotated[str, Field(max_length=40_000)] | None
     skipped: Annotated[list[tuple[_Name, Literal["link", "special"]]], Field(max_length=100)]
     cut: bool
 
 
-class _End(_ListingModel):
+class _End(StrictModel):
     incarnation: ContainerStart
     clock_ns: _Time
     folders: Annotated[list[_FolderHeader], Field(max_length=MAX_LINES)]
@@ -211,7 +207,7 @@ def ask(
         for f in folders
     ]
     fit = tuple((f.asks_for, f.most) for f in folders)
-    return _ask(session, python, asked, fit, "its files could not be listed", hash_bytes, unless)
+    return _ask(session, python, asked, fit, hash_bytes, unless)
 
 
 def read(answer: ListingAnswer) -> Listing:
@@ -242,13 +238,9 @@ def _understood(answer: ListingAnswer) -> Iterator[None]:
     try:
         yield
     except ValidationError as e:
-        raise odd_form(answer.host, "its list of files", e) from e
+        raise malformed_answer(answer.host, "listing", first_problem(e)) from e
     except (zlib.error, ValueError, RecursionError) as e:
-        raise HostError(
-            f"its list of files is not in our form ({e})",
-            host=answer.host,
-            hint="something else than our program answered: does its shell print on login?",
-        ) from e
+        raise malformed_answer(answer.host, "listing", str(e)) from e
 
 
 def digest_of(answer: ListingAnswer) -> str:
@@ -291,7 +283,7 @@ def hash_files(
         for folder, names in wanted.items()
     ]
     fit = tuple((frozenset(n for n, _ in names).__contains__, len(names)) for names in wanted.values())
-    return read(_ask(session, python, asked, fit, "its files could not be hashed", hash_bytes, None))
+    return read(_ask(session, python, asked, fit, hash_bytes, None))
 
 
 def _ask(
@@ -299,18 +291,15 @@ def _ask(
     python: str,
     folders: list[dict[str, Any]],
     fit: tuple[tuple[Callable[[bytes], bool], int], ...],
-    what: str,
     hash_bytes: int | None,
     unless: str | None,
 ) -> ListingAnswer:
-    said = ask_alone(
+    said = run_program(
         session,
         "listing",
         {},
         python=python,
-        what=what,
         timeout_s=None if hash_bytes is None else 60 + hash_bytes / HASHED_BYTES_PER_S,
-        limit=MAX_ANSWER_BYTES,
         payload=zlib.compress(json.dumps({"folders": folders, "unless": unless}).encode("ascii"), 1),
     )
     return ListingAnswer(session.host, said, fit)

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from being_remote.errors import HostError
-from being_remote.pod_client.runner import ask, odd_form
+from being_remote.pod_client.runner import ask, malformed_answer
 from being_remote.session import Session
+from being_remote.strict_model import StrictModel
 
 STAGE = ".being-remote-push"
-MAX_ANSWER_BYTES = 64 << 20
 MAX_FILES = 500_000
 # Hashing over there reads every byte; slower disks than this are rare.
 HASHED_BYTES_PER_S = 20e6
@@ -36,10 +35,8 @@ class UploadFile:
     executable: bool
 
 
-class PlacementStatus(BaseModel):
-    """How it stands over there; see `pod/placement.py`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+class PlacementStatus(StrictModel):
+    """What is at the places; see `pod/placement.py`."""
 
     files: Annotated[list[State], Field(max_length=MAX_FILES)]
     staged_bytes: _Count
@@ -69,22 +66,18 @@ def ask_place(
         "beside": [_b64(os.fsencode(name)) for name in beside],
     }
     rows = [[_b64(w.name), w.size, w.sha256, w.executable] for w in wanted]
-    said = ask(
+    status = ask(
         session,
         "placement",
         request,
+        PlacementStatus,
         python=python,
         timeout_s=60 + 2 * sum(w.size for w in wanted) / HASHED_BYTES_PER_S,
-        limit=MAX_ANSWER_BYTES,
         payload=json.dumps(rows).encode("ascii"),
     )
-    try:
-        standing = PlacementStatus.model_validate_json(said)
-    except ValidationError as e:
-        raise odd_form(session.host, "its answer to a push", e) from e
-    if (len(standing.files), len(standing.beside)) != (len(wanted), len(beside)):
-        raise HostError("its answer to a push is about another number of files", host=session.host)
-    return standing
+    if (len(status.files), len(status.beside)) != (len(wanted), len(beside)):
+        raise malformed_answer(session.host, "placement", "another number of files than asked for")
+    return status
 
 
 def _b64(data: bytes) -> str:

@@ -1,23 +1,24 @@
-"""The programs of `pod/` as one text on stdin, and the bounded question that carries them.
+"""Run a program of `pod/` on a host and validate its answer.
 
-A pod has nothing of ours installed, so every question brings its answerer along: its modules as
-source, then whatever it is to read. The far interpreter runs isolated (-I) and writes no bytecode.
+Nothing of ours is installed on a pod, so each question carries its program: the modules' source, then
+the payload, both on stdin. The host's Python runs isolated (`-I`) and writes no bytecode (`-B`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from being_remote.errors import CommandFailed, HostError, ToolMissing
+from being_remote.errors import CommandFailed, MalformedAnswer, ToolMissing
 from being_remote.foreign_text import quote
-from being_remote.jobs.spec import canonical
 from being_remote.session import Session
+from being_remote.strict_model import StrictModel, first_problem
 
 BOOT = (
     "import sys\n"
@@ -27,13 +28,6 @@ BOOT = (
     "len(t) == n or sys.exit('cut short')\n"
     "exec(compile(t, 'being_remote', 'exec'))\n"
 )
-Program = Literal["claim", "status", "cancel", "placement"]
-_MODULES = {
-    "claim": ("job_records", "locks", "process_groups", "client", "lease", "status", "claim"),
-    "status": ("job_records", "locks", "process_groups", "client", "lease", "status"),
-    "cancel": ("job_records", "locks", "process_groups", "client", "lease", "status", "cancel"),
-    "placement": ("placement",),
-}
 _LOADER = """
 import sys, types
 def load(name, source):
@@ -46,117 +40,149 @@ def load(name, source):
 for name, source in {modules!r}:
     load(name, source)
 """
+_END_WITH_CLIENT = "sys.modules['being_remote.pod.client'].end_with_client()\n"
 _MAIN = "sys.modules[{main!r}].main(sys.argv[1], sys.stdin.buffer)\n"
-# The source comes last and as it stands, so that it is the main program.
-_LOOKING = """
-sys.modules["being_remote.pod.client"].end_with_client()
-exec(compile({source!r}, {module!r}, "exec"))
-"""
+
+ProgramName = Literal[
+    "box_search",
+    "cancel",
+    "claim",
+    "disk_survey",
+    "host_facts",
+    "listing",
+    "placement",
+    "status",
+    "tracking_facts",
+]
+Answer = TypeVar("Answer", bound=StrictModel)
+
+
+@dataclass(frozen=True)
+class PodProgram:
+    """A program of `pod/`.
+
+    Attributes:
+        task: what it does, for error messages: "listing files".
+        max_answer_bytes: a longer answer is refused.
+        imports: the modules of `pod/` that it needs, in the order in which they import one another.
+        read_only: it changes nothing, so it ends as soon as its client is gone.
+        site_packages: it looks for packages of the host's Python.
+    """
+
+    task: str
+    max_answer_bytes: int
+    imports: tuple[str, ...]
+    read_only: bool = False
+    site_packages: bool = False
+
+
+_JOB_MODULES = ("job_records", "locks", "process_groups", "client", "lease")
+_READ_MODULES = ("kernel_fs", "client")
+PROGRAMS: dict[ProgramName, PodProgram] = {
+    "box_search": PodProgram("searching for bbox.pt", 16 << 20, _READ_MODULES, read_only=True),
+    "cancel": PodProgram("cancelling a job", 1 << 20, (*_JOB_MODULES, "status"), site_packages=True),
+    "claim": PodProgram("submitting a job", 1 << 20, (*_JOB_MODULES, "status"), site_packages=True),
+    "disk_survey": PodProgram("surveying the disk", 16 << 20, _READ_MODULES, read_only=True),
+    "host_facts": PodProgram("checking the host", 256 << 10, ("client",), read_only=True, site_packages=True),
+    "listing": PodProgram("listing files", 64 << 20, _READ_MODULES, read_only=True),
+    "placement": PodProgram("placing uploaded files", 64 << 20, (), site_packages=True),
+    "status": PodProgram("reading job states", 32 << 20, _JOB_MODULES, read_only=True, site_packages=True),
+    "tracking_facts": PodProgram(
+        "reading the tracker's folders", 1 << 20, ("client",), read_only=True, site_packages=True
+    ),
+}
 
 
 def ask(
     session: Session,
-    program: Program,
+    program: ProgramName,
     request: Mapping[str, Any],
+    answer: type[Answer],
     *,
     python: str,
-    timeout_s: float | None,
-    limit: int,
+    timeout_s: float | None = None,
     payload: bytes = b"",
-) -> bytes:
-    """Run one of our programs over there and return what it printed.
-
-    All of them may run twice, so a link that breaks is tried again.
+) -> Answer:
+    """Run a program and return its validated answer.
 
     Raises:
-        CommandFailed: it ended with an error; the text quotes the last of it.
-        HostError: no answer.
+        MalformedAnswer: the program cannot have printed it.
+        HostError: as `run_program`.
     """
-    text = program_text(program)
-    stdin = b"%d\n" % len(text) + text + payload
-    argv = [python, "-I", "-B", "-c", BOOT, canonical(request).decode("ascii")]
-    result = session.run(argv, stdin=stdin, timeout_s=timeout_s, repeatable=True, max_output_bytes=limit)
-    if result.exit_code != 0:
-        raise CommandFailed(
-            f"our {program} program ended with {result.exit_code}: {quote(result.stderr)}",
-            host=session.host,
-            result=result,
-            hint="`doctor` says what the host lacks; calling it again does no harm",
-        )
-    return result.stdout
+    said = run_program(session, program, request, python=python, timeout_s=timeout_s, payload=payload)
+    try:
+        return answer.model_validate_json(said)
+    except ValidationError as e:
+        raise malformed_answer(session.host, program, first_problem(e)) from e
 
 
-def ask_alone(
+def run_program(
     session: Session,
-    module: Literal["listing", "tracking_facts", "disk_survey"],
+    program: ProgramName,
     request: Mapping[str, Any],
     *,
     python: str,
-    what: str,
     timeout_s: float | None = None,
-    limit: int,
     payload: bytes = b"",
 ) -> bytes:
-    """Run one module of `pod/` that only looks over there and return what it printed.
+    """Run a program and return what it printed. Every program is idempotent, so a lost link is retried.
 
     Args:
-        what: what could not be had where it fails, for people.
-        payload: what it is to read from its stdin; `request` comes as its one word.
+        session: an open session.
+        program: which one.
+        request: its argument, as JSON; at most 100 KiB. What is longer goes into `payload`.
+        python: the host's Python, 3.8 or newer.
+        timeout_s: default: the host's `answer_timeout_s`.
+        payload: its stdin.
 
     Raises:
-        ToolMissing: there is no such Python.
-        CommandFailed: it ended with an error; the text quotes the last of it.
+        ToolMissing: no such Python on the host.
+        CommandFailed: the program failed; the message quotes the end of its stderr.
         HostError: no answer.
     """
-    text = looking_text(module)
-    argv = [python, "-I", "-B", "-S", "-c", BOOT, json.dumps(request)]
-    stdin = b"%d\n" % len(text) + text + payload
-    result = session.run(argv, stdin=stdin, timeout_s=timeout_s, repeatable=True, max_output_bytes=limit)
+    text, about = program_text(program), PROGRAMS[program]
+    flags = ["-I", "-B"] if about.site_packages else ["-I", "-B", "-S"]
+    result = session.run(
+        [python, *flags, "-c", BOOT, json.dumps(request, separators=(",", ":"), allow_nan=False)],
+        stdin=b"%d\n" % len(text) + text + payload,
+        timeout_s=timeout_s,
+        repeatable=True,
+        max_output_bytes=about.max_answer_bytes,
+    )
     if result.exit_code in (126, 127):
         raise ToolMissing(
             host=session.host,
-            tool=python,
-            hint="install python3 (3.8 or newer) there, or name one: `python:` in the inventory",
+            tool=repr(python),
+            hint="install Python 3.8 or newer on the host (apt-get install python3), or set `python` in the"
+            " inventory",
         )
     if result.exit_code != 0:
         raise CommandFailed(
-            f"{what}: {quote(result.stderr)}",
+            f"{about.task} failed with exit code {result.exit_code}: {quote(result.stderr)}",
             host=session.host,
             result=result,
-            hint=f"`python:` in the inventory must be Python 3.8 or newer; it is {python!r}",
+            hint=f"run doctor --host {session.host}; `python` in the inventory ({python!r}) must be 3.8 or"
+            " newer",
         )
     return result.stdout
 
 
-def odd_form(host: str, what: str, e: ValidationError) -> HostError:
-    """The error for an answer of `ask_alone` that is not what our program prints."""
-    return HostError(
-        f"{what} is not in our form ({e.error_count()} wrong fields)",
+def malformed_answer(host: str, program: ProgramName, problem: str) -> MalformedAnswer:
+    """Return the error for an answer that the program cannot have printed."""
+    return MalformedAnswer(
+        f"malformed answer while {PROGRAMS[program].task}: {problem}",
         host=host,
-        hint="something else than our program answered: does its shell print on login?",
+        hint="check that the host's login shell prints nothing and that its `python` is a plain Python",
     )
 
 
 @cache
-def program_text(program: Program) -> bytes:
-    """The whole program, its modules in the order in which they import one another."""
-    main = f"being_remote.pod.{program}"
-    return (_loader(_MODULES[program]) + _MAIN.format(main=main)).encode()
-
-
-@cache
-def looking_text(module: str) -> bytes:
-    """One module of `pod/` that only looks, and what these share. It ends with its client."""
-    return (
-        _loader(("kernel_fs", "client")) + _LOOKING.format(source=_source(module), module=module)
-    ).encode()
-
-
-def _loader(names: Sequence[str]) -> str:
+def program_text(program: ProgramName) -> bytes:
+    """Return the program's source with all modules that it imports."""
+    about = PROGRAMS[program]
     modules = [("being_remote", ""), ("being_remote.pod", "")]
-    modules += [(f"being_remote.pod.{name}", _source(name)) for name in names]
-    return _LOADER.format(modules=modules)
-
-
-def _source(name: str) -> str:
-    return resources.files("being_remote.pod").joinpath(f"{name}.py").read_text(encoding="utf-8")
+    for name in (*about.imports, program):
+        source = resources.files("being_remote.pod").joinpath(f"{name}.py").read_text(encoding="utf-8")
+        modules.append((f"being_remote.pod.{name}", source))
+    text = _LOADER.format(modules=modules) + (_END_WITH_CLIENT if about.read_only else "")
+    return (text + _MAIN.format(main=f"being_remote.pod.{program}")).encode()

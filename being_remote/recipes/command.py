@@ -1,7 +1,7 @@
-"""Any command line, with the same supervision as a tracking: one GPU lease, limits, a log, an end.
+"""The recipe `command`: any command line, with the supervision of a tracking.
 
-It runs in an empty folder of its own, `{work}`, and succeeds when it exits with 0: of its files
-nothing is known, so nothing else is judged. `pull --all` brings what it left there. Its words may use
+It runs in an empty folder of its own, `{work}`, and succeeds when it exits with 0; its files are
+unknown, so nothing else is verified. `pull --all` downloads what it left there. Its words may use
 `{work}` and the other placeholders; every other brace is its own.
 """
 
@@ -11,11 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from being_remote.errors import UsageError
-from being_remote.inventory import Actor, LocalHost, SshHost
-from being_remote.jobs.spec import JobSpec
-from being_remote.recipes import CommandStep, JobPlan, Request, RunVerdict
+from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
+from being_remote.jobs.recipe import JobPlan, JobRequest, TypedOptions
+from being_remote.jobs.spec import CommandStep, JobSpec
 from being_remote.session import Session
+
+
+class CommandOptions(BaseModel):
+    """The words of the command line; no shell sees them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -23,25 +33,25 @@ class Command:
     """The recipe `command`."""
 
     name: str = "command"
+    unit: str = "files"
     results: tuple[str, ...] = ()
     more_results: tuple[str, ...] = ("**",)
-    checkpoints: tuple[str, ...] = ()  # nobody knows when a file of its is whole
+    checkpoints: tuple[str, ...] = ()  # whether one of its files is whole is unknown
 
-    def look(self, session: Session, request: Request) -> None:
-        """Nothing needs to be known of the host."""
-
-    def plan(self, request: Request, facts: None = None) -> JobPlan:
-        """One step: the words as they were typed; no shell sees them.
-
-        Raises:
-            UsageError: there are no words, or settings that no command could use.
-        """
-        if not request.words or not request.words[0]:
+    def parse_options(self, typed: TypedOptions) -> CommandOptions:
+        if not typed.words or not typed.words[0]:
             raise UsageError(
-                "a command needs its words", hint="retrack --recipe command --command 'nvidia-smi -L'"
+                "the recipe needs a command line", hint="retrack --recipe command --command 'nvidia-smi -L'"
             )
-        if request.preset or request.overrides:
-            raise UsageError("presets and settings are the tracker's; a command has none of them")
+        if typed.preset or typed.sets:
+            raise UsageError("a command takes no preset and no settings", hint="leave out --preset and --set")
+        return CommandOptions(words=typed.words)
+
+    def look(self, session: Session, request: JobRequest, inventory: Inventory) -> None:
+        """Nothing needs to be known."""
+
+    def plan(self, request: JobRequest, facts: None = None) -> JobPlan:
+        words = request.options.words
         gpus = 1 if request.gpus is None else request.gpus
         actor = request.actor.name if request.actor else None
         return JobPlan(
@@ -52,28 +62,26 @@ class Command:
                 "recipe": self.name,
                 "host": request.host.name,
                 "actor": actor,
-                "words": list(request.words),
+                "words": list(words),
                 "gpus": gpus,
             },
-            steps=(CommandStep("running", request.words, "{work}"),),
+            steps=(CommandStep("running", words, "{work}"),),
             gpus=gpus,
             wall_s=request.wall_s,
             stall_s=request.stall_s,
         )
 
-    def again(
+    def repeat(
         self, spec: JobSpec, files: Mapping[str, bytes], host: SshHost | LocalHost, actor: Actor | None
-    ) -> Request:
-        """The same words."""
-        words = spec.steps[0].argv
-        return Request(host, actor, words=words, gpus=spec.gpus, wall_s=spec.wall_s, stall_s=spec.stall_s)
+    ) -> JobRequest:
+        options = CommandOptions(words=spec.steps[0].argv)
+        return JobRequest(host, options, actor, spec.gpus, spec.wall_s, spec.stall_s)
 
-    def takes_input(self, facts: None) -> None:
-        """Whatever it needs is its own affair."""
+    def needs_input(self, facts: None) -> None:
+        """It uses none of the actor's input."""
 
-    def carried(self, files: Mapping[str, bytes], homes: Sequence[Path]) -> None:
-        """Nobody knows which of its files it could go on from: it starts anew."""
+    def find_resumable(self, files: Mapping[str, bytes], folders: Sequence[Path]) -> None:
+        """It starts from the beginning: which of its files it could continue from is unknown."""
 
-    def judge(self, folder: Path) -> RunVerdict:
-        """Its exit code was all there is to judge."""
-        return RunVerdict(True)
+    def verify_results(self, folder: Path) -> None:
+        """Its exit code is all there is to verify."""

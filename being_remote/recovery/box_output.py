@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from being_remote.recovery.found_crop import FoundCrop
     from being_remote.recovery.recovery_input import RecoveryInput
     from being_remote.recovery.stored_box import RunBox
-    from being_remote.tracker.box_file import BoxNote
+    from being_remote.tracker.box_note import BoxNote
 
 SURE = ("exact", "verified")
 
@@ -31,7 +31,7 @@ def box_place(case: RecoveryInput, found: FoundCrop) -> Path | None:
         InconsistentData: the crop is an estimate, or another box is there.
         DataError: what is there cannot be read.
     """
-    from being_remote.tracker.frame_file import read_box
+    from being_remote.tracker.box_file import read_box
 
     places = case.run.boxes(case.settings)
     if found.search is None:
@@ -76,7 +76,7 @@ def write_found_box(place: Path, case: RecoveryInput, found: FoundCrop) -> None:
         InconsistentData: meanwhile another box came to lie there.
         UsageError, NoSpace: the folder cannot be written, or the disk is full.
     """
-    from being_remote.tracker.box_file import write_box
+    from being_remote.tracker.box_note import write_box
 
     write_box(place, _note(case, found))
 
@@ -84,7 +84,7 @@ def write_found_box(place: Path, case: RecoveryInput, found: FoundCrop) -> None:
 def confirmed(box: RunBox, case: RecoveryInput) -> bool:
     """Whether a note beside the box says that the pixels of this very run confirmed it."""
     from being_remote.errors import DataError
-    from being_remote.tracker.box_file import read_note
+    from being_remote.tracker.box_note import read_note
 
     if box.path is None:
         return False
@@ -104,7 +104,7 @@ def _box(found: FoundCrop) -> tuple[int, int, int, int]:
 
 def _note(case: RecoveryInput, found: FoundCrop) -> BoxNote:
     from being_remote.recovery.report_values import evidence_figures
-    from being_remote.tracker.box_file import BoxNote
+    from being_remote.tracker.box_note import BoxNote
 
     assert found.search is not None  # only crops that were searched for are stored
     figures = asdict(evidence_figures(found.search, case.frames))

@@ -192,7 +192,7 @@ def _run_of_job(word: str, inventory: Inventory | None, actor: str | None) -> Lo
     from being_remote.jobs.ledger import LAST
     from being_remote.jobs.result_download import runs_of
     from being_remote.jobs.status_poll import ledger_of
-    from being_remote.recipes.metrical_tracker import NAME
+    from being_remote.recipes.tracking_files import NAME
 
     known = f", nor one of the actors: {', '.join(sorted(inventory.actors))}" if inventory else ""
     nobody = NotFoundError(

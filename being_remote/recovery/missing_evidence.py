@@ -117,7 +117,7 @@ def snapshot_with_box(backup: Path) -> int | None:
             files = history.read(number).files
         except (FileNotFoundError, InconsistentData):  # a sync is at work; or damaged, which it will say
             continue
-        frames = {entry.sha256 for path, entry in files.items() if path.endswith(".frame")}
+        frames = {entry.sha256 for path, entry in files.items() if path.endswith(layout.FRAME_SUFFIX)}
         frames_now = frames if frames_now is None else frames_now
         box = files.get(layout.BBOX)
         if box is not None and frames & frames_now and history.object(box.sha256).is_file():

@@ -49,7 +49,8 @@ def box_in(path: Path) -> RunBox:
         NotFoundError: it is not there.
         DataError: it cannot be read safely, or is no box.
     """
-    from being_remote.tracker.frame_file import MAX_BOX_BYTES, box_of, parse_box, read_bytes
+    from being_remote.tracker.box_file import MAX_BOX_BYTES, box_of, parse_box
+    from being_remote.tracker.frame_file import read_bytes
     from being_remote.tracker.npy_file import read_array
 
     data = read_bytes(path, MAX_BOX_BYTES)
@@ -74,7 +75,8 @@ def find_box(case: RecoveryInput, explicit: Path | None) -> RunBox | None:
         NotFoundError: the file given is not there.
         DataError: it cannot be read safely, or is no box.
     """
-    from being_remote.tracker.frame_file import MAX_BOX_BYTES, read_bytes
+    from being_remote.tracker.box_file import MAX_BOX_BYTES
+    from being_remote.tracker.frame_file import read_bytes
 
     boxes = case.run.boxes(case.settings)
     path = explicit or next((p for p in boxes if p.exists() or p.is_symlink()), None)
@@ -142,6 +144,7 @@ def crop_by_box(found: RunBox, source: SourceSize, image_size_wh: Size) -> tuple
         UsageError, InconsistentData: the box was not made on frames of this size.
     """
     from being_remote.camera.crop import crop_from_box
+    from being_remote.tracker.box_rules import is_square_before_cut
 
     try:
         crop = crop_from_box(found.box, source.size_wh, image_size_wh)
@@ -153,20 +156,12 @@ def crop_by_box(found: RunBox, source: SourceSize, image_size_wh: Size) -> tuple
             f"the box is {x_max - x_min}x{y_max - y_min}, which pads unevenly: fx and fy differ, as in the"
             " tracker's own crops; the tracker makes even boxes only, so it was edited or is another video's",
         )
-    if x_max - x_min != y_max - y_min and not _cut_where_short(crop):
+    if not is_square_before_cut((crop.x_min, crop.x_max, crop.y_min, crop.y_max), crop.source_size_wh):
         return crop, (
             "the box is not square though no border cut its shorter side: it was edited or is another"
             " video's",
         )
     return crop, ()
-
-
-def _cut_where_short(crop: Crop) -> bool:
-    """Whether a border could have cut the shorter side: at 0, or one further to keep the side even."""
-    w, h = crop.source_size_wh
-    if crop.x_max - crop.x_min < crop.y_max - crop.y_min:
-        return crop.x_min <= 1 or crop.x_max >= w - 1
-    return crop.y_min <= 1 or crop.y_max >= h - 1
 
 
 def _misfit(what: str, found: RunBox, source: SourceSize) -> BeingRemoteError:

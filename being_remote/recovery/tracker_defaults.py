@@ -22,7 +22,7 @@ def defaults_of(inventory: Inventory | None, run: LocalRun) -> CheckoutDefaults 
     if run.job is not None and inventory is not None:
         from being_remote.jobs.dispatch import files_of
         from being_remote.jobs.status_poll import ledger_of
-        from being_remote.recipes.metrical_tracker import settings_of
+        from being_remote.recipes.tracking_files import settings_of
 
         _, defaults = settings_of(files_of(ledger_of(inventory).find(run.job).parcel))
         return defaults

@@ -21,6 +21,7 @@ from being_remote.safe_to_stop.reasons import (
     unread_reason,
 )
 from being_remote.safe_to_stop.unread_folders import unlisted_reasons
+from being_remote.tracker import layout
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class ResultPatterns:
     @property
     def have_frames(self) -> bool:
         """Whether the job makes frames: a run that failed before the first one left nothing of worth."""
-        return any(pattern.endswith(".frame") for pattern in (*self.results, *self.more))
+        return any(pattern.endswith(layout.FRAME_SUFFIX) for pattern in (*self.results, *self.more))
 
 
 ALL_FILES = ResultPatterns((), ("**",))
@@ -129,7 +130,7 @@ def read_job(job: EndedJob, host: str, local: LocalCopies, listing: Listing) -> 
                 HostFile(name, job.work, file.name, file.bytes, file.mtime_ns, size_tells=size_tells)
             )
     if job.state != "succeeded" and job.patterns.have_frames:
-        files = files if any(file.path.endswith(".frame") for file in files) else []
+        files = files if any(file.path.endswith(layout.FRAME_SUFFIX) for file in files) else []
     reasons = unlisted_reasons(job.query, listed, job.patterns.take)
     links = [name for raw, _ in listed.skipped if job.patterns.take(name := os.fsdecode(raw))]
     if links:

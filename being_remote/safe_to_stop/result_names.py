@@ -11,7 +11,7 @@ from being_remote.pod_client.disk_survey import SurveyRequest
 from being_remote.tracker import layout
 
 # Results wherever they lie, and results in a folder of this name.
-_FILES = ("*.frame", layout.BBOX)
+_FILES = (f"*{layout.FRAME_SUFFIX}", layout.BBOX)
 _FILES_OF_FOLDER = {layout.CROPS: ("*.png", "*.jpg"), layout.MESH: ("*.ply",)}
 # Folders of a run that hold its results.
 RESULT_FOLDERS = (layout.CHECKPOINT, *_FILES_OF_FOLDER)

@@ -171,7 +171,7 @@ def _attempt_of(workdir: PurePosixPath, folder: PurePosixPath) -> AttemptWork | 
 
 def _worth_keeping(attempt: AttemptWork, files: Sequence[HostFile], job: JobFiles) -> list[HostFile]:
     """Of what a job left besides its results: its frames, since a box without frames is worth nothing."""
-    frames = [file for file in files if file.path.endswith(".frame")]
+    frames = [file for file in files if file.path.endswith(layout.FRAME_SUFFIX)]
     if attempt.number == job.job.attempt:
         return frames
     below = f"{attempt.below}/" if attempt.below else ""

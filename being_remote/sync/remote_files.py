@@ -25,7 +25,7 @@ from being_remote.pod_client.listing import (
 )
 from being_remote.session import Session
 from being_remote.sync.file_examples import EXAMPLES
-from being_remote.tracker.layout import KINDS, Place
+from being_remote.tracker.layout import FRAME_SUFFIX, KINDS, Place
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.quarantine import QuarantinedFile
 
@@ -211,7 +211,7 @@ def _found(task: ActorSync, listing: Listing, held: _Offers) -> ActorListing:
             hint="check the actor's `input` and `output` in the inventory; `find-bbox` searches wider",
         )
     frames_asked = any(p.kind == "checkpoints" for p in task.places)
-    if frames_asked and not any(o.path.endswith(".frame") for o in files):
+    if frames_asked and not any(o.path.endswith(FRAME_SUFFIX) for o in files):
         warnings.append(f"{host} holds no .frame of actor {task.actor.name}")
     complete = all(
         listed.error is None and not listed.cut and listed.malformed_count == len(listed.malformed)

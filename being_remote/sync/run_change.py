@@ -124,7 +124,7 @@ def _K(file: Path) -> NDArray[np.float64] | None:
 
 
 def _box(file: Path) -> tuple[int, int, int, int] | None:
-    from being_remote.tracker.frame_file import read_box
+    from being_remote.tracker.box_file import read_box
 
     try:
         return read_box(file)

@@ -27,11 +27,13 @@ from being_remote.tracker.layout import (
     BBOX,
     CHECKPOINT,
     CROPS,
+    FRAME_SUFFIX,
     IDENTITY,
     INPUT,
     MESH,
     OUTPUT,
     SOURCE,
+    frame_name,
 )
 
 REQUEST = "tracking.json"
@@ -41,7 +43,7 @@ REPLACED = ("source", "images", "kpt", "png", "jpg")
 # Frames that the key-frame stage leaves have not their final K yet; a run this young starts anew.
 WORTH_KEEPING = 8
 # Beside each frame, in the run's folder, with the same stem.
-BESIDE = ((CHECKPOINT, ".frame"), (CROPS, ".png"), (MESH, ".ply"))
+BESIDE = ((CHECKPOINT, FRAME_SUFFIX), (CROPS, ".png"), (MESH, ".ply"))
 
 _PLAIN = re.compile(r"[\w./+=@,~-]*")
 
@@ -150,7 +152,8 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
         request: the job's `tracking.json`.
         names: paths below it; of others nothing is taken. None: all.
     """
-    from being_remote.tracker.frame_file import MAX_BOX_BYTES, parse_box, read_bytes, read_frame, resumable
+    from being_remote.tracker.box_file import MAX_BOX_BYTES, parse_box
+    from being_remote.tracker.frame_file import read_bytes, read_frame, resumable
 
     where = os.path.join(folder, OUTPUT, request["folder"], CHECKPOINT)
     good: List[str] = []
@@ -164,7 +167,7 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
             parse_box(data, path)
             box = data
         while True:
-            name = f"{len(good):05d}.frame"
+            name = frame_name(len(good))
             if names is not None and os.path.join(OUTPUT, request["folder"], CHECKPOINT, name) not in names:
                 why = f"{name} was not pushed"
                 break
@@ -237,7 +240,7 @@ def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str
         os.makedirs(os.path.join(work, run, folder), exist_ok=True)
         for name in best.frames:
             # The tracker writes a frame's crop and mesh before the frame itself, so these are whole.
-            path = os.path.join(run, folder, name.replace(".frame", suffix))
+            path = os.path.join(run, folder, name.replace(FRAME_SUFFIX, suffix))
             if os.path.isfile(os.path.join(best.folder, path)):
                 shutil.copyfile(os.path.join(best.folder, path), os.path.join(work, path))
     if best.box is not None:

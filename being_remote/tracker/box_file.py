@@ -1,110 +1,73 @@
-"""Writes a bbox.pt that the tracker takes for its own, and beside it a note of how it was found.
+"""bbox.pt, read and written: x_min, x_max, y_min, y_max in source pixels, ends exclusive.
 
-A box that is there already is never replaced: an equal one means that nothing is to do, another one
-is an error. Both files appear whole or not at all, and the box is read back by our own reader first.
+That order is the tracker's own. It cannot be checked: x, y, width, height of other programs can look
+the same. What a box must be on a certain video is for `box_rules`.
 """
 
 from __future__ import annotations
 
-import errno
+import math
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, List, NoReturn, Tuple
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+import numpy as np
 
-from being_remote.errors import DataError, InconsistentData, NoSpace, NotFoundError, UsageError
-from being_remote.tracker.finish import sync_folder
-from being_remote.tracker.frame_file import parse_box, read_box, read_bytes
-from being_remote.tracker.torch_save import arrays_for_numpy_1
+from being_remote.errors import InconsistentData
+from being_remote.tracker.frame_entries import described, shown_name
+from being_remote.tracker.frame_file import check_size, read_bytes
+from being_remote.tracker.plain_pickle import Array, Tensor
+from being_remote.tracker.torch_file import bytes_for_numpy_1, load_file
 
-Box = tuple[int, int, int, int]
+Box = Tuple[int, int, int, int]
 
-MAX_NOTE_BYTES = 1 << 20
-_NOTE_SUFFIX = ".found.json"
+MAX_BOX_BYTES = 64 << 10
 
 
-class BoxNote(BaseModel):
-    """How a box was found.
-
-    Attributes:
-        box: x_min, x_max, y_min, y_max, as in the bbox.pt that the note lies beside.
-        grade: `exact`, `verified`, `estimated` or `landmark`.
-        method: in words.
-        evidence: figures, for people and for later checks.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal["being-remote box note 1"] = "being-remote box note 1"
-    box: tuple[int, int, int, int]
-    grade: Annotated[str, Field(max_length=40)]
-    method: Annotated[str, Field(max_length=1000)]
-    evidence: Mapping[str, JsonValue] = {}
-
-
-def write_box(path: Path, note: BoxNote) -> bool:
-    """Write the note's box to `path`, and the note beside it.
-
-    Returns:
-        False where an equal box is there already: nothing was written, and its note is as it was.
+def read_box(path: str | os.PathLike[str]) -> Box:
+    """Read a bbox.pt: (x_min, x_max, y_min, y_max) in source pixels, the tracker's own order.
 
     Raises:
-        InconsistentData: another box is there; or these are not four numbers of a box.
-        DataError: what is there cannot be read; it is left alone.
-        UsageError, NoSpace: the folder cannot be written, or the disk is full.
+        NotFoundError: the file is missing.
+        UnsafeFile: not a regular file, larger than `MAX_BOX_BYTES`, or more than plain data.
+        TornFile: cut short or damaged.
+        InconsistentData: not four whole numbers with x_max > x_min and y_max > y_min.
     """
-    data = box_bytes(note.box)
-    if parse_box(data, str(path)) != note.box:
-        raise InconsistentData(f"the box {note.box} does not read back as written", file=str(path))
-    if os.path.lexists(path):
-        return _nothing_to_do(path, note.box)
-    text = note.model_dump_json(indent=2).encode() + b"\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The note first, on the disk, too: a note without a box misleads nobody.
-        with _Whole(note_path(path), text) as temporary:
-            os.replace(temporary, note_path(path))
-        sync_folder(path.parent)
-        with _Whole(path, data) as temporary:
-            try:
-                os.link(temporary, path)
-            except FileExistsError:  # somebody else was faster
-                return _nothing_to_do(path, note.box)
-        sync_folder(path.parent)
-    except OSError as e:
-        if e.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace("the disk is full; no box was written", file=str(path)) from e
-        raise UsageError(f"cannot be written: {e.strerror}", where=str(path)) from e
-    return True
+    return parse_box(read_bytes(path, MAX_BOX_BYTES), os.fspath(path))
 
 
-def read_note(path: Path) -> BoxNote | None:
-    """The note beside the bbox.pt at `path`; None where there is none, or it is of another box.
+def parse_box(data: bytes, name: str) -> Box:
+    """As `read_box`, of bytes; `name` is the file's name or path."""
+    shown = shown_name(name)
+    check_size(len(data), MAX_BOX_BYTES, shown)
+    if data.startswith(b"\x93NUMPY"):
+        what = "is a numpy array (.npy), which the tracker does not write; the order of such files is unknown"
+        _refuse(what + " (pixel3dmm stores y_min, y_max, x_min, x_max)", shown)
+    content = load_file(data, shown).value
+    if type(content) in (Array, Tensor):
+        numbers = content.numpy().tolist() if content.shape in ((4,), (1, 4)) else []
+    else:
+        numbers = content if type(content) in (list, tuple) else []
+    if len(numbers) == 1 and type(numbers[0]) in (list, tuple):
+        numbers = numbers[0]
+    if len(numbers) != 4:
+        found = f"{len(numbers)} entries" if numbers else described(content)
+        _refuse(f"must hold four numbers x_min, x_max, y_min, y_max; it holds {found}", shown)
+    return box_of(numbers, shown)
+
+
+def box_of(numbers: List[Any], shown: str) -> Box:
+    """Four numbers as a box; `shown` says where they come from.
 
     Raises:
-        DataError: the note or the box cannot be read.
-        NotFoundError: there is no box.
+        InconsistentData: not four whole numbers with x_max > x_min and y_max > y_min.
     """
-    box, place = read_box(path), note_path(path)
-    try:
-        note = BoxNote.model_validate_json(read_bytes(place, MAX_NOTE_BYTES))
-    except NotFoundError:
-        return None
-    except ValidationError as e:
-        raise InconsistentData("is no note of how a box was found", file=str(place)) from e
-    return note if note.box == box else None
-
-
-def note_path(path: Path) -> Path:
-    """Where the note of a bbox.pt lies.
-
-    Example:
-        >>> note_path(Path("roman/bbox.pt")).as_posix()
-        'roman/bbox.found.json'
-    """
-    return path.with_name(path.stem + _NOTE_SUFFIX)
+    if any(type(n) not in (int, float) or not math.isfinite(n) or n != int(n) for n in numbers):
+        listed = ", ".join(repr(n) if type(n) in (int, float) else type(n).__name__ for n in numbers)
+        _refuse(f"must hold four whole numbers; it holds {listed}", shown)
+    x_min, x_max, y_min, y_max = (int(n) for n in numbers)
+    if x_max <= x_min or y_max <= y_min or max(map(abs, (x_min, x_max, y_min, y_max))) >= 1 << 31:
+        _refuse(f"is not a box: {box_text((x_min, x_max, y_min, y_max))}", shown)
+    return x_min, x_max, y_min, y_max
 
 
 def box_bytes(box: Box) -> bytes:
@@ -113,42 +76,13 @@ def box_bytes(box: Box) -> bytes:
     Source:
         metrical-tracker c2a51724, datasets/generate_dataset.py: torch.save of a numpy array.
     """
-    import numpy as np
-
-    return arrays_for_numpy_1(np.array(box, dtype=np.int64))
+    return bytes_for_numpy_1(np.array(box, dtype=np.int64))
 
 
-def _nothing_to_do(path: Path, box: Box) -> Literal[False]:
-    try:
-        there = read_box(path)
-    except DataError as e:
-        e.hint = f"move it away if it is of no use: a file that is there is never replaced. {e.hint}".strip()
-        raise
-    if there != box:
-        raise InconsistentData(
-            f"holds the box {_text(there)}, not {_text(box)}, and is not replaced",
-            file=str(path),
-            hint="if it is another run's, move it away and ask again",
-        )
-    return False
-
-
-def _text(box: Box) -> str:
+def box_text(box: Box) -> str:
+    """A box for messages."""
     return f"x {box[0]}..{box[1]}, y {box[2]}..{box[3]}"
 
 
-class _Whole:
-    """A temporary file beside `path` with these bytes, safe on the disk; gone afterwards."""
-
-    def __init__(self, path: Path, data: bytes) -> None:
-        self.path, self.data = path.with_name(f".{path.name}.{os.getpid()}"), data
-
-    def __enter__(self) -> Path:
-        with self.path.open("wb") as f:
-            f.write(self.data)
-            f.flush()
-            os.fsync(f.fileno())
-        return self.path
-
-    def __exit__(self, *exc: Any) -> None:
-        self.path.unlink(missing_ok=True)
+def _refuse(what: str, shown: str) -> NoReturn:
+    raise InconsistentData(what, file=shown, hint="use another bbox.pt of this run")

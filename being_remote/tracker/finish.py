@@ -21,9 +21,10 @@ from being_remote.camera.crop import Crop, crop_from_box, resize_only
 from being_remote.camera.intrinsics import fov_deg, intrinsics_in_source, to_opencv_pixels
 from being_remote.errors import BeingRemoteError, InconsistentData, NotFoundError
 from being_remote.tracker.begin import frame_names, read_request
-from being_remote.tracker.frame_file import MAX_BOX_BYTES, parse_box, read_bytes
-from being_remote.tracker.layout import BBOX, CHECKPOINT, INPUT, OUTPUT, SOURCE
-from being_remote.tracker.sequence import SUFFIX, read_sequence
+from being_remote.tracker.box_file import MAX_BOX_BYTES, parse_box
+from being_remote.tracker.frame_file import read_bytes
+from being_remote.tracker.layout import BBOX, CHECKPOINT, FRAME_SUFFIX, INPUT, OUTPUT, SOURCE, frame_name
+from being_remote.tracker.sequence import read_sequence
 
 if TYPE_CHECKING:
     from being_remote.tracker.sequence import Sequence
@@ -72,11 +73,11 @@ def finish(work: str, files: str) -> Dict[str, Any]:
 
 def _check_all_there(checkpoint: Path, expected: int) -> None:
     try:
-        found = {name for name in os.listdir(checkpoint) if name.endswith(SUFFIX)}
+        found = {name for name in os.listdir(checkpoint) if name.endswith(FRAME_SUFFIX)}
     except OSError:
         found = set()
-    wanted = {f"{i:05d}{SUFFIX}" for i in range(expected)}
-    missing = sorted(wanted - found, key=lambda name: int(name[: -len(SUFFIX)]))
+    wanted = {frame_name(i) for i in range(expected)}
+    missing = sorted(wanted - found, key=lambda name: int(name[: -len(FRAME_SUFFIX)]))
     if missing or not expected:
         raise NotFoundError(
             "{} of {} frames are there; missing: {}{}".format(

@@ -16,7 +16,8 @@ from being_remote.camera.pose import rotation_from_6d, rotation_vector
 from being_remote.errors import InconsistentData
 from being_remote.tracker.frame_entries import StoredFrame, shown_name
 from being_remote.tracker.frame_file import EDITED
-from being_remote.tracker.sequence import SUFFIX, Sequence, read_sequence
+from being_remote.tracker.layout import frame_name
+from being_remote.tracker.sequence import Sequence, read_sequence
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -89,11 +90,11 @@ def _turns(folder: Path, key: str, r6: Floats, cameras: Sequence) -> Floats:
         flat = ~(np.linalg.norm(np.cross(first, second), axis=1) > 1e-6 * lengths)
     bad = np.flatnonzero(flat | ~(lengths > 0) | ~np.isfinite(lengths))
     if len(bad):
-        _refuse(folder, cameras, int(bad[0]), f"{key} is no rotation")
+        _refuse(folder, cameras, int(bad[0]), f"{key} is not a rotation")
     degrees: Floats = np.degrees(rotation_vector(rotation_from_6d(r6)))
     return degrees
 
 
 def _refuse(folder: Path, cameras: Sequence, at: int, what: str) -> None:
-    name = f"{int(cameras.frame_ids[at]):05d}{SUFFIX}"
+    name = frame_name(int(cameras.frame_ids[at]))
     raise InconsistentData(what, file=shown_name(str(folder / name)), hint=EDITED)

@@ -1,13 +1,13 @@
 """One `.frame` taken apart for people: every entry with its meaning, and everything that is wrong.
 
-`frame_file` stops at the first thing that does not hold; this goes on and lists them all. A file that
-is unsafe or torn is refused here, too. `problems` are why the readers refuse the file as a camera, and
-where there are none they take it; `notes` are unusual, and need not be wrong.
+`frame_file` stops at the first thing that does not hold; this lists them all. An unsafe or torn file is
+refused. `problems` are why the readers refuse the file as a camera; `notes` are unusual, and need not be
+wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,10 @@ import numpy as np
 
 from being_remote.camera.pose import rotation_from_6d, rotation_vector
 from being_remote.errors import UsageError
+from being_remote.tracker.box_file import box_text, parse_box
 from being_remote.tracker.camera_blocks import CameraBlocks
-from being_remote.tracker.frame_entries import Form, described, entries, identity, shown_name
-from being_remote.tracker.frame_file import parse_box, whole_size_wh
+from being_remote.tracker.frame_entries import Form, described, entries, identify, shown_name
+from being_remote.tracker.frame_file import whole_size_wh
 from being_remote.tracker.plain_pickle import Array, Tensor
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -78,47 +79,47 @@ def analyze_frame(data: bytes, name: str) -> FrameAnalysis:
 
     Raises:
         UnsafeFile, TornFile: it was not opened further.
-        UsageError: it is a bbox.pt, or holds no dict at all.
+        UsageError: it is a bbox.pt, or does not hold a dict.
     """
     shown = shown_name(name)
     flat, oddities = entries(data, shown)
     if type(flat) is not dict:
         _no_frame(flat, data, shown)
     form = Form.of(flat)
-    named = identity(flat.get("frame_id"), name)
+    identity = identify(flat.get("frame_id"), name)
     size_wh = whole_size_wh(form.arrays["img_size"]) if "img_size" in form.arrays else None
     K = _matrix(form, "opencv.K")
-    notes = [*oddities, *form.notes, *named.notes, *_endless(form)]
+    notes = [*oddities, *form.notes, *identity.notes, *_infinite(form)]
     if K is not None and size_wh is not None:
         notes += [*_off_image(K, size_wh), *_unusual(K, size_wh)]
     frame_id, step = flat.get("frame_id"), flat.get("global_step")
     return FrameAnalysis(
         tuple(_entry(key, value) for key, value in flat.items()),
-        frame_id[:MAX_NAME] if type(frame_id) is str else named.frame_id or None,
+        frame_id[:MAX_NAME] if type(frame_id) is str else identity.frame_id or None,
         step if type(step) is int else None,
         size_wh,
         K,
         _matrix(form, "opencv.R"),
         _matrix(form, "opencv.t"),
-        tuple(dict.fromkeys(_problems(form, named.problem, size_wh))),
+        tuple(dict.fromkeys(_problems(form, identity.problem, size_wh))),
         tuple(notes),
     )
 
 
 def _no_frame(content: Any, data: bytes, shown: str) -> None:
     if type(content) in (Array, Tensor, list, tuple):
-        x_min, x_max, y_min, y_max = parse_box(data, shown)
+        box = parse_box(data, shown)
+        x_min, x_max, y_min, y_max = box
         raise UsageError(
-            f"is a bbox.pt and no .frame: x {x_min}..{x_max}, y {y_min}..{y_max}"
-            f" ({x_max - x_min}x{y_max - y_min} source pixels)",
+            f"is a bbox.pt, not a .frame: {box_text(box)} ({x_max - x_min}x{y_max - y_min} source pixels)",
             where=shown,
             hint="analyze CHECKPOINTS/00000.frame; the box is used by recover (--bbox FILE)",
         )
-    raise UsageError(f"is no .frame: it holds {described(content)}", where=shown, hint="analyze FRAME")
+    raise UsageError(f"is not a .frame: it holds {described(content)}", where=shown, hint="analyze FRAME")
 
 
 def _problems(form: Form, unnamed: str, size_wh: tuple[int, int] | None) -> Iterator[str]:
-    """All that makes the readers refuse the file; in their words."""
+    """Everything that makes the readers refuse the file, in their words."""
     yield from form.problems
     if unnamed:
         yield unnamed
@@ -127,24 +128,11 @@ def _problems(form: Form, unnamed: str, size_wh: tuple[int, int] | None) -> Iter
         yield f"img_size is {height!r}, {width!r}, not a height and a width"
     if not form.problems and size_wh is not None:
         cameras = CameraBlocks.empty(1)
-        cameras.put(0, _AsStored(form.arrays))
-        yield from (said for _, said in cameras.contradictions(size_wh))
+        cameras.put(0, form.arrays)
+        yield from (problem for _, problem in cameras.contradictions(size_wh))
 
 
-class _AsStored:
-    """The entries as `CameraBlocks` asks for them."""
-
-    def __init__(self, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]]) -> None:
-        self._arrays = arrays
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._arrays
-
-    def array(self, key: str) -> np.ndarray[Any, np.dtype[Any]]:
-        return self._arrays[key]
-
-
-def _endless(form: Form) -> Iterator[str]:
+def _infinite(form: Form) -> Iterator[str]:
     for key, numbers in form.arrays.items():
         if not np.isfinite(numbers).all():
             yield f"{key} holds numbers that are not finite"
@@ -184,11 +172,11 @@ def _entry(key: str, value: Any) -> EntryAnalysis:
         value.shape if array else None,
         value.dtype[1:] if array else "",
         MEANINGS.get(key, FOREIGN),
-        _says(key, value),
+        _value_text(key, value),
     )
 
 
-def _says(key: str, value: Any) -> str:
+def _value_text(key: str, value: Any) -> str:
     if type(value) is str:
         return repr(value[:MAX_NAME])
     if type(value) in (int, float, bool):
@@ -213,7 +201,7 @@ def _turn(r6: Floats, verb: str) -> str:
     try:
         vector = np.degrees(rotation_vector(rotation_from_6d(r6)))
     except ValueError:
-        return "no rotation"
+        return "not a rotation"
     angle = float(np.linalg.norm(vector))
     if angle < 1e-3:
         return "at rest"

@@ -1,15 +1,14 @@
-"""One `.frame` as it is stored: the tracker's keys, checked; arrays still raw bytes.
+"""The entries of one `.frame`: the tracker's keys, checked; arrays still raw bytes.
 
-The one place that spells the keys. A camera needs `NEEDED` and an id; every other entry may lack or
-have another form, which is noted, and whoever needs one asks for it by name. It knows nothing of
-conventions or of what the numbers mean: `frame_file` and `sequence` turn it into values.
+A camera needs `NEEDED` and an id; every other entry may be missing or have another form, which is
+noted. What the numbers mean is for `frame_file` and `sequence`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +19,8 @@ from being_remote.tracker import plain_pickle
 from being_remote.tracker.pickle_skeleton import Skeleton, skeleton_of
 from being_remote.tracker.plain_pickle import Array, Loaded, Tensor
 from being_remote.tracker.torch_file import archive_of, load_file
+
+Numbers = np.ndarray[Any, np.dtype[Any]]
 
 # -1: how many numbers is up to the tracker's settings.
 SHAPES: Mapping[str, tuple[int, ...]] = {
@@ -52,14 +53,13 @@ MAX_ID_DIGITS = 7
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class FrameLayout:
     """What all files of one run share.
 
     Attributes:
         keys: every key found, dotted, in the file's order.
-        arrays: for the keys of `SHAPES` that are there, the place in `Stored.contents`, dtype, shape
-            and order.
-        notes: how it is of another form than the tracker's.
+        arrays: for keys of `SHAPES` the place in the pickle's arrays, dtype, shape and order.
+        notes: how it differs from the tracker's form.
         skeleton: recognises further files of this layout; None where that cannot be done.
     """
 
@@ -70,55 +70,55 @@ class Layout:
 
 
 class StoredFrame:
-    """The entries of one `.frame`; `array` builds one of them, read-only.
+    """The entries of one `.frame`; arrays are built when they are asked for, read-only.
 
     Attributes:
         frame_id: digits, the stem of the file's name.
         global_step: None where the file does not say it.
-        notes: how the file is of another form than the tracker's, in words.
-        shown: the file's name, as it stands in messages.
+        notes: how the file differs from the tracker's form, in words.
+        shown: the file's name for messages.
     """
 
-    __slots__ = ("_others", "contents", "frame_id", "global_step", "layout", "notes", "shown")
+    __slots__ = ("_contents", "_others", "frame_id", "global_step", "layout", "notes", "shown")
 
     def __init__(
         self,
-        layout: Layout,
+        layout: FrameLayout,
         contents: list[bytes],
         frame_id: str,
         global_step: int | None,
-        others: Mapping[str, np.ndarray[Any, np.dtype[Any]]] | None = None,
+        others: Mapping[str, Numbers] | None = None,
     ) -> None:
-        self.layout, self.contents, self.shown = layout, contents, ""
+        self.layout, self._contents, self.shown = layout, contents, ""
         self.frame_id, self.global_step, self.notes = frame_id, global_step, layout.notes
         self._others = {} if others is None else others
 
-    def __contains__(self, key: str) -> bool:
-        """Whether there is an entry of `SHAPES` under this key, of a form that can be read."""
-        return key in self.layout.arrays or key in self._others
+    def arrays(self, keys: Iterable[str]) -> dict[str, Numbers]:
+        """Those of these keys that are there, in a form that can be read."""
+        return {key: self.array(key) for key in keys if key in self.layout.arrays or key in self._others}
 
-    def array(self, key: str) -> np.ndarray[Any, np.dtype[Any]]:
+    def array(self, key: str) -> Numbers:
         """The array under a dotted key of `SHAPES`, in its shape there.
 
         Raises:
-            InconsistentData: the file does not have it; cameras do not need it, who asks for it does.
+            InconsistentData: the file does not have it.
         """
         if key in self._others:
             return self._others[key]
         if key not in self.layout.arrays:
             raise lacks(key, self.shown)
         place, dtype, shape, order = self.layout.arrays[key]
-        numbers = np.frombuffer(self.contents[place], dtype).reshape(shape, order=order)
+        numbers = np.frombuffer(self._contents[place], dtype).reshape(shape, order=order)
         return numbers.reshape(_with_batch(key, shape) or shape)
 
 
 def lacks(key: str, shown: str) -> InconsistentData:
-    """The error of an entry that is needed and not there, or of another form."""
+    """The error of a needed entry that is missing, or has another form."""
     return InconsistentData(f"has no {key} of the tracker's form", file=shown, hint=FOREIGN)
 
 
 # Layouts that were accepted lately. Forgetting one, or two threads adding one, costs only time.
-_layouts: list[Layout] = []
+_layouts: list[FrameLayout] = []
 
 
 def parse_stored(data: bytes, name: str) -> StoredFrame:
@@ -134,19 +134,19 @@ def parse_stored(data: bytes, name: str) -> StoredFrame:
     """
     shown = shown_name(name)
     archive = archive_of(data, shown)
-    stored = _recognised(archive.pickled) if archive is not None else None
-    frame_id: Any = stored.frame_id if stored is not None else None
-    if stored is None:
-        if archive is not None:
-            loaded = plain_pickle.load(archive.pickled, shown, archive.storages)
-        else:
-            loaded = load_file(data, shown)
-        stored, frame_id = _stored(archive.pickled if archive is not None else b"", loaded, shown)
-    named = identity(frame_id, name)
-    if named.problem:
-        raise InconsistentData(named.problem, file=shown, hint=named.hint)
-    stored.frame_id, stored.shown = named.frame_id, shown
-    stored.notes = (*stored.notes, *named.notes)
+    stored = _recognise(archive.pickled) if archive is not None else None
+    if stored is not None:
+        frame_id: Any = stored.frame_id
+    elif archive is not None:
+        loaded = plain_pickle.load(archive.pickled, shown, archive.storages)
+        stored, frame_id = _stored(archive.pickled, loaded, shown)
+    else:
+        stored, frame_id = _stored(b"", load_file(data, shown), shown)
+    identity = identify(frame_id, name)
+    if identity.problem:
+        raise InconsistentData(identity.problem, file=shown, hint=identity.hint)
+    stored.frame_id, stored.shown = identity.frame_id, shown
+    stored.notes = (*stored.notes, *identity.notes)
     return stored
 
 
@@ -159,31 +159,31 @@ class Identity(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def identity(found: Any, name: str) -> Identity:
+def identify(entry: Any, name: str) -> Identity:
     """Which frame a file is of: its `frame_id` (None: it has none) and the file's name must agree."""
     stem = os.path.splitext(os.path.basename(name))[0]
-    if type(found) in (Array, Tensor) and len(_bare(found.shape)) == 0:
-        found = found.numpy().reshape(-1)[0].item()
-    if type(found) is float and found.is_integer():
-        found = int(found)
-    if type(found) is str:
-        if not is_frame_id(found):
-            return Identity("", f"frame_id is {found[:40]!r}, not up to {MAX_ID_DIGITS} digits")
-        notes = () if found == stem else (f"frame_id is {found!r}",)
-        number = int(found)
-    elif found is None:
+    if type(entry) in (Array, Tensor) and all(n == 1 for n in entry.shape):
+        entry = entry.numpy().reshape(-1)[0].item()
+    if type(entry) is float and entry.is_integer():
+        entry = int(entry)
+    if type(entry) is str:
+        if not is_frame_id(entry):
+            return Identity("", f"frame_id is {entry[:40]!r}, not up to {MAX_ID_DIGITS} digits")
+        notes = () if entry == stem else (f"frame_id is {entry!r}",)
+        number = int(entry)
+    elif entry is None:
         if not is_frame_id(stem):
-            return Identity("", f"has no frame_id, and {stem[:40]!r} is none")
+            return Identity("", f"has no frame_id, and the file's name, {stem[:40]!r}, is not one")
         notes, number = ("there is no frame_id: the file's name is taken for it",), int(stem)
-    elif type(found) is int and 0 <= found < 10**MAX_ID_DIGITS:
-        notes, number = ("frame_id is a number, not text",), found
+    elif type(entry) is int and 0 <= entry < 10**MAX_ID_DIGITS:
+        notes, number = ("frame_id is a number, not text",), entry
     else:
-        said = found if type(found) is int else described(found)
-        return Identity("", f"frame_id is {said}, not up to {MAX_ID_DIGITS} digits")
+        shown = entry if type(entry) is int else described(entry)
+        return Identity("", f"frame_id is {shown}, not up to {MAX_ID_DIGITS} digits")
     if not is_frame_id(stem) or int(stem) != number:
         return Identity(
             "",
-            f"frame_id is {found!r}, but the file is named otherwise, {stem[:40]!r}",
+            f"frame_id is {entry!r}, but the file is named {stem[:40]!r}",
             "it was renamed or belongs to another run; give it its own name back",
         )
     return Identity(stem, notes=notes)
@@ -193,7 +193,7 @@ def entries(data: bytes, shown: str) -> tuple[Any, tuple[str, ...]]:
     """What a file of torch.save holds, of whatever keys; a dict's entries under dotted keys.
 
     Returns:
-        The value, and how the file is spelled otherwise than the tracker's.
+        The value, and how the file's format differs from the tracker's.
 
     Raises:
         UnsafeFile, TornFile: as `torch_file.load_file`.
@@ -203,7 +203,7 @@ def entries(data: bytes, shown: str) -> tuple[Any, tuple[str, ...]]:
 
 
 def scan(data: bytes, shown: str) -> None:
-    """Whether a file of torch.save is whole and holds plain data only, of whatever keys.
+    """Check that a file of torch.save is whole and holds plain data only, of whatever keys.
 
     Raises:
         UnsafeFile, TornFile: as `torch_file.load_file`.
@@ -211,10 +211,10 @@ def scan(data: bytes, shown: str) -> None:
     archive = archive_of(data, shown)
     if archive is None:
         load_file(data, shown)
-    elif _recognised(archive.pickled) is None:
+    elif _recognise(archive.pickled) is None:
         loaded = plain_pickle.load(archive.pickled, shown, archive.storages)
         with contextlib.suppress(InconsistentData):
-            # Only to know the next file of this run again; other keys are for the readers to refuse.
+            # Only to recognise the next file of this run; other keys are for the readers to refuse.
             _stored(archive.pickled, loaded, shown)
 
 
@@ -235,7 +235,7 @@ def described(value: Any) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 
-def _recognised(pickled: bytes) -> StoredFrame | None:
+def _recognise(pickled: bytes) -> StoredFrame | None:
     for layout in tuple(_layouts):
         filling = layout.skeleton.fill(pickled) if layout.skeleton else None
         if filling:
@@ -245,15 +245,15 @@ def _recognised(pickled: bytes) -> StoredFrame | None:
     return None
 
 
-def _remember(layout: Layout) -> None:
+def _remember(layout: FrameLayout) -> None:
     """Put a layout first: the next file is most likely like the last one."""
-    _layouts[:] = [layout, *(known for known in _layouts if known is not layout)][:MAX_LAYOUTS]
+    _layouts[:] = [layout, *(other for other in _layouts if other is not layout)][:MAX_LAYOUTS]
 
 
 def _stored(pickled: bytes, loaded: Loaded, shown: str) -> tuple[StoredFrame, Any]:
     """The entries of a pickle's value, and its frame_id as it is; a layout is remembered."""
     if type(loaded.value) is not dict:
-        raise InconsistentData(f"is to hold a dict of names; it holds {described(loaded.value)}", file=shown)
+        raise InconsistentData(f"must hold a dict of names; it holds {described(loaded.value)}", file=shown)
     flat = _flat(loaded.value)
     found = Form.of(flat)
     if found.problems:
@@ -262,7 +262,7 @@ def _stored(pickled: bytes, loaded: Loaded, shown: str) -> tuple[StoredFrame, An
     arrays = {k: flat[k] for k in found.arrays if type(flat[k]) is Array}
     # Of an entry that is no array of the pickle, the next file may hold other numbers elsewhere.
     alike = len(arrays) == len(found.arrays) and 0 < len(pickled) <= MAX_LAYOUT_BYTES
-    layout = Layout(
+    layout = FrameLayout(
         tuple(flat),
         {k: (places[id(a)], a.dtype, a.shape, a.order) for k, a in arrays.items()},
         (*loaded.oddities, *found.notes),
@@ -294,32 +294,28 @@ class Form(NamedTuple):
     Attributes:
         arrays: those of `SHAPES` that can be read, in their shapes there.
         problems: why there is no camera in them.
-        notes: how they are of another form, where a camera can do without or knows what is meant.
+        notes: other differences.
     """
 
-    arrays: dict[str, np.ndarray[Any, np.dtype[Any]]]
+    arrays: dict[str, Numbers]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
 
     @staticmethod
     def of(flat: Mapping[str, Any]) -> Form:
-        """Look at every entry."""
-        arrays: dict[str, np.ndarray[Any, np.dtype[Any]]] = {}
-        problems: list[str] = []
+        arrays: dict[str, Numbers] = {}
+        missing = _missing_keys(flat)
+        problems = [missing] if missing else []
         notes: list[str] = []
-        spelled: dict[str, list[str]] = {}
-        if lacking := missing_keys(flat, NEEDED):
-            problems.append(lacking)
-        for key in SHAPES:
-            if key not in flat:
-                continue
+        spellings: dict[str, list[str]] = {}
+        for key in [key for key in SHAPES if key in flat]:
             numbers = _numbers(key, flat[key])
             if numbers is None:
-                (problems if key in NEEDED else notes).append(wrong_shape(key, flat[key]))
+                (problems if key in NEEDED else notes).append(_wrong_shape(key, flat[key]))
                 continue
             arrays[key] = numbers
-            for how in _spelling(key, flat[key]):
-                spelled.setdefault(how, []).append(key)
+            for spelling in _spellings(key, flat[key]):
+                spellings.setdefault(spelling, []).append(key)
         absent = [k for k in (*SHAPES, "global_step") if k not in flat and k not in NEEDED]
         if absent:
             notes.append(f"lacks {', '.join(absent)}")
@@ -327,11 +323,11 @@ class Form(NamedTuple):
             notes.append(f"global_step is {described(flat['global_step'])}, not a whole number")
         if more := [_short(k) for k in flat if k not in SHAPES and k not in LAST_KEYS]:
             notes.append(f"{len(more)} entries that the tracker does not write: {_listed(more)}")
-        notes += [f"{_listed(keys)} {how}" for how, keys in spelled.items()]
+        notes += [f"{_listed(keys)} {spelling}" for spelling, keys in spellings.items()]
         return Form(arrays, tuple(problems), tuple(notes))
 
 
-def _spelling(key: str, value: Any) -> Iterator[str]:
+def _spellings(key: str, value: Any) -> Iterator[str]:
     """How an entry that can be read is stored otherwise than the tracker does."""
     if type(value) not in (Array, Tensor):
         yield "in lists"
@@ -345,13 +341,13 @@ def _spelling(key: str, value: Any) -> Iterator[str]:
         yield f"as {np.dtype(value.dtype).name}"
 
 
-def _numbers(key: str, value: Any) -> np.ndarray[Any, np.dtype[Any]] | None:
+def _numbers(key: str, value: Any) -> Numbers | None:
     """An entry in the tracker's shape; None where it is something else, or too coarse for a camera."""
     if type(value) in (Array, Tensor):
         if key in NEEDED and value.dtype in ("<f2", "|b1"):
             return None
         shape = _with_batch(key, value.shape)
-        numbers: np.ndarray[Any, np.dtype[Any]] | None = value.numpy().reshape(shape) if shape else None
+        numbers: Numbers | None = value.numpy().reshape(shape) if shape else None
         return numbers
     if type(value) not in (list, tuple):
         return None
@@ -373,11 +369,6 @@ def _with_batch(key: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         found = (1,)
     fits = len(found) == len(tail) and all(t in (-1, n) for t, n in zip(tail, found))
     return (1,) * lead + found if fits else None
-
-
-def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape without axes of 1."""
-    return tuple(n for n in shape if n != 1)
 
 
 MAX_LISTED = 4096
@@ -402,9 +393,9 @@ def _from_lists(value: Any) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     return np.array(rows, np.float64).reshape(shape)
 
 
-def missing_keys(flat: Mapping[str, Any], keys: tuple[str, ...]) -> str:
-    """Which of these keys are not there, and what is; "" when all are."""
-    missing = [key for key in keys if key not in flat]
+def _missing_keys(flat: Mapping[str, Any]) -> str:
+    """Which keys of `NEEDED` are missing, and what is there instead; "" when all are there."""
+    missing = [key for key in NEEDED if key not in flat]
     if not missing:
         return ""
     found = [_short(key) for key in tuple(flat)[:40]]
@@ -412,12 +403,11 @@ def missing_keys(flat: Mapping[str, Any], keys: tuple[str, ...]) -> str:
     return f"lacks {', '.join(missing)}; it holds {', '.join(found) or 'nothing'}{more}"
 
 
-def wrong_shape(key: str, value: Any) -> str:
-    """How an entry of `SHAPES` is none that can be read."""
+def _wrong_shape(key: str, value: Any) -> str:
     wanted = " x ".join("n" if n < 0 else str(n) for n in SHAPES[key])
     coarse = type(value) in (Array, Tensor) and value.dtype in ("<f2", "|b1")
-    said = f" as {np.dtype(value.dtype).name}, too coarse for a camera" if coarse else ""
-    return f"{key} is to be an array of {wanted}; it is {described(value)}{said}"
+    why = f" as {np.dtype(value.dtype).name}, too coarse for a camera" if coarse else ""
+    return f"{key} must be an array of {wanted}; it is {described(value)}{why}"
 
 
 def _short(key: str) -> str:

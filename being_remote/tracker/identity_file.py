@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from being_remote.tracker.npy_file import parse_array, read_array
+from being_remote.tracker.frame_file import read_bytes
+from being_remote.tracker.npy_file import MAX_BYTES, Floats, parse_array
 
 COEFFICIENTS = 300
 
 
-def read_identity(path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
+def read_identity(path: Path) -> Floats:
     """FLAME's identity coefficients, (300,) float64.
 
     Raises:
-        NotFoundError: there is no such file.
+        NotFoundError: the file is missing.
         UnsafeFile, TornFile, InconsistentData: it does not hold 300 plain finite numbers.
     """
-    return read_array(path, (COEFFICIENTS,), (1, COEFFICIENTS)).reshape(COEFFICIENTS)
+    return parse_identity(read_bytes(path, MAX_BYTES), str(path))
 
 
-def parse_identity(data: bytes, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The same for bytes that were read already; `name` is for the message."""
+def parse_identity(data: bytes, name: str) -> Floats:
+    """As `read_identity`, of bytes; `name` is for messages."""
     return parse_array(data, name, (COEFFICIENTS,), (1, COEFFICIENTS)).reshape(COEFFICIENTS)

@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from being_remote.camera.crop import Crop, crop_from_box, resize_only
 from being_remote.camera.intrinsics import fov_deg, intrinsics_in_source, to_opencv_pixels
 from being_remote.errors import InconsistentData
+from being_remote.tracker.box_file import read_box
 from being_remote.tracker.finish import FORMAT, INTRINSICS, VERSION
-from being_remote.tracker.frame_file import read_box, read_bytes
-from being_remote.tracker.layout import BBOX, CHECKPOINT, INPUT, OUTPUT
+from being_remote.tracker.frame_file import read_bytes
+from being_remote.tracker.layout import BBOX, CHECKPOINT, FRAME_SUFFIX, INPUT, OUTPUT
 from being_remote.tracker.sequence import read_sequence
 
 MAX_BYTES = 256 << 20
@@ -124,7 +125,9 @@ def check_intrinsics(folder: Path) -> tuple[str, ...]:
     for file in boxes:
         if read_box(file) != found.box:
             raise InconsistentData(f"its box is not that of {file}", file=str(path), hint=FETCH)
-    checkpoints = [p for p in sorted((folder / OUTPUT).glob(f"*/{CHECKPOINT}")) if any(p.glob("*.frame"))]
+    checkpoints = [
+        p for p in sorted((folder / OUTPUT).glob(f"*/{CHECKPOINT}")) if any(p.glob(f"*{FRAME_SUFFIX}"))
+    ]
     for frames in map(read_sequence, checkpoints):
         same = (
             np.array_equal(frames.K, found.K_crop)

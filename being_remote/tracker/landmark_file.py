@@ -7,11 +7,9 @@ file of zeros.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from being_remote.tracker.npy_file import parse_array, read_array
+from being_remote.tracker.frame_file import read_bytes
+from being_remote.tracker.npy_file import MAX_BYTES, Floats, parse_array
 
 SPARSE, DENSE = 68, 478
 
@@ -26,7 +24,7 @@ def landmark_name(source_number: int) -> str:
     return f"{source_number:05d}.npy"
 
 
-def read_landmarks(path: Path, points: int) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+def read_landmarks(path: Path, points: int) -> Floats | None:
     """One file: (points, 2) float64, or None where the tracker found no face.
 
     Returns:
@@ -34,16 +32,15 @@ def read_landmarks(path: Path, points: int) -> np.ndarray[Any, np.dtype[np.float
         camera projects, and that is in this convention.
 
     Raises:
-        NotFoundError: there is no such file.
-        UnsafeFile: no regular file, too large, or no plain two-dimensional array.
+        NotFoundError: the file is missing.
+        UnsafeFile: not a regular file, too large, or not a plain array.
         TornFile: it ends before its header says.
         InconsistentData: not `points` points, or not finite.
     """
-    pixels = read_array(path, (points, 2))
-    return pixels if pixels.any() else None
+    return parse_landmarks(read_bytes(path, MAX_BYTES), str(path), points)
 
 
-def parse_landmarks(data: bytes, name: str, points: int) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """The same for bytes that were read already; `name` is for the message."""
+def parse_landmarks(data: bytes, name: str, points: int) -> Floats | None:
+    """As `read_landmarks`, of bytes; `name` is for messages."""
     pixels = parse_array(data, name, (points, 2))
     return pixels if pixels.any() else None

@@ -32,6 +32,7 @@ KPT_DENSE = "kpt_dense"
 
 # In the output folder, which the tracker names after the config file's stem.
 CHECKPOINT = "checkpoint"
+FRAME_SUFFIX = ".frame"
 CROPS = "input"
 MESH = "mesh"
 LOGS = "logs"
@@ -59,6 +60,16 @@ CHECKOUT_MODULES = ("torch", "pytorch3d", "mediapipe", "face_alignment")
 
 # What the tracker writes beside `source/` by replacing text in the path of each image.
 _DERIVED = (IMAGES, KPT, KPT_DENSE)
+
+
+def frame_name(frame_id: int) -> str:
+    """The file of a tracked frame.
+
+    Example:
+        >>> frame_name(7)
+        '00007.frame'
+    """
+    return f"{frame_id:05d}{FRAME_SUFFIX}"
 
 
 @dataclass(frozen=True)
@@ -128,7 +139,7 @@ class Place:
 
 
 PLACES: tuple[Place, ...] = (
-    Place("checkpoints", "output", CHECKPOINT, "*.frame", "checkpoint"),
+    Place("checkpoints", "output", CHECKPOINT, f"*{FRAME_SUFFIX}", "checkpoint"),
     Place("bbox", "input", "", BBOX, ""),
     Place("identity", "input", "", IDENTITY, "actor"),
     Place("configs", "root", ACTOR_CONFIGS, "{run}.yml", "actor", home_name="config.yml"),

@@ -1,70 +1,107 @@
-"""numpy's own files, read without numpy's reader: plain numbers of a known shape, or a refusal.
+"""numpy's .npy files: plain numbers of an expected shape, or a refusal.
 
-Files come from rented machines: only what numpy.save writes for such an array is read, its size known
-before anything is built. Nothing is unpickled.
+The header is matched and bounded before numpy sees the file, and nothing is unpickled.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from being_remote.errors import InconsistentData, TornFile, UnsafeFile
 from being_remote.tracker.frame_entries import shown_name
 from being_remote.tracker.frame_file import read_bytes
+from being_remote.tracker.torch_zip import TORN
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 MAX_BYTES = 64 << 10
+MAX_HEADER_BYTES = 4096
+MAGIC = b"\x93NUMPY"
 
-# numpy's format 1.0: magic, version, two bytes of header length, the header, the numbers.
-_MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
-    rb"\{'descr': '([<|](?:f[248]|[iu][1248]))', 'fortran_order': (True|False),"
-    rb" 'shape': \((\d{1,9}(?:, \d{1,9})*),?\), \} *\n"
+    rb"\{'descr': '(?P<dtype>[<>|=][a-zA-Z]\d{0,3})', 'fortran_order': (?:True|False),"
+    rb" 'shape': \((?P<shape>(?:\d{1,9}, ?)*(?:\d{1,9})?)\), ?\} *\n"
 )
+_NUMBERS = re.compile(r"[<|](f[248]|[iu][1248])")
 
 
-def read_array(path: Path, *shapes: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The numbers of a file, in one of `shapes`, as float64.
+class _NpyHeader(NamedTuple):
+    dtype: str
+    shape: tuple[int, ...]
+    end: int
+
+
+def read_array(path: Path, *shapes: Sequence[int]) -> Floats:
+    """Read the numbers of a file in one of `shapes`, as float64.
 
     Raises:
-        NotFoundError: there is no such file.
-        UnsafeFile: no regular file, larger than `MAX_BYTES`, or no plain array.
+        NotFoundError: the file is missing.
+        UnsafeFile: not a regular file, larger than `MAX_BYTES`, or not a plain array.
         TornFile: it ends before its header says.
         InconsistentData: another shape, or numbers that are not finite.
     """
     return parse_array(read_bytes(path, MAX_BYTES), str(path), *shapes)
 
 
-def parse_array(data: bytes, name: str, *shapes: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The same for bytes that were read already; `name` is for the message."""
+def parse_array(data: bytes, name: str, *shapes: Sequence[int]) -> Floats:
+    """As `read_array`, of bytes; `name` is for messages."""
     shown = shown_name(name)
     if len(data) > MAX_BYTES:
         raise UnsafeFile(f"has {len(data)} bytes, more than {MAX_BYTES}", file=shown)
-    start = len(_MAGIC) + 2
-    end = start + int.from_bytes(data[len(_MAGIC) : start], "little")
-    header = _HEADER.fullmatch(data[start:end])
-    if not data.startswith(_MAGIC) or header is None:
-        raise UnsafeFile("is no plain array as numpy.save writes it", file=shown)
-    kind, fortran, sizes = (g.decode() for g in header.groups())
-    shape = tuple(map(int, sizes.split(", ")))
-    if shape not in map(tuple, shapes):
-        raise InconsistentData(
-            f"holds {_times(shape)} numbers, not {' or '.join(map(_times, shapes))}", file=shown
-        )
-    dtype, count = np.dtype(kind), math.prod(shape)
-    if len(data) - end != count * dtype.itemsize:
-        raise TornFile(f"has {len(data) - end} bytes for {count} numbers of {kind}", file=shown)
-    order: Literal["F", "C"] = "F" if fortran == "True" else "C"
-    stored = np.frombuffer(data, dtype, offset=end).reshape(shape, order=order)
-    numbers: np.ndarray[Any, np.dtype[np.float64]] = stored.astype(np.float64)
+    if not data.startswith(MAGIC):
+        raise UnsafeFile("is not a plain array as numpy.save writes it", file=shown)
+    header = _parse_header(data, shown)
+    if not _NUMBERS.fullmatch(header.dtype):
+        raise UnsafeFile(f"is not a plain array of numbers: dtype {header.dtype!r}", file=shown)
+    if header.shape not in map(tuple, shapes):
+        expected = " or ".join(map(_times, shapes))
+        raise InconsistentData(f"holds {_times(header.shape)} numbers, not {expected}", file=shown)
+    _check_size(data, header, shown)
+    numbers: Floats = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float64)
     if not np.isfinite(numbers).all():
         raise InconsistentData("holds numbers that are not finite", file=shown)
     return numbers
+
+
+def check_array(data: bytes, shown: str) -> None:
+    """Check that a file is a whole array of numbers, of any shape.
+
+    Raises:
+        TornFile: damaged, cut short, or longer than its header says.
+        UnsafeFile: not an array of numbers.
+    """
+    header = _parse_header(data, shown)
+    if header.dtype[1] not in "fiub":
+        raise UnsafeFile(f"is an array of {header.dtype[1]!r}, not of numbers", file=shown)
+    _check_size(data, header, shown)
+
+
+def _parse_header(data: bytes, shown: str) -> _NpyHeader:
+    if len(data) < 12 or not data.startswith(MAGIC) or data[6] not in (1, 2, 3):
+        raise TornFile("is not a numpy array, or its start is damaged", file=shown, hint=TORN)
+    start = 10 if data[6] == 1 else 12
+    end = start + int.from_bytes(data[8:start], "little")
+    found = _HEADER.fullmatch(data[start : min(end, start + MAX_HEADER_BYTES)])
+    if found is None:
+        if len(data) < end:
+            raise TornFile("is cut short within its header", file=shown, hint=TORN)
+        raise UnsafeFile("is not a plain array of numbers: unknown header", file=shown)
+    shape = tuple(int(n) for n in found["shape"].split(b",") if n.strip())
+    return _NpyHeader(found["dtype"].decode(), shape, end)
+
+
+def _check_size(data: bytes, header: _NpyHeader, shown: str) -> None:
+    promised = math.prod(header.shape) * int(header.dtype[2:] or 0)
+    found = len(data) - header.end
+    if found != promised:
+        raise TornFile(f"has {found} bytes where its header promises {promised}", file=shown, hint=TORN)
 
 
 def _times(shape: Sequence[int]) -> str:

@@ -1,10 +1,9 @@
-"""Plain data out of a pickle that torch.save wrote, without unpickling it.
+"""Read plain data out of a pickle that torch.save wrote, without unpickling it.
 
 A small stack machine knows the opcodes that plain data needs (protocol 2, which the tracker writes,
-and what 3 to 5 add) and the handful of names that numpy and torch use; anything else is refused by
-name. Nothing of the file is ever called or imported: arrays and tensors become `Array` and `Tensor`
-values that hold shape, dtype and bytes. Every count is bounded by bytes that are really there, so a
-small file cannot ask for much memory or time.
+and what 3 to 5 add) and the names that numpy and torch use; anything else is refused by name. Nothing
+of the file is ever called or imported: arrays and tensors become `Array` and `Tensor` values. Every
+count is bounded by the bytes that are there, so a small file cannot ask for much memory or time.
 
 Containers may share parts or hold themselves: walk them only to a fixed depth.
 """
@@ -12,18 +11,16 @@ Containers may share parts or hold themselves: walk them only to a fixed depth.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Callable, List, Literal, Mapping, NamedTuple, Tuple
 
 import numpy as np
 
 from being_remote.errors import UnsafeFile
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 # A genuine `.frame` has about 550; a fork's extra arrays add 30 each.
 MAX_OPCODES = 20_000
 MAX_DIMENSIONS = 8
+NOT_OPENED = "it was not opened; fetch the original again or leave it"
 PROTOCOLS = (2, 3, 4, 5)
 # Views of one storage: a fork may save a few, a bomb shows the same numbers again and again.
 MAX_VIEWS = 8
@@ -44,8 +41,8 @@ _STORAGES = {
     "ByteStorage": "u1",
     "BoolStorage": "b1",
 }
-_INT, _UNSIGNED, _SHORT, _DOUBLE = (struct.Struct(f) for f in ("<i", "<I", "<H", ">d"))
-_LONG = struct.Struct("<Q")
+_BYTE, _SHORT, _UNSIGNED, _LONG = (struct.Struct(f) for f in ("<B", "<H", "<I", "<Q"))
+_INT, _DOUBLE = struct.Struct("<i"), struct.Struct(">d")
 
 
 class Array:
@@ -59,7 +56,7 @@ class Array:
     order: Literal["C", "F"]
 
     def numpy(self) -> np.ndarray[Any, np.dtype[Any]]:
-        """The array over the file's own bytes: read-only, no copy is made."""
+        """The array over the file's own bytes, read-only."""
         return np.frombuffer(self.content, self.dtype).reshape(self.shape, order=self.order)
 
 
@@ -75,7 +72,6 @@ class Tensor:
 
     @property
     def dtype(self) -> str:
-        """As numpy spells it, with its byte order."""
         return self._storage.dtype
 
     def numpy(self) -> np.ndarray[Any, np.dtype[Any]]:
@@ -84,10 +80,8 @@ class Tensor:
         if not _product(self.shape):
             return numbers[:0].reshape(self.shape)
         item = numbers.itemsize
-        view = np.lib.stride_tricks.as_strided(
-            numbers[self._offset :], self.shape, [n * item for n in self._strides], writeable=False
-        )
-        return view
+        strides = [n * item for n in self._strides]
+        return np.lib.stride_tricks.as_strided(numbers[self._offset :], self.shape, strides, writeable=False)
 
 
 class _Dtype:
@@ -121,7 +115,7 @@ class Storages:
         self.claimed: dict[str, Storage] = {}
 
     def claim(self, code: str, key: str, count: int) -> Storage:
-        """The storage of that key, if the pickle says of it what is there."""
+        """The storage of that key; refused where the pickle's claim does not fit it."""
         if self._found is not None and key not in self._found:
             raise _Malformed("points to a tensor storage that is not in the archive")
         storage = self.claimed.setdefault(key, Storage(code, count))
@@ -162,226 +156,259 @@ def load(
 
     Args:
         data: the pickle, as stored in the archive.
-        name: of the file, as it is to stand in messages.
+        name: of the file, for messages.
         storages: of the file's tensors; None: it has none.
         start: where it begins in the data.
         whole: nothing may follow it.
 
     Raises:
-        UnsafeFile: it asks for something by name that plain data does not need, for more than its
-            own bytes can back, or it is no such pickle. The text says what was found.
+        UnsafeFile: it asks for a name that plain data does not need, or for more than its own bytes
+            can back, or torch.save writes no such pickle.
     """
     try:
-        return _run(data, start, storages or Storages({}), whole)
+        return _Machine(data, start, storages or Storages({}), whole=whole).run()
     except _Malformed as e:
         what = str(e)
     except (IndexError, struct.error):
         what = "holds a pickle that ends too early or takes more than it put down"
     except UnicodeError:
-        what = "holds text that is not well formed"
-    raise UnsafeFile(what, file=name, hint="it was not opened; fetch the original again or leave it")
+        what = "holds text that is not valid UTF-8 or Latin-1"
+    raise UnsafeFile(what, file=name, hint=NOT_OPENED)
 
 
-def _run(data: bytes, start: int, storages: Storages, whole: bool) -> Loaded:
-    protocol = data[start + 1] if data[start : start + 1] == b"\x80" else 0
-    if protocol not in PROTOCOLS:
-        raise _Malformed("holds a pickle of another protocol than torch.save's 2, or 3 to 5")
-    oddities = {} if protocol == 2 else {f"pickle protocol {protocol}": None}
-    size, at = len(data), start + 2
-    stack: list[Any] = []
-    below: list[list[Any]] = []  # the stacks under each open mark
-    memo: list[Any] = []
-    arrays: list[Array] = []
-    encoded = unfilled = ordered = 0
-    # The commonest opcodes come first: this loop is what reading a run costs.
-    for _ in range(MAX_OPCODES):
-        op = data[at]
-        at += 1
-        if op == 0x71:  # BINPUT
-            if data[at] != len(memo):
-                raise _Malformed(f"claims memo slot {data[at]} where {len(memo)} is the next")
-            memo.append(stack[-1])
-            at += 1
-        elif op == 0x68:  # BINGET
-            stack.append(memo[data[at]])
-            at += 1
-        elif op == 0x4B:  # BININT1
-            stack.append(data[at])
-            at += 1
-        elif op == 0x58:  # BINUNICODE
-            (length,) = _UNSIGNED.unpack_from(data, at)
-            at += 4
-            if length > size - at:
-                raise _Malformed(f"claims {length} bytes of text and holds {size - at}")
-            stack.append(str(data[at : at + length], "utf-8"))
-            at += length
-        elif op == 0x52:  # REDUCE
-            arguments, maker = stack.pop(), stack.pop()
-            if type(maker) is not _Maker or type(arguments) is not tuple:
-                raise _Malformed("calls something that is no maker of plain data")
-            made = maker.make(arguments)
-            stack.append(made)
-            if type(made) is bytes and maker.make is _encode:
-                # One text can be encoded again and again; honest files do it once for each array.
-                encoded += len(made)
-                if encoded > size:
-                    raise _Malformed("builds more bytes than it holds")
-            elif type(made) is Array and hasattr(made, "shape"):
-                arrays.append(made)
-            elif type(made) is Array:
-                unfilled += 1
-            elif type(made) is Tensor:
-                ordered -= 1  # the hooks that each tensor brings along
-            elif type(made) is dict:
-                ordered += 1
-        elif op == 0x86:  # TUPLE2
-            last = stack.pop()
-            stack[-1] = (stack[-1], last)
-        elif op == 0x28:  # MARK
-            below.append(stack)
-            stack = []
-        elif op == 0x87:  # TUPLE3
-            last, second = stack.pop(), stack.pop()
-            stack[-1] = (stack[-1], second, last)
-        elif op == 0x89:  # NEWFALSE
-            stack.append(False)
-        elif op == 0x74:  # TUPLE
-            items = stack
-            stack = below.pop()
-            stack.append(tuple(items))
-        elif op == 0x62:  # BUILD
-            state, target = stack.pop(), stack[-1]
-            if type(target) is Array:
-                _build_array(target, state)
-                arrays.append(target)
-                unfilled -= 1
-            elif type(target) is _Dtype:
-                _build_dtype(target, state)
-            else:
-                raise _Malformed("sets the state of something that has none")
-        elif op == 0x85:  # TUPLE1
-            stack[-1] = (stack[-1],)
-        elif op == 0x75:  # SETITEMS
-            items = stack
-            stack = below.pop()
-            _set_items(stack[-1], items)
-        elif op == 0x4A:  # BININT
-            stack.append(_INT.unpack_from(data, at)[0])
-            at += 4
-        elif op == 0x4D:  # BININT2
-            stack.append(_SHORT.unpack_from(data, at)[0])
-            at += 2
-        elif op == 0x4E:  # NONE
-            stack.append(None)
-        elif op == 0x7D:  # EMPTY_DICT
-            stack.append({})
-        elif op == 0x63:  # GLOBAL
-            middle = data.find(b"\n", at, at + 200)
-            end = data.find(b"\n", middle + 1, middle + 200)
-            if middle < 0 or end < 0:
-                raise _Malformed("asks for a name that has no end")
-            asked = data[at:end]
-            stack.append(_named(asked))
-            at = end + 1
-        elif op == 0x72:  # LONG_BINPUT
-            (slot,) = _UNSIGNED.unpack_from(data, at)
-            if slot != len(memo):
-                raise _Malformed(f"claims memo slot {slot} where {len(memo)} is the next")
-            memo.append(stack[-1])
-            at += 4
-        elif op == 0x6A:  # LONG_BINGET
-            stack.append(memo[_UNSIGNED.unpack_from(data, at)[0]])
-            at += 4
-        elif op == 0x88:  # NEWTRUE
-            stack.append(True)
-        elif op == 0x47:  # BINFLOAT
-            stack.append(_DOUBLE.unpack_from(data, at)[0])
-            at += 8
-        elif op == 0x5D:  # EMPTY_LIST
-            stack.append([])
-        elif op == 0x29:  # EMPTY_TUPLE
-            stack.append(())
-        elif op == 0x65:  # APPENDS
-            items = stack
-            stack = below.pop()
-            _append(stack[-1], items)
-        elif op == 0x61:  # APPEND
-            last = stack.pop()
-            _append(stack[-1], [last])
-        elif op == 0x73:  # SETITEM
-            last, key = stack.pop(), stack.pop()
-            _set_items(stack[-1], [key, last])
-        elif op == 0x8A:  # LONG1
-            if data[at] > 8:
-                raise _Malformed(f"holds a whole number of {data[at]} bytes")
-            stack.append(int.from_bytes(data[at + 1 : at + 1 + data[at]], "little", signed=True))
-            at += 1 + data[at]
-        elif op == 0x51:  # BINPERSID
-            stack.append(_storage(stack.pop(), storages))
-        elif op == 0x2E:  # STOP
-            if (whole and at != size) or below or len(stack) != 1 or unfilled:
-                raise _Malformed("holds a pickle with something left over at its end")
-            if ordered > 0:
-                oddities["an OrderedDict"] = None
-            return Loaded(stack[0], arrays, tuple(oddities), at)
-        elif op == 0x94 and protocol >= 4:  # MEMOIZE
-            memo.append(stack[-1])
-        elif op == 0x8C and protocol >= 4:  # SHORT_BINUNICODE
-            text, at = _taken(data, at + 1, data[at], "text")
-            stack.append(str(text, "utf-8"))
-        elif op == 0x43 and protocol >= 3:  # SHORT_BINBYTES
-            content, at = _taken(data, at + 1, data[at], "bytes")
-            stack.append(content)
-        elif op == 0x42 and protocol >= 3:  # BINBYTES
-            content, at = _taken(data, at + 4, _UNSIGNED.unpack_from(data, at)[0], "bytes")
-            stack.append(content)
-        elif op == 0x96 and protocol >= 5:  # BYTEARRAY8
-            content, at = _taken(data, at + 8, _LONG.unpack_from(data, at)[0], "bytes")
-            stack.append(content)
-        elif op == 0x93 and protocol >= 4:  # STACK_GLOBAL
-            name, module = stack.pop(), stack.pop()
-            if type(name) is not str or type(module) is not str:
-                raise _Malformed("asks for a name that is no text")
-            stack.append(_named(f"{module}\n{name}".encode()))
-        elif op == 0x95 and protocol >= 4:  # FRAME
-            _taken(data, at + 8, _LONG.unpack_from(data, at)[0], "a frame")
-            at += 8
+class _Machine:
+    """The stack machine on one pickle. The data end with an IndexError or struct.error."""
+
+    def __init__(self, data: bytes, start: int, storages: Storages, *, whole: bool) -> None:
+        self.data, self.at, self.storages, self.whole = data, start + 2, storages, whole
+        self.protocol = data[start + 1] if data[start : start + 1] == b"\x80" else 0
+        if self.protocol not in PROTOCOLS:
+            raise _Malformed("holds a pickle of another protocol than torch.save's 2, or 3 to 5")
+        self.stack: List[Any] = []
+        self.below: List[List[Any]] = []  # the stacks under each open mark
+        self.memo: List[Any] = []
+        self.arrays: List[Array] = []
+        self.encoded = self.unfilled = self.ordered = 0
+
+    def run(self) -> Loaded:
+        for _ in range(MAX_OPCODES):
+            opcode = self.data[self.at]
+            self.at += 1
+            if opcode == _STOP:
+                return self.stop()
+            least, act, argument = _OPCODES.get(opcode, _UNKNOWN)
+            if self.protocol < least:
+                raise _Malformed(f"uses pickle opcode 0x{opcode:02x}, which plain data does not need")
+            act(self, argument)
+        raise _Malformed(f"takes more than {MAX_OPCODES} pickle opcodes")
+
+    def stop(self) -> Loaded:
+        if (self.whole and self.at != len(self.data)) or self.below or len(self.stack) != 1 or self.unfilled:
+            raise _Malformed("holds a pickle with something left over at its end")
+        oddities = [] if self.protocol == 2 else [f"pickle protocol {self.protocol}"]
+        oddities += ["an OrderedDict"] if self.ordered > 0 else []
+        return Loaded(self.stack[0], self.arrays, tuple(oddities), self.at)
+
+    def read(self, layout: struct.Struct) -> Any:
+        (number,) = layout.unpack_from(self.data, self.at)
+        self.at += layout.size
+        return number
+
+    def take(self, length: int, what: str) -> bytes:
+        at = self.at
+        self.at = self.measure(length, what)
+        return self.data[at : self.at]
+
+    def measure(self, length: int, what: str) -> int:
+        """Where so many bytes end."""
+        left = len(self.data) - self.at
+        if length > left:
+            raise _Malformed(f"claims {length} bytes of {what} and holds {max(left, 0)}")
+        return self.at + length
+
+    def marked(self) -> List[Any]:
+        """What was put down since the last mark."""
+        items, self.stack = self.stack, self.below.pop()
+        return items
+
+    def mark(self, _: None) -> None:
+        self.below.append(self.stack)
+        self.stack = []
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def push_new(self, kind: Callable[[], Any]) -> None:
+        self.stack.append(kind())
+
+    def push_number(self, layout: struct.Struct) -> None:
+        self.stack.append(self.read(layout))
+
+    def push_long(self, _: None) -> None:
+        length = self.read(_BYTE)
+        if length > 8:
+            raise _Malformed(f"holds a whole number of {length} bytes")
+        self.stack.append(int.from_bytes(self.take(length, "a number"), "little", signed=True))
+
+    def push_text(self, length: struct.Struct) -> None:
+        self.stack.append(str(self.take(self.read(length), "text"), "utf-8"))
+
+    def push_bytes(self, length: struct.Struct) -> None:
+        self.stack.append(self.take(self.read(length), "bytes"))
+
+    def check_frame(self, length: struct.Struct) -> None:
+        self.measure(self.read(length), "a frame")
+
+    def memoize(self, _: None) -> None:
+        self.memo.append(self.stack[-1])
+
+    def memoize_at(self, layout: struct.Struct) -> None:
+        slot = self.read(layout)
+        if slot != len(self.memo):
+            raise _Malformed(f"claims memo slot {slot} where {len(self.memo)} is the next")
+        self.memo.append(self.stack[-1])
+
+    def recall(self, layout: struct.Struct) -> None:
+        self.stack.append(self.memo[self.read(layout)])
+
+    def push_tuple(self, count: int) -> None:
+        items = tuple(self.stack.pop() for _ in range(count))
+        self.stack.append(items[::-1])
+
+    def close_tuple(self, _: None) -> None:
+        items = tuple(self.marked())
+        self.stack.append(items)
+
+    def set_item(self, _: None) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        _set_items(self.stack[-1], [key, value])
+
+    def close_items(self, _: None) -> None:
+        items = self.marked()
+        _set_items(self.stack[-1], items)
+
+    def append(self, _: None) -> None:
+        item = self.stack.pop()
+        _append(self.stack[-1], [item])
+
+    def close_list(self, _: None) -> None:
+        items = self.marked()
+        _append(self.stack[-1], items)
+
+    def push_global(self, _: None) -> None:
+        middle = self.data.find(b"\n", self.at, self.at + 200)
+        end = self.data.find(b"\n", middle + 1, middle + 200)
+        if middle < 0 or end < 0:
+            raise _Malformed("asks for a name that has no end")
+        self.stack.append(_named(self.data[self.at : end]))
+        self.at = end + 1
+
+    def push_stack_global(self, _: None) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        if type(name) is not str or type(module) is not str:
+            raise _Malformed("asks for a name that is not text")
+        self.stack.append(_named(f"{module}\n{name}".encode()))
+
+    def push_storage(self, _: None) -> None:
+        self.stack.append(_storage(self.stack.pop(), self.storages))
+
+    def reduce(self, _: None) -> None:
+        arguments, maker = self.stack.pop(), self.stack.pop()
+        if type(maker) is not _Maker or type(arguments) is not tuple:
+            raise _Malformed("calls something that does not make plain data")
+        made = maker.make(arguments)
+        self.stack.append(made)
+        if type(made) is bytes and maker.make is _encode:
+            # One text can be encoded again and again; honest files do it once for each array.
+            self.encoded += len(made)
+            if self.encoded > len(self.data):
+                raise _Malformed("builds more bytes than it holds")
+        elif type(made) is Array and hasattr(made, "shape"):
+            self.arrays.append(made)
+        elif type(made) is Array:
+            self.unfilled += 1
+        elif type(made) is Tensor:
+            self.ordered -= 1  # the hooks that each tensor brings along
+        elif type(made) is dict:
+            self.ordered += 1
+
+    def build(self, _: None) -> None:
+        state, target = self.stack.pop(), self.stack[-1]
+        if type(target) is Array:
+            _build_array(target, state)
+            self.arrays.append(target)
+            self.unfilled -= 1
+        elif type(target) is _Dtype:
+            _build_dtype(target, state)
         else:
-            raise _Malformed(f"uses pickle opcode 0x{op:02x}, which plain data does not need")
-    raise _Malformed(f"takes more than {MAX_OPCODES} pickle opcodes")
+            raise _Malformed("sets the state of something that has none")
+
+    def refuse(self, _: None) -> None:
+        raise AssertionError("no protocol reaches this")
 
 
-def _taken(data: bytes, at: int, length: int, what: str) -> tuple[bytes, int]:
-    """So many bytes, and where they end; a frame is only measured."""
-    if length > len(data) - at:
-        raise _Malformed(f"claims {length} bytes of {what} and holds {max(len(data) - at, 0)}")
-    return b"" if what == "a frame" else data[at : at + length], at + length
+_STOP = 0x2E
+_UNKNOWN: Tuple[int, Callable[[_Machine, Any], None], Any] = (256, _Machine.refuse, None)
+# Opcode -> the least protocol that has it, what it does, and with which argument.
+_OPCODES: Mapping[int, Tuple[int, Callable[[_Machine, Any], None], Any]] = {
+    0x28: (2, _Machine.mark, None),  # MARK
+    0x29: (2, _Machine.push_new, tuple),  # EMPTY_TUPLE
+    0x42: (3, _Machine.push_bytes, _UNSIGNED),  # BINBYTES
+    0x43: (3, _Machine.push_bytes, _BYTE),  # SHORT_BINBYTES
+    0x47: (2, _Machine.push_number, _DOUBLE),  # BINFLOAT
+    0x4A: (2, _Machine.push_number, _INT),  # BININT
+    0x4B: (2, _Machine.push_number, _BYTE),  # BININT1
+    0x4D: (2, _Machine.push_number, _SHORT),  # BININT2
+    0x4E: (2, _Machine.push, None),  # NONE
+    0x51: (2, _Machine.push_storage, None),  # BINPERSID
+    0x52: (2, _Machine.reduce, None),  # REDUCE
+    0x58: (2, _Machine.push_text, _UNSIGNED),  # BINUNICODE
+    0x5D: (2, _Machine.push_new, list),  # EMPTY_LIST
+    0x61: (2, _Machine.append, None),  # APPEND
+    0x62: (2, _Machine.build, None),  # BUILD
+    0x63: (2, _Machine.push_global, None),  # GLOBAL
+    0x65: (2, _Machine.close_list, None),  # APPENDS
+    0x68: (2, _Machine.recall, _BYTE),  # BINGET
+    0x6A: (2, _Machine.recall, _UNSIGNED),  # LONG_BINGET
+    0x71: (2, _Machine.memoize_at, _BYTE),  # BINPUT
+    0x72: (2, _Machine.memoize_at, _UNSIGNED),  # LONG_BINPUT
+    0x73: (2, _Machine.set_item, None),  # SETITEM
+    0x74: (2, _Machine.close_tuple, None),  # TUPLE
+    0x75: (2, _Machine.close_items, None),  # SETITEMS
+    0x7D: (2, _Machine.push_new, dict),  # EMPTY_DICT
+    0x85: (2, _Machine.push_tuple, 1),  # TUPLE1
+    0x86: (2, _Machine.push_tuple, 2),  # TUPLE2
+    0x87: (2, _Machine.push_tuple, 3),  # TUPLE3
+    0x88: (2, _Machine.push, True),  # NEWTRUE
+    0x89: (2, _Machine.push, False),  # NEWFALSE
+    0x8A: (2, _Machine.push_long, None),  # LONG1
+    0x8C: (4, _Machine.push_text, _BYTE),  # SHORT_BINUNICODE
+    0x93: (4, _Machine.push_stack_global, None),  # STACK_GLOBAL
+    0x94: (4, _Machine.memoize, None),  # MEMOIZE
+    0x95: (4, _Machine.check_frame, _LONG),  # FRAME
+    0x96: (5, _Machine.push_bytes, _LONG),  # BYTEARRAY8
+}
 
 
-def _named(asked: bytes) -> object:
+def _named(name: bytes) -> object:
     """What `module\\nname` stands for here."""
-    if asked not in _NAMES:
-        raise _Malformed(f"asks for {_spelled(asked)}")
-    return _NAMES[asked]
+    if name not in _NAMES:
+        text = name[:100].decode("utf-8", "backslashreplace").replace("\n", ".")
+        raise _Malformed(f"asks for {text if text.isprintable() else repr(text)}")
+    return _NAMES[name]
 
 
 def _set_items(target: Any, items: list[Any]) -> None:
     if type(target) is not dict or len(items) % 2 or any(type(k) not in (str, int) for k in items[::2]):
-        raise _Malformed("sets items of something that is no dict of names")
+        raise _Malformed("sets items of something that is not a dict of names")
     for i in range(0, len(items), 2):
         target[items[i]] = items[i + 1]
 
 
 def _append(target: Any, items: list[Any]) -> None:
     if type(target) is not list:
-        raise _Malformed("appends to something that is no list")
+        raise _Malformed("appends to something that is not a list")
     target.extend(items)
-
-
-def _spelled(asked: bytes) -> str:
-    """A global's name for a message: `os.system`; repr() where it holds anything odd."""
-    text = asked[:100].decode("utf-8", "backslashreplace").replace("\n", ".")
-    return text if text.isprintable() else repr(text)
 
 
 def _counts(value: Any, what: str) -> tuple[int, ...]:
@@ -423,7 +450,7 @@ def _build_array(array: Array, state: Any) -> None:
 
 
 class _Maker:
-    """What a name in the file stands for here; only `_run` ever calls it."""
+    """What a name in the file stands for here; only `_Machine.reduce` calls it."""
 
     __slots__ = ("make",)
 

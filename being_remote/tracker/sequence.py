@@ -1,15 +1,15 @@
 """A folder of `.frame` files -> the cameras of one run, or the reason why they are not one run.
 
-The tracker fits K on its key frames and freezes it, so every file of a run holds the very same K and
-image size. A run that was tracked in chunks has one K a chunk, and two runs that are mixed look alike:
-`read_sequence` refuses both; `read_cameras`, for who can say what is doubtful, takes K frame by frame.
-Poses are read in the order of frame_id as a number (as text, 100000 would come before 99999). Nothing
-is written.
+The tracker fits K on its key frames and freezes it, so every file of a run holds the same K and image
+size. A run that was tracked in chunks has one K a chunk, and two mixed runs look alike: `read_sequence`
+refuses both; `read_cameras` takes K frame by frame and reports what is doubtful. Poses are in the order
+of frame_id as a number (as text, 100000 would come before 99999). Nothing is written.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 import numpy as np
 
 from being_remote.errors import DataError, InconsistentData, NotFoundError
-from being_remote.tracker.camera_blocks import CameraBlocks
+from being_remote.tracker.camera_blocks import ENTRIES, CameraBlocks
 from being_remote.tracker.frame_entries import is_frame_id, parse_stored, shown_name
 from being_remote.tracker.frame_file import EDITED, MAX_FRAME_BYTES, image_size_wh, read_bytes
+from being_remote.tracker.layout import FRAME_SUFFIX
 
 if TYPE_CHECKING:
     from being_remote.tracker.frame_entries import StoredFrame
 
-SUFFIX = ".frame"
+    Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
 # Files that do not belong to the rest: few of many are left out, more are two runs.
 STRAY_SHARE, STRAYS = 0.01, 1
 LISTED = 5
@@ -36,24 +39,23 @@ class Sequence:
     """The cameras of one run, as tracked: for the crop, not yet for the original video.
 
     Attributes:
-        folder: where they were read.
-        K: (3, 3) float64, corner convention, pixels of the network image; the same in every file, but
-            of a run with K per frame only that of the first.
-        K_each: (N, 3, 3) of every frame.
+        folder: of the files.
+        K: (3, 3) float64, corner convention, pixels of the network image; that of the first frame.
+        K_each: (N, 3, 3) of every frame; all alike but for a run with one K a chunk.
         R: (N, 3, 3) float64, world-to-camera, OpenCV axes.
         t: (N, 3) float64, metres.
         frame_ids: (N,) int64, rising.
         files: their names in `folder`.
         image_size_wh: of the network image, pixels.
-        missing_ids: ids between the first and the last that have no file, and those before the first.
+        missing_ids: ids up to the last one that have no file.
         warnings: what a person should know; empty for a whole run.
     """
 
     folder: Path
-    K: np.ndarray[Any, np.dtype[np.float64]]
-    K_each: np.ndarray[Any, np.dtype[np.float64]]
-    R: np.ndarray[Any, np.dtype[np.float64]]
-    t: np.ndarray[Any, np.dtype[np.float64]]
+    K: Floats
+    K_each: Floats
+    R: Floats
+    t: Floats
     frame_ids: np.ndarray[Any, np.dtype[np.int64]]
     files: tuple[str, ...]
     image_size_wh: tuple[int, int]
@@ -82,11 +84,11 @@ def read_sequence(
 
     Args:
         folder: of the `.frame` files.
-        each: called with each file in the order of frame_id, for what else is wanted of it.
+        each: called with each file in the order of frame_id, for what else is read from it.
         names: the files to read, in that order; None: all.
 
     Raises:
-        NotFoundError: the folder is not there or holds no `.frame`.
+        NotFoundError: the folder is missing or holds no `.frame`.
         UnsafeFile, TornFile: of the first file that cannot be read; see `frame_file.read_frame`.
         InconsistentData: K or the image size changes within the folder (the error names where), a
             file contradicts itself, or two files have one id.
@@ -104,15 +106,15 @@ def read_sequence(
 
 
 def read_cameras(folder: Path) -> Sequence:
-    """Read the cameras of a folder that may hold K per frame, and a few files that are none of the run's.
+    """Read the cameras of a folder that may hold one K a stretch, and a few files of another run.
 
-    A file that is named by no frame_id is left out, and of the others a few in a hundred that cannot
-    be read, contradict themselves, or have an image size or K of their own; each is named in the
-    warnings. The rest of the folder must be one run, which may have one K a stretch.
+    A file that is not named by a frame_id is left out, and of the others up to one in a hundred that
+    cannot be read, contradict themselves, or have an image size or K of their own. Each is named in
+    the warnings.
 
     Raises:
-        NotFoundError: the folder is not there or holds no `.frame`.
-        DataError: more files than a few cannot be read, or of one run there are several image sizes.
+        NotFoundError: the folder is missing or holds no `.frame`.
+        DataError: more files cannot be read, or the run has several image sizes.
     """
     names, strays = _names_in_order(folder)
     if not names:
@@ -147,7 +149,7 @@ def _read(
     for name in names:
         path = os.path.join(folder, name)
         try:
-            one = _Slim.of(parse_stored(read_bytes(path, MAX_FRAME_BYTES), path), path, each)
+            one = _stored_camera(parse_stored(read_bytes(path, MAX_FRAME_BYTES), path), path, each)
         except DataError as e:
             leave_out(name, e)
         else:
@@ -162,7 +164,7 @@ def _read(
         del kept[at], stored[at]
     cameras = CameraBlocks.empty(len(kept))
     for i, one in enumerate(stored):
-        cameras.put(i, one)
+        cameras.put(i, one.arrays)
     while wrong := cameras.contradiction(usual):
         at, what = wrong
         path = shown_name(os.path.join(folder, kept[at]))
@@ -176,7 +178,7 @@ def _read(
         leave_out(kept[at], InconsistentData(said, file=shown_name(os.path.join(folder, kept[at]))))
         cameras = cameras.without(at)
         del kept[at], stored[at]
-    ids = np.array([int(name[: -len(SUFFIX)]) for name in kept], dtype=np.int64)
+    ids = np.array([int(name[: -len(FRAME_SUFFIX)]) for name in kept], dtype=np.int64)
     missing = tuple(np.setdiff1d(np.arange(ids[-1] + 1), ids).tolist())
     return Sequence(
         Path(folder),
@@ -197,34 +199,26 @@ def _read(
     )
 
 
-class _Slim:
-    """What of a file a camera needs; the rest of it is let go, and 100 000 files fit into memory."""
-
-    __slots__ = ("_arrays", "global_step", "notes", "size_wh")
-
-    @staticmethod
-    def of(stored: StoredFrame, path: str, each: Callable[[StoredFrame], None] | None) -> _Slim:
-        slim = _Slim()
-        slim.size_wh = image_size_wh(stored, shown_name(path))
-        slim.global_step, slim.notes = stored.global_step, stored.notes
-        slim._arrays = {key: np.array(stored.array(key)) for key in CameraBlocks.entries() if key in stored}
-        if each is not None:
-            each(stored)
-        return slim
+class _StoredCamera(NamedTuple):
+    """What a camera needs of a file; the rest is let go, so that 100 000 files fit into memory."""
 
     size_wh: tuple[int, int]
     global_step: int | None
     notes: tuple[str, ...]
-    _arrays: dict[str, np.ndarray[Any, np.dtype[Any]]]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._arrays
-
-    def array(self, key: str) -> np.ndarray[Any, np.dtype[Any]]:
-        return self._arrays[key]
+    arrays: dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
-def _of_another_K(K: np.ndarray[Any, np.dtype[np.float64]], room: int) -> list[int]:
+def _stored_camera(
+    stored: StoredFrame, path: str, each: Callable[[StoredFrame], None] | None
+) -> _StoredCamera:
+    size_wh = image_size_wh(stored, shown_name(path))
+    arrays = {key: np.array(numbers) for key, numbers in stored.arrays(ENTRIES).items()}
+    if each is not None:
+        each(stored)
+    return _StoredCamera(size_wh, stored.global_step, stored.notes, arrays)
+
+
+def _of_another_K(K: Floats, room: int) -> list[int]:
     """The frames that hold another K than all others, where there are no more than `room`."""
     if room <= 0:
         return []
@@ -237,20 +231,20 @@ def _names_in_order(folder: Path) -> tuple[list[str], list[_ForeignFrame]]:
     """The folder's `.frame` names by their number, and those that have none of their own."""
     shown = shown_name(os.fspath(folder))
     try:
-        names = [name for name in os.listdir(folder) if name.endswith(SUFFIX)]
+        names = [name for name in os.listdir(folder) if name.endswith(FRAME_SUFFIX)]
     except OSError as e:
         what = f"cannot be listed: {e.strerror}"
-        raise NotFoundError(what, where=shown, hint="`sync` brings the checkpoints home") from e
+        raise NotFoundError(what, where=shown, hint="`sync` downloads the checkpoints") from e
     if not names:
-        raise NotFoundError("holds no .frame files", where=shown, hint="`sync` brings them home")
+        raise NotFoundError("holds no .frame files", where=shown, hint="`sync` downloads them")
     numbers: dict[int, str] = {}
     strays: list[_ForeignFrame] = []
     # The tracker's own name, of five digits, comes before others of the same number.
-    for name in sorted(names, key=lambda n: (len(n) != 5 + len(SUFFIX), n)):
-        stem = name[: -len(SUFFIX)]
+    for name in sorted(names, key=lambda n: (len(n) != 5 + len(FRAME_SUFFIX), n)):
+        stem = name[: -len(FRAME_SUFFIX)]
         path = shown_name(os.path.join(folder, name))
         if not is_frame_id(stem):
-            what, hint = "is named by no frame_id", "move it out of the folder"
+            what, hint = "is not named by a frame_id", "move it out of the folder"
             strays.append(_ForeignFrame(name, InconsistentData(what, file=path, hint=hint)))
             continue
         twin = numbers.setdefault(int(stem), name)
@@ -276,11 +270,8 @@ def _left_out(strays: list[_ForeignFrame]) -> Iterator[str]:
 
 
 def _foreign(notes: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """How the files are of another form than the tracker's, each way once."""
-    counts: dict[str, int] = {}
-    for said in notes:
-        for note in dict.fromkeys(said):
-            counts[note] = counts.get(note, 0) + 1
+    """How the files differ from the tracker's form, each difference once."""
+    counts = Counter(note for one in notes for note in dict.fromkeys(one))
     every = [note for note, count in counts.items() if count == len(notes)]
     some = [f"{note} (in {count} of {len(notes)})" for note, count in counts.items() if count < len(notes)]
     if not counts:
@@ -297,20 +288,18 @@ def _gaps(missing: tuple[int, ...], expected: int) -> tuple[str, ...]:
     return (f"{len(missing)} of {expected} frames have no file: {listed}",)
 
 
-def _leftovers(
-    names: list[str], steps: list[int | None], K: np.ndarray[Any, np.dtype[np.float64]]
-) -> tuple[str, ...]:
-    # The step only rises while a video is tracked. Poses that the key-frame stage (or an earlier
-    # run) left under the same names come from a smaller one. Each chunk with a K of its own counts anew.
+def _leftovers(names: list[str], steps: list[int | None], K: Floats) -> tuple[str, ...]:
+    # The step only rises while a video is tracked, in each chunk with a K of its own. Poses that the
+    # key-frame stage (or an earlier run) left under the same names come from a smaller one.
     for i in range(1, len(names)):
-        before, here = steps[i - 1], steps[i]
-        if before is not None and here is not None and here < before and (K[i] == K[i - 1]).all():
+        before, step = steps[i - 1], steps[i]
+        if before is not None and step is not None and step < before and (K[i] == K[i - 1]).all():
             return (
-                f"{names[i]} was written before {names[i - 1]} (step {steps[i]} after {steps[i - 1]}):"
+                f"{names[i]} was written before {names[i - 1]} (step {step} after {before}):"
                 " from there on poses may be left over from the key-frame stage or another run",
             )
     return ()
 
 
-def _in_words(K: np.ndarray[Any, np.dtype[np.float64]]) -> str:
+def _in_words(K: Floats) -> str:
     return f"f {K[0, 0]:.5f}, c {K[0, 2]:.5f} {K[1, 2]:.5f}"

@@ -1,4 +1,4 @@
-"""What a file of torch.save holds, in any of its formats: plain data, or a refusal.
+"""Files of torch.save, read in any of its formats (plain data, or a refusal) and written for numpy 1.
 
 The tracker's torch writes a zip archive. Older ones, and `_use_new_zipfile_serialization=False`, write
 pickles one behind the other and then the tensors' numbers; some converters write one bare pickle. All
@@ -7,9 +7,11 @@ go through the same stack machine with the same bounds; nothing is unpickled.
 
 from __future__ import annotations
 
+import io
 import struct
+import zipfile
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from being_remote.errors import TornFile, UnsafeFile
 from being_remote.tracker.plain_pickle import Loaded, Storages, load
@@ -19,6 +21,9 @@ from being_remote.tracker.torch_zip import TORN, members
 _MAGIC = (b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", b"M\xe9\x03.")
 _FRAMED = 4  # the first protocol that says the length of what follows
 _COUNT = struct.Struct("<q")
+
+# numpy 2 calls the builder of its arrays by a name that numpy 1 lacks; the older name works in both.
+_NUMPY_2, _NUMPY_1 = b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"
 
 BARE = "a bare pickle, no file of torch.save"
 LEGACY = "torch's format before zip archives"
@@ -62,6 +67,25 @@ def load_file(data: bytes, shown: str) -> Loaded:
     # Tensors need torch.save: a bare pickle has no place for their numbers.
     loaded = load(data, shown)
     return loaded._replace(oddities=(BARE, *loaded.oddities))
+
+
+def bytes_for_numpy_1(value: Any) -> bytes:
+    """What torch.save writes for an array or a dict of them, readable where numpy is 1.x as well as 2.x.
+
+    Equal values give equal bytes.
+    """
+    import torch
+
+    written, renamed = io.BytesIO(), io.BytesIO()
+    torch.save(value, written)
+    with zipfile.ZipFile(written) as archive, zipfile.ZipFile(renamed, "w", zipfile.ZIP_STORED) as copy:
+        for member in archive.infolist():
+            content = archive.read(member)
+            if member.filename.endswith("/data.pkl"):
+                content = content.replace(_NUMPY_2, _NUMPY_1)
+            # A ZipInfo of its own carries a fixed date.
+            copy.writestr(zipfile.ZipInfo(member.filename), content)
+    return renamed.getvalue()
 
 
 def _legacy_begin(protocol: bytes) -> bytes:

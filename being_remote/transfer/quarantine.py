@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from being_remote.backup.history import History
 from being_remote.backup.manifest import shown_path
 from being_remote.durable_files import sync_file, sync_folder, write_whole
+from being_remote.strict_model import StrictModel
 
 NOTE = ".why.json"
 # Of a whole file that the host had rewritten before it could be compared: it is not torn, so it does
@@ -38,9 +39,7 @@ class QuarantinedFile:
     sha256: str = ""
 
 
-class _QuarantineNote(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _QuarantineNote(StrictModel):
     path: str
     path_b64: str | None
     reason: str

@@ -130,7 +130,7 @@ def _around(
 ) -> tuple[SourceView | None, tuple[str, ...], tuple[str, ...]]:
     """The camera of the source where it can be had, what is to be said of that, and the next steps."""
     from being_remote.recovery.local_runs import find_run, find_settings
-    from being_remote.tracker.frame_file import read_box
+    from being_remote.tracker.box_file import read_box
 
     if found.problems:
         again = "fetch it again (sync --verify), or track it again; recover refuses it or leaves it out"
@@ -187,10 +187,10 @@ def _without_box(run: LocalRun) -> tuple[str, ...]:
 
 
 def _in_folder(folder: Path) -> str:
-    from being_remote.tracker.layout import CHECKPOINT
+    from being_remote.tracker.layout import CHECKPOINT, FRAME_SUFFIX, frame_name
 
     inside = folder / CHECKPOINT if (folder / CHECKPOINT).is_dir() else folder
-    first = min(inside.glob("*.frame"), default=inside / "00000.frame")
+    first = min(inside.glob(f"*{FRAME_SUFFIX}"), default=inside / frame_name(0))
     return f"analyze {shlex.quote(str(first))}; of a whole run: compare A B, or recover --run FOLDER"
 
 

@@ -20,33 +20,22 @@ from typing import Any
 
 from being_remote.errors import (
     BeingRemoteError,
-    CommandFailed,
     HostError,
     InconsistentData,
     InventoryError,
     NotFoundError,
-    ToolMissing,
 )
 from being_remote.find_bbox.box_candidates import ActorFiles, Candidate, HostCandidates, judge
 from being_remote.find_bbox.box_choice import ChosenBox, choose, ways_of_recovery, with_equals
 from being_remote.find_bbox.run_owners import HostPlaces, Owners, TrackedRun, text_of
-from being_remote.foreign_text import quote
+from being_remote.find_bbox.search_request import PICTURES, request_for
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.status_poll import ledger_of
 from being_remote.pod import job_records as records
-from being_remote.pod_client.box_search import (
-    MAX_ANSWER_BYTES,
-    PICTURES,
-    BoxSearchAnswer,
-    parse_answer,
-    request_for,
-    script_for,
-)
+from being_remote.pod_client.box_search import BoxSearchAnswer, search_host
 from being_remote.pod_client.many_hosts import ask_all
-from being_remote.session import OnProgress, Result, TransferProgress, no_progress
+from being_remote.session import OnProgress, TransferProgress, no_progress
 from being_remote.tracker.layout import BBOX
-
-NO_PROGRAM = 127  # what a shell says when it finds no such program
 
 
 @dataclass(frozen=True)
@@ -293,14 +282,11 @@ def _ask(search: _HostQuery, inventory: Inventory, *, remember: bool) -> _HostRe
     started, session = time.monotonic(), None
     try:
         with open_session(search.host, inventory, remember=remember) as session:
-            result = session.run(
-                [search.host.python, "-I", "-B", "-"],  # isolated; and it leaves no .pyc files behind
-                stdin=script_for(search.request),
-                timeout_s=search.seconds + search.host.answer_timeout_s / 2,
-                repeatable=True,
-                max_output_bytes=MAX_ANSWER_BYTES,
+            timeout_s = search.seconds + search.host.answer_timeout_s / 2
+            answer, error = (
+                search_host(session, search.request, python=search.host.python, timeout_s=timeout_s),
+                None,
             )
-            answer, error = _answer_in(result, search.host), None
     except (HostError, InventoryError) as e:  # a key file that is not there concerns this host alone
         answer, error = None, e
     return _HostReply(
@@ -310,31 +296,6 @@ def _ask(search: _HostQuery, inventory: Inventory, *, remember: bool) -> _HostRe
         seconds=time.monotonic() - started,
         round_trips=session.round_trips if session is not None else 0,
     )
-
-
-def _answer_in(result: Result, host: SshHost | LocalHost) -> BoxSearchAnswer:
-    if result.exit_code == NO_PROGRAM:
-        raise ToolMissing(
-            host=host.name,
-            tool=repr(host.python),
-            hint=f"install Python 3.8 or newer there, or name one in the inventory: hosts.{host.name}.python",
-        )
-    if result.exit_code != 0:
-        raise CommandFailed(
-            f"the search ended with exit code {result.exit_code}: {quote(result.stderr)}",
-            host=host.name,
-            result=result,
-            hint=f"it needs Python 3.8 or newer: hosts.{host.name}.python in the inventory",
-        )
-    try:
-        return parse_answer(result.stdout)
-    except ValueError as e:
-        raise CommandFailed(
-            f"its answer cannot be used: {e}",
-            host=host.name,
-            result=result,
-            hint=f"look at what `{host.python} -c ''` prints there",
-        ) from e
 
 
 def _with_video(name: str, evidence: ActorFiles, actor: Actor) -> ActorFiles:

@@ -8,7 +8,7 @@ from being_remote.inventory import Inventory
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.status_poll import ledger_of
 from being_remote.push.actor_input import push_actor
-from being_remote.recipes.registry import recipe
+from being_remote.recipes.registry import find_recipe
 from being_remote.transport import session_opener
 
 
@@ -18,6 +18,6 @@ def job_context(inventory: Inventory, *, dry_run: bool = False) -> JobContext:
         inventory=inventory,
         ledger=ledger_of(inventory),
         open_session=session_opener(inventory, remember=not dry_run),
-        find_recipe=recipe,
+        find_recipe=find_recipe,
         upload_input=functools.partial(push_actor, inventory),
     )

@@ -53,7 +53,7 @@ def show(name: str, inventory: Inventory | None = None, host: str | None = None)
     if host is None or inventory is None:
         defaults = table_defaults(OFFLINE)
     else:
-        from being_remote.recipes.metrical_tracker import look_at_defaults
+        from being_remote.recipes.tracking_facts import look_at_defaults
         from being_remote.transport import open_session
 
         there = inventory.host(host)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from being_remote.errors import HostError, InconsistentData, NotFoundError
+from being_remote.errors import DataError, HostError, InconsistentData, NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.jobs.attempt_files import AttemptFolder, SkippedFile
 from being_remote.jobs.job_status import BAD, JobStatus
@@ -15,7 +15,7 @@ from being_remote.jobs.result_download import bring, folder_of
 from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.status_poll import ledger_of, look_at
 from being_remote.pod import job_records as records
-from being_remote.recipes.registry import recipe, with_results
+from being_remote.recipes.registry import find_recipe, recipes_with_results
 from being_remote.session import OnProgress, no_progress
 
 EXAMPLES = 20
@@ -76,8 +76,8 @@ def pull(
     from being_remote.transport import open_session
 
     ledger = ledger_of(inventory)
-    known = ledger.find(job, recipes=with_results(all_files=all_files))
-    host, kind = inventory.host(known.host), recipe(known.recipe)
+    known = ledger.find(job, recipes=recipes_with_results(all_files=all_files))
+    host, kind = inventory.host(known.host), find_recipe(known.recipe)
     folder = folder_of(inventory, known)
     there = attempt_folder(host.workdir, known.job, known.attempt) / records.WORK
     patterns = (*kind.results, *(kind.more_results if all_files else ()))
@@ -101,13 +101,13 @@ def pull(
             return _report(row, folder, sizes, aside=aside, dry_run=True, round_trips=session.round_trips)
 
         def judge_all(stage: Path) -> None:
-            judged = kind.judge(stage) if not partial else None
-            if judged is not None and not judged.ok:
+            try:
+                if not partial:
+                    kind.verify_results(stage)
+            except (DataError, NotFoundError) as e:
                 raise InconsistentData(
-                    "; ".join(judged.problems),
-                    file=f"{known.host}:{there}",
-                    hint="do not use this job's results",
-                )
+                    str(e), file=f"{known.host}:{there}", hint="do not use this job's results"
+                ) from e
 
         done = bring(
             work,

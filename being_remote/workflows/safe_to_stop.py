@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from being_remote.errors import HostError, UnrequestedFile, UsageError
 from being_remote.inventory import Inventory
-from being_remote.recipes.registry import recipe
+from being_remote.recipes.registry import find_recipe
 from being_remote.safe_to_stop.job_results import ALL_FILES, ResultPatterns
 from being_remote.safe_to_stop.stop_check import SafeReport, StopCheck
 
@@ -39,7 +39,7 @@ def safe_to_stop(inventory: Inventory, *, host: str | None = None, look_again: b
 
 def _find_patterns(name: str | None) -> ResultPatterns:
     try:
-        found = recipe(name or "")
+        found = find_recipe(name or "")
     except UsageError:  # of a later version, or of a spec that cannot be read
         return ALL_FILES
     return ResultPatterns(found.results, found.more_results)

@@ -17,7 +17,8 @@ from being_remote.demo import stand_in_tracker
 from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.demo.checkout import install
 from being_remote.errors import TornFile
-from being_remote.tracker.frame_file import read_box, read_frame
+from being_remote.tracker.box_file import read_box
+from being_remote.tracker.frame_file import read_frame
 from being_remote.tracker.sequence import read_sequence
 
 UNSAFE_LOADS = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}

@@ -173,7 +173,7 @@ def test_a_joint_that_is_no_rotation_is_refused_by_its_frames_name_before_anythi
     cameras: Cameras, frames_folder: Path, tmp_path: Path
 ) -> None:
     changed(frames_folder, "00002", eyes=np.zeros((1, 12), np.float32))
-    with pytest.raises(InconsistentData, match=r"00002\.frame: flame\.eyes is no rotation"):
+    with pytest.raises(InconsistentData, match=r"00002\.frame: flame\.eyes is not a rotation"):
         made(cameras, frames_folder, tmp_path)
     assert not (tmp_path / "gaussian-avatars").exists()
 
@@ -182,7 +182,7 @@ def test_a_frame_of_the_cameras_that_is_gone_is_named(
     cameras: Cameras, frames_folder: Path, tmp_path: Path
 ) -> None:
     (frames_folder / "00002.frame").unlink()
-    with pytest.raises(NotFoundError, match=r"00002\.frame: is not there"):
+    with pytest.raises(NotFoundError, match=r"00002\.frame: the file is missing"):
         made(cameras, frames_folder, tmp_path)
 
 

@@ -250,9 +250,9 @@ def test_not_found_but_a_host_could_not_be_asked_is_4_and_else_3(
 @pytest.mark.parametrize(
     ("script", "error"),
     [
-        ("echo '{\"candidates\": []}'", "its answer cannot be used"),
-        ("printf '\\377\\376'", "its answer cannot be used"),
-        ("echo oh no >&2; exit 3", "ended with exit code 3: 'oh no'"),
+        ("echo '{\"candidates\": []}'", "malformed answer while searching for bbox.pt"),
+        ("printf '\\377\\376'", "malformed answer while searching for bbox.pt"),
+        ("echo oh no >&2; exit 3", "failed with exit code 3: 'oh no'"),
         ("exec yes", "bytes"),
     ],
 )
@@ -354,7 +354,8 @@ def test_what_is_called_so_but_is_no_file_is_told_and_not_opened(here: Checkout)
     ("box", "problems", "notes"),
     [
         (SQUARE, 0, 0),
-        ((510, 1410, 1, 1079), 0, 0),  # clipped above and below: the tracker's own
+        ((360, 1560, 1, 1079), 0, 0),  # clipped above and below: the tracker's own
+        ((510, 1410, 1, 1079), 1, 0),  # higher than wide, and no border cuts the width
         ((1, 801, 90, 990), 0, 0),  # clipped at the left, then made even
         ((511, 1410, 90, 990), 2, 1),  # odd, no square
         ((510, 1412, 90, 992), 0, 1),  # 902 cannot come from 2.5 * whole numbers
@@ -378,7 +379,7 @@ def test_without_a_source_size_it_says_what_was_not_checked(
     put_box(here.box, (5000, 5900, 100, 1000))
     found = candidate(here.find())
     assert found.valid
-    assert found.notes == ("the video's size is not known, so whether it lies inside was not checked",)
+    assert found.notes == ("the video's size is unknown, so whether the box lies inside was not checked",)
 
 
 def test_the_size_is_read_from_the_video_where_the_inventory_names_only_that(

@@ -181,8 +181,8 @@ def test_somebody_who_took_the_locks_folders_name_is_said(
     number = 100_000_000 + os.getpid()
     python = tmp_path / "bin" / "python3"
     python.write_text(
-        f'#!/bin/sh\nshift\n{{ echo "import os; os.geteuid = lambda: {number}"; sed "/^from __future__/d"; }}'
-        f' | exec "{sys.executable}" - "$@"\n'
+        f"#!{sys.executable}\nimport os, sys\nos.geteuid = lambda: {number}\n"
+        "code = sys.argv.index('-c')\nsys.argv = sys.argv[code:]\nexec(sys.argv.pop(1))\n"
     )
     taken = Path(f"/tmp/being-remote-{number}")
     inventory = make_inventory({"p": equipped})

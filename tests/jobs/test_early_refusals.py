@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_jobs import retrack
 
 from being_remote.errors import NotFoundError, Unreachable, UsageError
 from being_remote.inventory import Inventory
 from being_remote.workflows.recover import recover
-from being_remote.workflows.retrack import retrack
 
 
 @pytest.mark.parametrize(

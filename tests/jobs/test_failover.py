@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from local_jobs import retrack
 from two_pods import FAILS, FRAMES, SLEEPS, WAITS, TwoPods
 
 from being_remote.cli.options import parse_duration
@@ -22,7 +23,7 @@ from being_remote.jobs import failover, logs
 from being_remote.jobs.follow import MovedLine, StateLine, StayedLine
 from being_remote.jobs.ledger import Intent
 from being_remote.workflows.cancel import cancel
-from being_remote.workflows.retrack import RetrackReport, retrack
+from being_remote.workflows.retrack import RetrackReport
 
 
 class Followed:

@@ -22,6 +22,7 @@ import pytest
 import torch
 from faults import FaultProxy, small_disk
 from live_watcher import LiveWatcher
+from local_jobs import retrack
 from numbered_frames import numbered
 
 from being_remote.demo.actor import make_actor
@@ -46,7 +47,7 @@ from being_remote.transport.local_session import LocalSession
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
 from being_remote.workflows.pull import pull
-from being_remote.workflows.retrack import RetrackReport, retrack
+from being_remote.workflows.retrack import RetrackReport
 
 PATTERNS = ("output/*/checkpoint/*.frame", "input/*/bbox.pt", "configs/actors/*.yml")
 FRAMES = 6
@@ -430,7 +431,7 @@ def writing(made: Path, count: int, pause_s: float) -> str:
 
 def command(inventory: Inventory, script: str, **more: Any) -> RetrackReport:
     words = f"sh -c '{script}'"
-    return retrack(inventory, recipe_name="command", command=words, gpus=0, follow_it=True, **more)
+    return retrack(inventory, recipe="command", command=words, gpus=0, follow_it=True, **more)
 
 
 def proxied(pod: Pod, proxy: FaultProxy, make_inventory: Any, workdir: Path) -> Inventory:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from faults import FaultProxy
+from local_jobs import retrack
 
 from being_remote.demo.pod import Pod
 from being_remote.errors import HostError
@@ -19,7 +20,6 @@ from being_remote.workflows.cancel import cancel
 from being_remote.workflows.jobs import jobs
 from being_remote.workflows.logs import logs
 from being_remote.workflows.resume import resume
-from being_remote.workflows.retrack import retrack
 
 SHIFTED = """
 #define _GNU_SOURCE
@@ -50,7 +50,7 @@ int gettimeofday(struct timeval *v, void *zone) {
 
 
 def command(inventory: Inventory, text: str, **more: Any) -> Any:
-    return retrack(inventory, recipe_name="command", command=text, gpus=0, **more)
+    return retrack(inventory, recipe="command", command=text, gpus=0, **more)
 
 
 @pytest.fixture

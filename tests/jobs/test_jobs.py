@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from faults import FaultProxy
+from local_jobs import retrack
 
 from being_remote.cli.job_tables import show_jobs
 from being_remote.cli.output import stdout
@@ -25,7 +26,6 @@ from being_remote.workflows.jobs import jobs, why
 from being_remote.workflows.logs import logs
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
-from being_remote.workflows.retrack import retrack
 
 
 def test_each_job_is_one_row_and_a_host_is_asked_once(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def far(pod: Pod, make_inventory: Callable[..., Inventory], tmp_path: Path) -> A
 
 
 def sleeper(inventory: Inventory) -> str:
-    return str(retrack(inventory, recipe_name="command", command="sleep 60", gpus=0).job)
+    return str(retrack(inventory, recipe="command", command="sleep 60", gpus=0).job)
 
 
 def test_a_host_that_is_away_makes_its_jobs_unknown_and_nothing_follows(far: Any) -> None:
@@ -163,8 +163,8 @@ def test_the_users_word_abandons_the_attempt_of_a_host_that_is_gone_and_the_next
 def test_one_dead_host_does_not_hide_another(works: Any, far: Any) -> None:
     inventory, proxy = far
     both = inventory.model_copy(update={"hosts": {**inventory.hosts, **works.inventory.hosts}})
-    here = retrack(both, host="here", recipe_name="command", command="sleep 60", gpus=0).job
-    there = retrack(both, host="pod", recipe_name="command", command="sleep 60", gpus=0).job
+    here = retrack(both, host="here", recipe="command", command="sleep 60", gpus=0).job
+    there = retrack(both, host="pod", recipe="command", command="sleep 60", gpus=0).job
     proxy.mode = "refuse"
     report = jobs(both)
     assert {r.job: r.state for r in report.jobs} == {here: "running", there: "unknown"}

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from faults import FaultProxy
+from local_jobs import retrack
 
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
@@ -22,7 +23,6 @@ from being_remote.jobs.follow import FollowedLogLine, StateLine
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.job_context import job_context
 from being_remote.workflows.logs import logs
-from being_remote.workflows.retrack import retrack
 
 
 def test_a_log_that_is_only_read_is_whole_and_0_whatever_became_of_the_job(works: Any) -> None:
@@ -98,7 +98,7 @@ def test_every_line_comes_once_though_the_link_is_cut_again_and_again(
                 if len(lines) == 300:
                     go.touch()
 
-        report = retrack(inventory, recipe_name="command", command=words, gpus=0, follow_it=True, say=say)
+        report = retrack(inventory, recipe="command", command=words, gpus=0, follow_it=True, say=say)
         assert report.state == "succeeded"
         assert lines == [f"line {n}" for n in range(300)]
         assert proxy.connections >= 4

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_jobs import retrack
 
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Inventory
@@ -17,7 +18,6 @@ from being_remote.transport import open_session
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.jobs import jobs
 from being_remote.workflows.resume import resume
-from being_remote.workflows.retrack import retrack
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def three(make_inventory: Callable[..., Inventory], tmp_path: Path) -> Iterator[
 
 
 def command(inventory: Inventory, script: str, **more: Any) -> str:
-    report = retrack(inventory, host="x", recipe_name="command", command=f"sh -c '{script}'", gpus=0, **more)
+    report = retrack(inventory, host="x", recipe="command", command=f"sh -c '{script}'", gpus=0, **more)
     return str(report.job)
 
 

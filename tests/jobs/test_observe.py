@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from being_remote.errors import CommandFailed, HostError
+from being_remote.errors import HostError, ToolMissing
 from being_remote.inventory import LocalHost
 from being_remote.jobs import host_jobs as module
 from being_remote.jobs.host_jobs import MAX_STATUS_BYTES, observe
@@ -177,7 +177,7 @@ def test_a_host_without_any_job_answers_and_nothing_is_made_there(tmp_path: Path
 
 def test_a_host_whose_python_is_missing_is_an_error_that_names_the_next_step(tmp_path: Path) -> None:
     session = LocalSession(LocalHost(name="here", kind="local", workdir=tmp_path))
-    with pytest.raises(CommandFailed, match="doctor"):
+    with pytest.raises(ToolMissing, match="set `python` in the inventory"):
         observe(session, PurePosixPath(tmp_path), "/no/such/python")
 
 
@@ -193,7 +193,7 @@ def test_a_host_whose_python_is_missing_is_an_error_that_names_the_next_step(tmp
 def test_an_answer_that_does_not_unpack_to_what_it_may_be_is_refused(
     desk, harm: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = module.ask
-    monkeypatch.setattr(module, "ask", lambda *args, **more: harm(real(*args, **more)))
+    real = module.run_program
+    monkeypatch.setattr(module, "run_program", lambda *args, **more: harm(real(*args, **more)))
     with pytest.raises(HostError, match="makes no sense"):
         observe(desk.session, desk.workdir, desk.python)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from faults import FaultProxy
+from local_jobs import retrack
 
 from being_remote.demo.actor import make_actor
 from being_remote.demo.checkout import install
@@ -24,12 +25,10 @@ from being_remote.jobs import dispatch as sending
 from being_remote.jobs import follow as following
 from being_remote.jobs.status_poll import ledger_of
 from being_remote.pod import job_records as records
-from being_remote.workflows import retrack as workflow
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
 from being_remote.workflows.presets import show as show_preset
 from being_remote.workflows.pull import pull
-from being_remote.workflows.retrack import retrack
 
 
 def traces(folder: Path) -> dict[str, str]:
@@ -55,7 +54,7 @@ def test_a_dry_run_says_that_no_gpu_is_to_be_had_where_one_is_needed(
     for name in ("sh", "python3"):
         (tmp_path / "bin" / name).symlink_to(shutil.which(name) or name)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))  # so that no nvidia-smi is there
-    need = {"recipe_name": "command", "command": "true", "dry_run": True}
+    need = {"recipe": "command", "command": "true", "dry_run": True}
     report = retrack(works.inventory, gpus=1, **need)
     assert report.gpu_problem and "nvidia-smi" in report.gpu_problem
     assert retrack(works.inventory, gpus=0, **need).gpu_problem is None
@@ -136,7 +135,7 @@ def test_a_job_that_reached_its_host_is_not_put_on_another_disk_by_asking_again(
     go.touch()  # it ends only now: the ledger's last word is that it runs
     works.until((works.attempt(job) / "end.json").exists)
     (works.workdir / "jobs").rename(works.folder / "the other disk")
-    with pytest.raises(HostError, match="not on the pod; nothing was started") as raised:
+    with pytest.raises(HostError, match="not on the host; nothing was started") as raised:
         works.command(command)
     assert "--pod-is-gone" in str(raised.value.hint)
     assert not (works.workdir / "jobs").exists() and ran.read_text() == "x\n"
@@ -149,9 +148,9 @@ def test_a_job_that_reached_its_host_is_not_put_on_another_disk_by_asking_again(
 def test_a_wrong_wish_dispatches_nothing(works: Any) -> None:
     for wrong, error in (
         ({"host": "nope"}, UsageError),
-        ({"recipe_name": "nope"}, UsageError),
-        ({"recipe_name": "command", "command": "echo 'x"}, UsageError),
-        ({"recipe_name": "command", "command": "x", "sets": ["a=1"]}, UsageError),
+        ({"recipe": "nope"}, UsageError),
+        ({"recipe": "command", "command": "echo 'x"}, UsageError),
+        ({"recipe": "command", "command": "x", "sets": ["a=1"]}, UsageError),
         ({"actors": ["nope"]}, UsageError),
         ({}, UsageError),  # the host has no tracker
     ):
@@ -164,10 +163,10 @@ _ASK = """
 import sys
 from pathlib import Path
 from being_remote.inventory import load_inventory
-from being_remote.workflows.retrack import retrack
+from being_remote.workflows.retrack import RetrackRequest, retrack
 inventory = load_inventory(Path(sys.argv[1]))
 sys.stdin.readline()
-report = retrack(inventory, recipe_name="command", command=sys.argv[2], gpus=0)
+report = retrack(inventory, RetrackRequest(recipe="command", command=sys.argv[2], gpus=0))
 print(report.job, report.adopted, report.state)
 """
 
@@ -210,12 +209,12 @@ def test_a_link_that_breaks_while_it_is_sent_costs_no_second_start(
         for cut_after in (3300, 3800, 4300, 5000):
             proxy.bytes_from_target, proxy.cut_after = 0, cut_after
             try:
-                retrack(inventory, recipe_name="command", command=words, gpus=0)
+                retrack(inventory, recipe="command", command=words, gpus=0)
             except HostError:
                 continue
         proxy.cut_after = None
         go.touch()
-        report = retrack(inventory, recipe_name="command", command=words, gpus=0, follow_it=True)
+        report = retrack(inventory, recipe="command", command=words, gpus=0, follow_it=True)
         assert (report.state, len(ledger_of(inventory).jobs())) == ("succeeded", 1)
         assert ran.read_text() == "x\n"
 
@@ -234,8 +233,8 @@ def test_several_jobs_are_not_followed_at_once(works: Any) -> None:
     inventory = works.inventory.model_copy(
         update={"actors": {n: a for n, a in (("a", None), ("b", None))}}  # the names alone matter here
     )
-    with pytest.raises(UsageError, match="--follow follows one job"):
-        workflow.retrack(inventory, actors=["a", "b"], recipe_name="command", command="x", follow_it=True)
+    with pytest.raises(UsageError, match="--follow takes one job"):
+        retrack(inventory, actors=["a", "b"], recipe="command", command="x", follow_it=True)
 
 
 @pytest.fixture
@@ -267,7 +266,7 @@ def test_a_tracking_is_planned_run_followed_pulled_and_judged(tracking: Inventor
     assert (report.state, report.exit_code) == ("succeeded", 0), report.jobs[0].reason
     assert traces(tmp_path / "mt") == there  # earlier results are never touched
 
-    nothing = retrack(tracking, recipe_name="command", command="true", gpus=0, follow_it=True)
+    nothing = retrack(tracking, recipe="command", command="true", gpus=0, follow_it=True)
     first = pull(tracking, "last")  # of a kind that leaves results
     assert first.job == report.job != nothing.job
     intrinsics = json.loads((first.folder / "intrinsics.json").read_text())
@@ -354,7 +353,7 @@ def test_a_sweep_is_a_job_for_each_combination_and_each_is_found_again(tracking:
 def test_a_sweep_that_cannot_be_meant_dispatches_nothing(tracking: Inventory, sweep: str) -> None:
     with pytest.raises(UsageError):
         retrack(tracking, sweeps=[sweep])
-    with pytest.raises(UsageError, match="follows one job"):
+    with pytest.raises(UsageError, match="takes one job"):
         retrack(tracking, sweeps=["fps=[25, 30]"], follow_it=True)
     assert ledger_of(tracking).jobs() == ()
 

@@ -13,9 +13,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from pod_programs import program_words, run_program_here
+from pydantic import ValidationError
 
+from being_remote.find_bbox.search_request import request_for
 from being_remote.inventory import Actor
-from being_remote.pod_client.box_search import BoxFile, BoxSearchAnswer, parse_answer, request_for, script_for
+from being_remote.pod_client.box_search import BoxFile, BoxSearchAnswer
+from being_remote.pod_client.runner import BOOT
+from being_remote.strict_model import first_problem
 
 # The oldest that pods have, where this machine has it too.
 OLD_PYTHONS = [shutil.which("python3.8"), *map(str, Path.home().glob(".pyenv/versions/3.8.*/bin/python"))]
@@ -30,11 +35,13 @@ def request(root: Path, *, known: tuple[Path, ...] = (), **limits: float) -> dic
 
 
 def ask(asked: dict[str, Any], python: str = sys.executable) -> BoxSearchAnswer:
-    done = subprocess.run(
-        [python, "-I", "-B", "-"], input=script_for(asked), capture_output=True, check=True, timeout=30
-    )
+    done = search(asked, program_words(python=python), check=True, timeout=30)
     assert done.stderr == b""
-    return parse_answer(done.stdout)
+    return BoxSearchAnswer.model_validate_json(done.stdout)
+
+
+def search(asked: dict[str, Any], words: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+    return run_program_here("box_search", None, json.dumps(asked).encode(), words=words, **options)
 
 
 def put(path: Path, data: bytes = b"box") -> Path:
@@ -283,12 +290,12 @@ def test_no_link_leads_it_into_the_kernels_files_nor_through_them(
 def test_a_mount_of_the_kernels_files_is_not_searched(tmp_path: Path) -> None:
     put(tmp_path / "input/demo/bbox.pt")
     (tmp_path / "proc").mkdir()
-    script = 'mount -t proc proc "$1/proc" && exec "$2" -I -B -'
-    argv = ["unshare", "-m", "sh", "-c", script, "sh", str(tmp_path), sys.executable]
-    done = subprocess.run(argv, input=script_for(request(tmp_path)), capture_output=True)
+    script = 'mount -t proc proc "$1/proc" && exec "$2" -I -B -c "$3" "{}"'
+    argv = ["unshare", "-m", "sh", "-c", script, "sh", str(tmp_path), sys.executable, BOOT]
+    done = search(request(tmp_path), argv)
     if b"mount" in done.stderr or b"unshare" in done.stderr:
         pytest.skip("this system lets nobody mount")
-    answer = parse_answer(done.stdout)
+    answer = BoxSearchAnswer.model_validate_json(done.stdout)
     assert len(answer.candidates) == 1 and answer.entries < 20
 
 
@@ -302,12 +309,11 @@ def test_it_leaves_the_disk_as_it_was(python: str, tmp_path: Path) -> None:
 
     # A module of the standard library that was never compiled would be, without -B, and beside itself.
     before = tree()
-    subprocess.run(
-        [python, "-I", "-B", "-"],
-        input=script_for(request(tmp_path / "disk")),
+    search(
+        request(tmp_path / "disk"),
+        program_words(python=python),
         cwd=tmp_path / "disk",
         env={"HOME": str(tmp_path), "PYTHONPYCACHEPREFIX": str(tmp_path / "cache")},
-        capture_output=True,
         check=True,
     )
     assert tree() == before
@@ -340,7 +346,7 @@ BOX = {
 
 
 def test_an_answer_is_read_strictly_and_its_base64_undone() -> None:
-    found = only(parse_answer(_answered(candidates=[BOX])))
+    found = only(BoxSearchAnswer.model_validate_json(_answered(candidates=[BOX])))
     assert (found.path, found.content) == (b"/a", b"x")
 
 
@@ -371,7 +377,7 @@ def test_an_answer_is_read_strictly_and_its_base64_undone() -> None:
     ],
 )
 def test_an_answer_that_is_not_exactly_one_is_refused(said: bytes) -> None:
-    with pytest.raises(ValueError, match=r"\w") as refused:
-        parse_answer(said)
-    assert len(str(refused.value)) < 250
-    assert str(refused.value).isprintable()
+    with pytest.raises(ValidationError) as refused:
+        BoxSearchAnswer.model_validate_json(said)
+    problem = first_problem(refused.value)
+    assert len(problem) < 250 and problem.isprintable()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pod_programs import start_program
 from pythons import old_python
 
 from being_remote.demo.pod import Pod
@@ -20,7 +21,7 @@ from being_remote.errors import AnswerTimeout
 from being_remote.inventory import Inventory
 from being_remote.pod import host_facts as checkup
 from being_remote.pod import lease
-from being_remote.pod_client.runner import BOOT, ask_alone, looking_text, program_text
+from being_remote.pod_client.runner import run_program
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are told by /proc")
 PYTHONS = sorted({sys.executable, old_python()})
@@ -52,28 +53,15 @@ def lives(pid: int) -> bool:
         return False
 
 
-def run(program: bytes, request: dict[str, Any], payload: bytes, python: str) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [python, "-I", "-B", "-c", BOOT, json.dumps(request)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    process.stdin.write(b"%d\n" % len(program) + program + payload)
-    process.stdin.close()
-    return process
-
-
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("program", ["status", "checkup"])
 def test_a_program_that_waits_for_a_driver_ends_when_nobody_reads_it_and_so_does_all_that_it_started(
     hanging: Path, tmp_path: Path, program: str, python: str
 ) -> None:
     if program == "status":
-        process = run(program_text("status"), {"workdir": str(tmp_path), "only": None}, b"", python)
+        process = start_program("status", {"workdir": str(tmp_path), "only": None}, python=python)
     else:
-        process = run(looking_text("host_facts"), {"folder": str(tmp_path), "tracker": None}, b"", python)
+        process = start_program("host_facts", {"folder": str(tmp_path), "tracker": None}, python=python)
     grandchild = int(hanging.read_text())
     assert process.stdout is not None and lives(grandchild)
     process.stdout.close()
@@ -86,9 +74,8 @@ def test_a_program_that_reads_a_disk_ends_when_nobody_reads_it(tmp_path: Path) -
     with open(huge, "wb") as file:
         file.truncate(1 << 40)
     folder = {"path": str(tmp_path), "names": [["huge", None]]}
-    process = run(
-        looking_text("listing"), {}, zlib.compress(json.dumps({"folders": [folder]}).encode()), PYTHONS[0]
-    )
+    payload = zlib.compress(json.dumps({"folders": [folder]}).encode())
+    process = start_program("listing", {}, payload, python=PYTHONS[0])
     until(lambda: str(huge) in open_files(process.pid))
     assert process.stdout is not None
     process.stdout.close()
@@ -123,14 +110,12 @@ def test_a_program_whose_client_gave_up_ends_on_the_pod(
 
     with open_session(host, inventory) as session:
         with pytest.raises(AnswerTimeout):
-            ask_alone(
+            run_program(
                 session,
                 "listing",
                 {},
                 python=host.python,
-                what="no hash",
                 timeout_s=3,
-                limit=1 << 20,
                 payload=zlib.compress(json.dumps(asked).encode()),
             )
         until(lambda: not readers())

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_listing import old_python
+from pod_programs import program_words, run_program_here
+from pythons import old_python
 
-from being_remote.pod_client import disk_survey as asking
-from being_remote.pod_client.runner import looking_text
+from being_remote.pod_client.disk_survey import WALKED_LAST
+from being_remote.pod_client.runner import BOOT
 from being_remote.safe_to_stop.result_names import ODD_NAMES
 
-SOURCE = looking_text("disk_survey")
 LIMITS = {"entries": 10_000, "folders": 100, "odd": 10, "depth": 8, "seconds": 30}
 
 
@@ -48,10 +48,11 @@ def ask(
         "limits": LIMITS,
         **more,
     }
-    done = subprocess.run(
-        argv or [python, "-I", "-B", "-c", SOURCE],
-        input=json.dumps(request).encode(),
-        capture_output=True,
+    done = run_program_here(
+        "disk_survey",
+        None,
+        json.dumps(request).encode(),
+        words=argv or program_words(python=python),
         check=True,
         cwd=cwd,
     )
@@ -157,9 +158,9 @@ def test_a_mount_of_the_kernels_files_is_not_entered_and_one_of_a_tmpfs_is(disk:
         (disk / name).mkdir()
     script = (
         'mount -t proc proc "$1/a/proc" && mount -t tmpfs tmpfs "$1/a/memory"'
-        ' && touch "$1/a/memory/3.frame" && exec "$2" -I -B -c "$3"'
+        ' && touch "$1/a/memory/3.frame" && exec "$2" -I -B -c "$3" "{}"'
     )
-    argv = ["unshare", "-m", "sh", "-c", script, "sh", str(disk), sys.executable, SOURCE.decode()]
+    argv = ["unshare", "-m", "sh", "-c", script, "sh", str(disk), sys.executable, BOOT]
     try:
         answer = ask(disk, argv=argv)
     except subprocess.CalledProcessError:
@@ -173,7 +174,7 @@ def test_a_folder_is_walked_whatever_it_is_called_and_the_unlikely_ones_last(tmp
     for name in names:
         (tmp_path / name / "checkpoint").mkdir(parents=True)
         (tmp_path / name / "checkpoint/1.frame").write_bytes(b"frame")
-    answer = ask(tmp_path, last_names=asking.WALKED_LAST)
+    answer = ask(tmp_path, last_names=WALKED_LAST)
     found = [os.fsdecode(folder).split("/")[0] for folder in where(answer["folders"], tmp_path)]
     assert found[0] == "likely" and sorted(found) == sorted(names)
 
@@ -208,7 +209,7 @@ def test_results_of_a_run_count_in_their_folder_and_odd_spellings_and_archives_a
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives root's rights away")
 def test_a_folder_that_may_not_be_listed_is_named() -> None:
-    argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-I", "-B", "-c"]
+    argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *program_words()]
     with tempfile.TemporaryDirectory() as folder:  # pytest's own lie in one that is root's alone
         root = Path(folder)
         root.chmod(0o755)
@@ -218,7 +219,7 @@ def test_a_folder_that_may_not_be_listed_is_named() -> None:
         (root / "shut").chmod(0o000)
         (root / "link").symlink_to(root / "shut/in")
         (root / "names").chmod(0o444)  # its names are told, and nothing of what they are
-        answer = ask(root, root / "shut/in", argv=[*argv, SOURCE.decode()])
+        answer = ask(root, root / "shut/in", argv=argv)
         assert set(paths(answer["unreadable"])) == {str(root / name) for name in ("shut", "names", "link")}
 
 

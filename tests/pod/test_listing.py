@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import time
 import zlib
@@ -13,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pod_programs import program_words, run_program_here
 from pythons import old_python
 
 from being_remote.pod import listing
-from being_remote.pod_client.runner import BOOT, looking_text
+from being_remote.pod_client.runner import BOOT
 
-SOURCE = looking_text("listing")
 AWKWARD = [b"plain", b"a b", b"it's", b'q"uote', b"$(touch pwned)", b"new\nline", b"-rf", b"gr\xfcn", b"*"]
 
 
@@ -28,9 +27,8 @@ def letters(value: str | bytes | Path) -> str:
 
 def ask(*asked: dict[str, Any], python: str = sys.executable, cwd: Path | None = None) -> dict[str, Any]:
     """Its last line, with the rows of all lines put into their folders."""
-    stdin = b"%d\n" % len(SOURCE) + SOURCE + zlib.compress(json.dumps({"folders": asked}).encode())
-    argv = [python, "-I", "-B", "-c", BOOT, "{}"]
-    done = subprocess.run(argv, input=stdin, capture_output=True, check=True, cwd=cwd)
+    payload = zlib.compress(json.dumps({"folders": asked}).encode())
+    done = run_program_here("listing", None, payload, words=program_words(python=python), check=True, cwd=cwd)
     *lines, answer = map(json.loads, zlib.decompress(done.stdout).splitlines())
     for folder in answer["folders"]:
         folder["files"] = []
@@ -108,7 +106,7 @@ def test_a_mount_of_the_kernels_files_is_not_listed(tmp_path: Path) -> None:
     asked = zlib.compress(json.dumps({"folders": [whole(tmp_path, "*", True)]}).encode())
     script = 'mount -t proc proc "$1/logs/proc" && exec "$2" -I -B -c "$3" "{}"'
     argv = ["unshare", "-m", "sh", "-c", script, "sh", str(tmp_path), sys.executable, BOOT]
-    done = subprocess.run(argv, input=b"%d\n" % len(SOURCE) + SOURCE + asked, capture_output=True)
+    done = run_program_here("listing", None, asked, words=argv)
     if b"mount" in done.stderr or b"unshare" in done.stderr:
         pytest.skip("this system lets nobody mount")
     (line, _) = map(json.loads, zlib.decompress(done.stdout).splitlines())

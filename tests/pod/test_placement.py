@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pod_programs import program_words, run_program_here
 from pythons import old_python
 
 from being_remote.pod import placement as place
-from being_remote.pod_client.runner import BOOT, program_text
 
 KILLED = """
 import json, os, sys
@@ -64,10 +64,8 @@ class Spot:
 
     def ask(self, do: str, *beside: str, python: str = sys.executable) -> dict[str, Any]:
         """Run the program as it is sent to a pod."""
-        text = program_text("placement")
-        argv = [python, "-I", "-B", "-c", BOOT, self.request(do, *beside)]
-        stdin = b"%d\n" % len(text) + text + self.rows
-        done = subprocess.run(argv, input=stdin, capture_output=True, check=False)
+        words = program_words(json.loads(self.request(do, *beside)), python=python)
+        done = run_program_here("placement", None, self.rows, words=words)
         assert done.returncode == 0, done.stderr.decode()
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer

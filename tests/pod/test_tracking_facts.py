@@ -5,18 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pod_programs import program_words, run_program_here
+from pythons import old_python
 
-from being_remote.pod import tracking_facts
-
-OLD = [*sorted(map(str, Path.home().glob(".pyenv/versions/3.8*/bin/python"))), shutil.which("python3.8")]
-PYTHON = next(filter(None, OLD), sys.executable)
 NAMES = {
     "script": "tracker.py",
     "source": "source",
@@ -29,9 +24,8 @@ NAMES = {
 def look(root: Path) -> dict[str, Any]:
     request = {"root": str(root), "input": "input/a", "config": "configs/actors/a.yml", "names": NAMES}
     request["defaults"] = "configs/config.py"
-    program = Path(tracking_facts.__file__).read_bytes()
-    done = subprocess.run(
-        [PYTHON, "-", json.dumps(request)], input=program, capture_output=True, timeout=20, check=True
+    done = run_program_here(
+        "tracking_facts", words=program_words(request, python=old_python()), timeout=20, check=True
     )
     return json.loads(done.stdout)
 

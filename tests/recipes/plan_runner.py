@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import subprocess
@@ -10,12 +11,12 @@ import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from being_remote.inventory import Actor, LocalHost, Tracker
+from being_remote.inventory import Actor, Inventory, LocalHost, Tracker
 from being_remote.jobs import job_archive as bundle
-from being_remote.recipes import JobPlan, Request
-from being_remote.recipes.registry import recipe
+from being_remote.jobs.recipe import JobPlan, JobRequest, TypedOptions
+from being_remote.recipes.local_runs import LastJob
+from being_remote.recipes.registry import find_recipe
 from being_remote.transport.local_session import LocalSession
 
 DEMO = Actor(name="demo", source_size=(640, 360), input="input/demo", output="output/demo")
@@ -83,15 +84,34 @@ def run_plan(
     return Attempt(work, tuple(codes), log)
 
 
+def nothing_local(*hosts: LocalHost) -> Inventory:
+    """An inventory whose backups and ledger do not exist."""
+    missing = Path("/does/not/exist")
+    return Inventory(
+        path=missing,
+        hosts={host.name: host for host in hosts},
+        actors={},
+        backups=missing,
+        search_roots=(),
+        state=missing,
+    )
+
+
 def planned(
-    checkout: Path, *overrides: str, actor: Actor = DEMO, workdir: Path | None = None, **more: Any
+    checkout: Path,
+    *sets: str,
+    actor: Actor = DEMO,
+    workdir: Path | None = None,
+    preset: str | None = None,
+    last_job: LastJob | None = None,
 ) -> JobPlan:
     """Look at a checkout on this machine for real, in one round trip, then plan."""
     tracker = Tracker(root=checkout, python=sys.executable)
     host = LocalHost(name="here", workdir=workdir or Path("/w"), tracker=tracker, python=sys.executable)
-    request = Request(host=host, actor=actor, overrides=overrides, **more)
-    tracking = recipe("metrical-tracker")
+    tracking = find_recipe("metrical-tracker")
+    request = JobRequest(host, tracking.parse_options(TypedOptions(preset, sets)), actor)
     with LocalSession(host) as session:
-        facts = tracking.look(session, request)
+        facts = tracking.look(session, request, nothing_local(host))
         assert session.round_trips == 1
+    facts = dataclasses.replace(facts, local=dataclasses.replace(facts.local, last_job=last_job))
     return tracking.plan(request, facts)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plan_runner import DEMO, run_plan
 
 from being_remote.errors import UsageError
 from being_remote.inventory import LocalHost
-from being_remote.recipes import JobPlan, Request
-from being_remote.recipes.registry import recipe
+from being_remote.jobs.recipe import JobPlan, JobRequest, TypedOptions
+from being_remote.recipes.registry import find_recipe
 
 HOST = LocalHost(name="pod", workdir="/w")
 
 
-def plan(*words: str, **more: object) -> JobPlan:
-    return recipe("command").plan(Request(host=HOST, words=words, **more), None)  # type: ignore[arg-type]
+def plan(*words: str, **more: Any) -> JobPlan:
+    command = find_recipe("command")
+    return command.plan(JobRequest(HOST, command.parse_options(TypedOptions(words=words)), **more), None)
 
 
 def test_the_words_reach_the_program_as_they_were_typed(tmp_path: Path) -> None:
@@ -39,15 +41,15 @@ def test_other_words_are_another_wish() -> None:
 
 
 def test_no_words_and_settings_of_the_tracker_are_refused() -> None:
-    for words, more in (
-        ((), {}),
-        (("",), {}),
-        (("true",), {"preset": "full-face"}),
-        (("true",), {"overrides": ("fps=1",)}),
+    for typed in (
+        TypedOptions(words=()),
+        TypedOptions(words=("",)),
+        TypedOptions(words=("true",), preset="full-face"),
+        TypedOptions(words=("true",), sets=("fps=1",)),
     ):
         with pytest.raises(UsageError):
-            plan(*words, **more)
+            find_recipe("command").parse_options(typed)
 
 
-def test_its_results_are_judged_by_nothing_more(tmp_path: Path) -> None:
-    assert recipe("command").judge(tmp_path).ok
+def test_its_exit_code_is_all_there_is_to_verify(tmp_path: Path) -> None:
+    find_recipe("command").verify_results(tmp_path)

@@ -13,8 +13,8 @@ from plan_runner import MakePlan
 
 from being_remote.demo.actor import ActorTruth
 from being_remote.errors import InconsistentData
-from being_remote.recipes import CarriedFiles
-from being_remote.recipes.registry import recipe
+from being_remote.jobs.recipe import CarriedFiles
+from being_remote.recipes.registry import find_recipe
 from being_remote.tracker.begin import begin, box_in
 
 
@@ -44,7 +44,7 @@ class Desk:
         return work
 
     def carried(self, *homes: Path) -> CarriedFiles | None:
-        return recipe("metrical-tracker").carried(self.files, homes)
+        return find_recipe("metrical-tracker").find_resumable(self.files, homes)
 
     def pushed(self, frames: int) -> Path:
         """What the laptop puts there of an attempt with so many frames."""
@@ -137,7 +137,7 @@ def test_the_most_of_all_homes_is_carried_and_only_what_is_whole(desk: Desk) -> 
     (torn / "output/demo/input/00003.png").unlink()
     (torn / "output/demo/input/00003.png").symlink_to("/etc/hostname")
     carried = desk.carried(desk.made("second", 8), torn)
-    assert carried is not None and (carried.folder, carried.frames) == (torn, 9)
+    assert carried is not None and (carried.folder, carried.done) == (torn, 9)
     assert len(carried.names) == 1 + 3 * 9 - 2
     assert carried.total_bytes == sum((torn / name).stat().st_size for name in carried.names)
     note = json.loads(carried.note)

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 import yaml
-from plan_runner import DEMO, MakePlan
+from plan_runner import DEMO, MakePlan, nothing_local
 
 from being_remote.demo.checkout import CONFIG
 from being_remote.errors import HostError, NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, Tracker
+from being_remote.jobs.recipe import JobPlan, JobRequest, TypedOptions
 from being_remote.jobs.spec import JobSpec
-from being_remote.recipes import JobPlan, LastJob, Request
-from being_remote.recipes.metrical_tracker import Facts
-from being_remote.recipes.registry import recipe
+from being_remote.recipes.local_runs import LastJob, LocalRuns
+from being_remote.recipes.registry import find_recipe
+from being_remote.recipes.tracking_facts import TrackerFolders, TrackingFacts
 from being_remote.session import Result
 
 SETTINGS = b"actor: './input/demo'\nbegin_frames: 1\nkeyframes: [0, 1]\noptimize_shape: true\nw_exp: 0.05\n"
@@ -30,7 +31,7 @@ HOST = LocalHost(
 )
 
 
-def facts(**changed: Any) -> Facts:
+def facts(**changed: Any) -> TrackerFolders:
     there = {
         "script": True,
         "folder": True,
@@ -43,12 +44,24 @@ def facts(**changed: Any) -> Facts:
         "defaults": base64.b64encode(CONFIG.encode()).decode(),
         "numpy": True,
     }
-    return Facts(**{**there, **changed})
+    return TrackerFolders(**{**there, **changed})
 
 
-def plan(*overrides: str, known: Facts | None = None, **more: Any) -> JobPlan:
-    request = Request(**{"host": HOST, "actor": DEMO, "overrides": overrides, **more})
-    return recipe("metrical-tracker").plan(request, known or facts())
+TRACKING = find_recipe("metrical-tracker")
+
+
+def plan(
+    *sets: str,
+    known: TrackerFolders | None = None,
+    preset: str | None = None,
+    host: LocalHost = HOST,
+    actor: Actor | None = DEMO,
+    settings: bytes | None = None,
+    last_job: LastJob | None = None,
+) -> JobPlan:
+    request = JobRequest(host, TRACKING.parse_options(TypedOptions(preset, sets)), actor)
+    local = LocalRuns(settings=settings, last_job=last_job)
+    return TRACKING.plan(request, TrackingFacts(known or facts(), local))
 
 
 def settings_of(made: JobPlan) -> dict[str, Any]:
@@ -89,8 +102,8 @@ def test_a_later_job_is_what_changes_are_said_against_and_no_base_for_the_next()
     for wish in ((), ("w_exp=0.1",)):
         assert plan(*wish, last_job=last).intent == plan(*wish).intent
     # The file on the host counts; the one at home only where the host has none.
-    assert plan(own_settings=b"bbox_scale: 3.5\n").intent == plan().intent
-    at_home = plan(own_settings=b"bbox_scale: 3.5\n", known=facts(settings=None))
+    assert plan(settings=b"bbox_scale: 3.5\n").intent == plan().intent
+    at_home = plan(settings=b"bbox_scale: 3.5\n", known=facts(settings=None))
     assert settings_of(at_home) == {"bbox_scale": 3.5}
 
 
@@ -141,15 +154,18 @@ def test_a_preset_changes_the_pyramid_of_the_checkout_and_its_cost_is_said() -> 
 def test_a_job_that_moves_keeps_its_settings_whatever_the_defaults_there_are() -> None:
     first = plan("w_exp=0.1", known=facts(defaults=encoded(FORK)))
     spec = first.spec("demo-k3x7a2bq", "ledger")
-    tracking = recipe("metrical-tracker")
-    wish = tracking.again(spec, first.files, HOST, DEMO)
+    request = TRACKING.repeat(spec, first.files, HOST, DEMO)
+
+    def repeated(defaults: str) -> JobPlan:
+        return TRACKING.plan(request, TrackingFacts(facts(defaults=encoded(defaults)), LocalRuns()))
+
     other = FORK.replace("5000.0", "9000.0")
-    moved = tracking.plan(wish, facts(defaults=encoded(other)))
+    moved = repeated(other)
     assert moved.intent["settings"] == first.intent["settings"]
     assert settings_of(moved)["w_lmks"] == 5000.0
-    assert tracking.plan(wish, facts(defaults=encoded(FORK))).files == first.files
+    assert repeated(FORK).files == first.files
     with pytest.raises(UsageError, match="'gpu' is no setting"):
-        tracking.plan(wish, facts(defaults=encoded(CONFIG)))
+        repeated(CONFIG)
 
 
 def test_settings_of_a_fork_are_named_and_left_out() -> None:
@@ -213,7 +229,7 @@ def test_a_video_alone_is_linked_and_the_number_of_frames_is_left_open() -> None
         ({"script": False}, NotFoundError, r"tracker\.py"),
         ({"identity": False}, NotFoundError, r"identity\.npy"),
         ({"images": 0, "video": False}, NotFoundError, r"neither images"),
-        ({"images": 0, "video": False, "folder": False}, NotFoundError, r"input folder is not there"),
+        ({"images": 0, "video": False, "folder": False}, NotFoundError, r"input folder is missing"),
         ({"images": 1}, UsageError, r"leave none of 1"),
         ({"images": 2}, UsageError, r"key frame 1 does not exist"),
     ],
@@ -233,7 +249,7 @@ def test_a_host_without_a_tracker_and_a_job_without_an_actor_are_refused() -> No
     with pytest.raises(UsageError, match="not square"):
         plan("image_size=[540, 960]")
     with pytest.raises(UsageError, match="no recipe"):
-        recipe("cook")
+        find_recipe("cook")
 
 
 def test_the_notes_foretell_the_gain_for_this_actor(make_plan: MakePlan) -> None:
@@ -257,7 +273,7 @@ def test_the_look_at_the_host_counts_what_is_there(checkout: Path, make_plan: Ma
     made = make_plan()
     assert made.progress is not None and made.progress.total == 12  # 13 images, the first left out
     nobody = Actor(name="nobody", input="input/nobody", output="output/nobody")
-    with pytest.raises(NotFoundError, match="input folder is not there"):
+    with pytest.raises(NotFoundError, match="input folder is missing"):
         make_plan(actor=nobody)
 
 
@@ -273,8 +289,9 @@ def test_an_answer_that_is_not_ours_is_not_believed(answer: bytes) -> None:
         def run(self, argv: list[str], **_: Any) -> Result:
             return Result("pod", tuple(argv), 0, answer, b"", 0.0)
 
-    with pytest.raises(HostError, match="not in our form"):
-        recipe("metrical-tracker").look(Says(), Request(host=HOST, actor=DEMO))  # type: ignore[arg-type]
+    request = JobRequest(HOST, TRACKING.parse_options(TypedOptions()), DEMO)
+    with pytest.raises(HostError, match="malformed answer while reading the tracker's folders"):
+        TRACKING.look(Says(), request, nothing_local(HOST))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("box", ["", "AAAA", base64.b64encode(b"PK\3\4" + b"x" * 100).decode()])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,8 +18,9 @@ import torch
 from plan_runner import MakePlan, planned, run_plan
 
 from being_remote.demo.actor import ActorTruth
-from being_remote.recipes import RunVerdict
-from being_remote.recipes.registry import recipe
+from being_remote.errors import DataError
+from being_remote.recipes.registry import find_recipe
+from being_remote.tracker.intrinsics_file import check_intrinsics
 from being_remote.workflows.recover import recover
 
 
@@ -61,7 +61,7 @@ def test_a_retrack_ends_with_the_camera_that_recover_finds_in_the_same_files(
     assert np.allclose([f["R"] for f in found["frames"]], tracked.R, atol=1e-6)
     assert [f["file"] for f in found["frames"]] == [f"{n:05d}.png" for n in tracked.source_numbers]
     assert result_of(done.work)["ok"] is True
-    assert recipe("metrical-tracker").judge(done.work) == RunVerdict(True)
+    assert check_intrinsics(done.work) == ()  # nothing is left that was not compared
 
 
 def test_earlier_results_and_the_actors_folder_are_never_touched(
@@ -245,7 +245,7 @@ def test_a_run_without_a_crop_needs_no_box(make_plan: MakePlan, tracked: ActorTr
     found = json.loads((done.work / "intrinsics.json").read_text())
     assert found["grade"] == "whole frame" and found["box"] is None
     assert np.abs(np.array(found["K"]) - tracked.K_source).max() < 1e-3
-    assert recipe("metrical-tracker").judge(done.work).ok
+    find_recipe("metrical-tracker").verify_results(done.work)
 
 
 def test_pictures_that_changed_since_the_plan_stop_it_before_the_tracker_starts(
@@ -285,6 +285,5 @@ def test_intrinsics_that_a_pod_changed_are_found_out_at_home(
     document = json.loads(path.read_text())
     change(document)
     path.write_text(json.dumps(document))
-    judged = recipe("metrical-tracker").judge(work)
-    assert not judged.ok
-    assert re.search(words, judged.problems[0]), judged.problems
+    with pytest.raises(DataError, match=words):
+        find_recipe("metrical-tracker").verify_results(work)

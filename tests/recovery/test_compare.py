@@ -17,7 +17,7 @@ from being_remote.cli.run_tables import show_compare
 from being_remote.demo.checkout import CONFIG
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile, UsageError
 from being_remote.inventory import Inventory
-from being_remote.jobs.dispatch import parcel
+from being_remote.jobs.dispatch import pack_files
 from being_remote.jobs.ledger import Intent
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.status_poll import ledger_of
@@ -224,7 +224,14 @@ def test_a_job_is_a_run_with_the_settings_that_it_was_given(
     files = {"tracking.json": json.dumps({"defaults": read_defaults(config, "c").values}).encode()}
     made = ledger_of(inventory).intend(
         Intent(
-            "20260101-000000-abcd", "pod", "demo", "metrical-tracker", b"{}", "0" * 64, parcel(files), "key"
+            "20260101-000000-abcd",
+            "pod",
+            "demo",
+            "metrical-tracker",
+            b"{}",
+            "0" * 64,
+            pack_files(files),
+            "key",
         )
     )
     # A later job of another kind is no run: `last` is the last tracking.

@@ -211,7 +211,7 @@ def test_one_stray_frame_of_many_is_left_out_with_a_warning(here: Path, tmp_path
     report = run_of(truth)
     assert (report.frames, report.missing_ids, report.grade, report.exit_code) == (8, (), "bbox", 0)
     said = "\n".join(report.warnings)
-    assert "last.frame is left out: is named by no frame_id" in said
+    assert "last.frame is left out: is not named by a frame_id" in said
     assert "00500.frame is left out: frame_id is '00003'" in said
     assert "gaussian-avatars" in {e.name for e in report.exports}
 
@@ -260,7 +260,7 @@ def test_a_numpy_box_with_y_first_or_objects_in_it_is_refused(here: Path, tmp_pa
         (np.array([x0, x1, y0]), "holds 3 numbers"),
         (np.array([x0, x1, y0, np.nan]), "not finite"),
         (np.array([x0 + 0.5, x1, y0, y1]), "whole numbers"),
-        (np.array([x0, x1, y0, y1], object), "no plain array"),
+        (np.array([x0, x1, y0, y1], object), "not a plain array"),
     ):
         np.save("bad.npy", bad)
         with pytest.raises(Exception, match=says):

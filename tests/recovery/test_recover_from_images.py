@@ -30,8 +30,8 @@ from being_remote.errors import (
     UsageError,
 )
 from being_remote.inventory import Inventory
-from being_remote.tracker.box_file import read_note
-from being_remote.tracker.frame_file import read_box
+from being_remote.tracker.box_file import read_box
+from being_remote.tracker.box_note import read_note
 from being_remote.workflows.recover import RecoverReport, recover
 
 SIZE, IMAGE = (640, 360), (256, 256)  # small, so that a search takes half a second

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from being_remote.demo.checkout import CONFIG
 from being_remote.inventory import Inventory
-from being_remote.jobs.dispatch import parcel
+from being_remote.jobs.dispatch import pack_files
 from being_remote.jobs.ledger import Intent
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.status_poll import ledger_of
@@ -50,7 +50,7 @@ def test_a_job_has_the_defaults_that_it_was_planned_with(
     inventory = make_inventory({"pod": {"address": "127.0.0.1", "port": 1, "workdir": "/w"}}, {"demo": {}})
     files = {"tracking.json": json.dumps({"defaults": read_defaults(FORK.encode(), "c").values}).encode()}
     ledger_of(inventory).intend(
-        Intent("demo-k3x7a2bq", "pod", "demo", "metrical-tracker", b"{}", "0" * 64, parcel(files), "key")
+        Intent("demo-k3x7a2bq", "pod", "demo", "metrical-tracker", b"{}", "0" * 64, pack_files(files), "key")
     )
     folder = runs_of(inventory, "demo") / "demo-k3x7a2bq"
     (folder / "output/demo/checkpoint").mkdir(parents=True)

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from local_jobs import retrack
 from rich.console import Console
 
 from being_remote.backup import known_hashes as known
@@ -42,7 +43,6 @@ from being_remote.transfer import quarantine
 from being_remote.workflows import cancel as cancelling
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
-from being_remote.workflows.retrack import retrack
 from being_remote.workflows.safe_to_stop import safe_to_stop
 from being_remote.workflows.sync import sync
 
@@ -75,7 +75,7 @@ class Place:
 
     def job(self, script: str, **more: Any) -> str:
         words = f"sh -c '{script}'"
-        return str(retrack(self.inventory, recipe_name="command", command=words, gpus=0, **more).job)
+        return str(retrack(self.inventory, recipe="command", command=words, gpus=0, **more).job)
 
     def work(self, job: str) -> Path:
         return self.workdir / "jobs" / job / "attempts/1/work"

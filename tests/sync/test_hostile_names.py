@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hostile_pod import HostilePod, start_hostile_pod
+from local_jobs import retrack
 from remote_homes import Homes, homes_on
 
 from being_remote.demo.actor import make_actor
@@ -16,7 +17,6 @@ from being_remote.errors import DataError, UnrequestedFile
 from being_remote.inventory import Inventory
 from being_remote.sync.watch import watch
 from being_remote.workflows.pull import pull
-from being_remote.workflows.retrack import retrack
 from being_remote.workflows.safe_to_stop import safe_to_stop
 from being_remote.workflows.sync import sync
 
@@ -244,7 +244,7 @@ def test_a_pull_refuses_an_answer_that_names_what_lies_outside_the_job(
 ) -> None:
     inventory = make_inventory({"pod": hostile})
     words = "sh -c 'echo x > ok'"
-    job = retrack(inventory, recipe_name="command", command=words, gpus=0, follow_it=True).job
+    job = retrack(inventory, recipe="command", command=words, gpus=0, follow_it=True).job
     hostile.lie("listing", offer_outside, name=name)
     try:
         with pytest.raises(UnrequestedFile):
@@ -260,7 +260,7 @@ def test_a_result_in_a_folder_that_is_called_as_our_record_keeps_no_other_away(
 ) -> None:
     inventory = make_inventory({"pod": hostile})
     words = "sh -c 'mkdir Pulled.json; echo x > Pulled.json/a; echo x > ok'"
-    job = retrack(inventory, recipe_name="command", command=words, gpus=0, follow_it=True).job
+    job = retrack(inventory, recipe="command", command=words, gpus=0, follow_it=True).job
     report = pull(inventory, job, all_files=True)
     assert report.exit_code == 6 and [q.path for q in report.quarantined] == ["Pulled.json/a"]
     assert (report.folder / "ok").read_text() == "x\n"

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from being_remote.errors import InconsistentData, TornFile, UnsafeFile, UsageError
-from being_remote.tracker.box_file import BoxNote, box_bytes, note_path, read_note, write_box
-from being_remote.tracker.frame_file import read_box
+from being_remote.tracker.box_file import box_bytes, read_box
+from being_remote.tracker.box_note import BoxNote, note_path, read_note, write_box
 
 BOX = (510, 1410, 90, 990)
 NOTE = BoxNote(box=BOX, grade="exact", method="pixels", evidence={"frames": 3, "residual": 0.0})
@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("box", [(10, 10, 0, 5), (20, 10, 0, 5), (0, 1 << 40, 0, 5)])
 def test_numbers_that_are_no_box_are_not_written(tmp_path: Path, box: tuple[int, int, int, int]) -> None:
-    with pytest.raises(InconsistentData, match="is no box"):
+    with pytest.raises(InconsistentData, match="is not a box"):
         write_box(tmp_path / "bbox.pt", BoxNote(box=box, grade="exact", method=""))
     assert os.listdir(tmp_path) == []
 
@@ -126,5 +126,5 @@ def test_a_note_that_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bbox.pt"
     write_box(path, NOTE)
     note_path(path).write_text('{"box": [1, 2]}')
-    with pytest.raises(InconsistentData, match="is no note"):
+    with pytest.raises(InconsistentData, match="is not a note"):
         read_note(path)

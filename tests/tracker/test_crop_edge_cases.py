@@ -17,7 +17,8 @@ from being_remote.camera.crop import crop_from_box, resize_only
 from being_remote.camera.intrinsics import from_ndc, intrinsics_in_source
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.tracker import layout
-from being_remote.tracker.frame_file import parse_box, parse_frame
+from being_remote.tracker.box_file import parse_box
+from being_remote.tracker.frame_file import parse_frame
 from being_remote.tracker.frame_numbering import source_frame_number
 from being_remote.tracker.sequence import read_sequence
 from being_remote.tracker.settings import check
@@ -91,7 +92,7 @@ def a_box_in_another_order() -> None:
     # it is refused, and x, y, width, height of others ends before it begins.
     with pytest.raises(ValueError, match="are width and height swapped"):
         crop_from_box((90, 990, 510, 1410), FULL_HD, (512, 512))
-    with pytest.raises(InconsistentData, match=r"no box: x 1410\.\.90"):
+    with pytest.raises(InconsistentData, match=r"not a box: x 1410\.\.90"):
         parse_box(factory.saved(np.array([1410, 90, 510, 900])), "bbox.pt")
 
 

@@ -74,14 +74,14 @@ def test_a_foreign_block_that_contradicts_the_camera_is_refused_as_a_genuine_one
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("K", np.diag([0.0, 2300, 1])[None], "no camera matrix"),
+        ("K", np.diag([0.0, 2300, 1])[None], "not a camera matrix"),
         ("K", np.full((1, 3, 3), np.nan), "not finite"),
-        ("R", 1.01 * np.eye(3)[None], "no rotation"),
-        ("R", np.diag([1.0, 1, -1])[None], "no rotation"),
-        ("K", np.eye(4)[None], "opencv.K is to be an array of 1 x 3 x 3"),
-        ("K", np.zeros((2, 3, 3)), "opencv.K is to be an array of 1 x 3 x 3"),
+        ("R", 1.01 * np.eye(3)[None], "not a rotation"),
+        ("R", np.diag([1.0, 1, -1])[None], "not a rotation"),
+        ("K", np.eye(4)[None], "opencv.K must be an array of 1 x 3 x 3"),
+        ("K", np.zeros((2, 3, 3)), "opencv.K must be an array of 1 x 3 x 3"),
         ("K", np.float16([[[2339, 0, 256], [0, 2339, 256], [0, 0, 1]]]), "float16, too coarse"),
-        ("t", [0.0, None, 1.0], "opencv.t is to be an array of 1 x 3; it is a list"),
+        ("t", [0.0, None, 1.0], "opencv.t must be an array of 1 x 3; it is a list"),
         ("t", [[0.0, 0.0, 1.0], [0.0, 1.0]], "it is a list"),
     ],
 )
@@ -226,7 +226,7 @@ def test_a_few_files_that_are_not_of_the_run_are_left_out_and_named(tmp_path: Pa
     run = read_cameras(tmp_path)
     assert run.frame_ids.tolist() == list(range(120)) and run.stretches == ((0, 119),)
     said = "\n".join(run.warnings)
-    assert "last.frame is left out: is named by no frame_id" in said
+    assert "last.frame is left out: is not named by a frame_id" in said
     assert "7.frame is left out: has the same id as 00007.frame" in said
     assert "00500.frame is left out: frame_id is '00003'" in said
 

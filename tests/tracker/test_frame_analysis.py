@@ -62,7 +62,7 @@ def changed(**groups: dict[str, Any]) -> dict[str, Any]:
     [
         (
             changed(opencv={"K": np.diag([-2337.0, 2337, 1]).astype("f4")[None]}),
-            ["no camera matrix", "opencv.K ["],
+            ["not a camera matrix", "opencv.K ["],
         ),
         (changed(camera={"fl": np.array([[9.0]], "f4")}), ["opencv.K ["]),
         (
@@ -78,8 +78,8 @@ def changed(**groups: dict[str, Any]) -> dict[str, Any]:
             changed(opencv={"K": np.full((1, 3, 3), np.inf, "f4")}),
             ["opencv.K holds numbers that are not finite", "camera holds numbers that are not finite"],
         ),
-        (changed(opencv={"K": np.eye(4, dtype="f4")[None]}), ["opencv.K is to be an array of 1 x 3 x 3"]),
-        (changed(flame={"jaw": np.zeros((1, 3), "f4")}), ["flame.jaw is to be an array of 1 x 6"]),
+        (changed(opencv={"K": np.eye(4, dtype="f4")[None]}), ["opencv.K must be an array of 1 x 3 x 3"]),
+        (changed(flame={"jaw": np.zeros((1, 3), "f4")}), ["flame.jaw must be an array of 1 x 6"]),
         ({**factory.content(), "img_size": np.array([512, 0])}, ["img_size is 512, 0"]),
         ({**factory.content(), "img_size": np.array([540, 960])}, ["opencv.K ["]),
         (
@@ -87,7 +87,7 @@ def changed(**groups: dict[str, Any]) -> dict[str, Any]:
             ["img_size in lists"],
         ),
         ({**factory.content(), "frame_id": "../../x"}, ["frame_id is '../../x'"]),
-        ({**factory.content(), "frame_id": 7}, ["frame_id is 7, but the file is named otherwise"]),
+        ({**factory.content(), "frame_id": 7}, ["frame_id is 7, but the file is named"]),
         ({**factory.content(), "global_step": "x"}, ["global_step is a str"]),
     ],
 )
@@ -99,7 +99,7 @@ def test_each_thing_that_is_wrong_is_listed(content: dict[str, Any], says: list[
 
 def test_whatever_recover_refuses_has_a_problem_and_the_rest_has_none() -> None:
     found = taken_apart(factory.content("00003"), "00004.frame")
-    assert found.problems == ("frame_id is '00003', but the file is named otherwise, '00004'",)
+    assert found.problems == ("frame_id is '00003', but the file is named '00004'",)
 
 
 def test_a_principal_point_outside_of_the_image_and_one_far_off_are_noted() -> None:
@@ -157,7 +157,7 @@ def test_a_bbox_given_by_mistake_is_called_one_and_shown(box: Any) -> None:
 
 @pytest.mark.parametrize("value", [None, 3, "text", True])
 def test_an_archive_of_anything_else_is_no_frame(value: Any) -> None:
-    with pytest.raises(UsageError, match=r"is no \.frame: it holds"):
+    with pytest.raises(UsageError, match=r"is not a \.frame: it holds"):
         analyze_frame(factory.saved(value), "x.frame")
 
 

@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from being_remote.errors import InconsistentData, NotFoundError, TornFile, UnsafeFile
+from being_remote.tracker.box_file import parse_box, read_box
 from being_remote.tracker.frame_entries import SHAPES
-from being_remote.tracker.frame_file import parse_box, parse_frame, read_box, read_frame
+from being_remote.tracker.frame_file import parse_frame, read_frame
 
 SPELLINGS = {"numpy 2": lambda data: data, "numpy 1": factory.as_numpy_1}
 
@@ -82,7 +83,7 @@ def test_a_frame_of_a_fork_without_our_keys_names_the_missing_and_the_found() ->
             "opencv",
             "K",
             np.eye(4, dtype=np.float32)[None],
-            r"opencv.K is to be an array of 1 x 3 x 3; it is .* 1 x 4 x 4",
+            r"opencv.K must be an array of 1 x 3 x 3; it is .* 1 x 4 x 4",
         ),
         ("camera", "pp", np.array([[np.nan, 0]], np.float32), "not finite"),
         ("camera", "R", np.array([[1, 0, 0, 2, 0, 0]], np.float32), "span no plane"),
@@ -90,10 +91,10 @@ def test_a_frame_of_a_fork_without_our_keys_names_the_missing_and_the_found() ->
         ("camera", "pp", np.array([[0.005, 0.023]], np.float32), r"opencv\.K .* and the K of camera\.fl"),
         ("camera", "t", np.array([[0.01, -0.02, 1.2]], np.float32), r"opencv\.t .* and camera\.t"),
         ("camera", "R", np.array([[1, 0, 0, 0, 1, 0]], np.float32), r"opencv\.R .* and camera\.R"),
-        ("opencv", "R", np.diag([1.0, 1, -1]).astype(np.float32)[None], "no rotation"),
-        ("opencv", "R", np.full((1, 3, 3), 1e200), "no rotation"),
+        ("opencv", "R", np.diag([1.0, 1, -1]).astype(np.float32)[None], "not a rotation"),
+        ("opencv", "R", np.full((1, 3, 3), 1e200), "not a rotation"),
         ("camera", "R", np.full((1, 6), 1e300), "span no plane"),
-        ("opencv", "K", np.diag([-2337.0, 2337, 1]).astype(np.float32)[None], "no camera matrix"),
+        ("opencv", "K", np.diag([-2337.0, 2337, 1]).astype(np.float32)[None], "not a camera matrix"),
     ],
 )
 def test_a_frame_that_contradicts_itself_is_refused_with_the_place(
@@ -126,7 +127,7 @@ def test_a_frame_id_that_is_no_digits_is_refused(frame_id: Any) -> None:
 
 def test_a_frame_that_is_named_otherwise_than_its_id_is_refused(tmp_path: Path) -> None:
     factory.write_frame(tmp_path, "00003").rename(tmp_path / "00004.frame")
-    with pytest.raises(InconsistentData, match="'00003', but the file is named otherwise"):
+    with pytest.raises(InconsistentData, match="'00003', but the file is named"):
         read_frame(tmp_path / "00004.frame")
 
 
@@ -195,10 +196,10 @@ def test_a_box_of_another_program_is_refused_because_its_order_is_unknown() -> N
         ([1.5, 2, 3, 4], "four whole numbers; it holds 1.5"),
         ([True, 2, 3, 4], "four whole numbers; it holds bool"),
         (["1", 2, 3, 4], "four whole numbers; it holds str"),
-        (np.array([900, 500, 90, 990]), r"no box: x 900\.\.500"),
-        (np.array([500, 900, 990, 90]), r"no box: x 500\.\.900, y 990\.\.90"),
-        ([0, 2**40, 0, 10], "no box"),
-        (np.array([0, 2**63, 0, 10], np.uint64), "no box"),
+        (np.array([900, 500, 90, 990]), r"not a box: x 900\.\.500"),
+        (np.array([500, 900, 990, 90]), r"not a box: x 500\.\.900, y 990\.\.90"),
+        ([0, 2**40, 0, 10], "not a box"),
+        (np.array([0, 2**63, 0, 10], np.uint64), "not a box"),
         (np.array([[510], [1410], [90], [990]]), "an array of 4 x 1"),
         ([torch.tensor(1)] * 4, "it holds Tensor"),
         (torch.tensor([1, 2, 3]), "an array of 3"),
@@ -273,7 +274,8 @@ def test_reading_frames_and_arrays_imports_neither_torch_nor_pickle_loads(tmp_pa
         "import pickle, sys\n"
         "def never(*a, **k): raise AssertionError('unpickled')\n"
         "pickle.load = pickle.loads = pickle.Unpickler = never\n"
-        "from being_remote.tracker.frame_file import read_box, read_frame\n"
+        "from being_remote.tracker.box_file import read_box\n"
+        "from being_remote.tracker.frame_file import read_frame\n"
         "from being_remote.tracker.sequence import read_sequence\n"
         "read_frame(sys.argv[1] + '/00000.frame'); read_sequence(sys.argv[1])\n"
         "print(read_box(sys.argv[1] + '/bbox.pt'), *({'torch', 'cv2'} & set(sys.modules)))\n"

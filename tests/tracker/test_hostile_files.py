@@ -20,7 +20,8 @@ import pytest
 
 from being_remote.errors import DataError, UnsafeFile
 from being_remote.tracker import frame_entries as stored
-from being_remote.tracker.frame_file import parse_box, parse_frame
+from being_remote.tracker.box_file import parse_box
+from being_remote.tracker.frame_file import parse_frame
 
 GENUINE = factory.saved(factory.content())
 GENUINE_BOX = factory.saved(np.array([510, 1410, 90, 990]))
@@ -104,7 +105,7 @@ HOSTILE = {
         b"\x80\x04\x8c\x05numpy\x8c\x0edtype\nbuiltins\x93)R.",
         r"asks for numpy\.dtype\.builtins",
     ),
-    "a name that is no text": (b"\x80\x04K\x01K\x02\x93.", "no text"),
+    "a name that is no text": (b"\x80\x04K\x01K\x02\x93.", "not text"),
     "SHORT_BINUNICODE longer than the file": (b"\x80\x04\x8c\xffabc.", "claims 255 bytes of text"),
     "SHORT_BINBYTES longer than the file": (b"\x80\x04C\xffabc.", "claims 255 bytes of bytes"),
     "BINBYTES of 4 GiB": (b"\x80\x04B\xff\xff\xff\xffabc.", "claims 4294967295 bytes"),
@@ -127,7 +128,7 @@ HOSTILE = {
         "a parameter in another way",
     ),
     "a torch.Size of text": (b"\x80\x02ctorch\nSize\n" + text(b"x") + b"\x85R.", "torch.Size"),
-    "a storage that is called": (b"\x80\x02ctorch\nFloatStorage\n)R.", "no maker"),
+    "a storage that is called": (b"\x80\x02ctorch\nFloatStorage\n)R.", "does not make"),
     "LONG4": (b"\x80\x02\x8b\xff\xff\xff\x7f.", "opcode 0x8b"),
     "a whole number of 255 bytes": (b"\x80\x02\x8a\xff" + b"\x7f" * 255 + b".", "255 bytes"),
     "an extension code": (b"\x80\x02\x82\x01.", "opcode 0x82"),
@@ -144,10 +145,10 @@ HOSTILE = {
     "no STOP": (b"\x80\x02K\x01", "ends too early"),
     "more after STOP": (b"\x80\x02K\x01.K\x01.", "left over"),
     "a tensor storage in no archive": (b"\x80\x02" + text(b"storage") + b"Q.", "points to a tensor storage"),
-    "calling an array": (b"\x80\x02cnumpy\nndarray\n)R.", "no maker"),
+    "calling an array": (b"\x80\x02cnumpy\nndarray\n)R.", "does not make"),
     "setting the state of a dict": (b"\x80\x02}}b.", "state of something"),
-    "items of a tuple": (b"\x80\x02)K\x01K\x02s.", "no dict"),
-    "appending to a dict": (b"\x80\x02}K\x01a.", "no list"),
+    "items of a tuple": (b"\x80\x02)K\x01K\x02s.", "not a dict"),
+    "appending to a dict": (b"\x80\x02}K\x01a.", "not a list"),
     "10 GiB of array": (
         array_of(b"J" + struct.pack("<i", 10 << 27) + b"\x85", b"i8", LATIN),
         "claims 10737418240 bytes and holds 16",
@@ -170,8 +171,8 @@ HOSTILE = {
         + b"\x86R\x87R.",
         "left over",
     ),
-    "a tuple as a dict's key": (b"\x80\x02}))s.", "no dict of names"),
-    "broken text": (b"\x80\x02" + text(b"\xff\xfe") + b".", "not well formed"),
+    "a tuple as a dict's key": (b"\x80\x02}))s.", "not a dict of names"),
+    "broken text": (b"\x80\x02" + text(b"\xff\xfe") + b".", "not valid"),
 }
 
 
@@ -533,7 +534,7 @@ def _same_with_and_without_the_shortcut(seed: int, count: int) -> int:
         long_way = _answers(mutant)
         stored._layouts.clear()
         parse_frame(GENUINE, "00000.frame")
-        shortened += stored._recognised(factory.pickle_in(mutant)) is not None
+        shortened += stored._recognise(factory.pickle_in(mutant)) is not None
         assert _answers(mutant) == long_way
     return shortened
 

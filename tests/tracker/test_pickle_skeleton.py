@@ -11,17 +11,16 @@ import numpy as np
 import pytest
 
 from being_remote.errors import DataError
-from being_remote.tracker import frame_entries as stored
-from being_remote.tracker import plain_pickle
+from being_remote.tracker import frame_entries, plain_pickle
 from being_remote.tracker.frame_file import parse_frame
 from being_remote.tracker.pickle_skeleton import Skeleton, skeleton_of
 
 
 @pytest.fixture(autouse=True)
 def nothing_learnt() -> Iterator[None]:
-    stored._layouts.clear()
+    frame_entries._layouts.clear()
     yield
-    stored._layouts.clear()
+    frame_entries._layouts.clear()
 
 
 def content(number: int, **more: Any) -> dict[str, Any]:
@@ -30,15 +29,15 @@ def content(number: int, **more: Any) -> dict[str, Any]:
 
 def learnt(pickled: bytes) -> Skeleton | None:
     arrays = plain_pickle.load(pickled, "test").arrays
-    return skeleton_of(pickled, arrays, stored.LAST_KEYS)
+    return skeleton_of(pickled, arrays, frame_entries.LAST_KEYS)
 
 
 def test_the_second_file_of_a_run_is_recognised_and_reads_the_same_as_alone() -> None:
     first, second = (factory.saved(content(n)) for n in (1, 2))
     alone = parse_frame(second, "00002.frame")
-    stored._layouts.clear()
+    frame_entries._layouts.clear()
     parse_frame(first, "00001.frame")
-    assert stored._recognised(factory.pickle_in(second)) is not None
+    assert frame_entries._recognise(factory.pickle_in(second)) is not None
     after = parse_frame(second, "00002.frame")
     assert (after.frame_id, after.global_step, after.keys) == (alone.frame_id, alone.global_step, alone.keys)
     for name in ("K", "R", "t"):
@@ -50,9 +49,9 @@ def test_the_second_file_of_a_run_is_recognised_and_reads_the_same_as_alone() ->
 def test_both_spellings_of_numpy_have_their_own_skeleton() -> None:
     data = factory.saved(content(1))
     parse_frame(data, "00001.frame")
-    assert stored._recognised(factory.pickle_in(factory.as_numpy_1(data))) is None
+    assert frame_entries._recognise(factory.pickle_in(factory.as_numpy_1(data))) is None
     parse_frame(factory.as_numpy_1(data), "00001.frame")
-    assert len(stored._layouts) == 2
+    assert len(frame_entries._layouts) == 2
 
 
 def test_an_array_of_another_length_is_not_taken_for_one_of_the_run() -> None:
@@ -61,7 +60,7 @@ def test_an_array_of_another_length_is_not_taken_for_one_of_the_run() -> None:
     parse_frame(data, "00001.frame")
     at = _first_content(pickled)
     longer = pickled[: at + 1] + struct.pack("<I", _length(pickled, at) + 4) + b"\0" * 4 + pickled[at + 5 :]
-    assert stored._recognised(longer) is None
+    assert frame_entries._recognise(longer) is None
     with pytest.raises(DataError, match="claims 400 bytes and holds 404"):
         parse_frame(factory.with_pickle(data, longer), "00001.frame")
 
@@ -83,14 +82,14 @@ def test_another_ending_is_not_taken_for_one_of_the_run(end: bytes) -> None:
     assert skeleton.fill(pickled[:-2] + end) is None
 
 
-def test_a_file_cut_anywhere_is_not_recognised() -> None:
+def test_a_file_cut_anywhere_is_not_recognise() -> None:
     pickled = factory.pickle_in(factory.saved(content(1)))
     skeleton = learnt(pickled)
     assert skeleton is not None
     assert not any(skeleton.fill(pickled[:cut]) for cut in range(len(pickled)))
 
 
-def test_a_changed_byte_outside_the_places_is_not_recognised() -> None:
+def test_a_changed_byte_outside_the_places_is_not_recognise() -> None:
     pickled = factory.pickle_in(factory.saved(content(1)))
     skeleton = learnt(pickled)
     assert skeleton is not None
@@ -125,6 +124,6 @@ def test_other_last_entries_than_id_and_step_make_no_skeleton() -> None:
 
 
 def test_what_is_learnt_is_bounded() -> None:
-    for n in range(3 * stored.MAX_LAYOUTS):
+    for n in range(3 * frame_entries.MAX_LAYOUTS):
         parse_frame(factory.saved({f"extra{n}": n, **content(1)}), "00001.frame")
-    assert len(stored._layouts) == stored.MAX_LAYOUTS
+    assert len(frame_entries._layouts) == frame_entries.MAX_LAYOUTS

@@ -92,7 +92,7 @@ def test_a_frame_that_contradicts_itself_is_named(tmp_path: Path) -> None:
     content = factory.content(seed=2)
     content["opencv"]["R"] = content["opencv"]["R"] * np.float32(1.01)
     write(tmp_path, 2, opencv=content["opencv"])
-    with pytest.raises(InconsistentData, match=r"00002\.frame: opencv\.R is no rotation"):
+    with pytest.raises(InconsistentData, match=r"00002\.frame: opencv\.R is not a rotation"):
         read_sequence(tmp_path)
 
 
@@ -115,14 +115,14 @@ def test_a_link_in_the_folder_is_refused(tmp_path: Path) -> None:
 def test_a_frame_named_otherwise_than_its_id_is_refused(tmp_path: Path) -> None:
     write(tmp_path, 0)
     (tmp_path / "00000.frame").rename(tmp_path / "00009.frame")
-    with pytest.raises(InconsistentData, match="named otherwise"):
+    with pytest.raises(InconsistentData, match="but the file is named"):
         read_sequence(tmp_path)
 
 
 def test_names_that_are_no_id_and_ids_that_stand_twice_are_refused(tmp_path: Path) -> None:
     write(tmp_path, 0)
     (tmp_path / "last.frame").touch()
-    with pytest.raises(InconsistentData, match=r"last\.frame: is named by no frame_id"):
+    with pytest.raises(InconsistentData, match=r"last\.frame: is not named by a frame_id"):
         read_sequence(tmp_path)
     (tmp_path / "last.frame").rename(tmp_path / "0.frame")
     with pytest.raises(InconsistentData, match="has the same id as"):
@@ -131,7 +131,7 @@ def test_names_that_are_no_id_and_ids_that_stand_twice_are_refused(tmp_path: Pat
 
 def test_an_id_beyond_any_video_does_not_ask_for_memory(tmp_path: Path) -> None:
     (tmp_path / "999999999999.frame").touch()
-    with pytest.raises(InconsistentData, match="is named by no frame_id"):
+    with pytest.raises(InconsistentData, match="is not named by a frame_id"):
         read_sequence(tmp_path)
 
 

@@ -1,8 +1,8 @@
-"""What of a tracking that came home an attempt on another host goes on from.
+"""From which local files of a tracking an attempt on another host continues.
 
 The longest run of frames that are whole, safe and of one fit, with the box that they were cropped
-by: the crop cannot change on the way. Everything that is named here was read by the tracker's own
-readers, or judged whole where nothing will read it. Nothing is sent here.
+by: the crop cannot change on the way. Every file was read by the tracker's own readers, or checked to
+be whole where nothing will read it. Nothing is sent here.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from being_remote.errors import BeingRemoteError
-from being_remote.recipes import CarriedFiles
+from being_remote.jobs.recipe import CarriedFiles
 from being_remote.tracker.begin import BESIDE, ResumableFiles, box_in, kept_of, least_kept, worth_keeping
 from being_remote.tracker.file_check import check_file
-from being_remote.tracker.layout import OUTPUT
+from being_remote.tracker.layout import FRAME_SUFFIX, OUTPUT
 
 
-def carry(request: dict[str, Any], homes: Sequence[Path]) -> CarriedFiles | None:
-    """The most that one of `homes` holds; None where none holds anything of use.
+def find_resumable(request: dict[str, Any], folders: Sequence[Path]) -> CarriedFiles | None:
+    """The most that one of `folders` holds; None where none holds anything of use.
 
     Args:
         request: the job's `tracking.json`.
-        homes: work folders as they came home, or as far as they did; of equals the first counts.
+        folders: work folders, as far as they were downloaded; of equals the first counts.
     """
-    found = [kept_of(str(home), request) for home in homes]
+    found = [kept_of(str(folder), request) for folder in folders]
     best = max(found, key=lambda kept: (len(kept.frames), kept.box is not None), default=None)
     if best is None:
         return None
@@ -45,7 +45,7 @@ def carry(request: dict[str, Any], homes: Sequence[Path]) -> CarriedFiles | None
         folder=folder,
         names=tuple(names),
         total_bytes=sum((folder / name).stat().st_size for name in names),
-        frames=len(best.frames),
+        done=len(best.frames),
         note=json.dumps(note, indent=1, sort_keys=True).encode() + b"\n",
         why=best.why,
     )
@@ -56,11 +56,11 @@ def _names(kept: ResumableFiles, request: dict[str, Any]) -> list[str]:
     names = [box_in(request)] if kept.box is not None else []
     for frame in kept.frames:
         for folder, suffix in BESIDE:
-            name = os.path.join(OUTPUT, request["folder"], folder, frame.replace(".frame", suffix))
+            name = os.path.join(OUTPUT, request["folder"], folder, frame.replace(FRAME_SUFFIX, suffix))
             try:
-                if suffix != ".frame":
+                if suffix != FRAME_SUFFIX:
                     check_file(Path(kept.folder, name))
             except BeingRemoteError:
-                continue  # a crop or a mesh that is not here, or torn: the tracker needs neither
+                continue  # a crop or a mesh that is missing or torn: the tracker needs neither
             names.append(name)
     return names
