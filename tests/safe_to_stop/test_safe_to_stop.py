@@ -343,10 +343,10 @@ def test_what_no_kind_covers_is_said_and_no_reason(here: Place) -> None:
     (masks / "00001.png").write_bytes(bytes(2_500_000))
     report = here.look()
     assert report.safe is True
-    assert any("sync does not bring" in n and "input/demo/masks" in n for n in report.notes)
+    assert any("sync does not cover" in n and "input/demo/masks" in n for n in report.notes)
     for terminal in (True, False):
         verdict, note = text(report, terminal=terminal).split("\n", 1)
-        assert verdict.startswith("yes") and note.startswith("note: demo: sync does not bring")
+        assert verdict.startswith("yes") and note.startswith("note: demo: sync does not cover")
 
 
 def picture(number: int) -> bytes:
@@ -374,7 +374,9 @@ def test_source_pictures_are_a_no_until_sync_brings_them_or_their_video_is_local
     assert here.look().safe is True
     (here.tracker / "input/demo/source/00003.png").write_bytes(picture(3))
     report = here.look()  # the video that it was cut from came with that sync
-    assert report.safe is True and any("can be cut again" in note for note in report.notes)
+    assert report.safe is True and any(
+        "the video that they were cut from is" in note for note in report.notes
+    )
     assert sync(here.inventory).transferred_files == 0  # a plain sync leaves them alone
     (here.tracker / "input/demo/video.mp4").unlink()
     torn = here.tracker / "input/demo/source/00003.png"
@@ -395,7 +397,9 @@ def test_source_pictures_are_no_reason_where_the_inventory_names_the_very_video(
     sync(here.inventory)
     with_source(here)
     report = here.look()
-    assert report.safe is True and any("can be cut again" in note for note in report.notes)
+    assert report.safe is True and any(
+        "the video that they were cut from is" in note for note in report.notes
+    )
     video.write_bytes(b"the vidEo")
     assert here.look().safe is False
     pictures = tmp_path / "pictures"
@@ -639,7 +643,7 @@ def test_results_of_a_job_count_until_they_were_pulled_as_they_are_now(there: Pl
     assert [(row.job, row.state, row.files) for row in report.jobs] == [(job, "succeeded", 1)]
     assert there.state() == before
     (there.work(job) / "one.txt").write_text("two\n")
-    assert "1 came home with other bytes" in there.why()[0][0]
+    assert "1 differ from the local files" in there.why()[0][0]
     (there.work(job) / "one.txt").write_text("one\n")
     (folder / "one.txt").unlink()
     assert there.look().jobs[0].not_home.count == 1
@@ -651,7 +655,7 @@ def test_a_result_that_is_a_link_is_unknown_for_no_pull_follows_it(here: Place, 
     job = here.ended(f"echo x > result; ln -s {tmp_path}/elsewhere more")
     pull(here.inventory, job, all_files=True)
     ((what, _),) = here.why()
-    assert what == f"{job} left links or specials, which are never followed: 'more' (1 in all)"
+    assert what == f"{job} left links or specials, which are not followed: 'more' (1 in all)"
 
 
 def test_a_job_at_work_is_a_no_and_one_that_left_nothing_is_not(here: Place) -> None:
@@ -1088,7 +1092,7 @@ def test_a_host_that_holds_nothing_may_be_stopped_cloned_or_not(here: Place) -> 
     report = here.look()
     assert (report.safe, report.exit_code, report.reasons) == (True, 0, ())
     (note,) = report.notes
-    assert f"there is no {str(here.tracker)!r}" in note and f"{str(here.disk)!r} was looked through" in note
+    assert f"{str(here.tracker)!r} is missing" in note and f"{str(here.disk)!r} was searched" in note
     assert list(here.disk.iterdir()) == []
 
 
