@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from being_remote.backup_paths import RUNS
 from being_remote.errors import BeingRemoteError, InconsistentData
 from being_remote.inventory import Actor
 from being_remote.pod import job_records as records
@@ -84,7 +85,7 @@ class HostPlaces:
     @property
     def of_jobs(self) -> tuple[str, ...]:
         """The folders that hold nothing but what our own jobs made."""
-        results = tuple(f"{backup}/{layout.RUNS}" for backup in self.backups)
+        results = tuple(f"{backup}/{RUNS}" for backup in self.backups)
         return results if self.jobs is None else (self.jobs, *results)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from being_remote.backup.history import History
-from being_remote.backup.known_hashes import fact, recall
 from being_remote.errors import NotFoundError
+from being_remote.local_path import PathCollisions, folds_case
 from being_remote.pod_client.listing import Listing
 from being_remote.safe_to_stop.host_files import NOT_HASHED, HostFile
 from being_remote.safe_to_stop.local_copies import LocalCopies, find_missing
@@ -26,7 +26,7 @@ from being_remote.sync.remote_files import ActorListing, ActorSync, folders_of, 
 from being_remote.tracker import layout
 from being_remote.transfer.download_plan import RemoteFile, name_refused
 from being_remote.transfer.hash_comparison import SETTLE_NS
-from being_remote.transfer.local_path import PathCollisions, folds_case
+from being_remote.transfer.known_hashes import fact, recall
 from being_remote.transfer.quarantine import kept
 
 

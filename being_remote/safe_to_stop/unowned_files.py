@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from being_remote.backup.manifest import shown_path
 from being_remote.inventory import LocalHost, SshHost
+from being_remote.local_path import shown_path
 from being_remote.pod import job_records as records
 from being_remote.pod_client.disk_survey import DiskSurvey
 from being_remote.pod_client.listing import FolderQuery, ListedFolder

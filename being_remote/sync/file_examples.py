@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from being_remote.backup.manifest import shown_path
+from being_remote.local_path import shown_path
 
 EXAMPLES = 5
 

@@ -11,7 +11,7 @@ import fnmatch
 import glob
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Literal
 
 Base = Literal["input", "output", "root"]
@@ -36,7 +36,6 @@ FRAME_SUFFIX = ".frame"
 CROPS = "input"
 MESH = "mesh"
 LOGS = "logs"
-RUNS = "runs"
 TRAIN_LOG = "train.log"
 STRIPS = "video"
 
@@ -187,75 +186,3 @@ def derived_folder(actor_input: PurePosixPath, name: str) -> PurePosixPath:
     if name != IMAGES:
         path = path.replace("png", "npy").replace("jpg", "npy")
     return PurePosixPath(path)
-
-
-@dataclass(frozen=True)
-class LocalLayout:
-    """One actor's files on this laptop; `root` is `<backups>/<actor>`."""
-
-    root: Path
-
-    @property
-    def checkpoint(self) -> Path:
-        """The folder of `.frame` files."""
-        return self.root / "checkpoint"
-
-    @property
-    def bbox(self) -> Path:
-        """The crop box."""
-        return self.root / BBOX
-
-    @property
-    def identity(self) -> Path:
-        """MICA's shape."""
-        return self.root / "actor" / IDENTITY
-
-    @property
-    def config(self) -> Path:
-        """The actor's settings, as the tracker was given them."""
-        return self.root / "actor" / "config.yml"
-
-    @property
-    def defaults(self) -> Path:
-        """The text of the checkout's `configs/config.py`."""
-        return self.root / "actor" / "config.py.txt"
-
-    @property
-    def kpt(self) -> Path:
-        """The folder of 68-point landmarks, crop pixels."""
-        return self.root / "actor" / KPT
-
-    @property
-    def kpt_dense(self) -> Path:
-        """The folder of 478-point landmarks, crop pixels."""
-        return self.root / "actor" / KPT_DENSE
-
-    @property
-    def crops(self) -> Path:
-        """The folder of the crops that the tracker fitted to."""
-        return self.root / "run" / CROPS
-
-    @property
-    def meshes(self) -> Path:
-        """The folder of fitted meshes."""
-        return self.root / "run" / MESH
-
-    @property
-    def logs(self) -> Path:
-        """The folder of the tracker's logs."""
-        return self.root / "run" / LOGS
-
-    @property
-    def runs(self) -> Path:
-        """The folder of results of our own jobs, one folder each."""
-        return self.root / RUNS
-
-    @property
-    def history(self) -> Path:
-        """Everything that ever came home; owned by `backup`."""
-        return self.root / ".history"
-
-
-def home_of(root: Path) -> LocalLayout:
-    """The places below one actor's backup folder `<backups>/<actor>`."""
-    return LocalLayout(root)
