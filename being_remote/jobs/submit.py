@@ -56,7 +56,7 @@ def find_volume(session: Session, host: SshHost | LocalHost) -> str:
         raise HostError(
             "its jobs folder cannot be given a name",
             host=session.host,
-            hint=f"{records.JOBS}/{boot_identity.MARKER} below its workdir is malformed: remove it if no job runs",
+            hint=f"jobs/{boot_identity.MARKER} below its workdir is malformed: remove it if no job runs",
         )
     return volume
 
