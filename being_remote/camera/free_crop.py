@@ -1,7 +1,7 @@
-"""A crop whose map is known only as an estimate: its side and its place need not be whole pixels.
+"""A crop whose map is an estimate: its side and its place need not be whole pixels.
 
 The tracker's own crops are whole (`crop.Crop`). One that was estimated against a rescaled video, or
-from landmarks, is not: it maps pixels and cameras like any other, and remembers the fractions.
+from landmarks, is not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class FreeCrop(Crop):
 
     Attributes:
         free_size_wh: size after padding, before the resize, source pixels.
-        free_origin: where the crop's first corner lies, source pixels, corner convention.
+        free_origin: the crop's first corner, source pixels, corner convention.
     """
 
     free_size_wh: Tuple[float, float]
@@ -26,12 +26,10 @@ class FreeCrop(Crop):
 
     @property
     def padded_size_wh(self) -> tuple[float, float]:
-        """Size after padding, before the resize, as estimated."""
         return self.free_size_wh
 
     @property
     def origin(self) -> tuple[float, float]:
-        """Where the crop's first corner lies in the source, as estimated."""
         return self.free_origin
 
 
