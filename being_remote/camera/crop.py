@@ -176,13 +176,7 @@ def resize_only(source_size_wh: Sequence[int], image_size_wh: Sequence[int]) -> 
 
 
 def to_source(crop: Crop, uv: ArrayLike) -> Floats:
-    """Crop pixels (..., 2) -> source pixels (..., 2), corner convention.
-
-    Example:
-        >>> crop = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
-        >>> to_source(crop, [256, 256])
-        array([960., 540.])
-    """
+    """Crop pixels (..., 2) -> source pixels (..., 2), corner convention."""
     return _pairs(uv) * (crop.scale_x, crop.scale_y) + crop.origin
 
 

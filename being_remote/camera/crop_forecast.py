@@ -139,15 +139,6 @@ def foretell(
         face: `face_in(before, old_scale)`.
         old_scale: the bbox_scale of the run that made it.
         bbox_scale, image_size: the new settings; image_size is one side of the square.
-
-    Example:
-        The same face with bbox_scale 3.5 at 768: larger than the frame is high.
-
-        >>> before = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
-        >>> face = face_in(before, 2.5)
-        >>> then, _ = foretell(before, face, old_scale=2.5, bbox_scale=3.5, image_size=768)
-        >>> then.crop.side, then.clipped, round(then.face_px, 1), round(then.gain_percent, 1)
-        (1260, ('top', 'bottom'), 219.4, 7.1)
     """
     found = []
     for n in face.n_px:

@@ -90,10 +90,6 @@ def opengl_c2w(R: ArrayLike, t: ArrayLike) -> Floats:
     """Camera-to-world (..., 4, 4) with OpenGL camera axes (x right, y up, z backward).
 
     nerfstudio's and Blender's `transform_matrix`. The last column is the camera's centre.
-
-    Example:
-        >>> opengl_c2w(np.diag([1.0, -1, -1]), [0, 0, 1]).tolist()[2]
-        [0.0, 0.0, 1.0, 1.0]
     """
     return opencv_c2w(R, t) * (1, -1, -1, 1) + 0.0
 

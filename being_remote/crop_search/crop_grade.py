@@ -18,7 +18,6 @@ SURE_PX = 0.12  # standard error up to which a lossy answer may be called whole
 
 
 def grade_crop(found: Consensus, crop: Crop, evidence: Sequence[FrameEvidence]) -> tuple[Grade, str]:
-    """Grade, and the reason why it is no better."""
     agreeing = [e for e in evidence if e.agrees]
     if isinstance(crop, FreeCrop):
         where = f"(side {found.box[:2].mean():.2f} at {found.box[2]:.2f}, {found.box[3]:.2f})"
@@ -64,7 +63,6 @@ def common_offset(evidence: Sequence[FrameEvidence]) -> int | None:
 def remarks(
     crop: Crop, evidence: Sequence[FrameEvidence], missing: int, bbox_scale: float | None
 ) -> Iterator[str]:
-    """What a person should know besides the grade."""
     told = [e for e in evidence if e.agrees and e.offset_told]
     offset = common_offset(evidence)
     if not told:

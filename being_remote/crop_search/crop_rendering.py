@@ -42,11 +42,9 @@ class Window:
 
     @property
     def empty(self) -> bool:
-        """Whether too little is left to compare."""
         return self.u1 - self.u0 < 32 or self.v1 - self.v0 < 32
 
     def of(self, picture: NDArray[_T]) -> NDArray[_T]:
-        """That part of a picture, as a view."""
         return picture[self.v0 : self.v1, self.u0 : self.u1]
 
     def counted(self, picture: NDArray[_T]) -> NDArray[_T]:
@@ -61,14 +59,7 @@ def grey_of(picture: Picture) -> Picture:
 
 
 def bars(grey: Picture) -> tuple[int, int, int, int]:
-    """Black columns and rows at the left, top, right and bottom of a stored picture.
-
-    Example:
-        >>> picture = np.full((64, 64), 90, np.uint8)
-        >>> picture[:10] = 0
-        >>> bars(picture)
-        (0, 10, 0, 0)
-    """
+    """Black columns and rows at the left, top, right and bottom of a stored picture."""
     columns = (grey.mean(0) <= _BAR_MEAN) & (grey.max(0) <= _BAR_PEAK)
     rows = (grey.mean(1) <= _BAR_MEAN) & (grey.max(1) <= _BAR_PEAK)
     return _run(columns), _run(rows), _run(columns[::-1]), _run(rows[::-1])

@@ -72,7 +72,6 @@ class FaceMesh:
         return np.asarray(shares * part.shape[1::-1] + window[:2])
 
     def close(self) -> None:
-        """Let go of the model."""
         self._mesh.close()
 
     def __enter__(self) -> FaceMesh:
@@ -83,12 +82,7 @@ class FaceMesh:
 
 
 def window_like_the_trackers(points: Floats, scale: float = 2.5) -> Window:
-    """The square that the tracker would cut around these points (n, 2), before any border cuts it.
-
-    Example:
-        >>> window_like_the_trackers(np.array([[100.0, 300], [200, 340]]))
-        (25, 195, 275, 445)
-    """
+    """The square that the tracker would cut around these points (n, 2), before any border cuts it."""
     low, high = points.min(axis=0), points.max(axis=0)
     middle = (low + high) / 2
     half = scale * float((high - middle).max())

@@ -28,11 +28,6 @@ def equal(stored: Picture, made: Picture, mask: NDArray[np.bool_] | None = None)
     """Whether the pixels are equal, but for what another build of the resize would change.
 
     Of a picture whose background was replaced only those of `mask` (h, w) are asked.
-
-    Example:
-        >>> picture = np.full((64, 64, 3), 90, np.uint8)
-        >>> equal(picture, picture), equal(picture, picture + np.uint8(1))
-        (True, False)
     """
     difference: NDArray[np.uint8] = np.asarray(cv2.absdiff(stored, made), dtype=np.uint8)
     if mask is not None:
@@ -99,7 +94,6 @@ def _smoothed(picture: Grey) -> Grey:
 
 
 def _parts(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means over the parts."""
     rows, columns = (max(1, n // _PART) for n in picture.shape)
     height, width = (min(_PART, n) for n in picture.shape)
     cut = picture[: rows * height, : columns * width]

@@ -41,7 +41,6 @@ class PictureView:
 
     @property
     def size_wh(self) -> tuple[int, int]:
-        """Width and height of the picture."""
         return self.grey.shape[1], self.grey.shape[0]
 
 
@@ -88,7 +87,6 @@ class Match:
 
     @property
     def good(self) -> bool:
-        """Whether picture and frame show the same."""
         return self.parts >= MIN_PARTS and self.mismatch <= MAX_MISMATCH and self.fit.score >= MIN_SCORE
 
 
@@ -102,7 +100,6 @@ class Frames:
         self._kept: OrderedDict[int, tuple[Picture, Picture]] = OrderedDict()
 
     def has(self, number: int) -> bool:
-        """Whether there is such a frame."""
         return 1 <= number <= self.source.count
 
     def colour(self, number: int) -> Picture:
@@ -207,7 +204,6 @@ def repeats(match: Match, frames: Frames) -> bool:
 
 
 def quick_score(view: PictureView, frames: Frames, offset: int, box: Box4) -> float:
-    """Correlation with a frame at that very box."""
     made = warp(frames.grey(view.stored.source_number + offset), box, (0.0, 0.0), view.size_wh)
     return correlation(
         view.window.counted(view.grey32),

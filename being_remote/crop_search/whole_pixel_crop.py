@@ -59,7 +59,6 @@ def whole_box(box: Box4) -> lattice.Whole | None:
 
 
 def box_of(crop: Crop) -> Box4:
-    """A crop's map as a box of four numbers."""
     return np.array([*crop.padded_size_wh, *crop.origin], dtype=np.float64)
 
 

@@ -28,10 +28,6 @@ def steps() -> tuple[Whole, ...]:
 
     Along one axis the hardest to tell apart move one end of the box only, or both ends apart. The
     tracker pads to a square but for one pixel, so the sides never differ by more.
-
-    Example:
-        >>> (0, 0, 1, 0) in steps(), (2, 2, -1, -1) in steps(), (2, 0, -1, 0) in steps()
-        (True, True, False)
     """
     axis = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, -1), (-1, 1), (2, -1), (-2, 1)]
     found = []
@@ -66,7 +62,6 @@ def _grey_crop(frame: Picture, box: Whole, size_wh: tuple[int, int]) -> Grey:
 
 
 def moved(box: Whole, step: Whole) -> Whole:
-    """The box a step away."""
     return (box[0] + step[0], box[1] + step[1], box[2] + step[2], box[3] + step[3])
 
 

@@ -70,7 +70,6 @@ class Times:
 
     @property
     def uneven(self) -> bool:
-        """Whether the frames are not evenly spaced."""
         steps = np.diff(self.seconds)
         return bool(len(steps)) and float(np.abs(steps / np.median(steps) - 1).max()) > 0.25
 
@@ -104,7 +103,6 @@ class Video:
         self.pixel_aspect = float(aspect) if aspect else 1.0
 
     def close(self) -> None:
-        """Let go of the file. Safe to call twice."""
         self.container.close()
 
     def decode(self, index: int) -> tuple[int, int] | None:
@@ -258,7 +256,6 @@ def _opened(path: Path) -> InputContainer:
 
 
 def _stream(container: InputContainer) -> VideoStream:
-    """The one that is decoded."""
     stream = container.streams.best("video")
     assert isinstance(stream, VideoStream)  # `open_video` saw to it
     return stream

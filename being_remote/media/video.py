@@ -148,7 +148,6 @@ class FrameReader:
             )
 
     def close(self) -> None:
-        """Let go of the file. Safe to call twice."""
         if self._video is not None:
             self._video.close()
 
@@ -160,13 +159,7 @@ class FrameReader:
 
 
 def small_grey(picture: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """A picture (H, W, 3) or (H, W) shrunk to (side, side), in grey: each pixel an average.
-
-    Example:
-        >>> import numpy as np
-        >>> small_grey(np.full((8, 12, 3), 40, np.uint8), 2).tolist()
-        [[40.0, 40.0], [40.0, 40.0]]
-    """
+    """A picture (H, W, 3) or (H, W) shrunk to (side, side), in grey: each pixel an average."""
     import cv2
     import numpy as np
 

@@ -49,12 +49,7 @@ _PLAIN = re.compile(r"[\w./+=@,~-]*")
 
 
 def unusable_path(path: str) -> Optional[str]:
-    """Why the tracker could not work below a path; None where it can.
-
-    Example:
-        >>> unusable_path("/workspace/Being"), unusable_path("/data/sources")
-        (None, "it holds 'source', which the tracker replaces in its paths")
-    """
+    """Why the tracker could not work below a path; None where it can."""
     for word in REPLACED:
         if word in path:
             return f"it holds {word!r}, which the tracker replaces in its paths"
@@ -198,7 +193,6 @@ def least_kept(request: Dict[str, Any]) -> int:
 
 
 def worth_keeping(kept: ResumableFiles, request: Dict[str, Any]) -> bool:
-    """Whether there are enough frames that the tracker can go on from them."""
     return len(kept.frames) >= least_kept(request)
 
 
@@ -280,7 +274,6 @@ def _sha256(data: Optional[bytes]) -> Optional[str]:
 
 
 def main(argv: List[str]) -> int:
-    """The command line; its exit code is the error's."""
     try:
         for line in begin(*argv):
             sys.stdout.write(line + "\n")

@@ -80,7 +80,6 @@ def box_bytes(box: Box) -> bytes:
 
 
 def box_text(box: Box) -> str:
-    """A box for messages."""
     return f"x {box[0]}..{box[1]}, y {box[2]}..{box[3]}"
 
 

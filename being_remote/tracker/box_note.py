@@ -96,12 +96,7 @@ def read_note(path: Path) -> BoxNote | None:
 
 
 def note_path(path: Path) -> Path:
-    """Where the note of a bbox.pt lies.
-
-    Example:
-        >>> note_path(Path("roman/bbox.pt")).as_posix()
-        'roman/bbox.found.json'
-    """
+    """Where the note of a bbox.pt lies."""
     return path.with_name(path.stem + _NOTE_SUFFIX)
 
 

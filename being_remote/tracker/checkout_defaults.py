@@ -56,7 +56,6 @@ class CheckoutDefaults:
 
     @property
     def values(self) -> dict[str, Value | None]:
-        """The defaults alone."""
         return {name: key.default for name, key in self.keys.items()}
 
 

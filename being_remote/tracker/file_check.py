@@ -32,22 +32,12 @@ _MESHES = f"run/{MESH}"
 
 
 def can_check(name: str) -> bool:
-    """Whether a file of this name is of a format that can be checked; else it need not be read.
-
-    Example:
-        >>> can_check("00000.frame"), can_check("train.log")
-        (True, False)
-    """
+    """Whether a file of this name is of a format that can be checked; else it need not be read."""
     return os.path.splitext(name)[1].lower() in _CHECKS
 
 
 def most_bytes(name: str) -> int | None:
-    """How large a whole file of this name can be; None: of a format that is not checked.
-
-    Example:
-        >>> most_bytes("bbox.pt"), most_bytes("train.log")
-        (65536, None)
-    """
+    """How large a whole file of this name can be; None: of a format that is not checked."""
     return _CHECKS[os.path.splitext(name)[1].lower()][0] if can_check(name) else None
 
 
@@ -66,13 +56,7 @@ def check_file(path: Path) -> None:
 
 
 def check_bytes(name: str, data: bytes) -> None:
-    """As `check_file`, of bytes; `name` is the path below the backup, or the file's name.
-
-    Example:
-        >>> check_bytes("mesh.ply", b"ply")
-        Traceback (most recent call last):
-        being_remote.errors.TornFile: mesh.ply: is not a PLY mesh, or its header is damaged...
-    """
+    """As `check_file`, of bytes; `name` is the path below the backup, or the file's name."""
     if can_check(name):
         limit, check = _CHECKS[os.path.splitext(name)[1].lower()]
         if len(data) > limit:

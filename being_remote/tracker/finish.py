@@ -229,7 +229,6 @@ def sync_folder(folder: Union[str, os.PathLike[str]]) -> None:
 
 
 def main(argv: List[str]) -> int:
-    """The command line; its exit code is the error's."""
     work, files = argv
     code = 0
     try:

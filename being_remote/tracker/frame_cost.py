@@ -26,7 +26,6 @@ class FrameCost:
 
     @property
     def dense_pixels(self) -> float:
-        """What the dense part costs."""
         return self.dense_pictures * self.pixels
 
 
@@ -47,14 +46,7 @@ def frame_cost(settings: Settings, keys: Keys = KEYS) -> FrameCost | None:
 
 
 def describe_cost(work: FrameCost, other: FrameCost, name: str) -> str:
-    """The cost of a frame against another one's, in words; `name` is the other's.
-
-    Example:
-        >>> usual = frame_cost({})
-        >>> print(describe_cost(FrameCost(241, 120, 768 * 768), usual, "the default"))
-        cost of a tracked frame: 3.2 times the dense work of the default (scale^2 x iterations over levels
-        1..: 120.0 x 589824 pixels; the default: 83.8 x 262144), 241 landmark iterations (the default: 161)
-    """
+    """The cost of a frame against another one's, in words; `name` is the other's."""
     dense = (
         f"{work.dense_pixels / other.dense_pixels:.1f} times the dense work of {name}"
         if other.dense_pixels

@@ -219,7 +219,6 @@ def scan(data: bytes, shown: str) -> None:
 
 
 def is_frame_id(text: str) -> bool:
-    """Whether this is an id as the tracker writes them."""
     return text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS
 
 
@@ -278,7 +277,6 @@ def _stored(pickled: bytes, loaded: Loaded, shown: str) -> tuple[StoredFrame, An
 
 
 def _flat(content: Mapping[Any, Any]) -> dict[str, Any]:
-    """The entries under dotted keys, two levels deep."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         if type(value) is dict and value:

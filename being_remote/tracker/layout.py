@@ -63,12 +63,7 @@ _DERIVED = (IMAGES, KPT, KPT_DENSE)
 
 
 def frame_name(frame_id: int) -> str:
-    """The file of a tracked frame.
-
-    Example:
-        >>> frame_name(7)
-        '00007.frame'
-    """
+    """The file of a tracked frame."""
     return f"{frame_id:05d}{FRAME_SUFFIX}"
 
 
@@ -115,12 +110,7 @@ class Place:
         return base / self.folder
 
     def takes(self, name: str, actor_output: PurePosixPath) -> bool:
-        """Whether a file belongs here; `name` is its path below the folder, `/` between parts.
-
-        Example:
-            >>> [p.kind for p in PLACES if p.takes("roman.yml", PurePosixPath("output/roman"))]
-            ['configs', 'logs']
-        """
+        """Whether a file belongs here; `name` is its path below the folder, `/` between parts."""
         if "/" in name and not self.recursive:
             return False
         # Not str.format: a run may be called "{run}", and its brackets are no pattern.
@@ -128,12 +118,7 @@ class Place:
         return fnmatch.fnmatchcase(name, pattern)
 
     def home_path(self, name: str) -> str:
-        """Where the file comes to lie, relative to `<backups>/<actor>`.
-
-        Example:
-            >>> PLACES[0].home_path("00000.frame")
-            'checkpoint/00000.frame'
-        """
+        """Where the file comes to lie, relative to `<backups>/<actor>`."""
         name = self.home_name or name
         return f"{self.home}/{name}" if self.home else name
 
@@ -162,12 +147,7 @@ PLACES: tuple[Place, ...] = (
 
 
 def places_of(kinds: Collection[str] = ()) -> tuple[Place, ...]:
-    """The places of these kinds; of none named, all but those `ON_REQUEST`.
-
-    Example:
-        >>> [p.folder for p in places_of(["meshes"])]
-        ['mesh', '']
-    """
+    """The places of these kinds; of none named, all but those `ON_REQUEST`."""
     return tuple(p for p in PLACES if (p.kind in kinds if kinds else p.kind not in ON_REQUEST))
 
 
@@ -189,73 +169,20 @@ def derived_folder(actor_input: PurePosixPath, name: str) -> PurePosixPath:
     return PurePosixPath(path)
 
 
-@dataclass(frozen=True)
 class LocalLayout:
     """One actor's files on this laptop; `root` is `<backups>/<actor>`."""
 
-    root: Path
-
-    @property
-    def checkpoint(self) -> Path:
-        """The folder of `.frame` files."""
-        return self.root / "checkpoint"
-
-    @property
-    def bbox(self) -> Path:
-        """The crop box."""
-        return self.root / BBOX
-
-    @property
-    def identity(self) -> Path:
-        """MICA's shape."""
-        return self.root / "actor" / IDENTITY
-
-    @property
-    def config(self) -> Path:
-        """The actor's settings, as the tracker was given them."""
-        return self.root / "actor" / "config.yml"
-
-    @property
-    def defaults(self) -> Path:
-        """The text of the checkout's `configs/config.py`."""
-        return self.root / "actor" / "config.py.txt"
-
-    @property
-    def kpt(self) -> Path:
-        """The folder of 68-point landmarks, crop pixels."""
-        return self.root / "actor" / KPT
-
-    @property
-    def kpt_dense(self) -> Path:
-        """The folder of 478-point landmarks, crop pixels."""
-        return self.root / "actor" / KPT_DENSE
-
-    @property
-    def crops(self) -> Path:
-        """The folder of the crops that the tracker fitted to."""
-        return self.root / "run" / CROPS
-
-    @property
-    def meshes(self) -> Path:
-        """The folder of fitted meshes."""
-        return self.root / "run" / MESH
-
-    @property
-    def logs(self) -> Path:
-        """The folder of the tracker's logs."""
-        return self.root / "run" / LOGS
-
-    @property
-    def runs(self) -> Path:
-        """The folder of results of our own jobs, one folder each."""
-        return self.root / RUNS
-
-    @property
-    def history(self) -> Path:
-        """Everything that ever came home; owned by `backup`."""
-        return self.root / ".history"
-
-
-def home_of(root: Path) -> LocalLayout:
-    """The places below one actor's backup folder `<backups>/<actor>`."""
-    return LocalLayout(root)
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.checkpoint = root / CHECKPOINT
+        self.bbox = root / BBOX
+        self.identity = root / "actor" / IDENTITY
+        self.config = root / "actor" / "config.yml"
+        self.defaults = root / "actor" / "config.py.txt"  # the checkout's `configs/config.py`
+        self.kpt = root / "actor" / KPT
+        self.kpt_dense = root / "actor" / KPT_DENSE
+        self.crops = root / "run" / CROPS
+        self.meshes = root / "run" / MESH
+        self.logs = root / "run" / LOGS
+        self.runs = root / RUNS  # results of our own jobs, one folder each
+        self.history = root / ".history"  # owned by `backup`

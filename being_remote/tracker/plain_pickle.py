@@ -227,7 +227,6 @@ class _Machine:
         return self.at + length
 
     def marked(self) -> List[Any]:
-        """What was put down since the last mark."""
         items, self.stack = self.stack, self.below.pop()
         return items
 

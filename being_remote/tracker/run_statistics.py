@@ -93,13 +93,7 @@ def frame_curves(cameras: Sequence, parameters: FlameParameters) -> tuple[FrameC
 
 
 def curve_statistics(track: FrameCurve, frame_ids: np.ndarray[Any, np.dtype[np.int64]]) -> CurveStatistics:
-    """A track in figures.
-
-    Example:
-        >>> track = FrameCurve("jaw", "jaw, open", "deg", np.array([0.0, 2, 4, 9]))
-        >>> curve_statistics(track, np.array([0, 1, 2, 5]))
-        CurveStatistics(least=0.0, mean=3.75, most=9.0, std=3.344772040064913, step=2.0, jitter=0.0)
-    """
+    """A track in figures."""
     v = track.values
     next_to = np.diff(frame_ids) == 1
     steps = np.abs(np.diff(v))[next_to]
@@ -134,13 +128,7 @@ def camera_statistics(cameras: Sequence) -> CameraStatistics:
 
 
 def turn_deg(R_from: Floats, R_to: Floats) -> Floats:
-    """Degrees between rotations (N, 3, 3) and (N, 3, 3); one of them may be a single one.
-
-    Example:
-        >>> quarter = np.array([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]])
-        >>> turn_deg(np.eye(3)[None], quarter).round(6)
-        array([90.])
-    """
+    """Degrees between rotations (N, 3, 3) and (N, 3, 3); one of them may be a single one."""
     # Half of the chord between them: unlike acos of the trace it keeps small angles.
     chord = np.linalg.norm(R_to - R_from, axis=(1, 2)) / np.sqrt(8)
     angle: Floats = np.degrees(2 * np.arcsin(np.clip(chord, 0, 1)))

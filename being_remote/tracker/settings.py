@@ -201,10 +201,6 @@ def parse_override(text: str, keys: Keys = KEYS) -> tuple[str, Value | None]:
 
     Raises:
         UsageError: not of that form, not YAML, or refused by `coerce`; or the job sets the key.
-
-    Example:
-        >>> parse_override("image_size=[768, 768]")
-        ('image_size', [768, 768])
     """
     key, equals, written = text.partition("=")
     key = key.strip()
@@ -311,10 +307,6 @@ def compare(
         before, after: what each sets.
         keys: of the checkout that `after` is read by.
         keys_before: of the one that `before` is read by; default: the same.
-
-    Example:
-        >>> [(c.key, c.before, c.after) for c in compare({}, {"bbox_scale": 3.5, "fps": 25})]
-        [('bbox_scale', 2.5, 3.5)]
     """
     keys_before = keys if keys_before is None else keys_before
     old, new = complete(before, keys_before), complete(after, keys)
@@ -327,13 +319,7 @@ def compare(
 
 
 def to_yaml(settings: Settings, keys: Keys = KEYS) -> bytes:
-    """The tracker's YAML, keys in its order, so that equal settings are equal bytes.
-
-    Example:
-        >>> print(to_yaml({"image_size": [768, 768], "bbox_scale": 3.0}).decode(), end="")
-        bbox_scale: 3.0
-        image_size: [768, 768]
-    """
+    """The tracker's YAML, keys in its order, so that equal settings are equal bytes."""
     # One line each, lists in brackets: as in the shipped files.
     return "".join(
         f"{name}: {_in_yaml(settings[name])}\n"
@@ -347,10 +333,6 @@ def plain(value: Any) -> Value | None:
 
     Raises:
         ValueError: it is something else, or larger than any setting.
-
-    Example:
-        >>> plain((1, [2.5, "a"]))
-        [1, [2.5, 'a']]
     """
     budget = MAX_NODES
 

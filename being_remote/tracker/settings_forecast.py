@@ -38,7 +38,6 @@ class CropSettings:
     crop_image: bool
 
     def made(self, side: str) -> str:
-        """A crop of these settings, in words."""
         if not self.crop_image:
             return "the whole frame (crop_image false, {}x{})".format(*self.image_size_wh)
         return f"a crop of {side} source pixels (bbox_scale {self.bbox_scale:g}, {self.image_size_wh[0]})"
@@ -147,10 +146,6 @@ def parse_what_if(words: Sequence[str], before: Settings) -> Settings:
 
     Raises:
         UsageError: not KEY=VALUE, no such setting, or one that does not change the crop.
-
-    Example:
-        >>> parse_what_if(["bbox_scale=3", "image_size=768"], {"fps": 25})
-        {'fps': 25, 'bbox_scale': 3.0, 'image_size': [768, 768]}
     """
     after, about_scale = dict(before), False
     for written in words:
@@ -173,12 +168,7 @@ def parse_what_if(words: Sequence[str], before: Settings) -> Settings:
 
 
 def crop_settings(settings: Settings) -> CropSettings:
-    """The settings that the crop is made by, with the tracker's defaults.
-
-    Example:
-        >>> crop_settings({"image_size": [540, 960], "crop_image": False})
-        CropSettings(bbox_scale=2.5, image_size_wh=(960, 540), crop_image=False)
-    """
+    """The settings that the crop is made by, with the tracker's defaults."""
     full = complete(settings)
     scale, size, cropped = (full[key] for key in CROP_KEYS)
     assert isinstance(scale, int | float) and isinstance(size, list) and isinstance(cropped, bool)  # coerced

@@ -9,8 +9,8 @@ from being_remote.tracker.layout import (
     KINDS,
     ON_REQUEST,
     PLACES,
+    LocalLayout,
     derived_folder,
-    home_of,
     places_of,
 )
 
@@ -98,7 +98,7 @@ def test_the_tracker_replaces_every_source_in_the_path_not_only_the_last() -> No
 
 
 def test_home_and_places_agree() -> None:
-    home = home_of(Path("/b/roman"))
+    home = LocalLayout(Path("/b/roman"))
     by_hand = {
         "checkpoints": home.checkpoint,
         "crops": home.crops,
