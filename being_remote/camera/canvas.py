@@ -32,24 +32,19 @@ MAX_PIXELS = 1 << 26
 
 @dataclass(frozen=True)
 class Canvas:
-    """A whole-pixel window of the source, and its size in the finished picture.
+    """A whole-pixel window of the source, and its size in the finished picture."""
 
-    Attributes:
-        x_min, y_min: the window's first corner in the source, pixels; negative where it is padded.
-        width, height: of the window, source pixels.
-        shown: x_min, x_max, y_min, y_max of the source pixels that may appear, ends exclusive; the rest
-            of the window is black.
-        out_size_wh: of the finished picture.
-        source_size_wh: of the original frames, pixels.
-    """
-
+    # the window's first corner in the source, pixels; negative where it is padded
     x_min: int
     y_min: int
+    # of the window, source pixels
     width: int
     height: int
+    # x_min, x_max, y_min, y_max of the source pixels that may appear, ends exclusive; the rest of the
+    # window is black
     shown: Tuple[int, int, int, int]
-    out_size_wh: Tuple[int, int]
-    source_size_wh: Tuple[int, int]
+    out_size_wh: Tuple[int, int]  # of the finished picture
+    source_size_wh: Tuple[int, int]  # of the original frames, pixels
 
     @property
     def resampled(self) -> bool:

@@ -22,18 +22,14 @@ _UNBOUNDED = 1 << 40  # of a half side that both borders cut; the face's own siz
 
 @dataclass(frozen=True)
 class Face:
-    """What a box says about its face; each number is the least and the most it can be.
+    """What a box says about its face; each number is the least and the most it can be."""
 
-    Attributes:
-        n_px: from the landmarks' centre to their farther edge, whole source pixels.
-        centre_x_px, centre_y_px: the landmarks' centre, whole source pixels.
-        of_this_scale: whether the tracker can make this box with the bbox_scale that was given. If
-            not, the box was edited or the scale is another run's, and n is the nearest.
-    """
-
-    n_px: Span
+    n_px: Span  # from the landmarks' centre to their farther edge, whole source pixels
+    # the landmarks' centre, whole source pixels
     centre_x_px: Span
     centre_y_px: Span
+    # whether the tracker can make this box with the bbox_scale that was given. If not, the box was edited
+    # or the scale is another run's, and n is the nearest.
     of_this_scale: bool
 
     @property
@@ -44,23 +40,14 @@ class Face:
 
 @dataclass(frozen=True)
 class CropForecast:
-    """One crop that the tracker would make.
+    """One crop that the tracker would make."""
 
-    Attributes:
-        crop: with its padding and the network image.
-        clipped: the borders of the frame that cut the box.
-        face_px: network pixels across the face, 2 n of the source; None where n is unknown.
-        gain_percent: how many more that is than before; negative: fewer.
-        source_per_px: source pixels for one network pixel; below 1 the crop is enlarged.
-        padding: share of the network image that is black.
-    """
-
-    crop: Crop
-    clipped: Tuple[str, ...]
-    face_px: Optional[float]
-    gain_percent: float
-    source_per_px: float
-    padding: float
+    crop: Crop  # with its padding and the network image
+    clipped: Tuple[str, ...]  # the borders of the frame that cut the box
+    face_px: Optional[float]  # network pixels across the face, 2 n of the source; None where n is unknown
+    gain_percent: float  # how many more that is than before; negative: fewer
+    source_per_px: float  # source pixels for one network pixel; below 1 the crop is enlarged
+    padding: float  # share of the network image that is black
 
 
 def box_around(

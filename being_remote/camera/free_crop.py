@@ -14,15 +14,10 @@ from being_remote.camera.crop import Crop
 
 @dataclass(frozen=True)
 class FreeCrop(Crop):
-    """As `Crop`, but the map is that of the estimate, and the rows and columns used are its nearest.
+    """As `Crop`, but the map is that of the estimate, and the rows and columns used are its nearest."""
 
-    Attributes:
-        free_size_wh: size after padding, before the resize, source pixels.
-        free_origin: the crop's first corner, source pixels, corner convention.
-    """
-
-    free_size_wh: Tuple[float, float]
-    free_origin: Tuple[float, float]
+    free_size_wh: Tuple[float, float]  # size after padding, before the resize, source pixels
+    free_origin: Tuple[float, float]  # the crop's first corner, source pixels, corner convention
 
     @property
     def padded_size_wh(self) -> tuple[float, float]:

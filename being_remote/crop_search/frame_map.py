@@ -49,32 +49,19 @@ class FrameRule:
 
 @dataclass(frozen=True, eq=False)
 class FrameMap:
-    """Which frame each pose is of.
+    """Which frame each pose is of."""
 
-    Attributes:
-        frames: (N,) index in the video, never decreasing but for -1: not known, or not in the video.
-        followed: (N,) the same before each crop was asked whether it shows that frame.
-        rule: the rule that holds from the first pose to the last; "" where none does.
-        offset: along the rule, the file of a pose is number + offset.
-        compared: how many crops there were; `found` of them show the frame that they are mapped to.
-        files: how many files the rule gives; 0 where none holds.
-        steps: how many times the map leaves its rule for another offset.
-        first_rule: it goes by the first of the rules, at any offset.
-        predicted: it is what was predicted.
-        others: other frames that fit as well, in words; "" where there are none.
-    """
-
-    frames: Whole
-    followed: Whole
-    rule: str
-    offset: int
-    files: int
-    compared: int
+    frames: Whole  # (N,) index in the video, never decreasing but for -1: not known, or not in the video
+    followed: Whole  # (N,) the same before each crop was asked whether it shows that frame
+    rule: str  # the rule that holds from the first pose to the last; "" where none does
+    offset: int  # along the rule, the file of a pose is number + offset
+    files: int  # how many files the rule gives; 0 where none holds
+    compared: int  # how many crops there were; `found` of them show the frame that they are mapped to
     found: int
-    steps: int
-    first_rule: bool
-    predicted: bool
-    others: str = ""
+    steps: int  # how many times the map leaves its rule for another offset
+    first_rule: bool  # it goes by the first of the rules, at any offset
+    predicted: bool  # it is what was predicted
+    others: str = ""  # other frames that fit as well, in words; "" where there are none
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +79,11 @@ class _RuleMatch:
 
 @dataclass(frozen=True, eq=False)
 class _Costs:
-    """What it costs to take a crop for a frame.
+    """What it costs to take a crop for a frame."""
 
-    Attributes:
-        table: (n, M + 1) by index in the video; the last column is that of no frame.
-        there: (M + 1,) which of the columns are of a frame that could be decoded.
-        noise: by how much a crop and its own frame differ, usually.
-    """
-
-    table: Floats
-    there: Flags
-    noise: float
+    table: Floats  # (n, M + 1) by index in the video; the last column is that of no frame
+    there: Flags  # (M + 1,) which of the columns are of a frame that could be decoded
+    noise: float  # by how much a crop and its own frame differ, usually
 
     @property
     def step(self) -> float:

@@ -39,17 +39,11 @@ _FREE_POINTS = 20  # neighbouring landmarks err alike, too: so many are worth a 
 
 @dataclass(frozen=True, eq=False)
 class LandmarkPair:
-    """One frame's landmarks in the stored crop and in the original frame.
+    """One frame's landmarks in the stored crop and in the original frame."""
 
-    Attributes:
-        frame_id: for messages.
-        crop_px: (n, 2) pixels of the network image, corner convention.
-        source_px: (n, 2) the same points in pixels of the original frame, corner convention.
-    """
-
-    frame_id: int
-    crop_px: Floats
-    source_px: Floats
+    frame_id: int  # for messages
+    crop_px: Floats  # (n, 2) pixels of the network image, corner convention
+    source_px: Floats  # (n, 2) the same points in pixels of the original frame, corner convention
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,21 +22,14 @@ _VAGUE = 0.01  # standard error relative to the side
 
 @dataclass(frozen=True, eq=False)
 class Consensus:
-    """One box that the pictures agree on.
+    """One box that the pictures agree on."""
 
-    Attributes:
-        matches: those that agree.
-        others: those that were found and do not.
-        missing: how many pictures were found nowhere.
-        box: (4,) mean of the estimates.
-        std: (4,) standard errors of the mean, no smaller than those of one picture's residues: a still
-            background makes all pictures err alike.
-    """
-
-    matches: tuple[Match, ...]
-    others: tuple[Match, ...]
-    missing: int
-    box: Floats
+    matches: tuple[Match, ...]  # those that agree
+    others: tuple[Match, ...]  # those that were found and do not
+    missing: int  # how many pictures were found nowhere
+    box: Floats  # (4,) mean of the estimates
+    # (4,) standard errors of the mean, no smaller than those of one picture's residues: a still
+    # background makes all pictures err alike
     std: Floats
 
 

@@ -69,19 +69,13 @@ def _around(mask: NDArray[np.bool_], window: Window) -> Window:
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """A stored picture found in a frame.
-
-    Attributes:
-        offset: the frame is source_number + offset.
-        told: that frame fits better than both its neighbours.
-        fit: the registration.
-        parts, mismatch: see `agreement.mismatch`.
-    """
+    """A stored picture found in a frame."""
 
     view: PictureView
-    offset: int
-    told: bool
-    fit: Fit
+    offset: int  # the frame is source_number + offset
+    told: bool  # that frame fits better than both its neighbours
+    fit: Fit  # the registration
+    # see `agreement.mismatch`
     parts: int
     mismatch: float
 

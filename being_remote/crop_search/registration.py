@@ -25,23 +25,14 @@ _LEAST = 256  # pixels: of fewer nothing can be registered
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One registration.
+    """One registration."""
 
-    Attributes:
-        box: (4,) side_x, side_y, origin_x, origin_y, source pixels, not whole.
-        std: (4,) standard errors.
-        skew: (2,) see `forward.warp`.
-        skew_std: (2,).
-        gain: of the colour map.
-        score: cross-correlation of the two pictures.
-    """
-
-    box: Box4
-    std: Floats
-    skew: Floats
-    skew_std: Floats
-    gain: float
-    score: float
+    box: Box4  # (4,) side_x, side_y, origin_x, origin_y, source pixels, not whole
+    std: Floats  # (4,) standard errors
+    skew: Floats  # (2,) see `forward.warp`
+    skew_std: Floats  # (2,)
+    gain: float  # of the colour map
+    score: float  # cross-correlation of the two pictures
 
 
 def register(

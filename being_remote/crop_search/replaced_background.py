@@ -25,15 +25,10 @@ _MARGIN = 1 / 25  # of the picture's side
 
 @dataclass(frozen=True, eq=False)
 class InnerPart:
-    """What is compared instead of the whole picture.
+    """What is compared instead of the whole picture."""
 
-    Attributes:
-        mask: (h, w) where the picture certainly shows the frame.
-        why: why only that, for people.
-    """
-
-    mask: NDArray[np.bool_]
-    why: str
+    mask: NDArray[np.bool_]  # (h, w) where the picture certainly shows the frame
+    why: str  # why only that, for people
 
 
 def inner_part(stored: StoredCrop, window: Window) -> InnerPart | None:

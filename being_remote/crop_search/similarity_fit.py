@@ -20,22 +20,14 @@ _SIGMA = 1.4826  # of the median absolute deviation, for normal noise
 
 @dataclass(frozen=True, eq=False)
 class FaceFit:
-    """source = scale * crop + origin, fitted to one frame.
+    """source = scale * crop + origin, fitted to one frame."""
 
-    Attributes:
-        scale: source pixels for one crop pixel.
-        origin: (2,) where the crop's first corner lies, source pixels.
-        turn_deg: what a free similarity would turn by; nearly 0 for a right pair.
-        rest: (n, 2) what is left of each point, source pixels.
-        spread_px: root mean square distance of the source points from their middle.
-        middle_crop, middle_source: (2,) of the points.
-    """
-
-    scale: float
-    origin: Floats
-    turn_deg: float
-    rest: Floats
-    spread_px: float
+    scale: float  # source pixels for one crop pixel
+    origin: Floats  # (2,) where the crop's first corner lies, source pixels
+    turn_deg: float  # what a free similarity would turn by; nearly 0 for a right pair
+    rest: Floats  # (n, 2) what is left of each point, source pixels
+    spread_px: float  # root mean square distance of the source points from their middle
+    # (2,) of the points
     middle_crop: Floats
     middle_source: Floats
 

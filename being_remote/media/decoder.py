@@ -47,21 +47,15 @@ _MARGIN_PX = 16
 
 @dataclass(frozen=True, eq=False)
 class Times:
-    """When the frames of a video are shown, in the order shown.
+    """When the frames of a video are shown, in the order shown."""
 
-    Attributes:
-        stamps: in units of `unit_s`, rising.
-        tell: whether a decoded frame can be known by its stamp. AVI stores none: there, frames that
-            are out of order cannot be told.
-        start_s: from the start of the file, where sound may begin, to the first frame.
-        last_s: how long the last frame is shown; None where the file does not say.
-    """
-
-    stamps: list[int]
+    stamps: list[int]  # in units of `unit_s`, rising
     unit_s: Fraction
+    # whether a decoded frame can be known by its stamp. AVI stores none: there, frames that are out of
+    # order cannot be told.
     tell: bool
-    start_s: float = 0.0
-    last_s: float | None = None
+    start_s: float = 0.0  # from the start of the file, where sound may begin, to the first frame
+    last_s: float | None = None  # how long the last frame is shown; None where the file does not say
 
     @property
     def seconds(self) -> NDArray[np.float64]:

@@ -59,19 +59,12 @@ def unusable_path(path: str) -> Optional[str]:
 
 
 class ResumableFiles(NamedTuple):
-    """What an attempt left that another can go on from.
+    """What an attempt left that another can go on from."""
 
-    Attributes:
-        folder: its work folder.
-        frames: names of its whole frames from the first on, of one K and in the order of one fit.
-        box: the bytes of its bbox.pt; None where there is none, or none that can be read.
-        why: why there are no more frames.
-    """
-
-    folder: str
-    frames: List[str]
-    box: Optional[bytes]
-    why: str
+    folder: str  # its work folder
+    frames: List[str]  # names of its whole frames from the first on, of one K and in the order of one fit
+    box: Optional[bytes]  # the bytes of its bbox.pt; None where there is none, or none that can be read
+    why: str  # why there are no more frames
 
 
 def begin(work: str, files: str, previous: str = "", pushed: str = "") -> List[str]:

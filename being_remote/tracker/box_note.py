@@ -24,22 +24,15 @@ _NOTE_SUFFIX = ".found.json"
 
 
 class BoxNote(BaseModel):
-    """How a box was found.
-
-    Attributes:
-        box: x_min, x_max, y_min, y_max, as in the bbox.pt that the note lies beside.
-        grade: `exact`, `verified`, `estimated` or `landmark`.
-        method: in words.
-        evidence: figures, for people and for later checks.
-    """
+    """How a box was found."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["being-remote box note 1"] = "being-remote box note 1"
-    box: Box
-    grade: Annotated[str, Field(max_length=40)]
-    method: Annotated[str, Field(max_length=1000)]
-    evidence: Mapping[str, JsonValue] = {}
+    box: Box  # x_min, x_max, y_min, y_max, as in the bbox.pt that the note lies beside
+    grade: Annotated[str, Field(max_length=40)]  # `exact`, `verified`, `estimated` or `landmark`
+    method: Annotated[str, Field(max_length=1000)]  # in words
+    evidence: Mapping[str, JsonValue] = {}  # figures, for people and for later checks
 
 
 def write_box(path: Path, note: BoxNote) -> bool:

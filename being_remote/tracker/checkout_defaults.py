@@ -42,17 +42,11 @@ _SKIPPED = (tokenize.ENCODING, tokenize.COMMENT, tokenize.NL)
 
 @dataclass(frozen=True)
 class CheckoutDefaults:
-    """What one checkout takes for a setting, and where we know that from.
+    """What one checkout takes for a setting, and where we know that from."""
 
-    Attributes:
-        keys: as `config` takes them, in the order of the file.
-        read: whether they are the checkout's own; else they are the table's.
-        notes: what a person should know: what could not be read.
-    """
-
-    keys: Keys
-    read: bool
-    notes: tuple[str, ...] = ()
+    keys: Keys  # as `config` takes them, in the order of the file
+    read: bool  # whether they are the checkout's own; else they are the table's
+    notes: tuple[str, ...] = ()  # what a person should know: what could not be read
 
     @property
     def values(self) -> dict[str, Value | None]:

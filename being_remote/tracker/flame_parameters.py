@@ -26,22 +26,15 @@ _KEYS = ("flame.exp", "flame.jaw", "flame.eyes", "flame.eyelids", "flame.shape")
 
 @dataclass(frozen=True, eq=False)
 class FlameParameters:
-    """FLAME's parameters of N frames, in the order of the cameras read with them.
+    """FLAME's parameters of N frames, in the order of the cameras read with them."""
 
-    Attributes:
-        expression: (N, E) coefficients.
-        jaw_deg: (N, 3) axis times angle; x opens it, y and z are sideways.
-        right_eye_deg, left_eye_deg: (N, 3) axis times angle; x down, y to the head's left.
-        eyelids: (N, 2) left, right; larger is more closed.
-        shape: (N, S) identity coefficients.
-    """
-
-    expression: Floats
-    jaw_deg: Floats
+    expression: Floats  # (N, E) coefficients
+    jaw_deg: Floats  # (N, 3) axis times angle; x opens it, y and z are sideways
+    # (N, 3) axis times angle; x down, y to the head's left
     right_eye_deg: Floats
     left_eye_deg: Floats
-    eyelids: Floats
-    shape: Floats
+    eyelids: Floats  # (N, 2) left, right; larger is more closed
+    shape: Floats  # (N, S) identity coefficients
 
 
 def read_parameters(folder: Path, names: list[str] | None = None) -> tuple[Sequence, FlameParameters]:

@@ -11,18 +11,14 @@ from being_remote.tracker.settings import KEYS, Keys, Settings, complete
 class FrameCost:
     """The iterations of one tracked frame.
 
-    Attributes:
-        landmark_iterations: of level 0, which compares no pictures while tracking.
-        dense_pictures: sum of scale^2 * iterations over the other levels: full-size pictures compared.
-        pixels: of the network image.
-
     Source:
         metrical-tracker c2a51724, tracker.py; iterations are rounded up to odd.
     """
 
-    landmark_iterations: int
+    landmark_iterations: int  # of level 0, which compares no pictures while tracking
+    # sum of scale^2 * iterations over the other levels: full-size pictures compared
     dense_pictures: float
-    pixels: int
+    pixels: int  # of the network image
 
     @property
     def dense_pixels(self) -> float:

@@ -54,19 +54,13 @@ MAX_ID_DIGITS = 7
 
 @dataclass(frozen=True, eq=False)
 class FrameLayout:
-    """What all files of one run share.
+    """What all files of one run share."""
 
-    Attributes:
-        keys: every key found, dotted, in the file's order.
-        arrays: for keys of `SHAPES` the place in the pickle's arrays, dtype, shape and order.
-        notes: how it differs from the tracker's form.
-        skeleton: recognises further files of this layout; None where that cannot be done.
-    """
-
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # every key found, dotted, in the file's order
+    # for keys of `SHAPES` the place in the pickle's arrays, dtype, shape and order
     arrays: Mapping[str, tuple[int, str, tuple[int, ...], Any]]
-    notes: tuple[str, ...]
-    skeleton: Skeleton | None
+    notes: tuple[str, ...]  # how it differs from the tracker's form
+    skeleton: Skeleton | None  # recognises further files of this layout; None where that cannot be done
 
 
 class StoredFrame:
@@ -287,17 +281,11 @@ def _flat(content: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 class Form(NamedTuple):
-    """A file's entries against the tracker's.
+    """A file's entries against the tracker's."""
 
-    Attributes:
-        arrays: those of `SHAPES` that can be read, in their shapes there.
-        problems: why there is no camera in them.
-        notes: other differences.
-    """
-
-    arrays: dict[str, Numbers]
-    problems: tuple[str, ...]
-    notes: tuple[str, ...]
+    arrays: dict[str, Numbers]  # those of `SHAPES` that can be read, in their shapes there
+    problems: tuple[str, ...]  # why there is no camera in them
+    notes: tuple[str, ...]  # other differences
 
     @staticmethod
     def of(flat: Mapping[str, Any]) -> Form:

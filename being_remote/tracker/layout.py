@@ -69,25 +69,15 @@ def frame_name(frame_id: int) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """One folder of one kind of file.
+    """One folder of one kind of file."""
 
-    Attributes:
-        kind: one of `KINDS`; what `sync --only` takes.
-        base: which folder on the host `folder` is relative to.
-        folder: below the base; "" is the base itself.
-        pattern: glob over the paths below `folder`; `{run}` stands for the output folder's name.
-        home: folder below `<backups>/<actor>`; "" is its top.
-        recursive: files in subfolders belong too; they keep their subfolders at home.
-        home_name: the file's name at home where it differs from the host's.
-    """
-
-    kind: str
-    base: Base
-    folder: str
-    pattern: str
-    home: str
-    recursive: bool = False
-    home_name: str = ""
+    kind: str  # one of `KINDS`; what `sync --only` takes
+    base: Base  # which folder on the host `folder` is relative to
+    folder: str  # below the base; "" is the base itself
+    pattern: str  # glob over the paths below `folder`; `{run}` stands for the output folder's name
+    home: str  # folder below `<backups>/<actor>`; "" is its top
+    recursive: bool = False  # files in subfolders belong too; they keep their subfolders at home
+    home_name: str = ""  # the file's name at home where it differs from the host's
 
     def folder_on(
         self, root: PurePosixPath, actor_input: PurePosixPath, actor_output: PurePosixPath

@@ -37,22 +37,15 @@ JAW_NOTE = (
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings to change from the tracker's defaults.
-
-    Attributes:
-        purpose: what it is for, in one line.
-        fixed: key -> value, the same for every checkout, coerced already.
-        reasons: key -> why; a key for each of the settings.
-        notes: what a person should know before choosing it, whatever the checkout; `advice` has more.
-        steps: factor of the iterations of every level of the checkout's pyramid.
-    """
+    """Settings to change from the tracker's defaults."""
 
     name: str
-    purpose: str
-    fixed: Settings
-    reasons: Mapping[str, str]
+    purpose: str  # what it is for, in one line
+    fixed: Settings  # key -> value, the same for every checkout, coerced already
+    reasons: Mapping[str, str]  # key -> why; a key for each of the settings
+    # what a person should know before choosing it, whatever the checkout; `advice` has more
     notes: tuple[str, ...]
-    steps: float = 1.0
+    steps: float = 1.0  # factor of the iterations of every level of the checkout's pyramid
 
     @property
     def settings(self) -> Settings:

@@ -27,25 +27,18 @@ MAX_LIST = 4
 class RunSettings:
     """Settings as the tracker reads them.
 
-    Attributes:
-        actor: the input folder, as written: relative to the checkout; "" where the file names none.
-        begin_frames, end_frames: how many source images were skipped at the start and at the end.
-        fps: at which the video was cut into source images.
-        crop_image: whether frames were cropped to the face, or only resized.
-        image_size_wh: of the network image.
-        bbox_scale: how much larger than the face the crop is.
-
     Source:
         metrical-tracker c2a51724, configs/config.py: the defaults, where the checkout's own are not known.
     """
 
-    actor: str
+    actor: str  # the input folder, as written: relative to the checkout; "" where the file names none
+    # how many source images were skipped at the start and at the end
     begin_frames: int
     end_frames: int
-    fps: float
-    crop_image: bool
-    image_size_wh: tuple[int, int]
-    bbox_scale: float
+    fps: float  # at which the video was cut into source images
+    crop_image: bool  # whether frames were cropped to the face, or only resized
+    image_size_wh: tuple[int, int]  # of the network image
+    bbox_scale: float  # how much larger than the face the crop is
 
 
 class _Stored(BaseModel):

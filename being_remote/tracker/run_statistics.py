@@ -35,41 +35,31 @@ class FrameCurve:
 
 @dataclass(frozen=True)
 class CurveStatistics:
-    """A track in figures, in its unit.
+    """A track in figures, in its unit."""
 
-    Attributes:
-        least, mean, most, std: over all frames.
-        step: median change from a frame to the next; None where no two frames are neighbours.
-        jitter: median of how far a frame lies from the middle of its two neighbours; noise shows
-            here, and motion hardly does. None where no three are neighbours.
-    """
-
+    # over all frames
     least: float
     mean: float
     most: float
     std: float
-    step: float | None
+    step: float | None  # median change from a frame to the next; None where no two frames are neighbours
+    # median of how far a frame lies from the middle of its two neighbours; noise shows here, and motion
+    # hardly does. None where no three are neighbours.
     jitter: float | None
 
 
 @dataclass(frozen=True)
 class CameraStatistics:
-    """The path of the camera around the head.
+    """The path of the camera around the head."""
 
-    Attributes:
-        K: of the network image, (3, 3) corner convention.
-        turn_step_deg, move_step_mm: median from a frame to the next; None without neighbours.
-        largest_turn_deg, largest_turn_at: the largest such turn, and the frame_id after it.
-        distance_m: mean length of t.
-        t_z_m: least, mean and most of its depth.
-    """
-
-    K: tuple[tuple[float, ...], ...]
+    K: tuple[tuple[float, ...], ...]  # of the network image, (3, 3) corner convention
     image_size_wh: tuple[int, int]
-    distance_m: float
-    t_z_m: tuple[float, float, float]
+    distance_m: float  # mean length of t
+    t_z_m: tuple[float, float, float]  # least, mean and most of its depth
+    # median from a frame to the next; None without neighbours
     turn_step_deg: float | None
     move_step_mm: float | None
+    # the largest such turn, and the frame_id after it
     largest_turn_deg: float | None
     largest_turn_at: int | None
 

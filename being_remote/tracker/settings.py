@@ -43,22 +43,15 @@ NEEDED = (*FOOTAGE, "crop_image", "image_size", "bbox_scale", "optimize_jaw")
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the tracker.
+    """One key of the tracker."""
 
-    Attributes:
-        default: the tracker's own; yacs takes values of its type only, and any where it is None.
-        meaning: what it says, and so what a change of it changes.
-        least: the smallest number that makes sense; None where any does.
-        above: whether it must be larger than that.
-        form: how a list is written.
-        shape: of a list whose form is known: an image's size, frame numbers, a pyramid's levels.
-    """
-
+    # the tracker's own; yacs takes values of its type only, and any where it is None
     default: Value | None
-    meaning: str
-    least: float | None = None
-    above: bool = False
-    form: str = ""
+    meaning: str  # what it says, and so what a change of it changes
+    least: float | None = None  # the smallest number that makes sense; None where any does
+    above: bool = False  # whether it must be larger than that
+    form: str = ""  # how a list is written
+    # of a list whose form is known: an image's size, frame numbers, a pyramid's levels
     shape: Literal["", "size", "frames", "levels"] = ""
 
 

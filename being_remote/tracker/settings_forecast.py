@@ -45,13 +45,9 @@ class CropSettings:
 
 @dataclass(frozen=True)
 class ForecastCrop:
-    """One crop that the tracker would make; see `camera.what_if.Foretold`.
+    """One crop that the tracker would make; see `camera.what_if.Foretold`."""
 
-    Attributes:
-        x_min, x_max, y_min, y_max, pad_x, pad_y, side: of the crop, source pixels.
-        K: for the new network image, corner convention; None where the old K is not known.
-    """
-
+    # of the crop, source pixels
     x_min: int
     x_max: int
     y_min: int
@@ -65,29 +61,24 @@ class ForecastCrop:
     gain_percent: float
     source_per_px: float
     padding: float
-    K: Matrix | None
+    K: Matrix | None  # for the new network image, corner convention; None where the old K is not known
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """The answer, for the least and the most that the face can be: one where the box tells its size.
+    """The answer, for the least and the most that the face can be: one where the box tells its size."""
 
-    Attributes:
-        changes: the settings that differ from the run's.
-        face_px_before: network pixels across the face in the run as it is, least and most; None
-            where the run cropped nothing, so that nothing says how large the face is.
-        exact: whether the box tells all, so that the new one is right to the pixel. Else a border
-            cut it: where its size is known and its centre is not, `least` and `most` are one, and
-            the centre is midway of what it can be.
-        lines: all of it in words; empty where nothing about the crop changes.
-    """
-
-    changes: tuple[SettingChange, ...]
+    changes: tuple[SettingChange, ...]  # the settings that differ from the run's
+    # network pixels across the face in the run as it is, least and most; None where the run cropped
+    # nothing, so that nothing says how large the face is
     face_px_before: tuple[float, float] | None
     least: ForecastCrop
     most: ForecastCrop
+    # whether the box tells all, so that the new one is right to the pixel. Else a border cut it: where
+    # its size is known and its centre is not, `least` and `most` are one, and the centre is midway of
+    # what it can be.
     exact: bool
-    lines: tuple[str, ...]
+    lines: tuple[str, ...]  # all of it in words; empty where nothing about the crop changes
 
 
 def what_if(crop: Crop, before: Settings, after: Settings, K_crop: Floats | None = None) -> WhatIf:
