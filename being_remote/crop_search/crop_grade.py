@@ -8,7 +8,7 @@ from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import FreeCrop
 from being_remote.crop_search.finding import FrameEvidence, Grade
 from being_remote.crop_search.picture_consensus import Consensus
-from being_remote.crop_search.whole_pixel_crop import whole_box
+from being_remote.crop_search.whole_pixels import whole_box
 from being_remote.tracker.box_rules import possible_side
 
 ENOUGH = 3  # pictures that must agree

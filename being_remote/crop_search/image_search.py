@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 
 from being_remote.camera.free_crop import FreeCrop, free_crop
-from being_remote.crop_search import whole_pixel_search as lattice
 from being_remote.crop_search.crop_grade import common_offset, grade_crop, remarks
 from being_remote.crop_search.crop_rendering import bars
 from being_remote.crop_search.finding import Finding, FrameSource, OnProgress, StoredCrop
@@ -29,7 +28,7 @@ from being_remote.crop_search.picture_matching import (
     view_of,
 )
 from being_remote.crop_search.replaced_background import inner_part
-from being_remote.crop_search.whole_pixel_crop import crop_of, evidence, whole_box
+from being_remote.crop_search.whole_pixels import crop_of, evidence, score_lattice, whole_box
 
 METHOD = "stored pictures registered against the source frames"
 FRAMES = 5  # pictures looked at, spread over the clip
@@ -221,7 +220,7 @@ def _finding(found: Consensus, frames: Frames, bbox_scale: float | None) -> Find
     scores = None
     if box is not None and not isinstance(crop, FreeCrop):
         grey = frames.grey(best.view.stored.source_number + best.offset)
-        scores = lattice.around(best.view.grey32, best.view.window, grey, box)
+        scores = score_lattice(best.view.grey32, best.view.window, grey, box)
     return Finding(
         grade,
         crop,

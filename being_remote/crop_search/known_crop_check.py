@@ -23,7 +23,7 @@ from being_remote.crop_search.picture_matching import (
     follow,
     view_of,
 )
-from being_remote.crop_search.whole_pixel_crop import box_of, evidence
+from being_remote.crop_search.whole_pixels import box_of, evidence
 
 FRAMES = 3
 _OFF_PX, _NEXT_PX = 0.3, 1.0  # by how much registration may differ from the crop; where the next box is

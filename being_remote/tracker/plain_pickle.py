@@ -16,11 +16,11 @@ from typing import Any, Callable, List, Literal, Mapping, NamedTuple, Tuple
 import numpy as np
 
 from being_remote.errors import UnsafeFile
+from being_remote.tracker.torch_zip import NOT_OPENED
 
 # A genuine `.frame` has about 550; a fork's extra arrays add 30 each.
 MAX_OPCODES = 20_000
 MAX_DIMENSIONS = 8
-NOT_OPENED = "it was not opened; fetch the original again or leave it"
 PROTOCOLS = (2, 3, 4, 5)
 # Views of one storage: a fork may save a few, a bomb shows the same numbers again and again.
 MAX_VIEWS = 8

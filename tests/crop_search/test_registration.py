@@ -9,7 +9,7 @@ from scenes import Scene, as_jpeg
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.free_crop import free_crop
-from being_remote.crop_search import whole_pixel_search as lattice
+from being_remote.crop_search import whole_pixels
 from being_remote.crop_search.crop_rendering import Window, bars, content, grey_of, remake, warp, whole_crops
 from being_remote.crop_search.picture_difference import equal, mismatch
 from being_remote.crop_search.registration import correlation, register
@@ -92,11 +92,11 @@ def test_another_gain_and_level_change_nothing() -> None:
 
 def test_the_lattice_puts_the_truth_first_and_climbs_back_to_it() -> None:
     stored, truth = STORED.astype(np.float32), (300, 300, 150, 20)
-    step, margin = lattice.runner_up(stored, WINDOW, GREY, truth)
+    step, margin = whole_pixels.runner_up(stored, WINDOW, GREY, truth)
     assert margin > 1e-4
-    assert step in lattice.steps()
-    assert lattice.runner_up(stored, WINDOW, GREY, (300, 300, 151, 20))[1] < 0
-    assert lattice.top([(stored, WINDOW, GREY)], (302, 302, 148, 21)) == truth
+    assert step in whole_pixels.steps()
+    assert whole_pixels.runner_up(stored, WINDOW, GREY, (300, 300, 151, 20))[1] < 0
+    assert whole_pixels.best_box([(stored, WINDOW, GREY)], (302, 302, 148, 21)) == truth
 
 
 def test_bars_are_measured_and_kept_out_of_the_comparison() -> None:

@@ -17,7 +17,7 @@ from being_remote.crop_search.known_crop_check import _judge
 from being_remote.crop_search.picture_consensus import Consensus, agree
 from being_remote.crop_search.picture_matching import Match, view_of
 from being_remote.crop_search.registration import Fit
-from being_remote.crop_search.whole_pixel_crop import whole_box
+from being_remote.crop_search.whole_pixels import whole_box
 
 CROP = crop_from_box((400, 900, 100, 600), (1280, 720), (512, 512))
 BOX = np.array([500.0, 500, 400, 100])

@@ -1,20 +1,43 @@
-"""From an estimate to whole numbers, where the pixels prove them, and the evidence of each picture."""
+"""From an estimate to whole numbers, where the pixels prove them, and the evidence of each picture.
+
+The crop is made again at whole numbers around the estimate, and what fits best is kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import FreeCrop, free_crop
-from being_remote.crop_search import whole_pixel_search as lattice
-from being_remote.crop_search.crop_rendering import Box4, Picture, bars, remake, warp, whole_crops
-from being_remote.crop_search.finding import FrameEvidence
+from being_remote.crop_search.crop_rendering import (
+    Box4,
+    Grey,
+    Picture,
+    Window,
+    bars,
+    remake,
+    warp,
+    whole_crops,
+)
+from being_remote.crop_search.finding import FrameEvidence, ScoreLattice
 from being_remote.crop_search.picture_consensus import Consensus
 from being_remote.crop_search.picture_difference import equal, residual
 from being_remote.crop_search.picture_matching import Frames, Match
+from being_remote.crop_search.registration import correlation
+
+Whole = tuple[int, int, int, int]  # side_x, side_y, origin_x, origin_y
+Material = tuple[Grey, Window, Picture]  # a stored grey picture, what of it counts, its frame
+HERE: Whole = (0, 0, 0, 0)
+
+_SIDE_STEPS = (-4, -2, 0, 2, 4)
+_SHIFTS_PX = (-3, -2, -1, 0, 1, 2, 3)
+_MAX_MOVES = 6
 
 NEAR_PX = 0.15  # how near to whole numbers an estimate must be
 _TOLD = 1.02  # a padding must fit this much worse than another to be out of question
@@ -24,7 +47,7 @@ _BLACK = 12.0  # levels: what codecs leave in a bar; content is brighter
 def crop_of(found: Consensus, frames: Frames) -> Crop:
     """The whole crop that the pictures agree on; a `FreeCrop` where the estimate is not whole."""
     box = whole_box(found.box)
-    if box is not None and lattice.top(_material(found.matches[:3], frames), box) == box:
+    if box is not None and best_box(_material(found.matches[:3], frames), box) == box:
         crops = list(whole_crops(box, frames.source.size_wh, found.matches[0].view.size_wh, bars_of(found)))
         if crops:
             crop = _padded_right(crops, found.matches[:3], frames)
@@ -42,7 +65,7 @@ def crop_of(found: Consensus, frames: Frames) -> Crop:
     )
 
 
-def whole_box(box: Box4) -> lattice.Whole | None:
+def whole_box(box: Box4) -> Whole | None:
     """The whole numbers that an estimate is near enough to.
 
     Example:
@@ -77,11 +100,11 @@ def evidence(match: Match, frames: Frames, crop: Crop, *, agrees: bool) -> Frame
     colour, view = frames.colour(number), match.view
     made = made_again(colour, crop)
     box = whole_box(box_of(crop))
-    step, margin = lattice.HERE, 0.0
+    step, margin = HERE, 0.0
     if box is not None and agrees:
-        step, margin = lattice.runner_up(view.grey32, view.window, frames.grey(number), box)
+        step, margin = runner_up(view.grey32, view.window, frames.grey(number), box)
     same = equal(view.stored.picture, made, view.window.mask)
-    if same and box is not None and agrees and _also_equal(match, frames, lattice.moved(box, step)):
+    if same and box is not None and agrees and _also_equal(match, frames, move_box(box, step)):
         margin = 0.0
     off = match.fit.box - box_of(crop)
     return FrameEvidence(
@@ -136,7 +159,7 @@ def _difference(a: NDArray[np.uint8], b: NDArray[np.uint8], mask: NDArray[np.boo
     return float(difference.mean() if mask is None else difference[mask].mean())
 
 
-def _also_equal(match: Match, frames: Frames, box: lattice.Whole) -> bool:
+def _also_equal(match: Match, frames: Frames, box: Whole) -> bool:
     """Whether a second box gives the stored pixels too, as it does where a picture is flat."""
     crops = whole_crops(box, frames.source.size_wh, match.view.size_wh, (0.0, 0.0))
     frame = frames.colour(match.view.stored.source_number + match.offset)
@@ -144,7 +167,91 @@ def _also_equal(match: Match, frames: Frames, box: lattice.Whole) -> bool:
     return any(equal(match.view.stored.picture, remake(frame, crop), mask) for crop in crops)
 
 
-def _material(matches: Sequence[Match], frames: Frames) -> list[lattice.Material]:
+def _material(matches: Sequence[Match], frames: Frames) -> list[Material]:
     return [
         (m.view.grey32, m.view.window, frames.grey(m.view.stored.source_number + m.offset)) for m in matches
     ]
+
+
+@cache
+def steps() -> tuple[Whole, ...]:
+    """The nearest other boxes: one axis changed, or both alike.
+
+    Along one axis the hardest to tell apart move one end of the box only, or both ends apart. The
+    tracker pads to a square but for one pixel, so the sides never differ by more.
+    """
+    axis = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, -1), (-1, 1), (2, -1), (-2, 1)]
+    found = []
+    for side_x, origin_x in axis:
+        for side_y, origin_y in axis:
+            still = (side_x, origin_x) == (0, 0) or (side_y, origin_y) == (0, 0)
+            alike = side_x == side_y
+            if (still and abs(side_x - side_y) <= 1) or (alike and side_x):
+                found.append((side_x, side_y, origin_x, origin_y))
+    return tuple(step for step in found if step != HERE)
+
+
+def score_box(stored: Grey, window: Window, frame: Picture, box: Whole) -> float:
+    """Correlation of a stored grey picture and a frame's crop by that box, where it shows the frame."""
+    made = _grey_crop(frame, box, (stored.shape[1], stored.shape[0]))
+    return correlation(window.counted(stored), window.counted(made))
+
+
+def _grey_crop(frame: Picture, box: Whole, size_wh: tuple[int, int]) -> Grey:
+    """As the tracker's crop, but without regard to what is padding: beyond the frame there is black."""
+    side_x, side_y, origin_x, origin_y = box
+    height, width = frame.shape
+    x0, x1 = max(origin_x, 0), min(origin_x + side_x, width)
+    y0, y1 = max(origin_y, 0), min(origin_y + side_y, height)
+    part: Any = frame[y0:y1, x0:x1]
+    if part.shape != (side_y, side_x):
+        right, below = origin_x + side_x - x1, origin_y + side_y - y1
+        part = cv2.copyMakeBorder(
+            part, y0 - origin_y, below, x0 - origin_x, right, cv2.BORDER_CONSTANT, value=0
+        )
+    return np.asarray(cv2.resize(part, size_wh, interpolation=cv2.INTER_CUBIC), dtype=np.float32)
+
+
+def move_box(box: Whole, step: Whole) -> Whole:
+    return (box[0] + step[0], box[1] + step[1], box[2] + step[2], box[3] + step[3])
+
+
+def _possible_steps(box: Whole) -> list[Whole]:
+    """Those that lead to a box which the tracker's padding can make."""
+    return [step for step in steps() if abs(box[0] + step[0] - box[1] - step[1]) <= 1]
+
+
+def runner_up(stored: Grey, window: Window, frame: Picture, box: Whole) -> tuple[Whole, float]:
+    """The step to the best other box, and how much lower it scores; negative if it is the better one."""
+    here = score_box(stored, window, frame, box)
+    scores = {step: score_box(stored, window, frame, move_box(box, step)) for step in _possible_steps(box)}
+    best = max(scores, key=scores.__getitem__)
+    return best, here - scores[best]
+
+
+def best_box(pictures: Iterable[Material], box: Whole) -> Whole:
+    """The box whose scores, summed over pictures and frames, no neighbour exceeds."""
+    material = list(pictures)
+
+    def total(at: Whole) -> float:
+        return sum(score_box(stored, window, frame, at) for stored, window, frame in material)
+
+    here = total(box)
+    for _ in range(_MAX_MOVES):
+        scores = {step: total(move_box(box, step)) for step in _possible_steps(box)}
+        best = max(scores, key=scores.__getitem__)
+        if scores[best] <= here:
+            break
+        box, here = move_box(box, best), scores[best]
+    return box
+
+
+def score_lattice(stored: Grey, window: Window, frame: Picture, box: Whole) -> ScoreLattice:
+    """Scores over sides and shifts, for a picture of the evidence."""
+    scores = np.empty((len(_SIDE_STEPS), len(_SHIFTS_PX), len(_SHIFTS_PX)))
+    for k, side in enumerate(_SIDE_STEPS):
+        for j, down in enumerate(_SHIFTS_PX):
+            for i, across in enumerate(_SHIFTS_PX):
+                step = (side, side, across - side // 2, down - side // 2)
+                scores[k, j, i] = score_box(stored, window, frame, move_box(box, step))
+    return ScoreLattice(_SIDE_STEPS, _SHIFTS_PX, scores)
