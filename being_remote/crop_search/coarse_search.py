@@ -1,8 +1,7 @@
 """Where a stored picture may lie in a frame, roughly: a few proposals, best first.
 
 Features come first, because they bear a head that has moved and find small crops; where there are
-too few of them, the picture is slid over the frame at every size. Whether a proposal is right is
-not decided here.
+too few of them, the picture is slid over the frame at every size.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def proposals(stored: Picture, window: Window, frame: Picture) -> Iterator[Box4]
 
 
 def by_features(stored: Picture, window: Window, frame: Picture) -> Box4 | None:
-    """From SIFT matches and a robust similarity; None where they do not carry one."""
+    """From SIFT matches and a robust similarity; None where there are too few."""
     shrunk, factor = _shrunk(frame, _FEATURE_LENGTH)
     # Without precise upscaling positions are off by a quarter pixel of the doubled picture.
     sift = cv2.SIFT.create(_MAX_FEATURES, enable_precise_upscale=True)
@@ -89,7 +88,7 @@ def by_template(stored: Picture, window: Window, frame: Picture) -> Iterator[Box
 
 
 def look_alikes(frame: Picture, box: Box4, window: Window, size_wh: tuple[int, int]) -> list[Box4]:
-    """Other places of a frame that look like the one found: a pattern that repeats has some."""
+    """Other places of a frame that look like the one found, as in a pattern that repeats."""
     shrunk, factor = _shrunk(frame, _TEMPLATE_LENGTH * 2)
     sides, origin = box[:2], box[2:]
     low = (origin + sides * (window.u0, window.v0) / size_wh) / factor

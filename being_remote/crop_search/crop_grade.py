@@ -1,4 +1,4 @@
-"""The grade that the evidence carries, and why it is no better."""
+"""The grade of a crop that was found in pictures, and why it is not better."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def grade_crop(found: Consensus, crop: Crop, evidence: Sequence[FrameEvidence]) 
 
 
 def common_offset(evidence: Sequence[FrameEvidence]) -> int | None:
-    """The frame offset of the pictures; None where none tells it, or they do not share one.
+    """The frame offset of the pictures; None where it cannot be told, or they do not share one.
 
     A few may differ: where a head turns back, two frames look alike.
     """

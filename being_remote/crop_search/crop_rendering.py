@@ -1,4 +1,4 @@
-"""The tracker's crop made again, for whole numbers and for fractions, and what of a picture is bars.
+"""The tracker's crop made again, for whole numbers and for fractions, and which part of a picture is bars.
 
 A map is four numbers, `Box4`: (side_x, side_y, origin_x, origin_y) in source pixels, corner
 convention, so that source x = origin_x + side_x * u / N for the crop pixel u of N.
@@ -89,7 +89,7 @@ def warp(frame: Picture, box: Box4, skew: tuple[float, float], size_wh: tuple[in
     """A grey frame (H, W) resampled as the crop of fractions `box` would be; float32.
 
     `skew` is what x gains from the crop's left-to-right middle downwards, and y likewise, source pixels:
-    zero for any crop of the tracker, and there so that a turned or sheared source shows.
+    zero for any crop of the tracker; a turned or sheared source shows in it.
     """
     (width, height), (sx, sy, ox, oy) = size_wh, box
     A = np.array(
@@ -119,8 +119,8 @@ def whole_crops(
 ) -> Iterator[Crop]:
     """Every crop of the tracker's recipe with that map, those that its own box rule makes first.
 
-    The map leaves open how much of the crop is padding: `bars_seen` are the black bars' widths in the
-    picture, left and above, as fractions of its sides.
+    `bars_seen` are the black bars' widths in the picture, left and above, as fractions of its sides: the
+    map leaves open how much of the crop is padding.
     """
     side_x, side_y, origin_x, origin_y = box
     width, height = source_size_wh

@@ -32,12 +32,7 @@ class StoredCrop:
 
 
 class FrameSource(Protocol):
-    """The original frames, whichever way they are kept.
-
-    Attributes:
-        size_wh: width, height, pixels.
-        count: frames there are; the last has this number.
-    """
+    """The original frames: `size_wh` in pixels, and `count` of them."""
 
     @property
     def size_wh(self) -> tuple[int, int]: ...
@@ -82,21 +77,21 @@ class ScoreLattice:
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """The crop, how sure it is, and why.
+    """The crop, its grade, and why.
 
     Attributes:
         grade: `exact` (equal pixels on several frames), `verified` (lossy pictures; the same whole
             numbers win on several frames, with a margin), `estimated`, `landmark`, `unknown`.
         crop: None if and only if the grade is `unknown`; a `FreeCrop` where the map is not whole.
         method: how it was found, for people.
-        reason: why the grade is no better, for people; "" when exact.
-        frames: the evidence, one for each picture looked at.
+        reason: why the grade is not better, for people; "" when exact.
+        frames: the evidence, one for each picture compared.
         side_px, side_std_px: the estimate before it was made whole, and its standard error.
         origin_px, origin_std_px: the same for the crop's first corner, (x, y).
         frame_offset: add this to a stored picture's source_number; None where it cannot be told (nothing
             moves) or is not one number (the source runs at another rate).
-        scores: the lattice around the optimum; None where there is none.
-        notes: what a person should know besides.
+        scores: the scores around the optimum; None where there is none.
+        notes: what else a person should know.
     """
 
     grade: Grade
@@ -125,10 +120,8 @@ class CropCheck:
     Attributes:
         agrees: None where the pictures cannot tell.
         reason: why not, or why it cannot be told, for people; "" when they agree.
-        frames: the evidence, one for each picture looked at.
-        frame_offset: as in `Finding`.
-        exact: the pixels are equal on every frame looked at.
-        notes: what a person should know besides.
+        frames, frame_offset, notes: as in `Finding`.
+        exact: the pixels are equal on every frame compared.
     """
 
     agrees: bool | None

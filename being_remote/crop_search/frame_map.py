@@ -2,11 +2,9 @@
 
 `source/` was made of the video by some rule: resampled, or every frame as it is. A rule is a list of
 frames, one a file. Along a rule, from any offset, poses go on as their numbers do; to leave it costs as
-much as a clear difference of pixels. The cheapest way through all crops is what the pixels say. It never
-decreases. A prediction that the pixels do not clearly deny is kept; where they fit other frames as well
-and nothing is predicted among those, there is no map.
-
-Pure: numbers in, numbers out.
+much as a clear difference of pixels. The cheapest way through all crops is the map; it never decreases.
+A prediction that the pixels do not clearly contradict is kept; where they fit other frames as well and
+nothing is predicted among those, there is no map.
 """
 
 from __future__ import annotations
@@ -73,7 +71,6 @@ class _RuleMatch:
 
     @property
     def frames(self) -> Whole:
-        """(n,) index in the video; -1 outside."""
         return _frames_of(self.rule, self.files)
 
 
@@ -190,7 +187,6 @@ def _unit(pictures: Floats) -> tuple[Floats, Flags]:
 
 
 def _spread(count: int, most: int) -> Whole:
-    """Some places of `count`, evenly."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
@@ -288,8 +284,8 @@ def _followed(
 ) -> tuple[Whole, int | None]:
     """The frame of each pose, and the one offset from the first to the last, if there is one.
 
-    Where the offset steps, only poses between two crops of one offset have a frame; where it does so often,
-    only those with a crop of their own: between two crops a frame may be dropped and another one repeated.
+    Where the offset steps, only poses between two crops of one offset have a frame; where it steps often,
+    only those with a crop of their own: in between a frame may be dropped and another one repeated.
     """
     if (offsets == offsets[0]).all():
         return _frames_of(rule, numbers - 1 + offsets[0]), int(offsets[0])
@@ -312,7 +308,7 @@ def _differences(pictures: Floats, shown: Floats, indices: Whole, frames: Whole)
 
 
 def _believed(at: Whole, gone: Flags, differ: Floats, same: float, count: int) -> Flags:
-    """(N,) whether the crops speak for each pose's frame: its own, or those before and after it.
+    """(N,) whether the crops confirm each pose's frame: its own, or those before and after it.
 
     Compression spoils whole parts of a clip, so a crop may differ as its neighbours do. One that differs
     much more than they do is of another moment.

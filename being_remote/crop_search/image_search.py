@@ -1,8 +1,7 @@
-"""The crop from the pictures that the tracker stored, and a known crop checked against them.
+"""The crop from the pictures that the tracker stored.
 
-A few pictures spread over the clip are registered one by one. They must agree on one box; what they
-agree on is made whole where that can be proven, by making the crop again. Every way this can fail
-ends in a grade that says so, and in the reason.
+A few pictures spread over the clip are registered one by one. They must agree on one box, which is
+made whole where that can be proven, by making the crop again. Every failure ends in a grade and a reason.
 """
 
 from __future__ import annotations
@@ -49,10 +48,10 @@ def from_images(
 
     Args:
         stored: crops that the tracker fitted to, each with a `.frame` of its own (the tracker also
-            leaves pictures behind that belong to none). Only a few of them are taken, by index.
+            leaves pictures behind that belong to none). Only a few of them are compared.
         source: the original frames, or a copy that was compressed, recoloured or rescaled.
-        bbox_scale: the run's setting; a side that it cannot give is then said.
-        on_progress: told after each picture.
+        bbox_scale: the run's setting; a side that it cannot give is reported.
+        on_progress: called after each picture.
 
     Returns:
         The finding. `exact` and `verified` crops are whole and were checked by making them again on at
@@ -79,9 +78,9 @@ def from_images(
 
 
 def inner_views(stored: Sequence[StoredCrop]) -> tuple[list[PictureView], str] | None:
-    """The pictures with what of them counts where their background was replaced, and that in words.
+    """The pictures with the part to compare where their background was replaced, and that in words.
 
-    None where that is not known of every one of them.
+    None where the part is unknown for any of them.
     """
     views, share, why = [], [], ""
     for one in stored:
@@ -123,7 +122,7 @@ def rough_crop(stored: Sequence[StoredCrop], source: FrameSource) -> FreeCrop | 
     """About where the stored pictures lie, whichever frames they are of: what stands still tells it.
 
     Args:
-        stored: as in `from_images`; their numbers are not believed.
+        stored: as in `from_images`; their numbers are not used.
         source: every frame of the video.
     """
     frames, best = Frames(source), None
@@ -161,7 +160,7 @@ def spread(stored: Sequence[StoredCrop], count: int) -> list[StoredCrop]:
 
 
 def unusable(chosen: Sequence[StoredCrop]) -> str:
-    """What forbids a search among these pictures, for people; "" if nothing does."""
+    """Why these pictures cannot be searched, for people; "" if they can."""
     if not chosen:
         return "there are no stored pictures"
     sizes = sorted({(one.picture.shape[1], one.picture.shape[0]) for one in chosen})
@@ -176,7 +175,7 @@ def unusable(chosen: Sequence[StoredCrop]) -> str:
 def _search(
     chosen: Sequence[PictureView], frames: Frames, on_progress: OnProgress | None
 ) -> list[Match | None]:
-    """The first picture is searched for anew, the others where that one lies."""
+    """The first picture is searched everywhere, the others where that one lies."""
     matches: list[Match | None] = []
     anchor: Match | None = None
     wide = True  # a search of far frames that finds nothing is not repeated

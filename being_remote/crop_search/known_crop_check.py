@@ -1,4 +1,4 @@
-"""Whether a crop that is known, from bbox.pt say, is the one that made the stored pictures."""
+"""Check whether a known crop, of bbox.pt say, made the stored pictures."""
 
 from __future__ import annotations
 
@@ -34,17 +34,15 @@ _DOUBTFUL = 0.12  # mismatch that heavy compression can make of the very same fr
 def check_crop(
     crop: Crop, stored: Sequence[StoredCrop], source: FrameSource, *, on_progress: OnProgress | None = None
 ) -> CropCheck:
-    """Whether the stored pictures are this crop of these frames, on a few frames spread over the clip.
+    """Check whether the stored pictures are this crop, on a few frames spread over the clip.
 
     Args:
         crop: as bbox.pt and the source's size give it.
-        stored: as in `from_images`.
-        source: as in `from_images`.
-        on_progress: told after each picture.
+        stored, source, on_progress: as in `from_images`.
 
     Returns:
         The check. `agrees` is None where the pictures cannot tell: nothing in them has contrast, their
-        frames are not there, or too much was lost to compression.
+        frames are missing, or too much was lost to compression.
     """
     chosen = spread(stored, FRAMES)
     problem = unusable(chosen)

@@ -1,10 +1,9 @@
 """The tracker's dense landmark detector on whole original frames: an optional extra.
 
 The tracker finds its 478 points with MediaPipe's face mesh, whose model lies inside MediaPipe's older
-packages. The same detector on the original frame finds the same points, in its pixels. It looks for
-large faces only, so a whole frame is searched in windows, and what is found is looked at again in a
-window like the tracker's crop: so the detector sees the face at nearly the size it had there, and its
-dependence on that size nearly cancels.
+packages. It finds large faces only, so a whole frame is searched in windows, and what is found is
+detected again in a window like the tracker's crop: there the face has nearly the size it had then, and
+the detector's dependence on that size nearly cancels.
 """
 
 from __future__ import annotations
@@ -34,24 +33,21 @@ _INSTALL = (
 
 
 class FaceMesh:
-    """The detector; use it as a context manager.
+    """The detector, a context manager.
 
     Raises:
-        UsageError: MediaPipe is not installed, or is one of those without the model.
+        UsageError: MediaPipe is not installed, or lacks the model.
     """
 
     def __init__(self) -> None:
         self._mesh = _load()
 
     def find(self, picture: Picture, around: Window | None = None) -> Floats | None:
-        """The points of one face.
+        """The points of one face: (478, 2) pixels of `picture`, corner convention; None where none is found.
 
         Args:
             picture: (H, W, 3) uint8, BGR.
-            around: look into this window only, such as a crop that is known roughly.
-
-        Returns:
-            (478, 2) pixels of `picture`, corner convention; None where no face is found.
+            around: search this window only.
         """
         if around is not None:
             return self._in(picture, around)

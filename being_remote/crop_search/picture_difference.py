@@ -1,7 +1,7 @@
 """Whether two pictures show the same thing, and how nearly.
 
 One number for the whole is not enough: a head in front of a still wall can move while most pixels
-stay equal. So every structured part is asked on its own whether it shows the same, at the same place.
+stay equal. So every structured part is compared on its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _UNLIKE_LEVELS, _MOVED_LEVELS = 8.0, 16.0
 def equal(stored: Picture, made: Picture, mask: NDArray[np.bool_] | None = None) -> bool:
     """Whether the pixels are equal, but for what another build of the resize would change.
 
-    Of a picture whose background was replaced only those of `mask` (h, w) are asked.
+    Of a picture whose background was replaced only those of `mask` (h, w) are compared.
     """
     difference: NDArray[np.uint8] = np.asarray(cv2.absdiff(stored, made), dtype=np.uint8)
     if mask is not None:

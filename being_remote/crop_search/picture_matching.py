@@ -1,8 +1,8 @@
 """One stored picture against the source: where in which frame it lies.
 
-The frame that belongs to a picture is known by its number only, and numbers can be off: a run that
-skipped frames, a video at another rate. So the neighbours are asked as well, and where the expected
-frame shows something else, all frames around it.
+Which frame belongs to a picture is known by its number only, and numbers can be off: a run that
+skipped frames, a video at another rate. So neighbouring frames are compared as well, and where the
+expected one shows something else, all around it.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Frames:
 def locate(view: PictureView, frames: Frames, *, wide: bool) -> Match | None:
     """Search a picture without knowing where it lies; the best found, which need not be good.
 
-    `wide` says whether to search frames far from the expected one when that shows something else.
+    `wide`: also search frames far from the expected one when that shows something else.
     """
     number = view.stored.source_number
     if view.window.empty or not frames.has(number):

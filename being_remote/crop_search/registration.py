@@ -1,8 +1,8 @@
 """Registration to a few hundredths of a pixel, with error bars that the residue itself gives.
 
 Gauss-Newton on the brightness of one stored picture against one frame, through the tracker's own
-cubic kernel. A linear colour map is solved for along with the box, so other matrices and ranges do no
-harm, and what shows something else is weighted down.
+cubic kernel. A linear colour map is solved for along with the box, and what shows something else is
+weighted down.
 """
 
 from __future__ import annotations
@@ -38,17 +38,15 @@ class Fit:
 def register(
     stored: Picture, window: Window, frame: Picture, start: Box4, *, near: bool = False
 ) -> Fit | None:
-    """Register a stored grey picture against a grey frame.
+    """Register a stored grey picture (h, w) against a grey frame (H, W), both uint8.
 
     Args:
-        stored: (h, w) uint8.
-        window: the part to use.
-        frame: (H, W) uint8.
+        window: the part of the picture to use.
         start: the box to begin at; within a few crop pixels of the truth.
         near: it is within a source pixel: leave out the coarse level.
 
     Returns:
-        None where it runs away or nothing is there to hold on to.
+        None where it diverges or has too little to hold on to.
     """
     size_wh = (stored.shape[1], stored.shape[0])
     box = np.asarray(start, dtype=np.float64)
@@ -61,7 +59,7 @@ def register(
 
 
 def rough(stored: Picture, window: Window, frame: Picture, start: Box4) -> Fit | None:
-    """The same on small pictures, where a few pixels astray are a fraction of one: quick, and not sharp."""
+    """The same on small pictures, where a few pixels are a fraction of one: quick, and not sharp."""
     shrink = stored.shape[0] / _COARSE
     factor = max(float(start[:2].max()) / _COARSE, 1.0)
     small = cv2.resize(stored, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA).astype(np.float32)

@@ -1,9 +1,9 @@
 """The part of a stored picture that certainly shows the frame where its background was replaced.
 
 Matting before the tracking puts one colour, or another picture, behind the head; the face keeps its
-pixels. One colour that reaches in from the border is no camera picture: what is not of it is the
-subject. Another picture cannot be told from the frame's own, so there the face must be known, from the
-run's landmarks. Hair and shoulders are left out with a margin: mattes are soft there.
+pixels. Everything but one colour that reaches in from the border is the subject. Another picture cannot
+be told from the frame's own, so there the face must be known, from the run's landmarks. Hair and
+shoulders are left out with a margin: mattes are soft there.
 """
 
 from __future__ import annotations

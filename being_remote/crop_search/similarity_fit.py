@@ -1,7 +1,7 @@
 """One frame's face in the crop laid over the same face in the source frame: scale, place, and how well.
 
 Points are in the corner convention. A crop neither turns nor skews, so a turn that a free fit finds
-is evidence against the pair, not part of the answer. It knows one frame; `landmarks` knows many.
+is evidence against the pair, not part of the answer.
 """
 
 from __future__ import annotations

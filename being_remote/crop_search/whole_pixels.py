@@ -71,8 +71,6 @@ def whole_box(box: Box4) -> Whole | None:
     Example:
         >>> whole_box(np.array([899.93, 900.04, 510.1, 90.0]))
         (900, 900, 510, 90)
-        >>> whole_box(np.array([600.4, 600.4, 340.0, 60.0])) is None
-        True
     """
     nearest = np.round(box)
     if (np.abs(box - nearest) > NEAR_PX).any():

@@ -1,9 +1,9 @@
-"""One local video, frame by frame, exactly. A leaf, for `video` alone: of ours it uses errors only.
+"""One local video, frame by frame, exactly.
 
-PyAV decodes, held to local files of the containers below. Every frame is known by its time, read from
-the packets when the video is opened, so a seek that lands elsewhere is noticed and put right. Colours
-are ffmpeg's own, as in the PNG files that it cuts for the tracker; only the part that is asked for is
-turned into them. One thread at a time.
+PyAV decodes, held to local files of few containers. Every frame is known by its time, read from the
+packets when the video is opened, so a seek that lands elsewhere is noticed and put right. Colours are
+ffmpeg's own, as in the PNG files that it cuts for the tracker; only the requested part is converted.
+One thread at a time.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ class Times:
 
 @dataclass(eq=False)
 class Video:
-    """An open video, the frame that it holds, and where in it that is.
+    """An open video, and the frame that it holds.
 
     Attributes:
         size_wh: of its frames, turned upright.
         rotation_deg: what it asks its player to turn them by, clockwise.
-        fps: on average; None where nothing says it.
+        fps: on average; None where the file does not say it.
         pixel_aspect: width of a pixel over its height, as shown; 1 where nothing is said.
     """
 
@@ -100,7 +100,7 @@ class Video:
         self.container.close()
 
     def decode(self, index: int) -> tuple[int, int] | None:
-        """Hold exactly the frame that decoding from the start would give as the `index`-th.
+        """Hold the frame that decoding from the start would give as the `index`-th.
 
         Returns:
             Its width and height, upright; None where it cannot be decoded.
@@ -120,10 +120,7 @@ class Video:
                 yield self.next - 1
 
     def grey(self, window: Window) -> Pixels:
-        """The brightness of a window of the frame that is held, as it is stored: (H, W), upright.
-
-        Of the usual formats this is the decoder's own plane, so it costs next to nothing.
-        """
+        """The stored brightness of a window of the frame that is held: (H, W), upright."""
         x_min, x_max, y_min, y_max = window
         if self.held.format.name not in _GREY_PLANE:
             bgr = self.pixels(window).astype(np.float32)
@@ -205,7 +202,7 @@ class Video:
 
 
 def open_video(path: Path, max_pixels: int) -> Video:
-    """Open a video file that was looked at already, and decode its first frame.
+    """Open a video file of a known container, and decode its first frame.
 
     Raises:
         UnsafeFile: more pixels than `max_pixels`, or more frames than `MAX_FRAMES`.

@@ -1,14 +1,14 @@
-"""Runs on the pod before the tracker: its settings with this attempt's paths, and what may be kept.
+"""Runs on the pod before the tracker: its settings with this attempt's paths, and the frames to resume from.
 
     python -m being_remote.tracker.begin WORK FILES [PREVIOUS [PUSHED]]
 
 WORK is the attempt's folder, FILES holds `tracking.json` and the settings, PREVIOUS is the folder of
-the attempt before it on this host, PUSHED what the laptop put here of an attempt on another host
+the attempt before it on this host, PUSHED what the laptop uploaded of an attempt on another host
 (each may be ""). The input folder holds only links to what the actor has, so that the tracker
-computes its box, crops and landmarks anew. Of the earlier attempts of this very job the one with most
+computes its box, crops and landmarks itself. Of the earlier attempts of this job the one with most
 whole frames has them copied here, with its box, up to the first that is missing or cannot be read
-safely: the tracker goes on from there by itself, whereas a torn file would stop it for ever. What was
-pushed names its box's hash, and then no other box is used: a job that moves keeps its crop.
+safely: the tracker resumes there, whereas a torn file would stop it for ever. What was uploaded names
+its box's hash, and then no other box is used: a job that moves keeps its crop.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ class ResumableFiles(NamedTuple):
 
 
 def begin(work: str, files: str, previous: str = "", pushed: str = "") -> List[str]:
-    """Make an attempt ready for the tracker; what is said goes into the job's log.
+    """Make an attempt ready for the tracker; returns lines for the job's log.
 
     Raises:
-        UsageError: the tracker could not live with the attempt's path.
-        NotFoundError: the actor's images or identity went away meanwhile.
-        InconsistentData: the number of images is another than when the job was planned; or the box that
-            was pushed is not the one that its note names.
+        UsageError: the tracker cannot work below the attempt's path.
+        NotFoundError: the actor's images or identity are missing by now.
+        InconsistentData: the number of images has changed since the job was planned; or the uploaded box
+            is not the one that its note names.
     """
     problem = unusable_path(work)
     if problem is not None:
@@ -110,7 +110,7 @@ def frame_names(folder: str, request: Dict[str, Any]) -> List[str]:
     """The source images that are tracked, in the tracker's order: the n-th makes frame n.
 
     Raises:
-        NotFoundError: there is no folder of images.
+        NotFoundError: the folder of images is missing.
     """
     source = os.path.join(folder, SOURCE)
     try:
@@ -181,7 +181,7 @@ def box_in(request: Dict[str, Any]) -> str:
 
 
 def least_kept(request: Dict[str, Any]) -> int:
-    """So many frames must be whole that the tracker can go on from them."""
+    """How many whole frames the tracker needs to resume."""
     return max(WORTH_KEEPING, 2 * len(request["keyframes"]))
 
 
@@ -239,7 +239,7 @@ def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str
 def _most_before(
     previous: str, request: Dict[str, Any], pin: Optional[str]
 ) -> Optional[Tuple[str, ResumableFiles]]:
-    """The most that an attempt before left on this host, and whose it is; with `pin` only of that box.
+    """The most that an earlier attempt left on this host, and whose it is; with `pin` only of that box.
 
     An attempt that ended while it began, on a full disk for one, has less than those before it.
     """

@@ -1,7 +1,7 @@
 """What a run fitted besides its cameras: expression, jaw, eyes and eyelids of every frame.
 
-Read in one pass with the cameras. Rotations come out as axis times angle in degrees, so that a jaw
-at rest is three zeros and one that opens has a first number above zero.
+Rotations are axis times angle in degrees, so that a jaw at rest is three zeros and one that opens has a
+first number above zero.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def read_parameters(folder: Path, names: list[str] | None = None) -> tuple[Seque
 
     Raises:
         NotFoundError, DataError: as `read_sequence`.
-        InconsistentData: an entry that is not there, numbers that are not finite, another count of
-            coefficients within the run, or six numbers that are no rotation.
+        InconsistentData: an entry that is missing, numbers that are not finite, another count of
+            coefficients within the run, or six numbers that are not a rotation.
     """
     rows: dict[str, list[Floats]] = {key: [] for key in _KEYS}
 

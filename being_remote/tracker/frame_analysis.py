@@ -50,7 +50,7 @@ OFF_CENTRE = 0.1
 
 @dataclass(frozen=True)
 class EntryAnalysis:
-    """One entry: its dotted key, shape and dtype ("" where it is no array), meaning, and value in words."""
+    """One entry; `dtype` is "" where it is not an array, `says` is its value in words."""
 
     key: str
     shape: tuple[int, ...] | None

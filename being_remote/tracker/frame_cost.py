@@ -26,7 +26,7 @@ class FrameCost:
 
 
 def frame_cost(settings: Settings, keys: Keys = KEYS) -> FrameCost | None:
-    """The work of a frame; None where this checkout has no `pyr_levels` as we know them.
+    """The cost of a frame; None where this checkout has no `pyr_levels` as we know them.
 
     Example:
         >>> frame_cost({})

@@ -116,11 +116,7 @@ _layouts: list[FrameLayout] = []
 
 
 def parse_stored(data: bytes, name: str) -> StoredFrame:
-    """Read the file, the pickle and the keys of one `.frame`.
-
-    Args:
-        data: the whole file.
-        name: its name or path; the stem must be its frame_id.
+    """Read the file, the pickle and the keys of one `.frame`; its name's stem must be its frame_id.
 
     Raises:
         UnsafeFile, TornFile: as `torch_file.load_file`.

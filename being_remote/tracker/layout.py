@@ -1,8 +1,7 @@
-"""Where metrical-tracker keeps its files on a host, and where they come to lie on this laptop.
+"""Where metrical-tracker keeps its files on a host, and where they lie in a backup.
 
-The one place that spells these names. On a host a place is a folder below the actor's input, the
-actor's output or the checkout itself; at home it is a folder below `<backups>/<actor>`.
-Nothing here touches a disk, and nothing knows of hosts or inventories.
+On a host a place is a folder below the actor's input, the actor's output or the checkout itself; in a
+backup it is a folder below `<backups>/<actor>`. Nothing here touches a disk.
 """
 
 from __future__ import annotations
@@ -82,12 +81,7 @@ class Place:
     def folder_on(
         self, root: PurePosixPath, actor_input: PurePosixPath, actor_output: PurePosixPath
     ) -> PurePosixPath:
-        """The absolute folder on a host.
-
-        Args:
-            root: the tracker's checkout, absolute.
-            actor_input: the actor's input folder, relative to `root`.
-            actor_output: the run's output folder, relative to `root`.
+        """The absolute folder on a host; both of the actor's are relative to the checkout, `root`.
 
         Example:
             >>> root, given, made = map(PurePosixPath, ("/w/mt", "input/roman", "output/roman"))
@@ -108,7 +102,7 @@ class Place:
         return fnmatch.fnmatchcase(name, pattern)
 
     def home_path(self, name: str) -> str:
-        """Where the file comes to lie, relative to `<backups>/<actor>`."""
+        """The file's path in the backup, relative to `<backups>/<actor>`."""
         name = self.home_name or name
         return f"{self.home}/{name}" if self.home else name
 
@@ -137,7 +131,7 @@ PLACES: tuple[Place, ...] = (
 
 
 def places_of(kinds: Collection[str] = ()) -> tuple[Place, ...]:
-    """The places of these kinds; of none named, all but those `ON_REQUEST`."""
+    """The places of these kinds; without any, all but those `ON_REQUEST`."""
     return tuple(p for p in PLACES if (p.kind in kinds if kinds else p.kind not in ON_REQUEST))
 
 

@@ -1,8 +1,7 @@
 """Named settings with their reasons.
 
-A preset says what to change from the tracker's defaults, why, and what not to expect of it (for the
-actor at hand, `what_if` says it in figures). What it does to the pyramid is a change of the checkout's own
-levels, which differ between commits. `text` is what `retrack --show-preset NAME` prints.
+A preset says what to change from the tracker's defaults, why, and what not to expect of it. What it
+does to the pyramid is a change of the checkout's own levels, which differ between commits.
 """
 
 from __future__ import annotations
@@ -84,7 +83,6 @@ class Preset:
         return (*said, *self.notes)
 
     def cost(self, keys: Keys = KEYS) -> tuple[str, ...]:
-        """What a frame costs with it, against the checkout's defaults."""
         if "pyr_levels" in self.reasons and self._levels(keys) is None:
             return ("the checkout has no pyr_levels as we know them: its iterations stay as they are",)
         usual, work = frame_cost({}, keys), frame_cost(self.settings_for(keys), keys)
@@ -183,26 +181,19 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 
 
 def preset(name: str) -> Preset:
-    """The preset of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """The preset of that name; UsageError where there is none."""
     if name not in PRESETS:
         raise UsageError(f"no preset named {name!r}", hint=f"known presets: {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
 def text(name: str, keys: Keys = KEYS, source: Sequence[str] = ()) -> str:
-    """What a person reads of a preset: its settings beside the defaults, its reasons, cost and notes.
+    """A preset for people: its settings beside the defaults of `keys`, its reasons, cost and notes.
 
-    Args:
-        name: the preset's.
-        keys: of the checkout that would run it.
-        source: whose defaults these are, one line each.
+    `source` says whose defaults these are, one line each.
 
     Raises:
-        UsageError: there is none, or it sets what the checkout does not know.
+        UsageError: there is no such preset, or it sets what the checkout does not know.
     """
     shown = preset(name)
     settings = shown.settings_for(keys)

@@ -1,7 +1,6 @@
 """How a run's face and camera behave over time: ranges, smoothness, and what stands still.
 
-Values are those of single frames; changes are counted between neighbours only, so that a gap is no
-jump. Words say what a person should see at once: a frozen jaw, a mouth-only run, a pose that jumps.
+Changes are counted between neighbouring frames only, so that a gap is not a jump.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ SHUT_JAW_DEG = -10.0
 
 @dataclass(frozen=True, eq=False)
 class FrameCurve:
-    """One number over a run: `values` (N,), one for each frame. `group` is what it belongs to."""
+    """One number over a run: `values` (N,), one for each frame."""
 
     group: str
     name: str
@@ -65,7 +64,7 @@ class CameraStatistics:
 
 
 def frame_curves(cameras: Sequence, parameters: FlameParameters) -> tuple[FrameCurve, ...]:
-    """The numbers that are compared and drawn, in the order of the tables."""
+    """The curves that are compared and drawn, in the order of the tables."""
     jaw, right, left = parameters.jaw_deg, parameters.right_eye_deg, parameters.left_eye_deg
     return (
         FrameCurve("jaw", "jaw, open", "deg", jaw[:, 0]),
@@ -99,7 +98,6 @@ def curve_statistics(track: FrameCurve, frame_ids: np.ndarray[Any, np.dtype[np.i
 
 
 def camera_statistics(cameras: Sequence) -> CameraStatistics:
-    """The camera's path in figures."""
     next_to = np.flatnonzero(np.diff(cameras.frame_ids) == 1)
     turns = turn_deg(cameras.R[next_to], cameras.R[next_to + 1])
     moves = np.linalg.norm(cameras.t[next_to + 1] - cameras.t[next_to], axis=1)
@@ -141,7 +139,7 @@ def states(parameters: FlameParameters) -> dict[str, State]:
 
 
 def remarks(cameras: Sequence, parameters: FlameParameters) -> tuple[str, ...]:
-    """What a person should see at once of one run, in words; empty for a usual one."""
+    """What is unusual about one run, in words."""
     how = states(parameters)
     still = {name for name, state in how.items() if state != "moves"}
     said = []

@@ -2,11 +2,9 @@
 
 The tracker merges its YAML with yacs, which takes only the keys of its `configs/config.py`, and no value
 of another type than the default's: it stops at `image_size: 768`, `bbox_scale: 3` and `optimize_jaw: 1`.
-People write exactly that, so values are converted to the tracker's own types here, and invalid ones are
-refused before a job waits for a GPU.
-
-Commits and forks differ in keys and defaults. `checkout_defaults` reads those of one checkout; `KEYS` is
-the table to use where that cannot be read, and the default of every `keys` argument here.
+People write exactly that, so values are converted here, and invalid ones are refused before a job waits
+for a GPU. Commits and forks differ in keys and defaults: `checkout_defaults` reads those of one
+checkout; `KEYS` is the table for where that cannot be read.
 """
 
 from __future__ import annotations
@@ -149,11 +147,7 @@ def coerce(key: str, value: Any, keys: Keys = KEYS) -> Value | None:
 
 
 def convert(known: Key, value: Any) -> Value | None:
-    """`value` in the type of a key's default.
-
-    Raises:
-        ValueError, OverflowError: it has none there.
-    """
+    """`value` in the type of a key's default; ValueError or OverflowError where it has none there."""
     default = known.default
     if known.shape == "size":
         return _image_size(value)
@@ -233,7 +227,7 @@ def parse_sweep(text: str) -> tuple[str, ...]:
 def parse_settings(
     data: bytes, name: str, keys: Keys = KEYS, *, keep_unknown: bool = False
 ) -> tuple[dict[str, Value | None], tuple[str, ...]]:
-    """A settings file, which a stranger may have written: the known keys, and what was passed over.
+    """A settings file, which a stranger may have written.
 
     Args:
         data: its bytes.
@@ -246,7 +240,7 @@ def parse_settings(
         line for each key that is unknown or whose value the tracker would refuse.
 
     Raises:
-        InconsistentData: too large, not YAML, or no mapping.
+        InconsistentData: too large, not YAML, or not a mapping.
     """
     if len(data) > MAX_BYTES:
         raise InconsistentData(f"has {len(data)} bytes: more than settings need", file=name)
@@ -296,10 +290,7 @@ def compare(
 ) -> tuple[SettingChange, ...]:
     """How two runs' settings differ, in the tracker's order; where their files lie does not matter.
 
-    Args:
-        before, after: what each sets.
-        keys: of the checkout that `after` is read by.
-        keys_before: of the one that `before` is read by; default: the same.
+    `keys` are of the checkout that reads `after`, `keys_before` of the one that reads `before`.
     """
     keys_before = keys if keys_before is None else keys_before
     old, new = complete(before, keys_before), complete(after, keys)
@@ -322,7 +313,7 @@ def to_yaml(settings: Settings, keys: Keys = KEYS) -> bytes:
 
 
 def plain(value: Any) -> Value | None:
-    """A value of which nothing is known but that it is a plain one, or a list of such; tuples as lists.
+    """A plain value, or a list of such; tuples become lists.
 
     Raises:
         ValueError: it is something else, or larger than any setting.
@@ -407,7 +398,7 @@ def _in_yaml(value: Any) -> str:
 
 
 def _literal(text: str) -> Any:
-    """What a text is as a Python literal; Ellipsis where it is none."""
+    """What a text is as a Python literal; Ellipsis where it is not one."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

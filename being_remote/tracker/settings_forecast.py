@@ -1,8 +1,4 @@
-"""What other settings would do to one actor's crop, foretold before a GPU is paid for.
-
-The settings in front of `camera.what_if`: which of them change the crop, what cannot be foretold, and
-the answer in words. Nothing is read here.
-"""
+"""What other settings would do to one actor's crop, forecast before a GPU is paid for."""
 
 from __future__ import annotations
 
@@ -31,7 +27,7 @@ UNEVEN = 0.01
 
 @dataclass(frozen=True)
 class CropSettings:
-    """What the crop is made by, of all the settings."""
+    """The settings that the crop is made by."""
 
     bbox_scale: float
     image_size_wh: tuple[int, int]
@@ -45,7 +41,7 @@ class CropSettings:
 
 @dataclass(frozen=True)
 class ForecastCrop:
-    """One crop that the tracker would make; see `camera.what_if.Foretold`."""
+    """One crop that the tracker would make: `camera.crop_forecast.CropForecast`, flat."""
 
     # of the crop, source pixels
     x_min: int
@@ -82,12 +78,11 @@ class WhatIf:
 
 
 def what_if(crop: Crop, before: Settings, after: Settings, K_crop: Floats | None = None) -> WhatIf:
-    """Foretell the crop that `after` would make of the same video, from the one that `before` made.
+    """Forecast the crop that `after` would make of the same video, from the one that `before` made.
 
     Args:
         crop: the run's own, as recovered.
-        before, after: settings as `config.coerce` makes them; what they leave out has the tracker's
-            default. Keys other than `CROP_KEYS` do not matter. `before` must be the crop's.
+        before, after: settings as `settings.coerce` makes them; `before` must be the crop's.
         K_crop: (3, 3) as stored, corner convention.
 
     Raises:

@@ -30,14 +30,10 @@ _HAS_DESCRIPTOR, _UTF8_NAME = 1 << 3, 1 << 11
 
 
 def members(data: bytes, name: str) -> dict[str, memoryview]:
-    """The archive's members by their names inside its one folder, e.g. `data.pkl`.
-
-    Args:
-        data: the whole file.
-        name: of the file, for messages.
+    """The archive's members by their names inside its one folder, e.g. `data.pkl`; `name` is for messages.
 
     Raises:
-        TornFile: cut short, damaged, or no zip archive at all.
+        TornFile: cut short, damaged, or not a zip archive.
         UnsafeFile: compressed, overlapping, hidden or repeated members, which torch does not write.
     """
     count, directory_size, directory_at, tail_at = _end_of(data, name)
