@@ -78,7 +78,7 @@ def box_around(
     return made[0], made[1], made[2], made[3]
 
 
-def face_in(crop: Crop, bbox_scale: float) -> Face:
+def find_face(crop: Crop, bbox_scale: float) -> Face:
     """What the tracker's crop says about the face: the inverse of `box_around`.
 
     Where a border cut the box the centre is taken to lie in the frame, and the face, 2 n, not to be
@@ -91,9 +91,9 @@ def face_in(crop: Crop, bbox_scale: float) -> Face:
         The upper border cut the first; of one in a corner only bounds are left:
 
         >>> frame, image = (1920, 1080), (512, 512)
-        >>> face_in(crop_from_box((510, 1410, 1, 839), frame, image), 2.5)
+        >>> find_face(crop_from_box((510, 1410, 1, 839), frame, image), 2.5)
         Face(n_px=(180, 180), centre_x_px=(960, 960), centre_y_px=(389, 389), of_this_scale=True)
-        >>> face_in(crop_from_box((0, 600, 0, 500), frame, image), 2.5).n_px
+        >>> find_face(crop_from_box((0, 600, 0, 500), frame, image), 2.5).n_px
         (120, 200)
     """
     if not (bbox_scale > 0 and math.isfinite(bbox_scale)):
@@ -116,14 +116,14 @@ def face_in(crop: Crop, bbox_scale: float) -> Face:
     return Face((low, high), x.centres(*halves), y.centres(*halves), of_this_scale)
 
 
-def foretell(
+def forecast_crop(
     before: Crop, face: Face, *, old_scale: float, bbox_scale: float, image_size: int
 ) -> Tuple[CropForecast, CropForecast]:
     """The crop with other settings, for the least and the most that the face can be.
 
     Args:
         before: the crop as it was.
-        face: `face_in(before, old_scale)`.
+        face: `find_face(before, old_scale)`.
         old_scale: the bbox_scale of the run that made it.
         bbox_scale, image_size: the new settings; image_size is one side of the square.
     """
@@ -143,7 +143,7 @@ def foretell(
     return found[0], found[1]
 
 
-def foretell_resize(
+def forecast_resize(
     before: Crop, image_size_wh: Tuple[int, int], face: Optional[Face] = None
 ) -> Tuple[CropForecast, CropForecast]:
     """The same for `crop_image: false`: the whole frame, each axis resized on its own.

@@ -139,7 +139,7 @@ def rotation_vector(R: ArrayLike) -> Floats:
     """Axis times angle (..., 3), radians, of rotations (..., 3, 3); angles up to pi."""
     q = quaternion_wxyz(R)
     sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
-    # Without a rotation there is no axis: angle / sine tends to 2.
+    # Without a rotation the axis is undefined: angle / sine tends to 2.
     turned = sine > 0
     factor = np.where(turned, 2 * np.arctan2(sine, q[..., :1]) / np.where(turned, sine, 1), 2.0)
     vector: Floats = q[..., 1:] * factor

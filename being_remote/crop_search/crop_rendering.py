@@ -58,21 +58,21 @@ def grey_of(picture: Picture) -> Picture:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
 
 
-def bars(grey: Picture) -> tuple[int, int, int, int]:
+def find_bars(grey: Picture) -> tuple[int, int, int, int]:
     """Black columns and rows at the left, top, right and bottom of a stored picture."""
     columns = (grey.mean(0) <= _BAR_MEAN) & (grey.max(0) <= _BAR_PEAK)
     rows = (grey.mean(1) <= _BAR_MEAN) & (grey.max(1) <= _BAR_PEAK)
     return _run(columns), _run(rows), _run(columns[::-1]), _run(rows[::-1])
 
 
-def content(grey: Picture) -> Window:
+def content_window(grey: Picture) -> Window:
     """What of a stored picture certainly shows the frame: neither bars nor what lies at an edge."""
-    left, top, right, bottom = bars(grey)
+    left, top, right, bottom = find_bars(grey)
     height, width = grey.shape
     return Window(left + _EDGE, top + _EDGE, width - right - _EDGE, height - bottom - _EDGE)
 
 
-def remake(frame: Picture, crop: Crop) -> Picture:
+def make_crop(frame: Picture, crop: Crop) -> Picture:
     """The tracker's crop of a frame: slice, pad with zeros, resize with INTER_CUBIC.
 
     Source:

@@ -4,7 +4,7 @@
 frames, one a file. Along a rule, from any offset, poses go on as their numbers do; to leave it costs as
 much as a clear difference of pixels. The cheapest way through all crops is the map; it never decreases.
 A prediction that the pixels do not clearly contradict is kept; where they fit other frames as well and
-nothing is predicted among those, there is no map.
+nothing is predicted among those, no map is given.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-ENOUGH = 3  # crops that must be found: one that agrees is no proof of a whole run
+ENOUGH = 3  # crops that must be found: one that agrees proves nothing of a whole run
 
 # Mean squared differences of two pictures of unit contrast.
 _ROUNDING = 4e-6
@@ -104,7 +104,7 @@ class _Costs:
         return np.asarray(self.of(way.frames) <= self.same)
 
 
-def align(
+def map_frames(
     crops: Floats, at: Whole, frames: Floats, indices: Whole, rules: Sequence[FrameRule], numbers: Whole
 ) -> FrameMap | str:
     """Find the frame of each pose.
@@ -211,7 +211,7 @@ def _costs(pictures: Floats, shown: Floats, indices: Whole, count: int) -> _Cost
 def _cheapest(costs: _Costs, rule: FrameRule, files: Whole) -> _RuleMatch:
     """The cheapest way: it goes on along the rule as the numbers do, or leaves it for the price of a step."""
     span = int(files[-1] - files[0]) + 1
-    width = len(rule.frames) + 2 * span  # what lies outside of the rule is no frame
+    width = len(rule.frames) + 2 * span  # outside of the rule there are no frames
     states = np.arange(width)
     along = np.concatenate([np.full(span, -1), rule.frames, np.full(span, -1)])
     total = costs.table[0, along]

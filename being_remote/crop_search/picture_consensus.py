@@ -33,7 +33,7 @@ class Consensus:
     std: Floats
 
 
-def agree(matches: Sequence[Match | None]) -> Consensus | str:
+def find_consensus(matches: Sequence[Match | None]) -> Consensus | str:
     """The box of the largest group of pictures that share one, or why there is none, for people."""
     found = [m for m in matches if m is not None]
     good = [m for m in found if m.good]

@@ -24,7 +24,7 @@ _MOVED_PX = 1.0  # of the picture: how far a part may be off
 _UNLIKE_LEVELS, _MOVED_LEVELS = 8.0, 16.0
 
 
-def equal(stored: Picture, made: Picture, mask: NDArray[np.bool_] | None = None) -> bool:
+def pixels_equal(stored: Picture, made: Picture, mask: NDArray[np.bool_] | None = None) -> bool:
     """Whether the pixels are equal, but for what another build of the resize would change.
 
     Of a picture whose background was replaced only those of `mask` (h, w) are compared.

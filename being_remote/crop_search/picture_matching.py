@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from being_remote.crop_search import coarse_search as coarse
-from being_remote.crop_search.crop_rendering import Box4, Grey, Picture, Window, content, grey_of, warp
+from being_remote.crop_search.crop_rendering import Box4, Grey, Picture, Window, content_window, grey_of, warp
 from being_remote.crop_search.finding import FrameSource, StoredCrop
 from being_remote.crop_search.picture_difference import mismatch
-from being_remote.crop_search.registration import Fit, correlation, register, rough
+from being_remote.crop_search.registration import Fit, correlation, register, register_roughly
 from being_remote.crop_search.replaced_background import InnerPart
 
 WIDE = 30  # frames around the expected one that are searched when it shows something else
@@ -44,10 +44,10 @@ class PictureView:
         return self.grey.shape[1], self.grey.shape[0]
 
 
-def view_of(stored: StoredCrop, inner: InnerPart | None = None) -> PictureView:
+def prepare_view(stored: StoredCrop, inner: InnerPart | None = None) -> PictureView:
     """Prepare a stored picture; of one whose background was replaced only the `inner` part counts."""
     grey = grey_of(stored.picture)
-    window = content(grey)
+    window = content_window(grey)
     if inner is not None:
         window = _around(inner.mask, window)
     return PictureView(stored, grey, grey.astype(np.float32), window)
@@ -114,7 +114,7 @@ class Frames:
         return self._kept[number]
 
 
-def locate(view: PictureView, frames: Frames, *, wide: bool) -> Match | None:
+def search_picture(view: PictureView, frames: Frames, *, wide: bool) -> Match | None:
     """Search a picture without knowing where it lies; the best found, which need not be good.
 
     `wide`: also search frames far from the expected one when that shows something else.
@@ -123,7 +123,7 @@ def locate(view: PictureView, frames: Frames, *, wide: bool) -> Match | None:
     if view.window.empty or not frames.has(number):
         return None
     best: Match | None = None
-    for box in coarse.proposals(view.grey, view.window, frames.grey(number)):
+    for box in coarse.propose_boxes(view.grey, view.window, frames.grey(number)):
         found = _match(view, frames, 0, box)
         if found is not None and (best is None or found.fit.score > best.fit.score):
             best = found
@@ -160,13 +160,13 @@ def _far(view: PictureView, frames: Frames, box: Box4) -> int | None:
     """The offset of the frame that fits best of all those around, roughly."""
     scores = {}
     for offset in _offsets(view, frames, 0):
-        fit = rough(view.grey, view.window, frames.grey(view.stored.source_number + offset), box)
+        fit = register_roughly(view.grey, view.window, frames.grey(view.stored.source_number + offset), box)
         if fit is not None:
             scores[offset] = fit.score
     return _best_offset(scores, 0) if scores else None
 
 
-def follow(view: PictureView, frames: Frames, box: Box4, offset: int, *, wide: bool) -> Match | None:
+def search_near(view: PictureView, frames: Frames, box: Box4, offset: int, *, wide: bool) -> Match | None:
     """The same for a picture whose box is known but for a fraction of a pixel."""
     if view.window.empty or not frames.has(view.stored.source_number + offset):
         return None
@@ -183,10 +183,10 @@ def follow(view: PictureView, frames: Frames, box: Box4, offset: int, *, wide: b
     return None if found is None else replace(found, told=told)
 
 
-def repeats(match: Match, frames: Frames) -> bool:
+def is_repeated(match: Match, frames: Frames) -> bool:
     """Whether another place of the frame fits as well: a pattern that repeats."""
     view, grey = match.view, frames.grey(match.view.stored.source_number + match.offset)
-    for box in coarse.look_alikes(grey, match.fit.box, view.window, view.size_wh):
+    for box in coarse.find_look_alikes(grey, match.fit.box, view.window, view.size_wh):
         other = register(view.grey, view.window, grey, box)
         if (
             other is not None

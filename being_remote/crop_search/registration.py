@@ -51,14 +51,14 @@ def register(
     size_wh = (stored.shape[1], stored.shape[0])
     box = np.asarray(start, dtype=np.float64)
     if not near:
-        first = rough(stored, window, frame, box)
+        first = register_roughly(stored, window, frame, box)
         if first is None:
             return None
         box = first.box
     return _descend(stored.astype(np.float32), window, frame, box, size_wh, rounds=12)
 
 
-def rough(stored: Picture, window: Window, frame: Picture, start: Box4) -> Fit | None:
+def register_roughly(stored: Picture, window: Window, frame: Picture, start: Box4) -> Fit | None:
     """The same on small pictures, where a few pixels are a fraction of one: quick, and not sharp."""
     shrink = stored.shape[0] / _COARSE
     factor = max(float(start[:2].max()) / _COARSE, 1.0)

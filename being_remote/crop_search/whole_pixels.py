@@ -20,14 +20,14 @@ from being_remote.crop_search.crop_rendering import (
     Grey,
     Picture,
     Window,
-    bars,
-    remake,
+    find_bars,
+    make_crop,
     warp,
     whole_crops,
 )
 from being_remote.crop_search.finding import FrameEvidence, ScoreLattice
 from being_remote.crop_search.picture_consensus import Consensus
-from being_remote.crop_search.picture_difference import equal, residual
+from being_remote.crop_search.picture_difference import pixels_equal, residual
 from being_remote.crop_search.picture_matching import Frames, Match
 from being_remote.crop_search.registration import correlation
 
@@ -44,7 +44,7 @@ _TOLD = 1.02  # a padding must fit this much worse than another to be out of que
 _BLACK = 12.0  # levels: what codecs leave in a bar; content is brighter
 
 
-def crop_of(found: Consensus, frames: Frames) -> Crop:
+def make_whole(found: Consensus, frames: Frames) -> Crop:
     """The whole crop that the pictures agree on; a `FreeCrop` where the estimate is not whole."""
     box = whole_box(found.box)
     if box is not None and best_box(_material(found.matches[:3], frames), box) == box:
@@ -79,7 +79,7 @@ def whole_box(box: Box4) -> Whole | None:
     return side_x, side_y, origin_x, origin_y
 
 
-def box_of(crop: Crop) -> Box4:
+def box_of_crop(crop: Crop) -> Box4:
     return np.array([*crop.padded_size_wh, *crop.origin], dtype=np.float64)
 
 
@@ -87,24 +87,24 @@ def bars_of(found: Consensus) -> tuple[float, float]:
     """How wide the bars are that all pictures have on both sides, as fractions of their sides."""
     if any(m.view.window.mask is not None for m in found.matches):
         return 0.0, 0.0  # a black background looks like bars
-    seen = np.array([bars(m.view.grey) for m in found.matches]).min(0)
+    seen = np.array([find_bars(m.view.grey) for m in found.matches]).min(0)
     width, height = found.matches[0].view.size_wh
     return min(seen[0], seen[2]) / width, min(seen[1], seen[3]) / height
 
 
-def evidence(match: Match, frames: Frames, crop: Crop, *, agrees: bool) -> FrameEvidence:
+def compare_with_crop(match: Match, frames: Frames, crop: Crop, *, agrees: bool) -> FrameEvidence:
     """How one picture and the crop made again of its frame compare."""
     number = match.view.stored.source_number + match.offset
     colour, view = frames.colour(number), match.view
-    made = made_again(colour, crop)
-    box = whole_box(box_of(crop))
+    made = make_any_crop(colour, crop)
+    box = whole_box(box_of_crop(crop))
     step, margin = HERE, 0.0
     if box is not None and agrees:
         step, margin = runner_up(view.grey32, view.window, frames.grey(number), box)
-    same = equal(view.stored.picture, made, view.window.mask)
+    same = pixels_equal(view.stored.picture, made, view.window.mask)
     if same and box is not None and agrees and _also_equal(match, frames, move_box(box, step)):
         margin = 0.0
-    off = match.fit.box - box_of(crop)
+    off = match.fit.box - box_of_crop(crop)
     return FrameEvidence(
         frame_id=view.stored.frame_id,
         source_number=view.stored.source_number,
@@ -121,11 +121,11 @@ def evidence(match: Match, frames: Frames, crop: Crop, *, agrees: bool) -> Frame
     )
 
 
-def made_again(frame: Picture, crop: Crop) -> Picture:
+def make_any_crop(frame: Picture, crop: Crop) -> Picture:
     """The crop of a BGR frame, also where its map is not whole."""
     if not isinstance(crop, FreeCrop):
-        return remake(frame, crop)
-    channels = [warp(frame[..., c], box_of(crop), (0.0, 0.0), crop.image_size_wh) for c in range(3)]
+        return make_crop(frame, crop)
+    channels = [warp(frame[..., c], box_of_crop(crop), (0.0, 0.0), crop.image_size_wh) for c in range(3)]
     return np.asarray(np.clip(np.dstack(channels) + 0.5, 0, 255).astype(np.uint8))
 
 
@@ -135,7 +135,7 @@ def _padded_right(crops: Sequence[Crop], matches: Sequence[Match], frames: Frame
     for crop in crops:
         pairs = [(m.view, frames.colour(m.view.stored.source_number + m.offset)) for m in matches]
         errors.append(
-            np.mean([_difference(v.stored.picture, remake(f, crop), v.window.mask) for v, f in pairs])
+            np.mean([_difference(v.stored.picture, make_crop(f, crop), v.window.mask) for v, f in pairs])
         )
     return next(c for c, e in zip(crops, errors, strict=True) if e <= _TOLD * min(errors) + 1e-3)
 
@@ -162,7 +162,7 @@ def _also_equal(match: Match, frames: Frames, box: Whole) -> bool:
     crops = whole_crops(box, frames.source.size_wh, match.view.size_wh, (0.0, 0.0))
     frame = frames.colour(match.view.stored.source_number + match.offset)
     mask = match.view.window.mask
-    return any(equal(match.view.stored.picture, remake(frame, crop), mask) for crop in crops)
+    return any(pixels_equal(match.view.stored.picture, make_crop(frame, crop), mask) for crop in crops)
 
 
 def _material(matches: Sequence[Match], frames: Frames) -> list[Material]:

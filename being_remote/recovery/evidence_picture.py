@@ -28,7 +28,7 @@ def draw_evidence(report: RecoverReport, case: RecoveryInput, found: FoundCrop) 
     Raises:
         NotFoundError, DataError: a picture that could be read before cannot be read any more.
     """
-    from being_remote.crop_search.crop_rendering import remake
+    from being_remote.crop_search.crop_rendering import make_crop
     from being_remote.report.crop_evidence import CropEvidence, Scores, draw
 
     looked_at = _frame(report)
@@ -37,7 +37,7 @@ def draw_evidence(report: RecoverReport, case: RecoveryInput, found: FoundCrop) 
     stored = read_crop(case.crops, looked_at.frame_id, case.frames.image_size_wh)
     number = looked_at.source_number + looked_at.frame_offset
     with case.open_frames(case.source.video) as frames:
-        made = remake(frames.frame(number), found.crop)
+        made = make_crop(frames.frame(number), found.crop)
     scores = found.search.finding.scores if found.search is not None else None
     return draw(
         CropEvidence(

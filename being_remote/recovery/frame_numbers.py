@@ -265,12 +265,12 @@ class _PictureSource:
 
 def _at_hand(case: RecoveryInput) -> _PictureSource | None:
     from being_remote.media.video import open_source
-    from being_remote.tracker.source_frames import numbers_in
+    from being_remote.tracker.source_frames import number_frames
 
     if case.source.video is None:
         return None
     with open_source(case.source.video) as source:
-        index_of, notes = numbers_in(source, case.settings.fps)
+        index_of, notes = number_frames(source, case.settings.fps)
         times_s = None if source.times_s is None else source.times_s + source.start_s
         return _PictureSource(max(index_of), dict(index_of), times_s, (*source.notes, *notes))
 

@@ -47,7 +47,7 @@ def find_frame_map(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> 
     """
     import numpy as np
 
-    from being_remote.crop_search.frame_map import align
+    from being_remote.crop_search.frame_map import map_frames
     from being_remote.media.video import open_source
 
     assert case.crops is not None and case.source.video is not None
@@ -65,7 +65,7 @@ def find_frame_map(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> 
         rules = source_rules(source, case.settings.fps)
     if not shown:
         return NoEvidence("none of the frames can be read")
-    found = align(
+    found = map_frames(
         np.stack([crops[frame_id] for _, frame_id in places]),
         np.array([place for place, _ in places]),
         np.stack(list(shown.values())),
@@ -93,9 +93,9 @@ def predictions(source: FrameReader, fps: float) -> tuple[FrameRule, FrameRule]:
     import numpy as np
 
     from being_remote.crop_search.frame_map import FrameRule
-    from being_remote.tracker.source_frames import MAX_FILES, numbers_in
+    from being_remote.tracker.source_frames import MAX_FILES, number_frames
 
-    index_of, _ = numbers_in(source, fps)
+    index_of, _ = number_frames(source, fps)
     files = np.full(min(max(index_of), MAX_FILES), -1)
     for number, index in index_of.items():
         if number <= MAX_FILES:

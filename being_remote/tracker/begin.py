@@ -40,7 +40,7 @@ REQUEST = "tracking.json"
 PUSHED = "pushed.json"
 # The tracker replaces these in the paths of its images as text.
 REPLACED = ("source", "images", "kpt", "png", "jpg")
-# Frames that the key-frame stage leaves have not their final K yet; a run this young starts anew.
+# Frames that the key-frame stage leaves have not their final K yet; so young a run starts from its beginning.
 WORTH_KEEPING = 8
 # Beside each frame, in the run's folder, with the same stem.
 BESIDE = ((CHECKPOINT, FRAME_SUFFIX), (CROPS, ".png"), (MESH, ".ply"))
@@ -132,7 +132,9 @@ def _write_settings(work: str, files: str, request: Dict[str, Any], folder: str)
         f.write(paths.encode("utf-8") + settings)
 
 
-def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str]] = None) -> ResumableFiles:
+def find_resumable_files(
+    folder: str, request: Dict[str, Any], names: Optional[Collection[str]] = None
+) -> ResumableFiles:
     """What of an attempt's work folder is whole and safe to go on from.
 
     Args:
@@ -141,7 +143,7 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
         names: paths below it; of others nothing is taken. None: all.
     """
     from being_remote.tracker.box_file import MAX_BOX_BYTES, parse_box
-    from being_remote.tracker.frame_file import read_bytes, read_frame, resumable
+    from being_remote.tracker.frame_file import is_resumable, read_bytes, read_frame
 
     where = os.path.join(folder, OUTPUT, request["folder"], CHECKPOINT)
     good: List[str] = []
@@ -150,7 +152,7 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
     step = 0
     try:
         if request["crop_image"]:
-            path = os.path.join(folder, box_in(request))
+            path = os.path.join(folder, box_path(request))
             data = read_bytes(path, MAX_BOX_BYTES)
             parse_box(data, path)
             box = data
@@ -161,7 +163,7 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
                 break
             frame = read_frame(os.path.join(where, name))
             found = frame.global_step
-            if found is None or not resumable(frame):
+            if found is None or not is_resumable(frame):
                 why = f"{name} is not of the tracker's own form, which it goes on from"
                 break
             if K is not None and (frame.K.tolist() != K or found < step):
@@ -175,18 +177,18 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
     return ResumableFiles(folder, good, box, why)
 
 
-def box_in(request: Dict[str, Any]) -> str:
+def box_path(request: Dict[str, Any]) -> str:
     """The path of bbox.pt below a work folder."""
     return os.path.join(INPUT, request["folder"], BBOX)
 
 
-def least_kept(request: Dict[str, Any]) -> int:
+def least_frames(request: Dict[str, Any]) -> int:
     """How many whole frames the tracker needs to resume."""
     return max(WORTH_KEEPING, 2 * len(request["keyframes"]))
 
 
-def worth_keeping(kept: ResumableFiles, request: Dict[str, Any]) -> bool:
-    return len(kept.frames) >= least_kept(request)
+def can_resume(kept: ResumableFiles, request: Dict[str, Any]) -> bool:
+    return len(kept.frames) >= least_frames(request)
 
 
 def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str:
@@ -197,11 +199,11 @@ def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str
         with open(os.path.join(pushed, PUSHED), encoding="utf-8") as f:
             note = json.load(f)
         pin = note["box_sha256"]
-        brought = kept_of(pushed, request, note["files"])
+        brought = find_resumable_files(pushed, request, note["files"])
         if _sha256(brought.box) != pin:
             raise InconsistentData(
                 "is not the box that was pushed for this attempt",
-                file=os.path.join(pushed, box_in(request)),
+                file=os.path.join(pushed, box_path(request)),
                 hint="resume the job again: another crop would be another camera",
             )
         found.append(("another host's attempt", brought))
@@ -213,10 +215,10 @@ def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str
         return "nothing is kept of the attempt before: its box is another than the one that was pushed"
     whose, best = max(found, key=lambda item: len(item[1].frames))  # the first of equals
     said = f"{len(best.frames)} whole frames of {whose} are kept ({best.why})"
-    if not worth_keeping(best, request):
+    if not can_resume(best, request):
         said = (
             f"nothing is kept of {whose}: {len(best.frames)} whole frames ({best.why}); of fewer than"
-            f" {least_kept(request)} the key-frame stage may not be over"
+            f" {least_frames(request)} the key-frame stage may not be over"
         )
         if pin is None:
             return said
@@ -231,7 +233,7 @@ def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str
             if os.path.isfile(os.path.join(best.folder, path)):
                 shutil.copyfile(os.path.join(best.folder, path), os.path.join(work, path))
     if best.box is not None:
-        with open(os.path.join(work, box_in(request)), "wb") as f:
+        with open(os.path.join(work, box_path(request)), "wb") as f:
             f.write(best.box)
     return said
 
@@ -250,7 +252,7 @@ def _most_before(
         # Mostly an attempt has all that those before it had, and they need not be read.
         if best is not None and _count(folder, request) <= len(best[1].frames):
             continue
-        kept = kept_of(folder, request)
+        kept = find_resumable_files(folder, request)
         more = best is None or len(kept.frames) > len(best[1].frames)
         if more and (pin is None or _sha256(kept.box) == pin):
             best = ("the attempt before" if folder == previous else f"attempt {number}", kept)

@@ -6,17 +6,18 @@ appear whole or not at all, and the box is read back by our own reader first.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from being_remote.durable_files import sync_folder, write_whole
 from being_remote.errors import DataError, InconsistentData, NoSpace, NotFoundError, UsageError
 from being_remote.tracker.box_file import Box, box_bytes, box_text, parse_box, read_box
-from being_remote.tracker.finish import sync_folder
 from being_remote.tracker.frame_file import read_bytes
 
 MAX_NOTE_BYTES = 1 << 20
@@ -52,22 +53,24 @@ def write_box(path: Path, note: BoxNote) -> bool:
     if os.path.lexists(path):
         return _keep_existing(path, note.box)
     text = note.model_dump_json(indent=2).encode() + b"\n"
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The note first, on the disk, too: a note without a box misleads nobody.
-        with _TemporaryFile(note_path(path), text) as temporary:
-            os.replace(temporary, note_path(path))
-        sync_folder(path.parent)
-        with _TemporaryFile(path, data) as temporary:
-            try:
-                os.link(temporary, path)
-            except FileExistsError:  # another process was faster
-                return _keep_existing(path, note.box)
+        # The note first: a note without a box does no harm.
+        write_whole(note_path(path), text, scratch=scratch)
+        write_whole(scratch, data, scratch=scratch)
+        try:
+            os.link(scratch, path)
+        except FileExistsError:  # another process was faster
+            return _keep_existing(path, note.box)
         sync_folder(path.parent)
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace("the disk is full; no box was written", file=str(path)) from e
         raise UsageError(f"cannot be written: {e.strerror}", where=str(path)) from e
+    finally:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
     return True
 
 
@@ -106,20 +109,3 @@ def _keep_existing(path: Path, box: Box) -> Literal[False]:
             hint="if it is another run's, move it away and run the command again",
         )
     return False
-
-
-class _TemporaryFile:
-    """A temporary file beside `path` with these bytes, fsynced; removed afterwards."""
-
-    def __init__(self, path: Path, data: bytes) -> None:
-        self.path, self.data = path.with_name(f".{path.name}.{os.getpid()}"), data
-
-    def __enter__(self) -> Path:
-        with self.path.open("wb") as f:
-            f.write(self.data)
-            f.flush()
-            os.fsync(f.fileno())
-        return self.path
-
-    def __exit__(self, *exc: Any) -> None:
-        self.path.unlink(missing_ok=True)

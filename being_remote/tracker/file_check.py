@@ -14,7 +14,7 @@ from pathlib import Path
 
 from being_remote.errors import TornFile, UnsafeFile
 from being_remote.tracker.box_file import MAX_BOX_BYTES, parse_box
-from being_remote.tracker.frame_entries import scan, shown_name
+from being_remote.tracker.frame_entries import check_plain_data, shown_name
 from being_remote.tracker.frame_file import MAX_FRAME_BYTES, parse_frame, read_bytes
 from being_remote.tracker.identity_file import parse_identity
 from being_remote.tracker.landmark_file import DENSE, SPARSE, parse_landmarks
@@ -68,7 +68,7 @@ def _check_pt(data: bytes, name: str) -> None:
     if os.path.basename(name) == BBOX:
         parse_box(data, name)
     else:
-        scan(data, shown_name(name))
+        check_plain_data(data, shown_name(name))
 
 
 def _check_npy(data: bytes, name: str) -> None:

@@ -115,7 +115,7 @@ def _check_size(frames: Sequence, request: Dict[str, Any]) -> None:
 def _crop(
     given: str, request: Dict[str, Any], frames: Sequence, source_size_wh: Tuple[int, int]
 ) -> Tuple[Crop, Optional[Tuple[int, int, int, int]], Optional[str]]:
-    """The crop, the box in bbox.pt and the file's hash; without a crop there is no box."""
+    """The crop, the box in bbox.pt and the file's hash; None without a crop."""
     if not request["crop_image"]:
         return resize_only(source_size_wh, frames.image_size_wh), None, None
     path = os.path.join(given, BBOX)

@@ -75,8 +75,8 @@ class Place:
     folder: str  # below the base; "" is the base itself
     pattern: str  # glob over the paths below `folder`; `{run}` stands for the output folder's name
     home: str  # folder below `<backups>/<actor>`; "" is its top
-    recursive: bool = False  # files in subfolders belong too; they keep their subfolders at home
-    home_name: str = ""  # the file's name at home where it differs from the host's
+    recursive: bool = False  # files in subfolders belong too; they keep their subfolders in the backup
+    home_name: str = ""  # the file's name in the backup where it differs from the host's
 
     def folder_on(
         self, root: PurePosixPath, actor_input: PurePosixPath, actor_output: PurePosixPath

@@ -180,7 +180,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 )
 
 
-def preset(name: str) -> Preset:
+def find_preset(name: str) -> Preset:
     """The preset of that name; UsageError where there is none."""
     if name not in PRESETS:
         raise UsageError(f"no preset named {name!r}", hint=f"known presets: {', '.join(PRESETS)}")
@@ -193,9 +193,9 @@ def text(name: str, keys: Keys = KEYS, source: Sequence[str] = ()) -> str:
     `source` says whose defaults these are, one line each.
 
     Raises:
-        UsageError: there is no such preset, or it sets what the checkout does not know.
+        UsageError: an unknown preset, or it sets what the checkout does not know.
     """
-    shown = preset(name)
+    shown = find_preset(name)
     settings = shown.settings_for(keys)
     lines = [f"{shown.name}: {shown.purpose}", ""]
     for key, value in settings.items():

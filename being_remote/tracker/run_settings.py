@@ -71,7 +71,7 @@ def parse_run_settings(
         stored = _Stored.model_validate({**_usable(defaults), **_plain_values(data)})
     except ValidationError as e:
         wrong = ", ".join(".".join(map(str, item["loc"])) for item in e.errors())
-        raise InconsistentData(f"is no settings file of the tracker: {wrong}", file=name) from e
+        raise InconsistentData(f"is not a settings file of the tracker: {wrong}", file=name) from e
     except ValueError as e:
         raise InconsistentData(f"cannot be read as settings: {e}", file=name) from e
     height, width = stored.image_size

@@ -198,7 +198,9 @@ def parse_override(text: str, keys: Keys = KEYS) -> tuple[str, Value | None]:
     try:
         value = bounded_yaml.load(written)
     except ValueError as e:
-        raise UsageError(f"{key}: {written!r} is no YAML value", hint=_example(_key(key, keys), key)) from e
+        raise UsageError(
+            f"{key}: {written!r} is not a YAML value", hint=_example(_key(key, keys), key)
+        ) from e
     return key, coerce(key, value, keys)
 
 
@@ -217,7 +219,7 @@ def parse_sweep(text: str) -> tuple[str, ...]:
     try:
         values = bounded_yaml.load(written)
     except ValueError as e:
-        raise UsageError(f"{key}: {written!r} is no YAML value", hint=hint) from e
+        raise UsageError(f"{key}: {written!r} is not a YAML value", hint=hint) from e
     if not isinstance(values, list) or not 2 <= len(values) <= MAX_SWEEP:
         raise UsageError(f"{text!r} is not KEY=[VALUE, ...] with 2 to {MAX_SWEEP} values", hint=hint)
     dumped = (yaml.safe_dump([v], default_flow_style=True, width=1 << 20).strip()[1:-1] for v in values)
@@ -259,7 +261,7 @@ def parse_settings(
             unknown = keep_unknown and key not in keys and key.isidentifier()
             found[key] = plain(built) if unknown else coerce(key, built, keys)
         except (UsageError, ValueError) as e:
-            passed_over.append(e.what if isinstance(e, UsageError) else f"{key[:60]!r} is no plain value")
+            passed_over.append(e.what if isinstance(e, UsageError) else f"{key[:60]!r} is not a plain value")
     return found, tuple(passed_over)
 
 
@@ -333,7 +335,7 @@ def plain(value: Any) -> Value | None:
             return part
         if type(part) in (int, float) and abs(part) <= MAX_NUMBER:
             return part
-        raise ValueError("it is no plain value")
+        raise ValueError("it is not a plain value")
 
     checked_value: Value | None = checked(value)
     return checked_value
@@ -345,7 +347,7 @@ def _key(name: str, keys: Keys) -> Key:
         if "pyr_levels" in keys and ("iter" in name or "epoch" in name or "steps" in name):
             near = ["pyr_levels (as [scale, iterations] of each level)"]
         raise UsageError(
-            f"{name[:60]!r} is no setting of the tracker",
+            f"{name[:60]!r} is not a setting of the tracker",
             hint=f"did you mean {' or '.join(near)}?" if near else f"it knows {', '.join(keys)}",
         )
     return keys[name]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from being_remote.camera.crop_forecast import CropForecast, Face, face_in, foretell, foretell_resize
+from being_remote.camera.crop_forecast import CropForecast, Face, find_face, forecast_crop, forecast_resize
 from being_remote.camera.intrinsics import intrinsics_in_crop, intrinsics_in_source
 from being_remote.errors import UsageError
 from being_remote.tracker.settings import SettingChange, Settings, check, compare, complete, parse_override
@@ -98,17 +98,17 @@ def what_if(crop: Crop, before: Settings, after: Settings, K_crop: Floats | None
     """
     check(after)
     old, new = crop_settings(before), crop_settings(after)
-    face = face_in(crop, old.bbox_scale) if old.crop_image else None
+    face = find_face(crop, old.bbox_scale) if old.crop_image else None
     if new.crop_image and face is None:
         raise UsageError(
             "the run cropped nothing, so nothing says where the face is and how large",
             hint="crop_image=false, or track with a crop once",
         )
     if not new.crop_image:
-        least, most = foretell_resize(crop, new.image_size_wh, face)
+        least, most = forecast_resize(crop, new.image_size_wh, face)
     else:
         assert face is not None  # seen to above
-        least, most = foretell(
+        least, most = forecast_crop(
             crop,
             face,
             old_scale=old.bbox_scale,
@@ -217,7 +217,7 @@ def _lines(
     if most.source_per_px < 1 and new.crop_image:
         lines.append(
             f"one source pixel becomes {1 / most.source_per_px:.2f} network pixels: beyond image_size"
-            f" {sides} there is no more detail to gain, only time to lose"
+            f" {sides} more pixels show no more detail and take more time"
         )
     across, down = least.crop.scale_x, least.crop.scale_y
     if not new.crop_image and abs(across / down - 1) > UNEVEN:

@@ -100,7 +100,7 @@ def source_frames(source: FrameReader, fps: float, shown: Mapping[int, int] | No
         InconsistentData: two files of a folder have one number.
         UnsafeFile: the times of a video are so far apart that it would be cut into millions of files.
     """
-    numbers, note = numbers_in(source, fps)
+    numbers, note = number_frames(source, fps)
     if shown is not None:
         return _by_map(source, shown, note)
     return SourceFrames(source, max(numbers), _lossless(source), numbers.get, note)
@@ -115,7 +115,7 @@ def _by_map(source: FrameReader, shown: Mapping[int, int], notes: tuple[str, ...
     return SourceFrames(source, max(shown, default=0), _lossless(source), shown.get, notes)
 
 
-def numbers_in(source: FrameReader, fps: float) -> tuple[Mapping[int, int], tuple[str, ...]]:
+def number_frames(source: FrameReader, fps: float) -> tuple[Mapping[int, int], tuple[str, ...]]:
     """Number in `source/` -> index in an open source, by its times or names; and what is odd about them.
 
     Raises: as `source_frames`.
