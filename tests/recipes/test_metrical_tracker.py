@@ -164,7 +164,7 @@ def test_a_job_that_moves_keeps_its_settings_whatever_the_defaults_there_are() -
     assert moved.intent["settings"] == first.intent["settings"]
     assert settings_of(moved)["w_lmks"] == 5000.0
     assert repeated(FORK).files == first.files
-    with pytest.raises(UsageError, match="'gpu' is no setting"):
+    with pytest.raises(UsageError, match="'gpu' is not a setting"):
         repeated(CONFIG)
 
 
