@@ -1,6 +1,6 @@
-"""Being Remote: find a face crop on rented pods, bring checkpoints home, recover the camera.
+"""Being Remote: find a face crop on rented pods, download checkpoints, recover the camera.
 
-The names below are the public API. They are imported when first used (PEP 562), so that
+The names below are the public API. They are imported at first use (PEP 562), so that
 `import being_remote` loads no heavy library.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_MODULES = {
     "analyze": "being_remote.workflows.analyze",
     "BeingRemoteError": "being_remote.errors",
     "check_crop": "being_remote.crop_search",
@@ -32,13 +32,13 @@ _HOMES = {
     "sync": "being_remote.workflows.sync",
 }
 
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - the keys are strings; ruff cannot see that
+__all__ = [*_MODULES, "__version__"]  # noqa: PLE0604 - the keys are strings; ruff cannot see that
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

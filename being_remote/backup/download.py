@@ -16,20 +16,21 @@ from pathlib import Path
 from types import MappingProxyType
 
 from being_remote.backup.history import History
+from being_remote.backup.incoming import FetchGroups
 from being_remote.backup.interrupted_sync import ExpectedFile, begin, end, hashed
-from being_remote.backup.known_hashes import lasting
-from being_remote.backup.manifest import Manifest, ManifestEntry
-from being_remote.backup.objects import wrong_ones
-from being_remote.backup.reconcile import Reconciled, Replacement, put_aside, settle
+from being_remote.backup.manifest import Manifest
+from being_remote.backup.reconcile import Reconciled, Replacement, settle
 from being_remote.disk import no_space, room_bytes
 from being_remote.durable_files import NamedPaths, is_nearly_full, share_blocks, size_words, sync_files
 from being_remote.errors import HostError
 from being_remote.session import Hashed, OnProgress, Session
 from being_remote.transfer.download_plan import MAX_REFUSED, DownloadPlan, RemoteFile
-from being_remote.transfer.fetch import Fetch, FetchGroups, share_room
-from being_remote.transfer.file_check import Judge
+from being_remote.transfer.fetch import Fetch, share_room
+from being_remote.transfer.file_check import Judge, wrong_ones
 from being_remote.transfer.hash_comparison import Arrivals, HashQueries, compare
-from being_remote.transfer.quarantine import QuarantinedFile
+from being_remote.transfer.known_hashes import lasting
+from being_remote.transfer.quarantine import QuarantinedFile, quarantine_checked
+from being_remote.transfer.stored_file import StoredFile
 
 # Good files that arrived (path -> where they lie now) -> why they belong to another run, or None.
 IsNewRun = Callable[[Mapping[str, Path]], str | None]
@@ -84,7 +85,7 @@ def bring_home(
     asking: HashQueries,
     incarnation: Mapping[str, str | int | None] | None,
     on_progress: OnProgress,
-    confirmed: Mapping[str, ManifestEntry] = MappingProxyType({}),
+    confirmed: Mapping[str, StoredFile] = MappingProxyType({}),
 ) -> Arrival:
     """Fetch what is wanted, check it, and make it the newest snapshot. The caller holds the lock.
 
@@ -138,7 +139,7 @@ def bring_home(
     nothing_fits = bool(left_out) and not got.good and is_nearly_full(history.root)
     if nothing_fits or (new_run is not None and _lacks_a_kind(got, left_out)):
         raise no_space(history.root, sum(offer.bytes for offer in left_out))
-    aside = tuple(put_aside(history, seen, offer.mtime_ns) for seen, offer in got.torn)
+    aside = tuple(quarantine_checked(history, seen, offer.mtime_ns) for seen, offer in got.torn)
     if got.good:
         settled = _commit(history, planned, live, ways, got, judge, new_run, incarnation, confirmed)
     else:
@@ -228,10 +229,10 @@ def _commit(
     judge: Judge,
     new_run: str | None,
     incarnation: Mapping[str, str | int | None] | None,
-    confirmed: Mapping[str, ManifestEntry],
+    confirmed: Mapping[str, StoredFile],
 ) -> Reconciled:
     """Make the good files durable, then a snapshot, then live."""
-    files: Mapping[str, ManifestEntry] = got.good
+    files: Mapping[str, StoredFile] = got.good
     if live is not None:
         here = {**live.files, **confirmed}
         base = {path: here[path] for path in planned.unchanged} if new_run is not None else here
@@ -284,7 +285,7 @@ def _overwritten(ways: FetchGroups, got: Arrivals, on_progress: OnProgress) -> S
 def _confirm(
     history: History,
     live: Manifest | None,
-    confirmed: Mapping[str, ManifestEntry],
+    confirmed: Mapping[str, StoredFile],
     host: str,
     judge: Judge,
     incarnation: Mapping[str, str | int | None] | None,

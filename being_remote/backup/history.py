@@ -1,15 +1,5 @@
 """What ever came home: `.history` with its lock, objects and manifests.
 
-    lock                   held by the one process that may change anything here
-    incoming/              where files arrive from a host; what is whole there is not fetched again
-    fetching               what each file in incoming is, while a sync is at work or after it was killed
-    objects/<sha256>       contents, each once; never linked with anything outside
-    manifests/N.json       snapshot N; the newest one is the truth
-    live                   the snapshot that the live tree shows; behind the newest after a crash
-    quarantine/            torn files, each with a note
-    nothing                never exists: what to compare with when all shall be fetched
-    adopting/ next/ previous/ scratch rewritten     leftovers of a crash, made anew when needed
-
 A snapshot exists from the moment that its manifest is renamed into place. This module does not
 touch the live tree (`current` does), and does not judge files (`arrivals` does).
 """
@@ -28,33 +18,18 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from being_remote.backup import manifest as manifests
-from being_remote.backup.manifest import Manifest, ManifestEntry, Why
+from being_remote.backup.manifest import Manifest, Why
+from being_remote.backup_paths import BackupPaths
 from being_remote.durable_files import open_plain, sync_folder, write_whole
 from being_remote.errors import InconsistentData, InventoryError, UsageError
-from being_remote.transfer.local_path import LIVE
+from being_remote.local_path import LIVE
+from being_remote.transfer.stored_file import StoredFile
 
-FOLDER = ".history"
 _NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 
 
-class History:
+class History(BackupPaths):
     """The history of one actor's backup; `root` is `<backups>/<actor>`. Making one touches nothing."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.folder = root / FOLDER
-        self.incoming = self.folder / "incoming"
-        self.fetching = self.folder / "fetching"
-        self.objects = self.folder / "objects"
-        self.quarantine = self.folder / "quarantine"
-        self.adopting = self.folder / "adopting"
-        self.next = self.folder / "next"
-        self.previous = self.folder / "previous"
-        self.scratch = self.folder / "scratch"
-        self.rewritten = self.folder / "rewritten"
-        self.nothing = self.folder / "nothing"
-        self._manifests = self.folder / "manifests"
-        self._live = self.folder / "live"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -65,13 +40,13 @@ class History:
             InventoryError: no folder can be made there.
         """
         try:
-            missing = [f for f in (self.objects, self._manifests, self.incoming) if not f.is_dir()]
+            missing = [f for f in (self.objects, self.manifests, self.incoming) if not f.is_dir()]
             for folder in missing:
                 folder.mkdir(parents=True, exist_ok=True)
             if missing:
-                sync_folder(self.folder)
+                sync_folder(self.history_folder)
                 sync_folder(self.root)
-            file = open(self.folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+            file = open(self.lock_file, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
         except OSError as e:
             if e.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise  # told by `room_on_disk`
@@ -98,10 +73,10 @@ class History:
 
     def snapshot_numbers(self) -> list[int]:
         """Every snapshot's number, oldest first."""
-        if not self._manifests.is_dir():
+        if not self.manifests.is_dir():
             return []
         # Only names that we give: a 007.json or ٣.json that lies there is nobody's snapshot.
-        return sorted(int(p.stem) for p in self._manifests.glob("*.json") if _NUMBER.fullmatch(p.stem))
+        return sorted(int(p.stem) for p in self.manifests.glob("*.json") if _NUMBER.fullmatch(p.stem))
 
     def read(self, number: int) -> Manifest:
         """One snapshot.
@@ -110,7 +85,7 @@ class History:
             InconsistentData: the manifest cannot be read, is damaged, or is another snapshot's.
             FileNotFoundError: there is none; a prune or a watch may just have removed it.
         """
-        path = self._manifests / f"{number}.json"
+        path = self.manifests / f"{number}.json"
         try:
             with open_plain(path) as (descriptor, _), open(descriptor, "rb", closefd=False) as f:
                 found = manifests.load(f, str(path))
@@ -148,19 +123,14 @@ class History:
 
     def shown(self) -> int | None:
         """The snapshot that the live tree showed when a refresh last ended; None where that is unknown."""
-        if not self._live.is_file():
+        if not self.shown_file.is_file():
             return None
-        text = self._live.read_text(encoding="ascii", errors="replace").strip()
+        text = self.shown_file.read_text(encoding="ascii", errors="replace").strip()
         return int(text) if _NUMBER.fullmatch(text) else None
 
     def show(self, number: int) -> None:
         """Note that the live tree now shows `snapshot`."""
-        write_whole(self._live, f"{number}\n".encode(), scratch=self.scratch)
-
-    def object(self, sha256: str) -> Path:
-        """Where these contents lie, or would."""
-        # Not objects / sha256: pathlib would intern that very text, and a hundred thousand stay so.
-        return Path(f"{self.objects}/{sha256}")
+        write_whole(self.shown_file, f"{number}\n".encode(), scratch=self.scratch)
 
     def keep(self, files: Iterable[tuple[Path, str]]) -> None:
         """Move durable files, each with its sha256, to the objects.
@@ -173,7 +143,7 @@ class History:
 
     def commit(
         self,
-        files: Mapping[str, ManifestEntry],
+        files: Mapping[str, StoredFile],
         *,
         why: Why,
         host: str | None = None,
@@ -191,7 +161,7 @@ class History:
         number = self._next_number()
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         made = Manifest(number, created, why, files, host, incarnation, new_tree, of)
-        write_whole(self._manifests / f"{number}.json", manifests.dump(made), scratch=self.scratch)
+        write_whole(self.manifests / f"{number}.json", manifests.dump(made), scratch=self.scratch)
         return made
 
     def _next_number(self) -> int:
@@ -206,15 +176,15 @@ class History:
 
     def remove(self, number: int) -> None:
         """Remove a snapshot, durably; its contents stay. The newest one must never be removed."""
-        (self._manifests / f"{number}.json").unlink()
-        sync_folder(self._manifests)
+        (self.manifests / f"{number}.json").unlink()
+        sync_folder(self.manifests)
 
     def drop(self, contents: Collection[str]) -> None:
         """Remove those of these contents, by sha256, that no snapshot names."""
         unnamed = set(contents)
         for number in self.snapshot_numbers():
             # Their text is looked for: a hundred times as fast as to read what may be many snapshots.
-            text = (self._manifests / f"{number}.json").read_bytes()
+            text = (self.manifests / f"{number}.json").read_bytes()
             unnamed = {sha256 for sha256 in unnamed if sha256.encode() not in text}
         for sha256 in unnamed:
             self.object(sha256).unlink(missing_ok=True)

@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
-from being_remote.backup.reconcile import entry_of, settle
+from being_remote.backup.reconcile import settle
 from being_remote.durable_files import sync_files, write_whole
 from being_remote.errors import UnsafeFile
+from being_remote.local_path import LIVE, is_plain, local_path
 from being_remote.session import no_progress
 from being_remote.transfer.file_check import Judge, check
-from being_remote.transfer.local_path import LIVE, is_plain, local_path
+from being_remote.transfer.stored_file import stored_file
 
 # No line is longer: a path has at most 4096 bytes, and JSON takes six letters for an odd one.
 _LINE_BYTES = 1 << 16
@@ -92,7 +93,7 @@ def salvage(
     sync_files(history.root, [s.file for s in good])
     history.keep((s.file, s.sha256) for s in good)
     here = live.files if live is not None else {}
-    entries = {s.path: entry_of(s, arrived[s.path].mtime_ns, host=host) for s in good}
+    entries = {s.path: stored_file(s, arrived[s.path].mtime_ns, host=host) for s in good}
     history.commit({**here, **entries}, why="sync", host=host)
     end(history)
     return settle(history, judge).manifest

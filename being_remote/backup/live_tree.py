@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from being_remote.backup.history import History
-from being_remote.backup.manifest import Manifest, ManifestEntry
-from being_remote.backup.objects import fault
+from being_remote.backup.manifest import Manifest
+from being_remote.backup_paths import LIVE_PARTS
 from being_remote.durable_files import Stat, copy_apart, sync_files, sync_folder
 from being_remote.errors import InconsistentData
-from being_remote.transfer.local_path import TOPS
+from being_remote.transfer.file_check import fault
+from being_remote.transfer.stored_file import StoredFile
 
 # What a backup is kept for above all lies below this one.
 FRAMES = "checkpoint/"
@@ -30,7 +31,7 @@ def count_frames(paths: Iterable[str]) -> int:
     return sum(path.startswith(FRAMES) for path in paths)
 
 
-def scan(root: Path, like: Mapping[str, ManifestEntry] | None = None) -> dict[str, Stat]:
+def scan(root: Path, like: Mapping[str, StoredFile] | None = None) -> dict[str, Stat]:
     """Every live file, by its path relative to `root`.
 
     What is as an entry of `like` says shares that entry's memory.
@@ -51,7 +52,7 @@ def scan(root: Path, like: Mapping[str, ManifestEntry] | None = None) -> dict[st
 def _files(root: Path) -> Iterator[tuple[str, Stat]]:
     try:
         with os.scandir(root) as entries:
-            tops = sorted((e for e in entries if e.name in TOPS), key=lambda e: e.name)
+            tops = sorted((e for e in entries if e.name in LIVE_PARTS), key=lambda e: e.name)
     except FileNotFoundError:
         return
     yield from _walk(tops, "")
@@ -114,7 +115,7 @@ def replace(history: History, target: Manifest) -> None:
     history.clear(history.next, history.previous)
     history.previous.mkdir()
     _make(history, target, target.files)
-    for top in TOPS:
+    for top in LIVE_PARTS:
         if os.path.lexists(history.root / top):
             os.rename(history.root / top, history.previous / top)
         if os.path.lexists(history.next / top):
@@ -148,7 +149,7 @@ def _make(history: History, target: Manifest, paths: Iterable[str]) -> None:
     sync_files(history.root, made)
 
 
-def _lost(history: History, entry: ManifestEntry, what: str) -> InconsistentData:
+def _lost(history: History, entry: StoredFile, what: str) -> InconsistentData:
     return InconsistentData(
         f"the contents of {entry.path!r} {what}",
         file=str(history.object(entry.sha256)),

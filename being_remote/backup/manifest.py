@@ -18,31 +18,16 @@ from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from being_remote.durable_files import Stat, open_plain
+from being_remote.durable_files import open_plain
 from being_remote.errors import InconsistentData
+from being_remote.local_path import LIVE, refusal, shown_path
 from being_remote.strict_model import StrictModel
-from being_remote.transfer.local_path import LIVE, refusal
+from being_remote.transfer.stored_file import StoredFile
 
 SCHEMA = 1
 
 # "verified": what was found lost is left out; "restored": an earlier one, made live again.
 Why = Literal["adopted", "sync", "put", "verified", "restored"]
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestEntry:
-    """One file. `path` is relative to the backup; `checks` says what was looked at, and found."""
-
-    path: str
-    sha256: str
-    bytes: int
-    mtime_ns: int
-    checks: tuple[str, ...] = ()
-    host: str | None = None
-
-    def looks_like(self, found: Stat) -> bool:
-        """Whether a file's size and time are this entry's."""
-        return (found.st_size, found.st_mtime_ns) == (self.bytes, self.mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -55,7 +40,7 @@ class Manifest:
     number: int
     created: str
     why: Why
-    files: Mapping[str, ManifestEntry]
+    files: Mapping[str, StoredFile]
     host: str | None = None
     incarnation: Mapping[str, str | int | None] | None = None
     new_tree: bool = False
@@ -93,20 +78,6 @@ _CONTENT = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _CHUNK_BYTES = 1 << 20
 
 
-def shown_path(path: str) -> tuple[str, str | None]:
-    """A path as JSON can hold it, and base64 of its bytes where that says less than all.
-
-    Example:
-        >>> shown_path("a/grün"), shown_path("a/\\udcfc")
-        (('a/grün', None), ('a/\\\\xfc', 'YS/8'))
-    """
-    raw = os.fsencode(path)
-    try:
-        return raw.decode("utf-8"), None
-    except UnicodeDecodeError:
-        return raw.decode("utf-8", "backslashreplace"), base64.b64encode(raw).decode("ascii")
-
-
 def dump(manifest: Manifest) -> Iterator[bytes]:
     """The manifest as JSON, one file a line so that two snapshots can be compared by eye."""
     head = {
@@ -141,13 +112,13 @@ def load(file: BinaryIO, name: str) -> Manifest:
         head = _Head.model_validate_json(file.readline(_LINE_BYTES).removesuffix(b",\n") + b"}")
         if file.readline(_LINE_BYTES) != _BEGIN:
             raise ValueError("its list of files does not begin")
-        files, same = dict[str, ManifestEntry](), dict[Any, Any]()
+        files, same = dict[str, StoredFile](), dict[Any, Any]()
         for row in _rows(file):
             path = os.fsdecode(base64.b64decode(row.path_b64)) if row.path_b64 else row.path
             if why := refusal(os.fsencode(path)) or (None if LIVE.holds(path) else "that is no live file"):
                 raise ValueError(f"it names {path!r}, but {why}")
             checks, host = same.setdefault(row.checks, row.checks), same.setdefault(row.host, row.host)
-            files[path] = ManifestEntry(path, row.sha256, row.bytes, row.mtime_ns, checks, host)
+            files[path] = StoredFile(path, row.sha256, row.bytes, row.mtime_ns, checks, host)
     except ValueError as e:  # pydantic's ValidationError is one
         wrong = f"{e.error_count()} wrong fields" if isinstance(e, ValidationError) else e
         raise InconsistentData(

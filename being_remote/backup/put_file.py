@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 from being_remote.backup.history import History
-from being_remote.backup.manifest import ManifestEntry
 from being_remote.backup.reconcile import settle
 from being_remote.durable_files import room_on_disk, write_whole
 from being_remote.errors import InconsistentData
+from being_remote.local_path import LIVE, local_path
 from being_remote.transfer.file_check import NO_JUDGE
-from being_remote.transfer.local_path import LIVE, local_path
+from being_remote.transfer.stored_file import StoredFile
 
 
 def put_file(root: Path, relative: str, data: bytes, *, host: str) -> bool:
@@ -43,7 +43,7 @@ def put_file(root: Path, relative: str, data: bytes, *, host: str) -> bool:
                 hint="compare the two; move the one here away if the other is the right one",
             )
         write_whole(history.object(sha256), data, scratch=history.scratch)
-        entry = ManifestEntry(relative, sha256, len(data), time.time_ns(), ("sha256",), host)
+        entry = StoredFile(relative, sha256, len(data), time.time_ns(), ("sha256",), host)
         history.commit({**files, relative: entry}, why="put", host=host)
         settle(history, NO_JUDGE)
     return True

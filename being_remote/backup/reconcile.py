@@ -13,14 +13,13 @@ from pathlib import Path
 
 from being_remote.backup import live_tree as current
 from being_remote.backup.history import History
-from being_remote.backup.manifest import Manifest, ManifestEntry
+from being_remote.backup.manifest import Manifest
 from being_remote.durable_files import Stat, copy_apart, sync_files
 from being_remote.errors import InconsistentData
 from being_remote.session import no_progress
-from being_remote.transfer.file_check import NO_JUDGE, CheckedFile, Judge, check
-from being_remote.transfer.quarantine import QuarantinedFile, set_aside
-
-_WHOLE = ("sha256", "whole")
+from being_remote.transfer.file_check import NO_JUDGE, Judge, check
+from being_remote.transfer.quarantine import QuarantinedFile, quarantine_checked
+from being_remote.transfer.stored_file import StoredFile, stored_file
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def _is_new_tree(history: History, number: int, newest: Manifest) -> bool:
 
 
 def _contents(
-    root: Path, found: Mapping[str, Stat], known: list[Mapping[str, ManifestEntry]], judge: Judge, deep: bool
+    root: Path, found: Mapping[str, Stat], known: list[Mapping[str, StoredFile]], judge: Judge, deep: bool
 ) -> tuple[dict[str, str], dict[str, Path], list[QuarantinedFile]]:
     """What the live files hold: path -> sha256 where we know it; those that no manifest knows; and those
     that one knows and the judge refuses."""
@@ -173,7 +172,7 @@ def _contents(
 
 @dataclass(frozen=True)
 class _AdoptedFiles:
-    files: dict[str, ManifestEntry]
+    files: dict[str, StoredFile]
     unsound: tuple[QuarantinedFile, ...]
     set_aside: tuple[QuarantinedFile, ...]
     rotted: tuple[QuarantinedFile, ...]
@@ -183,7 +182,7 @@ def _adopt(
     history: History,
     changed: Mapping[str, Path],
     found: Mapping[str, Stat],
-    earlier: Mapping[str, ManifestEntry],
+    earlier: Mapping[str, StoredFile],
     judge: Judge,
 ) -> _AdoptedFiles:
     """Copy what was changed by hand into the history; a torn file only where nothing better is known."""
@@ -194,7 +193,7 @@ def _adopt(
         copies[path].parent.mkdir(parents=True, exist_ok=True)
         copy_apart(live, copies[path])
 
-    files: dict[str, ManifestEntry] = {}
+    files: dict[str, StoredFile] = {}
     good: dict[Path, str] = {}
     unsound: list[QuarantinedFile] = []
     aside: list[QuarantinedFile] = []
@@ -204,37 +203,16 @@ def _adopt(
         if seen.path in earlier and earlier[seen.path].looks_like(found[seen.path]):
             # Nobody changes a file and leaves its time. Its own time would keep the host's good one away.
             why = "it rotted here: its bytes are not those that came home"
-            rotted.append(put_aside(history, replace(seen, problem=why), 0))
+            rotted.append(quarantine_checked(history, replace(seen, problem=why), 0))
             continue
         if seen.problem is not None and seen.path in earlier:
-            aside.append(put_aside(history, seen, mtime_ns))
+            aside.append(quarantine_checked(history, seen, mtime_ns))
             continue
         if seen.problem is not None:
             unsound.append(QuarantinedFile(seen.path, seen.problem, history.root / seen.path))
         good[seen.file] = seen.sha256
-        files[seen.path] = entry_of(seen, mtime_ns, host=None)
+        files[seen.path] = stored_file(seen, mtime_ns, host=None)
     if good:
         sync_files(history.root, good)
         history.keep(good.items())
     return _AdoptedFiles(files, tuple(unsound), tuple(aside), tuple(rotted))
-
-
-def entry_of(seen: CheckedFile, mtime_ns: int, *, host: str | None) -> ManifestEntry:
-    """The manifest's line for a file that was checked."""
-    checks: tuple[str, ...] = ("sha256",)
-    if seen.judged:
-        checks = _WHOLE if seen.problem is None else ("sha256", f"unsound: {seen.problem}")
-    return ManifestEntry(seen.path, seen.sha256, seen.bytes, mtime_ns, checks, host)
-
-
-def put_aside(history: History, seen: CheckedFile, mtime_ns: int) -> QuarantinedFile:
-    """Move a file that the judge refused into quarantine."""
-    return set_aside(
-        history,
-        seen.file,
-        path=seen.path,
-        sha256=seen.sha256,
-        bytes=seen.bytes,
-        mtime_ns=mtime_ns,
-        reason=seen.problem or "refused",
-    )

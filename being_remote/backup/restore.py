@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from being_remote.backup import live_tree as current
 from being_remote.backup.history import History
-from being_remote.backup.manifest import Manifest, ManifestEntry
+from being_remote.backup.manifest import Manifest
 from being_remote.backup.objects import faults
 from being_remote.backup.reconcile import Reconciled, settle
 from being_remote.backup.snapshots import SnapshotChange, change
@@ -19,11 +19,12 @@ from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress, no_progress
 from being_remote.transfer.file_check import Judge, check
 from being_remote.transfer.quarantine import QuarantinedFile
+from being_remote.transfer.stored_file import StoredFile
 
 NAMED = 5
 
 # What is live and what is to be, by path: whether both are of one run.
-IsSameRun = Callable[[Mapping[str, ManifestEntry], Mapping[str, ManifestEntry]], bool]
+IsSameRun = Callable[[Mapping[str, StoredFile], Mapping[str, StoredFile]], bool]
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def readable(history: History, number: int, on_progress: OnProgress) -> Manifest
 
 
 def refused(
-    history: History, live: Mapping[str, ManifestEntry], wanted: Mapping[str, ManifestEntry], judge: Judge
+    history: History, live: Mapping[str, StoredFile], wanted: Mapping[str, StoredFile], judge: Judge
 ) -> tuple[QuarantinedFile, ...]:
     """Files of `wanted` that the judge refuses, and whose live versions it finds sound."""
     changed = [
@@ -88,12 +89,12 @@ def refused(
 
 
 def without(
-    wanted: Mapping[str, ManifestEntry],
+    wanted: Mapping[str, StoredFile],
     bad: tuple[QuarantinedFile, ...],
-    live: Mapping[str, ManifestEntry],
+    live: Mapping[str, StoredFile],
     *,
     same_run: bool,
-) -> dict[str, ManifestEntry]:
+) -> dict[str, StoredFile]:
     """What is to be live where these files are refused."""
     paths = {aside.path for aside in bad}
     files = {path: entry for path, entry in wanted.items() if path not in paths}
@@ -134,7 +135,7 @@ def restore(
     return RestoreResult(made, change(was, made.files), settled, bad)
 
 
-def _see_room(history: History, files: Mapping[str, ManifestEntry]) -> None:
+def _see_room(history: History, files: Mapping[str, StoredFile]) -> None:
     """The new tree stands beside the old one for a moment, unless the two share their blocks."""
     some = next(iter(files.values()), None)
     if some is not None and not share_blocks(history.object(some.sha256), history.scratch):

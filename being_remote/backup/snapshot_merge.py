@@ -6,8 +6,9 @@ import hashlib
 import os
 
 from being_remote.backup.history import History
-from being_remote.backup.manifest import Manifest, ManifestEntry
+from being_remote.backup.manifest import Manifest
 from being_remote.durable_files import CHUNK_BYTES, open_plain
+from being_remote.transfer.stored_file import StoredFile
 
 
 def absorb(history: History, earlier: Manifest, later: Manifest) -> bool:
@@ -41,14 +42,14 @@ def absorb(history: History, earlier: Manifest, later: Manifest) -> bool:
     return True
 
 
-def _shows(history: History, was: ManifestEntry, now: ManifestEntry | None) -> bool:
+def _shows(history: History, was: StoredFile, now: StoredFile | None) -> bool:
     """Whether all of a file's bytes are in its next version, at its beginning."""
     if now is None or now.bytes < was.bytes:
         return False
     return now.sha256 == was.sha256 or _start(history, now, was.bytes) == was.sha256
 
 
-def _start(history: History, entry: ManifestEntry, size: int) -> str:
+def _start(history: History, entry: StoredFile, size: int) -> str:
     """The sha256 of the first `size` bytes."""
     digest = hashlib.sha256()
     with open_plain(history.object(entry.sha256)) as (descriptor, _):

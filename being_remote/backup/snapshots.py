@@ -9,8 +9,9 @@ from pathlib import Path
 
 from being_remote.backup import live_tree as current
 from being_remote.backup.history import History
-from being_remote.backup.manifest import Manifest, ManifestEntry
+from being_remote.backup.manifest import Manifest
 from being_remote.errors import InconsistentData
+from being_remote.transfer.stored_file import StoredFile
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def survey(history: History) -> HistorySummary:
         snapshots=tuple(rows),
         unreadable=tuple(unreadable),
         unsaved=unsaved,
-        history_bytes=_bytes_below(history.folder),
+        history_bytes=_bytes_below(history.history_folder),
         old_bytes=old_bytes,
         orphan_bytes=orphan_bytes,
     )
@@ -93,7 +94,7 @@ def _told(
 ) -> tuple[list[Snapshot], set[str], set[str]]:
     """A row for each snapshot, the contents that any of them names, and those that the live one needs."""
     rows, named, needed = [], set[str](), set[str]()
-    before: Mapping[str, ManifestEntry] = {}
+    before: Mapping[str, StoredFile] = {}
     for number in history.snapshot_numbers():
         made = _readable(history, number, unreadable)
         if made is None:
@@ -117,14 +118,14 @@ def _readable(history: History, number: int, unreadable: list[Path]) -> Manifest
         return None
 
 
-def change(before: Mapping[str, ManifestEntry], after: Mapping[str, ManifestEntry]) -> SnapshotChange:
+def change(before: Mapping[str, StoredFile], after: Mapping[str, StoredFile]) -> SnapshotChange:
     """What it takes from one set of files to another; a file that was only touched has not changed."""
     both = [path for path in after if path in before]
     changed = sum(before[path].sha256 != after[path].sha256 for path in both)
     return SnapshotChange(len(after) - len(both), changed, len(before) - len(both))
 
 
-def _row(made: Manifest, before: Mapping[str, ManifestEntry], *, live: bool) -> Snapshot:
+def _row(made: Manifest, before: Mapping[str, StoredFile], *, live: bool) -> Snapshot:
     size = sum(entry.bytes for entry in made.files.values())
     return Snapshot(
         made.number,

@@ -16,10 +16,11 @@ from pathlib import Path
 from being_remote.backup import live_tree as current
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
-from being_remote.backup.objects import Fault, fault, faults, hash_of, wrong_ones
+from being_remote.backup.objects import faults
 from being_remote.durable_files import Stat, copy_apart, sync_files
 from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress
+from being_remote.transfer.file_check import Fault, fault, hash_of, wrong_ones
 from being_remote.transfer.quarantine import set_aside
 
 

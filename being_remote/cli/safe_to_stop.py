@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from being_remote.cli.command import command
-from being_remote.cli.options import DryRunOpt, HostOpt
+from being_remote.cli.options import DryRunOpt, HostOpt, option
 from being_remote.cli.output import Out, stdout
 from being_remote.errors import UsageError
 
@@ -27,11 +25,7 @@ def safe_to_stop(
     host: HostOpt = None,
     then: Annotated[
         str | None,
-        typer.Option(
-            "--then",
-            metavar="CMD",
-            help="run this local program after a yes, without a shell, and exit with its code",
-        ),
+        option("CMD", "run this local program after a yes, without a shell, and exit with its code"),
     ] = None,
     dry_run: DryRunOpt = False,
 ) -> None:

@@ -16,9 +16,9 @@ from being_remote.disk import no_space
 from being_remote.durable_files import fitting, is_nearly_full, size_words
 from being_remote.errors import HostError, NotFoundError, UnsafeFile
 from being_remote.foreign_text import quote
+from being_remote.local_path import PathCollisions, Tree, folds_case, local_path
 from being_remote.pod_client.listing import FolderQuery, ListedFile, Listing, hash_files, list_files
 from being_remote.session import Session
-from being_remote.transfer.local_path import PathCollisions, Tree, folds_case, local_path
 
 # Names the attempt and each file's hash. Written here, never downloaded.
 PULLED = "pulled.json"

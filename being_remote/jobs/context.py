@@ -11,6 +11,7 @@ from being_remote.jobs.ledger import Ledger, LedgerJob
 from being_remote.jobs.recipe import FindRecipe
 from being_remote.jobs.result_download import folder_of
 from being_remote.session import OnProgress, OpenSession, Session
+from being_remote.transfer.file_check import Judge
 from being_remote.transfer.staged_upload import UploadResult
 
 
@@ -36,6 +37,7 @@ class JobContext:
         open_session: opens a session with a host, by its name.
         find_recipe: finds a recipe by its name; raises UsageError for an unknown one.
         upload_input: uploads an actor's input.
+        judge: says of a job's result whether it is whole.
     """
 
     inventory: Inventory
@@ -43,6 +45,7 @@ class JobContext:
     open_session: OpenSession
     find_recipe: FindRecipe
     upload_input: UploadInput
+    judge: Judge
 
     def result_folder(self, job: LedgerJob) -> Path:
         """The job's folder in the actor's backup."""

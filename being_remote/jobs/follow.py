@@ -125,7 +125,9 @@ def follow(
     remote = logs.attempt_folder(host.workdir, job.job, job.attempt) / records.WORK
     progress = JobSpec.from_bytes(job.spec).progress
     download = BackgroundDownload(
-        LiveDownload(AttemptFolder(session, host.python, remote, patterns), folder, note_of(job)),
+        LiveDownload(
+            AttemptFolder(session, host.python, remote, patterns), folder, note_of(job), context.judge
+        ),
         folder,
         job=job.job,
         attempt=job.attempt,

@@ -409,9 +409,9 @@ def hosts_of(known: LedgerJob, story: Sequence[StateChange]) -> dict[int, str]:
     """The host of each attempt that the story knows.
 
     Example:
-        >>> known = Known("j", "b", None, "r", b"", "", b"", 3, "running", 0.0, None)
-        >>> moved = Transition(2, 0.0, "created", {"from_host": "a", "host": "b"})
-        >>> hosts_of(known, [Transition(1, 0.0, "running", {}), moved, Transition(3, 0.0, "created", {})])
+        >>> known = LedgerJob("j", "b", None, "r", b"", "", b"", 3, "running", 0.0, None)
+        >>> moved = StateChange(2, 0.0, "created", {"from_host": "a", "host": "b"})
+        >>> hosts_of(known, [StateChange(1, 0.0, "running", {}), moved, StateChange(3, 0.0, "created", {})])
         {1: 'a', 2: 'b', 3: 'b'}
     """
     left = {t.attempt: str(t.evidence["from_host"]) for t in story if "from_host" in t.evidence}

@@ -33,7 +33,7 @@ from being_remote.jobs.result_folder import (
     write_pulled,
 )
 from being_remote.session import Pull
-from being_remote.tracker.file_check import can_check
+from being_remote.transfer.file_check import Judge
 
 ROUND_FILES = 500
 ROUND_BYTES = 4 << 20
@@ -60,8 +60,8 @@ class DownloadRound:
 class LiveDownload:
     """The rounds of one attempt; `note` names it (`note_of`), `folder` is the job's folder here."""
 
-    def __init__(self, work: AttemptFolder, folder: Path, note: Mapping[str, Any]) -> None:
-        self._work, self._folder, self._note = work, folder, note
+    def __init__(self, work: AttemptFolder, folder: Path, note: Mapping[str, Any], judge: Judge) -> None:
+        self._work, self._folder, self._note, self._judge = work, folder, note, judge
         self._stage = incoming(folder)
         self._home: dict[str, tuple[int, ...]] = {}  # how what is at home looks over there
         self._refused: dict[str, tuple[tuple[int, ...], SkippedFile]] = {}
@@ -113,7 +113,8 @@ class LiveDownload:
         if self._home.get(offer.name) == offer.looks and offer.name in files:
             return not _lies(self._folder / offer.name, files[offer.name]["bytes"])
         # Of a file without a known form nobody can say whether it is whole: it has to hold still.
-        return last or can_check(offer.name) or self._before.get(offer.name) == offer.looks
+        known_form = self._judge.most_bytes(offer.name) is not None
+        return last or known_form or self._before.get(offer.name) == offer.looks
 
     def _is_refused(self, offer: AttemptFile) -> bool:
         return offer.name in self._refused and self._refused[offer.name][0] == offer.looks
@@ -172,7 +173,7 @@ class LiveDownload:
             file.unlink(missing_ok=True)  # it is being written: it comes with a later round
             return False
         try:
-            judge_file(file)
+            judge_file(file, self._judge)
         except DataError as e:
             self._refused[offer.name] = (offer.looks, SkippedFile(offer.name, e.what))
             file.unlink()

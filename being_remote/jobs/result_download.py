@@ -33,6 +33,7 @@ from being_remote.jobs.result_folder import (
     swap,
 )
 from being_remote.session import OnProgress, Pull, PullResult
+from being_remote.transfer.file_check import Judge
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def bring(
     *,
     note: Mapping[str, Any],
     aside: Sequence[SkippedFile],
+    judge: Judge,
     judge_all: Callable[[Path], None],
     partial: bool,
     on_progress: OnProgress,
@@ -75,6 +77,7 @@ def bring(
         offers: what `work` offered.
         note: what is written into pulled.json beside the files, and names the attempt.
         aside: what was set aside already.
+        judge: says whether a file is whole.
         judge_all: called with the whole new folder before it takes its place; raises DataError.
         partial: bring what is whole although some is not; else one bad file refuses them all.
         on_progress: told how far it is.
@@ -113,7 +116,7 @@ def bring(
         found, refused, torn = {}, [*aside, *left_out], {}
         for offer in offers:
             wanted = hashed[offer.name].sha256 if offer.name in hashed else None
-            reason, judged = _take(offer.name, wanted, stage, work.session.host, partial=partial)
+            reason, judged = _take(offer.name, wanted, stage, work.session.host, judge, partial=partial)
             if judged and reason is not None:
                 torn[offer.name] = {"sha256": wanted, "reason": reason}
             if reason is not None:
@@ -174,7 +177,9 @@ def _whole(folder: Path, stage: Path, entries: Mapping[str, Any]) -> set[str]:
     return whole
 
 
-def _take(name: str, wanted: str | None, stage: Path, host: str, *, partial: bool) -> tuple[str | None, bool]:
+def _take(
+    name: str, wanted: str | None, stage: Path, host: str, judge: Judge, *, partial: bool
+) -> tuple[str | None, bool]:
     """See that the staged file is the host's and whole.
 
     Returns:
@@ -190,7 +195,7 @@ def _take(name: str, wanted: str | None, stage: Path, host: str, *, partial: boo
                 hint="pull again",
             )
         judged = True
-        judge_file(file)
+        judge_file(file, judge)
     except DataError as e:
         if not partial:
             raise

@@ -23,14 +23,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from being_remote.backup.objects import hash_of
-from being_remote.durable_files import copy_apart, sync_files, sync_folder, write_whole
-from being_remote.errors import DataError, UsageError
+from being_remote.backup_paths import FRAME_SUFFIX
+from being_remote.durable_files import copy_apart, open_plain, sync_files, sync_folder, write_whole
+from being_remote.errors import DataError, UnsafeFile, UsageError
 from being_remote.jobs.attempt_files import PULLED
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.session import PARTIAL_DIR
-from being_remote.tracker.file_check import check_file
-from being_remote.tracker.layout import FRAME_SUFFIX
+from being_remote.transfer.file_check import Judge, hash_of
 
 
 def incoming(folder: Path) -> Path:
@@ -180,16 +179,20 @@ def has_hash(file: Path, sha256: str | None) -> bool:
         return False
 
 
-def judge_file(file: Path) -> None:
+def judge_file(file: Path, judge: Judge) -> None:
     """See that a file is whole and safe, or of no known format; its name alone is in the error.
 
     Raises:
         DataError: it is not.
     """
-    try:
-        check_file(file)
-    except DataError as e:
-        raise type(e)(e.what, file=file.name, hint=e.hint) from e
+    if judge.most_bytes(file.name) is None:
+        return
+    with open_plain(file) as (descriptor, found):
+        most = judge.most_bytes(file.name) or 0
+        if found.st_size > most:
+            raise UnsafeFile(f"has {found.st_size} bytes; a whole one has at most {most}", file=file.name)
+        with open(descriptor, "rb", closefd=False) as f:
+            judge.check(file.name, f.read(most + 1))
 
 
 def _old(folder: Path) -> Path:

@@ -16,6 +16,7 @@ from pydantic import Base64Bytes, Field
 
 from being_remote.errors import HostError
 from being_remote.inventory import LocalHost, SshHost
+from being_remote.pod import exit_record
 from being_remote.pod import job_records as records
 from being_remote.pod_client.runner import ask
 from being_remote.session import Session
@@ -36,7 +37,7 @@ _OTHERS = (
     *("*.tmp", "*.part", "*.partial", "*.bak", "*.old"),
 )
 # What else tells when something was last at work.
-_DATED = (records.END,)
+_DATED = (exit_record.NAME,)
 # Walked after all others: much is in them, and seldom a result.
 _LAST = (".git", ".cache", ".Trash", ".history", "__pycache__", "node_modules", "site-packages", "pkgs")
 _LIMITS = {"entries": 5_000_000, "folders": 5_000, "odd": 1_000, "depth": 32, "seconds": 90}

@@ -22,10 +22,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from being_remote.errors import UnrequestedFile
+from being_remote.local_path import is_plain
 from being_remote.pod_client.runner import malformed_answer, run_program
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel, first_problem
-from being_remote.transfer.local_path import is_plain
 
 # Of the answer when it is inflated; a longer line, or more in all, is no list of files.
 MAX_LINE_BYTES = 4 << 20
@@ -65,7 +65,7 @@ class FolderQuery:
         """Whether a path below the folder fits the request.
 
         Example:
-            >>> box = Folder(PurePosixPath("/w"), PurePosixPath("/w/in"), "bbox.pt", recursive=False)
+            >>> box = FolderQuery(PurePosixPath("/w"), PurePosixPath("/w/in"), "bbox.pt", recursive=False)
             >>> box.asks_for(b"bbox.pt"), box.asks_for(b".history/manifests/7.json")
             (True, False)
         """

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from being_remote.backup_paths import BackupPaths
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.media.picture import image_size
 from being_remote.session import OnProgress, Session, no_progress
-from being_remote.tracker.layout import IDENTITY, SOURCE, VIDEO, LocalLayout
+from being_remote.tracker.layout import IDENTITY, SOURCE, VIDEO
 from being_remote.transfer.staged_upload import UploadResult, push_files
 
 TRACKER_SUFFIXES = (".png", ".jpg")  # case matters to the tracker
@@ -42,7 +43,7 @@ def actor_input(inventory: Inventory, actor: Actor) -> ActorInput:
     if actor.video is not None:
         pictures, notes = _pictures(inventory, actor, actor.video)
         files |= pictures
-    identity = LocalLayout(inventory.backup_of(actor)).identity
+    identity = BackupPaths(inventory.backup_of(actor)).identity
     if identity.exists():
         from being_remote.tracker.identity_file import read_identity
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from being_remote.backup_paths import BackupPaths
 from being_remote.errors import DataError, NotFoundError
 from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.dispatch import files_of
@@ -14,7 +15,6 @@ from being_remote.jobs.ledger import Ledger, LedgerJob
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import ledger_of
 from being_remote.recipes.tracking_files import NAME, full_settings_of
-from being_remote.tracker import layout
 
 MAX_SETTINGS_BYTES = 64 << 10
 
@@ -47,7 +47,7 @@ def read_local_runs(inventory: Inventory, actor: Actor) -> LocalRuns:
     from being_remote.tracker.box_file import read_box
     from being_remote.tracker.frame_file import read_bytes
 
-    backup = layout.LocalLayout(inventory.backup_of(actor))
+    backup = BackupPaths(inventory.backup_of(actor))
     settings = box = None
     with suppress(NotFoundError, DataError):  # the plan's notes say that the tracker's defaults are taken
         settings = read_bytes(backup.config, MAX_SETTINGS_BYTES)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from being_remote.backup_paths import BackupPaths
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.tracker import layout
 
@@ -37,7 +38,7 @@ class LocalRun:
     def boxes(self, settings: RunSettings) -> tuple[Path, ...]:
         """Where its bbox.pt may lie, the likeliest place first."""
         places = (
-            layout.LocalLayout(self.base).bbox,
+            BackupPaths(self.base).bbox,
             self.trackers_box(settings),
             self.checkpoints / layout.BBOX,
         )
@@ -54,7 +55,7 @@ class LocalRun:
         Its `images/` are the same pictures as the output's `input/`, under the source's numbers; the
         strips of its `video/` show them once more, as JPEG, at their left.
         """
-        places = [CropPlace(layout.LocalLayout(self.base).crops), CropPlace(self.base / layout.CROPS)]
+        places = [CropPlace(BackupPaths(self.base).crops), CropPlace(self.base / layout.CROPS)]
         images = self._derived(settings, layout.IMAGES)
         if images is not None:
             places.append(CropPlace(images, by_source=True))
@@ -62,7 +63,7 @@ class LocalRun:
 
     def landmark_folders(self, settings: RunSettings) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         """Where its 478 and its 68 landmarks a frame may lie; crop pixels, under the source's numbers."""
-        home = layout.LocalLayout(self.base)
+        home = BackupPaths(self.base)
         places = [(home.kpt_dense, layout.KPT_DENSE), (home.kpt, layout.KPT)]
         dense, sparse = (
             tuple(f for f in (there, self._derived(settings, name)) if f is not None)
@@ -85,12 +86,12 @@ class LocalRun:
         """Where its settings may lie."""
         config = f"{self.base.name}.yml"
         there = (self._checkout / layout.ACTOR_CONFIGS / config,) if self._checkout else ()
-        return (layout.LocalLayout(self.base).config, *there)
+        return (BackupPaths(self.base).config, *there)
 
     @property
     def meshes(self) -> tuple[Path, ...]:
         """The folders in which its meshes may lie."""
-        return layout.LocalLayout(self.base).meshes, self.base / layout.MESH
+        return BackupPaths(self.base).meshes, self.base / layout.MESH
 
     @property
     def _checkout(self) -> Path | None:
@@ -162,7 +163,7 @@ def find_run(inventory: Inventory | None, actor: str | None, run: str | None) ->
         raise UsageError(f"--run {run} and --actor {actor} name two actors", hint="give one of them")
     assert inventory is not None  # the first two checks leave no other way here
     chosen = inventory.the_actor(run or actor)
-    home = layout.LocalLayout(inventory.backup_of(chosen))
+    home = BackupPaths(inventory.backup_of(chosen))
     if not home.checkpoint.is_dir():
         raise NotFoundError(
             f"no checkpoints of actor {chosen.name!r} are here yet",

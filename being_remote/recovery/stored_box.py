@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from being_remote.backup_paths import BackupPaths
 from being_remote.errors import BeingRemoteError, InconsistentData, UsageError
 from being_remote.tracker import layout
 
@@ -117,7 +118,7 @@ def _doubt(case: RecoveryInput, path: Path, data: bytes) -> str:
         if not settings.actor:
             return "no settings file says that the run read this folder"
         return ""  # a tracker's checkout: there is no other place where this run could have put it
-    if not layout.LocalLayout(run.base).history.is_dir():
+    if not BackupPaths(run.base).history_folder.is_dir():
         return "nothing records where it came from"
     from being_remote.backup.history import History
 

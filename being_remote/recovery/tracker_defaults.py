@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from being_remote.backup_paths import BackupPaths
 from being_remote.errors import DataError, NotFoundError
-from being_remote.tracker.layout import ACTOR_CONFIGS, DEFAULTS, LocalLayout
+from being_remote.tracker.layout import ACTOR_CONFIGS, DEFAULTS
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
@@ -26,7 +27,7 @@ def defaults_of(inventory: Inventory | None, run: LocalRun) -> CheckoutDefaults 
 
         _, defaults = settings_of(files_of(ledger_of(inventory).find(run.job).parcel))
         return defaults
-    found = _read(LocalLayout(run.base).defaults)
+    found = _read(BackupPaths(run.base).defaults)
     if found is None:
         settings = next((path for path in run.settings_files if path.exists()), None)
         found = defaults_beside(settings) if settings is not None else None

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from being_remote.backup_paths import BackupPaths
 from being_remote.errors import DataError, UsageError
 from being_remote.recovery.report_values import Matrix, matrix
-from being_remote.tracker import layout
 
 if TYPE_CHECKING:
     from being_remote.export import Cameras, CanvasChoice, Export, RunFiles, Target
@@ -165,7 +165,7 @@ def prepare_all(
 def _files_of(case: RecoveryInput, known: Numbering) -> RunFiles:
     from being_remote.export import RunFiles
 
-    run, home = case.run, layout.LocalLayout(case.run.base)
+    run, home = case.run, BackupPaths(case.run.base)
     dense, sparse = run.landmark_folders(case.settings)
     return RunFiles(
         checkpoints=run.checkpoints,

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from being_remote.backup.history import History
-from being_remote.backup.known_hashes import fact, recall
-from being_remote.backup.manifest import ManifestEntry
 from being_remote.errors import InconsistentData
+from being_remote.local_path import PathCollisions, folds_case
 from being_remote.safe_to_stop.local_copies import lacking
 from being_remote.safe_to_stop.reasons import NotLocal, Reason, RequiredFile, named, not_home
 from being_remote.safe_to_stop.remote_contents import HostFile
 from being_remote.sync.remote_files import ActorSync
 from being_remote.transfer.download_plan import RemoteFile, name_refused
 from being_remote.transfer.hash_comparison import SETTLE_NS
-from being_remote.transfer.local_path import PathCollisions, folds_case
+from being_remote.transfer.known_hashes import fact, recall
 from being_remote.transfer.quarantine import kept
+from being_remote.transfer.stored_file import StoredFile
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,7 @@ def link_reasons(task: ActorSync, links: Sequence[PurePosixPath]) -> list[Reason
     return [Reason("files", "no", what, next_step)]
 
 
-def _refused(
-    task: ActorSync, offers: Sequence[RemoteFile], here: Mapping[str, ManifestEntry]
-) -> dict[str, str]:
+def _refused(task: ActorSync, offers: Sequence[RemoteFile], here: Mapping[str, StoredFile]) -> dict[str, str]:
     """The files that cannot come to lie at home, by path, and why."""
     taken, why_not = PathCollisions(here, folds=folds_case(task.root)), {}
     for offer in sorted(offers, key=lambda o: (o.path not in here, o.path)):
@@ -113,7 +111,7 @@ def _refused(
     return why_not
 
 
-def _newest(history: History) -> Mapping[str, ManifestEntry]:
+def _newest(history: History) -> Mapping[str, StoredFile]:
     """What is live; nothing where that cannot be said just now, so that nothing is taken for known."""
     try:
         newest = history.newest()

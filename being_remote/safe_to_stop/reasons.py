@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from being_remote.backup.manifest import shown_path
+from being_remote.local_path import shown_path
 
 EXAMPLES = 5
 # In the place of a hash: nothing local has the file's size, so its bytes are not local either.
@@ -55,7 +55,7 @@ def named(files: Sequence[RequiredFile]) -> str:
     """How many, and the first few.
 
     Example:
-        >>> named([Wanted("a.frame", 1, 0, None)])
+        >>> named([RequiredFile("a.frame", 1, 0, None)])
         "1 file ('a.frame')"
     """
     more = ", ..." if len(files) > EXAMPLES else ""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from being_remote.backup.history import History
-from being_remote.backup.manifest import shown_path
 from being_remote.inventory import Inventory, LocalHost, SshHost
+from being_remote.local_path import shown_path
 from being_remote.pod import job_records as records
 from being_remote.pod_client.disk_survey import RUN_FILES, RUN_FOLDERS, DiskSurvey
 from being_remote.pod_client.listing import FolderQuery, ListedFolder

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from being_remote.backup.manifest import ManifestEntry
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.foreign_text import quote
 from being_remote.inventory import Actor, LocalHost, SshHost
@@ -27,6 +26,7 @@ from being_remote.session import Session
 from being_remote.tracker.layout import FRAME_SUFFIX, KINDS, Place
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.quarantine import QuarantinedFile
+from being_remote.transfer.stored_file import StoredFile
 
 EXAMPLES = 5
 # So many files of one folder are listed; logs, which anything may write, are the least precious.
@@ -78,7 +78,7 @@ def look(
     session: Session,
     *,
     hash_bytes: int | None = None,
-    here: Mapping[str, ManifestEntry] | None = None,
+    here: Mapping[str, StoredFile] | None = None,
 ) -> ActorListing:
     """List the actor's files on the host, in one round trip (`hash_bytes`: see `list_files`).
 
@@ -139,7 +139,7 @@ def found_in(task: ActorSync, listing: Listing) -> ActorListing:
 
 
 def found_by(
-    task: ActorSync, answer: ListingAnswer, here: Mapping[str, ManifestEntry] | None = None
+    task: ActorSync, answer: ListingAnswer, here: Mapping[str, StoredFile] | None = None
 ) -> ActorListing:
     """The same of the answer to `inquire`; `here` as for `look`.
 
@@ -154,7 +154,7 @@ def found_by(
 class _Offers:
     """What each place of an actor holds on the host."""
 
-    def __init__(self, task: ActorSync, here: Mapping[str, ManifestEntry] | None = None) -> None:
+    def __init__(self, task: ActorSync, here: Mapping[str, StoredFile] | None = None) -> None:
         self._here = here or {}
         self._places = _tracked(task) + _copied(task)
         self._origins = [

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from being_remote.backup.history import History
-from being_remote.backup.known_hashes import DIGEST_BYTES, fact, lasting, recall
-from being_remote.backup.manifest import ManifestEntry
 from being_remote.pod_client.listing import ListedFile, hash_files
 from being_remote.session import Session
 from being_remote.sync.remote_files import ActorListing, ActorSync
 from being_remote.transfer.download_plan import RemoteFile
 from being_remote.transfer.hash_comparison import AskHost, HostFiles
+from being_remote.transfer.known_hashes import DIGEST_BYTES, fact, lasting, recall
 from being_remote.transfer.quarantine import QuarantinedFile
+from being_remote.transfer.stored_file import StoredFile
 
 # The host is asked about so many files at a time: each answer is there in several forms at once.
 PORTION = 10_000
@@ -42,7 +42,7 @@ class HashKnowledge:
     new: bool
     lost: bool
     certain: int
-    confirmed: Mapping[str, ManifestEntry]
+    confirmed: Mapping[str, StoredFile]
 
 
 def asker(task: ActorSync, session: Session) -> AskHost:
@@ -85,7 +85,7 @@ def learn(
     session: Session,
     history: History,
     found: ActorListing,
-    here: Mapping[str, ManifestEntry],
+    here: Mapping[str, StoredFile],
     torn: Mapping[str, list[QuarantinedFile]],
     *,
     everything: bool,
@@ -106,7 +106,7 @@ def learn(
     """
     known = recall(history, session.host)
     facts, sure, told = bytearray(), 0, dict[str, RemoteFile]()
-    confirmed: dict[str, ManifestEntry] = {}
+    confirmed: dict[str, StoredFile] = {}
     suspects: list[tuple[RemoteFile, int]] = []
     for offer in found.offers:
         entry = here.get(offer.path)
@@ -147,5 +147,5 @@ def learn(
     return HashKnowledge(offers, bytes(facts), len(facts) > held, lost, sure, confirmed)
 
 
-def _alike(offer: RemoteFile, known: ManifestEntry | QuarantinedFile) -> bool:
+def _alike(offer: RemoteFile, known: StoredFile | QuarantinedFile) -> bool:
     return (offer.bytes, offer.mtime_ns) == (known.bytes, known.mtime_ns)

@@ -15,13 +15,12 @@ from pathlib import Path
 from being_remote.backup.download import Arrival, bring_home
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import salvage
-from being_remote.backup.known_hashes import digests, recall, remember
 from being_remote.backup.manifest import Manifest
-from being_remote.backup.objects import fault
 from being_remote.backup.reconcile import Reconciled, settle
 from being_remote.backup.verification import VerifyResult, scrub
 from being_remote.durable_files import NamedPaths
 from being_remote.errors import HostError, InconsistentData, NotFoundError
+from being_remote.local_path import folds_case
 from being_remote.pod_client.listing import ListingAnswer, digest_of
 from being_remote.session import OnProgress, Session
 from being_remote.sync import unchanged as standstill
@@ -39,9 +38,9 @@ from being_remote.sync.sync_report import (
     some,
 )
 from being_remote.transfer.download_plan import DownloadPlan, plan
-from being_remote.transfer.file_check import Judge
+from being_remote.transfer.file_check import Judge, fault
 from being_remote.transfer.hash_comparison import HashQueries
-from being_remote.transfer.local_path import folds_case
+from being_remote.transfer.known_hashes import digests, recall, remember
 from being_remote.transfer.quarantine import kept
 
 NO_ROT = VerifyResult(0, 0)
@@ -161,7 +160,7 @@ def _decided(
     torn = kept(history)
     learned = learn(task, session, history, found, here, torn, everything=verify)
     most_bytes = the_judge().most_bytes
-    folds = folds_case(history.folder)
+    folds = folds_case(history.history_folder)
     planned = plan(learned.offers, here, torn, refused=found.refused, folds=folds, most_bytes=most_bytes)
     seen = seen_in(task, session.host, found, planned, home.live)
     return _PassPlan(replace(found, offers=()), seen, replace(learned, offers=()), planned)

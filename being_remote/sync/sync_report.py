@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from being_remote.backup.download import Arrival
-from being_remote.backup.manifest import Manifest, shown_path
+from being_remote.backup.manifest import Manifest
 from being_remote.backup.reconcile import Reconciled, Replacement
 from being_remote.backup.verification import CorruptObject, Inspection
+from being_remote.local_path import shown_path
 from being_remote.sync.remote_files import EXAMPLES, ActorListing, ActorSync
 from being_remote.transfer.download_plan import DownloadPlan
 from being_remote.transfer.quarantine import QuarantinedFile

@@ -21,13 +21,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from being_remote.backup.history import History
 from being_remote.backup.live_tree import LITTER
 from being_remote.backup.manifest import Manifest
+from being_remote.backup_paths import LIVE_PARTS
 from being_remote.durable_files import write_whole
 from being_remote.errors import HostError
 from being_remote.inventory import LocalHost
 from being_remote.pod_client.listing import FolderQuery, ListedFile, ListingAnswer, ask, digest_of, read_each
 from being_remote.sync.remote_files import ActorSync, folders_of
 from being_remote.sync.sync_report import FileExamples, ListingSummary, SyncReport, from_home
-from being_remote.transfer.local_path import TOPS
 from being_remote.transport.local_session import LocalSession
 
 
@@ -113,9 +113,9 @@ def _as_made(history: History, live: Manifest) -> str | None:
     def take(folder: int, file: ListedFile) -> None:
         nonlocal alike, other
         name = os.fsdecode(file.name)
-        if name.rpartition("/")[2] in LITTER or (folder == 0 and name not in TOPS):
+        if name.rpartition("/")[2] in LITTER or (folder == 0 and name not in LIVE_PARTS):
             return
-        entry = live.files.get(name if folder == 0 else f"{TOPS[folder - 1]}/{name}")
+        entry = live.files.get(name if folder == 0 else f"{LIVE_PARTS[folder - 1]}/{name}")
         same = entry is not None and (entry.bytes, entry.mtime_ns) == (file.bytes, file.mtime_ns)
         alike, other = alike + same, other + (not same)
 
@@ -131,7 +131,7 @@ def _look(history: History, *, unless: str | None = None) -> ListingAnswer | Non
     root = PurePosixPath(history.root)
     # Our other folders lie beside the live ones, so each of these is asked for by name.
     folders = [FolderQuery(root, root, "*", recursive=False)]
-    folders += [FolderQuery(root, root / top, "*", recursive=True) for top in TOPS]
+    folders += [FolderQuery(root, root / top, "*", recursive=True) for top in LIVE_PARTS]
     try:
         return ask(LocalSession(here), sys.executable, folders, unless=unless)
     except (HostError, OSError):  # no shell, no home folder: the whole sync looks for itself
@@ -142,4 +142,4 @@ def _file(history: History, task: ActorSync) -> Path:
     asked = [[str(f.top), str(f.path), f.pattern, f.recursive] for f in folders_of(task)]
     homes = [[place.kind, place.home, place.home_name] for place in task.places]
     key = hashlib.sha256(json.dumps([task.host.name, asked, homes]).encode()).hexdigest()
-    return history.folder / "known" / f"{key[:16]}.still"
+    return history.known_hashes / f"{key[:16]}.still"

@@ -144,7 +144,7 @@ class _ActorWatch:
         found = None
         with ExitStack() as held:
             held.enter_context(room_on_disk(self._task.root))
-            if not self._history.folder.is_dir():
+            if not self._history.history_folder.is_dir():
                 found = look(self._task, self._session)  # an actor that is not there leaves no folder
             held.enter_context(_alone(self._history))
             before = self._history.snapshot_numbers()

@@ -10,7 +10,7 @@ import fnmatch
 import glob
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Literal
 
 Base = Literal["input", "output", "root"]
@@ -35,7 +35,6 @@ FRAME_SUFFIX = ".frame"
 CROPS = "input"
 MESH = "mesh"
 LOGS = "logs"
-RUNS = "runs"
 TRAIN_LOG = "train.log"
 STRIPS = "video"
 
@@ -151,22 +150,3 @@ def derived_folder(actor_input: PurePosixPath, name: str) -> PurePosixPath:
     if name != IMAGES:
         path = path.replace("png", "npy").replace("jpg", "npy")
     return PurePosixPath(path)
-
-
-class LocalLayout:
-    """One actor's files on this laptop; `root` is `<backups>/<actor>`."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.checkpoint = root / CHECKPOINT
-        self.bbox = root / BBOX
-        self.identity = root / "actor" / IDENTITY
-        self.config = root / "actor" / "config.yml"
-        self.defaults = root / "actor" / "config.py.txt"  # the checkout's `configs/config.py`
-        self.kpt = root / "actor" / KPT
-        self.kpt_dense = root / "actor" / KPT_DENSE
-        self.crops = root / "run" / CROPS
-        self.meshes = root / "run" / MESH
-        self.logs = root / "run" / LOGS
-        self.runs = root / RUNS  # results of our own jobs, one folder each
-        self.history = root / ".history"  # owned by `backup`

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from being_remote.backup.manifest import ManifestEntry
 from being_remote.errors import UnsafeFile
-from being_remote.transfer.local_path import LIVE, PathCollisions, local_path
+from being_remote.local_path import LIVE, PathCollisions, local_path
 from being_remote.transfer.quarantine import QuarantinedFile
+from being_remote.transfer.stored_file import StoredFile
 
 # Files with refused names, of one folder, that are named.
 MAX_REFUSED = 20
@@ -92,7 +92,7 @@ class DownloadPlan:
 
 def plan(
     offers: Iterable[RemoteFile],
-    here: Mapping[str, ManifestEntry],
+    here: Mapping[str, StoredFile],
     torn: Mapping[str, list[QuarantinedFile]],
     *,
     refused: Iterable[QuarantinedFile] = (),

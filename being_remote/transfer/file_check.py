@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from being_remote.durable_files import CHUNK_BYTES, open_plain
-from being_remote.errors import DataError, TornFile
+from being_remote.errors import DataError, InconsistentData, TornFile
 from being_remote.session import OnProgress, TransferProgress
 
 THREADS = 2
 # A task for the pool costs about as much as hashing a small file.
 BATCH = 64
+# What can be wrong with contents: not there, or other bytes than their name says.
+Fault = Literal["missing", "rotten"]
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,50 @@ def _all_of(descriptor: int, size: int) -> bytes:
     while len(data) != size and (more := os.read(descriptor, CHUNK_BYTES)):
         data += more
     return data
+
+
+def wrong_ones(
+    names: Sequence[str], file_of: Callable[[str], tuple[Path, str]], what: str, on_progress: OnProgress
+) -> Mapping[str, Fault]:
+    """Read files again, each with the sha256 that it should have, and say which have not."""
+
+    def some(part: Sequence[str]) -> dict[str, Fault]:
+        found = ((name, fault(*file_of(name))) for name in part)
+        return {name: wrong for name, wrong in found if wrong is not None}
+
+    wrong: dict[str, Fault] = {}
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = [names[i : i + BATCH] for i in range(0, len(names), BATCH)]
+        for done, found in enumerate(pool.map(some, parts), start=1):
+            wrong |= found
+            read = min(done * BATCH, len(names))
+            on_progress(TransferProgress(what, read, len(names), "files"))
+    return wrong
+
+
+def fault(file: Path, sha256: str) -> Fault | None:
+    """What is wrong with a file that should have this hash; None when it has."""
+    try:
+        return None if hash_of(file) == sha256 else "rotten"
+    except FileNotFoundError:
+        return "missing"
+    except InconsistentData:
+        return "rotten"  # a link or a folder in its place
+
+
+def hash_of(file: Path) -> str:
+    """The sha256 of a plain file; "" where the disk cannot read it any more.
+
+    Raises:
+        InconsistentData: it is a link, a folder or a special.
+    """
+    digest = hashlib.sha256()
+    with open_plain(file) as (descriptor, _):
+        try:
+            while chunk := os.read(descriptor, CHUNK_BYTES):
+                digest.update(chunk)
+        except OSError as e:
+            if e.errno != errno.EIO:
+                raise
+            return ""
+    return digest.hexdigest()

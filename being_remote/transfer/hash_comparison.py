@@ -14,14 +14,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from being_remote.backup.known_hashes import fact, lasting
-from being_remote.backup.manifest import ManifestEntry
-from being_remote.backup.reconcile import entry_of
 from being_remote.errors import HostError
 from being_remote.session import OnProgress, TransferProgress
 from being_remote.transfer.download_plan import RemoteFile
-from being_remote.transfer.fetch import FetchGroups, build_on, host_time, is_listed
+from being_remote.transfer.fetch import ArrivalFolder, build_on, host_time, is_listed
 from being_remote.transfer.file_check import CheckedFile, Judge, check
+from being_remote.transfer.known_hashes import fact, lasting
+from being_remote.transfer.stored_file import StoredFile, stored_file
 
 _T = TypeVar("_T")
 
@@ -62,7 +61,7 @@ class Arrivals:
 
     # Hashes (raw) that the host made as it sent a file, which was then as it had been listed.
     sent: dict[str, bytes] = field(default_factory=dict)
-    good: dict[str, ManifestEntry] = field(default_factory=dict)
+    good: dict[str, StoredFile] = field(default_factory=dict)
     came: list[RemoteFile] = field(default_factory=list)  # those of `good`, in its order
     torn: list[tuple[CheckedFile, RemoteFile]] = field(default_factory=list)
     # And whether it is at rest: whole here, and not written over there just now.
@@ -79,14 +78,14 @@ class Arrivals:
     check_s: float = 0.0
     failure: HostError | None = None
 
-    def take(self, offer: RemoteFile, entry: ManifestEntry) -> None:
+    def take(self, offer: RemoteFile, entry: StoredFile) -> None:
         """This file is good."""
         self.good[offer.path] = entry
         self.came.append(offer)
 
 
 def compare(
-    ways: FetchGroups,
+    ways: ArrivalFolder,
     wanted: Sequence[RemoteFile],
     got: Arrivals,
     judge: Judge,
@@ -115,7 +114,7 @@ def compare(
 
 def _take_sent(
     offers: Sequence[RemoteFile],
-    ways: FetchGroups,
+    ways: ArrivalFolder,
     got: Arrivals,
     judge: Judge,
     clock_ns: int,
@@ -133,14 +132,14 @@ def _take_sent(
             _decide(each, offer, told, ways, got, clock_ns)
 
 
-def _lies_as_listed(ways: FetchGroups, offer: RemoteFile) -> bool:
+def _lies_as_listed(ways: ArrivalFolder, offer: RemoteFile) -> bool:
     found = ways.lying(offer)
     return found is not None and is_listed(offer, found)
 
 
 def _ask_about(
     offers: Sequence[RemoteFile],
-    ways: FetchGroups,
+    ways: ArrivalFolder,
     got: Arrivals,
     judge: Judge,
     asking: HashQueries,
@@ -164,7 +163,7 @@ def _ask_about(
 
 
 def _arrived(
-    ways: FetchGroups, wanted: Sequence[RemoteFile], got: Arrivals
+    ways: ArrivalFolder, wanted: Sequence[RemoteFile], got: Arrivals
 ) -> Iterator[list[tuple[RemoteFile, int]]]:
     """What came, and how large it is; after a failure only what is the version that was listed."""
     batch: list[tuple[RemoteFile, int]] = []
@@ -194,7 +193,7 @@ def _decide(
     seen: CheckedFile,
     offer: RemoteFile,
     told: HostFiles | None,
-    ways: FetchGroups,
+    ways: ArrivalFolder,
     got: Arrivals,
     clock_ns: int,
 ) -> None:
@@ -214,7 +213,7 @@ def _decide(
     elif seen.problem is None:
         as_listed = seen.bytes == offer.bytes
         size = offer.bytes if as_listed else seen.bytes  # the offer's own number needs no memory
-        got.take(offer, entry_of(replace(seen, bytes=size), mtime_ns, host=ways.host))
+        got.take(offer, stored_file(replace(seen, bytes=size), mtime_ns, host=ways.host))
         got.compared += now is not None and now.sha256 is not None
     elif seen.torn and (changed or abs(clock_ns - offer.mtime_ns) < SETTLE_NS):
         got.being_written.append(offer.path)

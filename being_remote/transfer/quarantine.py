@@ -16,10 +16,11 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from being_remote.backup.history import History
-from being_remote.backup.manifest import shown_path
+from being_remote.backup_paths import BackupPaths
 from being_remote.durable_files import sync_file, sync_folder, write_whole
+from being_remote.local_path import shown_path
 from being_remote.strict_model import StrictModel
+from being_remote.transfer.file_check import CheckedFile
 
 NOTE = ".why.json"
 # Of a whole file that the host had rewritten before it could be compared: it is not torn, so it does
@@ -49,7 +50,7 @@ class _QuarantineNote(StrictModel):
 
 
 def set_aside(
-    history: History,
+    paths: BackupPaths,
     file: Path,
     *,
     path: str,
@@ -60,15 +61,15 @@ def set_aside(
     suffix: str = NOTE,
 ) -> QuarantinedFile:
     """Move `file` into quarantine, durably; the note is written first: none lies there unexplained."""
-    if not history.quarantine.is_dir():
-        history.quarantine.mkdir()
-        sync_folder(history.folder)
+    if not paths.quarantine.is_dir():
+        paths.quarantine.mkdir()
+        sync_folder(paths.history_folder)
     if stat.S_ISREG(file.lstat().st_mode):
         sync_file(file)
     key = hashlib.sha256(os.fsencode(path) + b"\0" + sha256.encode()).hexdigest()[:12]
     # Only what any file system takes; the exact name is in the note.
     stem = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in Path(path).name)
-    kept_as = history.quarantine / f"{stem[:150].lstrip('.-')}.{key}"
+    kept_as = paths.quarantine / f"{stem[:150].lstrip('.-')}.{key}"
     shown, path_b64 = shown_path(path)
     note = _QuarantineNote(
         path=shown, path_b64=path_b64, reason=reason, bytes=bytes, mtime_ns=mtime_ns, sha256=sha256
@@ -76,19 +77,32 @@ def set_aside(
     write_whole(
         kept_as.with_name(kept_as.name + suffix),
         json.dumps(note.model_dump(), indent=1).encode(),
-        scratch=history.scratch,
+        scratch=paths.scratch,
     )
     os.replace(file, kept_as)
-    sync_folder(history.quarantine)
+    sync_folder(paths.quarantine)
     return QuarantinedFile(path, reason, kept_as, bytes, mtime_ns, sha256)
 
 
-def kept(history: History) -> dict[str, list[QuarantinedFile]]:
+def quarantine_checked(paths: BackupPaths, checked: CheckedFile, mtime_ns: int) -> QuarantinedFile:
+    """Move a file that the judge refused into quarantine."""
+    return set_aside(
+        paths,
+        checked.file,
+        path=checked.path,
+        sha256=checked.sha256,
+        bytes=checked.bytes,
+        mtime_ns=mtime_ns,
+        reason=checked.problem or "refused",
+    )
+
+
+def kept(paths: BackupPaths) -> dict[str, list[QuarantinedFile]]:
     """What lies in quarantine, by path. A note without its file, or a damaged one, does not count."""
     found: dict[str, list[QuarantinedFile]] = {}
-    if not history.quarantine.is_dir():
+    if not paths.quarantine.is_dir():
         return found
-    for file in sorted(history.quarantine.glob("*" + NOTE)):
+    for file in sorted(paths.quarantine.glob("*" + NOTE)):
         kept_as = file.with_name(file.name.removesuffix(NOTE))
         try:
             note = _QuarantineNote.model_validate_json(file.read_bytes())

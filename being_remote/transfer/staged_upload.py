@@ -17,10 +17,10 @@ from pathlib import Path, PurePosixPath
 
 from being_remote.errors import InconsistentData, NoSpace, NotFoundError, UnsafeFile
 from being_remote.inventory import LocalHost, SshHost
+from being_remote.local_path import refusal
 from being_remote.pod_client.placement import STAGE, PlacementStatus, UploadFile, ask_place
 from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Push, Session, TransferProgress, no_progress
-from being_remote.transfer.local_path import refusal
 
 EXAMPLES = 5
 _CHUNK = 1 << 20

@@ -9,6 +9,7 @@ from being_remote.jobs.context import JobContext
 from being_remote.jobs.status_poll import ledger_of
 from being_remote.push.actor_input import push_actor
 from being_remote.recipes.registry import find_recipe
+from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.transport import session_opener
 
 
@@ -20,4 +21,5 @@ def job_context(inventory: Inventory, *, dry_run: bool = False) -> JobContext:
         open_session=session_opener(inventory, remember=not dry_run),
         find_recipe=find_recipe,
         upload_input=functools.partial(push_actor, inventory),
+        judge=RESULT_JUDGE,
     )

@@ -16,6 +16,7 @@ from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.status_poll import ledger_of, look_at
 from being_remote.pod import job_records as records
 from being_remote.recipes.registry import find_recipe, recipes_with_results
+from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import OnProgress, no_progress
 
 EXAMPLES = 20
@@ -115,6 +116,7 @@ def pull(
             offers,
             note=note_of(known),
             aside=aside,
+            judge=RESULT_JUDGE,
             judge_all=judge_all,
             partial=partial,
             on_progress=on_progress,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.backup.history import History
-from being_remote.backup.manifest import ManifestEntry
 from being_remote.backup.prune import marked, prune
 from being_remote.backup.restore import readable, refused, restore, without
 from being_remote.backup.snapshots import Snapshot, SnapshotChange, change, survey
@@ -21,6 +20,7 @@ from being_remote.session import OnProgress, no_progress
 from being_remote.sync.run_change import same_camera
 from being_remote.sync.sync_pass import the_judge
 from being_remote.sync.sync_report import QuarantineRow, quarantined
+from being_remote.transfer.stored_file import StoredFile
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def restore_snapshot(
     if dry_run:
         return _would_restore(name, history, number, on_progress)
 
-    def is_same_run(live: Mapping[str, ManifestEntry], wanted: Mapping[str, ManifestEntry]) -> bool:
+    def is_same_run(live: Mapping[str, StoredFile], wanted: Mapping[str, StoredFile]) -> bool:
         return same_camera(_contents(history, live), _contents(history, wanted))
 
     with room_on_disk(history.root), history.lock():
@@ -216,7 +216,7 @@ def _would_restore(name: str, history: History, number: int, on_progress: OnProg
     )
 
 
-def _contents(history: History, files: Mapping[str, ManifestEntry]) -> NamedPaths:
+def _contents(history: History, files: Mapping[str, StoredFile]) -> NamedPaths:
     return NamedPaths(files.keys(), lambda path: history.object(files[path].sha256))
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from being_remote.backup.history import History
 from being_remote.backup.live_tree import scan
-from being_remote.backup.manifest import ManifestEntry
 from being_remote.backup.verification import Inspection, inspect
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory
+from being_remote.local_path import folds_case
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.sync.remote_files import ActorSync, look
 from being_remote.sync.remote_hashes import learn
@@ -26,8 +26,8 @@ from being_remote.sync.sync_pass import bring_actor, the_judge, verify_home
 from being_remote.sync.sync_report import SyncReport, from_listing, inspected, rotten, seen_in
 from being_remote.tracker.layout import KINDS, places_of
 from being_remote.transfer.download_plan import plan
-from being_remote.transfer.local_path import folds_case
 from being_remote.transfer.quarantine import kept
+from being_remote.transfer.stored_file import StoredFile
 
 
 def sync(
@@ -65,7 +65,7 @@ def sync(
     started = time.monotonic()
     with ExitStack() as held:
         held.enter_context(room_on_disk(task.root))
-        first = not history.folder.is_dir()  # asked once: another first sync may make it meanwhile
+        first = not history.history_folder.is_dir()  # asked once: another first sync may make it meanwhile
         if not dry_run and not first:
             held.enter_context(history.lock())  # before anything takes time: a second sync ends at once
         try:
@@ -119,7 +119,7 @@ def _would(
     read = inspect(history, newest, on_progress) if verify and newest is not None else Inspection()
     for path, at in scan(task.root).items():
         if path not in here or not here[path].looks_like(at):
-            here[path] = ManifestEntry(path, "", at.st_size, at.st_mtime_ns)
+            here[path] = StoredFile(path, "", at.st_size, at.st_mtime_ns)
     lost = {rot.sha256 for rot in read.rots}
     for path in [path for path, entry in here.items() if entry.sha256 in lost and path not in read.sound]:
         del here[path]  # it would be fetched, unless another path's live file has the same bytes

@@ -9,11 +9,11 @@ import pytest
 from faults import small_disk
 from folder_sync import FolderHost
 
+from being_remote.backup.incoming import FetchGroups
 from being_remote.disk import room_bytes
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import NoSpace
 from being_remote.session import PARTIAL_DIR
-from being_remote.transfer.fetch import FetchGroups
 from being_remote.transport import rsync
 
 MIB = 1 << 20

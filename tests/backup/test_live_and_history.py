@@ -17,12 +17,12 @@ from folder_sync import FolderHost
 
 from being_remote.backup import put_file
 from being_remote.backup.history import History
-from being_remote.backup.objects import hash_of
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UnsafeFile, UsageError
 from being_remote.inventory import LocalHost
 from being_remote.session import Pull, PullResult
 from being_remote.transfer import hash_comparison as comparing
+from being_remote.transfer.file_check import hash_of
 from being_remote.transfer.hash_comparison import HostFiles
 from being_remote.transport.local_session import LocalSession
 
@@ -115,7 +115,7 @@ def test_a_backup_made_by_hand_is_adopted_as_it_lies(host: FolderHost) -> None:
     settled = host.settle()
     assert len(settled.adopted) == 838 and settled.manifest is not None
     assert (settled.manifest.number, settled.manifest.why) == (0, "adopted")
-    history = str(host.history.folder)
+    history = str(host.history.history_folder)
     assert before == {k: v for k, v in tree_state(host.root).items() if not k.startswith(history)}
     # Foreign files are neither taken nor touched.
     assert "notes.txt" not in settled.manifest.files and (host.root / "notes.txt").read_text() == "mine"
@@ -569,7 +569,7 @@ def test_a_disk_that_fills_while_files_arrive_keeps_what_was_safe_and_goes_on_la
 def test_names_beside_the_manifests_that_we_do_not_give_are_no_snapshots(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.sync()
-    manifests = host.history.folder / "manifests"
+    manifests = host.history.history_folder / "manifests"
     (manifests / "007.json").write_bytes((manifests / "0.json").read_bytes())
     assert host.history.snapshot_numbers() == [0]
 
@@ -577,7 +577,7 @@ def test_names_beside_the_manifests_that_we_do_not_give_are_no_snapshots(host: F
 def test_a_manifest_under_another_number_is_passed_over_and_named(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.sync()
-    manifests = host.history.folder / "manifests"
+    manifests = host.history.history_folder / "manifests"
     (manifests / "9.json").write_bytes((manifests / "0.json").read_bytes())
     with pytest.raises(InconsistentData, match="says that it is snapshot 0"):
         host.history.read(9)
@@ -591,7 +591,7 @@ def test_a_manifest_under_another_number_is_passed_over_and_named(host: FolderHo
 def test_without_a_word_of_what_is_live_the_next_sync_makes_the_newest_live(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.sync()
-    (host.history.folder / "live").write_text("")
+    (host.history.history_folder / "live").write_text("")
     host.sync()
     assert host.history.shown() == 0 and host.live() == {"checkpoint/00000.frame": "a END"}
 

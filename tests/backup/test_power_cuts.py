@@ -14,11 +14,11 @@ from sync_scenes import another_run, by_hand, first, more
 from being_remote.backup import put_file
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import ExpectedFile, begin
-from being_remote.backup.known_hashes import remember
 from being_remote.backup.snapshot_merge import absorb
 from being_remote.durable_files import write_whole
 from being_remote.inventory import LocalHost
 from being_remote.session import Pull, PullResult
+from being_remote.transfer.known_hashes import remember
 from being_remote.transport.local_session import LocalSession
 
 FRAME = "checkpoint/00000.frame"

@@ -17,7 +17,7 @@ A, B = ("run/" + "a" * 100, "0" * 64), ("run/b", "1" * 64)
 @pytest.mark.parametrize("left", range(1, len(json.dumps(A))))
 def test_a_half_written_line_goes_before_another_is_written_behind_it(tmp_path: Path, left: int) -> None:
     history = History(tmp_path)
-    history.folder.mkdir()
+    history.history_folder.mkdir()
     begin(history, "pod", [ExpectedFile("run/a", "files/a", 3, 7)])
     whole = history.fetching.stat().st_size
     hashed(history, [A])
@@ -29,7 +29,7 @@ def test_a_half_written_line_goes_before_another_is_written_behind_it(tmp_path: 
 
 def test_many_lines_and_long_ones_stay(tmp_path: Path) -> None:
     history = History(tmp_path)
-    history.folder.mkdir()
+    history.history_folder.mkdir()
     awaited = [ExpectedFile("run/" + "ü" * 4000 + str(n), "files/a", 3, 7) for n in range(40)]
     begin(history, "pod", awaited)
     hashed(history, [A])

@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from being_remote.backup.download import _sent
-from being_remote.backup.known_hashes import COARSE_TICK_NS, TICK_NS
 from being_remote.session import Hashed, Pull
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.fetch import Fetch
 from being_remote.transfer.hash_comparison import Arrivals
+from being_remote.transfer.known_hashes import COARSE_TICK_NS, TICK_NS
 
 CLOCK_NS = 1_700_000_000_500_000_000
 ORIGIN = RemoteFolder("run", PurePosixPath("/far"), PurePosixPath("/far"))

@@ -94,7 +94,7 @@ def test_each_snapshot_tells_what_it_has_and_how_it_differs_from_the_one_before(
     ]
     # "old box" and three old frames; the log is the same in all.
     assert (seen.old_bytes, seen.orphan_bytes, seen.unsaved) == (34, 0, 0)
-    everything = [p for p in host.history.folder.rglob("*") if p.is_file()]
+    everything = [p for p in host.history.history_folder.rglob("*") if p.is_file()]
     assert seen.history_bytes == sum(p.stat().st_size for p in everything)
 
 
@@ -110,7 +110,7 @@ def test_what_was_done_by_hand_since_is_counted_and_nothing_is_changed_by_lookin
 
 def test_a_damaged_manifest_is_named_and_hides_no_other_snapshot(host: FolderHost) -> None:
     two_runs(host)
-    damaged = host.history.folder / "manifests/0.json"
+    damaged = host.history.history_folder / "manifests/0.json"
     damaged.write_text("{")
     seen = survey(host.history)
     assert [g.generation for g in seen.snapshots] == [1]
@@ -295,7 +295,7 @@ def test_prune_passes_over_a_damaged_manifest_and_keeps_all_that_it_seems_to_nam
     host: FolderHost, damaged: int
 ) -> None:
     many(host)
-    manifest = host.history.folder / f"manifests/{damaged}.json"
+    manifest = host.history.history_folder / f"manifests/{damaged}.json"
     named = {entry.sha256 for entry in host.history.read(damaged).files.values()}
     manifest.write_bytes(manifest.read_bytes().replace(b"schema_version", b"schema_versioN"))
     orphans = {name for name, _ in host.history.contents()}
@@ -337,7 +337,7 @@ def test_a_foreign_manifest_is_passed_over_named_and_keeps_nobody_from_the_rest(
     host: FolderHost, kind: str
 ) -> None:
     two_runs(host)
-    live, path = host.live(), host.history.folder / "manifests/7.json"
+    live, path = host.live(), host.history.history_folder / "manifests/7.json"
     BAD[kind](path)
     assert host.settle().damaged == (path,)
     assert host.live() == live
@@ -354,7 +354,7 @@ def test_a_foreign_manifest_is_passed_over_named_and_keeps_nobody_from_the_rest(
 
 def test_a_number_that_is_no_count_keeps_no_later_snapshot_from_being_seen(host: FolderHost) -> None:
     two_runs(host)
-    (host.history.folder / "manifests/999999999.json").write_text("{}")
+    (host.history.history_folder / "manifests/999999999.json").write_text("{}")
     host.put("checkpoint/00009.frame", "new 9 END")
     host.sync()
     assert host.history.snapshot_numbers() == [0, 1, 2, 999999999]
@@ -366,7 +366,7 @@ def test_what_a_damaged_newest_snapshot_showed_becomes_one_again_and_no_other_ru
 ) -> None:
     two_runs(host)
     live = host.live()
-    (host.history.folder / "manifests/1.json").write_text("{")
+    (host.history.history_folder / "manifests/1.json").write_text("{")
     settled = host.settle()
     assert host.live() == live
     assert settled.manifest is not None and settled.manifest.number == 2
@@ -487,7 +487,7 @@ def test_a_content_lost_from_an_old_snapshot_only_is_named_and_changes_nothing_l
 
 def test_a_damaged_manifest_is_named_and_the_rest_is_read_and_mended(host: FolderHost) -> None:
     two_runs(host)
-    damaged = host.history.folder / "manifests/0.json"
+    damaged = host.history.history_folder / "manifests/0.json"
     damaged.write_text("{")
     content(host, 1, FRAME).write_text("neW 0 END")
     done = read_again(host)
@@ -498,7 +498,7 @@ def test_a_damaged_manifest_is_named_and_the_rest_is_read_and_mended(host: Folde
 def test_when_the_damaged_newest_manifest_is_moved_away_what_it_had_is_adopted(host: FolderHost) -> None:
     two_runs(host)
     live = host.live()
-    (host.history.folder / "manifests/1.json").unlink()
+    (host.history.history_folder / "manifests/1.json").unlink()
     settled = host.settle()
     assert set(settled.adopted) == {"bbox.pt", FRAME}
     assert {**host.live(), **live} == host.live()

@@ -15,8 +15,6 @@ import pytest
 
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import salvage
-from being_remote.backup.known_hashes import fact
-from being_remote.backup.known_hashes import recall as recall_hashes
 from being_remote.backup.reconcile import settle
 from being_remote.backup.verification import scrub
 from being_remote.inventory import Inventory
@@ -27,6 +25,8 @@ from being_remote.sync.sync_pass import the_judge
 from being_remote.sync.unchanged import recall as recall_last_pass
 from being_remote.tracker.frame_file import read_frame
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
+from being_remote.transfer.known_hashes import fact
+from being_remote.transfer.known_hashes import recall as recall_hashes
 from being_remote.transfer.quarantine import kept
 from being_remote.workflows.snapshots import list_snapshots, prune_snapshots, restore_snapshot
 from being_remote.workflows.sync import sync, task_of

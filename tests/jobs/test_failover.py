@@ -365,5 +365,5 @@ def test_wishes_that_cannot_be_meant(two_pods: TwoPods) -> None:
 
 @pytest.mark.parametrize("text", ["", "20", "m", "-5m", "1e9h", "5 min", "nan s", "infm", "0s"])
 def test_a_duration_needs_its_unit(text: str) -> None:
-    with pytest.raises(UsageError, match="is no duration"):
+    with pytest.raises(UsageError, match="is not a duration"):
         parse_duration(text, "--after")

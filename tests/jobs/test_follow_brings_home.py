@@ -41,6 +41,7 @@ from being_remote.jobs.live_download import DownloadRound, LiveDownload
 from being_remote.jobs.result_folder import alone
 from being_remote.recipes.command import Command
 from being_remote.recipes.metrical_tracker import MetricalTracker
+from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import Pull
 from being_remote.tracker.file_check import check_bytes
 from being_remote.transport.local_session import LocalSession
@@ -90,7 +91,7 @@ class Attempt:
         self.session = CountedSession()
         note = {"job": "j", "host": "here", "attempt": number, "spec_sha256": "0" * 64}
         work = AttemptFolder(self.session, sys.executable, PurePosixPath(there), PATTERNS)
-        self.arrivals = LiveDownload(work, home, note)
+        self.arrivals = LiveDownload(work, home, note, RESULT_JUDGE)
         (there / "output/x/checkpoint").mkdir(parents=True, exist_ok=True)
 
     def frame(self, number: int, *, of: int | None = None, cut: int | None = None) -> None:
@@ -628,7 +629,7 @@ def test_ctrl_c_while_files_come_home_ends_at_once_and_leaves_nothing(
         began = time.monotonic()
         out, err = process.communicate(timeout=30)
         assert process.returncode == 130 and "Traceback" not in err
-        assert "goes on" in json.loads(out.splitlines()[-1])["error"]["what"]
+        assert "keeps running" in json.loads(out.splitlines()[-1])["error"]["what"]
         assert time.monotonic() - began < 10
         assert not list(Path("/tmp").glob(f"br-{process.pid}-*"))
         proxy.mode = "ok"
@@ -649,8 +650,8 @@ def test_with_json_arrivals_are_lines_of_their_own_and_the_last_line_counts_them
     assert sum(line["came_files"] for line in arrived) == 3
     assert (lines[-1]["home"]["files"], lines[-1]["home"]["came_files"]) == (3, 3)
     shown = subprocess.run([*words, "--again"], capture_output=True, text=True, timeout=60)
-    assert shown.stderr.count("home: ") == 1  # now and then, not for each
-    assert "home: 3 files in " in shown.stdout
+    assert shown.stderr.count("local: ") == 1  # now and then, not for each
+    assert "local: 3 files in " in shown.stdout
 
 
 # -- a pod that is killed --------------------------------------------------------------------------

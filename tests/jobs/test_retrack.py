@@ -24,7 +24,7 @@ from being_remote.inventory import Inventory
 from being_remote.jobs import dispatch as sending
 from being_remote.jobs import follow as following
 from being_remote.jobs.status_poll import ledger_of
-from being_remote.pod import job_records as records
+from being_remote.pod.boot_identity import read_volume
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
 from being_remote.workflows.presets import show as show_preset
@@ -82,7 +82,7 @@ def test_it_is_in_the_ledger_before_the_host_hears_of_it(works: Any, monkeypatch
         (known,) = works.ledger.jobs()
         assert (known.state, works.ledger.story(known.job)[-1].evidence) == (
             "created",
-            {"reason": "about to be sent", "volume": records.volume(str(works.workdir / "jobs"))},
+            {"reason": "about to be sent", "volume": read_volume(str(works.workdir / "jobs"))},
         )
         assert os.listdir(works.workdir / "jobs") == [".volume"]
         raise KeyboardInterrupt

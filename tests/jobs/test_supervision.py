@@ -15,7 +15,7 @@ from being_remote.errors import InconsistentData, UsageError
 from being_remote.jobs.spec import CommandStep, FileProgress, WorkFolder
 from being_remote.pod import status, supervisor
 from being_remote.pod.attempt import Attempt
-from being_remote.pod.events import Events
+from being_remote.pod.wakeups import Wakeups
 
 # A parent and a child that both ignore TERM; the child leaves the process group as well.
 STUBBORN = """
@@ -136,7 +136,8 @@ def test_a_process_that_cannot_be_made_for_the_log_costs_the_payload_nothing(
     monkeypatch.setattr(os, "fork", refuses_twice)
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process is the tests'
     monkeypatch.setattr(signal, "set_wakeup_fd", lambda *_, **__: -1)
-    outcome = Attempt(str(tmp_path), spec, 1, [], [], Events()).run(lambda: None, on_start=lambda: None)
+    attempt = Attempt(str(tmp_path), spec, 1, [], [], Wakeups(), lambda: None, on_start=lambda: None)
+    outcome = attempt.run()
     assert (outcome.state, len(refused)) == ("succeeded", 2)
     assert (tmp_path / "attempts" / "1" / "log").read_bytes() == b"said\n"
 
@@ -315,7 +316,7 @@ def test_odd_records_of_one_job_hide_no_other_job(desk) -> None:
 def test_a_disk_that_gives_no_answer_asks_for_no_cancel(desk, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = desk.spec("sleep", "60")
     desk.submit(spec)
-    monkeypatch.setattr(supervisor, "Events", lambda: None)
+    monkeypatch.setattr(supervisor, "Wakeups", lambda: None)
     ours = supervisor.Supervisor(str(desk.workdir), spec.job, 1, None)
     real = os.open
 

@@ -157,7 +157,7 @@ def test_a_copy_that_lacks_frames_and_repeats_others_gives_each_pose_its_own_or_
         else:
             assert shown[frame["video_frame"]] == own
     assert report.numbering.without_number == sum(n % 7 == 3 for n in every_frame_run.tracked)
-    with pytest.raises(InconsistentData, match=r"pictures cannot be made: which frame shows them"):
+    with pytest.raises(InconsistentData, match=r"pictures cannot be made: their frames are unknown"):
         every_frame_run.recover(copy, out=here / "b", exports=["insta"], with_images=True)
     assert not (here / "b").exists()
 

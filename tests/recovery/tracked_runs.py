@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from being_remote.backup.history import History
-from being_remote.backup.manifest import ManifestEntry
 from being_remote.demo.actor import ActorTruth, make_actor
+from being_remote.transfer.stored_file import StoredFile
 from being_remote.workflows.recover import RecoverReport, recover
 
 
@@ -40,7 +40,7 @@ def record(home: Path, hosts: Callable[[str], str | None]) -> None:
     for path in [home / "bbox.pt", *(home / "checkpoint").iterdir()]:
         name, data = path.relative_to(home).as_posix(), path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
-        files[name] = ManifestEntry(name, digest, len(data), path.stat().st_mtime_ns, (), hosts(name))
+        files[name] = StoredFile(name, digest, len(data), path.stat().st_mtime_ns, (), hosts(name))
     history = History(home)
     with history.lock():
         history.commit(files, why="sync", host="a100")

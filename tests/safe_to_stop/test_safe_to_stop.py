@@ -20,7 +20,6 @@ import pytest
 from local_jobs import retrack
 from rich.console import Console
 
-from being_remote.backup import known_hashes as known
 from being_remote.backup.history import History
 from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
 from being_remote.demo.actor import make_actor
@@ -40,6 +39,7 @@ from being_remote.safe_to_stop.active_jobs import EndedJob, standing
 from being_remote.safe_to_stop.reasons import RequiredFile
 from being_remote.safe_to_stop.remote_contents import HostFile
 from being_remote.sync import remote_files as actor_files
+from being_remote.transfer import known_hashes as known
 from being_remote.transfer import quarantine
 from being_remote.workflows import cancel as cancelling
 from being_remote.workflows import safe_to_stop as workflow
@@ -177,7 +177,7 @@ def test_a_pod_whose_files_are_all_home_may_be_stopped_and_looking_changes_nothi
     assert (row.files, row.bytes, row.not_home.count) == (report.files, report.bytes, 0)
     assert yes.round_trips <= 4 and yes.idle_s is not None
     assert there.state() == before
-    assert text(yes).startswith(f"yes: 1 actor, {report.files} files, 0 jobs verified at home; pod idle for ")
+    assert text(yes).startswith(f"yes: 1 actor, {report.files} files, 0 jobs verified local; pod idle for ")
 
 
 def test_one_other_byte_over_there_is_a_no_even_with_the_same_size_and_time(there: Place) -> None:

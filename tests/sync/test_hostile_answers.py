@@ -25,6 +25,7 @@ from being_remote.jobs.attempt_files import AttemptFolder, fits
 from being_remote.jobs.live_download import LiveDownload
 from being_remote.jobs.result_download import bring
 from being_remote.recipes.metrical_tracker import MetricalTracker
+from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import no_progress
 from being_remote.sync.remote_files import ActorSync, folders_of
 from being_remote.sync.sync_pass import bring_actor
@@ -227,6 +228,7 @@ def pulled(work: AttemptFolder, folder: Path) -> None:
         offers,
         note=NOTE,
         aside=aside,
+        judge=RESULT_JUDGE,
         judge_all=lambda _: None,
         partial=True,
         on_progress=no_progress,
@@ -234,7 +236,7 @@ def pulled(work: AttemptFolder, folder: Path) -> None:
 
 
 def followed(work: AttemptFolder, folder: Path) -> None:
-    rounds = LiveDownload(work, folder, NOTE)
+    rounds = LiveDownload(work, folder, NOTE, RESULT_JUDGE)
     rounds.round()
     rounds.round(last=True)
 

@@ -20,6 +20,7 @@ from being_remote.jobs import attempt_files as work_files
 from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.live_download import LiveDownload
 from being_remote.recipes.metrical_tracker import MetricalTracker
+from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import Pull, PullResult
 from being_remote.sync import remote_files as actor_files
 from being_remote.transport.local_session import LocalSession
@@ -198,7 +199,7 @@ def test_a_file_without_room_holds_up_no_other_of_a_job_that_is_followed(works: 
     shutil.copytree(actor / "output/demo/checkpoint", there / "output/demo/checkpoint", dirs_exist_ok=True)
     host = next(iter(works.inventory.hosts.values()))
     work = AttemptFolder(LocalSession(host), host.python, PurePosixPath(there), MetricalTracker().checkpoints)
-    rounds = LiveDownload(work, works.folder / "runs/job-1", {"job": "job-1", "attempt": 1})
+    rounds = LiveDownload(work, works.folder / "runs/job-1", {"job": "job-1", "attempt": 1}, RESULT_JUDGE)
     rounds.round()
     first, last = rounds.round(), rounds.round(last=True)
     assert len(first.files) == 3 and not last.more

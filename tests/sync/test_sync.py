@@ -524,7 +524,7 @@ def test_an_answer_that_inflates_to_a_bomb_takes_no_time(
 
 
 def test_every_place_of_the_tracker_has_its_home_in_the_live_tree() -> None:
-    from being_remote.transfer.local_path import TOPS
+    from being_remote.backup_paths import LIVE_PARTS
 
-    assert {p.home_path("x").split("/")[0] for p in PLACES if p.home} <= set(TOPS)
+    assert {p.home_path("x").split("/")[0] for p in PLACES if p.home} <= set(LIVE_PARTS)
     assert [p.home_path(p.pattern) for p in PLACES if not p.home] == ["bbox.pt"]

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from being_remote.backup.history import History
-from being_remote.backup.known_hashes import fact, lasting
 from being_remote.demo.actor import make_actor
 from being_remote.inventory import Inventory
 from being_remote.session import Pull, PullResult
 from being_remote.sync import remote_hashes as hashes
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
+from being_remote.transfer.known_hashes import fact, lasting
 from being_remote.transport.local_session import LocalSession
 from being_remote.workflows.sync import SyncReport, sync
 
@@ -260,7 +260,7 @@ def test_what_a_person_did_here_while_a_sync_asked_the_host_is_seen_by_the_next_
     here: Setting, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     here.sync()
-    (History(here.root).folder / "known").rename(here.root / ".history/forgotten")  # so that it asks
+    (History(here.root).history_folder / "known").rename(here.root / ".history/forgotten")  # so that it asks
     waited_until_old(max(here.tracker.rglob("*"), key=lambda p: p.stat().st_ctime_ns))
     config, note = here.root / "actor/config.yml", here.root / "run/logs/by hand.txt"
     good, real, asked = config.read_bytes(), hashes.hash_files, list[bool]()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from being_remote.backup_paths import BackupPaths
 from being_remote.tracker.layout import (
     ACTOR_CONFIGS,
     KINDS,
     ON_REQUEST,
     PLACES,
-    LocalLayout,
     derived_folder,
     places_of,
 )
@@ -98,7 +98,7 @@ def test_the_tracker_replaces_every_source_in_the_path_not_only_the_last() -> No
 
 
 def test_home_and_places_agree() -> None:
-    home = LocalLayout(Path("/b/roman"))
+    home = BackupPaths(Path("/b/roman"))
     by_hand = {
         "checkpoints": home.checkpoint,
         "crops": home.crops,

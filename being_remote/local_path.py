@@ -6,6 +6,7 @@ from a host calls it. Names are data: looked at, never trusted.
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 import unicodedata
@@ -14,14 +15,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from being_remote.backup_paths import LIVE_FILES, LIVE_FOLDERS
 from being_remote.errors import UnsafeFile
 
 MAX_PART_BYTES = 255
 MAX_PATH_BYTES = 2048
-
-_FOLDERS, _FILES = frozenset({"actor", "checkpoint", "run"}), frozenset({"bbox.pt"})
-# The live tree is these entries of the backup folder; whatever else lies there is not ours.
-TOPS = tuple(sorted(_FOLDERS | _FILES))
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Tree:
 
 
 # The live tree of a backup; whatever else lies in that folder is not the host's business.
-LIVE = Tree(_FOLDERS, _FILES)
+LIVE = Tree(LIVE_FOLDERS, LIVE_FILES)
 
 # What tools execute, or read as settings that can name programs, when somebody works in its folder.
 # Names that begin with a dot (.git, .envrc, .vscode, .ssh, .DS_Store, ...) are refused without a list.
@@ -187,6 +185,20 @@ def is_utf8(name: bytes) -> bool:
     return True
 
 
+def shown_path(path: str) -> tuple[str, str | None]:
+    """A path as JSON can hold it, and base64 of its bytes where that says less than all.
+
+    Example:
+        >>> shown_path("a/grün"), shown_path("a/\\udcfc")
+        (('a/grün', None), ('a/\\\\xfc', 'YS/8'))
+    """
+    raw = os.fsencode(path)
+    try:
+        return raw.decode("utf-8"), None
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "backslashreplace"), base64.b64encode(raw).decode("ascii")
+
+
 def folds_case(folder: Path) -> bool:
     """Whether `A` and `a` are one file there; looks only, and climbs to what exists."""
     for path in (folder, *folder.parents):
@@ -200,7 +212,7 @@ class PathCollisions:
     """The paths that have a place here, and whether one more would fall upon them.
 
     Example:
-        >>> taken = Taken(["run/logs/a"], folds=True)
+        >>> taken = PathCollisions(["run/logs/a"], folds=True)
         >>> taken.clash("run/logs/A"), taken.clash("run/logs/a"), taken.clash("run/logs/a/b")
         ("it would fall upon 'run/logs/a'", None, "'run/logs/a' is a file here")
         >>> taken.clash("run")

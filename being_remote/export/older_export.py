@@ -1,7 +1,7 @@
-"""What an older export of the same run left in a target's folder, and would be taken for this one's.
+"""Refuse a folder whose older files a trainer would read as part of this export.
 
-Some trainers want frames numbered without gaps, so that one frame more or less moves all numbers
-after it; and one counts the files of a folder. Such a folder is refused before the first byte.
+Some trainers number frames without gaps, so that one frame more or less changes all numbers after it,
+and one counts the files of a folder.
 """
 
 from __future__ import annotations
@@ -23,17 +23,12 @@ OTHER_PLACE = "name another folder (--out DIR), or move this one away"
 
 
 def numbering_sha256(names: Sequence[str], source_numbers: Sequence[int]) -> str:
-    """Which picture shows which source frame, in short.
-
-    Example:
-        >>> numbering_sha256(("images/00001.png",), (1,))[:8]
-        '387a01e1'
-    """
+    """The hash of which picture shows which source frame."""
     return hashlib.sha256(json.dumps([names, source_numbers]).encode()).hexdigest()
 
 
 def read_record(folder: Path) -> Any:
-    """What the record of a folder's pictures says; None where there is none.
+    """Read the record of a folder's pictures; None where there is none.
 
     Raises:
         UsageError: it cannot be read.
@@ -49,10 +44,10 @@ def read_record(folder: Path) -> Any:
 
 
 def recorded_count(record: Any, count: int) -> int:
-    """Of how many of `count` frames a record's pictures are: fewer where the run has grown since.
+    """How many of `count` frames a record is about: fewer where the run has grown since.
 
     Example:
-        >>> [recorded_count(said, 7) for said in ({"pictures": 5}, {"pictures": 9}, [])]
+        >>> [recorded_count(record, 7) for record in ({"pictures": 5}, {"pictures": 9}, [])]
         [5, 7, 7]
     """
     found = record.get("pictures") if isinstance(record, dict) else None
@@ -60,17 +55,17 @@ def recorded_count(record: Any, count: int) -> int:
 
 
 def refuse_left_over(target: Target, cameras: Cameras, folder: Path) -> None:
-    """Refuse a target's folder whose pictures or counted files are of other frames than `cameras`.
+    """Refuse a target's folder that holds pictures or counted files of other frames than `cameras`.
 
-    Pictures of the first of these frames alone do no harm: the run has grown.
+    Pictures of only the first of these frames are accepted: the run has grown.
 
     Raises:
-        UsageError: files of other frames lie there, or it cannot be listed.
+        UsageError: it holds files of other frames, or cannot be listed.
     """
     if target.image_names is not None:
         _refuse_pictures(target.image_names(cameras), cameras.source_numbers.tolist(), folder)
     if target.counted is not None:
-        _refuse_strangers(target.counted(cameras), folder)
+        _refuse_extra_files(target.counted(cameras), folder)
 
 
 def _refuse_pictures(names: list[str], source_numbers: list[int], folder: Path) -> None:
@@ -81,26 +76,26 @@ def _refuse_pictures(names: list[str], source_numbers: list[int], folder: Path) 
     wanted = numbering_sha256(names[:first], source_numbers[:first])
     if not isinstance(record, dict) or record.get("numbering_sha256") != wanted:
         raise UsageError(
-            f"holds pictures of other frames than the {len(names)} of this export, whose cameras would get"
-            " wrong pictures",
+            f"holds pictures of other frames than the {len(names)} of this export, which would pair cameras"
+            " with wrong pictures",
             where=str(folder),
             hint=OTHER_PLACE,
         )
 
 
-def _refuse_strangers(names: list[str], folder: Path) -> None:
+def _refuse_extra_files(names: list[str], folder: Path) -> None:
     place = (folder / names[0]).parent
     try:
-        there = os.listdir(place)
+        found = os.listdir(place)
     except FileNotFoundError:
         return
     except OSError as e:
         raise UsageError(f"cannot be listed: {e.strerror}", where=str(place), hint=OTHER_PLACE) from e
-    strangers = sorted(set(there) - {os.path.basename(name) for name in names})
-    if strangers:
+    extra = sorted(set(found) - {os.path.basename(name) for name in names})
+    if extra:
         raise UsageError(
-            f"holds {len(strangers)} files that are none of this export's {len(names)} (first"
-            f" {strangers[0]!r}), and its trainer counts every file there as a frame",
+            f"holds {len(extra)} files besides this export's {len(names)} (first {extra[0]!r}), and its"
+            " trainer counts every file in it as a frame",
             where=str(place),
             hint=OTHER_PLACE,
         )

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from being_remote.backup.history import History
+from being_remote.backup_paths import BackupPaths
 from being_remote.durable_files import write_whole
 from being_remote.transfer.download_plan import RemoteFile
 
@@ -36,10 +36,10 @@ def lasting(offer: RemoteFile, clock_ns: int) -> bool:
     return offer.ctime_ns < clock_ns - tick_ns
 
 
-def recall(history: History, host: str) -> frozenset[bytes]:
+def recall(paths: BackupPaths, host: str) -> frozenset[bytes]:
     """The facts about a host's files."""
     try:
-        data = _file(history, host).read_bytes()
+        data = _file(paths, host).read_bytes()
     except FileNotFoundError:
         return frozenset()
     return frozenset(digests(data))
@@ -50,12 +50,12 @@ def digests(joined: bytes) -> Iterator[bytes]:
     return (joined[i : i + DIGEST_BYTES] for i in range(0, len(joined), DIGEST_BYTES))
 
 
-def remember(history: History, host: str, facts: Iterable[bytes]) -> None:
+def remember(paths: BackupPaths, host: str, facts: Iterable[bytes]) -> None:
     """Keep the facts about a host's files, instead of all earlier ones; some may come joined."""
-    file = _file(history, host)
+    file = _file(paths, host)
     file.parent.mkdir(exist_ok=True)
-    write_whole(file, facts, scratch=history.scratch)
+    write_whole(file, facts, scratch=paths.scratch)
 
 
-def _file(history: History, host: str) -> Path:
-    return history.folder / "known" / hashlib.sha256(os.fsencode(host)).hexdigest()[:16]
+def _file(paths: BackupPaths, host: str) -> Path:
+    return paths.known_hashes / hashlib.sha256(os.fsencode(host)).hexdigest()[:16]

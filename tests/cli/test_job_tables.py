@@ -38,13 +38,13 @@ def resumed(**more: Any) -> ResumeReport:
 
 def test_what_a_job_took_along_is_told_with_counts_and_bytes() -> None:
     assert printed(show_resume, resumed()) == (
-        "  left a100; sent: 13 of 413 files, 3.0 MB; 412 frames need not be made again\n"
+        "  moved from a100; uploaded 13 of 413 files, 3.0 MB; 412 frames are kept\n"
         "  note: the input on b is not compared with ours\n"
         "j-12ab on b, attempt 2: running: its lock is held\n"
     )
     assert printed(show_resume, resumed(dry_run=True)) == (
-        "j-12ab is unknown: attempt 2 would be made on b\n"
-        "  would be sent: 13 of 413 files, 3.0 MB; 412 frames need not be made again\n"
+        "j-12ab is unknown: would start attempt 2 on b\n"
+        "  would upload 13 of 413 files, 3.0 MB; 412 frames are kept\n"
         "  note: the input on b is not compared with ours\n"
     )
 
@@ -79,8 +79,8 @@ def test_a_move_is_said_loudly_and_names_what_it_may_cost(capsys: pytest.Capture
     with Out(follows=True) as out:
         teller(out)(line)
     assert capsys.readouterr().err == (
-        "MOVING to b: attempt 1 of j-12ab on a100 is given up: unknown: no answer; if it still runs there"
-        " you pay twice: cancel j-12ab --host a100\n"
+        "MOVING to b: attempt 1 of j-12ab on a100 is abandoned: unknown: no answer; if it still runs you pay"
+        " twice; end it: cancel j-12ab --host a100\n"
     )
     with Out(as_json=True, follows=True) as out:
         teller(out)(line)
@@ -92,8 +92,8 @@ def test_a_move_that_did_not_come_about_is_said(capsys: pytest.CaptureFixture[st
     with Out(follows=True) as out:
         teller(out)(stayed := StayedLine("j-12ab", 1, "a100", "b", "cannot be reached"))
     assert capsys.readouterr().err == (
-        "NOT MOVED: b gave no answer: cannot be reached; a100 and b are asked in turn now, for as long as"
-        " --after says\n"
+        "NOT MOVED: b does not answer: cannot be reached; asking a100 and b again for as long as --after"
+        " says\n"
     )
     with Out(as_json=True, follows=True) as out:
         teller(out)(stayed)

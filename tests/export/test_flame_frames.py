@@ -31,17 +31,11 @@ def test_a_run_of_fewer_coefficients_than_flames_is_said_with_both_counts(
     write(target, export, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("flashavatar", r"flame\.exp has 50 numbers, and in 00000\.frame 100"),
-        ("gaussiantalker", r"has 50 expression coefficients, and 00000\.frame has 100"),
-    ],
-)
+@pytest.mark.parametrize("name", ["flashavatar", "gaussiantalker"])
 def test_frames_of_other_coefficients_than_the_first_are_refused(
-    actor: Actor, tmp_path: Path, name: str, said: str
+    actor: Actor, tmp_path: Path, name: str
 ) -> None:
     _, cameras, run = actor
     mixed = with_coefficients(run, tmp_path, "00004.frame", exp=np.zeros((1, 50), np.float32))
-    with pytest.raises(InconsistentData, match=said):
+    with pytest.raises(InconsistentData, match=r"flame\.exp has 50 numbers, and in 00000\.frame 100"):
         write(TARGETS[name], prepare(TARGETS[name], cameras, mixed), tmp_path / "out")

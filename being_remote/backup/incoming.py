@@ -1,0 +1,196 @@
+"""Where a sync's files arrive below `.history/incoming`, and which come together in one request."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+import stat
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from being_remote.backup.history import History
+from being_remote.durable_files import Stat, can_share_blocks, copy_apart, see_room, sync_files
+from being_remote.session import PARTIAL_DIR, Pull, no_progress
+from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
+from being_remote.transfer.fetch import SECOND_NS, Fetch, Room, is_listed, share_room
+from being_remote.transfer.file_check import NO_JUDGE, CheckedFile, check
+from being_remote.transfer.quarantine import REWRITTEN_NOTE, set_aside
+from being_remote.transfer.stored_file import StoredFile
+
+# How a killed rsync, and a killed stream of ours, call a file that they were writing.
+_WRITING = re.compile(r"\.(.+)\.[A-Za-z0-9]{6}", re.DOTALL)
+_STREAMING = re.compile(r"\.being-remote-[0-9a-f]{16}")
+# Larger files come by rsync, one after the other, however they are asked for.
+LARGE_BYTES = 1 << 20
+# What a file takes in a manifest, and in the note of what is on its way.
+_LINE_BYTES = 400
+
+
+class _Request(NamedTuple):
+    """What comes together: from `source` on the host to incoming/`into`, but what stands in `unless_in`.
+
+    The lowest `wave` comes first.
+    """
+
+    wave: int
+    source: PurePosixPath
+    into: str
+    unless_in: Path
+
+
+@dataclass(frozen=True)
+class _FetchGroup:
+    """How files come: with which others, and what the names of these begin with."""
+
+    request: _Request
+    prefix: bytes = b""
+
+
+class FetchGroups:
+    """How each offered file comes home.
+
+    A changed file comes by its folder, so that rsync can build on the live one. All others come
+    together: each request costs several round trips. So do those that rsync would take for unchanged,
+    because size and second are the same.
+    """
+
+    def __init__(self, history: History, host: str, here: Mapping[str, StoredFile]) -> None:
+        self.host = host
+        self._history, self._here = history, here
+        self._made: dict[tuple[RemoteFolder, bool], _FetchGroup] = {}
+        self._incoming = os.fspath(history.incoming)
+        self._empty = not os.listdir(history.incoming)
+
+    def below(self, offer: RemoteFile) -> str:
+        """Where it arrives, below incoming."""
+        way = self._way(offer)
+        return f"{way.request.into}/{os.fsdecode(way.prefix + offer.name)}"
+
+    def file(self, offer: RemoteFile) -> Path:
+        """Where it arrives."""
+        return self._history.incoming / self.below(offer)
+
+    def lying(self, offer: RemoteFile) -> Stat | None:
+        """What lies where it arrives; None for nothing, and for what is no plain file."""
+        if self._empty:
+            return None
+        try:
+            found = os.lstat(f"{self._incoming}/{self.below(offer)}")  # a Path costs more than the look
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Stat(found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+    def keep_copy(self, seen: CheckedFile, mtime_ns: int) -> None:
+        """Keep what a file holds in quarantine; it is still needed where it lies."""
+        copy = self._history.rewritten
+        copy_apart(seen.file, copy)
+        set_aside(
+            self._history,
+            copy,
+            path=seen.path,
+            sha256=seen.sha256,
+            bytes=seen.bytes,
+            mtime_ns=mtime_ns,
+            reason="whole; the host had rewritten it before it could be compared",
+            suffix=REWRITTEN_NOTE,
+        )
+
+    def drop_halves(self, wanted: Iterable[RemoteFile]) -> None:
+        """Remove half files that no wanted file needs, or that are larger than it."""
+        if self._empty:
+            return
+        sizes = {self.below(offer): offer.bytes for offer in wanted}
+        for folder, _, names in os.walk(self._incoming):
+            below = os.path.relpath(folder, self._incoming)
+            for name in names:
+                path = os.path.normpath(f"{below}/{name}")
+                if path not in sizes and (whole := _whole_of(path)) is not None:
+                    at = f"{folder}/{name}"
+                    if os.lstat(at).st_size > sizes.get(whole, -1):
+                        os.unlink(at)
+
+    def fitting(self, wanted: Sequence[RemoteFile]) -> Room:
+        """Which of these files there is room to fetch, and to make live."""
+        lines = _LINE_BYTES * (len(self._here) + len(wanted))
+
+        def to_fetch(offer: RemoteFile) -> int:
+            return 0 if self._has_come(offer) else offer.bytes
+
+        room = share_room(self._history.root, wanted, to_fetch, lambda o: o.bytes, besides=lines)
+        if room.left_out and can_share_blocks(self._history.scratch, self._history.rewritten):
+            return share_room(self._history.root, wanted, to_fetch, lambda _: 0, besides=lines)
+        return room
+
+    def _has_come(self, offer: RemoteFile) -> bool:
+        found = self.lying(offer)
+        return found is not None and is_listed(offer, found)
+
+    def fetches(self, wanted: Iterable[RemoteFile]) -> Iterator[Fetch]:
+        """The requests for these files, once there is room for them."""
+        missing: list[int] = []
+        stale: dict[str, Path] = {}
+        named: dict[_Request, list[tuple[bytes, RemoteFile]]] = defaultdict(list)
+        for offer in wanted:
+            way = self._way(offer)
+            # Small files of later waves come in the first request, behind the others: it costs nothing.
+            wave = offer.origin.wave if offer.bytes > LARGE_BYTES else 0
+            named[way.request._replace(wave=wave)].append((way.prefix + offer.name, offer))
+            found = self.lying(offer)
+            if found is None or not is_listed(offer, found):
+                missing.append(offer.bytes)
+                if found is not None:
+                    stale[offer.path] = self.file(offer)
+        if stale:
+            # What an interrupted sync left of another version must not pass for this one; nor be lost.
+            seen = check(stale, NO_JUDGE, no_progress)
+            sync_files(self._history.root, [s.file for s in seen])
+            self._history.keep((s.file, s.sha256) for s in seen)
+        see_room(self._history.root, missing)
+        self._empty = False
+        for (_, source, into, unless_in), files in sorted(named.items(), key=lambda each: each[0].wave):
+            files.sort(key=lambda each: (each[1].origin.wave, each[0]))  # by folder: it is faster so
+            names, offers = zip(*files, strict=True)
+            sizes = tuple(offer.bytes for offer in offers)
+            ends = itertools.accumulate(len(list(w)) for _, w in groupby(offers, lambda o: o.origin.wave))
+            request = Pull(source, names, sizes, self._history.incoming / into, unless_in)
+            yield Fetch(request, offers, tuple(ends))
+
+    def _way(self, offer: RemoteFile) -> _FetchGroup:
+        entry, second = self._here.get(offer.path), offer.mtime_ns // SECOND_NS
+        together = entry is None or (entry.bytes, entry.mtime_ns // SECOND_NS) == (offer.bytes, second)
+        key = (offer.origin, together)
+        if key not in self._made:
+            self._made[key] = self._new(offer.origin, together)
+        return self._made[key]
+
+    def _new(self, origin: RemoteFolder, together: bool) -> _FetchGroup:
+        if not together:
+            home = f"changed/{origin.home}" if origin.home else "changed"
+            return _FetchGroup(_Request(0, origin.source, home, self._history.root / origin.home))
+        below = origin.source.relative_to(origin.top)
+        aside = hashlib.sha256(os.fsencode(origin.top)).hexdigest()[:8]
+        prefix = os.fsencode(below) + b"/" if below.parts else b""
+        return _FetchGroup(_Request(0, origin.top, f"{aside}/files", self._history.nothing), prefix)
+
+
+def _whole_of(path: str) -> str | None:
+    """Of which file below incoming this is a half: None where it is a whole one, "" where that is unknown.
+
+    Example:
+        >>> _whole_of("a/.rsync-partial/f"), _whole_of("a/.f.Xy12zQ"), _whole_of("a/f")
+        ('a/f', 'a/f', None)
+    """
+    folder, _, name = path.rpartition("/")
+    above, _, last = folder.rpartition("/")
+    if last == PARTIAL_DIR:
+        return os.path.normpath(f"{above}/{name}") if above else name
+    if _STREAMING.fullmatch(name):
+        return ""
+    half = _WRITING.fullmatch(name)
+    return os.path.normpath(f"{folder}/{half[1]}") if half is not None and folder else half and half[1]

@@ -1,0 +1,16 @@
+"""Which results of a job are read before they are kept: those whose format the tracker's readers know."""
+
+from __future__ import annotations
+
+import os
+
+from being_remote.tracker import file_check
+from being_remote.transfer.file_check import Judge
+
+
+def _check(name: str, data: bytes) -> None:
+    # By its name alone: below a job's folder a path does not say whose format it is, as in a backup.
+    file_check.check_bytes(os.path.basename(name), data)
+
+
+RESULT_JUDGE = Judge(file_check.most_bytes, _check)
