@@ -76,13 +76,6 @@ LEAF_MAY_IMPORT = {
 # Arrows that still point the wrong way.
 NOT_YET = {
     "pod_client/disk_survey.py imports tracker",
-    "recovery/local_runs.py imports jobs",
-    "recovery/local_runs.py imports recipes",
-    "recovery/missing_evidence.py imports backup",
-    "recovery/missing_evidence.py imports workflows",
-    "recovery/stored_box.py imports backup",
-    "recovery/tracker_defaults.py imports jobs",
-    "recovery/tracker_defaults.py imports recipes",
     "safe_to_stop/active_jobs.py imports recipes",
     "sync/unchanged.py imports transport",
     "sync/watch.py imports transport",

@@ -38,6 +38,7 @@ class SourceFrames:
     Attributes:
         source: the open video or folder; whoever opened it closes it.
         count: the highest number.
+        index_of: the index in the source of a number; None where there is none.
         lossless: a folder of PNG files.
         square_pixels: False where the video asks its player to stretch it by more than rounding: the
             tracker does not, so its single focal length does not describe such a video.
@@ -47,7 +48,7 @@ class SourceFrames:
     source: FrameReader
     count: int
     lossless: bool
-    _index_of: Callable[[int], int | None]
+    index_of: Callable[[int], int | None]
     _notes: tuple[str, ...] = ()
     _kept: OrderedDict[int, Picture] = field(default_factory=OrderedDict)
 
@@ -73,7 +74,7 @@ class SourceFrames:
         if window is None and number in self._kept:
             self._kept.move_to_end(number)
             return self._kept[number]
-        index = self._index_of(number)
+        index = self.index_of(number)
         if index is None:
             raise NotFoundError(
                 f"no source frame {number}: they are numbered from 1 to {self.count}",

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from local_jobs import retrack
+from recover_options import recover
 
 from being_remote.errors import NotFoundError, Unreachable, UsageError
 from being_remote.inventory import Inventory
-from being_remote.workflows.recover import recover
 
 
 @pytest.mark.parametrize(
