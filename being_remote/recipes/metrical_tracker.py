@@ -49,7 +49,7 @@ from being_remote.session import Session
 from being_remote.tracker import layout
 from being_remote.tracker.begin import unusable_path
 from being_remote.tracker.checkout_defaults import CONFIG
-from being_remote.tracker.presets import preset
+from being_remote.tracker.presets import find_preset
 from being_remote.tracker.settings import PATHS, Settings, compare, complete
 
 # A frame takes seconds, the landmarks of a long video before the first frame up to an hour.
@@ -89,7 +89,7 @@ class MetricalTracker:
         if typed.words:
             raise UsageError("a tracking takes no command line of its own", hint="--recipe command")
         if typed.preset is not None:
-            preset(typed.preset)  # an unknown name is refused before a host is asked
+            find_preset(typed.preset)  # an unknown name is refused before a host is asked
         return TrackingOptions(preset=typed.preset, overrides=typed.sets)
 
     def look(self, session: Session, request: JobRequest, inventory: Inventory) -> TrackingFacts:
@@ -150,7 +150,7 @@ class MetricalTracker:
                 *count_notes,
                 *crop_notes(facts, actor, own, settings, keys),
                 *cost_notes(settings, keys),
-                *(preset(options.preset).advice(keys) if options.preset else ()),
+                *(find_preset(options.preset).advice(keys) if options.preset else ()),
             ),
         )
 
