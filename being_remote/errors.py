@@ -1,33 +1,8 @@
-"""Every error this package raises on purpose, as one tree; each class has its exit code.
+"""Every error this package raises on purpose, as one tree with exit codes: docs/errors.md lists them.
 
-    BeingRemoteError
-    ├── UsageError             the command line asks for something that cannot be meant    2
-    │   └── InventoryError     inventory.yaml is missing or wrong; nothing was contacted   2
-    ├── InventoryUntrusted     inventory.yaml can run programs, and nobody allowed it      4
-    ├── NotFoundError          the thing asked for is nowhere; says where was looked       3
-    ├── HostError              a host was involved; carries .host                          4
-    │   ├── Unreachable        no session: DNS, refused, no route, the banner timed out
-    │   ├── LoginRefused       the host answered and refused every key
-    │   ├── HostKeyUnknown     never seen this key; carries .fingerprint
-    │   ├── HostKeyChanged     another key than the one trusted; carries both
-    │   ├── ConnectionLost     a session died under a request: its outcome is unknown
-    │   ├── AnswerTimeout      the session lives but the answer did not come in time
-    │   ├── CommandFailed      a command ran to its end and said no; carries .result
-    │   ├── ToolMissing        the host lacks a program that we need; carries .tool
-    │   └── MalformedAnswer    something else than our program answered; nothing of it is used
-    ├── DataError              files were refused or set aside; carries .file              6
-    │   ├── UnsafeFile         more than plain data: it was not opened further
-    │   ├── UnrequestedFile    a host named a file that was not asked for; carries .host
-    │   ├── TornFile           cut short or damaged
-    │   ├── InconsistentData   readable, but the parts contradict each other
-    │   └── NoSpace            a disk is full, here or on the host named; what was safe stays
-    └── Interrupted            Ctrl-C                                                    130
-
-Exit code 1 is left to bugs, and 5 to jobs. Stdlib only and Python 3.8: this module travels to the
-pods with the readers that raise its errors.
-
-Catch `HostError` to go on with the next host; `BeingRemoteError` is turned into text once, in
-`cli`. Anything else that escapes is a bug and keeps its traceback.
+Catch `HostError` to continue with the next host. `cli` turns a `BeingRemoteError` into text; anything
+else that escapes is a bug and keeps its traceback. Stdlib only and Python 3.8: this module travels to
+the pods with the readers that raise its errors.
 """
 
 from __future__ import annotations
@@ -52,13 +27,13 @@ class BeingRemoteError(Exception):
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
-        # A path or a program's words may hold line breaks: no line but ours may begin with "next:".
+        # A path may hold line breaks, and only our own line may begin with "next:".
         head = "\n  | ".join(head.splitlines())
         return f"{head}\n  next: {' '.join(self.hint.splitlines())}" if self.hint else head
 
 
 class UsageError(BeingRemoteError):
-    """The command line asks for something that cannot be meant."""
+    """Invalid arguments."""
 
     exit_code = 2
 
@@ -68,13 +43,13 @@ class InventoryError(UsageError):
 
 
 class InventoryUntrusted(BeingRemoteError):
-    """The inventory that was found can run programs on this laptop, and nobody allowed it."""
+    """The inventory that was found can run programs on this laptop and is not trusted."""
 
     exit_code = 4
 
 
 class NotFoundError(BeingRemoteError):
-    """The thing asked for is nowhere; the text says where was looked."""
+    """The thing asked for was not found; the text lists the places searched."""
 
     exit_code = 3
 
@@ -90,7 +65,7 @@ class HostError(BeingRemoteError):
 
 
 class Unreachable(HostError):
-    """No session came about: name look-up, refused, no route, or no banner in time."""
+    """No connection: name look-up failed, refused, no route, or no banner in time."""
 
 
 class LoginRefused(HostError):
@@ -98,7 +73,7 @@ class LoginRefused(HostError):
 
 
 class HostKeyUnknown(HostError):
-    """The host showed a key that was never trusted."""
+    """The host showed a key that is not trusted yet."""
 
     def __init__(self, *, host: str, address: str, fingerprint: str) -> None:
         super().__init__(
@@ -111,28 +86,28 @@ class HostKeyUnknown(HostError):
 
 
 class HostKeyChanged(HostError):
-    """The host showed another key than the one trusted: a new pod, or somebody between."""
+    """The host showed another key than the trusted one: a new pod, or an attack."""
 
     def __init__(self, *, host: str, address: str, trusted: str, shown: str) -> None:
         super().__init__(
             f"{address} shows the host key {shown}, but {trusted} is trusted",
             host=host,
-            hint="a pod made anew has a new key; if that is so, "
-            f"`being-remote trust --host {host} --fingerprint {shown}`. Else do not connect",
+            hint="a new pod has a new key; if it is new, "
+            f"`being-remote trust --host {host} --fingerprint {shown}`; else do not connect",
         )
         self.address, self.trusted, self.shown = address, trusted, shown
 
 
 class ConnectionLost(HostError):
-    """The session died under a request. Whether the request was carried out is unknown."""
+    """The connection broke during a request. Whether the request was carried out is unknown."""
 
 
 class AnswerTimeout(HostError):
-    """The session lives but the answer did not come in time; the outcome is unknown."""
+    """The host is connected but did not answer in time; the outcome is unknown."""
 
 
 class CommandFailed(HostError):
-    """A command ran to its end and reported failure. `result` is a `session.Result`."""
+    """A command failed on the host. `result` is a `session.Result`."""
 
     def __init__(self, what: str, *, host: str, result: Any, hint: str = "") -> None:
         super().__init__(what, host=host, hint=hint)
@@ -143,7 +118,7 @@ class ToolMissing(HostError):
     """The host lacks a program that the request needs."""
 
     def __init__(self, *, host: str, tool: str, hint: str) -> None:
-        super().__init__(f"{tool} is not there", host=host, hint=hint)
+        super().__init__(f"{tool} is missing", host=host, hint=hint)
         self.tool = tool
 
 
@@ -152,7 +127,7 @@ class MalformedAnswer(HostError):
 
 
 class DataError(BeingRemoteError):
-    """A file was refused or set aside; `file` names it."""
+    """A file was refused or quarantined; `file` names it."""
 
     exit_code = 6
 
@@ -162,20 +137,20 @@ class DataError(BeingRemoteError):
 
 
 class UnsafeFile(DataError):
-    """The file holds more than plain data. It was not opened further."""
+    """The file holds more than plain data; it was not opened further."""
 
 
 class UnrequestedFile(DataError):
-    """A host named a file that was not asked for. Nothing of that answer is used.
+    """A host named a file that was not requested. Nothing of that answer is used.
 
     `file` is that name, quoted; `host` the host's name in the inventory.
     """
 
     def __init__(self, file: str, *, host: str) -> None:
         super().__init__(
-            f"named {file}, which was not asked for; nothing of that answer is used",
+            f"named {file}, which was not requested; nothing of that answer is used",
             file=file,
-            hint=f"do not trust {host}: something there answers in the place of our program",
+            hint=f"do not trust {host}: something else than our program answers",
         )
         self.host = self.where = host
 
@@ -189,7 +164,7 @@ class InconsistentData(DataError):
 
 
 class NoSpace(DataError):
-    """A disk is full, here or on the host that the text names. What was safe before is untouched."""
+    """A disk is full, local or on the host that the text names. Older files are untouched."""
 
 
 class Interrupted(BeingRemoteError):

@@ -5,20 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from being_remote.cli.command import command_without_inventory
-from being_remote.cli.options import DryRunOpt
+from being_remote.cli.options import DryRunOpt, flag, option
 from being_remote.cli.output import Out
 
 
 @command_without_inventory
 def demo(
     out: Out,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="leave the pod running, to try commands by hand")
-    ] = False,
-    out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="output folder")] = Path("demo-out"),
+    keep: Annotated[bool, flag("--keep", "leave the pod running, to try commands by hand")] = False,
+    out_dir: Annotated[Path, option("DIR", "output folder", "--out")] = Path("demo-out"),
     dry_run: DryRunOpt = False,
 ) -> None:
     """Run the whole chain on a local test pod."""

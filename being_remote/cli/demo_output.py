@@ -1,4 +1,4 @@
-"""What a person sees of `demo`: each command as typed, its real output, and the comparison."""
+"""What `demo` prints: each command as typed, its real output, and the comparison."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from being_remote.cli.text import printable
+from being_remote.cli.printing import line, new_table
 from being_remote.demo.chain import CommandResult, DemoPlan, DemoReport
 
 
@@ -33,48 +32,42 @@ def run_quietly(words: Sequence[str], folder: Path) -> CommandResult:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
     )
-    said = done.stdout
+    answer = done.stdout
     if "--follow" in words:
-        said = said.strip().rpartition(b"\n")[2]  # the result is the last line
-    return CommandResult(done.returncode, json.loads(said) if said else None)
+        answer = answer.strip().rpartition(b"\n")[2]  # the result is the last line
+    return CommandResult(done.returncode, json.loads(answer) if answer else None)
 
 
 def show_demo(console: Console, report: DemoReport) -> None:
     """The recovered camera beside the true one, and where everything is."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("px, corner convention")
-    for name in ("recovered", "true", "difference"):
-        table.add_column(name, justify="right")
+    columns = ("recovered", "true", "difference")
+    table = new_table("px, corner convention", *columns, numbers=columns)
     for name, row, column in (("fx", 0, 0), ("fy", 1, 1), ("cx", 0, 2), ("cy", 1, 2)):
         ours, true = report.K[row][column], report.K_true[row][column]
         table.add_row(name, f"{ours:.6f}", f"{true:.6f}", f"{ours - true:+.1e}")
     console.print("\nThe camera of the original video, recovered and true:")
     console.print(table)
-    console.print(
-        f"\nlargest reprojection error: {report.reprojection_error_px:.1e} px"
-        f" over {report.points} points in {report.seconds:.0f} s of demo"
+    console.print()
+    error = f"{report.reprojection_error_px:.1e} px over {report.points} points"
+    line(console, f"largest reprojection error: {error}; the demo took {report.seconds:.0f} s")
+    second = report.retracked
+    line(
+        console,
+        f"tracked again ({second.job}): a crop of {second.side} px at {second.image_size_wh[0]} gives"
+        f" {second.K[0][0]:.6f} on the pod and exactly the same on this laptop",
     )
-    again = report.retracked
-    console.print(
-        f"tracked again ({again.job}): a crop of {again.side} px at {again.image_size_wh[0]} gives f"
-        f" {again.K[0][0]:.6f} on the pod, and the same here to the last bit",
-        soft_wrap=True,
-    )
-    console.print(f"files:   {printable(str(report.folder))}", soft_wrap=True)
-    console.print(f"picture: {printable(str(report.overlay))}", soft_wrap=True)
+    line(console, f"files:   {report.folder}")
+    line(console, f"picture: {report.overlay}")
     if report.kept_pod:
-        folder = printable(shlex.quote(str(report.folder)))
-        console.print(f"the pod is still up: {printable(report.kept_pod)}", soft_wrap=True)
-        console.print(f"try it: cd {folder} && being-remote find-bbox", soft_wrap=True)
-        console.print(f"stop it: kill {report.kept_pid}", soft_wrap=True)
+        line(console, f"the pod is still running: {report.kept_pod}")
+        line(console, f"try it: cd {shlex.quote(str(report.folder))} && being-remote find-bbox")
+        line(console, f"stop it: kill {report.kept_pid}")
     else:
-        console.print("next: your own pod, in inventory.yaml (README.md)")
+        line(console, "next: your own pod, in inventory.yaml (README.md)")
 
 
 def show_plan(console: Console, plan: DemoPlan) -> None:
     """The commands that the demo would run."""
-    console.print(
-        f"would make {printable(str(plan.folder))}, bring up a pod on loopback, and run:", soft_wrap=True
-    )
+    line(console, f"would make {plan.folder}, start a pod on loopback, and run:")
     for words in plan.commands:
-        console.print(f"  being-remote {shlex.join(words)}", soft_wrap=True)
+        line(console, f"  being-remote {shlex.join(words)}")

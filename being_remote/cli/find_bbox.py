@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from being_remote.cli.command import command
-from being_remote.cli.options import ActorOpt, DryRunOpt, HostsOpt, parse_duration
+from being_remote.cli.options import ActorOpt, DryRunOpt, HostsOpt, flag, option, parse_duration
 from being_remote.cli.output import Out
 
 
@@ -17,13 +15,9 @@ def find_bbox(
     actor: ActorOpt = None,
     host: HostsOpt = None,
     fetch: Annotated[
-        bool,
-        typer.Option("--fetch", help="download the best one to the backup, never over a different one"),
+        bool, flag("--fetch", "download the best one to the backup, never over a different one")
     ] = False,
-    search_time: Annotated[
-        str | None,
-        typer.Option("--search-time", metavar="TIME", help="time limit per host, e.g. 10m; default: 30s"),
-    ] = None,
+    search_time: Annotated[str | None, option("TIME", "time limit per host, e.g. 10m; default: 30s")] = None,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Search hosts and this laptop for bbox.pt."""

@@ -12,13 +12,14 @@ from being_remote.cli.text import files_text, printable
 
 if TYPE_CHECKING:
     from being_remote.find_bbox.box_candidates import Candidate
-    from being_remote.workflows.find_bbox import FindReport, HostRow
+    from being_remote.find_bbox.host_search import HostRow
+    from being_remote.workflows.find_bbox import FindReport
 
 EXAMPLES = 5
 
 
 def show_find_bbox(console: Console, report: FindReport) -> None:
-    """Each host's candidates or why it has none, the evidence, then the choice and the next step."""
+    """Each host's candidates or why it has none, the other evidence, then the choice and the next step."""
     width = max((len(printable(row.host)) for row in report.results), default=0)
     for row in report.results:
         _show_candidates(console, row, width)
@@ -26,15 +27,15 @@ def show_find_bbox(console: Console, report: FindReport) -> None:
         _show_jobs_boxes(console, row)
     for row in report.results:
         for bound in row.truncated:
-            line(console, f"{row.host}: the search was cut: {bound}", "yellow")
+            line(console, f"{row.host}: the search reached a limit: {bound}", "yellow")
         for root in row.unfinished:
-            line(console, f"{row.host}: not searched to the end: {root}", "yellow")
+            line(console, f"{row.host}: not searched completely: {root}", "yellow")
         if row.unfinished:
             line(console, "  next: find-bbox --search-time 10m, or narrower search_roots in the inventory")
         if row.unreadable:
-            line(console, f"{row.host}: {row.unreadable} folders may not be read", "yellow")
+            line(console, f"{row.host}: no permission to read {row.unreadable} folders", "yellow")
         for root in row.missing_roots:
-            line(console, f"{row.host}: search root {root} is not there", "yellow")
+            line(console, f"{row.host}: search root {root} does not exist", "yellow")
     kinds = ("frames", "crops", "source images", "landmarks", "meshes", "videos")
     evidence = new_table("host", *kinds, numbers=kinds)
     for row in report.results:
@@ -61,10 +62,10 @@ def show_find_bbox(console: Console, report: FindReport) -> None:
 
 
 def _show_candidates(console: Console, row: HostRow, width: int) -> None:
-    """A line and a path for each. The path has its own line, so that it can be copied whole."""
+    """A line and a path for each candidate; the path has its own line, so that it can be copied."""
     host = f"{printable(row.host):<{width}}"
     if row.error is not None:
-        line(console, f"{host}  not asked: {row.error}", "red")
+        line(console, f"{host}  no answer: {row.error}", "red")
         if row.next:
             line(console, f"  next: {row.next}")
     elif not any(c.job is None for c in row.candidates):
@@ -85,7 +86,7 @@ def _show_candidates(console: Console, row: HostRow, width: int) -> None:
 
 
 def _copies(row: HostRow) -> list[list[Candidate]]:
-    """The candidates that no job made; copies with nothing to tell them apart are one."""
+    """The candidates that no job made, equal copies grouped."""
     groups: dict[object, list[Candidate]] = {}
     for c in row.candidates:
         if c.job is None:
@@ -95,12 +96,10 @@ def _copies(row: HostRow) -> list[list[Candidate]]:
 
 
 def _show_jobs_boxes(console: Console, row: HostRow) -> None:
-    """The boxes of our own jobs: each is of its job alone."""
+    """The boxes of our own jobs: each is only for its job."""
     made = [c for c in row.candidates if c.job is not None]
     if made:
-        line(
-            console, f"{row.host}: {files_text(len(made))} of our own jobs, each for its own tracking:", "dim"
-        )
+        line(console, f"{row.host}: {files_text(len(made))} of our own jobs, each only for its job:", "dim")
     for c in made[:EXAMPLES]:
         line(console, f"  {c.path}", "dim")
     if len(made) > EXAMPLES:

@@ -11,8 +11,7 @@ from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import size_text
 
 if TYPE_CHECKING:
-    from being_remote.host_checks.checks import HostCheck
-    from being_remote.workflows.doctor import DoctorReport
+    from being_remote.host_checks.host_report import HostReport
     from being_remote.workflows.hosts import HostsReport
     from being_remote.workflows.trust import TrustReport
 
@@ -36,7 +35,7 @@ def show_hosts(console: Console, report: HostsReport) -> None:
         _show_error(console, row)
 
 
-def show_doctor(console: Console, report: DoctorReport) -> None:
+def show_doctor(console: Console, report: HostsReport) -> None:
     """Each host: what it has, then what is missing and what to do."""
     for row in report.hosts:
         line(console, f"{row.host} ({row.address})", "bold")
@@ -66,7 +65,7 @@ def show_doctor(console: Console, report: DoctorReport) -> None:
 
 
 def show_trust(console: Console, report: TrustReport) -> None:
-    """Each machine on the way, and what is believed of it now."""
+    """The key of each machine on the way to the host."""
     for key in report.keys:
         done = key.action == "already trusted"
         action = f"would be {key.action}" if report.dry_run and not done else key.action
@@ -76,7 +75,7 @@ def show_trust(console: Console, report: TrustReport) -> None:
             line(console, f"  before: {key.previous}", "dim")
 
 
-def _show_error(console: Console, row: HostCheck) -> None:
+def _show_error(console: Console, row: HostReport) -> None:
     if row.error is not None:
         line(console, f"  {row.host}: {row.error}", "red")
         if row.next:

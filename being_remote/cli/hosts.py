@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from being_remote.cli.command import command
-from being_remote.cli.options import DryRunOpt, HostsOpt
+from being_remote.cli.options import DryRunOpt, HostsOpt, flag, option
 from being_remote.cli.output import Out
 
 
@@ -32,13 +30,9 @@ def doctor(out: Out, host: HostsOpt = None) -> None:
 @command
 def trust(
     out: Out,
-    host: Annotated[str, typer.Option("--host", metavar="HOST", help="the host whose key to trust")],
-    fingerprint: Annotated[
-        str | None, typer.Option("--fingerprint", metavar="SHA256:...", help="trust exactly this key")
-    ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="trust a first key without asking; never replaces a key")
-    ] = False,
+    host: Annotated[str, option("HOST", "the host whose key to trust")],
+    fingerprint: Annotated[str | None, option("SHA256:...", "trust exactly this key")] = None,
+    yes: Annotated[bool, flag("--yes", "trust a first key without asking; never replaces a key")] = False,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Trust a host's SSH key.

@@ -1,4 +1,4 @@
-"""What a command that Ctrl-C stopped leaves behind, and what the same command does next."""
+"""What is printed when Ctrl-C stops a command: what it leaves, and what to do next."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from being_remote.errors import Interrupted
 
 _AGAIN = "run the same command again"
-_GOES_ON = "run the same command again: it goes on from there"
+_GOES_ON = "run the same command again: it continues from there"
 _UNCHANGED = ("nothing was changed", _AGAIN)
 # Of each command: what is kept, and what to do next. Why that is so: docs/guarantees.md.
 KEPT: dict[str, tuple[str, str]] = {
@@ -21,15 +21,15 @@ KEPT: dict[str, tuple[str, str]] = {
     "trust": ("keys that were trusted before are kept", _AGAIN),
     "retrack": (
         "a job that was submitted is kept and may run",
-        "run the same command again: it joins that job, and nothing starts twice",
+        "run the same command again: it attaches to that job, and nothing starts twice",
     ),
     "jobs": ("no job was changed", _AGAIN),
     "logs": ("no job was changed", _AGAIN),
-    "cancel": ("the job may have been told to end", _GOES_ON),
+    "cancel": ("the job may have been cancelled", _GOES_ON),
     "pull": ("what was downloaded is kept", _GOES_ON),
     "resume": (
         "an attempt that was submitted is kept and may run",
-        "run the same command again: no attempt starts twice; jobs says how it stands",
+        "run the same command again: no attempt starts twice; jobs shows its status",
     ),
     "push": ("what was uploaded is kept", _GOES_ON),
     "safe-to-stop": _UNCHANGED,
@@ -41,18 +41,18 @@ _end_told: ContextVar[bool] = ContextVar("end_told", default=False)
 
 
 def begin(command: str | None) -> None:
-    """Remember which command runs; it has not said yet how it ends."""
+    """Remember which command runs; it has not printed its end yet."""
     _command.set(command)
     _end_told.set(False)
 
 
 def note_end_told() -> None:
-    """Remember that the command has said how it ends: by a report or an error."""
+    """Remember that the command has printed its end: a report or an error."""
     _end_told.set(True)
 
 
 def end_told() -> bool:
-    """Whether the command has said how it ends."""
+    """Whether the command has printed its end."""
     return _end_told.get()
 
 
@@ -60,11 +60,11 @@ def interrupted(followed_job: str | None = None) -> Interrupted:
     """The error for Ctrl-C.
 
     Args:
-        followed_job: a job that is at work and goes on.
+        followed_job: a job that keeps running.
     """
     if followed_job is not None:
         return Interrupted(
-            f"stopped by Ctrl-C; job {followed_job} goes on",
+            f"stopped by Ctrl-C; job {followed_job} keeps running",
             hint=f"logs {followed_job} --follow, or cancel {followed_job}",
         )
     kept, hint = KEPT.get(_command.get() or "", ("", _AGAIN))

@@ -41,16 +41,16 @@ class _InvokeTask(Task):  # type: ignore[type-arg]  # the body's type says nothi
             arguments[i] = _Positional(arguments[i], after)
         for argument in arguments:
             if argument.kind is list:
-                # Invoke starts a list at [], and then takes a valueless `--host` for no host at
-                # all, which would mean every host. None makes its parser ask for the value.
+                # Invoke starts a list at [] and would take a valueless `--host` for an empty list, which
+                # means every host. None makes its parser ask for the value.
                 argument.raw_value = None
         return arguments
 
 
 class _Positional(Argument):
-    """An argument that takes a word, or the `--help` that Invoke mistakes for one.
+    """An argument that also takes the `--help` that Invoke mistakes for its value.
 
-    Then those after it are not missed: else Invoke would not get as far as the help.
+    It then fills in the arguments after it: Invoke would miss them before it shows the help.
     """
 
     def __init__(self, of: Any, after: tuple[Any, ...]) -> None:
@@ -82,7 +82,7 @@ def _task(name: str, command: Any) -> Any:
         for word, option in options.items():
             argv += _as_words(option, given.get(word))
         words = [str(given[word]) for word in arguments if given.get(word) is not None]
-        # Where Invoke still lacks an argument it takes an option for it that is none of the task's.
+        # Where Invoke lacks an argument, it takes an unknown option for it.
         swallowed = ["--help" if word == "-h" else word for word in words if word.startswith("-")]
         argv += swallowed or ["--", *words]
         try:

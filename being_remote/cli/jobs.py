@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from being_remote.cli.command import command
-from being_remote.cli.options import DryRunOpt, FollowOpt, HostsOpt, JobArg
+from being_remote.cli.options import DryRunOpt, FollowOpt, HostsOpt, JobArg, flag, option
 from being_remote.cli.output import Out
 
 
@@ -15,10 +13,8 @@ from being_remote.cli.output import Out
 def jobs(
     out: Out,
     host: HostsOpt = None,
-    all_jobs: Annotated[bool, typer.Option("--all", help="also list jobs that ended long ago")] = False,
-    why: Annotated[
-        str | None, typer.Option("--why", metavar="JOB", help="show one job's history with its evidence")
-    ] = None,
+    all_jobs: Annotated[bool, flag("--all", "also list jobs that ended long ago")] = False,
+    why: Annotated[str | None, option("JOB", "show one job's history with its evidence")] = None,
 ) -> None:
     """List the jobs of all hosts.
 
@@ -50,10 +46,7 @@ def logs(out: Out, job: JobArg, follow: FollowOpt = False) -> None:
 def cancel(
     out: Out,
     job: JobArg,
-    host: Annotated[
-        str | None,
-        typer.Option("--host", metavar="HOST", help="a host that the job moved away from: end it there"),
-    ] = None,
+    host: Annotated[str | None, option("HOST", "a host that the job moved away from: end it there")] = None,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Cancel a job and end its processes.
@@ -71,7 +64,7 @@ def pull(
     out: Out,
     job: JobArg,
     all_files: Annotated[
-        bool, typer.Option("--all", help="also download checkpoints and everything else it made")
+        bool, flag("--all", "also download checkpoints and everything else it made")
     ] = False,
     dry_run: DryRunOpt = False,
 ) -> None:
@@ -94,19 +87,12 @@ def resume(
     job: JobArg,
     host: Annotated[
         str | None,
-        typer.Option(
-            "--host",
-            metavar="HOST",
-            help="continue on HOST from the local files; with --take-over: the host that has the job",
-        ),
+        option("HOST", "continue on HOST from the local files; with --take-over: the host that has the job"),
     ] = None,
     pod_is_gone: Annotated[
-        bool,
-        typer.Option("--pod-is-gone", help="confirm that the pod is gone and abandon its attempt"),
+        bool, flag("--pod-is-gone", "confirm that the pod is gone and abandon its attempt")
     ] = False,
-    take_over: Annotated[
-        bool, typer.Option("--take-over", help="take a job that is in another laptop's ledger")
-    ] = False,
+    take_over: Annotated[bool, flag("--take-over", "take a job that is in another laptop's ledger")] = False,
     follow: FollowOpt = False,
     dry_run: DryRunOpt = False,
 ) -> None:

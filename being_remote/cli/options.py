@@ -1,44 +1,44 @@
-"""Options that several commands share, and how their values are read."""
+"""Options that several commands share, and how the values of options are read."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from being_remote.errors import UsageError
 
+
+def option(metavar: str, help_text: str, *names: str, **limits: Any) -> Any:
+    """Return an option with a value; without `names` it is called like the parameter."""
+    return typer.Option(*names, metavar=metavar, help=help_text, **limits)
+
+
+def flag(name: str, help_text: str) -> Any:
+    """Return an option without a value. It needs its name, or Typer would add a `--no-` form."""
+    return typer.Option(name, help=help_text)
+
+
 InventoryOpt = Annotated[
-    Path | None,
-    typer.Option("--inventory", metavar="FILE", help="default: inventory.yaml of this folder or one above"),
+    Path | None, option("FILE", "default: inventory.yaml in this folder or one above", "--inventory")
 ]
 TrustInventoryOpt = Annotated[
-    bool, typer.Option("--trust-inventory", help="let the inventory that was found run programs, this once")
+    bool, flag("--trust-inventory", "let the inventory that was found run programs, this once")
 ]
-JsonOpt = Annotated[bool, typer.Option("--json", help="print one JSON document on stdout")]
-VerboseOpt = Annotated[bool, typer.Option("--verbose", help="print each retry and decision on stderr")]
-DryRunOpt = Annotated[
-    bool, typer.Option("--dry-run", help="change nothing, local or remote; print what would be done")
-]
-ActorOpt = Annotated[
-    str | None, typer.Option("--actor", metavar="ACTOR", help="default: the inventory's only actor")
-]
-HostOpt = Annotated[
-    str | None, typer.Option("--host", metavar="HOST", help="default: the inventory's only host")
-]
-HostsOpt = Annotated[
-    list[str] | None, typer.Option("--host", metavar="HOST", help="repeatable; default: all hosts")
-]
+JsonOpt = Annotated[bool, flag("--json", "print one JSON document on stdout")]
+VerboseOpt = Annotated[bool, flag("--verbose", "print each retry and decision on stderr")]
+DryRunOpt = Annotated[bool, flag("--dry-run", "change nothing, local or remote; print what would be done")]
+ActorOpt = Annotated[str | None, option("ACTOR", "default: the inventory's only actor")]
+HostOpt = Annotated[str | None, option("HOST", "default: the inventory's only host")]
+HostsOpt = Annotated[list[str] | None, option("HOST", "repeatable; default: all hosts")]
 FollowOpt = Annotated[
-    bool, typer.Option("--follow", help="follow the job to its end and download its checkpoints meanwhile")
+    bool, flag("--follow", "follow the job to its end and download its checkpoints meanwhile")
 ]
-SourceSizeOpt = Annotated[
-    str | None,
-    typer.Option("--source-size", metavar="WxH", help="width x height of the original video"),
-]
+SourceSizeOpt = Annotated[str | None, option("WxH", "width x height of the original video")]
 JobArg = Annotated[str, typer.Argument(metavar="JOB", help="a job's id, a unique prefix of one, or `last`")]
+
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 

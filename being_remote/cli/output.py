@@ -1,4 +1,4 @@
-"""One command's way out: a report as JSON or tables, errors as text, and the exit code.
+"""The output of a command: a report as JSON or tables, errors as text, and the exit code.
 
 stdout carries the answer and nothing else. Progress, notes and errors go to stderr; progress only
 when that is a terminal.
@@ -34,7 +34,7 @@ PIPED_WIDTH = 160
 
 
 class Report(Protocol):
-    """What every workflow returns: a frozen dataclass that knows its exit code."""
+    """What every workflow returns: a frozen dataclass with its exit code."""
 
     @property
     def exit_code(self) -> int: ...
@@ -44,16 +44,16 @@ R = TypeVar("R", bound=Report)
 
 
 class OutputFailed(Exception):
-    """stdout takes nothing more: mostly a full disk. No workflow catches it, as it may a full backup."""
+    """stdout cannot be written, mostly because a disk is full. No workflow catches it."""
 
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Around everything that prints to stdout: what the device refuses is `OutputFailed`."""
+    """Turn what fails while stdout is written into `OutputFailed`."""
     try:
         yield
     except BrokenPipeError:
-        raise  # whoever read it left, which is no failure
+        raise  # the reader has gone, which is not an error
     except OSError as e:
         raise OutputFailed(e.strerror or str(e)) from e
 
@@ -99,7 +99,7 @@ class Out:
 
     @property
     def ask(self) -> Callable[[str], bool] | None:
-        """Puts a question to the person at the terminal; None under --json or where there is none."""
+        """Asks a question at the terminal; None with --json or without a terminal."""
         terminal = sys.stdin.isatty() and sys.stderr.isatty()
         return _ask if terminal and not self.as_json else None
 
@@ -129,23 +129,23 @@ class Out:
             return None
 
     def line(self, value: Any) -> None:
-        """One line of JSON Lines, at once."""
+        """Print one line of JSON Lines, at once."""
         with writing():
             print(json.dumps(to_json(value), allow_nan=False), flush=True)
 
     def text(self, line: str) -> None:
-        """One line of text on stdout, at once."""
+        """Print one line of text on stdout, at once."""
         with writing():
             print(line, flush=True)
 
     def finish(self, report: R, show: Callable[[Console, R], None]) -> None:
         """Print the report, as one JSON document or by `show`, and leave with its exit code."""
-        self.end(report, lambda known: show(stdout(), known))
+        self.end(report, lambda value: show(stdout(), value))
 
     def end(self, report: R, tell: Callable[[R], None]) -> None:
-        """As `finish`, for what needs no console.
+        """The same for output that needs no console.
 
-        Of a command that follows something, the document is the last of its lines.
+        Where the command follows something, the document is the last of its lines.
         """
         if self.as_json and self.follows:
             self.line(report)
@@ -158,18 +158,18 @@ class Out:
         self.leave(report.exit_code)
 
     def leave(self, exit_code: int) -> None:
-        """End the command, which has said how, with this code; do nothing for 0."""
+        """End the command with this code, after its report was printed; do nothing for 0."""
         note_end_told()
         if exit_code:
             raise typer.Exit(exit_code)
 
     def note(self, text: str) -> None:
-        """One line for people on stderr."""
+        """Print one line for people on stderr."""
         say(printable(text))
 
     @contextmanager
     def progress(self) -> Iterator[OnProgress]:
-        """A progress bar on stderr, or nothing at all where nobody looks."""
+        """Show progress bars on stderr if it is a terminal; else do nothing."""
         if self.as_json or not sys.stderr.isatty():
             yield lambda _: None
             return
@@ -193,7 +193,7 @@ def _ask(question: str) -> bool:
 
 
 def print_error(error: BeingRemoteError, *, one_line: bool) -> None:
-    """The error document of docs/errors.md, on stdout."""
+    """Print the error document of docs/errors.md on stdout."""
     document = {
         "error": {
             "class": type(error).__name__,
@@ -208,14 +208,14 @@ def print_error(error: BeingRemoteError, *, one_line: bool) -> None:
 
 
 def say(text: str) -> None:
-    """Text for people on stderr; its line breaks are ours."""
+    """Print text for people on stderr; its line breaks are ours."""
     with saying():
         print(printable(text, keep="\n"), file=sys.stderr, flush=True)
 
 
 @contextmanager
 def saying() -> Iterator[None]:
-    """Around what prints to stderr: where that is full, nobody reads it, and the command goes on."""
+    """Go on without stderr where it cannot be written."""
     try:
         yield
     except BrokenPipeError:
@@ -225,14 +225,14 @@ def saying() -> Iterator[None]:
 
 
 def discard(stream: TextIO) -> None:
-    """Send what is still unwritten nowhere, or Python would complain at its end."""
+    """Drop what is still unwritten, or Python would complain when it ends."""
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, stream.fileno())
     os.close(sink)
 
 
 class _Printable(logging.Formatter):
-    """Log lines carry names from pods too."""
+    """Escapes log lines, which carry names from pods too."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))

@@ -13,7 +13,7 @@ from being_remote.cli.text import printable
 
 
 def new_table(*columns: str, numbers: tuple[str, ...] = (), unbroken: tuple[str, ...] = ()) -> Table:
-    """A table without lines; `numbers` are aligned to the right, `unbroken` columns are never wrapped."""
+    """Return a table without lines; `numbers` align to the right, `unbroken` columns never wrap."""
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True, padding=(0, 2, 0, 0))
     for column in columns:
         justify: Literal["left", "right"] = "right" if column in numbers else "left"
@@ -27,12 +27,12 @@ def cell(name: str) -> Text:
 
 
 def prose(console: Console, text: str, style: str = "") -> None:
-    """A line broken between words. What is to be copied goes through `line`, which never breaks it."""
+    """Print text wrapped between words. Paths and commands go through `line`, which never wraps."""
     text = printable(text)
     indent = " " * (len(text) - len(text.lstrip()) + 2)
     width = max(console.width, 40)
     if any(len(word) > width - 12 for word in text.split()):
-        return line(console, text, style)  # a path that fits nowhere: leave it to the terminal
+        return line(console, text, style)  # a path that does not fit: leave it to the terminal
     for part in textwrap.wrap(
         text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     ):
@@ -40,5 +40,5 @@ def prose(console: Console, text: str, style: str = "") -> None:
 
 
 def line(console: Console, text: str, style: str = "") -> None:
-    """One line, never broken: paths and commands can be copied whole."""
+    """Print one line, never wrapped, so that paths and commands can be copied."""
     console.print(Text(printable(text), style=style), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Progress bars on stderr. Imported only when somebody looks."""
+"""Progress bars on stderr. Imported only for a terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from being_remote.session import OnProgress, TransferProgress
 
 
 class _Amount(ProgressColumn):
-    """Bytes where bytes are counted, a plain count elsewhere."""
+    """Shows bytes as sizes and everything else as a count."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,9 +37,9 @@ class _Amount(ProgressColumn):
 
 @contextmanager
 def bars() -> Iterator[OnProgress]:
-    """One bar for each thing that reports, gone when all is done.
+    """Show one bar for each thing that reports, and remove them at the end.
 
-    Drawing begins with the first report: while it goes on, a question could not be seen.
+    Drawing starts with the first report, because bars would hide a question.
     """
     tasks: dict[str, TaskID] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), _Amount(), TimeRemainingColumn())

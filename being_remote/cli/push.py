@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from being_remote.cli.command import command
-from being_remote.cli.options import DryRunOpt, HostOpt
+from being_remote.cli.options import DryRunOpt, HostOpt, option
 from being_remote.cli.output import Out
 
 
@@ -16,16 +14,10 @@ from being_remote.cli.output import Out
 def push(
     out: Out,
     actor: Annotated[
-        str | None,
-        typer.Option(
-            "--actor", metavar="ACTOR", help="default: the inventory's only actor; none with --tracker alone"
-        ),
+        str | None, option("ACTOR", "default: the inventory's only actor; none with --tracker alone")
     ] = None,
     host: HostOpt = None,
-    tracker: Annotated[
-        Path | None,
-        typer.Option("--tracker", metavar="DIR", help="a local tracker checkout with its model files"),
-    ] = None,
+    tracker: Annotated[Path | None, option("DIR", "a local tracker checkout with its model files")] = None,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Upload an actor's input or a tracker.

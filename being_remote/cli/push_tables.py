@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def show_push(console: Console, report: PushReport) -> None:
-    """What was put where, what was there already, what is odd."""
+    """What was uploaded to which folder, and what was there already."""
     for part in report.parts:
         source = part.source if part.what == "tracker" else f"{part.what} {part.source}"
         line(console, f"{source} -> {report.host}:{part.into}", "bold")
         line(console, f"  {files_text(part.files)}, {size_text(part.bytes)}; {_moved(part, report.dry_run)}")
         if not report.dry_run:
             have = "has" if part.verified == 1 else "have"
-            line(console, f"  verified: {files_text(part.verified)} {have} the hash made here", "green")
+            line(console, f"  verified: {files_text(part.verified)} {have} the local hash", "green")
         for note in part.notes:
             prose(console, f"  note: {note}", "yellow")
         # What an actor's note says comes before a retrack.
@@ -30,16 +30,14 @@ def show_push(console: Console, report: PushReport) -> None:
 
 
 def _moved(part: PushedFolder, dry_run: bool) -> str:
-    there = f"{part.already} are there already, " if part.already else ""
     if part.already == part.files:
-        return "all are there already"
+        return "all are on the host already"
+    already = f"{part.already} on the host already, " if part.already else ""
     amount = f"{files_text(part.transferred_files)}, {size_text(part.transferred_bytes)}"
-    if dry_run:
-        return f"{there}would send {amount}"
-    return f"{there}sent {amount} by {part.method}"
+    return f"{already}would upload {amount}" if dry_run else f"{already}uploaded {amount} by {part.method}"
 
 
 def _next(part: PushedFolder, host: str) -> str:
     if part.what == "tracker":
-        return f"doctor --host {host} says what its Python still lacks"
+        return f"doctor --host {host} lists what its Python still lacks"
     return f"retrack --host {host} --actor {part.source}"

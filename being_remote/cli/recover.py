@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from being_remote.cli.command import command
 from being_remote.cli.options import (
     ActorOpt,
     DryRunOpt,
     SourceSizeOpt,
+    flag,
+    option,
     parse_box_text,
     parse_canvas,
     parse_size,
@@ -23,90 +23,64 @@ from being_remote.cli.output import Out
 def recover(
     out: Out,
     actor: ActorOpt = None,
-    run: Annotated[
-        str | None,
-        typer.Option("--run", metavar="RUN", help="a folder of .frame files, an actor's name, or a job"),
-    ] = None,
+    run: Annotated[str | None, option("RUN", "a folder of .frame files, an actor's name, or a job")] = None,
     source_size: SourceSizeOpt = None,
-    video: Annotated[
-        Path | None,
-        typer.Option("--video", metavar="FILE", help="the original video, or its folder of frames"),
-    ] = None,
-    bbox: Annotated[
-        Path | None,
-        typer.Option("--bbox", metavar="FILE", help="a bbox.pt, or a .npy with the same order"),
-    ] = None,
-    box: Annotated[
-        str | None,
-        typer.Option("--box", metavar="X0,X1,Y0,Y1", help="the crop box: x_min,x_max,y_min,y_max"),
-    ] = None,
+    video: Annotated[Path | None, option("FILE", "the original video, or its folder of frames")] = None,
+    bbox: Annotated[Path | None, option("FILE", "a bbox.pt, or a .npy with the same order")] = None,
+    box: Annotated[str | None, option("X0,X1,Y0,Y1", "the crop box: x_min,x_max,y_min,y_max")] = None,
     from_images: Annotated[
         Path | None,
-        typer.Option(
-            "--from-images",
-            metavar="SRC",
-            help="find the crop without bbox.pt, from the run's stored crops; SRC is the original video or"
+        option(
+            "SRC",
+            "find the crop without bbox.pt, from the run's stored crops; SRC is the original video or"
             " its folder of frames",
         ),
     ] = None,
     from_landmarks: Annotated[
         Path | None,
-        typer.Option(
-            "--from-landmarks",
-            metavar="SRC",
-            help="find the crop from the run's stored landmarks; SRC is the original video, its frames, or a"
+        option(
+            "SRC",
+            "find the crop from the run's stored landmarks; SRC is the original video, its frames, or a"
             " folder of landmarks of the original frames (.npy, numbered like source/)",
         ),
     ] = None,
     no_check: Annotated[
-        bool, typer.Option("--no-check", help="do not compare the box with stored crops and the video")
+        bool, flag("--no-check", "do not compare the box with stored crops and the video")
     ] = False,
     export: Annotated[
         list[str] | None,
-        typer.Option(
-            "--export",
-            metavar="NAME",
-            help="json, npz, nerfstudio, colmap, insta, gaussian-avatars, gaussiantalker or flashavatar;"
+        option(
+            "NAME",
+            "json, npz, nerfstudio, colmap, insta, gaussian-avatars, gaussiantalker or flashavatar;"
             " repeatable; default: all that need no meshes, torch or pictures",
         ),
     ] = None,
     canvas: Annotated[
         str | None,
-        typer.Option(
-            "--canvas",
-            metavar="crop|WxH",
-            help="picture for trainers: the tracker's crop, or a window around the principal point",
+        option(
+            "crop|WxH", "picture for trainers: the tracker's crop, or a window around the principal point"
         ),
     ] = None,
     allow_off_centre: Annotated[
         bool,
-        typer.Option(
-            "--allow-off-centre", help="also export to a trainer that ignores this camera's principal point"
-        ),
+        flag("--allow-off-centre", "also export to a trainer that ignores this camera's principal point"),
     ] = False,
     with_images: Annotated[
-        bool, typer.Option("--with-images", help="make the trainers' pictures too; resumes where it stopped")
+        bool, flag("--with-images", "make the trainers' pictures too; resumes where it stopped")
     ] = False,
     what_if: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--what-if",
-            metavar="K=V",
-            help="predict the crop with another setting; writes nothing; repeatable",
-        ),
+        list[str] | None, option("K=V", "predict the crop with another setting; writes nothing; repeatable")
     ] = None,
-    out_dir: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="output folder; default: recovered/RUN")
-    ] = None,
+    out_dir: Annotated[Path | None, option("DIR", "output folder; default: recovered/RUN", "--out")] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="move an output folder that holds another run out of the way")
+        bool, flag("--force", "move an output folder that holds another run out of the way")
     ] = False,
     write_bbox: Annotated[
-        bool, typer.Option("--write-bbox", help="store the crop that was found as the run's bbox.pt")
+        bool, flag("--write-bbox", "store the crop that was found as the run's bbox.pt")
     ] = False,
-    plot: Annotated[bool, typer.Option("--plot", help="also write the report's plots as PNG files")] = False,
+    plot: Annotated[bool, flag("--plot", "also write the report's plots as PNG files")] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="show the guide's answer beside the right one, with its error")
+        bool, flag("--explain", "show the guide's answer beside the right one, with its error")
     ] = False,
     dry_run: DryRunOpt = False,
 ) -> None:
@@ -123,26 +97,29 @@ def recover(
     with out.progress() as on_progress:
         report = workflow.recover(
             inventory,
-            actor=actor,
-            run=run,
-            source_size=parse_size(source_size),
-            video=video,
-            bbox=bbox,
-            box=parse_box_text(box),
-            from_images=from_images,
-            from_landmarks=from_landmarks,
-            check=not no_check,
-            exports=export or (),
-            canvas=parse_canvas(canvas),
-            allow_off_centre=allow_off_centre,
-            with_images=with_images,
-            what_if=what_if or (),
-            out=out_dir,
-            force=force,
-            write_bbox=write_bbox,
-            plot=plot,
-            explain=explain,
-            dry_run=dry_run,
+            workflow.RunChoice(run, actor),
+            workflow.EvidenceChoice(
+                source_size=parse_size(source_size),
+                video=video,
+                bbox=bbox,
+                box=parse_box_text(box),
+                from_images=from_images,
+                from_landmarks=from_landmarks,
+                check=not no_check,
+            ),
+            workflow.OutputChoice(
+                exports=export or (),
+                canvas=parse_canvas(canvas),
+                allow_off_centre=allow_off_centre,
+                with_images=with_images,
+                out=out_dir,
+                force=force,
+                write_bbox=write_bbox,
+                plot=plot,
+                what_if=what_if or (),
+                explain=explain,
+                dry_run=dry_run,
+            ),
             on_progress=on_progress,
         )
     out.finish(report, show_recover)

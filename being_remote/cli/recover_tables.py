@@ -1,4 +1,4 @@
-"""What a person sees of `recover`: doubts first, then the camera, where it comes from, and the files."""
+"""What a person sees of `recover`: first how sure it is, then the camera and the files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WAYS = {
 _GOOD = ("bbox", "whole frame", "exact", "verified")
 LOOKED_AT = ("report.html", "overlay.png", "evidence.png", "bbox.pt")
 MAX_STRETCHES = 6  # of a run with K per frame; the files hold all
-MAX_TOLD = 3  # trainers whose notes are printed
+MAX_NOTED = 3  # trainers whose notes are printed
 
 
 def show_recover(console: Console, report: RecoverReport) -> None:
@@ -46,15 +46,15 @@ def show_recover(console: Console, report: RecoverReport) -> None:
     _show_camera(console, report)
     _show_numbers(console, report)
     if report.what_if is not None:
-        for told in report.what_if.lines or ("the crop stays as it is",):
-            prose(console, f"what if: {told}", "cyan")
+        for text in report.what_if.lines or ("the crop stays the same",):
+            prose(console, f"what if: {text}", "cyan")
         if not report.outputs:
             prose(
-                console, "foretold only: nothing was written; --export NAME or --out DIR writes the cameras"
+                console, "only predicted: nothing was written; --export NAME or --out DIR writes the cameras"
             )
             return
     if report.grade == "unverified":
-        prose(console, "  next: look at overlay.png, with --video FILE: do crop and mesh sit on the head?")
+        prose(console, "  next: give --video FILE and check in overlay.png that crop and mesh match the head")
     _show_notes(console, report)
     _show_files(console, report)
 
@@ -69,9 +69,9 @@ def _show_evidence(console: Console, found: EvidenceFigures, grade: str) -> None
     if found.residual is not None:
         figures.append(f"residual {found.residual:.2f} of 255")
     if found.margin is not None:
-        figures.append(f"ahead of the next crop by {found.margin:.5f}")
+        figures.append(f"better than the next crop by {found.margin:.5f}")
     if found.phantoms:
-        figures.append(f"{found.phantoms} left out, of no frame")
+        figures.append(f"{found.phantoms} left out, match no frame")
     if figures:
         prose(console, f"          {'; '.join(figures)}")
     if grade not in _GOOD and found.focal_std_percent is not None:
@@ -96,23 +96,23 @@ def _show_check(console: Console, seen: CheckFigures) -> None:
     elif seen.frames:
         line(console, f"pixels: {frames}: they disagree", "bold red")
     else:
-        line(console, f"pixels: no stored crop was found again in {seen.source}: they disagree", "bold red")
+        line(console, f"pixels: no stored crop matches {seen.source}: they disagree", "bold red")
 
 
 def _show_no_camera(console: Console, report: RecoverReport) -> None:
-    """Nothing was written; what can be done."""
+    """Why nothing was written, and what to do."""
     line(console, "no camera: nothing was written", "bold red")
     if report.check is not None and report.check.agrees is False:
         prose(
             console,
             f"  next: if {report.check.source} was tracked, `--from-images {report.check.source}` finds the"
-            " crop that the pictures show; if another video was, name it: --video FILE. --no-check takes"
-            " the box as it is",
+            " crop by its pictures; if another video was, name it: --video FILE. --no-check uses the box"
+            " without the check",
         )
     else:
         prose(
             console,
-            "  next: is this the video that was tracked? If it is: being-remote find-bbox, or --bbox FILE",
+            "  next: make sure that this video was tracked; if so: being-remote find-bbox, or --bbox FILE",
         )
 
 
@@ -167,21 +167,21 @@ def _show_camera(console: Console, report: RecoverReport) -> None:
 
 def _show_numbers(console: Console, report: RecoverReport) -> None:
     """Which original frames the poses are of."""
-    known = report.numbering
-    if known.first is None:
-        line(console, "frames: which source frames the poses are of is unknown", "yellow")
+    numbers = report.numbering
+    if numbers.first is None:
+        line(console, "frames: the source frames of the poses are unknown", "yellow")
         return
-    at_hand = f" of {known.frames_at_hand}" if known.frames_at_hand is not None else ""
-    by = {"settings": "by its settings", "assumption": "assumed", "pixels": "by the pixels"}[known.by]
-    if known.by == "pixels" and known.crops_found:
-        by += f" of {known.crops_found} stored crops"
-    rate = f" at {known.fps:g} fps" if known.at_fps else ""
-    line(console, f"frames: poses are of source frames {known.first}..{known.last}{at_hand}{rate}, {by}")
+    count = f" of {numbers.frames_at_hand}" if numbers.frames_at_hand is not None else ""
+    by = {"settings": "by its settings", "assumption": "assumed", "pixels": "by the pixels"}[numbers.by]
+    if numbers.by == "pixels" and numbers.crops_found:
+        by += f" of {numbers.crops_found} stored crops"
+    rate = f" at {numbers.fps:g} fps" if numbers.at_fps else ""
+    line(console, f"frames: poses are of source frames {numbers.first}..{numbers.last}{count}{rate}, {by}")
 
 
 def _show_notes(console: Console, report: RecoverReport) -> None:
-    """What the trainers need; of many trainers nobody reads it here."""
-    if len(report.exports) > MAX_TOLD:
+    """What the trainers need; of many trainers only where to read it."""
+    if len(report.exports) > MAX_NOTED:
         line(console, f"notes: {len(report.notes)} on what the trainers need: on the page, or --export NAME")
         return
     for note in report.notes:
@@ -189,11 +189,11 @@ def _show_notes(console: Console, report: RecoverReport) -> None:
 
 
 def _show_files(console: Console, report: RecoverReport) -> None:
-    """What is looked at with its whole path; the rest by folder."""
+    """The files to look at with their whole path; the rest by folder."""
     verb = "would write" if report.dry_run else "wrote"
     if report.moved_aside is not None:
         moved = "would be moved" if report.dry_run else "was moved"
-        line(console, f"the older folder {moved} to {report.moved_aside}", "yellow")
+        line(console, f"the older output folder {moved} to {report.moved_aside}", "yellow")
     by_folder: dict[str, list[str]] = {}
     for path in report.outputs:
         folder, name = os.path.split(path.rstrip("/"))
@@ -206,7 +206,7 @@ def _show_files(console: Console, report: RecoverReport) -> None:
     for out in report.exports:
         if out.images is not None:
             made, kept = out.images - (out.images_kept or 0), out.images_kept
-            there = f"; {kept} were there already" if kept else ""
-            line(console, f"{verb} {made} pictures for {out.name}{there}", "green")
+            older = f"; {kept} were made before" if kept else ""
+            line(console, f"{verb} {made} pictures for {out.name}{older}", "green")
     if report.wrote_bbox is not None:
         line(console, f"{verb} {report.wrote_bbox}", "green")

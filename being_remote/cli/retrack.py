@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from being_remote.cli.command import command
-from being_remote.cli.options import DryRunOpt, FollowOpt, HostOpt, parse_duration
+from being_remote.cli.options import DryRunOpt, FollowOpt, HostOpt, flag, option, parse_duration
 from being_remote.cli.output import Out
 from being_remote.errors import UsageError
 
@@ -17,56 +15,30 @@ def retrack(
     out: Out,
     host: HostOpt = None,
     actor: Annotated[
-        list[str] | None,
-        typer.Option("--actor", metavar="ACTOR", help="repeatable; default: the only one of the inventory"),
+        list[str] | None, option("ACTOR", "repeatable; default: the only one of the inventory")
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option("--preset", metavar="NAME", help="named settings; see --show-preset")
-    ] = None,
+    preset: Annotated[str | None, option("NAME", "named settings; see --show-preset")] = None,
     sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="K=V", help="one setting, its value in YAML; repeatable"),
+        list[str] | None, option("K=V", "one setting, its value in YAML; repeatable", "--set")
     ] = None,
     sweep: Annotated[
-        list[str] | None,
-        typer.Option("--sweep", metavar="K=[V, ...]", help="one job for each value; repeat to combine"),
+        list[str] | None, option("K=[V, ...]", "one job for each value; repeat to combine")
     ] = None,
-    recipe: Annotated[
-        str, typer.Option("--recipe", metavar="NAME", help="metrical-tracker or command")
-    ] = "metrical-tracker",
-    command: Annotated[
-        str | None,
-        typer.Option("--command", metavar="WORDS", help="what --recipe command runs; without a shell"),
-    ] = None,
-    gpus: Annotated[
-        int | None,
-        typer.Option("--gpus", metavar="N", min=0, help="number of GPUs that a job needs; default: 1"),
-    ] = None,
-    wall_s: Annotated[
-        float | None,
-        typer.Option("--wall-s", metavar="SECONDS", min=1, help="time limit; the job is ended after it"),
-    ] = None,
+    recipe: Annotated[str, option("NAME", "metrical-tracker or command")] = "metrical-tracker",
+    command: Annotated[str | None, option("WORDS", "what --recipe command runs; without a shell")] = None,
+    gpus: Annotated[int | None, option("N", "number of GPUs that a job needs; default: 1", min=0)] = None,
+    wall_s: Annotated[float | None, option("SECONDS", "time limit; the job is ended after it", min=1)] = None,
     follow: FollowOpt = False,
     failover: Annotated[
         str | None,
-        typer.Option(
-            "--failover",
-            metavar="HOST",
-            help="follow the job and move it to HOST if its own host stops answering; you may pay twice",
+        option(
+            "HOST", "follow the job and move it to HOST if its own host stops answering; you may pay twice"
         ),
     ] = None,
-    after: Annotated[
-        str | None,
-        typer.Option("--after", metavar="TIME", help="silence before --failover moves; default: 20m"),
-    ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="make another job even if the same one is running")
-    ] = False,
+    after: Annotated[str | None, option("TIME", "silence before --failover moves; default: 20m")] = None,
+    again: Annotated[bool, flag("--again", "make another job even if the same one is running")] = False,
     show_preset: Annotated[
-        str | None,
-        typer.Option(
-            "--show-preset", metavar="NAME", help="only explain a preset; with --host for its checkout"
-        ),
+        str | None, option("NAME", "only explain a preset; with --host for its checkout")
     ] = None,
     dry_run: DryRunOpt = False,
 ) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 from being_remote.cli.job_tables import show_downloads, show_move, state_style
 from being_remote.cli.printing import cell, line, new_table
 from being_remote.cli.text import size_text
+from being_remote.pod.job_states import JobState
 
 if TYPE_CHECKING:
     from being_remote.jobs.dispatch import DispatchedJob
@@ -18,36 +19,35 @@ if TYPE_CHECKING:
 
 
 def show_retrack(console: Console, report: RetrackReport) -> None:
-    """What was dispatched, or in a dry run what would be, with all that a person may want to stop."""
-    for done in report.jobs:
+    """The submitted jobs; of a dry run the plans, with everything that may speak against them."""
+    for job in report.jobs:
         if report.dry_run:
-            _show_plan(console, done)
+            _show_plan(console, job)
             continue
-        # Whoever followed has decided; `--dry-run` and `--show-preset` are for those who weigh.
-        for note in done.plan.notes if not (done.adopted or report.followed) else ():
+        # The notes serve the decision, which has been made where a job is followed or attached to.
+        for note in job.plan.notes if not (job.adopted or report.followed) else ():
             line(console, f"note: {note}", "yellow")
-        what = "is already at it" if done.adopted else "was dispatched"
+        what = "is already running" if job.adopted else "was submitted"
         if report.followed:
             what = "was followed to its end"
             show_move(console, report.moved, dry_run=False)
-        line(
-            console, f"{done.job} on {done.host} {what}: {done.state}: {done.reason}", state_style(done.state)
-        )
-        if done.plan.swept:
-            line(console, f"  {', '.join(done.plan.swept)}")
-        if done.gpu:
-            line(console, f"  GPU {', '.join(done.gpu)}")
+        text = f"{job.job} on {job.host} {what}: {job.state}: {job.reason}"
+        line(console, text, state_style(job.state))
+        if job.plan.swept:
+            line(console, f"  {', '.join(job.plan.swept)}")
+        if job.gpu:
+            line(console, f"  GPU {', '.join(job.gpu)}")
         if report.followed:
             show_downloads(console, report.home)
-            line(console, f"  next: {_next(done.job, done.state)}")
+            line(console, f"  next: {_next(job.job, job.state)}")
         else:
-            line(console, f"  next: logs {done.job} --follow, then pull {done.job}")
+            line(console, f"  next: logs {job.job} --follow, then pull {job.job}")
     if report.dry_run:
         for gpu in report.gpus:
             state = f"leased by {gpu.job}" if gpu.job else "busy" if gpu.busy else "free"
             line(console, f"GPU {gpu.index} of {report.host}: {gpu.name}: {state}")
         if report.gpu_problem:
-            line(console, f"it needs a GPU, and {report.host} has none to give: {report.gpu_problem}", "red")
+            line(console, f"no GPU for this job on {report.host}: {report.gpu_problem}", "red")
 
 
 def show_preset(console: Console, report: PresetReport) -> None:
@@ -55,22 +55,23 @@ def show_preset(console: Console, report: PresetReport) -> None:
     console.print(Text(report.text), soft_wrap=True)
 
 
-def _show_plan(console: Console, done: DispatchedJob) -> None:
-    plan = done.plan
-    whom = f" for {plan.actor}" if plan.actor else ""
-    line(
-        console, f"{plan.recipe}{whom} on {done.host}: {done.reason}" + (f": {done.job}" if done.job else "")
-    )
+def _show_plan(console: Console, job: DispatchedJob) -> None:
+    plan = job.plan
+    actor = f" for {plan.actor}" if plan.actor else ""
+    job_id = f": {job.job}" if job.job else ""
+    line(console, f"{plan.recipe}{actor} on {job.host}: {job.reason}{job_id}")
     if plan.swept:
         line(console, f"  {', '.join(plan.swept)}", "bold")
     if plan.changes:
         table = new_table("setting", "last run", "this run", "meaning")
-        for c in plan.changes:
-            before, after = ("none" if value is None else str(value) for value in (c.before, c.after))
-            table.add_row(cell(c.key), cell(before), cell(after), cell(c.meaning))
+        for change in plan.changes:
+            before, after = (
+                "none" if value is None else str(value) for value in (change.before, change.after)
+            )
+            table.add_row(cell(change.key), cell(before), cell(after), cell(change.meaning))
         console.print(table)
     for name, size in plan.files.items():
-        line(console, f"would send {name} ({size_text(size)})")
+        line(console, f"would upload {name} ({size_text(size)})")
     for link, target in plan.links:
         line(console, f"would link {link} -> {target}")
     for command in plan.commands:
@@ -80,7 +81,7 @@ def _show_plan(console: Console, done: DispatchedJob) -> None:
         line(console, f"note: {note}", "yellow")
 
 
-def _next(job: str | None, state: str | None) -> str:
-    if state == "succeeded":
+def _next(job: str | None, state: JobState | None) -> str:
+    if state is JobState.SUCCEEDED:
         return f"pull {job}"
-    return f"jobs --why {job}; logs {job}" + (f"; resume {job}" if state != "unknown" else "")
+    return f"jobs --why {job}; logs {job}" + (f"; resume {job}" if state is not JobState.UNKNOWN else "")

@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from being_remote.cli.command import command
-from being_remote.cli.options import DryRunOpt, HostOpt
+from being_remote.cli.options import DryRunOpt, HostOpt, option
 from being_remote.cli.output import Out, stdout
 from being_remote.errors import UsageError
 
 if TYPE_CHECKING:
-    from being_remote.workflows.safe_to_stop import SafeReport
+    from being_remote.safe_to_stop.stop_check import SafeReport
 
 
 @command
@@ -27,11 +25,7 @@ def safe_to_stop(
     host: HostOpt = None,
     then: Annotated[
         str | None,
-        typer.Option(
-            "--then",
-            metavar="CMD",
-            help="run this local program after a yes, without a shell, and exit with its code",
-        ),
+        option("CMD", "run this local program after a yes, without a shell, and exit with its code"),
     ] = None,
     dry_run: DryRunOpt = False,
 ) -> None:
@@ -53,7 +47,7 @@ def _finish(out: Out, report: SafeReport, words: tuple[str, ...] | None, *, dry_
     exit code.
     """
     from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
-    from being_remote.workflows.safe_to_stop import FollowUpCommand
+    from being_remote.safe_to_stop.stop_check import FollowUpCommand
 
     if words is None:
         out.finish(report, show_safe_to_stop)

@@ -1,4 +1,4 @@
-"""What a person sees of `safe-to-stop`: the verdict in one line, then what speaks against it."""
+"""What a person sees of `safe-to-stop`: the verdict in one line, then then the reasons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from being_remote.cli.printing import cell, line, new_table, prose
 
 if TYPE_CHECKING:
-    from being_remote.workflows.safe_to_stop import SafeReport
+    from being_remote.safe_to_stop.stop_check import SafeReport
 
 
 def show_safe_to_stop(console: Console, report: SafeReport) -> None:
@@ -34,12 +34,12 @@ def show_safe_to_stop(console: Console, report: SafeReport) -> None:
 
 
 def _facts(report: SafeReport) -> str:
-    """What is at home, and since when nothing happens."""
+    """What is local, and since when the host is idle."""
     files = sum(row.files for row in report.actors) + sum(row.files for row in report.jobs)
     actors = f"{len(report.actors)} actor{'' if len(report.actors) == 1 else 's'}"
     jobs = f"{len(report.jobs)} job{'' if len(report.jobs) == 1 else 's'}"
-    home = f"{actors}, {files:,} file{'' if files == 1 else 's'}, {jobs} verified at home"
-    return f"{home}; {_idle(report)}"
+    local = f"{actors}, {files:,} file{'' if files == 1 else 's'}, {jobs} verified local"
+    return f"{local}; {_idle(report)}"
 
 
 def _against(report: SafeReport) -> str:
@@ -51,7 +51,7 @@ def _against(report: SafeReport) -> str:
 def _idle(report: SafeReport) -> str:
     what = "GPU" if report.gpus else report.host
     if report.idle_s is None:
-        return f"since when {what} is idle is unknown, and so is what that cost"
+        return f"how long {what} has been idle is unknown, and so is what that cost"
     if report.idle_s == 0:
         return f"{what} in use"
     idle = f"{what} idle for {duration(report.idle_s)} (by its files' times)"

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal: each ends a command at once, and puts away what it held."""
+"""Ctrl-C, SIGTERM and a closed terminal end a command at once, and its clean-up still runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
-_NUDGE = signal.SIGURG  # ignored by default, and used by nobody here
+_NUDGE = signal.SIGURG  # ignored by default, and unused here
 _NUDGED_AFTER_S = (0.05, 0.1, 0.2, 0.4)
 
 
@@ -19,21 +19,21 @@ _NUDGED_AFTER_S = (0.05, 0.1, 0.2, 0.4)
 def obeyed() -> Iterator[None]:
     """Let SIGTERM and a closed terminal end the block as Ctrl-C does, with `SystemExit(128 + number)`.
 
-    Where the block is not in the main thread, or a signal is ignored (nohup), all stays as it is.
+    Outside the main thread, or where a signal is ignored (nohup), nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def leave(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)  # a second one is obeyed at once
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process
         raise SystemExit(128 + number)
 
     ours = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
     for number in ours:
         signal.signal(number, leave)
     try:
-        with _none_overslept():
+        with _wake_main_thread():
             yield
     finally:
         for number in ours:
@@ -41,7 +41,7 @@ def obeyed() -> Iterator[None]:
 
 
 @contextmanager
-def _none_overslept() -> Iterator[None]:
+def _wake_main_thread() -> Iterator[None]:
     """Wake the main thread again after a signal.
 
     Python only notes that a signal came, and acts on it between two of its instructions. One that comes

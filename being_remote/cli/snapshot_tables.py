@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def show_snapshots(console: Console, report: SnapshotsReport) -> None:
-    """A row for each snapshot, the newest last; then what they cost."""
-    numbers = ("snapshot", "files", "size", "added", "changed", "dropped")
+    """A row for each snapshot, the newest last; then the disk space they take."""
+    numbers = ("snapshot", "files", "size", "added", "changed", "removed")
     table = new_table("snapshot", "made (UTC)", "why", "host", *numbers[1:], "", numbers=numbers)
     for made in report.generations:
         table.add_row(
@@ -34,16 +34,16 @@ def show_snapshots(console: Console, report: SnapshotsReport) -> None:
         )
     console.print(table)
     console.print()
-    line(console, f"home: {report.folder}")
-    old = f"{size_text(report.old_bytes)} of it only for what is not live"
+    line(console, f"backup: {report.folder}")
+    old = f"{size_text(report.old_bytes)} of it only for older snapshots"
     line(console, f"history: {size_text(report.history_bytes)}, {old}")
     if report.orphan_bytes:
         line(console, f"in no snapshot: {size_text(report.orphan_bytes)}; --prune removes it")
     if report.unsaved:
         prose(
             console,
-            f"note: {files_text(report.unsaved)} put, changed or removed here by hand since; the next"
-            " sync looks after that",
+            f"note: {files_text(report.unsaved)} added, changed or removed by hand since; the next sync"
+            " saves them",
             "yellow",
         )
     _show_damaged(console, report.unreadable)
@@ -53,9 +53,9 @@ def show_restore(console: Console, report: RestoreReport) -> None:
     """What is live now, how it differs from before, how to undo it."""
     what = f"snapshot {report.restored}: {files_text(report.files)}, {size_text(report.bytes)}"
     if report.dry_run:
-        line(console, f"{what}, all whole; would restore it: {_changes(report)}")
+        line(console, f"{what}, none corrupt; would restore it: {_changes(report)}")
         if report.adopted:
-            line(console, f"before that, {files_text(report.adopted)} changed here by hand would be saved")
+            line(console, f"before that, would save {files_text(report.adopted)} changed by hand")
     elif report.snapshot == report.before:
         line(console, f"{what} is live already, as snapshot {report.snapshot}", "green")
     else:
@@ -65,8 +65,8 @@ def show_restore(console: Console, report: RestoreReport) -> None:
             "green",
         )
         if report.adopted:
-            line(console, f"adopted before: {files_text(report.adopted)} that lay here and nowhere else")
-        line(console, f"home: {report.folder}")
+            line(console, f"saved before: {files_text(report.adopted)} that were in no snapshot")
+        line(console, f"backup: {report.folder}")
         line(console, f"undo: sync --restore {report.before}")
     for q in report.quarantined:
         prose(console, f"refused: {q.path} {q.reason}", "yellow")
@@ -76,27 +76,27 @@ def show_restore(console: Console, report: RestoreReport) -> None:
 
 
 def show_prune(console: Console, report: PruneReport) -> None:
-    """How many snapshots and how much of the disk."""
-    gone = f"{len(report.removed)} of {len(report.kept) + len(report.removed)} snapshots"
-    freed = f"{report.contents} file versions that only they needed, {size_text(report.bytes)}"
+    """How many snapshots were removed, and how much disk space that freed."""
+    removed = f"{len(report.removed)} of {len(report.kept) + len(report.removed)} snapshots"
+    freed = f"{report.contents} file versions that only they used, {size_text(report.bytes)}"
     if not report.removed and not report.contents:
         line(console, f"nothing to remove: there are {len(report.kept)} snapshots")
     elif report.dry_run:
-        line(console, f"would remove {gone} and {freed}")
+        line(console, f"would remove {removed} and {freed}")
     else:
-        line(console, f"removed {gone} and {freed}", "green")
+        line(console, f"removed {removed} and {freed}", "green")
     if report.kept:
-        line(console, f"home: {report.folder}, oldest snapshot {report.kept[0]}, newest {report.kept[-1]}")
+        line(console, f"backup: {report.folder}, oldest snapshot {report.kept[0]}, newest {report.kept[-1]}")
     _show_damaged(console, report.damaged)
 
 
 def _show_damaged(console: Console, manifests: Sequence[Path]) -> None:
     for path in manifests:
-        prose(console, f"damaged: {path}", "red")
+        prose(console, f"corrupt: {path}", "red")
     if manifests:
-        prose(console, "  next: move it away; the other snapshots are not touched by that")
+        prose(console, "  next: move it away; the other snapshots stay as they are")
 
 
 def _changes(report: RestoreReport) -> str:
     change = report.change
-    return f"{change.added} added, {change.changed} changed, {change.dropped} dropped"
+    return f"{change.added} added, {change.changed} changed, {change.dropped} removed"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from being_remote.cli.command import command
-from being_remote.cli.options import ActorOpt, DryRunOpt, HostOpt, parse_keep
+from being_remote.cli.options import ActorOpt, DryRunOpt, HostOpt, flag, option, parse_keep
 from being_remote.cli.output import Out
 from being_remote.errors import UsageError
 
@@ -19,39 +17,25 @@ def sync(
     host: HostOpt = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            "--only",
-            metavar="KIND",
-            help="checkpoints, bbox, identity, configs, kpt, meshes, crops, logs, or sources (the video and"
+        option(
+            "KIND",
+            "checkpoints, bbox, identity, configs, kpt, meshes, crops, logs, or sources (the video and"
             " source/, downloaded only when named); repeatable; default: all but sources",
         ),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="read every file again on both sides; repair corrupt local files")
+        bool, flag("--verify", "read every file again on both sides; repair corrupt local files")
     ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="keep downloading what is new, until Ctrl-C")
-    ] = False,
+    watch: Annotated[bool, flag("--watch", "keep downloading what is new, until Ctrl-C")] = False,
     every: Annotated[
-        float | None,
-        typer.Option(
-            "--every", metavar="SECONDS", min=1, help="seconds between the rounds of --watch; default: 5"
-        ),
+        float | None, option("SECONDS", "seconds between the rounds of --watch; default: 5", min=1)
     ] = None,
-    list_all: Annotated[
-        bool, typer.Option("--list", help="list the snapshots of the backup; contacts no host")
-    ] = False,
+    list_all: Annotated[bool, flag("--list", "list the snapshots of the backup; contacts no host")] = False,
     restore: Annotated[
-        int | None,
-        typer.Option("--restore", metavar="N", min=0, help="make snapshot N live again, as a new snapshot"),
+        int | None, option("N", "make snapshot N live again, as a new snapshot", min=0)
     ] = None,
-    prune: Annotated[
-        str | None,
-        typer.Option("--prune", metavar="keep=N", help="remove all snapshots but the newest N"),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="prune even if the newest snapshot lost most frames")
-    ] = False,
+    prune: Annotated[str | None, option("keep=N", "remove all snapshots but the newest N")] = None,
+    force: Annotated[bool, flag("--force", "prune even if the newest snapshot lost most frames")] = False,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Download an actor's files, verified.

@@ -14,41 +14,51 @@ if TYPE_CHECKING:
 
 
 def show_sync(console: Console, report: SyncReport) -> None:
-    """What came home, what was set aside, what is odd."""
-    there = f"{report.host}: {files_text(report.files)}, {size_text(report.bytes)} of {report.actor}"
-    came = f"{files_text(report.transferred_files)}, {size_text(report.transferred_bytes)}"
+    """What was downloaded, what was quarantined, and what to look at."""
+    listed = f"{report.host}: {files_text(report.files)}, {size_text(report.bytes)} of {report.actor}"
+    amount = f"{files_text(report.transferred_files)}, {size_text(report.transferred_bytes)}"
     if report.dry_run:
-        line(console, f"{there}; would fetch {f'up to {came}' if report.transferred_files else 'nothing'}")
+        line(
+            console,
+            f"{listed}; would download {f'up to {amount}' if report.transferred_files else 'nothing'}",
+        )
     else:
         by = f" by {report.method}" if report.method else ""
-        fetched = f"fetched {came}{by}" if report.transferred_files else "nothing to fetch,"
-        line(console, f"{there}; {fetched} in {report.seconds:.1f} s")
+        done = f"downloaded {amount}{by}" if report.transferred_files else "nothing to download,"
+        line(console, f"{listed}; {done} in {report.seconds:.1f} s")
     if report.snapshot is not None and not report.dry_run:
         news = "" if report.transferred_files or report.adopted.count else " (nothing new)"
-        line(console, f"home: {report.folder}, snapshot {report.snapshot}{news}", "green")
+        line(console, f"backup: {report.folder}, snapshot {report.snapshot}{news}", "green")
     if report.verified is not None:
         line(
             console,
-            f"verified: {report.verified} of {files_text(report.files)} have the hash made on the host",
+            f"verified: {report.verified} of {files_text(report.files)} have the hash computed on the host",
             "green",
         )
     if report.host_error is not None:
         prose(console, f"not compared: {first_line(report.host_error)}", "red")
     if report.mismatched.count:
         names = ", ".join(report.mismatched.examples)
-        line(console, f"differ from the host, fetched twice: {report.mismatched.count}: {names}", "red")
+        line(
+            console,
+            f"still differ from the host after a second download: {report.mismatched.count}: {names}",
+            "red",
+        )
     for path in report.damaged:
-        prose(console, f"damaged, so that its snapshot cannot be read: {path}; move it away", "red")
+        prose(console, f"corrupt, so its snapshot cannot be read: {path}; move it away", "red")
     if report.adopted.count:
-        line(console, f"adopted: {files_text(report.adopted.count)} that lay here already, unchanged")
+        line(
+            console, f"adopted: {files_text(report.adopted.count)} that were in the backup already, unchanged"
+        )
     if report.new_run:
         prose(console, f"another run: {report.new_run}", "yellow")
     for warning in report.warnings:
         prose(console, f"note: {warning}", "yellow")
     for q in report.quarantined:
-        prose(console, f"set aside: {q.path} {q.reason}", "yellow")
-        line(console, f"  kept as {q.kept_as}" if q.kept_as else "  not fetched")
+        prose(console, f"quarantined: {q.path} {q.reason}", "yellow")
+        line(console, f"  kept as {q.kept_as}" if q.kept_as else "  not downloaded")
     if report.quarantined:
         prose(
-            console, f"  next: once it is whole again on {report.host}, sync again; an older copy here stays"
+            console,
+            f"  next: sync again once the file is complete on {report.host}; an older local copy stays",
         )

@@ -1,4 +1,4 @@
-"""Names and figures as people read them. What came from a pod may hold anything at all."""
+"""Names and figures as people read them. Text from a pod may hold anything."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def files_text(count: int) -> str:
 
 
 def first_line(text: str) -> str:
-    """The first line of an error's text, where its next step does not belong.
+    """The first line of an error's text, without its next step.
 
     Example:
         >>> first_line("pod: it did not answer\\n  next: wait")

@@ -1,8 +1,7 @@
-"""One run of the app, to its exit code.
+"""Run the app once, to its exit code.
 
-With `--json`, a command line that Click refuses is an error document too; people get Click's own text.
-A reader that leaves early ends the command as it ends any other program, and not as an error; a full
-device is an error like any other, and no traceback.
+With `--json`, a command line that Click refuses is an error document too. A reader that closes stdout
+early ends the command as it ends any other program; a full device is an error without a traceback.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from being_remote.errors import Interrupted, NoSpace, UsageError
 
 PROGRAM = "being-remote"
 _TEXT_ALONE = {"--help", "--version"}
-ENDED_BY_PIPE = 141  # as a shell tells of SIGPIPE
+ENDED_BY_PIPE = 141  # a shell's code for SIGPIPE
 # Typer's releases bring Click with them or import it: its UsageError is reached the same in both.
 _CLICK_USAGE_ERROR: Any = typer.BadParameter.__base__
 
@@ -46,7 +45,7 @@ def run(app: typer.Typer, argv: Sequence[str] | None) -> None:
         discard(sys.stdout)
         say(
             f"error: standard output: cannot be written: {e}\n"
-            "  next: make room, or send it elsewhere; what the command did stands, asking again does no harm"
+            "  next: free disk space or redirect the output, and run the command again; its work is not lost"
         )
         code = NoSpace.exit_code
     raise SystemExit(code)

@@ -1,6 +1,6 @@
-"""`sync --watch` on a terminal: arrivals on stdout, what is waited for on stderr; or JSON Lines.
+"""What `sync --watch` prints: downloads on stdout, pauses on stderr; or JSON Lines.
 
-Without rich, as `telling`: a watch runs for days.
+Without rich, which takes megabytes: a watch may run for days.
 """
 
 from __future__ import annotations
@@ -26,41 +26,44 @@ def run_watch(
     only: Sequence[str],
     every_s: float | None,
 ) -> None:
-    """Watch until Ctrl-C; the last line is what the watch came to."""
+    """Watch until Ctrl-C; the last line sums up."""
     every_s = EVERY_S if every_s is None else every_s
     if not out.as_json:
-        out.note(f"a look every {every_s:g} s; Ctrl-C ends it")
+        out.note(f"looking every {every_s:g} s; Ctrl-C ends it")
     report = watch(inventory, actor=actor, host=host, only=only, every_s=every_s, say=_teller(out))
     out.end(report, _tell_end)
 
 
 def _teller(out: Out) -> Callable[[WatchRound | WatchPause], None]:
-    def tell(said: WatchRound | WatchPause) -> None:
+    def tell(event: WatchRound | WatchPause) -> None:
         if out.as_json:
-            out.line(said)
-        elif isinstance(said, WatchPause):
-            out.note(f"{_clock()} {said.waiting_for}: {said.reason}")
+            out.line(event)
+        elif isinstance(event, WatchPause):
+            out.note(f"{_clock()} {event.waiting_for}: {event.reason}")
         else:
-            for text in _round_lines(said):
+            for text in _round_lines(event):
                 out.text(printable(text))
 
     return tell
 
 
 def _tell_end(report: WatchReport) -> None:
-    home = f"; home: {report.folder}, snapshot {report.snapshot}" if report.snapshot is not None else ""
-    came = f"{files_text(report.transferred_files)}, {size_text(report.transferred_bytes)} came"
-    print(printable(f"{came} in {report.rounds} round{'' if report.rounds == 1 else 's'}{home}"))
+    amount = f"{files_text(report.transferred_files)}, {size_text(report.transferred_bytes)}"
+    text = f"downloaded {amount} in {report.rounds} round{'' if report.rounds == 1 else 's'}"
+    if report.snapshot is not None:
+        text += f"; backup: {report.folder}, snapshot {report.snapshot}"
+    print(printable(text))
 
 
-def _round_lines(came: WatchRound) -> list[str]:
-    size = size_text(came.transferred_bytes)
-    moved = f"+{files_text(came.transferred_files)}, {size}" if came.transferred_files else "nothing new"
-    lines = [f"{_clock()} {moved}; {came.files} on {came.host}; snapshot {came.snapshot}"]
-    if came.new_run:
-        lines.append(f"  another run: {came.new_run}")
-    lines += [f"  note: {warning}" for warning in came.warnings]
-    lines += [f"  set aside: {q.path} {q.reason}" for q in came.quarantined]
+def _round_lines(done: WatchRound) -> list[str]:
+    news = "nothing new"
+    if done.transferred_files:
+        news = f"+{files_text(done.transferred_files)}, {size_text(done.transferred_bytes)}"
+    lines = [f"{_clock()} {news}; {done.files} on {done.host}; snapshot {done.snapshot}"]
+    if done.new_run:
+        lines.append(f"  another run: {done.new_run}")
+    lines += [f"  note: {warning}" for warning in done.warnings]
+    lines += [f"  quarantined: {q.path} {q.reason}" for q in done.quarantined]
     return lines
 
 

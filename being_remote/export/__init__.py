@@ -1,7 +1,8 @@
-"""Cameras written for those who use them: one module a format, one Target that says what it honours.
+"""Cameras written for each trainer: one module for each format, with a Target that describes it.
 
-Files are always written anew from checked numbers, never copied from a pod, and appear whole or not
-at all. This knows formats and files; it knows no hosts and does not compute cameras.
+Add one: a module with a `TARGET` and a line in `TARGETS`; or, in a package of its own, an entry point
+of the group `being_remote.exports` that names a Target. Files are written from checked numbers, never
+copied from a pod, and appear complete or not at all.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from being_remote.export import (
 )
 from being_remote.export.cameras import Cameras
 from being_remote.export.files import write_atomically
-from being_remote.export.left_over import refuse_left_over
+from being_remote.export.older_export import refuse_left_over
 from being_remote.export.target import CanvasChoice, Export, RunFiles, Target, off_centre, prepare
+from being_remote.plugins import installed
 
 __all__ = [
     "TARGETS",
@@ -32,6 +34,7 @@ __all__ = [
     "Export",
     "RunFiles",
     "Target",
+    "all_targets",
     "off_centre",
     "prepare",
     "refuse_left_over",
@@ -55,38 +58,54 @@ TARGETS: dict[str, Target] = {
 }
 
 
-def targets(names: Sequence[str]) -> tuple[Target, ...]:
-    """The targets called `names`, each once; without a name those that are written by default.
-
-    One that nobody named and that cannot hold a camera (`prepare` raises) is to be left out with a
-    warning, not to keep the others from being written.
+def all_targets() -> dict[str, Target]:
+    """Every target by its name: those of this package, then those of installed packages.
 
     Raises:
-        UsageError: there is no such export; lists those there are.
+        UsageError: an installed package adds something that is not a Target of a new name.
+    """
+    added = installed("being_remote.exports")
+    for name, target in added.items():
+        if not isinstance(target, Target) or target.name != name or name in TARGETS:
+            raise UsageError(
+                f"the export {name!r} of an installed package is not a Target of that new name",
+                hint="update or uninstall the package",
+            )
+    return {**TARGETS, **added}
+
+
+def targets(names: Sequence[str]) -> tuple[Target, ...]:
+    """The targets called `names`, each once; without names those that are written by default.
+
+    A default one that cannot hold a camera (`prepare` raises) is left out with a warning.
+
+    Raises:
+        UsageError: an export is unknown; lists the known ones.
 
     Example:
         >>> [t.main_files for t in targets(["nerfstudio"])]
         [('transforms.json',)]
     """
-    unknown = [n for n in names if n not in TARGETS]
+    known = all_targets()
+    unknown = [n for n in names if n not in known]
     if unknown:
         raise UsageError(
-            f"no export named {', '.join(map(repr, unknown))}", hint=f"--export one of: {', '.join(TARGETS)}"
+            f"no export named {', '.join(map(repr, unknown))}", hint=f"--export one of: {', '.join(known)}"
         )
-    default = [name for name, target in TARGETS.items() if target.default]
-    return tuple(TARGETS[n] for n in dict.fromkeys(names or default))
+    default = [name for name, target in known.items() if target.default]
+    return tuple(known[n] for n in dict.fromkeys(names or default))
 
 
 def write(target: Target, export: Export, folder: Path) -> tuple[Path, ...]:
-    """Write one export below `folder`, which is made; each file replaces an older one as a whole.
+    """Write one export below `folder`, which is created; each file replaces an older one as a whole.
 
     Returns:
-        The main files, and folders of one file a frame.
+        The main files, and folders of one file per frame.
 
     Raises:
-        NoSpace: the disk is full; what was there before is untouched.
-        UsageError: the folder cannot be written, or holds files of other frames that its trainer would take
-            for this export's.
+        NoSpace: the disk is full; older files are untouched.
+        UsageError: the folder cannot be written, or holds files of other frames that its trainer would
+            read as this export's.
         DataError: a file of the run that the target is made from cannot be read.
     """
     refuse_left_over(target, export.cameras, folder / target.folder)

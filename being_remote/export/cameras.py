@@ -1,4 +1,4 @@
-"""The recovered cameras as one value: what every exporter is handed, and all it may know."""
+"""The recovered cameras as one value, which every exporter is given."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ class Cameras:
         K_crop: (3, 3) as the tracker stored it, pixels of its crops, corner convention.
         R, t: (N, 3, 3), (N, 3) world-to-camera, OpenCV axes; metres; the world is the head at rest.
         frame_ids: (N,) the tracker's numbers.
-        source_numbers: (N,) number of each frame's file in `source/`, counted from 1; 0 where it is not
-            known.
-        times_s: (N,) its time in the video, NaN where that is not known; None where no time is.
-        crop: how the tracker's crops were cut; outside of it nothing was ever seen.
+        source_numbers: (N,) number of each frame's file in `source/`, from 1; 0 where unknown.
+        times_s: (N,) its time in the video, NaN where unknown; None where all are.
+        crop: how the tracker's crops were cut; the tracker saw nothing outside of it.
         grade: how sure the crop is: see `RecoverReport`.
         K_each: (N, 3, 3) as K_source, of a run with K per frame; then K_source and K_crop are those of
             the first frame. None: one camera for all.
-        numbers_by: what the source numbers rest on: "settings", "assumption", "pixels", or "unknown".
-        video_frames: (N,) index of each frame in the video that it was compared with, or is taken from,
-            counted from 0; -1 where it is not known. None where there is no video.
+        numbers_by: evidence of the source numbers: "settings", "assumption", "pixels", or "unknown".
+        video_frames: (N,) index of each frame in the video, from 0; -1 where unknown. None without a
+            video.
     """
 
     name: str
@@ -61,5 +60,5 @@ class Cameras:
 
     @property
     def source_files(self) -> list[str]:
-        """The name of each frame's picture in `source/`; "" where its number is not known."""
+        """The name of each frame's picture in `source/`; "" where its number is unknown."""
         return [f"{number:05d}.png" if number else "" for number in self.source_numbers.tolist()]

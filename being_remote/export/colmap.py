@@ -1,7 +1,7 @@
 """A COLMAP model as text: a PINHOLE camera for each K, world-to-camera quaternions, corner pixels.
 
-COLMAP's pixels are ours, its quaternions are Hamilton's with w first. Each "image" is a pose of the
-head, so the background does not stand still: for viewers and trainers, not for bundle adjustment.
+COLMAP uses the corner convention, and Hamilton quaternions with w first. Each "image" is a pose of the
+head, so the background moves: for viewers and trainers, not for bundle adjustment.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def files(export: Export) -> Iterator[File]:
 
 
 def _cameras(export: Export) -> tuple[list[Floats], list[int]]:
-    """Every K, in the order in which frames first have it, and the number of each frame's, from 1."""
+    """Every different K in order of its first frame, and the number of each frame's K, from 1."""
     if export.K_each is None:
         return [export.K], [1] * len(export.cameras.frame_ids)
     numbers: dict[bytes, int] = {}
@@ -76,7 +76,7 @@ def _points(export: Export) -> Iterator[bytes]:
     try:
         vertices = read_ply(path).vertices
     except DataError:
-        return  # a model without points is whole; the overlay, drawn from the same file, says what is wrong
+        return  # a model needs no points; the overlay, drawn from the same file, reports the problem
     lines = [f"{i} {' '.join(map(repr, xyz))} {GREY} 0\n" for i, xyz in enumerate(vertices.tolist(), 1)]
     yield "".join(lines).encode()
 
@@ -89,10 +89,10 @@ TARGET = Target(
     pixels="corner",
     honours=("fx", "fy", "cx", "cy", "R", "t"),
     notes=(
-        "its pictures belong into colmap/images/, numbered from 00001.png as in source/",
-        "the head stands still and the camera moves, so the background does not: mask it, and run no bundle"
+        "its pictures belong in colmap/images/, numbered from 00001.png as in source/",
+        "the head is fixed and the camera moves, so the background moves: mask it, and run no bundle"
         " adjustment",
-        "readers of 3D Gaussian splatting drop cx and cy: `--canvas WxH` centres them to half a pixel",
+        "readers of 3D Gaussian splatting ignore cx and cy: `--canvas WxH` centres them to half a pixel",
     ),
     files=files,
     image_names=image_names,

@@ -1,8 +1,8 @@
 """What FlashAvatar reads: a folder of `.frame` files whose camera is the canvas', and the canvas' size.
 
 Its loader counts the folder's entries, reads 0..n-1 without gaps, takes K and img_size from 00000.frame
-only, and the picture frame_id + 1. So frames are numbered anew here, and every file carries the new K.
-The files are written anew from checked arrays, never copied: they came from a rented machine.
+only, and the picture frame_id + 1. So frames get new numbers here, and every file carries the new K.
+The files are written from checked arrays, never copied: they came from a rented machine.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from being_remote.camera.intrinsics import to_ndc
 from being_remote.camera.pose import pytorch3d_from_opencv
 from being_remote.errors import InconsistentData
 from being_remote.export.cameras import Cameras
-from being_remote.export.coefficients import too_few_coefficients
+from being_remote.export.flame_frames import read_frames, too_few_coefficients
 from being_remote.export.target import Export, File, Target
-from being_remote.tracker.frame_file import Frame, read_frame
-from being_remote.tracker.layout import FRAME_SUFFIX, frame_name
+from being_remote.tracker.frame_file import Frame
+from being_remote.tracker.layout import frame_name
 from being_remote.tracker.torch_file import bytes_for_numpy_1
 
 SIZE_WH = (512, 512)  # its background is a fixed tensor of this size
@@ -44,7 +44,7 @@ NOTES = (
 
 
 def checkpoint_folder(cameras: Cameras) -> str:
-    """Where the `.frame` files go; nothing else may lie in there."""
+    """The folder of the `.frame` files, which may hold nothing else."""
     return f"metrical-tracker/output/{_id(cameras)}/checkpoint"
 
 
@@ -55,12 +55,12 @@ def frame_files(cameras: Cameras) -> list[str]:
 
 
 def image_names(cameras: Cameras) -> list[str]:
-    """Where each frame's picture belongs: its new frame_id + 1."""
+    """The picture of each frame, called by its new frame_id + 1."""
     return [f"dataset/{_id(cameras)}/imgs/{k + 1:05d}.jpg" for k in range(len(cameras.frame_ids))]
 
 
 def remarks(export: Export) -> Sequence[str]:
-    """What of this run is too little, too much, or numbered anew."""
+    """What FlashAvatar has too few or too many of, and whether frames get new numbers."""
     count, last = len(export.cameras.frame_ids), int(export.cameras.frame_ids[-1])
     found = []
     if count <= TEST_FRAMES:
@@ -72,8 +72,8 @@ def remarks(export: Export) -> Sequence[str]:
         found.append(f"{count} frames: FlashAvatar trains on the first {MAX_TRAINED} only")
     if last != count - 1:
         found.append(
-            f"frame ids up to {last:05d} have gaps, which FlashAvatar cannot read: frames and pictures are"
-            f" numbered anew, 0 to {count - 1}"
+            f"frame ids up to {last:05d} have gaps, which FlashAvatar cannot read: frames and pictures get"
+            f" new numbers, 0 to {count - 1}"
         )
     return (*found, *too_few_coefficients(export))
 
@@ -82,9 +82,7 @@ def files(export: Export) -> Iterator[File]:
     """One `.frame` for each pose, with K of the canvas.
 
     Raises:
-        NotFoundError: a `.frame` is not here.
-        DataError: one cannot be read safely, holds numbers that are not finite, or more or fewer of them
-            than the first.
+        NotFoundError, DataError: see `read_frames`; or a frame holds numbers that are not finite.
     """
     for k, (name, frame) in enumerate(zip(frame_files(export.cameras), _frames(export), strict=True)):
         yield name, [bytes_for_numpy_1(frame_content(frame, k, export))]
@@ -97,15 +95,13 @@ def check(export: Export) -> None:
 
 
 def _frames(export: Export) -> Iterator[Frame]:
-    first: Frame | None = None
-    for frame_id in export.cameras.frame_ids.tolist():
-        path = export.run.frame(frame_id)
-        frame = read_frame(path)
-        for name in FLAME:
-            frame.flame_for(name)
-        _check_finite(frame, str(path))
-        first = first or frame
-        _check_like(frame, first, str(path))
+    for frame in read_frames(export, FLAME):
+        for name, values in frame.flame.items():
+            if not np.isfinite(values).all():
+                raise InconsistentData(
+                    f"flame.{name} holds numbers that are not finite, which would spoil the training",
+                    file=frame.file,
+                )
         yield frame
 
 
@@ -134,27 +130,8 @@ def _f4(values: Any) -> NDArray[np.float32]:
     return np.array(values, np.float32, order="C")
 
 
-def _check_finite(frame: Frame, path: str) -> None:
-    wrong = [name for name, values in frame.flame.items() if not np.isfinite(values).all()]
-    if wrong:
-        raise InconsistentData(
-            f"flame.{wrong[0]} holds numbers that are not finite, which would spoil the training", file=path
-        )
-
-
-def _check_like(frame: Frame, first: Frame, path: str) -> None:
-    for name, values in frame.flame.items():
-        if name in first.flame and values.shape != first.flame[name].shape:
-            raise InconsistentData(
-                f"flame.{name} has {values.size} numbers, and in {first.frame_id}{FRAME_SUFFIX}"
-                f" {first.flame[name].size}",
-                file=path,
-                hint="frames of two runs lie there: keep one run's",
-            )
-
-
 def _id(cameras: Cameras) -> str:
-    """The name as a folder that any system takes; it is typed after --idname."""
+    """The actor's name as a folder name for any system; it is typed after --idname."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", cameras.name).strip(".") or "actor"
 
 

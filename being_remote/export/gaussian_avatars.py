@@ -1,8 +1,8 @@
 """GaussianAvatars' data set in VHAP's layout: OpenGL camera-to-world, and FLAME's parameters.
 
-The cameras are exact. The FLAME parameters are approximate: the tracker fits FLAME 2020 with two
-eyelid shapes, the trainer has FLAME 2023 and none, so shape and expression mean nearly but not quite
-the same there, and the eyelids are lost. Joints are taken over exactly.
+The cameras and joints are exact. The FLAME parameters are approximate: the tracker fits FLAME 2020 with
+two eyelid shapes, the trainer has FLAME 2023 without them, so shape and expression differ slightly and
+the eyelids are lost.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from being_remote.camera.pose import opengl_c2w
 from being_remote.errors import UsageError
 from being_remote.export.cameras import Cameras
-from being_remote.export.coefficients import EXPRESSIONS, SHAPES
-from being_remote.export.json_text import document, rows
+from being_remote.export.flame_frames import EXPRESSIONS, SHAPES
+from being_remote.export.json_text import document, nerf_intrinsics, rows
 from being_remote.export.npz_members import Member, member, npz
 from being_remote.export.target import Export, File, Target
 from being_remote.tracker.flame_parameters import FlameParameters, read_parameters
@@ -36,7 +36,7 @@ def image_names(cameras: Cameras) -> list[str]:
 
 
 def files(export: Export) -> Iterator[File]:
-    """Parameters first and the documents that name them last: half an export cannot be loaded."""
+    """Parameters first and the documents that name them last, so that half an export cannot be loaded."""
     yield from _parameter_files(_parameters(export))
     yield from documents(export)
 
@@ -46,14 +46,18 @@ def documents(export: Export) -> Iterator[File]:
     count = len(export.cameras.frame_ids)
     train = math.ceil(count * TRAIN_SHARE)
     everything, none = range(count), range(0)
-    # One camera leaves VHAP nothing to validate with but the training's own moments.
+    # With one camera VHAP can validate only on the frames of the training.
     for name, steps, shown, cameras in (
         ("transforms", everything, everything, [0]),
         ("transforms_train", range(train), range(train), [0]),
         ("transforms_val", range(train), none, []),
         ("transforms_test", range(train, count), range(train, count), [0]),
     ):
-        head = {**_intrinsics(export), "timestep_indices": list(steps), "camera_indices": cameras}
+        head = {
+            **nerf_intrinsics(export.K, export.size_wh),
+            "timestep_indices": list(steps),
+            "camera_indices": cameras,
+        }
         yield f"{name}.json", document(head, _entries(export, shown))
 
 
@@ -70,7 +74,7 @@ def check(export: Export) -> None:
 
 
 def _padded(coefficients: NDArray[np.float64], count: int, what: str) -> Floats:
-    """(N, count) float32. Coefficients are of an ordered basis: those that were not fitted are zero."""
+    """(N, count) float32; coefficients that were not fitted are zero."""
     found = coefficients.shape[1]
     if found > count:
         raise UsageError(
@@ -82,11 +86,11 @@ def _padded(coefficients: NDArray[np.float64], count: int, what: str) -> Floats:
 
 
 def _parameter_files(parameters: FlameParameters) -> Iterator[File]:
-    """The canonical pose, then one file a frame; the head stands at rest and the camera moves."""
+    """The canonical pose, then one file per frame; the head is at rest and the camera moves."""
     shape = _padded(parameters.shape[:1], SHAPES, "shape")[0]
     expression = _padded(parameters.expression, EXPRESSIONS, "expression")
     jaw = np.radians(parameters.jaw_deg).astype(np.float32)
-    # Both models take joints in one order, whatever the tracker calls them: its first eye comes first.
+    # Both models have the joints in one order, whatever the tracker calls them.
     eyes_deg = np.concatenate([parameters.right_eye_deg, parameters.left_eye_deg], axis=1)
     eyes = np.radians(eyes_deg).astype(np.float32)
 
@@ -108,25 +112,12 @@ def _parameter_files(parameters: FlameParameters) -> Iterator[File]:
         yield f"flame_param/{i:05d}.npz", [npz([*always, *moved])]
 
 
-def _intrinsics(export: Export) -> dict[str, float]:
-    (w, h), K = export.size_wh, export.K
-    fx, fy = float(K[0, 0]), float(K[1, 1])
-    return {
-        "cx": float(K[0, 2]),
-        "cy": float(K[1, 2]),
-        "fl_x": fx,
-        "fl_y": fy,
-        "h": h,
-        "w": w,
-        "camera_angle_x": 2 * math.atan(w / (2 * fx)),
-        "camera_angle_y": 2 * math.atan(h / (2 * fy)),
-    }
-
-
 def _entries(export: Export, steps: range) -> Iterator[str]:
     cameras = export.cameras
     part = slice(steps.start, steps.stop)
-    camera = ", ".join(f'"{key}": {value!r}' for key, value in _intrinsics(export).items())
+    camera = ", ".join(
+        f'"{key}": {value!r}' for key, value in nerf_intrinsics(export.K, export.size_wh).items()
+    )
     poses = opengl_c2w(cameras.R[part], cameras.t[part])
     numbers = zip(cameras.frame_ids[part].tolist(), cameras.source_numbers[part].tolist(), strict=True)
     for i, (frame_id, number), pose in zip(steps, numbers, rows(poses), strict=True):
@@ -160,10 +151,10 @@ TARGET = Target(
     pixels="corner",
     honours=("fx", "R", "t"),
     notes=(
-        "its pictures belong into gaussian-avatars/images/, 00000_00.png and so on, on the canvas of these"
+        "its pictures belong in gaussian-avatars/images/, 00000_00.png and so on, on the canvas of these"
         " files, the background in one colour",
-        "FLAME parameters are approximate: FLAME 2020's are taken for FLAME 2023's, and the eyelids have no"
-        " place; the cameras are exact",
+        "FLAME parameters are approximate: FLAME 2020's are used as FLAME 2023's, without the eyelids; the"
+        " cameras are exact",
     ),
     files=files,
     canvas="recentred",

@@ -1,9 +1,9 @@
 """What GaussianTalker reads of a camera: two transforms_*.json, track_params.pt, and landmarks.
 
 Its reader takes from the JSON only the focal length, the size (twice cx and cy) and which frames there
-are; poses come from track_params.pt, whose rows are counted by img_id. An img_id here is the number
-that the trainer's own extraction at 25 fps gives the picture: its number in `source/` less one. So the
-audio and blink features that the trainer makes from the whole video belong to the right frames.
+are; poses come from track_params.pt, whose rows are indexed by img_id. An img_id here is the number
+that the trainer's own extraction at 25 fps gives the picture: its number in `source/` less one, so that
+the audio and blink features of the whole video match.
 """
 
 from __future__ import annotations
@@ -19,32 +19,30 @@ from numpy.typing import ArrayLike, NDArray
 
 from being_remote.camera.pose import opengl_c2w
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
-from being_remote.export.cameras import Cameras
-from being_remote.export.coefficients import too_few_coefficients
+from being_remote.export.cameras import Cameras, Floats
+from being_remote.export.flame_frames import read_frames, too_few_coefficients
 from being_remote.export.json_text import document, rows
 from being_remote.export.landmarks import canvas_landmarks, nearest
 from being_remote.export.target import Export, File, Target
-from being_remote.tracker.frame_file import read_frame
 from being_remote.tracker.ply import read_ply
 
-Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 PICTURES = "ori_imgs"
 PARAMS = "track_params.pt"
-# Its own tracker works in decimetres: heads stand 7 of them away, and the JSON divides by ten.
+# Its own tracker works in decimetres, and the JSON divides by ten.
 UNITS_PER_METRE = 10.0
 _PIECE_BYTES = 4 << 20
 # Its audio features come at this rate, whatever the video's is.
 FEATURE_FPS = 25.0
-# The trainer loads the vertices whole, only to take their mean. 838 FLAME heads are 48 MiB, 100,000
-# would be 5.6 GiB.
+# The trainer loads all vertices to take their mean: 838 FLAME heads are 48 MiB, 100,000 are 5.6 GiB.
 MAX_VERTEX_BYTES = 1 << 30
 
 NOTES = (
     "it still needs, made from ori_imgs/ by the trainer's data_utils/process.py: parsing/ (--task 4),"
     " bc.jpg (5), torso_imgs/ and gt_imgs/ (6); and ori_imgs/*.lms (7) where the tracker's kpt are not"
-    " here. Not its tasks 3, 8 and 9: they replace these pictures, track_params.pt and the transforms",
+    " local. Do not run its tasks 3, 8 and 9: they replace these pictures, track_params.pt and the"
+    " transforms",
     "it still needs aud_ds.npy (--task 1, then 2) and au.csv (OpenFace), both made from the whole video"
     " at 25 fps: img_id counts its frames from 0",
     "bc.jpg must have the size of the pictures in ori_imgs/, or the reader raises in cv2.resize; the folder"
@@ -58,12 +56,12 @@ def euler_angles(R: ArrayLike) -> Floats:
 
     Convention:
         R is in OpenCV axes. The reader's matrix is D R = Rx(a) Ry(b) Rz(-c), D = diag(1, -1, -1): its
-        code stacks what look like rows as columns. Taken for rows, all three signs turn around, which
+        code stacks as columns what look like rows. Reading them as rows flips all three signs, which
         moves the face by hundreds of pixels.
 
     Returns:
-        a, b, c; b within +-pi/2. c is found from what a and b leave over, so the triple gives back R
-        also where b is at its end and a is arbitrary.
+        a, b, c; b within +-pi/2. c is solved after a and b, so the triple gives R back even where
+        b is +-pi/2 and a is arbitrary.
 
     Example:
         >>> c, s = np.cos(0.3), np.sin(0.3)
@@ -85,12 +83,12 @@ def img_ids(cameras: Cameras) -> list[int]:
 
 
 def image_names(cameras: Cameras) -> list[str]:
-    """Where each frame's picture belongs."""
+    """The picture of each frame."""
     return [f"{PICTURES}/{number}.jpg" for number in img_ids(cameras)]
 
 
 def remarks(export: Export) -> Sequence[str]:
-    """What of this run is too little for the trainer, and what another frame rate asks for."""
+    """What the trainer has too little of, and what another frame rate requires."""
     return (
         *_split_remarks(export.cameras),
         *too_few_coefficients(export),
@@ -100,7 +98,7 @@ def remarks(export: Export) -> Sequence[str]:
 
 
 def trained_on(frames: int) -> int:
-    """How many frames, from the start, are trained on: ten of eleven, as the trainer has it.
+    """How many frames, from the start, are trained on: ten of eleven, as the trainer splits them.
 
     Example:
         >>> [trained_on(n) for n in (838, 2, 1)]
@@ -114,7 +112,7 @@ def _split_remarks(cameras: Cameras) -> Sequence[str]:
     if trained_on(count):
         return ()
     return (
-        f"{count} frame: it is kept for testing, so 0 are left to train on, and the reader stops at the empty"
+        f"{count} frame: it is kept for testing, so 0 are left to train on, and the reader fails at the empty"
         " transforms_train.json: track more frames",
     )
 
@@ -126,31 +124,31 @@ def _rate_remarks(cameras: Cameras) -> Sequence[str]:
     if math.isclose(fps, FEATURE_FPS, rel_tol=1e-6):
         return ()
     return (
-        f"this run's frames were taken at {fps:g} fps, not {FEATURE_FPS:g}: make au.csv at {fps:g} fps, for"
-        f" its reader takes row img_id; aud_ds.npy stays at {FEATURE_FPS:g}, aud_id is counted so",
+        f"this run's frames were taken at {fps:g} fps, not {FEATURE_FPS:g}: make au.csv at {fps:g} fps,"
+        f" whose row img_id is read; keep aud_ds.npy at {FEATURE_FPS:g} fps, which aud_id counts",
     )
 
 
 def _landmark_remarks(export: Export) -> Sequence[str]:
     landmarks = canvas_landmarks(export)
     if landmarks is None:
-        return (f"no landmarks are here, so {PICTURES}/*.lms are not written: `sync --only kpt`",)
-    said = []
+        return (f"no local landmarks, so {PICTURES}/*.lms are not written: `sync --only kpt`",)
+    found = []
     if landmarks.without_face:
-        said.append(
+        found.append(
             f"the tracker found no face in {_listed(export.cameras, landmarks.without_face)}: their .lms are"
-            " those of the nearest frame with a face, and their poses are guesses: take them out of the"
+            " those of the nearest frame with a face, and their poses are guesses: remove them from the"
             " transforms if they look wrong"
         )
     outside = ((landmarks.points < 0) | (landmarks.points > export.size_wh)).any(axis=(1, 2)).nonzero()[0]
     if len(outside):
         w, h = export.size_wh
-        said.append(
+        found.append(
             f"landmarks lie outside of this canvas of {w}x{h} in {_listed(export.cameras, outside.tolist())}:"
-            " the trainer's rectangles around face and lips then get negative or empty sides: a larger"
+            " the trainer's rectangles around face and lips then have negative or empty sides: use a larger"
             " --canvas WIDTHxHEIGHT, or leave it out"
         )
-    return said
+    return found
 
 
 def _listed(cameras: Cameras, places: Sequence[int]) -> str:
@@ -159,10 +157,10 @@ def _listed(cameras: Cameras, places: Sequence[int]) -> str:
 
 
 def files(export: Export) -> Iterator[File]:
-    """Everything that a camera exporter can make; all is read and checked before the first file.
+    """The documents, track_params.pt and landmarks; everything is read and checked before the first file.
 
     Raises:
-        NotFoundError: a mesh, a `.frame` or landmarks are not here.
+        NotFoundError: a mesh, a `.frame` or landmarks are missing.
         InconsistentData: meshes of different vertex counts, or frames of different coefficients.
         UsageError: more vertices than `MAX_VERTEX_BYTES`.
         DataError: files that cannot be read safely.
@@ -186,12 +184,11 @@ def check(export: Export) -> None:
 
 
 def _track_params(export: Export, ids: list[int]) -> dict[str, Floats32]:
-    """Rows 0 to the last img_id; those without a pose repeat the nearest one, and no JSON names them."""
+    """Rows 0 to the last img_id; rows without a pose repeat the nearest one, and no JSON uses them."""
     cameras = export.cameras
     index = {number: i for i, number in enumerate(ids)}
     # Of more than 99,999 source images the ids are not in order.
     pose_of_row = [index[number] for number in nearest(np.sort(ids), max(ids) + 1).tolist()]
-    # First: it is what may be missing or too much.
     vertices = _vertices(export, pose_of_row)
     shape, expressions = _flame(export)
     return {
@@ -208,19 +205,19 @@ def _vertices(export: Export, pose_of_row: Sequence[int]) -> Floats32:
     """(rows, V, 3) in the trainer's units."""
     folder = export.run.meshes
     if folder is None:
-        raise _no_meshes("no meshes are here", f"run {export.cameras.name!r}")
+        raise _no_meshes("there are no local meshes", f"run {export.cameras.name!r}")
     paths = [folder / f"{frame_id:05d}.ply" for frame_id in export.cameras.frame_ids.tolist()]
     missing = [path.name for path in paths if not path.exists()]
     if missing:
         raise _no_meshes(
-            f"{len(missing)} of {len(paths)} meshes are not here, first {missing[0]}", str(folder)
+            f"{len(missing)} of {len(paths)} meshes are missing, first {missing[0]}", str(folder)
         )
     shape = read_ply(paths[0]).vertices.shape
     need = len(pose_of_row) * shape[0] * 12
     if need > MAX_VERTEX_BYTES:
         raise UsageError(
-            f"{len(pose_of_row)} heads of {shape[0]} vertices are {need / 2**30:.1f} GiB, all of which"
-            f" GaussianTalker would load; more than {MAX_VERTEX_BYTES / 2**30:.0f} GiB is not written",
+            f"{len(pose_of_row)} heads of {shape[0]} vertices are {need / 2**30:.1f} GiB, which"
+            f" GaussianTalker would load at once; the limit is {MAX_VERTEX_BYTES / 2**30:.0f} GiB",
             where=str(folder),
             hint="export a shorter run, or leave gaussiantalker out",
         )
@@ -238,38 +235,29 @@ def _head(path: Path, shape: tuple[int, ...], first: Path) -> Floats:
         raise InconsistentData(
             f"has {len(vertices)} vertices, and {first.name} has {shape[0]}",
             file=str(path),
-            hint="meshes of two runs or two head models lie there: keep one run's",
+            hint="the folder mixes meshes of two runs or two head models: keep those of one",
         )
     return vertices * UNITS_PER_METRE
 
 
 def _no_meshes(what: str, where: str) -> NotFoundError:
     return NotFoundError(
-        f"{what}: GaussianTalker starts its points on them",
+        f"{what}: GaussianTalker initialises its points from them",
         where=where,
         hint="being-remote sync --only meshes",
     )
 
 
 def _flame(export: Export) -> tuple[Floats32, Floats32]:
-    """Shape (1, n) and expressions (N, m), as stored."""
-    paths = [export.run.frame(i) for i in export.cameras.frame_ids.tolist()]
-    frames = [read_frame(path) for path in paths]
-    found = [frame.flame_for("exp") for frame in frames]
-    for path, exp in zip(paths, found, strict=True):
-        if exp.shape != found[0].shape:
-            raise InconsistentData(
-                f"has {exp.size} expression coefficients, and {paths[0].name} has {found[0].size}",
-                file=str(path),
-                hint="frames of two runs lie there: keep one run's",
-            )
-    expressions = np.concatenate([np.asarray(exp, np.float32) for exp in found])
+    """Shape (1, n) of the first frame and expressions (N, m), as stored."""
+    frames = list(read_frames(export, ("exp", "shape")))
+    expressions = np.concatenate([np.asarray(frame.flame_for("exp"), np.float32) for frame in frames])
     return np.array(frames[0].flame_for("shape"), np.float32), expressions
 
 
 def _transforms(export: Export, ids: list[int], part: slice) -> Iterator[bytes]:
     w, h = export.size_wh
-    # w / 2, not cx: the reader doubles it and takes it for the size of the pictures.
+    # w / 2, not cx: the reader doubles it to get the size of the pictures.
     head = {"focal_len": float(export.K[0, 0]), "cx": w / 2, "cy": h / 2}
     cameras = export.cameras
     sounds = ids if cameras.times_s is None else np.rint(cameras.times_s * FEATURE_FPS).astype(int).tolist()
@@ -304,7 +292,7 @@ TARGET = Target(
 
 
 def _torch_bytes(value: dict[str, Any]) -> Iterator[bytes]:
-    """What torch.save writes for `value`, in pieces; tensors are held twice meanwhile."""
+    """What torch.save writes for `value`, in pieces."""
     import torch
 
     buffer = io.BytesIO()

@@ -1,11 +1,10 @@
-"""The pictures that a trainer is given, made from the original frames on the canvas its cameras are for.
+"""The pictures for a trainer: the original frames on the canvas of its cameras, and a mask.
 
-A finished picture is not made again and none is ever half there, so an interrupted call is called
-again. What a folder's pictures were made of is recorded beside them: pictures of another plan are
-refused, never mixed; those of a run that has only grown at its end are added to. Beside them lies a
-mask of what the tracker saw: padding, and what was outside of its crop, is no evidence.
+Finished pictures are kept, so an interrupted call can be repeated. A record beside them says what they
+were made of: pictures of another plan are refused, never mixed, and those of a run that has grown at
+its end are added. The mask shows what the tracker saw: neither padding nor pixels outside its crop.
 
-A video is decoded in one pass while several threads cut, resize and encode.
+A video is decoded in one pass while several threads crop, resize and encode.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -31,18 +30,20 @@ from being_remote.camera.crop import Crop
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.export.cameras import Cameras
 from being_remote.export.files import write_atomically
-from being_remote.export.left_over import OTHER_PLACE, numbering_sha256, read_record, recorded_count
-from being_remote.export.left_over import RECORD as RECORD
+from being_remote.export.older_export import OTHER_PLACE, numbering_sha256, read_record, recorded_count
+from being_remote.export.older_export import RECORD as RECORD
 from being_remote.export.target import Export, Target
-from being_remote.media.video import Window
 from being_remote.session import OnProgress, TransferProgress, no_progress
+
+if TYPE_CHECKING:
+    from being_remote.tracker.source_frames import SourceFrames
 
 Picture = NDArray[np.uint8]
 
 MASK = "valid_region.png"
 
 JPEG_QUALITY = 95  # the tracker's own, and OpenCV's
-# PNG without parameters: OpenCV's fast setting, which at 1080p is twice as fast as its level 1.
+# PNG without parameters is OpenCV's fast setting: at 1080p twice as fast as its level 1.
 _ENCODING: dict[str, tuple[str, list[int], bytes]] = {
     ".jpg": (f"JPEG, quality {JPEG_QUALITY}", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY], b"\xff\xd9"),
     ".png": ("PNG", [], b"IEND\xae\x42\x60\x82"),
@@ -51,40 +52,19 @@ MAX_WORKERS = 8
 MAX_CUBIC_SHRINK = 2.0
 
 
-class NumberedFrames(Protocol):
-    """The original frames, as `tracker.source_frames` opens them."""
-
-    @property
-    def size_wh(self) -> tuple[int, int]:
-        """Width and height of every frame."""
-
-    @property
-    def count(self) -> int:
-        """How many there are; the last has this number."""
-
-    @property
-    def lossless(self) -> bool:
-        """A folder of PNG files: slow to decode, and each on its own."""
-
-    def frame(self, number: int, window: Window) -> Picture:
-        """A window of frame `number`, counted from 1 as in `source/`: (H, W, 3) BGR."""
-
-
 @dataclass(frozen=True)
 class ImagePlan:
-    """What pictures are to be made, of what.
+    """Which pictures to make, from what.
 
     Attributes:
         target: the export they are for.
-        source: what they are made of, in words that change when it does, after its path; see
-            `source_words`.
+        source: what they are made of; see `source_words`.
         canvas: which part of a frame, and how large.
-        interpolation: how it is resized, where it is: one of `INTERPOLATIONS`.
+        interpolation: how it is resized: one of `INTERPOLATIONS`.
         seen: x_min, x_max, y_min, y_max of the source that the tracker saw.
-        names: where each picture belongs, below the target's folder.
+        names: the pictures, below the target's folder.
         source_numbers: the frame that each shows, from 1.
-        video_frames: its index in the source, where the pixels said it; -1: it is not there. None: they
-            were not asked.
+        video_frames: its index in the source by the pixels; -1: not in it. None: not compared.
     """
 
     target: str
@@ -98,13 +78,13 @@ class ImagePlan:
 
     @property
     def source_path(self) -> str:
-        """The path of what they are made of."""
+        """The path of the source."""
         return self.source.rpartition(" at ")[0] or self.source
 
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """How many pictures were made, how many stood there already, and where the mask is."""
+    """How many pictures were made, how many existed before, and the mask's path."""
 
     made: int
     kept: int
@@ -115,9 +95,9 @@ INTERPOLATIONS = {"none": cv2.INTER_NEAREST, "cubic": cv2.INTER_CUBIC, "area": c
 
 
 def source_words(path: Path, source_fps: float) -> str:
-    """What a video or frame folder is right now; `source_fps` is the rate at which it is numbered.
+    """Describe a video or frame folder by its path and a hash of its files' names, sizes and times.
 
-    Of a folder names, sizes and times of its files count, of a video its own.
+    `source_fps` is the rate at which its frames are numbered.
     """
     digest = hashlib.sha256()
     files = sorted(os.scandir(path), key=lambda e: e.name) if path.is_dir() else [path]
@@ -128,7 +108,7 @@ def source_words(path: Path, source_fps: float) -> str:
 
 
 def plan_images(target: Target, export: Export, source: str) -> ImagePlan | None:
-    """The pictures of one export; None where the target has none. `source`: see `source_words`."""
+    """Plan the pictures of one export; None where the target has none. `source`: see `source_words`."""
     if target.image_names is None:
         return None
     canvas, crop = export.canvas, export.cameras.crop
@@ -140,34 +120,30 @@ def plan_images(target: Target, export: Export, source: str) -> ImagePlan | None
         (crop.x_min, crop.x_max, crop.y_min, crop.y_max),
         tuple(target.image_names(export.cameras)),
         tuple(export.cameras.source_numbers.tolist()),
-        _told_frames(export.cameras),
+        _compared_frames(export.cameras),
     )
 
 
-def _told_frames(cameras: Cameras) -> tuple[int, ...] | None:
+def _compared_frames(cameras: Cameras) -> tuple[int, ...] | None:
     if cameras.video_frames is None or cameras.numbers_by not in ("pixels", "unknown"):
         return None
     return tuple(cameras.video_frames.tolist())
 
 
 def standing(plan: ImagePlan, folder: Path) -> int:
-    """How many of a plan's pictures stand in the folder already, whole; nothing is written.
+    """Count the finished pictures of a plan in the folder.
 
     Raises:
         UsageError: the folder holds pictures of another plan.
     """
     _agree_with_record(plan, folder)
-    return sum(_whole(folder / name) for name in plan.names)
+    return sum(_is_finished(folder / name) for name in plan.names)
 
 
 def refuse_missing(plan: ImagePlan, count: int | None) -> None:
-    """Refuse a source of `count` frames that does not hold all that the plan needs.
+    """Raise InconsistentData if a source of `count` frames lacks some that the plan needs.
 
-    Args:
-        count: None where the numbers follow no rule of the source, and the pixels say which frames it has.
-
-    Raises:
-        InconsistentData: frames are missing.
+    `count` is None where only the pixels tell which frames it has.
     """
     frames = plan.video_frames or [0] * len(plan.names)
     unknown = sum(
@@ -177,10 +153,9 @@ def refuse_missing(plan: ImagePlan, count: int | None) -> None:
     )
     if unknown:
         raise InconsistentData(
-            f"{unknown} of {len(plan.source_numbers)} pictures cannot be made: which frame shows them is not"
-            " known",
+            f"{unknown} of {len(plan.source_numbers)} pictures cannot be made: their frames are unknown",
             file=plan.source_path,
-            hint="name the video that was tracked, whole (--video FILE), or go by the settings: --no-check",
+            hint="name the complete video that was tracked (--video FILE), or trust the settings: --no-check",
         )
     missing = [n for n in plan.source_numbers if count is not None and n > count]
     if missing:
@@ -188,43 +163,43 @@ def refuse_missing(plan: ImagePlan, count: int | None) -> None:
             f"{len(missing)} of {len(plan.source_numbers)} pictures cannot be made: they show source frames"
             f" {min(missing)} to {max(missing)}, and there are {count}",
             file=plan.source_path,
-            hint="name the video that was tracked, whole (--video FILE), or correct begin_frames and fps",
+            hint="name the complete video that was tracked (--video FILE), or correct begin_frames and fps",
         )
 
 
 def make_images(
     plan: ImagePlan,
-    open_source: Callable[[], AbstractContextManager[NumberedFrames]],
+    open_source: Callable[[], AbstractContextManager[SourceFrames]],
     folder: Path,
     *,
     workers: int | None = None,
     on_progress: OnProgress = no_progress,
 ) -> ImageCounts:
-    """Make every picture of a plan that is not there yet, and the mask.
+    """Make the missing pictures of a plan, and the mask.
 
     Args:
-        open_source: opens the original frames, from 1 as in `source/`; a folder of PNG files is opened
-            by every thread, a video once. Not called when nothing is left to do.
-        folder: the target's; it is made.
-        workers: threads that cut and encode; default: one for each processor, 2 to `MAX_WORKERS`.
+        open_source: opens the original frames, numbered from 1 as in `source/`: a video once, a folder of
+            PNG files once per thread, nothing when all pictures exist.
+        folder: the target's; it is created.
+        workers: threads that crop and encode; default: one for each processor, 2 to `MAX_WORKERS`.
         on_progress: counts pictures; called by one thread at a time.
 
     Raises:
         UsageError: the folder holds pictures of another plan, or cannot be written.
-        InconsistentData: frames that the plan needs are not in the source, or have another size.
-        DataError: a frame cannot be decoded; NoSpace: the disk is full. What is finished stays.
+        InconsistentData: the source lacks frames of the plan, or they have another size.
+        DataError: a frame cannot be decoded. NoSpace: the disk is full. Finished pictures stay.
     """
     kept = standing(plan, folder)
-    # In the video's own order, which is not the run's where there are more than 99,999 source images.
+    # In the video's order, which differs from the run's with more than 99,999 source images.
     pairs = sorted(zip(plan.source_numbers, plan.names, strict=True))
-    todo = [pair for pair in pairs if not _whole(folder / pair[1])]
+    todo = [pair for pair in pairs if not _is_finished(folder / pair[1])]
     if todo:
         with open_source() as source:
             _check_size(plan, source.size_wh)
             refuse_missing(plan, source.count)
             record = _record(plan, len(plan.names))
             write_atomically(folder / RECORD, [json.dumps(record, indent=1).encode()])
-            # A video goes through one decoder, in its order; files of a folder are for each thread.
+            # A video has one decoder and one order; each thread opens files of a folder itself.
             for_threads = open_source if source.lossless else lambda: nullcontext(source)
             workers = min(workers or min(max(os.cpu_count() or 1, 2), MAX_WORKERS), len(todo))
             _make(plan, for_threads, folder, todo, workers, on_progress)
@@ -233,7 +208,7 @@ def make_images(
 
 
 def on_canvas(canvas: Canvas, interpolation: str, copied: Picture) -> Picture:
-    """The window `canvas.copied` of a frame, as the canvas shows it; black where there is nothing to show."""
+    """Put the window `canvas.copied` of a frame onto the canvas; black outside the frame."""
     x_min, x_max, y_min, y_max = canvas.copied
     if (x_max - x_min, y_max - y_min) != (canvas.width, canvas.height):
         left, top = x_min - canvas.x_min, y_min - canvas.y_min
@@ -256,7 +231,7 @@ def valid_mask(canvas: Canvas, seen: tuple[float, float, float, float]) -> Pictu
         [[0, 255, 255, 0], [0, 255, 255, 0]]
     """
     x_min, x_max, y_min, y_max = seen
-    # Inwards to whole pixels: one that shows a bit of padding is not valid.
+    # Rounded inwards: a pixel that shows some padding is not valid.
     left = math.ceil((x_min - canvas.x_min) * canvas.scale_x)
     right = math.floor((x_max - canvas.x_min) * canvas.scale_x)
     top = math.ceil((y_min - canvas.y_min) * canvas.scale_y)
@@ -267,7 +242,7 @@ def valid_mask(canvas: Canvas, seen: tuple[float, float, float, float]) -> Pictu
 
 
 def _interpolation(canvas: Canvas, crop: Crop) -> str:
-    """As the tracker resizes, who leaves pixels out when it shrinks a lot; then they are averaged here."""
+    """The tracker's cubic resize, which skips pixels when it shrinks a lot: then area averaging."""
     if not canvas.resampled:
         return "none"
     much = min(canvas.scale_x, canvas.scale_y) < 1 / MAX_CUBIC_SHRINK
@@ -277,13 +252,13 @@ def _interpolation(canvas: Canvas, crop: Crop) -> str:
 def _is_trackers(canvas: Canvas, crop: Crop) -> bool:
     try:
         return canvas == tracker_crop(crop)
-    except ValueError:  # an estimate cannot be cut out again
+    except ValueError:  # an estimated crop has no whole pixels
         return False
 
 
 def _make(
     plan: ImagePlan,
-    open_source: Callable[[], AbstractContextManager[NumberedFrames]],
+    open_source: Callable[[], AbstractContextManager[SourceFrames]],
     folder: Path,
     todo: list[tuple[int, str]],
     workers: int,
@@ -293,18 +268,18 @@ def _make(
     reading, counting, stop = threading.Lock(), threading.Lock(), threading.Event()
     done, total, copied = len(plan.names) - len(todo), len(plan.names), plan.canvas.copied
 
-    def work(source: NumberedFrames) -> None:
+    def work(source: SourceFrames) -> None:
         nonlocal done
         while not stop.is_set():
             with reading:
                 number, name = next(items, (0, ""))
-                # A video in its own order, one thread at a time: its decoder goes through it once.
+                # A video is read in its order, by one thread at a time.
                 picture = source.frame(number, copied) if number and not source.lossless else None
             if not number:
                 return
             picture = source.frame(number, copied) if picture is None else picture
             data = _encoded(on_canvas(plan.canvas, plan.interpolation, picture), name)
-            # Not synced: one that a power cut spoils has no proper end, and is made again.
+            # Not synced: a picture that a power cut spoils has no proper end, and is made again.
             write_atomically(folder / name, [data], synced=False)
             with counting:
                 done += 1
@@ -338,7 +313,7 @@ def _check_size(plan: ImagePlan, size_wh: tuple[int, int]) -> None:
 
 
 def _record(plan: ImagePlan, count: int) -> dict[str, Any]:
-    """What the first `count` pictures are made of."""
+    """What the first `count` pictures were made of."""
     return {
         "format": "being-remote pictures",
         "version": 1,
@@ -358,13 +333,13 @@ def _sha256(frames: tuple[int, ...]) -> str:
 
 
 def _agree_with_record(plan: ImagePlan, folder: Path) -> None:
-    """Refuse to go on in a folder whose pictures are of something else."""
+    """Raise UsageError where the folder's pictures are of another plan."""
     found = read_record(folder)
     recorded = recorded_count(found, len(plan.names)) if found is not None else 0
-    strange = next((name for name in plan.names[recorded:] if (folder / name).exists()), None)
-    if strange is not None:
+    unrecorded = next((name for name in plan.names[recorded:] if (folder / name).exists()), None)
+    if unrecorded is not None:
         raise UsageError(
-            f"there are pictures here already ({strange}), and nothing says what they are of",
+            f"holds pictures already ({unrecorded}), and no record says what they were made of",
             where=str(folder),
             hint=OTHER_PLACE,
         )
@@ -372,20 +347,20 @@ def _agree_with_record(plan: ImagePlan, folder: Path) -> None:
     if found is not None and found != wanted:
         other = [k for k in wanted if not isinstance(found, dict) or found.get(k) != wanted[k]]
         raise UsageError(
-            f"there are pictures of something else here: {', '.join(other) or 'a newer version'} changed",
+            f"holds pictures of another plan: {', '.join(other) or 'a newer version'} changed",
             where=str(folder),
             hint=OTHER_PLACE,
         )
 
 
-def _whole(path: Path) -> bool:
-    """Whether a picture stands there to its end."""
+def _is_finished(path: Path) -> bool:
+    """Whether a picture file exists and has its proper end."""
     ending = _ENCODING[path.suffix][2]
     try:
         with path.open("rb") as f:
             f.seek(-len(ending), os.SEEK_END)
             return f.read() == ending
-    except OSError:  # not there, or shorter than its ending
+    except OSError:  # missing, or shorter than its ending
         return False
 
 

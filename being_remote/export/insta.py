@@ -1,18 +1,18 @@
-"""INSTA's transforms*.json: OpenCV camera-to-world, and every field that some loader takes f from.
+"""INSTA's transforms*.json: OpenCV camera-to-world, with every field that a loader takes f from.
 
-Its C++ loader takes the focal from x_fov, its PyTorch port from fl_x, others from camera_angle_x: all
-agree. Frames that were never tracked are left out: the reader wants a list without holes. `offset`
-and `scale` are never written, because its loaders would apply them.
+Its C++ loader takes the focal length from x_fov, its PyTorch port from fl_x, others from
+camera_angle_x: all agree. Frames that were never tracked are left out, since the reader needs a list
+without gaps. `offset` and `scale` are not written, because its loaders would apply them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import atan, degrees
+from math import degrees
 
 from being_remote.camera.pose import opencv_c2w
 from being_remote.export.cameras import Cameras
-from being_remote.export.json_text import document, rows
+from being_remote.export.json_text import document, nerf_intrinsics, rows
 from being_remote.export.target import Export, File, Target
 from being_remote.tracker.frame_numbering import FIVE_DIGITS
 
@@ -22,14 +22,14 @@ SHORT_SHARE = 2  # of a clip too short for that many, every second frame is kept
 
 
 def image_names(cameras: Cameras) -> list[str]:
-    """Named by frame_id, where INSTA's matting looks for frames; what it makes of them is in images/."""
+    """Named by frame_id, in the folder where INSTA's matting reads frames; it writes images/."""
     return [f"background/{i:05d}.png" for i in cameras.frame_ids.tolist()]
 
 
 def held_back(frames: int) -> int:
-    """How many frames, from the end, are for testing: 350, and of short clips half.
+    """How many frames, from the end, are for testing: 350, or half of a short clip.
 
-    INSTA's own script takes 350 from any clip and leaves nothing to train on below 351.
+    INSTA's own script takes 350 from any clip and leaves none to train on below 351.
 
     Example:
         >>> [held_back(n) for n in (838, 400, 3, 1)]
@@ -40,22 +40,10 @@ def held_back(frames: int) -> int:
 
 def files(export: Export) -> Iterator[File]:
     """The four documents: all, train, test, and val, which overlaps test."""
-    (w, h), K = export.size_wh, export.K
-    fx, fy = float(K[0, 0]), float(K[1, 1])
-    angle_x, angle_y = 2 * atan(w / (2 * fx)), 2 * atan(h / (2 * fy))
-    head = {
-        "w": w,
-        "h": h,
-        "fl_x": fx,
-        "fl_y": fy,
-        "cx": float(K[0, 2]),
-        "cy": float(K[1, 2]),
-        "camera_angle_x": angle_x,
-        "camera_angle_y": angle_y,
-        "x_fov": degrees(angle_x),
-        "y_fov": degrees(angle_y),
-        "integer_depth_scale": 0.001,
-    }
+    head = nerf_intrinsics(export.K, export.size_wh)
+    head["x_fov"] = degrees(head["camera_angle_x"])
+    head["y_fov"] = degrees(head["camera_angle_y"])
+    head["integer_depth_scale"] = 0.001
     count = len(export.cameras.frame_ids)
     test = count - held_back(count)
     splits = {
@@ -79,20 +67,21 @@ def _frames(cameras: Cameras, part: slice) -> Iterator[str]:
 
 
 def remarks(export: Export) -> Sequence[str]:
-    """How a clip too short for INSTA's own split was split, and how a very long one is sorted."""
+    """How a clip that is too short for INSTA's split was split, and how a very long one is sorted."""
     count, last = len(export.cameras.frame_ids), int(export.cameras.frame_ids[-1])
     test = held_back(count)
-    said = []
+    found = []
     if test != TEST_FRAMES:
-        said.append(
-            f"{count} frames are too few to keep 350 for testing: {test} are, {count - test} are trained on"
+        found.append(
+            f"{count} frames are too few to keep 350 for testing: {test} are kept, {count - test} are trained"
+            " on"
         )
     if last > FIVE_DIGITS:
-        said.append(
-            f"frame ids go up to {last}: names of six digits sort among those of five, so what goes through"
-            " the frames by name takes 100000 right after 10000"
+        found.append(
+            f"frame ids go up to {last}: names of six digits sort among those of five, so programs that go"
+            " through the frames by name read 100000 right after 10000"
         )
-    return said
+    return found
 
 
 TARGET = Target(
@@ -103,13 +92,13 @@ TARGET = Target(
     pixels="corner",
     honours=("fx", "fy", "cx", "cy", "R", "t"),
     notes=(
-        "its loaders want, beside these files, images/ with a matte in their alpha and seg_mask/, both of the"
+        "its loaders need, beside these files, images/ with a matte in their alpha and seg_mask/, both of the"
         " canvas, and meshes/*.obj, flame/exp/*.txt and canonical.obj, which do not depend on it: run the"
         " steps of INSTA's generate.sh, but put the pictures of this canvas into background/ in place of its"
         " own before the matting, and these files over its transforms at the end",
         "the tracker's depth maps belong to its crop: on any canvas but --canvas crop take depth/ away, or"
         " the C++ loader stops at the first; the PyTorch port cannot do without, so give it --canvas crop",
-        "of the tracker's input/ take only pictures that have a .frame: others are left-overs",
+        "of the tracker's input/ take only pictures that have a .frame: others are older files",
     ),
     files=files,
     image_names=image_names,

@@ -1,4 +1,4 @@
-"""cameras.json: everything that is known, with its conventions in words. One frame a line."""
+"""cameras.json: everything that is known, with its conventions in words; one frame per line."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def _frames(cameras: Cameras) -> Iterator[str]:
         cameras.frame_ids.tolist(),
         cameras.source_numbers.tolist(),
         cameras.source_files,
-        _known(cameras, cameras.video_frames),
-        _known(cameras, cameras.times_s),
+        _numbers_or_null(cameras, cameras.video_frames),
+        _numbers_or_null(cameras, cameras.times_s),
         rows(cameras.R),
         rows(cameras.t),
         own_K,
-        strict=False,  # what is not there never ends
+        strict=False,  # own_K may be endless
     )
     for frame_id, number, file, index, time_s, R, t, K in every:
         yield (
@@ -80,8 +80,8 @@ def _frames(cameras: Cameras) -> Iterator[str]:
         )
 
 
-def _known(cameras: Cameras, values: NDArray[Any] | None) -> list[str]:
-    """Each number as JSON: null for one that is not known."""
+def _numbers_or_null(cameras: Cameras, values: NDArray[Any] | None) -> list[str]:
+    """Each number as JSON; null where it is unknown."""
     if values is None:
         return ["null"] * len(cameras.frame_ids)
     return [json.dumps(value) if value >= 0 else "null" for value in values.tolist()]

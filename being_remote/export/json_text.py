@@ -1,18 +1,34 @@
-"""JSON documents of any number of frames, written in pieces: a head, then one frame a line."""
+"""JSON documents of any number of frames, written in pieces: a head, then one frame per line."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-# Frames to a piece: large enough that writing costs nothing, small enough that memory stays flat.
+# Frames per piece: enough to write fast, few enough to keep memory flat.
 BATCH = 512
 
 
+def nerf_intrinsics(K: Any, size_wh: tuple[int, int]) -> dict[str, float]:
+    """A camera (3, 3) by the names that NeRF data sets use: pixels as in `K`, angles in radians."""
+    (w, h), fx, fy = size_wh, float(K[0, 0]), float(K[1, 1])
+    return {
+        "w": w,
+        "h": h,
+        "fl_x": fx,
+        "fl_y": fy,
+        "cx": float(K[0, 2]),
+        "cy": float(K[1, 2]),
+        "camera_angle_x": 2 * math.atan(w / (2 * fx)),
+        "camera_angle_y": 2 * math.atan(h / (2 * fy)),
+    }
+
+
 def document(head: Mapping[str, Any], frames: Iterable[str]) -> Iterator[bytes]:
-    """A document with `head`'s keys and then `frames`, each of them JSON already.
+    """A document with the keys of `head` and then `frames`, each of them JSON text.
 
     Example:
         >>> print(b"".join(document({"w": 2}, ["{}", "{}"])).decode())
@@ -35,7 +51,7 @@ def document(head: Mapping[str, Any], frames: Iterable[str]) -> Iterator[bytes]:
 
 
 def _value(value: Any) -> str:
-    """On one line, but for what has names of its own; a list of all frames' numbers is one line too."""
+    """JSON on one line, except that a mapping has one line per key."""
     if isinstance(value, Mapping):
         inner = ",\n  ".join(f"{json.dumps(key)}: {_value(item)}" for key, item in value.items())
         return f"{{\n  {inner}\n }}"
@@ -43,7 +59,7 @@ def _value(value: Any) -> str:
 
 
 def rows(matrices: Any) -> Iterator[str]:
-    """Each array of a stack as JSON, all its digits kept; a batch at a time becomes Python numbers.
+    """Each array of a stack as JSON with all its digits; converted in batches.
 
     Example:
         >>> import numpy as np
@@ -51,5 +67,5 @@ def rows(matrices: Any) -> Iterator[str]:
         ['[[1.0, 0.1], [-0.25, 2.0]]']
     """
     for start in range(0, len(matrices), BATCH):
-        # Python writes a list of finite numbers as JSON does, with the fewest digits that round-trip.
+        # Python prints a list of finite numbers as JSON, with the fewest digits that round-trip.
         yield from map(repr, matrices[start : start + BATCH].tolist())

@@ -1,4 +1,4 @@
-"""The tracker's 68 landmarks where they lie on a canvas: read, checked and mapped, one set a frame."""
+"""The tracker's 68 landmarks of each frame, mapped onto a canvas."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class CanvasLandmarks:
 
     Attributes:
         points: (N, 68, 2) canvas pixels, corner convention; may lie outside the picture.
-        without_face: indices of the frames in which the tracker found none; each has those of the
-            nearest frame with a face.
+        without_face: indices of the frames in which the tracker found no face; each has the landmarks of
+            the nearest frame with one.
     """
 
     points: Floats
@@ -33,11 +33,11 @@ class CanvasLandmarks:
 
 
 def canvas_landmarks(export: Export) -> CanvasLandmarks | None:
-    """The landmarks of every frame of an export, or None where there are none.
+    """Read the landmarks of every frame of an export; None where there are none.
 
     Raises:
-        NotFoundError: the folder is there, and the file of a frame is not in it.
-        DataError: a file that cannot be read safely.
+        NotFoundError: the folder lacks the file of a frame.
+        DataError: a file cannot be read safely.
     """
     folder = export.run.kpt
     if folder is None:
@@ -49,7 +49,7 @@ def canvas_landmarks(export: Export) -> CanvasLandmarks | None:
         path = folder / landmark_name(number - export.run.kpt_offset)
         if not path.exists():
             raise NotFoundError(
-                f"the landmarks of frame {cameras.frame_ids[i]:05d} (source/{number:05d}) are not here",
+                f"the landmarks of frame {cameras.frame_ids[i]:05d} (source/{number:05d}) are missing",
                 where=str(path),
                 hint="being-remote sync --only kpt",
             )
@@ -65,7 +65,7 @@ def canvas_landmarks(export: Export) -> CanvasLandmarks | None:
 
 
 def nearest(known: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """For each of 0..count-1 the nearest of the rising numbers `known`, the earlier of two as near.
+    """For each of 0..count-1 the nearest of the sorted numbers `known`; the earlier one of a tie.
 
     Example:
         >>> nearest(np.array([1, 4]), 6).tolist()

@@ -1,8 +1,8 @@
 """transforms.json as nerfstudio's default parser reads it: OpenGL camera-to-world, one OPENCV camera.
 
-Only keys that nerfstudio documents. Its rays go through pixel + 0.5, so cx and cy are written as they
-are, in the corner convention. Of a run with K per frame each frame has its own: its parser takes the
-intrinsics from the frames where the head has none.
+Only keys that nerfstudio documents. Its rays go through pixel + 0.5, so cx and cy stay in the corner
+convention. With K per frame each frame has its own: the parser reads the intrinsics from the frames
+where the head has none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from being_remote.camera.pose import opengl_c2w
 from being_remote.export.cameras import Cameras, Floats
-from being_remote.export.json_text import document, rows
+from being_remote.export.json_text import document, nerf_intrinsics, rows
 from being_remote.export.target import Export, File, Target
 
 IMAGES = "images"
@@ -29,7 +29,7 @@ def files(export: Export) -> Iterator[File]:
         "camera_model": "OPENCV",
         "w": export.size_wh[0],
         "h": export.size_wh[1],
-        **(_intrinsics(export.K) if export.K_each is None else {}),
+        **(_intrinsics(export.K, export.size_wh) if export.K_each is None else {}),
         "k1": 0.0,
         "k2": 0.0,
         "p1": 0.0,
@@ -38,15 +38,16 @@ def files(export: Export) -> Iterator[File]:
     yield "transforms.json", document(head, _frames(export))
 
 
-def _intrinsics(K: Floats) -> dict[str, float]:
-    return {"fl_x": float(K[0, 0]), "fl_y": float(K[1, 1]), "cx": float(K[0, 2]), "cy": float(K[1, 2])}
+def _intrinsics(K: Floats, size_wh: tuple[int, int]) -> dict[str, float]:
+    named = nerf_intrinsics(K, size_wh)
+    return {name: named[name] for name in ("fl_x", "fl_y", "cx", "cy")}
 
 
 def _frames(export: Export) -> Iterator[str]:
     cameras, K_each = export.cameras, export.K_each
     poses = opengl_c2w(cameras.R, cameras.t)
     for i, (file, pose) in enumerate(zip(image_names(cameras), rows(poses), strict=True)):
-        own = "" if K_each is None else f"{json.dumps(_intrinsics(K_each[i]))[1:-1]}, "
+        own = "" if K_each is None else f"{json.dumps(_intrinsics(K_each[i], export.size_wh))[1:-1]}, "
         yield f'{{"file_path": {json.dumps(file)}, {own}"transform_matrix": {pose}}}'
 
 
@@ -58,10 +59,10 @@ TARGET = Target(
     pixels="corner",
     honours=("fx", "fy", "cx", "cy", "R", "t"),
     notes=(
-        "its pictures belong into nerfstudio/images/, numbered from 00001.png as in source/",
+        "its pictures belong in nerfstudio/images/, numbered from 00001.png as in source/",
         "ns-train ... nerfstudio-data --orientation-method none --center-method none"
         " --auto-scale-poses False, or it moves and rescales the poses",
-        "the head stands still and the camera moves, so the background does not: mask it",
+        "the head is fixed and the camera moves, so the background moves: mask it",
     ),
     files=files,
     image_names=image_names,

@@ -1,4 +1,4 @@
-"""cameras.npz: the same numbers as arrays, for numpy and nothing else (no pickles inside)."""
+"""cameras.npz: the same numbers as numpy arrays, without pickles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def files(export: Export) -> Iterator[File]:
 def _chunks(cameras: Cameras) -> Iterator[bytes]:
     """Arrays by name, `conventions` in words (JSON).
 
-    K, K_opencv and K_crop are (3, 3), or (N, 3, 3) of a run with K per frame. What is not known is 0 in
+    K, K_opencv and K_crop are (3, 3), or (N, 3, 3) of a run with K per frame. Unknown is 0 in
     `source_numbers`, -1 in `video_frames` and NaN in `times_s`.
     """
     crop = cameras.crop

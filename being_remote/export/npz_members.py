@@ -1,7 +1,7 @@
-"""An .npz put together from members, each made once: for a thousand small files that are mostly equal.
+"""An .npz built from members that are encoded once, for a thousand small files that are mostly equal.
 
-What comes out is what np.load reads and np.savez could have written; it takes a tenth of the time,
-because a member that is the same in every file is written, checksummed and compressed only once.
+np.load reads the result. It takes a tenth of np.savez's time, because a member that is the same in
+every file is checksummed and compressed only once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _VERSION, _DATE_1980 = 20, 0x21
 
 @dataclass(frozen=True)
 class Member:
-    """One array: its bytes in the archive, and its entry in the directory but for the place."""
+    """One array: its bytes in the archive, and its directory entry without the offset."""
 
     content: bytes
     entry: bytes
@@ -31,7 +31,7 @@ class Member:
 
 
 def member(name: str, array: NDArray[np.float32], *, compressed: bool = False) -> Member:
-    """A float32 array under `name`, in C order; `compressed` pays for zeros only."""
+    """Encode a float32 array in C order; `compressed` helps for zeros only."""
     data = _header(array.shape) + array.astype("<f4").tobytes()
     method, packed = _STORED, data
     if compressed:
@@ -68,7 +68,7 @@ def npz(members: Iterable[Member]) -> bytes:
 
 @cache
 def _header(shape: tuple[int, ...]) -> bytes:
-    """What an .npy file says before the numbers of a float32 array."""
+    """The .npy header of a float32 array."""
     buffer = io.BytesIO()
     facts: dict[str, Any] = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(buffer, facts)

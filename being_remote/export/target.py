@@ -1,7 +1,7 @@
-"""What an export is: a Target that says what its reader honours, and the Export that it is handed.
+"""What an export is: a Target that describes one format, and the Export that it is given.
 
-A Target is a value; its `files` makes names and bytes and touches no disk. What a target cannot hold
-is refused by `prepare`, with figures, before the first byte is written.
+A Target's `files` makes names and bytes and touches no disk. `prepare` refuses what the target cannot
+hold, with figures, before the first byte is written.
 """
 
 from __future__ import annotations
@@ -25,28 +25,27 @@ Floats = NDArray[np.float64]
 
 # A file's path below the target's folder, "/" between parts, and its bytes in pieces.
 File = tuple[str, Iterable[bytes]]
-# What may be asked of a canvas: the target's own rule (None), the tracker's crop, or a window's size.
+# The target's own rule (None), the tracker's crop, or a window's size.
 CanvasChoice = Literal["crop"] | tuple[int, int] | None
 CanvasRule = Literal["full", "recentred", "recentred square"]
 
-# Whole pixels leave half a pixel; what is further off would be seen.
+# A window of whole pixels can be off by this much.
 OFF_CENTRE_PX = 0.5
-# How far fy for fx may move a pixel at the border: what a careful look at pixels can see.
+# How far taking fx for fy may move a pixel at the border.
 ONE_FOCAL_PX = 0.05
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Folders of the run on this laptop; None where there is none.
+    """Local folders of the run; None where there is none.
 
     Attributes:
         checkpoints: `.frame` files.
-        meshes: fitted `.ply`, one a frame.
-        kpt: 68 landmarks a frame, `.npy`, crop pixels.
-        kpt_dense: 478 landmarks a frame, `.npy`, crop pixels.
+        meshes: fitted `.ply`, one per frame.
+        kpt, kpt_dense: 68 and 478 landmarks per frame, `.npy`, crop pixels.
         identity: the file identity.npy.
-        kpt_offset: a frame's source_number less the number that its landmark files are named by; not 0
-            where the frames at hand are numbered otherwise than those that the tracker read.
+        kpt_offset: a frame's source_number less the number in the names of its landmark files; not 0
+            where the local frames have other numbers than those that the tracker read.
         frame_names: the `.frame` of each frame_id, where it is not the tracker's name of five digits.
     """
 
@@ -59,19 +58,16 @@ class RunFiles:
     frame_names: Mapping[int, str] = field(default_factory=dict)
 
     def frame(self, frame_id: int) -> Path:
-        """The `.frame` of an id."""
-        assert self.checkpoints is not None  # `prepare` saw to it
+        """The `.frame` of a frame_id."""
+        assert self.checkpoints is not None  # `prepare` checks it
         return self.checkpoints / self.frame_names.get(frame_id, frame_name(frame_id))
 
 
 @dataclass(frozen=True, eq=False)
 class Export:
-    """What a writer is handed: the cameras, and the canvas that its trainer's pictures are.
+    """What a Target is given: the cameras of the original video, the canvas, and the run's other files.
 
-    Attributes:
-        cameras: of the original video.
-        canvas: the trainer's picture as a window of the original frame.
-        run: the run's other files, for those who need them.
+    The canvas is the trainer's picture, a window of the original frame.
     """
 
     cameras: Cameras
@@ -85,7 +81,7 @@ class Export:
 
     @property
     def K_each(self) -> Floats | None:
-        """(N, 3, 3) K of the canvas for each frame; None where one K is that of all."""
+        """(N, 3, 3) K of the canvas for each frame; None where all have the same."""
         K_each = self.cameras.K_each
         return None if K_each is None else self.canvas.K(K_each)
 
@@ -100,37 +96,35 @@ def _nothing(export: Export) -> Sequence[str]:
 
 
 def _no_check(export: Export) -> None:
-    """Nothing in the run's files can stop it."""
+    """The run's files are not read."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One format: what it is called, how it reads numbers, and what it makes of them.
+    """One format and its reader.
 
     Attributes:
         name: what `--export` takes.
         folder: its folder below the output folder; "" where its one file lies at the top.
-        main_files: what is listed as written, below `folder`; a name with a final "/" is a folder of
-            one file a frame.
+        main_files: what is listed as written, below `folder`; "NAME/" is a folder of one file per frame.
         pose: direction and camera axes of its poses.
         pixels: its pixel convention.
         honours: what of a camera reaches the trainer.
-        notes: what a person must do so that it arrives unchanged, and what the trainer still needs.
+        notes: what the user must do to keep the cameras unchanged, and what the trainer still needs.
         files: every file with its bytes; does not write them.
-        canvas: the rule for its picture where none is asked for.
-        fixed_canvas: it always describes the original frames, whatever canvas is asked for.
-        ignores_principal_point: its trainer takes the canvas's middle.
-        one_focal: its trainer takes fx for fy.
+        canvas: the default rule for its picture.
+        fixed_canvas: it always describes the original frames, whatever canvas is chosen.
+        ignores_principal_point: its trainer uses the canvas's middle.
+        one_focal: its trainer uses fx for fy.
         K_per_frame: it can hold a K for each frame.
-        size_wh: the only size its trainer takes; None: any.
+        size_wh: the only size its trainer reads; None: any.
         needs: of "checkpoints", "meshes", "kpt", "torch", "images": what it cannot be made without.
-        image_names: where the picture of each frame belongs, below `folder`; None: it has no pictures.
-        counted: the files of a folder in which nothing else may lie, because its trainer counts them, below
+        image_names: the picture of each frame, below `folder`; None: it has no pictures.
+        counted: the files of a folder that may hold nothing else because its trainer counts them, below
             `folder`; None: there is no such folder.
         by_source_number: it names its frames by their number in `source/`.
-        remarks: what is to be said of one export beyond `notes`.
-        check: reads those of the run's files that `files` needs, and raises what it would raise, before
-            anything is written.
+        remarks: notes about one export.
+        check: reads the run's files that `files` needs, to raise its errors before anything is written.
     """
 
     name: str
@@ -156,7 +150,7 @@ class Target:
 
     @property
     def default(self) -> bool:
-        """Whether it is written when nothing is asked for: it needs no meshes, torch or pictures."""
+        """Whether it is written without being named: it needs no meshes, torch or pictures."""
         return not {"meshes", "torch", "images"} & set(self.needs)
 
 
@@ -173,11 +167,11 @@ def prepare(
     Args:
         canvas: None for the target's own rule, "crop" for the tracker's crop and its K, or the
             (width, height) of a window around the principal point.
-        allow_off_centre: write a camera although the trainer will take another.
+        allow_off_centre: accept that the trainer will use another principal point.
 
     Raises:
         UsageError: the target cannot hold this camera or size; with the figures.
-        NotFoundError: files that it needs are not here.
+        NotFoundError: files that it needs are not local.
         InconsistentData: it needs source numbers, and frames have none.
     """
     unknown = int((cameras.source_numbers < 1).sum())
@@ -190,9 +184,9 @@ def prepare(
     for need in target.needs:
         if need in ("checkpoints", "meshes", "kpt") and getattr(run, need) is None:
             raise NotFoundError(
-                f"it needs the run's {need}, which are not here",
+                f"it needs the run's {need}, which are not local",
                 where=_where(target),
-                hint=f"being-remote sync --only {need} brings them home",
+                hint=f"being-remote sync --only {need}",
             )
     _check_one_K(target, cameras)
     export = Export(cameras, _canvas(target, cameras, canvas), run)
@@ -205,16 +199,13 @@ def prepare(
             raise UsageError(
                 error,
                 where=_where(target),
-                hint="leave --canvas out for one that is centred, or say --allow-off-centre",
+                hint="leave --canvas out to get a centred one, or add --allow-off-centre",
             )
     return export
 
 
 def off_centre(target: Target, export: Export) -> str:
-    """What the trainer gets wrong by ignoring the principal point, in px and degrees; "" if nothing.
-
-    Up to half a pixel counts as nothing: windows of whole pixels leave that much.
-    """
+    """What the trainer gets wrong by ignoring the principal point; "" up to half a pixel."""
     if not target.ignores_principal_point:
         return ""
     x, y = export.canvas.off_centre_px(export.cameras.K_source)
@@ -225,7 +216,7 @@ def off_centre(target: Target, export: Export) -> str:
     centred[:2, 2] = w / 2, h / 2
     degrees = float(ray_angle_deg(export.K, centred, [w / 2, h / 2]))
     return (
-        "its trainer takes the middle of the picture for the principal point, which lies"
+        "its trainer uses the middle of the picture as principal point, which lies"
         f" {abs(x):.2f} px {'right' if x > 0 else 'left'} of and {abs(y):.2f} px"
         f" {'below' if y > 0 else 'above'} the middle of this canvas of {w}x{h}: every ray would be"
         f" {degrees:.2f} degrees off"
@@ -254,7 +245,7 @@ def _check_size(target: Target, export: Export) -> None:
     if target.size_wh not in (None, export.size_wh):
         (w, h), (takes_w, takes_h) = export.size_wh, target.size_wh or (0, 0)
         raise UsageError(
-            f"its trainer takes pictures of {takes_w}x{takes_h} only, and this canvas is {w}x{h}",
+            f"its trainer reads pictures of {takes_w}x{takes_h} only, and this canvas is {w}x{h}",
             where=_where(target),
             hint=f"leave --canvas out: the default is resized to {takes_w}x{takes_h}",
         )
@@ -270,7 +261,7 @@ def _check_seen(target: Target, export: Export) -> None:
             f" y {canvas.y_min}..{canvas.y_min + canvas.height}, shows nothing of what the tracker saw,"
             f" x {crop.x_min:g}..{crop.x_max:g}, y {crop.y_min:g}..{crop.y_max:g}",
             where=_where(target),
-            hint="a larger --canvas WIDTHxHEIGHT, or leave it out",
+            hint="use a larger --canvas WIDTHxHEIGHT, or leave it out",
         )
 
 
@@ -290,10 +281,10 @@ def _check_focal(target: Target, export: Export) -> None:
     off_px = abs(fy / fx - 1) * export.size_wh[1] / 2
     if target.one_focal and off_px > ONE_FOCAL_PX:
         raise UsageError(
-            f"its trainer takes fx for fy too, and they differ: {fx:.2f} and {fy:.2f} px, which moves the"
-            f" upper and lower border by {off_px:.2f} px",
+            f"its trainer uses fx for fy, and they differ: {fx:.2f} and {fy:.2f} px, which moves the upper"
+            f" and lower border by {off_px:.2f} px",
             where=_where(target),
-            hint="nerfstudio, colmap and insta take both",
+            hint="nerfstudio, colmap and insta use both",
         )
 
 

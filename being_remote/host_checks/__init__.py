@@ -1,1 +1,1 @@
-"""Checks of a host, one class each: used by doctor, before a dispatch and before a failover."""
+"""Checks of a host, one class each, and the report that they make; handed open sessions, never opens one."""

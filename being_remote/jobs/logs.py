@@ -122,11 +122,11 @@ class LogLines:
     """Puts the parts of a log together to lines; what has no end after 64 KiB is cut there.
 
     Example:
-        >>> lines = Lines()
-        >>> lines.add(Part(0, b"one\\ntw"))
-        [Line(offset=0, text='one')]
-        >>> lines.add(Part(6, b"o\\n")), lines.rest()
-        ([Line(offset=4, text='two')], [])
+        >>> lines = LogLines()
+        >>> lines.add(LogChunk(0, b"one\\ntw"))
+        [LogLine(offset=0, text='one')]
+        >>> lines.add(LogChunk(6, b"o\\n")), lines.rest()
+        ([LogLine(offset=4, text='two')], [])
     """
 
     def __init__(self) -> None:
@@ -208,4 +208,4 @@ def _lost_log(item: LogEnd, host: str, folder: PurePosixPath) -> NotFoundError |
 
 @cache
 def _program() -> bytes:
-    return resources.files("being_remote.pod").joinpath("follow.py").read_bytes()
+    return resources.files("being_remote.pod").joinpath("log_stream.py").read_bytes()

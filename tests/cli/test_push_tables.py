@@ -29,22 +29,22 @@ def printed(*parts: PushedFolder, dry_run: bool = False) -> str:
 def test_what_was_sent_is_told_with_its_proof_and_the_next_step() -> None:
     assert printed(part()) == (
         "actor roman -> a100:/w/mt/input/roman\n"
-        "  2 files, 6.6 MB; sent 2 files, 6.6 MB by rsync\n"
-        "  verified: 2 files have the hash made here\n"
+        "  2 files, 6.6 MB; uploaded 2 files, 6.6 MB by rsync\n"
+        "  verified: 2 files have the local hash\n"
         "  next: retrack --host a100 --actor roman\n"
     )
 
 
 def test_what_is_there_is_told_apart_from_what_is_sent() -> None:
     some = part(already=1, transferred_files=1, transferred_bytes=1000)
-    assert "1 are there already, sent 1 file, 1.0 kB by rsync" in printed(some)
-    assert "all are there already" in printed(part(already=2, transferred_files=0))
-    assert "1 are there already, would send 1 file, 1.0 kB\n" in printed(some, dry_run=True)
+    assert "1 on the host already, uploaded 1 file, 1.0 kB by rsync" in printed(some)
+    assert "all are on the host already" in printed(part(already=2, transferred_files=0))
+    assert "1 on the host already, would upload 1 file, 1.0 kB\n" in printed(some, dry_run=True)
 
 
 def test_a_dry_run_claims_no_proof_and_names_no_next_step() -> None:
     said = printed(part(verified=0, method=None), dry_run=True)
-    assert "would send 2 files, 6.6 MB" in said
+    assert "would upload 2 files, 6.6 MB" in said
     assert "verified" not in said and "next" not in said
 
 

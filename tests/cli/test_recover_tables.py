@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import typer
+from recover_options import recover
 from rich.console import Console
 
 from being_remote.cli.app import app
@@ -14,7 +15,7 @@ from being_remote.cli.recover_tables import show_recover
 from being_remote.demo.actor import make_actor
 from being_remote.export import TARGETS
 from being_remote.recovery.report_values import CheckFigures, EvidenceFigures, FrameFigures
-from being_remote.workflows.recover import RecoverReport, recover
+from being_remote.workflows.recover import RecoverReport
 
 DEFAULT = [t.name for t in TARGETS.values() if t.default]
 WIDE, NARROW = 150, 80
@@ -53,13 +54,13 @@ def test_all_of_a_camera_is_printed_and_paths_are_never_broken(report: RecoverRe
 
 def test_what_was_only_foretold_says_that_nothing_was_written(report: RecoverReport) -> None:
     text = printed(replace(report, outputs=(), exports=(), notes=()))
-    assert "foretold only: nothing was written; --export NAME" in text and "would write" not in text
+    assert "only predicted: nothing was written; --export NAME" in text and "would write" not in text
 
 
 def test_pictures_that_stood_there_already_are_not_said_to_be_written(report: RecoverReport) -> None:
     one = replace(report.exports[0], images=9, images_kept=7)
     told = replace(report, exports=(one,), dry_run=False)
-    assert f"wrote 2 pictures for {one.name}; 7 were there already" in printed(told)
+    assert f"wrote 2 pictures for {one.name}; 7 were made before" in printed(told)
     first = replace(told, exports=(replace(one, images_kept=0),))
     assert f"wrote 9 pictures for {one.name}\n" in printed(first)
 
@@ -92,7 +93,7 @@ def test_an_estimate_is_printed_with_its_error_bars(report: RecoverReport) -> No
     estimate = replace(report, grade="estimated", crop_by="images", bbox=None, evidence=found)
     text = printed(estimate)
     assert "side +-0.30 px, focal length +-0.033 %, principal point +-0.21, 0.25 px" in text
-    assert "3 left out, of no frame" in text and "residual 1.25 of 255" in text
+    assert "3 left out, match no frame" in text and "residual 1.25 of 255" in text
     assert "error bars" not in printed(replace(estimate, grade="exact"))
 
 
@@ -112,7 +113,7 @@ def test_where_there_is_no_camera_none_is_printed_and_the_way_out_is(
     assert "--from-images v.mp4" in text and "--no-check" in text
     assert denied.check is not None
     nowhere = printed(replace(denied, check=replace(denied.check, frames=())), width)
-    assert "no stored crop was found again in v.mp4: they disagree" in nowhere
+    assert "no stored crop matches v.mp4: they disagree" in nowhere
 
 
 def test_names_from_files_cannot_command_the_terminal(report: RecoverReport) -> None:

@@ -93,12 +93,12 @@ def test_the_table_has_a_row_for_each_snapshot_and_says_what_the_history_takes(
     assert exit_code("--list") == 0
     rows = capsys.readouterr().out.splitlines()
     assert rows[0].split() == [
-        *("generation", "made", "(UTC)", "why", "host", "files", "size", "added", "changed", "dropped")
+        *("snapshot", "made", "(UTC)", "why", "host", "files", "size", "added", "changed", "removed")
     ]
     assert [row.split()[0] for row in rows[1:5]] == ["0", "1", "2", "3"]
     assert "restored (0)" in rows[4] and rows[4].endswith("live")
-    assert any(row.endswith("10 B of it only for what is not live") for row in rows)
-    assert any(row.startswith("note: 1 file put, changed or removed here by hand") for row in rows)
+    assert any(row.endswith("10 B of it only for older snapshots") for row in rows)
+    assert any(row.startswith("note: 1 file added, changed or removed by hand") for row in rows)
 
 
 def test_a_restore_that_would_be_done_is_told_with_its_changes(
@@ -106,7 +106,7 @@ def test_a_restore_that_would_be_done_is_told_with_its_changes(
 ) -> None:
     assert exit_code("--restore=0", "--dry-run") == 0
     said = capsys.readouterr().out
-    assert "would restore it: 0 added, 0 changed, 2 dropped" in said
+    assert "would restore it: 0 added, 0 changed, 2 removed" in said
     assert "a --watch that is at work, brings home again what pod has otherwise" in " ".join(said.split())
 
 

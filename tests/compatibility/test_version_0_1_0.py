@@ -173,13 +173,13 @@ def test_its_ledger_is_read(ledger: Ledger) -> None:
     ]
     assert ledger.uuid == "4ae5a30c-9299-4f27-897b-bc8a4f4f17c0"
     for job in jobs.values():
-        assert ledger.story(job.job)[0].state == "created"
+        assert ledger.history(job.job)[0].state == "created"
 
 
 def test_a_moved_job_of_its_ledger_goes_on(ledger: Ledger) -> None:
-    (left,) = ledger.left("moved-20260101-abcdef")
+    (left,) = ledger.former_hosts("moved-20260101-abcdef")
     moved = ledger.find("moved")
     assert (left.host, moved.host) == ("a100", "b200")
-    assert hosts_of(moved, ledger.story(moved.job)) == {1: "a100", 2: "b200"}
+    assert hosts_of(moved, ledger.history(moved.job)) == {1: "a100", 2: "b200"}
     assert ledger.record(moved.job, 1, "failed", {}).state == "created"
     assert ledger.record(moved.job, 2, "running", {}).state == "running"

@@ -129,7 +129,7 @@ def test_gaps_are_closed_in_files_and_pictures_alike_and_that_is_said(actor: Act
     # The picture of the pose that was frame 3, hence source/00005.png, is the one its loader opens for 2.
     assert names[2] == f"dataset/roman/imgs/{views[2].image}" == "dataset/roman/imgs/00003.jpg"
     assert gappy.source_numbers[2] == 5
-    assert any("numbered anew, 0 to 9" in said for said in TARGET.remarks(export))
+    assert any("new numbers, 0 to 9" in said for said in TARGET.remarks(export))
 
 
 def test_runs_too_short_or_too_long_for_its_split_are_said(
@@ -218,7 +218,7 @@ def test_an_older_export_of_more_frames_is_refused_for_its_trainer_would_count_w
     before = first.read_bytes()
     fewer = prepare(TARGET, without(cameras, 0, 5), run)
     # Written over, its loader would take 00010.frame and 00011.frame of the old numbering, too.
-    with pytest.raises(UsageError, match=r"2 files that are none .* 10 \(first '00010.frame'\)"):
+    with pytest.raises(UsageError, match=r"2 files besides .* 10 \(first '00010.frame'\)"):
         write(TARGET, fewer, tmp_path)
     assert first.read_bytes() == before
     write(TARGET, prepare(TARGET, cameras, run), tmp_path)  # the same again is no other
@@ -231,5 +231,5 @@ def test_what_a_killed_call_left_among_the_frames_is_said_for_it_would_be_counte
     _, cameras, run = actor
     (tmp_path / CHECKPOINT).mkdir(parents=True)
     (tmp_path / CHECKPOINT / ".00003.frame.4711").touch()
-    with pytest.raises(UsageError, match="1 files that are none of this export's 12"):
+    with pytest.raises(UsageError, match="1 files besides this export's 12"):
         write(TARGET, prepare(TARGET, cameras, run), tmp_path)

@@ -258,9 +258,7 @@ def test_without_meshes_nothing_is_written_and_sync_is_named(actor: Actor, tmp_p
     run, meshes = with_copy(run, "meshes", tmp_path)
     (meshes / "00007.ply").unlink()
     export = prepare(TARGET, cameras, run)
-    with pytest.raises(
-        NotFoundError, match=r"1 of 12 meshes are not here, first 00007.ply(.|\n)*sync --only"
-    ):
+    with pytest.raises(NotFoundError, match=r"1 of 12 meshes are missing, first 00007.ply(.|\n)*sync --only"):
         write(TARGET, export, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -294,13 +294,13 @@ def test_pictures_of_another_plan_are_refused_and_left_as_they_are(cameras: Came
         (plan_for("nerfstudio", cameras, source="another video"), "source"),
         (plan_for("nerfstudio", later), "numbering_sha256"),
     ):
-        with pytest.raises(UsageError, match=f"something else here: .*{changed}(.|\n)*--out DIR"):
+        with pytest.raises(UsageError, match=f"another plan: .*{changed}(.|\n)*--out DIR"):
             make_images(plan, Frames().open, tmp_path)
     (tmp_path / RECORD).write_text("{")
     with pytest.raises(UsageError, match="cannot be read"):
         make_images(plan_for("nerfstudio", cameras), Frames().open, tmp_path)
     (tmp_path / RECORD).unlink()
-    with pytest.raises(UsageError, match=r"pictures here already \(images/00002.png\)"):
+    with pytest.raises(UsageError, match=r"pictures already \(images/00002.png\)"):
         make_images(plan_for("nerfstudio", cameras), Frames().open, tmp_path)
     assert stamps(tmp_path) == before
 
@@ -312,7 +312,7 @@ def test_pictures_of_other_frames_of_the_video_under_the_same_numbers_are_refuse
     make_images(plan_for("nerfstudio", part(told, slice(0, 5))), Frames().open, tmp_path)
     assert make_images(plan_for("nerfstudio", told), Frames().open, tmp_path).kept == 5
     for other in (replace(told, video_frames=np.arange(FRAMES)), replace(told, numbers_by="settings")):
-        with pytest.raises(UsageError, match="pictures of something else here"):
+        with pytest.raises(UsageError, match="pictures of another plan"):
             make_images(plan_for("nerfstudio", other), Frames().open, tmp_path)
 
 
@@ -322,11 +322,11 @@ def test_no_picture_is_made_of_a_pose_whose_frame_is_not_known(
 ) -> None:
     frames = np.where(np.arange(FRAMES) == 3, -1, np.arange(FRAMES) + 1)
     told = replace(cameras, numbers_by=by, video_frames=frames)
-    with pytest.raises(InconsistentData, match="1 of 7 pictures cannot be made: which frame") as caught:
+    with pytest.raises(InconsistentData, match="1 of 7 pictures cannot be made: their frames") as caught:
         make_images(plan_for("insta", told), Frames().open, tmp_path)
     assert caught.value.exit_code == 6 and "--no-check" in caught.value.hint
     numbers = np.where(frames < 0, 0, cameras.source_numbers)
-    with pytest.raises(InconsistentData, match="1 of 7 pictures cannot be made: which frame"):
+    with pytest.raises(InconsistentData, match="1 of 7 pictures cannot be made: their frames"):
         make_images(plan_for("insta", replace(cameras, source_numbers=numbers)), Frames().open, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -337,11 +337,11 @@ def test_pictures_of_a_run_that_has_grown_at_its_end_are_added_to_and_of_no_othe
     make_images(plan_for("gaussian-avatars", part(cameras, slice(0, 4))), Frames().open, tmp_path)
     before = stamps(tmp_path)
     # Numbered anew: the same names, other frames.
-    with pytest.raises(UsageError, match="something else here: numbering_sha256 changed"):
+    with pytest.raises(UsageError, match="another plan: numbering_sha256 changed"):
         make_images(plan_for("gaussian-avatars", part(cameras, slice(1, FRAMES))), Frames().open, tmp_path)
     stranger = tmp_path / "images/00005_00.png"
     stranger.write_bytes((tmp_path / "images/00001_00.png").read_bytes())
-    with pytest.raises(UsageError, match=r"pictures here already \(images/00005_00.png\)"):
+    with pytest.raises(UsageError, match=r"pictures already \(images/00005_00.png\)"):
         make_images(plan_for("gaussian-avatars", cameras), Frames().open, tmp_path)
     stranger.unlink()
     source = Frames()
@@ -349,7 +349,7 @@ def test_pictures_of_a_run_that_has_grown_at_its_end_are_added_to_and_of_no_othe
     assert (made.made, made.kept) == (3, 4) and source.asked == [6, 7, 8]
     assert {p: s for p, s in stamps(tmp_path).items() if p in before} == before
     assert json.loads((tmp_path / RECORD).read_text())["pictures"] == FRAMES
-    with pytest.raises(UsageError, match="something else here"):  # what was the whole run is now a part
+    with pytest.raises(UsageError, match="another plan"):  # what was the whole run is now a part
         make_images(plan_for("gaussian-avatars", part(cameras, slice(0, 4))), Frames().open, tmp_path)
 
 

@@ -293,7 +293,7 @@ def test_whichever_focal_length_is_the_longer_one_focal_is_refused_and_nearly_eq
             K[1, 1] *= stretch**power
             odd = replace(cameras, K_source=K)
             if refused:
-                with pytest.raises(UsageError, match="takes fx for fy too, and they differ"):
+                with pytest.raises(UsageError, match="uses fx for fy, and they differ"):
                     prepare(TARGETS[name], odd, run)
             else:
                 prepare(TARGETS[name], odd, run)

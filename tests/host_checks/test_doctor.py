@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from being_remote.demo.pod import Pod, start_pod
+from being_remote.host_checks.gpu_check import parse_gpus
+from being_remote.host_checks.laptop import check_laptop
 from being_remote.inventory import Inventory
-from being_remote.pod_client.host_facts import parse_gpus
 from being_remote.tracker.layout import CHECKOUT_FILES
-from being_remote.transport import rsync
-from being_remote.workflows.doctor import doctor, laptop
+from being_remote.transport.rsync import OLDEST
+from being_remote.workflows.doctor import doctor
 
 MakeInventory = Callable[..., Inventory]
 
@@ -140,18 +141,13 @@ def test_a_host_that_is_down_makes_it_4_and_the_laptop_still_has_its_row(
     assert [row.reachable for row in report.hosts] == [True, False]
 
 
-def test_an_old_rsync_here_names_the_holes_and_the_way_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rsync, "version", lambda: (3, 2, 3))
-    row = laptop(tmp_path / "not" / "yet")
+def test_an_old_rsync_here_names_the_holes_and_the_way_out(tmp_path: Path) -> None:
+    row = check_laptop(tmp_path / "not" / "yet", rsync=(3, 2, 3), oldest_rsync=OLDEST)
     assert "brew install rsync" in row.problems[0] and row.rsync == "3.2.3"
     assert any("CVE-2022-29154" in note for note in row.notes)
-    monkeypatch.setattr(rsync, "version", lambda: (3, 4, 1))
-    row = laptop(tmp_path)
+    row = check_laptop(tmp_path, rsync=(3, 4, 1), oldest_rsync=OLDEST)
     assert not any("CVE" in note for note in row.notes) and row.disk_free_bytes is not None
-    monkeypatch.setattr(rsync, "version", lambda: None)
-    assert "no rsync" in laptop(tmp_path).problems[0]
+    assert "no rsync" in check_laptop(tmp_path, rsync=None, oldest_rsync=OLDEST).problems[0]
 
 
 @pytest.mark.parametrize(

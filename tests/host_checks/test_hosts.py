@@ -130,7 +130,7 @@ def test_this_machine_as_a_host_has_the_same_row(make_inventory: MakeInventory, 
     report = hosts(make_inventory({"here": {"kind": "local", "workdir": str(tmp_path / "not yet")}}))
     (row,) = report.hosts
     assert (row.kind, row.reachable, row.trusted) == ("local", True, True)
-    assert row.disk_free_bytes is not None and any("not there yet" in note for note in row.notes)
+    assert row.disk_free_bytes is not None and any("does not exist yet" in note for note in row.notes)
 
 
 def test_only_named_hosts_are_asked_and_unknown_names_stop_first(

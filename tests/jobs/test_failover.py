@@ -94,7 +94,7 @@ def test_what_came_home_while_it_was_followed_goes_on_on_the_other_pod(two_pods:
     (line,) = followed.moves
     assert (line.from_host, line.to_host, line.attempt, line.state) == ("a", "b", 1, "unknown")
     assert two_pods.made(job) == [(2, "moved to b after unknown", "b")]
-    (given_up,) = (t for t in two_pods.ledger.story(job) if t.state == "abandoned")
+    (given_up,) = (t for t in two_pods.ledger.history(job) if t.state == "abandoned")
     assert given_up.evidence["reason"] == "the user's word: --failover after 2 s"
     # The new attempt came home in its turn, and the old one's files are kept beside.
     assert json.loads((home / "pulled.json").read_text())["attempt"] == 2
@@ -365,5 +365,5 @@ def test_wishes_that_cannot_be_meant(two_pods: TwoPods) -> None:
 
 @pytest.mark.parametrize("text", ["", "20", "m", "-5m", "1e9h", "5 min", "nan s", "infm", "0s"])
 def test_a_duration_needs_its_unit(text: str) -> None:
-    with pytest.raises(UsageError, match="is no duration"):
+    with pytest.raises(UsageError, match="is not a duration"):
         parse_duration(text, "--after")

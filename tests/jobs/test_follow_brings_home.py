@@ -39,13 +39,13 @@ from being_remote.jobs.background_download import LocalFilesLine
 from being_remote.jobs.follow import FollowedLogLine, StateLine
 from being_remote.jobs.live_download import DownloadRound, LiveDownload
 from being_remote.jobs.result_folder import ResultFolder
+from being_remote.recipes import registry
 from being_remote.recipes.command import Command
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import Pull
 from being_remote.tracker.file_check import check_bytes
 from being_remote.transport.local_session import LocalSession
-from being_remote.workflows import job_context
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
 from being_remote.workflows.pull import pull
@@ -419,8 +419,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def frames_of_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = dataclasses.replace(Command(), checkpoints=PATTERNS)
-    monkeypatch.setattr(job_context, "find_recipe", lambda _: recipe)
+    monkeypatch.setattr(registry, "BUILT_IN", (dataclasses.replace(Command(), checkpoints=PATTERNS),))
 
 
 def writing(made: Path, count: int, pause_s: float) -> str:
@@ -596,8 +595,8 @@ _COMMAND_LINE = f"""
 import dataclasses, sys
 from being_remote.recipes.command import Command
 from being_remote.jobs import background_download as companion
-from being_remote.workflows import job_context
-job_context.find_recipe = lambda _: dataclasses.replace(Command(), checkpoints={PATTERNS!r})
+from being_remote.recipes import registry
+registry.BUILT_IN = (dataclasses.replace(Command(), checkpoints={PATTERNS!r}),)
 companion.EVERY_S = 0.1
 from being_remote.cli import main
 main(sys.argv[1:])
@@ -631,7 +630,7 @@ def test_ctrl_c_while_files_come_home_ends_at_once_and_leaves_nothing(
         began = time.monotonic()
         out, err = process.communicate(timeout=30)
         assert process.returncode == 130 and "Traceback" not in err
-        assert "goes on" in json.loads(out.splitlines()[-1])["error"]["what"]
+        assert "keeps running" in json.loads(out.splitlines()[-1])["error"]["what"]
         assert time.monotonic() - began < 10
         assert not list(Path("/tmp").glob(f"br-{process.pid}-*"))
         proxy.mode = "ok"
@@ -652,8 +651,8 @@ def test_with_json_arrivals_are_lines_of_their_own_and_the_last_line_counts_them
     assert sum(line["came_files"] for line in arrived) == 3
     assert (lines[-1]["home"]["files"], lines[-1]["home"]["came_files"]) == (3, 3)
     shown = subprocess.run([*words, "--again"], capture_output=True, text=True, timeout=60)
-    assert shown.stderr.count("home: ") == 1  # now and then, not for each
-    assert "home: 3 files in " in shown.stdout
+    assert shown.stderr.count("local: ") == 1  # now and then, not for each
+    assert "local: 3 files in " in shown.stdout
 
 
 # -- a pod that is killed --------------------------------------------------------------------------

@@ -59,10 +59,10 @@ def test_a_second_pull_moves_and_changes_nothing(works: Any, ended: str) -> None
 def test_a_dry_run_counts_and_leaves_no_trace(works: Any, ended: str) -> None:
     job = works.command("true").job
     works.until((works.attempt(job) / "end.json").exists)
-    story = works.ledger.story(job)
+    story = works.ledger.history(job)
     with pytest.raises(NotFoundError):  # it has no results; that it ended is not written down either
         pull(works.inventory, job, dry_run=True)
-    assert works.ledger.story(job) == story
+    assert works.ledger.history(job) == story
     report = pull(works.inventory, ended, all_files=True, dry_run=True)
     assert (report.files, report.bytes, report.dry_run) == (2, 8, True)
     assert not (works.folder / "backups").exists()

@@ -14,13 +14,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from recover_options import recover
 from tracked_runs import bring_home, named, numbers_only, run_of
 
 from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.recovery import output_folder as out_folder
-from being_remote.workflows.recover import RecoverReport, recover
+from being_remote.workflows.recover import RecoverReport
 
 SIZE = (640, 360)
 
@@ -274,7 +275,7 @@ def test_meshes_of_two_runs_stop_gaussiantalker_before_anything_is_written(
     truth = numbers_only(tmp_path / "mt", frames=3)
     (mesh,) = truth.output_folder.rglob("00001.ply")
     mesh.unlink()
-    with pytest.raises(NotFoundError, match=r"1 of 3 meshes are not here, first 00001\.ply"):
+    with pytest.raises(NotFoundError, match=r"1 of 3 meshes are missing, first 00001\.ply"):
         run_of(truth, exports=["json", "gaussiantalker"])
     assert list(here.iterdir()) == []
 
@@ -405,7 +406,7 @@ def test_pictures_of_another_video_are_refused_before_anything_is_written(
     before = files_below(here)
     shutil.copytree(video, other)
     for dry_run in (True, False):
-        with pytest.raises(UsageError, match="pictures of something else here: source changed"):
+        with pytest.raises(UsageError, match="pictures of another plan: source changed"):
             run_of(filmed, video=other, exports=["nerfstudio"], with_images=True, plot=True, dry_run=dry_run)
     assert files_below(here) == before
 

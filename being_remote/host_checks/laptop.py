@@ -1,0 +1,74 @@
+"""What this laptop itself lacks: ssh, a safe rsync, room for backups."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+from being_remote.host_checks.disk_check import LOW_DISK_BYTES
+from being_remote.host_checks.host_report import HostReport
+from being_remote.inventory import LOCAL
+
+Version = tuple[int, ...]
+
+# What a dishonest pod can do to an older rsync on this laptop.
+_HOLES = (
+    ((3, 2, 5), "CVE-2022-29154: the host chooses which files are written here"),
+    ((3, 4, 0), "CVE-2024-12085, -12086, -12087: the host can read files here and leave the folder"),
+)
+
+
+def check_laptop(backups: Path, *, rsync: Version | None, oldest_rsync: Version) -> HostReport:
+    """Return this laptop's row.
+
+    Args:
+        backups: where backups lie, or will.
+        rsync: the version of this laptop's rsync; None: it has none.
+        oldest_rsync: the oldest version that is used.
+    """
+    problems, notes = [], []
+    if shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
+        problems.append("no ssh: apt-get install openssh-client")
+    else:
+        said = subprocess.run(["ssh", "-V"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        notes.append(said.stderr.decode("utf-8", "replace").strip().split(",")[0])
+    version = _dotted(rsync) if rsync else None
+    if rsync is None or rsync < oldest_rsync:
+        found = f"rsync {version} is too old" if version else "no rsync (macOS has another program)"
+        needed = _dotted(oldest_rsync)
+        problems.append(f"{found}: apt-get install rsync, or brew install rsync; {needed} or newer is needed")
+    notes += [
+        f"rsync {version}, unless your distribution has fixed it: {hole}"
+        for fixed_in, hole in _HOLES
+        if rsync is not None and rsync < fixed_in
+    ]
+    free = _free_bytes(backups)
+    if free < LOW_DISK_BYTES:
+        problems.append(
+            f"only {free / 2**30:.1f} GiB free for {str(backups)!r}: make room, or move `backups`"
+        )
+    return HostReport(
+        host=LOCAL,
+        kind="laptop",
+        address="this machine",
+        reachable=True,
+        trusted=True,
+        rsync=version,
+        python=platform.python_version(),
+        disk_free_bytes=free,
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )
+
+
+def _dotted(version: Version) -> str:
+    return ".".join(map(str, version))
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return the free bytes where the folder is, or will be made."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

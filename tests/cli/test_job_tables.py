@@ -1,0 +1,116 @@
+"""What is printed of a job that moves: what it took along, who still works, what it may cost."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from being_remote.cli import main
+from being_remote.cli.follow_output import teller
+from being_remote.cli.job_tables import show_jobs, show_resume
+from being_remote.cli.output import Out
+from being_remote.jobs.follow import MovedLine, StayedLine
+from being_remote.jobs.job_status import JobStatus
+from being_remote.jobs.move import Move
+from being_remote.pod.job_states import JobState
+from being_remote.workflows.jobs import JobsReport
+from being_remote.workflows.resume import ResumeReport
+
+MOVE = Move("a100", 412, 413, 96_000_000, 13, 3_000_000, ("the input on b is not compared with ours",))
+
+
+def printed(show: Any, report: Any) -> str:
+    console = Console(file=io.StringIO(), width=200, highlight=False)
+    show(console, report)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def resumed(**more: Any) -> ResumeReport:
+    values: dict[str, Any] = {"job": "j-12ab", "host": "b", "attempt": 2, "previous_state": JobState.UNKNOWN}
+    values |= {"state": JobState.RUNNING, "gpu": (), "spec_sha256": "0" * 64, "reason": "its lock is held"}
+    values |= {"took_over": False, "followed": False, "dry_run": False, "moved": MOVE}
+    return ResumeReport(**{**values, **more})
+
+
+def test_what_a_job_took_along_is_told_with_counts_and_bytes() -> None:
+    assert printed(show_resume, resumed()) == (
+        "  moved from a100; uploaded 13 of 413 files, 3.0 MB; 412 frames are kept\n"
+        "  note: the input on b is not compared with ours\n"
+        "j-12ab on b, attempt 2: running: its lock is held\n"
+    )
+    assert printed(show_resume, resumed(dry_run=True)) == (
+        "j-12ab is unknown: would start attempt 2 on b\n"
+        "  would upload 13 of 413 files, 3.0 MB; 412 frames are kept\n"
+        "  note: the input on b is not compared with ours\n"
+    )
+
+
+def test_an_attempt_that_was_left_is_shown_with_the_way_to_end_it() -> None:
+    why = "attempt 1 still runs on a100; attempt 2 on b counts: cancel j-12ab --host a100"
+    row = JobStatus(
+        job="j-12ab",
+        host="a100",
+        actor="roman",
+        recipe="metrical-tracker",
+        attempt=1,
+        state=JobState.RUNNING,
+        last_known=None,
+        as_of=None,
+        reason=why,
+        exit_code=None,
+        gpu=(),
+        done=None,
+        total=None,
+        since=None,
+        spec_sha256=None,
+        ours=True,
+        evidence={},
+        superseded=True,
+    )
+    assert why in printed(show_jobs, JobsReport((row,), (), 0))
+
+
+def test_a_move_is_said_loudly_and_names_what_it_may_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    line = MovedLine("j-12ab", 1, "a100", "b", "unknown", "no answer")
+    with Out(follows=True) as out:
+        teller(out)(line)
+    assert capsys.readouterr().err == (
+        "MOVING to b: attempt 1 of j-12ab on a100 is abandoned: unknown: no answer; if it still runs you pay"
+        " twice; end it: cancel j-12ab --host a100\n"
+    )
+    with Out(as_json=True, follows=True) as out:
+        teller(out)(line)
+    said = json.loads(capsys.readouterr().out)
+    assert (said["to_host"], said["moving"]) == ("b", True)
+
+
+def test_a_move_that_did_not_come_about_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with Out(follows=True) as out:
+        teller(out)(stayed := StayedLine("j-12ab", 1, "a100", "b", "cannot be reached"))
+    assert capsys.readouterr().err == (
+        "NOT MOVED: b does not answer: cannot be reached; asking a100 and b again for as long as --after"
+        " says\n"
+    )
+    with Out(as_json=True, follows=True) as out:
+        teller(out)(stayed)
+    assert json.loads(capsys.readouterr().out)["moving"] is False
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--after", "20m"], ["--failover", "b", "--after", "20"], ["--failover", "b", "--after", "soon"]],
+)
+def test_options_that_cannot_be_meant_end_with_2(
+    words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inventory.yaml").write_text("hosts: {a: {kind: local, workdir: /w}}\nactors: {roman: }\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["retrack", "--inventory", "inventory.yaml", *words])
+    assert ended.value.code == 2
+    assert "--after" in capsys.readouterr().err

@@ -1,0 +1,73 @@
+"""An installed package adds exporters, recipes and host checks by its entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from being_remote import plugins
+from being_remote.camera.crop import crop_from_box
+from being_remote.errors import UsageError
+from being_remote.export import Cameras, all_targets, prepare, targets, write
+
+PACKAGE = Path(__file__).parent / "plugin_package"
+
+
+@pytest.fixture
+def example_plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package of `plugin_package/` as if it were installed."""
+    monkeypatch.syspath_prepend(str(PACKAGE))
+    plugins.installed.cache_clear()
+    yield
+    plugins.installed.cache_clear()
+
+
+def one_camera() -> Cameras:
+    crop = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
+    R = np.diag([1.0, -1, -1])[None]
+    return Cameras(
+        name="roman",
+        K_source=np.array([[4000.0, 0, 960], [0, 4000, 540], [0, 0, 1]]),
+        K_crop=np.array([[2300.0, 0, 256], [0, 2300, 256], [0, 0, 1]]),
+        R=R,
+        t=np.array([[0.5, 0.25, 2]]),
+        frame_ids=np.array([7]),
+        source_numbers=np.array([8]),
+        times_s=None,
+        crop=crop,
+        grade="bbox",
+    )
+
+
+def test_an_installed_package_adds_an_exporter(example_plugin: None, tmp_path: Path) -> None:
+    (target,) = targets(["centres"])
+    write(target, prepare(target, one_camera()), tmp_path)
+    assert (tmp_path / "centres.csv").read_text() == "frame,x,y,z\n7,-0.5,0.25,2.0\n"
+    assert target in targets([])
+
+
+def test_without_the_package_its_exporter_is_unknown() -> None:
+    with pytest.raises(UsageError, match="no export named 'centres'"):
+        targets(["centres"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("json", "example_plugin:CENTRES", "not a Target of that new name"),
+        ("other", "example_plugin:PACKAGE", "cannot be loaded"),
+        ("other", "no_such_package:TARGET", "cannot be loaded"),
+        ("other", "being_remote.export:prepare", "not a Target of that new name"),
+    ],
+)
+def test_a_broken_plug_in_is_named(
+    monkeypatch: pytest.MonkeyPatch, example_plugin: None, name: str, value: str, message: str
+) -> None:
+    point = EntryPoint(name, value, "being_remote.exports")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: (point,))
+    with pytest.raises(UsageError, match=message):
+        all_targets()
