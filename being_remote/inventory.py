@@ -132,7 +132,7 @@ class Tracker(_InventoryModel):
     python: Program = Field("python3", description="interpreter of the tracker's own environment")
 
 
-class _Machine(_InventoryModel):
+class _HostEntry(_InventoryModel):
     name: Annotated[str, AfterValidator(_check_host_name)]
     workdir: AbsolutePath = Field(description="absolute folder on the host that we own")
     tracker: Tracker | None = None
@@ -152,7 +152,7 @@ class _Machine(_InventoryModel):
         return (self.workdir, *((self.tracker.root,) if self.tracker else ()))
 
 
-class SshHost(_Machine):
+class SshHost(_HostEntry):
     """A machine reached over SSH. What is None is left to ~/.ssh/config, read by `ssh -G`."""
 
     kind: Literal["ssh"] = "ssh"
@@ -167,7 +167,7 @@ class SshHost(_Machine):
     connect_timeout_s: Seconds = Field(10.0, description="seconds for each step of connecting")
 
 
-class LocalHost(_Machine):
+class LocalHost(_HostEntry):
     """This machine, with the same surface."""
 
     kind: Literal["local"] = "local"

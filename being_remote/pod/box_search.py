@@ -1,8 +1,8 @@
-"""Runs on the pod: one search for bbox.pt and for what else tells the crop: runs, crops, landmarks. Writes nothing.
+"""Runs on the pod: searches for bbox.pt, and for the runs, crops and landmarks that tell the crop too.
 
 The request comes on stdin, one JSON document with the names and the limits; the answer goes to stdout:
 `pod_client/box_search.py` has its form. A limit that was hit is named in `truncated`. Names and contents
-travel as base64, because they may be any bytes. No file system of the kernel is entered, by link or mount.
+travel as base64, because they may be any bytes. No file system of the kernel is entered, by link or mount. It writes nothing.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class _BoxSearch:
             if _is_folder(entry):
                 of_run = of_run or entry.name == self.run_folder
                 below.append(entry.name)
-        # The ledger knows a job's runs, and what is in the trash is no evidence.
+        # The ledger knows a job's runs, and the trash proves nothing.
         if of_run and at.turn != LAST:
             self.add_folder(at.path)
         if b"conda-meta" in below:
