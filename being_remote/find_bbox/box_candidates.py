@@ -1,20 +1,21 @@
-"""One bbox.pt, judged: can it be used for this actor's video, and what speaks against it.
+"""Whether a bbox.pt that was found can be used for this actor's video, and what speaks against it.
 
-`problems` are sentences that a person should heed; `notes` say what could not be checked or is
-merely odd. Only what makes the box unusable makes it invalid.
+`problems` are sentences that a person should heed; `notes` say what was not checked or is merely odd.
+Only what makes the box unusable makes it invalid.
 """
 
 from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from being_remote.errors import BeingRemoteError
-from being_remote.find_bbox.run_owners import HostPlaces, Owners, TrackedRun, run_in, text_of
+from being_remote.find_bbox.owners import HostPlaces, Owners
+from being_remote.find_bbox.tracked_runs import TrackedRun, text_of
 from being_remote.inventory import Actor
-from being_remote.pod_client.box_search import BoxFile, BoxSearchAnswer
+from being_remote.pod_client.box_search import BoxFile
 
 DEFAULT_BBOX_SCALE = 2.5
 # Copying keeps times to a second or two on some file systems.
@@ -38,19 +39,19 @@ class CropBox:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One file (or what else is called so) and the verdict on it.
+    """One file (or anything else of that name) and the verdict on it.
 
     Attributes:
         path, path_b64: where; base64 as well where the name is not UTF-8.
         place: "input", "output" or "backup" of the actor, "job" (of a job's own tracking), or "elsewhere".
-        actor: whose it is; None when that cannot be known.
-        job: the job of ours that made it, "" where its id is not known; None for all others.
+        actor: whose it is; None: unknown.
+        job: the job of ours that made it, "" where its id is unknown; None for all others.
         run: the folder of the run it belongs to, on the same host.
-        bbox: None when it could not be read.
+        bbox: None where it could not be read.
         valid: it can be used for this actor's video.
         problems, notes: sentences.
         equals: "host:path" of the other candidates that hold the same box.
-        sha256: None when the content was not read. mtime: seconds, the host's clock.
+        sha256: None where the content was not read. mtime: seconds, by the host's clock.
     """
 
     path: str
@@ -69,109 +70,64 @@ class Candidate:
     job: str | None = None
 
     def may_serve(self, actor: str) -> bool:
-        """Whether it can be the box of the actor's own run: a job's is of that job alone."""
+        """Whether it can be the box of the actor's own run; a job's box belongs to that job alone."""
         return self.valid and self.actor == actor and self.place != "job"
 
 
-@dataclass(frozen=True)
-class ActorFiles:
-    """What is there of this actor's: how many files in the fullest folder; None where unknown."""
-
-    frames: int | None = None
-    crop_images: int | None = None
-    source_images: int | None = None
-    landmarks: int | None = None
-    meshes: int | None = None
-    videos: int | None = None
-
-
-@dataclass(frozen=True)
-class HostCandidates:
-    """One host's answer in our words. `contents`: the bytes of each box that was read, by sha256."""
-
-    candidates: tuple[Candidate, ...]
-    runs: tuple[TrackedRun, ...]
-    evidence: ActorFiles
-    contents: dict[str, bytes]
-
-
-def judge(answer: BoxSearchAnswer, actor: Actor, places: HostPlaces, owners: Owners) -> HostCandidates:
-    """All that one host said, judged for one actor."""
-    runs = tuple(run for folder in answer.folders if (run := run_in(folder, owners)) is not None)
-    owner = {run.path: run.actor for run in runs}
-    ours = [
-        folder
-        for folder in answer.folders
-        if owner.get(path := text_of(folder.path)[0], owners.of(path)) == actor.name
-    ]
-    counts = {
-        kind: max((folder.counts.get(kind, 0) for folder in ours), default=0)
-        for kind in ("crop_images", "source_images", "landmarks", "meshes", "videos")
-    }
-    frames = max((f.frames.count for f in ours if f.frames is not None), default=0)
-    candidates = [_judged(found, actor, places, owners, runs) for found in answer.candidates]
-    contents = {hashlib.sha256(f.content).hexdigest(): f.content for f in answer.candidates if f.content}
-    return HostCandidates(tuple(candidates), runs, ActorFiles(frames=frames, **counts), contents)
-
-
-def _judged(
+def check_candidate(
     found: BoxFile, actor: Actor, places: HostPlaces, owners: Owners, runs: Iterable[TrackedRun]
 ) -> Candidate:
+    """Check one file that a search found for `actor` on a host with these places, owners and runs."""
     from being_remote.tracker.box_rules import explain_outside, find_edits
 
     path, path_b64 = text_of(found.path)
-    folder = posixpath.dirname(path)
-    run, notes = _run_of(folder, places, runs)
-    whose = run.actor if run is not None and run.actor is not None else owners.of(folder)
-    box, problems = _read(found, path)
+    folder, mtime_s = posixpath.dirname(path), found.mtime_ns / 1e9
+    run, notes = _find_run(folder, places, runs)
+    owner = run.actor if run is not None and run.actor is not None else owners.find_actor(folder)
+    box, problems = _read_box(found, path)
     valid = box is not None
     if box is not None:
-        size = owners.source_size(actor.name if whose is None else whose)
+        size = owners.source_size(actor.name if owner is None else owner)
         outside = explain_outside(box.tracker_order, size) if size is not None else ""
         valid = not outside
         problems += [outside] if outside else find_edits(box.tracker_order, size)
         if size is None:
             notes.append("the video's size is unknown, so whether the box lies inside was not checked")
-        notes += _side_rule(box, size, run)
-    job = owners.job_of(folder)
+        notes += _impossible_sides(box, size, run)
+    job = owners.find_job(folder)
     if job is not None:
         notes.append(
             f"made by job {job or 'of ours'} for its own tracking: recover --run {job or 'JOB'} uses it"
         )
     if box is not None and run is not None:
-        against, more = _against_the_run(run, found.mtime_ns / 1e9, copied=folder == run.path)
-        problems, notes = problems + against, notes + more
+        problems += _run_conflicts(run)
+        notes += run.notes
+        if late := _explain_late(run, mtime_s):
+            if folder == run.path:  # a copy: copying a folder sets its times in any order
+                notes.append(late)
+            else:
+                problems.append(f"{late}: they may have been made with another box")
     return Candidate(
         path=path,
         path_b64=path_b64,
-        place="job" if job is not None else _place(folder, places),
+        place="job" if job is not None else places.kind(folder),
         job=job,
-        actor=whose,
+        actor=owner,
         run=None if run is None else run.path,
         bbox=box,
         valid=valid,
         problems=tuple(problems),
         notes=tuple(notes),
         sha256=None if found.content is None else hashlib.sha256(found.content).hexdigest(),
-        mtime=found.mtime_ns / 1e9,
+        mtime=mtime_s,
         bytes=found.bytes,
     )
 
 
-def _place(folder: str, places: HostPlaces) -> str:
-    if folder == places.input:
-        return "input"
-    if folder == places.output:
-        return "output"
-    if folder in places.backups:
-        return "backup"
-    return "elsewhere"
-
-
-def _run_of(
+def _find_run(
     folder: str, places: HostPlaces, runs: Iterable[TrackedRun]
 ) -> tuple[TrackedRun | None, list[str]]:
-    """The run that lies beside a box, or that was tracked from its folder."""
+    """Return the run that lies beside a box, or that was tracked from its folder."""
     beside = [run for run in runs if run.path == folder]
     from_here = beside or [run for run in runs if run.input == folder]
     if len(from_here) <= 1:
@@ -183,7 +139,7 @@ def _run_of(
     return None, [f"several runs were tracked from this folder, and none is the inventory's: {others}"]
 
 
-def _read(found: BoxFile, path: str) -> tuple[CropBox | None, list[str]]:
+def _read_box(found: BoxFile, path: str) -> tuple[CropBox | None, list[str]]:
     from being_remote.tracker.box_file import parse_box
 
     if found.what == "symlink":
@@ -191,7 +147,7 @@ def _read(found: BoxFile, path: str) -> tuple[CropBox | None, list[str]]:
         return None, [f"is a symbolic link to {target!r}, and links are not followed"]
     if found.what != "file":
         what = "a directory" if found.what == "directory" else "a device or a pipe"
-        return None, [f"is {what}, no regular file"]
+        return None, [f"is {what}, not a regular file"]
     if found.problem == "TOO_BIG":
         return None, [f"has {found.bytes} bytes; a box has a few hundred, so it was not read"]
     if found.content is None:
@@ -202,45 +158,47 @@ def _read(found: BoxFile, path: str) -> tuple[CropBox | None, list[str]]:
         return None, [e.what]
 
 
-def _side_rule(box: CropBox, source_size_wh: tuple[int, int] | None, run: TrackedRun | None) -> list[str]:
+def _impossible_sides(
+    box: CropBox, source_size_wh: tuple[int, int] | None, run: TrackedRun | None
+) -> list[str]:
+    """Name the sides that the run's bbox_scale cannot give, where no border cut them."""
     from being_remote.tracker.box_rules import cut_axes, possible_side
 
     width, height = box.x_max - box.x_min, box.y_max - box.y_min
     if source_size_wh is None:
-        whole = [width] if width == height else []
+        uncut = [width] if width == height else []
     else:
         cuts = cut_axes(box.tracker_order, source_size_wh)
-        whole = [side for side, cut in zip((width, height), cuts, strict=True) if not cut]
-    scale = run.bbox_scale if run is not None else None
-    word = "its run's" if scale is not None else "the default"
-    scale = scale if scale is not None else DEFAULT_BBOX_SCALE
+        uncut = [side for side, cut in zip((width, height), cuts, strict=True) if not cut]
+    scale, whose = (run.bbox_scale if run is not None else None), "its run's"
+    if scale is None:
+        scale, whose = DEFAULT_BBOX_SCALE, "the default"
     return [
-        f"its side of {side} px cannot come from {word} bbox_scale {scale:g}: edited, or made with another"
-        for side in sorted(set(whole))
+        f"its side of {side} px cannot come from {whose} bbox_scale {scale:g}: edited, or made with another"
+        for side in sorted(set(uncut))
         if not possible_side(side, scale)
     ]
 
 
-def _against_the_run(run: TrackedRun, box_mtime_s: float, *, copied: bool) -> tuple[list[str], list[str]]:
-    """Whether the run can have used this box."""
-    problems, notes = [], list(run.notes)
+def _run_conflicts(run: TrackedRun) -> Iterator[str]:
+    """Why the run cannot have used any box."""
     if run.crop_image is False:
-        problems.append("its run was tracked with crop_image false, so it was not cropped to this box")
+        yield "its run was tracked with crop_image false, so it was not cropped to this box"
     if run.image_size_wh is not None and run.image_size_wh[0] != run.image_size_wh[1]:
         width, height = run.image_size_wh
-        problems.append(f"its run's images are {width}x{height}; a run that crops has square ones")
+        yield f"its run's images are {width}x{height}; a run that crops has square ones"
+
+
+def _explain_late(run: TrackedRun, box_mtime_s: float) -> str | None:
+    """Say that the box is younger than the run's first frame."""
     late_s = box_mtime_s - (run.oldest_s if run.oldest_s is not None else box_mtime_s)
-    if late_s > CLOCK_SLACK_S:
-        text = f"it was written {_duration(late_s)} after the first of the run's frames"
-        if copied:  # copying a folder sets its times in any order
-            notes.append(text)
-        else:
-            problems.append(text + ": they may have been made with another box")
-    return problems, notes
+    if late_s <= CLOCK_SLACK_S:
+        return None
+    return f"it was written {_duration(late_s)} after the first of the run's frames"
 
 
 def _duration(seconds: float) -> str:
-    """A time span for people.
+    """Return a time span for people.
 
     Example:
         >>> _duration(3), _duration(7300), _duration(200000)

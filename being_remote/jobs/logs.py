@@ -208,4 +208,4 @@ def _lost_log(item: LogEnd, host: str, folder: PurePosixPath) -> NotFoundError |
 
 @cache
 def _program() -> bytes:
-    return resources.files("being_remote.pod").joinpath("follow.py").read_bytes()
+    return resources.files("being_remote.pod").joinpath("log_stream.py").read_bytes()

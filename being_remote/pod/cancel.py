@@ -1,9 +1,8 @@
-"""Runs on the pod: mark a job as cancelled, wake its supervisor, and see it end.
+"""Runs on the pod: mark a job as cancelled, wake its supervisor, and wait for the end.
 
-The mark alone is enough while a supervisor lives, now or later. A job that has not arrived gets its
-mark beside the place where its folder would be: whoever puts it there later finds it. Where the
-supervisor was killed and its payload lives on, the payload is ended from here and the end record
-written under the job's lock.
+The mark alone is enough while a supervisor lives, now or later. A job that has not arrived is marked
+beside the place of its folder, where its supervisor finds the mark. Where the supervisor was killed and
+its payload still runs, the payload is ended from here and the exit record written under the job's lock.
 """
 
 from __future__ import annotations
@@ -16,19 +15,13 @@ import sys
 import time
 from typing import Any, BinaryIO, Optional
 
+from being_remote.pod import cancel_mark, exit_record, locks, processes, status
 from being_remote.pod import job_records as records
-from being_remote.pod import locks, status
-from being_remote.pod import process_groups as processes
+from being_remote.pod.boot_identity import read_boot_identity, read_volume
+from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.job_records import Record
 
-_ENDS: Record = {
-    "state": "cancelled",
-    "exit_code": None,
-    "reason": "cancelled after its supervisor was killed",
-    "frames_done": None,
-    "frames_total": None,
-    "gpus": [],
-}
+_OUTCOME = AttemptOutcome("cancelled", None, "cancelled after its supervisor was killed")
 
 
 def cancel(asked: Record) -> str:
@@ -36,7 +29,7 @@ def cancel(asked: Record) -> str:
     workdir, job = asked["workdir"], asked["job"]
     seen = status.look(workdir, job)
     if seen is None:
-        if not _mark_ahead(asked):
+        if not _mark_before_arrival(asked):
             return "absent"
         seen = status.look(workdir, job)  # it may have come before the mark did
         if seen is None:
@@ -47,8 +40,8 @@ def cancel(asked: Record) -> str:
         return "ended"
     folder = records.job_folder(workdir, job)
     highest = max([1, seen["asked"]] + [attempt["attempt"] for attempt in seen["attempts"]])
-    if (records.cancelled_up_to(folder) or 0) < highest:
-        records.write_json(records.cancel_mark(folder, arrived=True), {"attempt": highest})
+    if (cancel_mark.cancelled_up_to(folder) or 0) < highest:
+        records.write_json(cancel_mark.mark_path(folder, arrived=True), {"attempt": highest})
     deadline = time.monotonic() + asked["wait_s"]
     while True:
         seen = status.look(workdir, job)
@@ -58,25 +51,25 @@ def cancel(asked: Record) -> str:
         if supervisor and supervisor["alive"] is False:
             _end_orphan(folder, job, seen)
         elif supervisor and supervisor["alive"]:
-            _knock(supervisor["pid"])
+            _wake(supervisor["pid"])
         if time.monotonic() >= deadline:
             return "asked"
         time.sleep(0.05)
 
 
-def _mark_ahead(asked: Record) -> bool:
-    """Mark a job that may be on its way to this very volume; False if this is not the one."""
+def _mark_before_arrival(asked: Record) -> bool:
+    """Mark a job that may be on its way to this volume; False if it goes to another one."""
     folder = records.job_folder(asked["workdir"], asked["job"])
-    if asked["volume"] is None or records.volume(os.path.dirname(folder)) != asked["volume"]:
+    if asked["volume"] is None or read_volume(os.path.dirname(folder)) != asked["volume"]:
         return False
-    mark = records.cancel_mark(folder, arrived=False)
+    mark = cancel_mark.mark_path(folder, arrived=False)
     os.makedirs(os.path.dirname(mark), 0o700, exist_ok=True)
     records.write_json(mark, {"attempt": asked["attempt"]})
     return True
 
 
 def _end_orphan(folder: str, job: str, seen: Record) -> None:
-    """End a payload that nobody looks after, then write down that it was cancelled."""
+    """End a payload whose supervisor is dead, then write its exit record."""
     number = seen["holder"]["attempt"]
     spec, spec_sha256 = records.read_spec(folder)
     grace: Any = spec.get("grace_s")
@@ -84,13 +77,14 @@ def _end_orphan(folder: str, job: str, seen: Record) -> None:
     processes.end_marked(processes.mark_of(job, number), grace if isinstance(grace, (int, float)) else 10.0)
     lock: Optional[int] = locks.take(locks.job_lock(job), wait_s=locks.PROBED_S)
     if lock is None:
-        return  # somebody else looks after it now, or it could not be killed
+        return  # another supervisor has it now, or it could not be killed
     try:
         here = records.attempt_folder(folder, number)
-        if os.path.isdir(here) and not os.path.exists(os.path.join(here, records.END)):
-            end: Record = dict(_ENDS, elapsed_s=round(time.monotonic() - began, 3))
-            end.update(spec_sha256=spec_sha256, ledger=spec.get("ledger"))
-            records.write_json(os.path.join(here, records.END), end)
+        if os.path.isdir(here) and not exit_record.has_exit_record(here):
+            elapsed_s = time.monotonic() - began
+            exit_record.write_exit_record(
+                here, _OUTCOME, elapsed_s=elapsed_s, spec=spec, spec_sha256=spec_sha256
+            )
     finally:
         os.close(lock)
 
@@ -100,9 +94,9 @@ def _has_ended(seen: Record) -> bool:
     return newest is not None and newest["attempt"] >= seen["asked"] and newest["end"] is not None
 
 
-def _knock(pid: int) -> None:
+def _wake(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):  # it just ended
-        os.kill(pid, signal.SIGTERM)  # to a supervisor this only means: look now
+        os.kill(pid, signal.SIGTERM)  # a supervisor only looks at its job's folder then
 
 
 def main(request: str, stdin: BinaryIO) -> None:
@@ -111,7 +105,7 @@ def main(request: str, stdin: BinaryIO) -> None:
     asked = json.loads(request)
     answer = {
         "cancel": cancel(asked),
-        "incarnation": records.incarnation(asked["workdir"]),
+        "incarnation": read_boot_identity(asked["workdir"]),
         "seen": status.look(asked["workdir"], asked["job"]),
     }
     sys.stdout.write(json.dumps(answer))

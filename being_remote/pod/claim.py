@@ -22,8 +22,9 @@ import tarfile
 import time
 from typing import BinaryIO, Iterator, Optional, Tuple
 
+from being_remote.pod import gate, locks, status
 from being_remote.pod import job_records as records
-from being_remote.pod import locks, status
+from being_remote.pod.boot_identity import mark_volume, read_boot_identity, read_volume
 from being_remote.pod.job_records import Record
 
 MAX_BUNDLE_BYTES = 300 << 20
@@ -59,7 +60,7 @@ def _is_whole(pushed: str) -> bool:
 def _brought(asked: Record, folder: str, stdin: BinaryIO) -> str:
     if not asked["bundle_bytes"]:
         return "absent"
-    if asked["volume"] is None or asked["volume"] != records.volume(os.path.dirname(folder)):
+    if asked["volume"] is None or asked["volume"] != read_volume(os.path.dirname(folder)):
         return "elsewhere"  # its claim may have reached the disk that was here before this one
     if asked["bundle_bytes"] > MAX_BUNDLE_BYTES:
         return "torn"
@@ -168,7 +169,7 @@ def sync_tree(top: str) -> None:
 def ensure(asked: Record) -> Tuple[str, Optional[str]]:
     """Start a supervisor for the attempt; (its word, its reason), "silent" if none came in time."""
     folder = records.job_folder(asked["workdir"], asked["job"])
-    records.ask_for(folder, asked["attempt"], asked["pushed"] or "")
+    gate.ask_for(folder, asked["attempt"], asked["pushed"] or "")
     reader, writer = os.pipe()
     request = {
         "workdir": asked["workdir"],
@@ -229,8 +230,8 @@ def main(request: str, stdin: BinaryIO) -> None:
     if asked["job"] is None:
         jobs = os.path.join(workdir, records.JOBS)
         os.makedirs(jobs, 0o700, exist_ok=True)
-        records.mark_volume(jobs)
-        sys.stdout.write(json.dumps(records.incarnation(workdir)))
+        mark_volume(jobs)
+        sys.stdout.write(json.dumps(read_boot_identity(workdir)))
         return
     answer: Record = {"claim": claim(asked, stdin), "spec_sha256": None, "supervisor": None, "reason": None}
     answer["seen"] = None
@@ -239,6 +240,6 @@ def main(request: str, stdin: BinaryIO) -> None:
         answer["reason"] = reason and str(reason)[:1000]
         answer["seen"] = status.look(workdir, asked["job"])
         answer["spec_sha256"] = answer["seen"] and answer["seen"]["spec_sha256"]
-    answer["incarnation"] = records.incarnation(workdir)
+    answer["incarnation"] = read_boot_identity(workdir)
     sys.stdout.write(json.dumps(answer))
     sys.stdout.flush()

@@ -14,6 +14,8 @@ import signal
 import threading
 from typing import Dict, List
 
+from being_remote.pod import processes
+
 _ROUNDS = 10
 
 
@@ -45,20 +47,10 @@ def _watch() -> None:
 def _below(pid: int) -> List[int]:
     """The living processes below this one."""
     children: Dict[int, List[int]] = {}
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        return []
-    for name in names:
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:
-                state, parent = file.read(4096).rpartition(b")")[2].split()[:2]
-            if state not in (b"Z", b"X"):
-                children.setdefault(int(parent), []).append(int(name))
-        except (OSError, ValueError):
-            continue  # it ended
+    for child in processes.list_pids():
+        stat = processes.read_stat(child)
+        if stat is not None:
+            children.setdefault(stat.parent, []).append(child)
     found, left = [], [pid]
     while left:
         below = children.get(left.pop(), [])

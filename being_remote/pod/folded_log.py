@@ -1,20 +1,24 @@
-"""A payload's output into a log that only grows, has a bound, and holds no progress bars.
+"""The log of a payload's output: it only grows, has a bound, and folds progress bars.
 
 What a carriage return overwrites on a terminal is overwritten here, too: of a bar's thousand states
 the last one is kept, and one now and then so that a follower sees it move. Beyond the bound the last
 part is kept in memory and written at the end, after a line that says how much is missing.
-Runs in a process of its own, so that a payload outlives its supervisor and never meets a dead pipe.
+The log is written by a process of its own, so that a payload outlives its supervisor and never meets a
+dead pipe.
 """
 
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import time
-from typing import Optional
+from typing import Callable, List, Optional
 
 TAIL_BYTES = 64 << 10
 MAX_LINE_BYTES = 16 << 10
 SHOWN_EVERY_S = 5.0
+FINISH_S = 5.0
 
 
 class FoldedLog:
@@ -83,7 +87,51 @@ class FoldedLog:
             del self._tail[:-TAIL_BYTES]
 
 
-def pump(source: int, path: str, limit: int) -> None:
+class LogPump:
+    """Carries what is written to `sink` to a log, in a process that is replaced if it is killed."""
+
+    def __init__(self, path: str, limit: int, locks: List[int]) -> None:
+        self._path, self._limit, self._locks = path, limit, locks
+        self._source, self.sink = os.pipe()
+        self._pid: Optional[int] = None
+
+    def keep_running(self) -> None:
+        """Start the process unless it runs."""
+        if self._pid is not None and os.waitpid(self._pid, os.WNOHANG) == (0, 0):
+            return
+        try:
+            self._pid = os.fork()
+        except OSError as e:  # the pipe holds the payload's lines until the next try
+            sys.stderr.write(f"the log is not written at the moment: {e}\n")
+            self._pid = None
+            return
+        if self._pid:
+            return
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            for fd in self._locks:
+                os.close(fd)  # the log must not keep a dead payload's locks
+            # Above all our own end of the pipe, or its end would never come.
+            os.closerange(3, self._source)
+            os.closerange(self._source + 1, 256)
+            _copy(self._source, self._path, self._limit)
+        finally:
+            os._exit(0)
+
+    def finish(self, wait: Callable[[float], None]) -> None:
+        """Wait until all is written, within reason."""
+        os.close(self.sink)
+        deadline = time.monotonic() + FINISH_S
+        while self._pid is not None and time.monotonic() < deadline:
+            if os.waitpid(self._pid, os.WNOHANG) != (0, 0):
+                break
+            wait(0.02)
+        os.close(self._source)
+
+
+def _copy(source: int, path: str, limit: int) -> None:
     """Read `source` to its end into the log at `path`."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     log = FoldedLog(fd, limit)

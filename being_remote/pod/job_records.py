@@ -1,7 +1,7 @@
-"""A job's folder on the pod: names, small JSON records that are whole or absent, and which life this is.
+"""A job's folder on the pod: its names, and small JSON records that are whole or absent.
 
 Records are written to a temporary name, synced, renamed, and the folder synced: a reader sees the
-old one or the new one. Readers take regular files of bounded size only. Stdlib, Python 3.8.
+old one or the new one. Readers take regular files of bounded size only.
 """
 
 from __future__ import annotations
@@ -12,23 +12,20 @@ import json
 import os
 import re
 import stat
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 MAX_RECORD_BYTES = 1 << 20
 JOB_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,78}[a-z0-9])?")
-_ATTEMPT = re.compile(r"([1-9][0-9]{0,3})(\.asked)?")
 JOBS = "jobs"
-SPEC, CANCEL, ATTEMPTS = "spec.json", "cancel", "attempts"
-CANCELLED = ".cancelled"
+SPEC, ATTEMPTS = "spec.json", "attempts"
 PUSHED, PUSHED_NOTE = ".pushed", "pushed.json"
-WHO, PROGRESS, END, LOG, WORK = "who.json", "progress.json", "end.json", "log", "work"
-VOLUME = ".volume"
+WHO, LOG, WORK = "who.json", "log", "work"
 
 Record = Dict[str, Any]
 
 
 class Unreadable(OSError, ValueError):
-    """The system gave no answer about a file: what it holds is not known."""
+    """The system gave no answer about a file: its content is unknown."""
 
 
 def job_folder(workdir: str, job: str) -> str:
@@ -114,155 +111,6 @@ def sync_folder(path: str) -> None:
         os.close(fd)
 
 
-def attempts_of(folder: str) -> Tuple[List[int], int]:
-    """(attempts whose folder was made, in order; the highest one that was made or asked for, or 0)."""
-    try:
-        names = os.listdir(f"{folder}/{ATTEMPTS}")
-    except FileNotFoundError:
-        return [], 0
-    made, highest = [], 0
-    for name in names:
-        found = _ATTEMPT.fullmatch(name)
-        if found:
-            highest = max(highest, int(found.group(1)))
-            if not found.group(2):
-                made.append(int(found.group(1)))
-    return sorted(made), highest
-
-
-def ask_for(folder: str, attempt: int, pushed: str = "") -> None:
-    """Leave word that `attempt` was asked for: a supervisor of an earlier one stops when it sees it.
-
-    `pushed` names what it is to go on from; the first word counts.
-    """
-    path = _asked(folder, attempt)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if not os.path.exists(path):
-        write_bytes(path, pushed.encode("ascii"))
-        sync_folder(folder)
-
-
-def _asked(folder: str, attempt: int) -> str:
-    return os.path.join(folder, ATTEMPTS, f"{attempt}.asked")
-
-
 def pushed_folder(folder: str, name: str) -> str:
-    """Where the laptop puts what an attempt goes on from that was made on another host."""
+    """Where the laptop uploads the files of an earlier attempt, from another host, to resume from."""
     return os.path.join(os.path.dirname(folder), PUSHED, os.path.basename(name))
-
-
-def pushed_for(folder: str, attempt: int) -> str:
-    """What was put here for an attempt, or for one before it on this host; "" without any."""
-    for number in range(attempt, 0, -1):
-        name = (read_bytes(_asked(folder, number)) or b"").decode("ascii", "replace").strip()
-        pushed = pushed_folder(folder, name)
-        # For this very attempt it must be there, or its first step fails: nothing else may take its place.
-        if name and (number == attempt or os.path.isfile(os.path.join(pushed, PUSHED_NOTE))):
-            return pushed
-    return ""
-
-
-def cancel_mark(folder: str, arrived: bool) -> str:
-    """Where a cancel of a job is written: in its folder, or beside it while it has not arrived."""
-    jobs, job = os.path.split(folder)
-    return os.path.join(folder, CANCEL) if arrived else os.path.join(jobs, CANCELLED, job)
-
-
-def cancelled_up_to(folder: str) -> Optional[int]:
-    """The highest attempt that a cancel was asked for; None without one. Raises Unreadable."""
-    found = [_cancelled(cancel_mark(folder, arrived)) for arrived in (True, False)]
-    return max((n for n in found if n is not None), default=None)
-
-
-def _cancelled(mark: str) -> Optional[int]:
-    try:
-        record = read_json(mark)
-    except Unreadable:
-        raise  # a network disk that hiccups has asked for nothing
-    except ValueError:
-        return 1 << 30  # somebody left a mark that cannot be read: to stop is the safe reading
-    if record is None:
-        return None
-    attempt = record.get("attempt")
-    return attempt if type(attempt) is int and attempt >= 0 else 1 << 30
-
-
-def process_start(pid: int) -> Optional[int]:
-    """A process's start time in ticks since boot; None if it is gone (or there is no /proc)."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name may hold blanks and brackets; the fields after its last ")" do not.
-            fields = file.read(4096).rpartition(b")")[2].split()
-        return None if fields[0] in (b"Z", b"X") else int(fields[19])
-    except (OSError, IndexError, ValueError):
-        return None
-
-
-def process(pid: int) -> Record:
-    """A process as records name it."""
-    return {"pid": pid, "start": process_start(pid)}
-
-
-def is_alive(named: Any) -> Optional[bool]:
-    """Whether the process of a record is the one that runs under its pid; None if that cannot be seen."""
-    if not isinstance(named, dict) or type(named.get("pid")) is not int:
-        return None
-    start = named.get("start")
-    if type(start) is not int or not os.path.exists("/proc/self/stat"):
-        return None
-    return process_start(named["pid"]) == start
-
-
-def incarnation(workdir: str) -> Record:
-    """Which life of which pod this is, and which volume holds the jobs."""
-    jobs = os.path.join(workdir, JOBS)
-    try:
-        pid_ns: Optional[int] = os.stat("/proc/self/ns/pid").st_ino
-    except OSError:
-        pid_ns = None
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            boot_id: Optional[str] = file.read(100).strip()
-    except OSError:
-        boot_id = None
-    return {
-        "pid_ns": pid_ns,
-        "init_start": process_start(1),
-        "boot_id": boot_id,
-        "volume": volume(jobs),
-        "alone": _alone(jobs),
-    }
-
-
-def volume(jobs: str) -> Optional[str]:
-    """The name that the volume was given; None if it has none that can be read."""
-    try:
-        marker = read_json(os.path.join(jobs, VOLUME))
-    except ValueError:
-        return None
-    name = marker.get("volume") if marker else None
-    return name if isinstance(name, str) and len(name) <= 200 else None
-
-
-def mark_volume(jobs: str) -> None:
-    """Give the volume a name of its own, once; two that try at once leave one name."""
-    path = os.path.join(jobs, VOLUME)
-    if os.path.exists(path):
-        return
-    temporary = f"{path}.{os.urandom(8).hex()}.tmp"
-    write_json(temporary, {"volume": os.urandom(16).hex()})
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass  # another claim was first, and its name counts
-    finally:
-        os.unlink(temporary)
-    sync_folder(jobs)
-
-
-def _alone(jobs: str) -> Optional[bool]:
-    """True where no other pod can see the volume: it is the container's own disk. Else not known."""
-    try:
-        return True if os.stat(jobs).st_dev == os.stat("/").st_dev else None
-    except OSError:
-        return None

@@ -29,7 +29,7 @@ _TICKET = re.compile(r"[0-9]{12}")
 Gpu = Dict[str, Any]
 
 
-class Query:
+class GpuQuery:
     """nvidia-smi, started now and read later, so that other work can be done meanwhile."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class NeverAvailable(Exception):
     """This pod will never have what the job needs."""
 
 
-class Waiting:
+class GpuQueue:
     """A place in the queue for `count` GPUs; held by a ticket that dies with its process."""
 
     def __init__(self, job: str, count: int) -> None:
@@ -117,7 +117,7 @@ class Waiting:
         self._folder = os.path.join(locks.folder(), "tickets")
         self._mutex = os.path.join(locks.folder(), "gpu.mutex")
         self.reason = "waits for a GPU"
-        self._query: Optional[Query] = None
+        self._query: Optional[GpuQuery] = None
         with locks.held(self._mutex):
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             self._number = max(self._living(), default=0) + 1
@@ -130,14 +130,14 @@ class Waiting:
         """(UUIDs, lock descriptors) of the GPUs, or None with `reason` set.
 
         Raises:
-            Impossible: there are fewer GPUs than needed, or no nvidia-smi.
+            NeverAvailable: there are fewer GPUs than needed, or no nvidia-smi.
         """
         if not self._is_next():
             return None
         if self._query is not None and self._query.hangs():
             return None  # another one would only hang beside it
         # Not under the mutex: a driver in trouble takes its time, and nobody else may choose anyway.
-        self._query = Query()
+        self._query = GpuQuery()
         gpus, problem = self._query.answer()
         if problem is None and len(gpus) < self._count:
             raise NeverAvailable(f"it needs {_gpus(self._count)}, the pod has {len(gpus)}")
@@ -153,7 +153,7 @@ class Waiting:
         self.reason = problem or f"waits for {self._count} of {_gpus(len(gpus))}: {so_far}"
         return None
 
-    def give_up(self) -> None:
+    def leave(self) -> None:
         """Leave the queue."""
         with locks.held(self._mutex):
             self._leave()

@@ -13,8 +13,9 @@ import sys
 import zlib
 from typing import Any, BinaryIO, List, Optional, Tuple
 
+from being_remote.pod import cancel_mark, exit_record, gate, heartbeat, lease, locks, processes
 from being_remote.pod import job_records as records
-from being_remote.pod import lease, locks
+from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.job_records import Record
 
 MAX_JOBS = 20_000
@@ -43,7 +44,7 @@ _NOTHING: Record = {
 def look(workdir: str, job: str) -> Optional[Record]:
     """One job's facts; None if its folder is not there."""
     folder = records.job_folder(workdir, job)
-    made, asked = records.attempts_of(folder)
+    made, asked = gate.list_attempts(folder)
     facts: Record = dict(_NOTHING, job=job)
     # An end is final and says all there is, so a job whose newest attempt has one needs no look at
     # its lock or its spec: a pod keeps hundreds of old jobs.
@@ -52,7 +53,7 @@ def look(workdir: str, job: str) -> Optional[Record]:
         facts["lock"], facts["lock_inode"], note = locks.probe(locks.job_lock(job, make=False))
         facts["holder"] = _holder(note)
         newest = _attempt(folder, made[-1], facts) if made else None
-        now = records.attempts_of(folder)
+        now = gate.list_attempts(folder)
         if facts["lock"] == "held" or now == (made, asked):
             break
         # An attempt that was made after its lock was found free is not a lost one.
@@ -60,7 +61,7 @@ def look(workdir: str, job: str) -> Optional[Record]:
     earlier = [_attempt(folder, n, {}, only_end=True) for n in made[-SHOWN_ATTEMPTS:-1]]
     facts["asked"], facts["attempts"] = asked, earlier + ([newest] if newest else [])
     if newest is None or newest["end"] is None or newest["attempt"] < asked:
-        facts["cancel"] = records.cancelled_up_to(folder)
+        facts["cancel"] = cancel_mark.cancelled_up_to(folder)
     if facts["spec_sha256"] is None:
         if not os.path.lexists(os.path.join(folder, records.SPEC)):
             return None
@@ -95,14 +96,14 @@ def _attempt(folder: str, number: int, of_job: Record, only_end: bool = False) -
     facts: Record = {"attempt": number, "who": None, "progress": None, "end": None, "problem": None}
     here = records.attempt_folder(folder, number)
     try:
-        end = records.read_json(f"{here}/{records.END}")
+        end = records.read_json(exit_record.exit_path(here))
         if end is not None:
             facts["end"] = _only(end, _END)
             of_job.update(spec_sha256=end.get("spec_sha256"), ledger=end.get("ledger"))
         if end is None and not only_end:
             who = _only(records.read_json(os.path.join(here, records.WHO)), _WHO)
             facts["who"] = _with_life(who, "supervisor")
-            beat = _only(records.read_json(os.path.join(here, records.PROGRESS)), _BEAT)
+            beat = _only(records.read_json(os.path.join(here, heartbeat.NAME)), _BEAT)
             facts["progress"] = _with_life(beat, "payload")
     except ValueError as e:
         facts["problem"] = str(e)[:200]
@@ -121,7 +122,7 @@ def _with_life(record: Optional[Record], name: str) -> Optional[Record]:
         record[name] = {
             "pid": named.get("pid"),
             "start": named.get("start"),
-            "alive": records.is_alive(named),
+            "alive": processes.is_alive(named),
         }
     return record
 
@@ -178,11 +179,11 @@ def main(request: str, stdin: BinaryIO) -> None:
     """Answer one request: {"workdir": str, "only": null or [job]}."""
     gc.disable()  # one short run that only grows
     asked = json.loads(request)
-    query = lease.Query()
+    query = lease.GpuQuery()
     jobs, untold = look_at_all(asked["workdir"], asked["only"])
     gpus, problem = query.answer()
     answer = {
-        "incarnation": records.incarnation(asked["workdir"]),
+        "incarnation": read_boot_identity(asked["workdir"]),
         "gpus": lease.with_leases(gpus[:64]),
         "gpu_problem": problem,
         "problems": [f"{untold} more jobs than can be shown"] if untold else [],

@@ -76,19 +76,23 @@ class PodProgram:
     site_packages: bool = False
 
 
-_JOB_MODULES = ("job_records", "locks", "process_groups", "client", "lease")
-_READ_MODULES = ("kernel_fs", "client")
+_CLIENT_MODULES = ("processes", "client")
+_READ_MODULES = ("kernel_fs", *_CLIENT_MODULES)
+_RECORD_MODULES = ("job_records", "boot_identity", "gate", "cancel_mark", "exit_record", "heartbeat")
+_JOB_MODULES = (*_CLIENT_MODULES, *_RECORD_MODULES, "locks", "lease")
 PROGRAMS: dict[ProgramName, PodProgram] = {
     "box_search": PodProgram("searching for bbox.pt", 16 << 20, _READ_MODULES, read_only=True),
     "cancel": PodProgram("cancelling a job", 1 << 20, (*_JOB_MODULES, "status"), site_packages=True),
     "claim": PodProgram("submitting a job", 1 << 20, (*_JOB_MODULES, "status"), site_packages=True),
     "disk_survey": PodProgram("surveying the disk", 16 << 20, _READ_MODULES, read_only=True),
-    "host_facts": PodProgram("checking the host", 256 << 10, ("client",), read_only=True, site_packages=True),
+    "host_facts": PodProgram(
+        "checking the host", 256 << 10, _CLIENT_MODULES, read_only=True, site_packages=True
+    ),
     "listing": PodProgram("listing files", 64 << 20, _READ_MODULES, read_only=True),
     "placement": PodProgram("placing uploaded files", 64 << 20, (), site_packages=True),
     "status": PodProgram("reading job states", 32 << 20, _JOB_MODULES, read_only=True, site_packages=True),
     "tracking_facts": PodProgram(
-        "reading the tracker's folders", 1 << 20, ("client",), read_only=True, site_packages=True
+        "reading the tracker's folders", 1 << 20, _CLIENT_MODULES, read_only=True, site_packages=True
     ),
 }
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import typer
 from console_text import console_text
+from recover_options import recover
 
 from being_remote.cli.app import app
 from being_remote.cli.recover_tables import show_recover
 from being_remote.demo.actor import make_actor
 from being_remote.export import TARGETS
 from being_remote.recovery.report_values import CheckFigures, EvidenceFigures, FrameFigures
-from being_remote.workflows.recover import RecoverReport, recover
+from being_remote.workflows.recover import RecoverReport
 
 DEFAULT = [t.name for t in TARGETS.values() if t.default]
 WIDE, NARROW = 150, 80

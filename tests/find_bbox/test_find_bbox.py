@@ -22,11 +22,12 @@ from faults import FaultProxy
 from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import InconsistentData, UsageError
-from being_remote.find_bbox.box_candidates import ActorFiles, Candidate, CropBox
+from being_remote.find_bbox.box_candidates import Candidate, CropBox
 from being_remote.find_bbox.box_choice import ways_of_recovery
+from being_remote.find_bbox.host_search import ActorFiles, HostRow
 from being_remote.inventory import Inventory
 from being_remote.session import TransferProgress
-from being_remote.workflows.find_bbox import FindReport, HostRow, find_bbox
+from being_remote.workflows.find_bbox import FindReport, find_bbox
 
 MakeInventory = Callable[..., Inventory]
 SQUARE = (510, 1410, 90, 990)
@@ -344,7 +345,7 @@ def test_what_is_called_so_but_is_no_file_is_told_and_not_opened(here: Checkout)
     put_box(folder / "c" / "bbox.pt", b"x" * 70_000)
     problems = {Path(c.path).parent.name: c.problems[0] for c in row(here.find(), "here").candidates}
     assert problems == {
-        "a": "is a directory, no regular file",
+        "a": "is a directory, not a regular file",
         "b": "is a symbolic link to '/etc/passwd', and links are not followed",
         "c": "has 70000 bytes; a box has a few hundred, so it was not read",
     }
@@ -612,8 +613,7 @@ def test_boxes_of_our_own_jobs_are_no_rivals_of_the_actors_own(
 
 
 def test_a_copy_of_a_job_that_the_ledger_knows_is_a_jobs_wherever_it_lies(here: Checkout) -> None:
-    from being_remote.jobs.ledger import Intent
-    from being_remote.jobs.status_poll import ledger_of
+    from being_remote.jobs.ledger import Intent, ledger_of
 
     put_box(here.disk / "attic" / "demo" / f"{JOB}.attempt-2" / "bbox.pt")
     assert candidate(here.find(), "here").job is None
@@ -652,7 +652,7 @@ def test_not_found_in_a_search_that_was_cut_is_4_and_names_the_roots_that_it_did
     assert (report.best, report.exit_code) == (None, 4)
     assert row(report, "here").unfinished == (str(here.disk),)
     assert row(report, "here").truncated == ("longer than 1e-06 s",)
-    assert report.why_no_best == "no bbox.pt of demo was found; the search of here was cut"
+    assert report.why_no_best == "no bbox.pt of demo was found; the search of here was cut short"
     assert here.find(search_time_s=60).exit_code == 0
 
 
@@ -660,7 +660,7 @@ def test_a_find_in_a_search_that_was_cut_is_never_called_the_only_one(here: Chec
     put_box(here.box)
     report = here.find(search_time_s=1e-6)
     assert report.best is not None and report.exit_code == 0
-    assert report.best.why == "found; there may be others: the search of here was cut"
+    assert report.best.why == "found; there may be others: the search of here was cut short"
     put_box(here.backup / "bbox.pt")
     report = here.find(search_time_s=1e-6)
     assert (
@@ -676,7 +676,7 @@ def test_a_find_beside_a_host_that_could_not_be_asked_is_never_called_the_only_o
     put_box(here.box)
     report = find_bbox(make_inventory({"here": here.entry, "gone": gone}))
     assert report.best is not None
-    assert report.best.why == "found; there may be others: gone could not be asked"
+    assert report.best.why == "found; there may be others: gone could not be searched"
 
 
 @pytest.mark.parametrize(
@@ -730,7 +730,7 @@ def test_fetch_brings_the_best_home_once_and_a_dry_run_only_says_so(here: Checko
     home = here.backup / "bbox.pt"
     said = here.find(fetch=True, dry_run=True)
     assert said.fetched is not None
-    assert said.fetched.what.startswith("would bring ") and not said.fetched.done
+    assert said.fetched.what.startswith("would download ") and not said.fetched.done
     assert not home.exists() and not here.inventory.backups.exists()
     brought = here.find(fetch=True)
     assert brought.fetched is not None and brought.fetched.done and brought.exit_code == 0
@@ -785,5 +785,6 @@ def test_the_original_video_on_this_laptop_counts_as_evidence(
 
 
 def test_recovery_names_where_the_evidence_lies() -> None:
-    (first, *_) = ways_of_recovery({"a100": ActorFiles(crop_images=3), "local": ActorFiles(source_images=9)})
+    evidence = {"a100": ActorFiles(crop_images=3), "local": ActorFiles(source_images=9)}
+    (first, *_) = ways_of_recovery([HostRow(host, True, evidence=files) for host, files in evidence.items()])
     assert "the crops (a100) against the source images (local)" in first

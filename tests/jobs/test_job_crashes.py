@@ -23,8 +23,7 @@ from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import HostError
 from being_remote.inventory import Inventory
 from being_remote.jobs import job_archive as bundle
-from being_remote.pod import claim
-from being_remote.pod import job_records as records
+from being_remote.pod import claim, gate
 from being_remote.transport import open_session
 
 KILLED = Path(__file__).with_name("killed_at.py")
@@ -117,7 +116,7 @@ def kill_supervisors(desk, sample: int | None) -> dict[str, int]:
             "volume": desk.volume(),
         }
         assert claim.claim(asked, io.BytesIO(packed)) == "made"
-        records.ask_for(str(desk.folder(spec.job)), 1)
+        gate.ask_for(str(desk.folder(spec.job)), 1)
         return spec, {"workdir": str(desk.workdir), "job": spec.job, "attempt": 1, "answer": None}
 
     spec, request = claimed()

@@ -439,9 +439,9 @@ inventory = load_inventory(Path(sys.argv[1]))
 amount = 0
 with open_session(inventory.host("pod"), inventory) as session:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    lines = logs.Lines()
+    lines = logs.LogLines()
     for item in logs.read(session, "python3", PurePosixPath(sys.argv[2])):
-        if isinstance(item, logs.Part):
+        if isinstance(item, logs.LogChunk):
             amount += len(item.data)
             lines.add(item)
 print(json.dumps([amount, before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))

@@ -15,7 +15,7 @@ from being_remote.errors import InconsistentData, UsageError
 from being_remote.jobs.spec import CommandStep, FileProgress, WorkFolder
 from being_remote.pod import status, supervisor
 from being_remote.pod.attempt import Attempt
-from being_remote.pod.events import Events
+from being_remote.pod.wakeups import Wakeups
 
 # A parent and a child that both ignore TERM; the child leaves the process group as well.
 STUBBORN = """
@@ -107,7 +107,7 @@ def test_wall_time_and_stall_time_are_kept_on_the_pod(desk) -> None:
         "its wall time of 0.5 s was over",
         "no new frame for 1 s while running",
     ]
-    assert (ended[1].frames_done, ended[1].frames_total) == (4, 9)
+    assert (ended[1].done, ended[1].total) == (4, 9)
     assert all(e.exit_code is not None and e.exit_code < 0 for e in ended)
 
 
@@ -136,7 +136,8 @@ def test_a_process_that_cannot_be_made_for_the_log_costs_the_payload_nothing(
     monkeypatch.setattr(os, "fork", refuses_twice)
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process is the tests'
     monkeypatch.setattr(signal, "set_wakeup_fd", lambda *_, **__: -1)
-    outcome = Attempt(str(tmp_path), spec, 1, [], [], Events()).run(lambda: None, on_start=lambda: None)
+    attempt = Attempt(str(tmp_path), spec, 1, [], [], Wakeups(), lambda: None, on_start=lambda: None)
+    outcome = attempt.run()
     assert (outcome.state, len(refused)) == ("succeeded", 2)
     assert (tmp_path / "attempts" / "1" / "log").read_bytes() == b"said\n"
 
@@ -224,7 +225,7 @@ def test_a_killed_supervisor_leaves_the_locks_with_the_payload_and_cancel_still_
     pids = [number_in(desk.folder(spec.job, 1) / name) for name in ("parent", "child")]
     kill_and_wait(supervisor_of(desk, spec.job))
     seen = desk.see(spec.job)
-    assert (seen.state, seen.lock_free, seen.supervised) == ("running", False, False), seen
+    assert (seen.state, seen.evidence["lock"], seen.evidence["supervised"]) == ("running", "held", False)
     again = desk.submit(spec)
     assert (again.state, again.supervisor) == ("running", "held")
     before = len(desk.log(spec.job))
@@ -246,7 +247,7 @@ def test_a_payload_that_ended_after_its_supervisor_was_killed_is_lost_and_not_re
         time.sleep(0.01)
     kill_and_wait(supervisor_of(desk, spec.job))
     (desk.folder(spec.job, 1) / "go").touch()
-    assert desk.until(spec.job, "lost").lock_free
+    assert desk.until(spec.job, "lost").evidence["lock"] == "free"
     again = desk.submit(spec)
     assert (again.state, again.supervisor) == ("lost", "lost")
     assert desk.submit(spec, attempt=2).claim == "there"
@@ -293,10 +294,10 @@ def test_another_laptops_job_is_not_cancelled_unasked(desk) -> None:
 def test_heartbeats_count_up(desk, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = desk.spec("sleep", "60")
     desk.submit(spec)
-    first = desk.see(spec.job).beat
+    first = desk.see(spec.job).evidence["beat"]
     assert first == 1
     deadline = time.monotonic() + 15
-    while desk.see(spec.job).beat == first:
+    while desk.see(spec.job).evidence["beat"] == first:
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
@@ -315,7 +316,7 @@ def test_odd_records_of_one_job_hide_no_other_job(desk) -> None:
 def test_a_disk_that_gives_no_answer_asks_for_no_cancel(desk, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = desk.spec("sleep", "60")
     desk.submit(spec)
-    monkeypatch.setattr(supervisor, "Events", lambda: None)
+    monkeypatch.setattr(supervisor, "Wakeups", lambda: None)
     ours = supervisor.Supervisor(str(desk.workdir), spec.job, 1, None)
     real = os.open
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from being_remote.pod import claim
-from being_remote.pod import job_records as records
+from being_remote.pod.boot_identity import mark_volume, read_boot_identity, read_volume
 
 
 def packed(members: dict[str, Any]) -> bytes:
@@ -32,9 +32,9 @@ def packed(members: dict[str, Any]) -> bytes:
 
 def asked(workdir: Path, data: bytes, spec: bytes = b"{}", nonce: str = "n") -> dict[str, Any]:
     (workdir / "jobs").mkdir(exist_ok=True)
-    records.mark_volume(str(workdir / "jobs"))
+    mark_volume(str(workdir / "jobs"))
     return {
-        "volume": records.volume(str(workdir / "jobs")),
+        "volume": read_volume(str(workdir / "jobs")),
         "workdir": str(workdir),
         "job": "a-1",
         "spec_sha256": hashlib.sha256(spec).hexdigest(),
@@ -52,7 +52,7 @@ def test_a_whole_claim_stands_and_a_second_one_finds_it(tmp_path: Path) -> None:
     assert claim.claim(asked(tmp_path, data, nonce="m"), io.BytesIO(b"")) == "there"
     assert claim.claim(asked(tmp_path, data, spec=b"[]"), io.BytesIO(data)) == "refused"
     assert os.listdir(tmp_path / "jobs/.in") == []
-    assert len(records.incarnation(str(tmp_path))["volume"]) == 32
+    assert len(read_boot_identity(str(tmp_path))["volume"]) == 32
 
 
 @pytest.mark.parametrize("volume", [None, "another disk's"])

@@ -129,7 +129,7 @@ def test_a_driver_that_gives_no_answer_leaves_no_process_behind(
     monkeypatch.setattr(lease, "SMI_S", 0.5)
     answers: list[Any] = []
     if probe == "status":
-        query = lease.Query()
+        query = lease.GpuQuery()
         grandchild = int(hanging.read_text())
         answers.append(query.answer()[1])
     else:

@@ -129,12 +129,12 @@ def test_the_usual_folder_is_ours_alone_and_the_other_one_is_not_made(
 def test_tickets_of_the_dead_are_passed_over(own_locks: Path) -> None:
     pid = os.fork()
     if pid == 0:
-        lease.Waiting("dead", 1)
+        lease.GpuQueue("dead", 1)
         os._exit(0)
     os.waitpid(pid, 0)
     assert len(os.listdir(own_locks / "tickets")) == 1
-    mine, later = lease.Waiting("a", 1), lease.Waiting("b", 1)
+    mine, later = lease.GpuQueue("a", 1), lease.GpuQueue("b", 1)
     assert len(os.listdir(own_locks / "tickets")) == 2
     assert mine._is_next() and not later._is_next()
-    mine.give_up()
+    mine.leave()
     assert later._is_next()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from being_remote.pod import folded_log, supervisor
+from being_remote.pod import folded_log, gate, processes, supervisor
 from being_remote.pod import job_records as records
 
 
@@ -87,25 +87,25 @@ def test_of_two_that_found_nothing_one_passes_the_gate(
     """As on a volume that two pods see, whose locks are not one."""
     folder = tmp_path / "jobs" / "a-1"
     (folder / "attempts").mkdir(parents=True)
-    (folder / "spec.json").write_text("{}")
-    monkeypatch.setattr(supervisor, "Events", object)
+    (folder / "spec.json").write_text('{"gpus": 0}')
+    monkeypatch.setattr(supervisor, "Wakeups", object)
     both = [supervisor.Supervisor(str(tmp_path), "a-1", 1, None) for _ in range(2)]
     for one in both:
-        one._must_go_on(after_lock=True)
-    both[0]._pass_the_gate()
-    with pytest.raises(supervisor.NothingToDo):
-        both[1]._pass_the_gate()
+        one._require_startable(after_lock=True)
+    assert gate.pass_gate(both[0].folder, 1)
+    with pytest.raises(supervisor.NothingToDo, match="another pod already started this attempt"):
+        both[1]._run_locked(os.open(tmp_path, os.O_RDONLY))
 
 
 def test_a_process_is_known_by_its_start_and_not_by_its_number_alone() -> None:
-    me = records.process(os.getpid())
-    assert records.is_alive(me) is True
-    assert records.is_alive({**me, "start": me["start"] + 1}) is False
-    assert records.is_alive({"pid": os.getpid(), "start": None}) is None
+    me = processes.identify(os.getpid())
+    assert processes.is_alive(me) is True
+    assert processes.is_alive({**me, "start": me["start"] + 1}) is False
+    assert processes.is_alive({"pid": os.getpid(), "start": None}) is None
 
 
 def test_attempts_that_were_asked_for_count_and_odd_names_do_not(tmp_path: Path) -> None:
     for name in ("1", "2", "10", "0", "x", "3.asked.tmp", "99999"):
         (tmp_path / "attempts" / name).mkdir(parents=True)
-    records.ask_for(str(tmp_path), 11)
-    assert records.attempts_of(str(tmp_path)) == ([1, 2, 10], 11)
+    gate.ask_for(str(tmp_path), 11)
+    assert gate.list_attempts(str(tmp_path)) == ([1, 2, 10], 11)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from recover_options import recover
 from tracked_runs import bring_home, named, numbers_only, record, run_of
 
 from being_remote.demo.actor import ActorTruth, make_actor
@@ -20,7 +21,6 @@ from being_remote.demo.tracker_recipe import frame_dict
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Inventory
 from being_remote.workflows.analyze import analyze
-from being_remote.workflows.recover import recover
 from being_remote.workflows.sync import sync
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]

@@ -81,7 +81,7 @@ def test_without_crops_the_numbers_of_an_uneven_video_are_said_not_to_be_proven(
     run = TimedRun(tmp_path / "clip", every_frame_run.tracked, tmp_path / "none")
     report = run.recover(uneven, box=BOX, dry_run=True)
     assert report.numbering.by in ("settings", "assumption")
-    assert any("not proven by pixels: no stored crop is here" in warning for warning in report.warnings)
+    assert any("not proven by pixels: no stored crop is local" in warning for warning in report.warnings)
 
 
 def test_where_source_was_cut_at_25_fps_each_pose_gets_the_frame_that_ffmpeg_put_there(
@@ -176,7 +176,7 @@ def test_a_video_trimmed_at_both_ends_numbers_the_poses_as_far_as_it_goes(
     early = sum(n < 11 for n in run_at_25.tracked)
     late = sum(n > 49 for n in run_at_25.tracked)
     assert any(f"{early} of {len(frames)} poses are of earlier frames" in w for w in report.warnings)
-    assert any(f"the last {late} of {len(frames)} poses are of later ones" in w for w in report.warnings)
+    assert any(f"the last {late} of {len(frames)} poses are of later frames" in w for w in report.warnings)
     assert report.exit_code == 0 and report.numbering.by == "pixels"
     with pytest.raises(InconsistentData, match="pictures cannot be made"):
         run_at_25.recover(trimmed, out=here / "b", exports=["insta"], with_images=True)

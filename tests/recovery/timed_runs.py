@@ -19,9 +19,10 @@ import imageio_ffmpeg
 import numpy as np
 import torch
 import video_factory
+from recover_options import recover
 
 from being_remote.demo.tracker_recipe import crop_image
-from being_remote.workflows.recover import RecoverReport, recover
+from being_remote.workflows.recover import RecoverReport
 
 BOX = (60, 260, 30, 230)
 IMAGE = (128, 128)

@@ -1,4 +1,4 @@
-"""Sleeping until something happens: a child ended, somebody sent TERM to wake us, or time passed."""
+"""Waits that end early when a child ends or somebody sends TERM to wake us."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import select
 import signal
 
 
-class Events:
-    """Wakes on SIGCHLD and SIGTERM. TERM is only a knock: what is asked stands in the job's folder."""
+class Wakeups:
+    """Ends a wait on SIGCHLD and SIGTERM. TERM only wakes: the job's folder says what is asked."""
 
     def __init__(self) -> None:
         self._wake, to = os.pipe()

@@ -1,0 +1,257 @@
+"""Search hosts and this laptop for an actor's bbox.pt: one round trip each, all at once.
+
+A host that cannot be searched has its error in its own row and delays no other beyond its time-out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from being_remote.errors import HostError, InventoryError
+from being_remote.find_bbox.box_candidates import Candidate, check_candidate
+from being_remote.find_bbox.owners import HostPlaces, Owners
+from being_remote.find_bbox.search_request import PICTURES, request_for
+from being_remote.find_bbox.tracked_runs import TrackedRun, read_run, text_of
+from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
+from being_remote.pod_client.box_search import BoxSearchAnswer, search_host
+from being_remote.pod_client.job_folders import jobs_folder
+from being_remote.pod_client.many_hosts import ask_all
+from being_remote.session import OnProgress, Session, TransferProgress
+
+OpenSession = Callable[[SshHost | LocalHost], Session]
+
+
+@dataclass(frozen=True)
+class ActorFiles:
+    """How many files of this actor the fullest folder holds; None: unknown."""
+
+    frames: int | None = None
+    crop_images: int | None = None
+    source_images: int | None = None
+    landmarks: int | None = None
+    meshes: int | None = None
+    videos: int | None = None
+
+
+@dataclass(frozen=True)
+class HostRow:
+    """What the search of one host found.
+
+    Attributes:
+        reachable: a session was opened. False where the key is not trusted.
+        error, error_class, next: why it could not be searched, the name of our error, and what to do.
+        evidence: counts, all None where the host could not be searched.
+        truncated: the bounds that cut the search; empty when all was searched.
+        unfinished: the roots below which a box may lie unseen for that.
+        missing_roots: search roots that do not exist. unreadable: folders that may not be read.
+        round_trips: commands sent, connecting aside.
+    """
+
+    host: str
+    reachable: bool
+    error: str | None = None
+    error_class: str | None = None
+    next: str | None = None
+    candidates: tuple[Candidate, ...] = ()
+    evidence: ActorFiles = ActorFiles()
+    runs: tuple[TrackedRun, ...] = ()
+    truncated: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    missing_roots: tuple[str, ...] = ()
+    unreadable: int = 0
+    seconds: float = 0.0
+    round_trips: int = 0
+
+    @property
+    def unseen(self) -> str | None:
+        """Why a box may lie on this host unseen; None where everything was searched."""
+        if self.error is not None:
+            return f"{self.host} could not be searched"
+        if self.unfinished:
+            return f"the search of {self.host} was cut short"
+        return f"{self.host} has folders that may not be read" if self.unreadable else None
+
+
+@dataclass(frozen=True)
+class HostSearch:
+    """One search. `name` is the row's: this laptop is searched as a local host."""
+
+    name: str
+    host: SshHost | LocalHost
+    actor: Actor
+    places: HostPlaces
+    owners: Owners
+    request: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """The search ends after so many seconds."""
+        return float(self.request["limits"]["seconds"])
+
+    def run(self, open_session: OpenSession, contents: dict[str, bytes]) -> HostRow:
+        """Search; the bytes of each box that was read go into `contents`, by their sha256."""
+        started, session = time.monotonic(), None
+        try:
+            with open_session(self.host) as session:
+                timeout_s = self.seconds + self.host.answer_timeout_s / 2
+                answer = search_host(session, self.request, python=self.host.python, timeout_s=timeout_s)
+        except (HostError, InventoryError) as e:  # a missing key file concerns this host alone
+            return HostRow(
+                host=self.name,
+                reachable=session is not None,
+                error=e.what,
+                error_class=type(e).__name__,
+                next=e.hint,
+                seconds=time.monotonic() - started,
+                round_trips=session.round_trips if session is not None else 0,
+            )
+        seconds = time.monotonic() - started
+        contents.update(
+            {hashlib.sha256(f.content).hexdigest(): f.content for f in answer.candidates if f.content}
+        )
+        runs = tuple(run for folder in answer.folders if (run := read_run(folder, self.owners)) is not None)
+        return HostRow(
+            host=self.name,
+            reachable=True,
+            candidates=tuple(
+                check_candidate(found, self.actor, self.places, self.owners, runs)
+                for found in answer.candidates
+            ),
+            evidence=self._evidence(answer, runs),
+            runs=runs,
+            truncated=tuple(answer.truncated),
+            unfinished=tuple(text_of(root)[0] for root in answer.unfinished),
+            missing_roots=tuple(text_of(root)[0] for root in answer.missing_roots),
+            unreadable=answer.unreadable,
+            seconds=seconds,
+            round_trips=session.round_trips,
+        )
+
+    def _evidence(self, answer: BoxSearchAnswer, runs: Sequence[TrackedRun]) -> ActorFiles:
+        owner = {run.path: run.actor for run in runs}
+        own = [
+            folder
+            for folder in answer.folders
+            if owner.get(path := text_of(folder.path)[0], self.owners.find_actor(path)) == self.actor.name
+        ]
+
+        def most(kind: Any) -> int:
+            return max((folder.counts.get(kind, 0) for folder in own), default=0)
+
+        videos, source_images = most("videos"), most("source_images")
+        video = self.actor.video
+        if self.name == LOCAL and video is not None and video.exists():
+            # This laptop also has the original that the inventory names: a video, or a folder of frames.
+            if video.is_dir():
+                pictures = sum(1 for p in video.iterdir() if p.suffix.lower() in PICTURES)
+                source_images = max(source_images, pictures)
+            else:
+                videos = max(videos, 1)
+        return ActorFiles(
+            frames=max((f.frames.count for f in own if f.frames is not None), default=0),
+            crop_images=most("crop_images"),
+            source_images=source_images,
+            landmarks=most("landmarks"),
+            meshes=most("meshes"),
+            videos=videos,
+        )
+
+
+def plan_searches(
+    inventory: Inventory,
+    actor: Actor,
+    hosts: Sequence[SshHost | LocalHost],
+    *,
+    known_jobs: Collection[str],
+    search_time_s: float | None,
+) -> list[HostSearch]:
+    """Plan a search of each host and, last, of this laptop.
+
+    Args:
+        inventory: names the actors' places and this laptop's search roots.
+        actor: whose box.
+        hosts: the hosts to search.
+        known_jobs: the ids of all jobs in the ledger.
+        search_time_s: when each search ends; None: half of the host's `answer_timeout_s`.
+    """
+    actors = {actor.name: actor} | {n: a for n, a in inventory.actors.items() if n != actor.name}
+
+    def plan(
+        name: str,
+        host: SshHost | LocalHost,
+        places_of: Callable[[Actor], HostPlaces],
+        roots: Sequence[PurePosixPath],
+    ) -> HostSearch:
+        places = {n: (a, places_of(a)) for n, a in actors.items()}
+        own = places[actor.name][1]
+        request = request_for(
+            actor,
+            known=[PurePosixPath(path) for path in own.all],
+            roots=roots,
+            of_jobs=[folder for _, each in places.values() for folder in each.of_jobs],
+            search_time_s=host.answer_timeout_s / 2 if search_time_s is None else search_time_s,
+        )
+        return HostSearch(name, host, actor, own, Owners(places, map(str, roots), known_jobs), request)
+
+    def on_host(host: SshHost | LocalHost) -> HostSearch:
+        return plan(host.name, host, lambda a: _places_on(host, a), host.roots)
+
+    def on_laptop() -> HostSearch:
+        # Before the first sync there is no backup folder; it is not a missing search root.
+        backups = [inventory.backups] if inventory.backups.is_dir() else []
+        laptop = LocalHost.model_validate(
+            {"name": "this-laptop", "workdir": inventory.backups, "python": sys.executable}
+        )
+        return plan(
+            LOCAL,
+            laptop,
+            lambda a: HostPlaces(input=None, output=None, backups=(str(inventory.backup_of(a)),), jobs=None),
+            [PurePosixPath(path) for path in (*backups, *inventory.search_roots)],
+        )
+
+    return [*map(on_host, hosts), on_laptop()]
+
+
+def search_hosts(
+    searches: Sequence[HostSearch], open_session: OpenSession, on_progress: OnProgress
+) -> tuple[list[HostRow], dict[str, bytes]]:
+    """Run all searches at once.
+
+    Returns:
+        Each one's row, and the bytes of each box that was read, by their sha256.
+    """
+    contents: dict[str, bytes] = {}
+
+    def import_reader() -> None:
+        import being_remote.tracker.frame_file  # noqa: F401 - slow to import; the answers are under way
+
+    def show_pending(pending: Sequence[HostSearch], seconds: float) -> None:
+        for search in pending:
+            on_progress(
+                TransferProgress(f"searching {search.name}", int(seconds), math.ceil(search.seconds), "s")
+            )
+
+    rows = ask_all(
+        searches,
+        lambda search: search.run(open_session, contents),
+        meanwhile=import_reader,
+        on_wait=show_pending,
+    )
+    return rows, contents
+
+
+def _places_on(host: SshHost | LocalHost, actor: Actor) -> HostPlaces:
+    tracker = host.tracker.root if host.tracker else None
+    return HostPlaces(
+        input=None if tracker is None else str(tracker / actor.input),
+        output=None if tracker is None else str(tracker / actor.output),
+        backups=tuple(str(host.workdir / folder) for folder in actor.host_backups),
+        jobs=jobs_folder(host.workdir),
+    )

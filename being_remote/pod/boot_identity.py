@@ -1,0 +1,71 @@
+"""Which boot of which pod this is, and which volume holds the jobs.
+
+A boot is told from another by the PID namespace, the start time of process 1 and the kernel's boot id; a
+volume by the marker that the first claim leaves on it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Optional
+
+from being_remote.pod import job_records as records
+from being_remote.pod import processes
+from being_remote.pod.job_records import Record
+
+MARKER = ".volume"
+
+
+def read_boot_identity(workdir: str) -> Record:
+    """The identity as records and answers hold it."""
+    jobs = os.path.join(workdir, records.JOBS)
+    try:
+        pid_ns: Optional[int] = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        pid_ns = None
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot_id: Optional[str] = file.read(100).strip()
+    except OSError:
+        boot_id = None
+    return {
+        "pid_ns": pid_ns,
+        "init_start": processes.identify(1)["start"],
+        "boot_id": boot_id,
+        "volume": read_volume(jobs),
+        "alone": _is_own_disk(jobs),
+    }
+
+
+def read_volume(jobs: str) -> Optional[str]:
+    """The name in the volume's marker; None without one that can be read."""
+    try:
+        marker = records.read_json(os.path.join(jobs, MARKER))
+    except ValueError:
+        return None
+    name = marker.get("volume") if marker else None
+    return name if isinstance(name, str) and len(name) <= 200 else None
+
+
+def mark_volume(jobs: str) -> None:
+    """Give the volume a name, once; two that try at the same time leave one name."""
+    path = os.path.join(jobs, MARKER)
+    if os.path.exists(path):
+        return
+    temporary = f"{path}.{os.urandom(8).hex()}.tmp"
+    records.write_json(temporary, {"volume": os.urandom(16).hex()})
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass  # another claim was first, and its name counts
+    finally:
+        os.unlink(temporary)
+    records.sync_folder(jobs)
+
+
+def _is_own_disk(jobs: str) -> Optional[bool]:
+    """True where no other pod can mount the volume: it is the container's own disk. None: unknown."""
+    try:
+        return True if os.stat(jobs).st_dev == os.stat("/").st_dev else None
+    except OSError:
+        return None

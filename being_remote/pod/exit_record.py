@@ -1,0 +1,54 @@
+"""The exit record of an attempt, `end.json`: final, and written while the job's lock is held."""
+
+from __future__ import annotations
+
+import os
+from typing import List, NamedTuple, Optional
+
+from being_remote.pod import job_records as records
+from being_remote.pod.job_records import Record
+
+NAME = "end.json"
+
+
+class AttemptOutcome(NamedTuple):
+    """How an attempt ends."""
+
+    state: str
+    exit_code: Optional[int]
+    reason: str
+
+
+def exit_path(attempt_folder: str) -> str:
+    return f"{attempt_folder}/{NAME}"
+
+
+def has_exit_record(attempt_folder: str) -> bool:
+    """Whether the attempt has ended, with a record of it."""
+    return os.path.exists(exit_path(attempt_folder))
+
+
+def write_exit_record(
+    attempt_folder: str,
+    outcome: AttemptOutcome,
+    *,
+    elapsed_s: float,
+    spec: Record,
+    spec_sha256: str,
+    frames_done: Optional[int] = None,
+    frames_total: Optional[int] = None,
+    gpus: Optional[List[str]] = None,
+) -> None:
+    """Write how the attempt ended; it survives a power cut from here on. Raises OSError."""
+    end = {
+        "state": outcome.state,
+        "exit_code": outcome.exit_code,
+        "reason": outcome.reason[:500],
+        "elapsed_s": round(elapsed_s, 3),
+        "frames_done": frames_done,
+        "frames_total": frames_total,
+        "gpus": gpus or [],
+        "spec_sha256": spec_sha256,
+        "ledger": spec.get("ledger"),
+    }
+    records.write_json(exit_path(attempt_folder), end)

@@ -1,0 +1,70 @@
+"""The gate of an attempt, which one process ever passes: `mkdir attempts/<n>`.
+
+Making a folder is atomic also on a disk that several pods mount, where each pod has locks of its own. Only
+the supervisor that made the folder starts the payload. `attempts/<n>.asked` says that an attempt was asked
+for: a supervisor of an earlier one stops when it sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import List, Tuple
+
+from being_remote.pod import job_records as records
+
+_NAME = re.compile(r"([1-9][0-9]{0,3})(\.asked)?")
+
+
+def pass_gate(folder: str, attempt: int) -> bool:
+    """Start an attempt of the job in `folder`; False if somebody started it before, on any pod."""
+    path = records.attempt_folder(folder, attempt)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return False
+    records.sync_folder(os.path.dirname(path))
+    return True
+
+
+def list_attempts(folder: str) -> Tuple[List[int], int]:
+    """(the attempts that were started, in order; the highest that was started or asked for, or 0)."""
+    try:
+        names = os.listdir(f"{folder}/{records.ATTEMPTS}")
+    except FileNotFoundError:
+        return [], 0
+    started, highest = [], 0
+    for name in names:
+        found = _NAME.fullmatch(name)
+        if found:
+            highest = max(highest, int(found.group(1)))
+            if not found.group(2):
+                started.append(int(found.group(1)))
+    return sorted(started), highest
+
+
+def ask_for(folder: str, attempt: int, pushed: str = "") -> None:
+    """Record that `attempt` was asked for; `pushed` names the upload that it resumes from.
+
+    The first record of an attempt counts.
+    """
+    path = _asked_path(folder, attempt)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if not os.path.exists(path):
+        records.write_bytes(path, pushed.encode("ascii"))
+        records.sync_folder(folder)
+
+
+def find_pushed(folder: str, attempt: int) -> str:
+    """The upload that was made here for an attempt, or for one before it on this host; "" without any."""
+    for number in range(attempt, 0, -1):
+        name = (records.read_bytes(_asked_path(folder, number)) or b"").decode("ascii", "replace").strip()
+        pushed = records.pushed_folder(folder, name)
+        # The upload for this very attempt must be there, or its first step fails: no other replaces it.
+        if name and (number == attempt or os.path.isfile(os.path.join(pushed, records.PUSHED_NOTE))):
+            return pushed
+    return ""
+
+
+def _asked_path(folder: str, attempt: int) -> str:
+    return os.path.join(folder, records.ATTEMPTS, f"{attempt}.asked")

@@ -1,0 +1,81 @@
+"""The heartbeat of an attempt, `progress.json`: a counter, the step's state and its progress."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+import time
+from typing import Optional
+
+from being_remote.pod import job_records as records
+from being_remote.pod.job_records import Record
+
+NAME = "progress.json"
+BEAT_S = 5.0
+
+
+class Heartbeat:
+    """Counts an attempt's progress and writes its heartbeats.
+
+    `progress` is the spec's: the frames that its glob finds are counted, or without one the log's bytes.
+    """
+
+    def __init__(self, attempt_folder: str, progress: Optional[Record]) -> None:
+        self.frames_done: Optional[int] = None
+        self.frames_total: Optional[int] = None if progress is None else progress["total"]
+        self._path = os.path.join(attempt_folder, NAME)
+        self._log = os.path.join(attempt_folder, records.LOG)
+        self._pattern: Optional[str] = None
+        if progress is not None:
+            work = os.path.join(attempt_folder, records.WORK)
+            self._pattern = os.path.join(glob.escape(work), progress["glob"])
+        self._number, self._next_at = 0, 0.0
+        self._most, self._grew_at = -1, time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._next_at
+
+    @property
+    def stalled_s(self) -> float:
+        """Seconds since there was more progress, or since `restart`."""
+        return time.monotonic() - self._grew_at
+
+    def restart(self) -> None:
+        """Count the stall from now on: a step starts."""
+        self._grew_at = time.monotonic()
+
+    def count_total(self, pattern: str) -> None:
+        """Count the frames that are expected: the files in a folder, or those that a glob finds."""
+        pattern = os.path.join(pattern, "*") if os.path.isdir(pattern) else pattern
+        self.frames_total = sum(1 for _ in glob.iglob(pattern))
+
+    def count(self) -> None:
+        """Count the progress, and note when there is more of it."""
+        if self._pattern is not None:
+            self.frames_done = size = sum(1 for _ in glob.iglob(self._pattern))
+        else:
+            try:
+                size = os.stat(self._log).st_size
+            except OSError:  # not there yet, or not visible at the moment
+                size = 0
+        if size > self._most:
+            self._most, self._grew_at = size, time.monotonic()
+
+    def write(self, state: str, payload: Record) -> None:
+        """Count, and write the next heartbeat."""
+        self._number += 1
+        self._next_at = time.monotonic() + BEAT_S
+        self.count()
+        beat = {
+            "beat": self._number,
+            "state": state,
+            "frames_done": self.frames_done,
+            "frames_total": self.frames_total,
+            "payload": payload,
+        }
+        try:
+            records.write_json(self._path, beat, durable=False)
+        except OSError as e:  # a full disk must not end the payload
+            sys.stderr.write(f"cannot write the heartbeat: {e}\n")

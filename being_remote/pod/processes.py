@@ -1,0 +1,152 @@
+"""Processes by their numbers and start times, and how a payload is ended with all its processes.
+
+Every process of an attempt carries MARK in its environment. Whoever takes over from a killed supervisor
+finds them by it, and never mistakes another process of the same number for one of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+MARK = "BEING_REMOTE_ATTEMPT"
+_KILL_TIMEOUT_S = 10.0  # the kernel cannot end a process whose disk hangs
+
+
+class ProcessStat(NamedTuple):
+    """What /proc says of a process; `start` in ticks since boot."""
+
+    parent: int
+    group: int
+    start: int
+
+
+def read_stat(pid: int) -> Optional[ProcessStat]:
+    """The process of that number; None if it has ended, or there is no /proc."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name may hold blanks and brackets; the fields after its last ")" do not.
+            fields = file.read(4096).rpartition(b")")[2].split()
+        if fields[0] in (b"Z", b"X"):
+            return None
+        return ProcessStat(int(fields[1]), int(fields[2]), int(fields[19]))
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def list_pids() -> List[int]:
+    """The numbers of all processes; empty where there is no /proc."""
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+
+
+def identify(pid: int) -> Dict[str, Any]:
+    """A process as records name it."""
+    stat = read_stat(pid)
+    return {"pid": pid, "start": stat and stat.start}
+
+
+def is_alive(identity: Any) -> Optional[bool]:
+    """Whether the process that a record names still runs; None if that cannot be seen."""
+    if not isinstance(identity, dict) or type(identity.get("pid")) is not int:
+        return None
+    start = identity.get("start")
+    if type(start) is not int or not os.path.exists("/proc/self/stat"):
+        return None
+    stat = read_stat(identity["pid"])
+    return stat is not None and stat.start == start
+
+
+def mark_of(job: str, attempt: int) -> str:
+    return f"{job}/{attempt}"
+
+
+def find_marked(mark: str, group: Optional[int] = None) -> List[int]:
+    """The living processes, except this one, that carry the mark or are in the process group.
+
+    Not `killpg(group, 0)`: where process 1 reaps no children, as in many containers, dead processes stay
+    in their group for ever.
+    """
+    found = []
+    for pid in list_pids():
+        stat = read_stat(pid) if pid != os.getpid() else None
+        if stat is not None and (stat.group == group or _carries(pid, mark)):
+            found.append(pid)
+    return found
+
+
+def end_marked(mark: str, grace_s: float) -> bool:
+    """End every process that carries the mark; False if one still lives."""
+
+    def send(number: int) -> None:
+        for pid in find_marked(mark):
+            _kill(pid, number)
+
+    return _end(lambda: find_marked(mark), send, grace_s)
+
+
+def end_group(group: int, mark: str, reap: Callable[[], object], grace_s: float) -> bool:
+    """End our own payload: its group, and the marked processes that left it; False if one still lives.
+
+    `reap` collects our dead child.
+    """
+
+    def living() -> List[int]:
+        reap()
+        return find_marked(mark, group) if os.path.exists("/proc/self/stat") else _answering(group)
+
+    def send(number: int) -> None:
+        # The group is empty; some systems say so by PermissionError.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
+        for pid in find_marked(mark):
+            _kill(pid, number)
+
+    return _end(living, send, grace_s)
+
+
+def _end(living: Callable[[], List[int]], send: Callable[[int], None], grace_s: float) -> bool:
+    """Send TERM, wait up to `grace_s`, then send KILL until none lives."""
+    if living():
+        send(signal.SIGTERM)
+        _wait(living, grace_s)
+    deadline = time.monotonic() + _KILL_TIMEOUT_S
+    while living():
+        if time.monotonic() > deadline:
+            return False
+        send(signal.SIGKILL)
+        _wait(living, 0.2)
+    return True
+
+
+def _carries(pid: int, mark: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return f"{MARK}={mark}".encode() in file.read().split(b"\0")
+    except OSError:  # it ended, or is another user's
+        return False
+
+
+def _answering(group: int) -> List[int]:
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return []
+    return [group]
+
+
+def _wait(living: Callable[[], List[int]], seconds: float) -> None:
+    deadline, pause = time.monotonic() + seconds, 0.005
+    while living() and time.monotonic() < deadline:
+        time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+        pause = min(pause * 1.5, 0.1)
+
+
+def _kill(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+        os.kill(pid, number)
