@@ -29,7 +29,7 @@ def exit_code(*words: str) -> int:
     return int(left.value.code or 0)
 
 
-def test_list_after_the_command_lists_snapshots(door: Door) -> None:
+def test_list_after_the_command_lists_snapshots(folder: Path, door: Door) -> None:
     done = door("sync", "--list", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
