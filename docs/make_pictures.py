@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from being_remote.demo.actor import make_actor
-from being_remote.workflows.recover import recover
+from being_remote.workflows.recover import EvidenceChoice, OutputChoice, RunChoice, recover
 
 IMAGES = Path(__file__).parent / "images"
 COLUMNS = 118
@@ -33,7 +33,8 @@ def main() -> None:
         _scaled(Path(folder, "demo-out/recovered/demo/overlay.png"), "overlay.jpg")
         actor = make_actor(Path(folder, "tracker"), "demo")
         video = actor.input_folder / "video.mp4"
-        recover(None, run=str(actor.output_folder), from_images=video, out=Path(folder, "found"))
+        run, output = RunChoice(str(actor.output_folder)), OutputChoice(out=Path(folder, "found"))
+        recover(None, run, EvidenceChoice(from_images=video), output)
         _scaled(Path(folder, "found/evidence.png"), "evidence.jpg")
 
 

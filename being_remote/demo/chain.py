@@ -255,16 +255,15 @@ def _retracked(folder: Path, truth: ActorTruth) -> SecondTracking:
     """
     from being_remote.inventory import load_inventory
     from being_remote.tracker.intrinsics_file import read_intrinsics
-    from being_remote.workflows.recover import recover
+    from being_remote.workflows.recover import EvidenceChoice, OutputChoice, RunChoice, recover
 
     (intrinsics,) = (folder / "backup" / ACTOR / "runs").glob("*/intrinsics.json")
     home, pulled = intrinsics.parent, read_intrinsics(intrinsics)
     ours = recover(
         load_inventory(folder / "inventory.yaml"),
-        run=home.name,
-        video=folder / _VIDEO,
-        exports=("json",),
-        out=folder / "recovered" / home.name,
+        RunChoice(home.name),
+        EvidenceChoice(video=folder / _VIDEO),
+        OutputChoice(exports=("json",), out=folder / "recovered" / home.name),
     )
     if pulled.K != ours.K:
         raise InconsistentData(f"says K is {pulled.K}, our own transform says {ours.K}", file=str(intrinsics))

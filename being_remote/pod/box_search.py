@@ -2,7 +2,7 @@
 
 The request comes on stdin, one JSON document with the names and the limits; the answer goes to stdout:
 `pod_client/box_search.py` has its form. A limit that was hit is named in `truncated`. Names and contents
-travel as base64, because they may be any bytes. No file system of the kernel is entered, by link or mount. It writes nothing.
+travel as base64, because they may be any bytes. No file system of the kernel is entered. It writes nothing.
 """
 
 from __future__ import annotations

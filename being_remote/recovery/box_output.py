@@ -1,7 +1,6 @@
-"""`--write-bbox`: a crop that the pixels confirmed, stored where the run's box lies, with how it was found.
+"""`--write-bbox`: store a crop that the pixels confirmed where the run's box lies, with how it was found.
 
-Never over another box, and never from an estimate. A backup takes it for a file put there by hand: the
-next sync adopts it.
+Never over another box, and never from an estimate. The next sync adopts it as a file put there by hand.
 """
 
 from __future__ import annotations
@@ -57,23 +56,23 @@ def box_place(case: RecoveryInput, found: FoundCrop) -> Path | None:
             hint="say the size of the tracked video, if it is this: --source-size WIDTHxHEIGHT, or"
             " source_size in the inventory",
         )
-    there = next((p for p in places if os.path.lexists(p)), None)
-    if there is None:
+    stored = next((p for p in places if os.path.lexists(p)), None)
+    if stored is None:
         return case.run.trackers_box(case.settings) or places[0]
-    if read_box(there) != _box(found):
+    if read_box(stored) != _box(found):
         raise InconsistentData(
             f"holds another box than the one found, {_box(found)}, and is not replaced",
-            file=str(there),
-            hint="if it is another run's, move it away and ask again",
+            file=str(stored),
+            hint="if it is another run's, move it away and recover again",
         )
     return None
 
 
 def write_found_box(place: Path, case: RecoveryInput, found: FoundCrop) -> None:
-    """Store the box that `box_place` has a place for, and the note beside it.
+    """Store the box at the place that `box_place` found, and the note beside it.
 
     Raises:
-        InconsistentData: meanwhile another box came to lie there.
+        InconsistentData: meanwhile another box was written there.
         UsageError, NoSpace: the folder cannot be written, or the disk is full.
     """
     from being_remote.tracker.box_note import write_box
@@ -81,7 +80,7 @@ def write_found_box(place: Path, case: RecoveryInput, found: FoundCrop) -> None:
     write_box(place, _note(case, found))
 
 
-def confirmed(box: RunBox, case: RecoveryInput) -> bool:
+def is_confirmed(box: RunBox, case: RecoveryInput) -> bool:
     """Whether a note beside the box says that the pixels of this very run confirmed it."""
     from being_remote.errors import DataError
     from being_remote.tracker.box_note import read_note

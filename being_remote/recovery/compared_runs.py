@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from being_remote.errors import DataError, NotFoundError, UsageError
-from being_remote.recovery.tracker_defaults import defaults_beside, defaults_of
+from being_remote.errors import DataError
+from being_remote.recovery.local_runs import defaults_beside, find_defaults
 
 if TYPE_CHECKING:
-    from being_remote.inventory import Inventory
     from being_remote.recovery.local_runs import LocalRun
     from being_remote.tracker.checkout_defaults import CheckoutDefaults
     from being_remote.tracker.flame_parameters import FlameParameters
     from being_remote.tracker.sequence import Sequence as Cameras
-    from being_remote.tracker.settings import Settings
+    from being_remote.tracker.settings import Keys, Settings
 
-SETTINGS_SUFFIXES = (".yml", ".yaml")
 LISTED = 10
 
 
@@ -30,7 +28,7 @@ class ComparedRun:
         path: the settings file, or the folder of `.frame` files.
         settings: as `config.parse_settings` reads them; None where the run has no file of them.
         settings_path: of that file.
-        defaults: what the settings leave out; None where this laptop has no word of it.
+        defaults: what the settings leave out; None where that is unknown.
         cameras, parameters: of a run; None of a settings file.
         notes: what a person should know of this side.
     """
@@ -44,57 +42,39 @@ class ComparedRun:
     parameters: FlameParameters | None
     notes: tuple[str, ...]
 
+    @property
+    def keys(self) -> Keys:
+        """The settings that its checkout knows; those of the tracker where that is unknown."""
+        from being_remote.tracker.settings import KEYS
 
-def read_side(inventory: Inventory | None, name: str) -> ComparedRun:
-    """Find and read one side: a .yml, a folder, an actor's name or a job.
+        return self.defaults.keys if self.defaults is not None else KEYS
 
-    Raises:
-        UsageError: a file that is no settings file.
-        NotFoundError: nothing has that name, or nothing of it came home yet.
-        DataError: frames or a settings file named directly cannot be read, or are not one run's.
-    """
-    path = Path(name).expanduser()
-    if path.suffix.lower() in SETTINGS_SUFFIXES and not path.is_dir():
-        defaults = defaults_beside(path)
-        settings, notes = _read_settings(path, defaults)
-        return ComparedRun(name, path, settings, path, defaults, None, None, notes)
-    if path.is_file():
-        raise UsageError(
-            "is neither a run's folder nor a settings file (.yml)",
-            where=name,
-            hint="analyze FRAME looks at one file; compare takes folders, actors, jobs or .yml",
-        )
+
+def read_settings_file(name: str, path: Path) -> ComparedRun:
+    """Read a settings file as one side. Raises NotFoundError, DataError."""
+    defaults = defaults_beside(path)
+    settings, notes = _read_settings(path, defaults)
+    return ComparedRun(name, path, settings, path, defaults, None, None, notes)
+
+
+def read_run(name: str, run: LocalRun) -> ComparedRun:
+    """Read a run as one side. Raises NotFoundError, DataError."""
     from being_remote.tracker.flame_parameters import read_parameters
 
-    run = _find_run(inventory, name)
     cameras, parameters = read_parameters(run.checkpoints)
-    defaults = defaults_of(inventory, run)
-    found, settings_path, notes = _settings_of(run, defaults)
+    defaults = find_defaults(run)
+    settings, path, notes = _find_settings(run, defaults)
     notes = (*cameras.warnings, *notes)
-    return ComparedRun(name, run.checkpoints, found, settings_path, defaults, cameras, parameters, notes)
+    return ComparedRun(name, run.checkpoints, settings, path, defaults, cameras, parameters, notes)
 
 
-def _find_run(inventory: Inventory | None, name: str) -> LocalRun:
-    from being_remote.recovery.local_runs import find_run
-
-    try:
-        return find_run(inventory, None, name)
-    except (NotFoundError, UsageError) as e:
-        if e.where != "--run":
-            raise
-        more = "" if inventory else "; actors and jobs are known with an inventory only (--inventory FILE)"
-        raise NotFoundError(
-            e.what, where="compare", hint=f"name a folder of .frame files, an actor, a job, or a .yml{more}"
-        ) from e
-
-
-def _settings_of(
+def _find_settings(
     run: LocalRun, defaults: CheckoutDefaults | None
 ) -> tuple[Settings | None, Path | None, tuple[str, ...]]:
     """The run's settings; a file that cannot be read costs only a note, for the frames say more."""
     path = next((p for p in run.settings_files if p.exists() or p.is_symlink()), None)
     if path is None:
-        return None, None, ("no settings file of this run is here; `sync --only configs` brings it",)
+        return None, None, ("this run has no settings file here; `sync --only configs` downloads it",)
     try:
         settings, notes = _read_settings(path, defaults)
     except DataError as e:

@@ -1,4 +1,4 @@
-"""The crop told by stored landmarks: an estimate with error bars, never called exact.
+"""Find the crop by stored landmarks: an estimate with error bars, never exact.
 
 The stored ones are the tracker's, in pixels of its crops. Those of the original frames lie in a folder
 of their own, named by the source's numbers like the stored ones, or are found here by the tracker's
@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import NotFoundError
-from being_remote.recovery.crop_from_images import steps
-from being_remote.recovery.found_crop import FoundCrop, by_search
-from being_remote.recovery.search_result import CropSearch
+from being_remote.recovery.crop_check import report_steps
+from being_remote.recovery.found_crop import CropSearch, FoundCrop, searched_crop
 from being_remote.recovery.stored_crops import is_dense, spread
 from being_remote.session import OnProgress
 
@@ -21,17 +20,15 @@ if TYPE_CHECKING:
     from being_remote.crop_search import Finding
     from being_remote.crop_search.landmark_search import StoredFace
     from being_remote.recovery.recovery_input import RecoveryInput
+    from being_remote.tracker.source_frames import SourceFrames
 
 READ = 400  # files: more say nothing new
 LOOKED_AT = 40  # frames in which a face is searched for, a few tenths of a second each
 
 
-def holds_landmarks(path: Path) -> bool:
-    """Whether this is a folder of landmarks, and no video or folder of frames."""
-    return path.is_dir() and any(path.glob("*.npy"))
-
-
-def by_landmarks(case: RecoveryInput, folder: Path, source: Path, on_progress: OnProgress) -> FoundCrop:
+def find_by_landmarks(
+    case: RecoveryInput, folder: Path, source: Path | SourceFrames, on_progress: OnProgress
+) -> FoundCrop:
     """Find the crop by the landmarks stored in `folder` and those of the original frames.
 
     Args:
@@ -42,13 +39,15 @@ def by_landmarks(case: RecoveryInput, folder: Path, source: Path, on_progress: O
         NotFoundError: the two have no frame in common, or the stored ones are not the detector's.
         DataError: a file cannot be read.
     """
-    look = _read if holds_landmarks(source) else _detect
-    finding, count = look(case, folder, source, on_progress)
-    search = CropSearch(finding, f"landmarks of {count} frames in {folder}", str(source), 0, ())
-    return by_search("landmarks", search)
+    if isinstance(source, Path):
+        name, (finding, count) = source, _compare_files(case, folder, source)
+    else:
+        name, (finding, count) = source.source.path, _compare_faces(case, folder, source, on_progress)
+    search = CropSearch(finding, f"landmarks of {count} frames in {folder}", str(name))
+    return searched_crop("landmarks", search)
 
 
-def _read(case: RecoveryInput, folder: Path, source: Path, _: OnProgress) -> tuple[Finding, int]:
+def _compare_files(case: RecoveryInput, folder: Path, source: Path) -> tuple[Finding, int]:
     from being_remote.crop_search.landmark_fit import from_landmarks
     from being_remote.crop_search.landmark_pairs import read_pairs
     from being_remote.tracker.landmark_file import DENSE, SPARSE
@@ -65,12 +64,14 @@ def _read(case: RecoveryInput, folder: Path, source: Path, _: OnProgress) -> tup
     return finding, len(pairs)
 
 
-def _detect(case: RecoveryInput, folder: Path, source: Path, on_progress: OnProgress) -> tuple[Finding, int]:
+def _compare_faces(
+    case: RecoveryInput, folder: Path, frames: SourceFrames, on_progress: OnProgress
+) -> tuple[Finding, int]:
     from being_remote.crop_search.landmark_detector import FaceMesh
     from being_remote.crop_search.landmark_search import from_frames
 
     stored = _stored_faces(case, folder)
-    with FaceMesh() as mesh, case.open_frames(source) as frames:
+    with FaceMesh() as mesh:
         finding = from_frames(
             stored,
             frames,
@@ -78,7 +79,7 @@ def _detect(case: RecoveryInput, folder: Path, source: Path, on_progress: OnProg
             mesh,
             detector="MediaPipe's face mesh",
             bbox_scale=case.known_bbox_scale,
-            on_progress=steps("faces looked for", on_progress),
+            on_progress=report_steps("faces looked for", on_progress),
         )
     return finding, len(stored)
 
@@ -88,12 +89,13 @@ def _stored_faces(case: RecoveryInput, folder: Path) -> list[StoredFace]:
     from being_remote.crop_search.landmark_search import StoredFace
     from being_remote.tracker.landmark_file import DENSE, landmark_name, read_landmarks
 
-    there = [(i, n) for i, n in case.numbers.items() if (folder / landmark_name(n)).exists()]
-    if not there or not is_dense(folder):
+    stored = [(i, n) for i, n in case.numbers.items() if (folder / landmark_name(n)).exists()]
+    if not stored or not is_dense(folder):
         raise NotFoundError(
-            f"no {DENSE}-point landmarks of the run's frames, which alone can be found again in a video",
+            f"the run's frames have no {DENSE}-point landmarks, the only ones that a detector finds again in"
+            " a video",
             where=str(folder),
             hint="--from-landmarks FOLDER, with 68 points of each original frame",
         )
-    read = [(i, n, read_landmarks(folder / landmark_name(n), DENSE)) for i, n in spread(there, LOOKED_AT)]
-    return [StoredFace(i, n, points) for i, n, points in read if points is not None]
+    faces = [(i, n, read_landmarks(folder / landmark_name(n), DENSE)) for i, n in spread(stored, LOOKED_AT)]
+    return [StoredFace(i, n, points) for i, n, points in faces if points is not None]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from being_remote.recovery.recovery_input import RecoveryInput
     from being_remote.recovery.recovery_report import RecoverReport
     from being_remote.recovery.report_values import FrameFigures
+    from being_remote.tracker.source_frames import SourceFrames
 
 
 def shows_evidence(report: RecoverReport) -> bool:
@@ -22,22 +23,25 @@ def shows_evidence(report: RecoverReport) -> bool:
     return _frame(report) is not None
 
 
-def draw_evidence(report: RecoverReport, case: RecoveryInput, found: FoundCrop) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) BGR; ask `shows_evidence` before.
+def draw_evidence(
+    report: RecoverReport, case: RecoveryInput, frames: SourceFrames, found: FoundCrop
+) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) BGR; only where `shows_evidence`.
+
+    Args:
+        frames: those that the stored crops were compared with.
 
     Raises:
         NotFoundError, DataError: a picture that could be read before cannot be read any more.
     """
-    from being_remote.crop_search.crop_rendering import remake
+    from being_remote.crop_search.crop_rendering import make_crop
     from being_remote.report.crop_evidence import CropEvidence, Scores, draw
 
     looked_at = _frame(report)
-    assert looked_at is not None and case.crops is not None and case.source.video is not None
-    assert found.crop is not None  # it was compared
+    assert looked_at is not None and case.crops is not None and found.crop is not None  # it was compared
     stored = read_crop(case.crops, looked_at.frame_id, case.frames.image_size_wh)
     number = looked_at.source_number + looked_at.frame_offset
-    with case.open_frames(case.source.video) as frames:
-        made = remake(frames.frame(number), found.crop)
+    made = make_crop(frames.frame(number), found.crop)
     scores = found.search.finding.scores if found.search is not None else None
     return draw(
         CropEvidence(

@@ -1,8 +1,4 @@
-"""The crop of a run, whichever way it was found: the one value that the rest of `recover` goes by.
-
-Here are the two ways that need no search: a run that cropped nothing, and a bbox.pt. What is doubtful
-comes along in words.
-"""
+"""The crop of a run, whichever way it was found, how sure it is, and what is doubtful about it."""
 
 from __future__ import annotations
 
@@ -14,9 +10,10 @@ from being_remote.recovery.stored_box import crop_by_box
 
 if TYPE_CHECKING:
     from being_remote.camera.crop import Crop
+    from being_remote.crop_search import Finding
+    from being_remote.crop_search.frame_map import FrameMap
     from being_remote.recovery.recovery_input import RecoveryInput
     from being_remote.recovery.report_values import CheckFigures
-    from being_remote.recovery.search_result import CropSearch
     from being_remote.recovery.source_size import SourceSize
     from being_remote.recovery.stored_box import RunBox
 
@@ -24,6 +21,23 @@ ASPECT_TOLERANCE = 0.01
 LISTED = 4
 
 Way = Literal["bbox", "whole frame", "images", "landmarks"]
+
+
+@dataclass(frozen=True, eq=False)
+class CropSearch:
+    """What a search compared, and what it found.
+
+    Attributes:
+        evidence, source: what of the run was compared with which frames.
+        phantoms: pictures left out, since no `.frame` has them.
+        frame_map: by which it took their frames; None: by the settings' numbers.
+    """
+
+    finding: Finding
+    evidence: str
+    source: str
+    phantoms: int = 0
+    frame_map: FrameMap | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +69,12 @@ class FoundCrop:
         return found.frame_offset if found is not None and found.crop is not None else None
 
     @property
-    def said(self) -> tuple[str, ...]:
+    def doubts(self) -> tuple[str, ...]:
         """All that is doubtful, what matters most first."""
         return (self.doubt, *self.warnings) if self.doubt else self.warnings
 
 
-def whole_frame(case: RecoveryInput) -> FoundCrop:
+def whole_frame_crop(case: RecoveryInput) -> FoundCrop:
     """The map of a run that cropped nothing.
 
     Raises:
@@ -70,24 +84,24 @@ def whole_frame(case: RecoveryInput) -> FoundCrop:
 
     _check_aspect(case.frames.image_size_wh, case.source)
     unused = next((path for path in case.run.boxes(case.settings) if path.exists()), None)
-    said = f"{unused} is not used: by its settings and frames this run cropped nothing"
     crop = resize_only(case.source.size_wh, case.frames.image_size_wh)
-    warnings = (said,) if unused is not None else ()
+    warning = f"{unused} is not used: by its settings and frames this run cropped nothing"
+    warnings = (warning,) if unused is not None else ()
     return FoundCrop(crop, "whole frame", "whole frame", warnings=warnings)
 
 
-def by_box(found: RunBox, source: SourceSize, image_size_wh: tuple[int, int]) -> FoundCrop:
+def boxed_crop(found: RunBox, source: SourceSize, image_size_wh: tuple[int, int]) -> FoundCrop:
     """The crop that a bbox.pt says; unverified where the box is not known to be this run's.
 
     Raises:
         UsageError, InconsistentData: the box was not made on frames of this size.
     """
-    crop, odd = crop_by_box(found, source, image_size_wh)
+    crop, warnings = crop_by_box(found, source, image_size_wh)
     doubt = f"unverified: {found.named} is not known to be this run's: {found.doubt}" if found.doubt else ""
-    return FoundCrop(crop, "bbox", "unverified" if doubt else "bbox", doubt, odd, found)
+    return FoundCrop(crop, "bbox", "unverified" if doubt else "bbox", doubt, warnings, found)
 
 
-def by_search(by: Way, search: CropSearch) -> FoundCrop:
+def searched_crop(by: Way, search: CropSearch) -> FoundCrop:
     """The crop that a search found, or none; what is only an estimate is doubtful."""
     found = search.finding
     doubt = ""
@@ -98,52 +112,54 @@ def by_search(by: Way, search: CropSearch) -> FoundCrop:
     return FoundCrop(found.crop, by, found.grade, doubt, search=search)
 
 
-def weighed(found: FoundCrop, seen: CheckFigures) -> FoundCrop:
-    """The crop after the pixels were asked: what they confirm is in no doubt, what they deny is no camera.
+def grade_by_check(found: FoundCrop, check: CheckFigures | None) -> FoundCrop:
+    """The crop after it was compared with pixels: "exact" by equal pixels, "verified" by similar ones.
 
-    The grade says what was checked: equal pixels are exact, pixels that are alike verified.
+    Where they disagree the grade is "unverified" and no camera is written.
     """
-    if seen.agrees:
-        grade = "exact" if seen.exact else "verified"
-        return replace(found, grade=grade, doubt="", warnings=(*found.warnings, *seen.notes))
-    if seen.agrees is False:
+    if check is None:
+        return found
+    if check.agrees:
+        grade = "exact" if check.exact else "verified"
+        return replace(found, grade=grade, doubt="", warnings=(*found.warnings, *check.notes))
+    if check.agrees is False:
         what = f"the box {found.box.named}" if found.box is not None else "a run without a crop"
-        said = (
-            f"THE PIXELS DISAGREE: the stored crops are not what {what} makes of {seen.source}:"
-            f" {seen.reason}. The box is another run's, or the video is another one; no camera was written"
+        doubt = (
+            f"THE PIXELS DISAGREE: the stored crops are not what {what} makes of {check.source}:"
+            f" {check.reason}. The box is another run's, or the video is another one; no camera was written"
         )
-        return replace(found, grade="unverified", doubt=said)
+        return replace(found, grade="unverified", doubt=doubt)
     return found
 
 
-def of_all_stretches(found: FoundCrop, case: RecoveryInput, seen: CheckFigures | None) -> FoundCrop:
-    """The crop of a run with K per frame, whose stretches one box need not have cut.
+def grade_by_stretches(found: FoundCrop, case: RecoveryInput, check: CheckFigures | None) -> FoundCrop:
+    """The crop of a run with K per frame: one box need not have cut all its stretches of frames.
 
     Each chunk of a video may have been tracked with a box of its own, and two runs may be mixed. So a
-    stretch that no stored crop confirms is in doubt.
+    stretch that no stored crop confirms makes the crop "unverified".
     """
     stretches = case.frames.stretches
     if len(stretches) == 1 or found.crop is None:
         return found
     listed = ", ".join(f"{a:05d} to {b:05d}" for a, b in stretches[:LISTED])
     listed += ", ..." if stretches[LISTED:] else ""
-    said = (
+    warning = (
         f"K changes within the run, in {len(stretches)} stretches of frames ({listed}): it was tracked in"
         " chunks, or two runs are mixed; each frame is given its own K"
     )
-    found = replace(found, warnings=(said, *found.warnings))
-    if found.by == "whole frame" or (seen is not None and seen.agrees is False):
+    found = replace(found, warnings=(warning, *found.warnings))
+    if found.by == "whole frame" or (check is not None and check.agrees is False):
         return found
-    agreeing = [e.frame_id for e in seen.frames if e.agrees] if seen is not None else []
+    agreeing = [e.frame_id for e in check.frames if e.agrees] if check is not None else []
     if found.search is not None:
         agreeing += [e.frame_id for e in found.search.finding.frames if e.agrees]
-    open_ones = [s for s in stretches if not any(s[0] <= i <= s[1] for i in agreeing)]
+    unchecked = [s for s in stretches if not any(s[0] <= i <= s[1] for i in agreeing)]
     # Where every frame has a K of its own there are no chunks, and a few frames stand for all.
     fitted_each = 2 * len(stretches) > len(case.frames.frame_ids)
-    if not open_ones or (fitted_each and agreeing):
+    if not unchecked or (fitted_each and agreeing):
         return found
-    first, last = open_ones[0]
-    more = f" and {len(open_ones) - 1} more" if open_ones[1:] else ""
+    first, last = unchecked[0]
+    more = f" and {len(unchecked) - 1} more" if unchecked[1:] else ""
     doubt = (
         f"unverified: nothing shows that this box cut the frames {first:05d} to {last:05d}{more}, too: no"
         " stored crop of them was compared with the video"

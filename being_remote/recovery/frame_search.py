@@ -1,7 +1,6 @@
-"""The pixels asked which frame of the video at hand each pose is of: one pass over the video.
+"""Which frame of the video each pose is of, by pixels: one pass over the video.
 
-All stored crops are compared with all frames, small and grey, inside of the known crop. Without crops or
-frames nobody can be asked.
+All stored crops are compared with all frames, small and grey, inside of the known crop.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ PHASES = 12  # a video that was cut at its beginning is resampled from another m
 
 @dataclass(frozen=True)
 class NoEvidence:
-    """The pixels could not be asked, and why: that is no word against the settings."""
+    """Why pixels could not be compared, which says nothing against the settings."""
 
     reason: str
 
@@ -47,10 +46,9 @@ def find_frame_map(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> 
     """
     import numpy as np
 
-    from being_remote.crop_search.frame_map import align
-    from being_remote.media.video import open_source
+    from being_remote.crop_search.frame_map import map_frames
 
-    assert case.crops is not None and case.source.video is not None
+    assert case.crops is not None and case.video is not None
     numbers = np.fromiter(case.numbers.values(), np.int64)
     order = np.argsort(numbers, kind="stable")  # text order, where there are more than 99,999 images
     place_of = {int(case.frames.frame_ids[pose]): place for place, pose in enumerate(order)}
@@ -58,19 +56,17 @@ def find_frame_map(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> 
     places = sorted((place_of[frame_id], frame_id) for frame_id in crops)
     if not places:
         return NoEvidence("none of the stored crops can be read")
-    with open_source(case.source.video) as source:
-        if source.frame_count > MOST_FRAMES:
-            return NoEvidence(f"there are more than {MOST_FRAMES} frames, and so many are not compared")
-        shown = _small_frames(source, crop, on_progress)
-        rules = source_rules(source, case.settings.fps)
+    if case.video.frame_count > MOST_FRAMES:
+        return NoEvidence(f"there are more than {MOST_FRAMES} frames, and so many are not compared")
+    shown = _small_frames(case.video, crop, on_progress)
     if not shown:
         return NoEvidence("none of the frames can be read")
-    found = align(
+    found = map_frames(
         np.stack([crops[frame_id] for _, frame_id in places]),
         np.array([place for place, _ in places]),
         np.stack(list(shown.values())),
         np.array(list(shown), np.int64),
-        rules,
+        _source_rules(case.video, case.settings.fps),
         numbers[order],
     )
     if isinstance(found, str):
@@ -84,18 +80,18 @@ def is_certain(source: FrameReader, fps: float) -> bool:
     """Whether there is but one way to number these frames: a folder, or a video at the tracker's rate."""
     import numpy as np
 
-    resampled, every = predictions(source, fps)
+    resampled, every = _predictions(source, fps)
     return source.times_s is None or bool(np.array_equal(resampled.frames, every.frames))
 
 
-def predictions(source: FrameReader, fps: float) -> tuple[FrameRule, FrameRule]:
-    """What the settings say that `source/` holds; and every frame, as others than the tracker extract it."""
+def _predictions(source: FrameReader, fps: float) -> tuple[FrameRule, FrameRule]:
+    """What `source/` holds by the settings; and every frame, as programs other than the tracker do it."""
     import numpy as np
 
     from being_remote.crop_search.frame_map import FrameRule
-    from being_remote.tracker.source_frames import MAX_FILES, numbers_in
+    from being_remote.tracker.source_frames import MAX_FILES, number_frames
 
-    index_of, _ = numbers_in(source, fps)
+    index_of, _ = number_frames(source, fps)
     files = np.full(min(max(index_of), MAX_FILES), -1)
     for number, index in index_of.items():
         if number <= MAX_FILES:
@@ -104,17 +100,17 @@ def predictions(source: FrameReader, fps: float) -> tuple[FrameRule, FrameRule]:
     return FrameRule(name, files), FrameRule(EVERY, np.arange(source.frame_count))
 
 
-def source_rules(source: FrameReader, fps: float) -> list[FrameRule]:
+def _source_rules(source: FrameReader, fps: float) -> list[FrameRule]:
     """The ways in which `source/` may have been made of what is at hand, the likeliest first."""
     from being_remote.crop_search.frame_map import FrameRule
     from being_remote.tracker.frame_numbering import frames_in_source
     from being_remote.tracker.source_frames import MAX_FILES
 
-    rules = list(predictions(source, fps))
+    rules = list(_predictions(source, fps))
     every = rules[1].frames
     if source.times_s is not None:
         clocks = [(source.times_s, source.last_s, rate) for rate in dict.fromkeys((fps, *RATES))]
-    else:  # frames that somebody else took out of the video, all or at another rate
+    else:  # frames taken out of the video by another program, all or at another rate
         clocks = [(every / rate, None, fps) for rate in RATES if rate != fps]
     known = {rule.frames.tobytes() for rule in rules}
     for times_s, last_s, rate in clocks:

@@ -36,8 +36,8 @@ class Explanation:
     errors: tuple[RayError, ...]
 
 
-def explain(cameras: Cameras, box: tuple[int, int, int, int] | None) -> Explanation:
-    """The guide's step 3, taken literally: cx + x_min, cy + y_min, focal length as stored."""
+def compare_with_guide(cameras: Cameras, box: tuple[int, int, int, int] | None) -> Explanation:
+    """Compare with the guide's step 3, taken literally: cx + x_min, cy + y_min, focal length as stored."""
     import numpy as np
 
     from being_remote.camera.crop import to_source

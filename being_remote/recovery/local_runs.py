@@ -1,32 +1,60 @@
-"""Which run `recover` works on, and where that run's files lie on this laptop.
+"""One run's files on this laptop: where its boxes, crops, landmarks, meshes and settings may lie.
 
-A run is named by an actor, by a folder, or by one of our own jobs. Nothing here is read but names
-and the run's settings; nothing is written.
+Reads names, the run's settings and the defaults of its checkout; writes nothing.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from being_remote.backup_paths import BackupPaths
-from being_remote.errors import NotFoundError, UsageError
+from being_remote.errors import DataError, NotFoundError
 from being_remote.tracker import layout
 
 if TYPE_CHECKING:
-    from being_remote.inventory import Actor, Inventory
+    from being_remote.inventory import Actor
+    from being_remote.tracker.checkout_defaults import CheckoutDefaults
     from being_remote.tracker.run_settings import RunSettings
 
 ASSUMED = "begin_frames: 1"  # as the tracker's own examples have it
 
 
-@dataclass(frozen=True)
-class LocalRun:
-    """One run's files on this laptop: `base` is an actor's backup, a tracker's output, or a plain folder.
+class FileOrigin(Protocol):
+    """What a backup's manifest says of one file; `host` is None for a file that no sync downloaded."""
 
-    `job` is the job it came from, where it was named by one.
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def host(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class CropPlace:
+    """A folder of stored crops.
+
+    Attributes:
+        by_source: its pictures are numbered like the source's, not by frame_id.
+        strip: they are strips whose left, square panel is the crop.
+    """
+
+    folder: Path
+    by_source: bool = False
+    strip: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class LocalRun:
+    """One run: its base is an actor's backup, a tracker's output, or a plain folder.
+
+    Attributes:
+        job: the job that tracked it, where it was named by one.
+        job_defaults: the checkout's defaults that the job was planned with.
+        origins: of each file in the backup's newest manifest; None where the base is no backup.
     """
 
     name: str
@@ -34,6 +62,8 @@ class LocalRun:
     checkpoints: Path
     actor: Actor | None
     job: str | None = None
+    job_defaults: CheckoutDefaults | None = None
+    origins: Mapping[str, FileOrigin] | None = None
 
     def boxes(self, settings: RunSettings) -> tuple[Path, ...]:
         """Where its bbox.pt may lie, the likeliest place first."""
@@ -63,13 +93,10 @@ class LocalRun:
 
     def landmark_folders(self, settings: RunSettings) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         """Where its 478 and its 68 landmarks a frame may lie; crop pixels, under the source's numbers."""
-        home = BackupPaths(self.base)
-        places = [(home.kpt_dense, layout.KPT_DENSE), (home.kpt, layout.KPT)]
-        dense, sparse = (
-            tuple(f for f in (there, self._derived(settings, name)) if f is not None)
-            for there, name in places
-        )
-        return dense, sparse
+        backup = BackupPaths(self.base)
+        dense = (backup.kpt_dense, self._derived(settings, layout.KPT_DENSE))
+        sparse = (backup.kpt, self._derived(settings, layout.KPT))
+        return tuple(filter(None, dense)), tuple(filter(None, sparse))
 
     def frames_in_checkout(self, settings: RunSettings) -> Path | None:
         """The frames that the tracker read, or the video they were cut from, where they lie in a checkout."""
@@ -84,14 +111,22 @@ class LocalRun:
     @property
     def settings_files(self) -> tuple[Path, ...]:
         """Where its settings may lie."""
-        config = f"{self.base.name}.yml"
-        there = (self._checkout / layout.ACTOR_CONFIGS / config,) if self._checkout else ()
-        return (BackupPaths(self.base).config, *there)
+        places = [BackupPaths(self.base).config]
+        if self._checkout:
+            places.append(self._checkout / layout.ACTOR_CONFIGS / f"{self.base.name}.yml")
+        return tuple(places)
 
     @property
     def meshes(self) -> tuple[Path, ...]:
         """The folders in which its meshes may lie."""
         return BackupPaths(self.base).meshes, self.base / layout.MESH
+
+    @property
+    def intrinsics(self) -> Path | None:
+        """Where the `intrinsics.json` of one of our own jobs lies."""
+        from being_remote.tracker.finish import INTRINSICS
+
+        return self._checkout / INTRINSICS if self.job is not None and self._checkout is not None else None
 
     @property
     def _checkout(self) -> Path | None:
@@ -110,15 +145,8 @@ class LocalRun:
         folder = settings.actor if settings.actor.strip("./") else f"{layout.INPUT}/{self.base.name}"
         path = Path(os.path.normpath(self._checkout / folder))
         # A job's settings name its folder on the host, which is not a folder of this machine.
-        elsewhere = PurePosixPath(folder).is_absolute() and (self.job is not None or not path.is_dir())
-        return self._checkout / layout.INPUT / path.name if elsewhere else path
-
-    @property
-    def intrinsics(self) -> Path | None:
-        """Where the `intrinsics.json` of one of our own jobs lies."""
-        from being_remote.tracker.finish import INTRINSICS
-
-        return self._checkout / INTRINSICS if self.job is not None and self._checkout is not None else None
+        on_host = PurePosixPath(folder).is_absolute() and (self.job is not None or not path.is_dir())
+        return self._checkout / layout.INPUT / path.name if on_host else path
 
     def _derived(self, settings: RunSettings, name: str) -> Path | None:
         """A folder that the tracker writes beside `source/`; named as it names it, relative to its root."""
@@ -129,118 +157,62 @@ class LocalRun:
         return self._checkout / layout.derived_folder(relative, name)
 
 
-@dataclass(frozen=True)
-class CropPlace:
-    """A folder of stored crops.
-
-    Attributes:
-        by_source: its pictures are numbered like the source's, not by frame_id.
-        strip: they are strips whose left, square panel is the crop.
-    """
-
-    folder: Path
-    by_source: bool = False
-    strip: bool = False
-
-
-def find_run(inventory: Inventory | None, actor: str | None, run: str | None) -> LocalRun:
-    """The run that was asked for: an actor's name, a folder, a job, or the inventory's only actor.
-
-    A name that is several of these means the actor, then the folder; write `./NAME` for the folder.
-
-    Raises:
-        UsageError: nothing says which, or an unknown actor.
-        NotFoundError: no such folder, actor or job; or nothing of it came home yet.
-    """
-    if inventory is None and (actor is not None or run is None):
-        raise UsageError("without an inventory a run is named by its folder", hint="--run FOLDER")
-    if run is not None and (inventory is None or run not in inventory.actors):
-        folder = Path(run).expanduser()
-        if folder.is_dir():
-            return _run_in(folder, inventory, actor)
-        return _run_of_job(run, inventory, actor)
-    if run is not None and actor not in (None, run):
-        raise UsageError(f"--run {run} and --actor {actor} name two actors", hint="give one of them")
-    assert inventory is not None  # the first two checks leave no other way here
-    chosen = inventory.the_actor(run or actor)
-    home = BackupPaths(inventory.backup_of(chosen))
-    if not home.checkpoint.is_dir():
-        raise NotFoundError(
-            f"no checkpoints of actor {chosen.name!r} are here yet",
-            where=str(home.checkpoint),
-            hint=f"being-remote sync --actor {chosen.name}",
-        )
-    return LocalRun(chosen.name, home.root, home.checkpoint, chosen)
-
-
-def _run_in(folder: Path, inventory: Inventory | None, actor: str | None) -> LocalRun:
+def run_in_folder(folder: Path, actor: Actor | None = None) -> LocalRun:
+    """The run whose `.frame` files lie in a folder, or in its `checkpoint/`."""
     if (folder / layout.CHECKPOINT).is_dir():
         base, checkpoints = folder, folder / layout.CHECKPOINT
     else:
         base = folder.absolute().parent if folder.absolute().name == layout.CHECKPOINT else folder
         checkpoints = folder
-    owner = None
-    if inventory is not None:
-        here = folder.resolve()
-        backups = {inventory.backup_of(a).resolve(): a for a in inventory.actors.values()}
-        owner = next((a for home, a in backups.items() if home in (here, *here.parents)), None)
-        owner = inventory.the_actor(actor) if actor is not None else owner
-    return LocalRun(base.absolute().name, base, checkpoints, owner)
+    return LocalRun(base.absolute().name, base, checkpoints, actor)
 
 
-def _run_of_job(word: str, inventory: Inventory | None, actor: str | None) -> LocalRun:
-    """The run that a job tracked, from what `pull` brought home of it."""
-    from being_remote.jobs.ledger import LAST
-    from being_remote.jobs.result_download import runs_of
-    from being_remote.jobs.status_poll import ledger_of
-    from being_remote.recipes.tracking_files import NAME
-
-    known = f", nor one of the actors: {', '.join(sorted(inventory.actors))}" if inventory else ""
-    nobody = NotFoundError(
-        f"{word!r} is neither a folder nor a job{known}",
-        where="--run",
-        hint="name a folder of .frame files, an actor, or a job (being-remote jobs --all)",
-    )
-    if inventory is None or not word or "/" in word:
-        raise nobody
-    try:
-        job = ledger_of(inventory).find(word, recipes=(NAME,), actor=actor)
-    except NotFoundError as e:
-        if word == LAST:
-            raise NotFoundError(e.what, where="--run", hint=e.hint) from e
-        raise nobody from e
-    if actor not in (None, job.actor):
-        raise UsageError(
-            f"job {job.job} tracked {job.actor or 'no actor'}, not {actor}", hint="leave --actor out"
-        )
-    folder = runs_of(inventory, job.actor) / job.job
-    outputs = sorted((folder / layout.OUTPUT).glob(f"*/{layout.CHECKPOINT}"))
-    if len(outputs) != 1:
-        raise NotFoundError(
-            f"no checkpoints of job {job.job} are here yet",
-            where=str(folder),
-            hint=f"being-remote pull {job.job} --all",
-        )
-    owner = inventory.actors.get(job.actor) if job.actor is not None else None
-    return LocalRun(job.job, outputs[0].parent, outputs[0], owner, job.job)
-
-
-def find_settings(run: LocalRun, inventory: Inventory | None = None) -> tuple[RunSettings, tuple[str, ...]]:
+def find_settings(run: LocalRun) -> tuple[RunSettings, tuple[str, ...]]:
     """The run's settings and, where no file holds them, a warning that says what was assumed instead.
 
-    What the file leaves out has the default of the run's checkout, where that is here.
+    What the file leaves out has the default of the run's checkout, where that is known.
 
     Raises:
-        DataError: the file is there and cannot be read.
+        DataError: the file cannot be read.
     """
-    from being_remote.recovery.tracker_defaults import defaults_of
     from being_remote.tracker.run_settings import parse_run_settings, read_run_settings
 
     for path in run.settings_files:
         if path.exists():
-            defaults = defaults_of(inventory, run)
+            defaults = find_defaults(run)
             return read_run_settings(path, defaults.values if defaults is not None else {}), ()
     return parse_run_settings(ASSUMED.encode(), "assumed settings"), (
-        "no settings file of this run is here: source file numbers assume begin_frames 1, as in the"
-        " tracker's own examples, and times are left out; `sync --only configs` brings it",
+        "this run has no settings file here: source file numbers assume begin_frames 1, as in the tracker's"
+        " own examples, and times are left out; `sync --only configs` downloads it",
     )
+
+
+def find_defaults(run: LocalRun) -> CheckoutDefaults | None:
+    """The checkout's defaults for what a run's settings leave out; None where they are unknown.
+
+    A job keeps them, a sync downloads them.
+    """
+    if run.job is not None:
+        return run.job_defaults
+    defaults = _read_defaults(BackupPaths(run.base).defaults)
+    if defaults is None:
+        settings = next((path for path in run.settings_files if path.exists()), None)
+        defaults = defaults_beside(settings) if settings is not None else None
+    return defaults
+
+
+def defaults_beside(settings: Path) -> CheckoutDefaults | None:
+    """The defaults of the checkout that a settings file lies in, as `configs/actors/NAME.yml`."""
+    folder = settings.absolute().parent
+    return _read_defaults(folder.parent / layout.DEFAULTS) if folder.match(layout.ACTOR_CONFIGS) else None
+
+
+def _read_defaults(path: Path) -> CheckoutDefaults | None:
+    from being_remote.tracker.checkout_defaults import MAX_BYTES, read_defaults
+    from being_remote.tracker.frame_file import read_bytes
+
+    try:
+        defaults = read_defaults(read_bytes(path, MAX_BYTES), str(path))
+    except (NotFoundError, DataError):
+        return None
+    return defaults if defaults.read else None

@@ -67,7 +67,7 @@ def _sha256(numbers: list[Any]) -> str:
     return hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
 
 
-def aside_of(
+def find_aside(
     folder: Path, cameras: Cameras, canvases: Mapping[str, Any], outputs: Sequence[str], *, force: bool
 ) -> Path | None:
     """Where a folder that holds something else is to be moved; None where nothing is in the way. Looks only.
@@ -99,7 +99,7 @@ def claim(
     """Make `folder` ready for these cameras, and leave a note of them in it.
 
     Args:
-        folder, canvases, outputs: as of `aside_of`; the folder is made if it is not there.
+        folder, canvases, outputs: as of `find_aside`; the folder is made if it is not there.
         aside: what that said.
 
     Raises:

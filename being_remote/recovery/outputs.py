@@ -1,6 +1,6 @@
-"""What `recover` writes: exports, pictures for trainers, the overlay, the evidence, a bbox.pt.
+"""What `recover` writes: exports, pictures for trainers, the overlay, the evidence, the page, a bbox.pt.
 
-A plan is made first: it refuses all that can be refused and touches nothing, so that a dry run is the
+A plan is made first: it refuses all that can be refused and changes nothing, so that a dry run is the
 plan. An output folder of another run is never written into.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,40 +16,23 @@ from typing import TYPE_CHECKING
 from being_remote.errors import UsageError
 from being_remote.recovery.box_output import box_place, write_found_box
 from being_remote.recovery.evidence_picture import draw_evidence
-from being_remote.recovery.output_folder import NOTE, aside_of, claim
+from being_remote.recovery.output_folder import NOTE, claim, find_aside
 from being_remote.recovery.overlays import Overlay, draw_overlays
 from being_remote.recovery.report_page import PLOTS, page_bytes, plot_files, shown_places
 from being_remote.recovery.trainer_exports import PreparedTarget, TrainerExport, prepare_all
 from being_remote.session import OnProgress
 
 if TYPE_CHECKING:
-    from being_remote.export import Cameras, CanvasChoice
+    from being_remote.export import Cameras
     from being_remote.export.images import ImagePlan
     from being_remote.recovery.found_crop import FoundCrop
-    from being_remote.recovery.frame_numbers import Numbering
+    from being_remote.recovery.frame_numbers import NumberedPoses, Numbering
     from being_remote.recovery.recovery_input import RecoveryInput
     from being_remote.recovery.recovery_report import RecoverReport
+    from being_remote.recovery.recovery_request import OutputChoice
+    from being_remote.tracker.source_frames import SourceFrames
 
 OVERLAY, EVIDENCE, PAGE = "overlay.png", "evidence.png", "report.html"
-
-
-@dataclass(frozen=True)
-class OutputRequest:
-    """What is to be written; the fields are `recover`'s arguments."""
-
-    exports: Sequence[str] = ()
-    canvas: CanvasChoice = None
-    allow_off_centre: bool = False
-    with_images: bool = False
-    out: Path | None = None
-    force: bool = False
-    write_bbox: bool = False
-    plot: bool = False
-
-    @property
-    def anything(self) -> bool:
-        """Whether something was asked for by name, and not only what is written by default."""
-        return bool(self.exports or self.with_images or self.out or self.write_bbox or self.plot)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +40,14 @@ class OutputPlan:
     """What will be written, and where; see `RecoverReport` for most fields.
 
     Attributes:
-        standing: how many pictures of each target are there already.
+        frames: the frames of the video under their source numbers.
+        standing: how many pictures of each target exist already.
     """
 
     folder: Path
     canvases: dict[str, list[int]]
     prepared: list[PreparedTarget]
+    frames: SourceFrames | None
     pictures: dict[str, ImagePlan]
     standing: dict[str, int]
     evidence: bool
@@ -86,12 +72,12 @@ class OutputPlan:
         return tuple(note for p in self.prepared for note in p.notes)
 
 
-def plan(
+def plan_outputs(
     case: RecoveryInput,
     found: FoundCrop,
     cameras: Cameras,
-    known: Numbering,
-    wanted: OutputRequest,
+    poses: NumberedPoses,
+    output: OutputChoice,
     *,
     evidence: bool,
 ) -> OutputPlan:
@@ -100,116 +86,123 @@ def plan(
     Raises:
         UsageError: an export cannot hold these cameras, there is no video to make pictures of, or the
             folder holds another run, other frames or pictures of another video.
-        NotFoundError: an export needs a file that is not here.
+        NotFoundError: an export needs a file that is missing.
         DataError: one that was named cannot be made of the run's files.
     """
     from being_remote.export import refuse_left_over
     from being_remote.export.images import standing
 
-    prepared, warnings = prepare_all(
-        wanted.exports,
-        cameras,
-        case,
-        known,
-        canvas=wanted.canvas,
-        allow_off_centre=wanted.allow_off_centre,
-    )
-    folder = (wanted.out or Path("recovered") / cameras.name).absolute()
-    pictures = _pictures(prepared, case, known) if wanted.with_images else {}
+    prepared, warnings = prepare_all(output, cameras, case, poses.numbering)
+    folder = (output.out or Path("recovered") / cameras.name).absolute()
+    pictures = _plan_pictures(prepared, case, poses.numbering) if output.with_images else {}
     outputs = [o for p in prepared for o in p.outputs(folder)]
     for p in prepared:
         if p.target.name in pictures:
-            outputs += picture_files(pictures[p.target.name], folder / p.target.folder)
-    drawings = [OVERLAY, *([EVIDENCE] if evidence else ()), *(PLOTS if wanted.plot else ())]
+            outputs += _picture_files(pictures[p.target.name], folder / p.target.folder)
+    drawings = [OVERLAY, *([EVIDENCE] if evidence else ()), *(PLOTS if output.plot else ())]
     outputs += [str(folder / name) for name in (NOTE, PAGE, *drawings)]
-    box = box_place(case, found) if wanted.write_bbox else None
+    box = box_place(case, found) if output.write_bbox else None
     canvases = {p.target.name: p.canvas_numbers for p in prepared}
-    aside = aside_of(folder, cameras, canvases, outputs, force=wanted.force)
-    there = dict.fromkeys(pictures, 0)
-    if aside is None:
+    moved_aside = find_aside(folder, cameras, canvases, outputs, force=output.force)
+    existing = dict.fromkeys(pictures, 0)
+    if moved_aside is None:
         for p in prepared:
             refuse_left_over(p.target, cameras, folder / p.target.folder)
             if p.target.name in pictures:
-                there[p.target.name] = standing(pictures[p.target.name], folder / p.target.folder)
+                existing[p.target.name] = standing(pictures[p.target.name], folder / p.target.folder)
     return OutputPlan(
-        folder,
-        canvases,
-        prepared,
-        pictures,
-        there,
-        evidence,
-        wanted.plot,
-        tuple(outputs),
-        aside,
-        box,
-        tuple(warnings),
+        folder=folder,
+        canvases=canvases,
+        prepared=prepared,
+        frames=case.number_frames(poses.shown),
+        pictures=pictures,
+        standing=existing,
+        evidence=evidence,
+        plot=output.plot,
+        outputs=tuple(outputs),
+        moved_aside=moved_aside,
+        box=box,
+        warnings=tuple(warnings),
     )
 
 
-def carry_out(
-    planned: OutputPlan, case: RecoveryInput, found: FoundCrop, cameras: Cameras, on_progress: OnProgress
+def write_outputs(
+    plan: OutputPlan, case: RecoveryInput, found: FoundCrop, cameras: Cameras, on_progress: OnProgress
 ) -> list[Overlay]:
-    """Write what was planned, but for the page; returns the overlays that it is made of."""
+    """Write what was planned, except the page; returns the overlays that the page shows."""
     from being_remote.export import write, write_atomically
-    from being_remote.export.images import make_images
 
-    folder, video = planned.folder, case.source.video
-    if planned.box is not None:
-        write_found_box(planned.box, case, found)
-    claim(folder, cameras, planned.canvases, planned.outputs, aside=planned.moved_aside)
-    for p in planned.prepared:
+    folder = plan.folder
+    if plan.box is not None:
+        write_found_box(plan.box, case, found)
+    claim(folder, cameras, plan.canvases, plan.outputs, aside=plan.moved_aside)
+    for p in plan.prepared:
         write(p.target, p.export, folder)
-    for p in planned.prepared:
-        if p.target.name in planned.pictures and video is not None:
-            images = planned.pictures[p.target.name]
-            place = folder / p.target.folder
-            make_images(images, lambda: case.open_frames(video), place, on_progress=on_progress)
-    drawn = draw_overlays(case, cameras, shown_places(cameras, with_video=video is not None))
-    write_atomically(folder / OVERLAY, [drawn[0].png or b""])
-    for name, data in plot_files(cameras).items() if planned.plot else ():
+    _make_pictures(plan, on_progress)
+    places = shown_places(cameras, with_video=plan.frames is not None)
+    overlays = draw_overlays(case.run, plan.frames, cameras, places)
+    write_atomically(folder / OVERLAY, [overlays[0].png or b""])
+    for name, data in plot_files(cameras).items() if plan.plot else ():
         write_atomically(folder / name, [data])
-    return drawn
+    return overlays
 
 
 def write_pages(
-    planned: OutputPlan,
+    plan: OutputPlan,
     report: RecoverReport,
     case: RecoveryInput,
+    compared: SourceFrames | None,
     found: FoundCrop,
     cameras: Cameras,
-    drawn: Sequence[Overlay],
+    overlays: Sequence[Overlay],
 ) -> None:
-    """Write the picture of the evidence, and the page, which shows all that the report says."""
+    """Write the picture of the evidence, and the page, which shows all that the report says.
+
+    Args:
+        compared: the frames that the stored crops were compared with.
+    """
     from being_remote.export import write_atomically
     from being_remote.report.overlay import png
     from being_remote.report.pictures import jpeg
 
-    evidence = draw_evidence(report, case, found) if planned.evidence else None
-    if evidence is not None:
-        write_atomically(planned.folder / EVIDENCE, [png(evidence)])
-    small = jpeg(evidence) if evidence is not None else None
-    write_atomically(planned.folder / PAGE, [page_bytes(report, cameras, drawn, small)])
+    evidence = None
+    if plan.evidence and compared is not None:
+        picture = draw_evidence(report, case, compared, found)
+        write_atomically(plan.folder / EVIDENCE, [png(picture)])
+        evidence = jpeg(picture)
+    write_atomically(plan.folder / PAGE, [page_bytes(report, cameras, overlays, evidence)])
 
 
-def _pictures(
-    prepared: Sequence[PreparedTarget], case: RecoveryInput, known: Numbering
+def _make_pictures(plan: OutputPlan, on_progress: OnProgress) -> None:
+    from being_remote.export.images import make_images
+
+    frames = plan.frames
+    for p in plan.prepared:
+        if p.target.name in plan.pictures and frames is not None:
+            # Windows of frames are cut, which are not kept, so that threads may share them.
+            images, folder = plan.pictures[p.target.name], plan.folder / p.target.folder
+            make_images(images, lambda: nullcontext(frames), folder, on_progress=on_progress)
+
+
+def _plan_pictures(
+    prepared: Sequence[PreparedTarget], case: RecoveryInput, numbering: Numbering
 ) -> dict[str, ImagePlan]:
     """The pictures of each target that has any."""
     from being_remote.export.images import plan_images, refuse_missing, source_words
 
-    if case.source.video is None:
+    if case.video is None:
         raise UsageError(
             "no original video is at hand to make pictures of", where="--with-images", hint="--video FILE"
         )
-    words = source_words(case.source.video, case.settings.fps)
+    words = source_words(case.video.path, case.settings.fps)
     plans = {p.target.name: plan_images(p.target, p.export, words) for p in prepared}
     pictures = {name: images for name, images in plans.items() if images is not None}
     for images in pictures.values():
-        refuse_missing(images, known.frames_at_hand)
+        refuse_missing(images, numbering.frames_at_hand)
     return pictures
 
 
-def picture_files(images: ImagePlan, folder: Path) -> list[str]:
+def _picture_files(images: ImagePlan, folder: Path) -> list[str]:
     """The folders of its pictures, and what lies beside them."""
     from being_remote.export.images import MASK, RECORD
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from being_remote.export import Cameras
     from being_remote.recovery.local_runs import LocalRun
-    from being_remote.recovery.recovery_input import RecoveryInput
     from being_remote.tracker.ply import Mesh
     from being_remote.tracker.source_frames import SourceFrames
 
@@ -47,28 +45,29 @@ class Overlay:
         return tuple(f"the overlay {what}" for what in self.lacking)
 
 
-def draw_overlays(case: RecoveryInput, cameras: Cameras, places: Sequence[int]) -> list[Overlay]:
+def draw_overlays(
+    run: LocalRun, frames: SourceFrames | None, cameras: Cameras, places: Sequence[int]
+) -> list[Overlay]:
     """Draw on the original frames of these cameras; what is not at hand is left out and said."""
-    video = case.source.video
-    with ThreadPoolExecutor(WORKERS) as pool, case.open_frames(video) if video else nullcontext() as frames:
+    with ThreadPoolExecutor(WORKERS) as pool:
         # Decoded one after another, in the video's order; drawn meanwhile.
         return [
             future.result()
             for future in [
-                pool.submit(_drawn, case, cameras, place, *_picture(frames, cameras, place), whole=i == 0)
+                pool.submit(_draw, run, cameras, place, *_read_frame(frames, cameras, place), whole=i == 0)
                 for i, place in enumerate(places)
             ]
         ]
 
 
-def _drawn(
-    case: RecoveryInput, cameras: Cameras, place: int, picture: Picture | None, why: str, *, whole: bool
+def _draw(
+    run: LocalRun, cameras: Cameras, place: int, picture: Picture | None, why: str, *, whole: bool
 ) -> Overlay:
     from being_remote.report import overlay
     from being_remote.report.pictures import jpeg
 
     frame_id, number = int(cameras.frame_ids[place]), int(cameras.source_numbers[place])
-    mesh, no_mesh = _mesh(case.run, frame_id)
+    mesh, no_mesh = _read_mesh(run, frame_id)
     shown = overlay.OverlayFrame(
         title=f"{cameras.name}: frame {frame_id:05d}"
         + (f" = source/{number:05d}.png" if number else ", source frame unknown"),
@@ -88,7 +87,7 @@ def _drawn(
     return Overlay(place, jpeg(drawn), png, tuple(filter(None, lacking)))
 
 
-def _picture(frames: SourceFrames | None, cameras: Cameras, place: int) -> tuple[Picture | None, str]:
+def _read_frame(frames: SourceFrames | None, cameras: Cameras, place: int) -> tuple[Picture | None, str]:
     """The original frame of a camera, or why there is none."""
     if frames is None:
         return None, "no video is at hand (--video FILE)"
@@ -100,7 +99,7 @@ def _picture(frames: SourceFrames | None, cameras: Cameras, place: int) -> tuple
         return None, str(e)
 
 
-def _mesh(run: LocalRun, frame_id: int) -> tuple[Mesh | None, str]:
+def _read_mesh(run: LocalRun, frame_id: int) -> tuple[Mesh | None, str]:
     from being_remote.tracker.ply import read_ply
 
     for folder in run.meshes:

@@ -1,40 +1,63 @@
-"""One call of `recover`, before its crop is known: the run, its settings and frames, the original's size."""
+"""What is known of a run before its crop is: its settings and frames, and the original video or its size."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import InconsistentData
+from being_remote.recovery.local_runs import find_settings
+from being_remote.recovery.source_size import OpenVideos, find_source_size
 from being_remote.recovery.stored_crops import StoredCrops, find_crops
 
 if TYPE_CHECKING:
+    from being_remote.media.video import FrameReader
     from being_remote.recovery.local_runs import LocalRun
+    from being_remote.recovery.recovery_request import EvidenceChoice
     from being_remote.recovery.source_size import SourceSize
     from being_remote.tracker.run_settings import RunSettings
     from being_remote.tracker.sequence import Sequence as Frames
+    from being_remote.tracker.settings import Value
     from being_remote.tracker.source_frames import SourceFrames
 
 
 @dataclass(frozen=True, eq=False)
 class RecoveryInput:
-    """What is known of a run.
-
-    Attributes:
-        settings_known: False where its settings are assumed.
-        shown: the frame of the video at hand that each source number shows, where the pixels said it.
-    """
+    """What is known of a run; `assumptions` says which of its settings are assumed, () where none are."""
 
     run: LocalRun
     settings: RunSettings
-    settings_known: bool
+    assumptions: tuple[str, ...]
     frames: Frames
     source: SourceSize
-    shown: Mapping[int, int] | None = None
+
+    @property
+    def settings_known(self) -> bool:
+        """Whether a settings file of the run was read."""
+        return not self.assumptions
+
+    @property
+    def video(self) -> FrameReader | None:
+        """The open original video or folder of its frames."""
+        return self.source.video
+
+    @cached_property
+    def source_frames(self) -> SourceFrames | None:
+        """The frames of the video as this run's `source/`, by its settings.
+
+        Raises:
+            InconsistentData, UnsafeFile: the frames cannot be numbered.
+        """
+        return self.number_frames(None)
+
+    def number_frames(self, shown: Mapping[int, int] | None) -> SourceFrames | None:
+        """The frames of the video as this run's `source/`; `shown`: the index that each number shows."""
+        from being_remote.tracker.source_frames import source_frames
+
+        return None if self.video is None else source_frames(self.video, self.settings.fps, shown)
 
     @cached_property
     def numbers(self) -> dict[int, int]:
@@ -52,7 +75,7 @@ class RecoveryInput:
         Looked up only where it can matter, for the tracker's text order: 0 for shorter runs.
 
         Raises:
-            NotFoundError, DataError: the frames at hand cannot be read.
+            InconsistentData, UnsafeFile: the frames cannot be numbered.
         """
         from being_remote.tracker.frame_numbering import UNMOVED
 
@@ -60,10 +83,7 @@ class RecoveryInput:
         if settings.begin_frames + last < UNMOVED:
             return 0
         count = settings.begin_frames + last + 1 + settings.end_frames
-        if self.source.video is None:
-            return count
-        with self.open_frames(self.source.video) as frames:
-            return max(count, frames.count)
+        return count if self.source_frames is None else max(count, self.source_frames.count)
 
     @cached_property
     def crops(self) -> StoredCrops | None:
@@ -100,6 +120,12 @@ class RecoveryInput:
         return self.settings.crop_image and w == h
 
     @property
+    def crop_settings(self) -> dict[str, Value]:
+        """The settings that the run's own crop was made by."""
+        w, h = self.frames.image_size_wh
+        return {"bbox_scale": self.settings.bbox_scale, "image_size": [h, w], "crop_image": self.cropped}
+
+    @property
     def foreign_settings(self) -> tuple[str, ...]:
         """Says where the settings cannot be those that the run was made with."""
         if not self.settings_known or self.settings.image_size_wh == self.frames.image_size_wh:
@@ -110,15 +136,34 @@ class RecoveryInput:
             " source numbers, times and whether there was a crop are uncertain",
         )
 
-    @contextmanager
-    def open_frames(self, path: Path) -> Iterator[SourceFrames]:
-        """A video or folder as this run's `source/`.
 
-        Raises:
-            NotFoundError, DataError: it is not there, or cannot be read.
-        """
-        from being_remote.media.video import open_source
-        from being_remote.tracker.source_frames import source_frames
+def read_input(run: LocalRun, evidence: EvidenceChoice, videos: OpenVideos) -> RecoveryInput:
+    """Read a run's settings and frames, and open the original video where there is one.
 
-        with open_source(path) as opened:
-            yield source_frames(opened, self.settings.fps, self.shown)
+    Raises:
+        UsageError: the size of the original is unknown, or two places say two of them.
+        NotFoundError: no frames, or no video where one was named.
+        DataError: files that are unsafe, torn, or contradict each other.
+    """
+    from being_remote.tracker.sequence import read_cameras
+
+    settings, assumptions = find_settings(run)
+    frames = read_cameras(run.checkpoints)
+    source = find_source_size(run, settings, evidence.source_size, evidence.frames, videos)
+    case = RecoveryInput(run, settings, assumptions, frames, source)
+    if evidence.check:
+        _check_square_pixels(case)
+    return case
+
+
+def _check_square_pixels(case: RecoveryInput) -> None:
+    """The tracker fits one focal length to pixels as they are stored, so they must be square."""
+    frames = case.source_frames
+    if frames is not None and not frames.square_pixels:
+        raise InconsistentData(
+            f"its pixels are shown {frames.source.pixel_aspect:.4g} times as wide as high, and the tracker's"
+            " one focal length cannot describe them: every camera of this run is wrong",
+            file=str(frames.source.path),
+            hint="convert it to square pixels (ffmpeg -vf scale=iw*sar:ih,setsar=1) and track that;"
+            " --no-check takes the cameras as they are",
+        )

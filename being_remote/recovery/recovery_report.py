@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from being_remote.tracker.settings_forecast import WhatIf
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecoverReport:
     """Cameras of the original video, and what was written.
 
@@ -67,26 +67,26 @@ class RecoverReport:
     source_size_wh: tuple[int, int]
     image_size_wh: tuple[int, int]
     crop: CropFigures | None
-    K: Matrix | None
-    K_opencv: Matrix | None
+    K: Matrix | None = None
+    K_opencv: Matrix | None = None
     K_crop: Matrix
-    fov_deg: tuple[float, float] | None
-    K_per_frame: tuple[StretchFigures, ...]
+    fov_deg: tuple[float, float] | None = None
+    K_per_frame: tuple[StretchFigures, ...] = ()
     crop_by: Way
     grade: str
     bbox: str | None
     evidence: EvidenceFigures | None
     check: CheckFigures | None
     numbering: Numbering
-    exports: tuple[TrainerExport, ...]
-    what_if: WhatIf | None
-    outputs: tuple[str, ...]
-    moved_aside: str | None
-    wrote_bbox: str | None
-    notes: tuple[str, ...]
+    exports: tuple[TrainerExport, ...] = ()
+    what_if: WhatIf | None = None
+    outputs: tuple[str, ...] = ()
+    moved_aside: str | None = None
+    wrote_bbox: str | None = None
+    notes: tuple[str, ...] = ()
     warnings: tuple[str, ...]
-    explain: Explanation | None
-    dry_run: bool
+    explain: Explanation | None = None
+    dry_run: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -97,13 +97,17 @@ class RecoverReport:
         return InconsistentData.exit_code if self.K is None else 0
 
 
-def report_on(
-    case: RecoveryInput, found: FoundCrop, seen: CheckFigures | None, known: Numbering, said: Sequence[str]
+def start_report(
+    case: RecoveryInput,
+    found: FoundCrop,
+    check: CheckFigures | None,
+    numbering: Numbering,
+    warnings: Sequence[str],
 ) -> RecoverReport:
     """What is known before there is a camera: also all there is to say where there will be none.
 
     Args:
-        said: warnings besides those about the crop.
+        warnings: besides those about the crop.
     """
     run, frames = case.run, case.frames
     return RecoverReport(
@@ -115,24 +119,12 @@ def report_on(
         source_size_wh=case.source.size_wh,
         image_size_wh=frames.image_size_wh,
         crop=crop_figures(found.crop) if found.crop is not None else None,
-        K=None,
-        K_opencv=None,
         K_crop=matrix(frames.K),
-        fov_deg=None,
-        K_per_frame=(),
         crop_by=found.by,
         grade=found.grade,
         bbox=found.box.named if found.box else None,
         evidence=evidence_figures(found.search, frames) if found.search else None,
-        check=seen,
-        numbering=known,
-        exports=(),
-        what_if=None,
-        outputs=(),
-        moved_aside=None,
-        wrote_bbox=None,
-        notes=(),
-        warnings=tuple(dict.fromkeys((*found.said, *case.foreign_settings, *said))),
-        explain=None,
-        dry_run=False,
+        check=check,
+        numbering=numbering,
+        warnings=tuple(dict.fromkeys((*found.doubts, *case.foreign_settings, *warnings))),
     )

@@ -129,7 +129,7 @@ def _frames(report: RecoverReport, cameras: Cameras, drawn: Iterable[Overlay]) -
         if cameras.times_s is not None and cameras.times_s[one.place] >= 0:
             facts.append(("time, s", float(cameras.times_s[one.place])))
         what = "; ".join(one.lacking)
-        caption = f"SliderFrame {frame_id:05d} through the recovered camera{f'; {what}' if what else ''}."
+        caption = f"Frame {frame_id:05d} through the recovered camera{f'; {what}' if what else ''}."
         yield SliderFrame(f"{frame_id:05d}", caption, one.jpeg, tuple(facts))
 
 

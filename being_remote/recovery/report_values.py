@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from being_remote.camera.crop import Crop
     from being_remote.crop_search import CropCheck, FrameEvidence
-    from being_remote.recovery.search_result import CropSearch
+    from being_remote.recovery.found_crop import CropSearch
     from being_remote.tracker.sequence import Sequence as Frames
 
 Matrix = tuple[tuple[float, ...], ...]

@@ -19,7 +19,7 @@ MUCH = 1.5
 FACES = ("jaw", "eyes", "eyelids", "expression")
 
 
-def of_settings(
+def describe_settings(
     changes: Sequence[SettingChange], works: tuple[FrameCost | None, FrameCost | None] = (None, None)
 ) -> tuple[str, ...]:
     """What changed settings do to cameras and results; B against A.
@@ -29,33 +29,33 @@ def of_settings(
         works: what a frame costs in A and in B, where that is known.
     """
     by_key = {c.key: c for c in changes}
-    said = []
+    differences = []
     if any(key in by_key for key in CROP):
-        said.append(
+        differences.append(
             "cameras: crop or network image differ, so the stored K and all landmarks are in other pixels:"
             " compare cameras in the original video (recover both), never frame against frame"
         )
     if "begin_frames" in by_key:
         a, b = (_whole(by_key["begin_frames"].before), _whole(by_key["begin_frames"].after))
-        said.append(f"frames: begin_frames differ, so frame i of A is frame i{a - b:+d} of B")
+        differences.append(f"frames: begin_frames differ, so frame i of A is frame i{a - b:+d} of B")
     if "fps" in by_key:
-        said.append("frames: fps differ, so equal frame_ids are other moments of the video")
+        differences.append("frames: fps differ, so equal frame_ids are other moments of the video")
     if "end_frames" in by_key:
-        said.append("frames: end_frames differ, so one of the two ends earlier")
+        differences.append("frames: end_frames differ, so one of the two ends earlier")
     if any(key in by_key for key in FITTED_MESH):
-        said.append(
+        differences.append(
             "results: shape or jaw are fitted in one of them only: other meshes, so other poses: never mix"
             " their frames"
         )
     if any(key == "keyframes" or key.startswith(WEIGHT) for key in by_key):
-        said.append("cameras: identity and K were fitted on other frames or by other weights")
+        differences.append("cameras: identity and K were fitted on other frames or by other weights")
     work_a, work_b = works
     if work_a is not None and work_b is not None and work_a != work_b:
-        said.append(f"B's {describe_cost(work_b, work_a, 'A')}")
-    return tuple(said)
+        differences.append(f"B's {describe_cost(work_b, work_a, 'A')}")
+    return tuple(differences)
 
 
-def of_behaviour(
+def describe_behaviour(
     states: Sequence[Mapping[str, str]],
     rows: Sequence[tuple[str, str, CurveStatistics, CurveStatistics]],
     cameras: Sequence[CameraStatistics],
@@ -67,37 +67,39 @@ def of_behaviour(
         rows: group, name and the figures of A and B.
         cameras: of A and B.
     """
-    said = []
+    differences = []
     for group in FACES:
         a, b = (side[group] == "moves" for side in states)
         if a != b:
-            said.append(f"{group}: moves in {'A' if a else 'B'} only; in {'B' if a else 'A'} it stands still")
+            differences.append(
+                f"{group}: moves in {'A' if a else 'B'} only; in {'B' if a else 'A'} it stands still"
+            )
     for group, name, fa, fb in rows:
         if fa.jitter and fb.jitter and states[0].get(group) == states[1].get(group):
             ratio = fa.jitter / fb.jitter
             if ratio > MUCH or ratio < 1 / MUCH:
                 smoother, factor = ("B", ratio) if ratio > 1 else ("A", 1 / ratio)
-                said.append(f"{name}: {smoother} is smoother, {factor:.1f} times less jitter")
+                differences.append(f"{name}: {smoother} is smoother, {factor:.1f} times less jitter")
     first, second = cameras
     if first.image_size_wh == second.image_size_wh and first.K != second.K:
         percent = (second.K[0][0] / first.K[0][0] - 1) * 100
-        said.append(f"cameras: B's focal length in the network image differs by {percent:+.1f} %")
+        differences.append(f"cameras: B's focal length in the network image differs by {percent:+.1f} %")
     elif first.K == second.K:
-        said.append("cameras: both have the very same K")
-    return tuple(said)
+        differences.append("cameras: both have the same K")
+    return tuple(differences)
 
 
-def of_frames(ids_a: Sequence[int], ids_b: Sequence[int], shift: int) -> tuple[str, ...]:
+def describe_frames(ids_a: Sequence[int], ids_b: Sequence[int], shift: int) -> tuple[str, ...]:
     """Which frames only one of two runs has; `shift` is what to add to A's id for B's."""
     in_b = set(ids_b)
     moved = {i + shift for i in ids_a}
-    said = []
+    differences = []
     for name, ids in (("A", sorted(moved - in_b)), ("B", sorted(in_b - moved))):
         if ids:
             shown = ids if name == "B" else [i - shift for i in ids]
             listed = ", ".join(f"{i:05d}" for i in shown[:8]) + (", ..." if len(shown) > 8 else "")
-            said.append(f"frames: {len(shown)} are in {name} only: {listed}")
-    return tuple(said)
+            differences.append(f"frames: {len(shown)} are in {name} only: {listed}")
+    return tuple(differences)
 
 
 def _whole(value: Any) -> int:

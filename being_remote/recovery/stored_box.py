@@ -1,17 +1,16 @@
 """Which box a run was cropped by, and whether that box is known to be this run's own.
 
-Only files on this laptop; nothing is written. Whether the pixels agree is for `check` to say.
+Reads files on this laptop; pixels are not compared here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from being_remote.backup_paths import BackupPaths
 from being_remote.errors import BeingRemoteError, InconsistentData, UsageError
 from being_remote.tracker import layout
 
@@ -43,50 +42,37 @@ class RunBox:
         return str(self.path) if self.path is not None else f"--box {','.join(map(str, self.box))}"
 
 
-def box_in(path: Path) -> RunBox:
-    """The box of a file that was named: a bbox.pt, or a numpy file in the tracker's order.
+def find_box(case: RecoveryInput, explicit: Path | None) -> RunBox | None:
+    """The run's box: of the file given, else of the one that lies where a run's box lies; None: none does.
+
+    It is the run's own when the newest manifest of the backup lists these very bytes and all the
+    frames that are used as coming from one host, or when it lies where the tracker itself writes it.
+    Anything else may belong to another run: the same place, an earlier video, a deleted and remade box.
+
+    Args:
+        explicit: a bbox.pt, or a numpy file in the tracker's order.
 
     Raises:
-        NotFoundError: it is not there.
+        NotFoundError: the file given is not there.
         DataError: it cannot be read safely, or is no box.
     """
     from being_remote.tracker.box_file import MAX_BOX_BYTES, box_of, parse_box
     from being_remote.tracker.frame_file import read_bytes
     from being_remote.tracker.npy_file import read_array
 
-    data = read_bytes(path, MAX_BOX_BYTES)
-    if not data.startswith(b"\x93NUMPY"):
-        return RunBox(parse_box(data, str(path)), path, "nothing records where it came from")
-    numbers = read_array(path, (4,), (1, 4)).ravel().tolist()
-    said = (
-        "it is a numpy file, read as x_min, x_max, y_min, y_max; other programs store y first, and nothing in"
-        " it tells"
-    )
-    return RunBox(box_of(numbers, str(path)), path, said)
-
-
-def find_box(case: RecoveryInput, explicit: Path | None) -> RunBox | None:
-    """The run's box: the file given, else the one that lies where a run's box lies; None: there is none.
-
-    It is the run's own when the newest manifest of the backup lists these very bytes and all the
-    frames that are used as coming from one host, or when it lies where the tracker itself writes it.
-    Anything else may belong to another run: the same place, an earlier video, a deleted and remade box.
-
-    Raises:
-        NotFoundError: the file given is not there.
-        DataError: it cannot be read safely, or is no box.
-    """
-    from being_remote.tracker.box_file import MAX_BOX_BYTES
-    from being_remote.tracker.frame_file import read_bytes
-
-    boxes = case.run.boxes(case.settings)
-    path = explicit or next((p for p in boxes if p.exists() or p.is_symlink()), None)
+    places = case.run.boxes(case.settings)
+    path = explicit or next((p for p in places if p.exists() or p.is_symlink()), None)
     if path is None:
         return None
-    found = box_in(path)
     data = read_bytes(path, MAX_BOX_BYTES)
-    own = not data.startswith(b"\x93NUMPY")
-    return replace(found, doubt=_doubt(case, path, data)) if own else found
+    if not data.startswith(b"\x93NUMPY"):
+        return RunBox(parse_box(data, str(path)), path, _doubt(case, path, data))
+    numbers = read_array(path, (4,), (1, 4)).ravel().tolist()
+    doubt = (
+        "it is a numpy file, read as x_min, x_max, y_min, y_max; other programs store y first, and the file"
+        " does not say which"
+    )
+    return RunBox(box_of(numbers, str(path)), path, doubt)
 
 
 def box_of_job(case: RecoveryInput) -> RunBox | None:
@@ -118,23 +104,20 @@ def _doubt(case: RecoveryInput, path: Path, data: bytes) -> str:
         if not settings.actor:
             return "no settings file says that the run read this folder"
         return ""  # a tracker's checkout: there is no other place where this run could have put it
-    if not BackupPaths(run.base).history_folder.is_dir():
+    if run.origins is None:
         return "nothing records where it came from"
-    from being_remote.backup.history import History
-
-    newest = History(run.base).newest()
-    entry = newest.files.get(layout.BBOX) if newest else None
-    if newest is None or entry is None:
+    entry = run.origins.get(layout.BBOX)
+    if entry is None:
         return "the backup's manifest does not list it"
     if entry.sha256 != hashlib.sha256(data).hexdigest():
         return "it is not the file that the backup's manifest lists"
-    frames = [newest.files.get(f"{layout.CHECKPOINT}/{name}") for name in case.frames.files]
+    frames = [run.origins.get(f"{layout.CHECKPOINT}/{name}") for name in case.frames.files]
     frame_hosts = {e.host if e is not None else None for e in frames}
     if entry.host is None:
-        return "it lay in the backup already when the first sync came"
+        return "it lay in the backup before the first sync"
     if frame_hosts != {entry.host}:
-        others = ", ".join(sorted(repr(h) if h else "a time before the first sync" for h in frame_hosts))
-        return f"it came from {entry.host!r}, the frames from {others or 'nowhere known'}"
+        others = ", ".join(sorted(repr(h) if h else "before the first sync" for h in frame_hosts))
+        return f"it came from {entry.host!r}, the frames from {others or 'an unknown host'}"
     return ""
 
 

@@ -7,8 +7,8 @@ first key frame under later names, and nothing overwrites them where the video i
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,6 +39,10 @@ class StoredCrops:
     files: Mapping[int, Path]
     strip: bool
     phantoms: int
+
+    def keep(self, frame_ids: Collection[int]) -> StoredCrops:
+        """Only the crops of these frames."""
+        return replace(self, files={i: path for i, path in self.files.items() if i in frame_ids})
 
 
 def find_crops(run: LocalRun, settings: RunSettings, numbers: Mapping[int, int]) -> StoredCrops | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from being_remote.export import Cameras, CanvasChoice, Export, RunFiles, Target
     from being_remote.recovery.frame_numbers import Numbering
     from being_remote.recovery.recovery_input import RecoveryInput
+    from being_remote.recovery.recovery_request import OutputChoice
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class PreparedTarget:
         return TrainerExport(self.target.name, top, K, self.figures, self.off_centre, images, kept)
 
 
-def chosen_targets(names: Sequence[str], canvas: CanvasChoice) -> tuple[Target, ...]:
+def choose_targets(names: Sequence[str], canvas: CanvasChoice) -> tuple[Target, ...]:
     """The targets that were asked for, before anything is read for them.
 
     Raises:
@@ -118,19 +119,12 @@ def chosen_targets(names: Sequence[str], canvas: CanvasChoice) -> tuple[Target, 
 
 
 def prepare_all(
-    names: Sequence[str],
-    cameras: Cameras,
-    case: RecoveryInput,
-    known: Numbering,
-    *,
-    canvas: CanvasChoice,
-    allow_off_centre: bool,
+    output: OutputChoice, cameras: Cameras, case: RecoveryInput, numbering: Numbering
 ) -> tuple[list[PreparedTarget], list[str]]:
-    """Each target with its camera and canvas; those whose pictures are the original frames keep them.
+    """Each target with its camera and canvas, and warnings.
 
-    Args:
-        names: what was asked for; empty: all that need nothing special. Of those that nobody named, one
-            that cannot hold these cameras, or be made of the run's files, is left out, with a warning.
+    Targets whose pictures are the original frames keep them. Where no export was named, one that cannot
+    hold these cameras, or be made of the run's files, is left out with a warning.
 
     Raises:
         UsageError: one that was named cannot hold what it is given, or none of them takes a canvas.
@@ -139,15 +133,15 @@ def prepare_all(
     """
     from being_remote.export import prepare
 
-    chosen = chosen_targets(names, canvas)
-    files = _files_of(case, known)
+    canvas, allow_off_centre = output.canvas, output.allow_off_centre
+    files = _find_files(case, numbering)
     prepared, warnings = [], []
-    for target in chosen:
+    for target in choose_targets(output.exports, canvas):
         try:
             export = prepare(target, cameras, files, canvas=canvas, allow_off_centre=allow_off_centre)
             target.check(export)
         except (UsageError, DataError) as e:
-            if names:
+            if output.exports:
                 raise
             file = f"{e.where}: " if isinstance(e, DataError) else ""
             warnings.append(f"{target.name} is left out: {file}{e.what}")
@@ -162,19 +156,19 @@ def prepare_all(
     return prepared, warnings
 
 
-def _files_of(case: RecoveryInput, known: Numbering) -> RunFiles:
+def _find_files(case: RecoveryInput, numbering: Numbering) -> RunFiles:
     from being_remote.export import RunFiles
 
-    run, home = case.run, BackupPaths(case.run.base)
+    run, identity = case.run, BackupPaths(case.run.base).identity
     dense, sparse = run.landmark_folders(case.settings)
     return RunFiles(
         checkpoints=run.checkpoints,
         meshes=next((f for f in run.meshes if f.is_dir()), None),
         kpt=_first_folder(sparse),
         kpt_dense=_first_folder(dense),
-        identity=home.identity if home.identity.is_file() else None,
+        identity=identity if identity.is_file() else None,
         # Landmarks keep the tracker's numbers, also where the frames at hand have others.
-        kpt_offset=known.offset if known.settings else 0,
+        kpt_offset=numbering.offset if numbering.settings else 0,
         frame_names=dict(zip(case.frames.frame_ids.tolist(), case.frames.files, strict=True)),
     )
 

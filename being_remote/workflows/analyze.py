@@ -129,13 +129,13 @@ def _around(
     frame: Path, found: FrameAnalysis, source_size: Size | None
 ) -> tuple[SourceView | None, tuple[str, ...], tuple[str, ...]]:
     """The camera of the source where it can be had, what is to be said of that, and the next steps."""
-    from being_remote.recovery.local_runs import find_run, find_settings
+    from being_remote.recovery.local_runs import find_settings, run_in_folder
     from being_remote.tracker.box_file import read_box
 
     if found.problems:
         again = "fetch it again (sync --verify), or track it again; recover refuses it or leaves it out"
         return None, (), (again,)
-    run = find_run(None, None, str(frame.absolute().parent))
+    run = run_in_folder(frame.absolute().parent)
     recover = (
         f"being-remote recover --run {shlex.quote(str(run.base))} --source-size {_size_word(source_size)}"
     )

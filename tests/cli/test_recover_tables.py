@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 import pytest
 import typer
-from rich.console import Console
+from console_text import console_text
+from recover_options import recover
 
 from being_remote.cli.app import app
 from being_remote.cli.recover_tables import show_recover
 from being_remote.demo.actor import make_actor
 from being_remote.export import TARGETS
 from being_remote.recovery.report_values import CheckFigures, EvidenceFigures, FrameFigures
-from being_remote.workflows.recover import RecoverReport, recover
+from being_remote.workflows.recover import RecoverReport
 
 DEFAULT = [t.name for t in TARGETS.values() if t.default]
 WIDE, NARROW = 150, 80
@@ -36,10 +36,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> RecoverReport:
 
 
 def printed(report: RecoverReport, width: int = WIDE) -> str:
-    console = Console(file=io.StringIO(), width=width, highlight=False)
-    show_recover(console, report)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    return console_text(show_recover, report, width)
 
 
 def test_all_of_a_camera_is_printed_and_paths_are_never_broken(report: RecoverReport) -> None:

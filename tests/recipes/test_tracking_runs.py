@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import torch
 from plan_runner import MakePlan, planned, run_plan
+from recover_options import recover
 
 from being_remote.demo.actor import ActorTruth
 from being_remote.errors import DataError
 from being_remote.recipes.registry import find_recipe
 from being_remote.tracker.intrinsics_file import check_intrinsics
-from being_remote.workflows.recover import recover
 
 
 def result_of(work: Path) -> dict:

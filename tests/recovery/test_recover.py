@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 import subprocess
 import sys
@@ -16,16 +15,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from recover_options import recover
 from tracked_runs import bring_home, named, numbers_only, record, run_of
 
 from being_remote.backup.history import History
 from being_remote.camera.crop import crop_from_box, resize_only
 from being_remote.camera.intrinsics import intrinsics_in_source
-from being_remote.demo import tracker_files
 from being_remote.demo.actor import ActorTruth, make_actor
+from being_remote.demo.tracker_files import TrackedRun, write_run
+from being_remote.demo.tracker_recipe import frame_dict
 from being_remote.errors import BeingRemoteError, InconsistentData, NotFoundError, UnsafeFile, UsageError
 from being_remote.inventory import Inventory
-from being_remote.workflows.recover import RecoverReport, recover
+from being_remote.workflows.recover import RecoverReport
 
 FOCAL_LIMIT_PX, CENTRE_LIMIT_PX = 5e-4, 1e-4  # float32 storage
 
@@ -133,19 +134,17 @@ def test_a_run_without_a_crop_is_only_scaled_and_needs_no_box(here: Path, tmp_pa
 def test_explain_gives_the_guides_answer_and_its_known_error(here: Path, tmp_path: Path) -> None:
     stored = np.array([[2339.0, 0, 255], [0, 2339, 250], [0, 0, 1]])
     output = tmp_path / "mt/output/roman"
-    tracker_files.write_run(
-        tmp_path / "mt/input/roman",
-        output,
-        tmp_path / "mt/configs/actors/roman.yml",
+    run = TrackedRun(
         box=(510, 1410, 90, 990),
         begin_frames=1,
         image_size_wh=(512, 512),
         K_crop=stored,
         R=np.diag([1.0, -1, -1])[None],
         t=np.array([[0, 0, 1.0]]),
-        mesh=(np.zeros((3, 3)), np.array([[0, 1, 2]], np.int32)),
-        rng=np.random.default_rng(0),
+        vertices=np.zeros((3, 3)),
+        faces=np.array([[0, 1, 2]], np.int32),
     )
+    write_run(tmp_path / "mt", "roman", run, np.random.default_rng(0))
     report = recover(None, run=str(output), source_size=(1920, 1080), explain=True)
     assert np.allclose(report.K, [[4111.5234, 0, 958.2422], [0, 4111.5234, 529.4531], [0, 0, 1]], atol=1e-3)
     assert report.explain is not None
@@ -240,7 +239,7 @@ def test_a_backup_of_frames_and_box_alone_is_enough_and_says_what_it_assumes(
 @pytest.mark.parametrize(
     ("hosts", "words"),
     [
-        (lambda name: None, "already when the first sync came"),
+        (lambda name: None, "in the backup before the first sync"),
         (lambda name: "b200" if name == "bbox.pt" else "a100", "from 'b200', the frames from 'a100'"),
         (lambda name: "a100" if name == "bbox.pt" else None, "before the first sync"),
     ],
@@ -279,7 +278,7 @@ def test_a_box_that_only_the_history_has_is_named_with_its_snapshot_unless_anoth
     history = History(home)
     kept = history.object(history.read(0).files["bbox.pt"].sha256)
     shutil.move(home / "bbox.pt", kept)
-    with pytest.raises(NotFoundError, match="the backup's history has one, in snapshot 0") as caught:
+    with pytest.raises(NotFoundError, match="snapshot 0 of the backup has one") as caught:
         recover(inventory)
     assert caught.value.hint == "being-remote sync --actor demo --restore 0"
     files = {path: replace(e, sha256="0" * 64) for path, e in history.read(0).files.items()}
@@ -418,7 +417,7 @@ def two_cameras(truth: ActorTruth) -> dict[str, Any]:
     K[0, 0] += 1
     rng = np.random.default_rng(0)
     shape = np.zeros((1, 300), np.float32)
-    frame = tracker_files.frame_dict(1, K, truth.R[1], truth.t[1], (512, 512), shape, rng)
+    frame = frame_dict(1, K, truth.R[1], truth.t[1], (512, 512), shape, rng)
     torch.save(frame, truth.output_folder / "checkpoint" / "00001.frame")
     return {}
 
@@ -527,10 +526,10 @@ def test_loading_the_workflow_loads_no_heavy_library() -> None:
 
 def test_recovering_loads_no_torch(here: Path, tmp_path: Path) -> None:
     truth = numbers_only(tmp_path / "mt")
-    call = pickle.dumps({"run": str(truth.output_folder), "source_size": truth.size_wh})
     code = (
-        f"import pickle, sys; from being_remote.workflows.recover import recover\n"
-        f"recover(None, **pickle.loads({call!r})); print('torch' in sys.modules)"
+        "import sys; from being_remote.workflows.recover import EvidenceChoice, RunChoice, recover\n"
+        f"recover(None, RunChoice({str(truth.output_folder)!r}), EvidenceChoice({truth.size_wh!r}))\n"
+        "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("False", "")

@@ -25,7 +25,7 @@ from timed_runs import (
     track,
 )
 
-from being_remote.demo.actor import crop_recipe
+from being_remote.demo.tracker_recipe import crop_image
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.recovery import frame_search as frame_numbers
 
@@ -81,7 +81,7 @@ def test_without_crops_the_numbers_of_an_uneven_video_are_said_not_to_be_proven(
     run = TimedRun(tmp_path / "clip", every_frame_run.tracked, tmp_path / "none")
     report = run.recover(uneven, box=BOX, dry_run=True)
     assert report.numbering.by in ("settings", "assumption")
-    assert any("not proven by pixels: no stored crop is here" in warning for warning in report.warnings)
+    assert any("not proven by pixels: no stored crop is local" in warning for warning in report.warnings)
 
 
 def test_where_source_was_cut_at_25_fps_each_pose_gets_the_frame_that_ffmpeg_put_there(
@@ -176,7 +176,7 @@ def test_a_video_trimmed_at_both_ends_numbers_the_poses_as_far_as_it_goes(
     early = sum(n < 11 for n in run_at_25.tracked)
     late = sum(n > 49 for n in run_at_25.tracked)
     assert any(f"{early} of {len(frames)} poses are of earlier frames" in w for w in report.warnings)
-    assert any(f"the last {late} of {len(frames)} poses are of later ones" in w for w in report.warnings)
+    assert any(f"the last {late} of {len(frames)} poses are of later frames" in w for w in report.warnings)
     assert report.exit_code == 0 and report.numbering.by == "pixels"
     with pytest.raises(InconsistentData, match="pictures cannot be made"):
         run_at_25.recover(trimmed, out=here / "b", exports=["insta"], with_images=True)
@@ -282,7 +282,7 @@ def test_crops_that_another_box_cut_give_no_camera_wherever_in_the_run_they_lie(
     frames = sorted((tmp_path / "mt" / "cut").iterdir())[1:]
     x0, x1, y0, y1 = BOX
     for i in moved:
-        crop = crop_recipe(cv2.imread(str(frames[i])), (x0 - 20, x1 - 20, y0, y1), IMAGE)
+        crop = crop_image(cv2.imread(str(frames[i])), (x0 - 20, x1 - 20, y0, y1), IMAGE)
         cv2.imwrite(str(run.crops / f"{i:05d}.png"), crop)
     report = run.recover(uneven, out=here / "a")
     assert (report.exit_code, report.K) == (6, None) and not (here / "a").exists()

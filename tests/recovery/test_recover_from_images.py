@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from recover_options import recover
 from tracked_runs import bring_home, named, numbers_only, run_of
 from video_factory import write_video
 
 from being_remote.demo import head
 from being_remote.demo.actor import ActorTruth, make_actor
-from being_remote.demo.motion import project
+from being_remote.demo.tracker_recipe import project
 from being_remote.errors import (
     BeingRemoteError,
     HostError,
@@ -32,7 +33,7 @@ from being_remote.errors import (
 from being_remote.inventory import Inventory
 from being_remote.tracker.box_file import read_box
 from being_remote.tracker.box_note import read_note
-from being_remote.workflows.recover import RecoverReport, recover
+from being_remote.workflows.recover import RecoverReport
 
 SIZE, IMAGE = (640, 360), (256, 256)  # small, so that a search takes half a second
 
@@ -349,7 +350,7 @@ def test_where_no_detector_is_installed_it_is_said_how_to_get_one(
     for folder in (lost.output_folder / "input", lost.input_folder / "images"):
         shutil.rmtree(folder)
     shutil.rmtree(lost.output_folder / "video")
-    with pytest.raises(NotFoundError, match="only landmarks of it are here") as missing:
+    with pytest.raises(NotFoundError, match="only its landmarks are local") as missing:
         run_of(lost)
     assert "being-remote[landmarks]" in missing.value.hint
 
@@ -464,7 +465,7 @@ def test_a_host_that_cannot_be_asked_leaves_it_open(
     bring_home(lost, inventory.backups / "demo")
     with pytest.raises(HostError) as caught:
         recover(inventory)
-    assert caught.value.exit_code == 4 and "what the host holds is not known" in caught.value.what
+    assert caught.value.exit_code == 4 and "unknown what these hosts hold" in caught.value.what
 
 
 def test_crops_without_a_video_ask_for_one(here: Path, lost: ActorTruth, tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from recover_options import recover
 from tracked_runs import bring_home, named, numbers_only, run_of
 
 from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.recovery import output_folder as out_folder
-from being_remote.workflows.recover import RecoverReport, recover
+from being_remote.workflows.recover import RecoverReport
 
 SIZE = (640, 360)
 

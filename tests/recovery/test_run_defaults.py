@@ -10,11 +10,11 @@ from pathlib import Path
 from being_remote.demo.checkout import CONFIG
 from being_remote.inventory import Inventory
 from being_remote.jobs.dispatch import pack_files
-from being_remote.jobs.ledger import Intent
+from being_remote.jobs.ledger import Intent, ledger_of
 from being_remote.jobs.result_download import runs_of
-from being_remote.jobs.status_poll import ledger_of
-from being_remote.recovery.local_runs import find_run, find_settings
+from being_remote.recovery.local_runs import find_settings
 from being_remote.tracker.checkout_defaults import read_defaults
+from being_remote.workflows.run_names import find_run
 
 FORK = CONFIG.replace("begin_frames = 0", "begin_frames = 3").replace("bbox_scale = 2.5", "bbox_scale = 2.0")
 
@@ -57,4 +57,4 @@ def test_a_job_has_the_defaults_that_it_was_planned_with(
     (folder / "configs/actors").mkdir(parents=True)
     (folder / "configs/actors/demo.yml").write_text("fps: 30\n")
     run = find_run(inventory, None, "last")
-    assert find_settings(run, inventory)[0].begin_frames == 3
+    assert find_settings(run)[0].begin_frames == 3

@@ -19,9 +19,10 @@ import imageio_ffmpeg
 import numpy as np
 import torch
 import video_factory
+from recover_options import recover
 
-from being_remote.demo.actor import crop_recipe
-from being_remote.workflows.recover import RecoverReport, recover
+from being_remote.demo.tracker_recipe import crop_image
+from being_remote.workflows.recover import RecoverReport
 
 BOX = (60, 260, 30, 230)
 IMAGE = (128, 128)
@@ -94,7 +95,7 @@ def track(
     crops = output / "input"
     crops.mkdir()
     for i, picture in enumerate(pictures):
-        cv2.imwrite(str(crops / f"{i:05d}.png"), crop_recipe(picture, BOX, IMAGE))
+        cv2.imwrite(str(crops / f"{i:05d}.png"), crop_image(picture, BOX, IMAGE))
     return TimedRun(output, tuple(map(video_factory.number_in, pictures)), crops)
 
 

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recover_options import recover
+
 from being_remote.backup.history import History
 from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.transfer.stored_file import StoredFile
-from being_remote.workflows.recover import RecoverReport, recover
+from being_remote.workflows.recover import RecoverReport
 
 
 def numbers_only(folder: Path, **options: Any) -> ActorTruth:

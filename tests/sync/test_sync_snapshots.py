@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from recover_options import recover
 
 from being_remote.backup import put_file
 from being_remote.backup.history import History
@@ -16,7 +17,6 @@ from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.workflows.find_bbox import find_bbox
-from being_remote.workflows.recover import recover
 from being_remote.workflows.snapshots import list_snapshots, prune_snapshots, restore_snapshot
 from being_remote.workflows.sync import sync
 

@@ -1,0 +1,206 @@
+"""Two runs, or two settings files, side by side: settings, cameras, frames, and how the face moves.
+
+It does not say which is better: two runs that differ are no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from being_remote.recovery.run_differences import describe_behaviour, describe_frames, describe_settings
+
+if TYPE_CHECKING:
+    from being_remote.recovery.compared_runs import ComparedRun
+    from being_remote.tracker.frame_cost import FrameCost
+    from being_remote.tracker.run_statistics import CameraStatistics, CurveStatistics
+    from being_remote.tracker.settings import SettingChange
+
+
+@dataclass(frozen=True)
+class SideReport:
+    """One side.
+
+    Attributes:
+        name: as it was typed.
+        path: the settings file, or the folder of `.frame` files.
+        settings: the file that its settings are from; None where there is none.
+        notes: what else to know.
+        frames: how many; None of a settings file, as all that follows.
+        first_id, last_id: of the frames.
+        missing: how many ids up to the last have no file.
+        states: jaw, eyes, eyelids, expression: "at rest", "constant" or "moves".
+        camera: K, distance and path.
+        remarks: what a person should see at once, in words.
+    """
+
+    name: str
+    path: str
+    settings: str | None
+    notes: tuple[str, ...]
+    frames: int | None = None
+    first_id: int | None = None
+    last_id: int | None = None
+    missing: int | None = None
+    states: Mapping[str, str] | None = None
+    camera: CameraStatistics | None = None
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ParameterRow:
+    """One number over both runs; None where that side is no run."""
+
+    group: str
+    name: str
+    unit: str
+    a: CurveStatistics | None
+    b: CurveStatistics | None
+
+
+@dataclass(frozen=True, eq=False)
+class RunComparison:
+    """Both sides and how they differ; see `CompareReport`. `shift`: what to add to A's frame_id for B's."""
+
+    sides: tuple[ComparedRun, ComparedRun]
+    reports: tuple[SideReport, SideReport]
+    config_changes: tuple[SettingChange, ...] | None
+    parameters: tuple[ParameterRow, ...]
+    differences: tuple[str, ...]
+    shift: int
+
+
+def compare_runs(a: ComparedRun, b: ComparedRun) -> RunComparison:
+    """Compare two runs or settings; what one lacks of its checkout's defaults is taken from the other."""
+    from being_remote.tracker.settings import compare as compare_settings
+
+    a, b = _complete_defaults(a, b, "B"), _complete_defaults(b, a, "A")
+    changes = None
+    if a.settings is not None and b.settings is not None:
+        changes = compare_settings(a.settings, b.settings, b.keys, keys_before=a.keys)
+    shift = _shift(a, b)
+    rows = _rows((a, b))
+    reports = (_report(a), _report(b))
+    differences = describe_settings(changes or (), (_work(a), _work(b)))
+    if a.cameras is not None and b.cameras is not None:
+        states = [r.states for r in reports if r.states is not None]
+        cameras = [r.camera for r in reports if r.camera is not None]
+        both = [(r.group, r.name, r.a, r.b) for r in rows if r.a is not None and r.b is not None]
+        differences += describe_frames(a.cameras.frame_ids.tolist(), b.cameras.frame_ids.tolist(), shift)
+        differences += describe_behaviour(states, both, cameras)
+    return RunComparison((a, b), reports, changes, rows, differences, shift)
+
+
+def _complete_defaults(side: ComparedRun, other: ComparedRun, name: str) -> ComparedRun:
+    """A side with the defaults of a checkout; what is assumed is among its notes."""
+    from being_remote.tracker.checkout_defaults import table_defaults
+
+    if side.defaults is not None or side.settings is None:
+        return side
+    if other.defaults is not None:
+        note = f"the defaults of its checkout are not local: those of {name} are taken"
+        return replace(side, defaults=other.defaults, notes=(*side.notes, note))
+    table = table_defaults(
+        "the defaults of its checkout are not local (`sync --only configs` downloads them)"
+    )
+    return replace(side, defaults=table, notes=(*side.notes, *table.notes))
+
+
+def _work(side: ComparedRun) -> FrameCost | None:
+    from being_remote.tracker.frame_cost import frame_cost
+
+    return None if side.settings is None else frame_cost(side.settings, side.keys)
+
+
+def _shift(a: ComparedRun, b: ComparedRun) -> int:
+    """What to add to a frame_id of A for the same picture's id in B.
+
+    Both count through one list of source images, whatever the order of its names, so it is the same for
+    every frame.
+    """
+    from being_remote.tracker.settings import complete
+
+    if a.settings is None or b.settings is None:
+        return 0
+    first = complete(a.settings, a.keys)["begin_frames"]
+    second = complete(b.settings, b.keys)["begin_frames"]
+    return first - second if isinstance(first, int) and isinstance(second, int) else 0
+
+
+def _report(side: ComparedRun) -> SideReport:
+    settings = str(side.settings_path) if side.settings_path is not None else None
+    if side.cameras is None or side.parameters is None:
+        return SideReport(side.name, str(side.path), settings, side.notes)
+    from being_remote.tracker.run_statistics import camera_statistics, remarks, states
+
+    ids, how = side.cameras.frame_ids, states(side.parameters)
+    return SideReport(
+        name=side.name,
+        path=str(side.path),
+        settings=settings,
+        frames=len(ids),
+        first_id=int(ids[0]),
+        last_id=int(ids[-1]),
+        missing=len(side.cameras.missing_ids),
+        states=how,
+        camera=camera_statistics(side.cameras),
+        remarks=(*remarks(side.cameras, side.parameters), *_against_settings(side, how)),
+        notes=side.notes,
+    )
+
+
+def _against_settings(side: ComparedRun, states: Mapping[str, str]) -> tuple[str, ...]:
+    """Where the frames show something else than the settings promise: they are another run's."""
+    if side.settings is None or side.cameras is None:
+        return ()
+    from being_remote.tracker.settings import complete
+
+    full, (w, h) = complete(side.settings, side.keys), side.cameras.image_size_wh
+    said = []
+    if len(side.cameras.frame_ids) > 1 and full["optimize_jaw"] != (states["jaw"] == "moves"):
+        does = "moves" if states["jaw"] == "moves" else "stands still"
+        word = str(full["optimize_jaw"]).lower()
+        said.append(f"its settings say optimize_jaw {word}, and the jaw {does}: they are another run's")
+    if full["image_size"] != [h, w]:
+        said.append(
+            f"its settings say image_size {full['image_size']}, the frames are {w}x{h}: another run's"
+        )
+    return tuple(said)
+
+
+def _rows(sides: tuple[ComparedRun, ComparedRun]) -> tuple[ParameterRow, ...]:
+    from being_remote.tracker.run_statistics import curve_statistics, frame_curves
+
+    found: dict[tuple[str, str, str], list[CurveStatistics | None]] = {}
+    for at, side in enumerate(sides):
+        if side.cameras is None or side.parameters is None:
+            continue
+        for track in frame_curves(side.cameras, side.parameters):
+            row = found.setdefault((track.group, track.name, track.unit), [None, None])
+            row[at] = curve_statistics(track, side.cameras.frame_ids)
+    return tuple(ParameterRow(*key, a=a, b=b) for key, (a, b) in found.items())
+
+
+def draw_comparison(comparison: RunComparison, path: Path) -> None:
+    """Draw both runs' parameters over the frames of B into a PNG file."""
+    from being_remote.export import write_atomically
+    from being_remote.report import overlay
+    from being_remote.report.chart import Curve, Panel
+    from being_remote.report.plots import parameter_curves
+    from being_remote.tracker.run_statistics import frame_curves
+
+    panels: dict[tuple[str, str], list[Any]] = {}
+    sides = comparison.sides
+    for side, label, shift in zip(sides, ("A", "B"), (comparison.shift, 0), strict=True):
+        if side.cameras is not None and side.parameters is not None:
+            ids = side.cameras.frame_ids + shift
+            for track in frame_curves(side.cameras, side.parameters):
+                panels.setdefault((track.name, track.unit), []).append(Curve(label, ids, track.values))
+    names = [Path(side.name).name or side.name for side in sides]
+    if names[0] == names[1]:
+        names = [side.name for side in sides]
+    title = f"A: {names[0]}   B: {names[1]}"
+    drawn = parameter_curves(title, [Panel(name, unit, tuple(c)) for (name, unit), c in panels.items()])
+    write_atomically(path.absolute(), [overlay.png(drawn)])
