@@ -18,7 +18,7 @@ from being_remote.pod_client.listing import (
     ListedFolder,
     Listing,
     ListingAnswer,
-    ask,
+    ask_listing,
     digest_of,
     read_each,
 )
@@ -77,10 +77,9 @@ def look(
     task: ActorSync,
     session: Session,
     *,
-    hash_bytes: int | None = None,
     here: Mapping[str, StoredFile] | None = None,
 ) -> ActorListing:
-    """List the actor's files on the host, in one round trip (`hash_bytes`: see `list_files`).
+    """List the actor's files on the host, in one round trip.
 
     Files that have an entry `here` share its memory.
 
@@ -89,13 +88,11 @@ def look(
         NotFoundError: there is nothing in any of them.
         HostError: the host could not be asked.
     """
-    return found_by(task, inquire(task, session, hash_bytes=hash_bytes), here)
+    return found_by(task, inquire(task, session), here)
 
 
-def inquire(
-    task: ActorSync, session: Session, *, hash_bytes: int | None = None, unless: str | None = None
-) -> ListingAnswer:
-    """Ask for the listing of `folders_of(task)`; see `host_files.ask`.
+def inquire(task: ActorSync, session: Session, *, unless: str | None = None) -> ListingAnswer:
+    """Ask for the listing of `folders_of(task)`; see `ask_listing`.
 
     Raises:
         UsageError: the inventory names no folder to look in.
@@ -108,7 +105,7 @@ def inquire(
             where=session.host,
             hint="add `tracker: {root: ...}` to the host in the inventory",
         )
-    return ask(session, task.host.python, asked, hash_bytes=hash_bytes, unless=unless)
+    return ask_listing(session, task.host.python, asked, unless=unless)
 
 
 def is_as_listed(task: ActorSync, session: Session, found: ActorListing) -> bool:

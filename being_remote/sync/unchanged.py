@@ -25,7 +25,14 @@ from being_remote.backup_paths import LIVE_PARTS
 from being_remote.durable_files import write_whole
 from being_remote.errors import HostError
 from being_remote.inventory import LocalHost
-from being_remote.pod_client.listing import FolderQuery, ListedFile, ListingAnswer, ask, digest_of, read_each
+from being_remote.pod_client.listing import (
+    FolderQuery,
+    ListedFile,
+    ListingAnswer,
+    ask_listing,
+    digest_of,
+    read_each,
+)
 from being_remote.sync.file_examples import FileExamples
 from being_remote.sync.remote_files import ActorSync, folders_of
 from being_remote.sync.sync_report import ListingSummary, SyncReport, from_home
@@ -134,7 +141,7 @@ def _look(history: History, *, unless: str | None = None) -> ListingAnswer | Non
     folders = [FolderQuery(root, root, "*", recursive=False)]
     folders += [FolderQuery(root, root / top, "*", recursive=True) for top in LIVE_PARTS]
     try:
-        return ask(LocalSession(here), sys.executable, folders, unless=unless)
+        return ask_listing(LocalSession(here), sys.executable, folders, unless=unless)
     except (HostError, OSError):  # no shell, no home folder: the whole sync looks for itself
         return None
 
