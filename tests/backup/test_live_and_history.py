@@ -613,7 +613,7 @@ def test_ctrl_c_does_not_wait_for_a_host_that_says_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(host, "ask", silent)
-    monkeypatch.setattr(comparing, "check", stop)
+    monkeypatch.setattr(comparing, "check_files", stop)
     with pytest.raises(KeyboardInterrupt):
         host.sync()
     assert not over.is_set()
