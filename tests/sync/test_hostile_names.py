@@ -15,10 +15,9 @@ from remote_homes import Homes, homes_on
 from being_remote.demo.actor import make_actor
 from being_remote.errors import DataError, UnrequestedFile
 from being_remote.inventory import Inventory
-from being_remote.sync.watch import watch
 from being_remote.workflows.pull import pull
 from being_remote.workflows.safe_to_stop import safe_to_stop
-from being_remote.workflows.sync import sync
+from being_remote.workflows.sync import sync, watch
 
 MakeInventory = Callable[..., Inventory]
 
