@@ -30,6 +30,7 @@ from being_remote.session import no_progress
 from being_remote.sync.remote_files import ActorSync, folder_queries
 from being_remote.sync.sync_pass import SyncPass
 from being_remote.tracker.layout import PLACES
+from being_remote.transport.local_session import LocalSession
 
 TRACKER = PurePosixPath("/pod/tracker")
 ACTOR = Actor.model_validate(

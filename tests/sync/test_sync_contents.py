@@ -217,7 +217,7 @@ def test_verify_names_a_live_file_that_is_not_what_its_name_says(here: Setting) 
     report = here.sync(verify=True)
     assert (report.exit_code, report.unsound.examples) == (6, (FRAME,))
     assert report.verified == report.files - 1
-    assert any(FRAME in w and "not sound" in w for w in report.warnings)
+    assert any(FRAME in w and "invalid here" in w for w in report.warnings)
 
 
 def test_a_content_that_rotted_is_not_put_in_the_place_of_a_live_file_that_is_missing(here: Setting) -> None:

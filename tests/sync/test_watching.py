@@ -337,7 +337,7 @@ def test_a_key_that_was_never_trusted_ends_it_at_once(pod: Pod, make_inventory: 
 
 
 def test_a_host_without_a_tracker_ends_it_at_once(tmp_path: Path, make_inventory: MakeInventory) -> None:
-    with pytest.raises(UsageError, match="nowhere to look"):
+    with pytest.raises(UsageError, match="no folder to list"):
         watch(make_inventory({"here": {"kind": "local", "workdir": str(tmp_path)}}), every_s=EVERY_S)
 
 
