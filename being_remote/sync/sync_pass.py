@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from being_remote.backup.download import Arrival, bring_home
+from being_remote.backup.download import Arrival, BackupTarget, download_changed
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import salvage
 from being_remote.backup.manifest import Manifest
@@ -188,23 +188,16 @@ class SyncPass:
                 )
             return why
 
+        found, judge = planned.found, tracker_judge()
+        target = BackupTarget(
+            self.history, live, judge, is_new_run, found.incarnation, planned.learned.confirmed
+        )
         queries = HashQueries(
             hash_asker(self.task, self.session),
-            lambda: is_as_listed(self.task, self.session, planned.found),
-            planned.found.clock_ns,
+            lambda: is_as_listed(self.task, self.session, found),
+            found.clock_ns,
         )
-        arrival = bring_home(
-            self.session,
-            self.history,
-            planned.planned,
-            live,
-            judge=tracker_judge(),
-            is_new_run=is_new_run,
-            asking=queries,
-            incarnation=planned.found.incarnation,
-            confirmed=planned.learned.confirmed,
-            on_progress=self.on_progress,
-        )
+        arrival = download_changed(self.session, target, planned.planned, queries, self.on_progress)
         return arrival, cameras
 
     def _remember_hashes(self, learned: HashKnowledge, arrival: Arrival) -> None:
