@@ -16,7 +16,12 @@ from being_remote.session import Session
 from being_remote.sync.remote_files import ActorListing, ActorSync
 from being_remote.transfer.download_plan import RemoteFile
 from being_remote.transfer.hash_comparison import AskHost, HostFiles
-from being_remote.transfer.known_hashes import DIGEST_BYTES, fact, lasting, recall
+from being_remote.transfer.known_hashes import (
+    DIGEST_BYTES,
+    load_known_hashes,
+    outlasts_writes,
+    version_digest,
+)
 from being_remote.transfer.quarantine import QuarantinedFile
 from being_remote.transfer.stored_file import StoredFile
 
@@ -127,7 +132,7 @@ def learn_hashes(
     Raises:
         HostError: no answer, or an invalid one.
     """
-    known = recall(history, session.host)
+    known = load_known_hashes(history, session.host)
     facts, certain, hashed = bytearray(), 0, dict[str, RemoteFile]()
     confirmed: dict[str, StoredFile] = {}
     suspects: list[tuple[RemoteFile, int]] = []
@@ -138,11 +143,11 @@ def learn_hashes(
             alike += [q.sha256 for q in quarantined.get(offer.path, ()) if _look_alike(offer, q)]
         if not alike:
             continue
-        sha256 = next((each for each in alike if fact(offer, each) in known), None)
+        sha256 = next((each for each in alike if version_digest(offer, each) in known), None)
         if everything or sha256 is None:
             suspects.append((offer, offer.bytes))
             continue
-        facts += fact(offer, sha256)
+        facts += version_digest(offer, sha256)
         if entry is not None and sha256 == entry.sha256:
             certain += 1
             if entry.host is None:
@@ -163,8 +168,8 @@ def learn_hashes(
             same = entry is not None and now.sha256 == entry.sha256 and now.looks_like(offer)
             if same and entry is not None and entry.host is None:
                 confirmed[offer.path] = replace(entry, host=session.host)
-            if lasting(now, answer.clock_ns):
-                facts += fact(now, now.sha256)
+            if outlasts_writes(now, answer.clock_ns):
+                facts += version_digest(now, now.sha256)
                 certain += same
     offers = tuple(hashed.get(o.path, o) for o in found.offers) if hashed else found.offers
     new, lost = len(facts) > recalled, recalled < DIGEST_BYTES * len(known)

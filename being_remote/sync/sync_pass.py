@@ -14,7 +14,7 @@ from pathlib import Path
 
 from being_remote.backup.download import Arrival, BackupTarget, download_changed
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import salvage
+from being_remote.backup.interrupted_sync import keep_arrived
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.reconcile import Reconciled, settle
 from being_remote.backup.verification import VerifyResult, scrub
@@ -44,11 +44,11 @@ from being_remote.sync.sync_report import (
     report_plan,
     summarize_listing,
 )
-from being_remote.transfer.download_plan import DownloadPlan, plan
-from being_remote.transfer.file_check import Judge, fault
+from being_remote.transfer.checked_files import Judge, find_fault
+from being_remote.transfer.download_plan import DownloadPlan, plan_download
 from being_remote.transfer.hash_comparison import HashQueries
-from being_remote.transfer.known_hashes import digests, recall, remember
-from being_remote.transfer.quarantine import kept
+from being_remote.transfer.known_hashes import load_known_hashes, save_known_hashes, split_digests
+from being_remote.transfer.quarantine import read_quarantine
 
 
 def tracker_judge() -> Judge:
@@ -156,11 +156,11 @@ class SyncPass:
             found = read_answer(self.task, news, entries)
         else:
             found = news
-        quarantined = kept(self.history)
+        quarantined = read_quarantine(self.history)
         learned = learn_hashes(
             self.task, self.session, self.history, found, entries, quarantined, everything=self.verify
         )
-        planned = plan(
+        planned = plan_download(
             learned.offers,
             entries,
             quarantined,
@@ -205,8 +205,8 @@ class SyncPass:
         if not arrival.facts and not learned.new and (self.partial or not learned.lost):
             return
         now, host = learned.facts + arrival.facts, self.session.host
-        earlier = recall(self.history, host) if self.partial else frozenset[bytes]()
-        remember(self.history, host, earlier.union(digests(now)) if self.partial else (now,))
+        earlier = load_known_hashes(self.history, host) if self.partial else frozenset[bytes]()
+        save_known_hashes(self.history, host, earlier.union(split_digests(now)) if self.partial else (now,))
 
     def _report(self, planned: _PassPlan, backup: LocalBackup, arrival: Arrival) -> SyncReport:
         settled, files = backup.settled, planned.planned
@@ -254,7 +254,7 @@ def repair_backup(task: ActorSync, history: History, *, verify: bool, on_progres
             cameras.update(changed_cameras(arrived, _live_files(task, before), before.number))
         return other_run(arrived, _live_files(task, before), {})
 
-    live = salvage(history, judge, before, is_new_run)
+    live = keep_arrived(history, judge, before, is_new_run)
     return LocalBackup(settled, live, scrubbed, cameras if live is not before else {})
 
 
@@ -275,7 +275,7 @@ def _add_backup(
 ) -> SyncReport:
     """Add what was found in the backup, and all warnings."""
     settled, scrubbed = backup.settled, backup.scrubbed
-    corrupt = report_corrupt(scrubbed.rots, lambda sha256: fault(history.object(sha256), sha256) is None)
+    corrupt = report_corrupt(scrubbed.rots, lambda sha256: find_fault(history.object(sha256), sha256) is None)
     warnings = pass_warnings(report.host, settled, arrival, backup.live, mismatched, corrupt, backup.cameras)
     return replace(
         report,
