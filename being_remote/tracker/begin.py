@@ -82,15 +82,15 @@ def begin(work: str, files: str, previous: str = "", pushed: str = "") -> List[s
     request = read_request(files)
     folder = os.path.join(work, INPUT, request["folder"])
     if not os.path.isfile(os.path.join(folder, IDENTITY)):
-        raise NotFoundError("is not there any more", where=os.path.join(folder, IDENTITY))
+        raise NotFoundError("the file is missing by now", where=os.path.join(folder, IDENTITY))
     said = []
     if request["expected"] is not None:
         found = len(frame_names(folder, request))
         if found != request["expected"]:
             raise InconsistentData(
-                "there are images for {} frames, {} were planned for".format(found, request["expected"]),
+                f"has images for {found} frames; the job was planned for {request['expected']}",
                 file=os.path.join(folder, SOURCE),
-                hint="somebody changed the actor's input: retrack --again",
+                hint="the actor's input was changed: retrack --again",
             )
         said.append(f"{found} frames to track")
     _write_settings(work, files, request, folder)
@@ -100,7 +100,7 @@ def begin(work: str, files: str, previous: str = "", pushed: str = "") -> List[s
 
 
 def read_request(files: str) -> Dict[str, Any]:
-    """`tracking.json`, which came from the laptop with the job's own hash."""
+    """`tracking.json`, which the laptop sent with the job."""
     with open(os.path.join(files, REQUEST), encoding="utf-8") as f:
         request: Dict[str, Any] = json.load(f)
     return request

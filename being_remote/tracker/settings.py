@@ -48,7 +48,6 @@ class Key:
     meaning: str  # what it says, and so what a change of it changes
     least: float | None = None  # the smallest number that makes sense; None where any does
     above: bool = False  # whether it must be larger than that
-    form: str = ""  # how a list is written
     # of a list whose form is known: an image's size, frame numbers, a pyramid's levels
     shape: Literal["", "size", "frames", "levels"] = ""
 
@@ -76,19 +75,13 @@ KEYS: Keys = MappingProxyType(
         "config_name": Key("", "the name of the output folder"),
         "kernel_size": Key(7, "size of the pyramid's blur", 1),
         "sigma": Key(9.0, "width of the pyramid's blur; -1: none", -1),
-        "keyframes": Key(
-            [0], "frames on which shape, texture and K are fitted", 0, form="[0, 1]", shape="frames"
-        ),
+        "keyframes": Key([0], "frames on which shape, texture and K are fitted", 0, shape="frames"),
         "bbox_scale": Key(2.5, "size of the crop around the face: another crop, so another K", 0, above=True),
         "fps": Key(25, "rate at which the video is cut into source images", 1),
         "begin_frames": Key(0, "source images left out at the start: frame_id counts from there", 0),
         "end_frames": Key(0, "source images left out at the end", 0),
         "image_size": Key(
-            [512, 512],
-            "height, width of the network image: K scales with it",
-            1,
-            form="[768, 768]",
-            shape="size",
+            [512, 512], "height, width of the network image; K scales with it", 1, shape="size"
         ),
         "rotation_lr": Key(0.2, "step of the head's rotation", 0),
         "translation_lr": Key(0.003, "step of the head's translation", 0),
@@ -96,7 +89,6 @@ KEYS: Keys = MappingProxyType(
         "pyr_levels": Key(
             [[1.0, 160], [0.25, 40], [0.5, 40], [1.0, 70]],
             "levels as [scale of the image, iterations]: a frame's time; level 0 tracks by landmarks only",
-            form="[[1.0, 160], [0.25, 40], [0.5, 40], [1.0, 70]]",
             shape="levels",
         ),
         "optimize_shape": Key(False, "whether the key frames also refine the identity's shape"),
@@ -421,5 +413,4 @@ def _form(known: Key) -> str:
 
 
 def _example(known: Key, key: str) -> str:
-    shown = known.form or str(known.default).lower()
-    return f"for example {key}={shown}: {known.meaning}"
+    return f"for example {key}={str(known.default).lower()}: {known.meaning}"

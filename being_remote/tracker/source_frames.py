@@ -4,14 +4,13 @@
     video     the frame that ffmpeg's `fps` filter puts there, found by the time of each frame
     map       the frame that the pixels say
 
-Frames are decoded on demand, and the last few are kept.
+Frames are decoded on demand.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile
@@ -25,13 +24,12 @@ if TYPE_CHECKING:
 
     Picture = NDArray[np.uint8]
 
-KEPT_BYTES = 64 << 20  # ten frames of 1080p
 MAX_FILES = 5_000_000  # of a video, cut at the tracker's rate
 
 SQUARE = 0.005  # encoders round the ratio
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class SourceFrames:
     """The original frames under their numbers in `source/`.
 
@@ -50,7 +48,6 @@ class SourceFrames:
     lossless: bool
     index_of: Callable[[int], int | None]
     _notes: tuple[str, ...] = ()
-    _kept: OrderedDict[int, Picture] = field(default_factory=OrderedDict)
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -65,28 +62,19 @@ class SourceFrames:
         return (*self.source.notes, *self._notes)
 
     def frame(self, number: int, window: Window | None = None) -> Picture:
-        """The frame of that number, or a window of it (which is not kept): (H, W, 3) uint8, BGR.
+        """The frame of that number, or a window of it: (H, W, 3) uint8, BGR.
 
         Raises:
             NotFoundError: it is missing.
             TornFile, InconsistentData: it cannot be decoded, or has another size than the first.
         """
-        if window is None and number in self._kept:
-            self._kept.move_to_end(number)
-            return self._kept[number]
         index = self.index_of(number)
         if index is None:
             raise NotFoundError(
                 f"no source frame {number}: they are numbered from 1 to {self.count}",
                 where=str(self.source.path),
             )
-        if window is not None:
-            return self.source.frame(index, window)
-        picture = self.source.frame(index)
-        self._kept[number] = picture
-        while len(self._kept) > 1 and len(self._kept) * picture.nbytes > KEPT_BYTES:
-            self._kept.popitem(last=False)
-        return picture
+        return self.source.frame(index, window)
 
 
 def source_frames(source: FrameReader, fps: float, shown: Mapping[int, int] | None = None) -> SourceFrames:
@@ -103,17 +91,14 @@ def source_frames(source: FrameReader, fps: float, shown: Mapping[int, int] | No
     """
     numbers, note = number_frames(source, fps)
     if shown is not None:
-        return _by_map(source, shown, note)
+        return SourceFrames(source, max(shown, default=0), _lossless(source), shown.get, note)
     return SourceFrames(source, max(numbers), _lossless(source), numbers.get, note)
 
 
 def every_frame(source: FrameReader) -> SourceFrames:
     """Every frame of an open source as it is, counted from 1."""
-    return _by_map(source, {n + 1: n for n in range(source.frame_count)}, ())
-
-
-def _by_map(source: FrameReader, shown: Mapping[int, int], notes: tuple[str, ...]) -> SourceFrames:
-    return SourceFrames(source, max(shown, default=0), _lossless(source), shown.get, notes)
+    shown = {n + 1: n for n in range(source.frame_count)}
+    return SourceFrames(source, source.frame_count, _lossless(source), shown.get)
 
 
 def number_frames(source: FrameReader, fps: float) -> tuple[Mapping[int, int], tuple[str, ...]]:
