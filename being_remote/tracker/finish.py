@@ -52,9 +52,9 @@ def finish(work: str, files: str) -> Dict[str, Any]:
     _check_size(frames, request)
     source_size_wh = image_size(Path(given) / SOURCE / sources[0])
     warnings = list(frames.warnings)
-    wanted = request["source_size_wh"]
-    if wanted is not None and tuple(wanted) != source_size_wh:
-        (w, h), (other_w, other_h) = source_size_wh, wanted
+    expected_names = request["source_size_wh"]
+    if expected_names is not None and tuple(expected_names) != source_size_wh:
+        (w, h), (other_w, other_h) = source_size_wh, expected_names
         warnings.append(
             f"the source images are {w}x{h}, the inventory says {other_w}x{other_h}: K is that of the images"
         )
@@ -77,16 +77,16 @@ def _check_all_there(checkpoint: Path, expected: int) -> None:
         found = {name for name in os.listdir(checkpoint) if name.endswith(FRAME_SUFFIX)}
     except OSError:
         found = set()
-    wanted = {frame_name(i) for i in range(expected)}
-    missing = sorted(wanted - found, key=lambda name: int(name[: -len(FRAME_SUFFIX)]))
+    expected_names = {frame_name(i) for i in range(expected)}
+    missing = sorted(expected_names - found, key=lambda name: int(name[: -len(FRAME_SUFFIX)]))
     if missing or not expected:
         listed = ", ".join(missing[:LISTED]) + (", ..." if missing[LISTED:] else "")
         raise NotFoundError(
-            f"{len(wanted & found)} of {expected} frames are there; missing: {listed}",
+            f"{len(expected_names & found)} of {expected} frames are there; missing: {listed}",
             where=str(checkpoint),
             hint="the tracker ended early; its log says why",
         )
-    more = sorted(found - wanted)
+    more = sorted(found - expected_names)
     if more:
         raise InconsistentData(
             f"holds {len(more)} more files than frames were tracked: {', '.join(map(repr, more[:5]))}",

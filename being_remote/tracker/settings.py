@@ -130,34 +130,34 @@ def coerce(key: str, value: Any, keys: Keys = KEYS) -> Value | None:
         >>> coerce("image_size", 768), coerce("bbox_scale", 3), coerce("optimize_jaw", 1)
         ([768, 768], 3.0, True)
     """
-    known = _key(key, keys)
-    refused = UsageError(f"{key}: {repr(value)[:80]} is not {_form(known)}", hint=_example(known, key))
+    rule = _key(key, keys)
+    refused = UsageError(f"{key}: {repr(value)[:80]} is not {_form(rule)}", hint=_example(rule, key))
     try:
-        return convert(known, value)
+        return convert(rule, value)
     except (ValueError, OverflowError):
         raise refused from None
 
 
-def convert(known: Key, value: Any) -> Value | None:
+def convert(rule: Key, value: Any) -> Value | None:
     """`value` in the type of a key's default; ValueError or OverflowError where it has none there."""
-    default = known.default
-    if known.shape == "size":
+    default = rule.default
+    if rule.shape == "size":
         return _image_size(value)
-    if known.shape == "frames":
+    if rule.shape == "frames":
         listed = value if type(value) in (list, tuple) else [value]
         if not listed or len(listed) > MAX_NODES:
             raise ValueError  # without any the tracker fits nothing, and exits with 0
         return [_whole(v, 0) for v in listed]
-    if known.shape == "levels":
+    if rule.shape == "levels":
         return _levels(value)
     if type(default) is bool:
         if type(value) is not bool and (isinstance(value, str) or value not in (0, 1)):
             raise ValueError
         return bool(value)
     if type(default) is int:
-        return _whole(value, known.least, above=known.above)
+        return _whole(value, rule.least, above=rule.above)
     if type(default) is float:
-        return _real(value, known.least, above=known.above)
+        return _real(value, rule.least, above=rule.above)
     if type(default) is str:
         return _text(value)
     return _like(default, value)
@@ -399,18 +399,18 @@ def _literal(text: str) -> Any:
         return ...
 
 
-def _form(known: Key) -> str:
-    if known.shape == "size":
+def _form(rule: Key) -> str:
+    if rule.shape == "size":
         return f"[height, width] in whole pixels up to {MAX_SIDE}"
-    if known.shape == "frames":
+    if rule.shape == "frames":
         return "a list of frame numbers, from 0"
-    if known.shape == "levels":
+    if rule.shape == "levels":
         return "a list of [scale, iterations]"
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-    words |= {list: f"a list like {known.default}", type(None): "a plain value"}
-    bound = "" if known.least is None else f" {'above' if known.above else 'of at least'} {known.least:g}"
-    return words[type(known.default)] + bound
+    words |= {list: f"a list like {rule.default}", type(None): "a plain value"}
+    bound = "" if rule.least is None else f" {'above' if rule.above else 'of at least'} {rule.least:g}"
+    return words[type(rule.default)] + bound
 
 
-def _example(known: Key, key: str) -> str:
-    return f"for example {key}={str(known.default).lower()}: {known.meaning}"
+def _example(rule: Key, key: str) -> str:
+    return f"for example {key}={str(rule.default).lower()}: {rule.meaning}"
