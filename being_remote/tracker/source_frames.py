@@ -4,13 +4,14 @@
     video     the frame that ffmpeg's `fps` filter puts there, found by the time of each frame
     map       the frame that the pixels say
 
-Frames are decoded on demand.
+Frames are decoded on demand, and the last few are kept.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 
     Picture = NDArray[np.uint8]
 
+KEPT_BYTES = 64 << 20  # ten frames of 1080p
 MAX_FILES = 5_000_000  # of a video, cut at the tracker's rate
 
 SQUARE = 0.005  # encoders round the ratio
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class SourceFrames:
     """The original frames under their numbers in `source/`.
 
@@ -48,6 +50,7 @@ class SourceFrames:
     lossless: bool
     index_of: Callable[[int], int | None]
     _notes: tuple[str, ...] = ()
+    _kept: OrderedDict[int, Picture] = field(default_factory=OrderedDict)
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -62,19 +65,27 @@ class SourceFrames:
         return (*self.source.notes, *self._notes)
 
     def frame(self, number: int, window: Window | None = None) -> Picture:
-        """The frame of that number, or a window of it: (H, W, 3) uint8, BGR.
+        """The frame of that number, or a window of it, which is not kept: (H, W, 3) uint8, BGR.
 
         Raises:
             NotFoundError: it is missing.
             TornFile, InconsistentData: it cannot be decoded, or has another size than the first.
         """
+        if window is None and number in self._kept:
+            self._kept.move_to_end(number)
+            return self._kept[number]
         index = self.index_of(number)
         if index is None:
             raise NotFoundError(
                 f"no source frame {number}: they are numbered from 1 to {self.count}",
                 where=str(self.source.path),
             )
-        return self.source.frame(index, window)
+        picture = self.source.frame(index, window) if window is not None else self.source.frame(index)
+        if window is None:
+            self._kept[number] = picture
+            while len(self._kept) > 1 and len(self._kept) * picture.nbytes > KEPT_BYTES:
+                self._kept.popitem(last=False)
+        return picture
 
 
 def source_frames(source: FrameReader, fps: float, shown: Mapping[int, int] | None = None) -> SourceFrames:
