@@ -470,7 +470,7 @@ def test_the_page_and_the_drawings_show_the_run(here: Path, filmed: ActorTruth) 
     page = Path(named(report, "report.html")).read_text()
     assert report.K is not None
     assert "<h1><bdi>demo</bdi></h1>" in page and f"{report.K[0][0]:.4f}" in page
-    assert page.count("data:image/jpeg") >= 4  # three frames, the path, the evidence
+    assert page.count("data:image/jpeg") >= 4  # three frames and the evidence
     for name in ("overlay.png", "evidence.png", "intrinsics.png", "camera_path.png"):
         assert cv2.imread(named(report, name)) is not None
 
