@@ -47,6 +47,15 @@ class NamedPaths(Mapping[str, Path]):
         return len(self._names)
 
 
+def stat_plain(path: Path | str) -> Stat | None:
+    """The figures of the plain file that lies there; None for nothing, a link, a folder or a special."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return Stat(found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
 @contextmanager
 def open_plain(path: Path) -> Iterator[tuple[int, os.stat_result]]:
     """A plain file's descriptor for reading, and its stat; never through a link.
@@ -179,15 +188,6 @@ def blocks(size: int) -> int:
 def is_nearly_full(folder: Path) -> bool:
     """Whether the folder's disk has hardly any room left: then it is no file's fault that it does not fit."""
     return room_bytes(folder) < FULL_BYTES
-
-
-def fitting(folder: Path, sizes: Iterable[int]) -> list[bool]:
-    """Which of some files fit on the folder's disk together; those that come first go first."""
-    left, fit = room_bytes(folder), []
-    for need in map(blocks, sizes):
-        fit.append(need <= left)
-        left -= need if need <= left else 0
-    return fit
 
 
 def size_words(size: int) -> str:

@@ -8,7 +8,7 @@ be read is passed over, and named; if the live tree showed it, what lies there b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.backup import live_tree as current
@@ -203,7 +203,7 @@ def _adopt(
         if seen.path in earlier and earlier[seen.path].looks_like(found[seen.path]):
             # Nobody changes a file and leaves its time. Its own time would keep the host's good one away.
             why = "it rotted here: its bytes are not those that came home"
-            rotted.append(quarantine_checked(history, replace(seen, problem=why), 0))
+            rotted.append(quarantine_checked(history, seen, 0, reason=why))
             continue
         if seen.problem is not None and seen.path in earlier:
             aside.append(quarantine_checked(history, seen, mtime_ns))

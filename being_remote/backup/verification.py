@@ -21,7 +21,7 @@ from being_remote.durable_files import Stat, copy_apart, sync_files
 from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress
 from being_remote.transfer.file_check import Fault, fault, hash_of, wrong_ones
-from being_remote.transfer.quarantine import set_aside
+from being_remote.transfer.quarantine import quarantine_file
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ def _quarantined(history: History, file: Path, path: str) -> Path | None:
     Without a time, or the host's good file would be taken for the one that was set aside.
     """
     plain = stat.S_ISREG(file.lstat().st_mode)
-    aside = set_aside(
+    aside = quarantine_file(
         history,
         file,
         path=path,

@@ -1,10 +1,8 @@
 """The picture a trainer is given, as a window of the original frame: moved, padded, perhaps resized.
 
-Several trainers take the picture's centre for the principal point. A window of whole pixels around
-the principal point, padded with black where it hangs over the frame, gives them a right camera
-without resampling a pixel. Cameras go through the same map as pixels do; R and t never change.
-
-It says where pixels come from and moves none: making the pictures is for `export.images`.
+Several trainers take the picture's centre for the principal point. A window of whole pixels around the
+principal point, padded with black where it hangs over the frame, gives them a right camera without
+resampling. R and t never change. The pictures themselves are made by `export.images`.
 """
 
 from __future__ import annotations
@@ -34,24 +32,19 @@ MAX_PIXELS = 1 << 26
 
 @dataclass(frozen=True)
 class Canvas:
-    """A whole-pixel window of the source, and how large it becomes.
+    """A whole-pixel window of the source, and its size in the finished picture."""
 
-    Attributes:
-        x_min, y_min: the window's first corner in the source, pixels; negative where it is padded.
-        width, height: of the window, source pixels.
-        shown: x_min, x_max, y_min, y_max of the source pixels that may appear, ends exclusive; all
-            else of the window is black.
-        out_size_wh: of the finished picture; equal to the window's where nothing is resized.
-        source_size_wh: of the original frames, pixels.
-    """
-
+    # the window's first corner in the source, pixels; negative where it is padded
     x_min: int
     y_min: int
+    # of the window, source pixels
     width: int
     height: int
+    # x_min, x_max, y_min, y_max of the source pixels that may appear, ends exclusive; the rest of the
+    # window is black
     shown: Tuple[int, int, int, int]
-    out_size_wh: Tuple[int, int]
-    source_size_wh: Tuple[int, int]
+    out_size_wh: Tuple[int, int]  # of the finished picture
+    source_size_wh: Tuple[int, int]  # of the original frames, pixels
 
     @property
     def resampled(self) -> bool:
@@ -76,7 +69,7 @@ class Canvas:
 
     @property
     def copied(self) -> Tuple[int, int, int, int]:
-        """x_min, x_max, y_min, y_max of the source that lies in the window: what is really seen."""
+        """x_min, x_max, y_min, y_max of the source pixels that the picture shows."""
         x_min, x_max, y_min, y_max = self.shown
         return (
             max(x_min, self.x_min),
@@ -97,7 +90,6 @@ class Canvas:
 
 
 def full_frame(source_size_wh: Sequence[int]) -> Canvas:
-    """The original frame as it is."""
     w, h = _size(source_size_wh)
     return Canvas(0, 0, w, h, (0, w, 0, h), (w, h), (w, h))
 
@@ -105,19 +97,16 @@ def full_frame(source_size_wh: Sequence[int]) -> Canvas:
 def recentred(K_source: ArrayLike, source_size_wh: Sequence[int]) -> Canvas:
     """The whole frame, padded on one side of each axis until the principal point is in the middle.
 
-    Nothing is resampled and no pixel of the frame is lost. The principal point ends up within
-    `RESIDUAL_PX` of the middle.
+    Nothing is resampled or lost. The principal point ends up within `RESIDUAL_PX` of the middle.
 
     Raises:
-        ValueError: the principal point lies outside of the frame, so that most would be padding.
+        ValueError: the principal point lies outside the frame.
 
     Example:
         >>> K = [[4111.5, 0, 958.24], [0, 4111.5, 529.45], [0, 0, 1]]
         >>> canvas = recentred(K, (1920, 1080))
         >>> (canvas.x_min, canvas.y_min), canvas.out_size_wh
         ((-4, -21), (1924, 1101))
-        >>> [round(v, 2) for v in canvas.off_centre_px(K)]
-        [0.24, -0.05]
     """
     size_wh = _size(source_size_wh)
     starts, lengths = [], []
@@ -135,7 +124,7 @@ def recentred(K_source: ArrayLike, source_size_wh: Sequence[int]) -> Canvas:
 
 
 def recentred_square(K_source: ArrayLike, crop: Crop, side_px: int) -> Canvas:
-    """The smallest square around the principal point that holds all that the tracker saw, resized.
+    """The smallest square around the principal point that holds all of the tracker's crop, resized.
 
     Args:
         K_source: (3, 3) of the original frames.
@@ -144,14 +133,6 @@ def recentred_square(K_source: ArrayLike, crop: Crop, side_px: int) -> Canvas:
 
     Raises:
         ValueError: the square would be larger than any picture.
-
-    Example:
-        >>> from being_remote.camera.crop import crop_from_box
-        >>> crop = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
-        >>> K = [[4111.5, 0, 958.24], [0, 4111.5, 529.45], [0, 0, 1]]
-        >>> canvas = recentred_square(K, crop, 512)
-        >>> canvas.x_min, canvas.y_min, canvas.width, canvas.height
-        (497, 68, 922, 922)
     """
     size_wh = crop.source_size_wh
     centre = _principal_point(K_source)
@@ -178,12 +159,6 @@ def window(K_source: ArrayLike, source_size_wh: Sequence[int], size_wh: Sequence
 
     Raises:
         ValueError: a size that no picture has.
-
-    Example:
-        >>> K = [[4111.5, 0, 958.24], [0, 4111.5, 529.45], [0, 0, 1]]
-        >>> canvas = window(K, (1920, 1080), (768, 768))
-        >>> canvas.x_min, canvas.y_min, canvas.resampled
-        (574, 145, False)
     """
     lengths = _size(size_wh)
     starts = [_round(c - length / 2) for c, length in zip(_principal_point(K_source), lengths)]
@@ -194,7 +169,7 @@ def tracker_crop(crop: Crop) -> Canvas:
     """The tracker's own crop, padded with black as the tracker does; its K is the stored one.
 
     Raises:
-        ValueError: the crop is an estimate that is not whole, so it cannot be cut out again.
+        ValueError: the crop is an estimate that is not whole.
     """
     numbers = (*crop.origin, *crop.padded_size_wh)
     if any(number != int(number) for number in numbers):

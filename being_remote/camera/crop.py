@@ -1,10 +1,8 @@
 """The tracker's crop, pad and resize as one exact affine map between crop and source pixels.
 
 The tracker cuts one fixed box out of every frame, pads the shorter side with zeros and resizes the
-result to its network image. All that is whole-number arithmetic and is repeated here to the pixel,
-with its quirks: the last row and column are never used, and the padding is rounded down.
-
-It does not read boxes (`tracker.frame_file` does) and does not guess one that fits another size.
+result to its network image. That whole-number arithmetic is repeated here to the pixel, with its
+quirks: the last row and column are never used, and the padding is rounded down.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Crop:
-    """What was cut out of every source frame, and how large it became.
+    """What was cut out of every source frame, and its size in the network image.
 
     Attributes:
         x_min, x_max, y_min, y_max: the columns and rows of the source that were used, end-exclusive.
@@ -88,12 +86,7 @@ class Crop:
         return A
 
     def as_json(self) -> Dict[str, Any]:
-        """The crop as all our files spell it.
-
-        Example:
-            >>> crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512)).as_json()["scale"]
-            [1.7578125, 1.7578125]
-        """
+        """The crop as all our files spell it."""
         return {
             "x_min": self.x_min,
             "x_max": self.x_max,
@@ -111,8 +104,8 @@ class Crop:
     def clipped(self) -> bool:
         """Whether the frame's border cut the box, so that the face need not be centred in it.
 
-        The tracker's boxes are square until they are cut, and are cut one short of the last row and
-        column. False for a crop that is the whole frame.
+        The tracker's boxes are square until they are cut, one short of the last row and column. False for
+        a crop that is the whole frame.
         """
         width, height = self.source_size_wh
         if (self.x_max, self.y_max) == (width, height):
@@ -127,8 +120,7 @@ def crop_from_box(box: Sequence[int], source_size_wh: Sequence[int], image_size_
     Args:
         box: x_min, x_max, y_min, y_max in source pixels: the tracker's own order, end-exclusive.
         source_size_wh: width, height of the frames that the tracker read.
-        image_size_wh: width, height of its network image; square, because the tracker neither pads
-            nor resizes a crop to anything else.
+        image_size_wh: width, height of its network image; square.
 
     Returns:
         The crop. The last row and column of the frame are never part of it. An odd difference of
@@ -136,8 +128,7 @@ def crop_from_box(box: Sequence[int], source_size_wh: Sequence[int], image_size_
 
     Raises:
         ValueError: the box is empty, does not fit the frame, or the network image is not square.
-            A box that does not fit is never cut or rescaled to fit: the tracker writes none such,
-            so box and size are not of the same video.
+            A box that does not fit is never cut or rescaled: box and size are not of the same video.
 
     Source:
         metrical-tracker c2a51724, image.py (`get_bbox`, `crop_image`, `squarefiy`).
@@ -175,40 +166,22 @@ def crop_from_box(box: Sequence[int], source_size_wh: Sequence[int], image_size_
 
 
 def resize_only(source_size_wh: Sequence[int], image_size_wh: Sequence[int]) -> Crop:
-    """The map of a run with `crop_image: false`: the whole frame, resized, each axis by its own.
+    """The map of a run with `crop_image: false`: the whole frame, each axis resized on its own.
 
     Raises:
         ValueError: a size is not two positive whole numbers.
-
-    Example:
-        >>> crop = resize_only((1920, 1080), (960, 540))
-        >>> crop.scale_x, crop.scale_y, crop.origin
-        (2.0, 2.0, (0, 0))
     """
     width, height = _size(source_size_wh, "source size")
     return Crop(0, width, 0, height, 0, 0, (width, height), _size(image_size_wh, "image size"))
 
 
 def to_source(crop: Crop, uv: ArrayLike) -> Floats:
-    """Crop pixels (..., 2) -> source pixels (..., 2), corner convention.
-
-    Example:
-        >>> crop = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
-        >>> to_source(crop, [256, 256])
-        array([960., 540.])
-    """
+    """Crop pixels (..., 2) -> source pixels (..., 2), corner convention."""
     return _pairs(uv) * (crop.scale_x, crop.scale_y) + crop.origin
 
 
 def to_crop(crop: Crop, xy: ArrayLike) -> Floats:
-    """Source pixels (..., 2) -> crop pixels (..., 2), corner convention.
-
-    Example:
-        >>> crop = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
-        >>> to_crop(crop, [[510, 90], [1410, 990]])
-        array([[  0.,   0.],
-               [512., 512.]])
-    """
+    """Source pixels (..., 2) -> crop pixels (..., 2), corner convention: the inverse of `to_source`."""
     return (_pairs(xy) - crop.origin) / (crop.scale_x, crop.scale_y)
 
 

@@ -1,9 +1,9 @@
-"""What the tracker's crop would be with another `bbox_scale` or network image, foretold from its box.
+"""The tracker's crop with another `bbox_scale` or network image, forecast from its box.
 
 The tracker derives its box from the landmarks of one picture: their centre, and the larger half of
 their extent, n pixels. With other settings the same picture has the same centre and n, so a box that
-no border cut gives the new box to the pixel. A border takes numbers away: what is left is an
-interval, and both its ends are foretold. The formulas are the tracker's, with its rounding.
+no border cut gives the new box to the pixel. A cut box leaves an interval, and both its ends are
+forecast. The formulas are the tracker's, with its rounding.
 """
 
 from __future__ import annotations
@@ -22,46 +22,32 @@ _UNBOUNDED = 1 << 40  # of a half side that both borders cut; the face's own siz
 
 @dataclass(frozen=True)
 class Face:
-    """What a box tells of the face that it was made around; each is the least and the most it can be.
+    """What a box says about its face; each number is the least and the most it can be."""
 
-    Attributes:
-        n_px: from the landmarks' centre to their farther edge, whole source pixels.
-        centre_x_px, centre_y_px: the landmarks' centre, whole source pixels.
-        exact: whether each of them is one number, so that no border took anything away.
-        of_this_scale: whether the tracker can make this box with the bbox_scale that was given. If
-            not, the box was edited or the scale is another run's, and n is the nearest.
-    """
-
-    n_px: Span
+    n_px: Span  # from the landmarks' centre to their farther edge, whole source pixels
+    # the landmarks' centre, whole source pixels
     centre_x_px: Span
     centre_y_px: Span
+    # whether the tracker can make this box with the bbox_scale that was given. If not, the box was edited
+    # or the scale is another run's, and n is the nearest.
     of_this_scale: bool
 
     @property
     def exact(self) -> bool:
-        """Whether nothing is left open."""
+        """Whether each of them is one number, so that no border cut the box."""
         return all(low == high for low, high in (self.n_px, self.centre_x_px, self.centre_y_px))
 
 
 @dataclass(frozen=True)
 class CropForecast:
-    """One crop that the tracker would make.
+    """One crop that the tracker would make."""
 
-    Attributes:
-        crop: with its padding and the network image.
-        clipped: the borders of the frame that cut the box.
-        face_px: network pixels across the face, 2 n of the source; None where n is not known.
-        gain_percent: how many more that is than before; negative: fewer.
-        source_per_px: source pixels for one network pixel; below 1 the crop is enlarged.
-        padding: share of the network image that is black.
-    """
-
-    crop: Crop
-    clipped: Tuple[str, ...]
-    face_px: Optional[float]
-    gain_percent: float
-    source_per_px: float
-    padding: float
+    crop: Crop  # with its padding and the network image
+    clipped: Tuple[str, ...]  # the borders of the frame that cut the box
+    face_px: Optional[float]  # network pixels across the face, 2 n of the source; None where n is unknown
+    gain_percent: float  # how many more that is than before; negative: fewer
+    source_per_px: float  # source pixels for one network pixel; below 1 the crop is enlarged
+    padding: float  # share of the network image that is black
 
 
 def box_around(
@@ -92,8 +78,8 @@ def box_around(
     return made[0], made[1], made[2], made[3]
 
 
-def face_in(crop: Crop, bbox_scale: float) -> Face:
-    """What the tracker's crop says of the face: the inverse of `box_around`.
+def find_face(crop: Crop, bbox_scale: float) -> Face:
+    """What the tracker's crop says about the face: the inverse of `box_around`.
 
     Where a border cut the box the centre is taken to lie in the frame, and the face, 2 n, not to be
     larger than the frame's longer side.
@@ -102,15 +88,12 @@ def face_in(crop: Crop, bbox_scale: float) -> Face:
         ValueError: the scale is not positive.
 
     Example:
+        The upper border cut the first; of one in a corner only bounds are left:
+
         >>> frame, image = (1920, 1080), (512, 512)
-        >>> face_in(crop_from_box((510, 1410, 90, 990), frame, image), 2.5).n_px
-        (180, 180)
-        >>> face_in(crop_from_box((510, 1410, 1, 839), frame, image), 2.5)
+        >>> find_face(crop_from_box((510, 1410, 1, 839), frame, image), 2.5)
         Face(n_px=(180, 180), centre_x_px=(960, 960), centre_y_px=(389, 389), of_this_scale=True)
-
-        In a corner of the frame nothing but bounds is left:
-
-        >>> face_in(crop_from_box((0, 600, 0, 500), frame, image), 2.5).n_px
+        >>> find_face(crop_from_box((0, 600, 0, 500), frame, image), 2.5).n_px
         (120, 200)
     """
     if not (bbox_scale > 0 and math.isfinite(bbox_scale)):
@@ -133,28 +116,16 @@ def face_in(crop: Crop, bbox_scale: float) -> Face:
     return Face((low, high), x.centres(*halves), y.centres(*halves), of_this_scale)
 
 
-def foretell(
+def forecast_crop(
     before: Crop, face: Face, *, old_scale: float, bbox_scale: float, image_size: int
 ) -> Tuple[CropForecast, CropForecast]:
     """The crop with other settings, for the least and the most that the face can be.
 
     Args:
         before: the crop as it was.
-        face: what it says of the face: `face_in(before, old_scale)`.
+        face: `find_face(before, old_scale)`.
         old_scale: the bbox_scale of the run that made it.
-        bbox_scale, image_size: the settings asked about; image_size is one side of the square.
-
-    Returns:
-        The same value twice where the crop tells all.
-
-    Example:
-        The same face with bbox_scale 3.5 at 768: larger than the frame is high.
-
-        >>> before = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
-        >>> face = face_in(before, 2.5)
-        >>> then, _ = foretell(before, face, old_scale=2.5, bbox_scale=3.5, image_size=768)
-        >>> then.crop.side, then.clipped, round(then.face_px, 1), round(then.gain_percent, 1)
-        (1260, ('top', 'bottom'), 219.4, 7.1)
+        bbox_scale, image_size: the new settings; image_size is one side of the square.
     """
     found = []
     for n in face.n_px:
@@ -172,15 +143,15 @@ def foretell(
     return found[0], found[1]
 
 
-def foretell_resize(
+def forecast_resize(
     before: Crop, image_size_wh: Tuple[int, int], face: Optional[Face] = None
 ) -> Tuple[CropForecast, CropForecast]:
-    """The same for `crop_image: false`: the whole frame, resized, each axis by its own.
+    """The same for `crop_image: false`: the whole frame, each axis resized on its own.
 
     Args:
         before: the crop as it was, which may be of the whole frame, too.
-        image_size_wh: the network image asked about.
-        face: what `before` says of the face; None where it cropped nothing.
+        image_size_wh: the new network image.
+        face: what `before` says about the face; None where it cropped nothing.
     """
     crop = resize_only(before.source_size_wh, image_size_wh)
     ends: Tuple[Optional[int], Optional[int]] = face.n_px if face else (None, None)
@@ -226,7 +197,6 @@ class _Axis:
 
     @property
     def length(self) -> int:
-        """What is left of the box."""
         return self.high - self.low
 
     @property
@@ -235,7 +205,7 @@ class _Axis:
         return self.low <= 1, self.high >= self.extent - 1
 
     def halves(self) -> Span:
-        """The least and the most that the box's half side can have been, before a border cut it."""
+        """The least and the most that the box's half side can have been before a border cut it."""
         at_low, at_high = self._cut
         shortest = -(-self.length // 2)
         if not at_low and not at_high:

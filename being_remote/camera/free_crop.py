@@ -1,7 +1,7 @@
-"""A crop whose map is known only as an estimate: its side and its place need not be whole pixels.
+"""A crop whose map is an estimate: its side and its place need not be whole pixels.
 
 The tracker's own crops are whole (`crop.Crop`). One that was estimated against a rescaled video, or
-from landmarks, is not: it maps pixels and cameras like any other, and remembers the fractions.
+from landmarks, is not.
 """
 
 from __future__ import annotations
@@ -14,24 +14,17 @@ from being_remote.camera.crop import Crop
 
 @dataclass(frozen=True)
 class FreeCrop(Crop):
-    """As `Crop`, but the map is that of the estimate, and the rows and columns used are its nearest.
+    """As `Crop`, but the map is that of the estimate, and the rows and columns used are its nearest."""
 
-    Attributes:
-        free_size_wh: size after padding, before the resize, source pixels.
-        free_origin: where the crop's first corner lies, source pixels, corner convention.
-    """
-
-    free_size_wh: Tuple[float, float]
-    free_origin: Tuple[float, float]
+    free_size_wh: Tuple[float, float]  # size after padding, before the resize, source pixels
+    free_origin: Tuple[float, float]  # the crop's first corner, source pixels, corner convention
 
     @property
     def padded_size_wh(self) -> tuple[float, float]:
-        """Size after padding, before the resize, as estimated."""
         return self.free_size_wh
 
     @property
     def origin(self) -> tuple[float, float]:
-        """Where the crop's first corner lies in the source, as estimated."""
         return self.free_origin
 
 
@@ -46,11 +39,6 @@ def free_crop(
 
     Raises:
         ValueError: nothing of it lies in the frame.
-
-    Example:
-        >>> crop = free_crop((600.2, 600.2), (340.1, -20.4), (1280, 720), (512, 512))
-        >>> crop.x_min, crop.y_min, crop.pad_y, crop.A[0].round(4).tolist()
-        (340, 0, 20, [1.1723, 0.0, 340.1])
     """
     bounds = []
     for size, start, length, pad in zip(size_wh, origin, source_size_wh, pad_xy):

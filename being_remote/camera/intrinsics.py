@@ -1,7 +1,7 @@
 """How a pinhole K changes with the pixels it is written in: crops, NDC focals, OpenCV's pixels.
 
 Every K is (..., 3, 3), x ~ K X, in the corner convention (see the package) unless its name says
-`_opencv`. Cropping changes only K: R and t stay as they are. Results are float64 and new arrays.
+`_opencv`. Cropping changes only K. Results are float64 and new arrays.
 """
 
 from __future__ import annotations
@@ -31,12 +31,6 @@ def through(A: ArrayLike, K: ArrayLike) -> Floats:
 
     Source:
         Hartley & Zisserman, Multiple View Geometry, 2nd ed., sec. 6.1: x' = A x = (A K) X.
-
-    Example:
-        >>> through([[2, 0, 10], [0, 2, 20], [0, 0, 1]], [[100, 0, 5], [0, 100, 6], [0, 0, 1]])
-        array([[200.,   0.,  20.],
-               [  0., 200.,  32.],
-               [  0.,   0.,   1.]])
     """
     A = _matrix(A, "A")
     if not np.all(A[..., 2, :] == (0, 0, 1)):
@@ -85,8 +79,8 @@ def from_opencv_pixels(K_opencv: ArrayLike) -> Floats:
 def fov_deg(K: ArrayLike, size_wh: Sequence[int]) -> tuple[float, float]:
     """Degrees between the rays of opposite borders, (horizontal, vertical).
 
-    This is the angle that is really seen; formats that know no principal point define theirs as
-    2 atan(W / 2f), which is larger for an off-centre one.
+    This is the angle that is seen; formats without a principal point define theirs as 2 atan(W / 2f),
+    which is larger for an off-centre one.
 
     Raises:
         ValueError: K is not one (3, 3), a focal length is not positive, or the size is not.
@@ -135,13 +129,7 @@ def from_ndc(focal_ndc: ArrayLike, principal_ndc: ArrayLike, size_wh: Sequence[i
 
 
 def to_ndc(K: ArrayLike, size_wh: Sequence[int]) -> tuple[Floats, Floats]:
-    """PyTorch3D's (focal (..., 2), principal point (..., 2)): the inverse of `from_ndc`.
-
-    Example:
-        >>> focal, principal = to_ndc([[256, 0, 250], [0, 256, 256], [0, 0, 1]], (512, 512))
-        >>> focal.tolist(), principal.tolist()
-        ([1.0, 1.0], [0.0234375, 0.0])
-    """
+    """PyTorch3D's (focal (..., 2), principal point (..., 2)): the inverse of `from_ndc`."""
     K = _matrix(K, "K")
     width, height = _size(size_wh)
     half = min(width, height) / 2
@@ -161,7 +149,7 @@ def ray_angle_deg(K_a: ArrayLike, K_b: ArrayLike, xy: ArrayLike) -> Floats:
         ValueError: a wrong shape, or a focal length that is not positive.
 
     Example:
-        The crop's centre, under the right K and under "focal unchanged, add the offset":
+        Corners of the crop, under the right K and under "focal unchanged, add the offset":
 
         >>> right = [[4111.5234375, 0, 958.2421875], [0, 4111.5234375, 529.453125], [0, 0, 1]]
         >>> wrong = [[2339, 0, 765], [0, 2339, 340], [0, 0, 1]]

@@ -2,7 +2,7 @@
 
 R (..., 3, 3) and t (..., 3) are world-to-camera for column vectors in OpenCV axes (x right, y down,
 z forward): X_cam = R X + t. PyTorch3D uses row vectors, X_cam = X R + T, with x left and y up.
-Nothing here scales or re-orthonormalises what it is given, but for `rotation_from_6d`.
+Only `rotation_from_6d` makes anything orthonormal.
 """
 
 from __future__ import annotations
@@ -73,15 +73,8 @@ def pytorch3d_from_opencv(R: ArrayLike, t: ArrayLike) -> tuple[Floats, Floats]:
 def opencv_c2w(R: ArrayLike, t: ArrayLike) -> Floats:
     """Camera-to-world (..., 4, 4) with OpenCV camera axes: the inverse of [R | t].
 
-    R is truly inverted, not transposed: stored as float32 it is a rotation to seven digits only, and
-    whoever inverts the result is to get R and t back to all of theirs.
-
-    Example:
-        >>> opencv_c2w([[0, -1, 0], [1, 0, 0], [0, 0, 1]], [1, 0, 2])
-        array([[ 0.,  1.,  0.,  0.],
-               [-1.,  0.,  0.,  1.],
-               [ 0.,  0.,  1., -2.],
-               [ 0.,  0.,  0.,  1.]])
+    R is inverted, not transposed: stored as float32 it is a rotation to seven digits only, and whoever
+    inverts the result must get R and t back to all of theirs.
     """
     R, t = _pose(R, t)
     inverse = np.linalg.inv(R)
@@ -96,14 +89,7 @@ def opencv_c2w(R: ArrayLike, t: ArrayLike) -> Floats:
 def opengl_c2w(R: ArrayLike, t: ArrayLike) -> Floats:
     """Camera-to-world (..., 4, 4) with OpenGL camera axes (x right, y up, z backward).
 
-    nerfstudio's and Blender's `transform_matrix`. The last column is the camera's place.
-
-    Example:
-        >>> opengl_c2w(np.diag([1.0, -1, -1]), [0, 0, 1])
-        array([[1., 0., 0., 0.],
-               [0., 1., 0., 0.],
-               [0., 0., 1., 1.],
-               [0., 0., 0., 1.]])
+    nerfstudio's and Blender's `transform_matrix`. The last column is the camera's centre.
     """
     return opencv_c2w(R, t) * (1, -1, -1, 1) + 0.0
 
@@ -116,8 +102,8 @@ def quaternion_wxyz(R: ArrayLike) -> Floats:
 
     Source:
         Bar-Itzhack, New method for extracting the quaternion from a rotation matrix, JGCD 2000: the
-        eigenvector of the largest eigenvalue. It has no branches, so that half turns, where w is 0 and
-        formulas that divide by w break down, are as exact as all others.
+        eigenvector of the largest eigenvalue. It has no branches, so half turns, where w is 0, are as
+        exact as all others.
 
     Example:
         A quarter turn about z, and a half turn about x:
@@ -150,17 +136,10 @@ def quaternion_wxyz(R: ArrayLike) -> Floats:
 
 
 def rotation_vector(R: ArrayLike) -> Floats:
-    """Axis times angle (..., 3), radians, of rotations (..., 3, 3); angles up to pi.
-
-    Example:
-        A quarter turn about z:
-
-        >>> rotation_vector([[0, -1, 0], [1, 0, 0], [0, 0, 1]]).round(6)
-        array([0.      , 0.      , 1.570796])
-    """
+    """Axis times angle (..., 3), radians, of rotations (..., 3, 3); angles up to pi."""
     q = quaternion_wxyz(R)
     sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
-    # Without a rotation there is no axis: angle / sine tends to 2.
+    # Without a rotation the axis is undefined: angle / sine tends to 2.
     turned = sine > 0
     factor = np.where(turned, 2 * np.arctan2(sine, q[..., :1]) / np.where(turned, sine, 1), 2.0)
     vector: Floats = q[..., 1:] * factor

@@ -16,7 +16,7 @@ from being_remote.cli.output import Out, stdout
 from being_remote.errors import UsageError
 
 if TYPE_CHECKING:
-    from being_remote.workflows.safe_to_stop import SafeReport
+    from being_remote.safe_to_stop.stop_check import SafeReport
 
 
 @command
@@ -47,7 +47,7 @@ def _finish(out: Out, report: SafeReport, words: tuple[str, ...] | None, *, dry_
     exit code.
     """
     from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
-    from being_remote.workflows.safe_to_stop import FollowUpCommand
+    from being_remote.safe_to_stop.stop_check import FollowUpCommand
 
     if words is None:
         out.finish(report, show_safe_to_stop)

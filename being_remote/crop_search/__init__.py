@@ -1,10 +1,9 @@
-"""The crop without bbox.pt: found again by comparing what the tracker stored with the original frames.
+"""The crop without bbox.pt: found by comparing what the tracker stored with the original frames.
 
 `from_images` needs the stored crops and answers with whole numbers that were checked by making the
-crop again; `check_crop` asks the same of a crop that is known. Every answer carries a grade and its
-evidence, and a source that does not fit ends in `unknown`.
-
-It knows pictures only: which files they are, and which frame belongs to which, is the caller's.
+crop again; `check_crop` checks a known crop the same way. Every answer carries a grade and its
+evidence; a source that does not fit ends in `unknown`. Which files the pictures are, and which frame
+belongs to which, is for the caller.
 """
 
 from __future__ import annotations

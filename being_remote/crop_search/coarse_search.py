@@ -1,8 +1,7 @@
 """Where a stored picture may lie in a frame, roughly: a few proposals, best first.
 
 Features come first, because they bear a head that has moved and find small crops; where there are
-too few of them, the picture is slid over the frame at every size. Whether a proposal is right is
-not decided here.
+too few of them, the picture is slid over the frame at every size.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ _SMALLEST = 12  # pixels of the shrunken picture
 _BEST = 4
 
 
-def proposals(stored: Picture, window: Window, frame: Picture) -> Iterator[Box4]:
+def propose_boxes(stored: Picture, window: Window, frame: Picture) -> Iterator[Box4]:
     """Boxes (side_x, side_y, origin_x, origin_y) that may have made the grey picture out of the frame."""
-    found = by_features(stored, window, frame)
+    found = match_features(stored, window, frame)
     if found is not None:
         yield found
-    yield from by_template(stored, window, frame)
+    yield from match_template(stored, window, frame)
 
 
-def by_features(stored: Picture, window: Window, frame: Picture) -> Box4 | None:
-    """From SIFT matches and a robust similarity; None where they do not carry one."""
+def match_features(stored: Picture, window: Window, frame: Picture) -> Box4 | None:
+    """From SIFT matches and a robust similarity; None where there are too few."""
     shrunk, factor = _shrunk(frame, _FEATURE_LENGTH)
     # Without precise upscaling positions are off by a quarter pixel of the doubled picture.
     sift = cv2.SIFT.create(_MAX_FEATURES, enable_precise_upscale=True)
@@ -64,7 +63,7 @@ def by_features(stored: Picture, window: Window, frame: Picture) -> Box4 | None:
     return np.array([scale * width, scale * height, A[0, 2], A[1, 2]])
 
 
-def by_template(stored: Picture, window: Window, frame: Picture) -> Iterator[Box4]:
+def match_template(stored: Picture, window: Window, frame: Picture) -> Iterator[Box4]:
     """From sliding the picture over the frame at every size: the best sizes, the best place of each."""
     shrunk, factor = _shrunk(frame, _TEMPLATE_LENGTH)
     part = window.of(stored)
@@ -88,8 +87,8 @@ def by_template(stored: Picture, window: Window, frame: Picture) -> Iterator[Box
         yield box
 
 
-def look_alikes(frame: Picture, box: Box4, window: Window, size_wh: tuple[int, int]) -> list[Box4]:
-    """Other places of a frame that look like the one found: a pattern that repeats has some."""
+def find_look_alikes(frame: Picture, box: Box4, window: Window, size_wh: tuple[int, int]) -> list[Box4]:
+    """Other places of a frame that look like the one found, as in a pattern that repeats."""
     shrunk, factor = _shrunk(frame, _TEMPLATE_LENGTH * 2)
     sides, origin = box[:2], box[2:]
     low = (origin + sides * (window.u0, window.v0) / size_wh) / factor

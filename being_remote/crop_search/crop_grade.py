@@ -1,4 +1,4 @@
-"""The grade that the evidence carries, and why it is no better."""
+"""The grade of a crop that was found in pictures, and why it is not better."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import FreeCrop
 from being_remote.crop_search.finding import FrameEvidence, Grade
 from being_remote.crop_search.picture_consensus import Consensus
-from being_remote.crop_search.whole_pixel_crop import whole_box
+from being_remote.crop_search.whole_pixels import whole_box
 from being_remote.tracker.box_rules import possible_side
 
 ENOUGH = 3  # pictures that must agree
@@ -18,7 +18,6 @@ SURE_PX = 0.12  # standard error up to which a lossy answer may be called whole
 
 
 def grade_crop(found: Consensus, crop: Crop, evidence: Sequence[FrameEvidence]) -> tuple[Grade, str]:
-    """Grade, and the reason why it is no better."""
     agreeing = [e for e in evidence if e.agrees]
     if isinstance(crop, FreeCrop):
         where = f"(side {found.box[:2].mean():.2f} at {found.box[2]:.2f}, {found.box[3]:.2f})"
@@ -50,7 +49,7 @@ def grade_crop(found: Consensus, crop: Crop, evidence: Sequence[FrameEvidence]) 
 
 
 def common_offset(evidence: Sequence[FrameEvidence]) -> int | None:
-    """The frame offset of the pictures; None where none tells it, or they do not share one.
+    """The frame offset of the pictures; None where it cannot be told, or they do not share one.
 
     A few may differ: where a head turns back, two frames look alike.
     """
@@ -64,7 +63,6 @@ def common_offset(evidence: Sequence[FrameEvidence]) -> int | None:
 def remarks(
     crop: Crop, evidence: Sequence[FrameEvidence], missing: int, bbox_scale: float | None
 ) -> Iterator[str]:
-    """What a person should know besides the grade."""
     told = [e for e in evidence if e.agrees and e.offset_told]
     offset = common_offset(evidence)
     if not told:

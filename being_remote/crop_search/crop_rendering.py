@@ -1,4 +1,4 @@
-"""The tracker's crop made again, for whole numbers and for fractions, and what of a picture is bars.
+"""The tracker's crop made again, for whole numbers and for fractions, and which part of a picture is bars.
 
 A map is four numbers, `Box4`: (side_x, side_y, origin_x, origin_y) in source pixels, corner
 convention, so that source x = origin_x + side_x * u / N for the crop pixel u of N.
@@ -42,11 +42,9 @@ class Window:
 
     @property
     def empty(self) -> bool:
-        """Whether too little is left to compare."""
         return self.u1 - self.u0 < 32 or self.v1 - self.v0 < 32
 
     def of(self, picture: NDArray[_T]) -> NDArray[_T]:
-        """That part of a picture, as a view."""
         return picture[self.v0 : self.v1, self.u0 : self.u1]
 
     def counted(self, picture: NDArray[_T]) -> NDArray[_T]:
@@ -60,28 +58,21 @@ def grey_of(picture: Picture) -> Picture:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
 
 
-def bars(grey: Picture) -> tuple[int, int, int, int]:
-    """Black columns and rows at the left, top, right and bottom of a stored picture.
-
-    Example:
-        >>> picture = np.full((64, 64), 90, np.uint8)
-        >>> picture[:10] = 0
-        >>> bars(picture)
-        (0, 10, 0, 0)
-    """
+def find_bars(grey: Picture) -> tuple[int, int, int, int]:
+    """Black columns and rows at the left, top, right and bottom of a stored picture."""
     columns = (grey.mean(0) <= _BAR_MEAN) & (grey.max(0) <= _BAR_PEAK)
     rows = (grey.mean(1) <= _BAR_MEAN) & (grey.max(1) <= _BAR_PEAK)
     return _run(columns), _run(rows), _run(columns[::-1]), _run(rows[::-1])
 
 
-def content(grey: Picture) -> Window:
+def content_window(grey: Picture) -> Window:
     """What of a stored picture certainly shows the frame: neither bars nor what lies at an edge."""
-    left, top, right, bottom = bars(grey)
+    left, top, right, bottom = find_bars(grey)
     height, width = grey.shape
     return Window(left + _EDGE, top + _EDGE, width - right - _EDGE, height - bottom - _EDGE)
 
 
-def remake(frame: Picture, crop: Crop) -> Picture:
+def make_crop(frame: Picture, crop: Crop) -> Picture:
     """The tracker's crop of a frame: slice, pad with zeros, resize with INTER_CUBIC.
 
     Source:
@@ -98,7 +89,7 @@ def warp(frame: Picture, box: Box4, skew: tuple[float, float], size_wh: tuple[in
     """A grey frame (H, W) resampled as the crop of fractions `box` would be; float32.
 
     `skew` is what x gains from the crop's left-to-right middle downwards, and y likewise, source pixels:
-    zero for any crop of the tracker, and there so that a turned or sheared source shows.
+    zero for any crop of the tracker; a turned or sheared source shows in it.
     """
     (width, height), (sx, sy, ox, oy) = size_wh, box
     A = np.array(
@@ -128,8 +119,8 @@ def whole_crops(
 ) -> Iterator[Crop]:
     """Every crop of the tracker's recipe with that map, those that its own box rule makes first.
 
-    The map leaves open how much of the crop is padding: `bars_seen` are the black bars' widths in the
-    picture, left and above, as fractions of its sides.
+    `bars_seen` are the black bars' widths in the picture, left and above, as fractions of its sides: the
+    map leaves open how much of the crop is padding.
     """
     side_x, side_y, origin_x, origin_y = box
     width, height = source_size_wh

@@ -20,31 +20,19 @@ OnProgress = Callable[[int, int], None]  # frames done, frames that will be look
 
 @dataclass(frozen=True, eq=False)
 class StoredCrop:
-    """One picture that the tracker fitted to: a crop, padded and resized.
+    """One picture that the tracker fitted to: a crop, padded and resized."""
 
-    Attributes:
-        frame_id: of the `.frame` file that it belongs to.
-        source_number: number in `source/`, counted from 1, of the frame that it should be a crop of.
-        picture: (h, w, 3) uint8, BGR.
-        path: for messages.
-        face: (h, w) bool, where the face is by the run's landmarks; asked where the background was
-            replaced. None: not known.
-    """
-
-    frame_id: int
-    source_number: int
-    picture: Picture
-    path: str
+    frame_id: int  # of the `.frame` file that it belongs to
+    source_number: int  # number in `source/`, counted from 1, of the frame that it should be a crop of
+    picture: Picture  # (h, w, 3) uint8, BGR
+    path: str  # for messages
+    # (h, w) bool, where the face is by the run's landmarks; asked where the background was replaced.
+    # None: not known.
     face: NDArray[np.bool_] | None = None
 
 
 class FrameSource(Protocol):
-    """The original frames, whichever way they are kept.
-
-    Attributes:
-        size_wh: width, height, pixels.
-        count: frames there are; the last has this number.
-    """
+    """The original frames: `size_wh` in pixels, and `count` of them."""
 
     @property
     def size_wh(self) -> tuple[int, int]: ...
@@ -59,68 +47,51 @@ class FrameSource(Protocol):
 
 @dataclass(frozen=True)
 class FrameEvidence:
-    """How well one stored picture and the crop made again agree.
+    """How well one stored picture and the crop made again agree."""
 
-    Attributes:
-        frame_id, source_number: as in `StoredCrop`.
-        agrees: whether picture and frame show the same, in the box that was found.
-        frame_offset: the source frame that fits is source_number + frame_offset.
-        offset_told: whether that frame fits better than its neighbours; False where nothing moves.
-        equal: the pixels are equal: none differs by more than one level, nearly none by one.
-        residual: mean absolute difference, levels of 255, after a colour map for each channel.
-        score: normalised cross-correlation of the two in grey, 1 at best.
-        margin: how much lower the next best whole-number crop scores.
-        runner_up: that crop, as steps (side_x, side_y, origin_x, origin_y) from the one found.
-        step_px: what is still to correct by registration: (side_x, side_y, origin_x, origin_y).
-        mismatch: share of the picture's structured parts that show something else.
-    """
-
+    # as in `StoredCrop`
     frame_id: int
     source_number: int
-    agrees: bool
-    frame_offset: int
-    offset_told: bool
-    equal: bool
-    residual: float
-    score: float
-    margin: float
+    agrees: bool  # whether picture and frame show the same, in the box that was found
+    frame_offset: int  # the source frame that fits is source_number + frame_offset
+    offset_told: bool  # whether that frame fits better than its neighbours; False where nothing moves
+    equal: bool  # the pixels are equal: none differs by more than one level, nearly none by one
+    residual: float  # mean absolute difference, levels of 255, after a colour map for each channel
+    score: float  # normalised cross-correlation of the two in grey, 1 at best
+    margin: float  # how much lower the next best whole-number crop scores
+    # that crop, as steps (side_x, side_y, origin_x, origin_y) from the one found
     runner_up: tuple[int, int, int, int]
+    # what is still to correct by registration: (side_x, side_y, origin_x, origin_y)
     step_px: tuple[float, float, float, float]
-    mismatch: float
+    mismatch: float  # share of the picture's structured parts that show something else
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreLattice:
-    """Scores of whole-number crops around the one found, for a picture of the evidence.
+    """Scores of whole-number crops around the one found, for a picture of the evidence."""
 
-    Attributes:
-        side_steps: (S,) added to the side, keeping the centre.
-        shifts_px: (D,) by which the centre is moved.
-        scores: (S, D, D) cross-correlation, by side, by shift in y, by shift in x.
-    """
-
-    side_steps: tuple[int, ...]
-    shifts_px: tuple[int, ...]
-    scores: NDArray[np.float64]
+    side_steps: tuple[int, ...]  # (S,) added to the side, keeping the centre
+    shifts_px: tuple[int, ...]  # (D,) by which the centre is moved
+    scores: NDArray[np.float64]  # (S, D, D) cross-correlation, by side, by shift in y, by shift in x
 
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """The crop, how sure it is, and why.
+    """The crop, its grade, and why.
 
     Attributes:
         grade: `exact` (equal pixels on several frames), `verified` (lossy pictures; the same whole
             numbers win on several frames, with a margin), `estimated`, `landmark`, `unknown`.
         crop: None if and only if the grade is `unknown`; a `FreeCrop` where the map is not whole.
         method: how it was found, for people.
-        reason: why the grade is no better, for people; "" when exact.
-        frames: the evidence, one for each picture looked at.
+        reason: why the grade is not better, for people; "" when exact.
+        frames: the evidence, one for each picture compared.
         side_px, side_std_px: the estimate before it was made whole, and its standard error.
         origin_px, origin_std_px: the same for the crop's first corner, (x, y).
         frame_offset: add this to a stored picture's source_number; None where it cannot be told (nothing
             moves) or is not one number (the source runs at another rate).
-        scores: the lattice around the optimum; None where there is none.
-        notes: what a person should know besides.
+        scores: the scores around the optimum; None where there is none.
+        notes: what else a person should know.
     """
 
     grade: Grade
@@ -149,10 +120,8 @@ class CropCheck:
     Attributes:
         agrees: None where the pictures cannot tell.
         reason: why not, or why it cannot be told, for people; "" when they agree.
-        frames: the evidence, one for each picture looked at.
-        frame_offset: as in `Finding`.
-        exact: the pixels are equal on every frame looked at.
-        notes: what a person should know besides.
+        frames, frame_offset, notes: as in `Finding`.
+        exact: the pixels are equal on every frame compared.
     """
 
     agrees: bool | None

@@ -2,11 +2,9 @@
 
 `source/` was made of the video by some rule: resampled, or every frame as it is. A rule is a list of
 frames, one a file. Along a rule, from any offset, poses go on as their numbers do; to leave it costs as
-much as a clear difference of pixels. The cheapest way through all crops is what the pixels say. It never
-decreases. A prediction that the pixels do not clearly deny is kept; where they fit other frames as well
-and nothing is predicted among those, there is no map.
-
-Pure: numbers in, numbers out.
+much as a clear difference of pixels. The cheapest way through all crops is the map; it never decreases.
+A prediction that the pixels do not clearly contradict is kept; where they fit other frames as well and
+nothing is predicted among those, no map is given.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-ENOUGH = 3  # crops that must be found: one that agrees is no proof of a whole run
+ENOUGH = 3  # crops that must be found: one that agrees proves nothing of a whole run
 
 # Mean squared differences of two pictures of unit contrast.
 _ROUNDING = 4e-6
@@ -49,32 +47,19 @@ class FrameRule:
 
 @dataclass(frozen=True, eq=False)
 class FrameMap:
-    """Which frame each pose is of.
+    """Which frame each pose is of."""
 
-    Attributes:
-        frames: (N,) index in the video, never decreasing but for -1: not known, or not in the video.
-        followed: (N,) the same before each crop was asked whether it shows that frame.
-        rule: the rule that holds from the first pose to the last; "" where none does.
-        offset: along the rule, the file of a pose is number + offset.
-        compared: how many crops there were; `found` of them show the frame that they are mapped to.
-        files: how many files the rule gives; 0 where none holds.
-        steps: how many times the map leaves its rule for another offset.
-        first_rule: it goes by the first of the rules, at any offset.
-        predicted: it is what was predicted.
-        others: other frames that fit as well, in words; "" where there are none.
-    """
-
-    frames: Whole
-    followed: Whole
-    rule: str
-    offset: int
-    files: int
-    compared: int
+    frames: Whole  # (N,) index in the video, never decreasing but for -1: not known, or not in the video
+    followed: Whole  # (N,) the same before each crop was asked whether it shows that frame
+    rule: str  # the rule that holds from the first pose to the last; "" where none does
+    offset: int  # along the rule, the file of a pose is number + offset
+    files: int  # how many files the rule gives; 0 where none holds
+    compared: int  # how many crops there were; `found` of them show the frame that they are mapped to
     found: int
-    steps: int
-    first_rule: bool
-    predicted: bool
-    others: str = ""
+    steps: int  # how many times the map leaves its rule for another offset
+    first_rule: bool  # it goes by the first of the rules, at any offset
+    predicted: bool  # it is what was predicted
+    others: str = ""  # other frames that fit as well, in words; "" where there are none
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,23 +71,16 @@ class _RuleMatch:
 
     @property
     def frames(self) -> Whole:
-        """(n,) index in the video; -1 outside."""
         return _frames_of(self.rule, self.files)
 
 
 @dataclass(frozen=True, eq=False)
 class _Costs:
-    """What it costs to take a crop for a frame.
+    """What it costs to take a crop for a frame."""
 
-    Attributes:
-        table: (n, M + 1) by index in the video; the last column is that of no frame.
-        there: (M + 1,) which of the columns are of a frame that could be decoded.
-        noise: by how much a crop and its own frame differ, usually.
-    """
-
-    table: Floats
-    there: Flags
-    noise: float
+    table: Floats  # (n, M + 1) by index in the video; the last column is that of no frame
+    there: Flags  # (M + 1,) which of the columns are of a frame that could be decoded
+    noise: float  # by how much a crop and its own frame differ, usually
 
     @property
     def step(self) -> float:
@@ -126,7 +104,7 @@ class _Costs:
         return np.asarray(self.of(way.frames) <= self.same)
 
 
-def align(
+def map_frames(
     crops: Floats, at: Whole, frames: Floats, indices: Whole, rules: Sequence[FrameRule], numbers: Whole
 ) -> FrameMap | str:
     """Find the frame of each pose.
@@ -209,7 +187,6 @@ def _unit(pictures: Floats) -> tuple[Floats, Flags]:
 
 
 def _spread(count: int, most: int) -> Whole:
-    """Some places of `count`, evenly."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
@@ -234,7 +211,7 @@ def _costs(pictures: Floats, shown: Floats, indices: Whole, count: int) -> _Cost
 def _cheapest(costs: _Costs, rule: FrameRule, files: Whole) -> _RuleMatch:
     """The cheapest way: it goes on along the rule as the numbers do, or leaves it for the price of a step."""
     span = int(files[-1] - files[0]) + 1
-    width = len(rule.frames) + 2 * span  # what lies outside of the rule is no frame
+    width = len(rule.frames) + 2 * span  # outside of the rule there are no frames
     states = np.arange(width)
     along = np.concatenate([np.full(span, -1), rule.frames, np.full(span, -1)])
     total = costs.table[0, along]
@@ -307,8 +284,8 @@ def _followed(
 ) -> tuple[Whole, int | None]:
     """The frame of each pose, and the one offset from the first to the last, if there is one.
 
-    Where the offset steps, only poses between two crops of one offset have a frame; where it does so often,
-    only those with a crop of their own: between two crops a frame may be dropped and another one repeated.
+    Where the offset steps, only poses between two crops of one offset have a frame; where it steps often,
+    only those with a crop of their own: in between a frame may be dropped and another one repeated.
     """
     if (offsets == offsets[0]).all():
         return _frames_of(rule, numbers - 1 + offsets[0]), int(offsets[0])
@@ -331,7 +308,7 @@ def _differences(pictures: Floats, shown: Floats, indices: Whole, frames: Whole)
 
 
 def _believed(at: Whole, gone: Flags, differ: Floats, same: float, count: int) -> Flags:
-    """(N,) whether the crops speak for each pose's frame: its own, or those before and after it.
+    """(N,) whether the crops confirm each pose's frame: its own, or those before and after it.
 
     Compression spoils whole parts of a clip, so a crop may differ as its neighbours do. One that differs
     much more than they do is of another moment.

@@ -1,8 +1,7 @@
-"""The crop from the pictures that the tracker stored, and a known crop checked against them.
+"""The crop from the pictures that the tracker stored.
 
-A few pictures spread over the clip are registered one by one. They must agree on one box; what they
-agree on is made whole where that can be proven, by making the crop again. Every way this can fail
-ends in a grade that says so, and in the reason.
+A few pictures spread over the clip are registered one by one. They must agree on one box, which is
+made whole where that can be proven, by making the crop again. Every failure ends in a grade and a reason.
 """
 
 from __future__ import annotations
@@ -13,30 +12,29 @@ from dataclasses import replace
 import numpy as np
 
 from being_remote.camera.free_crop import FreeCrop, free_crop
-from being_remote.crop_search import whole_pixel_search as lattice
 from being_remote.crop_search.crop_grade import common_offset, grade_crop, remarks
-from being_remote.crop_search.crop_rendering import bars
+from being_remote.crop_search.crop_rendering import find_bars
 from being_remote.crop_search.finding import Finding, FrameSource, OnProgress, StoredCrop
-from being_remote.crop_search.picture_consensus import Consensus, agree
+from being_remote.crop_search.picture_consensus import Consensus, find_consensus
 from being_remote.crop_search.picture_matching import (
     MIN_SCORE,
     Frames,
     Match,
     PictureView,
-    follow,
-    locate,
-    repeats,
-    view_of,
+    is_repeated,
+    prepare_view,
+    search_near,
+    search_picture,
 )
 from being_remote.crop_search.replaced_background import inner_part
-from being_remote.crop_search.whole_pixel_crop import crop_of, evidence, whole_box
+from being_remote.crop_search.whole_pixels import compare_with_crop, make_whole, score_lattice, whole_box
 
 METHOD = "stored pictures registered against the source frames"
 FRAMES = 5  # pictures looked at, spread over the clip
 MORE_FRAMES = 15  # where compression makes each of them say something else
 _CLEAR_PX = 0.03  # standard error up to which five are enough
 _PLACES = 7  # frames, spread over a video, in which a picture is searched when its own is not known
-_TRIES = 3  # of them that are searched for anew before giving up
+_TRIES = 3  # pictures that are searched everywhere before giving up
 
 
 def from_images(
@@ -50,22 +48,22 @@ def from_images(
 
     Args:
         stored: crops that the tracker fitted to, each with a `.frame` of its own (the tracker also
-            leaves pictures behind that belong to none). Only a few of them are taken, by index.
+            leaves pictures behind that belong to none). Only a few of them are compared.
         source: the original frames, or a copy that was compressed, recoloured or rescaled.
-        bbox_scale: the run's setting; a side that it cannot give is then said.
-        on_progress: told after each picture.
+        bbox_scale: the run's setting; a side that it cannot give is reported.
+        on_progress: called after each picture.
 
     Returns:
         The finding. `exact` and `verified` crops are whole and were checked by making them again on at
         least three frames; an `estimated` one may be a `FreeCrop`; `unknown` has none.
     """
-    chosen = spread(stored, FRAMES)
-    more = [one for one in spread(stored, MORE_FRAMES) if one not in chosen]
-    problem = unusable(chosen + more)
+    chosen = choose_spread(stored, FRAMES)
+    more = [one for one in choose_spread(stored, MORE_FRAMES) if one not in chosen]
+    problem = explain_unusable(chosen + more)
     if problem:
         return Finding("unknown", None, METHOD, problem)
     frames = Frames(source)
-    views = [view_of(one) for one in (*chosen, *more)]
+    views = [prepare_view(one) for one in (*chosen, *more)]
     whole = _find(views[: len(chosen)], views[len(chosen) :], frames, bbox_scale, on_progress)
     if whole.crop is not None:
         return whole
@@ -80,16 +78,16 @@ def from_images(
 
 
 def inner_views(stored: Sequence[StoredCrop]) -> tuple[list[PictureView], str] | None:
-    """The pictures with what of them counts where their background was replaced, and that in words.
+    """The pictures with the part to compare where their background was replaced, and that in words.
 
-    None where that is not known of every one of them.
+    None where the part is unknown for any of them.
     """
     views, share, why = [], [], ""
     for one in stored:
-        inner = inner_part(one, view_of(one).window)
+        inner = inner_part(one, prepare_view(one).window)
         if inner is None or not inner.mask.any():
             return None
-        views.append(view_of(one, inner))
+        views.append(prepare_view(one, inner))
         share.append(float(inner.mask.mean()))
         why = inner.why
     return views, (
@@ -107,13 +105,13 @@ def _find(
 ) -> Finding:
     """The finding by these views, `more` of them where the first leave it open."""
     matches = _search(chosen, frames, on_progress)
-    found = agree(matches)
+    found = find_consensus(matches)
     if isinstance(found, Consensus) and found.std.max() > _CLEAR_PX:
         matches += _follow_on(more, found.matches[0], frames, on_progress)
-        found = agree(matches)
+        found = find_consensus(matches)
     if isinstance(found, str):
         return Finding("unknown", None, METHOD, found)
-    if repeats(found.matches[0], frames):
+    if is_repeated(found.matches[0], frames):
         return Finding(
             "unknown", None, METHOD, "the pictures fit several places of the frame: a pattern repeats"
         )
@@ -124,20 +122,20 @@ def rough_crop(stored: Sequence[StoredCrop], source: FrameSource) -> FreeCrop | 
     """About where the stored pictures lie, whichever frames they are of: what stands still tells it.
 
     Args:
-        stored: as in `from_images`; their numbers are not believed.
+        stored: as in `from_images`; their numbers are not used.
         source: every frame of the video.
     """
     frames, best = Frames(source), None
-    for one in spread(stored, _TRIES):
+    for one in choose_spread(stored, _TRIES):
         for number in np.linspace(1, source.count, _PLACES).round().astype(int).tolist():
-            found = locate(view_of(replace(one, source_number=number)), frames, wide=False)
+            found = search_picture(prepare_view(replace(one, source_number=number)), frames, wide=False)
             if found is not None and (best is None or found.fit.score > best.fit.score):
                 best = found
         if best is not None and best.fit.score > MIN_SCORE:
             break
     if best is None:
         return None
-    (left, top, right, bottom), box = bars(best.view.grey), best.fit.box
+    (left, top, right, bottom), box = find_bars(best.view.grey), best.fit.box
     width, height = best.view.size_wh
     pads = min(left, right) / width * box[0], min(top, bottom) / height * box[1]
     try:
@@ -152,7 +150,7 @@ def rough_crop(stored: Sequence[StoredCrop], source: FrameSource) -> FreeCrop | 
         return None
 
 
-def spread(stored: Sequence[StoredCrop], count: int) -> list[StoredCrop]:
+def choose_spread(stored: Sequence[StoredCrop], count: int) -> list[StoredCrop]:
     """A few of many, spread over all, the middle one first: the ends of a clip are the odd ones."""
     if not stored:
         return []
@@ -161,8 +159,8 @@ def spread(stored: Sequence[StoredCrop], count: int) -> list[StoredCrop]:
     return [stored[i] for i in sorted(places, key=lambda i: abs(i - middle))]
 
 
-def unusable(chosen: Sequence[StoredCrop]) -> str:
-    """What forbids a search among these pictures, for people; "" if nothing does."""
+def explain_unusable(chosen: Sequence[StoredCrop]) -> str:
+    """Why these pictures cannot be searched, for people; "" if they can."""
     if not chosen:
         return "there are no stored pictures"
     sizes = sorted({(one.picture.shape[1], one.picture.shape[0]) for one in chosen})
@@ -177,19 +175,19 @@ def unusable(chosen: Sequence[StoredCrop]) -> str:
 def _search(
     chosen: Sequence[PictureView], frames: Frames, on_progress: OnProgress | None
 ) -> list[Match | None]:
-    """The first picture is searched for anew, the others where that one lies."""
+    """The first picture is searched everywhere, the others where that one lies."""
     matches: list[Match | None] = []
     anchor: Match | None = None
     wide = True  # a search of far frames that finds nothing is not repeated
     for n, view in enumerate(chosen):
         if anchor is not None:
-            found = follow(view, frames, anchor.fit.box, anchor.offset, wide=wide)
+            found = search_near(view, frames, anchor.fit.box, anchor.offset, wide=wide)
             if found is None or not found.good:
                 # Does it lie elsewhere? Then the pictures are of two runs, and that must be said.
-                anew = locate(view, frames, wide=False)
-                found = anew if anew is not None and anew.good else found
+                elsewhere = search_picture(view, frames, wide=False)
+                found = elsewhere if elsewhere is not None and elsewhere.good else found
         else:
-            found = locate(view, frames, wide=wide) if n < _TRIES else None
+            found = search_picture(view, frames, wide=wide) if n < _TRIES else None
         good = found is not None and found.good
         wide = wide and good
         anchor = anchor or (found if good else None)
@@ -205,23 +203,23 @@ def _follow_on(
     """Further pictures, where the first ones lie."""
     matches = []
     for n, view in enumerate(more):
-        matches.append(follow(view, frames, anchor.fit.box, anchor.offset, wide=False))
+        matches.append(search_near(view, frames, anchor.fit.box, anchor.offset, wide=False))
         if on_progress is not None:
             on_progress(FRAMES + n + 1, FRAMES + len(more))
     return matches
 
 
 def _finding(found: Consensus, frames: Frames, bbox_scale: float | None) -> Finding:
-    crop = crop_of(found, frames)
-    shown = [evidence(m, frames, crop, agrees=True) for m in found.matches]
-    shown += [evidence(m, frames, crop, agrees=False) for m in found.others]
+    crop = make_whole(found, frames)
+    shown = [compare_with_crop(m, frames, crop, agrees=True) for m in found.matches]
+    shown += [compare_with_crop(m, frames, crop, agrees=False) for m in found.others]
     grade, reason = grade_crop(found, crop, shown)
     (side_x, side_y, x, y), std = (tuple(map(float, row)) for row in (found.box, found.std))
     best, box = found.matches[0], whole_box(found.box)
     scores = None
     if box is not None and not isinstance(crop, FreeCrop):
         grey = frames.grey(best.view.stored.source_number + best.offset)
-        scores = lattice.around(best.view.grey32, best.view.window, grey, box)
+        scores = score_lattice(best.view.grey32, best.view.window, grey, box)
     return Finding(
         grade,
         crop,

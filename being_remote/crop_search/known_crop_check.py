@@ -1,4 +1,4 @@
-"""Whether a crop that is known, from bbox.pt say, is the one that made the stored pictures."""
+"""Check whether a known crop, of bbox.pt say, made the stored pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from being_remote.camera.crop import Crop
 from being_remote.crop_search.crop_grade import common_offset
 from being_remote.crop_search.crop_rendering import Box4
 from being_remote.crop_search.finding import CropCheck, FrameSource, OnProgress, StoredCrop
-from being_remote.crop_search.image_search import inner_views, spread, unusable
+from being_remote.crop_search.image_search import choose_spread, explain_unusable, inner_views
 from being_remote.crop_search.picture_difference import mismatch
 from being_remote.crop_search.picture_matching import (
     MIN_PARTS,
@@ -20,38 +20,36 @@ from being_remote.crop_search.picture_matching import (
     Frames,
     Match,
     PictureView,
-    follow,
-    view_of,
+    prepare_view,
+    search_near,
 )
-from being_remote.crop_search.whole_pixel_crop import box_of, evidence
+from being_remote.crop_search.whole_pixels import box_of_crop, compare_with_crop
 
 FRAMES = 3
 _OFF_PX, _NEXT_PX = 0.3, 1.0  # by how much registration may differ from the crop; where the next box is
 _SURE = 10.0  # standard errors: those of one picture may be four times too small
-_DOUBTFUL = 0.12  # mismatch that heavy compression can make of the very same frame
+_DOUBTFUL = 0.12  # mismatch that heavy compression can make of the same frame
 
 
 def check_crop(
     crop: Crop, stored: Sequence[StoredCrop], source: FrameSource, *, on_progress: OnProgress | None = None
 ) -> CropCheck:
-    """Whether the stored pictures are this crop of these frames, on a few frames spread over the clip.
+    """Check whether the stored pictures are this crop, on a few frames spread over the clip.
 
     Args:
         crop: as bbox.pt and the source's size give it.
-        stored: as in `from_images`.
-        source: as in `from_images`.
-        on_progress: told after each picture.
+        stored, source, on_progress: as in `from_images`.
 
     Returns:
         The check. `agrees` is None where the pictures cannot tell: nothing in them has contrast, their
-        frames are not there, or too much was lost to compression.
+        frames are missing, or too much was lost to compression.
     """
-    chosen = spread(stored, FRAMES)
-    problem = unusable(chosen)
+    chosen = choose_spread(stored, FRAMES)
+    problem = explain_unusable(chosen)
     if problem:
         return CropCheck(None, problem)
     frames = Frames(source)
-    whole = _check(crop, [view_of(one) for one in chosen], frames, on_progress)
+    whole = _check(crop, [prepare_view(one) for one in chosen], frames, on_progress)
     if whole.agrees:
         return whole
     inner = inner_views(chosen)
@@ -64,15 +62,15 @@ def check_crop(
 def _check(
     crop: Crop, chosen: Sequence[PictureView], frames: Frames, on_progress: OnProgress | None
 ) -> CropCheck:
-    box, shown, offset, wide = box_of(crop), [], 0, True
+    box, shown, offset, wide = box_of_crop(crop), [], 0, True
     against: list[str] = []
     doubtful: list[str] = []
     for n, view in enumerate(chosen):
         one = view.stored
-        found = follow(view, frames, box, offset, wide=wide)
+        found = search_near(view, frames, box, offset, wide=wide)
         if found is not None and found.parts >= MIN_PARTS:
             kind, said = _judge(found, box)
-            shown.append(evidence(found, frames, crop, agrees=kind == "for"))
+            shown.append(compare_with_crop(found, frames, crop, agrees=kind == "for"))
             wide = wide and found.good
             offset = found.offset if found.good else offset
         elif found is None and _structured(view) and frames.has(one.source_number + offset):

@@ -1,10 +1,9 @@
 """The tracker's dense landmark detector on whole original frames: an optional extra.
 
 The tracker finds its 478 points with MediaPipe's face mesh, whose model lies inside MediaPipe's older
-packages. The same detector on the original frame finds the same points, in its pixels. It looks for
-large faces only, so a whole frame is searched in windows, and what is found is looked at again in a
-window like the tracker's crop: so the detector sees the face at nearly the size it had there, and its
-dependence on that size nearly cancels.
+packages. It finds large faces only, so a whole frame is searched in windows, and what is found is
+detected again in a window like the tracker's crop: there the face has nearly the size it had then, and
+the detector's dependence on that size nearly cancels.
 """
 
 from __future__ import annotations
@@ -34,24 +33,21 @@ _INSTALL = (
 
 
 class FaceMesh:
-    """The detector; use it as a context manager.
+    """The detector, a context manager.
 
     Raises:
-        UsageError: MediaPipe is not installed, or is one of those without the model.
+        UsageError: MediaPipe is not installed, or lacks the model.
     """
 
     def __init__(self) -> None:
         self._mesh = _load()
 
     def find(self, picture: Picture, around: Window | None = None) -> Floats | None:
-        """The points of one face.
+        """The points of one face: (478, 2) pixels of `picture`, corner convention; None where none is found.
 
         Args:
             picture: (H, W, 3) uint8, BGR.
-            around: look into this window only, such as a crop that is known roughly.
-
-        Returns:
-            (478, 2) pixels of `picture`, corner convention; None where no face is found.
+            around: search this window only.
         """
         if around is not None:
             return self._in(picture, around)
@@ -72,7 +68,6 @@ class FaceMesh:
         return np.asarray(shares * part.shape[1::-1] + window[:2])
 
     def close(self) -> None:
-        """Let go of the model."""
         self._mesh.close()
 
     def __enter__(self) -> FaceMesh:
@@ -83,12 +78,7 @@ class FaceMesh:
 
 
 def window_like_the_trackers(points: Floats, scale: float = 2.5) -> Window:
-    """The square that the tracker would cut around these points (n, 2), before any border cuts it.
-
-    Example:
-        >>> window_like_the_trackers(np.array([[100.0, 300], [200, 340]]))
-        (25, 195, 275, 445)
-    """
+    """The square that the tracker would cut around these points (n, 2), before any border cuts it."""
     low, high = points.min(axis=0), points.max(axis=0)
     middle = (low + high) / 2
     half = scale * float((high - middle).max())

@@ -2,7 +2,7 @@
 
 Every frame gives a scale and a place; over many frames they agree, or the pairs are wrong and the
 answer is `unknown`. The error bars come from how the frames scatter and from what all frames have in
-common; a detector that places points otherwise at another magnification adds an error that no number
+common. A detector that places points otherwise at another magnification adds an error that no number
 of frames shows, so the grade is `landmark` at best. Corner convention throughout.
 """
 
@@ -39,17 +39,11 @@ _FREE_POINTS = 20  # neighbouring landmarks err alike, too: so many are worth a 
 
 @dataclass(frozen=True, eq=False)
 class LandmarkPair:
-    """One frame's landmarks in the stored crop and in the original frame.
+    """One frame's landmarks in the stored crop and in the original frame."""
 
-    Attributes:
-        frame_id: for messages.
-        crop_px: (n, 2) pixels of the network image, corner convention.
-        source_px: (n, 2) the same points in pixels of the original frame, corner convention.
-    """
-
-    frame_id: int
-    crop_px: Floats
-    source_px: Floats
+    frame_id: int  # for messages
+    crop_px: Floats  # (n, 2) pixels of the network image, corner convention
+    source_px: Floats  # (n, 2) the same points in pixels of the original frame, corner convention
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +73,7 @@ def from_landmarks(
         source_size_wh: of the original frames.
         image_size_wh: of the network image, square.
         detector: what found the landmarks, for people.
-        bbox_scale: the tracker's setting, where it is known: its rule then must allow a whole side.
+        bbox_scale: the tracker's setting, where it is known: a whole side must be one that it gives.
 
     Returns:
         Grade `landmark`, with standard errors, or `unknown` with the reason. Whole numbers only where

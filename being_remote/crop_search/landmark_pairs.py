@@ -1,8 +1,7 @@
 """Landmark pairs out of two folders: the tracker's own `kpt` or `kpt_dense`, and one of whole frames.
 
-Files of both are named after the picture in `source/` and hold (68, 2) or (478, 2) pixels as
-`numpy.save` writes them; zeros mean that there was no face. Who made the second folder, and with what
-detector, is the caller's to know: it should be the same detector.
+Files of both are named after the picture in `source/` and hold (68, 2) or (478, 2) pixels; zeros mean
+that there was no face. The second folder should be made with the same detector.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ def read_pairs(
     Args:
         crop_folder: `kpt` or `kpt_dense` of the tracker's input: crop pixels.
         source_folder: landmarks of the original frames, in their pixels.
-        numbers: frame_id and number in `source/` of the frames that are wanted, in order.
+        numbers: frame_id and number in `source/` of the frames to read, in order.
         points: 68 or 478.
 
     Raises:
         NotFoundError: no frame has a file in both.
-        DataError: a file is unsafe, torn, or no such landmarks.
+        DataError: a file is unsafe, torn, or does not hold such landmarks.
     """
     pairs, looked = [], 0
     for frame_id, number in numbers:

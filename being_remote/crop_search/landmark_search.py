@@ -1,9 +1,8 @@
-"""The crop from the stored landmarks and the original frames, with a detector at hand.
+"""The crop from the stored landmarks and the original frames, with a detector.
 
-Found first wherever the face is, then once more inside the crop that this gives: there the detector
-sees what it saw when the tracker ran it, and its dependence on magnification falls out. Measured on a
-photograph moved about in 40 frames, true side 698 px: whole frames 702.4 +- 1.4, a window like the
-tracker's 699.0 +- 0.7, inside the crop found 698.0 +- 0.1.
+The face is detected wherever it is, then once more inside the crop that this gives: there the detector
+sees what it saw when the tracker ran it. Measured on a photograph moved about in 40 frames, true side
+698 px: whole frames 702.4 +- 1.4, a window like the tracker's 699.0 +- 0.7, inside the crop 698.0 +- 0.1.
 """
 
 from __future__ import annotations
@@ -55,10 +54,10 @@ def from_frames(
     bbox_scale: float | None = None,
     on_progress: OnProgress | None = None,
 ) -> Finding:
-    """As `from_landmarks`, the landmarks of the original frames being detected here.
+    """As `from_landmarks`; the landmarks of the original frames are detected here.
 
     Raises:
-        NotFoundError, DataError: a frame is not there, or cannot be read.
+        NotFoundError, DataError: a frame is missing, or cannot be read.
     """
     found, window = None, None
     for look in range(_LOOKS):

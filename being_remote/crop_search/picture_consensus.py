@@ -22,25 +22,18 @@ _VAGUE = 0.01  # standard error relative to the side
 
 @dataclass(frozen=True, eq=False)
 class Consensus:
-    """One box that the pictures agree on.
+    """One box that the pictures agree on."""
 
-    Attributes:
-        matches: those that agree.
-        others: those that were found and do not.
-        missing: how many pictures were found nowhere.
-        box: (4,) mean of the estimates.
-        std: (4,) standard errors of the mean, no smaller than those of one picture's residues: a still
-            background makes all pictures err alike.
-    """
-
-    matches: tuple[Match, ...]
-    others: tuple[Match, ...]
-    missing: int
-    box: Floats
+    matches: tuple[Match, ...]  # those that agree
+    others: tuple[Match, ...]  # those that were found and do not
+    missing: int  # how many pictures were found nowhere
+    box: Floats  # (4,) mean of the estimates
+    # (4,) standard errors of the mean, no smaller than those of one picture's residues: a still
+    # background makes all pictures err alike
     std: Floats
 
 
-def agree(matches: Sequence[Match | None]) -> Consensus | str:
+def find_consensus(matches: Sequence[Match | None]) -> Consensus | str:
     """The box of the largest group of pictures that share one, or why there is none, for people."""
     found = [m for m in matches if m is not None]
     good = [m for m in found if m.good]

@@ -1,7 +1,7 @@
 """Whether two pictures show the same thing, and how nearly.
 
 One number for the whole is not enough: a head in front of a still wall can move while most pixels
-stay equal. So every structured part is asked on its own whether it shows the same, at the same place.
+stay equal. So every structured part is compared on its own.
 """
 
 from __future__ import annotations
@@ -24,15 +24,10 @@ _MOVED_PX = 1.0  # of the picture: how far a part may be off
 _UNLIKE_LEVELS, _MOVED_LEVELS = 8.0, 16.0
 
 
-def equal(stored: Picture, made: Picture, mask: NDArray[np.bool_] | None = None) -> bool:
+def pixels_equal(stored: Picture, made: Picture, mask: NDArray[np.bool_] | None = None) -> bool:
     """Whether the pixels are equal, but for what another build of the resize would change.
 
-    Of a picture whose background was replaced only those of `mask` (h, w) are asked.
-
-    Example:
-        >>> picture = np.full((64, 64, 3), 90, np.uint8)
-        >>> equal(picture, picture), equal(picture, picture + np.uint8(1))
-        (True, False)
+    Of a picture whose background was replaced only those of `mask` (h, w) are compared.
     """
     difference: NDArray[np.uint8] = np.asarray(cv2.absdiff(stored, made), dtype=np.uint8)
     if mask is not None:
@@ -99,7 +94,6 @@ def _smoothed(picture: Grey) -> Grey:
 
 
 def _parts(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means over the parts."""
     rows, columns = (max(1, n // _PART) for n in picture.shape)
     height, width = (min(_PART, n) for n in picture.shape)
     cut = picture[: rows * height, : columns * width]

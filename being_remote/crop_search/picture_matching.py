@@ -1,8 +1,8 @@
 """One stored picture against the source: where in which frame it lies.
 
-The frame that belongs to a picture is known by its number only, and numbers can be off: a run that
-skipped frames, a video at another rate. So the neighbours are asked as well, and where the expected
-frame shows something else, all frames around it.
+Which frame belongs to a picture is known by its number only, and numbers can be off: a run that
+skipped frames, a video at another rate. So neighbouring frames are compared as well, and where the
+expected one shows something else, all around it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from being_remote.crop_search import coarse_search as coarse
-from being_remote.crop_search.crop_rendering import Box4, Grey, Picture, Window, content, grey_of, warp
+from being_remote.crop_search.crop_rendering import Box4, Grey, Picture, Window, content_window, grey_of, warp
 from being_remote.crop_search.finding import FrameSource, StoredCrop
 from being_remote.crop_search.picture_difference import mismatch
-from being_remote.crop_search.registration import Fit, correlation, register, rough
+from being_remote.crop_search.registration import Fit, correlation, register, register_roughly
 from being_remote.crop_search.replaced_background import InnerPart
 
 WIDE = 30  # frames around the expected one that are searched when it shows something else
@@ -41,14 +41,13 @@ class PictureView:
 
     @property
     def size_wh(self) -> tuple[int, int]:
-        """Width and height of the picture."""
         return self.grey.shape[1], self.grey.shape[0]
 
 
-def view_of(stored: StoredCrop, inner: InnerPart | None = None) -> PictureView:
+def prepare_view(stored: StoredCrop, inner: InnerPart | None = None) -> PictureView:
     """Prepare a stored picture; of one whose background was replaced only the `inner` part counts."""
     grey = grey_of(stored.picture)
-    window = content(grey)
+    window = content_window(grey)
     if inner is not None:
         window = _around(inner.mask, window)
     return PictureView(stored, grey, grey.astype(np.float32), window)
@@ -70,25 +69,18 @@ def _around(mask: NDArray[np.bool_], window: Window) -> Window:
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """A stored picture found in a frame.
-
-    Attributes:
-        offset: the frame is source_number + offset.
-        told: that frame fits better than both its neighbours.
-        fit: the registration.
-        parts, mismatch: see `agreement.mismatch`.
-    """
+    """A stored picture found in a frame."""
 
     view: PictureView
-    offset: int
-    told: bool
-    fit: Fit
+    offset: int  # the frame is source_number + offset
+    told: bool  # that frame fits better than both its neighbours
+    fit: Fit  # the registration
+    # see `agreement.mismatch`
     parts: int
     mismatch: float
 
     @property
     def good(self) -> bool:
-        """Whether picture and frame show the same."""
         return self.parts >= MIN_PARTS and self.mismatch <= MAX_MISMATCH and self.fit.score >= MIN_SCORE
 
 
@@ -102,7 +94,6 @@ class Frames:
         self._kept: OrderedDict[int, tuple[Picture, Picture]] = OrderedDict()
 
     def has(self, number: int) -> bool:
-        """Whether there is such a frame."""
         return 1 <= number <= self.source.count
 
     def colour(self, number: int) -> Picture:
@@ -123,16 +114,16 @@ class Frames:
         return self._kept[number]
 
 
-def locate(view: PictureView, frames: Frames, *, wide: bool) -> Match | None:
+def search_picture(view: PictureView, frames: Frames, *, wide: bool) -> Match | None:
     """Search a picture without knowing where it lies; the best found, which need not be good.
 
-    `wide` says whether to search frames far from the expected one when that shows something else.
+    `wide`: also search frames far from the expected one when that shows something else.
     """
     number = view.stored.source_number
     if view.window.empty or not frames.has(number):
         return None
     best: Match | None = None
-    for box in coarse.proposals(view.grey, view.window, frames.grey(number)):
+    for box in coarse.propose_boxes(view.grey, view.window, frames.grey(number)):
         found = _match(view, frames, 0, box)
         if found is not None and (best is None or found.fit.score > best.fit.score):
             best = found
@@ -169,13 +160,13 @@ def _far(view: PictureView, frames: Frames, box: Box4) -> int | None:
     """The offset of the frame that fits best of all those around, roughly."""
     scores = {}
     for offset in _offsets(view, frames, 0):
-        fit = rough(view.grey, view.window, frames.grey(view.stored.source_number + offset), box)
+        fit = register_roughly(view.grey, view.window, frames.grey(view.stored.source_number + offset), box)
         if fit is not None:
             scores[offset] = fit.score
     return _best_offset(scores, 0) if scores else None
 
 
-def follow(view: PictureView, frames: Frames, box: Box4, offset: int, *, wide: bool) -> Match | None:
+def search_near(view: PictureView, frames: Frames, box: Box4, offset: int, *, wide: bool) -> Match | None:
     """The same for a picture whose box is known but for a fraction of a pixel."""
     if view.window.empty or not frames.has(view.stored.source_number + offset):
         return None
@@ -192,10 +183,10 @@ def follow(view: PictureView, frames: Frames, box: Box4, offset: int, *, wide: b
     return None if found is None else replace(found, told=told)
 
 
-def repeats(match: Match, frames: Frames) -> bool:
+def is_repeated(match: Match, frames: Frames) -> bool:
     """Whether another place of the frame fits as well: a pattern that repeats."""
     view, grey = match.view, frames.grey(match.view.stored.source_number + match.offset)
-    for box in coarse.look_alikes(grey, match.fit.box, view.window, view.size_wh):
+    for box in coarse.find_look_alikes(grey, match.fit.box, view.window, view.size_wh):
         other = register(view.grey, view.window, grey, box)
         if (
             other is not None
@@ -207,7 +198,6 @@ def repeats(match: Match, frames: Frames) -> bool:
 
 
 def quick_score(view: PictureView, frames: Frames, offset: int, box: Box4) -> float:
-    """Correlation with a frame at that very box."""
     made = warp(frames.grey(view.stored.source_number + offset), box, (0.0, 0.0), view.size_wh)
     return correlation(
         view.window.counted(view.grey32),

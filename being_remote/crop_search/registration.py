@@ -1,8 +1,8 @@
 """Registration to a few hundredths of a pixel, with error bars that the residue itself gives.
 
 Gauss-Newton on the brightness of one stored picture against one frame, through the tracker's own
-cubic kernel. A linear colour map is solved for along with the box, so other matrices and ranges do no
-harm, and what shows something else is weighted down.
+cubic kernel. A linear colour map is solved for along with the box, and what shows something else is
+weighted down.
 """
 
 from __future__ import annotations
@@ -25,52 +25,41 @@ _LEAST = 256  # pixels: of fewer nothing can be registered
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One registration.
+    """One registration."""
 
-    Attributes:
-        box: (4,) side_x, side_y, origin_x, origin_y, source pixels, not whole.
-        std: (4,) standard errors.
-        skew: (2,) see `forward.warp`.
-        skew_std: (2,).
-        gain: of the colour map.
-        score: cross-correlation of the two pictures.
-    """
-
-    box: Box4
-    std: Floats
-    skew: Floats
-    skew_std: Floats
-    gain: float
-    score: float
+    box: Box4  # (4,) side_x, side_y, origin_x, origin_y, source pixels, not whole
+    std: Floats  # (4,) standard errors
+    skew: Floats  # (2,) see `forward.warp`
+    skew_std: Floats  # (2,)
+    gain: float  # of the colour map
+    score: float  # cross-correlation of the two pictures
 
 
 def register(
     stored: Picture, window: Window, frame: Picture, start: Box4, *, near: bool = False
 ) -> Fit | None:
-    """Register a stored grey picture against a grey frame.
+    """Register a stored grey picture (h, w) against a grey frame (H, W), both uint8.
 
     Args:
-        stored: (h, w) uint8.
-        window: the part to use.
-        frame: (H, W) uint8.
+        window: the part of the picture to use.
         start: the box to begin at; within a few crop pixels of the truth.
         near: it is within a source pixel: leave out the coarse level.
 
     Returns:
-        None where it runs away or nothing is there to hold on to.
+        None where it diverges or has too little to hold on to.
     """
     size_wh = (stored.shape[1], stored.shape[0])
     box = np.asarray(start, dtype=np.float64)
     if not near:
-        first = rough(stored, window, frame, box)
+        first = register_roughly(stored, window, frame, box)
         if first is None:
             return None
         box = first.box
     return _descend(stored.astype(np.float32), window, frame, box, size_wh, rounds=12)
 
 
-def rough(stored: Picture, window: Window, frame: Picture, start: Box4) -> Fit | None:
-    """The same on small pictures, where a few pixels astray are a fraction of one: quick, and not sharp."""
+def register_roughly(stored: Picture, window: Window, frame: Picture, start: Box4) -> Fit | None:
+    """The same on small pictures, where a few pixels are a fraction of one: quick, and not sharp."""
     shrink = stored.shape[0] / _COARSE
     factor = max(float(start[:2].max()) / _COARSE, 1.0)
     small = cv2.resize(stored, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -207,12 +196,7 @@ def _standard_errors(
 
 
 def correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Normalised cross-correlation of two arrays; 0 where one is constant.
-
-    Example:
-        >>> correlation(np.float32([1, 2, 3]), np.float32([10, 20, 30]))
-        1.0
-    """
+    """Normalised cross-correlation of two arrays; 0 where one is constant."""
     a, b = a.ravel(), b.ravel()
     mean_a, mean_b = float(cv2.mean(a)[0]), float(cv2.mean(b)[0])
     a, b = a - np.float32(mean_a), b - np.float32(mean_b)

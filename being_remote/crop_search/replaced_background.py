@@ -1,9 +1,9 @@
 """The part of a stored picture that certainly shows the frame where its background was replaced.
 
 Matting before the tracking puts one colour, or another picture, behind the head; the face keeps its
-pixels. One colour that reaches in from the border is no camera picture: what is not of it is the
-subject. Another picture cannot be told from the frame's own, so there the face must be known, from the
-run's landmarks. Hair and shoulders are left out with a margin: mattes are soft there.
+pixels. Everything but one colour that reaches in from the border is the subject. Another picture cannot
+be told from the frame's own, so there the face must be known, from the run's landmarks. Hair and
+shoulders are left out with a margin: mattes are soft there.
 """
 
 from __future__ import annotations
@@ -25,15 +25,10 @@ _MARGIN = 1 / 25  # of the picture's side
 
 @dataclass(frozen=True, eq=False)
 class InnerPart:
-    """What is compared instead of the whole picture.
+    """What is compared instead of the whole picture."""
 
-    Attributes:
-        mask: (h, w) where the picture certainly shows the frame.
-        why: why only that, for people.
-    """
-
-    mask: NDArray[np.bool_]
-    why: str
+    mask: NDArray[np.bool_]  # (h, w) where the picture certainly shows the frame
+    why: str  # why only that, for people
 
 
 def inner_part(stored: StoredCrop, window: Window) -> InnerPart | None:

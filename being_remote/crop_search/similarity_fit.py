@@ -1,7 +1,7 @@
 """One frame's face in the crop laid over the same face in the source frame: scale, place, and how well.
 
 Points are in the corner convention. A crop neither turns nor skews, so a turn that a free fit finds
-is evidence against the pair, not part of the answer. It knows one frame; `landmarks` knows many.
+is evidence against the pair, not part of the answer.
 """
 
 from __future__ import annotations
@@ -20,22 +20,14 @@ _SIGMA = 1.4826  # of the median absolute deviation, for normal noise
 
 @dataclass(frozen=True, eq=False)
 class FaceFit:
-    """source = scale * crop + origin, fitted to one frame.
+    """source = scale * crop + origin, fitted to one frame."""
 
-    Attributes:
-        scale: source pixels for one crop pixel.
-        origin: (2,) where the crop's first corner lies, source pixels.
-        turn_deg: what a free similarity would turn by; nearly 0 for a right pair.
-        rest: (n, 2) what is left of each point, source pixels.
-        spread_px: root mean square distance of the source points from their middle.
-        middle_crop, middle_source: (2,) of the points.
-    """
-
-    scale: float
-    origin: Floats
-    turn_deg: float
-    rest: Floats
-    spread_px: float
+    scale: float  # source pixels for one crop pixel
+    origin: Floats  # (2,) where the crop's first corner lies, source pixels
+    turn_deg: float  # what a free similarity would turn by; nearly 0 for a right pair
+    rest: Floats  # (n, 2) what is left of each point, source pixels
+    spread_px: float  # root mean square distance of the source points from their middle
+    # (2,) of the points
     middle_crop: Floats
     middle_source: Floats
 
@@ -51,12 +43,6 @@ def fit_face(crop_px: Floats, source_px: Floats) -> FaceFit | None:
     Source:
         Least squares in the complex plane (Umeyama's solution for two dimensions), reweighted by
         Tukey's function.
-
-    Example:
-        >>> u = np.array([[100.0, 100], [400, 120], [250, 380], [260, 200]])
-        >>> fit = fit_face(u, 1.5 * u + [300, -20])
-        >>> round(fit.scale, 9), fit.origin.round(6).tolist()
-        (1.5, [300.0, -20.0])
     """
     u, x = crop_px[:, 0] + 1j * crop_px[:, 1], source_px[:, 0] + 1j * source_px[:, 1]
     weights = np.ones(len(u))

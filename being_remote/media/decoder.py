@@ -1,9 +1,9 @@
-"""One local video, frame by frame, exactly. A leaf, for `video` alone: of ours it uses errors only.
+"""One local video, frame by frame, exactly.
 
-PyAV decodes, held to local files of the containers below. Every frame is known by its time, read from
-the packets when the video is opened, so a seek that lands elsewhere is noticed and put right. Colours
-are ffmpeg's own, as in the PNG files that it cuts for the tracker; only the part that is asked for is
-turned into them. One thread at a time.
+PyAV decodes, held to local files of few containers. Every frame is known by its time, read from the
+packets when the video is opened, so a seek that lands elsewhere is noticed and put right. Colours are
+ffmpeg's own, as in the PNG files that it cuts for the tracker; only the requested part is converted.
+One thread at a time.
 """
 
 from __future__ import annotations
@@ -47,21 +47,15 @@ _MARGIN_PX = 16
 
 @dataclass(frozen=True, eq=False)
 class Times:
-    """When the frames of a video are shown, in the order shown.
+    """When the frames of a video are shown, in the order shown."""
 
-    Attributes:
-        stamps: in units of `unit_s`, rising.
-        tell: whether a decoded frame can be known by its stamp. AVI stores none: there, frames that
-            are out of order cannot be told.
-        start_s: from the start of the file, where sound may begin, to the first frame.
-        last_s: how long the last frame is shown; None where the file does not say.
-    """
-
-    stamps: list[int]
+    stamps: list[int]  # in units of `unit_s`, rising
     unit_s: Fraction
+    # whether a decoded frame can be known by its stamp. AVI stores none: there, frames that are out of
+    # order cannot be told.
     tell: bool
-    start_s: float = 0.0
-    last_s: float | None = None
+    start_s: float = 0.0  # from the start of the file, where sound may begin, to the first frame
+    last_s: float | None = None  # how long the last frame is shown; None where the file does not say
 
     @property
     def seconds(self) -> NDArray[np.float64]:
@@ -70,19 +64,18 @@ class Times:
 
     @property
     def uneven(self) -> bool:
-        """Whether the frames are not evenly spaced."""
         steps = np.diff(self.seconds)
         return bool(len(steps)) and float(np.abs(steps / np.median(steps) - 1).max()) > 0.25
 
 
 @dataclass(eq=False)
 class Video:
-    """An open video, the frame that it holds, and where in it that is.
+    """An open video, and the frame that it holds.
 
     Attributes:
         size_wh: of its frames, turned upright.
         rotation_deg: what it asks its player to turn them by, clockwise.
-        fps: on average; None where nothing says it.
+        fps: on average; None where the file does not say it.
         pixel_aspect: width of a pixel over its height, as shown; 1 where nothing is said.
     """
 
@@ -104,11 +97,10 @@ class Video:
         self.pixel_aspect = float(aspect) if aspect else 1.0
 
     def close(self) -> None:
-        """Let go of the file. Safe to call twice."""
         self.container.close()
 
     def decode(self, index: int) -> tuple[int, int] | None:
-        """Hold exactly the frame that decoding from the start would give as the `index`-th.
+        """Hold the frame that decoding from the start would give as the `index`-th.
 
         Returns:
             Its width and height, upright; None where it cannot be decoded.
@@ -128,10 +120,7 @@ class Video:
                 yield self.next - 1
 
     def grey(self, window: Window) -> Pixels:
-        """The brightness of a window of the frame that is held, as it is stored: (H, W), upright.
-
-        Of the usual formats this is the decoder's own plane, so it costs next to nothing.
-        """
+        """The stored brightness of a window of the frame that is held: (H, W), upright."""
         x_min, x_max, y_min, y_max = window
         if self.held.format.name not in _GREY_PLANE:
             bgr = self.pixels(window).astype(np.float32)
@@ -213,7 +202,7 @@ class Video:
 
 
 def open_video(path: Path, max_pixels: int) -> Video:
-    """Open a video file that was looked at already, and decode its first frame.
+    """Open a video file of a known container, and decode its first frame.
 
     Raises:
         UnsafeFile: more pixels than `max_pixels`, or more frames than `MAX_FRAMES`.
@@ -258,7 +247,6 @@ def _opened(path: Path) -> InputContainer:
 
 
 def _stream(container: InputContainer) -> VideoStream:
-    """The one that is decoded."""
     stream = container.streams.best("video")
     assert isinstance(stream, VideoStream)  # `open_video` saw to it
     return stream

@@ -1,8 +1,8 @@
-"""One PNG or JPEG file, read to 8-bit BGR as the tracker would read it. A leaf.
+"""One PNG or JPEG file, read to 8-bit BGR as the tracker would read it.
 
-Pictures come from pods: the size is read from the header and bounded before anything is decoded, and
-a file that is cut short or damaged is refused, never half shown. What is lost on the way to 8-bit
-colour (16 bits, an alpha channel) is said beside the pixels.
+The size is read from the header and bounded before anything is decoded, and a file that is cut short
+or damaged is refused. What is lost on the way to 8-bit colour (16 bits, an alpha channel) is noted
+beside the pixels.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """Width and height of a PNG or JPEG as its header has them; an EXIF turn is not applied.
 
     Raises:
-        NotFoundError: it is not there.
+        NotFoundError: it is missing.
         UnsafeFile: neither of the two, or more pixels than `MAX_PIXELS`.
         TornFile: cut short.
     """
@@ -53,10 +53,7 @@ def image_size(path: Path) -> tuple[int, int]:
 def read_picture(path: Path) -> Picture:
     """Decode a PNG or JPEG; EXIF turns are applied, as `cv2.imread` applies them for the tracker.
 
-    Raises:
-        NotFoundError: it is not there.
-        UnsafeFile: neither of the two, or too large.
-        TornFile: cut short or damaged.
+    Raises: as `image_size`; TornFile also where it is damaged.
     """
     import cv2
     import numpy as np

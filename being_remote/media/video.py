@@ -1,12 +1,8 @@
-"""Frames out of a local video or a folder of pictures. A leaf: of ours it uses other leaves only.
+"""Frames out of a local video or a folder of pictures, counted from 0.
 
-Videos come from pods and the net, so they are opened narrowly: regular local files only, told by
-their first bytes (a playlist named .mp4 can make a decoder read other files), and by a decoder that may
-use no other protocol than `file` and few containers. Sizes are checked before anything is decoded.
-Rotation stored in a video is applied, as ffmpeg does for the tracker.
-
-The count is that of the frames, a variable rate is seen, and every frame is exactly the one that is
-asked for. This does not know of the tracker's numbering: frames are counted from 0.
+Videos come from pods and the net: only regular local files are opened, recognised by their first bytes
+(a playlist named .mp4 can make a decoder read other files), and sizes are checked before anything is
+decoded. Rotation stored in a video is applied, as ffmpeg does for the tracker.
 """
 
 from __future__ import annotations
@@ -40,19 +36,19 @@ _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
 
 
 class FrameReader:
-    """An open video or frame folder; use it as a context manager.
+    """An open video or frame folder, a context manager.
 
     Attributes:
         path: the file or folder.
         size_wh: width and height of every frame, rotation applied.
-        frame_count: of a video cut without encoding it anew, the last ones may not be decodable.
+        frame_count: of a video cut without encoding it again, the last ones may not be decodable.
         fps: frames per second, on average; None for folders.
         rotation_deg: what the video asks its player to turn it by; already applied.
         pixel_aspect: width of a pixel over its height, as shown; 1 where nothing is said. The frames
             are as stored: nothing is stretched.
         times_s: (N,) when each frame of a video is shown, from the first; None for folders.
         start_s: of a video, how long after the file's start its first frame comes.
-        last_s: how long a video's last frame is shown; None where nothing says it.
+        last_s: how long a video's last frame is shown; None where the file does not say it.
         variable_rate: the frames of the video are not evenly spaced.
         names: file names of a folder's pictures, in order; empty for videos.
         notes: what a person should know of how frames are read; grows as pictures are read.
@@ -82,11 +78,9 @@ class FrameReader:
     def frame(self, index: int, window: Window | None = None) -> NDArray[np.uint8]:
         """Frame `index`, counted from 0, or a window of it: (H, W, 3) uint8, BGR.
 
-        Of a video, only the window is turned into colours.
-
         Raises:
-            NotFoundError: there is no such frame.
-            TornFile: it is there and cannot be decoded.
+            NotFoundError: it is beyond the last frame.
+            TornFile: it cannot be decoded.
             InconsistentData: it has another size than the first.
         """
         if not 0 <= index < self.frame_count:
@@ -106,8 +100,8 @@ class FrameReader:
     def small_greys(self, window: Window, side: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """One window of every frame as a small grey picture: (index, (side, side)), in one pass.
 
-        Frames that cannot be decoded, or have another size, are left out. In the units that the frames
-        are stored in, which need not be those of `frame`.
+        Frames that cannot be decoded, or have another size, are left out. Values are in the units that the
+        frames are stored in, which need not be those of `frame`.
         """
         x_min, x_max, y_min, y_max = window
 
@@ -148,7 +142,6 @@ class FrameReader:
             )
 
     def close(self) -> None:
-        """Let go of the file. Safe to call twice."""
         if self._video is not None:
             self._video.close()
 
@@ -160,13 +153,7 @@ class FrameReader:
 
 
 def small_grey(picture: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """A picture (H, W, 3) or (H, W) shrunk to (side, side), in grey: each pixel an average.
-
-    Example:
-        >>> import numpy as np
-        >>> small_grey(np.full((8, 12, 3), 40, np.uint8), 2).tolist()
-        [[40.0, 40.0], [40.0, 40.0]]
-    """
+    """A picture (H, W, 3) or (H, W) shrunk to (side, side), in grey: each pixel an average."""
     import cv2
     import numpy as np
 
@@ -182,7 +169,7 @@ def open_source(path: Path) -> FrameReader:
     """Open a video file, or a folder of .png/.jpg frames taken in the order of their names.
 
     Raises:
-        NotFoundError: nothing is there, or a folder without pictures.
+        NotFoundError: it is missing, or a folder without pictures.
         UnsafeFile: not a regular file, not a known container, or more pixels than `MAX_PIXELS`.
         TornFile: it begins like a video or picture and cannot be decoded.
     """

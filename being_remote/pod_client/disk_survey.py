@@ -1,6 +1,7 @@
-"""One walk over a host's disk: where results lie, what else is there, and what time it is.
+"""One walk over a host's disk: which folders hold files of given names, and the host's clock.
 
-The answer of `pod/disk_survey.py` is parsed as what a stranger wrote: strictly, every size bounded.
+The request names what counts as a result; the answer of `pod/disk_survey.py` is parsed strictly, every
+size bounded.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import base64
 import json
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Annotated
 
 from pydantic import Base64Bytes, Field
@@ -21,34 +23,32 @@ from being_remote.pod import job_records as records
 from being_remote.pod_client.runner import ask
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel
-from being_remote.tracker import layout
 
-# What is a result wherever it lies, and what is one in a folder of a run.
-RUN_FILES = ("*.frame", layout.BBOX)
-RUN_FOLDERS = {layout.CROPS: ("*.png", "*.jpg"), layout.MESH: ("*.ply",)}
-# A frame or a box by another spelling: 1.FRAME, .1.frame.Xa12fg, 1.frame~, "bbox (1).pt", bbox.pt.old.
-_ODD = (
-    rb"(?i).*\.frame$|.*[0-9]\.frame[-~._ (].*"
-    rb"|\.?bbox([^a-z]|copy|old|bak|backup|new|orig)*\.pt([-~._ (].*)?$"
-)
-# What may hold results that are not seen.
-_OTHERS = (
+# Files that may hold results, which the walk does not open.
+_ARCHIVES = (
     *("*.tar", "*.tar.*", "*.tgz", "*.zip", "*.7z", "*.rar", "*.gz", "*.bz2", "*.xz", "*.zst", "*.lz4"),
     *("*.tmp", "*.part", "*.partial", "*.bak", "*.old"),
 )
-# What else tells when something was last at work.
-_DATED = (exit_record.NAME,)
-# Walked after all others: much is in them, and seldom a result.
-_LAST = (".git", ".cache", ".Trash", ".history", "__pycache__", "node_modules", "site-packages", "pkgs")
+# Walked after all others: large, and rarely with a result in them.
+WALKED_LAST = (
+    ".git",
+    ".cache",
+    ".Trash",
+    ".history",
+    "__pycache__",
+    "node_modules",
+    "site-packages",
+    "pkgs",
+)
 _LIMITS = {"entries": 5_000_000, "folders": 5_000, "odd": 1_000, "depth": 32, "seconds": 90}
 
 _Count = Annotated[int, Field(ge=0, le=1 << 62)]
-# Some file systems know times far beyond what 64 bits of nanoseconds hold.
+# Some file systems hold times beyond what 64 bits of nanoseconds can express.
 _Time = Annotated[int, Field(gt=-(1 << 92), lt=1 << 92)]
 
 
 class SurveyedFolder(StrictModel):
-    """One folder, and how many files of the kind asked for lie in it (not below it)."""
+    """One folder, and how many files of the kind asked for lie directly in it."""
 
     path: Base64Bytes
     files: _Count
@@ -56,12 +56,11 @@ class SurveyedFolder(StrictModel):
 
     @property
     def folder(self) -> PurePosixPath:
-        """Where it is."""
         return PurePosixPath(os.fsdecode(self.path))
 
 
 class OddFile(StrictModel):
-    """A file whose name is nearly a result's."""
+    """A file whose name resembles a result's."""
 
     path: Base64Bytes
     bytes: _Count
@@ -69,38 +68,36 @@ class OddFile(StrictModel):
 
     @property
     def file(self) -> PurePosixPath:
-        """Where it is."""
         return PurePosixPath(os.fsdecode(self.path))
 
 
 class PathExamples(StrictModel):
-    """How many there are, and the first few."""
+    """How many paths, and the first few."""
 
     count: _Count
     examples: Annotated[list[Base64Bytes], Field(max_length=20)]
 
-    def named(self) -> str:
-        """The first few, for people."""
+    def __str__(self) -> str:
         more = ", ..." if self.count > len(self.examples) else ""
         return ", ".join(repr(os.fsdecode(path)) for path in self.examples) + more
 
 
 class DiskSurvey(StrictModel):
-    """What a host's disk showed.
+    """What a host's disk holds.
 
     Attributes:
-        now_ns, newest_ns: its clock, and the newest change of a result or a job's end record.
-        main_walked: where the walk of `main_folder` began; above it where that is not there.
-        up_s: how long it runs, by a clock that nobody sets; None where it does not say.
-        folders: those that hold results, and how many.
-        counted: all files of the folders of the inventory's actors, folder by folder.
-        others: archives and temporary files, folder by folder; the first of very many.
-        odd: files whose names are nearly a result's.
-        recipes: of the jobs that were asked about; None where it cannot be read.
-        unreadable: folders that it could not list.
-        outside: folders elsewhere that links led to; they were walked, too.
-        away: links and mounts that lead into the kernel's own files; not walked.
-        truncated: the bounds that cut the walk.
+        now_ns, newest_ns: the host's clock, and the newest change of a result or a job's end record.
+        main_walked: where the walk of the main folder began; a folder above it where it is missing.
+        up_s: seconds since the pod started, by a clock that nothing sets; None: not known.
+        folders: folders with results.
+        counted: folders below `count_below`, with all their files.
+        others: folders with archives or temporary files; the first of very many.
+        odd: files whose names resemble a result's.
+        recipes: of the jobs asked about; None where the spec cannot be read.
+        unreadable: folders that could not be listed.
+        outside: folders outside the roots that links lead to; they were walked.
+        away: links and mounts into the kernel's own file systems; not walked.
+        truncated: the limits that ended the walk early.
     """
 
     now_ns: _Count
@@ -118,76 +115,73 @@ class DiskSurvey(StrictModel):
     truncated: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10)]
 
 
-def survey(
-    session: Session,
-    host: SshHost | LocalHost,
-    *,
-    count_below: Sequence[PurePosixPath],
-    jobs: Sequence[str],
-    apart: Iterable[Path] = (),
-) -> DiskSurvey:
-    """Walk the workdir and the tracker's folders, in one round trip that changes nothing.
+@dataclass(frozen=True)
+class SurveyRequest:
+    """What to look for on a host's disk.
 
-    Where the folder that all the rest hangs on (the tracker's, else the workdir) is not there, what is there
-    above it is walked: it may have another name.
+    Attributes:
+        main: the folder that everything else hangs on; where it is missing, the folder above is walked.
+        roots: the folders to walk, `main` among them.
+        results: (folder name or None for any, globs): files of these names in such folders are results.
+        odd: a regular expression over the names that resemble a result's.
+        count_below: folders whose files are all counted.
+        jobs: ids of the jobs whose recipe is wanted.
+        skip: folders not to walk.
+    """
 
-    Args:
-        session: an open way to the host.
-        host: whose folders.
-        count_below: folders of which all files are counted.
-        jobs: ids of jobs whose recipe is wanted.
-        apart: folders that are not to be walked: this laptop's own, where it is the host.
+    main: PurePosixPath
+    roots: Sequence[PurePosixPath]
+    results: Sequence[tuple[str | None, Sequence[str]]]
+    odd: bytes
+    count_below: Sequence[PurePosixPath] = ()
+    jobs: Sequence[str] = ()
+    skip: Sequence[Path] = ()
+
+    def as_json(self, workdir: PurePosixPath) -> bytes:
+        document = {
+            "roots": _encode_all(self.roots),
+            "main": _encode(str(self.main)),
+            "apart": _encode_all(self.skip),
+            "results": [
+                (None if folder is None else _encode(folder), _encode_all(names))
+                for folder, names in self.results
+            ],
+            "odd": base64.b64encode(self.odd).decode("ascii"),
+            "others": _encode_all(_ARCHIVES),
+            "dated": _encode_all((exit_record.NAME,)),
+            "count_below": _encode_all(self.count_below),
+            "specs": _encode_all(
+                f"{records.job_folder(str(workdir), job)}/{records.SPEC}" for job in self.jobs
+            ),
+            "last_names": WALKED_LAST,
+            "limits": _LIMITS,
+        }
+        return json.dumps(document).encode("ascii")
+
+
+def survey_disk(session: Session, host: SshHost | LocalHost, request: SurveyRequest) -> DiskSurvey:
+    """Walk the host's disk in one round trip that changes nothing.
 
     Raises:
-        HostError: no answer, or one that cannot be believed.
+        HostError: no answer, or an invalid one.
     """
-    workdir = str(host.workdir)
-    roots = [*_roots(host), *count_below]
-    specs = [f"{records.job_folder(workdir, job)}/{records.SPEC}" for job in jobs]
-    request = {
-        "roots": [_b64(str(root)) for root in roots],
-        "main": _b64(str(main_folder(host))),
-        "apart": [_b64(str(path)) for path in apart],
-        "results": [
-            (None, [_b64(name) for name in RUN_FILES]),
-            *((_b64(folder), [_b64(n) for n in names]) for folder, names in RUN_FOLDERS.items()),
-        ],
-        "odd": base64.b64encode(_ODD).decode("ascii"),
-        "others": [_b64(name) for name in _OTHERS],
-        "dated": [_b64(name) for name in _DATED],
-        "count_below": [_b64(str(path)) for path in count_below],
-        "specs": [_b64(path) for path in specs],
-        "last_names": _LAST,
-        "limits": _LIMITS,
-    }
     answer = ask(
         session,
         "disk_survey",
         {},
         DiskSurvey,
-        payload=json.dumps(request).encode("ascii"),
+        payload=request.as_json(host.workdir),
         python=host.python,
         timeout_s=_LIMITS["seconds"] + host.answer_timeout_s,
     )
-    if len(answer.recipes) != len(specs):
-        raise HostError("its answer tells of other jobs than asked", host=session.host)
+    if len(answer.recipes) != len(request.jobs):
+        raise HostError("its answer is about other jobs than requested", host=session.host)
     return answer
 
 
-def main_folder(host: SshHost | LocalHost) -> PurePosixPath:
-    """The folder that all the rest hangs on: the tracker's, else the workdir."""
-    return host.tracker.root if host.tracker is not None else host.workdir
-
-
-def _roots(host: SshHost | LocalHost) -> list[PurePosixPath]:
-    """The tracker's folders first, so that what lies there is called by the inventory's names.
-
-    Its input and output may be links to another disk, and links below a root are not followed.
-    """
-    tracker = host.tracker
-    own = [tracker.root / layout.OUTPUT, tracker.root / layout.INPUT, tracker.root] if tracker else []
-    return [*own, host.workdir]
-
-
-def _b64(text: str) -> str:
+def _encode(text: str) -> str:
     return base64.b64encode(os.fsencode(text)).decode("ascii")
+
+
+def _encode_all(names: Iterable[str | PurePath]) -> list[str]:
+    return [_encode(str(name)) for name in names]

@@ -17,7 +17,7 @@ from typing import Literal
 
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
-from being_remote.jobs.recipe import CarriedFiles, JobPlan, JobRequest, TypedOptions
+from being_remote.jobs.recipe import CarriedFiles, JobPlan, JobRequest, OptionChange, TypedOptions
 from being_remote.jobs.spec import CommandStep, FileProgress, JobSpec, WorkFolder
 from being_remote.recipes.local_runs import LocalRuns, read_local_runs
 from being_remote.recipes.tracking_facts import (
@@ -49,7 +49,7 @@ from being_remote.session import Session
 from being_remote.tracker import layout
 from being_remote.tracker.begin import unusable_path
 from being_remote.tracker.checkout_defaults import CONFIG
-from being_remote.tracker.presets import preset
+from being_remote.tracker.presets import find_preset
 from being_remote.tracker.settings import PATHS, Settings, compare, complete
 
 # A frame takes seconds, the landmarks of a long video before the first frame up to an hour.
@@ -89,7 +89,7 @@ class MetricalTracker:
         if typed.words:
             raise UsageError("a tracking takes no command line of its own", hint="--recipe command")
         if typed.preset is not None:
-            preset(typed.preset)  # an unknown name is refused before a host is asked
+            find_preset(typed.preset)  # an unknown name is refused before a host is asked
         return TrackingOptions(preset=typed.preset, overrides=typed.sets)
 
     def look(self, session: Session, request: JobRequest, inventory: Inventory) -> TrackingFacts:
@@ -142,7 +142,7 @@ class MetricalTracker:
             wall_s=request.wall_s,
             stall_s=STALL_S if request.stall_s is None else request.stall_s,
             files=write_tracking_files(actor, folder, settings, expected, defaults),
-            changes=compare(compared, settings, keys),
+            changes=tuple(OptionChange(**vars(c)) for c in compare(compared, settings, keys)),
             notes=(
                 *defaults.notes,
                 *own_notes,
@@ -150,7 +150,7 @@ class MetricalTracker:
                 *count_notes,
                 *crop_notes(facts, actor, own, settings, keys),
                 *cost_notes(settings, keys),
-                *(preset(options.preset).advice(keys) if options.preset else ()),
+                *(find_preset(options.preset).advice(keys) if options.preset else ()),
             ),
         )
 

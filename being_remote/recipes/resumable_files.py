@@ -16,7 +16,14 @@ from typing import Any
 
 from being_remote.errors import BeingRemoteError
 from being_remote.jobs.recipe import CarriedFiles
-from being_remote.tracker.begin import BESIDE, ResumableFiles, box_in, kept_of, least_kept, worth_keeping
+from being_remote.tracker.begin import (
+    BESIDE,
+    ResumableFiles,
+    box_path,
+    can_resume,
+    find_resumable_files,
+    least_frames,
+)
 from being_remote.tracker.file_check import check_file
 from being_remote.tracker.layout import FRAME_SUFFIX, OUTPUT
 
@@ -28,19 +35,19 @@ def find_resumable(request: dict[str, Any], folders: Sequence[Path]) -> CarriedF
         request: the job's `tracking.json`.
         folders: work folders, as far as they were downloaded; of equals the first counts.
     """
-    found = [kept_of(str(folder), request) for folder in folders]
+    found = [find_resumable_files(str(folder), request) for folder in folders]
     best = max(found, key=lambda kept: (len(kept.frames), kept.box is not None), default=None)
     if best is None:
         return None
-    if not worth_keeping(best, request):
-        few = f"only {len(best.frames)} whole frames, of {least_kept(request)} that it takes to go on"
+    if not can_resume(best, request):
+        few = f"only {len(best.frames)} whole frames, of {least_frames(request)} that it takes to go on"
         best = best._replace(frames=[], why=f"{few} ({best.why})")
     names = _names(best, request)
     if not names:
         return None
     folder = Path(best.folder)
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
-    note = {"box_sha256": hashes.get(box_in(request)), "files": hashes}
+    note = {"box_sha256": hashes.get(box_path(request)), "files": hashes}
     return CarriedFiles(
         folder=folder,
         names=tuple(names),
@@ -53,7 +60,7 @@ def find_resumable(request: dict[str, Any], folders: Sequence[Path]) -> CarriedF
 
 def _names(kept: ResumableFiles, request: dict[str, Any]) -> list[str]:
     """Paths below the work folder: the box, the frames, and what lies beside them."""
-    names = [box_in(request)] if kept.box is not None else []
+    names = [box_path(request)] if kept.box is not None else []
     for frame in kept.frames:
         for folder, suffix in BESIDE:
             name = os.path.join(OUTPUT, request["folder"], folder, frame.replace(FRAME_SUFFIX, suffix))

@@ -11,7 +11,7 @@ from being_remote.errors import DataError, UsageError
 from being_remote.recipes.local_runs import LocalRuns
 from being_remote.recipes.tracking_facts import TrackingFacts, decoded
 from being_remote.tracker.checkout_defaults import CheckoutDefaults
-from being_remote.tracker.presets import preset
+from being_remote.tracker.presets import find_preset
 from being_remote.tracker.settings import (
     FOOTAGE,
     PATHS,
@@ -110,7 +110,7 @@ def _chosen(options: TrackingOptions, own: Settings, defaults: CheckoutDefaults)
     base = dict(own)
     if options.preset is not None:
         footage = {key: base[key] for key in FOOTAGE if key in base}
-        base = {**footage, **preset(options.preset).settings_for(keys)}
+        base = {**footage, **find_preset(options.preset).settings_for(keys)}
     for written in options.overrides:
         key, value = parse_override(written, keys)
         base[key] = value

@@ -34,14 +34,14 @@ def draw_evidence(
     Raises:
         NotFoundError, DataError: a picture that could be read before cannot be read any more.
     """
-    from being_remote.crop_search.crop_rendering import remake
+    from being_remote.crop_search.crop_rendering import make_crop
     from being_remote.report.crop_evidence import CropEvidence, Scores, draw
 
     looked_at = _frame(report)
     assert looked_at is not None and case.crops is not None and found.crop is not None  # it was compared
     stored = read_crop(case.crops, looked_at.frame_id, case.frames.image_size_wh)
     number = looked_at.source_number + looked_at.frame_offset
-    made = remake(frames.frame(number), found.crop)
+    made = make_crop(frames.frame(number), found.crop)
     scores = found.search.finding.scores if found.search is not None else None
     return draw(
         CropEvidence(

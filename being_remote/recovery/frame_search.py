@@ -46,7 +46,7 @@ def find_frame_map(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> 
     """
     import numpy as np
 
-    from being_remote.crop_search.frame_map import align
+    from being_remote.crop_search.frame_map import map_frames
 
     assert case.crops is not None and case.video is not None
     numbers = np.fromiter(case.numbers.values(), np.int64)
@@ -61,7 +61,7 @@ def find_frame_map(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> 
     shown = _small_frames(case.video, crop, on_progress)
     if not shown:
         return NoEvidence("none of the frames can be read")
-    found = align(
+    found = map_frames(
         np.stack([crops[frame_id] for _, frame_id in places]),
         np.array([place for place, _ in places]),
         np.stack(list(shown.values())),
@@ -89,9 +89,9 @@ def _predictions(source: FrameReader, fps: float) -> tuple[FrameRule, FrameRule]
     import numpy as np
 
     from being_remote.crop_search.frame_map import FrameRule
-    from being_remote.tracker.source_frames import MAX_FILES, numbers_in
+    from being_remote.tracker.source_frames import MAX_FILES, number_frames
 
-    index_of, _ = numbers_in(source, fps)
+    index_of, _ = number_frames(source, fps)
     files = np.full(min(max(index_of), MAX_FILES), -1)
     for number, index in index_of.items():
         if number <= MAX_FILES:

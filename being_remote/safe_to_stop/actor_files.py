@@ -1,120 +1,183 @@
-"""Is what a host holds of an actor at home? The same files that `sync` looks at, hashed over there."""
+"""An actor's files on a host, as `sync` downloads them: is each of them in the backup?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from being_remote.backup.history import History
-from being_remote.errors import InconsistentData
+from being_remote.errors import NotFoundError
 from being_remote.local_path import PathCollisions, folds_case
-from being_remote.safe_to_stop.local_copies import lacking
-from being_remote.safe_to_stop.reasons import NotLocal, Reason, RequiredFile, named, not_home
-from being_remote.safe_to_stop.remote_contents import HostFile
-from being_remote.sync.remote_files import ActorSync
+from being_remote.pod_client.listing import Listing
+from being_remote.safe_to_stop.host_files import NOT_HASHED, HostFile
+from being_remote.safe_to_stop.local_copies import LocalCopies, find_missing
+from being_remote.safe_to_stop.reasons import (
+    ActorRow,
+    Findings,
+    Reason,
+    count_files,
+    describe,
+    unread_reason,
+)
+from being_remote.safe_to_stop.result_names import is_result
+from being_remote.safe_to_stop.unread_folders import unlisted_reasons
+from being_remote.sync.remote_files import ActorListing, ActorSync, folders_of, found_in
+from being_remote.tracker import layout
 from being_remote.transfer.download_plan import RemoteFile, name_refused
 from being_remote.transfer.hash_comparison import SETTLE_NS
 from being_remote.transfer.known_hashes import fact, recall
 from being_remote.transfer.quarantine import kept
-from being_remote.transfer.stored_file import StoredFile
 
 
 @dataclass(frozen=True)
-class ActorRow:
-    """What the host holds of one actor, and what of it is not at home."""
+class ListedActor:
+    """What a host's listing says of one actor.
 
-    actor: str
-    files: int
-    bytes: int
-    not_home: NotLocal
-
-
-def known_already(task: ActorSync, offers: Sequence[RemoteFile]) -> list[RemoteFile]:
-    """The offers, with the hash of those that look as they did when a sync had them hashed over there."""
-    history = History(task.root)
-    facts, here = recall(history, task.host.name), _newest(history)
-
-    def known(offer: RemoteFile) -> RemoteFile:
-        entry = here.get(offer.path)
-        same = entry is not None and fact(offer, entry.sha256) in facts
-        return replace(offer, sha256=entry.sha256) if entry is not None and same else offer
-
-    return [known(offer) for offer in offers]
-
-
-def there(offer: RemoteFile) -> HostFile:
-    """Where an offered file lies."""
-    return HostFile(offer.path, offer.origin.source, offer.name, offer.bytes, offer.mtime_ns)
-
-
-def actor_reasons(
-    task: ActorSync, offers: Sequence[RemoteFile], files: Sequence[RequiredFile], now_ns: int
-) -> tuple[ActorRow, list[Reason]]:
-    """Compare with what is at home.
-
-    Args:
-        task: whose files.
-        offers: what the host has of them.
-        files: the same with their hashes, in the same order.
-        now_ns: the host's own clock.
+    Attributes:
+        files: in the order of the listing; with the hash of those that have not changed since a sync.
+        found: the same as `sync` sees it; None where the host holds nothing of the actor.
+        unlisted: why there may be more files.
+        links: results that are links.
     """
-    name, host, history = task.actor.name, task.host.name, History(task.root)
-    unread = [file for file in files if file.sha256 is None]
-    left = lacking(history, [file for file in files if file.sha256 is not None], by_path=True)
-    why_not = _refused(task, offers, _newest(history))
-    quarantine = {(path, a.sha256) for path, asides in kept(history).items() for a in asides}
-    refused = [file for file in left if file.path in why_not]
-    torn = [f for f in left if (f.path, f.sha256) in quarantine and f not in refused]
-    young = [file for file in torn if now_ns - file.mtime_ns < SETTLE_NS]
-    rest = [file for file in left if file not in refused and file not in torn]
-    sync = f"sync --actor {name} --host {host}"
-    reasons = []
-    if rest:
-        what = f"{named(rest)} of {name} not at home with the bytes that {host} has now"
-        reasons.append(Reason("files", "no", what, sync))
-    if young:
-        what = f"{named(young)} of {name} being written just now"
-        reasons.append(Reason("files", "no", what, f"wait a little, then {sync}"))
-    if old := [file for file in torn if file not in young]:
-        what = f"{named(old)} of {name} torn on {host}, too; the very same bytes are kept here, set aside"
-        next_step = f"track them again; or remove them on {host} if nothing there can mend them"
-        reasons.append(Reason("files", "no", what, next_step))
-    if refused:
-        what = f"{named(refused)} of {name} not at home: its name is refused: {why_not[refused[0].path]}"
-        reasons.append(Reason("files", "no", what, f"rename it on {host}, then {sync}"))
-    if unread:
-        what = f"{named(unread)} of {name} could not be read on {host}, or changed while we looked"
-        reasons.append(Reason("files", "unknown", what, f"look at them on {host}, then try again"))
-    row = ActorRow(name, len(files), sum(file.bytes for file in files), not_home([*left, *unread]))
-    return row, reasons
+
+    task: ActorSync
+    files: Sequence[HostFile]
+    found: ActorListing | None
+    unlisted: Sequence[Reason]
+    links: Sequence[PurePosixPath]
 
 
-def link_reasons(task: ActorSync, links: Sequence[PurePosixPath]) -> list[Reason]:
-    """Results that are links to somewhere else."""
-    if not links:
-        return []
-    what = f"{str(links[0])!r} is a link, which is never followed ({len(links)} of {task.actor.name})"
-    next_step = "see where it leads, and put the file itself in its place"
-    return [Reason("files", "no", what, next_step)]
+def read_actor(task: ActorSync, listing: Listing) -> ListedActor:
+    """The actor's part of a listing of `folders_of(task)`."""
+    asked = list(zip(folders_of(task), listing.folders, strict=True))
+    unlisted = [reason for query, listed in asked for reason in unlisted_reasons(query, listed)]
+    try:
+        found = found_in(task, listing)
+    except NotFoundError:
+        return ListedActor(task, (), None, unlisted, ())
+    links = [
+        query.path / name.decode("utf-8", "surrogateescape")
+        for query, listed in asked
+        for name, _ in listed.skipped
+        if is_result(name.decode("utf-8", "surrogateescape"))
+    ]
+    history = History(task.root)
+    facts, newest = recall(history, task.host.name), history.newest()
+    entries = newest.files if newest is not None else {}
+
+    def known_hash(offer: RemoteFile) -> str | None:
+        entry = entries.get(offer.path)
+        return entry.sha256 if entry is not None and fact(offer, entry.sha256) in facts else None
+
+    files = [
+        HostFile(o.path, o.origin.source, o.name, o.bytes, o.mtime_ns, known_hash(o)) for o in found.offers
+    ]
+    return ListedActor(task, files, found, unlisted, links)
 
 
-def _refused(task: ActorSync, offers: Sequence[RemoteFile], here: Mapping[str, StoredFile]) -> dict[str, str]:
-    """The files that cannot come to lie at home, by path, and why."""
-    taken, why_not = PathCollisions(here, folds=folds_case(task.root)), {}
-    for offer in sorted(offers, key=lambda o: (o.path not in here, o.path)):
+@dataclass(frozen=True)
+class ActorFiles:
+    """The kinds of files that a sync downloads. `now_ns` is the host's clock."""
+
+    listed: ListedActor
+    now_ns: int
+
+    @property
+    def files(self) -> Sequence[HostFile]:
+        return self.listed.files
+
+    def compare(self, files: Sequence[HostFile]) -> Findings:
+        """What of the hashed files is not local, and why."""
+        task, found = self.listed.task, self.listed.found
+        if found is None:
+            return Findings(self.listed.unlisted)
+        name, host, history = task.actor.name, task.host.name, History(task.root)
+        sync = f"sync --actor {name} --host {host}"
+        unread = [file for file in files if file.sha256 is None]
+        missing = find_missing(history, [f for f in files if f.sha256 is not None], by_path=True)
+        refusals = _name_refusals(task, found.offers, history)
+        quarantined = {(path, one.sha256) for path, ones in kept(history).items() for one in ones}
+        refused = [file for file in missing if file.path in refusals]
+        torn = [f for f in missing if (f.path, f.sha256) in quarantined and f not in refused]
+        young = [file for file in torn if self.now_ns - file.mtime_ns < SETTLE_NS]
+        old = [file for file in torn if file not in young]
+        to_sync = [file for file in missing if file not in refused and file not in torn]
+        reasons = []
+        if to_sync:
+            reasons.append(Reason("files", "no", f"not local: {describe(to_sync)} of {name}", sync))
+        if young:
+            what = f"still being written on {host}: {describe(young)} of {name}"
+            reasons.append(Reason("files", "no", what, f"wait a moment, then {sync}"))
+        if old:
+            what = f"torn on {host}, and quarantined here with the same bytes: {describe(old)} of {name}"
+            next_step = f"track them again; or remove them on {host} if nothing can repair them"
+            reasons.append(Reason("files", "no", what, next_step))
+        if refused:
+            why = refusals[refused[0].path]
+            what = f"not local, because the name is refused: {describe(refused)} of {name}: {why}"
+            reasons.append(Reason("files", "no", what, f"rename it on {host}, then {sync}"))
+        if links := self.listed.links:
+            what = f"{str(links[0])!r} is a link, and links are not followed ({len(links)} of {name})"
+            reasons.append(Reason("files", "no", what, "put the file itself in the place of the link"))
+        reasons += unread_reason("files", unread, f"of {name}", host)
+        size = sum(file.bytes for file in files)
+        row = ActorRow(name, len(files), size, count_files([*missing, *unread]))
+        return Findings((*reasons, *self.listed.unlisted), found.warnings, actors=(row,))
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """Source pictures and videos, which a sync downloads only on request: can they be had elsewhere?
+
+    Pictures in `source/` are cut from the video beside them, so they are no loss where that video is local.
+    """
+
+    listed: ListedActor
+    local: LocalCopies
+
+    @property
+    def files(self) -> Sequence[HostFile]:
+        return self.listed.files
+
+    def compare(self, files: Sequence[HostFile]) -> Findings:
+        """What of the hashed files is not local and cannot be made again."""
+        task, found = self.listed.task, self.listed.found
+        if found is None:
+            return Findings(self.listed.unlisted)
+        name, host = task.actor.name, task.host.name
+        unread = [file for file in files if file.sha256 is None]
+        hashed = [file for file in files if file.sha256 is not None]
+        missing = self.local.find_missing(self.local.find_unlike_original(task.actor, hashed))
+        # What is torn on the host, too, is kept in quarantine with the same bytes.
+        quarantined = {one.sha256 for ones in kept(History(task.root)).values() for one in ones}
+        missing = [file for file in missing if file.sha256 not in quarantined - {NOT_HASHED}]
+        videos = [file for file in files if PurePosixPath(file.path).name == layout.VIDEO]
+        pictures = [file for file in missing if file not in videos]
+        if pictures and any(video not in missing and video not in unread for video in videos):
+            note = f"{describe(pictures)} of {name} not local, but the video that they were cut from is"
+            return Findings(self.listed.unlisted, (note, *found.warnings))
+        has_pictures = any(file not in videos for file in files)
+        lost = pictures if has_pictures else missing
+        reasons = []
+        if lost:
+            what = f"not local: {describe(lost)} of {name}" + (
+                ", and no local video to cut them from" if has_pictures else ""
+            )
+            reasons.append(Reason("files", "no", what, f"sync --actor {name} --host {host} --only sources"))
+        reasons += unread_reason("files", unread, f"of {name}", host)
+        return Findings((*reasons, *self.listed.unlisted), found.warnings)
+
+
+def _name_refusals(task: ActorSync, offers: Sequence[RemoteFile], history: History) -> dict[str, str]:
+    """The files that cannot be stored here under their names, and why."""
+    newest = history.newest()
+    entries = newest.files if newest is not None else {}
+    taken, refusals = PathCollisions(entries, folds=folds_case(task.root)), {}
+    for offer in sorted(offers, key=lambda o: (o.path not in entries, o.path)):
         why = name_refused(offer) or taken.clash(offer.path)
         if why is None:
             taken.add(offer.path)
         else:
-            why_not[offer.path] = why
-    return why_not
-
-
-def _newest(history: History) -> Mapping[str, StoredFile]:
-    """What is live; nothing where that cannot be said just now, so that nothing is taken for known."""
-    try:
-        newest = history.newest()
-    except (FileNotFoundError, InconsistentData):
-        return {}
-    return newest.files if newest is not None else {}
+            refusals[offer.path] = why
+    return refusals

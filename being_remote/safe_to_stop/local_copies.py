@@ -1,151 +1,169 @@
-"""Which of a host's files are at home: in a backup's history, or among the results of our jobs.
+"""Which files are local: in a backup's history, among the results of jobs, or an actor's original video.
 
-A hash made on the host is looked up in the manifests; the contents must really lie there, with their
-size. They are not read again: that is what `sync --verify` does. Reads only, takes no lock, and so
-may meet a sync, a watch or a prune at work: a snapshot that is gone meanwhile is passed over.
+A hash made on the host is looked up in the manifests; the contents must lie in the history with the right
+size. They are not read again: `sync --verify` does that. Reads only and takes no lock, so a sync or a prune
+may run meanwhile: a snapshot that is missing by then is skipped.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
-from being_remote.errors import InconsistentData
-from being_remote.inventory import Inventory
+from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.result_download import runs_of
-from being_remote.jobs.result_folder import pulled
-from being_remote.safe_to_stop.reasons import RequiredFile
+from being_remote.jobs.result_folder import read_record
+from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.transfer.quarantine import kept
 
-_LOOKS = 3
+_TRIES = 3
 
 
-def sizes_at_home(inventory: Inventory) -> frozenset[int]:
-    """The size of every content in a backup, its quarantine or a job's folder.
+class LocalCopies:
+    """What the backups, results and originals of an inventory hold."""
 
-    A file of another size need not be hashed: its bytes are not among them.
-    """
-    sizes: set[int] = set()
-    for actor in inventory.actors.values():
-        history = History(inventory.backup_of(actor))
-        for number in history.snapshot_numbers():
-            manifest = _read(history, number)
-            if manifest is not None:
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._histories = [History(inventory.backup_of(actor)) for actor in inventory.actors.values()]
+
+    @cached_property
+    def sizes(self) -> frozenset[int]:
+        """The size of every file: a host's file of another size need not be hashed."""
+        sizes: set[int] = set()
+        for history in self._histories:
+            for manifest in history.readable():
                 sizes |= {entry.bytes for entry in manifest.files.values()}
-        sizes |= {aside.bytes for asides in kept(history).values() for aside in asides}
-    for folder in folders_of_all_jobs(inventory):
-        sizes |= {entry["bytes"] for entry in (pulled(folder) or {}).get("files", {}).values()}
-    return frozenset(sizes)
+            sizes |= {file.bytes for files in kept(history).values() for file in files}
+        for folder in self._all_job_folders():
+            sizes |= {entry["bytes"] for entry in (read_record(folder) or {}).get("files", {}).values()}
+        for actor in self._inventory.actors.values():
+            sizes |= {file.stat().st_size for file in _original_files(actor)}
+        return frozenset(sizes)
 
+    def find_missing(self, files: Iterable[HostFile]) -> list[HostFile]:
+        """The files whose bytes lie in no backup and among no job's results, under any name."""
+        missing = list(files)
+        for history in self._histories:
+            missing = find_missing(history, missing, by_path=False)
+        return [file for file in missing if file.sha256 not in self._result_hashes] if missing else []
 
-def lacking(history: History, files: Iterable[RequiredFile], *, by_path: bool) -> list[RequiredFile]:
-    """Those of `files` that no snapshot holds.
+    def find_unlike_original(self, actor: Actor, files: Iterable[HostFile]) -> list[HostFile]:
+        """The files that differ from the actor's original: its video, or the folder of its pictures."""
+        files = list(files)
+        sizes = {file.bytes for file in files}
+        originals = [file for file in _original_files(actor) if file.stat().st_size in sizes]
+        hashes = {_hash_file(file) for file in originals}
+        return [file for file in files if file.sha256 not in hashes]
 
-    Args:
-        history: one actor's.
-        files: what the host has.
-        by_path: a file counts under its own path only; else its contents do, whatever they are called.
-    """
-    left = list(files)
-    for _ in range(_LOOKS):
-        numbers = history.snapshot_numbers()
-        for number in reversed(numbers):
-            if not left:
-                return []
-            manifest = _read(history, number)
-            if manifest is not None:
-                left = _not_in(manifest, history, left, by_path=by_path)
-        if history.snapshot_numbers() == numbers:
-            break
-    return left
+    def results_of(self, job: str, actor: str | None) -> LocalResults:
+        """The results of one job. A job of another ledger may belong to any actor."""
+        # The last one exists for a moment while a pull replaces the folder.
+        names = (job, f"{job}.attempt-*", f".{job}.old")
+        roots = [
+            runs_of(self._inventory, name) for name in dict.fromkeys([actor, None, *self._inventory.actors])
+        ]
+        return LocalResults(
+            folder for root in roots for name in names for folder in root.glob(name) if folder.is_dir()
+        )
 
+    @cached_property
+    def _result_hashes(self) -> set[str]:
+        return LocalResults(self._all_job_folders()).hashes
 
-def _not_in(
-    manifest: Manifest, history: History, files: Sequence[RequiredFile], *, by_path: bool
-) -> list[RequiredFile]:
-    contents = set() if by_path else {entry.sha256 for entry in manifest.files.values()}
-
-    def holds(file: RequiredFile) -> bool:
-        if file.sha256 is None:
-            return False
-        if by_path:
-            entry = manifest.files.get(file.path)
-            named = entry is not None and entry.sha256 == file.sha256
-        else:
-            named = file.sha256 in contents
-        return named and _lies(history.object(file.sha256), file.bytes)
-
-    return [file for file in files if not holds(file)]
-
-
-def _read(history: History, number: int) -> Manifest | None:
-    """A snapshot; None for one that was replaced or pruned just now, or is damaged."""
-    try:
-        return history.read(number)
-    except (FileNotFoundError, InconsistentData):
-        return None
+    def _all_job_folders(self) -> list[Path]:
+        roots = [runs_of(self._inventory, name) for name in (None, *self._inventory.actors)]
+        return [folder for root in roots for folder in root.glob("*") if folder.is_dir()]
 
 
 class LocalResults:
-    """What lies at home of one job: its folder, and those of earlier attempts kept beside it.
+    """Results of jobs in some folders.
 
     Attributes:
-        names: every file that was ever pulled, whatever became of it.
-        refused_names: every file that was fetched and found torn or unsafe.
+        names: every file that was ever pulled.
+        refused_names: every file that was downloaded and quarantined.
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self.names: set[str] = set()
         self._held: set[tuple[str, str]] = set()
-        self._torn: set[tuple[str, str]] = set()
+        self._refused: set[tuple[str, str]] = set()
         for folder in folders:
-            record = pulled(folder) or {}
+            record = read_record(folder) or {}
             for name, entry in record.get("files", {}).items():
                 self.names.add(name)
-                if _lies(folder / name, entry["bytes"]):
+                if _has_size(folder / name, entry["bytes"]):
                     self._held.add((name, entry["sha256"]))
-            self._torn |= {(n, e["sha256"]) for n, e in record.get("set_aside", {}).items()}
+            self._refused |= {(n, e["sha256"]) for n, e in record.get("set_aside", {}).items()}
+        self.refused_names = {name for name, _ in self._refused}
+        self.hashes = {sha256 for _, sha256 in self._held}
 
-    @property
-    def refused_names(self) -> set[str]:
-        return {name for name, _ in self._torn}
-
-    def holds(self, file: RequiredFile) -> bool:
-        """Whether this very file is at home."""
+    def holds(self, file: HostFile) -> bool:
         return file.sha256 is not None and (file.path, file.sha256) in self._held
 
-    def refused(self, file: RequiredFile) -> bool:
-        """Whether this very file was fetched and found torn or unsafe."""
-        return file.sha256 is not None and (file.path, file.sha256) in self._torn
-
-    @property
-    def contents(self) -> set[str]:
-        """The hashes of all that is at home."""
-        return {sha256 for _, sha256 in self._held}
+    def refused(self, file: HostFile) -> bool:
+        """Whether this very file was downloaded and quarantined."""
+        return file.sha256 is not None and (file.path, file.sha256) in self._refused
 
 
-def folders_of_job(inventory: Inventory, job: str, actor: str | None) -> list[Path]:
-    """Where a job's results may lie at home: another ledger's job may be anybody's."""
-    # The last one is what a pull that takes its place moved away for a moment.
-    names = (job, f"{job}.attempt-*", f".{job}.old")
-    roots = [runs_of(inventory, name) for name in dict.fromkeys([actor, None, *inventory.actors])]
-    return [folder for root in roots for name in names for folder in root.glob(name) if folder.is_dir()]
+def find_missing(history: History, files: Iterable[HostFile], *, by_path: bool) -> list[HostFile]:
+    """The files that no snapshot holds.
+
+    Args:
+        history: one actor's.
+        files: hashed on the host.
+        by_path: a file counts under its own path only; else its contents count under any name.
+    """
+    missing = list(files)
+    for _ in range(_TRIES):
+        numbers = history.snapshot_numbers()
+        for manifest in history.readable():
+            missing = _not_in(manifest, history, missing, by_path=by_path)
+            if not missing:
+                return []
+        if history.snapshot_numbers() == numbers:
+            break
+    return missing
 
 
-def folders_of_all_jobs(inventory: Inventory) -> list[Path]:
-    """Every folder of results of any job that the inventory's actors have."""
-    roots = [runs_of(inventory, name) for name in (None, *inventory.actors)]
-    return [folder for root in roots for folder in root.glob("*") if folder.is_dir()]
+def _not_in(manifest: Manifest, history: History, files: list[HostFile], *, by_path: bool) -> list[HostFile]:
+    contents = set() if by_path else {entry.sha256 for entry in manifest.files.values()}
+
+    def holds(file: HostFile) -> bool:
+        if not file.sha256:
+            return False
+        entry = manifest.files.get(file.path)
+        same = entry is not None and entry.sha256 == file.sha256 if by_path else file.sha256 in contents
+        return same and _has_size(history.object(file.sha256), file.bytes)
+
+    return [file for file in files if not holds(file)]
 
 
-def _lies(file: Path, size: int) -> bool:
+def _original_files(actor: Actor) -> list[Path]:
+    """The actor's video, or the pictures in its folder, by the inventory."""
+    if actor.video is None:
+        return []
+    files = sorted(actor.video.iterdir()) if actor.video.is_dir() else [actor.video]
+    return [file for file in files if file.is_file()]
+
+
+def _has_size(file: Path, size: int) -> bool:
     """Whether a plain file of that size lies there."""
     try:
         found = os.lstat(file)
     except (FileNotFoundError, NotADirectoryError):
         return False
     return stat.S_ISREG(found.st_mode) and found.st_size == size
+
+
+def _hash_file(file: Path) -> str:
+    digest = hashlib.sha256()
+    with open(file, "rb") as data:
+        while chunk := data.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,21 +1,19 @@
-"""What speaks against stopping a host, as values. No side effects."""
+"""Reasons against stopping a host, and what else the report shows. Values only."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
-from being_remote.local_path import shown_path
-
-EXAMPLES = 5
-# In the place of a hash: nothing local has the file's size, so its bytes are not local either.
-NOT_HASHED = ""
+from being_remote.pod.job_states import JobState
+from being_remote.safe_to_stop.host_files import HostFile
+from being_remote.sync.file_examples import describe_files, examples_of
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason: `verdict` is "no" for what is known to be lost or at work, else "unknown"."""
+    """One reason: `verdict` is "no" for a known loss or a job at work, else "unknown"."""
 
     about: Literal["files", "jobs", "gpu", "host"]
     verdict: Literal["no", "unknown"]
@@ -25,7 +23,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class NotLocal:
-    """Files that are not at home with the host's bytes; the first few by name."""
+    """Files of a host whose bytes are not local; the first few by name."""
 
     count: int = 0
     bytes: int = 0
@@ -33,41 +31,65 @@ class NotLocal:
 
 
 @dataclass(frozen=True)
-class RequiredFile:
-    """A file of the host that should be at home: its path there and its bytes as hashed over there.
+class ActorRow:
+    """What the host holds of one actor, and how much of it is not local."""
 
-    `sha256` is None where the host could not read it, `NOT_HASHED` where its size alone tells enough.
-    """
-
-    path: str
+    actor: str
+    files: int
     bytes: int
-    mtime_ns: int
-    sha256: str | None
+    not_home: NotLocal
 
 
-def not_home(files: Sequence[RequiredFile]) -> NotLocal:
-    """Those files, counted."""
-    examples = tuple(shown_path(file.path)[0] for file in files[:EXAMPLES])
-    return NotLocal(len(files), sum(file.bytes for file in files), examples)
+@dataclass(frozen=True)
+class JobResults:
+    """A job on the host, and how many of the files that count are not local."""
+
+    job: str
+    attempt: int
+    state: JobState
+    ours: bool
+    files: int = 0
+    bytes: int = 0
+    not_home: NotLocal = field(default_factory=NotLocal)
 
 
-def named(files: Sequence[RequiredFile]) -> str:
-    """How many, and the first few.
+@dataclass(frozen=True)
+class Findings:
+    """Reasons, remarks and rows of one part of a check."""
 
-    Example:
-        >>> named([RequiredFile("a.frame", 1, 0, None)])
-        "1 file ('a.frame')"
-    """
-    more = ", ..." if len(files) > EXAMPLES else ""
-    shown = ", ".join(repr(shown_path(file.path)[0]) for file in files[:EXAMPLES]) + more
-    return f"{counted(len(files), 'file')} ({shown})"
+    reasons: Sequence[Reason] = ()
+    notes: Sequence[str] = ()
+    actors: Sequence[ActorRow] = ()
+    jobs: Sequence[JobResults] = ()
 
 
-def counted(count: int, what: str) -> str:
-    """A number and its word.
+def join_findings(parts: Iterable[Findings]) -> Findings:
+    """All parts as one; a reason that several give is kept once."""
+    parts = list(parts)
+    return Findings(
+        tuple(dict.fromkeys(reason for part in parts for reason in part.reasons)),
+        tuple(note for part in parts for note in part.notes),
+        tuple(row for part in parts for row in part.actors),
+        tuple(row for part in parts for row in part.jobs),
+    )
 
-    Example:
-        >>> counted(1, "file"), counted(2514, "file")
-        ('1 file', '2,514 files')
-    """
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+def count_files(files: Sequence[HostFile]) -> NotLocal:
+    """How many, their bytes, and the first few by name."""
+    examples = examples_of([file.path for file in files])
+    return NotLocal(examples.count, sum(file.bytes for file in files), examples.examples)
+
+
+def describe(files: Sequence[HostFile]) -> str:
+    """How many, and the first few by name."""
+    return describe_files([file.path for file in files])
+
+
+def unread_reason(
+    about: Literal["files", "jobs"], files: Sequence[HostFile], whose: str, host: str
+) -> list[Reason]:
+    """Files that the host could not hash."""
+    if not files:
+        return []
+    what = f"{describe(files)} {whose} could not be read, or changed during the check"
+    return [Reason(about, "unknown", what, f"check them on {host}, then try again")]

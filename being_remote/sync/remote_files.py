@@ -23,12 +23,12 @@ from being_remote.pod_client.listing import (
     read_each,
 )
 from being_remote.session import Session
+from being_remote.sync.file_examples import EXAMPLES
 from being_remote.tracker.layout import FRAME_SUFFIX, KINDS, Place
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.quarantine import QuarantinedFile
 from being_remote.transfer.stored_file import StoredFile
 
-EXAMPLES = 5
 # So many files of one folder are listed; logs, which anything may write, are the least precious.
 MOST_FILES = 200_000
 MOST_LOGS = 20_000

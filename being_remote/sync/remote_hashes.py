@@ -45,24 +45,47 @@ class HashKnowledge:
     confirmed: Mapping[str, StoredFile]
 
 
+@dataclass(frozen=True)
+class HashedFiles:
+    """Files as the host has them now, by folder and name; `clock_ns` is its clock when it began."""
+
+    clock_ns: int
+    files: Mapping[tuple[PurePosixPath, bytes], ListedFile]
+
+
+def hash_remote_files(
+    session: Session, python: str, sizes: Mapping[tuple[PurePosixPath, bytes], int]
+) -> HashedFiles:
+    """Hash the first so many bytes of files, by folder and name, in one round trip.
+
+    Missing files are left out.
+
+    Raises:
+        HostError: no answer, or an invalid one.
+    """
+    if not sizes:
+        return HashedFiles(0, {})
+    wanted: dict[PurePosixPath, list[tuple[bytes, int | None]]] = {}
+    for (folder, name), size in sizes.items():
+        wanted.setdefault(folder, []).append((name, size))
+    listing = hash_files(session, python, wanted, hash_bytes=sum(sizes.values()))
+    files = {
+        (folder, file.name): file
+        for folder, listed in zip(wanted, listing.folders, strict=True)
+        for file in listed.files
+    }
+    return HashedFiles(listing.clock_ns, files)
+
+
 def asker(task: ActorSync, session: Session) -> AskHost:
     """Who asks this host for hashes of this actor's files."""
 
     def ask(wanted: Sequence[tuple[RemoteFile, int]]) -> HostFiles:
-        names: dict[PurePosixPath, list[tuple[bytes, int | None]]] = {}
-        offers: dict[PurePosixPath, dict[bytes, RemoteFile]] = {}
-        for offer, size in wanted:
-            source, name = offer.origin.source, offer.name
-            names.setdefault(source, []).append((name, size))
-            offers.setdefault(source, {})[name] = offer
-        listing = hash_files(session, task.host.python, names, hash_bytes=sum(size for _, size in wanted))
-        told = {}
-        for source, listed in zip(names, listing.folders, strict=True):
-            for file in listed.files:
-                asked = offers[source].get(file.name)
-                if asked is not None:
-                    told[asked.path] = _as_now(asked, file)
-        return HostFiles(listing.clock_ns, told)
+        offers = {(offer.origin.source, offer.name): offer for offer, _ in wanted}
+        sizes = {(offer.origin.source, offer.name): size for offer, size in wanted}
+        hashed = hash_remote_files(session, task.host.python, sizes)
+        found = {offers[key].path: _as_now(offers[key], file) for key, file in hashed.files.items()}
+        return HostFiles(hashed.clock_ns, found)
 
     return ask
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from being_remote.backup.download import Arrival, bring_home
+from being_remote.backup.download import Arrival, BackupTarget, download_changed
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import salvage
 from being_remote.backup.manifest import Manifest
@@ -24,6 +24,7 @@ from being_remote.local_path import folds_case
 from being_remote.pod_client.listing import ListingAnswer, digest_of
 from being_remote.session import OnProgress, Session
 from being_remote.sync import unchanged as standstill
+from being_remote.sync.file_examples import examples_of
 from being_remote.sync.remote_files import ActorListing, ActorSync, found_by, inquire, is_as_listed, look
 from being_remote.sync.remote_hashes import HashKnowledge, asker, learn
 from being_remote.sync.run_change import changed_cameras, other_run
@@ -35,7 +36,6 @@ from being_remote.sync.sync_report import (
     notes,
     rotten,
     seen_in,
-    some,
 )
 from being_remote.transfer.download_plan import DownloadPlan, plan
 from being_remote.transfer.file_check import Judge, fault
@@ -223,17 +223,12 @@ def _fetched(
             )
         return why
 
-    arrival = bring_home(
+    arrival = download_changed(
         session,
-        history,
+        BackupTarget(history, live, the_judge(), is_new_run, found.incarnation, asked.learned.confirmed),
         planned,
-        live,
-        judge=the_judge(),
-        is_new_run=is_new_run,
-        asking=HashQueries(asker(task, session), lambda: is_as_listed(task, session, found), found.clock_ns),
-        incarnation=found.incarnation,
-        confirmed=asked.learned.confirmed,
-        on_progress=on_progress,
+        HashQueries(asker(task, session), lambda: is_as_listed(task, session, found), found.clock_ns),
+        on_progress,
     )
     return arrival, cameras
 
@@ -289,16 +284,16 @@ def _report(
         verified=len(set(planned.unchanged).difference(untold, unsound)) + arrival.compared
         if verify
         else None,
-        mismatched=some(mismatched),
-        being_written=some(arrival.being_written),
+        mismatched=examples_of(mismatched),
+        being_written=examples_of(arrival.being_written),
         rotten=rots,
         damaged=damaged,
         snapshot=manifest.number if manifest is not None else None,
-        adopted=some(home.settled.adopted),
+        adopted=examples_of(home.settled.adopted),
         new_run=arrival.new_run,
         replaced=arrival.replaced or home.settled.replaced,
-        camera_changed=some(list(home.cameras)),
-        unsound=some(sorted(unsound)),
+        camera_changed=examples_of(list(home.cameras)),
+        unsound=examples_of(sorted(unsound)),
         method=arrival.method,
         warnings=(
             *report.warnings,
@@ -315,12 +310,12 @@ def _alone(
     report = from_home(task, home.live, home.settled.set_aside)
     return replace(
         report,
-        adopted=some(home.settled.adopted),
+        adopted=examples_of(home.settled.adopted),
         rotten=rots,
         damaged=tuple(dict.fromkeys((*home.scrubbed.unreadable, *home.settled.damaged))),
         host_error=str(why),
         replaced=home.settled.replaced,
-        camera_changed=some(list(home.cameras)),
-        unsound=some([a.path for a in home.settled.unsound]),
+        camera_changed=examples_of(list(home.cameras)),
+        unsound=examples_of([a.path for a in home.settled.unsound]),
         warnings=tuple(notes(task.host.name, home.settled, None, home.live, (), rots, home.cameras)),
     )

@@ -11,7 +11,8 @@ from being_remote.backup.manifest import Manifest
 from being_remote.backup.reconcile import Reconciled, Replacement
 from being_remote.backup.verification import CorruptObject, Inspection
 from being_remote.local_path import shown_path
-from being_remote.sync.remote_files import EXAMPLES, ActorListing, ActorSync
+from being_remote.sync.file_examples import EXAMPLES, NO_FILES, FileExamples, describe_files, examples_of
+from being_remote.sync.remote_files import ActorListing, ActorSync
 from being_remote.transfer.download_plan import DownloadPlan
 from being_remote.transfer.quarantine import QuarantinedFile
 
@@ -40,14 +41,6 @@ class CorruptContent:
     fault: str
     repaired_from: str | None
     kept_as: Path | None
-
-
-@dataclass(frozen=True)
-class FileExamples:
-    """How many files, and the first few of them."""
-
-    count: int = 0
-    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,18 +83,18 @@ class SyncReport:
     verified: int | None
     snapshot: int | None
     dry_run: bool
-    mismatched: FileExamples = FileExamples()
-    being_written: FileExamples = FileExamples()
+    mismatched: FileExamples = NO_FILES
+    being_written: FileExamples = NO_FILES
     rotten: tuple[CorruptContent, ...] = ()
     damaged: tuple[Path, ...] = ()
     host_error: str | None = None
-    vanished: FileExamples = FileExamples()
-    shrunk: FileExamples = FileExamples()
-    adopted: FileExamples = FileExamples()
+    vanished: FileExamples = NO_FILES
+    shrunk: FileExamples = NO_FILES
+    adopted: FileExamples = NO_FILES
     new_run: str | None = None
     replaced: Replacement | None = None
-    camera_changed: FileExamples = FileExamples()
-    unsound: FileExamples = FileExamples()
+    camera_changed: FileExamples = NO_FILES
+    unsound: FileExamples = NO_FILES
     warnings: tuple[str, ...] = ()
     method: str | None = None
     seconds: float = 0.0
@@ -150,8 +143,10 @@ def seen_in(
     ]
     warnings = list(found.warnings)
     if gone:
-        warnings.append(f"not on {host} (any more), kept here: {_counted(gone)}")
-    return ListingSummary(len(found.offers), sum(o.bytes for o in found.offers), some(gone), tuple(warnings))
+        warnings.append(f"not on {host} (any more), kept here: {describe_files(gone)}")
+    return ListingSummary(
+        len(found.offers), sum(o.bytes for o in found.offers), examples_of(gone), tuple(warnings)
+    )
 
 
 def from_listing(
@@ -168,7 +163,7 @@ def from_listing(
     warnings = list(seen.warnings)
     if smaller:
         warnings.append(
-            f"smaller on {host} than before: {_counted(smaller)}; "
+            f"smaller on {host} than before: {describe_files(smaller)}; "
             f"what they were stays in snapshot {before.number if before is not None else 0}"
         )
     return SyncReport(
@@ -184,7 +179,7 @@ def from_listing(
         snapshot=before.number if before is not None else None,
         dry_run=False,
         vanished=seen.gone,
-        shrunk=some(smaller),
+        shrunk=examples_of(smaller),
         warnings=tuple(warnings),
     )
 
@@ -227,7 +222,7 @@ def inspected(seen: Inspection, host: str) -> list[str]:
         said.append(f"{of} is {rot.fault}; without --dry-run the live file or {host} repairs it if it can")
     if seen.rotten:
         said.append(
-            f"rotted here; without --dry-run the history or {host} repairs it: {_counted(seen.rotten)}"
+            f"rotted here; without --dry-run the history or {host} repairs it: {describe_files(seen.rotten)}"
         )
     return said
 
@@ -249,13 +244,13 @@ def notes(
             f" is live; {_frames(settled.replaced)}"
         )
     if settled.put_back:
-        said.append(f"missing here and put back: {_counted(settled.put_back)}")
+        said.append(f"missing here and put back: {describe_files(settled.put_back)}")
     if settled.rotted:
         paths = [a.path for a in settled.rotted]
-        said.append(f"rotted here and put back from the history: {_counted(paths)}")
+        said.append(f"rotted here and put back from the history: {describe_files(paths)}")
     said += [f"{a.path!r} here is not sound: {a.reason}" for a in settled.unsound[:EXAMPLES]]
     if len(settled.unsound) > EXAMPLES:
-        said.append(f"not sound here, too: {_counted([a.path for a in settled.unsound[EXAMPLES:]])}")
+        said.append(f"not sound here, too: {describe_files([a.path for a in settled.unsound[EXAMPLES:]])}")
     for rot in rots:
         source = {"here": "repaired from the live file", "host": f"repaired from {host}"}
         mended = source.get(rot.repaired_from or "", "lost here")
@@ -264,18 +259,18 @@ def notes(
         said += _of_arrival(host, arrival, before)
     if cameras and not (arrival and arrival.new_run):
         first, both = next(iter(cameras.items()))
-        said.append(f"another camera than before: {_counted(list(cameras))}; {first!r} has {both}")
+        said.append(f"another camera than before: {describe_files(list(cameras))}; {first!r} has {both}")
     if mismatched:
-        said.append(f"changing on {host} while we compare: {_counted(mismatched)}")
+        said.append(f"changing on {host} while we compare: {describe_files(mismatched)}")
     return said
 
 
 def _of_arrival(host: str, arrival: Arrival, before: Manifest | None) -> list[str]:
     said = []
     if arrival.missed:
-        said.append(f"went away on {host} just now: {_counted(arrival.missed)}")
+        said.append(f"went away on {host} just now: {describe_files(arrival.missed)}")
     if arrival.being_written:
-        written = _counted(arrival.being_written)
+        written = describe_files(arrival.being_written)
         said.append(f"being written on {host} just now: {written}; a later sync brings what it becomes")
     if arrival.new_run:
         earlier = before.number if before is not None else 0
@@ -312,19 +307,3 @@ def quarantined(aside: QuarantinedFile) -> QuarantineRow:
     """The same for a report."""
     path, path_b64 = shown_path(aside.path)
     return QuarantineRow(path, aside.reason, aside.kept_as, path_b64)
-
-
-def some(paths: Sequence[str]) -> FileExamples:
-    return FileExamples(len(paths), tuple(shown_path(p)[0] for p in paths[:EXAMPLES]))
-
-
-def _counted(paths: Sequence[str]) -> str:
-    """How many, and the first few.
-
-    Example:
-        >>> _counted(["a.frame"])
-        "1 file ('a.frame')"
-    """
-    more = ", ..." if len(paths) > EXAMPLES else ""
-    named = ", ".join(repr(p) for p in paths[:EXAMPLES]) + more
-    return f"{len(paths)} file{'' if len(paths) == 1 else 's'} ({named})"

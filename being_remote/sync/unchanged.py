@@ -26,8 +26,9 @@ from being_remote.durable_files import write_whole
 from being_remote.errors import HostError
 from being_remote.inventory import LocalHost
 from being_remote.pod_client.listing import FolderQuery, ListedFile, ListingAnswer, ask, digest_of, read_each
+from being_remote.sync.file_examples import FileExamples
 from being_remote.sync.remote_files import ActorSync, folders_of
-from being_remote.sync.sync_report import FileExamples, ListingSummary, SyncReport, from_home
+from being_remote.sync.sync_report import ListingSummary, SyncReport, from_home
 from being_remote.transport.local_session import LocalSession
 
 

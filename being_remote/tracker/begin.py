@@ -1,14 +1,14 @@
-"""Runs on the pod before the tracker: its settings with this attempt's paths, and what may be kept.
+"""Runs on the pod before the tracker: its settings with this attempt's paths, and the frames to resume from.
 
     python -m being_remote.tracker.begin WORK FILES [PREVIOUS [PUSHED]]
 
 WORK is the attempt's folder, FILES holds `tracking.json` and the settings, PREVIOUS is the folder of
-the attempt before it on this host, PUSHED what the laptop put here of an attempt on another host
+the attempt before it on this host, PUSHED what the laptop uploaded of an attempt on another host
 (each may be ""). The input folder holds only links to what the actor has, so that the tracker
-computes its box, crops and landmarks anew. Of the earlier attempts of this very job the one with most
+computes its box, crops and landmarks itself. Of the earlier attempts of this job the one with most
 whole frames has them copied here, with its box, up to the first that is missing or cannot be read
-safely: the tracker goes on from there by itself, whereas a torn file would stop it for ever. What was
-pushed names its box's hash, and then no other box is used: a job that moves keeps its crop.
+safely: the tracker resumes there, whereas a torn file would stop it for ever. What was uploaded names
+its box's hash, and then no other box is used: a job that moves keeps its crop.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ REQUEST = "tracking.json"
 PUSHED = "pushed.json"
 # The tracker replaces these in the paths of its images as text.
 REPLACED = ("source", "images", "kpt", "png", "jpg")
-# Frames that the key-frame stage leaves have not their final K yet; a run this young starts anew.
+# Frames that the key-frame stage leaves have not their final K yet; so young a run starts from its beginning.
 WORTH_KEEPING = 8
 # Beside each frame, in the run's folder, with the same stem.
 BESIDE = ((CHECKPOINT, FRAME_SUFFIX), (CROPS, ".png"), (MESH, ".ply"))
@@ -49,12 +49,7 @@ _PLAIN = re.compile(r"[\w./+=@,~-]*")
 
 
 def unusable_path(path: str) -> Optional[str]:
-    """Why the tracker could not work below a path; None where it can.
-
-    Example:
-        >>> unusable_path("/workspace/Being"), unusable_path("/data/sources")
-        (None, "it holds 'source', which the tracker replaces in its paths")
-    """
+    """Why the tracker could not work below a path; None where it can."""
     for word in REPLACED:
         if word in path:
             return f"it holds {word!r}, which the tracker replaces in its paths"
@@ -64,29 +59,22 @@ def unusable_path(path: str) -> Optional[str]:
 
 
 class ResumableFiles(NamedTuple):
-    """What an attempt left that another can go on from.
+    """What an attempt left that another can go on from."""
 
-    Attributes:
-        folder: its work folder.
-        frames: names of its whole frames from the first on, of one K and in the order of one fit.
-        box: the bytes of its bbox.pt; None where there is none, or none that can be read.
-        why: why there are no more frames.
-    """
-
-    folder: str
-    frames: List[str]
-    box: Optional[bytes]
-    why: str
+    folder: str  # its work folder
+    frames: List[str]  # names of its whole frames from the first on, of one K and in the order of one fit
+    box: Optional[bytes]  # the bytes of its bbox.pt; None where there is none, or none that can be read
+    why: str  # why there are no more frames
 
 
 def begin(work: str, files: str, previous: str = "", pushed: str = "") -> List[str]:
-    """Make an attempt ready for the tracker; what is said goes into the job's log.
+    """Make an attempt ready for the tracker; returns lines for the job's log.
 
     Raises:
-        UsageError: the tracker could not live with the attempt's path.
-        NotFoundError: the actor's images or identity went away meanwhile.
-        InconsistentData: the number of images is another than when the job was planned; or the box that
-            was pushed is not the one that its note names.
+        UsageError: the tracker cannot work below the attempt's path.
+        NotFoundError: the actor's images or identity are missing by now.
+        InconsistentData: the number of images has changed since the job was planned; or the uploaded box
+            is not the one that its note names.
     """
     problem = unusable_path(work)
     if problem is not None:
@@ -122,7 +110,7 @@ def frame_names(folder: str, request: Dict[str, Any]) -> List[str]:
     """The source images that are tracked, in the tracker's order: the n-th makes frame n.
 
     Raises:
-        NotFoundError: there is no folder of images.
+        NotFoundError: the folder of images is missing.
     """
     source = os.path.join(folder, SOURCE)
     try:
@@ -144,7 +132,9 @@ def _write_settings(work: str, files: str, request: Dict[str, Any], folder: str)
         f.write(paths.encode("utf-8") + settings)
 
 
-def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str]] = None) -> ResumableFiles:
+def find_resumable_files(
+    folder: str, request: Dict[str, Any], names: Optional[Collection[str]] = None
+) -> ResumableFiles:
     """What of an attempt's work folder is whole and safe to go on from.
 
     Args:
@@ -153,7 +143,7 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
         names: paths below it; of others nothing is taken. None: all.
     """
     from being_remote.tracker.box_file import MAX_BOX_BYTES, parse_box
-    from being_remote.tracker.frame_file import read_bytes, read_frame, resumable
+    from being_remote.tracker.frame_file import is_resumable, read_bytes, read_frame
 
     where = os.path.join(folder, OUTPUT, request["folder"], CHECKPOINT)
     good: List[str] = []
@@ -162,7 +152,7 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
     step = 0
     try:
         if request["crop_image"]:
-            path = os.path.join(folder, box_in(request))
+            path = os.path.join(folder, box_path(request))
             data = read_bytes(path, MAX_BOX_BYTES)
             parse_box(data, path)
             box = data
@@ -173,7 +163,7 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
                 break
             frame = read_frame(os.path.join(where, name))
             found = frame.global_step
-            if found is None or not resumable(frame):
+            if found is None or not is_resumable(frame):
                 why = f"{name} is not of the tracker's own form, which it goes on from"
                 break
             if K is not None and (frame.K.tolist() != K or found < step):
@@ -187,19 +177,18 @@ def kept_of(folder: str, request: Dict[str, Any], names: Optional[Collection[str
     return ResumableFiles(folder, good, box, why)
 
 
-def box_in(request: Dict[str, Any]) -> str:
+def box_path(request: Dict[str, Any]) -> str:
     """The path of bbox.pt below a work folder."""
     return os.path.join(INPUT, request["folder"], BBOX)
 
 
-def least_kept(request: Dict[str, Any]) -> int:
-    """So many frames must be whole that the tracker can go on from them."""
+def least_frames(request: Dict[str, Any]) -> int:
+    """How many whole frames the tracker needs to resume."""
     return max(WORTH_KEEPING, 2 * len(request["keyframes"]))
 
 
-def worth_keeping(kept: ResumableFiles, request: Dict[str, Any]) -> bool:
-    """Whether there are enough frames that the tracker can go on from them."""
-    return len(kept.frames) >= least_kept(request)
+def can_resume(kept: ResumableFiles, request: Dict[str, Any]) -> bool:
+    return len(kept.frames) >= least_frames(request)
 
 
 def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str:
@@ -210,11 +199,11 @@ def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str
         with open(os.path.join(pushed, PUSHED), encoding="utf-8") as f:
             note = json.load(f)
         pin = note["box_sha256"]
-        brought = kept_of(pushed, request, note["files"])
+        brought = find_resumable_files(pushed, request, note["files"])
         if _sha256(brought.box) != pin:
             raise InconsistentData(
                 "is not the box that was pushed for this attempt",
-                file=os.path.join(pushed, box_in(request)),
+                file=os.path.join(pushed, box_path(request)),
                 hint="resume the job again: another crop would be another camera",
             )
         found.append(("another host's attempt", brought))
@@ -226,10 +215,10 @@ def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str
         return "nothing is kept of the attempt before: its box is another than the one that was pushed"
     whose, best = max(found, key=lambda item: len(item[1].frames))  # the first of equals
     said = f"{len(best.frames)} whole frames of {whose} are kept ({best.why})"
-    if not worth_keeping(best, request):
+    if not can_resume(best, request):
         said = (
             f"nothing is kept of {whose}: {len(best.frames)} whole frames ({best.why}); of fewer than"
-            f" {least_kept(request)} the key-frame stage may not be over"
+            f" {least_frames(request)} the key-frame stage may not be over"
         )
         if pin is None:
             return said
@@ -244,7 +233,7 @@ def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str
             if os.path.isfile(os.path.join(best.folder, path)):
                 shutil.copyfile(os.path.join(best.folder, path), os.path.join(work, path))
     if best.box is not None:
-        with open(os.path.join(work, box_in(request)), "wb") as f:
+        with open(os.path.join(work, box_path(request)), "wb") as f:
             f.write(best.box)
     return said
 
@@ -252,7 +241,7 @@ def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str
 def _most_before(
     previous: str, request: Dict[str, Any], pin: Optional[str]
 ) -> Optional[Tuple[str, ResumableFiles]]:
-    """The most that an attempt before left on this host, and whose it is; with `pin` only of that box.
+    """The most that an earlier attempt left on this host, and whose it is; with `pin` only of that box.
 
     An attempt that ended while it began, on a full disk for one, has less than those before it.
     """
@@ -263,7 +252,7 @@ def _most_before(
         # Mostly an attempt has all that those before it had, and they need not be read.
         if best is not None and _count(folder, request) <= len(best[1].frames):
             continue
-        kept = kept_of(folder, request)
+        kept = find_resumable_files(folder, request)
         more = best is None or len(kept.frames) > len(best[1].frames)
         if more and (pin is None or _sha256(kept.box) == pin):
             best = ("the attempt before" if folder == previous else f"attempt {number}", kept)
@@ -280,7 +269,6 @@ def _sha256(data: Optional[bytes]) -> Optional[str]:
 
 
 def main(argv: List[str]) -> int:
-    """The command line; its exit code is the error's."""
     try:
         for line in begin(*argv):
             sys.stdout.write(line + "\n")

@@ -13,7 +13,7 @@ from typing import Any, List, NoReturn, Tuple
 import numpy as np
 
 from being_remote.errors import InconsistentData
-from being_remote.tracker.frame_entries import described, shown_name
+from being_remote.tracker.frame_entries import describe, shown_name
 from being_remote.tracker.frame_file import check_size, read_bytes
 from being_remote.tracker.plain_pickle import Array, Tensor
 from being_remote.tracker.torch_file import bytes_for_numpy_1, load_file
@@ -50,7 +50,7 @@ def parse_box(data: bytes, name: str) -> Box:
     if len(numbers) == 1 and type(numbers[0]) in (list, tuple):
         numbers = numbers[0]
     if len(numbers) != 4:
-        found = f"{len(numbers)} entries" if numbers else described(content)
+        found = f"{len(numbers)} entries" if numbers else describe(content)
         _refuse(f"must hold four numbers x_min, x_max, y_min, y_max; it holds {found}", shown)
     return box_of(numbers, shown)
 
@@ -80,7 +80,6 @@ def box_bytes(box: Box) -> bytes:
 
 
 def box_text(box: Box) -> str:
-    """A box for messages."""
     return f"x {box[0]}..{box[1]}, y {box[2]}..{box[3]}"
 
 

@@ -6,17 +6,18 @@ appear whole or not at all, and the box is read back by our own reader first.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from being_remote.durable_files import sync_folder, write_whole
 from being_remote.errors import DataError, InconsistentData, NoSpace, NotFoundError, UsageError
 from being_remote.tracker.box_file import Box, box_bytes, box_text, parse_box, read_box
-from being_remote.tracker.finish import sync_folder
 from being_remote.tracker.frame_file import read_bytes
 
 MAX_NOTE_BYTES = 1 << 20
@@ -24,22 +25,15 @@ _NOTE_SUFFIX = ".found.json"
 
 
 class BoxNote(BaseModel):
-    """How a box was found.
-
-    Attributes:
-        box: x_min, x_max, y_min, y_max, as in the bbox.pt that the note lies beside.
-        grade: `exact`, `verified`, `estimated` or `landmark`.
-        method: in words.
-        evidence: figures, for people and for later checks.
-    """
+    """How a box was found."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["being-remote box note 1"] = "being-remote box note 1"
-    box: Box
-    grade: Annotated[str, Field(max_length=40)]
-    method: Annotated[str, Field(max_length=1000)]
-    evidence: Mapping[str, JsonValue] = {}
+    box: Box  # x_min, x_max, y_min, y_max, as in the bbox.pt that the note lies beside
+    grade: Annotated[str, Field(max_length=40)]  # `exact`, `verified`, `estimated` or `landmark`
+    method: Annotated[str, Field(max_length=1000)]  # in words
+    evidence: Mapping[str, JsonValue] = {}  # figures, for people and for later checks
 
 
 def write_box(path: Path, note: BoxNote) -> bool:
@@ -59,22 +53,24 @@ def write_box(path: Path, note: BoxNote) -> bool:
     if os.path.lexists(path):
         return _keep_existing(path, note.box)
     text = note.model_dump_json(indent=2).encode() + b"\n"
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The note first, on the disk, too: a note without a box misleads nobody.
-        with _TemporaryFile(note_path(path), text) as temporary:
-            os.replace(temporary, note_path(path))
-        sync_folder(path.parent)
-        with _TemporaryFile(path, data) as temporary:
-            try:
-                os.link(temporary, path)
-            except FileExistsError:  # another process was faster
-                return _keep_existing(path, note.box)
+        # The note first: a note without a box does no harm.
+        write_whole(note_path(path), text, scratch=scratch)
+        write_whole(scratch, data, scratch=scratch)
+        try:
+            os.link(scratch, path)
+        except FileExistsError:  # another process was faster
+            return _keep_existing(path, note.box)
         sync_folder(path.parent)
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace("the disk is full; no box was written", file=str(path)) from e
         raise UsageError(f"cannot be written: {e.strerror}", where=str(path)) from e
+    finally:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
     return True
 
 
@@ -96,12 +92,7 @@ def read_note(path: Path) -> BoxNote | None:
 
 
 def note_path(path: Path) -> Path:
-    """Where the note of a bbox.pt lies.
-
-    Example:
-        >>> note_path(Path("roman/bbox.pt")).as_posix()
-        'roman/bbox.found.json'
-    """
+    """Where the note of a bbox.pt lies."""
     return path.with_name(path.stem + _NOTE_SUFFIX)
 
 
@@ -118,20 +109,3 @@ def _keep_existing(path: Path, box: Box) -> Literal[False]:
             hint="if it is another run's, move it away and run the command again",
         )
     return False
-
-
-class _TemporaryFile:
-    """A temporary file beside `path` with these bytes, fsynced; removed afterwards."""
-
-    def __init__(self, path: Path, data: bytes) -> None:
-        self.path, self.data = path.with_name(f".{path.name}.{os.getpid()}"), data
-
-    def __enter__(self) -> Path:
-        with self.path.open("wb") as f:
-            f.write(self.data)
-            f.flush()
-            os.fsync(f.fileno())
-        return self.path
-
-    def __exit__(self, *exc: Any) -> None:
-        self.path.unlink(missing_ok=True)

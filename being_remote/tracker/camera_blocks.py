@@ -123,7 +123,7 @@ class CameraBlocks:
         return flat
 
     def _other_pose(self) -> Iterator[tuple[int, str]]:
-        # Where there is no second block any rotation will do: nothing is compared with it.
+        # Without a second block any rotation will do: nothing is compared with it.
         r6 = np.where(self.paired[:, None], self.r6_p3d, np.eye(3)[:2].ravel())
         R, t = opencv_from_pytorch3d(rotation_from_6d(r6), self.T_p3d)
         yield from _first_of(

@@ -1,8 +1,7 @@
 """The keys and defaults of one checkout of the tracker, from the text of its `configs/config.py`.
 
 The file came from a host: it is bounded and split into tokens, and of all its statements only
-`cfg.NAME = VALUE` is looked at, whose value must be a short Python literal. Nothing of it is imported
-or run.
+`cfg.NAME = VALUE` is read, whose value must be a short Python literal. Nothing of it is imported or run.
 """
 
 from __future__ import annotations
@@ -42,26 +41,19 @@ _SKIPPED = (tokenize.ENCODING, tokenize.COMMENT, tokenize.NL)
 
 @dataclass(frozen=True)
 class CheckoutDefaults:
-    """What one checkout takes for a setting, and where we know that from.
+    """The defaults of one checkout, and where they were read."""
 
-    Attributes:
-        keys: as `config` takes them, in the order of the file.
-        read: whether they are the checkout's own; else they are the table's.
-        notes: what a person should know: what could not be read.
-    """
-
-    keys: Keys
-    read: bool
-    notes: tuple[str, ...] = ()
+    keys: Keys  # as `config` takes them, in the order of the file
+    read: bool  # whether they are the checkout's own; else they are the table's
+    notes: tuple[str, ...] = ()  # what a person should know: what could not be read
 
     @property
     def values(self) -> dict[str, Value | None]:
-        """The defaults alone."""
         return {name: key.default for name, key in self.keys.items()}
 
 
 def table_defaults(why: str) -> CheckoutDefaults:
-    """The table's keys, for where the checkout's own are not known."""
+    """The table's keys, for where the checkout's own are unknown."""
     return CheckoutDefaults(KEYS, False, (f"{why}: the defaults are those of {TABLE_OF}, by a table",))
 
 
@@ -99,10 +91,7 @@ def read_defaults(data: bytes | None, where: str) -> CheckoutDefaults:
 
 
 def from_values(values: Any) -> CheckoutDefaults | None:
-    """The defaults that `CheckoutDefaults.values` gave, as they were kept; None where it is not such.
-
-    For a job, whose checkout may be another by now.
-    """
+    """The defaults that `CheckoutDefaults.values` gave, as a job stored them; None where it stored others."""
     if not isinstance(values, dict) or not 0 < len(values) <= MAX_KEYS:
         return None
     try:
@@ -129,7 +118,6 @@ def _defaults(found: dict[str, Value | None], odd: dict[str, str], where: str) -
 
 
 def _key(name: str, value: Value | None) -> Key:
-    """A key whose default is `value`, with what the table knows of it."""
     known = KEYS.get(name)
     if known is None:
         return Key(value, UNKNOWN_KEY.split(";")[0])

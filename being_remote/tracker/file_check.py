@@ -14,7 +14,7 @@ from pathlib import Path
 
 from being_remote.errors import TornFile, UnsafeFile
 from being_remote.tracker.box_file import MAX_BOX_BYTES, parse_box
-from being_remote.tracker.frame_entries import scan, shown_name
+from being_remote.tracker.frame_entries import check_plain_data, shown_name
 from being_remote.tracker.frame_file import MAX_FRAME_BYTES, parse_frame, read_bytes
 from being_remote.tracker.identity_file import parse_identity
 from being_remote.tracker.landmark_file import DENSE, SPARSE, parse_landmarks
@@ -32,22 +32,12 @@ _MESHES = f"run/{MESH}"
 
 
 def can_check(name: str) -> bool:
-    """Whether a file of this name is of a format that can be checked; else it need not be read.
-
-    Example:
-        >>> can_check("00000.frame"), can_check("train.log")
-        (True, False)
-    """
+    """Whether a file of this name is of a format that can be checked; else it need not be read."""
     return os.path.splitext(name)[1].lower() in _CHECKS
 
 
 def most_bytes(name: str) -> int | None:
-    """How large a whole file of this name can be; None: of a format that is not checked.
-
-    Example:
-        >>> most_bytes("bbox.pt"), most_bytes("train.log")
-        (65536, None)
-    """
+    """How large a whole file of this name can be; None: of a format that is not checked."""
     return _CHECKS[os.path.splitext(name)[1].lower()][0] if can_check(name) else None
 
 
@@ -66,13 +56,7 @@ def check_file(path: Path) -> None:
 
 
 def check_bytes(name: str, data: bytes) -> None:
-    """As `check_file`, of bytes; `name` is the path below the backup, or the file's name.
-
-    Example:
-        >>> check_bytes("mesh.ply", b"ply")
-        Traceback (most recent call last):
-        being_remote.errors.TornFile: mesh.ply: is not a PLY mesh, or its header is damaged...
-    """
+    """As `check_file`, of bytes; `name` is the path below the backup, or the file's name."""
     if can_check(name):
         limit, check = _CHECKS[os.path.splitext(name)[1].lower()]
         if len(data) > limit:
@@ -84,7 +68,7 @@ def _check_pt(data: bytes, name: str) -> None:
     if os.path.basename(name) == BBOX:
         parse_box(data, name)
     else:
-        scan(data, shown_name(name))
+        check_plain_data(data, shown_name(name))
 
 
 def _check_npy(data: bytes, name: str) -> None:

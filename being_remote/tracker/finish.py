@@ -1,10 +1,10 @@
-"""Runs on the pod after the tracker: are its files a whole run, and the camera of the original frames.
+"""Runs on the pod after the tracker: check that its files are a whole run, write the original frames' camera.
 
     python -m being_remote.tracker.finish WORK FILES
 
-The tracker's exit code proves nothing, so its files are judged: every expected frame is there and
+The tracker's exit code proves nothing, so its files are checked: every expected frame is there and
 can be read safely, one K in all of them, the network image of the settings, a readable box. Then K
-is carried back to the source images by the same code as on the laptop, and `intrinsics.json` is
+is transformed to the source images by the same code as on the laptop, and `intrinsics.json` is
 written whole. `result.json` says how it went; the exit code is the error's, 0 when all is well.
 """
 
@@ -36,7 +36,7 @@ LISTED = 20
 
 
 def finish(work: str, files: str) -> Dict[str, Any]:
-    """Judge the attempt in `work` and write its `intrinsics.json`; returns what result.json says.
+    """Check the attempt in `work` and write its `intrinsics.json`; returns what result.json says.
 
     Raises:
         NotFoundError: frames or the box are missing.
@@ -115,7 +115,7 @@ def _check_size(frames: Sequence, request: Dict[str, Any]) -> None:
 def _crop(
     given: str, request: Dict[str, Any], frames: Sequence, source_size_wh: Tuple[int, int]
 ) -> Tuple[Crop, Optional[Tuple[int, int, int, int]], Optional[str]]:
-    """The crop, the box in bbox.pt and the file's hash; without a crop there is no box."""
+    """The crop, the box in bbox.pt and the file's hash; None without a crop."""
     if not request["crop_image"]:
         return resize_only(source_size_wh, frames.image_size_wh), None, None
     path = os.path.join(given, BBOX)
@@ -209,7 +209,7 @@ def image_size_wh(path: str) -> Tuple[int, int]:
 
 
 def write_whole(path: str, data: bytes) -> None:
-    """The file appears whole or not at all, also when the machine goes down."""
+    """Write a file so that it appears whole or not at all, also after a power cut."""
     temporary = f"{path}.{os.getpid()}"
     with open(temporary, "wb") as f:
         f.write(data)
@@ -220,7 +220,7 @@ def write_whole(path: str, data: bytes) -> None:
 
 
 def sync_folder(folder: Union[str, os.PathLike[str]]) -> None:
-    """Names that were made in the folder are on the disk when this returns."""
+    """Fsync a folder, so that names made in it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -229,7 +229,6 @@ def sync_folder(folder: Union[str, os.PathLike[str]]) -> None:
 
 
 def main(argv: List[str]) -> int:
-    """The command line; its exit code is the error's."""
     work, files = argv
     code = 0
     try:

@@ -1,7 +1,7 @@
 """What a run fitted besides its cameras: expression, jaw, eyes and eyelids of every frame.
 
-Read in one pass with the cameras. Rotations come out as axis times angle in degrees, so that a jaw
-at rest is three zeros and one that opens has a first number above zero.
+Rotations are axis times angle in degrees, so that a jaw at rest is three zeros and one that opens has a
+first number above zero.
 """
 
 from __future__ import annotations
@@ -26,22 +26,15 @@ _KEYS = ("flame.exp", "flame.jaw", "flame.eyes", "flame.eyelids", "flame.shape")
 
 @dataclass(frozen=True, eq=False)
 class FlameParameters:
-    """FLAME's parameters of N frames, in the order of the cameras read with them.
+    """FLAME's parameters of N frames, in the order of the cameras read with them."""
 
-    Attributes:
-        expression: (N, E) coefficients.
-        jaw_deg: (N, 3) axis times angle; x opens it, y and z are sideways.
-        right_eye_deg, left_eye_deg: (N, 3) axis times angle; x down, y to the head's left.
-        eyelids: (N, 2) left, right; larger is more closed.
-        shape: (N, S) identity coefficients.
-    """
-
-    expression: Floats
-    jaw_deg: Floats
+    expression: Floats  # (N, E) coefficients
+    jaw_deg: Floats  # (N, 3) axis times angle; x opens it, y and z are sideways
+    # (N, 3) axis times angle; x down, y to the head's left
     right_eye_deg: Floats
     left_eye_deg: Floats
-    eyelids: Floats
-    shape: Floats
+    eyelids: Floats  # (N, 2) left, right; larger is more closed
+    shape: Floats  # (N, S) identity coefficients
 
 
 def read_parameters(folder: Path, names: list[str] | None = None) -> tuple[Sequence, FlameParameters]:
@@ -49,8 +42,8 @@ def read_parameters(folder: Path, names: list[str] | None = None) -> tuple[Seque
 
     Raises:
         NotFoundError, DataError: as `read_sequence`.
-        InconsistentData: an entry that is not there, numbers that are not finite, another count of
-            coefficients within the run, or six numbers that are no rotation.
+        InconsistentData: an entry that is missing, numbers that are not finite, another count of
+            coefficients within the run, or six numbers that are not a rotation.
     """
     rows: dict[str, list[Floats]] = {key: [] for key in _KEYS}
 

@@ -17,7 +17,7 @@ from being_remote.camera.pose import rotation_from_6d, rotation_vector
 from being_remote.errors import UsageError
 from being_remote.tracker.box_file import box_text, parse_box
 from being_remote.tracker.camera_blocks import CameraBlocks
-from being_remote.tracker.frame_entries import Form, described, entries, identify, shown_name
+from being_remote.tracker.frame_entries import Form, describe, identify, read_entries, shown_name
 from being_remote.tracker.frame_file import whole_size_wh
 from being_remote.tracker.plain_pickle import Array, Tensor
 
@@ -50,7 +50,7 @@ OFF_CENTRE = 0.1
 
 @dataclass(frozen=True)
 class EntryAnalysis:
-    """One entry: its dotted key, shape and dtype ("" where it is no array), meaning, and value in words."""
+    """One entry; `dtype` is "" where it is not an array, `says` is its value in words."""
 
     key: str
     shape: tuple[int, ...] | None
@@ -82,7 +82,7 @@ def analyze_frame(data: bytes, name: str) -> FrameAnalysis:
         UsageError: it is a bbox.pt, or does not hold a dict.
     """
     shown = shown_name(name)
-    flat, oddities = entries(data, shown)
+    flat, oddities = read_entries(data, shown)
     if type(flat) is not dict:
         _no_frame(flat, data, shown)
     form = Form.of(flat)
@@ -115,7 +115,7 @@ def _no_frame(content: Any, data: bytes, shown: str) -> None:
             where=shown,
             hint="analyze CHECKPOINTS/00000.frame; the box is used by recover (--bbox FILE)",
         )
-    raise UsageError(f"is not a .frame: it holds {described(content)}", where=shown, hint="analyze FRAME")
+    raise UsageError(f"is not a .frame: it holds {describe(content)}", where=shown, hint="analyze FRAME")
 
 
 def _problems(form: Form, unnamed: str, size_wh: tuple[int, int] | None) -> Iterator[str]:
@@ -182,7 +182,7 @@ def _value_text(key: str, value: Any) -> str:
     if type(value) in (int, float, bool):
         return repr(value)
     if type(value) not in (Array, Tensor) or 0 in value.shape:
-        return described(value)
+        return describe(value)
     numbers = value.numpy().astype(np.float64).ravel()
     if not np.isfinite(numbers).all():
         return "not finite"

@@ -11,27 +11,22 @@ from being_remote.tracker.settings import KEYS, Keys, Settings, complete
 class FrameCost:
     """The iterations of one tracked frame.
 
-    Attributes:
-        landmark_iterations: of level 0, which compares no pictures while tracking.
-        dense_pictures: sum of scale^2 * iterations over the other levels: full-size pictures compared.
-        pixels: of the network image.
-
     Source:
         metrical-tracker c2a51724, tracker.py; iterations are rounded up to odd.
     """
 
-    landmark_iterations: int
+    landmark_iterations: int  # of level 0, which compares no pictures while tracking
+    # sum of scale^2 * iterations over the other levels: full-size pictures compared
     dense_pictures: float
-    pixels: int
+    pixels: int  # of the network image
 
     @property
     def dense_pixels(self) -> float:
-        """What the dense part costs."""
         return self.dense_pictures * self.pixels
 
 
 def frame_cost(settings: Settings, keys: Keys = KEYS) -> FrameCost | None:
-    """The work of a frame; None where this checkout has no `pyr_levels` as we know them.
+    """The cost of a frame; None where this checkout has no `pyr_levels` as we know them.
 
     Example:
         >>> frame_cost({})
@@ -47,14 +42,7 @@ def frame_cost(settings: Settings, keys: Keys = KEYS) -> FrameCost | None:
 
 
 def describe_cost(work: FrameCost, other: FrameCost, name: str) -> str:
-    """The cost of a frame against another one's, in words; `name` is the other's.
-
-    Example:
-        >>> usual = frame_cost({})
-        >>> print(describe_cost(FrameCost(241, 120, 768 * 768), usual, "the default"))
-        cost of a tracked frame: 3.2 times the dense work of the default (scale^2 x iterations over levels
-        1..: 120.0 x 589824 pixels; the default: 83.8 x 262144), 241 landmark iterations (the default: 161)
-    """
+    """The cost of a frame against another one's, in words; `name` is the other's."""
     dense = (
         f"{work.dense_pixels / other.dense_pixels:.1f} times the dense work of {name}"
         if other.dense_pixels

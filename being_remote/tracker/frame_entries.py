@@ -54,19 +54,13 @@ MAX_ID_DIGITS = 7
 
 @dataclass(frozen=True, eq=False)
 class FrameLayout:
-    """What all files of one run share.
+    """What all files of one run share."""
 
-    Attributes:
-        keys: every key found, dotted, in the file's order.
-        arrays: for keys of `SHAPES` the place in the pickle's arrays, dtype, shape and order.
-        notes: how it differs from the tracker's form.
-        skeleton: recognises further files of this layout; None where that cannot be done.
-    """
-
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # every key found, dotted, in the file's order
+    # for keys of `SHAPES` the place in the pickle's arrays, dtype, shape and order
     arrays: Mapping[str, tuple[int, str, tuple[int, ...], Any]]
-    notes: tuple[str, ...]
-    skeleton: Skeleton | None
+    notes: tuple[str, ...]  # how it differs from the tracker's form
+    skeleton: Skeleton | None  # recognises further files of this layout; None where that cannot be done
 
 
 class StoredFrame:
@@ -106,13 +100,13 @@ class StoredFrame:
         if key in self._others:
             return self._others[key]
         if key not in self.layout.arrays:
-            raise lacks(key, self.shown)
+            raise missing_entry(key, self.shown)
         place, dtype, shape, order = self.layout.arrays[key]
         numbers = np.frombuffer(self._contents[place], dtype).reshape(shape, order=order)
         return numbers.reshape(_with_batch(key, shape) or shape)
 
 
-def lacks(key: str, shown: str) -> InconsistentData:
+def missing_entry(key: str, shown: str) -> InconsistentData:
     """The error of a needed entry that is missing, or has another form."""
     return InconsistentData(f"has no {key} of the tracker's form", file=shown, hint=FOREIGN)
 
@@ -122,11 +116,7 @@ _layouts: list[FrameLayout] = []
 
 
 def parse_stored(data: bytes, name: str) -> StoredFrame:
-    """Read the file, the pickle and the keys of one `.frame`.
-
-    Args:
-        data: the whole file.
-        name: its name or path; the stem must be its frame_id.
+    """Read the file, the pickle and the keys of one `.frame`; its name's stem must be its frame_id.
 
     Raises:
         UnsafeFile, TornFile: as `torch_file.load_file`.
@@ -178,7 +168,7 @@ def identify(entry: Any, name: str) -> Identity:
     elif type(entry) is int and 0 <= entry < 10**MAX_ID_DIGITS:
         notes, number = ("frame_id is a number, not text",), entry
     else:
-        shown = entry if type(entry) is int else described(entry)
+        shown = entry if type(entry) is int else describe(entry)
         return Identity("", f"frame_id is {shown}, not up to {MAX_ID_DIGITS} digits")
     if not is_frame_id(stem) or int(stem) != number:
         return Identity(
@@ -189,7 +179,7 @@ def identify(entry: Any, name: str) -> Identity:
     return Identity(stem, notes=notes)
 
 
-def entries(data: bytes, shown: str) -> tuple[Any, tuple[str, ...]]:
+def read_entries(data: bytes, shown: str) -> tuple[Any, tuple[str, ...]]:
     """What a file of torch.save holds, of whatever keys; a dict's entries under dotted keys.
 
     Returns:
@@ -202,7 +192,7 @@ def entries(data: bytes, shown: str) -> tuple[Any, tuple[str, ...]]:
     return (_flat(loaded.value) if type(loaded.value) is dict else loaded.value), loaded.oddities
 
 
-def scan(data: bytes, shown: str) -> None:
+def check_plain_data(data: bytes, shown: str) -> None:
     """Check that a file of torch.save is whole and holds plain data only, of whatever keys.
 
     Raises:
@@ -219,7 +209,6 @@ def scan(data: bytes, shown: str) -> None:
 
 
 def is_frame_id(text: str) -> bool:
-    """Whether this is an id as the tracker writes them."""
     return text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS
 
 
@@ -228,7 +217,7 @@ def shown_name(name: str) -> str:
     return name if name.isprintable() else repr(name)
 
 
-def described(value: Any) -> str:
+def describe(value: Any) -> str:
     """A value of a pickle in a few safe words; its contents are not walked."""
     if type(value) in (Array, Tensor):
         return f"an array of {' x '.join(map(str, value.shape)) or 'one number'}"
@@ -253,14 +242,14 @@ def _remember(layout: FrameLayout) -> None:
 def _stored(pickled: bytes, loaded: Loaded, shown: str) -> tuple[StoredFrame, Any]:
     """The entries of a pickle's value, and its frame_id as it is; a layout is remembered."""
     if type(loaded.value) is not dict:
-        raise InconsistentData(f"must hold a dict of names; it holds {described(loaded.value)}", file=shown)
+        raise InconsistentData(f"must hold a dict of names; it holds {describe(loaded.value)}", file=shown)
     flat = _flat(loaded.value)
     found = Form.of(flat)
     if found.problems:
         raise InconsistentData(found.problems[0], file=shown, hint=FOREIGN)
     places = {id(array): i for i, array in enumerate(loaded.arrays)}
     arrays = {k: flat[k] for k in found.arrays if type(flat[k]) is Array}
-    # Of an entry that is no array of the pickle, the next file may hold other numbers elsewhere.
+    # In an entry that is not an array of the pickle, the next file may hold other numbers elsewhere.
     alike = len(arrays) == len(found.arrays) and 0 < len(pickled) <= MAX_LAYOUT_BYTES
     layout = FrameLayout(
         tuple(flat),
@@ -278,7 +267,6 @@ def _stored(pickled: bytes, loaded: Loaded, shown: str) -> tuple[StoredFrame, An
 
 
 def _flat(content: Mapping[Any, Any]) -> dict[str, Any]:
-    """The entries under dotted keys, two levels deep."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         if type(value) is dict and value:
@@ -289,17 +277,11 @@ def _flat(content: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 class Form(NamedTuple):
-    """A file's entries against the tracker's.
+    """A file's entries against the tracker's."""
 
-    Attributes:
-        arrays: those of `SHAPES` that can be read, in their shapes there.
-        problems: why there is no camera in them.
-        notes: other differences.
-    """
-
-    arrays: dict[str, Numbers]
-    problems: tuple[str, ...]
-    notes: tuple[str, ...]
+    arrays: dict[str, Numbers]  # those of `SHAPES` that can be read, in their shapes there
+    problems: tuple[str, ...]  # why they hold no camera
+    notes: tuple[str, ...]  # other differences
 
     @staticmethod
     def of(flat: Mapping[str, Any]) -> Form:
@@ -320,7 +302,7 @@ class Form(NamedTuple):
         if absent:
             notes.append(f"lacks {', '.join(absent)}")
         if "global_step" in flat and type(flat["global_step"]) is not int:
-            notes.append(f"global_step is {described(flat['global_step'])}, not a whole number")
+            notes.append(f"global_step is {describe(flat['global_step'])}, not a whole number")
         if more := [_short(k) for k in flat if k not in SHAPES and k not in LAST_KEYS]:
             notes.append(f"{len(more)} entries that the tracker does not write: {_listed(more)}")
         notes += [f"{_listed(keys)} {spelling}" for spelling, keys in spellings.items()]
@@ -407,7 +389,7 @@ def _wrong_shape(key: str, value: Any) -> str:
     wanted = " x ".join("n" if n < 0 else str(n) for n in SHAPES[key])
     coarse = type(value) in (Array, Tensor) and value.dtype in ("<f2", "|b1")
     why = f" as {np.dtype(value.dtype).name}, too coarse for a camera" if coarse else ""
-    return f"{key} must be an array of {wanted}; it is {described(value)}{why}"
+    return f"{key} must be an array of {wanted}; it is {describe(value)}{why}"
 
 
 def _short(key: str) -> str:

@@ -21,7 +21,7 @@ from being_remote.tracker.frame_entries import (
     LAST_KEYS,
     SHAPES,
     StoredFrame,
-    lacks,
+    missing_entry,
     parse_stored,
     shown_name,
 )
@@ -78,7 +78,7 @@ class Frame:
             InconsistentData: it is missing, or has another form.
         """
         if name not in self.flame:
-            raise lacks(f"flame.{name}", self.file)
+            raise missing_entry(f"flame.{name}", self.file)
         return self.flame[name]
 
 
@@ -124,7 +124,7 @@ def parse_frame(data: bytes, name: str) -> Frame:
     )
 
 
-def resumable(frame: Frame) -> bool:
+def is_resumable(frame: Frame) -> bool:
     """Whether the tracker can resume from a frame: it loads both camera blocks and all FLAME entries."""
     return frame.focal_ndc is not None and len(frame.flame) == len(_FLAME)
 

@@ -1,8 +1,7 @@
-"""The `intrinsics.json` that a tracking brings home, read as what a stranger wrote, and done again.
+"""The `intrinsics.json` of a tracking, read as what a stranger wrote, and its transform repeated.
 
-The pod transforms the camera with our own code, but the file came over a wire from a rented
-machine. So every number is bounded, and the whole transform is repeated here: from K, box and
-sizes in the file itself, and from bbox.pt and the frames where they were pulled, too.
+Every number is bounded, and the transform is repeated here: from K, box and sizes in the file itself,
+and from bbox.pt and the frames where they were downloaded, too.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ def read_intrinsics(path: Path) -> Intrinsics:
     """Read the file and repeat its transform from its own numbers.
 
     Raises:
-        NotFoundError, UnsafeFile: not there; no regular file, or too large.
+        NotFoundError, UnsafeFile: missing; not a regular file, or too large.
         InconsistentData: not in our form, or K does not follow from K_crop and the box.
     """
     try:
@@ -111,13 +110,13 @@ def read_intrinsics(path: Path) -> Intrinsics:
 
 
 def check_intrinsics(folder: Path) -> tuple[str, ...]:
-    """Compare `intrinsics.json` in `folder` with the box and the frames that were pulled with it.
+    """Compare `intrinsics.json` in `folder` with the box and the frames beside it.
 
     Returns:
-        What could not be compared, because it was not pulled.
+        What could not be compared, because it was not downloaded.
 
     Raises:
-        NotFoundError, DataError: the file, or one that it is compared with, is not as it must be.
+        NotFoundError, DataError: the file, or one that it is compared with, is missing or differs.
     """
     path = folder / INTRINSICS
     found = read_intrinsics(path)

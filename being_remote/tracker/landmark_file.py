@@ -15,12 +15,7 @@ SPARSE, DENSE = 68, 478
 
 
 def landmark_name(source_number: int) -> str:
-    """The file of the picture `source/<number>`.
-
-    Example:
-        >>> landmark_name(2)
-        '00002.npy'
-    """
+    """The file of the picture `source/<number>`."""
     return f"{source_number:05d}.npy"
 
 

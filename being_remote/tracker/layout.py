@@ -1,8 +1,7 @@
-"""Where metrical-tracker keeps its files on a host, and where they come to lie on this laptop.
+"""Where metrical-tracker keeps its files on a host, and where they lie in a backup.
 
-The one place that spells these names. On a host a place is a folder below the actor's input, the
-actor's output or the checkout itself; at home it is a folder below `<backups>/<actor>`.
-Nothing here touches a disk, and nothing knows of hosts or inventories.
+On a host a place is a folder below the actor's input, the actor's output or the checkout itself; in a
+backup it is a folder below `<backups>/<actor>`. Nothing here touches a disk.
 """
 
 from __future__ import annotations
@@ -62,46 +61,26 @@ _DERIVED = (IMAGES, KPT, KPT_DENSE)
 
 
 def frame_name(frame_id: int) -> str:
-    """The file of a tracked frame.
-
-    Example:
-        >>> frame_name(7)
-        '00007.frame'
-    """
+    """The file of a tracked frame."""
     return f"{frame_id:05d}{FRAME_SUFFIX}"
 
 
 @dataclass(frozen=True)
 class Place:
-    """One folder of one kind of file.
+    """One folder of one kind of file."""
 
-    Attributes:
-        kind: one of `KINDS`; what `sync --only` takes.
-        base: which folder on the host `folder` is relative to.
-        folder: below the base; "" is the base itself.
-        pattern: glob over the paths below `folder`; `{run}` stands for the output folder's name.
-        home: folder below `<backups>/<actor>`; "" is its top.
-        recursive: files in subfolders belong too; they keep their subfolders at home.
-        home_name: the file's name at home where it differs from the host's.
-    """
-
-    kind: str
-    base: Base
-    folder: str
-    pattern: str
-    home: str
-    recursive: bool = False
-    home_name: str = ""
+    kind: str  # one of `KINDS`; what `sync --only` takes
+    base: Base  # which folder on the host `folder` is relative to
+    folder: str  # below the base; "" is the base itself
+    pattern: str  # glob over the paths below `folder`; `{run}` stands for the output folder's name
+    home: str  # folder below `<backups>/<actor>`; "" is its top
+    recursive: bool = False  # files in subfolders belong too; they keep their subfolders in the backup
+    home_name: str = ""  # the file's name in the backup where it differs from the host's
 
     def folder_on(
         self, root: PurePosixPath, actor_input: PurePosixPath, actor_output: PurePosixPath
     ) -> PurePosixPath:
-        """The absolute folder on a host.
-
-        Args:
-            root: the tracker's checkout, absolute.
-            actor_input: the actor's input folder, relative to `root`.
-            actor_output: the run's output folder, relative to `root`.
+        """The absolute folder on a host; both of the actor's are relative to the checkout, `root`.
 
         Example:
             >>> root, given, made = map(PurePosixPath, ("/w/mt", "input/roman", "output/roman"))
@@ -114,12 +93,7 @@ class Place:
         return base / self.folder
 
     def takes(self, name: str, actor_output: PurePosixPath) -> bool:
-        """Whether a file belongs here; `name` is its path below the folder, `/` between parts.
-
-        Example:
-            >>> [p.kind for p in PLACES if p.takes("roman.yml", PurePosixPath("output/roman"))]
-            ['configs', 'logs']
-        """
+        """Whether a file belongs here; `name` is its path below the folder, `/` between parts."""
         if "/" in name and not self.recursive:
             return False
         # Not str.format: a run may be called "{run}", and its brackets are no pattern.
@@ -127,12 +101,7 @@ class Place:
         return fnmatch.fnmatchcase(name, pattern)
 
     def home_path(self, name: str) -> str:
-        """Where the file comes to lie, relative to `<backups>/<actor>`.
-
-        Example:
-            >>> PLACES[0].home_path("00000.frame")
-            'checkpoint/00000.frame'
-        """
+        """The file's path in the backup, relative to `<backups>/<actor>`."""
         name = self.home_name or name
         return f"{self.home}/{name}" if self.home else name
 
@@ -161,12 +130,7 @@ PLACES: tuple[Place, ...] = (
 
 
 def places_of(kinds: Collection[str] = ()) -> tuple[Place, ...]:
-    """The places of these kinds; of none named, all but those `ON_REQUEST`.
-
-    Example:
-        >>> [p.folder for p in places_of(["meshes"])]
-        ['mesh', '']
-    """
+    """The places of these kinds; without any, all but those `ON_REQUEST`."""
     return tuple(p for p in PLACES if (p.kind in kinds if kinds else p.kind not in ON_REQUEST))
 
 

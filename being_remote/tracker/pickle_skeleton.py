@@ -1,9 +1,9 @@
-"""The same pickle again with other numbers in it: recognised without running it.
+"""Recognise the same pickle with other numbers in it, without running it.
 
 All `.frame` files of a run have one pickle but for the contents of the arrays, the frame's id and
 the step. Once `plain_pickle` has accepted one, another is good if it is byte for byte the same
-around those places: the same opcodes would run. Anything else goes the long way, so this can only
-accept what `plain_pickle` would; it makes reading a run several times faster.
+around those places: the same opcodes would run. So this accepts only what `plain_pickle` would; it
+makes reading a run several times faster.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TAIL = ("BINUNICODE", "BINPUT", "BINUNICODE", "BINPUT", "BINUNICODE", "BINPUT")
 
 
 class Filling(NamedTuple):
-    """What stood in the places: the arrays' bytes in file order, the last text, the last number."""
+    """The contents of the places: the arrays' bytes in file order, the last text, the last number."""
 
     contents: list[bytes]
     text: str
@@ -49,7 +49,7 @@ class Skeleton:
     number: struct.Struct
 
     def fill(self, pickled: bytes) -> Filling | None:
-        """What another pickle has in the places, or None when it is not the same around them."""
+        """What another pickle has in the places, or None when it differs around them."""
         at, texts = 0, []
         for literal in self.before:
             start = at + len(literal) + 4

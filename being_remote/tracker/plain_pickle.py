@@ -16,11 +16,11 @@ from typing import Any, Callable, List, Literal, Mapping, NamedTuple, Tuple
 import numpy as np
 
 from being_remote.errors import UnsafeFile
+from being_remote.tracker.torch_zip import NOT_OPENED
 
 # A genuine `.frame` has about 550; a fork's extra arrays add 30 each.
 MAX_OPCODES = 20_000
 MAX_DIMENSIONS = 8
-NOT_OPENED = "it was not opened; fetch the original again or leave it"
 PROTOCOLS = (2, 3, 4, 5)
 # Views of one storage: a fork may save a few, a bomb shows the same numbers again and again.
 MAX_VIEWS = 8
@@ -104,11 +104,7 @@ class Storage:
 
 
 class Storages:
-    """The tensor storages of one file, by key.
-
-    Args:
-        found: their bytes; None: they follow the pickle, so that claims are checked by the caller.
-    """
+    """The tensor storages of one file, by key; `found` are their bytes, None where they follow the pickle."""
 
     def __init__(self, found: Mapping[str, memoryview] | None) -> None:
         self._found = found
@@ -130,12 +126,12 @@ class Storages:
 
 
 class Loaded(NamedTuple):
-    """What a pickle holds.
+    """The contents of a pickle.
 
     Attributes:
         value: made of None, bool, int, float, str, bytes, tuple, list, dict, `Array` and `Tensor`.
         arrays: its arrays in the order in which the file fills them.
-        oddities: how it is spelled otherwise than the tracker's, in words.
+        oddities: how its format differs from the tracker's, in words.
         end: where it ends in the data.
     """
 
@@ -152,14 +148,7 @@ class _Malformed(Exception):
 def load(
     data: bytes, name: str, storages: Storages | None = None, start: int = 0, *, whole: bool = True
 ) -> Loaded:
-    """Run the pickle.
-
-    Args:
-        data: the pickle, as stored in the archive.
-        name: of the file, for messages.
-        storages: of the file's tensors; None: it has none.
-        start: where it begins in the data.
-        whole: nothing may follow it.
+    """Run the pickle `data[start:]`; `whole`: nothing may follow it. `name` is the file's, for messages.
 
     Raises:
         UnsafeFile: it asks for a name that plain data does not need, or for more than its own bytes
@@ -227,7 +216,6 @@ class _Machine:
         return self.at + length
 
     def marked(self) -> List[Any]:
-        """What was put down since the last mark."""
         items, self.stack = self.stack, self.below.pop()
         return items
 

@@ -1,8 +1,7 @@
 """Named settings with their reasons.
 
-A preset says what to change from the tracker's defaults, why, and what not to expect of it (for the
-actor at hand, `what_if` says it in figures). What it does to the pyramid is a change of the checkout's own
-levels, which differ between commits. `text` is what `retrack --show-preset NAME` prints.
+A preset says what to change from the tracker's defaults, why, and what not to expect of it. What it
+does to the pyramid is a change of the checkout's own levels, which differ between commits.
 """
 
 from __future__ import annotations
@@ -37,22 +36,15 @@ JAW_NOTE = (
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings to change from the tracker's defaults.
-
-    Attributes:
-        purpose: what it is for, in one line.
-        fixed: key -> value, the same for every checkout, coerced already.
-        reasons: key -> why; a key for each of the settings.
-        notes: what a person should know before choosing it, whatever the checkout; `advice` has more.
-        steps: factor of the iterations of every level of the checkout's pyramid.
-    """
+    """Settings to change from the tracker's defaults."""
 
     name: str
-    purpose: str
-    fixed: Settings
-    reasons: Mapping[str, str]
+    purpose: str  # what it is for, in one line
+    fixed: Settings  # key -> value, the same for every checkout, coerced already
+    reasons: Mapping[str, str]  # key -> why; a key for each of the settings
+    # what a person should know before choosing it, whatever the checkout; `advice` has more
     notes: tuple[str, ...]
-    steps: float = 1.0
+    steps: float = 1.0  # factor of the iterations of every level of the checkout's pyramid
 
     @property
     def settings(self) -> Settings:
@@ -91,7 +83,6 @@ class Preset:
         return (*said, *self.notes)
 
     def cost(self, keys: Keys = KEYS) -> tuple[str, ...]:
-        """What a frame costs with it, against the checkout's defaults."""
         if "pyr_levels" in self.reasons and self._levels(keys) is None:
             return ("the checkout has no pyr_levels as we know them: its iterations stay as they are",)
         usual, work = frame_cost({}, keys), frame_cost(self.settings_for(keys), keys)
@@ -189,29 +180,22 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 )
 
 
-def preset(name: str) -> Preset:
-    """The preset of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
+def find_preset(name: str) -> Preset:
+    """The preset of that name; UsageError where there is none."""
     if name not in PRESETS:
         raise UsageError(f"no preset named {name!r}", hint=f"known presets: {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
 def text(name: str, keys: Keys = KEYS, source: Sequence[str] = ()) -> str:
-    """What a person reads of a preset: its settings beside the defaults, its reasons, cost and notes.
+    """A preset for people: its settings beside the defaults of `keys`, its reasons, cost and notes.
 
-    Args:
-        name: the preset's.
-        keys: of the checkout that would run it.
-        source: whose defaults these are, one line each.
+    `source` says whose defaults these are, one line each.
 
     Raises:
-        UsageError: there is none, or it sets what the checkout does not know.
+        UsageError: an unknown preset, or it sets what the checkout does not know.
     """
-    shown = preset(name)
+    shown = find_preset(name)
     settings = shown.settings_for(keys)
     lines = [f"{shown.name}: {shown.purpose}", ""]
     for key, value in settings.items():

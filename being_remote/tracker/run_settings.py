@@ -1,7 +1,7 @@
 """The few settings of a run that a camera or a crop depends on, from the actor's YAML file.
 
-The file came from a pod: it is bounded, and of all its keys only these are ever built, each a plain
-value or a short list of such. What the file leaves out has the tracker's own default.
+The file came from a pod: it is bounded, and of all its keys only these are built, each a plain value
+or a short list. What the file leaves out has the tracker's own default.
 """
 
 from __future__ import annotations
@@ -27,25 +27,18 @@ MAX_LIST = 4
 class RunSettings:
     """Settings as the tracker reads them.
 
-    Attributes:
-        actor: the input folder, as written: relative to the checkout; "" where the file names none.
-        begin_frames, end_frames: how many source images were skipped at the start and at the end.
-        fps: at which the video was cut into source images.
-        crop_image: whether frames were cropped to the face, or only resized.
-        image_size_wh: of the network image.
-        bbox_scale: how much larger than the face the crop is.
-
     Source:
         metrical-tracker c2a51724, configs/config.py: the defaults, where the checkout's own are not known.
     """
 
-    actor: str
+    actor: str  # the input folder, as written: relative to the checkout; "" where the file names none
+    # how many source images were skipped at the start and at the end
     begin_frames: int
     end_frames: int
-    fps: float
-    crop_image: bool
-    image_size_wh: tuple[int, int]
-    bbox_scale: float
+    fps: float  # at which the video was cut into source images
+    crop_image: bool  # whether frames were cropped to the face, or only resized
+    image_size_wh: tuple[int, int]  # of the network image
+    bbox_scale: float  # how much larger than the face the crop is
 
 
 class _Stored(BaseModel):
@@ -64,8 +57,8 @@ def read_run_settings(path: Path, defaults: Mapping[str, Any] = MappingProxyType
     """Read the actor's settings file; `defaults` are those of its checkout, where they are known.
 
     Raises:
-        NotFoundError, UnsafeFile: not there; no regular file, or too large to be settings.
-        InconsistentData: not YAML, or one of the settings is not what it must be.
+        NotFoundError, UnsafeFile: missing; not a regular file, or too large to be settings.
+        InconsistentData: not YAML, or one of the settings has an invalid value.
     """
     return parse_run_settings(read_bytes(path, MAX_BYTES), str(path), defaults)
 
@@ -73,17 +66,12 @@ def read_run_settings(path: Path, defaults: Mapping[str, Any] = MappingProxyType
 def parse_run_settings(
     data: bytes, name: str, defaults: Mapping[str, Any] = MappingProxyType({})
 ) -> RunSettings:
-    """The same for bytes that were read already; `name` is for messages.
-
-    Example:
-        >>> parse_run_settings(b"bbox_scale: 3.5\\nimage_size: [768, 640]", "roman.yml").image_size_wh
-        (640, 768)
-    """
+    """As `read_run_settings`, of bytes; `name` is for messages."""
     try:
         stored = _Stored.model_validate({**_usable(defaults), **_plain_values(data)})
     except ValidationError as e:
         wrong = ", ".join(".".join(map(str, item["loc"])) for item in e.errors())
-        raise InconsistentData(f"is no settings file of the tracker: {wrong}", file=name) from e
+        raise InconsistentData(f"is not a settings file of the tracker: {wrong}", file=name) from e
     except ValueError as e:
         raise InconsistentData(f"cannot be read as settings: {e}", file=name) from e
     height, width = stored.image_size
@@ -99,7 +87,7 @@ def parse_run_settings(
 
 
 def _usable(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Our settings among a checkout's defaults; none where they are not what they must be."""
+    """Our settings among a checkout's defaults; none where they are invalid."""
     ours = {key: value for key, value in defaults.items() if key in _Stored.model_fields}
     try:
         _Stored.model_validate(ours)
@@ -111,8 +99,8 @@ def _usable(defaults: Mapping[str, Any]) -> dict[str, Any]:
 def _plain_values(data: bytes) -> dict[str, Any]:
     """Our settings among the file's.
 
-    Nodes are composed and never constructed as a whole: a few kilobytes of nested merge keys, which
-    a stranger may have written, would be built into more than there is memory.
+    Nodes are composed and never constructed as a whole: a few kilobytes of nested merge keys would be
+    built into more than there is memory.
     """
     document = bounded_yaml.compose(data)
     if document is None:

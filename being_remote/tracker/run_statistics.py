@@ -1,7 +1,6 @@
 """How a run's face and camera behave over time: ranges, smoothness, and what stands still.
 
-Values are those of single frames; changes are counted between neighbours only, so that a gap is no
-jump. Words say what a person should see at once: a frozen jaw, a mouth-only run, a pose that jumps.
+Changes are counted between neighbouring frames only, so that a gap is not a jump.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ SHUT_JAW_DEG = -10.0
 
 @dataclass(frozen=True, eq=False)
 class FrameCurve:
-    """One number over a run: `values` (N,), one for each frame. `group` is what it belongs to."""
+    """One number over a run: `values` (N,), one for each frame."""
 
     group: str
     name: str
@@ -35,47 +34,37 @@ class FrameCurve:
 
 @dataclass(frozen=True)
 class CurveStatistics:
-    """A track in figures, in its unit.
+    """A track in figures, in its unit."""
 
-    Attributes:
-        least, mean, most, std: over all frames.
-        step: median change from a frame to the next; None where no two frames are neighbours.
-        jitter: median of how far a frame lies from the middle of its two neighbours; noise shows
-            here, and motion hardly does. None where no three are neighbours.
-    """
-
+    # over all frames
     least: float
     mean: float
     most: float
     std: float
-    step: float | None
+    step: float | None  # median change from a frame to the next; None where no two frames are neighbours
+    # median of how far a frame lies from the middle of its two neighbours; noise shows here, and motion
+    # hardly does. None where no three are neighbours.
     jitter: float | None
 
 
 @dataclass(frozen=True)
 class CameraStatistics:
-    """The path of the camera around the head.
+    """The path of the camera around the head."""
 
-    Attributes:
-        K: of the network image, (3, 3) corner convention.
-        turn_step_deg, move_step_mm: median from a frame to the next; None without neighbours.
-        largest_turn_deg, largest_turn_at: the largest such turn, and the frame_id after it.
-        distance_m: mean length of t.
-        t_z_m: least, mean and most of its depth.
-    """
-
-    K: tuple[tuple[float, ...], ...]
+    K: tuple[tuple[float, ...], ...]  # of the network image, (3, 3) corner convention
     image_size_wh: tuple[int, int]
-    distance_m: float
-    t_z_m: tuple[float, float, float]
+    distance_m: float  # mean length of t
+    t_z_m: tuple[float, float, float]  # least, mean and most of its depth
+    # median from a frame to the next; None without neighbours
     turn_step_deg: float | None
     move_step_mm: float | None
+    # the largest such turn, and the frame_id after it
     largest_turn_deg: float | None
     largest_turn_at: int | None
 
 
 def frame_curves(cameras: Sequence, parameters: FlameParameters) -> tuple[FrameCurve, ...]:
-    """The numbers that are compared and drawn, in the order of the tables."""
+    """The curves that are compared and drawn, in the order of the tables."""
     jaw, right, left = parameters.jaw_deg, parameters.right_eye_deg, parameters.left_eye_deg
     return (
         FrameCurve("jaw", "jaw, open", "deg", jaw[:, 0]),
@@ -93,13 +82,7 @@ def frame_curves(cameras: Sequence, parameters: FlameParameters) -> tuple[FrameC
 
 
 def curve_statistics(track: FrameCurve, frame_ids: np.ndarray[Any, np.dtype[np.int64]]) -> CurveStatistics:
-    """A track in figures.
-
-    Example:
-        >>> track = FrameCurve("jaw", "jaw, open", "deg", np.array([0.0, 2, 4, 9]))
-        >>> curve_statistics(track, np.array([0, 1, 2, 5]))
-        CurveStatistics(least=0.0, mean=3.75, most=9.0, std=3.344772040064913, step=2.0, jitter=0.0)
-    """
+    """A track in figures."""
     v = track.values
     next_to = np.diff(frame_ids) == 1
     steps = np.abs(np.diff(v))[next_to]
@@ -115,7 +98,6 @@ def curve_statistics(track: FrameCurve, frame_ids: np.ndarray[Any, np.dtype[np.i
 
 
 def camera_statistics(cameras: Sequence) -> CameraStatistics:
-    """The camera's path in figures."""
     next_to = np.flatnonzero(np.diff(cameras.frame_ids) == 1)
     turns = turn_deg(cameras.R[next_to], cameras.R[next_to + 1])
     moves = np.linalg.norm(cameras.t[next_to + 1] - cameras.t[next_to], axis=1)
@@ -134,13 +116,7 @@ def camera_statistics(cameras: Sequence) -> CameraStatistics:
 
 
 def turn_deg(R_from: Floats, R_to: Floats) -> Floats:
-    """Degrees between rotations (N, 3, 3) and (N, 3, 3); one of them may be a single one.
-
-    Example:
-        >>> quarter = np.array([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]])
-        >>> turn_deg(np.eye(3)[None], quarter).round(6)
-        array([90.])
-    """
+    """Degrees between rotations (N, 3, 3) and (N, 3, 3); one of them may be a single one."""
     # Half of the chord between them: unlike acos of the trace it keeps small angles.
     chord = np.linalg.norm(R_to - R_from, axis=(1, 2)) / np.sqrt(8)
     angle: Floats = np.degrees(2 * np.arcsin(np.clip(chord, 0, 1)))
@@ -163,7 +139,7 @@ def states(parameters: FlameParameters) -> dict[str, State]:
 
 
 def remarks(cameras: Sequence, parameters: FlameParameters) -> tuple[str, ...]:
-    """What a person should see at once of one run, in words; empty for a usual one."""
+    """What is unusual about one run, in words."""
     how = states(parameters)
     still = {name for name, state in how.items() if state != "moves"}
     said = []

@@ -2,11 +2,9 @@
 
 The tracker merges its YAML with yacs, which takes only the keys of its `configs/config.py`, and no value
 of another type than the default's: it stops at `image_size: 768`, `bbox_scale: 3` and `optimize_jaw: 1`.
-People write exactly that, so values are converted to the tracker's own types here, and invalid ones are
-refused before a job waits for a GPU.
-
-Commits and forks differ in keys and defaults. `checkout_defaults` reads those of one checkout; `KEYS` is
-the table to use where that cannot be read, and the default of every `keys` argument here.
+People write exactly that, so values are converted here, and invalid ones are refused before a job waits
+for a GPU. Commits and forks differ in keys and defaults: `checkout_defaults` reads those of one
+checkout; `KEYS` is the table for where that cannot be read.
 """
 
 from __future__ import annotations
@@ -43,22 +41,15 @@ NEEDED = (*FOOTAGE, "crop_image", "image_size", "bbox_scale", "optimize_jaw")
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the tracker.
+    """One key of the tracker."""
 
-    Attributes:
-        default: the tracker's own; yacs takes values of its type only, and any where it is None.
-        meaning: what it says, and so what a change of it changes.
-        least: the smallest number that makes sense; None where any does.
-        above: whether it must be larger than that.
-        form: how a list is written.
-        shape: of a list whose form is known: an image's size, frame numbers, a pyramid's levels.
-    """
-
+    # the tracker's own; yacs takes values of its type only, and any where it is None
     default: Value | None
-    meaning: str
-    least: float | None = None
-    above: bool = False
-    form: str = ""
+    meaning: str  # what it says, and so what a change of it changes
+    least: float | None = None  # the smallest number that makes sense; None where any does
+    above: bool = False  # whether it must be larger than that
+    form: str = ""  # how a list is written
+    # of a list whose form is known: an image's size, frame numbers, a pyramid's levels
     shape: Literal["", "size", "frames", "levels"] = ""
 
 
@@ -156,11 +147,7 @@ def coerce(key: str, value: Any, keys: Keys = KEYS) -> Value | None:
 
 
 def convert(known: Key, value: Any) -> Value | None:
-    """`value` in the type of a key's default.
-
-    Raises:
-        ValueError, OverflowError: it has none there.
-    """
+    """`value` in the type of a key's default; ValueError or OverflowError where it has none there."""
     default = known.default
     if known.shape == "size":
         return _image_size(value)
@@ -201,10 +188,6 @@ def parse_override(text: str, keys: Keys = KEYS) -> tuple[str, Value | None]:
 
     Raises:
         UsageError: not of that form, not YAML, or refused by `coerce`; or the job sets the key.
-
-    Example:
-        >>> parse_override("image_size=[768, 768]")
-        ('image_size', [768, 768])
     """
     key, equals, written = text.partition("=")
     key = key.strip()
@@ -215,7 +198,9 @@ def parse_override(text: str, keys: Keys = KEYS) -> tuple[str, Value | None]:
     try:
         value = bounded_yaml.load(written)
     except ValueError as e:
-        raise UsageError(f"{key}: {written!r} is no YAML value", hint=_example(_key(key, keys), key)) from e
+        raise UsageError(
+            f"{key}: {written!r} is not a YAML value", hint=_example(_key(key, keys), key)
+        ) from e
     return key, coerce(key, value, keys)
 
 
@@ -234,7 +219,7 @@ def parse_sweep(text: str) -> tuple[str, ...]:
     try:
         values = bounded_yaml.load(written)
     except ValueError as e:
-        raise UsageError(f"{key}: {written!r} is no YAML value", hint=hint) from e
+        raise UsageError(f"{key}: {written!r} is not a YAML value", hint=hint) from e
     if not isinstance(values, list) or not 2 <= len(values) <= MAX_SWEEP:
         raise UsageError(f"{text!r} is not KEY=[VALUE, ...] with 2 to {MAX_SWEEP} values", hint=hint)
     dumped = (yaml.safe_dump([v], default_flow_style=True, width=1 << 20).strip()[1:-1] for v in values)
@@ -244,7 +229,7 @@ def parse_sweep(text: str) -> tuple[str, ...]:
 def parse_settings(
     data: bytes, name: str, keys: Keys = KEYS, *, keep_unknown: bool = False
 ) -> tuple[dict[str, Value | None], tuple[str, ...]]:
-    """A settings file, which a stranger may have written: the known keys, and what was passed over.
+    """A settings file, which a stranger may have written.
 
     Args:
         data: its bytes.
@@ -257,7 +242,7 @@ def parse_settings(
         line for each key that is unknown or whose value the tracker would refuse.
 
     Raises:
-        InconsistentData: too large, not YAML, or no mapping.
+        InconsistentData: too large, not YAML, or not a mapping.
     """
     if len(data) > MAX_BYTES:
         raise InconsistentData(f"has {len(data)} bytes: more than settings need", file=name)
@@ -276,7 +261,7 @@ def parse_settings(
             unknown = keep_unknown and key not in keys and key.isidentifier()
             found[key] = plain(built) if unknown else coerce(key, built, keys)
         except (UsageError, ValueError) as e:
-            passed_over.append(e.what if isinstance(e, UsageError) else f"{key[:60]!r} is no plain value")
+            passed_over.append(e.what if isinstance(e, UsageError) else f"{key[:60]!r} is not a plain value")
     return found, tuple(passed_over)
 
 
@@ -307,14 +292,7 @@ def compare(
 ) -> tuple[SettingChange, ...]:
     """How two runs' settings differ, in the tracker's order; where their files lie does not matter.
 
-    Args:
-        before, after: what each sets.
-        keys: of the checkout that `after` is read by.
-        keys_before: of the one that `before` is read by; default: the same.
-
-    Example:
-        >>> [(c.key, c.before, c.after) for c in compare({}, {"bbox_scale": 3.5, "fps": 25})]
-        [('bbox_scale', 2.5, 3.5)]
+    `keys` are of the checkout that reads `after`, `keys_before` of the one that reads `before`.
     """
     keys_before = keys if keys_before is None else keys_before
     old, new = complete(before, keys_before), complete(after, keys)
@@ -327,13 +305,7 @@ def compare(
 
 
 def to_yaml(settings: Settings, keys: Keys = KEYS) -> bytes:
-    """The tracker's YAML, keys in its order, so that equal settings are equal bytes.
-
-    Example:
-        >>> print(to_yaml({"image_size": [768, 768], "bbox_scale": 3.0}).decode(), end="")
-        bbox_scale: 3.0
-        image_size: [768, 768]
-    """
+    """The tracker's YAML, keys in its order, so that equal settings are equal bytes."""
     # One line each, lists in brackets: as in the shipped files.
     return "".join(
         f"{name}: {_in_yaml(settings[name])}\n"
@@ -343,14 +315,10 @@ def to_yaml(settings: Settings, keys: Keys = KEYS) -> bytes:
 
 
 def plain(value: Any) -> Value | None:
-    """A value of which nothing is known but that it is a plain one, or a list of such; tuples as lists.
+    """A plain value, or a list of such; tuples become lists.
 
     Raises:
         ValueError: it is something else, or larger than any setting.
-
-    Example:
-        >>> plain((1, [2.5, "a"]))
-        [1, [2.5, 'a']]
     """
     budget = MAX_NODES
 
@@ -367,7 +335,7 @@ def plain(value: Any) -> Value | None:
             return part
         if type(part) in (int, float) and abs(part) <= MAX_NUMBER:
             return part
-        raise ValueError("it is no plain value")
+        raise ValueError("it is not a plain value")
 
     checked_value: Value | None = checked(value)
     return checked_value
@@ -379,7 +347,7 @@ def _key(name: str, keys: Keys) -> Key:
         if "pyr_levels" in keys and ("iter" in name or "epoch" in name or "steps" in name):
             near = ["pyr_levels (as [scale, iterations] of each level)"]
         raise UsageError(
-            f"{name[:60]!r} is no setting of the tracker",
+            f"{name[:60]!r} is not a setting of the tracker",
             hint=f"did you mean {' or '.join(near)}?" if near else f"it knows {', '.join(keys)}",
         )
     return keys[name]
@@ -432,7 +400,7 @@ def _in_yaml(value: Any) -> str:
 
 
 def _literal(text: str) -> Any:
-    """What a text is as a Python literal; Ellipsis where it is none."""
+    """What a text is as a Python literal; Ellipsis where it is not one."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -1,8 +1,4 @@
-"""What other settings would do to one actor's crop, foretold before a GPU is paid for.
-
-The settings in front of `camera.what_if`: which of them change the crop, what cannot be foretold, and
-the answer in words. Nothing is read here.
-"""
+"""What other settings would do to one actor's crop, forecast before a GPU is paid for."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from being_remote.camera.crop_forecast import CropForecast, Face, face_in, foretell, foretell_resize
+from being_remote.camera.crop_forecast import CropForecast, Face, find_face, forecast_crop, forecast_resize
 from being_remote.camera.intrinsics import intrinsics_in_crop, intrinsics_in_source
 from being_remote.errors import UsageError
 from being_remote.tracker.settings import SettingChange, Settings, check, compare, complete, parse_override
@@ -31,14 +27,13 @@ UNEVEN = 0.01
 
 @dataclass(frozen=True)
 class CropSettings:
-    """What the crop is made by, of all the settings."""
+    """The settings that the crop is made by."""
 
     bbox_scale: float
     image_size_wh: tuple[int, int]
     crop_image: bool
 
     def made(self, side: str) -> str:
-        """A crop of these settings, in words."""
         if not self.crop_image:
             return "the whole frame (crop_image false, {}x{})".format(*self.image_size_wh)
         return f"a crop of {side} source pixels (bbox_scale {self.bbox_scale:g}, {self.image_size_wh[0]})"
@@ -46,13 +41,9 @@ class CropSettings:
 
 @dataclass(frozen=True)
 class ForecastCrop:
-    """One crop that the tracker would make; see `camera.what_if.Foretold`.
+    """One crop that the tracker would make: `camera.crop_forecast.CropForecast`, flat."""
 
-    Attributes:
-        x_min, x_max, y_min, y_max, pad_x, pad_y, side: of the crop, source pixels.
-        K: for the new network image, corner convention; None where the old K is not known.
-    """
-
+    # of the crop, source pixels
     x_min: int
     x_max: int
     y_min: int
@@ -66,38 +57,32 @@ class ForecastCrop:
     gain_percent: float
     source_per_px: float
     padding: float
-    K: Matrix | None
+    K: Matrix | None  # for the new network image, corner convention; None where the old K is not known
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """The answer, for the least and the most that the face can be: one where the box tells its size.
+    """The answer, for the least and the most that the face can be: one where the box tells its size."""
 
-    Attributes:
-        changes: the settings that differ from the run's.
-        face_px_before: network pixels across the face in the run as it is, least and most; None
-            where the run cropped nothing, so that nothing says how large the face is.
-        exact: whether the box tells all, so that the new one is right to the pixel. Else a border
-            cut it: where its size is known and its centre is not, `least` and `most` are one, and
-            the centre is midway of what it can be.
-        lines: all of it in words; empty where nothing about the crop changes.
-    """
-
-    changes: tuple[SettingChange, ...]
+    changes: tuple[SettingChange, ...]  # the settings that differ from the run's
+    # network pixels across the face in the run as it is, least and most; None where the run cropped
+    # nothing, so that nothing says how large the face is
     face_px_before: tuple[float, float] | None
     least: ForecastCrop
     most: ForecastCrop
+    # whether the box tells all, so that the new one is right to the pixel. Else a border cut it: where
+    # its size is known and its centre is not, `least` and `most` are one, and the centre is midway of
+    # what it can be.
     exact: bool
-    lines: tuple[str, ...]
+    lines: tuple[str, ...]  # all of it in words; empty where nothing about the crop changes
 
 
 def what_if(crop: Crop, before: Settings, after: Settings, K_crop: Floats | None = None) -> WhatIf:
-    """Foretell the crop that `after` would make of the same video, from the one that `before` made.
+    """Forecast the crop that `after` would make of the same video, from the one that `before` made.
 
     Args:
         crop: the run's own, as recovered.
-        before, after: settings as `config.coerce` makes them; what they leave out has the tracker's
-            default. Keys other than `CROP_KEYS` do not matter. `before` must be the crop's.
+        before, after: settings as `settings.coerce` makes them; `before` must be the crop's.
         K_crop: (3, 3) as stored, corner convention.
 
     Raises:
@@ -113,17 +98,17 @@ def what_if(crop: Crop, before: Settings, after: Settings, K_crop: Floats | None
     """
     check(after)
     old, new = crop_settings(before), crop_settings(after)
-    face = face_in(crop, old.bbox_scale) if old.crop_image else None
+    face = find_face(crop, old.bbox_scale) if old.crop_image else None
     if new.crop_image and face is None:
         raise UsageError(
             "the run cropped nothing, so nothing says where the face is and how large",
             hint="crop_image=false, or track with a crop once",
         )
     if not new.crop_image:
-        least, most = foretell_resize(crop, new.image_size_wh, face)
+        least, most = forecast_resize(crop, new.image_size_wh, face)
     else:
         assert face is not None  # seen to above
-        least, most = foretell(
+        least, most = forecast_crop(
             crop,
             face,
             old_scale=old.bbox_scale,
@@ -147,10 +132,6 @@ def parse_what_if(words: Sequence[str], before: Settings) -> Settings:
 
     Raises:
         UsageError: not KEY=VALUE, no such setting, or one that does not change the crop.
-
-    Example:
-        >>> parse_what_if(["bbox_scale=3", "image_size=768"], {"fps": 25})
-        {'fps': 25, 'bbox_scale': 3.0, 'image_size': [768, 768]}
     """
     after, about_scale = dict(before), False
     for written in words:
@@ -173,12 +154,7 @@ def parse_what_if(words: Sequence[str], before: Settings) -> Settings:
 
 
 def crop_settings(settings: Settings) -> CropSettings:
-    """The settings that the crop is made by, with the tracker's defaults.
-
-    Example:
-        >>> crop_settings({"image_size": [540, 960], "crop_image": False})
-        CropSettings(bbox_scale=2.5, image_size_wh=(960, 540), crop_image=False)
-    """
+    """The settings that the crop is made by, with the tracker's defaults."""
     full = complete(settings)
     scale, size, cropped = (full[key] for key in CROP_KEYS)
     assert isinstance(scale, int | float) and isinstance(size, list) and isinstance(cropped, bool)  # coerced
@@ -241,7 +217,7 @@ def _lines(
     if most.source_per_px < 1 and new.crop_image:
         lines.append(
             f"one source pixel becomes {1 / most.source_per_px:.2f} network pixels: beyond image_size"
-            f" {sides} there is no more detail to gain, only time to lose"
+            f" {sides} more pixels show no more detail and take more time"
         )
     across, down = least.crop.scale_x, least.crop.scale_y
     if not new.crop_image and abs(across / down - 1) > UNEVEN:

@@ -2,10 +2,9 @@
 
     folder    the number is the file's own name, so a missing file shifts no other
     video     the frame that ffmpeg's `fps` filter puts there, found by the time of each frame
-    map       the frame that the pixels say, where they were asked
+    map       the frame that the pixels say
 
-It decodes on demand and keeps the last few frames, because a search looks at neighbours again and
-again. Numbers of tracked frames come from `numbering`.
+Frames are decoded on demand, and the last few are kept.
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ class SourceFrames:
 
     Attributes:
         source: the open video or folder; whoever opened it closes it.
-        size_wh: width, height, pixels.
         count: the highest number.
         index_of: the index in the source of a number; None where there is none.
         lossless: a folder of PNG files.
@@ -67,12 +65,10 @@ class SourceFrames:
         return (*self.source.notes, *self._notes)
 
     def frame(self, number: int, window: Window | None = None) -> Picture:
-        """The frame of that number, or a window of it: (H, W, 3) uint8, BGR.
-
-        Windows are not kept: who asks for them goes through the frames once.
+        """The frame of that number, or a window of it (which is not kept): (H, W, 3) uint8, BGR.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: it is missing.
             TornFile, InconsistentData: it cannot be decoded, or has another size than the first.
         """
         if window is None and number in self._kept:
@@ -99,14 +95,13 @@ def source_frames(source: FrameReader, fps: float, shown: Mapping[int, int] | No
     Args:
         source: a video or a folder of frames.
         fps: the tracker's own setting, at which it cuts a video; a folder was cut already.
-        shown: the index in the source that each number shows, where the pixels said it: nothing else is
-            taken then.
+        shown: the index in the source that each number shows, where the pixels say it.
 
     Raises:
         InconsistentData: two files of a folder have one number.
         UnsafeFile: the times of a video are so far apart that it would be cut into millions of files.
     """
-    numbers, note = numbers_in(source, fps)
+    numbers, note = number_frames(source, fps)
     if shown is not None:
         return _by_map(source, shown, note)
     return SourceFrames(source, max(numbers), _lossless(source), numbers.get, note)
@@ -121,7 +116,7 @@ def _by_map(source: FrameReader, shown: Mapping[int, int], notes: tuple[str, ...
     return SourceFrames(source, max(shown, default=0), _lossless(source), shown.get, notes)
 
 
-def numbers_in(source: FrameReader, fps: float) -> tuple[Mapping[int, int], tuple[str, ...]]:
+def number_frames(source: FrameReader, fps: float) -> tuple[Mapping[int, int], tuple[str, ...]]:
     """Number in `source/` -> index in an open source, by its times or names; and what is odd about them.
 
     Raises: as `source_frames`.

@@ -1,8 +1,7 @@
 """Files of torch.save, read in any of its formats (plain data, or a refusal) and written for numpy 1.
 
 The tracker's torch writes a zip archive. Older ones, and `_use_new_zipfile_serialization=False`, write
-pickles one behind the other and then the tensors' numbers; some converters write one bare pickle. All
-go through the same stack machine with the same bounds; nothing is unpickled.
+pickles one behind the other and then the tensors' numbers; some converters write one bare pickle.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Archive(NamedTuple):
 
 
 def archive_of(data: bytes, shown: str) -> Archive | None:
-    """The pickle of an archive, with its tensors' numbers; None: the file is no archive but pickles.
+    """The pickle of an archive, with its tensors' numbers; None where the file is pickles instead.
 
     Raises:
         UnsafeFile, TornFile: as `torch_zip.members`.
@@ -89,7 +88,6 @@ def bytes_for_numpy_1(value: Any) -> bytes:
 
 
 def _legacy_begin(protocol: bytes) -> bytes:
-    """How a file of the format before archives begins, pickled by this protocol."""
     framed = protocol >= bytes([_FRAMED])
     heads = [b"\x80" + protocol + (struct.pack("<BQ", 0x95, len(one)) if framed else b"") for one in _MAGIC]
     return heads[0] + _MAGIC[0] + heads[1] + _MAGIC[1]

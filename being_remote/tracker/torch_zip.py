@@ -1,8 +1,8 @@
-"""The members of a small archive made by torch.save, or a refusal. Nothing is unpacked or built.
+"""The members of a small archive made by torch.save, or a refusal. Nothing is unpacked.
 
 Only what torch itself writes is accepted: stored members, back to back from the first byte, then
 the directory, then the end. So no byte is claimed twice, none is hidden between members, and no
-other zip reader can see other contents. Every checksum is verified. It does not look into members.
+other zip reader can see other contents. Every checksum is verified.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from being_remote.errors import TornFile, UnsafeFile
 MAX_MEMBERS = 64
 
 TORN = "it was cut short on its way or is still being written: `sync` again"
+NOT_OPENED = "it was not opened; fetch the original again or leave it"
 
-_LOCAL = struct.Struct("<4sHHHHHIIIHH")
-_CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
+# Versions, times and attributes are skipped.
+_LOCAL = struct.Struct("<4s2xHH4xIIIHH")
+_CENTRAL = struct.Struct("<4s4xHH4xIIIHHH8xI")
 _END = struct.Struct("<4sHHHHIIH")
 _END64 = struct.Struct("<4sQHHIIQQQQ")
 _LOCATOR64 = struct.Struct("<4sIQI")
@@ -28,15 +30,11 @@ _HAS_DESCRIPTOR, _UTF8_NAME = 1 << 3, 1 << 11
 
 
 def members(data: bytes, name: str) -> dict[str, memoryview]:
-    """The archive's members by their names inside its one folder, e.g. `data.pkl`.
-
-    Args:
-        data: the whole file.
-        name: of the file, as it is to stand in messages.
+    """The archive's members by their names inside its one folder, e.g. `data.pkl`; `name` is for messages.
 
     Raises:
-        TornFile: cut short, damaged, or no zip archive at all.
-        UnsafeFile: compressed, overlapping, hidden or repeated members: torch writes none such.
+        TornFile: cut short, damaged, or not a zip archive.
+        UnsafeFile: compressed, overlapping, hidden or repeated members, which torch does not write.
     """
     count, directory_size, directory_at, tail_at = _end_of(data, name)
     if count > MAX_MEMBERS:
@@ -49,27 +47,9 @@ def members(data: bytes, name: str) -> dict[str, memoryview]:
     for _ in range(count):
         if at + _CENTRAL.size > tail_at:
             _torn(name, "its directory is damaged")
-        (
-            mark,
-            _,
-            _,
-            flags,
-            method,
-            _,
-            _,
-            crc,
-            packed,
-            size,
-            name_len,
-            extra_len,
-            note_len,
-            _,
-            _,
-            _,
-            start,
-        ) = _CENTRAL.unpack_from(data, at)
-        raw = data[at + _CENTRAL.size : at + _CENTRAL.size + name_len]
-        at += _CENTRAL.size + name_len + extra_len + note_len
+        mark, flags, method, crc, packed, size, *lengths, start = _CENTRAL.unpack_from(data, at)
+        raw = data[at + _CENTRAL.size : at + _CENTRAL.size + lengths[0]]
+        at += _CENTRAL.size + sum(lengths)  # of name, extra and note
         if mark != b"PK\x01\x02" or at > tail_at:
             _torn(name, "its directory is damaged")
         if method != 0 or packed != size or flags & ~(_HAS_DESCRIPTOR | _UTF8_NAME):
@@ -97,10 +77,10 @@ def _end_of(data: bytes, name: str) -> tuple[int, int, int, int]:
     if data[:4] != b"PK\x03\x04":
         if not data:
             _torn(name, "is empty")
-        _torn(name, "is no archive made by torch.save, or its start is damaged")
+        _torn(name, "is not an archive made by torch.save, or its start is damaged")
     end_at = len(data) - _END.size
     if end_at < 0 or data[end_at : end_at + 4] != b"PK\x05\x06":
-        _torn(name, f"is cut short: {len(data)} bytes are there, and its end is not")
+        _torn(name, f"is cut short: {len(data)} bytes without its end")
     _, disk, start_disk, here, count, size, at, note_len = _END.unpack_from(data, end_at)
     if disk or start_disk or here != count or note_len:
         _unsafe(name, "has a directory that torch would not write")
@@ -124,9 +104,7 @@ def _body(
     """A member's bytes and where it ends; its own header must say what the directory says."""
     if start + _LOCAL.size > len(data):
         _torn(name, f"its member {_text(raw)!r} lies outside the file")
-    mark, _, flags_here, method, _, _, crc_here, packed, size_here, name_len, extra_len = _LOCAL.unpack_from(
-        data, start
-    )
+    mark, own_flags, method, own_crc, packed, own_size, name_len, extra_len = _LOCAL.unpack_from(data, start)
     name_at = start + _LOCAL.size
     begin = name_at + name_len + extra_len
     end = begin + size
@@ -135,12 +113,12 @@ def _body(
         _torn(name, f"its member {_text(raw)!r} lies outside the file")
     if described:
         # Sizes and checksum follow the contents; the header may leave them zero.
-        says = _DESCRIPTOR.unpack_from(data, end) == (b"PK\x07\x08", crc, size, size)
-        says = says and crc_here in (0, crc) and packed in (0, size) and size_here in (0, size)
+        same = _DESCRIPTOR.unpack_from(data, end) == (b"PK\x07\x08", crc, size, size)
+        same = same and own_crc in (0, crc) and packed in (0, size) and own_size in (0, size)
     else:
-        says = (crc_here, packed, size_here) == (crc, size, size)
+        same = (own_crc, packed, own_size) == (crc, size, size)
     same_name = data[name_at : name_at + name_len] == raw
-    if mark != b"PK\x03\x04" or flags_here != flags or method != 0 or not same_name or not says:
+    if mark != b"PK\x03\x04" or own_flags != flags or method != 0 or not same_name or not same:
         _unsafe(name, f"describes its member {_text(raw)!r} twice, and differently")
     return data[begin:end], end + (_DESCRIPTOR.size if described else 0)
 
@@ -154,4 +132,4 @@ def _torn(name: str, what: str) -> NoReturn:
 
 
 def _unsafe(name: str, what: str) -> NoReturn:
-    raise UnsafeFile(what, file=name, hint="it was not opened; fetch the original again or leave it")
+    raise UnsafeFile(what, file=name, hint=NOT_OPENED)

@@ -49,7 +49,7 @@ class _QuarantineNote(StrictModel):
     sha256: str
 
 
-def set_aside(
+def quarantine_file(
     paths: BackupPaths,
     file: Path,
     *,
@@ -84,16 +84,32 @@ def set_aside(
     return QuarantinedFile(path, reason, kept_as, bytes, mtime_ns, sha256)
 
 
-def quarantine_checked(paths: BackupPaths, checked: CheckedFile, mtime_ns: int) -> QuarantinedFile:
-    """Move a file that the judge refused into quarantine."""
-    return set_aside(
+def quarantine_checked(
+    paths: BackupPaths,
+    checked: CheckedFile,
+    mtime_ns: int,
+    *,
+    reason: str | None = None,
+    suffix: str = NOTE,
+) -> QuarantinedFile:
+    """Move a file into quarantine, durably; the note is written first: none lies there unexplained.
+
+    Args:
+        paths: the backup.
+        checked: the file, and what is wrong with it.
+        mtime_ns: the host's time of it, for the note.
+        reason: why, where the judge did not say it.
+        suffix: of the note's name.
+    """
+    return quarantine_file(
         paths,
         checked.file,
         path=checked.path,
         sha256=checked.sha256,
         bytes=checked.bytes,
         mtime_ns=mtime_ns,
-        reason=checked.problem or "refused",
+        reason=reason or checked.problem or "refused",
+        suffix=suffix,
     )
 
 

@@ -49,7 +49,7 @@ def show(name: str, inventory: Inventory | None = None, host: str | None = None)
     from being_remote.tracker import presets
     from being_remote.tracker.checkout_defaults import table_defaults
 
-    found = presets.preset(name)
+    found = presets.find_preset(name)
     if host is None or inventory is None:
         defaults = table_defaults(OFFLINE)
     else:

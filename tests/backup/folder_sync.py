@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from being_remote.backup.download import Arrival, bring_home
+from being_remote.backup.download import Arrival, BackupTarget, download_changed
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import salvage
 from being_remote.backup.live_tree import scan
@@ -96,16 +96,12 @@ class FolderHost:
             offers = self.offers(hashed=deep) if offers is None else offers
             here, torn = live.files if live else {}, kept(history)
             planned = plan(offers, here, torn, folds=folds, most_bytes=judge.most_bytes)
-            arrival = bring_home(
+            arrival = download_changed(
                 session or LocalSession(LocalHost(name="here", workdir=PurePosixPath("/"))),
-                history,
+                BackupTarget(history, live, judge, self._other_box, incarnation=None),
                 planned,
-                live,
-                judge=judge,
-                is_new_run=self._other_box,
-                asking=HashQueries(self.ask, lambda: self._still_has(offers), time.time_ns()),
-                incarnation=None,
-                on_progress=no_progress,
+                HashQueries(self.ask, lambda: self._still_has(offers), time.time_ns()),
+                no_progress,
             )
         return settled, planned, arrival
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from being_remote.camera.crop import crop_from_box
-from being_remote.camera.crop_forecast import box_around, face_in, foretell, foretell_resize
+from being_remote.camera.crop_forecast import box_around, find_face, forecast_crop, forecast_resize
 from being_remote.camera.free_crop import free_crop
 
 FULL_HD = (1920, 1080)
@@ -43,7 +43,7 @@ def crop_of(landmarks: np.ndarray, size_wh: tuple[int, int], scale: float, image
 @given(faces())
 def test_what_a_box_says_of_its_face_is_always_true(drawn: tuple[np.ndarray, tuple[int, int], float]) -> None:
     landmarks, size_wh, scale = drawn
-    face = face_in(crop_of(*drawn), scale)
+    face = find_face(crop_of(*drawn), scale)
     xc, yc = (int(v) for v in (landmarks.min(0) + landmarks.max(0)) // 2)
     n = max(xc - int(landmarks[:, 0].min()), yc - int(landmarks[:, 1].min()))
     assert face.of_this_scale
@@ -60,8 +60,8 @@ def test_a_face_that_the_box_tells_exactly_gives_the_trackers_next_box_to_the_pi
 ) -> None:
     landmarks, size_wh, scale = drawn
     crop = crop_of(*drawn)
-    face = face_in(crop, scale)
-    least, most = foretell(crop, face, old_scale=scale, bbox_scale=then, image_size=768)
+    face = find_face(crop, scale)
+    least, most = forecast_crop(crop, face, old_scale=scale, bbox_scale=then, image_size=768)
     made = crop_of(landmarks, size_wh, then, 768)
     if face.exact:
         assert least == most and least.crop == made
@@ -72,45 +72,45 @@ def test_both_kinds_of_faces_are_among_the_small_frames() -> None:
     # Else the test above would say nothing: a free box is exact, a box in a corner is not.
     free = crop_of(np.array([[80, 40], [100, 60]]), (192, 108), 2.5)
     corner = crop_of(np.array([[150, 70], [190, 106]]), (192, 108), 2.5)
-    assert face_in(free, 2.5).exact
-    face = face_in(corner, 2.5)
+    assert find_face(free, 2.5).exact
+    face = find_face(corner, 2.5)
     assert not face.exact and face.n_px[0] < face.n_px[1]
 
 
 def test_a_box_cut_on_one_axis_still_tells_the_face_by_the_other() -> None:
     # Taken for the face's whole height, the 838 rows that are left would give n 167 and not 180.
-    face = face_in(crop_from_box((510, 1410, 1, 839), FULL_HD, (512, 512)), 2.5)
+    face = find_face(crop_from_box((510, 1410, 1, 839), FULL_HD, (512, 512)), 2.5)
     assert (face.n_px, face.centre_x_px, face.centre_y_px) == ((180, 180), (960, 960), (389, 389))
 
 
 def test_a_cut_at_the_far_border_leaves_the_centre_open_by_the_pixel_that_keeps_it_even() -> None:
     # 80 + (107 - 80) % 2: the tracker moved the low end, and nothing says so.
     box = trackers_box(np.array([[85, 37], [125, 57]]), (108, 192), 1.0)
-    face = face_in(crop_from_box(box, (108, 192), (512, 512)), 1.0)
+    face = find_face(crop_from_box(box, (108, 192), (512, 512)), 1.0)
     assert face.centre_x_px == (104, 105) and face.n_px == (20, 20)
 
 
 def test_a_side_that_the_scale_cannot_make_is_said_and_answered_with_the_nearest() -> None:
     # Sides of 2.5 are 5 n rounded to even: 900 is one, 902 is none.
-    assert face_in(crop_from_box((510, 1410, 90, 990), FULL_HD, (512, 512)), 2.5).of_this_scale
-    face = face_in(crop_from_box((510, 1412, 90, 992), FULL_HD, (512, 512)), 2.5)
+    assert find_face(crop_from_box((510, 1410, 90, 990), FULL_HD, (512, 512)), 2.5).of_this_scale
+    face = find_face(crop_from_box((510, 1412, 90, 992), FULL_HD, (512, 512)), 2.5)
     assert not face.of_this_scale and face.n_px == (180, 180)
-    uneven = face_in(crop_from_box((510, 1410, 200, 800), FULL_HD, (512, 512)), 2.5)
+    uneven = find_face(crop_from_box((510, 1410, 200, 800), FULL_HD, (512, 512)), 2.5)
     assert not uneven.of_this_scale and uneven.n_px == (180, 180)
 
 
 def test_pixels_on_the_face_are_the_network_image_over_the_scale_until_a_border_cuts() -> None:
     crop = crop_from_box((510, 1410, 90, 990), FULL_HD, (512, 512))
-    face = face_in(crop, 2.5)
+    face = find_face(crop, 2.5)
     for scale, image, pixels in ((2.5, 512, 512 / 2.5), (3.5, 768, 768 / 3.5), (3.5, 512, 512 / 3.5)):
-        then, _ = foretell(crop, face, old_scale=2.5, bbox_scale=scale, image_size=image)
+        then, _ = forecast_crop(crop, face, old_scale=2.5, bbox_scale=scale, image_size=image)
         assert then.face_px == pytest.approx(pixels)
         assert then.gain_percent == pytest.approx(100 * (pixels / 204.8 - 1))
 
 
 def test_a_crop_that_all_four_borders_cut_gains_no_context_but_says_so() -> None:
     crop = crop_from_box((510, 1410, 90, 990), FULL_HD, (512, 512))
-    then, _ = foretell(crop, face_in(crop, 2.5), old_scale=2.5, bbox_scale=9.0, image_size=512)
+    then, _ = forecast_crop(crop, find_face(crop, 2.5), old_scale=2.5, bbox_scale=9.0, image_size=512)
     assert then.clipped == ("left", "right", "top", "bottom")
     assert (then.crop.x_max, then.crop.y_max) == (1919, 1079)
     assert then.padding == pytest.approx(1 - 1078 / 1918, abs=1e-3)
@@ -119,33 +119,33 @@ def test_a_crop_that_all_four_borders_cut_gains_no_context_but_says_so() -> None
 def test_the_same_scale_keeps_the_box_whatever_it_is_and_only_the_image_grows() -> None:
     for box in ((510, 1410, 90, 990), (510, 1411, 90, 990), (0, 600, 0, 500)):
         crop = crop_from_box(box, FULL_HD, (512, 512))
-        for end in foretell(crop, face_in(crop, 2.5), old_scale=2.5, bbox_scale=2.5, image_size=1024):
+        for end in forecast_crop(crop, find_face(crop, 2.5), old_scale=2.5, bbox_scale=2.5, image_size=1024):
             assert end.crop == crop_from_box(box, FULL_HD, (1024, 1024))
             assert end.gain_percent == pytest.approx(100)
 
 
 def test_a_crop_that_was_only_estimated_can_be_asked_about_too() -> None:
     crop = free_crop((900.3, 900.3), (509.8, 90.1), FULL_HD, (512, 512))
-    then, _ = foretell(crop, face_in(crop, 2.5), old_scale=2.5, bbox_scale=3.5, image_size=768)
+    then, _ = forecast_crop(crop, find_face(crop, 2.5), old_scale=2.5, bbox_scale=3.5, image_size=768)
     assert abs(then.crop.side - 1260) <= 2 and then.gain_percent == pytest.approx(7.1, abs=0.3)
 
 
 def test_without_a_crop_each_axis_has_its_own_scale_and_the_coarser_one_counts() -> None:
     crop = crop_from_box((510, 1410, 90, 990), FULL_HD, (512, 512))
-    then, _ = foretell_resize(crop, (960, 540), face_in(crop, 2.5))
+    then, _ = forecast_resize(crop, (960, 540), find_face(crop, 2.5))
     assert (then.crop.scale_x, then.crop.scale_y, then.face_px, then.padding) == (2, 2, 180, 0)
-    squeezed, _ = foretell_resize(crop, (512, 512), None)
+    squeezed, _ = forecast_resize(crop, (512, 512), None)
     assert squeezed.face_px is None and squeezed.source_per_px == 3.75
 
 
 @pytest.mark.parametrize("scale", [0.0, -2.5, float("nan"), float("inf")])
 def test_a_scale_that_makes_no_box_is_refused(scale: float) -> None:
     with pytest.raises(ValueError, match="must be positive"):
-        face_in(crop_from_box((510, 1410, 90, 990), FULL_HD, (512, 512)), scale)
+        find_face(crop_from_box((510, 1410, 90, 990), FULL_HD, (512, 512)), scale)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_an_absurd_scale_or_frame_costs_no_time(scale: float) -> None:
     huge = (10**9, 10**9)
-    face = face_in(crop_from_box((10, 10**8, 10, 10**8), huge, (512, 512)), scale)
+    face = find_face(crop_from_box((10, 10**8, 10, 10**8), huge, (512, 512)), scale)
     assert face.n_px[0] >= 1

@@ -16,6 +16,7 @@ from being_remote.cli.output import Out
 from being_remote.jobs.follow import MovedLine, StayedLine
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.move import Move
+from being_remote.pod.job_states import JobState
 from being_remote.workflows.jobs import JobsReport
 from being_remote.workflows.resume import ResumeReport
 
@@ -30,8 +31,8 @@ def printed(show: Any, report: Any) -> str:
 
 
 def resumed(**more: Any) -> ResumeReport:
-    values: dict[str, Any] = {"job": "j-12ab", "host": "b", "attempt": 2, "previous_state": "unknown"}
-    values |= {"state": "running", "gpu": (), "spec_sha256": "0" * 64, "reason": "its lock is held"}
+    values: dict[str, Any] = {"job": "j-12ab", "host": "b", "attempt": 2, "previous_state": JobState.UNKNOWN}
+    values |= {"state": JobState.RUNNING, "gpu": (), "spec_sha256": "0" * 64, "reason": "its lock is held"}
     values |= {"took_over": False, "followed": False, "dry_run": False, "moved": MOVE}
     return ResumeReport(**{**values, **more})
 
@@ -57,14 +58,14 @@ def test_an_attempt_that_was_left_is_shown_with_the_way_to_end_it() -> None:
         actor="roman",
         recipe="metrical-tracker",
         attempt=1,
-        state="running",
+        state=JobState.RUNNING,
         last_known=None,
         as_of=None,
         reason=why,
         exit_code=None,
         gpu=(),
-        frames_done=None,
-        frames_total=None,
+        done=None,
+        total=None,
         since=None,
         spec_sha256=None,
         ours=True,

@@ -19,12 +19,13 @@ from being_remote.backup.reconcile import settle
 from being_remote.backup.verification import scrub
 from being_remote.inventory import Inventory
 from being_remote.jobs.ledger import Ledger, hosts_of
-from being_remote.jobs.result_folder import has_hash, pulled
+from being_remote.jobs.result_folder import read_record
 from being_remote.session import no_progress
 from being_remote.sync.sync_pass import the_judge
 from being_remote.sync.unchanged import recall as recall_last_pass
 from being_remote.tracker.frame_file import read_frame
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
+from being_remote.transfer.file_check import has_hash
 from being_remote.transfer.known_hashes import fact
 from being_remote.transfer.known_hashes import recall as recall_hashes
 from being_remote.transfer.quarantine import kept
@@ -147,7 +148,7 @@ def test_a_sync_goes_on_from_it(backup: OldBackup, make_inventory: Callable[...,
 def test_its_results_of_jobs_are_read(tmp_path: Path) -> None:
     unpack("job_results_0.1.0.json", tmp_path)
     (folder,) = tmp_path.iterdir()
-    document = pulled(folder)
+    document = read_record(folder)
     assert document is not None and (document["job"], document["attempt"]) == (folder.name, 1)
     assert set(document["files"]) == {"result.txt", "sub/more.txt"}
     for name, entry in document["files"].items():
@@ -172,13 +173,13 @@ def test_its_ledger_is_read(ledger: Ledger) -> None:
     ]
     assert ledger.uuid == "4ae5a30c-9299-4f27-897b-bc8a4f4f17c0"
     for job in jobs.values():
-        assert ledger.story(job.job)[0].state == "created"
+        assert ledger.history(job.job)[0].state == "created"
 
 
 def test_a_moved_job_of_its_ledger_goes_on(ledger: Ledger) -> None:
-    (left,) = ledger.left("moved-20260101-abcdef")
+    (left,) = ledger.former_hosts("moved-20260101-abcdef")
     moved = ledger.find("moved")
     assert (left.host, moved.host) == ("a100", "b200")
-    assert hosts_of(moved, ledger.story(moved.job)) == {1: "a100", 2: "b200"}
+    assert hosts_of(moved, ledger.history(moved.job)) == {1: "a100", 2: "b200"}
     assert ledger.record(moved.job, 1, "failed", {}).state == "created"
     assert ledger.record(moved.job, 2, "running", {}).state == "running"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from being_remote.crop_search import frame_map
-from being_remote.crop_search.frame_map import FrameMap, FrameRule, align
+from being_remote.crop_search.frame_map import FrameMap, FrameRule, map_frames
 from being_remote.tracker.frame_numbering import frames_in_source
 
 COUNT, SIDE = 300, 16
@@ -47,7 +47,7 @@ def mapped(crops: Any, frames: Any, **more: Any) -> FrameMap | str:
         "numbers": np.arange(n) + 1,
         **more,
     }
-    return align(crops, options["at"], frames, options["indices"], options["rules"], options["numbers"])
+    return map_frames(crops, options["at"], frames, options["indices"], options["rules"], options["numbers"])
 
 
 def is_map(found: FrameMap | str) -> FrameMap:

@@ -9,9 +9,17 @@ from scenes import Scene, as_jpeg
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.free_crop import free_crop
-from being_remote.crop_search import whole_pixel_search as lattice
-from being_remote.crop_search.crop_rendering import Window, bars, content, grey_of, remake, warp, whole_crops
-from being_remote.crop_search.picture_difference import equal, mismatch
+from being_remote.crop_search import whole_pixels
+from being_remote.crop_search.crop_rendering import (
+    Window,
+    content_window,
+    find_bars,
+    grey_of,
+    make_crop,
+    warp,
+    whole_crops,
+)
+from being_remote.crop_search.picture_difference import mismatch, pixels_equal
 from being_remote.crop_search.registration import correlation, register
 
 SCENE = Scene(size_wh=(640, 360), box=(150, 450, 20, 320), seed=11)
@@ -19,21 +27,23 @@ FRAME = SCENE.frame(3)
 GREY = grey_of(FRAME)
 TRUTH = np.array([300.0, 300.0, 150.0, 20.0])
 STORED = grey_of(SCENE.crop(FRAME))
-WINDOW = content(STORED)
+WINDOW = content_window(STORED)
 
 
 def test_the_crop_made_again_is_the_trackers_with_its_bars() -> None:
     for box in ((150, 450, 20, 320), (0, 200, 10, 311), (301, 639, 160, 359), (20, 520, 1, 359)):
         scene = Scene(size_wh=SCENE.size_wh, box=box, seed=1)
-        assert equal(scene.crop(FRAME), remake(FRAME, crop_from_box(box, SCENE.size_wh, (512, 512))))
+        assert pixels_equal(
+            scene.crop(FRAME), make_crop(FRAME, crop_from_box(box, SCENE.size_wh, (512, 512)))
+        )
 
 
 @pytest.mark.parametrize("box", [(150, 450, 20, 320), (40, 600, 60, 259)])
 def test_the_fractional_crop_is_the_whole_one_where_it_is_whole(box: tuple[int, int, int, int]) -> None:
     crop = crop_from_box(box, SCENE.size_wh, (512, 512))
-    made = grey_of(remake(FRAME, crop))
+    made = grey_of(make_crop(FRAME, crop))
     warped = warp(GREY, np.array([*crop.padded_size_wh, *crop.origin]), (0.0, 0.0), (512, 512))
-    part = content(made)
+    part = content_window(made)
     assert np.abs(part.of(warped) - part.of(made)).mean() < 0.7
     # Half a pixel more, as with pixel centres on whole numbers, and it is another picture.
     off = warp(
@@ -92,21 +102,21 @@ def test_another_gain_and_level_change_nothing() -> None:
 
 def test_the_lattice_puts_the_truth_first_and_climbs_back_to_it() -> None:
     stored, truth = STORED.astype(np.float32), (300, 300, 150, 20)
-    step, margin = lattice.runner_up(stored, WINDOW, GREY, truth)
+    step, margin = whole_pixels.runner_up(stored, WINDOW, GREY, truth)
     assert margin > 1e-4
-    assert step in lattice.steps()
-    assert lattice.runner_up(stored, WINDOW, GREY, (300, 300, 151, 20))[1] < 0
-    assert lattice.top([(stored, WINDOW, GREY)], (302, 302, 148, 21)) == truth
+    assert step in whole_pixels.steps()
+    assert whole_pixels.runner_up(stored, WINDOW, GREY, (300, 300, 151, 20))[1] < 0
+    assert whole_pixels.best_box([(stored, WINDOW, GREY)], (302, 302, 148, 21)) == truth
 
 
 def test_bars_are_measured_and_kept_out_of_the_comparison() -> None:
     scene = Scene(size_wh=SCENE.size_wh, box=(20, 520, 1, 359), seed=1)
     grey = grey_of(scene.crop(FRAME))
-    left, top, right, bottom = bars(grey)
+    left, top, right, bottom = find_bars(grey)
     assert (left, right) == (0, 0)
     assert top == pytest.approx(71 * 512 / 500, abs=2)
     assert bottom == pytest.approx(top, abs=1)
-    assert content(grey) == Window(4, top + 4, 508, 512 - bottom - 4)
+    assert content_window(grey) == Window(4, top + 4, 508, 512 - bottom - 4)
 
 
 def test_of_the_boxes_with_one_map_the_trackers_own_comes_first() -> None:

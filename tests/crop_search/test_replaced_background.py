@@ -13,7 +13,7 @@ from scenes import Picture, Scene
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.crop_search import StoredCrop, check_crop, from_images
-from being_remote.crop_search.crop_rendering import content, grey_of
+from being_remote.crop_search.crop_rendering import content_window, grey_of
 from being_remote.crop_search.replaced_background import inner_part
 
 FRAMES = 12
@@ -113,4 +113,4 @@ def test_the_face_of_another_take_or_clip_stays_unknown(colour: tuple[int, int, 
 def test_a_whole_picture_has_no_inner_part() -> None:
     for kind in ("room", "grain"):
         (one, *_) = replace(SCENE, backdrop=kind).stored(NUMBERS)
-        assert inner_part(one, content(grey_of(one.picture))) is None
+        assert inner_part(one, content_window(grey_of(one.picture))) is None

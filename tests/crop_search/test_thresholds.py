@@ -14,16 +14,16 @@ from being_remote.crop_search import StoredCrop
 from being_remote.crop_search.crop_grade import common_offset, grade_crop
 from being_remote.crop_search.finding import FrameEvidence
 from being_remote.crop_search.known_crop_check import _judge
-from being_remote.crop_search.picture_consensus import Consensus, agree
-from being_remote.crop_search.picture_matching import Match, view_of
+from being_remote.crop_search.picture_consensus import Consensus, find_consensus
+from being_remote.crop_search.picture_matching import Match, prepare_view
 from being_remote.crop_search.registration import Fit
-from being_remote.crop_search.whole_pixel_crop import whole_box
+from being_remote.crop_search.whole_pixels import whole_box
 
 CROP = crop_from_box((400, 900, 100, 600), (1280, 720), (512, 512))
 BOX = np.array([500.0, 500, 400, 100])
 EVIDENCE = FrameEvidence(0, 1, True, 0, True, True, 0.0, 0.9, 0.01, (0, 0, 1, 0), (0, 0, 0, 0), 0.0)
 RNG = np.random.default_rng(0)
-VIEW = view_of(StoredCrop(0, 1, RNG.integers(0, 255, (64, 64, 3), np.uint8), ""))
+VIEW = prepare_view(StoredCrop(0, 1, RNG.integers(0, 255, (64, 64, 3), np.uint8), ""))
 
 
 def match(box: Any = BOX, *, std: float = 0.02, n: int = 0, **more: Any) -> Match:
@@ -125,7 +125,7 @@ def test_a_picture_is_found_where_score_parts_and_mismatch_all_say_so(
 
 
 def agreed(*matches: Match | None) -> bool:
-    return isinstance(agree(matches), Consensus)
+    return isinstance(find_consensus(matches), Consensus)
 
 
 @pytest.mark.parametrize(("off", "one"), [(0.49, True), (0.51, False)])

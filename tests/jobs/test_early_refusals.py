@@ -19,7 +19,7 @@ from being_remote.inventory import Inventory
     [
         ({"exports": ["nerfstudio", "nerfstudi"]}, "no export named 'nerfstudi'"),
         ({"exports": ["json"], "canvas": (512, 512)}, "always describe the original frames"),
-        ({"what_if": ["bbox_scal=3"]}, "no setting of the tracker"),
+        ({"what_if": ["bbox_scal=3"]}, "not a setting of the tracker"),
         ({"what_if": ["bbox_scale"]}, "is not KEY=VALUE"),
         ({"what_if": ["fps=30"]}, "does not change the crop"),
     ],

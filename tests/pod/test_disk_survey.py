@@ -16,8 +16,9 @@ import pytest
 from pod_programs import program_words, run_program_here
 from pythons import old_python
 
-from being_remote.pod_client import disk_survey as asking
+from being_remote.pod_client.disk_survey import WALKED_LAST
 from being_remote.pod_client.runner import BOOT
+from being_remote.safe_to_stop.result_names import ODD_NAMES
 
 LIMITS = {"entries": 10_000, "folders": 100, "odd": 10, "depth": 8, "seconds": 30}
 
@@ -39,7 +40,7 @@ def ask(
         "apart": [],
         "results": [(None, [b64("*.frame"), b64("bbox.pt")]), (b64("mesh"), [b64("*.ply")])],
         "dated": [b64("end.json")],
-        "odd": base64.b64encode(asking._ODD).decode(),
+        "odd": base64.b64encode(ODD_NAMES).decode(),
         "others": [b64("*.tar"), b64("*.tmp")],
         "count_below": [],
         "specs": [],
@@ -173,7 +174,7 @@ def test_a_folder_is_walked_whatever_it_is_called_and_the_unlikely_ones_last(tmp
     for name in names:
         (tmp_path / name / "checkpoint").mkdir(parents=True)
         (tmp_path / name / "checkpoint/1.frame").write_bytes(b"frame")
-    answer = ask(tmp_path, last_names=asking._LAST)
+    answer = ask(tmp_path, last_names=WALKED_LAST)
     found = [os.fsdecode(folder).split("/")[0] for folder in where(answer["folders"], tmp_path)]
     assert found[0] == "likely" and sorted(found) == sorted(names)
 

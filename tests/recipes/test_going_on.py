@@ -15,7 +15,7 @@ from being_remote.demo.actor import ActorTruth
 from being_remote.errors import InconsistentData
 from being_remote.jobs.recipe import CarriedFiles
 from being_remote.recipes.registry import find_recipe
-from being_remote.tracker.begin import begin, box_in
+from being_remote.tracker.begin import begin, box_path
 
 
 class Desk:
@@ -141,7 +141,7 @@ def test_the_most_of_all_homes_is_carried_and_only_what_is_whole(desk: Desk) -> 
     assert len(carried.names) == 1 + 3 * 9 - 2
     assert carried.total_bytes == sum((torn / name).stat().st_size for name in carried.names)
     note = json.loads(carried.note)
-    assert note["box_sha256"] == note["files"][box_in({"folder": "demo"})]
+    assert note["box_sha256"] == note["files"][box_path({"folder": "demo"})]
     assert note["files"].keys() == set(carried.names)
     assert desk.carried(torn, desk.made("third", 9)) == carried  # of equals the first
 

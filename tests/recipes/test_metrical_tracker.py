@@ -123,7 +123,7 @@ def test_a_job_is_planned_by_the_keys_and_defaults_of_the_checkout_on_the_host()
     full = made.intent["settings"]
     assert (full["gpu"], full["sampling"], full["w_lmks_68"]) == ("0", [[0.5, 200]], 1000)
     assert json.loads(made.files["tracking.json"])["defaults"]["sampling"] == [[0.5, 100]]
-    with pytest.raises(UsageError, match="no setting of the tracker"):
+    with pytest.raises(UsageError, match="not a setting of the tracker"):
         plan("w_lmks_68=1", known=facts(defaults=encoded(CONFIG.replace("cfg.w_lmks_68 = 1000\n", ""))))
     # A default that is another one there is another wish.
     assert plan(known=facts(defaults=encoded(FORK))).intent != plan().intent
@@ -164,7 +164,7 @@ def test_a_job_that_moves_keeps_its_settings_whatever_the_defaults_there_are() -
     assert moved.intent["settings"] == first.intent["settings"]
     assert settings_of(moved)["w_lmks"] == 5000.0
     assert repeated(FORK).files == first.files
-    with pytest.raises(UsageError, match="'gpu' is no setting"):
+    with pytest.raises(UsageError, match="'gpu' is not a setting"):
         repeated(CONFIG)
 
 

@@ -18,9 +18,8 @@ from being_remote.demo.checkout import CONFIG
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile, UsageError
 from being_remote.inventory import Inventory
 from being_remote.jobs.dispatch import pack_files
-from being_remote.jobs.ledger import Intent
+from being_remote.jobs.ledger import Intent, ledger_of
 from being_remote.jobs.result_download import runs_of
-from being_remote.jobs.status_poll import ledger_of
 from being_remote.tracker.checkout_defaults import read_defaults
 from being_remote.workflows.compare import CompareReport, compare
 

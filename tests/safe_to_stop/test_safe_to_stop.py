@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,27 +25,26 @@ from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
 from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import HostError, UsageError
-from being_remote.inventory import Inventory, load_inventory
+from being_remote.inventory import Inventory, LocalHost, load_inventory
 from being_remote.jobs import status_poll as watch
 from being_remote.jobs.ledger import Intent
+from being_remote.pod.job_states import JobState
 from being_remote.pod_client import disk_survey as surveying
-from being_remote.pod_client.listing import FolderQuery, ListedFile, ListedFolder
+from being_remote.pod_client.listing import ContainerStart, FolderQuery, ListedFile, ListedFolder, Listing
 from being_remote.recipes.metrical_tracker import MetricalTracker
-from being_remote.safe_to_stop import file_comparison as comparison
-from being_remote.safe_to_stop import job_results as results
-from being_remote.safe_to_stop import remote_contents as disk
-from being_remote.safe_to_stop import unowned_files as strays
-from being_remote.safe_to_stop.active_jobs import EndedJob, standing
-from being_remote.safe_to_stop.reasons import RequiredFile
-from being_remote.safe_to_stop.remote_contents import HostFile
+from being_remote.safe_to_stop import file_comparison, host_files, stop_check, unowned_files
+from being_remote.safe_to_stop.active_jobs import judge_jobs
+from being_remote.safe_to_stop.host_files import HostFile
+from being_remote.safe_to_stop.job_results import EndedJob, JobFiles, ResultPatterns, read_job
+from being_remote.safe_to_stop.local_copies import LocalCopies, LocalResults
+from being_remote.safe_to_stop.stop_check import SafeReport
 from being_remote.sync import remote_files as actor_files
 from being_remote.transfer import known_hashes as known
 from being_remote.transfer import quarantine
 from being_remote.workflows import cancel as cancelling
-from being_remote.workflows import safe_to_stop as workflow
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
-from being_remote.workflows.safe_to_stop import SafeReport, safe_to_stop
+from being_remote.workflows.safe_to_stop import safe_to_stop
 from being_remote.workflows.sync import sync
 
 MakeInventory = Callable[..., Inventory]
@@ -166,7 +165,7 @@ def text(report: SafeReport, *, terminal: bool = False) -> str:
 def test_a_pod_whose_files_are_all_home_may_be_stopped_and_looking_changes_nothing(there: Place) -> None:
     before = there.state()
     (reason,) = there.look().reasons
-    assert reason.next == "sync --actor demo --host pod" and "not at home" in reason.what
+    assert reason.next == "sync --actor demo --host pod" and "not local" in reason.what
     assert there.state() == before
 
     report = sync(there.inventory)
@@ -186,7 +185,7 @@ def test_one_other_byte_over_there_is_a_no_even_with_the_same_size_and_time(ther
     report = there.look()
     assert (report.safe, report.exit_code) == (False, 6)
     assert report.actors[0].not_home.examples == ("run/logs/train.log",)
-    assert text(report).startswith("NO: 1 file ('run/logs/train.log') of demo not at home")
+    assert text(report).startswith("NO: not local: 1 file ('run/logs/train.log') of demo")
 
 
 def test_what_a_sync_had_hashed_over_there_is_not_hashed_again_while_it_looks_the_same(
@@ -195,13 +194,13 @@ def test_what_a_sync_had_hashed_over_there_is_not_hashed_again_while_it_looks_th
     monkeypatch.setattr(known, "TICK_NS", 0)  # the files were made just now
     sync(here.inventory)
     asked: list[str] = []
-    real = disk.hashes
+    real = host_files.hash_host_files
 
     def heard(session: Any, host: Any, files: list[HostFile]) -> Any:
         asked.extend(file.path for file in files)
         return real(session, host, files)
 
-    monkeypatch.setattr(comparison, "hashes", heard)
+    monkeypatch.setattr(file_comparison, "hash_host_files", heard)
     assert here.look().safe is True and asked == []
     os.utime(here.checkpoint / "00000.frame", (1, 1))
     assert here.look().safe is True and asked == ["checkpoint/00000.frame"]
@@ -263,10 +262,10 @@ def test_a_file_that_is_torn_on_both_sides_is_a_no_of_its_own(here: Place) -> No
     os.utime(frame, (old, old))
     sync(here.inventory)
     ((what, next_step),) = here.why()
-    assert "torn on here, too" in what and "track them again" in next_step
+    assert "torn on here" in what and "track them again" in next_step
     os.utime(frame)
     ((what, next_step),) = here.why()
-    assert "being written just now" in what and "wait a little" in next_step
+    assert "still being written" in what and "wait a moment" in next_step
 
 
 def test_a_name_that_cannot_come_home_is_named_with_its_reason(here: Place) -> None:
@@ -293,7 +292,7 @@ def test_a_run_that_no_actor_names_is_a_no_until_its_bytes_are_home(here: Place)
     other = here.tracker / "output/other/checkpoint"
     shutil.copytree(here.checkpoint, other)
     report = here.look()
-    assert report.safe is True and any("whose bytes are at home" in note for note in report.notes)
+    assert report.safe is True and any("whose bytes are local" in note for note in report.notes)
     rewrite(other / "00000.frame")
     (here.tracker / "input/other").mkdir()
     (here.tracker / "input/other/bbox.pt").write_bytes(b"another box")
@@ -345,10 +344,10 @@ def test_what_no_kind_covers_is_said_and_no_reason(here: Place) -> None:
     (masks / "00001.png").write_bytes(bytes(2_500_000))
     report = here.look()
     assert report.safe is True
-    assert any("sync does not bring" in n and "input/demo/masks" in n for n in report.notes)
+    assert any("sync does not cover" in n and "input/demo/masks" in n for n in report.notes)
     for terminal in (True, False):
         verdict, note = text(report, terminal=terminal).split("\n", 1)
-        assert verdict.startswith("yes") and note.startswith("note: demo: sync does not bring")
+        assert verdict.startswith("yes") and note.startswith("note: demo: sync does not cover")
 
 
 def picture(number: int) -> bytes:
@@ -368,7 +367,7 @@ def test_source_pictures_are_a_no_until_sync_brings_them_or_their_video_is_local
     sync(here.inventory)
     with_source(here)
     ((what, next_step),) = here.why()
-    assert "3 files ('actor/source/00000.png'" in what and "no video here" in what
+    assert "3 files ('actor/source/00000.png'" in what and "no local video" in what
     assert next_step == "sync --actor demo --host here --only sources"
     report = sync(here.inventory, only=["sources"])
     assert (here.home / "actor/source/00002.png").read_bytes() == picture(2)
@@ -376,7 +375,9 @@ def test_source_pictures_are_a_no_until_sync_brings_them_or_their_video_is_local
     assert here.look().safe is True
     (here.tracker / "input/demo/source/00003.png").write_bytes(picture(3))
     report = here.look()  # the video that it was cut from came with that sync
-    assert report.safe is True and any("can be cut again" in note for note in report.notes)
+    assert report.safe is True and any(
+        "the video that they were cut from is" in note for note in report.notes
+    )
     assert sync(here.inventory).transferred_files == 0  # a plain sync leaves them alone
     (here.tracker / "input/demo/video.mp4").unlink()
     torn = here.tracker / "input/demo/source/00003.png"
@@ -397,7 +398,9 @@ def test_source_pictures_are_no_reason_where_the_inventory_names_the_very_video(
     sync(here.inventory)
     with_source(here)
     report = here.look()
-    assert report.safe is True and any("can be cut again" in note for note in report.notes)
+    assert report.safe is True and any(
+        "the video that they were cut from is" in note for note in report.notes
+    )
     video.write_bytes(b"the vidEo")
     assert here.look().safe is False
     pictures = tmp_path / "pictures"
@@ -406,14 +409,14 @@ def test_source_pictures_are_no_reason_where_the_inventory_names_the_very_video(
     assert here.look().safe is True
     (pictures / "00001.png").unlink()
     ((what, _),) = here.why()
-    assert what.startswith("1 file ('actor/source/00001.png')")
+    assert what.startswith("not local: 1 file ('actor/source/00001.png')")
 
 
 def test_a_video_that_nothing_was_cut_from_yet_counts_itself(here: Place) -> None:
     sync(here.inventory)
     (here.tracker / "input/demo/video.mp4").write_bytes(b"the video")
     ((what, next_step),) = here.why()
-    assert what == "1 file ('actor/video.mp4') of demo not local" and next_step.endswith("--only sources")
+    assert what == "not local: 1 file ('actor/video.mp4') of demo" and next_step.endswith("--only sources")
     sync(here.inventory, only=["sources"])
     assert here.look().safe is True
 
@@ -485,13 +488,13 @@ def test_a_sparse_terabyte_is_a_no_by_its_size_and_is_not_hashed(
     with open(huge, "wb") as file:
         file.truncate(1 << 40)
     asked: list[str] = []
-    real = disk.hashes
+    real = host_files.hash_host_files
 
     def heard(session: Any, host: Any, files: list[HostFile]) -> Any:
         asked.extend(file.path for file in files)
         return real(session, host, files)
 
-    monkeypatch.setattr(comparison, "hashes", heard)
+    monkeypatch.setattr(file_comparison, "hash_host_files", heard)
     report = here.look()
     assert report.safe is False and huge.name in report.reasons[0].what
     assert not any(huge.name == Path(path).name for path in asked)
@@ -500,8 +503,7 @@ def test_a_sparse_terabyte_is_a_no_by_its_size_and_is_not_hashed(
 def test_a_large_file_is_hashed_where_something_local_has_its_size(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk, "LARGE_BYTES", 1)
-    monkeypatch.setattr(comparison, "LARGE_BYTES", 1)
+    monkeypatch.setattr(host_files, "LARGE_BYTES", 1)
     log = here.tracker / "output/demo/train.log"
     sync(here.inventory)
     os.utime(log, (1, 1))
@@ -510,7 +512,7 @@ def test_a_large_file_is_hashed_where_something_local_has_its_size(
     frame.write_bytes(frame.read_bytes()[:-100])
     os.utime(frame, (1, 1))
     sync(here.inventory)
-    assert "torn on here, too" in here.why()[0][0]  # what lies in quarantine has a size, too
+    assert "torn on here" in here.why()[0][0]  # what lies in quarantine has a size, too
     frame.unlink()
     job = here.ended("mkdir c; echo torn > c/00001.frame; exit 1")
     pull(here.inventory, job, all_files=True)
@@ -522,7 +524,7 @@ def test_of_a_file_that_grows_no_more_is_read_than_was_listed(here: Place) -> No
     log = here.tracker / "output/demo/train.log"
     with _session(here) as session:
         before = HostFile("a", log.parent, b"train.log", 4, 0)
-        (made,) = disk.hashes(session, here.inventory.the_host(None), [before]).values()
+        (made,) = host_files.hash_host_files(session, here.inventory.the_host(None), [before]).values()
     assert made.sha256 == hashlib.sha256(log.read_bytes()[:4]).hexdigest()
     assert made.bytes == log.stat().st_size
 
@@ -532,7 +534,7 @@ def test_a_file_that_cannot_be_read_over_there_makes_it_unknown(
 ) -> None:
     sync(here.inventory)
     rewrite(here.checkpoint / "00000.frame")
-    monkeypatch.setattr(comparison, "hashes", lambda *_: {})
+    monkeypatch.setattr(file_comparison, "hash_host_files", lambda *_: {})
     report = here.look()
     assert (report.safe, report.exit_code) == (None, 4)
     assert text(report).startswith("UNKNOWN: ")
@@ -584,14 +586,16 @@ def test_a_listing_that_was_cut_makes_it_unknown(here: Place, monkeypatch: pytes
     pull(here.inventory, job, all_files=True)
     assert here.look().safe is True
     with monkeypatch.context() as patched:
-        patched.setattr(
-            results, "folder_of", lambda j: FolderQuery(j.work, j.work, "*", recursive=True, most=1)
-        )
+        one_file = property(lambda j: FolderQuery(j.work, j.work, "*", recursive=True, most=1))
+        patched.setattr(EndedJob, "query", one_file)
         ((what, _),) = here.why()
     assert "attempts/1/work' holds more than 1 files" in what
     with monkeypatch.context() as patched:
-        real = strays.folders
-        patched.setattr(strays, "folders", lambda s: [dataclasses.replace(f, most=0) for f in real(s)])
+        real = unowned_files.surveyed_folders
+        for module in (unowned_files, file_comparison):
+            patched.setattr(
+                module, "surveyed_folders", lambda s: [dataclasses.replace(f, most=0) for f in real(s)]
+            )
         report = here.look()
         assert report.safe is None and all("more than 0 files" in r.what for r in report.reasons)
     with_source(here, video=b"the video", pictures=FRAMES + 1)
@@ -608,9 +612,9 @@ def test_a_large_file_is_not_local_because_a_rotten_one_without_a_hash_is_kept(h
     )
     video = here.tracker / "input/demo/video.mp4"
     with video.open("wb") as file:
-        file.truncate(disk.LARGE_BYTES)
+        file.truncate(host_files.LARGE_BYTES)
     ((what, _),) = here.why()
-    assert what == "1 file ('actor/video.mp4') of demo not local"
+    assert what == "not local: 1 file ('actor/video.mp4') of demo"
 
 
 def test_a_frame_behind_a_link_of_another_name_counts(here: Place, tmp_path: Path) -> None:
@@ -631,7 +635,7 @@ def test_results_of_a_job_count_until_they_were_pulled_as_they_are_now(there: Pl
     sync(there.inventory)
     job = there.ended("echo one > one.txt")
     ((what, next_step),) = there.why()
-    assert f"{job} has succeeded and 1 file ('one.txt') not at home" in what
+    assert f"{job} (succeeded) has files that are not local: 1 file ('one.txt')" in what
     assert next_step == f"pull {job} --all"
     folder = pull(there.inventory, job, all_files=True).folder
     before = there.state()
@@ -640,7 +644,7 @@ def test_results_of_a_job_count_until_they_were_pulled_as_they_are_now(there: Pl
     assert [(row.job, row.state, row.files) for row in report.jobs] == [(job, "succeeded", 1)]
     assert there.state() == before
     (there.work(job) / "one.txt").write_text("two\n")
-    assert "1 came home with other bytes" in there.why()[0][0]
+    assert "1 differ from the local files" in there.why()[0][0]
     (there.work(job) / "one.txt").write_text("one\n")
     (folder / "one.txt").unlink()
     assert there.look().jobs[0].not_home.count == 1
@@ -652,7 +656,7 @@ def test_a_result_that_is_a_link_is_unknown_for_no_pull_follows_it(here: Place, 
     job = here.ended(f"echo x > result; ln -s {tmp_path}/elsewhere more")
     pull(here.inventory, job, all_files=True)
     ((what, _),) = here.why()
-    assert what == f"{job} left links or specials, which are never followed: 'more' (1 in all)"
+    assert what == f"{job} left links or specials, which are not followed: 'more' (1 in all)"
 
 
 def test_a_job_at_work_is_a_no_and_one_that_left_nothing_is_not(here: Place) -> None:
@@ -672,7 +676,9 @@ def test_of_a_job_that_failed_what_is_whole_must_come_home_and_torn_frames_are_w
     sync(here.inventory)
     job = here.ended("mkdir c; echo torn > c/00001.frame; echo x > ok; exit 1")
     ((what, next_step),) = here.why()
-    assert f"{job} has failed and 2 files" in what and next_step == f"pull {job} --all"
+    assert (
+        f"{job} (failed) has files that are not local: 2 files" in what and next_step == f"pull {job} --all"
+    )
     pull(here.inventory, job, all_files=True)
     report = here.look()
     assert report.safe is True, report.reasons
@@ -686,7 +692,9 @@ def test_frames_that_only_an_earlier_attempt_has_count_until_the_job_succeeds(he
     here.until_ended(job, 2)
     (here.work(job).parents[1] / "2/work/2.frame").unlink()
     whats = [what for what, _ in here.why()]
-    assert any(f"attempt 1 of {job} left 1 file ('2.frame')" in what for what in whats), whats
+    assert any(
+        f"attempt 1 of {job} left files that are not local: 1 file ('2.frame')" in what for what in whats
+    ), whats
     (here.workdir / "jobs" / job / "go").touch()
     resume(here.inventory, job)
     here.until_ended(job, 3)
@@ -707,13 +715,7 @@ def test_frames_that_only_an_earlier_attempt_has_count_until_the_job_succeeds(he
 def test_of_a_tracking_all_that_pull_brings_counts_and_nothing_of_one_without_frames(
     here: Place, state: str, names: tuple[str, ...], missing: tuple[str, ...], next_step: str | None
 ) -> None:
-    kind = MetricalTracker()
-    work = PurePosixPath("/w/jobs/j/attempts/1/work")
-    job = EndedJob(
-        "j", 1, state, True, "demo", work, kind.results, kind.more_results, "pull j", "pull j --all"
-    )
-    listed = ListedFolder(True, None, [ListedFile(name.encode(), 1, 0, 0, 0, None) for name in names], [])
-    files = [RequiredFile(f.path, 1, 0, "0" * 64) for f in results.counting(job, listed)]
+    job = tracking(state)
     folder = here.home / "runs/j"
     folder.mkdir(parents=True)
     entries = {name: {"bytes": 1, "sha256": "0" * 64} for name in names if name not in missing}
@@ -721,42 +723,69 @@ def test_of_a_tracking_all_that_pull_brings_counts_and_nothing_of_one_without_fr
     for name in entries:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"x")
-    _, reasons, _ = results.job_reasons(here.inventory, "here", job, files)
-    assert [reason.next for reason in reasons] == ([] if next_step is None else [next_step])
+    files = read_job(job, "here", LocalCopies(here.inventory), listing_of(names))
+    found = files.compare([dataclasses.replace(file, sha256="0" * 64) for file in files.files])
+    assert [reason.next for reason in found.reasons] == ([] if next_step is None else [next_step])
 
 
 @pytest.mark.parametrize(("state", "is_no"), [("succeeded", True), ("failed", False), ("lost", False)])
 def test_a_result_that_was_refused_is_worth_nothing_unless_its_job_succeeded(
     here: Place, state: str, is_no: bool
 ) -> None:
-    kind, work = MetricalTracker(), PurePosixPath("/w/jobs/j/attempts/1/work")
-    job = EndedJob("j", 1, state, True, "demo", work, kind.results, kind.more_results, "pull j", "pull j")
     name = "output/d/checkpoint/1.frame"
     folder = here.home / "runs/j"
     folder.mkdir(parents=True)
     aside = {name: {"sha256": "0" * 64, "reason": "torn"}}
     (folder / "pulled.json").write_text(json.dumps({"files": {}, "set_aside": aside}))
-    row, reasons, notes = results.job_reasons(
-        here.inventory, "here", job, [RequiredFile(name, 1, 0, "0" * 64)]
-    )
-    assert [reason.verdict for reason in reasons] == (["no"] if is_no else [])
-    assert any("worth nothing" in note for note in notes) is not is_no
-    assert row.not_home.count == is_no
-    # With other bytes it is another file, which nobody refused yet.
-    _, reasons, _ = results.job_reasons(here.inventory, "here", job, [RequiredFile(name, 1, 0, "1" * 64)])
-    assert [reason.verdict for reason in reasons] == ["no"]
+    files = read_job(tracking(state), "here", LocalCopies(here.inventory), listing_of([name]))
+    (file,) = files.files
+    found = files.compare([dataclasses.replace(file, sha256="0" * 64)])
+    assert [reason.verdict for reason in found.reasons] == (["no"] if is_no else [])
+    assert any("worth nothing" in note for note in found.notes) is not is_no
+    assert found.jobs[0].not_home.count == is_no
+    # With other bytes it is another file, which was not refused yet.
+    found = files.compare([dataclasses.replace(file, sha256="1" * 64)])
+    assert [reason.verdict for reason in found.reasons] == ["no"]
 
 
 def test_the_box_of_a_tracking_that_made_no_frame_is_worth_nothing_and_one_elsewhere_counts() -> None:
-    kind, jobs = MetricalTracker(), PurePosixPath("/w/jobs")
-    work = jobs / "j/attempts/1/work"
-    job = EndedJob("j", 1, "failed", True, "demo", work, kind.results, kind.more_results, "pull j", "pull j")
-    folders = [work / "input/demo", PurePosixPath("/mt/input/demo")]
-    shown = survey_of(*folders)
-    box = ListedFolder(True, None, [ListedFile(b"bbox.pt", 1, 0, 0, 0, None)], [])
-    ended = {"j": (job, frozenset[str]())}
-    found = strays.strays(PurePosixPath("/w"), shown, [box, box], [], ended, frozenset())
-    assert [stray.folder for stray in found] == [folders[1]]
+    job = tracking("failed")
+    folders = [job.work / "input/demo", PurePosixPath("/mt/input/demo")]
+    box = listing_of(["bbox.pt"]).folders[0]
+    found = unowned(survey_of(*folders), [box, box], {"j": files_of(job)})
+    assert [folder.folder for folder in found] == [folders[1]]
+
+
+HOST = LocalHost(name="here", workdir=PurePosixPath("/w"))
+
+
+def tracking(state: str, attempt: int = 1) -> EndedJob:
+    """A job of the tracker that has ended."""
+    work = PurePosixPath(f"/w/jobs/j/attempts/{attempt}/work")
+    patterns = ResultPatterns(MetricalTracker().results, MetricalTracker().more_results)
+    return EndedJob("j", attempt, JobState(state), True, "demo", work, patterns, "pull j", "pull j --all")
+
+
+def files_of(job: EndedJob, *names: str) -> JobFiles:
+    files = [HostFile(name, job.work, name.encode(), 1, 0) for name in names]
+    return JobFiles(job, "here", LocalResults([]), files, [])
+
+
+def listing_of(names: Iterable[str]) -> Listing:
+    """One folder with files of one byte."""
+    files = [ListedFile(name.encode(), 1, 0, 0, 0, None) for name in names]
+    start = ContainerStart(boot_id=None, pid_namespace=None)
+    return Listing(start, 0, [ListedFolder(True, None, files, [])], "")
+
+
+def unowned(
+    survey: surveying.DiskSurvey,
+    listed: list[ListedFolder],
+    ended: dict[str, JobFiles],
+    judged: tuple[str, ...] = (),
+) -> list[unowned_files.UnownedFolder]:
+    local: Any = None
+    return unowned_files.read_unowned(HOST, local, survey, listed, set(), ended, judged)
 
 
 def survey_of(*folders: PurePosixPath) -> surveying.DiskSurvey:
@@ -785,23 +814,18 @@ def survey_of(*folders: PurePosixPath) -> surveying.DiskSurvey:
 def test_of_an_earlier_attempt_the_frames_count_that_the_newest_has_not_unless_it_succeeded(
     state: str,
 ) -> None:
-    kind, jobs = MetricalTracker(), PurePosixPath("/w/jobs")
-    work = jobs / "j/attempts/2/work"
-    job = EndedJob("j", 2, state, True, "demo", work, kind.results, kind.more_results, "pull j", "pull j")
-    folder = jobs / "j/attempts/1/work/output/d/checkpoint"
-    shown = survey_of(folder)
-    names = (b"1.frame", b"2.frame", b"bbox.pt")
-    listed = ListedFolder(True, None, [ListedFile(name, 1, 0, 0, 0, None) for name in names], [])
-    newest = frozenset({"output/d/checkpoint/1.frame"})
-    found = strays.strays(PurePosixPath("/w"), shown, [listed], [], {"j": (job, newest)}, frozenset())
-    left = [file.path for stray in found for file in stray.files]
+    job = tracking(state, attempt=2)
+    shown = survey_of(PurePosixPath("/w/jobs/j/attempts/1/work/output/d/checkpoint"))
+    listed = listing_of(["1.frame", "2.frame", "bbox.pt"]).folders
+    ended = {"j": files_of(job, "output/d/checkpoint/1.frame")}
+    found = unowned(shown, listed, ended)
+    left = [file.path for folder in found for file in folder.files]
     assert left == ([] if state == "succeeded" else ["2.frame"])
     # Frames of the newest attempt that lie beside its results count in any case.
-    beside = survey_of(work / "elsewhere")
-    found = strays.strays(PurePosixPath("/w"), beside, [listed], [], {"j": (job, newest)}, frozenset())
-    assert [file.path for stray in found for file in stray.files] == ["1.frame", "2.frame"]
-    # A job that is judged by itself is no stray.
-    assert strays.strays(PurePosixPath("/w"), shown, [listed], [], {}, frozenset({"j"})) == []
+    found = unowned(survey_of(job.work / "elsewhere"), listed, ended)
+    assert [file.path for folder in found for file in folder.files] == ["1.frame", "2.frame"]
+    # A job that is judged by itself owns its files.
+    assert unowned(shown, listed, {}, judged=("j",)) == []
 
 
 def test_another_laptops_job_counts_as_ours_do(here: Place, tmp_path: Path) -> None:
@@ -812,10 +836,10 @@ def test_another_laptops_job_counts_as_ours_do(here: Place, tmp_path: Path) -> N
     them = Place(tmp_path, their_inventory)
     job = them.job("echo x > result; sleep 60")
     report = here.look()
-    assert report.reasons[0].what.startswith(f"{job}, another laptop's, is running")
+    assert report.reasons[0].what.startswith(f"{job} of another laptop is running")
     cancelling.cancel(their_inventory, job)
     ((what, next_step),) = here.why()
-    assert f"{job}, another laptop's, has cancelled and 1 file ('result') not at home" in what
+    assert f"{job} of another laptop (cancelled) has files that are not local: 1 file ('result')" in what
     assert "--take-over" in next_step
     pull(their_inventory, job, all_files=True)  # both have one backup: what came home is home
     assert here.look().safe is True
@@ -851,26 +875,26 @@ def test_an_attempt_that_runs_although_its_job_went_on_elsewhere_is_a_no(here: P
     moved = dataclasses.replace(ledger.find(job), host="there", attempt=2)
     with _session(here) as session:
         answer = watch.look(session, here.inventory.the_host(None))
-    stand = standing("here", {job: moved}, {}, answer)
+    stand = judge_jobs("here", {job: moved}, {}, answer)
     (reason,) = stand.reasons
     assert "attempt 1" in reason.what and "attempt 2 on there counts" in reason.what
     assert reason.next == f"cancel {job} --host here"
     cancelling.cancel(here.inventory, job)
     with _session(here) as session:
         answer = watch.look(session, here.inventory.the_host(None))
-    stand = standing("here", {job: moved}, {}, answer)
-    assert (stand.reasons, stand.ended) == ((), ()) and "worth nothing" in stand.notes[0]
+    stand = judge_jobs("here", {job: moved}, {}, answer)
+    assert (stand.reasons, stand.ended) == ([], []) and "worth nothing" in stand.notes[0]
     hidden = dataclasses.replace(answer, problems=("2 of its 3 rows about jobs make no sense",))
-    (reason,) = standing("here", {job: moved}, {}, hidden).reasons  # there may be a job that is not shown
+    (reason,) = judge_jobs("here", {job: moved}, {}, hidden).reasons  # there may be a job that is not shown
     assert reason.verdict == "unknown" and "2 of its 3 rows" in reason.what
     for state in ("lost", "failed", "cancelled", "abandoned"):
-        stand = standing("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
+        stand = judge_jobs("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
         (reason,) = stand.reasons
-        assert reason.verdict == "unknown" and "frames that are nowhere else" in reason.what
-        assert f"is {state}" in reason.what and stand.notes == ()
+        assert reason.verdict == "unknown" and "frames here may exist nowhere else" in reason.what
+        assert f"is {state}" in reason.what and stand.notes == []
     for state in ("succeeded", "running", "unknown"):
-        stand = standing("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
-        assert stand.reasons == () and "worth nothing" in stand.notes[0]
+        stand = judge_jobs("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
+        assert stand.reasons == [] and "worth nothing" in stand.notes[0]
 
 
 def test_a_job_whose_id_is_another_jobs_there_is_unknown(here: Place) -> None:
@@ -878,11 +902,11 @@ def test_a_job_whose_id_is_another_jobs_there_is_unknown(here: Place) -> None:
     known = watch.ledger_of(here.inventory).find(job)
     with _session(here) as session:
         answer = watch.look(session, here.inventory.the_host(None))
-    assert standing("here", {job: known}, {}, answer).reasons == ()
+    assert judge_jobs("here", {job: known}, {}, answer).reasons == []
     other = dataclasses.replace(known, spec_sha256="0" * 64)
-    stand = standing("here", {job: other}, {}, answer)
+    stand = judge_jobs("here", {job: other}, {}, answer)
     (reason,) = stand.reasons
-    assert reason.verdict == "unknown" and "another spec lies there" in reason.what and stand.ended == ()
+    assert reason.verdict == "unknown" and "holds another spec" in reason.what and stand.ended == []
 
 
 def _session(place: Place) -> Any:
@@ -912,7 +936,7 @@ def test_a_gpu_that_is_busy_without_a_job_of_ours_is_a_no(
     report = here.look()
     assert not (tmp_path / "own").exists()  # not even the folder of the leases was made
     assert (report.safe, report.idle_s) == (False, 0.0)
-    assert "somebody else's process?" in report.reasons[0].what and "40,000 MiB" in report.reasons[0].what
+    assert "another person's process?" in report.reasons[0].what and "40,000 MiB" in report.reasons[0].what
     smi(tmp_path, monkeypatch, "echo '0, GPU-aaaa-1, NVIDIA Test, 81920, 4, 0'")
     report = here.look()
     assert report.safe is True and [g.busy for g in report.gpus] == [False]
@@ -1004,13 +1028,13 @@ def test_where_something_is_to_follow_a_job_that_came_meanwhile_makes_it_unknown
 ) -> None:
     sync(here.inventory)
     assert safe_to_stop(here.inventory, look_again=True).safe is True
-    real, came = workflow.survey, []
+    real, came = stop_check.survey_disk, []
 
     def slow(*args: Any, **more: Any) -> Any:
         came.append(here.job("sleep 60"))
         return real(*args, **more)
 
-    monkeypatch.setattr(workflow, "survey", slow)
+    monkeypatch.setattr(stop_check, "survey_disk", slow)
     report = safe_to_stop(here.inventory, look_again=True)
     assert report.safe is None and came[0] in report.reasons[0].what
 
@@ -1019,13 +1043,13 @@ def test_where_something_is_to_follow_jobs_that_the_second_look_may_miss_make_it
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)
-    real, looks = workflow.look, []
+    real, looks = stop_check.look, []
 
     def odd(*args: Any) -> Any:
         looks.append(real(*args))
         return dataclasses.replace(looks[-1], problems=("1 of its 2 rows",) if len(looks) > 1 else ())
 
-    monkeypatch.setattr(workflow, "look", odd)
+    monkeypatch.setattr(stop_check, "look", odd)
     report = safe_to_stop(here.inventory, look_again=True)
     assert len(looks) == 2 and [r.what for r in report.reasons] == ["jobs may be missing: 1 of its 2 rows"]
 
@@ -1052,7 +1076,7 @@ def test_a_no_that_was_found_before_the_link_broke_stays_one(
         raise HostError("the link broke", host="here")
 
     job = here.job("sleep 60")
-    monkeypatch.setattr(workflow, "survey", breaks)
+    monkeypatch.setattr(stop_check, "survey_disk", breaks)
     report = here.look()
     assert (report.safe, report.exit_code) == (False, 6)
     assert [reason.verdict for reason in report.reasons] == ["no", "unknown"]
@@ -1069,7 +1093,7 @@ def test_a_host_that_holds_nothing_may_be_stopped_cloned_or_not(here: Place) -> 
     report = here.look()
     assert (report.safe, report.exit_code, report.reasons) == (True, 0, ())
     (note,) = report.notes
-    assert f"there is no {str(here.tracker)!r}" in note and f"{str(here.disk)!r} was looked through" in note
+    assert f"{str(here.tracker)!r} is missing" in note and f"{str(here.disk)!r} was searched" in note
     assert list(here.disk.iterdir()) == []
 
 

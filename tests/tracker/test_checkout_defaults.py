@@ -65,7 +65,7 @@ def test_a_forks_own_keys_are_known_and_take_values_of_their_own_type() -> None:
         with pytest.raises(UsageError):
             parse_override(wrong, keys)
     # What this checkout does not know, yacs would stop at.
-    with pytest.raises(UsageError, match="no setting of the tracker"):
+    with pytest.raises(UsageError, match="not a setting of the tracker"):
         parse_override("w_lmks_68=1", keys)
 
 

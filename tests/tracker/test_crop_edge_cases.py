@@ -19,7 +19,7 @@ from being_remote.errors import InconsistentData, UsageError
 from being_remote.tracker import layout
 from being_remote.tracker.box_file import parse_box
 from being_remote.tracker.frame_file import parse_frame
-from being_remote.tracker.frame_numbering import source_frame_number
+from being_remote.tracker.frame_numbering import source_frame_numbers
 from being_remote.tracker.sequence import read_sequence
 from being_remote.tracker.settings import check
 
@@ -131,7 +131,7 @@ def more_than_99999_frames(folder: Path) -> None:
         (folder / f"{number:05d}.frame").write_bytes(factory.saved(factory.content(f"{number:05d}")))
     assert read_sequence(folder).frame_ids.tolist() == [7, 99_999, 100_000]
     # The tracker sorted the source's names as text: 100000.png comes right after 10000.png.
-    assert source_frame_number(10_000, 0, source_images=100_500) == 100_000
+    assert source_frame_numbers([10_000], 0, source_images=100_500) == 100_000
 
 
 ROWS: dict[str, Callable[..., None]] = {

@@ -16,7 +16,7 @@ from being_remote.errors import BeingRemoteError, DataError, InconsistentData, T
 from being_remote.tracker import frame_entries as stored
 from being_remote.tracker.file_check import check_bytes
 from being_remote.tracker.frame_analysis import analyze_frame
-from being_remote.tracker.frame_file import parse_frame, resumable
+from being_remote.tracker.frame_file import is_resumable, parse_frame
 from being_remote.tracker.sequence import read_cameras, read_sequence
 
 
@@ -163,7 +163,7 @@ def test_the_tracker_goes_on_only_from_frames_that_it_could_have_written() -> No
             "no flame",
         }
         lacks |= {"other names in flame", "fx and fy of their own"}
-        assert resumable(parse_frame(data, "00000.frame")) is (name not in lacks), name
+        assert is_resumable(parse_frame(data, "00000.frame")) is (name not in lacks), name
 
 
 def test_reading_them_imports_neither_torch_nor_unpickles(tmp_path: Path) -> None:

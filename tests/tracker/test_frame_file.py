@@ -257,7 +257,7 @@ def test_a_box_in_torch_s_format_before_zip_archives_is_read(value: Any, tmp_pat
 
 
 def test_a_web_page_saved_as_bbox_pt_is_called_no_archive() -> None:
-    with pytest.raises(TornFile, match="no archive"):
+    with pytest.raises(TornFile, match="not an archive"):
         parse_box(b"<html>login</html>", "bbox.pt")
 
 

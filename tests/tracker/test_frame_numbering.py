@@ -5,39 +5,41 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
-from being_remote.tracker.frame_numbering import (
-    source_frame_number,
-    source_frame_numbers,
-    source_time_s,
-    video_frame_index,
-)
+from being_remote.tracker.frame_numbering import frames_in_source, source_frame_numbers
+
+
+def number_of(frame_id: int, begin_frames: int, source_images: int = 0) -> int:
+    return int(source_frame_numbers([frame_id], begin_frames, source_images)[0])
 
 
 def test_the_shipped_configs_skip_one_frame_so_frame_0_is_image_2() -> None:
     # Reading the id as the image's number gives 0, and forgetting begin_frames gives 1.
-    assert source_frame_number(0, begin_frames=1) == 2
-    assert source_frame_number(837, begin_frames=0) == 838
+    assert number_of(0, begin_frames=1) == 2
+    assert number_of(837, begin_frames=0) == 838
 
 
 def test_gaps_keep_the_numbers_of_the_frames_that_are_left() -> None:
     # Counted over the files that are there, the third would be image 4.
-    assert [source_frame_number(i, begin_frames=1) for i in (0, 1, 5)] == [2, 3, 7]
+    assert source_frame_numbers([0, 1, 5], begin_frames=1).tolist() == [2, 3, 7]
 
 
 def test_targets_that_count_images_from_0_and_from_1_meet_the_same_moment() -> None:
     # GaussianTalker's img_id is 0-based, ffmpeg's file is 1-based, FlashAvatar wants frame_id + 1:
     # with begin_frames 1 these are three numbers for one picture.
-    number = source_frame_number(10, begin_frames=1)
+    number = number_of(10, begin_frames=1)
     assert (number, number - 1, 10 + 1) == (12, 11, 11)
-    assert source_time_s(number) == 11 / 25
-    assert video_frame_index(number, 25, 25) == 11 and video_frame_index(number, 25, 50) == 22
+    assert even_video(25, 40)[number - 1] == 11 and even_video(50, 80)[number - 1] == 22
 
 
-def test_another_fps_moves_the_time_but_not_the_number() -> None:
-    assert source_time_s(source_frame_number(24, 0), fps=50) == 0.48
-    assert video_frame_index(25, 50, 25) == 12  # every frame stands there twice
+def test_an_fps_above_the_videos_shows_every_frame_twice() -> None:
+    assert frames_in_source(np.arange(40) / 25, 50)[25 - 1] == 12
+
+
+def even_video(rate: float, frames: int) -> list[int]:
+    return frames_in_source(np.arange(frames) / rate, 25).tolist()
 
 
 @pytest.mark.parametrize("count", [1, 9_999, 10_000, 99_999, 100_000, 100_001, 100_019, 123_456])
@@ -45,7 +47,6 @@ def test_source_images_beyond_five_digits_are_counted_in_the_trackers_text_order
     names = sorted(f"{n:05d}.png" for n in range(1, count + 1))
     wanted = [int(name[:-4]) for name in names]
     assert source_frame_numbers(range(count), 0, source_images=count).tolist() == wanted
-    assert source_frame_number(count - 1, 0, source_images=count) == wanted[-1]
     assert source_frame_numbers(range(0, count - 7, 13), 7, count).tolist() == wanted[7::13]
 
 
@@ -58,14 +59,9 @@ def test_every_place_among_a_million_source_images(count: int) -> None:
 
 
 def test_up_to_99999_images_the_count_changes_nothing_and_beyond_it_does() -> None:
-    assert source_frame_number(10_000, 1, source_images=99_999) == source_frame_number(10_000, 1) == 10_002
-    assert source_frame_number(10_000, 1, source_images=100_000) == 10_001
-    assert source_frame_number(9_999, 1, source_images=100_000) == 100_000
-
-
-def test_the_first_source_image_is_the_start_of_the_video() -> None:
-    assert source_time_s(1) == 0
-    assert source_time_s(26, fps=25) == 1.0
+    assert number_of(10_000, 1, source_images=99_999) == number_of(10_000, 1) == 10_002
+    assert number_of(10_000, 1, source_images=100_000) == 10_001
+    assert number_of(9_999, 1, source_images=100_000) == 100_000
 
 
 def _by_ffmpegs_rule(number: int, source_fps: Fraction, video_fps: Fraction) -> int:
@@ -85,32 +81,30 @@ def _by_ffmpegs_rule(number: int, source_fps: Fraction, video_fps: Fraction) -> 
 )
 def test_a_source_image_shows_the_frame_that_ffmpegs_fps_filter_puts_there(video_fps: str) -> None:
     rate = Fraction(video_fps)
+    shown = even_video(float(rate), 2100)
     for number in (*range(1, 200), 838):
-        assert video_frame_index(number, 25, float(rate)) == _by_ffmpegs_rule(number, Fraction(25), rate)
+        assert shown[number - 1] == _by_ffmpegs_rule(number, Fraction(25), rate)
 
 
 def test_a_video_of_60_fps_starts_with_its_second_frame() -> None:
     # The nearest in time would be frame 0, and the number as an index lags 58 % behind.
-    assert video_frame_index(1, 25, 60) == 1
-    assert video_frame_index(101, 25, 60) == 241
+    shown = even_video(60, 300)
+    assert (shown[0], shown[100]) == (1, 241)
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: source_frame_number(-1, 0),
-        lambda: source_frame_number(0, -1),
-        lambda: source_frame_number(5, 1, source_images=6),
+        lambda: source_frame_numbers([-1], 0),
+        lambda: source_frame_numbers([0], -1),
         lambda: source_frame_numbers([0, 5], 1, 6),
         lambda: source_frame_numbers([3, -1], 0),
-        lambda: source_time_s(0),
-        lambda: source_time_s(1, fps=0),
-        lambda: source_time_s(1, fps=float("nan")),
-        lambda: video_frame_index(0, 25, 25),
-        lambda: video_frame_index(1, 25, float("inf")),
-        lambda: video_frame_index(1, 0, 25),
+        lambda: source_frame_numbers([0], 0, 10**12),
+        lambda: frames_in_source([0.0], 0),
+        lambda: frames_in_source([0.0], float("inf")),
+        lambda: frames_in_source([], 25),
     ],
 )
 def test_numbers_that_mean_no_frame_are_refused(call: object) -> None:
-    with pytest.raises(ValueError, match=r"negative|start at 1|none of 6 images"):
+    with pytest.raises(ValueError, match=r"negative|fps is positive|none of 6 images|put in order"):
         call()  # type: ignore[operator]  # callables without arguments

@@ -10,7 +10,7 @@ from being_remote.demo.checkout import CONFIG
 from being_remote.errors import UsageError
 from being_remote.tracker.checkout_defaults import read_defaults
 from being_remote.tracker.frame_cost import frame_cost
-from being_remote.tracker.presets import PRESETS, preset, text
+from being_remote.tracker.presets import PRESETS, find_preset, text
 from being_remote.tracker.settings import KEYS, check, coerce
 
 ROUND_2 = PRESETS["gaussiantalker-round2"].settings
@@ -63,13 +63,13 @@ def test_a_checkout_that_lacks_a_key_of_a_preset_is_named_and_one_without_a_pyra
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_every_setting_is_as_the_tracker_takes_it_and_has_its_reason_in_the_text(name: str) -> None:
     shown = text(name)
-    for key, value in preset(name).settings.items():
+    for key, value in find_preset(name).settings.items():
         assert coerce(key, value) == value and type(coerce(key, value)) is type(value)
         assert f"{key}: {str(value).lower()}" in shown
-        assert preset(name).reasons[key] in shown
-    check(preset(name).settings)
-    assert all(note in shown for note in preset(name).advice(KEYS))
-    assert set(preset(name).reasons) == set(preset(name).settings)
+        assert find_preset(name).reasons[key] in shown
+    check(find_preset(name).settings)
+    assert all(note in shown for note in find_preset(name).advice(KEYS))
+    assert set(find_preset(name).reasons) == set(find_preset(name).settings)
 
 
 def test_the_text_says_what_478_landmarks_can_mean_and_what_the_resolution_gains() -> None:

@@ -79,10 +79,10 @@ def test_a_typed_value_gets_the_type_of_the_trackers_default(typed: str, value: 
         ("pyr_levels=[[0.5, 90, 1]]", "scale, iterations"),
         ("flame_geom_path=12", "text"),
         ("flame_geom_path=2001-01-01", "text"),
-        ("flame_geom_path=2001-99-99", "no YAML value"),
-        ("bbox_scale=[1", "no YAML value"),
-        ("bbox_scale=" + "[" * 5000, "no YAML value"),
-        ("bbox_scale=", "no YAML value|a number"),
+        ("flame_geom_path=2001-99-99", "not a YAML value"),
+        ("bbox_scale=[1", "not a YAML value"),
+        ("bbox_scale=" + "[" * 5000, "not a YAML value"),
+        ("bbox_scale=", "not a YAML value|a number"),
         ("bbox_scale", "KEY=VALUE"),
         ("=3", "KEY=VALUE"),
         ("save_folder=/tmp", "set by the job"),
@@ -107,7 +107,7 @@ def test_a_value_that_cannot_be_meant_is_refused_with_the_form_it_must_have(type
     ],
 )
 def test_an_unknown_key_is_answered_with_the_nearest_known_one(key: str, near: str) -> None:
-    with pytest.raises(UsageError, match=r"no setting of the tracker") as caught:
+    with pytest.raises(UsageError, match=r"not a setting of the tracker") as caught:
         parse_override(f"{key}=1")
     assert near in caught.value.hint
 

@@ -115,7 +115,7 @@ def test_giving_up_the_crop_squeezes_a_wide_frame_unless_the_image_has_its_shape
         (["bbox_scale=0"], "above 0"),
         (["bbox_scale=.nan"], "is not a number"),
         (["bbox_scale=1e400"], "is not a number"),
-        (["bbox_scal=3"], "no setting of the tracker"),
+        (["bbox_scal=3"], "not a setting of the tracker"),
         (["crop_image=false", "bbox_scale=3"], "means nothing without a crop"),
         (["image_size=[99999,99999]"], "whole pixels"),
     ],

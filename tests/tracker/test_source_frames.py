@@ -15,7 +15,7 @@ import video_factory
 
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile
 from being_remote.media.video import open_source
-from being_remote.tracker.frame_numbering import frames_in_source, video_frame_index
+from being_remote.tracker.frame_numbering import frames_in_source
 from being_remote.tracker.source_frames import KEPT_BYTES, SourceFrames, every_frame, source_frames
 
 UNEVEN_MS = [int(t) for t in np.cumsum([0, *np.random.default_rng(3).choice([20, 33, 40, 60], 59)])]
@@ -96,12 +96,6 @@ def test_every_frame_of_a_video_is_what_ffmpeg_makes_without_a_rate(tmp_path: Pa
         frames = every_frame(source)
         ours = [video_factory.number_in(frames.frame(k + 1)) for k in range(frames.count)]
     assert ours == by_ffmpeg(path, "-fps_mode", "passthrough") == list(range(40))
-
-
-def test_times_and_rates_lead_to_the_same_frame_where_a_video_is_even() -> None:
-    for rate in (15, 24, 29.97, 30, 50, 60):
-        for k, frame in enumerate(frames_in_source(np.arange(200) / rate, 25).tolist(), 1):
-            assert frame == video_frame_index(k, 25, rate)
 
 
 def test_times_of_years_are_refused(tmp_path: Path) -> None:
