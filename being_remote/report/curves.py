@@ -16,6 +16,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 MAX_VALUE = 1e30  # more than any value that means something; float64 still squares it
 FACING = np.diag([1.0, -1.0, -1.0])  # world-to-camera of a head that looks straight into the camera
 MAX_NAME = 60  # letters
+MAX_POINTS = 2000  # of a piece of a curve; more are not seen
 
 
 class Curve:
@@ -43,7 +44,7 @@ class Curve:
         return self.name[:MAX_NAME] + (" (constant)" if constant else "")
 
     def segments(self, frames: Span) -> list[NDArray[np.intp]]:
-        """Indices of its values in pieces without a gap; gaps too narrow to be seen are closed.
+        """Indices of its values in pieces without a gap; what is too narrow to be seen is left out.
 
         Args:
             frames: the first and last frame of the chart.
@@ -54,7 +55,7 @@ class Curve:
             [[0, 1, 2], [3]]
         """
         present, gaps = self._gaps((frames[1] - frames[0]) / 2000)
-        return np.split(present, gaps + 1) if len(present) else []
+        return [self._thin(piece) for piece in np.split(present, gaps + 1)] if len(present) else []
 
     def missing(self, frames: Span) -> list[Span]:
         """From where to where it has no value, each span wide enough to be seen.
@@ -76,6 +77,14 @@ class Curve:
             else:
                 spans.append((float(start), max(float(end), float(start) + least)))
         return spans
+
+    def _thin(self, piece: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The lowest and highest value of each part of a long piece, and its ends."""
+        if len(piece) <= MAX_POINTS:
+            return piece
+        parts = np.array_split(piece, MAX_POINTS // 2)
+        extremes = [part[pick(self.values[part])] for part in parts for pick in (np.argmin, np.argmax)]
+        return np.unique([piece[0], *extremes, piece[-1]])
 
     def _gaps(self, least: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Indices of its values, and after which of these frames are left out, by its own smallest step."""

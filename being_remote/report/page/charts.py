@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,6 @@ from being_remote.report.curves import Curve, Panel, Span, frame_range, value_ra
 WIDTH, HEIGHT = 1000, 220  # of a panel's viewBox
 LEFT, RIGHT, TOP, FOOT = 72, 988, 10, 188
 MARK_HEIGHT = 7
-MAX_POINTS = 2000  # of a piece of a curve
 
 Floats = NDArray[np.float64]
 
@@ -93,13 +92,4 @@ def _lay_out(panel: Panel, frames: Span) -> SvgPanel:
 def _path(xs: Floats, ys: Floats) -> str:
     if len(xs) == 1:
         return f"M{xs[0]:.1f} {ys[0]:.1f}h0"  # a dot, by its round ends
-    if len(xs) > MAX_POINTS:
-        keep = [0, *_extremes(ys), len(ys) - 1]
-        xs, ys = xs[keep], ys[keep]
     return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(xs, ys, strict=True))
-
-
-def _extremes(ys: Floats) -> Iterator[int]:
-    """The lowest and highest point of each of many parts, in their order."""
-    for part in np.array_split(np.arange(len(ys)), MAX_POINTS // 2):
-        yield from sorted({int(part[np.argmin(ys[part])]), int(part[np.argmax(ys[part])])})
