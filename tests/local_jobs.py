@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from being_remote.inventory import Inventory
-from being_remote.jobs.ledger import Ledger
-from being_remote.jobs.status_poll import ledger_of
+from being_remote.jobs.ledger import Ledger, ledger_of
 from being_remote.workflows import retrack as retrack_workflow
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.retrack import RetrackReport, RetrackRequest

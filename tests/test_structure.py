@@ -22,6 +22,7 @@ LEAVES = {
     "errors",
     "foreign_text",
     "inventory",
+    "inventory_trust",
     "local_path",
     "media",
     "pace",
@@ -34,13 +35,13 @@ VALUES = {"find_bbox", "host_checks", "jobs", "recovery", "safe_to_stop", "sync"
 KNOW_FILES = {"crop_search", "export", "report", "tracker", "camera"}
 KNOW_BYTES = {"backup", "transfer", "pod_client", "pod"}
 MAY_IMPORT = {
-    "cli": {"workflows", "demo"} | VALUES,
+    "cli": {"workflows", "demo", "pod"} | VALUES,
     "demo": {"cli", "workflows", "tracker", "camera", "transport"},
     "workflows": VALUES | KNOW_FILES | KNOW_BYTES | {"push", "recipes", "transport"},
     "find_bbox": {"pod_client", "tracker", "camera"},
     "host_checks": {"pod_client", "tracker"},
     "push": {"transfer", "pod_client", "tracker"},
-    "recipes": {"jobs", "transfer", "pod_client", "tracker", "camera"},
+    "recipes": {"jobs", "transfer", "pod_client", "pod", "tracker", "camera"},
     "recovery": KNOW_FILES,
     "safe_to_stop": {"sync", "jobs", "tracker"} | KNOW_BYTES,
     "sync": {"tracker"} | KNOW_BYTES,
@@ -65,7 +66,8 @@ LEAF_MAY_IMPORT = {
     "errors": set(),
     "foreign_text": set(),
     "inventory": {"bounded_yaml", "errors"},
-    "local_path": {"backup_paths", "errors"},
+    "inventory_trust": {"errors", "inventory"},
+    "local_path": {"backup_paths"},
     "media": {"errors", "media"},
     "pace": {"errors"},
     "plugins": {"errors"},

@@ -14,8 +14,7 @@ from local_jobs import retrack
 
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
-from being_remote.jobs.ledger import Ledger, LedgerJob
-from being_remote.jobs.status_poll import ledger_of
+from being_remote.jobs.ledger import Ledger, LedgerJob, ledger_of
 from being_remote.workflows.retrack import RetrackReport
 
 FRAMES = 12
@@ -104,7 +103,7 @@ class TwoPods:
         """How each attempt was made: its number, reason and host."""
         return [
             (t.attempt, str(t.evidence["reason"]), str(t.evidence.get("host", "")))
-            for t in self.ledger.story(job)
+            for t in self.ledger.history(job)
             if t.state == "created" and t.evidence.get("reason") not in (None, "about to be sent")
         ]
 

@@ -10,24 +10,17 @@ from rich.text import Text
 from being_remote.cli.follow_output import download_lines, frames_text
 from being_remote.cli.printing import cell, line, new_table
 from being_remote.cli.text import first_line, size_text
+from being_remote.pod.job_states import JobState
 
 if TYPE_CHECKING:
     from being_remote.jobs.background_download import DownloadSummary
+    from being_remote.jobs.cancel import CancelReport
     from being_remote.jobs.job_status import JobStatus
     from being_remote.jobs.move import Move
-    from being_remote.workflows.cancel import CancelReport
     from being_remote.workflows.jobs import JobsReport, WhyReport
     from being_remote.workflows.pull import PullReport
     from being_remote.workflows.resume import ResumeReport
 
-STYLES = {
-    "succeeded": "green",
-    "failed": "red",
-    "cancelled": "red",
-    "lost": "red",
-    "abandoned": "red",
-    "unknown": "yellow",
-}
 _SINCE = "since (UTC)"
 
 
@@ -42,7 +35,7 @@ def show_jobs(console: Console, report: JobsReport) -> None:
             cell(job.job),
             cell(job.host),
             Text(job.state, style=style),
-            cell(frames_text(job.frames_done, job.frames_total).strip()),
+            cell(frames_text(job.done, job.total).strip()),
             "" if job.exit_code is None else str(job.exit_code),
             cell(", ".join(g.removeprefix("GPU-")[:8] for g in job.gpu)),
             (job.since or "")[5:16].replace("T", " "),
@@ -141,11 +134,14 @@ def show_downloads(console: Console, downloads: DownloadSummary | None) -> None:
         line(console, f"  {text}", "yellow" if text.startswith("not ") else "")
 
 
-def state_style(state: str | None) -> str:
-    return STYLES.get(state or "", "")
+def state_style(state: JobState | None) -> str:
+    if state is None:
+        return ""
+    colours = {JobState.SUCCEEDED: "green", JobState.UNKNOWN: "yellow"}
+    return "red" if state.ended_badly else colours.get(state, "")
 
 
 def _why(job: JobStatus) -> str:
-    if job.state == "unknown":
+    if job.state is JobState.UNKNOWN:
         return f"{job.reason} (last known: {job.last_known}, as of {job.as_of or 'never'})"
     return job.reason if job.ours else f"{job.reason} (another laptop's job)"

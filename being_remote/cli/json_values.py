@@ -13,8 +13,9 @@ from typing import Any
 def to_json(value: Any) -> Any:
     """`value` as what `json.dumps(..., allow_nan=False)` takes.
 
-    Dataclasses and pydantic models become objects, field by field; a `path_b64` is there only when it
-    is set. Paths become text, enums their value, arrays lists; a number that is not finite becomes null.
+    Dataclasses and pydantic models become objects, field by field; a field whose metadata has "json" is
+    written under that name, or left out if that is None; a `path_b64` is there only when it is set.
+    Paths become text, enums their value, arrays lists; a number that is not finite becomes null.
 
     Raises:
         TypeError: a kind of value that no report may hold.
@@ -48,6 +49,7 @@ def _fields(value: Any) -> dict[str, Any] | None:
     if isinstance(value, type):
         return None
     if dataclasses.is_dataclass(value):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        named = {f.metadata.get("json", f.name): f.name for f in dataclasses.fields(value)}
+        return {name: getattr(value, field) for name, field in named.items() if name is not None}
     models = getattr(type(value), "model_fields", None)
     return None if models is None else {name: getattr(value, name) for name in models}

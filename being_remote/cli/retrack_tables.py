@@ -10,6 +10,7 @@ from rich.text import Text
 from being_remote.cli.job_tables import show_downloads, show_move, state_style
 from being_remote.cli.printing import cell, line, new_table
 from being_remote.cli.text import size_text
+from being_remote.pod.job_states import JobState
 
 if TYPE_CHECKING:
     from being_remote.jobs.dispatch import DispatchedJob
@@ -80,7 +81,7 @@ def _show_plan(console: Console, job: DispatchedJob) -> None:
         line(console, f"note: {note}", "yellow")
 
 
-def _next(job: str | None, state: str | None) -> str:
-    if state == "succeeded":
+def _next(job: str | None, state: JobState | None) -> str:
+    if state is JobState.SUCCEEDED:
         return f"pull {job}"
-    return f"jobs --why {job}; logs {job}" + (f"; resume {job}" if state != "unknown" else "")
+    return f"jobs --why {job}; logs {job}" + (f"; resume {job}" if state is not JobState.UNKNOWN else "")

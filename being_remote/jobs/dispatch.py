@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from being_remote.errors import HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.job_archive import build
-from being_remote.jobs.job_status import AT_WORK, JobStatus, ended_row, evidence_of
+from being_remote.jobs.job_status import JobStatus, ended_status
 from being_remote.jobs.ledger import Intent, Ledger, LedgerJob
 from being_remote.jobs.recipe import JobPlan, OptionChange
 from being_remote.jobs.spec import JobSpec, new_job_id
-from being_remote.jobs.status_poll import look_at
+from being_remote.jobs.status_poll import look_at_job
 from being_remote.jobs.submit import SubmitResult, find_volume, submit
+from being_remote.pod.job_states import JobState
 from being_remote.session import Session
 
 # Of a job that another laptop sent: its files lie on the host, and cannot be sent again from here.
@@ -69,7 +70,7 @@ class DispatchedJob:
 
     job: str | None
     host: str
-    state: str | None
+    state: JobState | None
     gpu: tuple[str, ...]
     spec_sha256: str | None
     adopted: bool
@@ -117,7 +118,7 @@ def preview(ledger: Ledger, plan: JobPlan, swept: tuple[str, ...], *, again: boo
     Args:
         again: make another job even while one of the same intent is not known to be ended.
     """
-    same = None if again else ledger.like(intent_of(plan, "").key)
+    same = None if again else ledger.find_same_intent(intent_of(plan, "").key)
     return DispatchedJob(
         job=same.job if same else None,
         host=same.host if same else plan.host,
@@ -141,29 +142,29 @@ def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: Led
     """
     if known.host != host.name:
         raise UsageError(f"it is on {known.host} now", where=known.job, hint=f"jobs --why {known.job}")
-    if known.state in AT_WORK:
+    if known.state.started:
         return _look_only(ledger, session, host, known)
     spec = JobSpec.from_bytes(known.spec)
     try:
         submitted = _submit(ledger, session, host, known, spec)
     except HostError as e:
-        ledger.record(known.job, known.attempt, "unknown", {"reason": e.what, "asked": "submit"})
+        ledger.record(known.job, known.attempt, JobState.UNKNOWN, {"reason": e.what, "asked": "submit"})
         raise
     if submitted is None:
-        return ended_row(ledger.find(known.job), ledger.story(known.job))
+        return ended_status(ledger.find(known.job), ledger.history(known.job))
     evidence = {
-        **evidence_of(submitted.seen),
+        **submitted.status.evidence,
         "claim": submitted.claim,
         "supervisor": submitted.supervisor,
         "volume": submitted.volume,
     }
-    ledger.record(known.job, known.attempt, "submitted", evidence)
-    return look_at(ledger, session, host, ledger.find(known.job))
+    ledger.record(known.job, known.attempt, JobState.SUBMITTED, evidence)
+    return look_at_job(ledger, session, host, ledger.find(known.job))
 
 
 def pushed_for(ledger: Ledger, known: LedgerJob) -> str | None:
     """The name of what was uploaded for the attempt that counts to continue from, if anything was."""
-    names = (t.evidence.get(PUSHED) for t in ledger.story(known.job) if t.attempt == known.attempt)
+    names = (t.evidence.get(PUSHED) for t in ledger.history(known.job) if t.attempt == known.attempt)
     return next((str(name) for name in names if name), None)
 
 
@@ -179,8 +180,8 @@ def files_of(parcel: bytes) -> dict[str, bytes]:
 
 def _look_only(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: LedgerJob) -> JobStatus:
     """A job that was seen running is never started again: a restored disk would run it twice."""
-    row = look_at(ledger, session, host, known)
-    if row.state == "unknown" and "started" not in row.evidence:
+    row = look_at_job(ledger, session, host, known)
+    if row.state is JobState.UNKNOWN and "started" not in row.evidence:
         raise HostError(
             f"{known.job}: the attempt is not on the host; nothing was started: {row.reason}",
             host=host.name,
@@ -197,18 +198,17 @@ def _submit(
     # or was emptied, and the attempt may run, or have run, all the same. For the same reason what
     # may have reached it goes to no other disk than at first.
     packed, volume = b"", None
-    if known.state == "created":
-        volume = ledger.aim(known.job, known.attempt, find_volume(session, host.workdir, host.python))
+    if known.state is JobState.CREATED:
+        volume = ledger.record_volume(known.job, known.attempt, find_volume(session, host))
         if volume is None:
             return None
         packed = b"" if known.parcel == NO_FILES else build(spec, files_of(known.parcel))
     return submit(
         session,
+        host,
         spec,
         packed,
-        workdir=host.workdir,
-        python=host.python,
         volume=volume,
         attempt=known.attempt,
-        pushed=pushed_for(ledger, known) if known.state == "created" else None,
+        pushed=pushed_for(ledger, known) if known.state is JobState.CREATED else None,
     )

@@ -31,12 +31,13 @@ from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.follow import FollowedLogLine, MovedLine, Say, StateLine, StayedLine, follow
-from being_remote.jobs.job_status import JobStatus, ended_row
-from being_remote.jobs.ledger import CORRECTABLE, LedgerJob
+from being_remote.jobs.job_status import JobStatus, ended_status
+from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.move import Move
 from being_remote.jobs.move_and_follow import move_and_follow
 from being_remote.jobs.move_permission import MovePermission, abandonment
-from being_remote.jobs.status_poll import look_at
+from being_remote.jobs.status_poll import look_at_job
+from being_remote.pod.job_states import JobState
 from being_remote.session import OnProgress, Result, Session, Stream
 
 RETRY_S = 5.0
@@ -152,21 +153,23 @@ class _FailoverWatch:
                 )
             except (*_SILENT, *_UNABLE) as e:
                 current = self.find_job()
-                if isinstance(e, _UNABLE) and current.ended and current.state not in CORRECTABLE:
+                if isinstance(e, _UNABLE) and current.ended and current.state is not JobState.LOST:
                     raise  # nothing is left to wait for
-                state, reason = "unknown", e.what
+                state, reason = JobState.UNKNOWN, e.what
                 self._events.mark_unclear()
             else:
                 state, reason = followed.row.state, followed.row.reason
-                if state not in (*CORRECTABLE, "unknown"):
+                if state not in (JobState.LOST, JobState.UNKNOWN):
                     return FailoverResult(followed.row, followed.home, None)
             waited_s = max(self._timed.silent_s, self._events.unclear_s)
-            if state in CORRECTABLE or waited_s >= after_s:
+            if state is JobState.LOST or waited_s >= after_s:
                 break
             time.sleep(min(RETRY_S, after_s - waited_s))
         current = self.find_job()
-        if current.ended and current.state not in CORRECTABLE:
-            return FailoverResult(ended_row(current, self._context.ledger.story(current.job)), None, None)
+        if current.ended and current.state is not JobState.LOST:
+            return FailoverResult(
+                ended_status(current, self._context.ledger.history(current.job)), None, None
+            )
         if current.ended:
             return MovePermission(state, reason, None)
         word = abandonment(current.state, reason, f"--failover after {after_s:g} s")
@@ -182,8 +185,8 @@ class _FailoverWatch:
         while True:
             time.sleep(RETRY_S)
             with contextlib.suppress(*_SILENT, *_UNABLE):
-                row = look_at(self._context.ledger, self._session, self._host, self.find_job())
-                if row.state not in (*CORRECTABLE, "unknown"):
+                row = look_at_job(self._context.ledger, self._session, self._host, self.find_job())
+                if row.state not in (JobState.LOST, JobState.UNKNOWN):
                     self._events.mark_clear()
                     return
             try:
@@ -219,7 +222,7 @@ class _FollowEvents:
 
     def __call__(self, line: Any) -> None:
         if isinstance(line, StateLine):
-            if line.state == "unknown":
+            if line.state is JobState.UNKNOWN:
                 self.mark_unclear()
             else:
                 self.mark_clear()

@@ -17,12 +17,13 @@ from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.background_download import BackgroundDownload, DownloadSummary, LocalFilesLine
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.job_status import JobStatus
-from being_remote.jobs.ledger import ENDED, LedgerJob
+from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.live_download import LiveDownload
 from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.spec import JobSpec
-from being_remote.jobs.status_poll import look_at
+from being_remote.jobs.status_poll import look_at_job
 from being_remote.pod import job_records as records
+from being_remote.pod.job_states import JobState
 from being_remote.session import Session
 
 log = logging.getLogger("being_remote")
@@ -45,7 +46,7 @@ class StateLine:
     """A new state, or a new count of frames."""
 
     job: str
-    state: str
+    state: JobState
     reason: str
     frames_done: int | None
     frames_total: int | None
@@ -54,7 +55,7 @@ class StateLine:
     @property
     def at_work(self) -> bool:
         """Whether the job keeps running when nobody follows it."""
-        return self.state not in (*ENDED, "unknown")
+        return not self.state.ended and self.state is not JobState.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class MovedLine:
     attempt: int
     from_host: str
     to_host: str
-    state: str
+    state: JobState
     reason: str
     moving: bool = True
 
@@ -116,9 +117,9 @@ def follow(
     """
     say = _one_at_a_time(say)
     states = _StateReporter(say)
-    states.report(look_at(context.ledger, session, host, job))
+    states.report(look_at_job(context.ledger, session, host, job))
     read_log = functools.partial(_read_log, context, session, host, job, say, states, offset, patience_s)
-    patterns = _checkpoints(context, job) if states.row.state not in ENDED else ()
+    patterns = _checkpoints(context, job) if not states.row.state.ended else ()
     if not patterns:
         return FollowResult(read_log(), None)
     folder = context.result_folder(job)
@@ -155,7 +156,7 @@ def _read_log(
     lines, looked_at = logs.LogLines(), time.monotonic()
     heard_at = looked_at
     folder = logs.attempt_folder(host.workdir, job.job, job.attempt)
-    over = states.row.state in ENDED and not states.row.evidence.get("started", True)
+    over = states.row.state.ended and not states.row.evidence.get("started", True)
     chunks = logs.read(session, host.python, folder, offset=offset, follow=not over, patience_s=patience_s)
     with contextlib.closing(chunks):
         for chunk in chunks:
@@ -169,15 +170,15 @@ def _read_log(
                 continue
             looked_at = time.monotonic()
             try:
-                states.report(look_at(context.ledger, session, host, context.ledger.find(job.job)))
+                states.report(look_at_job(context.ledger, session, host, context.ledger.find(job.job)))
             except HostError as e:  # the log's own stream reports a host that stays away
                 log.info("%s", e)
                 looked_at = time.monotonic()  # a look at a frozen host takes its time
                 continue
-            if states.row.state in ENDED:
+            if states.row.state.ended:
                 # Cancelled before it began, or lost: nothing more will be written, and no end record.
                 break
-            if states.row.state == "unknown" and looked_at - heard_at > patience_s:
+            if states.row.state is JobState.UNKNOWN and looked_at - heard_at > patience_s:
                 break  # the host answers and cannot tell: an end may never be written
     for line in lines.rest():
         say(FollowedLogLine(line.text, line.offset, job.attempt))
@@ -194,9 +195,9 @@ def _settled_status(
     """The status after the log's end; the end record may come a moment before the lock is free."""
     deadline = time.monotonic() + SETTLE_S
     while True:
-        states.report(look_at(context.ledger, session, host, context.ledger.find(job.job)))
+        states.report(look_at_job(context.ledger, session, host, context.ledger.find(job.job)))
         row = states.row
-        if row.state in ENDED or row.state == "unknown" or time.monotonic() > deadline:
+        if row.state.ended or row.state is JobState.UNKNOWN or time.monotonic() > deadline:
             return row
         time.sleep(0.1)
 
@@ -229,7 +230,7 @@ class _StateReporter:
 
     def report(self, row: JobStatus) -> None:
         self.row = row
-        line = StateLine(row.job, row.state, row.reason, row.frames_done, row.frames_total, row.attempt)
+        line = StateLine(row.job, row.state, row.reason, row.done, row.total, row.attempt)
         if line != self._last:
             self._last = line
             self._say(line)

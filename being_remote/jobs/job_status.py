@@ -1,192 +1,186 @@
-"""One job as a person and a script see it: what its host shows, joined with what the ledger knows.
+"""How a job stands, as a person and a script see it: what its host shows, joined with the ledger. Pure.
 
-Pure. What a host did not say is unknown, with the last known state, its time and the reason.
+What a host did not say is unknown, with the last known state, its time and the reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from being_remote.jobs.host_jobs import HostJobs, SeenJob
-from being_remote.jobs.ledger import ENDED, UNKNOWN, LedgerJob, StateChange
-from being_remote.jobs.status_verdict import judge_absent, judge_silence
-from being_remote.pod_client.job_answers import BootIdentity
-
-GOOD = ("succeeded",)
-BAD = ("failed", "cancelled", "lost", "abandoned")
-AT_WORK = ("running", "transforming")
+from being_remote.errors import HostError
+from being_remote.jobs.ledger import LedgerJob, StateChange, volume_of
+from being_remote.jobs.status_verdict import judge, judge_missing, judge_no_answer
+from being_remote.pod.job_states import JobState
+from being_remote.pod_client.job_answers import BootIdentity, JobFacts, LeasedGpu
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JobStatus:
-    """One job. `ours` is False for one that another laptop's ledger made; `superseded` is an earlier
-    attempt on a host that the job left: nothing of it is taken.
+    """One job. `ours` is False for one of another laptop's ledger; `superseded` is an earlier attempt on
+    a host that the job left: nothing of it is used.
 
     `since` is when the state was learnt, `as_of` when the host last said how the job stands (both
-    ISO 8601 in UTC, by this laptop's clock). `gpu` holds UUIDs. `exit_code` is the payload's.
+    ISO 8601 in UTC, by this laptop's clock). `gpu` holds UUIDs. `exit_code` is the payload's. `done` of
+    `total` is its progress. `attempts` are those whose folders the host shows.
     """
 
     job: str
     host: str
-    actor: str | None
-    recipe: str | None
+    actor: str | None = None
+    recipe: str | None = None
     attempt: int
-    state: str
-    last_known: str | None
-    as_of: str | None
+    state: JobState
+    last_known: JobState | None = None
+    as_of: str | None = None
     reason: str
-    exit_code: int | None
-    gpu: tuple[str, ...]
-    frames_done: int | None
-    frames_total: int | None
-    since: str | None
-    spec_sha256: str | None
-    ours: bool
-    evidence: Mapping[str, Any]
+    exit_code: int | None = None
+    gpu: tuple[str, ...] = ()
+    done: int | None = field(default=None, metadata={"json": "frames_done"})
+    total: int | None = field(default=None, metadata={"json": "frames_total"})
+    since: str | None = None
+    spec_sha256: str | None = None
+    ours: bool = False
+    evidence: Mapping[str, Any] = field(default_factory=dict)
     superseded: bool = False
+    attempts: tuple[int, ...] = field(default=(), metadata={"json": None})
 
 
-def exit_code_of(state: str) -> int:
+@dataclass(frozen=True)
+class HostJobs:
+    """Every job of a host as its records show it, its GPUs, and which boot of the pod answered.
+
+    `problems`: rows of the answer that name no job; there may be jobs that are not shown.
+    """
+
+    jobs: tuple[JobStatus, ...]
+    gpus: tuple[LeasedGpu, ...]
+    gpu_problem: str | None
+    incarnation: BootIdentity
+    problems: tuple[str, ...] = ()
+
+    def job(self, name: str) -> JobStatus | None:
+        """The job of that id; None if the host's volume does not hold it."""
+        return next((job for job in self.jobs if job.job == name), None)
+
+
+def exit_code_of(state: JobState | None) -> int:
     """The exit code of a command that was asked to bring a job to its end.
 
     Example:
-        >>> [exit_code_of(s) for s in ("succeeded", "running", "failed", "lost", "unknown")]
+        >>> [exit_code_of(JobState(s)) for s in ("succeeded", "running", "failed", "lost", "unknown")]
         [0, 0, 5, 5, 4]
     """
-    return 5 if state in BAD else 4 if state == "unknown" else 0
+    if state is None:
+        return 0
+    return 5 if state.ended_badly else 4 if state is JobState.UNKNOWN else 0
 
 
-def seen_row(known: LedgerJob, story: Sequence[StateChange], answer: HostJobs) -> JobStatus:
-    """The row of a job whose host answered."""
-    seen = answer.job(known.job)
-    if known.ended and (seen is None or seen.attempt != known.attempt or known.state == "abandoned"):
-        return ended_row(known, story)
-    if seen is None:
-        verdict = judge_absent(volume_in(story, known.attempt), answer.incarnation, _state(known))
-        return _row(known, verdict.state, verdict.last_known, verdict.reason, None)
-    if seen.spec_sha256 is not None and seen.spec_sha256 != known.spec_sha256:
-        return _row(known, "unknown", known.state, "another spec lies there under this id", seen)
-    if seen.attempt > known.attempt:
-        return _row(known, "unknown", known.state, f"another laptop made attempt {seen.attempt} of it", seen)
-    if seen.attempt < known.attempt and known.state in AT_WORK:
-        reason = f"attempt {known.attempt} was seen there, and is not there now: the disk was set back"
-        return _row(known, "unknown", known.state, reason, None)
-    if seen.attempt < known.attempt:
-        reason = f"attempt {known.attempt} did not reach the pod; submit it again"
-        return _row(known, "created", None, reason, None)
-    if known.ended and seen.state not in ("succeeded", "failed", "cancelled"):
-        return ended_row(known, story)
-    return _row(known, seen.state, seen.last_known, seen.reason, seen)
-
-
-def silent_row(known: LedgerJob, story: Sequence[StateChange], reason: str) -> JobStatus:
-    """The row of a job whose host gave no answer: what ended stays so, the rest is unknown."""
-    if known.ended:
-        return ended_row(known, story)
-    verdict = judge_silence(reason, _state(known))
-    return _row(known, verdict.state, verdict.last_known, verdict.reason, None)
-
-
-def ended_row(known: LedgerJob, story: Sequence[StateChange]) -> JobStatus:
-    """The row of a job whose end the ledger knows; nobody needs to be asked."""
-    evidence = next((t.evidence for t in reversed(story) if t.state == known.state), {})
+def status_on_host(host: str, facts: JobFacts, here: BootIdentity) -> JobStatus:
+    """A job by its records on a host alone."""
+    verdict = judge(facts, here)
+    newest = facts.newest
+    end, heartbeat = (newest.end, newest.progress) if newest else (None, None)
+    progress = end or heartbeat
+    done, total = (progress.frames_done, progress.frames_total) if progress else (None, None)
+    exit_code = end.exit_code if end else None
     return JobStatus(
-        job=known.job,
-        host=known.host,
-        actor=known.actor,
-        recipe=known.recipe,
-        attempt=known.attempt,
-        state=known.state,
-        last_known=None,
-        as_of=moment(known.seen_at),
-        reason=str(evidence.get("reason", "")),
+        job=facts.job,
+        host=host,
+        attempt=facts.attempt,
+        state=verdict.state,
+        reason=verdict.reason,
+        last_known=verdict.last_known,
+        exit_code=exit_code,
+        gpu=facts.gpus,
+        done=done,
+        total=total,
+        spec_sha256=facts.spec_sha256,
+        evidence={
+            "reason": verdict.reason,
+            "exit_code": exit_code,
+            "gpu": list(facts.gpus),
+            "frames_done": done,
+            "frames_total": total,
+            "lock": facts.lock,
+            "supervised": facts.supervised,
+            "beat": heartbeat.beat if heartbeat else None,
+            "cancel": facts.cancel,
+            "started": newest is not None,
+            "end": end is not None,
+            "elapsed_s": end.elapsed_s if end else None,
+        },
+        attempts=tuple(a.attempt for a in facts.attempts),
+    )
+
+
+def status_of(job: LedgerJob, history: Sequence[StateChange], answer: HostJobs | HostError) -> JobStatus:
+    """A job of the ledger after its host answered, or did not."""
+    if isinstance(answer, HostError):
+        return status_without_answer(job, history, answer.what)
+    seen = answer.job(job.job)
+    if job.ended and (seen is None or seen.attempt != job.attempt or job.state is JobState.ABANDONED):
+        return ended_status(job, history)
+    if seen is None:
+        verdict = judge_missing(volume_of(history, job.attempt), answer.incarnation, job.state)
+        return _status(job, verdict.state, verdict.reason, verdict.last_known)
+    if seen.spec_sha256 is not None and seen.spec_sha256 != job.spec_sha256:
+        return _joined(job, seen, "the host holds another spec under this id")
+    if seen.attempt > job.attempt:
+        return _joined(job, seen, f"another laptop made attempt {seen.attempt} of it")
+    if seen.attempt < job.attempt and job.state.started:
+        reason = (
+            f"attempt {job.attempt} ran on it, and is missing now: its disk was restored to an older state"
+        )
+        return _status(job, JobState.UNKNOWN, reason, job.state)
+    if seen.attempt < job.attempt:
+        reason = f"attempt {job.attempt} did not reach the host; submit it again"
+        return _status(job, JobState.CREATED, reason)
+    if job.ended and (not seen.state.ended or seen.state in (JobState.LOST, JobState.ABANDONED)):
+        return ended_status(job, history)
+    return _joined(job, seen)
+
+
+def status_without_answer(job: LedgerJob, history: Sequence[StateChange], reason: str) -> JobStatus:
+    """A job whose host gave no answer: what ended stays so, the rest is unknown."""
+    if job.ended:
+        return ended_status(job, history)
+    verdict = judge_no_answer(reason, job.state)
+    return _status(job, verdict.state, verdict.reason, verdict.last_known)
+
+
+def ended_status(job: LedgerJob, history: Sequence[StateChange]) -> JobStatus:
+    """A job whose end the ledger knows; no host need be asked."""
+    evidence = next((c.evidence for c in reversed(history) if c.state == job.state), {})
+    return replace(
+        _status(job, job.state, str(evidence.get("reason", ""))),
         exit_code=evidence.get("exit_code"),
         gpu=tuple(evidence.get("gpu", ())),
-        frames_done=evidence.get("frames_done"),
-        frames_total=evidence.get("frames_total"),
-        since=moment(known.since),
-        spec_sha256=known.spec_sha256,
-        ours=True,
+        done=evidence.get("frames_done"),
+        total=evidence.get("frames_total"),
         evidence=evidence,
     )
 
 
-def foreign_row(host: str, seen: SeenJob) -> JobStatus:
-    """The row of a job on a host that is not in our ledger."""
-    return _stranger(host, seen)
+def superseded_status(job: LedgerJob, seen: JobStatus) -> JobStatus:
+    """An earlier attempt of a job, seen on a host that the job left."""
+    current = f"attempt {job.attempt} on {job.host} counts"
+    reason = f"attempt {seen.attempt} on {seen.host} is {seen.state}; {current}"
+    if not seen.state.ended:
+        still = "may still run" if seen.state is JobState.UNKNOWN else "still runs"
+        reason = (
+            f"attempt {seen.attempt} {still} on {seen.host}; {current}: cancel {job.job} --host {seen.host}"
+        )
+    return replace(seen, actor=job.actor, recipe=job.recipe, reason=reason, ours=True, superseded=True)
 
 
-def superseded_row(known: LedgerJob, host: str, seen: SeenJob) -> JobStatus:
-    """The row of an earlier attempt, seen on a host that the job left."""
-    counts = f"attempt {known.attempt} on {known.host} counts"
-    reason = f"attempt {seen.attempt} on {host} is {seen.state}; {counts}"
-    if seen.state not in ENDED:
-        still = "may still run" if seen.state == UNKNOWN else "still runs"
-        reason = f"attempt {seen.attempt} {still} on {host}; {counts}: cancel {known.job} --host {host}"
-    row = _stranger(host, seen)
-    return replace(row, actor=known.actor, recipe=known.recipe, reason=reason, ours=True, superseded=True)
-
-
-def _stranger(host: str, seen: SeenJob) -> JobStatus:
-    return JobStatus(
-        job=seen.job,
-        host=host,
-        actor=None,
-        recipe=None,
-        attempt=seen.attempt,
-        state=seen.state,
-        last_known=seen.last_known,
-        as_of=None,
-        reason=seen.reason,
-        exit_code=seen.exit_code,
-        gpu=seen.gpu,
-        frames_done=seen.frames_done,
-        frames_total=seen.frames_total,
-        since=None,
-        spec_sha256=seen.spec_sha256,
-        ours=False,
-        evidence=evidence_of(seen),
-    )
-
-
-def evidence_of(seen: SeenJob) -> dict[str, Any]:
-    """What of a look is worth keeping: all that a verdict rests on, as plain values."""
-    facts = seen.evidence
-    newest = facts.newest
-    return {
-        "reason": seen.reason,
-        "exit_code": seen.exit_code,
-        "gpu": list(seen.gpu),
-        "frames_done": seen.frames_done,
-        "frames_total": seen.frames_total,
-        "lock": facts.lock,
-        "supervised": facts.supervised,
-        "beat": seen.beat,
-        "cancel": facts.cancel,
-        "started": newest is not None,
-        "end": newest is not None and newest.end is not None,
-        "elapsed_s": newest.end.elapsed_s if newest is not None and newest.end is not None else None,
-    }
-
-
-def incarnation_of(here: BootIdentity) -> dict[str, Any]:
-    """Which life of the pod answered, as plain values."""
-    return here.model_dump()
-
-
-def volume_in(story: Sequence[StateChange], attempt: int) -> str | None:
-    """The volume that an attempt was sent to, or was about to be; None if it never was."""
-    return next((v for t in story if t.attempt == attempt and (v := t.evidence.get("volume"))), None)
-
-
-def moment(at: float | None) -> str | None:
+def time_text(at: float | None) -> str | None:
     """A time of this laptop's clock as text.
 
     Example:
-        >>> moment(0.0), moment(None)
+        >>> time_text(0.0), time_text(None)
         ('1970-01-01T00:00:00Z', None)
     """
     if at is None:
@@ -194,31 +188,37 @@ def moment(at: float | None) -> str | None:
     return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _row(
-    known: LedgerJob, state: str, last_known: str | None, reason: str, seen: SeenJob | None
-) -> JobStatus:
-    same = state == known.state
+def _status(job: LedgerJob, state: JobState, reason: str, last_known: JobState | None = None) -> JobStatus:
+    """A job of the ledger of which its host shows nothing."""
     return JobStatus(
-        job=known.job,
-        host=known.host,
-        actor=known.actor,
-        recipe=known.recipe,
-        attempt=known.attempt,
+        job=job.job,
+        host=job.host,
+        actor=job.actor,
+        recipe=job.recipe,
+        attempt=job.attempt,
         state=state,
         last_known=last_known,
-        as_of=moment(known.seen_at),
+        as_of=time_text(job.seen_at),
         reason=reason,
-        exit_code=seen.exit_code if seen else None,
-        gpu=seen.gpu if seen else (),
-        frames_done=seen.frames_done if seen else None,
-        frames_total=seen.frames_total if seen else None,
-        since=moment(known.since) if same or state == "unknown" else None,
-        spec_sha256=known.spec_sha256,
+        since=time_text(job.since) if state in (job.state, JobState.UNKNOWN) else None,
+        spec_sha256=job.spec_sha256,
         ours=True,
-        evidence=evidence_of(seen) if seen else {"reason": reason},
+        evidence={"reason": reason},
     )
 
 
-def _state(known: LedgerJob) -> Any:
-    """The ledger's word for a state is one of the verdict's."""
-    return known.state
+def _joined(job: LedgerJob, seen: JobStatus, not_ours: str | None = None) -> JobStatus:
+    """A job of the ledger as its host shows it; with `not_ours`, why that says nothing about it."""
+    if not_ours is None:
+        base = _status(job, seen.state, seen.reason, seen.last_known)
+    else:
+        base = _status(job, JobState.UNKNOWN, not_ours, job.state)
+    return replace(
+        base,
+        exit_code=seen.exit_code,
+        gpu=seen.gpu,
+        done=seen.done,
+        total=seen.total,
+        evidence=seen.evidence,
+        attempts=seen.attempts,
+    )

@@ -1,13 +1,14 @@
-"""What this laptop knows of its jobs: one SQLite file, written before anything is asked of a host.
+"""The jobs of this laptop: one SQLite file, written before anything is asked of a host.
 
-Promises: a job's row stands before its first I/O; two terminals at once never make two jobs of one
-intent; an ended attempt stays ended whatever a late answer says; a job that moved to another host is
-there as a whole, and word of an attempt that does not count changes nothing; every change keeps its
-time and its evidence, so that the story of a job can be told. Nothing here contacts a host.
+Promises: a job's row is written before its first I/O; two terminals at once never make two jobs of one
+intent; an ended attempt stays ended whatever a late answer says; a job moves to another host as a
+whole, and an answer about an attempt that does not count changes nothing; every change keeps its time
+and its evidence. Nothing here contacts a host.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sqlite3
@@ -20,16 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from being_remote.errors import NotFoundError, UsageError
+from being_remote.inventory import Inventory
 from being_remote.jobs.spec import JobSpec
+from being_remote.pod.job_states import JobState
 
 FILE_NAME = "ledger.sqlite"
 LAST = "last"
-UNKNOWN = "unknown"
-SUCCEEDED = "succeeded"
-ENDED = (SUCCEEDED, "failed", "cancelled", "lost", "abandoned")
-# A later answer of the host replaces these words, which were said without its end record.
-CORRECTABLE = ("lost",)
-ORDER = ("created", "submitted", "waiting", "running", "transforming")
 _BUSY_S = 30.0
 _MAX_NAMED = 8
 
@@ -51,6 +48,8 @@ CREATE TABLE transitions (
 ) STRICT;
 CREATE INDEX transitions_by_job ON transitions (job);
 """
+_COLUMNS = "job, host, actor, recipe, spec, spec_sha256, parcel, attempt, state, at, seen_at"
+_ENDED = tuple(str(state) for state in JobState if state.ended)
 
 
 @dataclass(frozen=True)
@@ -96,23 +95,22 @@ class LedgerJob:
     spec_sha256: str
     parcel: bytes
     attempt: int
-    state: str
+    state: JobState
     since: float
     seen_at: float | None
 
     @property
     def ended(self) -> bool:
-        """Whether its end is known."""
-        return self.state in ENDED
+        return self.state.ended
 
 
 @dataclass(frozen=True)
 class StateChange:
-    """One step of a job's story."""
+    """One step of a job's history."""
 
     attempt: int
     at: float
-    state: str
+    state: JobState
     evidence: Mapping[str, Any]
 
 
@@ -135,6 +133,11 @@ class IntentResult:
     adopted: bool
 
 
+def ledger_of(inventory: Inventory) -> Ledger:
+    """The ledger of this laptop; nothing is written."""
+    return Ledger(inventory.state / FILE_NAME)
+
+
 class Ledger:
     """The ledger in one file. Opening it does nothing; the file is made by the first intent."""
 
@@ -148,8 +151,8 @@ class Ledger:
             return str(db.execute("SELECT value FROM meta WHERE name = 'uuid'").fetchone()[0])
 
     def intend(self, intent: Intent, *, again: bool = False) -> IntentResult:
-        """Write a job down before anything is done for it; or find the one that is at it already,
-        on another host by now if it was moved there.
+        """Write a job down before anything is done for it; or find the one of the same intent that has
+        not ended, on another host by now if it was moved there.
 
         Args:
             intent: the job, if there will be one.
@@ -157,69 +160,71 @@ class Ledger:
         """
         with self._writing() as db:
             if not again:
-                found = _of_intent(db, intent.key)
+                found = _find_same_intent(db, intent.key)
                 if found is not None:
                     return IntentResult(found, adopted=True)
-            self._insert(db, intent, attempt=1, state="created", evidence={"intent": intent.key})
-            return IntentResult(_known(_row(db, intent.job)), adopted=False)
+            _insert(db, intent, 1, JobState.CREATED, {"intent": intent.key})
+            return IntentResult(_find(db, intent.job), adopted=False)
 
     def take_over(
-        self, intent: Intent, *, attempt: int, state: str, evidence: Mapping[str, Any]
+        self, intent: Intent, *, attempt: int, state: JobState, evidence: Mapping[str, Any]
     ) -> LedgerJob:
         """Write down a job, or an attempt of one, that another ledger made, as found on its host."""
         with self._writing() as db:
             if db.execute("SELECT 1 FROM jobs WHERE job = ?", (intent.job,)).fetchone() is None:
-                self._insert(db, intent, attempt=attempt, state=state, evidence=evidence)
-            elif attempt > (known := _known(_row(db, intent.job))).attempt:
-                if intent.host != known.host:
-                    evidence = {**evidence, **_move(db, known, intent)}
-                _step(db, intent.job, attempt, state, evidence)
-                db.execute(
-                    "UPDATE jobs SET attempt = ?, state = ?, at = ? WHERE job = ?",
-                    (attempt, state, time.time(), intent.job),
-                )
-            return _known(_row(db, intent.job))
+                _insert(db, intent, attempt, state, evidence)
+            elif attempt > (job := _find(db, intent.job)).attempt:
+                if intent.host != job.host:
+                    evidence = {**evidence, **_move(db, job, intent)}
+                _set_state(db, intent.job, attempt, state, evidence)
+            return _find(db, intent.job)
 
-    def aim(self, job: str, attempt: int, volume: str) -> str | None:
-        """Write down, before it is sent, to which volume an attempt goes; the first word counts.
+    def record_volume(self, job: str, attempt: int, volume: str) -> str | None:
+        """Write down, before it is sent, to which volume an attempt goes; the first record counts.
 
         Returns:
-            That volume, which may be another terminal's word; None if the attempt has ended meanwhile
-            or does not count any more: then it is not sent.
+            That volume, which another terminal may have recorded; None if the attempt has ended
+            meanwhile or does not count any more: then it is not sent.
         """
         with self._writing() as db:
-            known = _known(_row(db, job))
-            if known.ended or known.attempt != attempt:
+            found = _find(db, job)
+            if found.ended or found.attempt != attempt:
                 return None
-            aimed = _aimed(db, job, attempt)
-            if aimed is None:
-                _step(db, job, attempt, known.state, {"volume": volume, "reason": "about to be sent"})
-            return aimed or volume
+            recorded = _recorded_volume(db, job, attempt)
+            if recorded is None:
+                _add_step(db, job, attempt, found.state, {"volume": volume, "reason": "about to be sent"})
+            return recorded or volume
 
     def cancel_unsent(self, job: str, attempt: int, evidence: Mapping[str, Any]) -> LedgerJob | None:
         """Make an attempt that was never sent `cancelled`; None if it was, or may have been."""
         with self._writing() as db:
-            known = _known(_row(db, job))
-            if known.attempt != attempt or known.state != "created" or _aimed(db, job, attempt) is not None:
+            found = _find(db, job)
+            sent = found.state is not JobState.CREATED or _recorded_volume(db, job, attempt) is not None
+            if found.attempt != attempt or sent:
                 return None
-            _step(db, job, attempt, "cancelled", evidence)
-            db.execute("UPDATE jobs SET state = 'cancelled', at = ? WHERE job = ?", (time.time(), job))
-            return _known(_row(db, job))
+            _set_state(db, job, attempt, JobState.CANCELLED, evidence)
+            return _find(db, job)
 
-    def record(self, job: str, attempt: int, state: str, evidence: Mapping[str, Any]) -> LedgerJob:
+    def record(self, job: str, attempt: int, state: JobState, evidence: Mapping[str, Any]) -> LedgerJob:
         """Add what was learnt of an attempt; what is older than what is known changes nothing.
 
-        `unknown` joins the story and leaves the last known state as it is.
+        `unknown` joins the history and leaves the last known state as it is.
         """
+        state = JobState(state)
         with self._writing() as db:
-            known = _known(_row(db, job))
-            if attempt == known.attempt and _is_news(db, known, state, evidence):
-                _step(db, job, attempt, state, evidence)
-                if state != UNKNOWN:
-                    db.execute("UPDATE jobs SET state = ?, at = ? WHERE job = ?", (state, time.time(), job))
-            if attempt == known.attempt and state != UNKNOWN:
-                db.execute("UPDATE jobs SET seen_at = ? WHERE job = ?", (time.time(), job))
-            return _known(_row(db, job))
+            found = _find(db, job)
+            if attempt != found.attempt:
+                return found
+            if state is JobState.UNKNOWN:
+                if not found.ended and _last_step(db, job) != (str(state), _text(evidence)):
+                    _add_step(db, job, attempt, state, evidence)
+                return found
+            # What was called lost had no exit record; a late one corrects that.
+            corrected = found.state is JobState.LOST and state.ended and state is not JobState.LOST
+            if corrected or state.comes_after(found.state):
+                _set_state(db, job, attempt, state, evidence)
+            db.execute("UPDATE jobs SET seen_at = ? WHERE job = ?", (time.time(), job))
+            return _find(db, job)
 
     def next_attempt(
         self, job: str, after: int, evidence: Mapping[str, Any], *, moved: Intent | None = None
@@ -231,61 +236,51 @@ class Ledger:
             after: the attempt that counts now.
             evidence: why.
             moved: the job on another host: its host and spec are those of the job from here on. The
-                story keeps the host that it left (`hosts_of`), `left` the spec.
+                history keeps the host that it left (`hosts_of`), `former_hosts` the spec.
 
         Raises:
             UsageError: another terminal was faster; or the attempt has succeeded meanwhile.
         """
         with self._writing() as db:
-            known = _known(_row(db, job))
-            if known.attempt != after:
+            found = _find(db, job)
+            if found.attempt != after:
                 raise UsageError(
-                    f"attempt {known.attempt} was made meanwhile",
+                    f"another terminal made attempt {found.attempt}",
                     where=job,
                     hint=f"being-remote jobs --why {job}",
                 )
-            if known.state == SUCCEEDED:
+            if found.state is JobState.SUCCEEDED:
                 raise UsageError(
                     f"attempt {after} has succeeded meanwhile", where=job, hint=f"being-remote pull {job}"
                 )
             if moved is not None:
-                evidence = {**evidence, **_move(db, known, moved)}
-            _step(db, job, after + 1, "created", evidence)
-            db.execute(
-                "UPDATE jobs SET attempt = ?, state = 'created', at = ? WHERE job = ?",
-                (after + 1, time.time(), job),
-            )
-            return _known(_row(db, job))
+                evidence = {**evidence, **_move(db, found, moved)}
+            _set_state(db, job, after + 1, JobState.CREATED, evidence)
+            return _find(db, job)
 
     def find(self, word: str, *, recipes: Sequence[str] = (), actor: str | None = None) -> LedgerJob:
-        """The job that `word` means: an id, a unique beginning of one, or `last`.
+        """The job that `word` names: an id, a unique beginning of one, or `last`.
 
         Args:
             word: as typed.
             recipes: what the command needs: `last` is the newest job of these, or of all where there is none
                 of these.
-            actor: whose job `last` is; None: anybody's.
+            actor: whose job `last` is; None: any actor's.
 
         Raises:
             NotFoundError: there is none.
             UsageError: several begin so.
         """
-        with self._reading() as db:
-            if db is None:
-                rows: list[Any] = []
-            elif word == LAST:
-                rows = db.execute(
-                    f"SELECT {_COLUMNS} FROM jobs WHERE ? IS NULL OR actor = ?"
-                    f" ORDER BY recipe IN ({_marks(tuple(recipes))}) DESC, number DESC LIMIT 1",
-                    (actor, actor, *recipes),
-                ).fetchall()
-            else:
-                rows = db.execute(
-                    f"SELECT {_COLUMNS} FROM jobs WHERE substr(job, 1, ?) = ?"
-                    " ORDER BY job = ? DESC, number DESC",
-                    (len(word), word, word),
-                ).fetchall()
-        found = [_known(row) for row in rows]
+        if word == LAST:
+            found = self._select(
+                "WHERE ? IS NULL OR actor = ?"
+                f" ORDER BY recipe IN ({_placeholders(recipes)}) DESC, number DESC LIMIT 1",
+                (actor, actor, *recipes),
+            )
+        else:
+            found = self._select(
+                "WHERE substr(job, 1, ?) = ? ORDER BY job = ? DESC, number DESC", (len(word), word, word)
+            )
         if not found or not word:
             whose = f" of actor {actor}" if actor is not None else ""
             raise NotFoundError(
@@ -294,7 +289,7 @@ class Ledger:
                 hint=f"being-remote {'retrack makes one' if word == LAST else 'jobs --all lists them'}",
             )
         if found[0].job != word and len(found) > 1:
-            names = ", ".join(k.job for k in found[:_MAX_NAMED])
+            names = ", ".join(job.job for job in found[:_MAX_NAMED])
             raise UsageError(
                 f"{word!r} may mean {len(found)} jobs", where=str(self.path), hint=f"one of: {names}"
             )
@@ -302,86 +297,54 @@ class Ledger:
 
     def jobs(self, *, host: str | None = None, actor: str | None = None) -> tuple[LedgerJob, ...]:
         """All jobs, the newest first."""
-        with self._reading() as db:
-            if db is None:
-                return ()
-            rows = db.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE (?1 IS NULL OR host = ?1) AND (?2 IS NULL OR actor = ?2)"
-                " ORDER BY number DESC",
-                (host, actor),
-            ).fetchall()
-            return tuple(_known(row) for row in rows)
+        return self._select(
+            "WHERE (?1 IS NULL OR host = ?1) AND (?2 IS NULL OR actor = ?2) ORDER BY number DESC",
+            (host, actor),
+        )
 
-    def like(self, key: str) -> LedgerJob | None:
-        """The job of the same intent that is not known to be ended, looked for only."""
+    def find_same_intent(self, key: str) -> LedgerJob | None:
+        """The newest job of an intent that is not known to be ended."""
         with self._reading() as db:
-            if db is None:
-                return None
-            return _of_intent(db, key)
+            return None if db is None else _find_same_intent(db, key)
 
-    def story(self, job: str) -> tuple[StateChange, ...]:
+    def history(self, job: str) -> tuple[StateChange, ...]:
         """All that was learnt of a job, the oldest first."""
-        with self._reading() as db:
-            if db is None:
-                return ()
-            rows = db.execute(
-                "SELECT attempt, at, state, evidence FROM transitions WHERE job = ? ORDER BY number", (job,)
-            ).fetchall()
-            return tuple(StateChange(n, at, state, json.loads(evidence)) for n, at, state, evidence in rows)
+        rows = self._read_all(
+            "SELECT attempt, at, state, evidence FROM transitions WHERE job = ? ORDER BY number", (job,)
+        )
+        return tuple(StateChange(n, at, JobState(state), json.loads(e)) for n, at, state, e in rows)
 
-    def left(self, job: str) -> tuple[FormerHost, ...]:
+    def former_hosts(self, job: str) -> tuple[FormerHost, ...]:
         """What a job was on the hosts that it left."""
-        with self._reading() as db:
-            if db is None:
-                return ()
-            rows = db.execute(
-                "SELECT host, spec, spec_sha256, parcel, intent_key FROM left_hosts WHERE job = ?"
-                " ORDER BY rowid",
-                (job,),
-            )
-            return tuple(FormerHost(*row) for row in rows)
+        rows = self._read_all(
+            "SELECT host, spec, spec_sha256, parcel, intent_key FROM left_hosts WHERE job = ? ORDER BY rowid",
+            (job,),
+        )
+        return tuple(FormerHost(*row) for row in rows)
 
     # -- the file --------------------------------------------------------------------------------
 
-    def _insert(
-        self, db: sqlite3.Connection, intent: Intent, *, attempt: int, state: str, evidence: Mapping[str, Any]
-    ) -> None:
-        db.execute(
-            "INSERT INTO jobs"
-            " (job, host, actor, recipe, spec, spec_sha256, parcel, intent_key, attempt, state, at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                intent.job,
-                intent.host,
-                intent.actor,
-                intent.recipe,
-                intent.spec,
-                intent.spec_sha256,
-                intent.parcel,
-                intent.key,
-                attempt,
-                state,
-                time.time(),
-            ),
-        )
-        _step(db, intent.job, attempt, state, evidence)
+    def _select(self, which: str, values: Sequence[Any]) -> tuple[LedgerJob, ...]:
+        return tuple(map(_ledger_job, self._read_all(f"SELECT {_COLUMNS} FROM jobs {which}", values)))
+
+    def _read_all(self, query: str, values: Sequence[Any]) -> list[Any]:
+        """All rows of a query; none while there is no ledger."""
+        with self._reading() as db:
+            return [] if db is None else db.execute(query, values).fetchall()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that no other terminal's can come between; on the disk when it is left."""
-        with _in_words(self.path):
+        """A transaction that no other terminal's can interleave with; on the disk when it is left."""
+        with _explained(self.path):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self.path.exists():
                 os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600))
-        with (
-            _in_words(self.path),
-            closing(sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)) as db,
-        ):
-            _as_wal(db)
+        with self._connection() as db:
+            _switch_to_wal(db)
             db.execute("PRAGMA synchronous = FULL")
             db.execute("BEGIN IMMEDIATE")
             try:
-                if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:
+                if not _has_schema(db):
                     for statement in _SCHEMA.split(";\n"):
                         db.execute(statement)
                     values = (("schema", "2"), ("uuid", str(uuid.uuid4())))
@@ -394,39 +357,51 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """One consistent look; None while there is no ledger, and none is made."""
+        """A connection for one consistent look; None while there is no ledger, and none is made."""
         if not self.path.exists() or not self.path.stat().st_size:
             yield None
             return
+        with self._connection() as db:
+            yield db if _has_schema(db) else None
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
         with (
-            _in_words(self.path),
+            _explained(self.path),
             closing(sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)) as db,
         ):
-            yield db if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() else None
+            yield db
 
 
-def hosts_of(known: LedgerJob, story: Sequence[StateChange]) -> dict[int, str]:
-    """The host of each attempt that the story knows.
+def hosts_of(job: LedgerJob, history: Sequence[StateChange]) -> dict[int, str]:
+    """The host of each attempt in the history.
 
     Example:
-        >>> known = LedgerJob("j", "b", None, "r", b"", "", b"", 3, "running", 0.0, None)
-        >>> moved = StateChange(2, 0.0, "created", {"from_host": "a", "host": "b"})
-        >>> hosts_of(known, [StateChange(1, 0.0, "running", {}), moved, StateChange(3, 0.0, "created", {})])
+        >>> job = LedgerJob("j", "b", None, "r", b"", "", b"", 3, JobState.RUNNING, 0.0, None)
+        >>> moved = StateChange(2, 0.0, JobState.CREATED, {"from_host": "a", "host": "b"})
+        >>> first, third = (StateChange(n, 0.0, JobState.CREATED, {}) for n in (1, 3))
+        >>> hosts_of(job, [first, moved, third])
         {1: 'a', 2: 'b', 3: 'b'}
     """
-    left = {t.attempt: str(t.evidence["from_host"]) for t in story if "from_host" in t.evidence}
-    host, found = known.host, {}
-    for attempt in sorted({t.attempt for t in story} | {known.attempt}, reverse=True):
+    left = {
+        change.attempt: str(change.evidence["from_host"])
+        for change in history
+        if "from_host" in change.evidence
+    }
+    host, found = job.host, {}
+    for attempt in sorted({change.attempt for change in history} | {job.attempt}, reverse=True):
         found[attempt] = host
         host = left.get(attempt, host)
     return dict(sorted(found.items()))
 
 
-_COLUMNS = "job, host, actor, recipe, spec, spec_sha256, parcel, attempt, state, at, seen_at"
+def volume_of(history: Sequence[StateChange], attempt: int) -> str | None:
+    """The volume that an attempt was sent to, or was about to be; None if it never was."""
+    return next((v for c in history if c.attempt == attempt and (v := c.evidence.get("volume"))), None)
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
+def _explained(path: Path) -> Iterator[None]:
     """Say what keeps the ledger from being used: no rights, a full disk, another program's lock."""
     try:
         yield
@@ -434,11 +409,11 @@ def _in_words(path: Path) -> Iterator[None]:
         raise UsageError(
             f"the ledger cannot be used: {e}",
             where=str(path),
-            hint="see that you may write there and that the disk has room; no job was touched",
+            hint="check that you may write there and that the disk has room; no job was touched",
         ) from e
 
 
-def _as_wal(db: sqlite3.Connection) -> None:
+def _switch_to_wal(db: sqlite3.Connection) -> None:
     """Switch to the write-ahead log, once for the file's life; SQLite does not wait for others here."""
     deadline = time.monotonic() + _BUSY_S
     while True:
@@ -451,50 +426,73 @@ def _as_wal(db: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def _is_news(db: sqlite3.Connection, known: LedgerJob, state: str, evidence: Mapping[str, Any]) -> bool:
-    if state == UNKNOWN:
-        last = db.execute(
-            "SELECT state, evidence FROM transitions WHERE job = ? ORDER BY number DESC LIMIT 1", (known.job,)
-        ).fetchone()
-        return not known.ended and last != (UNKNOWN, _text(evidence))
-    if known.ended:
-        return known.state in CORRECTABLE and state in ENDED and state not in CORRECTABLE
-    return state in ENDED or ORDER.index(state) > ORDER.index(known.state)
+def _has_schema(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is not None
 
 
-def _step(db: sqlite3.Connection, job: str, attempt: int, state: str, evidence: Mapping[str, Any]) -> None:
+def _insert(
+    db: sqlite3.Connection, intent: Intent, attempt: int, state: JobState, evidence: Mapping[str, Any]
+) -> None:
     db.execute(
-        "INSERT INTO transitions (job, attempt, at, state, evidence) VALUES (?, ?, ?, ?, ?)",
-        (job, attempt, time.time(), state, _text(evidence)),
+        "INSERT INTO jobs"
+        " (job, host, actor, recipe, spec, spec_sha256, parcel, intent_key, attempt, state, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*dataclasses.astuple(intent), attempt, str(state), time.time()),
+    )
+    _add_step(db, intent.job, attempt, state, evidence)
+
+
+def _set_state(
+    db: sqlite3.Connection, job: str, attempt: int, state: JobState, evidence: Mapping[str, Any]
+) -> None:
+    """Make this attempt the one that counts, in this state, and add that to the history."""
+    _add_step(db, job, attempt, state, evidence)
+    db.execute(
+        "UPDATE jobs SET attempt = ?, state = ?, at = ? WHERE job = ?",
+        (attempt, str(state), time.time(), job),
     )
 
 
-def _of_intent(db: sqlite3.Connection, key: str) -> LedgerJob | None:
+def _add_step(
+    db: sqlite3.Connection, job: str, attempt: int, state: JobState, evidence: Mapping[str, Any]
+) -> None:
+    db.execute(
+        "INSERT INTO transitions (job, attempt, at, state, evidence) VALUES (?, ?, ?, ?, ?)",
+        (job, attempt, time.time(), str(state), _text(evidence)),
+    )
+
+
+def _last_step(db: sqlite3.Connection, job: str) -> Any:
+    return db.execute(
+        "SELECT state, evidence FROM transitions WHERE job = ? ORDER BY number DESC LIMIT 1", (job,)
+    ).fetchone()
+
+
+def _find_same_intent(db: sqlite3.Connection, key: str) -> LedgerJob | None:
     """The newest job of an intent, as it is or as it was before it was moved, not known to be ended."""
     found = db.execute(
-        f"SELECT {_COLUMNS} FROM jobs WHERE state NOT IN ({_marks(ENDED)}) AND (intent_key = ?"
+        f"SELECT {_COLUMNS} FROM jobs WHERE state NOT IN ({_placeholders(_ENDED)}) AND (intent_key = ?"
         " OR job IN (SELECT job FROM left_hosts WHERE intent_key = ?)) ORDER BY number DESC LIMIT 1",
-        (*ENDED, key, key),
+        (*_ENDED, key, key),
     ).fetchone()
-    return None if found is None else _known(found)
+    return None if found is None else _ledger_job(found)
 
 
-def _move(db: sqlite3.Connection, known: LedgerJob, to: Intent) -> dict[str, Any]:
-    """Give a job another host and the spec that it has there; what the story is to keep of it."""
+def _move(db: sqlite3.Connection, job: LedgerJob, to: Intent) -> dict[str, Any]:
+    """Give a job another host and the spec that it has there; returns what the history keeps of it."""
     db.execute(
         "INSERT OR IGNORE INTO left_hosts (job, host, spec, spec_sha256, parcel, intent_key)"
         " SELECT job, host, spec, spec_sha256, parcel, intent_key FROM jobs WHERE job = ?",
-        (known.job,),
+        (job.job,),
     )
     db.execute(
         "UPDATE jobs SET host = ?, spec = ?, spec_sha256 = ?, parcel = ?, intent_key = ? WHERE job = ?",
-        (to.host, to.spec, to.spec_sha256, to.parcel, to.key, known.job),
+        (to.host, to.spec, to.spec_sha256, to.parcel, to.key, job.job),
     )
-    return {"host": to.host, "from_host": known.host, "from_spec_sha256": known.spec_sha256}
+    return {"host": to.host, "from_host": job.host, "from_spec_sha256": job.spec_sha256}
 
 
-def _aimed(db: sqlite3.Connection, job: str, attempt: int) -> str | None:
-    """The volume that an attempt was sent to, or was about to be."""
+def _recorded_volume(db: sqlite3.Connection, job: str, attempt: int) -> str | None:
     rows = db.execute(
         "SELECT evidence FROM transitions WHERE job = ? AND attempt = ? ORDER BY number", (job, attempt)
     )
@@ -505,16 +503,17 @@ def _text(evidence: Mapping[str, Any]) -> str:
     return json.dumps(dict(evidence), sort_keys=True)
 
 
-def _row(db: sqlite3.Connection, job: str) -> Any:
+def _find(db: sqlite3.Connection, job: str) -> LedgerJob:
     row = db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE job = ?", (job,)).fetchone()
     if row is None:
         raise NotFoundError(f"no job {job!r} in the ledger", hint="being-remote jobs --all lists them")
-    return row
+    return _ledger_job(row)
 
 
-def _known(row: Any) -> LedgerJob:
-    return LedgerJob(*row)
+def _ledger_job(row: Any) -> LedgerJob:
+    job = LedgerJob(*row)
+    return dataclasses.replace(job, state=JobState(job.state))
 
 
-def _marks(values: tuple[str, ...]) -> str:
+def _placeholders(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))

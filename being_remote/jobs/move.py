@@ -18,13 +18,14 @@ from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import PUSHED, files_of, intent_of, pushed_for
-from being_remote.jobs.host_jobs import SeenJob
+from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import Intent, LedgerJob
 from being_remote.jobs.move_permission import MovePermission
 from being_remote.jobs.recipe import CarriedFiles, JobRequest, Recipe
 from being_remote.jobs.spec import JobSpec
-from being_remote.jobs.status_poll import look
+from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod import job_records as records
+from being_remote.pod.job_states import JobState
 from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.transfer.staged_upload import UploadResult, push_files
@@ -78,7 +79,7 @@ def move(
         _MoveTarget(context, session, host, dry_run, on_progress),
         context.find_recipe(job.recipe),
     )
-    seen = look(session, host, [job.job]).job(job.job)
+    seen = look_at_host(session, host, [job.job]).job(job.job)
     uploaded_input = target.upload_input(recipe, _request_on(context, host, job, recipe))
     intent = None
     if not (dry_run and uploaded_input is not None and uploaded_input.to_send_files):
@@ -94,7 +95,7 @@ def move(
         uploaded_carried, name = target.upload_carried(job.job, job.attempt + 1, carried)
     if intent is not None and not dry_run:
         if permission.word is not None:
-            context.ledger.record(job.job, job.attempt, "abandoned", permission.word)
+            context.ledger.record(job.job, job.attempt, JobState.ABANDONED, permission.word)
         kept = {"frames_kept": carried.done} if carried is not None else {}
         evidence = {"reason": f"moved to {host.name} after {permission.state}", PUSHED: name, **kept}
         context.ledger.next_attempt(job.job, job.attempt, evidence, moved=intent)
@@ -207,7 +208,7 @@ class _MoveTarget:
                 push_files(self.session, self.host, {note.name: note}, into)
         return uploaded, name
 
-    def plan(self, job: LedgerJob, recipe: Recipe, seen: SeenJob | None) -> Intent:
+    def plan(self, job: LedgerJob, recipe: Recipe, seen: JobStatus | None) -> Intent:
         """The job for this host: planned again, or as it lies there from an earlier attempt."""
         name = self.host.name
         if seen is None:
@@ -222,7 +223,8 @@ class _MoveTarget:
             )
         ours = [(job.spec, job.spec_sha256, job.parcel, JobSpec.from_bytes(job.spec).intent_key)]
         ours += [
-            (left.spec, left.spec_sha256, left.parcel, left.key) for left in self.context.ledger.left(job.job)
+            (left.spec, left.spec_sha256, left.parcel, left.key)
+            for left in self.context.ledger.former_hosts(job.job)
         ]
         for spec, spec_sha256, parcel, key in ours:
             if spec_sha256 == seen.spec_sha256:

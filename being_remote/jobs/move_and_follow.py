@@ -71,4 +71,4 @@ def session_with_job_host(
 
 def moved_here(ledger: Ledger, job: LedgerJob) -> bool:
     """Whether the job came to its host with the current attempt."""
-    return any(t.attempt == job.attempt and "from_host" in t.evidence for t in ledger.story(job.job))
+    return any(t.attempt == job.attempt and "from_host" in t.evidence for t in ledger.history(job.job))

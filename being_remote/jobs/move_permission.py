@@ -12,9 +12,10 @@ from typing import Any
 
 from being_remote.errors import HostError, UsageError
 from being_remote.jobs.context import JobContext
-from being_remote.jobs.job_status import BAD, JobStatus, ended_row, silent_row, volume_in
-from being_remote.jobs.ledger import Ledger, LedgerJob
-from being_remote.jobs.status_poll import learnt, look_at
+from being_remote.jobs.job_status import JobStatus, ended_status, status_without_answer
+from being_remote.jobs.ledger import Ledger, LedgerJob, volume_of
+from being_remote.jobs.status_poll import look_at_job, record_answer
+from being_remote.pod.job_states import JobState
 
 UNSENT = "given up before it was sent"
 
@@ -23,7 +24,7 @@ UNSENT = "given up before it was sent"
 class MovePermission:
     """How the attempt stands that is left; `word` is the evidence by which it is abandoned, if it is."""
 
-    state: str
+    state: JobState
     reason: str
     word: Mapping[str, Any] | None
 
@@ -36,11 +37,11 @@ def permit_move(context: JobContext, job: LedgerJob, *, pod_is_gone: bool, dry_r
         HostError: whether it runs is unknown, and the user has not said that its pod is gone.
     """
     if _was_never_sent(context.ledger, job, dry_run=dry_run):
-        return MovePermission("created", UNSENT, None)
+        return MovePermission(JobState.CREATED, UNSENT, None)
     status = _status(context, job, dry_run=dry_run)
-    if status.state in BAD:
+    if status.state.ended_badly:
         return MovePermission(status.state, status.reason, None)
-    if status.state == "unknown":
+    if status.state is JobState.UNKNOWN:
         if not pod_is_gone:
             raise HostError(
                 f"{status.job}: whether attempt {status.attempt} still runs is unknown: {status.reason}",
@@ -49,15 +50,17 @@ def permit_move(context: JobContext, job: LedgerJob, *, pod_is_gone: bool, dry_r
             )
         abandoned = abandonment(status.state, status.reason, "its pod is gone")
         return MovePermission(status.state, status.reason, abandoned)
-    if status.state == "succeeded":
+    if status.state is JobState.SUCCEEDED:
         raise UsageError(
             "it has succeeded; there is nothing to resume", where=status.job, hint=f"pull {status.job}"
         )
-    stands = f"may be on its way to {status.host}" if status.state == "created" else f"is {status.state}"
+    stands = (
+        f"may be on its way to {status.host}" if status.state is JobState.CREATED else f"is {status.state}"
+    )
     raise UsageError(f"it {stands}", where=status.job, hint=f"cancel {status.job}, then this again")
 
 
-def abandonment(state: str, because: str, word: str) -> dict[str, Any]:
+def abandonment(state: JobState, because: str, word: str) -> dict[str, Any]:
     """The evidence that the ledger keeps where the user abandons an attempt."""
     return {"reason": f"the user's word: {word}", "was": state, "because": because}
 
@@ -65,19 +68,19 @@ def abandonment(state: str, because: str, word: str) -> dict[str, Any]:
 def _was_never_sent(ledger: Ledger, job: LedgerJob, *, dry_run: bool) -> bool:
     """Whether the attempt was never sent; the ledger then keeps everybody from sending it."""
     if dry_run:
-        return job.state == "created" and volume_in(ledger.story(job.job), job.attempt) is None
+        return job.state is JobState.CREATED and volume_of(ledger.history(job.job), job.attempt) is None
     return ledger.cancel_unsent(job.job, job.attempt, {"reason": UNSENT}) is not None
 
 
 def _status(context: JobContext, job: LedgerJob, *, dry_run: bool) -> JobStatus:
-    story = context.ledger.story(job.job)
+    story = context.ledger.history(job.job)
     if job.ended:
-        return ended_row(job, story)
+        return ended_status(job, story)
     if job.host not in context.inventory.hosts:
-        return silent_row(job, story, "the inventory does not name this host any more")
+        return status_without_answer(job, story, "the inventory does not name this host any more")
     try:
         with context.open_session(job.host) as session:
             host = context.inventory.host(job.host)
-            return look_at(context.ledger, session, host, job, remember=not dry_run)
+            return look_at_job(context.ledger, session, host, job, remember=not dry_run)
     except HostError as e:
-        return silent_row(job, story, e.what) if dry_run else learnt(context.ledger, job, e)
+        return status_without_answer(job, story, e.what) if dry_run else record_answer(context.ledger, job, e)

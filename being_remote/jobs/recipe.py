@@ -60,17 +60,14 @@ class JobRequest:
     stall_s: float | None = None
 
 
-class OptionChange(Protocol):
+@dataclass(frozen=True)
+class OptionChange:
     """One option that differs from the last run. A value of None: the option is unknown in that run."""
 
-    @property
-    def key(self) -> str: ...
-    @property
-    def before(self) -> Any: ...
-    @property
-    def after(self) -> Any: ...
-    @property
-    def meaning(self) -> str: ...
+    key: str
+    before: Any
+    after: Any
+    meaning: str
 
 
 @dataclass(frozen=True)

@@ -1,69 +1,68 @@
-"""One look at a host's jobs, and what it teaches the ledger."""
+"""Look at a host's jobs, and record in the ledger what is news."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 
 from being_remote.errors import HostError, UsageError
-from being_remote.inventory import Inventory, LocalHost, SshHost
-from being_remote.jobs.host_jobs import HostJobs, observe
-from being_remote.jobs.job_status import JobStatus, incarnation_of, moment, seen_row, silent_row
-from being_remote.jobs.ledger import FILE_NAME, Ledger, LedgerJob
+from being_remote.inventory import LocalHost, SshHost
+from being_remote.jobs.job_status import HostJobs, JobStatus, status_of, status_on_host, time_text
+from being_remote.jobs.ledger import Ledger, LedgerJob
+from being_remote.pod.job_states import JobState
+from being_remote.schedulers.registry import scheduler_of
 from being_remote.session import Session
 
 
-def ledger_of(inventory: Inventory) -> Ledger:
-    """The ledger of this laptop; looking into it makes nothing."""
-    return Ledger(inventory.state / FILE_NAME)
+def look_at_host(session: Session, host: SshHost | LocalHost, only: Sequence[str] | None = None) -> HostJobs:
+    """Look at all jobs of a host (or `only` some) and its GPUs: one round trip, which changes nothing.
 
-
-def look(session: Session, host: SshHost | LocalHost, only: Sequence[str] | None = None) -> HostJobs:
-    """One round trip that starts and changes nothing. Raises HostError."""
-    return observe(session, host.workdir, host.python, only=only)
-
-
-def learnt(ledger: Ledger, known: LedgerJob, answer: HostJobs | HostError) -> JobStatus:
-    """The job's row after a look at its host; what is news is written down.
-
-    Word of an attempt that does not count any more is no news: the row says which one does.
+    Raises:
+        HostError: no answer, or a malformed one; the jobs' state is then unknown.
     """
-    story = ledger.story(known.job)
-    if isinstance(answer, HostError):
-        row = silent_row(known, story, answer.what)
-    else:
-        row = seen_row(known, story, answer)
-    if row.state == "created" or (known.ended and row.state == known.state):
-        return dataclasses.replace(row, since=moment(known.since))  # no news
-    here = {} if isinstance(answer, HostError) else {"incarnation": incarnation_of(answer.incarnation)}
-    after = ledger.record(known.job, row.attempt, row.state, {**row.evidence, **here, "reason": row.reason})
-    if after.attempt != known.attempt:
-        return dataclasses.replace(row, state="unknown", last_known=row.state, reason=_counts(after))
-    if row.state == "unknown":
-        return row
-    return dataclasses.replace(row, since=moment(after.since), as_of=moment(after.seen_at), state=after.state)
+    answer = scheduler_of(host).look(session, host, only)
+    jobs = tuple(status_on_host(session.host, facts, answer.incarnation) for facts in answer.jobs)
+    return HostJobs(jobs, answer.gpus, answer.gpu_problem, answer.incarnation, answer.problems)
 
 
-def look_at(
-    ledger: Ledger, session: Session, host: SshHost | LocalHost, known: LedgerJob, *, remember: bool = True
+def look_at_job(
+    ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob, *, remember: bool = True
 ) -> JobStatus:
-    """One job's row, from one look at its host; without `remember` nothing is written down.
+    """Look at one job; without `remember` nothing is recorded.
 
     Raises:
         UsageError: another attempt counts meanwhile, on another host.
         HostError: no answer, so that the job is unknown.
     """
-    if known.host != host.name:
-        hint = f"jobs --why {known.job}"
-        raise UsageError(f"{_counts(known)}, not that on {host.name}", where=known.job, hint=hint)
+    if job.host != host.name:
+        hint = f"jobs --why {job.job}"
+        raise UsageError(f"{_current(job)}, not that on {host.name}", where=job.job, hint=hint)
     try:
-        answer = look(session, host, [known.job])
+        answer = look_at_host(session, host, [job.job])
     except HostError as e:
         if remember:
-            learnt(ledger, known, e)
+            record_answer(ledger, job, e)
         raise
-    return learnt(ledger, known, answer) if remember else seen_row(known, ledger.story(known.job), answer)
+    return record_answer(ledger, job, answer) if remember else status_of(job, ledger.history(job.job), answer)
 
 
-def _counts(known: LedgerJob) -> str:
-    return f"attempt {known.attempt} on {known.host} counts now"
+def record_answer(ledger: Ledger, job: LedgerJob, answer: HostJobs | HostError) -> JobStatus:
+    """The job's status after a look at its host; what is news is written down.
+
+    An answer about an attempt that does not count any more is no news: the status names the one that does.
+    """
+    status = status_of(job, ledger.history(job.job), answer)
+    if status.state is JobState.CREATED or (job.ended and status.state is job.state):
+        return replace(status, since=time_text(job.since))  # no news
+    boot = {} if isinstance(answer, HostError) else {"incarnation": answer.incarnation.model_dump()}
+    evidence = {**status.evidence, **boot, "reason": status.reason}
+    after = ledger.record(job.job, status.attempt, status.state, evidence)
+    if after.attempt != job.attempt:
+        return replace(status, state=JobState.UNKNOWN, last_known=status.state, reason=_current(after))
+    if status.state is JobState.UNKNOWN:
+        return status
+    return replace(status, since=time_text(after.since), as_of=time_text(after.seen_at), state=after.state)
+
+
+def _current(job: LedgerJob) -> str:
+    return f"attempt {job.attempt} on {job.host} counts now"

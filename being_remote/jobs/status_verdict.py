@@ -1,118 +1,104 @@
-"""From what a pod shows to what may be said: a pure function, and no clock in it.
+"""From what a host shows to the state of a job: pure, and without a clock.
 
-`lost` needs positive evidence: this very life of the pod, or another one that has the volume for
-itself, and nobody who holds the lock. Everything short of that is `unknown`, and nothing
-destructive may follow from it.
+`lost` needs positive evidence: the pod has not restarted, or has the volume for itself, and the job's
+lock is free. Everything short of that is `unknown`, and nothing destructive may follow from it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from being_remote.pod.job_states import JobState
 from being_remote.pod_client.job_answers import AttemptFacts, AttemptOwner, BootIdentity, JobFacts
-
-State = Literal[
-    "created",
-    "submitted",
-    "waiting",
-    "running",
-    "transforming",
-    "succeeded",
-    "failed",
-    "cancelled",
-    "lost",
-    "abandoned",
-    "unknown",
-]
-ENDED: frozenset[State] = frozenset({"succeeded", "failed", "cancelled", "lost", "abandoned"})
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A state and why; `last_known` says what was true before it became unknown."""
+    """A state and why; `last_known` is the state before it became unknown."""
 
-    state: State
+    state: JobState
     reason: str
-    last_known: State | None = None
+    last_known: JobState | None = None
 
 
 def judge(facts: JobFacts, here: BootIdentity) -> Verdict:
-    """The state of a job whose folder is there, seen from the pod's life `here`."""
+    """The state of a job whose folder is on the host that answered as `here`."""
     newest = facts.newest
     if facts.problem is not None:
-        return Verdict("unknown", f"its folder cannot be read: {facts.problem}", "submitted")
+        return _unknown(f"its folder cannot be read: {facts.problem}", JobState.SUBMITTED)
     if newest is None:
-        return _before_the_gate(facts)
+        return _judge_before_start(facts)
     if newest.end is not None:
-        return Verdict(newest.end.state, newest.end.reason)
-    at_work: State = newest.progress.state if newest.progress else "running"
+        return Verdict(JobState(newest.end.state), newest.end.reason)
+    running = JobState(newest.progress.state) if newest.progress else JobState.RUNNING
     if newest.problem is not None:
-        return Verdict("unknown", f"attempt {newest.attempt}: {newest.problem}", at_work)
+        return _unknown(f"attempt {newest.attempt}: {newest.problem}", running)
     if facts.lock == "held":
         orphaned = facts.supervised is False
         return Verdict(
-            at_work, "its supervisor is gone, its payload lives" if orphaned else "its lock is held"
+            running, "its supervisor died; its process still runs" if orphaned else "its lock is held"
         )
-    return _nobody_holds_it(facts, newest, here, at_work)
+    return _judge_free_lock(facts, newest, here, running)
 
 
-def judge_absent(expected_volume: str | None, here: BootIdentity, last_known: State) -> Verdict:
-    """The state of a job that the ledger knows and the pod's volume does not hold.
+def judge_missing(expected_volume: str | None, here: BootIdentity, last_known: JobState) -> Verdict:
+    """The state of a job that is in the ledger and not on the host's volume.
 
     `expected_volume` is where it was sent; None while it never was.
     """
-    if expected_volume is None and last_known == "created":
-        return Verdict("created", "it was not sent yet; submit it again")
+    if expected_volume is None and last_known is JobState.CREATED:
+        return Verdict(JobState.CREATED, "it was not sent yet; submit it again")
     if here.volume is None:
-        return Verdict("unknown", "no job was ever put on this volume: it may be another one", last_known)
+        return _unknown("the host's volume never held a job: it may be another one", last_known)
     if here.volume != expected_volume:
-        return Verdict("unknown", "the pod shows another volume than the job's", last_known)
-    if last_known == "created":
-        return Verdict("created", "it did not reach the pod; submit it again")
-    return Verdict("unknown", "the job's folder was removed from its volume", last_known)
+        return _unknown("the host has another volume than the job's", last_known)
+    if last_known is JobState.CREATED:
+        return Verdict(JobState.CREATED, "it did not reach the host; submit it again")
+    return _unknown("the job's folder was removed from its volume", last_known)
 
 
-def judge_silence(reason: str, last_known: State) -> Verdict:
-    """The state of a job whose pod gave no answer: what ended stays so, the rest is unknown.
+def judge_no_answer(reason: str, last_known: JobState) -> Verdict:
+    """The state of a job whose host gave no answer: what ended stays so, the rest is unknown.
 
     Also what was only created: its submit may have arrived, and the answer been lost.
     """
-    if last_known in ENDED:
-        return Verdict(last_known, "known from before")
-    return Verdict("unknown", reason, last_known)
+    return Verdict(last_known, "known from before") if last_known.ended else _unknown(reason, last_known)
 
 
-def _before_the_gate(facts: JobFacts) -> Verdict:
+def _unknown(reason: str, last_known: JobState) -> Verdict:
+    return Verdict(JobState.UNKNOWN, reason, last_known)
+
+
+def _judge_before_start(facts: JobFacts) -> Verdict:
     if facts.lock == "held":
         waits_for = facts.holder.waits_for if facts.holder else None
-        return Verdict("waiting", waits_for or "its supervisor is at work")
+        return Verdict(JobState.WAITING, waits_for or "its supervisor is starting it")
     if facts.cancel is not None and facts.cancel >= max(1, facts.attempt):
-        return Verdict("cancelled", "cancelled before it started")
-    return Verdict("submitted", "no supervisor is at work; submitting it again starts one")
+        return Verdict(JobState.CANCELLED, "cancelled before it started")
+    return Verdict(JobState.SUBMITTED, "no supervisor runs; submitting it again starts one")
 
 
-def _nobody_holds_it(facts: JobFacts, newest: AttemptFacts, here: BootIdentity, at_work: State) -> Verdict:
-    who = newest.who or _who_held_last(facts, newest.attempt)
+def _judge_free_lock(facts: JobFacts, newest: AttemptFacts, here: BootIdentity, running: JobState) -> Verdict:
+    who = newest.who or _last_holder(facts, newest.attempt)
     if who is None:
-        return Verdict("unknown", "it is not written who started it", at_work)
+        return _unknown("no record says which pod started it", running)
     then = who.incarnation
     if here.volume is None or then.volume != here.volume:
-        return Verdict("unknown", "the volume's marker is missing or another one", at_work)
-    if then.life is None or here.life is None:
-        return Verdict("unknown", "this system does not tell its lives apart", at_work)
-    if then.life != here.life:
+        return _unknown("the volume's marker is missing or another one", running)
+    if then.boot is None or here.boot is None:
+        return _unknown("cannot tell whether the pod restarted: no boot id", running)
+    if then.boot != here.boot:
         if here.alone is True:
-            return Verdict("lost", "the pod was started anew since, and the volume is its alone")
-        return Verdict("unknown", "another pod started it, and may still run it on the same volume", at_work)
+            return Verdict(JobState.LOST, "the pod restarted; no other pod mounts its disk")
+        return _unknown("another pod started it, and may still run it on the same volume", running)
     if facts.lock == "missing" or facts.lock_inode != who.lock_inode:
         payload = newest.progress.payload if newest.progress else None
         if who.supervisor.alive or (payload is not None and payload.alive):
-            return Verdict(at_work, "its lock file was removed, its processes live")
-    return Verdict("lost", "nobody holds its lock and it left no end")
+            return Verdict(running, "its lock file was removed; its processes still run")
+    return Verdict(JobState.LOST, "lock free and no exit record")
 
 
-def _who_held_last(facts: JobFacts, attempt: int) -> AttemptOwner | None:
+def _last_holder(facts: JobFacts, attempt: int) -> AttemptOwner | None:
     """Killed between the gate and who.json: the lock's own record names the same supervisor."""
     holder = facts.holder
     if holder is None or holder.attempt != attempt or facts.lock_inode is None:

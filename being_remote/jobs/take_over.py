@@ -8,15 +8,15 @@ from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.foreign_text import quote
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.dispatch import NO_FILES
-from being_remote.jobs.job_status import evidence_of
 from being_remote.jobs.ledger import Intent, Ledger, LedgerJob
 from being_remote.jobs.spec import MAX_SPEC_BYTES, JobSpec, is_job_id
-from being_remote.jobs.status_poll import look
+from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod import job_records as records
+from being_remote.pod.job_states import JobState
 from being_remote.session import Session
 
 
-def take_over(
+def take_over_job(
     inventory: Inventory,
     ledger: Ledger,
     session: Session,
@@ -35,7 +35,7 @@ def take_over(
     """
     if not is_job_id(job):
         raise UsageError(f"{job!r} is no job's id", hint="being-remote jobs --all shows it in full")
-    seen = look(session, host, [job]).job(job)
+    seen = look_at_host(session, host, [job]).job(job)
     if seen is None:
         raise NotFoundError(f"no job {job!r}", where=host.name, hint="being-remote jobs --all")
     path = f"{records.job_folder(str(host.workdir), job)}/{records.SPEC}"
@@ -50,7 +50,12 @@ def take_over(
         inventory.the_actor(spec.actor)  # it will name a folder here, and the word is the host's
     if dry_run:
         raise UsageError("a job of another ledger is taken over for real or not at all", where="--dry-run")
-    evidence = {**evidence_of(seen), "reason": "taken over", "from": spec.ledger}
-    first = "submitted" if seen.state in ("unknown", "created") else seen.state
+    evidence = {**seen.evidence, "reason": "taken over", "from": spec.ledger}
+    unclear = seen.state in (JobState.UNKNOWN, JobState.CREATED)
     intent = replace(Intent.of(spec, NO_FILES), host=host.name)  # its other laptop may name it otherwise
-    return ledger.take_over(intent, attempt=max(1, seen.attempt), state=first, evidence=evidence)
+    return ledger.take_over(
+        intent,
+        attempt=max(1, seen.attempt),
+        state=JobState.SUBMITTED if unclear else seen.state,
+        evidence=evidence,
+    )

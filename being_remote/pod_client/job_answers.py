@@ -7,6 +7,7 @@ nulls where a thousand of them would be sent.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,11 +19,12 @@ from pydantic import (
     WrapValidator,
 )
 
-from being_remote.errors import HostError
 from being_remote.foreign_text import printable
 from being_remote.pod import job_records as records
+from being_remote.pod_client.runner import ProgramName, malformed_answer
 from being_remote.strict_model import StrictModel, first_problem
 
+MAX_STATUS_BYTES = 32 << 20
 MOST_LETTERS = 2000
 MOST_ROWS = 20_000
 
@@ -49,7 +51,7 @@ Uuids = Annotated[tuple[Uuid, ...], Field(max_length=64, strict=False)]
 
 
 class BootIdentity(StrictModel):
-    """One life of a pod. Two lives differ in at least one of the first three.
+    """One boot of a pod. Two boots differ in at least one of the first three.
 
     `volume` names the disk that holds the jobs; `alone` is True only where no other pod can see it.
     """
@@ -61,8 +63,8 @@ class BootIdentity(StrictModel):
     alone: bool | None
 
     @property
-    def life(self) -> tuple[int, int, str] | None:
-        """What tells this life from others; None where the system does not say."""
+    def boot(self) -> tuple[int, int, str] | None:
+        """What tells this boot from others; None where the system does not say."""
         if self.pid_ns is None or self.init_start is None or self.boot_id is None:
             return None
         return self.pid_ns, self.init_start, self.boot_id
@@ -192,7 +194,7 @@ def _or_a_problem(value: Any, handler: ValidatorFunctionWrapHandler) -> JobFacts
             lock="free",
             asked=0,
             attempts=(),
-            problem=f"its record makes no sense: {first_problem(e)}",
+            problem=f"its record is malformed: {first_problem(e)}",
         )
 
 
@@ -233,60 +235,66 @@ class CancelAnswer(StrictModel):
 Answer = TypeVar("Answer", bound=StrictModel)
 
 
-def parsed_status(said: bytes, host: str) -> StatusAnswer:
-    """The status program's answer, believed only as far as its types and sizes go.
-
-    A job or a GPU whose row makes no sense hides no other: the job's row says so; what names no job is
-    counted in `problems`, and what is no GPU in `gpu_problem`.
+def parse_answer(kind: type[Answer], program: ProgramName, said: bytes, host: str) -> Answer:
+    """The answer of the claim or the cancel program.
 
     Raises:
-        HostError: the rest of it makes no sense.
+        MalformedAnswer: it is no such answer; nothing of it is quoted.
     """
-    document = _document(said, host)
+    return _validate(kind, program, _read_json(program, said, host), host)
+
+
+def parse_status(said: bytes, host: str) -> StatusAnswer:
+    """The status program's answer, once `inflate_status` unpacked it.
+
+    A malformed row about a job or a GPU hides no other: the job's row says so; rows that name no job are
+    counted in `problems`, and rows that are no GPU in `gpu_problem`.
+
+    Raises:
+        MalformedAnswer: the rest of it is no such answer; nothing of it is quoted.
+    """
+    document = _read_json("status", said, host)
     if not isinstance(document, dict):
-        raise odd_answer(ValueError("no object"), host)
-    odd_jobs, odd_gpus = _left_out(document, "jobs", _names_a_job), _left_out(document, "gpus", _is_a_gpu)
-    answer = _checked(StatusAnswer, document, host)
-    if odd_jobs is not None:
-        answer = answer.model_copy(update={"problems": (*answer.problems, odd_jobs)})
-    return answer.model_copy(update={"gpu_problem": odd_gpus}) if odd_gpus is not None else answer
+        raise malformed_answer(host, "status", "no object")
+    bad_jobs, bad_gpus = _drop_rows(document, "jobs", _names_a_job), _drop_rows(document, "gpus", _is_a_gpu)
+    answer = _validate(StatusAnswer, "status", document, host)
+    if bad_jobs is not None:
+        answer = answer.model_copy(update={"problems": (*answer.problems, bad_jobs)})
+    return answer.model_copy(update={"gpu_problem": bad_gpus}) if bad_gpus is not None else answer
 
 
-def _left_out(document: dict[str, Any], name: str, is_row: Callable[[Any], bool]) -> str | None:
-    """Take the rows that are none out of a list; says how many those are."""
+def inflate_status(said: bytes, host: str) -> bytes:
+    """Unpack the status program's output.
+
+    Raises:
+        MalformedAnswer: it is cut short, unpacks to too much, or is not deflated.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(said, MAX_STATUS_BYTES)
+    except zlib.error as e:
+        raise malformed_answer(host, "status", "not deflated") from e
+    if not unpacker.eof or unpacker.unused_data:
+        raise malformed_answer(host, "status", "cut short, or larger than allowed")
+    return text
+
+
+def _drop_rows(document: dict[str, Any], name: str, is_row: Callable[[Any], bool]) -> str | None:
+    """Drop the malformed rows of a list; says how many there were."""
     rows = document.get(name)
     if not isinstance(rows, list) or len(rows) > MOST_ROWS:
         return None
     document[name] = [row for row in rows if is_row(row)]
-    odd = len(rows) - len(document[name])
-    return f"{odd} of its {len(rows)} rows about {name} make no sense" if odd else None
+    dropped = len(rows) - len(document[name])
+    return f"{dropped} of its {len(rows)} rows about {name} are malformed" if dropped else None
 
 
-def parsed_answer(kind: type[Answer], said: bytes, host: str) -> Answer:
-    """The answer of the claim or the cancel program.
-
-    Raises:
-        HostError: it makes no sense.
-    """
-    return _checked(kind, _document(said, host), host)
-
-
-def odd_answer(e: Exception, host: str) -> HostError:
-    """The error for an answer that is not what the protocol says; quotes nothing of it."""
-    where = f": {first_problem(e)}" if isinstance(e, ValidationError) else ""
-    return HostError(
-        f"the pod's answer about its jobs makes no sense{where}",
-        host=host,
-        hint="another version wrote these records, or the pod is not ours; nothing was changed",
-    )
-
-
-def _document(said: bytes, host: str) -> Any:
-    """The JSON in an answer. Python's own reader, since pydantic's refuses all of it for half a letter."""
+def _read_json(program: ProgramName, said: bytes, host: str) -> Any:
+    """The JSON in an answer. Python's own reader: pydantic's refuses all of it for half a surrogate pair."""
     try:
         return json.loads(said, parse_int=_bounded_int)
-    except (ValueError, RecursionError) as e:
-        raise odd_answer(e, host) from None
+    except (ValueError, RecursionError):
+        raise malformed_answer(host, program, "no JSON") from None
 
 
 def _bounded_int(digits: str) -> int | str:
@@ -294,11 +302,11 @@ def _bounded_int(digits: str) -> int | str:
     return int(digits) if len(digits) <= 20 else digits
 
 
-def _checked(kind: type[Answer], document: Any, host: str) -> Answer:
+def _validate(kind: type[Answer], program: ProgramName, document: Any, host: str) -> Answer:
     try:
         return kind.model_validate(document)
     except ValidationError as e:
-        raise odd_answer(e, host) from None
+        raise malformed_answer(host, program, first_problem(e)) from None
 
 
 def _names_a_job(row: Any) -> bool:

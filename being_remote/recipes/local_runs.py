@@ -11,9 +11,8 @@ from being_remote.backup_paths import BackupPaths
 from being_remote.errors import DataError, NotFoundError
 from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.dispatch import files_of
-from being_remote.jobs.ledger import Ledger, LedgerJob
+from being_remote.jobs.ledger import Ledger, LedgerJob, ledger_of
 from being_remote.jobs.spec import JobSpec
-from being_remote.jobs.status_poll import ledger_of
 from being_remote.recipes.tracking_files import NAME, full_settings_of
 
 MAX_SETTINGS_BYTES = 64 << 10

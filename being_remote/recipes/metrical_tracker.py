@@ -17,7 +17,7 @@ from typing import Literal
 
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
-from being_remote.jobs.recipe import CarriedFiles, JobPlan, JobRequest, TypedOptions
+from being_remote.jobs.recipe import CarriedFiles, JobPlan, JobRequest, OptionChange, TypedOptions
 from being_remote.jobs.spec import CommandStep, FileProgress, JobSpec, WorkFolder
 from being_remote.recipes.local_runs import LocalRuns, read_local_runs
 from being_remote.recipes.tracking_facts import (
@@ -142,7 +142,7 @@ class MetricalTracker:
             wall_s=request.wall_s,
             stall_s=STALL_S if request.stall_s is None else request.stall_s,
             files=write_tracking_files(actor, folder, settings, expected, defaults),
-            changes=compare(compared, settings, keys),
+            changes=tuple(OptionChange(**vars(c)) for c in compare(compared, settings, keys)),
             notes=(
                 *defaults.notes,
                 *own_notes,

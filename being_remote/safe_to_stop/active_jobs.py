@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import cast
 
-from being_remote.jobs.host_jobs import HostJobs, SeenJob
-from being_remote.jobs.job_status import volume_in
-from being_remote.jobs.ledger import LedgerJob, StateChange
+from being_remote.jobs.job_status import HostJobs, JobStatus
+from being_remote.jobs.ledger import LedgerJob, StateChange, volume_of
 from being_remote.jobs.logs import attempt_folder
-from being_remote.jobs.status_verdict import State, judge_absent
+from being_remote.jobs.status_verdict import judge_missing
 from being_remote.pod import job_records as records
+from being_remote.pod.job_states import JobState
 from being_remote.safe_to_stop.job_results import EndedJob, ResultPatterns
 from being_remote.safe_to_stop.reasons import Reason
-
-_AT_WORK = ("submitted", "waiting", "running", "transforming")
 
 # What `pull` downloads of a recipe's jobs; the recipe is None where the host could not name it.
 FindPatterns = Callable[[str | None], ResultPatterns]
@@ -32,7 +29,7 @@ class ActiveJobs:
 
     reasons: list[Reason] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    ended: list[SeenJob] = field(default_factory=list)
+    ended: list[JobStatus] = field(default_factory=list)
     at_work: set[str] = field(default_factory=set)
 
 
@@ -56,27 +53,27 @@ def judge_jobs(
     shown = {seen.job for seen in answer.jobs}
     for job in ours.values():
         if job.host == host and job.job not in shown and not job.ended:
-            volume = volume_in(stories[job.job], job.attempt)
-            verdict = judge_absent(volume, answer.incarnation, cast(State, job.state))
-            if verdict.state != "created":
+            volume = volume_of(stories[job.job], job.attempt)
+            verdict = judge_missing(volume, answer.incarnation, job.state)
+            if verdict.state is not JobState.CREATED:
                 what = f"state of {job.job} unknown: {verdict.reason}"
                 jobs.reasons.append(Reason("jobs", "unknown", what, f"jobs --why {job.job}"))
     return jobs
 
 
-def _judge_job(host: str, seen: SeenJob, job: LedgerJob | None, jobs: ActiveJobs) -> None:
+def _judge_job(host: str, seen: JobStatus, job: LedgerJob | None, jobs: ActiveJobs) -> None:
     state = _state(host, seen, job)
-    if state in _AT_WORK:
+    if state.active:
         jobs.at_work.add(seen.job)
         if (reason := _work_reason(host, seen, job)) is not None:
             jobs.reasons.append(reason)
-    elif state == "unknown":
+    elif state is JobState.UNKNOWN:
         next_step = f"jobs --why {seen.job}" if job else f"jobs --host {host}, on the laptop that made it"
         what = f"state of {seen.job} unknown: {_unknown_cause(host, seen, job)}"
         jobs.reasons.append(Reason("jobs", "unknown", what, next_step))
     elif job is None or job.host == host:
         jobs.ended.append(seen)
-    elif job.ended and job.state != "succeeded":
+    elif job.ended and job.state is not JobState.SUCCEEDED:
         # An earlier attempt may have made the most frames of all.
         what = (
             f"attempt {seen.attempt} of {seen.job} ended here; the attempt that counts, {job.attempt} on"
@@ -92,7 +89,7 @@ def _judge_job(host: str, seen: SeenJob, job: LedgerJob | None, jobs: ActiveJobs
 
 
 def describe_ended(
-    host: str, workdir: PurePosixPath, seen: SeenJob, job: LedgerJob | None, patterns: ResultPatterns
+    host: str, workdir: PurePosixPath, seen: JobStatus, job: LedgerJob | None, patterns: ResultPatterns
 ) -> EndedJob:
     """Which files of an ended job count, and what downloads them."""
     return EndedJob(
@@ -108,7 +105,7 @@ def describe_ended(
     )
 
 
-def _pull_command(host: str, seen: SeenJob, job: LedgerJob | None, option: str) -> str:
+def _pull_command(host: str, seen: JobStatus, job: LedgerJob | None, option: str) -> str:
     name = seen.job
     if job is None:
         return (
@@ -121,36 +118,36 @@ def _pull_command(host: str, seen: SeenJob, job: LedgerJob | None, option: str) 
     return f"pull {name}{option}"
 
 
-def _is_other_spec(host: str, seen: SeenJob, job: LedgerJob | None) -> bool:
+def _is_other_spec(host: str, seen: JobStatus, job: LedgerJob | None) -> bool:
     return job is not None and job.host == host and seen.spec_sha256 not in (None, job.spec_sha256)
 
 
-def _state(host: str, seen: SeenJob, job: LedgerJob | None) -> str:
+def _state(host: str, seen: JobStatus, job: LedgerJob | None) -> JobState:
     """The state on the host; where that is unknown, an end that the ledger knows."""
     if _is_other_spec(host, seen, job):
-        return "unknown"
+        return JobState.UNKNOWN
     if job is not None and job.host == host and job.ended and seen.attempt == job.attempt:
-        return job.state if seen.state == "unknown" else seen.state
+        return job.state if seen.state is JobState.UNKNOWN else seen.state
     return seen.state
 
 
-def _unknown_cause(host: str, seen: SeenJob, job: LedgerJob | None) -> str:
+def _unknown_cause(host: str, seen: JobStatus, job: LedgerJob | None) -> str:
     return "the host holds another spec under this id" if _is_other_spec(host, seen, job) else seen.reason
 
 
-def _work_reason(host: str, seen: SeenJob, job: LedgerJob | None) -> Reason | None:
+def _work_reason(host: str, seen: JobStatus, job: LedgerJob | None) -> Reason | None:
     """Why a job that has not ended speaks against a stop; None where it did not start and never will."""
     name, state = seen.job, seen.state
     if job is None:
         what = f"{name} of another laptop is {state}: {seen.reason}"
         next_step = f"wait until it ends, or resume {name} --host {host} --take-over and cancel it"
     elif job.host != host:
-        if state == "submitted":
+        if state is JobState.SUBMITTED:
             return None
         counts = f"attempt {job.attempt} on {job.host} counts"
         what = f"attempt {seen.attempt} of {name} is {state} here, but {counts}"
         next_step = f"cancel {name} --host {host}"
-    elif state == "submitted":
+    elif state is JobState.SUBMITTED:
         what = f"{name} was sent and has not started: {seen.reason}"
         next_step = f"cancel {name}; or repeat the same retrack, which starts it"
     else:

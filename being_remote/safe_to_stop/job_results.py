@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from being_remote.jobs.attempt_files import fits, name_refused
+from being_remote.jobs.attempt_files import matches, name_refused
+from being_remote.pod.job_states import JobState
 from being_remote.pod_client.listing import FolderQuery, Listing
 from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.safe_to_stop.local_copies import LocalCopies, LocalResults
@@ -33,7 +34,7 @@ class ResultPatterns:
 
     def take(self, name: str) -> bool:
         """Whether a file counts."""
-        return any(fits(name, pattern) for pattern in (*self.results, *self.more))
+        return any(matches(name, pattern) for pattern in (*self.results, *self.more))
 
     @property
     def have_frames(self) -> bool:
@@ -55,7 +56,7 @@ class EndedJob:
 
     job: str
     attempt: int
-    state: str
+    state: JobState
     ours: bool
     actor: str | None
     work: PurePosixPath
@@ -89,7 +90,7 @@ class JobFiles:
         unread = [file for file in files if file.sha256 is None]
         missing = [file for file in files if file.sha256 is not None and not self.local.holds(file)]
         # The writer of a torn file has ended without success: nothing will complete it.
-        torn = [file for file in missing if job.state != "succeeded" and self.local.refused(file)]
+        torn = [file for file in missing if job.state is not JobState.SUCCEEDED and self.local.refused(file)]
         missing = [file for file in missing if file not in torn]
         refused = [file for file in missing if name_refused(file.path) is not None]
         to_pull = [file for file in missing if file not in refused]
@@ -129,7 +130,7 @@ def read_job(job: EndedJob, host: str, local: LocalCopies, listing: Listing) -> 
             files.append(
                 HostFile(name, job.work, file.name, file.bytes, file.mtime_ns, size_tells=size_tells)
             )
-    if job.state != "succeeded" and job.patterns.have_frames:
+    if job.state is not JobState.SUCCEEDED and job.patterns.have_frames:
         files = files if any(file.path.endswith(layout.FRAME_SUFFIX) for file in files) else []
     reasons = unlisted_reasons(job.query, listed, job.patterns.take)
     links = [name for raw, _ in listed.skipped if job.patterns.take(name := os.fsdecode(raw))]

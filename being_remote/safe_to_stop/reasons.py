@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from being_remote.pod.job_states import JobState
 from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.sync.file_examples import describe_files, examples_of
 
@@ -45,7 +46,7 @@ class JobResults:
 
     job: str
     attempt: int
-    state: str
+    state: JobState
     ours: bool
     files: int = 0
     bytes: int = 0

@@ -10,8 +10,9 @@ from typing import Literal
 
 from being_remote.errors import HostError, UnrequestedFile
 from being_remote.inventory import Inventory, LocalHost, SshHost
-from being_remote.jobs.host_jobs import HostJobs
-from being_remote.jobs.status_poll import ledger_of, look
+from being_remote.jobs.job_status import HostJobs
+from being_remote.jobs.ledger import ledger_of
+from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod_client.disk_survey import survey_disk
 from being_remote.pod_client.job_answers import LeasedGpu
 from being_remote.safe_to_stop.active_jobs import FindPatterns, describe_ended, judge_jobs
@@ -101,10 +102,10 @@ class StopCheck:
         """
         try:
             # Jobs first: one that has ended by then writes nothing while its files are compared.
-            answer = look(session, self.host)
+            answer = look_at_host(session, self.host)
             self._check(session, answer)
             if look_again and not self.reasons:
-                self._compare_jobs(answer, look(session, self.host))
+                self._compare_jobs(answer, look_at_host(session, self.host))
         finally:
             self.round_trips = session.round_trips
 
@@ -139,7 +140,7 @@ class StopCheck:
         host, ledger = self.host, ledger_of(self.inventory)
         ours = {job.job: job for job in ledger.jobs()}
         open_jobs = [job.job for job in ours.values() if job.host == host.name and not job.ended]
-        active = judge_jobs(host.name, ours, {job: ledger.story(job) for job in open_jobs}, answer)
+        active = judge_jobs(host.name, ours, {job: ledger.history(job) for job in open_jobs}, answer)
         self.reasons += active.reasons
         self.reasons += gpu_reasons(answer.gpus, answer.gpu_problem, active.at_work, str(host.workdir))
         self.notes += active.notes

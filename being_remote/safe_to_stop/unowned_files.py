@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.local_path import shown_path
 from being_remote.pod import job_records as records
+from being_remote.pod.job_states import JobState
 from being_remote.pod_client.disk_survey import DiskSurvey
 from being_remote.pod_client.listing import FolderQuery, ListedFolder
 from being_remote.safe_to_stop.host_files import HostFile, Key
@@ -175,4 +176,4 @@ def _worth_keeping(attempt: AttemptWork, files: Sequence[HostFile], job: JobFile
     if attempt.number == job.job.attempt:
         return frames
     below = f"{attempt.below}/" if attempt.below else ""
-    return [f for f in frames if job.job.state != "succeeded" and below + f.path not in job.names]
+    return [f for f in frames if job.job.state is not JobState.SUCCEEDED and below + f.path not in job.names]

@@ -15,7 +15,7 @@ from being_remote.errors import BeingRemoteError, HostError, InconsistentData, N
 from being_remote.find_bbox.box_choice import ChosenBox, choose, ways_of_recovery, with_equals
 from being_remote.find_bbox.host_search import HostRow, plan_searches, search_hosts
 from being_remote.inventory import LOCAL, Actor, Inventory
-from being_remote.jobs.status_poll import ledger_of
+from being_remote.jobs.ledger import ledger_of
 from being_remote.session import OnProgress, no_progress
 from being_remote.tracker.layout import BBOX
 

@@ -6,7 +6,7 @@ import functools
 
 from being_remote.inventory import Inventory
 from being_remote.jobs.context import JobContext
-from being_remote.jobs.status_poll import ledger_of
+from being_remote.jobs.ledger import ledger_of
 from being_remote.push.actor_input import push_actor
 from being_remote.recipes.registry import find_recipe
 from being_remote.recipes.result_judge import RESULT_JUDGE

@@ -1,40 +1,41 @@
-"""`jobs`: how all jobs stand; one round trip a host, hosts in parallel. Asking starts nothing."""
+"""`jobs`: how all jobs stand; one round trip a host, hosts in parallel. Nothing is started."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from being_remote.errors import HostError
-from being_remote.inventory import Inventory, LocalHost, SshHost
-from being_remote.jobs.host_jobs import HostJobs
+from being_remote.inventory import Inventory
+from being_remote.jobs.context import JobContext
 from being_remote.jobs.job_status import (
+    HostJobs,
     JobStatus,
-    ended_row,
-    foreign_row,
-    moment,
-    silent_row,
-    superseded_row,
+    ended_status,
+    status_without_answer,
+    superseded_status,
+    time_text,
 )
-from being_remote.jobs.ledger import ENDED, LedgerJob
-from being_remote.jobs.status_poll import learnt, ledger_of, look
+from being_remote.jobs.status_poll import look_at_host, record_answer
+from being_remote.pod.job_states import JobState
 from being_remote.pod_client.job_answers import LeasedGpu
+from being_remote.pod_client.many_hosts import ask_all
+from being_remote.workflows.job_context import job_context
 
-MAX_AT_ONCE = 8
 NEWEST = 10
+NO_HOST = "the inventory does not name this host any more"
 
 
 @dataclass(frozen=True)
 class HostLook:
-    """One host that was asked: why it gave no answer (`error`), and what of it is unreadable (`problems`)."""
+    """One host that was asked: why it gave no answer (`error`), and what of it is malformed (`problems`)."""
 
     host: str
     reachable: bool
     error: str | None
-    gpus: tuple[LeasedGpu, ...]
-    gpu_problem: str | None
+    gpus: tuple[LeasedGpu, ...] = ()
+    gpu_problem: str | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -50,18 +51,18 @@ class JobsReport:
     @property
     def exit_code(self) -> int:
         """4 where something could not be known; how jobs ended does not matter here."""
-        blind = any(not h.reachable or h.problems for h in self.hosts)
-        unknown = any(row.state == "unknown" and not row.superseded for row in self.jobs)
-        return 4 if blind or unknown else 0
+        unclear = any(not h.reachable or h.problems for h in self.hosts)
+        unknown = any(job.state is JobState.UNKNOWN and not job.superseded for job in self.jobs)
+        return 4 if unclear or unknown else 0
 
 
 @dataclass(frozen=True)
 class HistoryStep:
-    """One step of a job's story; `at` by this laptop's clock."""
+    """One step of a job's history; `at` by this laptop's clock."""
 
     at: str | None
     attempt: int
-    state: str
+    state: JobState
     evidence: Mapping[str, Any]
 
 
@@ -76,88 +77,77 @@ class WhyReport:
     @property
     def exit_code(self) -> int:
         """4 where it is not known how the job stands."""
-        return 4 if self.jobs[0].state == "unknown" else 0
+        return 4 if self.jobs[0].state is JobState.UNKNOWN else 0
 
 
 def jobs(inventory: Inventory, *, hosts: Sequence[str] = (), all_jobs: bool = False) -> JobsReport:
     """Look at the jobs of `hosts` (default: every host).
 
     Args:
-        inventory: who is who.
+        inventory: the hosts and actors.
         hosts: names.
         all_jobs: also those that ended long ago, and other laptops' that have ended.
 
     Raises:
         UsageError: no such host.
     """
-    named = [inventory.host(name) for name in dict.fromkeys(hosts)] or list(inventory.hosts.values())
-    ledger = ledger_of(inventory)
-    with ThreadPoolExecutor(max_workers=MAX_AT_ONCE) as pool:
-        answers = dict(
-            zip((h.name for h in named), pool.map(lambda h: _ask(h, inventory), named), strict=True)
-        )
-    rows, hidden = [], 0
+    context = job_context(inventory)
+    names = [inventory.host(name).name for name in dict.fromkeys(hosts)] or list(inventory.hosts)
+    answers = dict(zip(names, ask_all(names, lambda name: _ask(context, name)), strict=True))
+    ledger, rows, hidden = context.ledger, [], 0
     every = ledger.jobs()
-    ours = [k for k in every if not hosts or k.host in answers]
-    for number, known in enumerate(ours):
-        if known.ended and number >= NEWEST and not all_jobs:
+    wanted = [job for job in every if not hosts or job.host in answers]
+    for number, job in enumerate(wanted):
+        if job.ended and number >= NEWEST and not all_jobs:
             hidden += 1
-            continue
-        if known.host in answers:
-            rows.append(learnt(ledger, known, answers[known.host]))
+        elif job.host in answers:
+            rows.append(record_answer(ledger, job, answers[job.host]))
         else:
-            rows.append(
-                silent_row(known, ledger.story(known.job), "the inventory names no such host any more")
-            )
-    names = {k.job: k for k in every}
+            rows.append(status_without_answer(job, ledger.history(job.job), NO_HOST))
+    by_id = {job.job: job for job in every}
     for host, answer in answers.items():
         for seen in () if isinstance(answer, HostError) else answer.jobs:
-            mine = names.get(seen.job)
-            if mine is not None and (mine.host == host or seen.attempt >= mine.attempt):
+            known = by_id.get(seen.job)
+            if known is not None and (known.host == host or seen.attempt >= known.attempt):
                 continue  # it has its row; two hosts with one volume both show it
-            if seen.state in ENDED and not all_jobs:
+            if seen.state.ended and not all_jobs:
                 hidden += 1
             else:
-                rows.append(superseded_row(mine, host, seen) if mine else foreign_row(host, seen))
+                rows.append(superseded_status(known, seen) if known else seen)
     return JobsReport(tuple(rows), tuple(_host_look(n, a) for n, a in answers.items()), hidden)
 
 
 def why(inventory: Inventory, job: str) -> WhyReport:
-    """One job's story, with one look at its host unless its end is known.
+    """One job's history, with one look at its host unless its end is known.
 
     Raises:
         NotFoundError: no such job in the ledger.
     """
-    ledger = ledger_of(inventory)
-    known = ledger.find(job)
+    context = job_context(inventory)
+    ledger = context.ledger
+    found = ledger.find(job)
     error = None
-    if known.ended:
-        row = ended_row(known, ledger.story(known.job))
+    if found.ended:
+        status = ended_status(found, ledger.history(found.job))
     else:
-        answer = _ask_for(known, inventory)
+        answer = _ask(context, found.host)
         error = str(answer) if isinstance(answer, HostError) else None
-        row = learnt(ledger, known, answer)
-    story = tuple(HistoryStep(moment(t.at), t.attempt, t.state, t.evidence) for t in ledger.story(known.job))
-    return WhyReport((row,), story, error)
+        status = record_answer(ledger, found, answer)
+    steps = (HistoryStep(time_text(c.at), c.attempt, c.state, c.evidence) for c in ledger.history(found.job))
+    return WhyReport((status,), tuple(steps), error)
 
 
-def _ask(host: SshHost | LocalHost, inventory: Inventory) -> HostJobs | HostError:
-    from being_remote.transport import open_session
-
+def _ask(context: JobContext, host: str) -> HostJobs | HostError:
+    if host not in context.inventory.hosts:
+        return HostError(NO_HOST, host=host)
     try:
-        with open_session(host, inventory) as session:
-            return look(session, host)
+        with context.open_session(host) as session:
+            return look_at_host(session, context.inventory.host(host))
     except HostError as e:
         return e
 
 
-def _ask_for(known: LedgerJob, inventory: Inventory) -> HostJobs | HostError:
-    if known.host not in inventory.hosts:
-        return HostError("the inventory names no such host any more", host=known.host)
-    return _ask(inventory.host(known.host), inventory)
-
-
 def _host_look(name: str, answer: HostJobs | HostError) -> HostLook:
     if isinstance(answer, HostError):
-        return HostLook(name, False, str(answer), (), None)
+        return HostLook(name, reachable=False, error=str(answer))
     return HostLook(name, True, None, answer.gpus, answer.gpu_problem, answer.problems)

@@ -9,7 +9,8 @@ from being_remote.jobs import logs as reading
 from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.follow import FollowedLogLine, Say, follow
 from being_remote.jobs.job_status import exit_code_of
-from being_remote.jobs.status_poll import look_at
+from being_remote.jobs.status_poll import look_at_job
+from being_remote.pod.job_states import JobState
 from being_remote.workflows.job_context import job_context
 
 
@@ -20,7 +21,7 @@ class LogsReport:
     job: str
     host: str
     attempt: int
-    state: str
+    state: JobState
     reason: str
     payload_exit_code: int | None
     followed: bool
@@ -30,7 +31,7 @@ class LogsReport:
     @property
     def exit_code(self) -> int:
         """Of a log that was followed, the job's; a log that was only read is read."""
-        return exit_code_of(self.state) if self.followed or self.state == "unknown" else 0
+        return exit_code_of(self.state) if self.followed or self.state is JobState.UNKNOWN else 0
 
 
 def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | None = None) -> LogsReport:
@@ -68,7 +69,7 @@ def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | 
                 found = lines.add(item) if isinstance(item, reading.LogChunk) else lines.rest()
                 for line in found:
                     tell(FollowedLogLine(line.text, line.offset, known.attempt))
-            row, home = look_at(ledger, session, host, known), None
+            row, home = look_at_job(ledger, session, host, known), None
     return LogsReport(
         job=row.job,
         host=row.host,

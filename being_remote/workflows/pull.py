@@ -9,12 +9,14 @@ from pathlib import Path
 from being_remote.errors import DataError, HostError, InconsistentData, NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.jobs.attempt_files import AttemptFolder, SkippedFile
-from being_remote.jobs.job_status import BAD, JobStatus
+from being_remote.jobs.job_status import JobStatus
+from being_remote.jobs.ledger import ledger_of
 from being_remote.jobs.logs import attempt_folder
-from being_remote.jobs.result_download import bring, folder_of
+from being_remote.jobs.result_download import ResultChecks, download_results, folder_of
 from being_remote.jobs.result_folder import note_of
-from being_remote.jobs.status_poll import ledger_of, look_at
+from being_remote.jobs.status_poll import look_at_job
 from being_remote.pod import job_records as records
+from being_remote.pod.job_states import JobState
 from being_remote.recipes.registry import find_recipe, recipes_with_results
 from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import OnProgress, no_progress
@@ -30,7 +32,7 @@ class PullReport:
     host: str
     actor: str | None
     attempt: int
-    state: str
+    state: JobState
     reason: str
     folder: Path
     files: int
@@ -49,7 +51,7 @@ class PullReport:
         """5 for a job that did not succeed, 6 where something was set aside."""
         if self.quarantined:
             return 6
-        return 5 if self.state in BAD else 0
+        return 5 if self.state.ended_badly else 0
 
 
 def pull(
@@ -83,12 +85,12 @@ def pull(
     there = attempt_folder(host.workdir, known.job, known.attempt) / records.WORK
     patterns = (*kind.results, *(kind.more_results if all_files else ()))
     with open_session(host, inventory, remember=not dry_run) as session:
-        row = look_at(ledger, session, host, known, remember=not dry_run)
+        row = look_at_job(ledger, session, host, known, remember=not dry_run)
         partial = _may_be_partial(row, all_files=all_files)
-        if not partial and row.state in BAD:
+        if not partial and row.state.ended_badly:
             return _report(row, folder, {}, dry_run=dry_run, round_trips=session.round_trips)
         work = AttemptFolder(session, host.python, there, patterns)
-        offers, aside = work.offered(folder)
+        offers, aside = work.list_files(folder)
         if not offers:
             raise NotFoundError(
                 "has no results of the kinds that were asked for"
@@ -98,7 +100,7 @@ def pull(
                 hint=f"pull {known.job} --all" if not all_files else f"logs {known.job}",
             )
         if dry_run:
-            sizes = {o.name: o.size for o in offers}
+            sizes = {o.path: o.bytes for o in offers}
             return _report(row, folder, sizes, aside=aside, dry_run=True, round_trips=session.round_trips)
 
         def judge_all(stage: Path) -> None:
@@ -110,16 +112,13 @@ def pull(
                     str(e), file=f"{known.host}:{there}", hint="do not use this job's results"
                 ) from e
 
-        done = bring(
+        done = download_results(
             work,
             folder,
-            offers,
-            note=note_of(known),
-            aside=aside,
-            judge=RESULT_JUDGE,
-            judge_all=judge_all,
-            partial=partial,
-            on_progress=on_progress,
+            (offers, aside),
+            note_of(known),
+            ResultChecks(RESULT_JUDGE, judge_all, partial),
+            on_progress,
         )
         return _report(
             row,
@@ -140,15 +139,15 @@ def _may_be_partial(row: JobStatus, *, all_files: bool) -> bool:
         NotFoundError: it has not ended.
         HostError: it is not known how it stands.
     """
-    if row.state == "unknown":
+    if row.state is JobState.UNKNOWN:
         raise HostError(
             f"{row.job}: how it stands is unknown: {row.reason}", host=row.host, hint=f"jobs --why {row.job}"
         )
-    if row.state not in ("succeeded", *BAD):
+    if not row.state.ended:
         raise NotFoundError(
             f"has no results yet: it is {row.state}", where=row.job, hint=f"logs {row.job} --follow"
         )
-    return all_files and row.state in BAD
+    return all_files and row.state.ended_badly
 
 
 def _report(

@@ -19,9 +19,10 @@ from being_remote.jobs.job_status import exit_code_of
 from being_remote.jobs.move import Move, rehearse_move
 from being_remote.jobs.move_and_follow import session_with_job_host
 from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions
-from being_remote.jobs.status_poll import look
+from being_remote.jobs.status_poll import look_at_host
+from being_remote.pod.job_states import JobState
 from being_remote.pod_client.job_answers import LeasedGpu
-from being_remote.session import OnProgress, Session, no_progress
+from being_remote.session import Session, no_progress
 from being_remote.workflows.job_context import job_context
 
 AFTER_S = 1200.0
@@ -65,7 +66,7 @@ class RetrackReport:
 
     job: str | None
     host: str
-    state: str | None
+    state: JobState | None
     gpu: tuple[str, ...]
     spec_sha256: str | None
     adopted: bool
@@ -82,7 +83,7 @@ class RetrackReport:
         """5 where a job failed, 4 where its state is unknown."""
         if self.dry_run:
             return 0
-        codes = [exit_code_of(d.state or "") for d in self.jobs]
+        codes = [exit_code_of(d.state) for d in self.jobs]
         return 4 if 4 in codes else max(codes, default=0)
 
 
@@ -95,7 +96,6 @@ def retrack(
     after_s: float = AFTER_S,
     dry_run: bool = False,
     say: Say = lambda _: None,
-    on_progress: OnProgress = no_progress,
 ) -> RetrackReport:
     """Dispatch a job for each actor, or attach to the one of the same intent that has not ended.
 
@@ -108,7 +108,6 @@ def retrack(
             run there is checked first.
         after_s: seconds without an answer, by this laptop's running clock.
         dry_run: only look; nothing is written, here or there.
-        on_progress: progress callback of uploads.
 
     Raises:
         UsageError: unknown names or invalid settings.
@@ -132,7 +131,9 @@ def retrack(
             (recipe.plan(request, recipe.look(session, request, inventory)), swept)
             for request, swept in requests
         ]
-        if other is not None and (wanted.again or ledger.like(intent_of(plans[0][0], "").key) is None):
+        if other is not None and (
+            wanted.again or ledger.find_same_intent(intent_of(plans[0][0], "").key) is None
+        ):
             # Checked before anything is paid for: at night it could not be corrected.
             [(request, swept)], [(plan, _)] = requests, plans
             request = dataclasses.replace(request, host=other, gpus=_gpus(other, wanted))
@@ -140,7 +141,7 @@ def retrack(
             plans = [(dataclasses.replace(plan, notes=(*plan.notes, *notes)), swept)]
         if dry_run:
             jobs = tuple(preview(ledger, plan, swept, again=wanted.again) for plan, swept in plans)
-            seen = look(session, host, [])
+            seen = look_at_host(session, host, [])
             report = _report(host.name, jobs, dry_run=True, followed=False)
             problem = seen.gpu_problem if any(plan.gpus for plan, _ in plans) else None
             return dataclasses.replace(report, gpus=seen.gpus, gpu_problem=problem)
@@ -153,7 +154,7 @@ def retrack(
         spare = Failover(other, after_s) if other is not None and other.name != known.host else None
         with session_with_job_host(context, known, session, host) as (its_session, its_host):
             ended = follow_or_move(
-                context, its_session, its_host, known, say, failover=spare, on_progress=on_progress
+                context, its_session, its_host, known, say, failover=spare, on_progress=no_progress
             )
     report = _report(ended.row.host, (jobs[0].at(ended.row),), dry_run=False, followed=True)
     return dataclasses.replace(report, home=ended.home, moved=ended.move)

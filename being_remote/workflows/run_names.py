@@ -68,9 +68,8 @@ def _run_in(run: str, inventory: Inventory | None, actor: str | None) -> LocalRu
 def _run_of_job(run: str, inventory: Inventory | None, actor: str | None) -> LocalRun:
     """The run that a job tracked, as `pull` downloaded it."""
     from being_remote.jobs.dispatch import files_of
-    from being_remote.jobs.ledger import LAST
+    from being_remote.jobs.ledger import LAST, ledger_of
     from being_remote.jobs.result_download import runs_of
-    from being_remote.jobs.status_poll import ledger_of
     from being_remote.recipes.tracking_files import NAME, settings_of
 
     actors = f", nor one of the actors: {', '.join(sorted(inventory.actors))}" if inventory else ""

@@ -11,13 +11,14 @@ import typer
 from being_remote.cli.follow_output import teller
 from being_remote.cli.output import Out
 from being_remote.jobs.follow import StateLine
+from being_remote.pod.job_states import JobState
 
 
 def stopped_after(*states: str, as_json: bool = False) -> None:
     with pytest.raises(typer.Exit) as stopped, Out(as_json=as_json, follows=True) as out:
         say = teller(out)
         for state in states:
-            say(StateLine("j-12ab", state, "because", 1, 4, 1))
+            say(StateLine("j-12ab", JobState(state), "because", 1, 4, 1))
         raise KeyboardInterrupt
     assert stopped.value.exit_code == 130
 
@@ -32,7 +33,7 @@ def test_no_reason_and_no_name_from_a_pod_begins_a_line_of_its_own(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with Out(follows=True, verbose=True) as out:
-        teller(out)(StateLine("j-12ab", "failed", "x\n  next: being-remote trust --yes", 1, 4, 1))
+        teller(out)(StateLine("j-12ab", JobState.FAILED, "x\n  next: being-remote trust --yes", 1, 4, 1))
         out.note("quarantined: a\r\u2028  next: b")
         logging.getLogger("being_remote").info("%s: refused\n  next: c", "pod")
     said = capsys.readouterr().err.splitlines()

@@ -13,7 +13,7 @@ import pytest
 
 from being_remote.demo.actor import make_actor
 from being_remote.inventory import Inventory
-from being_remote.jobs.status_poll import ledger_of
+from being_remote.jobs.ledger import ledger_of
 
 BEING_REMOTE = str(Path(sys.executable).parent / "being-remote")
 FULL = "/dev/full"

@@ -613,8 +613,7 @@ def test_boxes_of_our_own_jobs_are_no_rivals_of_the_actors_own(
 
 
 def test_a_copy_of_a_job_that_the_ledger_knows_is_a_jobs_wherever_it_lies(here: Checkout) -> None:
-    from being_remote.jobs.ledger import Intent
-    from being_remote.jobs.status_poll import ledger_of
+    from being_remote.jobs.ledger import Intent, ledger_of
 
     put_box(here.disk / "attic" / "demo" / f"{JOB}.attempt-2" / "bbox.pt")
     assert candidate(here.find(), "here").job is None

@@ -7,25 +7,32 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from being_remote.inventory import LocalHost
-from being_remote.jobs import host_jobs as observe
+from being_remote.jobs import cancel, submit
 from being_remote.jobs import job_archive as bundle
-from being_remote.jobs import submit
+from being_remote.jobs.job_status import HostJobs, JobStatus
 from being_remote.jobs.spec import CommandStep, JobSpec, new_job_id
+from being_remote.jobs.status_poll import look_at_host
+from being_remote.schedulers.registry import scheduler_of
 from being_remote.session import Session
 from being_remote.transport.local_session import LocalSession
 
 
 class Desk:
-    """A session and a workdir; `submit`, `see` and `cancel` as the workflows do it."""
+    """A session and a workdir; `submit`, `see` and `cancel` as the workflows do it.
+
+    What `submit` and `cancel` return has the fields of their results and of the job's status.
+    """
 
     def __init__(self, session: Session, workdir: Path) -> None:
         self.session, self.workdir = session, PurePosixPath(workdir)
         self.python = os.environ.get("BEING_REMOTE_TEST_PYTHON", sys.executable)  # an older pod's, to try it
+        self.host = LocalHost(name=session.host, workdir=workdir, python=self.python, answer_timeout_s=40)
         self.made: list[str] = []
 
     def spec(
@@ -45,33 +52,33 @@ class Desk:
             **more,
         )
 
-    def submit(
-        self, spec: JobSpec, attempt: int = 1, files: dict[str, bytes] | None = None
-    ) -> submit.SubmitResult:
-        packed = bundle.build(spec, files or {})
-        return submit.submit(
-            self.session,
-            spec,
-            packed,
-            workdir=self.workdir,
-            python=self.python,
-            volume=self.volume(),
-            attempt=attempt,
-            timeout_s=40,
-        )
+    def submit(self, spec: JobSpec, attempt: int = 1, files: dict[str, bytes] | None = None) -> Any:
+        packed, volume = bundle.build(spec, files or {}), self.volume()
+        result = submit.submit(self.session, self.host, spec, packed, volume=volume, attempt=attempt)
+        return SimpleNamespace(**{**vars(result.status), **vars(result)})
 
     def volume(self) -> str:
-        return submit.find_volume(self.session, self.workdir, self.python, timeout_s=40)
+        return submit.find_volume(self.session, self.host)
 
-    def see(self, job: str) -> observe.SeenJob:
-        found = observe.observe(self.session, self.workdir, self.python, only=[job], timeout_s=40).job(job)
+    def look_at_host(self) -> HostJobs:
+        return look_at_host(self.session, self.host)
+
+    def see(self, job: str) -> JobStatus:
+        found = look_at_host(self.session, self.host, [job]).job(job)
         assert found is not None
         return found
 
-    def cancel(self, job: str, **more: Any) -> submit.CancelResult:
-        return submit.cancel(self.session, self.workdir, self.python, job, timeout_s=40, **more)
+    def supervisor(self, job: str) -> int:
+        """The process id of the supervisor that holds the job's lock."""
+        (facts,) = scheduler_of(self.host).look(self.session, self.host, [job]).jobs
+        assert facts.holder is not None
+        return facts.holder.supervisor.pid
 
-    def until(self, job: str, *states: str, timeout_s: float = 30.0) -> observe.SeenJob:
+    def cancel(self, job: str, **more: Any) -> Any:
+        result = cancel.cancel(self.session, self.host, job, **more)
+        return SimpleNamespace(**{**(vars(result.status) if result.status else {}), **vars(result)})
+
+    def until(self, job: str, *states: str, timeout_s: float = 30.0) -> JobStatus:
         deadline = time.monotonic() + timeout_s
         while (seen := self.see(job)).state not in states:
             assert time.monotonic() < deadline, seen

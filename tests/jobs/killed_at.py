@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 PIECE = 16 << 10
@@ -63,19 +63,13 @@ def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
 
     spec = JobSpec.from_bytes(request["spec"].encode())
     packed = bundle.build(spec, {})
-    host = LocalHost(name="here", kind="local", workdir=Path(request["workdir"]))
+    host = LocalHost(
+        name="here", workdir=Path(request["workdir"]), python=sys.executable, answer_timeout_s=40
+    )
 
     def run() -> None:
-        session, workdir = LocalSession(host), PurePosixPath(request["workdir"])
-        submit.submit(
-            session,
-            spec,
-            packed,
-            workdir=workdir,
-            python=sys.executable,
-            volume=submit.find_volume(session, workdir, sys.executable, timeout_s=40),
-            timeout_s=40,
-        )
+        session = LocalSession(host)
+        submit.submit(session, host, spec, packed, volume=submit.find_volume(session, host))
 
     os.write, os.read = written, readen  # type: ignore[assignment]
     sys.addaudithook(lambda name, _: countdown.event() if name.startswith(TOUCHES) else None)

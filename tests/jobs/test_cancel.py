@@ -92,7 +92,7 @@ def test_a_job_that_may_be_on_its_way_is_cancelled_for_good(
         if cancelled == "before it arrives":
             assert "keeps it from starting" in report.reason
             arrived = real(session, *rest, **more)
-            assert (arrived.supervisor, arrived.state) == ("cancelled", "cancelled")
+            assert (arrived.supervisor, arrived.status.state) == ("cancelled", "cancelled")
             assert not works.attempt(job).exists()
     assert works.ledger.find(job).state == "cancelled"
 

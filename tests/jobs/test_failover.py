@@ -94,7 +94,7 @@ def test_what_came_home_while_it_was_followed_goes_on_on_the_other_pod(two_pods:
     (line,) = followed.moves
     assert (line.from_host, line.to_host, line.attempt, line.state) == ("a", "b", 1, "unknown")
     assert two_pods.made(job) == [(2, "moved to b after unknown", "b")]
-    (given_up,) = (t for t in two_pods.ledger.story(job) if t.state == "abandoned")
+    (given_up,) = (t for t in two_pods.ledger.history(job) if t.state == "abandoned")
     assert given_up.evidence["reason"] == "the user's word: --failover after 2 s"
     # The new attempt came home in its turn, and the old one's files are kept beside.
     assert json.loads((home / "pulled.json").read_text())["attempt"] == 2

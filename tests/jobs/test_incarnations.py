@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from being_remote.inventory import LocalHost
-from being_remote.jobs.host_jobs import observe
-from being_remote.jobs.status_verdict import judge_absent
+from being_remote.jobs.status_verdict import judge_missing
+from being_remote.pod.job_states import JobState
 from being_remote.session import Result
 from being_remote.transport.local_session import LocalSession
 
@@ -96,7 +96,7 @@ def test_a_pod_started_anew_with_a_disk_of_its_own_has_lost_its_job(desk, cells,
     seen = there.see(spec.job)
     assert (seen.state, seen.reason) == (
         "lost",
-        "the pod was started anew since, and the volume is its alone",
+        "the pod restarted; no other pod mounts its disk",
     )
     assert there.submit(spec).state == "lost"
     there.submit(spec, attempt=2)
@@ -114,9 +114,9 @@ def test_a_pod_started_anew_without_its_disk_knows_nothing_and_that_is_unknown(
     cell.kill()
     shutil.rmtree(tmp_path / "disk")
     cell.start()
-    now = observe(cell, there.workdir, there.python)
+    now = there.look()
     assert now.jobs == ()
-    verdict = judge_absent(volume, now.incarnation, "running")
+    verdict = judge_missing(volume, now.incarnation, JobState.RUNNING)
     assert (verdict.state, verdict.last_known) == ("unknown", "running")
 
 

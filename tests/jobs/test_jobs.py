@@ -33,8 +33,8 @@ def test_each_job_is_one_row_and_a_host_is_asked_once(works: Any, monkeypatch: p
     failed = works.command("exit 3", follow_it=True).job
     running = works.command("sleep 60").job
     asked: list[str] = []
-    real = workflow.look
-    monkeypatch.setattr(workflow, "look", lambda s, h: asked.append(h.name) or real(s, h))
+    real = workflow.look_at_host
+    monkeypatch.setattr(workflow, "look_at_host", lambda s, h: asked.append(h.name) or real(s, h))
     report = jobs(works.inventory)
     assert [(r.job, r.state, r.exit_code) for r in report.jobs] == [
         (running, "running", None),
@@ -69,9 +69,11 @@ def test_rows_that_name_no_job_make_the_look_incomplete_and_are_said(
     works: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = works.command("true", follow_it=True).job
-    real = workflow.look
+    real = workflow.look_at_host
     problem = "1 of its 2 rows about jobs make no sense"
-    monkeypatch.setattr(workflow, "look", lambda s, h: dataclasses.replace(real(s, h), problems=(problem,)))
+    monkeypatch.setattr(
+        workflow, "look_at_host", lambda s, h: dataclasses.replace(real(s, h), problems=(problem,))
+    )
     report = jobs(works.inventory)
     assert [row.job for row in report.jobs] == [job] and report.exit_code == 4
     show_jobs(stdout(), report)
@@ -151,7 +153,7 @@ def test_the_users_word_abandons_the_attempt_of_a_host_that_is_gone_and_the_next
     inventory, proxy = far
     job = sleeper(inventory)
     proxy.mode = "refuse"
-    with pytest.raises(HostError, match="is abandoned on your word"):
+    with pytest.raises(HostError, match="is abandoned, as you confirmed"):
         resume(inventory, job, pod_is_gone=True)
     assert jobs(inventory, all_jobs=True).jobs[0].state == "abandoned"
     proxy.mode = "ok"
@@ -197,4 +199,4 @@ def test_a_job_on_a_host_that_left_the_inventory_is_unknown(works: Any) -> None:
     other = {"kind": "local", "name": "new", "workdir": str(works.folder / "n"), "python": sys.executable}
     lean = Inventory.model_validate({**works.inventory.model_dump(), "hosts": {"new": other}})
     (row,) = jobs(lean).jobs
-    assert (row.state, row.reason) == ("unknown", "the inventory names no such host any more")
+    assert (row.state, row.reason) == ("unknown", "the inventory does not name this host any more")

@@ -78,7 +78,7 @@ def test_four_that_wait_start_in_their_order_and_one_that_gives_up_blocks_nobody
     assert desk.see(waiting[3].job).reason == "waits for a GPU; 3 before it"
     assert desk.cancel(waiting[1].job).state == "cancelled"
     # One is killed while it waits: submitted again, it stands at the end of the queue.
-    os.kill(desk.see(waiting[0].job).evidence.holder.supervisor.pid, signal.SIGKILL)
+    os.kill(desk.supervisor(waiting[0].job), signal.SIGKILL)
     desk.until(waiting[0].job, "submitted")
     assert desk.submit(waiting[0]).state == "waiting"
     go(desk, holder.job)
@@ -116,7 +116,7 @@ def test_a_gpu_that_somebody_else_uses_is_waited_for(desk, card) -> None:
 def test_a_gpu_stays_leased_while_a_payload_lives_whose_supervisor_was_killed(desk, card) -> None:
     first, second = (desk.spec("sh", "-c", HOLD, gpus=1) for _ in range(2))
     desk.submit(first)
-    os.kill(desk.see(first.job).evidence.holder.supervisor.pid, signal.SIGKILL)
+    os.kill(desk.supervisor(first.job), signal.SIGKILL)
     assert desk.submit(second).state == "waiting"
     assert desk.see(first.job).state == "running"
     time.sleep(1.2)
@@ -147,13 +147,12 @@ def test_a_driver_in_trouble_is_waited_for_and_too_few_gpus_are_not(
 
 
 def test_status_names_the_gpus_and_who_leases_them(desk, card) -> None:
-    from being_remote.jobs.host_jobs import observe
 
     spec = desk.spec("sh", "-c", HOLD, gpus=1)
     desk.submit(spec)
     before = desk.session.round_trips
-    seen = observe(desk.session, desk.workdir, desk.python)
+    seen = desk.look_at_host()
     assert [(g.uuid, g.job, g.busy) for g in seen.gpus] == [(uuid(0), spec.job, False)]
     assert desk.session.round_trips == before + 1
     card.says(NO_DRIVER, 9)
-    assert "couldn't communicate" in (observe(desk.session, desk.workdir, desk.python).gpu_problem or "")
+    assert "couldn't communicate" in (desk.look_at_host().gpu_problem or "")

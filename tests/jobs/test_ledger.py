@@ -18,8 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from being_remote.errors import NotFoundError, UsageError
-from being_remote.jobs.ledger import ENDED, ORDER, Intent, Ledger, hosts_of
+from being_remote.jobs.ledger import Intent, Ledger, hosts_of
+from being_remote.pod.job_states import JobState
 
+ENDED = tuple(state for state in JobState if state.ended)
+ORDER = tuple(state for state in JobState if not state.ended and state is not JobState.UNKNOWN)
 INTENT = Intent("demo-aaaaaaaa", "pod", "demo", "metrical-tracker", b"{}", "0" * 64, b"parcel", "key")
 
 
@@ -33,7 +36,7 @@ def other(job: str, key: str = "other") -> Intent:
 
 
 def test_looking_makes_no_file(ledger: Ledger) -> None:
-    assert ledger.jobs() == () and ledger.story("x") == () and ledger.like("key") is None
+    assert ledger.jobs() == () and ledger.history("x") == () and ledger.find_same_intent("key") is None
     with pytest.raises(NotFoundError):
         ledger.find("last")
     assert not ledger.path.parent.exists()
@@ -84,7 +87,7 @@ def test_a_state_never_goes_back_and_an_end_stays(ledger: Ledger) -> None:
     assert ledger.record(INTENT.job, 1, "failed", {"exit_code": 3}).state == "failed"
     for late in ("running", "succeeded", "abandoned", "unknown"):
         assert ledger.record(INTENT.job, 1, late, {}).state == "failed"
-    assert [t.state for t in ledger.story(INTENT.job)] == ["created", "running", "failed"]
+    assert [t.state for t in ledger.history(INTENT.job)] == ["created", "running", "failed"]
 
 
 def test_an_end_record_that_turns_up_replaces_lost(ledger: Ledger) -> None:
@@ -100,7 +103,7 @@ def test_unknown_joins_the_story_once_and_leaves_the_state(ledger: Ledger) -> No
     for _ in range(3):
         assert ledger.record(INTENT.job, 1, "unknown", {"reason": "no answer"}).state == "running"
     ledger.record(INTENT.job, 1, "unknown", {"reason": "another"})
-    assert [t.state for t in ledger.story(INTENT.job)] == ["created", "running", "unknown", "unknown"]
+    assert [t.state for t in ledger.history(INTENT.job)] == ["created", "running", "unknown", "unknown"]
 
 
 def test_word_of_an_earlier_attempt_changes_nothing(ledger: Ledger) -> None:
@@ -114,7 +117,7 @@ def test_word_of_an_earlier_attempt_changes_nothing(ledger: Ledger) -> None:
 def test_two_that_resume_at_once_make_one_attempt(ledger: Ledger) -> None:
     ledger.intend(INTENT)
     ledger.next_attempt(INTENT.job, 1, {})
-    with pytest.raises(UsageError, match="attempt 2 was made meanwhile"):
+    with pytest.raises(UsageError, match="another terminal made attempt 2"):
         ledger.next_attempt(INTENT.job, 1, {})
 
 
@@ -221,7 +224,7 @@ def test_two_terminals_at_once_make_one_job_of_each_intent(tmp_path: Path) -> No
     ledger = Ledger(path)
     assert len(ledger.jobs()) == 15
     assert all(
-        [t.state for t in ledger.story(known.job)] == ["created", "running"] for known in ledger.jobs()
+        [t.state for t in ledger.history(known.job)] == ["created", "running"] for known in ledger.jobs()
     )
 
 
@@ -247,7 +250,7 @@ def test_what_was_written_down_survives_a_kill_and_is_never_half(tmp_path: Path)
     ledger = Ledger(path)
     jobs = {known.job for known in ledger.jobs()}
     assert set(said) <= jobs and len(jobs) - len(said) <= 1
-    assert all([t.state for t in ledger.story(job)] == ["created"] for job in jobs)
+    assert all([t.state for t in ledger.history(job)] == ["created"] for job in jobs)
 
 
 def test_a_reader_is_not_held_up_by_a_writer(ledger: Ledger) -> None:
@@ -265,7 +268,7 @@ def test_evidence_comes_back_as_it_was_given(ledger: Ledger) -> None:
     evidence = {"lock_free": False, "text": "a\x1b[0m\udcff", "deep": {"n": [1, None]}}
     ledger.intend(INTENT)
     ledger.record(INTENT.job, 1, "running", evidence)
-    assert ledger.story(INTENT.job)[-1].evidence == json.loads(json.dumps(evidence))
+    assert ledger.history(INTENT.job)[-1].evidence == json.loads(json.dumps(evidence))
 
 
 def test_a_ledger_that_cannot_be_used_says_why_and_touches_no_job(tmp_path: Path) -> None:
@@ -287,7 +290,7 @@ def test_a_job_that_moves_is_the_new_hosts_at_once_and_the_story_keeps_the_old_o
     known = ledger.next_attempt(INTENT.job, 1, {"reason": "away"}, moved=MOVED)
     assert (known.host, known.spec, known.spec_sha256, known.parcel) == ("other", b"[]", "1" * 64, b"theirs")
     assert (known.attempt, known.state, known.actor) == (2, "created", "demo")
-    story = ledger.story(INTENT.job)
+    story = ledger.history(INTENT.job)
     assert story[-1].evidence == {
         "reason": "away",
         "host": "other",
@@ -295,7 +298,7 @@ def test_a_job_that_moves_is_the_new_hosts_at_once_and_the_story_keeps_the_old_o
         "from_spec_sha256": "0" * 64,
     }
     assert hosts_of(known, story) == {1: "pod", 2: "other"}
-    (left,) = ledger.left(INTENT.job)
+    (left,) = ledger.former_hosts(INTENT.job)
     assert (left.host, left.spec, left.spec_sha256, left.parcel) == ("pod", b"{}", "0" * 64, b"parcel")
     assert [k.job for k in ledger.jobs(host="other")] == [INTENT.job] and ledger.jobs(host="pod") == ()
 
@@ -305,15 +308,15 @@ def test_a_job_that_moves_there_and_back_has_each_attempts_host(ledger: Ledger) 
     ledger.next_attempt(INTENT.job, 1, {}, moved=MOVED)
     ledger.next_attempt(INTENT.job, 2, {})
     known = ledger.next_attempt(INTENT.job, 3, {}, moved=INTENT)
-    assert hosts_of(known, ledger.story(INTENT.job)) == {1: "pod", 2: "other", 3: "other", 4: "pod"}
+    assert hosts_of(known, ledger.history(INTENT.job)) == {1: "pod", 2: "other", 3: "other", 4: "pod"}
     assert (known.host, known.spec) == ("pod", b"{}")
-    assert [left.host for left in ledger.left(INTENT.job)] == ["pod", "other"]
+    assert [left.host for left in ledger.former_hosts(INTENT.job)] == ["pod", "other"]
 
 
 def test_two_that_move_it_at_once_make_one_attempt_on_one_host(ledger: Ledger) -> None:
     ledger.intend(INTENT)
     ledger.next_attempt(INTENT.job, 1, {}, moved=MOVED)
-    with pytest.raises(UsageError, match="attempt 2 was made meanwhile"):
+    with pytest.raises(UsageError, match="another terminal made attempt 2"):
         ledger.next_attempt(INTENT.job, 1, {}, moved=replace(MOVED, host="third"))
     assert ledger.find(INTENT.job).host == "other"
 
@@ -324,7 +327,7 @@ def test_what_succeeded_meanwhile_is_not_moved(ledger: Ledger) -> None:
     ledger.record(INTENT.job, 1, "abandoned", {})
     with pytest.raises(UsageError, match="attempt 1 has succeeded meanwhile"):
         ledger.next_attempt(INTENT.job, 1, {}, moved=MOVED)
-    assert (ledger.find(INTENT.job).host, ledger.left(INTENT.job)) == ("pod", ())
+    assert (ledger.find(INTENT.job).host, ledger.former_hosts(INTENT.job)) == ("pod", ())
 
 
 def test_the_same_intent_joins_a_job_that_moved_under_its_old_name_and_its_new_one(ledger: Ledger) -> None:
@@ -332,9 +335,9 @@ def test_the_same_intent_joins_a_job_that_moved_under_its_old_name_and_its_new_o
     ledger.next_attempt(INTENT.job, 1, {}, moved=MOVED)
     for key in ("key", "key there"):
         assert ledger.intend(other("demo-bbbbbbbb", key)).job.job == INTENT.job
-        assert ledger.like(key) == ledger.find(INTENT.job)
+        assert ledger.find_same_intent(key) == ledger.find(INTENT.job)
     ledger.record(INTENT.job, 2, "failed", {})
-    assert ledger.like("key") is None
+    assert ledger.find_same_intent("key") is None
 
 
 def test_an_attempt_on_another_host_that_another_ledger_made_is_taken_over_with_its_host(
@@ -343,4 +346,4 @@ def test_an_attempt_on_another_host_that_another_ledger_made_is_taken_over_with_
     ledger.intend(INTENT)
     known = ledger.take_over(MOVED, attempt=2, state="running", evidence={})
     assert (known.host, known.attempt, known.state, known.spec) == ("other", 2, "running", b"[]")
-    assert hosts_of(known, ledger.story(INTENT.job)) == {1: "pod", 2: "other"}
+    assert hosts_of(known, ledger.history(INTENT.job)) == {1: "pod", 2: "other"}

@@ -13,7 +13,8 @@ from local_jobs import retrack
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Inventory
 from being_remote.jobs import dispatch as sending
-from being_remote.jobs.status_poll import learnt, ledger_of, look, look_at
+from being_remote.jobs.ledger import ledger_of
+from being_remote.jobs.status_poll import look_at_host, look_at_job, record_answer
 from being_remote.transport import open_session
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.jobs import jobs
@@ -84,10 +85,10 @@ def test_what_was_never_sent_is_moved_without_a_word_and_what_may_be_on_its_way_
             with pytest.raises(KeyboardInterrupt):
                 command(three, "sleep 60", again=True)
         if step == "find_volume":
-            story = ledger_of(three).story(ledger_of(three).find("last").job)
+            story = ledger_of(three).history(ledger_of(three).find("last").job)
             dry = resume(three, "last", host="z", dry_run=True)
             assert (dry.attempt, dry.previous_state) == (2, "created")
-            assert ledger_of(three).story(dry.job) == story
+            assert ledger_of(three).history(dry.job) == story
             assert resume(three, "last", host="z").state == "running"
         else:
             with pytest.raises(UsageError, match="may be on its way"):
@@ -100,19 +101,19 @@ def test_a_late_answer_of_the_old_host_is_no_news(three: Inventory, tmp_path: Pa
     job = command(three, f"until test -e {tmp_path}/go; do sleep 0.02; done; exit 3")
     ledger, x = ledger_of(three), three.host("x")
     with open_session(x, three) as session:
-        before, answer = ledger.find(job), look(session, x, [job])
+        before, answer = ledger.find(job), look_at_host(session, x, [job])
         (tmp_path / "go").touch()
         while answer.jobs[0].state != "failed":
-            answer = look(session, x, [job])
+            answer = look_at_host(session, x, [job])
         ledger.record(job, 1, "abandoned", {"reason": "a word"})
         resume(three, job, host="z", follow_it=True)
-        story = ledger.story(job)
-        row = learnt(ledger, before, answer)
+        story = ledger.history(job)
+        row = record_answer(ledger, before, answer)
         assert (row.state, row.last_known) == ("unknown", "failed")
         assert row.reason == "attempt 2 on z counts now"
         with pytest.raises(UsageError, match="attempt 2 on z counts now, not that on x"):
-            look_at(ledger, session, x, ledger.find(job))
-        assert ledger.story(job) == story
+            look_at_job(ledger, session, x, ledger.find(job))
+        assert ledger.history(job) == story
 
 
 def test_another_laptop_takes_over_a_job_where_it_is_now(three: Inventory, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_a_failed_job_gets_a_next_attempt_with_the_same_spec(works: Any) -> None
     )
     assert report.spec_sha256 == first.spec_sha256
     made = [
-        (t.attempt, t.evidence.get("reason")) for t in works.ledger.story(first.job) if t.state == "created"
+        (t.attempt, t.evidence.get("reason")) for t in works.ledger.history(first.job) if t.state == "created"
     ]
     assert made == [(1, None), (1, "about to be sent"), (2, "resumed after failed"), (2, "about to be sent")]
 
@@ -70,7 +70,7 @@ def test_unknown_is_resumed_only_on_the_users_word(works: Any) -> None:
     assert (report.attempt, report.previous_state, report.state) == (2, "unknown", report.state)
     assert report.state in ("running", "succeeded")
     assert works.attempt(job, 2).is_dir() and not works.attempt(job, 1).exists()
-    states = [(t.attempt, t.state) for t in works.ledger.story(job)]
+    states = [(t.attempt, t.state) for t in works.ledger.history(job)]
     assert (1, "abandoned") in states and (2, "created") in states
 
 
@@ -86,7 +86,7 @@ def test_an_attempt_that_was_seen_at_work_is_not_started_again_on_a_disk_that_wa
     folder.rename(kept)
     folder.mkdir()  # as it was before the attempt was asked for
     assert [row.state for row in jobs(works.inventory).jobs] == ["unknown"]
-    with pytest.raises(HostError, match="the disk was set back"):
+    with pytest.raises(HostError, match="its disk was restored"):
         resume(works.inventory, job)
     with pytest.raises(HostError, match="nothing was started"):
         works.command(script)
@@ -100,9 +100,9 @@ def test_an_attempt_that_was_seen_at_work_is_not_started_again_on_a_disk_that_wa
 def test_a_dry_run_writes_nothing_down(works: Any) -> None:
     job = works.command("false").job
     works.until((works.attempt(job) / "end.json").exists)
-    story = works.ledger.story(job)
+    story = works.ledger.history(job)
     assert resume(works.inventory, job, dry_run=True).previous_state == "failed"
-    assert works.ledger.story(job) == story
+    assert works.ledger.history(job) == story
 
 
 def test_a_dry_run_makes_no_attempt(works: Any) -> None:

@@ -68,19 +68,19 @@ def test_a_pod_that_is_silent_is_left_only_on_the_users_word(two_pods: TwoPods) 
     with pytest.raises(HostError, match="is unknown") as raised:
         resume(two_pods.inventory, job, host="b")
     assert "--pod-is-gone" in str(raised.value.hint)
-    story = two_pods.ledger.story(job)
+    story = two_pods.ledger.history(job)
     dry = resume(two_pods.inventory, job, host="b", pod_is_gone=True, dry_run=True)
     assert dry.moved is not None
     assert (dry.attempt, dry.moved.frames_kept, dry.moved.transferred_files) == (2, 10, 11)
     assert dry.moved.bytes == dry.moved.transferred_bytes > 10_000
     assert not any("before it moves" in note for note in dry.moved.notes)  # its pod gives no answer
-    assert two_pods.ledger.story(job) == story
+    assert two_pods.ledger.history(job) == story
     assert not (two_pods.pods["b"].root / "Being" / "jobs").exists()
     report = resume(two_pods.inventory, job, host="b", pod_is_gone=True)
     assert (report.attempt, report.state) == (2, "running")
     assert KEPT in two_pods.log("b", job, 2)
     assert two_pods.made(job) == [(2, "moved to b after unknown", "b")]
-    assert (1, "abandoned") in [(t.attempt, t.state) for t in two_pods.ledger.story(job)]
+    assert (1, "abandoned") in [(t.attempt, t.state) for t in two_pods.ledger.history(job)]
 
 
 def test_an_attempt_that_is_seen_again_is_superseded_and_can_be_ended(two_pods: TwoPods) -> None:
@@ -94,14 +94,14 @@ def test_an_attempt_that_is_seen_again_is_superseded_and_can_be_ended(two_pods: 
     assert old.reason == f"attempt 1 still runs on a; attempt 2 on b counts: cancel {job} --host a"
     assert [r.superseded for r in jobs(two_pods.inventory, hosts=["a"]).jobs] == [True]
 
-    story = two_pods.ledger.story(job)
+    story = two_pods.ledger.history(job)
     dry = cancel(two_pods.inventory, job, host="a", dry_run=True)
     assert (dry.host, dry.attempt, dry.state) == ("a", 1, "running")
     done = cancel(two_pods.inventory, job, host="a")
     assert (done.host, done.attempt, done.state, done.was_ended) == ("a", 1, "cancelled", False)
     assert cancel(two_pods.inventory, job, host="a").was_ended
     # The job's own word is as it was.
-    assert two_pods.known(job).state == "running" and two_pods.ledger.story(job) == story
+    assert two_pods.known(job).state == "running" and two_pods.ledger.history(job) == story
     assert len(jobs(two_pods.inventory).jobs) == 1
     assert [r.superseded for r in jobs(two_pods.inventory, all_jobs=True).jobs] == [False, True]
     with pytest.raises(UsageError, match="no host named"):
@@ -282,7 +282,7 @@ def test_an_attempt_does_not_start_without_what_it_is_to_go_on_from(
         with pytest.raises(Killed):
             resume(two_pods.inventory, job, host="b", pod_is_gone=True)
     shutil.rmtree(two_pods.pods["b"].root / "Being/jobs/.pushed")
-    with pytest.raises(HostError, match="what it is to go on from is not on the pod") as raised:
+    with pytest.raises(HostError, match="the files from which it continues are not on the host") as raised:
         two_pods.track("b")  # the same wish there: it joins the job, and would send it
     assert f"resume {job}" in str(raised.value.hint)
     assert not two_pods.attempt("b", job, 2).exists()

@@ -23,7 +23,7 @@ from being_remote.errors import ConnectionLost, HostError, NotFoundError, UsageE
 from being_remote.inventory import Inventory
 from being_remote.jobs import dispatch as sending
 from being_remote.jobs import follow as following
-from being_remote.jobs.status_poll import ledger_of
+from being_remote.jobs.ledger import ledger_of
 from being_remote.pod.boot_identity import read_volume
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
@@ -80,7 +80,7 @@ def test_the_same_intent_is_one_job_and_again_is_two(works: Any) -> None:
 def test_it_is_in_the_ledger_before_the_host_hears_of_it(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*args: Any, **more: Any) -> None:
         (known,) = works.ledger.jobs()
-        assert (known.state, works.ledger.story(known.job)[-1].evidence) == (
+        assert (known.state, works.ledger.history(known.job)[-1].evidence) == (
             "created",
             {"reason": "about to be sent", "volume": read_volume(str(works.workdir / "jobs"))},
         )
@@ -117,7 +117,7 @@ def test_a_job_whose_answer_was_lost_goes_to_the_disk_that_it_was_first_sent_to_
     assert known.state == "created"  # as far as it is known here
     works.until((works.attempt(known.job) / "end.json").exists)
     there.rename(works.folder / "the first disk")
-    with pytest.raises(HostError, match="another disk than the one that the job was sent to") as raised:
+    with pytest.raises(HostError, match="another disk than the one to which the job was sent") as raised:
         works.command(command)
     assert "--pod-is-gone" in str(raised.value.hint)
     assert not (there / known.job).exists() and ran.read_text() == "x\n"
@@ -139,7 +139,7 @@ def test_a_job_that_reached_its_host_is_not_put_on_another_disk_by_asking_again(
         works.command(command)
     assert "--pod-is-gone" in str(raised.value.hint)
     assert not (works.workdir / "jobs").exists() and ran.read_text() == "x\n"
-    assert works.ledger.story(job)[-1].state == "unknown"
+    assert works.ledger.history(job)[-1].state == "unknown"
     assert works.ledger.find(job).state == "running"
     (works.folder / "the other disk").rename(works.workdir / "jobs")
     assert works.command("true", again=True).job != job

@@ -107,7 +107,7 @@ def test_wall_time_and_stall_time_are_kept_on_the_pod(desk) -> None:
         "its wall time of 0.5 s was over",
         "no new frame for 1 s while running",
     ]
-    assert (ended[1].frames_done, ended[1].frames_total) == (4, 9)
+    assert (ended[1].done, ended[1].total) == (4, 9)
     assert all(e.exit_code is not None and e.exit_code < 0 for e in ended)
 
 
@@ -225,7 +225,7 @@ def test_a_killed_supervisor_leaves_the_locks_with_the_payload_and_cancel_still_
     pids = [number_in(desk.folder(spec.job, 1) / name) for name in ("parent", "child")]
     kill_and_wait(supervisor_of(desk, spec.job))
     seen = desk.see(spec.job)
-    assert (seen.state, seen.lock_free, seen.supervised) == ("running", False, False), seen
+    assert (seen.state, seen.evidence["lock"], seen.evidence["supervised"]) == ("running", "held", False)
     again = desk.submit(spec)
     assert (again.state, again.supervisor) == ("running", "held")
     before = len(desk.log(spec.job))
@@ -247,7 +247,7 @@ def test_a_payload_that_ended_after_its_supervisor_was_killed_is_lost_and_not_re
         time.sleep(0.01)
     kill_and_wait(supervisor_of(desk, spec.job))
     (desk.folder(spec.job, 1) / "go").touch()
-    assert desk.until(spec.job, "lost").lock_free
+    assert desk.until(spec.job, "lost").evidence["lock"] == "free"
     again = desk.submit(spec)
     assert (again.state, again.supervisor) == ("lost", "lost")
     assert desk.submit(spec, attempt=2).claim == "there"
@@ -294,10 +294,10 @@ def test_another_laptops_job_is_not_cancelled_unasked(desk) -> None:
 def test_heartbeats_count_up(desk, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = desk.spec("sleep", "60")
     desk.submit(spec)
-    first = desk.see(spec.job).beat
+    first = desk.see(spec.job).evidence["beat"]
     assert first == 1
     deadline = time.monotonic() + 15
-    while desk.see(spec.job).beat == first:
+    while desk.see(spec.job).evidence["beat"] == first:
         assert time.monotonic() < deadline
         time.sleep(0.2)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from being_remote.jobs.status_verdict import judge, judge_absent, judge_silence
+from being_remote.jobs.status_verdict import judge, judge_missing, judge_no_answer
+from being_remote.pod.job_states import JobState
 from being_remote.pod_client.job_answers import BootIdentity, JobFacts
 
 HERE = BootIdentity(pid_ns=4026531836, init_start=7, boot_id="b", volume="v", alone=None)
@@ -104,14 +105,14 @@ def test_before_the_gate_a_job_waits_or_is_only_submitted_or_was_cancelled() -> 
 
 
 def test_a_job_that_is_not_there_is_unknown_unless_it_never_came() -> None:
-    assert judge_absent(None, HERE, "created").state == "created"
+    assert judge_missing(None, HERE, JobState.CREATED).state == "created"
     for here, volume in ((HERE, "w"), (HERE, "v"), (life(volume=None), "v")):
-        seen = judge_absent(volume, here, "running")
+        seen = judge_missing(volume, here, JobState.RUNNING)
         assert (seen.state, seen.last_known) == ("unknown", "running")
 
 
 def test_silence_makes_only_what_may_change_unknown() -> None:
-    assert judge_silence("no answer", "running").state == "unknown"
+    assert judge_no_answer("no answer", JobState.RUNNING).state == "unknown"
     # Its submit may have arrived, and only the answer been lost.
-    assert judge_silence("no answer", "created").state == "unknown"
-    assert judge_silence("no answer", "succeeded").state == "succeeded"
+    assert judge_no_answer("no answer", JobState.CREATED).state == "unknown"
+    assert judge_no_answer("no answer", JobState.SUCCEEDED).state == "succeeded"

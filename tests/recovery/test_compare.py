@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from console_text import console_text
 from face_runs import K_CROP, REST, flashavatar, make_run, usual
-from rich.console import Console
 
 from being_remote.cli.json_values import to_json
 from being_remote.cli.run_tables import show_compare
@@ -18,9 +18,8 @@ from being_remote.demo.checkout import CONFIG
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile, UsageError
 from being_remote.inventory import Inventory
 from being_remote.jobs.dispatch import pack_files
-from being_remote.jobs.ledger import Intent
+from being_remote.jobs.ledger import Intent, ledger_of
 from being_remote.jobs.result_download import runs_of
-from being_remote.jobs.status_poll import ledger_of
 from being_remote.tracker.checkout_defaults import read_defaults
 from being_remote.workflows.compare import CompareReport, compare
 
@@ -28,12 +27,7 @@ ROUND_2 = "bbox_scale: 3.5\nimage_size: [768, 768]\noptimize_shape: true\noptimi
 
 
 def printed(report: CompareReport, width: int = 200) -> str:
-    with (
-        Console(width=width, highlight=False, force_terminal=False) as console,
-        console.capture() as captured,
-    ):
-        show_compare(console, report)
-    return captured.get()
+    return console_text(show_compare, report, width)
 
 
 def row(report: CompareReport, name: str):  # type: ignore[no-untyped-def]
@@ -255,9 +249,9 @@ def test_curves_are_drawn_over_the_frames_of_b(tmp_path: Path, monkeypatch: pyte
     from being_remote.report import plots
 
     seen = []
-    draw = plots.parameter_curves
+    plot = plots.plot_panels
     monkeypatch.setattr(
-        plots, "parameter_curves", lambda title, panels: seen.append(panels) or draw(title, panels)
+        plots, "plot_panels", lambda title, panels, **how: seen.append(panels) or plot(title, panels, **how)
     )
     a = make_run(tmp_path, "a", settings="begin_frames: 1\n")
     b = make_run(tmp_path, "b", settings="begin_frames: 3\n")

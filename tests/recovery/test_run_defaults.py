@@ -10,9 +10,8 @@ from pathlib import Path
 from being_remote.demo.checkout import CONFIG
 from being_remote.inventory import Inventory
 from being_remote.jobs.dispatch import pack_files
-from being_remote.jobs.ledger import Intent
+from being_remote.jobs.ledger import Intent, ledger_of
 from being_remote.jobs.result_download import runs_of
-from being_remote.jobs.status_poll import ledger_of
 from being_remote.recovery.local_runs import find_settings
 from being_remote.tracker.checkout_defaults import read_defaults
 from being_remote.workflows.run_names import find_run

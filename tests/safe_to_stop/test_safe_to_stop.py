@@ -28,6 +28,7 @@ from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory, LocalHost, load_inventory
 from being_remote.jobs import status_poll as watch
 from being_remote.jobs.ledger import Intent
+from being_remote.pod.job_states import JobState
 from being_remote.pod_client import disk_survey as surveying
 from being_remote.pod_client.listing import ContainerStart, FolderQuery, ListedFile, ListedFolder, Listing
 from being_remote.recipes.metrical_tracker import MetricalTracker
@@ -762,7 +763,7 @@ def tracking(state: str, attempt: int = 1) -> EndedJob:
     """A job of the tracker that has ended."""
     work = PurePosixPath(f"/w/jobs/j/attempts/{attempt}/work")
     patterns = ResultPatterns(MetricalTracker().results, MetricalTracker().more_results)
-    return EndedJob("j", attempt, state, True, "demo", work, patterns, "pull j", "pull j --all")
+    return EndedJob("j", attempt, JobState(state), True, "demo", work, patterns, "pull j", "pull j --all")
 
 
 def files_of(job: EndedJob, *names: str) -> JobFiles:

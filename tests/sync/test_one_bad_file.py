@@ -21,7 +21,7 @@ from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.live_download import LiveDownload
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.recipes.result_judge import RESULT_JUDGE
-from being_remote.session import Pull, PullResult
+from being_remote.session import Pull, TransferResult
 from being_remote.sync import remote_files as actor_files
 from being_remote.transport.local_session import LocalSession
 from being_remote.transport.ssh_session import SshSession
@@ -123,7 +123,7 @@ def test_the_most_precious_files_are_fetched_first_and_large_logs_last(
 ) -> None:
     requests, real = list[Pull](), SshSession.pull
 
-    def pull(self: SshSession, request: Pull, *rest: Any) -> PullResult:
+    def pull(self: SshSession, request: Pull, *rest: Any) -> TransferResult:
         requests.append(request)
         return real(self, request, *rest)
 
@@ -187,8 +187,8 @@ def test_a_flood_in_one_part_of_a_jobs_results_hides_no_frame(
     shutil.copytree(actor / "output/demo/checkpoint", there / "output/demo/checkpoint", dirs_exist_ok=True)
     host = next(iter(works.inventory.hosts.values()))
     work = AttemptFolder(LocalSession(host), host.python, PurePosixPath(there), MetricalTracker().checkpoints)
-    offers, aside = work.offered(works.folder / "into")
-    assert sum(offer.name.endswith(".frame") for offer in offers) == 3
+    offers, aside = work.list_files(works.folder / "into")
+    assert sum(offer.path.endswith(".frame") for offer in offers) == 3
     assert len(offers) == 33 and "more than 30" in aside[0].reason
 
 

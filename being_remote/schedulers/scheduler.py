@@ -1,0 +1,62 @@
+"""What a scheduler offers, and what it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from being_remote.inventory import LocalHost, SshHost
+from being_remote.pod_client.job_answers import BootIdentity, CancelAnswer, StatusAnswer, SubmitAnswer
+from being_remote.session import Session
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """One attempt that is to have a supervisor.
+
+    Attributes:
+        volume: the only one on which the job may be put; None where it is known to be on the host.
+        pushed: the folder of uploaded files from which the attempt continues.
+    """
+
+    job: str
+    spec_sha256: str
+    attempt: int
+    volume: str | None
+    pushed: str | None
+
+
+@dataclass(frozen=True)
+class CancelRequest:
+    """One attempt that is to end.
+
+    Attributes:
+        volume: where it was sent, if it may still be on its way.
+        ledger: only a job of this ledger is cancelled; None: any.
+        wait_s: how long to wait for its end.
+    """
+
+    job: str
+    attempt: int
+    volume: str | None
+    ledger: str | None
+    wait_s: float
+
+
+class Scheduler(Protocol):
+    """A host's way to run supervisors. Each method may be repeated; without an answer it raises HostError."""
+
+    def find_volume(self, session: Session, host: SshHost | LocalHost) -> BootIdentity:
+        """Where jobs are put: the volume, which is given a name if it has none."""
+
+    def start(
+        self, session: Session, host: SshHost | LocalHost, request: StartRequest, archive: bytes
+    ) -> SubmitAnswer:
+        """Put the archive on the host unless the job is there; ensure that the attempt has a supervisor."""
+
+    def look(self, session: Session, host: SshHost | LocalHost, only: Sequence[str] | None) -> StatusAnswer:
+        """What the host shows of its jobs (of `only` some) and GPUs; starts and changes nothing."""
+
+    def cancel(self, session: Session, host: SshHost | LocalHost, request: CancelRequest) -> CancelAnswer:
+        """Mark the attempt as cancelled, and end it where it runs."""
