@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import being_remote
-from being_remote.jobs.job_archive import SHIPPED_TRACKER
+from being_remote.jobs.job_archive import SHIPPED_LEAVES, SHIPPED_TRACKER
 
 PACKAGE = Path(being_remote.__file__).parent
 
@@ -78,7 +78,7 @@ LEAF_MAY_IMPORT = {
 # Arrows that still point the wrong way.
 NOT_YET = {}
 # What travels to a pod, and may so import nothing that stays here.
-SHIPPED = ("errors.py", "camera", "pod", *(f"tracker/{name}.py" for name in SHIPPED_TRACKER))
+SHIPPED = (*SHIPPED_LEAVES, "camera", "pod", *(f"tracker/{name}.py" for name in SHIPPED_TRACKER))
 HEAVY = ("fabric", "paramiko", "torch", "cv2", "av", "matplotlib", "numpy")
 
 
