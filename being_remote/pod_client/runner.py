@@ -78,7 +78,10 @@ class PodProgram:
 
 _CLIENT_MODULES = ("processes", "client")
 _READ_MODULES = ("kernel_fs", *_CLIENT_MODULES)
-_RECORD_MODULES = ("job_records", "boot_identity", "gate", "cancel_mark", "exit_record", "heartbeat")
+_RECORD_MODULES = (
+    *("job_paths", "job_records", "boot_identity", "gate"),
+    *("cancel_mark", "exit_record", "heartbeat"),
+)
 _JOB_MODULES = (*_CLIENT_MODULES, *_RECORD_MODULES, "locks", "lease")
 PROGRAMS: dict[ProgramName, PodProgram] = {
     "box_search": PodProgram("searching for bbox.pt", 16 << 20, _READ_MODULES, read_only=True),
