@@ -1,7 +1,7 @@
 """The wall: which names from a host may become paths on this laptop, and which paths.
 
-`local_path` is the one way from a host's name to a local path; every engine that stores what came
-from a host calls it. Names are data: looked at, never trusted.
+Every engine that stores what came from a host asks `path_problem` first. Names are data: looked at,
+never trusted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from being_remote.backup_paths import LIVE_FILES, LIVE_FOLDERS
-from being_remote.errors import UnsafeFile
 
 MAX_PART_BYTES = 255
 MAX_PATH_BYTES = 2048
@@ -71,32 +70,22 @@ _TOOL_FILES = frozenset(
 )
 
 
-def local_path(tree: Tree, name: bytes, *, below: str = "", called: str = "") -> str:
-    """Where a file from a host comes to lie, relative to `tree`.
+def path_problem(tree: Tree, name: bytes, *, below: str = "", called: str = "") -> str | None:
+    """Why a file from a host may not be stored in `tree`; None when it may.
 
     Args:
-        tree: what it is stored in.
+        tree: what it would be stored in.
         name: its path below the folder that was listed, as the host spells it.
         below: the folder of `tree` for the files of that folder; "" is its top.
-        called: its name here where that differs from the host's.
-
-    Raises:
-        UnsafeFile: it may not be stored; `file` is where it would lie, `what` says why.
+        called: its local name where that differs from the host's.
 
     Example:
-        >>> local_path(LIVE, b"a/train.log", below="run/logs")
-        'run/logs/a/train.log'
-        >>> local_path(LIVE, b"../../.ssh/authorized_keys", below="run/logs")
-        Traceback (most recent call last):
-        ...
-        being_remote.errors.UnsafeFile: run/logs/../../.ssh/authorized_keys: it leaves its folder
+        >>> path_problem(LIVE, b"a/train.log", below="run/logs")
+        >>> path_problem(LIVE, b"../../.ssh/authorized_keys", below="run/logs")
+        'it leaves its folder'
     """
     last = called or os.fsdecode(name)
-    path = f"{below}/{last}" if below else last
-    why = refusal(name) or _refused_in(tree, path)
-    if why is not None:
-        raise UnsafeFile(why, file=path)
-    return path
+    return name_problem(name) or _refused_in(tree, f"{below}/{last}" if below else last)
 
 
 def _refused_in(tree: Tree, path: str) -> str | None:
@@ -148,15 +137,15 @@ def is_plain(name: bytes) -> bool:
     return b"\0" not in name and not any(part in (b"", b".", b"..") for part in name.split(b"/"))
 
 
-def refusal(name: bytes) -> str | None:
+def name_problem(name: bytes) -> str | None:
     """Why `name` is no plain path below a folder that this laptop can hold; None when it is one.
 
-    Of what comes from a host that is not enough: see `local_path`.
+    For a file from a host that is not enough: see `path_problem`.
 
     Example:
-        >>> refusal(b"00000.frame"), refusal(b"-rf $(x)")
+        >>> name_problem(b"00000.frame"), refusal(b"-rf $(x)")
         (None, None)
-        >>> refusal(b"../../.ssh/authorized_keys")
+        >>> name_problem(b"../../.ssh/authorized_keys")
         'it leaves its folder'
     """
     parts = name.split(b"/")

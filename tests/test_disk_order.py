@@ -14,8 +14,8 @@ import pytest
 from disk_order import recorded
 
 from being_remote.export import write_atomically
-from being_remote.jobs import result_folder as job_folder
 from being_remote.jobs.ledger import Ledger
+from being_remote.jobs.result_folder import ResultFolder
 from being_remote.pod import claim, gate
 from being_remote.pod import job_records as records
 from being_remote.pod import placement as place
@@ -81,13 +81,13 @@ def swap_a_job_folder(root: Path) -> None:
         (stage / "output/x").mkdir(parents=True)
         with open(stage / "output/x/log", "wb") as f:
             f.write(b"log")
-        job_folder.keep_aside(folder)
-        job_folder.swap(stage, folder, {"attempt": attempt, "files": {"output/x/log": {}}})
-    job_folder.write_pulled(folder, {"attempt": 2, "files": {}})
+        ResultFolder(folder).keep_aside()
+        ResultFolder(folder).swap({"attempt": attempt, "files": {"output/x/log": {}}})
+    ResultFolder(folder).write_record({"attempt": 2, "files": {}})
 
 
 def keep_an_earlier_attempt(root: Path) -> None:
-    assert job_folder.keep_aside(root / "job") is not None
+    assert ResultFolder(root / "job").keep_aside() is not None
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {

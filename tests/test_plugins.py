@@ -96,3 +96,4 @@ def test_a_broken_plug_in_is_named(
     monkeypatch.setattr(plugins, "entry_points", lambda group: (point,))
     with pytest.raises(UsageError, match=message):
         all_targets()
+    assert [target.name for target in targets(["json"])] == ["json"]

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import re
-import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from being_remote.backup.history import History
-from being_remote.durable_files import Stat, can_share_blocks, copy_apart, see_room, sync_files
-from being_remote.session import PARTIAL_DIR, Pull, no_progress
+from being_remote.backup.interrupted_sync import ExpectedFile, note_expected
+from being_remote.durable_files import (
+    Stat,
+    can_share_blocks,
+    copy_apart,
+    require_room,
+    stat_plain,
+    sync_files,
+)
+from being_remote.session import PARTIAL_DIR, no_progress
+from being_remote.transfer.arrival_folder import SECOND_NS, Fetch, is_listed, sorted_fetch
+from being_remote.transfer.checked_files import NO_JUDGE, CheckedFile, check_files
+from being_remote.transfer.disk_room import Room, share_room
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
-from being_remote.transfer.fetch import SECOND_NS, Fetch, Room, is_listed, share_room
-from being_remote.transfer.file_check import NO_JUDGE, CheckedFile, check
-from being_remote.transfer.quarantine import REWRITTEN_NOTE, set_aside
+from being_remote.transfer.quarantine import REWRITTEN_NOTE, quarantine_checked
 from being_remote.transfer.stored_file import StoredFile
 
 # How a killed rsync, and a killed stream of ours, call a file that they were writing.
@@ -32,28 +38,21 @@ LARGE_BYTES = 1 << 20
 _LINE_BYTES = 400
 
 
-class _Request(NamedTuple):
+class _FetchGroup(NamedTuple):
     """What comes together: from `source` on the host to incoming/`into`, but what stands in `unless_in`.
 
-    The lowest `wave` comes first.
+    The lowest `wave` comes first; the names below `source` begin with `prefix`.
     """
 
     wave: int
     source: PurePosixPath
     into: str
     unless_in: Path
+    prefix: bytes
 
 
-@dataclass(frozen=True)
-class _FetchGroup:
-    """How files come: with which others, and what the names of these begin with."""
-
-    request: _Request
-    prefix: bytes = b""
-
-
-class FetchGroups:
-    """How each offered file comes home.
+class IncomingFolder:
+    """`.history/incoming`, where the files of a sync arrive: the `ArrivalFolder` of a backup.
 
     A changed file comes by its folder, so that rsync can build on the live one. All others come
     together: each request costs several round trips. So do those that rsync would take for unchanged,
@@ -63,42 +62,39 @@ class FetchGroups:
     def __init__(self, history: History, host: str, here: Mapping[str, StoredFile]) -> None:
         self.host = host
         self._history, self._here = history, here
-        self._made: dict[tuple[RemoteFolder, bool], _FetchGroup] = {}
+        self._groups: dict[tuple[RemoteFolder, bool], _FetchGroup] = {}
         self._incoming = os.fspath(history.incoming)
         self._empty = not os.listdir(history.incoming)
 
     def below(self, offer: RemoteFile) -> str:
-        """Where it arrives, below incoming."""
-        way = self._way(offer)
-        return f"{way.request.into}/{os.fsdecode(way.prefix + offer.name)}"
+        """Where a file arrives, below incoming."""
+        group = self._group(offer)
+        return f"{group.into}/{os.fsdecode(group.prefix + offer.name)}"
 
     def file(self, offer: RemoteFile) -> Path:
-        """Where it arrives."""
+        """Where a file arrives."""
         return self._history.incoming / self.below(offer)
 
-    def lying(self, offer: RemoteFile) -> Stat | None:
+    def find_arrived(self, offer: RemoteFile) -> Stat | None:
         """What lies where it arrives; None for nothing, and for what is no plain file."""
         if self._empty:
             return None
-        try:
-            found = os.lstat(f"{self._incoming}/{self.below(offer)}")  # a Path costs more than the look
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return Stat(found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+        return stat_plain(f"{self._incoming}/{self.below(offer)}")  # a Path costs more than the look
 
-    def keep_copy(self, seen: CheckedFile, mtime_ns: int) -> None:
-        """Keep what a file holds in quarantine; it is still needed where it lies."""
+    def keep_rewritten(self, checked: CheckedFile, mtime_ns: int) -> None:
+        """Keep a copy in quarantine of a whole file that the host has rewritten since."""
         copy = self._history.rewritten
-        copy_apart(seen.file, copy)
-        set_aside(
+        copy_apart(checked.file, copy)
+        why = "whole; the host had rewritten it before it could be compared"
+        note = replace(checked, file=copy)
+        quarantine_checked(self._history, note, mtime_ns, reason=why, suffix=REWRITTEN_NOTE)
+
+    def note_fetching(self, wanted: Sequence[RemoteFile]) -> None:
+        """Write down what is about to be fetched, for `interrupted_sync`."""
+        note_expected(
             self._history,
-            copy,
-            path=seen.path,
-            sha256=seen.sha256,
-            bytes=seen.bytes,
-            mtime_ns=mtime_ns,
-            reason="whole; the host had rewritten it before it could be compared",
-            suffix=REWRITTEN_NOTE,
+            self.host,
+            (ExpectedFile(o.path, self.below(o), o.bytes, o.mtime_ns) for o in wanted),
         )
 
     def drop_halves(self, wanted: Iterable[RemoteFile]) -> None:
@@ -115,7 +111,7 @@ class FetchGroups:
                     if os.lstat(at).st_size > sizes.get(whole, -1):
                         os.unlink(at)
 
-    def fitting(self, wanted: Sequence[RemoteFile]) -> Room:
+    def share_room(self, wanted: Sequence[RemoteFile]) -> Room:
         """Which of these files there is room to fetch, and to make live."""
         lines = _LINE_BYTES * (len(self._here) + len(wanted))
 
@@ -128,55 +124,51 @@ class FetchGroups:
         return room
 
     def _has_come(self, offer: RemoteFile) -> bool:
-        found = self.lying(offer)
+        found = self.find_arrived(offer)
         return found is not None and is_listed(offer, found)
 
-    def fetches(self, wanted: Iterable[RemoteFile]) -> Iterator[Fetch]:
+    def make_fetches(self, wanted: Sequence[RemoteFile]) -> Iterator[Fetch]:
         """The requests for these files, once there is room for them."""
         missing: list[int] = []
         stale: dict[str, Path] = {}
-        named: dict[_Request, list[tuple[bytes, RemoteFile]]] = defaultdict(list)
+        named: dict[_FetchGroup, list[tuple[bytes, RemoteFile]]] = defaultdict(list)
         for offer in wanted:
-            way = self._way(offer)
+            group = self._group(offer)
             # Small files of later waves come in the first request, behind the others: it costs nothing.
             wave = offer.origin.wave if offer.bytes > LARGE_BYTES else 0
-            named[way.request._replace(wave=wave)].append((way.prefix + offer.name, offer))
-            found = self.lying(offer)
+            request = group._replace(wave=wave, prefix=b"")
+            named[request].append((group.prefix + offer.name, offer))
+            found = self.find_arrived(offer)
             if found is None or not is_listed(offer, found):
                 missing.append(offer.bytes)
                 if found is not None:
                     stale[offer.path] = self.file(offer)
         if stale:
             # What an interrupted sync left of another version must not pass for this one; nor be lost.
-            seen = check(stale, NO_JUDGE, no_progress)
+            seen = check_files(stale, NO_JUDGE, no_progress)
             sync_files(self._history.root, [s.file for s in seen])
             self._history.keep((s.file, s.sha256) for s in seen)
-        see_room(self._history.root, missing)
+        require_room(self._history.root, missing)
         self._empty = False
-        for (_, source, into, unless_in), files in sorted(named.items(), key=lambda each: each[0].wave):
-            files.sort(key=lambda each: (each[1].origin.wave, each[0]))  # by folder: it is faster so
-            names, offers = zip(*files, strict=True)
-            sizes = tuple(offer.bytes for offer in offers)
-            ends = itertools.accumulate(len(list(w)) for _, w in groupby(offers, lambda o: o.origin.wave))
-            request = Pull(source, names, sizes, self._history.incoming / into, unless_in)
-            yield Fetch(request, offers, tuple(ends))
+        for group, files in sorted(named.items(), key=lambda each: each[0].wave):
+            yield sorted_fetch(group.source, files, self._history.incoming / group.into, group.unless_in)
 
-    def _way(self, offer: RemoteFile) -> _FetchGroup:
+    def _group(self, offer: RemoteFile) -> _FetchGroup:
         entry, second = self._here.get(offer.path), offer.mtime_ns // SECOND_NS
         together = entry is None or (entry.bytes, entry.mtime_ns // SECOND_NS) == (offer.bytes, second)
         key = (offer.origin, together)
-        if key not in self._made:
-            self._made[key] = self._new(offer.origin, together)
-        return self._made[key]
+        if key not in self._groups:
+            self._groups[key] = self._make_group(offer.origin, together)
+        return self._groups[key]
 
-    def _new(self, origin: RemoteFolder, together: bool) -> _FetchGroup:
+    def _make_group(self, origin: RemoteFolder, together: bool) -> _FetchGroup:
         if not together:
-            home = f"changed/{origin.home}" if origin.home else "changed"
-            return _FetchGroup(_Request(0, origin.source, home, self._history.root / origin.home))
+            into = f"changed/{origin.home}" if origin.home else "changed"
+            return _FetchGroup(0, origin.source, into, self._history.root / origin.home, b"")
         below = origin.source.relative_to(origin.top)
-        aside = hashlib.sha256(os.fsencode(origin.top)).hexdigest()[:8]
+        key = hashlib.sha256(os.fsencode(origin.top)).hexdigest()[:8]
         prefix = os.fsencode(below) + b"/" if below.parts else b""
-        return _FetchGroup(_Request(0, origin.top, f"{aside}/files", self._history.nothing), prefix)
+        return _FetchGroup(0, origin.top, f"{key}/files", self._history.nothing, prefix)
 
 
 def _whole_of(path: str) -> str | None:

@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.reconcile import settle
-from being_remote.durable_files import sync_files, write_whole
-from being_remote.errors import UnsafeFile
-from being_remote.local_path import LIVE, is_plain, local_path
+from being_remote.durable_files import stat_plain, sync_files, write_whole
+from being_remote.local_path import LIVE, is_plain, path_problem
 from being_remote.session import no_progress
-from being_remote.transfer.file_check import Judge, check
+from being_remote.transfer.checked_files import Judge, check_files
 from being_remote.transfer.stored_file import stored_file
 
 # No line is longer: a path has at most 4096 bytes, and JSON takes six letters for an odd one.
@@ -37,7 +36,7 @@ class ExpectedFile(NamedTuple):
     mtime_ns: int
 
 
-def begin(history: History, host: str, awaited: Iterable[ExpectedFile]) -> None:
+def note_expected(history: History, host: str, awaited: Iterable[ExpectedFile]) -> None:
     """Note what is about to be fetched: a line for the host, and one for each file."""
     # Text at once: there may be a hundred thousand of them, and a list for each costs twice the time.
     lines = (f"[{json.dumps(a.path)}, {json.dumps(a.file)}, {a.bytes}, {a.mtime_ns}]" for a in awaited)
@@ -45,7 +44,7 @@ def begin(history: History, host: str, awaited: Iterable[ExpectedFile]) -> None:
     write_whole(history.fetching, whole, scratch=history.scratch)
 
 
-def hashed(history: History, contents: Iterable[tuple[str, str]]) -> None:
+def note_contents(history: History, contents: Iterable[tuple[str, str]]) -> None:
     """Note what (path, sha256) leaves incoming now; until the commit nothing else tells whose it is."""
     with open(history.fetching, "r+b") as note:
         # A line that was half written, by a killed sync or on a full disk, would spoil the next one.
@@ -59,12 +58,12 @@ def hashed(history: History, contents: Iterable[tuple[str, str]]) -> None:
         os.fsync(note.fileno())
 
 
-def end(history: History) -> None:
+def remove_note(history: History) -> None:
     """What was fetched is safe, or stays in incoming for a reason of its own."""
     history.fetching.unlink(missing_ok=True)
 
 
-def salvage(
+def keep_arrived(
     history: History,
     judge: Judge,
     live: Manifest | None,
@@ -85,17 +84,17 @@ def salvage(
         for file in (history.incoming / a.file, moved.get(a.path)):
             if file is not None and _lies(file, a):
                 arrived[a.path], lying[a.path] = a, file
-    seen = check(lying, judge, no_progress)
+    seen = check_files(lying, judge, no_progress)
     good = [s for s in seen if s.problem is None]
     if not good or (live is not None and is_new_run({s.path: s.file for s in good}) is not None):
         return live
-    hashed(history, ((s.path, s.sha256) for s in good))
+    note_contents(history, ((s.path, s.sha256) for s in good))
     sync_files(history.root, [s.file for s in good])
     history.keep((s.file, s.sha256) for s in good)
     here = live.files if live is not None else {}
     entries = {s.path: stored_file(s, arrived[s.path].mtime_ns, host=host) for s in good}
     history.commit({**here, **entries}, why="sync", host=host)
-    end(history)
+    remove_note(history)
     return settle(history, judge).manifest
 
 
@@ -112,11 +111,7 @@ def _note(file: Path) -> tuple[str, list[Any]] | None:
 
 def _may_lie_here(awaited: ExpectedFile) -> bool:
     """Whether the wall lets it in; a note may be of an earlier version of this program."""
-    try:
-        local_path(LIVE, os.fsencode(awaited.path))
-    except UnsafeFile:
-        return False
-    return is_plain(os.fsencode(awaited.file))
+    return path_problem(LIVE, os.fsencode(awaited.path)) is None and is_plain(os.fsencode(awaited.file))
 
 
 def _moved(history: History, noted: list[tuple[str, str]]) -> dict[str, Path]:
@@ -131,9 +126,7 @@ def _moved(history: History, noted: list[tuple[str, str]]) -> dict[str, Path]:
 
 def _lies(file: Path, awaited: ExpectedFile) -> bool:
     """Whether this very version arrived; whole seconds will do where the way here kept no more."""
-    try:
-        found = file.lstat()
-    except FileNotFoundError:
-        return False
+    found = stat_plain(file)
     second = awaited.mtime_ns // 1_000_000_000 * 1_000_000_000
-    return found.st_size == awaited.bytes and found.st_mtime_ns in (awaited.mtime_ns, second)
+    times = (awaited.mtime_ns, second)
+    return found is not None and found.st_size == awaited.bytes and found.st_mtime_ns in times

@@ -10,9 +10,9 @@ from pathlib import Path
 from being_remote.backup.history import History
 from being_remote.backup.reconcile import settle
 from being_remote.durable_files import room_on_disk, write_whole
-from being_remote.errors import InconsistentData
-from being_remote.local_path import LIVE, local_path
-from being_remote.transfer.file_check import NO_JUDGE
+from being_remote.errors import InconsistentData, UnsafeFile
+from being_remote.local_path import LIVE, path_problem
+from being_remote.transfer.checked_files import NO_JUDGE
 from being_remote.transfer.stored_file import StoredFile
 
 
@@ -28,7 +28,8 @@ def put_file(root: Path, relative: str, data: bytes, *, host: str) -> bool:
         NoSpace: the disk is full here.
         UnsafeFile: `relative` is no path of the live tree.
     """
-    local_path(LIVE, os.fsencode(relative))
+    if why := path_problem(LIVE, os.fsencode(relative)):
+        raise UnsafeFile(why, file=relative)
     history = History(root)
     with room_on_disk(root), history.lock():
         live = settle(history, NO_JUDGE).manifest

@@ -1,9 +1,8 @@
-"""A generated actor: what metrical-tracker leaves behind after a run, with the truth known.
+"""A generated actor: the files of a finished metrical-tracker run whose true camera is known.
 
-A drawn head moves in front of a full-frame camera; its frames are cropped, padded and enlarged by
-the tracker's recipe, and the camera is stored the way the tracker stores it: seen from the crop, in
-float32. What `recover` finds can so be compared with the camera that drew the pictures. The geometry
-here is written out on its own and shares no code with `camera/`.
+A drawn head moves before a full-frame camera; its frames are cropped by the tracker's recipe, and the
+camera is stored as the tracker stores it: seen from the crop, in float32. So what `recover` finds can be
+compared with the camera that drew the pictures. The geometry shares no code with `camera/`.
 """
 
 from __future__ import annotations
@@ -14,12 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from being_remote.demo import head, tracker_files
-from being_remote.demo.motion import Edge, full_frame_camera, motion, project
+from being_remote.demo import head
+from being_remote.demo.motion import Edge, full_frame_camera, motion
+from being_remote.demo.tracker_files import TrackedRun, write_run
+from being_remote.demo.tracker_recipe import crop_image, crop_map, face_box, project
 
 Floats = NDArray[np.float64]
 
@@ -65,145 +67,108 @@ class ActorTruth:
     fps: int = FPS
 
 
-def make_actor(
-    tracker_root: Path,
-    name: str = "demo",
-    *,
-    frames: int = 24,
-    size_wh: tuple[int, int] = (1920, 1080),
-    image_size_wh: tuple[int, int] = (512, 512),
-    seed: int = 0,
-    box: tuple[int, int, int, int] | None = None,
-    edge: Edge = "top",
-    crop_image: bool = True,
-    begin_frames: int = 1,
-    pictures: bool = True,
-    video: bool = True,
-) -> ActorTruth:
+@dataclass(frozen=True)
+class ActorOptions:
+    """How an actor is generated.
+
+    Attributes:
+        frames: how many `.frame` files; there are `begin_frames` more source images.
+        size_wh: of the original video.
+        image_size_wh: of the network image.
+        seed: varies the motion, the camera and the books on the shelf.
+        box: x_min, x_max, y_min, y_max; default: the tracker's rule on the first frame.
+        edge: the edge of the frame that clips the box by that rule.
+        crop_image: False: the tracker only resizes, and there is no bbox.pt.
+        begin_frames: source images that the run skips; the tracker's own configs skip one.
+        pictures: False: no image and no video, only numbers.
+        video: False: no video.mp4.
+    """
+
+    frames: int = 24
+    size_wh: tuple[int, int] = (1920, 1080)
+    image_size_wh: tuple[int, int] = (512, 512)
+    seed: int = 0
+    box: tuple[int, int, int, int] | None = None
+    edge: Edge = "top"
+    crop_image: bool = True
+    begin_frames: int = 1
+    pictures: bool = True
+    video: bool = True
+
+
+def make_actor(tracker_root: Path, name: str = "demo", **options: Any) -> ActorTruth:
     """Write an actor and a finished run of it below a tracker checkout.
 
     Args:
-        tracker_root: made if missing; gets `input/<name>`, `output/<name>`, `configs/actors/<name>.yml`.
-        frames: how many `.frame` files; there are `begin_frames` more source images.
-        size_wh: of the original video.
-        image_size_wh: what the tracker fitted to.
-        seed: varies the motion, the camera and the books on the shelf.
-        box: x_min, x_max, y_min, y_max instead of the tracker's own rule on the first frame.
-        edge: at which edge of the frame that rule's box is clipped.
-        crop_image: False: the tracker only resizes, and there is no bbox.pt.
-        begin_frames: source images the run skipped; the shipped configs skip one.
-        pictures: False: no image and no video at all, only numbers.
-        video: False: no video.mp4.
+        tracker_root: created if missing; gets `input/<name>`, `output/<name>`, `configs/actors/<name>.yml`.
+        options: fields of `ActorOptions`.
     """
-    rng = np.random.default_rng(seed)
-    count = frames + begin_frames
-    K_wanted = full_frame_camera(size_wh, rng)
-    R, t = motion(K_wanted, size_wh, edge, count, rng)
-    landmarks = head.landmarks_68()
-    if not crop_image:
+    made = ActorOptions(**options)
+    rng = np.random.default_rng(made.seed)
+    count = made.frames + made.begin_frames
+    K_wanted = full_frame_camera(made.size_wh, rng)
+    R, t = motion(K_wanted, made.size_wh, made.edge, count, rng)
+    landmarks, box = head.landmarks_68(), made.box
+    if not made.crop_image:
         box = None
     elif box is None:
-        box = face_box(project(K_wanted, R[0], t[0], landmarks), size_wh)
-    scale, origin = _crop_map(box, size_wh, image_size_wh)
-    # The tracker knows one focal length only; with an odd box the full frame then has two.
+        box = face_box(project(K_wanted, R[0], t[0], landmarks), made.size_wh, BBOX_SCALE)
+    scale, origin = crop_map(box, made.size_wh, made.image_size_wh)
+    # The tracker knows one focal length; with an odd box the full frame then has two.
     focal_crop = K_wanted[0, 0] / scale[0]
     centre_crop = (K_wanted[:2, 2] - origin) / scale
     K_crop = np.array([[focal_crop, 0, centre_crop[0]], [0, focal_crop, centre_crop[1]], [0, 0, 1.0]])
     A = np.array([[scale[0], 0, origin[0]], [0, scale[1], origin[1]], [0, 0, 1.0]])
 
     vertices, faces = head.mesh()
+    run = TrackedRun(
+        box,
+        made.begin_frames,
+        made.image_size_wh,
+        K_crop,
+        R[made.begin_frames :],
+        t[made.begin_frames :],
+        vertices,
+        faces,
+    )
+    write_run(tracker_root, name, run, rng)
     truth = ActorTruth(
         name=name,
         input_folder=tracker_root / "input" / name,
         output_folder=tracker_root / "output" / name,
         K_source=A @ K_crop,
         K_crop=K_crop,
-        R=R[begin_frames:],
-        t=t[begin_frames:],
+        R=run.R,
+        t=run.t,
         vertices=vertices,
         faces=faces,
         markers=head.marker_points(),
         box=box,
         scale_xy=(float(scale[0]), float(scale[1])),
         origin_xy=(int(origin[0]), int(origin[1])),
-        size_wh=size_wh,
-        image_size_wh=image_size_wh,
-        source_numbers=tuple(range(begin_frames + 1, count + 1)),
+        size_wh=made.size_wh,
+        image_size_wh=made.image_size_wh,
+        source_numbers=tuple(range(made.begin_frames + 1, count + 1)),
         R_source=R,
         t_source=t,
-    )
-    tracker_files.write_run(
-        truth.input_folder,
-        truth.output_folder,
-        tracker_root / "configs" / "actors" / f"{name}.yml",
-        box=box,
-        begin_frames=begin_frames,
-        image_size_wh=image_size_wh,
-        K_crop=K_crop,
-        R=truth.R,
-        t=truth.t,
-        mesh=(vertices, faces),
-        rng=rng,
     )
     for folder, points in (("kpt", landmarks), ("kpt_dense", head.landmarks_478())):
         (truth.input_folder / folder).mkdir(parents=True, exist_ok=True)
         for i in range(count):
             np.save(truth.input_folder / folder / f"{i + 1:05d}.npy", project(K_crop, R[i], t[i], points))
-    if pictures:
-        _write_pictures(truth, R, t, begin_frames, seed, video)
+    if made.pictures:
+        _write_pictures(truth, made)
     return truth
 
 
-def face_box(landmarks_px: Floats, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The tracker's rule: landmarks (68, 2) of the first image -> x_min, x_max, y_min, y_max."""
-    whole = landmarks_px.astype(int)
-    low, high = whole.min(0), whole.max(0)
-    centre = ((low + high) / 2).astype(int)
-    size = int(2 * BBOX_SCALE * (centre - low).max())
-    first = np.maximum(centre - size // 2, 0)
-    last = np.minimum(centre + size // 2, np.array(size_wh) - 1)
-    first = first + (last - first) % 2
-    return int(first[0]), int(last[0]), int(first[1]), int(last[1])
-
-
-def crop_recipe(
-    picture: NDArray[np.uint8], box: tuple[int, int, int, int] | None, image_size_wh: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """What the tracker makes of a frame: crop, pad with zeros to a square, resize with INTER_CUBIC."""
-    import cv2
-
-    if box is not None:
-        h, w = picture.shape[:2]
-        x0, x1, y0, y1 = max(box[0], 0), min(box[1], w - 1), max(box[2], 0), min(box[3], h - 1)
-        picture = picture[y0:y1, x0:x1]
-        side = max(picture.shape[:2])
-        v, u = int((side - picture.shape[0]) / 2), int((side - picture.shape[1]) / 2)
-        picture = np.pad(picture, ((v, v), (u, u), (0, 0)))
-    return np.asarray(cv2.resize(picture, image_size_wh, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
-
-
-def _crop_map(
-    box: tuple[int, int, int, int] | None, size_wh: tuple[int, int], image_size_wh: tuple[int, int]
-) -> tuple[Floats, NDArray[np.int64]]:
-    """Scale and origin of source pixel = scale * crop pixel + origin, both (x, y)."""
-    if box is None:
-        return np.array(size_wh) / np.array(image_size_wh), np.zeros(2, dtype=np.int64)
-    low = np.maximum([box[0], box[2]], 0)
-    high = np.minimum([box[1], box[3]], np.array(size_wh) - 1)
-    extent = high - low
-    pad = (extent.max() - extent) // 2
-    return (extent + 2 * pad) / np.array(image_size_wh), low - pad
-
-
-def _write_pictures(
-    truth: ActorTruth, R: Floats, t: Floats, begin_frames: int, seed: int, with_video: bool
-) -> None:
+def _write_pictures(truth: ActorTruth, options: ActorOptions) -> None:
     import cv2
 
     from being_remote.demo import picture
 
+    R, t, begin_frames = truth.R_source, truth.t_source, options.begin_frames
     chin = project(truth.K_source, R[0], t[0], head.landmarks_68()[8:9])[0]
-    studio = picture.make_studio(truth.size_wh, (float(chin[0]), float(chin[1])), seed)
+    studio = picture.make_studio(truth.size_wh, (float(chin[0]), float(chin[1])), options.seed)
     fast_png = [cv2.IMWRITE_PNG_COMPRESSION, 1]
     folders = [truth.input_folder / "source", truth.input_folder / "images", truth.output_folder / "input"]
     for folder in (*folders, truth.output_folder / "video"):
@@ -211,7 +176,7 @@ def _write_pictures(
 
     def one(i: int) -> NDArray[np.uint8]:
         full = picture.draw(studio, truth.K_source, R[i], t[i])
-        small = crop_recipe(full, truth.box, truth.image_size_wh)
+        small = crop_image(full, truth.box, truth.image_size_wh)
         cv2.imwrite(str(folders[0] / f"{i + 1:05d}.png"), full, fast_png)
         cv2.imwrite(str(folders[1] / f"{i + 1:05d}.png"), small, fast_png)
         if i >= begin_frames:
@@ -225,7 +190,7 @@ def _write_pictures(
     with ThreadPoolExecutor(workers) as pool:
         indices = iter(range(len(R)))
         writer = None
-        if with_video:
+        if options.video:
             path = str(truth.input_folder / "video.mp4")
             writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"mp4v"), FPS, truth.size_wh)
         # In small portions, so that a long actor does not hold all its frames at once.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from being_remote.demo import head, stand_in_tracker
+from being_remote.demo import head, stand_in_tracker, tracker_recipe
 from being_remote.demo.actor import ActorTruth
 
 # The form of the tracker's own file, with the defaults of metrical-tracker c2a51724.
@@ -61,12 +61,12 @@ def get_cfg_defaults():
 
 
 def install(checkout: Path, truth: ActorTruth) -> None:
-    """Make `checkout` one that can track `truth`'s actor anew.
+    """Make `checkout` one that can track the actor again; it needs no FLAME files.
 
-    What it is to find is written beside the actor's source images; FLAME's files, which a real
-    checkout needs, it does without.
+    What the stand-in is to find is written beside the actor's source images.
     """
     shutil.copyfile(stand_in_tracker.__file__, checkout / "tracker.py")
+    shutil.copyfile(tracker_recipe.__file__, checkout / "tracker_recipe.py")
     (checkout / "configs").mkdir(exist_ok=True)
     (checkout / "configs" / "config.py").write_text(CONFIG)
     stand_in_tracker.write_truth(

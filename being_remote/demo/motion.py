@@ -51,9 +51,3 @@ def motion(
 def _stack(*entries: Floats | float) -> Floats:
     """Nine numbers or arrays (N,) -> (N, 3, 3), row by row."""
     return np.stack(np.broadcast_arrays(*entries), axis=-1).reshape(-1, 3, 3).astype(np.float64)
-
-
-def project(K: Floats, R: Floats, t: Floats, points: Floats) -> Floats:
-    """World points (P, 3) -> pixels (P, 2), written out on its own: the tests compare with it."""
-    seen = (points @ R.T + t) @ K.T
-    return np.asarray(seen[:, :2] / seen[:, 2:])

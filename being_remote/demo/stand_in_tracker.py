@@ -2,13 +2,12 @@
 
     python tracker.py --cfg configs/actors/NAME.yml
 
-Installed into a pod's checkout as `tracker.py`, because the real one needs licensed FLAME files and
-a GPU. It takes its defaults from `configs/config.py` beside it, is strict about its settings as the
-tracker is, caches as it caches (bbox.pt, images,
-kpt), resumes as it resumes, writes each `.frame` in place as it does, and exits with 0 in the
-same odd cases. The head that it "finds" is written beside the folder of source images as `truth.json`
-(`write_truth`), so that its cameras are known beforehand. It imports nothing of ours: torch,
-numpy, yaml and cv2 are what a tracker's environment has anyway.
+Installed into a pod's checkout as `tracker.py`, with `tracker_recipe.py` beside it, because the real one
+needs licensed FLAME files and a GPU. Like the tracker it reads defaults from `configs/config.py`, is
+strict about its settings, caches (bbox.pt, images, kpt), resumes, writes each `.frame` in place, and
+exits with 0 in the same odd cases. The head that it "finds" is in `truth.json` (`write_truth`) beside the
+source images, so that its cameras are known beforehand. It imports torch, numpy, yaml and cv2, which a
+tracker's environment has.
 
 For tests it misbehaves, as the environment says, or `stand_in.json` in the checkout (which wins):
     STAND_IN_FRAME_S      seconds for a frame
@@ -37,9 +36,15 @@ from typing import Any
 
 TRUTH = "truth.json"
 
+if __name__ == "__main__":
+    # In a checkout the file lies beside this one; `checkout.install` puts both there.
+    import tracker_recipe as recipe  # type: ignore[import-not-found]
+else:
+    from . import tracker_recipe as recipe
+
 
 def write_truth(path: Path, K: Any, R: Any, t: Any, landmarks: Any, dense: Any) -> None:
-    """What is to be found: the camera of the source images, a pose for each, 68 and 478 points.
+    """Write the camera of the source images, a pose for each, 68 and 478 points.
 
     K (3, 3) corner pixels; R (N, 3, 3), t (N, 3) world-to-camera, OpenCV axes, one for each source
     image; landmarks (68, 3), dense (478, 3) metres, world.
@@ -49,7 +54,7 @@ def write_truth(path: Path, K: Any, R: Any, t: Any, landmarks: Any, dense: Any) 
 
 
 def read_defaults(path: Path) -> dict[str, Any]:
-    """The checkout's `cfg.NAME = VALUE` lines (the tracker imports the file, which needs yacs)."""
+    """Read the checkout's `cfg.NAME = VALUE` lines (the tracker imports the file, which needs yacs)."""
     found = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
@@ -58,7 +63,7 @@ def read_defaults(path: Path) -> dict[str, Any]:
 
 
 def read_settings(path: str, defaults: dict[str, Any]) -> dict[str, Any]:
-    """Settings as yacs merges them: no unknown key, no value of another type than the default's.
+    """Merge settings as yacs does: no unknown key, no value of another type than the default's.
 
     Raises:
         KeyError, ValueError: as yacs does.
@@ -92,6 +97,7 @@ class StandIn:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
+        self.image_size_wh = tuple(settings["image_size"][::-1])
         self.actor: str = settings["actor"]
         self.output = settings["save_folder"] + settings["config_name"]
         self.checkpoint = os.path.join(self.output, "checkpoint")
@@ -139,7 +145,9 @@ class StandIn:
             if box is None and self.settings["crop_image"]:
                 box = self.box(i, (width, height))
                 torch.save(np.array(box), box_path)
-            small = self.crop(picture, box)
+            small = recipe.crop_image(
+                picture, box if self.settings["crop_image"] else None, self.image_size_wh
+            )
             crops = image_path.replace("source", "images")
             for made in (kpt, dense, crops):
                 Path(made).parent.mkdir(parents=True, exist_ok=True)
@@ -178,7 +186,7 @@ class StandIn:
         self.say("Finished")
 
     def resume(self) -> int | None:
-        """The frame to go on with (again), None to start anew; ends at once when all are there."""
+        """The frame to resume with, None to start from the beginning; exits when all frames exist."""
         import torch
 
         snaps = sorted(glob(self.checkpoint + "/*.frame"))
@@ -208,21 +216,20 @@ class StandIn:
         import torch
 
         number = self.settings["begin_frames"] + index
-        height, width = self.settings["image_size"]
         scale, origin = self.map()
-        K = np.array(self.truth["K"])
         focal = self.focal * (1.001 if frame >= _at("STAND_IN_SECOND_K_AT") else 1.0)
-        content = _frame(
+        cx, cy = (np.array(self.truth["K"])[:2, 2] - origin) / scale
+        content = recipe.frame_dict(
             frame,
-            focal,
-            (K[:2, 2] - origin) / scale,
+            np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]]),
             np.array(self.truth["R"][number]),
             np.array(self.truth["t"][number]),
-            (width, height),
+            self.image_size_wh,
             self.shape(),
-            np.radians(4 + 4 * np.sin(0.9 * frame)) if self.settings["optimize_jaw"] else 0.0,
-            self.step,
+            np.random.default_rng(frame),
+            jaw_moves=self.settings["optimize_jaw"],
         )
+        content["global_step"] = self.step
         picture: Any = cv2.imread(self.images[index])
         cv2.imwrite(os.path.join(self.output, "input", f"{frame:05d}.png"), picture)
         Path(self.output, "mesh", f"{frame:05d}.ply").write_text(
@@ -263,36 +270,16 @@ class StandIn:
                 time.sleep(60)
 
     def box(self, i: int, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
-        """The tracker's rule on the landmarks of one image: x_min, x_max, y_min, y_max."""
-        import numpy as np
+        """The box by the landmarks of one source image: x_min, x_max, y_min, y_max."""
+        landmarks = self.seen(i, "landmarks")
+        return recipe.face_box(landmarks, size_wh, self.settings["bbox_scale"])  # type: ignore[no-any-return]
 
-        whole = self.seen(i, "landmarks").astype(int)
-        low, high = whole.min(0), whole.max(0)
-        centre = ((low + high) / 2).astype(int)
-        size = int(2 * self.settings["bbox_scale"] * (centre - low).max())
-        first = np.maximum(centre - size // 2, 0)
-        last = np.minimum(centre + size // 2, np.array(size_wh) - 1)
-        first = first + (last - first) % 2
-        return int(first[0]), int(last[0]), int(first[1]), int(last[1])
-
-    def crop(self, picture: Any, box: Any) -> Any:
-        """Cut, pad with zeros, resize; or only resize."""
-        import cv2
-        import numpy as np
-
-        height, width = self.settings["image_size"]
-        if self.settings["crop_image"]:
-            rows, columns = picture.shape[:2]
-            picture = picture[
-                max(box[2], 0) : min(box[3], rows - 1), max(box[0], 0) : min(box[1], columns - 1)
-            ]
-            side = max(picture.shape[:2])
-            v, u = int((side - picture.shape[0]) / 2), int((side - picture.shape[1]) / 2)
-            picture = np.pad(picture, ((v, v), (u, u), (0, 0)))
-        return cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
+    def crop_map(self, box: Any, size_wh: tuple[int, int]) -> tuple[Any, Any]:
+        """Scale and origin of source = scale * crop + origin."""
+        return recipe.crop_map(box if self.settings["crop_image"] else None, size_wh, self.image_size_wh)  # type: ignore[no-any-return]
 
     def map(self) -> tuple[Any, Any]:
-        """Scale and origin of source = scale * crop + origin for this run."""
+        """The same for this run, found once."""
         import cv2
         import torch
 
@@ -301,32 +288,17 @@ class StandIn:
             picture: Any = cv2.imread(first)
             rows, columns = picture.shape[:2]
             path = self.actor + "/bbox.pt"
-            # With all landmarks cached the tracker does not miss a lost bbox.pt, and writes none.
-            there = os.path.exists(path)
-            # It plays the tracker, which loads its own files so.
-            box = torch.load(path, weights_only=False) if there else self.box(0, (columns, rows))
+            # With all landmarks cached the tracker does not need a lost bbox.pt, and writes none. It loads
+            # its own files without restrictions, and so does the stand-in.
+            exists = os.path.exists(path)
+            box = torch.load(path, weights_only=False) if exists else self.box(0, (columns, rows))
             self.mapped = self.crop_map(box, (columns, rows))
         return self.mapped
 
-    def crop_map(self, box: Any, size_wh: tuple[int, int]) -> tuple[Any, Any]:
-        """The same for a given box and size."""
-        import numpy as np
-
-        height, width = self.settings["image_size"]
-        if not self.settings["crop_image"]:
-            return np.array(size_wh) / (width, height), np.zeros(2)
-        low = np.maximum([box[0], box[2]], 0)
-        extent = np.minimum([box[1], box[3]], np.array(size_wh) - 1) - low
-        pad = (extent.max() - extent) // 2
-        return (extent + 2 * pad) / (width, height), low - pad
-
     def seen(self, i: int, what: str) -> Any:
         """The points of one source image, source pixels."""
-        import numpy as np
-
-        points = np.array(self.truth[what]) @ np.array(self.truth["R"][i]).T + self.truth["t"][i]
-        projected = points @ np.array(self.truth["K"]).T
-        return projected[:, :2] / projected[:, 2:]
+        truth = self.truth
+        return recipe.project(truth["K"], truth["R"][i], truth["t"][i], truth[what])
 
     def in_crop(self, points: Any, box: Any, size_wh: tuple[int, int]) -> Any:
         """Source pixels -> pixels of the network image."""
@@ -346,56 +318,6 @@ class StandIn:
             number += 1
             cv2.imwrite(str(folder / f"{number:05d}.png"), picture)
         reader.release()
-
-
-def _frame(
-    frame: int,
-    focal_px: float,
-    centre_px: Any,
-    R: Any,
-    t: Any,
-    size_wh: tuple[int, int],
-    shape: Any,
-    jaw_opens: float,
-    step: int,
-) -> dict[str, Any]:
-    """What the tracker saves. NDC values are float32 first, as it fits them."""
-    import numpy as np
-
-    flip = np.array([-1.0, -1.0, 1.0])  # OpenCV camera axes <-> PyTorch3D's
-    half = np.float32(min(size_wh) / 2)
-    focal = np.float32(focal_px / half)
-    principal = ((np.array(size_wh) / 2 - centre_px) / half).astype(np.float32)
-    K = np.eye(3, dtype=np.float32)
-    K[0, 0] = K[1, 1] = focal * half
-    K[:2, 2] = np.array(size_wh, np.float32) / np.float32(2) - principal * half
-    identity = np.array([[1, 0, 0, 0, 1, 0]], np.float32)
-    rng = np.random.default_rng(frame)
-
-    def random(*size: int) -> Any:
-        return rng.normal(0, 0.3, size).astype(np.float32)
-
-    return {
-        "flame": {
-            "exp": random(1, 100),
-            "shape": shape,
-            "tex": random(1, 140),
-            "sh": random(1, 9, 3),
-            "eyes": np.hstack([identity, identity]),
-            "eyelids": np.abs(random(1, 2)),
-            "jaw": np.array([[1, 0, 0, 0, np.cos(jaw_opens), -np.sin(jaw_opens)]], np.float32),
-        },
-        "camera": {
-            "R": (R.T * flip)[:2].reshape(1, 6).astype(np.float32),
-            "t": (t * flip)[None].astype(np.float32),
-            "fl": np.array([[focal]], np.float32),
-            "pp": principal[None],
-        },
-        "opencv": {"R": R[None].astype(np.float32), "t": t[None].astype(np.float32), "K": K[None]},
-        "img_size": np.array([size_wh[1], size_wh[0]]),
-        "frame_id": f"{frame:05d}",
-        "global_step": step,
-    }
 
 
 def _beside(actor: str) -> Path:

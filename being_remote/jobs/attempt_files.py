@@ -1,4 +1,4 @@
-"""The files of one attempt as they lie on its host: which fit a pattern, how they look, their hashes.
+"""The files of one attempt as they lie on its host: which match a pattern, how they look, their hashes.
 
 Nothing from the host is followed or trusted: regular files below the attempt's folder only, bounded
 in number, size and name.
@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from being_remote.disk import no_space
-from being_remote.durable_files import fitting, is_nearly_full, size_words
-from being_remote.errors import HostError, NotFoundError, UnsafeFile
+from being_remote.errors import HostError, NotFoundError
 from being_remote.foreign_text import quote
-from being_remote.local_path import PathCollisions, Tree, folds_case, local_path
-from being_remote.pod_client.listing import FolderQuery, ListedFile, Listing, hash_files, list_files
+from being_remote.local_path import PathCollisions, Tree, folds_case, path_problem
+from being_remote.pod_client.listing import FolderQuery, Listing, hash_files, list_files
 from being_remote.session import Session
+from being_remote.transfer.download_plan import RemoteFile, RemoteFolder, accept_names
+from being_remote.transfer.hash_comparison import HostFiles
 
 # Names the attempt and each file's hash. Written here, never downloaded.
 PULLED = "pulled.json"
 RESULTS = Tree(None, None, frozenset({PULLED}))
 MOST_FILES = 100_000
-# Files with refused names that are named.
-MAX_REFUSED = 20
 
 
 @dataclass(frozen=True)
@@ -37,38 +35,24 @@ class SkippedFile:
 
 
 @dataclass(frozen=True)
-class AttemptFile:
-    """A file of the attempt: its path below the work folder, and its bytes.
-
-    `looks` is all that the host's file system says of it, size and times among it: while that is the
-    same, so are the bytes. `sha256` is None where it was not asked for, or the file went away.
-    """
-
-    name: str
-    size: int
-    looks: tuple[int, ...]
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
 class AttemptFolder:
-    """The folder of one attempt on a host, and which of its files are meant."""
+    """The folder of one attempt on a host, and the patterns of the files that count."""
 
     session: Session
     python: str
     folder: PurePosixPath
     patterns: tuple[str, ...]
 
-    def offered(self, into: Path) -> tuple[tuple[AttemptFile, ...], tuple[SkippedFile, ...]]:
-        """The files that fit, and those that cannot come to lie in the folder `into` here.
+    def list_files(self, into: Path) -> tuple[tuple[RemoteFile, ...], tuple[SkippedFile, ...]]:
+        """The files that match, and those that cannot be stored in the local folder `into`.
 
         Raises:
-            NotFoundError: the attempt's folder is not there.
-            HostError: the host's list cannot be believed, or is beyond all bounds.
+            NotFoundError: the host has no such folder.
+            HostError: the host's list cannot be believed, or is too large.
         """
         top = FolderQuery(self.folder, self.folder, "", recursive=False)
-        asked = self._asked()
-        listing = list_files(self.session, self.python, [*asked, top])
+        queries = self._queries()
+        listing = list_files(self.session, self.python, [*queries, top])
         if not listing.folders[-1].exists:
             raise NotFoundError(
                 f"there is no {str(self.folder)!r}", where=self.session.host, hint="being-remote jobs --all"
@@ -78,100 +62,69 @@ class AttemptFolder:
             raise HostError(
                 f"{str(self.folder)!r} could not be read whole: {quote(broken)}", host=self.session.host
             )
-        taken, kept, refused = PathCollisions([], folds=folds_case(into)), [], list[SkippedFile]()
-        aside = [SkippedFile(name, f"it is a {what}") for name, what in self._skipped(asked, listing)]
-        aside += self._not_listed(asked, listing)
-        files = {offer.name: offer for offer in self._files(asked, listing)}
-        for offer in sorted(files.values(), key=lambda offer: offer.name):
-            why = name_refused(offer.name) or taken.clash(offer.name)
-            if why is not None:
-                refused.append(SkippedFile(offer.name, why))
-                continue
-            taken.add(offer.name)
-            kept.append(offer)
-        aside += refused[:MAX_REFUSED]
-        if len(refused) > MAX_REFUSED:
-            aside.append(SkippedFile(".", f"{len(refused) - MAX_REFUSED} more files have refused names"))
-        return tuple(kept), tuple(aside)
-
-    def place_of(self, offer: AttemptFile) -> int:
-        """Which pattern a file fits first."""
-        return next(n for n, pattern in enumerate(self.patterns) if fits(offer.name, pattern))
-
-    def fitting(
-        self, offers: Sequence[AttemptFile], folder: Path, here: Collection[str] = ()
-    ) -> tuple[list[AttemptFile], tuple[SkippedFile, ...]]:
-        """Those of these files for which the disk of `folder` has room, and those for which it has none.
-
-        What fits the first pattern gets the room first, and of that the smallest. Files `here` need none.
-
-        Raises:
-            NoSpace: there is room for none of them, for the disk is full.
-        """
-        order = sorted(offers, key=lambda offer: (self.place_of(offer), offer.size))
-        fits = fitting(folder, (0 if offer.name in here else offer.size for offer in order))
-        if order and not any(fits) and is_nearly_full(folder):
-            raise no_space(folder, sum(offer.size for offer in order))
-        left_out = {o.name: o for o, fit in zip(order, fits, strict=True) if not fit}
-        aside = tuple(
-            SkippedFile(o.name, f"not fetched: {size_words(o.size)} do not fit here")
-            for o in left_out.values()
+        files = {file.path: file for file in self._listed(queries, listing)}
+        taken = PathCollisions([], folds=folds_case(into))
+        accepted, refused = accept_names(sorted(files.values(), key=lambda f: f.path), RESULTS, taken)
+        skipped = dict(self._special(queries, listing))
+        return tuple(accepted), (
+            *(SkippedFile(name, f"it is a {what}") for name, what in skipped.items()),
+            *self._not_listed(queries, listing),
+            *(SkippedFile(file.path, file.reason) for file in refused),
         )
-        return [offer for offer in offers if offer.name not in left_out], aside
 
-    def hashed(self, offers: Sequence[AttemptFile]) -> dict[str, AttemptFile]:
-        """The same files once more with hashes made over there, by name; without those that went away."""
-        (listed,) = hash_files(
+    def hash_files(self, files: Sequence[RemoteFile]) -> HostFiles:
+        """The same files once more with hashes made on the host now; without those that it has no more."""
+        listing = hash_files(
             self.session,
             self.python,
-            {self.folder: [(os.fsencode(o.name), None) for o in offers]},
-            hash_bytes=sum(o.size for o in offers),
-        ).folders
-        found = {os.fsdecode(file.name): file for file in listed.files}
-        return {o.name: _offer(o.name, found[o.name]) for o in offers if o.name in found}
+            {self.folder: [(file.name, None) for file in files]},
+            hash_bytes=sum(file.bytes for file in files),
+        )
+        found = {os.fsdecode(file.name): file for file in listing.folders[0].files}
+        hashed = {f.path: RemoteFile(f.path, f.origin, *found[f.path][1:]) for f in files if f.path in found}
+        return HostFiles(listing.clock_ns, hashed)
 
-    def _asked(self) -> list[FolderQuery]:
+    def _queries(self) -> list[FolderQuery]:
         """What to list, the most precious first: more files than fit in one list must hide no others."""
-        found = []
+        queries = []
         for pattern in self.patterns:
-            top, rest = _divided(pattern)
+            top, rest = _split_pattern(pattern)
             wide = "*" if rest == "**" else rest
-            folder = FolderQuery(
-                self.folder, self.folder / top, wide, "/" in rest or rest == "**", MOST_FILES
-            )
-            found.append(folder)
-        return found
+            recursive = "/" in rest or rest == "**"
+            queries.append(FolderQuery(self.folder, self.folder / top, wide, recursive, MOST_FILES))
+        return queries
 
-    def _not_listed(self, asked: Sequence[FolderQuery], listing: Listing) -> Iterator[SkippedFile]:
-        for folder, listed in zip(asked, listing.folders, strict=False):
-            named = [(self._name(folder, raw), why) for raw, why in listed.malformed]
+    def _listed(self, queries: Sequence[FolderQuery], listing: Listing) -> Iterator[RemoteFile]:
+        # Of the first pattern's files those fit on the disk first; see `disk_room`.
+        origins = [RemoteFolder("", self.folder, self.folder, rank, 1) for rank in range(len(self.patterns))]
+        for query, listed in zip(queries, listing.folders, strict=False):
+            for file in listed.files:
+                name = self._name(query, file.name)
+                rank = next((n for n, pattern in enumerate(self.patterns) if matches(name, pattern)), None)
+                if rank is not None:
+                    yield RemoteFile(name, origins[rank], *file[1:])
+
+    def _not_listed(self, queries: Sequence[FolderQuery], listing: Listing) -> Iterator[SkippedFile]:
+        for query, listed in zip(queries, listing.folders, strict=False):
+            named = [(self._name(query, raw), why) for raw, why in listed.malformed]
             yield from (SkippedFile(name, f"not fetched: {why}") for name, why in named if self._fits(name))
             if more := listed.malformed_count - len(named):
-                yield SkippedFile(folder.path.name, f"{more} more files are not fetched either")
+                yield SkippedFile(query.path.name, f"{more} more files are not fetched either")
             if listed.cut:
-                why = f"holds more than {folder.most} files; only the first are fetched"
-                yield SkippedFile(folder.path.name, why)
+                why = f"holds more than {query.most} files; only the first are fetched"
+                yield SkippedFile(query.path.name, why)
 
-    def _files(self, asked: Sequence[FolderQuery], listing: Listing) -> Iterator[AttemptFile]:
-        for folder, listed in zip(asked, listing.folders, strict=False):
-            for file in listed.files:
-                name = self._name(folder, file.name)
-                if self._fits(name):
-                    yield _offer(name, file)
-
-    def _skipped(self, asked: Sequence[FolderQuery], listing: Listing) -> Iterator[tuple[str, str]]:
-        found = {
-            self._name(folder, raw): what
-            for folder, listed in zip(asked, listing.folders, strict=False)
-            for raw, what in listed.skipped
-        }
-        return ((name, what) for name, what in found.items() if self._fits(name))
+    def _special(self, queries: Sequence[FolderQuery], listing: Listing) -> Iterator[tuple[str, str]]:
+        for query, listed in zip(queries, listing.folders, strict=False):
+            for raw, what in listed.skipped:
+                if self._fits(name := self._name(query, raw)):
+                    yield name, what
 
     def _fits(self, name: str) -> bool:
-        return any(fits(name, pattern) for pattern in self.patterns)
+        return any(matches(name, pattern) for pattern in self.patterns)
 
-    def _name(self, folder: FolderQuery, raw: bytes) -> str:
-        below = folder.path.relative_to(self.folder).as_posix()
+    def _name(self, query: FolderQuery, raw: bytes) -> str:
+        below = query.path.relative_to(self.folder).as_posix()
         return os.fsdecode(raw) if below == "." else f"{below}/{os.fsdecode(raw)}"
 
 
@@ -182,25 +135,16 @@ def name_refused(name: str) -> str | None:
         >>> name_refused("output/a.txt"), name_refused("pulled.json"), name_refused("code/.git/config")
         (None, 'the name is ours', "'.git' is a hidden name, which tools read as settings")
     """
-    try:
-        local_path(RESULTS, os.fsencode(name))
-    except UnsafeFile as e:
-        return e.what
-    return None
+    return path_problem(RESULTS, os.fsencode(name))
 
 
-def _offer(name: str, file: ListedFile) -> AttemptFile:
-    looks = (file.bytes, file.mtime_ns, file.ctime_ns, file.inode)
-    return AttemptFile(name, file.bytes, looks, file.sha256)
-
-
-def fits(name: str, pattern: str) -> bool:
-    """Whether a path fits a glob, part by part; `**` stands for any number of them.
+def matches(name: str, pattern: str) -> bool:
+    """Whether a path matches a glob, part by part; `**` stands for any number of parts.
 
     Example:
-        >>> fits("output/a/checkpoint/1.frame", "output/*/checkpoint/*.frame"), fits("a/b", "*")
+        >>> matches("output/a/checkpoint/1.frame", "output/*/checkpoint/*.frame"), fits("a/b", "*")
         (True, False)
-        >>> fits("a/b", "**"), fits("a", "**")
+        >>> matches("a/b", "**"), fits("a", "**")
         (True, True)
     """
     if pattern == "**":
@@ -209,12 +153,12 @@ def fits(name: str, pattern: str) -> bool:
     return len(parts) == len(globs) and all(map(fnmatch.fnmatchcase, parts, globs))
 
 
-def _divided(pattern: str) -> tuple[str, str]:
+def _split_pattern(pattern: str) -> tuple[str, str]:
     """A glob as the folder that it begins with and the rest.
 
     Example:
-        >>> _divided("output/*/checkpoint/*.frame"), _divided("result.json"), _divided("**")
-        (('output', '*/checkpoint/*.frame'), ('.', 'result.json'), ('.', '**'))
+        >>> _split_pattern("output/*/checkpoint/*.frame"), _split_pattern("result.json")
+        (('output', '*/checkpoint/*.frame'), ('.', 'result.json'))
     """
     parts = pattern.split("/")
     fixed = next((n for n, part in enumerate(parts[:-1]) if any(c in part for c in "*?[")), len(parts) - 1)

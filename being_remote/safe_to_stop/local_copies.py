@@ -18,9 +18,9 @@ from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
 from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.result_download import runs_of
-from being_remote.jobs.result_folder import pulled
+from being_remote.jobs.result_folder import read_record
 from being_remote.safe_to_stop.host_files import HostFile
-from being_remote.transfer.quarantine import kept
+from being_remote.transfer.quarantine import read_quarantine
 
 _TRIES = 3
 
@@ -39,9 +39,9 @@ class LocalCopies:
         for history in self._histories:
             for manifest in history.readable():
                 sizes |= {entry.bytes for entry in manifest.files.values()}
-            sizes |= {file.bytes for files in kept(history).values() for file in files}
+            sizes |= {file.bytes for files in read_quarantine(history).values() for file in files}
         for folder in self._all_job_folders():
-            sizes |= {entry["bytes"] for entry in (pulled(folder) or {}).get("files", {}).values()}
+            sizes |= {entry["bytes"] for entry in (read_record(folder) or {}).get("files", {}).values()}
         for actor in self._inventory.actors.values():
             sizes |= {file.stat().st_size for file in _original_files(actor)}
         return frozenset(sizes)
@@ -94,7 +94,7 @@ class LocalResults:
         self._held: set[tuple[str, str]] = set()
         self._refused: set[tuple[str, str]] = set()
         for folder in folders:
-            record = pulled(folder) or {}
+            record = read_record(folder) or {}
             for name, entry in record.get("files", {}).items():
                 self.names.add(name)
                 if _has_size(folder / name, entry["bytes"]):

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from being_remote.errors import UnsafeFile
-from being_remote.local_path import LIVE, PathCollisions, local_path
+from being_remote.local_path import LIVE, PathCollisions, Tree, path_problem
 from being_remote.transfer.quarantine import QuarantinedFile
 from being_remote.transfer.stored_file import StoredFile
 
@@ -23,8 +22,8 @@ class RemoteFolder:
     """A folder on the host, and where its files belong here. One of them for all its files.
 
     Attributes:
-        home: the folder here, below the backup; "" is its top.
-        top: the folder on the host that all this actor's folders are below.
+        home: the local folder, relative to the tree that files are stored in; "" is its top.
+        top: the folder on the host that all folders of one download are below.
         source: the folder itself, `top` or below it.
         rank: how precious its files are: those of the lowest rank get the room on the disk first.
         wave: files of one wave are fetched together, those of the lowest first.
@@ -39,14 +38,14 @@ class RemoteFolder:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file that the host has, and where it belongs here. There may be a hundred thousand of them.
+    """One file of a host, and its local path. There may be a hundred thousand of them.
 
     Attributes:
-        path: where it comes to lie, below the backup.
-        origin: the folder that it comes from.
-        bytes, mtime_ns, ctime_ns, inode: the host's file, as last seen.
+        path: its local path, relative to the tree that it is stored in.
+        origin: the remote folder.
+        bytes, mtime_ns, ctime_ns, inode: as last listed.
         sha256: its hash, if the host made one of this very version.
-        spelt: its name below `origin.source`, where that is not what it is called at home.
+        spelt: its name below `origin.source`, where that is not its local name.
     """
 
     path: str
@@ -58,10 +57,14 @@ class RemoteFile:
     sha256: str | None = None
     spelt: builtins.bytes | None = None
 
+    @property
+    def figures(self) -> tuple[int, int, int, int]:
+        """What tells this version of the file from another without a hash."""
+        return self.bytes, self.mtime_ns, self.ctime_ns, self.inode
+
     def looks_like(self, other: RemoteFile) -> bool:
         """Whether no figure tells this version of the file from the other."""
-        ours = (self.bytes, self.mtime_ns, self.ctime_ns, self.inode)
-        return ours == (other.bytes, other.mtime_ns, other.ctime_ns, other.inode)
+        return self.figures == other.figures
 
     @property
     def name(self) -> builtins.bytes:
@@ -90,7 +93,7 @@ class DownloadPlan:
         return sum(offer.bytes for offer in self.wanted)
 
 
-def plan(
+def plan_download(
     offers: Iterable[RemoteFile],
     here: Mapping[str, StoredFile],
     torn: Mapping[str, list[QuarantinedFile]],
@@ -105,61 +108,81 @@ def plan(
         offers: what the host has.
         here: what is live.
         torn: what lies in quarantine; not fetched again while the host's file is the same.
-        refused: what it has, too, and that cannot be fetched.
+        refused: what the host has, too, and that cannot be fetched.
         folds: this laptop's file system takes `A` and `a` for one name.
         most_bytes: name -> how large a whole file of this name can be; None: as large as it likes.
     """
-    wanted, unchanged, unhashed, still_torn = [], [], [], []
-    refused, unnamed = list(refused), Counter[RemoteFolder]()
-    taken, before = PathCollisions(here, folds=folds), None
-    for offer in sorted(offers, key=lambda o: (o.path not in here, o.path)):
-        why = name_refused(offer) or taken.clash(offer.path)
-        if why is None and offer.path == before:
-            why = "another file of the host has its place already"
-        if why is not None:
-            unnamed[offer.origin] += 1
-            if unnamed[offer.origin] <= MAX_REFUSED:
-                refused.append(QuarantinedFile(offer.path, f"its name is refused: {why}"))
-            continue
-        taken.add(offer.path)
-        before = offer.path
+    wanted, unchanged, unhashed, still_torn, too_large = [], [], [], [], []
+    taken = PathCollisions(here, folds=folds)
+    accepted, bad_names = accept_names(
+        sorted(offers, key=lambda o: (o.path not in here, o.path)), LIVE, taken
+    )
+    for offer in accepted:
         entry = here.get(offer.path)
         most = most_bytes(offer.path)
-        if entry is not None and same(offer, entry.bytes, entry.mtime_ns, entry.sha256):
+        if entry is not None and has_same_bytes(offer, entry.bytes, entry.mtime_ns, entry.sha256):
             unchanged.append(entry.path)
             if offer.sha256 is None:
                 unhashed.append(entry.path)
         elif most is not None and offer.bytes > most:
             reason = f"has {offer.bytes} bytes; a whole one has at most {most}, so it is not fetched"
-            refused.append(QuarantinedFile(offer.path, reason, None, offer.bytes, offer.mtime_ns))
-        elif torn and (alike := _among(offer, torn.get(offer.path, ()))) is not None:
+            too_large.append(QuarantinedFile(offer.path, reason, None, offer.bytes, offer.mtime_ns))
+        elif torn and (alike := _find_same(offer, torn.get(offer.path, ()))) is not None:
             still_torn.append(alike)
         else:
             wanted.append(offer)
-    for origin, count in unnamed.items():
+    all_refused = (*refused, *bad_names, *too_large)
+    return DownloadPlan(tuple(wanted), tuple(unchanged), tuple(unhashed), all_refused, tuple(still_torn))
+
+
+def accept_names(
+    offers: Iterable[RemoteFile], tree: Tree, taken: PathCollisions
+) -> tuple[list[RemoteFile], list[QuarantinedFile]]:
+    """Separate the files that may be stored in `tree` from those whose names are refused.
+
+    Args:
+        offers: files, those first that have a place already; equal paths follow one another.
+        tree: what they are stored in.
+        taken: the paths that have a place; those of the accepted files are added.
+
+    Returns:
+        The accepted files, and the others with the reason; of each remote folder `MAX_REFUSED` are named.
+    """
+    accepted: list[RemoteFile] = []
+    refused: list[QuarantinedFile] = []
+    counts = Counter[RemoteFolder]()
+    before = None
+    for offer in offers:
+        why = name_refused(offer, tree) or taken.clash(offer.path)
+        if why is None and offer.path == before:
+            why = "another file of the host has its place already"
+        if why is None:
+            taken.add(offer.path)
+            before = offer.path
+            accepted.append(offer)
+            continue
+        counts[offer.origin] += 1
+        if counts[offer.origin] <= MAX_REFUSED:
+            refused.append(QuarantinedFile(offer.path, f"its name is refused: {why}"))
+    for origin, count in counts.items():
         if count > MAX_REFUSED:
-            refused.append(
-                QuarantinedFile(origin.home, f"{count - MAX_REFUSED} more files have refused names")
-            )
-    return DownloadPlan(tuple(wanted), tuple(unchanged), tuple(unhashed), tuple(refused), tuple(still_torn))
+            more = f"{count - MAX_REFUSED} more files have refused names"
+            refused.append(QuarantinedFile(origin.home or ".", more))
+    return accepted, refused
 
 
-def name_refused(offer: RemoteFile) -> str | None:
-    """Why a file of this name may not be stored here; None when it may."""
+def name_refused(offer: RemoteFile, tree: Tree = LIVE) -> str | None:
+    """Why a file of this name may not be stored in `tree`; None when it may."""
     called = "" if offer.spelt is None else offer.path.rpartition("/")[2]
-    try:
-        local_path(LIVE, offer.name, below=offer.origin.home, called=called)
-    except UnsafeFile as e:
-        return e.what
-    return None
+    return path_problem(tree, offer.name, below=offer.origin.home, called=called)
 
 
-def same(offer: RemoteFile, size: int, mtime_ns: int, sha256: str) -> bool:
+def has_same_bytes(offer: RemoteFile, size: int, mtime_ns: int, sha256: str) -> bool:
     """Whether these are the host's bytes. By hash where both sides have one; a rewrite may keep the rest."""
     if offer.sha256 is not None and sha256:
         return offer.sha256 == sha256
     return (offer.bytes, offer.mtime_ns) == (size, mtime_ns)
 
 
-def _among(offer: RemoteFile, torn: Iterable[QuarantinedFile]) -> QuarantinedFile | None:
-    return next((t for t in torn if same(offer, t.bytes, t.mtime_ns, t.sha256)), None)
+def _find_same(offer: RemoteFile, torn: Iterable[QuarantinedFile]) -> QuarantinedFile | None:
+    return next((t for t in torn if has_same_bytes(offer, t.bytes, t.mtime_ns, t.sha256)), None)

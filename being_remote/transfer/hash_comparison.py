@@ -1,4 +1,4 @@
-"""What arrived is compared with what the host has: its hashes, made there, beside those made here.
+"""Compare what arrived with what the host has: hashes made there beside hashes made here.
 
 Files that the host hashed as it sent them are as they were sent if nothing there has changed since it
 was listed, which one question tells of all of them. The others are hashed there while they are read here.
@@ -16,10 +16,10 @@ from typing import TypeVar
 
 from being_remote.errors import HostError
 from being_remote.session import OnProgress, TransferProgress
+from being_remote.transfer.arrival_folder import ArrivalFolder, build_on, host_time, is_listed
+from being_remote.transfer.checked_files import CheckedFile, Judge, check_files
 from being_remote.transfer.download_plan import RemoteFile
-from being_remote.transfer.fetch import ArrivalFolder, build_on, host_time, is_listed
-from being_remote.transfer.file_check import CheckedFile, Judge, check
-from being_remote.transfer.known_hashes import fact, lasting
+from being_remote.transfer.known_hashes import outlasts_writes, version_digest
 from being_remote.transfer.stored_file import StoredFile, stored_file
 
 _T = TypeVar("_T")
@@ -42,197 +42,198 @@ class HostFiles:
 
 # Files, and of how many bytes each is to be hashed on the host.
 AskHost = Callable[[Sequence[tuple[RemoteFile, int]]], HostFiles]
-# Whether nothing on the host is other than it was listed.
-IsAsListed = Callable[[], bool]
 
 
 @dataclass(frozen=True)
 class HashQueries:
-    """How the host is asked; `clock_ns` is its own clock when it listed its files."""
+    """How the host is asked.
+
+    Attributes:
+        hashes: asks for hashes.
+        is_as_listed: asks whether all its files are as it listed them.
+        clock_ns: its own clock when it listed its files.
+        settle_ns: a torn file that was written so shortly before is still being written.
+    """
 
     hashes: AskHost
-    is_as_listed: IsAsListed
+    is_as_listed: Callable[[], bool]
     clock_ns: int
+    settle_ns: int = SETTLE_NS
 
 
 @dataclass
 class Arrivals:
-    """What is found out while files arrive."""
+    """What is found out while files arrive.
 
-    # Hashes (raw) that the host made as it sent a file, which was then as it had been listed.
+    Attributes:
+        sent: hashes (raw) that the host made as it sent a file, which was then as it had been listed.
+        good: whole files with the host's bytes, by path; `good_offers` are the same, in the same order.
+        torn: files with the host's bytes that the judge refused.
+        differing: files with other bytes than the host has now, and whether it has stopped writing them.
+        being_written: paths of files that the host is writing.
+        missing: paths of files that the host has no more.
+        facts: what was learned about the host's bytes, joined; see `known_hashes`.
+        certain: how many files are as listed, and have a hash that tells them from any later version.
+        compared: how many good files have the hash that the host made.
+        failure: why the link failed; what arrived before is compared as far as that goes.
+    """
+
     sent: dict[str, bytes] = field(default_factory=dict)
     good: dict[str, StoredFile] = field(default_factory=dict)
-    came: list[RemoteFile] = field(default_factory=list)  # those of `good`, in its order
+    good_offers: list[RemoteFile] = field(default_factory=list)
     torn: list[tuple[CheckedFile, RemoteFile]] = field(default_factory=list)
-    # And whether it is at rest: whole here, and not written over there just now.
     differing: list[tuple[RemoteFile, bool]] = field(default_factory=list)
     being_written: list[str] = field(default_factory=list)
-    missed: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     facts: bytearray = field(default_factory=bytearray)
     certain: int = 0
     compared: int = 0
-    files: int = 0
-    bytes: int = 0
+    transferred_files: int = 0
+    transferred_bytes: int = 0
     methods: set[str] = field(default_factory=set)
     transfer_s: float = 0.0
     check_s: float = 0.0
     failure: HostError | None = None
 
-    def take(self, offer: RemoteFile, entry: StoredFile) -> None:
-        """This file is good."""
-        self.good[offer.path] = entry
-        self.came.append(offer)
+    def drop_good(self, paths: Sequence[str]) -> None:
+        """These are not good after all."""
+        dropped = set(paths)
+        for path in dropped:
+            del self.good[path]
+        if dropped:
+            self.good_offers = [offer for offer in self.good_offers if offer.path not in dropped]
 
 
-def compare(
-    ways: ArrivalFolder,
-    wanted: Sequence[RemoteFile],
-    got: Arrivals,
-    judge: Judge,
-    asking: HashQueries,
-    on_progress: OnProgress,
-) -> None:
-    """Decide about each file that arrived, and note it in `got`."""
-    started = time.monotonic()
-    progress = _Count(on_progress, len(wanted))
-    pool = ThreadPoolExecutor(AHEAD + 1)
-    try:
-        unmoved = pool.submit(asking.is_as_listed) if got.sent and got.failure is None else None
-        _ask_about([o for o in wanted if o.path not in got.sent], ways, got, judge, asking, pool, progress)
-        left = [o for o in wanted if o.path in got.sent]
-        if unmoved is not None and got.failure is None and _answer(unmoved, got):
-            listed = [o for o in left if _lies_as_listed(ways, o)]
-            _take_sent(listed, ways, got, judge, asking.clock_ns, progress)
-            taken = {o.path for o in listed}
-            left = [o for o in left if o.path not in taken]
-        _ask_about(left, ways, got, judge, asking, pool, progress)
-    finally:
-        # Not waited for: Ctrl-C would else last as long as a silent host; the session's end ends them.
-        pool.shutdown(wait=False, cancel_futures=True)
-    got.check_s += time.monotonic() - started
+class HashComparison:
+    """Decides about each file that arrived in `folder`, and notes it in `got`."""
 
+    def __init__(
+        self,
+        folder: ArrivalFolder,
+        got: Arrivals,
+        judge: Judge,
+        asking: HashQueries,
+        on_progress: OnProgress,
+    ) -> None:
+        self._folder, self._got, self._judge, self._asking = folder, got, judge, asking
+        self._on_progress, self._total, self._done = on_progress, 0, 0
+        self._pool = ThreadPoolExecutor(AHEAD + 1)
 
-def _take_sent(
-    offers: Sequence[RemoteFile],
-    ways: ArrivalFolder,
-    got: Arrivals,
-    judge: Judge,
-    clock_ns: int,
-    progress: _Count,
-) -> None:
-    """Read files whose hashes the host sent along.
+    def compare(self, wanted: Sequence[RemoteFile]) -> None:
+        """Compare these files; to be called once."""
+        started, got = time.monotonic(), self._got
+        self._total = len(wanted)
+        try:
+            unmoved = None
+            if got.sent and got.failure is None:
+                unmoved = self._pool.submit(self._asking.is_as_listed)
+            self._ask_about([o for o in wanted if o.path not in got.sent])
+            left = [o for o in wanted if o.path in got.sent]
+            if unmoved is not None and got.failure is None and self._answer(unmoved):
+                listed = [o for o in left if self._arrived_as_listed(o)]
+                self._compare_sent(listed)
+                done = {o.path for o in listed}
+                left = [o for o in left if o.path not in done]
+            self._ask_about(left)
+        finally:
+            # Not waited for: Ctrl-C would else last as long as a silent host; the session's end ends them.
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        got.check_s += time.monotonic() - started
 
-    What was hashed while it came may have been written since: another fetch goes to the same folder.
-    """
-    for start in range(0, len(offers), BATCH):
-        batch = offers[start : start + BATCH]
-        told = HostFiles(clock_ns, {o.path: replace(o, sha256=got.sent[o.path].hex()) for o in batch})
-        seen = check({o.path: ways.file(o) for o in batch}, judge, progress.part(len(batch)))
-        for each, offer in zip(seen, batch, strict=True):
-            _decide(each, offer, told, ways, got, clock_ns)
+    def _compare_sent(self, offers: Sequence[RemoteFile]) -> None:
+        """Read files whose hashes the host sent along.
 
+        What was hashed while it came may have been written since: another fetch goes to the same folder.
+        """
+        sent, clock_ns = self._got.sent, self._asking.clock_ns
+        for start in range(0, len(offers), BATCH):
+            batch = offers[start : start + BATCH]
+            hashed = {o.path: replace(o, sha256=sent[o.path].hex()) for o in batch}
+            for checked, offer in zip(self._check(batch), batch, strict=True):
+                self._decide(checked, offer, HostFiles(clock_ns, hashed))
 
-def _lies_as_listed(ways: ArrivalFolder, offer: RemoteFile) -> bool:
-    found = ways.lying(offer)
-    return found is not None and is_listed(offer, found)
+    def _ask_about(self, offers: Sequence[RemoteFile]) -> None:
+        """Read what arrived, while the host hashes the same files."""
+        got = self._got
+        batches = self._arrived(offers)
+        asked: deque[tuple[list[tuple[RemoteFile, int]], Future[HostFiles] | None]] = deque()
+        while True:
+            for batch in itertools.islice(batches, AHEAD - len(asked)):
+                query = self._pool.submit(self._asking.hashes, batch) if got.failure is None else None
+                asked.append((batch, query))
+            if not asked:
+                break
+            batch, query = asked.popleft()
+            checked_files = self._check([offer for offer, _ in batch])
+            answer = self._answer(query) if query is not None else None
+            for checked, (offer, _) in zip(checked_files, batch, strict=True):
+                self._decide(checked, offer, answer)
 
+    def _arrived(self, wanted: Sequence[RemoteFile]) -> Iterator[list[tuple[RemoteFile, int]]]:
+        """What arrived, and how large it is; after a failure only what is the version that was listed."""
+        batch: list[tuple[RemoteFile, int]] = []
+        for offer in wanted:
+            found = self._folder.find_arrived(offer)
+            if found is None:
+                self._got.missing.append(offer.path)
+            elif self._got.failure is None or is_listed(offer, found):
+                batch.append((offer, found.st_size))
+                if len(batch) == BATCH:
+                    yield batch
+                    batch = []
+        if batch:
+            yield batch
 
-def _ask_about(
-    offers: Sequence[RemoteFile],
-    ways: ArrivalFolder,
-    got: Arrivals,
-    judge: Judge,
-    asking: HashQueries,
-    pool: ThreadPoolExecutor,
-    progress: _Count,
-) -> None:
-    """Read what arrived, while the host hashes the same files; and decide about each."""
-    batches = _arrived(ways, offers, got)
-    asked: deque[tuple[list[tuple[RemoteFile, int]], Future[HostFiles] | None]] = deque()
-    while True:
-        for batch in itertools.islice(batches, AHEAD - len(asked)):
-            asked.append((batch, pool.submit(asking.hashes, batch) if got.failure is None else None))
-        if not asked:
-            break
-        batch, answer = asked.popleft()
-        files = {offer.path: ways.file(offer) for offer, _ in batch}
-        seen = check(files, judge, progress.part(len(batch)))
-        told = _answer(answer, got) if answer is not None else None
-        for each, (offer, _) in zip(seen, batch, strict=True):
-            _decide(each, offer, told, ways, got, asking.clock_ns)
+    def _arrived_as_listed(self, offer: RemoteFile) -> bool:
+        found = self._folder.find_arrived(offer)
+        return found is not None and is_listed(offer, found)
 
+    def _check(self, offers: Sequence[RemoteFile]) -> list[CheckedFile]:
+        """Hash and judge these files, with progress as part of the whole."""
+        before, self._done = self._done, self._done + len(offers)
 
-def _arrived(
-    ways: ArrivalFolder, wanted: Sequence[RemoteFile], got: Arrivals
-) -> Iterator[list[tuple[RemoteFile, int]]]:
-    """What came, and how large it is; after a failure only what is the version that was listed."""
-    batch: list[tuple[RemoteFile, int]] = []
-    for offer in wanted:
-        found = ways.lying(offer)
-        if found is None:
-            got.missed.append(offer.path)
-        elif got.failure is None or is_listed(offer, found):
-            batch.append((offer, found.st_size))
-            if len(batch) == BATCH:
-                yield batch
-                batch = []
-    if batch:
-        yield batch
+        def on_part(p: TransferProgress) -> None:
+            self._on_progress(TransferProgress(p.what, before + p.done, self._total, p.unit))
 
+        return check_files({o.path: self._folder.file(o) for o in offers}, self._judge, on_part)
 
-def _answer(asked: Future[_T], got: Arrivals) -> _T | None:
-    """What the host says; None when the link fails: then the files are kept as after a failed fetch."""
-    try:
-        return asked.result()
-    except HostError as e:
-        got.failure = e
-        return None
+    def _answer(self, asked: Future[_T]) -> _T | None:
+        """What the host says; None when the link fails: then the files are kept as after a failed fetch."""
+        try:
+            return asked.result()
+        except HostError as e:
+            self._got.failure = e
+            return None
 
-
-def _decide(
-    seen: CheckedFile,
-    offer: RemoteFile,
-    told: HostFiles | None,
-    ways: ArrivalFolder,
-    got: Arrivals,
-    clock_ns: int,
-) -> None:
-    """Live, to be fetched again, still being written, or set aside."""
-    now = told.files.get(offer.path) if told is not None else None
-    if told is not None and now is None:
-        got.missed.append(offer.path)  # the last of it that there is
-    mtime_ns = host_time(offer, seen.mtime_ns)
-    differs = now is not None and now.sha256 is not None and now.sha256 != seen.sha256
-    changed = now is not None and (now.bytes, now.mtime_ns) != (seen.bytes, mtime_ns)
-    if differs and told is not None and now is not None:
-        young = abs(told.clock_ns - now.mtime_ns) < SETTLE_NS
-        got.differing.append((replace(now, sha256=None), not seen.torn and not young))
-        if seen.judged and seen.problem is None:
-            ways.keep_copy(seen, mtime_ns)  # the host may never have a whole one again
-        build_on(seen.file)
-    elif seen.problem is None:
-        as_listed = seen.bytes == offer.bytes
-        size = offer.bytes if as_listed else seen.bytes  # the offer's own number needs no memory
-        got.take(offer, stored_file(replace(seen, bytes=size), mtime_ns, host=ways.host))
-        got.compared += now is not None and now.sha256 is not None
-    elif seen.torn and (changed or abs(clock_ns - offer.mtime_ns) < SETTLE_NS):
-        got.being_written.append(offer.path)
-        seen.file.unlink()
-        return
-    else:
-        got.torn.append((seen, offer))
-    if told is not None and now is not None and not differs and not changed and lasting(now, told.clock_ns):
-        got.facts += fact(now, seen.sha256)
-        got.certain += now.looks_like(offer)
-
-
-class _Count:
-    """Progress of several parts as progress of the whole."""
-
-    def __init__(self, on_progress: OnProgress, total: int) -> None:
-        self._on_progress, self._total, self._done = on_progress, total, 0
-
-    def part(self, files: int) -> OnProgress:
-        """The progress of the next so many files."""
-        before, self._done = self._done, self._done + files
-        return lambda p: self._on_progress(TransferProgress(p.what, before + p.done, self._total, p.unit))
+    def _decide(self, checked: CheckedFile, offer: RemoteFile, answer: HostFiles | None) -> None:
+        """Good, to be fetched again, still being written, or torn."""
+        got, asking = self._got, self._asking
+        now = answer.files.get(offer.path) if answer is not None else None
+        if answer is not None and now is None:
+            got.missing.append(offer.path)  # what arrived is the last of it that there is
+        mtime_ns = host_time(offer, checked.mtime_ns)
+        differs = now is not None and now.sha256 is not None and now.sha256 != checked.sha256
+        changed = now is not None and (now.bytes, now.mtime_ns) != (checked.bytes, mtime_ns)
+        if differs and answer is not None and now is not None:
+            young = abs(answer.clock_ns - now.mtime_ns) < asking.settle_ns
+            got.differing.append((replace(now, sha256=None), not checked.torn and not young))
+            if checked.judged and checked.error is None:
+                self._folder.keep_rewritten(checked, mtime_ns)  # the host may never have a whole one again
+            build_on(checked.file)
+        elif checked.error is None:
+            as_listed = checked.bytes == offer.bytes
+            size = offer.bytes if as_listed else checked.bytes  # the offer's own number needs no memory
+            entry = stored_file(replace(checked, bytes=size), mtime_ns, host=self._folder.host)
+            got.good[offer.path] = entry
+            got.good_offers.append(offer)
+            got.compared += now is not None and now.sha256 is not None
+        elif checked.torn and (changed or abs(asking.clock_ns - offer.mtime_ns) < asking.settle_ns):
+            got.being_written.append(offer.path)
+            checked.file.unlink()
+            return
+        else:
+            got.torn.append((checked, offer))
+        certain = answer is not None and now is not None and not differs and not changed
+        if certain and answer is not None and now is not None and outlasts_writes(now, answer.clock_ns):
+            got.facts += version_digest(now, checked.sha256)
+            got.certain += now.looks_like(offer)

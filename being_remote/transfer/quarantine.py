@@ -20,7 +20,7 @@ from being_remote.backup_paths import BackupPaths
 from being_remote.durable_files import sync_file, sync_folder, write_whole
 from being_remote.local_path import shown_path
 from being_remote.strict_model import StrictModel
-from being_remote.transfer.file_check import CheckedFile
+from being_remote.transfer.checked_files import CheckedFile
 
 NOTE = ".why.json"
 # Of a whole file that the host had rewritten before it could be compared: it is not torn, so it does
@@ -49,7 +49,7 @@ class _QuarantineNote(StrictModel):
     sha256: str
 
 
-def set_aside(
+def quarantine_file(
     paths: BackupPaths,
     file: Path,
     *,
@@ -84,20 +84,36 @@ def set_aside(
     return QuarantinedFile(path, reason, kept_as, bytes, mtime_ns, sha256)
 
 
-def quarantine_checked(paths: BackupPaths, checked: CheckedFile, mtime_ns: int) -> QuarantinedFile:
-    """Move a file that the judge refused into quarantine."""
-    return set_aside(
+def quarantine_checked(
+    paths: BackupPaths,
+    checked: CheckedFile,
+    mtime_ns: int,
+    *,
+    reason: str | None = None,
+    suffix: str = NOTE,
+) -> QuarantinedFile:
+    """Move a file into quarantine, durably; the note is written first: none lies there unexplained.
+
+    Args:
+        paths: the backup.
+        checked: the file, and what is wrong with it.
+        mtime_ns: the host's time of it, for the note.
+        reason: why, where the judge did not say it.
+        suffix: of the note's name.
+    """
+    return quarantine_file(
         paths,
         checked.file,
         path=checked.path,
         sha256=checked.sha256,
         bytes=checked.bytes,
         mtime_ns=mtime_ns,
-        reason=checked.problem or "refused",
+        reason=reason or checked.problem or "refused",
+        suffix=suffix,
     )
 
 
-def kept(paths: BackupPaths) -> dict[str, list[QuarantinedFile]]:
+def read_quarantine(paths: BackupPaths) -> dict[str, list[QuarantinedFile]]:
     """What lies in quarantine, by path. A note without its file, or a damaged one, does not count."""
     found: dict[str, list[QuarantinedFile]] = {}
     if not paths.quarantine.is_dir():

@@ -12,7 +12,7 @@ from being_remote.jobs.attempt_files import AttemptFolder, SkippedFile
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import ledger_of
 from being_remote.jobs.logs import attempt_folder
-from being_remote.jobs.result_download import bring, folder_of
+from being_remote.jobs.result_download import ResultChecks, download_results, folder_of
 from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.status_poll import look_at_job
 from being_remote.pod.job_paths import WORK
@@ -90,7 +90,7 @@ def pull(
         if not partial and row.state.ended_badly:
             return _report(row, folder, {}, dry_run=dry_run, round_trips=session.round_trips)
         work = AttemptFolder(session, host.python, there, patterns)
-        offers, aside = work.offered(folder)
+        offers, aside = work.list_files(folder)
         if not offers:
             raise NotFoundError(
                 "has no results of the kinds that were asked for"
@@ -100,7 +100,7 @@ def pull(
                 hint=f"pull {known.job} --all" if not all_files else f"logs {known.job}",
             )
         if dry_run:
-            sizes = {o.name: o.size for o in offers}
+            sizes = {o.path: o.bytes for o in offers}
             return _report(row, folder, sizes, aside=aside, dry_run=True, round_trips=session.round_trips)
 
         def judge_all(stage: Path) -> None:
@@ -112,16 +112,13 @@ def pull(
                     str(e), file=f"{known.host}:{there}", hint="do not use this job's results"
                 ) from e
 
-        done = bring(
+        done = download_results(
             work,
             folder,
-            offers,
-            note=note_of(known),
-            aside=aside,
-            judge=RESULT_JUDGE,
-            judge_all=judge_all,
-            partial=partial,
-            on_progress=on_progress,
+            (offers, aside),
+            note_of(known),
+            ResultChecks(RESULT_JUDGE, judge_all, partial),
+            on_progress,
         )
         return _report(
             row,

@@ -9,7 +9,7 @@ import pytest
 from faults import small_disk
 from folder_sync import FolderHost
 
-from being_remote.backup.incoming import FetchGroups
+from being_remote.backup.incoming import IncomingFolder
 from being_remote.disk import room_bytes
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import NoSpace
@@ -53,7 +53,7 @@ def test_half_files_of_what_is_not_wanted_are_removed_and_those_of_what_is_wante
     host.put("run/logs/a.log", "12345")
     offers = host.offers()
 
-    ways = FetchGroups(host.history, "here", host.history.newest().files)  # type: ignore[union-attr]  # it was synced
+    ways = IncomingFolder(host.history, "here", host.history.newest().files)  # type: ignore[union-attr]  # it was synced
     wanted = next(offer for offer in offers if offer.path == "run/logs/a.log")
     place = ways.file(wanted)
     lying = {
@@ -67,7 +67,7 @@ def test_half_files_of_what_is_not_wanted_are_removed_and_those_of_what_is_wante
     for path, text in lying.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    ways = FetchGroups(host.history, "here", host.history.newest().files)  # type: ignore[union-attr]  # it was synced
+    ways = IncomingFolder(host.history, "here", host.history.newest().files)  # type: ignore[union-attr]  # it was synced
     ways.drop_halves([wanted])
     assert {path for path in lying if path.exists()} == {
         place.parent / PARTIAL_DIR / place.name,

@@ -22,7 +22,7 @@ from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, Unsaf
 from being_remote.inventory import LocalHost
 from being_remote.session import Pull, PullResult
 from being_remote.transfer import hash_comparison as comparing
-from being_remote.transfer.file_check import hash_of
+from being_remote.transfer.checked_files import hash_of
 from being_remote.transfer.hash_comparison import HostFiles
 from being_remote.transport.local_session import LocalSession
 

@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from being_remote.backup.download import _sent
 from being_remote.session import Hashed, Pull
+from being_remote.transfer.arrival_folder import Fetch
+from being_remote.transfer.download import note_sent
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
-from being_remote.transfer.fetch import Fetch
 from being_remote.transfer.hash_comparison import Arrivals
 from being_remote.transfer.known_hashes import COARSE_TICK_NS, TICK_NS
 
@@ -26,7 +26,7 @@ def noted(offer: RemoteFile, *said: Hashed | None) -> dict[str, bytes]:
     offers, got = [OTHERS[0], offer, OTHERS[1]], Arrivals()
     request = Pull(PurePosixPath("/far"), (b"a", b"b", b"c"), (3, 3, 3), Path("/into"), Path("/none"))
     for each in said:
-        _sent(Fetch(request, offers, (3,)), got, CLOCK_NS, b"b", each)
+        note_sent(Fetch(request, offers, (3,)), got, CLOCK_NS, b"b", each)
     return got.sent
 
 

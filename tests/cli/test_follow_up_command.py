@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from doors import Door
 
 from being_remote.cli.safe_to_stop import parse_command
 from being_remote.errors import UsageError
-
-ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
-DOORS = {
-    "being-remote": [str(BIN / "being-remote")],
-    "invoke": [str(BIN / "invoke"), "--search-root", str(ROOT)],
-}
-Ask = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -37,16 +28,12 @@ def disk(tmp_path: Path) -> Path:
     return tmp_path / "disk"
 
 
-@pytest.fixture(params=sorted(DOORS))
-def ask(request: pytest.FixtureRequest, tmp_path: Path, disk: Path) -> Ask:
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        argv = [*DOORS[request.param], "safe-to-stop", f"--inventory={tmp_path}/inventory.yaml", *words]
-        return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-
-    return run
+@pytest.fixture
+def ask(door: Door, tmp_path: Path, disk: Path) -> Door:
+    return lambda *words: door("safe-to-stop", f"--inventory={tmp_path}/inventory.yaml", *words)
 
 
-def test_after_a_yes_it_runs_here_without_a_shell_and_its_exit_code_is_ours(ask: Ask, tmp_path: Path) -> None:
+def test_after_a_yes_it_runs_without_a_shell_and_its_exit_code_is_ours(ask: Door, tmp_path: Path) -> None:
     done = ask("--host=here", "--then", "echo 'pod 7' $HOME; exit")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -57,7 +44,7 @@ def test_after_a_yes_it_runs_here_without_a_shell_and_its_exit_code_is_ours(ask:
     assert (done.returncode, done.stderr) == (130, "")  # its own code, not our Ctrl-C
 
 
-def test_with_json_what_it_prints_goes_to_stderr_and_how_it_ended_is_in_the_document(ask: Ask) -> None:
+def test_with_json_what_it_prints_goes_to_stderr_and_how_it_ended_is_in_the_document(ask: Door) -> None:
     done = ask("--host=here", "--json", "--then", "sh -c 'echo done; exit 3'")
     document = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (3, "done\n")
@@ -65,7 +52,7 @@ def test_with_json_what_it_prints_goes_to_stderr_and_how_it_ended_is_in_the_docu
     assert document["then"] == {"command": ["sh", "-c", "echo done; exit 3"], "exit_code": 3}
 
 
-def test_after_a_no_and_where_it_is_not_known_it_does_not_run(ask: Ask, disk: Path, tmp_path: Path) -> None:
+def test_after_a_no_and_where_it_is_not_known_it_does_not_run(ask: Door, disk: Path, tmp_path: Path) -> None:
     (disk / "1.frame").write_bytes(b"only here")
     for host, code in (("here", 6), ("away", 4)):
         done = ask(f"--host={host}", "--then", f"touch {tmp_path}/ran")
@@ -75,7 +62,7 @@ def test_after_a_no_and_where_it_is_not_known_it_does_not_run(ask: Ask, disk: Pa
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_dry_run_says_what_would_run(ask: Ask, tmp_path: Path) -> None:
+def test_a_dry_run_says_what_would_run(ask: Door, tmp_path: Path) -> None:
     done = ask("--host=here", "--dry-run", "--then", f"touch {tmp_path}/ran")
     assert done.returncode == 0 and f"would run: touch {tmp_path}/ran" in done.stdout
     assert not (tmp_path / "ran").exists()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any
 
 import pytest
-from rich.console import Console
+from console_text import console_text
 
 from being_remote.cli import main
 from being_remote.cli.follow_output import teller
@@ -23,13 +22,6 @@ from being_remote.workflows.resume import ResumeReport
 MOVE = Move("a100", 412, 413, 96_000_000, 13, 3_000_000, ("the input on b is not compared with ours",))
 
 
-def printed(show: Any, report: Any) -> str:
-    console = Console(file=io.StringIO(), width=200, highlight=False)
-    show(console, report)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
 def resumed(**more: Any) -> ResumeReport:
     values: dict[str, Any] = {"job": "j-12ab", "host": "b", "attempt": 2, "previous_state": JobState.UNKNOWN}
     values |= {"state": JobState.RUNNING, "gpu": (), "spec_sha256": "0" * 64, "reason": "its lock is held"}
@@ -38,12 +30,12 @@ def resumed(**more: Any) -> ResumeReport:
 
 
 def test_what_a_job_took_along_is_told_with_counts_and_bytes() -> None:
-    assert printed(show_resume, resumed()) == (
+    assert console_text(show_resume, resumed()) == (
         "  moved from a100; uploaded 13 of 413 files, 3.0 MB; 412 frames are kept\n"
         "  note: the input on b is not compared with ours\n"
         "j-12ab on b, attempt 2: running: its lock is held\n"
     )
-    assert printed(show_resume, resumed(dry_run=True)) == (
+    assert console_text(show_resume, resumed(dry_run=True)) == (
         "j-12ab is unknown: would start attempt 2 on b\n"
         "  would upload 13 of 413 files, 3.0 MB; 412 frames are kept\n"
         "  note: the input on b is not compared with ours\n"
@@ -72,7 +64,7 @@ def test_an_attempt_that_was_left_is_shown_with_the_way_to_end_it() -> None:
         evidence={},
         superseded=True,
     )
-    assert why in printed(show_jobs, JobsReport((row,), (), 0))
+    assert why in console_text(show_jobs, JobsReport((row,), (), 0))
 
 
 def test_a_move_is_said_loudly_and_names_what_it_may_cost(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rich.console import Console
+from console_text import console_text
 
 from being_remote.cli.push_tables import show_push
 from being_remote.workflows.push import PushedFolder, PushReport
@@ -20,10 +19,7 @@ def part(**more: Any) -> PushedFolder:
 
 def printed(*parts: PushedFolder, dry_run: bool = False) -> str:
     report = PushReport("a100", "roman", None, parts, 2, 1, 2, 1, 2, 0.1, 3, dry_run)
-    console = Console(file=io.StringIO(), width=120, highlight=False)
-    show_push(console, report)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    return console_text(show_push, report, width=120)
 
 
 def test_what_was_sent_is_told_with_its_proof_and_the_next_step() -> None:

@@ -7,19 +7,17 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from doors import DOORS
 
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
 
-BIN = Path(sys.executable).parent
-BEING_REMOTE = [str(BIN / "being-remote")]
-INVOKE = [str(BIN / "invoke"), "--search-root", str(Path(__file__).parents[2])]
+BEING_REMOTE, INVOKE = DOORS["being-remote"], DOORS["invoke"]
 QUESTION = "Trust it?"
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 import pytest
 import typer
+from console_text import console_text
 from recover_options import recover
-from rich.console import Console
 
 from being_remote.cli.app import app
 from being_remote.cli.recover_tables import show_recover
@@ -37,10 +36,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> RecoverReport:
 
 
 def printed(report: RecoverReport, width: int = WIDE) -> str:
-    console = Console(file=io.StringIO(), width=width, highlight=False)
-    show_recover(console, report)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    return console_text(show_recover, report, width)
 
 
 def test_all_of_a_camera_is_printed_and_paths_are_never_broken(report: RecoverReport) -> None:

@@ -3,57 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from doors import Door
 
 from being_remote.backup import put_file
 from being_remote.backup.history import History
 from being_remote.cli import main
 
-BIN = Path(sys.executable).parent
-DOORS = {
-    "being-remote": [str(BIN / "being-remote")],
-    "invoke": [str(BIN / "invoke"), "--search-root", str(Path(__file__).parents[2])],
-}
-
-Door = Callable[..., "subprocess.CompletedProcess[str]"]
-
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An inventory whose only host is gone, and a backup with three snapshots; the current folder."""
-    (tmp_path / "inventory.yaml").write_text(
-        "hosts: {pod: {address: 127.0.0.1, port: 1, user: root, workdir: /w}}\n"
-        "actors: {demo: {source_size: [1920, 1080]}}\n"
-        "search_roots: []\nbackups: backups\nssh_config: no-config\n"
-    )
+def folder(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: an inventory whose host is gone, and a backup with three snapshots."""
     for i in range(3):
-        put_file(tmp_path / "backups/demo", f"run/logs/{i}", b"log %d" % i, host="pod")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture(params=sorted(DOORS))
-def door(request: pytest.FixtureRequest, folder: Path) -> Door:
-    environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*DOORS[request.param], "sync", *words],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-            env=environment,
-        )
-
-    return run
+        put_file(inventory.parent / "backups/demo", f"run/logs/{i}", b"log %d" % i, host="pod")
+    monkeypatch.chdir(inventory.parent)
+    return inventory.parent
 
 
 def exit_code(*words: str) -> int:
@@ -63,8 +29,8 @@ def exit_code(*words: str) -> int:
     return int(left.value.code or 0)
 
 
-def test_list_after_the_command_lists_snapshots(door: Door) -> None:
-    done = door("--list", "--json")
+def test_list_after_the_command_lists_snapshots(folder: Path, door: Door) -> None:
+    done = door("sync", "--list", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert [(g["generation"], g["files"], g["live"]) for g in document["generations"]] == [
@@ -74,13 +40,13 @@ def test_list_after_the_command_lists_snapshots(door: Door) -> None:
     ]
 
 
-def test_restore_and_prune_take_their_values(door: Door) -> None:
-    done = door("--restore", "0")
+def test_restore_and_prune_take_their_values(folder: Path, door: Door) -> None:
+    done = door("sync", "--restore", "0")
     assert done.returncode == 0, done.stderr
     assert "snapshot 0: 1 file, 5 B is live again, as snapshot 3" in done.stdout
     assert "undo: sync --restore 2" in done.stdout
-    assert "would remove 2 of 4 snapshots" in door("--prune", "keep=2", "--dry-run").stdout
-    pruned = json.loads(door("--prune=keep=2", "--json").stdout)
+    assert "would remove 2 of 4 snapshots" in door("sync", "--prune", "keep=2", "--dry-run").stdout
+    pruned = json.loads(door("sync", "--prune=keep=2", "--json").stdout)
     assert (pruned["kept"], pruned["removed"]) == ([2, 3], [0, 1])
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from being_remote.crop_search import StoredCrop
 from being_remote.demo import head, picture
-from being_remote.demo.actor import crop_recipe
+from being_remote.demo.tracker_recipe import crop_image
 
 Picture = NDArray[np.uint8]
 Backdrop = Literal["room", "grain", "plain", "checks", "black"]
@@ -93,7 +93,7 @@ class Scene:
 
     def crop(self, frame: Picture) -> Picture:
         """The tracker's crop of a frame."""
-        return crop_recipe(frame, self.box, (self.image, self.image))
+        return crop_image(frame, self.box, (self.image, self.image))
 
     def stored(
         self,

@@ -15,7 +15,8 @@ from being_remote.crop_search.landmark_fit import LandmarkPair, from_landmarks
 from being_remote.crop_search.landmark_pairs import read_pairs
 from being_remote.crop_search.similarity_fit import fit_face
 from being_remote.demo import head
-from being_remote.demo.motion import full_frame_camera, motion, project
+from being_remote.demo.motion import full_frame_camera, motion
+from being_remote.demo.tracker_recipe import project
 from being_remote.errors import InconsistentData, NotFoundError
 
 SIZE_WH, IMAGE_WH = (1920, 1080), (512, 512)

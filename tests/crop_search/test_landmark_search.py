@@ -14,7 +14,8 @@ from being_remote.camera.crop import crop_from_box, to_crop
 from being_remote.crop_search.landmark_detector import FaceMesh, window_like_the_trackers
 from being_remote.crop_search.landmark_search import StoredFace, Window, from_frames
 from being_remote.demo import head
-from being_remote.demo.motion import full_frame_camera, motion, project
+from being_remote.demo.motion import full_frame_camera, motion
+from being_remote.demo.tracker_recipe import project
 from being_remote.errors import UsageError
 
 SIZE_WH = (1920, 1080)

@@ -10,7 +10,8 @@ import pytest
 import torch
 import yaml
 
-from being_remote.demo.actor import ActorTruth, crop_recipe, face_box, make_actor
+from being_remote.demo.actor import ActorTruth, make_actor
+from being_remote.demo.tracker_recipe import crop_image, face_box
 from being_remote.media.video import open_source
 
 
@@ -133,7 +134,7 @@ def test_the_box_follows_the_trackers_rule_and_is_cut_at_the_chosen_edge_only(
 def test_face_box_clips_at_the_last_row_and_keeps_sides_even() -> None:
     # Half-size 200 about (500, 900): 2 * 2.5 * 200 = 1000, so y would end at 1400.
     landmarks = np.array([[300.9, 700.2], [700.4, 1100.0]])
-    assert face_box(landmarks, (1920, 1080)) == (0, 1000, 401, 1079)
+    assert face_box(landmarks, (1920, 1080), 2.5) == (0, 1000, 401, 1079)
 
 
 def test_without_a_crop_there_is_no_box_and_the_settings_say_so(tmp_path: Path) -> None:
@@ -146,6 +147,6 @@ def test_without_a_crop_there_is_no_box_and_the_settings_say_so(tmp_path: Path) 
 
 def test_the_crop_recipe_pads_a_wide_box_above_and_below_with_zeros() -> None:
     picture = np.full((100, 200, 3), 255, np.uint8)
-    crop = crop_recipe(picture, (20, 120, 0, 60), (100, 100))
+    crop = crop_image(picture, (20, 120, 0, 60), (100, 100))
     assert crop[:18].max() == 0 and crop[-18:].max() == 0
     assert crop[22:78].min() == 255

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from being_remote.demo import stand_in_tracker
+from being_remote.demo import stand_in_tracker, tracker_recipe
 from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.demo.checkout import install
 from being_remote.errors import TornFile
@@ -40,7 +40,8 @@ def fresh(actor: ActorTruth, tmp_path: Path) -> Path:
     shutil.copytree(actor.input_folder / "source", given / "source")
     for name in ("identity.npy", stand_in_tracker.TRUTH):
         shutil.copy(actor.input_folder / name, given)
-    shutil.copy(actor.input_folder.parent.parent / "tracker.py", checkout)
+    for name in ("tracker.py", "tracker_recipe.py"):
+        shutil.copy(actor.input_folder.parent.parent / name, checkout)
     shutil.copytree(actor.input_folder.parent.parent / "configs", checkout / "configs")
     return checkout
 
@@ -156,5 +157,6 @@ def test_without_images_video_or_identity_it_ends_with_an_error(fresh: Path) -> 
     assert gone.returncode == 1 and "Neither images nor a video" in gone.stderr
 
 
-def test_it_imports_nothing_of_ours() -> None:
-    assert "being_remote" not in Path(stand_in_tracker.__file__).read_text()
+def test_what_is_copied_into_a_checkout_names_nothing_of_ours() -> None:
+    for module in (stand_in_tracker, tracker_recipe):
+        assert "being_remote" not in Path(module.__file__).read_text()

@@ -33,7 +33,7 @@ def frames_folder(tmp_path: Path) -> Path:
     """Genuine `.frame` files 00000 and 00002."""
     import torch
 
-    from being_remote.demo.tracker_files import frame_dict
+    from being_remote.demo.tracker_recipe import frame_dict
 
     folder = tmp_path / "checkpoint"
     folder.mkdir()

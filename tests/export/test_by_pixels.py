@@ -88,7 +88,7 @@ def scene(
     """The frame, its markers, cameras fitted to the crop's pixels, and each marker in the world."""
     import torch
 
-    from being_remote.demo.tracker_files import frame_dict
+    from being_remote.demo.tracker_recipe import frame_dict
 
     box = BOXES[request.param]
     frame, places = drawn(box)

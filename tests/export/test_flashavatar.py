@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from trained_actor import Actor, expected, without
 
-from being_remote.demo.tracker_files import frame_dict
+from being_remote.demo.tracker_recipe import frame_dict
 from being_remote.errors import InconsistentData, UnsafeFile, UsageError
 from being_remote.export import TARGETS, prepare, write
 from being_remote.tracker.frame_file import read_frame

@@ -38,7 +38,7 @@ from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.background_download import LocalFilesLine
 from being_remote.jobs.follow import FollowedLogLine, StateLine
 from being_remote.jobs.live_download import DownloadRound, LiveDownload
-from being_remote.jobs.result_folder import alone
+from being_remote.jobs.result_folder import ResultFolder
 from being_remote.recipes import registry
 from being_remote.recipes.command import Command
 from being_remote.recipes.metrical_tracker import MetricalTracker
@@ -203,7 +203,7 @@ def test_a_frame_that_changes_between_its_hash_and_its_fetch_is_left(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt.frame(0)
-    real = AttemptFolder.hashed
+    real = AttemptFolder.hash_files
 
     def hashed(work: AttemptFolder, offers: Any) -> Any:
         found = real(work, offers)
@@ -211,7 +211,7 @@ def test_a_frame_that_changes_between_its_hash_and_its_fetch_is_left(
         return found
 
     with monkeypatch.context() as patched:
-        patched.setattr(AttemptFolder, "hashed", hashed)
+        patched.setattr(AttemptFolder, "hash_files", hashed)
         assert attempt.round() == set() and not attempt.home.exists()
     assert attempt.round() == {name(0)}
 
@@ -302,7 +302,7 @@ def test_an_attempt_that_was_overtaken_touches_nothing(attempt: Attempt, tmp_pat
 
 def test_a_round_while_somebody_else_fetches_the_job_does_nothing(attempt: Attempt) -> None:
     attempt.frame(0)
-    with alone(attempt.home), pytest.raises(UsageError, match="another pull of this job"):
+    with ResultFolder(attempt.home).lock(), pytest.raises(UsageError, match="another pull of this job"):
         attempt.arrivals.round()
     assert attempt.round() == {name(0)}
 
@@ -595,7 +595,7 @@ _COMMAND_LINE = f"""
 import dataclasses, sys
 from being_remote.recipes.command import Command
 from being_remote.jobs import background_download as companion
-from being_remote.jobs import follow as following
+from being_remote.recipes import registry
 registry.BUILT_IN = (dataclasses.replace(Command(), checkpoints={PATTERNS!r}),)
 companion.EVERY_S = 0.1
 from being_remote.cli import main

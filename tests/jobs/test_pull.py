@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -14,9 +15,9 @@ import pytest
 
 from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
-from being_remote.jobs.attempt_files import AttemptFolder, fits
+from being_remote.jobs.attempt_files import AttemptFolder, matches
 from being_remote.jobs.result_download import runs_of
-from being_remote.jobs.result_folder import alone
+from being_remote.jobs.result_folder import ResultFolder
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
@@ -99,13 +100,15 @@ def test_a_file_that_changes_while_it_is_fetched_is_refused_and_nothing_here_cha
 ) -> None:
     folder = pull(works.inventory, ended, all_files=True).folder
     there = works.attempt(ended) / "work" / "one.txt"
-    real = AttemptFolder.hashed
+    real = AttemptFolder.hash_files
+
+    versions = itertools.count()
 
     def meanwhile(*args: Any) -> Any:
-        there.write_text("new\n")
+        there.write_text(f"new {next(versions)}\n")
         return real(*args)
 
-    monkeypatch.setattr(AttemptFolder, "hashed", meanwhile)
+    monkeypatch.setattr(AttemptFolder, "hash_files", meanwhile)
     with pytest.raises(InconsistentData, match="is not the file that here has"):
         pull(works.inventory, ended, all_files=True)
     assert (folder / "one.txt").read_text() == "one\n"
@@ -208,7 +211,7 @@ def test_what_still_runs_has_no_results_yet(works: Any) -> None:
 
 def test_two_pulls_at_once_do_not_meet(works: Any, ended: str) -> None:
     folder = runs_of(works.inventory, None) / ended
-    with alone(folder), pytest.raises(UsageError, match="another pull of this job"):
+    with ResultFolder(folder).lock(), pytest.raises(UsageError, match="another pull of this job"):
         pull(works.inventory, ended, all_files=True)
 
 
@@ -272,4 +275,4 @@ def test_a_pull_killed_at_each_of_its_steps_leaves_a_whole_tree(works: Any, ende
     ],
 )
 def test_a_star_stays_within_its_folder(name: str, pattern: str, wanted: bool) -> None:
-    assert fits(name, pattern) is wanted
+    assert matches(name, pattern) is wanted

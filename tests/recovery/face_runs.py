@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from being_remote.demo.tracker_files import frame_dict
+from being_remote.demo.tracker_recipe import frame_dict
 
 REST = (1, 0, 0, 0, 1, 0)
 BOX = (510, 1410, 90, 990)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from console_text import console_text
 from face_runs import make_run
-from rich.console import Console
 
 from being_remote.cli.json_values import to_json
 from being_remote.cli.run_tables import show_analyze
@@ -20,9 +20,7 @@ from being_remote.workflows.analyze import AnalyzeReport, analyze
 
 
 def printed(report: AnalyzeReport) -> str:
-    with Console(width=160, highlight=False, force_terminal=False) as console, console.capture() as captured:
-        show_analyze(console, report)
-    return captured.get()
+    return console_text(show_analyze, report, width=160)
 
 
 def edit(frame: Path, group: str, key: str, value: object) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from console_text import console_text
 from face_runs import K_CROP, REST, flashavatar, make_run, usual
-from rich.console import Console
 
 from being_remote.cli.json_values import to_json
 from being_remote.cli.run_tables import show_compare
@@ -27,12 +27,7 @@ ROUND_2 = "bbox_scale: 3.5\nimage_size: [768, 768]\noptimize_shape: true\noptimi
 
 
 def printed(report: CompareReport, width: int = 200) -> str:
-    with (
-        Console(width=width, highlight=False, force_terminal=False) as console,
-        console.capture() as captured,
-    ):
-        show_compare(console, report)
-    return captured.get()
+    return console_text(show_compare, report, width)
 
 
 def row(report: CompareReport, name: str):  # type: ignore[no-untyped-def]

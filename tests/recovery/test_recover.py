@@ -21,8 +21,9 @@ from tracked_runs import bring_home, named, numbers_only, record, run_of
 from being_remote.backup.history import History
 from being_remote.camera.crop import crop_from_box, resize_only
 from being_remote.camera.intrinsics import intrinsics_in_source
-from being_remote.demo import tracker_files
 from being_remote.demo.actor import ActorTruth, make_actor
+from being_remote.demo.tracker_files import TrackedRun, write_run
+from being_remote.demo.tracker_recipe import frame_dict
 from being_remote.errors import BeingRemoteError, InconsistentData, NotFoundError, UnsafeFile, UsageError
 from being_remote.inventory import Inventory
 from being_remote.workflows.recover import RecoverReport
@@ -133,19 +134,17 @@ def test_a_run_without_a_crop_is_only_scaled_and_needs_no_box(here: Path, tmp_pa
 def test_explain_gives_the_guides_answer_and_its_known_error(here: Path, tmp_path: Path) -> None:
     stored = np.array([[2339.0, 0, 255], [0, 2339, 250], [0, 0, 1]])
     output = tmp_path / "mt/output/roman"
-    tracker_files.write_run(
-        tmp_path / "mt/input/roman",
-        output,
-        tmp_path / "mt/configs/actors/roman.yml",
+    run = TrackedRun(
         box=(510, 1410, 90, 990),
         begin_frames=1,
         image_size_wh=(512, 512),
         K_crop=stored,
         R=np.diag([1.0, -1, -1])[None],
         t=np.array([[0, 0, 1.0]]),
-        mesh=(np.zeros((3, 3)), np.array([[0, 1, 2]], np.int32)),
-        rng=np.random.default_rng(0),
+        vertices=np.zeros((3, 3)),
+        faces=np.array([[0, 1, 2]], np.int32),
     )
+    write_run(tmp_path / "mt", "roman", run, np.random.default_rng(0))
     report = recover(None, run=str(output), source_size=(1920, 1080), explain=True)
     assert np.allclose(report.K, [[4111.5234, 0, 958.2422], [0, 4111.5234, 529.4531], [0, 0, 1]], atol=1e-3)
     assert report.explain is not None
@@ -418,7 +417,7 @@ def two_cameras(truth: ActorTruth) -> dict[str, Any]:
     K[0, 0] += 1
     rng = np.random.default_rng(0)
     shape = np.zeros((1, 300), np.float32)
-    frame = tracker_files.frame_dict(1, K, truth.R[1], truth.t[1], (512, 512), shape, rng)
+    frame = frame_dict(1, K, truth.R[1], truth.t[1], (512, 512), shape, rng)
     torch.save(frame, truth.output_folder / "checkpoint" / "00001.frame")
     return {}
 

@@ -16,8 +16,8 @@ import torch
 from recover_options import recover
 from tracked_runs import bring_home, named, numbers_only, record, run_of
 
-from being_remote.demo import tracker_files
 from being_remote.demo.actor import ActorTruth, make_actor
+from being_remote.demo.tracker_recipe import frame_dict
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Inventory
 from being_remote.workflows.analyze import analyze
@@ -113,7 +113,7 @@ def in_chunks(truth: ActorTruth, first: int) -> None:
     K[0, 2] += 3
     rng, shape = np.random.default_rng(0), np.zeros((1, 300), np.float32)
     for i in range(first, len(truth.R)):
-        frame = tracker_files.frame_dict(i, K, truth.R[i], truth.t[i], truth.image_size_wh, shape, rng)
+        frame = frame_dict(i, K, truth.R[i], truth.t[i], truth.image_size_wh, shape, rng)
         frame["global_step"] = 200 * (i - first + 1)
         torch.save(frame, truth.output_folder / "checkpoint" / f"{i:05d}.frame")
 

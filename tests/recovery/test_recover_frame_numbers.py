@@ -25,7 +25,7 @@ from timed_runs import (
     track,
 )
 
-from being_remote.demo.actor import crop_recipe
+from being_remote.demo.tracker_recipe import crop_image
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.recovery import frame_search as frame_numbers
 
@@ -282,7 +282,7 @@ def test_crops_that_another_box_cut_give_no_camera_wherever_in_the_run_they_lie(
     frames = sorted((tmp_path / "mt" / "cut").iterdir())[1:]
     x0, x1, y0, y1 = BOX
     for i in moved:
-        crop = crop_recipe(cv2.imread(str(frames[i])), (x0 - 20, x1 - 20, y0, y1), IMAGE)
+        crop = crop_image(cv2.imread(str(frames[i])), (x0 - 20, x1 - 20, y0, y1), IMAGE)
         cv2.imwrite(str(run.crops / f"{i:05d}.png"), crop)
     report = run.recover(uneven, out=here / "a")
     assert (report.exit_code, report.K) == (6, None) and not (here / "a").exists()

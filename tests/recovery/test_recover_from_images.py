@@ -20,7 +20,7 @@ from video_factory import write_video
 
 from being_remote.demo import head
 from being_remote.demo.actor import ActorTruth, make_actor
-from being_remote.demo.motion import project
+from being_remote.demo.tracker_recipe import project
 from being_remote.errors import (
     BeingRemoteError,
     HostError,

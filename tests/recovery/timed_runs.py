@@ -21,7 +21,7 @@ import torch
 import video_factory
 from recover_options import recover
 
-from being_remote.demo.actor import crop_recipe
+from being_remote.demo.tracker_recipe import crop_image
 from being_remote.workflows.recover import RecoverReport
 
 BOX = (60, 260, 30, 230)
@@ -95,7 +95,7 @@ def track(
     crops = output / "input"
     crops.mkdir()
     for i, picture in enumerate(pictures):
-        cv2.imwrite(str(crops / f"{i:05d}.png"), crop_recipe(picture, BOX, IMAGE))
+        cv2.imwrite(str(crops / f"{i:05d}.png"), crop_image(picture, BOX, IMAGE))
     return TimedRun(output, tuple(map(video_factory.number_in, pictures)), crops)
 
 

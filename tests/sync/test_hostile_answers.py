@@ -20,16 +20,17 @@ from being_remote.backup.history import History
 from being_remote.demo.actor import make_actor
 from being_remote.errors import BeingRemoteError, UnrequestedFile
 from being_remote.inventory import Actor, LocalHost
-from being_remote.jobs import attempt_files as work_files
-from being_remote.jobs.attempt_files import AttemptFolder, fits
+from being_remote.jobs import result_folder
+from being_remote.jobs.attempt_files import AttemptFolder, matches
 from being_remote.jobs.live_download import LiveDownload
-from being_remote.jobs.result_download import bring
+from being_remote.jobs.result_download import ResultChecks, download_results
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import no_progress
 from being_remote.sync.remote_files import ActorSync, folders_of
 from being_remote.sync.sync_pass import bring_actor
 from being_remote.tracker.layout import PLACES
+from being_remote.transfer import disk_room
 
 TRACKER = PurePosixPath("/pod/tracker")
 ACTOR = Actor.model_validate(
@@ -192,7 +193,7 @@ def results_of(patterns: tuple[str, ...], session: ModelSession) -> AttemptFolde
 
 
 def likely_results(patterns: tuple[str, ...]) -> list[tuple[int, str]]:
-    tops = results_of(patterns, ModelSession(HOST, Pod((), "true", True, False, b"")))._asked()
+    tops = results_of(patterns, ModelSession(HOST, Pod((), "true", True, False, b"")))._queries()
     names = ["output/demo/checkpoint/00000.frame", "input/demo/bbox.pt", "result.json", "a/.git/config"]
     names += ["output/demo/input/a.png", "pulled.json", "configs/actors/demo.yml", "tasks.py", "a/b"]
     found = []
@@ -216,23 +217,13 @@ def see_results(
             name = found[2]
             if name is None or name == "pulled.json":
                 continue
-            assert any(fits(name, pattern) for pattern in patterns), path
+            assert any(matches(name, pattern) for pattern in patterns), path
             assert not any(part.startswith(".") or part in TOOLS for part in name.split("/")), path
 
 
 def pulled(work: AttemptFolder, folder: Path) -> None:
-    offers, aside = work.offered(folder)
-    bring(
-        work,
-        folder,
-        offers,
-        note=NOTE,
-        aside=aside,
-        judge=RESULT_JUDGE,
-        judge_all=lambda _: None,
-        partial=True,
-        on_progress=no_progress,
-    )
+    checks = ResultChecks(RESULT_JUDGE, lambda _: None, partial=True)
+    download_results(work, folder, work.list_files(folder), NOTE, checks, no_progress)
 
 
 def followed(work: AttemptFolder, folder: Path) -> None:
@@ -262,7 +253,7 @@ def test_what_an_earlier_fetch_left_half_takes_no_room_from_a_job_that_is_follow
         left = folder.with_name(".job-1.incoming") / ".rsync-partial/gone.log"
         left.parent.mkdir(parents=True)
         left.write_bytes(b"x")
-        monkeypatch.setattr(work_files, "fitting", lambda _, sizes: [not left.exists() for _ in sizes])
-        monkeypatch.setattr(work_files, "is_nearly_full", lambda _: True)
+        monkeypatch.setattr(disk_room, "room_bytes", lambda _: 0 if left.exists() else 1 << 40)
+        monkeypatch.setattr(result_folder, "is_nearly_full", lambda _: True)
         followed(results_of(("**",), ModelSession(HOST, pod)), folder)
         assert (folder / name).read_bytes() == frame

@@ -187,8 +187,8 @@ def test_a_flood_in_one_part_of_a_jobs_results_hides_no_frame(
     shutil.copytree(actor / "output/demo/checkpoint", there / "output/demo/checkpoint", dirs_exist_ok=True)
     host = next(iter(works.inventory.hosts.values()))
     work = AttemptFolder(LocalSession(host), host.python, PurePosixPath(there), MetricalTracker().checkpoints)
-    offers, aside = work.offered(works.folder / "into")
-    assert sum(offer.name.endswith(".frame") for offer in offers) == 3
+    offers, aside = work.list_files(works.folder / "into")
+    assert sum(offer.path.endswith(".frame") for offer in offers) == 3
     assert len(offers) == 33 and "more than 30" in aside[0].reason
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from being_remote.demo import tracker_files
+from being_remote.demo.tracker_recipe import frame_dict
 from being_remote.sync.run_change import TRIES, other_camera, other_run
 
 OURS, OTHERS = 2300.0, 2310.0
@@ -18,7 +18,7 @@ def frame(folder: Path, number: int, focal: float) -> tuple[str, Path]:
     """One `.frame` and where it belongs in a backup."""
     K = np.array([[focal, 0, 255], [0, focal, 250], [0, 0, 1]])
     shape, rng = np.zeros((1, 300), np.float32), np.random.default_rng(number)
-    made = tracker_files.frame_dict(number, K, np.eye(3), np.array([0.0, 0, 1]), (512, 512), shape, rng)
+    made = frame_dict(number, K, np.eye(3), np.array([0.0, 0, 1]), (512, 512), shape, rng)
     folder.mkdir(exist_ok=True)
     path = folder / f"{number:05d}.frame"
     torch.save(made, path)

@@ -246,15 +246,15 @@ def test_nothing_is_called_repaired_whose_bytes_are_other_than_its_name_says(
     content.write_bytes(good[:-1] + b"!")
     if source == "host":
         (here.root / FRAME).unlink()
-    real = rounds.bring_home
+    real = rounds.download_changed
 
-    def bring_home(*words: Any, **more: Any) -> Any:
+    def download_changed(*words: Any, **more: Any) -> Any:
         came = real(*words, **more)
         assert content.read_bytes() == good
         content.write_bytes(good[:-1] + b"?")  # a disk that forgets again
         return came
 
-    monkeypatch.setattr(rounds, "bring_home", bring_home)
+    monkeypatch.setattr(rounds, "download_changed", download_changed)
     report = here.sync(verify=True)
     (rot,) = report.rotten
     assert (rot.repaired_from, report.exit_code) == (None, 6)

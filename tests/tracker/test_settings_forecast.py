@@ -10,9 +10,9 @@ import pytest
 
 from being_remote.camera.crop import crop_from_box, resize_only
 from being_remote.cli.json_values import to_json
-from being_remote.demo import actor, head
+from being_remote.demo import head
 from being_remote.demo.actor import make_actor
-from being_remote.demo.motion import project
+from being_remote.demo.tracker_recipe import face_box, project
 from being_remote.errors import UsageError
 from being_remote.tracker.presets import PRESETS
 from being_remote.tracker.settings import Settings
@@ -56,9 +56,7 @@ def test_the_foretold_box_is_the_one_that_the_trackers_rule_makes(tmp_path: Path
     crop = crop_from_box(truth.box, truth.size_wh, (512, 512))
     landmarks = project(truth.K_source, truth.R_source[0], truth.t_source[0], head.landmarks_68())
     for scale in (1.5, 2.0, 3.5):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(actor, "BBOX_SCALE", scale)
-            made = crop_from_box(actor.face_box(landmarks, truth.size_wh), truth.size_wh, (512, 512))
+        made = crop_from_box(face_box(landmarks, truth.size_wh, scale), truth.size_wh, (512, 512))
         ends = what_if(crop, {}, {"bbox_scale": scale})
         for end in (ends.least, ends.most) if ends.exact else ():
             found = end.x_min, end.x_max, end.y_min, end.y_max

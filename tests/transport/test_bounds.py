@@ -13,7 +13,7 @@ from file_trees import got, put
 from test_downloads import Canned, CannedSession, head
 
 from being_remote.disk import is_full, reserve_bytes, room_bytes
-from being_remote.durable_files import see_room
+from being_remote.durable_files import require_room
 from being_remote.errors import AnswerTimeout, BeingRemoteError, CommandFailed, ConnectionLost, NoSpace
 from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost
@@ -190,9 +190,9 @@ def test_a_download_leaves_a_reserve_on_the_disk(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         room = room_bytes(disk)
         assert not is_full(disk) and 0 < reserve_bytes(2 * MIB) <= 2 * MIB // 100
-        see_room(disk, [room // 4096 * 4096])
+        require_room(disk, [room // 4096 * 4096])
         with pytest.raises(NoSpace, match="stay in reserve"):
-            see_room(disk, [room + 4096])
+            require_room(disk, [room + 4096])
         (disk / "f").write_bytes(bytes(room + 4096))
         assert is_full(disk)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from being_remote.durable_files import CHUNK_BYTES, open_plain
-from being_remote.errors import DataError, InconsistentData, TornFile
+from being_remote.errors import DataError, InconsistentData, TornFile, UnsafeFile
 from being_remote.session import OnProgress, TransferProgress
 
 THREADS = 2
@@ -44,7 +44,7 @@ NO_JUDGE = Judge(lambda _name: None, _nothing)
 
 @dataclass(frozen=True, slots=True)
 class CheckedFile:
-    """One file that was read: `problem` is None or what the judge said; `torn`: it may be but half there."""
+    """One file that was read; `error` is what the judge said of it, None if it is whole or was not judged."""
 
     path: str
     file: Path
@@ -52,11 +52,20 @@ class CheckedFile:
     bytes: int
     mtime_ns: int
     judged: bool
-    problem: str | None
-    torn: bool
+    error: DataError | None
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with it."""
+        return self.error.what if self.error is not None else None
+
+    @property
+    def torn(self) -> bool:
+        """Whether it may be half written."""
+        return isinstance(self.error, TornFile)
 
 
-def check(files: Mapping[str, Path], judge: Judge, on_progress: OnProgress) -> list[CheckedFile]:
+def check_files(files: Mapping[str, Path], judge: Judge, on_progress: OnProgress) -> list[CheckedFile]:
     """Hash and judge each file (path at home -> where it lies now).
 
     Raises:
@@ -76,7 +85,8 @@ def check(files: Mapping[str, Path], judge: Judge, on_progress: OnProgress) -> l
 
 def _check_one(path: str, file: Path, judge: Judge) -> CheckedFile:
     # hashlib lets go of the interpreter lock above 2047 bytes, so two threads use two cores.
-    most, problem, torn = judge.most_bytes(path), None, False
+    most = judge.most_bytes(path)
+    error: DataError | None = None
     with open_plain(file) as (descriptor, found):
         if found.st_size <= (CHUNK_BYTES if most is None else most):
             data = _all_of(descriptor, found.st_size)
@@ -85,15 +95,16 @@ def _check_one(path: str, file: Path, judge: Judge) -> CheckedFile:
                 try:
                     judge.check(path, data)
                 except DataError as e:
-                    problem, torn = e.what, isinstance(e, TornFile)
+                    # Made again: a raised one keeps the whole contents in memory by its traceback.
+                    error = type(e)(e.what, file=path, hint=e.hint)
         else:
             digest = hashlib.sha256()
             while chunk := os.read(descriptor, CHUNK_BYTES):
                 digest.update(chunk)
             if most is not None:
-                problem = f"has {found.st_size} bytes; a whole one has at most {most}"
+                error = UnsafeFile(f"has {found.st_size} bytes; a whole one has at most {most}", file=path)
     sha256, judged = digest.hexdigest(), most is not None
-    return CheckedFile(path, file, sha256, found.st_size, found.st_mtime_ns, judged, problem, torn)
+    return CheckedFile(path, file, sha256, found.st_size, found.st_mtime_ns, judged, error)
 
 
 def _all_of(descriptor: int, size: int) -> bytes:
@@ -104,13 +115,13 @@ def _all_of(descriptor: int, size: int) -> bytes:
     return data
 
 
-def wrong_ones(
+def find_faults(
     names: Sequence[str], file_of: Callable[[str], tuple[Path, str]], what: str, on_progress: OnProgress
 ) -> Mapping[str, Fault]:
     """Read files again, each with the sha256 that it should have, and say which have not."""
 
     def some(part: Sequence[str]) -> dict[str, Fault]:
-        found = ((name, fault(*file_of(name))) for name in part)
+        found = ((name, find_fault(*file_of(name))) for name in part)
         return {name: wrong for name, wrong in found if wrong is not None}
 
     wrong: dict[str, Fault] = {}
@@ -123,14 +134,19 @@ def wrong_ones(
     return wrong
 
 
-def fault(file: Path, sha256: str) -> Fault | None:
+def find_fault(file: Path, sha256: str) -> Fault | None:
     """What is wrong with a file that should have this hash; None when it has."""
     try:
         return None if hash_of(file) == sha256 else "rotten"
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "missing"
     except InconsistentData:
         return "rotten"  # a link or a folder in its place
+
+
+def has_hash(file: Path, sha256: str) -> bool:
+    """Whether a plain file with these bytes lies there."""
+    return find_fault(file, sha256) is None
 
 
 def hash_of(file: Path) -> str:
