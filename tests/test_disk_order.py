@@ -46,7 +46,7 @@ def claim_a_job(root: Path) -> None:
             entry = tarfile.TarInfo(name)
             entry.size = len(spec)
             tar.addfile(entry, io.BytesIO(spec))
-    put = claim._put(
+    put = claim._store(
         out.getvalue(), f"{root}/staging", JobPaths(f"{root}/jobs/j"), hashlib.sha256(spec).hexdigest()
     )
     assert put == "made"

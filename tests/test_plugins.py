@@ -12,10 +12,12 @@ import pytest
 
 from being_remote import plugins
 from being_remote.camera.crop import crop_from_box
-from being_remote.errors import UsageError
+from being_remote.errors import HostError, UsageError
 from being_remote.export import Cameras, all_targets, prepare, targets, write
 from being_remote.inventory import Inventory
 from being_remote.recipes.registry import find_recipe
+from being_remote.workflows.doctor import doctor
+from being_remote.workflows.hosts import hosts
 from being_remote.workflows.jobs import jobs
 from being_remote.workflows.pull import pull
 from being_remote.workflows.retrack import RetrackRequest, retrack
@@ -97,3 +99,45 @@ def test_a_broken_plug_in_is_named(
     with pytest.raises(UsageError, match=message):
         all_targets()
     assert [target.name for target in targets(["json"])] == ["json"]
+
+
+def local_host(make_inventory: Callable[..., Inventory], folder: Path) -> Inventory:
+    return make_inventory({"here": {"kind": "local", "workdir": str(folder)}})
+
+
+def test_an_installed_package_adds_a_host_check(
+    example_plugin: None, make_inventory: Callable[..., Inventory], tmp_path: Path
+) -> None:
+    inventory = local_host(make_inventory, tmp_path)
+    assert any("swap areas" in note for note in doctor(inventory).hosts[1].notes)
+    assert not any("swap" in note for note in hosts(inventory).hosts[0].notes)
+
+
+@pytest.mark.parametrize("value", ["example_check:SwapCheck", "example_plugin:CENTRES", "no_such_package:X"])
+def test_a_broken_host_check_is_named_before_any_host_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    example_plugin: None,
+    make_inventory: Callable[..., Inventory],
+    tmp_path: Path,
+    value: str,
+) -> None:
+    point = EntryPoint("other", value, "being_remote.checks")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: (point,))
+    with pytest.raises(UsageError, match=r"being_remote\.checks: .*'other'"):
+        doctor(local_host(make_inventory, tmp_path))
+
+
+def test_a_host_check_that_fails_is_a_problem_and_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+    example_plugin: None,
+    make_inventory: Callable[..., Inventory],
+    tmp_path: Path,
+) -> None:
+    from example_check import SwapCheck  # of the example plug-in
+
+    def fail(self: object, host: object) -> None:
+        raise HostError("no answer", host="here", hint="try again")
+
+    monkeypatch.setattr(SwapCheck, "run", fail)
+    row = doctor(local_host(make_inventory, tmp_path)).hosts[1]
+    assert "SwapCheck: no answer: try again" in row.problems and row.python is not None

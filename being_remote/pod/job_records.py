@@ -23,15 +23,15 @@ class Unreadable(OSError, ValueError):
 
 
 def read_bytes(path: str, limit: int = MAX_RECORD_BYTES) -> Optional[bytes]:
-    """A regular file's content; None if it is not there. Raises ValueError for anything odd."""
+    """A regular file's content; None if it is missing. Raises ValueError for anything odd."""
     try:
         # Without O_NONBLOCK a pipe of that name would wait for its writer.
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as e:
-        said = f"{os.path.basename(path)} cannot be read: {e.strerror}"
-        raise (ValueError if e.errno in (errno.ELOOP, errno.ENXIO) else Unreadable)(said) from None
+        what = f"{os.path.basename(path)} cannot be read: {e.strerror}"
+        raise (ValueError if e.errno in (errno.ELOOP, errno.ENXIO) else Unreadable)(what) from None
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode) or info.st_size > limit:
@@ -42,7 +42,7 @@ def read_bytes(path: str, limit: int = MAX_RECORD_BYTES) -> Optional[bytes]:
 
 
 def read_json(path: str) -> Optional[Record]:
-    """A record; None if it is not there. Raises ValueError for anything odd."""
+    """A record; None if it is missing. Raises ValueError for anything odd."""
     data = read_bytes(path)
     if data is None:
         return None
@@ -56,14 +56,14 @@ def read_json(path: str) -> Optional[Record]:
 
 
 def read_spec(path: str) -> Tuple[Record, str]:
-    """(the job's spec, its hash). Raises ValueError if it is not there or odd."""
+    """(the job's spec, its hash). Raises ValueError if it is missing or odd."""
     data = read_bytes(path)
     try:
         spec = None if data is None else json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
         spec = None
     if data is None or not isinstance(spec, dict):
-        raise ValueError("the job has no spec.json that can be read")
+        raise ValueError("spec.json is missing or cannot be read")
     return spec, hashlib.sha256(data).hexdigest()
 
 

@@ -140,19 +140,19 @@ def _read_key(
     A host has several keys, and its console may print any of them; so the others are read too when the
     first does not have the fingerprint that was named.
     """
-    from being_remote.transport.hop_socket import KEY_TYPES, look
+    from being_remote.transport.hop_socket import KEY_TYPES, read_host_key
     from being_remote.transport.openssh import OpenSsh
 
     ssh = OpenSsh(hops, keys, connect_timeout_s=host.connect_timeout_s)
     try:
         known = {key.type for key in keys[position]}
         types = sorted((t for group in KEY_TYPES for t in group), key=lambda t: _key_type(t) not in known)
-        first = look(ssh, host, hops[position], position, tuple(types))
+        first = read_host_key(ssh, host, hops[position], position, tuple(types))
         if named is None or first in keys[position] or first.fingerprint == named:
             return first
         for group in KEY_TYPES:
             try:
-                other = look(ssh, host, hops[position], position, group)
+                other = read_host_key(ssh, host, hops[position], position, group)
             except HostError:
                 continue  # the host has no key of this type
             if other.fingerprint == named:

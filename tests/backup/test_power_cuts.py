@@ -14,10 +14,10 @@ from sync_scenes import another_run, by_hand, first, more
 from being_remote.backup import put_file
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import ExpectedFile, note_expected
-from being_remote.backup.snapshot_merge import absorb
+from being_remote.backup.snapshot_merge import merge_snapshots
 from being_remote.durable_files import write_whole
 from being_remote.inventory import LocalHost
-from being_remote.session import Pull, PullResult
+from being_remote.session import Pull, TransferResult
 from being_remote.transfer.known_hashes import save_known_hashes
 from being_remote.transport.local_session import LocalSession
 
@@ -77,7 +77,7 @@ def salvaged(host: FolderHost) -> Callable[[], object]:
 class StoppedSession(LocalSession):
     """Ctrl-C after all has arrived."""
 
-    def pull(self, request: Pull, *rest: object) -> PullResult:
+    def pull(self, request: Pull, *rest: object) -> TransferResult:
         super().pull(request, *rest)  # type: ignore[arg-type]  # as they came
         raise KeyboardInterrupt
 
@@ -135,7 +135,7 @@ def absorbed(host: FolderHost) -> Callable[[], object]:
 
     def work() -> None:
         with history.lock():
-            assert absorb(history, history.read(0), history.read(1))
+            assert merge_snapshots(history, history.read(0), history.read(1))
 
     return work
 
@@ -177,7 +177,7 @@ def test_nothing_is_renamed_or_committed_before_it_is_safe_on_the_disk(
     pull = LocalSession.pull
     with recorded(monkeypatch, host.root, syncfs=syncfs) as order:
 
-        def pulled(self: LocalSession, request: Pull, *rest: object) -> PullResult:
+        def pulled(self: LocalSession, request: Pull, *rest: object) -> TransferResult:
             came = pull(self, request, *rest)  # type: ignore[arg-type]  # as they came
             order.wrote(host.history.incoming)  # rsync did
             return came

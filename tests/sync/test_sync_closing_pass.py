@@ -15,7 +15,7 @@ import pytest
 from being_remote.backup.history import History
 from being_remote.demo.actor import make_actor
 from being_remote.inventory import Inventory
-from being_remote.session import Pull, PullResult
+from being_remote.session import Pull, TransferResult
 from being_remote.sync import remote_hashes as hashes
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.known_hashes import outlasts_writes, version_digest
@@ -64,7 +64,7 @@ def at_each_fetch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[Callabl
     def plan(steps: Sequence[Callable[[], object]]) -> None:
         left = list(steps)
 
-        def pulled(self: LocalSession, request: Pull, *rest: Any) -> PullResult:
+        def pulled(self: LocalSession, request: Pull, *rest: Any) -> TransferResult:
             came = pull(self, request, *rest)
             if left:
                 left.pop(0)()
@@ -222,7 +222,7 @@ def test_verify_without_a_host_still_reads_what_is_here_and_ends_with_4(
         here.sync()
     report = here.sync(verify=True)
     assert report.exit_code == 4 and "nobody answers" in (report.host_error or "")
-    assert mesh.read_bytes() == good and any("rotted here" in w for w in report.warnings)
+    assert mesh.read_bytes() == good and any("corrupt here" in w for w in report.warnings)
 
 
 def test_a_hash_is_believed_only_for_what_changed_well_before_it_was_made() -> None:

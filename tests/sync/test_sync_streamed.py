@@ -15,7 +15,7 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import ConnectionLost, HostError
 from being_remote.inventory import Inventory
-from being_remote.session import Pull, PullResult
+from being_remote.session import Pull, TransferResult
 from being_remote.sync import remote_hashes as hashes
 from being_remote.sync import sync_pass as rounds
 from being_remote.transfer.quarantine import read_quarantine
@@ -70,7 +70,7 @@ def after_the_fetch(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object
     """Let something happen once, when all has come and nothing has been compared."""
     real, happened = SshSession.pull, list[bool]()
 
-    def pull(self: SshSession, request: Pull, *rest: Any) -> PullResult:
+    def pull(self: SshSession, request: Pull, *rest: Any) -> TransferResult:
         pulled = real(self, request, *rest)
         if not happened:
             happened.append(True)
