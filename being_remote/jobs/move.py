@@ -232,7 +232,7 @@ class _MoveTarget:
         raise InconsistentData(
             "the host holds another spec under this id",
             file=f"{name}:{JobPaths.of(self.host.workdir, job.job).folder}",
-            hint="ids are never used twice: if nobody needs that folder, move it away",
+            hint="ids are never used twice: move that folder away if it is not needed",
         )
 
 
