@@ -14,7 +14,7 @@ from being_remote.jobs.logs import attempt_folder
 from being_remote.jobs.result_download import ResultChecks, ResultDownload, download_results, folder_of
 from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.status_poll import look_at_job
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import WORK
 from being_remote.pod.job_states import JobState
 from being_remote.recipes.registry import find_recipe, recipes_with_results
 from being_remote.recipes.result_judge import RESULT_JUDGE
@@ -82,7 +82,7 @@ def pull(
     found = ledger.find(job, recipes=recipes_with_results(all_files=all_files))
     host, recipe = inventory.host(found.host), find_recipe(found.recipe)
     folder = folder_of(inventory, found)
-    remote = attempt_folder(host.workdir, found.job, found.attempt) / records.WORK
+    remote = attempt_folder(host.workdir, found.job, found.attempt) / WORK
     patterns = (*recipe.results, *(recipe.more_results if all_files else ()))
     with open_session(host, inventory, remember=not dry_run) as session:
         status = look_at_job(ledger, session, host, found, remember=not dry_run)
