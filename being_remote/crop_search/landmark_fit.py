@@ -232,14 +232,14 @@ def _notes(
     values: Floats,
     found: _Estimate,
 ) -> list[str]:
-    said = [f"{len(kept)} frames agree"]
+    counts = [f"{len(kept)} frames agree"]
     if len(faces) < len(pairs):
-        said.append(f"{len(pairs) - len(faces)} without a face were skipped")
+        counts.append(f"{len(pairs) - len(faces)} without a face were skipped")
     if len(kept) < len(faces):
-        said.append(f"{len(faces) - len(kept)} that fit badly were left out")
+        counts.append(f"{len(faces) - len(kept)} that fit badly were left out")
     rest = float(np.median([np.median(np.linalg.norm(f.rest, axis=1)) for f in kept]))
     notes = [
-        ", ".join(said),
+        ", ".join(counts),
         f"points lie {rest:.2f} px from where they should (median), of which {found.pattern_px:.2f} px are"
         f" the same in every frame; from frame to frame the side scatters by"
         f" {values[:, 0].std(ddof=1):.2f} px",

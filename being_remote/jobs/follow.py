@@ -54,7 +54,7 @@ class StateLine:
 
     @property
     def at_work(self) -> bool:
-        """Whether the job keeps running when nobody follows it."""
+        """Whether the job keeps running when it is not followed."""
         return not self.state.ended and self.state is not JobState.UNKNOWN
 
 

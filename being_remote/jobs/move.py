@@ -232,7 +232,7 @@ class _MoveTarget:
         raise InconsistentData(
             "the host holds another spec under this id",
             file=f"{name}:{records.job_folder(str(self.host.workdir), job.job)}",
-            hint="ids are never used twice: if nobody needs that folder, move it away",
+            hint="ids are never used twice: move that folder away if it is not needed",
         )
 
 

@@ -15,7 +15,7 @@ NAME = "progress.json"
 BEAT_S = 5.0
 
 
-class Heartbeat:
+class HeartbeatWriter:
     """Counts an attempt's progress and writes its heartbeats.
 
     `progress` is the spec's: the frames that its glob finds are counted, or without one the log's bytes.

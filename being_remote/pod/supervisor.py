@@ -152,17 +152,11 @@ class Supervisor:
             "lock_inode": os.fstat(lock).st_ino,
         }
         records.write_json(os.path.join(self._attempt_folder, records.WHO), who)
-        attempt = Attempt(
-            self.folder,
-            self.spec,
-            self.number,
-            gpus,
-            held,
-            self.wakeups,
-            self._asked_to_stop,
-            on_start=lambda: self.say("started"),
-        )
-        outcome = AttemptOutcome("failed", None, impossible) if impossible else attempt.run()
+        attempt = Attempt(self.folder, self.spec, self.number, gpus, held, self.wakeups)
+        if impossible is None:
+            outcome = attempt.run(self._asked_to_stop, on_start=lambda: self.say("started"))
+        else:
+            outcome = AttemptOutcome("failed", None, impossible)
         self._write_end(outcome, attempt, gpus, time.monotonic() - started)
         self.say("ended")
 

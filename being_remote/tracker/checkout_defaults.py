@@ -118,22 +118,22 @@ def _defaults(found: dict[str, Value | None], odd: dict[str, str], where: str) -
 
 
 def _key(name: str, value: Value | None) -> Key:
-    known = KEYS.get(name)
-    if known is None:
+    from_table = KEYS.get(name)
+    if from_table is None:
         return Key(value, UNKNOWN_KEY.split(";")[0])
     numbers = (int, float)
-    alike = type(value) is type(known.default) or (
-        type(value) in numbers and type(known.default) in numbers and name not in COUNTS
+    alike = type(value) is type(from_table.default) or (
+        type(value) in numbers and type(from_table.default) in numbers and name not in COUNTS
     )
     try:
         if not alike:
             raise ValueError
-        typed = replace(known, default=value)
+        typed = replace(from_table, default=value)
         return replace(typed, default=convert(typed, value))
     except (ValueError, OverflowError):
         if name in NEEDED:
             raise
-        return Key(value, known.meaning)  # of a form or beyond a bound that we do not know
+        return Key(value, from_table.meaning)  # of a form or beyond a bound that we do not know
 
 
 def _value(written: list[str]) -> Value | None:

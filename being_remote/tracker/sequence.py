@@ -152,8 +152,8 @@ def _read(
     usual = max(sizes, key=sizes.count) if strays is not None else sizes[0]
     for at in reversed([i for i, size in enumerate(sizes) if size != usual]):
         first = next(i for i, size in enumerate(sizes) if size != sizes[0])
-        said = f"{sizes[first]} (width, height)"
-        leave_out(kept[at], _two_runs(folder, kept, first, "img_size", f"{sizes[0]}", said))
+        what = f"{sizes[first]} (width, height)"
+        leave_out(kept[at], _two_runs(folder, kept, first, "img_size", f"{sizes[0]}", what))
         del kept[at], stored[at]
     cameras = CameraBlocks.empty(len(kept))
     for i, one in enumerate(stored):
@@ -167,8 +167,8 @@ def _read(
     # In a short run a single frame may be a chunk of its own; that is said, and nothing is left out.
     of_many = int(STRAY_SHARE * len(names)) if strays is not None else 0
     for at in reversed(_of_another_K(cameras.K, of_many - len(left_out))):
-        said = f"has another K than the rest, {_in_words(cameras.K[at])}"
-        leave_out(kept[at], InconsistentData(said, file=shown_name(os.path.join(folder, kept[at]))))
+        what = f"has another K than the rest, {_in_words(cameras.K[at])}"
+        leave_out(kept[at], InconsistentData(what, file=shown_name(os.path.join(folder, kept[at]))))
         cameras = cameras.without(at)
         del kept[at], stored[at]
     ids = np.array([int(name[: -len(FRAME_SUFFIX)]) for name in kept], dtype=np.int64)
