@@ -45,7 +45,7 @@ def claim_a_job(root: Path) -> None:
             entry = tarfile.TarInfo(name)
             entry.size = len(spec)
             tar.addfile(entry, io.BytesIO(spec))
-    put = claim._put(out.getvalue(), f"{root}/staging", f"{root}/jobs/j", hashlib.sha256(spec).hexdigest())
+    put = claim._store(out.getvalue(), f"{root}/staging", f"{root}/jobs/j", hashlib.sha256(spec).hexdigest())
     assert put == "made"
 
 
