@@ -21,8 +21,8 @@ from being_remote.find_bbox.owners import HostPlaces, Owners
 from being_remote.find_bbox.search_request import PICTURES, make_request
 from being_remote.find_bbox.tracked_runs import TrackedRun, decode_name, read_run
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
+from being_remote.pod.job_paths import jobs_folder
 from being_remote.pod_client.box_search import BoxSearchAnswer, Evidence, search_host
-from being_remote.pod_client.job_folders import jobs_folder
 from being_remote.pod_client.many_hosts import ask_all
 from being_remote.session import OnProgress, Session, TransferProgress
 
