@@ -87,7 +87,7 @@ def host_time(offer: RemoteFile, mtime_ns: int) -> int:
 
 
 def build_on(file: Path) -> None:
-    """Let the next fetch download the file again, though it may look the same, and build on what lies here."""
+    """Let the next fetch get the file again, though it may look the same, building on what lies here."""
     basis = file.parent / PARTIAL_DIR / file.name
     basis.parent.mkdir(exist_ok=True)
     os.replace(file, basis)

@@ -29,7 +29,7 @@ class Judge:
     Attributes:
         most_bytes: how large a whole file of this name can be; larger ones are refused unread. None: it
             cannot be judged.
-        check: (path in the backup, contents); raises DataError when the file is torn, unsafe or contradicts itself.
+        check: (path in the backup, contents); raises DataError when the file is torn or unsafe.
     """
 
     most_bytes: Callable[[str], int | None]
