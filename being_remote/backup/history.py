@@ -100,12 +100,14 @@ class History(BackupPaths):
             )
         return found
 
-    def readable(self, damaged: list[Path] | None = None) -> Iterator[Manifest]:
+    def readable(
+        self, damaged: list[Path] | None = None, *, oldest_first: bool = False
+    ) -> Iterator[Manifest]:
         """Every snapshot that can be read, the newest first and one at a time.
 
-        One that cannot is passed over, and its file is added to `damaged`.
+        A corrupt one is skipped, and its file is added to `damaged`.
         """
-        for number in reversed(self.snapshot_numbers()):
+        for number in sorted(self.snapshot_numbers(), reverse=not oldest_first):
             try:
                 yield self.read(number)
             except FileNotFoundError:
