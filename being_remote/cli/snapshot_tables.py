@@ -12,8 +12,7 @@ from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import files_text, size_text
 
 if TYPE_CHECKING:
-    from being_remote.backup.snapshots import SnapshotsReport
-    from being_remote.workflows.snapshots import PruneReport, RestoreReport
+    from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
 
 
 def show_snapshots(console: Console, report: SnapshotsReport) -> None:

@@ -24,6 +24,15 @@ from being_remote.sync.sync_pass import tracker_judge
 from being_remote.sync.sync_report import QuarantineRow, quarantine_row
 from being_remote.transfer.stored_file import StoredFile
 
+__all__ = [
+    "PruneReport",
+    "RestoreReport",
+    "SnapshotsReport",
+    "list_snapshots",
+    "prune_snapshots",
+    "restore_snapshot",
+]
+
 
 @dataclass(frozen=True)
 class RestoreReport:

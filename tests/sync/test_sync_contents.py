@@ -225,7 +225,7 @@ def test_a_content_that_rotted_is_not_put_in_the_place_of_a_live_file_that_is_mi
     rotten = here.history.object(here.history.read(0).files[FRAME].sha256)
     rotten.write_bytes(good[:-1] + b"!")
     (here.root / FRAME).unlink()
-    with pytest.raises(InconsistentData, match="rotted in the history") as refused:
+    with pytest.raises(InconsistentData, match="corrupt in the history") as refused:
         here.sync()
     assert refused.value.file == str(rotten) and "sync --verify" in refused.value.hint
     assert "00002.frame" not in here.frames()
