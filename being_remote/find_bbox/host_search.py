@@ -21,8 +21,8 @@ from being_remote.find_bbox.owners import HostPlaces, Owners
 from being_remote.find_bbox.search_request import PICTURES, request_for
 from being_remote.find_bbox.tracked_runs import TrackedRun, read_run, text_of
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
+from being_remote.pod.job_paths import jobs_folder
 from being_remote.pod_client.box_search import BoxSearchAnswer, Evidence, search_host
-from being_remote.pod_client.job_folders import jobs_folder
 from being_remote.pod_client.many_hosts import ask_all
 from being_remote.session import OnProgress, Session, TransferProgress
 
