@@ -39,7 +39,7 @@ class Replacement:
 
 
 @dataclass(frozen=True)
-class Reconciled:
+class ReconcileResult:
     """What was done.
 
     Attributes:
@@ -70,7 +70,7 @@ def settle(
     *,
     deep: bool = False,
     committed: tuple[Manifest, Manifest | None] | None = None,
-) -> Reconciled:
+) -> ReconcileResult:
     """Make the live tree show the newest snapshot. The caller holds the lock.
 
     Args:
@@ -94,7 +94,7 @@ def settle(
     if kept.files or (newest is not None and len(base) < len(newest.files)):
         target = history.commit({**base, **kept.files}, why="adopted")
     if target is None:
-        return Reconciled(None, damaged=tuple(damaged))
+        return ReconcileResult(None, damaged=tuple(damaged))
     content |= {path: entry.sha256 for path, entry in kept.files.items()}
     replayed = shown is None or before is not None or lost
     put_back = () if replayed else tuple(p for p in target.files if p not in found)
@@ -111,7 +111,7 @@ def settle(
         live_tree.refresh(history, target, content, found)
     history.clear(history.adopting, history.next, history.previous, history.scratch, history.rewritten)
     unsound += kept.unsound
-    return Reconciled(
+    return ReconcileResult(
         target,
         tuple(kept.files),
         tuple(unsound),

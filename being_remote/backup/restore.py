@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from being_remote.backup import live_tree
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
-from being_remote.backup.reconcile import Reconciled, settle
+from being_remote.backup.reconcile import ReconcileResult, settle
 from being_remote.backup.snapshots import SnapshotChange, compare_snapshots
 from being_remote.backup.verification import find_corrupt
 from being_remote.durable_files import require_room, share_blocks
@@ -41,7 +41,7 @@ class RestoreResult:
 
     manifest: Manifest
     change: SnapshotChange
-    settled: Reconciled
+    settled: ReconcileResult
     refused: tuple[QuarantinedFile, ...] = ()
 
 

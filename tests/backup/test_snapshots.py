@@ -333,9 +333,7 @@ BAD: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_foreign_manifest_is_passed_over_named_and_keeps_nobody_from_the_rest(
-    host: FolderHost, kind: str
-) -> None:
+def test_a_foreign_manifest_is_passed_over_named_and_hides_no_other(host: FolderHost, kind: str) -> None:
     two_runs(host)
     live, path = host.live(), host.history.history_folder / "manifests/7.json"
     BAD[kind](path)
@@ -376,7 +374,7 @@ def test_what_a_damaged_newest_snapshot_showed_becomes_one_again_and_no_other_ru
 
 
 @pytest.mark.parametrize("note", [b"", b"{", b"7\n[1]\n", b'"here"\n[[]]\nx\n'])
-def test_a_note_of_a_killed_sync_that_nobody_can_read_keeps_nobody_from_syncing(
+def test_a_note_of_a_killed_sync_that_cannot_be_read_does_not_stop_a_sync(
     host: FolderHost, note: bytes
 ) -> None:
     two_runs(host)
@@ -387,7 +385,7 @@ def test_a_note_of_a_killed_sync_that_nobody_can_read_keeps_nobody_from_syncing(
 
 
 @pytest.mark.parametrize("path", [".history/manifests/7.json", "../inventory.yaml", "run/logs/.git/config"])
-def test_a_note_of_a_killed_sync_brings_nothing_to_a_place_where_no_download_belongs(
+def test_a_note_of_a_killed_sync_downloads_nothing_to_a_place_where_no_download_belongs(
     host: FolderHost, path: str
 ) -> None:
     two_runs(host)
@@ -400,7 +398,7 @@ def test_a_note_of_a_killed_sync_brings_nothing_to_a_place_where_no_download_bel
     assert host.live() == live and not (host.root / path).exists()
 
 
-def test_prune_leaves_the_quarantine_and_what_a_killed_sync_had_brought(host: FolderHost) -> None:
+def test_prune_leaves_the_quarantine_and_what_a_killed_sync_had_downloaded(host: FolderHost) -> None:
     many(host)
     host.put("checkpoint/00005.frame", "torn", 1_700_000_109)
     host.sync()
@@ -515,7 +513,7 @@ def watched(host: FolderHost, path: str, text: str, mtime_s: float) -> bool:
         return merge_snapshots(host.history, earlier, later)
 
 
-def test_rounds_of_a_watch_that_only_add_leave_one_snapshot_with_all_that_they_brought(
+def test_rounds_of_a_watch_that_only_add_leave_one_snapshot_with_all_that_they_downloaded(
     host: FolderHost,
 ) -> None:
     host.put(FRAME, "0 END")

@@ -236,7 +236,7 @@ def test_what_is_not_there_is_not_found_and_leaves_no_folder(make_inventory: Mak
     assert not inventory.backups.exists()
 
 
-def test_a_snapshot_that_is_not_there_is_not_found_and_told_which_are(no_host: Inventory) -> None:
+def test_a_snapshot_that_is_not_there_is_not_found_and_the_others_are_named(no_host: Inventory) -> None:
     with pytest.raises(NotFoundError, match="no snapshot 7; known are: 0 to 3"):
         restore_snapshot(no_host, 7)
 
