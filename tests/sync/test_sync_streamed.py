@@ -121,9 +121,7 @@ def test_an_object_holds_only_bytes_that_were_hashed_here_after_their_last_write
     assert (homes.root / "run/logs/007.txt").read_text() == "note 7"
 
 
-def test_a_file_that_a_judge_refuses_is_quarantined_however_it_arrived(
-    homes: Homes, asked: list[bytes]
-) -> None:
+def test_a_file_that_a_judge_refuses_is_quarantined_on_every_way(homes: Homes, asked: list[bytes]) -> None:
     torn = homes.checkpoint / "00002.frame"
     data = torn.read_bytes()
     torn.write_bytes(data[:2000] + bytes(3000) + data[5000:])
