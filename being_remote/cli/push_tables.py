@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 
 from being_remote.cli.printing import line, prose
 from being_remote.cli.text import files_text, size_text
-
-if TYPE_CHECKING:
-    from being_remote.workflows.push import PushedFolder, PushReport
+from being_remote.workflows.push import PushedFolder, PushReport
 
 
 def show_push(console: Console, report: PushReport) -> None:

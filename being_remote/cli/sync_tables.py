@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 
 from being_remote.cli.printing import line, prose
 from being_remote.cli.text import files_text, first_line, size_text
-
-if TYPE_CHECKING:
-    from being_remote.sync.sync_report import SyncReport
+from being_remote.sync.sync_report import SyncReport
 
 
 def show_sync(console: Console, report: SyncReport) -> None:
