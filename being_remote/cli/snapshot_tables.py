@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from being_remote.cli.printing import cell, line, new_table, prose
-from being_remote.cli.text import files_text, size_text
+from being_remote.cli.text import amount_text, files_text, size_text
 from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
 
 
@@ -48,7 +48,7 @@ def show_snapshots(console: Console, report: SnapshotsReport) -> None:
 
 def show_restore(console: Console, report: RestoreReport) -> None:
     """What is live now, how it differs from before, how to undo it."""
-    what = f"snapshot {report.restored}: {files_text(report.files)}, {size_text(report.bytes)}"
+    what = f"snapshot {report.restored}: {amount_text(report.files, report.bytes)}"
     if report.dry_run:
         line(console, f"{what}, none corrupt; would restore it: {_changes(report)}")
         if report.adopted:

@@ -258,17 +258,17 @@ def _retracked(folder: Path, truth: ActorTruth) -> SecondTracking:
     from being_remote.workflows.recover import EvidenceChoice, OutputChoice, RunChoice, recover
 
     (intrinsics,) = (folder / "backup" / ACTOR / "runs").glob("*/intrinsics.json")
-    home, pulled = intrinsics.parent, read_intrinsics(intrinsics)
+    job, pulled = intrinsics.parent.name, read_intrinsics(intrinsics)
     ours = recover(
         load_inventory(folder / "inventory.yaml"),
-        RunChoice(home.name),
+        RunChoice(job),
         EvidenceChoice(video=folder / _VIDEO),
-        OutputChoice(exports=("json",), out=folder / "recovered" / home.name),
+        OutputChoice(exports=("json",), out=folder / "recovered" / job),
     )
     if pulled.K != ours.K:
         raise InconsistentData(f"says K is {pulled.K}, our own transform says {ours.K}", file=str(intrinsics))
     return SecondTracking(
-        job=home.name,
+        job=job,
         side=pulled.crop.side,
         image_size_wh=pulled.crop.image_size_wh,
         K=pulled.K,
