@@ -1,8 +1,7 @@
-"""YAML that somebody else may have written: bounded, plain values only, one kind of error.
+"""Read YAML of unknown origin: bounded, plain values only, one kind of error.
 
-PyYAML alone is not enough: a few hundred bytes of nested merge keys keep it busy for minutes, and a
-value that is not what its tag says raises whatever the tag's own code raises.
-A leaf: it imports nothing of ours.
+PyYAML alone is not enough: a few hundred bytes of nested merge keys take it minutes, and a value that does
+not fit its tag raises whatever the tag's own code raises. A leaf.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ MAX_BYTES = 256 << 10
 MAX_DEPTH = 24
 MAX_NODES = 20_000  # composed, and again built: an alias counts each time it is used
 MAX_TEXT = 4096  # characters of one scalar; the longest that is meant is a pinned RSA key
-MAX_NUMBER = 64  # characters of a scalar that is no text
+MAX_NUMBER = 64  # characters of any other scalar
 
 _CORE = "tag:yaml.org,2002:"
 _TEXT = _CORE + "str"
@@ -23,10 +22,10 @@ _OTHERS = frozenset(_CORE + name for name in ("null", "bool", "int", "float", "t
 
 
 def load(text: str | bytes) -> Any:
-    """The one document in `text` as dictionaries, lists and plain values.
+    """Return the one document in `text` as dictionaries, lists and plain values.
 
     Raises:
-        ValueError: not YAML, beyond a bound, or a value that is not what its tag says; on one line.
+        ValueError: not YAML, over a limit, or a value that does not fit its tag; on one line.
 
     Example:
         >>> load("{base: &b {port: 22}, pod: {<<: *b, user: root}}")
@@ -37,10 +36,10 @@ def load(text: str | bytes) -> Any:
 
 
 def compose(text: str | bytes) -> yaml.Node | None:
-    """The one document in `text` as nodes; None if it is empty. Nothing is built from its tags.
+    """Return the one document in `text` as nodes; None if it is empty. Nothing is built from its tags.
 
     Raises:
-        ValueError: not YAML, or beyond a bound.
+        ValueError: not YAML, or over a limit.
     """
     if len(text) > MAX_BYTES:
         raise ValueError(f"has more than {MAX_BYTES >> 10} KiB")
@@ -62,11 +61,11 @@ def compose(text: str | bytes) -> yaml.Node | None:
 
 
 def value_of(node: yaml.Node, *, max_nodes: int = MAX_NODES) -> Any:
-    """A node's value.
+    """Return a node's value.
 
     Args:
         node: from `compose`.
-        max_nodes: how many nodes the value may be built from, aliases followed.
+        max_nodes: at most so many nodes, aliases followed.
 
     Raises:
         ValueError: too large, refers to itself, or holds what its tag does not allow.
@@ -75,7 +74,7 @@ def value_of(node: yaml.Node, *, max_nodes: int = MAX_NODES) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes and counts them."""
+    """Compose nodes and count them."""
 
     def __init__(self, text: str | bytes) -> None:
         super().__init__(text)
@@ -112,7 +111,7 @@ class _Builder:
             return [self.value(part, depth + 1) for part in node.value]
         if isinstance(node, yaml.MappingNode) and node.tag == _CORE + "map":
             return self._mapping(node, depth)
-        raise ValueError(f"{_place(node.start_mark)}{node.tag[:80]!r} is no tag of a plain value")
+        raise ValueError(f"{_place(node.start_mark)}{node.tag[:80]!r} is not the tag of a plain value")
 
     def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[Any, Any]:
         merged: dict[Any, Any] = {}
@@ -135,17 +134,17 @@ class _Builder:
         if node.tag == _TEXT:
             # Escapes can write what no file name and no terminal takes.
             if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
-                raise ValueError(f"{_place(node.start_mark)}{text[:40]!r} holds a character that is none")
+                raise ValueError(f"{_place(node.start_mark)}{text[:40]!r} holds an invalid character")
             return text
         if node.tag not in _OTHERS:
-            raise ValueError(f"{_place(node.start_mark)}{node.tag[:80]!r} is no tag of a plain value")
+            raise ValueError(f"{_place(node.start_mark)}{node.tag[:80]!r} is not the tag of a plain value")
         try:
             if len(text) > MAX_NUMBER:
                 raise ValueError("too long")
             return self._scalars.construct_object(node)
         # What PyYAML's own code raises for `!!bool x`, `!!int ''`, `!!timestamp x`, 2001-99-99.
         except (ValueError, LookupError, AttributeError, TypeError, ArithmeticError, yaml.YAMLError) as e:
-            raise ValueError(f"{_place(node.start_mark)}{text[:40]!r} is not what its tag says") from e
+            raise ValueError(f"{_place(node.start_mark)}{text[:40]!r} does not fit its tag") from e
 
 
 def _place(mark: Any) -> str:

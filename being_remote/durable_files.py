@@ -106,17 +106,23 @@ def can_share_blocks(source: Path, target: Path) -> bool:
         target.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes | Iterable[bytes], *, scratch: Path) -> None:
-    """Write a file so that, whatever happens, it holds all of the old or all of the new bytes.
+def write_whole(path: Path, data: bytes | Iterable[bytes], *, scratch: Path, synced: bool = True) -> None:
+    """Write a file so that it holds all of the old or all of the new bytes at any moment.
 
-    What is long comes piece by piece, so that it is never in the memory as a whole.
+    Args:
+        path: the file.
+        data: its bytes; what is long comes in pieces, so that it is never in memory as a whole.
+        scratch: a path on the same disk, written first.
+        synced: holds through a power cut too; an fsync is too slow for each of a thousand small files.
     """
     with open(scratch, "wb") as f:
         f.writelines([data] if isinstance(data, bytes) else data)
-        f.flush()
-        os.fsync(f.fileno())
+        if synced:
+            f.flush()
+            os.fsync(f.fileno())
     os.replace(scratch, path)
-    sync_folder(path.parent)
+    if synced:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -169,18 +175,18 @@ def room_on_disk(folder: Path) -> Iterator[None]:
         raise no_space(folder) from e
 
 
-def see_room(folder: Path, sizes: Iterable[int]) -> None:
+def require_room(folder: Path, sizes: Iterable[int]) -> None:
     """See that files of so many bytes fit on the folder's disk.
 
     Raises:
         NoSpace: they do not, or would leave too little for others.
     """
-    need = sum(map(blocks, sizes))
+    need = sum(map(round_to_blocks, sizes))
     if room_bytes(folder) < need:
         raise no_space(folder, need)
 
 
-def blocks(size: int) -> int:
+def round_to_blocks(size: int) -> int:
     """What a file of so many bytes takes on a disk."""
     return -(-size // BLOCK_BYTES) * BLOCK_BYTES
 

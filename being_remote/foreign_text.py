@@ -1,8 +1,7 @@
 """Text that another machine wrote, made safe to show: one line, quoted, cut. A leaf.
 
-A pod chooses what its programs, its shell and its files say. Shown as it came, a line break is enough
-to print a line that looks like ours. Whoever shows such text passes it through `quote`, and the
-error or the row around it names the host.
+Unquoted, a line break is enough for a pod to print a line that looks like ours. The error or the row
+around the text names the host.
 """
 
 from __future__ import annotations
@@ -11,11 +10,9 @@ MOST_LETTERS = 300
 
 
 def quote(said: bytes | str, *, most: int = MOST_LETTERS) -> str:
-    """Text of another machine in quotes, on one line; of a long one the end.
+    """Text of another machine in quotes, on one line; bytes that are not UTF-8 are escaped.
 
-    Args:
-        said: what a program printed, or a part of an answer; bytes that are not UTF-8 are escaped.
-        most: how many letters are kept; the end of what a program says tells why it ended.
+    Of a text longer than `most` letters the end is kept, which tells why a program ended.
 
     Example:
         >>> quote(b"cannot open x\\n  next: being-remote trust --yes\\n")

@@ -1,7 +1,7 @@
-"""inventory.yaml, read once into frozen values. A leaf: it imports nothing of ours but errors.
+"""inventory.yaml, read once into frozen values. A leaf.
 
-Paths on this laptop are relative to the file, `~` is expanded. Unknown keys are refused, and a
-wrong file names all its wrong fields at once. Nothing is contacted here.
+Paths on this laptop are relative to the file, `~` is expanded. Unknown keys are refused, and the error
+for a wrong file names all its wrong fields. Nothing is contacted here.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +21,6 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
-    field_validator,
 )
 
 from being_remote import bounded_yaml
@@ -31,9 +30,9 @@ FILE_NAME = "inventory.yaml"
 ENVIRONMENT = "BEING_REMOTE_INVENTORY"
 LOCAL = "local"
 FORMATS = "docs/formats.md lists every field"
+Entry = TypeVar("Entry")
 
-
-# What ssh, its configuration, its %-tokens and every shell take as they stand.
+# What ssh, its configuration, its %-tokens and every shell take literally.
 _ADDRESS = re.compile(r"[A-Za-z0-9:][A-Za-z0-9._:-]{0,252}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}")
 MAX_SECONDS = 86_400.0
@@ -47,60 +46,79 @@ def is_address(text: str) -> bool:
 
 
 def is_user(text: str) -> bool:
-    """Whether `text` can be a login name: letters, digits and `._@+-`, no dash in front."""
+    """Whether `text` can be a login name: letters, digits and `._@+-`, no leading dash."""
     return _USER.fullmatch(text) is not None
 
 
-def _printable(value: str) -> str:
+def _check_printable(value: str) -> str:
     if any(ord(c) < 32 or ord(c) == 127 for c in value):
         raise ValueError(f"holds a control character: {value!r}")
     return value
 
 
-def _printable_path(value: PurePosixPath) -> PurePosixPath:
-    _printable(str(value))
+def _check_host_path(value: PurePosixPath) -> PurePosixPath:
+    _check_printable(str(value))
     return value
 
 
-def _laptop_path(value: Any, info: ValidationInfo) -> Any:
-    """A path of this laptop: `~` expanded, relative to the folder of the file that names it."""
+def _expand_laptop_path(value: Any, info: ValidationInfo) -> Any:
+    """Expand `~`; make a path relative to the folder of the file that names it."""
     if not isinstance(value, str):
         return value
     try:
-        path = Path(_printable(value)).expanduser()
+        path = Path(_check_printable(value)).expanduser()
     except RuntimeError as e:  # ~somebody
-        raise ValueError(f"no such user's folder: {value!r}") from e
+        raise ValueError(f"unknown user's folder: {value!r}") from e
     return info.context / path if info.context is not None else path
 
 
-def _absolute(value: PurePosixPath) -> PurePosixPath:
+def _check_absolute(value: PurePosixPath) -> PurePosixPath:
     if not value.is_absolute():
         raise ValueError(f"must be an absolute path on the host, got {str(value)!r}")
     return value
 
 
-def _relative(value: PurePosixPath) -> PurePosixPath:
+def _check_relative(value: PurePosixPath) -> PurePosixPath:
     if ".." in value.parts:
         raise ValueError(f"must not climb with '..', got {str(value)!r}")
     return value
 
 
-def _plain_name(name: str) -> str:
-    """A name that can be a folder and a word on the command line."""
-    bad = (
-        len(name) > MAX_NAME or "/" in name or "\\" in name or name in ("", ".", "..") or name.startswith("-")
-    )
-    if bad or not name.isprintable():
+def _check_name(name: str) -> str:
+    """Refuse what cannot be a folder and a word on the command line."""
+    bad = len(name) > MAX_NAME or name in ("", ".", "..") or name.startswith("-") or not name.isprintable()
+    if bad or "/" in name or "\\" in name:
         raise ValueError(
             f"{name!r} cannot be a name: no slash, no leading dash, nothing unprintable, not long"
         )
     return name
 
 
-Program = Annotated[str, AfterValidator(_printable), Field(min_length=1, max_length=4096)]
-HostPath = Annotated[PurePosixPath, AfterValidator(_printable_path)]
-LaptopPath = Annotated[Path, BeforeValidator(_laptop_path)]
+def _check_host_name(name: str) -> str:
+    if name == LOCAL:
+        raise ValueError(f"{LOCAL!r} is this laptop in every table; choose another name")
+    return _check_name(name)
+
+
+def _check_address(value: str) -> str:
+    if not is_address(value):
+        raise ValueError(f"must be letters, digits and '.-_:' only, no leading dash, got {value!r}")
+    return value
+
+
+def _check_user(value: str) -> str:
+    if not is_user(value):
+        raise ValueError(f"must be letters, digits and '._@+-' only, no leading dash, got {value!r}")
+    return value
+
+
+Program = Annotated[str, AfterValidator(_check_printable), Field(min_length=1, max_length=4096)]
+HostPath = Annotated[PurePosixPath, AfterValidator(_check_host_path)]
+AbsolutePath = Annotated[HostPath, AfterValidator(_check_absolute)]
+RelativePath = Annotated[HostPath, AfterValidator(_check_relative)]
+LaptopPath = Annotated[Path, BeforeValidator(_expand_laptop_path)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
+Pixels = Annotated[int, Field(ge=1)]
 
 
 class _InventoryModel(BaseModel):
@@ -110,74 +128,46 @@ class _InventoryModel(BaseModel):
 class Tracker(_InventoryModel):
     """Where metrical-tracker is checked out on a host, and the Python that runs it."""
 
-    root: HostPath = Field(description="absolute folder of the checkout")
+    root: AbsolutePath = Field(description="absolute folder of the checkout")
     python: Program = Field("python3", description="interpreter of the tracker's own environment")
 
-    _check = field_validator("root")(_absolute)
 
-
-class _Machine(_InventoryModel):
-    name: str
-    workdir: HostPath = Field(description="absolute folder on the host that we own")
+class _HostEntry(_InventoryModel):
+    name: Annotated[str, AfterValidator(_check_host_name)]
+    workdir: AbsolutePath = Field(description="absolute folder on the host that we own")
     tracker: Tracker | None = None
     python: Program = Field("python3", description="interpreter for our probes and recipes")
-    search_roots: tuple[HostPath, ...] = Field((), description="where find-bbox looks")
+    search_roots: tuple[AbsolutePath, ...] = Field((), description="where find-bbox looks")
     gpus: int | None = Field(None, ge=0, description="GPUs we may use; default: all")
     usd_per_hour: float | None = Field(
         None, gt=0, le=10_000, allow_inf_nan=False, description="what the machine costs while it runs"
     )
     answer_timeout_s: Seconds = Field(60.0, description="seconds for one bounded answer")
 
-    _workdir = field_validator("workdir")(_absolute)
-
-    @field_validator("name")
-    @classmethod
-    def _name(cls, value: str) -> str:
-        if value == LOCAL:
-            raise ValueError(f"{LOCAL!r} is this laptop in every table; choose another name")
-        return _plain_name(value)
-
-    @field_validator("search_roots")
-    @classmethod
-    def _roots(cls, values: tuple[PurePosixPath, ...]) -> tuple[PurePosixPath, ...]:
-        return tuple(_absolute(v) for v in values)
-
     @property
     def roots(self) -> tuple[PurePosixPath, ...]:
-        """Where to search on this host: as configured, else workdir and the tracker's root."""
+        """Where to search on this host: as configured, else the workdir and the tracker's root."""
         if self.search_roots:
             return self.search_roots
         return (self.workdir, *((self.tracker.root,) if self.tracker else ()))
 
 
-class SshHost(_Machine):
+class SshHost(_HostEntry):
     """A machine reached over SSH. What is None is left to ~/.ssh/config, read by `ssh -G`."""
 
     kind: Literal["ssh"] = "ssh"
-    address: str = Field(description="DNS name, IP, or a Host alias of ~/.ssh/config")
+    address: Annotated[str, AfterValidator(_check_address)] = Field(
+        description="DNS name, IP, or a Host alias of ~/.ssh/config"
+    )
     port: int | None = Field(None, ge=1, le=65535)
-    user: str | None = None
+    user: Annotated[str, AfterValidator(_check_user)] | None = None
     identity_file: LaptopPath | None = Field(None, description="private key on this laptop")
     host_key: str | None = Field(None, description="pinned key, as in known_hosts: 'ssh-ed25519 AAAA...'")
     scheduler: Literal["none"] = "none"
     connect_timeout_s: Seconds = Field(10.0, description="seconds for each step of connecting")
 
-    @field_validator("address")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        if not is_address(value):
-            raise ValueError(f"must be letters, digits and '.-_:' only, no dash in front, got {value!r}")
-        return value
 
-    @field_validator("user")
-    @classmethod
-    def _user(cls, value: str | None) -> str | None:
-        if value is not None and not is_user(value):
-            raise ValueError(f"must be letters, digits and '._@+-' only, no dash in front, got {value!r}")
-        return value
-
-
-class LocalHost(_Machine):
+class LocalHost(_HostEntry):
     """This machine, with the same surface."""
 
     kind: Literal["local"] = "local"
@@ -189,27 +179,12 @@ Host = Annotated[SshHost | LocalHost, Field(discriminator="kind")]
 class Actor(_InventoryModel):
     """One person in one video: where the tracker keeps the input and the output."""
 
-    name: str
-    source_size: tuple[int, int] | None = Field(None, description="width, height of the video")
+    name: Annotated[str, AfterValidator(_check_name)]
+    source_size: tuple[Pixels, Pixels] | None = Field(None, description="width, height of the video")
     video: LaptopPath | None = Field(None, description="the original video, on this laptop")
-    input: HostPath = Field(description="on the host, under tracker.root")
-    output: HostPath = Field(description="on the host, under tracker.root")
-    host_backups: tuple[HostPath, ...] = Field((), description="on the host, under workdir")
-
-    _name = field_validator("name")(_plain_name)
-    _paths = field_validator("input", "output")(_relative)
-
-    @field_validator("source_size")
-    @classmethod
-    def _positive(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
-        if value is not None and min(value) < 1:
-            raise ValueError("must be two positive numbers: [width, height]")
-        return value
-
-    @field_validator("host_backups")
-    @classmethod
-    def _host_backups(cls, values: tuple[PurePosixPath, ...]) -> tuple[PurePosixPath, ...]:
-        return tuple(_relative(v) for v in values)
+    input: RelativePath = Field(description="on the host, under tracker.root")
+    output: RelativePath = Field(description="on the host, under tracker.root")
+    host_backups: tuple[RelativePath, ...] = Field((), description="on the host, under workdir")
 
 
 class Inventory(_InventoryModel):
@@ -224,60 +199,56 @@ class Inventory(_InventoryModel):
     ssh_config: LaptopPath | None = Field(None, description="read instead of ~/.ssh/config")
 
     def host(self, name: str) -> SshHost | LocalHost:
-        """The host called `name`; else an error that lists the known ones (exit 2)."""
-        if name not in self.hosts:
-            raise UsageError(
-                f"no host named {name!r}",
-                where=str(self.path),
-                hint=f"known hosts: {', '.join(sorted(self.hosts)) or 'none'}",
-            )
-        return self.hosts[name]
+        """Return the host of that name.
+
+        Raises:
+            UsageError: the inventory has none; the message lists those that it has.
+        """
+        return _pick(self.hosts, "host", name, self.path)
 
     def the_host(self, name: str | None) -> SshHost | LocalHost:
-        """`name`'s host, or the only one when no name is given."""
-        return self.host(name if name is not None else _only(self.hosts, "host", self.path))
+        """Return the host of that name, or the only one. Raises UsageError."""
+        return _pick(self.hosts, "host", name, self.path)
 
     def the_actor(self, name: str | None) -> Actor:
-        """`name`'s actor, or the only one when no name is given."""
-        if name is None:
-            name = _only(self.actors, "actor", self.path)
-        if name not in self.actors:
-            raise UsageError(
-                f"no actor named {name!r}",
-                where=str(self.path),
-                hint=f"known actors: {', '.join(sorted(self.actors)) or 'none'}",
-            )
-        return self.actors[name]
+        """Return the actor of that name, or the only one. Raises UsageError."""
+        return _pick(self.actors, "actor", name, self.path)
 
     def backup_of(self, actor: Actor) -> Path:
-        """The folder on this laptop that holds all that came home of this actor."""
+        """Return the folder on this laptop that holds the actor's backup."""
         return self.backups / actor.name
 
 
-def _only(known: dict[str, Any], what: str, path: Path) -> str:
-    if len(known) == 1:
-        return next(iter(known))
-    names = ", ".join(sorted(known))
+def _pick(entries: Mapping[str, Entry], what: str, name: str | None, path: Path) -> Entry:
+    names = ", ".join(sorted(entries))
+    if name is not None:
+        if name in entries:
+            return entries[name]
+        raise UsageError(
+            f"no {what} named {name!r}", where=str(path), hint=f"known {what}s: {names or 'none'}"
+        )
+    if len(entries) == 1:
+        return next(iter(entries.values()))
     raise UsageError(
-        f"there are {len(known)} {what}s, so one must be named" if known else f"it names no {what}",
+        f"there are {len(entries)} {what}s: name one" if entries else f"the inventory has no {what}",
         where=str(path),
-        hint=f"--{what} one of: {names}" if known else f"add one under `{what}s:`",
+        hint=f"--{what} one of: {names}" if entries else f"add one under `{what}s:`",
     )
 
 
 def named_inventory() -> Path | None:
-    """The inventory that the environment names."""
+    """Return the inventory that the environment names."""
     named = os.environ.get(ENVIRONMENT)
     return Path(named).expanduser() if named else None
 
 
 def find_inventory(start: Path) -> Path:
-    """The inventory for a command started in `start`: the environment's, else upwards from there.
+    """Return the environment's inventory, else the first one in `start` or a folder above it.
 
-    One inside a backup is passed over: what lies there may have come from a pod.
+    One inside a backup is skipped: a pod may have written it.
 
     Raises:
-        InventoryError: there is none.
+        InventoryError: none was found.
     """
     named = named_inventory()
     if named is not None:
@@ -287,7 +258,7 @@ def find_inventory(start: Path) -> Path:
     for position, path in enumerate(found):
         if not _is_in_a_backup(path, found[position + 1 :]):
             return path
-        logging.getLogger(__name__).info("passed over %s: it is inside a backup", path)
+        logging.getLogger(__name__).info("skipped %s: it is inside a backup", path)
     inside = f" that is not inside a backup ({found[0]} is)" if found else ""
     raise InventoryError(
         f"no {FILE_NAME} here or in any folder above{inside}",
@@ -297,18 +268,18 @@ def find_inventory(start: Path) -> Path:
 
 
 def _is_in_a_backup(path: Path, above: Sequence[Path]) -> bool:
-    """Whether a folder above is one that we made for a backup, or an inventory above says so."""
+    """Whether it lies in a backup of ours, or in the backups of an inventory above it."""
     folder = path.parent
     if any((f / ".history" / "manifests").is_dir() for f in (folder, *folder.parents)):
         return True
     for other in above:
-        # On a shared machine another user's file has no say about this one.
+        # On a shared machine another user's file decides nothing about this one.
         if other.stat().st_uid not in (path.stat().st_uid, 0):
             continue
         try:
             backups = load_inventory(other).backups.resolve()
         except InventoryError:
-            continue  # it is named when it is used
+            continue  # reported when it is used
         if folder.is_relative_to(backups) and not other.is_relative_to(backups):
             return True
     return False
@@ -331,13 +302,13 @@ def load_inventory(path: Path) -> Inventory:
     if not isinstance(document, dict):
         raise InventoryError("must be a mapping with `hosts:` and `actors:`", where=str(path), hint=FORMATS)
     try:
-        return Inventory.model_validate(_filled(document, path), context=path.resolve().parent)
+        return Inventory.model_validate(_fill(document, path), context=path.resolve().parent)
     except ValidationError as e:
-        raise InventoryError(_in_words(e), where=str(path), hint=FORMATS) from e
+        raise InventoryError(_explain(e), where=str(path), hint=FORMATS) from e
 
 
-def _filled(document: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The document with names and defaults put in; checking comes after."""
+def _fill(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Put names and defaults into the document, before it is checked."""
     defaults = document.get("defaults") or {}
 
     def host(name: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -357,20 +328,20 @@ def _filled(document: dict[str, Any], path: Path) -> dict[str, Any]:
         "state": ".being-remote",
         **{k: v for k, v in document.items() if k != "defaults"},
         "path": path,
-        "hosts": _named(document.get("hosts"), host),
-        "actors": _named(document.get("actors"), actor),
+        "hosts": _fill_section(document.get("hosts"), host),
+        "actors": _fill_section(document.get("actors"), actor),
     }
 
 
-def _named(entries: Any, fill: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Any:
-    """A section with every entry filled; what is no section is left for the check."""
+def _fill_section(entries: Any, fill: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Any:
+    """Fill every entry of a section; anything else is left for the check to refuse."""
     if not isinstance(entries, dict):
         return entries or {}
     given = {str(name): {} if entry is None else entry for name, entry in entries.items()}
     return {name: fill(name, e) if isinstance(e, dict) else e for name, e in given.items()}
 
 
-def _in_words(error: ValidationError) -> str:
+def _explain(error: ValidationError) -> str:
     """One line for each wrong field, with its place in the file."""
     lines = []
     for item in error.errors(include_url=False, include_context=False):
@@ -378,7 +349,7 @@ def _in_words(error: ValidationError) -> str:
         place = [_word(p) for i, p in enumerate(item["loc"]) if not (i == 2 and p in ("ssh", "local"))]
         text = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            text = "no such field"
+            text = "unknown field"
         lines.append(f"{'.'.join(place) or 'the file'}: {text}")
     return "; ".join(lines)
 

@@ -85,7 +85,7 @@ def path_problem(tree: Tree, name: bytes, *, below: str = "", called: str = "") 
         'it leaves its folder'
     """
     last = called or os.fsdecode(name)
-    return refusal(name) or _refused_in(tree, f"{below}/{last}" if below else last)
+    return name_problem(name) or _refused_in(tree, f"{below}/{last}" if below else last)
 
 
 def _refused_in(tree: Tree, path: str) -> str | None:
@@ -137,15 +137,15 @@ def is_plain(name: bytes) -> bool:
     return b"\0" not in name and not any(part in (b"", b".", b"..") for part in name.split(b"/"))
 
 
-def refusal(name: bytes) -> str | None:
+def name_problem(name: bytes) -> str | None:
     """Why `name` is no plain path below a folder that this laptop can hold; None when it is one.
 
     For a file from a host that is not enough: see `path_problem`.
 
     Example:
-        >>> refusal(b"00000.frame"), refusal(b"-rf $(x)")
+        >>> name_problem(b"00000.frame"), refusal(b"-rf $(x)")
         (None, None)
-        >>> refusal(b"../../.ssh/authorized_keys")
+        >>> name_problem(b"../../.ssh/authorized_keys")
         'it leaves its folder'
     """
     parts = name.split(b"/")

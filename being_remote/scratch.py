@@ -13,14 +13,14 @@ PREFIX = "br-"
 
 
 def make_folder(parent: Path) -> Path:
-    """A new folder in `parent` that only we may enter; those of our killed processes are removed."""
+    """A new private folder in `parent`; removes those of our killed processes."""
     sweep(parent)
     return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
 
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder for a moment, in the system's place for them."""
+    """A folder in the system's temporary folder, removed afterwards."""
     folder = make_folder(Path(tempfile.gettempdir()))
     try:
         yield folder
@@ -29,7 +29,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> None:
-    """Remove the folders of processes that are gone; those of other users, and links, stay."""
+    """Remove our folders whose processes have ended; links and other users' folders stay."""
     for left in parent.glob(f"{PREFIX}[0-9]*-*"):
         pid = left.name.removeprefix(PREFIX).partition("-")[0]
         try:
@@ -39,4 +39,4 @@ def sweep(parent: Path) -> None:
                 if not left.is_symlink() and left.lstat().st_uid == os.geteuid():
                     shutil.rmtree(left, ignore_errors=True)
         except (ValueError, OverflowError, OSError):
-            continue  # not ours, or somebody else is at work
+            continue  # not such a folder, or its process runs

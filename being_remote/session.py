@@ -1,8 +1,7 @@
-"""What may be asked of a host once it is open. A leaf: it imports nothing of ours.
+"""What may be asked of a host once it is open. A leaf.
 
-`transport/` implements `Session` over SSH and over subprocess; `backup/` and `jobs/` are handed
-one and know no more of how a host is reached. A command is a list of words, never a string:
-quoting for the far shell happens once, inside the transport.
+`transport/` implements `Session` over SSH and over subprocess; all other rooms are handed one. A command
+is a list of words, never a string: the transport quotes it once for the remote shell.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 @dataclass(frozen=True)
 class Result:
-    """What a command said. `exit_code` is the command's own, carried in-band, never a guess."""
+    """The answer of a command; `exit_code` is the command's own, carried in-band."""
 
     host: str
     argv: tuple[str, ...]
@@ -28,7 +27,7 @@ class Result:
 
 @dataclass(frozen=True)
 class TransferProgress:
-    """How far something is; `total` is None while it is not known. Units: bytes or items."""
+    """The progress of a task; `total` is None while it is unknown. Units: bytes or items."""
 
     what: str
     done: int
@@ -36,25 +35,23 @@ class TransferProgress:
     unit: str = "bytes"
 
 
-# Below the folder that a pull writes to, a file that was cut lies in a folder of this name beside its
-# place; the next pull builds on it.
+# Holds the files that a pull left cut, beside their place; the next pull resumes them.
 PARTIAL_DIR = ".rsync-partial"
 
 OnProgress = Callable[[TransferProgress], None]
 
 
 def no_progress(_: TransferProgress) -> None:
-    """The `OnProgress` of someone who does not look."""
+    """The `OnProgress` that ignores progress."""
 
 
 @dataclass(frozen=True)
 class Pull:
-    """One folder's files to fetch.
+    """Files of one folder to fetch.
 
-    `source` is a folder on the host and `names` are paths below it (bytes, as the host spells
-    them); they arrive under `into` with the same names and modification times. A file that
-    stands under `unless_in` with the same size and modification time is not fetched. `sizes` are
-    their bytes when they were listed.
+    `names` are paths below `source`, a folder on the host (bytes, as the host spells them); `sizes` are
+    their bytes when they were listed. They arrive under `into` with the same names and modification
+    times. A file that `unless_in` holds with the same size and modification time is not fetched.
     """
 
     source: PurePosixPath
@@ -65,21 +62,30 @@ class Pull:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes to fetch at most."""
+        """The listed bytes of all files."""
         return sum(self.sizes)
 
 
 @dataclass(frozen=True)
-class PullResult:
-    """What a pull moved: `method` is "rsync" or "stream", or "rsync, stream" where it took both."""
+class TransferResult:
+    """What a pull or a push moved; `method` is "rsync", "stream", or "rsync, stream" for both."""
 
     transferred_files: int
     transferred_bytes: int
     method: str
 
+    def plus(self, other: TransferResult) -> TransferResult:
+        """Two parts of one transfer, as one result."""
+        methods = {part.method for part in (self, other) if part.transferred_files} or {self.method}
+        return TransferResult(
+            self.transferred_files + other.transferred_files,
+            self.transferred_bytes + other.transferred_bytes,
+            ", ".join(sorted(methods)),
+        )
+
 
 class Hashed(NamedTuple):
-    """A file on the host while it was read there: nobody wrote it, and its bytes have this hash (raw)."""
+    """A file on the host that did not change while it was read there, and its hash (raw)."""
 
     bytes: int
     mtime_ns: int
@@ -88,24 +94,24 @@ class Hashed(NamedTuple):
     sha256: builtins.bytes
 
 
-# One of `Pull.names` that has come (anew), and what the host said of it: None if nothing to rely on.
+# Receives one of `Pull.names` that arrived (again), and its hash; None if the file changed meanwhile.
 OnHashed = Callable[[bytes, Hashed | None], None]
 
 
 def not_noted(_name: bytes, _hashed: Hashed | None) -> None:
-    """The `OnHashed` of someone who has the hashes made afterwards."""
+    """The `OnHashed` that ignores hashes."""
 
 
 @dataclass(frozen=True)
 class Push:
-    """Files of this machine to put on a host.
+    """Local files to upload.
 
-    `source` is a folder here and `names` are paths below it (bytes, `/` between parts); what is a
-    link here is sent as the file it stands for. They arrive under `into` with the same names,
-    modification times and executable bits. `total_bytes` is their size, for progress.
+    `names` are paths below the local folder `source` (bytes, `/` between parts); a link is sent as the
+    file that it points to. They arrive under `into` with the same names, modification times and executable
+    bits. `total_bytes` is their size, for progress.
 
-    `into` is a place of our own over there: a file may lie half in it under its name until the push
-    has returned, and what returned has not been compared by hash.
+    `into` is a staging folder: it may hold half files until the push has returned, and the files are not
+    compared by hash yet.
     """
 
     source: Path
@@ -114,32 +120,23 @@ class Push:
     total_bytes: int
 
 
-@dataclass(frozen=True)
-class Pushed:
-    """What a push moved: `method` is "rsync" or "stream"."""
-
-    transferred_files: int
-    transferred_bytes: int
-    method: str
-
-
 class Stream(Protocol):
-    """A command's output, read while it comes. Close it, or use it as a context manager."""
+    """A command's output, read as it comes. Close it, or use it as a context manager."""
 
     def read(self, timeout_s: float) -> bytes:
-        """The next bytes, as soon as there are any; b"" once the command itself has ended well.
+        """The next bytes, as soon as there are any; b"" once the command has ended with 0.
 
-        That all of it came is for the reader to see, by an end of its own: the exit code of a shared
-        connection overtakes the output before it, which is lost if the link then breaks.
+        The output needs an end mark of its own: on a shared connection the exit code overtakes the output
+        before it, which is lost if the link then breaks.
 
         Raises:
-            AnswerTimeout: nothing came for `timeout_s`; reading may go on.
-            ConnectionLost: the link broke, or what ended the command is unknown.
-            CommandFailed: the command ended with an exit code of its own other than 0.
+            AnswerTimeout: nothing came for `timeout_s`; reading may continue.
+            ConnectionLost: the link broke, or how the command ended is unknown.
+            CommandFailed: the command ended with another exit code.
         """
 
     def close(self) -> None:
-        """Stop the command (over there it ends when it next writes). Safe to call twice."""
+        """Stop the command; on the host it ends when it next writes. Safe to call twice."""
 
     def __enter__(self) -> Stream: ...
 
@@ -147,7 +144,7 @@ class Stream(Protocol):
 
 
 class Session(Protocol):
-    """An open way to one host. Thread-safe; close it, or use it as a context manager."""
+    """An open connection to one host. Thread-safe; close it, or use it as a context manager."""
 
     @property
     def host(self) -> str:
@@ -155,7 +152,7 @@ class Session(Protocol):
 
     @property
     def round_trips(self) -> int:
-        """How many commands were sent so far (connecting aside)."""
+        """How many commands were sent so far."""
 
     def run(
         self,
@@ -168,33 +165,29 @@ class Session(Protocol):
     ) -> Result:
         """Run one bounded command and return its whole answer, whatever its exit code.
 
-        `repeatable` says that running it twice does no harm: only then is it tried again when
-        the link fails. Raises HostError: ConnectionLost or AnswerTimeout mean "outcome unknown".
+        Only a `repeatable` command, which does no harm when it runs twice, is retried when the link
+        fails. Raises HostError; after ConnectionLost and AnswerTimeout the outcome is unknown.
         """
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> Stream:
-        """Start a command that is followed while it runs, over a connection that is kept.
-
-        Raises:
-            HostError: no connection came about, or a host key on the way is not trusted.
-        """
+        """Start a command and read its output while it runs. Raises HostError."""
 
     def pull(
         self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
-    ) -> PullResult:
-        """Fetch files; what arrived stays when the link fails, and a second call goes on there.
+    ) -> TransferResult:
+        """Fetch files; when the link fails, a second call resumes.
 
-        `on_hashed` is told of each file that came by stream; what it was told of the same name before,
-        in an attempt whose link broke, holds no more.
+        `on_hashed` receives each file that came by stream; after a retry the last call for a name counts.
         """
 
-    def push(self, request: Push, on_progress: OnProgress = no_progress) -> Pushed:
-        """Put files there; what arrived stays when the link fails, and a second call goes on there,
-        in the middle of a file, too. What is there with the same size and time is not sent again;
-        nothing is deleted."""
+    def push(self, request: Push, on_progress: OnProgress = no_progress) -> TransferResult:
+        """Upload files; when the link fails, a second call resumes, also in the middle of a file.
+
+        A file that is there with the same size and time is not sent again; nothing is deleted.
+        """
 
     def close(self) -> None:
-        """Let go of the host. Safe to call twice."""
+        """Close the connection. Safe to call twice."""
 
     def __enter__(self) -> Session: ...
 

@@ -78,14 +78,14 @@ def test_every_wrong_field_is_named_at_once(tmp_path: Path) -> None:
         )
     said = str(caught.value)
     for wrong in (
-        "hosts.a.adress: no such field",
+        "hosts.a.adress: unknown field",
         "hosts.a.workdir: must be an absolute path",
         "hosts.a.port",
         "hosts.b.address: must be letters",
         "actors.ro/man.name",
         "actors.ro/man.input: must not climb",
         "actors.x.source_size",
-        "bakups: no such field",
+        "bakups: unknown field",
     ):
         assert wrong in said, wrong
     assert str(tmp_path / "inventory.yaml") in said
@@ -213,7 +213,7 @@ def test_an_unknown_host_or_actor_is_answered_with_the_known_ones(tmp_path: Path
     inventory = _load(tmp_path, "hosts: {a: {workdir: /w}, b: {workdir: /w}}\nactors: {x: {}, y: {}}\n")
     with pytest.raises(UsageError, match=r"no host named 'c'\n.*known hosts: a, b"):
         inventory.the_host("c")
-    with pytest.raises(UsageError, match=r"one must be named\n.*--host one of: a, b"):
+    with pytest.raises(UsageError, match=r"there are 2 hosts: name one\n.*--host one of: a, b"):
         inventory.the_host(None)
     with pytest.raises(UsageError, match=r"no actor named 'z'\n.*known actors: x, y"):
         inventory.the_actor("z")

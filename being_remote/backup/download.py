@@ -19,10 +19,10 @@ from being_remote.backup.reconcile import Reconciled, Replacement, settle
 from being_remote.disk import no_space
 from being_remote.durable_files import NamedPaths, is_nearly_full, share_blocks, sync_files
 from being_remote.session import OnProgress, Session
+from being_remote.transfer.checked_files import Judge
 from being_remote.transfer.disk_room import left_out_files, share_room
 from being_remote.transfer.download import download
 from being_remote.transfer.download_plan import DownloadPlan, RemoteFile
-from being_remote.transfer.file_check import Judge
 from being_remote.transfer.hash_comparison import Arrivals, HashQueries
 from being_remote.transfer.quarantine import QuarantinedFile, quarantine_checked
 from being_remote.transfer.stored_file import StoredFile
@@ -129,7 +129,7 @@ def download_changed(
         raise no_space(history.root, sum(offer.bytes for offer in left_out))
     quarantined = tuple(quarantine_checked(history, seen, offer.mtime_ns) for seen, offer in got.torn)
     settled = _commit(target, planned, folder, got, new_run) if got.good else _commit_confirmed(target, host)
-    interrupted_sync.end(history)
+    interrupted_sync.remove_note(history)
     if got.failure is not None:
         raise got.failure
     return Arrival(

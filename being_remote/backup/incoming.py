@@ -12,13 +12,20 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import ExpectedFile, begin
-from being_remote.durable_files import Stat, can_share_blocks, copy_apart, see_room, stat_plain, sync_files
+from being_remote.backup.interrupted_sync import ExpectedFile, note_expected
+from being_remote.durable_files import (
+    Stat,
+    can_share_blocks,
+    copy_apart,
+    require_room,
+    stat_plain,
+    sync_files,
+)
 from being_remote.session import PARTIAL_DIR, no_progress
 from being_remote.transfer.arrival_folder import SECOND_NS, Fetch, is_listed, sorted_fetch
+from being_remote.transfer.checked_files import NO_JUDGE, CheckedFile, check_files
 from being_remote.transfer.disk_room import Room, share_room
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
-from being_remote.transfer.file_check import NO_JUDGE, CheckedFile, check
 from being_remote.transfer.quarantine import REWRITTEN_NOTE, quarantine_checked
 from being_remote.transfer.stored_file import StoredFile
 
@@ -84,7 +91,7 @@ class IncomingFolder:
 
     def note_fetching(self, wanted: Sequence[RemoteFile]) -> None:
         """Write down what is about to be fetched, for `interrupted_sync`."""
-        begin(
+        note_expected(
             self._history,
             self.host,
             (ExpectedFile(o.path, self.below(o), o.bytes, o.mtime_ns) for o in wanted),
@@ -138,10 +145,10 @@ class IncomingFolder:
                     stale[offer.path] = self.file(offer)
         if stale:
             # What an interrupted sync left of another version must not pass for this one; nor be lost.
-            seen = check(stale, NO_JUDGE, no_progress)
+            seen = check_files(stale, NO_JUDGE, no_progress)
             sync_files(self._history.root, [s.file for s in seen])
             self._history.keep((s.file, s.sha256) for s in seen)
-        see_room(self._history.root, missing)
+        require_room(self._history.root, missing)
         self._empty = False
         for group, files in sorted(named.items(), key=lambda each: each[0].wave):
             yield sorted_fetch(group.source, files, self._history.incoming / group.into, group.unless_in)

@@ -20,7 +20,7 @@ from being_remote.backup.reconcile import settle
 from being_remote.durable_files import stat_plain, sync_files, write_whole
 from being_remote.local_path import LIVE, is_plain, path_problem
 from being_remote.session import no_progress
-from being_remote.transfer.file_check import Judge, check
+from being_remote.transfer.checked_files import Judge, check_files
 from being_remote.transfer.stored_file import stored_file
 
 # No line is longer: a path has at most 4096 bytes, and JSON takes six letters for an odd one.
@@ -36,7 +36,7 @@ class ExpectedFile(NamedTuple):
     mtime_ns: int
 
 
-def begin(history: History, host: str, awaited: Iterable[ExpectedFile]) -> None:
+def note_expected(history: History, host: str, awaited: Iterable[ExpectedFile]) -> None:
     """Note what is about to be fetched: a line for the host, and one for each file."""
     # Text at once: there may be a hundred thousand of them, and a list for each costs twice the time.
     lines = (f"[{json.dumps(a.path)}, {json.dumps(a.file)}, {a.bytes}, {a.mtime_ns}]" for a in awaited)
@@ -58,12 +58,12 @@ def note_contents(history: History, contents: Iterable[tuple[str, str]]) -> None
         os.fsync(note.fileno())
 
 
-def end(history: History) -> None:
+def remove_note(history: History) -> None:
     """What was fetched is safe, or stays in incoming for a reason of its own."""
     history.fetching.unlink(missing_ok=True)
 
 
-def salvage(
+def keep_arrived(
     history: History,
     judge: Judge,
     live: Manifest | None,
@@ -84,7 +84,7 @@ def salvage(
         for file in (history.incoming / a.file, moved.get(a.path)):
             if file is not None and _lies(file, a):
                 arrived[a.path], lying[a.path] = a, file
-    seen = check(lying, judge, no_progress)
+    seen = check_files(lying, judge, no_progress)
     good = [s for s in seen if s.problem is None]
     if not good or (live is not None and is_new_run({s.path: s.file for s in good}) is not None):
         return live
@@ -94,7 +94,7 @@ def salvage(
     here = live.files if live is not None else {}
     entries = {s.path: stored_file(s, arrived[s.path].mtime_ns, host=host) for s in good}
     history.commit({**here, **entries}, why="sync", host=host)
-    end(history)
+    remove_note(history)
     return settle(history, judge).manifest
 
 

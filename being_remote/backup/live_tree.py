@@ -17,7 +17,7 @@ from being_remote.backup.manifest import Manifest
 from being_remote.backup_paths import LIVE_PARTS
 from being_remote.durable_files import Stat, copy_apart, sync_files, sync_folder
 from being_remote.errors import InconsistentData
-from being_remote.transfer.file_check import fault
+from being_remote.transfer.checked_files import find_fault
 from being_remote.transfer.stored_file import StoredFile
 
 # What a backup is kept for above all lies below this one.
@@ -142,7 +142,7 @@ def _make(history: History, target: Manifest, paths: Iterable[str]) -> None:
             copy_apart(history.object(entry.sha256), file)
         except FileNotFoundError as e:
             raise _lost(history, entry, "are not in the history any more") from e
-        if fault(file, entry.sha256) is not None:
+        if find_fault(file, entry.sha256) is not None:
             raise _lost(history, entry, "rotted in the history")
         os.utime(file, ns=(entry.mtime_ns, entry.mtime_ns))
         made.append(file)

@@ -20,7 +20,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from being_remote.durable_files import open_plain
 from being_remote.errors import InconsistentData
-from being_remote.local_path import LIVE, refusal, shown_path
+from being_remote.local_path import LIVE, name_problem, shown_path
 from being_remote.strict_model import StrictModel
 from being_remote.transfer.stored_file import StoredFile
 
@@ -115,7 +115,9 @@ def load(file: BinaryIO, name: str) -> Manifest:
         files, same = dict[str, StoredFile](), dict[Any, Any]()
         for row in _rows(file):
             path = os.fsdecode(base64.b64decode(row.path_b64)) if row.path_b64 else row.path
-            if why := refusal(os.fsencode(path)) or (None if LIVE.holds(path) else "that is no live file"):
+            if why := name_problem(os.fsencode(path)) or (
+                None if LIVE.holds(path) else "that is no live file"
+            ):
                 raise ValueError(f"it names {path!r}, but {why}")
             checks, host = same.setdefault(row.checks, row.checks), same.setdefault(row.host, row.host)
             files[path] = StoredFile(path, row.sha256, row.bytes, row.mtime_ns, checks, host)

@@ -17,7 +17,7 @@ from being_remote.backup.manifest import Manifest
 from being_remote.durable_files import Stat, copy_apart, sync_files
 from being_remote.errors import InconsistentData
 from being_remote.session import no_progress
-from being_remote.transfer.file_check import NO_JUDGE, Judge, check
+from being_remote.transfer.checked_files import NO_JUDGE, Judge, check_files
 from being_remote.transfer.quarantine import QuarantinedFile, quarantine_checked
 from being_remote.transfer.stored_file import StoredFile, stored_file
 
@@ -160,7 +160,7 @@ def _contents(
             content[path] = alike.pop()
         # else it is one of two known ones; the refresh writes it anew.
     changed, unsound = {}, []
-    for seen in check(suspects, judge, no_progress):
+    for seen in check_files(suspects, judge, no_progress):
         if any(seen.path in files and files[seen.path].sha256 == seen.sha256 for files in known):
             content[seen.path] = seen.sha256
             if seen.problem is not None:
@@ -198,7 +198,7 @@ def _adopt(
     unsound: list[QuarantinedFile] = []
     aside: list[QuarantinedFile] = []
     rotted: list[QuarantinedFile] = []
-    for seen in check(copies, judge, no_progress):
+    for seen in check_files(copies, judge, no_progress):
         mtime_ns = found[seen.path].st_mtime_ns
         if seen.path in earlier and earlier[seen.path].looks_like(found[seen.path]):
             # Nobody changes a file and leaves its time. Its own time would keep the host's good one away.

@@ -14,10 +14,10 @@ from being_remote.backup.manifest import Manifest
 from being_remote.backup.objects import faults
 from being_remote.backup.reconcile import Reconciled, settle
 from being_remote.backup.snapshots import SnapshotChange, change
-from being_remote.durable_files import see_room, share_blocks
+from being_remote.durable_files import require_room, share_blocks
 from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress, no_progress
-from being_remote.transfer.file_check import Judge, check
+from being_remote.transfer.checked_files import Judge, check_files
 from being_remote.transfer.quarantine import QuarantinedFile
 from being_remote.transfer.stored_file import StoredFile
 
@@ -79,8 +79,8 @@ def refused(
         if path in live and live[path].sha256 != entry.sha256 and judge.most_bytes(path) is not None
     ]
     contents = {path: history.object(wanted[path].sha256) for path in changed}
-    bad = {seen.path: seen for seen in check(contents, judge, no_progress) if seen.problem is not None}
-    sound = check({path: history.object(live[path].sha256) for path in bad}, judge, no_progress)
+    bad = {seen.path: seen for seen in check_files(contents, judge, no_progress) if seen.problem is not None}
+    sound = check_files({path: history.object(live[path].sha256) for path in bad}, judge, no_progress)
     return tuple(
         QuarantinedFile(seen.path, bad[seen.path].problem or "", bad[seen.path].file)
         for seen in sound
@@ -139,4 +139,4 @@ def _see_room(history: History, files: Mapping[str, StoredFile]) -> None:
     """The new tree stands beside the old one for a moment, unless the two share their blocks."""
     some = next(iter(files.values()), None)
     if some is not None and not share_blocks(history.object(some.sha256), history.scratch):
-        see_room(history.root, (entry.bytes for entry in files.values()))
+        require_room(history.root, (entry.bytes for entry in files.values()))

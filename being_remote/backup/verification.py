@@ -20,7 +20,7 @@ from being_remote.backup.objects import faults
 from being_remote.durable_files import Stat, copy_apart, sync_files
 from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress
-from being_remote.transfer.file_check import Fault, fault, hash_of, wrong_ones
+from being_remote.transfer.checked_files import Fault, find_fault, find_faults, hash_of
 from being_remote.transfer.quarantine import quarantine_file
 
 
@@ -113,7 +113,7 @@ def inspect(history: History, newest: Manifest, on_progress: OnProgress) -> Insp
     rots = _rots(history, faults(history, sorted(sizes), on_progress), sizes)
     files = newest.files
     alike = [p for p, at in current.scan(history.root).items() if p in files and files[p].looks_like(at)]
-    wrong = wrong_ones(
+    wrong = find_faults(
         alike, lambda path: (history.root / path, files[path].sha256), "reading the live tree", on_progress
     )
     still = current.scan(history.root) if wrong else {}
@@ -205,7 +205,7 @@ def _good_copy(history: History, rot: CorruptObject, found: Mapping[str, Stat]) 
     for path in rot.paths:
         if path in found and found[path].st_size == rot.bytes:
             copy_apart(history.root / path, history.scratch)
-            if fault(history.scratch, rot.sha256) is None:
+            if find_fault(history.scratch, rot.sha256) is None:
                 sync_files(history.root, [history.scratch])
                 return history.root / path
     return None

@@ -113,7 +113,7 @@ class Out:
         named = self._inventory.expanduser() if self._inventory else named_inventory()
         if named is not None:
             return load_inventory(named)
-        from being_remote.workflows.inventory_trust import require_trust
+        from being_remote.inventory_trust import require_trust
 
         found = load_inventory(find_inventory(Path.cwd()))
         require_trust(found, trusted=self._trust_inventory, confirm=self.ask)

@@ -204,7 +204,7 @@ def plan_searches(
         return plan(host.name, host, lambda a: _places_on(host, a), host.roots)
 
     def on_laptop() -> HostSearch:
-        # Before the first sync there is no backup folder; it is not a missing search root.
+        # Without a first sync the backup folder does not exist; that is not a missing search root.
         backups = [inventory.backups] if inventory.backups.is_dir() else []
         laptop = LocalHost.model_validate(
             {"name": "this-laptop", "workdir": inventory.backups, "python": sys.executable}

@@ -100,7 +100,7 @@ class AttemptFolder:
         for query, listed in zip(queries, listing.folders, strict=False):
             for file in listed.files:
                 name = self._name(query, file.name)
-                rank = next((n for n, pattern in enumerate(self.patterns) if fits(name, pattern)), None)
+                rank = next((n for n, pattern in enumerate(self.patterns) if matches(name, pattern)), None)
                 if rank is not None:
                     yield RemoteFile(name, origins[rank], *file[1:])
 
@@ -121,7 +121,7 @@ class AttemptFolder:
                     yield name, what
 
     def _fits(self, name: str) -> bool:
-        return any(fits(name, pattern) for pattern in self.patterns)
+        return any(matches(name, pattern) for pattern in self.patterns)
 
     def _name(self, query: FolderQuery, raw: bytes) -> str:
         below = query.path.relative_to(self.folder).as_posix()
@@ -138,13 +138,13 @@ def name_refused(name: str) -> str | None:
     return path_problem(RESULTS, os.fsencode(name))
 
 
-def fits(name: str, pattern: str) -> bool:
+def matches(name: str, pattern: str) -> bool:
     """Whether a path matches a glob, part by part; `**` stands for any number of parts.
 
     Example:
-        >>> fits("output/a/checkpoint/1.frame", "output/*/checkpoint/*.frame"), fits("a/b", "*")
+        >>> matches("output/a/checkpoint/1.frame", "output/*/checkpoint/*.frame"), fits("a/b", "*")
         (True, False)
-        >>> fits("a/b", "**"), fits("a", "**")
+        >>> matches("a/b", "**"), fits("a", "**")
         (True, True)
     """
     if pattern == "**":

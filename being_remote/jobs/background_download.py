@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.errors import BeingRemoteError, DataError, HostError, NotFoundError, UsageError
-from being_remote.jobs.attempt_files import SkippedFile, fits
+from being_remote.jobs.attempt_files import SkippedFile, matches
 from being_remote.jobs.live_download import DownloadRound, LiveDownload
 
 log = logging.getLogger("being_remote")
@@ -198,4 +198,4 @@ class BackgroundDownload:
     def _count(self) -> int | None:
         if self._frames is None:
             return None
-        return sum(fits(name, self._frames) for name in self._last.files)
+        return sum(matches(name, self._frames) for name in self._last.files)

@@ -11,7 +11,7 @@ from being_remote.jobs.ledger import Ledger, LedgerJob
 from being_remote.jobs.recipe import FindRecipe
 from being_remote.jobs.result_download import folder_of
 from being_remote.session import OnProgress, OpenSession, Session
-from being_remote.transfer.file_check import Judge
+from being_remote.transfer.checked_files import Judge
 from being_remote.transfer.staged_upload import UploadResult
 
 

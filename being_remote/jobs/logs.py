@@ -101,16 +101,16 @@ def read(
                         raise _lost_log(item, session.host, folder)
                     offset = item.offset + (len(item.data) if isinstance(item, LogChunk) else 0)
                     if pace is not None:
-                        pace.came(offset - began)
+                        pace.report(offset - began)
                     given_at = time.monotonic()
                     yield item
                     if isinstance(item, LogEnd):
                         return
                     if pace is not None:  # whoever reads on a terminal may take their time
-                        pace.rest(time.monotonic() - given_at)
+                        pace.pause(time.monotonic() - given_at)
         except (ConnectionLost, AnswerTimeout, Unreachable) as e:
             if pace is not None:
-                pace.came(offset - began)
+                pace.report(offset - began)
             if time.monotonic() + wait_s - heard_at > patience_s:
                 raise
             log.info("%s: %s; following again from byte %d in %.1f s", session.host, e.what, offset, wait_s)

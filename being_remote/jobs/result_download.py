@@ -22,9 +22,9 @@ from being_remote.jobs.attempt_files import AttemptFolder, SkippedFile
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.result_folder import ResultFolder, ResultStage, is_of, read_record
 from being_remote.session import OnProgress
+from being_remote.transfer.checked_files import Judge, has_hash
 from being_remote.transfer.download import download
 from being_remote.transfer.download_plan import RemoteFile
-from being_remote.transfer.file_check import Judge, has_hash
 from being_remote.transfer.hash_comparison import Arrivals, HashQueries, HostFiles
 
 

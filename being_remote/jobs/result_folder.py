@@ -40,9 +40,9 @@ from being_remote.jobs.attempt_files import PULLED, AttemptFolder, SkippedFile
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.session import PARTIAL_DIR
 from being_remote.transfer.arrival_folder import Fetch, is_listed, sorted_fetch
+from being_remote.transfer.checked_files import CheckedFile, has_hash
 from being_remote.transfer.disk_room import left_out_files, share_room
 from being_remote.transfer.download_plan import RemoteFile
-from being_remote.transfer.file_check import CheckedFile, has_hash
 
 
 class ResultFolder:

@@ -1,9 +1,8 @@
-"""Runs on the pod: put a job there whole or not at all, then make sure that a supervisor runs.
+"""Runs on the pod: store a job as a whole or not at all, then make sure that a supervisor runs.
 
-Both are safe to repeat, so one round trip does both. The job's files come on stdin, are checked,
-synced and renamed into place; a link that is cut leaves nothing but a folder that a later claim
-removes once its lock is free. The supervisor is detached in a session of its own and shares no
-descriptor with us.
+Both are idempotent, so one round trip does both. The job's files come on stdin, are checked, synced and
+renamed into place; after a lost link a later claim removes what was staged, once its lock is free. The
+supervisor is detached in a session of its own and shares no descriptor with us.
 """
 
 from __future__ import annotations
@@ -38,30 +37,30 @@ START = (
 
 
 def claim(asked: Record, stdin: BinaryIO) -> str:
-    """Put the job there unless it is: "made", "there", "refused", "absent", "torn" or "elsewhere".
+    """Store the job unless it is there: "made", "there", "refused", "absent", "torn" or "elsewhere".
 
-    "unpushed": it is there, and what its attempt is to go on from is not.
+    "unpushed": it is there, but not the upload from which its attempt resumes.
     """
     folder = records.job_folder(asked["workdir"], asked["job"])
-    found = _compared(folder, asked["spec_sha256"]) or _brought(asked, folder, stdin)
+    found = _compare_spec(folder, asked["spec_sha256"]) or _receive(asked, folder, stdin)
     if found in ("made", "there"):
-        _clear(os.path.join(os.path.dirname(folder), ".in"))
+        _remove_abandoned(os.path.join(os.path.dirname(folder), ".in"))
         if asked["pushed"] is not None and not _is_whole(records.pushed_folder(folder, asked["pushed"])):
             return "unpushed"
     return found
 
 
 def _is_whole(pushed: str) -> bool:
-    """Whether the note is there, which comes last, and is the one that the folder is named after."""
+    """Whether the note, which comes last, is there and is the one after which the folder is named."""
     note = records.read_bytes(os.path.join(pushed, records.PUSHED_NOTE), MAX_NOTE_BYTES)
     return note is not None and pushed.endswith("." + hashlib.sha256(note).hexdigest())
 
 
-def _brought(asked: Record, folder: str, stdin: BinaryIO) -> str:
+def _receive(asked: Record, folder: str, stdin: BinaryIO) -> str:
     if not asked["bundle_bytes"]:
         return "absent"
     if asked["volume"] is None or asked["volume"] != read_volume(os.path.dirname(folder)):
-        return "elsewhere"  # its claim may have reached the disk that was here before this one
+        return "elsewhere"  # an earlier claim may have reached the disk that was here before
     if asked["bundle_bytes"] > MAX_BUNDLE_BYTES:
         return "torn"
     data = stdin.read(asked["bundle_bytes"])
@@ -70,25 +69,25 @@ def _brought(asked: Record, folder: str, stdin: BinaryIO) -> str:
     incoming = os.path.join(os.path.dirname(folder), ".in")
     os.makedirs(incoming, 0o700, exist_ok=True)
     with _staged(os.path.join(incoming, f"{asked['job']}.{asked['nonce']}")) as staging:
-        return _put(data, staging, folder, asked["spec_sha256"])
+        return _store(data, staging, folder, asked["spec_sha256"])
 
 
-def _put(data: bytes, staging: str, folder: str, spec_sha256: str) -> str:
-    """The job's files to `staging`, and from there into their place in one step."""
+def _store(data: bytes, staging: str, folder: str, spec_sha256: str) -> str:
+    """Write the job's files to `staging` and rename that into place."""
     jobs = os.path.dirname(folder)
     try:
         unpack(data, staging)
         spec = records.read_bytes(os.path.join(staging, records.SPEC))
         if spec is None or hashlib.sha256(spec).hexdigest() != spec_sha256:
-            return _compared(folder, spec_sha256) or "torn"
+            return _compare_spec(folder, spec_sha256) or "torn"
         os.mkdir(os.path.join(staging, records.ATTEMPTS), 0o700)
         sync_tree(staging)
         os.rename(staging, folder)
         records.sync_folder(jobs)
         return "made"
     except OSError:
-        # Another claim was first. Anything else (a full disk, no rights) stays an error.
-        found = _compared(folder, spec_sha256)
+        # Another claim was first; all else (a full disk, no rights) stays an error.
+        found = _compare_spec(folder, spec_sha256)
         if found is None:
             raise
         return found
@@ -96,7 +95,7 @@ def _put(data: bytes, staging: str, folder: str, spec_sha256: str) -> str:
 
 @contextlib.contextmanager
 def _staged(staging: str) -> Iterator[str]:
-    """A folder of this claim's own, gone afterwards; the lock beside it says that we are at work."""
+    """A folder for this claim, removed afterwards; the lock beside it shows that the claim runs."""
     lock = staging + ".lock"
     held = _take(lock, wait_s=locks.PROBED_S)
     try:
@@ -110,8 +109,8 @@ def _staged(staging: str) -> Iterator[str]:
             os.close(held)
 
 
-def _clear(incoming: str) -> None:
-    """Remove what killed claims left behind, of any job: a lock that can be had proves its claim dead."""
+def _remove_abandoned(incoming: str) -> None:
+    """Remove what killed claims of any job left: a free lock proves its claim dead."""
     for name in os.listdir(incoming) if os.path.isdir(incoming) else ():
         staging, suffix = os.path.splitext(os.path.join(incoming, name))
         if suffix != ".lock":
@@ -125,7 +124,7 @@ def _clear(incoming: str) -> None:
 
 
 def _take(lock: str, wait_s: float = 0.0) -> Optional[int]:
-    """The lock, or None; on a volume that has no locks nobody clears away after others."""
+    """The lock, or None, also on a volume without locks: abandoned folders stay there."""
     try:
         return locks.take(lock, wait_s)
     except OSError as e:
@@ -135,7 +134,7 @@ def _take(lock: str, wait_s: float = 0.0) -> Optional[int]:
 
 
 def unpack(data: bytes, into: str) -> None:
-    """Regular files and folders below `into`, and nothing else. Raises ValueError."""
+    """Unpack regular files and folders below `into`. Raises ValueError for anything else."""
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
         for member in tar:
             path = os.path.normpath(os.path.join(into, member.name))
@@ -151,11 +150,11 @@ def unpack(data: bytes, into: str) -> None:
                     shutil.copyfileobj(source, file)
                 os.chmod(path, 0o700 if member.mode & 0o100 else 0o600)
             else:
-                raise ValueError(f"{member.name!r} is no regular file")
+                raise ValueError(f"{member.name!r} is not a regular file")
 
 
 def sync_tree(top: str) -> None:
-    """Everything below `top` survives a power cut from here on."""
+    """Make everything below `top` survive a power cut."""
     for here, _, names in os.walk(top):
         for name in names:
             fd = os.open(os.path.join(here, name), os.O_RDONLY | os.O_CLOEXEC)
@@ -167,7 +166,7 @@ def sync_tree(top: str) -> None:
 
 
 def ensure(asked: Record) -> Tuple[str, Optional[str]]:
-    """Start a supervisor for the attempt; (its word, its reason), "silent" if none came in time."""
+    """Start a supervisor for the attempt; returns (its answer, its reason), "silent" without one in time."""
     folder = records.job_folder(asked["workdir"], asked["job"])
     gate.ask_for(folder, asked["attempt"], asked["pushed"] or "")
     reader, writer = os.pipe()
@@ -191,17 +190,17 @@ def ensure(asked: Record) -> Tuple[str, Optional[str]]:
     )
     os.close(log)
     os.close(writer)
-    said = _line(reader, asked["wait_s"])
+    said = _read_line(reader, asked["wait_s"])
     if said is None:
         return "silent", None
     try:
         answer = json.loads(said.decode("utf-8"))
         return answer["supervisor"], answer["reason"]
     except (ValueError, KeyError, TypeError):
-        return "error", "it ended without an answer; see supervisor.log in the job's folder"
+        return "error", "the supervisor ended without an answer; see supervisor.log in the job's folder"
 
 
-def _line(fd: int, wait_s: float) -> Optional[bytes]:
+def _read_line(fd: int, wait_s: float) -> Optional[bytes]:
     """One line; b"" if the other end closed without one, None if the time was over."""
     deadline, said = time.monotonic() + wait_s, b""
     while True:
@@ -214,8 +213,8 @@ def _line(fd: int, wait_s: float) -> Optional[bytes]:
             return said
 
 
-def _compared(folder: str, spec_sha256: str) -> Optional[str]:
-    """Whether the folder that is there is of this spec: "there" or "refused"; None if it is not there."""
+def _compare_spec(folder: str, spec_sha256: str) -> Optional[str]:
+    """Compare the job's folder with the spec: "there" or "refused"; None without a folder."""
     if not os.path.lexists(folder):
         return None
     spec = records.read_bytes(os.path.join(folder, records.SPEC))
@@ -224,7 +223,7 @@ def _compared(folder: str, spec_sha256: str) -> Optional[str]:
 
 
 def main(request: str, stdin: BinaryIO) -> None:
-    """Answer one request; what it holds: `jobs/submit.py`. Without a job it only names the volume."""
+    """Answer one request of `jobs/submit.py`; without a job it only names the volume."""
     asked = json.loads(request)
     workdir = asked["workdir"]
     if asked["job"] is None:

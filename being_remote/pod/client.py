@@ -1,7 +1,7 @@
-"""Runs on the pod: a program that only looks ends with its client, and so does all that it started.
+"""Runs on the pod: ends a read-only program, and all that it started, when its client disconnects.
 
-sshd tells a command nothing when its client is gone or has given up: it closes the command's pipes. Whoever
-waits for a disk or a driver writes nothing, so would not notice, and goes on for hours.
+sshd sends no signal then: it closes the command's pipes. A program that waits for a disk or a driver writes
+nothing, so would not notice for hours.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _ROUNDS = 10
 
 
 def end_with_client() -> None:
-    """From now on, end as soon as nobody reads our stdout; what we started ends with us in any case."""
+    """From now on, end as soon as stdout is closed; what we started ends with us in any case."""
     atexit.register(end_below, os.getpid())
     threading.Thread(target=_watch, daemon=True).start()
 
 
 def end_below(pid: int) -> None:
-    """Kill every process that this one started, and theirs. Does nothing where there is no /proc."""
-    for _ in range(_ROUNDS):  # one may have started another while we looked
+    """Kill all processes below this one. Does nothing where there is no /proc."""
+    for _ in range(_ROUNDS):  # one may have started another meanwhile
         living = _below(pid)
         if not living:
             return
@@ -38,14 +38,14 @@ def end_below(pid: int) -> None:
 
 def _watch() -> None:
     poll = select.poll()
-    poll.register(1, 0)  # no event but that the other end was closed
+    poll.register(1, 0)  # only the event that the other end was closed
     poll.poll()
     end_below(os.getpid())
     os._exit(1)
 
 
 def _below(pid: int) -> List[int]:
-    """The living processes below this one."""
+    """Return the living processes below this one."""
     children: Dict[int, List[int]] = {}
     for child in processes.list_pids():
         stat = processes.read_stat(child)

@@ -33,7 +33,7 @@ class FoldedLog:
         self._tail, self._dropped = bytearray(), 0
 
     def feed(self, data: bytes) -> None:
-        """Take what the payload wrote."""
+        """Add output of the payload."""
         done = bytearray()
         for piece in data.splitlines(keepends=True):
             text = piece.rstrip(b"\r\n")
@@ -57,7 +57,7 @@ class FoldedLog:
         self._write(bytes(done))
 
     def finish(self) -> None:
-        """The payload's output has ended."""
+        """Write what is left at the end of the output."""
         if self._line:
             self._write(bytes(self._line) + b"\n")
             self._line.clear()
@@ -145,7 +145,7 @@ def _copy(source: int, path: str, limit: int) -> None:
 
 
 def _append(fd: int, data: bytes) -> int:
-    """How much could be written: a full disk must not stop the payload."""
+    """Returns how much could be written: a full disk must not stop the payload."""
     done, total = 0, len(data)
     while done < total:
         written: Optional[int] = None

@@ -53,7 +53,7 @@ print(json.dumps({"version": platform.python_version(), "modules": found, "cuda"
 
 
 def said_by(argv: List[str], limit_s: float = PROGRAM_S) -> Dict[str, Any]:
-    """{"out": what a program printed or null, "error": null or why there is no answer}."""
+    """Run a program; return {"out": what it printed or null, "error": null or the reason}."""
     if shutil.which(argv[0]) is None:
         return {"out": None, "error": "not there"}
     try:
@@ -78,7 +78,7 @@ def said_by(argv: List[str], limit_s: float = PROGRAM_S) -> Dict[str, Any]:
 
 
 def version_of(name: str) -> Optional[str]:
-    """A module's version in this interpreter, without importing it."""
+    """Return a module's version in this interpreter, without importing it."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -100,7 +100,7 @@ def disk_of(folder: str) -> Dict[str, Any]:
 
 
 def locks_blocked() -> Optional[str]:
-    """Who has taken the usual folder of our locks (`pod/locks.py`); None if nobody else has."""
+    """Return who else owns the usual folder of our locks (`pod/locks.py`); None: no other user."""
     path = f"/tmp/being-remote-{os.geteuid()}"
     try:
         info = os.lstat(path)
@@ -108,11 +108,11 @@ def locks_blocked() -> Optional[str]:
         return None
     if stat.S_ISDIR(info.st_mode) and info.st_uid == os.geteuid():
         return None
-    return f"{path} is no folder of this user's (uid {info.st_uid} owns it)"
+    return f"{path} is not a folder of this user (uid {info.st_uid} owns it)"
 
 
 def tracker_at(asked: Dict[str, Any]) -> Dict[str, Any]:
-    """The checkout's missing files, and what its interpreter has."""
+    """Return the checkout's missing files, and what its interpreter has."""
     root = asked["root"]
     missing = [name for name in asked["files"] if not os.path.isfile(os.path.join(root, name))]
     answer = said_by([asked["python"], "-c", TRACKER_SCRIPT, *asked["modules"]], TRACKER_PYTHON_S)

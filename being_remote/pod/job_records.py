@@ -29,7 +29,7 @@ class Unreadable(OSError, ValueError):
 
 
 def job_folder(workdir: str, job: str) -> str:
-    """The job's folder; raises ValueError for what cannot be an id."""
+    """The job's folder. Raises ValueError if `job` cannot be an id."""
     if not JOB_ID.fullmatch(job):
         raise ValueError(f"not a job id: {job!r}")
     return f"{workdir}/{JOBS}/{job}"  # not os.path.join: status does this for a thousand jobs
@@ -40,15 +40,15 @@ def attempt_folder(folder: str, attempt: int) -> str:
 
 
 def read_bytes(path: str, limit: int = MAX_RECORD_BYTES) -> Optional[bytes]:
-    """A regular file's content; None if it is not there. Raises ValueError for anything odd."""
+    """A regular file's content; None if it is missing. Raises ValueError for anything odd."""
     try:
         # Without O_NONBLOCK a pipe of that name would wait for its writer.
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as e:
-        said = f"{os.path.basename(path)} cannot be read: {e.strerror}"
-        raise (ValueError if e.errno in (errno.ELOOP, errno.ENXIO) else Unreadable)(said) from None
+        what = f"{os.path.basename(path)} cannot be read: {e.strerror}"
+        raise (ValueError if e.errno in (errno.ELOOP, errno.ENXIO) else Unreadable)(what) from None
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode) or info.st_size > limit:
@@ -59,7 +59,7 @@ def read_bytes(path: str, limit: int = MAX_RECORD_BYTES) -> Optional[bytes]:
 
 
 def read_json(path: str) -> Optional[Record]:
-    """A record; None if it is not there. Raises ValueError for anything odd."""
+    """A record; None if it is missing. Raises ValueError for anything odd."""
     data = read_bytes(path)
     if data is None:
         return None
@@ -73,14 +73,14 @@ def read_json(path: str) -> Optional[Record]:
 
 
 def read_spec(folder: str) -> Tuple[Record, str]:
-    """(the job's spec, its hash). Raises ValueError if it is not there or odd."""
+    """(the job's spec, its hash). Raises ValueError if it is missing or odd."""
     data = read_bytes(os.path.join(folder, SPEC))
     try:
         spec = None if data is None else json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
         spec = None
     if data is None or not isinstance(spec, dict):
-        raise ValueError("the job has no spec.json that can be read")
+        raise ValueError("spec.json is missing or cannot be read")
     return spec, hashlib.sha256(data).hexdigest()
 
 

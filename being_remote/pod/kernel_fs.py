@@ -1,7 +1,7 @@
-"""Runs on the pod: the kernel's own file systems, which no search enters: /proc, /sys and their like.
+"""Runs on the pod: the kernel's own file systems (/proc, /sys and the like), which no search enters.
 
-They are told by their type, wherever they are mounted. Their links lead anywhere: /proc/self/cwd is
-whatever folder a process stands in. What is only mounted below them, as /dev/shm is, is a disk like others.
+They are known by their type, wherever they are mounted; their links lead anywhere. What is only mounted below
+them, as /dev/shm is, is a disk like others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MAX_LINKS = 40
 
 
 def mounted() -> Dict[int, bytes]:
-    """The type of the file system of each device number that is mounted; empty where nothing says."""
+    """Return the type of each mounted file system by its device number; empty where unknown."""
     kinds: Dict[int, bytes] = {}
     try:
         with open("/proc/self/mountinfo", "rb") as file:
@@ -32,7 +32,7 @@ def mounted() -> Dict[int, bytes]:
 
 
 def devices() -> FrozenSet[int]:
-    """The device numbers of the kernel's file systems."""
+    """Return the device numbers of the kernel's file systems."""
     found = {device for device, kind in mounted().items() if kind in KINDS}
     top = os.stat("/").st_dev
     for path in ("/proc", "/sys"):  # some sandboxes number their mounts otherwise
@@ -44,11 +44,10 @@ def devices() -> FrozenSet[int]:
 
 
 def real_path(path: bytes, kernel: FrozenSet[int]) -> Optional[bytes]:
-    """An absolute path without its links; None where it ends among the kernel's files, or a link of theirs
-    is on the way.
+    """Resolve an absolute path; None where it ends among the kernel's files or passes a link of theirs.
 
     Raises:
-        OSError: there is nothing of that name, or it cannot be looked at.
+        OSError: it does not exist, or cannot be read.
     """
     left: List[bytes] = path.split(b"/")[::-1]
     here, links, device = b"/", 0, os.stat("/").st_dev
@@ -65,7 +64,7 @@ def real_path(path: bytes, kernel: FrozenSet[int]) -> Optional[bytes]:
         if at.st_dev in kernel:
             return None
         if links > _MAX_LINKS:
-            os.stat(path)  # says what the kernel says: too many links
+            os.stat(path)  # raises the kernel's own error: too many links
             return None
         target = os.readlink(there)
         if target.startswith(b"/"):

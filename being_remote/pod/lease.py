@@ -1,9 +1,9 @@
-"""GPUs leased by UUID: one lock file each, one mutex for choosing, tickets for the order.
+"""GPU leases by UUID: one lock file each, one mutex for choosing, tickets for the order.
 
-A ticket is a numbered file that its owner holds locked while it waits. Only the lowest living
-ticket may choose, and it takes all the GPUs it needs or none, so nobody is overtaken and nobody
-holds one GPU while waiting for another. A GPU that somebody uses without a lease is busy: inside
-containers the driver reports no process ids that mean anything, so memory and use decide.
+A ticket is a numbered file that its owner holds locked while it waits. Only the lowest living ticket may
+choose, and it takes all the GPUs it needs or none, so no job overtakes another or holds one GPU while it
+waits for another. A GPU in use without a lease is busy: inside containers the driver reports no process ids
+that mean anything, so memory and utilization decide.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from being_remote.pod import client, locks
 
 FIELDS = "index,uuid,name,memory.total,memory.used,utilization.gpu"
 QUERY = ["nvidia-smi", "--query-gpu=" + FIELDS, "--format=csv,noheader,nounits"]
+NO_NVIDIA_SMI = "there is no nvidia-smi"
 SMI_S = 15.0
 BUSY_MIB = 1024  # an idle driver holds up to about 600 MiB for itself
 BUSY_PERCENT = 20
@@ -30,7 +31,7 @@ Gpu = Dict[str, Any]
 
 
 class GpuQuery:
-    """nvidia-smi, started now and read later, so that other work can be done meanwhile."""
+    """nvidia-smi, started now and read later."""
 
     def __init__(self) -> None:
         self._process: Optional[subprocess.Popen[bytes]] = None
@@ -40,13 +41,13 @@ class GpuQuery:
             )
 
     def hangs(self) -> bool:
-        """Whether it was killed and still does not end: a driver in trouble holds it."""
+        """Whether it was killed and still does not end: the driver hangs."""
         return self._process is not None and self._process.poll() is None
 
     def answer(self) -> Tuple[List[Gpu], Optional[str]]:
         """(the GPUs it lists, why there may be more)."""
         if self._process is None:
-            return [], "there is no nvidia-smi"
+            return [], NO_NVIDIA_SMI
         try:
             out, err = self._process.communicate(timeout=SMI_S)
         except subprocess.TimeoutExpired:
@@ -63,7 +64,7 @@ class GpuQuery:
 
 
 def parse(text: str) -> Tuple[List[Gpu], List[str]]:
-    """(GPUs, lines that are none) of nvidia-smi's CSV. "[N/A]" and the like become None.
+    """(GPUs, other lines) of nvidia-smi's CSV. "[N/A]" and the like become None.
 
     Example:
         >>> parse("0, GPU-1f, NVIDIA A100, 81920, 4, [N/A]")[0][0]["busy"]
@@ -91,13 +92,13 @@ def parse(text: str) -> Tuple[List[Gpu], List[str]]:
 
 
 def with_leases(gpus: List[Gpu]) -> List[Gpu]:
-    """The GPUs with `job`: who leases each, None if nobody does, "" if it does not say."""
+    """The GPUs with `job`: the one that leases it, None without a lease, "" if unknown."""
     found = []
     for gpu in gpus:
         state, _, note = locks.probe(locks.gpu_lock(gpu["uuid"], make=False))
         job = note.get("job") if isinstance(note, dict) else None
-        said = job if isinstance(job, str) and len(job) <= 80 else ""
-        found.append(dict(gpu, job=said if state == "held" else None))
+        name = job if isinstance(job, str) and len(job) <= 80 else ""
+        found.append(dict(gpu, job=name if state == "held" else None))
     return found
 
 
@@ -106,7 +107,7 @@ def _gpus(count: int) -> str:
 
 
 class NeverAvailable(Exception):
-    """This pod will never have what the job needs."""
+    """This pod will never have the GPUs that the job needs."""
 
 
 class GpuQueue:
@@ -123,7 +124,7 @@ class GpuQueue:
             self._number = max(self._living(), default=0) + 1
             self._path = self._ticket(self._number)
             fd = locks.take(self._path)
-            assert fd is not None  # nobody makes or removes tickets but under the mutex
+            assert fd is not None  # tickets are made and removed under the mutex only
             self._fd = fd
 
     def try_once(self) -> Optional[Tuple[List[str], List[int]]]:
@@ -135,28 +136,28 @@ class GpuQueue:
         if not self._is_next():
             return None
         if self._query is not None and self._query.hangs():
-            return None  # another one would only hang beside it
-        # Not under the mutex: a driver in trouble takes its time, and nobody else may choose anyway.
+            return None  # a second one would hang, too
+        # Not under the mutex: the driver may take long, and no other ticket may choose now anyway.
         self._query = GpuQuery()
         gpus, problem = self._query.answer()
         if problem is None and len(gpus) < self._count:
             raise NeverAvailable(f"it needs {_gpus(self._count)}, the pod has {len(gpus)}")
-        if problem == "there is no nvidia-smi":
-            raise NeverAvailable(f"it needs {_gpus(self._count)}, and there is no nvidia-smi")
+        if problem == NO_NVIDIA_SMI:
+            raise NeverAvailable(f"it needs {_gpus(self._count)}, and {NO_NVIDIA_SMI}")
         with locks.held(self._mutex):
             taken, leased = self._take([gpu["uuid"] for gpu in gpus if not gpu["busy"]])
             if taken is not None:
-                self._leave()
+                self._remove_ticket()
                 return taken
         busy = sum(1 for gpu in gpus if gpu["busy"])
-        so_far = f"{leased} leased by other jobs, {busy} busy"
-        self.reason = problem or f"waits for {self._count} of {_gpus(len(gpus))}: {so_far}"
+        in_use = f"{leased} leased by other jobs, {busy} busy"
+        self.reason = problem or f"waits for {self._count} of {_gpus(len(gpus))}: {in_use}"
         return None
 
     def leave(self) -> None:
         """Leave the queue."""
         with locks.held(self._mutex):
-            self._leave()
+            self._remove_ticket()
 
     def _is_next(self) -> bool:
         with locks.held(self._mutex):
@@ -166,7 +167,7 @@ class GpuQueue:
         return not before
 
     def _take(self, uuids: List[str]) -> Tuple[Optional[Tuple[List[str], List[int]]], int]:
-        """(the first that can be had, or None if they are too few; how many others have leased)."""
+        """(the first free ones, or None if they are too few; how many others have leased)."""
         taken: List[Tuple[str, int]] = []
         leased = 0
         for uuid in uuids:
@@ -184,7 +185,7 @@ class GpuQueue:
         return None, leased
 
     def _living(self) -> List[int]:
-        """The numbers of the tickets that somebody holds; dead ones are removed. Under the mutex."""
+        """The numbers of the tickets in use; removes dead ones. Under the mutex."""
         living = []
         for name in os.listdir(self._folder):
             if not _TICKET.fullmatch(name):
@@ -195,7 +196,7 @@ class GpuQueue:
                 os.unlink(os.path.join(self._folder, name))
         return living
 
-    def _leave(self) -> None:
+    def _remove_ticket(self) -> None:
         os.unlink(self._path)
         os.close(self._fd)
 

@@ -1,22 +1,19 @@
-"""Runs on the pod: what lies in some folders, and hashes of it, to stdout. Writes nothing.
+"""Runs on the pod: lists the files of some folders, or hashes named ones. Writes nothing.
 
-Sent as text, with what it imports of ours, and runs on Python 3.8. The request is read from stdin,
-since it may name many files; the answer goes to stdout; both are deflated (zlib). The request is JSON:
+The request comes on stdin, the answer goes to stdout, both deflated (zlib). The request is JSON:
 
     {"folders": [{"path": text, "pattern": text, "recursive": bool, "hash": bool, "most": number}  is listed
                  or {"path": text, "names": [[text, bytes or null], ...]}],                        is hashed
      "unless": text}
 
-With a number of bytes only so much of the file's beginning is hashed. The answer is JSON Lines:
-{"folder": N, "files": [[name, bytes, mtime_ns, ctime_ns, inode, sha256 or null], ...]} as often as
-needed, and as the end
+With a number of bytes only the first so many bytes are hashed. The answer is JSON Lines:
+{"folder": N, "files": [[name, bytes, mtime_ns, ctime_ns, inode, sha256 or null], ...]}, many of them, then
 {"incarnation", "clock_ns", "folders": [{"exists", "error", "skipped", "cut"}, ...], "digest"}.
-Of a folder at most "most" files are listed, and of all together `MAX_FILES`; "cut" says that there are
-more. What cannot be read is passed over; "error" tells the first such place.
-The digest tells this answer from any other; where it is the one of "unless", no file is listed. A file's
-figures are those from before it was read. Names travel as text with one letter for each of their bytes.
-A folder that is asked for may itself be a link (people put their data on volumes); links and specials
-found below it are named under "skipped", never followed. No file system of the kernel's is entered.
+"cut": the folder has more than "most" files, or all together more than `MAX_FILES`. What cannot be read is
+skipped; "error" names the first such place. No file is listed where the digest equals "unless". A file's
+figures are from before it was read. Names travel as text, one letter for each byte. A requested folder may be
+a link (people put their data on volumes); links and specials below it are named under "skipped", never
+followed. No file system of the kernel is entered.
 """
 
 from __future__ import annotations
@@ -48,12 +45,12 @@ Row = Tuple[bytes, int, int, int, int, Optional[str]]
 
 
 def line_of(value: Any) -> bytes:
-    """A line of the answer."""
+    """Return one line of the answer."""
     return (json.dumps(value, separators=(",", ":")) + "\n").encode("ascii")
 
 
 def incarnation() -> Dict[str, Any]:
-    """What tells this start of this container from any other; None where the system keeps silent."""
+    """Return what tells this start of the container from any other; None where unknown."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as f:
             boot_id: Optional[str] = f.read(64).strip()
@@ -67,7 +64,7 @@ def incarnation() -> Dict[str, Any]:
 
 
 def sha256_of(path: bytes, limit: Optional[int]) -> Tuple[Optional[os.stat_result], Optional[str]]:
-    """A plain file's figures, and its hash (of its first `limit` bytes); None for what cannot be had."""
+    """Return a plain file's figures and hash (of its first `limit` bytes); None where it cannot be read."""
     digest = hashlib.sha256()
     found: Optional[os.stat_result] = None
     try:
@@ -91,7 +88,7 @@ def sha256_of(path: bytes, limit: Optional[int]) -> Tuple[Optional[os.stat_resul
 
 
 class ListingFull(Exception):
-    """As many files as may be listed."""
+    """There are more files than may be listed."""
 
 
 def listed(
@@ -102,10 +99,10 @@ def listed(
     skipped: List[Any],
     kernel: FrozenSet[int],
 ) -> List[str]:
-    """Each plain file of a folder that fits the pattern, and of those below it; returns what was unreadable.
+    """Add each plain file that fits the pattern to `rows`; return why some could not be read.
 
     Raises:
-        Full: there are more than `most`.
+        ListingFull: there are more than `most`.
     """
     folder, pattern = asked["path"].encode("latin-1"), asked["pattern"].encode("latin-1")
     if below.count(b"/") > MAX_DEPTH:
@@ -127,7 +124,7 @@ def listed(
                 continue
             at = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
-            continue  # it went away while we looked
+            continue  # deleted meanwhile
         except OSError as e:
             errors.append(f"{e.strerror}: {e.filename!r}")
             continue
@@ -145,7 +142,7 @@ def listed(
 
 
 def hashed(asked: Dict[str, Any], rows: List[Row]) -> None:
-    """Each file that is named and is a plain file still."""
+    """Add each named file that is still a plain file to `rows`."""
     folder = asked["path"].encode("latin-1")
     for letters, limit in asked["names"]:
         name = letters.encode("latin-1")
@@ -155,7 +152,7 @@ def hashed(asked: Dict[str, Any], rows: List[Row]) -> None:
 
 
 def lines_of(number: int, rows: List[Row]) -> Iterator[bytes]:
-    """A folder's files, some to a line."""
+    """Yield the lines for a folder's files."""
     for start in range(0, len(rows), ROWS):
         some = [(each[0].decode("latin-1"), *each[1:]) for each in rows[start : start + ROWS]]
         yield line_of({"folder": number, "files": some})
@@ -191,7 +188,7 @@ def main(_: str, stdin: BinaryIO) -> None:
         folders.append(
             {"exists": exists, "error": errors[0] if errors else None, "skipped": skipped, "cut": cut}
         )
-    # This form of marshal spells equal rows in equal bytes, and much sooner than JSON.
+    # This form of marshal writes equal rows as equal bytes, and is much faster than JSON.
     digest = hashlib.sha256(marshal.dumps(files, 2) + line_of(folders)).hexdigest()
     lines: Iterable[bytes] = ()
     if digest != request.get("unless"):

@@ -1,9 +1,9 @@
 """Locks that the kernel frees: flock on files in one folder on a local disk.
 
-A file here is made once and never removed, or two processes could each hold "the" lock. Because
-others may remove it all the same, the inode is compared again after every lock taken. Whoever
-inherits the descriptor holds the lock, too: that is how a payload keeps its job's lock when its
-supervisor is killed. Probes take a shared lock for a moment, so a taker tries for a while.
+A lock file is never removed, or two processes could each hold "the" lock. Because others may remove it all
+the same, the inode is compared again after every lock taken. A process that inherits the descriptor holds
+the lock, too: so a payload keeps its job's lock when its supervisor is killed. Probes take a shared lock
+for a moment, so a taker tries for a while.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import time
 from typing import Any, Iterator, Optional, Tuple
 
 MAX_NOTE_BYTES = 8192
-PROBED_S = 2.0  # how long a probe, or a crowd of them, may be in a taker's way
+PROBED_S = 2.0  # how long probes may hold up a taker
 
 
 def folder(make: bool = True) -> str:
     """The folder of this user's locks, on a disk of this machine; `make` it if need be.
 
-    Anybody may take the usual name in /tmp first. Then, and from then on, the locks are in a folder of the
-    user's home: where it exists it counts, so that all processes agree.
+    Another user may take the usual name in /tmp first. From then on the locks are in a folder of the
+    user's home: where that exists it is used, so that all processes agree.
 
     Raises:
-        PermissionError: the folder is not ours alone.
+        PermissionError: other users can enter the folder.
     """
     named = os.environ.get("BEING_REMOTE_LOCKS")
     if named:
@@ -42,11 +42,11 @@ def folder(make: bool = True) -> str:
 
 
 def places() -> Tuple[str, str]:
-    """(the usual folder, the one for when somebody else has taken its name)."""
+    """(the usual folder, the one for when another user has taken its name)."""
     uid = os.geteuid()
     try:
         home = pwd.getpwuid(uid).pw_dir
-    except KeyError:  # a container may run as a user without a name
+    except KeyError:  # a container may run as an unnamed user
         home = os.path.expanduser("~")
     # Several machines may share a home.
     other = os.path.join(home, f".being-remote-{os.uname().nodename}", "locks")
@@ -77,7 +77,7 @@ def gpu_lock(uuid: str, make: bool = True) -> str:
 
 
 def take(path: str, wait_s: float = 0.0) -> Optional[int]:
-    """The lock's descriptor, or None if somebody held it all through `wait_s`."""
+    """Take the lock; returns its descriptor, or None if it was held all through `wait_s`."""
     deadline = time.monotonic() + wait_s
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -94,12 +94,12 @@ def take(path: str, wait_s: float = 0.0) -> Optional[int]:
             raise
         if _is_still(path, fd):
             return fd
-        os.close(fd)  # it was removed while we took it: what we hold is no longer the lock
+        os.close(fd)  # it was removed meanwhile: ours is no longer the lock
 
 
 @contextlib.contextmanager
 def held(path: str) -> Iterator[None]:
-    """Hold a lock that everybody keeps only for a moment."""
+    """Hold a lock that is never held for long."""
     while True:
         fd = take(path, wait_s=60.0)
         if fd is not None:
@@ -111,7 +111,7 @@ def held(path: str) -> Iterator[None]:
 
 
 def probe(path: str) -> Tuple[str, Optional[int], Optional[Any]]:
-    """("held" | "free" | "missing", inode, what the last holder wrote). Starts and makes nothing."""
+    """("held" | "free" | "missing", inode, the last holder's note). Makes nothing."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -132,10 +132,10 @@ def probe(path: str) -> Tuple[str, Optional[int], Optional[Any]]:
 
 
 def write_note(fd: int, note: Any) -> None:
-    """Say who holds the lock. In place, for the file must stay the same one."""
+    """Write who holds the lock, in place: the file must stay the same one."""
     data = (json.dumps(note, sort_keys=True) + "\n").encode()
     assert len(data) <= MAX_NOTE_BYTES
-    # Blanks behind the text instead of a truncation before it: a reader never meets an empty file.
+    # Blanks after the text instead of a truncation before it: a reader never meets an empty file.
     os.pwrite(fd, data.ljust(os.fstat(fd).st_size), 0)
     os.ftruncate(fd, len(data))
 

@@ -1,13 +1,13 @@
-"""Runs on the pod: one attempt's log to stdout from a byte on, while it grows. Writes nothing.
+"""Runs on the pod: prints one attempt's log from a byte on, while it grows. Writes nothing.
 
 Sent as text to `python3 - ATTEMPT_FOLDER OFFSET follow|once BEAT_S` on stdin, so it imports nothing
-of ours and runs on Python 3.8. What it prints:
+of ours. It prints
 
-    OFFSET LENGTH\n<LENGTH bytes of the log from OFFSET on>     LENGTH 0 says only: still here
-    end OFFSET WHY\n        WHY: ended (the attempt has an end, and all of its log was sent),
-                            all (asked once), superseded, gone (there is no such job), shrunk
+    OFFSET LENGTH\n<LENGTH bytes of the log from OFFSET on>     LENGTH 0: a heartbeat
+    end OFFSET WHY\n        WHY: ended (the attempt has an exit record, and all of its log was sent),
+                            all (asked once), superseded, gone (no such job), shrunk
 
-A reader that goes away ends it at the next thing it prints.
+and ends at its next print after its reader has gone.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ LOOK_S = 0.1
 
 
 def say(text: str, data: bytes = b"") -> None:
-    """One header and its bytes, whole."""
+    """Print one header and its bytes, whole."""
     rest = memoryview(text.encode("ascii") + b"\n" + data)
     while rest:
         rest = rest[os.write(1, rest) :]
 
 
 def open_log(folder: str) -> Optional[int]:
-    """The log's descriptor; None while there is none. A link or a special is none."""
+    """The log's descriptor; None while there is no regular file."""
     try:
         log = os.open(os.path.join(folder, "log"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -42,7 +42,7 @@ def open_log(folder: str) -> Optional[int]:
 
 
 def why_over(folder: str) -> Optional[str]:
-    """Why nothing more will be written to this attempt's log; None while more may come."""
+    """Why this attempt's log will not grow any more; None while it may."""
     if os.path.lexists(os.path.join(folder, "end.json")):
         return "ended"
     attempts, number = os.path.split(folder)
@@ -52,11 +52,11 @@ def why_over(folder: str) -> Optional[str]:
 
 
 def send(folder: str, offset: int, follow: bool, beat_s: float) -> None:
-    """Send what is there and, with `follow`, what comes."""
+    """Send the log as far as it goes and, with `follow`, as it grows."""
     log = None
     said_at = time.monotonic()
     while True:
-        over = why_over(folder)  # before reading: what was written before the end is all there then
+        over = why_over(folder)  # before reading: all that was written before the end is there then
         log = open_log(folder) if log is None else log
         if log is not None and os.fstat(log).st_size < offset:
             over = "shrunk"
@@ -80,7 +80,7 @@ def main(folder: str, offset: str, mode: str, beat_s: str) -> None:
     try:
         send(folder, int(offset), mode == "follow", float(beat_s))
     except BrokenPipeError:
-        pass  # nobody reads any more
+        pass  # the reader has gone
     finally:
         os._exit(0)  # nothing is left to flush, and flushing to a closed pipe would complain
 

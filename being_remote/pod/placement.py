@@ -1,19 +1,18 @@
 """Runs on the pod: puts staged files into their places, never over another; or only looks.
 
-Sent as text, so it imports nothing of ours and runs on Python 3.8. A staged file is named after its
-hash, and is hashed here before it is renamed into place: what stands there is whole, whatever happens.
-The folder that is asked for may itself be a link (people put their data on volumes); links below it
-are never followed. Either every file can be put there, or nothing is changed.
+A staged file is named after its hash, and is hashed here before it is renamed into place, so a file in its
+place is whole whatever happens. The folder may itself be a link (people put their data on volumes); links
+below it are never followed. Either every file can be placed, or nothing is changed.
 
 REQUEST is JSON: {"do": "look" or "place", "into", "stage": base64, "beside": [base64]}; on stdin comes
 [[name base64, bytes, sha256, executable]]. The answer is one JSON document on stdout:
 
-    files            for each: "same", "absent", or what is there instead: "different", "link", "folder",
+    files            for each: "same", "absent", or what is in its place: "different", "link", "folder",
                      "special", or "behind" a link or a file
-    staged_bytes     of them in the stage
-    left_over_bytes  in the stage and of none of them
+    staged_bytes     of these files in the stage
+    left_over_bytes  of other files in the stage
     free_bytes       on that disk
-    beside           for each name below the folder: how many files are there that were not asked for
+    beside           for each name below the folder: how many other files are there
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ import time
 from typing import Any, BinaryIO, Dict, List, NamedTuple, Set
 
 CHUNK_BYTES = 1 << 20
-# What nobody went on with for so long is no push that will be completed.
+# A push that was left for so long will not be completed.
 ABANDONED_S = 7 * 24 * 3600
 COPY = b".copy"
 NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
 
 class FileToPlace(NamedTuple):
-    """One file that is to be there."""
+    """One file to place."""
 
     name: bytes
     size: int
@@ -48,7 +47,7 @@ class FileToPlace(NamedTuple):
 
 
 def state_of(into: bytes, file: FileToPlace, plain: Set[bytes]) -> str:
-    """What stands in the file's place; `plain` are folders that were found to be ones."""
+    """Return what is in the file's place; `plain` collects the folders that are known to be plain."""
     parts = file.name.split(b"/")
     for count in range(1, len(parts)):
         folder = os.path.join(into, *parts[:count])
@@ -77,7 +76,7 @@ def state_of(into: bytes, file: FileToPlace, plain: Set[bytes]) -> str:
 
 
 def sha256_of(path: bytes) -> str:
-    """The hash of a file that is no link."""
+    """Return the hash of a file; a link is refused."""
     digest = hashlib.sha256()
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as f:
         for chunk in iter(lambda: f.read(CHUNK_BYTES), b""):
@@ -86,9 +85,9 @@ def sha256_of(path: bytes) -> str:
 
 
 def place(into: bytes, stage: bytes, files: List[FileToPlace], states: List[str]) -> None:
-    """Put every absent file into its place; `states` are brought up to date.
+    """Put every absent file into its place, and update `states`.
 
-    What did not come whole is taken out of the stage, so that it is sent again, and nothing is placed.
+    A staged file that is not whole is removed, so that it is sent again, and nothing is placed.
     """
     absent = [i for i, state in enumerate(states) if state == "absent"]
     whole = {files[i].sha256 for i in absent}
@@ -122,7 +121,7 @@ def place(into: bytes, stage: bytes, files: List[FileToPlace], states: List[str]
 
 
 def copy(source: bytes, target: bytes) -> None:
-    """Copy a file; what it holds is on the disk when this returns."""
+    """Copy a file and fsync the copy."""
     with open(source, "rb") as reader, open(target, "wb") as writer:
         shutil.copyfileobj(reader, writer, CHUNK_BYTES)
         writer.flush()
@@ -130,7 +129,7 @@ def copy(source: bytes, target: bytes) -> None:
 
 
 def tidy(stage: bytes, known: Set[str], needed: Set[str]) -> None:
-    """Take out of the stage what was placed when an earlier call was killed: it is the placed file itself."""
+    """Remove from the stage what a killed call has placed: it is a hard link to the placed file."""
     for sha256 in known:
         staged = os.path.join(stage, sha256.encode())
         for path in (staged, staged + COPY):
@@ -143,7 +142,7 @@ def tidy(stage: bytes, known: Set[str], needed: Set[str]) -> None:
 
 
 def sweep(stage: bytes, wanted: Set[bytes]) -> None:
-    """Remove what other pushes left in the stage long ago; rsync sets mtimes, so the ctime tells."""
+    """Remove what other pushes left in the stage long ago, by ctime, since rsync sets mtimes."""
     for folder, _, names in os.walk(stage, topdown=False):
         for name in names:
             path = os.path.join(folder, name)
@@ -174,7 +173,7 @@ def put(source: bytes, target: bytes) -> None:
 
 
 def on_disk(folder: bytes) -> None:
-    """What was written on the folder's file system stays when the power goes."""
+    """Sync the folder's file system."""
     syncfs = getattr(ctypes.CDLL(None), "syncfs", None)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -185,7 +184,7 @@ def on_disk(folder: bytes) -> None:
 
 
 def staged(stage: bytes, files: List[FileToPlace]) -> Dict[str, int]:
-    """How much lies in the stage already, of these files and of others."""
+    """Return how much lies in the stage, of these files and of others."""
     wanted = {file.sha256.encode() for file in files}
     answer = {"staged_bytes": 0, "left_over_bytes": 0}
     for folder, _, names in os.walk(stage):
@@ -196,7 +195,7 @@ def staged(stage: bytes, files: List[FileToPlace]) -> Dict[str, int]:
 
 
 def others(into: bytes, name: bytes, files: List[FileToPlace]) -> int:
-    """How many files are at or in `name` that were not asked for."""
+    """Return how many files are at or in `name` that are not among `files`."""
     path, wanted = os.path.join(into, name), {file.name for file in files}
     try:
         return sum(os.path.join(name, entry) not in wanted for entry in os.listdir(path))
@@ -207,7 +206,7 @@ def others(into: bytes, name: bytes, files: List[FileToPlace]) -> int:
 
 
 def free_bytes(folder: bytes) -> int:
-    """Free space where the folder is, or will be."""
+    """Return the free space where the folder is, or will be made."""
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     return shutil.disk_usage(folder).free

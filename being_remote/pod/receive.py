@@ -1,7 +1,7 @@
 """Runs on the pod: takes files from one stream on stdin, for pods without rsync.
 
-Sent as text, so it imports nothing of ours and runs on Python 3.8. Each file is written aside and
-renamed when it is whole; what was cut off stays aside, and the next stream goes on behind it.
+It imports nothing of ours. Each file is written beside its place and renamed when it is whole; a cut one
+stays there, and the next stream continues it.
 
 REQUEST is JSON: {"do": "look" or "take", "into": base64}. `look` reads [[name base64, bytes, mtime_ns]]
 from stdin and prints, for each, how many bytes are here already, or null where the file is whole.
@@ -25,13 +25,13 @@ MAX_LINE = 1 << 16
 
 
 def aside_of(into: bytes, name: bytes, size: int, mtime_ns: int) -> bytes:
-    """Where the file is written: another version of it is written elsewhere."""
+    """Return where the file is written; another version of it is written elsewhere."""
     key = b"%b\0%d\0%d" % (name, size, mtime_ns)
     return os.path.join(into, ASIDE, hashlib.sha256(key).hexdigest().encode())
 
 
 def held(into: bytes, name: bytes, size: int, mtime_ns: int) -> Optional[int]:
-    """How many of its bytes are here; None where the whole file is."""
+    """Return how many of its bytes are here; None: all, in its place."""
     try:
         found = os.lstat(os.path.join(into, name))
         if stat.S_ISREG(found.st_mode) and (found.st_size, found.st_mtime_ns) == (size, mtime_ns):
@@ -54,7 +54,7 @@ def take(into: bytes, header: List[Any], stdin: BinaryIO) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(aside, flags, 0o644), "wb") as f:
         if os.fstat(f.fileno()).st_size < offset:
-            sys.exit(f"what was here of {name!r} is gone")
+            sys.exit(f"the part of {name!r} that was here is missing")
         f.seek(offset)
         left = size - offset
         while left:
@@ -71,8 +71,8 @@ def take(into: bytes, header: List[Any], stdin: BinaryIO) -> None:
         os.utime(aside, ns=(mtime_ns, mtime_ns))
         os.replace(aside, final)
     except FileNotFoundError:
-        # After a cut that nobody told this side of, another stream was at the same file and is done with
-        # it; what was written here since is the same bytes, but changed its time.
+        # The link was cut unnoticed, and another stream has completed the same file; what this one wrote
+        # since is the same bytes, but changed its time.
         if os.lstat(final).st_size != size:
             raise
         os.utime(final, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
@@ -89,7 +89,7 @@ def main(request: str, stdin: BinaryIO) -> None:
             return
         for line in iter(lambda: stdin.readline(MAX_LINE), b""):
             take(into, json.loads(line), stdin)
-        with contextlib.suppress(OSError):  # another stream is at work, or left something
+        with contextlib.suppress(OSError):  # another stream is running, or was cut
             os.rmdir(os.path.join(into, ASIDE))
     except OSError as e:
         sys.exit(f"{e.strerror}: {e.filename!r}")

@@ -1,18 +1,17 @@
-"""Runs on the pod: files one behind the other on stdout, each with its figures and its hash. Writes nothing.
+"""Runs on the pod: sends files on stdout, one behind the other, with figures and hashes. Writes nothing.
 
-Sent as text, so it imports nothing of ours and runs on Python 3.8. The request is read from stdin,
-deflated (zlib) JSON Lines: the folder, then some names to a line, [[text, [[bytes, mtime in seconds],
-...], most], ...]: below the folder, each with the versions that need not come, and how many of its first
-bytes may come. Names travel as text with one letter for each of their bytes. What is no plain file, or
-not there, is left out. Of each other file come
+It imports nothing of ours. The request comes on stdin, deflated (zlib) JSON Lines: the folder, then names,
+some to a line: [[text, [[bytes, mtime in seconds], ...], most], ...], each with the versions that need not be
+sent, and how many of its first bytes may be. Names travel as text, one letter for each byte. What is missing
+or not a plain file is left out. Of each other file come
 
     HEADER   its number in the request, bytes, mtime_ns, ctime_ns, inode
              so many bytes
-    TRAILER  whether nobody wrote it meanwhile, how many of these bytes are the file's (it may have become
+    TRAILER  whether it did not change meanwhile, how many of these bytes are the file's (it may have become
              shorter, and zeros stand for the rest), its mtime_ns by now, sha256 of all these bytes
 
-and behind the last one a HEADER whose number is that of all names. A file that cannot be read is told on
-stderr at the end, with exit code 1; all others come.
+and at the end a HEADER whose number is the count of all names. Files that cannot be read are named on stderr
+at the end, with exit code 1; all others are sent.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ HEADER = struct.Struct("!IQqqQ")
 TRAILER = struct.Struct("!?Qq32s")
 CHUNK_BYTES = 1 << 20
 LATEST_NS = 1 << 63
-# It went away since it was listed, or became something else.
+# Deleted since it was listed, or something else now.
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
 
 def send(number: int, path: bytes, held: List[List[int]], most: int, out: BinaryIO) -> Optional[str]:
-    """One file; returns why it could not be read."""
+    """Send one file; return why it could not be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as e:

@@ -1,7 +1,7 @@
-"""Runs on the pod: what every job's folder and lock show, and the GPUs, as one JSON document, deflated.
+"""Runs on the pod: the facts of every job, from its folder and lock, and the GPUs; as deflated JSON.
 
-It starts nothing, writes nothing and judges nothing: `jobs/status_verdict.py` does, on the laptop. Of each
-job the lock is read first and its end after it, so that an end that comes between is seen.
+It starts, writes and decides nothing; `jobs/status_verdict.py` decides, on the laptop. The lock of a job is
+read before its exit record, so that an end between the two is seen.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.job_records import Record
 
 MAX_JOBS = 20_000
-# A job whose records are longer, or that comes behind so many letters, is shown by its name alone.
+# A job with longer records, or that comes after so many letters, is shown by its name alone.
 MAX_ROW_LETTERS = 64 << 10
 MAX_LETTERS = 24 << 20
 MAX_DEPTH = 16
@@ -46,8 +46,8 @@ def look(workdir: str, job: str) -> Optional[Record]:
     folder = records.job_folder(workdir, job)
     made, asked = gate.list_attempts(folder)
     facts: Record = dict(_NOTHING, job=job)
-    # An end is final and says all there is, so a job whose newest attempt has one needs no look at
-    # its lock or its spec: a pod keeps hundreds of old jobs.
+    # An exit record is final, so a job whose newest attempt has one needs no look at its lock or spec:
+    # a pod keeps hundreds of old jobs.
     newest = _attempt(folder, made[-1], facts) if made and made[-1] == asked else None
     while newest is None or newest["end"] is None:
         facts["lock"], facts["lock_inode"], note = locks.probe(locks.job_lock(job, make=False))
@@ -56,7 +56,7 @@ def look(workdir: str, job: str) -> Optional[Record]:
         now = gate.list_attempts(folder)
         if facts["lock"] == "held" or now == (made, asked):
             break
-        # An attempt that was made after its lock was found free is not a lost one.
+        # An attempt that was made after its lock was found free is not lost.
         made, asked = now
     earlier = [_attempt(folder, n, {}, only_end=True) for n in made[-SHOWN_ATTEMPTS:-1]]
     facts["asked"], facts["attempts"] = asked, earlier + ([newest] if newest else [])
@@ -74,7 +74,7 @@ def look(workdir: str, job: str) -> Optional[Record]:
 
 
 def look_at_all(workdir: str, only: Optional[List[str]]) -> Tuple[List[Record], int]:
-    """(the facts of all jobs, or of those named; how many more there are than can be told)."""
+    """(the facts of all jobs, or of those named; how many more there are)."""
     jobs = os.path.join(workdir, records.JOBS)
     try:
         names = sorted(os.listdir(jobs)) if only is None else only
@@ -85,7 +85,7 @@ def look_at_all(workdir: str, only: Optional[List[str]]) -> Tuple[List[Record], 
     for name in names[:MAX_JOBS]:
         try:
             facts = look(workdir, name)
-        except Exception as e:  # noqa: BLE001 - a record may hold anything, and must hide no other job
+        except Exception as e:  # noqa: BLE001 - a record may hold anything, and must not hide other jobs
             facts = _unreadable(name, str(e) or type(e).__name__)
         if facts is not None:
             found.append(facts)
@@ -102,21 +102,21 @@ def _attempt(folder: str, number: int, of_job: Record, only_end: bool = False) -
             of_job.update(spec_sha256=end.get("spec_sha256"), ledger=end.get("ledger"))
         if end is None and not only_end:
             who = _only(records.read_json(os.path.join(here, records.WHO)), _WHO)
-            facts["who"] = _with_life(who, "supervisor")
+            facts["who"] = _with_liveness(who, "supervisor")
             beat = _only(records.read_json(os.path.join(here, heartbeat.NAME)), _BEAT)
-            facts["progress"] = _with_life(beat, "payload")
+            facts["progress"] = _with_liveness(beat, "payload")
     except ValueError as e:
         facts["problem"] = str(e)[:200]
     return facts
 
 
 def _only(record: Optional[Record], names: Any) -> Optional[Record]:
-    """The record without what a later version may have added; what is missing shows as null."""
+    """The record with these fields only: a later version may add some; missing ones are null."""
     return None if record is None else {name: record.get(name) for name in names}
 
 
-def _with_life(record: Optional[Record], name: str) -> Optional[Record]:
-    """The record whose process says whether it lives."""
+def _with_liveness(record: Optional[Record], name: str) -> Optional[Record]:
+    """The record, with whether its process of that name runs."""
     if record is not None and isinstance(record.get(name), dict):
         named = record[name]
         record[name] = {
@@ -130,7 +130,7 @@ def _with_life(record: Optional[Record], name: str) -> Optional[Record]:
 def _holder(note: Any) -> Optional[Record]:
     if not isinstance(note, dict):
         return None
-    return _with_life(_only(note, {"attempt", "incarnation", "supervisor", "waits_for"}), "supervisor")
+    return _with_liveness(_only(note, {"attempt", "incarnation", "supervisor", "waits_for"}), "supervisor")
 
 
 def _unreadable(job: str, why: str) -> Record:
@@ -139,13 +139,12 @@ def _unreadable(job: str, why: str) -> Record:
 
 def rows_of(jobs: List[Record]) -> List[str]:
     """Each job as JSON; one whose records cannot be sent is shown with the reason instead."""
-    # json.dump takes six times as long; blanks and a search for circles cost, too. A thousand jobs are
-    # a third of a megabyte of which a twentieth is news.
+    # json.dump takes six times as long; blanks and the search for circles cost, too.
     encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
     rows, letters = [], 0
     for job in jobs:
         try:
-            _see_depth(job)
+            _require_shallow(job)
             row = encode(_lean(dict(job, attempts=[_lean(a) for a in job["attempts"]])))
         except (ValueError, RecursionError) as e:
             row = encode(_lean(_unreadable(job["job"], "its records cannot be sent: " + str(e))))
@@ -156,8 +155,8 @@ def rows_of(jobs: List[Record]) -> List[str]:
     return rows
 
 
-def _see_depth(value: Any) -> None:
-    """Refuse what is nested so deeply that its reader may give up on all of the answer. Raises ValueError."""
+def _require_shallow(value: Any) -> None:
+    """Raise ValueError for a record nested so deeply that its reader may refuse the whole answer."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [inner for each in level for inner in _inside(each)]
@@ -171,7 +170,7 @@ def _inside(value: Any) -> Any:
 
 
 def _lean(record: Record) -> Record:
-    """Without its nulls: of a thousand jobs they are a third of the answer."""
+    """The record without nulls, which are a third of a long answer."""
     return {name: value for name, value in record.items() if value is not None}
 
 
@@ -180,13 +179,13 @@ def main(request: str, stdin: BinaryIO) -> None:
     gc.disable()  # one short run that only grows
     asked = json.loads(request)
     query = lease.GpuQuery()
-    jobs, untold = look_at_all(asked["workdir"], asked["only"])
+    jobs, omitted = look_at_all(asked["workdir"], asked["only"])
     gpus, problem = query.answer()
     answer = {
         "incarnation": read_boot_identity(asked["workdir"]),
         "gpus": lease.with_leases(gpus[:64]),
         "gpu_problem": problem,
-        "problems": [f"{untold} more jobs than can be shown"] if untold else [],
+        "problems": [f"{omitted} more jobs than can be shown"] if omitted else [],
     }
     text = json.dumps(answer)[:-1] + ', "jobs": [' + ",".join(rows_of(jobs)) + "]}"
     sys.stdout.buffer.write(zlib.compress(text.encode("ascii"), 1))

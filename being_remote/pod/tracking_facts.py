@@ -1,9 +1,7 @@
-"""Runs on the pod: is there what a tracking needs, as one JSON document on stdout. Writes nothing.
+"""Runs on the pod: what a tracking needs, as one JSON document on stdout. Writes nothing.
 
-Sent as text to `python3 - REQUEST` on stdin, so it imports nothing of ours and runs on Python 3.8.
-REQUEST is JSON: {"root": the tracker's checkout, "input", "config", "defaults": below it, "names": file
-names}; without "input" only the file "defaults" is asked for.
-It counts and returns small files; what they mean is for the laptop.
+The request is {"root": the tracker's checkout, "input", "config", "defaults": below it, "names": file names};
+without "input" only the file "defaults" is read.
 """
 
 from __future__ import annotations
@@ -12,9 +10,10 @@ import base64
 import importlib.util
 import json
 import os
-import stat
 import sys
-from typing import Any, BinaryIO, Dict, Optional
+from typing import Any, BinaryIO, Dict, Optional, Tuple
+
+from being_remote.pod.small_file import read_small, read_start
 
 MAX_IMAGES = 1000000
 MAX_CARRIED = 65536
@@ -22,9 +21,9 @@ HEAD_BYTES = 32
 
 
 def facts(request: Dict[str, Any]) -> Dict[str, Any]:
-    """What is there of a checkout and of one actor's input."""
+    """Return what a checkout and one actor's input folder hold."""
     root = request["root"]
-    defaults = _carried(os.path.join(root, request["defaults"]), MAX_CARRIED)
+    defaults = _b64(read_small(os.path.join(root, request["defaults"]), MAX_CARRIED))
     if "input" not in request:
         return {"defaults": defaults}
     names = request["names"]
@@ -34,17 +33,17 @@ def facts(request: Dict[str, Any]) -> Dict[str, Any]:
     try:
         with os.scandir(os.path.join(folder, names["source"])) as listing:
             for entry in listing:
-                # The tracker's own patterns: case matters to it.
+                # The tracker's own patterns are case-sensitive.
                 if entry.name.endswith((".png", ".jpg")):
                     images += 1
                     first = entry.name if first is None else min(first, entry.name)
                     if images >= MAX_IMAGES:
                         break
     except OSError:
-        pass  # there is no such folder: the tracker cuts the video then
+        pass  # no folder: the tracker cuts the video then
     head = None
     if first is not None:
-        head = _carried(os.path.join(folder, names["source"], first), HEAD_BYTES, whole=False)
+        head = _b64(read_start(os.path.join(folder, names["source"], first), HEAD_BYTES))
     return {
         "script": os.path.isfile(os.path.join(root, names["script"])),
         "folder": os.path.isdir(folder),
@@ -52,26 +51,16 @@ def facts(request: Dict[str, Any]) -> Dict[str, Any]:
         "head": head,
         "video": os.path.isfile(os.path.join(folder, names["video"])),
         "identity": os.path.isfile(os.path.join(folder, names["identity"])),
-        "box": _carried(os.path.join(folder, names["box"]), MAX_CARRIED),
-        "settings": _carried(os.path.join(root, request["config"]), MAX_CARRIED),
+        "box": _b64(read_small(os.path.join(folder, names["box"]), MAX_CARRIED)),
+        "settings": _b64(read_small(os.path.join(root, request["config"]), MAX_CARRIED)),
         "defaults": defaults,
         "numpy": importlib.util.find_spec("numpy") is not None,
     }
 
 
-def _carried(path: str, limit: int, whole: bool = True) -> Optional[str]:
-    """The start of a regular file, base64; None where there is none, or where it is larger."""
-    try:
-        # Without O_NONBLOCK a pipe of that name would wait for its writer.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return None
-            data = file.read(limit + 1)
-    except OSError:
-        return None
-    if whole and len(data) > limit:
-        return None
-    return base64.b64encode(data[:limit]).decode("ascii")
+def _b64(found: Tuple[Optional[bytes], Optional[str]]) -> Optional[str]:
+    data, _ = found
+    return None if data is None else base64.b64encode(data).decode("ascii")
 
 
 def main(request: str, _: BinaryIO) -> None:

@@ -1,4 +1,4 @@
-"""Many hosts asked at once, so that a slow one delays only itself."""
+"""Ask many hosts at once, so that a slow one delays only itself."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def ask_all(
     meanwhile: Callable[[], object] = lambda: None,
     on_wait: Callable[[Sequence[T], float], object] = lambda _, __: None,
 ) -> list[R]:
-    """`ask` of each, side by side; the answers in the order of `whom`.
+    """Call `ask` with each, in parallel; return the answers in their order.
 
     Args:
-        whom: at most `PARALLEL` of them are under way at a time.
+        whom: at most `PARALLEL` are asked at a time.
         ask: turns a host's failure into an answer; what it raises is a bug, and raised here.
-        meanwhile: something to do in this thread while the others wait.
+        meanwhile: called in this thread while the others wait.
         on_wait: called about once a second with those that have not answered, and the seconds so far.
 
     Example:
@@ -45,7 +45,7 @@ def ask_all(
             bugs.append(e)
 
     started = time.monotonic()
-    # Daemons, so that Ctrl-C need not wait for a frozen host, as the threads of a pool would make it.
+    # Daemons, so that Ctrl-C need not wait for a frozen host, as with the threads of a pool.
     threads = [threading.Thread(target=one, args=(place,), daemon=True) for place in range(len(whom))]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""What `push` asks of a host, and what it believes of the answer of `pod/placement.py`."""
+"""The client of `pod/placement.py`: what is at the places of files, and staged files put into them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from being_remote.strict_model import StrictModel
 
 STAGE = ".being-remote-push"
 MAX_FILES = 500_000
-# Hashing over there reads every byte; slower disks than this are rare.
+# Hashing reads every byte; slower disks than this are rare.
 HASHED_BYTES_PER_S = 20e6
 
 State = Literal["same", "absent", "different", "link", "folder", "special", "behind"]
@@ -27,7 +27,7 @@ _Count = Annotated[int, Field(ge=0, le=1 << 62)]
 
 @dataclass(frozen=True)
 class UploadFile:
-    """One file that is to lie at `name` (bytes, below the folder) over there."""
+    """One file to put at `name` (bytes, below the folder) on the host."""
 
     name: bytes
     size: int
@@ -53,11 +53,11 @@ def ask_place(
     wanted: Sequence[UploadFile],
     beside: Sequence[str],
 ) -> PlacementStatus:
-    """Look at the places of `wanted` below `into`, or put what was staged there; both may run twice.
+    """Look at the places of `wanted` below `into`, or put the staged files there; both are idempotent.
 
     Raises:
-        CommandFailed: the disk over there refused; the text quotes it.
-        HostError: no answer, or one that is not in our form; nothing of it is believed.
+        CommandFailed: the host's disk refused; the message quotes it.
+        HostError: no answer, or a malformed one.
     """
     request = {
         "do": do,

@@ -7,7 +7,8 @@ the payload, both on stdin. The host's Python runs isolated (`-I`) and writes no
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -41,6 +42,7 @@ for name, source in {modules!r}:
     load(name, source)
 """
 _END_WITH_CLIENT = "sys.modules['being_remote.pod.client'].end_with_client()\n"
+_IMPORT = re.compile(r"^from being_remote\.pod(?:\.(\w+))? import (\([^)]*\)|[^\n(]+)", re.MULTILINE)
 _MAIN = "sys.modules[{main!r}].main(sys.argv[1], sys.stdin.buffer)\n"
 
 ProgramName = Literal[
@@ -64,35 +66,27 @@ class PodProgram:
     Attributes:
         task: what it does, for error messages: "listing files".
         max_answer_bytes: a longer answer is refused.
-        imports: the modules of `pod/` that it needs, in the order in which they import one another.
         read_only: it changes nothing, so it ends as soon as its client is gone.
         site_packages: it looks for packages of the host's Python.
     """
 
     task: str
     max_answer_bytes: int
-    imports: tuple[str, ...]
     read_only: bool = False
     site_packages: bool = False
 
 
-_CLIENT_MODULES = ("processes", "client")
-_READ_MODULES = ("kernel_fs", *_CLIENT_MODULES)
-_RECORD_MODULES = ("job_records", "boot_identity", "gate", "cancel_mark", "exit_record", "heartbeat")
-_JOB_MODULES = (*_CLIENT_MODULES, *_RECORD_MODULES, "locks", "lease")
 PROGRAMS: dict[ProgramName, PodProgram] = {
-    "box_search": PodProgram("searching for bbox.pt", 16 << 20, _READ_MODULES, read_only=True),
-    "cancel": PodProgram("cancelling a job", 1 << 20, (*_JOB_MODULES, "status"), site_packages=True),
-    "claim": PodProgram("submitting a job", 1 << 20, (*_JOB_MODULES, "status"), site_packages=True),
-    "disk_survey": PodProgram("surveying the disk", 16 << 20, _READ_MODULES, read_only=True),
-    "host_facts": PodProgram(
-        "checking the host", 256 << 10, _CLIENT_MODULES, read_only=True, site_packages=True
-    ),
-    "listing": PodProgram("listing files", 64 << 20, _READ_MODULES, read_only=True),
-    "placement": PodProgram("placing uploaded files", 64 << 20, (), site_packages=True),
-    "status": PodProgram("reading job states", 32 << 20, _JOB_MODULES, read_only=True, site_packages=True),
+    "box_search": PodProgram("searching for bbox.pt", 16 << 20, read_only=True),
+    "cancel": PodProgram("cancelling a job", 1 << 20, site_packages=True),
+    "claim": PodProgram("submitting a job", 1 << 20, site_packages=True),
+    "disk_survey": PodProgram("surveying the disk", 16 << 20, read_only=True),
+    "host_facts": PodProgram("checking the host", 256 << 10, read_only=True, site_packages=True),
+    "listing": PodProgram("listing files", 64 << 20, read_only=True),
+    "placement": PodProgram("placing uploaded files", 64 << 20, site_packages=True),
+    "status": PodProgram("reading job states", 32 << 20, read_only=True, site_packages=True),
     "tracking_facts": PodProgram(
-        "reading the tracker's folders", 1 << 20, _CLIENT_MODULES, read_only=True, site_packages=True
+        "reading the tracker's folders", 1 << 20, read_only=True, site_packages=True
     ),
 }
 
@@ -182,11 +176,24 @@ def malformed_answer(host: str, program: ProgramName, problem: str) -> Malformed
 
 @cache
 def program_text(program: ProgramName) -> bytes:
-    """Return the program's source with all modules that it imports."""
-    about = PROGRAMS[program]
-    modules = [("being_remote", ""), ("being_remote.pod", "")]
-    for name in (*about.imports, program):
+    """Return the program's source with all modules of `pod/` that it imports."""
+    modules = {"being_remote": "", "being_remote.pod": ""}
+
+    def add(name: str) -> None:
         source = resources.files("being_remote.pod").joinpath(f"{name}.py").read_text(encoding="utf-8")
-        modules.append((f"being_remote.pod.{name}", source))
-    text = _LOADER.format(modules=modules) + (_END_WITH_CLIENT if about.read_only else "")
+        for imported in _imports(source):
+            add(imported)
+        modules.setdefault(f"being_remote.pod.{name}", source)
+
+    read_only = PROGRAMS[program].read_only
+    if read_only:
+        add("client")
+    add(program)
+    text = _LOADER.format(modules=list(modules.items())) + (_END_WITH_CLIENT if read_only else "")
     return (text + _MAIN.format(main=f"being_remote.pod.{program}")).encode()
+
+
+def _imports(source: str) -> Iterator[str]:
+    """Yield the modules of `pod/` that a source imports."""
+    for module, names in _IMPORT.findall(source):
+        yield from [module] if module else [name.split()[0] for name in names.strip("()\n ,").split(",")]

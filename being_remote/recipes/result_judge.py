@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from being_remote.tracker import file_check
-from being_remote.transfer.file_check import Judge
+from being_remote.transfer.checked_files import Judge
 
 
 def _check(name: str, data: bytes) -> None:

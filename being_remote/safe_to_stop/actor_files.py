@@ -26,8 +26,8 @@ from being_remote.sync.remote_files import ActorListing, ActorSync, folders_of, 
 from being_remote.tracker import layout
 from being_remote.transfer.download_plan import RemoteFile, name_refused
 from being_remote.transfer.hash_comparison import SETTLE_NS
-from being_remote.transfer.known_hashes import fact, recall
-from being_remote.transfer.quarantine import kept
+from being_remote.transfer.known_hashes import load_known_hashes, version_digest
+from being_remote.transfer.quarantine import read_quarantine
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ def read_actor(task: ActorSync, listing: Listing) -> ListedActor:
         if is_result(name.decode("utf-8", "surrogateescape"))
     ]
     history = History(task.root)
-    facts, newest = recall(history, task.host.name), history.newest()
+    facts, newest = load_known_hashes(history, task.host.name), history.newest()
     entries = newest.files if newest is not None else {}
 
     def known_hash(offer: RemoteFile) -> str | None:
         entry = entries.get(offer.path)
-        return entry.sha256 if entry is not None and fact(offer, entry.sha256) in facts else None
+        return entry.sha256 if entry is not None and version_digest(offer, entry.sha256) in facts else None
 
     files = [
         HostFile(o.path, o.origin.source, o.name, o.bytes, o.mtime_ns, known_hash(o)) for o in found.offers
@@ -97,7 +97,7 @@ class ActorFiles:
         unread = [file for file in files if file.sha256 is None]
         missing = find_missing(history, [f for f in files if f.sha256 is not None], by_path=True)
         refusals = _name_refusals(task, found.offers, history)
-        quarantined = {(path, one.sha256) for path, ones in kept(history).items() for one in ones}
+        quarantined = {(path, one.sha256) for path, ones in read_quarantine(history).items() for one in ones}
         refused = [file for file in missing if file.path in refusals]
         torn = [f for f in missing if (f.path, f.sha256) in quarantined and f not in refused]
         young = [file for file in torn if self.now_ns - file.mtime_ns < SETTLE_NS]
@@ -150,7 +150,7 @@ class SourceFiles:
         hashed = [file for file in files if file.sha256 is not None]
         missing = self.local.find_missing(self.local.find_unlike_original(task.actor, hashed))
         # What is torn on the host, too, is kept in quarantine with the same bytes.
-        quarantined = {one.sha256 for ones in kept(History(task.root)).values() for one in ones}
+        quarantined = {one.sha256 for ones in read_quarantine(History(task.root)).values() for one in ones}
         missing = [file for file in missing if file.sha256 not in quarantined - {NOT_HASHED}]
         videos = [file for file in files if PurePosixPath(file.path).name == layout.VIDEO]
         pictures = [file for file in missing if file not in videos]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from being_remote.jobs.attempt_files import fits, name_refused
+from being_remote.jobs.attempt_files import matches, name_refused
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.listing import FolderQuery, Listing
 from being_remote.safe_to_stop.host_files import HostFile
@@ -34,7 +34,7 @@ class ResultPatterns:
 
     def take(self, name: str) -> bool:
         """Whether a file counts."""
-        return any(fits(name, pattern) for pattern in (*self.results, *self.more))
+        return any(matches(name, pattern) for pattern in (*self.results, *self.more))
 
     @property
     def have_frames(self) -> bool:

@@ -20,7 +20,7 @@ from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.result_folder import read_record
 from being_remote.safe_to_stop.host_files import HostFile
-from being_remote.transfer.quarantine import kept
+from being_remote.transfer.quarantine import read_quarantine
 
 _TRIES = 3
 
@@ -39,7 +39,7 @@ class LocalCopies:
         for history in self._histories:
             for manifest in history.readable():
                 sizes |= {entry.bytes for entry in manifest.files.values()}
-            sizes |= {file.bytes for files in kept(history).values() for file in files}
+            sizes |= {file.bytes for files in read_quarantine(history).values() for file in files}
         for folder in self._all_job_folders():
             sizes |= {entry["bytes"] for entry in (read_record(folder) or {}).get("files", {}).values()}
         for actor in self._inventory.actors.values():

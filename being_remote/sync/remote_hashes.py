@@ -16,7 +16,12 @@ from being_remote.session import Session
 from being_remote.sync.remote_files import ActorListing, ActorSync
 from being_remote.transfer.download_plan import RemoteFile
 from being_remote.transfer.hash_comparison import AskHost, HostFiles
-from being_remote.transfer.known_hashes import DIGEST_BYTES, fact, lasting, recall
+from being_remote.transfer.known_hashes import (
+    DIGEST_BYTES,
+    load_known_hashes,
+    outlasts_writes,
+    version_digest,
+)
 from being_remote.transfer.quarantine import QuarantinedFile
 from being_remote.transfer.stored_file import StoredFile
 
@@ -127,7 +132,7 @@ def learn(
     Raises:
         HostError: the host could not be asked.
     """
-    known = recall(history, session.host)
+    known = load_known_hashes(history, session.host)
     facts, sure, told = bytearray(), 0, dict[str, RemoteFile]()
     confirmed: dict[str, StoredFile] = {}
     suspects: list[tuple[RemoteFile, int]] = []
@@ -138,11 +143,11 @@ def learn(
             alike += [t.sha256 for t in torn.get(offer.path, ()) if _alike(offer, t)]
         if not alike:
             continue
-        certain = next((s for s in alike if fact(offer, s) in known), None)
+        certain = next((s for s in alike if version_digest(offer, s) in known), None)
         if everything or certain is None:
             suspects.append((offer, offer.bytes))
         else:
-            facts += fact(offer, certain)
+            facts += version_digest(offer, certain)
             if entry is not None and certain == entry.sha256:
                 sure += 1
                 if entry.host is None:
@@ -163,8 +168,8 @@ def learn(
             )
             if same and entry is not None and entry.host is None:
                 confirmed[offer.path] = replace(entry, host=session.host)
-            if now is not None and now.sha256 is not None and lasting(now, answer.clock_ns):
-                facts += fact(now, now.sha256)
+            if now is not None and now.sha256 is not None and outlasts_writes(now, answer.clock_ns):
+                facts += version_digest(now, now.sha256)
                 sure += entry is not None and entry.sha256 == now.sha256 and now.looks_like(offer)
     offers = tuple(told.get(o.path, o) for o in found.offers) if told else found.offers
     return HashKnowledge(offers, bytes(facts), len(facts) > held, lost, sure, confirmed)

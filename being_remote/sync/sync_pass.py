@@ -14,7 +14,7 @@ from pathlib import Path
 
 from being_remote.backup.download import Arrival, BackupTarget, download_changed
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import salvage
+from being_remote.backup.interrupted_sync import keep_arrived
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.reconcile import Reconciled, settle
 from being_remote.backup.verification import VerifyResult, scrub
@@ -37,11 +37,11 @@ from being_remote.sync.sync_report import (
     rotten,
     seen_in,
 )
-from being_remote.transfer.download_plan import DownloadPlan, plan
-from being_remote.transfer.file_check import Judge, fault
+from being_remote.transfer.checked_files import Judge, find_fault
+from being_remote.transfer.download_plan import DownloadPlan, plan_download
 from being_remote.transfer.hash_comparison import HashQueries
-from being_remote.transfer.known_hashes import digests, recall, remember
-from being_remote.transfer.quarantine import kept
+from being_remote.transfer.known_hashes import load_known_hashes, save_known_hashes, split_digests
+from being_remote.transfer.quarantine import read_quarantine
 
 NO_ROT = VerifyResult(0, 0)
 
@@ -157,11 +157,13 @@ def _decided(
         found = look(task, session, here=here)
     else:
         found = found_by(task, news, here) if isinstance(news, ListingAnswer) else news
-    torn = kept(history)
+    torn = read_quarantine(history)
     learned = learn(task, session, history, found, here, torn, everything=verify)
     most_bytes = the_judge().most_bytes
     folds = folds_case(history.history_folder)
-    planned = plan(learned.offers, here, torn, refused=found.refused, folds=folds, most_bytes=most_bytes)
+    planned = plan_download(
+        learned.offers, here, torn, refused=found.refused, folds=folds, most_bytes=most_bytes
+    )
     seen = seen_in(task, session.host, found, planned, home.live)
     return _PassPlan(replace(found, offers=()), seen, replace(learned, offers=()), planned)
 
@@ -193,7 +195,7 @@ def _look_after(task: ActorSync, history: History, *, verify: bool, on_progress:
             cameras.update(changed_cameras(arrived, _live_files(task, before), before.number))
         return other_run(arrived, _live_files(task, before), {})
 
-    live = salvage(history, judge, settled.manifest, another)
+    live = keep_arrived(history, judge, settled.manifest, another)
     return _LocalBackup(settled, live, scrubbed, cameras if live is not settled.manifest else {})
 
 
@@ -244,7 +246,9 @@ def _remember(
     if not arrival.facts and not learned.new and (partial or not learned.lost):
         return
     now = learned.facts + arrival.facts
-    remember(history, host, recall(history, host).union(digests(now)) if partial else (now,))
+    save_known_hashes(
+        history, host, load_known_hashes(history, host).union(split_digests(now)) if partial else (now,)
+    )
 
 
 def _phases(listed_s: float, arrival: Arrival) -> dict[str, float]:
@@ -273,7 +277,7 @@ def _report(
     quarantined = {a.path: a for a in aside}  # the later word about a file counts
     untold = planned.unhashed if verify else ()
     mismatched = [*arrival.mismatched, *untold]
-    rots = rotten(home.scrubbed.rots, lambda sha256: fault(history.object(sha256), sha256) is None)
+    rots = rotten(home.scrubbed.rots, lambda sha256: find_fault(history.object(sha256), sha256) is None)
     unsound = {a.path for a in home.settled.unsound}
     report = from_listing(task, session.host, asked.seen, planned, home.live, tuple(quarantined.values()))
     manifest = arrival.manifest
@@ -306,7 +310,7 @@ def _alone(
     task: ActorSync, history: History, home: _LocalBackup, why: HostError | NotFoundError
 ) -> SyncReport:
     """What there is to say when the host could not be asked."""
-    rots = rotten(home.scrubbed.rots, lambda sha256: fault(history.object(sha256), sha256) is None)
+    rots = rotten(home.scrubbed.rots, lambda sha256: find_fault(history.object(sha256), sha256) is None)
     report = from_home(task, home.live, home.settled.set_aside)
     return replace(
         report,

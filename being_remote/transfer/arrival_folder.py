@@ -13,8 +13,8 @@ from typing import Protocol
 
 from being_remote.durable_files import Stat
 from being_remote.session import PARTIAL_DIR, Pull
+from being_remote.transfer.checked_files import CheckedFile
 from being_remote.transfer.download_plan import RemoteFile
-from being_remote.transfer.file_check import CheckedFile
 
 SECOND_NS = 1_000_000_000
 

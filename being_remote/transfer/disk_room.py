@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from being_remote.disk import room_bytes
-from being_remote.durable_files import blocks, size_words
+from being_remote.durable_files import round_to_blocks, size_words
 from being_remote.transfer.download_plan import MAX_REFUSED, RemoteFile
 from being_remote.transfer.quarantine import QuarantinedFile
 
@@ -43,7 +43,7 @@ def share_room(
         besides: the bytes that something else will take.
     """
     left, kept = room_bytes(folder) - besides, 0
-    sizes = [(offer, blocks(need(offer)), blocks(later(offer))) for offer in offers]
+    sizes = [(offer, round_to_blocks(need(offer)), round_to_blocks(later(offer))) for offer in offers]
     if sum(now + then for _, now, then in sizes) <= left:
         return Room(tuple(offers))
     fit = set[str]()

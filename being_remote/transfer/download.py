@@ -14,10 +14,10 @@ from pathlib import Path
 from being_remote.errors import HostError
 from being_remote.session import Hashed, OnProgress, Session
 from being_remote.transfer.arrival_folder import ArrivalFolder, Fetch
+from being_remote.transfer.checked_files import Judge, find_faults
 from being_remote.transfer.download_plan import RemoteFile
-from being_remote.transfer.file_check import Judge, wrong_ones
 from being_remote.transfer.hash_comparison import Arrivals, HashComparison, HashQueries
-from being_remote.transfer.known_hashes import lasting
+from being_remote.transfer.known_hashes import outlasts_writes
 
 
 def download(
@@ -87,7 +87,7 @@ def note_sent(fetch: Fetch, got: Arrivals, clock_ns: int, name: bytes, hashed: H
     """Note a hash that was made of a file as it was listed, and tells it from any later version."""
     offer = fetch.offer(name)
     got.sent.pop(offer.path, None)  # what was said before was said of other bytes
-    if hashed is not None and hashed[:4] == offer.figures and lasting(offer, clock_ns):
+    if hashed is not None and hashed[:4] == offer.figures and outlasts_writes(offer, clock_ns):
         got.sent[offer.path] = hashed.sha256
 
 
@@ -98,6 +98,6 @@ def _drop_overwritten(folder: ArrivalFolder, got: Arrivals, on_progress: OnProgr
     def file_of(path: str) -> tuple[Path, str]:
         return folder.file(offers[path]), got.good[path].sha256
 
-    wrong = list(wrong_ones(list(offers), file_of, "checking", on_progress))
+    wrong = list(find_faults(list(offers), file_of, "checking", on_progress))
     got.differing += [(offers[path], True) for path in wrong]
     got.drop_good(wrong)

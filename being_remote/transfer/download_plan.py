@@ -93,7 +93,7 @@ class DownloadPlan:
         return sum(offer.bytes for offer in self.wanted)
 
 
-def plan(
+def plan_download(
     offers: Iterable[RemoteFile],
     here: Mapping[str, StoredFile],
     torn: Mapping[str, list[QuarantinedFile]],
@@ -120,7 +120,7 @@ def plan(
     for offer in accepted:
         entry = here.get(offer.path)
         most = most_bytes(offer.path)
-        if entry is not None and same(offer, entry.bytes, entry.mtime_ns, entry.sha256):
+        if entry is not None and has_same_bytes(offer, entry.bytes, entry.mtime_ns, entry.sha256):
             unchanged.append(entry.path)
             if offer.sha256 is None:
                 unhashed.append(entry.path)
@@ -177,7 +177,7 @@ def name_refused(offer: RemoteFile, tree: Tree = LIVE) -> str | None:
     return path_problem(tree, offer.name, below=offer.origin.home, called=called)
 
 
-def same(offer: RemoteFile, size: int, mtime_ns: int, sha256: str) -> bool:
+def has_same_bytes(offer: RemoteFile, size: int, mtime_ns: int, sha256: str) -> bool:
     """Whether these are the host's bytes. By hash where both sides have one; a rewrite may keep the rest."""
     if offer.sha256 is not None and sha256:
         return offer.sha256 == sha256
@@ -185,4 +185,4 @@ def same(offer: RemoteFile, size: int, mtime_ns: int, sha256: str) -> bool:
 
 
 def _find_same(offer: RemoteFile, torn: Iterable[QuarantinedFile]) -> QuarantinedFile | None:
-    return next((t for t in torn if same(offer, t.bytes, t.mtime_ns, t.sha256)), None)
+    return next((t for t in torn if has_same_bytes(offer, t.bytes, t.mtime_ns, t.sha256)), None)

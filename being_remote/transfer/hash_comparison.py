@@ -17,9 +17,9 @@ from typing import TypeVar
 from being_remote.errors import HostError
 from being_remote.session import OnProgress, TransferProgress
 from being_remote.transfer.arrival_folder import ArrivalFolder, build_on, host_time, is_listed
+from being_remote.transfer.checked_files import CheckedFile, Judge, check_files
 from being_remote.transfer.download_plan import RemoteFile
-from being_remote.transfer.file_check import CheckedFile, Judge, check
-from being_remote.transfer.known_hashes import fact, lasting
+from being_remote.transfer.known_hashes import outlasts_writes, version_digest
 from being_remote.transfer.stored_file import StoredFile, stored_file
 
 _T = TypeVar("_T")
@@ -195,7 +195,7 @@ class HashComparison:
         def on_part(p: TransferProgress) -> None:
             self._on_progress(TransferProgress(p.what, before + p.done, self._total, p.unit))
 
-        return check({o.path: self._folder.file(o) for o in offers}, self._judge, on_part)
+        return check_files({o.path: self._folder.file(o) for o in offers}, self._judge, on_part)
 
     def _answer(self, asked: Future[_T]) -> _T | None:
         """What the host says; None when the link fails: then the files are kept as after a failed fetch."""
@@ -234,6 +234,6 @@ class HashComparison:
         else:
             got.torn.append((checked, offer))
         certain = answer is not None and now is not None and not differs and not changed
-        if certain and answer is not None and now is not None and lasting(now, answer.clock_ns):
-            got.facts += fact(now, checked.sha256)
+        if certain and answer is not None and now is not None and outlasts_writes(now, answer.clock_ns):
+            got.facts += version_digest(now, checked.sha256)
             got.certain += now.looks_like(offer)

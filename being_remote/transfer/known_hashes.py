@@ -24,33 +24,33 @@ TICK_NS = 100_000_000
 COARSE_TICK_NS = 2_000_000_000
 
 
-def fact(offer: RemoteFile, sha256: str) -> bytes:
+def version_digest(offer: RemoteFile, sha256: str) -> bytes:
     """The digest of: this version of this file has this hash."""
     said = f"{offer.bytes} {offer.mtime_ns} {offer.ctime_ns} {offer.inode} {sha256} {offer.path}"
     return hashlib.blake2b(os.fsencode(said), digest_size=DIGEST_BYTES).digest()
 
 
-def lasting(offer: RemoteFile, clock_ns: int) -> bool:
+def outlasts_writes(offer: RemoteFile, clock_ns: int) -> bool:
     """Whether a hash that was made at `clock_ns` (the host's clock) will tell this version from the next."""
     tick_ns = COARSE_TICK_NS if offer.ctime_ns % 1_000_000_000 == 0 else TICK_NS
     return offer.ctime_ns < clock_ns - tick_ns
 
 
-def recall(paths: BackupPaths, host: str) -> frozenset[bytes]:
+def load_known_hashes(paths: BackupPaths, host: str) -> frozenset[bytes]:
     """The facts about a host's files."""
     try:
         data = _file(paths, host).read_bytes()
     except FileNotFoundError:
         return frozenset()
-    return frozenset(digests(data))
+    return frozenset(split_digests(data))
 
 
-def digests(joined: bytes) -> Iterator[bytes]:
+def split_digests(joined: bytes) -> Iterator[bytes]:
     """Facts, one by one."""
     return (joined[i : i + DIGEST_BYTES] for i in range(0, len(joined), DIGEST_BYTES))
 
 
-def remember(paths: BackupPaths, host: str, facts: Iterable[bytes]) -> None:
+def save_known_hashes(paths: BackupPaths, host: str, facts: Iterable[bytes]) -> None:
     """Keep the facts about a host's files, instead of all earlier ones; some may come joined."""
     file = _file(paths, host)
     file.parent.mkdir(exist_ok=True)

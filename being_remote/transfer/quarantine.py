@@ -20,7 +20,7 @@ from being_remote.backup_paths import BackupPaths
 from being_remote.durable_files import sync_file, sync_folder, write_whole
 from being_remote.local_path import shown_path
 from being_remote.strict_model import StrictModel
-from being_remote.transfer.file_check import CheckedFile
+from being_remote.transfer.checked_files import CheckedFile
 
 NOTE = ".why.json"
 # Of a whole file that the host had rewritten before it could be compared: it is not torn, so it does
@@ -113,7 +113,7 @@ def quarantine_checked(
     )
 
 
-def kept(paths: BackupPaths) -> dict[str, list[QuarantinedFile]]:
+def read_quarantine(paths: BackupPaths) -> dict[str, list[QuarantinedFile]]:
     """What lies in quarantine, by path. A note without its file, or a damaged one, does not count."""
     found: dict[str, list[QuarantinedFile]] = {}
     if not paths.quarantine.is_dir():

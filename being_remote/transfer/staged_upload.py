@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from being_remote.errors import InconsistentData, NoSpace, NotFoundError, UnsafeFile
 from being_remote.inventory import LocalHost, SshHost
-from being_remote.local_path import refusal
+from being_remote.local_path import name_problem
 from being_remote.pod_client.placement import STAGE, PlacementStatus, UploadFile, ask_place
 from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Push, Session, TransferProgress, no_progress
@@ -94,7 +94,7 @@ def push_files(
         HostError: no answer, or the disk over there refused; the next push goes on.
     """
     for name in files:
-        if (why := refusal(os.fsencode(name))) is not None or PurePosixPath(name).parts[0] == STAGE:
+        if (why := name_problem(os.fsencode(name))) is not None or PurePosixPath(name).parts[0] == STAGE:
             raise UnsafeFile(f"cannot be pushed: {why or 'the name is ours'}", file=repr(name))
     wanted = _hashed(files, on_progress)
     asked = (*beside, *alone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from being_remote.durable_files import Stat
-from being_remote.transfer.file_check import CheckedFile
+from being_remote.transfer.checked_files import CheckedFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
-"""How a host is reached: opens the `Session` that everybody else is handed.
+"""How a host is reached: opens the `Session` that every other room is handed.
 
 Two stacks, one division: Fabric for bounded requests and their answers, OpenSSH for every stream
-(rsync, and many files in one). Both are fed from one resolution of the host (`ssh_config`) and one set
-of trusted keys (`hostkeys`). What leaves this package is a `Session` or an error from
-`being_remote.errors`.
+(rsync, many files in one, a followed log). Both are fed from one resolution of the host (`ssh_config`)
+and one set of trusted keys (`host_keys`).
 """
 
 from __future__ import annotations
@@ -18,8 +17,7 @@ def open_session(host: SshHost | LocalHost, inventory: Inventory, *, remember: b
     Args:
         host: as the inventory describes it.
         inventory: where the trusted keys live, and which ssh configuration is read.
-        remember: copy what the user's own known_hosts says of the host into ours. A dry run
-            passes False, so that nothing is written.
+        remember: copy what the user's own known_hosts says of the host into ours; False in a dry run.
 
     Raises:
         Unreachable: no answer within about `connect_timeout_s`.
@@ -37,5 +35,5 @@ def open_session(host: SshHost | LocalHost, inventory: Inventory, *, remember: b
 
 
 def session_opener(inventory: Inventory, *, remember: bool = True) -> OpenSession:
-    """`open_session` for hosts of `inventory`, by their names."""
+    """`open_session` for the hosts of `inventory`, by their names."""
     return lambda name: open_session(inventory.host(name), inventory, remember=remember)

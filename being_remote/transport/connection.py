@@ -1,8 +1,7 @@
-"""One connection to a host through Fabric, made again when it broke; every key checked on the way.
+"""One connection to a host through Fabric, made again when it broke; every host key on the way is checked.
 
 Fabric accepts any host key, loads the user's ssh_config by its own rules and lets channels wait an
-hour. All of that is replaced here by explicit values. What travels over the connection is the
-session's business.
+hour. All of that is replaced here by explicit values.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from paramiko.hostkeys import HostKeyEntry
 from being_remote.errors import HostError, HostKeyUnknown, Unreachable
 from being_remote.inventory import SshHost
 from being_remote.transport import ssh_errors as failures
-from being_remote.transport.hop_socket import HopSocket, dial, look
+from being_remote.transport.hop_socket import HopSocket, dial, read_host_key
 from being_remote.transport.host_keys import HostKey, require_trusted
 from being_remote.transport.login_keys import Login
 from being_remote.transport.openssh import OpenSsh
@@ -36,26 +35,21 @@ class Connection:
         self._host, self._hops, self._keys, self._ssh = host, hops, keys, ssh
         self._lock = threading.Lock()
         self._fabric: fabric.Connection | None = None
-        self._line: HopSocket | None = None
+        self._socket: HopSocket | None = None
         self._closed = False
 
     def transport(self) -> paramiko.Transport:
-        """A live transport: the present one, or a new one if there is none or it broke.
-
-        Raises:
-            HostError: see `transport.open_session`.
-        """
+        """A live transport: the present one, or a new one if it broke. Raises as `open_session`."""
         with self._lock:
             if self._closed:
                 raise ValueError("the session is closed")
             transport = self._fabric.transport if self._fabric is not None else None
             if transport is None or not transport.is_active():
-                self._hang_up()
+                self._disconnect()
+                # A host that stayed silent for all the time allowed is not retried.
+                total_s = self._host.connect_timeout_s / 2
                 attempt = retrying(
-                    self._host.name,
-                    # Who did not answer once in all the time allowed is not asked again.
-                    again=lambda e: isinstance(e, Unreachable),
-                    total_s=self._host.connect_timeout_s / 2,
+                    self._host.name, again=lambda e: isinstance(e, Unreachable), total_s=total_s
                 )
                 transport = attempt(self._connect)
             return transport
@@ -65,9 +59,9 @@ class Connection:
         target = self._hops[last]
         for position, keys in enumerate(self._keys[:-1]):
             if not keys:
-                self.compare(position + 1)
+                self.require_trusted_hops(position + 1)
         try:
-            self._line = dial(self._ssh, target, last, timeout_s=timeout_s)
+            self._socket = dial(self._ssh, target, last, timeout_s=timeout_s)
             self._fabric = connection = fabric.Connection(
                 target.hostname,
                 user=target.user,
@@ -75,7 +69,7 @@ class Connection:
                 forward_agent=False,
                 config=fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True),
                 connect_kwargs={
-                    "sock": self._line.socket,
+                    "sock": self._socket.socket,
                     "timeout": timeout_s,
                     "banner_timeout": timeout_s,
                     "auth_timeout": timeout_s,
@@ -83,16 +77,16 @@ class Connection:
                     "auth_strategy": Login(target, self._host.name),
                 },
             )
-            self._trust_only(connection, target, self._keys[-1])
+            self._pin_keys(connection, target, self._keys[-1])
             connection.open()
         except HostError:
-            self._hang_up()
+            self._disconnect()
             raise
         except failures.CONNECTING as e:
-            said = self._line.complaint() if self._line else ""
-            self._hang_up()
+            said = self._socket.read_stderr() if self._socket else ""
+            self._disconnect()
             if failures.is_about_host_keys(said):
-                self.compare(last)
+                self.require_trusted_hops(last)
             raise failures.while_connecting(
                 e, host=self._host.name, address=target.address, timeout_s=timeout_s, said=said
             ) from e
@@ -101,8 +95,8 @@ class Connection:
         assert isinstance(transport, paramiko.Transport)
         return transport
 
-    def _trust_only(self, connection: fabric.Connection, target: Hop, keys: Sequence[HostKey]) -> None:
-        """Replace Fabric's policy, which accepts every key, by ours; the pinned type is asked for."""
+    def _pin_keys(self, connection: fabric.Connection, target: Hop, keys: Sequence[HostKey]) -> None:
+        """Replace Fabric's policy, which accepts every key, by ours; the pinned type is negotiated."""
         connection.client.set_missing_host_key_policy(_RefuseUnknownKeys(self._host.name, target.address))
         # The name under which paramiko looks, whatever known_hosts calls the machine.
         name = target.hostname if target.port == 22 else f"[{target.hostname}]:{target.port}"
@@ -111,29 +105,29 @@ class Connection:
             if entry is not None and entry.key is not None:  # None: a type that paramiko does not know
                 connection.client.get_host_keys().add(name, entry.key.get_name(), entry.key)
 
-    def compare(self, count: int) -> None:
-        """Ask the first `count` hops for their keys, and raise at the first that is not trusted."""
+    def require_trusted_hops(self, count: int) -> None:
+        """Ask the first `count` hops for their keys; raise at the first that is not trusted."""
         for position, (hop, keys) in enumerate(list(zip(self._hops, self._keys, strict=True))[:count]):
-            shown = look(self._ssh, self._host, hop, position)
+            shown = read_host_key(self._ssh, self._host, hop, position)
             require_trusted(keys, shown, host=self._host.name, address=hop.address)
 
     def close(self) -> None:
-        """Hang up for good."""
+        """Close the connection; it is not made again."""
         with self._lock:
             self._closed = True
-            self._hang_up()
+            self._disconnect()
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         if self._fabric is not None:
             self._fabric.client.close()
             self._fabric = None
-        if self._line is not None:
-            self._line.close()
-            self._line = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 class _RefuseUnknownKeys(paramiko.MissingHostKeyPolicy):
-    """Stop at a key that nobody vouched for."""
+    """Stop at a key that is not trusted."""
 
     def __init__(self, host: str, address: str) -> None:
         self._host, self._address = host, address

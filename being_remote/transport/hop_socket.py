@@ -1,6 +1,6 @@
-"""A raw line to a hop (a socket that carries SSH), and the host key that is shown at its end.
+"""A socket to a hop, on which SSH is spoken, and the host key that the hop shows.
 
-Direct lines are TCP; all others are the stdin and stdout of a command (`ssh -W`, or the user's own
+A direct socket is TCP; all others are the stdin and stdout of a command (`ssh -W`, or the user's own
 ProxyCommand) behind a socket pair, so that time-outs work on them as on any socket.
 """
 
@@ -33,72 +33,69 @@ KEY_TYPES = (
 
 @dataclass
 class HopSocket:
-    """An open line; `command` is what carries it, None for TCP."""
+    """An open socket; `command` carries it, None for TCP."""
 
     socket: socket.socket
     command: subprocess.Popen[bytes] | None = None
-    said: IO[bytes] | None = None
+    stderr: IO[bytes] | None = None
 
-    def complaint(self) -> str:
-        """What the command wrote to stderr. Asked after a failure: waits a moment for its end."""
-        if self.command is None or self.said is None:
+    def read_stderr(self) -> str:
+        """What the command wrote to stderr; after a failure, so waits a moment for its end."""
+        if self.command is None or self.stderr is None:
             return ""
-        with contextlib.suppress(subprocess.TimeoutExpired):  # what it said so far is all there is
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.command.wait(timeout=1)
-        self.said.seek(0)
-        return self.said.read(16 << 10).decode("utf-8", "backslashreplace").strip()
+        self.stderr.seek(0)
+        return self.stderr.read(16 << 10).decode("utf-8", "backslashreplace").strip()
 
     def close(self) -> None:
         self.socket.close()
         if self.command is not None and self.command.poll() is None:
             self.command.kill()
             self.command.wait()
-        if self.said is not None:
-            self.said.close()
+        if self.stderr is not None:
+            self.stderr.close()
 
 
 def dial(ssh: OpenSsh, hop: Hop, position: int, *, timeout_s: float) -> HopSocket:
-    """Open a line to the hop at `position`.
-
-    Raises:
-        OSError: no TCP connection within `timeout_s`.
-    """
-    way = ssh.way_to(position)
-    if way is None:
+    """Open a socket to the hop at `position`. Raises OSError without a connection within `timeout_s`."""
+    proxy = ssh.proxy_command(position)
+    if proxy is None:
         return HopSocket(_tcp(hop.hostname, hop.port, timeout_s))
     ours, theirs = socket.socketpair()
-    said = tempfile.TemporaryFile()  # noqa: SIM115 - the Line closes it
+    stderr = tempfile.TemporaryFile()  # noqa: SIM115 - the HopSocket closes it
     try:
-        command = subprocess.Popen(way, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=said)
+        command = subprocess.Popen(proxy, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=stderr)
     finally:
         theirs.close()
-    return HopSocket(ours, command, said)
+    return HopSocket(ours, command, stderr)
 
 
-def look(ssh: OpenSsh, host: SshHost, hop: Hop, position: int, key_types: tuple[str, ...] = ()) -> HostKey:
-    """The key that a hop proves to own, reached over the (trusted) hops before it; nobody logs in.
+def read_host_key(
+    ssh: OpenSsh, host: SshHost, hop: Hop, position: int, key_types: tuple[str, ...] = ()
+) -> HostKey:
+    """The key that a hop proves to own, reached over the (trusted) hops before it, without a login.
 
     Args:
-        ssh: the way there.
-        host: whose time-out counts, and whose name errors carry.
-        hop, position: the machine that is asked, and its place on the way.
+        host: its time-out counts, and errors carry its name.
+        hop, position: the machine, and its place on the way.
         key_types: ask for one of these; default: what both sides prefer.
 
     Raises:
         Unreachable, LoginRefused: it, or a hop before it, cannot be reached.
     """
-    timeout_s, line = host.connect_timeout_s, None
+    timeout_s, opened = host.connect_timeout_s, None
     try:
-        line = dial(ssh, hop, position, timeout_s=timeout_s)
-        return _handshake(line.socket, timeout_s, key_types)
+        opened = dial(ssh, hop, position, timeout_s=timeout_s)
+        return _handshake(opened.socket, timeout_s, key_types)
     except failures.CONNECTING as e:
-        said = line.complaint() if line else ""
+        said = opened.read_stderr() if opened else ""
         raise failures.while_connecting(
             e, host=host.name, address=hop.address, timeout_s=timeout_s, said=said
         ) from e
     finally:
-        if line is not None:
-            line.close()
+        if opened is not None:
+            opened.close()
 
 
 def _handshake(sock: socket.socket, timeout_s: float, key_types: tuple[str, ...]) -> HostKey:
@@ -114,7 +111,7 @@ def _handshake(sock: socket.socket, timeout_s: float, key_types: tuple[str, ...]
         transport.close()
 
 
-class _Prompt(socket.socket):
+class _PromptSocket(socket.socket):
     """A TCP socket that acknowledges at once what it has read.
 
     Linux waits 40 ms first. sshd says several things after a login, and its Nagle algorithm keeps the
@@ -124,21 +121,21 @@ class _Prompt(socket.socket):
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         data = super().recv(size, flags)
         if sys.platform == "linux":
-            with contextlib.suppress(OSError):  # the next call says what is wrong with the line
+            with contextlib.suppress(OSError):  # the next call reports what is wrong
                 self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return data
 
 
 def _tcp(hostname: str, port: int, timeout_s: float) -> socket.socket:
-    """Connect to the first address that answers, sharing the time out among those not yet tried."""
+    """Connect to the first address that answers; the time left is shared among those not yet tried."""
     addresses = socket.getaddrinfo(hostname, port, type=socket.SOCK_STREAM)
     deadline = time.monotonic() + timeout_s
     last: OSError = OSError(f"{hostname} has no address")
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
         share_s = max(0.1, (deadline - time.monotonic()) / (len(addresses) - tried))
         try:
-            connected = _Prompt(family, kind, protocol)
-        except OSError as e:  # this machine does not speak that family
+            connected = _PromptSocket(family, kind, protocol)
+        except OSError as e:  # this machine lacks that address family
             last = e
             continue
         try:

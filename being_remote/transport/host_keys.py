@@ -1,9 +1,8 @@
-"""Which host keys are trusted: our own known_hosts, read by both stacks.
+"""The trusted host keys: our own known_hosts, read by both stacks.
 
-One file under the inventory's `state`, one line a key: `[host]:port keytype base64`. It is
-replaced whole under a lock, so a reader never meets half of it. What the user's own known_hosts
-says of a host is asked of `ssh-keygen -F`, which understands hashed names and patterns. Lines that
-trust an authority (`@cert-authority`) are not followed; keys that are `@revoked` never count.
+One file under the inventory's `state`, one line a key: `[host]:port keytype base64`, replaced as a whole
+under a lock. The user's own known_hosts are read by `ssh-keygen -F`, which understands hashed names and
+patterns. Lines of an authority (`@cert-authority`) are ignored; keys that are `@revoked` never count.
 """
 
 from __future__ import annotations
@@ -47,10 +46,7 @@ class HostKey:
 
 
 def parse_key(line: str) -> HostKey:
-    """The key in "keytype base64 [comment]".
-
-    Raises:
-        ValueError: it is not spelt like that, or the type inside is another one.
+    """The key in "keytype base64 [comment]". Raises ValueError for anything else.
 
     Example:
         >>> parse_key("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVs").type
@@ -80,25 +76,24 @@ class KnownHosts:
         self.path = state / FILE_NAME
 
     def keys(self, name: str) -> tuple[HostKey, ...]:
-        """The keys trusted for the machine that known_hosts calls `name`."""
+        """The keys trusted for the machine of that name in known_hosts."""
         return tuple(key for spelt, key in self._entries() if spelt == name)
 
     def replace(self, name: str, keys: Iterable[HostKey]) -> None:
-        """From now on trust exactly `keys` for `name`."""
-        with disk_refusals_told(self._state), self._locked():
+        """Trust exactly `keys` for `name`."""
+        with disk_errors(self._state), self._locked():
             others = [(spelt, key) for spelt, key in self._entries() if spelt != name]
             self._write([*others, *((name, key) for key in dict.fromkeys(keys))])
 
     def add_if_unknown(self, name: str, keys: Iterable[HostKey]) -> None:
         """Trust `keys` unless something is trusted for `name` already."""
-        with disk_refusals_told(self._state), self._locked():
+        with disk_errors(self._state), self._locked():
             entries = self._entries()
             if all(spelt != name for spelt, _ in entries):
                 self._write([*entries, *((name, key) for key in dict.fromkeys(keys))])
 
     def _entries(self) -> list[tuple[str, HostKey]]:
         try:
-            # What is not UTF-8 is no key, and is named by its line below.
             text = self.path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
@@ -113,13 +108,13 @@ class KnownHosts:
                 entries.append((name, parse_key(rest)))
             except ValueError as e:
                 raise InventoryError(
-                    f"line {number}: {e}", where=str(self.path), hint="remove that line, then `trust` again"
+                    f"line {number}: {e}", where=str(self.path), hint="remove that line, then run trust again"
                 ) from e
         return entries
 
     def _write(self, entries: Iterable[tuple[str, HostKey]]) -> None:
         text = "".join(f"{name} {key.line}\n" for name, key in entries)
-        # One name under the lock: what a killed process left is written over.
+        # One name, under the lock: it replaces what a killed process left.
         temporary = self._state / f".{FILE_NAME}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -142,8 +137,8 @@ class KnownHosts:
 
 
 @contextlib.contextmanager
-def disk_refusals_told(folder: Path) -> Iterator[None]:
-    """What this machine's disk refuses, in our errors."""
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of the local disk into ours."""
     try:
         yield
     except OSError as e:
@@ -153,17 +148,17 @@ def disk_refusals_told(folder: Path) -> Iterator[None]:
 def _unusable(path: Path, error: OSError) -> InventoryError | NoSpace:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpace(
-            "the disk is full; nothing was changed", file=str(path), hint="free some space, then again"
+            "the disk is full; nothing was changed", file=str(path), hint="free some space, then retry"
         )
     return InventoryError(
         f"cannot be used: {error.strerror}",
         where=str(path),
-        hint="`state` in the inventory is where trusted keys are kept: mend it, or name another folder",
+        hint="`state` in the inventory is where trusted keys are kept: repair it, or name another folder",
     )
 
 
-def users_own(hop: Hop) -> tuple[HostKey, ...]:
-    """What the user's known_hosts files say of this machine."""
+def read_user_keys(hop: Hop) -> tuple[HostKey, ...]:
+    """The keys in the user's known_hosts files for this machine."""
     trusted: dict[HostKey, None] = {}
     revoked: set[HostKey] = set()
     for file in hop.known_hosts_files:
@@ -183,7 +178,7 @@ def users_own(hop: Hop) -> tuple[HostKey, ...]:
             try:
                 key = parse_key(" ".join(words[2:4] if marked else words[1:3]))
             except ValueError:
-                continue  # the user's file may hold what no longer is a key; ssh skips it, too
+                continue  # ssh skips such lines, too
             if marked:
                 revoked.add(key)
             else:
@@ -192,11 +187,11 @@ def users_own(hop: Hop) -> tuple[HostKey, ...]:
 
 
 def require_trusted(keys: Sequence[HostKey], shown: HostKey, *, host: str, address: str) -> None:
-    """Stop unless `shown` is one of the trusted `keys`.
+    """Check that `shown` is one of the trusted `keys`.
 
     Raises:
-        HostKeyUnknown: there is no trusted key yet.
-        HostKeyChanged: there is, and it is another one.
+        HostKeyUnknown: no key is trusted yet.
+        HostKeyChanged: another key is trusted.
     """
     if not keys:
         raise HostKeyUnknown(host=host, address=address, fingerprint=shown.fingerprint)
@@ -208,11 +203,7 @@ def require_trusted(keys: Sequence[HostKey], shown: HostKey, *, host: str, addre
 
 
 def pinned(host: SshHost, inventory_path: Path) -> tuple[HostKey, ...]:
-    """The key that the inventory itself names for the host.
-
-    Raises:
-        InventoryError: `host_key` is not a key.
-    """
+    """The key that the inventory names for the host. Raises InventoryError if it is none."""
     if host.host_key is None:
         return ()
     try:
@@ -228,15 +219,15 @@ def pinned(host: SshHost, inventory_path: Path) -> tuple[HostKey, ...]:
 def trusted_keys(
     hops: tuple[Hop, ...], host: SshHost, inventory_path: Path, known: KnownHosts, *, remember: bool
 ) -> list[tuple[HostKey, ...]]:
-    """For each hop what is trusted: the inventory's pin, else our file, else the user's own.
+    """The trusted keys of each hop: the inventory's, else our file's, else the user's own.
 
-    With `remember`, what only the user's own file knew is copied into ours.
+    With `remember`, keys that only the user's own file has are copied into ours.
     """
     found = []
     for position, hop in enumerate(hops):
         pin = pinned(host, inventory_path) if position == len(hops) - 1 else ()
         keys = pin or known.keys(hop.known_name)
-        if not keys and (keys := users_own(hop)) and remember:
+        if not keys and (keys := read_user_keys(hop)) and remember:
             known.add_if_unknown(hop.known_name, keys)
         found.append(keys)
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import functools
 import os
-import secrets
 import signal
 import subprocess
 import threading
@@ -19,17 +18,22 @@ from being_remote.session import (
     OnHashed,
     OnProgress,
     Pull,
-    PullResult,
     Push,
-    Pushed,
     Result,
+    TransferResult,
     no_progress,
     not_noted,
 )
 from being_remote.transport import rsync
 from being_remote.transport import stream_download as download
-from being_remote.transport.output_framing import Streams, TooMuchOutput, exchange, unwrapped, wrapped
-from being_remote.transport.process_stream import ProcessStream, marked
+from being_remote.transport.output_framing import (
+    Streams,
+    TooMuchOutput,
+    exchange,
+    frame_command,
+    unframe_output,
+)
+from being_remote.transport.process_stream import ProcessStream
 from being_remote.transport.remote_folder import make_folder
 
 
@@ -60,12 +64,11 @@ class LocalSession:
     ) -> Result:
         """See `Session.run`. A command that takes too long is killed with its children."""
         timeout_s = self._host.answer_timeout_s if timeout_s is None else timeout_s
-        mark = secrets.token_hex(16)
-        words = wrapped(argv, mark)
+        command = frame_command(argv, closing=True)
         self._count()
         started = time.monotonic()
         process = subprocess.Popen(
-            words,
+            command.argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -89,7 +92,7 @@ class LocalSession:
         finally:
             stop()
             atexit.unregister(stop)
-        ended = unwrapped(bytes(answer.out), mark)
+        ended = unframe_output(bytes(answer.out), command.mark)
         if ended is None:
             raise ConnectionLost(
                 f"the shell of {argv[0]!r} was killed; how far it came is unknown", host=self.host
@@ -99,28 +102,25 @@ class LocalSession:
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> ProcessStream:
         """See `Session.stream`; closing it kills the command with its children."""
-        command = marked(argv)
+        command = frame_command(argv, closing=False)
         self._count()
         return ProcessStream(command.argv, command, stdin=stdin, host=self.host, name=argv[0], over_ssh=False)
 
     def pull(
         self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
-    ) -> PullResult:
+    ) -> TransferResult:
         """See `Session.pull`; the same rsync, without a shell between."""
         self._count()
+        fetch = functools.partial(rsync.pull, request, host=self.host, remote=None, on_progress=on_progress)
+        return download.pull_with_rest(request, fetch, self, self._host.python, on_hashed)
 
-        def fetch() -> PullResult:
-            return rsync.pull(request, host=self.host, remote=None, on_progress=on_progress)
-
-        return download.after_rsync(request, fetch, self, self._host.python, on_hashed)
-
-    def push(self, request: Push, on_progress: OnProgress = no_progress) -> Pushed:
+    def push(self, request: Push, on_progress: OnProgress = no_progress) -> TransferResult:
         """See `Session.push`; the same rsync, without a shell between."""
         make_folder(self, request.into)
         return rsync.push(request, host=self.host, remote=None, on_progress=on_progress)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """See `Session.close`; nothing is held."""
 
     def __enter__(self) -> LocalSession:
         return self
@@ -153,7 +153,7 @@ def _streams(process: subprocess.Popen[bytes]) -> Streams:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the command; the reading threads then come to their pipes' ends."""
+    """Kill what is left of the command; that ends the reading threads."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -1,8 +1,7 @@
-"""Who we say we are: the keys that are offered to a host, in OpenSSH's order, and no others.
+"""The keys that are offered to a host, in OpenSSH's order, and no others.
 
 Paramiko would offer every key of the agent first and run into the server's limit; Fabric ignores
-IdentitiesOnly. A key file that the agent holds is used through the agent, so that one protected by
-a passphrase works without asking. Nothing is ever asked here.
+IdentitiesOnly. A key file that the agent holds is used through the agent, so a passphrase is never needed.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ class Login:
         self._notes: list[str] = []
 
     def authenticate(self, transport: paramiko.Transport) -> list[str]:
-        """Log in, or say why not.
+        """Log in.
 
         Raises:
-            LoginRefused: every key was refused; the text lists what was tried.
-            Unreachable: the link broke or fell silent meanwhile.
+            LoginRefused: every key was refused; the text lists them.
+            Unreachable: the link broke or fell silent.
         """
         with contextlib.ExitStack() as stack:
             for offered, (name, key) in enumerate(self._keys(stack)):
@@ -55,11 +54,11 @@ class Login:
                     if not transport.is_active():
                         self._notes.append("the server hung up")
                         break
-        tried = "; ".join(self._notes) or "there is no key to offer"
+        tried = "; ".join(self._notes) or "no key to offer"
         raise LoginRefused(
-            f"{self._hop.user}@{self._hop.address} lets nobody in with our keys ({tried})",
+            f"login refused for {self._hop.user}@{self._hop.address} ({tried})",
             host=self._host,
-            hint="put the public key into the host's ~/.ssh/authorized_keys, or set `identity_file` "
+            hint="add the public key to the host's ~/.ssh/authorized_keys, or set `identity_file` "
             "(and `user`) in the inventory",
         )
 
@@ -81,7 +80,7 @@ class Login:
         try:
             return paramiko.PKey.from_path(path)
         except (paramiko.PasswordRequiredException, TypeError):  # TypeError is what from_path lets through
-            self._notes.append(f"{path}: has a passphrase and no agent holds it (ssh-add {path})")
+            self._notes.append(f"{path}: has a passphrase, and no agent holds it (ssh-add {path})")
         except OSError as e:
             self._notes.append(f"{path}: {e.strerror}")
         except (paramiko.SSHException, ValueError, paramiko.pkey.UnknownKeyType) as e:

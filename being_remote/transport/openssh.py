@@ -1,9 +1,8 @@
-"""The system's ssh, told everything: one configuration file for every hop and every stream.
+"""The system's ssh: one configuration file for every hop and every stream of a session.
 
-Options given to ssh do not reach the hops of a jump; a file that each of them is told to read does.
-So each hop has an entry in it with our known_hosts, strict checking and nothing forwarded. The
-file, the socket of the shared connection and the keys trusted for this session live in a short
-folder that only we may enter, and that goes with the session.
+Options given to ssh do not reach the hops of a jump; a configuration file does. So each hop has an entry
+in it with our known_hosts, strict checking and nothing forwarded. The file, the socket of the shared
+connection and the session's trusted keys live in a private folder with a short path.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from being_remote.scratch import make_folder
-from being_remote.transport.host_keys import HostKey, disk_refusals_told
+from being_remote.transport.host_keys import HostKey, disk_errors
 from being_remote.transport.ssh_config import Hop
 
 _KEEP_S = 30  # how long the shared connection outlives a process of ours that was killed
@@ -39,10 +38,9 @@ class OpenSsh:
         self._has_master = False
         # The socket's name must fit into about 100 bytes, which macOS's own folder leaves no room for.
         short = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir())
-        with disk_refusals_told(short):
+        with disk_errors(short):
             self._folder = make_folder(short)
-            # For a thread that Ctrl-C leaves behind with its session open.
-            atexit.register(self.close)
+            atexit.register(self.close)  # for a thread that Ctrl-C leaves behind with its session open
             known = self._folder / "known_hosts"
             trusted = zip(hops, keys, strict=True)
             known.write_text(
@@ -61,35 +59,34 @@ class OpenSsh:
         """The words before the target; none of them holds a blank."""
         return ["ssh", "-F", str(self._config)]
 
-    def way_to(self, position: int) -> list[str] | None:
-        """A command whose stdin and stdout are a raw line to that hop; None for a plain TCP connect."""
+    def proxy_command(self, position: int) -> list[str] | None:
+        """A command whose stdin and stdout are connected to that hop; None for a plain TCP connect."""
         hop = self._hops[position]
         if position > 0:
             return [*self.shell, "-W", f"[{hop.hostname}]:{hop.port}", "--", _alias(position - 1)]
         return ["/bin/sh", "-c", f"exec {hop.proxy_command}"] if hop.proxy_command else None
 
     def share(self) -> str:
-        """Bring up the connection that all streams share; "" if it stands, else what ssh says."""
+        """Open the connection that all streams share; returns "", or ssh's message if that failed."""
         with self._master:
             if self._has_master and self._control("check") == 0:
                 return ""
-            # The shared connection keeps stderr open for as long as it lives, so it gets a file:
-            # waiting for the end of a pipe would wait for it.
-            with tempfile.TemporaryFile() as said:
+            # A file and not a pipe: the shared connection keeps stderr open as long as it lives.
+            with tempfile.TemporaryFile() as stderr:
                 try:
                     done = subprocess.run(
                         [*self.shell, "-f", "-N", "-T", "--", self.target],
                         stdin=subprocess.DEVNULL,
                         stdout=subprocess.DEVNULL,
-                        stderr=said,
+                        stderr=stderr,
                         # ConnectTimeout ends at the key exchange; a server may freeze after that.
                         timeout=2 * self._timeout_s * len(self._hops),
                         check=False,
                     )
                 except subprocess.TimeoutExpired:
                     return "ssh: the login timed out"
-                said.seek(0)
-                text = said.read(16 << 10).decode("utf-8", "backslashreplace").strip()
+                stderr.seek(0)
+                text = stderr.read(16 << 10).decode("utf-8", "backslashreplace").strip()
             self._has_master = done.returncode == 0
             return "" if self._has_master else text or f"ssh exited with {done.returncode}"
 
@@ -142,9 +139,9 @@ class OpenSsh:
         }
         if hop.agent is not None:
             entry["IdentityAgent"] = _verbatim(hop.agent)
-        way = self.way_to(position)
-        if position > 0 and way is not None:
-            entry["ProxyCommand"] = _verbatim(shlex.join(way))
+        proxy = self.proxy_command(position)
+        if position > 0 and proxy is not None:
+            entry["ProxyCommand"] = _verbatim(shlex.join(proxy))
         elif hop.proxy_command is not None:
             entry["ProxyCommand"] = _verbatim(hop.proxy_command)
         if position == len(self._hops) - 1:

@@ -1,8 +1,8 @@
 """A command's exit code carried inside its own output, and its streams read to the end.
 
-sshd reports a command that was killed and a link that broke in the same way, so the code that it
-reports is no evidence. Ours is printed after the output by the far shell: where the closing mark
-is missing, the outcome is unknown. The opening mark cuts off what a talkative login shell prints.
+sshd reports a killed command and a broken link in the same way, so the code that it reports is no
+evidence. Ours is printed after the output by the remote shell: where the closing mark is missing, the
+outcome is unknown. The opening mark cuts off what a login shell prints first.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import re
+import secrets
 import shlex
 import threading
 import time
@@ -18,22 +19,77 @@ from dataclasses import dataclass, field
 
 # "$@" instead of pasted words: nothing in them can become an assignment, a keyword or a pattern.
 # The brackets keep `exit` from ending the shell before the closing mark.
-SCRIPT = 'm=$1; shift; printf %s "$m"; ("$@"); printf %s%d: "$m" $?'
-
-# One word for the kernel is at most 128 KiB, and the far side gets our whole command as one.
-MAX_COMMAND_BYTES = 100_000
+_BETWEEN_MARKS = 'm=$1; shift; printf %s "$m"; ("$@"); printf %s%d: "$m" $?'
+# A stream has an end of its own; exec, so that closing the stream reaches the command.
+_AFTER_MARK = 'm=$1; shift; printf %s "$m"; exec "$@"'
+# The kernel takes 128 KiB for one word, and the remote side gets our whole command as one.
+_MAX_COMMAND_BYTES = 100_000
 
 
 class TooMuchOutput(Exception):
-    """More was answered than the caller allowed."""
+    """The answer is longer than the caller allowed."""
+
+
+@dataclass(frozen=True)
+class MarkedCommand:
+    """The words that run a command behind a mark."""
+
+    argv: tuple[str, ...]
+    mark: bytes
+
+
+def frame_command(argv: Sequence[str], *, closing: bool) -> MarkedCommand:
+    """`argv` behind an opening mark and, with `closing`, before a closing one with its exit code.
+
+    Raises:
+        ValueError: a word holds a NUL byte, or all of them are too long for one command.
+
+    Example:
+        >>> frame_command(["tail", "-f", "a b"], closing=False).argv[3:][2:]
+        ('tail', '-f', 'a b')
+    """
+    if not argv or any("\0" in word for word in argv):
+        raise ValueError(f"not a command: {argv!r}")
+    if sum(len(os.fsencode(word)) for word in argv) > _MAX_COMMAND_BYTES:
+        raise ValueError("too long for a command; send it on stdin")
+    mark = secrets.token_hex(16)
+    script = _BETWEEN_MARKS if closing else _AFTER_MARK
+    return MarkedCommand(("sh", "-c", script, "sh", mark, *argv), mark.encode())
+
+
+def quote_words(words: Sequence[str]) -> bytes:
+    """The words quoted for any login shell; names keep their bytes.
+
+    Example:
+        >>> quote_words(["printf", "%s", "$(date) it's"])
+        b'printf %s \\'$(date) it\\'"\\'"\\'s\\''
+    """
+    return os.fsencode(shlex.join(words))
+
+
+def unframe_output(out: bytes, mark: bytes) -> tuple[int, bytes] | None:
+    """(exit code, output) from between the marks; None without the closing mark.
+
+    Example:
+        >>> unframe_output(b"welcome!\\nMhelloM3:", b"M")
+        (3, b'hello')
+        >>> unframe_output(b"welcome!\\nMhel", b"M") is None
+        True
+    """
+    begin, end = out.find(mark), out.rfind(mark)
+    code, colon, _ = out[end + len(mark) :].partition(b":")
+    # The host knows the mark: what follows may be anything, and int() refuses long numbers.
+    if begin == end or not colon or not re.fullmatch(rb"\d{1,3}", code):
+        return None
+    return int(code), out[begin + len(mark) : end]
 
 
 @dataclass(frozen=True)
 class Streams:
     """Four blocking calls on a running command; the reading ones return b"" at the end.
 
-    `done_out` and `done_err` are called by the reading threads themselves when they have stopped:
-    who closes a descriptor under another thread's read lets it read from whatever is opened next.
+    The reading threads call `done_out` and `done_err` themselves when they stop: to close a descriptor
+    under another thread's read would let it read from whatever is opened next.
     """
 
     read_out: Callable[[], bytes]
@@ -50,50 +106,6 @@ class FramedOutput:
 
     out: bytearray = field(default_factory=bytearray)
     err: bytearray = field(default_factory=bytearray)
-
-
-def wrapped(argv: Sequence[str], mark: str) -> list[str]:
-    """The words that run `argv` between two marks.
-
-    Raises:
-        ValueError: a word holds a NUL byte, or all of them are too long for one command.
-
-    Example:
-        >>> wrapped(["echo", "a b"], "M")[3:]
-        ['sh', 'M', 'echo', 'a b']
-    """
-    if not argv or any("\0" in word for word in argv):
-        raise ValueError(f"not a command: {argv!r}")
-    if sum(len(os.fsencode(word)) for word in argv) > MAX_COMMAND_BYTES:
-        raise ValueError("too long for a command; send it on stdin")
-    return ["sh", "-c", SCRIPT, "sh", mark, *argv]
-
-
-def one_line(words: Sequence[str]) -> bytes:
-    """The words quoted for a login shell, whichever it is; names keep their bytes.
-
-    Example:
-        >>> one_line(["printf", "%s", "$(date) it's"])
-        b'printf %s \\'$(date) it\\'"\\'"\\'s\\''
-    """
-    return os.fsencode(shlex.join(words))
-
-
-def unwrapped(out: bytes, mark: str) -> tuple[int, bytes] | None:
-    """(exit code, output) from between the marks; None when the closing mark never came.
-
-    Example:
-        >>> unwrapped(b"welcome!\\nMhelloM3:", "M")
-        (3, b'hello')
-        >>> unwrapped(b"welcome!\\nMhel", "M") is None
-        True
-    """
-    begin, end = out.find(mark.encode()), out.rfind(mark.encode())
-    code, colon, _ = out[end + len(mark) :].partition(b":")
-    # The mark is no secret to the host: what follows may be anything, and int() refuses long numbers.
-    if begin == end or not colon or not re.fullmatch(rb"\d{1,3}", code):
-        return None
-    return int(code), out[begin + len(mark) : end]
 
 
 def exchange(streams: Streams, stdin: bytes, *, limit: int, timeout_s: float) -> FramedOutput:
@@ -132,7 +144,6 @@ def exchange(streams: Streams, stdin: bytes, *, limit: int, timeout_s: float) ->
     err = (pump, ("err", streams.read_err, streams.done_err))
     for target, args in (out, err, (feed, ())):
         threading.Thread(target=target, args=args, daemon=True).start()
-
     try:
         _collect(chunks, answer, limit=limit, deadline=time.monotonic() + timeout_s)
     finally:

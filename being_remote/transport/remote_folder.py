@@ -1,16 +1,20 @@
-"""Folders over there."""
+"""What both kinds of session do on a host's disk."""
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 
-from being_remote.errors import CommandFailed
+from being_remote.errors import CommandFailed, NoSpace
 from being_remote.foreign_text import quote
 from being_remote.session import Session
 
+# What a pod says of its own disk; never of ours.
+_FULL = re.compile(rb"No space left on device|Disk quota exceeded")
+
 
 def make_folder(session: Session, folder: PurePosixPath) -> None:
-    """Make a folder on the host with all above it; one that is there is left as it is.
+    """Make a folder on the host with all above it, unless it is there.
 
     Raises:
         CommandFailed: it cannot be made; the text says why.
@@ -20,3 +24,13 @@ def make_folder(session: Session, folder: PurePosixPath) -> None:
     if result.exit_code != 0:
         what = f"{str(folder)!r} cannot be made: {quote(result.stderr)}"
         raise CommandFailed(what, host=session.host, result=result)
+
+
+def require_remote_space(said: bytes, place: str) -> None:
+    """Raise NoSpace where a program that wrote to `place` ("host:folder") said that the disk is full."""
+    if _FULL.search(said):
+        raise NoSpace(
+            f"the remote disk is full, it says: {quote(said)}",
+            file=place,
+            hint="free some space on that disk, then run the command again: it resumes",
+        )

@@ -1,7 +1,4 @@
-"""When a failed attempt is tried again: only by what the caller names, with growing, uneven waits.
-
-What makes a repetition safe is the caller's knowledge; this module knows waits, and logs each.
-"""
+"""Retries with exponential backoff and jitter, of the errors that the caller names."""
 
 from __future__ import annotations
 
@@ -12,40 +9,31 @@ import tenacity
 
 log = logging.getLogger("being_remote")
 
+_ATTEMPTS = 3
+
 
 def retrying(
-    host: str,
-    *,
-    again: Callable[[BaseException], bool],
-    attempts: int = 3,
-    total_s: float,
-    first_wait_s: float = 0.2,
+    host: str, *, again: Callable[[BaseException], bool], total_s: float, first_wait_s: float = 0.2
 ) -> tenacity.Retrying:
-    """Call a function through the result: `retrying(...)(function, argument)`.
+    """Call a function through the result, up to three times: `retrying(...)(function, argument)`.
 
     Args:
         host: named in the log.
         again: says whether an error is worth another attempt; all others pass at once.
-        attempts: at most so many in all.
         total_s: no new attempt once so much time has passed.
         first_wait_s: the first wait; it doubles each time, with jitter.
     """
 
-    def say(state: tenacity.RetryCallState) -> None:
+    def log_failure(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        log.info(
-            "%s: attempt %d failed: %s; trying again in %.1f s",
-            host,
-            state.attempt_number,
-            getattr(error, "what", error),
-            state.upcoming_sleep,
-        )
+        what, wait_s = getattr(error, "what", error), state.upcoming_sleep
+        log.info("%s: attempt %d failed: %s; retrying in %.1f s", host, state.attempt_number, what, wait_s)
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(again),
-        stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_before_delay(total_s),
+        stop=tenacity.stop_after_attempt(_ATTEMPTS) | tenacity.stop_before_delay(total_s),
         wait=tenacity.wait_exponential(multiplier=first_wait_s, max=5.0)
         + tenacity.wait_random(0, first_wait_s),
-        before_sleep=say,
+        before_sleep=log_failure,
         reraise=True,
     )

@@ -1,8 +1,8 @@
-"""One rsync call that fetches named files: its words, its progress, its end put into our errors.
+"""rsync's command lines, and the files that it leaves here.
 
-Names travel NUL-separated on stdin and never through a shell. What arrives is regular files with
-the pod's modification times and with permissions of our own. A cut transfer leaves its half file
-in a folder aside, where the next call finds it. Nothing is ever deleted here.
+Names travel NUL-separated on stdin and never through a shell. Regular files arrive, with the pod's
+modification times and permissions of our own. A cut transfer leaves its half file in a folder aside, where
+the next call finds it. rsync deletes nothing.
 """
 
 from __future__ import annotations
@@ -18,15 +18,26 @@ from dataclasses import dataclass, replace
 
 from being_remote.errors import CommandFailed, NotFoundError, ToolMissing, UnsafeFile
 from being_remote.pace import SLOWEST, Rate
-from being_remote.session import PARTIAL_DIR, OnProgress, Pull, PullResult, Push, Pushed, no_progress
+from being_remote.session import PARTIAL_DIR, OnProgress, Pull, Push, TransferResult, no_progress
 from being_remote.transport.rsync_process import Outgrown, RsyncTask, run
 
 OLDEST = (3, 2, 5)
-# So much more than was listed may come, since logs grow meanwhile.
+# A file may be so much larger than it was listed, since logs grow.
 GROWTH_BYTES = 16 << 20
 _STALL_S = 60
-# What its bounds are watched by, also where nobody looks at a progress bar.
-_TELLING = ("--info=progress2", "--no-inc-recursive", "--outbuf=N")
+_COMMON = (
+    "-s",  # secluded: the folder's name travels in the protocol, never through a shell
+    "--times",
+    "--from0",
+    "--files-from=-",
+    "--no-implied-dirs",  # the sender's folders keep their own properties
+    f"--timeout={_STALL_S}",
+    "--stats",
+    "--no-human-readable",
+    "--info=progress2",  # its bounds are watched by these, also without a progress bar
+    "--no-inc-recursive",
+    "--outbuf=N",
+)
 _WRITING = re.compile(rb"\.(.+)\.[A-Za-z0-9]{6}", re.DOTALL)
 
 
@@ -58,26 +69,25 @@ def pull(
     remote: Remote | None,
     on_progress: OnProgress = no_progress,
     rate: Rate = SLOWEST,
-) -> PullResult:
+) -> TransferResult:
     """Fetch `request.names`; without `remote` from this machine's own disk.
 
-    Files that are gone over there are left out silently: they vanished since they were listed. So are
-    those that grew by more than `GROWTH_BYTES` since then; see `left_out`.
+    Skips files that vanished since they were listed, and those that grew by more than `GROWTH_BYTES`;
+    see `not_arrived`.
 
     Raises:
-        Outgrown: a file grew by more than that while it came; those after it did not come.
-        AnswerTimeout: it came more slowly than `rate`.
-        ToolMissing: no rsync over there (host is the pod), or none here that is new enough
-            (host is "local").
-        ConnectionLost: the link broke; a second call goes on where this one stopped.
-        NoSpace: the disk here is full, or nearly.
-        CommandFailed: anything else that rsync says.
+        Outgrown: a file grew by more than that during the transfer; those after it did not arrive.
+        AnswerTimeout: slower than `rate`.
+        ToolMissing: no rsync on the host, or none here that is new enough (host is "local").
+        ConnectionLost: the link broke; a second call resumes.
+        NoSpace: the local disk is full, or nearly.
+        CommandFailed: any other failure of rsync.
         UnsafeFile: a name would leave the folder.
     """
     require_rsync()
     check_names(request.names)
     if not request.names:
-        return PullResult(0, 0, "rsync")
+        return TransferResult(0, 0, "rsync")
     request.into.mkdir(parents=True, exist_ok=True)
     _keep_half_files(request)
     most = max(request.sizes) + GROWTH_BYTES
@@ -91,19 +101,19 @@ def pull(
         reads_bytes=_bases_bytes(request),
     )
     try:
-        moved = run(words(request, remote, most), request.names, task, on_progress)
+        moved = run(pull_words(request, remote, most), request.names, task, on_progress)
     except (CommandFailed, Outgrown) as e:
         _keep_half_files(request)
         if _drop_outgrown(request) or isinstance(e, Outgrown):
             raise Outgrown from e
         raise
-    return PullResult(moved.files, moved.bytes, "rsync")
+    return TransferResult(moved.files, moved.bytes, "rsync")
 
 
-def left_out(request: Pull) -> Pull:
-    """The files that a pull did not bring: they are gone over there, or outgrew their listing."""
+def not_arrived(request: Pull) -> Pull:
+    """The files that a pull skipped: they vanished, or outgrew their listing."""
 
-    def lies(name: bytes, size: int) -> bool:
+    def has_arrived(name: bytes, size: int) -> bool:
         if os.path.lexists(os.path.join(os.fsencode(request.into), name)):
             return True
         try:
@@ -111,7 +121,7 @@ def left_out(request: Pull) -> Pull:
         except OSError:
             return False
 
-    left = [(n, s) for n, s in zip(request.names, request.sizes, strict=True) if not lies(n, s)]
+    left = [(n, s) for n, s in zip(request.names, request.sizes, strict=True) if not has_arrived(n, s)]
     return replace(request, names=tuple(n for n, _ in left), sizes=tuple(s for _, s in left))
 
 
@@ -122,39 +132,38 @@ def push(
     remote: Remote | None,
     on_progress: OnProgress = no_progress,
     rate: Rate = SLOWEST,
-) -> Pushed:
-    """Put `request.names` into a folder that is there; without `remote` on this machine's own disk.
+) -> TransferResult:
+    """Upload `request.names` into a folder that exists; without `remote` on this machine's own disk.
 
     Raises:
-        ToolMissing, ConnectionLost, AnswerTimeout, UnsafeFile: as of `pull`.
-        NotFoundError: a file is not here.
-        NoSpace: the disk is full over there.
-        CommandFailed: anything else that rsync says.
+        ToolMissing, ConnectionLost, AnswerTimeout, UnsafeFile, CommandFailed: see `pull`.
+        NotFoundError: a local file is missing.
+        NoSpace: the remote disk is full.
     """
     require_rsync()
     check_names(request.names)
     if not request.names:
-        return Pushed(0, 0, "rsync")
+        return TransferResult(0, 0, "rsync")
     for name in request.names:
         if not (path := request.source / os.fsdecode(name)).is_file():
-            raise NotFoundError("cannot be sent: there is no such file", where=repr(str(path)))
+            raise NotFoundError("cannot be sent: no such file", where=repr(str(path)))
     task = RsyncTask(
         host,
         "sending",
         request.total_bytes,
-        there=f"{host}:{request.into}",
+        remote_place=f"{host}:{request.into}",
         rate=rate,
         reads_bytes=request.total_bytes,
     )
     moved = run(push_words(request, remote), request.names, task, on_progress)
-    return Pushed(moved.files, moved.bytes, "rsync")
+    return TransferResult(moved.files, moved.bytes, "rsync")
 
 
 def require_rsync() -> None:
-    """See that this machine's rsync is new enough.
+    """Check that this machine's rsync is new enough: older ones accept files that were not asked for.
 
     Raises:
-        ToolMissing: it is not; older ones believe file lists that were not asked for.
+        ToolMissing: it is not.
     """
     found = version()
     if found is None or found < OLDEST:
@@ -167,11 +176,7 @@ def require_rsync() -> None:
 
 
 def check_names(names: Iterable[bytes]) -> None:
-    """Refuse names that are no path below a folder.
-
-    Raises:
-        UnsafeFile: absolute, empty, or climbing.
-    """
+    """Refuse names that lead out of a folder. Raises UnsafeFile."""
     for name in names:
         parts = name.split(b"/")
         if b"\0" in name or any(part in (b"", b".", b"..") for part in parts):
@@ -184,15 +189,15 @@ def _keep_half_files(request: Pull) -> None:
     for folder, _, names in os.walk(into):
         for name in names:
             half = _WRITING.fullmatch(name)
-            lying = os.path.join(folder, name)
-            if half is not None and os.path.relpath(lying, into) not in wanted:
+            path = os.path.join(folder, name)
+            if half is not None and os.path.relpath(path, into) not in wanted:
                 kept = os.path.join(folder, os.fsencode(PARTIAL_DIR), half[1])
                 os.makedirs(os.path.dirname(kept), exist_ok=True)
-                os.replace(lying, kept)
+                os.replace(path, kept)
 
 
 def _half_of(request: Pull, name: bytes) -> bytes:
-    """Where rsync keeps what came of a file."""
+    """Where rsync keeps a file that arrived in part."""
     folder, _, last = name.rpartition(b"/")
     return os.path.join(os.fsencode(request.into), folder, os.fsencode(PARTIAL_DIR), last)
 
@@ -219,58 +224,44 @@ def _drop_outgrown(request: Pull) -> bool:
     return found
 
 
-def words(request: Pull, remote: Remote | None, most_bytes: int) -> list[str]:
-    """rsync's command line; each word says why it is there."""
-    source = f"{request.source}/"
+def pull_words(request: Pull, remote: Remote | None, most_bytes: int) -> list[str]:
+    """rsync's command line for a download."""
     argv = [
         "rsync",
-        "--times",
-        "-s",  # secluded: the folder's name travels in the protocol, never through a shell
-        "--from0",
-        "--files-from=-",
-        "--no-implied-dirs",  # the pod's folders' own properties are not believed
+        *_COMMON,
         "--ignore-missing-args",
         "--no-links",
         "--no-devices",
         "--no-specials",
-        "--chmod=D755,F644",  # what cannot be read here is no backup
+        "--chmod=D755,F644",  # a file that cannot be read here is no backup
         f"--partial-dir={PARTIAL_DIR}",
-        f"--timeout={_STALL_S}",
-        "--stats",
-        "--no-human-readable",
-        f"--max-size={most_bytes}",  # what outgrew its listing keeps no other file away
-        *_TELLING,
+        f"--max-size={most_bytes}",  # a file that outgrew its listing must not keep others away
     ]
     if request.unless_in.is_dir():
         argv.append(f"--compare-dest={request.unless_in.resolve()}")
-    if remote is not None:
-        argv += ["-e", " ".join(remote.shell)]
-        source = f"{remote.target}:{source}"
+    source = _spell_remote(f"{request.source}/", remote, argv)
     return [*argv, "--", source, f"{request.into.resolve()}/"]
 
 
 def push_words(request: Push, remote: Remote | None) -> list[str]:
-    """rsync's command line for the way there; each word says why it is there."""
-    into = f"{request.into}/"
+    """rsync's command line for an upload."""
     argv = [
         "rsync",
-        "--times",
+        *_COMMON,
         "--copy-links",
-        "-s",
-        "--from0",
-        "--files-from=-",
-        "--no-implied-dirs",  # our folders' own properties are not theirs
-        "--perms",  # and not what the umask over there makes of them
+        "--perms",  # ours, whatever the host's umask
         "--chmod=Du=rwx,Dgo=rx,Fu=rwX,Fgo=rX",
-        # After a silent cut the rsync over there lives on for a while and keeps what it has to itself,
-        # unless it writes in place: so the next one goes on where this one was stopped.
+        # After a silent cut the remote rsync lives on for a while and does not publish what it has,
+        # unless it writes in place: so the next call resumes where this one was stopped.
         "--inplace",
-        f"--timeout={_STALL_S}",
-        "--stats",
-        "--no-human-readable",
-        *_TELLING,
     ]
-    if remote is not None:
-        argv += ["-e", " ".join(remote.shell)]
-        into = f"{remote.target}:{into}"
+    into = _spell_remote(f"{request.into}/", remote, argv)
     return [*argv, "--", f"{request.source.resolve()}/", into]
+
+
+def _spell_remote(folder: str, remote: Remote | None, argv: list[str]) -> str:
+    """The remote folder as rsync spells it; adds the remote shell to `argv`."""
+    if remote is None:
+        return folder
+    argv += ["-e", " ".join(remote.shell)]
+    return f"{remote.target}:{folder}"

@@ -1,7 +1,4 @@
-"""One run of rsync: fed its names, watched, ended with all its processes, its end put into words.
-
-What is said to rsync, and what it may touch, is `rsync`'s business.
-"""
+"""One run of rsync: fed its names, watched, ended with all its processes, its end turned into an error."""
 
 from __future__ import annotations
 
@@ -17,19 +14,18 @@ from pathlib import Path
 from typing import IO
 
 from being_remote.disk import is_full, no_space, room_bytes
-from being_remote.errors import CommandFailed, ConnectionLost, NoSpace, ToolMissing
+from being_remote.errors import CommandFailed, ConnectionLost, ToolMissing
 from being_remote.foreign_text import quote
 from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.session import OnProgress, Result, TransferProgress
+from being_remote.transport.remote_folder import require_remote_space
 
-# What a pod says of its own disk; never of ours.
-SAYS_FULL = re.compile(rb"No space left on device|Disk quota exceeded")
 _KEPT_BYTES = 64 << 10
 _END_S = 10.0
 _LOOK_S = 1.0
 _BLOCK_BYTES = 512  # of ulimit -f in a POSIX shell
 
-# rsync(1), "EXIT VALUES": what can only come from a link that broke or fell silent.
+# rsync(1), "EXIT VALUES": codes that can only come from a link that broke or fell silent.
 _LINK = {
     10: "the link broke",
     12: "the link broke in the middle",
@@ -53,36 +49,35 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class RsyncTask:
-    """What one run of rsync is for: the words of its messages, and its bounds.
+    """What one run of rsync is for, and its bounds.
 
     Attributes:
         host: the pod.
-        what: what progress is called.
-        total_bytes: what it has to do, for progress.
-        into: the folder here that it writes into; None where it writes on the pod.
-        there: the folder on the pod that it writes into, as "host:folder".
-        most_bytes: how much it may write here in all, and to one file; None where that is the pod's concern.
-        rate: how slow it may be.
-        reads_bytes: what it compares with, and so may have to read before anything moves.
+        what, total_bytes: for progress.
+        into: the local folder that it writes into; None for an upload.
+        remote_place: the folder on the pod that it writes into, as "host:folder".
+        most_bytes: how much it may write here in all, and to one file; None for an upload.
+        rate: the slowest rate allowed.
+        reads_bytes: what it may have to read for comparison before anything moves.
     """
 
     host: str
     what: str
     total_bytes: int
     into: Path | None = None
-    there: str = ""
+    remote_place: str = ""
     most_bytes: tuple[int, int] | None = None
     rate: Rate = SLOWEST
     reads_bytes: int = 0
 
 
 class Outgrown(Exception):
-    """More came than was listed; rsync was stopped."""
+    """More arrived than was listed; rsync was stopped."""
 
 
 @dataclass(frozen=True)
 class RsyncTotals:
-    """What rsync says that it sent or got: whole files, and the bytes that did travel."""
+    """The whole files that rsync transferred, and the bytes that travelled."""
 
     files: int
     bytes: int
@@ -93,8 +88,8 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: RsyncTask, on_progres
 
     Raises:
         ToolMissing, ConnectionLost, CommandFailed: as it ended.
-        AnswerTimeout: too little came for too long.
-        NoSpace: the disk here is full, by our own look at it.
+        AnswerTimeout: slower than `task.rate`.
+        NoSpace: the local disk is full, as we see it, or the remote one, as rsync says.
         Outgrown: a file, or all of them, became larger than `task.most_bytes`.
     """
     with tempfile.TemporaryFile() as given:
@@ -111,13 +106,13 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: RsyncTask, on_progres
                 env={**os.environ, "LC_ALL": "C"},
             )
             assert process.stdout and process.stderr
-            complaints = StderrHead(process.stderr)
+            stderr = StderrHead(process.stderr)
             try:
                 stats = _watch(process.stdout, task, on_progress)
                 code = process.wait()
             finally:
                 _stop(process)
-        said = complaints.said()
+        said = stderr.read()
     if code not in (0, 24):
         _fail(code, said, argv, task)
     return RsyncTotals(stats.get("transferred", 0), stats.get("literal", 0))
@@ -126,8 +121,8 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: RsyncTask, on_progres
 def _bounded(argv: Sequence[str], task: RsyncTask) -> Sequence[str]:
     """`argv` with the kernel's bound on the size of each file that it writes.
 
-    rsync's own --max-size looks at what the pod listed, not at what it sends. Beyond this bound a write
-    fails ("File too large"), and the half file stays.
+    rsync's own --max-size looks at the sizes that the pod lists, not at what it sends. Beyond this bound
+    a write fails ("File too large"), and the half file stays.
     """
     if task.most_bytes is None:
         return argv
@@ -136,7 +131,7 @@ def _bounded(argv: Sequence[str], task: RsyncTask) -> Sequence[str]:
 
 
 class StderrHead:
-    """The beginning of a program's stderr; the host writes there too, so the rest is read and dropped."""
+    """The beginning of a program's stderr; the rest is dropped, since a host may write without end."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._kept = bytearray()
@@ -148,38 +143,38 @@ class StderrHead:
             while data := os.read(pipe.fileno(), 65536):
                 self._kept += data[: _KEPT_BYTES - len(self._kept)]
 
-    def said(self) -> bytes:
-        """What came so far, once the program has ended; what it left behind may keep the pipe open."""
+    def read(self) -> bytes:
+        """What came so far, once the program has ended; its own children may keep the pipe open."""
         self._reader.join(timeout=1)
         return bytes(self._kept)
 
 
 class _ProcessesEnded:
-    """Left only when the last of rsync's processes on this machine is gone.
+    """Waits, when it is left, for the last of rsync's processes on this machine.
 
-    rsync is two or three of them, and the first does not wait for the others when it gives up: for a
+    rsync is two or three processes, and the first does not wait for the others when it gives up: for a
     moment they still write where the next call would. Each inherits the pipe's end `mark`; ssh closes
-    what it inherits, so a connection that is kept open does not count.
+    what it inherits, so a shared connection does not count.
     """
 
     def __init__(self) -> None:
-        self._gone, self.mark = os.pipe()
+        self._end, self.mark = os.pipe()
 
     def __enter__(self) -> _ProcessesEnded:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Wait until all have ended, within reason: one may be stuck in a disk's own wait."""
+        """Wait, within reason: a process may hang in a disk."""
         os.close(self.mark)
-        select.select([self._gone], [], [], _END_S)
-        os.close(self._gone)
+        select.select([self._end], [], [], _END_S)
+        os.close(self._end)
 
 
 def _watch(out: IO[bytes], task: RsyncTask, on_progress: OnProgress) -> dict[str, int]:
-    """Read rsync to its end, reporting as it goes; returns the figures of --stats.
+    """Read rsync's output to its end and report progress; returns the figures of --stats.
 
     Raises:
-        AnswerTimeout, NoSpace, Outgrown: see `run`; it still runs then.
+        AnswerTimeout, NoSpace, Outgrown: see `run`; rsync still runs then.
     """
     stats: dict[str, int] = {}
     pace, done = Pace(task.host, task.rate, reads_bytes=task.reads_bytes), 0
@@ -191,7 +186,7 @@ def _watch(out: IO[bytes], task: RsyncTask, on_progress: OnProgress) -> dict[str
             stats["transferred"] = int(found[1])
         elif found := re.match(rb"Literal data: (\d{1,18}) bytes", line):
             stats["literal"] = int(found[1])
-        pace.came(done)
+        pace.report(done)
         if task.most_bytes is not None and done > task.most_bytes[0]:
             raise Outgrown
         if task.into is not None and room_bytes(task.into) < 0:
@@ -200,10 +195,7 @@ def _watch(out: IO[bytes], task: RsyncTask, on_progress: OnProgress) -> dict[str
 
 
 def _lines(fd: int) -> Iterable[bytes]:
-    """Lines as they come, and an empty one whenever nothing came for a while.
-
-    rsync ends a line of progress by a carriage return.
-    """
+    """Lines as they come, and an empty one whenever nothing came for a while."""
     rest = b""
     while True:
         if not select.select([fd], [], [], _LOOK_S)[0]:
@@ -212,15 +204,15 @@ def _lines(fd: int) -> Iterable[bytes]:
         data = os.read(fd, 65536)
         if not data:
             break
-        *whole, rest = re.split(rb"[\r\n]", rest + data)
-        # A pod chooses what its rsync says, so a line without an end must not grow without bounds.
+        *whole, rest = re.split(rb"[\r\n]", rest + data)  # a line of progress ends with a carriage return
+        # A pod may send a line without an end.
         rest = rest[-4096:]
         yield from whole
     yield rest
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End rsync if it still runs (Ctrl-C); it keeps its half file when it is asked politely."""
+    """End rsync if it still runs (Ctrl-C); on SIGTERM it keeps its half file."""
     if process.stdout:
         process.stdout.close()
     if process.poll() is None:
@@ -233,24 +225,20 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _fail(code: int, said: bytes, argv: Sequence[str], task: RsyncTask) -> None:
-    # The far shell's 127 reaches us as 127 or as 12, depending on which side notices first.
+    # The remote shell's 127 reaches us as 127 or as 12, depending on which side notices first.
     if re.search(rb"rsync: (command )?not found|rsync: No such file", said) and code in (12, 127, 255):
         raise ToolMissing(host=task.host, tool="rsync", hint="apt-get install rsync on the host")
     if task.into is not None and is_full(task.into):
         raise no_space(task.into)
-    if task.into is None and SAYS_FULL.search(said):  # only the pod's disk is written to
-        raise NoSpace(
-            f"the disk over there is full, it says: {quote(said)}",
-            file=task.there,
-            hint="free some space on that disk, then call it again: it goes on",
-        )
-    # An rsync that gives up over there looks like a broken link from here; its own words tell.
+    if task.into is None:  # only the pod's disk is written to
+        require_remote_space(said, task.remote_place)
+    # A remote rsync that gives up looks like a broken link from here; the codes in its messages tell.
     codes = {code, *(int(found) for found in re.findall(rb"\(code (\d{1,3})\)", said))}
     if codes <= _LINK.keys():
         raise ConnectionLost(
             f"rsync: {_LINK[code]}: {quote(said)}",
             host=task.host,
-            hint="call it again: what arrived stays, and it goes on",
+            hint="run the command again: it resumes",
         )
     raise CommandFailed(
         f"rsync: {_WORDS.get(min(codes - _LINK.keys()), 'it failed')}: {quote(said)}",

@@ -1,8 +1,8 @@
-"""What a host's name means to ssh, asked of ssh itself: `ssh -G`, once, for both stacks.
+"""A host's settings resolved by ssh itself (`ssh -G`), once, for both stacks.
 
-So Include, Match, ProxyJump and every default mean here what they mean on the command line;
-Fabric's own reading of ssh_config ignores or misreads them. The answer is compared with that of an
-empty configuration, so that ssh's default keys are not taken for the user's choice.
+So Include, Match, ProxyJump and every default mean here what they mean on the command line; Fabric ignores
+or misreads them. The answer is compared with that of an empty configuration, so that ssh's default keys are
+not taken for the user's choice.
 """
 
 from __future__ import annotations
@@ -26,17 +26,16 @@ _ANSWER_S = 20.0  # a `Match exec` of the user's may take its time
 
 @dataclass(frozen=True)
 class Hop:
-    """One machine on the way, with nothing left to look up.
+    """One machine on the way to a host, resolved.
 
     Attributes:
         hostname, port, user: where and as whom.
-        identity_files: private keys to offer, in order: the user's choice, else ssh's defaults
-            that exist.
-        identities_only: offer nothing else that the agent may hold.
+        identity_files: private keys to offer, in order: the user's choice, else ssh's defaults that exist.
+        identities_only: offer no other key of the agent.
         agent: "none", a socket, or None for the environment's.
-        proxy_command: the user's own way there, ready for `sh -c`.
+        proxy_command: the user's own ProxyCommand, ready for `sh -c`.
         known_name: how known_hosts spells this machine.
-        known_hosts_files: where the user's ssh would look it up.
+        known_hosts_files: the user's own.
     """
 
     hostname: str
@@ -58,15 +57,15 @@ def resolve(host: SshHost, inventory: Inventory) -> tuple[Hop, ...]:
     """The machines on the way to `host`, in the order of travel; the last one is `host` itself.
 
     Raises:
-        InventoryError: the identity file is missing, ssh refuses its configuration, or the jumps
-            lead in a circle.
-        ToolMissing: there is no ssh on this laptop.
+        InventoryError: the identity file is missing, ssh refuses its configuration, or the jumps lead in
+            a circle.
+        ToolMissing: this laptop has no ssh.
     """
     if host.identity_file is not None and not host.identity_file.is_file():
         raise InventoryError(
             f"hosts.{host.name}.identity_file: no such file: {host.identity_file}",
             where=str(inventory.path),
-            hint="name the private key on this laptop that the host knows",
+            hint="name a private key on this laptop that the host accepts",
         )
     answer = _ask(host.address, host.user, host.port, inventory)
     target = _hop(host.address, answer, identity_file=host.identity_file)
@@ -89,11 +88,11 @@ def _jumps(answer: Mapping[str, Sequence[str]], inventory: Inventory, *, depth: 
                 f"cannot read the ProxyJump {jump!r} of the ssh configuration",
                 hint="give the jump a Host entry of its own, and name that",
             )
-        heard = _ask(name, user or None, int(parts[2]) if parts[2] else None, inventory)
+        settings = _ask(name, user or None, int(parts[2]) if parts[2] else None, inventory)
         if position == 0:
-            # Only the first one's own way counts, as with ssh: the others are reached through it.
-            hops.extend(_jumps(heard, inventory, depth=depth + 1))
-        hops.append(_hop(name, heard, identity_file=None))
+            # Only the first one's own jumps count, as with ssh: the others are reached through it.
+            hops.extend(_jumps(settings, inventory, depth=depth + 1))
+        hops.append(_hop(name, settings, identity_file=None))
     return tuple(hops)
 
 
@@ -139,7 +138,7 @@ def _ask(name: str, user: str | None, port: int | None, inventory: Inventory) ->
 
 @functools.cache
 def _defaults() -> tuple[str, ...]:
-    """The keys that ssh tries when nobody says anything."""
+    """The keys that ssh tries by default."""
     return tuple(_answer(("-F", "/dev/null"), "nobody", where="ssh")["identityfile"])
 
 
@@ -174,14 +173,13 @@ def _me() -> pwd.struct_passwd:
 
 
 def _expanded(text: str, tokens: Mapping[str, str]) -> str:
-    """ssh's %-tokens put in; those that it would not give us stay as they are.
+    """`text` with ssh's %-tokens filled in; unknown ones stay as they are.
 
     Example:
         >>> _expanded("nc %h %p 100%% %C", {"h": "a", "p": "22"})
         'nc a 22 100% %C'
     """
-    known = {**tokens, "%": "%"}
-    return re.sub(r"%(.)", lambda found: known.get(found[1], found[0]), text)
+    return re.sub(r"%(.)", lambda found: {**tokens, "%": "%"}.get(found[1], found[0]), text)
 
 
 def _path(text: str, tokens: Mapping[str, str]) -> Path:

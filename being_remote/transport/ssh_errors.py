@@ -1,4 +1,4 @@
-"""What paramiko, sockets and ssh say when it goes wrong, put into our errors: the only such place."""
+"""Errors of paramiko, sockets and ssh turned into ours."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from being_remote.errors import HostError, HostKeyChanged, LoginRefused, Unreach
 from being_remote.foreign_text import quote
 from being_remote.transport.host_keys import HostKey
 
-# Paramiko logs a traceback for each link that breaks, and Python prints what nobody handles. It is all
-# said again by our errors.
+# Paramiko logs a traceback for each link that breaks; our errors report the same.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
-# Everything that a connection attempt may raise. A test walks through paramiko's own exceptions,
-# so that one that a new version adds cannot slip by.
+# Everything that a connection attempt may raise; a test walks through paramiko's own exceptions.
 CONNECTING = (paramiko.SSHException, OSError, EOFError)
 
 _HOST_KEY = re.compile("HOST IDENTIFICATION HAS CHANGED|Host key verification failed|host key is known")
@@ -27,7 +25,7 @@ _SILENCE = re.compile("timed out|timeout", re.IGNORECASE)
 def while_connecting(
     error: BaseException, *, host: str, address: str, timeout_s: float, said: str
 ) -> HostError:
-    """The error of a connection that did not come about; `said` is the jump command's stderr."""
+    """The error of a failed connection; `said` is the proxy command's stderr."""
     if isinstance(error, paramiko.BadHostKeyException):
         return HostKeyChanged(
             host=host,
@@ -36,24 +34,22 @@ def while_connecting(
             shown=_own(error.key).fingerprint,
         )
     if said:
-        return said_by_ssh(said, host=host, address=address)
+        return from_stderr(said, host=host, address=address)
     if isinstance(error, paramiko.AuthenticationException):
-        return LoginRefused(f"{address} refused our login: {quote(str(error))}", host=host, hint=_KEYS)
+        return LoginRefused(f"login refused by {address}: {quote(str(error))}", host=host, hint=_KEYS)
     if isinstance(error, socket.gaierror):
-        return Unreachable(
-            f"the name of {address} is not known: {error.strerror}", host=host, hint="check `address`"
-        )
+        return Unreachable(f"cannot resolve {address}: {error.strerror}", host=host, hint="check `address`")
     if isinstance(error, ConnectionRefusedError):
         return Unreachable(
             f"{address} refuses the connection",
             host=host,
-            hint="is the pod running, and this its present port?",
+            hint="check that the pod runs, and its current port",
         )
     if _timed_out(error):
         return Unreachable(
             f"{address} did not answer within {timeout_s:g} s",
             host=host,
-            hint="is the pod running? connect_timeout_s in the inventory sets how long to wait",
+            hint="check that the pod runs; connect_timeout_s in the inventory sets how long to wait",
         )
     hung_up = isinstance(error, (ConnectionError, EOFError)) or isinstance(error.__context__, EOFError)
     return Unreachable(
@@ -61,16 +57,16 @@ def while_connecting(
         if hung_up
         else f"{address}: {quote(str(error) or type(error).__name__)}",
         host=host,
-        hint="is that an SSH server, and is the port right?",
+        hint="check that an SSH server listens on that port",
     )
 
 
-def said_by_ssh(said: str, *, host: str, address: str) -> HostError:
-    """What the system's ssh complained about on stderr."""
+def from_stderr(said: str, *, host: str, address: str) -> HostError:
+    """The error for what the system's ssh wrote to stderr."""
     last = quote(said.strip().rpartition("\n")[2])
     if "Permission denied" in said or "Too many authentication failures" in said:
         return LoginRefused(f"on the way to {address}: {last}", host=host, hint=_KEYS)
-    return Unreachable(f"on the way to {address}: {last}", host=host, hint="try it by hand: ssh -v")
+    return Unreachable(f"on the way to {address}: {last}", host=host, hint="try ssh -v by hand")
 
 
 def is_about_host_keys(said: str) -> bool:
@@ -78,7 +74,7 @@ def is_about_host_keys(said: str) -> bool:
     return _HOST_KEY.search(said) is not None
 
 
-_KEYS = "put the public key into the host's ~/.ssh/authorized_keys, or set `identity_file` in the inventory"
+_KEYS = "add the public key to the host's ~/.ssh/authorized_keys, or set `identity_file` in the inventory"
 
 
 def _own(key: paramiko.PKey) -> HostKey:

@@ -1,15 +1,14 @@
 """A host over SSH: bounded requests through Fabric, streams through OpenSSH.
 
 Promises: every wait has an end; an answer is whole, with the command's own exit code, or it is an
-error that says what is unknown; nothing is repeated that was not said to be repeatable; host keys
-are checked on every hop. It does not keep a terminal, an environment or a working folder.
+error that says what is unknown; only a repeatable command is retried; host keys are checked on every hop.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -31,11 +30,10 @@ from being_remote.session import (
     OnHashed,
     OnProgress,
     Pull,
-    PullResult,
     Push,
-    Pushed,
     Result,
     TransferProgress,
+    TransferResult,
     no_progress,
     not_noted,
 )
@@ -46,20 +44,21 @@ from being_remote.transport.connection import Connection
 from being_remote.transport.host_keys import HostKey, KnownHosts, trusted_keys
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.output_framing import (
+    MarkedCommand,
     Streams,
     TooMuchOutput,
     exchange,
-    one_line,
-    unwrapped,
-    wrapped,
+    frame_command,
+    quote_words,
+    unframe_output,
 )
-from being_remote.transport.process_stream import ProcessStream, marked
+from being_remote.transport.process_stream import ProcessStream
 from being_remote.transport.remote_folder import make_folder
 from being_remote.transport.retry import retrying
 from being_remote.transport.ssh_config import Hop, resolve
 
-_CHANNELS = 8  # sshd's MaxSessions is 10 by default; two are left to the person at the keyboard
-_STREAM_RETRIES_S = 3600.0  # a transfer that broke after hours is left to the person
+_CHANNELS = 8  # sshd's MaxSessions is 10 by default; two are left to the user
+_STREAM_RETRIES_S = 3600.0  # a transfer that broke after hours is left to the user
 
 
 class _NotSent(ConnectionLost):
@@ -67,10 +66,10 @@ class _NotSent(ConnectionLost):
 
 
 class SshSession:
-    """A `Session` over SSH. Make it with `SshSession.open`.
+    """A `Session` over SSH, made by `SshSession.open`.
 
-    Lifecycle: resolve the host, connect (again, if the link broke between two requests), run,
-    close. One connection, at most eight commands on it at a time; further ones wait.
+    One connection, which is made again if it broke between two requests; at most eight commands on it
+    at a time, further ones wait.
     """
 
     def __init__(self, host: SshHost, hops: Sequence[Hop], keys: Sequence[tuple[HostKey, ...]]) -> None:
@@ -121,43 +120,42 @@ class SshSession:
         return attempt(self._run, tuple(argv), stdin, timeout_s, max_output_bytes)
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> ProcessStream:
-        """See `Session.stream`. Every stream of a session travels over the one shared connection."""
-        command = marked(argv)
+        """See `Session.stream`. All streams of a session travel over one shared connection."""
+        command = frame_command(argv, closing=False)
         self._share()
-        words = [*self._ssh.shell, "-T", "--", self._ssh.target, os.fsdecode(one_line(command.argv))]
+        words = [*self._remote_shell(), os.fsdecode(quote_words(command.argv))]
         return ProcessStream(words, command, stdin=stdin, host=self.host, name=argv[0], over_ssh=True)
 
     def pull(
         self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
-    ) -> PullResult:
-        """See `Session.pull`. Fetching twice does no harm, so a broken link is tried again."""
+    ) -> TransferResult:
+        """See `Session.pull`. Fetching twice does no harm, so a lost link is retried."""
         rsync.require_rsync()
         download.sweep(request.into)
-        small, large = download.divided(request)
+        small, large = download.split_by_size(request)
         if not small.names:
-            return self._persistent()(self._pull_large, large, on_progress, on_hashed)
-        part, refused = _part(on_progress, 0, request.total_bytes), None
-        came = PullResult(0, 0, "stream")
+            return self._retrying()(self._pull_large, large, on_progress, on_hashed)
+        progress, refused = _progress_after(on_progress, 0, request.total_bytes), None
+        moved = TransferResult(0, 0, "stream")
         try:
-            came = self._persistent()(self._pull_small, small, part, on_hashed)
+            moved = self._retrying()(self._pull_small, small, progress, on_hashed)
         except (ConnectionLost, Unreachable, AnswerTimeout):
             raise
-        except HostError as e:  # some file could not be read there, or placed here; the others are here
+        except HostError as e:  # a file could not be read there, or placed here; the others arrived
             refused = e
         if large.names:
-            part = _part(on_progress, small.total_bytes, request.total_bytes)
-            rest = self._persistent()(self._pull_large, large, part, on_hashed)
-            came = download.together(came, rest)
+            progress = _progress_after(on_progress, small.total_bytes, request.total_bytes)
+            moved = moved.plus(self._retrying()(self._pull_large, large, progress, on_hashed))
         if refused is not None:
             raise refused
-        return came
+        return moved
 
-    def push(self, request: Push, on_progress: OnProgress = no_progress) -> Pushed:
-        """See `Session.push`. Sending twice does no harm, so a broken link is tried again."""
-        return self._persistent()(self._push, request, on_progress)
+    def push(self, request: Push, on_progress: OnProgress = no_progress) -> TransferResult:
+        """See `Session.push`. Sending twice does no harm, so a lost link is retried."""
+        return self._retrying()(self._push, request, on_progress)
 
     def has_sftp(self) -> bool:
-        """Whether the host offers the sftp subsystem. We never need it; other tools do."""
+        """Whether the host offers the sftp subsystem, which other tools need."""
         transport = self._connection.transport()
         try:
             with _dropped_after(transport, self._host.connect_timeout_s):
@@ -180,14 +178,11 @@ class SshSession:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    # -- requests ------------------------------------------------------------------------------
-
     def _run(self, argv: tuple[str, ...], stdin: bytes, timeout_s: float, limit: int) -> Result:
         # Not Connection.run: it reports a lost link as exit code -1, reads with quadratic cost, and
         # writes stdin byte by byte with a pause after each.
         started = time.monotonic()
-        mark = secrets.token_hex(16)
-        command = one_line(wrapped(argv, mark))
+        command = frame_command(argv, closing=True)
         if not self._channels.acquire(timeout=timeout_s):
             raise AnswerTimeout(
                 f"{argv[0]!r} found all {_CHANNELS} channels busy for {timeout_s:g} s", host=self.host
@@ -197,30 +192,32 @@ class SshSession:
             try:
                 left_s = max(0.0, started + timeout_s - time.monotonic())
                 answer = exchange(_streams(channel), stdin, limit=limit, timeout_s=left_s)
-                ended = unwrapped(bytes(answer.out), mark)
+                ended = unframe_output(bytes(answer.out), command.mark)
                 if ended is None:
-                    raise self._unfinished(channel, argv[0], mark, bytes(answer.out + answer.err))
+                    raise self._unfinished(channel, argv[0], command.mark, bytes(answer.out + answer.err))
             except TimeoutError as e:
                 raise AnswerTimeout(
                     f"no answer to {argv[0]!r} within {timeout_s:g} s; whether it was carried out is unknown",
                     host=self.host,
-                    hint="look at the host; answer_timeout_s in the inventory sets how long to wait",
+                    hint="check the host; answer_timeout_s in the inventory sets how long to wait",
                 ) from e
             except TooMuchOutput as e:
                 raise HostError(
                     f"{argv[0]!r} answered more than {limit} bytes; the rest was not read", host=self.host
                 ) from e
             finally:
-                # Closing sends a message, which blocks while the peer is frozen: not in our time.
+                # Closing sends a message, which blocks while the peer is frozen: not in this thread.
                 threading.Thread(target=_close, args=(channel,), daemon=True).start()
         finally:
             self._channels.release()
         code, out = ended
         return Result(self.host, argv, code, out, bytes(answer.err), time.monotonic() - started)
 
-    def _start(self, command: bytes, name: str) -> paramiko.Channel:
-        """Open a channel and send the command; both wait for the server's word without a limit of
-        their own, so the link is dropped when it does not come."""
+    def _start(self, command: MarkedCommand, name: str) -> paramiko.Channel:
+        """Open a channel and send the command.
+
+        Both wait for the server without a limit of their own, so a server that stays silent is dropped.
+        """
         transport = self._connection.transport()
         sent = False
         try:
@@ -229,7 +226,7 @@ class SshSession:
                 with self._lock:
                     self._round_trips += 1
                 sent = True
-                channel.exec_command(command)
+                channel.exec_command(quote_words(command.argv))
             return channel
         except paramiko.ChannelException as e:
             raise _NotSent(f"refused another session for {name!r}: {quote(str(e))}", host=self.host) from e
@@ -238,14 +235,14 @@ class SshSession:
             raise kind(
                 f"the link broke or fell silent while {name!r} was sent: {quote(str(e) or type(e).__name__)}",
                 host=self.host,
-                hint="whether it was carried out is unknown" if sent else "nothing was sent; call it again",
+                hint="whether it was carried out is unknown" if sent else "nothing was sent; run it again",
             ) from e
 
-    def _unfinished(self, channel: paramiko.Channel, name: str, mark: str, said: bytes) -> HostError:
+    def _unfinished(self, channel: paramiko.Channel, name: str, mark: bytes, said: bytes) -> HostError:
         """The error of a command whose closing mark never came."""
-        # Both streams ended, so sshd's own word follows at once, unless the link is gone.
+        # Both streams ended, so sshd's own exit code follows at once, unless the link broke.
         channel.status_event.wait(1.0)
-        if mark.encode() not in said and channel.recv_exit_status() >= 0:
+        if mark not in said and channel.recv_exit_status() >= 0:
             return LoginRefused(
                 f"the login works, but its shell runs no commands: {quote(said)}",
                 host=self.host,
@@ -254,29 +251,24 @@ class SshSession:
         return ConnectionLost(
             f"the link broke while {name!r} ran; whether it was carried out is unknown",
             host=self.host,
-            hint="look at the host, or call it again if that does no harm",
+            hint="check the host, or run it again if that does no harm",
         )
 
-    # -- streams -------------------------------------------------------------------------------
-
-    def _pull_small(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> PullResult:
+    def _pull_small(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> TransferResult:
         return download.pull(request, self, self._host.python, on_progress, on_hashed)
 
-    def _pull_large(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> PullResult:
+    def _pull_large(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> TransferResult:
         self._share()
         remote = rsync.Remote(self._ssh.shell, self._ssh.target)
-
-        def fetch() -> PullResult:
-            return rsync.pull(request, host=self.host, remote=remote, on_progress=on_progress)
-
+        fetch = functools.partial(rsync.pull, request, host=self.host, remote=remote, on_progress=on_progress)
         try:
-            return download.after_rsync(request, fetch, self, self._host.python, on_hashed)
+            return download.pull_with_rest(request, fetch, self, self._host.python, on_hashed)
         except ToolMissing as e:
             if e.host != self.host:
                 raise
         return self._pull_small(request, on_progress, on_hashed)
 
-    def _push(self, request: Push, on_progress: OnProgress) -> Pushed:
+    def _push(self, request: Push, on_progress: OnProgress) -> TransferResult:
         rsync.require_rsync()
         make_folder(self, request.into)
         self._share()
@@ -288,10 +280,13 @@ class SshSession:
                 raise
         from being_remote.transport import stream_upload as upload
 
-        shell = [*self._ssh.shell, "-T", "--", self._ssh.target]
-        return upload.push(request, self, self._host.python, shell, on_progress)
+        return upload.push(request, self, self._host.python, self._remote_shell(), on_progress)
 
-    def _persistent(self) -> tenacity.Retrying:
+    def _remote_shell(self) -> list[str]:
+        """The words before a remote command."""
+        return [*self._ssh.shell, "-T", "--", self._ssh.target]
+
+    def _retrying(self) -> tenacity.Retrying:
         return retrying(
             self.host,
             again=lambda e: isinstance(e, (ConnectionLost, Unreachable)),
@@ -300,25 +295,25 @@ class SshSession:
         )
 
     def _share(self) -> None:
-        """See that the connection for streams stands, and count what will travel over it."""
+        """Open the connection that streams share, and count the stream that will use it."""
         said = self._ssh.share()
         if said:
             if failures.is_about_host_keys(said):
-                self._connection.compare(len(self._hops))
-            raise failures.said_by_ssh(said, host=self.host, address=self._hops[-1].address)
+                self._connection.require_trusted_hops(len(self._hops))
+            raise failures.from_stderr(said, host=self.host, address=self._hops[-1].address)
         with self._lock:
             self._round_trips += 1
 
 
-def _part(on_progress: OnProgress, before: int, total: int) -> OnProgress:
-    """Progress of a part that comes behind so many bytes, as progress of the whole."""
+def _progress_after(on_progress: OnProgress, before: int, total: int) -> OnProgress:
+    """Progress of a part, after so many bytes of other parts, as progress of the whole."""
     if on_progress is no_progress:
         return no_progress
     return lambda p: on_progress(TransferProgress(p.what, before + p.done, total, p.unit))
 
 
 def _close(channel: paramiko.Channel) -> None:
-    with contextlib.suppress(paramiko.SSHException, OSError, EOFError):  # the link is gone, and so is it
+    with contextlib.suppress(paramiko.SSHException, OSError, EOFError):  # the link broke
         channel.close()
 
 
@@ -338,7 +333,7 @@ def _streams(channel: paramiko.Channel) -> Streams:
 
 @contextlib.contextmanager
 def _dropped_after(transport: paramiko.Transport, seconds: float) -> Iterator[None]:
-    """Drop the link if the block takes longer: that ends every wait on it."""
+    """Close the link if the block takes longer, which ends every wait on it."""
     timer = threading.Timer(seconds, transport.close)
     timer.daemon = True
     timer.start()

@@ -1,7 +1,7 @@
-"""Sending without rsync: one stream of files, taken by a small Python program over there.
+"""Uploads to a pod without rsync: one stream of files, received by a small Python program on the pod.
 
-For pods that have no rsync. What is there with the same size and time is not sent again, each file is
-written aside and renamed when it is whole, and after a cut the next call goes on in the middle of it.
+A file that is there with the same size and time is not sent again; each is written aside and renamed when
+it is whole; after a cut the next call resumes in the middle of a file.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from being_remote.errors import CommandFailed, ConnectionLost, HostError, NoSpace, NotFoundError, ToolMissing
+from being_remote.errors import CommandFailed, ConnectionLost, HostError, NotFoundError, ToolMissing
 from being_remote.foreign_text import quote
 from being_remote.pace import SLOWEST, Pace, Rate
-from being_remote.session import OnProgress, Push, Pushed, Result, Session, TransferProgress
-from being_remote.transport.output_framing import one_line
+from being_remote.session import OnProgress, Push, Result, Session, TransferProgress, TransferResult
+from being_remote.transport.output_framing import quote_words
+from being_remote.transport.remote_folder import require_remote_space
 from being_remote.transport.rsync import check_names
-from being_remote.transport.rsync_process import SAYS_FULL, StderrHead
+from being_remote.transport.rsync_process import StderrHead
 
 _STALL_S = 60
 _CHUNK = 1 << 20
 _MAX_ANSWER = 64 << 20
-_HELD = TypeAdapter(Annotated[list[int | None], Field(max_length=500_000)])
+_OFFSETS = TypeAdapter(Annotated[list[int | None], Field(max_length=500_000)])
 
 
 @dataclass(frozen=True)
@@ -50,31 +51,29 @@ def push(
     shell: Sequence[str],
     on_progress: OnProgress,
     rate: Rate = SLOWEST,
-) -> Pushed:
-    """Send what is not there yet of `request.names`.
+) -> TransferResult:
+    """Send the files of `request` that the host lacks.
 
     Args:
-        request: see `session.Push`.
-        session: for asking what is there already.
+        session: asks which files the host has.
         python: the host's Python, 3.8 or newer.
         shell: ssh and the host, as words; the command follows as one more.
-        on_progress: told the bytes so far.
-        rate: how slow it may be.
+        rate: the slowest rate allowed.
 
     Raises:
-        ConnectionLost: the link broke; what arrived stays.
-        AnswerTimeout: it went more slowly than `rate`.
+        ConnectionLost: the link broke; a second call resumes.
+        AnswerTimeout: slower than `rate`.
         ToolMissing: the pod has no such Python either.
-        NotFoundError: a file is not here (any more).
-        NoSpace: the disk is full over there.
-        CommandFailed: the program over there ended with an error.
+        NotFoundError: a local file is missing, or became shorter.
+        NoSpace: the remote disk is full.
+        CommandFailed: the program on the host failed.
     """
     check_names(request.names)
     files = [_file(request.source, name) for name in request.names]
-    wanted = _missing(files, request, session, python)
-    if not wanted:
-        return Pushed(0, 0, "stream")
-    command = one_line(_words(python, "take", request))
+    missing = _find_missing(files, request, session, python)
+    if not missing:
+        return TransferResult(0, 0, "stream")
+    command = quote_words(_words(python, "take", request))
     process = subprocess.Popen(
         [*shell, os.fsdecode(command)],
         stdin=subprocess.PIPE,
@@ -83,12 +82,12 @@ def push(
         bufsize=0,
     )
     assert process.stdin and process.stderr
-    complaints = StderrHead(process.stderr)
+    stderr = StderrHead(process.stderr)
     broken: Exception | None = None
     sent = 0
     try:
         pipe = _TimedPipe(process.stdin.fileno(), Pace(session.host, rate))
-        for file, offset in wanted:
+        for file, offset in missing:
             sent = _send(file, offset, pipe, sent, request, on_progress)
         process.stdin.close()
         process.wait(timeout=_STALL_S)
@@ -102,8 +101,8 @@ def push(
         if process.poll() is None:
             process.kill()
             process.wait()
-    _judge(process.returncode, complaints.said(), broken, session.host, python, request)
-    return Pushed(len(wanted), sent, "stream")
+    _require_success(process.returncode, stderr.read(), broken, session.host, python, request)
+    return TransferResult(len(missing), sent, "stream")
 
 
 def _words(python: str, do: str, request: Push) -> list[str]:
@@ -115,13 +114,15 @@ def _words(python: str, do: str, request: Push) -> list[str]:
 def _file(source: Path, name: bytes) -> _File:
     path = source / os.fsdecode(name)
     if not path.is_file():
-        raise NotFoundError("cannot be sent: there is no such file", where=repr(str(path)))
+        raise NotFoundError("cannot be sent: no such file", where=repr(str(path)))
     found = path.stat()
     return _File(path, name, found.st_size, found.st_mtime_ns, 0o755 if found.st_mode & 0o100 else 0o644)
 
 
-def _missing(files: Sequence[_File], request: Push, session: Session, python: str) -> list[tuple[_File, int]]:
-    """The files that are not whole over there, each with how much of it is."""
+def _find_missing(
+    files: Sequence[_File], request: Push, session: Session, python: str
+) -> list[tuple[_File, int]]:
+    """The files that are not whole on the host, each with the bytes that it has."""
     rows = [[base64.b64encode(f.name).decode("ascii"), f.size, f.mtime_ns] for f in files]
     result = session.run(
         _words(python, "look", request),
@@ -129,22 +130,22 @@ def _missing(files: Sequence[_File], request: Push, session: Session, python: st
         repeatable=True,
         max_output_bytes=_MAX_ANSWER,
     )
-    _judge(result.exit_code, result.stderr, None, session.host, python, request)
+    _require_success(result.exit_code, result.stderr, None, session.host, python, request)
     try:
-        held = _HELD.validate_json(result.stdout, strict=True)
+        offsets = _OFFSETS.validate_json(result.stdout, strict=True)
     except ValidationError as e:
-        raise HostError("its list of what is there is not in our form", host=session.host) from e
-    if len(held) != len(files) or any(
-        h is not None and not 0 <= h <= f.size for h, f in zip(held, files, strict=True)
+        raise HostError("malformed list of the files that it has", host=session.host) from e
+    if len(offsets) != len(files) or any(
+        o is not None and not 0 <= o <= f.size for o, f in zip(offsets, files, strict=True)
     ):
-        raise HostError("its list of what is there makes no sense", host=session.host)
-    return [(file, offset) for file, offset in zip(files, held, strict=True) if offset is not None]
+        raise HostError("its list of the files that it has contradicts the question", host=session.host)
+    return [(file, offset) for file, offset in zip(files, offsets, strict=True) if offset is not None]
 
 
 def _send(
     file: _File, offset: int, pipe: _TimedPipe, sent: int, request: Push, on_progress: OnProgress
 ) -> int:
-    """Write one file's header and the rest of its bytes; returns what was sent so far in all."""
+    """Write one file's header and the rest of its bytes; returns all bytes sent so far."""
     name = base64.b64encode(file.name).decode("ascii")
     pipe.write(json.dumps([name, file.size, file.mtime_ns, file.mode, offset]).encode("ascii") + b"\n")
     left = file.size - offset
@@ -161,7 +162,7 @@ def _send(
 
 
 class _TimedPipe:
-    """A pipe whose writes wait, but not for ever."""
+    """A pipe whose writes have a time-out."""
 
     def __init__(self, fd: int, pace: Pace) -> None:
         self._fd, self._pace, self._written = fd, pace, 0
@@ -171,29 +172,28 @@ class _TimedPipe:
         view = memoryview(data)
         while view:
             if not select.select([], [self._fd], [], _STALL_S)[1]:
-                raise TimeoutError(f"nothing was taken for {_STALL_S} s")
+                raise TimeoutError(f"the host took nothing for {_STALL_S} s")
             written = os.write(self._fd, view)
             view, self._written = view[written:], self._written + written
-            self._pace.came(self._written)
+            self._pace.report(self._written)
 
 
-def _judge(code: int, said: bytes, broken: Exception | None, host: str, python: str, request: Push) -> None:
-    """Raise unless the program over there ended well."""
+def _require_success(
+    code: int, said: bytes, broken: Exception | None, host: str, python: str, request: Push
+) -> None:
+    """Raise unless the program on the host ended well."""
     if code == 0 and broken is None:
         return
     if code in (126, 127):
         raise ToolMissing(host=host, tool=f"rsync or {python}", hint="apt-get install rsync on the host")
-    if SAYS_FULL.search(said):
-        raise NoSpace(
-            f"the disk over there is full, it says: {quote(said)}",
-            file=f"{host}:{request.into}",
-            hint="free some space on that disk, then call it again: it goes on",
-        )
+    require_remote_space(said, f"{host}:{request.into}")
     if code == 1 and said.strip() != b"cut short":
         result = Result(host, (python,), code, b"", said, 0.0)
-        raise CommandFailed(f"files could not be taken: {quote(said)}", host=host, result=result) from broken
+        raise CommandFailed(
+            f"files could not be received: {quote(said)}", host=host, result=result
+        ) from broken
     raise ConnectionLost(
         f"the stream broke off: {quote(said) if said.strip() else broken or f'ssh exited with {code}'}",
         host=host,
-        hint="call it again: what arrived stays, and it goes on",
+        hint="run the command again: it resumes",
     ) from broken

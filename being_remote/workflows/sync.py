@@ -25,8 +25,8 @@ from being_remote.sync.remote_hashes import learn
 from being_remote.sync.sync_pass import bring_actor, the_judge, verify_home
 from being_remote.sync.sync_report import SyncReport, from_listing, inspected, rotten, seen_in
 from being_remote.tracker.layout import KINDS, places_of
-from being_remote.transfer.download_plan import plan
-from being_remote.transfer.quarantine import kept
+from being_remote.transfer.download_plan import plan_download
+from being_remote.transfer.quarantine import read_quarantine
 from being_remote.transfer.stored_file import StoredFile
 
 
@@ -123,10 +123,12 @@ def _would(
     lost = {rot.sha256 for rot in read.rots}
     for path in [path for path, entry in here.items() if entry.sha256 in lost and path not in read.sound]:
         del here[path]  # it would be fetched, unless another path's live file has the same bytes
-    torn, most_bytes = kept(history), the_judge().most_bytes
+    torn, most_bytes = read_quarantine(history), the_judge().most_bytes
     learned = learn(task, session, history, found, here, torn, everything=verify)
     folds = folds_case(task.root)
-    planned = plan(learned.offers, here, torn, refused=found.refused, folds=folds, most_bytes=most_bytes)
+    planned = plan_download(
+        learned.offers, here, torn, refused=found.refused, folds=folds, most_bytes=most_bytes
+    )
     live = replace(newest, files=here) if newest is not None else None
     seen = seen_in(task, session.host, found, planned, live)
     report = from_listing(task, session.host, seen, planned, live, planned.refused + planned.still_torn)

@@ -1,7 +1,7 @@
-"""`trust`: decide which host keys may be believed, for a host and every jump on the way to it.
+"""`trust`: decide which host keys to trust, for a host and for every jump on the way to it.
 
-A first key may be accepted by a yes, by its fingerprint, or by a person who is asked. A key that
-changed is replaced only by naming the new fingerprint. A dry run looks at the keys and stores none.
+A first key is accepted by `yes`, by its fingerprint, or by a person who is asked. A changed key is
+replaced only by naming the new fingerprint. A dry run reads the keys and stores none.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from being_remote.errors import HostError, HostKeyChanged, UsageError
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.transport.host_keys import HostKey, KnownHosts, pinned, require_trusted, trusted_keys
 from being_remote.transport.ssh_config import Hop, resolve
+
+Confirm = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -46,38 +48,40 @@ def trust(
     host: str,
     fingerprint: str | None = None,
     yes: bool = False,
-    confirm: Callable[[str], bool] | None = None,
+    confirm: Confirm | None = None,
     dry_run: bool = False,
 ) -> TrustReport:
-    """Look at the keys on the way to `host`, and trust those that the caller vouches for.
+    """Read the keys on the way to `host`, and trust those that the caller accepts.
 
     Args:
-        inventory: names the host and where trusted keys are kept.
+        inventory: names the host and where trusted keys are stored.
         host: its name in the inventory.
         fingerprint: "SHA256:..." of the one key to trust; the only way to replace a changed one.
         yes: accept first keys unseen.
-        confirm: asked about each first key, with a text that shows it; True accepts.
+        confirm: asks about each first key, with a text that shows it; True accepts.
         dry_run: store nothing.
 
     Raises:
-        HostKeyUnknown: a first key that nobody vouched for.
+        HostKeyUnknown: a first key was not accepted.
         HostKeyChanged: a changed key whose fingerprint was not named.
-        HostError: the fingerprint named is not what the host shows.
-        Unreachable, LoginRefused: a host on the way cannot be asked.
+        HostError: the host shows another fingerprint than the one named.
+        Unreachable, LoginRefused: a host on the way does not answer.
     """
     entry = inventory.host(host)
     if isinstance(entry, LocalHost):
-        raise UsageError(f"{host!r} is this machine: there is no key to trust", where=str(inventory.path))
-    wanted = None if fingerprint is None else _spelt(fingerprint)
+        raise UsageError(f"{host!r} is this machine: it has no host key to trust", where=str(inventory.path))
+    named = None if fingerprint is None else _normalize(fingerprint)
     known, hops = KnownHosts(inventory.state), resolve(entry, inventory)
     keys = trusted_keys(hops, entry, inventory.path, known, remember=not dry_run)
     rows: list[TrustedKey] = []
     for position, hop in enumerate(hops):
-        shown = _shown(entry, hops, keys, position, wanted)
+        shown = _read_key(entry, hops, keys, position, named)
         pin = pinned(entry, inventory.path) if position == len(hops) - 1 else ()
-        # A fingerprint that a jump has shown is its own: of what follows nobody has said anything.
-        said = None if wanted != shown.fingerprint and any(r.fingerprint == wanted for r in rows) else wanted
-        row = _decide(entry, hop, keys[position], shown, said, yes=yes, confirm=confirm, pin=pin)
+        if shown not in keys[position] and pin:
+            raise _pinned_key_changed(entry, hop, pin[0], shown)
+        # A fingerprint that an earlier hop has shown belongs to that hop alone.
+        of_jump = named != shown.fingerprint and any(row.fingerprint == named for row in rows)
+        row = _decide(entry, hop, keys[position], shown, None if of_jump else named, yes=yes, confirm=confirm)
         if row.action != "already trusted":
             keys[position] = (shown,)
             if not dry_run:
@@ -91,78 +95,79 @@ def _decide(
     hop: Hop,
     keys: Sequence[HostKey],
     shown: HostKey,
-    wanted: str | None,
+    named: str | None,
     *,
     yes: bool,
-    confirm: Callable[[str], bool] | None,
-    pin: Sequence[HostKey],
+    confirm: Confirm | None,
 ) -> TrustedKey:
-    previous = next((key.fingerprint for key in keys if key.type == shown.type), None)
-    previous = previous or (keys[0].fingerprint if keys else None)
+    def decided(action: str, previous: str | None = None) -> TrustedKey:
+        return TrustedKey(hop.address, shown.type, shown.fingerprint, previous, action)
+
     if shown in keys:
-        return TrustedKey(hop.address, shown.type, shown.fingerprint, None, "already trusted")
-    if pin:
-        changed = HostKeyChanged(
-            host=host.name, address=hop.address, trusted=pin[0].fingerprint, shown=shown.fingerprint
-        )
-        changed.hint = "the inventory itself pins the key: change `host_key` if the pod was made anew"
-        raise changed
-    if wanted == shown.fingerprint:
-        return TrustedKey(
-            hop.address, shown.type, shown.fingerprint, previous, "replaced" if keys else "trusted"
-        )
-    if wanted is not None and not keys:
+        return decided("already trusted")
+    if named == shown.fingerprint:
+        of_type = [key for key in keys if key.type == shown.type] or list(keys)
+        return decided("replaced", of_type[0].fingerprint) if of_type else decided("trusted")
+    if named is not None and not keys:
         raise HostError(
-            f"{hop.address} shows the host key {shown.fingerprint}, not the {wanted} that was named",
+            f"{hop.address} shows the host key {shown.fingerprint}, not {named}, which was named",
             host=host.name,
-            hint="compare it with the pod's console; trust only what agrees",
+            hint="compare it with the pod's console; trust only a key that is equal",
         )
     question = (
         f"{hop.address} shows the {shown.type} key {shown.fingerprint}\nThe pod's console should print the"
         " same: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\nTrust it?"
     )
     if not keys and (yes or (confirm is not None and confirm(question))):
-        return TrustedKey(hop.address, shown.type, shown.fingerprint, None, "trusted")
+        return decided("trusted")
     require_trusted(keys, shown, host=host.name, address=hop.address)
-    raise AssertionError("a key that is not among the trusted ones was let through")
+    raise AssertionError("require_trusted accepted a key that is not trusted")
 
 
-def _shown(
-    host: SshHost, hops: Sequence[Hop], keys: Sequence[Sequence[HostKey]], position: int, wanted: str | None
+def _pinned_key_changed(host: SshHost, hop: Hop, pin: HostKey, shown: HostKey) -> HostKeyChanged:
+    changed = HostKeyChanged(
+        host=host.name, address=hop.address, trusted=pin.fingerprint, shown=shown.fingerprint
+    )
+    changed.hint = "the inventory pins the key: change `host_key` there if this is a new pod"
+    return changed
+
+
+def _read_key(
+    host: SshHost, hops: Sequence[Hop], keys: Sequence[Sequence[HostKey]], position: int, named: str | None
 ) -> HostKey:
-    """The key of one hop: of a type already trusted if there is one, else the one that was named.
+    """Return the key of one hop: of a type already trusted if there is one, else the one that was named.
 
-    A host has several keys, and its console may print any of them; so the others are asked for
-    when the first does not have the fingerprint that was named.
+    A host has several keys, and its console may print any of them; so the others are read too when the
+    first does not have the fingerprint that was named.
     """
-    from being_remote.transport.hop_socket import KEY_TYPES, look
+    from being_remote.transport.hop_socket import KEY_TYPES, read_host_key
     from being_remote.transport.openssh import OpenSsh
 
     ssh = OpenSsh(hops, keys, connect_timeout_s=host.connect_timeout_s)
     try:
         known = {key.type for key in keys[position]}
-        types = sorted((t for group in KEY_TYPES for t in group), key=lambda t: _plain(t) not in known)
-        first = look(ssh, host, hops[position], position, tuple(types))
-        if wanted is None or first in keys[position] or first.fingerprint == wanted:
+        types = sorted((t for group in KEY_TYPES for t in group), key=lambda t: _key_type(t) not in known)
+        first = read_host_key(ssh, host, hops[position], position, tuple(types))
+        if named is None or first in keys[position] or first.fingerprint == named:
             return first
         for group in KEY_TYPES:
             try:
-                other = look(ssh, host, hops[position], position, group)
+                other = read_host_key(ssh, host, hops[position], position, group)
             except HostError:
                 continue  # the host has no key of this type
-            if other.fingerprint == wanted:
+            if other.fingerprint == named:
                 return other
         return first
     finally:
         ssh.close()
 
 
-def _plain(negotiated: str) -> str:
-    """An RSA key is one type, whichever hash it is asked to sign with."""
+def _key_type(negotiated: str) -> str:
+    """Return the type of the key: an RSA key is one, whichever hash it signs with."""
     return "ssh-rsa" if negotiated.startswith("rsa-sha2-") else negotiated
 
 
-def _spelt(fingerprint: str) -> str:
+def _normalize(fingerprint: str) -> str:
     bare = fingerprint.removeprefix("SHA256:").rstrip("=")
     if not re.fullmatch(r"[A-Za-z0-9+/]{43}", bare):
         raise UsageError(

@@ -12,16 +12,16 @@ from pathlib import Path, PurePosixPath
 
 from being_remote.backup.download import Arrival, BackupTarget, download_changed
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import salvage
+from being_remote.backup.interrupted_sync import keep_arrived
 from being_remote.backup.live_tree import scan
 from being_remote.backup.reconcile import Reconciled, settle
 from being_remote.errors import TornFile
 from being_remote.inventory import LocalHost
 from being_remote.session import Session, no_progress
-from being_remote.transfer.download_plan import DownloadPlan, RemoteFile, RemoteFolder, plan
-from being_remote.transfer.file_check import Judge
+from being_remote.transfer.checked_files import Judge
+from being_remote.transfer.download_plan import DownloadPlan, RemoteFile, RemoteFolder, plan_download
 from being_remote.transfer.hash_comparison import HashQueries, HostFiles
-from being_remote.transfer.quarantine import kept
+from being_remote.transfer.quarantine import read_quarantine
 from being_remote.transport.local_session import LocalSession
 
 FOLDERS = ("checkpoint", "run/logs", "")
@@ -92,10 +92,10 @@ class FolderHost:
         history = self.history
         with history.lock():
             settled = settle(history, judge, deep=deep)
-            live = salvage(history, judge, settled.manifest, self._other_box)
+            live = keep_arrived(history, judge, settled.manifest, self._other_box)
             offers = self.offers(hashed=deep) if offers is None else offers
-            here, torn = live.files if live else {}, kept(history)
-            planned = plan(offers, here, torn, folds=folds, most_bytes=judge.most_bytes)
+            here, torn = live.files if live else {}, read_quarantine(history)
+            planned = plan_download(offers, here, torn, folds=folds, most_bytes=judge.most_bytes)
             arrival = download_changed(
                 session or LocalSession(LocalHost(name="here", workdir=PurePosixPath("/"))),
                 BackupTarget(history, live, judge, self._other_box, incarnation=None),

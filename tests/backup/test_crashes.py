@@ -15,7 +15,7 @@ from folder_sync import FolderHost
 from sync_scenes import SCENES, check_settled, ever, precious
 
 from being_remote.inventory import LocalHost
-from being_remote.session import Pull, PullResult
+from being_remote.session import Pull, TransferResult
 from being_remote.transport.local_session import LocalSession
 
 KILLED = Path(__file__).with_name("killed_sync.py")
@@ -64,7 +64,7 @@ class RewrittenThenKilled(LocalSession):
         super().__init__(LocalHost(name="here", workdir=PurePosixPath("/")))
         self._rewrites, self._pulls = host, 0
 
-    def pull(self, request: Pull, *rest: Any) -> PullResult:
+    def pull(self, request: Pull, *rest: Any) -> TransferResult:
         self._pulls += 1
         if self._pulls == 2:
             raise KeyboardInterrupt

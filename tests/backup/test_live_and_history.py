@@ -20,9 +20,9 @@ from being_remote.backup.history import History
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UnsafeFile, UsageError
 from being_remote.inventory import LocalHost
-from being_remote.session import Pull, PullResult
+from being_remote.session import Pull, TransferResult
 from being_remote.transfer import hash_comparison as comparing
-from being_remote.transfer.file_check import hash_of
+from being_remote.transfer.checked_files import hash_of
 from being_remote.transfer.hash_comparison import HostFiles
 from being_remote.transport.local_session import LocalSession
 
@@ -44,7 +44,7 @@ class CutSession(LocalSession):
         super().__init__(LocalHost(name="here", workdir=PurePosixPath("/")))
         self._left = files
 
-    def pull(self, request: Pull, *rest: Any) -> PullResult:
+    def pull(self, request: Pull, *rest: Any) -> TransferResult:
         names = request.names[: self._left]
         part = dataclasses.replace(request, names=names, sizes=request.sizes[: self._left])
         pulled = super().pull(part, *rest)
@@ -61,7 +61,7 @@ class StoppedSession(LocalSession):
         super().__init__(LocalHost(name="here", workdir=PurePosixPath("/")))
         self._left = pulls
 
-    def pull(self, request: Pull, *rest: Any) -> PullResult:
+    def pull(self, request: Pull, *rest: Any) -> TransferResult:
         pulled = super().pull(request, *rest)
         self._left -= 1
         if self._left == 0:
@@ -449,7 +449,7 @@ def test_what_a_second_fetch_wrote_over_a_file_that_was_read_already_never_becom
     offers, fetches = host.offers(), list[Pull]()
 
     class Rewriting(LocalSession):
-        def pull(self, request: Pull, *rest: Any) -> PullResult:
+        def pull(self, request: Pull, *rest: Any) -> TransferResult:
             pulled = super().pull(request, *rest)
             fetches.append(request)
             if len(fetches) == 1:

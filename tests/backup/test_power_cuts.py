@@ -13,12 +13,12 @@ from sync_scenes import another_run, by_hand, first, more
 
 from being_remote.backup import put_file
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import ExpectedFile, begin
+from being_remote.backup.interrupted_sync import ExpectedFile, note_expected
 from being_remote.backup.snapshot_merge import absorb
 from being_remote.durable_files import write_whole
 from being_remote.inventory import LocalHost
-from being_remote.session import Pull, PullResult
-from being_remote.transfer.known_hashes import remember
+from being_remote.session import Pull, TransferResult
+from being_remote.transfer.known_hashes import save_known_hashes
 from being_remote.transport.local_session import LocalSession
 
 FRAME = "checkpoint/00000.frame"
@@ -66,7 +66,7 @@ def salvaged(host: FolderHost) -> Callable[[], object]:
     file = host.history.incoming / "x/files/1.frame"
     file.parent.mkdir(parents=True)
     file.write_text("1 END")
-    begin(
+    note_expected(
         host.history,
         "here",
         [ExpectedFile("checkpoint/00001.frame", "x/files/1.frame", 5, file.stat().st_mtime_ns)],
@@ -77,7 +77,7 @@ def salvaged(host: FolderHost) -> Callable[[], object]:
 class StoppedSession(LocalSession):
     """Ctrl-C after all has arrived."""
 
-    def pull(self, request: Pull, *rest: object) -> PullResult:
+    def pull(self, request: Pull, *rest: object) -> TransferResult:
         super().pull(request, *rest)  # type: ignore[arg-type]  # as they came
         raise KeyboardInterrupt
 
@@ -177,7 +177,7 @@ def test_nothing_is_renamed_or_committed_before_it_is_safe_on_the_disk(
     pull = LocalSession.pull
     with recorded(monkeypatch, host.root, syncfs=syncfs) as order:
 
-        def pulled(self: LocalSession, request: Pull, *rest: object) -> PullResult:
+        def pulled(self: LocalSession, request: Pull, *rest: object) -> TransferResult:
             came = pull(self, request, *rest)  # type: ignore[arg-type]  # as they came
             order.wrote(host.history.incoming)  # rsync did
             return came
@@ -202,7 +202,7 @@ def test_facts_about_a_host_are_written_whole(host: FolderHost, monkeypatch: pyt
     host.put(FRAME, "0 END")
     host.sync()
     with recorded(monkeypatch, host.root, syncfs=False) as order:
-        remember(History(host.root), "here", [b"x" * 16])
+        save_known_hashes(History(host.root), "here", [b"x" * 16])
     assert order.renamed() and not [p for p in problems(order) if "before its bytes" in p]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import ExpectedFile, begin, note_contents
+from being_remote.backup.interrupted_sync import ExpectedFile, note_contents, note_expected
 
 A, B = ("run/" + "a" * 100, "0" * 64), ("run/b", "1" * 64)
 
@@ -18,7 +18,7 @@ A, B = ("run/" + "a" * 100, "0" * 64), ("run/b", "1" * 64)
 def test_a_half_written_line_goes_before_another_is_written_behind_it(tmp_path: Path, left: int) -> None:
     history = History(tmp_path)
     history.history_folder.mkdir()
-    begin(history, "pod", [ExpectedFile("run/a", "files/a", 3, 7)])
+    note_expected(history, "pod", [ExpectedFile("run/a", "files/a", 3, 7)])
     whole = history.fetching.stat().st_size
     note_contents(history, [A])
     os.truncate(history.fetching, whole + left)
@@ -31,7 +31,7 @@ def test_many_lines_and_long_ones_stay(tmp_path: Path) -> None:
     history = History(tmp_path)
     history.history_folder.mkdir()
     awaited = [ExpectedFile("run/" + "ü" * 4000 + str(n), "files/a", 3, 7) for n in range(40)]
-    begin(history, "pod", awaited)
+    note_expected(history, "pod", awaited)
     note_contents(history, [A])
     note_contents(history, [B])
     lines = history.fetching.read_bytes().splitlines()

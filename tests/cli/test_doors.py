@@ -154,7 +154,7 @@ def test_a_wrong_inventory_is_2_and_names_the_field(door: Door, inventory: Path)
     inventory.write_text("hosts: {pod: {adress: x, workdir: /w}}\n")
     done = door("hosts")
     assert done.returncode == 2
-    assert "hosts.pod.adress: no such field" in done.stderr
+    assert "hosts.pod.adress: unknown field" in done.stderr
     assert "Traceback" not in done.stderr
 
 

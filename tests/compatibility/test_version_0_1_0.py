@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import salvage
+from being_remote.backup.interrupted_sync import keep_arrived
 from being_remote.backup.reconcile import settle
 from being_remote.backup.verification import scrub
 from being_remote.inventory import Inventory
@@ -24,11 +24,11 @@ from being_remote.session import no_progress
 from being_remote.sync.sync_pass import the_judge
 from being_remote.sync.unchanged import recall as recall_last_pass
 from being_remote.tracker.frame_file import read_frame
+from being_remote.transfer.checked_files import has_hash
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
-from being_remote.transfer.file_check import has_hash
-from being_remote.transfer.known_hashes import fact
-from being_remote.transfer.known_hashes import recall as recall_hashes
-from being_remote.transfer.quarantine import kept
+from being_remote.transfer.known_hashes import load_known_hashes as recall_hashes
+from being_remote.transfer.known_hashes import version_digest
+from being_remote.transfer.quarantine import read_quarantine
 from being_remote.workflows.snapshots import list_snapshots, prune_snapshots, restore_snapshot
 from being_remote.workflows.sync import sync, task_of
 
@@ -105,7 +105,7 @@ def test_its_old_snapshots_are_pruned(backup: OldBackup) -> None:
 
 
 def test_its_quarantine_is_read(backup: OldBackup) -> None:
-    (file,) = kept(backup.history)["checkpoint/00001.frame"]
+    (file,) = read_quarantine(backup.history)["checkpoint/00001.frame"]
     assert file.kept_as is not None and file.kept_as.stat().st_size == file.bytes == 764
     assert file.reason.startswith("is cut short") and has_hash(file.kept_as, file.sha256)
 
@@ -114,7 +114,9 @@ def test_its_memory_of_hashes_is_read(backup: OldBackup) -> None:
     facts = recall_hashes(backup.history, "a100")
     origin = RemoteFolder("", PurePosixPath("/"), PurePosixPath("/"))
     made = {
-        fact(RemoteFile(o["path"], origin, o["bytes"], o["mtime_ns"], o["ctime_ns"], o["inode"]), o["sha256"])
+        version_digest(
+            RemoteFile(o["path"], origin, o["bytes"], o["mtime_ns"], o["ctime_ns"], o["inode"]), o["sha256"]
+        )
         for o in backup.offers
     }
     assert len(made) == 4 and facts == made
@@ -128,7 +130,7 @@ def test_its_memory_of_the_last_pass_is_read(backup: OldBackup) -> None:
 def test_what_its_killed_sync_had_downloaded_is_kept(backup: OldBackup) -> None:
     with backup.history.lock():
         live = settle(backup.history, the_judge()).manifest
-        made = salvage(backup.history, the_judge(), live, lambda _files: None)
+        made = keep_arrived(backup.history, the_judge(), live, lambda _files: None)
     assert made is not None and made.number == 7 and made.files[LATE].host == "a100"
     assert (backup.root / LATE).read_text() == "arrived whole\n"
 

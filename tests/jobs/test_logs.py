@@ -101,8 +101,8 @@ def test_a_log_that_is_only_read_ends_where_it_drips() -> None:
 def test_the_time_in_which_nobody_asks_for_more_is_not_the_hosts() -> None:
     pace = Pace("pod", Rate(1000, 0.05))
     time.sleep(0.1)
-    pace.rest(0.1)
-    pace.came(1)
+    pace.pause(0.1)
+    pace.report(1)
 
 
 # -- streams ---------------------------------------------------------------------------------------

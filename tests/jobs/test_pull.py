@@ -15,7 +15,7 @@ import pytest
 
 from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
-from being_remote.jobs.attempt_files import AttemptFolder, fits
+from being_remote.jobs.attempt_files import AttemptFolder, matches
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.result_folder import ResultFolder
 from being_remote.workflows.cancel import cancel
@@ -275,4 +275,4 @@ def test_a_pull_killed_at_each_of_its_steps_leaves_a_whole_tree(works: Any, ende
     ],
 )
 def test_a_star_stays_within_its_folder(name: str, pattern: str, wanted: bool) -> None:
-    assert fits(name, pattern) is wanted
+    assert matches(name, pattern) is wanted

@@ -65,7 +65,7 @@ def test_what_was_cut_stays_aside_and_the_next_stream_goes_on_behind_it(tmp_path
 
 def test_a_stream_that_goes_on_behind_what_is_not_here_is_refused(tmp_path: Path) -> None:
     done = run("take", tmp_path / "into", stream(DATA[100:], offset=100))
-    assert done.returncode == 1 and b"is gone" in done.stderr
+    assert done.returncode == 1 and b"is missing" in done.stderr
     assert not (tmp_path / "into/d").exists()
 
 

@@ -23,8 +23,8 @@ from being_remote.session import (
     OnHashed,
     OnProgress,
     Pull,
-    PullResult,
     Result,
+    TransferResult,
     no_progress,
     not_noted,
 )
@@ -203,7 +203,7 @@ class ModelSession(LocalSession):
 
     def pull(
         self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
-    ) -> PullResult:
+    ) -> TransferResult:
         """Fetch as a stream does: what was asked for, hashed as it comes."""
         for name in request.names:
             row = self._row(os.fsencode(request.source), name)
@@ -220,7 +220,7 @@ class ModelSession(LocalSession):
             if self._pod.rewrites and data:
                 file.write_bytes(b"!" * len(data))
                 os.utime(file, ns=(mtime_ns, mtime_ns))
-        return PullResult(len(request.names), 0, "stream")
+        return TransferResult(len(request.names), 0, "stream")
 
 
 def raw(name: str) -> bytes:

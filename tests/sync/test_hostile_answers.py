@@ -21,7 +21,7 @@ from being_remote.demo.actor import make_actor
 from being_remote.errors import BeingRemoteError, UnrequestedFile
 from being_remote.inventory import Actor, LocalHost
 from being_remote.jobs import result_folder
-from being_remote.jobs.attempt_files import AttemptFolder, fits
+from being_remote.jobs.attempt_files import AttemptFolder, matches
 from being_remote.jobs.live_download import LiveDownload
 from being_remote.jobs.result_download import ResultChecks, download_results
 from being_remote.recipes.metrical_tracker import MetricalTracker
@@ -217,7 +217,7 @@ def see_results(
             name = found[2]
             if name is None or name == "pulled.json":
                 continue
-            assert any(fits(name, pattern) for pattern in patterns), path
+            assert any(matches(name, pattern) for pattern in patterns), path
             assert not any(part.startswith(".") or part in TOOLS for part in name.split("/")), path
 
 

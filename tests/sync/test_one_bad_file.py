@@ -21,7 +21,7 @@ from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.live_download import LiveDownload
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.recipes.result_judge import RESULT_JUDGE
-from being_remote.session import Pull, PullResult
+from being_remote.session import Pull, TransferResult
 from being_remote.sync import remote_files as actor_files
 from being_remote.transport.local_session import LocalSession
 from being_remote.transport.ssh_session import SshSession
@@ -123,7 +123,7 @@ def test_the_most_precious_files_are_fetched_first_and_large_logs_last(
 ) -> None:
     requests, real = list[Pull](), SshSession.pull
 
-    def pull(self: SshSession, request: Pull, *rest: Any) -> PullResult:
+    def pull(self: SshSession, request: Pull, *rest: Any) -> TransferResult:
         requests.append(request)
         return real(self, request, *rest)
 

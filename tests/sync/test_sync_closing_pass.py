@@ -15,10 +15,10 @@ import pytest
 from being_remote.backup.history import History
 from being_remote.demo.actor import make_actor
 from being_remote.inventory import Inventory
-from being_remote.session import Pull, PullResult
+from being_remote.session import Pull, TransferResult
 from being_remote.sync import remote_hashes as hashes
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
-from being_remote.transfer.known_hashes import fact, lasting
+from being_remote.transfer.known_hashes import outlasts_writes, version_digest
 from being_remote.transport.local_session import LocalSession
 from being_remote.workflows.sync import SyncReport, sync
 
@@ -64,7 +64,7 @@ def at_each_fetch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[Callabl
     def plan(steps: Sequence[Callable[[], object]]) -> None:
         left = list(steps)
 
-        def pulled(self: LocalSession, request: Pull, *rest: Any) -> PullResult:
+        def pulled(self: LocalSession, request: Pull, *rest: Any) -> TransferResult:
             came = pull(self, request, *rest)
             if left:
                 left.pop(0)()
@@ -230,11 +230,13 @@ def test_a_hash_is_believed_only_for_what_changed_well_before_it_was_made() -> N
 
     origin = RemoteFolder("", PurePosixPath("/a"), PurePosixPath("/a"))
     offer = RemoteFile("x", origin, 1, 2, ctime_ns=1_000_000_001, inode=4)
-    assert not lasting(offer, offer.ctime_ns + 50_000_000) and lasting(offer, offer.ctime_ns + 200_000_000)
+    assert not outlasts_writes(offer, offer.ctime_ns + 50_000_000) and outlasts_writes(
+        offer, offer.ctime_ns + 200_000_000
+    )
     whole_second = RemoteFile("x", origin, 1, 2, ctime_ns=3_000_000_000, inode=4)
-    assert not lasting(whole_second, whole_second.ctime_ns + 1_500_000_000)
+    assert not outlasts_writes(whole_second, whole_second.ctime_ns + 1_500_000_000)
     figures = [(1, 2, 3, 4), (9, 2, 3, 4), (1, 9, 3, 4), (1, 2, 9, 4), (1, 2, 3, 9)]
-    assert len({fact(RemoteFile("x", origin, *each), "s") for each in figures}) == len(figures)
+    assert len({version_digest(RemoteFile("x", origin, *each), "s") for each in figures}) == len(figures)
 
 
 def test_files_that_are_asked_about_in_portions_are_all_compared(

@@ -21,7 +21,7 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import NoSpace, NotFoundError
 from being_remote.inventory import Inventory
-from being_remote.session import Pull, PullResult
+from being_remote.session import Pull, TransferResult
 from being_remote.sync import sync_pass as rounds
 from being_remote.transport import stream_download as download
 from being_remote.transport.ssh_session import SshSession
@@ -65,7 +65,7 @@ def around_fetch(monkeypatch: pytest.MonkeyPatch, when: str, action: Callable[[]
     """Let `action` happen once, between the listing and the first fetch or right after that."""
     real, happened = SshSession.pull, []
 
-    def pull(self: SshSession, request: Pull, *rest: Any) -> PullResult:
+    def pull(self: SshSession, request: Pull, *rest: Any) -> TransferResult:
         first = not happened
         happened.append(when)
         if first and when == "before":

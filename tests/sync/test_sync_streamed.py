@@ -15,10 +15,10 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import ConnectionLost, HostError
 from being_remote.inventory import Inventory
-from being_remote.session import Pull, PullResult
+from being_remote.session import Pull, TransferResult
 from being_remote.sync import remote_hashes as hashes
 from being_remote.sync import sync_pass as rounds
-from being_remote.transfer.quarantine import kept
+from being_remote.transfer.quarantine import read_quarantine
 from being_remote.transport import stream_download as download
 from being_remote.transport.ssh_session import SshSession
 
@@ -70,7 +70,7 @@ def after_the_fetch(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object
     """Let something happen once, when all has come and nothing has been compared."""
     real, happened = SshSession.pull, list[bool]()
 
-    def pull(self: SshSession, request: Pull, *rest: Any) -> PullResult:
+    def pull(self: SshSession, request: Pull, *rest: Any) -> TransferResult:
         pulled = real(self, request, *rest)
         if not happened:
             happened.append(True)
@@ -131,7 +131,7 @@ def test_a_file_that_a_judge_refuses_is_set_aside_however_it_came(homes: Homes, 
     assert [aside.path for aside in report.quarantined] == ["checkpoint/00002.frame"]
     assert report.exit_code == 6 and not (homes.root / "checkpoint/00002.frame").exists()
     assert asked == []
-    assert set(kept(homes.history)) == {"checkpoint/00002.frame"}
+    assert set(read_quarantine(homes.history)) == {"checkpoint/00002.frame"}
 
 
 def test_a_link_that_breaks_before_the_last_question_keeps_what_came(

@@ -115,7 +115,7 @@ def test_something_that_is_no_ssh_server_is_unreachable(
 
         threading.Thread(target=greet, daemon=True).start()
         entry = {**pod.inventory_entry(), "port": server.getsockname()[1], **QUICK}
-        open_within(4, make_inventory({"pod": entry}), Unreachable, "is that an SSH server")
+        open_within(4, make_inventory({"pod": entry}), Unreachable, "an SSH server listens")
 
 
 def test_a_link_cut_while_a_command_runs_is_lost_and_not_an_exit_code(

@@ -13,7 +13,7 @@ from file_trees import got, put
 from test_downloads import Canned, CannedSession, head
 
 from being_remote.disk import is_full, reserve_bytes, room_bytes
-from being_remote.durable_files import see_room
+from being_remote.durable_files import require_room
 from being_remote.errors import AnswerTimeout, BeingRemoteError, CommandFailed, ConnectionLost, NoSpace
 from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost
@@ -75,7 +75,7 @@ def here() -> LocalSession:
 
 
 def pulled(request: Pull, way: Remote | None) -> None:
-    download.after_rsync(
+    download.pull_with_rest(
         request,
         lambda: rsync.pull(request, host="pod", remote=way),
         here(),
@@ -169,9 +169,9 @@ def test_a_pod_that_takes_a_push_by_drips_ends_it(tmp_path: Path) -> None:
 def test_what_is_fast_enough_in_each_window_goes_on_and_a_drip_after_a_fast_start_does_not() -> None:
     pace = Pace("pod", Rate(10, 0.0))
     for total in range(0, 1000, 10):
-        pace.came(total + 10)
+        pace.report(total + 10)
     with pytest.raises(AnswerTimeout):
-        pace.came(1001)
+        pace.report(1001)
 
 
 def test_a_disk_that_fills_meanwhile_ends_the_transfer_before_it_is_full(
@@ -190,9 +190,9 @@ def test_a_download_leaves_a_reserve_on_the_disk(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         room = room_bytes(disk)
         assert not is_full(disk) and 0 < reserve_bytes(2 * MIB) <= 2 * MIB // 100
-        see_room(disk, [room // 4096 * 4096])
+        require_room(disk, [room // 4096 * 4096])
         with pytest.raises(NoSpace, match="stay in reserve"):
-            see_room(disk, [room + 4096])
+            require_room(disk, [room + 4096])
         (disk / "f").write_bytes(bytes(room + 4096))
         assert is_full(disk)
 
@@ -222,7 +222,7 @@ def test_what_a_pods_rsync_says_is_quoted_and_never_makes_our_disk_full(
 
 def test_what_ssh_passes_on_from_a_pod_is_one_quoted_line() -> None:
     for said in (f"welcome{LIE}Permission denied", f"x{LIE}", "\x1b[2J\u2028  next: mine"):
-        shows_only_our_next(failures.said_by_ssh(said, host="pod", address="root@192.0.2.1:22"))
+        shows_only_our_next(failures.from_stderr(said, host="pod", address="root@192.0.2.1:22"))
 
 
 def test_a_stream_that_ends_with_a_lie_shows_it_quoted() -> None:

@@ -206,7 +206,7 @@ def test_what_lies_in_a_files_way_stays_and_is_said_and_the_others_come(
     tmp_path: Path, lying: bytes, comes: bytes
 ) -> None:
     put(tmp_path / "into", {lying: b"1"})
-    with pytest.raises(HostError, match=r"1 files cannot be put(.|\n)*move it away"):
+    with pytest.raises(HostError, match=r"1 files cannot be put(.|\n)*move away what lies"):
         pulled(Canned(one(0, b"x") + one(1, b"y") + END), tmp_path)
     assert set(got(tmp_path / "into")) == {lying, comes}
 
@@ -277,9 +277,9 @@ def test_many_small_files_come_by_stream_and_the_large_ones_among_them_by_rsync(
 
 def test_small_files_of_which_a_part_is_here_are_left_to_rsync(tmp_path: Path) -> None:
     many = request_for(Path("/far"), [b"%d" % n for n in range(download.MANY)], tmp_path / "into")
-    assert download.divided(many)[0].names == many.names
+    assert download.split_by_size(many)[0].names == many.names
     many.unless_in.mkdir()
-    assert download.divided(many)[0].names == ()
+    assert download.split_by_size(many)[0].names == ()
 
 
 def test_a_small_file_that_cannot_be_read_keeps_no_large_one_away(
@@ -301,5 +301,5 @@ def test_a_small_file_that_cannot_be_read_keeps_no_large_one_away(
 
 def test_a_few_small_files_are_not_worth_a_request_of_their_own() -> None:
     few = request_for(Path("/far"), [b"%d" % n for n in range(download.MANY - 1)], Path("/into"))
-    small, rest = download.divided(few)
+    small, rest = download.split_by_size(few)
     assert small.names == () and rest is few

@@ -23,7 +23,7 @@ from being_remote.errors import (
 from being_remote.inventory import Inventory
 from being_remote.session import Pull
 from being_remote.transport import open_session
-from being_remote.transport.host_keys import HostKey, KnownHosts, fingerprint_of, parse_key, users_own
+from being_remote.transport.host_keys import HostKey, KnownHosts, fingerprint_of, parse_key, read_user_keys
 from being_remote.transport.ssh_config import resolve
 
 MakeInventory = Callable[..., Inventory]
@@ -166,7 +166,7 @@ def test_a_jump_host_that_refuses_our_key_says_so(behind: Inventory, pod: Pod, j
 
 
 @pytest.mark.parametrize("hashed", [False, True])
-def test_what_the_users_own_known_hosts_says_is_copied_into_ours(
+def test_what_the_read_user_keys_known_hosts_says_is_copied_into_ours(
     hashed: bool, pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     theirs = tmp_path / "theirs"
@@ -194,7 +194,7 @@ def test_a_key_that_the_user_revoked_is_not_copied(
     inventory = make_inventory({"pod": pod}, trusted=False, ssh_config=str(tmp_path / "config"))
     host = inventory.host("pod")
     assert host.kind == "ssh"
-    assert users_own(resolve(host, inventory)[-1]) == ()
+    assert read_user_keys(resolve(host, inventory)[-1]) == ()
     with pytest.raises(HostKeyUnknown):
         open_session(host, inventory)
 

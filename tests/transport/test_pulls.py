@@ -23,7 +23,7 @@ from being_remote.errors import (
     UnsafeFile,
 )
 from being_remote.inventory import Inventory
-from being_remote.session import Pull, PullResult, Session, TransferProgress
+from being_remote.session import Pull, Session, TransferProgress, TransferResult
 from being_remote.transport import open_session, rsync
 from being_remote.transport.rsync_process import StderrHead
 
@@ -53,7 +53,7 @@ def test_awkward_names_arrive_with_bytes_and_times_and_nothing_else_does(
     put(source, {**files, b"not asked for": b"no"})
     pulled = way.pull(request_for(source, files, into))
     assert got(into) == {name: (data, WHEN) for name, data in files.items()}
-    assert pulled == PullResult(
+    assert pulled == TransferResult(
         len(files), sum(map(len, files.values())), way.host if way.host == "stream" else "rsync"
     )
     assert not list(tmp_path.rglob("hacked")) and not (Path.home() / "hacked").exists()
@@ -184,7 +184,7 @@ def test_of_endless_complaints_only_the_beginning_is_kept() -> None:
     assert process.stderr
     complaints = StderrHead(process.stderr)
     assert process.wait(timeout=10) == 0
-    said = complaints.said()
+    said = complaints.read()
     assert said.startswith(b"first") and len(said) == 64 << 10
 
 

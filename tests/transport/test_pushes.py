@@ -29,7 +29,7 @@ from being_remote.errors import (
     UnsafeFile,
 )
 from being_remote.inventory import Inventory
-from being_remote.session import Push, Pushed, Session, TransferProgress
+from being_remote.session import Push, Session, TransferProgress, TransferResult
 from being_remote.transport import open_session
 
 MakeInventory = Callable[..., Inventory]
@@ -77,7 +77,7 @@ def test_awkward_names_arrive_with_bytes_and_times_and_nothing_else_does(
     put(source, {**files, b"not asked for": b"no"})
     pushed = way.push(request_for(source, files, into))
     assert got(into) == {name: (data, WHEN) for name, data in files.items()}
-    assert pushed == Pushed(len(files), sum(map(len, files.values())), METHODS[way.host])
+    assert pushed == TransferResult(len(files), sum(map(len, files.values())), METHODS[way.host])
     assert not list(tmp_path.rglob("hacked")) and not (Path.home() / "hacked").exists()
 
 
@@ -149,7 +149,7 @@ def test_a_folder_that_cannot_be_made_there_is_the_hosts_error(way: Session, tmp
 def test_a_full_disk_over_there_is_said_as_that(way: Session, tmp_path: Path) -> None:
     put(tmp_path / "near", {b"f": os.urandom(8 << 20)})
     with small_disk(tmp_path / "small") as small:
-        with pytest.raises(NoSpace, match="over there") as caught:
+        with pytest.raises(NoSpace, match="the remote disk is full") as caught:
             way.push(request_for(tmp_path / "near", [b"f"], small / "into", 8 << 20))
         assert caught.value.file == f"{way.host}:{small}/into"
         whole = small / "into" / "f"
@@ -227,7 +227,7 @@ def test_after_a_silent_cut_the_next_push_goes_on_although_the_last_one_still_li
         assert got(tmp_path / "into") == got(tmp_path / "near")
         assert 0 < pushed.transferred_bytes <= BIG - arrived_so_far + (64 << 10)  # rsync compares blocks
         proxy.mode = "ok"
-        assert isinstance(stuck.result(timeout=60), Pushed)
+        assert isinstance(stuck.result(timeout=60), TransferResult)
     assert got(tmp_path / "into") == got(tmp_path / "near")
 
 

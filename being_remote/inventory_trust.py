@@ -1,8 +1,8 @@
 """Whether an inventory that was found, not named, may run programs on this laptop.
 
-An ssh configuration can run commands (Match exec, ProxyCommand), and so can a `kind: local` host. An
-inventory with such parts is asked about once, and again when they change, as direnv does. What
-was allowed is kept outside the inventory's own folder: the hash of those parts, by the file's path.
+An ssh configuration can run commands (Match exec, ProxyCommand), and so can a `kind: local` host. The
+user is asked about such parts once, and again when they change, as with direnv. The answer is kept
+outside the inventory's folder: the hash of those parts, by the file's path.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STATE = "XDG_STATE_HOME"
 MAX_CONFIG_BYTES = 1 << 20
 MAX_CONFIGS = 64
 
-# Whatever is not listed counts as a program: a field that is added later is asked about until it is here.
+# Every other field counts as a program, so that one added later is asked about.
 HARMLESS = frozenset({"path", "hosts", "actors", "backups", "search_roots", "state"})
 HARMLESS_OF_HOST = frozenset(
     {
@@ -39,40 +39,44 @@ HARMLESS_OF_HOST = frozenset(
 
 
 @dataclass(frozen=True)
-class Program:
-    """One part of an inventory that can run programs here: its place, and all that it consists of."""
+class RunnablePart:
+    """One part of an inventory that can run programs on this laptop: its place and its content."""
 
     place: str
     content: Any
 
 
-def programs(inventory: Inventory) -> tuple[Program, ...]:
-    """What of the inventory can run programs on this laptop."""
-    found = [part for name, host in sorted(inventory.hosts.items()) for part in _of_host(name, host)]
+def runnable_parts(inventory: Inventory) -> tuple[RunnablePart, ...]:
+    """Return what of the inventory can run programs on this laptop.
+
+    Raises:
+        InventoryError: its ssh configuration cannot be read, or is too large.
+    """
+    found = [part for name, host in sorted(inventory.hosts.items()) for part in _parts_of_host(name, host)]
     if inventory.ssh_config is not None:
         files = _config_files(inventory.ssh_config)
-        found += [Program(f"ssh_config {str(inventory.ssh_config)!r}", files)] if files else []
+        found += [RunnablePart(f"ssh_config {str(inventory.ssh_config)!r}", files)] if files else []
     rest = inventory.model_dump(
         mode="json", exclude={*HARMLESS, "ssh_config"}, exclude_unset=True, exclude_none=True
     )
-    return (*found, *(Program(name, value) for name, value in rest.items()))
+    return (*found, *(RunnablePart(name, value) for name, value in rest.items()))
 
 
 def require_trust(
     inventory: Inventory, *, trusted: bool = False, confirm: Callable[[str], bool] | None = None
 ) -> None:
-    """Stop unless the inventory can run nothing, or somebody allowed what it can run.
+    """Stop unless the inventory can run nothing, or the user allowed what it can run.
 
     Args:
-        inventory: one that was found by climbing from the current folder.
-        trusted: the caller allows it, this once.
-        confirm: asked with a text that shows the programs; True allows them from now on.
+        inventory: one that was found above the current folder.
+        trusted: allow it, this once.
+        confirm: asks the user, with a text that shows the parts; True allows them from now on.
 
     Raises:
-        InventoryUntrusted: nobody allowed it.
-        InventoryError: the answer cannot be remembered.
+        InventoryUntrusted: it is not allowed.
+        InventoryError: the answer cannot be stored.
     """
-    parts = programs(inventory)
+    parts = runnable_parts(inventory)
     if trusted or not parts:
         return
     wanted, allowed = _hash(parts), _allowed(inventory.path)
@@ -92,21 +96,21 @@ def require_trust(
     _allow(inventory.path, wanted)
 
 
-def _of_host(name: str, host: SshHost | LocalHost) -> Iterator[Program]:
+def _parts_of_host(name: str, host: SshHost | LocalHost) -> Iterator[RunnablePart]:
     if isinstance(host, LocalHost):
-        yield Program(f"hosts.{name} (kind: local)", host.model_dump(mode="json", exclude_unset=True))
+        yield RunnablePart(f"hosts.{name} (kind: local)", host.model_dump(mode="json", exclude_unset=True))
         return
     rest = host.model_dump(mode="json", exclude=set(HARMLESS_OF_HOST), exclude_unset=True, exclude_none=True)
-    yield from (Program(f"hosts.{name}.{field}", value) for field, value in rest.items())
+    yield from (RunnablePart(f"hosts.{name}.{field}", value) for field, value in rest.items())
 
 
 def _config_files(first: Path) -> tuple[tuple[str, str], ...]:
-    """An ssh configuration and what it includes, each with its hash; none that says nothing.
+    """Return an ssh configuration and what it includes, each with its hash, without empty ones.
 
-    What it includes from ~/.ssh is the user's own.
+    What it includes from ~/.ssh is the user's own, so it is left out.
 
     Raises:
-        InventoryError: they are too many, too large or no files.
+        InventoryError: too many files, a file too large, or not a regular file.
     """
     found: dict[str, str] = {}
     wanted = [str(first)]
@@ -114,13 +118,13 @@ def _config_files(first: Path) -> tuple[tuple[str, str], ...]:
     while wanted:
         name = wanted.pop()
         if name in found or name == os.devnull or not os.path.exists(name):
-            continue  # what is missing says nothing, and is asked about when it is there
+            continue  # asked about when it exists
         lines, digest = _read_config(name)
         if any(lines):
             found[name] = digest
         for words in lines:
             for pattern in words[1:] if words and words[0].lower() == "include" else ():
-                # A path that is not absolute is one of ~/.ssh, for ssh.
+                # ssh reads a relative path from ~/.ssh.
                 place = os.path.normpath(os.path.join(own, os.path.expanduser(pattern)))
                 if not place.startswith(own):
                     wanted += itertools.islice(glob.iglob(place), MAX_CONFIGS + 1)
@@ -130,10 +134,10 @@ def _config_files(first: Path) -> tuple[tuple[str, str], ...]:
 
 
 def _read_config(name: str) -> tuple[list[list[str]], str]:
-    """The words of each line that is no comment, and the file's hash."""
+    """Return the words of each line that is not a comment, and the file's hash."""
     try:
         if not os.path.isfile(name):
-            raise InventoryError("is named as `ssh_config` and is no regular file", where=name)
+            raise InventoryError("`ssh_config` is not a regular file", where=name)
         with open(name, "rb") as file:
             data = file.read(MAX_CONFIG_BYTES + 1)
     except OSError as e:
@@ -145,19 +149,19 @@ def _read_config(name: str) -> tuple[list[list[str]], str]:
 
 
 def _words(line: str) -> list[str]:
-    """The words as ssh takes them: a keyword may be followed by one equals sign."""
+    """Split a line as ssh does: an equals sign may follow the keyword."""
     try:
         return shlex.split(re.sub(r"^(\S+?)\s*=", r"\1 ", line))
-    except ValueError:  # a quote that is never closed: ssh refuses it, too
+    except ValueError:  # an unclosed quote: ssh refuses it, too
         return [line]
 
 
-def _hash(parts: tuple[Program, ...]) -> str:
+def _hash(parts: tuple[RunnablePart, ...]) -> str:
     return hashlib.sha256(json.dumps([[p.place, p.content] for p in parts]).encode()).hexdigest()
 
 
-def _record(path: Path) -> Path:
-    """Where the answer about an inventory is kept."""
+def _answer_file(path: Path) -> Path:
+    """Return where the answer about an inventory is stored."""
     state = os.environ.get(STATE, "")
     folder = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
@@ -166,23 +170,23 @@ def _record(path: Path) -> Path:
 
 def _allowed(path: Path) -> str | None:
     try:
-        return _record(path).read_text(encoding="ascii").partition(" ")[0]
+        return _answer_file(path).read_text(encoding="ascii").partition(" ")[0]
     except (OSError, ValueError):
         return None
 
 
 def _allow(path: Path, hash_of_parts: str) -> None:
-    record = _record(path)
+    record = _answer_file(path)
     try:
         record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # mkstemp makes it readable by us alone.
+        # mkstemp makes it readable by this user alone.
         handle, temporary = tempfile.mkstemp(prefix=".", dir=record.parent)
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(f"{hash_of_parts} {str(path.resolve())!a}\n")
         os.replace(temporary, record)
     except OSError as e:
         raise InventoryError(
-            f"the answer cannot be kept: {e.strerror}",
+            f"the answer cannot be stored: {e.strerror}",
             where=str(record.parent),
-            hint=f"mend that folder, set {STATE}, or use --trust-inventory",
+            hint=f"make that folder writable, set {STATE}, or use --trust-inventory",
         ) from e

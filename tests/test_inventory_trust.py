@@ -11,10 +11,10 @@ import pytest
 
 from being_remote.errors import InventoryError, InventoryUntrusted
 from being_remote.inventory import Inventory, load_inventory
-from being_remote.workflows.inventory_trust import programs, require_trust
+from being_remote.inventory_trust import require_trust, runnable_parts
 
 HOSTS = "hosts: {pod: {workdir: /w, address: 203.0.113.10, identity_file: key, python: ./evil}}\n"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def asked(inventory: Inventory) -> bool:
 
 
 def test_the_inventory_of_a_fresh_clone_can_run_nothing() -> None:
-    assert programs(load_inventory(ROOT / "inventory.yaml")) == ()
+    assert runnable_parts(load_inventory(ROOT / "inventory.yaml")) == ()
 
 
 def test_a_pod_and_an_ssh_configuration_that_says_nothing_can_run_nothing(
@@ -47,14 +47,16 @@ def test_a_pod_and_an_ssh_configuration_that_says_nothing_can_run_nothing(
 ) -> None:
     (tmp_path / "config").write_text("# nothing\n\n")
     for config in ("config", "missing", "/dev/null"):
-        assert programs(load(f"{HOSTS}ssh_config: {config}\n")) == ()
+        assert runnable_parts(load(f"{HOSTS}ssh_config: {config}\n")) == ()
 
 
 def test_a_local_host_is_asked_about_and_again_when_its_programs_change(
     load: Callable[[str], Inventory],
 ) -> None:
     here = "hosts: {here: {kind: local, workdir: /w, python: %s}, pod: {workdir: /w, port: %d}}\n"
-    assert [part.place for part in programs(load(here % ("python3", 22)))] == ["hosts.here (kind: local)"]
+    assert [part.place for part in runnable_parts(load(here % ("python3", 22)))] == [
+        "hosts.here (kind: local)"
+    ]
     assert asked(load(here % ("python3", 22)))
     assert not asked(load(here % ("python3", 23)))
     assert asked(load(here % ("./evil", 23)))
@@ -90,18 +92,18 @@ def test_an_ssh_configuration_without_end_is_refused(
     inventory = load(f"{HOSTS}ssh_config: config\n")
     (tmp_path / "config").write_text("#" + "x" * (2 << 20))
     with pytest.raises(InventoryError, match="MiB"):
-        programs(inventory)
+        runnable_parts(inventory)
     (tmp_path / "config").unlink()
     os.mkfifo(tmp_path / "config")
-    with pytest.raises(InventoryError, match="no regular file"):
-        programs(inventory)
+    with pytest.raises(InventoryError, match="not a regular file"):
+        runnable_parts(inventory)
     (tmp_path / "config").unlink()
     (tmp_path / "config").write_text(f"Include {tmp_path}/many/*\n")
     (tmp_path / "many").mkdir()
     for n in range(80):
         (tmp_path / "many" / str(n)).write_text(f"Host a{n}\n")
     with pytest.raises(InventoryError, match="more than"):
-        programs(inventory)
+        runnable_parts(inventory)
 
 
 def test_the_answer_is_kept_for_this_user_outside_of_the_folder(

@@ -65,7 +65,7 @@ class CheckedFile:
         return isinstance(self.error, TornFile)
 
 
-def check(files: Mapping[str, Path], judge: Judge, on_progress: OnProgress) -> list[CheckedFile]:
+def check_files(files: Mapping[str, Path], judge: Judge, on_progress: OnProgress) -> list[CheckedFile]:
     """Hash and judge each file (path at home -> where it lies now).
 
     Raises:
@@ -115,13 +115,13 @@ def _all_of(descriptor: int, size: int) -> bytes:
     return data
 
 
-def wrong_ones(
+def find_faults(
     names: Sequence[str], file_of: Callable[[str], tuple[Path, str]], what: str, on_progress: OnProgress
 ) -> Mapping[str, Fault]:
     """Read files again, each with the sha256 that it should have, and say which have not."""
 
     def some(part: Sequence[str]) -> dict[str, Fault]:
-        found = ((name, fault(*file_of(name))) for name in part)
+        found = ((name, find_fault(*file_of(name))) for name in part)
         return {name: wrong for name, wrong in found if wrong is not None}
 
     wrong: dict[str, Fault] = {}
@@ -134,7 +134,7 @@ def wrong_ones(
     return wrong
 
 
-def fault(file: Path, sha256: str) -> Fault | None:
+def find_fault(file: Path, sha256: str) -> Fault | None:
     """What is wrong with a file that should have this hash; None when it has."""
     try:
         return None if hash_of(file) == sha256 else "rotten"
@@ -146,7 +146,7 @@ def fault(file: Path, sha256: str) -> Fault | None:
 
 def has_hash(file: Path, sha256: str) -> bool:
     """Whether a plain file with these bytes lies there."""
-    return fault(file, sha256) is None
+    return find_fault(file, sha256) is None
 
 
 def hash_of(file: Path) -> str:
