@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, get_args
 
 from being_remote.errors import HostError, InventoryError
 from being_remote.find_bbox.box_candidates import Candidate, check_candidate
@@ -20,8 +21,8 @@ from being_remote.find_bbox.owners import HostPlaces, Owners
 from being_remote.find_bbox.search_request import PICTURES, request_for
 from being_remote.find_bbox.tracked_runs import TrackedRun, read_run, text_of
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
-from being_remote.pod_client.box_search import BoxSearchAnswer, search_host
-from being_remote.pod_client.job_folders import jobs_folder
+from being_remote.pod.job_paths import jobs_folder
+from being_remote.pod_client.box_search import BoxSearchAnswer, Evidence, search_host
 from being_remote.pod_client.many_hosts import ask_all
 from being_remote.session import OnProgress, Session, TransferProgress
 
@@ -141,27 +142,15 @@ class HostSearch:
             for folder in answer.folders
             if owner.get(path := text_of(folder.path)[0], self.owners.find_actor(path)) == self.actor.name
         ]
-
-        def most(kind: Any) -> int:
-            return max((folder.counts.get(kind, 0) for folder in own), default=0)
-
-        videos, source_images = most("videos"), most("source_images")
+        frames = max((f.frames.count for f in own if f.frames is not None), default=0)
+        most = {kind: max((f.counts.get(kind, 0) for f in own), default=0) for kind in get_args(Evidence)}
         video = self.actor.video
-        if self.name == LOCAL and video is not None and video.exists():
-            # This laptop also has the original that the inventory names: a video, or a folder of frames.
-            if video.is_dir():
-                pictures = sum(1 for p in video.iterdir() if p.suffix.lower() in PICTURES)
-                source_images = max(source_images, pictures)
-            else:
-                videos = max(videos, 1)
-        return ActorFiles(
-            frames=max((f.frames.count for f in own if f.frames is not None), default=0),
-            crop_images=most("crop_images"),
-            source_images=source_images,
-            landmarks=most("landmarks"),
-            meshes=most("meshes"),
-            videos=videos,
-        )
+        if self.name == LOCAL and video is not None and video.is_dir():
+            pictures = sum(1 for p in video.iterdir() if p.suffix.lower() in PICTURES)
+            most["source_images"] = max(most["source_images"], pictures)
+        elif self.name == LOCAL and video is not None and video.exists():
+            most["videos"] = max(most["videos"], 1)
+        return ActorFiles(frames=frames, **most)
 
 
 def plan_searches(
@@ -200,23 +189,21 @@ def plan_searches(
         )
         return HostSearch(name, host, actor, own, Owners(places, map(str, roots), known_jobs), request)
 
-    def on_host(host: SshHost | LocalHost) -> HostSearch:
-        return plan(host.name, host, lambda a: _places_on(host, a), host.roots)
-
-    def on_laptop() -> HostSearch:
-        # Without a first sync the backup folder does not exist; that is not a missing search root.
-        backups = [inventory.backups] if inventory.backups.is_dir() else []
-        laptop = LocalHost.model_validate(
-            {"name": "this-laptop", "workdir": inventory.backups, "python": sys.executable}
-        )
-        return plan(
+    searches = [plan(h.name, h, partial(_places_on, h), h.roots) for h in hosts]
+    # Without a first sync the backup folder does not exist; that is not a missing search root.
+    backups = [inventory.backups] if inventory.backups.is_dir() else []
+    laptop = LocalHost.model_validate(
+        {"name": "this-laptop", "workdir": inventory.backups, "python": sys.executable}
+    )
+    searches.append(
+        plan(
             LOCAL,
             laptop,
             lambda a: HostPlaces(input=None, output=None, backups=(str(inventory.backup_of(a)),), jobs=None),
             [PurePosixPath(path) for path in (*backups, *inventory.search_roots)],
         )
-
-    return [*map(on_host, hosts), on_laptop()]
+    )
+    return searches
 
 
 def search_hosts(

@@ -17,10 +17,8 @@ from being_remote.errors import (
     MalformedAnswer,
     ToolMissing,
 )
-from being_remote.host_checks.built_in import BUILT_IN
-from being_remote.host_checks.gpu_check import GpuFacts, parse_gpus
+from being_remote.host_checks.built_in_checks import BUILT_IN, GpuFacts, parse_gpus, rsync_version
 from being_remote.host_checks.host_check import CheckResult, HostCheck, OpenHost, installed_checks
-from being_remote.host_checks.rsync_check import rsync_version
 from being_remote.host_checks.tracker_check import CheckoutStatus, checkout_request, checkout_status
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.pod_client.host_facts import HostFacts

@@ -162,8 +162,7 @@ def write_pages(
         compared: the frames that the stored crops were compared with.
     """
     from being_remote.export import write_atomically
-    from being_remote.report.overlay import png
-    from being_remote.report.pictures import jpeg
+    from being_remote.report.pictures import jpeg, png
 
     evidence = None
     if plan.evidence and compared is not None:

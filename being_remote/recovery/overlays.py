@@ -64,7 +64,7 @@ def _draw(
     run: LocalRun, cameras: Cameras, place: int, picture: Picture | None, why: str, *, whole: bool
 ) -> Overlay:
     from being_remote.report import overlay
-    from being_remote.report.pictures import jpeg
+    from being_remote.report.pictures import jpeg, png
 
     frame_id, number = int(cameras.frame_ids[place]), int(cameras.source_numbers[place])
     mesh, no_mesh = _read_mesh(run, frame_id)
@@ -83,8 +83,7 @@ def _draw(
         f"shows axes instead of a mesh: {no_mesh}" if no_mesh else "",
     )
     drawn = overlay.draw(shown)
-    png = overlay.png(drawn) if whole else None
-    return Overlay(place, jpeg(drawn), png, tuple(filter(None, lacking)))
+    return Overlay(place, jpeg(drawn), png(drawn) if whole else None, tuple(filter(None, lacking)))
 
 
 def _read_frame(frames: SourceFrames | None, cameras: Cameras, place: int) -> tuple[Picture | None, str]:

@@ -1,12 +1,11 @@
-"""The report page of `recover`, and its drawings for those who live in a terminal.
-
-The report is turned into the words, tables and pictures that the page shows; nothing is judged anew.
-"""
+"""The report page of `recover`: its report as the words, tables, pictures and charts of the page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from being_remote.recovery.stored_crops import spread
 
 if TYPE_CHECKING:
     from being_remote.export import Cameras
@@ -30,26 +29,25 @@ SHOWN = {True: 8, False: 2}  # overlays on the page, with a video and without
 
 def shown_places(cameras: Cameras, *, with_video: bool) -> list[int]:
     """Which cameras are drawn: the first always."""
-    from being_remote.report.pictures import spread
-
-    return spread(len(cameras.frame_ids), SHOWN[with_video])
+    return spread(range(len(cameras.frame_ids)), SHOWN[with_video])
 
 
 def page_bytes(
-    report: RecoverReport, cameras: Cameras, drawn: Sequence[Overlay], evidence: bytes | None
+    report: RecoverReport, cameras: Cameras, overlays: Sequence[Overlay], evidence: bytes | None
 ) -> bytes:
     """The page as one self-contained file.
 
     Args:
-        drawn: the overlays.
         evidence: the picture of how the crop was found or checked, JPEG or PNG.
     """
-    from being_remote.report.page import Page, Plot, html
-    from being_remote.report.pictures import jpeg
-    from being_remote.report.plots import camera_path
+    from being_remote.report.curves import camera_path
+    from being_remote.report.page import Page, PageChart, PagePicture, html
 
-    path = camera_path(f"{report.run}: camera path", cameras.frame_ids, cameras.R, cameras.t)
-    caption = "stored crop, the crop made again, their difference, and the score around the optimum"
+    picture, chart = None, "how far and how turned the head is"
+    if evidence is not None:
+        caption = "stored crop, the crop made again, their difference, and the score around the optimum"
+        picture = PagePicture("The evidence for the crop", caption, evidence)
+    path = camera_path(cameras.frame_ids, cameras.R, cameras.t)
     return html(
         Page(
             title=report.run,
@@ -61,27 +59,24 @@ def page_bytes(
             crop=cameras.crop,
             K_crop=cameras.K_crop,
             K_source=cameras.K_source,
-            frames=tuple(_frames(report, cameras, drawn)),
+            frames=tuple(_frames(report, cameras, overlays)),
+            evidence=picture,
             checks=tuple(_tables(report)),
-            evidence=Plot("The evidence for the crop", caption, evidence) if evidence is not None else None,
-            plots=(Plot("The head before the camera", "how far and how turned the head is", jpeg(path)),),
+            charts=(PageChart("The head before the camera", chart, path),),
             outputs=report.outputs,
         )
     )
 
 
 def plot_files(cameras: Cameras) -> dict[str, bytes]:
-    """The drawings as PNG files, by name."""
-    from being_remote.report.overlay import png
-    from being_remote.report.plots import camera_path, intrinsics
+    """The camera and its path as PNG files, by name."""
+    from being_remote.report.curves import camera_path
+    from being_remote.report.plots import plot_intrinsics, plot_panels
 
-    name = cameras.name
-    return {
-        PLOTS[0]: png(
-            intrinsics(f"{name}: the camera before and after", cameras.crop, cameras.K_crop, cameras.K_source)
-        ),
-        PLOTS[1]: png(camera_path(f"{name}: camera path", cameras.frame_ids, cameras.R, cameras.t)),
-    }
+    name, path = cameras.name, camera_path(cameras.frame_ids, cameras.R, cameras.t)
+    title = f"{name}: the camera before and after"
+    camera = plot_intrinsics(title, cameras.crop, cameras.K_crop, cameras.K_source)
+    return {PLOTS[0]: camera, PLOTS[1]: plot_panels(f"{name}: camera path", path)}
 
 
 def _about(report: RecoverReport) -> Iterator[str]:
@@ -120,10 +115,10 @@ def _grade_text(report: RecoverReport) -> str:
     return " ".join(said)
 
 
-def _frames(report: RecoverReport, cameras: Cameras, drawn: Iterable[Overlay]) -> Iterator[SliderFrame]:
+def _frames(report: RecoverReport, cameras: Cameras, overlays: Iterable[Overlay]) -> Iterator[SliderFrame]:
     from being_remote.report.page import SliderFrame
 
-    for one in drawn:
+    for one in overlays:
         frame_id, number = int(cameras.frame_ids[one.place]), int(cameras.source_numbers[one.place])
         facts: list[tuple[str, str | float]] = [("source frame", f"{number:05d}" if number else "unknown")]
         if cameras.times_s is not None and cameras.times_s[one.place] >= 0:

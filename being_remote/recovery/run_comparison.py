@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from being_remote.recovery.run_differences import describe_behaviour, describe_frames, describe_settings
 
@@ -183,24 +183,26 @@ def _rows(sides: tuple[ComparedRun, ComparedRun]) -> tuple[ParameterRow, ...]:
     return tuple(ParameterRow(*key, a=a, b=b) for key, (a, b) in found.items())
 
 
-def draw_comparison(comparison: RunComparison, path: Path) -> None:
-    """Draw both runs' parameters over the frames of B into a PNG file."""
+def plot_comparison(comparison: RunComparison, path: Path) -> None:
+    """Plot both runs' parameters over the frames of B into a PNG file.
+
+    Raises:
+        UsageError: matplotlib is not installed, or the file cannot be written.
+    """
     from being_remote.export import write_atomically
-    from being_remote.report import overlay
-    from being_remote.report.chart import Curve, Panel
-    from being_remote.report.plots import parameter_curves
+    from being_remote.report.curves import Curve, Panel
+    from being_remote.report.plots import plot_panels
     from being_remote.tracker.run_statistics import frame_curves
 
-    panels: dict[tuple[str, str], list[Any]] = {}
+    curves: dict[tuple[str, str], list[Curve]] = {}
     sides = comparison.sides
     for side, label, shift in zip(sides, ("A", "B"), (comparison.shift, 0), strict=True):
         if side.cameras is not None and side.parameters is not None:
             ids = side.cameras.frame_ids + shift
-            for track in frame_curves(side.cameras, side.parameters):
-                panels.setdefault((track.name, track.unit), []).append(Curve(label, ids, track.values))
+            for curve in frame_curves(side.cameras, side.parameters):
+                curves.setdefault((curve.name, curve.unit), []).append(Curve(label, ids, curve.values))
     names = [Path(side.name).name or side.name for side in sides]
     if names[0] == names[1]:
         names = [side.name for side in sides]
-    title = f"A: {names[0]}   B: {names[1]}"
-    drawn = parameter_curves(title, [Panel(name, unit, tuple(c)) for (name, unit), c in panels.items()])
-    write_atomically(path.absolute(), [overlay.png(drawn)])
+    panels = [Panel(name, unit, tuple(both)) for (name, unit), both in curves.items()]
+    write_atomically(path.absolute(), [plot_panels(f"A: {names[0]}   B: {names[1]}", panels, columns=2)])

@@ -1,22 +1,22 @@
-"""The picture of why a crop is believed: the stored crop, the crop made again, and what differs.
+"""The picture of the evidence for a crop: the stored crop, the crop made again, and what differs.
 
 Below them the scores of the crops around the one found, over its place and over its side, and the
-grade with its figures in words. Every scale is named in the picture. Plain values in, pixels out: this
-knows of no search and reads no files.
+grade with its figures in words. Every scale is named in the picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+from being_remote.report.pictures import Colour, Picture, put_text, text_width
+
 Floats = NDArray[np.float64]
-Colour = tuple[int, int, int]
 Area = tuple[int, int, int, int]  # x, y, width, height
 
 CANVAS: Colour = (38, 34, 31)  # BGR, all of them
@@ -36,7 +36,6 @@ _MARGIN, _GAP, _HEAD, _CAPTION, _LOWER = 36, 28, 92, 40, 424
 _BAR = 14
 _WIDTH = 2 * _MARGIN + 3 * SIDE + 2 * _GAP
 _HEIGHT = _HEAD + _CAPTION + SIDE + 56 + _CAPTION + _LOWER + _MARGIN
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,17 +105,9 @@ def draw(shown: CropEvidence) -> Picture:
     return picture
 
 
-def png(shown: CropEvidence) -> bytes:
-    """The evidence as a PNG file."""
-    done, data = cv2.imencode(".png", draw(shown), [cv2.IMWRITE_PNG_COMPRESSION, 6])
-    if not done:
-        raise ValueError("OpenCV could not encode the picture")
-    return bytes(data)
-
-
 def _head(picture: Picture, shown: CropEvidence) -> None:
     colour = GRADES.get(shown.grade, FAINT)
-    size = _size(shown.grade, 0.9)
+    size = text_width(shown.grade, 0.9)
     x, y = _MARGIN, 28
     cv2.rectangle(picture, (x, y), (x + size + 32, y + 44), colour, -1, cv2.LINE_AA)
     _text(picture, shown.grade, (x + 16, y + 31), (20, 20, 20), 0.9, 2)
@@ -127,11 +118,16 @@ def _put(picture: Picture, part: Picture, area: Area) -> None:
     """A picture as large as the area allows, its pixels kept sharp when enlarged."""
     x, y, width, height = area
     cv2.rectangle(picture, (x, y), (x + width - 1, y + height - 1), PANEL, -1)
+    fitted = _fit(part, width, height)
+    left, top = x + (width - fitted.shape[1]) // 2, y + (height - fitted.shape[0]) // 2
+    picture[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
+
+
+def _fit(part: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    """A picture resized to fit; its pixels stay sharp when enlarged."""
     scale = min(width / part.shape[1], height / part.shape[0])
     size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    left, top = x + (width - size[0]) // 2, y + (height - size[1]) // 2
-    picture[top : top + size[1], left : left + size[0]] = cv2.resize(part, size, interpolation=how)
+    return cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
 
 
 def _difference(picture: Picture, shown: CropEvidence, area: Area) -> None:
@@ -143,10 +139,7 @@ def _difference(picture: Picture, shown: CropEvidence, area: Area) -> None:
     _text(picture, words, (x, y - 14), TEXT)
     shades = np.minimum(levels.astype(np.float64) / top, 1) * 255
     # Coloured last: the mean of two colours of a scale is not on the scale.
-    scale = min(width / levels.shape[1], height / levels.shape[0])
-    size = (max(1, round(levels.shape[1] * scale)), max(1, round(levels.shape[0] * scale)))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    small = cv2.resize(shades.astype(np.float32), size, interpolation=how)
+    small = _fit(shades.astype(np.float32), width, height)
     _put(picture, _coloured(small / 255), area)
     note = f"mean {levels.mean():.2f}, largest {levels.max()}"
     _scale_bar(picture, (x, y + height + 12, width, _BAR), "0", f"{top} levels of 255", note)
@@ -227,7 +220,7 @@ def _broken(words: str, width: int) -> list[str]:
     lines = [""]
     for word in words.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and _size(longer, 0.52) > width - (14 if len(lines) > 1 else 0):
+        if lines[-1] and text_width(longer, 0.52) > width - (14 if len(lines) > 1 else 0):
             lines.append(word)
         else:
             lines[-1] = longer
@@ -261,7 +254,7 @@ def _nearest(steps: Sequence[int]) -> int:
     return int(np.argmin(np.abs(np.asarray(steps))))
 
 
-def _coloured(shares: NDArray[np.float32]) -> Picture:
+def _coloured(shares: NDArray[np.floating[Any]]) -> Picture:
     """Shares of a scale -> its colours."""
     whole = np.clip(np.round(shares * 255), 0, 255).astype(np.uint8)
     return np.asarray(cv2.applyColorMap(whole, cv2.COLORMAP_INFERNO), dtype=np.uint8)
@@ -270,15 +263,6 @@ def _coloured(shares: NDArray[np.float32]) -> Picture:
 def _colour(share: float) -> Colour:
     b, g, r = _coloured(np.array([[share]], np.float32))[0, 0].tolist()
     return b, g, r
-
-
-def _size(words: str, scale: float) -> int:
-    return int(cv2.getTextSize(_plain(words), _FONT, scale, 1)[0][0])
-
-
-def _plain(words: str) -> str:
-    # The font knows ASCII only; names may hold anything.
-    return words.encode("ascii", "replace").decode("ascii")
 
 
 def _text(
@@ -292,5 +276,5 @@ def _text(
     at: float = 0,
 ) -> None:
     """Words from `xy` on, their baseline there; `at` 0.5 centres them on it and 1 lets them end there."""
-    start = (xy[0] - round(at * _size(words, scale)), xy[1])
-    cv2.putText(picture, _plain(words), start, _FONT, scale, colour, thickness, cv2.LINE_AA)
+    start = (xy[0] - round(at * text_width(words, scale)), xy[1])
+    put_text(picture, words, start, colour, scale, thickness)

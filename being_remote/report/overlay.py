@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from being_remote.camera.crop import Crop
 from being_remote.camera.intrinsics import fov_deg
+from being_remote.report.pictures import Colour, Picture, put_text, text_width
 from being_remote.tracker.ply import Mesh
 
-Picture = NDArray[np.uint8]
 Floats = NDArray[np.float64]
-Colour = tuple[int, int, int]
 Point = Sequence[float] | Floats
 
 CROP: Colour = (64, 190, 255)  # BGR, all of them
@@ -63,14 +62,6 @@ def draw(shown: OverlayFrame) -> Picture:
     _principal_point(picture, shown.K, unit)
     _legend(picture, shown, unit)
     return picture
-
-
-def png(picture: Picture) -> bytes:
-    """The picture as a PNG file."""
-    done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
-        raise ValueError("OpenCV could not encode the picture")
-    return bytes(data)
 
 
 def _fixed(xy: Point) -> tuple[int, int]:
@@ -133,7 +124,8 @@ def _axes(picture: Picture, shown: OverlayFrame, unit: float) -> None:
         if not _near(end):
             continue
         _line(picture, xy[0], end, colour, max(1, round(3 * unit)))
-        _text(picture, name, end + 6 * unit * np.array([1, -1]), colour, unit)
+        corner = (end[0] + 6 * unit, end[1] - 6 * unit)
+        put_text(picture, name, corner, colour, 0.62 * unit, max(1, round(1.2 * unit)))
 
 
 def _crop(picture: Picture, crop: Crop, unit: float) -> None:
@@ -214,8 +206,8 @@ def _legend(picture: Picture, shown: OverlayFrame, unit: float) -> None:
         rows.append(("no picture of this frame is at hand: plain canvas", None))
     line, margin = 30 * unit, 18 * unit
     scale, thickness = 0.62 * unit, max(1, round(1.2 * unit))
-    widths = [cv2.getTextSize(t, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)[0][0] for t, _ in rows]
-    panel = np.array([max(widths) + 3.6 * margin, len(rows) * line + margin])
+    widest = max(text_width(text, scale, thickness) for text, _ in rows)
+    panel = np.array([widest + 3.6 * margin, len(rows) * line + margin])
     height, width = picture.shape[:2]
     x0 = margin if (crop.x_min + crop.x_max) / 2 > width / 2 else width - panel[0] - margin
     y0 = height - panel[1] - margin
@@ -227,12 +219,4 @@ def _legend(picture: Picture, shown: OverlayFrame, unit: float) -> None:
         if colour is not None:
             middle = base[1] - 0.22 * line
             _line(picture, (low[0] + 0.7 * margin, middle), (low[0] + 1.9 * margin, middle), colour, 3)
-        _text(picture, text, base, _TEXT, unit)
-
-
-def _text(picture: Picture, text: str, xy: Point, colour: Colour, unit: float) -> None:
-    # The font knows ASCII only; names may hold anything.
-    plain = text.encode("ascii", "replace").decode("ascii")
-    at = (round(float(xy[0])), round(float(xy[1])))
-    thickness = max(1, round(1.2 * unit))
-    cv2.putText(picture, plain, at, cv2.FONT_HERSHEY_SIMPLEX, 0.62 * unit, colour, thickness, cv2.LINE_AA)
+        put_text(picture, text, base, _TEXT, scale, thickness)

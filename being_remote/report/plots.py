@@ -1,197 +1,206 @@
-"""Drawings for people who live in a terminal: the camera's path, how well the checks went, K, and
-two runs' parameters side by side.
+"""PNG files for people who live in a terminal: curves over frames, and the camera before and after.
 
-Each is a picture (H, W, 3) BGR on white; `overlay.png` makes a file of it. They show what they are
-handed and judge nothing.
+Needs matplotlib, the extra `plots`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from being_remote.camera.crop import Crop
-from being_remote.report.chart import COLOURS, INK, PAPER, QUIET, Curve, Panel, chart, write
-from being_remote.report.diagram import Diagram, Point, Rect, diagram
+from being_remote.errors import UsageError
+from being_remote.foreign_text import printable
+from being_remote.report.crop_diagram import Rect, lay_out_crop
+from being_remote.report.curves import COLOURS, Panel, Span, frame_range, value_range
 
-Picture = NDArray[np.uint8]
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-# The pose of a head that looks straight into the camera, world-to-camera in OpenCV axes.
-_FACING = np.diag([1.0, -1.0, -1.0])
-_WIDTH_PX, _HEADING_PX, _CAPTION_PX, _MARGIN_PX = 1600, 76, 196, 36
-_MAX_HEIGHT_PX = 1600
+DPI = 100
+WIDTH_IN, PANEL_HEIGHT_IN = 16.0, 3.0
+INK, QUIET, GRID = "#1c1e22", "#64686e", "#e2e5e8"
+MAX_PANELS = 48
 
 
-def camera_path(title: str, frame_ids: ArrayLike, R: ArrayLike, t: ArrayLike) -> Picture:
-    """How far the head is from the camera, where the camera is seen from the head, and how the head turns.
+def check_matplotlib() -> None:
+    """Raise UsageError where matplotlib is not installed."""
+    if find_spec("matplotlib") is None:
+        raise UsageError(
+            "PNG plots need matplotlib, which is not installed",
+            where="--plot",
+            hint="pip install 'being-remote[plots]'",
+        )
+
+
+def plot_panels(title: str, panels: Sequence[Panel], *, columns: int = 1) -> bytes:
+    """Curves over frames as small multiples that share their frames, as a PNG file.
+
+    Frames without a value are a gap in the line and a mark at the foot of the panel.
+
+    Raises:
+        ValueError: no panel, or more than MAX_PANELS.
+        UsageError: matplotlib is not installed.
+    """
+    if not 1 <= len(panels) <= MAX_PANELS:
+        raise ValueError(f"a chart has 1 to {MAX_PANELS} panels, got {len(panels)}")
+    check_matplotlib()
+    rows, frames = -(-len(panels) // columns), frame_range(panels)
+    figure = _new_figure(title, rows * PANEL_HEIGHT_IN + 0.8)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    with _ignore_missing_glyphs():
+        for panel, ax in zip(panels, axes, strict=False):
+            _plot_panel(ax, panel, frames)
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
+    return _png(figure)
+
+
+def plot_intrinsics(
+    title: str, crop: Crop, K_crop: NDArray[np.float64], K_source: NDArray[np.float64]
+) -> bytes:
+    """The tracker's image beside the original frame, with crop, centres and principal points, as a PNG file.
 
     Args:
-        title: above all.
-        frame_ids: (N,) ascending; what is missing is shown as a gap.
-        R, t: (N, 3, 3), (N, 3) world-to-camera, OpenCV axes, metres; the world is the head at rest.
-    """
-    R, t = np.asarray(R, np.float64), np.asarray(t, np.float64)
-    centre = -np.einsum("nji,nj->ni", R, t)
-    angles = head_angles_deg(R)
-
-    def curves(names: Sequence[str], columns: Floats) -> tuple[Curve, ...]:
-        return tuple(Curve(name, frame_ids, columns[:, i]) for i, name in enumerate(names))
-
-    distance = Curve("", frame_ids, np.linalg.norm(t, axis=1))
-    return chart(
-        title,
-        [
-            Panel("distance of the head", "m, over frames", (distance,)),
-            Panel(
-                "path of the camera around the head",
-                "m",
-                curves(("x: subject's left", "y: up", "z: front"), centre),
-            ),
-            Panel("turn of the head", "deg", curves(("yaw", "pitch", "roll"), angles)),
-        ],
-    )
-
-
-def head_angles_deg(R: ArrayLike) -> Floats:
-    """Yaw, pitch and roll (N, 3) in degrees of a head that is seen at R (N, 3, 3), world-to-camera.
-
-    All zero when it looks straight into the camera. As seen in the picture: positive yaw turns the
-    face to the right edge, positive pitch up, positive roll is clockwise.
-
-    Source:
-        R diag(1, -1, -1) = Ry(-yaw) Rx(-pitch) Rz(roll) in OpenCV axes, solved for the angles.
-
-    Example:
-        >>> a = np.radians(10)
-        >>> turned = [[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]]
-        >>> (head_angles_deg([turned @ np.diag([1.0, -1, -1])]).round(6) + 0.0).tolist()
-        [[0.0, 0.0, 10.0]]
-    """
-    turned = np.asarray(R, np.float64) @ _FACING
-    yaw = -np.arctan2(turned[:, 0, 2], turned[:, 2, 2])
-    pitch = np.arcsin(np.clip(turned[:, 1, 2], -1, 1))
-    roll = np.arctan2(turned[:, 1, 0], turned[:, 1, 1])
-    angles: Floats = np.degrees(np.stack([yaw, pitch, roll], axis=-1))
-    return angles
-
-
-def residuals(
-    title: str, frame_ids: ArrayLike, values: ArrayLike, *, unit: str, limit: float | None = None
-) -> Picture:
-    """A measurement of each frame looked at, standing on zero, and the limit; what exceeds it stands out.
-
-    Args:
-        title: what was measured.
-        frame_ids, values: (N,); a value that is not finite was not measured, and is an x.
-        unit: of the values.
-        limit: the largest good value, or None.
-    """
-    panel = Panel("", f"{unit}, over frames", (Curve(title, frame_ids, values),), dots=True, limit=limit)
-    return chart(title, [panel])
-
-
-def parameter_curves(title: str, panels: Sequence[Panel]) -> Picture:
-    """Parameters over frames as small multiples, two beside each other; one `Curve` a run in each panel.
-
-    A parameter that a run never changed is called constant in its panel.
-    """
-    return chart(title, panels, columns=2)
-
-
-def intrinsics(
-    title: str, crop: Crop, K_crop: Floats, K_source: Floats, frame: Picture | None = None
-) -> Picture:
-    """K before and after: the tracker's image beside the original frame, the crop and both centres drawn.
-
-    Args:
-        title: above all.
-        crop: the tracker's crop.
         K_crop, K_source: (3, 3) corner convention.
-        frame: (H, W, 3) BGR, an original frame to draw on; None: plain.
+
+    Raises:
+        UsageError: matplotlib is not installed.
     """
-    drawn = diagram(crop, K_crop, K_source)
-    room = _MAX_HEIGHT_PX - _HEADING_PX - _CAPTION_PX
-    scale = min((_WIDTH_PX - 2 * _MARGIN_PX) / drawn.view.width, room / drawn.view.height)
-    height = round(drawn.view.height * scale) + _HEADING_PX + _CAPTION_PX
-    paper = np.full((height, _WIDTH_PX, 3), PAPER, np.uint8)
-    place = _Place(drawn.view, scale)
-    write(paper, title, (_MARGIN_PX, 50), INK, 0.95, width=_WIDTH_PX - 2 * _MARGIN_PX)
-    if frame is not None:
-        _pictures(paper, drawn, crop, frame, place)
-    _lines(paper, drawn, place)
-    base = height - _CAPTION_PX + 44
-    _figures(paper, "before", crop.image_size_wh, K_crop, (_MARGIN_PX, base))
-    _figures(paper, "after", crop.source_size_wh, K_source, (_WIDTH_PX // 2, base))
-    box = (
-        f"x {crop.x_min} to {crop.x_max}, y {crop.y_min} to {crop.y_max}, padding {crop.pad_x} x {crop.pad_y}"
+    check_matplotlib()
+    diagram = lay_out_crop(crop, K_crop, K_source)
+    view = diagram.view
+    height_in = min(max(WIDTH_IN * view.height / view.width, 3.0), WIDTH_IN) + 2.6
+    figure = _new_figure(title, height_in)
+    ax = figure.add_subplot()
+    ax.set_xlim(view.x, view.x + view.width)
+    ax.set_ylim(view.y + view.height, view.y)
+    ax.set_aspect("equal")
+    ax.set_axis_off()
+    _add_rect(ax, diagram.frame, QUIET, 1, "-")
+    if diagram.padded is not None:
+        _add_rect(ax, diagram.padded, COLOURS[1], 1.2, "--")
+    for rect in (diagram.used, diagram.image):
+        _add_rect(ax, rect, COLOURS[1], 2.2, "-")
+    for (x0, y0), (x1, y1) in diagram.links:
+        ax.plot([x0, x1], [y0, y1], color=COLOURS[1], linewidth=1)
+    for x, y in (diagram.image.centre, diagram.frame.centre):
+        ax.plot(x, y, "+", color=INK, markersize=18, markeredgewidth=2)
+    for point in filter(None, (diagram.principal_image, diagram.principal_frame)):
+        ax.plot(*point, "o", color=COLOURS[0], markersize=16, markeredgewidth=3, fillstyle="none")
+    cameras = (("before", crop.image_size_wh, K_crop), ("after", crop.source_size_wh, K_source))
+    for x, (name, (w, h), K) in zip((0.02, 0.52), cameras, strict=True):
+        figure.text(
+            x, 0.03, f"{name}: {w} x {h}\n{_describe_K(K)}", fontsize=12, linespacing=1.5, va="bottom"
+        )
+    figure.text(
+        0.02,
+        0.008,
+        f"crop: x {crop.x_min} to {crop.x_max}, y {crop.y_min} to {crop.y_max}, padding {crop.pad_x} x"
+        f" {crop.pad_y}; circle: principal point, cross: centre",
+        fontsize=11,
+        color=QUIET,
+        va="bottom",
     )
-    write(
-        paper, f"crop: {box}; circle: principal point, cross: centre", (_MARGIN_PX, base + 108), QUIET, 0.58
+    figure.subplots_adjust(left=0.02, right=0.98, top=1 - 0.8 / height_in, bottom=1.6 / height_in)
+    return _png(figure)
+
+
+def _describe_K(K: NDArray[np.float64]) -> str:
+    f, c = f"{K[0, 0]:.4f}, {K[1, 1]:.4f}", f"{K[0, 2]:.4f}, {K[1, 2]:.4f}"
+    return f"f = {f} px    c = {c} px\nOpenCV: c = {K[0, 2] - 0.5:.4f}, {K[1, 2] - 0.5:.4f}"
+
+
+def _new_figure(title: str, height_in: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, layout=None, facecolor="white")
+    text = figure.suptitle(_plain(title), x=0.02, ha="left", fontsize=18, color=INK, y=1 - 0.2 / height_in)
+    text.set_parse_math(False)  # a name may hold anything
+    figure.subplots_adjust(
+        left=0.06, right=0.98, top=1 - 1.2 / height_in, bottom=0.4 / height_in, hspace=0.5, wspace=0.15
     )
-    return paper
+    return figure
 
 
-class _Place:
-    """From the diagram's pixels to the paper's."""
-
-    def __init__(self, view: Rect, scale: float) -> None:
-        self.view, self.scale = view, scale
-
-    def __call__(self, point: Point) -> tuple[int, int]:
-        x = _MARGIN_PX + (point[0] - self.view.x) * self.scale
-        return round(x), round(_HEADING_PX + (point[1] - self.view.y) * self.scale)
-
-    def corners(self, box: Rect) -> tuple[tuple[int, int], tuple[int, int]]:
-        return self((box.x, box.y)), self((box.x + box.width, box.y + box.height))
-
-
-def _pictures(paper: Picture, drawn: Diagram, crop: Crop, frame: Picture, place: _Place) -> None:
-    """The frame, paler outside of the crop, and what of it the tracker saw."""
-    used = frame[crop.y_min : crop.y_max, crop.x_min : crop.x_max]
-    pale = np.asarray(cv2.addWeighted(frame, 0.45, np.full_like(frame, 255), 0.55, 0), np.uint8)
-    pale[crop.y_min : crop.y_max, crop.x_min : crop.x_max] = used
-    _fill(paper, place.corners(drawn.frame), pale)
-    image = drawn.image
-    per_x, per_y = 1 / crop.scale_x, 1 / crop.scale_y
-    seen = Rect(
-        image.x + (crop.x_min - crop.origin[0]) * per_x,
-        image.y + (crop.y_min - crop.origin[1]) * per_y,
-        drawn.used.width * per_x,
-        drawn.used.height * per_y,
+def _plot_panel(ax: Axes, panel: Panel, frames: Span) -> None:
+    ax.set_title(
+        _plain(f"{panel.title}   {panel.unit}"), loc="left", fontsize=13, color=INK, parse_math=False
     )
-    first, last = place.corners(image)
-    cv2.rectangle(paper, first, last, (0, 0, 0), -1)  # the tracker pads with zeros
-    _fill(paper, place.corners(seen), used)
+    ax.set_xlim(*frames)
+    low, high = value_range(panel)
+    ax.set_ylim(low - 0.05 * (high - low) * len(panel.curves), high)
+    ax.grid(axis="y", color=GRID)
+    ax.spines[["top", "left", "right"]].set_visible(False)
+    ax.tick_params(colors=QUIET, left=False)
+    ax.locator_params(axis="x", integer=True)
+    right = 1.0
+    for row, curve in reversed(list(enumerate(panel.curves))):
+        colour = COLOURS[row % len(COLOURS)]
+        for piece in curve.segments(frames):
+            ids, values = curve.frame_ids[piece], curve.values[piece]
+            style = "-" if len(piece) > 1 else "."
+            ax.plot(ids, values, style, color=colour, linewidth=1.8, zorder=3 + row)
+        starts_ends = np.array(curve.missing(frames)).reshape(-1, 2).T
+        height = 0.02 + 0.04 * row
+        ax.hlines(
+            np.full(starts_ends.shape[1], height),
+            *starts_ends,
+            color=colour,
+            linewidth=5,
+            transform=ax.get_xaxis_transform(),
+        )
+        label = ax.text(
+            right,
+            1.05,
+            _plain(curve.label),
+            color=colour,
+            fontsize=11,
+            ha="right",
+            transform=ax.transAxes,
+            parse_math=False,
+        )
+        right = label.get_window_extent().transformed(ax.transAxes.inverted()).x0 - 0.02
 
 
-def _fill(paper: Picture, corners: tuple[tuple[int, int], tuple[int, int]], picture: Picture) -> None:
-    (x0, y0), (x1, y1) = corners
-    if x1 > x0 and y1 > y0:
-        paper[y0:y1, x0:x1] = cv2.resize(picture, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+def _add_rect(ax: Axes, rect: Rect, colour: str, width: float, style: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    ax.add_patch(
+        Rectangle(
+            (rect.x, rect.y),
+            rect.width,
+            rect.height,
+            fill=False,
+            edgecolor=colour,
+            linewidth=width,
+            linestyle=style,
+        )
+    )
 
 
-def _lines(paper: Picture, drawn: Diagram, place: _Place) -> None:
-    crop_colour = COLOURS[1]
-    cv2.rectangle(paper, *place.corners(drawn.frame), QUIET, 1)
-    for box in filter(None, (drawn.padded, drawn.used, drawn.image)):
-        cv2.rectangle(paper, *place.corners(box), crop_colour, 1 if box is drawn.padded else 2, cv2.LINE_AA)
-    for a, b in drawn.links:
-        cv2.line(paper, place(a), place(b), crop_colour, 1, cv2.LINE_AA)
-    for box in (drawn.image, drawn.frame):
-        for colour, thickness in ((PAPER, 5), (INK, 2)):  # seen on dark pictures too
-            cv2.drawMarker(paper, place(box.centre), colour, cv2.MARKER_CROSS, 24, thickness, cv2.LINE_AA)
-    for point in filter(None, (drawn.principal_image, drawn.principal_frame)):
-        for colour, thickness in ((PAPER, 6), (COLOURS[0], 3)):
-            cv2.circle(paper, place(point), 11, colour, thickness, cv2.LINE_AA)
+def _plain(text: str) -> str:
+    return printable(text[:200])
 
 
-def _figures(paper: Picture, name: str, size_wh: tuple[int, int], K: Floats, xy: tuple[int, int]) -> None:
-    write(paper, f"{name}: {size_wh[0]} x {size_wh[1]}", xy, INK, 0.72)
-    f, c = f"f = {K[0, 0]:.4f}, {K[1, 1]:.4f} px", f"c = {K[0, 2]:.4f}, {K[1, 2]:.4f} px"
-    opencv = f"OpenCV: c = {K[0, 2] - 0.5:.4f}, {K[1, 2] - 0.5:.4f}"
-    write(paper, f"{f}    {c}", (xy[0], xy[1] + 34), INK, 0.58)
-    write(paper, opencv, (xy[0], xy[1] + 64), QUIET, 0.58)
+def _png(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    with _ignore_missing_glyphs():
+        figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+@contextmanager
+def _ignore_missing_glyphs() -> Iterator[None]:
+    """No warnings about letters that the font lacks: they are drawn as boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        yield

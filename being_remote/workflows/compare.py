@@ -16,7 +16,7 @@ from being_remote.recovery.run_comparison import (
     ParameterRow,
     SideReport,
     compare_runs,
-    draw_comparison,
+    plot_comparison,
 )
 from being_remote.workflows.run_names import find_run
 
@@ -70,12 +70,16 @@ def compare(
     """
     if plot is not None and plot.suffix.lower() != ".png":
         raise UsageError(f"{str(plot)!r} does not end in .png", where="--plot", hint="--plot FILE.png")
+    if plot is not None:
+        from being_remote.report.plots import check_matplotlib
+
+        check_matplotlib()
     sides = _read_side(inventory, a), _read_side(inventory, b)
     if plot is not None and not any(side.cameras for side in sides):
         raise UsageError("two settings files have no parameters to draw", where="--plot", hint="leave it out")
     comparison = compare_runs(*sides)
     if plot is not None and not dry_run:
-        draw_comparison(comparison, plot)
+        plot_comparison(comparison, plot)
     return CompareReport(
         a=comparison.reports[0],
         b=comparison.reports[1],

@@ -15,7 +15,7 @@ from being_remote.jobs.logs import attempt_folder
 from being_remote.jobs.result_download import ResultChecks, download_results, folder_of
 from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.status_poll import look_at_job
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import WORK
 from being_remote.pod.job_states import JobState
 from being_remote.recipes.registry import find_recipe, recipes_with_results
 from being_remote.recipes.result_judge import RESULT_JUDGE
@@ -82,7 +82,7 @@ def pull(
     known = ledger.find(job, recipes=recipes_with_results(all_files=all_files))
     host, kind = inventory.host(known.host), find_recipe(known.recipe)
     folder = folder_of(inventory, known)
-    there = attempt_folder(host.workdir, known.job, known.attempt) / records.WORK
+    there = attempt_folder(host.workdir, known.job, known.attempt) / WORK
     patterns = (*kind.results, *(kind.more_results if all_files else ()))
     with open_session(host, inventory, remember=not dry_run) as session:
         row = look_at_job(ledger, session, host, known, remember=not dry_run)

@@ -57,6 +57,10 @@ def recover(
     # What was typed wrong is refused before a long search, not after it.
     choose_targets(output.exports, output.canvas)
     parse_what_if(output.what_if, {})
+    if output.plot:
+        from being_remote.report.plots import check_matplotlib
+
+        check_matplotlib()
     with OpenVideos() as videos:
         case = read_input(find_run(inventory, run.actor, run.run), evidence, videos)
         parse_what_if(output.what_if, case.crop_settings)

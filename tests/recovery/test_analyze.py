@@ -116,7 +116,7 @@ def test_a_box_or_settings_that_cannot_be_read_cost_only_a_note(tmp_path: Path) 
 
 def test_what_is_no_frame_is_said_with_the_next_step(tmp_path: Path) -> None:
     run = make_run(tmp_path, "roman")
-    with pytest.raises(UsageError, match=r"is a bbox\.pt and no \.frame: x 510\.\.1410, y 90\.\.990"):
+    with pytest.raises(UsageError, match=r"is a bbox\.pt, not a \.frame: x 510\.\.1410, y 90\.\.990"):
         analyze(tmp_path / "input" / "roman" / "bbox.pt")
     with pytest.raises(UsageError, match="is a folder") as caught:
         analyze(run)

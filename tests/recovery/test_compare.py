@@ -249,9 +249,9 @@ def test_curves_are_drawn_over_the_frames_of_b(tmp_path: Path, monkeypatch: pyte
     from being_remote.report import plots
 
     seen = []
-    draw = plots.parameter_curves
+    plot = plots.plot_panels
     monkeypatch.setattr(
-        plots, "parameter_curves", lambda title, panels: seen.append(panels) or draw(title, panels)
+        plots, "plot_panels", lambda title, panels, **how: seen.append(panels) or plot(title, panels, **how)
     )
     a = make_run(tmp_path, "a", settings="begin_frames: 1\n")
     b = make_run(tmp_path, "b", settings="begin_frames: 3\n")

@@ -181,7 +181,7 @@ def test_what_a_killed_call_left_where_a_trainer_counts_is_refused_before_anythi
     litter = here / "recovered/demo/flashavatar/metrical-tracker/output/demo/checkpoint/.00001.frame.4711"
     litter.touch()
     before = files_below(here)
-    with pytest.raises(UsageError, match="other files than this export's 3 \\(1,"):
+    with pytest.raises(UsageError, match=r"other files than this export's 3 \(1,"):
         run_of(plain, exports=["json", "flashavatar"], dry_run=True)
     assert files_below(here) == before
 
@@ -470,7 +470,7 @@ def test_the_page_and_the_drawings_show_the_run(here: Path, filmed: ActorTruth) 
     page = Path(named(report, "report.html")).read_text()
     assert report.K is not None
     assert "<h1><bdi>demo</bdi></h1>" in page and f"{report.K[0][0]:.4f}" in page
-    assert page.count("data:image/jpeg") >= 4  # three frames, the path, the evidence
+    assert page.count("data:image/jpeg") >= 4  # three frames and the evidence
     for name in ("overlay.png", "evidence.png", "intrinsics.png", "camera_path.png"):
         assert cv2.imread(named(report, name)) is not None
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.intrinsics import intrinsics_in_source
-from being_remote.report.page import Column, Copyable, Page, Plot, SliderFrame, Table
+from being_remote.report.curves import Curve, Panel
+from being_remote.report.page import Column, Copyable, Page, PageChart, PagePicture, SliderFrame, Table
 
 K_CROP = np.array([[2339.0, 0, 255], [0, 2339, 250], [0, 0, 1]])
 CROP = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
@@ -37,6 +38,8 @@ def make_page(word: str = "roman", *, frames: int = 3, warnings: bool = True) ->
         )
         for i in range(frames)
     )
+    moving = Curve(word, [0, 1, 2, 7, 8], [0.0, 1, 0, 1, 0])
+    panel = Panel(word, word, (moving, Curve(word, range(9), [1.0] * 9)))
     rows = tuple((i, 0.4 + i, word) for i in range(4))
     return Page(
         title=word,
@@ -52,8 +55,8 @@ def make_page(word: str = "roman", *, frames: int = 3, warnings: bool = True) ->
         checks=(
             Table(word, (Column("frame"), Column(word, 2), Column("words")), rows, word, frozenset({2})),
         ),
-        evidence=Plot(f"{word} evidence", f"{word} is believed", png_of(128)),
-        plots=(Plot(word, f"{word} over time", png_of(255)),),
+        evidence=PagePicture(f"{word} evidence", f"{word} is believed", png_of(128)),
+        charts=(PageChart(word, f"{word} over time", (panel,)),),
         copyables=(Copyable(f"{word} to copy", f"{word} copied"),),
         outputs=(f"{word}/cameras.json",),
     )

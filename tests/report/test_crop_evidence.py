@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from being_remote.report import crop_evidence
-from being_remote.report.crop_evidence import GRADES, MARK, PANEL, SIDE, CropEvidence, Scores, draw, png
+from being_remote.report.crop_evidence import GRADES, MARK, PANEL, SIDE, CropEvidence, Scores, draw
 
 STORED = cv2.resize(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8), (512, 512))
 TOP = 132  # the upper panels' first row
@@ -120,11 +120,6 @@ def test_odd_sizes_flat_scores_and_holes_in_them_can_be_drawn() -> None:
     values[0, 0, 0] = np.nan
     picture = draw(CropEvidence("\x1b[31m ü", "exact", small, small, (), Scores((0,), (-1, 0, 1), values)))
     assert picture.shape == draw(evidence()).shape
-
-
-def test_the_png_holds_the_picture() -> None:
-    shown = evidence(scores=lattice())
-    assert np.array_equal(cv2.imdecode(np.frombuffer(png(shown), np.uint8), cv2.IMREAD_COLOR), draw(shown))
 
 
 def test_what_does_not_belong_together_is_refused() -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from being_remote.camera.crop import Crop, crop_from_box, resize_only
-from being_remote.report.overlay import CANVAS, CROP, MESH, PRINCIPAL, OverlayFrame, draw, png
+from being_remote.report.overlay import CANVAS, CROP, MESH, PRINCIPAL, OverlayFrame, draw
+from being_remote.report.pictures import png
 from being_remote.tracker.ply import Mesh
 
 SIZE_WH = (960, 540)

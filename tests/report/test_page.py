@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from page_factory import K_CROP, jpeg_of, make_page, png_of
 
-from being_remote.report.page import Column, Page, Plot, SliderFrame, Table, html
+from being_remote.report.page import Column, Page, PagePicture, SliderFrame, Table, html
 from being_remote.report.page.values import MAX_FRAMES, MAX_PICTURE_BYTES, MAX_ROWS
 
 HOSTILE = (
@@ -120,7 +120,7 @@ def test_warnings_come_before_everything_but_the_title() -> None:
 
 def test_the_evidence_for_the_crop_is_shown_with_the_camera_and_not_over_time() -> None:
     text = html(make_page("word")).decode()
-    places = [text.index(s) for s in ('id="camera"', "word evidence", 'id="table-1"', 'id="plots"')]
+    places = [text.index(s) for s in ('id="camera"', "word evidence", 'id="table-1"', 'id="charts"')]
     assert places == sorted(places)
 
 
@@ -150,7 +150,7 @@ def test_a_page_of_nothing_but_cameras_is_a_page() -> None:
 )
 def test_only_pictures_of_a_sensible_size_are_taken(picture: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        html(replace(make_page(), plots=(Plot("", "", picture),)))
+        html(replace(make_page(), evidence=PagePicture("", "", picture)))
 
 
 def test_more_frames_than_a_page_should_hold_are_refused() -> None:

@@ -1,13 +1,21 @@
 """One HTML page about one recovery: the pictures, the camera before and after, the checks, the numbers.
 
-`Page` is all that it may know, `html(page)` the bytes of one file that opens from disk: no network, no
-second file, nothing of it runs but its own script. Names out of files are text and stay text. It
-reads and writes no files, and finds nothing out: whoever makes the `Page` has judged already.
+`Page` holds all that is shown, `html(page)` is the bytes of one file that opens from disk: no network, no
+second file, no script but its own. Names out of files are text and stay text.
 """
 
 from __future__ import annotations
 
 from being_remote.report.page.render import html
-from being_remote.report.page.values import Cell, Column, Copyable, Page, Plot, SliderFrame, Table
+from being_remote.report.page.values import (
+    Cell,
+    Column,
+    Copyable,
+    Page,
+    PageChart,
+    PagePicture,
+    SliderFrame,
+    Table,
+)
 
-__all__ = ["Cell", "Column", "Copyable", "Page", "Plot", "SliderFrame", "Table", "html"]
+__all__ = ["Cell", "Column", "Copyable", "Page", "PageChart", "PagePicture", "SliderFrame", "Table", "html"]

@@ -1,8 +1,8 @@
 """From a `Page` to the bytes of one HTML file.
 
-The template escapes whatever is put into it, and everything is made visible first. The style and the
-script are constants, and the page's content security policy allows these two, by their hashes, and
-pictures that are part of the page. Nothing else is loaded, sent or run.
+The template escapes whatever is put into it, control characters first. The page's content security
+policy allows its own style and script, by their hashes, and pictures that are part of it; nothing else
+is loaded, sent or run.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from being_remote.camera.intrinsics import fov_deg, to_opencv_pixels
-from being_remote.report.diagram import diagram
-from being_remote.report.page.text import cell_text, matrix_text, visible
+from being_remote.foreign_text import printable
+from being_remote.report.crop_diagram import lay_out_crop
+from being_remote.report.page.charts import lay_out_panels
+from being_remote.report.page.text import cell_text, matrix_text
 from being_remote.report.page.values import MAX_ROWS, Copyable, Page, Table
 
 Floats = NDArray[np.float64]
@@ -30,7 +32,7 @@ def html(page: Page) -> bytes:
     """The page as one self-contained UTF-8 file.
 
     Raises:
-        ValueError: a picture is neither JPEG nor PNG, or K is not one (3, 3) camera.
+        ValueError: a picture is neither JPEG nor PNG, or K is not (3, 3).
     """
     style, script = _part("page.css"), _part("page.js")
     text = _template().render(
@@ -40,7 +42,8 @@ def html(page: Page) -> bytes:
         policy=_policy(style, script),
         before=_camera(page.K_crop, page.crop.image_size_wh),
         after=_camera(page.K_source, page.crop.source_size_wh),
-        drawn=diagram(page.crop, page.K_crop, page.K_source),
+        drawn=lay_out_crop(page.crop, page.K_crop, page.K_source),
+        charts=[(chart, lay_out_panels(chart.panels)) for chart in page.charts],
         tables=[(table, *_shown_rows(table)) for table in page.checks],
         copyables=(*_camera_copyables(page), *page.copyables),
     )
@@ -67,7 +70,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_made_visible,
+        finalize=_make_printable,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -76,8 +79,8 @@ def _template() -> jinja2.Template:
     return environment.from_string(_part("page.html"))
 
 
-def _made_visible(value: Any) -> Any:
-    return value if hasattr(value, "__html__") else visible(str(value))  # our own markup has it
+def _make_printable(value: Any) -> Any:
+    return value if hasattr(value, "__html__") else printable(str(value))  # our own markup has it
 
 
 def _data_uri(picture: bytes) -> str:

@@ -1,27 +1,10 @@
-"""Values as the page writes them. What came from files may hold anything at all."""
+"""Numbers as the page writes them."""
 
 from __future__ import annotations
 
 import math
 
 from being_remote.report.page.values import Cell
-
-
-def visible(text: str) -> str:
-    """`text` with what could not be seen, or would turn its surroundings round, written as an escape.
-
-    Example:
-        >>> visible("a\\u202egnp.exe\\x00")
-        'a\\\\u202egnp.exe\\\\x00'
-    """
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"  # a byte of a file name that was not UTF-8
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def cell_text(value: Cell, decimals: int = 3) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from being_remote.camera.crop import Crop
+from being_remote.report.curves import Panel
 
 MAX_FRAMES = 24
 MAX_PICTURE_BYTES = 2 << 20
@@ -58,12 +59,21 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Plot:
-    """A drawing on white, as from `report.plots`; `caption` says what it shows."""
+class PagePicture:
+    """A JPEG or PNG file; `caption` says what it shows."""
 
     title: str
     caption: str
     picture: bytes
+
+
+@dataclass(frozen=True)
+class PageChart:
+    """Curves over frames; `caption` says what they show."""
+
+    title: str
+    caption: str
+    panels: tuple[Panel, ...]
 
 
 @dataclass(frozen=True)
@@ -86,8 +96,8 @@ class Page:
         crop: the tracker's crop. `K_crop` (3, 3) as stored, `K_source` (3, 3) for the original frames,
             both corner convention.
         frames: overlays, at most MAX_FRAMES.
-        evidence: why the crop is believed, shown beside it.
-        checks, plots: shown as they come; plots are over time.
+        evidence: the evidence for the crop, shown beside it.
+        checks, charts: shown in this order; charts are over time.
         copyables: after those of the cameras, which the page adds itself.
         outputs: files that were written.
     """
@@ -102,9 +112,9 @@ class Page:
     K_crop: NDArray[np.float64]
     K_source: NDArray[np.float64]
     frames: tuple[SliderFrame, ...] = ()
-    evidence: Plot | None = None
+    evidence: PagePicture | None = None
     checks: tuple[Table, ...] = ()
-    plots: tuple[Plot, ...] = ()
+    charts: tuple[PageChart, ...] = ()
     copyables: tuple[Copyable, ...] = ()
     outputs: tuple[str, ...] = ()
 
@@ -113,8 +123,8 @@ class Page:
             raise ValueError(
                 f"a page takes {MAX_FRAMES} frames, got {len(self.frames)}: choose with `spread`"
             )
-        drawings = (*self.plots, *((self.evidence,) if self.evidence is not None else ()))
-        pictures = [*(f.picture for f in self.frames), *(p.picture for p in drawings)]
+        pictures = [f.picture for f in self.frames]
+        pictures += [self.evidence.picture] if self.evidence is not None else []
         largest = max(map(len, pictures), default=0)
         if largest > MAX_PICTURE_BYTES:
             raise ValueError(f"a picture of {largest} bytes is too large for a page: make it with `jpeg`")

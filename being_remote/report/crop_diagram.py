@@ -1,6 +1,6 @@
-"""The drawing of what cropping did: the tracker's image beside the original frame, at one scale.
+"""What cropping did: where the tracker's image and the original frame lie beside each other, at one scale.
 
-Only positions are made here, in source pixels and corner convention; the page and the plot draw them.
+Positions are in source pixels, corner convention; the page and the plot draw them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Rect:
 
 
 @dataclass(frozen=True)
-class Diagram:
+class CropDiagram:
     """Positions of everything that is drawn.
 
     Attributes:
@@ -53,13 +53,13 @@ class Diagram:
     mark: float
 
 
-def diagram(crop: Crop, K_crop: NDArray[np.float64], K_source: NDArray[np.float64]) -> Diagram:
+def lay_out_crop(crop: Crop, K_crop: NDArray[np.float64], K_source: NDArray[np.float64]) -> CropDiagram:
     """Lay the two pictures out beside each other, the frame's first corner at (0, 0).
 
     Example:
         >>> from being_remote.camera.crop import crop_from_box
         >>> K = np.diag([1000.0, 1000, 1])
-        >>> drawn = diagram(crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512)), K, K)
+        >>> drawn = lay_out_crop(crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512)), K, K)
         >>> drawn.used, drawn.padded, drawn.image.height
         (Rect(x=510, y=90, width=900, height=900), None, 512)
     """
@@ -77,7 +77,7 @@ def diagram(crop: Crop, K_crop: NDArray[np.float64], K_source: NDArray[np.float6
     margin = 0.012 * (x1 - x0)
     view = Rect(x0 - margin, y0 - margin, x1 - x0 + 2 * margin, y1 - y0 + 2 * margin)
     near = image.x + image.width
-    return Diagram(
+    return CropDiagram(
         view=view,
         image=image,
         frame=frame,
