@@ -3,7 +3,7 @@
 # make bench     side by side with what people use otherwise
 PYTHON ?= python3
 BIN := .venv/bin
-SHIPPED := being_remote/errors.py being_remote/camera being_remote/pod \
+SHIPPED := being_remote/errors.py being_remote/media/picture.py being_remote/camera being_remote/pod \
            $(addprefix being_remote/tracker/,begin.py box_file.py camera_blocks.py finish.py frame_file.py layout.py \
            plain_pickle.py sequence.py pickle_skeleton.py frame_entries.py torch_file.py torch_zip.py)
 

@@ -1,6 +1,6 @@
 """The slowest rate of a transfer: a peer that sends a byte now and then must not hold a lock for ever.
 
-A leaf. A time-out ends silence only. A followed log is no transfer: it may be silent for hours, and its own
+A leaf. A time-out ends silence only. A followed log does not count: it may be silent for hours, and its own
 heartbeat, every few seconds, tells a frozen link.
 """
 

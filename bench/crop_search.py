@@ -28,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "crop_search"))
 
 from scenes import Drawn, Scene
 
-from being_remote.crop_search import Finding, StoredCrop, from_images
+from being_remote.crop_search.finding import Finding, StoredCrop
+from being_remote.crop_search.image_search import from_images
 
 RUNS = 3
 MEMORY_MIB = 700

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -11,8 +12,15 @@ import pytest
 
 from being_remote import plugins
 from being_remote.camera.crop import crop_from_box
-from being_remote.errors import UsageError
+from being_remote.errors import HostError, UsageError
 from being_remote.export import Cameras, all_targets, prepare, targets, write
+from being_remote.inventory import Inventory
+from being_remote.recipes.registry import find_recipe
+from being_remote.workflows.doctor import doctor
+from being_remote.workflows.hosts import hosts
+from being_remote.workflows.jobs import jobs
+from being_remote.workflows.pull import pull
+from being_remote.workflows.retrack import RetrackRequest, retrack
 
 PACKAGE = Path(__file__).parent / "plugin_package"
 
@@ -55,6 +63,25 @@ def test_without_the_package_its_exporter_is_unknown() -> None:
         targets(["centres"])
 
 
+def test_an_installed_package_adds_a_recipe(
+    example_plugin: None, make_inventory: Callable[..., Inventory], tmp_path: Path
+) -> None:
+    here = make_inventory({"here": {"kind": "local", "workdir": str(tmp_path), "python": sys.executable}})
+    wanted = RetrackRequest(recipe="pack", sets=["files=4"])
+    report = retrack(here, wanted, follow_it=True)
+    (job,) = jobs(here).jobs
+    assert (report.state, job.recipe, job.done, job.total) == ("succeeded", "pack", 4, 4)
+    pulled = pull(here, str(report.job))
+    assert [path.name for path in pulled.outputs] == ["packed.tar"]
+    with pytest.raises(UsageError, match="greater than or equal to 1"):
+        retrack(here, RetrackRequest(recipe="pack", sets=["files=0"]))
+
+
+def test_without_the_package_its_recipe_is_unknown() -> None:
+    with pytest.raises(UsageError, match="no recipe named 'pack'"):
+        find_recipe("pack")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -72,3 +99,45 @@ def test_a_broken_plug_in_is_named(
     with pytest.raises(UsageError, match=message):
         all_targets()
     assert [target.name for target in targets(["json"])] == ["json"]
+
+
+def local_host(make_inventory: Callable[..., Inventory], folder: Path) -> Inventory:
+    return make_inventory({"here": {"kind": "local", "workdir": str(folder)}})
+
+
+def test_an_installed_package_adds_a_host_check(
+    example_plugin: None, make_inventory: Callable[..., Inventory], tmp_path: Path
+) -> None:
+    inventory = local_host(make_inventory, tmp_path)
+    assert any("swap areas" in note for note in doctor(inventory).hosts[1].notes)
+    assert not any("swap" in note for note in hosts(inventory).hosts[0].notes)
+
+
+@pytest.mark.parametrize("value", ["example_check:SwapCheck", "example_plugin:CENTRES", "no_such_package:X"])
+def test_a_broken_host_check_is_named_before_any_host_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    example_plugin: None,
+    make_inventory: Callable[..., Inventory],
+    tmp_path: Path,
+    value: str,
+) -> None:
+    point = EntryPoint("other", value, "being_remote.checks")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: (point,))
+    with pytest.raises(UsageError, match=r"being_remote\.checks: .*'other'"):
+        doctor(local_host(make_inventory, tmp_path))
+
+
+def test_a_host_check_that_fails_is_a_problem_and_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+    example_plugin: None,
+    make_inventory: Callable[..., Inventory],
+    tmp_path: Path,
+) -> None:
+    from example_check import SwapCheck  # of the example plug-in
+
+    def fail(self: object, host: object) -> None:
+        raise HostError("no answer", host="here", hint="try again")
+
+    monkeypatch.setattr(SwapCheck, "run", fail)
+    row = doctor(local_host(make_inventory, tmp_path)).hosts[1]
+    assert "SwapCheck: no answer: try again" in row.problems and row.python is not None

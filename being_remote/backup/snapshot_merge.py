@@ -11,7 +11,7 @@ from being_remote.durable_files import CHUNK_BYTES, open_plain
 from being_remote.transfer.stored_file import StoredFile
 
 
-def absorb(history: History, earlier: Manifest, later: Manifest) -> bool:
+def merge_snapshots(history: History, earlier: Manifest, later: Manifest) -> bool:
     """Remove snapshot `earlier` if `later`, the next one, shows all that it had. The caller holds the lock.
 
     Call it when `later` is live; killed before, one snapshot more than needed stays, which harms

@@ -136,8 +136,8 @@ def recentred_square(K_source: ArrayLike, crop: Crop, side_px: int) -> Canvas:
     """
     size_wh = crop.source_size_wh
     centre = _principal_point(K_source)
-    seen = ((crop.x_min, crop.x_max), (crop.y_min, crop.y_max))
-    side = math.ceil(2 * max(max(c - low, high - c) for c, (low, high) in zip(centre, seen)))
+    bounds = ((crop.x_min, crop.x_max), (crop.y_min, crop.y_max))
+    side = math.ceil(2 * max(max(c - low, high - c) for c, (low, high) in zip(centre, bounds)))
     while True:
         # x and y share one side, so that its being odd or even cannot suit both; a larger square
         # that is shrunk more brings the rest below the limit.
@@ -145,7 +145,7 @@ def recentred_square(K_source: ArrayLike, crop: Crop, side_px: int) -> Canvas:
             raise ValueError(f"a square around the principal point would have a side of {side} px")
         starts = [_round(c - side / 2) for c in centre]
         rest = max(abs(start + side / 2 - c) for start, c in zip(starts, centre))
-        if rest * side_px / side <= RESIDUAL_PX and _holds(starts, side, seen):
+        if rest * side_px / side <= RESIDUAL_PX and _holds(starts, side, bounds):
             break
         side += 1
     width, height = size_wh
@@ -188,8 +188,8 @@ def _native(starts: Sequence[int], lengths: Sequence[int], source_size_wh: Tuple
     return Canvas(starts[0], starts[1], width, height, (0, w, 0, h), (width, height), (w, h))
 
 
-def _holds(starts: Sequence[int], side: int, seen: Sequence[Tuple[int, int]]) -> bool:
-    return all(start <= low and high <= start + side for start, (low, high) in zip(starts, seen))
+def _holds(starts: Sequence[int], side: int, bounds: Sequence[Tuple[int, int]]) -> bool:
+    return all(start <= low and high <= start + side for start, (low, high) in zip(starts, bounds))
 
 
 def _round(value: float) -> int:

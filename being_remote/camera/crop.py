@@ -22,23 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Crop:
-    """What was cut out of every source frame, and its size in the network image.
+    """What was cut out of every source frame, and its size in the network image."""
 
-    Attributes:
-        x_min, x_max, y_min, y_max: the columns and rows of the source that were used, end-exclusive.
-        pad_x, pad_y: columns of zeros added on the left and again on the right; rows above and below.
-        source_size_wh: of the original frames, pixels.
-        image_size_wh: of the tracker's network image, pixels.
-    """
-
+    # the columns and rows of the source that were used, end-exclusive
     x_min: int
     x_max: int
     y_min: int
     y_max: int
+    # columns of zeros added on the left and again on the right; rows above and below
     pad_x: int
     pad_y: int
-    source_size_wh: tuple[int, int]
-    image_size_wh: tuple[int, int]
+    source_size_wh: tuple[int, int]  # of the original frames, pixels
+    image_size_wh: tuple[int, int]  # of the tracker's network image, pixels
 
     @property
     def padded_size_wh(self) -> tuple[float, float]:
@@ -141,13 +136,13 @@ def crop_from_box(box: Sequence[int], source_size_wh: Sequence[int], image_size_
     x_min, x_max, y_min, y_max = _whole_numbers(box, 4, "a box (x_min, x_max, y_min, y_max)")
     width, height = _size(source_size_wh, "source size")
     image_w, image_h = _size(image_size_wh, "image size")
-    said = f"box x {x_min}..{x_max}, y {y_min}..{y_max}"
+    text = f"box x {x_min}..{x_max}, y {y_min}..{y_max}"
     if x_max <= x_min or y_max <= y_min:
-        raise ValueError(f"{said} is empty: x_max must exceed x_min, and y_max y_min")
+        raise ValueError(f"{text} is empty: x_max must exceed x_min, and y_max y_min")
     if not _inside(x_min, x_max, y_min, y_max, width, height):
         swapped = _inside(x_min, x_max, y_min, y_max, height, width)
         raise ValueError(
-            f"{said} lies outside a frame of {width}x{height} (width x height), so it was not made on it"
+            f"{text} lies outside a frame of {width}x{height} (width x height), so it was not made on it"
             + (f"; it fits {height}x{width}: are width and height swapped?" if swapped else "")
         )
     if image_w != image_h:
@@ -159,7 +154,7 @@ def crop_from_box(box: Sequence[int], source_size_wh: Sequence[int], image_size_
     x_max, y_max = min(x_max, width - 1), min(y_max, height - 1)
     crop_w, crop_h = x_max - x_min, y_max - y_min
     if crop_w < 1 or crop_h < 1:
-        raise ValueError(f"{said} is empty once cut to the frame's used part, {width - 1}x{height - 1}")
+        raise ValueError(f"{text} is empty once cut to the frame's used part, {width - 1}x{height - 1}")
     longer = max(crop_w, crop_h)
     pad_x, pad_y = (longer - crop_w) // 2, (longer - crop_h) // 2
     return Crop(x_min, x_max, y_min, y_max, pad_x, pad_y, (width, height), (image_w, image_h))

@@ -42,16 +42,16 @@ def match_features(stored: Picture, window: Window, frame: Picture) -> Box4 | No
     window.of(mask)[...] = 255
     if window.mask is not None:
         mask[~window.mask] = 0
-    here, of_here = sift.detectAndCompute(stored, mask)
-    there, of_there = sift.detectAndCompute(shrunk, None)
-    if len(here) < _MIN_MATCHES or len(there) < _MIN_MATCHES:
+    points, features = sift.detectAndCompute(stored, mask)
+    frame_points, frame_features = sift.detectAndCompute(shrunk, None)
+    if len(points) < _MIN_MATCHES or len(frame_points) < _MIN_MATCHES:
         return None
-    pairs = cv2.BFMatcher().knnMatch(of_here, of_there, k=2)
+    pairs = cv2.BFMatcher().knnMatch(features, frame_features, k=2)
     good = [p[0] for p in pairs if len(p) == 2 and p[0].distance < 0.8 * p[1].distance]
     if len(good) < _MIN_MATCHES:
         return None
-    a = np.array([here[m.queryIdx].pt for m in good]) + 0.5
-    b = (np.array([there[m.trainIdx].pt for m in good]) + 0.5) * factor
+    a = np.array([points[m.queryIdx].pt for m in good]) + 0.5
+    b = (np.array([frame_points[m.trainIdx].pt for m in good]) + 0.5) * factor
     reach = 3 * float(np.max(factor))
     A, inliers = cv2.estimateAffinePartial2D(a, b, ransacReprojThreshold=reach, maxIters=4000)
     if A is None or int(inliers.sum()) < _MIN_MATCHES:

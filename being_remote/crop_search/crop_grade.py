@@ -53,28 +53,28 @@ def common_offset(evidence: Sequence[FrameEvidence]) -> int | None:
 
     A few may differ: where a head turns back, two frames look alike.
     """
-    told = [e.frame_offset for e in evidence if e.agrees and e.offset_told]
-    if not told:
+    certain = [e.frame_offset for e in evidence if e.agrees and e.offset_told]
+    if not certain:
         return None
-    usual = max(set(told), key=told.count)
-    return usual if told.count(usual) >= MOST * len(told) else None
+    usual = max(set(certain), key=certain.count)
+    return usual if certain.count(usual) >= MOST * len(certain) else None
 
 
 def remarks(
     crop: Crop, evidence: Sequence[FrameEvidence], missing: int, bbox_scale: float | None
 ) -> Iterator[str]:
-    told = [e for e in evidence if e.agrees and e.offset_told]
+    certain = [e for e in evidence if e.agrees and e.offset_told]
     offset = common_offset(evidence)
-    if not told:
+    if not certain:
         yield "which source frame a picture belongs to cannot be told: its neighbours look the same"
     elif offset is None:
-        offsets = ", ".join(f"{e.frame_id}: {e.frame_offset:+d}" for e in told)
+        offsets = ", ".join(f"{e.frame_id}: {e.frame_offset:+d}" for e in certain)
         yield f"the source runs at another rate than the pictures (frame: offset: {offsets})"
     elif offset:
         yield f"the pictures belong to other source frames than their numbers say: {offset:+d}"
-    astray = [str(e.frame_id) for e in evidence if not e.agrees]
-    if astray:
-        yield f"frame {', '.join(astray)} does not show its source frame in this box, and was left out"
+    others = [str(e.frame_id) for e in evidence if not e.agrees]
+    if others:
+        yield f"frame {', '.join(others)} does not show its source frame in this box, and was left out"
     if missing:
         yield f"{missing} of the pictures were found nowhere, and were left out"
     uncut = not isinstance(crop, FreeCrop) and not crop.clipped

@@ -124,12 +124,12 @@ def whole_crops(
     """
     side_x, side_y, origin_x, origin_y = box
     width, height = source_size_wh
-    seen: set[tuple[int, int]] = set()
+    tried: set[tuple[int, int]] = set()
     for pad_x in _pads(side_x, origin_x, width, bars_seen[0]):
         for pad_y in _pads(side_y, origin_y, height, bars_seen[1]):
-            if (pad_x and pad_y) or (pad_x, pad_y) in seen:
+            if (pad_x and pad_y) or (pad_x, pad_y) in tried:
                 continue
-            seen.add((pad_x, pad_y))
+            tried.add((pad_x, pad_y))
             x0, x1 = origin_x + pad_x, origin_x + side_x - pad_x
             y0, y1 = origin_y + pad_y, origin_y + side_y - pad_y
             if x0 < 0 or y0 < 0 or x1 >= width or y1 >= height or x1 <= x0 or y1 <= y0:
@@ -142,8 +142,8 @@ def whole_crops(
 def _pads(side: int, origin: int, length: int, bar: float) -> list[int]:
     """Likely paddings along one axis: as the frame's border asks for, or one more; then as is seen."""
     needed = max(-origin, origin + side - (length - 1), 0)
-    seen = round(bar * side)
-    return [needed, needed + 1, *(p for p in range(seen - 3, seen + 4) if p > needed + 1)]
+    tried = round(bar * side)
+    return [needed, needed + 1, *(p for p in range(tried - 3, tried + 4) if p > needed + 1)]
 
 
 def _run(flags: NDArray[np.bool_]) -> int:

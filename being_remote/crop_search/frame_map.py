@@ -79,7 +79,7 @@ class _Costs:
     """What it costs to take a crop for a frame."""
 
     table: Floats  # (n, M + 1) by index in the video; the last column is that of no frame
-    there: Flags  # (M + 1,) which of the columns are of a frame that could be decoded
+    decodable: Flags  # (M + 1,) which of the columns are of a frame that could be decoded
     noise: float  # by how much a crop and its own frame differ, usually
 
     @property
@@ -97,7 +97,7 @@ class _Costs:
 
     def inside(self, way: _RuleMatch) -> Flags:
         """(n,) whether there is such a frame to compare with."""
-        return np.asarray(self.there[way.frames])
+        return np.asarray(self.decodable[way.frames])
 
     def good(self, way: _RuleMatch) -> Flags:
         """(n,) whether each crop is of its frame."""
@@ -200,12 +200,12 @@ def _costs(pictures: Floats, shown: Floats, indices: Whole, count: int) -> _Cost
     a, b = pictures - mean, shown - mean
     squares = (a * a).mean(1)[:, None] + (b * b).mean(1)[None] - (a @ b.T) * (2 / a.shape[1])
     noise = max(float(np.quantile(squares.min(1), 0.25)), _ROUNDING)
-    gone = max(_GONE, _NOISY_GONE * noise)
-    table = np.full((len(pictures), count + 1), gone, np.float32)
-    table[:, indices] = np.minimum(squares, gone)
-    there = np.zeros(count + 1, bool)
-    there[indices] = True
-    return _Costs(table, there, noise)
+    not_found = max(_GONE, _NOISY_GONE * noise)
+    table = np.full((len(pictures), count + 1), not_found, np.float32)
+    table[:, indices] = np.minimum(squares, not_found)
+    decodable = np.zeros(count + 1, bool)
+    decodable[indices] = True
+    return _Costs(table, decodable, noise)
 
 
 def _cheapest(costs: _Costs, rule: FrameRule, files: Whole) -> _RuleMatch:
@@ -232,8 +232,8 @@ def _cheapest(costs: _Costs, rule: FrameRule, files: Whole) -> _RuleMatch:
 def _best_offset(costs: _Costs, rule: FrameRule, files: Whole) -> int:
     """The one offset along a rule that fits all crops best."""
     span = int(files[-1] - files[0]) + 1
-    gone = np.full(span, -1)
-    along = np.concatenate([gone, rule.frames, gone])
+    not_found = np.full(span, -1)
+    along = np.concatenate([not_found, rule.frames, not_found])
     width = len(along) - span
     total = np.zeros(width)
     for i, after in enumerate(files - files[0]):
@@ -244,15 +244,15 @@ def _best_offset(costs: _Costs, rule: FrameRule, files: Whole) -> int:
 def _denied(costs: _Costs, tried: _RuleMatch, best: _RuleMatch) -> bool:
     """Whether the pixels clearly speak against a way, all along or in some part."""
     inside = costs.inside(tried)
-    known = costs.good(best) & inside
-    good = known & costs.good(tried)
+    found_here = costs.good(best) & inside
+    good = found_here & costs.good(tried)
     if np.count_nonzero(good) < ENOUGH and not (good.any() and good[inside].all()):
         return True
-    if 2 * np.count_nonzero(known) < np.count_nonzero(costs.good(best)):
+    if 2 * np.count_nonzero(found_here) < np.count_nonzero(costs.good(best)):
         return True  # most of what was found lies outside of it
     tried_costs, best_costs = costs.of(tried.frames), costs.of(best.frames)
-    other = known & (tried.frames != best.frames)
-    for differs, part in groupby(np.flatnonzero(known).tolist(), key=lambda i: bool(other[i])):
+    other = found_here & (tried.frames != best.frames)
+    for differs, part in groupby(np.flatnonzero(found_here).tolist(), key=lambda i: bool(other[i])):
         run = list(part)
         better = float((tried_costs[run] - best_costs[run]).sum())
         if differs and better > costs.step and better > _CLEARLY * float(tried_costs[run].sum()):
@@ -307,17 +307,17 @@ def _differences(pictures: Floats, shown: Floats, indices: Whole, frames: Whole)
     return np.where((frames >= 0) & (indices[place] == frames), squares, np.inf).astype(np.float32)
 
 
-def _believed(at: Whole, gone: Flags, differ: Floats, same: float, count: int) -> Flags:
+def _believed(at: Whole, not_found: Flags, differ: Floats, same: float, count: int) -> Flags:
     """(N,) whether the crops confirm each pose's frame: its own, or those before and after it.
 
     Compression spoils whole parts of a clip, so a crop may differ as its neighbours do. One that differs
     much more than they do is of another moment.
     """
-    apart = np.where(gone, np.nan, differ)
+    apart = np.where(not_found, np.nan, differ)
     padded = np.pad(apart, _NEAR, constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEAR + 1)
     usual = np.array([np.median(w[np.isfinite(w)]) if np.isfinite(w).any() else 0.0 for w in windows])
-    own = gone | (differ <= np.clip(_NOISY_SAME * usual, same, _OTHER))
+    own = not_found | (differ <= np.clip(_NOISY_SAME * usual, same, _OTHER))
     poses = np.arange(count)
     before = np.searchsorted(at, poses, side="right") - 1
     after = np.searchsorted(at, poses, side="left")

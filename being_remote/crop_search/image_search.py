@@ -11,9 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from being_remote.camera.free_crop import FreeCrop, free_crop
+from being_remote.camera.free_crop import FreeCrop
 from being_remote.crop_search.crop_grade import common_offset, grade_crop, remarks
-from being_remote.crop_search.crop_rendering import find_bars
 from being_remote.crop_search.finding import Finding, FrameSource, OnProgress, StoredCrop
 from being_remote.crop_search.picture_consensus import Consensus, find_consensus
 from being_remote.crop_search.picture_matching import (
@@ -27,7 +26,13 @@ from being_remote.crop_search.picture_matching import (
     search_picture,
 )
 from being_remote.crop_search.replaced_background import inner_part
-from being_remote.crop_search.whole_pixels import compare_with_crop, make_whole, score_lattice, whole_box
+from being_remote.crop_search.whole_pixels import (
+    compare_with_crop,
+    free_crop_of,
+    make_whole,
+    score_lattice,
+    whole_box,
+)
 
 METHOD = "stored pictures registered against the source frames"
 FRAMES = 5  # pictures looked at, spread over the clip
@@ -112,9 +117,8 @@ def _find(
     if isinstance(found, str):
         return Finding("unknown", None, METHOD, found)
     if is_repeated(found.matches[0], frames):
-        return Finding(
-            "unknown", None, METHOD, "the pictures fit several places of the frame: a pattern repeats"
-        )
+        why = "the pictures fit several places of the frame: a pattern repeats"
+        return Finding("unknown", None, METHOD, why)
     return _finding(found, frames, bbox_scale)
 
 
@@ -135,17 +139,8 @@ def rough_crop(stored: Sequence[StoredCrop], source: FrameSource) -> FreeCrop | 
             break
     if best is None:
         return None
-    (left, top, right, bottom), box = find_bars(best.view.grey), best.fit.box
-    width, height = best.view.size_wh
-    pads = min(left, right) / width * box[0], min(top, bottom) / height * box[1]
     try:
-        return free_crop(
-            (float(box[0]), float(box[1])),
-            (float(box[2]), float(box[3])),
-            source.size_wh,
-            best.view.size_wh,
-            (float(pads[0]), float(pads[1])),
-        )
+        return free_crop_of(best.fit.box, [best], source.size_wh)
     except ValueError:
         return None
 
@@ -165,8 +160,8 @@ def explain_unusable(chosen: Sequence[StoredCrop]) -> str:
         return "there are no stored pictures"
     sizes = sorted({(one.picture.shape[1], one.picture.shape[0]) for one in chosen})
     if len(sizes) > 1:
-        said = ", ".join(f"{w}x{h}" for w, h in sizes)
-        return f"the pictures have different sizes ({said}), so they are not of one run"
+        listed = ", ".join(f"{w}x{h}" for w, h in sizes)
+        return f"the pictures have different sizes ({listed}), so they are not of one run"
     if sizes[0][0] != sizes[0][1]:
         return f"the pictures are {sizes[0][0]}x{sizes[0][1]}, and the tracker's crops are square"
     return ""

@@ -69,26 +69,26 @@ def _check(
         one = view.stored
         found = search_near(view, frames, box, offset, wide=wide)
         if found is not None and found.parts >= MIN_PARTS:
-            kind, said = _judge(found, box)
+            kind, what = _judge(found, box)
             shown.append(compare_with_crop(found, frames, crop, agrees=kind == "for"))
             wide = wide and found.good
             offset = found.offset if found.good else offset
         elif found is None and _structured(view) and frames.has(one.source_number + offset):
-            kind, said = "against", "is nowhere near there"
+            kind, what = "against", "is nowhere near there"
             wide = False
         else:
-            kind, said = "for", ""  # it has nothing to say
+            kind, what = "for", ""  # it has nothing to say
         if kind != "for":
-            (against if kind == "against" else doubtful).append(f"frame {one.frame_id} {said}")
+            (against if kind == "against" else doubtful).append(f"frame {one.frame_id} {what}")
         if on_progress is not None:
             on_progress(n + 1, len(chosen))
-    told = common_offset(shown)
+    offset_of_all = common_offset(shown)
     if against:
-        return CropCheck(False, "; ".join(against), tuple(shown), told)
+        return CropCheck(False, "; ".join(against), tuple(shown), offset_of_all)
     if not any(e.agrees for e in shown):
-        said = "; ".join(doubtful) or "nothing in the pictures could be compared with the frames"
-        return CropCheck(None, said, tuple(shown), told)
-    return CropCheck(True, "", tuple(shown), told, all(e.equal for e in shown))
+        what = "; ".join(doubtful) or "nothing in the pictures could be compared with the frames"
+        return CropCheck(None, what, tuple(shown), offset_of_all)
+    return CropCheck(True, "", tuple(shown), offset_of_all, all(e.equal for e in shown))
 
 
 def _judge(found: Match, box: Box4) -> tuple[Literal["for", "against", "doubtful"], str]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import free_crop
@@ -21,10 +21,7 @@ from being_remote.crop_search.finding import Finding
 from being_remote.crop_search.similarity_fit import FaceFit, fit_face, robust_std
 from being_remote.tracker.box_rules import possible_side
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 MIN_FRAMES = 3
 MISFIT = 0.06  # of the face's size: two detections of one face differ by a third of this at most
@@ -232,14 +229,14 @@ def _notes(
     values: Floats,
     found: _Estimate,
 ) -> list[str]:
-    said = [f"{len(kept)} frames agree"]
+    counts = [f"{len(kept)} frames agree"]
     if len(faces) < len(pairs):
-        said.append(f"{len(pairs) - len(faces)} without a face were skipped")
+        counts.append(f"{len(pairs) - len(faces)} without a face were skipped")
     if len(kept) < len(faces):
-        said.append(f"{len(faces) - len(kept)} that fit badly were left out")
+        counts.append(f"{len(faces) - len(kept)} that fit badly were left out")
     rest = float(np.median([np.median(np.linalg.norm(f.rest, axis=1)) for f in kept]))
     notes = [
-        ", ".join(said),
+        ", ".join(counts),
         f"points lie {rest:.2f} px from where they should (median), of which {found.pattern_px:.2f} px are"
         f" the same in every frame; from frame to frame the side scatters by"
         f" {values[:, 0].std(ddof=1):.2f} px",

@@ -97,12 +97,12 @@ def _why_none(found: Sequence[Match]) -> str:
 def _why_apart(good: Sequence[Match], group: Sequence[Match], against: int, count: int) -> str:
     if len(good) == len(group):
         return f"{against} of {count} pictures are nowhere in these frames, so the others prove nothing"
-    said = "; ".join(
+    places = "; ".join(
         f"frame {m.view.stored.frame_id}: side {m.fit.box[:2].mean():.1f}"
         f" at {m.fit.box[2]:.1f}, {m.fit.box[3]:.1f}"
         for m in sorted(good, key=lambda m: m.view.stored.frame_id)
     )
-    return f"the pictures do not come from one still box ({said}): another video, or crops of several runs"
+    return f"the pictures do not come from one still box ({places}): another video, or crops of several runs"
 
 
 def _why_no_crop(group: Sequence[Match], box: Floats, std: Floats) -> str:

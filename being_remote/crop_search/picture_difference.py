@@ -53,8 +53,9 @@ def _channel(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 def mismatch(stored: Grey, made: Grey, window: Window) -> tuple[int, float]:
     """How many parts have structure, and what share of them does not show the same thing there."""
     a, b = (_smoothed(window.of(x)) for x in (stored, made))
-    here, there = (x if window.mask is None else x[window.of(window.mask)] for x in (a, b))
-    b = (b - there.mean()) * float(np.clip(here.std() / max(there.std(), 1e-3), 0.2, 5)) + here.mean()
+    stored_part, made_part = (x if window.mask is None else x[window.of(window.mask)] for x in (a, b))
+    gain = float(np.clip(stored_part.std() / max(made_part.std(), 1e-3), 0.2, 5))
+    b = (b - made_part.mean()) * gain + stored_part.mean()
     mean_a, mean_b = _parts(a), _parts(b)
     var_a, var_b = _parts(a * a) - mean_a**2, _parts(b * b) - mean_b**2
     alike = (_parts(a * b) - mean_a * mean_b) / np.sqrt(np.maximum(var_a * var_b, 1.0))

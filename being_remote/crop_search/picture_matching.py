@@ -43,6 +43,9 @@ class PictureView:
     def size_wh(self) -> tuple[int, int]:
         return self.grey.shape[1], self.grey.shape[0]
 
+    def frame_number(self, offset: int) -> int:
+        return self.stored.source_number + offset
+
 
 def prepare_view(stored: StoredCrop, inner: InnerPart | None = None) -> PictureView:
     """Prepare a stored picture; of one whose background was replaced only the `inner` part counts."""
@@ -75,7 +78,7 @@ class Match:
     offset: int  # the frame is source_number + offset
     told: bool  # that frame fits better than both its neighbours
     fit: Fit  # the registration
-    # see `agreement.mismatch`
+    # see `picture_difference.mismatch`
     parts: int
     mismatch: float
 
@@ -160,7 +163,7 @@ def _far(view: PictureView, frames: Frames, box: Box4) -> int | None:
     """The offset of the frame that fits best of all those around, roughly."""
     scores = {}
     for offset in _offsets(view, frames, 0):
-        fit = register_roughly(view.grey, view.window, frames.grey(view.stored.source_number + offset), box)
+        fit = register_roughly(view.grey, view.window, frames.grey(view.frame_number(offset)), box)
         if fit is not None:
             scores[offset] = fit.score
     return _best_offset(scores, 0) if scores else None
@@ -168,7 +171,7 @@ def _far(view: PictureView, frames: Frames, box: Box4) -> int | None:
 
 def search_near(view: PictureView, frames: Frames, box: Box4, offset: int, *, wide: bool) -> Match | None:
     """The same for a picture whose box is known but for a fraction of a pixel."""
-    if view.window.empty or not frames.has(view.stored.source_number + offset):
+    if view.window.empty or not frames.has(view.frame_number(offset)):
         return None
 
     def score(offset: int) -> float:
@@ -185,7 +188,7 @@ def search_near(view: PictureView, frames: Frames, box: Box4, offset: int, *, wi
 
 def is_repeated(match: Match, frames: Frames) -> bool:
     """Whether another place of the frame fits as well: a pattern that repeats."""
-    view, grey = match.view, frames.grey(match.view.stored.source_number + match.offset)
+    view, grey = match.view, frames.grey(match.view.frame_number(match.offset))
     for box in coarse.find_look_alikes(grey, match.fit.box, view.window, view.size_wh):
         other = register(view.grey, view.window, grey, box)
         if (
@@ -198,11 +201,8 @@ def is_repeated(match: Match, frames: Frames) -> bool:
 
 
 def quick_score(view: PictureView, frames: Frames, offset: int, box: Box4) -> float:
-    made = warp(frames.grey(view.stored.source_number + offset), box, (0.0, 0.0), view.size_wh)
-    return correlation(
-        view.window.counted(view.grey32),
-        view.window.counted(made),
-    )
+    made = warp(frames.grey(view.frame_number(offset)), box, (0.0, 0.0), view.size_wh)
+    return correlation(view.window.counted(view.grey32), view.window.counted(made))
 
 
 def _climb(
@@ -213,7 +213,7 @@ def _climb(
     best = start
     for _ in range(WIDE):
         for offset in (best, best - 1, best + 1):
-            if offset not in scores and frames.has(view.stored.source_number + offset):
+            if offset not in scores and frames.has(view.frame_number(offset)):
                 found = score(offset)
                 scores[offset] = -1.0 if found is None else found
         onwards = _best_offset(scores, best)
@@ -226,7 +226,7 @@ def _climb(
 
 
 def _match(view: PictureView, frames: Frames, offset: int, box: Box4, *, near: bool = False) -> Match | None:
-    grey = frames.grey(view.stored.source_number + offset)
+    grey = frames.grey(view.frame_number(offset))
     fit = register(view.grey, view.window, grey, box, near=near)
     if fit is None:
         return None
@@ -237,7 +237,7 @@ def _match(view: PictureView, frames: Frames, offset: int, box: Box4, *, near: b
 def _offsets(view: PictureView, frames: Frames, centre: int) -> list[int]:
     """All that a wide search asks, ascending, because a video is read forwards."""
     around = range(centre - WIDE, centre + WIDE + 1)
-    return [o for o in around if frames.has(view.stored.source_number + o)]
+    return [o for o in around if frames.has(view.frame_number(o))]
 
 
 def _best_offset(scores: dict[int, float], expected: int) -> int:

@@ -29,7 +29,7 @@ class Fit:
 
     box: Box4  # (4,) side_x, side_y, origin_x, origin_y, source pixels, not whole
     std: Floats  # (4,) standard errors
-    skew: Floats  # (2,) see `forward.warp`
+    skew: Floats  # (2,) see `crop_rendering.warp`
     skew_std: Floats  # (2,)
     gain: float  # of the colour map
     score: float  # cross-correlation of the two pictures
@@ -143,7 +143,7 @@ def _system(
     def at(x: float, y: float) -> NDArray[np.float32]:
         return window.of(warp(frame, box + np.array([0, 0, x, y]), turn, size_wh))
 
-    here = at(0, 0)
+    resampled = at(0, 0)
     # Differences in the frame, not in the crop: what is shrunk without smoothing has no slope of its own.
     across, down = at(0.5, 0) - at(-0.5, 0), at(0, 0.5) - at(0, -0.5)
     rows = (
@@ -153,8 +153,8 @@ def _system(
         down,
         across * (v - 0.5),
         down * (u - 0.5),
-        here,
-        np.ones_like(here),
+        resampled,
+        np.ones_like(resampled),
     )
     return np.stack([row.ravel() for row in rows])
 

@@ -48,21 +48,23 @@ def make_whole(found: Consensus, frames: Frames) -> Crop:
     """The whole crop that the pictures agree on; a `FreeCrop` where the estimate is not whole."""
     box = whole_box(found.box)
     if box is not None and best_box(_material(found.matches[:3], frames), box) == box:
-        crops = list(whole_crops(box, frames.source.size_wh, found.matches[0].view.size_wh, bars_of(found)))
+        crops = list(
+            whole_crops(box, frames.source.size_wh, found.matches[0].view.size_wh, bars_of(found.matches))
+        )
         if crops:
             crop = _padded_right(crops, found.matches[:3], frames)
             # A frame whose border was cut off lacks what the pictures show where this crop has bars.
             if all(_black(m.view.grey, crop, m.view.window.mask) for m in found.matches):
                 return crop
-    width, height = (float(n) for n in found.box[:2])
-    pads = np.multiply(bars_of(found), (width, height))
-    return free_crop(
-        (width, height),
-        (float(found.box[2]), float(found.box[3])),
-        frames.source.size_wh,
-        found.matches[0].view.size_wh,
-        (float(pads[0]), float(pads[1])),
-    )
+    return free_crop_of(found.box, found.matches, frames.source.size_wh)
+
+
+def free_crop_of(box: Box4, matches: Sequence[Match], source_size_wh: tuple[int, int]) -> FreeCrop:
+    """The crop of an estimate, padded as the bars of these pictures show; ValueError outside the frame."""
+    width, height, x, y = (float(n) for n in box)
+    pad_x, pad_y = (float(n) for n in np.multiply(bars_of(matches), (width, height)))
+    size_wh = matches[0].view.size_wh
+    return free_crop((width, height), (x, y), source_size_wh, size_wh, (pad_x, pad_y))
 
 
 def whole_box(box: Box4) -> Whole | None:
@@ -83,18 +85,18 @@ def box_of_crop(crop: Crop) -> Box4:
     return np.array([*crop.padded_size_wh, *crop.origin], dtype=np.float64)
 
 
-def bars_of(found: Consensus) -> tuple[float, float]:
+def bars_of(matches: Sequence[Match]) -> tuple[float, float]:
     """How wide the bars are that all pictures have on both sides, as fractions of their sides."""
-    if any(m.view.window.mask is not None for m in found.matches):
+    if any(m.view.window.mask is not None for m in matches):
         return 0.0, 0.0  # a black background looks like bars
-    seen = np.array([find_bars(m.view.grey) for m in found.matches]).min(0)
-    width, height = found.matches[0].view.size_wh
+    seen = np.array([find_bars(m.view.grey) for m in matches]).min(0)
+    width, height = matches[0].view.size_wh
     return min(seen[0], seen[2]) / width, min(seen[1], seen[3]) / height
 
 
 def compare_with_crop(match: Match, frames: Frames, crop: Crop, *, agrees: bool) -> FrameEvidence:
     """How one picture and the crop made again of its frame compare."""
-    number = match.view.stored.source_number + match.offset
+    number = match.view.frame_number(match.offset)
     colour, view = frames.colour(number), match.view
     made = make_any_crop(colour, crop)
     box = whole_box(box_of_crop(crop))
@@ -133,7 +135,7 @@ def _padded_right(crops: Sequence[Crop], matches: Sequence[Match], frames: Frame
     """The first of the crops, all of one map, whose padding no other's fits clearly better than."""
     errors = []
     for crop in crops:
-        pairs = [(m.view, frames.colour(m.view.stored.source_number + m.offset)) for m in matches]
+        pairs = [(m.view, frames.colour(m.view.frame_number(m.offset))) for m in matches]
         errors.append(
             np.mean([_difference(v.stored.picture, make_crop(f, crop), v.window.mask) for v, f in pairs])
         )
@@ -160,15 +162,13 @@ def _difference(a: NDArray[np.uint8], b: NDArray[np.uint8], mask: NDArray[np.boo
 def _also_equal(match: Match, frames: Frames, box: Whole) -> bool:
     """Whether a second box gives the stored pixels too, as it does where a picture is flat."""
     crops = whole_crops(box, frames.source.size_wh, match.view.size_wh, (0.0, 0.0))
-    frame = frames.colour(match.view.stored.source_number + match.offset)
+    frame = frames.colour(match.view.frame_number(match.offset))
     mask = match.view.window.mask
     return any(pixels_equal(match.view.stored.picture, make_crop(frame, crop), mask) for crop in crops)
 
 
 def _material(matches: Sequence[Match], frames: Frames) -> list[Material]:
-    return [
-        (m.view.grey32, m.view.window, frames.grey(m.view.stored.source_number + m.offset)) for m in matches
-    ]
+    return [(m.view.grey32, m.view.window, frames.grey(m.view.frame_number(m.offset))) for m in matches]
 
 
 @cache
@@ -221,10 +221,10 @@ def _possible_steps(box: Whole) -> list[Whole]:
 
 def runner_up(stored: Grey, window: Window, frame: Picture, box: Whole) -> tuple[Whole, float]:
     """The step to the best other box, and how much lower it scores; negative if it is the better one."""
-    here = score_box(stored, window, frame, box)
+    own_score = score_box(stored, window, frame, box)
     scores = {step: score_box(stored, window, frame, move_box(box, step)) for step in _possible_steps(box)}
     best = max(scores, key=scores.__getitem__)
-    return best, here - scores[best]
+    return best, own_score - scores[best]
 
 
 def best_box(pictures: Iterable[Material], box: Whole) -> Whole:
@@ -234,13 +234,13 @@ def best_box(pictures: Iterable[Material], box: Whole) -> Whole:
     def total(at: Whole) -> float:
         return sum(score_box(stored, window, frame, at) for stored, window, frame in material)
 
-    here = total(box)
+    own_score = total(box)
     for _ in range(_MAX_MOVES):
         scores = {step: total(move_box(box, step)) for step in _possible_steps(box)}
         best = max(scores, key=scores.__getitem__)
-        if scores[best] <= here:
+        if scores[best] <= own_score:
             break
-        box, here = move_box(box, best), scores[best]
+        box, own_score = move_box(box, best), scores[best]
     return box
 
 

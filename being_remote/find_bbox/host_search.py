@@ -11,21 +11,22 @@ import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, get_args
 
 from being_remote.errors import HostError, InventoryError
 from being_remote.find_bbox.box_candidates import Candidate, check_candidate
 from being_remote.find_bbox.owners import HostPlaces, Owners
-from being_remote.find_bbox.search_request import PICTURES, request_for
-from being_remote.find_bbox.tracked_runs import TrackedRun, read_run, text_of
+from being_remote.find_bbox.search_request import PICTURES, make_request
+from being_remote.find_bbox.tracked_runs import TrackedRun, decode_name, read_run
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
-from being_remote.pod_client.box_search import BoxSearchAnswer, search_host
-from being_remote.pod_client.job_folders import jobs_folder
+from being_remote.pod.job_paths import jobs_folder
+from being_remote.pod_client.box_search import BoxSearchAnswer, Evidence, search_host
 from being_remote.pod_client.many_hosts import ask_all
 from being_remote.session import OnProgress, Session, TransferProgress
 
-OpenSession = Callable[[SshHost | LocalHost], Session]
+ConnectHost = Callable[[SshHost | LocalHost], Session]
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,11 @@ class HostSearch:
         """The search ends after so many seconds."""
         return float(self.request["limits"]["seconds"])
 
-    def run(self, open_session: OpenSession, contents: dict[str, bytes]) -> HostRow:
+    def run(self, connect: ConnectHost, contents: dict[str, bytes]) -> HostRow:
         """Search; the bytes of each box that was read go into `contents`, by their sha256."""
         started, session = time.monotonic(), None
         try:
-            with open_session(self.host) as session:
+            with connect(self.host) as session:
                 timeout_s = self.seconds + self.host.answer_timeout_s / 2
                 answer = search_host(session, self.request, python=self.host.python, timeout_s=timeout_s)
         except (HostError, InventoryError) as e:  # a missing key file concerns this host alone
@@ -127,8 +128,8 @@ class HostSearch:
             evidence=self._evidence(answer, runs),
             runs=runs,
             truncated=tuple(answer.truncated),
-            unfinished=tuple(text_of(root)[0] for root in answer.unfinished),
-            missing_roots=tuple(text_of(root)[0] for root in answer.missing_roots),
+            unfinished=tuple(decode_name(root)[0] for root in answer.unfinished),
+            missing_roots=tuple(decode_name(root)[0] for root in answer.missing_roots),
             unreadable=answer.unreadable,
             seconds=seconds,
             round_trips=session.round_trips,
@@ -139,29 +140,17 @@ class HostSearch:
         own = [
             folder
             for folder in answer.folders
-            if owner.get(path := text_of(folder.path)[0], self.owners.find_actor(path)) == self.actor.name
+            if owner.get(path := decode_name(folder.path)[0], self.owners.find_actor(path)) == self.actor.name
         ]
-
-        def most(kind: Any) -> int:
-            return max((folder.counts.get(kind, 0) for folder in own), default=0)
-
-        videos, source_images = most("videos"), most("source_images")
+        frames = max((f.frames.count for f in own if f.frames is not None), default=0)
+        most = {kind: max((f.counts.get(kind, 0) for f in own), default=0) for kind in get_args(Evidence)}
         video = self.actor.video
-        if self.name == LOCAL and video is not None and video.exists():
-            # This laptop also has the original that the inventory names: a video, or a folder of frames.
-            if video.is_dir():
-                pictures = sum(1 for p in video.iterdir() if p.suffix.lower() in PICTURES)
-                source_images = max(source_images, pictures)
-            else:
-                videos = max(videos, 1)
-        return ActorFiles(
-            frames=max((f.frames.count for f in own if f.frames is not None), default=0),
-            crop_images=most("crop_images"),
-            source_images=source_images,
-            landmarks=most("landmarks"),
-            meshes=most("meshes"),
-            videos=videos,
-        )
+        if self.name == LOCAL and video is not None and video.is_dir():
+            pictures = sum(1 for p in video.iterdir() if p.suffix.lower() in PICTURES)
+            most["source_images"] = max(most["source_images"], pictures)
+        elif self.name == LOCAL and video is not None and video.exists():
+            most["videos"] = max(most["videos"], 1)
+        return ActorFiles(frames=frames, **most)
 
 
 def plan_searches(
@@ -191,7 +180,7 @@ def plan_searches(
     ) -> HostSearch:
         places = {n: (a, places_of(a)) for n, a in actors.items()}
         own = places[actor.name][1]
-        request = request_for(
+        request = make_request(
             actor,
             known=[PurePosixPath(path) for path in own.all],
             roots=roots,
@@ -200,27 +189,25 @@ def plan_searches(
         )
         return HostSearch(name, host, actor, own, Owners(places, map(str, roots), known_jobs), request)
 
-    def on_host(host: SshHost | LocalHost) -> HostSearch:
-        return plan(host.name, host, lambda a: _places_on(host, a), host.roots)
-
-    def on_laptop() -> HostSearch:
-        # Without a first sync the backup folder does not exist; that is not a missing search root.
-        backups = [inventory.backups] if inventory.backups.is_dir() else []
-        laptop = LocalHost.model_validate(
-            {"name": "this-laptop", "workdir": inventory.backups, "python": sys.executable}
-        )
-        return plan(
+    searches = [plan(h.name, h, partial(_places_on, h), h.roots) for h in hosts]
+    # Without a first sync the backup folder does not exist; that is not a missing search root.
+    backups = [inventory.backups] if inventory.backups.is_dir() else []
+    laptop = LocalHost.model_validate(
+        {"name": "this-laptop", "workdir": inventory.backups, "python": sys.executable}
+    )
+    searches.append(
+        plan(
             LOCAL,
             laptop,
             lambda a: HostPlaces(input=None, output=None, backups=(str(inventory.backup_of(a)),), jobs=None),
             [PurePosixPath(path) for path in (*backups, *inventory.search_roots)],
         )
-
-    return [*map(on_host, hosts), on_laptop()]
+    )
+    return searches
 
 
 def search_hosts(
-    searches: Sequence[HostSearch], open_session: OpenSession, on_progress: OnProgress
+    searches: Sequence[HostSearch], connect: ConnectHost, on_progress: OnProgress
 ) -> tuple[list[HostRow], dict[str, bytes]]:
     """Run all searches at once.
 
@@ -240,7 +227,7 @@ def search_hosts(
 
     rows = ask_all(
         searches,
-        lambda search: search.run(open_session, contents),
+        lambda search: search.run(connect, contents),
         meanwhile=import_reader,
         on_wait=show_pending,
     )

@@ -1,7 +1,7 @@
 """What a check of a host is, and which checks there are.
 
-A check is one file: a class with `run`, an entry in `BUILT_IN` or, from another package, an instance
-under the entry point group `being_remote.checks`, and its test.
+A new check is one class with `run` and its test: listed in `BUILT_IN` or, in another package, registered
+as an instance under the entry point group `being_remote.checks`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,7 @@ class CheckResult:
 
 @runtime_checkable
 class HostCheck(Protocol):
-    """One check.
-
-    Example:
-        class UptimeCheck:
-            def run(self, host: OpenHost) -> CheckResult:
-                load = host.session.run(["uptime"], repeatable=True).stdout.decode("ascii", "replace")
-                return CheckResult(notes=(quote(load),))
-    """
+    """One check. `tests/plugin_package/example_check.py` is one of another package."""
 
     def run(self, host: OpenHost) -> CheckResult:
         """Check the host; quote what it says (`foreign_text.quote`).

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from being_remote.host_checks.disk_check import LOW_DISK_BYTES
+from being_remote.host_checks.built_in_checks import LOW_DISK_BYTES
 from being_remote.host_checks.host_report import HostReport
 from being_remote.inventory import LOCAL
 

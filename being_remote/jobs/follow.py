@@ -22,7 +22,7 @@ from being_remote.jobs.live_download import LiveDownload
 from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_job
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import WORK
 from being_remote.pod.job_states import JobState
 from being_remote.session import Session
 
@@ -54,7 +54,7 @@ class StateLine:
 
     @property
     def at_work(self) -> bool:
-        """Whether the job keeps running when nobody follows it."""
+        """Whether the job keeps running when it is not followed."""
         return not self.state.ended and self.state is not JobState.UNKNOWN
 
 
@@ -123,7 +123,7 @@ def follow(
     if not patterns:
         return FollowResult(read_log(), None)
     folder = context.result_folder(job)
-    remote = logs.attempt_folder(host.workdir, job.job, job.attempt) / records.WORK
+    remote = logs.attempt_folder(host.workdir, job.job, job.attempt) / WORK
     progress = JobSpec.from_bytes(job.spec).progress
     download = BackgroundDownload(
         LiveDownload(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # its home has moved since
     from importlib.abc import Traversable
 
 MAX_BUNDLE_BYTES = 256 << 20
+SHIPPED_LEAVES = ("errors.py", "media/__init__.py", "media/picture.py")
 # Of tracker/, what the pod needs; tests/test_structure.py holds these to themselves.
 SHIPPED_TRACKER = (
     "__init__",
@@ -79,7 +80,8 @@ def _entry(name: str, kind: bytes) -> tarfile.TarInfo:
 def _code() -> dict[str, bytes]:
     """bundle/being_remote/...: what the pod needs of us. Its top is empty: no lazy names over there."""
     ours = resources.files("being_remote")
-    found = {"__init__.py": b"", "errors.py": ours.joinpath("errors.py").read_bytes()}
+    found = {name: ours.joinpath(name).read_bytes() for name in SHIPPED_LEAVES}
+    found["__init__.py"] = b""
     for folder in ("pod", "camera"):
         found |= {f"{folder}/{n}": data for n, data in _modules(ours.joinpath(folder)).items()}
     tracker = _modules(ours.joinpath("tracker"))

@@ -1,8 +1,7 @@
-"""An attempt's log, whole or followed: by byte offset, over a connection that is kept.
+"""An attempt's log, read once or followed: by byte offset, over a connection that stays open.
 
-Promises: every byte once and in order, however often the link drops; a frozen link is noticed, since
-the far side says something every few seconds. What it does not do: judge how a job stands. That the
-log is over is only that there is nothing more to read.
+Promises: every byte once and in order, however often the link drops; a frozen link is noticed, since the
+host sends a heartbeat every few seconds. The end of a log says nothing about how the job stands.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Literal
 
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, NotFoundError, Unreachable
 from being_remote.pace import SLOWEST, Pace, Rate
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import JobPaths
 from being_remote.session import Session, Stream
 
 log = logging.getLogger("being_remote")
@@ -38,7 +37,7 @@ Why = Literal["ended", "all", "superseded", "gone", "shrunk"]
 
 @dataclass(frozen=True)
 class LogChunk:
-    """Some bytes of the log; none at all says that the link is well and nothing new is there."""
+    """Some bytes of the log; an empty one is a heartbeat."""
 
     offset: int
     data: bytes
@@ -46,7 +45,7 @@ class LogChunk:
 
 @dataclass(frozen=True)
 class LogEnd:
-    """There is nothing more to read: the log is `offset` bytes long."""
+    """Nothing more can be read: the log is `offset` bytes long."""
 
     offset: int
     why: Why
@@ -62,7 +61,7 @@ class LogLine:
 
 def attempt_folder(workdir: PurePosixPath, job: str, attempt: int) -> PurePosixPath:
     """Where an attempt keeps its log."""
-    return PurePosixPath(records.attempt_folder(records.job_folder(str(workdir), job), attempt))
+    return PurePosixPath(JobPaths.of(workdir, job).attempt(attempt).folder)
 
 
 def read(
@@ -75,20 +74,18 @@ def read(
     patience_s: float = PATIENCE_S,
     rate: Rate = SLOWEST,
 ) -> Generator[LogChunk | LogEnd, None, None]:
-    """The log of the attempt in `folder` from byte `offset` on; ends with one `LogEnd`.
+    """Read the log of the attempt in `folder` from byte `offset` on; yields one `LogEnd` at the end.
 
     Args:
-        session: an open way to the host; its stream is opened again whenever the link drops.
-        python: the host's Python.
+        session: its stream is opened again whenever the link drops.
         folder: see `attempt_folder`.
-        offset: the first byte wanted.
         follow: wait for more until the attempt has ended.
-        patience_s: how long the host may stay silent or away before that is the error.
-        rate: how slow it may be where it is not followed; a job may well say nothing for hours.
+        patience_s: how long the host may stay silent or away.
+        rate: the slowest rate where the log is not followed; a job may print nothing for hours.
 
     Raises:
-        HostError: the host did not come back, or refused us; or what it sends is no log of ours.
-        NotFoundError: there is no such job there.
+        HostError: the host stayed away, or refused us, or sent something else than a log.
+        NotFoundError: the host does not have the job.
     """
     heard_at, wait_s, began = time.monotonic(), 0.2, offset
     pace = None if follow else Pace(session.host, rate)
@@ -106,20 +103,20 @@ def read(
                     yield item
                     if isinstance(item, LogEnd):
                         return
-                    if pace is not None:  # whoever reads on a terminal may take their time
+                    if pace is not None:  # a terminal may take its time
                         pace.pause(time.monotonic() - given_at)
         except (ConnectionLost, AnswerTimeout, Unreachable) as e:
             if pace is not None:
                 pace.report(offset - began)
             if time.monotonic() + wait_s - heard_at > patience_s:
                 raise
-            log.info("%s: %s; following again from byte %d in %.1f s", session.host, e.what, offset, wait_s)
+            log.info("%s: %s; retrying from byte %d in %.1f s", session.host, e.what, offset, wait_s)
             time.sleep(wait_s)
             wait_s = min(2 * wait_s, MAX_WAIT_S)
 
 
 class LogLines:
-    """Puts the parts of a log together to lines; what has no end after 64 KiB is cut there.
+    """Joins the chunks of a log to lines; a line longer than 64 KiB is cut.
 
     Example:
         >>> lines = LogLines()
@@ -133,11 +130,11 @@ class LogLines:
         self._begun = bytearray()
         self._offset = 0
 
-    def add(self, part: LogChunk) -> list[LogLine]:
-        """The lines that `part` completes."""
+    def add(self, chunk: LogChunk) -> list[LogLine]:
+        """The lines that `chunk` completes."""
         if not self._begun:
-            self._offset = part.offset
-        self._begun += part.data
+            self._offset = chunk.offset
+        self._begun += chunk.data
         *whole, rest = bytes(self._begun).split(b"\n")
         found = [self._line(text, len(text) + 1) for text in whole]
         while len(rest) > MAX_LINE_BYTES:
@@ -147,7 +144,7 @@ class LogLines:
         return found
 
     def rest(self) -> list[LogLine]:
-        """The last line, if it has no end."""
+        """The last line, if it is incomplete."""
         found = [self._line(bytes(self._begun), len(self._begun))] if self._begun else []
         self._begun.clear()
         return found
@@ -165,12 +162,12 @@ def _open(session: Session, python: str, folder: PurePosixPath, offset: int, *, 
 
 
 def _items(stream: Stream, offset: int, host: str) -> Iterator[LogChunk | LogEnd]:
-    """What comes over one connection, from byte `offset` on; a torn part is given as far as it came."""
+    """The items of one connection, from byte `offset` on; a chunk that breaks off is given in part."""
     waiting, left = bytearray(), 0
     while True:
         data = stream.read(SILENCE_S)
         if not data:
-            raise ConnectionLost("the log's stream ended before its end", host=host)
+            raise ConnectionLost("the log broke off", host=host)
         waiting += data
         while waiting:
             if left:
@@ -184,11 +181,7 @@ def _items(stream: Stream, offset: int, host: str) -> Iterator[LogChunk | LogEnd
                 break
             item = _HEADER.fullmatch(header) if found and len(header) <= _MAX_HEADER_BYTES else None
             if item is None or int(item[1] or item[3]) != offset or int(item[2] or 0) > _MAX_CHUNK_BYTES:
-                raise HostError(
-                    "what it sends is no log in our form",
-                    host=host,
-                    hint="something else than our program answered",
-                )
+                raise HostError("malformed log: another program than ours answered", host=host)
             del waiting[: len(header) + 1]
             if item[4]:
                 yield LogEnd(offset, item[4].decode())  # type: ignore[arg-type]  # one of Why, by the pattern
@@ -201,9 +194,9 @@ def _items(stream: Stream, offset: int, host: str) -> Iterator[LogChunk | LogEnd
 def _lost_log(item: LogEnd, host: str, folder: PurePosixPath) -> NotFoundError | HostError:
     if item.why == "gone":
         return NotFoundError(
-            f"there is no job in {str(folder.parent.parent)!r}", where=host, hint="being-remote jobs --all"
+            f"no job in {str(folder.parent.parent)!r}", where=host, hint="being-remote jobs --all"
         )
-    return HostError(f"the log in {str(folder)!r} is shorter than it was; another file lies there", host=host)
+    return HostError(f"the log in {str(folder)!r} became shorter: another file lies there", host=host)
 
 
 @cache

@@ -53,7 +53,7 @@ class Times:
     unit_s: Fraction
     # whether a decoded frame can be known by its stamp. AVI stores none: there, frames that are out of
     # order cannot be told.
-    tell: bool
+    identifiable: bool
     start_s: float = 0.0  # from the start of the file, where sound may begin, to the first frame
     last_s: float | None = None  # how long the last frame is shown; None where the file does not say
 
@@ -147,7 +147,7 @@ class Video:
     def _go_to(self, index: int) -> bool:
         if self.next <= index <= self.next + _STEP_OVER and self._decode_until(index):
             return True
-        for back in _SEEK_BACK if self.times.tell else ():
+        for back in _SEEK_BACK if self.times.identifiable else ():
             stamp = self.times.stamps[max(index - back, 0)]
             try:
                 self.container.seek(stamp, stream=_stream(self.container))
@@ -183,7 +183,7 @@ class Video:
         if frame is None:
             return False
         self.held = frame
-        self.next = 1 + (self._index.get(frame.pts, -2) if self.times.tell else self.next)
+        self.next = 1 + (self._index.get(frame.pts, -2) if self.times.identifiable else self.next)
         return True
 
     def _bgr(self, window: Window) -> Pixels:
@@ -267,17 +267,17 @@ def _times(path: Path) -> Times:
                     raise UnsafeFile(f"holds more than {MAX_FRAMES} frames", file=str(path))
         except av.FFmpegError:  # cut short: what came before it counts
             pass
-        known = [stamp for stamp in stamps if stamp is not None]
+        given = [stamp for stamp in stamps if stamp is not None]
         reordered = container.format.name == "avi" and stream.codec_context.has_b_frames
-        tell = len(set(known)) == len(stamps) and not reordered
+        identifiable = len(set(given)) == len(stamps) and not reordered
         unit_s = stream.time_base or Fraction(1, 1000)
         start_s = float(Fraction(container.start_time or 0, av.time_base))
-    if not known:
-        return Times(list(range(max(len(stamps), 1))), unit_s, tell)
-    known.sort()
-    before = max(float(known[0] * unit_s) - start_s, 0.0)
+    if not given:
+        return Times(list(range(max(len(stamps), 1))), unit_s, identifiable)
+    given.sort()
+    before = max(float(given[0] * unit_s) - start_s, 0.0)
     last_s = float(last[1] * unit_s) if last[1] > 0 else None
-    return Times(known, unit_s, tell, before, last_s)
+    return Times(given, unit_s, identifiable, before, last_s)
 
 
 def _around(window: Window, width: int, height: int) -> Window:

@@ -13,10 +13,10 @@ import time
 from typing import Callable, Dict, List, Optional
 
 from being_remote.pod import gate, processes
-from being_remote.pod import job_records as records
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.folded_log import LogPump
-from being_remote.pod.heartbeat import Heartbeat
+from being_remote.pod.heartbeat import HeartbeatWriter
+from being_remote.pod.job_paths import JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.wakeups import Wakeups
 
@@ -30,37 +30,35 @@ class Attempt:
 
     def __init__(
         self,
-        folder: str,
+        job: JobPaths,
         spec: Record,
         number: int,
         gpus: List[str],
         inherited: List[int],
         wakeups: Wakeups,
-        asked_to_stop: Callable[[], Optional[AttemptOutcome]],
-        on_start: Callable[[], None],
     ) -> None:
-        """`on_start` is called when a step's payload runs; what `asked_to_stop` returns ends the attempt."""
-        here = records.attempt_folder(folder, number)
+        here = job.attempt(number)
         self._spec, self._gpus, self._inherited, self._wakeups = spec, gpus, inherited, wakeups
-        self._asked_to_stop, self._on_start = asked_to_stop, on_start
-        self._work = os.path.join(here, records.WORK)
-        self._log = os.path.join(here, records.LOG)
+        self._work, self._log = here.work, here.log
         self._mark = processes.mark_of(spec["job"], number)
         self._started = time.monotonic()
-        self.heartbeat = Heartbeat(here, spec["progress"])
-        earlier = [n for n in gate.list_attempts(folder)[0] if n < number]
+        self.heartbeat = HeartbeatWriter(here, spec["progress"])
+        earlier = [n for n in gate.list_attempts(job)[0] if n < number]
         self._places = {
             "work": self._work,
-            "bundle": os.path.join(folder, "bundle"),
-            "files": os.path.join(folder, "files"),
+            "bundle": job.bundle,
+            "files": job.files,
             "gpus": ",".join(gpus),
             "attempt": str(number),
-            "previous": f"{records.attempt_folder(folder, earlier[-1])}/{records.WORK}" if earlier else "",
-            "pushed": gate.find_pushed(folder, number),
+            "previous": job.attempt(earlier[-1]).work if earlier else "",
+            "pushed": gate.find_pushed(job, number),
         }
 
-    def run(self) -> AttemptOutcome:
-        """Run all steps."""
+    def run(
+        self, asked_to_stop: Callable[[], Optional[AttemptOutcome]], on_start: Callable[[], None]
+    ) -> AttemptOutcome:
+        """Run all steps; `on_start` is called when a payload runs, an answer of `asked_to_stop` ends it."""
+        self._asked_to_stop, self._on_start = asked_to_stop, on_start
         try:
             self._prepare()
         except (OSError, ValueError, shutil.Error) as e:

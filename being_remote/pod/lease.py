@@ -19,7 +19,7 @@ from being_remote.pod import client, locks
 
 FIELDS = "index,uuid,name,memory.total,memory.used,utilization.gpu"
 QUERY = ["nvidia-smi", "--query-gpu=" + FIELDS, "--format=csv,noheader,nounits"]
-NO_NVIDIA_SMI = "there is no nvidia-smi"
+NO_NVIDIA_SMI = "no nvidia-smi found"
 SMI_S = 15.0
 BUSY_MIB = 1024  # an idle driver holds up to about 600 MiB for itself
 BUSY_PERCENT = 20
@@ -143,7 +143,7 @@ class GpuQueue:
         if problem is None and len(gpus) < self._count:
             raise NeverAvailable(f"it needs {_gpus(self._count)}, the pod has {len(gpus)}")
         if problem == NO_NVIDIA_SMI:
-            raise NeverAvailable(f"it needs {_gpus(self._count)}, and {NO_NVIDIA_SMI}")
+            raise NeverAvailable(f"it needs {_gpus(self._count)}, but {NO_NVIDIA_SMI}")
         with locks.held(self._mutex):
             taken, leased = self._take([gpu["uuid"] for gpu in gpus if not gpu["busy"]])
             if taken is not None:

@@ -94,7 +94,7 @@ def take(path: str, wait_s: float = 0.0) -> Optional[int]:
             raise
         if _is_still(path, fd):
             return fd
-        os.close(fd)  # it was removed meanwhile: ours is no longer the lock
+        os.close(fd)  # it was removed meanwhile, so ours does not count
 
 
 @contextlib.contextmanager

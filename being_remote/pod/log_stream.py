@@ -30,7 +30,7 @@ def say(text: str, data: bytes = b"") -> None:
 
 
 def open_log(folder: str) -> Optional[int]:
-    """The log's descriptor; None while there is no regular file."""
+    """The log's descriptor; None while there is none that is regular."""
     try:
         log = os.open(os.path.join(folder, "log"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

@@ -24,6 +24,7 @@ LIMITS = {
     "carried_bytes": 6 << 20,
 }
 MAX_CONFIGS = 8
+Evidence = Literal["crop_images", "source_images", "landmarks", "meshes", "videos"]
 
 
 def _decoded(value: Any) -> bytes:
@@ -87,7 +88,7 @@ class FoundFolder(StrictModel):
     """An actor's or a run's folder and what it holds."""
 
     path: PathBytes
-    counts: dict[Literal["crop_images", "source_images", "landmarks", "meshes", "videos"], Count]
+    counts: dict[Evidence, Count]
     frames: FoundFrames | None
     configs: list[FoundConfig] = Field(max_length=MAX_CONFIGS)
 

@@ -1,1 +1,1 @@
-"""What is uploaded for a tracking: an actor's input, or a checkout of the tracker."""
+"""Uploads for a tracking: an actor's input, or a checkout of the tracker."""

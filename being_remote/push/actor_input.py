@@ -1,7 +1,6 @@
-"""A new actor's input, put onto a host: the video or its frames, and identity.npy.
+"""Upload a new actor's input: the video or its frames, and identity.npy.
 
-Everything is read safely here before a byte of it travels. Nothing else of the actor is sent: what the
-tracker makes of these (crop, landmarks) is made anew.
+Every file is read safely before a byte is sent. The tracker makes the rest (crop, landmarks) from these.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ MICA = "MICA makes it from a picture of the face: https://github.com/Zielon/MICA
 
 @dataclass(frozen=True)
 class ActorInput:
-    """What is to be pushed of an actor: names below the actor's input folder -> files here."""
+    """The local files of an actor's input, by their names below the actor's input folder."""
 
     files: Mapping[str, Path]
     notes: tuple[str, ...]
 
 
-def actor_input(inventory: Inventory, actor: Actor) -> ActorInput:
-    """Look at the actor's video and identity on this laptop, and check them.
+def find_actor_input(inventory: Inventory, actor: Actor) -> ActorInput:
+    """Find and check the actor's video and identity on this laptop.
 
     Raises:
-        NotFoundError: the video is not where the inventory says, or there is nothing to push.
-        UnsafeFile, TornFile: the video, a frame or the identity is none.
-        InconsistentData: frames of several sizes, or of another than the inventory says.
+        NotFoundError: the video is missing, or there is nothing to push.
+        UnsafeFile, TornFile: the video, a frame or the identity cannot be read.
+        InconsistentData: frames of several sizes, or of another size than the inventory's.
     """
     files: dict[str, Path] = {}
     notes: tuple[str, ...] = ()
     if actor.video is not None:
-        pictures, notes = _pictures(inventory, actor, actor.video)
+        pictures, notes = _read_pictures(actor, actor.video)
         files |= pictures
     identity = BackupPaths(inventory.backup_of(actor)).identity
     if identity.exists():
@@ -51,7 +50,7 @@ def actor_input(inventory: Inventory, actor: Actor) -> ActorInput:
         files[IDENTITY] = identity
     if not files:
         raise NotFoundError(
-            f"there is nothing of {actor.name} to push: no `video:`, and no {identity}",
+            f"nothing to push for {actor.name}: no `video:`, and no {identity}",
             where=str(inventory.path),
             hint=f"actors: {actor.name}: video: FILE, in the inventory",
         )
@@ -64,64 +63,52 @@ def push_actor(
     host: SshHost | LocalHost,
     actor: Actor,
     *,
-    given: ActorInput | None = None,
+    found: ActorInput | None = None,
     dry_run: bool = False,
     on_progress: OnProgress = no_progress,
 ) -> UploadResult:
-    """Put the actor's video (or frames) and identity where the tracker looks for them on `host`.
+    """Upload the actor's video (or frames) and identity to the tracker's input folder on `host`.
 
     Args:
-        session: an open way to the host.
-        host, inventory, actor: as the inventory has them.
-        given: what `actor_input` found, where it was asked already.
-        dry_run: look only.
-        on_progress: told how far it is.
+        found: the result of `find_actor_input`, if it is known.
+        dry_run: compare only.
 
     Raises:
         UsageError: the host has no `tracker:`.
-        NotFoundError, DataError: as of `actor_input` and `push_files`.
-        HostError: as of `push_files`.
+        NotFoundError, DataError, HostError: see `find_actor_input` and `push_files`.
     """
-    given = given or actor_input(inventory, actor)
-    has_video, has_frames = VIDEO in given.files, any(n.startswith(f"{SOURCE}/") for n in given.files)
-    placed = push_files(
+    found = found or find_actor_input(inventory, actor)
+    has_video, has_frames = VIDEO in found.files, any(n.startswith(f"{SOURCE}/") for n in found.files)
+    uploaded = push_files(
         session,
         host,
-        given.files,
+        found.files,
         input_folder(inventory, host, actor),
         beside=(SOURCE, IDENTITY),
         alone=(SOURCE,) if has_frames else (),
         dry_run=dry_run,
         on_progress=on_progress,
     )
-    notes = [*given.notes, *placed.notes]
-    if has_video and placed.beside[SOURCE]:
+    notes = [*found.notes, *uploaded.notes]
+    if has_video and uploaded.beside[SOURCE]:
         notes.append(
-            f"{SOURCE}/ is there already with {placed.beside[SOURCE]} files: the tracker takes these, and"
-            " not the video; move that folder away if they are not this video's frames"
+            f"the host has {SOURCE}/ with {uploaded.beside[SOURCE]} files: the tracker takes these, and not"
+            " the video; move that folder away if they are not this video's frames"
         )
     if not (has_video or has_frames):
         notes.append(f"no video: actors: {actor.name} has no `video:` in the inventory")
-    if IDENTITY not in given.files and not placed.beside[IDENTITY]:
-        notes.append(f"no {IDENTITY}, which the tracker needs, neither at home nor there: {MICA}")
-    return replace(placed, notes=tuple(notes))
+    if IDENTITY not in found.files and not uploaded.beside[IDENTITY]:
+        notes.append(f"no {IDENTITY}, which the tracker needs, neither local nor remote: {MICA}")
+    return replace(uploaded, notes=tuple(notes))
 
 
 def input_folder(inventory: Inventory, host: SshHost | LocalHost, actor: Actor) -> PurePosixPath:
-    """The actor's input folder on the host.
-
-    Raises:
-        UsageError: the host has no `tracker:`.
-    """
+    """The actor's input folder on the host. Raises UsageError as `tracker_root`."""
     return tracker_root(inventory, host) / actor.input
 
 
 def tracker_root(inventory: Inventory, host: SshHost | LocalHost) -> PurePosixPath:
-    """Where the tracker is checked out on the host.
-
-    Raises:
-        UsageError: the inventory does not say.
-    """
+    """The tracker's checkout on the host. Raises UsageError if the inventory does not name it."""
     if host.tracker is None:
         raise UsageError(
             f"host {host.name} has no `tracker:`",
@@ -131,17 +118,17 @@ def tracker_root(inventory: Inventory, host: SshHost | LocalHost) -> PurePosixPa
     return host.tracker.root
 
 
-def _pictures(inventory: Inventory, actor: Actor, video: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+def _read_pictures(actor: Actor, video: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
     from being_remote.media.video import open_source
 
     with open_source(video) as source:
         size_wh, names, notes = source.size_wh, source.names, source.notes
     if actor.source_size is not None and size_wh != actor.source_size:
         raise InconsistentData(
-            f"has {size_wh[0]}x{size_wh[1]} pixels, and the inventory's source_size of {actor.name} is"
+            f"has {size_wh[0]}x{size_wh[1]} pixels, but the inventory's source_size of {actor.name} is"
             f" {actor.source_size[0]}x{actor.source_size[1]}",
             file=str(video),
-            hint="is it the right video? else correct source_size, or leave it out",
+            hint="check that it is the right video; else correct source_size, or leave it out",
         )
     if not names:
         return {VIDEO: video}, notes

@@ -1,8 +1,7 @@
-"""A tracker's checkout on this laptop: is it one, and which of its files a host needs.
+"""A tracker's checkout on this laptop: whether it is complete, and which of its files a host needs.
 
-Left out: what begins with a dot (git's, and secrets such as .env), what Python keeps beside the files,
-what runs were given and made (input/, output/), and what is ours. Links are followed, because people
-link FLAME's model files into a checkout.
+Left out: names that begin with a dot (git's, and secrets such as .env), Python's caches, the runs' input/
+and output/, and our own files. Links are followed, because people link FLAME's model files into a checkout.
 """
 
 from __future__ import annotations
@@ -18,44 +17,43 @@ from being_remote.tracker.layout import CHECKOUT_FILES, INPUT, OUTPUT
 from being_remote.transfer.staged_upload import EXAMPLES
 
 MAX_FILES = 100_000
-_NEVER = "__pycache__"
-_NEVER_AT_THE_TOP = (INPUT, OUTPUT)
+_CACHE = "__pycache__"
+_RUNS = (INPUT, OUTPUT)
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """Names below the checkout -> files here; `skipped` are links that lead nowhere, and specials."""
+    """The files by their names below the checkout; `skipped` are dead links and special files."""
 
     files: dict[str, Path]
     skipped: tuple[str, ...]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of it."""
-        kept_here = f"left out: {INPUT}/, {OUTPUT}/ and what begins with a dot"
+        """The notes for a person."""
+        left_out = f"left out: {INPUT}/, {OUTPUT}/ and names that begin with a dot"
         if not self.skipped:
-            return (kept_here,)
+            return (left_out,)
         shown = ", ".join(map(repr, self.skipped[:EXAMPLES]))
-        odd = f"left out: {len(self.skipped)} links that lead nowhere, devices or pipes: {shown}"
-        return kept_here, odd
+        return left_out, f"left out: {len(self.skipped)} dead links, devices or pipes: {shown}"
 
 
-def checkout_at(folder: Path, inventory: Inventory) -> Checkout:
-    """Look at the checkout.
+def read_checkout(folder: Path, inventory: Inventory) -> Checkout:
+    """List the checkout's files.
 
     Raises:
-        NotFoundError: it is none; what it lacks is listed, with where it is to be had.
+        NotFoundError: files are missing; the text says where to get each.
         UsageError: more files than a checkout has.
     """
     folder = folder.resolve()
     if not folder.is_dir():
-        raise NotFoundError("there is no such folder", where=str(folder), hint="--tracker DIR: a checkout")
+        raise NotFoundError("no such folder", where=str(folder), hint="--tracker DIR: a checkout")
     missing = [f"{name} ({hint})" for name, hint in CHECKOUT_FILES.items() if not (folder / name).is_file()]
     if missing:
         raise NotFoundError(
-            f"is no whole checkout of the tracker; missing: {'; '.join(missing)}",
+            f"incomplete checkout of the tracker; missing: {'; '.join(missing)}",
             where=str(folder),
-            hint="complete it here, then push again",
+            hint="complete it, then push again",
         )
     ours = {path.resolve() for path in (inventory.backups, inventory.state, inventory.path)}
     files: dict[str, Path] = {}
@@ -73,13 +71,13 @@ def checkout_at(folder: Path, inventory: Inventory) -> Checkout:
 
 
 def _walk(folder: Path, below: str, above: tuple[Path, ...], ours: set[Path]) -> Iterator[tuple[str, Path]]:
-    """Everything that is no folder, by name; `above` are the folders on the way, which no link re-enters."""
+    """Yield all files by name; `above` are the folders on the way, so that a link never leads in a circle."""
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda e: e.name):
             path, name = Path(entry.path), f"{below}{entry.name}"
-            if entry.name == _NEVER or entry.name.startswith(".") or entry.name.endswith(".pyc"):
+            if entry.name == _CACHE or entry.name.startswith(".") or entry.name.endswith(".pyc"):
                 continue
-            if (not below and entry.name in _NEVER_AT_THE_TOP) or path.resolve() in ours:
+            if (not below and entry.name in _RUNS) or path.resolve() in ours:
                 continue
             if not entry.is_dir():
                 yield name, path

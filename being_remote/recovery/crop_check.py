@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from being_remote.camera.crop import Crop
-    from being_remote.crop_search import CropCheck
+    from being_remote.crop_search.finding import CropCheck
     from being_remote.crop_search.frame_map import FrameMap
     from being_remote.recovery.recovery_input import RecoveryInput
     from being_remote.tracker.source_frames import SourceFrames
@@ -117,7 +117,7 @@ def _check_parts(
     numbers: Mapping[int, int],
     on_progress: OnProgress,
 ) -> list[CropCheck]:
-    from being_remote.crop_search import check_crop
+    from being_remote.crop_search.known_crop_check import check_crop
 
     checks = []
     for part in parts:
@@ -129,7 +129,7 @@ def _check_parts(
 
 def _join_checks(checks: Sequence[CropCheck]) -> CropCheck:
     """What the checks of all parts say together: one that disagrees outweighs all others."""
-    from being_remote.crop_search import CropCheck
+    from being_remote.crop_search.finding import CropCheck
 
     if len(checks) == 1:
         return checks[0]

@@ -13,7 +13,7 @@ from being_remote.recovery.stored_crops import StoredCrops, read_crops
 from being_remote.session import OnProgress
 
 if TYPE_CHECKING:
-    from being_remote.crop_search import Finding, StoredCrop
+    from being_remote.crop_search.finding import Finding, StoredCrop
     from being_remote.crop_search.frame_map import FrameMap
     from being_remote.media.video import FrameReader
     from being_remote.recovery.recovery_input import RecoveryInput
@@ -29,7 +29,7 @@ def find_by_images(
     Raises:
         NotFoundError, DataError: a picture or the video cannot be read, or is another run's.
     """
-    from being_remote.crop_search import from_images
+    from being_remote.crop_search.image_search import from_images
 
     looked_at = read_crops(crops, case.numbers, case.frames.image_size_wh, SEARCHED, case.landmarks)
     assert case.source_frames is not None  # there is a video
@@ -58,7 +58,7 @@ def _search_by_map(
     on_progress: OnProgress,
 ) -> tuple[Finding, FrameMap] | None:
     """The search again, with the frames that small pictures give the crops; None where that is no better."""
-    from being_remote.crop_search import from_images, rough_crop
+    from being_remote.crop_search.image_search import from_images, rough_crop
     from being_remote.tracker.source_frames import every_frame
 
     frames = every_frame(video)

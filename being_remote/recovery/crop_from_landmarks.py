@@ -17,7 +17,7 @@ from being_remote.recovery.stored_crops import is_dense, spread
 from being_remote.session import OnProgress
 
 if TYPE_CHECKING:
-    from being_remote.crop_search import Finding
+    from being_remote.crop_search.finding import Finding
     from being_remote.crop_search.landmark_search import StoredFace
     from being_remote.recovery.recovery_input import RecoveryInput
     from being_remote.tracker.source_frames import SourceFrames
@@ -49,7 +49,7 @@ def find_by_landmarks(
 
 def _compare_files(case: RecoveryInput, folder: Path, source: Path) -> tuple[Finding, int]:
     from being_remote.crop_search.landmark_fit import from_landmarks
-    from being_remote.crop_search.landmark_pairs import read_pairs
+    from being_remote.crop_search.landmark_search import read_pairs
     from being_remote.tracker.landmark_file import DENSE, SPARSE
 
     points = DENSE if is_dense(folder) else SPARSE

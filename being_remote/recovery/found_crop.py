@@ -10,7 +10,7 @@ from being_remote.recovery.stored_box import crop_by_box
 
 if TYPE_CHECKING:
     from being_remote.camera.crop import Crop
-    from being_remote.crop_search import Finding
+    from being_remote.crop_search.finding import Finding
     from being_remote.crop_search.frame_map import FrameMap
     from being_remote.recovery.recovery_input import RecoveryInput
     from being_remote.recovery.report_values import CheckFigures

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from being_remote.camera.crop import Crop
-    from being_remote.crop_search import CropCheck, FrameEvidence
+    from being_remote.crop_search.finding import CropCheck, FrameEvidence
     from being_remote.recovery.found_crop import CropSearch
     from being_remote.tracker.sequence import Sequence as Frames
 

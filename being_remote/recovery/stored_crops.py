@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from being_remote.crop_search import StoredCrop
+    from being_remote.crop_search.finding import StoredCrop
     from being_remote.recovery.local_runs import CropPlace, LocalRun
     from being_remote.tracker.run_settings import RunSettings
 
@@ -88,7 +88,7 @@ def read_crops(
     Raises:
         DataError: one cannot be read, or has another size than the run's frames say.
     """
-    from being_remote.crop_search import StoredCrop
+    from being_remote.crop_search.finding import StoredCrop
 
     if max(image_size_wh) > MAX_SIDE_PX:
         raise InconsistentData(

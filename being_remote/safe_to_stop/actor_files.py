@@ -22,7 +22,7 @@ from being_remote.safe_to_stop.reasons import (
 )
 from being_remote.safe_to_stop.result_names import is_result
 from being_remote.safe_to_stop.unread_folders import unlisted_reasons
-from being_remote.sync.remote_files import ActorListing, ActorSync, folders_of, found_in
+from being_remote.sync.remote_files import ActorListing, ActorSync, folder_queries, read_listing
 from being_remote.tracker import layout
 from being_remote.transfer.download_plan import RemoteFile, name_refused
 from being_remote.transfer.hash_comparison import SETTLE_NS
@@ -49,11 +49,11 @@ class ListedActor:
 
 
 def read_actor(task: ActorSync, listing: Listing) -> ListedActor:
-    """The actor's part of a listing of `folders_of(task)`."""
-    asked = list(zip(folders_of(task), listing.folders, strict=True))
+    """The actor's part of a listing of `folder_queries(task)`."""
+    asked = list(zip(folder_queries(task), listing.folders, strict=True))
     unlisted = [reason for query, listed in asked for reason in unlisted_reasons(query, listed)]
     try:
-        found = found_in(task, listing)
+        found = read_listing(task, listing)
     except NotFoundError:
         return ListedActor(task, (), None, unlisted, ())
     links = [

@@ -24,7 +24,7 @@ from being_remote.safe_to_stop.unowned_files import (
 )
 from being_remote.safe_to_stop.unread_folders import survey_limits
 from being_remote.session import Session
-from being_remote.sync.remote_files import ActorSync, folders_of
+from being_remote.sync.remote_files import ActorSync, folder_queries
 from being_remote.tracker import layout
 
 
@@ -65,7 +65,7 @@ def compare_files(
     """
     tasks = _actor_tasks(inventory, host, layout.places_of())
     source_tasks = _actor_tasks(inventory, host, layout.places_of(layout.ON_REQUEST))
-    queries = [folders_of(task) for task in (*tasks, *source_tasks)]
+    queries = [folder_queries(task) for task in (*tasks, *source_tasks)]
     queries += [[job.query] for job in ended]
     queries.append(surveyed_folders(survey))
     parts = iter(_list_together(session, host, queries))

@@ -1,4 +1,4 @@
-"""What a host holds of one actor: which folders are asked for, and which of the answers count."""
+"""What a host holds of one actor: which folders are listed, and which of their files count."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from being_remote.pod_client.listing import (
     ListedFolder,
     Listing,
     ListingAnswer,
-    ask,
+    ask_listing,
     digest_of,
     read_each,
 )
@@ -29,25 +29,25 @@ from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.quarantine import QuarantinedFile
 from being_remote.transfer.stored_file import StoredFile
 
-# So many files of one folder are listed; logs, which anything may write, are the least precious.
+# So many files of one folder are listed; logs, which any program may write, are the least precious.
 MOST_FILES = 200_000
 MOST_LOGS = 20_000
-# What is fetched together: what cannot be made again, pictures and meshes, logs.
+# What is downloaded together: files that cannot be made again, pictures and meshes, logs.
 _WAVES = {"meshes": 1, "crops": 1, "logs": 2}
-# What a backup on the host stands in for, when the tracker's own output is gone.
+# What a backup on the host replaces when the tracker's own output is missing.
 _FALLBACK = ("checkpoints", "bbox")
 
 
 @dataclass(frozen=True)
 class ActorSync:
-    """Whose files, from where, to where, of which kinds."""
+    """Whose files, from which host, to which backup (`root`), of which kinds (`places`)."""
 
     actor: Actor
     host: SshHost | LocalHost
     root: Path
     places: tuple[Place, ...]
 
-    def belongs(self, path: str) -> bool:
+    def holds(self, path: str) -> bool:
         """Whether a live file is of the kinds asked for."""
         for place in self.places:
             name = path.removeprefix(f"{place.home}/")
@@ -58,10 +58,13 @@ class ActorSync:
 
 @dataclass(frozen=True)
 class ActorListing:
-    """What the host has. `complete` is False where a folder could not be read whole.
+    """What the host has.
 
-    `refused` are files that it has, too, and that cannot be fetched. `clock_ns` is the host's own clock
-    when it was asked; `digest` tells this listing from any other.
+    Attributes:
+        refused: files that it has, too, and that cannot be downloaded.
+        clock_ns: the host's own clock when it was asked.
+        digest: of this listing.
+        complete: False where a folder could not be read completely.
     """
 
     offers: tuple[RemoteFile, ...]
@@ -73,103 +76,96 @@ class ActorListing:
     warnings: tuple[str, ...]
 
 
-def look(
-    task: ActorSync,
-    session: Session,
-    *,
-    hash_bytes: int | None = None,
-    here: Mapping[str, StoredFile] | None = None,
+def list_actor_files(
+    task: ActorSync, session: Session, entries: Mapping[str, StoredFile] | None = None
 ) -> ActorListing:
-    """List the actor's files on the host, in one round trip (`hash_bytes`: see `list_files`).
+    """List the actor's files on the host, in one round trip.
 
-    Files that have an entry `here` share its memory.
-
-    Raises:
-        UsageError: the inventory names no folder to look in.
-        NotFoundError: there is nothing in any of them.
-        HostError: the host could not be asked.
-    """
-    return found_by(task, inquire(task, session, hash_bytes=hash_bytes), here)
-
-
-def inquire(
-    task: ActorSync, session: Session, *, hash_bytes: int | None = None, unless: str | None = None
-) -> ListingAnswer:
-    """Ask for the listing of `folders_of(task)`; see `host_files.ask`.
+    Files that have an entry in the backup share its memory.
 
     Raises:
         UsageError: the inventory names no folder to look in.
-        HostError: the host could not be asked.
+        NotFoundError: none of them holds a file.
+        HostError: no answer, or an invalid one.
     """
-    asked = folders_of(task)
-    if not asked:
+    return read_answer(task, ask_for_listing(task, session), entries)
+
+
+def ask_for_listing(task: ActorSync, session: Session, *, unless: str | None = None) -> ListingAnswer:
+    """Ask the host for `folder_queries(task)`; `unless` as for `ask_listing`.
+
+    Raises:
+        UsageError: the inventory names no folder to look in.
+        HostError: no answer.
+    """
+    queries = folder_queries(task)
+    if not queries:
         raise UsageError(
-            "has no tracker, and the actor no host_backups: there is nowhere to look",
+            "the host has no tracker, and the actor no host_backups: there is no folder to list",
             where=session.host,
             hint="add `tracker: {root: ...}` to the host in the inventory",
         )
-    return ask(session, task.host.python, asked, hash_bytes=hash_bytes, unless=unless)
+    return ask_listing(session, task.host.python, queries, unless=unless)
 
 
 def is_as_listed(task: ActorSync, session: Session, found: ActorListing) -> bool:
-    """Whether nothing in the actor's folders on the host is other than it was found, by any figure of a file.
+    """Whether no file in the actor's folders on the host changed since the listing.
 
     Raises:
-        HostError: the host could not be asked.
+        HostError: no answer.
     """
-    return digest_of(inquire(task, session, unless=found.digest)) == found.digest
+    return digest_of(ask_for_listing(task, session, unless=found.digest)) == found.digest
 
 
-def folders_of(task: ActorSync) -> list[FolderQuery]:
-    """Where the actor's files may lie on the host; nowhere if the inventory names no place."""
-    return [folder for _, folder in _tracked(task) + _copied(task)]
+def folder_queries(task: ActorSync) -> list[FolderQuery]:
+    """The folders that may hold the actor's files; none if the inventory names none."""
+    return [query for _, query in _tracker_places(task) + _backup_places(task)]
 
 
-def found_in(task: ActorSync, listing: Listing) -> ActorListing:
-    """What of a listing of `folders_of(task)` counts.
+def read_listing(task: ActorSync, listing: Listing) -> ActorListing:
+    """The actor's files in a listing of `folder_queries(task)`.
 
     Raises:
-        NotFoundError: there is nothing in any of them.
+        NotFoundError: there are none.
     """
-    offers = _Offers(task)
+    offers = _Offers(task, {})
     for number, listed in enumerate(listing.folders):
         for file in listed.files:
-            offers.take(number, file)
-    return _found(task, listing, offers)
+            offers.add(number, file)
+    return _choose_offers(task, listing, offers)
 
 
-def found_by(
-    task: ActorSync, answer: ListingAnswer, here: Mapping[str, StoredFile] | None = None
+def read_answer(
+    task: ActorSync, answer: ListingAnswer, entries: Mapping[str, StoredFile] | None = None
 ) -> ActorListing:
-    """The same of the answer to `inquire`; `here` as for `look`.
+    """The actor's files in the answer to `ask_for_listing`; `entries` as for `list_actor_files`.
 
     Raises:
-        NotFoundError: there is nothing in any of them.
-        HostError: it is no listing.
+        NotFoundError: there are none.
+        HostError: the answer is no listing.
     """
-    offers = _Offers(task, here)
-    return _found(task, read_each(answer, offers.take), offers)
+    offers = _Offers(task, entries or {})
+    return _choose_offers(task, read_each(answer, offers.add), offers)
 
 
 class _Offers:
-    """What each place of an actor holds on the host."""
+    """The files of each folder, `of_folder` in the order of `folder_queries`."""
 
-    def __init__(self, task: ActorSync, here: Mapping[str, StoredFile] | None = None) -> None:
-        self._here = here or {}
-        self._places = _tracked(task) + _copied(task)
+    def __init__(self, task: ActorSync, entries: Mapping[str, StoredFile]) -> None:
+        self._entries = entries
+        self._places = _tracker_places(task) + _backup_places(task)
         self._origins = [
             RemoteFolder(
-                place.home, folder.top, folder.path, KINDS.index(place.kind), _WAVES.get(place.kind, 0)
+                place.home, query.top, query.path, KINDS.index(place.kind), _WAVES.get(place.kind, 0)
             )
-            for place, folder in self._places
+            for place, query in self._places
         ]
-        self.of: list[list[RemoteFile]] = [[] for _ in self._places]
+        self.of_folder: list[list[RemoteFile]] = [[] for _ in self._places]
 
-    def take(self, number: int, file: ListedFile) -> None:
-        """Add a file of the place of this number."""
+    def add(self, number: int, file: ListedFile) -> None:
         place = self._places[number][0]
         path = place.home_path(os.fsdecode(file.name))
-        entry, size, mtime_ns = self._here.get(path), file.bytes, file.mtime_ns
+        entry, size, mtime_ns = self._entries.get(path), file.bytes, file.mtime_ns
         if entry is not None:
             path = entry.path
             if (entry.bytes, entry.mtime_ns) == (size, mtime_ns):
@@ -184,34 +180,42 @@ class _Offers:
             file.sha256,
             file.name if place.home_name else None,
         )
-        self.of[number].append(offer)
+        self.of_folder[number].append(offer)
 
 
-def _found(task: ActorSync, listing: Listing, held: _Offers) -> ActorListing:
-    tracked, copied = _tracked(task), _copied(task)
-    asked, host = tracked + copied, task.host.name
+def _choose_offers(task: ActorSync, listing: Listing, offers: _Offers) -> ActorListing:
+    """The tracker's files; where its frames are missing, those of a backup on the host."""
+    tracker_places, backup_places = _tracker_places(task), _backup_places(task)
+    asked, host = tracker_places + backup_places, task.host.name
     warnings: list[str] = []
     from_tracker: dict[str, list[RemoteFile]] = {}
     from_backup: dict[str, list[RemoteFile]] = {}
     refused: list[QuarantinedFile] = []
-    for number, ((place, folder), listed) in enumerate(zip(asked, listing.folders, strict=True)):
-        warnings += _said(folder, listed, host)
-        refused += _not_fetched(place, folder, listed)
-        offers = held.of[number]
-        if number < len(tracked):
-            from_tracker.setdefault(place.kind, []).extend(offers)
-        elif offers:
-            from_backup.setdefault(place.kind, offers)  # the first backup that has any
-    files = _chosen(from_tracker, from_backup, host, warnings)
+    for number, ((place, query), listed) in enumerate(zip(asked, listing.folders, strict=True)):
+        warnings += _folder_warnings(query, listed, host)
+        refused += _refused_files(place, query, listed)
+        if number < len(tracker_places):
+            from_tracker.setdefault(place.kind, []).extend(offers.of_folder[number])
+        elif offers.of_folder[number]:
+            from_backup.setdefault(place.kind, offers.of_folder[number])  # the first backup that has any
+    frames = from_backup.get("checkpoints")
+    if frames and not from_tracker.get("checkpoints"):
+        # The box beside these frames is theirs; the one in the input folder may be another run's.
+        from_tracker |= from_backup
+        warnings.append(
+            f"the tracker's output on {host} holds no frames; "
+            f"{len(frames)} come from the backup in {str(frames[0].origin.source)!r} on it"
+        )
+    files = [offer for kind in from_tracker.values() for offer in kind]
     if not files and not refused:
-        folders = ", ".join(dict.fromkeys(repr(str(f.path)) for _, f in asked))
+        folders = ", ".join(dict.fromkeys(repr(str(query.path)) for _, query in asked))
         raise NotFoundError(
-            f"nothing of actor {task.actor.name} is there; looked in {folders}",
+            f"no files of actor {task.actor.name} on the host; searched {folders}",
             where=host,
             hint="check the actor's `input` and `output` in the inventory; `find-bbox` searches wider",
         )
-    frames_asked = any(p.kind == "checkpoints" for p in task.places)
-    if frames_asked and not any(o.path.endswith(FRAME_SUFFIX) for o in files):
+    frames_asked = any(place.kind == "checkpoints" for place in task.places)
+    if frames_asked and not any(offer.path.endswith(FRAME_SUFFIX) for offer in files):
         warnings.append(f"{host} holds no .frame of actor {task.actor.name}")
     complete = all(
         listed.error is None and not listed.cut and listed.malformed_count == len(listed.malformed)
@@ -228,35 +232,41 @@ def _found(task: ActorSync, listing: Listing, held: _Offers) -> ActorListing:
     )
 
 
-def _tracked(task: ActorSync) -> list[tuple[Place, FolderQuery]]:
-    """Where the tracker keeps things."""
+def _tracker_places(task: ActorSync) -> list[tuple[Place, FolderQuery]]:
+    """Where the tracker keeps its files."""
     if task.host.tracker is None:
         return []
     root, actor = task.host.tracker.root, task.actor
-    folders = [(p, p.folder_on(root, actor.input, actor.output)) for p in task.places]
-    # An input or output may be given as an absolute path elsewhere.
+    folders = [(place, place.folder_on(root, actor.input, actor.output)) for place in task.places]
+    # An input or output may be an absolute path outside the root.
     return [
-        (p, FolderQuery(root if f.is_relative_to(root) else f, f, _pattern(task, p), p.recursive, _most(p)))
-        for p, f in folders
+        (
+            place,
+            FolderQuery(
+                root if folder.is_relative_to(root) else folder,
+                folder,
+                _pattern(task, place),
+                place.recursive,
+                _most(place),
+            ),
+        )
+        for place, folder in folders
     ]
 
 
-def _copied(task: ActorSync) -> list[tuple[Place, FolderQuery]]:
-    """Where backups on the host keep frames and box; they are laid out as ours."""
+def _backup_places(task: ActorSync) -> list[tuple[Place, FolderQuery]]:
+    """Where backups on the host, laid out as ours, keep frames and box."""
+    workdir = task.host.workdir
     return [
         (
-            p,
+            place,
             FolderQuery(
-                task.host.workdir,
-                task.host.workdir / backup / p.home,
-                _pattern(task, p),
-                p.recursive,
-                _most(p),
+                workdir, workdir / backup / place.home, _pattern(task, place), place.recursive, _most(place)
             ),
         )
         for backup in task.actor.host_backups
-        for p in task.places
-        if p.kind in _FALLBACK
+        for place in task.places
+        if place.kind in _FALLBACK
     ]
 
 
@@ -268,40 +278,23 @@ def _pattern(task: ActorSync, place: Place) -> str:
     return place.pattern.replace("{run}", glob.escape(task.actor.output.name))
 
 
-def _chosen(
-    tracked: dict[str, list[RemoteFile]], copied: dict[str, list[RemoteFile]], host: str, warnings: list[str]
-) -> list[RemoteFile]:
-    """The tracker's files; where its frames are gone, those of a backup on the host."""
-    frames = copied.get("checkpoints")
-    if frames and not tracked.get("checkpoints"):
-        # The box that lies beside these frames is theirs; the input folder's may be another run's.
-        tracked = tracked | copied
-        warnings.append(
-            f"the tracker's output on {host} holds no frames; "
-            f"{len(frames)} come from the backup in {str(frames[0].origin.source)!r} there"
-        )
-    return [offer for offers in tracked.values() for offer in offers]
-
-
-def _not_fetched(place: Place, folder: FolderQuery, listed: ListedFolder) -> Iterator[QuarantinedFile]:
-    """Files that the host named with impossible values, and those of which there were too many to name."""
+def _refused_files(place: Place, query: FolderQuery, listed: ListedFolder) -> Iterator[QuarantinedFile]:
+    """Files with invalid values, and those beyond the limits."""
     for name, why in listed.malformed:
-        yield QuarantinedFile(place.home_path(os.fsdecode(name)), f"not fetched: {why}")
+        yield QuarantinedFile(place.home_path(os.fsdecode(name)), f"not downloaded: {why}")
     more = listed.malformed_count - len(listed.malformed)
     if more:
-        yield QuarantinedFile(place.home, f"{more} more files in {str(folder.path)!r} are not fetched either")
+        yield QuarantinedFile(place.home, f"{more} more files in {str(query.path)!r} not downloaded either")
     if listed.cut:
-        what = (
-            f"{str(folder.path)!r} holds more than {folder.most} files, or all folders more than {MAX_FILES}"
-        )
-        yield QuarantinedFile(place.home, f"{what}; only the first are fetched")
+        what = f"{str(query.path)!r} holds more than {query.most} files, or all folders more than {MAX_FILES}"
+        yield QuarantinedFile(place.home, f"{what}; only the first are downloaded")
 
 
-def _said(folder: FolderQuery, listed: ListedFolder, host: str) -> list[str]:
-    said = []
+def _folder_warnings(query: FolderQuery, listed: ListedFolder, host: str) -> list[str]:
+    warnings = []
     if listed.error is not None:
-        said.append(f"{str(folder.path)!r} on {host} could not be read whole: {quote(listed.error)}")
+        warnings.append(f"{str(query.path)!r} on {host} could not be read completely: {quote(listed.error)}")
     if listed.skipped:
         names = ", ".join(repr(os.fsdecode(name)) for name, _ in listed.skipped[:EXAMPLES])
-        said.append(f"links and specials in {str(folder.path)!r} on {host} are not fetched: {names}")
-    return said
+        warnings.append(f"links and specials in {str(query.path)!r} on {host} are not downloaded: {names}")
+    return warnings

@@ -1,7 +1,7 @@
 """Hashes that the host makes of its own files: which are asked for, and what they tell.
 
-A file that looks as it did (size, both times, inode) and was hashed over there before is not hashed
-again; one that only has the size and time of the file here is, so that no rewrite stays unseen.
+A file that has not changed (size, both times, inode) since it was hashed on the host is not hashed again; one
+that only has the size and time of the local file is, so that no rewrite stays unseen.
 """
 
 from __future__ import annotations
@@ -25,29 +25,8 @@ from being_remote.transfer.known_hashes import (
 from being_remote.transfer.quarantine import QuarantinedFile
 from being_remote.transfer.stored_file import StoredFile
 
-# The host is asked about so many files at a time: each answer is there in several forms at once.
+# So many files are hashed at a time: each answer is in memory in several forms at once.
 PORTION = 10_000
-
-
-@dataclass(frozen=True)
-class HashKnowledge:
-    """What is known of the host's bytes now.
-
-    Attributes:
-        offers: as they were, with the hashes that were asked for.
-        facts: those that still hold, and the new ones, one behind the other; see `backup.known`.
-        new, lost: whether there are such that were not known, or that hold no more.
-        certain: how many files hold what is here, and their hash tells them from any later version.
-        confirmed: files that were put here by hand, and that the host holds with the same hash: their
-            entries, with that host.
-    """
-
-    offers: tuple[RemoteFile, ...]
-    facts: bytes
-    new: bool
-    lost: bool
-    certain: int
-    confirmed: Mapping[str, StoredFile]
 
 
 @dataclass(frozen=True)
@@ -82,24 +61,24 @@ def hash_remote_files(
     return HashedFiles(listing.clock_ns, files)
 
 
-def asker(task: ActorSync, session: Session) -> AskHost:
-    """Who asks this host for hashes of this actor's files."""
+def hash_asker(task: ActorSync, session: Session) -> AskHost:
+    """A function that asks this host for hashes of this actor's files."""
 
     def ask(wanted: Sequence[tuple[RemoteFile, int]]) -> HostFiles:
         offers = {(offer.origin.source, offer.name): offer for offer, _ in wanted}
         sizes = {(offer.origin.source, offer.name): size for offer, size in wanted}
         hashed = hash_remote_files(session, task.host.python, sizes)
-        found = {offers[key].path: _as_now(offers[key], file) for key, file in hashed.files.items()}
+        found = {offers[key].path: _as_hashed(offers[key], file) for key, file in hashed.files.items()}
         return HostFiles(hashed.clock_ns, found)
 
     return ask
 
 
-def _as_now(asked: RemoteFile, file: ListedFile) -> RemoteFile:
-    if (asked.bytes, asked.mtime_ns, asked.ctime_ns, asked.inode) == file[1:5]:
-        return replace(asked, sha256=file.sha256)  # of so many files no figure twice in memory
+def _as_hashed(offer: RemoteFile, file: ListedFile) -> RemoteFile:
+    if (offer.bytes, offer.mtime_ns, offer.ctime_ns, offer.inode) == file[1:5]:
+        return replace(offer, sha256=file.sha256)  # of so many files no figure twice in memory
     return replace(
-        asked,
+        offer,
         bytes=file.bytes,
         mtime_ns=file.mtime_ns,
         ctime_ns=file.ctime_ns,
@@ -108,72 +87,94 @@ def _as_now(asked: RemoteFile, file: ListedFile) -> RemoteFile:
     )
 
 
-def learn(
+@dataclass(frozen=True)
+class HashKnowledge:
+    """What is known of the host's bytes.
+
+    Attributes:
+        offers: as they were, with the hashes that were asked for.
+        facts: those that still hold, and the new ones, joined; see `transfer.known_hashes`.
+        new, lost: whether there are new facts, or facts that no longer hold.
+        certain: how many files are as they are here, and their hash tells them from any later version.
+        confirmed: files that were put here by hand, and that the host holds with the same hash: their
+            entries, with that host.
+    """
+
+    offers: tuple[RemoteFile, ...]
+    facts: bytes
+    new: bool
+    lost: bool
+    certain: int
+    confirmed: Mapping[str, StoredFile]
+
+
+def learn_hashes(
     task: ActorSync,
     session: Session,
     history: History,
     found: ActorListing,
-    here: Mapping[str, StoredFile],
-    torn: Mapping[str, list[QuarantinedFile]],
+    entries: Mapping[str, StoredFile],
+    quarantined: Mapping[str, list[QuarantinedFile]],
     *,
     everything: bool,
 ) -> HashKnowledge:
-    """Ask for the hashes of files that look like those here, as far as they are not known.
+    """Ask for the unknown hashes of files that look like local ones.
 
     Args:
         task: whose files.
         session: an open way to the host.
-        history: the backup, which remembers what was asked before.
+        history: the backup, which remembers earlier answers.
         found: what the host has.
-        here: what is live.
-        torn: what lies in quarantine.
+        entries: what is live here.
+        quarantined: by path.
         everything: ask again for those that are known, too.
 
     Raises:
-        HostError: the host could not be asked.
+        HostError: no answer, or an invalid one.
     """
     known = load_known_hashes(history, session.host)
-    facts, sure, told = bytearray(), 0, dict[str, RemoteFile]()
+    facts, certain, hashed = bytearray(), 0, dict[str, RemoteFile]()
     confirmed: dict[str, StoredFile] = {}
     suspects: list[tuple[RemoteFile, int]] = []
     for offer in found.offers:
-        entry = here.get(offer.path)
-        alike = [entry.sha256] if entry is not None and _alike(offer, entry) else []
-        if torn:
-            alike += [t.sha256 for t in torn.get(offer.path, ()) if _alike(offer, t)]
+        entry = entries.get(offer.path)
+        alike = [entry.sha256] if entry is not None and _look_alike(offer, entry) else []
+        if quarantined:
+            alike += [q.sha256 for q in quarantined.get(offer.path, ()) if _look_alike(offer, q)]
         if not alike:
             continue
-        certain = next((s for s in alike if version_digest(offer, s) in known), None)
-        if everything or certain is None:
+        sha256 = next((each for each in alike if version_digest(offer, each) in known), None)
+        if everything or sha256 is None:
             suspects.append((offer, offer.bytes))
-        else:
-            facts += version_digest(offer, certain)
-            if entry is not None and certain == entry.sha256:
-                sure += 1
-                if entry.host is None:
-                    confirmed[offer.path] = replace(entry, host=session.host)
-            else:  # it looks like the file here, and is what lies in quarantine
-                told[offer.path] = replace(offer, sha256=certain)
-    held = len(facts)
-    lost = held < DIGEST_BYTES * len(known)
-    ask = asker(task, session)
+            continue
+        facts += version_digest(offer, sha256)
+        if entry is not None and sha256 == entry.sha256:
+            certain += 1
+            if entry.host is None:
+                confirmed[offer.path] = replace(entry, host=session.host)
+        else:  # it looks like the local file, and has the bytes of the quarantined one
+            hashed[offer.path] = replace(offer, sha256=sha256)
+    recalled = len(facts)
+    ask = hash_asker(task, session)
     for start in range(0, len(suspects), PORTION):
-        answer = ask(suspects[start : start + PORTION])
-        told.update(answer.files)
-        for offer, _ in suspects[start : start + PORTION]:
-            now, entry = answer.files.get(offer.path), here.get(offer.path)
+        portion = suspects[start : start + PORTION]
+        answer = ask(portion)
+        hashed.update(answer.files)
+        for offer, _ in portion:
+            now, entry = answer.files.get(offer.path), entries.get(offer.path)
+            if now is None or now.sha256 is None:
+                continue
             # A file that grew was hashed only as far as it was listed.
-            same = (
-                now is not None and entry is not None and now.sha256 == entry.sha256 and now.looks_like(offer)
-            )
+            same = entry is not None and now.sha256 == entry.sha256 and now.looks_like(offer)
             if same and entry is not None and entry.host is None:
                 confirmed[offer.path] = replace(entry, host=session.host)
-            if now is not None and now.sha256 is not None and outlasts_writes(now, answer.clock_ns):
+            if outlasts_writes(now, answer.clock_ns):
                 facts += version_digest(now, now.sha256)
-                sure += entry is not None and entry.sha256 == now.sha256 and now.looks_like(offer)
-    offers = tuple(told.get(o.path, o) for o in found.offers) if told else found.offers
-    return HashKnowledge(offers, bytes(facts), len(facts) > held, lost, sure, confirmed)
+                certain += same
+    offers = tuple(hashed.get(o.path, o) for o in found.offers) if hashed else found.offers
+    new, lost = len(facts) > recalled, recalled < DIGEST_BYTES * len(known)
+    return HashKnowledge(offers, bytes(facts), new, lost, certain, confirmed)
 
 
-def _alike(offer: RemoteFile, known: StoredFile | QuarantinedFile) -> bool:
-    return (offer.bytes, offer.mtime_ns) == (known.bytes, known.mtime_ns)
+def _look_alike(offer: RemoteFile, local: StoredFile | QuarantinedFile) -> bool:
+    return (offer.bytes, offer.mtime_ns) == (local.bytes, local.mtime_ns)

@@ -1,9 +1,9 @@
-"""What `sync` tells: its report, and the sentences in it. No side effects."""
+"""What `sync` reports, and the sentences in it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from being_remote.backup.download import Arrival
@@ -19,7 +19,7 @@ from being_remote.transfer.quarantine import QuarantinedFile
 
 @dataclass(frozen=True)
 class QuarantineRow:
-    """A file that did not become live. `kept_as` is None where only its name was refused."""
+    """A file that did not become live. `kept_as` is None where it was not downloaded."""
 
     path: str
     reason: str
@@ -29,10 +29,10 @@ class QuarantineRow:
 
 @dataclass(frozen=True)
 class CorruptContent:
-    """A content in the history that was rotten or missing; `path` and `snapshot` are the newest.
+    """A content of the history that is corrupt or missing; `path` and `generation` are the newest.
 
-    `repaired_from` is "here" (the live file), "host", or None: lost, or only looked at by a dry run.
-    `kept_as` is where the bad bytes lie.
+    `repaired_from` is "here" (the live file), "host", or None: lost, or only inspected by a dry run.
+    `kept_as` is where the corrupt bytes are kept.
     """
 
     path: str
@@ -50,39 +50,38 @@ class SyncReport:
     Attributes:
         folder: the backup on this laptop.
         files, bytes: what the host has of the kinds asked for.
-        transferred_files, transferred_bytes: what came over the link; with `dry_run` what would, at most.
+        transferred_files, transferred_bytes: what was downloaded; with `dry_run` what would be, at most.
         quarantined: files that did not become live, each with its reason.
-        verified: how many files have here, read again, the hash made on the host; None: not asked.
-        mismatched: files that differ even after they were fetched again: they change over there. What
-            was here before stays.
-        being_written: torn because the host is writing them just now; they come with the next sync.
-        rotten: contents here, of any snapshot, that were not what they should be (with `verify`).
-        damaged: manifests of snapshots that cannot be read (with `verify` all such, else those that are
-            newer than what can be read).
-        host_error: why the host could not be asked; with `verify` the backup was looked after alone.
-        snapshot: the snapshot that is live now; None where there is no backup.
-        vanished, shrunk: gone or smaller on the host; the earlier versions stay here.
+        verified: how many files here, read again, have the hash made on the host; None: not asked.
+        mismatched: files that differ after a second download, too; they change on the host. The earlier
+            local files stay.
+        being_written: torn, because the host is writing them; they are downloaded by the next sync.
+        rotten: corrupt contents of any snapshot (with `verify`).
+        damaged: manifests that cannot be read (with `verify` all, else those newer than the newest
+            readable one).
+        host_error: why the host gave no answer; with `verify` the backup was checked alone.
+        snapshot: the one that is live now; None where there is no backup.
+        vanished, shrunk: missing or smaller on the host; the earlier versions stay here.
         adopted: files put or changed here by hand, now in the history.
-        new_run: why the live tree was replaced as a whole; None when it was added to.
-        replaced: by what, and how what was live before is made live again.
-        camera_changed: frames that came with another camera than they had here; the earlier version is
-            kept in the history.
-        unsound: live files that are not what their names say, and that nothing could replace.
-        method: "rsync", "stream" or "rsync, stream"; None when nothing had to be fetched.
+        new_run: why the live tree was replaced as a whole; None: files were added to it.
+        replaced: what replaced it, and how to restore what was live before.
+        camera_changed: frames with another camera than before; the earlier version stays in the history.
+        unsound: invalid live files that nothing could replace.
+        method: "rsync", "stream" or "rsync, stream"; None: nothing was downloaded.
         phases_s: seconds spent on the listing, the transfer and the check.
     """
 
     host: str
     actor: str
     folder: Path
-    files: int
-    bytes: int
-    transferred_files: int
-    transferred_bytes: int
-    quarantined: tuple[QuarantineRow, ...]
-    verified: int | None
-    snapshot: int | None
-    dry_run: bool
+    files: int = 0
+    bytes: int = 0
+    transferred_files: int = 0
+    transferred_bytes: int = 0
+    quarantined: tuple[QuarantineRow, ...] = ()
+    verified: int | None = None
+    snapshot: int | None = None
+    dry_run: bool = False
     mismatched: FileExamples = NO_FILES
     being_written: FileExamples = NO_FILES
     rotten: tuple[CorruptContent, ...] = ()
@@ -103,11 +102,11 @@ class SyncReport:
 
     @property
     def exit_code(self) -> int:
-        """4 when the host could not be asked; 6 when something was quarantined, stayed different or is lost,
-        or was found unsound where all was read."""
+        """4: the host gave no answer; 6: a file was quarantined, stayed different or is lost, or an invalid
+        one was found where all was read."""
         if self.host_error is not None:
             return 4
-        lost = self.damaged or any(r.repaired_from is None for r in self.rotten)
+        lost = self.damaged or any(content.repaired_from is None for content in self.rotten)
         unsound = self.verified is not None and self.unsound.count
         bad = self.quarantined or self.mismatched.count or lost or unsound
         return 6 if not self.dry_run and bad else 0
@@ -115,195 +114,183 @@ class SyncReport:
 
 @dataclass(frozen=True)
 class ListingSummary:
-    """What there is to say of a listing, once the files themselves are forgotten."""
+    """What the report says of a listing, once its files are forgotten."""
 
     files: int
     bytes: int
-    gone: FileExamples
+    vanished: FileExamples
     warnings: tuple[str, ...]
 
 
-def seen_in(
-    task: ActorSync, host: str, found: ActorListing, planned: DownloadPlan, before: Manifest | None
+def summarize_listing(
+    task: ActorSync, found: ActorListing, planned: DownloadPlan, before: Manifest | None
 ) -> ListingSummary:
-    """What the host has, and what it has no more."""
-    here = before.files if before is not None else {}
-    # A set of a hundred thousand paths is made only where something may be missing.
-    all_there = not planned.refused and sum(o.path in here for o in found.offers) == len(here)
-    there = set() if all_there else {o.path for o in found.offers} | {a.path for a in found.refused}
-    # What came from another host, or a folder that could not be read, is not missed here.
-    gone = [
-        path
-        for path, entry in here.items()
-        if found.complete
-        and not all_there
-        and path not in there
-        and entry.host in (host, None)
-        and task.belongs(path)
-    ]
+    """What the host has, and what it has no longer."""
+    entries, host = before.files if before is not None else {}, task.host.name
+    # A set of a hundred thousand paths is made only where a file may be missing.
+    all_there = not planned.refused and sum(o.path in entries for o in found.offers) == len(entries)
+    vanished = []
+    if found.complete and not all_there:
+        listed = {o.path for o in found.offers} | {file.path for file in found.refused}
+        # Files from another host are not missing on this one.
+        vanished = [
+            path
+            for path, entry in entries.items()
+            if path not in listed and entry.host in (host, None) and task.holds(path)
+        ]
     warnings = list(found.warnings)
-    if gone:
-        warnings.append(f"not on {host} (any more), kept here: {describe_files(gone)}")
-    return ListingSummary(
-        len(found.offers), sum(o.bytes for o in found.offers), examples_of(gone), tuple(warnings)
+    if vanished:
+        warnings.append(f"missing on {host}, kept here: {describe_files(vanished)}")
+    size = sum(offer.bytes for offer in found.offers)
+    return ListingSummary(len(found.offers), size, examples_of(vanished), tuple(warnings))
+
+
+def report_local(
+    task: ActorSync, live: Manifest | None, quarantined: Sequence[QuarantinedFile]
+) -> SyncReport:
+    """What can be reported without the host."""
+    return SyncReport(
+        task.host.name,
+        task.actor.name,
+        task.root,
+        quarantined=tuple(map(quarantine_row, quarantined)),
+        snapshot=live.number if live is not None else None,
     )
 
 
-def from_listing(
+def report_plan(
     task: ActorSync,
-    host: str,
-    seen: ListingSummary,
+    summary: ListingSummary,
     planned: DownloadPlan,
     before: Manifest | None,
-    aside: tuple[QuarantinedFile, ...],
+    quarantined: Sequence[QuarantinedFile],
 ) -> SyncReport:
-    """What can be said from the listing and the plan."""
-    here = before.files if before is not None else {}
-    smaller = [o.path for o in planned.wanted if o.path in here and o.bytes < here[o.path].bytes]
-    warnings = list(seen.warnings)
-    if smaller:
+    """What can be reported of the listing and the plan."""
+    entries = before.files if before is not None else {}
+    shrunk = [o.path for o in planned.wanted if o.path in entries and o.bytes < entries[o.path].bytes]
+    warnings = list(summary.warnings)
+    if shrunk and before is not None:
         warnings.append(
-            f"smaller on {host} than before: {describe_files(smaller)}; "
-            f"what they were stays in snapshot {before.number if before is not None else 0}"
+            f"smaller on {task.host.name} than before: {describe_files(shrunk)};"
+            f" the earlier versions stay in snapshot {before.number}"
         )
-    return SyncReport(
-        host=host,
-        actor=task.actor.name,
-        folder=task.root,
-        files=seen.files,
-        bytes=seen.bytes,
-        transferred_files=0,
-        transferred_bytes=0,
-        quarantined=tuple(quarantined(a) for a in aside),
-        verified=None,
-        snapshot=before.number if before is not None else None,
-        dry_run=False,
-        vanished=seen.gone,
-        shrunk=examples_of(smaller),
+    return replace(
+        report_local(task, before, quarantined),
+        files=summary.files,
+        bytes=summary.bytes,
+        vanished=summary.vanished,
+        shrunk=examples_of(shrunk),
         warnings=tuple(warnings),
     )
 
 
-def from_home(task: ActorSync, live: Manifest | None, aside: tuple[QuarantinedFile, ...]) -> SyncReport:
-    """What can be said without the host."""
-    return SyncReport(
-        host=task.host.name,
-        actor=task.actor.name,
-        folder=task.root,
-        files=0,
-        bytes=0,
-        transferred_files=0,
-        transferred_bytes=0,
-        quarantined=tuple(quarantined(a) for a in aside),
-        verified=None,
-        snapshot=live.number if live is not None else None,
-        dry_run=False,
-    )
+def report_corrupt(
+    objects: Iterable[CorruptObject], is_repaired: Callable[[str], bool]
+) -> tuple[CorruptContent, ...]:
+    """Corrupt contents; `is_repaired` reads a content again, by its sha256."""
 
-
-def rotten(rots: Iterable[CorruptObject], is_right: Callable[[str], bool]) -> tuple[CorruptContent, ...]:
-    """What was wrong in the history; `is_right` reads a content again: whether it has its sha256 by now."""
-
-    def told(rot: CorruptObject) -> CorruptContent:
+    def row(corrupt: CorruptObject) -> CorruptContent:
         source = None
-        if is_right(rot.sha256):
-            source = "here" if rot.repaired_from is not None else "host"
-        path, _ = shown_path(rot.paths[-1])
-        return CorruptContent(path, rot.snapshots[-1], rot.sha256, rot.fault, source, rot.kept_as)
+        if is_repaired(corrupt.sha256):
+            source = "here" if corrupt.repaired_from is not None else "host"
+        path, _ = shown_path(corrupt.paths[-1])
+        number = corrupt.snapshots[-1]
+        return CorruptContent(path, number, corrupt.sha256, corrupt.fault, source, corrupt.kept_as)
 
-    return tuple(map(told, rots))
-
-
-def inspected(seen: Inspection, host: str) -> list[str]:
-    """What a person should hear of a backup that was only looked at."""
-    said = []
-    for rot in seen.rots:
-        of = f"snapshot {rot.snapshots[-1]}: the content of {shown_path(rot.paths[-1])[0]!r}"
-        said.append(f"{of} is {rot.fault}; without --dry-run the live file or {host} repairs it if it can")
-    if seen.rotten:
-        said.append(
-            f"rotted here; without --dry-run the history or {host} repairs it: {describe_files(seen.rotten)}"
-        )
-    return said
+    return tuple(map(row, objects))
 
 
-def notes(
+def inspection_warnings(inspection: Inspection, host: str) -> list[str]:
+    """What to say of a backup that was only inspected."""
+    warnings = [
+        f"snapshot {rot.snapshots[-1]}: the content of {shown_path(rot.paths[-1])[0]!r} is {rot.fault};"
+        f" without --dry-run the live file or {host} repairs it if it can"
+        for rot in inspection.rots
+    ]
+    if inspection.rotten:
+        files = describe_files(inspection.rotten)
+        warnings.append(f"corrupt here; without --dry-run the history or {host} repairs it: {files}")
+    return warnings
+
+
+def pass_warnings(
     host: str,
     settled: Reconciled,
     arrival: Arrival | None,
     before: Manifest | None,
     mismatched: Sequence[str],
-    rots: Sequence[CorruptContent],
+    corrupt: Sequence[CorruptContent],
     cameras: Mapping[str, str],
 ) -> list[str]:
-    """What else a person should hear of."""
-    said = []
+    """What else to say of a pass."""
+    warnings = []
     if settled.replaced:
-        said.append(
-            f"an interrupted replacement of the live tree is complete: snapshot {settled.replaced.generation}"
-            f" is live; {_frames(settled.replaced)}"
+        warnings.append(
+            "an interrupted replacement of the live tree is complete: snapshot"
+            f" {settled.replaced.generation} is live; {_describe_replacement(settled.replaced)}"
         )
     if settled.put_back:
-        said.append(f"missing here and put back: {describe_files(settled.put_back)}")
+        warnings.append(f"missing here and restored: {describe_files(settled.put_back)}")
     if settled.rotted:
-        paths = [a.path for a in settled.rotted]
-        said.append(f"rotted here and put back from the history: {describe_files(paths)}")
-    said += [f"{a.path!r} here is not sound: {a.reason}" for a in settled.unsound[:EXAMPLES]]
-    if len(settled.unsound) > EXAMPLES:
-        said.append(f"not sound here, too: {describe_files([a.path for a in settled.unsound[EXAMPLES:]])}")
-    for rot in rots:
-        source = {"here": "repaired from the live file", "host": f"repaired from {host}"}
-        mended = source.get(rot.repaired_from or "", "lost here")
-        said.append(f"snapshot {rot.generation}: the content of {rot.path!r} was {rot.fault}; {mended}")
+        paths = [file.path for file in settled.rotted]
+        warnings.append(f"corrupt here and restored from the history: {describe_files(paths)}")
+    warnings += [f"invalid here: {file.path!r} {file.reason}" for file in settled.unsound[:EXAMPLES]]
+    if more := [file.path for file in settled.unsound[EXAMPLES:]]:
+        warnings.append(f"also invalid here: {describe_files(more)}")
+    for one in corrupt:
+        sources = {"here": "repaired from the live file", "host": f"repaired from {host}"}
+        repair = sources.get(one.repaired_from or "", "lost here")
+        warnings.append(f"snapshot {one.generation}: the content of {one.path!r} was {one.fault}; {repair}")
     if arrival is not None:
-        said += _of_arrival(host, arrival, before)
+        warnings += _arrival_warnings(host, arrival, before)
     if cameras and not (arrival and arrival.new_run):
-        first, both = next(iter(cameras.items()))
-        said.append(f"another camera than before: {describe_files(list(cameras))}; {first!r} has {both}")
+        path, both = next(iter(cameras.items()))
+        warnings.append(f"another camera than before: {describe_files(list(cameras))}; {path!r} has {both}")
     if mismatched:
-        said.append(f"changing on {host} while we compare: {describe_files(mismatched)}")
-    return said
+        warnings.append(f"changing on {host} during the comparison: {describe_files(mismatched)}")
+    return warnings
 
 
-def _of_arrival(host: str, arrival: Arrival, before: Manifest | None) -> list[str]:
-    said = []
+def _arrival_warnings(host: str, arrival: Arrival, before: Manifest | None) -> list[str]:
+    warnings = []
     if arrival.missed:
-        said.append(f"went away on {host} just now: {describe_files(arrival.missed)}")
+        warnings.append(f"removed on {host} during the sync: {describe_files(arrival.missed)}")
     if arrival.being_written:
-        written = describe_files(arrival.being_written)
-        said.append(f"being written on {host} just now: {written}; a later sync brings what it becomes")
+        files = describe_files(arrival.being_written)
+        warnings.append(f"still being written on {host}: {files}; a later sync downloads them")
     if arrival.new_run:
         earlier = before.number if before is not None else 0
-        said.append(
-            f"{host} holds another run than the backup did: {arrival.new_run}. "
-            f"It is live now as a whole; the earlier one is kept as snapshot {earlier}"
+        warnings.append(
+            f"{host} holds another run than the backup: {arrival.new_run}. "
+            f"It is live now as a whole; the earlier run is kept as snapshot {earlier}"
         )
     if arrival.replaced and arrival.replaced.frames < arrival.replaced.frames_before:
-        said.append(_frames(arrival.replaced))
+        warnings.append(_describe_replacement(arrival.replaced))
     now = arrival.manifest
-    if before is not None and before.why == "restored" and now and not _same(before, now):
-        said.append(
-            f"snapshot {before.number}, restored from {before.of}, is not live any more, for {host} has"
+    if before is not None and before.why == "restored" and now and not _have_same_contents(before, now):
+        warnings.append(
+            f"snapshot {before.number}, restored from {before.of}, is no longer live, because {host} has"
             f" other files; `sync --restore {before.number}` makes it live again"
         )
-    return said
+    return warnings
 
 
-def _frames(replaced: Replacement) -> str:
-    """How many frames the live tree has now, and the way back."""
-    way = "`sync --list` shows what was before"
+def _describe_replacement(replaced: Replacement) -> str:
+    """How many frames the live tree has now, and how to undo it."""
+    undo = "`sync --list` shows the earlier snapshots"
     if replaced.restore is not None:
-        way = f"`sync --restore {replaced.restore}` makes the earlier state live again"
-    return f"frames in it: {replaced.frames}, before {replaced.frames_before}; {way}"
+        undo = f"`sync --restore {replaced.restore}` makes the earlier snapshot live again"
+    return f"frames in it: {replaced.frames}, before {replaced.frames_before}; {undo}"
 
 
-def _same(one: Manifest, other: Manifest) -> bool:
-    """Whether two snapshots show the same contents; a file's time alone is no difference."""
+def _have_same_contents(one: Manifest, other: Manifest) -> bool:
+    """Whether two snapshots have the same contents, whatever the files' times are."""
+    if one.number == other.number:
+        return True
     contents = [{path: entry.sha256 for path, entry in each.files.items()} for each in (one, other)]
-    return one.number == other.number or contents[0] == contents[1]
+    return contents[0] == contents[1]
 
 
-def quarantined(aside: QuarantinedFile) -> QuarantineRow:
-    """The same for a report."""
-    path, path_b64 = shown_path(aside.path)
-    return QuarantineRow(path, aside.reason, aside.kept_as, path_b64)
+def quarantine_row(file: QuarantinedFile) -> QuarantineRow:
+    path, path_b64 = shown_path(file.path)
+    return QuarantineRow(path, file.reason, file.kept_as, path_b64)

@@ -1,4 +1,4 @@
-"""What `sync --watch` tells: its rounds, why nothing comes, and what it came to. No side effects."""
+"""What `sync --watch` reports: its rounds, why it waits, and its totals."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Literal
 
 from being_remote.sync.sync_report import QuarantineRow
 
+# The host does not answer; the disk here is full; another sync of this backup runs; the host holds
+# nothing of the actor yet.
 Trouble = Literal["away", "full", "busy", "empty"]
 
 
 @dataclass(frozen=True)
 class WatchRound:
-    """A round that brought files home, or has other news. `files` is what the host holds by now."""
+    """A round that downloaded files or has other news. `files` is how many the host holds by now."""
 
     round: int
     host: str
@@ -30,11 +32,7 @@ class WatchRound:
 
 @dataclass(frozen=True)
 class WatchPause:
-    """Why nothing comes for now; said when it begins, and as "back" when a round works again.
-
-    `waiting_for` is "away" (the host does not answer), "full" (the disk here), "busy" (another sync of
-    this backup), "empty" (the host holds nothing of the actor yet) or "back".
-    """
+    """Why the watch waits; reported when that begins, and as "back" when a round succeeds again."""
 
     waiting_for: Trouble | Literal["back"]
     reason: str
@@ -42,12 +40,12 @@ class WatchPause:
 
 @dataclass(frozen=True)
 class WatchReport:
-    """What a watch came to by the time it was stopped.
+    """The totals of a watch.
 
     Attributes:
         rounds: how many looked at the host to the end.
         files: what the host held at the last of them; None if there was none.
-        away_s: seconds for which the host did not answer.
+        away_s: seconds in which the host did not answer.
     """
 
     host: str
@@ -64,5 +62,5 @@ class WatchReport:
 
     @property
     def exit_code(self) -> int:
-        """Ctrl-C is the only way to a report."""
+        """130: only Ctrl-C leads to a report."""
         return 130

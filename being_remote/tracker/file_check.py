@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from being_remote.errors import TornFile, UnsafeFile
@@ -87,21 +88,17 @@ def _check_ply(data: bytes, name: str) -> None:
         parse_ply(data, name)
 
 
-def _check_png(data: bytes, name: str) -> None:
-    _check_ends(data, b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x00IEND\xaeB`\x82", "PNG", shown_name(name))
-
-
-def _check_jpg(data: bytes, name: str) -> None:
-    _check_ends(data, b"\xff\xd8\xff", b"\xff\xd9", "JPEG", shown_name(name))
-
-
-def _check_ends(data: bytes, start: bytes, end: bytes, what: str, shown: str) -> None:
+def _check_ends(data: bytes, name: str, *, start: bytes, end: bytes, kind: str) -> None:
     if not data.startswith(start):
-        raise TornFile(f"is not a {what} picture, or its start is damaged", file=shown, hint=TORN)
+        what = f"is not a {kind} picture, or its start is damaged"
+        raise TornFile(what, file=shown_name(name), hint=TORN)
     if not data.endswith(end):
-        raise TornFile(f"is cut short: {len(data)} bytes without a {what}'s end", file=shown, hint=TORN)
+        raise TornFile(f"is cut short: {len(data)} bytes without its end", file=shown_name(name), hint=TORN)
 
 
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+_check_png = partial(_check_ends, start=b"\x89PNG\r\n\x1a\n", end=_PNG_END, kind="PNG")
+_check_jpg = partial(_check_ends, start=b"\xff\xd8\xff", end=b"\xff\xd9", kind="JPEG")
 _CHECKS: dict[str, tuple[int, Callable[[bytes, str], object]]] = {
     FRAME_SUFFIX: (MAX_FRAME_BYTES, parse_frame),
     ".pt": (MAX_BOX_BYTES, _check_pt),

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
 from being_remote.camera.crop import Crop, crop_from_box, resize_only
 from being_remote.camera.intrinsics import fov_deg, intrinsics_in_source, to_opencv_pixels
 from being_remote.errors import BeingRemoteError, InconsistentData, NotFoundError
+from being_remote.media.picture import image_size
 from being_remote.tracker.begin import frame_names, read_request
-from being_remote.tracker.box_file import MAX_BOX_BYTES, parse_box
+from being_remote.tracker.box_file import MAX_BOX_BYTES, Box, parse_box
 from being_remote.tracker.frame_file import read_bytes
 from being_remote.tracker.layout import BBOX, CHECKPOINT, FRAME_SUFFIX, INPUT, OUTPUT, SOURCE, frame_name
 from being_remote.tracker.sequence import read_sequence
@@ -49,16 +50,16 @@ def finish(work: str, files: str) -> Dict[str, Any]:
     _check_all_there(checkpoint, len(sources))
     frames = read_sequence(checkpoint)
     _check_size(frames, request)
-    source_size_wh = image_size_wh(os.path.join(given, SOURCE, sources[0]))
+    source_size_wh = image_size(Path(given) / SOURCE / sources[0])
     warnings = list(frames.warnings)
-    wanted = request["source_size_wh"]
-    if wanted is not None and tuple(wanted) != source_size_wh:
+    expected_names = request["source_size_wh"]
+    if expected_names is not None and tuple(expected_names) != source_size_wh:
+        (w, h), (other_w, other_h) = source_size_wh, expected_names
         warnings.append(
-            "the source images are {}x{}, the inventory says {}x{}: K is that of the images".format(
-                *source_size_wh, *wanted
-            )
+            f"the source images are {w}x{h}, the inventory says {other_w}x{other_h}: K is that of the images"
         )
-    crop, box, box_sha256 = _crop(given, request, frames, source_size_wh)
+    box, box_sha256 = _read_box(given, request)
+    crop = _crop(box, given, source_size_wh, frames.image_size_wh)
     document = _document(request, frames, crop, sources, box, box_sha256)
     data = b"".join(_lines(document))
     write_whole(os.path.join(work, INTRINSICS), data)
@@ -76,25 +77,19 @@ def _check_all_there(checkpoint: Path, expected: int) -> None:
         found = {name for name in os.listdir(checkpoint) if name.endswith(FRAME_SUFFIX)}
     except OSError:
         found = set()
-    wanted = {frame_name(i) for i in range(expected)}
-    missing = sorted(wanted - found, key=lambda name: int(name[: -len(FRAME_SUFFIX)]))
+    expected_names = {frame_name(i) for i in range(expected)}
+    missing = sorted(expected_names - found, key=lambda name: int(name[: -len(FRAME_SUFFIX)]))
     if missing or not expected:
+        listed = ", ".join(missing[:LISTED]) + (", ..." if missing[LISTED:] else "")
         raise NotFoundError(
-            "{} of {} frames are there; missing: {}{}".format(
-                len(wanted & found),
-                expected,
-                ", ".join(missing[:LISTED]),
-                ", ..." if missing[LISTED:] else "",
-            ),
+            f"{len(expected_names & found)} of {expected} frames are there; missing: {listed}",
             where=str(checkpoint),
             hint="the tracker ended early; its log says why",
         )
-    more = sorted(found - wanted)
+    more = sorted(found - expected_names)
     if more:
         raise InconsistentData(
-            "holds {} more files than frames were tracked: {}".format(
-                len(more), ", ".join(map(repr, more[:5]))
-            ),
+            f"holds {len(more)} more files than frames were tracked: {', '.join(map(repr, more[:5]))}",
             file=str(checkpoint),
             hint="another run wrote there, too",
         )
@@ -103,29 +98,33 @@ def _check_all_there(checkpoint: Path, expected: int) -> None:
 def _check_size(frames: Sequence, request: Dict[str, Any]) -> None:
     height, width = request["image_size_hw"]
     if frames.image_size_wh != (width, height):
+        w, h = frames.image_size_wh
         raise InconsistentData(
-            "the frames are of {}x{} images, the settings say {}x{}".format(
-                *frames.image_size_wh, width, height
-            ),
+            f"the frames are of {w}x{h} images, the settings say {width}x{height}",
             file=str(frames.folder),
-            hint="the tracker did not heed its settings: is it a fork?",
+            hint="the tracker did not use its settings: is it a fork?",
         )
 
 
-def _crop(
-    given: str, request: Dict[str, Any], frames: Sequence, source_size_wh: Tuple[int, int]
-) -> Tuple[Crop, Optional[Tuple[int, int, int, int]], Optional[str]]:
-    """The crop, the box in bbox.pt and the file's hash; None without a crop."""
+def _read_box(given: str, request: Dict[str, Any]) -> Tuple[Optional[Box], Optional[str]]:
+    """The box in bbox.pt and the file's hash; None without a crop."""
     if not request["crop_image"]:
-        return resize_only(source_size_wh, frames.image_size_wh), None, None
+        return None, None
     path = os.path.join(given, BBOX)
     data = read_bytes(path, MAX_BOX_BYTES)
-    box = parse_box(data, path)
+    return parse_box(data, path), hashlib.sha256(data).hexdigest()
+
+
+def _crop(
+    box: Optional[Box], given: str, source_size_wh: Tuple[int, int], image_size_wh: Tuple[int, int]
+) -> Crop:
+    if box is None:
+        return resize_only(source_size_wh, image_size_wh)
     try:
-        crop = crop_from_box(box, source_size_wh, frames.image_size_wh)
+        return crop_from_box(box, source_size_wh, image_size_wh)
     except ValueError as e:
-        raise InconsistentData(str(e), file=path, hint="the box is not of these source images") from e
-    return crop, box, hashlib.sha256(data).hexdigest()
+        path, hint = os.path.join(given, BBOX), "the box is not of these source images"
+        raise InconsistentData(str(e), file=path, hint=hint) from e
 
 
 def _document(
@@ -133,7 +132,7 @@ def _document(
     frames: Sequence,
     crop: Crop,
     sources: List[str],
-    box: Optional[Tuple[int, int, int, int]],
+    box: Optional[Box],
     box_sha256: Optional[str],
 ) -> Dict[str, Any]:
     """intrinsics.json, with the names that cameras.json has. One pose for each frame."""
@@ -160,12 +159,7 @@ def _document(
         "fps": request["fps"],
         "begin_frames": request["begin_frames"],
         "frames": [
-            {
-                "frame_id": f"{i:05d}",
-                "file": name,
-                "R": frames.R[i].tolist(),
-                "t": frames.t[i].tolist(),
-            }
+            {"frame_id": f"{i:05d}", "file": name, "R": frames.R[i].tolist(), "t": frames.t[i].tolist()}
             for i, name in enumerate(sources)
         ],
     }
@@ -181,31 +175,6 @@ def _lines(document: Dict[str, Any]) -> List[bytes]:
         ",\n  ".join(rows).encode(),
         b"\n ]\n}\n",
     ]
-
-
-def image_size_wh(path: str) -> Tuple[int, int]:
-    """Width and height of a PNG or JPEG, from its header.
-
-    Raises:
-        InconsistentData: it is neither, or its header is damaged.
-    """
-    with open(path, "rb") as f:
-        start = f.read(26)
-        if start[:8] == b"\x89PNG\r\n\x1a\n" and len(start) >= 24:
-            return int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
-        f.seek(2)
-        while start[:2] == b"\xff\xd8":
-            marker = f.read(4)
-            if len(marker) < 4 or marker[0] != 0xFF:
-                break
-            # SOF0 to SOF15, of which C4, C8 and CC mean other things.
-            if 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):
-                size = f.read(5)
-                if len(size) < 5:
-                    break
-                return int.from_bytes(size[3:5], "big"), int.from_bytes(size[1:3], "big")
-            f.seek(int.from_bytes(marker[2:4], "big") - 2, os.SEEK_CUR)
-    raise InconsistentData("is neither a whole PNG nor JPEG picture", file=path)
 
 
 def write_whole(path: str, data: bytes) -> None:
@@ -238,7 +207,7 @@ def main(argv: List[str]) -> int:
         result = {"ok": False, "error": type(e).__name__, "reason": str(e)}
         sys.stdout.write(f"being-remote: {e}\n")
     else:
-        sys.stdout.write("{} frames are whole; {} written\n".format(result["frames"], INTRINSICS))
+        sys.stdout.write(f"{result['frames']} frames are whole; {INTRINSICS} written\n")
         for warning in result["warnings"]:
             sys.stdout.write(f"warning: {warning}\n")
     write_whole(os.path.join(work, RESULT), json.dumps(result, indent=1, sort_keys=True).encode() + b"\n")

@@ -34,8 +34,8 @@ def frame_cost(settings: Settings, keys: Keys = KEYS) -> FrameCost | None:
     """
     full = complete(settings, keys)
     levels, size = full.get("pyr_levels"), full["image_size"]
-    known = "pyr_levels" in keys and keys["pyr_levels"].shape == "levels"
-    if not known or not isinstance(levels, list) or not isinstance(size, list):
+    has_levels = "pyr_levels" in keys and keys["pyr_levels"].shape == "levels"
+    if not has_levels or not isinstance(levels, list) or not isinstance(size, list):
         return None
     (_, first), *dense = levels
     return FrameCost(first | 1, sum(scale**2 * (n | 1) for scale, n in dense), size[0] * size[1])

@@ -340,9 +340,9 @@ def _numbers(key: str, value: Any) -> Numbers | None:
 
 def _with_batch(key: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """The tracker's shape of an entry of this one, which may lack the batch axis; None: it is another."""
-    wanted = SHAPES[key]
-    lead = 1 if wanted[0] == 1 else 0
-    tail, found = wanted[lead:], shape
+    expected = SHAPES[key]
+    lead = 1 if expected[0] == 1 else 0
+    tail, found = expected[lead:], shape
     if key == "opencv.t" and found[-2:] == (3, 1):
         found = found[:-1]
     while len(found) > len(tail) and found[0] == 1:
@@ -386,10 +386,10 @@ def _missing_keys(flat: Mapping[str, Any]) -> str:
 
 
 def _wrong_shape(key: str, value: Any) -> str:
-    wanted = " x ".join("n" if n < 0 else str(n) for n in SHAPES[key])
+    expected = " x ".join("n" if n < 0 else str(n) for n in SHAPES[key])
     coarse = type(value) in (Array, Tensor) and value.dtype in ("<f2", "|b1")
     why = f" as {np.dtype(value.dtype).name}, too coarse for a camera" if coarse else ""
-    return f"{key} must be an array of {wanted}; it is {describe(value)}{why}"
+    return f"{key} must be an array of {expected}; it is {describe(value)}{why}"
 
 
 def _short(key: str) -> str:

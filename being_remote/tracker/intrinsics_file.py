@@ -94,7 +94,7 @@ def read_intrinsics(path: Path) -> Intrinsics:
     except ValidationError as e:
         first = e.errors(include_url=False, include_context=False, include_input=False)[0]
         raise InconsistentData(
-            f"is no {FORMAT} {VERSION}: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            f"is not {FORMAT} {VERSION}: {'.'.join(map(str, first['loc']))}: {first['msg']}",
             file=str(path),
             hint=FETCH,
         ) from e
@@ -154,14 +154,7 @@ def _differences(found: Intrinsics, K_crop: np.ndarray[Any, np.dtype[np.float64]
     ours: dict[str, tuple[Any, Any]] = {
         "K": (found.K, K),
         "K_opencv": (found.K_opencv, to_opencv_pixels(K)),
-        "crop.scale": (found.crop.scale, (crop.scale_x, crop.scale_y)),
-        "crop.origin": (found.crop.origin, crop.origin),
-        "crop.side": (found.crop.side, crop.side),
-        "crop": (
-            (found.crop.x_min, found.crop.x_max, found.crop.y_min, found.crop.y_max),
-            (crop.x_min, crop.x_max, crop.y_min, crop.y_max),
-        ),
-        "crop.pad": ((found.crop.pad_x, found.crop.pad_y), (crop.pad_x, crop.pad_y)),
+        **{f"crop.{name}": (getattr(found.crop, name), own) for name, own in crop.as_json().items()},
     }
     wrong = [name for name, (theirs, own) in ours.items() if not np.array_equal(theirs, own)]
     if not np.allclose(found.fov_deg, fov_deg(K, found.size_wh), rtol=0, atol=1e-9):

@@ -70,17 +70,17 @@ class Preset:
     def advice(self, keys: Keys) -> tuple[str, ...]:
         """What a person should know before choosing it, for a checkout of these keys."""
         full = complete(self.settings_for(keys), keys)
-        said = []
+        notes = []
         if {"bbox_scale", "image_size"} <= self.fixed.keys():
-            said.append(_resolution(complete({}, keys), full))
+            notes.append(_resolution(complete({}, keys), full))
         fitted = [word for word in ("shape", "jaw") if full.get(f"optimize_{word}")]
         if not fitted:
-            said.append(
+            notes.append(
                 "the identity stays MICA's and the jaw at rest: mouth motion goes into the expressions"
             )
         elif not self.fixed:
-            said.append(f"this checkout fits {' and '.join(fitted)} by default, unlike the original tracker")
-        return (*said, *self.notes)
+            notes.append(f"this checkout fits {' and '.join(fitted)} by default, unlike the original tracker")
+        return (*notes, *self.notes)
 
     def cost(self, keys: Keys = KEYS) -> tuple[str, ...]:
         if "pyr_levels" in self.reasons and self._levels(keys) is None:
@@ -92,10 +92,10 @@ class Preset:
 
     def _levels(self, keys: Keys) -> list[Any] | None:
         """The checkout's pyramid with other iterations: its coarse levels stay."""
-        known = keys.get("pyr_levels")
-        if self.steps == 1 or known is None or known.shape != "levels" or not isinstance(known.default, list):
+        key = keys.get("pyr_levels")
+        if self.steps == 1 or key is None or key.shape != "levels" or not isinstance(key.default, list):
             return None
-        return [[scale, round(count * self.steps)] for scale, count in known.default]
+        return [[scale, round(count * self.steps)] for scale, count in key.default]
 
 
 def _resolution(usual: Settings, full: Settings) -> str:

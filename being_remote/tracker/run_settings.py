@@ -75,15 +75,7 @@ def parse_run_settings(
     except ValueError as e:
         raise InconsistentData(f"cannot be read as settings: {e}", file=name) from e
     height, width = stored.image_size
-    return RunSettings(
-        stored.actor,
-        stored.begin_frames,
-        stored.end_frames,
-        stored.fps,
-        stored.crop_image,
-        (width, height),
-        stored.bbox_scale,
-    )
+    return RunSettings(**stored.model_dump(exclude={"image_size"}), image_size_wh=(width, height))
 
 
 def _usable(defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,9 +98,8 @@ def curve_statistics(track: FrameCurve, frame_ids: np.ndarray[Any, np.dtype[np.i
 
 
 def camera_statistics(cameras: Sequence) -> CameraStatistics:
-    next_to = np.flatnonzero(np.diff(cameras.frame_ids) == 1)
+    next_to, moves = _moves_m(cameras)
     turns = turn_deg(cameras.R[next_to], cameras.R[next_to + 1])
-    moves = np.linalg.norm(cameras.t[next_to + 1] - cameras.t[next_to], axis=1)
     largest = int(turns.argmax()) if len(turns) else None
     z = cameras.t[:, 2]
     return CameraStatistics(
@@ -142,35 +141,35 @@ def remarks(cameras: Sequence, parameters: FlameParameters) -> tuple[str, ...]:
     """What is unusual about one run, in words."""
     how = states(parameters)
     still = {name for name, state in how.items() if state != "moves"}
-    said = []
+    notes = []
     if len(cameras.frame_ids) > 1:
         if still == set(how):
-            said.append(
+            notes.append(
                 "nothing of the face moves: jaw, eyes, eyelids and expression are the same throughout"
             )
         elif {"eyes", "eyelids"} <= still:
-            said.append("mouth-only: eyes and eyelids stand still in every frame, only the mouth is tracked")
+            notes.append("mouth-only: eyes and eyelids stand still in every frame, only the mouth is tracked")
         elif still & {"eyes", "eyelids"}:
             (which,) = still & {"eyes", "eyelids"}
-            said.append(f"the {which} stand still in every frame: they were not fitted")
+            notes.append(f"the {which} stand still in every frame: they were not fitted")
         if how["jaw"] == "at rest" and "expression" not in still:
-            said.append(
+            notes.append(
                 "frozen jaw: it is at rest in every frame, as with optimize_jaw false, so expressions alone"
                 " open the mouth"
             )
         elif how["jaw"] == "constant" and "expression" not in still:
-            said.append("frozen jaw: it has one and the same angle in every frame, and was not fitted")
+            notes.append("frozen jaw: it has one and the same angle in every frame, and was not fitted")
         if "expression" in still and still != set(how):
-            said.append("the expression is the same in every frame: it was not fitted")
+            notes.append("the expression is the same in every frame: it was not fitted")
         changes = np.flatnonzero((parameters.shape != parameters.shape[0]).any(axis=1))
         if len(changes):
             at = int(cameras.frame_ids[changes[0]])
-            said.append(f"the identity's shape changes at frame {at:05d}; a run has one, so two may be mixed")
-    return (*said, *_implausible(cameras, parameters))
+            notes.append(f"the identity's shape changes at frame {at:05d}: two runs may be mixed")
+    return (*notes, *_implausible(cameras, parameters))
 
 
 def _implausible(cameras: Sequence, parameters: FlameParameters) -> list[str]:
-    said = []
+    notes = []
     opens = parameters.jaw_deg[:, 0]
     for wrong, what in (
         (opens > WIDE_JAW_DEG, "wider than mouths open"),
@@ -178,21 +177,26 @@ def _implausible(cameras: Sequence, parameters: FlameParameters) -> list[str]:
     ):
         if wrong.any():
             at = int(np.argmax(np.abs(np.where(wrong, opens, 0))))
-            said.append(
+            notes.append(
                 f"the jaw is turned {what} in {int(wrong.sum())} frames:"
                 f" {opens[at]:.0f} degrees at frame {int(cameras.frame_ids[at]):05d}"
             )
     path = camera_statistics(cameras)
     if path.largest_turn_deg is not None and path.largest_turn_deg > JUMP_DEG:
-        said.append(
+        notes.append(
             f"the head jumps by {path.largest_turn_deg:.0f} degrees to frame {path.largest_turn_at:05d}"
         )
-    next_to = np.flatnonzero(np.diff(cameras.frame_ids) == 1)
-    moves = np.linalg.norm(cameras.t[next_to + 1] - cameras.t[next_to], axis=1)
+    next_to, moves = _moves_m(cameras)
     if len(moves) and moves.max() > JUMP_M:
         at = int(cameras.frame_ids[next_to[moves.argmax()] + 1])
-        said.append(f"the head jumps by {moves.max() * 100:.0f} cm to frame {at:05d}")
-    return said
+        notes.append(f"the head jumps by {moves.max() * 100:.0f} cm to frame {at:05d}")
+    return notes
+
+
+def _moves_m(cameras: Sequence) -> tuple[np.ndarray[Any, np.dtype[np.int64]], Floats]:
+    """Where a frame's neighbour follows, and how far the head moves to it."""
+    next_to = np.flatnonzero(np.diff(cameras.frame_ids) == 1)
+    return next_to, np.linalg.norm(cameras.t[next_to + 1] - cameras.t[next_to], axis=1)
 
 
 def _state(values: Floats) -> State:

@@ -36,31 +36,18 @@ LISTED = 5
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """The cameras of one run, as tracked: for the crop, not yet for the original video.
+    """The cameras of one run, as tracked: for the crop, not yet for the original video."""
 
-    Attributes:
-        folder: of the files.
-        K: (3, 3) float64, corner convention, pixels of the network image; that of the first frame.
-        K_each: (N, 3, 3) of every frame; all alike but for a run with one K a chunk.
-        R: (N, 3, 3) float64, world-to-camera, OpenCV axes.
-        t: (N, 3) float64, metres.
-        frame_ids: (N,) int64, rising.
-        files: their names in `folder`.
-        image_size_wh: of the network image, pixels.
-        missing_ids: ids up to the last one that have no file.
-        warnings: what a person should know; empty for a whole run.
-    """
-
-    folder: Path
-    K: Floats
-    K_each: Floats
-    R: Floats
-    t: Floats
-    frame_ids: np.ndarray[Any, np.dtype[np.int64]]
-    files: tuple[str, ...]
-    image_size_wh: tuple[int, int]
-    missing_ids: tuple[int, ...]
-    warnings: tuple[str, ...]
+    folder: Path  # of the files
+    K: Floats  # (3, 3) float64, corner convention, pixels of the network image; that of the first frame
+    K_each: Floats  # (N, 3, 3) of every frame; all alike but for a run with one K a chunk
+    R: Floats  # (N, 3, 3) float64, world-to-camera, OpenCV axes
+    t: Floats  # (N, 3) float64, metres
+    frame_ids: np.ndarray[Any, np.dtype[np.int64]]  # (N,) int64, rising
+    files: tuple[str, ...]  # their names in `folder`
+    image_size_wh: tuple[int, int]  # of the network image, pixels
+    missing_ids: tuple[int, ...]  # ids up to the last one that have no file
+    warnings: tuple[str, ...]  # what a person should know; empty for a whole run
 
     @property
     def stretches(self) -> tuple[tuple[int, int], ...]:
@@ -152,8 +139,8 @@ def _read(
     usual = max(sizes, key=sizes.count) if strays is not None else sizes[0]
     for at in reversed([i for i, size in enumerate(sizes) if size != usual]):
         first = next(i for i, size in enumerate(sizes) if size != sizes[0])
-        said = f"{sizes[first]} (width, height)"
-        leave_out(kept[at], _two_runs(folder, kept, first, "img_size", f"{sizes[0]}", said))
+        what = f"{sizes[first]} (width, height)"
+        leave_out(kept[at], _two_runs(folder, kept, first, "img_size", f"{sizes[0]}", what))
         del kept[at], stored[at]
     cameras = CameraBlocks.empty(len(kept))
     for i, one in enumerate(stored):
@@ -167,8 +154,8 @@ def _read(
     # In a short run a single frame may be a chunk of its own; that is said, and nothing is left out.
     of_many = int(STRAY_SHARE * len(names)) if strays is not None else 0
     for at in reversed(_of_another_K(cameras.K, of_many - len(left_out))):
-        said = f"has another K than the rest, {_in_words(cameras.K[at])}"
-        leave_out(kept[at], InconsistentData(said, file=shown_name(os.path.join(folder, kept[at]))))
+        what = f"has another K than the rest, {_in_words(cameras.K[at])}"
+        leave_out(kept[at], InconsistentData(what, file=shown_name(os.path.join(folder, kept[at]))))
         cameras = cameras.without(at)
         del kept[at], stored[at]
     ids = np.array([int(name[: -len(FRAME_SUFFIX)]) for name in kept], dtype=np.int64)

@@ -48,7 +48,6 @@ class Key:
     meaning: str  # what it says, and so what a change of it changes
     least: float | None = None  # the smallest number that makes sense; None where any does
     above: bool = False  # whether it must be larger than that
-    form: str = ""  # how a list is written
     # of a list whose form is known: an image's size, frame numbers, a pyramid's levels
     shape: Literal["", "size", "frames", "levels"] = ""
 
@@ -76,19 +75,13 @@ KEYS: Keys = MappingProxyType(
         "config_name": Key("", "the name of the output folder"),
         "kernel_size": Key(7, "size of the pyramid's blur", 1),
         "sigma": Key(9.0, "width of the pyramid's blur; -1: none", -1),
-        "keyframes": Key(
-            [0], "frames on which shape, texture and K are fitted", 0, form="[0, 1]", shape="frames"
-        ),
+        "keyframes": Key([0], "frames on which shape, texture and K are fitted", 0, shape="frames"),
         "bbox_scale": Key(2.5, "size of the crop around the face: another crop, so another K", 0, above=True),
         "fps": Key(25, "rate at which the video is cut into source images", 1),
         "begin_frames": Key(0, "source images left out at the start: frame_id counts from there", 0),
         "end_frames": Key(0, "source images left out at the end", 0),
         "image_size": Key(
-            [512, 512],
-            "height, width of the network image: K scales with it",
-            1,
-            form="[768, 768]",
-            shape="size",
+            [512, 512], "height, width of the network image; K scales with it", 1, shape="size"
         ),
         "rotation_lr": Key(0.2, "step of the head's rotation", 0),
         "translation_lr": Key(0.003, "step of the head's translation", 0),
@@ -96,7 +89,6 @@ KEYS: Keys = MappingProxyType(
         "pyr_levels": Key(
             [[1.0, 160], [0.25, 40], [0.5, 40], [1.0, 70]],
             "levels as [scale of the image, iterations]: a frame's time; level 0 tracks by landmarks only",
-            form="[[1.0, 160], [0.25, 40], [0.5, 40], [1.0, 70]]",
             shape="levels",
         ),
         "optimize_shape": Key(False, "whether the key frames also refine the identity's shape"),
@@ -138,34 +130,34 @@ def coerce(key: str, value: Any, keys: Keys = KEYS) -> Value | None:
         >>> coerce("image_size", 768), coerce("bbox_scale", 3), coerce("optimize_jaw", 1)
         ([768, 768], 3.0, True)
     """
-    known = _key(key, keys)
-    refused = UsageError(f"{key}: {repr(value)[:80]} is not {_form(known)}", hint=_example(known, key))
+    rule = _key(key, keys)
+    refused = UsageError(f"{key}: {repr(value)[:80]} is not {_form(rule)}", hint=_example(rule, key))
     try:
-        return convert(known, value)
+        return convert(rule, value)
     except (ValueError, OverflowError):
         raise refused from None
 
 
-def convert(known: Key, value: Any) -> Value | None:
+def convert(rule: Key, value: Any) -> Value | None:
     """`value` in the type of a key's default; ValueError or OverflowError where it has none there."""
-    default = known.default
-    if known.shape == "size":
+    default = rule.default
+    if rule.shape == "size":
         return _image_size(value)
-    if known.shape == "frames":
+    if rule.shape == "frames":
         listed = value if type(value) in (list, tuple) else [value]
         if not listed or len(listed) > MAX_NODES:
             raise ValueError  # without any the tracker fits nothing, and exits with 0
         return [_whole(v, 0) for v in listed]
-    if known.shape == "levels":
+    if rule.shape == "levels":
         return _levels(value)
     if type(default) is bool:
         if type(value) is not bool and (isinstance(value, str) or value not in (0, 1)):
             raise ValueError
         return bool(value)
     if type(default) is int:
-        return _whole(value, known.least, above=known.above)
+        return _whole(value, rule.least, above=rule.above)
     if type(default) is float:
-        return _real(value, known.least, above=known.above)
+        return _real(value, rule.least, above=rule.above)
     if type(default) is str:
         return _text(value)
     return _like(default, value)
@@ -407,19 +399,18 @@ def _literal(text: str) -> Any:
         return ...
 
 
-def _form(known: Key) -> str:
-    if known.shape == "size":
+def _form(rule: Key) -> str:
+    if rule.shape == "size":
         return f"[height, width] in whole pixels up to {MAX_SIDE}"
-    if known.shape == "frames":
+    if rule.shape == "frames":
         return "a list of frame numbers, from 0"
-    if known.shape == "levels":
+    if rule.shape == "levels":
         return "a list of [scale, iterations]"
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-    words |= {list: f"a list like {known.default}", type(None): "a plain value"}
-    bound = "" if known.least is None else f" {'above' if known.above else 'of at least'} {known.least:g}"
-    return words[type(known.default)] + bound
+    words |= {list: f"a list like {rule.default}", type(None): "a plain value"}
+    bound = "" if rule.least is None else f" {'above' if rule.above else 'of at least'} {rule.least:g}"
+    return words[type(rule.default)] + bound
 
 
-def _example(known: Key, key: str) -> str:
-    shown = known.form or str(known.default).lower()
-    return f"for example {key}={shown}: {known.meaning}"
+def _example(rule: Key, key: str) -> str:
+    return f"for example {key}={str(rule.default).lower()}: {rule.meaning}"

@@ -108,22 +108,18 @@ def what_if(crop: Crop, before: Settings, after: Settings, K_crop: Floats | None
         least, most = forecast_resize(crop, new.image_size_wh, face)
     else:
         assert face is not None  # seen to above
-        least, most = forecast_crop(
-            crop,
-            face,
-            old_scale=old.bbox_scale,
-            bbox_scale=new.bbox_scale,
-            image_size=new.image_size_wh[0],
-        )
+        scales = {"old_scale": old.bbox_scale, "bbox_scale": new.bbox_scale}
+        least, most = forecast_crop(crop, face, **scales, image_size=new.image_size_wh[0])
     then = max(crop.scale_x, crop.scale_y)
+    face_px = (2 * face.n_px[0] / then, 2 * face.n_px[1] / then) if face else None
     changes = tuple(c for c in compare(before, after) if c.key in CROP_KEYS)
     return WhatIf(
         changes=changes,
-        face_px_before=(2 * face.n_px[0] / then, 2 * face.n_px[1] / then) if face else None,
-        least=_outcome(least, crop, K_crop),
-        most=_outcome(most, crop, K_crop),
+        face_px_before=face_px,
+        least=_flat(least, crop, K_crop),
+        most=_flat(most, crop, K_crop),
         exact=face is None or face.exact,
-        lines=tuple(_lines(crop, old, new, face, least, most, K_crop)) if changes else (),
+        lines=tuple(_lines(crop, old, new, face, face_px, least, most, K_crop)) if changes else (),
     )
 
 
@@ -138,7 +134,7 @@ def parse_what_if(words: Sequence[str], before: Settings) -> Settings:
         key, value = parse_override(written)
         if key not in CROP_KEYS:
             raise UsageError(
-                f"{key} does not change the crop: its effect cannot be foretold",
+                f"{key} does not change the crop: --what-if cannot forecast it",
                 where=f"--what-if {written!r}",
                 hint=f"{', '.join(CROP_KEYS[:-1])} and {CROP_KEYS[-1]} do",
             )
@@ -161,29 +157,17 @@ def crop_settings(settings: Settings) -> CropSettings:
     return CropSettings(float(scale), (size[1], size[0]), cropped)
 
 
-def _outcome(found: CropForecast, before: Crop, K_crop: Floats | None) -> ForecastCrop:
-    crop = found.crop
+def _flat(found: CropForecast, before: Crop, K_crop: Floats | None) -> ForecastCrop:
+    of_crop = ("x_min", "x_max", "y_min", "y_max", "pad_x", "pad_y", "side", "image_size_wh")
+    of_forecast = ("clipped", "face_px", "gain_percent", "source_per_px", "padding")
+    K = None
+    if K_crop is not None:
+        K = intrinsics_in_crop(intrinsics_in_source(K_crop, before), found.crop).tolist()
     return ForecastCrop(
-        crop.x_min,
-        crop.x_max,
-        crop.y_min,
-        crop.y_max,
-        crop.pad_x,
-        crop.pad_y,
-        crop.side,
-        crop.image_size_wh,
-        found.clipped,
-        found.face_px,
-        found.gain_percent,
-        found.source_per_px,
-        found.padding,
-        None if K_crop is None else _K_in(found, before, K_crop),
+        **{name: getattr(found.crop, name) for name in of_crop},
+        **{name: getattr(found, name) for name in of_forecast},
+        K=None if K is None else tuple(tuple(row) for row in K),
     )
-
-
-def _K_in(found: CropForecast, before: Crop, K_crop: Floats) -> Matrix:
-    K = intrinsics_in_crop(intrinsics_in_source(K_crop, before), found.crop)
-    return tuple(tuple(row) for row in K.tolist())
 
 
 def _lines(
@@ -191,16 +175,15 @@ def _lines(
     old: CropSettings,
     new: CropSettings,
     face: Face | None,
+    face_px_before: tuple[float, float] | None,
     least: CropForecast,
     most: CropForecast,
     K_crop: Floats | None,
 ) -> list[str]:
     sides = _span(least.crop.side, most.crop.side)
     face_px = ""
-    if face is not None and least.face_px is not None and most.face_px is not None:
-        then = max(crop.scale_x, crop.scale_y)
-        was = _span(2 * face.n_px[0] / then, 2 * face.n_px[1] / then)
-        face_px = f" ({was} -> {_span(least.face_px, most.face_px)})"
+    if face_px_before is not None and least.face_px is not None and most.face_px is not None:
+        face_px = f" ({_span(*face_px_before)} -> {_span(least.face_px, most.face_px)})"
     short = f"{sides} ({new.bbox_scale:g}, {new.image_size_wh[0]})"
     becomes = short if old.crop_image and new.crop_image else new.made(sides)
     lines = [

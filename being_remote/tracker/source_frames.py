@@ -65,7 +65,7 @@ class SourceFrames:
         return (*self.source.notes, *self._notes)
 
     def frame(self, number: int, window: Window | None = None) -> Picture:
-        """The frame of that number, or a window of it (which is not kept): (H, W, 3) uint8, BGR.
+        """The frame of that number, or a window of it, which is not kept: (H, W, 3) uint8, BGR.
 
         Raises:
             NotFoundError: it is missing.
@@ -80,12 +80,11 @@ class SourceFrames:
                 f"no source frame {number}: they are numbered from 1 to {self.count}",
                 where=str(self.source.path),
             )
-        if window is not None:
-            return self.source.frame(index, window)
-        picture = self.source.frame(index)
-        self._kept[number] = picture
-        while len(self._kept) > 1 and len(self._kept) * picture.nbytes > KEPT_BYTES:
-            self._kept.popitem(last=False)
+        picture = self.source.frame(index, window) if window is not None else self.source.frame(index)
+        if window is None:
+            self._kept[number] = picture
+            while len(self._kept) > 1 and len(self._kept) * picture.nbytes > KEPT_BYTES:
+                self._kept.popitem(last=False)
         return picture
 
 
@@ -103,17 +102,14 @@ def source_frames(source: FrameReader, fps: float, shown: Mapping[int, int] | No
     """
     numbers, note = number_frames(source, fps)
     if shown is not None:
-        return _by_map(source, shown, note)
+        return SourceFrames(source, max(shown, default=0), _lossless(source), shown.get, note)
     return SourceFrames(source, max(numbers), _lossless(source), numbers.get, note)
 
 
 def every_frame(source: FrameReader) -> SourceFrames:
     """Every frame of an open source as it is, counted from 1."""
-    return _by_map(source, {n + 1: n for n in range(source.frame_count)}, ())
-
-
-def _by_map(source: FrameReader, shown: Mapping[int, int], notes: tuple[str, ...]) -> SourceFrames:
-    return SourceFrames(source, max(shown, default=0), _lossless(source), shown.get, notes)
+    shown = {n + 1: n for n in range(source.frame_count)}
+    return SourceFrames(source, source.frame_count, _lossless(source), shown.get)
 
 
 def number_frames(source: FrameReader, fps: float) -> tuple[Mapping[int, int], tuple[str, ...]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from being_remote.errors import TornFile, UnsafeFile
@@ -48,7 +47,8 @@ def archive_of(data: bytes, shown: str) -> Archive | None:
         raise UnsafeFile("is an archive without data.pkl: torch.save did not write it", file=shown)
     if bytes(parts.get("byteorder", b"little")) != b"little":
         raise UnsafeFile("was written on a big-endian machine; such files are not read", file=shown)
-    return Archive(bytes(parts["data.pkl"]), Storages(_contents(parts)))
+    contents = {name[len("data/") :]: body for name, body in parts.items() if name.startswith("data/")}
+    return Archive(bytes(parts["data.pkl"]), Storages(contents))
 
 
 def load_file(data: bytes, shown: str) -> Loaded:
@@ -114,7 +114,3 @@ def _legacy(data: bytes, shown: str, begin: int) -> Loaded:
     if at != len(data):
         raise TornFile("does not end where its tensors end", file=shown, hint=TORN)
     return loaded._replace(oddities=(LEGACY, *loaded.oddities))
-
-
-def _contents(parts: Mapping[str, memoryview]) -> dict[str, memoryview]:
-    return {name[len("data/") :]: body for name, body in parts.items() if name.startswith("data/")}

@@ -1,7 +1,7 @@
 """A command whose output is read as it comes: a local process, ssh or the command itself.
 
-The opening mark cuts off what a login shell prints first. There is no closing mark: whoever follows
-something has an end of its own in what it reads, and ssh's 255 is never taken for one.
+The opening mark cuts off what a login shell prints first. Without a closing mark, the output needs an end
+of its own; ssh's 255 is never taken for one.
 """
 
 from __future__ import annotations

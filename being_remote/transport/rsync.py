@@ -233,7 +233,7 @@ def pull_words(request: Pull, remote: Remote | None, most_bytes: int) -> list[st
         "--no-links",
         "--no-devices",
         "--no-specials",
-        "--chmod=D755,F644",  # a file that cannot be read here is no backup
+        "--chmod=D755,F644",  # a backup must be readable here
         f"--partial-dir={PARTIAL_DIR}",
         f"--max-size={most_bytes}",  # a file that outgrew its listing must not keep others away
     ]

@@ -139,7 +139,7 @@ def _ask(name: str, user: str | None, port: int | None, inventory: Inventory) ->
 @functools.cache
 def _defaults() -> tuple[str, ...]:
     """The keys that ssh tries by default."""
-    return tuple(_answer(("-F", "/dev/null"), "nobody", where="ssh")["identityfile"])
+    return tuple(_answer(("-F", "/dev/null"), "host", where="ssh")["identityfile"])
 
 
 def _answer(options: Sequence[str], name: str, *, where: str) -> dict[str, list[str]]:

@@ -30,22 +30,21 @@ class LogsReport:
 
     @property
     def exit_code(self) -> int:
-        """Of a log that was followed, the job's; a log that was only read is read."""
+        """The job's exit code if the log was followed, else 0."""
         return exit_code_of(self.state) if self.followed or self.state is JobState.UNKNOWN else 0
 
 
 def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | None = None) -> LogsReport:
-    """Read the log of the attempt that counts.
+    """Read the log of the current attempt.
 
     Args:
-        inventory: who is who.
         job: an id, a unique beginning, or `last`.
-        follow_it: go on until the job's end is known.
-        say: told each line and each new state at once; without it the report carries the lines.
+        follow_it: continue until the job's end is known.
+        say: receives each line and each new state at once; without it the report carries the lines.
 
     Raises:
-        NotFoundError: no such job, here or there.
-        HostError: the host could not be asked, or stayed away.
+        NotFoundError: no such job, local or remote.
+        HostError: no answer, or the host stayed away.
     """
     context = job_context(inventory)
     ledger = context.ledger

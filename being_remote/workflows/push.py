@@ -1,20 +1,19 @@
-"""`push`: a new actor's video and identity onto a host, or a whole checkout of the tracker.
+"""`push`: upload a new actor's video and identity, or a whole checkout of the tracker.
 
-What is to be sent is checked here before any host is asked. On the host nothing is ever overwritten,
-and everything is compared by hash before it takes its place; see `pushing.files`.
+All files are checked before a host is asked. On the host nothing is overwritten, and every file is verified
+by hash before it takes its place; see `transfer.staged_upload`.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from being_remote.inventory import Inventory
-from being_remote.push.actor_input import actor_input, push_actor, tracker_root
-from being_remote.push.tracker_checkout import checkout_at
+from being_remote.push.actor_input import find_actor_input, push_actor, tracker_root
+from being_remote.push.tracker_checkout import read_checkout
 from being_remote.session import OnProgress, no_progress
 from being_remote.transfer.staged_upload import UploadResult, push_files
 from being_remote.transport import open_session
@@ -25,15 +24,13 @@ class PushedFolder:
     """One folder's files: the tracker's checkout, or an actor's input.
 
     Attributes:
-        what: "tracker" or "actor".
-        source: the checkout here, or the actor's name.
+        source: the local checkout, or the actor's name.
         into: the folder on the host.
-        files, bytes: all that were to be there.
-        already: of the files, those that were there with the same bytes.
-        transferred_files, transferred_bytes: what travelled; in a dry run, what would.
-        verified: files there whose hash, made there, is the one made here.
+        files, bytes: all that belong there.
+        already: files that were there with the same bytes.
+        transferred_files, transferred_bytes: sent now; in a dry run, to be sent.
+        verified: files whose remote hash equals the local one.
         method: "rsync" or "stream"; None where nothing was sent.
-        notes: what a person should know.
     """
 
     what: Literal["tracker", "actor"]
@@ -68,7 +65,7 @@ class PushReport:
 
     @property
     def exit_code(self) -> int:
-        """0: whatever did not go well was raised."""
+        """0: every failure is raised."""
         return 0
 
 
@@ -81,45 +78,42 @@ def push(
     dry_run: bool = False,
     on_progress: OnProgress = no_progress,
 ) -> PushReport:
-    """Put an actor's input, a checkout of the tracker, or both onto a host.
+    """Upload an actor's input, a checkout of the tracker, or both.
 
     Args:
-        inventory: hosts and actors.
-        actor: whose; default: the only one, and none where only a tracker is pushed.
-        host: where to; default: the only one.
-        tracker: a checkout here, with its model files, for the host's `tracker.root`.
-        dry_run: change nothing here or there; say what would be sent.
-        on_progress: told how far it is.
+        actor: default: the only one, and none where only a tracker is pushed.
+        host: default: the only one.
+        tracker: a local checkout, with its model files, for the host's `tracker.root`.
+        dry_run: change nothing, local or remote; say what would be sent.
 
     Raises:
         UsageError: unknown names, several to choose from, or a host without `tracker:`.
-        NotFoundError: the video or the checkout is not here, or not whole.
-        DataError: a file here is not what it should be, or something else stands in its place there.
-        HostError: no session, no answer, or the disk over there refused; the next push goes on.
+        NotFoundError: the video or the checkout is missing or incomplete.
+        DataError: a local file cannot be read, or the host has another file in its place.
+        HostError: no session, no answer, or the remote disk refused; the next push resumes.
     """
     started = time.monotonic()
-    where = inventory.the_host(host)
-    who = inventory.the_actor(actor) if actor is not None or tracker is None else None
-    root = tracker_root(inventory, where)
-    given = actor_input(inventory, who) if who is not None else None
-    checkout = checkout_at(tracker, inventory) if tracker is not None else None
+    to_host = inventory.the_host(host)
+    of_actor = inventory.the_actor(actor) if actor is not None or tracker is None else None
+    root = tracker_root(inventory, to_host)
+    found = find_actor_input(inventory, of_actor) if of_actor is not None else None
+    checkout = read_checkout(tracker, inventory) if tracker is not None else None
     parts = []
-    with ExitStack() as held:
-        session = held.enter_context(open_session(where, inventory, remember=not dry_run))
+    with open_session(to_host, inventory, remember=not dry_run) as session:
         if checkout is not None:
-            placed = push_files(
-                session, where, checkout.files, root, dry_run=dry_run, on_progress=on_progress
+            uploaded = push_files(
+                session, to_host, checkout.files, root, dry_run=dry_run, on_progress=on_progress
             )
-            parts.append(_part("tracker", str(tracker), placed, checkout.notes, dry_run=dry_run))
-        if who is not None:
-            placed = push_actor(
-                inventory, session, where, who, given=given, dry_run=dry_run, on_progress=on_progress
+            parts.append(_pushed_folder("tracker", str(tracker), uploaded, checkout.notes, dry_run=dry_run))
+        if of_actor is not None:
+            uploaded = push_actor(
+                inventory, session, to_host, of_actor, found=found, dry_run=dry_run, on_progress=on_progress
             )
-            parts.append(_part("actor", who.name, placed, (), dry_run=dry_run))
+            parts.append(_pushed_folder("actor", of_actor.name, uploaded, (), dry_run=dry_run))
         round_trips = session.round_trips
     return PushReport(
-        host=where.name,
-        actor=who.name if who is not None else None,
+        host=to_host.name,
+        actor=of_actor.name if of_actor is not None else None,
         tracker=tracker,
         parts=tuple(parts),
         files=sum(p.files for p in parts),
@@ -133,10 +127,10 @@ def push(
     )
 
 
-def _part(
+def _pushed_folder(
     what: Literal["tracker", "actor"],
     source: str,
-    placed: UploadResult,
+    uploaded: UploadResult,
     notes: tuple[str, ...],
     *,
     dry_run: bool,
@@ -144,13 +138,13 @@ def _part(
     return PushedFolder(
         what=what,
         source=source,
-        into=placed.into,
-        files=placed.files,
-        bytes=placed.bytes,
-        already=placed.already,
-        transferred_files=placed.to_send_files if dry_run else placed.transferred_files,
-        transferred_bytes=placed.to_send_bytes if dry_run else placed.transferred_bytes,
-        verified=placed.already if dry_run else placed.files,
-        method=placed.method,
-        notes=(*notes, *placed.notes),
+        into=uploaded.into,
+        files=uploaded.files,
+        bytes=uploaded.bytes,
+        already=uploaded.already,
+        transferred_files=uploaded.to_send_files if dry_run else uploaded.transferred_files,
+        transferred_bytes=uploaded.to_send_bytes if dry_run else uploaded.transferred_bytes,
+        verified=uploaded.already if dry_run else uploaded.files,
+        method=uploaded.method,
+        notes=(*notes, *uploaded.notes),
     )

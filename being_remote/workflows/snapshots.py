@@ -18,8 +18,8 @@ from being_remote.errors import NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.session import OnProgress, no_progress
 from being_remote.sync.run_change import same_camera
-from being_remote.sync.sync_pass import the_judge
-from being_remote.sync.sync_report import QuarantineRow, quarantined
+from being_remote.sync.sync_pass import tracker_judge
+from being_remote.sync.sync_report import QuarantineRow, quarantine_row
 from being_remote.transfer.stored_file import StoredFile
 
 
@@ -175,7 +175,7 @@ def restore_snapshot(
         return same_camera(_contents(history, live), _contents(history, wanted))
 
     with room_on_disk(history.root), history.lock():
-        done = restore(history, readable(history, number, on_progress), the_judge(), is_same_run)
+        done = restore(history, readable(history, number, on_progress), tracker_judge(), is_same_run)
     before = done.settled.manifest
     return RestoreReport(
         actor=name,
@@ -189,7 +189,7 @@ def restore_snapshot(
         adopted=len(done.settled.adopted),
         dry_run=False,
         warnings=_said(done.manifest.host),
-        quarantined=tuple(map(quarantined, done.refused)),
+        quarantined=tuple(map(quarantine_row, done.refused)),
     )
 
 
@@ -197,7 +197,7 @@ def _would_restore(name: str, history: History, number: int, on_progress: OnProg
     wanted = readable(history, number, on_progress)
     shown = history.shown()
     live = next((made.files for made in history.readable() if made.number == shown), {})
-    bad = refused(history, live, wanted.files, the_judge())
+    bad = refused(history, live, wanted.files, tracker_judge())
     same_run = bool(bad) and same_camera(_contents(history, live), _contents(history, wanted.files))
     files = without(wanted.files, bad, live, same_run=same_run)
     return RestoreReport(
@@ -212,7 +212,7 @@ def _would_restore(name: str, history: History, number: int, on_progress: OnProg
         adopted=survey(history).unsaved,
         dry_run=True,
         warnings=_said(wanted.host),
-        quarantined=tuple(map(quarantined, bad)),
+        quarantined=tuple(map(quarantine_row, bad)),
     )
 
 

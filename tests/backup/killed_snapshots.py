@@ -16,7 +16,7 @@ from folder_sync import counted, judge
 from being_remote.backup.history import History
 from being_remote.backup.prune import marked, prune
 from being_remote.backup.restore import RestoreResult, readable, restore
-from being_remote.backup.snapshot_merge import absorb
+from being_remote.backup.snapshot_merge import merge_snapshots
 from being_remote.backup.verification import scrub
 from being_remote.session import no_progress
 
@@ -32,7 +32,7 @@ def prune_to_two(history: History) -> None:
 
 def absorb_last(history: History) -> None:
     earlier, later = history.snapshot_numbers()[-2:]
-    absorb(history, history.read(earlier), history.read(later))
+    merge_snapshots(history, history.read(earlier), history.read(later))
 
 
 def scrub_all(history: History) -> None:

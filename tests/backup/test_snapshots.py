@@ -21,7 +21,7 @@ from killed_snapshots import act, restore_first
 from being_remote.backup.live_tree import scan
 from being_remote.backup.prune import Pruning, marked, prune
 from being_remote.backup.restore import RestoreResult, readable, restore
-from being_remote.backup.snapshot_merge import absorb
+from being_remote.backup.snapshot_merge import merge_snapshots
 from being_remote.backup.snapshots import SnapshotChange, survey
 from being_remote.backup.verification import VerifyResult, scrub
 from being_remote.durable_files import room_on_disk
@@ -512,7 +512,7 @@ def watched(host: FolderHost, path: str, text: str, mtime_s: float) -> bool:
     later = host.history.newest()
     assert earlier is not None and later is not None
     with host.history.lock():
-        return absorb(host.history, earlier, later)
+        return merge_snapshots(host.history, earlier, later)
 
 
 def test_rounds_of_a_watch_that_only_add_leave_one_snapshot_with_all_that_they_brought(
@@ -560,11 +560,11 @@ def test_only_the_snapshot_just_before_of_the_same_host_and_kind_is_absorbed(hos
             {"incarnation": {"boot": "x"}},
             {"number": 5},
         ):
-            assert not absorb(host.history, dataclasses.replace(first, **other), second)
+            assert not merge_snapshots(host.history, dataclasses.replace(first, **other), second)
         host.history.show(0)
-        assert not absorb(host.history, first, second), "the live tree does not show it yet"
+        assert not merge_snapshots(host.history, first, second), "the live tree does not show it yet"
         host.history.show(1)
-        assert absorb(host.history, first, second)
+        assert merge_snapshots(host.history, first, second)
     assert host.history.snapshot_numbers() == [1]
 
 

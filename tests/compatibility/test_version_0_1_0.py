@@ -21,16 +21,15 @@ from being_remote.inventory import Inventory
 from being_remote.jobs.ledger import Ledger, hosts_of
 from being_remote.jobs.result_folder import read_record
 from being_remote.session import no_progress
-from being_remote.sync.sync_pass import the_judge
-from being_remote.sync.unchanged import recall as recall_last_pass
+from being_remote.sync.last_pass import recall_last_pass
+from being_remote.sync.sync_pass import tracker_judge
 from being_remote.tracker.frame_file import read_frame
 from being_remote.transfer.checked_files import has_hash
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
-from being_remote.transfer.known_hashes import load_known_hashes as recall_hashes
-from being_remote.transfer.known_hashes import version_digest
+from being_remote.transfer.known_hashes import load_known_hashes, version_digest
 from being_remote.transfer.quarantine import read_quarantine
 from being_remote.workflows.snapshots import list_snapshots, prune_snapshots, restore_snapshot
-from being_remote.workflows.sync import sync, task_of
+from being_remote.workflows.sync import choose_files, sync
 
 DATA = Path(__file__).parent
 LATE = "run/logs/late.log"
@@ -92,7 +91,7 @@ def test_its_first_run_is_restored(backup: OldBackup) -> None:
 def test_its_contents_are_verified(backup: OldBackup) -> None:
     with backup.history.lock():
         result = scrub(backup.history, no_progress)
-        settled = settle(backup.history, the_judge(), deep=True)
+        settled = settle(backup.history, tracker_judge(), deep=True)
     assert result.objects == 10 and not result.rots and not result.unreadable and result.orphans == 0
     assert settled.manifest is not None and settled.manifest.number == 6
     assert not settled.adopted and not settled.unsound and not settled.rotted
@@ -111,7 +110,7 @@ def test_its_quarantine_is_read(backup: OldBackup) -> None:
 
 
 def test_its_memory_of_hashes_is_read(backup: OldBackup) -> None:
-    facts = recall_hashes(backup.history, "a100")
+    facts = load_known_hashes(backup.history, "a100")
     origin = RemoteFolder("", PurePosixPath("/"), PurePosixPath("/"))
     made = {
         version_digest(
@@ -123,14 +122,14 @@ def test_its_memory_of_hashes_is_read(backup: OldBackup) -> None:
 
 
 def test_its_memory_of_the_last_pass_is_read(backup: OldBackup) -> None:
-    last = recall_last_pass(backup.history, task_of(backup.inventory, None, None, ()))
+    last = recall_last_pass(backup.history, choose_files(backup.inventory, None, None, ()))
     assert last is not None and (last.generation, last.files, last.bytes) == (6, 4, 7696)
 
 
 def test_what_its_killed_sync_had_downloaded_is_kept(backup: OldBackup) -> None:
     with backup.history.lock():
-        live = settle(backup.history, the_judge()).manifest
-        made = keep_arrived(backup.history, the_judge(), live, lambda _files: None)
+        live = settle(backup.history, tracker_judge()).manifest
+        made = keep_arrived(backup.history, tracker_judge(), live, lambda _files: None)
     assert made is not None and made.number == 7 and made.files[LATE].host == "a100"
     assert (backup.root / LATE).read_text() == "arrived whole\n"
 

@@ -11,7 +11,8 @@ import numpy as np
 from scenes import Drawn, Scene, as_h264, as_jpeg, blurred, letterboxed, recoloured
 
 from being_remote.camera.crop import Crop, crop_from_box
-from being_remote.crop_search import Finding, from_images
+from being_remote.crop_search.finding import Finding
+from being_remote.crop_search.image_search import from_images
 
 Quality = Literal["png", "jpeg", "crf18", "crf28", "crf35", "recoloured", "blurred", "letterbox"]
 

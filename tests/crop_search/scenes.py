@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from being_remote.crop_search import StoredCrop
+from being_remote.crop_search.finding import StoredCrop
 from being_remote.demo import head, picture
 from being_remote.demo.tracker_recipe import crop_image
 

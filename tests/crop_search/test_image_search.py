@@ -11,7 +11,7 @@ from scenes import Drawn, Scene
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.free_crop import FreeCrop
-from being_remote.crop_search import from_images
+from being_remote.crop_search.image_search import from_images
 
 SMALL = Scene(size_wh=(640, 360), box=(190, 490, 30, 330), seed=2, image=256)
 TRUTH = crop_from_box(SMALL.box, SMALL.size_wh, (256, 256))

@@ -10,7 +10,7 @@ import pytest
 from scenes import Scene, as_h264, as_jpeg
 
 from being_remote.camera.crop import crop_from_box
-from being_remote.crop_search import check_crop
+from being_remote.crop_search.known_crop_check import check_crop
 
 SMALL = Scene(size_wh=(640, 360), box=(190, 490, 30, 330), seed=7, image=256)
 STORED = SMALL.stored(range(2, 12))

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scenes import Picture, Scene
 
 from being_remote.camera.crop import crop_from_box
-from being_remote.crop_search import StoredCrop, check_crop, from_images
 from being_remote.crop_search.crop_rendering import content_window, grey_of
+from being_remote.crop_search.finding import StoredCrop
+from being_remote.crop_search.image_search import from_images
+from being_remote.crop_search.known_crop_check import check_crop
 from being_remote.crop_search.replaced_background import inner_part
 
 FRAMES = 12

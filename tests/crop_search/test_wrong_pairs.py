@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from wrong_pairs import Pair, pairs
 
-from being_remote.crop_search import from_images
+from being_remote.crop_search.image_search import from_images
 
 PAIRS = {pair.name: pair for pair in pairs()}
 SAMPLE = (

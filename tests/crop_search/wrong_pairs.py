@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scenes import Drawn, Picture, Scene, as_jpeg
 
-from being_remote.crop_search import StoredCrop
+from being_remote.crop_search.finding import StoredCrop
 
 FRAMES = 12
 NUMBERS = range(2, FRAMES)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from being_remote.demo.pod import Pod, start_pod
-from being_remote.host_checks.gpu_check import parse_gpus
+from being_remote.host_checks.built_in_checks import parse_gpus
 from being_remote.host_checks.laptop import check_laptop
 from being_remote.inventory import Inventory
 from being_remote.tracker.layout import CHECKOUT_FILES

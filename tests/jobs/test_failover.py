@@ -321,7 +321,7 @@ def test_a_spare_pod_that_could_not_take_the_job_is_told_before_anything_is_paid
     (two_pods.folder / "backups/demo/actor/identity.npy").unlink()
     planned = retrack(two_pods.inventory, host="a", failover="b", dry_run=True).jobs[0].plan
     (note,) = (note for note in planned.notes if note.startswith("on b: "))
-    assert "no identity.npy, which the tracker needs, neither at home nor there" in note
+    assert "no identity.npy, which the tracker needs, neither local nor remote" in note
     shutil.rmtree(two_pods.folder / "video")
     refused(NotFoundError, "video")
     (two_pods.checkout("b") / "tracker.py").unlink()

@@ -391,7 +391,7 @@ class Said:
     ],
 )
 def test_a_stream_that_is_none_of_ours_is_refused(said: bytes) -> None:
-    with pytest.raises(HostError, match="no log in our form"):
+    with pytest.raises(HostError, match="malformed log"):
         read(Said(said), Path("/x"))  # type: ignore[arg-type]
 
 

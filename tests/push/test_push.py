@@ -189,7 +189,7 @@ def test_what_is_no_video_is_refused_before_any_host_is_asked(
 
 
 def test_a_video_of_another_size_than_the_inventory_says_is_refused(build: Build, tmp_path: Path) -> None:
-    with pytest.raises(InconsistentData, match="has 64x48 pixels, and the inventory's source_size of roman"):
+    with pytest.raises(InconsistentData, match="has 64x48 pixels, but the inventory's source_size of roman"):
         build(nowhere(), tmp_path, source_size=[1920, 1080]).push()
 
 
@@ -219,7 +219,7 @@ def test_what_is_missing_here_is_3_and_nothing_is_asked(build: Build, tmp_path: 
     shutil.rmtree(tmp_path / "backups")
     setting = build(nowhere(), tmp_path, video=None)
     setting.identity.unlink()
-    with pytest.raises(NotFoundError, match="nothing of roman to push"):
+    with pytest.raises(NotFoundError, match="nothing to push for roman"):
         setting.push()
 
 
@@ -250,7 +250,7 @@ def test_old_frames_beside_a_new_video_are_told_of(here: Setting) -> None:
     (here.input / "source").mkdir(parents=True)
     (here.input / "source/00001.png").write_bytes(b"x")
     (note,) = here.push().parts[0].notes
-    assert "source/ is there already with 1 files" in note
+    assert "the host has source/ with 1 files" in note
 
 
 def test_a_folder_over_there_may_be_a_link_to_a_volume(here: Setting, tmp_path: Path, video: Path) -> None:
@@ -280,7 +280,7 @@ def test_a_disk_over_there_that_is_too_small_is_said_before_anything_travels(
     with (
         small_disk(tmp_path / "small") as small,
         open_session(host, here.inventory) as session,
-        pytest.raises(NoSpace, match=r"the disk over there is full: 3\.1 MB are needed, 2\.1 MB are free"),
+        pytest.raises(NoSpace, match=r"the host's disk is full: 3\.1 MB are needed, 2\.1 MB are free"),
     ):
         push_files(session, host, {"big": tmp_path / "big"}, PurePosixPath(small / "into"))
     assert not (tmp_path / "small/into").exists()
@@ -390,8 +390,8 @@ def test_linked_model_files_are_sent_and_links_that_lead_nowhere_or_round_are_no
     report = here.push(tracker=checkout)
     assert set(here.there(here.tracker)) == KEPT
     assert report.parts[0].notes == (
-        "left out: input/, output/ and what begins with a dot",
-        "left out: 2 links that lead nowhere, devices or pipes: 'nowhere', 'pipe'",
+        "left out: input/, output/ and names that begin with a dot",
+        "left out: 2 dead links, devices or pipes: 'nowhere', 'pipe'",
     )
 
 

@@ -260,7 +260,7 @@ def test_pictures_that_changed_since_the_plan_stop_it_before_the_tracker_starts(
     changed = dataclasses.replace(plan, prepare=dataclasses.replace(plan.prepare, links=links))
     done = run_plan(changed, tmp_path / "job")
     assert done.codes == (6,)
-    assert "images for 4 frames, 12 were planned for" in done.log
+    assert "has images for 4 frames; the job was planned for 12" in done.log
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,11 @@ from being_remote.jobs.result_download import ResultChecks, download_results
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import no_progress
-from being_remote.sync.remote_files import ActorSync, folders_of
-from being_remote.sync.sync_pass import bring_actor
+from being_remote.sync.remote_files import ActorSync, folder_queries
+from being_remote.sync.sync_pass import SyncPass
 from being_remote.tracker.layout import PLACES
 from being_remote.transfer import disk_room
+from being_remote.transport.local_session import LocalSession
 
 TRACKER = PurePosixPath("/pod/tracker")
 ACTOR = Actor.model_validate(
@@ -83,14 +84,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory, frame: bytes) -> Path:
 def attempt(root: Path, pod: Pod) -> None:
     history = History(root)
     with history.lock():
-        bring_actor(
-            task_at(root),
-            ModelSession(HOST, pod),
-            history,
-            verify=False,
-            partial=False,
-            on_progress=no_progress,
-        )
+        SyncPass(task_at(root), ModelSession(HOST, pod), LocalSession(HOST), history).run()
 
 
 @contextmanager
@@ -102,7 +96,7 @@ def copied(laptop: Path) -> Iterator[Path]:
 def fitting() -> list[tuple[int, str]]:
     """For each folder that is asked for, names that fit."""
     found = []
-    for number, folder in enumerate(folders_of(task_at(Path("/")))):
+    for number, folder in enumerate(folder_queries(task_at(Path("/")))):
         name = {"*": "events"}.get(folder.pattern, folder.pattern.replace("*", "a"))
         found += [(number, name), (number, "00000.frame" if folder.pattern == "*.frame" else name)]
         if folder.recursive:
@@ -117,7 +111,7 @@ def fitting() -> list[tuple[int, str]]:
 
 def asked_paths(pod: Pod) -> set[str]:
     """Where the files that the pod names may lie, of those that were asked for."""
-    folders = folders_of(task_at(Path("/")))
+    folders = folder_queries(task_at(Path("/")))
     places = [*PLACES, *(p for p in PLACES if p.kind in ("checkpoints", "bbox"))]
     return {
         places[row.folder].home_path(os.fsdecode(raw(row.name)))
@@ -170,7 +164,7 @@ many = settings(max_examples=3000, deadline=None, suppress_health_check=list(Hea
 def test_whatever_a_pod_answers_a_sync_changes_nothing_but_what_it_asked_for(
     laptop: Path, frame: bytes, data: st.DataObject
 ) -> None:
-    see_a_sync(laptop, data.draw(pods(len(folders_of(task_at(Path("/")))), frame, fitting())))
+    see_a_sync(laptop, data.draw(pods(len(folder_queries(task_at(Path("/")))), frame, fitting())))
 
 
 @pytest.mark.soak
@@ -179,7 +173,7 @@ def test_whatever_a_pod_answers_a_sync_changes_nothing_but_what_it_asked_for(
 def test_whatever_a_pod_answers_thousands_of_syncs_change_nothing_but_what_they_asked_for(
     laptop: Path, frame: bytes, data: st.DataObject
 ) -> None:
-    see_a_sync(laptop, data.draw(pods(len(folders_of(task_at(Path("/")))), frame, fitting())))
+    see_a_sync(laptop, data.draw(pods(len(folder_queries(task_at(Path("/")))), frame, fitting())))
 
 
 NOTE = {"job": "job-1", "host": "pod", "attempt": 1, "spec_sha256": "a" * 64}

@@ -15,10 +15,9 @@ from remote_homes import Homes, homes_on
 from being_remote.demo.actor import make_actor
 from being_remote.errors import DataError, UnrequestedFile
 from being_remote.inventory import Inventory
-from being_remote.sync.watch import watch
 from being_remote.workflows.pull import pull
 from being_remote.workflows.safe_to_stop import safe_to_stop
-from being_remote.workflows.sync import sync
+from being_remote.workflows.sync import sync, watch
 
 MakeInventory = Callable[..., Inventory]
 
@@ -202,7 +201,7 @@ def test_half_a_surrogate_pair_in_one_row_leaves_that_row_out_by_name(
     hostile.lie("listing", say_impossible, values={"00001.frame": [0, "\ud800.frame"]})
     report = homes.sync()
     assert report.exit_code == 6 and [q.reason for q in report.quarantined] == [
-        "not fetched: its name cannot be"
+        "not downloaded: its name is impossible"
     ]
     assert sorted(p.name for p in (homes.root / "checkpoint").iterdir()) == ["00000.frame", "00002.frame"]
 

@@ -113,7 +113,7 @@ def test_a_folder_that_may_not_be_read_or_is_too_deep_hides_no_other(homes: Home
     (deep / "x").touch()
     (homes.tracker / "output/demo/logs/zzz").write_text("last")
     report = homes.sync()
-    assert any("could not be read whole" in warning for warning in report.warnings)
+    assert any("could not be read completely" in warning for warning in report.warnings)
     assert (homes.root / "run/logs/zzz").read_text() == "last"
     all_but(homes)
 

@@ -222,7 +222,7 @@ def test_verify_without_a_host_still_reads_what_is_here_and_ends_with_4(
         here.sync()
     report = here.sync(verify=True)
     assert report.exit_code == 4 and "nobody answers" in (report.host_error or "")
-    assert mesh.read_bytes() == good and any("rotted here" in w for w in report.warnings)
+    assert mesh.read_bytes() == good and any("corrupt here" in w for w in report.warnings)
 
 
 def test_a_hash_is_believed_only_for_what_changed_well_before_it_was_made() -> None:

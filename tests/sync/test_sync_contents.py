@@ -17,11 +17,10 @@ from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData
 from being_remote.inventory import Inventory
 from being_remote.sync import sync_pass as rounds
-from being_remote.sync.watch import watch
 from being_remote.sync.watch_report import WatchRound
 from being_remote.tracker.frame_file import read_frame
 from being_remote.workflows.snapshots import prune_snapshots, restore_snapshot
-from being_remote.workflows.sync import SyncReport, sync
+from being_remote.workflows.sync import SyncReport, sync, watch
 
 FRAMES = 5
 FRAME = "checkpoint/00002.frame"
@@ -218,7 +217,7 @@ def test_verify_names_a_live_file_that_is_not_what_its_name_says(here: Setting) 
     report = here.sync(verify=True)
     assert (report.exit_code, report.unsound.examples) == (6, (FRAME,))
     assert report.verified == report.files - 1
-    assert any(FRAME in w and "not sound" in w for w in report.warnings)
+    assert any(FRAME in w and "invalid here" in w for w in report.warnings)
 
 
 def test_a_content_that_rotted_is_not_put_in_the_place_of_a_live_file_that_is_missing(here: Setting) -> None:

@@ -120,7 +120,7 @@ def test_a_sync_after_a_restore_makes_the_hosts_run_live_says_so_and_keeps_the_r
     report = sync(here.inventory)
     assert here.frames() == new and report.snapshot == 3
     (said,) = [w for w in report.warnings if "restored" in w]
-    assert "snapshot 2, restored from 0, is not live any more" in said and "--restore 2" in said
+    assert "snapshot 2, restored from 0, is no longer live" in said and "--restore 2" in said
     assert not [w for w in sync(here.inventory).warnings if "restored" in w]
     restore_snapshot(here.inventory, 2)
     assert here.frames() == old

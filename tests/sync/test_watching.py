@@ -28,10 +28,9 @@ from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import DataError, HostKeyChanged, HostKeyUnknown, InconsistentData, UsageError
 from being_remote.inventory import Inventory
 from being_remote.sync import watch as watching
-from being_remote.sync.watch import watch
 from being_remote.sync.watch_report import WatchPause, WatchReport, WatchRound
 from being_remote.tracker.file_check import check_bytes
-from being_remote.workflows.sync import sync
+from being_remote.workflows.sync import sync, watch
 
 MakeInventory = Callable[..., Inventory]
 FRAMES = 6
@@ -188,7 +187,7 @@ def test_a_frame_that_is_being_written_is_no_news_and_comes_when_it_is_whole(
 ) -> None:
     tracking.add(0)
     looks = 0
-    real = watching.bring_actor
+    real = watching.SyncPass.run
 
     def counted(*args: Any, **more: Any) -> Any:
         nonlocal looks
@@ -199,7 +198,7 @@ def test_a_frame_that_is_being_written_is_no_news_and_comes_when_it_is_whole(
             tracking.tear(1)  # its time is now
         return real(*args, **more)
 
-    monkeypatch.setattr(watching, "bring_actor", counted)
+    monkeypatch.setattr(watching.SyncPass, "run", counted)
     script = Script(nothing)
     report = script.watch(inventory)
     assert [line.transferred_files for line in script.said][1:] == [1]
@@ -227,8 +226,8 @@ def test_a_backup_that_another_sync_holds_is_waited_for_and_that_is_said_once(
     tried = threading.Semaphore(0)
     with ExitStack() as other:
         other.enter_context(History(inventory.backups / "demo").lock())
-        real = watching._alone
-        monkeypatch.setattr(watching, "_alone", lambda history: (tried.release(), real(history))[1])
+        real = watching._lock
+        monkeypatch.setattr(watching, "_lock", lambda history: (tried.release(), real(history))[1])
 
         def release_later() -> None:
             def release() -> None:
@@ -338,7 +337,7 @@ def test_a_key_that_was_never_trusted_ends_it_at_once(pod: Pod, make_inventory: 
 
 
 def test_a_host_without_a_tracker_ends_it_at_once(tmp_path: Path, make_inventory: MakeInventory) -> None:
-    with pytest.raises(UsageError, match="nowhere to look"):
+    with pytest.raises(UsageError, match="no folder to list"):
         watch(make_inventory({"here": {"kind": "local", "workdir": str(tmp_path)}}), every_s=EVERY_S)
 
 
