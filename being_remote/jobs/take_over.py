@@ -52,9 +52,7 @@ def take_over_job(
         raise UsageError("--take-over cannot be rehearsed", where="--dry-run")
     evidence = {**seen.evidence, "reason": "taken over", "from": spec.ledger}
     unclear = seen.state in (JobState.UNKNOWN, JobState.CREATED)
-    intent = replace(
-        Intent.of(spec, NO_FILES), host=host.name
-    )  # other laptops may name it otherwise
+    intent = replace(Intent.of(spec, NO_FILES), host=host.name)  # other laptops may name it otherwise
     return ledger.take_over(
         intent,
         attempt=max(1, seen.attempt),
