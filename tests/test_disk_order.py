@@ -61,7 +61,7 @@ def place_files(root: Path) -> None:
         with open(stage / sha256, "wb") as f:
             f.write(data)
         wanted.append(place.FileToPlace(name, len(data), sha256, executable=False))
-    place.place(os.fsencode(into), os.fsencode(stage), wanted, ["absent"] * 3)
+    place.place_files(os.fsencode(into), os.fsencode(stage), wanted, ["absent"] * 3)
     assert (into / "b").read_bytes() == b"one"
 
 

@@ -201,7 +201,7 @@ def test_half_a_surrogate_pair_in_one_row_leaves_that_row_out_by_name(
     hostile.lie("listing", say_impossible, values={"00001.frame": [0, "\ud800.frame"]})
     report = homes.sync()
     assert report.exit_code == 6 and [q.reason for q in report.quarantined] == [
-        "not downloaded: its name cannot be"
+        "not downloaded: its name is impossible"
     ]
     assert sorted(p.name for p in (homes.root / "checkpoint").iterdir()) == ["00000.frame", "00002.frame"]
 
@@ -213,7 +213,7 @@ def answer_for_another(request: Any, answer: Any) -> None:
             answer.insert(0, {"folder": number, "files": [["other", 1, 0, 0, 0, None]]})
 
 
-def test_an_answer_with_hashes_of_what_nobody_named_is_refused(homes: Homes, hostile: HostilePod) -> None:
+def test_an_answer_with_hashes_of_files_not_named_is_refused(homes: Homes, hostile: HostilePod) -> None:
     homes.sync()
     before = everything(homes.root)
     shutil.copy(homes.checkpoint / "00001.frame", homes.checkpoint / "00000.frame")
