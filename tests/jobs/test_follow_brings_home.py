@@ -24,9 +24,9 @@ from faults import FaultProxy, small_disk
 from live_watcher import LiveWatcher
 from local_jobs import retrack
 from numbered_frames import numbered
+from tracker_checkout import install
 
 from being_remote.demo.actor import make_actor
-from being_remote.demo.checkout import install
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import DataError, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory, LocalHost
