@@ -609,8 +609,14 @@ def test_a_large_file_is_not_local_because_a_rotten_one_without_a_hash_is_kept(h
     sync(here.inventory)
     rotten = here.home / ".history/rotten"
     rotten.write_bytes(b"x")
-    quarantine.set_aside(
-        History(here.home), rotten, path="bbox.pt", sha256="", bytes=1, mtime_ns=0, reason="it rotted here"
+    quarantine.quarantine_file(
+        History(here.home),
+        rotten,
+        path="bbox.pt",
+        sha256="",
+        bytes=1,
+        mtime_ns=0,
+        reason="it rotted here",
     )
     video = here.tracker / "input/demo/video.mp4"
     with video.open("wb") as file:
@@ -858,7 +864,7 @@ def test_a_job_whose_folder_is_gone_is_unknown_and_one_that_was_never_sent_does_
     cancelling.cancel(here.inventory, job)
     assert here.look().safe is True
     ledger.next_attempt(job, 1, {"reason": "for this test"})
-    ledger.aim(job, 2, _volume(here))
+    ledger.record_volume(job, 2, _volume(here))
     ledger.record(job, 2, "running", {"reason": "for this test"})
     shutil.rmtree(here.workdir / "jobs" / spec.job)
     report = here.look()
@@ -890,12 +896,12 @@ def test_an_attempt_that_runs_although_its_job_went_on_elsewhere_is_a_no(here: P
     (reason,) = judge_jobs("here", {job: moved}, {}, hidden).reasons  # there may be a job that is not shown
     assert reason.verdict == "unknown" and "2 of its 3 rows" in reason.what
     for state in ("lost", "failed", "cancelled", "abandoned"):
-        stand = judge_jobs("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
+        stand = judge_jobs("here", {job: dataclasses.replace(moved, state=JobState(state))}, {}, answer)
         (reason,) = stand.reasons
         assert reason.verdict == "unknown" and "frames here may exist nowhere else" in reason.what
         assert f"is {state}" in reason.what and stand.notes == []
     for state in ("succeeded", "running", "unknown"):
-        stand = judge_jobs("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
+        stand = judge_jobs("here", {job: dataclasses.replace(moved, state=JobState(state))}, {}, answer)
         assert stand.reasons == [] and "worth nothing" in stand.notes[0]
 
 
