@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from faults import FaultProxy
 from local_jobs import retrack
+from tracker_checkout import install
 
 from being_remote.demo.actor import make_actor
-from being_remote.demo.checkout import install
 from being_remote.demo.pod import Pod
 from being_remote.errors import ConnectionLost, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory
