@@ -40,18 +40,18 @@ def test_programs_that_look_for_packages_see_those_of_the_hosts_python(session: 
 
 
 @pytest.mark.parametrize(
-    ("script", "error", "message"),
+    ("script", "refusal", "message"),
     [
         ("echo '{}'", MalformedAnswer, "malformed answer while searching for bbox.pt: 'candidates'"),
         ("echo oh no >&2; exit 3", CommandFailed, "failed with exit code 3: 'oh no'"),
         ("exit 127", ToolMissing, "set `python` in the inventory"),
     ],
 )
-def test_an_answer_that_is_none_is_one_error_in_plain_words(
-    session: LocalSession, tmp_path: Path, script: str, error: type[Exception], message: str
+def test_a_bad_answer_is_refused_in_plain_words(
+    session: LocalSession, tmp_path: Path, script: str, refusal: type[Exception], message: str
 ) -> None:
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\ncat > /dev/null\n{script}\n")
     python.chmod(0o755)
-    with pytest.raises(error, match=message):
+    with pytest.raises(refusal, match=message):
         ask(session, "box_search", {}, BoxSearchAnswer, python=str(python))
