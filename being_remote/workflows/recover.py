@@ -40,7 +40,7 @@ def recover(
     Args:
         inventory: needed unless `run` is a folder and a size is given.
         run: which run; default: the run of the inventory's only actor.
-        evidence: what tells the crop; default: the best evidence on this laptop.
+        evidence: what to find the crop by; default: the best evidence on this laptop.
         output: what to write and report; default: all exports that need nothing more.
         on_progress: called while it searches and makes pictures.
 
