@@ -37,13 +37,13 @@ class Attempt:
         inherited: List[int],
         wakeups: Wakeups,
     ) -> None:
-        here = records.attempt_folder(folder, number)
+        attempt_folder = records.attempt_folder(folder, number)
         self._spec, self._gpus, self._inherited, self._wakeups = spec, gpus, inherited, wakeups
-        self._work = os.path.join(here, records.WORK)
-        self._log = os.path.join(here, records.LOG)
+        self._work = os.path.join(attempt_folder, records.WORK)
+        self._log = os.path.join(attempt_folder, records.LOG)
         self._mark = processes.mark_of(spec["job"], number)
         self._started = time.monotonic()
-        self.heartbeat = HeartbeatWriter(here, spec["progress"])
+        self.heartbeat = HeartbeatWriter(attempt_folder, spec["progress"])
         earlier = [n for n in gate.list_attempts(folder)[0] if n < number]
         self._places = {
             "work": self._work,

@@ -94,16 +94,16 @@ def look_at_all(workdir: str, only: Optional[List[str]]) -> Tuple[List[Record], 
 
 def _attempt(folder: str, number: int, of_job: Record, only_end: bool = False) -> Record:
     facts: Record = {"attempt": number, "who": None, "progress": None, "end": None, "problem": None}
-    here = records.attempt_folder(folder, number)
+    attempt_folder = records.attempt_folder(folder, number)
     try:
-        end = records.read_json(exit_record.exit_path(here))
+        end = records.read_json(exit_record.exit_path(attempt_folder))
         if end is not None:
             facts["end"] = _only(end, _END)
             of_job.update(spec_sha256=end.get("spec_sha256"), ledger=end.get("ledger"))
         if end is None and not only_end:
-            who = _only(records.read_json(os.path.join(here, records.WHO)), _WHO)
+            who = _only(records.read_json(os.path.join(attempt_folder, records.WHO)), _WHO)
             facts["who"] = _with_liveness(who, "supervisor")
-            beat = _only(records.read_json(os.path.join(here, heartbeat.NAME)), _BEAT)
+            beat = _only(records.read_json(os.path.join(attempt_folder, heartbeat.NAME)), _BEAT)
             facts["progress"] = _with_liveness(beat, "payload")
     except ValueError as e:
         facts["problem"] = str(e)[:200]
