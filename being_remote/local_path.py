@@ -1,4 +1,4 @@
-"""The wall: which names from a host may become paths on this laptop, and which paths.
+"""Which names from a host may become paths on this laptop.
 
 Every engine that stores what came from a host asks `path_problem` first. Names are data: looked at,
 never trusted.
@@ -47,7 +47,7 @@ class Tree:
         return allowed is None or top in allowed
 
 
-# The live tree of a backup; whatever else lies in that folder is not the host's business.
+# The live tree of a backup; downloads touch nothing else in that folder.
 LIVE = Tree(LIVE_FOLDERS, LIVE_FILES)
 
 # What tools execute, or read as settings that can name programs, when somebody works in its folder.
@@ -138,7 +138,7 @@ def is_plain(name: bytes) -> bool:
 
 
 def name_problem(name: bytes) -> str | None:
-    """Why `name` is no plain path below a folder that this laptop can hold; None when it is one.
+    """Why `name` is not a path below a folder that this laptop can store; None when it is one.
 
     For a file from a host that is not enough: see `path_problem`.
 
@@ -152,7 +152,7 @@ def name_problem(name: bytes) -> str | None:
     if name.startswith(b"/") or b".." in parts:
         return "it leaves its folder"
     if not is_plain(name):
-        return "it is no plain path"
+        return "it is not a plain path"
     if len(name) > MAX_PATH_BYTES or max(map(len, parts)) > MAX_PART_BYTES:
         return "it is too long"
     if sys.platform == "darwin" and not is_utf8(name):
@@ -198,12 +198,12 @@ def folds_case(folder: Path) -> bool:
 
 
 class PathCollisions:
-    """The paths that have a place here, and whether one more would fall upon them.
+    """The paths that are taken here, and whether one more collides with them.
 
     Example:
         >>> taken = PathCollisions(["run/logs/a"], folds=True)
         >>> taken.clash("run/logs/A"), taken.clash("run/logs/a"), taken.clash("run/logs/a/b")
-        ("it would fall upon 'run/logs/a'", None, "'run/logs/a' is a file here")
+        ("it collides with 'run/logs/a'", None, "'run/logs/a' is a file here")
         >>> taken.clash("run")
         "'run' is a folder here"
     """
@@ -216,7 +216,7 @@ class PathCollisions:
             self.add(path)
 
     def add(self, path: str) -> None:
-        """Give a path its place."""
+        """Take a path."""
         key = self._key(path)
         self._files[key] = path
         if key.rpartition("/")[0] not in self._folders:
@@ -226,7 +226,7 @@ class PathCollisions:
         """Why `path` cannot lie beside the others; None when it can, or is one of them."""
         key = self._key(path)
         if self._files.get(key, path) != path:
-            return f"it would fall upon {self._files[key]!r}"
+            return f"it collides with {self._files[key]!r}"
         if key in self._folders:
             return f"{path!r} is a folder here"
         if key.rpartition("/")[0] in self._folders:

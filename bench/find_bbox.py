@@ -153,9 +153,9 @@ def main() -> None:
         for pod in pods:
             make_actor(pod.root / "metrical-tracker", "demo", frames=24, pictures=False, video=False)
         everyone = [f"pod{i}" for i in range(PODS)]
-        for told, delay_s in (("100 ms a round trip", 0.05), ("100 ms each way", 0.1)):
+        for delay_text, delay_s in (("100 ms a round trip", 0.05), ("100 ms each way", 0.1)):
             with delayed(pods, delay_s) as ports:
-                path = inventory_file(folder / told.replace(" ", "_"), pods, ports)
+                path = inventory_file(folder / delay_text.replace(" ", "_"), pods, ports)
                 call_s(path, everyone)
                 for what, cost in (("whole command", command_s), ("search, imports aside", call_s)):
                     eight, one, ratio = paired(
@@ -165,7 +165,7 @@ def main() -> None:
                     )
                     rows.append(
                         Row(
-                            f"{PODS} pods against 1, {told}, {what}",
+                            f"{PODS} pods against 1, {delay_text}, {what}",
                             f"{eight:.2f} s",
                             f"{one:.2f} s",
                             ratio,

@@ -25,6 +25,7 @@ from being_remote import transport
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.inventory import Inventory, LocalHost, load_inventory
 from being_remote.jobs.follow import FollowedLogLine, StateLine
+from being_remote.jobs.status_poll import look_at_host
 from being_remote.session import Session
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.retrack import RetrackRequest, retrack
@@ -76,7 +77,7 @@ def status(pod: Pod, session: Session, ended: Path) -> Row:
         copy = many / "jobs" / f"copy-{number:04}"
         shutil.copytree(ended, copy, ignore=shutil.ignore_patterns("bundle"))
 
-    def look_at_host(workdir: Path, expected: int) -> float:
+    def look(workdir: Path, expected: int) -> float:
         before, started = session.round_trips, time.perf_counter()
         seen = look_at_host(session, LocalHost(name="here", workdir=workdir))
         seconds = time.perf_counter() - started
@@ -85,8 +86,8 @@ def status(pod: Pod, session: Session, ended: Path) -> Row:
             raise SystemExit(f"{len(seen.jobs)} jobs, {states}, {session.round_trips - before} round trips")
         return seconds
 
-    look_at_host(many, MANY)
-    a, b, ratio = paired(lambda: look_at_host(many, MANY), lambda: look_at_host(one, 1), RUNS)
+    look(many, MANY)
+    a, b, ratio = paired(lambda: look(many, MANY), lambda: look(one, 1), RUNS)
     return Row(
         f"status of {MANY} jobs in one round trip",
         f"{a * 1000:.0f} ms",

@@ -78,7 +78,7 @@ start = time.perf_counter()
 read_sequence(sys.argv[1])
 """,
 }
-# The peak of this very process: what wait4 tells would include the one that started it.
+# The peak of this process; wait4 would include the process that started it.
 TAIL = """
 import sys, time
 seconds = time.perf_counter() - start if "start" in globals() else 0
@@ -93,7 +93,7 @@ print(seconds, peak)
 
 @dataclass(frozen=True)
 class Loop:
-    """What a script told of itself: seconds since `start`, and its peak memory."""
+    """What a script reported: seconds since `start`, and its peak memory."""
 
     seconds: float
     peak_mib: float
@@ -183,14 +183,14 @@ def loops(folder: Path, count: int, repeats: int) -> list[Row]:
         runs = [run(LOOP_HEAD + code, folder) for _ in range(repeats)]
         best[name] = min(runs, key=lambda r: r.seconds)
 
-    def told(loop: Loop) -> str:
+    def loop_text(loop: Loop) -> str:
         return f"{count / loop.seconds:,.0f}/s {loop.peak_mib:.0f} MiB"
 
     return [
         Row(
             f"{count} frames, {ours}, {name}",
-            told(best[ours]),
-            told(best[name]),
+            loop_text(best[ours]),
+            loop_text(best[name]),
             best[ours].seconds / best[name].seconds,
         )
         for ours in OURS

@@ -145,8 +145,8 @@ def main() -> None:
             report, connecting = first_sync(path)
             transfer, check = report.phases_s["transfer"] - connecting, report.phases_s["check"]
             rsync = rsync or bare_rsync(pod, root, folder)
-            home = load_inventory(path).backups / "demo"
-            files = [f for f in home.rglob("*") if f.is_file() and ".history" not in f.parts]
+            backup = load_inventory(path).backups / "demo"
+            files = [f for f in backup.rglob("*") if f.is_file() and ".history" not in f.parts]
             bare = bare_check(files)
             again_started = time.perf_counter()
             sync(load_inventory(path))

@@ -140,7 +140,7 @@ def measured(pod: Pod, port: int, path: Path, folder: Path, files: int, link: st
     )
     if link == "no delay":
         yield Row(
-            "hashed here and there, judged", f"{check:.2f} s", f"{crc:.2f} s CRC + SHA-256", check / crc, 1.3
+            "hashed on both sides, checked", f"{check:.2f} s", f"{crc:.2f} s CRC + SHA-256", check / crc, 1.3
         )
     yield Row(
         f"{link}: nothing to do", f"{again:.3f} s", f"{rsync_again:.3f} s rsync -a", again / rsync_again, 1.3

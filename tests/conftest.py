@@ -24,10 +24,10 @@ import network
 import pytest
 import yaml
 from local_jobs import Works
+from tracker_checkout import install
 from two_pods import FRAMES, TwoPods, entry
 
 from being_remote.demo.actor import make_actor
-from being_remote.demo.checkout import install
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.inventory import Inventory, load_inventory
 

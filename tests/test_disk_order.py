@@ -20,6 +20,7 @@ from being_remote.pod import claim, gate
 from being_remote.pod import job_records as records
 from being_remote.pod import placement as place
 from being_remote.pod.boot_identity import mark_volume
+from being_remote.pod.job_paths import SPEC, JobPaths
 from being_remote.tracker import finish
 from being_remote.tracker.box_note import BoxNote, write_box
 from being_remote.transport.host_keys import KnownHosts, parse_key
@@ -30,7 +31,7 @@ def write_record(root: Path) -> None:
 
 
 def ask_for_an_attempt(root: Path) -> None:
-    gate.ask_for(f"{root}/job", 2, "")
+    gate.ask_for(JobPaths(f"{root}/job"), 2, "")
 
 
 def name_the_volume(root: Path) -> None:
@@ -41,11 +42,13 @@ def claim_a_job(root: Path) -> None:
     spec = b"{}"
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
-        for name in (records.SPEC, "files/settings.yml"):
+        for name in (SPEC, "files/settings.yml"):
             entry = tarfile.TarInfo(name)
             entry.size = len(spec)
             tar.addfile(entry, io.BytesIO(spec))
-    put = claim._put(out.getvalue(), f"{root}/staging", f"{root}/jobs/j", hashlib.sha256(spec).hexdigest())
+    put = claim._store(
+        out.getvalue(), f"{root}/staging", JobPaths(f"{root}/jobs/j"), hashlib.sha256(spec).hexdigest()
+    )
     assert put == "made"
 
 
@@ -58,7 +61,7 @@ def place_files(root: Path) -> None:
         with open(stage / sha256, "wb") as f:
             f.write(data)
         wanted.append(place.FileToPlace(name, len(data), sha256, executable=False))
-    place.place(os.fsencode(into), os.fsencode(stage), wanted, ["absent"] * 3)
+    place.place_files(os.fsencode(into), os.fsencode(stage), wanted, ["absent"] * 3)
     assert (into / "b").read_bytes() == b"one"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -14,8 +15,12 @@ from being_remote.camera.crop import crop_from_box
 from being_remote.errors import HostError, UsageError
 from being_remote.export import Cameras, all_targets, prepare, targets, write
 from being_remote.inventory import Inventory
+from being_remote.recipes.registry import find_recipe
 from being_remote.workflows.doctor import doctor
 from being_remote.workflows.hosts import hosts
+from being_remote.workflows.jobs import jobs
+from being_remote.workflows.pull import pull
+from being_remote.workflows.retrack import RetrackRequest, retrack
 
 PACKAGE = Path(__file__).parent / "plugin_package"
 
@@ -56,6 +61,25 @@ def test_an_installed_package_adds_an_exporter(example_plugin: None, tmp_path: P
 def test_without_the_package_its_exporter_is_unknown() -> None:
     with pytest.raises(UsageError, match="no export named 'centres'"):
         targets(["centres"])
+
+
+def test_an_installed_package_adds_a_recipe(
+    example_plugin: None, make_inventory: Callable[..., Inventory], tmp_path: Path
+) -> None:
+    here = make_inventory({"here": {"kind": "local", "workdir": str(tmp_path), "python": sys.executable}})
+    wanted = RetrackRequest(recipe="pack", sets=["files=4"])
+    report = retrack(here, wanted, follow_it=True)
+    (job,) = jobs(here).jobs
+    assert (report.state, job.recipe, job.done, job.total) == ("succeeded", "pack", 4, 4)
+    pulled = pull(here, str(report.job))
+    assert [path.name for path in pulled.outputs] == ["packed.tar"]
+    with pytest.raises(UsageError, match="greater than or equal to 1"):
+        retrack(here, RetrackRequest(recipe="pack", sets=["files=0"]))
+
+
+def test_without_the_package_its_recipe_is_unknown() -> None:
+    with pytest.raises(UsageError, match="no recipe named 'pack'"):
+        find_recipe("pack")
 
 
 @pytest.mark.parametrize(

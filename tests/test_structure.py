@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "cli": {"workflows", "demo", "pod"} | VALUES,
     "demo": {"cli", "workflows", "tracker", "camera", "transport"},
     "workflows": VALUES | KNOW_FILES | KNOW_BYTES | {"push", "recipes", "transport"},
-    "find_bbox": {"pod_client", "tracker", "camera"},
+    "find_bbox": {"pod_client", "pod", "tracker", "camera"},
     "host_checks": {"pod_client", "tracker"},
     "push": {"transfer", "pod_client", "tracker"},
     "recipes": {"jobs", "transfer", "pod_client", "pod", "tracker", "camera"},

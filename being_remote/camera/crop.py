@@ -22,23 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Crop:
-    """What was cut out of every source frame, and its size in the network image.
+    """What was cut out of every source frame, and its size in the network image."""
 
-    Attributes:
-        x_min, x_max, y_min, y_max: the columns and rows of the source that were used, end-exclusive.
-        pad_x, pad_y: columns of zeros added on the left and again on the right; rows above and below.
-        source_size_wh: of the original frames, pixels.
-        image_size_wh: of the tracker's network image, pixels.
-    """
-
+    # the columns and rows of the source that were used, end-exclusive
     x_min: int
     x_max: int
     y_min: int
     y_max: int
+    # columns of zeros added on the left and again on the right; rows above and below
     pad_x: int
     pad_y: int
-    source_size_wh: tuple[int, int]
-    image_size_wh: tuple[int, int]
+    source_size_wh: tuple[int, int]  # of the original frames, pixels
+    image_size_wh: tuple[int, int]  # of the tracker's network image, pixels
 
     @property
     def padded_size_wh(self) -> tuple[float, float]:

@@ -139,7 +139,7 @@ def forecast_crop(
             box = box_around(centre_x, centre_y, n, bbox_scale, before.source_size_wh)
             crop = crop_from_box(box, before.source_size_wh, image_size_wh)
         clipped = _cut_by((centre_x, centre_y), half_side(n, bbox_scale), before.source_size_wh)
-        found.append(_foretold(before, crop, clipped, 2 * n))
+        found.append(_describe_crop(before, crop, clipped, 2 * n))
     return found[0], found[1]
 
 
@@ -155,11 +155,11 @@ def forecast_resize(
     """
     crop = resize_only(before.source_size_wh, image_size_wh)
     ends: Tuple[Optional[int], Optional[int]] = face.n_px if face else (None, None)
-    least, most = (_foretold(before, crop, (), n and 2 * n) for n in ends)
+    least, most = (_describe_crop(before, crop, (), n and 2 * n) for n in ends)
     return least, most
 
 
-def _foretold(before: Crop, crop: Crop, clipped: Tuple[str, ...], across: Optional[int]) -> CropForecast:
+def _describe_crop(before: Crop, crop: Crop, clipped: Tuple[str, ...], across: Optional[int]) -> CropForecast:
     padded_w, padded_h = crop.padded_size_wh
     used = (crop.x_max - crop.x_min) * (crop.y_max - crop.y_min)
     old, new = (max(c.scale_x, c.scale_y) for c in (before, crop))

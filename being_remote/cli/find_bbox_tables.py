@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 from rich.text import Text
 
 from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import files_text, printable
-
-if TYPE_CHECKING:
-    from being_remote.find_bbox.box_candidates import Candidate
-    from being_remote.find_bbox.host_search import HostRow
-    from being_remote.workflows.find_bbox import FindReport
+from being_remote.find_bbox.box_candidates import Candidate
+from being_remote.find_bbox.host_search import HostRow
+from being_remote.workflows.find_bbox import FindReport
 
 EXAMPLES = 5
 

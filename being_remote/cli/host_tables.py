@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 from rich.text import Text
 
 from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import size_text
-
-if TYPE_CHECKING:
-    from being_remote.host_checks.host_report import HostReport
-    from being_remote.workflows.hosts import HostsReport
-    from being_remote.workflows.trust import TrustReport
+from being_remote.host_checks.host_report import HostReport
+from being_remote.workflows.hosts import HostsReport
+from being_remote.workflows.trust import TrustReport
 
 
 def show_hosts(console: Console, report: HostsReport) -> None:

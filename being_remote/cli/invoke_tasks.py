@@ -2,7 +2,7 @@
 
 A task turns what Invoke parsed back into a command line and runs the one app with it. Facts of
 Invoke 2.2 that this leans on, each with a test: `auto_shortflags` off, or `-h` would become
-`--host`; repeated options need `iterable`, and a valueless one passes unless it is told otherwise;
+`--host`; repeated options need `iterable`, and a valueless one is accepted by default;
 the core's `--dry`/`-R` arrives in `run.dry`; Invoke's own parse errors exit 1; a bare `-f` is
 Invoke's `--config`.
 """

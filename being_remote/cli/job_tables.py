@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 from rich.text import Text
 
 from being_remote.cli.follow_output import download_lines, frames_text
 from being_remote.cli.printing import cell, line, new_table
-from being_remote.cli.text import first_line, size_text
+from being_remote.cli.text import amount_text, first_line, size_text
+from being_remote.jobs.background_download import DownloadSummary
+from being_remote.jobs.cancel import CancelReport
+from being_remote.jobs.job_status import JobStatus
+from being_remote.jobs.move import Move
 from being_remote.pod.job_states import JobState
-
-if TYPE_CHECKING:
-    from being_remote.jobs.background_download import DownloadSummary
-    from being_remote.jobs.cancel import CancelReport
-    from being_remote.jobs.job_status import JobStatus
-    from being_remote.jobs.move import Move
-    from being_remote.workflows.jobs import JobsReport, WhyReport
-    from being_remote.workflows.pull import PullReport
-    from being_remote.workflows.resume import ResumeReport
+from being_remote.workflows.jobs import JobsReport, WhyReport
+from being_remote.workflows.pull import PullReport
+from being_remote.workflows.resume import ResumeReport
 
 _SINCE = "since (UTC)"
 
@@ -87,12 +83,12 @@ def show_pull(console: Console, report: PullReport) -> None:
         text = f"{report.job}: {report.state}: {report.reason}; nothing was downloaded"
         line(console, text, state_style(report.state))
         return
-    amount = f"{report.files} files, {size_text(report.bytes)}"
+    amount = amount_text(report.files, report.bytes)
     if report.dry_run:
         line(console, f"{report.job}: would download up to {amount}")
     else:
         line(console, f"{report.job}: {amount}")
-        moved = f"{report.transferred_files} files, {size_text(report.transferred_bytes)} downloaded now"
+        moved = f"{amount_text(report.transferred_files, report.transferred_bytes)} downloaded now"
         line(console, f"local: {report.folder} ({moved}; {report.verified} verified)", "green")
     for output in report.outputs:
         line(console, f"  {output}")

@@ -98,7 +98,7 @@ def resume(
 ) -> None:
     """Start the next attempt of a job.
 
-    The job must have ended. It goes on from its last good checkpoints.
+    The job must have ended. The new attempt continues from its last good checkpoints.
     """
     from being_remote.cli import follow_output, job_tables
     from being_remote.workflows import resume as workflow

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 
 from being_remote.cli.printing import line, prose
-from being_remote.cli.text import files_text, size_text
-
-if TYPE_CHECKING:
-    from being_remote.workflows.push import PushedFolder, PushReport
+from being_remote.cli.text import amount_text, files_text
+from being_remote.workflows.push import PushedFolder, PushReport
 
 
 def show_push(console: Console, report: PushReport) -> None:
@@ -18,7 +14,7 @@ def show_push(console: Console, report: PushReport) -> None:
     for part in report.parts:
         source = part.source if part.what == "tracker" else f"{part.what} {part.source}"
         line(console, f"{source} -> {report.host}:{part.into}", "bold")
-        line(console, f"  {files_text(part.files)}, {size_text(part.bytes)}; {_moved(part, report.dry_run)}")
+        line(console, f"  {amount_text(part.files, part.bytes)}; {_moved(part, report.dry_run)}")
         if not report.dry_run:
             have = "has" if part.verified == 1 else "have"
             line(console, f"  verified: {files_text(part.verified)} {have} the local hash", "green")
@@ -33,7 +29,7 @@ def _moved(part: PushedFolder, dry_run: bool) -> str:
     if part.already == part.files:
         return "all are on the host already"
     already = f"{part.already} on the host already, " if part.already else ""
-    amount = f"{files_text(part.transferred_files)}, {size_text(part.transferred_bytes)}"
+    amount = amount_text(part.transferred_files, part.transferred_bytes)
     return f"{already}would upload {amount}" if dry_run else f"{already}uploaded {amount} by {part.method}"
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from being_remote.cli.printing import line, new_table, prose
-
-if TYPE_CHECKING:
-    from being_remote.recovery.recovery_report import RecoverReport
-    from being_remote.recovery.report_values import CheckFigures, EvidenceFigures
+from being_remote.recovery.recovery_report import RecoverReport
+from being_remote.recovery.report_values import CheckFigures, EvidenceFigures
 
 _WAYS = {
     "bbox": "crop by bbox.pt",
@@ -182,7 +179,10 @@ def _show_numbers(console: Console, report: RecoverReport) -> None:
 def _show_notes(console: Console, report: RecoverReport) -> None:
     """What the trainers need; of many trainers only where to read it."""
     if len(report.exports) > MAX_NOTED:
-        line(console, f"notes: {len(report.notes)} on what the trainers need: on the page, or --export NAME")
+        line(
+            console,
+            f"{len(report.notes)} notes on what the trainers need: in report.html, or with --export NAME",
+        )
         return
     for note in report.notes:
         prose(console, f"note: {note}")

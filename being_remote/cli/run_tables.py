@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from being_remote.cli.printing import line, new_table, prose
 from being_remote.cli.text import printable
-
-if TYPE_CHECKING:
-    from being_remote.workflows.analyze import AnalyzeReport
-    from being_remote.workflows.compare import CompareReport, SideReport
+from being_remote.workflows.analyze import AnalyzeReport
+from being_remote.workflows.compare import CompareReport, SideReport
 
 FIGURES = ("least", "mean", "most", "step", "jitter")
 CAMERA = ("image", "f", "cx", "cy", "t_z m", "turn a frame", "way a frame", "largest turn")

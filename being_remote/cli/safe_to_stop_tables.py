@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from being_remote.cli.printing import cell, line, new_table, prose
-
-if TYPE_CHECKING:
-    from being_remote.safe_to_stop.stop_check import SafeReport
+from being_remote.safe_to_stop.stop_check import SafeReport
 
 
 def show_safe_to_stop(console: Console, report: SafeReport) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from being_remote.cli.printing import cell, line, new_table, prose
-from being_remote.cli.text import files_text, size_text
-
-if TYPE_CHECKING:
-    from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
+from being_remote.cli.text import amount_text, files_text, size_text
+from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
 
 
 def show_snapshots(console: Console, report: SnapshotsReport) -> None:
@@ -51,7 +48,7 @@ def show_snapshots(console: Console, report: SnapshotsReport) -> None:
 
 def show_restore(console: Console, report: RestoreReport) -> None:
     """What is live now, how it differs from before, how to undo it."""
-    what = f"snapshot {report.restored}: {files_text(report.files)}, {size_text(report.bytes)}"
+    what = f"snapshot {report.restored}: {amount_text(report.files, report.bytes)}"
     if report.dry_run:
         line(console, f"{what}, none corrupt; would restore it: {_changes(report)}")
         if report.adopted:
@@ -80,7 +77,7 @@ def show_prune(console: Console, report: PruneReport) -> None:
     removed = f"{len(report.removed)} of {len(report.kept) + len(report.removed)} snapshots"
     freed = f"{report.contents} file versions that only they used, {size_text(report.bytes)}"
     if not report.removed and not report.contents:
-        line(console, f"nothing to remove: there are {len(report.kept)} snapshots")
+        line(console, f"nothing to remove; snapshots: {len(report.kept)}")
     elif report.dry_run:
         line(console, f"would remove {removed} and {freed}")
     else:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 
 from being_remote.cli.printing import line, prose
-from being_remote.cli.text import files_text, first_line, size_text
-
-if TYPE_CHECKING:
-    from being_remote.sync.sync_report import SyncReport
+from being_remote.cli.text import amount_text, files_text, first_line
+from being_remote.sync.sync_report import SyncReport
 
 
 def show_sync(console: Console, report: SyncReport) -> None:
     """What was downloaded, what was quarantined, and what to look at."""
-    listed = f"{report.host}: {files_text(report.files)}, {size_text(report.bytes)} of {report.actor}"
-    amount = f"{files_text(report.transferred_files)}, {size_text(report.transferred_bytes)}"
+    listed = f"{report.host}: {amount_text(report.files, report.bytes)} of {report.actor}"
+    amount = amount_text(report.transferred_files, report.transferred_bytes)
     if report.dry_run:
         line(
             console,

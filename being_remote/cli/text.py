@@ -30,6 +30,16 @@ def files_text(count: int) -> str:
     return f"{count} file" if count == 1 else f"{count} files"
 
 
+def amount_text(files: int, count: int) -> str:
+    """A number of files and their bytes for people.
+
+    Example:
+        >>> amount_text(2, 6_600_000)
+        '2 files, 6.6 MB'
+    """
+    return f"{files_text(files)}, {size_text(count)}"
+
+
 def first_line(text: str) -> str:
     """The first line of an error's text, without its next step.
 

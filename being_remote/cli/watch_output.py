@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from being_remote.cli.output import Out
-from being_remote.cli.text import files_text, printable, size_text
+from being_remote.cli.text import amount_text, printable
 from being_remote.sync.watch import EVERY_S
 from being_remote.sync.watch_report import WatchPause, WatchReport, WatchRound
 from being_remote.workflows.sync import watch
@@ -49,7 +49,7 @@ def _teller(out: Out) -> Callable[[WatchRound | WatchPause], None]:
 
 
 def _tell_end(report: WatchReport) -> None:
-    amount = f"{files_text(report.transferred_files)}, {size_text(report.transferred_bytes)}"
+    amount = amount_text(report.transferred_files, report.transferred_bytes)
     text = f"downloaded {amount} in {report.rounds} round{'' if report.rounds == 1 else 's'}"
     if report.snapshot is not None:
         text += f"; backup: {report.folder}, snapshot {report.snapshot}"
@@ -59,7 +59,7 @@ def _tell_end(report: WatchReport) -> None:
 def _round_lines(done: WatchRound) -> list[str]:
     news = "nothing new"
     if done.transferred_files:
-        news = f"+{files_text(done.transferred_files)}, {size_text(done.transferred_bytes)}"
+        news = f"+{amount_text(done.transferred_files, done.transferred_bytes)}"
     lines = [f"{_clock()} {news}; {done.files} on {done.host}; snapshot {done.snapshot}"]
     if done.new_run:
         lines.append(f"  another run: {done.new_run}")

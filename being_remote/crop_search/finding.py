@@ -77,35 +77,27 @@ class ScoreLattice:
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """The crop, its grade, and why.
+    """The crop, its grade, and why."""
 
-    Attributes:
-        grade: `exact` (equal pixels on several frames), `verified` (lossy pictures; the same whole
-            numbers win on several frames, with a margin), `estimated`, `landmark`, `unknown`.
-        crop: None if and only if the grade is `unknown`; a `FreeCrop` where the map is not whole.
-        method: how it was found, for people.
-        reason: why the grade is not better, for people; "" when exact.
-        frames: the evidence, one for each picture compared.
-        side_px, side_std_px: the estimate before it was made whole, and its standard error.
-        origin_px, origin_std_px: the same for the crop's first corner, (x, y).
-        frame_offset: add this to a stored picture's source_number; None where it cannot be told (nothing
-            moves) or is not one number (the source runs at another rate).
-        scores: the scores around the optimum; None where there is none.
-        notes: what else a person should know.
-    """
-
+    # `exact` (equal pixels on several frames), `verified` (lossy pictures; the same whole numbers win on
+    # several frames, with a margin), `estimated`, `landmark`, `unknown`
     grade: Grade
+    # None if and only if the grade is `unknown`; a `FreeCrop` where the map is not whole
     crop: Crop | None
-    method: str
-    reason: str
-    frames: tuple[FrameEvidence, ...] = ()
+    method: str  # how it was found, for people
+    reason: str  # why the grade is not better, for people; "" when exact
+    frames: tuple[FrameEvidence, ...] = ()  # the evidence, one for each picture compared
+    # the estimate before it was made whole, and its standard error
     side_px: float = float("nan")
     side_std_px: float = float("nan")
+    # the same for the crop's first corner, (x, y)
     origin_px: tuple[float, float] = (float("nan"), float("nan"))
     origin_std_px: tuple[float, float] = (float("nan"), float("nan"))
+    # add this to a stored picture's source_number; None where it cannot be told (nothing moves) or is not
+    # one number (the source runs at another rate)
     frame_offset: int | None = None
-    scores: ScoreLattice | None = None
-    notes: tuple[str, ...] = ()
+    scores: ScoreLattice | None = None  # the scores around the optimum; None where there is none
+    notes: tuple[str, ...] = ()  # what else a person should know
 
     @property
     def focal_std_percent(self) -> float:
@@ -115,18 +107,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class CropCheck:
-    """Whether stored pictures are this crop of those frames.
+    """Whether stored pictures are this crop of those frames."""
 
-    Attributes:
-        agrees: None where the pictures cannot tell.
-        reason: why not, or why it cannot be told, for people; "" when they agree.
-        frames, frame_offset, notes: as in `Finding`.
-        exact: the pixels are equal on every frame compared.
-    """
-
-    agrees: bool | None
-    reason: str
+    agrees: bool | None  # None where the pictures cannot tell
+    reason: str  # why not, or why it cannot be told, for people; "" when they agree
+    # as in `Finding`
     frames: tuple[FrameEvidence, ...] = ()
     frame_offset: int | None = None
-    exact: bool = False
+    exact: bool = False  # the pixels are equal on every frame compared
     notes: tuple[str, ...] = ()

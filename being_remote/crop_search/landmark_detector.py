@@ -11,18 +11,16 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from being_remote.crop_search.landmark_search import Window
 from being_remote.errors import UsageError
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Picture = NDArray[np.uint8]
-    Floats = NDArray[np.float64]
+Picture = NDArray[np.uint8]
+Floats = NDArray[np.float64]
 
 POINTS = 478
 

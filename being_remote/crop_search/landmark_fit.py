@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import free_crop
@@ -21,10 +21,7 @@ from being_remote.crop_search.finding import Finding
 from being_remote.crop_search.similarity_fit import FaceFit, fit_face, robust_std
 from being_remote.tracker.box_rules import possible_side
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 MIN_FRAMES = 3
 MISFIT = 0.06  # of the face's size: two detections of one face differ by a third of this at most

@@ -10,22 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from being_remote.camera.crop import Crop
 from being_remote.crop_search.finding import Finding, FrameSource, OnProgress
 from being_remote.crop_search.landmark_fit import LandmarkPair, from_landmarks
 from being_remote.errors import NotFoundError
 from being_remote.tracker.landmark_file import landmark_name, read_landmarks
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from being_remote.camera.crop import Crop
-
-    Picture = NDArray[np.uint8]
-    Floats = NDArray[np.float64]
+Picture = NDArray[np.uint8]
+Floats = NDArray[np.float64]
 
 Window = tuple[int, int, int, int]  # x_min, y_min, x_max, y_max; ends exclusive, may hang over the frame
 

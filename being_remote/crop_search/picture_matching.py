@@ -78,7 +78,7 @@ class Match:
     offset: int  # the frame is source_number + offset
     told: bool  # that frame fits better than both its neighbours
     fit: Fit  # the registration
-    # see `agreement.mismatch`
+    # see `picture_difference.mismatch`
     parts: int
     mismatch: float
 

@@ -29,7 +29,7 @@ class Fit:
 
     box: Box4  # (4,) side_x, side_y, origin_x, origin_y, source pixels, not whole
     std: Floats  # (4,) standard errors
-    skew: Floats  # (2,) see `forward.warp`
+    skew: Floats  # (2,) see `crop_rendering.warp`
     skew_std: Floats  # (2,)
     gain: float  # of the colour map
     score: float  # cross-correlation of the two pictures

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from being_remote.demo import head
 from being_remote.demo.motion import Edge, full_frame_camera, motion
-from being_remote.demo.tracker_files import TrackedRun, write_run
+from being_remote.demo.tracker_files import GeneratedRun, write_run
 from being_remote.demo.tracker_recipe import crop_image, crop_map, face_box, project
 
 Floats = NDArray[np.float64]
@@ -121,7 +121,7 @@ def make_actor(tracker_root: Path, name: str = "demo", **options: Any) -> ActorT
     A = np.array([[scale[0], 0, origin[0]], [0, scale[1], origin[1]], [0, 0, 1.0]])
 
     vertices, faces = head.mesh()
-    run = TrackedRun(
+    run = GeneratedRun(
         box,
         made.begin_frames,
         made.image_size_wh,

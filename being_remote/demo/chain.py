@@ -1,9 +1,9 @@
 """The whole chain on a throw-away pod on this machine, with the commands that a user would type.
 
-A pod is brought up, an actor with a known camera is put on it, and `trust`, `find-bbox`, `sync`,
-`recover`, `retrack` and `pull` are run as separate processes. Then the recovered camera is compared
-with the true one, and the pulled intrinsics with our own transform of the files they were made from.
-What came of it stays in the folder; the pod goes, unless it is kept.
+An actor with a known camera is put on the pod, and `trust`, `find-bbox`, `sync`, `recover`, `retrack` and
+`pull` run as separate processes. Then the recovered camera is compared with the true one, and the pulled
+intrinsics with our own transform of the same files. The files stay in the folder; the pod is removed,
+unless it is kept.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _VIDEO = "original.mp4"  # what the researcher has on the laptop
 
 @dataclass(frozen=True)
 class ShownCommand:
-    """One command of the chain. `answer` is its JSON document where it was asked for one."""
+    """One command of the chain; `answer` is its JSON document, if it ran with --json."""
 
     command: tuple[str, ...]
     exit_code: int
@@ -43,24 +43,24 @@ class ShownCommand:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended, as told by whoever ran it."""
+    """How a command ended."""
 
     exit_code: int
     answer: Any = None
 
 
-# Runs `being-remote WORDS...` in a folder: the command line decides what a person sees of it.
+# Runs `being-remote WORDS...` in a folder; the command line decides what is shown of it.
 RunCommand = Callable[[Sequence[str], Path], CommandResult]
 
 
 @dataclass(frozen=True)
 class SecondTracking:
-    """What the second tracking brought home: another crop, and so the same camera another way.
+    """What the second tracking found: the same camera through another crop.
 
     Attributes:
         K: of the 1920x1080 video, as transformed on the pod and pulled.
-        equal: it is, to the last bit, what `recover` makes of the pulled files (else the demo fails).
-        focal_error_px: from the true one.
+        equal: it equals, to the last bit, what `recover` makes of the pulled files (else the demo fails).
+        focal_error_px: difference from the true one.
     """
 
     job: str
@@ -74,7 +74,7 @@ class SecondTracking:
 
 @dataclass(frozen=True)
 class DemoReport:
-    """What the chain came to. K in pixels, corner convention, of the 1920x1080 video."""
+    """The results of the chain. K in pixels, corner convention, of the 1920x1080 video."""
 
     steps: tuple[ShownCommand, ...]
     K: tuple[tuple[float, ...], ...]
@@ -103,12 +103,12 @@ class DemoPlan:
 
 
 def plan(folder: Path) -> DemoPlan:
-    """The demo without doing any of it."""
+    """The plan of the demo, without any side effect."""
     return DemoPlan(folder.absolute(), commands("SHA256:..."))
 
 
 def commands(fingerprint: str) -> tuple[tuple[str, ...], ...]:
-    """The chain as a user types it; the fingerprint is what the pod's own console shows."""
+    """The chain as a user types it; the fingerprint is what the pod's console shows."""
     return (
         ("trust", "--host", HOST, "--fingerprint", fingerprint),
         ("find-bbox", "--host", HOST),
@@ -122,11 +122,11 @@ def commands(fingerprint: str) -> tuple[tuple[str, ...], ...]:
 def demo(
     folder: Path, run_command: RunCommand, say: Callable[[str], None], *, keep: bool = False
 ) -> DemoReport:
-    """Run the chain in `folder`, which is made; an earlier demo's folder is replaced.
+    """Run the chain in `folder`, which is created; an earlier demo's folder is replaced.
 
     Raises:
-        UsageError: the folder holds something that no demo put there.
-        BeingRemoteError: a step of the chain failed; its own words were shown before.
+        UsageError: the folder exists and was not made by a demo.
+        BeingRemoteError: a step of the chain failed; its own message was shown before.
         ToolMissing: this machine has no sshd.
     """
     from being_remote.demo.actor import make_actor
@@ -153,7 +153,7 @@ def demo(
                 raise BeingRemoteError(
                     f"`being-remote {' '.join(words)}` ended with {ran.exit_code}",
                     where=str(folder),
-                    hint="its own message is above; `demo --keep` leaves the pod up to try by hand",
+                    hint="its own message is above; `demo --keep` leaves the pod running, to try by hand",
                 )
         report = _compared(folder, truth, tuple(steps), started, kept=pod if keep else None)
         if keep:
@@ -171,16 +171,16 @@ def _fresh(folder: Path) -> Path:
     if folder.exists():
         if not (folder / _OURS).exists():
             raise UsageError(
-                "is there already and was not made by a demo",
+                "exists and was not made by a demo",
                 where=str(folder),
-                hint="name another: --out DIR",
+                hint="name another folder: --out DIR",
             )
         pid = (folder / _OURS).read_text()
         if pid and _is_alive(int(pid)):
             raise UsageError(
-                "holds an earlier demo's pod, which is still up",
+                "holds an earlier demo's pod, which is still running",
                 where=str(folder),
-                hint=f"stop it: kill {pid}; or name another: --out DIR",
+                hint=f"stop it: kill {pid}; or name another folder: --out DIR",
             )
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
@@ -208,7 +208,7 @@ def _write_inventory(folder: Path, pod: Pod) -> None:
         "actors": {ACTOR: {"video": _VIDEO}},
         "backups": "backup",
         "search_roots": [],
-        "ssh_config": "no-ssh-config",  # the demo means this pod, whatever ~/.ssh/config says of 127.0.0.1
+        "ssh_config": "no-ssh-config",  # whatever ~/.ssh/config says of 127.0.0.1
     }
     (folder / "inventory.yaml").write_text(yaml.safe_dump(inventory, sort_keys=False))
 
@@ -258,17 +258,17 @@ def _retracked(folder: Path, truth: ActorTruth) -> SecondTracking:
     from being_remote.workflows.recover import EvidenceChoice, OutputChoice, RunChoice, recover
 
     (intrinsics,) = (folder / "backup" / ACTOR / "runs").glob("*/intrinsics.json")
-    home, pulled = intrinsics.parent, read_intrinsics(intrinsics)
+    job, pulled = intrinsics.parent.name, read_intrinsics(intrinsics)
     ours = recover(
         load_inventory(folder / "inventory.yaml"),
-        RunChoice(home.name),
+        RunChoice(job),
         EvidenceChoice(video=folder / _VIDEO),
-        OutputChoice(exports=("json",), out=folder / "recovered" / home.name),
+        OutputChoice(exports=("json",), out=folder / "recovered" / job),
     )
     if pulled.K != ours.K:
         raise InconsistentData(f"says K is {pulled.K}, our own transform says {ours.K}", file=str(intrinsics))
     return SecondTracking(
-        job=home.name,
+        job=job,
         side=pulled.crop.side,
         image_size_wh=pulled.crop.image_size_wh,
         K=pulled.K,

@@ -1,4 +1,4 @@
-"""The demo's camera and how the head moves before it. Seeded, so that an actor can be made again."""
+"""The demo's camera and how the head moves before it; seeded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Edge = Literal["top", "bottom", "left", "right", "none"]
 
-# Where the face sits in the picture, as fractions of width and height, so that its box meets an edge.
+# The face's place, as fractions of width and height, where its box meets an edge.
 _PLACES = {
     "top": (0.585, 0.366),
     "bottom": (0.45, 0.66),
@@ -31,7 +31,7 @@ def full_frame_camera(size_wh: tuple[int, int], rng: np.random.Generator) -> Flo
 def motion(
     K: Floats, size_wh: tuple[int, int], edge: Edge, count: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """World-to-camera (count, 3, 3) and (count, 3): a person who looks about while talking."""
+    """World-to-camera (count, 3, 3) and (count, 3): a person who looks around while talking."""
     depth = 1.5
     face_xy = np.array(_PLACES[edge]) * size_wh
     centre_xy = face_xy - [0, 69 * size_wh[1] / 1080]  # the face's landmarks lie below the head's middle

@@ -1,8 +1,7 @@
 """A throw-away pod on this machine: a real OpenSSH server on loopback, with its own keys and disk.
 
-For `being-remote demo` and for the tests; nothing else knows of it. It is reached exactly as a
-rented pod is. What it does not do: it shares this machine's processes, users and programs, so it
-isolates nothing. Keys, log and disk live in the given folder and are the caller's to remove.
+For `being-remote demo` and the tests. It is reached exactly as a rented pod is, but shares this machine's
+processes, users and programs. Keys, log and disk are in the given folder; the caller removes it.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Pod:
         client_key: the private key that may log in.
         host_key_line: "ssh-ed25519 AAAA...", as in known_hosts after the host's name.
         fingerprint: "SHA256:..." of the host key.
-        log: what sshd says.
+        log: the output of sshd.
     """
 
     address = "127.0.0.1"
@@ -65,11 +64,11 @@ class Pod:
 
     @property
     def pid(self) -> int | None:
-        """The server's process; None while it is stopped. Killing it ends the pod's connections too."""
+        """The server's process; None while it is stopped. Killing it also ends the pod's connections."""
         return self._sshd.pid if self._sshd is not None else None
 
     def inventory_entry(self) -> dict[str, Any]:
-        """What inventory.yaml says of this pod under `hosts: NAME:`."""
+        """The pod's entry under `hosts:` of inventory.yaml."""
         return {
             "address": self.address,
             "port": self.port,
@@ -82,10 +81,10 @@ class Pod:
         }
 
     def start(self) -> None:
-        """Bring the server up; returns when it accepts connections.
+        """Start the server, and return when it accepts connections.
 
         Raises:
-            ToolMissing: there is no sshd or ssh-keygen on this machine.
+            ToolMissing: this machine has no sshd or ssh-keygen.
             HostError: sshd ended or did not listen in time; the text quotes its log.
         """
         # sshd starts itself again for every connection, so it must be named by its absolute path.
@@ -103,14 +102,14 @@ class Pod:
             if self._sshd.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise HostError(
-                    f"sshd did not come up: {self.log.read_text(errors='replace')[-500:].strip()}",
+                    f"sshd did not start: {self.log.read_text(errors='replace')[-500:].strip()}",
                     host=self.name,
                     hint=f"its settings are in {config}",
                 )
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Kill the server, every session and what they started, as a pod that is taken away."""
+        """Kill the server, every session and their processes, as when a pod is deleted."""
         if self._sshd is None:
             return
         victims = self._frozen()
@@ -123,7 +122,7 @@ class Pod:
             time.sleep(0.005)
 
     def restart(self, *, new_host_key: bool = False) -> None:
-        """Stop and start on the same port; with `new_host_key`, as a pod made anew."""
+        """Stop and start on the same port; with `new_host_key`, as a new pod."""
         self.stop()
         if new_host_key:
             _new_key(self._folder / "host_key")
@@ -134,7 +133,7 @@ class Pod:
         self._frozen()
 
     def resume(self) -> None:
-        """Let a paused pod go on."""
+        """Continue a paused pod."""
         _signal(self._processes(), signal.SIGCONT)
 
     def __enter__(self) -> Pod:
@@ -147,8 +146,8 @@ class Pod:
         def quoted(value: object) -> str:
             return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
-        # A private HOME keeps this machine's ~/.bashrc out of the pod's commands. sshd heeds only
-        # the first SetEnv line, so all of them stand on one.
+        # A private HOME keeps this machine's ~/.bashrc out of the pod's commands. sshd reads only the
+        # first SetEnv line.
         environment = {
             "HOME": self._folder / "home",
             "PATH": self._path or _SYSTEM_PATH,
@@ -176,7 +175,7 @@ class Pod:
         return "".join(f"{key} {value}\n" for key, value in lines.items())
 
     def _frozen(self) -> list[int]:
-        """All its processes, stopped: also those that were being started while the others were looked for."""
+        """Stop and return all its processes, also those that start meanwhile."""
         stopped: set[int] = set()
         while more := set(self._processes()) - stopped:
             _signal(more, signal.SIGSTOP)
@@ -184,7 +183,7 @@ class Pod:
         return sorted(stopped)
 
     def _processes(self) -> list[int]:
-        """The server, its sessions, and what was started through them even if it was detached since."""
+        """The server, its sessions, and everything started through them, even if detached."""
         if self._sshd is None:
             return []
         parents = _parents()
@@ -196,17 +195,16 @@ class Pod:
 
 
 def start_pod(folder: Path, *, name: str = "pod", path: str | None = None) -> Pod:
-    """Bring up a pod in `folder`, which is made if need be.
+    """Start a pod in `folder`, which is created.
 
     Args:
-        folder: keys, log and disk live here.
-        name: how messages call it.
-        path: PATH of its commands; default: the usual system folders. Programs that are in none
-            of these folders do not exist over there.
+        folder: for its keys, log and disk.
+        name: its name in messages.
+        path: PATH of its commands; default: the usual system folders. It has no other programs.
 
     Raises:
-        ToolMissing: there is no sshd or ssh-keygen on this machine.
-        HostError: sshd did not come up.
+        ToolMissing: this machine has no sshd or ssh-keygen.
+        HostError: sshd did not start.
     """
     pod = Pod(folder.resolve(), name=name, path=path)
     pod.start()
@@ -262,7 +260,7 @@ def _parents() -> dict[int, int]:
             # The command's name may hold blanks and brackets; the fields after its last ")" do not.
             found[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
         except (OSError, ValueError):
-            continue  # it ended while we looked
+            continue  # it has ended
     return found
 
 
@@ -270,7 +268,7 @@ def _environment(pid: int) -> list[bytes]:
     try:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        return []  # it ended, or is another user's
+        return []  # it has ended, or belongs to another user
 
 
 def _alive(pid: int) -> bool:

@@ -8,15 +8,6 @@ strict about its settings, caches (bbox.pt, images, kpt), resumes, writes each `
 exits with 0 in the same odd cases. The head that it "finds" is in `truth.json` (`write_truth`) beside the
 source images, so that its cameras are known beforehand. It imports torch, numpy, yaml and cv2, which a
 tracker's environment has.
-
-For tests it misbehaves, as the environment says, or `stand_in.json` in the checkout (which wins):
-    STAND_IN_FRAME_S      seconds for a frame
-    STAND_IN_DIE_AT       frame before which it kills itself with SIGKILL
-    STAND_IN_TEAR_AT      frame in the middle of whose file it kills itself
-    STAND_IN_EXIT_AT      N:CODE: frame before which it exits with CODE
-    STAND_IN_HANG_AT      frame before which it sleeps for ever
-    STAND_IN_SECOND_K_AT  frame from which on it stores another focal length
-    STAND_IN_IGNORE_TERM  "1": TERM does nothing
 """
 
 from __future__ import annotations
@@ -27,20 +18,18 @@ import contextlib
 import io
 import json
 import os
-import signal
 import sys
-import time
 from glob import glob
 from pathlib import Path
 from typing import Any
 
 TRUTH = "truth.json"
 
-if __name__ == "__main__":
-    # In a checkout the file lies beside this one; `checkout.install` puts both there.
-    import tracker_recipe as recipe  # type: ignore[import-not-found]
-else:
+if __package__:
     from . import tracker_recipe as recipe
+else:
+    # In a checkout, where `checkout.install` puts both files.
+    import tracker_recipe as recipe  # type: ignore[import-not-found, no-redef]
 
 
 def write_truth(path: Path, K: Any, R: Any, t: Any, landmarks: Any, dense: Any) -> None:
@@ -173,13 +162,12 @@ class StandIn:
                 self.say("[ERROR] Keyframes are empty!")
                 sys.exit(0)
             start = 0
-            # Its early poses stand under the first names until tracking overwrites them.
+            # Its early poses have the first names until tracking overwrites them.
             self.fit(wrong_by=1.0 + 0.01)
             for n, _ in enumerate(keyframes):
                 self.save(n, n)
             self.fit()
         for frame in range(start, len(self.images)):
-            self.misbehave(frame)
             self.step += 200
             self.save(frame, frame)
             self.say(f"Color loss for level 2 [frame {frame:04d}] = loss/pho=0.0{frame % 10}1")
@@ -210,18 +198,17 @@ class StandIn:
         self.focal = self.truth["K"][0][0] / scale[0] * wrong_by
 
     def save(self, frame: int, index: int) -> None:
-        """One `.frame`, one mesh and one input image, in place: a kill in the middle leaves half a file."""
+        """Write one `.frame`, one mesh and one input image."""
         import cv2
         import numpy as np
         import torch
 
         number = self.settings["begin_frames"] + index
         scale, origin = self.map()
-        focal = self.focal * (1.001 if frame >= _at("STAND_IN_SECOND_K_AT") else 1.0)
         cx, cy = (np.array(self.truth["K"])[:2, 2] - origin) / scale
         content = recipe.frame_dict(
             frame,
-            np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]]),
+            np.array([[self.focal, 0, cx], [0, self.focal, cy], [0, 0, 1]]),
             np.array(self.truth["R"][number]),
             np.array(self.truth["t"][number]),
             self.image_size_wh,
@@ -238,13 +225,11 @@ class StandIn:
         )
         held = io.BytesIO()
         torch.save(content, held)
-        data = held.getvalue()
-        with open(os.path.join(self.checkpoint, f"{frame:05d}.frame"), "wb") as f:
-            f.write(data[: len(data) // 2])
-            f.flush()
-            if frame == _at("STAND_IN_TEAR_AT"):
-                os.kill(os.getpid(), signal.SIGKILL)
-            f.write(data[len(data) // 2 :])
+        self.write(frame, Path(self.checkpoint, f"{frame:05d}.frame"), held.getvalue())
+
+    def write(self, frame: int, path: Path, data: bytes) -> None:
+        """Write a `.frame` in place: a kill in the middle leaves half a file."""
+        path.write_bytes(data)
 
     def shape(self) -> Any:
         """MICA's identity (1, 300); without it the tracker ends."""
@@ -256,27 +241,14 @@ class StandIn:
             sys.exit(-1)
         return np.load(path).astype(np.float32).reshape(1, -1)
 
-    def misbehave(self, frame: int) -> None:
-        """What the environment asks for, before a frame."""
-        time.sleep(float(os.environ.get("STAND_IN_FRAME_S", "0")))
-        if frame == _at("STAND_IN_DIE_AT"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        exit_at, _, code = os.environ.get("STAND_IN_EXIT_AT", "").partition(":")
-        if exit_at and frame == int(exit_at):
-            sys.exit(int(code))
-        if frame == _at("STAND_IN_HANG_AT"):
-            self.say("hanging")
-            while True:
-                time.sleep(60)
-
     def box(self, i: int, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
         """The box by the landmarks of one source image: x_min, x_max, y_min, y_max."""
         landmarks = self.seen(i, "landmarks")
-        return recipe.face_box(landmarks, size_wh, self.settings["bbox_scale"])  # type: ignore[no-any-return]
+        return recipe.face_box(landmarks, size_wh, self.settings["bbox_scale"])
 
     def crop_map(self, box: Any, size_wh: tuple[int, int]) -> tuple[Any, Any]:
         """Scale and origin of source = scale * crop + origin."""
-        return recipe.crop_map(box if self.settings["crop_image"] else None, size_wh, self.image_size_wh)  # type: ignore[no-any-return]
+        return recipe.crop_map(box if self.settings["crop_image"] else None, size_wh, self.image_size_wh)
 
     def map(self) -> tuple[Any, Any]:
         """The same for this run, found once."""
@@ -321,7 +293,7 @@ class StandIn:
 
 
 def _beside(actor: str) -> Path:
-    """The truth lies where the source images really are: the input folder may hold only links to them."""
+    """The truth is beside the real source images; the input folder may hold only links to them."""
     for name in ("source", "video.mp4", "identity.npy"):
         found = Path(os.path.realpath(os.path.join(actor, name))).parent / TRUTH
         if found.exists():
@@ -329,25 +301,14 @@ def _beside(actor: str) -> Path:
     raise FileNotFoundError(f"{TRUTH} is not beside the source images of {actor}")
 
 
-def _at(name: str) -> float:
-    """A frame number from the environment; never, where it is not set."""
-    value = os.environ.get(name)
-    return float(value) if value else float("inf")
-
-
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None, kind: type[StandIn] = StandIn) -> None:
     """The tracker's command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--cfg", required=True)
     arguments = parser.parse_args(argv)
-    asked = Path("stand_in.json")
-    if asked.exists():
-        os.environ.update(json.loads(asked.read_text()))
-    if os.environ.get("STAND_IN_IGNORE_TERM") == "1":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print(arguments, end="\n\n", flush=True)
     defaults = read_defaults(Path(__file__).parent / "configs" / "config.py")
-    StandIn(read_settings(arguments.cfg, defaults)).run()
+    kind(read_settings(arguments.cfg, defaults)).run()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class TrackedRun:
+class GeneratedRun:
     """What a run fitted.
 
     Attributes:
@@ -39,7 +39,7 @@ class TrackedRun:
     faces: NDArray[np.int32]
 
 
-def write_run(checkout: Path, name: str, run: TrackedRun, rng: np.random.Generator) -> None:
+def write_run(checkout: Path, name: str, run: GeneratedRun, rng: np.random.Generator) -> None:
     """Write `input/<name>`, `output/<name>` and `configs/actors/<name>.yml` below a checkout."""
     import torch
 
@@ -76,7 +76,7 @@ def mesh_bytes(vertices: Floats, faces: NDArray[np.int32]) -> bytes:
     return header.encode() + vertices.astype("<f4").tobytes() + rows.tobytes()
 
 
-def _config(actor: str, run: TrackedRun) -> str:
+def _config(actor: str, run: GeneratedRun) -> str:
     lines = [
         f"actor: './input/{actor}'",
         "save_folder: './output/'",

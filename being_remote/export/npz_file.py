@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from being_remote.camera.intrinsics import intrinsics_in_crop, to_opencv_pixels
+from being_remote.export import json_file
 from being_remote.export.cameras import Cameras
-from being_remote.export.json_file import CONVENTIONS
-from being_remote.export.target import Export, File, Target
+from being_remote.export.target import Export, File
 
 
 def files(export: Export) -> Iterator[File]:
@@ -49,20 +50,9 @@ def _chunks(cameras: Cameras) -> Iterator[bytes]:
         crop_scale=np.array([crop.scale_x, crop.scale_y]),
         crop_origin=np.array(crop.origin),
         grade=np.array(cameras.grade),
-        conventions=np.array(json.dumps(CONVENTIONS)),
+        conventions=np.array(json.dumps(json_file.CONVENTIONS)),
     )
     yield buffer.getvalue()
 
 
-TARGET = Target(
-    name="npz",
-    folder="",
-    main_files=("cameras.npz",),
-    pose="world-to-camera, OpenCV axes",
-    pixels="corner, and OpenCV's beside it",
-    honours=("fx", "fy", "cx", "cy", "R", "t", "crop", "times", "source numbers"),
-    notes=(),
-    files=files,
-    fixed_canvas=True,
-    K_per_frame=True,
-)
+TARGET = replace(json_file.TARGET, name="npz", main_files=("cameras.npz",), files=files)

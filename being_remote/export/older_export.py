@@ -94,7 +94,7 @@ def _refuse_extra_files(names: list[str], folder: Path) -> None:
     extra = sorted(set(found) - {os.path.basename(name) for name in names})
     if extra:
         raise UsageError(
-            f"holds {len(extra)} files besides this export's {len(names)} (first {extra[0]!r}), and its"
+            f"holds other files than this export's {len(names)} ({len(extra)}, first {extra[0]!r}), and its"
             " trainer counts every file in it as a frame",
             where=str(place),
             hint=OTHER_PLACE,

@@ -121,7 +121,7 @@ class Target:
         needs: of "checkpoints", "meshes", "kpt", "torch", "images": what it cannot be made without.
         image_names: the picture of each frame, below `folder`; None: it has no pictures.
         counted: the files of a folder that may hold nothing else because its trainer counts them, below
-            `folder`; None: there is no such folder.
+            `folder`; None: it counts none.
         by_source_number: it names its frames by their number in `source/`.
         remarks: notes about one export.
         check: reads the run's files that `files` needs, to raise its errors before anything is written.

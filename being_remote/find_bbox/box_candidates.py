@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from being_remote.errors import BeingRemoteError
 from being_remote.find_bbox.owners import HostPlaces, Owners
-from being_remote.find_bbox.tracked_runs import TrackedRun, text_of
+from being_remote.find_bbox.tracked_runs import TrackedRun, decode_name
 from being_remote.inventory import Actor
 from being_remote.pod_client.box_search import BoxFile
 
@@ -80,7 +80,7 @@ def check_candidate(
     """Check one file that a search found for `actor` on a host with these places, owners and runs."""
     from being_remote.tracker.box_rules import explain_outside, find_edits
 
-    path, path_b64 = text_of(found.path)
+    path, path_b64 = decode_name(found.path)
     folder, mtime_s = posixpath.dirname(path), found.mtime_ns / 1e9
     run, notes = _find_run(folder, places, runs)
     owner = run.actor if run is not None and run.actor is not None else owners.find_actor(folder)
@@ -143,7 +143,7 @@ def _read_box(found: BoxFile, path: str) -> tuple[CropBox | None, list[str]]:
     from being_remote.tracker.box_file import parse_box
 
     if found.what == "symlink":
-        target = text_of(found.target or b"?")[0]
+        target = decode_name(found.target or b"?")[0]
         return None, [f"is a symbolic link to {target!r}, and links are not followed"]
     if found.what != "file":
         what = "a directory" if found.what == "directory" else "a device or a pipe"

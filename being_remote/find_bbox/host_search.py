@@ -18,15 +18,15 @@ from typing import Any, get_args
 from being_remote.errors import HostError, InventoryError
 from being_remote.find_bbox.box_candidates import Candidate, check_candidate
 from being_remote.find_bbox.owners import HostPlaces, Owners
-from being_remote.find_bbox.search_request import PICTURES, request_for
-from being_remote.find_bbox.tracked_runs import TrackedRun, read_run, text_of
+from being_remote.find_bbox.search_request import PICTURES, make_request
+from being_remote.find_bbox.tracked_runs import TrackedRun, decode_name, read_run
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
+from being_remote.pod.job_paths import jobs_folder
 from being_remote.pod_client.box_search import BoxSearchAnswer, Evidence, search_host
-from being_remote.pod_client.job_folders import jobs_folder
 from being_remote.pod_client.many_hosts import ask_all
 from being_remote.session import OnProgress, Session, TransferProgress
 
-OpenSession = Callable[[SshHost | LocalHost], Session]
+ConnectHost = Callable[[SshHost | LocalHost], Session]
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,11 @@ class HostSearch:
         """The search ends after so many seconds."""
         return float(self.request["limits"]["seconds"])
 
-    def run(self, open_session: OpenSession, contents: dict[str, bytes]) -> HostRow:
+    def run(self, connect: ConnectHost, contents: dict[str, bytes]) -> HostRow:
         """Search; the bytes of each box that was read go into `contents`, by their sha256."""
         started, session = time.monotonic(), None
         try:
-            with open_session(self.host) as session:
+            with connect(self.host) as session:
                 timeout_s = self.seconds + self.host.answer_timeout_s / 2
                 answer = search_host(session, self.request, python=self.host.python, timeout_s=timeout_s)
         except (HostError, InventoryError) as e:  # a missing key file concerns this host alone
@@ -128,8 +128,8 @@ class HostSearch:
             evidence=self._evidence(answer, runs),
             runs=runs,
             truncated=tuple(answer.truncated),
-            unfinished=tuple(text_of(root)[0] for root in answer.unfinished),
-            missing_roots=tuple(text_of(root)[0] for root in answer.missing_roots),
+            unfinished=tuple(decode_name(root)[0] for root in answer.unfinished),
+            missing_roots=tuple(decode_name(root)[0] for root in answer.missing_roots),
             unreadable=answer.unreadable,
             seconds=seconds,
             round_trips=session.round_trips,
@@ -140,7 +140,7 @@ class HostSearch:
         own = [
             folder
             for folder in answer.folders
-            if owner.get(path := text_of(folder.path)[0], self.owners.find_actor(path)) == self.actor.name
+            if owner.get(path := decode_name(folder.path)[0], self.owners.find_actor(path)) == self.actor.name
         ]
         frames = max((f.frames.count for f in own if f.frames is not None), default=0)
         most = {kind: max((f.counts.get(kind, 0) for f in own), default=0) for kind in get_args(Evidence)}
@@ -180,7 +180,7 @@ def plan_searches(
     ) -> HostSearch:
         places = {n: (a, places_of(a)) for n, a in actors.items()}
         own = places[actor.name][1]
-        request = request_for(
+        request = make_request(
             actor,
             known=[PurePosixPath(path) for path in own.all],
             roots=roots,
@@ -207,7 +207,7 @@ def plan_searches(
 
 
 def search_hosts(
-    searches: Sequence[HostSearch], open_session: OpenSession, on_progress: OnProgress
+    searches: Sequence[HostSearch], connect: ConnectHost, on_progress: OnProgress
 ) -> tuple[list[HostRow], dict[str, bytes]]:
     """Run all searches at once.
 
@@ -227,7 +227,7 @@ def search_hosts(
 
     rows = ask_all(
         searches,
-        lambda search: search.run(open_session, contents),
+        lambda search: search.run(connect, contents),
         meanwhile=import_reader,
         on_wait=show_pending,
     )

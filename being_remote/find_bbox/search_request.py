@@ -30,15 +30,14 @@ _DERIVED = (
     (layout.KPT_DENSE, "landmarks", (".npy",)),
 )
 _CONFIGS = ("config.yml", "actor/config.yml", "run/config.yml", f"../../{layout.ACTOR_CONFIGS}/{{name}}.yml")
-# Trees of programs, which no tracker writes into. `.history` is our own store behind a backup: what
-# counts of it lies in the backup itself.
+# Folders of programs, and our own store: the live tree of a backup holds what counts of it.
 SKIP_NAMES = (".git", ".history", "__pycache__", "node_modules", "site-packages")
 SKIP_PATHS = ("/proc", "/sys", "/dev", "/run")
-# Large and unlikely: looked at when all else was.
+# Large and unlikely, so searched last.
 _LAST_NAMES = (".cache", ".Trash", ".Trash-0", "Trash")
 
 
-def request_for(
+def make_request(
     actor: Actor,
     *,
     known: Iterable[PurePath],
@@ -46,14 +45,14 @@ def request_for(
     of_jobs: Iterable[str] = (),
     search_time_s: float,
 ) -> dict[str, Any]:
-    """The probe's request.
+    """Return the request of a search.
 
     Args:
         actor: whose box.
-        known: the folders that the inventory names; they are looked at first.
+        known: the folders that the inventory names; searched first.
         roots: everything below them is searched, likely places first.
-        of_jobs: folders of our own jobs; looked at last.
-        search_time_s: after so many seconds the search ends, and says what it has not seen.
+        of_jobs: folders of our own jobs; searched last.
+        search_time_s: the search ends after so many seconds, and names what it has not searched.
     """
     places = {kind: list(found) for kind, found in _PLACES.items()}
     for name, kind, suffixes in _DERIVED:

@@ -57,7 +57,7 @@ def read_run(folder: FoundFolder, owners: Owners) -> TrackedRun | None:
     frames = folder.frames
     if frames is None or frames.count == 0:
         return None
-    path, path_b64 = text_of(folder.path)
+    path, path_b64 = decode_name(folder.path)
     settings, notes = _read_settings(folder.configs)
     first, more = _read_first_frame(frames)
     size = None if first is None else first.image_size_wh
@@ -71,8 +71,8 @@ def read_run(folder: FoundFolder, owners: Owners) -> TrackedRun | None:
         actor=owners.find_run_actor(path, tracked_from),
         input=tracked_from,
         frames=frames.count,
-        first_id=text_of(frames.first)[0],
-        last_id=text_of(frames.last)[0],
+        first_id=decode_name(frames.first)[0],
+        last_id=decode_name(frames.last)[0],
         image_size_wh=size,
         K=None if first is None else tuple(map(tuple, first.K.tolist())),
         crop_image=None if settings is None else settings.crop_image,
@@ -84,7 +84,7 @@ def read_run(folder: FoundFolder, owners: Owners) -> TrackedRun | None:
     )
 
 
-def text_of(name: bytes) -> tuple[str, str | None]:
+def decode_name(name: bytes) -> tuple[str, str | None]:
     """Return a name as text, and as base64 where it is not UTF-8.
 
     Example:
@@ -103,7 +103,7 @@ def _read_settings(configs: Iterable[FoundConfig]) -> tuple[RunSettings | None, 
 
     notes = []
     for config in configs:
-        name = repr(posixpath.basename(text_of(config.path)[0]))
+        name = repr(posixpath.basename(decode_name(config.path)[0]))
         if config.content is None:
             notes.append(f"its settings {name} were not read ({config.problem})")
             continue
@@ -128,7 +128,7 @@ def _find_input(run: str, settings: RunSettings | None) -> str | None:
 def _read_first_frame(frames: FoundFrames) -> tuple[Frame | None, list[str]]:
     from being_remote.tracker.frame_file import parse_frame
 
-    name = text_of(frames.first)[0] + ".frame"
+    name = decode_name(frames.first)[0] + ".frame"
     if frames.content is None:
         return None, [f"its first frame {name!r} was not read ({frames.problem})"]
     try:

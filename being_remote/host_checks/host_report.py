@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from being_remote.errors import (
@@ -24,9 +24,8 @@ from being_remote.inventory import LocalHost, SshHost
 from being_remote.pod_client.host_facts import HostFacts
 from being_remote.pod_client.many_hosts import ask_all
 from being_remote.pod_client.runner import ask
-from being_remote.session import Session
+from being_remote.session import OpenSession, Session
 
-OpenSession = Callable[[SshHost | LocalHost], Session]
 # What the error of an attempt to connect tells of the host's key; None: unknown.
 _TRUSTED = {HostKeyUnknown: False, HostKeyChanged: False, LoginRefused: True}
 
@@ -89,7 +88,7 @@ def check_hosts(
             address = host.address if host.port is None else f"{host.address}:{host.port}"
         row = HostReport(host.name, host.kind, address, reachable=False, trusted=None)
         try:
-            session = open_session(host)
+            session = open_session(host.name)
         except (HostError, InventoryError) as e:  # a missing key file concerns this host alone
             row = _failed(replace(row, trusted=_TRUSTED.get(type(e))), e)
         else:

@@ -1,8 +1,8 @@
-"""While a job is followed its new files come home beside, in a thread over the same session.
+"""Download the new files of a followed job in a thread, over the same session.
 
-Promises: a round every few seconds; a link that broke, or a disk that is full, is said once and tried
-again ever more rarely, and never disturbs who follows. `finish` brings what is left once the job has
-ended. What it does not do: judge a run (`pull` does).
+Promises: a round every few seconds; a broken link or a full disk is reported once and retried with
+backoff, and never disturbs the follower. `finish` downloads the rest once the job has ended. It does not
+check a run as a whole: `pull` does.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _LAST_S = 20.0
 
 @dataclass(frozen=True)
 class LocalFilesLine:
-    """What is at home of the attempt that is followed, after some of it came; or why nothing comes.
+    """The local files of the followed attempt, after some arrived; or why none arrive.
 
-    `home_frames` are those of its files that it counts as its progress; None where it counts none.
+    `home_frames` are those that count as its progress; None where none do.
     """
 
     job: str
@@ -46,13 +46,14 @@ class LocalFilesLine:
 
 @dataclass(frozen=True)
 class DownloadSummary:
-    """What following brought home. `problem` is why something may be missing; `pull` brings it.
+    """What following downloaded.
 
     Attributes:
-        folder: where it lies.
-        frames, files, bytes: all that is there of the attempt.
-        came_files, came_bytes: what of it came now.
-        set_aside: files that were not taken, such as one that was torn in the middle.
+        folder: the job's local folder.
+        frames, files, bytes: all local files of the attempt.
+        came_files, came_bytes: what of it arrived while it was followed.
+        set_aside: files that were not taken, such as torn ones.
+        problem: why something may be missing; `pull` downloads it.
     """
 
     folder: Path
@@ -66,11 +67,11 @@ class DownloadSummary:
 
 
 class BackgroundDownload:
-    """The thread. Lifecycle: `start`, then `finish` where the job ended, or `leave` where it is left."""
+    """The thread. Lifecycle: `start`, then `finish` where the job ended, or `leave` where it goes on."""
 
     def __init__(
         self,
-        arrivals: LiveDownload,
+        rounds: LiveDownload,
         folder: Path,
         *,
         job: str,
@@ -78,13 +79,13 @@ class BackgroundDownload:
         frames: str | None,
         say: Callable[[LocalFilesLine], None],
     ) -> None:
-        self._arrivals, self._folder, self._frames, self._say = arrivals, folder, frames, say
+        self._rounds, self._folder, self._frames, self._say = rounds, folder, frames, say
         self._job, self._attempt = job, attempt
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._bug: BaseException | None = None
         self._last = DownloadRound({}, 0, 0, (), more=False)
-        self._files, self._bytes = 0, 0
+        self._arrived_files, self._arrived_bytes = 0, 0
         self._problem: str | None = None
         self._idle = ""
 
@@ -98,42 +99,39 @@ class BackgroundDownload:
         self._thread.join(_LEAVE_S)
 
     def finish(self) -> DownloadSummary:
-        """Stop after one more round; what keeps it from coming is in the answer."""
+        """Stop after one more round; what keeps files from arriving is in the answer."""
         self._over.set()
         self._thread.join()
         if self._bug is not None:
             raise self._bug
-        self._last_round()
+        self._finish_rounds()
         files = self._last.files
         return DownloadSummary(
             folder=self._folder,
-            frames=self._count(),
+            frames=self._count_frames(),
             files=len(files),
             bytes=sum(files.values()),
-            came_files=self._files,
-            came_bytes=self._bytes,
+            came_files=self._arrived_files,
+            came_bytes=self._arrived_bytes,
             set_aside=self._last.set_aside,
             problem=self._problem,
         )
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         try:
-            self._go_on()
+            wait_s, retry_s = 0.0, FIRST_WAIT_S
+            while not self._over.wait(wait_s):
+                began = time.monotonic()
+                if self._try_round():
+                    next_at = began if self._last.more else began + EVERY_S
+                    wait_s, retry_s = max(0.0, next_at - time.monotonic()), FIRST_WAIT_S
+                else:
+                    wait_s, retry_s = retry_s, min(2 * retry_s, LONGEST_WAIT_S)
         except BaseException as e:  # noqa: BLE001 - `finish` raises it; a thread would only print it
             self._bug = e
 
-    def _go_on(self) -> None:
-        wait_s, retry_s = 0.0, FIRST_WAIT_S
-        while not self._over.wait(wait_s):
-            began = time.monotonic()
-            if self._tried():
-                next_at = began if self._last.more else began + EVERY_S
-                wait_s, retry_s = max(0.0, next_at - time.monotonic()), FIRST_WAIT_S
-            else:
-                wait_s, retry_s = retry_s, min(2 * retry_s, LONGEST_WAIT_S)
-
-    def _last_round(self) -> None:
-        """Whoever else fetches this job at the moment, as one who follows it too, is waited for."""
+    def _finish_rounds(self) -> None:
+        """Download the rest; another process that downloads this job is waited for."""
         deadline = time.monotonic() + _LAST_S
         while time.monotonic() < deadline:
             try:
@@ -148,54 +146,53 @@ class BackgroundDownload:
                 self._problem = e.what
                 time.sleep(0.2)
             except (HostError, DataError, OSError) as e:
-                self._trouble(e)
+                self._report_problem(e)
                 return
-        self._problem = self._problem or "there was more than could be looked at so quickly"
+        self._problem = self._problem or "time ran out before all files were downloaded"
 
-    def _tried(self) -> bool:
+    def _try_round(self) -> bool:
         try:
             self._round()
-        except (NotFoundError, UsageError) as e:  # it has not begun; or somebody else fetches it
+        except (NotFoundError, UsageError) as e:  # it has not begun; or another process downloads it
             if e.what != self._idle:
                 log.info("%s", e)
             self._idle = e.what
         except (HostError, DataError, OSError) as e:
-            self._trouble(e)
+            self._report_problem(e)
             return False
         return True
 
     def _round(self, *, last: bool = False) -> None:
-        self._last = arrived = self._arrivals.round(last=last)
-        self._files += arrived.came_files
-        self._bytes += arrived.came_bytes
+        self._last = self._rounds.round(last=last)
+        self._arrived_files += self._last.came_files
+        self._arrived_bytes += self._last.came_bytes
         self._problem = None
-        if arrived.came_files:
-            self._tell()
+        if self._last.came_files:
+            self._report_files()
 
-    def _trouble(self, error: HostError | DataError | OSError) -> None:
-        said = error.what if isinstance(error, BeingRemoteError) else str(error)
-        log.info("nothing comes home: %s", said)
-        if self._problem is None and not self._over.is_set():
-            self._problem = said
-            self._tell()
-        self._problem = said
+    def _report_problem(self, error: HostError | DataError | OSError) -> None:
+        problem = error.what if isinstance(error, BeingRemoteError) else str(error)
+        log.info("no files arrive: %s", problem)
+        first, self._problem = self._problem is None, problem
+        if first and not self._over.is_set():
+            self._report_files()
 
-    def _tell(self) -> None:
-        files = self._last.files
+    def _report_files(self) -> None:
+        files, arrived = self._last.files, self._problem is None
         self._say(
             LocalFilesLine(
                 job=self._job,
                 attempt=self._attempt,
-                home_frames=self._count(),
+                home_frames=self._count_frames(),
                 home_files=len(files),
                 home_bytes=sum(files.values()),
-                came_files=self._last.came_files if self._problem is None else 0,
-                came_bytes=self._last.came_bytes if self._problem is None else 0,
+                came_files=self._last.came_files if arrived else 0,
+                came_bytes=self._last.came_bytes if arrived else 0,
                 problem=self._problem,
             )
         )
 
-    def _count(self) -> int | None:
+    def _count_frames(self) -> int | None:
         if self._frames is None:
             return None
         return sum(matches(name, self._frames) for name in self._last.files)

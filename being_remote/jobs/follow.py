@@ -21,7 +21,7 @@ from being_remote.jobs.live_download import LiveDownload
 from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_job
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import WORK
 from being_remote.pod.job_states import JobState
 from being_remote.session import Session
 
@@ -158,7 +158,7 @@ class _JobFollower:
         if not patterns:
             return None
         folder = self._context.result_folder(job)
-        remote = AttemptFolder(self._session, self._host.python, self._folder / records.WORK, patterns)
+        remote = AttemptFolder(self._session, self._host.python, self._folder / WORK, patterns)
         progress = JobSpec.from_bytes(job.spec).progress
         return BackgroundDownload(
             LiveDownload(remote, folder, note_of(job), self._context.judge),

@@ -18,7 +18,7 @@ from typing import Literal
 
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, NotFoundError, Unreachable
 from being_remote.pace import SLOWEST, Pace, Rate
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import JobPaths
 from being_remote.session import Session, Stream
 
 log = logging.getLogger("being_remote")
@@ -61,7 +61,7 @@ class LogLine:
 
 def attempt_folder(workdir: PurePosixPath, job: str, attempt: int) -> PurePosixPath:
     """Where an attempt keeps its log."""
-    return PurePosixPath(records.attempt_folder(records.job_folder(str(workdir), job), attempt))
+    return PurePosixPath(JobPaths.of(workdir, job).attempt(attempt).folder)
 
 
 def read(

@@ -24,7 +24,7 @@ from being_remote.jobs.move_permission import MovePermission
 from being_remote.jobs.recipe import CarriedFiles, JobRequest, Recipe
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths
 from being_remote.pod.job_states import JobState
 from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Session, no_progress
@@ -196,14 +196,14 @@ class _MoveTarget:
         The folder is named after the note's hash, so files of another local state never mix with these.
         """
         name = _upload_name(job, attempt, carried)
-        into = PurePosixPath(records.pushed_folder(records.job_folder(str(self.host.workdir), job), name))
+        into = PurePosixPath(JobPaths.of(self.host.workdir, job).pushed(name))
         files = {path: carried.folder / path for path in carried.names}
         uploaded = push_files(
             self.session, self.host, files, into, dry_run=self.dry_run, on_progress=self.on_progress
         )
         if not self.dry_run:
             with temporary_folder() as folder:
-                note = folder / records.PUSHED_NOTE
+                note = folder / PUSHED_NOTE
                 note.write_bytes(carried.note)
                 push_files(self.session, self.host, {note.name: note}, into)
         return uploaded, name
@@ -231,7 +231,7 @@ class _MoveTarget:
                 return Intent(job.job, name, job.actor, job.recipe, spec, spec_sha256, parcel, key)
         raise InconsistentData(
             "the host holds another spec under this id",
-            file=f"{name}:{records.job_folder(str(self.host.workdir), job.job)}",
+            file=f"{name}:{JobPaths.of(self.host.workdir, job.job).folder}",
             hint="ids are never used twice: move that folder away if it is not needed",
         )
 

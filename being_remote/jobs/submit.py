@@ -10,8 +10,7 @@ from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.job_status import JobStatus, status_on_host
 from being_remote.jobs.spec import JobSpec
-from being_remote.pod import boot_identity
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import JobPaths, jobs_folder, volume_marker
 from being_remote.schedulers.registry import scheduler_of
 from being_remote.schedulers.scheduler import StartRequest
 from being_remote.session import Session
@@ -56,7 +55,7 @@ def find_volume(session: Session, host: SshHost | LocalHost) -> str:
         raise HostError(
             "its jobs folder cannot be given a name",
             host=session.host,
-            hint=f"jobs/{boot_identity.MARKER} below its workdir is malformed: remove it if no job runs",
+            hint=f"{volume_marker(jobs_folder(host.workdir))} is malformed: remove it if no job runs",
         )
     return volume
 
@@ -87,7 +86,7 @@ def submit(
     if answer.claim == "refused":
         raise InconsistentData(
             "the host holds another spec under this id",
-            file=f"{session.host}:{host.workdir}/{records.JOBS}/{spec.job}",
+            file=f"{session.host}:{JobPaths.of(host.workdir, spec.job).folder}",
             hint="ids are never used twice; start a new job",
         )
     if answer.claim not in ("made", "there") or answer.seen is None or answer.supervisor is None:

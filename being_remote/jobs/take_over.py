@@ -11,7 +11,7 @@ from being_remote.jobs.dispatch import NO_FILES
 from being_remote.jobs.ledger import Intent, Ledger, LedgerJob
 from being_remote.jobs.spec import MAX_SPEC_BYTES, JobSpec, is_job_id
 from being_remote.jobs.status_poll import look_at_host
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import JobPaths
 from being_remote.pod.job_states import JobState
 from being_remote.session import Session
 
@@ -38,7 +38,7 @@ def take_over_job(
     seen = look_at_host(session, host, [job]).job(job)
     if seen is None:
         raise NotFoundError(f"no job {job!r}", where=host.name, hint="being-remote jobs --all")
-    path = f"{records.job_folder(str(host.workdir), job)}/{records.SPEC}"
+    path = JobPaths.of(host.workdir, job).spec
     read = session.run(["head", "-c", str(MAX_SPEC_BYTES + 1), path], repeatable=True)
     try:
         spec = JobSpec.from_bytes(read.stdout)

@@ -13,10 +13,10 @@ import time
 from typing import Callable, Dict, List, Optional
 
 from being_remote.pod import gate, processes
-from being_remote.pod import job_records as records
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.folded_log import LogPump
 from being_remote.pod.heartbeat import HeartbeatWriter
+from being_remote.pod.job_paths import JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.wakeups import Wakeups
 
@@ -30,29 +30,28 @@ class Attempt:
 
     def __init__(
         self,
-        folder: str,
+        job: JobPaths,
         spec: Record,
         number: int,
         gpus: List[str],
         inherited: List[int],
         wakeups: Wakeups,
     ) -> None:
-        attempt_folder = records.attempt_folder(folder, number)
+        attempt_paths = job.attempt(number)
         self._spec, self._gpus, self._inherited, self._wakeups = spec, gpus, inherited, wakeups
-        self._work = os.path.join(attempt_folder, records.WORK)
-        self._log = os.path.join(attempt_folder, records.LOG)
+        self._work, self._log = attempt_paths.work, attempt_paths.log
         self._mark = processes.mark_of(spec["job"], number)
         self._started = time.monotonic()
-        self.heartbeat = HeartbeatWriter(attempt_folder, spec["progress"])
-        earlier = [n for n in gate.list_attempts(folder)[0] if n < number]
+        self.heartbeat = HeartbeatWriter(attempt_paths, spec["progress"])
+        earlier = [n for n in gate.list_attempts(job)[0] if n < number]
         self._places = {
             "work": self._work,
-            "bundle": os.path.join(folder, "bundle"),
-            "files": os.path.join(folder, "files"),
+            "bundle": job.bundle,
+            "files": job.files,
             "gpus": ",".join(gpus),
             "attempt": str(number),
-            "previous": f"{records.attempt_folder(folder, earlier[-1])}/{records.WORK}" if earlier else "",
-            "pushed": gate.find_pushed(folder, number),
+            "previous": job.attempt(earlier[-1]).work if earlier else "",
+            "pushed": gate.find_pushed(job, number),
         }
 
     def run(

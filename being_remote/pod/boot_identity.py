@@ -11,14 +11,13 @@ from typing import Optional
 
 from being_remote.pod import job_records as records
 from being_remote.pod import processes
+from being_remote.pod.job_paths import jobs_folder, volume_marker
 from being_remote.pod.job_records import Record
-
-MARKER = ".volume"
 
 
 def read_boot_identity(workdir: str) -> Record:
     """The identity as records and answers hold it."""
-    jobs = os.path.join(workdir, records.JOBS)
+    jobs = jobs_folder(workdir)
     try:
         pid_ns: Optional[int] = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
@@ -40,7 +39,7 @@ def read_boot_identity(workdir: str) -> Record:
 def read_volume(jobs: str) -> Optional[str]:
     """The name in the volume's marker; None without one that can be read."""
     try:
-        marker = records.read_json(os.path.join(jobs, MARKER))
+        marker = records.read_json(volume_marker(jobs))
     except ValueError:
         return None
     name = marker.get("volume") if marker else None
@@ -49,7 +48,7 @@ def read_volume(jobs: str) -> Optional[str]:
 
 def mark_volume(jobs: str) -> None:
     """Give the volume a name, once; two that try at the same time leave one name."""
-    path = os.path.join(jobs, MARKER)
+    path = volume_marker(jobs)
     if os.path.exists(path):
         return
     temporary = f"{path}.{os.urandom(8).hex()}.tmp"

@@ -19,6 +19,7 @@ from being_remote.pod import cancel_mark, exit_record, locks, processes, status
 from being_remote.pod import job_records as records
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
 from being_remote.pod.exit_record import AttemptOutcome
+from being_remote.pod.job_paths import JobPaths
 from being_remote.pod.job_records import Record
 
 _OUTCOME = AttemptOutcome("cancelled", None, "cancelled after its supervisor was killed")
@@ -38,10 +39,10 @@ def cancel(query: Record) -> str:
         return "foreign"
     if _has_ended(seen):
         return "ended"
-    folder = records.job_folder(workdir, job)
+    paths = JobPaths.of(workdir, job)
     highest = max([1, seen["asked"]] + [attempt["attempt"] for attempt in seen["attempts"]])
-    if (cancel_mark.cancelled_up_to(folder) or 0) < highest:
-        records.write_json(cancel_mark.mark_path(folder, arrived=True), {"attempt": highest})
+    if (cancel_mark.cancelled_up_to(paths) or 0) < highest:
+        records.write_json(paths.cancel_mark, {"attempt": highest})
     deadline = time.monotonic() + query["wait_s"]
     while True:
         seen = status.look(workdir, job)
@@ -49,7 +50,7 @@ def cancel(query: Record) -> str:
             return "asked"
         supervisor = (seen["holder"] or {}).get("supervisor")
         if supervisor and supervisor["alive"] is False:
-            _end_orphan(folder, job, seen)
+            _end_orphan(paths, job, seen)
         elif supervisor and supervisor["alive"]:
             _wake(supervisor["pid"])
         if time.monotonic() >= deadline:
@@ -59,19 +60,18 @@ def cancel(query: Record) -> str:
 
 def _mark_before_arrival(query: Record) -> bool:
     """Mark a job that may be on its way to this volume; False if it goes to another one."""
-    folder = records.job_folder(query["workdir"], query["job"])
-    if query["volume"] is None or read_volume(os.path.dirname(folder)) != query["volume"]:
+    paths = JobPaths.of(query["workdir"], query["job"])
+    if query["volume"] is None or read_volume(paths.jobs) != query["volume"]:
         return False
-    mark = cancel_mark.mark_path(folder, arrived=False)
-    os.makedirs(os.path.dirname(mark), 0o700, exist_ok=True)
-    records.write_json(mark, {"attempt": query["attempt"]})
+    os.makedirs(os.path.dirname(paths.early_cancel_mark), 0o700, exist_ok=True)
+    records.write_json(paths.early_cancel_mark, {"attempt": query["attempt"]})
     return True
 
 
-def _end_orphan(folder: str, job: str, seen: Record) -> None:
+def _end_orphan(paths: JobPaths, job: str, seen: Record) -> None:
     """End a payload whose supervisor is dead, then write its exit record."""
     number = seen["holder"]["attempt"]
-    spec, spec_sha256 = records.read_spec(folder)
+    spec, spec_sha256 = records.read_spec(paths.spec)
     grace: Any = spec.get("grace_s")
     began = time.monotonic()
     processes.end_marked(processes.mark_of(job, number), grace if isinstance(grace, (int, float)) else 10.0)
@@ -79,11 +79,11 @@ def _end_orphan(folder: str, job: str, seen: Record) -> None:
     if lock is None:
         return  # another supervisor has it now, or it could not be killed
     try:
-        attempt_folder = records.attempt_folder(folder, number)
-        if os.path.isdir(attempt_folder) and not exit_record.has_exit_record(attempt_folder):
+        attempt_paths = paths.attempt(number)
+        if os.path.isdir(attempt_paths.folder) and not exit_record.has_exit_record(attempt_paths):
             elapsed_s = time.monotonic() - began
             exit_record.write_exit_record(
-                attempt_folder, _OUTCOME, elapsed_s=elapsed_s, spec=spec, spec_sha256=spec_sha256
+                attempt_paths, _OUTCOME, elapsed_s=elapsed_s, spec=spec, spec_sha256=spec_sha256
             )
     finally:
         os.close(lock)

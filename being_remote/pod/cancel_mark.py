@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import Optional
 
 from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import JobPaths
 
 _EVERY_ATTEMPT = 1 << 30
 
 
-def mark_path(folder: str, arrived: bool) -> str:
-    """Where the mark of a job lies: in its folder, or beside it while the job has not arrived."""
-    jobs, job = os.path.split(folder)
-    return os.path.join(folder, "cancel") if arrived else os.path.join(jobs, ".cancelled", job)
-
-
-def cancelled_up_to(folder: str) -> Optional[int]:
+def cancelled_up_to(job: JobPaths) -> Optional[int]:
     """The highest attempt that a cancel was asked for; None without one. Raises Unreadable."""
-    found = [_read_mark(mark_path(folder, arrived)) for arrived in (True, False)]
+    found = [_read_mark(mark) for mark in (job.cancel_mark, job.early_cancel_mark)]
     return max((n for n in found if n is not None), default=None)
 
 

@@ -24,6 +24,7 @@ from typing import BinaryIO, Iterator, Optional, Tuple
 from being_remote.pod import gate, locks, status
 from being_remote.pod import job_records as records
 from being_remote.pod.boot_identity import mark_volume, read_boot_identity, read_volume
+from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder, jobs_folder
 from being_remote.pod.job_records import Record
 
 MAX_BUNDLE_BYTES = 300 << 20
@@ -41,53 +42,53 @@ def claim(query: Record, stdin: BinaryIO) -> str:
 
     "unpushed": it is there, but not the upload from which its attempt resumes.
     """
-    folder = records.job_folder(query["workdir"], query["job"])
-    found = _compare_spec(folder, query["spec_sha256"]) or _receive(query, folder, stdin)
+    job = JobPaths.of(query["workdir"], query["job"])
+    found = _compare_spec(job, query["spec_sha256"]) or _receive(query, job, stdin)
     if found in ("made", "there"):
-        _remove_abandoned(os.path.join(os.path.dirname(folder), ".in"))
-        if query["pushed"] is not None and not _is_whole(records.pushed_folder(folder, query["pushed"])):
+        _remove_abandoned(incoming_folder(job.jobs))
+        if query["pushed"] is not None and not _is_whole(job.pushed(query["pushed"])):
             return "unpushed"
     return found
 
 
 def _is_whole(pushed: str) -> bool:
     """Whether the note, which comes last, is there and is the one after which the folder is named."""
-    note = records.read_bytes(os.path.join(pushed, records.PUSHED_NOTE), MAX_NOTE_BYTES)
+    note = records.read_bytes(f"{pushed}/{PUSHED_NOTE}", MAX_NOTE_BYTES)
     return note is not None and pushed.endswith("." + hashlib.sha256(note).hexdigest())
 
 
-def _receive(query: Record, folder: str, stdin: BinaryIO) -> str:
+def _receive(query: Record, job: JobPaths, stdin: BinaryIO) -> str:
     if not query["bundle_bytes"]:
         return "absent"
-    if query["volume"] is None or query["volume"] != read_volume(os.path.dirname(folder)):
+    if query["volume"] is None or query["volume"] != read_volume(job.jobs):
         return "elsewhere"  # an earlier claim may have reached the disk that was here before
     if query["bundle_bytes"] > MAX_BUNDLE_BYTES:
         return "torn"
     data = stdin.read(query["bundle_bytes"])
     if len(data) != query["bundle_bytes"] or hashlib.sha256(data).hexdigest() != query["bundle_sha256"]:
         return "torn"
-    incoming = os.path.join(os.path.dirname(folder), ".in")
+    incoming = incoming_folder(job.jobs)
     os.makedirs(incoming, 0o700, exist_ok=True)
     with _staged(os.path.join(incoming, f"{query['job']}.{query['nonce']}")) as staging:
-        return _store(data, staging, folder, query["spec_sha256"])
+        return _store(data, staging, job, query["spec_sha256"])
 
 
-def _store(data: bytes, staging: str, folder: str, spec_sha256: str) -> str:
+def _store(data: bytes, staging: str, job: JobPaths, spec_sha256: str) -> str:
     """Write the job's files to `staging` and rename that into place."""
-    jobs = os.path.dirname(folder)
+    staged = JobPaths(staging)
     try:
         unpack(data, staging)
-        spec = records.read_bytes(os.path.join(staging, records.SPEC))
+        spec = records.read_bytes(staged.spec)
         if spec is None or hashlib.sha256(spec).hexdigest() != spec_sha256:
-            return _compare_spec(folder, spec_sha256) or "torn"
-        os.mkdir(os.path.join(staging, records.ATTEMPTS), 0o700)
+            return _compare_spec(job, spec_sha256) or "torn"
+        os.mkdir(staged.attempts, 0o700)
         sync_tree(staging)
-        os.rename(staging, folder)
-        records.sync_folder(jobs)
+        os.rename(staging, job.folder)
+        records.sync_folder(job.jobs)
         return "made"
     except OSError:
         # Another claim was first; all else (a full disk, no rights) stays an error.
-        found = _compare_spec(folder, spec_sha256)
+        found = _compare_spec(job, spec_sha256)
         if found is None:
             raise
         return found
@@ -167,8 +168,8 @@ def sync_tree(top: str) -> None:
 
 def ensure(query: Record) -> Tuple[str, Optional[str]]:
     """Start a supervisor for the attempt; returns (its answer, its reason), "silent" without one in time."""
-    folder = records.job_folder(query["workdir"], query["job"])
-    gate.ask_for(folder, query["attempt"], query["pushed"] or "")
+    job = JobPaths.of(query["workdir"], query["job"])
+    gate.ask_for(job, query["attempt"], query["pushed"] or "")
     reader, writer = os.pipe()
     request = {
         "workdir": query["workdir"],
@@ -176,11 +177,9 @@ def ensure(query: Record) -> Tuple[str, Optional[str]]:
         "attempt": query["attempt"],
         "answer": writer,
     }
-    log = os.open(
-        os.path.join(folder, "supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-    )
+    log = os.open(job.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     subprocess.Popen(
-        [sys.executable, "-I", "-B", "-c", START, os.path.join(folder, "bundle"), json.dumps(request)],
+        [sys.executable, "-I", "-B", "-c", START, job.bundle, json.dumps(request)],
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -213,11 +212,11 @@ def _read_line(fd: int, wait_s: float) -> Optional[bytes]:
             return answer_line
 
 
-def _compare_spec(folder: str, spec_sha256: str) -> Optional[str]:
+def _compare_spec(job: JobPaths, spec_sha256: str) -> Optional[str]:
     """Compare the job's folder with the spec: "there" or "refused"; None without a folder."""
-    if not os.path.lexists(folder):
+    if not os.path.lexists(job.folder):
         return None
-    spec = records.read_bytes(os.path.join(folder, records.SPEC))
+    spec = records.read_bytes(job.spec)
     same = spec is not None and hashlib.sha256(spec).hexdigest() == spec_sha256
     return "there" if same else "refused"
 
@@ -227,7 +226,7 @@ def main(request: str, stdin: BinaryIO) -> None:
     query = json.loads(request)
     workdir = query["workdir"]
     if query["job"] is None:
-        jobs = os.path.join(workdir, records.JOBS)
+        jobs = jobs_folder(workdir)
         os.makedirs(jobs, 0o700, exist_ok=True)
         mark_volume(jobs)
         sys.stdout.write(json.dumps(read_boot_identity(workdir)))

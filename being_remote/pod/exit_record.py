@@ -6,9 +6,8 @@ import os
 from typing import List, NamedTuple, Optional
 
 from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import AttemptPaths
 from being_remote.pod.job_records import Record
-
-NAME = "end.json"
 
 
 class AttemptOutcome(NamedTuple):
@@ -19,17 +18,13 @@ class AttemptOutcome(NamedTuple):
     reason: str
 
 
-def exit_path(attempt_folder: str) -> str:
-    return f"{attempt_folder}/{NAME}"
-
-
-def has_exit_record(attempt_folder: str) -> bool:
+def has_exit_record(attempt: AttemptPaths) -> bool:
     """Whether the attempt has ended, with a record of it."""
-    return os.path.exists(exit_path(attempt_folder))
+    return os.path.exists(attempt.end)
 
 
 def write_exit_record(
-    attempt_folder: str,
+    attempt: AttemptPaths,
     outcome: AttemptOutcome,
     *,
     elapsed_s: float,
@@ -51,4 +46,4 @@ def write_exit_record(
         "spec_sha256": spec_sha256,
         "ledger": spec.get("ledger"),
     }
-    records.write_json(exit_path(attempt_folder), end)
+    records.write_json(attempt.end, end)

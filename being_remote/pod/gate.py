@@ -12,25 +12,25 @@ import re
 from typing import List, Tuple
 
 from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths
 
 _NAME = re.compile(r"([1-9][0-9]{0,3})(\.asked)?")
 
 
-def pass_gate(folder: str, attempt: int) -> bool:
-    """Start an attempt of the job in `folder`; False if somebody started it before, on any pod."""
-    path = records.attempt_folder(folder, attempt)
+def pass_gate(job: JobPaths, attempt: int) -> bool:
+    """Start an attempt of the job; False if somebody started it before, on any pod."""
     try:
-        os.mkdir(path, 0o700)
+        os.mkdir(job.attempt(attempt).folder, 0o700)
     except FileExistsError:
         return False
-    records.sync_folder(os.path.dirname(path))
+    records.sync_folder(job.attempts)
     return True
 
 
-def list_attempts(folder: str) -> Tuple[List[int], int]:
+def list_attempts(job: JobPaths) -> Tuple[List[int], int]:
     """(the attempts that were started, in order; the highest that was started or asked for, or 0)."""
     try:
-        names = os.listdir(f"{folder}/{records.ATTEMPTS}")
+        names = os.listdir(job.attempts)
     except FileNotFoundError:
         return [], 0
     started, highest = [], 0
@@ -43,28 +43,24 @@ def list_attempts(folder: str) -> Tuple[List[int], int]:
     return sorted(started), highest
 
 
-def ask_for(folder: str, attempt: int, pushed: str = "") -> None:
+def ask_for(job: JobPaths, attempt: int, pushed: str = "") -> None:
     """Record that `attempt` was asked for; `pushed` names the upload that it resumes from.
 
     The first record of an attempt counts.
     """
-    path = _asked_path(folder, attempt)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    path = job.asked(attempt)
+    os.makedirs(job.attempts, exist_ok=True)
     if not os.path.exists(path):
         records.write_bytes(path, pushed.encode("ascii"))
-        records.sync_folder(folder)
+        records.sync_folder(job.folder)
 
 
-def find_pushed(folder: str, attempt: int) -> str:
+def find_pushed(job: JobPaths, attempt: int) -> str:
     """The upload that was made here for an attempt, or for one before it on this host; "" without any."""
     for number in range(attempt, 0, -1):
-        name = (records.read_bytes(_asked_path(folder, number)) or b"").decode("ascii", "replace").strip()
-        pushed = records.pushed_folder(folder, name)
+        name = (records.read_bytes(job.asked(number)) or b"").decode("ascii", "replace").strip()
+        pushed = job.pushed(name)
         # The upload for this very attempt must be there, or its first step fails: no other replaces it.
-        if name and (number == attempt or os.path.isfile(os.path.join(pushed, records.PUSHED_NOTE))):
+        if name and (number == attempt or os.path.isfile(f"{pushed}/{PUSHED_NOTE}")):
             return pushed
     return ""
-
-
-def _asked_path(folder: str, attempt: int) -> str:
-    return os.path.join(folder, records.ATTEMPTS, f"{attempt}.asked")

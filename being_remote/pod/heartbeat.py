@@ -9,9 +9,9 @@ import time
 from typing import Optional
 
 from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import AttemptPaths
 from being_remote.pod.job_records import Record
 
-NAME = "progress.json"
 BEAT_S = 5.0
 
 
@@ -21,15 +21,14 @@ class HeartbeatWriter:
     `progress` is the spec's: the frames that its glob finds are counted, or without one the log's bytes.
     """
 
-    def __init__(self, attempt_folder: str, progress: Optional[Record]) -> None:
+    def __init__(self, attempt: AttemptPaths, progress: Optional[Record]) -> None:
         self.frames_done: Optional[int] = None
         self.frames_total: Optional[int] = None if progress is None else progress["total"]
-        self._path = os.path.join(attempt_folder, NAME)
-        self._log = os.path.join(attempt_folder, records.LOG)
+        self._path = attempt.progress
+        self._log = attempt.log
         self._pattern: Optional[str] = None
         if progress is not None:
-            work = os.path.join(attempt_folder, records.WORK)
-            self._pattern = os.path.join(glob.escape(work), progress["glob"])
+            self._pattern = os.path.join(glob.escape(attempt.work), progress["glob"])
         self._number, self._next_at = 0, 0.0
         self._most, self._grew_at = -1, time.monotonic()
 

@@ -1,4 +1,4 @@
-"""Runs on the pod: which tools are there, as one JSON document on stdout. Writes nothing.
+"""Runs on the pod: which tools the host has, as one JSON document on stdout. Writes nothing.
 
 The request is {"folder": str, "tracker": null or {"root", "python", "files", "modules"}}. Each program
 that it starts has a time limit.
@@ -52,7 +52,7 @@ print(json.dumps({"version": platform.python_version(), "modules": found, "cuda"
 """
 
 
-def said_by(argv: List[str], limit_s: float = PROGRAM_S) -> Dict[str, Any]:
+def run_tool(argv: List[str], limit_s: float = PROGRAM_S) -> Dict[str, Any]:
     """Run a program; return {"out": what it printed or null, "error": null or the reason}."""
     if shutil.which(argv[0]) is None:
         return {"out": None, "error": "not there"}
@@ -77,7 +77,7 @@ def said_by(argv: List[str], limit_s: float = PROGRAM_S) -> Dict[str, Any]:
     return {"out": out, "error": None}
 
 
-def version_of(name: str) -> Optional[str]:
+def find_version(name: str) -> Optional[str]:
     """Return a module's version in this interpreter, without importing it."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -87,8 +87,8 @@ def version_of(name: str) -> Optional[str]:
         return None
 
 
-def disk_of(folder: str) -> Dict[str, Any]:
-    """Free bytes where the folder is, or where it would be made; whether we may write there."""
+def measure_disk(folder: str) -> Dict[str, Any]:
+    """Return the free bytes where the folder is, or will be made, and whether we may write there."""
     place = folder
     while not os.path.isdir(place) and os.path.dirname(place) != place:
         place = os.path.dirname(place)
@@ -99,7 +99,7 @@ def disk_of(folder: str) -> Dict[str, Any]:
     return {"exists": place == folder, "free_bytes": free, "writable": os.access(place, os.W_OK)}
 
 
-def locks_blocked() -> Optional[str]:
+def find_foreign_locks() -> Optional[str]:
     """Return who else owns the usual folder of our locks (`pod/locks.py`); None: no other user."""
     path = f"/tmp/being-remote-{os.geteuid()}"
     try:
@@ -111,11 +111,11 @@ def locks_blocked() -> Optional[str]:
     return f"{path} is not a folder of this user (uid {info.st_uid} owns it)"
 
 
-def tracker_at(asked: Dict[str, Any]) -> Dict[str, Any]:
+def inspect_tracker(query: Dict[str, Any]) -> Dict[str, Any]:
     """Return the checkout's missing files, and what its interpreter has."""
-    root = asked["root"]
-    missing = [name for name in asked["files"] if not os.path.isfile(os.path.join(root, name))]
-    answer = said_by([asked["python"], "-c", TRACKER_SCRIPT, *asked["modules"]], TRACKER_PYTHON_S)
+    root = query["root"]
+    missing = [name for name in query["files"] if not os.path.isfile(os.path.join(root, name))]
+    answer = run_tool([query["python"], "-c", TRACKER_SCRIPT, *query["modules"]], TRACKER_PYTHON_S)
     python = None
     if answer["out"] is not None:
         try:
@@ -127,15 +127,15 @@ def tracker_at(asked: Dict[str, Any]) -> Dict[str, Any]:
 
 def main(request: str, _: BinaryIO) -> None:
     """Answer one request."""
-    asked = json.loads(request)
+    query = json.loads(request)
     answer = {
         "python": platform.python_version(),
-        "numpy": version_of("numpy"),
-        "rsync": said_by(["rsync", "--version"]),
-        "ffmpeg": said_by(["ffmpeg", "-version"])["error"],
-        "gpus": said_by(["nvidia-smi", "--query-gpu=" + GPU_FIELDS, "--format=csv,noheader,nounits"]),
-        "locks": locks_blocked(),
-        "disk": disk_of(asked["folder"]),
-        "tracker": tracker_at(asked["tracker"]) if asked["tracker"] else None,
+        "numpy": find_version("numpy"),
+        "rsync": run_tool(["rsync", "--version"]),
+        "ffmpeg": run_tool(["ffmpeg", "-version"])["error"],
+        "gpus": run_tool(["nvidia-smi", "--query-gpu=" + GPU_FIELDS, "--format=csv,noheader,nounits"]),
+        "locks": find_foreign_locks(),
+        "disk": measure_disk(query["folder"]),
+        "tracker": inspect_tracker(query["tracker"]) if query["tracker"] else None,
     }
     json.dump(answer, sys.stdout)

@@ -1,4 +1,4 @@
-"""A job's folder on the pod: its names, and small JSON records that are whole or absent.
+"""The small JSON records in a job's folder, which are whole or absent.
 
 Records are written to a temporary name, synced, renamed, and the folder synced: a reader sees the
 old one or the new one. Readers take regular files of bounded size only.
@@ -10,33 +10,16 @@ import errno
 import hashlib
 import json
 import os
-import re
 import stat
 from typing import Any, Dict, Optional, Tuple
 
 MAX_RECORD_BYTES = 1 << 20
-JOB_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,78}[a-z0-9])?")
-JOBS = "jobs"
-SPEC, ATTEMPTS = "spec.json", "attempts"
-PUSHED, PUSHED_NOTE = ".pushed", "pushed.json"
-WHO, LOG, WORK = "who.json", "log", "work"
 
 Record = Dict[str, Any]
 
 
 class Unreadable(OSError, ValueError):
     """The system gave no answer about a file: its content is unknown."""
-
-
-def job_folder(workdir: str, job: str) -> str:
-    """The job's folder. Raises ValueError if `job` cannot be an id."""
-    if not JOB_ID.fullmatch(job):
-        raise ValueError(f"not a job id: {job!r}")
-    return f"{workdir}/{JOBS}/{job}"  # not os.path.join: status does this for a thousand jobs
-
-
-def attempt_folder(folder: str, attempt: int) -> str:
-    return f"{folder}/{ATTEMPTS}/{attempt}"
 
 
 def read_bytes(path: str, limit: int = MAX_RECORD_BYTES) -> Optional[bytes]:
@@ -72,9 +55,9 @@ def read_json(path: str) -> Optional[Record]:
     return record
 
 
-def read_spec(folder: str) -> Tuple[Record, str]:
+def read_spec(path: str) -> Tuple[Record, str]:
     """(the job's spec, its hash). Raises ValueError if it is missing or odd."""
-    data = read_bytes(os.path.join(folder, SPEC))
+    data = read_bytes(path)
     try:
         spec = None if data is None else json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -109,8 +92,3 @@ def sync_folder(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def pushed_folder(folder: str, name: str) -> str:
-    """Where the laptop uploads the files of an earlier attempt, from another host, to resume from."""
-    return os.path.join(os.path.dirname(folder), PUSHED, os.path.basename(name))

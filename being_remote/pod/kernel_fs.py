@@ -50,15 +50,15 @@ def real_path(path: bytes, kernel: FrozenSet[int]) -> Optional[bytes]:
         OSError: it does not exist, or cannot be read.
     """
     left: List[bytes] = path.split(b"/")[::-1]
-    here, links, device = b"/", 0, os.stat("/").st_dev
+    resolved, links, device = b"/", 0, os.stat("/").st_dev
     while left:
         part = left.pop()
         if part in (b"", b"."):
             continue
-        there = os.path.dirname(here) if part == b".." else os.path.join(here, part)
-        at = os.lstat(there)
+        step = os.path.dirname(resolved) if part == b".." else os.path.join(resolved, part)
+        at = os.lstat(step)
         if not stat.S_ISLNK(at.st_mode):
-            here, device = there, at.st_dev
+            resolved, device = step, at.st_dev
             continue
         links += 1
         if at.st_dev in kernel:
@@ -66,8 +66,8 @@ def real_path(path: bytes, kernel: FrozenSet[int]) -> Optional[bytes]:
         if links > _MAX_LINKS:
             os.stat(path)  # raises the kernel's own error: too many links
             return None
-        target = os.readlink(there)
+        target = os.readlink(step)
         if target.startswith(b"/"):
-            here, device = b"/", os.stat("/").st_dev
+            resolved, device = b"/", os.stat("/").st_dev
         left += target.split(b"/")[::-1]
-    return None if device in kernel else here
+    return None if device in kernel else resolved

@@ -44,12 +44,12 @@ NAME = operator.attrgetter("name")
 Row = Tuple[bytes, int, int, int, int, Optional[str]]
 
 
-def line_of(value: Any) -> bytes:
+def format_line(value: Any) -> bytes:
     """Return one line of the answer."""
     return (json.dumps(value, separators=(",", ":")) + "\n").encode("ascii")
 
 
-def incarnation() -> Dict[str, Any]:
+def identify_start() -> Dict[str, Any]:
     """Return what tells this start of the container from any other; None where unknown."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as f:
@@ -63,7 +63,7 @@ def incarnation() -> Dict[str, Any]:
     return {"boot_id": boot_id, "pid_namespace": pid_namespace}
 
 
-def sha256_of(path: bytes, limit: Optional[int]) -> Tuple[Optional[os.stat_result], Optional[str]]:
+def hash_file(path: bytes, limit: Optional[int]) -> Tuple[Optional[os.stat_result], Optional[str]]:
     """Return a plain file's figures and hash (of its first `limit` bytes); None where it cannot be read."""
     digest = hashlib.sha256()
     found: Optional[os.stat_result] = None
@@ -91,8 +91,8 @@ class ListingFull(Exception):
     """There are more files than may be listed."""
 
 
-def listed(
-    asked: Dict[str, Any],
+def list_folder(
+    query: Dict[str, Any],
     below: bytes,
     most: int,
     rows: List[Row],
@@ -104,7 +104,7 @@ def listed(
     Raises:
         ListingFull: there are more than `most`.
     """
-    folder, pattern = asked["path"].encode("latin-1"), asked["pattern"].encode("latin-1")
+    folder, pattern = query["path"].encode("latin-1"), query["pattern"].encode("latin-1")
     if below.count(b"/") > MAX_DEPTH:
         return [f"more than {MAX_DEPTH} folders deep: {below!r}"]
     try:
@@ -117,8 +117,8 @@ def listed(
         name = below + entry.name
         try:
             if entry.is_dir(follow_symlinks=False):
-                if asked["recursive"] and entry.stat(follow_symlinks=False).st_dev not in kernel:
-                    errors += listed(asked, name + b"/", most, rows, skipped, kernel)
+                if query["recursive"] and entry.stat(follow_symlinks=False).st_dev not in kernel:
+                    errors += list_folder(query, name + b"/", most, rows, skipped, kernel)
                 continue
             if pattern != b"*" and not fnmatch.fnmatchcase(name, pattern):
                 continue
@@ -132,8 +132,8 @@ def listed(
             if len(rows) >= most:
                 raise ListingFull
             digest = None
-            if asked["hash"]:
-                again, digest = sha256_of(os.path.join(folder, name), None)
+            if query["hash"]:
+                again, digest = hash_file(os.path.join(folder, name), None)
                 at = again or at
             rows.append((name, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino, digest))
         elif len(skipped) < MAX_SKIPPED:
@@ -141,21 +141,21 @@ def listed(
     return errors[:1]
 
 
-def hashed(asked: Dict[str, Any], rows: List[Row]) -> None:
+def hash_named(query: Dict[str, Any], rows: List[Row]) -> None:
     """Add each named file that is still a plain file to `rows`."""
-    folder = asked["path"].encode("latin-1")
-    for letters, limit in asked["names"]:
+    folder = query["path"].encode("latin-1")
+    for letters, limit in query["names"]:
         name = letters.encode("latin-1")
-        at, digest = sha256_of(os.path.join(folder, name), limit)
+        at, digest = hash_file(os.path.join(folder, name), limit)
         if at is not None:
             rows.append((name, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino, digest))
 
 
-def lines_of(number: int, rows: List[Row]) -> Iterator[bytes]:
+def format_rows(number: int, rows: List[Row]) -> Iterator[bytes]:
     """Yield the lines for a folder's files."""
     for start in range(0, len(rows), ROWS):
         some = [(each[0].decode("latin-1"), *each[1:]) for each in rows[start : start + ROWS]]
-        yield line_of({"folder": number, "files": some})
+        yield format_line({"folder": number, "files": some})
 
 
 def main(_: str, stdin: BinaryIO) -> None:
@@ -165,20 +165,22 @@ def main(_: str, stdin: BinaryIO) -> None:
     folders: List[Dict[str, Any]] = []
     files: List[List[Row]] = []
     kernel, left = kernel_fs.devices(), MAX_FILES
-    for asked in request["folders"]:
+    for query in request["folders"]:
         skipped: List[Any] = []
         rows: List[Row] = []
         errors: List[str] = []
         cut = False
-        path = asked["path"].encode("latin-1")
+        path = query["path"].encode("latin-1")
         exists = os.path.isdir(path)
         try:
             if exists and kernel_fs.real_path(path, kernel) is None:
                 errors = [f"it leads into the kernel's own files: {path!r}"]
-            elif exists and "names" in asked:
-                hashed(asked, rows)
+            elif exists and "names" in query:
+                hash_named(query, rows)
             elif exists:
-                errors = listed(asked, b"", min(left, asked.get("most", MAX_FILES)), rows, skipped, kernel)
+                errors = list_folder(
+                    query, b"", min(left, query.get("most", MAX_FILES)), rows, skipped, kernel
+                )
         except ListingFull:
             cut = True
         except OSError as e:
@@ -189,9 +191,9 @@ def main(_: str, stdin: BinaryIO) -> None:
             {"exists": exists, "error": errors[0] if errors else None, "skipped": skipped, "cut": cut}
         )
     # This form of marshal writes equal rows as equal bytes, and is much faster than JSON.
-    digest = hashlib.sha256(marshal.dumps(files, 2) + line_of(folders)).hexdigest()
+    digest = hashlib.sha256(marshal.dumps(files, 2) + format_line(folders)).hexdigest()
     lines: Iterable[bytes] = ()
     if digest != request.get("unless"):
-        lines = itertools.chain.from_iterable(map(lines_of, range(len(files)), files))
-    end = {"incarnation": incarnation(), "clock_ns": clock_ns, "folders": folders, "digest": digest}
-    sys.stdout.buffer.write(zlib.compress(b"".join(lines) + line_of(end), 1))
+        lines = itertools.chain.from_iterable(map(format_rows, range(len(files)), files))
+    end = {"incarnation": identify_start(), "clock_ns": clock_ns, "folders": folders, "digest": digest}
+    sys.stdout.buffer.write(zlib.compress(b"".join(lines) + format_line(end), 1))

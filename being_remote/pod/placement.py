@@ -46,7 +46,7 @@ class FileToPlace(NamedTuple):
     executable: bool
 
 
-def state_of(into: bytes, file: FileToPlace, plain: Set[bytes]) -> str:
+def inspect_place(into: bytes, file: FileToPlace, plain: Set[bytes]) -> str:
     """Return what is in the file's place; `plain` collects the folders that are known to be plain."""
     parts = file.name.split(b"/")
     for count in range(1, len(parts)):
@@ -72,10 +72,10 @@ def state_of(into: bytes, file: FileToPlace, plain: Set[bytes]) -> str:
     if not stat.S_ISREG(found.st_mode):
         kinds = {stat.S_IFLNK: "link", stat.S_IFDIR: "folder"}
         return kinds.get(stat.S_IFMT(found.st_mode), "special")
-    return "same" if found.st_size == file.size and sha256_of(path) == file.sha256 else "different"
+    return "same" if found.st_size == file.size and hash_file(path) == file.sha256 else "different"
 
 
-def sha256_of(path: bytes) -> str:
+def hash_file(path: bytes) -> str:
     """Return the hash of a file; a link is refused."""
     digest = hashlib.sha256()
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as f:
@@ -84,18 +84,18 @@ def sha256_of(path: bytes) -> str:
     return digest.hexdigest()
 
 
-def place(into: bytes, stage: bytes, files: List[FileToPlace], states: List[str]) -> None:
+def place_files(into: bytes, stage: bytes, files: List[FileToPlace], states: List[str]) -> None:
     """Put every absent file into its place, and update `states`.
 
     A staged file that is not whole is removed, so that it is sent again, and nothing is placed.
     """
     absent = [i for i, state in enumerate(states) if state == "absent"]
     whole = {files[i].sha256 for i in absent}
-    tidy(stage, {file.sha256 for file in files}, whole)
+    remove_placed(stage, {file.sha256 for file in files}, whole)
     for sha256 in sorted(whole):
         staged = os.path.join(stage, sha256.encode())
         try:
-            if stat.S_ISREG(os.lstat(staged).st_mode) and sha256_of(staged) == sha256:
+            if stat.S_ISREG(os.lstat(staged).st_mode) and hash_file(staged) == sha256:
                 continue
             os.unlink(staged)
         except FileNotFoundError:
@@ -104,23 +104,23 @@ def place(into: bytes, stage: bytes, files: List[FileToPlace], states: List[str]
     if any(files[i].sha256 not in whole for i in absent):
         return
     if absent:
-        on_disk(stage)
+        sync_disk(stage)
     last = {files[i].sha256: i for i in absent}
     for i in absent:
         staged = source = os.path.join(stage, files[i].sha256.encode())
         if last[files[i].sha256] != i:  # one content for several names: files of their own
             source = staged + COPY
-            copy(staged, source)
+            copy_file(staged, source)
         os.chmod(source, 0o755 if files[i].executable else 0o644)
         target = os.path.join(into, files[i].name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        put(source, target)
+        rename_new(source, target)
         states[i] = "same"
     if absent:
-        on_disk(into)
+        sync_disk(into)
 
 
-def copy(source: bytes, target: bytes) -> None:
+def copy_file(source: bytes, target: bytes) -> None:
     """Copy a file and fsync the copy."""
     with open(source, "rb") as reader, open(target, "wb") as writer:
         shutil.copyfileobj(reader, writer, CHUNK_BYTES)
@@ -128,7 +128,7 @@ def copy(source: bytes, target: bytes) -> None:
         os.fsync(writer.fileno())
 
 
-def tidy(stage: bytes, known: Set[str], needed: Set[str]) -> None:
+def remove_placed(stage: bytes, known: Set[str], needed: Set[str]) -> None:
     """Remove from the stage what a killed call has placed: it is a hard link to the placed file."""
     for sha256 in known:
         staged = os.path.join(stage, sha256.encode())
@@ -141,7 +141,7 @@ def tidy(stage: bytes, known: Set[str], needed: Set[str]) -> None:
                 os.unlink(path)
 
 
-def sweep(stage: bytes, wanted: Set[bytes]) -> None:
+def remove_abandoned(stage: bytes, wanted: Set[bytes]) -> None:
     """Remove what other pushes left in the stage long ago, by ctime, since rsync sets mtimes."""
     for folder, _, names in os.walk(stage, topdown=False):
         for name in names:
@@ -154,7 +154,7 @@ def sweep(stage: bytes, wanted: Set[bytes]) -> None:
                 os.rmdir(folder)
 
 
-def put(source: bytes, target: bytes) -> None:
+def rename_new(source: bytes, target: bytes) -> None:
     """Rename, but never over another file.
 
     Raises:
@@ -172,7 +172,7 @@ def put(source: bytes, target: bytes) -> None:
         os.unlink(source)
 
 
-def on_disk(folder: bytes) -> None:
+def sync_disk(folder: bytes) -> None:
     """Sync the folder's file system."""
     syncfs = getattr(ctypes.CDLL(None), "syncfs", None)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -183,7 +183,7 @@ def on_disk(folder: bytes) -> None:
         os.close(descriptor)
 
 
-def staged(stage: bytes, files: List[FileToPlace]) -> Dict[str, int]:
+def measure_stage(stage: bytes, files: List[FileToPlace]) -> Dict[str, int]:
     """Return how much lies in the stage, of these files and of others."""
     wanted = {file.sha256.encode() for file in files}
     answer = {"staged_bytes": 0, "left_over_bytes": 0}
@@ -194,7 +194,7 @@ def staged(stage: bytes, files: List[FileToPlace]) -> Dict[str, int]:
     return answer
 
 
-def others(into: bytes, name: bytes, files: List[FileToPlace]) -> int:
+def count_others(into: bytes, name: bytes, files: List[FileToPlace]) -> int:
     """Return how many files are at or in `name` that are not among `files`."""
     path, wanted = os.path.join(into, name), {file.name for file in files}
     try:
@@ -216,14 +216,14 @@ def answer(request: Dict[str, Any], files: List[FileToPlace]) -> Dict[str, Any]:
     """Carry out one request."""
     into, stage = base64.b64decode(request["into"]), base64.b64decode(request["stage"])
     plain: Set[bytes] = set()
-    states = [state_of(into, file, plain) for file in files]
+    states = [inspect_place(into, file, plain) for file in files]
     if request["do"] == "place" and set(states) <= {"same", "absent"}:
-        place(into, stage, files, states)
-        sweep(stage, {file.sha256.encode() for file in files})
+        place_files(into, stage, files, states)
+        remove_abandoned(stage, {file.sha256.encode() for file in files})
         with contextlib.suppress(OSError):  # it holds what another push left, or there was none
             os.rmdir(stage)
-    beside = [others(into, base64.b64decode(name), files) for name in request["beside"]]
-    return {"files": states, "free_bytes": free_bytes(into), "beside": beside, **staged(stage, files)}
+    beside = [count_others(into, base64.b64decode(name), files) for name in request["beside"]]
+    return {"files": states, "free_bytes": free_bytes(into), "beside": beside, **measure_stage(stage, files)}
 
 
 def main(request: str, stdin: BinaryIO) -> None:

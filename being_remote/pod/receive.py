@@ -24,13 +24,13 @@ CHUNK_BYTES = 1 << 20
 MAX_LINE = 1 << 16
 
 
-def aside_of(into: bytes, name: bytes, size: int, mtime_ns: int) -> bytes:
+def partial_path(into: bytes, name: bytes, size: int, mtime_ns: int) -> bytes:
     """Return where the file is written; another version of it is written elsewhere."""
     key = b"%b\0%d\0%d" % (name, size, mtime_ns)
     return os.path.join(into, ASIDE, hashlib.sha256(key).hexdigest().encode())
 
 
-def held(into: bytes, name: bytes, size: int, mtime_ns: int) -> Optional[int]:
+def count_held(into: bytes, name: bytes, size: int, mtime_ns: int) -> Optional[int]:
     """Return how many of its bytes are here; None: all, in its place."""
     try:
         found = os.lstat(os.path.join(into, name))
@@ -39,17 +39,17 @@ def held(into: bytes, name: bytes, size: int, mtime_ns: int) -> Optional[int]:
     except FileNotFoundError:
         pass
     try:
-        found = os.lstat(aside_of(into, name, size, mtime_ns))
+        found = os.lstat(partial_path(into, name, size, mtime_ns))
     except FileNotFoundError:
         return 0
     return min(found.st_size, size) if stat.S_ISREG(found.st_mode) else 0
 
 
-def take(into: bytes, header: List[Any], stdin: BinaryIO) -> None:
+def take_file(into: bytes, header: List[Any], stdin: BinaryIO) -> None:
     """Read one file."""
     encoded, size, mtime_ns, mode, offset = header
     name = base64.b64decode(encoded)
-    aside = aside_of(into, name, size, mtime_ns)
+    aside = partial_path(into, name, size, mtime_ns)
     os.makedirs(os.path.dirname(aside), exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(aside, flags, 0o644), "wb") as f:
@@ -85,10 +85,10 @@ def main(request: str, stdin: BinaryIO) -> None:
     try:
         if asked["do"] == "look":
             rows = json.loads(stdin.read())
-            json.dump([held(into, base64.b64decode(row[0]), *row[1:]) for row in rows], sys.stdout)
+            json.dump([count_held(into, base64.b64decode(row[0]), *row[1:]) for row in rows], sys.stdout)
             return
         for line in iter(lambda: stdin.readline(MAX_LINE), b""):
-            take(into, json.loads(line), stdin)
+            take_file(into, json.loads(line), stdin)
         with contextlib.suppress(OSError):  # another stream is running, or was cut
             os.rmdir(os.path.join(into, ASIDE))
     except OSError as e:

@@ -34,7 +34,7 @@ LATEST_NS = 1 << 63
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
 
-def send(number: int, path: bytes, held: List[List[int]], most: int, out: BinaryIO) -> Optional[str]:
+def send_file(number: int, path: bytes, held: List[List[int]], most: int, out: BinaryIO) -> Optional[str]:
     """Send one file; return why it could not be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -84,7 +84,7 @@ def main(stdin: BinaryIO, out: BinaryIO) -> None:
     unread, number = [], 0
     for line in lines:
         for letters, held, most in json.loads(line):
-            why = send(number, folder + b"/" + letters.encode("latin-1"), held, most, out)
+            why = send_file(number, folder + b"/" + letters.encode("latin-1"), held, most, out)
             if why is not None:
                 unread.append(why)
             number += 1

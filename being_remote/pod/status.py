@@ -13,9 +13,10 @@ import sys
 import zlib
 from typing import Any, BinaryIO, List, Optional, Tuple
 
-from being_remote.pod import cancel_mark, exit_record, gate, heartbeat, lease, locks, processes
+from being_remote.pod import cancel_mark, gate, lease, locks, processes
 from being_remote.pod import job_records as records
 from being_remote.pod.boot_identity import read_boot_identity
+from being_remote.pod.job_paths import JOB_ID, JobPaths, jobs_folder
 from being_remote.pod.job_records import Record
 
 MAX_JOBS = 20_000
@@ -43,30 +44,30 @@ _NOTHING: Record = {
 
 def look(workdir: str, job: str) -> Optional[Record]:
     """One job's facts; None if its folder is not there."""
-    folder = records.job_folder(workdir, job)
-    made, asked = gate.list_attempts(folder)
+    paths = JobPaths.of(workdir, job)
+    made, asked = gate.list_attempts(paths)
     facts: Record = dict(_NOTHING, job=job)
     # An exit record is final, so a job whose newest attempt has one needs no look at its lock or spec:
     # a pod keeps hundreds of old jobs.
-    newest = _attempt(folder, made[-1], facts) if made and made[-1] == asked else None
+    newest = _attempt(paths, made[-1], facts) if made and made[-1] == asked else None
     while newest is None or newest["end"] is None:
         facts["lock"], facts["lock_inode"], note = locks.probe(locks.job_lock(job, make=False))
         facts["holder"] = _holder(note)
-        newest = _attempt(folder, made[-1], facts) if made else None
-        now = gate.list_attempts(folder)
+        newest = _attempt(paths, made[-1], facts) if made else None
+        now = gate.list_attempts(paths)
         if facts["lock"] == "held" or now == (made, asked):
             break
         # An attempt that was made after its lock was found free is not lost.
         made, asked = now
-    earlier = [_attempt(folder, n, {}, only_end=True) for n in made[-SHOWN_ATTEMPTS:-1]]
+    earlier = [_attempt(paths, n, {}, only_end=True) for n in made[-SHOWN_ATTEMPTS:-1]]
     facts["asked"], facts["attempts"] = asked, earlier + ([newest] if newest else [])
     if newest is None or newest["end"] is None or newest["attempt"] < asked:
-        facts["cancel"] = cancel_mark.cancelled_up_to(folder)
+        facts["cancel"] = cancel_mark.cancelled_up_to(paths)
     if facts["spec_sha256"] is None:
-        if not os.path.lexists(os.path.join(folder, records.SPEC)):
+        if not os.path.lexists(paths.spec):
             return None
         try:
-            spec, facts["spec_sha256"] = records.read_spec(folder)
+            spec, facts["spec_sha256"] = records.read_spec(paths.spec)
             facts["ledger"] = spec.get("ledger")
         except ValueError as e:
             facts["problem"] = str(e)[:200]
@@ -75,13 +76,13 @@ def look(workdir: str, job: str) -> Optional[Record]:
 
 def look_at_all(workdir: str, only: Optional[List[str]]) -> Tuple[List[Record], int]:
     """(the facts of all jobs, or of those named; how many more there are)."""
-    jobs = os.path.join(workdir, records.JOBS)
+    jobs = jobs_folder(workdir)
     try:
         names = sorted(os.listdir(jobs)) if only is None else only
     except FileNotFoundError:
         return [], 0
     found: List[Record] = []
-    names = [name for name in names if records.JOB_ID.fullmatch(name)]
+    names = [name for name in names if JOB_ID.fullmatch(name)]
     for name in names[:MAX_JOBS]:
         try:
             facts = look(workdir, name)
@@ -92,18 +93,18 @@ def look_at_all(workdir: str, only: Optional[List[str]]) -> Tuple[List[Record], 
     return found, max(0, len(names) - MAX_JOBS)
 
 
-def _attempt(folder: str, number: int, of_job: Record, only_end: bool = False) -> Record:
+def _attempt(paths: JobPaths, number: int, of_job: Record, only_end: bool = False) -> Record:
     facts: Record = {"attempt": number, "who": None, "progress": None, "end": None, "problem": None}
-    attempt_folder = records.attempt_folder(folder, number)
+    attempt_paths = paths.attempt(number)
     try:
-        end = records.read_json(exit_record.exit_path(attempt_folder))
+        end = records.read_json(attempt_paths.end)
         if end is not None:
             facts["end"] = _only(end, _END)
             of_job.update(spec_sha256=end.get("spec_sha256"), ledger=end.get("ledger"))
         if end is None and not only_end:
-            who = _only(records.read_json(os.path.join(attempt_folder, records.WHO)), _WHO)
+            who = _only(records.read_json(attempt_paths.who), _WHO)
             facts["who"] = _with_liveness(who, "supervisor")
-            beat = _only(records.read_json(os.path.join(attempt_folder, heartbeat.NAME)), _BEAT)
+            beat = _only(records.read_json(attempt_paths.progress), _BEAT)
             facts["progress"] = _with_liveness(beat, "payload")
     except ValueError as e:
         facts["problem"] = str(e)[:200]

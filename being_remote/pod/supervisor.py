@@ -20,6 +20,7 @@ from being_remote.pod import job_records as records
 from being_remote.pod.attempt import Attempt
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.exit_record import AttemptOutcome
+from being_remote.pod.job_paths import AttemptPaths, JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.wakeups import Wakeups
 
@@ -36,8 +37,8 @@ class Supervisor:
 
     def __init__(self, workdir: str, job: str, attempt: int, answer: Optional[int]) -> None:
         self.workdir, self.job, self.number = workdir, job, attempt
-        self.folder = records.job_folder(workdir, job)
-        self.spec, self.spec_sha256 = records.read_spec(self.folder)
+        self.paths = JobPaths.of(workdir, job)
+        self.spec, self.spec_sha256 = records.read_spec(self.paths.spec)
         self.incarnation = read_boot_identity(workdir)
         self.wakeups = Wakeups()
         self._answer = answer
@@ -86,20 +87,19 @@ class Supervisor:
 
     def _require_startable(self, after_lock: bool) -> None:
         """Raise NothingToDo when this attempt must not start (again)."""
-        started, highest = gate.list_attempts(self.folder)
+        started, highest = gate.list_attempts(self.paths)
         if highest > self.number:
             raise NothingToDo("overtaken", f"attempt {highest} was asked for")
         if self.number in started:
-            ended = exit_record.has_exit_record(self._attempt_folder)
+            ended = exit_record.has_exit_record(self._attempt_paths)
             raise NothingToDo("ended" if ended else "lost" if after_lock else "held", None)
         if self._is_cancelled():
             raise NothingToDo("cancelled", "cancelled before it started")
 
     def _end_earlier_attempts(self) -> None:
         """End what is left of earlier attempts without a supervisor: it must not run beside this one."""
-        for number in gate.list_attempts(self.folder)[0]:
-            folder = records.attempt_folder(self.folder, number)
-            if number < self.number and not exit_record.has_exit_record(folder):
+        for number in gate.list_attempts(self.paths)[0]:
+            if number < self.number and not exit_record.has_exit_record(self.paths.attempt(number)):
                 self._end_processes(number)
 
     def _end_processes(self, attempt: int) -> None:
@@ -141,7 +141,7 @@ class Supervisor:
             held += gpu_locks
         except lease.NeverAvailable as e:
             impossible = str(e)
-        if not gate.pass_gate(self.folder, self.number):
+        if not gate.pass_gate(self.paths, self.number):
             raise NothingToDo("held", "another pod already started this attempt")
         started = time.monotonic()
         who = {
@@ -151,8 +151,8 @@ class Supervisor:
             "lock_path": locks.job_lock(self.job),
             "lock_inode": os.fstat(lock).st_ino,
         }
-        records.write_json(os.path.join(self._attempt_folder, records.WHO), who)
-        attempt = Attempt(self.folder, self.spec, self.number, gpus, held, self.wakeups)
+        records.write_json(self._attempt_paths.who, who)
+        attempt = Attempt(self.paths, self.spec, self.number, gpus, held, self.wakeups)
         if impossible is None:
             outcome = attempt.run(self._asked_to_stop, on_start=lambda: self.say("started"))
         else:
@@ -162,7 +162,7 @@ class Supervisor:
 
     def _asked_to_stop(self) -> Optional[AttemptOutcome]:
         try:
-            cancelled, highest = self._is_cancelled(), gate.list_attempts(self.folder)[1]
+            cancelled, highest = self._is_cancelled(), gate.list_attempts(self.paths)[1]
         except OSError:  # a network disk that fails for a moment: the next look will tell
             return None
         if cancelled:
@@ -177,7 +177,7 @@ class Supervisor:
         while True:
             try:
                 return exit_record.write_exit_record(
-                    self._attempt_folder,
+                    self._attempt_paths,
                     outcome,
                     elapsed_s=elapsed_s,
                     spec=self.spec,
@@ -191,11 +191,11 @@ class Supervisor:
                 self.wakeups.wait(SLOWEST_LOOK_S)
 
     @property
-    def _attempt_folder(self) -> str:
-        return records.attempt_folder(self.folder, self.number)
+    def _attempt_paths(self) -> AttemptPaths:
+        return self.paths.attempt(self.number)
 
     def _is_cancelled(self) -> bool:
-        up_to = cancel_mark.cancelled_up_to(self.folder)
+        up_to = cancel_mark.cancelled_up_to(self.paths)
         return up_to is not None and self.number <= up_to
 
 

@@ -18,8 +18,7 @@ from pydantic import Base64Bytes, Field
 
 from being_remote.errors import HostError
 from being_remote.inventory import LocalHost, SshHost
-from being_remote.pod import exit_record
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import END, JobPaths
 from being_remote.pod_client.runner import ask
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel
@@ -148,11 +147,9 @@ class SurveyRequest:
             ],
             "odd": base64.b64encode(self.odd).decode("ascii"),
             "others": _encode_all(_ARCHIVES),
-            "dated": _encode_all((exit_record.NAME,)),
+            "dated": _encode_all((END,)),
             "count_below": _encode_all(self.count_below),
-            "specs": _encode_all(
-                f"{records.job_folder(str(workdir), job)}/{records.SPEC}" for job in self.jobs
-            ),
+            "specs": _encode_all(JobPaths.of(workdir, job).spec for job in self.jobs),
             "last_names": WALKED_LAST,
             "limits": _LIMITS,
         }

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from being_remote.foreign_text import printable
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import JOB_ID
 from being_remote.pod_client.runner import ProgramName, malformed_answer
 from being_remote.strict_model import StrictModel, first_problem
 
@@ -311,7 +311,7 @@ def _validate(kind: type[Answer], program: ProgramName, document: Any, host: str
 
 def _names_a_job(row: Any) -> bool:
     name = row.get("job") if isinstance(row, dict) else None
-    return isinstance(name, str) and records.JOB_ID.fullmatch(name) is not None
+    return isinstance(name, str) and JOB_ID.fullmatch(name) is not None
 
 
 def _is_a_gpu(row: Any) -> bool:

@@ -1,22 +1,16 @@
-"""Which job of ours made what lies in a folder, by the layout of `pod/job_records.py`."""
+"""Which job of ours made what lies in a folder, by the layout of `pod/job_paths.py`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from pathlib import PurePosixPath
 
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import ATTEMPTS, JOB_ID, JOBS, PUSHED, WORK
 
 _JOB_PATH = re.compile(
-    f"/{records.JOBS}/(?:{re.escape(records.PUSHED)}/)?({records.JOB_ID.pattern})"
-    rf"(?:/{records.ATTEMPTS}/[0-9]+/{records.WORK}/|\.[0-9]+\.[0-9a-f]+/)"
+    f"/{JOBS}/(?:{re.escape(PUSHED)}/)?({JOB_ID.pattern})"
+    rf"(?:/{ATTEMPTS}/[0-9]+/{WORK}/|\.[0-9]+\.[0-9a-f]+/)"
 )
-
-
-def jobs_folder(workdir: PurePosixPath) -> str:
-    """Return where a host keeps our jobs."""
-    return str(workdir / records.JOBS)
 
 
 def find_job(folder: str, job_folders: Iterable[str], known_jobs: Collection[str]) -> str | None:
@@ -37,7 +31,7 @@ def find_job(folder: str, job_folders: Iterable[str], known_jobs: Collection[str
     for top in job_folders:
         if f"{folder}/".startswith(f"{top}/"):
             below = parts[top.count("/") + 1 :]
-            return next((n.partition(".")[0] for n in below if records.JOB_ID.match(n)), "")
+            return next((n.partition(".")[0] for n in below if JOB_ID.match(n)), "")
     if made := _JOB_PATH.search(f"{folder}/"):
         return made[1]
     return next((job for n in parts if (job := n.partition(".")[0]) in known_jobs), None)

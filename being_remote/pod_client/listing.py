@@ -1,10 +1,9 @@
-"""What `sync` asks of a host, and what it believes of the answer.
+"""List a host's files, or hash them there, and validate the answer of `pod/listing.py`.
 
-The request names folders and patterns, or files to be hashed; the answer of `pod/listing.py` is read
-as what a stranger wrote: strictly, every size bounded. A name that was not asked for refuses the whole
-answer. An impossible value of a name that was asked for (a time after the year 2262) leaves that file
-out, named; the others count. It is read line by line, so that a hundred thousand files are never there
-in several forms at once.
+The answer is read strictly, every size bounded. A name that was not asked for refuses the whole answer.
+An impossible value of a name that was asked for (a time after the year 2262) leaves that file out, named;
+the others count. It is read line by line, so that a hundred thousand files are never in memory in several
+forms at once.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from being_remote.pod_client.runner import malformed_answer, run_program
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel, first_problem
 
-# Of the answer when it is inflated; a longer line, or more in all, is no list of files.
+# Of the inflated answer; a longer line, or more in all, is refused.
 MAX_LINE_BYTES = 4 << 20
 MAX_INFLATED_BYTES = 256 << 20
 MAX_FILES = 500_000
@@ -37,7 +36,7 @@ MAX_END_BYTES = 2 << 20
 _SLICE_BYTES = 64 << 10
 # Files with impossible values, of one folder, that are named.
 MAX_MALFORMED = 20
-# Hashing over there reads every byte; slower disks than this are rare.
+# Hashing reads every byte; slower disks than this are rare.
 HASHED_BYTES_PER_S = 20e6
 
 _Count = Annotated[int, Field(ge=0, le=1 << 50)]
@@ -150,72 +149,50 @@ class _End(StrictModel):
 
 @dataclass(frozen=True)
 class ListingAnswer:
-    """What a host said, not read yet.
-
-    Attributes:
-        asked: for each folder of the request, which names fit, and how many files at most.
-    """
+    """A host's answer, not read yet; `asked`: by folder, which names match and how many files at most."""
 
     host: str
-    said: bytes
+    data: bytes
     asked: tuple[tuple[Callable[[bytes], bool], int], ...]
 
 
-def list_files(
-    session: Session, python: str, folders: Sequence[FolderQuery], *, hash_bytes: int | None = None
-) -> Listing:
-    """List `folders` in one round trip.
-
-    Args:
-        session: an open way to the host.
-        python: the host's Python, 3.8 or newer.
-        folders: what to list.
-        hash_bytes: None: names, sizes and times. Else the files are hashed over there, too, which
-            may take as long as so many bytes need.
+def list_files(session: Session, python: str, folders: Sequence[FolderQuery]) -> Listing:
+    """List `folders` on the host, whose Python is `python` (3.8 or newer), in one round trip.
 
     Raises:
-        ToolMissing: that Python is not there.
+        ToolMissing: that Python is missing.
         CommandFailed: it ended with an error.
-        HostError: its answer is not one; nothing of it is believed.
-        UnrequestedFile: it names a file that was not asked for; nothing of it is believed.
+        HostError: no answer, or an invalid one; nothing of it is used.
+        UnrequestedFile: it names a file that was not asked for; nothing of it is used.
     """
-    return read(ask(session, python, folders, hash_bytes=hash_bytes))
+    return _read_all(ask_listing(session, python, folders))
 
 
-def ask(
-    session: Session,
-    python: str,
-    folders: Sequence[FolderQuery],
-    *,
-    hash_bytes: int | None = None,
-    unless: str | None = None,
+def ask_listing(
+    session: Session, python: str, folders: Sequence[FolderQuery], *, unless: str | None = None
 ) -> ListingAnswer:
-    """The question of `list_files` alone; with `unless`, the digest of an earlier listing, an answer that
-    would be the same lists no file.
+    """Ask as `list_files` does, and read nothing yet.
+
+    With `unless`, the digest of an earlier listing, an answer that would be the same lists no file.
 
     Raises:
         HostError: as `list_files`.
     """
-    asked = [
+    request = [
         {
             "path": _letters(os.fsencode(f.path)),
             "pattern": _letters(os.fsencode(f.pattern)),
             "recursive": f.recursive,
-            "hash": hash_bytes is not None,
+            "hash": False,
             "most": f.most,
         }
         for f in folders
     ]
-    fit = tuple((f.asks_for, f.most) for f in folders)
-    return _ask(session, python, asked, fit, hash_bytes, unless)
+    asked = tuple((f.asks_for, f.most) for f in folders)
+    return _ask(session, python, request, asked, timeout_s=None, unless=unless)
 
 
-def read(answer: ListingAnswer) -> Listing:
-    """The listing in an answer.
-
-    Raises:
-        HostError, UnrequestedFile: as `list_files`.
-    """
+def _read_all(answer: ListingAnswer) -> Listing:
     files: list[list[ListedFile]] = [[] for _ in answer.asked]
     listing = read_each(answer, lambda folder, file: files[folder].append(file))
     folders = [replace(f, files=some) for f, some in zip(listing.folders, files, strict=True)]
@@ -223,18 +200,17 @@ def read(answer: ListingAnswer) -> Listing:
 
 
 def read_each(answer: ListingAnswer, take: Callable[[int, ListedFile], None]) -> Listing:
-    """The listing in an answer without its files, which `take` is given one by one, with their folder.
+    """The listing in an answer without its files: `take` is given each of them, with its folder's number.
 
     Raises:
         HostError, UnrequestedFile: as `list_files`; what was taken must be forgotten.
     """
-    with _understood(answer):
-        return _parsed(answer, take)
+    with _refuse_malformed(answer):
+        return _parse(answer, take)
 
 
 @contextmanager
-def _understood(answer: ListingAnswer) -> Iterator[None]:
-    """Raise HostError for what is no answer of ours."""
+def _refuse_malformed(answer: ListingAnswer) -> Iterator[None]:
     try:
         yield
     except ValidationError as e:
@@ -244,14 +220,14 @@ def _understood(answer: ListingAnswer) -> Iterator[None]:
 
 
 def digest_of(answer: ListingAnswer) -> str:
-    """What tells the listing in an answer from any other; its files are not looked at.
+    """What tells the listing in an answer from any other; its files are not read.
 
     Raises:
-        HostError: it is none.
+        HostError: the answer is invalid.
     """
-    with _understood(answer):
+    with _refuse_malformed(answer):
         last = b""
-        for line in _lines(answer.said):
+        for line in _lines(answer.data):
             last = line
         return _end(last).digest
 
@@ -263,73 +239,63 @@ def hash_files(
     *,
     hash_bytes: int,
 ) -> Listing:
-    """Have named files hashed over there, in one round trip; those that are gone are left out.
+    """Hash named files on the host, in one round trip; missing ones are left out.
 
     Args:
-        session: an open way to the host.
+        session: an open session with the host.
         python: the host's Python, 3.8 or newer.
         wanted: folder -> the files below it, each with how many of its first bytes are to be hashed;
             None: all.
-        hash_bytes: how many bytes that is in all; it may take as long as they need.
+        hash_bytes: how many bytes that is in all; the time-out grows with it.
 
     Raises:
         HostError, UnrequestedFile: as `list_files`.
     """
-    asked = [
+    request = [
         {
             "path": _letters(os.fsencode(folder)),
             "names": [(_letters(name), limit) for name, limit in names],
         }
         for folder, names in wanted.items()
     ]
-    fit = tuple((frozenset(n for n, _ in names).__contains__, len(names)) for names in wanted.values())
-    return read(_ask(session, python, asked, fit, hash_bytes, None))
+    asked = tuple((frozenset(n for n, _ in names).__contains__, len(names)) for names in wanted.values())
+    return _read_all(_ask(session, python, request, asked, timeout_s=60 + hash_bytes / HASHED_BYTES_PER_S))
 
 
 def _ask(
     session: Session,
     python: str,
     folders: list[dict[str, Any]],
-    fit: tuple[tuple[Callable[[bytes], bool], int], ...],
-    hash_bytes: int | None,
-    unless: str | None,
+    asked: tuple[tuple[Callable[[bytes], bool], int], ...],
+    *,
+    timeout_s: float | None,
+    unless: str | None = None,
 ) -> ListingAnswer:
-    said = run_program(
-        session,
-        "listing",
-        {},
-        python=python,
-        timeout_s=None if hash_bytes is None else 60 + hash_bytes / HASHED_BYTES_PER_S,
-        payload=zlib.compress(json.dumps({"folders": folders, "unless": unless}).encode("ascii"), 1),
-    )
-    return ListingAnswer(session.host, said, fit)
+    payload = zlib.compress(json.dumps({"folders": folders, "unless": unless}).encode("ascii"), 1)
+    data = run_program(session, "listing", {}, python=python, timeout_s=timeout_s, payload=payload)
+    return ListingAnswer(session.host, data, asked)
 
 
-def _parsed(answer: ListingAnswer, take: Callable[[int, ListedFile], None]) -> Listing:
-    """The whole answer.
-
-    Raises:
-        ValueError: it is not one (as pydantic's ValidationError is, too).
-        UnrequestedFile: it names what was not asked for.
-    """
-    lines, counts = _lines(answer.said), [0] * len(answer.asked)
+def _parse(answer: ListingAnswer, take: Callable[[int, ListedFile], None]) -> Listing:
+    """The whole answer; ValueError (pydantic's ValidationError is one) for an invalid one."""
+    lines, counts = _lines(answer.data), [0] * len(answer.asked)
     malformed: list[list[tuple[bytes, str]]] = [[] for _ in answer.asked]
     line = next(lines, b"")
     for following in lines:
         number, rows, bad = _rows(line)
         count = len(rows) + len(bad)
         if number >= len(answer.asked):
-            raise ValueError("it tells of a folder that was not asked for")
+            raise ValueError("it names a folder that was not asked for")
         for row in rows:
             try:
                 file = ListedFile(row[0].encode("latin-1"), *row[1:])
             except UnicodeEncodeError:
-                bad.append((_name_of(row[0]), "its name cannot be"))
+                bad.append((_name_of(row[0]), "its name is impossible"))
                 continue
-            _see_asked(answer, number, file.name)
+            _require_asked(answer, number, file.name)
             take(number, file)
         for name, why in bad:
-            _see_asked(answer, number, name)
+            _require_asked(answer, number, name)
             malformed[number].append((name, why))
         counts[number] += count
         if counts[number] > answer.asked[number][1] or sum(counts) > MAX_FILES:
@@ -342,12 +308,12 @@ def _parsed(answer: ListingAnswer, take: Callable[[int, ListedFile], None]) -> L
     for number, (f, bad) in enumerate(zip(end.folders, malformed, strict=True)):
         skipped = [(name.encode("latin-1"), what) for name, what in f.skipped]
         for name, _ in skipped:
-            _see_asked(answer, number, name)
+            _require_asked(answer, number, name)
         folders.append(ListedFolder(f.exists, f.error, [], skipped, bad[:MAX_MALFORMED], len(bad), f.cut))
     return Listing(end.incarnation, end.clock_ns, folders, end.digest)
 
 
-def _see_asked(answer: ListingAnswer, number: int, name: bytes) -> None:
+def _require_asked(answer: ListingAnswer, number: int, name: bytes) -> None:
     fits, _ = answer.asked[number]
     if not fits(name) or not is_plain(name):
         raise UnrequestedFile(repr(os.fsdecode(name)), host=answer.host)
@@ -358,28 +324,28 @@ def _rows(line: bytes) -> tuple[int, list[_Row], list[tuple[bytes, str]]]:
     try:
         some = _Files.model_validate_json(line)
     except ValidationError as e:
-        said = _as_json(line)  # which also takes half a surrogate pair
-        if not isinstance(said, dict) or not isinstance(said.get("files"), list):
+        parsed = _as_json(line)  # which also takes half a surrogate pair
+        if not isinstance(parsed, dict) or not isinstance(parsed.get("files"), list):
             raise e
-        if len(said["files"]) > MAX_ROWS:
+        if len(parsed["files"]) > MAX_ROWS:
             raise ValueError("a line of it is too long") from e
-        number = _Files.model_validate({**said, "files": []}).folder
+        number = _Files.model_validate({**parsed, "files": []}).folder
     else:
         return some.folder, some.files, []
     rows, bad = [], []
-    for each in said["files"]:
+    for each in parsed["files"]:
         try:
             rows.append(_ROW.validate_python(tuple(each) if isinstance(each, list) else each))
         except ValidationError as e:
             if not isinstance(each, list) or len(each) != len(_VALUES) or not isinstance(each[0], str):
                 raise
             wrong = ", ".join(dict.fromkeys(_VALUES[int(error["loc"][0])] for error in e.errors()))
-            bad.append((_name_of(each[0]), f"its {wrong} cannot be"))
+            bad.append((_name_of(each[0]), f"its {wrong} is impossible"))
     return number, rows, bad
 
 
 def _name_of(letters: str) -> bytes:
-    """The name, also where it is none that our program could have spelt."""
+    """The name, also where our program could not have spelt it."""
     try:
         return letters.encode("latin-1")
     except UnicodeEncodeError:
@@ -394,24 +360,20 @@ def _as_json(line: bytes) -> Any:
 
 
 def _end(line: bytes) -> _End:
-    """The last line. A long one is not even parsed: of what it may hold, every value would be built first."""
+    """The last line. A long one is not parsed: every value in it would be built first."""
     if len(line) > MAX_END_BYTES:
         raise ValueError("its last line is too long")
     return _End.model_validate_json(line)
 
 
-def _lines(said: bytes) -> Iterator[bytes]:
-    """The answer's lines, inflated bit by bit; at most `MAX_LINES` of them.
-
-    Raises:
-        ValueError: it is cut short, or larger than a listing can be.
-    """
+def _lines(data: bytes) -> Iterator[bytes]:
+    """The answer's lines, inflated in parts; ValueError where it is cut short or too large."""
     inflate, line, line_bytes, done, count = zlib.decompressobj(), list[bytes](), 0, 0, 0
     given, at = b"", 0
     while not inflate.eof:
         if not given:
             # In slices: what is left of an input is copied each time, and of 64 MiB that takes a minute.
-            given, at = said[at : at + _SLICE_BYTES], at + _SLICE_BYTES
+            given, at = data[at : at + _SLICE_BYTES], at + _SLICE_BYTES
         some = inflate.decompress(given, 1 << 18)
         if not (given or some or inflate.eof):
             raise ValueError("it is cut short")
@@ -425,7 +387,7 @@ def _lines(said: bytes) -> Iterator[bytes]:
         line_bytes, count = line_bytes + len(rest), count + len(whole)
         if line_bytes > MAX_LINE_BYTES or done > MAX_INFLATED_BYTES or count > MAX_LINES:
             raise ValueError("it is too large")
-    if line_bytes or inflate.unused_data or at < len(said):
+    if line_bytes or inflate.unused_data or at < len(data):
         raise ValueError("something follows it")
 
 

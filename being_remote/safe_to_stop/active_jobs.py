@@ -14,7 +14,7 @@ from being_remote.jobs.job_status import HostJobs, JobStatus
 from being_remote.jobs.ledger import LedgerJob, StateChange, volume_of
 from being_remote.jobs.logs import attempt_folder
 from being_remote.jobs.status_verdict import judge_missing
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import WORK
 from being_remote.pod.job_states import JobState
 from being_remote.safe_to_stop.job_results import EndedJob, ResultPatterns
 from being_remote.safe_to_stop.reasons import Reason
@@ -98,7 +98,7 @@ def describe_ended(
         state=_state(host, seen, job),
         ours=job is not None,
         actor=job.actor if job is not None else None,
-        work=attempt_folder(workdir, seen.job, seen.attempt) / records.WORK,
+        work=attempt_folder(workdir, seen.job, seen.attempt) / WORK,
         patterns=patterns,
         next=_pull_command(host, seen, job, ""),
         next_all=_pull_command(host, seen, job, " --all"),

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.local_path import shown_path
-from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import ATTEMPTS, WORK, jobs_folder
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.disk_survey import DiskSurvey
 from being_remote.pod_client.listing import FolderQuery, ListedFolder
@@ -28,7 +28,7 @@ from being_remote.safe_to_stop.unread_folders import unlisted_reasons
 from being_remote.sync.file_examples import count_noun
 from being_remote.tracker import layout
 
-_ATTEMPT = re.compile(rf"([^/]+)/{records.ATTEMPTS}/([1-9][0-9]{{0,3}})/{records.WORK}(?:/(.*))?")
+_ATTEMPT = re.compile(rf"([^/]+)/{ATTEMPTS}/([1-9][0-9]{{0,3}})/{WORK}(?:/(.*))?")
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _name_as_actor(host: SshHost | LocalHost, folder: PurePosixPath) -> str:
 
 
 def _attempt_of(workdir: PurePosixPath, folder: PurePosixPath) -> AttemptWork | None:
-    jobs = workdir / records.JOBS
+    jobs = PurePosixPath(jobs_folder(workdir))
     found = _ATTEMPT.fullmatch(str(folder.relative_to(jobs))) if folder.is_relative_to(jobs) else None
     return None if found is None else AttemptWork(found[1], int(found[2]), found[3] or "")
 

@@ -23,7 +23,14 @@ from being_remote.backup.manifest import Manifest
 from being_remote.backup_paths import LIVE_PARTS
 from being_remote.durable_files import write_whole
 from being_remote.errors import HostError
-from being_remote.pod_client.listing import FolderQuery, ListedFile, ListingAnswer, ask, digest_of, read_each
+from being_remote.pod_client.listing import (
+    FolderQuery,
+    ListedFile,
+    ListingAnswer,
+    ask_listing,
+    digest_of,
+    read_each,
+)
 from being_remote.session import Session
 from being_remote.sync.file_examples import FileExamples
 from being_remote.sync.remote_files import ActorSync, folder_queries
@@ -139,7 +146,7 @@ def _list_live_tree(
     folders = [FolderQuery(root, root, "*", recursive=False)]
     folders += [FolderQuery(root, root / part, "*", recursive=True) for part in LIVE_PARTS]
     try:
-        return ask(this_machine, sys.executable, folders, unless=unless)
+        return ask_listing(this_machine, sys.executable, folders, unless=unless)
     except (HostError, OSError):  # no shell, no home folder: the pass looks at each file itself
         return None
 

@@ -18,7 +18,7 @@ from being_remote.pod_client.listing import (
     ListedFolder,
     Listing,
     ListingAnswer,
-    ask,
+    ask_listing,
     digest_of,
     read_each,
 )
@@ -92,7 +92,7 @@ def list_actor_files(
 
 
 def ask_for_listing(task: ActorSync, session: Session, *, unless: str | None = None) -> ListingAnswer:
-    """Ask the host for `folder_queries(task)`; `unless` as for `pod_client.listing.ask`.
+    """Ask the host for `folder_queries(task)`; `unless` as for `ask_listing`.
 
     Raises:
         UsageError: the inventory names no folder to look in.
@@ -105,7 +105,7 @@ def ask_for_listing(task: ActorSync, session: Session, *, unless: str | None = N
             where=session.host,
             hint="add `tracker: {root: ...}` to the host in the inventory",
         )
-    return ask(session, task.host.python, queries, unless=unless)
+    return ask_listing(session, task.host.python, queries, unless=unless)
 
 
 def is_as_listed(task: ActorSync, session: Session, found: ActorListing) -> bool:

@@ -54,7 +54,7 @@ def unusable_path(path: str) -> Optional[str]:
         if word in path:
             return f"it holds {word!r}, which the tracker replaces in its paths"
     if not _PLAIN.fullmatch(path):
-        return "it holds a blank or a sign that shells or patterns read as theirs"
+        return "it holds a blank or a character that is special to shells or patterns"
     return None
 
 
@@ -159,12 +159,12 @@ def find_resumable_files(
         while True:
             name = frame_name(len(good))
             if names is not None and os.path.join(OUTPUT, request["folder"], CHECKPOINT, name) not in names:
-                why = f"{name} was not pushed"
+                why = f"{name} was not uploaded"
                 break
             frame = read_frame(os.path.join(where, name))
             found = frame.global_step
             if found is None or not is_resumable(frame):
-                why = f"{name} is not of the tracker's own form, which it goes on from"
+                why = f"{name} is not in the tracker's own form, so it cannot resume from it"
                 break
             if K is not None and (frame.K.tolist() != K or found < step):
                 # Left over by the key-frame stage, which writes the first names before all others.
@@ -202,7 +202,7 @@ def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str
         brought = find_resumable_files(pushed, request, note["files"])
         if _sha256(brought.box) != pin:
             raise InconsistentData(
-                "is not the box that was pushed for this attempt",
+                "is not the box that was uploaded for this attempt",
                 file=os.path.join(pushed, box_path(request)),
                 hint="resume the job again: another crop would be another camera",
             )
@@ -212,12 +212,12 @@ def _keep(previous: str, pushed: str, work: str, request: Dict[str, Any]) -> str
         if ours is not None:
             found.insert(0, ours)
     if not found:
-        return "nothing is kept of the attempt before: its box is another than the one that was pushed"
+        return "nothing of the earlier attempt is kept: its box differs from the uploaded one"
     whose, best = max(found, key=lambda item: len(item[1].frames))  # the first of equals
     line = f"{len(best.frames)} whole frames of {whose} are kept ({best.why})"
     if not can_resume(best, request):
         line = (
-            f"nothing is kept of {whose}: {len(best.frames)} whole frames ({best.why}); of fewer than"
+            f"nothing of {whose} is kept: {len(best.frames)} whole frames ({best.why}); with fewer than"
             f" {least_frames(request)} the key-frame stage may not be over"
         )
         if pin is None:

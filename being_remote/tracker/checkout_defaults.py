@@ -43,7 +43,7 @@ _SKIPPED = (tokenize.ENCODING, tokenize.COMMENT, tokenize.NL)
 class CheckoutDefaults:
     """The defaults of one checkout, and where they were read."""
 
-    keys: Keys  # as `config` takes them, in the order of the file
+    keys: Keys  # as `settings` takes them, in the order of the file
     read: bool  # whether they are the checkout's own; else they are the table's
     notes: tuple[str, ...] = ()  # what a person should know: what could not be read
 
@@ -69,7 +69,7 @@ def read_defaults(data: bytes | None, where: str) -> CheckoutDefaults:
         {'w_pho': 100, 'fork_key': [1, 2]}
     """
     if data is None or len(data) > MAX_BYTES:
-        return table_defaults(f"{where} is not there, or larger than {MAX_BYTES >> 10} KiB")
+        return table_defaults(f"{where} is missing, or larger than {MAX_BYTES >> 10} KiB")
     found: dict[str, Value | None] = {}
     odd: dict[str, str] = {}
     try:
@@ -107,13 +107,13 @@ def _defaults(found: dict[str, Value | None], odd: dict[str, str], where: str) -
         try:
             keys[name] = _key(name, value)
         except (ValueError, OverflowError):
-            odd[name] = f"{str(value)[:40]!r} has another form than we know"
+            odd[name] = f"{str(value)[:40]!r} has an unknown form"
     notes = [f"{where}: the default of {name} is not read: {why}" for name, why in odd.items()]
     missing = [f"{name} {KEYS[name].default}" for name in NEEDED if name not in keys]
     if missing:
-        notes.append(f"{where} has no {', '.join(missing)}: it is taken to behave so")
+        notes.append(f"{where} has no {', '.join(missing)}: the table's values are assumed")
     if more := notes[MAX_NOTES:]:
-        notes = [*notes[:MAX_NOTES], f"{where}: {len(more)} more of such"]
+        notes = [*notes[:MAX_NOTES], f"{where}: {len(more)} more like these"]
     return CheckoutDefaults(MappingProxyType(keys), True, tuple(notes))
 
 

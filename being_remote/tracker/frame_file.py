@@ -20,12 +20,15 @@ from being_remote.tracker.camera_blocks import ENTRIES, CameraBlocks
 from being_remote.tracker.frame_entries import (
     LAST_KEYS,
     SHAPES,
+    Numbers,
     StoredFrame,
     missing_entry,
     parse_stored,
     shown_name,
 )
 from being_remote.tracker.torch_zip import TORN
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 MAX_FRAME_BYTES = 16 << 20
 REGULAR = "only regular files are opened: put the file itself in its place"
@@ -38,40 +41,25 @@ _FLAME = tuple(key for key in SHAPES if key.startswith("flame."))
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One `.frame`: the fit of one video frame.
+    """One `.frame`: the fit of one video frame."""
 
-    Attributes:
-        frame_id: digits, the file's stem; zero-based index of the tracked frame (see `numbering`).
-        global_step: the tracker's optimisation step; None where the file does not say it.
-        image_size_wh: of the network image that K belongs to, pixels.
-        K: (3, 3) float64, corner convention, pixels of the network image.
-        R: (3, 3) float64, world-to-camera, OpenCV axes.
-        t: (3,) float64, metres.
-        focal_ndc: PyTorch3D's focal, as fitted; None where the file has no such block.
-        principal_ndc: (2,) float64, PyTorch3D's principal point, +x left, +y up; None likewise.
-        flame: those of exp, shape, tex, sh, eyes, eyelids, jaw that are there, as stored: float32,
-            first axis 1, read-only.
-        keys: every key found, dotted, in the file's order.
-        extra_keys: those that the tracker does not write.
-        notes: how the file differs from the tracker's form, in words.
-        file: its name, for messages.
-    """
+    frame_id: str  # digits, the file's stem; zero-based index of the tracked frame (see `frame_numbering`)
+    global_step: int | None  # the tracker's optimisation step; None where the file does not say it
+    image_size_wh: tuple[int, int]  # of the network image that K belongs to, pixels
+    K: Floats  # (3, 3) float64, corner convention, pixels of the network image
+    R: Floats  # (3, 3) float64, world-to-camera, OpenCV axes
+    t: Floats  # (3,) float64, metres
+    focal_ndc: float | None  # PyTorch3D's focal, as fitted; None where the file has no such block
+    principal_ndc: Floats | None  # (2,) float64, PyTorch3D's principal point, +x left, +y up; None likewise
+    # those of exp, shape, tex, sh, eyes, eyelids, jaw that are there, as stored: float32, first axis 1,
+    # read-only
+    flame: Mapping[str, Numbers]
+    keys: tuple[str, ...]  # every key found, dotted, in the file's order
+    extra_keys: tuple[str, ...]  # those that the tracker does not write
+    notes: tuple[str, ...]  # how the file differs from the tracker's form, in words
+    file: str  # its name, for messages
 
-    frame_id: str
-    global_step: int | None
-    image_size_wh: tuple[int, int]
-    K: np.ndarray[Any, np.dtype[np.float64]]
-    R: np.ndarray[Any, np.dtype[np.float64]]
-    t: np.ndarray[Any, np.dtype[np.float64]]
-    focal_ndc: float | None
-    principal_ndc: np.ndarray[Any, np.dtype[np.float64]] | None
-    flame: Mapping[str, np.ndarray[Any, np.dtype[Any]]]
-    keys: tuple[str, ...]
-    extra_keys: tuple[str, ...]
-    notes: tuple[str, ...]
-    file: str
-
-    def flame_for(self, name: str) -> np.ndarray[Any, np.dtype[Any]]:
+    def flame_for(self, name: str) -> Numbers:
         """One entry of `flame`.
 
         Raises:
@@ -138,7 +126,7 @@ def image_size_wh(stored: StoredFrame, shown: str) -> tuple[int, int]:
     return size_wh
 
 
-def whole_size_wh(height_width: np.ndarray[Any, np.dtype[Any]]) -> tuple[int, int] | None:
+def whole_size_wh(height_width: Numbers) -> tuple[int, int] | None:
     """Width and height of the tracker's height, width; None unless both are whole numbers."""
     numbers = height_width.tolist()
     if any(type(n) not in (int, float) or not 0 < n < 1 << 16 or n != int(n) for n in numbers):

@@ -58,7 +58,7 @@ def source_frame_numbers(frame_ids: ArrayLike, begin_frames: int, source_images:
     places = ids + begin_frames
     if source_images and (places >= source_images).any():
         raise ValueError(
-            f"frame_id {ids.max()} after {begin_frames} left out is none of {source_images} images"
+            f"frame_id {ids.max()} after {begin_frames} left out is beyond the {source_images} images"
         )
     if source_images <= FIVE_DIGITS:
         return np.asarray(places + 1)

@@ -94,7 +94,7 @@ def read_intrinsics(path: Path) -> Intrinsics:
     except ValidationError as e:
         first = e.errors(include_url=False, include_context=False, include_input=False)[0]
         raise InconsistentData(
-            f"is no {FORMAT} {VERSION}: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            f"is not {FORMAT} {VERSION}: {'.'.join(map(str, first['loc']))}: {first['msg']}",
             file=str(path),
             hint=FETCH,
         ) from e

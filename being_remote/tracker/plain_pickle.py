@@ -126,19 +126,12 @@ class Storages:
 
 
 class Loaded(NamedTuple):
-    """The contents of a pickle.
+    """The contents of a pickle."""
 
-    Attributes:
-        value: made of None, bool, int, float, str, bytes, tuple, list, dict, `Array` and `Tensor`.
-        arrays: its arrays in the order in which the file fills them.
-        oddities: how its format differs from the tracker's, in words.
-        end: where it ends in the data.
-    """
-
-    value: Any
-    arrays: list[Array]
-    oddities: tuple[str, ...]
-    end: int
+    value: Any  # made of None, bool, int, float, str, bytes, tuple, list, dict, `Array` and `Tensor`
+    arrays: list[Array]  # its arrays in the order in which the file fills them
+    oddities: tuple[str, ...]  # how its format differs from the tracker's, in words
+    end: int  # where it ends in the data
 
 
 class _Malformed(Exception):

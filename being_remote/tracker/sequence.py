@@ -36,31 +36,18 @@ LISTED = 5
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """The cameras of one run, as tracked: for the crop, not yet for the original video.
+    """The cameras of one run, as tracked: for the crop, not yet for the original video."""
 
-    Attributes:
-        folder: of the files.
-        K: (3, 3) float64, corner convention, pixels of the network image; that of the first frame.
-        K_each: (N, 3, 3) of every frame; all alike but for a run with one K a chunk.
-        R: (N, 3, 3) float64, world-to-camera, OpenCV axes.
-        t: (N, 3) float64, metres.
-        frame_ids: (N,) int64, rising.
-        files: their names in `folder`.
-        image_size_wh: of the network image, pixels.
-        missing_ids: ids up to the last one that have no file.
-        warnings: what a person should know; empty for a whole run.
-    """
-
-    folder: Path
-    K: Floats
-    K_each: Floats
-    R: Floats
-    t: Floats
-    frame_ids: np.ndarray[Any, np.dtype[np.int64]]
-    files: tuple[str, ...]
-    image_size_wh: tuple[int, int]
-    missing_ids: tuple[int, ...]
-    warnings: tuple[str, ...]
+    folder: Path  # of the files
+    K: Floats  # (3, 3) float64, corner convention, pixels of the network image; that of the first frame
+    K_each: Floats  # (N, 3, 3) of every frame; all alike but for a run with one K a chunk
+    R: Floats  # (N, 3, 3) float64, world-to-camera, OpenCV axes
+    t: Floats  # (N, 3) float64, metres
+    frame_ids: np.ndarray[Any, np.dtype[np.int64]]  # (N,) int64, rising
+    files: tuple[str, ...]  # their names in `folder`
+    image_size_wh: tuple[int, int]  # of the network image, pixels
+    missing_ids: tuple[int, ...]  # ids up to the last one that have no file
+    warnings: tuple[str, ...]  # what a person should know; empty for a whole run
 
     @property
     def stretches(self) -> tuple[tuple[int, int], ...]:

@@ -134,7 +134,7 @@ def parse_what_if(words: Sequence[str], before: Settings) -> Settings:
         key, value = parse_override(written)
         if key not in CROP_KEYS:
             raise UsageError(
-                f"{key} does not change the crop: its effect cannot be foretold",
+                f"{key} does not change the crop: --what-if cannot forecast it",
                 where=f"--what-if {written!r}",
                 hint=f"{', '.join(CROP_KEYS[:-1])} and {CROP_KEYS[-1]} do",
             )

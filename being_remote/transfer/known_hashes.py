@@ -1,9 +1,8 @@
-"""Which of a host's files were hashed over there already, so that a sync need not ask again.
+"""Which of a host's files were hashed there already, so that a sync need not ask again.
 
 A hash made on the host counts for as long as the file's size, both its times and its inode stay
 the same: whoever writes into a file changes its ctime, which no program can set back. Of each such
-fact only a digest is kept, in `.history/known/`. It is a memory and no more: if it is lost, the next
-sync asks for the hashes once.
+fact only a digest is kept, in `.history/known/`; if that is lost, the next sync asks for the hashes once.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ COARSE_TICK_NS = 2_000_000_000
 
 def version_digest(offer: RemoteFile, sha256: str) -> bytes:
     """The digest of: this version of this file has this hash."""
-    said = f"{offer.bytes} {offer.mtime_ns} {offer.ctime_ns} {offer.inode} {sha256} {offer.path}"
-    return hashlib.blake2b(os.fsencode(said), digest_size=DIGEST_BYTES).digest()
+    text = f"{offer.bytes} {offer.mtime_ns} {offer.ctime_ns} {offer.inode} {sha256} {offer.path}"
+    return hashlib.blake2b(os.fsencode(text), digest_size=DIGEST_BYTES).digest()
 
 
 def outlasts_writes(offer: RemoteFile, clock_ns: int) -> bool:
-    """Whether a hash that was made at `clock_ns` (the host's clock) will tell this version from the next."""
+    """Whether a hash that was made at `clock_ns` (the host's clock) tells this version from any later one."""
     tick_ns = COARSE_TICK_NS if offer.ctime_ns % 1_000_000_000 == 0 else TICK_NS
     return offer.ctime_ns < clock_ns - tick_ns
 

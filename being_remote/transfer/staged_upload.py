@@ -1,8 +1,8 @@
-"""Files of this laptop put into a folder of a host: staged, hashed over there, renamed into place.
+"""Upload files into a folder of a host: staged, hashed there, renamed into place.
 
-Promises: what stands under its name over there is whole and has the hash made here; another file is
-never overwritten, and then nothing is changed at all; what is there already is not sent; a push that
-was cut, killed or stopped at any moment is completed by the next one, which sends only what is missing.
+Promises: a remote file under its name is whole and has the hash made here; another file is never
+overwritten, and then nothing is changed at all; what is there already is not sent; an upload that was
+cut, killed or stopped at any moment is completed by the next one, which sends only what is missing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from being_remote.durable_files import CHUNK_BYTES
 from being_remote.errors import InconsistentData, NoSpace, NotFoundError, UnsafeFile
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.local_path import name_problem
@@ -23,8 +24,7 @@ from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Push, Session, TransferProgress, no_progress
 
 EXAMPLES = 5
-_CHUNK = 1 << 20
-_INSTEAD = {
+_OBSTACLES = {
     "different": "is another file there",
     "link": "is a link there",
     "folder": "is a folder there",
@@ -35,17 +35,17 @@ _INSTEAD = {
 
 @dataclass(frozen=True)
 class UploadResult:
-    """What a push of files came to.
+    """What an upload changed.
 
     Attributes:
         into: the folder on the host.
-        files, bytes: all that were to be there, and are; in a dry run, that would be.
+        files, bytes: all files asked for, which are there now; in a dry run, would be.
         already: of the files, those that were there before.
         to_send_files, to_send_bytes: the others, before anything was sent.
-        transferred_files, transferred_bytes: what travelled in this call; less than that when an earlier,
-            broken push had sent some.
+        transferred_files, transferred_bytes: what this call sent; less than that when an earlier, broken
+            upload had sent some.
         method: "rsync" or "stream"; None where nothing had to be sent.
-        beside: for each name asked about, how many files are there that are none of ours.
+        beside: for each name asked about, how many other files it holds.
         notes: what a person should know.
     """
 
@@ -73,36 +73,36 @@ def push_files(
     dry_run: bool = False,
     on_progress: OnProgress = no_progress,
 ) -> UploadResult:
-    """Put `files` below the folder `into`, which is made if need be and may be a link.
+    """Upload `files` below the folder `into`, which is made if need be and may be a link.
 
     Args:
-        session: an open way to the host.
+        session: an open session with the host.
         host: the host as the inventory describes it.
-        files: path below `into` (`/` between parts) -> the file here; a link here is followed.
+        files: path below `into` (`/` between parts) -> the local file; a local link is followed.
         into: an absolute folder on the host.
-        beside: names below `into` of which is told how many files of others they hold.
-        alone: folders below `into` that may hold nothing but what is pushed.
+        beside: names below `into` whose other files are counted.
+        alone: folders below `into` that may hold no other files.
         dry_run: look only.
-        on_progress: told how far it is.
+        on_progress: progress callback.
 
     Raises:
-        NotFoundError: a file is not here.
+        NotFoundError: a local file is missing.
         UnsafeFile: a name leaves the folder.
-        InconsistentData: something else stands at a place over there, which is left as it is; or a file
-            changed here while it was sent.
+        InconsistentData: something else has a file's place on the host, and is left as it is; or a local
+            file changed while it was sent.
         NoSpace: it does not fit there.
-        HostError: no answer, or the disk over there refused; the next push goes on.
+        HostError: no answer, or the host's disk refused; the next upload goes on.
     """
     for name in files:
         if (why := name_problem(os.fsencode(name))) is not None or PurePosixPath(name).parts[0] == STAGE:
-            raise UnsafeFile(f"cannot be pushed: {why or 'the name is ours'}", file=repr(name))
-    wanted = _hashed(files, on_progress)
+            raise UnsafeFile(f"cannot be uploaded: {why or 'the name is ours'}", file=repr(name))
+    wanted = _hash_files(files, on_progress)
     asked = (*beside, *alone)
-    on_progress(TransferProgress("looking there", 0, None, "files"))
+    on_progress(TransferProgress("looking at the host", 0, None, "files"))
     before = ask_place(session, host.python, "look", into, wanted, asked)
     where = f"{session.host}:{into}"
-    _see_nothing_in_the_way(wanted, before, where)
-    _see_alone(alone, before.beside[len(beside) :], where)
+    _require_free_places(wanted, before, where)
+    _require_alone(alone, before.beside[len(beside) :], where)
     absent = [w for w, state in zip(wanted, before.files, strict=True) if state == "absent"]
     to_send = sum(w.size for w in absent)
     found = UploadResult(
@@ -116,35 +116,20 @@ def push_files(
     )
     if to_send - before.staged_bytes > before.free_bytes:
         raise NoSpace(
-            f"the disk over there is full: {to_send / 1e6:.1f} MB are needed,"
+            f"the host's disk is full: {to_send / 1e6:.1f} MB are needed,"
             f" {before.free_bytes / 1e6:.1f} MB are free",
             file=where,
             hint="free some space there, then push again",
         )
     if dry_run or not absent:
         return found
-    return _sent(session, host, files, wanted, absent, found, where, asked, on_progress)
-
-
-def _sent(
-    session: Session,
-    host: SshHost | LocalHost,
-    files: Mapping[str, Path],
-    wanted: Sequence[UploadFile],
-    absent: Sequence[UploadFile],
-    found: UploadResult,
-    where: str,
-    asked: Sequence[str],
-    on_progress: OnProgress,
-) -> UploadResult:
-    """Send, have it hashed and placed, and see that all of it is."""
     with temporary_folder() as folder:
         # A file is staged under its hash: what was staged of another version is never taken for it.
-        for each in {w.sha256: w for w in absent}.values():
-            os.symlink(os.path.abspath(files[os.fsdecode(each.name)]), os.path.join(folder, each.sha256))
-        names = tuple(sorted({w.sha256.encode() for w in absent}))
-        request = Push(folder, names, found.into / STAGE, found.to_send_bytes)
-        # A second time for what was spoilt on the way, or lay spoilt in the stage.
+        names = {w.sha256: os.path.abspath(files[os.fsdecode(w.name)]) for w in absent}
+        for sha256, path in names.items():
+            os.symlink(path, os.path.join(folder, sha256))
+        request = Push(folder, tuple(sorted(map(str.encode, names))), into / STAGE, to_send)
+        # A second time for what was damaged on the way, or lay damaged in the stage.
         for _ in range(2):
             moved = session.push(request, on_progress)
             found = replace(
@@ -154,37 +139,39 @@ def _sent(
                 method=moved.method,
             )
             on_progress(TransferProgress("comparing hashes", 0, None, "files"))
-            after = ask_place(session, host.python, "place", found.into, wanted, asked)
-            _see_nothing_in_the_way(wanted, after, where)
+            after = ask_place(session, host.python, "place", into, wanted, asked)
+            _require_free_places(wanted, after, where)
             missing = [w for w, state in zip(wanted, after.files, strict=True) if state != "same"]
             if not missing:
-                return replace(found, notes=_left_over(after, where))
+                return replace(found, notes=_notes(after, where))
+    shown = ", ".join(repr(os.fsdecode(w.name)) for w in missing[:EXAMPLES])
+    more = f" and {len(missing) - EXAMPLES} more" if len(missing) > EXAMPLES else ""
     raise InconsistentData(
-        f"{_named(missing)} did not arrive as hashed here; nothing was put into its place",
+        f"{shown}{more} did not arrive as hashed here; nothing was put into its place",
         file=where,
-        hint="did it change here meanwhile? then push again; else look at the disks, here and there",
+        hint="if the file changed meanwhile, push again; else check the disks, here and on the host",
     )
 
 
-def _left_over(standing: PlacementStatus, where: str) -> tuple[str, ...]:
-    if not standing.left_over_bytes:
+def _notes(status: PlacementStatus, where: str) -> tuple[str, ...]:
+    if not status.left_over_bytes:
         return ()
     return (
-        f"{standing.left_over_bytes / 1e6:.1f} MB of other pushes that are not completed lie in"
-        f" {where}/{STAGE}; remove them by hand if nobody means to complete those",
+        f"{status.left_over_bytes / 1e6:.1f} MB of other, incomplete pushes lie in {where}/{STAGE};"
+        " remove them by hand unless they are to be completed",
     )
 
 
-def _hashed(files: Mapping[str, Path], on_progress: OnProgress) -> list[UploadFile]:
-    """Size, hash and executable bit of each, as it is here now."""
+def _hash_files(files: Mapping[str, Path], on_progress: OnProgress) -> list[UploadFile]:
+    """Size, hash and executable bit of each local file."""
     wanted, done = [], 0
     for name, path in sorted(files.items()):
         if not path.is_file():  # a pipe of that name would wait for its writer
-            raise NotFoundError("there is no such file here", where=str(path))
+            raise NotFoundError("the local file is missing", where=str(path))
         digest, size = hashlib.sha256(), 0
         with path.open("rb", buffering=0) as f:
             executable = bool(os.fstat(f.fileno()).st_mode & stat.S_IXUSR)
-            while chunk := f.read(_CHUNK):
+            while chunk := f.read(CHUNK_BYTES):
                 digest.update(chunk)
                 size += len(chunk)
                 on_progress(TransferProgress("hashing", done + size))
@@ -193,23 +180,23 @@ def _hashed(files: Mapping[str, Path], on_progress: OnProgress) -> list[UploadFi
     return wanted
 
 
-def _see_nothing_in_the_way(wanted: Sequence[UploadFile], standing: PlacementStatus, where: str) -> None:
-    odd = [(w, s) for w, s in zip(wanted, standing.files, strict=True) if s not in ("same", "absent")]
-    if not odd:
+def _require_free_places(wanted: Sequence[UploadFile], status: PlacementStatus, where: str) -> None:
+    taken = [(w, s) for w, s in zip(wanted, status.files, strict=True) if s not in ("same", "absent")]
+    if not taken:
         return
-    counts = Counter(state for _, state in odd)
-    shown = "; ".join(f"{os.fsdecode(w.name)!r} {_INSTEAD[s]}" for w, s in odd[:EXAMPLES])
-    more = f" (and {len(odd) - EXAMPLES} more)" if len(odd) > EXAMPLES else ""
+    counts = Counter(state for _, state in taken)
+    shown = "; ".join(f"{os.fsdecode(w.name)!r} {_OBSTACLES[s]}" for w, s in taken[:EXAMPLES])
+    more = f" (and {len(taken) - EXAMPLES} more)" if len(taken) > EXAMPLES else ""
     raise InconsistentData(
         f"{shown}{more}; nothing was changed",
         file=where,
-        hint="what is there is never overwritten: move it away by hand if it is not wanted"
+        hint="remote files are never overwritten: move it away by hand if it is not wanted"
         if counts["different"]
-        else "look at it over there, and move it away by hand if it is not wanted",
+        else "look at it on the host, and move it away by hand if it is not wanted",
     )
 
 
-def _see_alone(alone: Sequence[str], counts: Sequence[int], where: str) -> None:
+def _require_alone(alone: Sequence[str], counts: Sequence[int], where: str) -> None:
     for name, count in zip(alone, counts, strict=True):
         if count:
             raise InconsistentData(
@@ -217,8 +204,3 @@ def _see_alone(alone: Sequence[str], counts: Sequence[int], where: str) -> None:
                 file=where,
                 hint="move that folder away by hand if it is not wanted",
             )
-
-
-def _named(wanted: Sequence[UploadFile]) -> str:
-    shown = ", ".join(repr(os.fsdecode(w.name)) for w in wanted[:EXAMPLES])
-    return shown if len(wanted) <= EXAMPLES else f"{shown} and {len(wanted) - EXAMPLES} more"

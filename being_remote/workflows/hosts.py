@@ -43,6 +43,6 @@ def check_named(inventory: Inventory, names: Sequence[str], *, thorough: bool) -
     if not wanted:
         return ()
     # Imported by one thread before there are several: it takes a third of a second.
-    from being_remote.transport import open_session
+    from being_remote.transport import session_opener
 
-    return check_hosts(wanted, lambda host: open_session(host, inventory), thorough=thorough)
+    return check_hosts(wanted, session_opener(inventory), thorough=thorough)

@@ -482,7 +482,7 @@ def test_names_that_leave_their_folder_or_collide_are_refused_by_name_and_the_re
     assert [(a.path, a.reason) for a in planned.refused] == [
         ("checkpoint/../../../escaped", "its name is refused: it leaves its folder"),
         ("checkpoint//etc/passwd", "its name is refused: it leaves its folder"),
-        ("checkpoint/a.frame", "its name is refused: it would fall upon 'checkpoint/A.frame'"),
+        ("checkpoint/a.frame", "its name is refused: it collides with 'checkpoint/A.frame'"),
     ]
     assert sorted(host.live()) == ["checkpoint/A.frame", "checkpoint/b.frame"]
 
@@ -613,7 +613,7 @@ def test_ctrl_c_does_not_wait_for_a_host_that_says_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(host, "ask", silent)
-    monkeypatch.setattr(comparing, "check", stop)
+    monkeypatch.setattr(comparing, "check_files", stop)
     with pytest.raises(KeyboardInterrupt):
         host.sync()
     assert not over.is_set()

@@ -220,7 +220,7 @@ def test_a_value_with_a_leading_dash_never_becomes_an_option(door: Door, invento
     assert done.stdout == ""
 
 
-def test_the_version_is_told(tmp_path: Path) -> None:
+def test_the_version_is_printed(tmp_path: Path) -> None:
     done = run_in(tmp_path, *DOORS["being-remote"], "--version")
     assert (done.returncode, done.stdout) == (0, f"being-remote {__version__}\n")
 

@@ -41,7 +41,7 @@ def test_no_reason_and_no_name_from_a_pod_begins_a_line_of_its_own(
 
 
 @pytest.mark.parametrize("states", [(), ("running", "succeeded"), ("running", "unknown")])
-def test_of_a_job_that_is_over_or_unknown_nothing_of_the_kind_is_said(
+def test_ctrl_c_names_no_job_that_has_ended_or_is_unknown(
     states: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stopped_after(*states)

@@ -29,7 +29,7 @@ def resumed(**more: Any) -> ResumeReport:
     return ResumeReport(**{**values, **more})
 
 
-def test_what_a_job_took_along_is_told_with_counts_and_bytes() -> None:
+def test_the_files_of_a_moved_job_are_printed_with_counts_and_bytes() -> None:
     assert console_text(show_resume, resumed()) == (
         "  moved from a100; uploaded 13 of 413 files, 3.0 MB; 412 frames are kept\n"
         "  note: the input on b is not compared with ours\n"
@@ -67,7 +67,7 @@ def test_an_attempt_that_was_left_is_shown_with_the_way_to_end_it() -> None:
     assert why in console_text(show_jobs, JobsReport((row,), (), 0))
 
 
-def test_a_move_is_said_loudly_and_names_what_it_may_cost(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_move_is_announced_with_what_it_may_cost(capsys: pytest.CaptureFixture[str]) -> None:
     line = MovedLine("j-12ab", 1, "a100", "b", "unknown", "no answer")
     with Out(follows=True) as out:
         teller(out)(line)
@@ -81,7 +81,7 @@ def test_a_move_is_said_loudly_and_names_what_it_may_cost(capsys: pytest.Capture
     assert (said["to_host"], said["moving"]) == ("b", True)
 
 
-def test_a_move_that_did_not_come_about_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_move_that_failed_is_announced(capsys: pytest.CaptureFixture[str]) -> None:
     with Out(follows=True) as out:
         teller(out)(stayed := StayedLine("j-12ab", 1, "a100", "b", "cannot be reached"))
     assert capsys.readouterr().err == (
@@ -97,7 +97,7 @@ def test_a_move_that_did_not_come_about_is_said(capsys: pytest.CaptureFixture[st
     "words",
     [["--after", "20m"], ["--failover", "b", "--after", "20"], ["--failover", "b", "--after", "soon"]],
 )
-def test_options_that_cannot_be_meant_end_with_2(
+def test_invalid_options_are_2(
     words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

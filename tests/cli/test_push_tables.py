@@ -22,7 +22,7 @@ def printed(*parts: PushedFolder, dry_run: bool = False) -> str:
     return console_text(show_push, report, width=120)
 
 
-def test_what_was_sent_is_told_with_its_proof_and_the_next_step() -> None:
+def test_an_upload_is_printed_with_its_verification_and_the_next_step() -> None:
     assert printed(part()) == (
         "actor roman -> a100:/w/mt/input/roman\n"
         "  2 files, 6.6 MB; uploaded 2 files, 6.6 MB by rsync\n"
@@ -31,7 +31,7 @@ def test_what_was_sent_is_told_with_its_proof_and_the_next_step() -> None:
     )
 
 
-def test_what_is_there_is_told_apart_from_what_is_sent() -> None:
+def test_files_already_on_the_host_are_counted_apart_from_uploaded_ones() -> None:
     some = part(already=1, transferred_files=1, transferred_bytes=1000)
     assert "1 on the host already, uploaded 1 file, 1.0 kB by rsync" in printed(some)
     assert "all are on the host already" in printed(part(already=2, transferred_files=0))

@@ -53,7 +53,7 @@ def test_what_was_only_foretold_says_that_nothing_was_written(report: RecoverRep
     assert "only predicted: nothing was written; --export NAME" in text and "would write" not in text
 
 
-def test_pictures_that_stood_there_already_are_not_said_to_be_written(report: RecoverReport) -> None:
+def test_pictures_that_were_made_before_are_not_listed_as_written(report: RecoverReport) -> None:
     one = replace(report.exports[0], images=9, images_kept=7)
     told = replace(report, exports=(one,), dry_run=False)
     assert f"wrote 2 pictures for {one.name}; 7 were made before" in printed(told)
@@ -94,9 +94,7 @@ def test_an_estimate_is_printed_with_its_error_bars(report: RecoverReport) -> No
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
-def test_where_there_is_no_camera_none_is_printed_and_the_way_out_is(
-    report: RecoverReport, width: int
-) -> None:
+def test_without_a_camera_the_next_step_is_printed(report: RecoverReport, width: int) -> None:
     lost = replace(report, K=None, crop=None, grade="unknown", outputs=(), warnings=("the crop is unknown",))
     text = printed(lost, width)
     assert "no camera: nothing was written" in text and "original video " not in text

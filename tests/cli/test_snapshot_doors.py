@@ -67,9 +67,7 @@ def test_the_table_has_a_row_for_each_snapshot_and_says_what_the_history_takes(
     assert any(row.startswith("note: 1 file added, changed or removed by hand") for row in rows)
 
 
-def test_a_restore_that_would_be_done_is_told_with_its_changes(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_of_a_restore_prints_its_changes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("--restore=0", "--dry-run") == 0
     said = capsys.readouterr().out
     assert "would restore it: 0 added, 0 changed, 2 removed" in said
@@ -93,7 +91,7 @@ def test_a_restore_that_would_be_done_is_told_with_its_changes(
         (["--list", "--force"], "--force goes with --prune only"),
     ],
 )
-def test_what_cannot_be_meant_is_2_and_says_what_to_write(
+def test_invalid_arguments_are_2_and_say_what_to_write(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     assert exit_code(*words) == 2
@@ -119,6 +117,6 @@ def test_prune_of_the_fuller_snapshot_is_6_and_needs_force(
     assert history.snapshot_numbers() == [4]
 
 
-def test_a_snapshot_that_is_not_there_is_3(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_snapshot_is_3(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("--restore=9", "--json") == 3
     assert json.loads(capsys.readouterr().out)["error"]["class"] == "NotFoundError"

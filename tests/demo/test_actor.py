@@ -137,7 +137,7 @@ def test_face_box_clips_at_the_last_row_and_keeps_sides_even() -> None:
     assert face_box(landmarks, (1920, 1080), 2.5) == (0, 1000, 401, 1079)
 
 
-def test_without_a_crop_there_is_no_box_and_the_settings_say_so(tmp_path: Path) -> None:
+def test_without_a_crop_there_is_no_box_and_the_settings_agree(tmp_path: Path) -> None:
     truth = make_actor(tmp_path, frames=1, crop_image=False, image_size_wh=(960, 540), pictures=False)
     assert truth.box is None and not (truth.input_folder / "bbox.pt").exists()
     assert (truth.scale_xy, truth.origin_xy) == ((2.0, 2.0), (0, 0))

@@ -32,7 +32,9 @@ def ssh_to(pod: Pod, folder: Path, *command: str, timeout: float = 20) -> subpro
     )
 
 
-def test_ssh_gets_in_with_the_pods_key_and_finds_the_pods_own_home(own_pod: Pod, tmp_path: Path) -> None:
+def test_ssh_logs_in_with_the_pods_key_and_finds_the_pods_own_home_folder(
+    own_pod: Pod, tmp_path: Path
+) -> None:
     done = ssh_to(own_pod, tmp_path, "echo $HOME")
     assert done.stdout.decode().strip() == str(tmp_path / "a pod" / "home"), done.stderr
 
@@ -80,14 +82,14 @@ def test_a_paused_pod_accepts_connections_and_says_nothing(own_pod: Pod, tmp_pat
     assert ssh_to(own_pod, tmp_path, "true").returncode == 0
 
 
-def test_a_machine_without_sshd_is_told_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_sshd_the_error_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = pod_module.shutil.which
     monkeypatch.setattr(pod_module.shutil, "which", lambda n, **k: None if n == "sshd" else real(n, **k))
     with pytest.raises(ToolMissing, match="openssh-server"):
         start_pod(tmp_path / "pod")
 
 
-def test_the_inventory_entry_names_folders_that_are_there(own_pod: Pod) -> None:
+def test_the_inventory_entry_names_existing_folders(own_pod: Pod) -> None:
     entry = own_pod.inventory_entry()
     assert Path(entry["workdir"]).is_dir() and Path(entry["tracker"]["root"]).is_dir()
     assert oct(os.stat(entry["identity_file"]).st_mode & 0o777) == "0o600"

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tracker_checkout import install
 
 from being_remote.demo import stand_in_tracker, tracker_recipe
 from being_remote.demo.actor import ActorTruth, make_actor
-from being_remote.demo.checkout import install
 from being_remote.errors import TornFile
 from being_remote.tracker.box_file import read_box
 from being_remote.tracker.frame_file import read_frame
@@ -40,7 +40,7 @@ def fresh(actor: ActorTruth, tmp_path: Path) -> Path:
     shutil.copytree(actor.input_folder / "source", given / "source")
     for name in ("identity.npy", stand_in_tracker.TRUTH):
         shutil.copy(actor.input_folder / name, given)
-    for name in ("tracker.py", "tracker_recipe.py"):
+    for name in ("tracker.py", "stand_in_tracker.py", "tracker_recipe.py"):
         shutil.copy(actor.input_folder.parent.parent / name, checkout)
     shutil.copytree(actor.input_folder.parent.parent / "configs", checkout / "configs")
     return checkout

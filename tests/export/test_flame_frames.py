@@ -13,7 +13,7 @@ from being_remote.export import TARGETS, prepare, write
 
 
 @pytest.mark.parametrize("name", ["flashavatar", "gaussiantalker"])
-def test_a_run_of_fewer_coefficients_than_flames_is_said_with_both_counts(
+def test_fewer_coefficients_than_flames_are_reported_with_both_counts(
     actor: Actor, tmp_path: Path, name: str
 ) -> None:
     _, cameras, run = actor

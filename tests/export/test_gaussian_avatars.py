@@ -178,7 +178,7 @@ def test_a_joint_that_is_no_rotation_is_refused_by_its_frames_name_before_anythi
     assert not (tmp_path / "gaussian-avatars").exists()
 
 
-def test_a_frame_of_the_cameras_that_is_gone_is_named(
+def test_a_missing_frame_of_the_cameras_is_named(
     cameras: Cameras, frames_folder: Path, tmp_path: Path
 ) -> None:
     (frames_folder / "00002.frame").unlink()
@@ -186,7 +186,7 @@ def test_a_frame_of_the_cameras_that_is_gone_is_named(
         made(cameras, frames_folder, tmp_path)
 
 
-def test_pictures_wider_than_the_trainer_keeps_are_said(cameras: Cameras, frames_folder: Path) -> None:
+def test_pictures_wider_than_the_trainer_keeps_get_a_remark(cameras: Cameras, frames_folder: Path) -> None:
     run = RunFiles(checkpoints=frames_folder)
     assert "1924x1101" in TARGET.remarks(prepare(TARGET, cameras, run))[0]
     assert not TARGET.remarks(prepare(TARGET, cameras, run, canvas=(1024, 1024)))

@@ -187,7 +187,7 @@ def test_landmarks_lie_on_the_canvas_where_its_camera_sees_them(actor: Actor, tm
     assert np.abs(landmarks(tmp_path, 1) - landmarks(tmp_path, 2)).max() > 1
 
 
-def test_a_frame_without_a_face_borrows_the_nearest_landmarks_and_is_said(
+def test_a_frame_without_a_face_borrows_the_nearest_landmarks_and_is_named(
     actor: Actor, tmp_path: Path
 ) -> None:
     _, cameras, run = actor
@@ -204,7 +204,7 @@ def test_a_frame_without_a_face_borrows_the_nearest_landmarks_and_is_said(
         write(TARGET, export, tmp_path)
 
 
-def test_landmarks_outside_of_a_small_window_are_said_with_their_frames(
+def test_landmarks_outside_of_a_small_window_are_reported_with_their_frames(
     actor: Actor,
 ) -> None:
     _, cameras, run = actor
@@ -221,7 +221,7 @@ def test_landmarks_outside_of_a_small_window_are_said_with_their_frames(
     assert TARGET.remarks(prepare(TARGET, cameras, run, canvas=(2 * side, 2 * side))) == ()
 
 
-def test_one_frame_alone_leaves_none_to_train_on_and_that_is_said(actor: Actor, tmp_path: Path) -> None:
+def test_a_single_frame_leaves_none_to_train_on_and_gets_a_remark(actor: Actor, tmp_path: Path) -> None:
     _, cameras, run = actor
     one, two = (prepare(TARGET, without(cameras, *range(n, 12)), run) for n in (1, 2))
     assert "1 frame: it is kept for testing, so 0 are left to train on" in TARGET.remarks(one)[0]
@@ -242,7 +242,7 @@ def test_rows_are_found_by_number_where_the_runs_order_is_another(actor: Actor, 
         assert params["trans"][frame["img_id"]] == pytest.approx(10 * D @ cameras.t[i], abs=1e-5)
 
 
-def test_without_landmarks_the_rest_is_written_and_that_is_said(actor: Actor, tmp_path: Path) -> None:
+def test_without_landmarks_the_rest_is_written_with_a_remark(actor: Actor, tmp_path: Path) -> None:
     _, cameras, run = actor
     export = prepare(TARGET, cameras, replace(run, kpt=None))
     assert "sync --only kpt" in TARGET.remarks(export)[0]

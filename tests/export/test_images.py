@@ -441,7 +441,7 @@ def test_a_resized_mask_holds_exactly_the_pixels_that_show_nothing_but_what_was_
     assert np.array_equal(mask == 255, shares == 255)
 
 
-def test_progress_counts_pictures_those_that_were_there_included(cameras: Cameras, tmp_path: Path) -> None:
+def test_progress_counts_all_pictures_with_those_made_before(cameras: Cameras, tmp_path: Path) -> None:
     plan = plan_for("nerfstudio", cameras)
     make_images(plan, Frames().open, tmp_path)
     (tmp_path / "images/00004.png").unlink()

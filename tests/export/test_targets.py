@@ -199,7 +199,7 @@ def test_unknown_times_are_null_in_json_and_nan_in_npz(cameras: Cameras, tmp_pat
         assert np.isnan(arrays["times_s"]).all()
 
 
-def test_unknown_numbers_are_null_in_json_and_said_in_npz_and_no_name_is_made_of_them(
+def test_unknown_numbers_are_null_in_json_and_marked_in_npz_and_never_become_names(
     cameras: Cameras, tmp_path: Path
 ) -> None:
     half = replace(
@@ -306,7 +306,7 @@ def test_a_size_that_a_trainer_cannot_take_is_refused_with_both_sizes(cameras: C
         prepare(fixed, cameras, canvas=(768, 640))
 
 
-def test_frame_ids_of_six_digits_are_written_whole_or_numbered_anew(
+def test_frame_ids_of_six_digits_are_written_completely_or_renumbered(
     cameras: Cameras, frames_folder: Path, tmp_path: Path
 ) -> None:
     (frames_folder / "00002.frame").rename(frames_folder / "100000.frame")
@@ -387,7 +387,7 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one_and_no_litter(tmp_pat
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 @pytest.mark.parametrize("synced", [True, False])
-def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path, synced: bool) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_old_file(tmp_path: Path, synced: bool) -> None:
     path = tmp_path / "cameras.json"
     path.write_text("old")
     temporary = tmp_path / f".cameras.json.{os.getpid()}"

@@ -60,7 +60,7 @@ class Desk:
     def volume(self) -> str:
         return submit.find_volume(self.session, self.host)
 
-    def look_at_host(self) -> HostJobs:
+    def look(self) -> HostJobs:
         return look_at_host(self.session, self.host)
 
     def see(self, job: str) -> JobStatus:

@@ -356,7 +356,7 @@ def test_wishes_that_cannot_be_meant(two_pods: TwoPods) -> None:
     for more, words in (
         ({"failover": "a"}, "names the host itself"),
         ({"failover": "c"}, "no host named"),
-        ({"failover": "b", "sweeps": ["fps=[25, 30]"]}, "--failover looks after one job"),
+        ({"failover": "b", "sweeps": ["fps=[25, 30]"]}, "--failover takes one job"),
     ):
         with pytest.raises(UsageError, match=words):
             retrack(two_pods.inventory, host="a", **more)

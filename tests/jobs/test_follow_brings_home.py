@@ -24,9 +24,9 @@ from faults import FaultProxy, small_disk
 from live_watcher import LiveWatcher
 from local_jobs import retrack
 from numbered_frames import numbered
+from tracker_checkout import install
 
 from being_remote.demo.actor import make_actor
-from being_remote.demo.checkout import install
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import DataError, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory, LocalHost
@@ -572,7 +572,7 @@ def test_an_end_that_comes_before_all_was_looked_at_says_that_something_may_be_m
         say=lambda _: None,  # type: ignore[arg-type]
     )
     following.start()
-    assert "more than could be looked at" in (following.finish().problem or "")
+    assert "time ran out" in (following.finish().problem or "")
 
 
 def test_a_bug_in_the_fetching_is_raised_and_not_lost_in_its_thread(

@@ -24,6 +24,7 @@ from being_remote.errors import HostError
 from being_remote.inventory import Inventory
 from being_remote.jobs import job_archive as bundle
 from being_remote.pod import claim, gate
+from being_remote.pod.job_paths import JobPaths
 from being_remote.transport import open_session
 
 KILLED = Path(__file__).with_name("killed_at.py")
@@ -116,7 +117,7 @@ def kill_supervisors(desk, sample: int | None) -> dict[str, int]:
             "volume": desk.volume(),
         }
         assert claim.claim(asked, io.BytesIO(packed)) == "made"
-        gate.ask_for(str(desk.folder(spec.job)), 1)
+        gate.ask_for(JobPaths.of(desk.workdir, spec.job), 1)
         return spec, {"workdir": str(desk.workdir), "job": spec.job, "attempt": 1, "answer": None}
 
     spec, request = claimed()

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from faults import FaultProxy
 from local_jobs import retrack
+from tracker_checkout import install
 
 from being_remote.demo.actor import make_actor
-from being_remote.demo.checkout import install
 from being_remote.demo.pod import Pod
 from being_remote.errors import ConnectionLost, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory
@@ -302,7 +302,7 @@ def test_a_preset_is_shown_as_it_would_be_set_in_the_checkout_on_the_host(
     config.unlink()
     by_table = show_preset("gaussiantalker-round2", tracking, "here")
     assert by_table.settings == show_preset("gaussiantalker-round2").settings
-    assert not by_table.defaults_read and f"{config} is not there" in by_table.text
+    assert not by_table.defaults_read and f"{config} is missing" in by_table.text
 
 
 def test_a_forks_setting_runs_and_is_compared_with_the_defaults_of_its_checkout(

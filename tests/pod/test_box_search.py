@@ -16,7 +16,7 @@ import pytest
 from pod_programs import program_words, run_program_here
 from pydantic import ValidationError
 
-from being_remote.find_bbox.search_request import request_for
+from being_remote.find_bbox.search_request import make_request
 from being_remote.inventory import Actor
 from being_remote.pod_client.box_search import BoxFile, BoxSearchAnswer
 from being_remote.pod_client.runner import BOOT
@@ -29,7 +29,7 @@ DEMO = Actor(name="demo", input=PurePosixPath("input/demo"), output=PurePosixPat
 
 
 def request(root: Path, *, known: tuple[Path, ...] = (), **limits: float) -> dict[str, Any]:
-    made = request_for(DEMO, known=known, roots=[root], search_time_s=20)
+    made = make_request(DEMO, known=known, roots=[root], search_time_s=20)
     made["limits"].update(limits)
     return made
 

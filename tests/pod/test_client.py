@@ -134,7 +134,7 @@ def test_a_driver_that_gives_no_answer_leaves_no_process_behind(
         answers.append(query.answer()[1])
     else:
         reader = subprocess.Popen(["cat", str(hanging)], stdout=subprocess.PIPE)
-        answers.append(checkup.said_by(["nvidia-smi"], 0.5)["error"])
+        answers.append(checkup.run_tool(["nvidia-smi"], 0.5)["error"])
         grandchild = int(reader.communicate(timeout=20)[0])
     assert "no answer within" in answers[0]
     until(lambda: not lives(grandchild))

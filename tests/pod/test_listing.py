@@ -126,7 +126,7 @@ def test_a_folder_that_is_itself_a_link_is_listed_and_one_that_is_missing_says_s
 
 def test_the_incarnation_is_told_where_the_system_tells_it() -> None:
     told = ask()["incarnation"]
-    assert told == listing.incarnation()
+    assert told == listing.identify_start()
     if sys.platform == "linux":
         assert told["boot_id"] and told["pid_namespace"]
 

@@ -78,7 +78,7 @@ def test_an_older_file_is_replaced_as_a_whole_and_a_link_is_not_written_through(
     assert run("take", into, stream(DATA, name=b"f")).returncode == 0
     assert (into / "f").read_bytes() == DATA and not (into / "f").is_symlink()
     assert (tmp_path / "mine").read_text() == "mine"
-    aside = receive.aside_of(os.fsencode(into), b"g", len(DATA), WHEN)
+    aside = receive.partial_path(os.fsencode(into), b"g", len(DATA), WHEN)
     os.makedirs(os.path.dirname(aside))
     os.symlink(tmp_path / "mine", aside)
     assert held(into, b"g") == 0

@@ -9,6 +9,7 @@ import pytest
 
 from being_remote.pod import folded_log, gate, processes, supervisor
 from being_remote.pod import job_records as records
+from being_remote.pod.job_paths import JobPaths
 
 
 def folded(tmp_path: Path, *pieces: bytes, limit: int = 10_000) -> bytes:
@@ -92,7 +93,7 @@ def test_of_two_that_found_nothing_one_passes_the_gate(
     both = [supervisor.Supervisor(str(tmp_path), "a-1", 1, None) for _ in range(2)]
     for one in both:
         one._require_startable(after_lock=True)
-    assert gate.pass_gate(both[0].folder, 1)
+    assert gate.pass_gate(both[0].paths, 1)
     with pytest.raises(supervisor.NothingToDo, match="another pod already started this attempt"):
         both[1]._run_locked(os.open(tmp_path, os.O_RDONLY))
 
@@ -107,5 +108,6 @@ def test_a_process_is_known_by_its_start_and_not_by_its_number_alone() -> None:
 def test_attempts_that_were_asked_for_count_and_odd_names_do_not(tmp_path: Path) -> None:
     for name in ("1", "2", "10", "0", "x", "3.asked.tmp", "99999"):
         (tmp_path / "attempts" / name).mkdir(parents=True)
-    gate.ask_for(str(tmp_path), 11)
-    assert gate.list_attempts(str(tmp_path)) == ([1, 2, 10], 11)
+    job = JobPaths(str(tmp_path))
+    gate.ask_for(job, 11)
+    assert gate.list_attempts(job) == ([1, 2, 10], 11)

@@ -280,7 +280,7 @@ def test_a_disk_over_there_that_is_too_small_is_said_before_anything_travels(
     with (
         small_disk(tmp_path / "small") as small,
         open_session(host, here.inventory) as session,
-        pytest.raises(NoSpace, match=r"the disk over there is full: 3\.1 MB are needed, 2\.1 MB are free"),
+        pytest.raises(NoSpace, match=r"the host's disk is full: 3\.1 MB are needed, 2\.1 MB are free"),
     ):
         push_files(session, host, {"big": tmp_path / "big"}, PurePosixPath(small / "into"))
     assert not (tmp_path / "small/into").exists()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from plan_runner import MakePlan, planned
+from tracker_checkout import install
 
 from being_remote.demo.actor import ActorTruth, make_actor
-from being_remote.demo.checkout import install
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,7 @@ def test_frames_that_the_note_does_not_name_are_nobodys(desk: Desk) -> None:
 def test_a_box_that_is_not_the_one_that_the_note_names_stops_it(desk: Desk) -> None:
     pushed = desk.pushed(9)
     (pushed / "input/demo/bbox.pt").write_bytes(another_box(desk.folder))
-    with pytest.raises(InconsistentData, match="not the box that was pushed"):
+    with pytest.raises(InconsistentData, match="not the box that was uploaded"):
         desk.begin(desk.made("attempts/1/work", 12), pushed)
     assert desk.frames == 0
 

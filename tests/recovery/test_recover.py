@@ -22,7 +22,7 @@ from being_remote.backup.history import History
 from being_remote.camera.crop import crop_from_box, resize_only
 from being_remote.camera.intrinsics import intrinsics_in_source
 from being_remote.demo.actor import ActorTruth, make_actor
-from being_remote.demo.tracker_files import TrackedRun, write_run
+from being_remote.demo.tracker_files import GeneratedRun, write_run
 from being_remote.demo.tracker_recipe import frame_dict
 from being_remote.errors import BeingRemoteError, InconsistentData, NotFoundError, UnsafeFile, UsageError
 from being_remote.inventory import Inventory
@@ -134,7 +134,7 @@ def test_a_run_without_a_crop_is_only_scaled_and_needs_no_box(here: Path, tmp_pa
 def test_explain_gives_the_guides_answer_and_its_known_error(here: Path, tmp_path: Path) -> None:
     stored = np.array([[2339.0, 0, 255], [0, 2339, 250], [0, 0, 1]])
     output = tmp_path / "mt/output/roman"
-    run = TrackedRun(
+    run = GeneratedRun(
         box=(510, 1410, 90, 990),
         begin_frames=1,
         image_size_wh=(512, 512),

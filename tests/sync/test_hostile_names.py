@@ -201,7 +201,7 @@ def test_half_a_surrogate_pair_in_one_row_leaves_that_row_out_by_name(
     hostile.lie("listing", say_impossible, values={"00001.frame": [0, "\ud800.frame"]})
     report = homes.sync()
     assert report.exit_code == 6 and [q.reason for q in report.quarantined] == [
-        "not downloaded: its name cannot be"
+        "not downloaded: its name is impossible"
     ]
     assert sorted(p.name for p in (homes.root / "checkpoint").iterdir()) == ["00000.frame", "00002.frame"]
 

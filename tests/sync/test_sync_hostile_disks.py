@@ -301,7 +301,7 @@ def check_case(homes: Homes) -> None:
         report = homes.sync()
     refused = {q.path for q in report.quarantined}
     assert report.exit_code == 6 and len(refused & {"run/logs/Readme", "run/logs/README"}) == 1
-    assert all("it would fall upon" in q.reason for q in report.quarantined)
+    assert all("it collides with" in q.reason for q in report.quarantined)
     assert len(homes.live()) == report.files - len(refused)
     again = homes.sync()
     assert (again.exit_code, again.transferred_files) == (6, 0)

@@ -106,5 +106,5 @@ def test_a_video_of_60_fps_starts_with_its_second_frame() -> None:
     ],
 )
 def test_numbers_that_mean_no_frame_are_refused(call: object) -> None:
-    with pytest.raises(ValueError, match=r"negative|fps is positive|none of 6 images|put in order"):
+    with pytest.raises(ValueError, match=r"negative|fps is positive|beyond the 6 images|put in order"):
         call()  # type: ignore[operator]  # callables without arguments
