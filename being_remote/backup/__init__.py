@@ -1,6 +1,6 @@
-"""What came home, and never gets lost again: a live tree, and the history behind it.
+"""Backups: a live tree, and the history that it is made from.
 
-Knows of hosts and bytes. Whether a file is whole, and whether two files are of one run, it is told.
+Knows of hosts and bytes. The caller says whether a file is whole, and whether two files are of one run.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from being_remote.backup import interrupted_sync
 from being_remote.backup.history import History
 from being_remote.backup.incoming import IncomingFolder
 from being_remote.backup.manifest import Manifest
-from being_remote.backup.reconcile import Reconciled, Replacement, settle
+from being_remote.backup.reconcile import ReconcileResult, Replacement, settle
 from being_remote.disk import no_space
 from being_remote.durable_files import NamedPaths, is_nearly_full, share_blocks, sync_files
 from being_remote.session import OnProgress, Session
@@ -171,7 +171,7 @@ def _leave_out_what_cannot_live(
 
 def _commit(
     target: BackupTarget, planned: DownloadPlan, folder: IncomingFolder, got: Arrivals, new_run: str | None
-) -> Reconciled:
+) -> ReconcileResult:
     """Make the good files durable, then a snapshot, then live."""
     history, live = target.history, target.live
     files: Mapping[str, StoredFile] = got.good
@@ -191,10 +191,10 @@ def _commit(
     return settle(history, target.judge, committed=(made, live))
 
 
-def _commit_confirmed(target: BackupTarget, host: str) -> Reconciled:
+def _commit_confirmed(target: BackupTarget, host: str) -> ReconcileResult:
     """The live snapshot, or a new one that says which host holds the files that were put here by hand."""
     if target.live is None or not target.confirmed:
-        return Reconciled(target.live)
+        return ReconcileResult(target.live)
     files = {**target.live.files, **target.confirmed}
     made = target.history.commit(files, why="sync", host=host, incarnation=target.incarnation)
     return settle(target.history, target.judge, committed=(made, target.live))

@@ -1,7 +1,7 @@
-"""What ever came home: `.history` with its lock, objects and manifests.
+"""The history of a backup: its lock, objects and manifests.
 
-A snapshot exists from the moment that its manifest is renamed into place. This module does not
-touch the live tree (`current` does), and does not judge files (`arrivals` does).
+A snapshot exists from the moment that its manifest is renamed into place. This module neither touches the
+live tree nor judges files.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 
 
 class History(BackupPaths):
-    """The history of one actor's backup; `root` is `<backups>/<actor>`. Making one touches nothing."""
+    """The history of one actor's backup; `root` is `<backups>/<actor>`. Making the object touches no disk."""
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only one who changes this backup; makes the folders on the way.
+        """Be the only process that changes this backup; makes its folders.
 
         Raises:
             UsageError: another process holds it; nothing was changed.
@@ -63,9 +63,9 @@ class History(BackupPaths):
                 raise UsageError(
                     f"another sync holds this backup ({f.read().strip() or 'unknown process'})",
                     where=str(self.root),
-                    hint="wait until it has ended, then try again",
+                    hint="wait until it ends, then try again",
                 ) from e
-            # For the message above only; the lock itself dies with its process, whatever stands here.
+            # For the message above only; the lock itself ends with its process.
             f.truncate(0)
             f.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             f.flush()
@@ -75,15 +75,15 @@ class History(BackupPaths):
         """Every snapshot's number, oldest first."""
         if not self.manifests.is_dir():
             return []
-        # Only names that we give: a 007.json or ٣.json that lies there is nobody's snapshot.
+        # Only names that we give: neither 007.json nor ٣.json is a snapshot.
         return sorted(int(p.stem) for p in self.manifests.glob("*.json") if _NUMBER.fullmatch(p.stem))
 
     def read(self, number: int) -> Manifest:
         """One snapshot.
 
         Raises:
-            InconsistentData: the manifest cannot be read, is damaged, or is another snapshot's.
-            FileNotFoundError: there is none; a prune or a watch may just have removed it.
+            InconsistentData: the manifest is corrupt, or another snapshot's.
+            FileNotFoundError: it is missing; a prune or a watch may just have removed it.
         """
         path = self.manifests / f"{number}.json"
         try:
@@ -100,25 +100,24 @@ class History(BackupPaths):
             )
         return found
 
-    def readable(self, damaged: list[Path] | None = None) -> Iterator[Manifest]:
+    def readable(
+        self, damaged: list[Path] | None = None, *, oldest_first: bool = False
+    ) -> Iterator[Manifest]:
         """Every snapshot that can be read, the newest first and one at a time.
 
-        One that cannot is passed over, and its file is added to `damaged`.
+        A corrupt one is skipped, and its file is added to `damaged`.
         """
-        for number in reversed(self.snapshot_numbers()):
+        for number in sorted(self.snapshot_numbers(), reverse=not oldest_first):
             try:
                 yield self.read(number)
             except FileNotFoundError:
-                continue  # removed just now, while nobody holds the lock
+                continue  # just removed by a process that holds the lock
             except InconsistentData as e:
                 if damaged is not None:
                     damaged.append(Path(e.file))
 
     def newest(self, damaged: list[Path] | None = None) -> Manifest | None:
-        """The newest snapshot that can be read: what the live tree shows or is about to show.
-
-        `damaged`: see `readable`.
-        """
+        """The newest snapshot that can be read; `damaged` as for `readable`."""
         return next(self.readable(damaged), None)
 
     def shown(self) -> int | None:
@@ -129,7 +128,7 @@ class History(BackupPaths):
         return int(text) if _NUMBER.fullmatch(text) else None
 
     def show(self, number: int) -> None:
-        """Note that the live tree now shows `snapshot`."""
+        """Note that the live tree now shows this snapshot."""
         write_whole(self.shown_file, f"{number}\n".encode(), scratch=self.scratch)
 
     def keep(self, files: Iterable[tuple[Path, str]]) -> None:
@@ -151,13 +150,13 @@ class History(BackupPaths):
         new_tree: bool = False,
         of: int | None = None,
     ) -> Manifest:
-        """Write the next snapshot. Its objects must be durable; from here on it exists.
+        """Write the next snapshot; its objects must be durable.
 
         Raises:
-            ValueError: a file has no place in the live tree: whoever asks should have seen that.
+            ValueError: a file has no place in the live tree.
         """
         if outside := next((path for path in files if not LIVE.holds(path)), None):
-            raise ValueError(f"no path of the live tree: {outside!r}")
+            raise ValueError(f"not a path of the live tree: {outside!r}")
         number = self._next_number()
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         made = Manifest(number, created, why, files, host, incarnation, new_tree, of)
@@ -167,7 +166,7 @@ class History(BackupPaths):
     def _next_number(self) -> int:
         numbers = self.snapshot_numbers()
         number = numbers[-1] + 1 if numbers else 0
-        if not _NUMBER.fullmatch(str(number)):  # somebody put a manifest there whose number is no count
+        if not _NUMBER.fullmatch(str(number)):  # a manifest was put there by hand, with a huge number
             newest = self.newest()
             number = newest.number + 1 if newest is not None else 0
             while number in numbers:
@@ -183,7 +182,7 @@ class History(BackupPaths):
         """Remove those of these contents, by sha256, that no snapshot names."""
         unnamed = set(contents)
         for number in self.snapshot_numbers():
-            # Their text is looked for: a hundred times as fast as to read what may be many snapshots.
+            # A search in the text is a hundred times as fast as reading the manifests.
             text = (self.manifests / f"{number}.json").read_bytes()
             unnamed = {sha256 for sha256 in unnamed if sha256.encode() not in text}
         for sha256 in unnamed:
@@ -193,11 +192,11 @@ class History(BackupPaths):
         """The sha256 and the bytes of every content, named by a snapshot or not."""
         with os.scandir(self.objects) as found:
             for entry in found:
-                with suppress(FileNotFoundError):  # looked at without the lock, while a watch drops some
+                with suppress(FileNotFoundError):  # read without the lock, while a watch drops some
                     yield entry.name, entry.stat(follow_symlinks=False).st_size
 
     def clear(self, *folders: Path) -> None:
-        """Remove folders and files of ours that hold nothing which is not safe elsewhere."""
+        """Remove folders and files of ours whose contents are safe elsewhere."""
         for folder in folders:
             if folder.is_dir() and not folder.is_symlink():
                 shutil.rmtree(folder)

@@ -1,9 +1,8 @@
-"""The live tree: what a person and every other command reads.
+"""The live tree: the plain files that people and other commands read.
 
-It is made from the history and can always be made again: files are reflinks or copies, never hard
-links, since a program that writes in place would otherwise rewrite the past. Each file is made beside
-the live tree, read back, synced, and renamed into place whole; a tree of another run replaces the old
-one as a whole.
+It is made from the history: its files are reflinks or copies, never hard links, since a program that writes
+in place would rewrite the past. Each file is made beside the live tree, read back, synced, and renamed into
+place; a tree of another run replaces the old one as a whole.
 """
 
 from __future__ import annotations
@@ -14,27 +13,23 @@ from pathlib import Path
 
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
-from being_remote.backup_paths import LIVE_PARTS
+from being_remote.backup_paths import CHECKPOINT, LIVE_PARTS
 from being_remote.durable_files import Stat, copy_apart, sync_files, sync_folder
 from being_remote.errors import InconsistentData
 from being_remote.transfer.checked_files import find_fault
 from being_remote.transfer.stored_file import StoredFile
 
-# What a backup is kept for above all lies below this one.
-FRAMES = "checkpoint/"
-# Written by file managers into every folder that is looked at.
+# Written by file managers into every folder that a person opens.
 LITTER = frozenset({".DS_Store", "Thumbs.db"})
 
 
 def count_frames(paths: Iterable[str]) -> int:
     """How many of these paths of a live tree are frames."""
-    return sum(path.startswith(FRAMES) for path in paths)
+    return sum(path.startswith(f"{CHECKPOINT}/") for path in paths)
 
 
 def scan(root: Path, like: Mapping[str, StoredFile] | None = None) -> dict[str, Stat]:
-    """Every live file, by its path relative to `root`.
-
-    What is as an entry of `like` says shares that entry's memory.
+    """Every live file, by its path relative to `root`; a file like its entry in `like` shares its memory.
 
     Raises:
         InconsistentData: a link or a special lies in the live tree, which might lead out of it.
@@ -78,21 +73,21 @@ def _walk(entries: Iterable[os.DirEntry[str]], below: str) -> Iterator[tuple[str
 def refresh(
     history: History, target: Manifest, content: Mapping[str, str], found: Mapping[str, Stat]
 ) -> None:
-    """Bring the live tree to `target`, file by file; files that are right already are not touched.
+    """Make the live tree show `target`, file by file; correct files are not touched.
 
     Args:
         history: where the contents are.
-        target: what shall be live.
-        content: path -> sha256 of the live files whose contents are known for sure.
-        found: what `scan` saw.
+        target: what is to be live.
+        content: path -> sha256 of the live files whose contents are certain.
+        found: the result of `scan`.
 
     Raises:
-        InconsistentData: a content is missing or rotten; the live tree is as it was.
+        InconsistentData: a content is missing or corrupt; the live tree is as it was.
     """
     wrong = [path for path, entry in target.files.items() if content.get(path) != entry.sha256]
     if wrong:
         history.clear(history.next)
-        _make(history, target, wrong)
+        _make_files(history, target, wrong)
         for path in wrong:
             (history.root / path).parent.mkdir(parents=True, exist_ok=True)
             _place(history.next / path, history.root / path)
@@ -100,39 +95,37 @@ def refresh(
     for path, entry in target.files.items():
         if content.get(path) == entry.sha256 and found[path].st_mtime_ns != entry.mtime_ns:
             os.utime(history.root / path, ns=(entry.mtime_ns, entry.mtime_ns))
-    _shown(history, target)
+    _note_shown(history, target)
 
 
 def replace(history: History, target: Manifest) -> None:
-    """Bring the live tree to `target` as a whole, so that files of two runs never stand side by side.
+    """Make the live tree show `target` as a whole, so that files of two runs never lie side by side.
 
-    Killed anywhere, it can be started again: the new tree is made anew from the history, and all
-    that was live is in the history.
+    Killed anywhere, it can be repeated: both trees are in the history.
 
     Raises:
-        InconsistentData: a content is missing or rotten; the live tree is as it was.
+        InconsistentData: a content is missing or corrupt; the live tree is as it was.
     """
     history.clear(history.next, history.previous)
     history.previous.mkdir()
-    _make(history, target, target.files)
+    _make_files(history, target, target.files)
     for top in LIVE_PARTS:
         if os.path.lexists(history.root / top):
             os.rename(history.root / top, history.previous / top)
         if os.path.lexists(history.next / top):
             os.rename(history.next / top, history.root / top)
     sync_folder(history.root)
-    _shown(history, target)
+    _note_shown(history, target)
     history.clear(history.next, history.previous)
 
 
-def _shown(history: History, target: Manifest) -> None:
-    """Note that `target` is live now; that is true on the disk as well."""
+def _note_shown(history: History, target: Manifest) -> None:
     if history.shown() != target.number:
         history.show(target.number)
 
 
-def _make(history: History, target: Manifest, paths: Iterable[str]) -> None:
-    """Make these files in `next`, each read back, all of them safe on the disk."""
+def _make_files(history: History, target: Manifest, paths: Iterable[str]) -> None:
+    """Make these files in `next`, each read back, all durable."""
     history.next.mkdir()
     made = []
     for path in paths:
@@ -141,19 +134,19 @@ def _make(history: History, target: Manifest, paths: Iterable[str]) -> None:
         try:
             copy_apart(history.object(entry.sha256), file)
         except FileNotFoundError as e:
-            raise _lost(history, entry, "are not in the history any more") from e
+            raise _content_error(history, entry, "are missing in the history") from e
         if find_fault(file, entry.sha256) is not None:
-            raise _lost(history, entry, "rotted in the history")
+            raise _content_error(history, entry, "are corrupt in the history")
         os.utime(file, ns=(entry.mtime_ns, entry.mtime_ns))
         made.append(file)
     sync_files(history.root, made)
 
 
-def _lost(history: History, entry: StoredFile, what: str) -> InconsistentData:
+def _content_error(history: History, entry: StoredFile, what: str) -> InconsistentData:
     return InconsistentData(
         f"the contents of {entry.path!r} {what}",
         file=str(history.object(entry.sha256)),
-        hint="`sync --verify` repairs it from the host if it can; or put that file back if you moved it",
+        hint="run `sync --verify`, which repairs it from the host if it can; or put a moved file back",
     )
 
 
@@ -161,12 +154,12 @@ def _place(made: Path, live: Path) -> None:
     try:
         os.replace(made, live)
     except IsADirectoryError:
-        _give_way(live)
+        _remove_empty_folder(live)
         os.replace(made, live)
 
 
-def _give_way(folder: Path) -> None:
-    """Remove a folder in a file's place, which holds no file: `scan` saw none."""
+def _remove_empty_folder(folder: Path) -> None:
+    """Remove a folder in a file's place; `scan` found no file in it."""
     try:
         for inside, _, _ in os.walk(folder, topdown=False):
             os.rmdir(inside)

@@ -116,7 +116,7 @@ def load(file: BinaryIO, name: str) -> Manifest:
         for row in _rows(file):
             path = os.fsdecode(base64.b64decode(row.path_b64)) if row.path_b64 else row.path
             if why := name_problem(os.fsencode(path)) or (
-                None if LIVE.holds(path) else "that is no live file"
+                None if LIVE.holds(path) else "it is not a live file"
             ):
                 raise ValueError(f"it names {path!r}, but {why}")
             checks, host = same.setdefault(row.checks, row.checks), same.setdefault(row.host, row.host)

@@ -1,9 +1,8 @@
-"""Old snapshots removed, and the contents that only they needed: mark, then sweep.
+"""Remove old snapshots, and the contents that only they need: mark, then sweep.
 
-Manifests go first, each durably, contents afterwards: killed anywhere, no manifest names a content that
-is gone. What a killed prune left is swept by the next one. The live tree and the quarantine are not
-touched. Refuses to remove a snapshot with more than twice the frames of the newest one. A manifest that
-cannot be read stays, and with it all that it seems to name.
+Manifests go first, each durably, contents afterwards: killed anywhere, no manifest names a missing content,
+and the next prune removes what is left. The live tree and the quarantine are not touched. A corrupt manifest
+stays, and with it all that it seems to name.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ _CONTENT = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Pruning:
-    """What goes and what stays.
+    """What is removed and what stays.
 
     Attributes:
         kept, removed: snapshots, oldest first.
         contents: what no kept snapshot names, by sha256.
         bytes: what that frees, manifests aside.
-        damaged: manifests that cannot be read.
+        damaged: corrupt manifests.
     """
 
     kept: tuple[int, ...]
@@ -38,33 +37,32 @@ class Pruning:
     damaged: tuple[Path, ...] = ()
 
 
-def marked(history: History, keep: int, *, force: bool = False) -> Pruning:
-    """Decide what goes: all but the newest `keep` snapshots, and never what is live or newer.
+def plan_pruning(history: History, keep: int, *, force: bool = False) -> Pruning:
+    """Mark all but the newest `keep` snapshots, and never what is live or newer.
 
-    While a killed sync waits to be taken up (`fetching` is there), contents in no snapshot at all may
-    be what it had brought home last; they stay. So they do while a manifest cannot be read.
+    Contents that no snapshot names stay while a manifest is corrupt, and after a killed sync (`fetching` is
+    there), which may have downloaded them last.
 
     Args:
         history: the backup.
         keep: how many snapshots to keep.
-        force: also where the newest one holds under half of the frames of one that goes.
+        force: also where the newest one holds under half of the frames of one that is removed.
 
     Raises:
         UsageError: `keep` is less than 1.
-        InconsistentData: without `force`, the newest snapshot holds under half of the frames of one that
-            would go.
+        InconsistentData: the newest snapshot holds too few frames, without `force`.
     """
     if keep < 1:
-        raise UsageError("at least one snapshot is kept", where="--prune", hint="e.g. --prune keep=5")
+        raise UsageError("at least one snapshot must be kept", where="--prune", hint="e.g. --prune keep=5")
     shown, damaged = history.shown(), list[Path]()
     kept, removed, frames = list[int](), list[int](), dict[int, int]()
     needed, old = set[str](), set[str]()
-    for made in history.readable(damaged):
-        # A refresh that was cut short needs all from the one that the live tree still shows.
-        stays = len(kept) < keep or shown is None or made.number >= shown
-        (kept if stays else removed).append(made.number)
-        (needed if stays else old).update(entry.sha256 for entry in made.files.values())
-        frames[made.number] = count_frames(made.files)
+    for manifest in history.readable(damaged):
+        # An interrupted refresh needs all from the one that the live tree still shows.
+        stays = len(kept) < keep or shown is None or manifest.number >= shown
+        (kept if stays else removed).append(manifest.number)
+        (needed if stays else old).update(entry.sha256 for entry in manifest.files.values())
+        frames[manifest.number] = count_frames(manifest.files)
     richest = max(removed, key=lambda n: frames[n], default=None)
     if not force and richest is not None and 2 * frames[kept[0]] < frames[richest]:
         raise InconsistentData(
@@ -75,18 +73,18 @@ def marked(history: History, keep: int, *, force: bool = False) -> Pruning:
         )
     for path in damaged:
         needed |= contents_in(path)
-    spare = bool(damaged) or history.fetching.exists()
+    only_old = bool(damaged) or history.fetching.exists()
     contents = {
         name: size
         for name, size in history.contents()
-        if name not in needed and _CONTENT.fullmatch(name) and (name in old or not spare)
+        if name not in needed and _CONTENT.fullmatch(name) and (name in old or not only_old)
     }
     kept, removed = sorted(kept), sorted(removed)
     return Pruning(tuple(kept), tuple(removed), tuple(contents), sum(contents.values()), tuple(damaged))
 
 
 def prune(history: History, pruning: Pruning) -> None:
-    """Carry it out. The caller has held the lock since it was `marked`."""
+    """Carry it out. The caller has held the lock since `plan_pruning`."""
     for number in pruning.removed:
         history.remove(number)
     for sha256 in pruning.contents:

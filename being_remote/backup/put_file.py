@@ -1,4 +1,4 @@
-"""One file into a backup, through the same history as everything else."""
+"""Put one file into a backup, as a snapshot."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def put_file(root: Path, relative: str, data: bytes, *, host: str) -> bool:
     """Keep `data`, which came from `host`, as `relative` in the backup `root`; never over another file.
 
     Returns:
-        False when the same bytes are there already, and nothing was done.
+        False when the same bytes lie there already.
 
     Raises:
-        InconsistentData: a different file has that place.
-        UsageError: another process is at work on this backup.
+        InconsistentData: another file lies there.
+        UsageError: another process changes this backup.
         NoSpace: the disk is full here.
-        UnsafeFile: `relative` is no path of the live tree.
+        UnsafeFile: `relative` is not a path of the live tree.
     """
     if why := path_problem(LIVE, os.fsencode(relative)):
         raise UnsafeFile(why, file=relative)

@@ -1,8 +1,8 @@
-"""Before and after everything: the live tree and the history are made to agree.
+"""Make the live tree and the history agree, before and after every change.
 
-A refresh that was cut short is finished, and what a person put or changed in the live tree by hand
-becomes a snapshot of its own. What is missing or was damaged there is put back. A manifest that cannot
-be read is passed over, and named; if the live tree showed it, what lies there becomes a snapshot.
+An interrupted refresh is completed; what a person put or changed in the live tree becomes a snapshot of its
+own; what is missing or corrupt there is restored. A corrupt manifest is skipped and named; if the live tree
+showed it, its files become a snapshot.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from being_remote.backup import live_tree as current
+from being_remote.backup import live_tree
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
 from being_remote.durable_files import Stat, copy_apart, sync_files
@@ -27,9 +27,9 @@ class Replacement:
     """The live tree was replaced as a whole.
 
     Attributes:
-        snapshot: what is live now.
-        frames, frames_before: how many frames the live tree holds now, and held.
-        restore: the snapshot that shows what was live; None where no snapshot is known to.
+        generation: the snapshot that is live now.
+        frames, frames_before: how many frames the live tree holds, and held.
+        restore: the snapshot that was live; None: not known.
     """
 
     generation: int
@@ -39,8 +39,20 @@ class Replacement:
 
 
 @dataclass(frozen=True)
-class Reconciled:
-    """What was done. `manifest` is now live; None where there is no backup yet."""
+class ReconcileResult:
+    """What was done.
+
+    Attributes:
+        manifest: what is live now; None: there is no backup yet.
+        adopted: files put or changed by hand, now in the history.
+        unsound: live files that the judge refuses and nothing could replace; of unchanged files only where
+            all were read.
+        put_back: files that were missing.
+        set_aside: corrupt files, replaced by their good versions.
+        rotted: files with other bytes than their size and time promised, replaced (only where all were read).
+        replaced: an interrupted replacement of the whole tree, completed now.
+        damaged: corrupt manifests, newer than the newest readable one.
+    """
 
     manifest: Manifest | None
     adopted: tuple[str, ...] = ()
@@ -58,39 +70,31 @@ def settle(
     *,
     deep: bool = False,
     committed: tuple[Manifest, Manifest | None] | None = None,
-) -> Reconciled:
+) -> ReconcileResult:
     """Make the live tree show the newest snapshot. The caller holds the lock.
 
     Args:
         history: the backup.
-        judge: says of a file that was changed by hand whether it is whole.
-        deep: read every live file, instead of believing its size and time.
-        committed: the newest snapshot and the one that is live, where the caller has both at hand.
-
-    Returns:
-        Settled: `adopted` by hand; `unsound` live files that the judge refuses and nothing could replace
-        (of those that were not changed only where all was read); `put_back`
-        where files were missing; `set_aside` where a damaged file was replaced by its good version;
-        `rotted` where, read deep, it had other bytes than its size and time promised, and was replaced;
-        `replaced` where a swap of the whole tree, which was cut short, was finished;
-        `damaged` manifests, newer than what could be read.
+        judge: says whether a file that was changed by hand is whole.
+        deep: read every live file, instead of trusting its size and time.
+        committed: the newest snapshot and the one that is live, where the caller has both.
     """
     shown, damaged = history.shown(), list[Path]()
-    newest, before = committed or _both(history, shown, damaged)
+    newest, before = committed or _newest_and_shown(history, shown, damaged)
     known = [m.files for m in (newest, before) if m is not None]
-    found = current.scan(history.root, newest.files if newest is not None else None)
+    found = live_tree.scan(history.root, newest.files if newest is not None else None)
     content, changed, unsound = _contents(history.root, found, known, judge if deep else NO_JUDGE, deep)
 
     kept = _adopt(history, changed, found, newest.files if newest else {}, judge)
     target, base = newest, newest.files if newest else {}
     lost = newest is not None and shown is not None and shown > newest.number and bool(found)
     if lost:
-        # What the live tree shows is in no manifest: nothing else may come among it.
+        # What the live tree shows is in no manifest, and must not be mixed with another snapshot.
         base = {path: entry for path, entry in base.items() if path in found}
     if kept.files or (newest is not None and len(base) < len(newest.files)):
         target = history.commit({**base, **kept.files}, why="adopted")
     if target is None:
-        return Reconciled(None, damaged=tuple(damaged))
+        return ReconcileResult(None, damaged=tuple(damaged))
     content |= {path: entry.sha256 for path, entry in kept.files.items()}
     replayed = shown is None or before is not None or lost
     put_back = () if replayed else tuple(p for p in target.files if p not in found)
@@ -98,16 +102,16 @@ def settle(
     replaced = None
     pending = (n for n in history.snapshot_numbers() if n <= target.number and (shown is None or n > shown))
     if shown != target.number and any(_is_new_tree(history, n, target) for n in pending):
-        current.replace(history, target)
+        live_tree.replace(history, target)
         restore = shown if before is not None else None
-        was = before.files if before is not None else found  # a swap that was cut short hid some of it
-        frames = current.count_frames(target.files), current.count_frames(was)
+        was = before.files if before is not None else found  # an interrupted replacement hid some of it
+        frames = live_tree.count_frames(target.files), live_tree.count_frames(was)
         replaced = Replacement(target.number, *frames, restore)
     else:
-        current.refresh(history, target, content, found)
+        live_tree.refresh(history, target, content, found)
     history.clear(history.adopting, history.next, history.previous, history.scratch, history.rewritten)
     unsound += kept.unsound
-    return Reconciled(
+    return ReconcileResult(
         target,
         tuple(kept.files),
         tuple(unsound),
@@ -119,12 +123,12 @@ def settle(
     )
 
 
-def _both(
+def _newest_and_shown(
     history: History, shown: int | None, damaged: list[Path]
 ) -> tuple[Manifest | None, Manifest | None]:
-    """The newest snapshot, and the one that is live where that is another. Each only if it can be read."""
+    """The newest snapshot, and the one that is live where that is another; None where it cannot be read."""
     newest = history.newest(damaged)
-    # Whoever moved a damaged manifest away, as its error says, may have moved the one that is live.
+    # A person who moved a corrupt manifest away may have moved the one that is live.
     if newest is None or shown is None or shown == newest.number or shown not in history.snapshot_numbers():
         return newest, None
     try:
@@ -136,7 +140,7 @@ def _both(
 
 
 def _is_new_tree(history: History, number: int, newest: Manifest) -> bool:
-    """Whether a snapshot replaced the live tree; one that cannot be read may have."""
+    """Whether a snapshot replaced the live tree; a corrupt one may have."""
     if number == newest.number:
         return newest.new_tree
     try:
@@ -148,8 +152,7 @@ def _is_new_tree(history: History, number: int, newest: Manifest) -> bool:
 def _contents(
     root: Path, found: Mapping[str, Stat], known: list[Mapping[str, StoredFile]], judge: Judge, deep: bool
 ) -> tuple[dict[str, str], dict[str, Path], list[QuarantinedFile]]:
-    """What the live files hold: path -> sha256 where we know it; those that no manifest knows; and those
-    that one knows and the judge refuses."""
+    """(path -> sha256 of known live files, unknown files, known files that the judge refuses)."""
     content: dict[str, str] = {}
     suspects: dict[str, Path] = {}
     for path, at in found.items():
@@ -158,7 +161,7 @@ def _contents(
             suspects[path] = root / path
         elif len(alike) == 1:
             content[path] = alike.pop()
-        # else it is one of two known ones; the refresh writes it anew.
+        # else it is one of two known versions; the refresh writes it again.
     changed, unsound = {}, []
     for seen in check_files(suspects, judge, no_progress):
         if any(seen.path in files and files[seen.path].sha256 == seen.sha256 for files in known):
@@ -185,7 +188,7 @@ def _adopt(
     earlier: Mapping[str, StoredFile],
     judge: Judge,
 ) -> _AdoptedFiles:
-    """Copy what was changed by hand into the history; a torn file only where nothing better is known."""
+    """Copy what was changed by hand into the history; a torn file only where no better one is known."""
     history.clear(history.adopting)
     copies = {}
     for path, live in changed.items():
@@ -201,8 +204,8 @@ def _adopt(
     for seen in check_files(copies, judge, no_progress):
         mtime_ns = found[seen.path].st_mtime_ns
         if seen.path in earlier and earlier[seen.path].looks_like(found[seen.path]):
-            # Nobody changes a file and leaves its time. Its own time would keep the host's good one away.
-            why = "it rotted here: its bytes are not those that came home"
+            # A changed file has a new time. With its own time it would keep the host's good file away.
+            why = "it is corrupt here: its bytes are not those that were downloaded"
             rotted.append(quarantine_checked(history, seen, 0, reason=why))
             continue
         if seen.problem is not None and seen.path in earlier:

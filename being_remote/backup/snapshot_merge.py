@@ -1,4 +1,4 @@
-"""A watch's rounds become one snapshot as long as they only add: else an hour would leave 700 of them."""
+"""The rounds of a watch make one snapshot as long as they only add: else an hour would leave 700 of them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from being_remote.transfer.stored_file import StoredFile
 
 
 def merge_snapshots(history: History, earlier: Manifest, later: Manifest) -> bool:
-    """Remove snapshot `earlier` if `later`, the next one, shows all that it had. The caller holds the lock.
+    """Remove snapshot `earlier` if `later`, the next one, has all its contents. The caller holds the lock.
 
-    Call it when `later` is live; killed before, one snapshot more than needed stays, which harms
-    nobody. A file that only grew at its end, as a log does, counts as shown; what it held before goes,
-    too, or a log that grows all day would be kept once for each round.
+    A file that only grew at its end, as a log does, counts as having them; its earlier content is removed,
+    or a log that grows all day would be kept once for each round. Killed before `later` is live, one snapshot
+    more than needed stays.
 
     Args:
         history: the backup.
-        earlier: what the same watch's last round made; only the watch can know that.
-        later: what this round made.
+        earlier: what the last round of the same watch made.
+        later: what this round made; it is live.
 
     Returns:
-        Whether it was removed. It stays if anything else changed or was dropped, if either replaced
-        the live tree as a whole, or if they are of different hosts or lives of a host.
+        Whether it was removed. It stays if another file changed or was dropped, if either replaced the live
+        tree as a whole, or if they are of different hosts or starts of a host.
     """
     if later.number != earlier.number + 1 or history.shown() != later.number:
         return False
@@ -33,7 +33,7 @@ def merge_snapshots(history: History, earlier: Manifest, later: Manifest) -> boo
         return False
     if (earlier.host, earlier.incarnation) != (later.host, later.incarnation):
         return False
-    if not all(_shows(history, was, later.files.get(path)) for path, was in earlier.files.items()):
+    if not all(_contains(history, later.files.get(path), was) for path, was in earlier.files.items()):
         return False
     grown = [e.sha256 for path, e in earlier.files.items() if later.files[path].sha256 != e.sha256]
     history.remove(earlier.number)
@@ -42,15 +42,14 @@ def merge_snapshots(history: History, earlier: Manifest, later: Manifest) -> boo
     return True
 
 
-def _shows(history: History, was: StoredFile, now: StoredFile | None) -> bool:
-    """Whether all of a file's bytes are in its next version, at its beginning."""
+def _contains(history: History, now: StoredFile | None, was: StoredFile) -> bool:
+    """Whether a file begins with all bytes of its earlier version."""
     if now is None or now.bytes < was.bytes:
         return False
-    return now.sha256 == was.sha256 or _start(history, now, was.bytes) == was.sha256
+    return now.sha256 == was.sha256 or _hash_start(history, now, was.bytes) == was.sha256
 
 
-def _start(history: History, entry: StoredFile, size: int) -> str:
-    """The sha256 of the first `size` bytes."""
+def _hash_start(history: History, entry: StoredFile, size: int) -> str:
     digest = hashlib.sha256()
     with open_plain(history.object(entry.sha256)) as (descriptor, _):
         while size and (chunk := os.read(descriptor, min(size, CHUNK_BYTES))):

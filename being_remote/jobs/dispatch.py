@@ -132,7 +132,7 @@ def preview(ledger: Ledger, plan: JobPlan, swept: tuple[str, ...], *, again: boo
     )
 
 
-def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: LedgerJob) -> JobStatus:
+def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob) -> JobStatus:
     """Put the attempt that counts on its host and ensure that a supervisor runs it.
 
     Raises:
@@ -140,31 +140,31 @@ def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: Led
         HostError: no answer: whether it started is unknown, and sending it again does no harm.
         InconsistentData: the host holds another spec under this id.
     """
-    if known.host != host.name:
-        raise UsageError(f"it is on {known.host} now", where=known.job, hint=f"jobs --why {known.job}")
-    if known.state.started:
-        return _look_only(ledger, session, host, known)
-    spec = JobSpec.from_bytes(known.spec)
+    if job.host != host.name:
+        raise UsageError(f"it is on {job.host} now", where=job.job, hint=f"jobs --why {job.job}")
+    if job.state.started:
+        return _look_only(ledger, session, host, job)
+    spec = JobSpec.from_bytes(job.spec)
     try:
-        submitted = _submit(ledger, session, host, known, spec)
+        submitted = _submit(ledger, session, host, job, spec)
     except HostError as e:
-        ledger.record(known.job, known.attempt, JobState.UNKNOWN, {"reason": e.what, "asked": "submit"})
+        ledger.record(job.job, job.attempt, JobState.UNKNOWN, {"reason": e.what, "asked": "submit"})
         raise
     if submitted is None:
-        return ended_status(ledger.find(known.job), ledger.history(known.job))
+        return ended_status(ledger.find(job.job), ledger.history(job.job))
     evidence = {
         **submitted.status.evidence,
         "claim": submitted.claim,
         "supervisor": submitted.supervisor,
         "volume": submitted.volume,
     }
-    ledger.record(known.job, known.attempt, JobState.SUBMITTED, evidence)
-    return look_at_job(ledger, session, host, ledger.find(known.job))
+    ledger.record(job.job, job.attempt, JobState.SUBMITTED, evidence)
+    return look_at_job(ledger, session, host, ledger.find(job.job))
 
 
-def pushed_for(ledger: Ledger, known: LedgerJob) -> str | None:
+def pushed_for(ledger: Ledger, job: LedgerJob) -> str | None:
     """The name of what was uploaded for the attempt that counts to continue from, if anything was."""
-    names = (t.evidence.get(PUSHED) for t in ledger.history(known.job) if t.attempt == known.attempt)
+    names = (t.evidence.get(PUSHED) for t in ledger.history(job.job) if t.attempt == job.attempt)
     return next((str(name) for name in names if name), None)
 
 
@@ -178,37 +178,37 @@ def files_of(parcel: bytes) -> dict[str, bytes]:
     return {name: base64.b64decode(data) for name, data in (json.loads(parcel) or {}).items()}
 
 
-def _look_only(ledger: Ledger, session: Session, host: SshHost | LocalHost, known: LedgerJob) -> JobStatus:
+def _look_only(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob) -> JobStatus:
     """A job that was seen running is never started again: a restored disk would run it twice."""
-    row = look_at_job(ledger, session, host, known)
+    row = look_at_job(ledger, session, host, job)
     if row.state is JobState.UNKNOWN and "started" not in row.evidence:
         raise HostError(
-            f"{known.job}: the attempt is not on the host; nothing was started: {row.reason}",
+            f"{job.job}: the attempt is not on the host; nothing was started: {row.reason}",
             host=host.name,
-            hint=f"jobs --why {known.job}; if its disk is gone for good: resume {known.job} --pod-is-gone",
+            hint=f"jobs --why {job.job}; if its disk is gone for good: resume {job.job} --pod-is-gone",
         )
     return row
 
 
 def _submit(
-    ledger: Ledger, session: Session, host: SshHost | LocalHost, known: LedgerJob, spec: JobSpec
+    ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob, spec: JobSpec
 ) -> SubmitResult | None:
     """Submit the attempt; None if another terminal ended the job before it was sent."""
     # What reached its host once is not put there again: a disk that does not show it is another one,
     # or was emptied, and the attempt may run, or have run, all the same. For the same reason what
     # may have reached it goes to no other disk than at first.
     packed, volume = b"", None
-    if known.state is JobState.CREATED:
-        volume = ledger.record_volume(known.job, known.attempt, find_volume(session, host))
+    if job.state is JobState.CREATED:
+        volume = ledger.record_volume(job.job, job.attempt, find_volume(session, host))
         if volume is None:
             return None
-        packed = b"" if known.parcel == NO_FILES else build(spec, files_of(known.parcel))
+        packed = b"" if job.parcel == NO_FILES else build(spec, files_of(job.parcel))
     return submit(
         session,
         host,
         spec,
         packed,
         volume=volume,
-        attempt=known.attempt,
-        pushed=pushed_for(ledger, known) if known.state is JobState.CREATED else None,
+        attempt=job.attempt,
+        pushed=pushed_for(ledger, job) if job.state is JobState.CREATED else None,
     )

@@ -78,7 +78,7 @@ def _entry(name: str, kind: bytes) -> tarfile.TarInfo:
 
 @cache
 def _code() -> dict[str, bytes]:
-    """bundle/being_remote/...: what the pod needs of us. Its top is empty: no lazy names over there."""
+    """bundle/being_remote/...: our code that travels. Its `__init__` is empty: no lazy names on a pod."""
     ours = resources.files("being_remote")
     found = {name: ours.joinpath(name).read_bytes() for name in SHIPPED_LEAVES}
     found["__init__.py"] = b""

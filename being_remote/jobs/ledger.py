@@ -115,17 +115,6 @@ class StateChange:
 
 
 @dataclass(frozen=True)
-class FormerHost:
-    """What a job was on a host that it left: its spec there, and what belongs to it."""
-
-    host: str
-    spec: bytes
-    spec_sha256: str
-    parcel: bytes
-    key: str
-
-
-@dataclass(frozen=True)
 class IntentResult:
     """What became of an intent: its own new job, or the one that was there."""
 
@@ -314,13 +303,14 @@ class Ledger:
         )
         return tuple(StateChange(n, at, JobState(state), json.loads(e)) for n, at, state, e in rows)
 
-    def former_hosts(self, job: str) -> tuple[FormerHost, ...]:
+    def former_hosts(self, job: str) -> tuple[Intent, ...]:
         """What a job was on the hosts that it left."""
         rows = self._read_all(
-            "SELECT host, spec, spec_sha256, parcel, intent_key FROM left_hosts WHERE job = ? ORDER BY rowid",
+            "SELECT job, l.host, actor, recipe, l.spec, l.spec_sha256, l.parcel, l.intent_key"
+            " FROM left_hosts l JOIN jobs USING (job) WHERE job = ? ORDER BY l.rowid",
             (job,),
         )
-        return tuple(FormerHost(*row) for row in rows)
+        return tuple(Intent(*row) for row in rows)
 
     # -- the file --------------------------------------------------------------------------------
 

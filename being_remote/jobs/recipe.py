@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
 
@@ -135,6 +135,7 @@ class CarriedFiles:
     why: str
 
 
+@runtime_checkable
 class Recipe(Protocol):
     """One kind of job.
 
@@ -212,7 +213,7 @@ def options_of(model: type[Options], typed: TypedOptions) -> Options:
         try:
             values[key.strip()] = bounded_yaml.load(value)
         except ValueError as e:
-            raise UsageError(f"{key}: {value!r} is no YAML value", where="--set") from e
+            raise UsageError(f"{key}: {value!r} is not a YAML value", where="--set") from e
     try:
         return model.model_validate(values)
     except ValidationError as e:

@@ -76,7 +76,7 @@ class FileProgress:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """One job. `intent` is what the user meant, canonical: equal intents are the same job.
+    """One job. `intent` is what the user asked for, canonical: equal intents are the same job.
 
     `wall_s` bounds an attempt, `stall_s` the time without a new file of `progress` (without one: of
     the log); `grace_s` lies between TERM and KILL; `log_bytes` bounds the log.
@@ -163,7 +163,7 @@ def is_job_id(text: str) -> bool:
 
 
 def new_job_id(name: str) -> str:
-    """An id nobody else makes: `name` in small letters, then eight random ones."""
+    """A new id: `name` in small letters, then eight random ones."""
     stem = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
     if not stem or any(word in stem for word in FORBIDDEN_IN_IDS):
         stem = "job"

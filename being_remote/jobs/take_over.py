@@ -28,13 +28,13 @@ def take_over_job(
     """Write down a job that lies on the host and that another ledger made.
 
     Raises:
-        UsageError: the word is no id; its actor is nobody here; or it is a dry run.
-        NotFoundError: there is no such job there.
-        InconsistentData: what lies there is no spec of ours, or not that job's.
+        UsageError: `job` cannot be an id; the inventory does not have its actor; or it is a dry run.
+        NotFoundError: the host has no such job.
+        InconsistentData: its spec is malformed, or another job's.
         HostError: no answer.
     """
     if not is_job_id(job):
-        raise UsageError(f"{job!r} is no job's id", hint="being-remote jobs --all shows it in full")
+        raise UsageError(f"{job!r} is not a job id", hint="being-remote jobs --all shows it in full")
     seen = look_at_host(session, host, [job]).job(job)
     if seen is None:
         raise NotFoundError(f"no job {job!r}", where=host.name, hint="being-remote jobs --all")
@@ -43,16 +43,16 @@ def take_over_job(
     try:
         spec = JobSpec.from_bytes(read.stdout)
     except ValueError as e:
-        raise InconsistentData(f"is no spec of ours: {quote(str(e))}", file=f"{host.name}:{path}") from e
+        raise InconsistentData(f"malformed spec: {quote(str(e))}", file=f"{host.name}:{path}") from e
     if (spec.job, spec.sha256) != (job, seen.spec_sha256):
-        raise InconsistentData("is another job's spec", file=f"{host.name}:{path}")
+        raise InconsistentData("the spec is another job's", file=f"{host.name}:{path}")
     if spec.actor is not None:
-        inventory.the_actor(spec.actor)  # it will name a folder here, and the word is the host's
+        inventory.the_actor(spec.actor)  # it names a local folder, and the spec is not trusted
     if dry_run:
-        raise UsageError("a job of another ledger is taken over for real or not at all", where="--dry-run")
+        raise UsageError("--take-over cannot be rehearsed", where="--dry-run")
     evidence = {**seen.evidence, "reason": "taken over", "from": spec.ledger}
     unclear = seen.state in (JobState.UNKNOWN, JobState.CREATED)
-    intent = replace(Intent.of(spec, NO_FILES), host=host.name)  # its other laptop may name it otherwise
+    intent = replace(Intent.of(spec, NO_FILES), host=host.name)  # other laptops may name it otherwise
     return ledger.take_over(
         intent,
         attempt=max(1, seen.attempt),

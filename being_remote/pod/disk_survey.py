@@ -1,11 +1,9 @@
-"""Runs on the pod: where results lie below some folders, as one JSON document. Writes nothing.
+"""Runs on the pod: which folders hold results, as one JSON document. Writes nothing.
 
-Sent as text, with what it imports of ours, and runs on Python 3.8; the request is read from stdin. Request
-and answer: `pod_client/disk_survey.py`. Names travel as base64 of their bytes. Every folder is walked,
-whatever it is called; those that seldom hold results come last. People keep runs on other disks: where
-links to folders and frames lead is walked as well, after all the rest and under its real path. No file
-system of the kernel's is entered. It judges nothing; a bound that was hit is named in `truncated`, a folder
-that could not be listed in `unreadable`. All times are of this pod's own clocks.
+Runs on Python 3.8; `pod_client/disk_survey.py` has the request, read from stdin, and the answer. Names are
+base64 of their bytes. Every folder is walked, those that rarely hold results last. Since people keep runs on
+other disks, folders behind links are walked as well, after all others and under their real path. The kernel's
+own file systems are not entered. All times are of this pod's own clocks.
 """
 
 from __future__ import annotations
@@ -33,11 +31,11 @@ _Queue = Deque[Tuple[bytes, int]]
 
 
 class _WalkLimit(Exception):
-    """A bound of the whole walk was hit; what was found so far is the answer."""
+    """A limit of the whole walk was reached; what was found so far is the answer."""
 
 
 class PathSample:
-    """How many there are, and the first few."""
+    """How many paths, and the first few."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -48,12 +46,12 @@ class PathSample:
         if len(self.examples) < NAMED:
             self.examples.append(path)
 
-    def told(self) -> Dict[str, Any]:
+    def as_json(self) -> Dict[str, Any]:
         return {"count": self.count, "examples": [_b64(path) for path in self.examples]}
 
 
 class FolderCount:
-    """The files of one folder that were counted, and their bytes."""
+    """How many files of one folder, and their bytes."""
 
     def __init__(self, path: bytes) -> None:
         self.path, self.files, self.bytes = path, 0, 0
@@ -62,7 +60,7 @@ class FolderCount:
         self.files += 1
         self.bytes += size
 
-    def told(self) -> Dict[str, Any]:
+    def as_json(self) -> Dict[str, Any]:
         return {"path": _b64(self.path), "files": self.files, "bytes": self.bytes}
 
 
@@ -139,7 +137,7 @@ class DiskWalk:
             self.cut(str(reason))
 
     def top(self, root: bytes) -> List[bytes]:
-        """Where to begin for a root: itself, or for a main one that is not there, what is there above it."""
+        """Where to begin for a root: itself; for a missing main root the folder above that exists."""
         path = os.path.normpath(root)
         try:
             while root == self.main and not os.path.lexists(path):
@@ -164,7 +162,7 @@ class DiskWalk:
             self.truncated.append(reason)
 
     def failed(self, folder: bytes, error: OSError) -> None:
-        """A folder could not be listed; one that went away meanwhile holds nothing."""
+        """Note that a folder could not be listed; one that is missing by now holds nothing."""
         if error.errno not in _GONE:
             self.unreadable.add(folder)
 
@@ -229,7 +227,7 @@ class DiskWalk:
             self.reach(path)
 
     def follow_file(self, path: bytes, at: os.stat_result, result: bool) -> None:
-        """What has a result's name is one, whether the link has it or what lies behind."""
+        """A result by its own name, or by the name of the link to it."""
         folder, name = os.path.split(path)
         wanted = [p for where, p in self.results if where is None or where == os.path.basename(folder)]
         if any(pattern.match(name) for pattern in wanted):
@@ -238,11 +236,11 @@ class DiskWalk:
             self.keep_odd(path, at)
 
     def reach(self, path: bytes) -> None:
-        """Walk a folder that a link leads to, unless that happens anyway."""
+        """Walk a folder that a link leads to, unless it is walked anyway."""
         if any(_within(path, top) for top in (*self.tops, *self.apart)):
             return
         if any(_within(top, path) for top in self.tops):
-            self.cut("a link leads to a folder above, which holds more than what is ours")
+            self.cut("a link leads to a folder above the roots")
             return
         self.outside.add(path)
         self.linked.append((path, 0))
@@ -280,7 +278,7 @@ def recipe_of(path: bytes) -> Optional[str]:
 
 
 def up_s() -> Optional[float]:
-    """How long this pod runs, by its own clock that nobody sets; None where the system does not tell."""
+    """Seconds since this pod started, by a clock that nothing sets; None: not known."""
     try:
         with open("/proc/1/stat", "rb") as file:
             started = int(file.read(4096).rpartition(b")")[2].split()[19])
@@ -290,7 +288,7 @@ def up_s() -> Optional[float]:
 
 
 def _plain(entry: os.DirEntry[bytes]) -> Optional[os.stat_result]:
-    """A plain file's figures; None for what is none, or went away meanwhile."""
+    """A plain file's status; None for anything else, or if it is missing by now."""
     try:
         at = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
@@ -322,14 +320,14 @@ def main(_: str, stdin: BinaryIO) -> None:
         "newest_ns": survey.newest_ns,
         "main_walked": _b64(survey.main_walked),
         "up_s": up_s(),
-        "folders": [one.told() for one in survey.folders],
-        "counted": [one.told() for one in survey.counted],
-        "others": [one.told() for one in survey.others],
+        "folders": [one.as_json() for one in survey.folders],
+        "counted": [one.as_json() for one in survey.counted],
+        "others": [one.as_json() for one in survey.others],
         "odd": survey.odd,
         "recipes": [recipe_of(base64.b64decode(path)) for path in asked["specs"]],
-        "unreadable": survey.unreadable.told(),
-        "outside": survey.outside.told(),
-        "away": survey.away.told(),
+        "unreadable": survey.unreadable.as_json(),
+        "outside": survey.outside.as_json(),
+        "away": survey.away.as_json(),
         "truncated": survey.truncated,
     }
     json.dump(answer, sys.stdout, separators=(",", ":"))

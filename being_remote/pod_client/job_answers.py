@@ -30,7 +30,7 @@ MOST_ROWS = 20_000
 
 
 def _one_line(value: Any) -> Any:
-    """A pod's words on one line; what is no text, or too much of it, is left for the field to refuse."""
+    """A pod's text on one line; anything else, or too much of it, is left for the field to refuse."""
     if isinstance(value, str) and len(value) <= MOST_LETTERS:
         return printable(value)[:MOST_LETTERS]
     return value
@@ -156,7 +156,7 @@ class JobFacts(StrictModel):
 
     @property
     def supervised(self) -> bool | None:
-        """Whether the supervisor that holds the lock lives; None: nobody holds it, or it is not known."""
+        """Whether the supervisor that holds the lock lives; None: the lock is free, or that is unknown."""
         if self.lock != "held" or self.holder is None:
             return None
         return self.holder.supervisor.alive
@@ -172,7 +172,7 @@ class JobFacts(StrictModel):
 
 
 class LeasedGpu(StrictModel):
-    """One GPU; `job` is who leases it, "" if somebody does and the lease does not say who."""
+    """One GPU; `job` is who leases it, "" if the lease does not say who."""
 
     index: Count
     uuid: Uuid
@@ -239,7 +239,7 @@ def parse_answer(kind: type[Answer], program: ProgramName, said: bytes, host: st
     """The answer of the claim or the cancel program.
 
     Raises:
-        MalformedAnswer: it is no such answer; nothing of it is quoted.
+        MalformedAnswer: it is not; nothing of it is quoted.
     """
     return _validate(kind, program, _read_json(program, said, host), host)
 
@@ -251,7 +251,7 @@ def parse_status(said: bytes, host: str) -> StatusAnswer:
     counted in `problems`, and rows that are no GPU in `gpu_problem`.
 
     Raises:
-        MalformedAnswer: the rest of it is no such answer; nothing of it is quoted.
+        MalformedAnswer: the rest of it is malformed; nothing of it is quoted.
     """
     document = _read_json("status", said, host)
     if not isinstance(document, dict):

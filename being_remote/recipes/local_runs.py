@@ -13,6 +13,7 @@ from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.dispatch import files_of
 from being_remote.jobs.ledger import Ledger, LedgerJob, ledger_of
 from being_remote.jobs.spec import JobSpec
+from being_remote.pod.job_states import JobState
 from being_remote.recipes.tracking_files import NAME, full_settings_of
 
 MAX_SETTINGS_BYTES = 64 << 10
@@ -55,20 +56,20 @@ def read_local_runs(inventory: Inventory, actor: Actor) -> LocalRuns:
     return LocalRuns(settings, box, _last_job(ledger_of(inventory), actor))
 
 
-def settings_of_job(known: LedgerJob) -> Mapping[str, Any]:
+def settings_of_job(job: LedgerJob) -> Mapping[str, Any]:
     """All settings of a job, with the defaults of the checkout that it was planned for.
 
     Where the ledger has no files of the job, only what it set: its intent holds a table's defaults,
     which its checkout need not have had.
     """
-    if files := files_of(known.parcel):
+    if files := files_of(job.parcel):
         return full_settings_of(files)
-    found: Mapping[str, Any] = JobSpec.from_bytes(known.spec).intent.get("settings", {})
+    found: Mapping[str, Any] = JobSpec.from_bytes(job.spec).intent.get("settings", {})
     return found
 
 
 def _last_job(ledger: Ledger, actor: Actor) -> LastJob | None:
-    for known in ledger.jobs(actor=actor.name):
-        if known.recipe == NAME and known.state == "succeeded":
-            return LastJob(known.job, settings_of_job(known))
+    for job in ledger.jobs(actor=actor.name):
+        if job.recipe == NAME and job.state is JobState.SUCCEEDED:
+            return LastJob(job.job, settings_of_job(job))
     return None

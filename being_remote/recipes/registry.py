@@ -15,9 +15,16 @@ def all_recipes() -> dict[str, Recipe]:
     """Every recipe by name. An entry point of `being_remote.recipes` names an instance of a Recipe.
 
     Raises:
-        UsageError: a plug-in cannot be loaded.
+        UsageError: an installed package adds something that is not a Recipe of a new name.
     """
-    return {**installed("being_remote.recipes"), **{recipe.name: recipe for recipe in BUILT_IN}}
+    added, recipes = installed("being_remote.recipes"), {recipe.name: recipe for recipe in BUILT_IN}
+    for name, recipe in added.items():
+        if not isinstance(recipe, Recipe) or recipe.name != name or name in recipes:
+            raise UsageError(
+                f"the recipe {name!r} of an installed package is not a Recipe of that new name",
+                hint="update or uninstall the package",
+            )
+    return {**recipes, **added}
 
 
 def find_recipe(name: str) -> Recipe:
@@ -32,11 +39,11 @@ def find_recipe(name: str) -> Recipe:
     """
     built_in = next((recipe for recipe in BUILT_IN if recipe.name == name), None)
     if built_in is not None:
-        return built_in  # a broken plug-in keeps nobody from using ours
-    known = all_recipes()
-    if name not in known:
-        raise UsageError(f"no recipe named {name!r}", hint=f"known recipes: {', '.join(sorted(known))}")
-    return known[name]
+        return built_in  # works though a plug-in is broken
+    recipes = all_recipes()
+    if name not in recipes:
+        raise UsageError(f"no recipe named {name!r}", hint=f"known recipes: {', '.join(sorted(recipes))}")
+    return recipes[name]
 
 
 def recipes_with_results(*, all_files: bool) -> tuple[str, ...]:
@@ -46,5 +53,4 @@ def recipes_with_results(*, all_files: bool) -> tuple[str, ...]:
         >>> recipes_with_results(all_files=False)
         ('metrical-tracker',)
     """
-    known = all_recipes().items()
-    return tuple(name for name, r in known if r.results or (all_files and r.more_results))
+    return tuple(name for name, r in all_recipes().items() if r.results or (all_files and r.more_results))

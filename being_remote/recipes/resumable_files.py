@@ -40,7 +40,7 @@ def find_resumable(request: dict[str, Any], folders: Sequence[Path]) -> CarriedF
     if best is None:
         return None
     if not can_resume(best, request):
-        few = f"only {len(best.frames)} whole frames, of {least_frames(request)} that it takes to go on"
+        few = f"only {len(best.frames)} whole frames; at least {least_frames(request)} are needed to resume"
         best = best._replace(frames=[], why=f"{few} ({best.why})")
     names = _names(best, request)
     if not names:

@@ -104,7 +104,7 @@ def last_settings(own: Settings, local: LocalRuns) -> tuple[Settings, tuple[str,
 def _chosen(options: TrackingOptions, own: Settings, defaults: CheckoutDefaults) -> dict[str, Any]:
     keys = defaults.keys
     if options.repeated is not None:
-        # This checkout has to take the very same settings, whatever its own defaults are.
+        # This checkout has to take the same settings, whatever its own defaults are.
         same = {k: coerce(k, value, keys) for k, value in options.repeated.settings.items() if k not in PATHS}
         return {k: value for k, value in same.items() if not defaults.read or value != keys[k].default}
     base = dict(own)

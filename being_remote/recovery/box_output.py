@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from being_remote.errors import InconsistentData, UsageError
+from being_remote.errors import DataError, InconsistentData, UsageError
 
 if TYPE_CHECKING:
     from being_remote.recovery.found_crop import FoundCrop
@@ -23,12 +23,12 @@ SURE = ("exact", "verified")
 
 
 def box_place(case: RecoveryInput, found: FoundCrop) -> Path | None:
-    """Where the box will be written; None where it is there already.
+    """Where the box will be written; None where it is stored already.
 
     Raises:
-        UsageError: the crop was not searched for, so there is nothing new to store.
-        InconsistentData: the crop is an estimate, or another box is there.
-        DataError: what is there cannot be read.
+        UsageError: the crop was not searched for.
+        InconsistentData: the crop is an estimate, or another box is stored.
+        DataError: the stored box cannot be read.
     """
     from being_remote.tracker.box_file import read_box
 
@@ -37,7 +37,7 @@ def box_place(case: RecoveryInput, found: FoundCrop) -> Path | None:
         if found.box is not None and found.box.path in places:
             return None
         raise UsageError(
-            "stores a crop that was found by pictures, and this one was not",
+            "stores a crop that a search found, and this one was not searched for",
             where="--write-bbox",
             hint="--from-images VIDEO finds it",
         )
@@ -81,8 +81,7 @@ def write_found_box(place: Path, case: RecoveryInput, found: FoundCrop) -> None:
 
 
 def is_confirmed(box: RunBox, case: RecoveryInput) -> bool:
-    """Whether a note beside the box says that the pixels of this very run confirmed it."""
-    from being_remote.errors import DataError
+    """Whether a note beside the box says that the pixels of this run confirmed it."""
     from being_remote.tracker.box_note import read_note
 
     if box.path is None:
@@ -90,7 +89,7 @@ def is_confirmed(box: RunBox, case: RecoveryInput) -> bool:
     try:
         note = read_note(box.path)
     except DataError:
-        return False  # a note is an extra; the box is judged by what else is known of it
+        return False  # a note is an extra
     if note is None or len(case.frames.stretches) > 1:
         return False  # the note knows one K
     return note.grade in SURE and note.evidence.get("K_crop") == case.frames.K.tolist()

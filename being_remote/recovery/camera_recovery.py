@@ -69,7 +69,9 @@ def recover_cameras(
     if output.dry_run:
         return report
     overlays = write_outputs(plan, case, found, cameras, on_progress)
-    report = replace(report, warnings=(*report.warnings, *overlays[0].warnings))
+    report = replace(
+        report, warnings=(*report.warnings, *(f"the overlay {what}" for what in overlays[0].lacking))
+    )
     compared = plan.frames if pixels.checked_by_map else case.source_frames
     write_pages(plan, report, case, compared, found, cameras, overlays)
     return report

@@ -85,7 +85,7 @@ def differing_crops(case: RecoveryInput, mapped: FrameMap) -> list[StoredCrops]:
         for differing, group in groupby(part.files, key=differs.__getitem__):
             frame_ids = list(group)
             if differing and len(frame_ids) >= min(SEVERAL, len(part.files)):
-                parts.append(part.keep(frame_ids))
+                parts.append(part.keep(set(frame_ids)))
     return parts
 
 

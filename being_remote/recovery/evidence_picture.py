@@ -1,4 +1,4 @@
-"""The picture of why a crop is believed: one stored crop beside the crop made again from its frame."""
+"""The picture of the evidence for a crop: one stored crop beside the crop made again from its frame."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def shows_evidence(report: RecoverReport) -> bool:
     """Whether stored crops were compared with frames, so that there is something to show."""
-    return _frame(report) is not None
+    return _choose_frame(report) is not None
 
 
 def draw_evidence(
@@ -32,30 +32,30 @@ def draw_evidence(
         frames: those that the stored crops were compared with.
 
     Raises:
-        NotFoundError, DataError: a picture that could be read before cannot be read any more.
+        NotFoundError, DataError: a picture cannot be read any more.
     """
     from being_remote.crop_search.crop_rendering import make_crop
     from being_remote.report.crop_evidence import CropEvidence, Scores, draw
 
-    looked_at = _frame(report)
-    assert looked_at is not None and case.crops is not None and found.crop is not None  # it was compared
-    stored = read_crop(case.crops, looked_at.frame_id, case.frames.image_size_wh)
-    number = looked_at.source_number + looked_at.frame_offset
+    frame = _choose_frame(report)
+    assert frame is not None and case.crops is not None and found.crop is not None  # it was compared
+    stored = read_crop(case.crops, frame.frame_id, case.frames.image_size_wh)
+    number = frame.source_number + frame.frame_offset
     made = make_crop(frames.frame(number), found.crop)
     scores = found.search.finding.scores if found.search is not None else None
     return draw(
         CropEvidence(
-            f"{report.run}: frame {looked_at.frame_id:05d}, source frame {number}",
+            f"{report.run}: frame {frame.frame_id:05d}, source frame {number}",
             report.grade,
             stored,
             made,
-            list(_words(report, looked_at)),
+            list(_describe(report, frame)),
             None if scores is None else Scores(scores.side_steps, scores.shifts_px, scores.scores),
         )
     )
 
 
-def _frame(report: RecoverReport) -> FrameFigures | None:
+def _choose_frame(report: RecoverReport) -> FrameFigures | None:
     """A frame that was compared: one that agrees, from the middle of those looked at."""
     by_images = report.evidence if report.crop_by == "images" else None
     compared = by_images or report.check
@@ -63,12 +63,12 @@ def _frame(report: RecoverReport) -> FrameFigures | None:
     return frames[len(frames) // 2] if frames else None
 
 
-def _words(report: RecoverReport, looked_at: FrameFigures) -> Iterator[str]:
+def _describe(report: RecoverReport, frame: FrameFigures) -> Iterator[str]:
     crop = report.crop
     assert crop is not None  # it was compared
     yield f"side {crop.side:g} px at {crop.origin[0]:g}, {crop.origin[1]:g}"
-    if looked_at.score is not None and looked_at.residual is not None:
-        yield f"this frame: correlation {looked_at.score:.5f}, residual {looked_at.residual:.2f} levels"
+    if frame.score is not None and frame.residual is not None:
+        yield f"this frame: correlation {frame.score:.5f}, residual {frame.residual:.2f} levels"
     found = report.evidence
     if found is not None:
         if found.margin is not None:

@@ -46,10 +46,8 @@ class Numbering:
             pixels were compared and fit no numbers.
         offset: what the pixels add to the settings' number.
         first, last: number in `source/` of the first and last pose that has one.
-        frames_at_hand: how many such frames the video or folder at hand gives; None: none is, or by the
-            pixels it gives them by no rule.
-        source_holds: of the video or folder at hand, by the pixels; "" where they were not asked or it is
-            by no rule.
+        frames_at_hand: how many such frames the video at hand gives; None: no video, or no rule fits.
+        source_holds: what source/ holds of the video at hand, by the pixels; "" where that is unknown.
         crops_found: how many stored crops show the frame at hand that their pose is given.
         steps: how many times the poses leave the rule for another offset.
         without_number: how many poses have no source number.
@@ -100,10 +98,9 @@ class NumberedPoses:
 
     Attributes:
         numbering: in short.
-        numbers: (N,) in `source/`, from 1; 0 where it is not known.
-        indices: (N,) in the video at hand, from 0; -1 where it is not known, or not there. None: no video.
-        times_s: (N,) NaN where it is not known; None where no time is.
-        warnings: what is odd about them, or about the frames at hand.
+        numbers: (N,) in `source/`, from 1; 0 where unknown.
+        indices: (N,) in the video at hand, from 0; -1 where unknown or missing. None: no video.
+        times_s: (N,) NaN where unknown; None where all are.
         by_pixels: the indices are what a frame map says.
     """
 
@@ -132,10 +129,10 @@ def compare_frames(
     pictures: bool,
     on_progress: OnProgress,
 ) -> PixelNumbers:
-    """What the stored crops say of the poses' frames in what is at hand.
+    """What the stored crops say of the poses' frames in the video at hand.
 
-    A few crops do where there is one way to number the frames, they tell it, and no picture is made.
-    Else all crops are compared with all frames.
+    A few crops suffice where the frames can be numbered in one way only, the crops show it, and no picture
+    is made. Else all crops are compared with all frames.
 
     Args:
         check: the check of a few crops, if there was one.
@@ -257,7 +254,7 @@ def _number_by_map(from_settings: Whole, found: FrameMap, numbering: Numbering) 
     import numpy as np
 
     numbers = from_settings + found.offset
-    # The tracker's own rule goes on behind the end of what is at hand.
+    # The tracker's own rule holds beyond the end of the video at hand, too.
     later = (numbers > found.files) if found.first_rule and found.rule else np.zeros(len(numbers), bool)
     numbers = np.where((found.frames >= 0) | later, numbers, 0)
     enough = min(ENOUGH, len(from_settings))
@@ -293,7 +290,7 @@ def _times_s(
 
 
 def _describe_numbers(case: RecoveryInput, pixels: PixelNumbers, numbering: Numbering) -> Iterator[str]:
-    """What is odd about the numbers."""
+    """Warnings about the numbers."""
     from being_remote.tracker.frame_numbering import FIVE_DIGITS
 
     video, found, begin = _video_name(case), pixels.frame_map, numbering.begin_frames
@@ -328,7 +325,7 @@ def _describe_numbers(case: RecoveryInput, pixels: PixelNumbers, numbering: Numb
 
 
 def _describe_ends(case: RecoveryInput, numbering: Numbering, indices: Whole | None) -> Iterator[str]:
-    """Where the frames at hand begin too late, end too early, leave poses out, or go on after the last."""
+    """Warnings where the video begins late, ends early, lacks frames, or goes on after the last pose."""
     import numpy as np
 
     if indices is None:
@@ -352,7 +349,7 @@ def _describe_ends(case: RecoveryInput, numbering: Numbering, indices: Whole | N
     if len(missing):
         ids = ", ".join(f"{int(case.frames.frame_ids[i]):05d}" for i in missing[:NAMED])
         yield (
-            f"{len(missing)} of {poses} poses are of no frame of {video} that is known ({ids}"
+            f"{len(missing)} of {poses} poses are of no known frame of {video} ({ids}"
             f"{', ...' if len(missing) > NAMED else ''}): they have no number"
         )
     if count is not None and case.settings_known and len(present):

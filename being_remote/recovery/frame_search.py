@@ -5,7 +5,7 @@ All stored crops are compared with all frames, small and grey, inside of the kno
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -101,7 +101,7 @@ def _predictions(source: FrameReader, fps: float) -> tuple[FrameRule, FrameRule]
 
 
 def _source_rules(source: FrameReader, fps: float) -> list[FrameRule]:
-    """The ways in which `source/` may have been made of what is at hand, the likeliest first."""
+    """The ways in which `source/` may have been made of the video at hand, the likeliest first."""
     from being_remote.crop_search.frame_map import FrameRule
     from being_remote.tracker.frame_numbering import frames_in_source
     from being_remote.tracker.source_frames import MAX_FILES
@@ -112,14 +112,14 @@ def _source_rules(source: FrameReader, fps: float) -> list[FrameRule]:
         clocks = [(source.times_s, source.last_s, rate) for rate in dict.fromkeys((fps, *RATES))]
     else:  # frames taken out of the video by another program, all or at another rate
         clocks = [(every / rate, None, fps) for rate in RATES if rate != fps]
-    known = {rule.frames.tobytes() for rule in rules}
+    distinct = {rule.frames.tobytes() for rule in rules}
     for times_s, last_s, rate in clocks:
         if (float(times_s[-1]) + (last_s or 0)) * rate > MAX_FILES:
             continue
         for phase in range(-PHASES // 2, PHASES // 2):
             frames = frames_in_source(times_s, rate, start_s=phase / PHASES / rate, last_s=last_s)
-            if frames.tobytes() not in known:
-                known.add(frames.tobytes())
+            if frames.tobytes() not in distinct:
+                distinct.add(frames.tobytes())
                 rules.append(FrameRule(RESAMPLED.format(fps=rate), frames))
     return rules
 
@@ -136,7 +136,7 @@ def _small_frames(
 
 
 def _small_crops(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> dict[int, NDArray[np.float32]]:
-    """Of each stored crop what is no padding, by frame_id; those that cannot be read are left out."""
+    """Each stored crop without its padding, by frame_id; those that cannot be read are left out."""
     from being_remote.media.video import READERS, small_grey
 
     assert case.crops is not None
@@ -153,16 +153,14 @@ def _small_crops(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> di
         height, width = picture.shape[:2]
         return small_grey(picture[down : height - down, across : width - across], SIDE_PX).ravel()
 
-    def read() -> Iterator[tuple[int, NDArray[np.float32]]]:
-        with ThreadPoolExecutor(READERS) as pool:
-            for i, (frame_id, picture) in enumerate(
-                zip(crops.files, pool.map(small, crops.files), strict=True)
-            ):
-                on_progress(TransferProgress("stored crops read", i + 1, len(crops.files), "crops"))
-                if picture is not None:
-                    yield frame_id, picture
-
-    return dict(read())
+    pictures = {}
+    with ThreadPoolExecutor(READERS) as pool:
+        read = zip(crops.files, pool.map(small, crops.files), strict=True)
+        for done, (frame_id, picture) in enumerate(read, 1):
+            on_progress(TransferProgress("stored crops read", done, len(crops.files), "crops"))
+            if picture is not None:
+                pictures[frame_id] = picture
+    return pictures
 
 
 def _window(crop: Crop) -> Window:

@@ -1,9 +1,9 @@
 """The folder that `recover` writes into: one run, one crop and one canvas a trainer, never two mixed.
 
-A note in it says what it holds. A folder whose note says another run, crop or other frames is refused,
-and so is one that holds files of our names without a note; a run that has only grown at its end goes
-on. Surer cameras are not written over by weaker ones: the grade, and what the frame numbers rest on, are
-in the note. `force` moves a folder aside under a name that says when, and deletes nothing.
+A note in it says what it holds. A folder with another run, crop or other frames is refused, and so is one
+that holds files of our names without a note; a run that has only grown at its end is accepted. Weaker
+cameras never replace surer ones: grade and source of the frame numbers are in the note. `force` renames
+the folder and deletes nothing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ MAX_NOTE_BYTES = 1 << 20
 Note = dict[str, Any]
 
 
-def note_of(cameras: Cameras, canvases: Mapping[str, Any]) -> Note:
-    """What a folder of these cameras holds; `canvases` says each export's picture, as plain numbers."""
+def _describe_cameras(cameras: Cameras, canvases: Mapping[str, Any]) -> Note:
+    """The note of a folder that holds these cameras."""
     crop = cameras.crop
     return {
         "format": FORMAT,
@@ -42,12 +42,12 @@ def note_of(cameras: Cameras, canvases: Mapping[str, Any]) -> Note:
         "grade": cameras.grade,
         "numbers_by": cameras.numbers_by,
         "first_source_number": int(cameras.source_numbers[0]) - int(cameras.frame_ids[0]),
-        **_frames_of(cameras, len(cameras.frame_ids)),
+        **_describe_frames(cameras, len(cameras.frame_ids)),
         "exports": dict(canvases),
     }
 
 
-def _frames_of(cameras: Cameras, count: int) -> Note:
+def _describe_frames(cameras: Cameras, count: int) -> Note:
     """The first `count` frames, and which pictures they are of, in short."""
     ids, numbers = cameras.frame_ids[:count].tolist(), cameras.source_numbers[:count].tolist()
     shown = None if cameras.video_frames is None else _sha256(cameras.video_frames[:count].tolist())
@@ -70,21 +70,20 @@ def _sha256(numbers: list[Any]) -> str:
 def find_aside(
     folder: Path, cameras: Cameras, canvases: Mapping[str, Any], outputs: Sequence[str], *, force: bool
 ) -> Path | None:
-    """Where a folder that holds something else is to be moved; None where nothing is in the way. Looks only.
+    """Where a folder that holds something else will be moved; None where it need not. Changes nothing.
 
     Args:
         folder: absolute.
-        canvases: see `note_of`.
+        canvases: each export's picture, as plain numbers.
         outputs: the files that will be written below it.
         force: it may be moved.
 
     Raises:
         UsageError: it holds something else, and `force` was not given.
     """
-    _refuse_inside_a_file(folder)
-    _, why = _held(folder, note_of(cameras, canvases), cameras, outputs)
+    _, why = _read_folder(folder, _describe_cameras(cameras, canvases), cameras, outputs)
     if why and not force:
-        raise _in_the_way(folder, why)
+        raise _refusal(folder, why)
     return _free_name(folder) if why else None
 
 
@@ -108,41 +107,37 @@ def claim(
     """
     from being_remote.export import write_atomically
 
-    _refuse_inside_a_file(folder)
-    note = note_of(cameras, canvases)
-    before, why = _held(folder, note, cameras, outputs)
+    note = _describe_cameras(cameras, canvases)
+    before, why = _read_folder(folder, note, cameras, outputs)
     if why:
         if aside is None:
-            raise _in_the_way(folder, why)
+            raise _refusal(folder, why)
         _move(folder, aside)
         before = {}
-    known = {**note, "exports": {**before.get("exports", {}), **note["exports"]}}
-    write_atomically(folder / NOTE, [json.dumps(known, indent=1, allow_nan=False).encode()])
+    merged = {**note, "exports": {**before.get("exports", {}), **note["exports"]}}
+    write_atomically(folder / NOTE, [json.dumps(merged, indent=1, allow_nan=False).encode()])
 
 
-def _in_the_way(folder: Path, why: str) -> UsageError:
+def _refusal(folder: Path, why: str) -> UsageError:
     return UsageError(why, where=str(folder), hint="--out DIR for another folder, or --force")
 
 
-def _refuse_inside_a_file(folder: Path) -> None:
-    for parent in folder.parents:
-        if os.path.lexists(parent):
-            if not parent.is_dir():
-                raise UsageError(
-                    f"cannot be made: {parent} is no folder", where=str(folder), hint="--out DIR"
-                )
-            return
+def _read_folder(folder: Path, note: Note, cameras: Cameras, outputs: Sequence[str]) -> tuple[Note, str]:
+    """What the folder's note says, and why nothing may be written into it; "" where it may.
 
-
-def _held(folder: Path, note: Note, cameras: Cameras, outputs: Sequence[str]) -> tuple[Note, str]:
-    """What the folder's note says, and why nothing of ours may be written there ("": it may)."""
+    Raises:
+        UsageError: a file lies where one of its parents should be.
+    """
+    parent = next((parent for parent in folder.parents if os.path.lexists(parent)), folder)
+    if not parent.is_dir():
+        raise UsageError(f"cannot be made: {parent} is not a folder", where=str(folder), hint="--out DIR")
     if os.path.lexists(folder) and not folder.is_dir():
-        return {}, "is there already, and is no folder"
-    before = _read(folder / NOTE)
+        return {}, "exists and is not a folder"
+    before = _read_note(folder / NOTE)
     if before is None:
-        there = [os.path.relpath(path, folder) for path in outputs if os.path.lexists(path)]
-        listed = ", ".join(there[:4]) + (", ..." if len(there) > 4 else "")
-        return {}, f"holds {listed}, and no note says of which run" if there else ""
+        existing = [os.path.relpath(path, folder) for path in outputs if os.path.lexists(path)]
+        listed = ", ".join(existing[:4]) + (", ..." if len(existing) > 4 else "")
+        return {}, f"holds {listed}, and no note says of which run" if existing else ""
     if before.get("run") != note["run"]:
         return before, f"holds the cameras of another run, {str(before.get('run'))[:80]!r}"
     for key, words in (
@@ -155,7 +150,7 @@ def _held(folder: Path, note: Note, cameras: Cameras, outputs: Sequence[str]) ->
     ):
         if before.get(key) != note[key]:
             return before, f"holds the cameras of {words}"
-    why = _other_frames(before, cameras) or weaker(before, note)
+    why = _compare_frames(before, cameras) or compare_strength(before, note)
     if why:
         return before, why
     exports = before.get("exports")
@@ -166,10 +161,10 @@ def _held(folder: Path, note: Note, cameras: Cameras, outputs: Sequence[str]) ->
     return {**before, "exports": earlier}, ""
 
 
-def _other_frames(before: Note, cameras: Cameras) -> str:
+def _compare_frames(before: Note, cameras: Cameras) -> str:
     """Why the frames of an earlier note are not the first ones of these cameras; "" if they are."""
     count, found = before.get("frames"), len(cameras.frame_ids)
-    first = _frames_of(cameras, count if type(count) is int and 0 < count <= found else found)
+    first = _describe_frames(cameras, count if type(count) is int and 0 < count <= found else found)
     shown = first.pop("video_frames_sha256")
     if all(before.get(key) == first.get(key) for key in (*first, "K_each_sha256")):
         earlier = before.get("video_frames_sha256")
@@ -192,8 +187,8 @@ GRADES = {g: n for n, g in enumerate(("unverified", "landmark", "estimated"))} |
 NUMBERS_BY = {by: n for n, by in enumerate(("unknown", "assumption", "settings", "pixels"))}
 
 
-def weaker(before: Note, note: Note) -> str:
-    """Why what a folder holds is surer than what is to be written over it; "" if it is not."""
+def compare_strength(before: Note, note: Note) -> str:
+    """Why the cameras of a folder are surer than those that would replace them; "" if they are not."""
     for key, ranks, words in (("grade", GRADES, "grade"), ("numbers_by", NUMBERS_BY, "frame numbers by")):
         earlier, now = before.get(key), note[key]
         if isinstance(earlier, str) and ranks.get(now, 9) < ranks.get(earlier, -1):
@@ -201,8 +196,8 @@ def weaker(before: Note, note: Note) -> str:
     return ""
 
 
-def _read(path: Path) -> Note | None:
-    """The note; None where there is none. One that cannot be read is a note of something else."""
+def _read_note(path: Path) -> Note | None:
+    """The note; None where there is none; {} for one that cannot be read."""
     from being_remote.errors import DataError, NotFoundError
     from being_remote.tracker.frame_file import read_bytes
 
@@ -226,7 +221,7 @@ def _move(folder: Path, aside: Path) -> None:
     here = Path.cwd()
     if folder.resolve() in (here, *here.parents):
         raise UsageError(
-            "is the current folder or holds it, so it is not moved",
+            "is the current folder or contains it, so it is not moved",
             where=str(folder),
             hint="name a folder for the cameras alone: --out DIR",
         )

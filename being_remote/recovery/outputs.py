@@ -62,7 +62,7 @@ class OutputPlan:
         """Each trainer's camera."""
         counts = {name: len(images.names) for name, images in self.pictures.items()}
         return tuple(
-            p.exported(self.folder, counts.get(p.target.name), self.standing.get(p.target.name))
+            p.describe(self.folder, counts.get(p.target.name), self.standing.get(p.target.name))
             for p in self.prepared
         )
 

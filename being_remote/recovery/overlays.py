@@ -1,4 +1,4 @@
-"""The overlays of `recover`: each frame's picture and mesh gathered and drawn on, what was lacking said."""
+"""The overlays of `recover`: crop, mesh and principal point drawn on the original frames."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Overlay:
         place: which of the cameras.
         jpeg: the overlay, small enough for the page.
         png: the same pixel for pixel, of the first one only.
-        lacking: what was not at hand for it.
+        lacking: what is missing in it, and why.
     """
 
     place: int
@@ -39,16 +39,11 @@ class Overlay:
     png: bytes | None
     lacking: tuple[str, ...]
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What was lacking, as sentences."""
-        return tuple(f"the overlay {what}" for what in self.lacking)
-
 
 def draw_overlays(
     run: LocalRun, frames: SourceFrames | None, cameras: Cameras, places: Sequence[int]
 ) -> list[Overlay]:
-    """Draw on the original frames of these cameras; what is not at hand is left out and said."""
+    """Draw on the original frames of these cameras; `lacking` says what is left out."""
     with ThreadPoolExecutor(WORKERS) as pool:
         # Decoded one after another, in the video's order; drawn meanwhile.
         return [
@@ -91,7 +86,7 @@ def _read_frame(frames: SourceFrames | None, cameras: Cameras, place: int) -> tu
     if frames is None:
         return None, "no video is at hand (--video FILE)"
     if not cameras.source_numbers[place]:
-        return None, "which frame of the video this pose is of is not known"
+        return None, "the frame of this pose is unknown"
     try:
         return frames.frame(int(cameras.source_numbers[place])), ""
     except BeingRemoteError as e:

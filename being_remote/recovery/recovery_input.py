@@ -1,4 +1,4 @@
-"""What is known of a run before its crop is: its settings and frames, and the original video or its size."""
+"""What `recover` reads of a run before it looks for the crop: settings, frames, and the original video."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class RecoveryInput:
-    """What is known of a run; `assumptions` says which of its settings are assumed, () where none are."""
+    """What was read of a run; `assumptions` says which of its settings are assumed, () where none are."""
 
     run: LocalRun
     settings: RunSettings

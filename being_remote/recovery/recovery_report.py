@@ -1,4 +1,4 @@
-"""What `recover` says: its report. Its parts are plain values, so that it can be printed as JSON."""
+"""The report of `recover`, in plain values."""
 
 from __future__ import annotations
 
@@ -90,10 +90,7 @@ class RecoverReport:
 
     @property
     def exit_code(self) -> int:
-        """0; 6 where the data do not tell the crop, or contradict it: then no camera was written.
-
-        Not 3: what was asked for is here, and its parts do not belong together or do not suffice.
-        """
+        """6 where the data do not tell the crop, or contradict it: then no camera was written."""
         return InconsistentData.exit_code if self.K is None else 0
 
 
@@ -104,11 +101,7 @@ def start_report(
     numbering: Numbering,
     warnings: Sequence[str],
 ) -> RecoverReport:
-    """What is known before there is a camera: also all there is to say where there will be none.
-
-    Args:
-        warnings: besides those about the crop.
-    """
+    """The report before there is a camera; `warnings` are those besides the crop's."""
     run, frames = case.run, case.frames
     return RecoverReport(
         run=run.name,

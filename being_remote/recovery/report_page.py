@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 GRADES = {
     "bbox": "The crop is this run's own bbox.pt; it was not compared with pixels.",
     "whole frame": "The run cropped nothing: its camera is only scaled.",
-    "unverified": "The crop is not known to be that of all frames of this run.",
+    "unverified": "It is unknown whether this crop is that of all frames of this run.",
     "exact": "The pixels show the crop: made again, it equals the stored pictures.",
     "verified": "The pixels show the crop: made again, it is like the stored pictures, not equal.",
     "estimated": "The crop was estimated by registering pictures; its errors are below.",
@@ -94,25 +94,25 @@ def _about(report: RecoverReport) -> Iterator[str]:
 
 
 def _grade_text(report: RecoverReport) -> str:
-    said = [GRADES[report.grade]]
+    sentences = [GRADES[report.grade]]
     if report.evidence is not None and report.evidence.reason:
-        said.append(f"Not better because {report.evidence.reason}.")
+        sentences.append(f"Not better because {report.evidence.reason}.")
     if report.evidence is not None:
-        said += [f"{note[0].upper()}{note[1:]}." for note in report.evidence.notes]
+        sentences += [f"{note[0].upper()}{note[1:]}." for note in report.evidence.notes]
     if report.evidence is not None and report.evidence.focal_std_percent:
         x, y = report.evidence.principal_std_px
-        said.append(
+        sentences.append(
             f"Standard errors: focal length {report.evidence.focal_std_percent:.3f} %,"
             f" principal point {x:.2f} and {y:.2f} px."
             if x is not None and y is not None
             else f"Standard error of the focal length: {report.evidence.focal_std_percent:.3f} %."
         )
     if report.check is not None and report.check.agrees:
-        said.append("Stored crops were compared with the original frames, and agree.")
-        said += [f"{note[0].upper()}{note[1:]}." for note in report.check.notes]
+        sentences.append("Stored crops were compared with the original frames, and agree.")
+        sentences += [f"{note[0].upper()}{note[1:]}." for note in report.check.notes]
     elif report.check is not None:
-        said.append(f"It was {report.check.reason}.")
-    return " ".join(said)
+        sentences.append(f"It was {report.check.reason}.")
+    return " ".join(sentences)
 
 
 def _frames(report: RecoverReport, cameras: Cameras, overlays: Iterable[Overlay]) -> Iterator[SliderFrame]:

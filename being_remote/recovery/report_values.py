@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from being_remote.tracker.sequence import Sequence as Frames
 
 Matrix = tuple[tuple[float, ...], ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -123,18 +124,7 @@ class StretchFigures:
 
 def crop_figures(crop: Crop) -> CropFigures:
     """The crop's numbers for the report."""
-    return CropFigures(
-        crop.x_min,
-        crop.x_max,
-        crop.y_min,
-        crop.y_max,
-        crop.side,
-        crop.pad_x,
-        crop.pad_y,
-        crop.scale_x,
-        crop.scale_y,
-        crop.origin,
-    )
+    return _copy_fields(CropFigures, crop)
 
 
 def evidence_figures(search: CropSearch, frames: Frames) -> EvidenceFigures:
@@ -147,28 +137,23 @@ def evidence_figures(search: CropSearch, frames: Frames) -> EvidenceFigures:
     sure = found.grade in ("exact", "verified")
     side_std = 0.0 if sure else found.side_std_px
     origin_std = (0.0, 0.0) if sure else found.origin_std_px
-    principal = tuple(
-        _known(math.hypot(float(frames.K[axis, 2]) / frames.image_size_wh[axis] * side_std, origin_std[axis]))
+    principal_std = [
+        math.hypot(float(frames.K[axis, 2]) / frames.image_size_wh[axis] * side_std, origin_std[axis])
         for axis in (0, 1)
-    )
-    looked_at = _frames(found.frames)
-    return EvidenceFigures(
-        method=found.method,
+    ]
+    looked_at = _frame_figures(found.frames)
+    residuals = [f.residual for f in looked_at if f.residual is not None]
+    return _copy_fields(
+        EvidenceFigures,
+        found,
         evidence=search.evidence,
         source=search.source,
-        reason=found.reason,
         frames=looked_at,
         phantoms=search.phantoms,
-        residual=_mean([f.residual for f in looked_at]),
+        residual=sum(residuals) / len(residuals) if residuals else None,
         margin=min((f.margin for f in looked_at if f.margin is not None), default=None),
-        side_px=_known(found.side_px),
-        side_std_px=_known(found.side_std_px),
-        origin_px=(_known(found.origin_px[0]), _known(found.origin_px[1])),
-        origin_std_px=(_known(found.origin_std_px[0]), _known(found.origin_std_px[1])),
-        focal_std_percent=0.0 if sure else _known(found.focal_std_percent),
-        principal_std_px=(principal[0], principal[1]),
-        frame_offset=found.frame_offset,
-        notes=found.notes,
+        focal_std_percent=0.0 if sure else _finite(found.focal_std_percent),
+        principal_std_px=_finite(tuple(principal_std)),
     )
 
 
@@ -187,15 +172,7 @@ def stretch_figures(frames: Frames, crop: Crop) -> tuple[StretchFigures, ...]:
 
 def check_figures(check: CropCheck, source: str | None) -> CheckFigures:
     """A check's numbers for the report."""
-    return CheckFigures(
-        check.agrees,
-        check.exact,
-        check.reason,
-        source,
-        _frames(check.frames),
-        check.frame_offset,
-        check.notes,
-    )
+    return _copy_fields(CheckFigures, check, source=source, frames=_frame_figures(check.frames))
 
 
 def matrix(K: NDArray[np.float64]) -> Matrix:
@@ -203,29 +180,19 @@ def matrix(K: NDArray[np.float64]) -> Matrix:
     return tuple(tuple(float(v) for v in row) for row in K)
 
 
-def _frames(evidence: Iterable[FrameEvidence]) -> tuple[FrameFigures, ...]:
-    return tuple(_frame(e) for e in sorted(evidence, key=lambda e: e.frame_id))
+def _frame_figures(evidence: Iterable[FrameEvidence]) -> tuple[FrameFigures, ...]:
+    return tuple(_copy_fields(FrameFigures, e) for e in sorted(evidence, key=lambda e: e.frame_id))
 
 
-def _frame(e: FrameEvidence) -> FrameFigures:
-    return FrameFigures(
-        e.frame_id,
-        e.source_number,
-        e.frame_offset,
-        bool(e.agrees),
-        bool(e.equal),
-        _known(e.residual),
-        _known(e.score),
-        _known(e.margin),
-        bool(e.offset_told),
-    )
+def _copy_fields(kind: type[T], value: Any, /, **more: Any) -> T:
+    """A `kind` with the fields of that name of `value`, in plain types."""
+    names = [field.name for field in fields(kind) if field.name not in more]  # type: ignore[arg-type]  # a dataclass
+    return kind(**{name: _finite(getattr(value, name)) for name in names}, **more)
 
 
-def _known(value: float) -> float | None:
-    """JSON knows no NaN."""
-    return float(value) if math.isfinite(value) else None
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if known else None
+def _finite(value: Any) -> Any:
+    """The value as a plain one; None for a number that is not finite, which JSON does not know."""
+    if isinstance(value, tuple):
+        return tuple(map(_finite, value))
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

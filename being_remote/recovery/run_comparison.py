@@ -1,6 +1,6 @@
 """Two runs, or two settings files, side by side: settings, cameras, frames, and how the face moves.
 
-It does not say which is better: two runs that differ are no error.
+It does not say which one is better.
 """
 
 from __future__ import annotations
@@ -60,37 +60,51 @@ class ParameterRow:
     b: CurveStatistics | None
 
 
-@dataclass(frozen=True, eq=False)
-class RunComparison:
-    """Both sides and how they differ; see `CompareReport`. `shift`: what to add to A's frame_id for B's."""
+@dataclass(frozen=True)
+class CompareReport:
+    """Both sides and how they differ.
 
-    sides: tuple[ComparedRun, ComparedRun]
-    reports: tuple[SideReport, SideReport]
+    Attributes:
+        config_changes: keys on which the settings differ: `before` is A's value, `after` B's. None
+            where a side has no settings to compare.
+        parameters: ranges and smoothness, a row for each number; empty between settings files.
+        differences: what all that means, in words.
+        plot: the picture that was (or would be) written.
+        dry_run: nothing was written.
+    """
+
+    a: SideReport
+    b: SideReport
     config_changes: tuple[SettingChange, ...] | None
     parameters: tuple[ParameterRow, ...]
     differences: tuple[str, ...]
-    shift: int
+    plot: str | None = None
+    dry_run: bool = False
+    exit_code: int = 0
 
 
-def compare_runs(a: ComparedRun, b: ComparedRun) -> RunComparison:
-    """Compare two runs or settings; what one lacks of its checkout's defaults is taken from the other."""
+def compare_runs(a: ComparedRun, b: ComparedRun) -> CompareReport:
+    """Compare two runs or settings; both with `complete_defaults`."""
     from being_remote.tracker.settings import compare as compare_settings
 
-    a, b = _complete_defaults(a, b, "B"), _complete_defaults(b, a, "A")
     changes = None
     if a.settings is not None and b.settings is not None:
         changes = compare_settings(a.settings, b.settings, b.keys, keys_before=a.keys)
-    shift = _shift(a, b)
-    rows = _rows((a, b))
-    reports = (_report(a), _report(b))
-    differences = describe_settings(changes or (), (_work(a), _work(b)))
+    rows, reports = _rows((a, b)), (_report(a), _report(b))
+    differences = describe_settings(changes or (), (_cost(a), _cost(b)))
     if a.cameras is not None and b.cameras is not None:
         states = [r.states for r in reports if r.states is not None]
         cameras = [r.camera for r in reports if r.camera is not None]
         both = [(r.group, r.name, r.a, r.b) for r in rows if r.a is not None and r.b is not None]
-        differences += describe_frames(a.cameras.frame_ids.tolist(), b.cameras.frame_ids.tolist(), shift)
+        ids = (a.cameras.frame_ids.tolist(), b.cameras.frame_ids.tolist())
+        differences += describe_frames(*ids, frame_shift(a, b))
         differences += describe_behaviour(states, both, cameras)
-    return RunComparison((a, b), reports, changes, rows, differences, shift)
+    return CompareReport(*reports, changes, rows, differences)
+
+
+def complete_defaults(a: ComparedRun, b: ComparedRun) -> tuple[ComparedRun, ComparedRun]:
+    """Both with the defaults of a checkout; what one lacks is taken from the other, and said in a note."""
+    return _complete_defaults(a, b, "B"), _complete_defaults(b, a, "A")
 
 
 def _complete_defaults(side: ComparedRun, other: ComparedRun, name: str) -> ComparedRun:
@@ -108,13 +122,13 @@ def _complete_defaults(side: ComparedRun, other: ComparedRun, name: str) -> Comp
     return replace(side, defaults=table, notes=(*side.notes, *table.notes))
 
 
-def _work(side: ComparedRun) -> FrameCost | None:
+def _cost(side: ComparedRun) -> FrameCost | None:
     from being_remote.tracker.frame_cost import frame_cost
 
     return None if side.settings is None else frame_cost(side.settings, side.keys)
 
 
-def _shift(a: ComparedRun, b: ComparedRun) -> int:
+def frame_shift(a: ComparedRun, b: ComparedRun) -> int:
     """What to add to a frame_id of A for the same picture's id in B.
 
     Both count through one list of source images, whatever the order of its names, so it is the same for
@@ -158,16 +172,16 @@ def _against_settings(side: ComparedRun, states: Mapping[str, str]) -> tuple[str
     from being_remote.tracker.settings import complete
 
     full, (w, h) = complete(side.settings, side.keys), side.cameras.image_size_wh
-    said = []
+    remarks = []
     if len(side.cameras.frame_ids) > 1 and full["optimize_jaw"] != (states["jaw"] == "moves"):
         does = "moves" if states["jaw"] == "moves" else "stands still"
         word = str(full["optimize_jaw"]).lower()
-        said.append(f"its settings say optimize_jaw {word}, and the jaw {does}: they are another run's")
+        remarks.append(f"its settings say optimize_jaw {word}, and the jaw {does}: they are another run's")
     if full["image_size"] != [h, w]:
-        said.append(
+        remarks.append(
             f"its settings say image_size {full['image_size']}, the frames are {w}x{h}: another run's"
         )
-    return tuple(said)
+    return tuple(remarks)
 
 
 def _rows(sides: tuple[ComparedRun, ComparedRun]) -> tuple[ParameterRow, ...]:
@@ -183,7 +197,7 @@ def _rows(sides: tuple[ComparedRun, ComparedRun]) -> tuple[ParameterRow, ...]:
     return tuple(ParameterRow(*key, a=a, b=b) for key, (a, b) in found.items())
 
 
-def plot_comparison(comparison: RunComparison, path: Path) -> None:
+def plot_runs(a: ComparedRun, b: ComparedRun, path: Path) -> None:
     """Plot both runs' parameters over the frames of B into a PNG file.
 
     Raises:
@@ -195,14 +209,13 @@ def plot_comparison(comparison: RunComparison, path: Path) -> None:
     from being_remote.tracker.run_statistics import frame_curves
 
     curves: dict[tuple[str, str], list[Curve]] = {}
-    sides = comparison.sides
-    for side, label, shift in zip(sides, ("A", "B"), (comparison.shift, 0), strict=True):
+    for side, label, shift in ((a, "A", frame_shift(a, b)), (b, "B", 0)):
         if side.cameras is not None and side.parameters is not None:
             ids = side.cameras.frame_ids + shift
             for curve in frame_curves(side.cameras, side.parameters):
                 curves.setdefault((curve.name, curve.unit), []).append(Curve(label, ids, curve.values))
-    names = [Path(side.name).name or side.name for side in sides]
+    names = [Path(side.name).name or side.name for side in (a, b)]
     if names[0] == names[1]:
-        names = [side.name for side in sides]
+        names = [a.name, b.name]
     panels = [Panel(name, unit, tuple(both)) for (name, unit), both in curves.items()]
     write_atomically(path.absolute(), [plot_panels(f"A: {names[0]}   B: {names[1]}", panels, columns=2)])

@@ -1,7 +1,4 @@
-"""Which box a run was cropped by, and whether that box is known to be this run's own.
-
-Reads files on this laptop; pixels are not compared here.
-"""
+"""Which box a run was cropped by, and whether it is this run's own. Pixels are not compared here."""
 
 from __future__ import annotations
 
@@ -25,11 +22,11 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class RunBox:
-    """A box, where it was read, and why it is not known to be the run's ("" when it is).
+    """A box.
 
     Attributes:
         path: its file, or the intrinsics.json that holds it; None: it was typed.
-        doubt: see above.
+        doubt: why it is unknown whether it is the run's; "" when it is.
     """
 
     box: Box
@@ -122,7 +119,7 @@ def _doubt(case: RecoveryInput, path: Path, data: bytes) -> str:
 
 
 def crop_by_box(found: RunBox, source: SourceSize, image_size_wh: Size) -> tuple[Crop, tuple[str, ...]]:
-    """The crop that the tracker made with this box, and what is odd about it.
+    """The crop that the tracker made with this box, and warnings about it.
 
     Raises:
         UsageError, InconsistentData: the box was not made on frames of this size.

@@ -1,4 +1,4 @@
-"""The pictures that the tracker fitted to, as they were stored: where they lie, and a few of them read.
+"""The pictures that the tracker fitted to, as they were stored.
 
 Only pictures that a `.frame` belongs to are evidence: the tracker's camera stage leaves copies of its
 first key frame under later names, and nothing overwrites them where the video is short.
@@ -7,6 +7,7 @@ first key frame under later names, and nothing overwrites them where the video i
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from being_remote.recovery.local_runs import CropPlace, LocalRun
     from being_remote.tracker.run_settings import RunSettings
 
-MAX_DIGITS = 7
 MAX_SIDE_PX = 2048  # the tracker runs at 512; a search of much more would take gigabytes
+_NUMBER = re.compile(r"[0-9]{1,7}")
 _LOSSLESS = ".png"
 _SUFFIXES = (_LOSSLESS, ".jpg", ".jpeg")
 
@@ -58,12 +59,9 @@ def _crops_in(place: CropPlace, numbers: Mapping[int, int]) -> StoredCrops:
     frame_id_of = {n: i for i, n in numbers.items()} if place.by_source else {i: i for i in numbers}
     files: dict[int, Path] = {}
     phantoms = 0
-    for name in _names(place.folder):
+    for name in sorted(os.listdir(place.folder)) if place.folder.is_dir() else ():
         stem, suffix = os.path.splitext(name)
-        # isdigit alone takes digits of other scripts, and a number may be of any length.
-        if suffix.lower() not in _SUFFIXES or not (stem.isascii() and stem.isdigit()):
-            continue
-        if len(stem) > MAX_DIGITS:
+        if suffix.lower() not in _SUFFIXES or not _NUMBER.fullmatch(stem):
             continue
         frame_id = frame_id_of.get(int(stem))
         if frame_id is None:
@@ -71,13 +69,6 @@ def _crops_in(place: CropPlace, numbers: Mapping[int, int]) -> StoredCrops:
         elif frame_id not in files or suffix.lower() == _LOSSLESS:
             files[frame_id] = place.folder / name
     return StoredCrops(place.folder, dict(sorted(files.items())), place.strip, phantoms)
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def read_crops(

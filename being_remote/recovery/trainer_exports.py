@@ -1,7 +1,6 @@
 """The trainers' files: which are written, on which canvas, where they lie.
 
-All are prepared before the first byte is written, so that one that cannot be made leaves nothing
-half done.
+All are prepared before the first byte is written, so that one that cannot be made leaves no others.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class TrainerExport:
         canvas: its picture.
         off_centre: what it gets wrong by taking the middle for the principal point; "" if nothing.
         images: how many pictures there are for it; None where none were asked for.
-        images_kept: how many of these stood there already, and were not made again.
+        images_kept: how many of these existed already, and were not made again.
     """
 
     name: str
@@ -64,14 +63,8 @@ class PreparedTarget:
     export: Export
 
     @property
-    def figures(self) -> CanvasFigures:
-        """Its canvas, as plain numbers."""
-        c = self.export.canvas
-        return CanvasFigures(c.x_min, c.y_min, c.width, c.height, c.out_size_wh)
-
-    @property
     def canvas_numbers(self) -> list[int]:
-        """The same, to be compared with what a folder holds."""
+        """Its canvas, to be compared with what a folder holds."""
         c = self.export.canvas
         return [c.x_min, c.y_min, c.width, c.height, *c.out_size_wh]
 
@@ -92,13 +85,14 @@ class PreparedTarget:
     @property
     def notes(self) -> list[str]:
         """What a person must do so that it arrives unchanged."""
-        said = (*self.target.notes, *self.target.remarks(self.export))
-        return [f"{self.target.name}: {note}" for note in said]
+        notes = (*self.target.notes, *self.target.remarks(self.export))
+        return [f"{self.target.name}: {note}" for note in notes]
 
-    def exported(self, folder: Path, images: int | None, kept: int | None) -> TrainerExport:
+    def describe(self, folder: Path, images: int | None, kept: int | None) -> TrainerExport:
         """What the report says of it."""
-        top, K = str(folder / self.target.folder), matrix(self.export.K)
-        return TrainerExport(self.target.name, top, K, self.figures, self.off_centre, images, kept)
+        top, K, c = str(folder / self.target.folder), matrix(self.export.K), self.export.canvas
+        canvas = CanvasFigures(c.x_min, c.y_min, c.width, c.height, c.out_size_wh)
+        return TrainerExport(self.target.name, top, K, canvas, self.off_centre, images, kept)
 
 
 def choose_targets(names: Sequence[str], canvas: CanvasChoice) -> tuple[Target, ...]:
@@ -164,14 +158,10 @@ def _find_files(case: RecoveryInput, numbering: Numbering) -> RunFiles:
     return RunFiles(
         checkpoints=run.checkpoints,
         meshes=next((f for f in run.meshes if f.is_dir()), None),
-        kpt=_first_folder(sparse),
-        kpt_dense=_first_folder(dense),
+        kpt=next((f for f in sparse if f.is_dir()), None),
+        kpt_dense=next((f for f in dense if f.is_dir()), None),
         identity=identity if identity.is_file() else None,
         # Landmarks keep the tracker's numbers, also where the frames at hand have others.
         kpt_offset=numbering.offset if numbering.settings else 0,
         frame_names=dict(zip(case.frames.frame_ids.tolist(), case.frames.files, strict=True)),
     )
-
-
-def _first_folder(folders: Sequence[Path]) -> Path | None:
-    return next((f for f in folders if f.is_dir()), None)

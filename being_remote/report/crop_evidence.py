@@ -149,17 +149,16 @@ def _heat_map(picture: Picture, scores: Scores, area: Area) -> None:
     """The score over the crop's place, at the side found."""
     x, y, width, height = area
     _text(picture, "score over the crop's place", (x, y - 14), TEXT)
-    values = np.asarray(scores.values, dtype=np.float64)[_nearest(scores.side_steps)]
+    values = np.asarray(scores.values, dtype=np.float64)[list(scores.side_steps).index(0)]
     low, high = _range(values)
     count = len(scores.shifts_px)
     cell = min(width - 60, height - 84) // count
     left, top = x + 60, y
-    for row in range(count):
-        for column in range(count):
-            share = (values[row, column] - low) / (high - low)
-            colour = PANEL if np.isnan(share) else _colour(share)
-            a = (left + column * cell, top + row * cell)
-            cv2.rectangle(picture, a, (a[0] + cell - 2, a[1] + cell - 2), colour, -1)
+    colours = _coloured(np.nan_to_num((values - low) / (high - low)))
+    colours[np.isnan(values)] = PANEL
+    for row, column in np.ndindex(count, count):
+        a = (left + column * cell, top + row * cell)
+        cv2.rectangle(picture, a, (a[0] + cell - 2, a[1] + cell - 2), colours[row, column].tolist(), -1)
     best = np.unravel_index(int(np.nanargmax(values)), values.shape)
     a = (left + int(best[1]) * cell, top + int(best[0]) * cell)
     cv2.rectangle(picture, (a[0] - 1, a[1] - 1), (a[0] + cell - 1, a[1] + cell - 1), MARK, 3)
@@ -249,20 +248,10 @@ def _step(pixels: int) -> str:
     return f"{pixels:+d}" if pixels else "0"
 
 
-def _nearest(steps: Sequence[int]) -> int:
-    """The place of step 0."""
-    return int(np.argmin(np.abs(np.asarray(steps))))
-
-
 def _coloured(shares: NDArray[np.floating[Any]]) -> Picture:
     """Shares of a scale -> its colours."""
     whole = np.clip(np.round(shares * 255), 0, 255).astype(np.uint8)
     return np.asarray(cv2.applyColorMap(whole, cv2.COLORMAP_INFERNO), dtype=np.uint8)
-
-
-def _colour(share: float) -> Colour:
-    b, g, r = _coloured(np.array([[share]], np.float32))[0, 0].tolist()
-    return b, g, r
 
 
 def _text(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from being_remote.camera.crop import Crop
 from being_remote.errors import UsageError
 from being_remote.foreign_text import printable
-from being_remote.report.crop_diagram import Rect, lay_out_crop
+from being_remote.report.crop_diagram import lay_out_crop
 from being_remote.report.curves import COLOURS, Panel, Span, frame_range, value_range
 
 if TYPE_CHECKING:
@@ -85,11 +85,12 @@ def plot_intrinsics(
     ax.set_ylim(view.y + view.height, view.y)
     ax.set_aspect("equal")
     ax.set_axis_off()
-    _add_rect(ax, diagram.frame, QUIET, 1, "-")
-    if diagram.padded is not None:
-        _add_rect(ax, diagram.padded, COLOURS[1], 1.2, "--")
-    for rect in (diagram.used, diagram.image):
-        _add_rect(ax, rect, COLOURS[1], 2.2, "-")
+    rects = [(diagram.frame, QUIET, "-"), (diagram.used, COLOURS[1], "-"), (diagram.image, COLOURS[1], "-")]
+    rects += [(diagram.padded, COLOURS[1], "--")] if diagram.padded is not None else []
+    for rect, colour, style in rects:
+        xs = [rect.x, rect.x + rect.width, rect.x + rect.width, rect.x, rect.x]
+        ys = [rect.y, rect.y, rect.y + rect.height, rect.y + rect.height, rect.y]
+        ax.plot(xs, ys, style, color=colour, linewidth=1.2 if rect is diagram.padded else 2)
     for (x0, y0), (x1, y1) in diagram.links:
         ax.plot([x0, x1], [y0, y1], color=COLOURS[1], linewidth=1)
     for x, y in (diagram.image.centre, diagram.frame.centre):
@@ -142,8 +143,7 @@ def _plot_panel(ax: Axes, panel: Panel, frames: Span) -> None:
     ax.spines[["top", "left", "right"]].set_visible(False)
     ax.tick_params(colors=QUIET, left=False)
     ax.locator_params(axis="x", integer=True)
-    right = 1.0
-    for row, curve in reversed(list(enumerate(panel.curves))):
+    for row, curve in enumerate(panel.curves):
         colour = COLOURS[row % len(COLOURS)]
         for piece in curve.segments(frames):
             ids, values = curve.frame_ids[piece], curve.values[piece]
@@ -158,33 +158,11 @@ def _plot_panel(ax: Axes, panel: Panel, frames: Span) -> None:
             linewidth=5,
             transform=ax.get_xaxis_transform(),
         )
-        label = ax.text(
-            right,
-            1.05,
-            _plain(curve.label),
-            color=colour,
-            fontsize=11,
-            ha="right",
-            transform=ax.transAxes,
-            parse_math=False,
-        )
-        right = label.get_window_extent().transformed(ax.transAxes.inverted()).x0 - 0.02
-
-
-def _add_rect(ax: Axes, rect: Rect, colour: str, width: float, style: str) -> None:
-    from matplotlib.patches import Rectangle
-
-    ax.add_patch(
-        Rectangle(
-            (rect.x, rect.y),
-            rect.width,
-            rect.height,
-            fill=False,
-            edgecolor=colour,
-            linewidth=width,
-            linestyle=style,
-        )
-    )
+        ax.plot([], [], color=colour, label=_plain(curve.label))
+    if any(curve.label for curve in panel.curves):
+        legend = ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(panel.curves), frameon=False)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
 
 
 def _plain(text: str) -> str:

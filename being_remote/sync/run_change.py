@@ -1,7 +1,6 @@
-"""Does the host hold another run by now than the backup? Judged by the crop box and the camera.
+"""Does the host hold another run than the backup? Decided by the crop box and the camera.
 
-All frames of one run share the very same K, and one box: if either differs, the files must not be
-mixed.
+All frames of one run share one K and one box: if either differs, the files must not be mixed.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ def other_run(arrived: Mapping[str, Path], live: Mapping[str, Path], still: Mapp
     frames: see `changed_cameras`.
 
     Args:
-        arrived: good files by their path at home.
+        arrived: good files by their path in the backup.
         live: what is in the backup now, likewise.
         still: those of the live ones that the host has, too.
     """
     if BBOX in arrived and BBOX in live:
-        new, old = _box(arrived[BBOX]), _box(live[BBOX])
+        new, old = _read_box(arrived[BBOX]), _read_box(live[BBOX])
         if new and old and new != old:
             return f"its bbox.pt is {list(new)}, the backup's is {list(old)} (x_min, x_max, y_min, y_max)"
     if other_camera(arrived, still) is not None:
@@ -59,7 +58,7 @@ def same_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> bool:
     """Whether the first frames that can be read of two states of a backup have one camera.
 
     Args:
-        some: their contents by path at home; the files may lie under any name.
+        some: their contents by path in the backup; the files may have any name.
         others: likewise.
     """
     import numpy as np
@@ -72,7 +71,7 @@ def changed_cameras(arrived: Mapping[str, Path], live: Mapping[str, Path], snaps
     """Frames that arrived with another camera than their live versions, or the live frames, have.
 
     Args:
-        arrived: good files by their path at home.
+        arrived: good files by their path in the backup.
         live: what is in the backup now, likewise.
         snapshot: the one that keeps the live ones.
 
@@ -123,7 +122,7 @@ def _K(file: Path) -> NDArray[np.float64] | None:
         return None
 
 
-def _box(file: Path) -> tuple[int, int, int, int] | None:
+def _read_box(file: Path) -> tuple[int, int, int, int] | None:
     from being_remote.tracker.box_file import read_box
 
     try:

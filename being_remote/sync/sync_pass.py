@@ -16,7 +16,7 @@ from being_remote.backup.download import Arrival, BackupTarget, download_changed
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import keep_arrived
 from being_remote.backup.manifest import Manifest
-from being_remote.backup.reconcile import Reconciled, settle
+from being_remote.backup.reconcile import ReconcileResult, settle
 from being_remote.backup.verification import VerifyResult, scrub
 from being_remote.durable_files import NamedPaths
 from being_remote.errors import HostError, InconsistentData, NotFoundError
@@ -65,7 +65,7 @@ class LocalBackup:
     `cameras` are frames that arrived with another camera, each with both in words.
     """
 
-    settled: Reconciled
+    settled: ReconcileResult
     live: Manifest | None
     scrubbed: VerifyResult
     cameras: Mapping[str, str]

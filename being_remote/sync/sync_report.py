@@ -8,7 +8,7 @@ from pathlib import Path
 
 from being_remote.backup.download import Arrival
 from being_remote.backup.manifest import Manifest
-from being_remote.backup.reconcile import Reconciled, Replacement
+from being_remote.backup.reconcile import ReconcileResult, Replacement
 from being_remote.backup.verification import CorruptObject, Inspection
 from being_remote.local_path import shown_path
 from being_remote.sync.file_examples import EXAMPLES, NO_FILES, FileExamples, describe_files, examples_of
@@ -215,7 +215,7 @@ def inspection_warnings(inspection: Inspection, host: str) -> list[str]:
 
 def pass_warnings(
     host: str,
-    settled: Reconciled,
+    settled: ReconcileResult,
     arrival: Arrival | None,
     before: Manifest | None,
     mismatched: Sequence[str],

@@ -1,7 +1,7 @@
 """`analyze`: one `.frame` in words: its camera, what it holds, what is wrong with it, what to do next.
 
-Reads that file, and beside it what recover would use: the run's settings and its bbox.pt. Writes
-nothing. A file whose parts contradict each other is shown all the same, with exit code 6.
+Reads that file, and beside it what recover would use: the run's settings and its bbox.pt. A file whose
+parts contradict each other is shown all the same, with exit code 6.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from being_remote.errors import DataError, UsageError
+from being_remote.recovery.local_runs import find_settings, run_in_folder
+from being_remote.recovery.report_values import Matrix, matrix
 
 if TYPE_CHECKING:
-    from being_remote.recovery.local_runs import LocalRun
     from being_remote.tracker.frame_analysis import EntryAnalysis, FrameAnalysis
 
-Matrix = tuple[tuple[float, ...], ...]
 Size = tuple[int, int]
 
 
@@ -90,7 +90,7 @@ def analyze(frame: Path, *, source_size: Size | None = None) -> AnalyzeReport:
     Raises:
         NotFoundError: it is not there.
         UsageError: it is a folder, a bbox.pt, or anything else than a dict.
-        UnsafeFile, TornFile: it was not opened further.
+        UnsafeFile, TornFile: it cannot be read safely, or is torn.
     """
     from being_remote.camera.intrinsics import fov_deg, to_opencv_pixels
     from being_remote.tracker.frame_analysis import analyze_frame
@@ -99,9 +99,12 @@ def analyze(frame: Path, *, source_size: Size | None = None) -> AnalyzeReport:
     if os.path.isdir(frame):  # where it may not be looked at, the reader says so
         raise UsageError("is a folder; analyze looks at one file", where=str(frame), hint=_in_folder(frame))
     found = analyze_frame(read_bytes(frame, MAX_FRAME_BYTES), str(frame))
-    source, said, steps = _around(frame, found, source_size)
+    source, notes, steps = _find_source(frame, found, source_size)
     K, size = found.K, found.image_size_wh
-    seen = K is not None and size is not None and K[0, 0] > 0 and K[1, 1] > 0
+    off = fov = None
+    if K is not None and size is not None:
+        off = (float(K[0, 2] - size[0] / 2), float(K[1, 2] - size[1] / 2))
+        fov = fov_deg(K, size) if K[0, 0] > 0 and K[1, 1] > 0 else None
     return AnalyzeReport(
         file=str(frame),
         frame_id=found.frame_id,
@@ -109,81 +112,70 @@ def analyze(frame: Path, *, source_size: Size | None = None) -> AnalyzeReport:
         image_size_wh=size,
         keys=tuple(entry.key for entry in found.entries),
         contents=found.entries,
-        K=_rows(K),
-        K_opencv=_rows(to_opencv_pixels(K)) if K is not None else None,
-        principal_off_px=(
-            (float(K[0, 2] - size[0] / 2), float(K[1, 2] - size[1] / 2))
-            if K is not None and size is not None
-            else None
-        ),
-        fov_deg=fov_deg(K, size) if seen and K is not None and size is not None else None,
+        K=matrix(K) if K is not None else None,
+        K_opencv=matrix(to_opencv_pixels(K)) if K is not None else None,
+        principal_off_px=off,
+        fov_deg=fov,
         distance_m=float((found.t**2).sum() ** 0.5) if found.t is not None else None,
         source=source,
         problems=found.problems,
-        notes=(*found.notes, *said),
+        notes=(*found.notes, *notes),
         next=steps,
     )
 
 
-def _around(
+def _find_source(
     frame: Path, found: FrameAnalysis, source_size: Size | None
 ) -> tuple[SourceView | None, tuple[str, ...], tuple[str, ...]]:
-    """The camera of the source where it can be had, what is to be said of that, and the next steps."""
-    from being_remote.recovery.local_runs import find_settings, run_in_folder
+    """The camera of the source where it is known, notes about it, and the next steps."""
     from being_remote.tracker.box_file import read_box
 
     if found.problems:
-        again = "fetch it again (sync --verify), or track it again; recover refuses it or leaves it out"
-        return None, (), (again,)
+        step = "download it again (sync --verify), or track it again; recover refuses it or leaves it out"
+        return None, (), (step,)
     run = run_in_folder(frame.absolute().parent)
-    recover = (
-        f"being-remote recover --run {shlex.quote(str(run.base))} --source-size {_size_word(source_size)}"
-    )
+    size = f"{source_size[0]}x{source_size[1]}" if source_size else "WIDTHxHEIGHT"
+    recover = f"being-remote recover --run {shlex.quote(str(run.base))} --source-size {size}"
     w, h = found.image_size_wh or (0, 0)
     if w != h:
-        view = _view(found, source_size, None, None) if source_size else None
+        view = _view_source(found, source_size, None, None) if source_size else None
         return view, (), (f"the camera of the original video: {recover}",)
+    without_box = (
+        "K belongs to a crop of the video, and no bbox.pt says which: being-remote find-bbox",
+        "without one, by the stored crops: being-remote recover --run"
+        f" {shlex.quote(str(run.base))} --from-images VIDEO",
+    )
     try:
         settings, _ = find_settings(run)
         path = next((p for p in run.boxes(settings) if p.is_file()), None)
         box = read_box(path) if path is not None else None
     except DataError as e:
-        return None, (f"beside it: {e.where}: {e.what}",), _without_box(run)
+        return None, (f"beside it: {e.where}: {e.what}",), without_box
     if path is None or box is None:
-        return None, (), _without_box(run)
+        return None, (), without_box
     x_min, x_max, y_min, y_max = box
     beside = f"bbox.pt beside the run: {path}: x {x_min}..{x_max}, y {y_min}..{y_max}"
     steps = (f"the camera of the original video, checked, with pictures: {recover}",)
     if source_size is None:
         return None, (beside,), steps
     try:
-        return _view(found, source_size, box, path), (beside,), steps
+        return _view_source(found, source_size, box, path), (beside,), steps
     except ValueError as e:
         return None, (beside, f"it does not fit: {e}"), steps
 
 
-def _view(
+def _view_source(
     found: FrameAnalysis, source_size: Size, box: tuple[int, int, int, int] | None, path: Path | None
 ) -> SourceView:
     from being_remote.camera.crop import crop_from_box, resize_only
     from being_remote.camera.intrinsics import fov_deg, intrinsics_in_source
 
-    assert found.K is not None and found.image_size_wh is not None  # sound, or we were not asked
+    assert found.K is not None and found.image_size_wh is not None  # it has no problems
     size = found.image_size_wh
     crop = crop_from_box(box, source_size, size) if box else resize_only(source_size, size)
     K = intrinsics_in_source(found.K, crop)
-    rows = _rows(K)
-    assert rows is not None
     where = str(path) if path else None
-    return SourceView(source_size, box, where, crop.side, rows, fov_deg(K, source_size))
-
-
-def _without_box(run: LocalRun) -> tuple[str, ...]:
-    base = shlex.quote(str(run.base))
-    return (
-        "K belongs to a crop of the video, and no bbox.pt says which: being-remote find-bbox",
-        f"without one, by the stored crops: being-remote recover --run {base} --from-images VIDEO",
-    )
+    return SourceView(source_size, box, where, crop.side, matrix(K), fov_deg(K, source_size))
 
 
 def _in_folder(folder: Path) -> str:
@@ -192,11 +184,3 @@ def _in_folder(folder: Path) -> str:
     inside = folder / CHECKPOINT if (folder / CHECKPOINT).is_dir() else folder
     first = min(inside.glob(f"*{FRAME_SUFFIX}"), default=inside / frame_name(0))
     return f"analyze {shlex.quote(str(first))}; of a whole run: compare A B, or recover --run FOLDER"
-
-
-def _size_word(size: Size | None) -> str:
-    return f"{size[0]}x{size[1]}" if size else "WIDTHxHEIGHT"
-
-
-def _rows(K: Any) -> Matrix | None:
-    return None if K is None else tuple(tuple(row) for row in K.tolist())

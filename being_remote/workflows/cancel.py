@@ -17,7 +17,7 @@ def cancel(inventory: Inventory, job: str, *, host: str | None = None, dry_run: 
     Args:
         inventory: the hosts and actors.
         job: an id, a unique beginning, or `last`.
-        host: one that the job left: the attempt that was left there is ended, and the job goes on.
+        host: one that the job left: the attempt that was left there is ended, the current one is not.
         dry_run: only say what would be done.
 
     Raises:

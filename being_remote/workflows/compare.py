@@ -6,50 +6,27 @@ which frames only one of them has. Reads files on this laptop; writes only the p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.recovery.compared_runs import ComparedRun, read_run, read_settings_file
 from being_remote.recovery.run_comparison import (
-    ParameterRow,
+    CompareReport,
     SideReport,
     compare_runs,
-    plot_comparison,
+    complete_defaults,
+    plot_runs,
 )
 from being_remote.workflows.run_names import find_run
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
-    from being_remote.tracker.settings import SettingChange
 
 __all__ = ["CompareReport", "SideReport", "compare"]
 
 SETTINGS_SUFFIXES = (".yml", ".yaml")
-
-
-@dataclass(frozen=True)
-class CompareReport:
-    """Both sides and how they differ.
-
-    Attributes:
-        config_changes: keys on which the settings differ: `before` is A's value, `after` B's. None
-            where a side has no settings to compare.
-        parameters: ranges and smoothness, a row for each number; empty between settings files.
-        differences: what all that means, in words.
-        plot: the picture that was (or would be) written.
-        dry_run: nothing was written.
-    """
-
-    a: SideReport
-    b: SideReport
-    config_changes: tuple[SettingChange, ...] | None
-    parameters: tuple[ParameterRow, ...]
-    differences: tuple[str, ...]
-    plot: str | None
-    dry_run: bool
-    exit_code: int = 0
 
 
 def compare(
@@ -77,18 +54,13 @@ def compare(
     sides = _read_side(inventory, a), _read_side(inventory, b)
     if plot is not None and not any(side.cameras for side in sides):
         raise UsageError("two settings files have no parameters to draw", where="--plot", hint="leave it out")
-    comparison = compare_runs(*sides)
-    if plot is not None and not dry_run:
-        plot_comparison(comparison, plot)
-    return CompareReport(
-        a=comparison.reports[0],
-        b=comparison.reports[1],
-        config_changes=comparison.config_changes,
-        parameters=comparison.parameters,
-        differences=comparison.differences,
-        plot=str(plot) if plot is not None else None,
-        dry_run=dry_run,
-    )
+    sides = complete_defaults(*sides)
+    report = compare_runs(*sides)
+    if plot is None:
+        return replace(report, dry_run=dry_run)
+    if not dry_run:
+        plot_runs(*sides, plot)
+    return replace(report, plot=str(plot), dry_run=dry_run)
 
 
 def _read_side(inventory: Inventory | None, name: str) -> ComparedRun:

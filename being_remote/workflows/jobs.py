@@ -107,13 +107,13 @@ def jobs(inventory: Inventory, *, hosts: Sequence[str] = (), all_jobs: bool = Fa
     by_id = {job.job: job for job in every}
     for host, answer in answers.items():
         for seen in () if isinstance(answer, HostError) else answer.jobs:
-            known = by_id.get(seen.job)
-            if known is not None and (known.host == host or seen.attempt >= known.attempt):
+            ours = by_id.get(seen.job)
+            if ours is not None and (ours.host == host or seen.attempt >= ours.attempt):
                 continue  # it has its row; two hosts with one volume both show it
             if seen.state.ended and not all_jobs:
                 hidden += 1
             else:
-                rows.append(superseded_status(known, seen) if known else seen)
+                rows.append(superseded_status(ours, seen) if ours else seen)
     return JobsReport(tuple(rows), tuple(_host_look(n, a) for n, a in answers.items()), hidden)
 
 

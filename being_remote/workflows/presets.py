@@ -40,7 +40,7 @@ def show(name: str, inventory: Inventory | None = None, host: str | None = None)
     Args:
         name: the preset's.
         inventory: needed for a host.
-        host: whose checkout to look at; None: contact nobody, and take the table's defaults.
+        host: whose checkout to look at; None: no host is asked, and the table's defaults are taken.
 
     Raises:
         UsageError: there is none of that name; or the checkout there does not know what it sets.

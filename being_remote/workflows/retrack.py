@@ -150,11 +150,11 @@ def retrack(
         )
         if not follow_it:
             return _report(host.name, jobs, dry_run=False, followed=False)
-        known = ledger.find(jobs[0].job or "")
-        spare = Failover(other, after_s) if other is not None and other.name != known.host else None
-        with session_with_job_host(context, known, session, host) as (its_session, its_host):
+        job = ledger.find(jobs[0].job or "")
+        spare = Failover(other, after_s) if other is not None and other.name != job.host else None
+        with session_with_job_host(context, job, session, host) as (its_session, its_host):
             ended = follow_or_move(
-                context, its_session, its_host, known, say, failover=spare, on_progress=no_progress
+                context, its_session, its_host, job, say, failover=spare, on_progress=no_progress
             )
     report = _report(ended.row.host, (jobs[0].at(ended.row),), dry_run=False, followed=True)
     return dataclasses.replace(report, home=ended.home, moved=ended.move)

@@ -1,7 +1,4 @@
-"""`sync --list`, `--restore` and `--prune`: an actor's history here, without any host.
-
-Opens no session and asks nobody; prints nothing.
-"""
+"""`sync --list`, `--restore` and `--prune`: the history of an actor's backup, without any host."""
 
 from __future__ import annotations
 
@@ -10,9 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.backup.history import History
-from being_remote.backup.prune import marked, prune
-from being_remote.backup.restore import readable, refused, restore, without
-from being_remote.backup.snapshots import Snapshot, SnapshotChange, change, survey
+from being_remote.backup.prune import plan_pruning, prune
+from being_remote.backup.restore import choose_files, read_verified, restore
+from being_remote.backup.snapshots import (
+    SnapshotChange,
+    SnapshotsReport,
+    compare_snapshots,
+    survey_snapshots,
+)
 from being_remote.durable_files import NamedPaths, room_on_disk
 from being_remote.errors import NotFoundError
 from being_remote.inventory import Inventory
@@ -22,36 +24,14 @@ from being_remote.sync.sync_pass import tracker_judge
 from being_remote.sync.sync_report import QuarantineRow, quarantine_row
 from being_remote.transfer.stored_file import StoredFile
 
-
-@dataclass(frozen=True)
-class SnapshotsReport:
-    """Every snapshot of an actor's backup.
-
-    Attributes:
-        folder: the backup on this laptop.
-        live: the snapshot that the live files show.
-        generations: oldest first.
-        unreadable: damaged manifests.
-        unsaved: live files that are in no snapshot yet; the next sync takes them in.
-        history_bytes: the disk that all of the history takes.
-        old_bytes: how much of it only snapshots need that are not live.
-        orphan_bytes: how much of it no snapshot needs.
-    """
-
-    actor: str
-    folder: Path
-    live: int | None
-    generations: tuple[Snapshot, ...]
-    unreadable: tuple[Path, ...]
-    unsaved: int
-    history_bytes: int
-    old_bytes: int
-    orphan_bytes: int
-
-    @property
-    def exit_code(self) -> int:
-        """6 when a manifest is damaged."""
-        return 6 if self.unreadable else 0
+__all__ = [
+    "PruneReport",
+    "RestoreReport",
+    "SnapshotsReport",
+    "list_snapshots",
+    "prune_snapshots",
+    "restore_snapshot",
+]
 
 
 @dataclass(frozen=True)
@@ -60,13 +40,13 @@ class RestoreReport:
 
     Attributes:
         restored: the snapshot asked for.
-        snapshot: the snapshot that is live now; with `dry_run` the one that is live.
-        before: the snapshot that was live; restoring it undoes this.
+        snapshot: the one that is live now.
+        before: the one that was live; restoring it undoes this.
         files, bytes: what is live afterwards.
         change: from what was live.
-        adopted: how many live files were taken into the history first.
-        quarantined: its files that are not what their names say: a sound live version of the same run
-            stays, else there is none; `kept_as` is where they lie in the history.
+        adopted: how many live files were saved into the history first.
+        quarantined: its invalid files: a valid live version of the same run stays, else there is none;
+            `kept_as` is where they lie in the history.
         warnings: what else a person should know.
     """
 
@@ -85,15 +65,15 @@ class RestoreReport:
 
     @property
     def exit_code(self) -> int:
-        """6 when a file was refused; what cannot be restored at all is an error."""
+        """6 when a file was refused."""
         return 6 if self.quarantined and not self.dry_run else 0
 
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What was removed, or with `dry_run` would be: whole snapshots, and contents that only they had.
+    """What was removed, or with `dry_run` would be: snapshots, and contents that only they need.
 
-    `damaged` are manifests that cannot be read: they stay, and all that they seem to name.
+    `damaged` are corrupt manifests: they stay, and all that they seem to name.
     """
 
     actor: str
@@ -107,35 +87,19 @@ class PruneReport:
 
     @property
     def exit_code(self) -> int:
-        """6 when a manifest is damaged."""
+        """6 when a manifest is corrupt."""
         return 6 if self.damaged else 0
 
 
 def list_snapshots(inventory: Inventory, *, actor: str | None = None) -> SnapshotsReport:
-    """Tell an actor's snapshots.
-
-    Args:
-        inventory: who is who.
-        actor: its name; default: the only one.
+    """List an actor's snapshots; `actor` may be left out where there is only one.
 
     Raises:
         UsageError: the actor is unknown.
-        NotFoundError: nothing of it came home yet.
+        NotFoundError: it has no backup yet.
         DataError: a link lies in the backup.
     """
-    name, history = _history(inventory, actor)
-    seen = survey(history)
-    return SnapshotsReport(
-        actor=name,
-        folder=history.root,
-        live=history.shown(),
-        generations=seen.snapshots,
-        unreadable=seen.unreadable,
-        unsaved=seen.unsaved,
-        history_bytes=seen.history_bytes,
-        old_bytes=seen.old_bytes,
-        orphan_bytes=seen.orphan_bytes,
-    )
+    return survey_snapshots(*_find_history(inventory, actor))
 
 
 def restore_snapshot(
@@ -149,75 +113,62 @@ def restore_snapshot(
     """Make an earlier snapshot live again, as a new one.
 
     Args:
-        inventory: who is who.
-        snapshot: its number.
+        inventory: actors and backups.
+        number: the snapshot's.
         actor: its name; default: the only one.
-        dry_run: only read it, and say what would change.
-        on_progress: told how far it is.
+        dry_run: only read it, and report what would change.
+        on_progress: progress callback.
 
     Raises:
-        UsageError: the actor is unknown; a sync of it is at work.
+        UsageError: the actor is unknown; a sync of it is running.
         NotFoundError: there is no such snapshot.
         DataError: its contents are not whole, or the disk is full; nothing was changed.
     """
-    name, history = _history(inventory, actor)
+    name, history = _find_history(inventory, actor)
     numbers = history.snapshot_numbers()
     if number not in numbers:
         raise NotFoundError(
-            f"there is no snapshot {number}; known are: {_spans(numbers)}",
+            f"there is no snapshot {number}; known are: {_list_numbers(numbers)}",
             where=str(history.root),
             hint="`sync --list` shows them",
         )
-    if dry_run:
-        return _would_restore(name, history, number, on_progress)
 
     def is_same_run(live: Mapping[str, StoredFile], wanted: Mapping[str, StoredFile]) -> bool:
         return same_camera(_contents(history, live), _contents(history, wanted))
 
-    with room_on_disk(history.root), history.lock():
-        done = restore(history, readable(history, number, on_progress), tracker_judge(), is_same_run)
-    before = done.settled.manifest
+    if dry_run:
+        wanted = read_verified(history, number, on_progress)
+        snapshot = before = history.shown()
+        live = next((made.files for made in history.readable() if made.number == before), {})
+        files, refused = choose_files(history, live, wanted.files, tracker_judge(), is_same_run)
+        change, adopted = compare_snapshots(live, files), survey_snapshots(name, history).unsaved
+        host = wanted.host
+    else:
+        with room_on_disk(history.root), history.lock():
+            wanted = read_verified(history, number, on_progress)
+            done = restore(history, wanted, tracker_judge(), is_same_run)
+        earlier = done.settled.manifest
+        snapshot, before = done.manifest.number, earlier.number if earlier is not None else None
+        files, refused, change = done.manifest.files, done.refused, done.change
+        adopted, host = len(done.settled.adopted), done.manifest.host
     return RestoreReport(
         actor=name,
         folder=history.root,
         restored=number,
-        snapshot=done.manifest.number,
-        before=before.number if before is not None else None,
-        files=len(done.manifest.files),
-        bytes=sum(entry.bytes for entry in done.manifest.files.values()),
-        change=done.change,
-        adopted=len(done.settled.adopted),
-        dry_run=False,
-        warnings=_said(done.manifest.host),
-        quarantined=tuple(map(quarantine_row, done.refused)),
-    )
-
-
-def _would_restore(name: str, history: History, number: int, on_progress: OnProgress) -> RestoreReport:
-    wanted = readable(history, number, on_progress)
-    shown = history.shown()
-    live = next((made.files for made in history.readable() if made.number == shown), {})
-    bad = refused(history, live, wanted.files, tracker_judge())
-    same_run = bool(bad) and same_camera(_contents(history, live), _contents(history, wanted.files))
-    files = without(wanted.files, bad, live, same_run=same_run)
-    return RestoreReport(
-        actor=name,
-        folder=history.root,
-        restored=number,
-        snapshot=shown,
-        before=shown,
+        snapshot=snapshot,
+        before=before,
         files=len(files),
         bytes=sum(entry.bytes for entry in files.values()),
-        change=change(live, files),
-        adopted=survey(history).unsaved,
-        dry_run=True,
-        warnings=_said(wanted.host),
-        quarantined=tuple(map(quarantine_row, bad)),
+        change=change,
+        adopted=adopted,
+        dry_run=dry_run,
+        warnings=(
+            # A restore does not change the host's own files.
+            f"the next sync, or a --watch that runs now, downloads what {host or 'the host'} has otherwise"
+            " and makes it live; this snapshot stays in the history",
+        ),
+        quarantined=tuple(map(quarantine_row, refused)),
     )
-
-
-def _contents(history: History, files: Mapping[str, StoredFile]) -> NamedPaths:
-    return NamedPaths(files.keys(), lambda path: history.object(files[path].sha256))
 
 
 def prune_snapshots(
@@ -228,26 +179,26 @@ def prune_snapshots(
     dry_run: bool = False,
     force: bool = False,
 ) -> PruneReport:
-    """Remove all but the newest snapshots, and what only they needed; the live one always stays.
+    """Remove all but the newest snapshots, and what only they need; the live one always stays.
 
     Args:
-        inventory: who is who.
+        inventory: actors and backups.
         keep: how many to keep, at least 1.
         actor: its name; default: the only one.
-        dry_run: only say what would go.
-        force: also where the newest one holds under half of the frames of one that goes.
+        dry_run: only report what would be removed.
+        force: also where the newest one holds under half of the frames of one that is removed.
 
     Raises:
-        UsageError: the actor is unknown; `keep` is 0; a sync of it is at work.
-        NotFoundError: nothing of it came home yet.
+        UsageError: the actor is unknown; `keep` is 0; a sync of it is running.
+        NotFoundError: it has no backup yet.
         DataError: the newest snapshot holds too few frames; nothing was removed.
     """
-    name, history = _history(inventory, actor)
+    name, history = _find_history(inventory, actor)
     if dry_run:
-        pruning = marked(history, keep, force=force)
+        pruning = plan_pruning(history, keep, force=force)
     else:
         with history.lock():
-            pruning = marked(history, keep, force=force)
+            pruning = plan_pruning(history, keep, force=force)
             prune(history, pruning)
     return PruneReport(
         actor=name,
@@ -261,33 +212,28 @@ def prune_snapshots(
     )
 
 
-def _history(inventory: Inventory, actor: str | None) -> tuple[str, History]:
-    """The history of an actor that has one."""
-    who = inventory.the_actor(actor)
-    history = History(inventory.backup_of(who))
+def _find_history(inventory: Inventory, actor: str | None) -> tuple[str, History]:
+    """The name and the history of an actor that has one."""
+    chosen = inventory.the_actor(actor)
+    history = History(inventory.backup_of(chosen))
     if not history.snapshot_numbers():
         raise NotFoundError(
-            f"nothing of actor {who.name} came home yet",
+            f"actor {chosen.name} has no snapshots yet",
             where=str(history.root),
-            hint="sync first; a backup made by hand gets a history by that, too",
+            hint="run sync first; it adopts a backup made by hand, too",
         )
-    return who.name, history
+    return chosen.name, history
 
 
-def _said(host: str | None) -> tuple[str, ...]:
-    """What a restore does not change: the host still has its own files, and they are news again."""
-    whose = host if host is not None else "the host"
-    return (
-        f"the next sync, and at once a --watch that is at work, brings home again what {whose} has otherwise,"
-        " and makes it live; this snapshot stays in the history",
-    )
+def _contents(history: History, files: Mapping[str, StoredFile]) -> NamedPaths:
+    return NamedPaths(files.keys(), lambda path: history.object(files[path].sha256))
 
 
-def _spans(numbers: list[int]) -> str:
+def _list_numbers(numbers: list[int]) -> str:
     """Numbers as few words.
 
     Example:
-        >>> _spans([0, 1, 2, 5])
+        >>> _list_numbers([0, 1, 2, 5])
         '0 to 2, 5'
     """
     spans: list[list[int]] = []

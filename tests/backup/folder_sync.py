@@ -14,7 +14,7 @@ from being_remote.backup.download import Arrival, BackupTarget, download_changed
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import keep_arrived
 from being_remote.backup.live_tree import scan
-from being_remote.backup.reconcile import Reconciled, settle
+from being_remote.backup.reconcile import ReconcileResult, settle
 from being_remote.errors import TornFile
 from being_remote.inventory import LocalHost
 from being_remote.session import Session, no_progress
@@ -88,7 +88,7 @@ class FolderHost:
         offers: list[RemoteFile] | None = None,
         deep: bool = False,
         folds: bool = False,
-    ) -> tuple[Reconciled, DownloadPlan, Arrival]:
+    ) -> tuple[ReconcileResult, DownloadPlan, Arrival]:
         history = self.history
         with history.lock():
             settled = settle(history, judge, deep=deep)
@@ -109,7 +109,7 @@ class FolderHost:
         now = {o.path: o for o in self.offers()}
         return now.keys() == {o.path for o in offers} and all(now[o.path].looks_like(o) for o in offers)
 
-    def settle(self) -> Reconciled:
+    def settle(self) -> ReconcileResult:
         with self.history.lock():
             return settle(self.history, judge)
 

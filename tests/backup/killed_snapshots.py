@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from folder_sync import counted, judge
 
 from being_remote.backup.history import History
-from being_remote.backup.prune import marked, prune
-from being_remote.backup.restore import RestoreResult, readable, restore
+from being_remote.backup.prune import plan_pruning, prune
+from being_remote.backup.restore import RestoreResult, read_verified, restore
 from being_remote.backup.snapshot_merge import merge_snapshots
 from being_remote.backup.verification import scrub
 from being_remote.session import no_progress
@@ -23,11 +23,11 @@ from being_remote.session import no_progress
 
 def restore_first(history: History) -> RestoreResult:
     """Make the oldest snapshot live again."""
-    return restore(history, readable(history, history.snapshot_numbers()[0], no_progress), judge)
+    return restore(history, read_verified(history, history.snapshot_numbers()[0], no_progress), judge)
 
 
 def prune_to_two(history: History) -> None:
-    prune(history, marked(history, 2))
+    prune(history, plan_pruning(history, 2))
 
 
 def absorb_last(history: History) -> None:

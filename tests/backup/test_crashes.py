@@ -73,7 +73,7 @@ class RewrittenThenKilled(LocalSession):
         return pulled
 
 
-def test_killed_in_the_second_fetch_all_of_the_first_one_is_home_though_the_host_is_gone_since(
+def test_killed_in_the_second_fetch_all_of_the_first_one_is_local_though_the_host_is_gone_since(
     host: FolderHost,
 ) -> None:
     for i in range(4):

@@ -29,7 +29,7 @@ def halves(host: FolderHost) -> set[str]:
     return {os.path.relpath(os.path.join(f, n), incoming) for f, _, names in os.walk(incoming) for n in names}
 
 
-def test_a_log_that_grew_since_it_was_listed_comes_as_listed_and_the_next_sync_brings_the_rest(
+def test_a_log_that_grew_since_it_was_listed_comes_as_listed_and_the_next_sync_downloads_the_rest(
     host: FolderHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rsync, "GROWTH_BYTES", 1000)

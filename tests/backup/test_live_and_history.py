@@ -69,7 +69,7 @@ class StoppedSession(LocalSession):
         return pulled
 
 
-def test_first_sync_brings_everything_and_the_second_changes_nothing_at_all(host: FolderHost) -> None:
+def test_first_sync_downloads_everything_and_the_second_changes_nothing_at_all(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.put("checkpoint/00001.frame", "b END", 1_700_000_000.7)
     host.put("run/logs/train.log", "loss")
@@ -158,7 +158,7 @@ def test_a_live_file_that_was_removed_comes_back_without_the_host(host: FolderHo
     assert host.live()["checkpoint/00001.frame"] == "b END"
 
 
-def test_a_live_file_that_was_damaged_is_set_aside_and_its_good_version_put_back(host: FolderHost) -> None:
+def test_a_live_file_that_was_damaged_is_quarantined_and_its_good_version_put_back(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.sync()
     host.hand("checkpoint/00000.frame", "a E")
@@ -178,7 +178,7 @@ def test_damage_that_keeps_size_and_time_is_found_by_reading_everything(host: Fo
     assert host.live() == {"checkpoint/00000.frame": "a END"} and planned.wanted == ()
 
 
-def test_what_rotted_is_never_taken_for_a_change_by_hand_though_nobody_can_judge_it(host: FolderHost) -> None:
+def test_what_rotted_is_never_taken_for_a_change_by_hand_even_without_a_judge(host: FolderHost) -> None:
     host.put("run/logs/train.log", "loss 0.1")
     host.sync()
     host.hand("run/logs/train.log", "loss 0.9", 1_700_000_000)
@@ -189,7 +189,7 @@ def test_what_rotted_is_never_taken_for_a_change_by_hand_though_nobody_can_judge
     assert host.live() == {"run/logs/train.log": "loss 0.1"}
 
 
-def test_a_torn_arrival_is_named_and_set_aside_while_the_older_good_one_stays(host: FolderHost) -> None:
+def test_a_torn_arrival_is_named_and_quarantined_while_the_older_good_one_stays(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "good END")
     host.sync()
     host.put("checkpoint/00000.frame", "torn", 1_700_000_009)
@@ -382,7 +382,7 @@ def test_leftovers_of_another_version_in_incoming_never_pass_for_the_listed_file
     assert host.live() == {"checkpoint/00000.frame": "new END"}
 
 
-def test_what_a_killed_sync_had_brought_is_safe_though_the_host_has_a_newer_version_since(
+def test_what_a_killed_sync_had_downloaded_is_safe_though_the_host_has_a_newer_version_since(
     host: FolderHost,
 ) -> None:
     host.put("checkpoint/00000.frame", "first END")
@@ -398,7 +398,7 @@ def test_what_a_killed_sync_had_brought_is_safe_though_the_host_has_a_newer_vers
     assert not host.history.fetching.exists()
 
 
-def test_what_a_killed_sync_had_brought_of_another_run_is_never_mixed_into_the_live_one(
+def test_what_a_killed_sync_had_downloaded_of_another_run_is_never_mixed_into_the_live_one(
     host: FolderHost,
 ) -> None:
     host.put("bbox.pt", "old box")
@@ -467,7 +467,7 @@ def test_what_a_second_fetch_wrote_over_a_file_that_was_read_already_never_becom
         assert hash_of(host.history.object(name)) == name
 
 
-def test_names_that_leave_their_folder_or_collide_are_refused_by_name_and_the_rest_comes_home(
+def test_names_that_leave_their_folder_or_collide_are_refused_by_name_and_the_rest_is_downloaded(
     host: FolderHost,
 ) -> None:
     host.put("checkpoint/a.frame", "small END")

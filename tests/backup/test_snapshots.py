@@ -19,10 +19,10 @@ from folder_sync import FolderHost, judge
 from killed_snapshots import act, restore_first
 
 from being_remote.backup.live_tree import scan
-from being_remote.backup.prune import Pruning, marked, prune
-from being_remote.backup.restore import RestoreResult, readable, restore
+from being_remote.backup.prune import Pruning, plan_pruning, prune
+from being_remote.backup.restore import RestoreResult, read_verified, restore
 from being_remote.backup.snapshot_merge import merge_snapshots
-from being_remote.backup.snapshots import SnapshotChange, survey
+from being_remote.backup.snapshots import SnapshotChange, survey_snapshots
 from being_remote.backup.verification import VerifyResult, scrub
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import InconsistentData, NoSpace, UsageError
@@ -35,12 +35,12 @@ FRAME = "checkpoint/00000.frame"
 
 def bring_back(host: FolderHost, number: int) -> RestoreResult:
     with host.history.lock():
-        return restore(host.history, readable(host.history, number, no_progress), judge)
+        return restore(host.history, read_verified(host.history, number, no_progress), judge)
 
 
 def prune_to(host: FolderHost, keep: int) -> Pruning:
     with host.history.lock():
-        pruning = marked(host.history, keep)
+        pruning = plan_pruning(host.history, keep)
         prune(host.history, pruning)
     return pruning
 
@@ -81,13 +81,13 @@ def test_each_snapshot_tells_what_it_has_and_how_it_differs_from_the_one_before(
     two_runs(host)
     host.put("checkpoint/00001.frame", "new 1 END", 1_700_000_101)
     host.sync()
-    seen = survey(host.history)
-    assert [(g.generation, g.why, g.files, g.bytes, g.live) for g in seen.snapshots] == [
+    seen = survey_snapshots("demo", host.history)
+    assert [(g.generation, g.why, g.files, g.bytes, g.live) for g in seen.generations] == [
         (0, "sync", 5, 41, False),
         (1, "sync", 3, 23, False),
         (2, "sync", 4, 32, True),
     ]
-    assert [g.change for g in seen.snapshots] == [
+    assert [g.change for g in seen.generations] == [
         SnapshotChange(5, 0, 0),
         SnapshotChange(0, 2, 2),
         SnapshotChange(1, 0, 0),
@@ -104,7 +104,7 @@ def test_what_was_done_by_hand_since_is_counted_and_nothing_is_changed_by_lookin
     host.hand("checkpoint/00007.frame", "mine END")
     (host.root / "bbox.pt").unlink()
     before = host.contents()
-    assert survey(host.history).unsaved == 3
+    assert survey_snapshots("demo", host.history).unsaved == 3
     assert host.contents() == before and not (host.root / "bbox.pt").exists()
 
 
@@ -112,8 +112,8 @@ def test_a_damaged_manifest_is_named_and_hides_no_other_snapshot(host: FolderHos
     two_runs(host)
     damaged = host.history.history_folder / "manifests/0.json"
     damaged.write_text("{")
-    seen = survey(host.history)
-    assert [g.generation for g in seen.snapshots] == [1]
+    seen = survey_snapshots("demo", host.history)
+    assert [g.generation for g in seen.generations] == [1]
     assert seen.unreadable == (damaged,)
     assert (seen.old_bytes, seen.orphan_bytes) == (0, 34)
 
@@ -141,7 +141,7 @@ def test_a_restore_is_undone_by_another_restore(host: FolderHost) -> None:
     bring_back(host, 0)
     bring_back(host, 1)
     assert host.live() == was
-    assert [g.of for g in survey(host.history).snapshots] == [None, None, 0, 1]
+    assert [g.of for g in survey_snapshots("demo", host.history).generations] == [None, None, 0, 1]
 
 
 def test_what_lay_live_and_nowhere_else_is_saved_before_a_restore(host: FolderHost) -> None:
@@ -278,9 +278,9 @@ def test_prune_keeps_what_is_live_though_it_is_not_among_the_newest(host: Folder
     """A refresh was cut short: the live tree still shows an earlier snapshot."""
     many(host)
     host.history.show(1)
-    assert marked(host.history, 1).removed == (0,)
+    assert plan_pruning(host.history, 1).removed == (0,)
     host.history.show(0)
-    assert marked(host.history, 1).removed == ()
+    assert plan_pruning(host.history, 1).removed == ()
 
 
 def test_prune_to_nothing_is_refused(host: FolderHost) -> None:
@@ -333,15 +333,13 @@ BAD: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_foreign_manifest_is_passed_over_named_and_keeps_nobody_from_the_rest(
-    host: FolderHost, kind: str
-) -> None:
+def test_a_foreign_manifest_is_passed_over_named_and_hides_no_other(host: FolderHost, kind: str) -> None:
     two_runs(host)
     live, path = host.live(), host.history.history_folder / "manifests/7.json"
     BAD[kind](path)
     assert host.settle().damaged == (path,)
     assert host.live() == live
-    assert survey(host.history).unreadable == (path,)
+    assert survey_snapshots("demo", host.history).unreadable == (path,)
     assert read_again(host).unreadable == (path,)
     host.put("checkpoint/00009.frame", "new 9 END")
     settled, _, _ = host.sync()
@@ -376,7 +374,7 @@ def test_what_a_damaged_newest_snapshot_showed_becomes_one_again_and_no_other_ru
 
 
 @pytest.mark.parametrize("note", [b"", b"{", b"7\n[1]\n", b'"here"\n[[]]\nx\n'])
-def test_a_note_of_a_killed_sync_that_nobody_can_read_keeps_nobody_from_syncing(
+def test_a_note_of_a_killed_sync_that_cannot_be_read_does_not_stop_a_sync(
     host: FolderHost, note: bytes
 ) -> None:
     two_runs(host)
@@ -387,7 +385,7 @@ def test_a_note_of_a_killed_sync_that_nobody_can_read_keeps_nobody_from_syncing(
 
 
 @pytest.mark.parametrize("path", [".history/manifests/7.json", "../inventory.yaml", "run/logs/.git/config"])
-def test_a_note_of_a_killed_sync_brings_nothing_to_a_place_where_no_download_belongs(
+def test_a_note_of_a_killed_sync_downloads_nothing_to_a_place_where_no_download_belongs(
     host: FolderHost, path: str
 ) -> None:
     two_runs(host)
@@ -400,7 +398,7 @@ def test_a_note_of_a_killed_sync_brings_nothing_to_a_place_where_no_download_bel
     assert host.live() == live and not (host.root / path).exists()
 
 
-def test_prune_leaves_the_quarantine_and_what_a_killed_sync_had_brought(host: FolderHost) -> None:
+def test_prune_leaves_the_quarantine_and_what_a_killed_sync_had_downloaded(host: FolderHost) -> None:
     many(host)
     host.put("checkpoint/00005.frame", "torn", 1_700_000_109)
     host.sync()
@@ -515,7 +513,7 @@ def watched(host: FolderHost, path: str, text: str, mtime_s: float) -> bool:
         return merge_snapshots(host.history, earlier, later)
 
 
-def test_rounds_of_a_watch_that_only_add_leave_one_snapshot_with_all_that_they_brought(
+def test_rounds_of_a_watch_that_only_add_leave_one_snapshot_with_all_that_they_downloaded(
     host: FolderHost,
 ) -> None:
     host.put(FRAME, "0 END")

@@ -71,14 +71,14 @@ def test_a_dry_run_of_a_restore_prints_its_changes(folder: Path, capsys: pytest.
     assert exit_code("--restore=0", "--dry-run") == 0
     said = capsys.readouterr().out
     assert "would restore it: 0 added, 0 changed, 2 removed" in said
-    assert "a --watch that is at work, brings home again what pod has otherwise" in " ".join(said.split())
+    assert "a --watch that runs now, downloads what pod has otherwise" in " ".join(said.split())
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--prune=3"], "e.g. --prune keep=5"),
-        (["--prune=keep=0"], "at least one snapshot is kept"),
+        (["--prune=keep=0"], "at least one snapshot must be kept"),
         (["--prune=keep=-1"], "e.g. --prune keep=5"),
         (["--list", "--restore=1"], "--list and --restore do not go together"),
         (["--restore=1", "--prune=keep=1"], "--restore and --prune do not go together"),

@@ -151,8 +151,8 @@ def test_status_names_the_gpus_and_who_leases_them(desk, card) -> None:
     spec = desk.spec("sh", "-c", HOLD, gpus=1)
     desk.submit(spec)
     before = desk.session.round_trips
-    seen = desk.look_at_host()
+    seen = desk.look()
     assert [(g.uuid, g.job, g.busy) for g in seen.gpus] == [(uuid(0), spec.job, False)]
     assert desk.session.round_trips == before + 1
     card.says(NO_DRIVER, 9)
-    assert "couldn't communicate" in (desk.look_at_host().gpu_problem or "")
+    assert "couldn't communicate" in (desk.look().gpu_problem or "")

@@ -189,7 +189,7 @@ def test_frames_in_memory_are_found_behind_a_link(disk: Path) -> None:
     assert str(memory) in paths(answer["outside"])
 
 
-def test_results_of_a_run_count_in_their_folder_and_odd_spellings_and_archives_are_told(
+def test_results_of_a_run_count_in_their_folder_and_odd_spellings_and_archives_are_reported(
     tmp_path: Path,
 ) -> None:
     for name in ("run/mesh/1.ply", "run/1.ply", "run/frames.tar", "run/half.tmp", "run/data.frame.R"):

@@ -111,10 +111,10 @@ def test_weaker_cameras_do_not_replace_surer_ones_unasked(here: Path, filmed: Ac
     for grade in ("bbox", "verified", "estimated"):
         note.write_text(json.dumps({**json.loads(note.read_text()), "grade": grade}))
         weaker = {"estimated": "landmark"}.get(grade, "unverified")
-        assert out_folder.weaker({"grade": grade}, {"grade": weaker, "numbers_by": "pixels"})
-        assert not out_folder.weaker({"grade": weaker}, {"grade": grade, "numbers_by": "pixels"})
+        assert out_folder.compare_strength({"grade": grade}, {"grade": weaker, "numbers_by": "pixels"})
+        assert not out_folder.compare_strength({"grade": weaker}, {"grade": grade, "numbers_by": "pixels"})
     for said in ({}, {"grade": None}, {"grade": "of a newer version"}, {"numbers_by": 7}):
-        assert not out_folder.weaker(said, {"grade": "unverified", "numbers_by": "unknown"})
+        assert not out_folder.compare_strength(said, {"grade": "unverified", "numbers_by": "unknown"})
     assert run_of(filmed, video=video, check=False, force=True).moved_aside is not None
 
 
@@ -207,7 +207,7 @@ def test_files_of_our_names_that_nothing_says_anything_of_are_left_alone(
     run_of(plain, out=folder, exports=["nerfstudio"])  # beside them is no harm
     assert (folder / "thesis.txt").read_text() == (folder / "cameras.json").read_text() == "precious"
     (here / "file").write_text("x")
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         run_of(plain, out=here / "file")
 
 
@@ -372,7 +372,7 @@ def test_a_trainer_that_needs_meshes_says_how_to_bring_them(
 def test_a_folder_inside_of_a_file_is_refused_with_force_too(here: Path, plain: ActorTruth) -> None:
     (here / "file").touch()
     for force in (False, True):
-        with pytest.raises(UsageError, match=r"cannot be made: .*/file is no folder"):
+        with pytest.raises(UsageError, match=r"cannot be made: .*/file is not a folder"):
             run_of(plain, out=here / "file" / "x" / "y", force=force)
     assert (here / "file").is_file()
 

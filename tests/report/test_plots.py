@@ -15,7 +15,7 @@ from being_remote.camera.intrinsics import intrinsics_in_source
 from being_remote.errors import UsageError
 from being_remote.report import plots
 from being_remote.report.crop_diagram import Rect, lay_out_crop
-from being_remote.report.curves import COLOURS, Curve, Panel
+from being_remote.report.curves import Curve, Panel
 from being_remote.report.pictures import jpeg
 from being_remote.report.plots import MAX_PANELS, plot_intrinsics, plot_panels
 
@@ -42,10 +42,9 @@ def test_curves_are_plotted_beside_each_other_with_their_gaps_and_names(figures:
     picture = pixels(plot_panels("A against B", [Panel("jaw", "deg", (a, b))] * 3, columns=2))
     assert picture.shape == (680, 1600, 3)
     first, *_, unused = figures[0].axes
-    lines = [line.get_xdata().tolist() for line in first.lines]
-    assert sorted(lines) == [[0, 1, 2], [0, 1, 2, 3, 4, 5, 6], [5, 6]]
-    assert {text.get_text() for text in first.texts} == {"A", "B (constant)"}
-    assert [line.get_zorder() for line in first.lines] == [4, 3, 3]  # B over A, plotted from the right
+    lines = [list(line.get_xdata()) for line in first.lines if len(line.get_xdata())]
+    assert lines == [[0, 1, 2], [5, 6], [0, 1, 2, 3, 4, 5, 6]]
+    assert [text.get_text() for text in first.get_legend().get_texts()] == ["A", "B (constant)"]
     assert not unused.axison
 
 
@@ -55,7 +54,7 @@ def test_both_principal_points_are_plotted_where_they_are_and_all_figures_writte
     K = intrinsics_in_source(K_CROP, CROP)
     plot_intrinsics("roman", CROP, K_CROP, K)
     (ax,) = figures[0].axes
-    circles = [line.get_xydata()[0].tolist() for line in ax.lines if line.get_color() == COLOURS[0]]
+    circles = [line.get_xydata()[0].tolist() for line in ax.lines if line.get_marker() == "o"]
     image = lay_out_crop(CROP, K_CROP, K).image
     assert circles == [[image.x + 200, image.y + 300], [K[0, 2], K[1, 2]]]
     text = " ".join(text.get_text() for text in figures[0].texts)

@@ -162,7 +162,7 @@ def text(report: SafeReport, *, terminal: bool = False) -> str:
 # -- files -----------------------------------------------------------------------------------------
 
 
-def test_a_pod_whose_files_are_all_home_may_be_stopped_and_looking_changes_nothing(there: Place) -> None:
+def test_a_pod_whose_files_are_all_local_may_be_stopped_and_looking_changes_nothing(there: Place) -> None:
     before = there.state()
     (reason,) = there.look().reasons
     assert reason.next == "sync --actor demo --host pod" and "not local" in reason.what
@@ -179,7 +179,7 @@ def test_a_pod_whose_files_are_all_home_may_be_stopped_and_looking_changes_nothi
     assert text(yes).startswith(f"yes: 1 actor, {report.files} files, 0 jobs verified local; pod idle for ")
 
 
-def test_one_other_byte_over_there_is_a_no_even_with_the_same_size_and_time(there: Place) -> None:
+def test_one_other_byte_on_the_host_is_a_no_even_with_the_same_size_and_time(there: Place) -> None:
     sync(there.inventory)
     rewrite(there.tracker / "output/demo/train.log")
     report = there.look()
@@ -188,7 +188,7 @@ def test_one_other_byte_over_there_is_a_no_even_with_the_same_size_and_time(ther
     assert text(report).startswith("NO: not local: 1 file ('run/logs/train.log') of demo")
 
 
-def test_what_a_sync_had_hashed_over_there_is_not_hashed_again_while_it_looks_the_same(
+def test_what_a_sync_had_hashed_on_the_host_is_not_hashed_again_while_it_looks_the_same(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(known, "TICK_NS", 0)  # the files were made just now
@@ -220,7 +220,7 @@ def test_what_a_manifest_names_and_is_not_here_is_a_no(here: Place, harm: str) -
     assert here.look().actors[0].not_home.examples == ("checkpoint/00001.frame",)
 
 
-def test_what_an_earlier_snapshot_holds_is_at_home(here: Place) -> None:
+def test_what_an_earlier_snapshot_holds_is_local(here: Place) -> None:
     log = here.tracker / "output/demo/train.log"
     first = log.read_bytes()
     sync(here.inventory)
@@ -230,7 +230,7 @@ def test_what_an_earlier_snapshot_holds_is_at_home(here: Place) -> None:
     assert here.look().safe is True
 
 
-def test_contents_that_no_snapshot_names_are_not_at_home(here: Place) -> None:
+def test_contents_that_no_snapshot_names_are_not_local(here: Place) -> None:
     sync(here.inventory)
     log = here.tracker / "output/demo/train.log"
     rewrite(log)
@@ -268,7 +268,7 @@ def test_a_file_that_is_torn_on_both_sides_is_a_no_of_its_own(here: Place) -> No
     assert "still being written" in what and "wait a moment" in next_step
 
 
-def test_a_name_that_cannot_come_home_is_named_with_its_reason(here: Place) -> None:
+def test_a_name_that_cannot_be_downloaded_is_named_with_its_reason(here: Place) -> None:
     logs = here.tracker / "output/demo/logs"
     logs.mkdir(exist_ok=True)
     (logs / "a").write_text("a file\n")
@@ -287,7 +287,7 @@ def test_a_frame_that_is_a_link_is_a_no(here: Place) -> None:
     assert "is a link" in what and "00009.frame" in what
 
 
-def test_a_run_that_no_actor_names_is_a_no_until_its_bytes_are_home(here: Place) -> None:
+def test_a_run_that_no_actor_names_is_a_no_until_its_bytes_are_local(here: Place) -> None:
     sync(here.inventory)
     other = here.tracker / "output/other/checkpoint"
     shutil.copytree(here.checkpoint, other)
@@ -337,7 +337,7 @@ def test_the_copy_in_a_backup_on_the_host_counts_by_its_bytes(here: Place) -> No
     assert here.look().safe is False
 
 
-def test_what_no_kind_covers_is_said_and_no_reason(here: Place) -> None:
+def test_what_no_kind_covers_is_reported_and_no_reason(here: Place) -> None:
     sync(here.inventory)
     masks = here.tracker / "input/demo/masks"
     masks.mkdir()
@@ -363,7 +363,7 @@ def with_source(place: Place, *, video: bytes | None = b"the video", pictures: i
         (folder / "video.mp4").write_bytes(video)
 
 
-def test_source_pictures_are_a_no_until_sync_brings_them_or_their_video_is_local(here: Place) -> None:
+def test_source_pictures_are_a_no_until_sync_downloads_them_or_their_video_is_local(here: Place) -> None:
     sync(here.inventory)
     with_source(here)
     ((what, next_step),) = here.why()
@@ -467,7 +467,7 @@ def test_a_frame_by_another_spelling_is_unknown_unless_its_bytes_are_local(here:
     assert "00001.FRAME" in report.reasons[0].what and "another spelling" in report.reasons[0].what
 
 
-def test_archives_and_temporary_files_are_said(here: Place) -> None:
+def test_archives_and_temporary_files_are_reported(here: Place) -> None:
     sync(here.inventory)
     for name in ("frames.tar", "a.zip", "half.tmp"):
         (here.workdir / "kept").mkdir(parents=True, exist_ok=True)
@@ -529,7 +529,7 @@ def test_of_a_file_that_grows_no_more_is_read_than_was_listed(here: Place) -> No
     assert made.bytes == log.stat().st_size
 
 
-def test_a_file_that_cannot_be_read_over_there_makes_it_unknown(
+def test_a_file_that_cannot_be_read_on_the_host_makes_it_unknown(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)
@@ -672,7 +672,7 @@ def test_a_job_at_work_is_a_no_and_one_that_left_nothing_is_not(here: Place) -> 
     assert here.look().safe is True
 
 
-def test_of_a_job_that_failed_what_is_whole_must_come_home_and_torn_frames_are_worth_nothing(
+def test_of_a_job_that_failed_what_is_whole_must_be_downloaded_and_torn_frames_are_worth_nothing(
     here: Place,
 ) -> None:
     sync(here.inventory)
@@ -714,7 +714,7 @@ def test_frames_that_only_an_earlier_attempt_has_count_until_the_job_succeeds(he
         ("succeeded", ("input/d/images/1.png", "output/other.txt"), ("input/d/images/1.png",), None),
     ],
 )
-def test_of_a_tracking_all_that_pull_brings_counts_and_nothing_of_one_without_frames(
+def test_of_a_tracking_all_that_pull_downloads_counts_and_nothing_of_one_without_frames(
     here: Place, state: str, names: tuple[str, ...], missing: tuple[str, ...], next_step: str | None
 ) -> None:
     job = tracking(state)
@@ -982,7 +982,7 @@ def test_no_gpu_is_fine_and_a_driver_in_trouble_is_unknown(
     assert here.look().safe is safe
 
 
-def test_idle_is_told_by_the_hosts_own_times(here: Place) -> None:
+def test_idle_is_reported_by_the_hosts_own_times(here: Place) -> None:
     sync(here.inventory)
     for folder, _, names in os.walk(here.tracker):
         for name in names:
@@ -996,7 +996,7 @@ def test_idle_is_told_by_the_hosts_own_times(here: Place) -> None:
     assert here.look().idle_s is None
 
 
-def test_what_idling_costs_is_told_where_the_inventory_has_a_price(
+def test_what_idling_costs_is_reported_where_the_inventory_has_a_price(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)
@@ -1018,14 +1018,14 @@ def test_what_idling_costs_is_told_where_the_inventory_has_a_price(
     cancelling.cancel(here.inventory, job)
 
 
-def test_how_long_a_host_runs_is_told_by_a_clock_that_nobody_sets(here: Place) -> None:
+def test_how_long_a_host_runs_is_reported_by_a_clock_that_nothing_sets(here: Place) -> None:
     up_s = here.look().up_s
     assert sys.platform != "linux" or (
         up_s is not None and 0 < up_s <= time.clock_gettime(time.CLOCK_BOOTTIME)
     )
 
 
-def test_where_something_is_to_follow_a_job_that_came_meanwhile_makes_it_unknown(
+def test_where_something_is_to_follow_a_job_that_starts_meanwhile_makes_it_unknown(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)

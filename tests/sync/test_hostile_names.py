@@ -213,7 +213,7 @@ def answer_for_another(request: Any, answer: Any) -> None:
             answer.insert(0, {"folder": number, "files": [["other", 1, 0, 0, 0, None]]})
 
 
-def test_an_answer_with_hashes_of_what_nobody_named_is_refused(homes: Homes, hostile: HostilePod) -> None:
+def test_an_answer_with_hashes_of_files_not_named_is_refused(homes: Homes, hostile: HostilePod) -> None:
     homes.sync()
     before = everything(homes.root)
     shutil.copy(homes.checkpoint / "00001.frame", homes.checkpoint / "00000.frame")

@@ -31,7 +31,7 @@ def live(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("odd", [0, 2])
-def test_another_camera_in_the_first_or_in_the_last_frame_that_came_is_another_run(
+def test_another_camera_in_the_first_or_in_the_last_frame_that_arrived_is_another_run(
     tmp_path: Path, live: dict[str, Path], odd: int
 ) -> None:
     came = dict(frame(tmp_path / "came", i, OTHERS if i == odd else OURS) for i in range(3))

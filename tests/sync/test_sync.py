@@ -96,7 +96,7 @@ def there(actor: Path, pod: Pod, make_inventory: MakeInventory) -> Iterator[Sett
         shutil.rmtree(child)
 
 
-def test_a_finished_run_comes_home_from_a_pod_and_a_second_sync_transfers_nothing(there: Setting) -> None:
+def test_a_finished_run_is_downloaded_from_a_pod_and_a_second_sync_transfers_nothing(there: Setting) -> None:
     seen: list[TransferProgress] = []
     (there.tracker / "configs/config.py").write_text(CONFIG)
     first = there.sync(verify=True, on_progress=seen.append)
@@ -141,7 +141,7 @@ def test_names_of_any_bytes_arrive_intact(where: str, request: pytest.FixtureReq
     json.dumps([report.warnings, report.vanished.examples], ensure_ascii=True)
 
 
-def test_a_torn_frame_is_quarantined_and_named_and_everything_else_is_home(there: Setting) -> None:
+def test_a_torn_frame_is_quarantined_and_named_and_everything_else_is_local(there: Setting) -> None:
     whole = (there.checkpoint / "00005.frame").read_bytes()
     (there.checkpoint / "00005.frame").write_bytes(whole[:-100])
     os.utime(there.checkpoint / "00005.frame", (1_700_000_000, 1_700_000_000))  # nobody writes it any more
@@ -202,7 +202,7 @@ def test_a_live_file_that_rotted_here_is_found_by_verify_and_put_right(here: Set
     assert report.verified == report.files
 
 
-def test_what_vanished_or_shrank_on_the_host_stays_and_is_said(here: Setting) -> None:
+def test_what_vanished_or_shrank_on_the_host_stays_and_is_reported(here: Setting) -> None:
     here.sync()
     log = here.tracker / "output/demo/train.log"
     long = log.read_bytes()
@@ -248,7 +248,7 @@ def test_with_only_some_kinds_another_run_is_refused(here: Setting, second_run: 
     assert here.live() == before
 
 
-def test_only_brings_the_kinds_asked_for(here: Setting) -> None:
+def test_only_downloads_the_kinds_asked_for(here: Setting) -> None:
     report = here.sync(only=["bbox", "logs"])
     assert {p.split("/")[0] for p in here.live()} == {"bbox.pt", "run"}
     assert report.files == len(here.live())
@@ -269,7 +269,7 @@ def test_a_hand_made_backup_is_adopted_and_only_the_rest_is_fetched(here: Settin
     assert {p.name: p.stat().st_mtime_ns for p in home.iterdir() if p.name in times} == times
 
 
-def test_files_of_a_hand_made_backup_are_the_host_s_once_it_has_told_their_hashes(here: Setting) -> None:
+def test_files_of_a_hand_made_backup_are_the_host_s_once_it_has_made_their_hashes(here: Setting) -> None:
     shutil.copytree(here.checkpoint, here.root / "checkpoint")
     shutil.copy2(here.tracker / "input/demo/bbox.pt", here.root)
     changed = here.root / "checkpoint/00005.frame"
@@ -392,14 +392,14 @@ def test_a_dry_run_of_verify_names_what_rotted_and_repairs_nothing(here: Setting
     assert (mended.transferred_files, mended.verified) == (1, files)
 
 
-def test_links_on_the_host_are_not_followed_and_are_said(here: Setting) -> None:
+def test_links_on_the_host_are_not_followed_and_are_reported(here: Setting) -> None:
     (here.checkpoint / "00099.frame").symlink_to("/etc/passwd")
     report = here.sync()
     assert "checkpoint/00099.frame" not in here.live()
     assert any("00099.frame" in w and "not downloaded" in w for w in report.warnings)
 
 
-def test_frames_only_in_a_backup_on_the_host_are_taken_from_there_and_it_is_said(here: Setting) -> None:
+def test_frames_only_in_a_backup_on_the_host_are_taken_from_there_and_it_is_reported(here: Setting) -> None:
     backup = here.workdir / "data/backup/demo"
     backup.parent.mkdir(parents=True)
     shutil.copytree(here.checkpoint, backup / "checkpoint")
@@ -465,7 +465,7 @@ def test_a_pod_without_rsync_is_served_by_a_stream(
         assert at.sync().transferred_files == 0
 
 
-def test_a_pod_without_python_is_told_so(tmp_path: Path, make_inventory: MakeInventory) -> None:
+def test_a_pod_without_python_is_reported(tmp_path: Path, make_inventory: MakeInventory) -> None:
     with start_pod(tmp_path / "pod", path=tools(tmp_path / "bin", "sh", "rsync")) as bare:
         inventory = make_inventory({"bare": bare})
         with pytest.raises(ToolMissing, match="python3") as refused:
@@ -523,7 +523,7 @@ def test_an_answer_that_inflates_to_a_bomb_takes_no_time(
     assert time.process_time() - started < 5  # seconds, where each of these took up to a minute
 
 
-def test_every_place_of_the_tracker_has_its_home_in_the_live_tree() -> None:
+def test_every_place_of_the_tracker_has_its_place_in_the_live_tree() -> None:
     from being_remote.backup_paths import LIVE_PARTS
 
     assert {p.home_path("x").split("/")[0] for p in PLACES if p.home} <= set(LIVE_PARTS)

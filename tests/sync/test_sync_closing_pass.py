@@ -112,7 +112,7 @@ def test_what_still_differs_after_one_more_try_is_named_and_the_earlier_version_
     assert (here.root / LOG).read_bytes() == b"c" * 500
 
 
-def test_a_log_that_grew_while_it_was_fetched_is_live_as_far_as_it_came(
+def test_a_log_that_grew_while_it_was_fetched_is_live_as_far_as_it_arrived(
     here: Setting, at_each_fetch: Any
 ) -> None:
     first = here.log.read_bytes()

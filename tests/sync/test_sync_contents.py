@@ -157,7 +157,7 @@ def test_a_file_with_the_content_of_another_kind_never_replaces_a_good_one(
 
 
 @pytest.mark.parametrize("fitted_again", [(), ("00001", "00003")])
-def test_a_frame_with_another_camera_is_a_new_version_that_is_said_and_the_old_one_is_kept(
+def test_a_frame_with_another_camera_is_a_new_version_that_is_reported_and_the_old_one_is_kept(
     here: Setting, fitted_again: tuple[str, ...]
 ) -> None:
     """The host still holds frames of the earlier camera: this is no other run."""
@@ -184,7 +184,7 @@ def test_a_frame_that_was_fitted_again_with_the_same_camera_is_no_news_of_a_came
     assert report.transferred_files == 1 and report.camera_changed.count == 0
 
 
-def test_a_watch_keeps_the_good_frame_and_says_what_camera_changed(here: Setting) -> None:
+def test_a_watch_keeps_the_good_frame_and_says_what_arrivedra_changed(here: Setting) -> None:
     here.sync()
     good, lines = here.live(), list[WatchRound]()
     other = here.checkpoint / "00003.frame"
@@ -225,7 +225,7 @@ def test_a_content_that_rotted_is_not_put_in_the_place_of_a_live_file_that_is_mi
     rotten = here.history.object(here.history.read(0).files[FRAME].sha256)
     rotten.write_bytes(good[:-1] + b"!")
     (here.root / FRAME).unlink()
-    with pytest.raises(InconsistentData, match="rotted in the history") as refused:
+    with pytest.raises(InconsistentData, match="corrupt in the history") as refused:
         here.sync()
     assert refused.value.file == str(rotten) and "sync --verify" in refused.value.hint
     assert "00002.frame" not in here.frames()
@@ -303,7 +303,7 @@ def test_a_watch_tells_that_an_interrupted_replacement_is_complete(here: Setting
     assert any("before 5; `sync --restore 0`" in w for w in lines[0].warnings)
 
 
-def test_a_run_with_fewer_frames_that_becomes_live_is_said_with_the_way_back(
+def test_a_run_with_fewer_frames_that_becomes_live_is_reported_with_the_way_back(
     here: Setting, tmp_path: Path
 ) -> None:
     here.sync()

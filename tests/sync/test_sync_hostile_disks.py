@@ -137,7 +137,7 @@ def _torn_in_place(path: Path, _: Path) -> None:
         ),
     ],
 )
-def test_a_frame_swapped_while_it_is_fetched_harms_nothing_and_the_rest_comes_home(
+def test_a_frame_swapped_while_it_is_fetched_harms_nothing_and_the_rest_is_downloaded(
     homes: Homes,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -202,7 +202,7 @@ for n, (path, data) in enumerate(itertools.cycle(frames.items())):
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.soak)])
 @pytest.mark.timeout(300)
-def test_files_that_are_written_all_the_while_are_whole_here_or_not_here_and_nothing_is_set_aside(
+def test_files_that_are_written_all_the_while_are_whole_here_or_not_here_and_nothing_is_quarantined(
     homes: Homes, rounds: int
 ) -> None:
     start = homes.log.read_bytes()
@@ -246,7 +246,7 @@ def test_a_rewrite_that_keeps_size_and_second_is_seen_by_a_plain_sync(homes: Hom
     assert homes.sync().transferred_files == 0
 
 
-def test_a_pod_that_was_wiped_or_started_with_less_takes_nothing_from_home(homes: Homes) -> None:
+def test_a_pod_that_was_wiped_or_started_with_less_removes_nothing_from_the_backup(homes: Homes) -> None:
     homes.sync()
     before, snapshots = homes.live(), homes.history.snapshot_numbers()
     with homes.watched():
@@ -309,7 +309,7 @@ def check_case(homes: Homes) -> None:
 
 
 @pytest.mark.parametrize("inside", [True, False], ids=["with files", "empty"])
-def test_a_file_whose_place_is_a_folder_here_is_refused_by_name_and_the_rest_comes_home(
+def test_a_file_whose_place_is_a_folder_here_is_refused_by_name_and_the_rest_is_downloaded(
     homes: Homes, inside: bool
 ) -> None:
     (homes.root / "run/logs/notes").mkdir(parents=True)

@@ -125,7 +125,7 @@ def test_a_silence_that_is_shorter_than_the_time_out_goes_unnoticed(homes: Homes
         *(pytest.param(*p, marks=pytest.mark.soak) for p in [(0, "4mbit"), (10, "60mbit"), (20, "60mbit")]),
     ],
 )
-def test_over_a_cable_that_loses_packets_a_sync_comes_home(
+def test_over_a_cable_that_loses_packets_a_sync_is_downloaded(
     cabled: tuple[Homes, Cable], percent: int, rate: str
 ) -> None:
     homes, cable = cabled

@@ -101,7 +101,7 @@ def test_a_run_that_another_one_replaced_is_listed_restored_and_undone(
     done = restore_snapshot(here.inventory, 0)
     assert (done.restored, done.snapshot, done.before, done.exit_code) == (0, 2, 1, 0)
     assert here.frames() == old
-    assert "brings home again what here has otherwise" in done.warnings[0]
+    assert "downloads what here has otherwise" in done.warnings[0]
     assert {p.stat().st_nlink for p in here.root.rglob("*") if p.is_file()} == {1}
 
     assert restore_snapshot(here.inventory, 1).snapshot == 3
@@ -231,12 +231,12 @@ def test_what_is_not_there_is_not_found_and_leaves_no_folder(make_inventory: Mak
         lambda: restore_snapshot(inventory, 0),
         lambda: prune_snapshots(inventory, 3),
     ):
-        with pytest.raises(NotFoundError, match="nothing of actor demo came home yet"):
+        with pytest.raises(NotFoundError, match="actor demo has no snapshots yet"):
             ask()
     assert not inventory.backups.exists()
 
 
-def test_a_snapshot_that_is_not_there_is_not_found_and_told_which_are(no_host: Inventory) -> None:
+def test_a_snapshot_that_is_not_there_is_not_found_and_the_others_are_named(no_host: Inventory) -> None:
     with pytest.raises(NotFoundError, match="no snapshot 7; known are: 0 to 3"):
         restore_snapshot(no_host, 7)
 

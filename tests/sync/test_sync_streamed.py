@@ -89,7 +89,7 @@ def test_what_the_host_hashed_on_the_way_is_not_hashed_there_again(homes: Homes,
     assert homes.sync(verify=True).verified == report.files == len(set(asked))
 
 
-def test_a_small_file_rewritten_after_it_came_is_seen_and_fetched_again(
+def test_a_small_file_rewritten_after_it_arrived_is_seen_and_fetched_again(
     homes: Homes, asked: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = homes.tracker / NOTES / "007.txt"
@@ -121,7 +121,7 @@ def test_an_object_holds_only_bytes_that_were_hashed_here_after_their_last_write
     assert (homes.root / "run/logs/007.txt").read_text() == "note 7"
 
 
-def test_a_file_that_a_judge_refuses_is_set_aside_however_it_came(homes: Homes, asked: list[bytes]) -> None:
+def test_a_file_that_a_judge_refuses_is_quarantined_on_every_way(homes: Homes, asked: list[bytes]) -> None:
     torn = homes.checkpoint / "00002.frame"
     data = torn.read_bytes()
     torn.write_bytes(data[:2000] + bytes(3000) + data[5000:])
@@ -134,7 +134,7 @@ def test_a_file_that_a_judge_refuses_is_set_aside_however_it_came(homes: Homes, 
     assert set(read_quarantine(homes.history)) == {"checkpoint/00002.frame"}
 
 
-def test_a_link_that_breaks_before_the_last_question_keeps_what_came(
+def test_a_link_that_breaks_before_the_last_question_keeps_what_arrived(
     homes: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> bool:

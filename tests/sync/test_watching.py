@@ -108,7 +108,7 @@ def nothing() -> None:
     """At this, nothing happens."""
 
 
-def test_what_is_new_comes_home_round_by_round_and_the_end_says_the_totals(
+def test_what_is_new_is_downloaded_round_by_round_and_the_end_says_the_totals(
     tracking: Tracking, inventory: Inventory
 ) -> None:
     tracking.add(0, 1)
@@ -219,7 +219,7 @@ def test_a_manual_sync_goes_between_two_rounds(tracking: Tracking, inventory: In
     assert home(inventory) == frames(0, 1, 2)
 
 
-def test_a_backup_that_another_sync_holds_is_waited_for_and_that_is_said_once(
+def test_a_backup_that_another_sync_holds_is_waited_for_and_that_is_reported_once(
     tracking: Tracking, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracking.add(0)
@@ -341,7 +341,7 @@ def test_a_host_without_a_tracker_ends_it_at_once(tmp_path: Path, make_inventory
         watch(make_inventory({"here": {"kind": "local", "workdir": str(tmp_path)}}), every_s=EVERY_S)
 
 
-def test_a_full_disk_is_said_once_and_it_goes_on_when_there_is_room(
+def test_a_full_disk_is_reported_once_and_it_goes_on_when_there_is_room(
     tracking: Tracking, tmp_path: Path, make_inventory: MakeInventory, short_waits: None
 ) -> None:
     tracking.add(0)
@@ -369,9 +369,7 @@ def whole(path: str, data: bytes) -> bool:
     return True
 
 
-def test_nobody_who_reads_the_live_tree_all_the_time_ever_finds_a_torn_file(
-    tracking: Tracking, inventory: Inventory
-) -> None:
+def test_a_reader_of_the_live_tree_never_finds_a_torn_file(tracking: Tracking, inventory: Inventory) -> None:
     tracking.add(0)
 
     def half() -> None:

@@ -161,7 +161,7 @@ def test_a_record_that_cannot_be_sent_hides_no_other_job_of_the_pod(desk: Any) -
     good = Path(desk.workdir) / "jobs" / "plain"
     (good / "attempts").mkdir(parents=True)
     (good / "spec.json").write_text("{}")
-    seen = {job.job: job for job in desk.look_at_host().jobs}
+    seen = {job.job: job for job in desk.look().jobs}
     assert seen["plain"].state == "submitted"
     for number in range(len(hostile)):
         assert seen[f"odd-{number}"].state == "unknown"
@@ -197,4 +197,4 @@ def test_an_answer_that_does_not_unpack_to_what_it_may_be_is_refused(
     real = plain_host.run_program
     monkeypatch.setattr(plain_host, "run_program", lambda *args, **more: harm(real(*args, **more)))
     with pytest.raises(HostError, match="malformed answer"):
-        desk.look_at_host()
+        desk.look()
