@@ -26,8 +26,8 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory, LocalHost, load_inventory
-from being_remote.jobs import status_poll as watch
-from being_remote.jobs.ledger import Intent
+from being_remote.jobs.ledger import Intent, ledger_of
+from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client import disk_survey as surveying
 from being_remote.pod_client.listing import ContainerStart, FolderQuery, ListedFile, ListedFolder, Listing
@@ -141,7 +141,7 @@ def here(actor: Path, make_inventory: MakeInventory, tmp_path: Path) -> Iterator
 
 
 def _clean(place: Place) -> None:
-    for job in watch.ledger_of(place.inventory).jobs():
+    for job in ledger_of(place.inventory).jobs():
         if not job.ended:
             cancelling.cancel(place.inventory, job.job)
 
@@ -609,7 +609,7 @@ def test_a_large_file_is_not_local_because_a_rotten_one_without_a_hash_is_kept(h
     sync(here.inventory)
     rotten = here.home / ".history/rotten"
     rotten.write_bytes(b"x")
-    quarantine.set_aside(
+    quarantine.quarantine_file(
         History(here.home), rotten, path="bbox.pt", sha256="", bytes=1, mtime_ns=0, reason="it rotted here"
     )
     video = here.tracker / "input/demo/video.mp4"
@@ -852,19 +852,19 @@ def test_a_job_whose_folder_is_gone_is_unknown_and_one_that_was_never_sent_does_
 ) -> None:
     sync(here.inventory)
     job = here.job("sleep 60")
-    ledger = watch.ledger_of(here.inventory)
+    ledger = ledger_of(here.inventory)
     spec = ledger.find(job)
     ledger.intend(Intent("never-sent", "here", None, "command", b"{}", "0" * 64, b"", "another"))
     cancelling.cancel(here.inventory, job)
     assert here.look().safe is True
     ledger.next_attempt(job, 1, {"reason": "for this test"})
-    ledger.aim(job, 2, _volume(here))
-    ledger.record(job, 2, "running", {"reason": "for this test"})
+    ledger.record_volume(job, 2, _volume(here))
+    ledger.record(job, 2, JobState("running"), {"reason": "for this test"})
     shutil.rmtree(here.workdir / "jobs" / spec.job)
     report = here.look()
     assert (report.safe, report.exit_code) == (None, 4)
     assert report.reasons[0].next == f"jobs --why {job}"
-    ledger.record(job, 2, "failed", {"reason": "for this test"})
+    ledger.record(job, 2, JobState("failed"), {"reason": "for this test"})
 
 
 def _volume(place: Place) -> str:
@@ -873,37 +873,37 @@ def _volume(place: Place) -> str:
 
 def test_an_attempt_that_runs_although_its_job_went_on_elsewhere_is_a_no(here: Place) -> None:
     job = here.job("sleep 60")
-    ledger = watch.ledger_of(here.inventory)
+    ledger = ledger_of(here.inventory)
     moved = dataclasses.replace(ledger.find(job), host="there", attempt=2)
     with _session(here) as session:
-        answer = watch.look(session, here.inventory.the_host(None))
+        answer = look_at_host(session, here.inventory.the_host(None))
     stand = judge_jobs("here", {job: moved}, {}, answer)
     (reason,) = stand.reasons
     assert "attempt 1" in reason.what and "attempt 2 on there counts" in reason.what
     assert reason.next == f"cancel {job} --host here"
     cancelling.cancel(here.inventory, job)
     with _session(here) as session:
-        answer = watch.look(session, here.inventory.the_host(None))
+        answer = look_at_host(session, here.inventory.the_host(None))
     stand = judge_jobs("here", {job: moved}, {}, answer)
     assert (stand.reasons, stand.ended) == ([], []) and "worth nothing" in stand.notes[0]
     hidden = dataclasses.replace(answer, problems=("2 of its 3 rows about jobs make no sense",))
     (reason,) = judge_jobs("here", {job: moved}, {}, hidden).reasons  # there may be a job that is not shown
     assert reason.verdict == "unknown" and "2 of its 3 rows" in reason.what
     for state in ("lost", "failed", "cancelled", "abandoned"):
-        stand = judge_jobs("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
+        stand = judge_jobs("here", {job: dataclasses.replace(moved, state=JobState(state))}, {}, answer)
         (reason,) = stand.reasons
         assert reason.verdict == "unknown" and "frames here may exist nowhere else" in reason.what
         assert f"is {state}" in reason.what and stand.notes == []
     for state in ("succeeded", "running", "unknown"):
-        stand = judge_jobs("here", {job: dataclasses.replace(moved, state=state)}, {}, answer)
+        stand = judge_jobs("here", {job: dataclasses.replace(moved, state=JobState(state))}, {}, answer)
         assert stand.reasons == [] and "worth nothing" in stand.notes[0]
 
 
 def test_a_job_whose_id_is_another_jobs_there_is_unknown(here: Place) -> None:
     job = here.ended("true")
-    known = watch.ledger_of(here.inventory).find(job)
+    known = ledger_of(here.inventory).find(job)
     with _session(here) as session:
-        answer = watch.look(session, here.inventory.the_host(None))
+        answer = look_at_host(session, here.inventory.the_host(None))
     assert judge_jobs("here", {job: known}, {}, answer).reasons == []
     other = dataclasses.replace(known, spec_sha256="0" * 64)
     stand = judge_jobs("here", {job: other}, {}, answer)
@@ -1045,13 +1045,13 @@ def test_where_something_is_to_follow_jobs_that_the_second_look_may_miss_make_it
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)
-    real, looks = stop_check.look, []
+    real, looks = stop_check.look_at_host, []
 
     def odd(*args: Any) -> Any:
         looks.append(real(*args))
         return dataclasses.replace(looks[-1], problems=("1 of its 2 rows",) if len(looks) > 1 else ())
 
-    monkeypatch.setattr(stop_check, "look", odd)
+    monkeypatch.setattr(stop_check, "look_at_host", odd)
     report = safe_to_stop(here.inventory, look_again=True)
     assert len(looks) == 2 and [r.what for r in report.reasons] == ["jobs may be missing: 1 of its 2 rows"]
 
