@@ -1,6 +1,6 @@
-"""Room on this machine's disks: what downloads must leave free, and whether a disk is full. A leaf.
+"""Room on this machine's disks: what downloads must leave free, and whether a disk is full.
 
-Only our own look decides that a disk here is full: never what another machine says.
+What another machine says never decides that a disk here is full.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from being_remote.errors import NoSpace
 
-# A download leaves so much of a disk free for everybody else: 1 % of it, at most 1 GiB.
+# What a download leaves free of a disk: 1 % of it, at most 1 GiB.
 RESERVE_SHARE = 100
 RESERVE_MOST_BYTES = 1 << 30
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -32,13 +32,13 @@ def reserve_bytes(disk_bytes: int) -> int:
 
 def room_bytes(folder: Path) -> int:
     """How much may still be downloaded to the folder's disk; below 0 when the reserve is touched."""
-    at = shutil.disk_usage(_there(folder))
+    at = shutil.disk_usage(_existing_parent(folder))
     return at.free - reserve_bytes(at.total)
 
 
 def is_full(folder: Path) -> bool:
     """Whether the folder's disk, or our quota on it, has no room: its figures say so, or a write fails."""
-    there = _there(folder)
+    there = _existing_parent(folder)
     if room_bytes(there) < 0:
         return True
     try:
@@ -52,7 +52,7 @@ def is_full(folder: Path) -> bool:
 
 def no_space(folder: Path, need_bytes: int | None = None) -> NoSpace:
     """The error for a full disk of this laptop; `need_bytes` where it is known."""
-    at = shutil.disk_usage(_there(folder))
+    at = shutil.disk_usage(_existing_parent(folder))
     need = f"{need_bytes / 1e6:.1f} MB are needed, " if need_bytes is not None else ""
     kept = f"{reserve_bytes(at.total) / 1e6:.1f} MB stay in reserve"
     return NoSpace(
@@ -64,5 +64,5 @@ def no_space(folder: Path, need_bytes: int | None = None) -> NoSpace:
     )
 
 
-def _there(folder: Path) -> Path:
+def _existing_parent(folder: Path) -> Path:
     return next(p for p in (folder, *folder.parents) if p.exists())

@@ -1,4 +1,4 @@
-"""A few file operations that must be exactly right: durable, atomic, never through a link."""
+"""File operations that are durable, atomic, and never follow a link."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ FULL_BYTES = 64 << 20
 
 
 class Stat(NamedTuple):
-    """The two figures of a file that tell a change; a whole `os.stat_result` takes five times the memory."""
+    """The two figures that show a change of a file; an `os.stat_result` takes five times the memory."""
 
     st_size: int
     st_mtime_ns: int
 
 
 class NamedPaths(Mapping[str, Path]):
-    """Names, each with where it lies, made when it is asked for: a hundred thousand of them are 50 MB."""
+    """Names and their paths, each made when it is asked for: a hundred thousand of them are 50 MB."""
 
     def __init__(self, names: Collection[str], at: Callable[[str], Path]) -> None:
         self._names, self._at = names, at
@@ -162,7 +162,7 @@ def sync_file(file: Path) -> None:
 
 @contextmanager
 def room_on_disk(folder: Path) -> Iterator[None]:
-    """Tell a full disk in our words.
+    """Report a full disk as `NoSpace`.
 
     Raises:
         NoSpace: something inside ran out of space or quota.
@@ -176,10 +176,10 @@ def room_on_disk(folder: Path) -> Iterator[None]:
 
 
 def require_room(folder: Path, sizes: Iterable[int]) -> None:
-    """See that files of so many bytes fit on the folder's disk.
+    """Refuse files of so many bytes that do not fit on the folder's disk.
 
     Raises:
-        NoSpace: they do not, or would leave too little for others.
+        NoSpace: they would leave too little of it free.
     """
     need = sum(map(round_to_blocks, sizes))
     if room_bytes(folder) < need:
@@ -192,7 +192,7 @@ def round_to_blocks(size: int) -> int:
 
 
 def is_nearly_full(folder: Path) -> bool:
-    """Whether the folder's disk has hardly any room left: then it is no file's fault that it does not fit."""
+    """Whether the folder's disk has hardly any room left: then its size is not why a file does not fit."""
     return room_bytes(folder) < FULL_BYTES
 
 

@@ -76,7 +76,7 @@ class IncomingFolder:
         return self._history.incoming / self.below(offer)
 
     def find_arrived(self, offer: RemoteFile) -> Stat | None:
-        """What lies where it arrives; None for nothing, and for what is no plain file."""
+        """What lies where it arrives; None for nothing, and for what is not a plain file."""
         if self._empty:
             return None
         return stat_plain(f"{self._incoming}/{self.below(offer)}")  # a Path costs more than the look
@@ -163,8 +163,8 @@ class IncomingFolder:
 
     def _make_group(self, origin: RemoteFolder, together: bool) -> _FetchGroup:
         if not together:
-            into = f"changed/{origin.home}" if origin.home else "changed"
-            return _FetchGroup(0, origin.source, into, self._history.root / origin.home, b"")
+            into = f"changed/{origin.local}" if origin.local else "changed"
+            return _FetchGroup(0, origin.source, into, self._history.root / origin.local, b"")
         below = origin.source.relative_to(origin.top)
         key = hashlib.sha256(os.fsencode(origin.top)).hexdigest()[:8]
         prefix = os.fsencode(below) + b"/" if below.parts else b""

@@ -1,4 +1,4 @@
-"""What a killed sync had brought: taken in before the host is believed about anything.
+"""Keep what a killed sync had downloaded, before the host is asked for anything.
 
 While files are on their way, `fetching` says what each of them is. A sync that ends by itself removes
 it. Where it is still there, the files that arrived whole become a snapshot, as if only the link
@@ -28,7 +28,7 @@ _LINE_BYTES = 1 << 16
 
 
 class ExpectedFile(NamedTuple):
-    """A file on its way: where it belongs at home, where it arrives below incoming, and its version."""
+    """A file on its way: its path in the backup, where it arrives below incoming, and its version."""
 
     path: str
     file: str
@@ -69,7 +69,7 @@ def keep_arrived(
     live: Manifest | None,
     is_new_run: Callable[[Mapping[str, Path]], str | None],
 ) -> Manifest | None:
-    """Take in what a killed sync left, and return what is live then. The caller holds the lock.
+    """Commit what a killed sync left, and return what is live then. The caller holds the lock.
 
     Files of another run stay in incoming, where the next fetch finds them; alone they would mix two runs.
     """
@@ -99,7 +99,7 @@ def keep_arrived(
 
 
 def _note(file: Path) -> tuple[str, list[Any]] | None:
-    """The host, and the lines about its files; None where nobody can read it. The files stay in incoming."""
+    """The host, and the lines about its files; None if they cannot be read. The files stay in incoming."""
     try:
         with open(file, "rb") as lines:
             host = json.loads(next(lines))

@@ -155,11 +155,7 @@ def recentred_square(K_source: ArrayLike, crop: Crop, side_px: int) -> Canvas:
 
 
 def window(K_source: ArrayLike, source_size_wh: Sequence[int], size_wh: Sequence[int]) -> Canvas:
-    """A window of `size_wh` around the principal point at native scale; off by at most half a pixel.
-
-    Raises:
-        ValueError: a size that no picture has.
-    """
+    """A window of `size_wh` around the principal point at native scale; off by at most half a pixel."""
     lengths = _size(size_wh)
     starts = [_round(c - length / 2) for c, length in zip(_principal_point(K_source), lengths)]
     return _native(starts, lengths, _size(source_size_wh))

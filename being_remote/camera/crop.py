@@ -161,11 +161,7 @@ def crop_from_box(box: Sequence[int], source_size_wh: Sequence[int], image_size_
 
 
 def resize_only(source_size_wh: Sequence[int], image_size_wh: Sequence[int]) -> Crop:
-    """The map of a run with `crop_image: false`: the whole frame, each axis resized on its own.
-
-    Raises:
-        ValueError: a size is not two positive whole numbers.
-    """
+    """The map of a run with `crop_image: false`: the whole frame, each axis resized on its own."""
     width, height = _size(source_size_wh, "source size")
     return Crop(0, width, 0, height, 0, 0, (width, height), _size(image_size_wh, "image size"))
 

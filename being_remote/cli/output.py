@@ -94,7 +94,8 @@ class Out:
         if isinstance(error, KeyboardInterrupt):
             error = interrupted(self.followed_job)
         if isinstance(error, BeingRemoteError):
-            self._show_error(error)
+            note_end_told()
+            show_error(error, as_json=self.as_json, one_line=self.follows)
             raise typer.Exit(error.exit_code) from error
 
     @property
@@ -178,18 +179,19 @@ class Out:
         with bars() as on_progress:
             yield on_progress
 
-    def _show_error(self, error: BeingRemoteError) -> None:
-        note_end_told()
-        say(f"error: {error}")
-        if self.as_json:
-            print_error(error, one_line=self.follows)
-
 
 def _ask(question: str) -> bool:
     try:
         return typer.confirm(printable(question, keep="\n"), err=True)
     except typer.Abort as e:  # Ctrl-C and Ctrl-D
         raise Interrupted("stopped at the question: nothing was trusted") from e
+
+
+def show_error(error: BeingRemoteError, *, as_json: bool, one_line: bool) -> None:
+    """Print an error as text on stderr and, with `as_json`, as a document on stdout."""
+    say(f"error: {error}")
+    if as_json:
+        print_error(error, one_line=one_line)
 
 
 def print_error(error: BeingRemoteError, *, one_line: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from being_remote.cli.interruption_notes import begin, end_told, interrupted
-from being_remote.cli.output import OutputFailed, discard, print_error, say, saying, writing
+from being_remote.cli.output import OutputFailed, discard, print_error, say, saying, show_error, writing
 from being_remote.errors import Interrupted, NoSpace, UsageError
 
 PROGRAM = "being-remote"
@@ -81,7 +81,5 @@ def _code_of(app: typer.Typer, args: list[str]) -> int:
 
 def _interrupted(args: list[str]) -> int:
     stopped = interrupted()
-    say(f"error: {stopped}")
-    if "--json" in args:
-        print_error(stopped, one_line="--follow" in args)
+    show_error(stopped, as_json="--json" in args, one_line="--follow" in args)
     return stopped.exit_code

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from being_remote.errors import BeingRemoteError
 from being_remote.find_bbox.owners import HostPlaces, Owners
-from being_remote.find_bbox.tracked_runs import TrackedRun, decode_name
+from being_remote.find_bbox.tracked_runs import FoundRun, decode_name
 from being_remote.inventory import Actor
 from being_remote.pod_client.box_search import BoxFile
 
@@ -75,7 +75,7 @@ class Candidate:
 
 
 def check_candidate(
-    found: BoxFile, actor: Actor, places: HostPlaces, owners: Owners, runs: Iterable[TrackedRun]
+    found: BoxFile, actor: Actor, places: HostPlaces, owners: Owners, runs: Iterable[FoundRun]
 ) -> Candidate:
     """Check one file that a search found for `actor` on a host with these places, owners and runs."""
     from being_remote.tracker.box_rules import explain_outside, find_edits
@@ -124,9 +124,7 @@ def check_candidate(
     )
 
 
-def _find_run(
-    folder: str, places: HostPlaces, runs: Iterable[TrackedRun]
-) -> tuple[TrackedRun | None, list[str]]:
+def _find_run(folder: str, places: HostPlaces, runs: Iterable[FoundRun]) -> tuple[FoundRun | None, list[str]]:
     """Return the run that lies beside a box, or that was tracked from its folder."""
     beside = [run for run in runs if run.path == folder]
     from_here = beside or [run for run in runs if run.input == folder]
@@ -159,7 +157,7 @@ def _read_box(found: BoxFile, path: str) -> tuple[CropBox | None, list[str]]:
 
 
 def _impossible_sides(
-    box: CropBox, source_size_wh: tuple[int, int] | None, run: TrackedRun | None
+    box: CropBox, source_size_wh: tuple[int, int] | None, run: FoundRun | None
 ) -> list[str]:
     """Name the sides that the run's bbox_scale cannot give, where no border cut them."""
     from being_remote.tracker.box_rules import cut_axes, possible_side
@@ -180,7 +178,7 @@ def _impossible_sides(
     ]
 
 
-def _run_conflicts(run: TrackedRun) -> Iterator[str]:
+def _run_conflicts(run: FoundRun) -> Iterator[str]:
     """Why the run cannot have used any box."""
     if run.crop_image is False:
         yield "its run was tracked with crop_image false, so it was not cropped to this box"
@@ -189,7 +187,7 @@ def _run_conflicts(run: TrackedRun) -> Iterator[str]:
         yield f"its run's images are {width}x{height}; a run that crops has square ones"
 
 
-def _explain_late(run: TrackedRun, box_mtime_s: float) -> str | None:
+def _explain_late(run: FoundRun, box_mtime_s: float) -> str | None:
     """Say that the box is younger than the run's first frame."""
     late_s = box_mtime_s - (run.oldest_s if run.oldest_s is not None else box_mtime_s)
     if late_s <= CLOCK_SLACK_S:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from being_remote.find_bbox.box_candidates import Candidate, CropBox
-from being_remote.find_bbox.host_search import ActorFiles, HostRow
-from being_remote.find_bbox.tracked_runs import TrackedRun
+from being_remote.find_bbox.host_search import EvidenceCounts, HostRow
+from being_remote.find_bbox.tracked_runs import FoundRun
 from being_remote.inventory import LOCAL
 
 # Where a box is best found; this laptop's own backup comes before all of these: it needs no download.
@@ -37,7 +37,7 @@ class _OwnedCandidate:
 
     host: str
     candidate: Candidate
-    run: TrackedRun | None
+    run: FoundRun | None
     box: CropBox
     sha256: str
 
@@ -117,7 +117,7 @@ def with_equals(rows: Sequence[HostRow]) -> tuple[HostRow, ...]:
 def ways_of_recovery(rows: Sequence[HostRow]) -> tuple[str, ...]:
     """Return what is possible without any bbox.pt, best first; each says what it needs and where that is."""
 
-    def where(count: Callable[[ActorFiles], int | None]) -> str:
+    def where(count: Callable[[EvidenceCounts], int | None]) -> str:
         return ", ".join(row.host for row in rows if count(row.evidence))
 
     crops, landmarks = where(lambda e: e.crop_images), where(lambda e: e.landmarks)

@@ -19,7 +19,7 @@ from being_remote.errors import HostError, InventoryError
 from being_remote.find_bbox.box_candidates import Candidate, check_candidate
 from being_remote.find_bbox.owners import HostPlaces, Owners
 from being_remote.find_bbox.search_request import PICTURES, make_request
-from being_remote.find_bbox.tracked_runs import TrackedRun, decode_name, read_run
+from being_remote.find_bbox.tracked_runs import FoundRun, decode_name, read_run
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
 from being_remote.pod.job_paths import jobs_folder
 from being_remote.pod_client.box_search import BoxSearchAnswer, Evidence, search_host
@@ -30,7 +30,7 @@ ConnectHost = Callable[[SshHost | LocalHost], Session]
 
 
 @dataclass(frozen=True)
-class ActorFiles:
+class EvidenceCounts:
     """How many files of this actor the fullest folder holds; None: unknown."""
 
     frames: int | None = None
@@ -61,8 +61,8 @@ class HostRow:
     error_class: str | None = None
     next: str | None = None
     candidates: tuple[Candidate, ...] = ()
-    evidence: ActorFiles = ActorFiles()
-    runs: tuple[TrackedRun, ...] = ()
+    evidence: EvidenceCounts = EvidenceCounts()
+    runs: tuple[FoundRun, ...] = ()
     truncated: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     missing_roots: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ class HostSearch:
             round_trips=session.round_trips,
         )
 
-    def _evidence(self, answer: BoxSearchAnswer, runs: Sequence[TrackedRun]) -> ActorFiles:
+    def _evidence(self, answer: BoxSearchAnswer, runs: Sequence[FoundRun]) -> EvidenceCounts:
         owner = {run.path: run.actor for run in runs}
         own = [
             folder
@@ -150,7 +150,7 @@ class HostSearch:
             most["source_images"] = max(most["source_images"], pictures)
         elif self.name == LOCAL and video is not None and video.exists():
             most["videos"] = max(most["videos"], 1)
-        return ActorFiles(frames=frames, **most)
+        return EvidenceCounts(frames=frames, **most)
 
 
 def plan_searches(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrackedRun:
+class FoundRun:
     """One output of the tracker, or a copy of one: a folder with checkpoints.
 
     Attributes:
@@ -52,7 +52,7 @@ class TrackedRun:
     notes: tuple[str, ...] = ()
 
 
-def read_run(folder: FoundFolder, owners: Owners) -> TrackedRun | None:
+def read_run(folder: FoundFolder, owners: Owners) -> FoundRun | None:
     """Return the run in a folder; None where there are no checkpoints."""
     frames = folder.frames
     if frames is None or frames.count == 0:
@@ -65,7 +65,7 @@ def read_run(folder: FoundFolder, owners: Owners) -> TrackedRun | None:
     if size is not None and settings is not None and settings.image_size_wh != size:
         expected = "x".join(map(str, settings.image_size_wh))
         notes.append(f"its settings say images of {expected}, its frames {size[0]}x{size[1]}")
-    return TrackedRun(
+    return FoundRun(
         path=path,
         path_b64=path_b64,
         actor=owners.find_run_actor(path, tracked_from),

@@ -107,11 +107,13 @@ class AttemptFolder:
     def _not_listed(self, queries: Sequence[FolderQuery], listing: Listing) -> Iterator[SkippedFile]:
         for query, listed in zip(queries, listing.folders, strict=False):
             named = [(self._name(query, raw), why) for raw, why in listed.malformed]
-            yield from (SkippedFile(name, f"not fetched: {why}") for name, why in named if self._fits(name))
+            yield from (
+                SkippedFile(name, f"not downloaded: {why}") for name, why in named if self._fits(name)
+            )
             if more := listed.malformed_count - len(named):
-                yield SkippedFile(query.path.name, f"{more} more files are not fetched either")
+                yield SkippedFile(query.path.name, f"{more} more files are not downloaded either")
             if listed.cut:
-                why = f"holds more than {query.most} files; only the first are fetched"
+                why = f"holds more than {query.most} files; only the first are downloaded"
                 yield SkippedFile(query.path.name, why)
 
     def _special(self, queries: Sequence[FolderQuery], listing: Listing) -> Iterator[tuple[str, str]]:

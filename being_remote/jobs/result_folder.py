@@ -185,7 +185,7 @@ class ResultStage:
         return self._folder.stage / offer.path
 
     def find_arrived(self, offer: RemoteFile) -> Stat | None:
-        """What lies where it arrives; None for nothing, and for what is no plain file."""
+        """What lies where it arrives; None for nothing, and for what is not a plain file."""
         return stat_plain(self.file(offer))
 
     def make_fetches(self, wanted: Sequence[RemoteFile]) -> Iterator[Fetch]:

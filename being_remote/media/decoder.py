@@ -9,6 +9,7 @@ One thread at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -213,29 +214,25 @@ def open_video(path: Path, max_pixels: int) -> Video:
         file=str(path),
         hint="copy it here again, in case it was cut short, or convert it with ffmpeg",
     )
-    try:
-        container = _opened(path)
-    except av.FFmpegError as e:
-        raise broken from e
-    try:
-        stream = container.streams.best("video")
-        if not isinstance(stream, VideoStream):
-            raise broken
-        width, height = stream.codec_context.width, stream.codec_context.height
-        if width * height > max_pixels:
-            raise UnsafeFile(f"claims {width}x{height} pixels, more than {max_pixels}", file=str(path))
-        times = _times(path)
-        frames = container.decode(stream)
+    with ExitStack() as closed_on_error:
         try:
+            container = closed_on_error.enter_context(_opened(path))
+            stream = container.streams.best("video")
+            if not isinstance(stream, VideoStream):
+                raise broken
+            width, height = stream.codec_context.width, stream.codec_context.height
+            if width * height > max_pixels:
+                raise UnsafeFile(f"claims {width}x{height} pixels, more than {max_pixels}", file=str(path))
+            times = _times(path)
+            frames = container.decode(stream)
             first = next(frames, None)
         except av.FFmpegError as e:
             raise broken from e
         if first is None:
             raise broken
-        return Video(path, times, container, first, _frames=frames)
-    except BaseException:
-        container.close()
-        raise
+        video = Video(path, times, container, first, _frames=frames)
+        closed_on_error.pop_all()
+        return video
 
 
 def _opened(path: Path) -> InputContainer:

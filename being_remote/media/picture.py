@@ -43,11 +43,7 @@ def image_size(path: Path) -> tuple[int, int]:
         UnsafeFile: neither of the two, or more pixels than `MAX_PIXELS`.
         TornFile: cut short.
     """
-    try:
-        with path.open("rb") as f:
-            return _header(f.read(1 << 20), str(path))[0]
-    except OSError as e:
-        raise NotFoundError(f"cannot be opened: {e.strerror}", where=str(path)) from e
+    return _header(_read(path, 1 << 20), str(path))[0]
 
 
 def read_picture(path: Path) -> Picture:
@@ -58,11 +54,7 @@ def read_picture(path: Path) -> Picture:
     import cv2
     import numpy as np
 
-    try:
-        with path.open("rb") as f:
-            data = f.read(MAX_BYTES + 1)
-    except OSError as e:
-        raise NotFoundError(f"cannot be opened: {e.strerror}", where=str(path)) from e
+    data = _read(path, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise UnsafeFile(f"has more than {MAX_BYTES} bytes", file=str(path))
     size, done = _header(data, str(path))
@@ -76,6 +68,14 @@ def read_picture(path: Path) -> Picture:
     if pixels.shape[1::-1] != size:
         done = ", ".join(filter(None, (done, "turned as its EXIF tag asks")))
     return Picture(np.asarray(pixels, dtype=np.uint8), done)
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as f:
+            return f.read(limit)
+    except OSError as e:
+        raise NotFoundError(f"cannot be opened: {e.strerror}", where=str(path)) from e
 
 
 def _header(data: bytes, shown: str) -> tuple[tuple[int, int], str]:

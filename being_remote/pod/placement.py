@@ -48,22 +48,16 @@ class FileToPlace(NamedTuple):
 
 def inspect_place(into: bytes, file: FileToPlace, plain: Set[bytes]) -> str:
     """Return what is in the file's place; `plain` collects the folders that are known to be plain."""
-    parts = file.name.split(b"/")
-    for count in range(1, len(parts)):
-        folder = os.path.join(into, *parts[:count])
-        if folder in plain:
-            continue
-        try:
-            mode = os.lstat(folder).st_mode
-        except FileNotFoundError:
-            return "absent"
-        except NotADirectoryError:
-            return "behind"
-        if not stat.S_ISDIR(mode):
-            return "behind"
-        plain.add(folder)
-    path = os.path.join(into, file.name)
+    *folders, last = file.name.split(b"/")
+    path = into
     try:
+        for folder in folders:
+            path = os.path.join(path, folder)
+            if path not in plain:
+                if not stat.S_ISDIR(os.lstat(path).st_mode):
+                    return "behind"
+                plain.add(path)
+        path = os.path.join(path, last)
         found = os.lstat(path)
     except FileNotFoundError:
         return "absent"
@@ -158,7 +152,7 @@ def rename_new(source: bytes, target: bytes) -> None:
     """Rename, but never over another file.
 
     Raises:
-        FileExistsError: something stands there.
+        FileExistsError: the target exists.
     """
     try:
         os.link(source, target, follow_symlinks=False)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SURE = ("exact", "verified")
 
 
-def box_place(case: RecoveryInput, found: FoundCrop) -> Path | None:
+def find_box_place(case: RecoveryInput, found: FoundCrop) -> Path | None:
     """Where the box will be written; None where it is stored already.
 
     Raises:
@@ -69,7 +69,7 @@ def box_place(case: RecoveryInput, found: FoundCrop) -> Path | None:
 
 
 def write_found_box(place: Path, case: RecoveryInput, found: FoundCrop) -> None:
-    """Store the box at the place that `box_place` found, and the note beside it.
+    """Store the box at the place that `find_box_place` found, and the note beside it.
 
     Raises:
         InconsistentData: meanwhile another box was written there.

@@ -89,8 +89,8 @@ def _read_settings(path: Path, defaults: CheckoutDefaults | None) -> tuple[Setti
     keys = defaults.keys if defaults is not None else KEYS
     data = read_bytes(path, MAX_BYTES)
     found, passed_over = parse_settings(data, str(path), keys, keep_unknown=True)
-    known: dict[str, Any] = {key: value for key, value in found.items() if key not in PATHS}
+    settings: dict[str, Any] = {key: value for key, value in found.items() if key not in PATHS}
     notes = [f"in its settings, passed over: {line}" for line in passed_over[:LISTED]]
     if more := passed_over[LISTED:]:
         notes.append(f"in its settings, {len(more)} more keys are passed over")
-    return known, tuple(notes)
+    return settings, tuple(notes)

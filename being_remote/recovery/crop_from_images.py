@@ -57,7 +57,7 @@ def _search_by_map(
     video: FrameReader,
     on_progress: OnProgress,
 ) -> tuple[Finding, FrameMap] | None:
-    """The search again, with the frames that small pictures give the crops; None where that is no better."""
+    """The search again, with the frames that small pictures give the crops; None unless that is better."""
     from being_remote.crop_search.image_search import from_images, rough_crop
     from being_remote.tracker.source_frames import every_frame
 

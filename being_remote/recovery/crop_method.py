@@ -1,7 +1,7 @@
-"""Which way to the crop: the one asked for, else the best that the evidence on this laptop allows.
+"""Find a run's crop by the evidence asked for, else by the best on this laptop.
 
-A bbox.pt is taken where there is one; without it the stored crops against the original frames, then
-stored landmarks against those that a detector finds there.
+That is a bbox.pt; without it the stored crops against the original frames; then stored landmarks against
+those that a detector finds in the frames.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def find_crop(case: RecoveryInput, evidence: EvidenceChoice, on_progress: OnProgress) -> FoundCrop | None:
-    """The run's crop by the way asked for, else by the best one; None where nothing local tells it.
+    """The run's crop by the evidence asked for, else by the best; None where nothing local tells it.
 
     Raises:
         UsageError: the run cropped nothing and a way to its crop was asked for, or the box is of

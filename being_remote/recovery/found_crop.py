@@ -48,8 +48,8 @@ class FoundCrop:
         crop: None where the evidence does not tell (grade "unknown").
         by: the way it was found.
         grade: as in `RecoverReport`.
-        doubt: why the crop may not be this one: whose its box is, or what the search lacked.
-        warnings: what else is odd about it.
+        doubt: why the crop may not be this one.
+        warnings: what else a person should know of it.
         box: the bbox.pt it was read from.
         search: how it was searched for, where it was.
     """
@@ -64,7 +64,7 @@ class FoundCrop:
 
     @property
     def frame_offset(self) -> int | None:
-        """What the search says of the frames' numbers; None where it was not asked or cannot tell."""
+        """What the search adds to the frames' numbers; None without a search, or where it cannot tell."""
         found = self.search.finding if self.search is not None else None
         return found.frame_offset if found is not None and found.crop is not None else None
 

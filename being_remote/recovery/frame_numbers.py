@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
 
 ROUNDING = 1  # by how many frames two ways of counting a video at another rate may differ
-ENOUGH = 3  # crops: one that agrees is no proof of a whole run
+ENOUGH = 3  # crops: one that agrees does not prove a whole run
 NAMED = 4  # poses that a message lists
 
 By = Literal["settings", "assumption", "pixels", "unknown"]

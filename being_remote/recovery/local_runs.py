@@ -54,7 +54,7 @@ class LocalRun:
     Attributes:
         job: the job that tracked it, where it was named by one.
         job_defaults: the checkout's defaults that the job was planned with.
-        origins: of each file in the backup's newest manifest; None where the base is no backup.
+        origins: of each file in the backup's newest manifest; None where the base is not a backup.
     """
 
     name: str

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import UsageError
-from being_remote.recovery.box_output import box_place, write_found_box
+from being_remote.recovery.box_output import find_box_place, write_found_box
 from being_remote.recovery.evidence_picture import draw_evidence
 from being_remote.recovery.output_folder import NOTE, claim, find_aside
 from being_remote.recovery.overlays import Overlay, draw_overlays
@@ -84,7 +84,7 @@ def plan_outputs(
     """What will be written.
 
     Raises:
-        UsageError: an export cannot hold these cameras, there is no video to make pictures of, or the
+        UsageError: an export cannot hold these cameras, no video is there to make pictures of, or the
             folder holds another run, other frames or pictures of another video.
         NotFoundError: an export needs a file that is missing.
         DataError: one that was named cannot be made of the run's files.
@@ -101,7 +101,7 @@ def plan_outputs(
             outputs += _picture_files(pictures[p.target.name], folder / p.target.folder)
     drawings = [OVERLAY, *([EVIDENCE] if evidence else ()), *(PLOTS if output.plot else ())]
     outputs += [str(folder / name) for name in (NOTE, PAGE, *drawings)]
-    box = box_place(case, found) if output.write_bbox else None
+    box = find_box_place(case, found) if output.write_bbox else None
     canvases = {p.target.name: p.canvas_numbers for p in prepared}
     moved_aside = find_aside(folder, cameras, canvases, outputs, force=output.force)
     existing = dict.fromkeys(pictures, 0)

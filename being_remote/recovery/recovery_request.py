@@ -1,4 +1,4 @@
-"""What is asked of `recover`: which run, by which evidence, and what to write and report."""
+"""The request to `recover`: which run, by which evidence, and what to write and report."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class RunChoice:
-    """Which run: `run` is a folder (of `.frame` files, or with `checkpoint/` in it), an actor's name, or a
-    job; without it the run of `actor`, or of the inventory's only actor."""
+    """Which run to recover.
+
+    Attributes:
+        run: a folder (of `.frame` files, or with `checkpoint/` in it), an actor's name, or a job.
+        actor: whose backup is meant without `run`; default: the inventory's only actor.
+    """
 
     run: str | None = None
     actor: str | None = None
@@ -26,7 +30,7 @@ class RunChoice:
 
 @dataclass(frozen=True)
 class EvidenceChoice:
-    """What tells the crop: at most one of bbox, box, from_images and from_landmarks, else the best there is.
+    """What to find the crop by: at most one of bbox, box, from_images and from_landmarks; default: the best.
 
     Attributes:
         source_size: width, height of the original video.
@@ -35,8 +39,8 @@ class EvidenceChoice:
         box: x_min, x_max, y_min, y_max themselves.
         from_images: the original video or its frames: find the crop by the run's stored crops.
         from_landmarks: the same, or a folder of landmarks found there: find it by the stored landmarks.
-        check: compare a few stored crops with the frames at hand, where both are there, and refuse a
-            video of pixels that are not square.
+        check: compare a few stored crops with the video, where both are local, and refuse a video of
+            pixels that are not square.
     """
 
     source_size: tuple[int, int] | None = None
@@ -105,7 +109,7 @@ class OutputChoice:
         force: move an `out` that holds another run aside.
         write_bbox: store the crop that was found as the run's bbox.pt.
         plot: draw the camera and the camera path as PNG files, too.
-        what_if: `K=V` settings of the tracker whose crop is to be foretold; then nothing is written
+        what_if: `K=V` settings of the tracker whose crop is to be predicted; then nothing is written
             unless one of `exports`, `with_images`, `out`, `write_bbox` or `plot` asks for it.
         explain: also compare with the guide's recipe.
         dry_run: compute all, write nothing.

@@ -61,7 +61,7 @@ class EvidenceFigures:
     Attributes:
         method: how it was searched for.
         evidence, source: what of the run was compared with which frames.
-        reason: why the grade is no better; "" when exact.
+        reason: what keeps the grade from being better; "" when exact.
         frames: one for each picture looked at; `phantoms` pictures were left out, no `.frame` has them.
         residual: mean absolute difference over the frames, levels of 255.
         margin: the least by which the best crop beats the next one, in correlation.
@@ -96,7 +96,7 @@ class CheckFigures:
     """Whether stored crops are this crop of the frames at hand.
 
     Attributes:
-        agrees: None where that could not be told or was not looked at; `reason` says why.
+        agrees: None where that is unknown; `reason` says why.
         exact: every picture looked at has equal pixels.
         source: the frames it was compared with.
         frame_offset: how many frames later than the settings say the pictures lie there.

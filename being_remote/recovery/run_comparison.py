@@ -51,7 +51,7 @@ class SideReport:
 
 @dataclass(frozen=True)
 class ParameterRow:
-    """One number over both runs; None where that side is no run."""
+    """One number over both runs; None for a settings file."""
 
     group: str
     name: str
@@ -149,7 +149,7 @@ def _report(side: ComparedRun) -> SideReport:
         return SideReport(side.name, str(side.path), settings, side.notes)
     from being_remote.tracker.run_statistics import camera_statistics, remarks, states
 
-    ids, how = side.cameras.frame_ids, states(side.parameters)
+    ids, moving = side.cameras.frame_ids, states(side.parameters)
     return SideReport(
         name=side.name,
         path=str(side.path),
@@ -158,15 +158,15 @@ def _report(side: ComparedRun) -> SideReport:
         first_id=int(ids[0]),
         last_id=int(ids[-1]),
         missing=len(side.cameras.missing_ids),
-        states=how,
+        states=moving,
         camera=camera_statistics(side.cameras),
-        remarks=(*remarks(side.cameras, side.parameters), *_against_settings(side, how)),
+        remarks=(*remarks(side.cameras, side.parameters), *_compare_with_settings(side, moving)),
         notes=side.notes,
     )
 
 
-def _against_settings(side: ComparedRun, states: Mapping[str, str]) -> tuple[str, ...]:
-    """Where the frames show something else than the settings promise: they are another run's."""
+def _compare_with_settings(side: ComparedRun, states: Mapping[str, str]) -> tuple[str, ...]:
+    """Remarks where the frames contradict the settings, which then are another run's."""
     if side.settings is None or side.cameras is None:
         return ()
     from being_remote.tracker.settings import complete
@@ -187,14 +187,14 @@ def _against_settings(side: ComparedRun, states: Mapping[str, str]) -> tuple[str
 def _rows(sides: tuple[ComparedRun, ComparedRun]) -> tuple[ParameterRow, ...]:
     from being_remote.tracker.run_statistics import curve_statistics, frame_curves
 
-    found: dict[tuple[str, str, str], list[CurveStatistics | None]] = {}
-    for at, side in enumerate(sides):
+    rows: dict[tuple[str, str, str], list[CurveStatistics | None]] = {}
+    for column, side in enumerate(sides):
         if side.cameras is None or side.parameters is None:
             continue
-        for track in frame_curves(side.cameras, side.parameters):
-            row = found.setdefault((track.group, track.name, track.unit), [None, None])
-            row[at] = curve_statistics(track, side.cameras.frame_ids)
-    return tuple(ParameterRow(*key, a=a, b=b) for key, (a, b) in found.items())
+        for curve in frame_curves(side.cameras, side.parameters):
+            row = rows.setdefault((curve.group, curve.name, curve.unit), [None, None])
+            row[column] = curve_statistics(curve, side.cameras.frame_ids)
+    return tuple(ParameterRow(*key, a=a, b=b) for key, (a, b) in rows.items())
 
 
 def plot_runs(a: ComparedRun, b: ComparedRun, path: Path) -> None:

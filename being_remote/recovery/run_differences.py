@@ -20,13 +20,13 @@ FACES = ("jaw", "eyes", "eyelids", "expression")
 
 
 def describe_settings(
-    changes: Sequence[SettingChange], works: tuple[FrameCost | None, FrameCost | None] = (None, None)
+    changes: Sequence[SettingChange], costs: tuple[FrameCost | None, FrameCost | None] = (None, None)
 ) -> tuple[str, ...]:
     """What changed settings do to cameras and results; B against A.
 
     Args:
         changes: what differs.
-        works: what a frame costs in A and in B, where that is known.
+        costs: what a frame costs in A and in B, where that is known.
     """
     by_key = {c.key: c for c in changes}
     differences = []
@@ -49,9 +49,9 @@ def describe_settings(
         )
     if any(key == "keyframes" or key.startswith(WEIGHT) for key in by_key):
         differences.append("cameras: identity and K were fitted on other frames or by other weights")
-    work_a, work_b = works
-    if work_a is not None and work_b is not None and work_a != work_b:
-        differences.append(f"B's {describe_cost(work_b, work_a, 'A')}")
+    cost_a, cost_b = costs
+    if cost_a is not None and cost_b is not None and cost_a != cost_b:
+        differences.append(f"B's {describe_cost(cost_b, cost_a, 'A')}")
     return tuple(differences)
 
 

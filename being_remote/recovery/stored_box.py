@@ -51,7 +51,7 @@ def find_box(case: RecoveryInput, explicit: Path | None) -> RunBox | None:
 
     Raises:
         NotFoundError: the file given is not there.
-        DataError: it cannot be read safely, or is no box.
+        DataError: it cannot be read safely, or is not a box.
     """
     from being_remote.tracker.box_file import MAX_BOX_BYTES, box_of, parse_box
     from being_remote.tracker.frame_file import read_bytes
@@ -100,7 +100,7 @@ def _doubt(case: RecoveryInput, path: Path, data: bytes) -> str:
     if Path(os.path.normpath(path.absolute())) == run.trackers_box(settings):
         if not settings.actor:
             return "no settings file says that the run read this folder"
-        return ""  # a tracker's checkout: there is no other place where this run could have put it
+        return ""  # a tracker's checkout: this run could only have put it here
     if run.origins is None:
         return "nothing records where it came from"
     entry = run.origins.get(layout.BBOX)

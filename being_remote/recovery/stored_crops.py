@@ -101,13 +101,13 @@ def read_crops(
             numbers[frame_id],
             read_crop(crops, frame_id, image_size_wh),
             str(path),
-            face_in(landmarks, numbers[frame_id], image_size_wh) if landmarks is not None else None,
+            read_face_mask(landmarks, numbers[frame_id], image_size_wh) if landmarks is not None else None,
         )
         for frame_id, path in spread(list(crops.files.items()), count)
     ]
 
 
-def face_in(folder: Path, number: int, image_size_wh: tuple[int, int]) -> NDArray[np.bool_] | None:
+def read_face_mask(folder: Path, number: int, image_size_wh: tuple[int, int]) -> NDArray[np.bool_] | None:
     """(h, w) where the face is: within the hull of its landmarks; None where there are none to read."""
     import cv2
     import numpy as np

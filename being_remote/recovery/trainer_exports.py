@@ -99,7 +99,7 @@ def choose_targets(names: Sequence[str], canvas: CanvasChoice) -> tuple[Target, 
     """The targets that were asked for, before anything is read for them.
 
     Raises:
-        UsageError: there is no such export, or none of them takes a canvas.
+        UsageError: an unknown export, or none of them takes a canvas.
     """
     from being_remote.export import targets
 

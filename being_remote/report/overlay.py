@@ -114,7 +114,7 @@ def _facing(in_camera: Floats, faces: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _axes(picture: Picture, shown: OverlayFrame, unit: float) -> None:
-    """Where there is no mesh: the head's own axes, 8 cm long."""
+    """Instead of a mesh: the head's own axes, 8 cm long."""
     ends = np.vstack([np.zeros(3), _AXIS_M * np.eye(3)]) @ shown.R.T + shown.t
     if (ends[:, 2] <= 1e-6).any():
         return

@@ -56,11 +56,7 @@ def parse_box(data: bytes, name: str) -> Box:
 
 
 def box_of(numbers: List[Any], shown: str) -> Box:
-    """Four numbers as a box; `shown` says where they come from.
-
-    Raises:
-        InconsistentData: not four whole numbers with x_max > x_min and y_max > y_min.
-    """
+    """Four numbers as a box, or InconsistentData; `shown` says where they come from."""
     if any(type(n) not in (int, float) or not math.isfinite(n) or n != int(n) for n in numbers):
         listed = ", ".join(repr(n) if type(n) in (int, float) else type(n).__name__ for n in numbers)
         _refuse(f"must hold four whole numbers; it holds {listed}", shown)

@@ -66,11 +66,8 @@ class FrameLayout:
 class StoredFrame:
     """The entries of one `.frame`; arrays are built when they are asked for, read-only.
 
-    Attributes:
-        frame_id: digits, the stem of the file's name.
-        global_step: None where the file does not say it.
-        notes: how the file differs from the tracker's form, in words.
-        shown: the file's name for messages.
+    `frame_id` is the stem of the file's name, `shown` that name for messages; `global_step` is None where
+    the file does not say it, and `notes` say how the file differs from the tracker's form.
     """
 
     __slots__ = ("_contents", "_others", "frame_id", "global_step", "layout", "notes", "shown")
@@ -92,11 +89,7 @@ class StoredFrame:
         return {key: self.array(key) for key in keys if key in self.layout.arrays or key in self._others}
 
     def array(self, key: str) -> Numbers:
-        """The array under a dotted key of `SHAPES`, in its shape there.
-
-        Raises:
-            InconsistentData: the file does not have it.
-        """
+        """The array under a key of `SHAPES`, in its shape there; InconsistentData where it is missing."""
         if key in self._others:
             return self._others[key]
         if key not in self.layout.arrays:
@@ -180,10 +173,7 @@ def identify(entry: Any, name: str) -> Identity:
 
 
 def read_entries(data: bytes, shown: str) -> tuple[Any, tuple[str, ...]]:
-    """What a file of torch.save holds, of whatever keys; a dict's entries under dotted keys.
-
-    Returns:
-        The value, and how the file's format differs from the tracker's.
+    """What a file of torch.save holds (a dict's entries under dotted keys), and how its format is unusual.
 
     Raises:
         UnsafeFile, TornFile: as `torch_file.load_file`.

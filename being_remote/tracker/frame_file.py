@@ -60,11 +60,7 @@ class Frame:
     file: str  # its name, for messages
 
     def flame_for(self, name: str) -> Numbers:
-        """One entry of `flame`.
-
-        Raises:
-            InconsistentData: it is missing, or has another form.
-        """
+        """One entry of `flame`; InconsistentData where it is missing or has another form."""
         if name not in self.flame:
             raise missing_entry(f"flame.{name}", self.file)
         return self.flame[name]

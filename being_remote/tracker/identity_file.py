@@ -14,8 +14,7 @@ def read_identity(path: Path) -> Floats:
     """FLAME's identity coefficients, (300,) float64.
 
     Raises:
-        NotFoundError: the file is missing.
-        UnsafeFile, TornFile, InconsistentData: it does not hold 300 plain finite numbers.
+        NotFoundError, DataError: missing; or not 300 plain finite numbers.
     """
     return parse_identity(read_bytes(path, MAX_BYTES), str(path))
 

@@ -27,10 +27,7 @@ def read_landmarks(path: Path, points: int) -> Floats | None:
         camera projects, and that is in this convention.
 
     Raises:
-        NotFoundError: the file is missing.
-        UnsafeFile: not a regular file, too large, or not a plain array.
-        TornFile: it ends before its header says.
-        InconsistentData: not `points` points, or not finite.
+        NotFoundError, DataError: missing; or not `points` points, plain and finite.
     """
     return parse_landmarks(read_bytes(path, MAX_BYTES), str(path), points)
 

@@ -11,7 +11,7 @@ Containers may share parts or hold themselves: walk them only to a fixed depth.
 from __future__ import annotations
 
 import struct
-from typing import Any, Callable, List, Literal, Mapping, NamedTuple, Tuple
+from typing import Any, Callable, List, Literal, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -41,7 +41,8 @@ _STORAGES = {
     "ByteStorage": "u1",
     "BoolStorage": "b1",
 }
-_BYTE, _SHORT, _UNSIGNED, _LONG = (struct.Struct(f) for f in ("<B", "<H", "<I", "<Q"))
+_BYTE = None  # the commonest, read without unpacking
+_SHORT, _UNSIGNED, _LONG = (struct.Struct(f) for f in ("<H", "<I", "<Q"))
 _INT, _DOUBLE = struct.Struct("<i"), struct.Struct(">d")
 
 
@@ -173,13 +174,14 @@ class _Machine:
         self.encoded = self.unfilled = self.ordered = 0
 
     def run(self) -> Loaded:
+        data, protocol, opcodes = self.data, self.protocol, _OPCODES
         for _ in range(MAX_OPCODES):
-            opcode = self.data[self.at]
+            opcode = data[self.at]
             self.at += 1
             if opcode == _STOP:
                 return self.stop()
-            least, act, argument = _OPCODES.get(opcode, _UNKNOWN)
-            if self.protocol < least:
+            least, act, argument = opcodes.get(opcode, _UNKNOWN)
+            if protocol < least:
                 raise _Malformed(f"uses pickle opcode 0x{opcode:02x}, which plain data does not need")
             act(self, argument)
         raise _Malformed(f"takes more than {MAX_OPCODES} pickle opcodes")
@@ -191,10 +193,13 @@ class _Machine:
         oddities += ["an OrderedDict"] if self.ordered > 0 else []
         return Loaded(self.stack[0], self.arrays, tuple(oddities), self.at)
 
-    def read(self, layout: struct.Struct) -> Any:
-        (number,) = layout.unpack_from(self.data, self.at)
-        self.at += layout.size
-        return number
+    def read(self, layout: Optional[struct.Struct]) -> Any:
+        at = self.at
+        if layout is None:
+            self.at = at + 1
+            return self.data[at]
+        self.at = at + layout.size
+        return layout.unpack_from(self.data, at)[0]
 
     def take(self, length: int, what: str) -> bytes:
         at = self.at
@@ -222,7 +227,7 @@ class _Machine:
     def push_new(self, kind: Callable[[], Any]) -> None:
         self.stack.append(kind())
 
-    def push_number(self, layout: struct.Struct) -> None:
+    def push_number(self, layout: Optional[struct.Struct]) -> None:
         self.stack.append(self.read(layout))
 
     def push_long(self, _: None) -> None:
@@ -231,10 +236,10 @@ class _Machine:
             raise _Malformed(f"holds a whole number of {length} bytes")
         self.stack.append(int.from_bytes(self.take(length, "a number"), "little", signed=True))
 
-    def push_text(self, length: struct.Struct) -> None:
+    def push_text(self, length: Optional[struct.Struct]) -> None:
         self.stack.append(str(self.take(self.read(length), "text"), "utf-8"))
 
-    def push_bytes(self, length: struct.Struct) -> None:
+    def push_bytes(self, length: Optional[struct.Struct]) -> None:
         self.stack.append(self.take(self.read(length), "bytes"))
 
     def check_frame(self, length: struct.Struct) -> None:
@@ -243,13 +248,13 @@ class _Machine:
     def memoize(self, _: None) -> None:
         self.memo.append(self.stack[-1])
 
-    def memoize_at(self, layout: struct.Struct) -> None:
+    def memoize_at(self, layout: Optional[struct.Struct]) -> None:
         slot = self.read(layout)
         if slot != len(self.memo):
             raise _Malformed(f"claims memo slot {slot} where {len(self.memo)} is the next")
         self.memo.append(self.stack[-1])
 
-    def recall(self, layout: struct.Struct) -> None:
+    def recall(self, layout: Optional[struct.Struct]) -> None:
         self.stack.append(self.memo[self.read(layout)])
 
     def push_tuple(self, count: int) -> None:

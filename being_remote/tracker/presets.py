@@ -40,11 +40,20 @@ class Preset:
 
     name: str
     purpose: str  # what it is for, in one line
-    fixed: Settings  # key -> value, the same for every checkout, coerced already
-    reasons: Mapping[str, str]  # key -> why; a key for each of the settings
+    changes: Mapping[str, tuple[Value, str]]  # key -> value, the same for every checkout, and why
     # what a person should know before choosing it, whatever the checkout; `advice` has more
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     steps: float = 1.0  # factor of the iterations of every level of the checkout's pyramid
+    steps_reason: str = ""
+
+    @property
+    def fixed(self) -> Settings:
+        return {key: value for key, (value, _) in self.changes.items()}
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        reasons = {key: reason for key, (_, reason) in self.changes.items()}
+        return {**reasons, "pyr_levels": self.steps_reason} if self.steps_reason else reasons
 
     @property
     def settings(self) -> Settings:
@@ -117,25 +126,6 @@ def _resolution(usual: Settings, full: Settings) -> str:
     )
 
 
-def _preset(
-    name: str,
-    purpose: str,
-    keys: Mapping[str, tuple[Value, str]],
-    *notes: str,
-    steps: float = 1.0,
-    why: str = "",
-) -> Preset:
-    reasons = {key: reason for key, (_, reason) in keys.items()}
-    return Preset(
-        name,
-        purpose,
-        MappingProxyType({key: value for key, (value, _) in keys.items()}),
-        MappingProxyType({**reasons, "pyr_levels": why} if why else reasons),
-        notes,
-        steps,
-    )
-
-
 _FULL_FACE: Mapping[str, tuple[Value, str]] = {
     "optimize_shape": (True, "refines MICA's identity on the key frames, so that the whole face fits"),
     "optimize_jaw": (True, "the jaw opens as a joint; without it expressions alone must open the mouth"),
@@ -145,12 +135,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         preset.name: preset
         for preset in (
-            _preset(
-                "flashavatar",
-                "the tracker's defaults, as FlashAvatar's own data were made",
-                {},
-            ),
-            _preset(
+            Preset("flashavatar", "the tracker's defaults, as FlashAvatar's own data were made", {}),
+            Preset(
                 "gaussiantalker-round2",
                 "the whole face in a larger crop with more pixels and more iterations",
                 {
@@ -161,19 +147,15 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                     ),
                     **_FULL_FACE,
                 },
-                CLIPPING_NOTE,
-                LANDMARKS_NOTE,
-                CAMERA_NOTE,
-                JAW_NOTE,
+                (CLIPPING_NOTE, LANDMARKS_NOTE, CAMERA_NOTE, JAW_NOTE),
                 steps=1.5,
-                why="a larger picture and a jaw to fit need more steps: half as many again on each level",
+                steps_reason="a larger picture and a jaw to fit need half as many steps again on each level",
             ),
-            _preset(
+            Preset(
                 "full-face",
                 "the defaults with shape and jaw: the same crop and K, a better face",
                 _FULL_FACE,
-                LANDMARKS_NOTE,
-                JAW_NOTE,
+                (LANDMARKS_NOTE, JAW_NOTE),
             ),
         )
     }

@@ -258,10 +258,10 @@ def parse_settings(
 
 
 def check(settings: Settings, keys: Keys = KEYS) -> None:
-    """Check what single values cannot tell.
+    """Check what single values cannot tell: the tracker crops to squares only, and crashes otherwise.
 
     Raises:
-        UsageError: the tracker would crop to an image that is not square, and then crash.
+        UsageError: a crop to an image that is not square.
     """
     full = complete(settings, keys)
     image_size = full["image_size"]

@@ -63,7 +63,7 @@ class ArrivalFolder(Protocol):
         """Where a file arrives."""
 
     def find_arrived(self, offer: RemoteFile) -> Stat | None:
-        """What lies where it arrives; None for nothing, and for what is no plain file."""
+        """What lies where it arrives; None for nothing, and for what is not a plain file."""
 
     def make_fetches(self, wanted: Sequence[RemoteFile]) -> Iterator[Fetch]:
         """The requests for these files, once there is room for them."""
@@ -87,7 +87,7 @@ def host_time(offer: RemoteFile, mtime_ns: int) -> int:
 
 
 def build_on(file: Path) -> None:
-    """Let the next fetch bring the file anew, though it may look the same; what lies here is built on."""
+    """Let the next fetch get the file again, though it may look the same, building on what lies here."""
     basis = file.parent / PARTIAL_DIR / file.name
     basis.parent.mkdir(exist_ok=True)
     os.replace(file, basis)

@@ -1,4 +1,4 @@
-"""Reading files once: their hash, and what a judge says of them. Two threads, no side effects."""
+"""Read files once: their hash, and whether a judge finds them whole. Two threads, no side effects."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Fault = Literal["missing", "rotten"]
 
 @dataclass(frozen=True)
 class Judge:
-    """Who knows what a whole file looks like; a backup does not.
+    """Knows what a whole file looks like, which a backup does not.
 
     Attributes:
         most_bytes: how large a whole file of this name can be; larger ones are refused unread. None: it
             cannot be judged.
-        check: (path at home, contents); raises DataError when the file is torn, unsafe or contradicts itself.
+        check: (path in the backup, contents); raises DataError when the file is torn or unsafe.
     """
 
     most_bytes: Callable[[str], int | None]
@@ -66,10 +66,10 @@ class CheckedFile:
 
 
 def check_files(files: Mapping[str, Path], judge: Judge, on_progress: OnProgress) -> list[CheckedFile]:
-    """Hash and judge each file (path at home -> where it lies now).
+    """Hash and judge each file (path in the backup -> where it lies now).
 
     Raises:
-        InconsistentData: one of them is no plain file.
+        InconsistentData: one of them is not a plain file.
     """
 
     def some(paths: Sequence[str]) -> list[CheckedFile]:

@@ -73,11 +73,11 @@ def left_out_files(folder: Path, left_out: Sequence[RemoteFile]) -> tuple[Quaran
         return ()
     free = size_words(max(room_bytes(folder), 0))
     named = [
-        QuarantinedFile(o.path, f"not fetched: {size_words(o.bytes)} do not fit here ({free} are free)")
+        QuarantinedFile(o.path, f"not downloaded: {size_words(o.bytes)} do not fit here ({free} are free)")
         for o in left_out[:MAX_REFUSED]
     ]
     more: dict[str, int] = {}
     for offer in left_out[MAX_REFUSED:]:
-        more[offer.origin.home] = more.get(offer.origin.home, 0) + 1
-    named += [QuarantinedFile(home, f"{count} more files do not fit here") for home, count in more.items()]
+        more[offer.origin.local] = more.get(offer.origin.local, 0) + 1
+    named += [QuarantinedFile(below, f"{count} more files do not fit here") for below, count in more.items()]
     return tuple(named)

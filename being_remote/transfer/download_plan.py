@@ -22,14 +22,14 @@ class RemoteFolder:
     """A folder on the host, and where its files belong here. One of them for all its files.
 
     Attributes:
-        home: the local folder, relative to the tree that files are stored in; "" is its top.
+        local: the local folder, relative to the tree that files are stored in; "" is its top.
         top: the folder on the host that all folders of one download are below.
         source: the folder itself, `top` or below it.
         rank: how precious its files are: those of the lowest rank get the room on the disk first.
         wave: files of one wave are fetched together, those of the lowest first.
     """
 
-    home: str
+    local: str
     top: PurePosixPath
     source: PurePosixPath
     rank: int = 0
@@ -71,7 +71,7 @@ class RemoteFile:
         """Its name below `origin.source`, as the host spells it."""
         if self.spelt is not None:
             return self.spelt
-        return os.fsencode(self.path[len(self.origin.home) + 1 :] if self.origin.home else self.path)
+        return os.fsencode(self.path[len(self.origin.local) + 1 :] if self.origin.local else self.path)
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def plan_download(
             if offer.sha256 is None:
                 unhashed.append(entry.path)
         elif most is not None and offer.bytes > most:
-            reason = f"has {offer.bytes} bytes; a whole one has at most {most}, so it is not fetched"
+            reason = f"has {offer.bytes} bytes; a whole one has at most {most}, so it is not downloaded"
             too_large.append(QuarantinedFile(offer.path, reason, None, offer.bytes, offer.mtime_ns))
         elif torn and (alike := _find_same(offer, torn.get(offer.path, ()))) is not None:
             still_torn.append(alike)
@@ -167,14 +167,14 @@ def accept_names(
     for origin, count in counts.items():
         if count > MAX_REFUSED:
             more = f"{count - MAX_REFUSED} more files have refused names"
-            refused.append(QuarantinedFile(origin.home or ".", more))
+            refused.append(QuarantinedFile(origin.local or ".", more))
     return accepted, refused
 
 
 def name_refused(offer: RemoteFile, tree: Tree = LIVE) -> str | None:
     """Why a file of this name may not be stored in `tree`; None when it may."""
     called = "" if offer.spelt is None else offer.path.rpartition("/")[2]
-    return path_problem(tree, offer.name, below=offer.origin.home, called=called)
+    return path_problem(tree, offer.name, below=offer.origin.local, called=called)
 
 
 def has_same_bytes(offer: RemoteFile, size: int, mtime_ns: int, sha256: str) -> bool:

@@ -1,6 +1,6 @@
-"""Files that arrived torn or unsafe: set aside with a note, never mixed with good ones.
+"""The quarantine of a backup: torn and unsafe files, each with a note, never mixed with good ones.
 
-The note also spares the link: a file that is still the same on the host is not fetched again.
+By the note, a file that is still the same on the host is not downloaded again.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def quarantine_checked(
 
 
 def read_quarantine(paths: BackupPaths) -> dict[str, list[QuarantinedFile]]:
-    """What lies in quarantine, by path. A note without its file, or a damaged one, does not count."""
+    """What lies in quarantine, by path. A note without its file, or a damaged one, is ignored."""
     found: dict[str, list[QuarantinedFile]] = {}
     if not paths.quarantine.is_dir():
         return found

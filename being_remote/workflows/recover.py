@@ -19,7 +19,7 @@ from being_remote.recovery.source_size import OpenVideos
 from being_remote.recovery.trainer_exports import choose_targets
 from being_remote.session import OnProgress, no_progress
 from being_remote.workflows.missing_crop import explain_missing_crop
-from being_remote.workflows.run_names import find_run
+from being_remote.workflows.run_names import add_origins, find_run
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
@@ -40,7 +40,7 @@ def recover(
     Args:
         inventory: needed unless `run` is a folder and a size is given.
         run: which run; default: the run of the inventory's only actor.
-        evidence: what tells the crop; default: the best evidence on this laptop.
+        evidence: what to find the crop by; default: the best evidence on this laptop.
         output: what to write and report; default: all exports that need nothing more.
         on_progress: called while it searches and makes pictures.
 
@@ -62,7 +62,8 @@ def recover(
 
         check_matplotlib()
     with OpenVideos() as videos:
-        case = read_input(find_run(inventory, run.actor, run.run), evidence, videos)
+        local_run = add_origins(find_run(inventory, run.actor, run.run))
+        case = read_input(local_run, evidence, videos)
         parse_what_if(output.what_if, case.crop_settings)
         found = find_crop(case, evidence, on_progress)
         if found is None:

@@ -24,16 +24,6 @@ def find_run(inventory: Inventory | None, actor: str | None, run: str | None) ->
         UsageError: nothing says which, or an unknown actor.
         NotFoundError: no such folder, actor or job; or no checkpoint of it is local yet.
     """
-    from being_remote.backup.history import History
-
-    found = _find(inventory, actor, run)
-    if not BackupPaths(found.base).history_folder.is_dir():
-        return found
-    newest = History(found.base).newest()
-    return replace(found, origins=newest.files if newest is not None else {})
-
-
-def _find(inventory: Inventory | None, actor: str | None, run: str | None) -> LocalRun:
     if inventory is None and (actor is not None or run is None):
         raise UsageError("without an inventory a run is named by its folder", hint="--run FOLDER")
     if run is not None and (inventory is None or run not in inventory.actors):
@@ -51,6 +41,16 @@ def _find(inventory: Inventory | None, actor: str | None, run: str | None) -> Lo
             hint=f"being-remote sync --actor {chosen.name}",
         )
     return LocalRun(chosen.name, backup.root, backup.checkpoint, chosen)
+
+
+def add_origins(run: LocalRun) -> LocalRun:
+    """The run with what the newest manifest of its backup says of its files, where it lies in a backup."""
+    from being_remote.backup.history import History
+
+    if not BackupPaths(run.base).history_folder.is_dir():
+        return run
+    newest = History(run.base).newest()
+    return replace(run, origins=newest.files if newest is not None else {})
 
 
 def _run_in(run: str, inventory: Inventory | None, actor: str | None) -> LocalRun:

@@ -62,7 +62,7 @@ def test_pictures_that_were_made_before_are_not_listed_as_written(report: Recove
 
 
 def test_many_trainers_notes_are_counted_and_those_of_one_are_shown(report: RecoverReport) -> None:
-    assert f"notes: {len(report.notes)} on what the trainers need" in printed(report)
+    assert f"{len(report.notes)} notes on what the trainers need: in report.html" in printed(report)
     one = replace(report, exports=report.exports[:1], notes=("json: remember this",))
     assert "note: json: remember this" in printed(one)
 

@@ -24,7 +24,7 @@ from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.find_bbox.box_candidates import Candidate, CropBox
 from being_remote.find_bbox.box_choice import ways_of_recovery
-from being_remote.find_bbox.host_search import ActorFiles, HostRow
+from being_remote.find_bbox.host_search import EvidenceCounts, HostRow
 from being_remote.inventory import Inventory
 from being_remote.session import TransferProgress
 from being_remote.workflows.find_bbox import FindReport, find_bbox
@@ -116,7 +116,7 @@ def test_a_box_in_the_input_folder_is_found_with_its_run_and_evidence_in_one_rou
     assert (found.path, found.place, found.actor) == (str(truth.input_folder / "bbox.pt"), "input", "demo")
     assert (found.bbox, found.valid, found.problems) == (CropBox(*truth.box), True, ())
     assert found.run == str(truth.output_folder)
-    assert told.evidence == ActorFiles(
+    assert told.evidence == EvidenceCounts(
         frames=3, crop_images=4, source_images=4, landmarks=4, meshes=3, videos=1
     )
     (run,) = told.runs
@@ -188,7 +188,7 @@ def test_every_host_that_cannot_be_asked_has_its_own_row_and_delays_nobody(
     }
     assert all((r.error is None) == (r.error_class is None) for r in report.results)
     assert "trust --host stranger" in (row(report, "stranger").next or "")
-    assert row(report, "frozen").evidence == ActorFiles()
+    assert row(report, "frozen").evidence == EvidenceCounts()
     assert row(report, "frozen").evidence.frames is None  # unknown, not none
     assert report.exit_code == 0
     assert report.best is not None and report.best.host == "a100"
@@ -785,6 +785,6 @@ def test_the_original_video_on_this_laptop_counts_as_evidence(
 
 
 def test_recovery_names_where_the_evidence_lies() -> None:
-    evidence = {"a100": ActorFiles(crop_images=3), "local": ActorFiles(source_images=9)}
+    evidence = {"a100": EvidenceCounts(crop_images=3), "local": EvidenceCounts(source_images=9)}
     (first, *_) = ways_of_recovery([HostRow(host, True, evidence=files) for host, files in evidence.items()])
     assert "the crops (a100) against the source images (local)" in first

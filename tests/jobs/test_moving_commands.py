@@ -1,4 +1,4 @@
-"""Commands that move: planned anew, from scratch; and two hosts that show one disk."""
+"""Commands that move: planned anew, from scratch; and two hosts that share a disk."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_on_one_disk_the_job_goes_on_as_it_lies_there(three: Inventory, tmp_path
     assert not (tmp_path / "disk/jobs/.pushed").exists()
     (row,) = jobs(three, all_jobs=True).jobs  # x shows it as well, and it is the same attempt
     assert (row.host, row.attempt, row.superseded) == ("y", 2, False)
-    with pytest.raises(UsageError, match="show one disk"):
+    with pytest.raises(UsageError, match="share a disk"):
         cancel(three, job, host="x")
 
 

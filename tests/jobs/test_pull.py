@@ -114,6 +114,34 @@ def test_a_file_that_changes_while_it_is_fetched_is_refused_and_nothing_here_cha
     assert (folder / "one.txt").read_text() == "one\n"
 
 
+def test_a_file_that_changes_once_while_it_is_downloaded_is_downloaded_again(
+    works: Any, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = works.attempt(ended) / "work" / "one.txt"
+    real, asked = AttemptFolder.hash_files, itertools.count()
+
+    def hash_files(*args: Any) -> Any:
+        if next(asked) == 0:
+            remote.write_text("new\n")
+        return real(*args)
+
+    monkeypatch.setattr(AttemptFolder, "hash_files", hash_files)
+    report = pull(works.inventory, ended, all_files=True)
+    assert (report.folder / "one.txt").read_text() == "new\n" and report.exit_code == 0
+
+
+def test_a_pull_of_a_resumed_job_moves_nothing_that_an_earlier_attempt_left_here(works: Any) -> None:
+    script = "echo same > same; test -e ../../../go || exit 3; echo new > new"
+    job = works.command(script, follow_it=True).job
+    first = pull(works.inventory, job, all_files=True)
+    (works.workdir / "jobs" / job / "go").touch()
+    assert resume(works.inventory, job, follow_it=True).state == "succeeded"
+    second = pull(works.inventory, job, all_files=True)
+    assert (names(second.folder), second.transferred_files) == ({"same", "new"}, 1)
+    (second.folder / "same").write_text("not the same file under two names")
+    assert (first.folder.with_name(f"{job}.attempt-1") / "same").read_text() == "same\n"
+
+
 def test_links_and_specials_are_never_followed(works: Any, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     script = f"echo x > plain; ln -s {tmp_path}/secret link; ln -s {tmp_path} folder; mkfifo pipe"

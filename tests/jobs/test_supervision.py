@@ -15,6 +15,7 @@ from being_remote.errors import InconsistentData, UsageError
 from being_remote.jobs.spec import CommandStep, FileProgress, WorkFolder
 from being_remote.pod import status, supervisor
 from being_remote.pod.attempt import Attempt
+from being_remote.pod.job_paths import JobPaths
 from being_remote.pod.wakeups import Wakeups
 
 # A parent and a child that both ignore TERM; the child leaves the process group as well.
@@ -136,7 +137,8 @@ def test_a_process_that_cannot_be_made_for_the_log_costs_the_payload_nothing(
     monkeypatch.setattr(os, "fork", refuses_twice)
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process is the tests'
     monkeypatch.setattr(signal, "set_wakeup_fd", lambda *_, **__: -1)
-    outcome = Attempt(str(tmp_path), spec, 1, [], [], Wakeups()).run(lambda: None, on_start=lambda: None)
+    attempt = Attempt(JobPaths(str(tmp_path)), spec, 1, [], [], Wakeups())
+    outcome = attempt.run(lambda: None, on_start=lambda: None)
     assert (outcome.state, len(refused)) == ("succeeded", 2)
     assert (tmp_path / "attempts" / "1" / "log").read_bytes() == b"said\n"
 

@@ -235,7 +235,7 @@ def test_an_attempt_after_one_that_hardly_began_starts_anew(make_plan: MakePlan,
     assert run_plan(plan, job, env={"STAND_IN_DIE_AT": "1"}).codes == (0, -9)
     second = run_plan(plan, job, attempt=2)
     assert second.codes == (0, 0, 0), second.log
-    assert "nothing is kept" in second.log and "Training from beginning" in second.log
+    assert "nothing of the attempt before is kept" in second.log and "Training from beginning" in second.log
 
 
 def test_a_run_without_a_crop_needs_no_box(make_plan: MakePlan, tracked: ActorTruth, tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def test_a_job_is_a_run_with_the_settings_that_it_was_given(
             "key",
         )
     )
-    # A later job of another kind is no run: `last` is the last tracking.
+    # A later job of another kind has no run: `last` is the last tracking.
     ledger_of(inventory).intend(
         Intent("20260101-000001-abcd", "pod", None, "command", b"{}", "0" * 64, b"{}", "key 2")
     )

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from recover_options import recover
-from tracked_runs import bring_home, named, numbers_only, record, run_of
+from tracked_runs import make_backup, named, numbers_only, record, run_of
 
 from being_remote.backup.history import History
 from being_remote.camera.crop import crop_from_box, resize_only
@@ -168,7 +168,7 @@ def test_an_actors_backup_with_its_video_gives_cameras_overlay_numbers_and_times
 ) -> None:
     video = drawn.input_folder / "video.mp4"
     inventory = make_inventory({}, {"demo": {"video": str(video)}})
-    home = bring_home(drawn, inventory.backups / "demo")
+    home = make_backup(drawn, inventory.backups / "demo")
     record(home, lambda name: "a100")
     report = recover(inventory)
     assert (report.grade, report.warnings, report.actor, report.exit_code) == ("bbox", (), "demo", 0)
@@ -224,7 +224,7 @@ def test_a_backup_of_frames_and_box_alone_is_enough_and_says_what_it_assumes(
 ) -> None:
     truth = numbers_only(tmp_path / "mt")
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
-    home = bring_home(truth, inventory.backups / "demo", config=False)
+    home = make_backup(truth, inventory.backups / "demo", config=False)
     shutil.rmtree(home / "run")
     report = recover(inventory, actor="demo")
     assert np.abs(np.array(report.K) - truth.K_source).max() < FOCAL_LIMIT_PX
@@ -252,7 +252,7 @@ def test_a_box_whose_record_does_not_tie_it_to_the_frames_is_unverified(
     words: str,
 ) -> None:
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
-    record(bring_home(numbers_only(tmp_path / "mt"), inventory.backups / "demo"), hosts)
+    record(make_backup(numbers_only(tmp_path / "mt"), inventory.backups / "demo"), hosts)
     report = recover(inventory, dry_run=True)
     assert report.grade == "unverified"
     assert any(w.startswith("unverified") and words in w for w in report.warnings)
@@ -262,7 +262,7 @@ def test_a_box_that_was_changed_after_it_came_home_is_unverified(
     here: Path, tmp_path: Path, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
-    home = bring_home(numbers_only(tmp_path / "mt"), inventory.backups / "demo")
+    home = make_backup(numbers_only(tmp_path / "mt"), inventory.backups / "demo")
     record(home, lambda name: "a100")
     assert recover(inventory, dry_run=True).grade == "bbox"
     torch.save(np.array([500, 1400, 90, 990]), home / "bbox.pt")
@@ -273,7 +273,7 @@ def test_a_box_that_only_the_history_has_is_named_with_its_snapshot_unless_anoth
     here: Path, tmp_path: Path, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
-    home = bring_home(numbers_only(tmp_path / "mt"), inventory.backups / "demo")
+    home = make_backup(numbers_only(tmp_path / "mt"), inventory.backups / "demo")
     record(home, lambda name: "a100")
     history = History(home)
     kept = history.object(history.read(0).files["bbox.pt"].sha256)
@@ -294,7 +294,7 @@ def test_a_box_named_on_the_command_line_is_verified_only_if_it_is_the_runs_own(
 ) -> None:
     truth = numbers_only(tmp_path / "mt")
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
-    record(bring_home(truth, inventory.backups / "demo"), lambda name: "a100")
+    record(make_backup(truth, inventory.backups / "demo"), lambda name: "a100")
     same = recover(inventory, bbox=truth.input_folder / "bbox.pt", dry_run=True)
     torch.save([510, 1410, 90, 990], tmp_path / "other.pt")
     other = recover(inventory, bbox=tmp_path / "other.pt", dry_run=True)
@@ -307,7 +307,7 @@ def test_a_run_may_be_named_by_actor_by_backup_or_by_its_checkpoint_folder(
 ) -> None:
     actor = {"source_size": [1920, 1080]}
     inventory = make_inventory({}, {"demo": actor, "other": actor})
-    home = bring_home(numbers_only(tmp_path / "mt"), inventory.backups / "demo")
+    home = make_backup(numbers_only(tmp_path / "mt"), inventory.backups / "demo")
     by = [recover(inventory, run=r, dry_run=True) for r in ("demo", str(home), str(home / "checkpoint"))]
     assert [(r.run, r.actor, r.K) for r in by] == [("demo", "demo", by[0].K)] * 3
     (here / "demo").mkdir()  # a folder of the actor's name does not get in the way
@@ -361,7 +361,7 @@ def test_a_size_unlike_the_inventorys_is_used_and_said(
 ) -> None:
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
     box = (100, 1000, 100, 1000)  # fits either way round
-    bring_home(numbers_only(tmp_path / "mt", box=box), inventory.backups / "demo")
+    make_backup(numbers_only(tmp_path / "mt", box=box), inventory.backups / "demo")
     report = recover(inventory, source_size=(1080, 1920), dry_run=True)
     assert any("the inventory says 1920x1080, not 1080x1920" in w for w in report.warnings)
     plain = recover(inventory, source_size=(1920, 1080), dry_run=True)
@@ -466,7 +466,7 @@ def playlist(truth: ActorTruth) -> dict[str, Any]:
         (lambda t: {"video": Path("missing.mp4")}, NotFoundError, 3, "missing.mp4"),
         (lambda t: {"bbox": Path("missing.pt")}, NotFoundError, 3, "missing.pt"),
         (lambda t: {"exports": ["blender"]}, UsageError, 2, "json, npz, nerfstudio"),
-        (lambda t: {"run": "nobody"}, NotFoundError, 3, "'nobody' is neither"),
+        (lambda t: {"run": "unknown"}, NotFoundError, 3, "'unknown' is neither"),
         (lambda t: {"run": None}, UsageError, 2, "--run FOLDER"),
     ],
 )
@@ -496,7 +496,7 @@ def test_the_inventorys_video_and_size_must_agree(
 ) -> None:
     video = str(drawn.input_folder / "source")
     inventory = make_inventory({}, {"demo": {"video": video, "source_size": [1280, 720]}})
-    bring_home(drawn, inventory.backups / "demo")
+    make_backup(drawn, inventory.backups / "demo")
     with pytest.raises(UsageError, match=r"1280x720 but the video .* says 1920x1080"):
         recover(inventory)
     # What is said on the command line is not overruled.

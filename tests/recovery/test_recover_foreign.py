@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from recover_options import recover
-from tracked_runs import bring_home, named, numbers_only, record, run_of
+from tracked_runs import make_backup, named, numbers_only, record, run_of
 
 from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.demo.tracker_recipe import frame_dict
@@ -42,7 +42,7 @@ def copied(truth: ActorTruth, root: Path) -> ActorTruth:
 
 
 def rewrite(truth: ActorTruth, change: Change, **save: Any) -> None:
-    """Every `.frame` of a run saved anew."""
+    """Every `.frame` of a run saved again."""
     for path in (truth.output_folder / "checkpoint").iterdir():
         torch.save(change(torch.load(path, weights_only=False)), path, **save)
 
@@ -107,7 +107,7 @@ def test_tensors_are_as_good_as_arrays_for_every_export(here: Path, tmp_path: Pa
 
 
 def in_chunks(truth: ActorTruth, first: int) -> None:
-    """Frames from `first` on as tracked alone: another focal length, steps that count anew."""
+    """Frames from `first` on as tracked alone: another focal length, steps that count from 0."""
     K = truth.K_crop.copy()
     K[0, 0] = K[1, 1] = K[0, 0] * 1.02
     K[0, 2] += 3
@@ -220,7 +220,7 @@ def test_a_stray_frame_that_no_host_has_puts_no_box_in_doubt_and_a_used_one_does
     here: Path, tmp_path: Path, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
-    home = bring_home(numbers_only(tmp_path / "mt", frames=4), inventory.backups / "demo")
+    home = make_backup(numbers_only(tmp_path / "mt", frames=4), inventory.backups / "demo")
     folder = home / "checkpoint"
     (folder / "00077.frame").write_bytes((folder / "00002.frame").read_bytes())
     record(home, lambda name: None if "00077" in name else "a100")
@@ -336,7 +336,7 @@ def test_frames_of_a_hand_made_backup_are_this_run_s_once_a_sync_has_confirmed_t
         "tracker": {"root": str(tmp_path / "tracker")},
     }
     inventory = make_inventory({"this": entry}, {"demo": {"source_size": list(truth.size_wh)}})
-    home = bring_home(truth, inventory.backups / "demo")
+    home = make_backup(truth, inventory.backups / "demo")
     (home / "bbox.pt").unlink()
     for path in (home / "checkpoint").iterdir():
         shutil.copystat(truth.output_folder / "checkpoint" / path.name, path)

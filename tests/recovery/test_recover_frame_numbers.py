@@ -133,7 +133,7 @@ def test_frames_that_are_not_at_the_settings_rate_are_not_said_to_be(
     assert [w for w in said.warnings if "ends too early" in w] and not any(
         "at 25 fps" in w for w in said.warnings
     )
-    # By no rule there is no count of frames, and none of them comes after the last pose.
+    # Without a rule the frames are not counted, and none of them comes after the last pose.
     mixed = filmed_again(tmp_path, uneven, [n for n in range(60) for _ in range(1 + (n % 9 == 4))], 18)
     said = every_frame_run.recover(mixed, out=here / "b", **PICTURES)
     assert (said.numbering.source_holds, said.numbering.frames_at_hand) == ("", None)
@@ -277,7 +277,7 @@ def test_a_folder_of_frames_with_one_of_a_huge_number_is_read_within_bounds(
 def test_crops_that_another_box_cut_give_no_camera_wherever_in_the_run_they_lie(
     here: Path, tmp_path: Path, uneven: Path, moved: range
 ) -> None:
-    """As where the box was deleted and made anew before the run went on: K stays."""
+    """As where the box was deleted and made again before the run continued: K stays."""
     run = track(tmp_path / "mt", uneven, *EVERY_FRAME)
     frames = sorted((tmp_path / "mt" / "cut").iterdir())[1:]
     x0, x1, y0, y1 = BOX

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from recover_options import recover
-from tracked_runs import bring_home, named, numbers_only, run_of
+from tracked_runs import make_backup, named, numbers_only, run_of
 from video_factory import write_video
 
 from being_remote.demo import head
@@ -94,7 +94,7 @@ def test_a_backup_with_crops_and_the_actors_video_gives_the_crop_verified(
     here: Path, lost: ActorTruth, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({}, {"demo": {"video": str(lost.input_folder / "video.mp4")}})
-    bring_home(lost, inventory.backups / "demo", crops=True)
+    make_backup(lost, inventory.backups / "demo", crops=True)
     report = recover(inventory)
     assert is_the_truth(report, lost)
     assert (report.grade, report.actor) == ("verified", "demo")
@@ -228,7 +228,7 @@ def test_a_box_is_stored_in_the_backup_and_is_known_there_by_its_note(
     here: Path, lost: ActorTruth, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({}, {"demo": {"video": str(lost.input_folder / "video.mp4")}})
-    home = bring_home(lost, inventory.backups / "demo", crops=True)
+    home = make_backup(lost, inventory.backups / "demo", crops=True)
     assert recover(inventory, write_bbox=True).wrote_bbox == str(home / "bbox.pt")
     elsewhere = {"check": False, "dry_run": True, "out": here / "elsewhere"}
     assert recover(inventory, **elsewhere).grade == "bbox"
@@ -237,7 +237,7 @@ def test_a_box_is_stored_in_the_backup_and_is_known_there_by_its_note(
 
 
 def test_a_note_of_another_fit_says_nothing_of_this_one(here: Path, lost: ActorTruth, tmp_path: Path) -> None:
-    home = bring_home(lost, tmp_path / "home", crops=True)
+    home = make_backup(lost, tmp_path / "home", crops=True)
     options = {"run": str(home), "video": source(lost)}
     recover(None, **options, write_bbox=True)
     assert recover(None, **options, check=False, out=here / "x", dry_run=True).grade == "bbox"
@@ -265,7 +265,7 @@ def test_a_box_is_never_stored_over_another_one_nor_from_an_estimate(
 def test_a_box_from_a_copy_of_the_video_is_stored_only_where_its_size_is_known_to_be_the_tracked_one(
     here: Path, lost: ActorTruth, tmp_path: Path
 ) -> None:
-    home = bring_home(lost, tmp_path / "home", crops=True)
+    home = make_backup(lost, tmp_path / "home", crops=True)
     video = lost.input_folder / "video.mp4"
     assert recover(None, run=str(home), from_images=video, dry_run=True).grade == "verified"
     with pytest.raises(InconsistentData, match="may be a rescaled copy") as refused:
@@ -331,7 +331,7 @@ def test_without_crops_the_stored_landmarks_are_found_again_in_the_frames(
     shutil.rmtree(lost.output_folder / "video")
     detector = KnowsTheFrames(lost)
     monkeypatch.setattr("being_remote.crop_search.landmark_detector.FaceMesh", lambda: detector)
-    report = run_of(lost, dry_run=True)  # nobody asked for landmarks: they are all that is left
+    report = run_of(lost, dry_run=True)  # landmarks are all that is left
     assert (report.grade, report.crop_by) == ("landmark", "landmarks")
     off = np.abs(np.array(report.K) - lost.K_source)
     assert off[0, 0] < 1e-3 * lost.K_source[0, 0] and off[:2, 2].max() < 1
@@ -391,7 +391,7 @@ def test_a_box_of_unknown_origin_is_confirmed_by_the_pixels(
     here: Path, filmed: ActorTruth, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({}, {"demo": {"video": str(filmed.input_folder / "video.mp4")}})
-    bring_home(filmed, inventory.backups / "demo", crops=True)
+    make_backup(filmed, inventory.backups / "demo", crops=True)
     sure = recover(inventory, dry_run=True)
     assert (sure.grade, sure.warnings) == ("verified", ())
     assert sure.check is not None and (sure.check.agrees, sure.check.exact) == (True, False)
@@ -447,7 +447,7 @@ def test_what_a_host_holds_is_named_with_the_command_that_brings_it(
     (tmp_path / "Being").mkdir()
     actor = {"video": str(lost.input_folder / "video.mp4")}
     inventory = make_inventory({"here": host}, {"demo": actor}, search_roots=[])
-    bring_home(lost, inventory.backups / "demo")
+    make_backup(lost, inventory.backups / "demo")
     with pytest.raises(NotFoundError, match="here holds 7 crop images") as caught:
         recover(inventory)
     assert "being-remote sync --actor demo --host here --only crops" in caught.value.hint
@@ -462,14 +462,14 @@ def test_a_host_that_cannot_be_asked_leaves_it_open(
 ) -> None:
     down = {"address": "127.0.0.1", "port": 1, "user": "root", "workdir": "/w"}
     inventory = make_inventory({"pod": down}, {"demo": {"source_size": list(SIZE)}}, search_roots=[])
-    bring_home(lost, inventory.backups / "demo")
+    make_backup(lost, inventory.backups / "demo")
     with pytest.raises(HostError) as caught:
         recover(inventory)
     assert caught.value.exit_code == 4 and "unknown what these hosts hold" in caught.value.what
 
 
 def test_crops_without_a_video_ask_for_one(here: Path, lost: ActorTruth, tmp_path: Path) -> None:
-    home = bring_home(lost, tmp_path / "home", crops=True)
+    home = make_backup(lost, tmp_path / "home", crops=True)
     with pytest.raises(NotFoundError, match="no video is at hand") as caught:
         recover(None, run=str(home), source_size=SIZE)
     assert "--from-images VIDEO" in caught.value.hint

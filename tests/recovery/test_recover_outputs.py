@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from recover_options import recover
-from tracked_runs import bring_home, named, numbers_only, run_of
+from tracked_runs import make_backup, named, numbers_only, run_of
 
 from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
@@ -80,7 +80,7 @@ def test_the_same_run_by_another_crop_or_size_is_not_mixed_in(
 ) -> None:
     torch.save([510, 1410, 90, 990], here / "other.pt")
     run_of(plain)
-    run_of(plain)  # the same again is no other
+    run_of(plain)  # the same again is accepted
     with pytest.raises(UsageError, match=words):
         run_of(plain, **change)
 
@@ -204,7 +204,7 @@ def test_files_of_our_names_that_nothing_says_anything_of_are_left_alone(
     (folder / "thesis.txt").write_text("precious")
     with pytest.raises(UsageError, match=r"holds cameras\.json, and no note"):
         run_of(plain, out=folder)
-    run_of(plain, out=folder, exports=["nerfstudio"])  # beside them is no harm
+    run_of(plain, out=folder, exports=["nerfstudio"])  # beside them is accepted
     assert (folder / "thesis.txt").read_text() == (folder / "cameras.json").read_text() == "precious"
     (here / "file").write_text("x")
     with pytest.raises(UsageError, match="is not a folder"):
@@ -362,7 +362,7 @@ def test_a_trainer_that_needs_meshes_says_how_to_bring_them(
     here: Path, plain: ActorTruth, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
-    home = bring_home(plain, inventory.backups / "demo")
+    home = make_backup(plain, inventory.backups / "demo")
     shutil.rmtree(home / "run" / "mesh")
     with pytest.raises(NotFoundError) as caught:
         recover(inventory, exports=["gaussiantalker"])
@@ -498,4 +498,4 @@ def test_a_jobs_results_are_a_run_by_id_by_its_beginning_and_by_last(
         assert (report.run, report.job, report.grade) == (job, job, "bbox")
         assert Path(report.outputs[0]).is_relative_to(here / "recovered" / job)
     with pytest.raises(NotFoundError, match="neither a folder nor a job"):
-        recover(works.inventory, run="nobody", source_size=plain.size_wh)
+        recover(works.inventory, run="unknown", source_size=plain.size_wh)

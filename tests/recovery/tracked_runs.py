@@ -1,4 +1,4 @@
-"""Runs of the generated actor as `recover` meets them: in a tracker's checkout, and at home in a backup."""
+"""Runs of the generated actor as `recover` meets them: in a tracker's checkout, and in a backup."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def numbers_only(folder: Path, **options: Any) -> ActorTruth:
     return make_actor(folder, **{"frames": 2, "pictures": False, **options})
 
 
-def bring_home(truth: ActorTruth, home: Path, *, config: bool = True, crops: bool = False) -> Path:
+def make_backup(truth: ActorTruth, home: Path, *, config: bool = True, crops: bool = False) -> Path:
     """The live tree of a backup, laid out as `sync` does, without any history."""
     shutil.copytree(truth.output_folder / "checkpoint", home / "checkpoint")
     shutil.copytree(truth.output_folder / "mesh", home / "run" / "mesh")

@@ -123,7 +123,7 @@ class Chromium:
         return [url for url in sent if not url.startswith("data:")]
 
     def complaints(self) -> list[str]:
-        """Everything in the console: messages, errors that nobody caught, refusals by the policy."""
+        """Everything in the console: messages, uncaught errors, refusals by the policy."""
         kinds = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
         return [json.dumps(e["params"]) for e in self.events if e["method"] in kinds]
 
