@@ -30,13 +30,13 @@ def temporary_folder() -> Iterator[Path]:
 
 def sweep(parent: Path) -> None:
     """Remove our folders whose processes have ended; links and other users' folders stay."""
-    for left in parent.glob(f"{PREFIX}[0-9]*-*"):
-        pid = left.name.removeprefix(PREFIX).partition("-")[0]
+    for folder in parent.glob(f"{PREFIX}[0-9]*-*"):
+        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
             with contextlib.suppress(FileNotFoundError):  # another process sweeps, too
-                if not left.is_symlink() and left.lstat().st_uid == os.geteuid():
-                    shutil.rmtree(left, ignore_errors=True)
+                if not folder.is_symlink() and folder.lstat().st_uid == os.geteuid():
+                    shutil.rmtree(folder, ignore_errors=True)
         except (ValueError, OverflowError, OSError):
             continue  # not such a folder, or its process runs

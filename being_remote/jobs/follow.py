@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import threading
 import time
@@ -83,7 +82,8 @@ class StayedLine:
     moving: bool = False
 
 
-Say = Callable[[FollowedLogLine | StateLine | LocalFilesLine | MovedLine | StayedLine], None]
+FollowLine = FollowedLogLine | StateLine | LocalFilesLine | MovedLine | StayedLine
+Say = Callable[[FollowLine], None]
 
 
 @dataclass(frozen=True)
@@ -115,122 +115,111 @@ def follow(
     Raises:
         HostError: the host stayed away for `patience_s`; how the job stands is unknown.
     """
-    say = _one_at_a_time(say)
-    states = _StateReporter(say)
-    states.report(look_at_job(context.ledger, session, host, job))
-    read_log = functools.partial(_read_log, context, session, host, job, say, states, offset, patience_s)
-    patterns = _checkpoints(context, job) if not states.row.state.ended else ()
-    if not patterns:
-        return FollowResult(read_log(), None)
-    folder = context.result_folder(job)
-    remote = logs.attempt_folder(host.workdir, job.job, job.attempt) / WORK
-    progress = JobSpec.from_bytes(job.spec).progress
-    download = BackgroundDownload(
-        LiveDownload(
-            AttemptFolder(session, host.python, remote, patterns), folder, note_of(job), context.judge
-        ),
-        folder,
-        job=job.job,
-        attempt=job.attempt,
-        frames=progress.glob if progress is not None else None,
-        say=say,
-    )
+    follower = _JobFollower(context, session, host, job, say)
+    follower.look(job)
+    download = None if follower.status.state.ended else follower.background_download()
+    if download is None:
+        return FollowResult(follower.read_log(offset, patience_s), None)
     download.start()
     try:
-        return FollowResult(read_log(), download.finish())
+        return FollowResult(follower.read_log(offset, patience_s), download.finish())
     finally:
         download.leave()
 
 
-def _read_log(
-    context: JobContext,
-    session: Session,
-    host: SshHost | LocalHost,
-    job: LedgerJob,
-    say: Say,
-    states: _StateReporter,
-    offset: int,
-    patience_s: float,
-) -> JobStatus:
-    """Report the log as it grows and the states between; returns how the job stands at its end."""
-    lines, looked_at = logs.LogLines(), time.monotonic()
-    heard_at = looked_at
-    folder = logs.attempt_folder(host.workdir, job.job, job.attempt)
-    over = states.row.state.ended and not states.row.evidence.get("started", True)
-    chunks = logs.read(session, host.python, folder, offset=offset, follow=not over, patience_s=patience_s)
-    with contextlib.closing(chunks):
-        for chunk in chunks:
-            if isinstance(chunk, logs.LogEnd):
-                break
-            for line in lines.add(chunk):
-                say(FollowedLogLine(line.text, line.offset, job.attempt))
-            if chunk.data:
-                heard_at = time.monotonic()
-            if chunk.data or time.monotonic() - looked_at < QUIET_S:
-                continue
-            looked_at = time.monotonic()
-            try:
-                states.report(look_at_job(context.ledger, session, host, context.ledger.find(job.job)))
-            except HostError as e:  # the log's own stream reports a host that stays away
-                log.info("%s", e)
-                looked_at = time.monotonic()  # a look at a frozen host takes its time
-                continue
-            if states.row.state.ended:
-                # Cancelled before it began, or lost: nothing more will be written, and no end record.
-                break
-            if states.row.state is JobState.UNKNOWN and looked_at - heard_at > patience_s:
-                break  # the host answers and cannot tell: an end may never be written
-    for line in lines.rest():
-        say(FollowedLogLine(line.text, line.offset, job.attempt))
-    return _settled_status(context, session, host, job, states)
+class _JobFollower:
+    """Reports the lines and states of one job, never two at the same time, and each state once."""
 
-
-def _settled_status(
-    context: JobContext,
-    session: Session,
-    host: SshHost | LocalHost,
-    job: LedgerJob,
-    states: _StateReporter,
-) -> JobStatus:
-    """The status after the log's end; the end record may come a moment before the lock is free."""
-    deadline = time.monotonic() + SETTLE_S
-    while True:
-        states.report(look_at_job(context.ledger, session, host, context.ledger.find(job.job)))
-        row = states.row
-        if row.state.ended or row.state is JobState.UNKNOWN or time.monotonic() > deadline:
-            return row
-        time.sleep(0.1)
-
-
-def _checkpoints(context: JobContext, job: LedgerJob) -> tuple[str, ...]:
-    try:
-        return context.find_recipe(job.recipe).checkpoints
-    except UsageError:  # another laptop's job, of a recipe that is unknown here
-        return ()
-
-
-def _one_at_a_time(say: Say) -> Say:
-    """Keep the lines of two threads apart."""
-    lock = threading.Lock()
-
-    def say_alone(line: FollowedLogLine | StateLine | LocalFilesLine | MovedLine | StayedLine) -> None:
-        with lock:
-            say(line)
-
-    return say_alone
-
-
-class _StateReporter:
-    """Reports each state once."""
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(
+        self, context: JobContext, session: Session, host: SshHost | LocalHost, job: LedgerJob, say: Say
+    ) -> None:
+        self._context, self._session, self._host, self._job = context, session, host, job
+        self._say, self._lock = say, threading.Lock()
+        self._folder = logs.attempt_folder(host.workdir, job.job, job.attempt)
         self._last: StateLine | None = None
-        self.row: JobStatus
+        self.status: JobStatus
 
-    def report(self, row: JobStatus) -> None:
-        self.row = row
+    def look(self, job: LedgerJob | None = None) -> None:
+        """Learn the job's status, and report it if it is new; `job`: as the ledger has it now."""
+        job = job or self._context.ledger.find(self._job.job)
+        self.status = row = look_at_job(self._context.ledger, self._session, self._host, job)
         line = StateLine(row.job, row.state, row.reason, row.done, row.total, row.attempt)
         if line != self._last:
             self._last = line
+            self._report(line)
+
+    def background_download(self) -> BackgroundDownload | None:
+        """The download of the job's new checkpoints; None where its recipe has none."""
+        job = self._job
+        try:
+            patterns = self._context.find_recipe(job.recipe).checkpoints
+        except UsageError:  # another laptop's job, of a recipe that is unknown here
+            return None
+        if not patterns:
+            return None
+        folder = self._context.result_folder(job)
+        remote = AttemptFolder(self._session, self._host.python, self._folder / WORK, patterns)
+        progress = JobSpec.from_bytes(job.spec).progress
+        return BackgroundDownload(
+            LiveDownload(remote, folder, note_of(job), self._context.judge),
+            folder,
+            job=job.job,
+            attempt=job.attempt,
+            frames=progress.glob if progress is not None else None,
+            say=self._report,
+        )
+
+    def read_log(self, offset: int, patience_s: float) -> JobStatus:
+        """Report the log as it grows and the states between; returns how the job stands at its end."""
+        lines, looked_at = logs.LogLines(), time.monotonic()
+        heard_at = looked_at
+        over = self.status.state.ended and not self.status.evidence.get("started", True)
+        chunks = logs.read(
+            self._session,
+            self._host.python,
+            self._folder,
+            offset=offset,
+            follow=not over,
+            patience_s=patience_s,
+        )
+        with contextlib.closing(chunks):
+            for chunk in chunks:
+                if isinstance(chunk, logs.LogEnd):
+                    break
+                self._report_lines(lines.add(chunk))
+                if chunk.data:
+                    heard_at = time.monotonic()
+                if chunk.data or time.monotonic() - looked_at < QUIET_S:
+                    continue
+                looked_at = time.monotonic()
+                try:
+                    self.look()
+                except HostError as e:  # the log's own stream reports a host that stays away
+                    log.info("%s", e)
+                    looked_at = time.monotonic()  # a look at a frozen host takes its time
+                    continue
+                if self.status.state.ended:
+                    # Cancelled before it began, or lost: nothing more will be written, and no exit record.
+                    break
+                if self.status.state is JobState.UNKNOWN and looked_at - heard_at > patience_s:
+                    break  # the host answers and cannot tell: an end may never be written
+        self._report_lines(lines.rest())
+        return self._settled_status()
+
+    def _settled_status(self) -> JobStatus:
+        """The status after the log's end; the exit record may come a moment before the lock is free."""
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            self.look()
+            state = self.status.state
+            if state.ended or state is JobState.UNKNOWN or time.monotonic() > deadline:
+                return self.status
+            time.sleep(0.1)
+
+    def _report_lines(self, lines: list[logs.LogLine]) -> None:
+        for line in lines:
+            self._report(FollowedLogLine(line.text, line.offset, self._job.attempt))
+
+    def _report(self, line: FollowLine) -> None:
+        with self._lock:
             self._say(line)

@@ -62,12 +62,12 @@ def move(
     dry_run: bool,
     on_progress: OnProgress,
 ) -> Move:
-    """Make the next attempt of `job` on `host`, and upload what it needs; sending it is left to the caller.
+    """Make the next attempt of `job` on `host`, and upload what it needs; sending it is up to the caller.
 
     Args:
         session, host: where the job resumes.
         job: the job as the ledger has it, on the host that it leaves.
-        permission: how the attempt stands that is left.
+        permission: how the attempt on the old host stands.
 
     Raises:
         UsageError: another terminal was faster, or the job cannot run on `host`.
@@ -223,8 +223,8 @@ class _MoveTarget:
             )
         ours = [(job.spec, job.spec_sha256, job.parcel, JobSpec.from_bytes(job.spec).intent_key)]
         ours += [
-            (left.spec, left.spec_sha256, left.parcel, left.key)
-            for left in self.context.ledger.former_hosts(job.job)
+            (former.spec, former.spec_sha256, former.parcel, former.key)
+            for former in self.context.ledger.former_hosts(job.job)
         ]
         for spec, spec_sha256, parcel, key in ours:
             if spec_sha256 == seen.spec_sha256:

@@ -37,12 +37,12 @@ class Attempt:
         inherited: List[int],
         wakeups: Wakeups,
     ) -> None:
-        here = job.attempt(number)
+        attempt_paths = job.attempt(number)
         self._spec, self._gpus, self._inherited, self._wakeups = spec, gpus, inherited, wakeups
-        self._work, self._log = here.work, here.log
+        self._work, self._log = attempt_paths.work, attempt_paths.log
         self._mark = processes.mark_of(spec["job"], number)
         self._started = time.monotonic()
-        self.heartbeat = HeartbeatWriter(here, spec["progress"])
+        self.heartbeat = HeartbeatWriter(attempt_paths, spec["progress"])
         earlier = [n for n in gate.list_attempts(job)[0] if n < number]
         self._places = {
             "work": self._work,

@@ -2,7 +2,7 @@
 
 The mark alone is enough while a supervisor lives, now or later. A job that has not arrived is marked
 beside the place of its folder, where its supervisor finds the mark. Where the supervisor was killed and
-its payload still runs, the payload is ended from here and the exit record written under the job's lock.
+its payload still runs, this program ends the payload and writes the exit record under the job's lock.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from being_remote.pod.job_records import Record
 _OUTCOME = AttemptOutcome("cancelled", None, "cancelled after its supervisor was killed")
 
 
-def cancel(asked: Record) -> str:
+def cancel(query: Record) -> str:
     """Mark, wake and wait: "absent", "marked", "foreign", "ended" or "asked"."""
-    workdir, job = asked["workdir"], asked["job"]
+    workdir, job = query["workdir"], query["job"]
     seen = status.look(workdir, job)
     if seen is None:
-        if not _mark_before_arrival(asked):
+        if not _mark_before_arrival(query):
             return "absent"
         seen = status.look(workdir, job)  # it may have come before the mark did
         if seen is None:
             return "marked"
-    if asked["ledger"] is not None and seen["ledger"] != asked["ledger"]:
+    if query["ledger"] is not None and seen["ledger"] != query["ledger"]:
         return "foreign"
     if _has_ended(seen):
         return "ended"
@@ -43,7 +43,7 @@ def cancel(asked: Record) -> str:
     highest = max([1, seen["asked"]] + [attempt["attempt"] for attempt in seen["attempts"]])
     if (cancel_mark.cancelled_up_to(paths) or 0) < highest:
         records.write_json(paths.cancel_mark, {"attempt": highest})
-    deadline = time.monotonic() + asked["wait_s"]
+    deadline = time.monotonic() + query["wait_s"]
     while True:
         seen = status.look(workdir, job)
         if seen is None or _has_ended(seen) or seen["lock"] != "held":
@@ -58,13 +58,13 @@ def cancel(asked: Record) -> str:
         time.sleep(0.05)
 
 
-def _mark_before_arrival(asked: Record) -> bool:
+def _mark_before_arrival(query: Record) -> bool:
     """Mark a job that may be on its way to this volume; False if it goes to another one."""
-    paths = JobPaths.of(asked["workdir"], asked["job"])
-    if asked["volume"] is None or read_volume(paths.jobs) != asked["volume"]:
+    paths = JobPaths.of(query["workdir"], query["job"])
+    if query["volume"] is None or read_volume(paths.jobs) != query["volume"]:
         return False
     os.makedirs(os.path.dirname(paths.early_cancel_mark), 0o700, exist_ok=True)
-    records.write_json(paths.early_cancel_mark, {"attempt": asked["attempt"]})
+    records.write_json(paths.early_cancel_mark, {"attempt": query["attempt"]})
     return True
 
 
@@ -79,11 +79,11 @@ def _end_orphan(paths: JobPaths, job: str, seen: Record) -> None:
     if lock is None:
         return  # another supervisor has it now, or it could not be killed
     try:
-        here = paths.attempt(number)
-        if os.path.isdir(here.folder) and not exit_record.has_exit_record(here):
+        attempt_paths = paths.attempt(number)
+        if os.path.isdir(attempt_paths.folder) and not exit_record.has_exit_record(attempt_paths):
             elapsed_s = time.monotonic() - began
             exit_record.write_exit_record(
-                here, _OUTCOME, elapsed_s=elapsed_s, spec=spec, spec_sha256=spec_sha256
+                attempt_paths, _OUTCOME, elapsed_s=elapsed_s, spec=spec, spec_sha256=spec_sha256
             )
     finally:
         os.close(lock)
@@ -102,11 +102,11 @@ def _wake(pid: int) -> None:
 def main(request: str, stdin: BinaryIO) -> None:
     """Answer one request: {"workdir", "job", "attempt", "ledger", "volume", "wait_s"}; the
     last two names may be null."""
-    asked = json.loads(request)
+    query = json.loads(request)
     answer = {
-        "cancel": cancel(asked),
-        "incarnation": read_boot_identity(asked["workdir"]),
-        "seen": status.look(asked["workdir"], asked["job"]),
+        "cancel": cancel(query),
+        "incarnation": read_boot_identity(query["workdir"]),
+        "seen": status.look(query["workdir"], query["job"]),
     }
     sys.stdout.write(json.dumps(answer))
     sys.stdout.flush()

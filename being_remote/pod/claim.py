@@ -37,16 +37,16 @@ START = (
 )
 
 
-def claim(asked: Record, stdin: BinaryIO) -> str:
+def claim(query: Record, stdin: BinaryIO) -> str:
     """Store the job unless it is there: "made", "there", "refused", "absent", "torn" or "elsewhere".
 
     "unpushed": it is there, but not the upload from which its attempt resumes.
     """
-    job = JobPaths.of(asked["workdir"], asked["job"])
-    found = _compare_spec(job, asked["spec_sha256"]) or _receive(asked, job, stdin)
+    job = JobPaths.of(query["workdir"], query["job"])
+    found = _compare_spec(job, query["spec_sha256"]) or _receive(query, job, stdin)
     if found in ("made", "there"):
         _remove_abandoned(incoming_folder(job.jobs))
-        if asked["pushed"] is not None and not _is_whole(job.pushed(asked["pushed"])):
+        if query["pushed"] is not None and not _is_whole(job.pushed(query["pushed"])):
             return "unpushed"
     return found
 
@@ -57,20 +57,20 @@ def _is_whole(pushed: str) -> bool:
     return note is not None and pushed.endswith("." + hashlib.sha256(note).hexdigest())
 
 
-def _receive(asked: Record, job: JobPaths, stdin: BinaryIO) -> str:
-    if not asked["bundle_bytes"]:
+def _receive(query: Record, job: JobPaths, stdin: BinaryIO) -> str:
+    if not query["bundle_bytes"]:
         return "absent"
-    if asked["volume"] is None or asked["volume"] != read_volume(job.jobs):
+    if query["volume"] is None or query["volume"] != read_volume(job.jobs):
         return "elsewhere"  # an earlier claim may have reached the disk that was here before
-    if asked["bundle_bytes"] > MAX_BUNDLE_BYTES:
+    if query["bundle_bytes"] > MAX_BUNDLE_BYTES:
         return "torn"
-    data = stdin.read(asked["bundle_bytes"])
-    if len(data) != asked["bundle_bytes"] or hashlib.sha256(data).hexdigest() != asked["bundle_sha256"]:
+    data = stdin.read(query["bundle_bytes"])
+    if len(data) != query["bundle_bytes"] or hashlib.sha256(data).hexdigest() != query["bundle_sha256"]:
         return "torn"
     incoming = incoming_folder(job.jobs)
     os.makedirs(incoming, 0o700, exist_ok=True)
-    with _staged(os.path.join(incoming, f"{asked['job']}.{asked['nonce']}")) as staging:
-        return _store(data, staging, job, asked["spec_sha256"])
+    with _staged(os.path.join(incoming, f"{query['job']}.{query['nonce']}")) as staging:
+        return _store(data, staging, job, query["spec_sha256"])
 
 
 def _store(data: bytes, staging: str, job: JobPaths, spec_sha256: str) -> str:
@@ -166,15 +166,15 @@ def sync_tree(top: str) -> None:
         records.sync_folder(here)
 
 
-def ensure(asked: Record) -> Tuple[str, Optional[str]]:
+def ensure(query: Record) -> Tuple[str, Optional[str]]:
     """Start a supervisor for the attempt; returns (its answer, its reason), "silent" without one in time."""
-    job = JobPaths.of(asked["workdir"], asked["job"])
-    gate.ask_for(job, asked["attempt"], asked["pushed"] or "")
+    job = JobPaths.of(query["workdir"], query["job"])
+    gate.ask_for(job, query["attempt"], query["pushed"] or "")
     reader, writer = os.pipe()
     request = {
-        "workdir": asked["workdir"],
-        "job": asked["job"],
-        "attempt": asked["attempt"],
+        "workdir": query["workdir"],
+        "job": query["job"],
+        "attempt": query["attempt"],
         "answer": writer,
     }
     log = os.open(job.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -189,11 +189,11 @@ def ensure(asked: Record) -> Tuple[str, Optional[str]]:
     )
     os.close(log)
     os.close(writer)
-    said = _read_line(reader, asked["wait_s"])
-    if said is None:
+    answer_line = _read_line(reader, query["wait_s"])
+    if answer_line is None:
         return "silent", None
     try:
-        answer = json.loads(said.decode("utf-8"))
+        answer = json.loads(answer_line.decode("utf-8"))
         return answer["supervisor"], answer["reason"]
     except (ValueError, KeyError, TypeError):
         return "error", "the supervisor ended without an answer; see supervisor.log in the job's folder"
@@ -201,15 +201,15 @@ def ensure(asked: Record) -> Tuple[str, Optional[str]]:
 
 def _read_line(fd: int, wait_s: float) -> Optional[bytes]:
     """One line; b"" if the other end closed without one, None if the time was over."""
-    deadline, said = time.monotonic() + wait_s, b""
+    deadline, answer_line = time.monotonic() + wait_s, b""
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([fd], [], [], left)[0]:
             return None
         data = os.read(fd, MAX_ANSWER_BYTES)
-        said += data
+        answer_line += data
         if not data or data.endswith(b"\n"):
-            return said
+            return answer_line
 
 
 def _compare_spec(job: JobPaths, spec_sha256: str) -> Optional[str]:
@@ -223,20 +223,20 @@ def _compare_spec(job: JobPaths, spec_sha256: str) -> Optional[str]:
 
 def main(request: str, stdin: BinaryIO) -> None:
     """Answer one request of `jobs/submit.py`; without a job it only names the volume."""
-    asked = json.loads(request)
-    workdir = asked["workdir"]
-    if asked["job"] is None:
+    query = json.loads(request)
+    workdir = query["workdir"]
+    if query["job"] is None:
         jobs = jobs_folder(workdir)
         os.makedirs(jobs, 0o700, exist_ok=True)
         mark_volume(jobs)
         sys.stdout.write(json.dumps(read_boot_identity(workdir)))
         return
-    answer: Record = {"claim": claim(asked, stdin), "spec_sha256": None, "supervisor": None, "reason": None}
+    answer: Record = {"claim": claim(query, stdin), "spec_sha256": None, "supervisor": None, "reason": None}
     answer["seen"] = None
     if answer["claim"] in ("made", "there"):
-        answer["supervisor"], reason = ensure(asked)
+        answer["supervisor"], reason = ensure(query)
         answer["reason"] = reason and str(reason)[:1000]
-        answer["seen"] = status.look(workdir, asked["job"])
+        answer["seen"] = status.look(workdir, query["job"])
         answer["spec_sha256"] = answer["seen"] and answer["seen"]["spec_sha256"]
     answer["incarnation"] = read_boot_identity(workdir)
     sys.stdout.write(json.dumps(answer))

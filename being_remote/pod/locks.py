@@ -142,8 +142,8 @@ def write_note(fd: int, note: Any) -> None:
 
 def _is_still(path: str, fd: int) -> bool:
     try:
-        there = os.stat(path)
+        current = os.stat(path)
     except FileNotFoundError:
         return False
-    here = os.fstat(fd)
-    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+    taken = os.fstat(fd)
+    return (current.st_dev, current.st_ino) == (taken.st_dev, taken.st_ino)

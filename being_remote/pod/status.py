@@ -95,16 +95,16 @@ def look_at_all(workdir: str, only: Optional[List[str]]) -> Tuple[List[Record], 
 
 def _attempt(paths: JobPaths, number: int, of_job: Record, only_end: bool = False) -> Record:
     facts: Record = {"attempt": number, "who": None, "progress": None, "end": None, "problem": None}
-    here = paths.attempt(number)
+    attempt_paths = paths.attempt(number)
     try:
-        end = records.read_json(here.end)
+        end = records.read_json(attempt_paths.end)
         if end is not None:
             facts["end"] = _only(end, _END)
             of_job.update(spec_sha256=end.get("spec_sha256"), ledger=end.get("ledger"))
         if end is None and not only_end:
-            who = _only(records.read_json(here.who), _WHO)
+            who = _only(records.read_json(attempt_paths.who), _WHO)
             facts["who"] = _with_liveness(who, "supervisor")
-            beat = _only(records.read_json(here.progress), _BEAT)
+            beat = _only(records.read_json(attempt_paths.progress), _BEAT)
             facts["progress"] = _with_liveness(beat, "payload")
     except ValueError as e:
         facts["problem"] = str(e)[:200]

@@ -123,12 +123,27 @@ def push_files(
         )
     if dry_run or not absent:
         return found
+    sources = {w.sha256: files[os.fsdecode(w.name)] for w in absent}
+    return _send(session, host.python, wanted, sources, asked, found, on_progress)
+
+
+def _send(
+    session: Session,
+    python: str,
+    wanted: Sequence[UploadFile],
+    sources: Mapping[str, Path],
+    asked: Sequence[str],
+    found: UploadResult,
+    on_progress: OnProgress,
+) -> UploadResult:
+    """Send the files of these hashes into the stage, and have all of them verified and placed."""
+    where = f"{session.host}:{found.into}"
     with temporary_folder() as folder:
         # A file is staged under its hash: what was staged of another version is never taken for it.
-        names = {w.sha256: os.path.abspath(files[os.fsdecode(w.name)]) for w in absent}
-        for sha256, path in names.items():
-            os.symlink(path, os.path.join(folder, sha256))
-        request = Push(folder, tuple(sorted(map(str.encode, names))), into / STAGE, to_send)
+        for sha256, path in sources.items():
+            os.symlink(os.path.abspath(path), os.path.join(folder, sha256))
+        names = tuple(sorted(map(str.encode, sources)))
+        request = Push(folder, names, found.into / STAGE, found.to_send_bytes)
         # A second time for what was damaged on the way, or lay damaged in the stage.
         for _ in range(2):
             moved = session.push(request, on_progress)
@@ -139,7 +154,7 @@ def push_files(
                 method=moved.method,
             )
             on_progress(TransferProgress("comparing hashes", 0, None, "files"))
-            after = ask_place(session, host.python, "place", into, wanted, asked)
+            after = ask_place(session, python, "place", found.into, wanted, asked)
             _require_free_places(wanted, after, where)
             missing = [w for w, state in zip(wanted, after.files, strict=True) if state != "same"]
             if not missing:

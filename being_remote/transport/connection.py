@@ -83,12 +83,12 @@ class Connection:
             self._disconnect()
             raise
         except failures.CONNECTING as e:
-            said = self._socket.read_stderr() if self._socket else ""
+            message = self._socket.read_stderr() if self._socket else ""
             self._disconnect()
-            if failures.is_about_host_keys(said):
+            if failures.is_about_host_keys(message):
                 self.require_trusted_hops(last)
             raise failures.while_connecting(
-                e, host=self._host.name, address=target.address, timeout_s=timeout_s, said=said
+                e, host=self._host.name, address=target.address, timeout_s=timeout_s, message=message
             ) from e
         transport = connection.client.get_transport()
         transport.set_keepalive(_KEEPALIVE_S)

@@ -89,9 +89,9 @@ def read_host_key(
         opened = dial(ssh, hop, position, timeout_s=timeout_s)
         return _handshake(opened.socket, timeout_s, key_types)
     except failures.CONNECTING as e:
-        said = opened.read_stderr() if opened else ""
+        message = opened.read_stderr() if opened else ""
         raise failures.while_connecting(
-            e, host=host.name, address=hop.address, timeout_s=timeout_s, said=said
+            e, host=host.name, address=hop.address, timeout_s=timeout_s, message=message
         ) from e
     finally:
         if opened is not None:

@@ -69,8 +69,8 @@ class Login:
             stack.callback(agent.close)
             agent_keys = {key.asbytes(): key for key in agent.get_keys()}
         for path in self._hop.identity_files:
-            held = agent_keys.pop(_public_blob(path), None)
-            key = held or self._load(path)
+            agent_key = agent_keys.pop(_public_blob(path), None)
+            key = agent_key or self._load(path)
             if key is not None:
                 yield str(path), key
         if not self._hop.identities_only:

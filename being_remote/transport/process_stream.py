@@ -67,7 +67,7 @@ class ProcessStream:
         while True:
             left_s = max(0.0, deadline - time.monotonic())
             if not select.select([self._out], [], [], left_s)[0]:
-                raise AnswerTimeout(f"{self._name!r} said nothing for {timeout_s:g} s", host=self._host)
+                raise AnswerTimeout(f"{self._name!r} printed nothing for {timeout_s:g} s", host=self._host)
             data = os.read(self._out.fileno(), _CHUNK)
             if not data:
                 self._require_good_end()
@@ -110,8 +110,8 @@ class ProcessStream:
             code = -1
         if code == 0 and self._mark is None:
             return
-        said = self._stderr.read()
-        text = f": {quote(said)}" if said.strip() else ""
+        message = self._stderr.read()
+        text = f": {quote(message)}" if message.strip() else ""
         if code <= 0 or (code == 255 and self._over_ssh):
             raise ConnectionLost(
                 f"the link broke while {self._name!r} was followed{text}",
@@ -122,5 +122,5 @@ class ProcessStream:
             raise ToolMissing(
                 host=self._host, tool=self._name, hint="check that it is installed on the host, and its path"
             )
-        result = Result(self._host, (self._name,), code, b"", said, 0.0)
+        result = Result(self._host, (self._name,), code, b"", message, 0.0)
         raise CommandFailed(f"{self._name!r} ended with {code}{text}", host=self._host, result=result)

@@ -26,11 +26,11 @@ def make_folder(session: Session, folder: PurePosixPath) -> None:
         raise CommandFailed(what, host=session.host, result=result)
 
 
-def require_remote_space(said: bytes, place: str) -> None:
-    """Raise NoSpace where a program that wrote to `place` ("host:folder") said that the disk is full."""
-    if _FULL.search(said):
+def require_remote_space(message: bytes, place: str) -> None:
+    """Raise NoSpace where a program that wrote to `place` ("host:folder") printed that the disk is full."""
+    if _FULL.search(message):
         raise NoSpace(
-            f"the remote disk is full, it says: {quote(said)}",
+            f"the remote disk is full, it says: {quote(message)}",
             file=place,
             hint="free some space on that disk, then run the command again: it resumes",
         )

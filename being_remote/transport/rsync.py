@@ -57,8 +57,8 @@ def version() -> tuple[int, int, int] | None:
 
 @functools.cache
 def _version_of(program: str) -> tuple[int, int, int] | None:
-    said = subprocess.run([program, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    found = re.match(rb"rsync\s+version v?(\d+)\.(\d+)\.(\d+)", said.stdout)
+    done = subprocess.run([program, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    found = re.match(rb"rsync\s+version v?(\d+)\.(\d+)\.(\d+)", done.stdout)
     return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 

@@ -112,9 +112,9 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: RsyncTask, on_progres
                 code = process.wait()
             finally:
                 _stop(process)
-        said = stderr.read()
+        message = stderr.read()
     if code not in (0, 24):
-        _fail(code, said, argv, task)
+        _fail(code, message, argv, task)
     return RsyncTotals(stats.get("transferred", 0), stats.get("literal", 0))
 
 
@@ -224,24 +224,24 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _fail(code: int, said: bytes, argv: Sequence[str], task: RsyncTask) -> None:
+def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> None:
     # The remote shell's 127 reaches us as 127 or as 12, depending on which side notices first.
-    if re.search(rb"rsync: (command )?not found|rsync: No such file", said) and code in (12, 127, 255):
+    if re.search(rb"rsync: (command )?not found|rsync: No such file", message) and code in (12, 127, 255):
         raise ToolMissing(host=task.host, tool="rsync", hint="apt-get install rsync on the host")
     if task.into is not None and is_full(task.into):
         raise no_space(task.into)
     if task.into is None:  # only the pod's disk is written to
-        require_remote_space(said, task.remote_place)
+        require_remote_space(message, task.remote_place)
     # A remote rsync that gives up looks like a broken link from here; the codes in its messages tell.
-    codes = {code, *(int(found) for found in re.findall(rb"\(code (\d{1,3})\)", said))}
+    codes = {code, *(int(found) for found in re.findall(rb"\(code (\d{1,3})\)", message))}
     if codes <= _LINK.keys():
         raise ConnectionLost(
-            f"rsync: {_LINK[code]}: {quote(said)}",
+            f"rsync: {_LINK[code]}: {quote(message)}",
             host=task.host,
             hint="run the command again: it resumes",
         )
     raise CommandFailed(
-        f"rsync: {_WORDS.get(min(codes - _LINK.keys()), 'it failed')}: {quote(said)}",
+        f"rsync: {_WORDS.get(min(codes - _LINK.keys()), 'it failed')}: {quote(message)}",
         host=task.host,
-        result=Result(task.host, tuple(argv), code, b"", said, 0.0),
+        result=Result(task.host, tuple(argv), code, b"", message, 0.0),
     )

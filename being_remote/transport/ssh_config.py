@@ -158,8 +158,8 @@ def _answer(options: Sequence[str], name: str, *, where: str) -> dict[str, list[
     except subprocess.TimeoutExpired as e:
         raise InventoryError(f"`ssh -G {name}` did not answer in {_ANSWER_S:g} s", where=where) from e
     if done.returncode != 0:
-        said = "; ".join(os.fsdecode(done.stderr).split("\n"))[:400] or "no reason given"
-        raise InventoryError(f"ssh refuses its configuration for {name!r}: {said}", where=where)
+        message = "; ".join(os.fsdecode(done.stderr).split("\n"))[:400] or "no reason given"
+        raise InventoryError(f"ssh refuses its configuration for {name!r}: {message}", where=where)
     answer: dict[str, list[str]] = defaultdict(list)
     for line in os.fsdecode(done.stdout).splitlines():
         key, _, value = line.partition(" ")

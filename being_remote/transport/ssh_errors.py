@@ -23,9 +23,9 @@ _SILENCE = re.compile("timed out|timeout", re.IGNORECASE)
 
 
 def while_connecting(
-    error: BaseException, *, host: str, address: str, timeout_s: float, said: str
+    error: BaseException, *, host: str, address: str, timeout_s: float, message: str
 ) -> HostError:
-    """The error of a failed connection; `said` is the proxy command's stderr."""
+    """The error of a failed connection; `message` is the proxy command's stderr."""
     if isinstance(error, paramiko.BadHostKeyException):
         return HostKeyChanged(
             host=host,
@@ -33,8 +33,8 @@ def while_connecting(
             trusted=_own(error.expected_key).fingerprint,
             shown=_own(error.key).fingerprint,
         )
-    if said:
-        return from_stderr(said, host=host, address=address)
+    if message:
+        return from_stderr(message, host=host, address=address)
     if isinstance(error, paramiko.AuthenticationException):
         return LoginRefused(f"login refused by {address}: {quote(str(error))}", host=host, hint=_KEYS)
     if isinstance(error, socket.gaierror):
@@ -61,17 +61,17 @@ def while_connecting(
     )
 
 
-def from_stderr(said: str, *, host: str, address: str) -> HostError:
+def from_stderr(message: str, *, host: str, address: str) -> HostError:
     """The error for what the system's ssh wrote to stderr."""
-    last = quote(said.strip().rpartition("\n")[2])
-    if "Permission denied" in said or "Too many authentication failures" in said:
+    last = quote(message.strip().rpartition("\n")[2])
+    if "Permission denied" in message or "Too many authentication failures" in message:
         return LoginRefused(f"on the way to {address}: {last}", host=host, hint=_KEYS)
     return Unreachable(f"on the way to {address}: {last}", host=host, hint="try ssh -v by hand")
 
 
-def is_about_host_keys(said: str) -> bool:
+def is_about_host_keys(message: str) -> bool:
     """Whether ssh stopped because of a host key."""
-    return _HOST_KEY.search(said) is not None
+    return _HOST_KEY.search(message) is not None
 
 
 _KEYS = "add the public key to the host's ~/.ssh/authorized_keys, or set `identity_file` in the inventory"

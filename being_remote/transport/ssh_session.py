@@ -238,13 +238,13 @@ class SshSession:
                 hint="whether it was carried out is unknown" if sent else "nothing was sent; run it again",
             ) from e
 
-    def _unfinished(self, channel: paramiko.Channel, name: str, mark: bytes, said: bytes) -> HostError:
+    def _unfinished(self, channel: paramiko.Channel, name: str, mark: bytes, message: bytes) -> HostError:
         """The error of a command whose closing mark never came."""
         # Both streams ended, so sshd's own exit code follows at once, unless the link broke.
         channel.status_event.wait(1.0)
-        if mark not in said and channel.recv_exit_status() >= 0:
+        if mark not in message and channel.recv_exit_status() >= 0:
             return LoginRefused(
-                f"the login works, but its shell runs no commands: {quote(said)}",
+                f"the login works, but its shell runs no commands: {quote(message)}",
                 host=self.host,
                 hint=f"change the login shell of {self._hops[-1].user} on the host",
             )
@@ -296,11 +296,11 @@ class SshSession:
 
     def _share(self) -> None:
         """Open the connection that streams share, and count the stream that will use it."""
-        said = self._ssh.share()
-        if said:
-            if failures.is_about_host_keys(said):
+        message = self._ssh.share()
+        if message:
+            if failures.is_about_host_keys(message):
                 self._connection.require_trusted_hops(len(self._hops))
-            raise failures.from_stderr(said, host=self.host, address=self._hops[-1].address)
+            raise failures.from_stderr(message, host=self.host, address=self._hops[-1].address)
         with self._lock:
             self._round_trips += 1
 

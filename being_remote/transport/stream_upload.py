@@ -179,21 +179,21 @@ class _TimedPipe:
 
 
 def _require_success(
-    code: int, said: bytes, broken: Exception | None, host: str, python: str, request: Push
+    code: int, message: bytes, broken: Exception | None, host: str, python: str, request: Push
 ) -> None:
     """Raise unless the program on the host ended well."""
     if code == 0 and broken is None:
         return
     if code in (126, 127):
         raise ToolMissing(host=host, tool=f"rsync or {python}", hint="apt-get install rsync on the host")
-    require_remote_space(said, f"{host}:{request.into}")
-    if code == 1 and said.strip() != b"cut short":
-        result = Result(host, (python,), code, b"", said, 0.0)
+    require_remote_space(message, f"{host}:{request.into}")
+    if code == 1 and message.strip() != b"cut short":
+        result = Result(host, (python,), code, b"", message, 0.0)
         raise CommandFailed(
-            f"files could not be received: {quote(said)}", host=host, result=result
+            f"files could not be received: {quote(message)}", host=host, result=result
         ) from broken
     raise ConnectionLost(
-        f"the stream broke off: {quote(said) if said.strip() else broken or f'ssh exited with {code}'}",
+        f"the stream broke off: {quote(message) if message.strip() else broken or f'ssh exited with {code}'}",
         host=host,
         hint="run the command again: it resumes",
     ) from broken

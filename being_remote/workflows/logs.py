@@ -1,4 +1,4 @@
-"""`logs JOB`: what a job wrote so far, or, followed, all it writes until its end is known."""
+"""`logs JOB`: what a job wrote so far, or, followed, all it writes until its end is ledger_job."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | 
 
     Args:
         job: an id, a unique beginning, or `last`.
-        follow_it: continue until the job's end is known.
+        follow_it: continue until the job's end is ledger_job.
         say: receives each line and each new state at once; without it the report carries the lines.
 
     Raises:
@@ -48,31 +48,31 @@ def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | 
     """
     context = job_context(inventory)
     ledger = context.ledger
-    known = ledger.find(job)
-    host = inventory.host(known.host)
+    ledger_job = ledger.find(job)
+    host = inventory.host(ledger_job.host)
     kept: list[FollowedLogLine] = []
 
     def keep(line: object) -> None:
         if isinstance(line, FollowedLogLine):
             kept.append(line)
 
-    tell = say or keep
+    report = say or keep
     with context.open_session(host.name) as session:
         if follow_it:
-            followed = follow(context, session, host, known, tell)
+            followed = follow(context, session, host, ledger_job, report)
             row, home = followed.row, followed.home
         else:
             lines = reading.LogLines()
-            folder = reading.attempt_folder(host.workdir, known.job, known.attempt)
+            folder = reading.attempt_folder(host.workdir, ledger_job.job, ledger_job.attempt)
             for item in reading.read(session, host.python, folder):
                 found = lines.add(item) if isinstance(item, reading.LogChunk) else lines.rest()
                 for line in found:
-                    tell(FollowedLogLine(line.text, line.offset, known.attempt))
-            row, home = look_at_job(ledger, session, host, known), None
+                    report(FollowedLogLine(line.text, line.offset, ledger_job.attempt))
+            row, home = look_at_job(ledger, session, host, ledger_job), None
     return LogsReport(
         job=row.job,
         host=row.host,
-        attempt=known.attempt,
+        attempt=ledger_job.attempt,
         state=row.state,
         reason=row.reason,
         payload_exit_code=row.exit_code,

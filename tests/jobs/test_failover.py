@@ -243,7 +243,7 @@ def test_where_both_pods_come_back_at_once_the_jobs_own_keeps_it(
     two_pods.tracker(WAITS, "a")
     followed = Followed(two_pods, after_s=1.0)
     job = followed.at_work()
-    looked = failover.look_at
+    looked = failover.look_at_job
 
     def the_link_heals_behind_it(*given: Any) -> Any:
         try:
@@ -252,7 +252,7 @@ def test_where_both_pods_come_back_at_once_the_jobs_own_keeps_it(
             two_pods.pods["a"].resume()
             two_pods.pods["b"].start()
 
-    monkeypatch.setattr(failover, "look_at", the_link_heals_behind_it)
+    monkeypatch.setattr(failover, "look_at_job", the_link_heals_behind_it)
     two_pods.pods["b"].stop()
     two_pods.pods["a"].pause()
     two_pods.until(lambda: bool(followed.stays))
@@ -356,7 +356,7 @@ def test_wishes_that_cannot_be_meant(two_pods: TwoPods) -> None:
     for more, words in (
         ({"failover": "a"}, "names the host itself"),
         ({"failover": "c"}, "no host named"),
-        ({"failover": "b", "sweeps": ["fps=[25, 30]"]}, "--failover looks after one job"),
+        ({"failover": "b", "sweeps": ["fps=[25, 30]"]}, "--failover takes one job"),
     ):
         with pytest.raises(UsageError, match=words):
             retrack(two_pods.inventory, host="a", **more)

@@ -214,7 +214,7 @@ def test_every_exception_of_paramiko_becomes_one_of_ours() -> None:
     for kind in found.values():
         if issubclass(kind, failures.CONNECTING) and kind is not paramiko.BadHostKeyException:
             bare = type("Bare", (kind,), {"__init__": lambda self: None, "__str__": lambda self: "text"})()
-            ours = failures.while_connecting(bare, host="pod", address="a:1", timeout_s=1, said="")
+            ours = failures.while_connecting(bare, host="pod", address="a:1", timeout_s=1, message="")
             assert isinstance(ours, HostError) and ours.host == "pod" and ours.hint
 
 
