@@ -49,7 +49,7 @@ class History(BackupPaths):
             file = open(self.lock_file, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
         except OSError as e:
             if e.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise  # told by `room_on_disk`
+                raise  # `room_on_disk` reports it
             raise InventoryError(
                 f"the backup cannot be used: {e.strerror}",
                 where=str(self.root),

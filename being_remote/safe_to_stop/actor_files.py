@@ -77,7 +77,7 @@ def read_actor(task: ActorSync, listing: Listing) -> ListedActor:
 
 
 @dataclass(frozen=True)
-class ActorFiles:
+class ActorFileGroup:
     """The kinds of files that a sync downloads. `now_ns` is the host's clock."""
 
     listed: ListedActor

@@ -10,7 +10,7 @@ from typing import Protocol
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.pod_client.disk_survey import DiskSurvey
 from being_remote.pod_client.listing import FolderQuery, Listing, list_files
-from being_remote.safe_to_stop.actor_files import ActorFiles, SourceFiles, read_actor
+from being_remote.safe_to_stop.actor_files import ActorFileGroup, SourceFiles, read_actor
 from being_remote.safe_to_stop.host_files import HostFile, add_hash, hash_host_files, skip_by_size
 from being_remote.safe_to_stop.job_results import EndedJob, read_job
 from being_remote.safe_to_stop.local_copies import LocalCopies
@@ -71,7 +71,7 @@ def compare_files(
     parts = iter(_list_together(session, host, queries))
 
     local = LocalCopies(inventory)
-    actors = [ActorFiles(read_actor(task, next(parts)), survey.now_ns) for task in tasks]
+    actors = [ActorFileGroup(read_actor(task, next(parts)), survey.now_ns) for task in tasks]
     sources = [SourceFiles(read_actor(task, next(parts)), local) for task in source_tasks]
     jobs = [read_job(job, host.name, local, next(parts)) for job in ended]
     owned_groups: list[FileGroup] = [*actors, *sources, *jobs]

@@ -80,9 +80,9 @@ def changed_cameras(arrived: Mapping[str, Path], live: Mapping[str, Path], snaps
     """
     import numpy as np
 
-    changed, came = dict[str, str](), _frames(arrived)
-    first = _first_K(live[path] for path in _frames(live)) if came else None
-    for path in came:
+    changed, frames = dict[str, str](), _frames(arrived)
+    first = _first_K(live[path] for path in _frames(live)) if frames else None
+    for path in frames:
         new, old = _K(arrived[path]), _K(live[path]) if path in live else first
         if new is not None and old is not None and not np.array_equal(new, old):
             changed[path] = f"{_camera_text(new)}; before, in snapshot {snapshot}, {_camera_text(old)}"

@@ -610,13 +610,7 @@ def test_a_large_file_is_not_local_because_a_rotten_one_without_a_hash_is_kept(h
     rotten = here.home / ".history/rotten"
     rotten.write_bytes(b"x")
     quarantine.quarantine_file(
-        History(here.home),
-        rotten,
-        path="bbox.pt",
-        sha256="",
-        bytes=1,
-        mtime_ns=0,
-        reason="it rotted here",
+        History(here.home), rotten, path="bbox.pt", sha256="", bytes=1, mtime_ns=0, reason="it rotted here"
     )
     video = here.tracker / "input/demo/video.mp4"
     with video.open("wb") as file:
@@ -865,12 +859,12 @@ def test_a_job_whose_folder_is_gone_is_unknown_and_one_that_was_never_sent_does_
     assert here.look().safe is True
     ledger.next_attempt(job, 1, {"reason": "for this test"})
     ledger.record_volume(job, 2, _volume(here))
-    ledger.record(job, 2, "running", {"reason": "for this test"})
+    ledger.record(job, 2, JobState("running"), {"reason": "for this test"})
     shutil.rmtree(here.workdir / "jobs" / spec.job)
     report = here.look()
     assert (report.safe, report.exit_code) == (None, 4)
     assert report.reasons[0].next == f"jobs --why {job}"
-    ledger.record(job, 2, "failed", {"reason": "for this test"})
+    ledger.record(job, 2, JobState("failed"), {"reason": "for this test"})
 
 
 def _volume(place: Place) -> str:
