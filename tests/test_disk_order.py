@@ -16,9 +16,10 @@ from disk_order import recorded
 from being_remote.export import write_atomically
 from being_remote.jobs.ledger import Ledger
 from being_remote.jobs.result_folder import ResultFolder
-from being_remote.pod import claim, gate
+from being_remote.pod import claim
 from being_remote.pod import job_records as records
 from being_remote.pod import placement as place
+from being_remote.pod import start_gate as gate
 from being_remote.pod.boot_identity import mark_volume
 from being_remote.pod.job_paths import SPEC, JobPaths
 from being_remote.tracker import finish

@@ -21,8 +21,9 @@ import tarfile
 import time
 from typing import BinaryIO, Iterator, Optional, Tuple
 
-from being_remote.pod import gate, locks, status
 from being_remote.pod import job_records as records
+from being_remote.pod import locks, status
+from being_remote.pod import start_gate as gate
 from being_remote.pod.boot_identity import mark_volume, read_boot_identity, read_volume
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder, jobs_folder
 from being_remote.pod.job_records import Record

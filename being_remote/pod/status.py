@@ -13,8 +13,10 @@ import sys
 import zlib
 from typing import Any, BinaryIO, List, Optional, Tuple
 
-from being_remote.pod import cancel_mark, gate, lease, locks, processes
+from being_remote.pod import cancel_mark, locks, processes
+from being_remote.pod import gpu_lease as lease
 from being_remote.pod import job_records as records
+from being_remote.pod import start_gate as gate
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.job_paths import JOB_ID, JobPaths, jobs_folder
 from being_remote.pod.job_records import Record

@@ -1,6 +1,6 @@
 """Looks after one attempt of one job, detached, from its place in the queue to its exit record.
 
-Promises: of each (job, attempt) one process passes the gate (`gate.py`), and only that one starts a
+Promises: of each (job, attempt) one process passes the gate (`start_gate.py`), and only that one starts a
 payload; the payload holds the job's and the GPUs' locks itself; wall time, stall time and cancel are kept
 while the laptop sleeps; the exit record is written while the lock is held. It restarts nothing. `claim`
 starts it.
@@ -15,8 +15,10 @@ import sys
 import time
 from typing import Any, List, Optional, Tuple
 
-from being_remote.pod import cancel_mark, exit_record, gate, lease, locks, processes
+from being_remote.pod import cancel_mark, exit_record, locks, processes
+from being_remote.pod import gpu_lease as lease
 from being_remote.pod import job_records as records
+from being_remote.pod import start_gate as gate
 from being_remote.pod.attempt import Attempt
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.exit_record import AttemptOutcome

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from being_remote.backup.download import Arrival
 from being_remote.backup.manifest import Manifest
+from being_remote.backup.new_snapshot import Arrival
 from being_remote.backup.reconcile import ReconcileResult, Replacement
 from being_remote.backup.verification import CorruptObject, Inspection
 from being_remote.local_path import shown_path

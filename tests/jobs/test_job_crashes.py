@@ -23,7 +23,8 @@ from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import HostError
 from being_remote.inventory import Inventory
 from being_remote.jobs import job_archive as bundle
-from being_remote.pod import claim, gate
+from being_remote.pod import claim
+from being_remote.pod import start_gate as gate
 from being_remote.pod.job_paths import JobPaths
 from being_remote.transport import open_session
 

@@ -19,8 +19,8 @@ from pythons import old_python
 from being_remote.demo.pod import Pod
 from being_remote.errors import AnswerTimeout
 from being_remote.inventory import Inventory
+from being_remote.pod import gpu_lease as lease
 from being_remote.pod import host_facts as checkup
-from being_remote.pod import lease
 from being_remote.pod_client.runner import run_program
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are told by /proc")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from being_remote.pod import folded_log, gate, processes, supervisor
+from being_remote.pod import folded_log, processes, supervisor
 from being_remote.pod import job_records as records
+from being_remote.pod import start_gate as gate
 from being_remote.pod.job_paths import JobPaths
 
 

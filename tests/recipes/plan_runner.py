@@ -15,7 +15,7 @@ from pathlib import Path
 from being_remote.inventory import Actor, Inventory, LocalHost, Tracker
 from being_remote.jobs import job_archive as bundle
 from being_remote.jobs.recipe import JobPlan, JobRequest, TypedOptions
-from being_remote.recipes.local_runs import LastJob
+from being_remote.recipes.earlier_runs import LastJob
 from being_remote.recipes.registry import find_recipe
 from being_remote.transport.local_session import LocalSession
 

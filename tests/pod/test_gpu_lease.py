@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from being_remote.pod import lease, locks
+from being_remote.pod import gpu_lease as lease
+from being_remote.pod import locks
 
 
 @pytest.fixture(autouse=True)
