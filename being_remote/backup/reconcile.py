@@ -43,7 +43,7 @@ class ReconcileResult:
     """What was done.
 
     Attributes:
-        manifest: what is live now; None: there is no backup yet.
+        manifest: what is live now; None: no backup exists yet.
         adopted: files put or changed by hand, now in the history.
         unsound: live files that the judge refuses and nothing could replace; of unchanged files only where
             all were read.

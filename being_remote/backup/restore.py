@@ -50,7 +50,7 @@ def read_verified(history: History, number: int, on_progress: OnProgress) -> Man
 
     Raises:
         InconsistentData: some are not, or its manifest is corrupt; names the files.
-        FileNotFoundError: there is no such snapshot.
+        FileNotFoundError: the snapshot does not exist.
     """
     wanted = history.read(number)
     contents = {entry.sha256 for entry in wanted.files.values()}
@@ -106,7 +106,7 @@ def restore(
     or of the other as soon as the next `settle` ends.
 
     Raises:
-        NoSpace: there is no room for the live files a second time; nothing was changed.
+        NoSpace: the disk lacks room for the live files a second time; nothing was changed.
         InconsistentData: a link lies in the live tree, or what was live cannot be saved.
     """
     settled = settle(history, judge)

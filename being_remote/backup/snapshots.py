@@ -120,7 +120,7 @@ def survey_snapshots(actor: str, history: History) -> SnapshotsReport:
 
 
 def compare_snapshots(before: Mapping[str, StoredFile], after: Mapping[str, StoredFile]) -> SnapshotChange:
-    """What changes from one set of files to another; another time alone is no change."""
+    """What changes from one set of files to another; another time alone does not count."""
     both = [path for path in after if path in before]
     changed = sum(before[path].sha256 != after[path].sha256 for path in both)
     return SnapshotChange(len(after) - len(both), changed, len(before) - len(both))

@@ -78,7 +78,7 @@ class ActorOptions:
         seed: varies the motion, the camera and the books on the shelf.
         box: x_min, x_max, y_min, y_max; default: the tracker's rule on the first frame.
         edge: the edge of the frame that clips the box by that rule.
-        crop_image: False: the tracker only resizes, and there is no bbox.pt.
+        crop_image: False: the tracker only resizes, and writes no bbox.pt.
         begin_frames: source images that the run skips; the tracker's own configs skip one.
         pictures: False: no image and no video, only numbers.
         video: False: no video.mp4.

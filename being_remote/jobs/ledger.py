@@ -318,7 +318,7 @@ class Ledger:
         return tuple(map(_ledger_job, self._read_all(f"SELECT {_COLUMNS} FROM jobs {which}", values)))
 
     def _read_all(self, query: str, values: Sequence[Any]) -> list[Any]:
-        """All rows of a query; none while there is no ledger."""
+        """All rows of a query; none before the ledger exists."""
         with self._reading() as db:
             return [] if db is None else db.execute(query, values).fetchall()
 
@@ -347,7 +347,7 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """A connection for one consistent look; None while there is no ledger, and none is made."""
+        """A connection for one consistent look; None before the ledger exists; it is not made."""
         if not self.path.exists() or not self.path.stat().st_size:
             yield None
             return

@@ -40,7 +40,7 @@ class ResumeChoice:
 class ResumedJob:
     """The job with the attempt that counts now, how the one before stood, and how it stands.
 
-    `only_recorded`: it was taken over while it runs, or after it succeeded, so there is no new attempt.
+    `only_recorded`: it was taken over while it runs, or after it succeeded, so it makes no new attempt.
     """
 
     job: LedgerJob

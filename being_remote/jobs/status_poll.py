@@ -49,7 +49,7 @@ def look_at_job(
 def record_answer(ledger: Ledger, job: LedgerJob, answer: HostJobs | HostError) -> JobStatus:
     """The job's status after a look at its host; what is news is written down.
 
-    An answer about an attempt that does not count any more is no news: the status names the one that does.
+    An answer about an attempt that no longer counts changes nothing: the status names the one that does.
     """
     status = status_of(job, ledger.history(job.job), answer)
     if status.state is JobState.CREATED or (job.ended and status.state is job.state):

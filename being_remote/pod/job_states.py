@@ -42,7 +42,7 @@ class JobState(str, Enum):
         return self in _BAD_ENDS
 
     def comes_after(self, earlier: JobState) -> bool:
-        """Whether an attempt can go from `earlier` to this state; `unknown` is no step on the way."""
+        """Whether an attempt can go from `earlier` to this state; `unknown` is not a step on the way."""
         if self is JobState.UNKNOWN or earlier.ended:
             return False
         return self.ended or _ORDER.index(self) > _ORDER.index(earlier)

@@ -19,7 +19,7 @@ from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.recipe import CarriedFiles, JobPlan, JobRequest, OptionChange, TypedOptions
 from being_remote.jobs.spec import CommandStep, FileProgress, JobSpec, WorkFolder
-from being_remote.recipes.local_runs import LocalRuns, read_local_runs
+from being_remote.recipes.earlier_runs import LocalRuns, read_local_runs
 from being_remote.recipes.tracking_facts import (
     SCRIPT,
     TrackerFolders,

@@ -11,7 +11,7 @@ from pydantic import Field
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, SshHost, Tracker
 from being_remote.pod_client.runner import ask
-from being_remote.recipes.local_runs import LocalRuns
+from being_remote.recipes.earlier_runs import LocalRuns
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel
 from being_remote.tracker import layout
@@ -32,7 +32,7 @@ class TrackerFolders(StrictModel):
         video, identity: whether these files are there.
         box, settings, defaults: bbox.pt, the actor's settings file and the checkout's `configs/config.py`,
             base64; None: missing, or too large.
-        numpy: whether the host's Python has it.
+        numpy: whether the host's Python has one that our steps can use.
     """
 
     script: bool

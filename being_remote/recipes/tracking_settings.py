@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from being_remote.errors import DataError, UsageError
-from being_remote.recipes.local_runs import LocalRuns
+from being_remote.recipes.earlier_runs import LocalRuns
 from being_remote.recipes.tracking_facts import TrackingFacts, decoded
 from being_remote.tracker.checkout_defaults import CheckoutDefaults
 from being_remote.tracker.presets import find_preset

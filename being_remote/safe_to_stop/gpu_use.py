@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from being_remote.pod.lease import NO_NVIDIA_SMI
+from being_remote.pod.gpu_lease import NO_NVIDIA_SMI
 from being_remote.pod_client.job_answers import LeasedGpu
 from being_remote.safe_to_stop.reasons import Reason
 
-# What nvidia-smi and `pod/lease.py` say of a host without GPUs.
+# What nvidia-smi and `pod/gpu_lease.py` say of a host without GPUs.
 _NO_GPUS = (NO_NVIDIA_SMI, "No devices were found")
 
 

@@ -1,7 +1,7 @@
 """Results that belong to no actor of the inventory and no job: are their bytes local?
 
-They count by their bytes: a copy of a local file is no loss, under any name. Of an earlier attempt only the
-frames count that the newest one lacks, since that one continued from the others.
+They count by their bytes: a copy of a local file loses nothing, under any name. Of an earlier attempt
+only the frames count that the newest one lacks, since that one continued from the others.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def ask_for_listing(task: ActorSync, session: Session, *, unless: str | None = N
     queries = folder_queries(task)
     if not queries:
         raise UsageError(
-            "the host has no tracker, and the actor no host_backups: there is no folder to list",
+            "the host has no tracker, and the actor no host_backups: no folder to list",
             where=session.host,
             hint="add `tracker: {root: ...}` to the host in the inventory",
         )
@@ -142,7 +142,7 @@ def read_answer(
 
     Raises:
         NotFoundError: there are none.
-        HostError: the answer is no listing.
+        HostError: the answer is not a listing.
     """
     offers = _Offers(task, entries or {})
     return _choose_offers(task, read_each(answer, offers.add), offers)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from being_remote.backup.download import Arrival
 from being_remote.backup.manifest import Manifest
+from being_remote.backup.new_snapshot import Arrival
 from being_remote.backup.reconcile import ReconcileResult, Replacement
 from being_remote.backup.verification import CorruptObject, Inspection
 from being_remote.local_path import shown_path
@@ -60,7 +60,7 @@ class SyncReport:
         damaged: manifests that cannot be read (with `verify` all, else those newer than the newest
             readable one).
         host_error: why the host gave no answer; with `verify` the backup was checked alone.
-        snapshot: the one that is live now; None where there is no backup.
+        snapshot: the one that is live now; None where no backup exists.
         vanished, shrunk: missing or smaller on the host; the earlier versions stay here.
         adopted: files put or changed here by hand, now in the history.
         new_run: why the live tree was replaced as a whole; None: files were added to it.
@@ -269,7 +269,7 @@ def _arrival_warnings(host: str, arrival: Arrival, before: Manifest | None) -> l
     now = arrival.manifest
     if before is not None and before.why == "restored" and now and not _have_same_contents(before, now):
         warnings.append(
-            f"snapshot {before.number}, restored from {before.of}, is no longer live, because {host} has"
+            f"snapshot {before.number}, restored from {before.of}, was replaced, because {host} has"
             f" other files; `sync --restore {before.number}` makes it live again"
         )
     return warnings

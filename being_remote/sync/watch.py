@@ -141,7 +141,7 @@ class ActorWatch:
         quarantined = tuple(q for q in report.quarantined if before is None or q not in before.quarantined)
         warnings = tuple(w for w in report.warnings if before is None or w not in before.warnings)
         more_vanished = before is None or report.vanished.count > before.vanished.count
-        # A frame that is being written is no news: it is downloaded by a later round.
+        # A frame that is being written waits: a later round downloads it.
         if made_snapshot or quarantined or report.replaced is not None or (more_vanished and warnings):
             self._say(
                 WatchRound(

@@ -1,4 +1,4 @@
-"""Everything that knows metrical-tracker: nobody else spells its keys, orders or file names.
+"""Everything that knows metrical-tracker: no other room spells its keys, orders or file names.
 
 Reading goes down one way: `torch_zip` (the archive), `plain_pickle` and `pickle_skeleton` (the data in
 it), `torch_file` (torch's formats), `frame_entries` (the tracker's keys), `camera_blocks` (is the camera

@@ -121,14 +121,14 @@ def restore_snapshot(
 
     Raises:
         UsageError: the actor is unknown; a sync of it is running.
-        NotFoundError: there is no such snapshot.
+        NotFoundError: the snapshot does not exist.
         DataError: its contents are not whole, or the disk is full; nothing was changed.
     """
     name, history = _find_history(inventory, actor)
     numbers = history.snapshot_numbers()
     if number not in numbers:
         raise NotFoundError(
-            f"there is no snapshot {number}; known are: {_list_numbers(numbers)}",
+            f"snapshot {number} does not exist; the snapshots are: {_list_numbers(numbers)}",
             where=str(history.root),
             hint="`sync --list` shows them",
         )

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from being_remote.backup.download import Arrival, BackupTarget, download_changed
 from being_remote.backup.history import History
 from being_remote.backup.interrupted_sync import keep_arrived
 from being_remote.backup.live_tree import scan
+from being_remote.backup.new_snapshot import Arrival, BackupTarget, download_changed
 from being_remote.backup.reconcile import ReconcileResult, settle
 from being_remote.errors import TornFile
 from being_remote.inventory import LocalHost

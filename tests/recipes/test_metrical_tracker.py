@@ -17,7 +17,7 @@ from being_remote.errors import HostError, NotFoundError, UsageError
 from being_remote.inventory import Actor, LocalHost, Tracker
 from being_remote.jobs.recipe import JobPlan, JobRequest, TypedOptions
 from being_remote.jobs.spec import JobSpec
-from being_remote.recipes.local_runs import LastJob, LocalRuns
+from being_remote.recipes.earlier_runs import LastJob, LocalRuns
 from being_remote.recipes.registry import find_recipe
 from being_remote.recipes.tracking_facts import TrackerFolders, TrackingFacts
 from being_remote.session import Result

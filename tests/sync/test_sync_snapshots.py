@@ -120,7 +120,7 @@ def test_a_sync_after_a_restore_makes_the_hosts_run_live_says_so_and_keeps_the_r
     report = sync(here.inventory)
     assert here.frames() == new and report.snapshot == 3
     (said,) = [w for w in report.warnings if "restored" in w]
-    assert "snapshot 2, restored from 0, is no longer live" in said and "--restore 2" in said
+    assert "snapshot 2, restored from 0, was replaced" in said and "--restore 2" in said
     assert not [w for w in sync(here.inventory).warnings if "restored" in w]
     restore_snapshot(here.inventory, 2)
     assert here.frames() == old
@@ -237,7 +237,7 @@ def test_what_is_not_there_is_not_found_and_leaves_no_folder(make_inventory: Mak
 
 
 def test_a_snapshot_that_is_not_there_is_not_found_and_the_others_are_named(no_host: Inventory) -> None:
-    with pytest.raises(NotFoundError, match="no snapshot 7; known are: 0 to 3"):
+    with pytest.raises(NotFoundError, match="snapshot 7 does not exist; the snapshots are: 0 to 3"):
         restore_snapshot(no_host, 7)
 
 

@@ -70,7 +70,7 @@ class Arrival:
         new_run: why the live tree was replaced as a whole.
         replaced: by what it was.
         transfer_s, check_s: of the two long phases.
-        left_out: files for which there is no room here; not fetched.
+        left_out: files that do not fit on the local disk; not downloaded.
     """
 
     manifest: Manifest | None
