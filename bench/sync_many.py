@@ -24,7 +24,7 @@ from sync import bare_check, first_sync, inventory_file, put_away
 
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.inventory import load_inventory
-from being_remote.pod_client import listing as host_files
+from being_remote.pod_client import listing
 from being_remote.transport import open_session
 from being_remote.workflows.sync import sync
 
@@ -90,7 +90,7 @@ def question_s(path: Path) -> float:
     inventory = load_inventory(path)
     host = inventory.the_host(None)
     with open_session(host, inventory) as session:
-        return min(seconds(lambda: host_files.list_files(session, host.python, [])) for _ in range(3))
+        return min(seconds(lambda: listing.list_files(session, host.python, [])) for _ in range(3))
 
 
 def seconds(work: Callable[[], object]) -> float:

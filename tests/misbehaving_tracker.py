@@ -20,9 +20,9 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__":
-    import stand_in_tracker as stand_in
+    import stand_in_tracker
 else:
-    from being_remote.demo import stand_in_tracker as stand_in
+    from being_remote.demo import stand_in_tracker
 
 
 def _at(name: str) -> float:
@@ -30,7 +30,7 @@ def _at(name: str) -> float:
     return float(os.environ.get(name) or "inf")
 
 
-class MisbehavingTracker(stand_in.StandIn):
+class MisbehavingTracker(stand_in_tracker.StandIn):
     def save(self, frame: int, index: int) -> None:
         if self.step:  # not the early poses of the key frames
             self._misbehave(frame)
@@ -65,4 +65,4 @@ if __name__ == "__main__":
         os.environ.update(json.loads(faults.read_text()))
     if os.environ.get("STAND_IN_IGNORE_TERM") == "1":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    stand_in.main(kind=MisbehavingTracker)
+    stand_in_tracker.main(kind=MisbehavingTracker)

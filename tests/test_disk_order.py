@@ -16,10 +16,7 @@ from disk_order import recorded
 from being_remote.export import write_atomically
 from being_remote.jobs.ledger import Ledger
 from being_remote.jobs.result_folder import ResultFolder
-from being_remote.pod import claim
-from being_remote.pod import job_records as records
-from being_remote.pod import placement as place
-from being_remote.pod import start_gate as gate
+from being_remote.pod import claim, job_records, placement, start_gate
 from being_remote.pod.boot_identity import mark_volume
 from being_remote.pod.job_paths import SPEC, JobPaths
 from being_remote.tracker import finish
@@ -28,11 +25,11 @@ from being_remote.transport.host_keys import KnownHosts, parse_key
 
 
 def write_record(root: Path) -> None:
-    records.write_json(f"{root}/end.json", {"state": "succeeded"})
+    job_records.write_json(f"{root}/end.json", {"state": "succeeded"})
 
 
 def ask_for_an_attempt(root: Path) -> None:
-    gate.ask_for(JobPaths(f"{root}/job"), 2, "")
+    start_gate.ask_for(JobPaths(f"{root}/job"), 2, "")
 
 
 def name_the_volume(root: Path) -> None:
@@ -61,8 +58,8 @@ def place_files(root: Path) -> None:
         sha256 = hashlib.sha256(data).hexdigest()
         with open(stage / sha256, "wb") as f:
             f.write(data)
-        wanted.append(place.FileToPlace(name, len(data), sha256, executable=False))
-    place.place_files(os.fsencode(into), os.fsencode(stage), wanted, ["absent"] * 3)
+        wanted.append(placement.FileToPlace(name, len(data), sha256, executable=False))
+    placement.place_files(os.fsencode(into), os.fsencode(stage), wanted, ["absent"] * 3)
     assert (into / "b").read_bytes() == b"one"
 
 

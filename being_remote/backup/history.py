@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
-from being_remote.backup import manifest as manifests
+from being_remote.backup import manifest
 from being_remote.backup.manifest import Manifest, Why
 from being_remote.backup_paths import BackupPaths
 from being_remote.durable_files import open_plain, sync_folder, write_whole
@@ -88,7 +88,7 @@ class History(BackupPaths):
         path = self.manifests / f"{number}.json"
         try:
             with open_plain(path) as (descriptor, _), open(descriptor, "rb", closefd=False) as f:
-                found = manifests.load(f, str(path))
+                found = manifest.load(f, str(path))
         except FileNotFoundError:
             raise
         except OSError as e:
@@ -160,7 +160,7 @@ class History(BackupPaths):
         number = self._next_number()
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         made = Manifest(number, created, why, files, host, incarnation, new_tree, of)
-        write_whole(self.manifests / f"{number}.json", manifests.dump(made), scratch=self.scratch)
+        write_whole(self.manifests / f"{number}.json", manifest.dump(made), scratch=self.scratch)
         return made
 
     def _next_number(self) -> int:

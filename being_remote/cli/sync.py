@@ -80,7 +80,7 @@ def sync(
 def _manage_snapshots(
     out: Out, actor: str | None, restore: int | None, prune: str | None, force: bool, dry_run: bool
 ) -> None:
-    from being_remote.cli import snapshot_tables as tables
+    from being_remote.cli import snapshot_tables
     from being_remote.workflows import snapshots as workflow
 
     inventory = out.inventory()
@@ -89,13 +89,13 @@ def _manage_snapshots(
             restored = workflow.restore_snapshot(
                 inventory, restore, actor=actor, dry_run=dry_run, on_progress=on_progress
             )
-        out.finish(restored, tables.show_restore)
+        out.finish(restored, snapshot_tables.show_restore)
     elif prune is not None:
         keep = parse_keep(prune)
         pruned = workflow.prune_snapshots(inventory, keep, actor=actor, dry_run=dry_run, force=force)
-        out.finish(pruned, tables.show_prune)
+        out.finish(pruned, snapshot_tables.show_prune)
     else:
-        out.finish(workflow.list_snapshots(inventory, actor=actor), tables.show_snapshots)
+        out.finish(workflow.list_snapshots(inventory, actor=actor), snapshot_tables.show_snapshots)
 
 
 def _refuse_several(snapshot_options: dict[str, bool], others: dict[str, bool]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from being_remote.crop_search import coarse_search as coarse
+from being_remote.crop_search import coarse_search
 from being_remote.crop_search.crop_rendering import Box4, Grey, Picture, Window, content_window, grey_of, warp
 from being_remote.crop_search.finding import FrameSource, StoredCrop
 from being_remote.crop_search.picture_difference import mismatch
@@ -126,7 +126,7 @@ def search_picture(view: PictureView, frames: Frames, *, wide: bool) -> Match | 
     if view.window.empty or not frames.has(number):
         return None
     best: Match | None = None
-    for box in coarse.propose_boxes(view.grey, view.window, frames.grey(number)):
+    for box in coarse_search.propose_boxes(view.grey, view.window, frames.grey(number)):
         found = _match(view, frames, 0, box)
         if found is not None and (best is None or found.fit.score > best.fit.score):
             best = found
@@ -189,7 +189,7 @@ def search_near(view: PictureView, frames: Frames, box: Box4, offset: int, *, wi
 def is_repeated(match: Match, frames: Frames) -> bool:
     """Whether another place of the frame fits as well: a pattern that repeats."""
     view, grey = match.view, frames.grey(match.view.frame_number(match.offset))
-    for box in coarse.find_look_alikes(grey, match.fit.box, view.window, view.size_wh):
+    for box in coarse_search.find_look_alikes(grey, match.fit.box, view.window, view.size_wh):
         other = register(view.grey, view.window, grey, box)
         if (
             other is not None

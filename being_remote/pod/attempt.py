@@ -12,8 +12,7 @@ import subprocess
 import time
 from typing import Callable, Dict, List, Optional
 
-from being_remote.pod import processes
-from being_remote.pod import start_gate as gate
+from being_remote.pod import processes, start_gate
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.folded_log import LogPump
 from being_remote.pod.heartbeat import HeartbeatWriter
@@ -44,7 +43,7 @@ class Attempt:
         self._mark = processes.mark_of(spec["job"], number)
         self._started = time.monotonic()
         self.heartbeat = HeartbeatWriter(attempt_paths, spec["progress"])
-        earlier = [n for n in gate.list_attempts(job)[0] if n < number]
+        earlier = [n for n in start_gate.list_attempts(job)[0] if n < number]
         self._places = {
             "work": self._work,
             "bundle": job.bundle,
@@ -52,7 +51,7 @@ class Attempt:
             "gpus": ",".join(gpus),
             "attempt": str(number),
             "previous": job.attempt(earlier[-1]).work if earlier else "",
-            "pushed": gate.find_pushed(job, number),
+            "pushed": start_gate.find_pushed(job, number),
         }
 
     def run(

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 from typing import Optional
 
-from being_remote.pod import job_records as records
-from being_remote.pod import processes
+from being_remote.pod import job_records, processes
 from being_remote.pod.job_paths import jobs_folder, volume_marker
 from being_remote.pod.job_records import Record
 
@@ -39,7 +38,7 @@ def read_boot_identity(workdir: str) -> Record:
 def read_volume(jobs: str) -> Optional[str]:
     """The name in the volume's marker; None without one that can be read."""
     try:
-        marker = records.read_json(volume_marker(jobs))
+        marker = job_records.read_json(volume_marker(jobs))
     except ValueError:
         return None
     name = marker.get("volume") if marker else None
@@ -52,14 +51,14 @@ def mark_volume(jobs: str) -> None:
     if os.path.exists(path):
         return
     temporary = f"{path}.{os.urandom(8).hex()}.tmp"
-    records.write_json(temporary, {"volume": os.urandom(16).hex()})
+    job_records.write_json(temporary, {"volume": os.urandom(16).hex()})
     try:
         os.link(temporary, path)
     except FileExistsError:
         pass  # another claim was first, and its name counts
     finally:
         os.unlink(temporary)
-    records.sync_folder(jobs)
+    job_records.sync_folder(jobs)
 
 
 def _is_own_disk(jobs: str) -> Optional[bool]:

@@ -15,8 +15,7 @@ import sys
 import time
 from typing import Any, BinaryIO, Optional
 
-from being_remote.pod import cancel_mark, exit_record, locks, processes, status
-from being_remote.pod import job_records as records
+from being_remote.pod import cancel_mark, exit_record, job_records, locks, processes, status
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.job_paths import JobPaths
@@ -42,7 +41,7 @@ def cancel(query: Record) -> str:
     paths = JobPaths.of(workdir, job)
     highest = max([1, seen["asked"]] + [attempt["attempt"] for attempt in seen["attempts"]])
     if (cancel_mark.cancelled_up_to(paths) or 0) < highest:
-        records.write_json(paths.cancel_mark, {"attempt": highest})
+        job_records.write_json(paths.cancel_mark, {"attempt": highest})
     deadline = time.monotonic() + query["wait_s"]
     while True:
         seen = status.look(workdir, job)
@@ -64,14 +63,14 @@ def _mark_before_arrival(query: Record) -> bool:
     if query["volume"] is None or read_volume(paths.jobs) != query["volume"]:
         return False
     os.makedirs(os.path.dirname(paths.early_cancel_mark), 0o700, exist_ok=True)
-    records.write_json(paths.early_cancel_mark, {"attempt": query["attempt"]})
+    job_records.write_json(paths.early_cancel_mark, {"attempt": query["attempt"]})
     return True
 
 
 def _end_orphan(paths: JobPaths, job: str, seen: Record) -> None:
     """End a payload whose supervisor is dead, then write its exit record."""
     number = seen["holder"]["attempt"]
-    spec, spec_sha256 = records.read_spec(paths.spec)
+    spec, spec_sha256 = job_records.read_spec(paths.spec)
     grace: Any = spec.get("grace_s")
     began = time.monotonic()
     processes.end_marked(processes.mark_of(job, number), grace if isinstance(grace, (int, float)) else 10.0)

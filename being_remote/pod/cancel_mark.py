@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from being_remote.pod import job_records as records
+from being_remote.pod import job_records
 from being_remote.pod.job_paths import JobPaths
 
 _EVERY_ATTEMPT = 1 << 30
@@ -18,8 +18,8 @@ def cancelled_up_to(job: JobPaths) -> Optional[int]:
 
 def _read_mark(path: str) -> Optional[int]:
     try:
-        record = records.read_json(path)
-    except records.Unreadable:
+        record = job_records.read_json(path)
+    except job_records.Unreadable:
         raise  # a network disk that fails for a moment has asked for nothing
     except ValueError:
         return _EVERY_ATTEMPT  # a mark that cannot be read: to stop is the safe reading

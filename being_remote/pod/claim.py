@@ -21,9 +21,7 @@ import tarfile
 import time
 from typing import BinaryIO, Iterator, Optional, Tuple
 
-from being_remote.pod import job_records as records
-from being_remote.pod import locks, status
-from being_remote.pod import start_gate as gate
+from being_remote.pod import job_records, locks, start_gate, status
 from being_remote.pod.boot_identity import mark_volume, read_boot_identity, read_volume
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder, jobs_folder
 from being_remote.pod.job_records import Record
@@ -54,7 +52,7 @@ def claim(query: Record, stdin: BinaryIO) -> str:
 
 def _is_whole(pushed: str) -> bool:
     """Whether the note, which comes last, is there and is the one after which the folder is named."""
-    note = records.read_bytes(f"{pushed}/{PUSHED_NOTE}", MAX_NOTE_BYTES)
+    note = job_records.read_bytes(f"{pushed}/{PUSHED_NOTE}", MAX_NOTE_BYTES)
     return note is not None and pushed.endswith("." + hashlib.sha256(note).hexdigest())
 
 
@@ -79,13 +77,13 @@ def _store(data: bytes, staging: str, job: JobPaths, spec_sha256: str) -> str:
     staged = JobPaths(staging)
     try:
         unpack(data, staging)
-        spec = records.read_bytes(staged.spec)
+        spec = job_records.read_bytes(staged.spec)
         if spec is None or hashlib.sha256(spec).hexdigest() != spec_sha256:
             return _compare_spec(job, spec_sha256) or "torn"
         os.mkdir(staged.attempts, 0o700)
         sync_tree(staging)
         os.rename(staging, job.folder)
-        records.sync_folder(job.jobs)
+        job_records.sync_folder(job.jobs)
         return "made"
     except OSError:
         # Another claim was first; all else (a full disk, no rights) stays an error.
@@ -164,13 +162,13 @@ def sync_tree(top: str) -> None:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-        records.sync_folder(here)
+        job_records.sync_folder(here)
 
 
 def ensure(query: Record) -> Tuple[str, Optional[str]]:
     """Start a supervisor for the attempt; returns (its answer, its reason), "silent" without one in time."""
     job = JobPaths.of(query["workdir"], query["job"])
-    gate.ask_for(job, query["attempt"], query["pushed"] or "")
+    start_gate.ask_for(job, query["attempt"], query["pushed"] or "")
     reader, writer = os.pipe()
     request = {
         "workdir": query["workdir"],
@@ -217,7 +215,7 @@ def _compare_spec(job: JobPaths, spec_sha256: str) -> Optional[str]:
     """Compare the job's folder with the spec: "there" or "refused"; None without a folder."""
     if not os.path.lexists(job.folder):
         return None
-    spec = records.read_bytes(job.spec)
+    spec = job_records.read_bytes(job.spec)
     same = spec is not None and hashlib.sha256(spec).hexdigest() == spec_sha256
     return "there" if same else "refused"
 

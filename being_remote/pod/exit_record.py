@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import List, NamedTuple, Optional
 
-from being_remote.pod import job_records as records
+from being_remote.pod import job_records
 from being_remote.pod.job_paths import AttemptPaths
 from being_remote.pod.job_records import Record
 
@@ -46,4 +46,4 @@ def write_exit_record(
         "spec_sha256": spec_sha256,
         "ledger": spec.get("ledger"),
     }
-    records.write_json(attempt.end, end)
+    job_records.write_json(attempt.end, end)

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Optional
 
-from being_remote.pod import job_records as records
+from being_remote.pod import job_records
 from being_remote.pod.job_paths import AttemptPaths
 from being_remote.pod.job_records import Record
 
@@ -75,6 +75,6 @@ class HeartbeatWriter:
             "payload": payload,
         }
         try:
-            records.write_json(self._path, beat, durable=False)
+            job_records.write_json(self._path, beat, durable=False)
         except OSError as e:  # a full disk must not end the payload
             sys.stderr.write(f"cannot write the heartbeat: {e}\n")

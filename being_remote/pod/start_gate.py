@@ -11,7 +11,7 @@ import os
 import re
 from typing import List, Tuple
 
-from being_remote.pod import job_records as records
+from being_remote.pod import job_records
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths
 
 _NAME = re.compile(r"([1-9][0-9]{0,3})(\.asked)?")
@@ -23,7 +23,7 @@ def pass_gate(job: JobPaths, attempt: int) -> bool:
         os.mkdir(job.attempt(attempt).folder, 0o700)
     except FileExistsError:
         return False
-    records.sync_folder(job.attempts)
+    job_records.sync_folder(job.attempts)
     return True
 
 
@@ -51,14 +51,14 @@ def ask_for(job: JobPaths, attempt: int, pushed: str = "") -> None:
     path = job.asked(attempt)
     os.makedirs(job.attempts, exist_ok=True)
     if not os.path.exists(path):
-        records.write_bytes(path, pushed.encode("ascii"))
-        records.sync_folder(job.folder)
+        job_records.write_bytes(path, pushed.encode("ascii"))
+        job_records.sync_folder(job.folder)
 
 
 def find_pushed(job: JobPaths, attempt: int) -> str:
     """The upload that was made here for an attempt, or for one before it on this host; "" without any."""
     for number in range(attempt, 0, -1):
-        name = (records.read_bytes(job.asked(number)) or b"").decode("ascii", "replace").strip()
+        name = (job_records.read_bytes(job.asked(number)) or b"").decode("ascii", "replace").strip()
         pushed = job.pushed(name)
         # The upload for this very attempt must be there, or its first step fails: no other replaces it.
         if name and (number == attempt or os.path.isfile(f"{pushed}/{PUSHED_NOTE}")):

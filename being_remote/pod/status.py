@@ -13,10 +13,7 @@ import sys
 import zlib
 from typing import Any, BinaryIO, List, Optional, Tuple
 
-from being_remote.pod import cancel_mark, locks, processes
-from being_remote.pod import gpu_lease as lease
-from being_remote.pod import job_records as records
-from being_remote.pod import start_gate as gate
+from being_remote.pod import cancel_mark, gpu_lease, job_records, locks, processes, start_gate
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.job_paths import JOB_ID, JobPaths, jobs_folder
 from being_remote.pod.job_records import Record
@@ -47,7 +44,7 @@ _NOTHING: Record = {
 def look(workdir: str, job: str) -> Optional[Record]:
     """One job's facts; None if its folder is not there."""
     paths = JobPaths.of(workdir, job)
-    made, asked = gate.list_attempts(paths)
+    made, asked = start_gate.list_attempts(paths)
     facts: Record = dict(_NOTHING, job=job)
     # An exit record is final, so a job whose newest attempt has one needs no look at its lock or spec:
     # a pod keeps hundreds of old jobs.
@@ -56,7 +53,7 @@ def look(workdir: str, job: str) -> Optional[Record]:
         facts["lock"], facts["lock_inode"], note = locks.probe(locks.job_lock(job, make=False))
         facts["holder"] = _holder(note)
         newest = _attempt(paths, made[-1], facts) if made else None
-        now = gate.list_attempts(paths)
+        now = start_gate.list_attempts(paths)
         if facts["lock"] == "held" or now == (made, asked):
             break
         # An attempt that was made after its lock was found free is not lost.
@@ -69,7 +66,7 @@ def look(workdir: str, job: str) -> Optional[Record]:
         if not os.path.lexists(paths.spec):
             return None
         try:
-            spec, facts["spec_sha256"] = records.read_spec(paths.spec)
+            spec, facts["spec_sha256"] = job_records.read_spec(paths.spec)
             facts["ledger"] = spec.get("ledger")
         except ValueError as e:
             facts["problem"] = str(e)[:200]
@@ -99,14 +96,14 @@ def _attempt(paths: JobPaths, number: int, of_job: Record, only_end: bool = Fals
     facts: Record = {"attempt": number, "who": None, "progress": None, "end": None, "problem": None}
     attempt_paths = paths.attempt(number)
     try:
-        end = records.read_json(attempt_paths.end)
+        end = job_records.read_json(attempt_paths.end)
         if end is not None:
             facts["end"] = _only(end, _END)
             of_job.update(spec_sha256=end.get("spec_sha256"), ledger=end.get("ledger"))
         if end is None and not only_end:
-            who = _only(records.read_json(attempt_paths.who), _WHO)
+            who = _only(job_records.read_json(attempt_paths.who), _WHO)
             facts["who"] = _with_liveness(who, "supervisor")
-            beat = _only(records.read_json(attempt_paths.progress), _BEAT)
+            beat = _only(job_records.read_json(attempt_paths.progress), _BEAT)
             facts["progress"] = _with_liveness(beat, "payload")
     except ValueError as e:
         facts["problem"] = str(e)[:200]
@@ -181,12 +178,12 @@ def main(request: str, stdin: BinaryIO) -> None:
     """Answer one request: {"workdir": str, "only": null or [job]}."""
     gc.disable()  # one short run that only grows
     asked = json.loads(request)
-    query = lease.GpuQuery()
+    query = gpu_lease.GpuQuery()
     jobs, omitted = look_at_all(asked["workdir"], asked["only"])
     gpus, problem = query.answer()
     answer = {
         "incarnation": read_boot_identity(asked["workdir"]),
-        "gpus": lease.with_leases(gpus[:64]),
+        "gpus": gpu_lease.with_leases(gpus[:64]),
         "gpu_problem": problem,
         "problems": [f"{omitted} more jobs than can be shown"] if omitted else [],
     }

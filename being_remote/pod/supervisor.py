@@ -15,10 +15,7 @@ import sys
 import time
 from typing import Any, List, Optional, Tuple
 
-from being_remote.pod import cancel_mark, exit_record, locks, processes
-from being_remote.pod import gpu_lease as lease
-from being_remote.pod import job_records as records
-from being_remote.pod import start_gate as gate
+from being_remote.pod import cancel_mark, exit_record, gpu_lease, job_records, locks, processes, start_gate
 from being_remote.pod.attempt import Attempt
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.exit_record import AttemptOutcome
@@ -40,7 +37,7 @@ class Supervisor:
     def __init__(self, workdir: str, job: str, attempt: int, answer: Optional[int]) -> None:
         self.workdir, self.job, self.number = workdir, job, attempt
         self.paths = JobPaths.of(workdir, job)
-        self.spec, self.spec_sha256 = records.read_spec(self.paths.spec)
+        self.spec, self.spec_sha256 = job_records.read_spec(self.paths.spec)
         self.incarnation = read_boot_identity(workdir)
         self.wakeups = Wakeups()
         self._answer = answer
@@ -89,7 +86,7 @@ class Supervisor:
 
     def _require_startable(self, after_lock: bool) -> None:
         """Raise NothingToDo when this attempt must not start (again)."""
-        started, highest = gate.list_attempts(self.paths)
+        started, highest = start_gate.list_attempts(self.paths)
         if highest > self.number:
             raise NothingToDo("overtaken", f"attempt {highest} was asked for")
         if self.number in started:
@@ -100,7 +97,7 @@ class Supervisor:
 
     def _end_earlier_attempts(self) -> None:
         """End what is left of earlier attempts without a supervisor: it must not run beside this one."""
-        for number in gate.list_attempts(self.paths)[0]:
+        for number in start_gate.list_attempts(self.paths)[0]:
             if number < self.number and not exit_record.has_exit_record(self.paths.attempt(number)):
                 self._end_processes(number)
 
@@ -110,7 +107,7 @@ class Supervisor:
     def _lease_gpus(self, lock: int) -> Tuple[List[str], List[int]]:
         if self.spec["gpus"] == 0:
             return [], []
-        queue, pause = lease.GpuQueue(self.job, self.spec["gpus"]), LOOK_S
+        queue, pause = gpu_lease.GpuQueue(self.job, self.spec["gpus"]), LOOK_S
         try:
             while True:
                 taken = queue.try_once()
@@ -121,7 +118,7 @@ class Supervisor:
                 self.wakeups.wait(pause)
                 pause = min(pause * 1.2, SLOWEST_LOOK_S)
                 self._require_startable(after_lock=True)
-        except (NothingToDo, lease.NeverAvailable):
+        except (NothingToDo, gpu_lease.NeverAvailable):
             queue.leave()
             raise
 
@@ -141,9 +138,9 @@ class Supervisor:
         try:
             gpus, gpu_locks = self._lease_gpus(lock)
             held += gpu_locks
-        except lease.NeverAvailable as e:
+        except gpu_lease.NeverAvailable as e:
             impossible = str(e)
-        if not gate.pass_gate(self.paths, self.number):
+        if not start_gate.pass_gate(self.paths, self.number):
             raise NothingToDo("held", "another pod already started this attempt")
         started = time.monotonic()
         who = {
@@ -153,7 +150,7 @@ class Supervisor:
             "lock_path": locks.job_lock(self.job),
             "lock_inode": os.fstat(lock).st_ino,
         }
-        records.write_json(self._attempt_paths.who, who)
+        job_records.write_json(self._attempt_paths.who, who)
         attempt = Attempt(self.paths, self.spec, self.number, gpus, held, self.wakeups)
         if impossible is None:
             outcome = attempt.run(self._asked_to_stop, on_start=lambda: self.say("started"))
@@ -164,7 +161,7 @@ class Supervisor:
 
     def _asked_to_stop(self) -> Optional[AttemptOutcome]:
         try:
-            cancelled, highest = self._is_cancelled(), gate.list_attempts(self.paths)[1]
+            cancelled, highest = self._is_cancelled(), start_gate.list_attempts(self.paths)[1]
         except OSError:  # a network disk that fails for a moment: the next look will tell
             return None
         if cancelled:

@@ -15,7 +15,7 @@ from paramiko.hostkeys import HostKeyEntry
 
 from being_remote.errors import HostError, HostKeyUnknown, Unreachable
 from being_remote.inventory import SshHost
-from being_remote.transport import ssh_errors as failures
+from being_remote.transport import ssh_errors
 from being_remote.transport.hop_socket import HopSocket, dial, read_host_key
 from being_remote.transport.host_keys import HostKey, require_trusted
 from being_remote.transport.login_keys import Login
@@ -82,12 +82,12 @@ class Connection:
         except HostError:
             self._disconnect()
             raise
-        except failures.CONNECTING as e:
+        except ssh_errors.CONNECTING as e:
             message = self._socket.read_stderr() if self._socket else ""
             self._disconnect()
-            if failures.is_about_host_keys(message):
+            if ssh_errors.is_about_host_keys(message):
                 self.require_trusted_hops(last)
-            raise failures.while_connecting(
+            raise ssh_errors.while_connecting(
                 e, host=self._host.name, address=target.address, timeout_s=timeout_s, message=message
             ) from e
         transport = connection.client.get_transport()

@@ -18,7 +18,7 @@ from typing import IO
 import paramiko
 
 from being_remote.inventory import SshHost
-from being_remote.transport import ssh_errors as failures
+from being_remote.transport import ssh_errors
 from being_remote.transport.host_keys import HostKey
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.ssh_config import Hop
@@ -88,9 +88,9 @@ def read_host_key(
     try:
         opened = dial(ssh, hop, position, timeout_s=timeout_s)
         return _handshake(opened.socket, timeout_s, key_types)
-    except failures.CONNECTING as e:
+    except ssh_errors.CONNECTING as e:
         message = opened.read_stderr() if opened else ""
-        raise failures.while_connecting(
+        raise ssh_errors.while_connecting(
             e, host=host.name, address=hop.address, timeout_s=timeout_s, message=message
         ) from e
     finally:

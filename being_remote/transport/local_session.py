@@ -24,8 +24,7 @@ from being_remote.session import (
     no_progress,
     not_noted,
 )
-from being_remote.transport import rsync
-from being_remote.transport import stream_download as download
+from being_remote.transport import rsync, stream_download
 from being_remote.transport.output_framing import (
     Streams,
     TooMuchOutput,
@@ -112,7 +111,7 @@ class LocalSession:
         """See `Session.pull`; the same rsync, without a shell between."""
         self._count()
         fetch = functools.partial(rsync.pull, request, host=self.host, remote=None, on_progress=on_progress)
-        return download.pull_with_rest(request, fetch, self, self._host.python, on_hashed)
+        return stream_download.pull_with_rest(request, fetch, self, self._host.python, on_hashed)
 
     def push(self, request: Push, on_progress: OnProgress = no_progress) -> TransferResult:
         """See `Session.push`; the same rsync, without a shell between."""

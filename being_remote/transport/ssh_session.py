@@ -37,9 +37,7 @@ from being_remote.session import (
     no_progress,
     not_noted,
 )
-from being_remote.transport import rsync
-from being_remote.transport import ssh_errors as failures
-from being_remote.transport import stream_download as download
+from being_remote.transport import rsync, ssh_errors, stream_download
 from being_remote.transport.connection import Connection
 from being_remote.transport.host_keys import HostKey, KnownHosts, trusted_keys
 from being_remote.transport.openssh import OpenSsh
@@ -131,8 +129,8 @@ class SshSession:
     ) -> TransferResult:
         """See `Session.pull`. Fetching twice does no harm, so a lost link is retried."""
         rsync.require_rsync()
-        download.sweep(request.into)
-        small, large = download.split_by_size(request)
+        stream_download.sweep(request.into)
+        small, large = stream_download.split_by_size(request)
         if not small.names:
             return self._retrying()(self._pull_large, large, on_progress, on_hashed)
         progress, refused = _progress_after(on_progress, 0, request.total_bytes), None
@@ -230,7 +228,7 @@ class SshSession:
             return channel
         except paramiko.ChannelException as e:
             raise _NotSent(f"refused another session for {name!r}: {quote(str(e))}", host=self.host) from e
-        except failures.CONNECTING as e:
+        except ssh_errors.CONNECTING as e:
             kind = ConnectionLost if sent else _NotSent
             raise kind(
                 f"the link broke or fell silent while {name!r} was sent: {quote(str(e) or type(e).__name__)}",
@@ -255,14 +253,14 @@ class SshSession:
         )
 
     def _pull_small(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> TransferResult:
-        return download.pull(request, self, self._host.python, on_progress, on_hashed)
+        return stream_download.pull(request, self, self._host.python, on_progress, on_hashed)
 
     def _pull_large(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> TransferResult:
         self._share()
         remote = rsync.Remote(self._ssh.shell, self._ssh.target)
         fetch = functools.partial(rsync.pull, request, host=self.host, remote=remote, on_progress=on_progress)
         try:
-            return download.pull_with_rest(request, fetch, self, self._host.python, on_hashed)
+            return stream_download.pull_with_rest(request, fetch, self, self._host.python, on_hashed)
         except ToolMissing as e:
             if e.host != self.host:
                 raise
@@ -278,9 +276,9 @@ class SshSession:
         except ToolMissing as e:
             if e.host != self.host:
                 raise
-        from being_remote.transport import stream_upload as upload
+        from being_remote.transport import stream_upload
 
-        return upload.push(request, self, self._host.python, self._remote_shell(), on_progress)
+        return stream_upload.push(request, self, self._host.python, self._remote_shell(), on_progress)
 
     def _remote_shell(self) -> list[str]:
         """The words before a remote command."""
@@ -298,9 +296,9 @@ class SshSession:
         """Open the connection that streams share, and count the stream that will use it."""
         message = self._ssh.share()
         if message:
-            if failures.is_about_host_keys(message):
+            if ssh_errors.is_about_host_keys(message):
                 self._connection.require_trusted_hops(len(self._hops))
-            raise failures.from_stderr(message, host=self.host, address=self._hops[-1].address)
+            raise ssh_errors.from_stderr(message, host=self.host, address=self._hops[-1].address)
         with self._lock:
             self._round_trips += 1
 

@@ -21,7 +21,7 @@ from being_remote.durable_files import room_on_disk
 from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UnsafeFile, UsageError
 from being_remote.inventory import LocalHost
 from being_remote.session import Pull, TransferResult
-from being_remote.transfer import hash_comparison as comparing
+from being_remote.transfer import hash_comparison
 from being_remote.transfer.checked_files import hash_of
 from being_remote.transfer.hash_comparison import HostFiles
 from being_remote.transport.local_session import LocalSession
@@ -613,7 +613,7 @@ def test_ctrl_c_does_not_wait_for_a_host_that_says_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(host, "ask", silent)
-    monkeypatch.setattr(comparing, "check_files", stop)
+    monkeypatch.setattr(hash_comparison, "check_files", stop)
     with pytest.raises(KeyboardInterrupt):
         host.sync()
     assert not over.is_set()

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from being_remote.inventory import LocalHost
-from being_remote.jobs import cancel, submit
-from being_remote.jobs import job_archive as bundle
+from being_remote.jobs import cancel, job_archive, submit
 from being_remote.jobs.job_status import HostJobs, JobStatus
 from being_remote.jobs.spec import CommandStep, JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_host
@@ -53,7 +52,7 @@ class Desk:
         )
 
     def submit(self, spec: JobSpec, attempt: int = 1, files: dict[str, bytes] | None = None) -> Any:
-        packed, volume = bundle.build(spec, files or {}), self.volume()
+        packed, volume = job_archive.build(spec, files or {}), self.volume()
         result = submit.submit(self.session, self.host, spec, packed, volume=volume, attempt=attempt)
         return SimpleNamespace(**{**vars(result.status), **vars(result)})
 

@@ -46,8 +46,7 @@ def supervisor(countdown: Countdown, request: dict[str, Any]) -> Callable[[], No
 
 def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
     from being_remote.inventory import LocalHost
-    from being_remote.jobs import job_archive as bundle
-    from being_remote.jobs import submit
+    from being_remote.jobs import job_archive, submit
     from being_remote.jobs.spec import JobSpec
     from being_remote.transport.local_session import LocalSession
 
@@ -62,7 +61,7 @@ def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
         return read(fd, amount)
 
     spec = JobSpec.from_bytes(request["spec"].encode())
-    packed = bundle.build(spec, {})
+    packed = job_archive.build(spec, {})
     host = LocalHost(
         name="here", workdir=Path(request["workdir"]), python=sys.executable, answer_timeout_s=40
     )

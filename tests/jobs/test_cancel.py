@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from being_remote.errors import NotFoundError
-from being_remote.jobs import dispatch as sending
+from being_remote.jobs import dispatch
 from being_remote.transport import open_session
 from being_remote.workflows.cancel import cancel
 
@@ -55,7 +55,7 @@ def test_a_job_that_was_never_sent_is_cancelled_here_and_does_not_start_later(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(sending, "find_volume", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(dispatch, "find_volume", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             works.command("sleep 60")
     job = works.ledger.find("last").job
@@ -70,14 +70,14 @@ def test_a_job_that_may_be_on_its_way_is_cancelled_for_good(
     works: Any, monkeypatch: pytest.MonkeyPatch, cancelled: str
 ) -> None:
     late: list[Any] = []  # a submit that another process has sent, and that arrives when it likes
-    real = sending.submit
+    real = dispatch.submit
 
     def on_its_way(*args: Any, **more: Any) -> None:
         late.append((args, more))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(sending, "submit", on_its_way)
+        patched.setattr(dispatch, "submit", on_its_way)
         with pytest.raises(KeyboardInterrupt):
             works.command("touch ../ran; sleep 60")
     job = works.ledger.find("last").job
@@ -101,7 +101,7 @@ def test_a_job_that_may_have_reached_another_disk_stays_unknown(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(sending, "submit", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(dispatch, "submit", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             works.command("sleep 60")
     (works.workdir / "jobs").rename(works.folder / "the first disk")
@@ -114,13 +114,13 @@ def test_a_job_that_may_have_reached_another_disk_stays_unknown(
 def test_a_cancel_in_another_terminal_while_it_is_sent_keeps_it_from_starting(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = sending.submit
+    real = dispatch.submit
 
     def meanwhile(*args: Any, **more: Any) -> Any:
         assert cancel(works.inventory, "last").state == "cancelled"
         return real(*args, **more)
 
-    monkeypatch.setattr(sending, "submit", meanwhile)
+    monkeypatch.setattr(dispatch, "submit", meanwhile)
     report = works.command("sleep 60")
     assert report.state == "cancelled"
     assert (works.workdir / "jobs" / str(report.job)).exists()

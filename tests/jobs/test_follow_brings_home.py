@@ -30,10 +30,8 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import DataError, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory, LocalHost
-from being_remote.jobs import attempt_files as work_files
-from being_remote.jobs import background_download as companion
+from being_remote.jobs import attempt_files, background_download, live_download
 from being_remote.jobs import follow as following
-from being_remote.jobs import live_download as arrivals
 from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.background_download import LocalFilesLine
 from being_remote.jobs.follow import FollowedLogLine, StateLine
@@ -310,7 +308,7 @@ def test_a_round_while_somebody_else_fetches_the_job_does_nothing(attempt: Attem
 def test_the_most_precious_come_first_and_gigabytes_do_not_hold_them_up(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrivals, "ROUND_FILES", 2)
+    monkeypatch.setattr(live_download, "ROUND_FILES", 2)
     box = attempt.there / "input/x/bbox.pt"
     box.parent.mkdir(parents=True)
     shutil.copy(attempt.made.parents[2] / "input/demo/bbox.pt", box)
@@ -318,7 +316,7 @@ def test_the_most_precious_come_first_and_gigabytes_do_not_hold_them_up(
         attempt.frame(number)
     first = attempt.arrivals.round()
     assert (set(first.files), first.more) == ({name(0), name(1)}, True)
-    monkeypatch.setattr(arrivals, "ROUND_BYTES", 1)
+    monkeypatch.setattr(live_download, "ROUND_BYTES", 1)
     second = attempt.arrivals.round()
     assert (len(second.files), second.more) == (3, True)
     third = attempt.arrivals.round()
@@ -327,7 +325,7 @@ def test_the_most_precious_come_first_and_gigabytes_do_not_hold_them_up(
 
 def test_a_list_that_is_not_whole_is_no_list(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
     attempt.frame(0)
-    real = work_files.list_files
+    real = attempt_files.list_files
 
     def cut(*args: Any) -> Any:
         listing = real(*args)
@@ -335,7 +333,7 @@ def test_a_list_that_is_not_whole_is_no_list(attempt: Attempt, monkeypatch: pyte
             listing, folders=[dataclasses.replace(f, error="too many") for f in listing.folders]
         )
 
-    monkeypatch.setattr(work_files, "list_files", cut)
+    monkeypatch.setattr(attempt_files, "list_files", cut)
     with pytest.raises(HostError, match="could not be read whole: 'too many'"):
         attempt.arrivals.round()
 
@@ -413,8 +411,8 @@ def test_a_round_killed_at_each_of_its_steps_leaves_whole_files(made: Path, tmp_
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds follow at once, and commands write checkpoints where a tracker does."""
-    monkeypatch.setattr(companion, "EVERY_S", 0.1)
-    monkeypatch.setattr(companion, "FIRST_WAIT_S", 0.05)
+    monkeypatch.setattr(background_download, "EVERY_S", 0.1)
+    monkeypatch.setattr(background_download, "FIRST_WAIT_S", 0.05)
     frames_of_commands(monkeypatch)
 
 
@@ -467,7 +465,7 @@ def test_every_frame_of_a_followed_job_comes_home_and_the_pull_after_it_moves_no
 def test_what_a_job_wrote_last_comes_home_at_its_end(
     works: Any, made: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(companion, "EVERY_S", 1000.0)
+    monkeypatch.setattr(background_download, "EVERY_S", 1000.0)
     go = works.folder / "go"
     script = f"while ! test -e {go}; do sleep 0.05; done; {writing(made, 4, 0)}"
 
@@ -562,8 +560,8 @@ def test_an_end_that_comes_before_all_was_looked_at_says_that_something_may_be_m
         def round(self, *, last: bool = False) -> DownloadRound:
             return DownloadRound({}, 0, 0, (), more=True)
 
-    monkeypatch.setattr(companion, "_LAST_S", 0.05)
-    following = companion.BackgroundDownload(
+    monkeypatch.setattr(background_download, "_LAST_S", 0.05)
+    following = background_download.BackgroundDownload(
         NeverDone(),
         tmp_path,
         job="j",
@@ -594,10 +592,10 @@ def test_a_bug_in_the_fetching_is_raised_and_not_lost_in_its_thread(
 _COMMAND_LINE = f"""
 import dataclasses, sys
 from being_remote.recipes.command import Command
-from being_remote.jobs import background_download as companion
+from being_remote.jobs import background_download
 from being_remote.recipes import registry
 registry.BUILT_IN = (dataclasses.replace(Command(), checkpoints={PATTERNS!r}),)
-companion.EVERY_S = 0.1
+background_download.EVERY_S = 0.1
 from being_remote.cli import main
 main(sys.argv[1:])
 """

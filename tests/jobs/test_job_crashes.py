@@ -22,9 +22,8 @@ from faults import FaultProxy
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import HostError
 from being_remote.inventory import Inventory
-from being_remote.jobs import job_archive as bundle
-from being_remote.pod import claim
-from being_remote.pod import start_gate as gate
+from being_remote.jobs import job_archive
+from being_remote.pod import claim, start_gate
 from being_remote.pod.job_paths import JobPaths
 from being_remote.transport import open_session
 
@@ -106,7 +105,7 @@ def one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def kill_supervisors(desk, sample: int | None) -> dict[str, int]:
     def claimed() -> Any:
         spec = desk.spec(*PAYLOAD, gpus=1)
-        packed = bundle.build(spec, {})
+        packed = job_archive.build(spec, {})
         asked = {
             "workdir": str(desk.workdir),
             "job": spec.job,
@@ -118,7 +117,7 @@ def kill_supervisors(desk, sample: int | None) -> dict[str, int]:
             "volume": desk.volume(),
         }
         assert claim.claim(asked, io.BytesIO(packed)) == "made"
-        gate.ask_for(JobPaths.of(desk.workdir, spec.job), 1)
+        start_gate.ask_for(JobPaths.of(desk.workdir, spec.job), 1)
         return spec, {"workdir": str(desk.workdir), "job": spec.job, "attempt": 1, "answer": None}
 
     spec, request = claimed()

@@ -19,8 +19,8 @@ from being_remote.cli.output import stdout
 from being_remote.demo.pod import Pod
 from being_remote.errors import HostError, NotFoundError
 from being_remote.inventory import Inventory
-from being_remote.jobs import dispatch as sending
-from being_remote.workflows import cancel as cancelling
+from being_remote.jobs import dispatch
+from being_remote.workflows import cancel
 from being_remote.workflows import jobs as workflow
 from being_remote.workflows.jobs import jobs, why
 from being_remote.workflows.logs import logs
@@ -81,7 +81,7 @@ def test_rows_that_name_no_job_make_the_look_incomplete_and_are_said(
 
 
 def test_looking_starts_nothing(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "submit", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(dispatch, "submit", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         works.command("touch ran")
     (row,) = jobs(works.inventory).jobs
@@ -116,7 +116,7 @@ def far(pod: Pod, make_inventory: Callable[..., Inventory], tmp_path: Path) -> A
         proxy.mode = "ok"
         for row in jobs(inventory).jobs:
             if row.ours and row.state not in ("succeeded", "failed", "cancelled", "lost", "abandoned"):
-                cancelling.cancel(inventory, row.job)
+                cancel.cancel(inventory, row.job)
 
 
 def sleeper(inventory: Inventory) -> str:
@@ -132,7 +132,7 @@ def test_a_host_that_is_away_makes_its_jobs_unknown_and_nothing_follows(far: Any
     assert (row.state, row.last_known, report.exit_code) == ("unknown", "running", 4)
     assert row.as_of and "hung up" in row.reason
     with pytest.raises(HostError):
-        cancelling.cancel(inventory, job)
+        cancel.cancel(inventory, job)
     with pytest.raises(HostError):
         resume(inventory, job)
     with pytest.raises(HostError):
@@ -159,7 +159,7 @@ def test_the_users_word_abandons_the_attempt_of_a_host_that_is_gone_and_the_next
     proxy.mode = "ok"
     report = resume(inventory, job)
     assert (report.attempt, report.previous_state) == (2, "abandoned")
-    cancelling.cancel(inventory, job)
+    cancel.cancel(inventory, job)
 
 
 def test_one_dead_host_does_not_hide_another(works: Any, far: Any) -> None:
@@ -172,7 +172,7 @@ def test_one_dead_host_does_not_hide_another(works: Any, far: Any) -> None:
     assert {r.job: r.state for r in report.jobs} == {here: "running", there: "unknown"}
     assert {h.host: h.reachable for h in report.hosts} == {"here": True, "pod": False}
     assert report.exit_code == 4
-    cancelling.cancel(both, str(here))
+    cancel.cancel(both, str(here))
 
 
 def test_a_job_of_another_laptop_is_shown_as_such_and_left_alone(works: Any) -> None:
@@ -181,7 +181,7 @@ def test_a_job_of_another_laptop_is_shown_as_such_and_left_alone(works: Any) -> 
     (row,) = jobs(theirs).jobs
     assert (row.job, row.ours, row.state) == (job, False, "running")
     with pytest.raises(NotFoundError):
-        cancelling.cancel(theirs, str(job))
+        cancel.cancel(theirs, str(job))
 
 
 def test_the_story_tells_each_step_with_its_evidence(works: Any) -> None:

@@ -18,7 +18,7 @@ from local_jobs import retrack
 
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
-from being_remote.jobs import follow as following
+from being_remote.jobs import follow
 from being_remote.jobs.follow import FollowedLogLine, StateLine
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.job_context import job_context
@@ -35,7 +35,7 @@ def test_a_log_that_is_only_read_is_whole_and_0_whatever_became_of_the_job(works
 def test_following_a_job_that_is_cancelled_before_it_begins_ends(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "QUIET_S", 0.1)
+    monkeypatch.setattr(follow, "QUIET_S", 0.1)
     job = works.command("sleep 60").job
     said: list[Any] = []
 
@@ -51,7 +51,7 @@ def test_following_a_job_that_is_cancelled_before_it_begins_ends(
 def test_a_job_whose_supervisor_and_payload_were_killed_is_followed_to_lost(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "QUIET_S", 0.1)
+    monkeypatch.setattr(follow, "QUIET_S", 0.1)
     job = works.command("echo begun; sleep 60").job
     said: list[str] = []
 
@@ -158,11 +158,11 @@ def test_a_job_that_its_host_cannot_tell_of_is_not_followed_for_ever(
     (works.workdir / "jobs" / ".volume").unlink()
     for name in ("supervisor", "payload"):
         os.kill(int((work / name).read_text()), signal.SIGKILL)
-    monkeypatch.setattr(following, "QUIET_S", 0.1)
+    monkeypatch.setattr(follow, "QUIET_S", 0.1)
     (host,) = works.inventory.hosts.values()
     context = job_context(works.inventory)
     with context.open_session(host.name) as session:
         known = works.ledger.find(job)
-        row = following.follow(context, session, host, known, lambda _: None, patience_s=0.3).row
+        row = follow.follow(context, session, host, known, lambda _: None, patience_s=0.3).row
     assert (row.state, row.last_known) == ("unknown", "running")
     assert works.ledger.find(job).state == "running"

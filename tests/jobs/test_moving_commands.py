@@ -12,7 +12,7 @@ from local_jobs import retrack
 
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Inventory
-from being_remote.jobs import dispatch as sending
+from being_remote.jobs import dispatch
 from being_remote.jobs.ledger import ledger_of
 from being_remote.jobs.status_poll import look_at_host, look_at_job, record_answer
 from being_remote.transport import open_session
@@ -81,7 +81,7 @@ def test_what_was_never_sent_is_moved_without_a_word_and_what_may_be_on_its_way_
 ) -> None:
     for step in ("find_volume", "submit"):
         with monkeypatch.context() as patched:
-            patched.setattr(sending, step, lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+            patched.setattr(dispatch, step, lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 command(three, "sleep 60", again=True)
         if step == "find_volume":

@@ -11,9 +11,7 @@ import pytest
 from two_pods import FRAMES, TwoPods, contents
 
 from being_remote.errors import HostError, InconsistentData, UsageError
-from being_remote.jobs import dispatch as sending
-from being_remote.jobs import move as moving
-from being_remote.jobs import move_and_follow as elsewhere
+from being_remote.jobs import dispatch, move, move_and_follow
 from being_remote.tracker.frame_file import read_frame
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.jobs import jobs
@@ -173,14 +171,14 @@ def test_a_box_that_was_changed_over_there_stops_the_attempt_before_the_tracker_
     two_pods: TwoPods, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = two_pods.failed()
-    real = elsewhere.send
+    real = move_and_follow.send
 
     def spoil(*args: Any) -> Any:
         (box,) = (two_pods.pods["b"].root / "Being/jobs/.pushed").rglob("bbox.pt")
         box.write_bytes(box.read_bytes() + b"\0")
         return real(*args)
 
-    monkeypatch.setattr(elsewhere, "send", spoil)
+    monkeypatch.setattr(move_and_follow, "send", spoil)
     report = resume(two_pods.inventory, job, host="b", follow_it=True)
     assert (report.state, report.exit_code) == ("failed", 5)
     log = (two_pods.attempt("b", job, 2) / "log").read_text()
@@ -209,13 +207,13 @@ def test_killed_anywhere_the_same_command_makes_the_attempt_once(
     job = two_pods.at_work()
     two_pods.pods["a"].stop()
     place: Any = {
-        "push_files": (moving, "push_files", 1),
-        "the second push": (moving, "push_files", 2),
+        "push_files": (move, "push_files", 1),
+        "the second push": (move, "push_files", 2),
         "Ledger.next_attempt": (type(two_pods.ledger), "next_attempt", 1),
-        "after next_attempt": (elsewhere, "send", 1),
-        "find_volume": (sending, "find_volume", 1),
-        "submit": (sending, "submit", 1),
-        "the answer": (sending, "submit", 1),
+        "after next_attempt": (move_and_follow, "send", 1),
+        "find_volume": (dispatch, "find_volume", 1),
+        "submit": (dispatch, "submit", 1),
+        "the answer": (dispatch, "submit", 1),
     }[where]
     of, name, left = place
     real = getattr(of, name)
@@ -278,7 +276,7 @@ def test_an_attempt_does_not_start_without_what_it_is_to_go_on_from(
     job = two_pods.at_work()
     two_pods.pods["a"].stop()
     with monkeypatch.context() as patched:
-        patched.setattr(elsewhere, "send", lambda *a, **k: (_ for _ in ()).throw(Killed))
+        patched.setattr(move_and_follow, "send", lambda *a, **k: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             resume(two_pods.inventory, job, host="b", pod_is_gone=True)
     shutil.rmtree(two_pods.pods["b"].root / "Being/jobs/.pushed")

@@ -21,8 +21,7 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import ConnectionLost, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory
-from being_remote.jobs import dispatch as sending
-from being_remote.jobs import follow as following
+from being_remote.jobs import dispatch, follow
 from being_remote.jobs.ledger import ledger_of
 from being_remote.pod.boot_identity import read_volume
 from being_remote.workflows.cancel import cancel
@@ -88,7 +87,7 @@ def test_it_is_in_the_ledger_before_the_host_hears_of_it(works: Any, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(sending, "submit", die)
+        patched.setattr(dispatch, "submit", die)
         with pytest.raises(KeyboardInterrupt):
             works.command("echo $$ >> ran; sleep 60")
     again = works.command("echo $$ >> ran; sleep 60")
@@ -102,14 +101,14 @@ def test_a_job_whose_answer_was_lost_goes_to_the_disk_that_it_was_first_sent_to_
 ) -> None:
     ran, there = works.folder / "ran", works.workdir / "jobs"
     command = f"echo x >> {ran}"
-    real = sending.submit
+    real = dispatch.submit
 
     def unheard(*args: Any, **more: Any) -> None:
         real(*args, **more)
         raise ConnectionLost("the answer was lost", host="here")
 
     with monkeypatch.context() as patched:
-        patched.setattr(sending, "submit", unheard)
+        patched.setattr(dispatch, "submit", unheard)
         with pytest.raises(ConnectionLost):
             works.command(command)
     works.until(ran.exists)
@@ -222,10 +221,10 @@ def test_a_link_that_breaks_while_it_is_sent_costs_no_second_start(
 def test_following_says_every_line_and_ends_with_the_jobs_end(works: Any) -> None:
     said: list[Any] = []
     report = works.command("for i in 1 2 3; do echo line $i; done; exit 7", follow_it=True, say=said.append)
-    lines = [s.line for s in said if isinstance(s, following.FollowedLogLine)]
+    lines = [s.line for s in said if isinstance(s, follow.FollowedLogLine)]
     assert lines == ["line 1", "line 2", "line 3"]
     assert (report.state, report.exit_code) == ("failed", 5)
-    assert [s.state for s in said if isinstance(s, following.StateLine)][-1] == "failed"
+    assert [s.state for s in said if isinstance(s, follow.StateLine)][-1] == "failed"
     assert logs(works.inventory, "last").payload_exit_code == 7
 
 

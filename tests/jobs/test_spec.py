@@ -11,7 +11,7 @@ import tarfile
 import pytest
 
 from being_remote.errors import UsageError
-from being_remote.jobs import job_archive as bundle
+from being_remote.jobs import job_archive
 from being_remote.jobs.spec import CommandStep, JobSpec, is_job_id, new_job_id
 
 
@@ -60,8 +60,8 @@ def test_every_name_gives_an_id(name: str) -> None:
 
 
 def test_a_bundle_is_the_same_whoever_packs_it_and_its_code_runs_over_there(tmp_path) -> None:
-    packed = bundle.build(made(), {"b/c.yml": b"1", "a": b"2"})
-    assert packed == bundle.build(made(), {"a": b"2", "b/c.yml": b"1"})
+    packed = job_archive.build(made(), {"b/c.yml": b"1", "a": b"2"})
+    assert packed == job_archive.build(made(), {"a": b"2", "b/c.yml": b"1"})
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         tar.extractall(tmp_path, filter="data")
     assert (tmp_path / "files/b/c.yml").read_bytes() == b"1"
@@ -74,4 +74,4 @@ def test_a_bundle_is_the_same_whoever_packs_it_and_its_code_runs_over_there(tmp_
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", ""])
 def test_a_file_that_leaves_its_folder_is_not_packed(name: str) -> None:
     with pytest.raises(UsageError):
-        bundle.build(made(), {name: b""})
+        job_archive.build(made(), {name: b""})

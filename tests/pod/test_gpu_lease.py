@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from being_remote.pod import gpu_lease as lease
-from being_remote.pod import locks
+from being_remote.pod import gpu_lease, locks
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +33,7 @@ def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_busy_means_memory_or_use(figures: str, busy: bool) -> None:
-    gpus, odd = lease.parse(f"1, GPU-b, X, {figures}\n0, GPU-a, Y, 1, 2, 3\n")
+    gpus, odd = gpu_lease.parse(f"1, GPU-b, X, {figures}\n0, GPU-a, Y, 1, 2, 3\n")
     assert [g["uuid"] for g in gpus] == ["GPU-a", "GPU-b"] and odd == []
     assert gpus[1]["busy"] is busy
 
@@ -43,7 +42,7 @@ def test_busy_means_memory_or_use(figures: str, busy: bool) -> None:
     "line", ["No devices were found", "0, ../../x, Y, 1, 2, 3", "0, GPU-a, Y, 1, 2", "x, GPU-a, Y, 1, 2, 3"]
 )
 def test_a_line_that_is_no_gpu_is_said_and_never_leased(line: str) -> None:
-    assert lease.parse(line) == ([], [line])
+    assert gpu_lease.parse(line) == ([], [line])
 
 
 def test_a_lock_whose_file_was_removed_is_not_taken_for_the_new_one(own_locks: Path) -> None:
@@ -130,11 +129,11 @@ def test_the_usual_folder_is_ours_alone_and_the_other_one_is_not_made(
 def test_tickets_of_the_dead_are_passed_over(own_locks: Path) -> None:
     pid = os.fork()
     if pid == 0:
-        lease.GpuQueue("dead", 1)
+        gpu_lease.GpuQueue("dead", 1)
         os._exit(0)
     os.waitpid(pid, 0)
     assert len(os.listdir(own_locks / "tickets")) == 1
-    mine, later = lease.GpuQueue("a", 1), lease.GpuQueue("b", 1)
+    mine, later = gpu_lease.GpuQueue("a", 1), gpu_lease.GpuQueue("b", 1)
     assert len(os.listdir(own_locks / "tickets")) == 2
     assert mine._is_next() and not later._is_next()
     mine.leave()

@@ -16,11 +16,11 @@ import pytest
 from pod_programs import program_words, run_program_here
 from pythons import old_python
 
-from being_remote.pod import placement as place
+from being_remote.pod import placement
 
 KILLED = """
 import json, os, sys
-from being_remote.pod import placement as place
+from being_remote.pod import placement
 left = int(sys.argv[2])
 def count(event, args):
     global left
@@ -30,7 +30,7 @@ def count(event, args):
         if left < 0:
             os._exit(9)
 sys.addaudithook(count)
-place.main(sys.argv[1], sys.stdin.buffer)
+placement.main(sys.argv[1], sys.stdin.buffer)
 """
 
 
@@ -195,10 +195,10 @@ def test_what_other_pushes_left_long_ago_is_removed(spot: Spot, monkeypatch: pyt
         left.write_bytes(b"x")
     mine = {hashlib.sha256(data).hexdigest() for data, _ in spot.files.values()}
     wanted = {os.fsencode(name) for name in mine}
-    place.remove_abandoned(os.fsencode(spot.stage), wanted)
+    placement.remove_abandoned(os.fsencode(spot.stage), wanted)
     assert cut.exists() and (spot.stage / "of another push").exists()
-    monkeypatch.setattr(place, "ABANDONED_S", -60)
-    place.remove_abandoned(os.fsencode(spot.stage), wanted)
+    monkeypatch.setattr(placement, "ABANDONED_S", -60)
+    placement.remove_abandoned(os.fsencode(spot.stage), wanted)
     assert {path.name for path in spot.stage.iterdir()} == mine
 
 
@@ -211,11 +211,11 @@ def test_without_hard_links_nothing_is_overwritten_either(
     monkeypatch.setattr(os, "link", refuse)
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_text("new")
-    place.rename_new(os.fsencode(source), os.fsencode(target))
+    placement.rename_new(os.fsencode(source), os.fsencode(target))
     assert (target.read_text(), source.exists()) == ("new", False)
     source.write_text("newer")
     with pytest.raises(FileExistsError):
-        place.rename_new(os.fsencode(source), os.fsencode(target))
+        placement.rename_new(os.fsencode(source), os.fsencode(target))
     assert (target.read_text(), source.read_text()) == ("new", "newer")
 
 

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from being_remote.pod import folded_log, processes, supervisor
-from being_remote.pod import job_records as records
-from being_remote.pod import start_gate as gate
+from being_remote.pod import folded_log, job_records, processes, start_gate, supervisor
 from being_remote.pod.job_paths import JobPaths
 
 
@@ -70,17 +68,17 @@ def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path: Path) -> None:
 
 def test_records_are_whole_or_absent_and_odd_ones_are_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "r.json")
-    assert records.read_json(path) is None
-    records.write_json(path, {"a": 1})
-    assert records.read_json(path) == {"a": 1} and os.listdir(tmp_path) == ["r.json"]
+    assert job_records.read_json(path) is None
+    job_records.write_json(path, {"a": 1})
+    assert job_records.read_json(path) == {"a": 1} and os.listdir(tmp_path) == ["r.json"]
     for odd in (b"[]", b"\xff", b'{"a":', b"[" * 5000, b" " * (2 << 20)):
         (tmp_path / "r.json").write_bytes(odd)
         with pytest.raises(ValueError):
-            records.read_json(path)
+            job_records.read_json(path)
     os.unlink(path)
     os.mkfifo(path)
     with pytest.raises(ValueError):
-        records.read_json(path)
+        job_records.read_json(path)
 
 
 def test_of_two_that_found_nothing_one_passes_the_gate(
@@ -94,7 +92,7 @@ def test_of_two_that_found_nothing_one_passes_the_gate(
     both = [supervisor.Supervisor(str(tmp_path), "a-1", 1, None) for _ in range(2)]
     for one in both:
         one._require_startable(after_lock=True)
-    assert gate.pass_gate(both[0].paths, 1)
+    assert start_gate.pass_gate(both[0].paths, 1)
     with pytest.raises(supervisor.NothingToDo, match="another pod already started this attempt"):
         both[1]._run_locked(os.open(tmp_path, os.O_RDONLY))
 
@@ -110,5 +108,5 @@ def test_attempts_that_were_asked_for_count_and_odd_names_do_not(tmp_path: Path)
     for name in ("1", "2", "10", "0", "x", "3.asked.tmp", "99999"):
         (tmp_path / "attempts" / name).mkdir(parents=True)
     job = JobPaths(str(tmp_path))
-    gate.ask_for(job, 11)
-    assert gate.list_attempts(job) == ([1, 2, 10], 11)
+    start_gate.ask_for(job, 11)
+    assert start_gate.list_attempts(job) == ([1, 2, 10], 11)

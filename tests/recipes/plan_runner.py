@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.inventory import Actor, Inventory, LocalHost, Tracker
-from being_remote.jobs import job_archive as bundle
+from being_remote.jobs import job_archive
 from being_remote.jobs.recipe import JobPlan, JobRequest, TypedOptions
 from being_remote.recipes.earlier_runs import LastJob
 from being_remote.recipes.registry import find_recipe
@@ -43,7 +43,7 @@ def run_plan(
     """Unpack the real bundle below `folder`, prepare `work`, run the steps until one fails."""
     if not folder.exists():
         spec = plan.spec("demo-k3x7a2bq", "ledger")
-        with tarfile.open(fileobj=io.BytesIO(bundle.build(spec, plan.files))) as tar:
+        with tarfile.open(fileobj=io.BytesIO(job_archive.build(spec, plan.files))) as tar:
             tar.extractall(folder, filter="data")
     work = folder / "attempts" / str(attempt) / "work"
     work.mkdir(parents=True)

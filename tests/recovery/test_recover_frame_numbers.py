@@ -27,7 +27,7 @@ from timed_runs import (
 
 from being_remote.demo.tracker_recipe import crop_image
 from being_remote.errors import InconsistentData, UsageError
-from being_remote.recovery import frame_search as frame_numbers
+from being_remote.recovery import frame_search
 
 PICTURES = {"exports": ["json", "npz", "nerfstudio"], "with_images": True}
 
@@ -244,7 +244,7 @@ def test_where_all_crops_cannot_be_compared_the_settings_are_taken_if_a_few_crop
     run_at_25: TimedRun,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(frame_numbers, "MOST_FRAMES", 59)
+    monkeypatch.setattr(frame_search, "MOST_FRAMES", 59)
     report = run_at_25.recover(at_30, dry_run=True)
     assert (report.numbering.by, report.numbering.offset) == ("settings", 0)
     assert any("not proven by pixels: there are more than 59 frames" in w for w in report.warnings)

@@ -20,7 +20,7 @@ from tracked_runs import make_backup, named, numbers_only, run_of
 from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import Inventory
-from being_remote.recovery import output_folder as out_folder
+from being_remote.recovery import output_folder
 from being_remote.workflows.recover import RecoverReport
 
 SIZE = (640, 360)
@@ -111,10 +111,10 @@ def test_weaker_cameras_do_not_replace_surer_ones_unasked(here: Path, filmed: Ac
     for grade in ("bbox", "verified", "estimated"):
         note.write_text(json.dumps({**json.loads(note.read_text()), "grade": grade}))
         weaker = {"estimated": "landmark"}.get(grade, "unverified")
-        assert out_folder.compare_strength({"grade": grade}, {"grade": weaker, "numbers_by": "pixels"})
-        assert not out_folder.compare_strength({"grade": weaker}, {"grade": grade, "numbers_by": "pixels"})
+        assert output_folder.compare_strength({"grade": grade}, {"grade": weaker, "numbers_by": "pixels"})
+        assert not output_folder.compare_strength({"grade": weaker}, {"grade": grade, "numbers_by": "pixels"})
     for said in ({}, {"grade": None}, {"grade": "of a newer version"}, {"numbers_by": 7}):
-        assert not out_folder.compare_strength(said, {"grade": "unverified", "numbers_by": "unknown"})
+        assert not output_folder.compare_strength(said, {"grade": "unverified", "numbers_by": "unknown"})
     assert run_of(filmed, video=video, check=False, force=True).moved_aside is not None
 
 

@@ -29,7 +29,7 @@ from being_remote.inventory import Inventory, LocalHost, load_inventory
 from being_remote.jobs.ledger import Intent, ledger_of
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
-from being_remote.pod_client import disk_survey as surveying
+from being_remote.pod_client import disk_survey
 from being_remote.pod_client.listing import ContainerStart, FolderQuery, ListedFile, ListedFolder, Listing
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.safe_to_stop import file_comparison, host_files, stop_check, unowned_files
@@ -38,10 +38,10 @@ from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.safe_to_stop.job_results import EndedJob, JobFiles, ResultPatterns, read_job
 from being_remote.safe_to_stop.local_copies import LocalCopies, LocalResults
 from being_remote.safe_to_stop.stop_check import SafeReport
-from being_remote.sync import remote_files as actor_files
+from being_remote.sync import remote_files
 from being_remote.transfer import known_hashes as known
 from being_remote.transfer import quarantine
-from being_remote.workflows import cancel as cancelling
+from being_remote.workflows import cancel
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
 from being_remote.workflows.safe_to_stop import safe_to_stop
@@ -143,7 +143,7 @@ def here(actor: Path, make_inventory: MakeInventory, tmp_path: Path) -> Iterator
 def _clean(place: Place) -> None:
     for job in ledger_of(place.inventory).jobs():
         if not job.ended:
-            cancelling.cancel(place.inventory, job.job)
+            cancel.cancel(place.inventory, job.job)
 
 
 def rewrite(file: Path) -> None:
@@ -544,7 +544,7 @@ def test_a_disk_that_was_not_looked_through_to_the_end_makes_it_unknown(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)
-    monkeypatch.setitem(surveying._LIMITS, "entries", 3)
+    monkeypatch.setitem(disk_survey._LIMITS, "entries", 3)
     report = here.look()
     assert report.safe is None and "more than 3 entries" in report.reasons[0].what
 
@@ -601,7 +601,7 @@ def test_a_listing_that_was_cut_makes_it_unknown(here: Place, monkeypatch: pytes
         report = here.look()
         assert report.safe is None and all("more than 0 files" in r.what for r in report.reasons)
     with_source(here, video=b"the video", pictures=FRAMES + 1)
-    monkeypatch.setattr(actor_files, "MOST_FILES", FRAMES)
+    monkeypatch.setattr(remote_files, "MOST_FILES", FRAMES)
     assert any(f"source' holds more than {FRAMES} files" in what for what, _ in here.why())
 
 
@@ -668,7 +668,7 @@ def test_a_job_at_work_is_a_no_and_one_that_left_nothing_is_not(here: Place) -> 
     assert (report.safe, report.idle_s) == (False, 0.0)
     assert report.reasons[0].what.startswith(f"{job} is running")
     assert report.reasons[0].next == f"logs {job} --follow, or cancel {job}"
-    cancelling.cancel(here.inventory, job)
+    cancel.cancel(here.inventory, job)
     assert here.look().safe is True
 
 
@@ -781,7 +781,7 @@ def listing_of(names: Iterable[str]) -> Listing:
 
 
 def unowned(
-    survey: surveying.DiskSurvey,
+    survey: disk_survey.DiskSurvey,
     listed: list[ListedFolder],
     ended: dict[str, JobFiles],
     judged: tuple[str, ...] = (),
@@ -790,12 +790,12 @@ def unowned(
     return unowned_files.read_unowned(HOST, local, survey, listed, set(), ended, judged)
 
 
-def survey_of(*folders: PurePosixPath) -> surveying.DiskSurvey:
+def survey_of(*folders: PurePosixPath) -> disk_survey.DiskSurvey:
     held = [
-        surveying.SurveyedFolder(path=base64.b64encode(str(f).encode()), files=1, bytes=1) for f in folders
+        disk_survey.SurveyedFolder(path=base64.b64encode(str(f).encode()), files=1, bytes=1) for f in folders
     ]
     nothing: Any = {"count": 0, "examples": []}
-    return surveying.DiskSurvey(
+    return disk_survey.DiskSurvey(
         now_ns=1,
         newest_ns=None,
         main_walked=base64.b64encode(b"/mt"),
@@ -839,7 +839,7 @@ def test_another_laptops_job_counts_as_ours_do(here: Place, tmp_path: Path) -> N
     job = them.job("echo x > result; sleep 60")
     report = here.look()
     assert report.reasons[0].what.startswith(f"{job} of another laptop is running")
-    cancelling.cancel(their_inventory, job)
+    cancel.cancel(their_inventory, job)
     ((what, next_step),) = here.why()
     assert f"{job} of another laptop (cancelled) has files that are not local: 1 file ('result')" in what
     assert "--take-over" in next_step
@@ -855,7 +855,7 @@ def test_a_job_whose_folder_is_gone_is_unknown_and_one_that_was_never_sent_does_
     ledger = ledger_of(here.inventory)
     spec = ledger.find(job)
     ledger.intend(Intent("never-sent", "here", None, "command", b"{}", "0" * 64, b"", "another"))
-    cancelling.cancel(here.inventory, job)
+    cancel.cancel(here.inventory, job)
     assert here.look().safe is True
     ledger.next_attempt(job, 1, {"reason": "for this test"})
     ledger.record_volume(job, 2, _volume(here))
@@ -881,7 +881,7 @@ def test_an_attempt_that_runs_although_its_job_went_on_elsewhere_is_a_no(here: P
     (reason,) = stand.reasons
     assert "attempt 1" in reason.what and "attempt 2 on there counts" in reason.what
     assert reason.next == f"cancel {job} --host here"
-    cancelling.cancel(here.inventory, job)
+    cancel.cancel(here.inventory, job)
     with _session(here) as session:
         answer = look_at_host(session, here.inventory.the_host(None))
     stand = judge_jobs("here", {job: moved}, {}, answer)
@@ -1015,7 +1015,7 @@ def test_what_idling_costs_is_reported_where_the_inventory_has_a_price(
     job = here.job("sleep 60")
     busy = here.look()
     assert (busy.idle_s, busy.idle_usd) == (0.0, 0.0) and "here in use" in text(busy)
-    cancelling.cancel(here.inventory, job)
+    cancel.cancel(here.inventory, job)
 
 
 def test_how_long_a_host_runs_is_reported_by_a_clock_that_nothing_sets(here: Place) -> None:

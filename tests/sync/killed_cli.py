@@ -15,13 +15,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "backup"))
 from folder_sync import counted
 
 from being_remote.cli import main
-from being_remote.transport import stream_download as download
+from being_remote.transport import stream_download
 
 if __name__ == "__main__":
     root, kill_at, way = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     sys.argv[1:] = sys.argv[4:]
     if way == "stream":
-        download.MANY = 1
+        stream_download.MANY = 1
     with counted(root, kill_at) as seen:
         try:
             main()

@@ -16,13 +16,13 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import NoSpace
 from being_remote.inventory import Inventory
-from being_remote.jobs import attempt_files as work_files
+from being_remote.jobs import attempt_files
 from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.live_download import LiveDownload
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import Pull, TransferResult
-from being_remote.sync import remote_files as actor_files
+from being_remote.sync import remote_files
 from being_remote.transport.local_session import LocalSession
 from being_remote.transport.ssh_session import SshSession
 from being_remote.workflows.pull import pull
@@ -83,7 +83,7 @@ def test_a_log_of_a_terabyte_is_left_out_by_name_and_nothing_of_it_is_fetched(ho
 def test_of_more_logs_than_are_listed_the_first_come_and_all_else(
     homes: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actor_files, "MOST_LOGS", 20)
+    monkeypatch.setattr(remote_files, "MOST_LOGS", 20)
     logs = homes.tracker / "output/demo/logs"
     logs.mkdir(exist_ok=True)
     for number in range(50):
@@ -166,7 +166,7 @@ def names(folder: Path) -> set[str]:
 def test_of_a_jobs_results_a_terabyte_an_impossible_time_and_a_flood_are_left_out_by_name(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work_files, "MOST_FILES", 30)
+    monkeypatch.setattr(attempt_files, "MOST_FILES", 30)
     script = f"echo x > a; truncate -s 1T big; echo x > late; touch -d @{YEAR_2286_S} late; mkdir z;"
     script += " touch $(seq -f z/%03g 40)"
     job = works.command(script, follow_it=True).job
@@ -180,7 +180,7 @@ def test_of_a_jobs_results_a_terabyte_an_impossible_time_and_a_flood_are_left_ou
 def test_a_flood_in_one_part_of_a_jobs_results_hides_no_frame(
     works: Any, actor: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work_files, "MOST_FILES", 30)
+    monkeypatch.setattr(attempt_files, "MOST_FILES", 30)
     script = "mkdir -p output/demo/input; touch $(seq -f output/demo/input/%03g.png 90)"
     job = works.command(script, follow_it=True).job
     there = works.attempt(job) / "work"

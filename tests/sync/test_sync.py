@@ -27,7 +27,7 @@ from being_remote.errors import (
     UsageError,
 )
 from being_remote.inventory import Inventory, LocalHost
-from being_remote.pod_client import listing as host_files
+from being_remote.pod_client import listing
 from being_remote.session import TransferProgress
 from being_remote.tracker.layout import PLACES, places_of
 from being_remote.transport.local_session import LocalSession
@@ -487,7 +487,7 @@ def test_a_pod_without_python_is_reported(tmp_path: Path, make_inventory: MakeIn
 def test_an_answer_that_is_not_a_listing_is_refused_as_a_whole(
     here: Setting, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    monkeypatch.setattr(host_files, "run_program", lambda *_, **__: answer)
+    monkeypatch.setattr(listing, "run_program", lambda *_, **__: answer)
     with pytest.raises(HostError, match="malformed answer while listing files"):
         here.sync()
     assert not here.root.exists()
@@ -514,12 +514,12 @@ LINE = b'{"folder": 0, "files": [%s]}\n'
 def test_an_answer_that_inflates_to_a_bomb_takes_no_time(
     monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    monkeypatch.setattr(host_files, "run_program", lambda *_, **__: answer)
+    monkeypatch.setattr(listing, "run_program", lambda *_, **__: answer)
     session = LocalSession(LocalHost(name="pod", workdir=PurePosixPath("/")))
-    folder = host_files.FolderQuery(PurePosixPath("/w"), PurePosixPath("/w"), "*", True)
+    folder = listing.FolderQuery(PurePosixPath("/w"), PurePosixPath("/w"), "*", True)
     started = time.process_time()
     with pytest.raises(HostError, match="malformed answer while listing files"):
-        host_files.list_files(session, "python3", [folder])
+        listing.list_files(session, "python3", [folder])
     assert time.process_time() - started < 5  # seconds, where each of these took up to a minute
 
 

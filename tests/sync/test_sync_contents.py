@@ -16,7 +16,7 @@ from being_remote.backup.history import History
 from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData
 from being_remote.inventory import Inventory
-from being_remote.sync import sync_pass as rounds
+from being_remote.sync import sync_pass
 from being_remote.sync.watch_report import WatchRound
 from being_remote.tracker.frame_file import read_frame
 from being_remote.workflows.snapshots import prune_snapshots, restore_snapshot
@@ -245,7 +245,7 @@ def test_nothing_is_called_repaired_whose_bytes_are_other_than_its_name_says(
     content.write_bytes(good[:-1] + b"!")
     if source == "host":
         (here.root / FRAME).unlink()
-    real = rounds.download_changed
+    real = sync_pass.download_changed
 
     def download_changed(*words: Any, **more: Any) -> Any:
         came = real(*words, **more)
@@ -253,7 +253,7 @@ def test_nothing_is_called_repaired_whose_bytes_are_other_than_its_name_says(
         content.write_bytes(good[:-1] + b"?")  # a disk that forgets again
         return came
 
-    monkeypatch.setattr(rounds, "download_changed", download_changed)
+    monkeypatch.setattr(sync_pass, "download_changed", download_changed)
     report = here.sync(verify=True)
     (rot,) = report.rotten
     assert (rot.repaired_from, report.exit_code) == (None, 6)

@@ -23,7 +23,7 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import HostError
 from being_remote.inventory import Inventory
-from being_remote.transport import stream_download as download
+from being_remote.transport import stream_download
 
 MakeInventory = Callable[..., Inventory]
 KILLED = Path(__file__).with_name("killed_cli.py")
@@ -93,7 +93,7 @@ def test_a_first_sync_cut_at_each_of_50_bytes_is_completed_by_the_next(homes: Ho
 def test_a_first_sync_by_stream_cut_at_some_bytes_is_completed_by_the_next(
     homes: Homes, heals: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MANY", 1)
+    monkeypatch.setattr(stream_download, "MANY", 1)
     cut_at_bytes(homes, sample=2, heals=heals)
 
 
@@ -103,7 +103,7 @@ def test_a_first_sync_by_stream_cut_at_some_bytes_is_completed_by_the_next(
 def test_a_first_sync_by_stream_cut_at_each_of_50_bytes_is_completed_by_the_next(
     homes: Homes, heals: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MANY", 1)
+    monkeypatch.setattr(stream_download, "MANY", 1)
     cut_at_bytes(homes, sample=None, heals=heals)
 
 

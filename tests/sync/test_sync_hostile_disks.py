@@ -23,7 +23,7 @@ from being_remote.errors import NoSpace, NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.session import Pull, TransferResult
 from being_remote.sync import sync_pass as rounds
-from being_remote.transport import stream_download as download
+from being_remote.transport import stream_download
 from being_remote.transport.ssh_session import SshSession
 
 MakeInventory = Callable[..., Inventory]
@@ -55,7 +55,7 @@ def homes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Homes]:
     if request.param == "stream":
-        monkeypatch.setattr(download, "MANY", 1)  # else only many small files come this way
+        monkeypatch.setattr(stream_download, "MANY", 1)  # else only many small files come this way
     made = homes_on(pod, actor, make_inventory)
     yield made
     empty(made.tracker)

@@ -16,10 +16,9 @@ from being_remote.demo.pod import Pod
 from being_remote.errors import ConnectionLost, HostError
 from being_remote.inventory import Inventory
 from being_remote.session import Pull, TransferResult
-from being_remote.sync import remote_hashes as hashes
-from being_remote.sync import sync_pass as rounds
+from being_remote.sync import remote_hashes, sync_pass
 from being_remote.transfer.quarantine import read_quarantine
-from being_remote.transport import stream_download as download
+from being_remote.transport import stream_download
 from being_remote.transport.ssh_session import SshSession
 
 MakeInventory = Callable[..., Inventory]
@@ -32,7 +31,7 @@ def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_actor(root, "demo", frames=4, pictures=False, video=False)
     notes = root / NOTES
     notes.mkdir(exist_ok=True)
-    for n in range(download.MANY):
+    for n in range(stream_download.MANY):
         (notes / f"{n:03d}.txt").write_text(f"note {n}")
     return root
 
@@ -56,13 +55,13 @@ def homes(actor: Path, pod: Pod, make_inventory: MakeInventory) -> Iterator[Home
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The files whose hashes were asked for."""
     names: list[bytes] = []
-    real = hashes.hash_files
+    real = remote_hashes.hash_files
 
     def hash_files(session: Any, python: str, wanted: Any, **more: Any) -> Any:
         names.extend(bytes(folder) + b"/" + name for folder, files in wanted.items() for name, _ in files)
         return real(session, python, wanted, **more)
 
-    monkeypatch.setattr(hashes, "hash_files", hash_files)
+    monkeypatch.setattr(remote_hashes, "hash_files", hash_files)
     return names
 
 
@@ -141,11 +140,11 @@ def test_a_link_that_breaks_before_the_last_question_keeps_what_arrived(
         raise ConnectionLost("cut", host="pod")
 
     with monkeypatch.context() as cut:
-        cut.setattr(rounds, "is_as_listed", broken)
+        cut.setattr(sync_pass, "is_as_listed", broken)
         with pytest.raises(HostError, match="cut"):
             homes.sync()
     live = homes.live()
-    assert len(live) > download.MANY
+    assert len(live) > stream_download.MANY
     report = homes.sync()
     assert (report.transferred_files, report.exit_code) == (0, 0)
     assert homes.live() == live

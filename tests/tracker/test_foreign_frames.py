@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from being_remote.errors import BeingRemoteError, DataError, InconsistentData, TornFile, UnsafeFile
-from being_remote.tracker import frame_entries as stored
+from being_remote.tracker import frame_entries
 from being_remote.tracker.file_check import check_bytes
 from being_remote.tracker.frame_analysis import analyze_frame
 from being_remote.tracker.frame_file import is_resumable, parse_frame
@@ -193,7 +193,7 @@ def test_a_file_without_an_archive_that_is_cut_anywhere_is_refused(name: str) ->
 
 def test_an_earlier_file_never_lends_its_numbers_to_a_tensor_of_the_next() -> None:
     # Tensors lie outside of the pickle: two files may differ in nothing else.
-    stored._layouts.clear()
+    frame_entries._layouts.clear()
     frames = []
     for seed in (1, 2):
         data, truth = foreign.variant("tensors", seed=seed)

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from being_remote.errors import DataError, UnsafeFile
-from being_remote.tracker import frame_entries as stored
+from being_remote.tracker import frame_entries
 from being_remote.tracker.box_file import parse_box
 from being_remote.tracker.frame_file import parse_frame
 
@@ -530,11 +530,11 @@ def _same_with_and_without_the_shortcut(seed: int, count: int) -> int:
     shortened = 0
     for _ in range(count):
         mutant = factory.with_pickle(GENUINE, _mutated(rng, pickled))
-        stored._layouts.clear()
+        frame_entries._layouts.clear()
         long_way = _answers(mutant)
-        stored._layouts.clear()
+        frame_entries._layouts.clear()
         parse_frame(GENUINE, "00000.frame")
-        shortened += stored._recognise(factory.pickle_in(mutant)) is not None
+        shortened += frame_entries._recognise(factory.pickle_in(mutant)) is not None
         assert _answers(mutant) == long_way
     return shortened
 

@@ -21,8 +21,7 @@ from being_remote.demo.pod import Pod
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, Unreachable
 from being_remote.inventory import Inventory
 from being_remote.session import Session
-from being_remote.transport import open_session
-from being_remote.transport import ssh_errors as failures
+from being_remote.transport import open_session, ssh_errors
 
 QUICK: dict[str, Any] = {"connect_timeout_s": 1.0, "answer_timeout_s": 5.0}
 
@@ -210,11 +209,11 @@ def test_every_exception_of_paramiko_becomes_one_of_ours() -> None:
             if ours_to_map and value.__module__.startswith("paramiko"):
                 found[name] = value
     assert len(found) >= 18
-    assert {n for n, kind in found.items() if not issubclass(kind, failures.CONNECTING)} == elsewhere
+    assert {n for n, kind in found.items() if not issubclass(kind, ssh_errors.CONNECTING)} == elsewhere
     for kind in found.values():
-        if issubclass(kind, failures.CONNECTING) and kind is not paramiko.BadHostKeyException:
+        if issubclass(kind, ssh_errors.CONNECTING) and kind is not paramiko.BadHostKeyException:
             bare = type("Bare", (kind,), {"__init__": lambda self: None, "__str__": lambda self: "text"})()
-            ours = failures.while_connecting(bare, host="pod", address="a:1", timeout_s=1, message="")
+            ours = ssh_errors.while_connecting(bare, host="pod", address="a:1", timeout_s=1, message="")
             assert isinstance(ours, HostError) and ours.host == "pod" and ours.hint
 
 

@@ -19,11 +19,7 @@ from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost
 from being_remote.pace import Pace, Rate
 from being_remote.session import PARTIAL_DIR, Pull, Push, no_progress, not_noted
-from being_remote.transport import rsync
-from being_remote.transport import rsync_process as rsync_run
-from being_remote.transport import ssh_errors as failures
-from being_remote.transport import stream_download as download
-from being_remote.transport import stream_upload as upload
+from being_remote.transport import rsync, rsync_process, ssh_errors, stream_download, stream_upload
 from being_remote.transport.local_session import LocalSession
 from being_remote.transport.rsync import Remote
 from being_remote.transport.rsync_process import Outgrown
@@ -75,7 +71,7 @@ def here() -> LocalSession:
 
 
 def pulled(request: Pull, way: Remote | None) -> None:
-    download.pull_with_rest(
+    stream_download.pull_with_rest(
         request,
         lambda: rsync.pull(request, host="pod", remote=way),
         here(),
@@ -146,7 +142,7 @@ def test_a_pod_that_drips_ends_the_transfer(tmp_path: Path, remote: Callable[[st
 def test_a_stream_that_drips_ends(tmp_path: Path) -> None:
     said = Canned(head(0, 3000) + b"x" * 3000, chunk=1)
     with pytest.raises(AnswerTimeout, match="bytes came within"):
-        download.pull(
+        stream_download.pull(
             asked(tmp_path, {b"f": 3000}),
             CannedSession(said),
             "python3",
@@ -163,7 +159,7 @@ def test_a_pod_that_takes_a_push_by_drips_ends_it(tmp_path: Path) -> None:
     drinks.chmod(0o755)
     push = Push(tmp_path / "near", (b"f",), PurePosixPath(tmp_path / "there"), 4 * MIB)
     with pytest.raises(AnswerTimeout, match="bytes came within"):
-        upload.push(push, here(), sys.executable, [str(drinks)], no_progress, Rate(MIB, 0.3))
+        stream_upload.push(push, here(), sys.executable, [str(drinks)], no_progress, Rate(MIB, 0.3))
 
 
 def test_what_is_fast_enough_in_each_window_goes_on_and_a_drip_after_a_fast_start_does_not() -> None:
@@ -178,12 +174,14 @@ def test_a_disk_that_fills_meanwhile_ends_the_transfer_before_it_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path / "far", {b"f": os.urandom(20 * MIB)})
-    for module in (rsync_run, download):
+    for module in (rsync_process, stream_download):
         monkeypatch.setattr(module, "room_bytes", lambda folder: -1)
     with pytest.raises(NoSpace, match="stay in reserve"):
         rsync.pull(asked(tmp_path, {b"f": 20 * MIB}), host="pod", remote=None)
     with pytest.raises(NoSpace, match="stay in reserve"):
-        download.pull(asked(tmp_path, {b"f": 20 * MIB}), here(), sys.executable, no_progress, not_noted)
+        stream_download.pull(
+            asked(tmp_path, {b"f": 20 * MIB}), here(), sys.executable, no_progress, not_noted
+        )
 
 
 def test_a_download_leaves_a_reserve_on_the_disk(tmp_path: Path) -> None:
@@ -222,7 +220,7 @@ def test_what_a_pods_rsync_says_is_quoted_and_never_makes_our_disk_full(
 
 def test_what_ssh_passes_on_from_a_pod_is_one_quoted_line() -> None:
     for said in (f"welcome{LIE}Permission denied", f"x{LIE}", "\x1b[2J\u2028  next: mine"):
-        shows_only_our_next(failures.from_stderr(said, host="pod", address="root@192.0.2.1:22"))
+        shows_only_our_next(ssh_errors.from_stderr(said, host="pod", address="root@192.0.2.1:22"))
 
 
 def test_a_stream_that_ends_with_a_lie_shows_it_quoted() -> None:

@@ -18,8 +18,7 @@ from being_remote.demo.pod import Pod
 from being_remote.errors import CommandFailed, ConnectionLost, HostError, UnsafeFile
 from being_remote.inventory import Inventory, LocalHost
 from being_remote.session import PARTIAL_DIR, Hashed, Pull, Stream, TransferProgress, no_progress, not_noted
-from being_remote.transport import open_session
-from being_remote.transport import stream_download as download
+from being_remote.transport import open_session, stream_download
 from being_remote.transport.local_session import LocalSession
 
 MakeInventory = Callable[..., Inventory]
@@ -88,7 +87,7 @@ END = head(2, 0)
 
 def pulled(answer: Canned, tmp_path: Path, **noted: object) -> dict[bytes, tuple[bytes, int]]:
     request = request_for(tmp_path / "far", [b"a", b"d/b"], tmp_path / "into")
-    download.pull(request, CannedSession(answer), "python3", no_progress, not_noted)
+    stream_download.pull(request, CannedSession(answer), "python3", no_progress, not_noted)
     return got(tmp_path / "into")
 
 
@@ -173,7 +172,9 @@ def test_only_what_nobody_wrote_meanwhile_counts_as_hashed_by_the_host(tmp_path:
     noted: list[tuple[bytes, Hashed | None]] = []
     answer = Canned(one(0, b"x", sound=False) + one(1, b"yy") + END)
     request = request_for(tmp_path / "far", [b"a", b"d/b"], tmp_path / "into")
-    download.pull(request, CannedSession(answer), "python3", no_progress, lambda *each: noted.append(each))
+    stream_download.pull(
+        request, CannedSession(answer), "python3", no_progress, lambda *each: noted.append(each)
+    )
     said = Hashed(2, WHEN, WHEN, 1, hashlib.sha256(b"yy").digest())
     assert noted == [(b"a", None), (b"d/b", said)]
     assert set(got(tmp_path / "into")) == {b"a", b"d/b"}
@@ -186,8 +187,8 @@ def test_what_a_killed_one_left_half_and_what_rsync_left_half_goes_when_the_whol
     half, kept = b".being-remote-0123456789abcdef", PARTIAL_DIR.encode()
     put(into, {half: b"h", b"d/" + kept + b"/b": b"h", b"d/" + kept + b"/other": b"h"})
     put(into, {b".being-remote-notes": b"n"})
-    download.sweep(into)
-    download.sweep(tmp_path / "none")
+    stream_download.sweep(into)
+    stream_download.sweep(tmp_path / "none")
     files = pulled(Canned(one(0, b"x") + one(1, b"y") + END), tmp_path)
     assert set(files) == {b"a", b"d/b", b"d/" + kept + b"/other", b".being-remote-notes"}
 
@@ -197,7 +198,7 @@ def test_a_file_that_is_called_like_a_half_one_comes_like_any_other(tmp_path: Pa
     put(tmp_path / "far", {name: b"1", b"f": b"2"})
     request = request_for(tmp_path / "far", [name, b"f"], tmp_path / "into")
     for _ in range(2):
-        download.pull(request, here(), sys.executable, no_progress, not_noted)
+        stream_download.pull(request, here(), sys.executable, no_progress, not_noted)
         assert {n: data for n, (data, _) in got(tmp_path / "into").items()} == {name: b"1", b"f": b"2"}
 
 
@@ -221,7 +222,7 @@ def test_a_file_in_a_folder_that_is_called_like_rsyncs_own_stays(tmp_path: Path)
     put(tmp_path / "far", {name: name for name in names})
     request = request_for(tmp_path / "far", names[::-1], tmp_path / "into")
     for _ in range(2):
-        download.pull(request, here(), sys.executable, no_progress, not_noted)
+        stream_download.pull(request, here(), sys.executable, no_progress, not_noted)
         assert set(got(tmp_path / "into")) == set(names)
 
 
@@ -229,7 +230,7 @@ def test_a_file_that_cannot_be_read_over_there_is_an_error_once_the_others_are_h
     put(tmp_path / "far", {b"good": b"1"})
     request = request_for(tmp_path / "far", [b"n" * 256, b"good"], tmp_path / "into")
     with pytest.raises(CommandFailed, match="File name too long"):
-        download.pull(request, here(), sys.executable, no_progress, not_noted)
+        stream_download.pull(request, here(), sys.executable, no_progress, not_noted)
     assert set(got(tmp_path / "into")) == {b"good"}
 
 
@@ -237,7 +238,7 @@ def test_progress_is_told_every_so_often_and_at_the_end(tmp_path: Path) -> None:
     files = {b"%04d" % n: bytes(1000) for n in range(1000)}
     put(tmp_path / "far", files)
     seen: list[TransferProgress] = []
-    download.pull(
+    stream_download.pull(
         request_for(tmp_path / "far", list(files), tmp_path / "into", 1000),
         here(),
         sys.executable,
@@ -251,8 +252,8 @@ def test_many_small_files_come_by_stream_and_the_large_ones_among_them_by_rsync(
     pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     small = {name + b".%d" % n: name for n in range(3) for name in AWKWARD}
-    assert len(small) >= download.MANY
-    large = {b"large": bytes(download.SMALL_BYTES + 1)}
+    assert len(small) >= stream_download.MANY
+    large = {b"large": bytes(stream_download.SMALL_BYTES + 1)}
     put(tmp_path / "far", small | large)
     names = sorted(small | large)
     sizes = tuple(len((small | large)[n]) for n in names)
@@ -276,19 +277,19 @@ def test_many_small_files_come_by_stream_and_the_large_ones_among_them_by_rsync(
 
 
 def test_small_files_of_which_a_part_is_here_are_left_to_rsync(tmp_path: Path) -> None:
-    many = request_for(Path("/far"), [b"%d" % n for n in range(download.MANY)], tmp_path / "into")
-    assert download.split_by_size(many)[0].names == many.names
+    many = request_for(Path("/far"), [b"%d" % n for n in range(stream_download.MANY)], tmp_path / "into")
+    assert stream_download.split_by_size(many)[0].names == many.names
     many.unless_in.mkdir()
-    assert download.split_by_size(many)[0].names == ()
+    assert stream_download.split_by_size(many)[0].names == ()
 
 
 def test_a_small_file_that_cannot_be_read_keeps_no_large_one_away(
     pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
-    small = {b"%d" % n: b"x" for n in range(download.MANY)}
-    put(tmp_path / "far", {**small, b"large": bytes(download.SMALL_BYTES + 1)})
+    small = {b"%d" % n: b"x" for n in range(stream_download.MANY)}
+    put(tmp_path / "far", {**small, b"large": bytes(stream_download.SMALL_BYTES + 1)})
     names = [*small, b"large", b"n" * 256]
-    sizes = (*(1 for _ in small), download.SMALL_BYTES + 1, 1)
+    sizes = (*(1 for _ in small), stream_download.SMALL_BYTES + 1, 1)
     request = Pull(PurePosixPath(tmp_path / "far"), tuple(names), sizes, tmp_path / "into", tmp_path / "live")
     inventory = make_inventory({"pod": pod})
     with (
@@ -300,6 +301,6 @@ def test_a_small_file_that_cannot_be_read_keeps_no_large_one_away(
 
 
 def test_a_few_small_files_are_not_worth_a_request_of_their_own() -> None:
-    few = request_for(Path("/far"), [b"%d" % n for n in range(download.MANY - 1)], Path("/into"))
-    small, rest = download.split_by_size(few)
+    few = request_for(Path("/far"), [b"%d" % n for n in range(stream_download.MANY - 1)], Path("/into"))
+    small, rest = stream_download.split_by_size(few)
     assert small.names == () and rest is few
