@@ -32,7 +32,6 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 MAX_FRAME_BYTES = 16 << 20
 REGULAR = "only regular files are opened: put the file itself in its place"
-MAX_BOX_BYTES = 64 << 10
 
 EDITED = "it was edited, or a fork of the tracker wrote it; fetch or track it again"
 
