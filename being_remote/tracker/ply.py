@@ -94,6 +94,8 @@ def check_ply(data: bytes, shown: str) -> None:
     """
     try:
         encoding, elements, end = _parse_header(data)
+        if any(element.rows < 0 for element in elements):
+            raise ValueError("a negative count")
     except ValueError as e:
         raise TornFile(f"is not a PLY mesh, or its header is damaged: {e}", file=shown, hint=TORN) from e
     if encoding == "ascii":
