@@ -88,7 +88,7 @@ def decode_name(name: bytes) -> tuple[str, str | None]:
     """Return a name as text, and as base64 where it is not UTF-8.
 
     Example:
-        >>> text_of(b"/w/roman"), text_of(b"/w/caf\\xe9")
+        >>> decode_name(b"/w/roman"), decode_name(b"/w/caf\\xe9")
         (('/w/roman', None), ('/w/caf\\udce9', 'L3cvY2Fm6Q=='))
     """
     try:
