@@ -126,6 +126,19 @@ def test_what_travels_to_a_pod_imports_only_what_travels_with_it() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_what_travels_to_a_pod_names_no_type_that_its_numpy_cannot_build() -> None:
+    # numpy 1.20 has no `np.ndarray[...]`, and Python 3.8 no `list[...]`, where they are executed.
+    no_types = ("np", "tuple", "list", "dict", "set")
+    wrong = []
+    for s in SHIPPED:
+        for file in [PACKAGE / s] if s.endswith(".py") else (PACKAGE / s).rglob("*.py"):
+            for node in ast.parse(file.read_text(encoding="utf-8")).body:
+                value = node.value if isinstance(node, ast.Assign) else None
+                if isinstance(value, ast.Subscript) and ast.unparse(value.value).split(".")[0] in no_types:
+                    wrong.append(f"{file.name}: {ast.unparse(node)}")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_starting_up_loads_no_ssh_tensor_or_picture_library() -> None:
     code = f"import sys, being_remote, being_remote.cli.app; print(*set({HEAVY}) & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

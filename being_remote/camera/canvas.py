@@ -126,10 +126,7 @@ def recentred(K_source: ArrayLike, source_size_wh: Sequence[int]) -> Canvas:
 def recentred_square(K_source: ArrayLike, crop: Crop, side_px: int) -> Canvas:
     """The smallest square around the principal point that holds all of the tracker's crop, resized.
 
-    Args:
-        K_source: (3, 3) of the original frames.
-        crop: what the tracker saw.
-        side_px: of the finished picture. Its principal point is within `RESIDUAL_PX` of the middle.
+    In the picture of `side_px` the principal point is within `RESIDUAL_PX` of the middle.
 
     Raises:
         ValueError: the square would be larger than any picture.

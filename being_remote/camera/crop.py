@@ -139,8 +139,8 @@ def crop_from_box(box: Sequence[int], source_size_wh: Sequence[int], image_size_
     text = f"box x {x_min}..{x_max}, y {y_min}..{y_max}"
     if x_max <= x_min or y_max <= y_min:
         raise ValueError(f"{text} is empty: x_max must exceed x_min, and y_max y_min")
-    if not _inside(x_min, x_max, y_min, y_max, width, height):
-        swapped = _inside(x_min, x_max, y_min, y_max, height, width)
+    if not is_inside((x_min, x_max, y_min, y_max), width, height):
+        swapped = is_inside((x_min, x_max, y_min, y_max), height, width)
         raise ValueError(
             f"{text} lies outside a frame of {width}x{height} (width x height), so it was not made on it"
             + (f"; it fits {height}x{width}: are width and height swapped?" if swapped else "")
@@ -176,7 +176,9 @@ def to_crop(crop: Crop, xy: ArrayLike) -> Floats:
     return (_pairs(xy) - crop.origin) / (crop.scale_x, crop.scale_y)
 
 
-def _inside(x_min: int, x_max: int, y_min: int, y_max: int, width: int, height: int) -> bool:
+def is_inside(box: Sequence[int], width: int, height: int) -> bool:
+    """Whether a box (x_min, x_max, y_min, y_max) lies in a frame of this size."""
+    x_min, x_max, y_min, y_max = box
     return x_min >= 0 and y_min >= 0 and x_max <= width and y_max <= height
 
 

@@ -122,7 +122,6 @@ def forecast_crop(
     """The crop with other settings, for the least and the most that the face can be.
 
     Args:
-        before: the crop as it was.
         face: `find_face(before, old_scale)`.
         old_scale: the bbox_scale of the run that made it.
         bbox_scale, image_size: the new settings; image_size is one side of the square.
@@ -148,10 +147,7 @@ def forecast_resize(
 ) -> Tuple[CropForecast, CropForecast]:
     """The same for `crop_image: false`: the whole frame, each axis resized on its own.
 
-    Args:
-        before: the crop as it was, which may be of the whole frame, too.
-        image_size_wh: the new network image.
-        face: what `before` says about the face; None where it cropped nothing.
+    `face` is what `before` says about the face; None where it cropped nothing.
     """
     crop = resize_only(before.source_size_wh, image_size_wh)
     ends: Tuple[Optional[int], Optional[int]] = face.n_px if face else (None, None)

@@ -24,7 +24,6 @@ def through(A: ArrayLike, K: ArrayLike) -> Floats:
 
     Args:
         A: (..., 3, 3), last row (0, 0, 1): old pixel -> new pixel, both in one convention.
-        K: (..., 3, 3).
 
     Raises:
         ValueError: a wrong shape, or A is not affine.
@@ -107,7 +106,6 @@ def from_ndc(focal_ndc: ArrayLike, principal_ndc: ArrayLike, size_wh: Sequence[i
     Args:
         focal_ndc: (..., 1) or (..., 2) or a number.
         principal_ndc: (..., 2).
-        size_wh: width, height of the image.
 
     Example:
         >>> from_ndc(9.0, [0.0234375, 0.0], (512, 512)).tolist()

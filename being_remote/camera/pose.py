@@ -21,13 +21,9 @@ _LEFT_UP = np.array([-1.0, -1.0, 1.0])
 
 
 def rotation_from_6d(r6: ArrayLike) -> Floats:
-    """The rotation whose first two ROWS are given, made orthonormal by Gram-Schmidt.
+    """The rotation (..., 3, 3) whose first two ROWS are given (..., 6), made orthonormal by Gram-Schmidt.
 
-    Args:
-        r6: (..., 6).
-
-    Returns:
-        (..., 3, 3). Read as columns instead, the result would be the inverse rotation.
+    Read as columns instead, the result would be the inverse rotation.
 
     Raises:
         ValueError: a wrong shape, or the two rows are zero or parallel.

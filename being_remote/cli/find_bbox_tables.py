@@ -103,7 +103,6 @@ def _show_jobs_boxes(console: Console, row: HostRow) -> None:
 
 
 def _verdict(candidate: Candidate) -> tuple[str, str]:
-    """A word for a candidate, and its colour."""
     if not candidate.valid:
         return "refused", "red"
     if candidate.actor is None:

@@ -57,11 +57,7 @@ def end_told() -> bool:
 
 
 def interrupted(followed_job: str | None = None) -> Interrupted:
-    """The error for Ctrl-C.
-
-    Args:
-        followed_job: a job that keeps running.
-    """
+    """The error for Ctrl-C; `followed_job` keeps running."""
     if followed_job is not None:
         return Interrupted(
             f"stopped by Ctrl-C; job {followed_job} keeps running",

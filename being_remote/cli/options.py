@@ -1,4 +1,4 @@
-"""Options that several commands share, and how the values of options are read."""
+"""Options that several commands share, and how their values are read; a wrong value is a UsageError."""
 
 from __future__ import annotations
 
@@ -46,9 +46,6 @@ _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 def parse_duration(text: str, option: str) -> float:
     """Return the seconds of a number with its unit.
 
-    Raises:
-        UsageError: anything else.
-
     Example:
         >>> [parse_duration(text, "--after") for text in ("90s", "20m", "1.5h")]
         [90.0, 1200.0, 5400.0]
@@ -66,9 +63,6 @@ def parse_duration(text: str, option: str) -> float:
 def parse_canvas(text: str | None) -> Literal["crop"] | tuple[int, int] | None:
     """Return `crop`, or the width and height of WIDTHxHEIGHT.
 
-    Raises:
-        UsageError: anything else.
-
     Example:
         >>> parse_canvas("768x768"), parse_canvas("crop")
         ((768, 768), 'crop')
@@ -78,9 +72,6 @@ def parse_canvas(text: str | None) -> Literal["crop"] | tuple[int, int] | None:
 
 def parse_keep(text: str) -> int:
     """Return N of `keep=N`.
-
-    Raises:
-        UsageError: anything else.
 
     Example:
         >>> parse_keep("keep=5")
@@ -96,11 +87,8 @@ def parse_keep(text: str) -> int:
     return int(number)
 
 
-def parse_box_text(text: str | None, option: str = "--box") -> tuple[int, int, int, int] | None:
+def parse_box_text(text: str | None) -> tuple[int, int, int, int] | None:
     """Return the four numbers of X_MIN,X_MAX,Y_MIN,Y_MAX.
-
-    Raises:
-        UsageError: not such a box.
 
     Example:
         >>> parse_box_text("510,1410,90,990")
@@ -111,21 +99,20 @@ def parse_box_text(text: str | None, option: str = "--box") -> tuple[int, int, i
     found = re.fullmatch(r"\s*(-?\d{1,6})" + r"\s*,\s*(-?\d{1,6})" * 3 + r"\s*", text, re.ASCII)
     if found is None:
         raise UsageError(
-            f"{text!r} is not a box", where=option, hint="write X_MIN,X_MAX,Y_MIN,Y_MAX, e.g. 510,1410,90,990"
+            f"{text!r} is not a box",
+            where="--box",
+            hint="write X_MIN,X_MAX,Y_MIN,Y_MAX, e.g. 510,1410,90,990",
         )
     x_min, x_max, y_min, y_max = map(int, found.groups())
     if x_max <= x_min or y_max <= y_min:
         raise UsageError(
-            f"{text!r} has no area", where=option, hint="the order is X_MIN,X_MAX,Y_MIN,Y_MAX, source pixels"
+            f"{text!r} has no area", where="--box", hint="the order is X_MIN,X_MAX,Y_MIN,Y_MAX, source pixels"
         )
     return x_min, x_max, y_min, y_max
 
 
 def parse_size(text: str | None, option: str = "--source-size") -> tuple[int, int] | None:
     """Return the two numbers of WIDTHxHEIGHT.
-
-    Raises:
-        UsageError: anything else.
 
     Example:
         >>> parse_size("1920x1080")

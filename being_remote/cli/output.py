@@ -131,8 +131,7 @@ class Out:
 
     def line(self, value: Any) -> None:
         """Print one line of JSON Lines, at once."""
-        with writing():
-            print(json.dumps(to_json(value), allow_nan=False), flush=True)
+        self.text(json.dumps(to_json(value), allow_nan=False))
 
     def text(self, line: str) -> None:
         """Print one line of text on stdout, at once."""

@@ -114,7 +114,6 @@ def _show_no_camera(console: Console, report: RecoverReport) -> None:
 
 
 def _show_camera(console: Console, report: RecoverReport) -> None:
-    """The camera before and after, and the crop between them."""
     assert report.K is not None and report.K_opencv is not None and report.fov_deg is not None
     names = ("fx", "fy", "cx", "cy")
     table = new_table("px, corner convention", *names, numbers=names)

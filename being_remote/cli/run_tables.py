@@ -9,8 +9,8 @@ from rich.text import Text
 
 from being_remote.cli.printing import line, new_table, prose
 from being_remote.cli.text import printable
+from being_remote.recovery.run_comparison import CompareReport, SideReport
 from being_remote.workflows.analyze import AnalyzeReport
-from being_remote.workflows.compare import CompareReport, SideReport
 
 FIGURES = ("least", "mean", "most", "step", "jitter")
 CAMERA = ("image", "f", "cx", "cy", "t_z m", "turn a frame", "way a frame", "largest turn")

@@ -86,9 +86,7 @@ def parse_command(text: str) -> tuple[str, ...]:
 def _run_command(words: Sequence[str], *, keep_stdout: bool) -> int:
     """Run a program to its end and return its exit code, as a shell would report it.
 
-    Args:
-        words: the program and its arguments.
-        keep_stdout: send what it prints to stderr, because stdout carries a JSON document.
+    With `keep_stdout`, what it prints goes to stderr, because stdout carries a JSON document.
     """
     sys.stdout.flush()
     code = subprocess.run(words, stdout=sys.stderr if keep_stdout else None, check=False).returncode

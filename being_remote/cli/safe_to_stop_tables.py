@@ -1,4 +1,4 @@
-"""What a person sees of `safe-to-stop`: the verdict in one line, then then the reasons."""
+"""What a person sees of `safe-to-stop`: the verdict in one line, then the reasons."""
 
 from __future__ import annotations
 

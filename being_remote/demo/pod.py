@@ -195,11 +195,9 @@ class Pod:
 
 
 def start_pod(folder: Path, *, name: str = "pod", path: str | None = None) -> Pod:
-    """Start a pod in `folder`, which is created.
+    """Start a pod with its keys, log and disk in `folder`, which is created; `name` is for messages.
 
     Args:
-        folder: for its keys, log and disk.
-        name: its name in messages.
         path: PATH of its commands; default: the usual system folders. It has no other programs.
 
     Raises:

@@ -73,14 +73,14 @@ class AttemptFolder:
         )
 
     def hash_files(self, files: Sequence[RemoteFile]) -> HostFiles:
-        """The same files once more with hashes made on the host now; without those that it has no more."""
+        """The same files once more with hashes made on the host now; without those that it cannot read."""
         listing = hash_files(
             self.session,
             self.python,
             {self.folder: [(file.name, None) for file in files]},
             hash_bytes=sum(file.bytes for file in files),
         )
-        found = {os.fsdecode(file.name): file for file in listing.folders[0].files}
+        found = {os.fsdecode(file.name): file for file in listing.folders[0].files if file.sha256 is not None}
         hashed = {f.path: RemoteFile(f.path, f.origin, *found[f.path][1:]) for f in files if f.path in found}
         return HostFiles(listing.clock_ns, hashed)
 

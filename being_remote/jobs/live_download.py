@@ -117,7 +117,7 @@ class LiveDownload:
             sha256 = record["files"].get(offer.path, {}).get("sha256")
             if sha256 is not None and sha256 == offer.sha256 and has_hash(self._path / offer.path, sha256):
                 self._downloaded[offer.path] = offer.figures  # by an earlier run of this program
-            elif offer.sha256 is not None:
+            else:
                 wanted.append(offer)
         if not wanted:
             return {}

@@ -216,18 +216,20 @@ class _BoxSearch:
         if len(self.folders) >= self.limits["folders"]:
             self.cut(f"more than {self.limits['folders']} folders of actors and runs")
             return
-        configs: List[Dict[str, Any]] = []
-        # The same frames as crops in two folders are not twice as many.
-        counts = {
-            kind: max(self.count(os.path.join(folder, os.fsencode(place)), ends) for place, ends in places)
-            for kind, places in self.request["places"].items()
-        }
-        frames = self.frames(os.path.join(folder, self.run_folder))
-        if frames is None and not any(counts.values()):
+        counts: Dict[str, int] = {}
+        found: Dict[str, Any] = {"path": _b64(folder), "counts": counts, "frames": None, "configs": []}
+        self.folders[folder] = found  # before it is counted: what a limit cuts is told as far as it is known
+        for kind, places in self.request["places"].items():
+            counts[kind] = 0
+            for place, endings in places:
+                # The same frames as crops in two folders are not twice as many.
+                counts[kind] = max(
+                    counts[kind], self.count(os.path.join(folder, os.fsencode(place)), endings)
+                )
+        found["frames"] = self.frames(os.path.join(folder, self.run_folder))
+        if found["frames"] is None and not any(counts.values()):
+            del self.folders[folder]
             return
-        self.folders[folder] = {
-            "path": _b64(folder), "counts": counts, "frames": frames, "configs": configs,
-        }  # fmt: skip
         for pattern in self.request["configs"]:
             name = os.fsencode(pattern).replace(b"{name}", os.path.basename(folder))
             path = os.path.normpath(os.path.join(folder, name))
@@ -235,7 +237,7 @@ class _BoxSearch:
                 continue
             content, problem = self.read(path, self.limits["config_bytes"])
             if problem != "ENOENT":
-                configs.append({"path": _b64(path), "content": content, "problem": problem})
+                found["configs"].append({"path": _b64(path), "content": content, "problem": problem})
 
     def count(self, folder: bytes, suffixes: List[str]) -> int:
         endings = tuple(os.fsencode(s) for s in suffixes)

@@ -7,9 +7,9 @@ without "input" only the file "defaults" is read.
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import os
+import re
 import sys
 from typing import Any, BinaryIO, Dict, Optional, Tuple
 
@@ -18,6 +18,7 @@ from being_remote.pod.small_file import read_small, read_start
 MAX_IMAGES = 1000000
 MAX_CARRIED = 65536
 HEAD_BYTES = 32
+OLDEST_NUMPY = (1, 20)
 
 
 def facts(request: Dict[str, Any]) -> Dict[str, Any]:
@@ -54,8 +55,19 @@ def facts(request: Dict[str, Any]) -> Dict[str, Any]:
         "box": _b64(read_small(os.path.join(folder, names["box"]), MAX_CARRIED)),
         "settings": _b64(read_small(os.path.join(root, request["config"]), MAX_CARRIED)),
         "defaults": defaults,
-        "numpy": importlib.util.find_spec("numpy") is not None,
+        "numpy": has_numpy(),
     }
+
+
+def has_numpy() -> bool:
+    """Return whether this Python has a numpy that our steps can use, without importing it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = re.match(r"([0-9]{1,4})\.([0-9]{1,4})", version("numpy") or "")
+    except (PackageNotFoundError, KeyError):  # KeyError: its metadata is damaged
+        return False
+    return found is not None and (int(found[1]), int(found[2])) >= OLDEST_NUMPY
 
 
 def _b64(found: Tuple[Optional[bytes], Optional[str]]) -> Optional[str]:

@@ -32,7 +32,7 @@ class TrackerFolders(StrictModel):
         video, identity: whether these files are there.
         box, settings, defaults: bbox.pt, the actor's settings file and the checkout's `configs/config.py`,
             base64; None: missing, or too large.
-        numpy: whether the host's Python has it.
+        numpy: whether the host's Python has one that our steps can use.
     """
 
     script: bool

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from being_remote.errors import DataError, NotFoundError
-from being_remote.recovery.report_values import CheckFigures, check_figures
+from being_remote.recovery.report_values import CheckFigures, FrameFigures, check_figures
 from being_remote.recovery.stored_crops import StoredCrops, read_crops
 from being_remote.session import OnProgress, TransferProgress
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from being_remote.camera.crop import Crop
-    from being_remote.crop_search.finding import CropCheck
+    from being_remote.crop_search.finding import CropCheck, FrameEvidence
     from being_remote.crop_search.frame_map import FrameMap
     from being_remote.recovery.recovery_input import RecoveryInput
     from being_remote.tracker.source_frames import SourceFrames
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CHECKED = 3  # crops of each part
 SEVERAL = 3  # crops that differ from their frames; fewer may be stray pictures
 MAX_PARTS = 12  # stretches of frames that are checked one by one
+
+F = TypeVar("F", "FrameEvidence", "FrameFigures")
 
 
 def check_stored_crops(crop: Crop, case: RecoveryInput, on_progress: OnProgress) -> CheckFigures:
@@ -68,11 +70,8 @@ def check_mapped_crops(
         return _unchecked(f"{e.where}: {e.what}")
     checks += [check for check in others if check.agrees is False]
     figures = check_figures(_join_checks(checks), str(case.video.path))
-    numbered = (
-        replace(f, source_number=case.numbers[f.frame_id] + mapped.offset, frame_offset=0)
-        for f in figures.frames
-    )
-    return replace(figures, frames=tuple(numbered), frame_offset=mapped.offset)
+    frames_by_number = number_in_source(figures.frames, case, mapped)
+    return replace(figures, frames=frames_by_number, frame_offset=mapped.offset)
 
 
 def differing_crops(case: RecoveryInput, mapped: FrameMap) -> list[StoredCrops]:
@@ -93,6 +92,24 @@ def map_to_video(case: RecoveryInput, indices: NDArray[np.int64]) -> dict[int, i
     """The video's frame of each frame_id that has one, counted from 1."""
     pairs = zip(case.frames.frame_ids.tolist(), indices.tolist(), strict=True)
     return {frame_id: index + 1 for frame_id, index in pairs if index >= 0}
+
+
+def number_in_source(frames: Iterable[F], case: RecoveryInput, mapped: FrameMap) -> tuple[F, ...]:
+    """Give frames that were compared by the video's count, from 1, their numbers in `source/`.
+
+    A crop may fit another frame than its own. Where that is no pose's frame, it has no number: the crop
+    is then listed at its own, as one whose neighbours were not told apart.
+    """
+    numbers = {frame_id: number + mapped.offset for frame_id, number in case.numbers.items()}
+    number_of_count = {count: numbers[i] for i, count in map_to_video(case, mapped.frames).items()}
+    numbered = []
+    for frame in frames:
+        own = numbers[frame.frame_id]
+        shown = number_of_count.get(frame.source_number + frame.frame_offset) if frame.frame_offset else own
+        offset = 0 if shown is None else shown - own
+        told = frame.offset_told and shown is not None
+        numbered.append(replace(frame, source_number=own, frame_offset=offset, offset_told=told))
+    return tuple(numbered)
 
 
 def report_steps(what: str, on_progress: OnProgress) -> Callable[[int, int], None]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from being_remote.recovery.crop_check import map_to_video, report_steps
+from being_remote.recovery.crop_check import map_to_video, number_in_source, report_steps
 from being_remote.recovery.found_crop import CropSearch, FoundCrop, searched_crop
 from being_remote.recovery.frame_search import NoEvidence, find_frame_map
 from being_remote.recovery.stored_crops import StoredCrops, read_crops
@@ -75,8 +75,5 @@ def _search_by_map(
     )
     if finding.grade == "unknown" or (first.crop is not None and finding.grade == "estimated"):
         return None
-    numbered = (
-        replace(e, source_number=case.numbers[e.frame_id] + mapped.offset) if e.frame_offset == 0 else e
-        for e in finding.frames
-    )
-    return replace(finding, frames=tuple(numbered), frame_offset=mapped.offset), mapped
+    numbered = number_in_source(finding.frames, case, mapped)
+    return replace(finding, frames=numbered, frame_offset=mapped.offset), mapped

@@ -61,11 +61,19 @@ class RecoveryInput:
 
     @cached_property
     def numbers(self) -> dict[int, int]:
-        """The number in `source/` of each frame_id, as the settings have it."""
+        """The number in `source/` of each frame_id, as the settings have it.
+
+        Raises:
+            InconsistentData: they leave out more images than any `source/` holds.
+        """
         from being_remote.tracker.frame_numbering import source_frame_numbers
 
-        frame_ids = self.frames.frame_ids.tolist()
-        numbers = source_frame_numbers(frame_ids, self.settings.begin_frames, self.source_images)
+        frame_ids, begin_frames = self.frames.frame_ids.tolist(), self.settings.begin_frames
+        try:
+            numbers = source_frame_numbers(frame_ids, begin_frames, self.source_images)
+        except ValueError as e:
+            hint = "correct begin_frames and end_frames in the run's settings"
+            raise InconsistentData(str(e), file=str(self.run.base), hint=hint) from e
         return dict(zip(frame_ids, numbers.tolist(), strict=True))
 
     @cached_property

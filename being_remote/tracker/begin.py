@@ -135,13 +135,7 @@ def _write_settings(work: str, files: str, request: Dict[str, Any], folder: str)
 def find_resumable_files(
     folder: str, request: Dict[str, Any], names: Optional[Collection[str]] = None
 ) -> ResumableFiles:
-    """What of an attempt's work folder is whole and safe to go on from.
-
-    Args:
-        folder: the work folder, or one of its shape.
-        request: the job's `tracking.json`.
-        names: paths below it; of others nothing is taken. None: all.
-    """
+    """What of an attempt's work folder is whole and safe to go on from; with `names` only of these paths."""
     from being_remote.tracker.box_file import MAX_BOX_BYTES, parse_box
     from being_remote.tracker.frame_file import is_resumable, read_bytes, read_frame
 

@@ -21,7 +21,6 @@ from being_remote.tracker.box_file import Box, box_bytes, box_text, parse_box, r
 from being_remote.tracker.frame_file import read_bytes
 
 MAX_NOTE_BYTES = 1 << 20
-_NOTE_SUFFIX = ".found.json"
 
 
 class BoxNote(BaseModel):
@@ -93,7 +92,7 @@ def read_note(path: Path) -> BoxNote | None:
 
 def note_path(path: Path) -> Path:
     """Where the note of a bbox.pt lies."""
-    return path.with_name(path.stem + _NOTE_SUFFIX)
+    return path.with_name(path.stem + ".found.json")
 
 
 def _keep_existing(path: Path, box: Box) -> Literal[False]:

@@ -7,6 +7,7 @@ Source:
 
 from __future__ import annotations
 
+from being_remote.camera.crop import is_inside
 from being_remote.camera.crop_forecast import half_side
 from being_remote.tracker.box_file import Box, box_text
 
@@ -16,10 +17,10 @@ Size = tuple[int, int]
 def explain_outside(box: Box, source_size_wh: Size) -> str:
     """Why a box cannot be of a video of this size; "" where it lies inside."""
     width, height = source_size_wh
-    if _inside(box, width, height):
+    if is_inside(box, width, height):
         return ""
     text = f"lies outside the {width}x{height} video: {box_text(box)}"
-    if _inside(box, height, width):
+    if is_inside(box, height, width):
         text += f"; it would fit {height}x{width}: are width and height of source_size swapped?"
     return text
 
@@ -65,8 +66,3 @@ def possible_side(side: float, bbox_scale: float) -> bool:
         return side % 2 == 0  # no whole number is stepped over; and a tiny scale has no `near`
     near = int(side / (2 * bbox_scale))
     return any(2 * half_side(n, bbox_scale) == side for n in range(max(near - 2, 1), near + 3))
-
-
-def _inside(box: Box, width: int, height: int) -> bool:
-    x_min, x_max, y_min, y_max = box
-    return x_min >= 0 and y_min >= 0 and x_max <= width and y_max <= height

@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from being_remote.tracker.pickle_skeleton import Skeleton, skeleton_of
 from being_remote.tracker.plain_pickle import Array, Loaded, Tensor
 from being_remote.tracker.torch_file import archive_of, load_file
 
-Numbers = np.ndarray[Any, np.dtype[Any]]
+if TYPE_CHECKING:
+    Numbers = np.ndarray[Any, np.dtype[Any]]
 
 # -1: how many numbers is up to the tracker's settings.
 SHAPES: Mapping[str, tuple[int, ...]] = {

@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from being_remote.tracker.camera_blocks import ENTRIES, CameraBlocks
 from being_remote.tracker.frame_entries import (
     LAST_KEYS,
     SHAPES,
-    Numbers,
     StoredFrame,
     missing_entry,
     parse_stored,
@@ -28,11 +27,13 @@ from being_remote.tracker.frame_entries import (
 )
 from being_remote.tracker.torch_zip import TORN
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
+if TYPE_CHECKING:
+    from being_remote.tracker.frame_entries import Numbers
+
+    Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 MAX_FRAME_BYTES = 16 << 20
 REGULAR = "only regular files are opened: put the file itself in its place"
-MAX_BOX_BYTES = 64 << 10
 
 EDITED = "it was edited, or a fork of the tracker wrote it; fetch or track it again"
 

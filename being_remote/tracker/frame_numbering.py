@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     Times = Sequence[float] | NDArray[np.float64]
     Whole = NDArray[np.int64]
 
-DEFAULT_FPS = 25.0
-
 FIVE_DIGITS = 99_999  # up to here text order is that of the numbers
 UNMOVED = 9_999  # so many names begin with 0; nothing longer comes between them
 MAX_IMAGES = 10_000_000

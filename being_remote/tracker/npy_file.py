@@ -25,9 +25,10 @@ MAX_BYTES = 64 << 10
 MAX_HEADER_BYTES = 4096
 MAGIC = b"\x93NUMPY"
 
+_SIZE = rb"(?:0|[1-9]\d{0,8})"  # as Python writes it, since numpy reads the header as Python
 _HEADER = re.compile(
     rb"\{'descr': '(?P<dtype>[<>|=][a-zA-Z]\d{0,3})', 'fortran_order': (?:True|False),"
-    rb" 'shape': \((?P<shape>(?:\d{1,9}, ?)*(?:\d{1,9})?)\), ?\} *\n"
+    rb" 'shape': \((?P<shape>(?:%(n)b, ?(?:%(n)b(?:, ?%(n)b)*,?)?)?)\), ?\} *\n" % {b"n": _SIZE}
 )
 _NUMBERS = re.compile(r"[<|](f[248]|[iu][1248])")
 
@@ -64,7 +65,10 @@ def parse_array(data: bytes, name: str, *shapes: Sequence[int]) -> Floats:
         expected = " or ".join(map(_times, shapes))
         raise InconsistentData(f"holds {_times(header.shape)} numbers, not {expected}", file=shown)
     _check_size(data, header, shown)
-    numbers: Floats = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float64)
+    try:
+        numbers: Floats = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float64)
+    except ValueError as e:
+        raise UnsafeFile(f"is not an array that numpy reads: {str(e)[:200]!r}", file=shown) from e
     if not np.isfinite(numbers).all():
         raise InconsistentData("holds numbers that are not finite", file=shown)
     return numbers
@@ -88,7 +92,8 @@ def _parse_header(data: bytes, shown: str) -> _NpyHeader:
         raise TornFile("is not a numpy array, or its start is damaged", file=shown, hint=TORN)
     start = 10 if data[6] == 1 else 12
     end = start + int.from_bytes(data[8:start], "little")
-    found = _HEADER.fullmatch(data[start : min(end, start + MAX_HEADER_BYTES)])
+    readable = data[7] == 0 and end - start <= MAX_HEADER_BYTES
+    found = _HEADER.fullmatch(data[start:end]) if readable else None
     if found is None:
         if len(data) < end:
             raise TornFile("is cut short within its header", file=shown, hint=TORN)

@@ -10,6 +10,7 @@ Containers may share parts or hold themselves: walk them only to a fixed depth.
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any, Callable, List, Literal, Mapping, NamedTuple, Optional, Tuple
 
@@ -78,7 +79,7 @@ class Tensor:
     def numpy(self) -> np.ndarray[Any, np.dtype[Any]]:
         """Its numbers, read-only. That they lie inside the storage was checked when it was built."""
         numbers = np.frombuffer(self._storage.content, self.dtype)
-        if not _product(self.shape):
+        if not math.prod(self.shape):
             return numbers[:0].reshape(self.shape)
         item = numbers.itemsize
         strides = [n * item for n in self._strides]
@@ -404,13 +405,6 @@ def _counts(value: Any, what: str) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _product(counts: tuple[int, ...]) -> int:
-    total = 1
-    for n in counts:
-        total *= n
-    return total
-
-
 def _build_dtype(dtype: _Dtype, state: Any) -> None:
     order = _DTYPES[dtype.code][0][0]
     if dtype.built or state != (3, order, None, None, None, -1, -1, 0):
@@ -428,7 +422,7 @@ def _build_array(array: Array, state: Any) -> None:
     spelled, item_bytes = _DTYPES[dtype.code]
     if type(content) is not bytes:
         raise _Malformed("has an array of objects, not of numbers")
-    claimed = _product(shape) * item_bytes
+    claimed = math.prod(shape) * item_bytes
     if claimed != len(content):
         raise _Malformed(f"has an array that claims {claimed} bytes and holds {len(content)}")
     array.shape, array.dtype, array.content = shape, spelled, content
@@ -532,9 +526,9 @@ def _tensor(arguments: tuple[Any, ...]) -> Tensor:
         raise _Malformed("makes a tensor in another way than torch does")
     reach = offset + sum((shape[i] - 1) * strides[i] for i in range(len(shape)))
     # A stride of 0 would show one number a billion times.
-    if (0 not in shape and reach >= storage.count) or _product(shape) > storage.count:
+    if (0 not in shape and reach >= storage.count) or math.prod(shape) > storage.count:
         raise _Malformed("has a tensor that reaches beyond its storage")
-    storage.shown += _product(shape)
+    storage.shown += math.prod(shape)
     if storage.shown > MAX_VIEWS * storage.count:
         raise _Malformed("shows one tensor storage again and again")
     return Tensor(storage, offset, shape, strides)

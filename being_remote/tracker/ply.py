@@ -58,12 +58,6 @@ class _Element(NamedTuple):
         )
 
 
-class _PlyHeader(NamedTuple):
-    encoding: str
-    elements: list[_Element]
-    end: int
-
-
 def read_ply(path: Path) -> Mesh:
     """Read one mesh.
 
@@ -100,6 +94,8 @@ def check_ply(data: bytes, shown: str) -> None:
     """
     try:
         encoding, elements, end = _parse_header(data)
+        if any(element.rows < 0 for element in elements):
+            raise ValueError("a negative count")
     except ValueError as e:
         raise TornFile(f"is not a PLY mesh, or its header is damaged: {e}", file=shown, hint=TORN) from e
     if encoding == "ascii":
@@ -113,7 +109,8 @@ def check_ply(data: bytes, shown: str) -> None:
         raise TornFile(f"has {len(data)} bytes where its header promises {promised}", file=shown, hint=TORN)
 
 
-def _parse_header(data: bytes) -> _PlyHeader:
+def _parse_header(data: bytes) -> tuple[str, list[_Element], int]:
+    """The encoding, the elements, and where the header ends."""
     found = _HEADER.match(data)
     if found is None:
         raise ValueError("no header")
@@ -126,7 +123,7 @@ def _parse_header(data: bytes) -> _PlyHeader:
             elements[-1].properties.append(tuple(words[1:]))
         elif words[:1] not in ([], ["comment"], ["obj_info"]):
             raise ValueError(f"unknown line in its header: {line[:60]!r}")
-    return _PlyHeader(found["format"].decode(), elements, found.end())
+    return found["format"].decode(), elements, found.end()
 
 
 def _is_property(words: list[str]) -> bool:

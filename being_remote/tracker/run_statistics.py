@@ -82,7 +82,6 @@ def frame_curves(cameras: Sequence, parameters: FlameParameters) -> tuple[FrameC
 
 
 def curve_statistics(track: FrameCurve, frame_ids: np.ndarray[Any, np.dtype[np.int64]]) -> CurveStatistics:
-    """A track in figures."""
     v = track.values
     next_to = np.diff(frame_ids) == 1
     steps = np.abs(np.diff(v))[next_to]

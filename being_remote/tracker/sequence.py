@@ -63,7 +63,6 @@ def read_sequence(
     """Read every `.frame` of a folder. One file that cannot be read stops the reading and is named.
 
     Args:
-        folder: of the `.frame` files.
         each: called with each file in the order of frame_id, for what else is read from it.
         names: the files to read, in that order; None: all.
 

@@ -224,8 +224,6 @@ def parse_settings(
     """A settings file, which a stranger may have written.
 
     Args:
-        data: its bytes.
-        name: for messages.
         keys: of the checkout that reads the file.
         keep_unknown: keep plain values of other keys, as they are written.
 
@@ -258,11 +256,7 @@ def parse_settings(
 
 
 def check(settings: Settings, keys: Keys = KEYS) -> None:
-    """Check what single values cannot tell: the tracker crops to squares only, and crashes otherwise.
-
-    Raises:
-        UsageError: a crop to an image that is not square.
-    """
+    """Check what single values cannot tell: the tracker crops to squares only, and crashes otherwise."""
     full = complete(settings, keys)
     image_size = full["image_size"]
     assert isinstance(image_size, list)  # coerced

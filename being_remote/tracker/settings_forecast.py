@@ -81,7 +81,6 @@ def what_if(crop: Crop, before: Settings, after: Settings, K_crop: Floats | None
     """Forecast the crop that `after` would make of the same video, from the one that `before` made.
 
     Args:
-        crop: the run's own, as recovered.
         before, after: settings as `settings.coerce` makes them; `before` must be the crop's.
         K_crop: (3, 3) as stored, corner convention.
 

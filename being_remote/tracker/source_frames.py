@@ -92,7 +92,6 @@ def source_frames(source: FrameReader, fps: float, shown: Mapping[int, int] | No
     """The frames of an open source under the tracker's numbers.
 
     Args:
-        source: a video or a folder of frames.
         fps: the tracker's own setting, at which it cuts a video; a folder was cut already.
         shown: the index in the source that each number shows, where the pixels say it.
 

@@ -79,5 +79,7 @@ def left_out_files(folder: Path, left_out: Sequence[RemoteFile]) -> tuple[Quaran
     more: dict[str, int] = {}
     for offer in left_out[MAX_REFUSED:]:
         more[offer.origin.local] = more.get(offer.origin.local, 0) + 1
-    named += [QuarantinedFile(below, f"{count} more files do not fit here") for below, count in more.items()]
+    named += [
+        QuarantinedFile(below or ".", f"{count} more files do not fit here") for below, count in more.items()
+    ]
     return tuple(named)

@@ -46,7 +46,6 @@ class AnalyzeReport:
     """One `.frame`; what cannot be read of a broken one is None.
 
     Attributes:
-        file: its path.
         keys: every key found, dotted, in the file's order; `contents` says more of each.
         K: (3, 3) of the network image, corner convention; `K_opencv` the same in OpenCV's pixels.
         principal_off_px: from the image's centre to the principal point, x and y.
@@ -84,7 +83,6 @@ def analyze(frame: Path, *, source_size: Size | None = None) -> AnalyzeReport:
     """Take one `.frame` apart.
 
     Args:
-        frame: the file.
         source_size: width, height of the original video; with a bbox.pt beside the run its camera.
 
     Raises:

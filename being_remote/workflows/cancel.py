@@ -15,10 +15,8 @@ def cancel(inventory: Inventory, job: str, *, host: str | None = None, dry_run: 
     """Cancel the job and wait for its end, as long as its own grace allows.
 
     Args:
-        inventory: the hosts and actors.
         job: an id, a unique beginning, or `last`.
         host: one that the job left: the attempt that was left there is ended, the current one is not.
-        dry_run: only say what would be done.
 
     Raises:
         NotFoundError: no such job in the ledger.

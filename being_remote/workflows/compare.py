@@ -14,7 +14,6 @@ from being_remote.errors import NotFoundError, UsageError
 from being_remote.recovery.compared_runs import ComparedRun, read_run, read_settings_file
 from being_remote.recovery.run_comparison import (
     CompareReport,
-    SideReport,
     compare_runs,
     complete_defaults,
     plot_runs,
@@ -23,8 +22,6 @@ from being_remote.workflows.run_names import find_run
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
-
-__all__ = ["CompareReport", "SideReport", "compare"]
 
 SETTINGS_SUFFIXES = (".yml", ".yaml")
 
@@ -38,7 +35,6 @@ def compare(
         inventory: of the actors and jobs; None: folders and files only.
         a, b: a folder of `.frame` files or of a run, an actor's name, a job, or a .yml.
         plot: a PNG to draw the parameters into.
-        dry_run: do not write it.
 
     Raises:
         UsageError: what was named is neither; or a picture of settings is asked for.

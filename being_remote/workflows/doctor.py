@@ -10,10 +10,7 @@ from being_remote.workflows.hosts import HostsReport, check_named
 
 
 def doctor(inventory: Inventory, names: Sequence[str] = ()) -> HostsReport:
-    """Check this laptop and, in parallel, all hosts or the named ones.
-
-    Returns:
-        This laptop's row (`host: local`) first, then one a host.
+    """Check this laptop (the first row, `host: local`) and, in parallel, all hosts or the named ones.
 
     Raises:
         UsageError: a name that the inventory does not have.

@@ -61,14 +61,13 @@ def find_bbox(
     """Search hosts and this laptop for an actor's bbox.pt, and check all that is found.
 
     Args:
-        inventory: the hosts and actors.
-        actor: a name in it; default: its only one.
-        hosts: names in it; default: all. This laptop is always searched.
+        actor: its name; default: the only one.
+        hosts: their names; default: all. This laptop is always searched.
         fetch: download the best one to `<backups>/<actor>/bbox.pt`.
         search_time_s: seconds after which each host's search ends; default: half of the host's
             `answer_timeout_s`.
         dry_run: with `fetch`, only say what would be done.
-        on_progress: progress callback; counts the seconds of each pending search.
+        on_progress: counts the seconds of each pending search.
 
     Raises:
         UsageError: an unknown or ambiguous name; nothing was contacted.

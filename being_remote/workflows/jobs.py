@@ -84,8 +84,6 @@ def jobs(inventory: Inventory, *, hosts: Sequence[str] = (), all_jobs: bool = Fa
     """Look at the jobs of `hosts` (default: every host).
 
     Args:
-        inventory: the hosts and actors.
-        hosts: names.
         all_jobs: also those that ended long ago, and other laptops' that have ended.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`logs JOB`: what a job wrote so far, or, followed, all it writes until its end is ledger_job."""
+"""`logs JOB`: what a job wrote so far, or, followed, all it writes until its end is known."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | 
 
     Args:
         job: an id, a unique beginning, or `last`.
-        follow_it: continue until the job's end is ledger_job.
+        follow_it: continue until the job's end is known.
         say: receives each line and each new state at once; without it the report carries the lines.
 
     Raises:

@@ -38,9 +38,8 @@ def show(name: str, inventory: Inventory | None = None, host: str | None = None)
     """Explain a preset.
 
     Args:
-        name: the preset's.
-        inventory: needed for a host.
-        host: whose checkout to look at; None: no host is asked, and the table's defaults are taken.
+        host: whose checkout to look at, by `inventory`; None: no host is asked, and the table's defaults
+            are taken.
 
     Raises:
         UsageError: there is none of that name; or the checkout there does not know what it sets.

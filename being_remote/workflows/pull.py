@@ -65,11 +65,8 @@ def pull(
     """Download the results of the attempt that the ledger names.
 
     Args:
-        inventory: the inventory.
         job: an id, a unique beginning, or `last`: the last one of a kind that leaves results.
         all_files: checkpoints and all else, too; of a job that did not succeed, what is whole.
-        dry_run: only look.
-        on_progress: progress callback.
 
     Raises:
         NotFoundError: the job is unknown, or has no results yet.

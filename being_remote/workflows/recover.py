@@ -42,7 +42,6 @@ def recover(
         run: which run; default: the run of the inventory's only actor.
         evidence: what to find the crop by; default: the best evidence on this laptop.
         output: what to write and report; default: all exports that need nothing more.
-        on_progress: called while it searches and makes pictures.
 
     Raises:
         UsageError: the request contradicts itself or the files, or leaves something open.

@@ -63,14 +63,12 @@ def resume(
     """Make the next attempt of a job.
 
     Args:
-        inventory: the hosts and actors.
         job: an id, a unique beginning, or `last`; with `take_over` the id as `jobs` shows it.
         host: where it is to continue; with `take_over` where a job of another laptop lies. Default: its own.
         pod_is_gone: the user confirms that the attempt whose state is unknown does not run any more, or
             accepts that it may be paid for twice.
         take_over: the job is in another laptop's ledger; one that runs is only written down here.
         follow_it: follow the new attempt to its end; `say` gets its lines and states.
-        dry_run: only look.
 
     Raises:
         UsageError: it still runs, or succeeded; or another terminal was faster.

@@ -100,8 +100,6 @@ def retrack(
     """Dispatch a job for each actor, or attach to the one of the same intent that has not ended.
 
     Args:
-        inventory: the hosts and actors.
-        wanted: what to dispatch.
         follow_it: follow the one job to its end; `say` gets its lines and states.
         failover: another host: the job that is followed continues there once its own host gave no answer
             for `after_s`, or it is lost. The user accepts that it may be paid for twice. Whether it could

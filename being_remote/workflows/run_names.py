@@ -28,7 +28,7 @@ def find_run(inventory: Inventory | None, actor: str | None, run: str | None) ->
         raise UsageError("without an inventory a run is named by its folder", hint="--run FOLDER")
     if run is not None and (inventory is None or run not in inventory.actors):
         folder = Path(run).expanduser()
-        return (_run_in if folder.is_dir() else _run_of_job)(run, inventory, actor)
+        return _run_in(folder, inventory, actor) if folder.is_dir() else _run_of_job(run, inventory, actor)
     if run is not None and actor not in (None, run):
         raise UsageError(f"--run {run} and --actor {actor} name two actors", hint="give one of them")
     assert inventory is not None  # the first two checks leave no other way here
@@ -53,8 +53,7 @@ def add_origins(run: LocalRun) -> LocalRun:
     return replace(run, origins=newest.files if newest is not None else {})
 
 
-def _run_in(run: str, inventory: Inventory | None, actor: str | None) -> LocalRun:
-    folder = Path(run).expanduser()
+def _run_in(folder: Path, inventory: Inventory | None, actor: str | None) -> LocalRun:
     if inventory is None:
         return run_in_folder(folder)
     if actor is not None:

@@ -19,7 +19,6 @@ def safe_to_stop(inventory: Inventory, *, host: str | None = None, look_again: b
     """Check whether a host may be stopped.
 
     Args:
-        inventory: hosts, actors and backups.
         host: its name; default: the only one.
         look_again: something follows a yes, so check at the end whether a job has started meanwhile.
 

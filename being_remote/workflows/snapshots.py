@@ -9,12 +9,8 @@ from pathlib import Path
 from being_remote.backup.history import History
 from being_remote.backup.prune import plan_pruning, prune
 from being_remote.backup.restore import choose_files, read_verified, restore
-from being_remote.backup.snapshots import (
-    SnapshotChange,
-    SnapshotsReport,
-    compare_snapshots,
-    survey_snapshots,
-)
+from being_remote.backup.snapshots import SnapshotChange, compare_snapshots, survey_snapshots
+from being_remote.backup.snapshots import SnapshotsReport as SnapshotsReport
 from being_remote.durable_files import NamedPaths, room_on_disk
 from being_remote.errors import NotFoundError
 from being_remote.inventory import Inventory
@@ -23,15 +19,6 @@ from being_remote.sync.run_change import same_camera
 from being_remote.sync.sync_pass import tracker_judge
 from being_remote.sync.sync_report import QuarantineRow, quarantine_row
 from being_remote.transfer.stored_file import StoredFile
-
-__all__ = [
-    "PruneReport",
-    "RestoreReport",
-    "SnapshotsReport",
-    "list_snapshots",
-    "prune_snapshots",
-    "restore_snapshot",
-]
 
 
 @dataclass(frozen=True)
@@ -113,11 +100,8 @@ def restore_snapshot(
     """Make an earlier snapshot live again, as a new one.
 
     Args:
-        inventory: actors and backups.
-        number: the snapshot's.
         actor: its name; default: the only one.
         dry_run: only read it, and report what would change.
-        on_progress: progress callback.
 
     Raises:
         UsageError: the actor is unknown; a sync of it is running.
@@ -182,7 +166,6 @@ def prune_snapshots(
     """Remove all but the newest snapshots, and what only they need; the live one always stays.
 
     Args:
-        inventory: actors and backups.
         keep: how many to keep, at least 1.
         actor: its name; default: the only one.
         dry_run: only report what would be removed.

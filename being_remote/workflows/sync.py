@@ -34,14 +34,12 @@ def sync(
     """Download an actor's files from a host into its backup.
 
     Args:
-        inventory: hosts, actors and backups.
         actor: its name; default: the only one.
         host: its name; default: the only one.
         only: kinds of files (`KINDS`); default: all but `sources`.
         dry_run: look at both sides and write nothing.
         verify: read every byte again on both sides, of all snapshots here, and compare; what differs is
             downloaded, what is corrupt is repaired. The local part is done without the host, too.
-        on_progress: progress callback.
 
     Raises:
         UsageError: unknown names or kinds; the host has no tracker; another sync is running.
@@ -91,10 +89,7 @@ def watch(
     """Sync again and again until Ctrl-C.
 
     Args:
-        inventory: hosts, actors and backups.
-        actor: its name; default: the only one.
-        host: its name; default: the only one.
-        only: kinds of files; default: all but `sources`.
+        actor, host, only: as for `sync`.
         every_s: from the beginning of one round to that of the next, in seconds.
         say: called with each round that has news, and with why the watch waits.
 

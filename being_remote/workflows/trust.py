@@ -54,12 +54,9 @@ def trust(
     """Read the keys on the way to `host`, and trust those that the caller accepts.
 
     Args:
-        inventory: names the host and where trusted keys are stored.
-        host: its name in the inventory.
         fingerprint: "SHA256:..." of the one key to trust; the only way to replace a changed one.
         yes: accept first keys unseen.
         confirm: asks about each first key, with a text that shows it; True accepts.
-        dry_run: store nothing.
 
     Raises:
         HostKeyUnknown: a first key was not accepted.

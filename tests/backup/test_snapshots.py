@@ -59,7 +59,7 @@ def see_whole(host: FolderHost, when: str = "") -> None:
     for made in host.history.readable():
         for path, entry in made.files.items():
             data = host.history.object(entry.sha256).read_bytes()
-            assert hashlib.sha256(data).hexdigest() == entry.sha256, f"{when}: {path} of {made.snapshot}"
+            assert hashlib.sha256(data).hexdigest() == entry.sha256, f"{when}: {path} of {made.number}"
     assert {(host.root / path).lstat().st_nlink for path in scan(host.root)} <= {1}, when
 
 

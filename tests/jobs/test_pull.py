@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
+from being_remote.jobs import attempt_files
 from being_remote.jobs.attempt_files import AttemptFolder, matches
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.result_folder import ResultFolder
@@ -128,6 +130,22 @@ def test_a_file_that_changes_once_while_it_is_downloaded_is_downloaded_again(
     monkeypatch.setattr(AttemptFolder, "hash_files", hash_files)
     report = pull(works.inventory, ended, all_files=True)
     assert (report.folder / "one.txt").read_text() == "new\n" and report.exit_code == 0
+
+
+def test_a_file_that_the_host_cannot_read_is_refused_and_nothing_is_kept(
+    works: Any, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = attempt_files.hash_files
+
+    def hash_files(*args: Any, **options: Any) -> Any:
+        listing = real(*args, **options)
+        unread = [file._replace(sha256=None) for file in listing.folders[0].files]  # as after a read error
+        return replace(listing, folders=[replace(listing.folders[0], files=unread)])
+
+    monkeypatch.setattr(attempt_files, "hash_files", hash_files)
+    with pytest.raises(InconsistentData, match="is not the file that here has"):
+        pull(works.inventory, ended, all_files=True)
+    assert not (runs_of(works.inventory, None) / ended).exists()
 
 
 def test_a_pull_of_a_resumed_job_moves_nothing_that_an_earlier_attempt_left_here(works: Any) -> None:

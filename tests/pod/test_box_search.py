@@ -21,6 +21,7 @@ from being_remote.inventory import Actor
 from being_remote.pod_client.box_search import BoxFile, BoxSearchAnswer
 from being_remote.pod_client.runner import BOOT
 from being_remote.strict_model import first_problem
+from being_remote.tracker import layout
 
 # The oldest that pods have, where this machine has it too.
 OLD_PYTHONS = [shutil.which("python3.8"), *map(str, Path.home().glob(".pyenv/versions/3.8.*/bin/python"))]
@@ -158,6 +159,18 @@ def test_a_bound_that_was_hit_is_named_and_what_was_known_is_still_told(
     assert found.truncated == [reason]
     assert os.fsencode(tmp_path) in found.unfinished
     assert found.candidates[0].content == b"known"
+
+
+def test_of_a_folder_that_a_limit_cuts_what_was_counted_is_told(tmp_path: Path) -> None:
+    known = tmp_path / "output" / "demo"
+    for i in range(3):
+        put(known / layout.CROPS / f"{i}.png")
+    for i in range(20):
+        put(known / layout.SOURCE / f"{i}.png")
+    found = ask(request(tmp_path, known=(known,), entries=10))
+    assert found.truncated == ["more than 10 entries"]
+    (folder,) = found.folders
+    assert os.fsdecode(folder.path) == str(known) and folder.counts["crop_images"] == 3
 
 
 def test_a_search_that_saw_all_has_nothing_unfinished_though_folders_of_runs_were_not_all_counted(

@@ -12,6 +12,8 @@ import pytest
 from pod_programs import program_words, run_program_here
 from pythons import old_python
 
+from being_remote.pod import tracking_facts
+
 NAMES = {
     "script": "tracker.py",
     "source": "source",
@@ -78,3 +80,16 @@ def test_looking_changes_nothing(root: Path) -> None:
     before = sorted((str(p), p.stat().st_mtime_ns) for p in root.rglob("*"))
     assert look(root)["script"] is True
     assert sorted((str(p), p.stat().st_mtime_ns) for p in root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("version", "usable"), [("1.17.4", False), ("1.20.0", True), ("2.4.1", True), ("what", False)]
+)
+def test_a_numpy_that_is_too_old_for_our_steps_counts_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, usable: bool
+) -> None:
+    (tmp_path / f"numpy-{version}.dist-info").mkdir()
+    metadata = f"Metadata-Version: 2.1\nName: numpy\nVersion: {version}\n"
+    (tmp_path / f"numpy-{version}.dist-info/METADATA").write_text(metadata)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert tracking_facts.has_numpy() is usable

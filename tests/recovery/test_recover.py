@@ -160,6 +160,18 @@ def run_of_folder(folder: Path, **more: Any) -> RecoverReport:
     return recover(None, **{"run": str(folder), "source_size": (1920, 1080), **more})
 
 
+def test_settings_that_leave_out_more_images_than_any_source_holds_are_refused_in_words(
+    here: Path, tmp_path: Path
+) -> None:
+    truth = numbers_only(tmp_path / "mt")
+    (config,) = (tmp_path / "mt/configs/actors").glob("*.yml")
+    text = config.read_text().replace("begin_frames: 1", "begin_frames: 9999999")
+    config.write_text(text + "end_frames: 10000000\n")
+    with pytest.raises(InconsistentData, match="images are more than") as refused:
+        run_of(truth)
+    assert "begin_frames" in refused.value.hint
+
+
 # From a backup, through the inventory
 
 

@@ -152,6 +152,12 @@ def test_a_mesh_that_claims_billions_of_vertices_costs_nothing() -> None:
         check_bytes("0.ply", ply().replace(b"element vertex 3", b"element vertex 999999999"))
 
 
+def test_a_negative_count_cannot_make_up_for_a_missing_part_of_a_mesh() -> None:
+    cut = ply(binary=False).replace(b"element face 1", b"element face -1").replace(b"3 0 1 2\n", b"")
+    with pytest.raises(TornFile, match="negative"):
+        check_bytes("0.ply", cut)
+
+
 def test_a_folder_link_or_large_file_under_a_known_name_is_unsafe(tmp_path: Path) -> None:
     (tmp_path / "a.frame").symlink_to("/etc/passwd")
     (tmp_path / "b.frame").mkdir()

@@ -38,6 +38,14 @@ def test_what_is_no_identity_is_refused(tmp_path: Path, stored: np.ndarray, erro
         read_identity(tmp_path / "identity.npy")
 
 
+def test_a_shape_that_python_reads_as_a_number_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "identity.npy", SHAPE)
+    data = (tmp_path / "identity.npy").read_bytes()
+    (tmp_path / "identity.npy").write_bytes(data.replace(b"(300,), }", b"(300), } "))
+    with pytest.raises(UnsafeFile):
+        read_identity(tmp_path / "identity.npy")
+
+
 def test_torn_linked_and_absent_ones_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "identity.npy"
     with pytest.raises(NotFoundError):

@@ -30,8 +30,8 @@ def test_a_file_of_zeros_is_a_picture_without_a_face(tmp_path: Path) -> None:
     assert read_landmarks(tmp_path / "00001.npy", DENSE) is None
 
 
-def with_header(text: bytes, body: bytes = b"") -> bytes:
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + body
+def with_header(text: bytes, body: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
+    return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text + body
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,24 @@ def test_what_is_no_array_of_points_is_refused_in_words(
     path = tmp_path / "00001.npy"
     path.write_bytes(data)
     with pytest.raises(error, match=words):
+        read_landmarks(path, SPARSE)
+
+
+HEADER = b"{'descr': '<f8', 'fortran_order': False, 'shape': (68, 2), }\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_header(HEADER, bytes(1088), version=b"\x01\x01"),
+        with_header(HEADER.replace(b"68", b"068"), bytes(1088)),
+        with_header(HEADER.replace(b"}", b"}" + b" " * 4096), bytes(1088)),
+    ],
+)
+def test_an_array_whose_header_numpy_would_not_read_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "00001.npy"
+    path.write_bytes(data)
+    with pytest.raises(UnsafeFile, match="plain"):
         read_landmarks(path, SPARSE)
 
 
