@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Window = tuple[int, int, int, int]  # x_min, x_max, y_min, y_max: whole pixels, ends exclusive
-
 MAX_PIXELS = 1 << 26  # 8K video has half of this
 MAX_BYTES = 1 << 29  # that many pixels of 16 bits and four channels, not compressed at all
 
