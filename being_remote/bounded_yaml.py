@@ -61,11 +61,7 @@ def compose(text: str | bytes) -> yaml.Node | None:
 
 
 def value_of(node: yaml.Node, *, max_nodes: int = MAX_NODES) -> Any:
-    """Return a node's value.
-
-    Args:
-        node: from `compose`.
-        max_nodes: at most so many nodes, aliases followed.
+    """Return a node's value, built from at most `max_nodes` nodes, aliases followed.
 
     Raises:
         ValueError: too large, refers to itself, or holds what its tag does not allow.

@@ -32,13 +32,13 @@ def reserve_bytes(disk_bytes: int) -> int:
 
 def room_bytes(folder: Path) -> int:
     """How much may still be downloaded to the folder's disk; below 0 when the reserve is touched."""
-    at = shutil.disk_usage(_existing_parent(folder))
+    at = shutil.disk_usage(existing_parent(folder))
     return at.free - reserve_bytes(at.total)
 
 
 def is_full(folder: Path) -> bool:
     """Whether the folder's disk, or our quota on it, has no room: its figures say so, or a write fails."""
-    there = _existing_parent(folder)
+    there = existing_parent(folder)
     if room_bytes(there) < 0:
         return True
     try:
@@ -52,7 +52,7 @@ def is_full(folder: Path) -> bool:
 
 def no_space(folder: Path, need_bytes: int | None = None) -> NoSpace:
     """The error for a full disk of this laptop; `need_bytes` where it is known."""
-    at = shutil.disk_usage(_existing_parent(folder))
+    at = shutil.disk_usage(existing_parent(folder))
     need = f"{need_bytes / 1e6:.1f} MB are needed, " if need_bytes is not None else ""
     kept = f"{reserve_bytes(at.total) / 1e6:.1f} MB stay in reserve"
     return NoSpace(
@@ -64,5 +64,6 @@ def no_space(folder: Path, need_bytes: int | None = None) -> NoSpace:
     )
 
 
-def _existing_parent(folder: Path) -> Path:
+def existing_parent(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists: where it is, or will be made."""
     return next(p for p in (folder, *folder.parents) if p.exists())

@@ -110,7 +110,6 @@ def write_whole(path: Path, data: bytes | Iterable[bytes], *, scratch: Path, syn
     """Write a file so that it holds all of the old or all of the new bytes at any moment.
 
     Args:
-        path: the file.
         data: its bytes; what is long comes in pieces, so that it is never in memory as a whole.
         scratch: a path on the same disk, written first.
         synced: holds through a power cut too; an fsync is too slow for each of a thousand small files.
@@ -162,11 +161,7 @@ def sync_file(file: Path) -> None:
 
 @contextmanager
 def room_on_disk(folder: Path) -> Iterator[None]:
-    """Report a full disk as `NoSpace`.
-
-    Raises:
-        NoSpace: something inside ran out of space or quota.
-    """
+    """Report as `NoSpace` that something inside ran out of space or quota."""
     try:
         yield
     except OSError as e:
@@ -176,11 +171,7 @@ def room_on_disk(folder: Path) -> Iterator[None]:
 
 
 def require_room(folder: Path, sizes: Iterable[int]) -> None:
-    """Refuse files of so many bytes that do not fit on the folder's disk.
-
-    Raises:
-        NoSpace: they would leave too little of it free.
-    """
+    """Raise NoSpace where files of so many bytes would leave too little of the folder's disk free."""
     need = sum(map(round_to_blocks, sizes))
     if room_bytes(folder) < need:
         raise no_space(folder, need)

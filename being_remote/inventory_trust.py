@@ -161,7 +161,6 @@ def _hash(parts: tuple[RunnablePart, ...]) -> str:
 
 
 def _answer_file(path: Path) -> Path:
-    """Return where the answer about an inventory is stored."""
     state = os.environ.get(STATE, "")
     folder = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()

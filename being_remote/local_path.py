@@ -74,7 +74,6 @@ def path_problem(tree: Tree, name: bytes, *, below: str = "", called: str = "") 
     """Why a file from a host may not be stored in `tree`; None when it may.
 
     Args:
-        tree: what it would be stored in.
         name: its path below the folder that was listed, as the host spells it.
         below: the folder of `tree` for the files of that folder; "" is its top.
         called: its local name where that differs from the host's.
@@ -143,7 +142,7 @@ def name_problem(name: bytes) -> str | None:
     For a file from a host that is not enough: see `path_problem`.
 
     Example:
-        >>> name_problem(b"00000.frame"), refusal(b"-rf $(x)")
+        >>> name_problem(b"00000.frame"), name_problem(b"-rf $(x)")
         (None, None)
         >>> name_problem(b"../../.ssh/authorized_keys")
         'it leaves its folder'
@@ -216,7 +215,6 @@ class PathCollisions:
             self.add(path)
 
     def add(self, path: str) -> None:
-        """Take a path."""
         key = self._key(path)
         self._files[key] = path
         if key.rpartition("/")[0] not in self._folders:

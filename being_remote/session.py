@@ -62,7 +62,6 @@ class Pull:
 
     @property
     def total_bytes(self) -> int:
-        """The listed bytes of all files."""
         return sum(self.sizes)
 
 

@@ -59,11 +59,7 @@ TARGETS: dict[str, Target] = {
 
 
 def all_targets() -> dict[str, Target]:
-    """Every target by its name: those of this package, then those of installed packages.
-
-    Raises:
-        UsageError: an installed package adds something that is not a Target of a new name.
-    """
+    """Every target by its name: those of this package, then those of installed packages."""
     added = installed("being_remote.exports")
     for name, target in added.items():
         if not isinstance(target, Target) or target.name != name or name in TARGETS:
@@ -76,11 +72,6 @@ def all_targets() -> dict[str, Target]:
 
 def targets(names: Sequence[str]) -> tuple[Target, ...]:
     """The targets called `names`, each once; without names those that are written by default.
-
-    A default one that cannot hold a camera (`prepare` raises) is left out with a warning.
-
-    Raises:
-        UsageError: an export is unknown; lists the known ones.
 
     Example:
         >>> [t.main_files for t in targets(["nerfstudio"])]

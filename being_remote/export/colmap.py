@@ -14,16 +14,11 @@ from being_remote.camera.pose import quaternion_wxyz
 from being_remote.errors import DataError
 from being_remote.export.cameras import Cameras, Floats
 from being_remote.export.json_text import BATCH
-from being_remote.export.target import Export, File, Target
+from being_remote.export.target import Export, File, Target, name_as_in_source
 from being_remote.tracker.ply import read_ply
 
 MODEL = "sparse/0"
 GREY = "128 128 128"
-
-
-def image_names(cameras: Cameras) -> list[str]:
-    """The frames' pictures, named as in `source/`; images.txt names them below `images/`."""
-    return [f"images/{file}" for file in cameras.source_files]
 
 
 def files(export: Export) -> Iterator[File]:
@@ -52,7 +47,7 @@ def _cameras(export: Export) -> tuple[list[Floats], list[int]]:
 
 
 def _images(cameras: Cameras, camera_ids: list[int]) -> Iterator[bytes]:
-    """Two lines an image; the second, of points seen, is empty."""
+    """Two lines an image, named below `images/`; the second line, of points seen, is empty."""
     yield b"# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME; then a line of points, here empty\n"
     numbers = np.concatenate([quaternion_wxyz(cameras.R), cameras.t], axis=1)
     names = cameras.source_files
@@ -95,7 +90,7 @@ TARGET = Target(
         "readers of 3D Gaussian splatting ignore cx and cy: `--canvas WxH` centres them to half a pixel",
     ),
     files=files,
-    image_names=image_names,
+    image_names=name_as_in_source,
     K_per_frame=True,
     by_source_number=True,
 )

@@ -38,11 +38,7 @@ def read_frames(export: Export, names: Sequence[str]) -> Iterator[Frame]:
 
 
 def too_few_coefficients(export: Export) -> Sequence[str]:
-    """Say where the run has fewer coefficients than FLAME; the first frame stands for all.
-
-    Raises:
-        NotFoundError, DataError: the first frame cannot be read, or has no coefficients.
-    """
+    """Say where the run has fewer coefficients than FLAME; the first frame stands for all."""
     frame = read_frame(export.run.frame(int(export.cameras.frame_ids[0])))
     counts = (
         ("expression", frame.flame_for("exp").size, EXPRESSIONS),

@@ -49,7 +49,6 @@ def checkpoint_folder(cameras: Cameras) -> str:
 
 
 def frame_files(cameras: Cameras) -> list[str]:
-    """The `.frame` files, numbered without gaps."""
     into = checkpoint_folder(cameras)
     return [f"{into}/{frame_name(k)}" for k in range(len(cameras.frame_ids))]
 
@@ -79,17 +78,12 @@ def remarks(export: Export) -> Sequence[str]:
 
 
 def files(export: Export) -> Iterator[File]:
-    """One `.frame` for each pose, with K of the canvas.
-
-    Raises:
-        NotFoundError, DataError: see `read_frames`; or a frame holds numbers that are not finite.
-    """
+    """One `.frame` for each pose, with K of the canvas."""
     for k, (name, frame) in enumerate(zip(frame_files(export.cameras), _frames(export), strict=True)):
         yield name, [bytes_for_numpy_1(frame_content(frame, k, export))]
 
 
 def check(export: Export) -> None:
-    """Read every frame."""
     for _ in _frames(export):
         pass
 

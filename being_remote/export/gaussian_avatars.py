@@ -27,8 +27,6 @@ VERTICES = 5143  # FLAME's 5023 and the trainer's teeth
 OPEN_JAW_RAD = 0.3  # VHAP's canonical pose
 RESIZED_ABOVE_PX = 1600
 
-Floats = NDArray[np.float32]
-
 
 def image_names(cameras: Cameras) -> list[str]:
     """Numbered without gaps, camera 00."""
@@ -73,7 +71,7 @@ def check(export: Export) -> None:
     next(_parameter_files(_parameters(export)))
 
 
-def _padded(coefficients: NDArray[np.float64], count: int, what: str) -> Floats:
+def _padded(coefficients: NDArray[np.float64], count: int, what: str) -> NDArray[np.float32]:
     """(N, count) float32; coefficients that were not fitted are zero."""
     found = coefficients.shape[1]
     if found > count:

@@ -83,7 +83,6 @@ def img_ids(cameras: Cameras) -> list[int]:
 
 
 def image_names(cameras: Cameras) -> list[str]:
-    """The picture of each frame."""
     return [f"{PICTURES}/{number}.jpg" for number in img_ids(cameras)]
 
 
@@ -157,14 +156,7 @@ def _listed(cameras: Cameras, places: Sequence[int]) -> str:
 
 
 def files(export: Export) -> Iterator[File]:
-    """The documents, track_params.pt and landmarks; everything is read and checked before the first file.
-
-    Raises:
-        NotFoundError: a mesh, a `.frame` or landmarks are missing.
-        InconsistentData: meshes of different vertex counts, or frames of different coefficients.
-        UsageError: more vertices than `MAX_VERTEX_BYTES`.
-        DataError: files that cannot be read safely.
-    """
+    """The documents, track_params.pt and landmarks; everything is read and checked before the first file."""
     import torch
 
     ids = img_ids(export.cameras)
@@ -179,7 +171,6 @@ def files(export: Export) -> Iterator[File]:
 
 
 def check(export: Export) -> None:
-    """Read every mesh and frame."""
     _track_params(export, img_ids(export.cameras))
 
 

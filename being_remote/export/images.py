@@ -30,7 +30,7 @@ from being_remote.camera.crop import Crop
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.export.cameras import Cameras
 from being_remote.export.files import write_atomically
-from being_remote.export.older_export import OTHER_PLACE, numbering_sha256, read_record, recorded_count
+from being_remote.export.older_export import OTHER_PLACE, json_sha256, read_record, recorded_count
 from being_remote.export.older_export import RECORD as RECORD
 from being_remote.export.target import Export, Target
 from being_remote.session import OnProgress, TransferProgress, no_progress
@@ -131,11 +131,7 @@ def _compared_frames(cameras: Cameras) -> tuple[int, ...] | None:
 
 
 def standing(plan: ImagePlan, folder: Path) -> int:
-    """Count the finished pictures of a plan in the folder.
-
-    Raises:
-        UsageError: the folder holds pictures of another plan.
-    """
+    """Count the finished pictures of a plan in the folder; refuse pictures of another plan."""
     _agree_with_record(plan, folder)
     return sum(_is_finished(folder / name) for name in plan.names)
 
@@ -323,13 +319,11 @@ def _record(plan: ImagePlan, count: int) -> dict[str, Any]:
         "encoding": _ENCODING[Path(plan.names[0]).suffix][0],
         "interpolation": plan.interpolation,
         "pictures": count,
-        "numbering_sha256": numbering_sha256(plan.names[:count], plan.source_numbers[:count]),
-        **({"frames_sha256": _sha256(plan.video_frames[:count])} if plan.video_frames is not None else {}),
+        "numbering_sha256": json_sha256([plan.names[:count], plan.source_numbers[:count]]),
+        **(
+            {"frames_sha256": json_sha256(plan.video_frames[:count])} if plan.video_frames is not None else {}
+        ),
     }
-
-
-def _sha256(frames: tuple[int, ...]) -> str:
-    return hashlib.sha256(json.dumps(frames).encode()).hexdigest()
 
 
 def _agree_with_record(plan: ImagePlan, folder: Path) -> None:

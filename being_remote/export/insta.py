@@ -18,7 +18,6 @@ from being_remote.tracker.frame_numbering import FIVE_DIGITS
 
 TEST_FRAMES = 350
 VAL_FRAMES = 20
-SHORT_SHARE = 2  # of a clip too short for that many, every second frame is kept from training
 
 
 def image_names(cameras: Cameras) -> list[str]:
@@ -35,7 +34,7 @@ def held_back(frames: int) -> int:
         >>> [held_back(n) for n in (838, 400, 3, 1)]
         [350, 200, 1, 0]
     """
-    return min(TEST_FRAMES, frames // SHORT_SHARE)
+    return min(TEST_FRAMES, frames // 2)
 
 
 def files(export: Export) -> Iterator[File]:

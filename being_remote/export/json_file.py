@@ -33,7 +33,6 @@ CONVENTIONS = {
 
 
 def files(export: Export) -> Iterator[File]:
-    """The one document."""
     yield "cameras.json", document(_head(export.cameras), _frames(export.cameras))
 
 
@@ -58,9 +57,7 @@ def _head(cameras: Cameras) -> dict[str, object]:
 
 
 def _frames(cameras: Cameras) -> Iterator[str]:
-    own_K = (
-        iter(lambda: "", None) if cameras.K_each is None else map(', "K": {}'.format, rows(cameras.K_each))
-    )
+    K_each = cameras.K_each
     every = zip(
         cameras.frame_ids.tolist(),
         cameras.source_numbers.tolist(),
@@ -69,8 +66,8 @@ def _frames(cameras: Cameras) -> Iterator[str]:
         _numbers_or_null(cameras, cameras.times_s),
         rows(cameras.R),
         rows(cameras.t),
-        own_K,
-        strict=False,  # own_K may be endless
+        [""] * len(cameras.frame_ids) if K_each is None else map(', "K": {}'.format, rows(K_each)),
+        strict=True,
     )
     for frame_id, number, file, index, time_s, R, t, K in every:
         yield (

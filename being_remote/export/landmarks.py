@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from being_remote.camera.crop import to_source
 from being_remote.errors import NotFoundError
+from being_remote.export.cameras import Floats
+from being_remote.export.target import Export
 from being_remote.tracker.landmark_file import SPARSE, landmark_name, read_landmarks
-
-if TYPE_CHECKING:
-    from being_remote.export.target import Export
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +29,7 @@ class CanvasLandmarks:
 
 
 def canvas_landmarks(export: Export) -> CanvasLandmarks | None:
-    """Read the landmarks of every frame of an export; None where there are none.
-
-    Raises:
-        NotFoundError: the folder lacks the file of a frame.
-        DataError: a file cannot be read safely.
-    """
+    """Read the landmarks of every frame of an export; None where there are none."""
     folder = export.run.kpt
     if folder is None:
         return None

@@ -11,20 +11,12 @@ import json
 from collections.abc import Iterator
 
 from being_remote.camera.pose import opengl_c2w
-from being_remote.export.cameras import Cameras, Floats
+from being_remote.export.cameras import Floats
 from being_remote.export.json_text import document, nerf_intrinsics, rows
-from being_remote.export.target import Export, File, Target
-
-IMAGES = "images"
-
-
-def image_names(cameras: Cameras) -> list[str]:
-    """The frames' pictures, named as in `source/`."""
-    return [f"{IMAGES}/{file}" for file in cameras.source_files]
+from being_remote.export.target import Export, File, Target, name_as_in_source
 
 
 def files(export: Export) -> Iterator[File]:
-    """The one document."""
     head = {
         "camera_model": "OPENCV",
         "w": export.size_wh[0],
@@ -46,7 +38,7 @@ def _intrinsics(K: Floats, size_wh: tuple[int, int]) -> dict[str, float]:
 def _frames(export: Export) -> Iterator[str]:
     cameras, K_each = export.cameras, export.K_each
     poses = opengl_c2w(cameras.R, cameras.t)
-    for i, (file, pose) in enumerate(zip(image_names(cameras), rows(poses), strict=True)):
+    for i, (file, pose) in enumerate(zip(name_as_in_source(cameras), rows(poses), strict=True)):
         own = "" if K_each is None else f"{json.dumps(_intrinsics(K_each[i], export.size_wh))[1:-1]}, "
         yield f'{{"file_path": {json.dumps(file)}, {own}"transform_matrix": {pose}}}'
 
@@ -65,7 +57,7 @@ TARGET = Target(
         "the head is fixed and the camera moves, so the background moves: mask it",
     ),
     files=files,
-    image_names=image_names,
+    image_names=name_as_in_source,
     K_per_frame=True,
     by_source_number=True,
 )

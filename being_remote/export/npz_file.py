@@ -16,7 +16,6 @@ from being_remote.export.target import Export, File
 
 
 def files(export: Export) -> Iterator[File]:
-    """The one archive."""
     yield "cameras.npz", _chunks(export.cameras)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,13 @@ MAX_RECORD_BYTES = 64 << 10
 OTHER_PLACE = "name another folder (--out DIR), or move this one away"
 
 
-def numbering_sha256(names: Sequence[str], source_numbers: Sequence[int]) -> str:
-    """The hash of which picture shows which source frame."""
-    return hashlib.sha256(json.dumps([names, source_numbers]).encode()).hexdigest()
+def json_sha256(value: Any) -> str:
+    """The hash of a value as JSON, in which tuples are lists."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def read_record(folder: Path) -> Any:
-    """Read the record of a folder's pictures; None where there is none.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
+    """Read the record of a folder's pictures; None where there is none."""
     record = folder / RECORD
     try:
         with record.open("rb") as f:
@@ -58,9 +53,6 @@ def refuse_left_over(target: Target, cameras: Cameras, folder: Path) -> None:
     """Refuse a target's folder that holds pictures or counted files of other frames than `cameras`.
 
     Pictures of only the first of these frames are accepted: the run has grown.
-
-    Raises:
-        UsageError: it holds files of other frames, or cannot be listed.
     """
     if target.image_names is not None:
         _refuse_pictures(target.image_names(cameras), cameras.source_numbers.tolist(), folder)
@@ -73,7 +65,7 @@ def _refuse_pictures(names: list[str], source_numbers: list[int], folder: Path) 
     if record is None:
         return
     first = recorded_count(record, len(names))
-    wanted = numbering_sha256(names[:first], source_numbers[:first])
+    wanted = json_sha256([names[:first], source_numbers[:first]])
     if not isinstance(record, dict) or record.get("numbering_sha256") != wanted:
         raise UsageError(
             f"holds pictures of other frames than the {len(names)} of this export, which would pair cameras"

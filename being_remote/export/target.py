@@ -11,17 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from being_remote.camera import canvas as canvases
 from being_remote.camera.canvas import Canvas
 from being_remote.camera.intrinsics import ray_angle_deg
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
-from being_remote.export.cameras import Cameras
+from being_remote.export.cameras import Cameras, Floats
 from being_remote.tracker.layout import frame_name
-
-Floats = NDArray[np.float64]
 
 # A file's path below the target's folder, "/" between parts, and its bytes in pieces.
 File = tuple[str, Iterable[bytes]]
@@ -152,6 +147,11 @@ class Target:
     def default(self) -> bool:
         """Whether it is written without being named: it needs no meshes, torch or pictures."""
         return not {"meshes", "torch", "images"} & set(self.needs)
+
+
+def name_as_in_source(cameras: Cameras) -> list[str]:
+    """The frames' pictures in `images/`, named as in `source/`."""
+    return [f"images/{file}" for file in cameras.source_files]
 
 
 def prepare(

@@ -72,7 +72,6 @@ def check_hosts(
 
     Args:
         hosts: what to check; one round trip each.
-        open_session: opens a session to a host.
         thorough: also check sftp and the tracker's checkout and run the checks of other packages, which
             takes seconds.
 

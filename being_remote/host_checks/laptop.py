@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from being_remote.disk import existing_parent
 from being_remote.host_checks.built_in_checks import LOW_DISK_BYTES
 from being_remote.host_checks.host_report import HostReport
 from being_remote.inventory import LOCAL
@@ -44,7 +45,7 @@ def check_laptop(backups: Path, *, rsync: Version | None, oldest_rsync: Version)
         for fixed_in, hole in _HOLES
         if rsync is not None and rsync < fixed_in
     ]
-    free = _free_bytes(backups)
+    free = shutil.disk_usage(existing_parent(backups)).free
     if free < LOW_DISK_BYTES:
         problems.append(
             f"only {free / 2**30:.1f} GiB free for {str(backups)!r}: make room, or move `backups`"
@@ -65,10 +66,3 @@ def check_laptop(backups: Path, *, rsync: Version | None, oldest_rsync: Version)
 
 def _dotted(version: Version) -> str:
     return ".".join(map(str, version))
-
-
-def _free_bytes(folder: Path) -> int:
-    """Return the free bytes where the folder is, or will be made."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free

@@ -98,12 +98,13 @@ def download_results(
         folder.clean_stage({o.path for o in offers})
         whole = {name for name, entry in entries.items() if has_hash(path / name, entry["sha256"])}
         unchanged = _find_unchanged(attempt, [o for o in offers if o.path in whole], entries)
-        fit, left_out = folder.share_room([o for o in offers if o.path not in unchanged])
         if not same_attempt:
             whole &= unchanged
         changed_here = {o.path for o in offers} - unchanged
         for name in whole - changed_here:
             _reuse(path / name, folder.stage / name, link=same_attempt)
+        # Only now: copies from an earlier attempt take room, too.
+        fit, left_out = folder.share_room([o for o in offers if o.path not in unchanged])
         got = _download(attempt, folder, fit, checks, on_progress)
         refused, torn = _refused(got, attempt.session.host)
         if refused and not checks.partial:

@@ -110,11 +110,7 @@ class BoxSearchAnswer(StrictModel):
 def search_host(
     session: Session, request: Mapping[str, Any], *, python: str, timeout_s: float
 ) -> BoxSearchAnswer:
-    """Search a host.
-
-    Raises:
-        HostError: no answer, or a malformed one.
-    """
+    """Search a host. Raises HostError without an answer, or for a malformed one."""
     payload = json.dumps(request).encode("ascii")
     return ask(
         session, "box_search", {}, BoxSearchAnswer, python=python, timeout_s=timeout_s, payload=payload

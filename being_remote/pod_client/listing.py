@@ -22,6 +22,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from being_remote.errors import UnrequestedFile
 from being_remote.local_path import is_plain
+from being_remote.pace import READ_BYTES_PER_S
 from being_remote.pod_client.runner import malformed_answer, run_program
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel, first_problem
@@ -36,8 +37,6 @@ MAX_END_BYTES = 2 << 20
 _SLICE_BYTES = 64 << 10
 # Files with impossible values, of one folder, that are named.
 MAX_MALFORMED = 20
-# Hashing reads every byte; slower disks than this are rare.
-HASHED_BYTES_PER_S = 20e6
 
 _Count = Annotated[int, Field(ge=0, le=1 << 50)]
 _Inode = Annotated[int, Field(ge=0, lt=1 << 64)]
@@ -171,12 +170,9 @@ def list_files(session: Session, python: str, folders: Sequence[FolderQuery]) ->
 def ask_listing(
     session: Session, python: str, folders: Sequence[FolderQuery], *, unless: str | None = None
 ) -> ListingAnswer:
-    """Ask as `list_files` does, and read nothing yet.
+    """Ask as `list_files` does, with its errors, and read nothing yet.
 
     With `unless`, the digest of an earlier listing, an answer that would be the same lists no file.
-
-    Raises:
-        HostError: as `list_files`.
     """
     request = [
         {
@@ -220,11 +216,7 @@ def _refuse_malformed(answer: ListingAnswer) -> Iterator[None]:
 
 
 def digest_of(answer: ListingAnswer) -> str:
-    """What tells the listing in an answer from any other; its files are not read.
-
-    Raises:
-        HostError: the answer is invalid.
-    """
+    """What tells the listing in an answer from any other; HostError for an invalid one. Reads no file."""
     with _refuse_malformed(answer):
         last = b""
         for line in _lines(answer.data):
@@ -242,7 +234,6 @@ def hash_files(
     """Hash named files on the host, in one round trip; missing ones are left out.
 
     Args:
-        session: an open session with the host.
         python: the host's Python, 3.8 or newer.
         wanted: folder -> the files below it, each with how many of its first bytes are to be hashed;
             None: all.
@@ -259,7 +250,7 @@ def hash_files(
         for folder, names in wanted.items()
     ]
     asked = tuple((frozenset(n for n, _ in names).__contains__, len(names)) for names in wanted.values())
-    return _read_all(_ask(session, python, request, asked, timeout_s=60 + hash_bytes / HASHED_BYTES_PER_S))
+    return _read_all(_ask(session, python, request, asked, timeout_s=60 + hash_bytes / READ_BYTES_PER_S))
 
 
 def _ask(

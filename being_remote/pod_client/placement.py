@@ -12,14 +12,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from being_remote.pace import READ_BYTES_PER_S
 from being_remote.pod_client.runner import ask, malformed_answer
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel
 
 STAGE = ".being-remote-push"
 MAX_FILES = 500_000
-# Hashing reads every byte; slower disks than this are rare.
-HASHED_BYTES_PER_S = 20e6
 
 State = Literal["same", "absent", "different", "link", "folder", "special", "behind"]
 _Count = Annotated[int, Field(ge=0, le=1 << 62)]
@@ -72,7 +71,7 @@ def ask_place(
         request,
         PlacementStatus,
         python=python,
-        timeout_s=60 + 2 * sum(w.size for w in wanted) / HASHED_BYTES_PER_S,
+        timeout_s=60 + 2 * sum(w.size for w in wanted) / READ_BYTES_PER_S,
         payload=json.dumps(rows).encode("ascii"),
     )
     if (len(status.files), len(status.beside)) != (len(wanted), len(beside)):

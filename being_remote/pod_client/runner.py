@@ -126,12 +126,9 @@ def run_program(
     """Run a program and return what it printed. Every program is idempotent, so a lost link is retried.
 
     Args:
-        session: an open session.
-        program: which one.
         request: its argument, as JSON; at most 100 KiB. What is longer goes into `payload`.
         python: the host's Python, 3.8 or newer.
         timeout_s: default: the host's `answer_timeout_s`.
-        payload: its stdin.
 
     Raises:
         ToolMissing: no such Python on the host.

@@ -23,13 +23,7 @@ SURE = ("exact", "verified")
 
 
 def find_box_place(case: RecoveryInput, found: FoundCrop) -> Path | None:
-    """Where the box will be written; None where it is stored already.
-
-    Raises:
-        UsageError: the crop was not searched for.
-        InconsistentData: the crop is an estimate, or another box is stored.
-        DataError: the stored box cannot be read.
-    """
+    """Where the box will be written; None where it is stored already."""
     from being_remote.tracker.box_file import read_box
 
     places = case.run.boxes(case.settings)

@@ -26,8 +26,7 @@ class ComparedRun:
     Attributes:
         name: as it was typed.
         path: the settings file, or the folder of `.frame` files.
-        settings: as `config.parse_settings` reads them; None where the run has no file of them.
-        settings_path: of that file.
+        settings: None where the run has no file of them.
         defaults: what the settings leave out; None where that is unknown.
         cameras, parameters: of a run; None of a settings file.
         notes: what a person should know of this side.

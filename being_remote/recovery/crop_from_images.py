@@ -24,11 +24,7 @@ SEARCHED = 15  # crops; the search takes as many of these as it needs
 def find_by_images(
     case: RecoveryInput, crops: StoredCrops, video: FrameReader, on_progress: OnProgress
 ) -> FoundCrop:
-    """Find the crop by comparing some of the stored crops with the original video or its frames.
-
-    Raises:
-        NotFoundError, DataError: a picture or the video cannot be read, or is another run's.
-    """
+    """Find the crop by comparing some of the stored crops with the original video or its frames."""
     from being_remote.crop_search.image_search import from_images
 
     looked_at = read_crops(crops, case.numbers, case.frames.image_size_wh, SEARCHED, case.landmarks)

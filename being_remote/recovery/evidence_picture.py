@@ -26,14 +26,7 @@ def shows_evidence(report: RecoverReport) -> bool:
 def draw_evidence(
     report: RecoverReport, case: RecoveryInput, frames: SourceFrames, found: FoundCrop
 ) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) BGR; only where `shows_evidence`.
-
-    Args:
-        frames: those that the stored crops were compared with.
-
-    Raises:
-        NotFoundError, DataError: a picture cannot be read any more.
-    """
+    """The picture (H, W, 3) BGR; only where `shows_evidence`. `frames`: those that were compared."""
     from being_remote.crop_search.crop_rendering import make_crop
     from being_remote.report.crop_evidence import CropEvidence, Scores, draw
 

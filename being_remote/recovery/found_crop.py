@@ -75,11 +75,7 @@ class FoundCrop:
 
 
 def whole_frame_crop(case: RecoveryInput) -> FoundCrop:
-    """The map of a run that cropped nothing.
-
-    Raises:
-        UsageError: the frame has another shape, which it has when width and height are exchanged.
-    """
+    """The map of a run that cropped nothing."""
     from being_remote.camera.crop import resize_only
 
     _check_aspect(case.frames.image_size_wh, case.source)
@@ -91,11 +87,7 @@ def whole_frame_crop(case: RecoveryInput) -> FoundCrop:
 
 
 def boxed_crop(found: RunBox, source: SourceSize, image_size_wh: tuple[int, int]) -> FoundCrop:
-    """The crop that a bbox.pt says; unverified where the box is not known to be this run's.
-
-    Raises:
-        UsageError, InconsistentData: the box was not made on frames of this size.
-    """
+    """The crop that a bbox.pt says; unverified where the box is not known to be this run's."""
     crop, warnings = crop_by_box(found, source, image_size_wh)
     doubt = f"unverified: {found.named} is not known to be this run's: {found.doubt}" if found.doubt else ""
     return FoundCrop(crop, "bbox", "unverified" if doubt else "bbox", doubt, warnings, found)

@@ -138,9 +138,6 @@ def compare_frames(
         check: the check of a few crops, if there was one.
         allowed: pixels may be compared.
         pictures: pictures are made of the frames.
-
-    Raises:
-        NotFoundError, DataError: the video cannot be read.
     """
     if found.search is not None and found.search.frame_map is not None and found.crop is not None:
         mapped = found.search.frame_map
@@ -206,11 +203,7 @@ def _confirm_map(
 
 
 def number_frames(case: RecoveryInput, pixels: PixelNumbers) -> NumberedPoses:
-    """The numbers to go by.
-
-    Raises:
-        InconsistentData, UnsafeFile: the frames at hand cannot be numbered.
-    """
+    """The numbers to go by."""
     import numpy as np
 
     from_settings = np.fromiter(case.numbers.values(), np.int64)
@@ -290,7 +283,6 @@ def _times_s(
 
 
 def _describe_numbers(case: RecoveryInput, pixels: PixelNumbers, numbering: Numbering) -> Iterator[str]:
-    """Warnings about the numbers."""
     from being_remote.tracker.frame_numbering import FIVE_DIGITS
 
     video, found, begin = _video_name(case), pixels.frame_map, numbering.begin_frames

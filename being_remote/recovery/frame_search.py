@@ -39,11 +39,7 @@ class NoEvidence:
 
 
 def find_frame_map(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> FrameMap | NoEvidence | str:
-    """Which frame of the video at hand each pose is of, or in words why the pixels fit no frames.
-
-    Raises:
-        NotFoundError, DataError: the video cannot be read.
-    """
+    """Which frame of the video at hand each pose is of, or in words why the pixels fit no frames."""
     import numpy as np
 
     from being_remote.crop_search.frame_map import map_frames

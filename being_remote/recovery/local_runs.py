@@ -171,9 +171,6 @@ def find_settings(run: LocalRun) -> tuple[RunSettings, tuple[str, ...]]:
     """The run's settings and, where no file holds them, a warning that says what was assumed instead.
 
     What the file leaves out has the default of the run's checkout, where that is known.
-
-    Raises:
-        DataError: the file cannot be read.
     """
     from being_remote.tracker.run_settings import parse_run_settings, read_run_settings
 

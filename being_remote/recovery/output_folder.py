@@ -76,10 +76,7 @@ def find_aside(
         folder: absolute.
         canvases: each export's picture, as plain numbers.
         outputs: the files that will be written below it.
-        force: it may be moved.
-
-    Raises:
-        UsageError: it holds something else, and `force` was not given.
+        force: it may be moved; else such a folder is a UsageError.
     """
     _, why = _read_folder(folder, _describe_cameras(cameras, canvases), cameras, outputs)
     if why and not force:
@@ -98,8 +95,7 @@ def claim(
     """Make `folder` ready for these cameras, and leave a note of them in it.
 
     Args:
-        folder, canvases, outputs: as of `find_aside`; the folder is made if it is not there.
-        aside: what that said.
+        aside: what `find_aside` said, whose other arguments these are.
 
     Raises:
         UsageError: it holds something else by now, or cannot be moved.
@@ -123,11 +119,7 @@ def _refusal(folder: Path, why: str) -> UsageError:
 
 
 def _read_folder(folder: Path, note: Note, cameras: Cameras, outputs: Sequence[str]) -> tuple[Note, str]:
-    """What the folder's note says, and why nothing may be written into it; "" where it may.
-
-    Raises:
-        UsageError: a file lies where one of its parents should be.
-    """
+    """What the folder's note says, and why nothing may be written into it; "" where it may."""
     parent = next((parent for parent in folder.parents if os.path.lexists(parent)), folder)
     if not parent.is_dir():
         raise UsageError(f"cannot be made: {parent} is not a folder", where=str(folder), hint="--out DIR")

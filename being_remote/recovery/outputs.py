@@ -156,11 +156,7 @@ def write_pages(
     cameras: Cameras,
     overlays: Sequence[Overlay],
 ) -> None:
-    """Write the picture of the evidence, and the page, which shows all that the report says.
-
-    Args:
-        compared: the frames that the stored crops were compared with.
-    """
+    """Write the picture of the evidence, of the frames `compared`, and the page with the whole report."""
     from being_remote.export import write_atomically
     from being_remote.report.pictures import jpeg, png
 

@@ -43,7 +43,7 @@ class Overlay:
 def draw_overlays(
     run: LocalRun, frames: SourceFrames | None, cameras: Cameras, places: Sequence[int]
 ) -> list[Overlay]:
-    """Draw on the original frames of these cameras; `lacking` says what is left out."""
+    """Draw on the original frames of the cameras at `places`."""
     with ThreadPoolExecutor(WORKERS) as pool:
         # Decoded one after another, in the video's order; drawn meanwhile.
         return [

@@ -81,9 +81,6 @@ class RecoveryInput:
         """How many images `source/` holds: those at hand, and at least all that run and settings name.
 
         Looked up only where it can matter, for the tracker's text order: 0 for shorter runs.
-
-        Raises:
-            InconsistentData, UnsafeFile: the frames cannot be numbered.
         """
         from being_remote.tracker.frame_numbering import UNMOVED
 

@@ -12,8 +12,6 @@ from being_remote.errors import UsageError
 if TYPE_CHECKING:
     from being_remote.export import CanvasChoice
 
-Box = tuple[int, int, int, int]
-
 
 @dataclass(frozen=True)
 class RunChoice:
@@ -46,7 +44,7 @@ class EvidenceChoice:
     source_size: tuple[int, int] | None = None
     video: Path | None = None
     bbox: Path | None = None
-    box: Box | None = None
+    box: tuple[int, int, int, int] | None = None
     from_images: Path | None = None
     from_landmarks: Path | None = None
     check: bool = True

@@ -35,11 +35,7 @@ def shown_places(cameras: Cameras, *, with_video: bool) -> list[int]:
 def page_bytes(
     report: RecoverReport, cameras: Cameras, overlays: Sequence[Overlay], evidence: bytes | None
 ) -> bytes:
-    """The page as one self-contained file.
-
-    Args:
-        evidence: the picture of how the crop was found or checked, JPEG or PNG.
-    """
+    """The page as one self-contained file; `evidence`: its picture, JPEG or PNG."""
     from being_remote.report.curves import camera_path
     from being_remote.report.page import Page, PageChart, PagePicture, html
 

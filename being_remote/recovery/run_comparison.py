@@ -108,7 +108,6 @@ def complete_defaults(a: ComparedRun, b: ComparedRun) -> tuple[ComparedRun, Comp
 
 
 def _complete_defaults(side: ComparedRun, other: ComparedRun, name: str) -> ComparedRun:
-    """A side with the defaults of a checkout; what is assumed is among its notes."""
     from being_remote.tracker.checkout_defaults import table_defaults
 
     if side.defaults is not None or side.settings is None:

@@ -22,12 +22,7 @@ FACES = ("jaw", "eyes", "eyelids", "expression")
 def describe_settings(
     changes: Sequence[SettingChange], costs: tuple[FrameCost | None, FrameCost | None] = (None, None)
 ) -> tuple[str, ...]:
-    """What changed settings do to cameras and results; B against A.
-
-    Args:
-        changes: what differs.
-        costs: what a frame costs in A and in B, where that is known.
-    """
+    """What changed settings do to cameras and results; B against A. `costs`: of a frame, where known."""
     by_key = {c.key: c for c in changes}
     differences = []
     if any(key in by_key for key in CROP):
@@ -60,13 +55,7 @@ def describe_behaviour(
     rows: Sequence[tuple[str, str, CurveStatistics, CurveStatistics]],
     cameras: Sequence[CameraStatistics],
 ) -> tuple[str, ...]:
-    """How faces and cameras of two runs differ.
-
-    Args:
-        states: of A and B, by group.
-        rows: group, name and the figures of A and B.
-        cameras: of A and B.
-    """
+    """How faces and cameras of A and B differ; `rows`: group, name and the figures of both."""
     differences = []
     for group in FACES:
         a, b = (side[group] == "moves" for side in states)

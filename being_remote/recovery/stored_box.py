@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from being_remote.recovery.recovery_input import RecoveryInput
     from being_remote.recovery.source_size import SourceSize
 
-Box = tuple[int, int, int, int]
-Size = tuple[int, int]
-
 
 @dataclass(frozen=True)
 class RunBox:
@@ -29,7 +26,7 @@ class RunBox:
         doubt: why it is unknown whether it is the run's; "" when it is.
     """
 
-    box: Box
+    box: tuple[int, int, int, int]
     path: Path | None
     doubt: str
 
@@ -73,11 +70,7 @@ def find_box(case: RecoveryInput, explicit: Path | None) -> RunBox | None:
 
 
 def box_of_job(case: RecoveryInput) -> RunBox | None:
-    """The box in the `intrinsics.json` that a job of ours left; None where there is none.
-
-    Raises:
-        DataError: it cannot be read, or is not of these frames.
-    """
+    """The box in the `intrinsics.json` that a job of ours left; None where there is none."""
     from being_remote.tracker.intrinsics_file import read_intrinsics
 
     path = case.run.intrinsics
@@ -118,7 +111,9 @@ def _doubt(case: RecoveryInput, path: Path, data: bytes) -> str:
     return ""
 
 
-def crop_by_box(found: RunBox, source: SourceSize, image_size_wh: Size) -> tuple[Crop, tuple[str, ...]]:
+def crop_by_box(
+    found: RunBox, source: SourceSize, image_size_wh: tuple[int, int]
+) -> tuple[Crop, tuple[str, ...]]:
     """The crop that the tracker made with this box, and warnings about it.
 
     Raises:

@@ -96,11 +96,7 @@ class PreparedTarget:
 
 
 def choose_targets(names: Sequence[str], canvas: CanvasChoice) -> tuple[Target, ...]:
-    """The targets that were asked for, before anything is read for them.
-
-    Raises:
-        UsageError: an unknown export, or none of them takes a canvas.
-    """
+    """The targets that were asked for, before anything is read for them."""
     from being_remote.export import targets
 
     chosen = targets(names)

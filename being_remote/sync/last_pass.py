@@ -91,8 +91,6 @@ def remember_last_pass(
 
     Args:
         history: the backup, which shows `live`.
-        task: the question.
-        this_machine: a session of this machine.
         listing: the digest of the host's listing.
         summary: of that listing.
         live: the newest snapshot.

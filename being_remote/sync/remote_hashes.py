@@ -121,12 +121,9 @@ def learn_hashes(
     """Ask for the unknown hashes of files that look like local ones.
 
     Args:
-        task: whose files.
-        session: an open way to the host.
         history: the backup, which remembers earlier answers.
         found: what the host has.
         entries: what is live here.
-        quarantined: by path.
         everything: ask again for those that are known, too.
 
     Raises:

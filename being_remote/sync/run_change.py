@@ -57,9 +57,7 @@ def other_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> str | 
 def same_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> bool:
     """Whether the first frames that can be read of two states of a backup have one camera.
 
-    Args:
-        some: their contents by path in the backup; the files may have any name.
-        others: likewise.
+    Both give their contents by path in the backup; the files may have any name.
     """
     import numpy as np
 
@@ -70,13 +68,12 @@ def same_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> bool:
 def changed_cameras(arrived: Mapping[str, Path], live: Mapping[str, Path], snapshot: int) -> dict[str, str]:
     """Frames that arrived with another camera than their live versions, or the live frames, have.
 
+    By path; both cameras in words.
+
     Args:
         arrived: good files by their path in the backup.
         live: what is in the backup now, likewise.
         snapshot: the one that keeps the live ones.
-
-    Returns:
-        By path, both cameras in words.
     """
     import numpy as np
 

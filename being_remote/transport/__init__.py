@@ -15,7 +15,6 @@ def open_session(host: SshHost | LocalHost, inventory: Inventory, *, remember: b
     """Connect to `host` and return the open session; close it, or use it in a `with`.
 
     Args:
-        host: as the inventory describes it.
         inventory: where the trusted keys live, and which ssh configuration is read.
         remember: copy what the user's own known_hosts says of the host into ours; False in a dry run.
 

@@ -127,8 +127,6 @@ class Connection:
 
 
 class _RefuseUnknownKeys(paramiko.MissingHostKeyPolicy):
-    """Stop at a key that is not trusted."""
-
     def __init__(self, host: str, address: str) -> None:
         self._host, self._address = host, address
 

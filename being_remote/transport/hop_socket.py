@@ -78,7 +78,6 @@ def read_host_key(
 
     Args:
         host: its time-out counts, and errors carry its name.
-        hop, position: the machine, and its place on the way.
         key_types: ask for one of these; default: what both sides prefer.
 
     Raises:

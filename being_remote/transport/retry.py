@@ -18,7 +18,6 @@ def retrying(
     """Call a function through the result, up to three times: `retrying(...)(function, argument)`.
 
     Args:
-        host: named in the log.
         again: says whether an error is worth another attempt; all others pass at once.
         total_s: no new attempt once so much time has passed.
         first_wait_s: the first wait; it doubles each time, with jitter.

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from being_remote.errors import CommandFailed, NotFoundError, ToolMissing, UnsafeFile
+from being_remote.local_path import is_plain
 from being_remote.pace import SLOWEST, Rate
 from being_remote.session import PARTIAL_DIR, OnProgress, Pull, Push, TransferResult, no_progress
 from being_remote.transport.rsync_process import Outgrown, RsyncTask, run
@@ -160,11 +161,7 @@ def push(
 
 
 def require_rsync() -> None:
-    """Check that this machine's rsync is new enough: older ones accept files that were not asked for.
-
-    Raises:
-        ToolMissing: it is not.
-    """
+    """Raise ToolMissing where this machine's rsync is so old that it accepts files not asked for."""
     found = version()
     if found is None or found < OLDEST:
         needed, have = ".".join(map(str, OLDEST)), ".".join(map(str, found or ()))
@@ -178,8 +175,7 @@ def require_rsync() -> None:
 def check_names(names: Iterable[bytes]) -> None:
     """Refuse names that lead out of a folder. Raises UnsafeFile."""
     for name in names:
-        parts = name.split(b"/")
-        if b"\0" in name or any(part in (b"", b".", b"..") for part in parts):
+        if not is_plain(name):
             raise UnsafeFile("is not a path below the folder it was listed in", file=repr(name))
 
 
@@ -225,7 +221,6 @@ def _drop_outgrown(request: Pull) -> bool:
 
 
 def pull_words(request: Pull, remote: Remote | None, most_bytes: int) -> list[str]:
-    """rsync's command line for a download."""
     argv = [
         "rsync",
         *_COMMON,
@@ -244,7 +239,6 @@ def pull_words(request: Pull, remote: Remote | None, most_bytes: int) -> list[st
 
 
 def push_words(request: Push, remote: Remote | None) -> list[str]:
-    """rsync's command line for an upload."""
     argv = [
         "rsync",
         *_COMMON,

@@ -20,6 +20,7 @@ from being_remote.jobs import attempt_files
 from being_remote.jobs.attempt_files import AttemptFolder, matches
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.result_folder import ResultFolder
+from being_remote.transfer import disk_room
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
@@ -158,6 +159,24 @@ def test_a_pull_of_a_resumed_job_moves_nothing_that_an_earlier_attempt_left_here
     assert (names(second.folder), second.transferred_files) == ({"same", "new"}, 1)
     (second.folder / "same").write_text("not the same file under two names")
     assert (first.folder.with_name(f"{job}.attempt-1") / "same").read_text() == "same\n"
+
+
+def test_copies_from_an_earlier_attempt_count_for_the_room_on_the_disk(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "head -c 100000 /dev/zero > same; test -e ../../../go || exit 3; head -c 90000 /dev/zero > new"
+    job = works.command(script, follow_it=True).job
+    stage = ResultFolder(pull(works.inventory, job, all_files=True).folder).stage
+    (works.workdir / "jobs" / job / "go").touch()
+    assert resume(works.inventory, job, follow_it=True).state == "succeeded"
+
+    def room_bytes(_: Path) -> int:
+        return 150_000 - sum(file.stat().st_size for file in stage.rglob("*") if file.is_file())
+
+    monkeypatch.setattr(disk_room, "room_bytes", room_bytes)
+    report = pull(works.inventory, job, all_files=True)
+    assert names(report.folder) == {"same"} and report.transferred_files == 0
+    assert [(a.path, "do not fit here" in a.reason) for a in report.quarantined] == [("new", True)]
 
 
 def test_links_and_specials_are_never_followed(works: Any, tmp_path: Path) -> None:
