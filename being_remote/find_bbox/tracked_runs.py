@@ -128,7 +128,7 @@ def _find_input(run: str, settings: RunSettings | None) -> str | None:
 def _read_first_frame(frames: FoundFrames) -> tuple[Frame | None, list[str]]:
     from being_remote.tracker.frame_file import parse_frame
 
-    name = decode_name(frames.first)[0] + ".frame"
+    name = decode_name(frames.first)[0] + layout.FRAME_SUFFIX
     if frames.content is None:
         return None, [f"its first frame {name!r} was not read ({frames.problem})"]
     try:
