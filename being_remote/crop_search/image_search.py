@@ -56,7 +56,6 @@ def from_images(
             leaves pictures behind that belong to none). Only a few of them are compared.
         source: the original frames, or a copy that was compressed, recoloured or rescaled.
         bbox_scale: the run's setting; a side that it cannot give is reported.
-        on_progress: called after each picture.
 
     Returns:
         The finding. `exact` and `verified` crops are whole and were checked by making them again on at

@@ -14,13 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from being_remote.crop_search.landmark_search import Window
+from being_remote.crop_search.landmark_search import Floats, Picture, Window
 from being_remote.errors import UsageError
-
-Picture = NDArray[np.uint8]
-Floats = NDArray[np.float64]
 
 POINTS = 478
 
@@ -45,7 +41,6 @@ class FaceMesh:
 
         Args:
             picture: (H, W, 3) uint8, BGR.
-            around: search this window only.
         """
         if around is not None:
             return self._in(picture, around)

@@ -18,10 +18,8 @@ from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import free_crop
 from being_remote.crop_search.crop_rendering import whole_crops
 from being_remote.crop_search.finding import Finding
-from being_remote.crop_search.similarity_fit import FaceFit, fit_face, robust_std
+from being_remote.crop_search.similarity_fit import FaceFit, Floats, fit_face, robust_std
 from being_remote.tracker.box_rules import possible_side
-
-Floats = NDArray[np.float64]
 
 MIN_FRAMES = 3
 MISFIT = 0.06  # of the face's size: two detections of one face differ by a third of this at most
@@ -67,7 +65,6 @@ def from_landmarks(
     Args:
         pairs: a few frames at least, spread over the clip and in its order, all of one set of points;
             those without a face (all zero) are skipped.
-        source_size_wh: of the original frames.
         image_size_wh: of the network image, square.
         detector: what found the landmarks, for people.
         bbox_scale: the tracker's setting, where it is known: a whole side must be one that it gives.

@@ -95,7 +95,6 @@ def read_pairs(
         crop_folder: `kpt` or `kpt_dense` of the tracker's input: crop pixels.
         source_folder: landmarks of the original frames, in their pixels.
         numbers: frame_id and number in `source/` of the frames to read, in order.
-        points: 68 or 478.
 
     Raises:
         NotFoundError: no frame has a file in both.

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from being_remote.crop_search.picture_matching import MAX_MISMATCH, MIN_PARTS, Match
-
-Floats = NDArray[np.float64]
+from being_remote.crop_search.registration import Floats
 
 _SPREAD_PX = 0.5  # by how much one box may seem to move from picture to picture
 _OTHER_BOX_PX = 3.0  # from here on it is another box, not a picture that is hard to place

@@ -175,7 +175,8 @@ def search_near(view: PictureView, frames: Frames, box: Box4, offset: int, *, wi
         return None
 
     def score(offset: int) -> float:
-        return quick_score(view, frames, offset, box)
+        made = warp(frames.grey(view.frame_number(offset)), box, (0.0, 0.0), view.size_wh)
+        return correlation(view.window.counted(view.grey32), view.window.counted(made))
 
     best, told = _climb(view, frames, score, offset)
     found = _match(view, frames, best, box, near=True)
@@ -198,11 +199,6 @@ def is_repeated(match: Match, frames: Frames) -> bool:
         ):
             return True
     return False
-
-
-def quick_score(view: PictureView, frames: Frames, offset: int, box: Box4) -> float:
-    made = warp(frames.grey(view.frame_number(offset)), box, (0.0, 0.0), view.size_wh)
-    return correlation(view.window.counted(view.grey32), view.window.counted(made))
 
 
 def _climb(

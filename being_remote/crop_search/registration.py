@@ -41,7 +41,6 @@ def register(
     """Register a stored grey picture (h, w) against a grey frame (H, W), both uint8.
 
     Args:
-        window: the part of the picture to use.
         start: the box to begin at; within a few crop pixels of the truth.
         near: it is within a source pixel: leave out the coarse level.
 

@@ -5,7 +5,7 @@ The crop is made again at whole numbers around the estimate, and what fits best 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -227,12 +227,11 @@ def runner_up(stored: Grey, window: Window, frame: Picture, box: Whole) -> tuple
     return best, own_score - scores[best]
 
 
-def best_box(pictures: Iterable[Material], box: Whole) -> Whole:
+def best_box(pictures: Sequence[Material], box: Whole) -> Whole:
     """The box whose scores, summed over pictures and frames, no neighbour exceeds."""
-    material = list(pictures)
 
     def total(at: Whole) -> float:
-        return sum(score_box(stored, window, frame, at) for stored, window, frame in material)
+        return sum(score_box(stored, window, frame, at) for stored, window, frame in pictures)
 
     own_score = total(box)
     for _ in range(_MAX_MOVES):

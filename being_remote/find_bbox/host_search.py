@@ -164,9 +164,6 @@ def plan_searches(
     """Plan a search of each host and, last, of this laptop.
 
     Args:
-        inventory: names the actors' places and this laptop's search roots.
-        actor: whose box.
-        hosts: the hosts to search.
         known_jobs: the ids of all jobs in the ledger.
         search_time_s: when each search ends; None: half of the host's `answer_timeout_s`.
     """
@@ -209,11 +206,7 @@ def plan_searches(
 def search_hosts(
     searches: Sequence[HostSearch], connect: ConnectHost, on_progress: OnProgress
 ) -> tuple[list[HostRow], dict[str, bytes]]:
-    """Run all searches at once.
-
-    Returns:
-        Each one's row, and the bytes of each box that was read, by their sha256.
-    """
+    """Run all searches at once; the rows, and the bytes of each box that was read, by their sha256."""
     contents: dict[str, bytes] = {}
 
     def import_reader() -> None:

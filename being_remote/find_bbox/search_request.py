@@ -12,7 +12,6 @@ from being_remote.pod_client.box_search import LIMITS
 from being_remote.tracker import layout
 
 PICTURES = (".png", ".jpg", ".jpeg")
-_FRAME_SUFFIX = ".frame"
 # Where each kind of evidence lies below a run's, an actor's or a backup's folder.
 _PLACES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
     "crop_images": [(name, PICTURES) for name in (layout.CROPS, layout.IMAGES, "run/" + layout.CROPS)],
@@ -48,7 +47,6 @@ def make_request(
     """Return the request of a search.
 
     Args:
-        actor: whose box.
         known: the folders that the inventory names; searched first.
         roots: everything below them is searched, likely places first.
         of_jobs: folders of our own jobs; searched last.
@@ -62,7 +60,7 @@ def make_request(
     return {
         "box_name": layout.BBOX,
         "run_folder": layout.CHECKPOINT,
-        "frame_suffix": _FRAME_SUFFIX,
+        "frame_suffix": layout.FRAME_SUFFIX,
         "known": list(dict.fromkeys(map(str, known))),
         "names": sorted({actor.name, actor.input.name, actor.output.name}),
         "places": places,

@@ -88,7 +88,7 @@ def decode_name(name: bytes) -> tuple[str, str | None]:
     """Return a name as text, and as base64 where it is not UTF-8.
 
     Example:
-        >>> text_of(b"/w/roman"), text_of(b"/w/caf\\xe9")
+        >>> decode_name(b"/w/roman"), decode_name(b"/w/caf\\xe9")
         (('/w/roman', None), ('/w/caf\\udce9', 'L3cvY2Fm6Q=='))
     """
     try:
@@ -128,7 +128,7 @@ def _find_input(run: str, settings: RunSettings | None) -> str | None:
 def _read_first_frame(frames: FoundFrames) -> tuple[Frame | None, list[str]]:
     from being_remote.tracker.frame_file import parse_frame
 
-    name = decode_name(frames.first)[0] + ".frame"
+    name = decode_name(frames.first)[0] + layout.FRAME_SUFFIX
     if frames.content is None:
         return None, [f"its first frame {name!r} was not read ({frames.problem})"]
     try:

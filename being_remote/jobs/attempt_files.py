@@ -144,9 +144,9 @@ def matches(name: str, pattern: str) -> bool:
     """Whether a path matches a glob, part by part; `**` stands for any number of parts.
 
     Example:
-        >>> matches("output/a/checkpoint/1.frame", "output/*/checkpoint/*.frame"), fits("a/b", "*")
+        >>> matches("output/a/checkpoint/1.frame", "output/*/checkpoint/*.frame"), matches("a/b", "*")
         (True, False)
-        >>> matches("a/b", "**"), fits("a", "**")
+        >>> matches("a/b", "**"), matches("a", "**")
         (True, True)
     """
     if pattern == "**":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import DataError, InconsistentData, NotFoundError, TornFile, UnsafeFile
-from being_remote.media.picture import MAX_PIXELS, image_size, read_picture
+from being_remote.media.picture import MAX_PIXELS, read_picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from being_remote.media.decoder import Video
 
-__all__ = ["MAX_PIXELS", "FrameReader", "Window", "image_size", "open_source", "small_grey"]
+__all__ = ["FrameReader", "Window", "open_source", "small_grey"]
 
 MAX_PICTURES = 1_000_000
 READERS = 4  # threads that decode a folder's pictures
@@ -39,7 +39,6 @@ class FrameReader:
     """An open video or frame folder, a context manager.
 
     Attributes:
-        path: the file or folder.
         size_wh: width and height of every frame, rotation applied.
         frame_count: of a video cut without encoding it again, the last ones may not be decodable.
         fps: frames per second, on average; None for folders.

@@ -131,7 +131,7 @@ def _add_video(found: SourceSize, run: LocalRun, settings: RunSettings, videos: 
 
 def _check_pixels(size: Size, said_by: str) -> Size:
     """Refuse a stated size that no video has: a picture of it is drawn."""
-    from being_remote.media.video import MAX_PIXELS
+    from being_remote.media.picture import MAX_PIXELS
 
     if size[0] * size[1] > MAX_PIXELS:
         raise UsageError(

@@ -95,9 +95,9 @@ def draw(shown: CropEvidence) -> Picture:
     lower = y + SIDE + 56 + _CAPTION
     words_area = (_MARGIN, lower, _WIDTH - 2 * _MARGIN, _LOWER)
     if shown.scores is not None:
-        values = np.asarray(shown.scores.values, dtype=np.float64)
-        if values.shape != (len(shown.scores.side_steps), *2 * [len(shown.scores.shifts_px)]):
-            raise ValueError(f"scores of shape {values.shape} do not fit their steps")
+        shape = shown.scores.values.shape
+        if shape != (len(shown.scores.side_steps), *2 * [len(shown.scores.shifts_px)]):
+            raise ValueError(f"scores of shape {shape} do not fit their steps")
         _heat_map(picture, shown.scores, (lefts[0], lower, SIDE, _LOWER))
         _curve(picture, shown.scores, (lefts[1], lower, SIDE, _LOWER))
         words_area = (lefts[2], lower, SIDE, _LOWER)
@@ -124,7 +124,6 @@ def _put(picture: Picture, part: Picture, area: Area) -> None:
 
 
 def _fit(part: NDArray[Any], width: int, height: int) -> NDArray[Any]:
-    """A picture resized to fit; its pixels stay sharp when enlarged."""
     scale = min(width / part.shape[1], height / part.shape[0])
     size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
     return cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
@@ -149,7 +148,7 @@ def _heat_map(picture: Picture, scores: Scores, area: Area) -> None:
     """The score over the crop's place, at the side found."""
     x, y, width, height = area
     _text(picture, "score over the crop's place", (x, y - 14), TEXT)
-    values = np.asarray(scores.values, dtype=np.float64)[list(scores.side_steps).index(0)]
+    values = scores.values[list(scores.side_steps).index(0)]
     low, high = _range(values)
     count = len(scores.shifts_px)
     cell = min(width - 60, height - 84) // count
@@ -176,8 +175,7 @@ def _curve(picture: Picture, scores: Scores, area: Area) -> None:
     """The best score at each side."""
     x, y, width, height = area
     _text(picture, "best score over the crop's side", (x, y - 14), TEXT)
-    values = np.asarray(scores.values, dtype=np.float64)
-    best = np.array([np.nanmax(v) if np.isfinite(v).any() else np.nan for v in values])
+    best = np.array([np.nanmax(v) if np.isfinite(v).any() else np.nan for v in scores.values])
     low, high = _range(best)
     left, top, right, bottom = x + 76, y + 14, x + width - 12, y + height - 62
     cv2.rectangle(picture, (left, y), (x + width - 1, bottom + 14), PANEL, -1)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-Span = tuple[float, float]
+Span = tuple[float, float]  # first and last
 
 # Told apart by the colour-blind, too. Source: Okabe and Ito, "Color Universal Design".
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
@@ -45,9 +45,6 @@ class Curve:
 
     def segments(self, frames: Span) -> list[NDArray[np.intp]]:
         """Indices of its values in pieces without a gap; what is too narrow to be seen is left out.
-
-        Args:
-            frames: the first and last frame of the chart.
 
         Example:
             >>> curve = Curve("jaw", [0, 10, 20, 50, 60], [1, 1, 1, 1, np.nan])

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DPI = 100
 WIDTH_IN, PANEL_HEIGHT_IN = 16.0, 3.0
 INK, QUIET, GRID = "#1c1e22", "#64686e", "#e2e5e8"
 MAX_PANELS = 48
@@ -123,7 +122,7 @@ def _describe_K(K: NDArray[np.float64]) -> str:
 def _new_figure(title: str, height_in: float) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, layout=None, facecolor="white")
+    figure = Figure(figsize=(WIDTH_IN, height_in), dpi=100, layout=None, facecolor="white")
     text = figure.suptitle(_plain(title), x=0.02, ha="left", fontsize=18, color=INK, y=1 - 0.2 / height_in)
     text.set_parse_math(False)  # a name may hold anything
     figure.subplots_adjust(
