@@ -130,6 +130,14 @@ def recentred_square(K_source: ArrayLike, crop: Crop, side_px: int) -> Canvas:
 
     Raises:
         ValueError: the square would be larger than any picture.
+
+    Example:
+        >>> from being_remote.camera.crop import crop_from_box
+        >>> crop = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
+        >>> K = [[4111.5, 0, 958.24], [0, 4111.5, 529.45], [0, 0, 1]]
+        >>> canvas = recentred_square(K, crop, 512)
+        >>> canvas.x_min, canvas.y_min, canvas.width, canvas.height
+        (497, 68, 922, 922)
     """
     size_wh = crop.source_size_wh
     centre = _principal_point(K_source)
@@ -152,7 +160,14 @@ def recentred_square(K_source: ArrayLike, crop: Crop, side_px: int) -> Canvas:
 
 
 def window(K_source: ArrayLike, source_size_wh: Sequence[int], size_wh: Sequence[int]) -> Canvas:
-    """A window of `size_wh` around the principal point at native scale; off by at most half a pixel."""
+    """A window of `size_wh` around the principal point at native scale; off by at most half a pixel.
+
+    Example:
+        >>> K = [[4111.5, 0, 958.24], [0, 4111.5, 529.45], [0, 0, 1]]
+        >>> canvas = window(K, (1920, 1080), (768, 768))
+        >>> canvas.x_min, canvas.y_min, canvas.resampled
+        (574, 145, False)
+    """
     lengths = _size(size_wh)
     starts = [_round(c - length / 2) for c, length in zip(_principal_point(K_source), lengths)]
     return _native(starts, lengths, _size(source_size_wh))

@@ -161,18 +161,37 @@ def crop_from_box(box: Sequence[int], source_size_wh: Sequence[int], image_size_
 
 
 def resize_only(source_size_wh: Sequence[int], image_size_wh: Sequence[int]) -> Crop:
-    """The map of a run with `crop_image: false`: the whole frame, each axis resized on its own."""
+    """The map of a run with `crop_image: false`: the whole frame, each axis resized on its own.
+
+    Example:
+        >>> crop = resize_only((1920, 1080), (960, 540))
+        >>> crop.scale_x, crop.scale_y, crop.origin
+        (2.0, 2.0, (0, 0))
+    """
     width, height = _size(source_size_wh, "source size")
     return Crop(0, width, 0, height, 0, 0, (width, height), _size(image_size_wh, "image size"))
 
 
 def to_source(crop: Crop, uv: ArrayLike) -> Floats:
-    """Crop pixels (..., 2) -> source pixels (..., 2), corner convention."""
+    """Crop pixels (..., 2) -> source pixels (..., 2), corner convention.
+
+    Example:
+        >>> crop = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
+        >>> to_source(crop, [256, 256])
+        array([960., 540.])
+    """
     return _pairs(uv) * (crop.scale_x, crop.scale_y) + crop.origin
 
 
 def to_crop(crop: Crop, xy: ArrayLike) -> Floats:
-    """Source pixels (..., 2) -> crop pixels (..., 2), corner convention: the inverse of `to_source`."""
+    """Source pixels (..., 2) -> crop pixels (..., 2), corner convention: the inverse of `to_source`.
+
+    Example:
+        >>> crop = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
+        >>> to_crop(crop, [[510, 90], [1410, 990]])
+        array([[  0.,   0.],
+               [512., 512.]])
+    """
     return (_pairs(xy) - crop.origin) / (crop.scale_x, crop.scale_y)
 
 

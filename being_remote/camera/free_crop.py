@@ -39,6 +39,11 @@ def free_crop(
 
     Raises:
         ValueError: nothing of it lies in the frame.
+
+    Example:
+        >>> crop = free_crop((600.2, 600.2), (340.1, -20.4), (1280, 720), (512, 512))
+        >>> crop.x_min, crop.y_min, crop.pad_y, crop.A[0].round(4).tolist()
+        (340, 0, 20, [1.1723, 0.0, 340.1])
     """
     bounds = []
     for size, start, length, pad in zip(size_wh, origin, source_size_wh, pad_xy):

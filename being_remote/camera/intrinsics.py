@@ -30,6 +30,12 @@ def through(A: ArrayLike, K: ArrayLike) -> Floats:
 
     Source:
         Hartley & Zisserman, Multiple View Geometry, 2nd ed., sec. 6.1: x' = A x = (A K) X.
+
+    Example:
+        >>> through([[2, 0, 10], [0, 2, 20], [0, 0, 1]], [[100, 0, 5], [0, 100, 6], [0, 0, 1]])
+        array([[200.,   0.,  20.],
+               [  0., 200.,  32.],
+               [  0.,   0.,   1.]])
     """
     A = _matrix(A, "A")
     if not np.all(A[..., 2, :] == (0, 0, 1)):
@@ -127,7 +133,13 @@ def from_ndc(focal_ndc: ArrayLike, principal_ndc: ArrayLike, size_wh: Sequence[i
 
 
 def to_ndc(K: ArrayLike, size_wh: Sequence[int]) -> tuple[Floats, Floats]:
-    """PyTorch3D's (focal (..., 2), principal point (..., 2)): the inverse of `from_ndc`."""
+    """PyTorch3D's (focal (..., 2), principal point (..., 2)): the inverse of `from_ndc`.
+
+    Example:
+        >>> focal, principal = to_ndc([[256, 0, 250], [0, 256, 256], [0, 0, 1]], (512, 512))
+        >>> focal.tolist(), principal.tolist()
+        ([1.0, 1.0], [0.0234375, 0.0])
+    """
     K = _matrix(K, "K")
     width, height = _size(size_wh)
     half = min(width, height) / 2

@@ -71,6 +71,13 @@ def opencv_c2w(R: ArrayLike, t: ArrayLike) -> Floats:
 
     R is inverted, not transposed: stored as float32 it is a rotation to seven digits only, and whoever
     inverts the result must get R and t back to all of theirs.
+
+    Example:
+        >>> opencv_c2w([[0, -1, 0], [1, 0, 0], [0, 0, 1]], [1, 0, 2])
+        array([[ 0.,  1.,  0.,  0.],
+               [-1.,  0.,  0.,  1.],
+               [ 0.,  0.,  1., -2.],
+               [ 0.,  0.,  0.,  1.]])
     """
     R, t = _pose(R, t)
     inverse = np.linalg.inv(R)
@@ -86,6 +93,13 @@ def opengl_c2w(R: ArrayLike, t: ArrayLike) -> Floats:
     """Camera-to-world (..., 4, 4) with OpenGL camera axes (x right, y up, z backward).
 
     nerfstudio's and Blender's `transform_matrix`. The last column is the camera's centre.
+
+    Example:
+        >>> opengl_c2w(np.diag([1.0, -1, -1]), [0, 0, 1])
+        array([[1., 0., 0., 0.],
+               [0., 1., 0., 0.],
+               [0., 0., 1., 1.],
+               [0., 0., 0., 1.]])
     """
     return opencv_c2w(R, t) * (1, -1, -1, 1) + 0.0
 
@@ -132,7 +146,14 @@ def quaternion_wxyz(R: ArrayLike) -> Floats:
 
 
 def rotation_vector(R: ArrayLike) -> Floats:
-    """Axis times angle (..., 3), radians, of rotations (..., 3, 3); angles up to pi."""
+    """Axis times angle (..., 3), radians, of rotations (..., 3, 3); angles up to pi.
+
+    Example:
+        A quarter turn about z:
+
+        >>> rotation_vector([[0, -1, 0], [1, 0, 0], [0, 0, 1]]).round(6)
+        array([0.      , 0.      , 1.570796])
+    """
     q = quaternion_wxyz(R)
     sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
     # Without a rotation the axis is undefined: angle / sine tends to 2.

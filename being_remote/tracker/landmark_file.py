@@ -15,7 +15,12 @@ SPARSE, DENSE = 68, 478
 
 
 def landmark_name(source_number: int) -> str:
-    """The file of the picture `source/<number>`."""
+    """The file of the picture `source/<number>`.
+
+    Example:
+        >>> landmark_name(2)
+        '00002.npy'
+    """
     return f"{source_number:05d}.npy"
 
 

@@ -180,6 +180,10 @@ def parse_override(text: str, keys: Keys = KEYS) -> tuple[str, Value | None]:
 
     Raises:
         UsageError: not of that form, not YAML, or refused by `coerce`; or the job sets the key.
+
+    Example:
+        >>> parse_override("image_size=[768, 768]")
+        ('image_size', [768, 768])
     """
     key, equals, written = text.partition("=")
     key = key.strip()
@@ -279,6 +283,10 @@ def compare(
     """How two runs' settings differ, in the tracker's order; where their files lie does not matter.
 
     `keys` are of the checkout that reads `after`, `keys_before` of the one that reads `before`.
+
+    Example:
+        >>> [(c.key, c.before, c.after) for c in compare({}, {"bbox_scale": 3.5, "fps": 25})]
+        [('bbox_scale', 2.5, 3.5)]
     """
     keys_before = keys if keys_before is None else keys_before
     old, new = complete(before, keys_before), complete(after, keys)
@@ -291,7 +299,13 @@ def compare(
 
 
 def to_yaml(settings: Settings, keys: Keys = KEYS) -> bytes:
-    """The tracker's YAML, keys in its order, so that equal settings are equal bytes."""
+    """The tracker's YAML, keys in its order, so that equal settings are equal bytes.
+
+    Example:
+        >>> print(to_yaml({"image_size": [768, 768], "bbox_scale": 3.0}).decode(), end="")
+        bbox_scale: 3.0
+        image_size: [768, 768]
+    """
     # One line each, lists in brackets: as in the shipped files.
     return "".join(
         f"{name}: {_in_yaml(settings[name])}\n"
