@@ -97,7 +97,7 @@ def map_to_video(case: RecoveryInput, indices: NDArray[np.int64]) -> dict[int, i
 def number_in_source(frames: Iterable[F], case: RecoveryInput, mapped: FrameMap) -> tuple[F, ...]:
     """Give frames that were compared by the video's count, from 1, their numbers in `source/`.
 
-    A crop may fit another frame than its own. Where that is no pose's frame, it has no number: the crop
+    A crop may fit another frame than its own. Where no pose has that frame, it has no number: the crop
     is then listed at its own, as one whose neighbours were not told apart.
     """
     numbers = {frame_id: number + mapped.offset for frame_id, number in case.numbers.items()}
