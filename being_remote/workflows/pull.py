@@ -9,7 +9,7 @@ from being_remote.errors import DataError, HostError, InconsistentData, NotFound
 from being_remote.inventory import Inventory
 from being_remote.jobs.attempt_files import AttemptFolder, SkippedFile
 from being_remote.jobs.job_status import JobStatus
-from being_remote.jobs.ledger import ledger_of
+from being_remote.jobs.ledger import LAST, ledger_of
 from being_remote.jobs.logs import attempt_folder
 from being_remote.jobs.result_download import ResultChecks, ResultDownload, download_results, folder_of
 from being_remote.jobs.result_folder import note_of
@@ -76,7 +76,9 @@ def pull(
     from being_remote.transport import open_session
 
     ledger = ledger_of(inventory)
-    found = ledger.find(job, recipes=recipes_with_results(all_files=all_files))
+    # Only `last` needs to know all recipes: a broken plug-in stops no pull of a job that is named.
+    recipes = recipes_with_results(all_files=all_files) if job == LAST else ()
+    found = ledger.find(job, recipes=recipes)
     host, recipe = inventory.host(found.host), find_recipe(found.recipe)
     folder = folder_of(inventory, found)
     remote = attempt_folder(host.workdir, found.job, found.attempt) / WORK

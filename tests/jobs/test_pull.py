@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from being_remote import plugins
 from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.jobs import attempt_files
@@ -57,6 +59,21 @@ def test_a_second_pull_moves_and_changes_nothing(works: Any, ended: str) -> None
         p: at.st_mtime_ns for p, at in before.items()
     }
     assert [p.name for p in first.folder.parent.iterdir() if p.name != ended] == [f".{ended}.lock"]
+
+
+def test_a_broken_plug_in_stops_no_pull_of_a_job_that_is_named(
+    works: Any, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = EntryPoint("other", "no_such_package:X", "being_remote.recipes")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: (broken,))
+    plugins.installed.cache_clear()
+    try:
+        assert pull(works.inventory, ended, all_files=True).files == 2
+        with pytest.raises(UsageError, match="no_such_package"):  # which job is the last depends on it
+            pull(works.inventory, "last", all_files=True)
+    finally:
+        monkeypatch.undo()
+        plugins.installed.cache_clear()
 
 
 def test_a_dry_run_counts_and_leaves_no_trace(works: Any, ended: str) -> None:

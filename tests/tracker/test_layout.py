@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from being_remote import backup_paths
 from being_remote.backup_paths import BackupPaths
+from being_remote.tracker import layout
 from being_remote.tracker.layout import (
     ACTOR_CONFIGS,
     KINDS,
@@ -111,3 +113,9 @@ def test_home_and_places_agree() -> None:
     assert home.identity == Path("/b/roman/actor/identity.npy")
     assert home.config == Path("/b/roman/actor/config.yml")
     assert {home.kpt, home.kpt_dense} == {Path("/b/roman", p.home) for p in PLACES if p.kind == "kpt"}
+
+
+def test_a_backup_names_checkpoints_and_boxes_as_the_tracker_does() -> None:
+    # backup_paths knows no tracker, so it spells these names itself
+    for name in ("BBOX", "CHECKPOINT", "FRAME_SUFFIX"):
+        assert getattr(backup_paths, name) == getattr(layout, name)
