@@ -115,12 +115,18 @@ class Supervisor:
                     return taken
                 self._write_note(lock, queue.reason)
                 self.say("started", queue.reason)
-                self.wakeups.wait(pause)
+                self._wait_startable(pause)
                 pause = min(pause * 1.2, SLOWEST_LOOK_S)
-                self._require_startable(after_lock=True)
         except (NothingToDo, gpu_lease.NeverAvailable):
             queue.leave()
             raise
+
+    def _wait_startable(self, seconds: float) -> None:
+        """Wait in full: nvidia-smi, our own child, wakes us when it ends, and must not be asked again for that."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.wakeups.wait(left)
+            self._require_startable(after_lock=True)
 
     def _write_note(self, lock: int, waits_for: Optional[str]) -> None:
         note = {
