@@ -21,6 +21,7 @@ from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.job_paths import AttemptPaths, JobPaths
 from being_remote.pod.job_records import Record
+from being_remote.pod.job_states import JobState
 from being_remote.pod.wakeups import Wakeups
 
 LOOK_S = 0.5
@@ -161,7 +162,7 @@ class Supervisor:
         if impossible is None:
             outcome = attempt.run(self._asked_to_stop, on_start=lambda: self.say("started"))
         else:
-            outcome = AttemptOutcome("failed", None, impossible)
+            outcome = AttemptOutcome(JobState.FAILED, None, impossible)
         self._write_end(outcome, attempt, gpus, time.monotonic() - started)
         self.say("ended")
 
@@ -171,9 +172,9 @@ class Supervisor:
         except OSError:  # a network disk that fails for a moment: the next look will tell
             return None
         if cancelled:
-            return AttemptOutcome("cancelled", None, "cancelled")
+            return AttemptOutcome(JobState.CANCELLED, None, "cancelled")
         if highest > self.number:
-            return AttemptOutcome("abandoned", None, f"attempt {highest} was asked for")
+            return AttemptOutcome(JobState.ABANDONED, None, f"attempt {highest} was asked for")
         return None
 
     def _write_end(
