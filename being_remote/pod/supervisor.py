@@ -123,7 +123,7 @@ class Supervisor:
             raise
 
     def _wait_startable(self, seconds: float) -> None:
-        """Wait in full: nvidia-smi, our own child, wakes us when it ends, and must not be asked again for that."""
+        """Wait in full: the end of nvidia-smi, our own child, wakes us, and is no reason to ask again."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.wakeups.wait(left)
