@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -27,12 +28,17 @@ class Card:
         folder.mkdir()
         program = folder / "nvidia-smi"
         program.write_text(
-            f"#!/bin/sh\ncase $1 in -L) cat {folder}/list;; *mig*) cat {folder}/modes;;"
+            f"#!/bin/sh\ndate +%s.%N >> {folder}/calls\n"
+            f"case $1 in -L) cat {folder}/list;; *mig*) cat {folder}/modes;;"
             f" *) cat {folder}/capture; exit $(cat {folder}/code);; esac\n"
         )
         self.splits("", "")
         program.chmod(0o755)
         self.says(A100.format(i=0, u="0", used=4, use=0))
+
+    def calls(self) -> list[float]:
+        """When it was asked, in seconds."""
+        return [float(line) for line in (self._folder / "calls").read_text().split()]
 
     def says(self, capture: str, code: int = 0) -> None:
         (self._folder / "new").write_text(capture)
@@ -95,6 +101,19 @@ def test_four_that_wait_start_in_their_order_and_one_that_gives_up_blocks_nobody
     order = [Path(line).parents[2].name for line in (tmp_path / "order").read_text().split()]
     assert order == [waiting[i].job for i in (2, 3, 0)]
     assert desk.see(waiting[1].job).state == "cancelled"
+
+
+def test_while_a_job_waits_the_driver_is_asked_once_in_each_pause(desk, card) -> None:
+    card.says(A100.format(i=0, u="0", used=60000, use=97))
+    spec = desk.spec("true", gpus=1)
+    assert desk.submit(spec).state == "waiting"
+    asked = len(card.calls())
+    deadline = time.monotonic() + 30
+    while len(card.calls()) < asked + 4:  # nothing but the waiting job asks meanwhile
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    calls = card.calls()[asked:]
+    assert all(later - earlier > 0.4 for earlier, later in itertools.pairwise(calls)), calls
 
 
 def test_a_gpu_that_somebody_else_uses_is_waited_for(desk, card) -> None:
