@@ -8,6 +8,7 @@ and its evidence. Nothing here contacts a host.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from being_remote.errors import NotFoundError, UsageError
+from being_remote.errors import NotFoundError, TornFile, UsageError
 from being_remote.inventory import Inventory
 from being_remote.jobs.spec import JobSpec
 from being_remote.pod.job_states import JobState
@@ -312,6 +313,41 @@ class Ledger:
         )
         return tuple(Intent(*row) for row in rows)
 
+    def find_damage(self) -> str | None:
+        """What is corrupt in the file; None where it is whole, missing, or cannot be read at all."""
+        if not self.path.exists() or not self.path.stat().st_size:
+            return None
+        try:
+            with closing(sqlite3.connect(self.path, timeout=_BUSY_S)) as db:
+                found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        except sqlite3.DatabaseError as e:
+            return str(e) if type(e) is sqlite3.DatabaseError else None
+        return None if found == "ok" else " ".join(found.split())
+
+    def adopt_rows(self, old: sqlite3.Connection) -> str | None:
+        """Copy each row of a corrupt ledger that can be read and makes sense into this one, which is new.
+
+        Returns:
+            The corrupt ledger's own name, which this one then has; None where it cannot be read.
+        """
+        with self._writing() as db:
+            names = [value for name, value in _readable_rows(old, "meta") if name == "uuid"]
+            db.executemany("UPDATE meta SET value = ? WHERE name = 'uuid'", [(name,) for name in names])
+            for row in _readable_rows(old, "jobs"):
+                if _is_whole_job(row):
+                    db.execute(f"INSERT OR IGNORE INTO jobs VALUES ({_placeholders(row)})", row)
+            known = {job for (job,) in db.execute("SELECT job FROM jobs")}
+            for table, job_column in (("left_hosts", 0), ("transitions", 1)):
+                for row in _readable_rows(old, table):
+                    if row[job_column] in known:
+                        db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({_placeholders(row)})", row)
+        return names[0] if names else None
+
+    def fold_log(self) -> None:
+        """Put everything into the one file, so that it can be moved."""
+        with self._connection() as db:
+            db.execute("PRAGMA journal_mode = DELETE")
+
     # -- the file --------------------------------------------------------------------------------
 
     def _select(self, which: str, values: Sequence[Any]) -> tuple[LedgerJob, ...]:
@@ -396,6 +432,12 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, PermissionError) as e:
+        if type(e) is sqlite3.DatabaseError:  # of its subclasses none says that the file is corrupt
+            raise TornFile(
+                f"the ledger is corrupt: {e}",
+                file=str(path),
+                hint="being-remote jobs keeps it under another name and rebuilds it from the hosts",
+            ) from e
         raise UsageError(
             f"the ledger cannot be used: {e}",
             where=str(path),
@@ -500,10 +542,32 @@ def _find(db: sqlite3.Connection, job: str) -> LedgerJob:
     return _ledger_job(row)
 
 
+def _readable_rows(db: sqlite3.Connection, table: str) -> list[Any]:
+    """The rows before and behind what is corrupt in a table, in their order."""
+    found: dict[int, Any] = {}
+    for order in ("ASC", "DESC"):
+        with contextlib.suppress(sqlite3.DatabaseError):
+            for number, *row in db.execute(f"SELECT rowid, * FROM {table} ORDER BY rowid {order}"):
+                if number in found:
+                    break
+                found[number] = row
+    return [found[number] for number in sorted(found)]
+
+
+def _is_whole_job(row: Sequence[Any]) -> bool:
+    """Whether a row of a corrupt file is a job that was written as a whole."""
+    try:
+        spec = JobSpec.from_bytes(row[5])
+        json.loads(row[7])
+        return (spec.job, spec.sha256, str(JobState(row[10]))) == (row[1], row[6], row[10])
+    except (ValueError, TypeError):
+        return False
+
+
 def _ledger_job(row: Any) -> LedgerJob:
     job = LedgerJob(*row)
     return dataclasses.replace(job, state=JobState(job.state))
 
 
-def _placeholders(values: Sequence[str]) -> str:
+def _placeholders(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))

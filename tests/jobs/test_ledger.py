@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from being_remote.errors import NotFoundError, UsageError
+from being_remote.errors import NotFoundError, TornFile, UsageError
 from being_remote.jobs.ledger import Intent, Ledger, hosts_of, volume_of
 from being_remote.pod.job_states import JobState
 
@@ -275,7 +275,7 @@ def test_a_ledger_that_cannot_be_used_says_why_and_touches_no_job(tmp_path: Path
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"something else that is no database" * 100)
     for ask in (lambda: Ledger(path).jobs(), lambda: Ledger(path).uuid):
-        with pytest.raises(UsageError, match="the ledger cannot be used"):
+        with pytest.raises(TornFile, match="the ledger is corrupt"):
             ask()
     assert path.read_bytes().startswith(b"something else")
 
