@@ -83,7 +83,8 @@ class JobSpec:
     """One job. `intent` is what the user asked for, canonical: equal intents are the same job.
 
     `wall_s` bounds an attempt, `stall_s` the time without a new file of `progress` (without one: of
-    the log); `grace_s` lies between TERM and KILL; `log_bytes` bounds the log.
+    the log); `wait_s` bounds the wait for free GPUs; `grace_s` lies between TERM and KILL; `log_bytes` bounds
+    the log.
     """
 
     job: str
@@ -98,6 +99,7 @@ class JobSpec:
     gpus: int = 0
     wall_s: float | None = None
     stall_s: float | None = None
+    wait_s: float | None = None
     grace_s: float = 10.0
     log_bytes: int = 64 << 20
     schema: int = SCHEMA
@@ -109,7 +111,7 @@ class JobSpec:
             raise ValueError(f"not a job id: {self.job!r}")
         if not self.steps or any(not step.argv for step in self.steps):
             raise ValueError("a job needs at least one step, and each step a command")
-        if any(step.verifies for step in self.steps[:-1]) or (self.steps[0].verifies):
+        if any(step.verifies for step in self.steps[:-1]) or self.steps[0].verifies:
             raise ValueError("only a last step can verify those before it")
         if self.schema != SCHEMA or not 0 <= self.gpus <= 64 or self.log_bytes < 4096 or self.grace_s < 0:
             raise ValueError("schema, gpus, log_bytes or grace_s is out of range")
@@ -118,9 +120,11 @@ class JobSpec:
     def as_bytes(self) -> bytes:
         """The canonical JSON: what is hashed, stored in the ledger and sent to the pod."""
         fields = dataclasses.asdict(self)
+        if self.wait_s is None:
+            del fields["wait_s"]  # specs of version 0.1.0 have no such field, and keep their bytes
         for step in fields["steps"]:
             if not step["verifies"]:
-                del step["verifies"]  # as in specs from before there was such a step
+                del step["verifies"]  # as above
         return canonical(fields) + b"\n"
 
     @cached_property
