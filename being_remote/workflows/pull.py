@@ -7,7 +7,7 @@ from pathlib import Path
 
 from being_remote.errors import DataError, HostError, InconsistentData, NotFoundError
 from being_remote.inventory import Inventory
-from being_remote.jobs.attempt_files import AttemptFolder, SkippedFile
+from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import LAST
 from being_remote.jobs.logs import attempt_folder
@@ -20,6 +20,7 @@ from being_remote.pod.job_states import JobState
 from being_remote.recipes.registry import find_recipe, recipes_with_results
 from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import OnProgress, no_progress
+from being_remote.transfer.quarantine import QuarantineRow, quarantine_row
 from being_remote.workflows.job_context import job_context
 
 EXAMPLES = 20
@@ -43,7 +44,7 @@ class PullReport:
     transferred_bytes: int
     verified: int
     changed: bool
-    quarantined: tuple[SkippedFile, ...]
+    quarantined: tuple[QuarantineRow, ...]
     outputs: tuple[Path, ...]
     round_trips: int
     dry_run: bool
@@ -155,7 +156,7 @@ def _report(
         transferred_bytes=done.transferred_bytes,
         verified=0 if dry_run else len(done.files),
         changed=done.changed,
-        quarantined=done.set_aside,
+        quarantined=tuple(map(quarantine_row, done.set_aside)),
         outputs=tuple(folder / name for name in sorted(done.files) if "/" not in name)[:EXAMPLES],
         round_trips=round_trips,
         dry_run=dry_run,
