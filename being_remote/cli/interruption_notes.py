@@ -31,6 +31,7 @@ KEPT: dict[str, tuple[str, str]] = {
         "an attempt that was submitted is kept and may run",
         "run the same command again: no attempt starts twice; jobs shows its status",
     ),
+    "forget": ("a job is forgotten as a whole or not at all", _GOES_ON),
     "push": ("what was uploaded is kept", _GOES_ON),
     "safe-to-stop": _UNCHANGED,
     "demo": ("its pod is stopped", "run the same command again: it starts over"),

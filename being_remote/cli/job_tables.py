@@ -13,8 +13,9 @@ from being_remote.jobs.cancel import CancelReport
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.move import Move
 from being_remote.pod.job_states import JobState
+from being_remote.workflows.forget import ForgetReport
 from being_remote.workflows.jobs import JobsReport, WhyReport
-from being_remote.workflows.pull import PullReport
+from being_remote.workflows.pull import PullAllReport, PullReport
 from being_remote.workflows.resume import ResumeReport
 
 _SINCE = "since (UTC)"
@@ -97,6 +98,30 @@ def show_pull(console: Console, report: PullReport) -> None:
         for refused in report.quarantined:
             table.add_row(cell(refused.path), cell(refused.reason))
         console.print(table)
+
+
+def show_pull_all(console: Console, report: PullAllReport) -> None:
+    """The same for each job that has results."""
+    if not report.jobs:
+        line(console, "no job has results")
+    for job in report.jobs:
+        if isinstance(job, PullReport):
+            show_pull(console, job)
+        else:
+            what = "" if job.is_local else "not pulled: "
+            line(console, f"{job.job} on {job.host}: {what}{job.reason}", "" if job.is_local else "yellow")
+
+
+def show_forget(console: Console, report: ForgetReport) -> None:
+    """A line for each job, and what its removal freed."""
+    if not report.jobs:
+        line(console, "no finished jobs are left on the hosts")
+    for job in report.jobs:
+        freed = f" ({size_text(job.freed_bytes)})" if job.freed_bytes else ""
+        kept = "" if job.forgotten else "kept: "
+        line(
+            console, f"{job.job} on {job.host}: {kept}{job.reason}{freed}", "" if job.forgotten else "yellow"
+        )
 
 
 def show_resume(console: Console, report: ResumeReport) -> None:

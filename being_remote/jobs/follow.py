@@ -102,6 +102,7 @@ def follow(
     say: Say,
     *,
     offset: int = 0,
+    start: logs.LogStart = logs.WHOLE,
     patience_s: float = logs.PATIENCE_S,
 ) -> FollowResult:
     """Follow the current attempt until its end is known, or is unknown and nothing more is written.
@@ -110,6 +111,7 @@ def follow(
         session, host: the job's host.
         say: receives each line, state and download, one at a time.
         offset: the first byte of the log to read.
+        start: leave out what was written before.
         patience_s: how long the host may stay away.
 
     Raises:
@@ -119,10 +121,10 @@ def follow(
     follower.look(job)
     download = None if follower.status.state.ended else follower.background_download()
     if download is None:
-        return FollowResult(follower.read_log(offset, patience_s), None)
+        return FollowResult(follower.read_log(offset, start, patience_s), None)
     download.start()
     try:
-        return FollowResult(follower.read_log(offset, patience_s), download.finish())
+        return FollowResult(follower.read_log(offset, start, patience_s), download.finish())
     finally:
         download.leave()
 
@@ -169,7 +171,7 @@ class _JobFollower:
             say=self._report,
         )
 
-    def read_log(self, offset: int, patience_s: float) -> JobStatus:
+    def read_log(self, offset: int, start: logs.LogStart, patience_s: float) -> JobStatus:
         """Report the log as it grows and the states between; returns how the job stands at its end."""
         lines, looked_at = logs.LogLines(), time.monotonic()
         heard_at = looked_at
@@ -179,6 +181,7 @@ class _JobFollower:
             self._host.python,
             self._folder,
             offset=offset,
+            start=start,
             follow=not over,
             patience_s=patience_s,
         )

@@ -216,6 +216,13 @@ class Ledger:
             db.execute("UPDATE jobs SET seen_at = ? WHERE job = ?", (time.time(), job))
             return _find(db, job)
 
+    def note(self, job: str, attempt: int, evidence: Mapping[str, Any]) -> None:
+        """Add to the history what changes no state; of an attempt that does not count, nothing."""
+        with self._writing() as db:
+            found = _find(db, job)
+            if found.attempt == attempt:
+                _add_step(db, job, attempt, found.state, evidence)
+
     def next_attempt(
         self, job: str, after: int, evidence: Mapping[str, Any], *, moved: Intent | None = None
     ) -> LedgerJob:

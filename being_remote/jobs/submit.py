@@ -22,6 +22,10 @@ _NOT_TAKEN = {
     "absent": ("the job is not on the host", _MISSING),
     "elsewhere": ("the host has another disk than the one to which the job was sent", _MISSING),
     "torn": ("the job arrived damaged", _AGAIN),
+    "forgotten": (
+        "the job was forgotten on the host, and its id never starts again",
+        "the same settings with --again make a new job",
+    ),
     "unpushed": ("the files from which it continues are not on the host", "resume {job} uploads them again"),
 }
 

@@ -25,6 +25,7 @@ from being_remote.pod import job_records, locks, start_gate, status
 from being_remote.pod.boot_identity import mark_volume, read_boot_identity, read_volume
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder, jobs_folder
 from being_remote.pod.job_records import Record
+from being_remote.pod.tombstone import is_forgotten
 
 MAX_BUNDLE_BYTES = 300 << 20
 MAX_ANSWER_BYTES = 1 << 16
@@ -84,6 +85,9 @@ def _store(data: bytes, staging: str, job: JobPaths, spec_sha256: str) -> str:
         sync_tree(staging)
         os.rename(staging, job.folder)
         job_records.sync_folder(job.jobs)
+        if is_forgotten(job):  # meanwhile: nothing of it may stay
+            shutil.rmtree(job.folder)
+            return "forgotten"
         return "made"
     except OSError:
         # Another claim was first; all else (a full disk, no rights) stays an error.
@@ -212,7 +216,12 @@ def _read_line(fd: int, wait_s: float) -> Optional[bytes]:
 
 
 def _compare_spec(job: JobPaths, spec_sha256: str) -> Optional[str]:
-    """Compare the job's folder with the spec: "there" or "refused"; None without a folder."""
+    """Compare the job's folder with the spec: "there" or "refused"; None without a folder.
+
+    "forgotten": its folder was removed for good.
+    """
+    if is_forgotten(job):
+        return "forgotten"
     if not os.path.lexists(job.folder):
         return None
     spec = job_records.read_bytes(job.spec)

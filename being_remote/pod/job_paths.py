@@ -1,6 +1,6 @@
 """Where everything of a job lies on its host: the one spelling, for the programs on a pod and the laptop.
 
-    <workdir>/jobs/.volume  .in/  .cancelled/<job>  .pushed/<upload>/pushed.json
+    <workdir>/jobs/.volume  .in/  .forgotten/  .cancelled/<job>  .pushed/<upload>/pushed.json
     <workdir>/jobs/<job>/   spec.json  bundle/  files/  cancel  supervisor.log
                             attempts/<n>.asked  attempts/<n>/{who.json,progress.json,end.json,log,work/}
 
@@ -31,6 +31,11 @@ def volume_marker(jobs: str) -> str:
 def incoming_folder(jobs: str) -> str:
     """Where claims unpack jobs before they are renamed into place."""
     return f"{jobs}/.in"
+
+
+def forgotten_folder(jobs: str) -> str:
+    """Where the folders of forgotten jobs lie while they are removed."""
+    return f"{jobs}/.forgotten"
 
 
 class AttemptPaths:

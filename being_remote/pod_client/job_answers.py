@@ -232,7 +232,7 @@ class StatusAnswer(StrictModel):
 class SubmitAnswer(StrictModel):
     """What a claim and ensure came to. `seen` is null unless the claim stands."""
 
-    claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed"]
+    claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed", "forgotten"]
     spec_sha256: Sha256 | None
     supervisor: (
         Literal["started", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"] | None

@@ -18,7 +18,7 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
 
-JOB_COMMANDS = {"retrack", "jobs", "logs", "cancel", "pull", "resume"}
+JOB_COMMANDS = {"retrack", "jobs", "logs", "cancel", "pull", "resume", "forget"}
 RUN_COMMANDS = {"recover", "analyze", "compare"}
 HOST_COMMANDS = {"hosts", "doctor", "trust", "safe-to-stop"}
 COMMANDS = {"find-bbox", "sync", "push", "demo", *HOST_COMMANDS, *JOB_COMMANDS, *RUN_COMMANDS}

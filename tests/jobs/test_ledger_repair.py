@@ -130,6 +130,7 @@ def test_a_dry_run_repairs_nothing_and_says_what_does(works: Any, three: list[st
         pull(works.inventory, three[0], dry_run=True)
     assert "being-remote jobs" in e.value.hint and e.value.exit_code == 6
     assert {p: p.read_bytes() for p in works.inventory.state.iterdir()} == files
+    assert len(jobs(works.inventory, all_jobs=True).jobs) == 3
 
 
 def test_a_host_that_is_silent_during_the_repair_is_said(
