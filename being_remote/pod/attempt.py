@@ -12,7 +12,7 @@ import subprocess
 import time
 from typing import Callable, Dict, List, Optional
 
-from being_remote.pod import processes, start_gate
+from being_remote.pod import os_problem, processes, start_gate
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.folded_log import LogPump
 from being_remote.pod.heartbeat import HeartbeatWriter
@@ -40,7 +40,11 @@ class Attempt:
     ) -> None:
         attempt_paths = job.attempt(number)
         self._spec, self._gpus, self._inherited, self._wakeups = spec, gpus, inherited, wakeups
-        self._work, self._log = attempt_paths.work, attempt_paths.log
+        self._work, self._log, self._workdir = (
+            attempt_paths.work,
+            attempt_paths.log,
+            os.path.dirname(job.jobs),
+        )
         self._mark = processes.mark_of(spec["job"], number)
         self._started = time.monotonic()
         self.heartbeat = HeartbeatWriter(attempt_paths, spec["progress"])
@@ -56,14 +60,24 @@ class Attempt:
         }
 
     def run(
-        self, asked_to_stop: Callable[[], Optional[AttemptOutcome]], on_start: Callable[[], None]
+        self,
+        asked_to_stop: Callable[[], Optional[AttemptOutcome]],
+        on_start: Callable[[], None],
+        on_problem: Callable[[Optional[Record]], None],
     ) -> AttemptOutcome:
-        """Run all steps; `on_start` is called when a payload runs, an answer of `asked_to_stop` ends it."""
-        self._asked_to_stop, self._on_start = asked_to_stop, on_start
+        """Run all steps.
+
+        Args:
+            asked_to_stop: its answer ends the payload.
+            on_start: called when a payload runs.
+            on_problem: called with each heartbeat: what the system refused, or None.
+        """
+        self._asked_to_stop, self._on_start, self._on_problem = asked_to_stop, on_start, on_problem
         try:
             self._prepare()
         except (OSError, ValueError, shutil.Error) as e:
-            return AttemptOutcome(JobState.FAILED, None, f"its work folder could not be prepared: {e}")
+            why = os_problem.describe(e) if isinstance(e, OSError) and e.errno else str(e)
+            return AttemptOutcome(JobState.FAILED, None, f"its work folder could not be prepared: {why}")
         progress = self._spec["progress"]
         if progress is not None and progress["total"] is None and progress["total_glob"] is not None:
             self.heartbeat.count_total(self._filled(progress["total_glob"]))
@@ -73,9 +87,15 @@ class Attempt:
         finally:
             self.heartbeat.count()
             pump.finish(self._wakeups.wait)
-        if outcome.state is JobState.FAILED and outcome.exit_code:
-            return outcome._replace(reason=outcome.reason + self._last_line())
-        return outcome
+        if outcome.state is not JobState.FAILED:
+            return outcome
+        last_line = self._last_line() if outcome.exit_code else ""
+        return outcome._replace(reason=outcome.reason + last_line + self._full_disk())
+
+    def _full_disk(self) -> str:
+        """Says that its disk is full, which is why most programs fail then."""
+        full = os_problem.find_full_disk(self._workdir) or os_problem.find_quota(self._work)
+        return "; " + os_problem.in_words(full["errno"], self._workdir) if full else ""
 
     def _run_steps(self, pump: LogPump) -> AttemptOutcome:
         for step in self._spec["steps"]:
@@ -111,6 +131,7 @@ class Attempt:
             pump.keep_running()
             if self.heartbeat.is_due:
                 self.heartbeat.write(state, identity)
+                self._on_problem(self.heartbeat.problem or pump.problem)
             stop = self._asked_to_stop() or self._overdue(state)
         code = payload.poll()
         all_ended = processes.end_group(payload.pid, self._mark, payload.poll, self._spec["grace_s"])

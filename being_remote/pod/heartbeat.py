@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-import sys
 import time
 from typing import Optional
 
-from being_remote.pod import job_records
+from being_remote.pod import job_records, os_problem
 from being_remote.pod.job_paths import AttemptPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
@@ -20,9 +19,11 @@ class HeartbeatWriter:
     """Counts an attempt's progress and writes its heartbeats.
 
     `progress` is the spec's: the frames that its glob finds are counted, or without one the log's bytes.
+    `problem` is why the last heartbeat could not be written.
     """
 
     def __init__(self, attempt: AttemptPaths, progress: Optional[Record]) -> None:
+        self.problem: Optional[Record] = None
         self.frames_done: Optional[int] = None
         self.frames_total: Optional[int] = None if progress is None else progress["total"]
         self._path = attempt.progress
@@ -77,5 +78,6 @@ class HeartbeatWriter:
         }
         try:
             job_records.write_json(self._path, beat, durable=False)
+            self.problem = None
         except OSError as e:  # a full disk must not end the payload
-            sys.stderr.write(f"cannot write the heartbeat: {e}\n")
+            self.problem = os_problem.record_of(e)
