@@ -50,12 +50,16 @@ class CommandStep:
     In `argv`, `cwd` and `env`: {work} {bundle} {files} {gpus} {attempt} {previous} {pushed}; the last
     two are the work folder of the previous attempt on this host and what the laptop put here of one
     on another host, or nothing.
+
+    `verifies`: it fails unless the files of all steps before it are whole, and may be repeated. The last
+    step may say so; an attempt whose supervisor died is judged by it.
     """
 
     state: StepState
     argv: tuple[str, ...]
     cwd: str = "{work}"
     env: Mapping[str, str] = field(default_factory=dict)
+    verifies: bool = False
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -79,7 +83,8 @@ class JobSpec:
     """One job. `intent` is what the user asked for, canonical: equal intents are the same job.
 
     `wall_s` bounds an attempt, `stall_s` the time without a new file of `progress` (without one: of
-    the log); `grace_s` lies between TERM and KILL; `log_bytes` bounds the log.
+    the log); `wait_s` bounds the wait for free GPUs; `grace_s` lies between TERM and KILL; `log_bytes` bounds
+    the log.
     """
 
     job: str
@@ -94,6 +99,7 @@ class JobSpec:
     gpus: int = 0
     wall_s: float | None = None
     stall_s: float | None = None
+    wait_s: float | None = None
     grace_s: float = 10.0
     log_bytes: int = 64 << 20
     schema: int = SCHEMA
@@ -105,13 +111,21 @@ class JobSpec:
             raise ValueError(f"not a job id: {self.job!r}")
         if not self.steps or any(not step.argv for step in self.steps):
             raise ValueError("a job needs at least one step, and each step a command")
+        if any(step.verifies for step in self.steps[:-1]) or self.steps[0].verifies:
+            raise ValueError("only a last step can verify those before it")
         if self.schema != SCHEMA or not 0 <= self.gpus <= 64 or self.log_bytes < 4096 or self.grace_s < 0:
             raise ValueError("schema, gpus, log_bytes or grace_s is out of range")
 
     @cached_property
     def as_bytes(self) -> bytes:
         """The canonical JSON: what is hashed, stored in the ledger and sent to the pod."""
-        return canonical(dataclasses.asdict(self)) + b"\n"
+        fields = dataclasses.asdict(self)
+        if self.wait_s is None:
+            del fields["wait_s"]  # specs of version 0.1.0 have no such field, and keep their bytes
+        for step in fields["steps"]:
+            if not step["verifies"]:
+                del step["verifies"]  # as above
+        return canonical(fields) + b"\n"
 
     @cached_property
     def sha256(self) -> str:
@@ -121,6 +135,11 @@ class JobSpec:
     def intent_key(self) -> str:
         """Equal for equal intents on the same host."""
         return hashlib.sha256(canonical({"host": self.host, "intent": dict(self.intent)})).hexdigest()
+
+    def intent_key_on(self, host: str) -> str:
+        """The key of the same intent on a host that goes by another name in another inventory."""
+        intent = {k: host if (k, v) == ("host", self.host) else v for k, v in self.intent.items()}
+        return dataclasses.replace(self, host=host, intent=intent).intent_key
 
     @classmethod
     def from_bytes(cls, data: bytes) -> JobSpec:

@@ -138,7 +138,7 @@ def test_a_process_that_cannot_be_made_for_the_log_costs_the_payload_nothing(
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process is the tests'
     monkeypatch.setattr(signal, "set_wakeup_fd", lambda *_, **__: -1)
     attempt = Attempt(JobPaths(str(tmp_path)), spec, 1, [], [], Wakeups())
-    outcome = attempt.run(lambda: None, lambda: None, lambda _: None)
+    outcome = attempt.run(lambda: None, on_start=lambda: None)
     assert (outcome.state, len(refused)) == ("succeeded", 2)
     assert (tmp_path / "attempts" / "1" / "log").read_bytes() == b"said\n"
 
