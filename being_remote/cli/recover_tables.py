@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from being_remote.cli.printing import line, new_table, prose
-from being_remote.recovery.recovery_report import RecoverReport
-from being_remote.recovery.report_values import CheckFigures, EvidenceFigures
+from being_remote.recovery.recovery_report import CheckFigures, EvidenceFigures, RecoverReport
 
 _WAYS = {
     "bbox": "crop by bbox.pt",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -70,9 +70,9 @@ class FrameEvidence:
 class ScoreLattice:
     """Scores of whole-number crops around the one found, for a picture of the evidence."""
 
-    side_steps: tuple[int, ...]  # (S,) added to the side, keeping the centre
-    shifts_px: tuple[int, ...]  # (D,) by which the centre is moved
-    scores: NDArray[np.float64]  # (S, D, D) cross-correlation, by side, by shift in y, by shift in x
+    side_steps: Sequence[int]  # (S,) px added to the side, the centre kept; 0 is among them
+    shifts_px: Sequence[int]  # (D,) px by which the centre is moved, in x and in y; 0 is among them
+    scores: NDArray[np.float64]  # (S, D, D) correlation by side, shift in y and in x; NaN where none was made
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,9 @@ from typing import Literal
 import numpy as np
 
 from being_remote.camera.crop import Crop
-from being_remote.crop_search.crop_grade import common_offset
 from being_remote.crop_search.crop_rendering import Box4
 from being_remote.crop_search.finding import CropCheck, FrameSource, OnProgress, StoredCrop
-from being_remote.crop_search.image_search import choose_spread, explain_unusable, inner_views
+from being_remote.crop_search.image_search import choose_spread, common_offset, explain_unusable, inner_views
 from being_remote.crop_search.picture_difference import mismatch
 from being_remote.crop_search.picture_matching import (
     MIN_PARTS,

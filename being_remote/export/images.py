@@ -29,9 +29,8 @@ from being_remote.camera.canvas import Canvas, tracker_crop
 from being_remote.camera.crop import Crop
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.export.cameras import Cameras
-from being_remote.export.files import write_atomically
-from being_remote.export.older_export import OTHER_PLACE, json_sha256, read_record, recorded_count
-from being_remote.export.older_export import RECORD as RECORD
+from being_remote.export.files import OTHER_PLACE, json_sha256, read_record, recorded_count, write_atomically
+from being_remote.export.files import RECORD as RECORD
 from being_remote.export.target import Export, Target
 from being_remote.session import OnProgress, TransferProgress, no_progress
 

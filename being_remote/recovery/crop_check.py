@@ -8,22 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.camera.crop import Crop
+from being_remote.crop_search.finding import CropCheck, FrameEvidence
+from being_remote.crop_search.frame_map import FrameMap
+from being_remote.crop_search.known_crop_check import check_crop
 from being_remote.errors import DataError, NotFoundError
-from being_remote.recovery.report_values import CheckFigures, FrameFigures, check_figures
+from being_remote.recovery.recovery_input import RecoveryInput
+from being_remote.recovery.recovery_report import CheckFigures, FrameFigures, check_figures
 from being_remote.recovery.stored_crops import StoredCrops, read_crops
 from being_remote.session import OnProgress, TransferProgress
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from being_remote.camera.crop import Crop
-    from being_remote.crop_search.finding import CropCheck, FrameEvidence
-    from being_remote.crop_search.frame_map import FrameMap
-    from being_remote.recovery.recovery_input import RecoveryInput
-    from being_remote.tracker.source_frames import SourceFrames
+from being_remote.tracker.source_frames import SourceFrames, every_frame
 
 CHECKED = 3  # crops of each part
 SEVERAL = 3  # crops that differ from their frames; fewer may be stray pictures
@@ -56,8 +55,6 @@ def check_mapped_crops(
 
     Crops that show something else than their frame may have been cut by another box: then they disagree.
     """
-    from being_remote.tracker.source_frames import every_frame
-
     assert case.crops is not None and case.video is not None  # they made the map
     frames = every_frame(case.video)
     shown, followed = map_to_video(case, mapped.frames), map_to_video(case, mapped.followed)
@@ -134,8 +131,6 @@ def _check_parts(
     numbers: Mapping[int, int],
     on_progress: OnProgress,
 ) -> list[CropCheck]:
-    from being_remote.crop_search.known_crop_check import check_crop
-
     checks = []
     for part in parts:
         looked_at = read_crops(part, numbers, crop.image_size_wh, CHECKED, case.landmarks)
@@ -146,8 +141,6 @@ def _check_parts(
 
 def _join_checks(checks: Sequence[CropCheck]) -> CropCheck:
     """What the checks of all parts say together: one that disagrees outweighs all others."""
-    from being_remote.crop_search.finding import CropCheck
-
     if len(checks) == 1:
         return checks[0]
     doubtful = sorted((c for c in checks if not c.agrees), key=lambda c: c.agrees is None)

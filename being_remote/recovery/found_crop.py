@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from being_remote.camera.crop import Crop, resize_only
+from being_remote.crop_search.finding import Finding
+from being_remote.crop_search.frame_map import FrameMap
 from being_remote.errors import UsageError
-from being_remote.recovery.stored_box import crop_by_box
-
-if TYPE_CHECKING:
-    from being_remote.camera.crop import Crop
-    from being_remote.crop_search.finding import Finding
-    from being_remote.crop_search.frame_map import FrameMap
-    from being_remote.recovery.recovery_input import RecoveryInput
-    from being_remote.recovery.report_values import CheckFigures
-    from being_remote.recovery.source_size import SourceSize
-    from being_remote.recovery.stored_box import RunBox
+from being_remote.recovery.recovery_input import RecoveryInput, SourceSize
+from being_remote.recovery.recovery_report import CheckFigures
+from being_remote.recovery.stored_box import RunBox, crop_by_box
 
 ASPECT_TOLERANCE = 0.01
 LISTED = 4
@@ -76,8 +72,6 @@ class FoundCrop:
 
 def whole_frame_crop(case: RecoveryInput) -> FoundCrop:
     """The map of a run that cropped nothing."""
-    from being_remote.camera.crop import resize_only
-
     _check_aspect(case.frames.image_size_wh, case.source)
     unused = next((path for path in case.run.boxes(case.settings) if path.exists()), None)
     crop = resize_only(case.source.size_wh, case.frames.image_size_wh)

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.camera.crop import Crop
+from being_remote.crop_search.frame_map import FrameMap
 from being_remote.recovery.crop_check import check_mapped_crops, differing_crops
+from being_remote.recovery.found_crop import FoundCrop
 from being_remote.recovery.frame_search import NoEvidence, find_frame_map, is_certain
-from being_remote.recovery.report_values import FrameFigures, evidence_figures
+from being_remote.recovery.recovery_input import RecoveryInput
+from being_remote.recovery.recovery_report import CheckFigures, FrameFigures, evidence_figures
+from being_remote.session import OnProgress
+from being_remote.tracker.frame_numbering import FIVE_DIGITS
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from being_remote.camera.crop import Crop
-    from being_remote.crop_search.frame_map import FrameMap
-    from being_remote.recovery.found_crop import FoundCrop
-    from being_remote.recovery.recovery_input import RecoveryInput
-    from being_remote.recovery.report_values import CheckFigures
-    from being_remote.session import OnProgress
-
-    Whole = NDArray[np.int64]
+Whole = NDArray[np.int64]
 
 ROUNDING = 1  # by how many frames two ways of counting a video at another rate may differ
 ENOUGH = 3  # crops: one that agrees does not prove a whole run
@@ -204,8 +202,6 @@ def _confirm_map(
 
 def number_frames(case: RecoveryInput, pixels: PixelNumbers) -> NumberedPoses:
     """The numbers to go by."""
-    import numpy as np
-
     from_settings = np.fromiter(case.numbers.values(), np.int64)
     by: By = "settings" if case.settings_known else "assumption"
     frames, settings = case.source_frames, case.settings
@@ -244,8 +240,6 @@ def number_frames(case: RecoveryInput, pixels: PixelNumbers) -> NumberedPoses:
 
 def _number_by_map(from_settings: Whole, found: FrameMap, numbering: Numbering) -> tuple[Whole, Numbering]:
     """Numbers along the map's rule; without one, those of the settings, for poses that have a frame."""
-    import numpy as np
-
     numbers = from_settings + found.offset
     # The tracker's own rule holds beyond the end of the video at hand, too.
     later = (numbers > found.files) if found.first_rule and found.rule else np.zeros(len(numbers), bool)
@@ -271,8 +265,6 @@ def _times_s(
     indices: Whole | None,
 ) -> NDArray[np.float64] | None:
     """By the tracker's rate where the numbers are at that; else as the video at hand shows its frames."""
-    import numpy as np
-
     if found is None or found.first_rule:
         if not numbering.settings or numbering.by == "unknown":
             return None
@@ -283,8 +275,6 @@ def _times_s(
 
 
 def _describe_numbers(case: RecoveryInput, pixels: PixelNumbers, numbering: Numbering) -> Iterator[str]:
-    from being_remote.tracker.frame_numbering import FIVE_DIGITS
-
     video, found, begin = _video_name(case), pixels.frame_map, numbering.begin_frames
     what = "the run's settings say" if case.settings_known else "was assumed"
     if pixels.refused:
@@ -318,8 +308,6 @@ def _describe_numbers(case: RecoveryInput, pixels: PixelNumbers, numbering: Numb
 
 def _describe_ends(case: RecoveryInput, numbering: Numbering, indices: Whole | None) -> Iterator[str]:
     """Warnings where the video begins late, ends early, lacks frames, or goes on after the last pose."""
-    import numpy as np
-
     if indices is None:
         return
     video, poses, count = _video_name(case), len(indices), numbering.frames_at_hand

@@ -14,12 +14,11 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from being_remote.errors import UsageError
-
-if TYPE_CHECKING:
-    from being_remote.export import Cameras
+from being_remote.errors import DataError, NotFoundError, UsageError
+from being_remote.export import Cameras, write_atomically
+from being_remote.tracker.frame_file import read_bytes
 
 NOTE = "recovered.json"
 FORMAT = "being-remote recovered"
@@ -101,8 +100,6 @@ def claim(
         UsageError: it holds something else by now, or cannot be moved.
         NoSpace: the disk is full.
     """
-    from being_remote.export import write_atomically
-
     note = _describe_cameras(cameras, canvases)
     before, why = _read_folder(folder, note, cameras, outputs)
     if why:
@@ -190,9 +187,6 @@ def compare_strength(before: Note, note: Note) -> str:
 
 def _read_note(path: Path) -> Note | None:
     """The note; None where there is none; {} for one that cannot be read."""
-    from being_remote.errors import DataError, NotFoundError
-    from being_remote.tracker.frame_file import read_bytes
-
     try:
         note = json.loads(read_bytes(path, MAX_NOTE_BYTES))
     except NotFoundError:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import NotFoundError, UsageError
-from being_remote.recovery.compared_runs import ComparedRun, read_run, read_settings_file
 from being_remote.recovery.run_comparison import (
+    ComparedRun,
     CompareReport,
     compare_runs,
     complete_defaults,
     plot_runs,
+    read_run,
+    read_settings_file,
 )
 from being_remote.workflows.run_names import find_run
 

@@ -11,9 +11,8 @@ import pytest
 from being_remote.camera.crop import Crop, crop_from_box, to_crop
 from being_remote.camera.free_crop import FreeCrop
 from being_remote.crop_search.finding import Finding
-from being_remote.crop_search.landmark_fit import LandmarkPair, from_landmarks
+from being_remote.crop_search.landmark_fit import LandmarkPair, fit_face, from_landmarks
 from being_remote.crop_search.landmark_search import read_pairs
-from being_remote.crop_search.similarity_fit import fit_face
 from being_remote.demo import head
 from being_remote.demo.motion import full_frame_camera, motion
 from being_remote.demo.tracker_recipe import project

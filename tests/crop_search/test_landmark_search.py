@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 
 from being_remote.camera.crop import crop_from_box, to_crop
-from being_remote.crop_search.landmark_detector import FaceMesh, window_like_the_trackers
-from being_remote.crop_search.landmark_search import StoredFace, Window, from_frames
+from being_remote.crop_search.landmark_search import (
+    FaceMesh,
+    StoredFace,
+    Window,
+    from_frames,
+    window_like_the_trackers,
+)
 from being_remote.demo import head
 from being_remote.demo.motion import full_frame_camera, motion
 from being_remote.demo.tracker_recipe import project
@@ -107,7 +112,7 @@ def test_without_mediapipe_the_word_says_what_to_install(monkeypatch: pytest.Mon
 def test_a_mediapipe_without_the_model_is_told_from_none(tmp_path: Path) -> None:
     (tmp_path / "mediapipe").mkdir()
     (tmp_path / "mediapipe" / "__init__.py").write_text("")
-    code = "from being_remote.crop_search.landmark_detector import FaceMesh; FaceMesh()"
+    code = "from being_remote.crop_search.landmark_search import FaceMesh; FaceMesh()"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": f"{tmp_path}:."}
     )

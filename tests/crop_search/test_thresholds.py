@@ -10,8 +10,8 @@ import pytest
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.free_crop import free_crop
-from being_remote.crop_search.crop_grade import common_offset, grade_crop
 from being_remote.crop_search.finding import FrameEvidence, StoredCrop
+from being_remote.crop_search.image_search import common_offset, grade_crop
 from being_remote.crop_search.known_crop_check import _judge
 from being_remote.crop_search.picture_consensus import Consensus, find_consensus
 from being_remote.crop_search.picture_matching import Match, prepare_view

@@ -18,8 +18,7 @@ from being_remote.camera.pose import rotation_from_6d
 from being_remote.demo import head
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile, UsageError
 from being_remote.export import TARGETS, gaussiantalker, prepare, write
-from being_remote.export.gaussiantalker import euler_angles
-from being_remote.export.landmarks import canvas_landmarks
+from being_remote.export.gaussiantalker import canvas_landmarks, euler_angles
 
 TARGET = TARGETS["gaussiantalker"]
 D = np.diag([1.0, -1.0, -1.0])

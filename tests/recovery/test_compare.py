@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -20,6 +20,9 @@ from being_remote.inventory import Inventory
 from being_remote.jobs.dispatch import pack_files
 from being_remote.jobs.ledger import Intent, ledger_of
 from being_remote.jobs.result_download import runs_of
+from being_remote.recovery import run_comparison
+from being_remote.report.curves import Panel
+from being_remote.report.plots import plot_panels
 from being_remote.tracker.checkout_defaults import read_defaults
 from being_remote.workflows.compare import CompareReport, compare
 
@@ -246,13 +249,13 @@ def test_a_job_is_a_run_with_the_settings_that_it_was_given(
 
 
 def test_curves_are_drawn_over_the_frames_of_b(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from being_remote.report import plots
+    seen: list[Sequence[Panel]] = []
 
-    seen = []
-    plot = plots.plot_panels
-    monkeypatch.setattr(
-        plots, "plot_panels", lambda title, panels, **how: seen.append(panels) or plot(title, panels, **how)
-    )
+    def plot(title: str, panels: Sequence[Panel], *, columns: int) -> bytes:
+        seen.append(panels)
+        return plot_panels(title, panels, columns=columns)
+
+    monkeypatch.setattr(run_comparison, "plot_panels", plot)
     a = make_run(tmp_path, "a", settings="begin_frames: 1\n")
     b = make_run(tmp_path, "b", settings="begin_frames: 3\n")
     compare(None, str(a), str(b), plot=tmp_path / "x.png")

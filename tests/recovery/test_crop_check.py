@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from being_remote.recovery.crop_check import number_in_source
-from being_remote.recovery.report_values import FrameFigures
+from being_remote.recovery.recovery_report import FrameFigures
 
 
 def numbered(frame_id: int, source_number: int, frame_offset: int) -> tuple[int, int, bool]:

@@ -330,7 +330,7 @@ def test_without_crops_the_stored_landmarks_are_found_again_in_the_frames(
         shutil.rmtree(folder)
     shutil.rmtree(lost.output_folder / "video")
     detector = KnowsTheFrames(lost)
-    monkeypatch.setattr("being_remote.crop_search.landmark_detector.FaceMesh", lambda: detector)
+    monkeypatch.setattr("being_remote.recovery.crop_method.FaceMesh", lambda: detector)
     report = run_of(lost, dry_run=True)  # landmarks are all that is left
     assert (report.grade, report.crop_by) == ("landmark", "landmarks")
     off = np.abs(np.array(report.K) - lost.K_source)
