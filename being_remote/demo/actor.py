@@ -31,37 +31,30 @@ BBOX_SCALE = 2.5
 
 @dataclass(frozen=True)
 class ActorTruth:
-    """What is known of a generated actor.
-
-    Attributes:
-        input_folder, output_folder: where the files lie.
-        K_source: (3, 3) camera of the original frames, corner pixels, not rounded.
-        K_crop: (3, 3) the same camera seen from the crop; the `.frame` files hold it in float32.
-        R, t: (N, 3, 3), (N, 3) world-to-camera, OpenCV axes, one for each `.frame`.
-        R_source, t_source: the same for every source image, also those that the run left out.
-        vertices, faces: (V, 3) metres, world; (F, 3).
-        markers: (M, 3) metres, world: centres of the white dots in every picture.
-        box: (x_min, x_max, y_min, y_max) as in bbox.pt; None where the run does not crop.
-        scale_xy, origin_xy: source pixel = scale * crop pixel + origin.
-        source_numbers: (N,) number in `source/` of each `.frame`.
-    """
+    """What is known of a generated actor."""
 
     name: str
+    # where the files lie
     input_folder: Path
     output_folder: Path
-    K_source: Floats
-    K_crop: Floats
+    K_source: Floats  # (3, 3) camera of the original frames, corner pixels, not rounded
+    K_crop: Floats  # (3, 3) the same camera seen from the crop; the `.frame` files hold it in float32
+    # (N, 3, 3), (N, 3) world-to-camera, OpenCV axes, one for each `.frame`
     R: Floats
     t: Floats
+    # (V, 3) metres, world; (F, 3)
     vertices: Floats
     faces: NDArray[np.int32]
-    markers: Floats
+    markers: Floats  # (M, 3) metres, world: centres of the white dots in every picture
+    # (x_min, x_max, y_min, y_max) as in bbox.pt; None where the run does not crop
     box: tuple[int, int, int, int] | None
+    # source pixel = scale * crop pixel + origin
     scale_xy: tuple[float, float]
     origin_xy: tuple[int, int]
     size_wh: tuple[int, int]
     image_size_wh: tuple[int, int]
-    source_numbers: tuple[int, ...]
+    source_numbers: tuple[int, ...]  # (N,) number in `source/` of each `.frame`
+    # the same for every source image, also those that the run left out
     R_source: Floats
     t_source: Floats
     fps: int = FPS
@@ -69,31 +62,19 @@ class ActorTruth:
 
 @dataclass(frozen=True)
 class ActorOptions:
-    """How an actor is generated.
+    """How an actor is generated."""
 
-    Attributes:
-        frames: how many `.frame` files; there are `begin_frames` more source images.
-        size_wh: of the original video.
-        image_size_wh: of the network image.
-        seed: varies the motion, the camera and the books on the shelf.
-        box: x_min, x_max, y_min, y_max; default: the tracker's rule on the first frame.
-        edge: the edge of the frame that clips the box by that rule.
-        crop_image: False: the tracker only resizes, and writes no bbox.pt.
-        begin_frames: source images that the run skips; the tracker's own configs skip one.
-        pictures: False: no image and no video, only numbers.
-        video: False: no video.mp4.
-    """
-
-    frames: int = 24
-    size_wh: tuple[int, int] = (1920, 1080)
-    image_size_wh: tuple[int, int] = (512, 512)
-    seed: int = 0
+    frames: int = 24  # how many `.frame` files; there are `begin_frames` more source images
+    size_wh: tuple[int, int] = (1920, 1080)  # of the original video
+    image_size_wh: tuple[int, int] = (512, 512)  # of the network image
+    seed: int = 0  # varies the motion, the camera and the books on the shelf
+    # x_min, x_max, y_min, y_max; default: the tracker's rule on the first frame
     box: tuple[int, int, int, int] | None = None
-    edge: Edge = "top"
-    crop_image: bool = True
-    begin_frames: int = 1
-    pictures: bool = True
-    video: bool = True
+    edge: Edge = "top"  # the edge of the frame that clips the box by that rule
+    crop_image: bool = True  # False: the tracker only resizes, and writes no bbox.pt
+    begin_frames: int = 1  # source images that the run skips; the tracker's own configs skip one
+    pictures: bool = True  # False: no image and no video, only numbers
+    video: bool = True  # False: no video.mp4
 
 
 def make_actor(tracker_root: Path, name: str = "demo", **options: Any) -> ActorTruth:

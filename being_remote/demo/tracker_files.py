@@ -18,23 +18,17 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class GeneratedRun:
-    """What a run fitted.
+    """What a run fitted."""
 
-    Attributes:
-        box: x_min, x_max, y_min, y_max of bbox.pt; None where the run does not crop.
-        begin_frames: source images that it skipped.
-        image_size_wh: of the network image.
-        K_crop: (3, 3) pixels of the network image, corner convention.
-        R, t: (N, 3, 3), (N, 3) world-to-camera, OpenCV axes.
-        vertices, faces: (V, 3) metres and (F, 3), written for every frame.
-    """
-
+    # x_min, x_max, y_min, y_max of bbox.pt; None where the run does not crop
     box: tuple[int, int, int, int] | None
-    begin_frames: int
-    image_size_wh: tuple[int, int]
-    K_crop: Floats
+    begin_frames: int  # source images that it skipped
+    image_size_wh: tuple[int, int]  # of the network image
+    K_crop: Floats  # (3, 3) pixels of the network image, corner convention
+    # (N, 3, 3), (N, 3) world-to-camera, OpenCV axes
     R: Floats
     t: Floats
+    # (V, 3) metres and (F, 3), written for every frame
     vertices: Floats
     faces: NDArray[np.int32]
 

@@ -297,15 +297,11 @@ def _torch_bytes(value: dict[str, Any]) -> Iterator[bytes]:
 
 @dataclass(frozen=True, eq=False)
 class CanvasLandmarks:
-    """Landmarks of all frames.
+    """Landmarks of all frames."""
 
-    Attributes:
-        points: (N, 68, 2) canvas pixels, corner convention; may lie outside the picture.
-        without_face: indices of the frames in which the tracker found no face; each has the landmarks of
-            the nearest frame with one.
-    """
-
-    points: Floats
+    points: Floats  # (N, 68, 2) canvas pixels, corner convention; may lie outside the picture
+    # indices of the frames in which the tracker found no face; each has the landmarks of the nearest frame
+    # with one
     without_face: tuple[int, ...]
 
 

@@ -43,32 +43,24 @@ class EvidenceCounts:
 
 @dataclass(frozen=True)
 class HostRow:
-    """What the search of one host found.
-
-    Attributes:
-        reachable: a session was opened. False where the key is not trusted.
-        error, error_class, next: why it could not be searched, the name of our error, and what to do.
-        evidence: counts, all None where the host could not be searched.
-        truncated: the bounds that cut the search; empty when all was searched.
-        unfinished: the roots below which a box may lie unseen for that.
-        missing_roots: search roots that do not exist. unreadable: folders that may not be read.
-        round_trips: commands sent, connecting aside.
-    """
+    """What the search of one host found."""
 
     host: str
-    reachable: bool
+    reachable: bool  # a session was opened. False where the key is not trusted.
+    # why it could not be searched, the name of our error, and what to do
     error: str | None = None
     error_class: str | None = None
     next: str | None = None
     candidates: tuple[Candidate, ...] = ()
-    evidence: EvidenceCounts = EvidenceCounts()
+    evidence: EvidenceCounts = EvidenceCounts()  # counts, all None where the host could not be searched
     runs: tuple[FoundRun, ...] = ()
-    truncated: tuple[str, ...] = ()
-    unfinished: tuple[str, ...] = ()
+    truncated: tuple[str, ...] = ()  # the bounds that cut the search; empty when all was searched
+    unfinished: tuple[str, ...] = ()  # the roots below which a box may lie unseen for that
+    # search roots that do not exist. unreadable: folders that may not be read.
     missing_roots: tuple[str, ...] = ()
     unreadable: int = 0
     seconds: float = 0.0
-    round_trips: int = 0
+    round_trips: int = 0  # commands sent, connecting aside
 
     @property
     def unseen(self) -> str | None:

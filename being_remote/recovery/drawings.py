@@ -84,19 +84,12 @@ WORKERS = 2  # a drawn frame of 4K is 25 MB
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """One frame drawn on.
+    """One frame drawn on."""
 
-    Attributes:
-        place: which of the cameras.
-        jpeg: the overlay, small enough for the page.
-        png: the same pixel for pixel, of the first one only.
-        lacking: what is missing in it, and why.
-    """
-
-    place: int
-    jpeg: bytes
-    png: bytes | None
-    lacking: tuple[str, ...]
+    place: int  # which of the cameras
+    jpeg: bytes  # the overlay, small enough for the page
+    png: bytes | None  # the same pixel for pixel, of the first one only
+    lacking: tuple[str, ...]  # what is missing in it, and why
 
 
 def draw_overlays(

@@ -21,42 +21,27 @@ Way = Literal["bbox", "whole frame", "images", "landmarks"]
 
 @dataclass(frozen=True, eq=False)
 class CropSearch:
-    """What a search compared, and what it found.
-
-    Attributes:
-        evidence, source: what of the run was compared with which frames.
-        phantoms: pictures left out, since no `.frame` has them.
-        frame_map: by which it took their frames; None: by the settings' numbers.
-    """
+    """What a search compared, and what it found."""
 
     finding: Finding
+    # what of the run was compared with which frames
     evidence: str
     source: str
-    phantoms: int = 0
-    frame_map: FrameMap | None = None
+    phantoms: int = 0  # pictures left out, since no `.frame` has them
+    frame_map: FrameMap | None = None  # by which it took their frames; None: by the settings' numbers
 
 
 @dataclass(frozen=True, eq=False)
 class FoundCrop:
-    """The crop, how sure it is, and why.
+    """The crop, how sure it is, and why."""
 
-    Attributes:
-        crop: None where the evidence does not tell (grade "unknown").
-        by: the way it was found.
-        grade: as in `RecoverReport`.
-        doubt: why the crop may not be this one.
-        warnings: what else a person should know of it.
-        box: the bbox.pt it was read from.
-        search: how it was searched for, where it was.
-    """
-
-    crop: Crop | None
-    by: Way
-    grade: str
-    doubt: str = ""
-    warnings: tuple[str, ...] = ()
-    box: RunBox | None = None
-    search: CropSearch | None = None
+    crop: Crop | None  # None where the evidence does not tell (grade "unknown")
+    by: Way  # the way it was found
+    grade: str  # as in `RecoverReport`
+    doubt: str = ""  # why the crop may not be this one
+    warnings: tuple[str, ...] = ()  # what else a person should know of it
+    box: RunBox | None = None  # the bbox.pt it was read from
+    search: CropSearch | None = None  # how it was searched for, where it was
 
     @property
     def frame_offset(self) -> int | None:

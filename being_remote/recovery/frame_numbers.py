@@ -34,80 +34,50 @@ By = Literal["settings", "assumption", "pixels", "unknown"]
 
 @dataclass(frozen=True)
 class Numbering:
-    """source number = frame_id + begin_frames + 1 + offset; see `tracker.numbering` for long clips.
+    """source number = frame_id + begin_frames + 1 + offset; see `tracker.numbering` for long clips."""
 
-    Attributes:
-        begin_frames: source images that the run skipped, by its settings.
-        fps: at which the tracker cut the video into source images, by its settings.
-        settings: whether a settings file says these two; else they are assumed.
-        by: what the numbers rest on: the settings, an assumption, or the pixels; "unknown" where the
-            pixels were compared and fit no numbers.
-        offset: what the pixels add to the settings' number.
-        first, last: number in `source/` of the first and last pose that has one.
-        frames_at_hand: how many such frames the video at hand gives; None: no video, or no rule fits.
-        source_holds: what source/ holds of the video at hand, by the pixels; "" where that is unknown.
-        crops_found: how many stored crops show the frame at hand that their pose is given.
-        steps: how many times the poses leave the rule for another offset.
-        without_number: how many poses have no source number.
-        at_fps: source/ holds what the settings say: the files at hand, or the video cut at `fps`.
-    """
-
-    begin_frames: int
-    fps: float
-    settings: bool
+    begin_frames: int  # source images that the run skipped, by its settings
+    fps: float  # at which the tracker cut the video into source images, by its settings
+    settings: bool  # whether a settings file says these two; else they are assumed
+    # what the numbers rest on: the settings, an assumption, or the pixels; "unknown" where the pixels were
+    # compared and fit no numbers
     by: By
-    offset: int
+    offset: int  # what the pixels add to the settings' number
+    # number in `source/` of the first and last pose that has one
     first: int | None
     last: int | None
+    # how many such frames the video at hand gives; None: no video, or no rule fits
     frames_at_hand: int | None = None
-    source_holds: str = ""
-    crops_found: int = 0
-    steps: int = 0
-    without_number: int = 0
-    at_fps: bool = True
+    source_holds: str = ""  # what source/ holds of the video at hand, by the pixels; "" where that is unknown
+    crops_found: int = 0  # how many stored crops show the frame at hand that their pose is given
+    steps: int = 0  # how many times the poses leave the rule for another offset
+    without_number: int = 0  # how many poses have no source number
+    at_fps: bool = True  # source/ holds what the settings say: the files at hand, or the video cut at `fps`
 
 
 @dataclass(frozen=True, eq=False)
 class PixelNumbers:
-    """What the pixels say of the poses' frames.
+    """What the pixels say of the poses' frames."""
 
-    Attributes:
-        frame_map: the frame of each pose; None where no map was made, or none fits.
-        offset: without a map, what a few crops add to the settings' numbers.
-        found: crops that were found in their frames.
-        refused: why the pixels fit no numbers at all; "" where they do, or were not compared.
-        doubt: why the settings' numbers are not proven; "" where they are, or need no proof.
-        check: the check of the crop, made again where the map tells its frames.
-        checked_by_map: whether it was.
-    """
-
-    frame_map: FrameMap | None = None
-    offset: int = 0
-    found: int = 0
-    refused: str = ""
-    doubt: str = ""
-    check: CheckFigures | None = None
-    checked_by_map: bool = False
+    frame_map: FrameMap | None = None  # the frame of each pose; None where no map was made, or none fits
+    offset: int = 0  # without a map, what a few crops add to the settings' numbers
+    found: int = 0  # crops that were found in their frames
+    refused: str = ""  # why the pixels fit no numbers at all; "" where they do, or were not compared
+    doubt: str = ""  # why the settings' numbers are not proven; "" where they are, or need no proof
+    check: CheckFigures | None = None  # the check of the crop, made again where the map tells its frames
+    checked_by_map: bool = False  # whether it was
 
 
 @dataclass(frozen=True, eq=False)
 class NumberedPoses:
-    """The frames of all poses.
+    """The frames of all poses."""
 
-    Attributes:
-        numbering: in short.
-        numbers: (N,) in `source/`, from 1; 0 where unknown.
-        indices: (N,) in the video at hand, from 0; -1 where unknown or missing. None: no video.
-        times_s: (N,) NaN where unknown; None where all are.
-        by_pixels: the indices are what a frame map says.
-    """
-
-    numbering: Numbering
-    numbers: Whole
-    indices: Whole | None
-    times_s: NDArray[np.float64] | None
+    numbering: Numbering  # in short
+    numbers: Whole  # (N,) in `source/`, from 1; 0 where unknown
+    indices: Whole | None  # (N,) in the video at hand, from 0; -1 where unknown or missing. None: no video.
+    times_s: NDArray[np.float64] | None  # (N,) NaN where unknown; None where all are
     warnings: tuple[str, ...]
-    by_pixels: bool
+    by_pixels: bool  # the indices are what a frame map says
 
     @property
     def shown(self) -> dict[int, int] | None:

@@ -64,25 +64,15 @@ class CanvasFigures:
 
 @dataclass(frozen=True)
 class TrainerExport:
-    """One trainer's camera.
+    """One trainer's camera."""
 
-    Attributes:
-        name: what `--export` takes.
-        folder: where its files lie.
-        K: (3, 3) of its canvas, corner convention.
-        canvas: its picture.
-        off_centre: what it gets wrong by taking the middle for the principal point; "" if nothing.
-        images: how many pictures there are for it; None where none were asked for.
-        images_kept: how many of these existed already, and were not made again.
-    """
-
-    name: str
-    folder: str
-    K: Matrix
-    canvas: CanvasFigures
-    off_centre: str
-    images: int | None
-    images_kept: int | None
+    name: str  # what `--export` takes
+    folder: str  # where its files lie
+    K: Matrix  # (3, 3) of its canvas, corner convention
+    canvas: CanvasFigures  # its picture
+    off_centre: str  # what it gets wrong by taking the middle for the principal point; "" if nothing
+    images: int | None  # how many pictures there are for it; None where none were asked for
+    images_kept: int | None  # how many of these existed already, and were not made again
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,19 +180,14 @@ OVERLAY, EVIDENCE, PAGE = "overlay.png", "evidence.png", "report.html"
 
 @dataclass(frozen=True, eq=False)
 class OutputPlan:
-    """What will be written, and where; see `RecoverReport` for most fields.
-
-    Attributes:
-        frames: the frames of the video under their source numbers.
-        standing: how many pictures of each target exist already.
-    """
+    """What will be written, and where; see `RecoverReport` for most fields."""
 
     folder: Path
     canvases: dict[str, list[int]]
     prepared: list[PreparedTarget]
-    frames: SourceFrames | None
+    frames: SourceFrames | None  # the frames of the video under their source numbers
     pictures: dict[str, ImagePlan]
-    standing: dict[str, int]
+    standing: dict[str, int]  # how many pictures of each target exist already
     evidence: bool
     plot: bool
     outputs: tuple[str, ...]

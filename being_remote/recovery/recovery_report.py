@@ -66,60 +66,41 @@ class FrameFigures:
 
 @dataclass(frozen=True)
 class EvidenceFigures:
-    """How a crop was found without bbox.pt.
+    """How a crop was found without bbox.pt."""
 
-    Attributes:
-        method: how it was searched for.
-        evidence, source: what of the run was compared with which frames.
-        reason: what keeps the grade from being better; "" when exact.
-        frames: one for each picture looked at; `phantoms` pictures were left out, no `.frame` has them.
-        residual: mean absolute difference over the frames, levels of 255.
-        margin: the least by which the best crop beats the next one, in correlation.
-        side_px, side_std_px, origin_px, origin_std_px: the estimate before it was made whole, and its
-            standard error.
-        focal_std_percent, principal_std_px: what is left of these errors in K: none where the whole
-            numbers were confirmed by the pixels.
-        frame_offset: how many frames later than the settings say the pictures lie in `source`.
-        notes: what a person should know besides.
-    """
-
-    method: str
+    method: str  # how it was searched for
+    # what of the run was compared with which frames
     evidence: str
     source: str
-    reason: str
+    reason: str  # what keeps the grade from being better; "" when exact
+    # one for each picture looked at; `phantoms` pictures were left out, no `.frame` has them
     frames: tuple[FrameFigures, ...]
     phantoms: int
-    residual: float | None
-    margin: float | None
+    residual: float | None  # mean absolute difference over the frames, levels of 255
+    margin: float | None  # the least by which the best crop beats the next one, in correlation
+    # the estimate before it was made whole, and its standard error
     side_px: float | None
     side_std_px: float | None
     origin_px: tuple[float | None, float | None]
     origin_std_px: tuple[float | None, float | None]
+    # what is left of these errors in K: none where the whole numbers were confirmed by the pixels
     focal_std_percent: float | None
     principal_std_px: tuple[float | None, float | None]
-    frame_offset: int | None
-    notes: tuple[str, ...]
+    frame_offset: int | None  # how many frames later than the settings say the pictures lie in `source`
+    notes: tuple[str, ...]  # what a person should know besides
 
 
 @dataclass(frozen=True)
 class CheckFigures:
-    """Whether stored crops are this crop of the frames at hand.
+    """Whether stored crops are this crop of the frames at hand."""
 
-    Attributes:
-        agrees: None where that is unknown; `reason` says why.
-        exact: every picture looked at has equal pixels.
-        source: the frames it was compared with.
-        frame_offset: how many frames later than the settings say the pictures lie there.
-        notes: what a person should know besides.
-    """
-
-    agrees: bool | None
-    exact: bool
+    agrees: bool | None  # None where that is unknown; `reason` says why
+    exact: bool  # every picture looked at has equal pixels
     reason: str
-    source: str | None
+    source: str | None  # the frames it was compared with
     frames: tuple[FrameFigures, ...]
-    frame_offset: int | None
-    notes: tuple[str, ...] = ()
+    frame_offset: int | None  # how many frames later than the settings say the pictures lie there
+    notes: tuple[str, ...] = ()  # what a person should know besides
 
 
 @dataclass(frozen=True)
@@ -220,17 +201,11 @@ class RayError:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The answer of "add the offset, keep the focal length" beside the right one.
+    """The answer of "add the offset, keep the focal length" beside the right one."""
 
-    Attributes:
-        guide_K: what that recipe gives, corner convention.
-        focal_ratio: how many times longer the right focal length is.
-        errors: at the crop's centre and its four corners.
-    """
-
-    guide_K: Matrix
-    focal_ratio: float
-    errors: tuple[RayError, ...]
+    guide_K: Matrix  # what that recipe gives, corner convention
+    focal_ratio: float  # how many times longer the right focal length is
+    errors: tuple[RayError, ...]  # at the crop's centre and its four corners
 
 
 def compare_with_guide(cameras: Cameras, box: tuple[int, int, int, int] | None) -> Explanation:

@@ -46,25 +46,17 @@ LISTED = 10
 
 @dataclass(frozen=True, eq=False)
 class ComparedRun:
-    """What was found under one name.
+    """What was found under one name."""
 
-    Attributes:
-        name: as it was typed.
-        path: the settings file, or the folder of `.frame` files.
-        settings: None where the run has no file of them.
-        defaults: what the settings leave out; None where that is unknown.
-        cameras, parameters: of a run; None of a settings file.
-        notes: what a person should know of this side.
-    """
-
-    name: str
-    path: Path
-    settings: Settings | None
+    name: str  # as it was typed
+    path: Path  # the settings file, or the folder of `.frame` files
+    settings: Settings | None  # None where the run has no file of them
     settings_path: Path | None
-    defaults: CheckoutDefaults | None
+    defaults: CheckoutDefaults | None  # what the settings leave out; None where that is unknown
+    # of a run; None of a settings file
     cameras: Cameras | None
     parameters: FlameParameters | None
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # what a person should know of this side
 
     @property
     def keys(self) -> Keys:
@@ -115,32 +107,21 @@ def _read_settings(path: Path, defaults: CheckoutDefaults | None) -> tuple[Setti
 
 @dataclass(frozen=True)
 class SideReport:
-    """One side.
+    """One side."""
 
-    Attributes:
-        name: as it was typed.
-        path: the settings file, or the folder of `.frame` files.
-        settings: the file that its settings are from; None where there is none.
-        notes: what else to know.
-        frames: how many; None of a settings file, as all that follows.
-        first_id, last_id: of the frames.
-        missing: how many ids up to the last have no file.
-        states: jaw, eyes, eyelids, expression: "at rest", "constant" or "moves".
-        camera: K, distance and path.
-        remarks: what a person should see at once, in words.
-    """
-
-    name: str
-    path: str
-    settings: str | None
-    notes: tuple[str, ...]
-    frames: int | None = None
+    name: str  # as it was typed
+    path: str  # the settings file, or the folder of `.frame` files
+    settings: str | None  # the file that its settings are from; None where there is none
+    notes: tuple[str, ...]  # what else to know
+    frames: int | None = None  # how many; None of a settings file, as all that follows
+    # of the frames
     first_id: int | None = None
     last_id: int | None = None
-    missing: int | None = None
+    missing: int | None = None  # how many ids up to the last have no file
+    # jaw, eyes, eyelids, expression: "at rest", "constant" or "moves"
     states: Mapping[str, str] | None = None
-    camera: CameraStatistics | None = None
-    remarks: tuple[str, ...] = ()
+    camera: CameraStatistics | None = None  # K, distance and path
+    remarks: tuple[str, ...] = ()  # what a person should see at once, in words
 
 
 @dataclass(frozen=True)
@@ -156,24 +137,18 @@ class ParameterRow:
 
 @dataclass(frozen=True)
 class CompareReport:
-    """Both sides and how they differ.
-
-    Attributes:
-        config_changes: keys on which the settings differ: `before` is A's value, `after` B's. None
-            where a side has no settings to compare.
-        parameters: ranges and smoothness, a row for each number; empty between settings files.
-        differences: what all that means, in words.
-        plot: the picture that was (or would be) written.
-        dry_run: nothing was written.
-    """
+    """Both sides and how they differ."""
 
     a: SideReport
     b: SideReport
+    # keys on which the settings differ: `before` is A's value, `after` B's. None where a side has no settings
+    # to compare.
     config_changes: tuple[SettingChange, ...] | None
+    # ranges and smoothness, a row for each number; empty between settings files
     parameters: tuple[ParameterRow, ...]
-    differences: tuple[str, ...]
-    plot: str | None = None
-    dry_run: bool = False
+    differences: tuple[str, ...]  # what all that means, in words
+    plot: str | None = None  # the picture that was (or would be) written
+    dry_run: bool = False  # nothing was written
     exit_code: int = 0
 
 

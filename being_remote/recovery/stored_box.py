@@ -32,16 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunBox:
-    """A box.
-
-    Attributes:
-        path: its file, or the intrinsics.json that holds it; None: it was typed.
-        doubt: why it is unknown whether it is the run's; "" when it is.
-    """
+    """A box."""
 
     box: tuple[int, int, int, int]
-    path: Path | None
-    doubt: str
+    path: Path | None  # its file, or the intrinsics.json that holds it; None: it was typed
+    doubt: str  # why it is unknown whether it is the run's; "" when it is
 
     @property
     def named(self) -> str:

@@ -41,22 +41,15 @@ _HEIGHT = _HEAD + _CAPTION + SIDE + 56 + _CAPTION + _LOWER + _MARGIN
 
 @dataclass(frozen=True, eq=False)
 class CropEvidence:
-    """What is drawn.
+    """What is drawn."""
 
-    Attributes:
-        title: which run and frame.
-        grade: one of `GRADES`, or another word.
-        stored, made: (h, w, 3) uint8 BGR of one size: the tracker's picture and the crop made again.
-        figures: what is known of the crop and how well, a line each; long ones are broken.
-        scores: None where no whole-number crops were compared.
-    """
-
-    title: str
-    grade: str
+    title: str  # which run and frame
+    grade: str  # one of `GRADES`, or another word
+    # (h, w, 3) uint8 BGR of one size: the tracker's picture and the crop made again
     stored: Picture
     made: Picture
-    figures: Sequence[str]
-    scores: ScoreLattice | None
+    figures: Sequence[str]  # what is known of the crop and how well, a line each; long ones are broken
+    scores: ScoreLattice | None  # None where no whole-number crops were compared
 
 
 def draw(shown: CropEvidence) -> Picture:

@@ -49,26 +49,18 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class RsyncTask:
-    """What one run of rsync is for, and its bounds.
+    """What one run of rsync is for, and its bounds."""
 
-    Attributes:
-        host: the pod.
-        what, total_bytes: for progress.
-        into: the local folder that it writes into; None for an upload.
-        remote_place: the folder on the pod that it writes into, as "host:folder".
-        most_bytes: how much it may write here in all, and to one file; None for an upload.
-        rate: the slowest rate allowed.
-        reads_bytes: what it may have to read for comparison before anything moves.
-    """
-
-    host: str
+    host: str  # the pod
+    # for progress
     what: str
     total_bytes: int
-    into: Path | None = None
-    remote_place: str = ""
+    into: Path | None = None  # the local folder that it writes into; None for an upload
+    remote_place: str = ""  # the folder on the pod that it writes into, as "host:folder"
+    # how much it may write here in all, and to one file; None for an upload
     most_bytes: tuple[int, int] | None = None
-    rate: Rate = SLOWEST
-    reads_bytes: int = 0
+    rate: Rate = SLOWEST  # the slowest rate allowed
+    reads_bytes: int = 0  # what it may have to read for comparison before anything moves
 
 
 class Outgrown(Exception):

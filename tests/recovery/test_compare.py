@@ -21,10 +21,11 @@ from being_remote.jobs.dispatch import pack_files
 from being_remote.jobs.ledger import Intent, ledger_of
 from being_remote.jobs.result_download import runs_of
 from being_remote.recovery import run_comparison
+from being_remote.recovery.run_comparison import CompareReport
 from being_remote.report.curves import Panel
 from being_remote.report.plots import plot_panels
 from being_remote.tracker.checkout_defaults import read_defaults
-from being_remote.workflows.compare import CompareReport, compare
+from being_remote.workflows.compare import compare
 
 ROUND_2 = "bbox_scale: 3.5\nimage_size: [768, 768]\noptimize_shape: true\noptimize_jaw: true\n"
 
