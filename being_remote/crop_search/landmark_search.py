@@ -21,7 +21,7 @@ from being_remote.camera.crop import Crop
 from being_remote.crop_search.finding import Finding, FrameSource, OnProgress
 from being_remote.crop_search.landmark_fit import LandmarkPair, from_landmarks
 from being_remote.errors import NotFoundError, UsageError
-from being_remote.tracker.landmark_file import landmark_name, read_landmarks
+from being_remote.tracker.npy_file import landmark_name, read_landmarks
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float64]

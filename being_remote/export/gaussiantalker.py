@@ -25,7 +25,7 @@ from being_remote.export.cameras import Cameras, Floats
 from being_remote.export.flame_frames import read_frames, too_few_coefficients
 from being_remote.export.json_text import document, rows
 from being_remote.export.target import Export, File, Target
-from being_remote.tracker.landmark_file import SPARSE, landmark_name, read_landmarks
+from being_remote.tracker.npy_file import SPARSE, landmark_name, read_landmarks
 from being_remote.tracker.ply import read_ply
 
 Floats32 = NDArray[np.float32]

@@ -34,7 +34,7 @@ from being_remote.recovery.recovery_request import EvidenceChoice
 from being_remote.recovery.stored_box import RunBox, box_of_job, find_box, is_confirmed
 from being_remote.recovery.stored_crops import StoredCrops, is_dense, read_crops, spread
 from being_remote.session import OnProgress
-from being_remote.tracker.landmark_file import DENSE, SPARSE, landmark_name, read_landmarks
+from being_remote.tracker.npy_file import DENSE, SPARSE, landmark_name, read_landmarks
 from being_remote.tracker.source_frames import SourceFrames, every_frame
 
 

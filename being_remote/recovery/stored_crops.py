@@ -22,7 +22,7 @@ from being_remote.errors import DataError, InconsistentData, NotFoundError
 from being_remote.media.picture import read_picture
 from being_remote.recovery.local_runs import CropPlace, LocalRun
 from being_remote.tracker import layout
-from being_remote.tracker.landmark_file import DENSE, SPARSE, landmark_name, read_landmarks
+from being_remote.tracker.npy_file import DENSE, SPARSE, landmark_name, read_landmarks
 from being_remote.tracker.run_settings import RunSettings
 
 MAX_SIDE_PX = 2048  # the tracker runs at 512; a search of much more would take gigabytes

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import IO
 
 from being_remote.disk import is_full, no_space, room_bytes
-from being_remote.errors import CommandFailed, ConnectionLost, ToolMissing
+from being_remote.errors import CommandFailed, ConnectionLost, NoSpace, ToolMissing
 from being_remote.foreign_text import quote
 from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.session import OnProgress, Result, TransferProgress
-from being_remote.transport.remote_folder import require_remote_space
 
+# What a pod says of its own disk; never of ours.
+_FULL = re.compile(rb"No space left on device|Disk quota exceeded")
 _KEPT_BYTES = 64 << 10
 _END_S = 10.0
 _LOOK_S = 1.0
@@ -237,3 +238,13 @@ def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> No
         host=task.host,
         result=Result(task.host, tuple(argv), code, b"", message, 0.0),
     )
+
+
+def require_remote_space(message: bytes, place: str) -> None:
+    """Raise NoSpace where a program that wrote to `place` ("host:folder") printed that the disk is full."""
+    if _FULL.search(message):
+        raise NoSpace(
+            f"the remote disk is full, it says: {quote(message)}",
+            file=place,
+            hint="free some space on that disk, then run the command again: it resumes",
+        )

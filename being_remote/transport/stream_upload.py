@@ -25,9 +25,8 @@ from being_remote.foreign_text import quote
 from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.session import OnProgress, Push, Result, Session, TransferProgress, TransferResult
 from being_remote.transport.output_framing import quote_words
-from being_remote.transport.remote_folder import require_remote_space
 from being_remote.transport.rsync import check_names
-from being_remote.transport.rsync_process import StderrHead
+from being_remote.transport.rsync_process import StderrHead, require_remote_space
 
 _STALL_S = 60
 _CHUNK = 1 << 20

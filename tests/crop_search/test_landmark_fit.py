@@ -14,7 +14,7 @@ from being_remote.crop_search.finding import Finding
 from being_remote.crop_search.landmark_fit import LandmarkPair, fit_face, from_landmarks
 from being_remote.crop_search.landmark_search import read_pairs
 from being_remote.demo import head
-from being_remote.demo.motion import full_frame_camera, motion
+from being_remote.demo.actor import full_frame_camera, motion
 from being_remote.demo.tracker_recipe import project
 from being_remote.errors import InconsistentData, NotFoundError
 

@@ -19,7 +19,7 @@ from being_remote.crop_search.landmark_search import (
     window_like_the_trackers,
 )
 from being_remote.demo import head
-from being_remote.demo.motion import full_frame_camera, motion
+from being_remote.demo.actor import full_frame_camera, motion
 from being_remote.demo.tracker_recipe import project
 from being_remote.errors import UsageError
 

@@ -265,7 +265,7 @@ def test_without_meshes_nothing_is_written_and_sync_is_named(actor: Actor, tmp_p
 def test_meshes_that_change_their_vertex_count_or_claim_a_billion_are_refused(
     actor: Actor, tmp_path: Path
 ) -> None:
-    from being_remote.demo.tracker_files import mesh_bytes
+    from being_remote.demo.actor import mesh_bytes
 
     truth, cameras, run = actor
     run, meshes = with_copy(run, "meshes", tmp_path)

@@ -21,8 +21,7 @@ from tracked_runs import make_backup, named, numbers_only, record, run_of
 from being_remote.backup.history import History
 from being_remote.camera.crop import crop_from_box, resize_only
 from being_remote.camera.intrinsics import intrinsics_in_source
-from being_remote.demo.actor import ActorTruth, make_actor
-from being_remote.demo.tracker_files import GeneratedRun, write_run
+from being_remote.demo.actor import ActorTruth, GeneratedRun, make_actor, write_run
 from being_remote.demo.tracker_recipe import frame_dict
 from being_remote.errors import BeingRemoteError, InconsistentData, NotFoundError, UnsafeFile, UsageError
 from being_remote.inventory import Inventory
