@@ -116,3 +116,4 @@ class CropCheck:
     frame_offset: int | None = None
     exact: bool = False  # the pixels are equal on every frame compared
     notes: tuple[str, ...] = ()
+    source: str | None = None  # what the frames were taken from, for people

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from being_remote.crop_search.crop_rendering import make_crop
+from being_remote.crop_search.finding import FrameEvidence
 from being_remote.errors import BeingRemoteError, DataError
 from being_remote.export import Cameras
 from being_remote.recovery.found_crop import FoundCrop
 from being_remote.recovery.local_runs import LocalRun
 from being_remote.recovery.recovery_input import RecoveryInput
-from being_remote.recovery.recovery_report import FrameFigures, RecoverReport
+from being_remote.recovery.recovery_report import RecoverReport
 from being_remote.recovery.stored_crops import read_crop
 from being_remote.report import overlay
 from being_remote.report.crop_evidence import CropEvidence, draw
@@ -52,7 +53,7 @@ def draw_evidence(
     )
 
 
-def _choose_frame(report: RecoverReport) -> FrameFigures | None:
+def _choose_frame(report: RecoverReport) -> FrameEvidence | None:
     """A frame that was compared: one that agrees, from the middle of those looked at."""
     by_images = report.evidence if report.crop_by == "images" else None
     compared = by_images or report.check
@@ -60,12 +61,11 @@ def _choose_frame(report: RecoverReport) -> FrameFigures | None:
     return frames[len(frames) // 2] if frames else None
 
 
-def _describe(report: RecoverReport, frame: FrameFigures) -> Iterator[str]:
+def _describe(report: RecoverReport, frame: FrameEvidence) -> Iterator[str]:
     crop = report.crop
     assert crop is not None  # it was compared
     yield f"side {crop.side:g} px at {crop.origin[0]:g}, {crop.origin[1]:g}"
-    if frame.score is not None and frame.residual is not None:
-        yield f"this frame: correlation {frame.score:.5f}, residual {frame.residual:.2f} levels"
+    yield f"this frame: correlation {frame.score:.5f}, residual {frame.residual:.2f} levels"
     found = report.evidence
     if found is not None:
         if found.margin is not None:

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from being_remote.camera.crop import Crop, resize_only
-from being_remote.crop_search.finding import Finding
+from being_remote.crop_search.finding import CropCheck, Finding
 from being_remote.crop_search.frame_map import FrameMap
 from being_remote.errors import UsageError
 from being_remote.recovery.recovery_input import RecoveryInput, SourceSize
-from being_remote.recovery.recovery_report import CheckFigures
 from being_remote.recovery.stored_box import RunBox, crop_by_box
 
 ASPECT_TOLERANCE = 0.01
@@ -83,7 +82,7 @@ def searched_crop(by: Way, search: CropSearch) -> FoundCrop:
     return FoundCrop(found.crop, by, found.grade, doubt, search=search)
 
 
-def grade_by_check(found: FoundCrop, check: CheckFigures | None) -> FoundCrop:
+def grade_by_check(found: FoundCrop, check: CropCheck | None) -> FoundCrop:
     """The crop after it was compared with pixels: "exact" by equal pixels, "verified" by similar ones.
 
     Where they disagree the grade is "unverified" and no camera is written.
@@ -103,7 +102,7 @@ def grade_by_check(found: FoundCrop, check: CheckFigures | None) -> FoundCrop:
     return found
 
 
-def grade_by_stretches(found: FoundCrop, case: RecoveryInput, check: CheckFigures | None) -> FoundCrop:
+def grade_by_stretches(found: FoundCrop, case: RecoveryInput, check: CropCheck | None) -> FoundCrop:
     """The crop of a run with K per frame: one box need not have cut all its stretches of frames.
 
     Each chunk of a video may have been tracked with a box of its own, and two runs may be mixed. So a

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from being_remote.camera.crop import Crop
+from being_remote.crop_search.finding import CropCheck, FrameEvidence
 from being_remote.crop_search.frame_map import FrameMap
 from being_remote.recovery.crop_check import check_mapped_crops, differing_crops
 from being_remote.recovery.found_crop import FoundCrop
 from being_remote.recovery.frame_search import NoEvidence, find_frame_map, is_certain
 from being_remote.recovery.recovery_input import RecoveryInput
-from being_remote.recovery.recovery_report import CheckFigures, FrameFigures, evidence_figures
+from being_remote.recovery.recovery_report import evidence_figures
 from being_remote.session import OnProgress
 from being_remote.tracker.frame_numbering import FIVE_DIGITS
 
@@ -64,7 +65,7 @@ class PixelNumbers:
     found: int = 0  # crops that were found in their frames
     refused: str = ""  # why the pixels fit no numbers at all; "" where they do, or were not compared
     doubt: str = ""  # why the settings' numbers are not proven; "" where they are, or need no proof
-    check: CheckFigures | None = None  # the check of the crop, made again where the map tells its frames
+    check: CropCheck | None = None  # the check of the crop, made again where the map tells its frames
     checked_by_map: bool = False  # whether it was
 
 
@@ -91,7 +92,7 @@ class NumberedPoses:
 def compare_frames(
     case: RecoveryInput,
     found: FoundCrop,
-    check: CheckFigures | None,
+    check: CropCheck | None,
     *,
     allowed: bool,
     pictures: bool,
@@ -144,12 +145,12 @@ def compare_frames(
     return PixelNumbers(refused=mapped_frames, check=check)
 
 
-def _searched_frames(case: RecoveryInput, found: FoundCrop) -> tuple[FrameFigures, ...]:
+def _searched_frames(case: RecoveryInput, found: FoundCrop) -> tuple[FrameEvidence, ...]:
     return evidence_figures(found.search, case.frames).frames if found.search is not None else ()
 
 
 def _confirm_map(
-    case: RecoveryInput, crop: Crop, found: FrameMap, check: CheckFigures | None, on_progress: OnProgress
+    case: RecoveryInput, crop: Crop, found: FrameMap, check: CropCheck | None, on_progress: OnProgress
 ) -> PixelNumbers:
     """The map, where crops in full size agree with it, too."""
     numbers = PixelNumbers(found, found.offset, found.found, check=check)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.backup_paths import BackupPaths
+from being_remote.camera.canvas import Canvas
 from being_remote.errors import DataError, UsageError
 from being_remote.export import (
     Cameras,
@@ -52,24 +53,13 @@ from being_remote.tracker.source_frames import SourceFrames
 
 
 @dataclass(frozen=True)
-class CanvasFigures:
-    """A trainer's picture as a window of the original frame: `canvas px = scale * (source px - min)`."""
-
-    x_min: int
-    y_min: int
-    width: int
-    height: int
-    out_size_wh: tuple[int, int]
-
-
-@dataclass(frozen=True)
 class TrainerExport:
     """One trainer's camera."""
 
     name: str  # what `--export` takes
     folder: str  # where its files lie
     K: Matrix  # (3, 3) of its canvas, corner convention
-    canvas: CanvasFigures  # its picture
+    canvas: Canvas  # its picture
     off_centre: str  # what it gets wrong by taking the middle for the principal point; "" if nothing
     images: int | None  # how many pictures there are for it; None where none were asked for
     images_kept: int | None  # how many of these existed already, and were not made again
@@ -108,9 +98,8 @@ class PreparedTarget:
 
     def describe(self, folder: Path, images: int | None, kept: int | None) -> TrainerExport:
         """What the report says of it."""
-        top, K, c = str(folder / self.target.folder), matrix(self.export.K), self.export.canvas
-        canvas = CanvasFigures(c.x_min, c.y_min, c.width, c.height, c.out_size_wh)
-        return TrainerExport(self.target.name, top, K, canvas, self.off_centre, images, kept)
+        top, K = str(folder / self.target.folder), matrix(self.export.K)
+        return TrainerExport(self.target.name, top, K, self.export.canvas, self.off_centre, images, kept)
 
 
 def choose_targets(names: Sequence[str], canvas: CanvasChoice) -> tuple[Target, ...]:

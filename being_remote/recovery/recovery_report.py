@@ -50,21 +50,6 @@ class CropFigures:
 
 
 @dataclass(frozen=True)
-class FrameFigures:
-    """One stored picture against the crop made again; see `crop_search.FrameEvidence`."""
-
-    frame_id: int
-    source_number: int
-    frame_offset: int
-    agrees: bool
-    equal: bool
-    residual: float | None
-    score: float | None
-    margin: float | None
-    offset_told: bool = False
-
-
-@dataclass(frozen=True)
 class EvidenceFigures:
     """How a crop was found without bbox.pt."""
 
@@ -74,7 +59,7 @@ class EvidenceFigures:
     source: str
     reason: str  # what keeps the grade from being better; "" when exact
     # one for each picture looked at; `phantoms` pictures were left out, no `.frame` has them
-    frames: tuple[FrameFigures, ...]
+    frames: tuple[FrameEvidence, ...]
     phantoms: int
     residual: float | None  # mean absolute difference over the frames, levels of 255
     margin: float | None  # the least by which the best crop beats the next one, in correlation
@@ -91,19 +76,6 @@ class EvidenceFigures:
 
 
 @dataclass(frozen=True)
-class CheckFigures:
-    """Whether stored crops are this crop of the frames at hand."""
-
-    agrees: bool | None  # None where that is unknown; `reason` says why
-    exact: bool  # every picture looked at has equal pixels
-    reason: str
-    source: str | None  # the frames it was compared with
-    frames: tuple[FrameFigures, ...]
-    frame_offset: int | None  # how many frames later than the settings say the pictures lie there
-    notes: tuple[str, ...] = ()  # what a person should know besides
-
-
-@dataclass(frozen=True)
 class StretchFigures:
     """Frames with one K, of a run that has several: K of the original frames, and as stored."""
 
@@ -111,11 +83,6 @@ class StretchFigures:
     last_id: int
     K: Matrix
     K_crop: Matrix
-
-
-def crop_figures(crop: Crop) -> CropFigures:
-    """The crop's numbers for the report."""
-    return _copy_fields(CropFigures, crop)
 
 
 def evidence_figures(search: CropSearch, frames: Frames) -> EvidenceFigures:
@@ -132,8 +99,7 @@ def evidence_figures(search: CropSearch, frames: Frames) -> EvidenceFigures:
         math.hypot(float(frames.K[axis, 2]) / frames.image_size_wh[axis] * side_std, origin_std[axis])
         for axis in (0, 1)
     ]
-    looked_at = _frame_figures(found.frames)
-    residuals = [f.residual for f in looked_at if f.residual is not None]
+    looked_at = sort_frames(found.frames)
     return _copy_fields(
         EvidenceFigures,
         found,
@@ -141,8 +107,8 @@ def evidence_figures(search: CropSearch, frames: Frames) -> EvidenceFigures:
         source=search.source,
         frames=looked_at,
         phantoms=search.phantoms,
-        residual=sum(residuals) / len(residuals) if residuals else None,
-        margin=min((f.margin for f in looked_at if f.margin is not None), default=None),
+        residual=sum(f.residual for f in looked_at) / len(looked_at) if looked_at else None,
+        margin=min((f.margin for f in looked_at), default=None),
         focal_std_percent=0.0 if sure else _finite(found.focal_std_percent),
         principal_std_px=_finite(tuple(principal_std)),
     )
@@ -161,18 +127,14 @@ def stretch_figures(frames: Frames, crop: Crop) -> tuple[StretchFigures, ...]:
     )
 
 
-def check_figures(check: CropCheck, source: str | None) -> CheckFigures:
-    """A check's numbers for the report."""
-    return _copy_fields(CheckFigures, check, source=source, frames=_frame_figures(check.frames))
+def sort_frames(frames: Iterable[FrameEvidence]) -> tuple[FrameEvidence, ...]:
+    """In the order of their frame_ids."""
+    return tuple(sorted(frames, key=lambda frame: frame.frame_id))
 
 
 def matrix(K: NDArray[np.float64]) -> Matrix:
     """A (3, 3) array as plain numbers."""
     return tuple(tuple(float(v) for v in row) for row in K)
-
-
-def _frame_figures(evidence: Iterable[FrameEvidence]) -> tuple[FrameFigures, ...]:
-    return tuple(_copy_fields(FrameFigures, e) for e in sorted(evidence, key=lambda e: e.frame_id))
 
 
 def _copy_fields(kind: type[T], value: Any, /, **more: Any) -> T:
@@ -286,7 +248,7 @@ class RecoverReport:
     grade: str
     bbox: str | None
     evidence: EvidenceFigures | None
-    check: CheckFigures | None
+    check: CropCheck | None
     numbering: Numbering
     exports: tuple[TrainerExport, ...] = ()
     what_if: WhatIf | None = None
@@ -307,7 +269,7 @@ class RecoverReport:
 def start_report(
     case: RecoveryInput,
     found: FoundCrop,
-    check: CheckFigures | None,
+    check: CropCheck | None,
     numbering: Numbering,
     warnings: Sequence[str],
 ) -> RecoverReport:
@@ -321,7 +283,7 @@ def start_report(
         missing_ids=tuple(frames.missing_ids),
         source_size_wh=case.source.size_wh,
         image_size_wh=frames.image_size_wh,
-        crop=crop_figures(found.crop) if found.crop is not None else None,
+        crop=_copy_fields(CropFigures, found.crop) if found.crop is not None else None,
         K_crop=matrix(frames.K),
         crop_by=found.by,
         grade=found.grade,

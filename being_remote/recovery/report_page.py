@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from being_remote.crop_search.finding import FrameEvidence
 from being_remote.export import Cameras
 from being_remote.recovery.drawings import Overlay
-from being_remote.recovery.recovery_report import FrameFigures, RecoverReport
+from being_remote.recovery.recovery_report import RecoverReport
 from being_remote.recovery.stored_crops import spread
 from being_remote.report.curves import camera_path
 from being_remote.report.page import Column, Page, PageChart, PagePicture, SliderFrame, Table, html
@@ -140,7 +141,7 @@ def _tables(report: RecoverReport) -> Iterator[Table]:
         )
 
 
-def _compared(title: str, frames: Sequence[FrameFigures]) -> Table:
+def _compared(title: str, frames: Sequence[FrameEvidence]) -> Table:
     return Table(
         title,
         (

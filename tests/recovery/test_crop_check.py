@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from being_remote.crop_search.finding import FrameEvidence
 from being_remote.recovery.crop_check import number_in_source
-from being_remote.recovery.recovery_report import FrameFigures
 
 
 def numbered(frame_id: int, source_number: int, frame_offset: int) -> tuple[int, int, bool]:
@@ -19,8 +19,21 @@ def numbered(frame_id: int, source_number: int, frame_offset: int) -> tuple[int,
     """
     case = SimpleNamespace(frames=SimpleNamespace(frame_ids=np.arange(3)), numbers={0: 2, 1: 3, 2: 4})
     mapped = SimpleNamespace(frames=np.array([10, 12, 13]), offset=3)
-    figures = FrameFigures(frame_id, source_number, frame_offset, True, True, 0.0, 1.0, 0.1, True)
-    (found,) = number_in_source([figures], cast(Any, case), cast(Any, mapped))
+    compared = FrameEvidence(
+        frame_id,
+        source_number,
+        True,
+        frame_offset,
+        True,
+        True,
+        0.0,
+        1.0,
+        0.1,
+        (0, 0, 0, 0),
+        (0, 0, 0, 0),
+        0.0,
+    )
+    (found,) = number_in_source([compared], cast(Any, case), cast(Any, mapped))
     return found.source_number, found.frame_offset, found.offset_told
 
 
