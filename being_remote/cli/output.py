@@ -53,7 +53,7 @@ def writing() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise  # the reader has gone, which is not an error
+        raise  # the reader closed the pipe, which is not an error
     except OSError as e:
         raise OutputFailed(e.strerror or str(e)) from e
 

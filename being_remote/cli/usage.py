@@ -36,7 +36,7 @@ def run(app: typer.Typer, argv: Sequence[str] | None) -> None:
             with writing():
                 sys.stdout.flush()
     except (BrokenPipeError, SystemExit) as e:
-        # Click ends with 1, our code for a bug, where the reader has gone.
+        # Click ends with 1, our code for a bug, where the reader has closed the pipe.
         if isinstance(e, SystemExit) and not isinstance(e.__context__, BrokenPipeError):
             raise
         discard(sys.stdout)

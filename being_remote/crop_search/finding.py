@@ -1,4 +1,4 @@
-"""What the crop search is handed and what it answers with."""
+"""What the crop search takes and returns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StoredCrop:
     source_number: int  # number in `source/`, counted from 1, of the frame that it should be a crop of
     picture: Picture  # (h, w, 3) uint8, BGR
     path: str  # for messages
-    # (h, w) bool, where the face is by the run's landmarks; asked where the background was replaced.
+    # (h, w) bool, where the face is by the run's landmarks; used where the background was replaced.
     # None: not known.
     face: NDArray[np.bool_] | None = None
 
@@ -93,7 +93,7 @@ class Finding:
     # the same for the crop's first corner, (x, y)
     origin_px: tuple[float, float] = (float("nan"), float("nan"))
     origin_std_px: tuple[float, float] = (float("nan"), float("nan"))
-    # add this to a stored picture's source_number; None where it cannot be told (nothing moves) or is not
+    # add this to a stored picture's source_number; None where it is unknown (nothing moves) or is not
     # one number (the source runs at another rate)
     frame_offset: int | None = None
     scores: ScoreLattice | None = None  # the scores around the optimum; None where there is none
@@ -109,8 +109,8 @@ class Finding:
 class CropCheck:
     """Whether stored pictures are this crop of those frames."""
 
-    agrees: bool | None  # None where the pictures cannot tell
-    reason: str  # why not, or why it cannot be told, for people; "" when they agree
+    agrees: bool | None  # None where the pictures do not show it
+    reason: str  # why not, or why it is unknown, for people; "" when they agree
     # as in `Finding`
     frames: tuple[FrameEvidence, ...] = ()
     frame_offset: int | None = None

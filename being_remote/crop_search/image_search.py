@@ -130,7 +130,7 @@ def _find(
 
 
 def rough_crop(stored: Sequence[StoredCrop], source: FrameSource) -> FreeCrop | None:
-    """About where the stored pictures lie, whichever frames they are of: what stands still tells it.
+    """About where the stored pictures lie, whichever frames they are of: what stands still shows it.
 
     Args:
         stored: as in `from_images`; their numbers are not used.
@@ -255,7 +255,7 @@ def grade_crop(found: Consensus, crop: Crop, evidence: Sequence[FrameEvidence]) 
                 " rescaled, or are crops themselves"
             )
         return "estimated", (
-            f"the estimate {where} is not whole: the source was rescaled, or has too little detail to tell"
+            f"the estimate {where} is not whole: the source was rescaled, or has too little detail"
         )
     if len(agreeing) < ENOUGH:
         return "estimated", f"only {len(agreeing)} of the pictures could be compared; it takes {ENOUGH}"
@@ -276,7 +276,7 @@ def grade_crop(found: Consensus, crop: Crop, evidence: Sequence[FrameEvidence]) 
 
 
 def common_offset(evidence: Sequence[FrameEvidence]) -> int | None:
-    """The frame offset of the pictures; None where it cannot be told, or they do not share one.
+    """The frame offset of the pictures; None where it is unknown, or they do not share one.
 
     A few may differ: where a head turns back, two frames look alike.
     """
@@ -293,7 +293,7 @@ def remarks(
     certain = [e for e in evidence if e.agrees and e.offset_told]
     offset = common_offset(evidence)
     if not certain:
-        yield "which source frame a picture belongs to cannot be told: its neighbours look the same"
+        yield "which source frame a picture belongs to is unknown: its neighbours look the same"
     elif offset is None:
         offsets = ", ".join(f"{e.frame_id}: {e.frame_offset:+d}" for e in certain)
         yield f"the source runs at another rate than the pictures (frame: offset: {offsets})"

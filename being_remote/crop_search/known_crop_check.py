@@ -40,7 +40,7 @@ def check_crop(
         stored, source, on_progress: as in `from_images`.
 
     Returns:
-        The check. `agrees` is None where the pictures cannot tell: nothing in them has contrast, their
+        The check. `agrees` is None where the pictures do not show it: nothing in them has contrast, their
         frames are missing, or too much was lost to compression.
     """
     chosen = choose_spread(stored, FRAMES)

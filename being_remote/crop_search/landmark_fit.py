@@ -97,7 +97,7 @@ MIN_FRAMES = 3
 MISFIT = 0.06  # of the face's size: two detections of one face differ by a third of this at most
 TURN_DEG = 2.5  # detections of one face differ by half a degree; a crop never turns
 APART = 0.02  # of the side: frames that scatter more do not show one crop
-MOVES_PX = 4.0  # heads that move less tell nothing by their motion
+MOVES_PX = 4.0  # the motion of heads that move less shows nothing
 OUT_OF_STEP = 0.5  # of the head's motion: what may remain of it in the crop's place
 _OUTLIER = 5.0
 _BLOCKS = 10  # neighbouring frames err alike, so their number says too much
@@ -313,6 +313,6 @@ def _notes(
     moved = robust_std(np.array([f.middle_source for f in kept])).max()
     if moved < MOVES_PX:
         notes.append(
-            f"the face moves by {moved:.1f} px only: another take of the same scene could not be told from it"
+            f"the face moves by {moved:.1f} px only: another take of the same scene would look the same"
         )
     return notes

@@ -128,7 +128,7 @@ def standing(plan: ImagePlan, folder: Path) -> int:
 def refuse_missing(plan: ImagePlan, count: int | None) -> None:
     """Raise InconsistentData if a source of `count` frames lacks some that the plan needs.
 
-    `count` is None where only the pixels tell which frames it has.
+    `count` is None where only the pixels show which frames it has.
     """
     frames = plan.video_frames or [0] * len(plan.names)
     unknown = sum(

@@ -53,7 +53,7 @@ class Times:
     stamps: list[int]  # in units of `unit_s`, rising
     unit_s: Fraction
     # whether a decoded frame can be known by its stamp. AVI stores none: there, frames that are out of
-    # order cannot be told.
+    # order cannot be detected.
     identifiable: bool
     start_s: float = 0.0  # from the start of the file, where sound may begin, to the first frame
     last_s: float | None = None  # how long the last frame is shown; None where the file does not say
@@ -179,7 +179,7 @@ class Video:
             try:
                 frame = next(self._frames, None)
                 break
-            except av.FFmpegError:  # what this packet held is lost; decoding goes on behind it
+            except av.FFmpegError:  # what this packet held is lost; decoding continues behind it
                 self._frames = self.container.decode(_stream(self.container))
         if frame is None:
             return False
@@ -262,7 +262,7 @@ def _times(path: Path) -> Times:
                     stamps.append(stamp)
                 if len(stamps) > MAX_FRAMES:
                     raise UnsafeFile(f"holds more than {MAX_FRAMES} frames", file=str(path))
-        except av.FFmpegError:  # cut short: what came before it counts
+        except av.FFmpegError:  # cut short: what is before it counts
             pass
         given = [stamp for stamp in stamps if stamp is not None]
         reordered = container.format.name == "avi" and stream.codec_context.has_b_frames

@@ -94,7 +94,7 @@ def number_in_source(
     """Give frames that were compared by the video's count, from 1, their numbers in `source/`.
 
     A crop may fit another frame than its own. Where no pose has that frame, it has no number: the crop
-    is then listed at its own, as one whose neighbours were not told apart.
+    is then listed at its own, as one that fits its neighbours as well.
     """
     numbers = {frame_id: number + mapped.offset for frame_id, number in case.numbers.items()}
     number_of_count = {count: numbers[i] for i, count in map_to_video(case, mapped.frames).items()}

@@ -1,4 +1,4 @@
-"""Find a run's crop by the evidence asked for, else by the best on this laptop.
+"""Find a run's crop by the evidence that was named, else by the best on this laptop.
 
 That is a bbox.pt; without it the stored crops against the original frames; then stored landmarks against
 those that a detector finds in the frames.
@@ -39,13 +39,13 @@ from being_remote.tracker.source_frames import SourceFrames, every_frame
 
 
 def find_crop(case: RecoveryInput, evidence: EvidenceChoice, on_progress: OnProgress) -> FoundCrop | None:
-    """The run's crop by the evidence asked for, else by the best; None where nothing local tells it.
+    """The run's crop by the evidence that was named, else by the best; None where nothing local shows it.
 
     Raises:
-        UsageError: the run cropped nothing and a way to its crop was asked for, or the box is of
+        UsageError: the run cropped nothing and evidence for a crop was named, or the box is of
             frames of another size.
-        NotFoundError: the stored crops or landmarks that were to tell it are not local.
-        DataError: what was to tell it cannot be read, or is another run's.
+        NotFoundError: the stored crops or landmarks to find it by are not local.
+        DataError: that evidence cannot be read, or is another run's.
     """
     size_wh = case.frames.image_size_wh
     if not case.cropped:
@@ -78,7 +78,9 @@ def find_crop(case: RecoveryInput, evidence: EvidenceChoice, on_progress: OnProg
 def _search_as_asked(case: RecoveryInput, evidence: EvidenceChoice, on_progress: OnProgress) -> FoundCrop:
     if evidence.from_images is not None:
         if case.crops is None:
-            raise _missing(case.run, "crops", "crops of run {!r} are local, so no pictures can tell its crop")
+            raise _missing(
+                case.run, "crops", "crops of run {!r} are local, so its crop cannot be found by pictures"
+            )
         assert case.video is not None  # the same file was named
         return find_by_images(case, case.crops, case.video, on_progress)
     if case.landmarks is None:

@@ -34,7 +34,7 @@ class CropSearch:
 class FoundCrop:
     """The crop, how sure it is, and why."""
 
-    crop: Crop | None  # None where the evidence does not tell (grade "unknown")
+    crop: Crop | None  # None where the evidence does not show it (grade "unknown")
     by: Way  # the way it was found
     grade: str  # as in `RecoverReport`
     doubt: str = ""  # why the crop may not be this one
@@ -44,7 +44,7 @@ class FoundCrop:
 
     @property
     def frame_offset(self) -> int | None:
-        """What the search adds to the frames' numbers; None without a search, or where it cannot tell."""
+        """What the search adds to the frames' numbers; None without a search, or where it is unknown."""
         found = self.search.finding if self.search is not None else None
         return found.frame_offset if found is not None and found.crop is not None else None
 

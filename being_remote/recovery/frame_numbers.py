@@ -65,7 +65,7 @@ class PixelNumbers:
     found: int = 0  # crops that were found in their frames
     refused: str = ""  # why the pixels fit no numbers at all; "" where they do, or were not compared
     doubt: str = ""  # why the settings' numbers are not proven; "" where they are, or need no proof
-    check: CropCheck | None = None  # the check of the crop, made again where the map tells its frames
+    check: CropCheck | None = None  # the check of the crop, made again where the map gives its frames
     checked_by_map: bool = False  # whether it was
 
 
@@ -278,7 +278,7 @@ def _describe_numbers(case: RecoveryInput, pixels: PixelNumbers, numbering: Numb
 
 
 def _describe_ends(case: RecoveryInput, numbering: Numbering, indices: Whole | None) -> Iterator[str]:
-    """Warnings where the video begins late, ends early, lacks frames, or goes on after the last pose."""
+    """Warnings where the video begins late, ends early, lacks frames, or continues after the last pose."""
     if indices is None:
         return
     video, poses, count = _video_name(case), len(indices), numbering.frames_at_hand
@@ -308,7 +308,7 @@ def _describe_ends(case: RecoveryInput, numbering: Numbering, indices: Whole | N
         end = numbering.begin_frames + last_id + 1 + case.settings.end_frames + numbering.offset
         if count > end + ROUNDING:
             yield (
-                f"{video} goes on for {count - end} frames after the last pose: did the run stop early, or"
+                f"{video} continues for {count - end} frames after the last pose: did the run stop early, or"
                 " is this another video?"
             )
 

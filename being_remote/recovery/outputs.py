@@ -61,7 +61,7 @@ class TrainerExport:
     K: Matrix  # (3, 3) of its canvas, corner convention
     canvas: Canvas  # its picture
     off_centre: str  # what it gets wrong by taking the middle for the principal point; "" if nothing
-    images: int | None  # how many pictures there are for it; None where none were asked for
+    images: int | None  # how many pictures there are for it; None without --with-images
     images_kept: int | None  # how many of these existed already, and were not made again
 
 
@@ -103,7 +103,7 @@ class PreparedTarget:
 
 
 def choose_targets(names: Sequence[str], canvas: CanvasChoice) -> tuple[Target, ...]:
-    """The targets that were asked for, before anything is read for them."""
+    """The targets of these names, refused before anything is read for them."""
     chosen = targets(names)
     if canvas is not None and all(t.fixed_canvas for t in chosen):
         fixed = ", ".join(t.name for t in chosen)

@@ -97,7 +97,7 @@ def _doubt(case: RecoveryInput, path: Path, data: bytes) -> str:
             return "no settings file says that the run read this folder"
         return ""  # a tracker's checkout: this run could only have put it here
     if run.origins is None:
-        return "nothing records where it came from"
+        return "its origin is not recorded"
     entry = run.origins.get(layout.BBOX)
     if entry is None:
         return "the backup's manifest does not list it"
@@ -109,7 +109,7 @@ def _doubt(case: RecoveryInput, path: Path, data: bytes) -> str:
         return "it lay in the backup before the first sync"
     if frame_hosts != {entry.host}:
         others = ", ".join(sorted(repr(h) if h else "before the first sync" for h in frame_hosts))
-        return f"it came from {entry.host!r}, the frames from {others or 'an unknown host'}"
+        return f"it was downloaded from {entry.host!r}, the frames from {others or 'an unknown host'}"
     return ""
 
 

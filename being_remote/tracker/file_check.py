@@ -1,4 +1,4 @@
-"""Check one file that came from a pod: is it what its name says, whole, and harmless.
+"""Check one downloaded file: is it what its name says, whole, and harmless.
 
 Files that a camera depends on are read by the readers that later use them: a `.frame` must be a frame of
 that number with a finite camera, `bbox.pt` a box, `identity.npy` a shape; in a backup the landmarks and

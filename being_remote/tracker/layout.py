@@ -17,7 +17,7 @@ Base = Literal["input", "output", "root"]
 
 # The most precious first.
 KINDS = ("checkpoints", "bbox", "identity", "configs", "kpt", "meshes", "crops", "logs", "sources")
-# Large, and mostly made from a video that lies elsewhere: only when asked for.
+# Large, and mostly made from a video that lies elsewhere: only on request.
 ON_REQUEST = ("sources",)
 
 # In the actor's input folder.

@@ -1,6 +1,6 @@
 """The few settings of a run that a camera or a crop depends on, from the actor's YAML file.
 
-The file came from a pod: it is bounded, and of all its keys only these are built, each a plain value
+The file is from a pod: it is bounded, and of all its keys only these are built, each a plain value
 or a short list. What the file leaves out has the tracker's own default.
 """
 

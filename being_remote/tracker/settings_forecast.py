@@ -122,7 +122,7 @@ class ForecastCrop:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """The answer, for the least and the most that the face can be: one where the box tells its size."""
+    """The answer, for the least and the most that the face can be: one where the box gives its size."""
 
     changes: tuple[SettingChange, ...]  # the settings that differ from the run's
     # network pixels across the face in the run as it is, least and most; None where the run cropped
@@ -130,7 +130,7 @@ class WhatIf:
     face_px_before: tuple[float, float] | None
     least: ForecastCrop
     most: ForecastCrop
-    # whether the box tells all, so that the new one is right to the pixel. Else a border cut it: where
+    # whether the box gives all, so that the new one is right to the pixel. Else a border cut it: where
     # its size is known and its centre is not, `least` and `most` are one, and the centre is midway of
     # what it can be.
     exact: bool

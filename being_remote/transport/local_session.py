@@ -77,7 +77,7 @@ class LocalSession(HostSession):
         ended = unframe_output(bytes(answer.out), command.mark)
         if ended is None:
             raise ConnectionLost(
-                f"the shell of {argv[0]!r} was killed; how far it came is unknown", host=self.host
+                f"the shell of {argv[0]!r} was killed; whether it finished is unknown", host=self.host
             )
         code, out = ended
         return Result(self.host, argv, code, out, bytes(answer.err), time.monotonic() - started)

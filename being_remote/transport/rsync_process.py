@@ -30,7 +30,7 @@ _BLOCK_BYTES = 512  # of ulimit -f in a POSIX shell
 _LINK = {
     10: "the link broke",
     12: "the link broke in the middle",
-    30: "nothing came for too long",
+    30: "nothing arrived for too long",
     35: "the other side did not answer",
     255: "ssh lost the connection",
 }
@@ -137,7 +137,7 @@ class StderrHead:
                 self._kept += data[: _KEPT_BYTES - len(self._kept)]
 
     def read(self) -> bytes:
-        """What came so far, once the program has ended; its own children may keep the pipe open."""
+        """What was read so far, once the program has ended; its own children may keep the pipe open."""
         self._reader.join(timeout=1)
         return bytes(self._kept)
 
@@ -188,7 +188,7 @@ def _watch(out: IO[bytes], task: RsyncTask, on_progress: OnProgress) -> dict[str
 
 
 def _lines(fd: int) -> Iterable[bytes]:
-    """Lines as they come, and an empty one whenever nothing came for a while."""
+    """Lines as they arrive, and an empty one whenever nothing arrived for a while."""
     rest = b""
     while True:
         if not select.select([fd], [], [], _LOOK_S)[0]:
@@ -225,7 +225,7 @@ def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> No
         raise no_space(task.into)
     if task.into is None:  # only the pod's disk is written to
         require_remote_space(message, task.remote_place)
-    # A remote rsync that gives up looks like a broken link from here; the codes in its messages tell.
+    # A remote rsync that gives up looks like a broken link from here; the codes in its messages show which.
     codes = {code, *(int(found) for found in re.findall(rb"\(code (\d{1,3})\)", message))}
     if codes <= _LINK.keys():
         raise ConnectionLost(

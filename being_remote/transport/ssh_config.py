@@ -99,7 +99,7 @@ def _hop(name: str, answer: Mapping[str, Sequence[str]], *, identity_file: Path 
         identities = tuple(_path(value, tokens) for value in answer.get("identityfile", []))
         if list(answer.get("identityfile", [])) == list(_defaults()):
             identities = tuple(p for p in identities if p.is_file())
-    # ssh -G does not tell `port 22, name in brackets` apart; known_hosts spells port 22 bare.
+    # ssh -G does not distinguish `port 22, name in brackets`; known_hosts spells port 22 bare.
     spelt = hostname if port == 22 else f"[{hostname}]:{port}"
     command = one.get("proxycommand", "none")
     agent = one.get("identityagent")

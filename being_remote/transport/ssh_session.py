@@ -134,7 +134,7 @@ class SshSession(HostSession):
                 channel.close()
         except paramiko.SSHException as e:
             if not transport.is_active():
-                raise ConnectionLost("the link broke while sftp was asked for", host=self.host) from e
+                raise ConnectionLost("the link broke while sftp was requested", host=self.host) from e
             return False
         return True
 
@@ -212,7 +212,7 @@ class SshSession(HostSession):
             ) from e
 
     def _unfinished(self, channel: paramiko.Channel, name: str, mark: bytes, message: bytes) -> HostError:
-        """The error of a command whose closing mark never came."""
+        """The error of a command without its closing mark."""
         # Both streams ended, so sshd's own exit code follows at once, unless the link broke.
         channel.status_event.wait(1.0)
         if mark not in message and channel.recv_exit_status() >= 0:

@@ -106,7 +106,7 @@ def pull(
         AnswerTimeout: slower than `rate`.
         ToolMissing: the pod has no such Python.
         CommandFailed: a file or the folder cannot be read on the host; the others arrived.
-        UnsafeFile: the pod sent something else than was asked for.
+        UnsafeFile: the pod sent something that was not requested.
         NoSpace: the local disk is full, or nearly.
         HostError: a folder lies here in a file's place, or the other way round; the others arrived.
     """
@@ -309,7 +309,7 @@ class _IncomingStream:
         try:
             data = self._stream.read(_STALL_S)
         except AnswerTimeout as e:
-            raise self._lost(f"nothing came for {_STALL_S} s") from e
+            raise self._lost(f"nothing arrived for {_STALL_S} s") from e
         self._read += len(data)
         self._pace.report(self._read)
         return data

@@ -49,7 +49,7 @@ def test_all_of_a_camera_is_printed_and_paths_are_never_broken(report: RecoverRe
         assert "not checked by pixels" in text.replace("\n  ", " ")
 
 
-def test_what_was_only_foretold_says_that_nothing_was_written(report: RecoverReport) -> None:
+def test_a_forecast_says_that_nothing_was_written(report: RecoverReport) -> None:
     text = printed(replace(report, outputs=(), exports=(), notes=()))
     assert "only predicted: nothing was written; --export NAME" in text and "would write" not in text
 

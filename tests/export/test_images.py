@@ -256,9 +256,7 @@ def test_finished_pictures_are_not_made_again_and_spoilt_ones_are(cameras: Camer
     assert make_images(plan, nobody.open, tmp_path).made == 0 and nobody.opened == 0
 
 
-def test_one_that_is_stopped_leaves_only_whole_pictures_and_goes_on_where_it_was(
-    cameras: Cameras, tmp_path: Path
-) -> None:
+def test_one_that_is_stopped_leaves_only_whole_pictures_and_resumes(cameras: Cameras, tmp_path: Path) -> None:
     plan = plan_for("gaussiantalker", cameras)
 
     def stop_at_three(progress: TransferProgress) -> None:

@@ -340,7 +340,7 @@ def test_a_crop_that_is_only_estimated_is_no_canvas(cameras: Cameras) -> None:
         prepare(TARGETS["colmap"], cameras, canvas=(100_000, 100_000))
 
 
-def test_files_that_a_target_needs_are_asked_for_by_the_command_that_brings_them(cameras: Cameras) -> None:
+def test_missing_files_of_a_target_are_named_with_the_command_that_downloads_them(cameras: Cameras) -> None:
     with pytest.raises(NotFoundError, match=r"checkpoints(.|\n)*sync --only checkpoints"):
         prepare(TARGETS["gaussian-avatars"], cameras)
 

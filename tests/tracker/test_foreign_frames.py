@@ -21,7 +21,7 @@ from being_remote.tracker.sequence import read_cameras, read_sequence
 
 
 @pytest.mark.parametrize("name", foreign.VARIANTS)
-def test_a_sound_camera_is_read_from_every_form_and_the_form_is_said(name: str) -> None:
+def test_a_sound_camera_is_read_from_every_form_and_the_form_is_noted(name: str) -> None:
     data, truth = foreign.variant(name, "00042", seed=5, size_hw=(480, 640))
     check_bytes("00042.frame", data)  # a sync keeps it
     frame = parse_frame(data, "00042.frame")
@@ -144,7 +144,7 @@ def test_analyze_finds_a_problem_exactly_where_the_reader_refuses() -> None:
     assert 20 < refused < len(_mutations()) - 20
 
 
-def test_who_needs_an_entry_that_is_not_there_is_told_which() -> None:
+def test_a_missing_entry_that_is_needed_is_named() -> None:
     data, _ = foreign.variant("no tex and sh")
     frame = parse_frame(data, "00000.frame")
     assert frame.flame_for("exp").shape == (1, 100)
@@ -152,7 +152,7 @@ def test_who_needs_an_entry_that_is_not_there_is_told_which() -> None:
         frame.flame_for("tex")
 
 
-def test_the_tracker_goes_on_only_from_frames_that_it_could_have_written() -> None:
+def test_the_tracker_resumes_only_from_frames_that_it_could_have_written() -> None:
     for name in foreign.VARIANTS:
         data, _ = foreign.variant(name)
         lacks = {

@@ -1,4 +1,4 @@
-"""Landmarks are read as plain numbers of a known count, and a picture without a face is told apart."""
+"""Landmarks are read as plain numbers of a known count, and a picture without a face is recognised."""
 
 from __future__ import annotations
 

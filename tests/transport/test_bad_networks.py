@@ -48,9 +48,7 @@ def open_within(seconds: float, inventory: Inventory, error: type[HostError], ma
     assert time.monotonic() - started < seconds
 
 
-def test_a_port_where_nobody_listens_is_unreachable_at_once(
-    pod: Pod, make_inventory: Callable[..., Inventory]
-) -> None:
+def test_a_closed_port_is_unreachable_at_once(pod: Pod, make_inventory: Callable[..., Inventory]) -> None:
     with socket.socket() as taken:  # bound but not listening: refused, and nobody else gets it
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -93,7 +91,9 @@ def test_a_server_that_freezes_after_connecting_ends_within_the_time_out(
         own_pod.resume()
 
 
-def test_a_name_that_nobody_knows_is_unreachable(pod: Pod, make_inventory: Callable[..., Inventory]) -> None:
+def test_a_name_that_does_not_resolve_is_unreachable(
+    pod: Pod, make_inventory: Callable[..., Inventory]
+) -> None:
     inventory = make_inventory({"pod": {**pod.inventory_entry(), "address": "no-such-host.invalid"}})
     open_within(10, inventory, Unreachable, "no-such-host.invalid")
 

@@ -50,7 +50,7 @@ def test_awkward_names_arrive_with_bytes_and_times_and_nothing_else_does(
 ) -> None:
     source, into = tmp_path / "far side $(x) 'q'", tmp_path / "in to"
     files = {name: name * 7 for name in AWKWARD}
-    put(source, {**files, b"not asked for": b"no"})
+    put(source, {**files, b"not requested": b"no"})
     pulled = way.pull(request_for(source, files, into))
     assert got(into) == {name: (data, WHEN) for name, data in files.items()}
     assert pulled == TransferResult(
@@ -89,7 +89,7 @@ def test_only_regular_files_come_and_second_names_come_as_files(way: Session, tm
     assert sorted(os.listdir(into)) in (["real", "second"], ["folder", "real", "second"])
 
 
-def test_a_file_that_nobody_may_read_over_there_is_readable_here(way: Session, tmp_path: Path) -> None:
+def test_a_file_without_permissions_on_the_host_is_readable_here(way: Session, tmp_path: Path) -> None:
     put(tmp_path / "far", {b"f": b"x"})
     (tmp_path / "far" / "f").chmod(0o4000 if os.geteuid() == 0 else 0o400)
     way.pull(request_for(tmp_path / "far", [b"f"], tmp_path / "into"))
@@ -97,7 +97,7 @@ def test_a_file_that_nobody_may_read_over_there_is_readable_here(way: Session, t
 
 
 @pytest.mark.parametrize("name", [b"../x", b"/etc/passwd", b"a/../../x", b"", b"a//b", b"./a", b"a\0b"])
-def test_a_name_that_leaves_the_folder_is_refused_before_anything_is_asked(
+def test_a_name_that_leaves_the_folder_is_refused_before_any_request(
     way: Session, name: bytes, tmp_path: Path
 ) -> None:
     with pytest.raises(UnsafeFile, match="not a path below"):
@@ -119,7 +119,7 @@ def test_a_source_that_is_no_folder_is_the_hosts_error(way: Session, tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["rsync", "stream"])
-def test_a_cut_transfer_goes_on_where_it_stopped(
+def test_a_cut_transfer_resumes_where_it_stopped(
     kind: str, pod: Pod, bare_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     there = {"rsync": pod, "stream": bare_pod}[kind]
@@ -151,7 +151,7 @@ def test_a_cut_transfer_goes_on_where_it_stopped(
 
 
 @pytest.mark.parametrize("kind", ["rsync", "stream"])
-def test_a_transfer_that_freezes_ends_and_says_so(
+def test_a_transfer_that_freezes_ends_with_an_error(
     kind: str, pod: Pod, bare_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     there = {"rsync": pod, "stream": bare_pod}[kind]
@@ -188,7 +188,7 @@ def test_of_endless_complaints_only_the_beginning_is_kept() -> None:
     assert said.startswith(b"first") and len(said) == 64 << 10
 
 
-def test_a_full_disk_here_is_said_as_that(tmp_path: Path, way: Session) -> None:
+def test_a_full_local_disk_is_reported_as_that(tmp_path: Path, way: Session) -> None:
     put(tmp_path / "far", {b"f": os.urandom(8 << 20)})
     with small_disk(tmp_path / "small") as small:
         with pytest.raises(NoSpace, match="full"):
@@ -216,7 +216,7 @@ def test_a_pull_that_failed_has_ended_with_all_its_processes(
     rsync._version_of.cache_clear()
 
 
-def test_a_laptop_without_a_new_enough_rsync_is_told_what_to_install(
+def test_without_a_new_enough_rsync_here_the_error_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     old = tmp_path / "rsync"
