@@ -29,8 +29,8 @@ def judge(facts: JobFacts, here: BootIdentity) -> Verdict:
     if newest is None:
         return _judge_before_start(facts)
     if newest.end is not None:
-        return Verdict(JobState(newest.end.state), newest.end.reason)
-    running = JobState(newest.progress.state) if newest.progress else JobState.RUNNING
+        return Verdict(newest.end.state, newest.end.reason)
+    running = newest.progress.state if newest.progress else JobState.RUNNING
     if newest.problem is not None:
         return _unknown(f"attempt {newest.attempt}: {newest.problem}", running)
     if facts.lock == "held":

@@ -18,6 +18,7 @@ from being_remote.pod.folded_log import LogPump
 from being_remote.pod.heartbeat import HeartbeatWriter
 from being_remote.pod.job_paths import JobPaths
 from being_remote.pod.job_records import Record
+from being_remote.pod.job_states import JobState
 from being_remote.pod.wakeups import Wakeups
 
 LOOK_S = 0.5
@@ -62,7 +63,7 @@ class Attempt:
         try:
             self._prepare()
         except (OSError, ValueError, shutil.Error) as e:
-            return AttemptOutcome("failed", None, f"its work folder could not be prepared: {e}")
+            return AttemptOutcome(JobState.FAILED, None, f"its work folder could not be prepared: {e}")
         progress = self._spec["progress"]
         if progress is not None and progress["total"] is None and progress["total_glob"] is not None:
             self.heartbeat.count_total(self._filled(progress["total_glob"]))
@@ -72,7 +73,7 @@ class Attempt:
         finally:
             self.heartbeat.count()
             pump.finish(self._wakeups.wait)
-        if outcome.state == "failed" and outcome.exit_code:
+        if outcome.state is JobState.FAILED and outcome.exit_code:
             return outcome._replace(reason=outcome.reason + self._last_line())
         return outcome
 
@@ -81,10 +82,11 @@ class Attempt:
             outcome = self._asked_to_stop() or self._run_step(step, pump)
             if outcome is not None:
                 return outcome
-        return AttemptOutcome("succeeded", 0, "all its steps ended with 0")
+        return AttemptOutcome(JobState.SUCCEEDED, 0, "all its steps ended with 0")
 
     def _run_step(self, step: Record, pump: LogPump) -> Optional[AttemptOutcome]:
         """Run one step; None if it ended with 0."""
+        state = JobState(step["state"])
         pump.keep_running()
         try:
             payload = subprocess.Popen(
@@ -98,18 +100,18 @@ class Attempt:
                 pass_fds=self._inherited,
             )
         except (OSError, ValueError) as e:
-            return AttemptOutcome("failed", None, f"{step['argv'][0]!r} could not be started: {e}")
+            return AttemptOutcome(JobState.FAILED, None, f"{step['argv'][0]!r} could not be started: {e}")
         identity = processes.identify(payload.pid)
         self.heartbeat.restart()
-        self.heartbeat.write(step["state"], identity)
+        self.heartbeat.write(state, identity)
         self._on_start()
         stop: Optional[AttemptOutcome] = None
         while payload.poll() is None and stop is None:
             self._wakeups.wait(self._pause())
             pump.keep_running()
             if self.heartbeat.is_due:
-                self.heartbeat.write(step["state"], identity)
-            stop = self._asked_to_stop() or self._overdue(step["state"])
+                self.heartbeat.write(state, identity)
+            stop = self._asked_to_stop() or self._overdue(state)
         code = payload.poll()
         all_ended = processes.end_group(payload.pid, self._mark, payload.poll, self._spec["grace_s"])
         if stop is not None and code is None:
@@ -117,18 +119,18 @@ class Attempt:
             return stop._replace(exit_code=payload.poll(), reason=stop.reason + note)
         if code is not None and code != 0:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
-            return AttemptOutcome("failed", code, f"{os.path.basename(step['argv'][0])} {how}")
+            return AttemptOutcome(JobState.FAILED, code, f"{os.path.basename(step['argv'][0])} {how}")
         return None
 
-    def _overdue(self, state: str) -> Optional[AttemptOutcome]:
+    def _overdue(self, state: JobState) -> Optional[AttemptOutcome]:
         wall_s, stall_s = self._spec["wall_s"], self._spec["stall_s"]
         if wall_s is not None and time.monotonic() - self._started > wall_s:
-            return AttemptOutcome("failed", None, f"its wall time of {wall_s:g} s was over")
+            return AttemptOutcome(JobState.FAILED, None, f"its wall time of {wall_s:g} s was over")
         if stall_s is not None and self.heartbeat.stalled_s > stall_s:
             self.heartbeat.count()
             if self.heartbeat.stalled_s > stall_s:
                 what = "no new frame" if self._spec["progress"] else "nothing new in its log"
-                return AttemptOutcome("failed", None, f"{what} for {stall_s:g} s while {state}")
+                return AttemptOutcome(JobState.FAILED, None, f"{what} for {stall_s:g} s while {state}")
         return None
 
     def _pause(self) -> float:

@@ -20,8 +20,9 @@ from being_remote.pod.boot_identity import read_boot_identity, read_volume
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.job_paths import JobPaths
 from being_remote.pod.job_records import Record
+from being_remote.pod.job_states import JobState
 
-_OUTCOME = AttemptOutcome("cancelled", None, "cancelled after its supervisor was killed")
+_OUTCOME = AttemptOutcome(JobState.CANCELLED, None, "cancelled after its supervisor was killed")
 
 
 def cancel(query: Record) -> str:

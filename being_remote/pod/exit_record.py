@@ -8,12 +8,13 @@ from typing import List, NamedTuple, Optional
 from being_remote.pod import job_records
 from being_remote.pod.job_paths import AttemptPaths
 from being_remote.pod.job_records import Record
+from being_remote.pod.job_states import JobState
 
 
 class AttemptOutcome(NamedTuple):
     """How an attempt ends."""
 
-    state: str
+    state: JobState
     exit_code: Optional[int]
     reason: str
 

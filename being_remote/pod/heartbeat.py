@@ -11,6 +11,7 @@ from typing import Optional
 from being_remote.pod import job_records
 from being_remote.pod.job_paths import AttemptPaths
 from being_remote.pod.job_records import Record
+from being_remote.pod.job_states import JobState
 
 BEAT_S = 5.0
 
@@ -62,7 +63,7 @@ class HeartbeatWriter:
         if size > self._most:
             self._most, self._grew_at = size, time.monotonic()
 
-    def write(self, state: str, payload: Record) -> None:
+    def write(self, state: JobState, payload: Record) -> None:
         """Count, and write the next heartbeat."""
         self._number += 1
         self._next_at = time.monotonic() + BEAT_S

@@ -21,6 +21,8 @@ from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.job_paths import AttemptPaths, JobPaths
 from being_remote.pod.job_records import Record
+from being_remote.pod.job_states import JobState
+from being_remote.pod.wait_limits import WaitLimits
 from being_remote.pod.wakeups import Wakeups
 
 LOOK_S = 0.5
@@ -108,19 +110,29 @@ class Supervisor:
         if self.spec["gpus"] == 0:
             return [], []
         queue, pause = gpu_lease.GpuQueue(self.job, self.spec["gpus"]), LOOK_S
+        limits = WaitLimits(self.spec.get("wait_s"))
         try:
             while True:
                 taken = queue.try_once()
                 if taken is not None:
                     return taken
+                given_up = limits.find_exceeded(queue.broken, queue.reason)
+                if given_up is not None:
+                    raise gpu_lease.NeverAvailable(given_up)
                 self._write_note(lock, queue.reason)
                 self.say("started", queue.reason)
-                self.wakeups.wait(pause)
+                self._wait_startable(pause)
                 pause = min(pause * 1.2, SLOWEST_LOOK_S)
-                self._require_startable(after_lock=True)
         except (NothingToDo, gpu_lease.NeverAvailable):
             queue.leave()
             raise
+
+    def _wait_startable(self, seconds: float) -> None:
+        """Wait in full: the end of nvidia-smi, our own child, wakes us, and is no reason to ask again."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.wakeups.wait(left)
+            self._require_startable(after_lock=True)
 
     def _write_note(self, lock: int, waits_for: Optional[str]) -> None:
         note = {
@@ -155,7 +167,7 @@ class Supervisor:
         if impossible is None:
             outcome = attempt.run(self._asked_to_stop, on_start=lambda: self.say("started"))
         else:
-            outcome = AttemptOutcome("failed", None, impossible)
+            outcome = AttemptOutcome(JobState.FAILED, None, impossible)
         self._write_end(outcome, attempt, gpus, time.monotonic() - started)
         self.say("ended")
 
@@ -165,9 +177,9 @@ class Supervisor:
         except OSError:  # a network disk that fails for a moment: the next look will tell
             return None
         if cancelled:
-            return AttemptOutcome("cancelled", None, "cancelled")
+            return AttemptOutcome(JobState.CANCELLED, None, "cancelled")
         if highest > self.number:
-            return AttemptOutcome("abandoned", None, f"attempt {highest} was asked for")
+            return AttemptOutcome(JobState.ABANDONED, None, f"attempt {highest} was asked for")
         return None
 
     def _write_end(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     ValidationError,
@@ -21,6 +22,7 @@ from pydantic import (
 
 from being_remote.foreign_text import printable
 from being_remote.pod.job_paths import JOB_ID
+from being_remote.pod.job_states import JobState
 from being_remote.pod_client.runner import ProgramName, malformed_answer
 from being_remote.strict_model import StrictModel, first_problem
 
@@ -36,9 +38,20 @@ def _one_line(value: Any) -> Any:
     return value
 
 
+def _one_of(fits: Callable[[JobState], bool]) -> Callable[[JobState], JobState]:
+    def check(state: JobState) -> JobState:
+        if not fits(state):
+            raise ValueError(f"{state} is not a state that this record can hold")
+        return state
+
+    return check
+
+
 Lock = Literal["held", "free", "missing"]
-Running = Literal["running", "transforming"]
-Ended = Literal["succeeded", "failed", "cancelled", "abandoned"]
+Running = Annotated[JobState, Field(strict=False), AfterValidator(_one_of(lambda state: state.started))]
+Ended = Annotated[
+    JobState, Field(strict=False), AfterValidator(_one_of(lambda s: s.ended and s is not JobState.LOST))
+]
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
 Number = Annotated[int, Field(ge=1, le=9999)]
 JobId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,80}$")]
@@ -172,7 +185,10 @@ class JobFacts(StrictModel):
 
 
 class LeasedGpu(StrictModel):
-    """One GPU; `job` is who leases it, "" if the lease does not say who."""
+    """One GPU, or one MIG instance of one.
+
+    `job` is who leases it, "" if the lease does not say who; `broken` is why it must not be used.
+    """
 
     index: Count
     uuid: Uuid
@@ -181,6 +197,7 @@ class LeasedGpu(StrictModel):
     memory_used_mib: Count | None
     utilization_percent: Count | None
     busy: bool
+    broken: Text | None = None
     job: Annotated[str, Field(max_length=80)] | None
 
 
