@@ -52,6 +52,12 @@ def fit_face(crop_px: Floats, source_px: Floats) -> FaceFit | None:
     Source:
         Least squares in the complex plane (Umeyama's solution for two dimensions), reweighted by
         Tukey's function.
+
+    Example:
+        >>> u = np.array([[100.0, 100], [400, 120], [250, 380], [260, 200]])
+        >>> fit = fit_face(u, 1.5 * u + [300, -20])
+        >>> round(fit.scale, 9), fit.origin.round(6).tolist()
+        (1.5, [300.0, -20.0])
     """
     u, x = crop_px[:, 0] + 1j * crop_px[:, 1], source_px[:, 0] + 1j * source_px[:, 1]
     weights = np.ones(len(u))

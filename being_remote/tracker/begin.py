@@ -49,7 +49,12 @@ _PLAIN = re.compile(r"[\w./+=@,~-]*")
 
 
 def unusable_path(path: str) -> Optional[str]:
-    """Why the tracker could not work below a path; None where it can."""
+    """Why the tracker could not work below a path; None where it can.
+
+    Example:
+        >>> unusable_path("/workspace/Being"), unusable_path("/data/sources")
+        (None, "it holds 'source', which the tracker replaces in its paths")
+    """
     for word in REPLACED:
         if word in path:
             return f"it holds {word!r}, which the tracker replaces in its paths"

@@ -91,7 +91,12 @@ def read_note(path: Path) -> BoxNote | None:
 
 
 def note_path(path: Path) -> Path:
-    """Where the note of a bbox.pt lies."""
+    """Where the note of a bbox.pt lies.
+
+    Example:
+        >>> note_path(Path("roman/bbox.pt")).as_posix()
+        'roman/bbox.found.json'
+    """
     return path.with_name(path.stem + ".found.json")
 
 

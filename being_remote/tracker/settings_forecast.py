@@ -209,7 +209,12 @@ def parse_what_if(words: Sequence[str], before: Settings) -> Settings:
 
 
 def crop_settings(settings: Settings) -> CropSettings:
-    """The settings that the crop is made by, with the tracker's defaults."""
+    """The settings that the crop is made by, with the tracker's defaults.
+
+    Example:
+        >>> crop_settings({"image_size": [540, 960], "crop_image": False})
+        CropSettings(bbox_scale=2.5, image_size_wh=(960, 540), crop_image=False)
+    """
     full = complete(settings)
     scale, size, cropped = (full[key] for key in CROP_KEYS)
     assert isinstance(scale, int | float) and isinstance(size, list) and isinstance(cropped, bool)  # coerced
