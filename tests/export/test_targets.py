@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 import trainer_readers as readers
-from export_cases import any_cameras
+from export_cases import any_cameras, held_still
 from hypothesis import given, settings
 
 from being_remote.camera.crop import crop_from_box
@@ -355,14 +355,7 @@ def test_json_and_npz_describe_the_original_frames_whatever_the_canvas(
 
 def test_twenty_thousand_frames_stream_through_in_pieces(cameras: Cameras) -> None:
     n = 20_000
-    many = replace(
-        cameras,
-        R=np.broadcast_to(cameras.R[0], (n, 3, 3)),
-        t=np.broadcast_to(cameras.t[0], (n, 3)),
-        frame_ids=np.arange(n),
-        source_numbers=np.arange(n) + 2,
-        times_s=None,
-    )
+    many = held_still(cameras, n)
     for name, path in (("nerfstudio", "transforms.json"), ("colmap", "sparse/0/images.txt")):
         export = Export(many, prepare(TARGETS[name], cameras).canvas)
         pieces = dict(TARGETS[name].files(export))[path]

@@ -15,7 +15,7 @@ from typing import Any
 
 import paramiko
 import pytest
-from faults import FaultProxy
+from faults import FaultProxy, when
 
 from being_remote.demo.pod import Pod
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, Unreachable
@@ -30,15 +30,6 @@ QUICK: dict[str, Any] = {"connect_timeout_s": 1.0, "answer_timeout_s": 5.0}
 def linked(proxied: Inventory) -> Iterator[Session]:
     with open_session(proxied.host("pod"), proxied) as session:
         yield session
-
-
-def cut_when(proxy: FaultProxy, happened: Callable[[], bool]) -> None:
-    def wait() -> None:
-        while not happened():
-            time.sleep(0.01)
-        proxy.cut()
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def open_within(seconds: float, inventory: Inventory, error: type[HostError], match: str) -> None:
@@ -127,7 +118,7 @@ def test_a_link_cut_while_a_command_runs_is_lost_and_not_an_exit_code(
 
 def test_what_is_not_repeatable_is_sent_once(linked: Session, proxy: FaultProxy, tmp_path: Any) -> None:
     ran = tmp_path / "ran"
-    cut_when(proxy, lambda: ran.exists() and ran.read_text() != "")
+    when(lambda: ran.exists() and ran.read_text() != "", proxy.cut)
     with pytest.raises(ConnectionLost):
         linked.run(["sh", "-c", f"echo x >> '{ran}'; sleep 5"])
     assert ran.read_text() == "x\n"
@@ -137,7 +128,7 @@ def test_what_is_repeatable_is_sent_again_over_a_new_connection(
     linked: Session, proxy: FaultProxy, tmp_path: Any
 ) -> None:
     ran = tmp_path / "ran"
-    cut_when(proxy, lambda: ran.exists() and ran.read_text() != "")
+    when(lambda: ran.exists() and ran.read_text() != "", proxy.cut)
     command = f"test -e '{ran}' && echo again && exit; echo x >> '{ran}'; sleep 5"
     assert linked.run(["sh", "-c", command], repeatable=True).stdout == b"again\n"
     assert proxy.connections == 2

@@ -6,17 +6,16 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from faults import FaultProxy, small_disk
+from faults import FaultProxy, small_disk, when
 from file_trees import AWKWARD, WHEN, got, put
+from harmed_links import through
 
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import (
@@ -37,36 +36,8 @@ BIG = 30 << 20
 METHODS = {"rsync": "rsync", "stream": "stream", "here": "rsync"}
 
 
-@pytest.fixture(params=list(METHODS))
-def way(
-    request: pytest.FixtureRequest, pod: Pod, bare_pod: Pod, make_inventory: MakeInventory
-) -> Iterator[Session]:
-    hosts: dict[str, Any] = {"rsync": pod, "stream": bare_pod, "here": {"kind": "local", "workdir": "/tmp"}}
-    inventory = make_inventory({request.param: hosts[request.param]})
-    with open_session(inventory.host(request.param), inventory) as session:
-        yield session
-
-
-@pytest.fixture(params=["rsync", "stream"])
-def there(request: pytest.FixtureRequest, pod: Pod, bare_pod: Pod) -> Pod:
-    return {"rsync": pod, "stream": bare_pod}[request.param]
-
-
 def request_for(source: Path, names: Any, into: Path, total: int = BIG) -> Push:
     return Push(source, tuple(names), PurePosixPath(into), total)
-
-
-@contextmanager
-def through(
-    proxy: FaultProxy, there: Pod, make_inventory: MakeInventory, connect_timeout_s: float = 2.0
-) -> Iterator[Session]:
-    """A session to `there` by way of the proxy."""
-    entry = {**there.inventory_entry(), "port": proxy.port, "connect_timeout_s": connect_timeout_s}
-    inventory = make_inventory({"pod": entry})
-    inventory.state.mkdir(mode=0o700, exist_ok=True)
-    (inventory.state / "known_hosts").write_text(proxy.known_host(there))
-    with open_session(inventory.host("pod"), inventory) as session:
-        yield session
 
 
 def test_awkward_names_arrive_with_bytes_and_times_and_nothing_else_does(
@@ -181,13 +152,7 @@ def test_a_push_that_freezes_ends_with_an_error(
         through(proxy, there, make_inventory, 0.9) as session,
     ):
         start = proxy.bytes_to_target
-
-        def freeze() -> None:
-            while proxy.bytes_to_target < start + (1 << 20):
-                time.sleep(0.002)
-            proxy.mode = "hang"
-
-        threading.Thread(target=freeze, daemon=True).start()
+        when(lambda: proxy.bytes_to_target >= start + (1 << 20), lambda: setattr(proxy, "mode", "hang"))
         started = time.monotonic()
         with pytest.raises(HostError):
             session.push(request_for(tmp_path / "near", [b"big"], tmp_path / "into"))
