@@ -120,8 +120,6 @@ def read_pairs(
     return pairs
 
 
-POINTS = 478
-
 _INSTALL = (
     "pip install 'being-remote[landmarks]' (Python 3.10 to 3.12), or bring a folder of NNNNN.npy"
     " landmarks of the original frames, made elsewhere with the same detector"

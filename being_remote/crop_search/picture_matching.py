@@ -243,17 +243,17 @@ def search_picture(view: PictureView, frames: Frames, *, wide: bool) -> Match | 
             break
     if best is None:
         return None
-    best = _climb_anew(view, frames, best)
+    best = _climb_again(view, frames, best)
     if not best.good and wide and best.fit.score > MIN_SCORE / 2:
         far = _far(view, frames, best.fit.box)
         found = None if far is None else _match(view, frames, far, best.fit.box)
         if found is not None and found.fit.score > best.fit.score:
-            best = _climb_anew(view, frames, found)
+            best = _climb_again(view, frames, found)
     return best
 
 
-def _climb_anew(view: PictureView, frames: Frames, start: Match) -> Match:
-    """To the best neighbouring frame, each with a box of its own: so it is where the camera moves."""
+def _climb_again(view: PictureView, frames: Frames, start: Match) -> Match:
+    """Move to the best neighbouring frame. Each gets a box of its own, because the camera may move."""
     matches = {start.offset: start}
 
     def score(offset: int) -> float | None:
@@ -269,7 +269,7 @@ def _climb_anew(view: PictureView, frames: Frames, start: Match) -> Match:
 
 
 def _far(view: PictureView, frames: Frames, box: Box4) -> int | None:
-    """The offset of the frame that fits best of all those around, roughly."""
+    """The offset of the frame around that fits best, roughly."""
     scores = {}
     for offset in _offsets(view, frames, 0):
         fit = register_roughly(view.grey, view.window, frames.grey(view.frame_number(offset)), box)
@@ -313,7 +313,7 @@ def is_repeated(match: Match, frames: Frames) -> bool:
 def _climb(
     view: PictureView, frames: Frames, score: Callable[[int], float | None], start: int
 ) -> tuple[int, bool]:
-    """Go on to neighbouring frames while they fit better; the best, and whether it beats both of its own."""
+    """The offset reached by moving to neighbours that fit better, and whether it beats both its own."""
     scores: dict[int, float] = {}
     best = start
     for _ in range(WIDE):

@@ -24,9 +24,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from being_remote.errors import TornFile, UnsafeFile
+from being_remote.media.picture import Window
 
 Pixels = NDArray[np.uint8]
-Window = tuple[int, int, int, int]  # x_min, x_max, y_min, y_max: whole pixels, ends exclusive
 
 MAX_FRAMES = 1_000_000
 
@@ -115,7 +115,7 @@ class Video:
 
         A frame that cannot be decoded is left out.
         """
-        self._start_anew()
+        self._reopen()
         while self._decode_next():
             if self.next > 0:
                 yield self.next - 1
@@ -157,16 +157,16 @@ class Video:
             self._frames, self.next = self.container.decode(_stream(self.container)), -1
             if self._decode_next() and 0 < self.next <= index + 1:
                 return self._decode_until(index)
-        self._start_anew()
+        self._reopen()
         return self._decode_until(index)
 
-    def _start_anew(self) -> None:
+    def _reopen(self) -> None:
         self.container.close()
         self.container = _opened(self.path)
         self._frames, self.next = self.container.decode(_stream(self.container)), 0
 
     def _decode_until(self, index: int) -> bool:
-        """Decode on, frame by frame; False when it is passed over, because it cannot be decoded."""
+        """Decode frame by frame; False when it is passed over, because it cannot be decoded."""
         while self.next <= index:
             if not self._decode_next():
                 return False

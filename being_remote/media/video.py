@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import DataError, InconsistentData, NotFoundError, TornFile, UnsafeFile
-from being_remote.media.picture import MAX_PIXELS, read_picture
+from being_remote.media.picture import MAX_PIXELS, Window, read_picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,13 +24,11 @@ if TYPE_CHECKING:
 
     from being_remote.media.decoder import Video
 
-__all__ = ["FrameReader", "Window", "open_source", "small_grey"]
+__all__ = ["FrameReader", "open_source", "small_grey"]
 
 MAX_PICTURES = 1_000_000
 READERS = 4  # threads that decode a folder's pictures
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-
-Window = tuple[int, int, int, int]  # x_min, x_max, y_min, y_max: whole pixels, ends exclusive
 
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
 

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from being_remote.camera.crop import Crop
-from being_remote.crop_search.finding import CropCheck, FrameEvidence
+from being_remote.crop_search.finding import CropCheck
 from being_remote.crop_search.frame_map import FrameMap
 from being_remote.recovery.crop_check import check_mapped_crops, differing_crops
 from being_remote.recovery.found_crop import FoundCrop
 from being_remote.recovery.frame_search import NoEvidence, find_frame_map, is_certain
 from being_remote.recovery.recovery_input import RecoveryInput
-from being_remote.recovery.recovery_report import evidence_figures
 from being_remote.session import OnProgress
 from being_remote.tracker.frame_numbering import FIVE_DIGITS
 
@@ -35,7 +34,7 @@ By = Literal["settings", "assumption", "pixels", "unknown"]
 
 @dataclass(frozen=True)
 class Numbering:
-    """source number = frame_id + begin_frames + 1 + offset; see `tracker.numbering` for long clips."""
+    """source number = frame_id + begin_frames + 1 + offset; see `tracker.frame_numbering` for long clips."""
 
     begin_frames: int  # source images that the run skipped, by its settings
     fps: float  # at which the tracker cut the video into source images, by its settings
@@ -111,7 +110,8 @@ def compare_frames(
     if found.search is not None and found.search.frame_map is not None and found.crop is not None:
         mapped = found.search.frame_map
         return PixelNumbers(mapped, mapped.offset, mapped.found, checked_by_map=True)
-    compared = check.frames if check is not None else _searched_frames(case, found)
+    searched = found.search.finding.frames if found.search is not None else ()
+    compared = check.frames if check is not None else searched
     offsets = [f.frame_offset for f in compared if f.agrees and f.offset_told]
     enough = min(ENOUGH, len(case.frames.frame_ids))
     offset = found.frame_offset if check is None else check.frame_offset if check.agrees else None
@@ -143,10 +143,6 @@ def compare_frames(
         count = len(case.crops.files)
         return replace(few, doubt=f"only {count} stored crop{'s are' if count > 1 else ' is'} local")
     return PixelNumbers(refused=mapped_frames, check=check)
-
-
-def _searched_frames(case: RecoveryInput, found: FoundCrop) -> tuple[FrameEvidence, ...]:
-    return evidence_figures(found.search, case.frames).frames if found.search is not None else ()
 
 
 def _confirm_map(

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from being_remote.camera.crop import Crop
 from being_remote.crop_search.frame_map import FrameMap, FrameRule, map_frames
 from being_remote.errors import DataError, NotFoundError
-from being_remote.media.video import READERS, FrameReader, Window, small_grey
+from being_remote.media.picture import Window
+from being_remote.media.video import READERS, FrameReader, small_grey
 from being_remote.recovery.recovery_input import RecoveryInput
 from being_remote.recovery.stored_crops import read_crop
 from being_remote.session import OnProgress, TransferProgress

@@ -202,33 +202,33 @@ def compare_with_guide(cameras: Cameras, box: tuple[int, int, int, int] | None) 
 class RecoverReport:
     """Cameras of the original video, and what was written.
 
-        Attributes:
-            run, actor, job: the run's name, and the actor and job it belongs to, if known.
-            frames: how many poses there are; `missing_ids` are those that are not.
-            crop: None where it is unknown.
-            K, K_opencv, fov_deg: of the original frames; K in corner convention and in OpenCV's, fov in
-                degrees of the whole frame, horizontal and vertical. None where no camera can be given: the
-                crop is unknown, or the pixels deny it.
-            K_crop: the stored one.
-            K_per_frame: of a run with K per frame, each stretch of frames with one K; then K, K_opencv,
-                fov_deg and K_crop are those of the first. () for a run with one K.
-            crop_by: how the crop was found: by bbox.pt, images, landmarks, or because nothing was cropped.
-            grade: of a bbox.pt or of a crop that was searched for, "exact" (the stored crops equal the crop
-                made again) or "verified" (they are alike); "bbox" (this run's own bbox.pt, not compared),
-                "unverified" (a bbox.pt that may be another run's), "whole frame" (the run cropped
-                nothing), "estimated", "landmark", or "unknown" (then nothing was written).
-            bbox: the file the box was read from.
-            evidence: how the crop was searched for, where it was.
-            check: what the stored crops say of it.
-            numbering: which original frame each pose belongs to, and who says so.
-            exports: each trainer's own camera and canvas.
-    what_if: what the tracker would do with other settings, where some are named. Then there are no
-                `outputs` unless they are named, too.
-            outputs: what was written; with `dry_run` what would be. A name that ends in / is a folder.
-            moved_aside: where an older output folder was moved to.
-            wrote_bbox: the bbox.pt that was written from the crop found.
-            notes: what must be done so that a trainer takes the cameras unchanged.
-            explain: only with `explain`.
+    Attributes:
+        run, actor, job: the run's name, and the actor and job it belongs to, if known.
+        frames: how many poses there are; `missing_ids` are those that are not.
+        crop: None where it is unknown.
+        K, K_opencv, fov_deg: of the original frames; K in corner convention and in OpenCV's, fov in
+            degrees of the whole frame, horizontal and vertical. None where no camera can be given: the
+            crop is unknown, or the pixels deny it.
+        K_crop: the stored one.
+        K_per_frame: of a run with K per frame, each stretch of frames with one K; then K, K_opencv,
+            fov_deg and K_crop are those of the first. () for a run with one K.
+        crop_by: how the crop was found: by bbox.pt, images, landmarks, or because nothing was cropped.
+        grade: of a bbox.pt or of a crop that was searched for, "exact" (the stored crops equal the crop
+            made again) or "verified" (they are alike); "bbox" (this run's own bbox.pt, not compared),
+            "unverified" (a bbox.pt that may be another run's), "whole frame" (the run cropped
+            nothing), "estimated", "landmark", or "unknown" (then nothing was written).
+        bbox: the file the box was read from.
+        evidence: how the crop was searched for, where it was.
+        check: what the stored crops say of it.
+        numbering: which original frame each pose belongs to, and who says so.
+        exports: each trainer's own camera and canvas.
+        what_if: what the tracker would do with other settings, where some are named. Then there are no
+            `outputs` unless they are named, too.
+        outputs: what was written; with `dry_run` what would be. A name that ends in / is a folder.
+        moved_aside: where an older output folder was moved to.
+        wrote_bbox: the bbox.pt that was written from the crop found.
+        notes: what must be done so that a trainer takes the cameras unchanged.
+        explain: only with `explain`.
     """
 
     run: str

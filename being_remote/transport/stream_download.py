@@ -194,7 +194,7 @@ class _IncomingStream:
         self._half: dict[bytes, set[bytes]] = {}
         self._unplaced: list[str] = []
         self._have, self._at = b"", 0
-        self._files, self._bytes, self._told, self._looked = 0, 0, 0, 0
+        self._files, self._bytes, self._reported, self._looked = 0, 0, 0, 0
         self._pace, self._read = Pace(host, rate), 0
         self._what, self._total = f"fetching {request.source.name}", request.total_bytes
 
@@ -261,8 +261,8 @@ class _IncomingStream:
                     raise no_space(self._request.into)
             while data:
                 data = data[os.write(descriptor, data) :]
-            if self._bytes - self._told >= _TELL_BYTES or self._bytes == self._total:
-                self._told = self._bytes
+            if self._bytes - self._reported >= _TELL_BYTES or self._bytes == self._total:
+                self._reported = self._bytes
                 self._on_progress(TransferProgress(self._what, self._bytes, self._total))
         return digest.digest()
 
