@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from being_remote.find_bbox.host_search import HostRow
     from being_remote.workflows.find_bbox import FindReport
 
+EXAMPLES = 5
+
 
 @command
 def find_bbox(
@@ -45,9 +47,6 @@ def find_bbox(
             on_progress=on_progress,
         )
     out.finish(report, show_find_bbox)
-
-
-EXAMPLES = 5
 
 
 def show_find_bbox(console: Console, report: FindReport) -> None:

@@ -49,6 +49,11 @@ _CLEAR_PX = 0.03  # standard error up to which five are enough
 _PLACES = 7  # frames, spread over a video, in which a picture is searched when its own is not known
 _TRIES = 3  # pictures that are searched everywhere before giving up
 
+ENOUGH = 3  # pictures that must agree
+MOST = 0.75  # of the pictures, which must say the same
+MARGIN = 0.05  # by which the runner-up must miss, as a fraction of what is missing to a score of 1
+SURE_PX = 0.12  # standard error up to which a lossy answer may be called whole
+
 
 def from_images(
     stored: Sequence[StoredCrop],
@@ -236,12 +241,6 @@ def _finding(found: Consensus, frames: Frames, bbox_scale: float | None) -> Find
         scores=scores,
         notes=tuple(remarks(crop, shown, found.missing, bbox_scale)),
     )
-
-
-ENOUGH = 3  # pictures that must agree
-MOST = 0.75  # of the pictures, which must say the same
-MARGIN = 0.05  # by which the runner-up must miss, as a fraction of what is missing to a score of 1
-SURE_PX = 0.12  # standard error up to which a lossy answer may be called whole
 
 
 def grade_crop(found: Consensus, crop: Crop, evidence: Sequence[FrameEvidence]) -> tuple[Grade, str]:

@@ -26,6 +26,16 @@ _ROUNDS = 12
 _CUT = 4.685  # Tukey's: 95 % as sharp as least squares where nothing is wrong
 _SIGMA = 1.4826  # of the median absolute deviation, for normal noise
 
+MIN_FRAMES = 3
+MISFIT = 0.06  # of the face's size: two detections of one face differ by a third of this at most
+TURN_DEG = 2.5  # detections of one face differ by half a degree; a crop never turns
+APART = 0.02  # of the side: frames that scatter more do not show one crop
+MOVES_PX = 4.0  # the motion of heads that move less shows nothing
+OUT_OF_STEP = 0.5  # of the head's motion: what may remain of it in the crop's place
+_OUTLIER = 5.0
+_BLOCKS = 10  # neighbouring frames err alike, so their number says too much
+_FREE_POINTS = 20  # neighbouring landmarks err alike, too: so many are worth a point of their own
+
 
 @dataclass(frozen=True, eq=False)
 class FaceFit:
@@ -97,17 +107,6 @@ def robust_std(values: Floats) -> Floats:
 
 def _xy(z: complex) -> Floats:
     return np.array([z.real, z.imag])
-
-
-MIN_FRAMES = 3
-MISFIT = 0.06  # of the face's size: two detections of one face differ by a third of this at most
-TURN_DEG = 2.5  # detections of one face differ by half a degree; a crop never turns
-APART = 0.02  # of the side: frames that scatter more do not show one crop
-MOVES_PX = 4.0  # the motion of heads that move less shows nothing
-OUT_OF_STEP = 0.5  # of the head's motion: what may remain of it in the crop's place
-_OUTLIER = 5.0
-_BLOCKS = 10  # neighbouring frames err alike, so their number says too much
-_FREE_POINTS = 20  # neighbouring landmarks err alike, too: so many are worth a point of their own
 
 
 @dataclass(frozen=True, eq=False)

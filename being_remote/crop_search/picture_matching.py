@@ -34,6 +34,14 @@ _SIZE_STEP = 1.05
 _SMALLEST = 12  # pixels of the shrunken picture
 _BEST = 4
 
+WIDE = 30  # frames around the expected one that are searched when it shows something else
+MIN_SCORE = 0.6
+MAX_MISMATCH = 0.04
+MIN_PARTS = 6
+_BETTER = 0.9  # of what is missing to a score of 1: by how much another frame must fit better
+_ELSEWHERE_PX, _AS_GOOD = 2.0, 1.1  # another place, and what counts as fitting there too
+_KEPT_BYTES = 256 << 20
+
 
 def propose_boxes(stored: Picture, window: Window, frame: Picture) -> Iterator[Box4]:
     """Boxes (side_x, side_y, origin_x, origin_y) that may have made the grey picture out of the frame."""
@@ -128,15 +136,6 @@ def _shrunk(frame: Picture, length: int) -> tuple[Picture, NDArray[np.float64]]:
     size = (max(1, round(width / by)), max(1, round(height / by)))
     small = frame if by == 1.0 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     return np.asarray(small, dtype=np.uint8), np.array([width / size[0], height / size[1]])
-
-
-WIDE = 30  # frames around the expected one that are searched when it shows something else
-MIN_SCORE = 0.6
-MAX_MISMATCH = 0.04
-MIN_PARTS = 6
-_BETTER = 0.9  # of what is missing to a score of 1: by how much another frame must fit better
-_ELSEWHERE_PX, _AS_GOOD = 2.0, 1.1  # another place, and what counts as fitting there too
-_KEPT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,9 @@ _PLACES = {
     "none": (0.55, 0.51),
 }
 
+FPS = 25
+BBOX_SCALE = 2.5
+
 
 def full_frame_camera(size_wh: tuple[int, int], rng: np.random.Generator) -> Floats:
     """A long lens whose principal point is near the frame's centre, not on it."""
@@ -136,10 +139,6 @@ def _config(actor: str, run: GeneratedRun) -> str:
     if run.box is None or (w, h) != (512, 512):
         lines.append(f"image_size: [ {h}, {w} ] # height, width")
     return "\n".join(lines) + "\n"
-
-
-FPS = 25
-BBOX_SCALE = 2.5
 
 
 @dataclass(frozen=True)

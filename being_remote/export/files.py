@@ -19,6 +19,10 @@ from being_remote.errors import NoSpace, UsageError
 from being_remote.export.cameras import Cameras
 from being_remote.export.target import Target
 
+RECORD = "pictures.json"
+MAX_RECORD_BYTES = 64 << 10
+OTHER_PLACE = "name another folder (--out DIR), or move this one away"
+
 
 def write_atomically(path: Path, pieces: Iterable[bytes], *, synced: bool = True) -> None:
     """Write beside `path`, then rename over it; its folder is made. `synced`: see `write_whole`.
@@ -41,11 +45,6 @@ def write_atomically(path: Path, pieces: Iterable[bytes], *, synced: bool = True
         raise UsageError(
             f"cannot be written: {e.strerror}", where=str(path), hint="name another folder: --out DIR"
         ) from e
-
-
-RECORD = "pictures.json"
-MAX_RECORD_BYTES = 64 << 10
-OTHER_PLACE = "name another folder (--out DIR), or move this one away"
 
 
 def json_sha256(value: Any) -> str:

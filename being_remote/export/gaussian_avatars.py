@@ -32,6 +32,10 @@ VERTICES = 5143  # FLAME's 5023 and the trainer's teeth
 OPEN_JAW_RAD = 0.3  # VHAP's canonical pose
 RESIZED_ABOVE_PX = 1600
 
+# Of zip archives.
+_STORED, _DEFLATED = 0, 8
+_VERSION, _DATE_1980 = 20, 0x21
+
 
 def image_names(cameras: Cameras) -> list[str]:
     """Numbered without gaps, camera 00."""
@@ -169,10 +173,6 @@ TARGET = Target(
     remarks=remarks,
     check=check,
 )
-
-
-_STORED, _DEFLATED = 0, 8
-_VERSION, _DATE_1980 = 20, 0x21
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ from being_remote.session import OnProgress
 from being_remote.tracker.npy_file import DENSE, SPARSE, landmark_name, read_landmarks
 from being_remote.tracker.source_frames import SourceFrames, every_frame
 
+SEARCHED = 15  # crops; the search takes as many of these as it needs
+READ = 400  # files: more say nothing new
+LOOKED_AT = 40  # frames in which a face is searched for, a few tenths of a second each
+
 
 def find_crop(case: RecoveryInput, evidence: EvidenceChoice, on_progress: OnProgress) -> FoundCrop | None:
     """The run's crop by the evidence that was named, else by the best; None where nothing local shows it.
@@ -115,9 +119,6 @@ def _warn_of_other_box(found: FoundCrop, case: RecoveryInput) -> FoundCrop:
     return found if same else replace(found, warnings=(*found.warnings, warning))
 
 
-SEARCHED = 15  # crops; the search takes as many of these as it needs
-
-
 def find_by_images(
     case: RecoveryInput, crops: StoredCrops, video: FrameReader, on_progress: OnProgress
 ) -> FoundCrop:
@@ -165,10 +166,6 @@ def _search_by_map(
         return None
     numbered = number_in_source(finding.frames, case, mapped)
     return replace(finding, frames=numbered, frame_offset=mapped.offset), mapped
-
-
-READ = 400  # files: more say nothing new
-LOOKED_AT = 40  # frames in which a face is searched for, a few tenths of a second each
 
 
 def find_by_landmarks(

@@ -26,6 +26,8 @@ from being_remote.tracker.source_frames import SourceFrames
 
 Picture = NDArray[np.uint8]
 
+WORKERS = 2  # a drawn frame of 4K is 25 MB
+
 
 def shows_evidence(report: RecoverReport) -> bool:
     """Whether stored crops were compared with frames, so that there is something to show."""
@@ -77,9 +79,6 @@ def _describe(report: RecoverReport, frame: FrameEvidence) -> Iterator[str]:
     elif report.check is not None:
         equal = sum(f.equal for f in report.check.frames)
         yield f"bbox.pt checked on {len(report.check.frames)} frames, {equal} with equal pixels"
-
-
-WORKERS = 2  # a drawn frame of 4K is 25 MB
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,12 @@ MAX_NOTE_BYTES = 1 << 20
 
 Note = dict[str, Any]
 
+# From the weakest to the strongest; what a note does not say, or is none of these, is not compared.
+GRADES = {g: n for n, g in enumerate(("unverified", "landmark", "estimated"))} | dict.fromkeys(
+    ("bbox", "whole frame", "verified", "exact"), 3
+)
+NUMBERS_BY = {by: n for n, by in enumerate(("unknown", "assumption", "settings", "pixels"))}
+
 
 def _describe_cameras(cameras: Cameras, canvases: Mapping[str, Any]) -> Note:
     """The note of a folder that holds these cameras."""
@@ -167,13 +173,6 @@ def _compare_frames(before: Note, cameras: Cameras) -> str:
         f"holds the cameras of {str(count)[:20]} other frames of this run, which are not the first ones of"
         f" these {found}"
     )
-
-
-# From the weakest to the strongest; what a note does not say, or is none of these, is not compared.
-GRADES = {g: n for n, g in enumerate(("unverified", "landmark", "estimated"))} | dict.fromkeys(
-    ("bbox", "whole frame", "verified", "exact"), 3
-)
-NUMBERS_BY = {by: n for n, by in enumerate(("unknown", "assumption", "settings", "pixels"))}
 
 
 def compare_strength(before: Note, note: Note) -> str:

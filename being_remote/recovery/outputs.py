@@ -51,6 +51,8 @@ from being_remote.report.pictures import jpeg, png
 from being_remote.session import OnProgress
 from being_remote.tracker.source_frames import SourceFrames
 
+OVERLAY, EVIDENCE, PAGE = "overlay.png", "evidence.png", "report.html"
+
 
 @dataclass(frozen=True)
 class TrainerExport:
@@ -162,9 +164,6 @@ def _find_files(case: RecoveryInput, numbering: Numbering) -> RunFiles:
         kpt_offset=numbering.offset if numbering.settings else 0,
         frame_names=dict(zip(case.frames.frame_ids.tolist(), case.frames.files, strict=True)),
     )
-
-
-OVERLAY, EVIDENCE, PAGE = "overlay.png", "evidence.png", "report.html"
 
 
 @dataclass(frozen=True, eq=False)

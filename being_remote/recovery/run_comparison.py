@@ -43,6 +43,12 @@ from being_remote.tracker.settings_forecast import FrameCost, describe_cost, fra
 
 LISTED = 10
 
+CROP = ("bbox_scale", "image_size", "crop_image")
+FITTED_MESH = ("optimize_shape", "optimize_jaw")
+WEIGHT = "w_"
+MUCH = 1.5
+FACES = ("jaw", "eyes", "eyelids", "expression")
+
 
 @dataclass(frozen=True, eq=False)
 class ComparedRun:
@@ -268,13 +274,6 @@ def plot_runs(a: ComparedRun, b: ComparedRun, path: Path) -> None:
         names = [a.name, b.name]
     panels = [Panel(name, unit, tuple(both)) for (name, unit), both in curves.items()]
     write_atomically(path.absolute(), [plot_panels(f"A: {names[0]}   B: {names[1]}", panels, columns=2)])
-
-
-CROP = ("bbox_scale", "image_size", "crop_image")
-FITTED_MESH = ("optimize_shape", "optimize_jaw")
-WEIGHT = "w_"
-MUCH = 1.5
-FACES = ("jaw", "eyes", "eyelids", "expression")
 
 
 def describe_settings(

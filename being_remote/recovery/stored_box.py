@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from being_remote.recovery.found_crop import FoundCrop
     from being_remote.recovery.recovery_input import RecoveryInput, SourceSize
 
+SURE = ("exact", "verified")
+
 
 @dataclass(frozen=True)
 class RunBox:
@@ -158,9 +160,6 @@ def _misfit(what: str, found: RunBox, source: SourceSize) -> BeingRemoteError:
         hint="give the size of the video that was tracked (--video FILE or --source-size WIDTHxHEIGHT),"
         " or this run's own bbox.pt (--bbox FILE)",
     )
-
-
-SURE = ("exact", "verified")
 
 
 def find_box_place(case: RecoveryInput, found: FoundCrop) -> Path | None:

@@ -33,6 +33,9 @@ _HEADER = re.compile(
 )
 _NUMBERS = re.compile(r"[<|](f[248]|[iu][1248])")
 
+SPARSE, DENSE = 68, 478  # landmarks of an image
+COEFFICIENTS = 300  # of an identity
+
 
 class _NpyHeader(NamedTuple):
     dtype: str
@@ -114,9 +117,6 @@ def _times(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-SPARSE, DENSE = 68, 478
-
-
 def landmark_name(source_number: int) -> str:
     """The file of the picture `source/<number>`.
 
@@ -144,9 +144,6 @@ def parse_landmarks(data: bytes, name: str, points: int) -> Floats | None:
     """As `read_landmarks`, of bytes; `name` is for messages."""
     pixels = parse_array(data, name, (points, 2))
     return pixels if pixels.any() else None
-
-
-COEFFICIENTS = 300
 
 
 def read_identity(path: Path) -> Floats:

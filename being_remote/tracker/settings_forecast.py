@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
     Floats = np.ndarray[Any, np.dtype[np.float64]]
 
+Matrix = tuple[tuple[float, ...], ...]
+# The settings that the crop is made by; no other one can change it.
+CROP_KEYS = ("bbox_scale", "image_size", "crop_image")
+UNEVEN = 0.01
+
 
 @dataclass(frozen=True)
 class FrameCost:
@@ -76,13 +81,6 @@ def describe_cost(work: FrameCost, other: FrameCost, name: str) -> str:
         f" {work.pixels} pixels; {name}: {other.dense_pictures:.1f} x {other.pixels}),"
         f" {work.landmark_iterations} landmark iterations ({name}: {other.landmark_iterations})"
     )
-
-
-Matrix = tuple[tuple[float, ...], ...]
-
-# The settings that the crop is made by; no other one can change it.
-CROP_KEYS = ("bbox_scale", "image_size", "crop_image")
-UNEVEN = 0.01
 
 
 @dataclass(frozen=True)

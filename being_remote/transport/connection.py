@@ -37,6 +37,14 @@ log = logging.getLogger("being_remote")
 
 _ATTEMPTS = 3
 
+# In paramiko's spelling. A host may have one of each, and its console may print any of them.
+KEY_TYPES = (
+    ("ssh-ed25519",),
+    ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    ("rsa-sha2-512", "rsa-sha2-256"),
+)
+_KEEPALIVE_S = 15
+
 
 def retrying(
     host: str, *, again: Callable[[BaseException], bool], total_s: float, first_wait_s: float = 0.2
@@ -62,14 +70,6 @@ def retrying(
         before_sleep=log_failure,
         reraise=True,
     )
-
-
-# In paramiko's spelling. A host may have one of each, and its console may print any of them.
-KEY_TYPES = (
-    ("ssh-ed25519",),
-    ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
-    ("rsa-sha2-512", "rsa-sha2-256"),
-)
 
 
 @dataclass
@@ -188,9 +188,6 @@ def _tcp(hostname: str, port: int, timeout_s: float) -> socket.socket:
             connected.close()
             last = e
     raise last
-
-
-_KEEPALIVE_S = 15
 
 
 class Connection:

@@ -1,4 +1,4 @@
-"""Numbers as the page writes them."""
+"""The page as HTML: its numbers in words, its charts as SVG, one file that needs no network."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ from being_remote.foreign_text import printable
 from being_remote.report.crop_diagram import lay_out_crop
 from being_remote.report.curves import Curve, Panel, Span, frame_range, value_range
 from being_remote.report.page.values import MAX_ROWS, Cell, Copyable, Page, Table
+
+WIDTH, HEIGHT = 1000, 220  # of a panel's viewBox
+LEFT, RIGHT, TOP, FOOT = 72, 988, 10, 188
+MARK_HEIGHT = 7
+Floats = NDArray[np.float64]
 
 
 def cell_text(value: Cell, decimals: int = 3) -> str:
@@ -45,13 +50,6 @@ def cell_text(value: Cell, decimals: int = 3) -> str:
 def matrix_text(value: float) -> str:
     """An entry of K: four decimals, but plain 0 and 1 where it is exactly that."""
     return f"{value:g}" if value in (0.0, 1.0) else cell_text(float(value), 4)
-
-
-WIDTH, HEIGHT = 1000, 220  # of a panel's viewBox
-LEFT, RIGHT, TOP, FOOT = 72, 988, 10, 188
-MARK_HEIGHT = 7
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
