@@ -19,6 +19,7 @@ from timed_runs import (
     TimedRun,
     cameras_in,
     ffmpeg,
+    filmed,
     filmed_again,
     pictured,
     re_encoded,
@@ -195,16 +196,13 @@ def test_without_a_box_too_frames_that_are_far_from_where_the_settings_put_them_
     here: Path, tmp_path: Path
 ) -> None:
     """Something moves before a wall: what stands still tells the crop, and the crop tells the frames."""
-    drawn = tmp_path / "drawn"
-    drawn.mkdir()
-    wall = video_factory.numbered_frame(0)
-    for n in range(120):
-        moving = video_factory.numbered_frame(n)
-        picture = wall.copy()
+
+    def drawn(n: int) -> np.ndarray:
+        moving, picture = video_factory.numbered_frame(n), video_factory.numbered_frame(0)
         picture[:16], picture[90:160, 120:200] = moving[:16], moving[90:160, 120:200]
-        cv2.imwrite(str(drawn / f"{n:05d}.png"), picture)
-    video = tmp_path / "whole.mp4"
-    ffmpeg("-framerate", 25, "-i", drawn / "%05d.png", "-pix_fmt", "yuv420p", "-crf", 12, video)
+        return picture
+
+    video = filmed(map(drawn, range(120)), tmp_path / "whole.mp4", 25, crf=12)
     part = re_encoded(video, "part.mp4", "-vf", "select=gte(n\\,75),setpts=PTS-STARTPTS", crf=12)
     run = track(tmp_path / "mt", part, *AT_25)
     (tmp_path / "mt/input/clip/bbox.pt").unlink()
@@ -307,18 +305,13 @@ def test_one_crop_that_agrees_is_no_proof_of_a_whole_run(
 def test_frames_that_all_look_alike_keep_the_settings_numbers_with_a_warning(
     here: Path, tmp_path: Path
 ) -> None:
-    still = tmp_path / "still"
-    still.mkdir()
-    picture = video_factory.numbered_frame(7)
-    for n in range(1, 41):
-        cv2.imwrite(str(still / f"{n:05d}.png"), picture)
-    ffmpeg("-framerate", 30, "-i", still / "%05d.png", "-pix_fmt", "yuv420p", tmp_path / "still.mp4")
-    run = track(tmp_path / "mt", tmp_path / "still.mp4", *AT_25)
-    report = run.recover(tmp_path / "still.mp4", out=here / "a", **PICTURES)
+    still = filmed([video_factory.numbered_frame(7)] * 40, tmp_path / "still.mp4", 30)
+    run = track(tmp_path / "mt", still, *AT_25)
+    report = run.recover(still, out=here / "a", **PICTURES)
     assert report.numbering.source_holds == "it at 25 fps" and report.exit_code == 0
     assert any(w.startswith("little moves") for w in report.warnings)
     # Numbers that the settings do not give are unknown: there are many that fit.
-    other = track(tmp_path / "other", tmp_path / "still.mp4", *AT_25)
-    longer = re_encoded(tmp_path / "still.mp4", "short.mp4", "-vf", "select=lt(n\\,20)")
+    other = track(tmp_path / "other", still, *AT_25)
+    longer = re_encoded(still, "short.mp4", "-vf", "select=lt(n\\,20)")
     said = other.recover(longer, out=here / "b")
     assert said.numbering.by in ("unknown", "pixels") and said.numbering.offset == 0
