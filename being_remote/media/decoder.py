@@ -24,9 +24,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from being_remote.errors import TornFile, UnsafeFile
-from being_remote.media.picture import Window
 
 Pixels = NDArray[np.uint8]
+Window = tuple[int, int, int, int]  # x_min, x_max, y_min, y_max: whole pixels, ends exclusive
 
 MAX_FRAMES = 1_000_000
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 MAX_PIXELS = 1 << 26  # 8K video has half of this
 MAX_BYTES = 1 << 29  # that many pixels of 16 bits and four channels, not compressed at all
 
-Window = tuple[int, int, int, int]  # x_min, x_max, y_min, y_max: whole pixels, ends exclusive
-
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_ALPHA, _PNG_GREY = (4, 6), (0, 4)
 _AGAIN = "copy or make it again"

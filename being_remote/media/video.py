@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import DataError, InconsistentData, NotFoundError, TornFile, UnsafeFile
-from being_remote.media.picture import MAX_PIXELS, Window, read_picture
+from being_remote.media.picture import MAX_PIXELS, read_picture
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from being_remote.media.decoder import Video
+    from being_remote.media.decoder import Video, Window
 
 __all__ = ["FrameReader", "open_source", "small_grey"]
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from being_remote.camera.crop import Crop
 from being_remote.crop_search.frame_map import FrameMap, FrameRule, map_frames
 from being_remote.errors import DataError, NotFoundError
-from being_remote.media.picture import Window
 from being_remote.media.video import READERS, FrameReader, small_grey
 from being_remote.recovery.recovery_input import RecoveryInput
 from being_remote.recovery.stored_crops import read_crop
@@ -142,7 +141,7 @@ def _small_crops(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> di
     return pictures
 
 
-def _window(crop: Crop) -> Window:
+def _window(crop: Crop) -> tuple[int, int, int, int]:
     """The part of a frame that the crop shows, whole pixels."""
     width, height = crop.source_size_wh
     x_min, y_min = max(round(crop.x_min), 0), max(round(crop.y_min), 0)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from being_remote.media.picture import Window
+    from being_remote.media.decoder import Window
     from being_remote.media.video import FrameReader
 
     Picture = NDArray[np.uint8]
