@@ -251,7 +251,7 @@ def _steps(host: SshHost | LocalHost, found: TrackerFolders, folder: str) -> tup
     def own_step(state: Literal["running", "transforming"], module: str, *more: str) -> CommandStep:
         env = {"PYTHONPATH": "{bundle}", "PYTHONDONTWRITEBYTECODE": "1"}
         argv = (python, "-m", f"being_remote.tracker.{module}", "{work}", "{files}", *more)
-        return CommandStep(state, argv, "{work}", env)
+        return CommandStep(state, argv, "{work}", env, verifies=module == "finish")
 
     tracker_env: dict[str, str] = {
         # The tracker reads its own files with a plain torch.load, which newer torch refuses.
