@@ -28,7 +28,7 @@ from being_remote.export.images import (
     valid_mask,
 )
 from being_remote.export.target import CanvasChoice
-from being_remote.media.video import Window
+from being_remote.media.decoder import Window
 from being_remote.session import TransferProgress
 
 SIZE_WH = (320, 180)
