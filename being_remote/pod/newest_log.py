@@ -45,7 +45,8 @@ class NewestLog:
     def __init__(self, log: str, limit: int) -> None:
         self._log, self._most = log, max(MIN_PART_BYTES, limit // 16)
         self._waiting = bytearray()
-        self._next: Optional[int] = None  # the offset of the first byte that waits
+        self._next: Optional[int] = None  # the offset of the first byte that waits, once it is known
+        self._dropped = 0  # before that
         self._fd: Optional[int] = None
         self._start, self._size = 0, 0
 
@@ -56,6 +57,11 @@ class NewestLog:
     def add(self, data: bytes) -> None:
         """Take what comes next; `write` writes it."""
         self._waiting += data
+        if len(self._waiting) > MAX_WAITING_BYTES:
+            newest = len(self._waiting) - MAX_WAITING_BYTES // 2
+            cut = self._waiting.find(b"\n", newest) + 1 or newest
+            self._dropped += cut
+            del self._waiting[:cut]
 
     def write(self) -> None:
         """Write what waits, as far as the disk takes it; the log up to its bound must be complete by now."""
@@ -64,6 +70,8 @@ class NewestLog:
                 self._next = log_end(self._log)
             except OSError:
                 return
+        if self._next is not None:
+            self._next, self._dropped = self._next + self._dropped, 0
         while self._waiting and self._next is not None:
             ended = self._size >= self._most or self._next != self._start + self._size
             if (self._fd is None or ended) and not self._open_part(self._next):
@@ -77,14 +85,9 @@ class NewestLog:
             self._size += written
             self._next += written
             del self._waiting[:written]
-        if self._next is not None and len(self._waiting) > MAX_WAITING_BYTES:
-            newest = len(self._waiting) - MAX_WAITING_BYTES // 2
-            cut = self._waiting.find(b"\n", newest) + 1 or newest
-            self._next += cut
-            del self._waiting[:cut]
 
     def _open_part(self, start: int) -> bool:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             fd = os.open(f"{self._log}.{start}", flags, 0o600)
         except OSError:

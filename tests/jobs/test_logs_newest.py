@@ -169,3 +169,21 @@ def test_the_command_prints_the_last_lines_followed_or_not(works: Any) -> None:
     assert [line["line"] for line in followed if "line" in line] == ["4"]
     assert run("--since=yesterday").returncode == 2
     assert workflow.logs(works.inventory, str(job), start=LogStart(tail=1)).lines[0].offset == 6
+
+
+def test_a_job_that_writes_more_than_its_log_holds_is_seen_at_work_and_not_ended_as_stalled(
+    desk: Any,
+) -> None:
+    write = "head -c 9000 /dev/zero | tr '\\0' x; echo; echo n $i; sleep 0.1"
+    write = f"i=0; while [ $i -lt 60 ]; do i=$((i+1)); {write}; done"
+    spec = desk.spec("sh", "-c", f"{write}; echo it is over; exit 3", log_bytes=4096, stall_s=3.0)
+    desk.submit(spec)
+    desk.until(spec.job, "running")
+    folder, seen = desk.folder(spec.job, 1), 0
+    while seen < 20:  # far beyond the bound, while it runs
+        last = [line for line in lines_of(folder, start=LogStart(tail=2)) if line.startswith("n ")]
+        seen = int(last[-1].split()[1]) if last else 0
+    assert desk.see(spec.job).state == "running"
+    ended = desk.until(spec.job, "failed")
+    assert ended.reason == "sh ended with 3; last in its log: it is over"
+    assert sum(p.stat().st_size for p in folder.iterdir() if p.is_file()) < 4096 + 2 * 65536 + 20_000
