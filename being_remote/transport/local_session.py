@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError
@@ -26,6 +26,7 @@ from being_remote.session import (
 )
 from being_remote.transport import rsync, stream_download
 from being_remote.transport.output_framing import (
+    Reply,
     Streams,
     TooMuchOutput,
     exchange,
@@ -60,6 +61,7 @@ class LocalSession:
         timeout_s: float | None = None,
         repeatable: bool = False,
         max_output_bytes: int = 64 << 20,
+        reply: Callable[[bytes], bytes] | None = None,
     ) -> Result:
         """See `Session.run`. A command that takes too long is killed with its children."""
         timeout_s = self._host.answer_timeout_s if timeout_s is None else timeout_s
@@ -78,7 +80,13 @@ class LocalSession:
         stop = functools.partial(_end, process)
         atexit.register(stop)  # for a thread that Ctrl-C leaves behind
         try:
-            answer = exchange(_streams(process), stdin, limit=max_output_bytes, timeout_s=timeout_s)
+            answer = exchange(
+                _streams(process),
+                stdin,
+                limit=max_output_bytes,
+                timeout_s=timeout_s,
+                reply=Reply(command.mark, reply) if reply is not None else None,
+            )
             process.wait(timeout=max(0.0, started + timeout_s - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired) as e:
             raise AnswerTimeout(

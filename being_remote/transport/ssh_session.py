@@ -11,7 +11,7 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import paramiko
 import tenacity
@@ -43,6 +43,7 @@ from being_remote.transport.host_keys import HostKey, KnownHosts, trusted_keys
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.output_framing import (
     MarkedCommand,
+    Reply,
     Streams,
     TooMuchOutput,
     exchange,
@@ -107,6 +108,7 @@ class SshSession:
         timeout_s: float | None = None,
         repeatable: bool = False,
         max_output_bytes: int = 64 << 20,
+        reply: Callable[[bytes], bytes] | None = None,
     ) -> Result:
         """See `Session.run`."""
         timeout_s = self._host.answer_timeout_s if timeout_s is None else timeout_s
@@ -115,7 +117,7 @@ class SshSession:
             again=lambda e: isinstance(e, ConnectionLost) and (repeatable or isinstance(e, _NotSent)),
             total_s=timeout_s,
         )
-        return attempt(self._run, tuple(argv), stdin, timeout_s, max_output_bytes)
+        return attempt(self._run, tuple(argv), stdin, timeout_s, max_output_bytes, reply)
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> ProcessStream:
         """See `Session.stream`. All streams of a session travel over one shared connection."""
@@ -176,7 +178,14 @@ class SshSession:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _run(self, argv: tuple[str, ...], stdin: bytes, timeout_s: float, limit: int) -> Result:
+    def _run(
+        self,
+        argv: tuple[str, ...],
+        stdin: bytes,
+        timeout_s: float,
+        limit: int,
+        reply: Callable[[bytes], bytes] | None,
+    ) -> Result:
         # Not Connection.run: it reports a lost link as exit code -1, reads with quadratic cost, and
         # writes stdin byte by byte with a pause after each.
         started = time.monotonic()
@@ -189,7 +198,13 @@ class SshSession:
             channel = self._start(command, argv[0])
             try:
                 left_s = max(0.0, started + timeout_s - time.monotonic())
-                answer = exchange(_streams(channel), stdin, limit=limit, timeout_s=left_s)
+                answer = exchange(
+                    _streams(channel),
+                    stdin,
+                    limit=limit,
+                    timeout_s=left_s,
+                    reply=Reply(command.mark, reply) if reply is not None else None,
+                )
                 ended = unframe_output(bytes(answer.out), command.mark)
                 if ended is None:
                     raise self._unfinished(channel, argv[0], command.mark, bytes(answer.out + answer.err))
