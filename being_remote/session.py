@@ -167,7 +167,8 @@ class Session(Protocol):
 
         Only a `repeatable` command, which does no harm when it runs twice, is retried when the link
         fails. `reply` is given the command's first line (again in each retry), and returns what is sent
-        after `stdin`; what it raises ends the command. Raises HostError; after ConnectionLost and AnswerTimeout the outcome is unknown.
+        after `stdin`; what it raises ends the command. Raises HostError; after ConnectionLost and
+        AnswerTimeout the outcome is unknown.
         """
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> Stream:

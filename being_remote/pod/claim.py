@@ -1,8 +1,8 @@
 """Runs on the pod: store jobs as a whole or not at all, then make sure that a supervisor runs for each.
 
 Both are idempotent, so one round trip does both. A job's files come from `offer`, are written to a staging
-folder, synced and renamed into place; after a lost link a later claim removes what was staged, once its lock is
-free. The supervisor is detached in a session of its own and shares no descriptor with us.
+folder, synced and renamed into place; after a lost link a later claim removes what was staged, once its lock
+is free. The supervisor is detached in a session of its own and shares no descriptor with us.
 """
 
 from __future__ import annotations
@@ -14,25 +14,19 @@ import json
 import os
 import select
 import shutil
-import subprocess
 import sys
 import time
-import traceback
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from being_remote.pod import job_records, locks, program_store, start_gate, status, supervisor
+from being_remote.pod import job_records, locks, program_store, start_gate, status
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder
 from being_remote.pod.job_records import Record
+from being_remote.pod.supervisor_start import start_supervisor
 
 MAX_ANSWER_BYTES = 1 << 16
 MAX_NOTE_BYTES = 64 << 20
 AT_ONCE = 32
-START = (
-    "import sys; sys.path.insert(0, sys.argv[1])\n"
-    "from being_remote.pod import supervisor\n"
-    "supervisor.main(sys.argv[2])\n"
-)
 
 Files = Dict[str, bytes]
 
@@ -40,7 +34,7 @@ Files = Dict[str, bytes]
 def claim(query: Record, asked: Record, files: Files) -> str:
     """Store a job unless it is there: "made", "there", "refused", "absent", "torn" or "elsewhere".
 
-    "unpushed": it is there, but not the upload from which its attempt resumes.
+    "unpushed": the upload from which its attempt resumes is not there.
 
     Args:
         query: the request of `offer`.
@@ -48,11 +42,13 @@ def claim(query: Record, asked: Record, files: Files) -> str:
         files: its files, by their names below its folder; none of a job that is known to be here.
     """
     job = JobPaths.of(query["workdir"], asked["job"])
-    found = _compare_spec(job, asked["spec_sha256"]) or _receive(query, asked, job, files)
-    if found in ("made", "there"):
-        _remove_abandoned(incoming_folder(job.jobs))
-        if asked["pushed"] is not None and not _is_whole(job.pushed(asked["pushed"])):
-            return "unpushed"
+    found = _compare_spec(job, asked["spec_sha256"]) or _refuse(asked, job, files)
+    if found not in (None, "there"):
+        return str(found)
+    if asked["pushed"] is not None and not _is_whole(job.pushed(asked["pushed"])):
+        return "unpushed"
+    found = found or _receive(query, asked, job, files)
+    _remove_abandoned(incoming_folder(job.jobs))
     return found
 
 
@@ -62,13 +58,18 @@ def _is_whole(pushed: str) -> bool:
     return note is not None and pushed.endswith("." + hashlib.sha256(note).hexdigest())
 
 
-def _receive(query: Record, asked: Record, job: JobPaths, files: Files) -> str:
+def _refuse(asked: Record, job: JobPaths, files: Files) -> Optional[str]:
+    """Why a job that is not here cannot be stored; None where it can."""
     if not files:
         return "absent"
     if asked["volume"] is None or asked["volume"] != read_volume(job.jobs):
         return "elsewhere"  # an earlier claim may have reached the disk that was here before
     if hashlib.sha256(files.get("spec.json", b"")).hexdigest() != asked["spec_sha256"]:
         return "torn"
+    return None
+
+
+def _receive(query: Record, asked: Record, job: JobPaths, files: Files) -> str:
     incoming = incoming_folder(job.jobs)
     os.makedirs(incoming, 0o700, exist_ok=True)
     with _staged(os.path.join(incoming, f"{asked['job']}.{asked['nonce']}")) as staging:
@@ -165,59 +166,16 @@ def ensure(query: Record, asked: List[Record]) -> List[Tuple[str, Optional[str]]
         reader, writer = os.pipe()
         readers.append(reader)
         try:
-            _start_supervisor(query, one, writer, not_its_own=readers)
+            job = JobPaths.of(query["workdir"], one["job"])
+            start_gate.ask_for(job, one["attempt"], one["pushed"] or "")
+            program_store.mend(job)
+            start_supervisor(query["workdir"], one["job"], one["attempt"], answer=writer)
         except OSError as e:
             line = {"supervisor": "error", "reason": _words(e)}
             os.write(writer, (json.dumps(line) + "\n").encode())
         os.close(writer)
     deadline = time.monotonic() + query["wait_s"]
     return [_read_answer(reader, deadline) for reader in readers]
-
-
-def _start_supervisor(query: Record, asked: Record, answer: int, not_its_own: List[int]) -> None:
-    """Start a supervisor, which answers to the descriptor `answer`.
-
-    One of these very programs is a fork of this process, which costs neither another start of Python nor its
-    memory; a job of another version runs its own programs.
-    """
-    job = JobPaths.of(query["workdir"], asked["job"])
-    start_gate.ask_for(job, asked["attempt"], asked["pushed"] or "")
-    program_store.mend(job)
-    request = json.dumps(
-        {"workdir": query["workdir"], "job": asked["job"], "attempt": asked["attempt"], "answer": answer}
-    )
-    log = os.open(job.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    if program_store.version_of(job) == query["programs"]:
-        _fork_supervisor(request, log, not_its_own)
-    else:
-        subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", START, job.bundle, request],
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            pass_fds=(answer,),
-            start_new_session=True,
-        )
-    os.close(log)
-
-
-def _fork_supervisor(request: str, log: int, not_its_own: List[int]) -> None:
-    if os.fork():
-        return
-    try:
-        os.setsid()
-        os.chdir("/")
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for fd, target in ((nothing, 0), (nothing, 1), (log, 2)):
-            os.dup2(fd, target)
-        for fd in (nothing, log, *not_its_own):
-            os.close(fd)
-        supervisor.main(request)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
 
 
 def _read_answer(reader: int, deadline: float) -> Tuple[str, Optional[str]]:

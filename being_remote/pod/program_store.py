@@ -1,4 +1,4 @@
-"""Our programs as one archive a version, stored once on a host: `jobs/.programs/<sha256>`, which Python imports.
+"""Our programs, stored once on a host as one importable archive a version: `jobs/.programs/<sha256>`.
 
 An archive is used only after its bytes were compared with their hash; one that is half-written or changed
 counts as missing, and the laptop sends it again. A job keeps a link of its own, or a copy where there are no
@@ -26,7 +26,7 @@ def is_stored(jobs: str, sha256: str) -> bool:
 
 
 def store(jobs: str, data: bytes, sha256: str) -> None:
-    """Store an archive; one that is there is replaced. Raises ValueError if it is not the one of that hash."""
+    """Store an archive in place of any that is there. Raises ValueError if it is not the one of that hash."""
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError("the programs arrived damaged")
     path = programs_archive(jobs, sha256)
@@ -55,7 +55,7 @@ def version_of(job: JobPaths) -> Optional[str]:
 
 
 def mend(job: JobPaths) -> None:
-    """See that the job's programs are whole, or replace them from the store. Raises OSError where neither is."""
+    """Replace the job's programs from the store if they are damaged. Raises OSError where that cannot be."""
     sha256 = version_of(job)
     if sha256 is None or _is_whole(job.bundle, sha256):
         return
@@ -80,6 +80,8 @@ def _is_whole(path: str, sha256: str) -> bool:
 def _link(source: str, path: str) -> None:
     try:
         os.link(source, path)
+    except FileExistsError:
+        raise
     except OSError:  # no links on this disk, or too many of this file
         shutil.copyfile(source, path)
         os.chmod(path, 0o600)

@@ -48,6 +48,7 @@ def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
     from being_remote.inventory import LocalHost
     from being_remote.jobs import job_archive, submit
     from being_remote.jobs.spec import JobSpec
+    from being_remote.schedulers.scheduler import StartRequest
     from being_remote.transport.local_session import LocalSession
 
     write, read = os.write, os.read
@@ -61,14 +62,17 @@ def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
         return read(fd, amount)
 
     spec = JobSpec.from_bytes(request["spec"].encode())
-    packed = job_archive.build(spec, {})
+    files = job_archive.job_files(spec, {})
+    job_archive.programs()
     host = LocalHost(
         name="here", workdir=Path(request["workdir"]), python=sys.executable, answer_timeout_s=40
     )
 
     def run() -> None:
         session = LocalSession(host)
-        submit.submit(session, host, spec, packed, volume=submit.find_volume(session, host))
+        submit.submit(
+            session, host, lambda volume: [StartRequest(spec.job, spec.sha256, 1, volume, None, files)]
+        )
 
     os.write, os.read = written, readen  # type: ignore[assignment]
     sys.addaudithook(lambda name, _: countdown.event() if name.startswith(TOUCHES) else None)

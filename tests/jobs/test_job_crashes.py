@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import itertools
 import json
 import os
@@ -23,8 +22,8 @@ from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import HostError
 from being_remote.inventory import Inventory
 from being_remote.jobs import job_archive
-from being_remote.pod import claim, start_gate
-from being_remote.pod.job_paths import JobPaths
+from being_remote.pod import claim, program_store
+from being_remote.pod.boot_identity import mark_volume, read_volume
 from being_remote.transport import open_session
 
 KILLED = Path(__file__).with_name("killed_at.py")
@@ -102,22 +101,29 @@ def one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
 
 
+def claimed_job(desk, spec) -> None:
+    """The job is stored and asked for; nothing runs yet."""
+    jobs, programs = f"{desk.workdir}/jobs", job_archive.programs()
+    sha256 = hashlib.sha256(programs).hexdigest()
+    os.makedirs(jobs, 0o700, exist_ok=True)
+    mark_volume(jobs)
+    program_store.store(jobs, programs, sha256)
+    asked = {
+        "job": spec.job,
+        "spec_sha256": spec.sha256,
+        "attempt": 1,
+        "nonce": "0",
+        "pushed": None,
+        "volume": read_volume(jobs),
+    }
+    query = {"workdir": str(desk.workdir), "programs": sha256}
+    assert claim.claim(query, asked, job_archive.job_files(spec, {})) == "made"
+
+
 def kill_supervisors(desk, sample: int | None) -> dict[str, int]:
     def claimed() -> Any:
         spec = desk.spec(*PAYLOAD, gpus=1)
-        packed = job_archive.build(spec, {})
-        asked = {
-            "workdir": str(desk.workdir),
-            "job": spec.job,
-            "spec_sha256": spec.sha256,
-            "bundle_bytes": len(packed),
-            "bundle_sha256": hashlib.sha256(packed).hexdigest(),
-            "nonce": "0",
-            "pushed": None,
-            "volume": desk.volume(),
-        }
-        assert claim.claim(asked, io.BytesIO(packed)) == "made"
-        start_gate.ask_for(JobPaths.of(desk.workdir, spec.job), 1)
+        claimed_job(desk, spec)
         return spec, {"workdir": str(desk.workdir), "job": spec.job, "attempt": 1, "answer": None}
 
     spec, request = claimed()
