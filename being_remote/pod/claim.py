@@ -16,13 +16,13 @@ import select
 import shutil
 import sys
 import time
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
 
-from being_remote.pod import job_records, locks, program_store, start_gate, status
+from being_remote.pod import job_records, locks, program_store, start_gate, status, supervisor
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder
 from being_remote.pod.job_records import Record
-from being_remote.pod.supervisor_start import start_supervisor
+from being_remote.pod.supervisor_start import fork_supervisor, start_supervisor
 
 MAX_ANSWER_BYTES = 1 << 16
 MAX_NOTE_BYTES = 64 << 20
@@ -166,16 +166,24 @@ def ensure(query: Record, asked: List[Record]) -> List[Tuple[str, Optional[str]]
         reader, writer = os.pipe()
         readers.append(reader)
         try:
-            job = JobPaths.of(query["workdir"], one["job"])
-            start_gate.ask_for(job, one["attempt"], one["pushed"] or "")
-            program_store.mend(job)
-            start_supervisor(query["workdir"], one["job"], one["attempt"], answer=writer)
+            _start(query, one, writer, not_its_own=readers)
         except OSError as e:
             line = {"supervisor": "error", "reason": _words(e)}
             os.write(writer, (json.dumps(line) + "\n").encode())
         os.close(writer)
     deadline = time.monotonic() + query["wait_s"]
     return [_read_answer(reader, deadline) for reader in readers]
+
+
+def _start(query: Record, asked: Record, answer: int, not_its_own: List[int]) -> None:
+    job = JobPaths.of(query["workdir"], asked["job"])
+    start_gate.ask_for(job, asked["attempt"], asked["pushed"] or "")
+    program_store.mend(job)
+    what = query["workdir"], asked["job"], asked["attempt"]
+    if program_store.version_of(job) == query["programs"]:
+        fork_supervisor(supervisor.main, *what, answer=answer, not_its_own=not_its_own)
+    else:
+        start_supervisor(*what, answer=answer)
 
 
 def _read_answer(reader: int, deadline: float) -> Tuple[str, Optional[str]]:
@@ -212,15 +220,16 @@ def _compare_spec(job: JobPaths, spec_sha256: str) -> Optional[str]:
     return "there" if same else "refused"
 
 
-def main(query: Record, claims: bytes) -> None:
+def main(query: Record, claims: BinaryIO) -> None:
     """Answer one request of `jobs/submit.py`, which came through `offer`.
 
     Args:
         query: the request of `offer`.
-        claims: a line of JSON, {"jobs": [{..., "files": [[name, bytes]]}]}, and the files, one after another.
+        claims: a line of JSON, {"jobs": [{..., "files": [[name, bytes]]}]}, and the files, one after another;
+            it is closed.
     """
     answers = [(asked, _claim_one(query, asked, files)) for asked, files in _split(claims)]
-    del claims  # what a supervisor is forked from should be small
+    claims.close()  # what a supervisor is forked from should be small
     standing = [(asked, answer) for asked, answer in answers if answer["claim"] in ("made", "there")]
     for first in range(0, len(standing), AT_ONCE):
         some = standing[first : first + AT_ONCE]
@@ -233,16 +242,10 @@ def main(query: Record, claims: bytes) -> None:
     sys.stdout.flush()
 
 
-def _split(claims: bytes) -> Iterator[Tuple[Record, Files]]:
+def _split(claims: BinaryIO) -> Iterator[Tuple[Record, Files]]:
     """Each job that is asked for, with its files."""
-    line, _, rest = claims.partition(b"\n")
-    start = 0
-    for asked in json.loads(line.decode("utf-8"))["jobs"]:
-        files: Files = {}
-        for name, size in asked["files"]:
-            files[name] = rest[start : start + size]
-            start += size
-        yield asked, files
+    for asked in json.loads(claims.readline().decode("utf-8"))["jobs"]:
+        yield asked, {name: claims.read(size) for name, size in asked["files"]}
 
 
 def _claim_one(query: Record, asked: Record, files: Files) -> Record:

@@ -7,6 +7,7 @@ Without an answer it ends and leaves nothing.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -36,7 +37,9 @@ def main(request: str, stdin: BinaryIO) -> None:
     if programs_bytes:
         programs = _inflate(_read(stdin, programs_bytes), program_store.MAX_PROGRAMS_BYTES)
         program_store.store(jobs, programs, sha256)
-    claims = _inflate(_read(stdin, claims_bytes), MAX_REQUEST_BYTES)
+    claims = io.BytesIO(_inflate(_read(stdin, claims_bytes), MAX_REQUEST_BYTES))
+    if not program_store.is_stored(jobs, sha256):
+        sys.exit("the stored programs were removed meanwhile; submit again")
     _import_from(programs_archive(jobs, sha256))
     from being_remote.pod import claim
 

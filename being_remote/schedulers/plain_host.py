@@ -39,7 +39,7 @@ class PlainHost:
             nonlocal requests
             offer = parse_answer(HostOffer, "offer", line, session.host)
             requests = choose(offer.volume)
-            return _pack(requests, b"" if offer.has_programs else programs) if requests else b""
+            return pack_submit(requests, b"" if offer.has_programs else programs) if requests else b""
 
         asked = _request(host, programs=hashlib.sha256(programs).hexdigest(), wait_s=SUPERVISOR_WAIT_S)
         said = run_program(session, "offer", asked, python=host.python, reply=reply)
@@ -70,7 +70,7 @@ def _request(host: SshHost | LocalHost, **more: Any) -> dict[str, Any]:
     return {"workdir": str(host.workdir), **more}
 
 
-def _pack(requests: Sequence[StartRequest], programs: bytes) -> bytes:
+def pack_submit(requests: Sequence[StartRequest], programs: bytes) -> bytes:
     """What `pod/offer.py` reads: two sizes, the programs, and the jobs with their files; both deflated."""
     jobs = [
         {

@@ -62,7 +62,7 @@ def killed(kind: str, n: int, request: dict[str, Any]) -> int | None:
         timeout=60,
     )
     assert done.returncode in (0, -9), done.stderr
-    return int(done.stdout) if done.returncode == 0 else None
+    return int(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
 
 
 def numbers(total: int, sample: int | None) -> list[int]:
@@ -150,6 +150,40 @@ def test_a_supervisor_killed_at_every_single_event_and_submitted_again(desk, tmp
     ends = kill_supervisors(desk, sample=None)
     assert ends["succeeded"] > 20 and ends["lost"] > 20 and ends["killed"] > 300, ends
     print(ends)
+
+
+def kill_claims(desk, sample: int | None) -> int:
+    def request() -> Any:
+        spec = desk.spec(*PAYLOAD)
+        asked = {"workdir": str(desk.workdir), "spec": spec.as_bytes.decode(), "volume": volume}
+        return spec, asked
+
+    jobs = f"{desk.workdir}/jobs"
+    os.makedirs(jobs, 0o700)
+    mark_volume(jobs)
+    volume = read_volume(jobs)
+    spec, asked = request()
+    total = killed("claim", NEVER, asked)
+    assert total is not None and total > 100
+    desk.until(spec.job, "succeeded")
+    points = EveryPoint(total, sample)
+    for n in points:
+        spec, asked = request()
+        points.came_to(n, killed("claim", n, asked))
+        check_after(desk, spec, n, may_be_lost=False)
+    left = [p.name for p in Path(jobs, ".in").iterdir()]
+    assert left == [], left
+    return points.killed
+
+
+def test_a_claim_killed_at_some_events_and_submitted_again(desk) -> None:
+    assert kill_claims(desk, sample=8) >= 6
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_claim_killed_at_every_single_event_and_submitted_again(desk) -> None:
+    print(kill_claims(desk, sample=None), "events")
 
 
 def kill_clients(desk, sample: int | None) -> int:
