@@ -110,24 +110,24 @@ class FramedOutput:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What a command is sent once it has printed its first line behind `mark`; `to` makes it of that line."""
+class CommandInput:
+    """What a command is sent: `stdin`, then what `reply` makes of the first line that it prints."""
 
-    mark: bytes
-    to: Callable[[bytes], bytes]
+    stdin: bytes = b""
+    reply: Callable[[bytes], bytes] | None = None
 
 
 def exchange(
-    streams: Streams, stdin: bytes, *, limit: int, timeout_s: float, reply: Reply | None = None
+    streams: Streams, given: CommandInput, mark: bytes, *, limit: int, timeout_s: float
 ) -> FramedOutput:
-    """Feed `stdin`, then the `reply`, and read both streams at once until both end.
+    """Feed what is given and read both streams at once until both end; `mark` opens the output.
 
     One thread a stream: reading one to its end first would block a command that fills the other.
-    On an exception, also one of `reply`, the caller must stop the command; that ends the threads.
+    On an exception, also one of the reply, the caller must stop the command; that ends the threads.
 
     Raises:
         TimeoutError: the streams did not end in time.
-        TooMuchOutput: more than `limit` bytes came.
+        TooMuchOutput: more than `limit` bytes arrived.
     """
     chunks: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
     replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -138,7 +138,7 @@ def exchange(
             while not over.is_set() and (data := read()):
                 chunks.put((name, data))
         except OSError:
-            pass  # the command was stopped, or the link broke; the closing mark tells which
+            pass  # the command was stopped, or the link broke; the closing mark shows which
         finally:
             done()
         chunks.put((name, b""))
@@ -146,8 +146,8 @@ def exchange(
     def feed() -> None:
         try:
             try:
-                streams.write_in(stdin)
-                if reply is not None:
+                streams.write_in(given.stdin)
+                if given.reply is not None:
                     streams.write_in(replies.get())
             finally:
                 streams.close_in()
@@ -160,11 +160,11 @@ def exchange(
         threading.Thread(target=target, args=args, daemon=True).start()
     try:
         deadline = time.monotonic() + timeout_s
-        if reply is not None:
-            line = _collect(chunks, answer, limit=limit, deadline=deadline, until=reply.mark)
+        if given.reply is not None:
+            line = _collect(chunks, answer, limit=limit, deadline=deadline, until=mark)
             if line is None:
                 return answer
-            replies.put(reply.to(line))
+            replies.put(given.reply(line))
         _collect(chunks, answer, limit=limit, deadline=deadline)
     finally:
         over.set()
