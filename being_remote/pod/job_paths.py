@@ -2,7 +2,8 @@
 
     <workdir>/jobs/.volume  .in/  .programs/<sha256>  .cancelled/<job>  .pushed/<upload>/pushed.json
     <workdir>/jobs/<job>/   spec.json  bundle  bundle.sha256  files/  cancel  supervisor.log
-                            attempts/<n>.asked  attempts/<n>/{who.json,progress.json,end.json,log,work/}
+                            attempts/<n>.asked
+                            attempts/<n>/{who.json,progress.json,end.json,end.json.reserved,log,work/}
 
 Paths are plain text, joined without os.path: a look at a thousand jobs spells several of each.
 """
@@ -41,13 +42,14 @@ def programs_archive(jobs: str, sha256: str) -> str:
 class AttemptPaths:
     """The folder of one attempt."""
 
-    __slots__ = ("end", "folder", "log", "progress", "who", "work")
+    __slots__ = ("end", "end_reserved", "folder", "log", "progress", "who", "work")
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.who = f"{folder}/who.json"
         self.progress = f"{folder}/progress.json"
         self.end = f"{folder}/{END}"
+        self.end_reserved = f"{self.end}.reserved"
         self.log = f"{folder}/log"
         self.work = f"{folder}/{WORK}"
 

@@ -18,12 +18,14 @@ _NAME = re.compile(r"([1-9][0-9]{0,3})(\.asked)?")
 
 
 def pass_gate(job: JobPaths, attempt: int) -> bool:
-    """Start an attempt of the job; False if somebody started it before, on any pod."""
+    """Start an attempt of the job; False if somebody started it before, on any pod.
+
+    Sync the folder of the attempts before a payload starts. Raises OSError: it was not started.
+    """
     try:
         os.mkdir(job.attempt(attempt).folder, 0o700)
     except FileExistsError:
         return False
-    job_records.sync_folder(job.attempts)
     return True
 
 
