@@ -8,11 +8,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from being_remote.errors import BeingRemoteError, DataError, HostError, UsageError
+from being_remote.errors import BeingRemoteError, DataError, DuplicateJob, HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
+from being_remote.jobs.cancel import cancel
 from being_remote.jobs.job_archive import job_files
 from being_remote.jobs.job_status import JobStatus, ended_status
-from being_remote.jobs.ledger import Intent, Ledger, LedgerJob
+from being_remote.jobs.ledger import Intent, Ledger, LedgerJob, volume_of
 from being_remote.jobs.recipe import JobPlan, OptionChange
 from being_remote.jobs.spec import JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_jobs, record_answer
@@ -183,7 +184,10 @@ def aim(ledger: Ledger, jobs: Sequence[LedgerJob], volume: str) -> list[StartReq
                 pushed = pushed_for(batch, job)
                 if job.parcel != NO_FILES:
                     files = job_files(JobSpec.from_bytes(job.spec), files_of(job.parcel))
-            requests.append(StartRequest(job.job, job.spec_sha256, job.attempt, aimed, pushed, files))
+            unless_same = job.attempt == 1 and not _is_wanted_again(batch, job)
+            requests.append(
+                StartRequest(job.job, job.spec_sha256, job.attempt, aimed, pushed, files, unless_same)
+            )
     return requests
 
 
@@ -233,7 +237,25 @@ def _submit(
                 _record_unknown(batch, job, e)
         raise
     with ledger.together() as batch:
-        return {job.job: _record(batch, job, results.get(job.job)) for job in jobs}
+        sent = {job.job: _record(batch, job, results.get(job.job)) for job in jobs}
+    for job in jobs:
+        if isinstance(result := sent[job.job], DuplicateJob):
+            _withdraw(ledger, session, host, job, result)
+    return sent
+
+
+def _withdraw(
+    ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob, error: DuplicateJob
+) -> None:
+    """Cancel a job that was not stored, also for a claim of it that comes late. Raises HostError."""
+    volume = volume_of(ledger.history(job.job), job.attempt)
+    cancel(session, host, job.job, attempt=job.attempt, volume=volume)
+    ledger.record(job.job, job.attempt, JobState.CANCELLED, {"reason": error.what})
+
+
+def _is_wanted_again(ledger: Ledger, job: LedgerJob) -> bool:
+    """Whether the user asked for another job beside one of the same intent."""
+    return any("again" in step.evidence for step in ledger.history(job.job))
 
 
 def _record(

@@ -153,7 +153,8 @@ class Ledger:
                 found = _find_same_intent(db, intent.key)
                 if found is not None:
                     return IntentResult(found, adopted=True)
-            _insert(db, intent, 1, JobState.CREATED, {"intent": intent.key})
+            insisted = {"again": True} if again else {}
+            _insert(db, intent, 1, JobState.CREATED, {"intent": intent.key, **insisted})
             return IntentResult(_find(db, intent.job), adopted=False)
 
     def take_over(

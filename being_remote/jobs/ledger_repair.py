@@ -1,4 +1,4 @@
-"""A corrupt ledger: kept under another name, and written anew from its readable rows and from the hosts.
+"""A corrupt ledger: kept under another name, and rebuilt from its readable rows and from the hosts.
 
 Killed at any point, the next command does it again: a mark lies beside the ledger until the new one is
 in its place. Nothing of the corrupt file is deleted or changed.
@@ -58,7 +58,7 @@ class LedgerRepair:
 
 
 def repair_ledger(context: JobContext) -> LedgerRepair | None:
-    """Write the ledger anew if it is corrupt, and say so as a warning; None where it is whole.
+    """Rebuild the ledger if it is corrupt, and say so as a warning; None where it is whole.
 
     Raises:
         UsageError: the ledger's folder cannot be written.
@@ -151,7 +151,7 @@ def _companions(path: Path) -> list[Path]:
 
 
 def _mark(path: Path) -> Path:
-    """Lies beside a ledger that is being written anew."""
+    """Lies beside a ledger that is being rebuilt."""
     return path.with_name(f"{path.name}.repair")
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from being_remote.errors import DataError, HostError, InconsistentData
+from being_remote.errors import DataError, DuplicateJob, HostError, InconsistentData
 from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.job_archive import programs
 from being_remote.jobs.job_status import HostJobs, JobStatus, status_on_host
+from being_remote.jobs.spec import is_job_id
 from being_remote.pod.job_paths import JobPaths, jobs_folder, volume_marker
 from being_remote.pod_client.job_answers import BootIdentity, SubmittedJob
 from being_remote.schedulers.registry import scheduler_of
@@ -94,6 +95,9 @@ def _read(
             file=f"{session.host}:{JobPaths.of(host.workdir, answer.job).folder}",
             hint="ids are never used twice; start a new job",
         )
+    if answer.claim == "same":
+        other = answer.reason or ""
+        return DuplicateJob(host=session.host, other=other if is_job_id(other) else "a job")
     if answer.claim == "failed":
         return HostError(
             f"{answer.job}: the job cannot be stored: {quote(answer.reason or 'no reason')}",

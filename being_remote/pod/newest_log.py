@@ -34,7 +34,7 @@ def find_parts(log: str) -> List[Tuple[int, str]]:
 
 
 def log_end(log: str) -> int:
-    """The offset behind the log's last byte. Raises OSError if there is no log."""
+    """The offset behind the log's last byte. Raises OSError without a log."""
     start, path = find_parts(log)[-1]
     return start + os.stat(path).st_size
 

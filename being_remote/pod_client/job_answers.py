@@ -260,7 +260,7 @@ class SubmittedJob(StrictModel):
 
     job: JobId
     claim: Literal[
-        "made", "there", "refused", "absent", "torn", "elsewhere", "unpushed", "forgotten", "failed"
+        "made", "there", "refused", "absent", "torn", "elsewhere", "unpushed", "forgotten", "same", "failed"
     ]
     supervisor: (
         Literal["started", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"] | None

@@ -88,7 +88,7 @@ class PullAllReport:
     @property
     def exit_code(self) -> int:
         """4 where a host gave no answer, 6 where a file was not taken, 3 where results are missing."""
-        codes = {job.exit_code for job in self.jobs} - {5}  # that a job had failed is no news
+        codes = {job.exit_code for job in self.jobs} - {5}  # how a job ended was said before
         return next((code for code in (4, 6, 3, 2) if code in codes), 0)
 
 
