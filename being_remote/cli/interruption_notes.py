@@ -23,7 +23,7 @@ KEPT: dict[str, tuple[str, str]] = {
         "a job that was submitted is kept and may run",
         "run the same command again: it attaches to that job, and nothing starts twice",
     ),
-    "jobs": ("no job was changed", _AGAIN),
+    "jobs": ("no job was changed, and none was forgotten by half", _AGAIN),
     "logs": ("no job was changed", _AGAIN),
     "cancel": ("the job may have been cancelled", _GOES_ON),
     "pull": ("what was downloaded is kept", _GOES_ON),

@@ -9,7 +9,7 @@ from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.job_status import JobStatus
-from being_remote.jobs.ledger import LedgerJob, volume_of
+from being_remote.jobs.ledger import Ledger, LedgerJob, volume_of
 from being_remote.jobs.logs import attempt_folder
 from being_remote.jobs.result_folder import is_of, note_of, read_record
 from being_remote.jobs.status_poll import look_at_host, look_at_job
@@ -99,6 +99,12 @@ def forget_job(
     else:
         context.ledger.note(job.job, job.attempt, {**status.evidence, "forgotten": host.name})
     return replace(said, forgotten=True, reason=reason, freed_bytes=answer.bytes)
+
+
+def is_forgotten(ledger: Ledger, job: LedgerJob) -> bool:
+    """Whether the attempt that counts was forgotten; nothing of it is on its host any more."""
+    steps = ledger.history(job.job)
+    return any(step.attempt == job.attempt and "forgotten" in step.evidence for step in steps)
 
 
 def _require_end(status: JobStatus) -> None:

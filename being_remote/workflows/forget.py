@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from being_remote.errors import BeingRemoteError, HostError
 from being_remote.inventory import Inventory
 from being_remote.jobs.context import JobContext
-from being_remote.jobs.forget import ForgottenJob, forget_job
+from being_remote.jobs.forget import ForgottenJob, forget_job, is_forgotten
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.take_over import find_job
 from being_remote.pod_client.many_hosts import ask_all
@@ -68,7 +68,7 @@ def forget_finished(
     context = job_context(inventory, dry_run=dry_run)
     names = [inventory.host(name).name for name in dict.fromkeys(hosts)] or list(inventory.hosts)
     finished = [job for job in context.ledger.jobs() if job.ended and job.host in names]
-    waiting = [job for job in finished if not _is_forgotten(context, job)]
+    waiting = [job for job in finished if not is_forgotten(context.ledger, job)]
     by_host = [[job for job in waiting if job.host == name] for name in names]
 
     def forget_on(place: int) -> list[ForgottenJob]:
@@ -102,10 +102,3 @@ def _forget_jobs(
 
 def _kept(job: LedgerJob, reason: str) -> ForgottenJob:
     return ForgottenJob(job.job, job.host, job.attempt, job.state, forgotten=False, reason=reason)
-
-
-def _is_forgotten(context: JobContext, job: LedgerJob) -> bool:
-    return any(
-        step.attempt == job.attempt and "forgotten" in step.evidence
-        for step in context.ledger.history(job.job)
-    )

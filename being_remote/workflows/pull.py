@@ -16,6 +16,7 @@ from being_remote.errors import (
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.context import JobContext
+from being_remote.jobs.forget import is_forgotten
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import LAST, LedgerJob
 from being_remote.jobs.logs import attempt_folder
@@ -139,7 +140,7 @@ def pull_all_jobs(
     context = job_context(inventory, dry_run=dry_run)
     wanted: dict[str, list[LedgerJob]] = {}
     for job in context.ledger.jobs():
-        if not (job.state.ended_badly and not all_files):
+        if (all_files or not job.state.ended_badly) and not is_forgotten(context.ledger, job):
             wanted.setdefault(job.host, []).append(job)
     done: dict[str, PullReport | NotPulled] = {}
     for name, jobs in wanted.items():

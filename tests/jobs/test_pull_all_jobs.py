@@ -46,12 +46,15 @@ def test_a_job_that_cannot_be_pulled_keeps_no_other_from_it(works: Any) -> None:
 def test_what_is_local_already_is_no_fault_when_its_host_has_it_no_more(works: Any) -> None:
     kept = works.command(MAKE, follow_it=True).job
     pull_all_jobs(works.inventory, all_files=True)
-    forget(works.inventory, kept)
+    (works.workdir / "jobs" / kept).rename(works.folder / "another disk")
     (job,) = pull_all_jobs(works.inventory, all_files=True).jobs
     assert isinstance(job, NotPulled) and job.is_local and job.exit_code == 0
     gone = works.inventory.model_copy(update={"hosts": {}})
     report = pull_all_jobs(gone, all_files=True)
     assert [type(job) for job in report.jobs] == [NotPulled] and report.exit_code == 0
+    (works.folder / "another disk").rename(works.workdir / "jobs" / kept)
+    forget(works.inventory, kept)
+    assert pull_all_jobs(works.inventory, all_files=True).jobs == ()
 
 
 def test_the_command_prints_a_list_and_takes_a_job_or_all_of_them(works: Any) -> None:
