@@ -41,9 +41,12 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
     if report.dry_run:
         for gpu in report.gpus:
             state = f"leased by {gpu.job}" if gpu.job else "busy" if gpu.busy else "free"
+            state = f"broken: {gpu.broken}" if gpu.broken else state
             line(console, f"GPU {gpu.index} of {report.host}: {gpu.name}: {state}")
         if report.gpu_problem:
             line(console, f"no GPU for this job on {report.host}: {report.gpu_problem}", "red")
+        for obstacle in report.obstacles:
+            line(console, f"{report.host} would refuse it: {obstacle}", "red")
 
 
 def show_preset(console: Console, report: PresetReport) -> None:
