@@ -127,6 +127,11 @@ class JobSpec:
         """Equal for equal intents on the same host."""
         return hashlib.sha256(canonical({"host": self.host, "intent": dict(self.intent)})).hexdigest()
 
+    def intent_key_on(self, host: str) -> str:
+        """The key of the same intent on a host that goes by another name in another inventory."""
+        intent = {k: host if (k, v) == ("host", self.host) else v for k, v in self.intent.items()}
+        return dataclasses.replace(self, host=host, intent=intent).intent_key
+
     @classmethod
     def from_bytes(cls, data: bytes) -> JobSpec:
         """Read a spec back.

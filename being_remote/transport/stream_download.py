@@ -18,7 +18,6 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from importlib import resources
 from itertools import compress, islice
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from being_remote.disk import FULL, no_space, room_bytes
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, ToolMissing, UnsafeFile
 from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.pod.send import HEADER, TRAILER
+from being_remote.pod_client.runner import program_stdin, start_words
 from being_remote.session import (
     PARTIAL_DIR,
     Hashed,
@@ -113,9 +113,9 @@ def pull(
     check_names(request.names)
     if not request.names:
         return TransferResult(0, 0, "stream")
-    program = resources.files("being_remote.pod").joinpath("send.py").read_text(encoding="utf-8")
     try:
-        with session.stream([python, "-I", "-B", "-S", "-c", program], stdin=_query(request)) as stream:
+        words, stdin = start_words("send", {}, python), program_stdin("send") + _query(request)
+        with session.stream(words, stdin=stdin) as stream:
             return _IncomingStream(request, stream, session.host, on_progress, on_hashed, rate).receive_all()
     except ToolMissing as e:
         raise ToolMissing(
