@@ -133,11 +133,11 @@ def rehearse_move(
         UsageError, NotFoundError, DataError: it could not.
         HostError: no answer.
     """
-    context.preflight.check(session, host, spec)
     target = _MoveTarget(context, session, host, dry_run=True, on_progress=no_progress)
     uploaded = target.upload_input(recipe, request)
     if uploaded is None or not uploaded.to_send_files:  # else the input from which it is planned is missing
         plan_job(recipe, session, request, context.inventory)
+    context.preflight.check(session, host, spec)
     return (*target.notes, *uploaded.notes) if uploaded is not None else tuple(target.notes)
 
 

@@ -12,7 +12,7 @@ import subprocess
 import time
 from typing import Callable, Dict, List, Optional
 
-from being_remote.pod import processes, start_gate
+from being_remote.pod import os_problem, processes, start_gate
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.folded_log import LogPump
 from being_remote.pod.heartbeat import HeartbeatWriter
@@ -27,7 +27,10 @@ _PLACE = re.compile(r"\{(work|bundle|files|gpus|attempt|previous|pushed)\}")
 
 
 class Attempt:
-    """The payload of one attempt, and the progress that is seen of it."""
+    """The payload of one attempt, and the progress that is seen of it.
+
+    `on_problem` is called with each heartbeat: what the system refused, or None.
+    """
 
     def __init__(
         self,
@@ -37,12 +40,19 @@ class Attempt:
         gpus: List[str],
         inherited: List[int],
         wakeups: Wakeups,
+        started: Optional[float] = None,
     ) -> None:
+        """`started`: when it started, by the monotonic clock; default: now."""
         attempt_paths = job.attempt(number)
         self._spec, self._gpus, self._inherited, self._wakeups = spec, gpus, inherited, wakeups
-        self._work, self._log = attempt_paths.work, attempt_paths.log
+        self._work, self._log, self._workdir = (
+            attempt_paths.work,
+            attempt_paths.log,
+            os.path.dirname(job.jobs),
+        )
+        self.on_problem: Callable[[Optional[Record]], None] = lambda _: None
         self._mark = processes.mark_of(spec["job"], number)
-        self._started = time.monotonic()
+        self._started = time.monotonic() if started is None else started
         self.heartbeat = HeartbeatWriter(attempt_paths, spec["progress"])
         earlier = [n for n in start_gate.list_attempts(job)[0] if n < number]
         self._places = {
@@ -63,31 +73,49 @@ class Attempt:
         try:
             self._prepare()
         except (OSError, ValueError, shutil.Error) as e:
-            return AttemptOutcome(JobState.FAILED, None, f"its work folder could not be prepared: {e}")
+            why = os_problem.describe(e) if isinstance(e, OSError) and e.errno else str(e)
+            return AttemptOutcome(JobState.FAILED, None, f"its work folder could not be prepared: {why}")
         progress = self._spec["progress"]
         if progress is not None and progress["total"] is None and progress["total_glob"] is not None:
             self.heartbeat.count_total(self._filled(progress["total_glob"]))
+        return self._run_steps(0)
+
+    def verify(
+        self, asked_to_stop: Callable[[], Optional[AttemptOutcome]], on_start: Callable[[], None]
+    ) -> AttemptOutcome:
+        """Run the last step alone, which verifies the files of those before it."""
+        self._asked_to_stop, self._on_start = asked_to_stop, on_start
+        return self._run_steps(len(self._spec["steps"]) - 1)
+
+    def _run_steps(self, first: int) -> AttemptOutcome:
         pump = LogPump(self._log, self._spec["log_bytes"], self._inherited)
         try:
-            outcome = self._run_steps(pump)
+            outcome = self._run_in_order(first, pump)
         finally:
             self.heartbeat.count()
             pump.finish(self._wakeups.wait)
-        if outcome.state is JobState.FAILED and outcome.exit_code:
-            return outcome._replace(reason=outcome.reason + self._last_line())
-        return outcome
+        if outcome.state is not JobState.FAILED:
+            return outcome
+        last_line = self._last_line() if outcome.exit_code else ""
+        return outcome._replace(reason=outcome.reason + last_line + self._full_disk())
 
-    def _run_steps(self, pump: LogPump) -> AttemptOutcome:
-        for step in self._spec["steps"]:
-            outcome = self._asked_to_stop() or self._run_step(step, pump)
+    def _full_disk(self) -> str:
+        """Says that its disk is full, which is why most programs fail then."""
+        full = os_problem.find_full_disk(self._workdir) or os_problem.find_quota(self._work)
+        return "; " + os_problem.in_words(full["errno"], self._workdir) if full else ""
+
+    def _run_in_order(self, first: int, pump: LogPump) -> AttemptOutcome:
+        for number, step in enumerate(self._spec["steps"][first:], first):
+            outcome = self._asked_to_stop() or self._run_step(number, step, pump)
             if outcome is not None:
                 return outcome
         return AttemptOutcome(JobState.SUCCEEDED, 0, "all its steps ended with 0")
 
-    def _run_step(self, step: Record, pump: LogPump) -> Optional[AttemptOutcome]:
+    def _run_step(self, number: int, step: Record, pump: LogPump) -> Optional[AttemptOutcome]:
         """Run one step; None if it ended with 0."""
         state = JobState(step["state"])
         pump.keep_running()
+        self.heartbeat.announce(state, number)
         try:
             payload = subprocess.Popen(
                 [self._filled(word) for word in step["argv"]],
@@ -103,17 +131,25 @@ class Attempt:
             return AttemptOutcome(JobState.FAILED, None, f"{step['argv'][0]!r} could not be started: {e}")
         identity = processes.identify(payload.pid)
         self.heartbeat.restart()
-        self.heartbeat.write(state, identity)
+        self.heartbeat.write(state, number, identity)
         self._on_start()
         stop: Optional[AttemptOutcome] = None
         while payload.poll() is None and stop is None:
-            self._wakeups.wait(self._pause())
+            self._wakeups.wait(self.pause_s)
             pump.keep_running()
+            processes.reap_orphans((payload.pid, pump.pid))
             if self.heartbeat.is_due:
-                self.heartbeat.write(state, identity)
-            stop = self._asked_to_stop() or self._overdue(state)
+                self.heartbeat.write(state, number, identity)
+                self.on_problem(self.heartbeat.problem or pump.problem)
+            stop = self._asked_to_stop() or self.overdue(state)
         code = payload.poll()
-        all_ended = processes.end_group(payload.pid, self._mark, payload.poll, self._spec["grace_s"])
+
+        def reap() -> None:
+            payload.poll()
+            processes.reap_orphans((payload.pid, pump.pid))
+
+        grace_s = self._spec["grace_s"]
+        all_ended = processes.end_group(payload.pid, self._mark, reap, grace_s, not_adopted=(pump.pid,))
         if stop is not None and code is None:
             note = "" if all_ended else "; some of its processes could not be killed"
             return stop._replace(exit_code=payload.poll(), reason=stop.reason + note)
@@ -122,7 +158,8 @@ class Attempt:
             return AttemptOutcome(JobState.FAILED, code, f"{os.path.basename(step['argv'][0])} {how}")
         return None
 
-    def _overdue(self, state: JobState) -> Optional[AttemptOutcome]:
+    def overdue(self, state: JobState) -> Optional[AttemptOutcome]:
+        """How it ends if one of its limits is passed; `state`: what it does now."""
         wall_s, stall_s = self._spec["wall_s"], self._spec["stall_s"]
         if wall_s is not None and time.monotonic() - self._started > wall_s:
             return AttemptOutcome(JobState.FAILED, None, f"its wall time of {wall_s:g} s was over")
@@ -133,7 +170,9 @@ class Attempt:
                 return AttemptOutcome(JobState.FAILED, None, f"{what} for {stall_s:g} s while {state}")
         return None
 
-    def _pause(self) -> float:
+    @property
+    def pause_s(self) -> float:
+        """Seconds between two looks: short enough for its limits."""
         limits = [s for s in (self._spec["wall_s"], self._spec["stall_s"]) if s is not None]
         return min([LOOK_S] + [max(0.02, float(s) / 8) for s in limits])
 

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from typing import Any, BinaryIO, Optional
+from typing import Any, BinaryIO, List, Optional
 
 from being_remote.pod import cancel_mark, exit_record, job_records, locks, processes, status
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
@@ -42,20 +42,27 @@ def cancel(query: Record) -> str:
     paths = JobPaths.of(workdir, job)
     highest = max([1, seen["asked"]] + [attempt["attempt"] for attempt in seen["attempts"]])
     if (cancel_mark.cancelled_up_to(paths) or 0) < highest:
-        job_records.write_json(paths.cancel_mark, {"attempt": highest})
+        cancel_mark.mark_cancelled(paths, highest, supervised=seen["lock"] == "held")
     deadline = time.monotonic() + query["wait_s"]
     while True:
         seen = status.look(workdir, job)
         if seen is None or _has_ended(seen) or seen["lock"] != "held":
             return "asked"
-        supervisor = (seen["holder"] or {}).get("supervisor")
-        if supervisor and supervisor["alive"] is False:
+        alive = [each["pid"] for each in _supervisors(seen) if each["alive"]]
+        for pid in alive:
+            _wake(pid)
+        if not alive and any(each["alive"] is False for each in _supervisors(seen)):
             _end_orphan(paths, job, seen)
-        elif supervisor and supervisor["alive"]:
-            _wake(supervisor["pid"])
         if time.monotonic() >= deadline:
             return "asked"
         time.sleep(0.05)
+
+
+def _supervisors(seen: Record) -> List[Record]:
+    """The supervisor that took the lock, and the one of the newest attempt, which may have been put back."""
+    newest = seen["attempts"][-1] if seen["attempts"] else {}
+    named = [(record or {}).get("supervisor") for record in (seen["holder"], newest.get("who"))]
+    return [supervisor for supervisor in named if supervisor]
 
 
 def _mark_before_arrival(query: Record) -> bool:
@@ -63,8 +70,7 @@ def _mark_before_arrival(query: Record) -> bool:
     paths = JobPaths.of(query["workdir"], query["job"])
     if query["volume"] is None or read_volume(paths.jobs) != query["volume"]:
         return False
-    os.makedirs(os.path.dirname(paths.early_cancel_mark), 0o700, exist_ok=True)
-    job_records.write_json(paths.early_cancel_mark, {"attempt": query["attempt"]})
+    cancel_mark.mark_before_arrival(paths, query["attempt"])
     return True
 
 

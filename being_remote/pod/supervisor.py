@@ -2,8 +2,8 @@
 
 Promises: of each (job, attempt) one process passes the gate (`start_gate.py`), and only that one starts a
 payload; the payload holds the job's and the GPUs' locks itself; wall time, stall time and cancel are kept
-while the laptop sleeps; the exit record is written while the lock is held. It restarts nothing. `claim`
-starts it.
+while the laptop sleeps; the exit record is written while the lock is held. It restarts nothing: an attempt
+whose supervisor died is looked after to its end (`orphaned_attempt.py`). `claim` starts it.
 """
 
 from __future__ import annotations
@@ -11,22 +11,32 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import time
-from typing import Any, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
-from being_remote.pod import cancel_mark, exit_record, gpu_lease, job_records, locks, processes, start_gate
+from being_remote.pod import (
+    cancel_mark,
+    exit_record,
+    gpu_lease,
+    job_records,
+    locks,
+    os_problem,
+    processes,
+    start_gate,
+)
 from being_remote.pod.attempt import Attempt
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.job_paths import AttemptPaths, JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
+from being_remote.pod.orphaned_attempt import OrphanedAttempt, OrphanRecords
 from being_remote.pod.wait_limits import WaitLimits
 from being_remote.pod.wakeups import Wakeups
 
 LOOK_S = 0.5
 SLOWEST_LOOK_S = 5.0
+_ELSEWHERE = "another pod already started this attempt"
 
 
 class NothingToDo(Exception):
@@ -48,8 +58,11 @@ class Supervisor:
         """Run the attempt, from its lock to its exit record."""
         lock: Optional[int] = None
         try:
+            processes.adopt_orphans()
             lock = self._lock()
-            self._require_startable(after_lock=True)
+            if lock is None or self._is_unfinished():
+                self._finish(lock)
+                return
             self._write_note(lock, None)
             self._end_earlier_attempts()
             self._run_locked(lock)
@@ -68,16 +81,21 @@ class Supervisor:
         os.close(self._answer)
         self._answer = None
 
-    def _lock(self) -> int:
+    def _lock(self) -> Optional[int]:
+        """The job's lock; None where processes of this attempt hold it and its supervisor died."""
         path, deadline = locks.job_lock(self.job), time.monotonic() + locks.PROBED_S
         while True:
             fd = locks.take(path, wait_s=0.05)
             if fd is not None:
                 return fd
-            self._require_startable(after_lock=False)
+            unfinished = self._is_unfinished()  # before the note: once the gate is passed, it is current
             _, _, note = locks.probe(path)
             note = note if isinstance(note, dict) else {}
             holder, alive = note.get("attempt"), processes.is_alive(note.get("supervisor"))
+            if unfinished:
+                if holder == self.number and alive is False:
+                    return None
+                raise NothingToDo("held", None)
             if holder == self.number and (alive or time.monotonic() > deadline):
                 raise NothingToDo("held", None)
             if type(holder) is int and holder < self.number:
@@ -86,16 +104,50 @@ class Supervisor:
                     self._end_processes(holder)
             self.wakeups.wait(0.1)
 
-    def _require_startable(self, after_lock: bool) -> None:
-        """Raise NothingToDo when this attempt must not start (again)."""
+    def _is_unfinished(self) -> bool:
+        """Whether this attempt was started and has no exit record; it is then not started again.
+
+        Raises:
+            NothingToDo: it has ended, or must not start.
+        """
         started, highest = start_gate.list_attempts(self.paths)
         if highest > self.number:
             raise NothingToDo("overtaken", f"attempt {highest} was asked for")
         if self.number in started:
-            ended = exit_record.has_exit_record(self._attempt_paths)
-            raise NothingToDo("ended" if ended else "lost" if after_lock else "held", None)
+            if exit_record.has_exit_record(self._attempt_paths):
+                raise NothingToDo("ended", None)
+            return True
         if self._is_cancelled():
             raise NothingToDo("cancelled", "cancelled before it started")
+        return False
+
+    def _finish(self, lock: Optional[int]) -> None:
+        """Look after an attempt whose supervisor died, to its exit record.
+
+        Raises:
+            NothingToDo: somebody else does, or may still run it elsewhere.
+        """
+        watch = locks.take(locks.watch_lock(self.job))  # held to the end of this process
+        records = OrphanRecords.read(self.job, self.paths, self.number)
+        if watch is None or (records is not None and not records.supervisor_died):
+            raise NothingToDo("held", None)
+        if records is None or not records.is_ours(self.incarnation):
+            raise NothingToDo("lost", None)
+        who = {**records.who, "supervisor": processes.identify(os.getpid())}
+        with contextlib.suppress(OSError):  # a full disk
+            job_records.write_json(self._attempt_paths.who, who)
+        if lock is None:
+            self.say("held", "its supervisor died; this one looks after it now")
+        orphan = OrphanedAttempt(self.paths, self.spec, self.number, records, self.wakeups)
+        lock, outcome = orphan.wait_for_end(lock, self._asked_to_stop)
+        if lock is None or exit_record.has_exit_record(self._attempt_paths):
+            raise NothingToDo("ended", None)
+        self._write_note(lock, None)
+        if outcome is None:
+            outcome = orphan.judge(lock, self._asked_to_stop, on_start=lambda: self.say("started"))
+        elapsed_s = time.monotonic() - (records.started or time.monotonic())
+        self._write_end(outcome, orphan.attempt, records.who.get("gpus") or [], elapsed_s)
+        self.say("lost" if outcome.state is JobState.LOST else "ended")
 
     def _end_earlier_attempts(self) -> None:
         """End what is left of earlier attempts without a supervisor: it must not run beside this one."""
@@ -132,16 +184,49 @@ class Supervisor:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.wakeups.wait(left)
-            self._require_startable(after_lock=True)
+            try:
+                unfinished = self._is_unfinished()
+            except OSError:  # a disk that fails for a moment: the next look will tell
+                continue
+            if unfinished:
+                raise NothingToDo("held", _ELSEWHERE)
 
-    def _write_note(self, lock: int, waits_for: Optional[str]) -> None:
-        note = {
+    def _write_note(self, lock: int, waits_for: Optional[str], problem: Optional[Record] = None) -> None:
+        self._noted = lock
+        self._note: Record = {
             "attempt": self.number,
             "incarnation": self.incarnation,
             "supervisor": processes.identify(os.getpid()),
             "waits_for": waits_for and waits_for[:500],
+            "problem": problem,
         }
-        locks.write_note(lock, note)
+        with contextlib.suppress(OSError):  # nothing depends on it
+            locks.write_note(lock, self._note)
+
+    def _report(self, problem: Optional[Record]) -> None:
+        """Note what the system refused, or that it refuses nothing any more."""
+        if self._note["problem"] != problem:
+            self._write_note(self._noted, self._note["waits_for"], problem)
+
+    def _pass_gate(self, lock: int) -> bool:
+        while True:
+            try:
+                return start_gate.pass_gate(self.paths, self.number)
+            except OSError as e:
+                self._write_note(lock, "waits for its disk", os_problem.record_of(e))
+                self.say("started", os_problem.describe(e))
+                self._wait_startable(SLOWEST_LOOK_S)
+
+    def _store(self, write: Callable[[], None]) -> None:
+        """Write until the disk takes it: on a full disk the attempt waits."""
+        while True:
+            try:
+                write()
+                return self._report(None)
+            except OSError as e:
+                self._report(os_problem.record_of(e))
+                self.say("started", os_problem.describe(e))
+                self.wakeups.wait(SLOWEST_LOOK_S)
 
     def _run_locked(self, lock: int) -> None:
         impossible: Optional[str] = None
@@ -152,19 +237,24 @@ class Supervisor:
             held += gpu_locks
         except gpu_lease.NeverAvailable as e:
             impossible = str(e)
-        if not start_gate.pass_gate(self.paths, self.number):
-            raise NothingToDo("held", "another pod already started this attempt")
+        if not self._pass_gate(lock):
+            raise NothingToDo("held", _ELSEWHERE)
         started = time.monotonic()
         who = {
             "incarnation": self.incarnation,
             "supervisor": processes.identify(os.getpid()),
+            "started": started,
             "gpus": gpus,
             "lock_path": locks.job_lock(self.job),
             "lock_inode": os.fstat(lock).st_ino,
         }
-        job_records.write_json(self._attempt_paths.who, who)
+        # All that the attempt must leave has its room before the payload can fill the disk.
+        self._store(lambda: job_records.sync_folder(self.paths.attempts))
+        self._store(lambda: exit_record.reserve_room(self._attempt_paths))
+        self._store(lambda: job_records.write_json(self._attempt_paths.who, who))
         attempt = Attempt(self.paths, self.spec, self.number, gpus, held, self.wakeups)
         if impossible is None:
+            attempt.on_problem = self._report
             outcome = attempt.run(self._asked_to_stop, on_start=lambda: self.say("started"))
         else:
             outcome = AttemptOutcome(JobState.FAILED, None, impossible)
@@ -185,21 +275,19 @@ class Supervisor:
     def _write_end(
         self, outcome: AttemptOutcome, attempt: Attempt, gpus: List[str], elapsed_s: float
     ) -> None:
-        while True:
-            try:
-                return exit_record.write_exit_record(
-                    self._attempt_paths,
-                    outcome,
-                    elapsed_s=elapsed_s,
-                    spec=self.spec,
-                    spec_sha256=self.spec_sha256,
-                    frames_done=attempt.heartbeat.frames_done,
-                    frames_total=attempt.heartbeat.frames_total,
-                    gpus=gpus,
-                )
-            except OSError as e:  # a full disk: hold the lock until there is room, or the end is unknown
-                self.say("error", f"the exit record cannot be written: {e}")
-                self.wakeups.wait(SLOWEST_LOOK_S)
+        # Until it is written the lock is held, or the end would be unknown.
+        self._store(
+            lambda: exit_record.write_exit_record(
+                self._attempt_paths,
+                outcome,
+                elapsed_s=elapsed_s,
+                spec=self.spec,
+                spec_sha256=self.spec_sha256,
+                frames_done=attempt.heartbeat.frames_done,
+                frames_total=attempt.heartbeat.frames_total,
+                gpus=gpus,
+            )
+        )
 
     @property
     def _attempt_paths(self) -> AttemptPaths:
@@ -220,6 +308,9 @@ def main(request: str) -> None:
         return
     try:
         supervisor.run()
+    except OSError as e:
+        supervisor.say("error", os_problem.describe(e))
+        raise
     except Exception as e:
         supervisor.say("error", f"{type(e).__name__}: {e}")
         raise
@@ -227,5 +318,7 @@ def main(request: str) -> None:
 
 def _say_error(answer: Any, error: Exception) -> None:
     if answer is not None:
-        os.write(answer, (json.dumps({"supervisor": "error", "reason": str(error)[:500]}) + "\n").encode())
-    sys.stderr.write(f"{error}\n")
+        with contextlib.suppress(OSError):  # the claim has ended
+            os.write(
+                answer, (json.dumps({"supervisor": "error", "reason": str(error)[:500]}) + "\n").encode()
+            )
