@@ -129,7 +129,7 @@ class HostNotReady(HostError):
         super().__init__(
             f"the job cannot run there, so nothing was sent: {'; '.join(problems)}",
             host=host,
-            hint=f"correct that (doctor --host {host}) or use another host; --force sends it all the same",
+            hint=f"correct that (doctor --host {host}), or use another host",
         )
         self.problems = tuple(problems)
 

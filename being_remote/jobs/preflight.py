@@ -31,8 +31,13 @@ class Preflight:
     def __init__(self, find_recipe: FindRecipe, find_obstacles: FindObstacles | None) -> None:
         self._find_recipe, self._find_obstacles = find_recipe, find_obstacles
 
-    def check(self, session: Session, host: SshHost | LocalHost, *specs: JobSpec) -> None:
+    def check(
+        self, session: Session, host: SshHost | LocalHost, *specs: JobSpec, ran_there: bool = False
+    ) -> None:
         """See that each of these jobs can run on the host, in one round trip.
+
+        Args:
+            ran_there: they ran on it before, so that their tools are not looked at.
 
         Raises:
             HostNotReady: one of them cannot.
@@ -40,7 +45,9 @@ class Preflight:
         """
         if self._find_obstacles is None or not specs:
             return
-        tools = {tool for spec in specs for tool in self._find_recipe(spec.recipe).tools(spec)}
+        tools: set[str] = set()
+        if not ran_there:
+            tools.update(tool for spec in specs for tool in self._find_recipe(spec.recipe).tools(spec))
         gpus = max(spec.gpus for spec in specs)
         obstacles = self._find_obstacles(session, host, gpus=gpus, tools=tools)
         if obstacles:

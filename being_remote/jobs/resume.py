@@ -106,7 +106,7 @@ def resume_on_host(
     runs = choice.repeated and before.state.active
     if not runs:
         _check_resumable(before, choice)
-        context.preflight.check(session, host, JobSpec.from_bytes(job.spec))
+        context.preflight.check(session, host, JobSpec.from_bytes(job.spec), ran_there=True)
     if choice.dry_run or runs:
         return ResumedJob(job, before, before)
     if before.state is JobState.CREATED:

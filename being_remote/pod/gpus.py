@@ -55,7 +55,7 @@ class GpuQuery:
         out, problem = self.read()
         gpus, odd = parse(out)
         if any(gpu["utilization_percent"] is None and gpu["uuid"].startswith("GPU-") for gpu in gpus):
-            # With MIG on there is no figure for the whole GPU; not asked for otherwise, as it takes time.
+            # As with MIG on; not asked for otherwise, as it takes time.
             gpus = split_by_mig(gpus, GpuQuery(MIG_MODE).read()[0], GpuQuery(LIST).read()[0])
         return gpus, problem or (("nvidia-smi says: " + odd[0][:200]) if odd else None)
 

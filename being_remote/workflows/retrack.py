@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from being_remote.errors import BeingRemoteError, HostNotReady, UsageError
@@ -207,7 +208,7 @@ def _rehearsal_notes(
     context: JobContext, host: SshHost | LocalHost, recipe: Recipe, request: JobRequest, plan: JobPlan
 ) -> list[str]:
     """See that the job could continue on `host`, and what to know of that host."""
-    with context.open_session(host.name) as session:
+    with context.open_session(host.name) as session, _force_offered():
         notes = rehearse_move(context, session, host, recipe, request, _spec_to_check(plan))
     return [f"on {host.name}: {note}" for note in notes]
 
@@ -223,10 +224,21 @@ def _find_refusal(
 ) -> HostNotReady | None:
     """Why none of the jobs is sent to the host; None if it can run them all."""
     try:
-        context.preflight.check(session, host, *map(_spec_to_check, plans))
+        with _force_offered():
+            context.preflight.check(session, host, *map(_spec_to_check, plans))
     except HostNotReady as e:
         return e
     return None
+
+
+@contextlib.contextmanager
+def _force_offered() -> Iterator[None]:
+    """Name the option of this command that goes on all the same."""
+    try:
+        yield
+    except HostNotReady as e:
+        e.hint += "; --force sends it all the same"
+        raise
 
 
 def _spec_to_check(plan: JobPlan) -> JobSpec:
