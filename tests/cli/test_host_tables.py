@@ -30,7 +30,7 @@ def test_doctor_shows_the_limits_of_the_container_and_which_gpu_is_broken() -> N
     row = HostReport("p", "ssh", "p:22", True, True, python="3.10.1", gpus=gpus, limits=limits)
     lines = console_text(show_doctor, HostsReport((row,))).splitlines()
     assert lines[2:6] == [
-        "  limit    32.0 GiB of memory, by its cgroup",
+        "  limit    34.4 GB of memory, by its cgroup",
         "  limit    7.5 CPUs, by its cgroup",
         "  GPU 0    A100: 4 of 81920 MiB used, ? % busy",
         "  GPU 1    A100: broken: nvidia-smi shows [GPU is lost]",
