@@ -35,7 +35,8 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
         if report.followed:
             show_downloads(console, report.home)
         if job.job is not None and job.state is not None:
-            line(console, f"  next: {next_step(job.job, job.host, job.state, has_gpu=bool(job.gpu))}")
+            has_gpu = bool(job.gpu) or job.plan.gpus == 0
+            line(console, f"  next: {next_step(job.job, job.host, job.state, has_gpu=has_gpu)}")
     if report.dry_run:
         for gpu in report.gpus:
             state = f"leased by {gpu.job}" if gpu.job else "busy" if gpu.busy else "free"
