@@ -203,7 +203,7 @@ def _too_few(pairs: int, faces: int, fits: Sequence[FaceFit], alike: Sequence[Fa
 
 
 def _together(values: Floats) -> NDArray[np.bool_]:
-    """Which frames lie with the most."""
+    """Which frames agree with the median of all."""
     spread = np.maximum(robust_std(values), 1e-4 * np.median(values[:, 0]))
     return np.asarray((np.abs(values - np.median(values, axis=0)) < _OUTLIER * spread).all(axis=1))
 

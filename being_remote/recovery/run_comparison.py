@@ -113,7 +113,7 @@ def _read_settings(path: Path, defaults: CheckoutDefaults | None) -> tuple[Setti
 
 @dataclass(frozen=True)
 class SideReport:
-    """One side."""
+    """One of the two runs or settings files."""
 
     name: str  # as it was typed
     path: str  # the settings file, or the folder of `.frame` files
