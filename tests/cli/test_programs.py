@@ -88,7 +88,7 @@ def test_a_frame_is_analyzed_through_both_programs_without_an_inventory(
     assert program("analyze").returncode in (1, 2)
 
 
-def test_following_is_a_word_and_never_a_letter(program: Program, inventory: Path) -> None:
+def test_follow_has_no_short_form(program: Program, inventory: Path) -> None:
     assert program("logs", "nope", "--follow").returncode == 3
     assert program("logs", "nope", "-f").returncode in (1, 2)
 
@@ -117,7 +117,7 @@ def test_a_preset_is_explained_without_an_inventory(program: Program, tmp_path: 
     assert json.loads(done.stdout)["settings"]["optimize_jaw"] is True
 
 
-def test_an_unknown_host_is_answered_with_the_known_ones_and_2(program: Program, inventory: Path) -> None:
+def test_an_unknown_host_is_2_and_the_known_ones_are_listed(program: Program, inventory: Path) -> None:
     done = program("find-bbox", "--host=nope")
     assert done.returncode == 2
     assert "no host named 'nope'" in done.stderr and "known hosts: pod" in done.stderr

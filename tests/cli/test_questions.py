@@ -101,7 +101,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("program", [BEING_REMOTE, INVOKE], ids=["being-remote", "invoke"])
-def test_an_inventory_that_can_run_programs_is_not_used_without_somebodys_word(
+def test_an_inventory_that_can_run_programs_is_not_used_until_somebody_agrees(
     program: list[str], project: Path
 ) -> None:
     for options in ([], ["--json"]):
@@ -132,13 +132,13 @@ def test_an_inventory_is_asked_about_once_and_again_when_its_programs_change(
     assert "has changed" in changed.terminal and QUESTION in changed.terminal
 
 
-def test_the_word_of_a_script_holds_once_and_is_not_kept(project: Path) -> None:
+def test_trust_by_an_option_holds_once_and_is_not_kept(project: Path) -> None:
     words = [*BEING_REMOTE, "sync", "--trust-inventory"]
     assert "127.0.0.1" in run_at_terminal(words, project, stdin=False).terminal
     assert "--trust-inventory" in run_at_terminal([*BEING_REMOTE, "sync"], project, stdin=False).terminal
 
 
-def test_an_inventory_that_is_named_is_the_users_word(
+def test_an_inventory_that_is_named_is_trusted_without_a_question(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = str(project / "inventory.yaml")
