@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
-from being_remote.durable_files import CHUNK_BYTES, open_plain
+from being_remote.transfer.checked_files import hash_of
 from being_remote.transfer.stored_file import StoredFile
 
 
@@ -46,13 +43,4 @@ def _contains(history: History, now: StoredFile | None, was: StoredFile) -> bool
     """Whether a file begins with all bytes of its earlier version."""
     if now is None or now.bytes < was.bytes:
         return False
-    return now.sha256 == was.sha256 or _hash_start(history, now, was.bytes) == was.sha256
-
-
-def _hash_start(history: History, entry: StoredFile, size: int) -> str:
-    digest = hashlib.sha256()
-    with open_plain(history.object(entry.sha256)) as (descriptor, _):
-        while size and (chunk := os.read(descriptor, min(size, CHUNK_BYTES))):
-            digest.update(chunk)
-            size -= len(chunk)
-    return digest.hexdigest()
+    return now.sha256 == was.sha256 or hash_of(history.object(now.sha256), was.bytes) == was.sha256

@@ -7,7 +7,6 @@ may run meanwhile: a snapshot that is missing by then is skipped.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.result_folder import ResultFolder, read_record
 from being_remote.safe_to_stop.host_files import HostFile
+from being_remote.transfer.checked_files import hash_of
 from being_remote.transfer.quarantine import quarantine_of
 
 _TRIES = 3
@@ -58,7 +58,7 @@ class LocalCopies:
         files = list(files)
         sizes = {file.bytes for file in files}
         originals = [file for file in _original_files(actor) if file.stat().st_size in sizes]
-        hashes = {_hash_file(file) for file in originals}
+        hashes = {hash_of(file.resolve()) for file in originals}
         return [file for file in files if file.sha256 not in hashes]
 
     def results_of(self, job: str, actor: str | None) -> LocalResults:
@@ -161,11 +161,3 @@ def _has_size(file: Path, size: int) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return stat.S_ISREG(found.st_mode) and found.st_size == size
-
-
-def _hash_file(file: Path) -> str:
-    digest = hashlib.sha256()
-    with open(file, "rb") as data:
-        while chunk := data.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -18,8 +18,8 @@ from being_remote.local_path import shown_path
 from being_remote.pod.job_paths import ATTEMPTS, WORK, jobs_folder
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.disk_survey import DiskSurvey
-from being_remote.pod_client.listing import FolderQuery, ListedFolder
-from being_remote.safe_to_stop.host_files import HostFile, Key
+from being_remote.pod_client.listing import FileKey, FolderQuery, ListedFolder
+from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.safe_to_stop.job_results import JobFiles
 from being_remote.safe_to_stop.local_copies import LocalCopies
 from being_remote.safe_to_stop.reasons import Findings, Reason, describe, unread_reason
@@ -102,7 +102,7 @@ def read_unowned(
     local: LocalCopies,
     survey: DiskSurvey,
     listed: Sequence[ListedFolder],
-    owned: Collection[Key],
+    owned: Collection[FileKey],
     ended: Mapping[str, JobFiles],
     judged: Collection[str],
 ) -> list[UnownedFolder]:
@@ -144,7 +144,7 @@ def unlisted_unowned(survey: DiskSurvey, listed: Sequence[ListedFolder]) -> list
     ]
 
 
-def odd_files(host: str, local: LocalCopies, survey: DiskSurvey, owned: Collection[Key]) -> OddFiles:
+def odd_files(host: str, local: LocalCopies, survey: DiskSurvey, owned: Collection[FileKey]) -> OddFiles:
     """The files that the survey found by a name that resembles a result's, and that belong to nothing."""
     files = [
         HostFile(odd.file.name, odd.file.parent, os.fsencode(odd.file.name), odd.bytes, odd.mtime_ns)

@@ -6,6 +6,7 @@ by now. The caller holds the backup's lock.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,7 @@ from being_remote.sync.remote_files import (
     list_actor_files,
     read_answer,
 )
-from being_remote.sync.remote_hashes import HashKnowledge, hash_asker, learn_hashes
+from being_remote.sync.remote_hashes import HashKnowledge, learn_hashes
 from being_remote.sync.run_change import changed_cameras, other_run
 from being_remote.sync.sync_report import (
     ListingSummary,
@@ -46,7 +47,7 @@ from being_remote.sync.sync_report import (
 )
 from being_remote.transfer.checked_files import Judge, find_fault
 from being_remote.transfer.download_plan import DownloadPlan, plan_download
-from being_remote.transfer.hash_comparison import HashQueries
+from being_remote.transfer.hash_comparison import HashQueries, ask_hashes
 from being_remote.transfer.known_hashes import load_known_hashes, save_known_hashes, split_digests
 from being_remote.transfer.quarantine import quarantine_of
 
@@ -193,7 +194,7 @@ class SyncPass:
             self.history, live, judge, is_new_run, found.incarnation, planned.learned.confirmed
         )
         queries = HashQueries(
-            hash_asker(self.task, self.session),
+            functools.partial(ask_hashes, self.session, self.task.host.python),
             lambda: is_as_listed(self.task, self.session, found),
             found.clock_ns,
         )

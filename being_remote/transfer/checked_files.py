@@ -149,8 +149,8 @@ def has_hash(file: Path, sha256: str) -> bool:
     return find_fault(file, sha256) is None
 
 
-def hash_of(file: Path) -> str:
-    """The sha256 of a plain file; "" where the disk cannot read it any more.
+def hash_of(file: Path, size: int | None = None) -> str:
+    """The sha256 of a plain file, or of its first `size` bytes; "" where the disk cannot read it any more.
 
     Raises:
         InconsistentData: it is a link, a folder or a special.
@@ -158,8 +158,10 @@ def hash_of(file: Path) -> str:
     digest = hashlib.sha256()
     with open_plain(file) as (descriptor, _):
         try:
-            while chunk := os.read(descriptor, CHUNK_BYTES):
+            left = size
+            while chunk := os.read(descriptor, CHUNK_BYTES if left is None else min(left, CHUNK_BYTES)):
                 digest.update(chunk)
+                left = None if left is None else left - len(chunk)
         except OSError as e:
             if e.errno != errno.EIO:
                 raise

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from being_remote.errors import HostError
-from being_remote.session import OnProgress, TransferProgress
+from being_remote.pod_client.listing import ListedFile, hash_files
+from being_remote.session import OnProgress, Session, TransferProgress
 from being_remote.transfer.arrival_folder import ArrivalFolder, build_on, host_time, is_listed
 from being_remote.transfer.checked_files import CheckedFile, Judge, check_files
 from being_remote.transfer.download_plan import RemoteFile
@@ -42,6 +43,30 @@ class HostFiles:
 
 # Files, and of how many bytes each is to be hashed on the host.
 AskHost = Callable[[Sequence[tuple[RemoteFile, int]]], HostFiles]
+
+
+def ask_hashes(
+    session: Session, python: str, files: Sequence[tuple[RemoteFile, int]], *, whole: bool = False
+) -> HostFiles:
+    """Ask the host for hashes of so many first bytes of files, or of all their bytes (`whole`).
+
+    Missing files are left out; a file that the host cannot read comes without a hash.
+
+    Raises:
+        HostError: no answer, or an invalid one.
+    """
+    offers = {(offer.origin.source, offer.name): offer for offer, _ in files}
+    sizes = {(offer.origin.source, offer.name): size for offer, size in files}
+    clock_ns, hashed = hash_files(session, python, sizes, whole=whole)
+    return HostFiles(
+        clock_ns, {offers[key].path: _as_hashed(offers[key], file) for key, file in hashed.items()}
+    )
+
+
+def _as_hashed(offer: RemoteFile, file: ListedFile) -> RemoteFile:
+    if offer.figures == file[1:5]:
+        return replace(offer, sha256=file.sha256)  # of so many files no figure twice in memory
+    return RemoteFile(offer.path, offer.origin, *file[1:], offer.spelt)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ import pytest
 from being_remote import plugins
 from being_remote.demo.actor import make_actor
 from being_remote.errors import DataError, InconsistentData, NotFoundError, UsageError
-from being_remote.jobs import attempt_files
 from being_remote.jobs.attempt_files import AttemptFolder, matches
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.result_folder import ResultFolder
-from being_remote.transfer import disk_room
+from being_remote.transfer import disk_room, hash_comparison
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
@@ -153,14 +151,13 @@ def test_a_file_that_changes_once_while_it_is_downloaded_is_downloaded_again(
 def test_a_file_that_the_host_cannot_read_is_refused_and_nothing_is_kept(
     works: Any, ended: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = attempt_files.hash_files
+    real = hash_comparison.hash_files
 
     def hash_files(*args: Any, **options: Any) -> Any:
-        listing = real(*args, **options)
-        unread = [file._replace(sha256=None) for file in listing.folders[0].files]  # as after a read error
-        return replace(listing, folders=[replace(listing.folders[0], files=unread)])
+        clock_ns, files = real(*args, **options)
+        return clock_ns, {key: file._replace(sha256=None) for key, file in files.items()}  # a read error
 
-    monkeypatch.setattr(attempt_files, "hash_files", hash_files)
+    monkeypatch.setattr(hash_comparison, "hash_files", hash_files)
     with pytest.raises(InconsistentData, match="is not the file that here has"):
         pull(works.inventory, ended, all_files=True)
     assert not (runs_of(works.inventory, None) / ended).exists()

@@ -17,6 +17,7 @@ from being_remote.demo.actor import make_actor
 from being_remote.inventory import Inventory
 from being_remote.session import Pull, TransferResult
 from being_remote.sync import remote_hashes
+from being_remote.transfer import hash_comparison
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.known_hashes import outlasts_writes, version_digest
 from being_remote.transport.local_session import LocalSession
@@ -244,14 +245,14 @@ def test_files_that_are_asked_about_in_portions_are_all_compared(
 ) -> None:
     here.sync()
     portions: list[int] = []
-    real = remote_hashes.hash_files
+    real = hash_comparison.hash_files
 
     def hash_files(session: Any, python: str, wanted: Any, **more: Any) -> Any:
-        portions.append(sum(map(len, wanted.values())))
+        portions.append(len(wanted))
         return real(session, python, wanted, **more)
 
     monkeypatch.setattr(remote_hashes, "PORTION", 4)
-    monkeypatch.setattr(remote_hashes, "hash_files", hash_files)
+    monkeypatch.setattr(hash_comparison, "hash_files", hash_files)
     report = here.sync(verify=True)
     assert report.verified == report.files == sum(portions)
     assert len(portions) > 2 and max(portions) == 4
@@ -265,7 +266,7 @@ def test_what_a_person_did_here_while_a_sync_asked_the_host_is_seen_by_the_next_
     (History(here.root).history_folder / "known").rename(here.root / ".history/forgotten")  # so that it asks
     waited_until_old(max(here.tracker.rglob("*"), key=lambda p: p.stat().st_ctime_ns))
     config, note = here.root / "actor/config.yml", here.root / "run/logs/by hand.txt"
-    good, real, asked = config.read_bytes(), remote_hashes.hash_files, list[bool]()
+    good, real, asked = config.read_bytes(), hash_comparison.hash_files, list[bool]()
     by_hand: dict[str, Callable[[], object]] = {
         "changed": lambda: config.write_text("by hand"),
         "new": lambda: note.write_text("by hand"),
@@ -278,7 +279,7 @@ def test_what_a_person_did_here_while_a_sync_asked_the_host_is_seen_by_the_next_
             by_hand[what]()
         return real(*words, **more)
 
-    monkeypatch.setattr(remote_hashes, "hash_files", hash_files)
+    monkeypatch.setattr(hash_comparison, "hash_files", hash_files)
     here.sync()
     assert asked
     report = here.sync()
