@@ -20,8 +20,7 @@ from being_remote.session import OnProgress, no_progress
 from being_remote.transfer.checked_files import Judge, check_files
 from being_remote.transfer.quarantine import QuarantinedFile
 from being_remote.transfer.stored_file import StoredFile
-
-_NAMED = 5
+from being_remote.wording import list_some
 
 # What is live and what is wanted, by path: whether both are of one run.
 IsSameRun = Callable[[Mapping[str, StoredFile], Mapping[str, StoredFile]], bool]
@@ -57,11 +56,9 @@ def read_verified(history: History, number: int, on_progress: OnProgress) -> Man
     wrong = find_corrupt(history, sorted(contents), on_progress)
     bad = [(path, wrong[e.sha256]) for path, e in wanted.files.items() if e.sha256 in wrong]
     if bad:
-        named = ", ".join(f"{path!r} ({fault})" for path, fault in bad[:_NAMED])
-        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        named = list_some([f"{path!r} ({fault})" for path, fault in bad])
         raise InconsistentData(
-            f"snapshot {number} cannot be restored: its contents are not whole: {named}{more}; "
-            "nothing was changed",
+            f"snapshot {number} cannot be restored: its contents are not whole: {named}; nothing was changed",
             file=str(history.root),
             hint="`sync --verify` repairs what it can from the live files and the host; `sync --list` shows"
             " the other snapshots",

@@ -69,9 +69,11 @@ def download_lines(downloads: DownloadSummary) -> list[str]:
         lines = []
     if downloads.problem is not None:
         lines.append(f"not all files are local: {downloads.problem}")
-    lines += [f"not kept: {refused.path} {refused.reason}" for refused in downloads.set_aside[:EXAMPLES]]
+    for refused in downloads.set_aside[:EXAMPLES]:
+        kept = f"; quarantined as {refused.kept_as}" if refused.kept_as is not None else ""
+        lines.append(f"refused: {refused.path} {refused.reason}{kept}")
     if len(downloads.set_aside) > EXAMPLES:
-        lines.append(f"not kept: {len(downloads.set_aside) - EXAMPLES} more")
+        lines.append(f"refused: {len(downloads.set_aside) - EXAMPLES} more")
     return lines
 
 

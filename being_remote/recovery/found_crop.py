@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from being_remote.errors import UsageError
 from being_remote.recovery.stored_box import crop_by_box
+from being_remote.wording import list_some
 
 if TYPE_CHECKING:
     from being_remote.camera.crop import Crop
@@ -133,8 +134,7 @@ def grade_by_stretches(found: FoundCrop, case: RecoveryInput, check: CheckFigure
     stretches = case.frames.stretches
     if len(stretches) == 1 or found.crop is None:
         return found
-    listed = ", ".join(f"{a:05d} to {b:05d}" for a, b in stretches[:LISTED])
-    listed += ", ..." if stretches[LISTED:] else ""
+    listed = list_some([f"{a:05d} to {b:05d}" for a, b in stretches], LISTED)
     warning = (
         f"K changes within the run, in {len(stretches)} stretches of frames ({listed}): it was tracked in"
         " chunks, or two runs are mixed; each frame is given its own K"

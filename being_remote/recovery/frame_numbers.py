@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from being_remote.recovery.crop_check import check_mapped_crops, differing_crops
 from being_remote.recovery.frame_search import NoEvidence, find_frame_map, is_certain
 from being_remote.recovery.report_values import FrameFigures, evidence_figures
+from being_remote.wording import list_some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -339,10 +340,9 @@ def _describe_ends(case: RecoveryInput, numbering: Numbering, indices: Whole | N
         )
     missing = np.flatnonzero(indices[first : last + 1] < 0) + first
     if len(missing):
-        ids = ", ".join(f"{int(case.frames.frame_ids[i]):05d}" for i in missing[:NAMED])
+        ids = list_some([f"{int(case.frames.frame_ids[i]):05d}" for i in missing], NAMED)
         yield (
-            f"{len(missing)} of {poses} poses are of no known frame of {video} ({ids}"
-            f"{', ...' if len(missing) > NAMED else ''}): they have no number"
+            f"{len(missing)} of {poses} poses are of no known frame of {video} ({ids}): they have no number"
         )
     if count is not None and case.settings_known and len(present):
         last_id = int(case.frames.frame_ids[-1])

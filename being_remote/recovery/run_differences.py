@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from being_remote.tracker.frame_cost import describe_cost
+from being_remote.wording import list_some
 
 if TYPE_CHECKING:
     from being_remote.tracker.frame_cost import FrameCost
@@ -86,7 +87,7 @@ def describe_frames(ids_a: Sequence[int], ids_b: Sequence[int], shift: int) -> t
     for name, ids in (("A", sorted(moved - in_b)), ("B", sorted(in_b - moved))):
         if ids:
             shown = ids if name == "B" else [i - shift for i in ids]
-            listed = ", ".join(f"{i:05d}" for i in shown[:8]) + (", ..." if len(shown) > 8 else "")
+            listed = list_some([f"{i:05d}" for i in shown], 8)
             differences.append(f"frames: {len(shown)} are in {name} only: {listed}")
     return tuple(differences)
 

@@ -10,6 +10,7 @@ from being_remote.backup.history import History
 from being_remote.errors import NotFoundError
 from being_remote.local_path import PathCollisions, folds_case
 from being_remote.pod_client.listing import Listing
+from being_remote.safe_to_stop.coverage import unlisted_reasons
 from being_remote.safe_to_stop.host_files import NOT_HASHED, HostFile
 from being_remote.safe_to_stop.local_copies import LocalCopies, find_missing
 from being_remote.safe_to_stop.reasons import (
@@ -21,7 +22,6 @@ from being_remote.safe_to_stop.reasons import (
     unread_reason,
 )
 from being_remote.safe_to_stop.result_names import is_result
-from being_remote.safe_to_stop.unread_folders import unlisted_reasons
 from being_remote.sync.remote_files import ActorListing, ActorSync, folder_queries, read_listing
 from being_remote.tracker import layout
 from being_remote.transfer.download_plan import RemoteFile, name_refused

@@ -11,18 +11,17 @@ from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.pod_client.disk_survey import DiskSurvey
 from being_remote.pod_client.listing import FolderQuery, Listing, list_files
 from being_remote.safe_to_stop.actor_files import ActorFileGroup, SourceFiles, read_actor
+from being_remote.safe_to_stop.coverage import survey_limits, uncovered_notes
 from being_remote.safe_to_stop.host_files import HostFile, add_hash, hash_host_files, skip_by_size
 from being_remote.safe_to_stop.job_results import EndedJob, read_job
 from being_remote.safe_to_stop.local_copies import LocalCopies
 from being_remote.safe_to_stop.reasons import Findings, join_findings
-from being_remote.safe_to_stop.uncovered_files import uncovered_notes
 from being_remote.safe_to_stop.unowned_files import (
     odd_files,
     read_unowned,
     surveyed_folders,
     unlisted_unowned,
 )
-from being_remote.safe_to_stop.unread_folders import survey_limits
 from being_remote.session import Session
 from being_remote.sync.remote_files import ActorSync, folder_queries
 from being_remote.tracker import layout

@@ -19,14 +19,14 @@ from being_remote.pod.job_paths import ATTEMPTS, WORK, jobs_folder
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.disk_survey import DiskSurvey
 from being_remote.pod_client.listing import FileKey, FolderQuery, ListedFolder
+from being_remote.safe_to_stop.coverage import unlisted_reasons
 from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.safe_to_stop.job_results import JobFiles
 from being_remote.safe_to_stop.local_copies import LocalCopies
 from being_remote.safe_to_stop.reasons import Findings, Reason, describe, unread_reason
 from being_remote.safe_to_stop.result_names import RESULT_FOLDERS, is_result
-from being_remote.safe_to_stop.unread_folders import unlisted_reasons
-from being_remote.sync.file_examples import count_noun
 from being_remote.tracker import layout
+from being_remote.wording import count_noun
 
 _ATTEMPT = re.compile(rf"([^/]+)/{ATTEMPTS}/([1-9][0-9]{{0,3}})/{WORK}(?:/(.*))?")
 

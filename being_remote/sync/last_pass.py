@@ -32,9 +32,9 @@ from being_remote.pod_client.listing import (
     read_each,
 )
 from being_remote.session import Session
-from being_remote.sync.file_examples import FileExamples
 from being_remote.sync.remote_files import ActorSync, folder_queries
 from being_remote.sync.sync_report import ListingSummary, SyncReport, report_local
+from being_remote.wording import FileExamples
 
 
 class LastPass(BaseModel):

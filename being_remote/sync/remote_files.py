@@ -23,11 +23,11 @@ from being_remote.pod_client.listing import (
     read_each,
 )
 from being_remote.session import Session
-from being_remote.sync.file_examples import EXAMPLES
 from being_remote.tracker.layout import FRAME_SUFFIX, KINDS, Place
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.quarantine import QuarantinedFile
 from being_remote.transfer.stored_file import StoredFile
+from being_remote.wording import list_some
 
 # So many files of one folder are listed; logs, which any program may write, are the least precious.
 MOST_FILES = 200_000
@@ -295,6 +295,6 @@ def _folder_warnings(query: FolderQuery, listed: ListedFolder, host: str) -> lis
     if listed.error is not None:
         warnings.append(f"{str(query.path)!r} on {host} could not be read completely: {quote(listed.error)}")
     if listed.skipped:
-        names = ", ".join(repr(os.fsdecode(name)) for name, _ in listed.skipped[:EXAMPLES])
+        names = list_some([repr(os.fsdecode(name)) for name, _ in listed.skipped])
         warnings.append(f"links and specials in {str(query.path)!r} on {host} are not downloaded: {names}")
     return warnings

@@ -24,7 +24,6 @@ from being_remote.errors import HostError, InconsistentData, NotFoundError
 from being_remote.local_path import folds_case
 from being_remote.pod_client.listing import ListingAnswer, digest_of
 from being_remote.session import OnProgress, Session, no_progress
-from being_remote.sync.file_examples import examples_of
 from being_remote.sync.last_pass import recall_last_pass, remember_last_pass
 from being_remote.sync.remote_files import (
     ActorListing,
@@ -50,6 +49,7 @@ from being_remote.transfer.download_plan import DownloadPlan, plan_download
 from being_remote.transfer.hash_comparison import HashQueries, ask_hashes
 from being_remote.transfer.known_hashes import load_known_hashes, save_known_hashes, split_digests
 from being_remote.transfer.quarantine import quarantine_of
+from being_remote.wording import examples_of
 
 
 def tracker_judge() -> Judge:

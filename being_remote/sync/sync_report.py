@@ -11,10 +11,10 @@ from being_remote.backup.new_snapshot import Arrival
 from being_remote.backup.reconcile import ReconcileResult, Replacement
 from being_remote.backup.verification import CorruptObject, Inspection
 from being_remote.local_path import shown_path
-from being_remote.sync.file_examples import EXAMPLES, NO_FILES, FileExamples, describe_files, examples_of
 from being_remote.sync.remote_files import ActorListing, ActorSync
 from being_remote.transfer.download_plan import DownloadPlan
 from being_remote.transfer.quarantine import QuarantinedFile, QuarantineRow, quarantine_row
+from being_remote.wording import EXAMPLES, NO_FILES, FileExamples, describe_files, examples_of
 
 
 @dataclass(frozen=True)

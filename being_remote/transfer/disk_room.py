@@ -8,9 +8,10 @@ from itertools import groupby
 from pathlib import Path
 
 from being_remote.disk import room_bytes
-from being_remote.durable_files import round_to_blocks, size_words
+from being_remote.durable_files import round_to_blocks
 from being_remote.transfer.download_plan import MAX_REFUSED, RemoteFile
 from being_remote.transfer.quarantine import QuarantinedFile
+from being_remote.wording import size_words
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from being_remote.local_path import name_problem
 from being_remote.pod_client.placement import STAGE, PlacementStatus, UploadFile, ask_place
 from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Push, Session, TransferProgress, no_progress
+from being_remote.wording import describe_files, list_some
 
-EXAMPLES = 5
 _OBSTACLES = {
     "different": "is another file there",
     "link": "is a link there",
@@ -159,10 +159,9 @@ def _send(
             missing = [w for w, state in zip(wanted, after.files, strict=True) if state != "same"]
             if not missing:
                 return replace(found, notes=_notes(after, where))
-    shown = ", ".join(repr(os.fsdecode(w.name)) for w in missing[:EXAMPLES])
-    more = f" and {len(missing) - EXAMPLES} more" if len(missing) > EXAMPLES else ""
     raise InconsistentData(
-        f"{shown}{more} did not arrive as hashed here; nothing was put into its place",
+        f"{describe_files([os.fsdecode(w.name) for w in missing])} did not arrive as hashed here;"
+        " nothing was put into its place",
         file=where,
         hint="if the file changed meanwhile, push again; else check the disks, here and on the host",
     )
@@ -200,10 +199,9 @@ def _require_free_places(wanted: Sequence[UploadFile], status: PlacementStatus, 
     if not taken:
         return
     counts = Counter(state for _, state in taken)
-    shown = "; ".join(f"{os.fsdecode(w.name)!r} {_OBSTACLES[s]}" for w, s in taken[:EXAMPLES])
-    more = f" (and {len(taken) - EXAMPLES} more)" if len(taken) > EXAMPLES else ""
+    shown = list_some([f"{os.fsdecode(w.name)!r} {_OBSTACLES[s]}" for w, s in taken], between="; ")
     raise InconsistentData(
-        f"{shown}{more}; nothing was changed",
+        f"{shown}; nothing was changed",
         file=where,
         hint="remote files are never overwritten: move it away by hand if it is not wanted"
         if counts["different"]
