@@ -23,7 +23,7 @@ from being_remote.backup_paths import BackupPaths
 from being_remote.durable_files import open_plain, sync_folder, write_whole
 from being_remote.errors import InconsistentData, InventoryError, UsageError
 from being_remote.local_path import LIVE
-from being_remote.transfer.stored_file import StoredFile
+from being_remote.transfer.checked_files import StoredFile
 
 _NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 

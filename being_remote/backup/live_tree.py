@@ -16,8 +16,7 @@ from being_remote.backup.manifest import Manifest
 from being_remote.backup_paths import CHECKPOINT, LIVE_PARTS
 from being_remote.durable_files import Stat, copy_apart, sync_files, sync_folder
 from being_remote.errors import InconsistentData
-from being_remote.transfer.checked_files import find_fault
-from being_remote.transfer.stored_file import StoredFile
+from being_remote.transfer.checked_files import StoredFile, find_fault
 
 # Written by file managers into every folder that a person opens.
 LITTER = frozenset({".DS_Store", "Thumbs.db"})

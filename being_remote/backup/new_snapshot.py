@@ -11,21 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from being_remote.backup import interrupted_sync
 from being_remote.backup.history import History
-from being_remote.backup.incoming import IncomingFolder
+from being_remote.backup.incoming import IncomingFolder, note_contents, remove_note
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.reconcile import ReconcileResult, Replacement, settle
 from being_remote.disk import no_space
 from being_remote.durable_files import NamedPaths, is_nearly_full, share_blocks, sync_files
 from being_remote.session import OnProgress, Session
-from being_remote.transfer.checked_files import Judge
+from being_remote.transfer.checked_files import Judge, StoredFile
 from being_remote.transfer.disk_room import left_out_files, share_room
 from being_remote.transfer.download import download
 from being_remote.transfer.download_plan import DownloadPlan, RemoteFile
 from being_remote.transfer.hash_comparison import Arrivals, HashQueries
 from being_remote.transfer.quarantine import QuarantinedFile
-from being_remote.transfer.stored_file import StoredFile
 
 # Good files that arrived (path -> where they lie now) -> why they belong to another run, or None.
 IsNewRun = Callable[[Mapping[str, Path]], str | None]
@@ -129,7 +127,7 @@ def download_changed(
         raise no_space(history.root, sum(offer.bytes for offer in left_out))
     quarantined = tuple(folder.quarantine.keep(seen, offer.mtime_ns) for seen, offer in got.torn)
     settled = _commit(target, planned, folder, got, new_run) if got.good else _commit_confirmed(target, host)
-    interrupted_sync.remove_note(history)
+    remove_note(history)
     if got.failure is not None:
         raise got.failure
     return Arrival(
@@ -182,7 +180,7 @@ def _commit(
     contents = [
         (offer, entry.sha256) for offer, entry in zip(got.good_offers, got.good.values(), strict=True)
     ]
-    interrupted_sync.note_contents(history, ((offer.path, sha256) for offer, sha256 in contents))
+    note_contents(history, ((offer.path, sha256) for offer, sha256 in contents))
     sync_files(history.root, (folder.file(offer) for offer, _ in contents))
     history.keep((folder.file(offer), sha256) for offer, sha256 in contents)
     made = history.commit(

@@ -17,9 +17,8 @@ from being_remote.backup.manifest import Manifest
 from being_remote.durable_files import Stat, copy_apart, sync_files
 from being_remote.errors import InconsistentData
 from being_remote.session import no_progress
-from being_remote.transfer.checked_files import NO_JUDGE, Judge, check_files
+from being_remote.transfer.checked_files import NO_JUDGE, Judge, StoredFile, check_files, stored_file
 from being_remote.transfer.quarantine import CORRUPT, QuarantinedFile, quarantine_of
-from being_remote.transfer.stored_file import StoredFile, stored_file
 
 
 @dataclass(frozen=True)

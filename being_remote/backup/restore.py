@@ -17,9 +17,8 @@ from being_remote.backup.verification import find_corrupt
 from being_remote.durable_files import require_room, share_blocks
 from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress, no_progress
-from being_remote.transfer.checked_files import Judge, check_files
+from being_remote.transfer.checked_files import Judge, StoredFile, check_files
 from being_remote.transfer.quarantine import QuarantinedFile
-from being_remote.transfer.stored_file import StoredFile
 from being_remote.wording import list_some
 
 # What is live and what is wanted, by path: whether both are of one run.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from being_remote.backup.history import History
 from being_remote.backup.live_tree import scan
-from being_remote.transfer.stored_file import StoredFile
+from being_remote.transfer.checked_files import StoredFile
 
 
 @dataclass(frozen=True)

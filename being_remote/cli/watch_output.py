@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from being_remote.cli.output import Out
 from being_remote.cli.text import amount_text, printable
-from being_remote.sync.watch import EVERY_S
-from being_remote.sync.watch_report import WatchPause, WatchReport, WatchRound
+from being_remote.sync.watch import EVERY_S, WatchPause, WatchReport, WatchRound
 from being_remote.workflows.sync import watch
 
 if TYPE_CHECKING:

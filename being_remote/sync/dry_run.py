@@ -20,9 +20,9 @@ from being_remote.sync.sync_report import (
     report_plan,
     summarize_listing,
 )
+from being_remote.transfer.checked_files import StoredFile
 from being_remote.transfer.download_plan import plan_download
 from being_remote.transfer.quarantine import quarantine_of
-from being_remote.transfer.stored_file import StoredFile
 
 
 def preview_sync(

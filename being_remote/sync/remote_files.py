@@ -24,9 +24,9 @@ from being_remote.pod_client.listing import (
 )
 from being_remote.session import Session
 from being_remote.tracker.layout import FRAME_SUFFIX, KINDS, Place
+from being_remote.transfer.checked_files import StoredFile
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.quarantine import QuarantinedFile
-from being_remote.transfer.stored_file import StoredFile
 from being_remote.wording import list_some
 
 # So many files of one folder are listed; logs, which any program may write, are the least precious.

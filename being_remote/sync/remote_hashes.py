@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from being_remote.backup.history import History
 from being_remote.session import Session
 from being_remote.sync.remote_files import ActorListing, ActorSync
+from being_remote.transfer.checked_files import StoredFile
 from being_remote.transfer.download_plan import RemoteFile
 from being_remote.transfer.hash_comparison import ask_hashes
 from being_remote.transfer.known_hashes import (
@@ -21,7 +22,6 @@ from being_remote.transfer.known_hashes import (
     version_digest,
 )
 from being_remote.transfer.quarantine import QuarantinedFile
-from being_remote.transfer.stored_file import StoredFile
 
 # So many files are hashed at a time: each answer is in memory in several forms at once.
 PORTION = 10_000

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import keep_arrived
+from being_remote.backup.incoming import keep_arrived
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.new_snapshot import Arrival, BackupTarget, download_changed
 from being_remote.backup.reconcile import ReconcileResult, settle

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from being_remote.durable_files import CHUNK_BYTES, open_plain
+from being_remote.durable_files import CHUNK_BYTES, Stat, open_plain
 from being_remote.errors import DataError, InconsistentData, TornFile, UnsafeFile
 from being_remote.session import OnProgress, TransferProgress
 
@@ -63,6 +63,33 @@ class CheckedFile:
     def torn(self) -> bool:
         """Whether it may be half written."""
         return isinstance(self.error, TornFile)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a snapshot. `path` is relative to the backup; `checks` says what was checked, and found."""
+
+    path: str
+    sha256: str
+    bytes: int
+    mtime_ns: int
+    checks: tuple[str, ...] = ()
+    host: str | None = None
+
+    def looks_like(self, found: Stat) -> bool:
+        """Whether a file's size and time are this entry's."""
+        return (found.st_size, found.st_mtime_ns) == (self.bytes, self.mtime_ns)
+
+
+_WHOLE = ("sha256", "whole")
+
+
+def stored_file(checked: CheckedFile, mtime_ns: int, *, host: str | None) -> StoredFile:
+    """The entry of a file that was checked."""
+    checks: tuple[str, ...] = ("sha256",)
+    if checked.judged:
+        checks = _WHOLE if checked.problem is None else ("sha256", f"unsound: {checked.problem}")
+    return StoredFile(checked.path, checked.sha256, checked.bytes, mtime_ns, checks, host)
 
 
 def check_files(files: Mapping[str, Path], judge: Judge, on_progress: OnProgress) -> list[CheckedFile]:

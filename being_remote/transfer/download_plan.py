@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from being_remote.local_path import LIVE, PathCollisions, Tree, path_problem
+from being_remote.transfer.checked_files import StoredFile
 from being_remote.transfer.quarantine import QuarantinedFile
-from being_remote.transfer.stored_file import StoredFile
 
 # Files with refused names, of one folder, that are named.
 MAX_REFUSED = 20

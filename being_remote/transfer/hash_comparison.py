@@ -18,10 +18,9 @@ from being_remote.errors import HostError
 from being_remote.pod_client.listing import ListedFile, hash_files
 from being_remote.session import OnProgress, Session, TransferProgress
 from being_remote.transfer.arrival_folder import ArrivalFolder, build_on, host_time, is_listed
-from being_remote.transfer.checked_files import CheckedFile, Judge, check_files
+from being_remote.transfer.checked_files import CheckedFile, Judge, StoredFile, check_files, stored_file
 from being_remote.transfer.download_plan import RemoteFile
 from being_remote.transfer.known_hashes import outlasts_writes, version_digest
-from being_remote.transfer.stored_file import StoredFile, stored_file
 
 _T = TypeVar("_T")
 

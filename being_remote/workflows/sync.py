@@ -16,8 +16,7 @@ from being_remote.sync.dry_run import preview_sync
 from being_remote.sync.remote_files import ActorSync, list_actor_files
 from being_remote.sync.sync_pass import SyncPass, repair_backup, report_without_host
 from being_remote.sync.sync_report import SyncReport
-from being_remote.sync.watch import EVERY_S, ActorWatch, OnWatch
-from being_remote.sync.watch_report import WatchReport
+from being_remote.sync.watch import EVERY_S, ActorWatch, OnWatch, WatchReport
 from being_remote.tracker.layout import KINDS, places_of
 
 

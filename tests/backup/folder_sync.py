@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import keep_arrived
+from being_remote.backup.incoming import keep_arrived
 from being_remote.backup.live_tree import scan
 from being_remote.backup.new_snapshot import Arrival, BackupTarget, download_changed
 from being_remote.backup.reconcile import ReconcileResult, settle

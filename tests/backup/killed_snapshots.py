@@ -14,9 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from folder_sync import counted, judge
 
 from being_remote.backup.history import History
-from being_remote.backup.prune import plan_pruning, prune
+from being_remote.backup.prune import merge_snapshots, plan_pruning, prune
 from being_remote.backup.restore import RestoreResult, read_verified, restore
-from being_remote.backup.snapshot_merge import merge_snapshots
 from being_remote.backup.verification import scrub
 from being_remote.session import no_progress
 

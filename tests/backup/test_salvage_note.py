@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import ExpectedFile, note_contents, note_expected
+from being_remote.backup.incoming import ExpectedFile, note_contents, note_expected
 
 A, B = ("run/" + "a" * 100, "0" * 64), ("run/b", "1" * 64)
 

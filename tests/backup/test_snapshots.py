@@ -19,9 +19,8 @@ from folder_sync import FolderHost, judge
 from killed_snapshots import act, restore_first
 
 from being_remote.backup.live_tree import scan
-from being_remote.backup.prune import Pruning, plan_pruning, prune
+from being_remote.backup.prune import Pruning, merge_snapshots, plan_pruning, prune
 from being_remote.backup.restore import RestoreResult, read_verified, restore
-from being_remote.backup.snapshot_merge import merge_snapshots
 from being_remote.backup.snapshots import SnapshotChange, survey_snapshots
 from being_remote.backup.verification import VerifyResult, scrub
 from being_remote.durable_files import room_on_disk

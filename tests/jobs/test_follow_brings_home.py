@@ -30,12 +30,11 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import DataError, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory, LocalHost
-from being_remote.jobs import attempt_files, background_download, live_download
+from being_remote.jobs import attempt_files, live_download
 from being_remote.jobs import follow as following
 from being_remote.jobs.attempt_files import AttemptFolder
-from being_remote.jobs.background_download import LocalFilesLine
 from being_remote.jobs.follow import FollowedLogLine, StateLine
-from being_remote.jobs.live_download import DownloadRound, LiveDownload
+from being_remote.jobs.live_download import DownloadRound, LiveDownload, LocalFilesLine
 from being_remote.jobs.result_folder import ResultFolder
 from being_remote.recipes import registry
 from being_remote.recipes.command import Command
@@ -427,8 +426,8 @@ def test_a_round_killed_at_each_of_its_steps_leaves_whole_files(made: Path, tmp_
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds follow at once, and commands write checkpoints where a tracker does."""
-    monkeypatch.setattr(background_download, "EVERY_S", 0.1)
-    monkeypatch.setattr(background_download, "FIRST_WAIT_S", 0.05)
+    monkeypatch.setattr(live_download, "EVERY_S", 0.1)
+    monkeypatch.setattr(live_download, "FIRST_WAIT_S", 0.05)
     frames_of_commands(monkeypatch)
 
 
@@ -481,7 +480,7 @@ def test_every_frame_of_a_followed_job_comes_home_and_the_pull_after_it_moves_no
 def test_what_a_job_wrote_last_comes_home_at_its_end(
     works: Any, made: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background_download, "EVERY_S", 1000.0)
+    monkeypatch.setattr(live_download, "EVERY_S", 1000.0)
     go = works.folder / "go"
     script = f"while ! test -e {go}; do sleep 0.05; done; {writing(made, 4, 0)}"
 
@@ -576,8 +575,8 @@ def test_an_end_that_comes_before_all_was_looked_at_says_that_something_may_be_m
         def round(self, *, last: bool = False) -> DownloadRound:
             return DownloadRound({}, 0, 0, (), more=True)
 
-    monkeypatch.setattr(background_download, "_LAST_S", 0.05)
-    following = background_download.BackgroundDownload(
+    monkeypatch.setattr(live_download, "_LAST_S", 0.05)
+    following = live_download.BackgroundDownload(
         NeverDone(),
         tmp_path,
         job="j",
@@ -608,10 +607,10 @@ def test_a_bug_in_the_fetching_is_raised_and_not_lost_in_its_thread(
 _COMMAND_LINE = f"""
 import dataclasses, sys
 from being_remote.recipes.command import Command
-from being_remote.jobs import background_download
+from being_remote.jobs import live_download
 from being_remote.recipes import registry
 registry.BUILT_IN = (dataclasses.replace(Command(), checkpoints={PATTERNS!r}),)
-background_download.EVERY_S = 0.1
+live_download.EVERY_S = 0.1
 from being_remote.cli import main
 main(sys.argv[1:])
 """

@@ -17,7 +17,7 @@ from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData
 from being_remote.inventory import Inventory
 from being_remote.sync import sync_pass
-from being_remote.sync.watch_report import WatchRound
+from being_remote.sync.watch import WatchRound
 from being_remote.tracker.frame_file import read_frame
 from being_remote.workflows.snapshots import prune_snapshots, restore_snapshot
 from being_remote.workflows.sync import SyncReport, sync, watch

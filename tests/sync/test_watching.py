@@ -28,7 +28,7 @@ from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import DataError, HostKeyChanged, HostKeyUnknown, InconsistentData, UsageError
 from being_remote.inventory import Inventory
 from being_remote.sync import watch as watching
-from being_remote.sync.watch_report import WatchPause, WatchReport, WatchRound
+from being_remote.sync.watch import WatchPause, WatchReport, WatchRound
 from being_remote.tracker.file_check import check_bytes
 from being_remote.workflows.sync import sync, watch
 
