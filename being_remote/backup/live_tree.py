@@ -74,11 +74,7 @@ def refresh(
 ) -> None:
     """Make the live tree show `target`, file by file; correct files are not touched.
 
-    Args:
-        history: where the contents are.
-        target: what is to be live.
-        content: path -> sha256 of the live files whose contents are certain.
-        found: the result of `scan`.
+    `content` has the sha256 of the live files whose contents are certain, `found` is the result of `scan`.
 
     Raises:
         InconsistentData: a content is missing or corrupt; the live tree is as it was.

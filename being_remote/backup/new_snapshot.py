@@ -33,14 +33,8 @@ IsNewRun = Callable[[Mapping[str, Path]], str | None]
 class BackupTarget:
     """The backup that files are downloaded into, and who decides about them. The caller holds the lock.
 
-    Attributes:
-        history: the backup.
-        live: the newest snapshot.
-        judge: says whether a file is whole.
-        is_new_run: says whether the files that arrived are of another run.
-        incarnation: the host's, for the manifest.
-        confirmed: live files of no known host, which this one holds with the same hash: their new
-            entries. Which run a file is of rests on them.
+    `confirmed` are new entries of live files of no known host, which this one holds with the same hash. Which
+    run a file is of rests on them.
     """
 
     history: History

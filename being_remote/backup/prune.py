@@ -26,9 +26,8 @@ class Pruning:
     """What is removed and what stays.
 
     Attributes:
-        kept, removed: snapshots, oldest first.
         contents: what no kept snapshot names, by sha256.
-        bytes: what that frees, manifests aside.
+        bytes: what removing them frees, manifests aside.
         damaged: corrupt manifests.
     """
 
@@ -45,14 +44,9 @@ def plan_pruning(history: History, keep: int, *, force: bool = False) -> Pruning
     Contents that no snapshot names stay while a manifest is corrupt, and after a killed sync (`fetching` is
     there), which may have downloaded them last.
 
-    Args:
-        history: the backup.
-        keep: how many snapshots to keep.
-        force: also where the newest one holds under half of the frames of one that is removed.
-
     Raises:
         UsageError: `keep` is less than 1.
-        InconsistentData: the newest snapshot holds too few frames, without `force`.
+        InconsistentData: without `force`: the newest holds under half of the frames of one that is removed.
     """
     if keep < 1:
         raise UsageError("at least one snapshot must be kept", where="--prune", hint="e.g. --prune keep=5")
@@ -94,16 +88,11 @@ def prune(history: History, pruning: Pruning) -> None:
 
 
 def merge_snapshots(history: History, earlier: Manifest, later: Manifest) -> bool:
-    """Remove snapshot `earlier` if `later`, the next one, has all its contents. The caller holds the lock.
+    """Remove snapshot `earlier` if `later`, which is live, has all its contents. The caller holds the lock.
 
     A file that only grew at its end, as a log does, counts as having them; its earlier content is removed,
     or a log that grows all day would be kept once for each round. Killed before `later` is live, one snapshot
     more than needed stays.
-
-    Args:
-        history: the backup.
-        earlier: what the last round of the same watch made.
-        later: what this round made; it is live.
 
     Returns:
         Whether it was removed. It stays if another file changed or was dropped, if either replaced the live

@@ -23,12 +23,9 @@ from being_remote.transfer.quarantine import CORRUPT, QuarantinedFile, quarantin
 
 @dataclass(frozen=True)
 class Replacement:
-    """The live tree was replaced as a whole.
+    """The live tree was replaced as a whole by snapshot `generation`.
 
-    Attributes:
-        generation: the snapshot that is live now.
-        frames, frames_before: how many frames the live tree holds, and held.
-        restore: the snapshot that was live; None: not known.
+    `restore` is the one that was live; None: not known. `frames_before` is how many frames that held.
     """
 
     generation: int
@@ -73,8 +70,6 @@ def settle(
     """Make the live tree show the newest snapshot. The caller holds the lock.
 
     Args:
-        history: the backup.
-        judge: says whether a file that was changed by hand is whole.
         deep: read every live file, instead of trusting its size and time.
         committed: the newest snapshot and the one that is live, where the caller has both.
     """

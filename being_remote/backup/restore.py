@@ -31,7 +31,6 @@ class RestoreResult:
 
     Attributes:
         manifest: what is live now; the snapshot that was live already where it has the same files.
-        change: from what was live.
         settled: how what was live before was saved.
         refused: invalid files of the earlier snapshot, where a valid one was live. That one stays if it is
             of the same run; else the path is left out. The earlier file stays in the history.

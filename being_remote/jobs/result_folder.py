@@ -106,11 +106,9 @@ class ResultFolder:
         return aside
 
     def keep_replaced(self, entries: Mapping[str, Any], names: Iterable[str]) -> None:
-        """Keep the frames that other bytes of the same name are about to replace, each version once.
+        """Keep the frames that other bytes are about to replace, each version once.
 
-        Args:
-            entries: the files of pulled.json, as they are now.
-            names: what takes a place there.
+        `entries` are the files of pulled.json as they are now, `names` what takes a place there.
         """
         for name in names:
             sha256 = entries.get(name, {}).get("sha256", "")

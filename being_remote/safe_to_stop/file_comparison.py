@@ -49,10 +49,7 @@ def compare_files(
     """Compare in two round trips that write nothing.
 
     Args:
-        session: an open way to the host.
-        inventory: whose actors count, and where their backups are.
-        host: the surveyed one.
-        survey: where it holds results.
+        survey: where the host holds results.
         ended: the jobs whose results count.
         judged: ids of the other jobs.
 

@@ -114,12 +114,9 @@ class LocalResults:
 
 
 def find_missing(history: History, files: Iterable[HostFile], *, by_path: bool) -> list[HostFile]:
-    """The files that no snapshot holds.
+    """The files, as hashed on the host, that no snapshot of an actor holds.
 
-    Args:
-        history: one actor's.
-        files: hashed on the host.
-        by_path: a file counts under its own path only; else its contents count under any name.
+    With `by_path` a file counts under its own path only; else its contents count under any name.
     """
     missing = list(files)
     for _ in range(_TRIES):

@@ -38,7 +38,6 @@ class SafeReport:
 
     Attributes:
         safe: None where something is unknown and nothing is a certain reason against it.
-        verdict: the same as a word.
         reasons: all reasons against it, the certain ones first.
         notes: remarks that need no action.
         actors: those that the host holds anything of.

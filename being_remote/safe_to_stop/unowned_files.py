@@ -109,8 +109,6 @@ def read_unowned(
     """The results that no actor and no job accounts for.
 
     Args:
-        host: the surveyed one.
-        local: what is local.
         survey: where there are results.
         listed: what lies in these folders.
         owned: the files that an actor or a job accounts for.

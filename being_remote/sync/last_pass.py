@@ -89,11 +89,7 @@ def remember_last_pass(
 ) -> None:
     """Remember a state in which every file here has the host's own hash.
 
-    Args:
-        history: the backup, which shows `live`.
-        listing: the digest of the host's listing.
-        summary: of that listing.
-        live: the newest snapshot.
+    The backup shows `live`; `listing` is the digest of the host's listing.
     """
     digest = _digest_as_committed(history, this_machine, live) if live is not None else None
     if digest is None or live is None:

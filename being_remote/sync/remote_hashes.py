@@ -60,11 +60,7 @@ def learn_hashes(
 ) -> HashKnowledge:
     """Ask for the unknown hashes of files that look like local ones.
 
-    Args:
-        history: the backup, which remembers earlier answers.
-        found: what the host has.
-        entries: what is live here.
-        everything: ask again for those that are known, too.
+    `entries` are what is live here. With `everything`, known hashes are asked for again.
 
     Raises:
         HostError: no answer, or an invalid one.

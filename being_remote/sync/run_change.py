@@ -26,10 +26,7 @@ def other_run(arrived: Mapping[str, Path], live: Mapping[str, Path], still: Mapp
     While the host itself holds frames of the earlier camera, another camera is a new version of single
     frames: see `changed_cameras`.
 
-    Args:
-        arrived: good files by their path in the backup.
-        live: what is in the backup now, likewise.
-        still: those of the live ones that the host has, too.
+    All by path in the backup; `still` are those of the live files that the host has, too.
     """
     if BBOX in arrived and BBOX in live:
         new, old = _read_box(arrived[BBOX]), _read_box(live[BBOX])
@@ -68,12 +65,7 @@ def same_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> bool:
 def changed_cameras(arrived: Mapping[str, Path], live: Mapping[str, Path], snapshot: int) -> dict[str, str]:
     """Frames that arrived with another camera than their live versions, or the live frames, have.
 
-    By path; both cameras in words.
-
-    Args:
-        arrived: good files by their path in the backup.
-        live: what is in the backup now, likewise.
-        snapshot: the one that keeps the live ones.
+    By path; both cameras in words. `snapshot` is the one that keeps the live ones.
     """
     import numpy as np
 

@@ -87,7 +87,6 @@ class SyncPass:
     """One actor's files on one host, and their backup.
 
     Attributes:
-        session: an open way to the host.
         this_machine: a session of this machine, which looks at the live tree while the host answers.
         verify: read every byte again on both sides and compare; corrupt files here are repaired.
         partial: not all kinds are asked for, so another run must not be mixed with the rest.

@@ -38,7 +38,6 @@ class SyncReport:
     """What a sync did, or with `dry_run` would do.
 
     Attributes:
-        folder: the backup on this laptop.
         files, bytes: what the host has of the kinds asked for.
         transferred_files, transferred_bytes: what was downloaded; with `dry_run` what would be, at most.
         quarantined: files that did not become live, each with its reason.

@@ -37,9 +37,7 @@ def share_room(
     larger than all the room is left out alone.
 
     Args:
-        folder: any folder on that disk.
-        offers: the files.
-        need: how many bytes one of them takes there.
+        need: how many bytes a file takes there.
         later: and how many more, once all are there.
         besides: the bytes that something else will take.
     """

@@ -73,7 +73,6 @@ class HashQueries:
     """How the host is asked.
 
     Attributes:
-        hashes: asks for hashes.
         is_as_listed: asks whether all its files are as it listed them.
         clock_ns: its own clock when it listed its files.
         settle_ns: a torn file that was written so shortly before is still being written.

@@ -38,7 +38,6 @@ class UploadResult:
     """What an upload changed.
 
     Attributes:
-        into: the folder on the host.
         files, bytes: all files asked for, which are there now; in a dry run, would be.
         already: of the files, those that were there before.
         to_send_files, to_send_bytes: the others, before anything was sent.
@@ -46,7 +45,6 @@ class UploadResult:
             upload had sent some.
         method: "rsync" or "stream"; None where nothing had to be sent.
         beside: for each name asked about, how many other files it holds.
-        notes: what a person should know.
     """
 
     into: PurePosixPath
@@ -76,14 +74,9 @@ def push_files(
     """Upload `files` below the folder `into`, which is made if need be and may be a link.
 
     Args:
-        session: an open session with the host.
-        host: the host as the inventory describes it.
         files: path below `into` (`/` between parts) -> the local file; a local link is followed.
-        into: an absolute folder on the host.
         beside: names below `into` whose other files are counted.
         alone: folders below `into` that may hold no other files.
-        dry_run: look only.
-        on_progress: progress callback.
 
     Raises:
         NotFoundError: a local file is missing.
