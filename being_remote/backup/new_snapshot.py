@@ -51,35 +51,17 @@ class Arrival:
 
     Attributes:
         manifest: the snapshot that is live now.
-        transferred_files, transferred_bytes, method: what came over the link, and how.
-        quarantined: torn or unsafe files, in quarantine.
-        missed: files that the host has no more.
-        being_written: torn because the host is writing them just now; they come with the next round.
-        mismatched: not what the host has, even when fetched again; the earlier version stays.
-        compared: how many files have the hash that the host made.
-        facts: what was learned about the host's bytes, joined; see `known_hashes`.
-        certain: how many files are still as listed, and their hash tells them from any later version.
-        new_run: why the live tree was replaced as a whole.
-        replaced: by what it was.
-        transfer_s, check_s: of the two long phases.
+        got: what arrived, without its good files: those are in the snapshot.
+        quarantined: torn or unsafe files.
+        new_run: why the live tree was replaced as a whole, by `replaced`.
         left_out: files that do not fit on the local disk; not downloaded.
     """
 
     manifest: Manifest | None
-    transferred_files: int = 0
-    transferred_bytes: int = 0
-    method: str | None = None
+    got: Arrivals = field(default_factory=Arrivals)
     quarantined: tuple[QuarantinedFile, ...] = ()
-    missed: tuple[str, ...] = ()
-    being_written: tuple[str, ...] = ()
-    mismatched: tuple[str, ...] = ()
-    compared: int = 0
-    facts: bytes = b""
-    certain: int = 0
     new_run: str | None = None
     replaced: Replacement | None = None
-    transfer_s: float = 0.0
-    check_s: float = 0.0
     left_out: tuple[QuarantinedFile, ...] = ()
 
 
@@ -124,24 +106,9 @@ def download_changed(
     remove_note(history)
     if got.failure is not None:
         raise got.failure
-    return Arrival(
-        manifest=settled.manifest,
-        transferred_files=got.transferred_files,
-        transferred_bytes=got.transferred_bytes,
-        method=", ".join(sorted(got.methods)) or None,
-        quarantined=quarantined,
-        missed=tuple(got.missing),
-        being_written=(*got.being_written, *(offer.path for offer, rests in got.differing if not rests)),
-        mismatched=tuple(offer.path for offer, rests in got.differing if rests),
-        compared=got.compared,
-        facts=bytes(got.facts),
-        certain=got.certain,
-        new_run=new_run,
-        replaced=settled.replaced,
-        transfer_s=got.transfer_s,
-        check_s=got.check_s,
-        left_out=left_out_files(history.root, left_out),
-    )
+    got.forget_good()
+    left_out_rows = left_out_files(history.root, left_out)
+    return Arrival(settled.manifest, got, quarantined, new_run, settled.replaced, left_out_rows)
 
 
 def _lacks_a_kind(got: Arrivals, left_out: Sequence[RemoteFile]) -> bool:

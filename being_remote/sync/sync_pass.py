@@ -46,7 +46,7 @@ from being_remote.sync.sync_report import (
 )
 from being_remote.transfer.checked_files import Judge, find_fault
 from being_remote.transfer.download_plan import DownloadPlan, plan_download
-from being_remote.transfer.hash_comparison import HashQueries, ask_hashes
+from being_remote.transfer.hash_comparison import Arrivals, HashQueries, ask_hashes
 from being_remote.transfer.known_hashes import load_known_hashes, save_known_hashes, split_digests
 from being_remote.transfer.quarantine import quarantine_of
 from being_remote.wording import examples_of
@@ -111,7 +111,7 @@ class SyncPass:
         started = time.monotonic()
         news = self._ask_for_news() if found is None and not self.verify else None
         if isinstance(news, SyncReport):
-            return replace(news, phases_s=_phases(time.monotonic() - started, Arrival(None)))
+            return replace(news, phases_s=_phases(time.monotonic() - started, Arrivals()))
         backup = repair_backup(self.task, self.history, verify=self.verify, on_progress=self.on_progress)
         try:
             planned = self._plan(backup.live, found or news)
@@ -122,14 +122,14 @@ class SyncPass:
         found = news = None  # of a hundred thousand files only those to download stay in memory
         listed_s = time.monotonic() - started
         arrival, cameras = self._download(planned, backup.live)
-        self._remember_hashes(planned.learned, arrival)
+        self._remember_hashes(planned.learned, arrival.got)
         backup = replace(backup, cameras={**backup.cameras, **cameras})
         report = self._report(planned, backup, arrival)
-        certain = planned.learned.certain + arrival.certain == planned.summary.files
-        if certain and arrival.new_run is None and not arrival.being_written and not report.exit_code:
+        certain = planned.learned.certain + arrival.got.certain == planned.summary.files
+        if certain and arrival.new_run is None and not arrival.got.unfinished and not report.exit_code:
             digest, live = planned.found.digest, arrival.manifest
             remember_last_pass(self.history, self.task, self.this_machine, digest, planned.summary, live)
-        return replace(report, phases_s=_phases(listed_s, arrival))
+        return replace(report, phases_s=_phases(listed_s, arrival.got))
 
     def _ask_for_news(self) -> ListingAnswer | SyncReport | None:
         """What the host answers, not read yet, so that a hundred thousand files need no memory meanwhile.
@@ -200,16 +200,16 @@ class SyncPass:
         arrival = download_changed(self.session, target, planned.planned, queries, self.on_progress)
         return arrival, cameras
 
-    def _remember_hashes(self, learned: HashKnowledge, arrival: Arrival) -> None:
+    def _remember_hashes(self, learned: HashKnowledge, got: Arrivals) -> None:
         """Keep what is known of the host's bytes; of the kinds that were not asked for, what was known."""
-        if not arrival.facts and not learned.new and (self.partial or not learned.lost):
+        if not got.facts and not learned.new and (self.partial or not learned.lost):
             return
-        now, host = learned.facts + arrival.facts, self.session.host
+        now, host = learned.facts + got.facts, self.session.host
         earlier = load_known_hashes(self.history, host) if self.partial else frozenset[bytes]()
         save_known_hashes(self.history, host, earlier.union(split_digests(now)) if self.partial else (now,))
 
     def _report(self, planned: _PassPlan, backup: LocalBackup, arrival: Arrival) -> SyncReport:
-        settled, files = backup.settled, planned.planned
+        settled, files, got = backup.settled, planned.planned, arrival.got
         refused = (
             *settled.quarantined,
             *files.refused,
@@ -219,22 +219,22 @@ class SyncPass:
         )
         quarantined = tuple({file.path: file for file in refused}.values())  # the last word on a file counts
         unhashed = files.unhashed if self.verify else ()
-        mismatched = [*arrival.mismatched, *unhashed]
+        mismatched = [*got.mismatched, *unhashed]
         report = report_plan(self.task, planned.summary, files, backup.live, quarantined)
         report = _add_backup(report, self.history, backup, arrival, mismatched)
         unsound = {file.path for file in settled.unsound}
-        same = len(set(files.unchanged).difference(unhashed, unsound)) + arrival.compared
+        same = len(set(files.unchanged).difference(unhashed, unsound)) + got.compared
         return replace(
             report,
-            transferred_files=arrival.transferred_files,
-            transferred_bytes=arrival.transferred_bytes,
+            transferred_files=got.transferred_files,
+            transferred_bytes=got.transferred_bytes,
             verified=same if self.verify else None,
             mismatched=examples_of(mismatched),
-            being_written=examples_of(arrival.being_written),
+            being_written=examples_of(got.unfinished),
             snapshot=arrival.manifest.number if arrival.manifest is not None else None,
             new_run=arrival.new_run,
             replaced=arrival.replaced or settled.replaced,
-            method=arrival.method,
+            method=got.method,
         )
 
 
@@ -293,5 +293,5 @@ def _live_files(task: ActorSync, live: Manifest | None) -> Mapping[str, Path]:
     return NamedPaths(live.files if live is not None else {}, lambda path: task.root / path)
 
 
-def _phases(listed_s: float, arrival: Arrival) -> dict[str, float]:
-    return {"list": listed_s, "transfer": arrival.transfer_s, "check": arrival.check_s}
+def _phases(listed_s: float, got: Arrivals) -> dict[str, float]:
+    return {"list": listed_s, "transfer": got.transfer_s, "check": got.check_s}

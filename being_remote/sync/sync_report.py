@@ -242,10 +242,10 @@ def pass_warnings(
 
 def _arrival_warnings(host: str, arrival: Arrival, before: Manifest | None) -> list[str]:
     warnings = []
-    if arrival.missed:
-        warnings.append(f"removed on {host} during the sync: {describe_files(arrival.missed)}")
-    if arrival.being_written:
-        files = describe_files(arrival.being_written)
+    if arrival.got.missing:
+        warnings.append(f"removed on {host} during the sync: {describe_files(arrival.got.missing)}")
+    if arrival.got.unfinished:
+        files = describe_files(arrival.got.unfinished)
         warnings.append(f"still being written on {host}: {files}; a later sync downloads them")
     if arrival.new_run:
         earlier = before.number if before is not None else 0

@@ -118,6 +118,25 @@ class Arrivals:
     check_s: float = 0.0
     failure: HostError | None = None
 
+    @property
+    def method(self) -> str | None:
+        """How files came: "rsync", "stream" or both; None: nothing was fetched."""
+        return ", ".join(sorted(self.methods)) or None
+
+    @property
+    def mismatched(self) -> tuple[str, ...]:
+        """Files that are not what the host has, although it has stopped writing them."""
+        return tuple(offer.path for offer, rests in self.differing if rests)
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """Files that the host is writing just now."""
+        return (*self.being_written, *(offer.path for offer, rests in self.differing if not rests))
+
+    def forget_good(self) -> None:
+        """Free the memory of the good files, once they are in their place."""
+        self.sent, self.good, self.good_offers = {}, {}, []
+
     def drop_good(self, paths: Sequence[str]) -> None:
         """These are not good after all."""
         dropped = set(paths)
