@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from being_remote.inventory import LocalHost, SshHost
-from being_remote.pod_client.listing import FileKey, ListedFile, hash_files
-from being_remote.session import Session
+from being_remote.pod_client.listing import FileKey, ListedFile
 
 # Smaller files are hashed sooner than the sizes of all local files are read.
 LARGE_BYTES = 16 << 20
@@ -59,19 +57,6 @@ def skip_by_size(
         for file in large
         if file.bytes not in sizes
     }
-
-
-def hash_host_files(
-    session: Session, host: SshHost | LocalHost, files: Iterable[HostFile]
-) -> Mapping[FileKey, ListedFile]:
-    """Hash files on the host in one round trip; missing ones are left out.
-
-    Of a file that grew only the listed bytes are hashed: with its new size it is not local anyway.
-
-    Raises:
-        HostError: no answer, or an invalid one.
-    """
-    return hash_files(session, host.python, {file.key: file.bytes for file in files})[1]
 
 
 def add_hash(file: HostFile, hashes: Mapping[FileKey, ListedFile]) -> HostFile:

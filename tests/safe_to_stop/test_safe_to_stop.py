@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,7 +31,15 @@ from being_remote.jobs.result_folder import ResultFolder
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client import disk_survey
-from being_remote.pod_client.listing import ContainerStart, FolderQuery, ListedFile, ListedFolder, Listing
+from being_remote.pod_client.listing import (
+    ContainerStart,
+    FileKey,
+    FolderQuery,
+    ListedFile,
+    ListedFolder,
+    Listing,
+    hash_files,
+)
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.safe_to_stop import file_comparison, host_files, stop_check, unowned_files
 from being_remote.safe_to_stop.active_jobs import judge_jobs
@@ -155,6 +163,18 @@ def rewrite(file: Path) -> None:
     os.utime(file, ns=(at.st_atime_ns, at.st_mtime_ns))
 
 
+def hashed_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that the host is asked to hash from now on."""
+    asked: list[str] = []
+
+    def hash_and_note(session: Any, python: str, sizes: Mapping[FileKey, int]) -> Any:
+        asked.extend(os.fsdecode(name) for _, name in sizes)
+        return hash_files(session, python, sizes)
+
+    monkeypatch.setattr(file_comparison, "hash_files", hash_and_note)
+    return asked
+
+
 def text(report: SafeReport, *, terminal: bool = False) -> str:
     shown = io.StringIO()
     show_safe_to_stop(Console(width=200, file=shown, force_terminal=terminal, color_system=None), report)
@@ -195,17 +215,10 @@ def test_what_a_sync_had_hashed_on_the_host_is_not_hashed_again_while_it_looks_t
 ) -> None:
     monkeypatch.setattr(known, "TICK_NS", 0)  # the files were made just now
     sync(here.inventory)
-    asked: list[str] = []
-    real = host_files.hash_host_files
-
-    def heard(session: Any, host: Any, files: list[HostFile]) -> Any:
-        asked.extend(file.path for file in files)
-        return real(session, host, files)
-
-    monkeypatch.setattr(file_comparison, "hash_host_files", heard)
+    asked = hashed_names(monkeypatch)
     assert here.look().safe is True and asked == []
     os.utime(here.checkpoint / "00000.frame", (1, 1))
-    assert here.look().safe is True and asked == ["checkpoint/00000.frame"]
+    assert here.look().safe is True and asked == ["00000.frame"]
 
 
 @pytest.mark.parametrize("harm", ["gone", "short", "link"])
@@ -489,17 +502,10 @@ def test_a_sparse_terabyte_is_a_no_by_its_size_and_is_not_hashed(
     huge.parent.mkdir(parents=True, exist_ok=True)
     with open(huge, "wb") as file:
         file.truncate(1 << 40)
-    asked: list[str] = []
-    real = host_files.hash_host_files
-
-    def heard(session: Any, host: Any, files: list[HostFile]) -> Any:
-        asked.extend(file.path for file in files)
-        return real(session, host, files)
-
-    monkeypatch.setattr(file_comparison, "hash_host_files", heard)
+    asked = hashed_names(monkeypatch)
     report = here.look()
     assert report.safe is False and huge.name in report.reasons[0].what
-    assert not any(huge.name == Path(path).name for path in asked)
+    assert huge.name not in asked
 
 
 def test_a_large_file_is_hashed_where_something_local_has_its_size(
@@ -525,8 +531,8 @@ def test_of_a_file_that_grows_no_more_is_read_than_was_listed(here: Place) -> No
     sync(here.inventory)
     log = here.tracker / "output/demo/train.log"
     with _session(here) as session:
-        before = HostFile("a", log.parent, b"train.log", 4, 0)
-        (made,) = host_files.hash_host_files(session, here.inventory.the_host(None), [before]).values()
+        _, hashed = hash_files(session, sys.executable, {(log.parent, b"train.log"): 4})
+    (made,) = hashed.values()
     assert made.sha256 == hashlib.sha256(log.read_bytes()[:4]).hexdigest()
     assert made.bytes == log.stat().st_size
 
@@ -536,7 +542,7 @@ def test_a_file_that_cannot_be_read_on_the_host_makes_it_unknown(
 ) -> None:
     sync(here.inventory)
     rewrite(here.checkpoint / "00000.frame")
-    monkeypatch.setattr(file_comparison, "hash_host_files", lambda *_: {})
+    monkeypatch.setattr(file_comparison, "hash_files", lambda *_: (0, {}))
     report = here.look()
     assert (report.safe, report.exit_code) == (None, 4)
     assert text(report).startswith("UNKNOWN: ")
