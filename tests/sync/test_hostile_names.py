@@ -12,7 +12,6 @@ from hostile_pod import HostilePod, start_hostile_pod
 from local_jobs import retrack
 from remote_homes import Homes, homes_on
 
-from being_remote.demo.actor import make_actor
 from being_remote.errors import DataError, UnrequestedFile
 from being_remote.inventory import Inventory
 from being_remote.workflows.pull import pull
@@ -20,13 +19,6 @@ from being_remote.workflows.safe_to_stop import safe_to_stop
 from being_remote.workflows.sync import sync, watch
 
 MakeInventory = Callable[..., Inventory]
-
-
-@pytest.fixture(scope="module")
-def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("actor") / "tracker"
-    make_actor(root, "demo", frames=3, pictures=False, video=False)
-    return root
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from faults import folding_disk, leave_room, small_disk
 from live_watcher import LiveWatcher
 from remote_homes import Homes, empty, homes_on
 
-from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import NoSpace, NotFoundError
 from being_remote.inventory import Inventory
@@ -30,20 +29,6 @@ MakeInventory = Callable[..., Inventory]
 FRAME, LOG = "checkpoint/00003.frame", "run/logs/train.log"
 SECRET = b"nobody on the pod may make this laptop keep a copy of it"
 SETTLED_S = 2.2
-
-
-@pytest.fixture(scope="module")
-def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("actor") / "tracker"
-    make_actor(root, "demo", frames=6, pictures=False, video=False)
-    return root
-
-
-@pytest.fixture(scope="module")
-def second_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("again") / "tracker"
-    make_actor(root, "demo", frames=3, seed=5, edge="none", pictures=False, video=False)
-    return root
 
 
 @pytest.fixture(params=["rsync", "stream"])

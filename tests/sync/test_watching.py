@@ -33,16 +33,7 @@ from being_remote.tracker.file_check import check_bytes
 from being_remote.workflows.sync import sync, watch
 
 MakeInventory = Callable[..., Inventory]
-FRAMES = 6
 EVERY_S = 0.05
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with a whole run, without pictures."""
-    root = tmp_path_factory.mktemp("actor") / "tracker"
-    make_actor(root, "demo", frames=FRAMES, pictures=False, video=False)
-    return root
 
 
 class Tracking:
@@ -63,9 +54,9 @@ class Tracking:
 
 
 @pytest.fixture
-def tracking(finished: Path, tmp_path: Path) -> Tracking:
+def tracking(actor: Path, tmp_path: Path) -> Tracking:
     """A run on this machine's own disk."""
-    return Tracking(finished, tmp_path / "disk/tracker")
+    return Tracking(actor, tmp_path / "disk/tracker")
 
 
 @pytest.fixture
@@ -243,7 +234,7 @@ def test_a_backup_that_another_sync_holds_is_waited_for_and_that_is_reported_onc
 
 
 def test_a_host_that_holds_nothing_of_the_actor_yet_is_waited_for_and_no_folder_is_made(
-    finished: Path, tmp_path: Path, make_inventory: MakeInventory
+    actor: Path, tmp_path: Path, make_inventory: MakeInventory
 ) -> None:
     tracker = tmp_path / "later"
     tracker.mkdir()
@@ -252,7 +243,7 @@ def test_a_host_that_holds_nothing_of_the_actor_yet_is_waited_for_and_no_folder_
 
     def begin() -> None:
         assert not inventory.backups.exists()
-        Tracking(finished, tracker).add(0)
+        Tracking(actor, tracker).add(0)
 
     script = Script(begin, nothing)
     script.watch(inventory)
@@ -273,9 +264,9 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rounds_share_one_connection_and_a_cut_link_is_waited_for(
-    pod: Pod, finished: Path, make_inventory: MakeInventory, short_waits: None
+    pod: Pod, actor: Path, make_inventory: MakeInventory, short_waits: None
 ) -> None:
-    tracking = Tracking(finished, pod.root / "metrical-tracker")
+    tracking = Tracking(actor, pod.root / "metrical-tracker")
     tracking.add(0)
     accepted: list[int] = []
     with FaultProxy((pod.address, pod.port)) as proxy:
@@ -304,14 +295,14 @@ def test_rounds_share_one_connection_and_a_cut_link_is_waited_for(
 
 
 def test_a_frozen_link_and_a_pod_that_is_killed_are_waited_for_and_a_new_key_ends_it(
-    tmp_path: Path, finished: Path, make_inventory: MakeInventory, short_waits: None
+    tmp_path: Path, actor: Path, make_inventory: MakeInventory, short_waits: None
 ) -> None:
     with start_pod(tmp_path / "pod") as pod:
         entry = {**pod.inventory_entry(), "answer_timeout_s": 1, "connect_timeout_s": 2}
         inventory = make_inventory({"pod": entry})
         inventory.state.mkdir(mode=0o700, exist_ok=True)
         (inventory.state / "known_hosts").write_text(f"[{pod.address}]:{pod.port} {pod.host_key_line}\n")
-        tracking = Tracking(finished, pod.root / "metrical-tracker")
+        tracking = Tracking(actor, pod.root / "metrical-tracker")
         tracking.add(0)
 
         def another(number: int, then: Callable[[], None]) -> Callable[[], None]:
@@ -429,13 +420,13 @@ def test_another_run_among_the_kinds_that_are_watched_ends_it(
 @pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_a_pod_that_is_killed_costs_a_watch_at_most_the_last_ten_seconds(
-    tmp_path: Path, finished: Path, make_inventory: MakeInventory
+    tmp_path: Path, actor: Path, make_inventory: MakeInventory
 ) -> None:
     with start_pod(tmp_path / "pod") as pod:
         inventory = make_inventory({"pod": pod})
-        tracking = Tracking(finished, pod.root / "metrical-tracker")
+        tracking = Tracking(actor, pod.root / "metrical-tracker")
         over, written = threading.Event(), {}
-        first = (finished / "output/demo/checkpoint/00000.frame").read_bytes()
+        first = (actor / "output/demo/checkpoint/00000.frame").read_bytes()
 
         def track() -> None:
             for number in range(10_000):
