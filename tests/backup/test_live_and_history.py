@@ -517,7 +517,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 # 1.9 MB do not even arrive, which is said before the transfer; 0.8 MB arrive and do not fit a second time.
 @pytest.mark.parametrize("new_kb", [1900, 800])
-def test_on_a_full_disk_what_was_safe_stays_and_the_next_sync_goes_on(
+def test_on_a_full_disk_what_was_safe_stays_and_the_next_sync_continues(
     full_disk: Path, tmp_path: Path, new_kb: int
 ) -> None:
     host = FolderHost(tmp_path / "host", full_disk / "home")
@@ -541,7 +541,7 @@ def test_on_a_full_disk_what_was_safe_stays_and_the_next_sync_goes_on(
     assert host.live()["checkpoint/00000.frame"][0] == "y"
 
 
-def test_a_disk_that_fills_while_files_arrive_keeps_what_was_safe_and_goes_on_later(
+def test_a_disk_that_fills_while_files_arrive_keeps_what_was_safe_and_the_next_sync_continues(
     full_disk: Path, tmp_path: Path
 ) -> None:
     host = FolderHost(tmp_path / "host", full_disk / "home")
@@ -588,7 +588,7 @@ def test_a_manifest_under_another_number_is_passed_over_and_named(host: FolderHo
     assert sorted(host.live()) == ["checkpoint/00000.frame", "checkpoint/00001.frame"]
 
 
-def test_without_a_word_of_what_is_live_the_next_sync_makes_the_newest_live(host: FolderHost) -> None:
+def test_where_no_note_says_what_is_live_the_next_sync_makes_the_newest_live(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.sync()
     (host.history.history_folder / "live").write_text("")
@@ -596,7 +596,7 @@ def test_without_a_word_of_what_is_live_the_next_sync_makes_the_newest_live(host
     assert host.history.shown() == 0 and host.live() == {"checkpoint/00000.frame": "a END"}
 
 
-def test_ctrl_c_does_not_wait_for_a_host_that_says_nothing(
+def test_ctrl_c_does_not_wait_for_a_host_that_does_not_answer(
     host: FolderHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.put("checkpoint/00000.frame", "a END")

@@ -254,7 +254,7 @@ def test_contents_that_no_snapshot_names_are_not_local(here: Place) -> None:
     assert here.look().actors[0].not_home.examples == ("run/logs/train.log",)
 
 
-def test_a_snapshot_that_goes_while_we_read_is_passed_over(
+def test_a_snapshot_that_is_removed_while_it_is_read_is_passed_over(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)
@@ -264,7 +264,7 @@ def test_a_snapshot_that_goes_while_we_read_is_passed_over(
     assert here.look().safe is True
 
 
-def test_a_sync_or_watch_at_work_is_not_in_the_way(here: Place) -> None:
+def test_a_running_sync_or_watch_does_not_stop_the_check(here: Place) -> None:
     sync(here.inventory)
     with History(here.home).lock():
         assert here.look().safe is True
@@ -449,7 +449,7 @@ def test_frames_count_whatever_the_folder_is_called(here: Place, folder: str) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel shows no files there")
-def test_frames_in_memory_behind_a_link_count_for_a_stop_destroys_them(here: Place) -> None:
+def test_frames_on_a_memory_disk_behind_a_link_count(here: Place) -> None:
     sync(here.inventory)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
         Path(memory, "7.frame").write_bytes(b"only here")
@@ -890,7 +890,7 @@ def _volume(place: Place) -> str:
     return str(json.loads((place.workdir / "jobs/.volume").read_text())["volume"])
 
 
-def test_an_attempt_that_runs_although_its_job_went_on_elsewhere_is_a_no(here: Place) -> None:
+def test_an_attempt_that_runs_although_its_job_was_moved_is_a_no(here: Place) -> None:
     job = here.job("sleep 60")
     ledger = ledger_of(here.inventory)
     moved = dataclasses.replace(ledger.find(job), host="there", attempt=2)
@@ -1044,7 +1044,7 @@ def test_how_long_a_host_runs_is_reported_by_a_clock_that_nothing_sets(here: Pla
     )
 
 
-def test_where_something_is_to_follow_a_job_that_starts_meanwhile_makes_it_unknown(
+def test_with_a_command_to_run_after_it_a_job_that_starts_meanwhile_makes_it_unknown(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)
@@ -1060,7 +1060,7 @@ def test_where_something_is_to_follow_a_job_that_starts_meanwhile_makes_it_unkno
     assert report.safe is None and came[0] in report.reasons[0].what
 
 
-def test_where_something_is_to_follow_jobs_that_the_second_look_may_miss_make_it_unknown(
+def test_with_a_command_to_run_after_it_jobs_that_the_second_look_may_miss_make_it_unknown(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)
@@ -1075,7 +1075,7 @@ def test_where_something_is_to_follow_jobs_that_the_second_look_may_miss_make_it
     assert len(looks) == 2 and [r.what for r in report.reasons] == ["jobs may be missing: 1 of its 2 rows"]
 
 
-def test_a_host_that_is_away_or_not_trusted_is_unknown_and_an_unknown_name_is_2(
+def test_an_unreachable_or_untrusted_host_is_unknown_and_an_unknown_name_is_2(
     there: Place, make_inventory: MakeInventory
 ) -> None:
     (there.inventory.state / "known_hosts").unlink()
@@ -1118,7 +1118,7 @@ def test_a_host_that_holds_nothing_may_be_stopped_cloned_or_not(here: Place) -> 
     assert list(here.disk.iterdir()) == []
 
 
-def test_where_the_inventory_mistakes_the_trackers_folder_what_lies_beside_it_is_seen(here: Place) -> None:
+def test_where_the_inventory_names_a_wrong_tracker_folder_what_lies_beside_it_is_found(here: Place) -> None:
     here.tracker.rename(here.disk / "metrical-tracker")
     report = here.look()
     assert report.safe is False

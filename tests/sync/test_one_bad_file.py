@@ -66,7 +66,7 @@ def test_a_log_of_a_terabyte_is_left_out_by_name_and_nothing_of_it_is_fetched(ho
     all_but(homes)
 
 
-def test_of_more_logs_than_are_listed_the_first_come_and_all_else(
+def test_of_more_logs_than_are_listed_the_first_are_downloaded_and_all_else(
     homes: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_files, "MOST_LOGS", 20)
@@ -81,7 +81,7 @@ def test_of_more_logs_than_are_listed_the_first_come_and_all_else(
     all_but(homes)
 
 
-def test_of_two_files_for_one_place_one_comes_and_the_other_is_named(homes: Homes) -> None:
+def test_of_two_files_for_one_place_one_is_downloaded_and_the_other_is_named(homes: Homes) -> None:
     other = homes.tracker / "output/demo/logs/train.log"
     other.parent.mkdir(exist_ok=True)
     other.write_text("another")
@@ -124,7 +124,7 @@ def test_the_most_precious_files_are_fetched_first_and_large_logs_last(
     assert kinds == sorted(kinds) and set(kinds) == {0, 1, 2}
 
 
-def test_on_a_disk_with_too_little_room_the_most_precious_files_come(
+def test_on_a_disk_with_too_little_room_the_most_precious_files_are_downloaded(
     actor: Path, pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "small") as disk:

@@ -255,7 +255,7 @@ def test_a_hand_made_backup_that_lacks_nothing_is_confirmed_too(here: SyncedActo
 
 
 @pytest.mark.parametrize("verify", [False, True])
-def test_a_dry_run_touches_nothing_and_says_what_would_come(there: SyncedActor, verify: bool) -> None:
+def test_a_dry_run_touches_nothing_and_lists_what_it_would_download(there: SyncedActor, verify: bool) -> None:
     def state() -> list[tuple[str, int, int]]:
         base = there.inventory.path.parent
         walked = [p for top in (base, there.tracker) for p in (top, *top.rglob("*"))]
@@ -269,7 +269,7 @@ def test_a_dry_run_touches_nothing_and_says_what_would_come(there: SyncedActor, 
     assert report.files > FRAMES and report.snapshot is None
 
 
-def test_a_dry_run_of_verify_takes_for_rot_nothing_that_somebody_else_removes_or_writes(
+def test_a_dry_run_of_verify_calls_nothing_corrupt_that_another_process_removes_or_writes(
     here: SyncedActor,
 ) -> None:
     here.sync()
@@ -295,7 +295,7 @@ def test_a_dry_run_of_verify_takes_for_rot_nothing_that_somebody_else_removes_or
     assert "1 file ('checkpoint/00003.frame')" in live
 
 
-def test_a_dry_run_of_verify_goes_on_where_a_snapshot_is_pruned_after_it_was_listed(
+def test_a_dry_run_of_verify_passes_over_a_snapshot_that_is_pruned_after_it_was_listed(
     here: SyncedActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here.sync()

@@ -90,7 +90,7 @@ def test_a_log_that_grew_while_it_was_fetched_is_live_as_far_as_it_arrived(
     assert (here.root / LOG).read_bytes() == first + b"one line more\n"
 
 
-def test_a_torn_frame_that_is_young_is_being_written_and_comes_when_it_is_whole(here: SyncedActor) -> None:
+def test_a_young_torn_frame_is_being_written_and_is_downloaded_when_it_is_whole(here: SyncedActor) -> None:
     frame = here.checkpoint / "00001.frame"
     whole = frame.read_bytes()
     frame.write_bytes(whole[:-100])
@@ -191,7 +191,7 @@ def test_verify_without_a_host_still_reads_what_is_here_and_ends_with_4(
     assert mesh.read_bytes() == good and any("corrupt here" in w for w in report.warnings)
 
 
-def test_a_hash_is_believed_only_for_what_changed_well_before_it_was_made() -> None:
+def test_a_hash_counts_only_for_what_changed_well_before_it_was_made() -> None:
     from pathlib import PurePosixPath
 
     origin = RemoteFolder("", PurePosixPath("/a"), PurePosixPath("/a"))

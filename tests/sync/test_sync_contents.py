@@ -96,7 +96,7 @@ def test_what_is_whole_and_no_frame_is_quarantined_though_it_was_written_just_no
     assert [q.path for q in report.quarantined] == [FRAME] and report.being_written.count == 0
 
 
-def test_a_stray_frame_is_quarantined_and_all_others_come(here: SyncedActor) -> None:
+def test_a_stray_frame_is_quarantined_and_all_others_are_downloaded(here: SyncedActor) -> None:
     settled(here.checkpoint / "best.frame", lambda file: shutil.copy(host_frame(here), file))
     report = here.sync()
     assert (report.exit_code, [q.path for q in report.quarantined]) == (6, ["checkpoint/best.frame"])
@@ -151,14 +151,14 @@ def test_a_frame_with_another_camera_is_a_new_version_that_is_reported_and_the_o
     assert here.sync().camera_changed.count == 0
 
 
-def test_a_frame_that_was_fitted_again_with_the_same_camera_is_no_news_of_a_camera(here: SyncedActor) -> None:
+def test_a_frame_that_was_fitted_again_with_the_same_camera_is_not_reported(here: SyncedActor) -> None:
     here.sync()
     settled(host_frame(here), lambda file: with_focal(file, 1.0))
     report = here.sync()
     assert report.transferred_files == 1 and report.camera_changed.count == 0
 
 
-def test_a_watch_keeps_the_good_frame_and_says_what_arrivedra_changed(here: SyncedActor) -> None:
+def test_a_watch_keeps_the_good_frame_and_reports_that_the_camera_changed(here: SyncedActor) -> None:
     here.sync()
     good, lines = live_frame(here), list[WatchRound]()
     other = here.checkpoint / "00003.frame"
@@ -245,7 +245,7 @@ def emptied(here: SyncedActor) -> None:
 
 
 @pytest.mark.parametrize("verify", [False, True])
-def test_a_snapshot_with_fewer_frames_is_made_live_only_with_a_word_and_a_way_back(
+def test_a_snapshot_with_fewer_frames_is_made_live_only_with_a_warning_and_the_way_back(
     here: SyncedActor, verify: bool
 ) -> None:
     here.sync()
@@ -265,7 +265,7 @@ def test_a_snapshot_with_fewer_frames_is_made_live_only_with_a_word_and_a_way_ba
     assert prune_snapshots(here.inventory, 1).removed == (0, 1)
 
 
-def test_a_watch_tells_that_an_interrupted_replacement_is_complete(here: SyncedActor) -> None:
+def test_a_watch_reports_that_an_interrupted_replacement_is_complete(here: SyncedActor) -> None:
     here.sync()
     emptied(here)
     lines = list[WatchRound]()

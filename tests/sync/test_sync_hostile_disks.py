@@ -317,7 +317,7 @@ def test_a_file_whose_place_is_a_folder_here_is_refused_by_name_and_the_rest_is_
 @pytest.mark.parametrize(
     "free_kb", [1000, *(pytest.param(k, marks=pytest.mark.soak) for k in range(0, 1500, 150))]
 )
-def test_a_disk_that_is_full_here_says_so_and_with_room_the_sync_goes_on(
+def test_a_full_local_disk_is_reported_and_with_room_the_sync_continues(
     actor: Path, pod: Pod, make_inventory: MakeInventory, tmp_path: Path, free_kb: int
 ) -> None:
     with small_disk(tmp_path / "small") as disk:
@@ -341,7 +341,7 @@ def test_a_disk_that_is_full_here_says_so_and_with_room_the_sync_goes_on(
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_a_disk_with_room_for_n_more_files_for_every_n_says_so_and_with_room_the_sync_goes_on(
+def test_a_local_disk_with_room_for_n_more_files_for_every_n_is_reported_and_with_room_the_sync_continues(
     actor: Path, pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "small") as disk:

@@ -90,7 +90,7 @@ def test_a_link_that_is_far_or_narrow_only_takes_longer(
         for part in (0.001, 0.003, 0.01, 0.3, 0.9, 0.999)
     ],
 )
-def test_a_link_that_falls_silent_ends_the_sync_in_time_and_the_next_one_goes_on(
+def test_a_link_that_falls_silent_ends_the_sync_in_time_and_the_next_one_continues(
     homes: Homes, mode: str, part: float
 ) -> None:
     proxy = homes.proxy
@@ -137,7 +137,7 @@ def test_over_a_cable_that_loses_packets_a_sync_is_downloaded(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("harm", ["mute", "unplug", "drop"])
-def test_a_cable_that_is_silently_dead_ends_the_sync_in_time_and_the_next_one_goes_on(
+def test_a_cable_that_is_silently_dead_ends_the_sync_in_time_and_the_next_one_continues(
     cabled: tuple[Homes, Cable], harm: str
 ) -> None:
     homes, cable = cabled

@@ -124,7 +124,7 @@ def test_all_three_work_while_no_host_can_be_reached(no_host: Inventory) -> None
     ]
 
 
-def test_dry_runs_touch_nothing_and_tell_what_would_be_done(here: SyncedActor, second_run: Path) -> None:
+def test_dry_runs_touch_nothing_and_report_what_would_be_done(here: SyncedActor, second_run: Path) -> None:
     here.holds(second_run)
     sync(here.inventory)
     (here.root / "run/logs/train.log").write_text("mine now")
@@ -221,7 +221,7 @@ def test_jobs_results_and_other_files_in_the_backup_are_left_alone(no_host: Inve
     assert [path.read_text() for path in mine] == ["mine", "mine"]
 
 
-def test_a_verify_names_a_damaged_manifest_with_6_and_looks_after_the_rest(here: SyncedActor) -> None:
+def test_a_verify_names_a_damaged_manifest_with_6_and_checks_the_rest(here: SyncedActor) -> None:
     (here.tracker / "output/demo/train.log").write_text("again")
     sync(here.inventory)
     damaged = here.root / ".history/manifests/0.json"

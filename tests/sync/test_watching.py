@@ -99,7 +99,7 @@ def nothing() -> None:
     """At this, nothing happens."""
 
 
-def test_what_is_new_is_downloaded_round_by_round_and_the_end_says_the_totals(
+def test_what_is_new_is_downloaded_round_by_round_and_the_last_line_has_the_totals(
     tracking: Tracking, inventory: Inventory
 ) -> None:
     tracking.add(0, 1)
@@ -173,7 +173,7 @@ def test_a_log_that_grows_round_by_round_is_kept_once_and_not_once_a_round(
     assert history.object(old.sha256).read_bytes() == first
 
 
-def test_a_frame_that_is_being_written_is_no_news_and_comes_when_it_is_whole(
+def test_a_frame_that_is_being_written_is_not_reported_and_is_downloaded_when_it_is_whole(
     tracking: Tracking, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracking.add(0)
@@ -332,7 +332,7 @@ def test_a_host_without_a_tracker_ends_it_at_once(tmp_path: Path, make_inventory
         watch(make_inventory({"here": {"kind": "local", "workdir": str(tmp_path)}}), every_s=EVERY_S)
 
 
-def test_a_full_disk_is_reported_once_and_it_goes_on_when_there_is_room(
+def test_a_full_disk_is_reported_once_and_the_watch_continues_when_there_is_room(
     tracking: Tracking, tmp_path: Path, make_inventory: MakeInventory, short_waits: None
 ) -> None:
     tracking.add(0)
@@ -392,13 +392,13 @@ def test_ctrl_c_ends_it_with_the_totals_as_the_last_line_and_130(
 
 
 @pytest.mark.parametrize("more", [["--dry-run"], ["--verify"], ["--every=0.5"]])
-def test_a_watch_that_cannot_be_meant_is_refused(more: list[str], inventory: Inventory) -> None:
+def test_invalid_arguments_of_a_watch_are_refused(more: list[str], inventory: Inventory) -> None:
     words = [sys.executable, "-m", "being_remote", "sync", "--watch", *more, f"--inventory={inventory.path}"]
     assert subprocess.run(words, capture_output=True, timeout=20).returncode == 2
     assert not os.path.exists(inventory.backups)
 
 
-def test_how_often_is_asked_only_of_a_watch(inventory: Inventory) -> None:
+def test_an_interval_without_a_watch_is_refused(inventory: Inventory) -> None:
     words = [sys.executable, "-m", "being_remote", "sync", "--every=5", f"--inventory={inventory.path}"]
     assert subprocess.run(words, capture_output=True, timeout=20).returncode == 2
 
