@@ -77,7 +77,7 @@ def download_changed(
     When the link fails, what arrived whole is kept first, unless it belongs to another run.
 
     Raises:
-        HostError: the fetch failed; a repeated sync goes on where it stopped.
+        HostError: the fetch failed; a repeated sync continues where it stopped.
         NoSpace: there is room for nothing of what is to be fetched.
     """
     history, host = target.history, session.host

@@ -238,7 +238,7 @@ class DownloadSummary:
 
 
 class BackgroundDownload:
-    """The thread. Lifecycle: `start`, then `finish` where the job ended, or `leave` where it goes on."""
+    """The thread. Lifecycle: `start`, then `finish` where the job ended, or `leave` where it still runs."""
 
     def __init__(
         self,

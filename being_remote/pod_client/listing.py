@@ -84,7 +84,7 @@ class ListedFile(NamedTuple):
 
 
 class ContainerStart(StrictModel):
-    """What tells one start of a container from the next; None where it could not be told."""
+    """What tells one start of a container from the next; None: not known."""
 
     boot_id: Annotated[str, Field(max_length=64)] | None
     pid_namespace: _Inode | None

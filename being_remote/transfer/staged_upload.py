@@ -84,7 +84,7 @@ def push_files(
         InconsistentData: something else has a file's place on the host, and is left as it is; or a local
             file changed while it was sent.
         NoSpace: it does not fit there.
-        HostError: no answer, or the host's disk refused; the next upload goes on.
+        HostError: no answer, or the host's disk refused; the next upload continues.
     """
     for name in files:
         if (why := name_problem(os.fsencode(name))) is not None or PurePosixPath(name).parts[0] == STAGE:

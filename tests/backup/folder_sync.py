@@ -36,7 +36,7 @@ judge = Judge(lambda name: 1 << 22 if name.endswith(".frame") else None, _must_e
 
 
 class FolderHost:
-    """`folder` is what the host has, laid out as at home; `root` is the backup."""
+    """`folder` is what the host has, laid out as in the backup; `root` is the backup."""
 
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder, self.root = folder, root

@@ -1,4 +1,4 @@
-"""Snapshots: told, restored, pruned, read again; killed anywhere, none names a content that is gone."""
+"""Snapshots: listed, restored, pruned, read again; killed anywhere, none names a missing content."""
 
 from __future__ import annotations
 

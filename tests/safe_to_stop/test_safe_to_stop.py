@@ -92,7 +92,7 @@ class Place:
         return self.workdir / "jobs" / job / "attempts/1/work"
 
     def ended(self, script: str) -> str:
-        """A job that has ended, of which nothing was brought home."""
+        """A job that has ended, of which nothing was downloaded."""
         job = self.job(script)
         self.until_ended(job, 1)
         return job
@@ -862,7 +862,7 @@ def test_another_laptops_job_counts_as_ours_do(here: Place, tmp_path: Path) -> N
     ((what, next_step),) = here.why()
     assert f"{job} of another laptop (cancelled) has files that are not local: 1 file ('result')" in what
     assert "--take-over" in next_step
-    pull(their_inventory, job, all_files=True)  # both have one backup: what came home is home
+    pull(their_inventory, job, all_files=True)  # both laptops have one backup
     assert here.look().safe is True
 
 

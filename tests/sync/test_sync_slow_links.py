@@ -1,4 +1,4 @@
-"""Links that are far, narrow, lossy or dead: a sync comes home, or ends in time and the next one goes on."""
+"""Links that are far, narrow, lossy or dead: a sync completes, or ends in time and the next one continues."""
 
 from __future__ import annotations
 

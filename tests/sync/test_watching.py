@@ -37,7 +37,7 @@ EVERY_S = 0.05
 
 
 class Tracking:
-    """A run that goes on frame by frame, as the test says."""
+    """A run that grows frame by frame, as the test says."""
 
     def __init__(self, finished: Path, tracker: Path) -> None:
         self.finished = finished / "output/demo/checkpoint"
