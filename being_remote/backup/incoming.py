@@ -81,11 +81,9 @@ class IncomingFolder:
         return f"{group.into}/{os.fsdecode(group.prefix + offer.name)}"
 
     def file(self, offer: RemoteFile) -> Path:
-        """Where a file arrives."""
         return self._history.incoming / self.below(offer)
 
     def find_arrived(self, offer: RemoteFile) -> Stat | None:
-        """What lies where it arrives; None for nothing, and for what is not a plain file."""
         if self._empty:
             return None
         return stat_plain(f"{self._incoming}/{self.below(offer)}")  # a Path costs more than the look
@@ -117,19 +115,14 @@ class IncomingFolder:
         lines = _MANIFEST_LINE_BYTES * (len(self._here) + len(wanted))
 
         def to_fetch(offer: RemoteFile) -> int:
-            return 0 if self._has_come(offer) else offer.bytes
+            return 0 if is_listed(self.find_arrived(offer), offer.bytes, offer.mtime_ns) else offer.bytes
 
         room = share_room(self._history.root, wanted, to_fetch, lambda o: o.bytes, besides=lines)
         if room.left_out and can_share_blocks(self._history.scratch, self._history.rewritten):
             return share_room(self._history.root, wanted, to_fetch, lambda _: 0, besides=lines)
         return room
 
-    def _has_come(self, offer: RemoteFile) -> bool:
-        found = self.find_arrived(offer)
-        return found is not None and is_listed(offer, found)
-
     def make_fetches(self, wanted: Sequence[RemoteFile]) -> Iterator[Fetch]:
-        """The requests for these files, once there is room for them."""
         missing: list[int] = []
         stale: dict[str, Path] = {}
         named: dict[_FetchGroup, list[tuple[bytes, RemoteFile]]] = defaultdict(list)
@@ -140,7 +133,7 @@ class IncomingFolder:
             request = group._replace(wave=wave, prefix=b"")
             named[request].append((group.prefix + offer.name, offer))
             found = self.find_arrived(offer)
-            if found is None or not is_listed(offer, found):
+            if not is_listed(found, offer.bytes, offer.mtime_ns):
                 missing.append(offer.bytes)
                 if found is not None:
                     stale[offer.path] = self.file(offer)
@@ -244,7 +237,7 @@ def keep_arrived(
         if not _may_lie_here(a):
             continue
         for file in (history.incoming / a.file, moved.get(a.path)):
-            if file is not None and _lies(file, a):
+            if file is not None and is_listed(stat_plain(file), a.bytes, a.mtime_ns):
                 arrived[a.path], lying[a.path] = a, file
     seen = check_files(lying, judge, no_progress)
     good = [s for s in seen if s.problem is None]
@@ -284,11 +277,3 @@ def _moved(history: History, noted: list[tuple[str, str]]) -> dict[str, Path]:
         for path, sha256 in noted
         if not any(path in files and files[path].sha256 == sha256 for files in newest)
     }
-
-
-def _lies(file: Path, awaited: ExpectedFile) -> bool:
-    """Whether this very version arrived; whole seconds will do where the way here kept no more."""
-    found = stat_plain(file)
-    second = awaited.mtime_ns // 1_000_000_000 * 1_000_000_000
-    times = (awaited.mtime_ns, second)
-    return found is not None and found.st_size == awaited.bytes and found.st_mtime_ns in times

@@ -182,22 +182,17 @@ class ResultStage:
         self._source, self._folder = attempt.folder, folder
 
     def file(self, offer: RemoteFile) -> Path:
-        """Where a file arrives."""
         return self._folder.stage / offer.path
 
     def find_arrived(self, offer: RemoteFile) -> Stat | None:
-        """What lies where it arrives; None for nothing, and for what is not a plain file."""
         return stat_plain(self.file(offer))
 
     def make_fetches(self, wanted: Sequence[RemoteFile]) -> Iterator[Fetch]:
         """One request for all files that have not arrived yet."""
-        missing = []
-        for offer in wanted:
-            found = self.find_arrived(offer)
-            if found is None or not is_listed(offer, found):
-                missing.append((offer.name, offer))
+        missing = [o for o in wanted if not is_listed(self.find_arrived(o), o.bytes, o.mtime_ns)]
         if missing:
-            yield sorted_fetch(self._source, missing, self._folder.stage, self._folder.nothing)
+            named = ((offer.name, offer) for offer in missing)
+            yield sorted_fetch(self._source, named, self._folder.stage, self._folder.nothing)
 
     def note_fetching(self, wanted: Sequence[RemoteFile]) -> None:
         """Nothing to write down: the next download compares whatever arrived with the host."""

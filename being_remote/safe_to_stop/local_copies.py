@@ -7,14 +7,13 @@ may run meanwhile: a snapshot that is missing by then is skipped.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
+from being_remote.durable_files import stat_plain
 from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.result_folder import ResultFolder, read_record
@@ -153,8 +152,5 @@ def _original_files(actor: Actor) -> list[Path]:
 
 def _has_size(file: Path, size: int) -> bool:
     """Whether a plain file of that size lies there."""
-    try:
-        found = os.lstat(file)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return stat.S_ISREG(found.st_mode) and found.st_size == size
+    found = stat_plain(file)
+    return found is not None and found.st_size == size

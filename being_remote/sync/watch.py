@@ -8,13 +8,13 @@ ends by Ctrl-C, or by what only a person can mend: an untrusted key, a refused l
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from being_remote.backup.history import History
+from being_remote.backup.history import BackupBusy, History
 from being_remote.backup.prune import merge_snapshots
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import (
@@ -23,11 +23,9 @@ from being_remote.errors import (
     CommandFailed,
     ConnectionLost,
     InconsistentData,
-    InventoryError,
     NoSpace,
     NotFoundError,
     Unreachable,
-    UsageError,
 )
 from being_remote.session import Session
 from being_remote.sync.remote_files import ActorSync, list_actor_files
@@ -133,7 +131,7 @@ class ActorWatch:
             began = time.monotonic()
             try:
                 report, made_snapshot = self._run_round()
-            except (_Busy, NotFoundError, NoSpace, *_AWAY) as e:
+            except (BackupBusy, NotFoundError, NoSpace, *_AWAY) as e:
                 self._note_trouble(_trouble(e), e.what)
             else:
                 self._end_trouble()
@@ -174,7 +172,7 @@ class ActorWatch:
             stack.enter_context(room_on_disk(self._task.root))
             if not self._history.history_folder.is_dir():
                 found = list_actor_files(self._task, self._session)  # without files no backup folder is made
-            stack.enter_context(_lock(self._history))
+            stack.enter_context(self._history.lock())
             before = self._history.snapshot_numbers()
             one = SyncPass(
                 self._task, self._session, self._this_machine, self._history, partial=self._partial
@@ -240,24 +238,8 @@ class ActorWatch:
         return time.monotonic() - self._away_since if self._away_since is not None else 0.0
 
 
-class _Busy(UsageError):
-    """Another sync of this backup is running."""
-
-
-@contextmanager
-def _lock(history: History) -> Iterator[None]:
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(history.lock())
-        except InventoryError:
-            raise
-        except UsageError as e:
-            raise _Busy(e.what, where=e.where, hint=e.hint) from e
-        yield
-
-
 def _trouble(error: BeingRemoteError) -> Trouble:
-    if isinstance(error, _Busy):
+    if isinstance(error, BackupBusy):
         return "busy"
     if isinstance(error, NotFoundError):
         return "empty"

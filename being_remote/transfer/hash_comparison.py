@@ -172,7 +172,7 @@ class HashComparison:
             self._ask_about([o for o in wanted if o.path not in got.sent])
             left = [o for o in wanted if o.path in got.sent]
             if unmoved is not None and got.failure is None and self._answer(unmoved):
-                listed = [o for o in left if self._arrived_as_listed(o)]
+                listed = [o for o in left if is_listed(self._folder.find_arrived(o), o.bytes, o.mtime_ns)]
                 self._compare_sent(listed)
                 done = {o.path for o in listed}
                 left = [o for o in left if o.path not in done]
@@ -218,17 +218,13 @@ class HashComparison:
             found = self._folder.find_arrived(offer)
             if found is None:
                 self._got.missing.append(offer.path)
-            elif self._got.failure is None or is_listed(offer, found):
+            elif self._got.failure is None or is_listed(found, offer.bytes, offer.mtime_ns):
                 batch.append((offer, found.st_size))
                 if len(batch) == BATCH:
                     yield batch
                     batch = []
         if batch:
             yield batch
-
-    def _arrived_as_listed(self, offer: RemoteFile) -> bool:
-        found = self._folder.find_arrived(offer)
-        return found is not None and is_listed(offer, found)
 
     def _check(self, offers: Sequence[RemoteFile]) -> list[CheckedFile]:
         """Hash and judge these files, with progress as part of the whole."""
@@ -253,7 +249,7 @@ class HashComparison:
         now = answer.files.get(offer.path) if answer is not None else None
         if answer is not None and now is None:
             got.missing.append(offer.path)  # what arrived is the last of it that there is
-        mtime_ns = host_time(offer, checked.mtime_ns)
+        mtime_ns = host_time(offer.mtime_ns, checked.mtime_ns)
         differs = now is not None and now.sha256 is not None and now.sha256 != checked.sha256
         changed = now is not None and (now.bytes, now.mtime_ns) != (checked.bytes, mtime_ns)
         if differs and answer is not None and now is not None:
