@@ -15,10 +15,11 @@ from pathlib import Path
 
 from being_remote.backup.history import History
 from being_remote.backup.incoming import keep_arrived
+from being_remote.backup.live_tree import scan
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.new_snapshot import Arrival, BackupTarget, download_changed
 from being_remote.backup.reconcile import ReconcileResult, settle
-from being_remote.backup.verification import VerifyResult, scrub
+from being_remote.backup.verification import Inspection, VerifyResult, inspect, scrub
 from being_remote.durable_files import NamedPaths
 from being_remote.errors import HostError, InconsistentData, NotFoundError
 from being_remote.local_path import folds_case
@@ -38,13 +39,14 @@ from being_remote.sync.run_change import changed_cameras, other_run
 from being_remote.sync.sync_report import (
     ListingSummary,
     SyncReport,
+    inspection_warnings,
     pass_warnings,
     report_corrupt,
     report_local,
     report_plan,
     summarize_listing,
 )
-from being_remote.transfer.checked_files import Judge, find_fault
+from being_remote.transfer.checked_files import Judge, StoredFile, find_fault
 from being_remote.transfer.download_plan import DownloadPlan, plan_download
 from being_remote.transfer.hash_comparison import Arrivals, HashQueries, ask_hashes
 from being_remote.transfer.known_hashes import load_known_hashes, save_known_hashes, split_digests
@@ -156,18 +158,8 @@ class SyncPass:
             found = read_answer(self.task, news, entries)
         else:
             found = news
-        quarantined = quarantine_of(self.history).read()
-        learned = learn_hashes(
-            self.task, self.session, self.history, found, entries, quarantined, everything=self.verify
-        )
-        planned = plan_download(
-            learned.offers,
-            entries,
-            quarantined,
-            refused=found.refused,
-            folds=folds_case(self.history.history_folder),
-            most_bytes=tracker_judge().most_bytes,
-        )
+        history, verify = self.history, self.verify
+        learned, planned = plan_files(self.task, self.session, history, found, entries, everything=verify)
         summary = summarize_listing(self.task, found, planned, live)
         return _PassPlan(replace(found, offers=()), summary, replace(learned, offers=()), planned)
 
@@ -238,6 +230,29 @@ class SyncPass:
         )
 
 
+def plan_files(
+    task: ActorSync,
+    session: Session,
+    history: History,
+    found: ActorListing,
+    entries: Mapping[str, StoredFile],
+    *,
+    everything: bool,
+) -> tuple[HashKnowledge, DownloadPlan]:
+    """Ask for the hashes that are needed, and decide about each file; as `learn_hashes`."""
+    quarantined = quarantine_of(history).read()
+    learned = learn_hashes(task, session, history, found, entries, quarantined, everything=everything)
+    planned = plan_download(
+        learned.offers,
+        entries,
+        quarantined,
+        refused=found.refused,
+        folds=folds_case(history.history_folder),
+        most_bytes=tracker_judge().most_bytes,
+    )
+    return learned, planned
+
+
 def repair_backup(task: ActorSync, history: History, *, verify: bool, on_progress: OnProgress) -> LocalBackup:
     """Repair the backup before anything from the host is used. The caller holds the lock.
 
@@ -295,3 +310,40 @@ def _live_files(task: ActorSync, live: Manifest | None) -> Mapping[str, Path]:
 
 def _phases(listed_s: float, got: Arrivals) -> dict[str, float]:
     return {"list": listed_s, "transfer": got.transfer_s, "check": got.check_s}
+
+
+def preview_sync(
+    task: ActorSync, session: Session, history: History, *, verify: bool, on_progress: OnProgress
+) -> SyncReport:
+    """Plan a sync; with `verify` read everything in the backup again, too.
+
+    Raises:
+        NotFoundError: the host has nothing of this actor.
+        HostError: no answer, or an invalid one.
+        DataError: a link lies in the backup.
+    """
+    found = list_actor_files(task, session)
+    damaged = list[Path]()
+    newest = history.newest(damaged)
+    entries = dict(newest.files) if newest is not None else {}
+    read = inspect(history, newest, on_progress) if verify and newest is not None else Inspection()
+    for path, stat in scan(task.root).items():
+        if path not in entries or not entries[path].looks_like(stat):
+            entries[path] = StoredFile(path, "", stat.st_size, stat.st_mtime_ns)
+    corrupt = {rot.sha256 for rot in read.rots}
+    for path in [path for path, e in entries.items() if e.sha256 in corrupt and path not in read.sound]:
+        del entries[path]  # would be downloaded, unless the live file of another path has the same bytes
+    _, planned = plan_files(task, session, history, found, entries, everything=verify)
+    live = replace(newest, files=entries) if newest is not None else None
+    summary = summarize_listing(task, found, planned, live)
+    report = report_plan(task, summary, planned, live, planned.refused + planned.still_torn)
+    return replace(
+        report,
+        dry_run=True,
+        transferred_files=len(planned.wanted),
+        transferred_bytes=planned.wanted_bytes,
+        verified=len(read.sound & (set(planned.unchanged) - set(planned.unhashed))) if verify else None,
+        rotten=report_corrupt(read.rots, lambda _sha256: False),
+        damaged=tuple(dict.fromkeys((*read.unreadable, *damaged))),
+        warnings=(*report.warnings, *inspection_warnings(read, session.host)),
+    )
