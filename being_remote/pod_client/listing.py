@@ -23,6 +23,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from being_remote.errors import UnrequestedFile
 from being_remote.local_path import is_plain
 from being_remote.pace import READ_BYTES_PER_S
+from being_remote.pod_client.encoded_names import letters
 from being_remote.pod_client.runner import malformed_answer, run_program
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel, first_problem
@@ -387,8 +388,3 @@ def _lines(data: bytes) -> Iterator[bytes]:
             raise ValueError("it is too large")
     if line_bytes or inflate.unused_data or at < len(data):
         raise ValueError("something follows it")
-
-
-def letters(name: bytes) -> str:
-    """One letter for each byte, as the programs on a host spell names."""
-    return name.decode("latin-1")

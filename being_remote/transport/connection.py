@@ -131,5 +131,5 @@ class _RefuseUnknownKeys(paramiko.MissingHostKeyPolicy):
         self._host, self._address = host, address
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        shown = HostKey(key.get_name(), key.asbytes())
+        shown = HostKey.of(key)
         raise HostKeyUnknown(host=self._host, address=self._address, fingerprint=shown.fingerprint)

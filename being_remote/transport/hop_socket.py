@@ -105,7 +105,7 @@ def _handshake(sock: socket.socket, timeout_s: float, key_types: tuple[str, ...]
             transport.get_security_options().key_types = key_types
         transport.start_client(timeout=timeout_s)
         key = transport.get_remote_server_key()
-        return HostKey(key.get_name(), key.asbytes())
+        return HostKey.of(key)
     finally:
         transport.close()
 

@@ -25,7 +25,7 @@ from being_remote.disk import FULL, no_space, room_bytes
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, ToolMissing, UnsafeFile
 from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.pod.send import HEADER, TRAILER
-from being_remote.pod_client.listing import letters
+from being_remote.pod_client.encoded_names import letters
 from being_remote.pod_client.runner import program_stdin, start_words
 from being_remote.session import (
     PARTIAL_DIR,
