@@ -243,14 +243,20 @@ def test_only_what_is_known_to_be_whole_is_kept_when_the_host_rewrites_it(
     assert host.live() == {path: "other END"} and not host.history.quarantine.exists()
 
 
+def rewrite_at_each_question(host: FolderHost, *texts: str, when_s: float = 1_700_000_020) -> None:
+    """The host's first frame has the next text when the host is asked next, and so on."""
+
+    def rewrite() -> None:
+        host.put("checkpoint/00000.frame", texts[0], when_s)
+        rewrite_at_each_question(host, *texts[1:], when_s=when_s + 10)
+
+    if texts:
+        host.at_next_question(rewrite)
+
+
 def test_a_frame_that_the_host_rewrites_again_and_again_keeps_each_whole_version(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "first END")
-
-    def second() -> None:
-        host.put("checkpoint/00000.frame", "second END", 1_700_000_020)
-        host.at_next_question(lambda: host.put("checkpoint/00000.frame", "third END", 1_700_000_030))
-
-    host.at_next_question(second)
+    rewrite_at_each_question(host, "second END", "third END")
     _, _, arrival = host.sync()
     assert arrival.got.mismatched == ("checkpoint/00000.frame",)
     kept = {p.read_text() for p in host.history.quarantine.iterdir() if p.suffix != ".json"}
@@ -259,12 +265,7 @@ def test_a_frame_that_the_host_rewrites_again_and_again_keeps_each_whole_version
 
 def test_a_torn_frame_that_keeps_changing_is_being_written_whatever_its_time_says(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "torn")
-
-    def second() -> None:
-        host.put("checkpoint/00000.frame", "torn still", 1_700_000_020)
-        host.at_next_question(lambda: host.put("checkpoint/00000.frame", "torn again", 1_700_000_030))
-
-    host.at_next_question(second)
+    rewrite_at_each_question(host, "torn still", "torn again")
     _, _, arrival = host.sync()
     assert (arrival.got.unfinished, arrival.got.mismatched) == (("checkpoint/00000.frame",), ())
 
