@@ -51,13 +51,13 @@ def program_in(text):
     return places[max(places)] if max(places) >= 0 else None
 
 def told_by(program, argv, given, out):
+    size, _, text = given.partition(b"\n")
+    payload = text[int(size):]
     if program == "listing":
-        said = given[given.index(b"\n") + 1:]
-        size = int(given[:given.index(b"\n")])
-        request = json.loads(zlib.decompress(said[size:]))
+        request = json.loads(zlib.decompress(payload))
         return request, [json.loads(line) for line in zlib.decompress(out).split(b"\n") if line]
     if program == "send":
-        request = [json.loads(line) for line in zlib.decompress(given).split(b"\n")]
+        request = [json.loads(line) for line in zlib.decompress(payload).split(b"\n")]
         records, at = [], 0
         while at < len(out):
             number, size, mtime_ns, ctime_ns, inode = HEADER.unpack_from(out, at)

@@ -217,8 +217,8 @@ def test_a_backup_that_another_sync_holds_is_waited_for_and_that_is_reported_onc
     tried = threading.Semaphore(0)
     with ExitStack() as other:
         other.enter_context(History(inventory.backups / "demo").lock())
-        real = watching._lock
-        monkeypatch.setattr(watching, "_lock", lambda history: (tried.release(), real(history))[1])
+        real = History.lock
+        monkeypatch.setattr(History, "lock", lambda history: (tried.release(), real(history))[1])
 
         def release_later() -> None:
             def release() -> None:
