@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import hashlib
 import io
@@ -31,6 +30,7 @@ from being_remote.jobs.result_folder import ResultFolder
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client import disk_survey
+from being_remote.pod_client.encoded_names import encode
 from being_remote.pod_client.listing import (
     ContainerStart,
     FileKey,
@@ -810,14 +810,12 @@ def unowned(
 
 
 def survey_of(*folders: PurePosixPath) -> disk_survey.DiskSurvey:
-    held = [
-        disk_survey.SurveyedFolder(path=base64.b64encode(str(f).encode()), files=1, bytes=1) for f in folders
-    ]
+    held = [disk_survey.SurveyedFolder(path=encode(f), files=1, bytes=1) for f in folders]
     nothing: Any = {"count": 0, "examples": []}
     return disk_survey.DiskSurvey(
         now_ns=1,
         newest_ns=None,
-        main_walked=base64.b64encode(b"/mt"),
+        main_walked=encode("/mt"),
         up_s=None,
         folders=held,
         counted=[],
