@@ -42,7 +42,7 @@ def cancel(query: Record) -> str:
     paths = JobPaths.of(workdir, job)
     highest = max([1, seen["asked"]] + [attempt["attempt"] for attempt in seen["attempts"]])
     if (cancel_mark.cancelled_up_to(paths) or 0) < highest:
-        job_records.write_json(paths.cancel_mark, {"attempt": highest})
+        cancel_mark.mark_cancelled(paths, highest, supervised=seen["lock"] == "held")
     deadline = time.monotonic() + query["wait_s"]
     while True:
         seen = status.look(workdir, job)
@@ -70,8 +70,7 @@ def _mark_before_arrival(query: Record) -> bool:
     paths = JobPaths.of(query["workdir"], query["job"])
     if query["volume"] is None or read_volume(paths.jobs) != query["volume"]:
         return False
-    os.makedirs(os.path.dirname(paths.early_cancel_mark), 0o700, exist_ok=True)
-    job_records.write_json(paths.early_cancel_mark, {"attempt": query["attempt"]})
+    cancel_mark.mark_before_arrival(paths, query["attempt"])
     return True
 
 
