@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from being_remote.errors import BeingRemoteError, HostNotReady, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
-from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import DispatchedJob, intent_of, preview, send_all
 from being_remote.jobs.failover import Failover, follow_or_move
 from being_remote.jobs.follow import MovedLine, Say
 from being_remote.jobs.job_status import JobStatus, ended_status, exit_code_of
 from being_remote.jobs.ledger import Ledger
+from being_remote.jobs.live_download import DownloadSummary
 from being_remote.jobs.move import Move, rehearse_move
 from being_remote.jobs.move_and_follow import move_and_follow, session_with_job_host
 from being_remote.jobs.move_permission import permit_move
