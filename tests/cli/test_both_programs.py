@@ -72,10 +72,10 @@ def test_an_option_that_takes_one_value_is_refused_when_it_is_given_twice(
         assert f"{option} is given 2 times" in said["error"]["what"], (command, option)
 
 
-def test_a_host_that_is_given_twice_is_refused_behind_both_doors(door: Door, inventory: Path) -> None:
-    done = door("sync", "--host", "pod", "--host", "other")
+def test_a_host_that_is_given_twice_is_refused_by_both_programs(program: Program, inventory: Path) -> None:
+    done = program("sync", "--host", "pod", "--host", "other")
     assert done.returncode == 2 and "--host is given 2 times" in done.stderr
-    both = door("hosts", "--host", "pod", "--host", "nobody")
+    both = program("hosts", "--host", "pod", "--host", "nobody")
     assert both.returncode == 2 and "nobody" in both.stderr  # this one takes several
 
 
