@@ -13,9 +13,9 @@ from being_remote.cli.text import amount_text, first_line, size_text
 from being_remote.pod.job_states import JobState
 
 if TYPE_CHECKING:  # a command imports its own workflow, and need not import the others'
-    from being_remote.jobs.background_download import DownloadSummary
     from being_remote.jobs.cancel import CancelReport
     from being_remote.jobs.job_status import JobStatus
+    from being_remote.jobs.live_download import DownloadSummary
     from being_remote.jobs.move import Move
     from being_remote.workflows.jobs import JobsReport, WhyReport
     from being_remote.workflows.pull import PullReport

@@ -24,8 +24,8 @@ from being_remote.session import Session, no_progress
 from being_remote.workflows.job_context import job_context
 
 if TYPE_CHECKING:  # a submit that is not followed imports nothing of these
-    from being_remote.jobs.background_download import DownloadSummary
     from being_remote.jobs.follow import Say
+    from being_remote.jobs.live_download import DownloadSummary
     from being_remote.jobs.move import Move
 
 AFTER_S = 1200.0
