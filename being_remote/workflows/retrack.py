@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from being_remote.errors import BeingRemoteError, HostNotReady, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import DispatchedJob, intent_of, preview, send_all
-from being_remote.jobs.failover import Failover, follow_or_move
-from being_remote.jobs.follow import MovedLine, Say
 from being_remote.jobs.job_status import JobStatus, ended_status, exit_code_of
 from being_remote.jobs.ledger import Ledger
-from being_remote.jobs.live_download import DownloadSummary
-from being_remote.jobs.move import Move, rehearse_move
-from being_remote.jobs.move_and_follow import move_and_follow, session_with_job_host
-from being_remote.jobs.move_permission import permit_move
 from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions, plan_job
 from being_remote.jobs.spec import JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_host
@@ -29,6 +24,11 @@ from being_remote.pod_client.asked_once import AskedOnce
 from being_remote.pod_client.job_answers import LeasedGpu
 from being_remote.session import Session, no_progress
 from being_remote.workflows.job_context import job_context
+
+if TYPE_CHECKING:  # a submit that is not followed imports nothing of these
+    from being_remote.jobs.follow import Say
+    from being_remote.jobs.live_download import DownloadSummary
+    from being_remote.jobs.move import Move
 
 AFTER_S = 1200.0
 DEFAULT_RECIPE = "metrical-tracker"
@@ -160,6 +160,9 @@ def retrack(
         jobs = _dispatch(context, session, host, plans, again=wanted.again)
         if not follow_it or jobs[0].state is JobState.SUCCEEDED:
             return _report(host.name, jobs, dry_run=False, followed=False)
+        from being_remote.jobs.failover import Failover, follow_or_move
+        from being_remote.jobs.move_and_follow import session_with_job_host
+
         job = ledger.find(jobs[0].job or "")
         spare = Failover(other, after_s) if other is not None and other.name != job.host else None
         with session_with_job_host(context, job, session, host) as (its_session, its_host):
@@ -208,6 +211,8 @@ def _rehearsal_notes(
     context: JobContext, host: SshHost | LocalHost, recipe: Recipe, request: JobRequest, plan: JobPlan
 ) -> list[str]:
     """See that the job could continue on `host`, and what to know of that host."""
+    from being_remote.jobs.move import rehearse_move
+
     with context.open_session(host.name) as session, _force_offered():
         notes = rehearse_move(context, session, host, recipe, request, _spec_to_check(plan))
     return [f"on {host.name}: {note}" for note in notes]
@@ -231,7 +236,7 @@ def _find_refusal(
     return None
 
 
-@contextlib.contextmanager
+@contextmanager
 def _force_offered() -> Iterator[None]:
     """Name the option of this command that goes on all the same."""
     try:
@@ -257,6 +262,10 @@ def _dispatch_elsewhere(
     say: Say,
 ) -> RetrackReport:
     """Move a job that its host cannot run to `other` before it was sent, and follow it there."""
+    from being_remote.jobs.follow import MovedLine
+    from being_remote.jobs.move_and_follow import move_and_follow
+    from being_remote.jobs.move_permission import permit_move
+
     made = context.ledger.intend(intent_of(plan, context.ledger.uuid), again=again)
     job = made.job
     permission = permit_move(context, job, pod_is_gone=False, dry_run=False)
@@ -301,8 +310,8 @@ def _dispatch(
     to_send = [intent.job for intent in made if not intent.job.ended]
     for name in dict.fromkeys(job.host for job in to_send):
         jobs = {job.job: job for job in to_send if job.host == name}
-        first = next(iter(jobs.values()))
-        with session_with_job_host(context, first, session, host) as (its_session, its_host):
+        with nullcontext(session) if name == host.name else context.open_session(name) as its_session:
+            its_host = context.inventory.host(name)
             for result in send_all(ledger, its_session, its_host, tuple(jobs.values())):
                 if isinstance(result, JobStatus):
                     sent[result.job] = result
