@@ -51,6 +51,7 @@ CREATE INDEX transitions_by_job ON transitions (job);
 """
 _COLUMNS = "job, host, actor, recipe, spec, spec_sha256, parcel, attempt, state, at, seen_at"
 _ENDED = tuple(str(state) for state in JobState if state.ended)
+_ENDED_BADLY = tuple(str(state) for state in JobState if state.ended_badly)
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,12 @@ class Ledger:
             return str(db.execute("SELECT value FROM meta WHERE name = 'uuid'").fetchone()[0])
 
     def intend(self, intent: Intent, *, again: bool = False) -> IntentResult:
-        """Write a job down before anything is done for it; or find the one of the same intent that has
-        not ended, on another host by now if it was moved there.
+        """Write a job down before anything is done for it; or find the one of the same intent that
+        succeeded or has not ended, on another host by now if it was moved there.
 
         Args:
             intent: the job, if there will be one.
-            again: make another even while one of the same intent is not known to be ended.
+            again: make another all the same.
         """
         with self._writing() as db:
             if not again:
@@ -301,7 +302,7 @@ class Ledger:
         )
 
     def find_same_intent(self, key: str) -> LedgerJob | None:
-        """The newest job of an intent that is not known to be ended."""
+        """The newest job of an intent that is not known to be ended, else the newest that succeeded."""
         with self._reading() as db:
             return None if db is None else _find_same_intent(db, key)
 
@@ -321,8 +322,15 @@ class Ledger:
         )
         return tuple(Intent(*row) for row in rows)
 
+    @property
+    def repair_mark(self) -> Path:
+        """Lies beside a ledger that is being rebuilt."""
+        return self.path.with_name(f"{self.path.name}.repair")
+
     def find_damage(self) -> str | None:
         """What is corrupt in the file; None where it is whole, missing, or cannot be read at all."""
+        if self.repair_mark.exists():
+            return "an earlier repair was cut short"
         if not self.path.exists() or not self.path.stat().st_size:
             return None
         try:
@@ -531,11 +539,13 @@ def _last_step(db: sqlite3.Connection, job: str) -> Any:
 
 
 def _find_same_intent(db: sqlite3.Connection, key: str) -> LedgerJob | None:
-    """The newest job of an intent, as it is or as it was before it was moved, not known to be ended."""
+    """The newest job of an intent, as it is or as it was before it was moved: one that is not known to be
+    ended, else one that succeeded."""
     found = db.execute(
-        f"SELECT {_COLUMNS} FROM jobs WHERE state NOT IN ({_placeholders(_ENDED)}) AND (intent_key = ?"
-        " OR job IN (SELECT job FROM left_hosts WHERE intent_key = ?)) ORDER BY number DESC LIMIT 1",
-        (*_ENDED, key, key),
+        f"SELECT {_COLUMNS} FROM jobs WHERE state NOT IN ({_placeholders(_ENDED_BADLY)}) AND (intent_key = ?"
+        " OR job IN (SELECT job FROM left_hosts WHERE intent_key = ?))"
+        " ORDER BY state = ?, number DESC LIMIT 1",
+        (*_ENDED_BADLY, key, key, str(JobState.SUCCEEDED)),
     ).fetchone()
     return None if found is None else _ledger_job(found)
 

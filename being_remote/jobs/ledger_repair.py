@@ -64,13 +64,13 @@ def repair_ledger(context: JobContext) -> LedgerRepair | None:
         UsageError: the ledger's folder cannot be written.
     """
     ledger = context.ledger
-    if ledger.find_damage() is None and not _mark(ledger.path).exists():
+    if ledger.find_damage() is None:
         return None
     with _locked(ledger.path):
         problem = ledger.find_damage()
-        if problem is None and not _mark(ledger.path).exists():
+        if problem is None:
             return None  # another terminal was faster
-        repair = _rebuild(context, problem or "an earlier repair was cut short")
+        repair = _rebuild(context, problem)
     log.warning("%s", repair)
     return repair
 
@@ -80,7 +80,7 @@ def _rebuild(context: JobContext, problem: str) -> LedgerRepair:
     fresh = Ledger(path.with_name(f"{path.name}.new"))
     for leftover in (fresh.path, *_companions(fresh.path)):
         leftover.unlink(missing_ok=True)
-    _mark(path).touch()
+    context.ledger.repair_mark.touch()
     sync_folder(path.parent)
     known_uuid = _copy_readable_rows(path, fresh)
     kept_jobs = len(fresh.jobs())
@@ -92,7 +92,7 @@ def _rebuild(context: JobContext, problem: str) -> LedgerRepair:
         companion.unlink(missing_ok=True)  # or SQLite would apply it to the new file
     os.replace(fresh.path, path)
     sync_folder(path.parent)
-    _mark(path).unlink(missing_ok=True)
+    context.ledger.repair_mark.unlink(missing_ok=True)
     return LedgerRepair(kept, problem, kept_jobs, found_jobs, silent)
 
 
@@ -148,11 +148,6 @@ def _keep(path: Path) -> Path:
 
 def _companions(path: Path) -> list[Path]:
     return [path.with_name(path.name + ending) for ending in _COMPANIONS]
-
-
-def _mark(path: Path) -> Path:
-    """Lies beside a ledger that is being rebuilt."""
-    return path.with_name(f"{path.name}.repair")
 
 
 @contextlib.contextmanager
