@@ -14,6 +14,7 @@ import pytest
 from being_remote.errors import UsageError
 from being_remote.jobs.spec import JobSpec
 from being_remote.pod import processes, tombstone
+from being_remote.pod.boot_identity import read_volume
 from being_remote.pod.job_paths import JobPaths
 from being_remote.workflows.forget import forget, forget_finished
 from being_remote.workflows.jobs import jobs
@@ -141,7 +142,7 @@ def _forget(desk: Any, spec: JobSpec, at: int = 0) -> dict[str, Any]:
         "workdir": str(desk.workdir),
         "job": spec.job,
         "attempt": 1,
-        "volume": desk.volume(),
+        "volume": read_volume(f"{desk.workdir}/jobs"),
         "dry_run": False,
     }
     argv = [desk.python, "-c", _KILLED, str(at), json.dumps(query)]

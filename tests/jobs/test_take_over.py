@@ -194,8 +194,8 @@ def test_a_job_that_has_ended_or_is_lost_or_has_other_settings_hinders_no_other_
         .jobs
     )
     assert facts.holder is not None and facts.newest is not None and facts.newest.progress is not None
-    for process in (facts.holder.supervisor, facts.newest.progress.payload):
-        assert process is not None
-        os.kill(process.pid, signal.SIGKILL)
+    assert facts.newest.progress.payload is not None
+    os.kill(facts.holder.supervisor.pid, signal.SIGKILL)
+    os.killpg(facts.newest.progress.payload.pid, signal.SIGKILL)
     works.until(lambda: jobs(theirs).jobs[0].state == "lost")
     assert works.command("sleep 60").state == "running"
