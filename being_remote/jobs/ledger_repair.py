@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from being_remote.durable_files import sync_files, sync_folder
+from being_remote.durable_files import room_on_disk, sync_files, sync_folder
 from being_remote.errors import DataError, HostError, UsageError
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.ledger import Ledger
@@ -62,11 +62,12 @@ def repair_ledger(context: JobContext) -> LedgerRepair | None:
 
     Raises:
         UsageError: the ledger's folder cannot be written.
+        NoSpace: the disk is full; nothing was changed.
     """
     ledger = context.ledger
     if ledger.find_damage() is None:
         return None
-    with _locked(ledger.path):
+    with room_on_disk(ledger.path.parent), _locked(ledger.path):
         problem = ledger.find_damage()
         if problem is None:
             return None  # another terminal was faster
@@ -136,12 +137,12 @@ def _keep(path: Path) -> Path:
     number = 1
     while os.path.lexists(kept := path.with_name(f"{path.name}.corrupt-{number}")):
         number += 1
-    shutil.copyfile(path, kept)
+    shutil.copy(path, kept)
     copies = [kept]
     for companion in _companions(path):
         if companion.exists():
             copies.append(companion.with_name(companion.name.replace(path.name, kept.name)))
-            shutil.copyfile(companion, copies[-1])
+            shutil.copy(companion, copies[-1])
     sync_files(path.parent, copies)
     return kept
 
