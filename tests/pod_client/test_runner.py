@@ -25,8 +25,10 @@ def session(tmp_path: Path) -> LocalSession:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_comes_with_every_module_that_it_imports(program: ProgramName) -> None:
     # All but the lines that start it.
-    lines = [line for line in program_text(program).splitlines() if not line.startswith(b"sys.modules[")]
-    source = b"\n".join([*lines, b"print(sorted(sys.modules))"])
+    lines = [
+        line for line in program_text(program).splitlines() if not line.lstrip().startswith(b"sys.modules[")
+    ]
+    source = b"\n".join([*lines, b"start()", b"print(sorted(sys.modules))"])
     done = subprocess.run([sys.executable, "-I", "-"], input=source, capture_output=True, check=True)
     assert f"'being_remote.pod.{program}'".encode() in done.stdout
 
