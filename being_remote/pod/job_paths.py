@@ -1,7 +1,7 @@
 """Where everything of a job lies on its host: the one spelling, for the programs on a pod and the laptop.
 
-    <workdir>/jobs/.volume  .in/  .cancelled/<job>  .pushed/<upload>/pushed.json
-    <workdir>/jobs/<job>/   spec.json  bundle/  files/  cancel  supervisor.log
+    <workdir>/jobs/.volume  .in/  .programs/<sha256>  .cancelled/<job>  .pushed/<upload>/pushed.json
+    <workdir>/jobs/<job>/   spec.json  bundle  bundle.sha256  files/  cancel  supervisor.log
                             attempts/<n>.asked
                             attempts/<n>/{who.json,progress.json,end.json,end.json.reserved,log,work/}
 
@@ -32,6 +32,11 @@ def volume_marker(jobs: str) -> str:
 def incoming_folder(jobs: str) -> str:
     """Where claims unpack jobs before they are renamed into place."""
     return f"{jobs}/.in"
+
+
+def programs_archive(jobs: str, sha256: str) -> str:
+    """Where our programs are stored."""
+    return f"{jobs}/.programs/{os.path.basename(sha256)}"
 
 
 class AttemptPaths:
@@ -74,8 +79,13 @@ class JobPaths:
 
     @property
     def bundle(self) -> str:
-        """Our programs."""
+        """Our programs: an archive that Python imports; of a job from before, a folder."""
         return f"{self.folder}/bundle"
+
+    @property
+    def bundle_sha256(self) -> str:
+        """The hash of the archive."""
+        return f"{self.folder}/bundle.sha256"
 
     @property
     def files(self) -> str:

@@ -46,8 +46,6 @@ def run(program: Callable[[], None]) -> None:
         _end(record_of(e))
     except MemoryError:
         _end({"errno": "ENOMEM", "path": ""})
-    except ImportError as e:
-        _end({"module": e.name or str(e)[:100]})
 
 
 def _end(record: Dict[str, Any]) -> None:

@@ -238,17 +238,30 @@ class StatusAnswer(StrictModel):
     gpu_problem: Text | None
 
 
-class SubmitAnswer(StrictModel):
+class HostOffer(StrictModel):
+    """What a host says before a job is sent: its volume, and whether it has the programs already."""
+
+    volume: Word | None
+    has_programs: bool
+
+
+class SubmittedJob(StrictModel):
     """What a claim and ensure came to. `seen` is null unless the claim stands."""
 
-    claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed"]
-    spec_sha256: Sha256 | None
+    job: JobId
+    claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed", "failed"]
     supervisor: (
         Literal["started", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"] | None
     )
     reason: Text | None
-    incarnation: BootIdentity
     seen: OneJob | None
+
+
+class SubmitAnswer(StrictModel):
+    """What became of the jobs that one submit sent, in their order."""
+
+    incarnation: BootIdentity
+    jobs: Annotated[tuple[SubmittedJob, ...], Field(max_length=MOST_ROWS, strict=False)]
 
 
 class CancelAnswer(StrictModel):

@@ -8,12 +8,13 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationError
 
 from being_remote.errors import CommandFailed, HostDiskFull, HostError, ToolMissing
-from being_remote.foreign_text import printable
+from being_remote.foreign_text import printable, quote
 from being_remote.pod import os_problem
 from being_remote.session import Result
 from being_remote.strict_model import StrictModel
 
 _OLD_PYTHON = re.compile(rb"Python ([0-9]{1,2}\.[0-9]{1,3})\s*\Z")
+_NO_MODULE = re.compile(rb"(?:ModuleNotFound|Import)Error: (.+)")
 _NO_ISOLATION = re.compile(rb"Unknown option: -I")
 _PYTHON_HINT = (
     "install Python 3.8 or newer on the host (apt-get install python3), or set `python` in the inventory"
@@ -41,12 +42,6 @@ class SystemRefusal(StrictModel):
         return os_problem.in_words(self.errno, self.path, host)
 
 
-class _MissingModule(StrictModel):
-    """A module that the host's Python lacks."""
-
-    module: Annotated[str, Field(max_length=100), AfterValidator(printable)]
-
-
 def find_error(result: Result, task: str, python: str) -> HostError | None:
     """The error for a program that could not run, or that the system refused something; None for any other.
 
@@ -61,18 +56,15 @@ def find_error(result: Result, task: str, python: str) -> HostError | None:
     if result.exit_code == 1 and old:
         tool = f"Python 3.8 or newer ({python!r} is {old.group(1).decode()})"
         return ToolMissing(host=host, tool=tool, hint=_PYTHON_HINT)
+    last = result.stderr.rstrip().rpartition(b"\n")[2]
+    missing = _NO_MODULE.match(last)
+    if result.exit_code == 1 and missing:
+        tool = f"a module of {python!r} ({quote(missing.group(1))})"
+        return ToolMissing(host=host, tool=tool, hint="set `python` in the inventory to a complete Python")
     if result.exit_code != os_problem.EXIT_CODE:
         return None
-    said = result.stderr.rstrip().rpartition(b"\n")[2]
     try:
-        missing = _MissingModule.model_validate_json(said)
-    except ValidationError:
-        pass
-    else:
-        tool = f"the module {missing.module!r} of {python!r}"
-        return ToolMissing(host=host, tool=tool, hint="set `python` in the inventory to a complete Python")
-    try:
-        refusal = SystemRefusal.model_validate_json(said)
+        refusal = SystemRefusal.model_validate_json(last)
     except ValidationError:
         return None
     if refusal.errno in os_problem.FULL:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -25,11 +26,12 @@ from being_remote.strict_model import StrictModel, first_problem
 BOOT = (
     "import sys\n"
     "sys.version_info >= (3, 8) or sys.exit('Python %d.%d' % sys.version_info[:2])\n"
+    "import zlib\n"
     "i = sys.stdin.buffer\n"
     "n = int(i.readline(20))\n"
     "t = i.read(n)\n"
     "len(t) == n or sys.exit('cut short')\n"
-    "exec(compile(t, 'being_remote', 'exec'))\n"
+    "exec(compile(zlib.decompress(t), 'being_remote', 'exec'))\n"
 )
 _LOADER = """
 import sys, types
@@ -55,11 +57,11 @@ _MAIN = "    sys.modules[{main!r}].main(sys.argv[1], sys.stdin.buffer)\n"
 ProgramName = Literal[
     "box_search",
     "cancel",
-    "claim",
     "disk_survey",
     "host_facts",
     "listing",
     "log_stream",
+    "offer",
     "placement",
     "receive",
     "send",
@@ -89,11 +91,11 @@ class PodProgram:
 PROGRAMS: dict[ProgramName, PodProgram] = {
     "box_search": PodProgram("searching for bbox.pt", 16 << 20, read_only=True),
     "cancel": PodProgram("cancelling a job", 1 << 20, site_packages=True),
-    "claim": PodProgram("submitting a job", 1 << 20, site_packages=True),
     "disk_survey": PodProgram("surveying the disk", 16 << 20, read_only=True),
     "host_facts": PodProgram("checking the host", 256 << 10, read_only=True, site_packages=True),
     "listing": PodProgram("listing files", 64 << 20, read_only=True),
     "log_stream": PodProgram("reading a log", 0, site_packages=True),
+    "offer": PodProgram("submitting a job", 64 << 20, site_packages=True),
     "placement": PodProgram("placing uploaded files", 64 << 20, site_packages=True),
     "receive": PodProgram("receiving files", 64 << 20, site_packages=True),
     "send": PodProgram("sending files", 0),
@@ -135,6 +137,7 @@ def run_program(
     python: str,
     timeout_s: float | None = None,
     payload: bytes = b"",
+    reply: Callable[[bytes], bytes] | None = None,
 ) -> bytes:
     """Run a program and return what it printed. Every program is idempotent, so a lost link is retried.
 
@@ -142,6 +145,7 @@ def run_program(
         request: its argument, as JSON; at most 100 KiB. What is longer goes into `payload`.
         python: the host's Python, 3.8 or newer.
         timeout_s: default: the host's `answer_timeout_s`.
+        reply: makes, of the first line that it prints, what it is sent next; see `Session.run`.
 
     Raises:
         ToolMissing: no such Python on the host, or it is too old or incomplete.
@@ -157,6 +161,7 @@ def run_program(
         timeout_s=timeout_s,
         repeatable=True,
         max_output_bytes=about.max_answer_bytes,
+        reply=reply,
     )
     if result.exit_code != 0:
         raise find_error(result, about.task, python) or CommandFailed(
@@ -192,7 +197,7 @@ def malformed_answer(host: str, program: ProgramName, problem: str) -> Malformed
 
 @cache
 def program_text(program: ProgramName) -> bytes:
-    """Return the program's source with all modules of `pod/` that it imports."""
+    """Return the program's source with all modules of `pod/` that it imports, deflated."""
     modules = {"being_remote": "", "being_remote.pod": ""}
 
     def add(name: str) -> None:
@@ -208,7 +213,8 @@ def program_text(program: ProgramName) -> bytes:
         add("client")
     add(program)
     start = (_END_WITH_CLIENT if read_only else "") + _MAIN.format(main=f"being_remote.pod.{program}")
-    return _LOADER.format(first=first, modules=list(modules.items())[len(first) :], start=start).encode()
+    text = _LOADER.format(first=first, modules=list(modules.items())[len(first) :], start=start)
+    return zlib.compress(text.encode(), 9)
 
 
 def _imports(source: str) -> Iterator[str]:

@@ -6,7 +6,6 @@ it is whole; after a cut the next call resumes in the middle of a file.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -22,6 +21,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from being_remote.errors import CommandFailed, ConnectionLost, HostError, NotFoundError, ToolMissing
 from being_remote.foreign_text import quote
 from being_remote.pace import SLOWEST, Pace, Rate
+from being_remote.pod_client.encoded_names import encode
 from being_remote.pod_client.refusal import find_error
 from being_remote.pod_client.runner import malformed_answer, program_stdin, run_program, start_words
 from being_remote.session import OnProgress, Push, Result, Session, TransferProgress, TransferResult
@@ -107,7 +107,7 @@ def push(
 
 
 def _ask(request: Push, do: str) -> dict[str, str]:
-    return {"do": do, "into": base64.b64encode(os.fsencode(str(request.into))).decode("ascii")}
+    return {"do": do, "into": encode(request.into)}
 
 
 def _file(source: Path, name: bytes) -> _File:
@@ -122,7 +122,7 @@ def _find_missing(
     files: Sequence[_File], request: Push, session: Session, python: str
 ) -> list[tuple[_File, int]]:
     """The files that are not whole on the host, each with the bytes that it has."""
-    rows = [[base64.b64encode(f.name).decode("ascii"), f.size, f.mtime_ns] for f in files]
+    rows = [[encode(f.name), f.size, f.mtime_ns] for f in files]
     payload = json.dumps(rows).encode("ascii")
     try:
         said = run_program(session, "receive", _ask(request, "look"), python=python, payload=payload)
@@ -143,7 +143,7 @@ def _send(
     file: _File, offset: int, pipe: _TimedPipe, sent: int, request: Push, on_progress: OnProgress
 ) -> int:
     """Write one file's header and the rest of its bytes; returns all bytes sent so far."""
-    name = base64.b64encode(file.name).decode("ascii")
+    name = encode(file.name)
     pipe.write(json.dumps([name, file.size, file.mtime_ns, file.mode, offset]).encode("ascii") + b"\n")
     left = file.size - offset
     with file.path.open("rb") as f:

@@ -421,7 +421,7 @@ def test_a_box_written_after_the_frames_is_a_problem_and_before_them_is_none(her
     later = time.time() + 7300
     os.utime(here.box, (later, later))
     (problem,) = candidate(here.find()).problems
-    assert problem.startswith("it was written 2 h after the first of the run's frames")
+    assert problem.startswith("it was written 2 h 1 min after the first of the run's frames")
 
 
 def test_a_run_that_did_not_crop_has_no_use_for_the_box(here: Checkout) -> None:

@@ -13,7 +13,7 @@ from being_remote.inventory import LocalHost
 from being_remote.pod_client.runner import run_program
 from being_remote.transport.local_session import LocalSession
 
-CLAIM = {"workdir": "", "job": None}  # make the jobs' folder and the volume's marker
+OFFER = {"programs": "0" * 64, "wait_s": 1.0}  # it makes the jobs' folder and the volume's marker
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def session(tmp_path: Path) -> LocalSession:
 
 def refuse(session: LocalSession, workdir: Path | str, python: str = sys.executable) -> HostError:
     with pytest.raises(HostError) as caught:
-        run_program(session, "claim", {**CLAIM, "workdir": str(workdir)}, python=python)
+        run_program(session, "offer", {**OFFER, "workdir": str(workdir)}, python=python)
     return caught.value
 
 
@@ -78,11 +78,21 @@ def test_what_the_system_refuses_is_said_in_words(
     assert error.hint
 
 
+LACKS_ZLIB = """
+class Lacks:
+    def find_spec(name, *_):
+        if name == 'zlib':
+            raise ModuleNotFoundError("No module named 'zlib'")
+sys.modules.pop('zlib', None)
+sys.meta_path.insert(0, Lacks)
+"""
+
+
 def test_a_missing_module_is_named(session: LocalSession, tmp_path: Path) -> None:
-    python = python_that(tmp_path, "sys.modules['tarfile'] = None")
+    python = python_that(tmp_path, LACKS_ZLIB)
     error = refuse(session, tmp_path, python)
     assert isinstance(error, ToolMissing)
-    assert error.what == f"the module 'tarfile' of {python!r} is missing"
+    assert error.what == f"a module of {python!r} (\"No module named 'zlib'\") is missing"
 
 
 def test_an_old_python_is_named_with_its_version(session: LocalSession, tmp_path: Path) -> None:
