@@ -256,6 +256,7 @@ class SubmittedJob(StrictModel):
         Literal["started", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"] | None
     )
     reason: Text | None
+    problem: SystemRefusal | None = None
     seen: OneJob | None
 
 

@@ -41,6 +41,12 @@ class SystemRefusal(StrictModel):
     def in_words(self, host: str = "") -> str:
         return os_problem.in_words(self.errno, self.path, host)
 
+    def full_disk(self, host: str, outcome: str) -> HostDiskFull | None:
+        """The error for a full disk; `outcome` says what became of the request. None for any other refusal."""
+        if self.errno not in os_problem.FULL:
+            return None
+        return HostDiskFull(f"{self.in_words(host)}; {outcome}", host=host, path=self.path)
+
 
 def find_error(result: Result, task: str, python: str) -> HostError | None:
     """The error for a program that could not run, or that the system refused something; None for any other.
@@ -67,7 +73,6 @@ def find_error(result: Result, task: str, python: str) -> HostError | None:
         refusal = SystemRefusal.model_validate_json(last)
     except ValidationError:
         return None
-    if refusal.errno in os_problem.FULL:
-        return HostDiskFull(f"{refusal.in_words(host)}; {task} stopped", host=host, path=refusal.path)
     hint = _HINTS.get(refusal.errno, f"run doctor --host {host}")
-    return CommandFailed(f"{task} failed: {refusal.in_words()}", host=host, result=result, hint=hint)
+    failed = CommandFailed(f"{task} failed: {refusal.in_words()}", host=host, result=result, hint=hint)
+    return refusal.full_disk(host, f"{task} stopped") or failed

@@ -140,6 +140,17 @@ def test_a_cancel_on_a_full_disk_leaves_the_next_attempt_free(desk: Desk) -> Non
     assert desk.see(job).state == "submitted"
 
 
+def test_a_job_for_a_full_disk_is_refused_with_its_host_and_folder(desk: Desk) -> None:
+    desk.until(desk.submit(desk.spec("true")).job, "succeeded")
+    leave_room(Path(desk.workdir), "pages")
+    spec = desk.spec("true")
+    with pytest.raises(
+        HostDiskFull, match=rf"^disk full on a100 \({desk.workdir}.*\); {spec.job} was not stored"
+    ):
+        desk.submit(spec)
+    assert not desk.folder(spec.job).exists()
+
+
 def test_a_cancel_that_no_mark_can_tell_is_an_error_that_names_the_full_disk(desk: Desk) -> None:
     spec = desk.spec("true")
     desk.submit(spec)
