@@ -42,7 +42,7 @@ class SystemRefusal(StrictModel):
         return os_problem.in_words(self.errno, self.path, host)
 
     def full_disk(self, host: str, outcome: str) -> HostDiskFull | None:
-        """The error for a full disk; `outcome` says what became of the request. None for any other refusal."""
+        """The error for a full disk, with what became of the request; None for any other refusal."""
         if self.errno not in os_problem.FULL:
             return None
         return HostDiskFull(f"{self.in_words(host)}; {outcome}", host=host, path=self.path)
