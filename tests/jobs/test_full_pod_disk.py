@@ -171,7 +171,7 @@ def test_an_attempt_that_a_full_disk_keeps_from_its_start_waits_and_starts_once_
     leave_room(Path(desk.workdir), "files")
     made = desk.submit(spec, attempt=2)
     assert (made.supervisor, made.state) == ("started", "waiting"), made
-    assert made.reason == f"waits for its disk; disk full on a100 ({desk.workdir})"
+    assert desk.see(spec.job).reason == f"waits for its disk; disk full on a100 ({desk.workdir})"
     leave_room(Path(desk.workdir), "all")
     assert desk.until(spec.job, "succeeded", "failed").state == "succeeded"
     assert (desk.folder(spec.job) / "starts").read_text() == "started\n"
