@@ -28,6 +28,9 @@ def retrack(
     command: Annotated[str | None, option("WORDS", "what --recipe command runs; without a shell")] = None,
     gpus: Annotated[int | None, option("N", "number of GPUs that a job needs; default: 1", min=0)] = None,
     wall_s: Annotated[float | None, option("SECONDS", "time limit; the job is ended after it", min=1)] = None,
+    wait_at_most: Annotated[
+        str | None, option("TIME", "limit of the wait for a free GPU; default: none")
+    ] = None,
     follow: FollowOpt = False,
     failover: Annotated[
         str | None,
@@ -69,6 +72,7 @@ def retrack(
             command=command,
             gpus=gpus,
             wall_s=wall_s,
+            wait_s=parse_duration(wait_at_most, "--wait-at-most") if wait_at_most is not None else None,
             again=again,
         ),
         follow_it=follow and not dry_run,

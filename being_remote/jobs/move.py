@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
@@ -21,7 +21,7 @@ from being_remote.jobs.dispatch import PUSHED, files_of, intent_of, pushed_for
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import Intent, LedgerJob
 from being_remote.jobs.move_permission import MovePermission
-from being_remote.jobs.recipe import CarriedFiles, JobRequest, Recipe
+from being_remote.jobs.recipe import CarriedFiles, JobRequest, Recipe, plan_job
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths
@@ -127,7 +127,7 @@ def rehearse_move(
     target = _MoveTarget(context, session, host, dry_run=True, on_progress=no_progress)
     uploaded = target.upload_input(recipe, request)
     if uploaded is None or not uploaded.to_send_files:  # else the input from which it is planned is missing
-        recipe.plan(request, recipe.look(session, request, context.inventory))
+        plan_job(recipe, session, request, context.inventory)
     return (*target.notes, *uploaded.notes) if uploaded is not None else tuple(target.notes)
 
 
@@ -213,7 +213,7 @@ class _MoveTarget:
         name = self.host.name
         if seen is None:
             request = _request_on(self.context, self.host, job, recipe)
-            plan = recipe.plan(request, recipe.look(self.session, request, self.context.inventory))
+            plan = plan_job(recipe, self.session, request, self.context.inventory)
             return intent_of(plan, self.context.ledger.uuid, job.job)
         if seen.attempt > job.attempt:
             raise UsageError(
@@ -244,7 +244,7 @@ def _request_on(context: JobContext, host: SshHost | LocalHost, job: LedgerJob, 
     """The same job, for `host`."""
     spec = JobSpec.from_bytes(job.spec)
     actor = context.inventory.the_actor(spec.actor) if spec.actor is not None else None
-    return recipe.repeat(spec, files_of(job.parcel), host, actor)
+    return replace(recipe.repeat(spec, files_of(job.parcel), host, actor), wait_s=spec.wait_s)
 
 
 def _carried_note(carried: CarriedFiles | None) -> str:

@@ -9,7 +9,7 @@ steps may hold the placeholders of `jobs.spec.CommandStep`, which are filled in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -50,6 +50,7 @@ class JobRequest:
         actor: whose it is; some recipes need none.
         gpus: how many it needs; None: as many as the recipe usually takes.
         wall_s, stall_s: seconds after which it is ended: in all, and without progress.
+        wait_s: seconds after which it no longer waits for free GPUs; see `plan_job`.
     """
 
     host: SshHost | LocalHost
@@ -58,6 +59,7 @@ class JobRequest:
     gpus: int | None = None
     wall_s: float | None = None
     stall_s: float | None = None
+    wait_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class JobPlan:
     progress: FileProgress | None = None
     wall_s: float | None = None
     stall_s: float | None = None
+    wait_s: float | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     changes: tuple[OptionChange, ...] = ()
     notes: tuple[str, ...] = ()
@@ -110,6 +113,7 @@ class JobPlan:
             gpus=self.gpus,
             wall_s=self.wall_s,
             stall_s=self.stall_s,
+            wait_s=self.wait_s,
             grace_s=GRACE_S,
         )
 
@@ -195,6 +199,15 @@ class Recipe(Protocol):
 
 
 FindRecipe = Callable[[str], Recipe]
+
+
+def plan_job(recipe: Recipe, session: Session, request: JobRequest, inventory: Inventory) -> JobPlan:
+    """Look at the host and plan the job, with the limit on its wait, which no recipe need know.
+
+    Raises UsageError, NotFoundError or HostError where the job could not run.
+    """
+    plan = recipe.plan(request, recipe.look(session, request, inventory))
+    return replace(plan, wait_s=request.wait_s)
 
 
 def options_of(model: type[Options], typed: TypedOptions) -> Options:

@@ -79,7 +79,8 @@ class JobSpec:
     """One job. `intent` is what the user asked for, canonical: equal intents are the same job.
 
     `wall_s` bounds an attempt, `stall_s` the time without a new file of `progress` (without one: of
-    the log); `grace_s` lies between TERM and KILL; `log_bytes` bounds the log.
+    the log); `wait_s` bounds the wait for free GPUs; `grace_s` lies between TERM and KILL; `log_bytes` bounds
+    the log.
     """
 
     job: str
@@ -94,6 +95,7 @@ class JobSpec:
     gpus: int = 0
     wall_s: float | None = None
     stall_s: float | None = None
+    wait_s: float | None = None
     grace_s: float = 10.0
     log_bytes: int = 64 << 20
     schema: int = SCHEMA
@@ -111,7 +113,10 @@ class JobSpec:
     @cached_property
     def as_bytes(self) -> bytes:
         """The canonical JSON: what is hashed, stored in the ledger and sent to the pod."""
-        return canonical(dataclasses.asdict(self)) + b"\n"
+        fields = dataclasses.asdict(self)
+        if self.wait_s is None:
+            del fields["wait_s"]  # specs of version 0.1.0 have no such field, and keep their bytes
+        return canonical(fields) + b"\n"
 
     @cached_property
     def sha256(self) -> str:

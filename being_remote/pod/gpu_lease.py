@@ -3,92 +3,19 @@
 A ticket is a numbered file that its owner holds locked while it waits. Only the lowest living ticket may
 choose, and it takes all the GPUs it needs or none, so no job overtakes another or holds one GPU while it
 waits for another. A GPU in use without a lease is busy: inside containers the driver reports no process ids
-that mean anything, so memory and utilization decide.
+that mean anything, so memory and utilization decide. `gpus` reads them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import shutil
-import subprocess
-from typing import Any, Dict, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
-from being_remote.pod import client, locks
+from being_remote.pod import locks
+from being_remote.pod.gpus import Gpu, GpuQuery, find_obstacle, gpus_text
 
-FIELDS = "index,uuid,name,memory.total,memory.used,utilization.gpu"
-QUERY = ["nvidia-smi", "--query-gpu=" + FIELDS, "--format=csv,noheader,nounits"]
-NO_NVIDIA_SMI = "no nvidia-smi found"
-SMI_S = 15.0
-BUSY_MIB = 1024  # an idle driver holds up to about 600 MiB for itself
-BUSY_PERCENT = 20
-_UUID = re.compile(r"GPU-[A-Za-z0-9-]{1,70}")
-_COUNT = re.compile(r"[0-9]{1,9}")
 _TICKET = re.compile(r"[0-9]{12}")
-
-Gpu = Dict[str, Any]
-
-
-class GpuQuery:
-    """nvidia-smi, started now and read later."""
-
-    def __init__(self) -> None:
-        self._process: Optional[subprocess.Popen[bytes]] = None
-        if shutil.which(QUERY[0]) is not None:
-            self._process = subprocess.Popen(
-                QUERY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
-
-    def hangs(self) -> bool:
-        """Whether it was killed and still does not end: the driver hangs."""
-        return self._process is not None and self._process.poll() is None
-
-    def answer(self) -> Tuple[List[Gpu], Optional[str]]:
-        """(the GPUs it lists, why there may be more)."""
-        if self._process is None:
-            return [], NO_NVIDIA_SMI
-        try:
-            out, err = self._process.communicate(timeout=SMI_S)
-        except subprocess.TimeoutExpired:
-            client.end_below(self._process.pid)
-            self._process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):  # a hung driver keeps it from dying
-                self._process.communicate(timeout=1)
-            return [], f"nvidia-smi gave no answer within {SMI_S:g} s"
-        gpus, odd = parse(out.decode("utf-8", "replace"))
-        if self._process.returncode != 0:
-            last = (err or out).decode("utf-8", "replace").strip()[-200:]
-            return gpus, f"nvidia-smi ended with {self._process.returncode}: {last}"
-        return gpus, ("nvidia-smi says: " + odd[0][:200]) if odd else None
-
-
-def parse(text: str) -> Tuple[List[Gpu], List[str]]:
-    """(GPUs, other lines) of nvidia-smi's CSV. "[N/A]" and the like become None.
-
-    Example:
-        >>> parse("0, GPU-1f, NVIDIA A100, 81920, 4, [N/A]")[0][0]["busy"]
-        False
-    """
-    gpus, odd = [], []
-    for line in filter(None, (line.strip() for line in text.splitlines())):
-        fields = [field.strip() for field in line.split(",")]
-        if len(fields) != 6 or not _COUNT.fullmatch(fields[0]) or not _UUID.fullmatch(fields[1]):
-            odd.append(line)
-            continue
-        total, used, percent = (int(f) if _COUNT.fullmatch(f) else None for f in fields[3:])
-        gpus.append(
-            {
-                "index": int(fields[0]),
-                "uuid": fields[1],
-                "name": fields[2][:200],
-                "memory_total_mib": total,
-                "memory_used_mib": used,
-                "utilization_percent": percent,
-                "busy": (used or 0) > BUSY_MIB or (percent or 0) > BUSY_PERCENT,
-            }
-        )
-    return sorted(gpus, key=lambda g: g["index"]), odd
 
 
 def with_leases(gpus: List[Gpu]) -> List[Gpu]:
@@ -100,10 +27,6 @@ def with_leases(gpus: List[Gpu]) -> List[Gpu]:
         name = job if isinstance(job, str) and len(job) <= 80 else ""
         found.append(dict(gpu, job=name if state == "held" else None))
     return found
-
-
-def _gpus(count: int) -> str:
-    return "1 GPU" if count == 1 else f"{count} GPUs"
 
 
 class NeverAvailable(Exception):
@@ -118,6 +41,8 @@ class GpuQueue:
         self._folder = os.path.join(locks.folder(), "tickets")
         self._mutex = os.path.join(locks.folder(), "gpu.mutex")
         self.reason = "waits for a GPU"
+        # Why too few GPUs can be used until somebody repairs them; None: unknown, or only waiting is needed.
+        self.broken: Optional[str] = None
         self._query: Optional[GpuQuery] = None
         with locks.held(self._mutex):
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
@@ -134,24 +59,31 @@ class GpuQueue:
             NeverAvailable: there are fewer GPUs than needed, or no nvidia-smi.
         """
         if not self._is_next():
+            self.broken = None
             return None
         if self._query is not None and self._query.hangs():
             return None  # a second one would hang, too
         # Not under the mutex: the driver may take long, and no other ticket may choose now anyway.
         self._query = GpuQuery()
         gpus, problem = self._query.answer()
-        if problem is None and len(gpus) < self._count:
-            raise NeverAvailable(f"it needs {_gpus(self._count)}, the pod has {len(gpus)}")
-        if problem == NO_NVIDIA_SMI:
-            raise NeverAvailable(f"it needs {_gpus(self._count)}, but {NO_NVIDIA_SMI}")
+        obstacle, repairable = find_obstacle(gpus, problem, self._count)
+        if obstacle is not None and not repairable:
+            raise NeverAvailable(obstacle)
+        self.broken = obstacle
+        if obstacle is not None:
+            self.reason = obstacle
+            return None
+        whole = [gpu for gpu in gpus if gpu["broken"] is None]
         with locks.held(self._mutex):
-            taken, leased = self._take([gpu["uuid"] for gpu in gpus if not gpu["busy"]])
+            taken, leased = self._take([gpu["uuid"] for gpu in whole if not gpu["busy"]])
             if taken is not None:
                 self._remove_ticket()
                 return taken
-        busy = sum(1 for gpu in gpus if gpu["busy"])
+        busy = sum(1 for gpu in whole if gpu["busy"])
         in_use = f"{leased} leased by other jobs, {busy} busy"
-        self.reason = problem or f"waits for {self._count} of {_gpus(len(gpus))}: {in_use}"
+        if len(gpus) > len(whole):
+            in_use += f", {len(gpus) - len(whole)} broken"
+        self.reason = f"waits for {self._count} of {gpus_text(len(gpus))}: {in_use}"
         return None
 
     def leave(self) -> None:

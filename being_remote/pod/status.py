@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, List, Optional, Tuple
 
 from being_remote.pod import cancel_mark, gpu_lease, job_records, locks, processes, start_gate
 from being_remote.pod.boot_identity import read_boot_identity
+from being_remote.pod.gpus import GpuQuery
 from being_remote.pod.job_paths import JOB_ID, JobPaths, jobs_folder
 from being_remote.pod.job_records import Record
 
@@ -178,7 +179,7 @@ def main(request: str, stdin: BinaryIO) -> None:
     """Answer one request: {"workdir": str, "only": null or [job]}."""
     gc.disable()  # one short run that only grows
     asked = json.loads(request)
-    query = gpu_lease.GpuQuery()
+    query = GpuQuery()
     jobs, omitted = look_at_all(asked["workdir"], asked["only"])
     gpus, problem = query.answer()
     answer = {

@@ -22,6 +22,7 @@ from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.job_paths import AttemptPaths, JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
+from being_remote.pod.wait_limits import WaitLimits
 from being_remote.pod.wakeups import Wakeups
 
 LOOK_S = 0.5
@@ -109,11 +110,15 @@ class Supervisor:
         if self.spec["gpus"] == 0:
             return [], []
         queue, pause = gpu_lease.GpuQueue(self.job, self.spec["gpus"]), LOOK_S
+        limits = WaitLimits(self.spec.get("wait_s"))
         try:
             while True:
                 taken = queue.try_once()
                 if taken is not None:
                     return taken
+                given_up = limits.find_exceeded(queue.broken, queue.reason)
+                if given_up is not None:
+                    raise gpu_lease.NeverAvailable(given_up)
                 self._write_note(lock, queue.reason)
                 self.say("started", queue.reason)
                 self._wait_startable(pause)

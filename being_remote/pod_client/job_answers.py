@@ -185,7 +185,10 @@ class JobFacts(StrictModel):
 
 
 class LeasedGpu(StrictModel):
-    """One GPU; `job` is who leases it, "" if the lease does not say who."""
+    """One GPU, or one MIG instance of one.
+
+    `job` is who leases it, "" if the lease does not say who; `broken` is why it must not be used.
+    """
 
     index: Count
     uuid: Uuid
@@ -194,6 +197,7 @@ class LeasedGpu(StrictModel):
     memory_used_mib: Count | None
     utilization_percent: Count | None
     busy: bool
+    broken: Text | None = None
     job: Annotated[str, Field(max_length=80)] | None
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from being_remote.pod.gpu_lease import NO_NVIDIA_SMI
+from being_remote.pod.gpus import NO_DEVICES, NO_NVIDIA_SMI
 from being_remote.pod_client.job_answers import LeasedGpu
 from being_remote.safe_to_stop.reasons import Reason
 
-# What nvidia-smi and `pod/gpu_lease.py` say of a host without GPUs.
-_NO_GPUS = (NO_NVIDIA_SMI, "No devices were found")
+# What nvidia-smi and `pod/gpus.py` say of a host without GPUs.
+_NO_GPUS = (NO_NVIDIA_SMI, NO_DEVICES)
 
 
 def has_no_gpus(problem: str | None) -> bool:

@@ -18,7 +18,7 @@ from being_remote.jobs.follow import Say
 from being_remote.jobs.job_status import exit_code_of
 from being_remote.jobs.move import Move, rehearse_move
 from being_remote.jobs.move_and_follow import session_with_job_host
-from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions
+from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions, plan_job
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.job_answers import LeasedGpu
@@ -44,6 +44,7 @@ class RetrackRequest:
         command: the command line of the recipe `command`, as a shell would split it; no shell sees it.
         gpus: how many a job needs; None: what the recipe takes.
         wall_s: seconds after which a job is ended.
+        wait_s: seconds after which a job that still waits for free GPUs ends; it was not started then.
         again: make another job even if one of the same intent is not known to be ended.
     """
 
@@ -56,6 +57,7 @@ class RetrackRequest:
     command: str | None = None
     gpus: int | None = None
     wall_s: float | None = None
+    wait_s: float | None = None
     again: bool = False
 
 
@@ -125,10 +127,7 @@ def retrack(
         raise UsageError(f"{option} takes one job", hint="logs JOB --follow, for each of them")
     with context.open_session(host.name) as session:
         # All are planned before the first is sent: a wrong setting dispatches nothing.
-        plans = [
-            (recipe.plan(request, recipe.look(session, request, inventory)), swept)
-            for request, swept in requests
-        ]
+        plans = [(plan_job(recipe, session, request, inventory), swept) for request, swept in requests]
         if other is not None and (
             wanted.again or ledger.find_same_intent(intent_of(plans[0][0], "").key) is None
         ):
@@ -180,7 +179,9 @@ def _requests(
     for swept in combinations:
         options = recipe.parse_options(TypedOptions(wanted.preset, (*wanted.sets, *swept), words))
         for actor in actors:
-            request = JobRequest(host, options, actor, _gpus(host, wanted), wanted.wall_s)
+            request = JobRequest(
+                host, options, actor, _gpus(host, wanted), wanted.wall_s, wait_s=wanted.wait_s
+            )
             requests.append((request, swept))
     return requests
 

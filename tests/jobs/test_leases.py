@@ -28,8 +28,11 @@ class Card:
         folder.mkdir()
         program = folder / "nvidia-smi"
         program.write_text(
-            f"#!/bin/sh\ndate +%s.%N >> {folder}/calls\ncat {folder}/capture\nexit $(cat {folder}/code)\n"
+            f"#!/bin/sh\ndate +%s.%N >> {folder}/calls\n"
+            f"case $1 in -L) cat {folder}/list;; *mig*) cat {folder}/modes;;"
+            f" *) cat {folder}/capture; exit $(cat {folder}/code);; esac\n"
         )
+        self.splits("", "")
         program.chmod(0o755)
         self.says(A100.format(i=0, u="0", used=4, use=0))
 
@@ -41,6 +44,10 @@ class Card:
         (self._folder / "new").write_text(capture)
         (self._folder / "new").rename(self._folder / "capture")
         (self._folder / "code").write_text(str(code))
+
+    def splits(self, modes: str, listed: str) -> None:
+        (self._folder / "modes").write_text(modes)
+        (self._folder / "list").write_text(listed)
 
 
 @pytest.fixture
@@ -162,8 +169,51 @@ def test_a_driver_in_trouble_is_waited_for_and_too_few_gpus_are_not(
     assert desk.submit(spec).state == state
     seen = desk.see(spec.job)
     assert seen.reason.startswith(
-        "nvidia-smi ended with" if state == "waiting" else "it needs 2 GPUs, the pod has"
+        "it needs 2 GPUs, 0 can be used: nvidia-smi ended with"
+        if state == "waiting"
+        else "it needs 2 GPUs, the pod has"
     ), seen.reason
+
+
+@pytest.mark.parametrize("figure", ["[N/A]", "[GPU is lost]", "[Unknown Error]", "ERR!"])
+def test_a_broken_gpu_is_leased_to_nobody_and_named_as_the_reason(desk, card, figure: str) -> None:
+    whole, broken = A100.format(i=1, u=1, used=4, use=0), A100.format(i=0, u=0, used=figure, use=figure)
+    card.says(broken)
+    spec = desk.spec("sh", "-c", HOLD, gpus=1)
+    assert desk.submit(spec).state == "waiting"
+    assert "GPU 0 is broken: nvidia-smi shows" in desk.see(spec.job).reason
+    assert [bool(gpu.broken) for gpu in desk.look().gpus] == [True]
+    card.says(broken + whole)
+    assert desk.until_on_gpus(spec.job) == (uuid(1),)
+
+
+def test_a_job_that_waits_longer_than_its_limit_ends_unstarted_and_says_what_it_waited_for(
+    desk, card
+) -> None:
+    card.says(A100.format(i=0, u=0, used=20143, use=97))
+    spec = desk.spec("touch", "{work}/../started", gpus=1, wait_s=0.5)
+    assert desk.submit(spec).state == "waiting"
+    ended = desk.until(spec.job, "failed")
+    assert ended.reason == (
+        "not started: it waited 0.5 s, its limit; waits for 1 of 1 GPU: 0 leased by other jobs, 1 busy"
+    )
+    assert ended.gpu == () and not (desk.folder(spec.job, 1) / "started").exists()
+
+
+def test_a_mig_instance_is_leased_by_its_own_uuid_and_its_gpu_is_not(desk, card) -> None:
+    card.says(A100.format(i=0, u=0, used=1500, use="[N/A]"))
+    listed = f"GPU 0: A100 (UUID: {uuid(0)})\n"
+    listed += "".join(f"  MIG 3g.20gb     Device  {n}: (UUID: MIG-{n}1f)\n" for n in range(2))
+    card.splits(f"{uuid(0)}, Enabled\n", listed)
+    first, second, third = (desk.spec("sh", "-c", HOLD, gpus=1) for _ in range(3))
+    assert desk.submit(first).gpu == ("MIG-01f",) and desk.submit(second).gpu == ("MIG-11f",)
+    assert desk.submit(third).state == "waiting"
+    assert [(gpu.uuid, gpu.job) for gpu in desk.look().gpus] == [
+        ("MIG-01f", first.job),
+        ("MIG-11f", second.job),
+    ]
+    desk.until_on_gpus(first.job)
+    assert (desk.folder(first.job, 1) / "gpus").read_text().strip() == "MIG-01f"
 
 
 def test_status_names_the_gpus_and_who_leases_them(desk, card) -> None:

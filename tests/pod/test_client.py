@@ -19,7 +19,7 @@ from pythons import old_python
 from being_remote.demo.pod import Pod
 from being_remote.errors import AnswerTimeout
 from being_remote.inventory import Inventory
-from being_remote.pod import gpu_lease, host_facts
+from being_remote.pod import gpus, host_facts
 from being_remote.pod_client.runner import run_program
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are told by /proc")
@@ -125,10 +125,10 @@ def test_a_program_whose_client_gave_up_ends_on_the_pod(
 def test_a_driver_that_gives_no_answer_leaves_no_process_behind(
     hanging: Path, monkeypatch: pytest.MonkeyPatch, probe: str
 ) -> None:
-    monkeypatch.setattr(gpu_lease, "SMI_S", 0.5)
+    monkeypatch.setattr(gpus, "SMI_S", 0.5)
     answers: list[Any] = []
     if probe == "status":
-        query = gpu_lease.GpuQuery()
+        query = gpus.GpuQuery()
         grandchild = int(hanging.read_text())
         answers.append(query.answer()[1])
     else:

@@ -1,4 +1,4 @@
-"""What nvidia-smi says, locks that survive being removed, and tickets of the dead."""
+"""Locks that survive being removed, and tickets of the dead."""
 
 from __future__ import annotations
 
@@ -17,32 +17,6 @@ def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "own").mkdir(mode=0o700)
     monkeypatch.setenv("BEING_REMOTE_LOCKS", str(tmp_path / "own" / "locks"))
     return tmp_path / "own" / "locks"
-
-
-@pytest.mark.parametrize(
-    ("figures", "busy"),
-    [
-        ("81920, 4, 0", False),
-        ("81920, 1025, 0", True),
-        ("81920, 4, 21", True),
-        ("[N/A], [N/A], [N/A]", False),
-        ("81920, 600, ERR!", False),
-        # An A100 split by MIG, seen from an unprivileged container (driver 535.161.08):
-        ("[Insufficient Permissions], [Insufficient Permissions], [N/A]", False),
-        ("7979, 1934, 86", True),  # an RTX 2080 at work (driver 440.64)
-    ],
-)
-def test_busy_means_memory_or_use(figures: str, busy: bool) -> None:
-    gpus, odd = gpu_lease.parse(f"1, GPU-b, X, {figures}\n0, GPU-a, Y, 1, 2, 3\n")
-    assert [g["uuid"] for g in gpus] == ["GPU-a", "GPU-b"] and odd == []
-    assert gpus[1]["busy"] is busy
-
-
-@pytest.mark.parametrize(
-    "line", ["No devices were found", "0, ../../x, Y, 1, 2, 3", "0, GPU-a, Y, 1, 2", "x, GPU-a, Y, 1, 2, 3"]
-)
-def test_a_line_that_is_no_gpu_is_said_and_never_leased(line: str) -> None:
-    assert gpu_lease.parse(line) == ([], [line])
 
 
 def test_a_lock_whose_file_was_removed_is_not_taken_for_the_new_one(own_locks: Path) -> None:
