@@ -15,12 +15,13 @@ import sys
 import time
 from typing import Any, BinaryIO, Optional
 
-from being_remote.pod import cancel_mark, exit_record, job_records, locks, processes, status
+from being_remote.pod import cancel_mark, exit_record, job_records, locks, processes, status, waiting_records
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.job_paths import JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
+from being_remote.pod.waiting_records import WaitingAttempt
 
 _OUTCOME = AttemptOutcome(JobState.CANCELLED, None, "cancelled after its supervisor was killed")
 
@@ -43,6 +44,7 @@ def cancel(query: Record) -> str:
     highest = max([1, seen["asked"]] + [attempt["attempt"] for attempt in seen["attempts"]])
     if (cancel_mark.cancelled_up_to(paths) or 0) < highest:
         job_records.write_json(paths.cancel_mark, {"attempt": highest})
+    waiting_records.remove_job(workdir, WaitingAttempt(0, job, highest), keep=None)
     deadline = time.monotonic() + query["wait_s"]
     while True:
         seen = status.look(workdir, job)

@@ -15,7 +15,6 @@ import json
 import os
 import select
 import shutil
-import subprocess
 import sys
 import tarfile
 import time
@@ -25,15 +24,11 @@ from being_remote.pod import job_records, locks, start_gate, status
 from being_remote.pod.boot_identity import mark_volume, read_boot_identity, read_volume
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder, jobs_folder
 from being_remote.pod.job_records import Record
+from being_remote.pod.supervisor_start import start_supervisor
 
 MAX_BUNDLE_BYTES = 300 << 20
 MAX_ANSWER_BYTES = 1 << 16
 MAX_NOTE_BYTES = 64 << 20
-START = (
-    "import sys; sys.path.insert(0, sys.argv[1])\n"
-    "from being_remote.pod import supervisor\n"
-    "supervisor.main(sys.argv[2])\n"
-)
 
 
 def claim(query: Record, stdin: BinaryIO) -> str:
@@ -170,23 +165,7 @@ def ensure(query: Record) -> Tuple[str, Optional[str]]:
     job = JobPaths.of(query["workdir"], query["job"])
     start_gate.ask_for(job, query["attempt"], query["pushed"] or "")
     reader, writer = os.pipe()
-    request = {
-        "workdir": query["workdir"],
-        "job": query["job"],
-        "attempt": query["attempt"],
-        "answer": writer,
-    }
-    log = os.open(job.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    subprocess.Popen(
-        [sys.executable, "-I", "-B", "-c", START, job.bundle, json.dumps(request)],
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=log,
-        pass_fds=(writer,),
-        start_new_session=True,
-    )
-    os.close(log)
+    start_supervisor(query["workdir"], query["job"], query["attempt"], answer=writer)
     os.close(writer)
     answer_line = _read_line(reader, query["wait_s"])
     if answer_line is None:

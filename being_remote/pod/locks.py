@@ -76,6 +76,21 @@ def gpu_lock(uuid: str, make: bool = True) -> str:
     return os.path.join(folder(make), f"gpu-{uuid}.lock")
 
 
+def queue_mutex() -> str:
+    """The lock under which tickets are drawn and GPUs chosen."""
+    return os.path.join(folder(), "gpu.mutex")
+
+
+def tickets_folder() -> str:
+    path = os.path.join(folder(), "tickets")
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    return path
+
+
+def waiter_lock(key: str, make: bool = True) -> str:
+    return os.path.join(folder(make), f"waiter-{key}.lock")
+
+
 def take(path: str, wait_s: float = 0.0) -> Optional[int]:
     """Take the lock; returns its descriptor, or None if it was held all through `wait_s`."""
     deadline = time.monotonic() + wait_s
@@ -92,7 +107,7 @@ def take(path: str, wait_s: float = 0.0) -> Optional[int]:
         except BaseException:
             os.close(fd)
             raise
-        if _is_still(path, fd):
+        if is_still(path, fd):
             return fd
         os.close(fd)  # it was removed meanwhile, so ours does not count
 
@@ -140,7 +155,8 @@ def write_note(fd: int, note: Any) -> None:
     os.ftruncate(fd, len(data))
 
 
-def _is_still(path: str, fd: int) -> bool:
+def is_still(path: str, fd: int) -> bool:
+    """Whether the file of that name is still the one that was locked."""
     try:
         current = os.stat(path)
     except FileNotFoundError:

@@ -13,20 +13,29 @@ import json
 import os
 import sys
 import time
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional
 
-from being_remote.pod import cancel_mark, exit_record, gpu_lease, job_records, locks, processes, start_gate
+from being_remote.pod import (
+    cancel_mark,
+    exit_record,
+    job_records,
+    locks,
+    processes,
+    start_gate,
+    waiter,
+    waiting_records,
+)
 from being_remote.pod.attempt import Attempt
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.exit_record import AttemptOutcome
+from being_remote.pod.gpu_lease import Lease, NeverAvailable
+from being_remote.pod.gpu_queue import GpuQueue
 from being_remote.pod.job_paths import AttemptPaths, JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
-from being_remote.pod.wait_limits import WaitLimits
 from being_remote.pod.wakeups import Wakeups
 
-LOOK_S = 0.5
-SLOWEST_LOOK_S = 5.0
+WRITE_AGAIN_S = 5.0
 
 
 class NothingToDo(Exception):
@@ -36,13 +45,16 @@ class NothingToDo(Exception):
 class Supervisor:
     """One run of this program."""
 
-    def __init__(self, workdir: str, job: str, attempt: int, answer: Optional[int]) -> None:
+    def __init__(
+        self, workdir: str, job: str, attempt: int, answer: Optional[int], give_up: Optional[str]
+    ) -> None:
         self.workdir, self.job, self.number = workdir, job, attempt
         self.paths = JobPaths.of(workdir, job)
         self.spec, self.spec_sha256 = job_records.read_spec(self.paths.spec)
         self.incarnation = read_boot_identity(workdir)
         self.wakeups = Wakeups()
-        self._answer = answer
+        self._answer, self._give_up = answer, give_up
+        self._queue: Optional[GpuQueue] = None
 
     def run(self) -> None:
         """Run the attempt, from its lock to its exit record."""
@@ -50,7 +62,7 @@ class Supervisor:
         try:
             lock = self._lock()
             self._require_startable(after_lock=True)
-            self._write_note(lock, None)
+            self._write_note(lock)
             self._end_earlier_attempts()
             self._run_locked(lock)
         except NothingToDo as e:
@@ -106,40 +118,36 @@ class Supervisor:
     def _end_processes(self, attempt: int) -> None:
         processes.end_marked(processes.mark_of(self.job, attempt), self.spec["grace_s"])
 
-    def _lease_gpus(self, lock: int) -> Tuple[List[str], List[int]]:
+    def _lease_gpus(self) -> Lease:
+        """The GPUs that the job needs; without enough free ones the attempt waits, and this process ends."""
         if self.spec["gpus"] == 0:
             return [], []
-        queue, pause = gpu_lease.GpuQueue(self.job, self.spec["gpus"]), LOOK_S
-        limits = WaitLimits(self.spec.get("wait_s"))
-        try:
-            while True:
-                taken = queue.try_once()
-                if taken is not None:
-                    return taken
-                given_up = limits.find_exceeded(queue.broken, queue.reason)
-                if given_up is not None:
-                    raise gpu_lease.NeverAvailable(given_up)
-                self._write_note(lock, queue.reason)
-                self.say("started", queue.reason)
-                self._wait_startable(pause)
-                pause = min(pause * 1.2, SLOWEST_LOOK_S)
-        except (NothingToDo, gpu_lease.NeverAvailable):
-            queue.leave()
-            raise
+        self._queue = queue = GpuQueue(self.workdir, self.incarnation, self.job, self.number)
+        if self._give_up is not None:
+            raise NeverAvailable(self._give_up)
+        taken = queue.try_once(self.spec["gpus"])
+        if taken is not None:
+            return taken
+        wait_s, since = self.spec.get("wait_s"), time.monotonic()
+        queue.record({"env": dict(os.environ), "since": since, "wait_s": wait_s})
+        waiter.ensure_waiter(self.workdir, self.incarnation, self.paths.bundle, queue.place, queue.reason)
+        raise NothingToDo("waiting", queue.reason)
 
-    def _wait_startable(self, seconds: float) -> None:
-        """Wait in full: the end of nvidia-smi, our own child, wakes us, and is no reason to ask again."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            self.wakeups.wait(left)
-            self._require_startable(after_lock=True)
+    def _look_after_queue(self) -> None:
+        """Start a waiter if attempts wait and theirs was killed: our GPUs will be free in a moment."""
+        with contextlib.suppress(OSError):  # the job has ended all the same
+            waiting = waiting_records.list_waiting(
+                waiting_records.boot_folder(self.workdir, self.incarnation)
+            )
+            if waiting:
+                reason = "waits for a GPU"
+                waiter.ensure_waiter(self.workdir, self.incarnation, self.paths.bundle, waiting[0], reason)
 
-    def _write_note(self, lock: int, waits_for: Optional[str]) -> None:
+    def _write_note(self, lock: int) -> None:
         note = {
             "attempt": self.number,
             "incarnation": self.incarnation,
             "supervisor": processes.identify(os.getpid()),
-            "waits_for": waits_for and waits_for[:500],
         }
         locks.write_note(lock, note)
 
@@ -148,11 +156,14 @@ class Supervisor:
         gpus: List[str] = []
         held = [lock]
         try:
-            gpus, gpu_locks = self._lease_gpus(lock)
+            gpus, gpu_locks = self._lease_gpus()
             held += gpu_locks
-        except gpu_lease.NeverAvailable as e:
+        except NeverAvailable as e:
             impossible = str(e)
-        if not start_gate.pass_gate(self.paths, self.number):
+        passed = start_gate.pass_gate(self.paths, self.number)
+        if self._queue is not None:
+            self._queue.leave()
+        if not passed:
             raise NothingToDo("held", "another pod already started this attempt")
         started = time.monotonic()
         who = {
@@ -170,6 +181,7 @@ class Supervisor:
             outcome = AttemptOutcome(JobState.FAILED, None, impossible)
         self._write_end(outcome, attempt, gpus, time.monotonic() - started)
         self.say("ended")
+        self._look_after_queue()
 
     def _asked_to_stop(self) -> Optional[AttemptOutcome]:
         try:
@@ -199,7 +211,7 @@ class Supervisor:
                 )
             except OSError as e:  # a full disk: hold the lock until there is room, or the end is unknown
                 self.say("error", f"the exit record cannot be written: {e}")
-                self.wakeups.wait(SLOWEST_LOOK_S)
+                self.wakeups.wait(WRITE_AGAIN_S)
 
     @property
     def _attempt_paths(self) -> AttemptPaths:
@@ -211,13 +223,16 @@ class Supervisor:
 
 
 def main(request: str) -> None:
-    """Look after the attempt that `request` names: {"workdir", "job", "attempt", "answer": fd or null}."""
+    """Look after the attempt that `request` names: {"workdir", "job", "attempt", "answer": fd or null,
+    "give_up": why the attempt waits no longer and fails, where that is so}."""
     asked: Record = json.loads(request)
     try:
-        supervisor = Supervisor(asked["workdir"], asked["job"], asked["attempt"], asked["answer"])
+        supervisor = Supervisor(
+            asked["workdir"], asked["job"], asked["attempt"], asked["answer"], asked.get("give_up")
+        )
     except (OSError, ValueError) as e:
         _say_error(asked["answer"], e)
-        return
+        sys.exit(1)  # the waiter must not take it for an attempt that waits
     try:
         supervisor.run()
     except Exception as e:

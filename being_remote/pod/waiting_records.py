@@ -16,7 +16,7 @@ import os
 import re
 from typing import Iterable, List, NamedTuple, Optional
 
-from being_remote.pod import job_records
+from being_remote.pod import job_records, locks
 from being_remote.pod.job_paths import JOB_ID, waiting_folder
 from being_remote.pod.job_records import Record
 
@@ -44,8 +44,17 @@ class WaitingAttempt(NamedTuple):
 
 def boot_folder(workdir: str, boot: Record) -> str:
     """The folder of the attempts that wait in this boot of this pod."""
-    told = json.dumps([boot["pid_ns"], boot["init_start"], boot["boot_id"]])
-    return f"{waiting_folder(workdir)}/{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    return f"{waiting_folder(workdir)}/{_key(boot['pid_ns'], boot['init_start'], boot['boot_id'])}"
+
+
+def waiter_lock(workdir: str, boot: Record, make: bool = True) -> str:
+    """The lock of the process that keeps the queue of a workdir in this boot."""
+    key = _key(os.path.realpath(workdir), boot["pid_ns"], boot["init_start"], boot["boot_id"])
+    return locks.waiter_lock(key, make)
+
+
+def _key(*told: object) -> str:
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def list_waiting(folder: str) -> List[WaitingAttempt]:
@@ -90,11 +99,18 @@ def remove_waiting(folder: str, place: WaitingAttempt) -> None:
         os.unlink(f"{folder}/{place.name}")
 
 
-def remove_job(workdir: str, job: str, up_to: int) -> None:
-    """Remove an attempt and earlier ones that cannot start any more, in all boots. Raises OSError."""
+def remove_job(workdir: str, place: WaitingAttempt, keep: Optional[str]) -> None:
+    """Remove the records of an attempt, and of earlier ones of its job, in all boots; `keep` has its own.
+
+    What cannot be removed is dropped by the waiter when it is its turn.
+    """
     top = waiting_folder(workdir)
-    with contextlib.suppress(FileNotFoundError):
-        for boot in filter(_BOOT.fullmatch, os.listdir(top)):
-            for place in list_waiting(f"{top}/{boot}"):
-                if place.job == job and place.attempt <= up_to:
-                    remove_waiting(f"{top}/{boot}", place)
+    with contextlib.suppress(OSError):
+        for boot in [f"{top}/{name}" for name in os.listdir(top) if _BOOT.fullmatch(name)]:
+            for other in list_waiting(boot):
+                if (
+                    other.job == place.job
+                    and other.attempt <= place.attempt
+                    and (boot, other) != (keep, place)
+                ):
+                    remove_waiting(boot, other)

@@ -139,7 +139,22 @@ class LockHolder(StrictModel):
     attempt: Number
     incarnation: BootIdentity
     supervisor: Process
-    waits_for: Text | None
+    waits_for: Text | None = None  # of supervisors of version 0.1.0, which waited themselves
+
+
+class WaitingPlace(StrictModel):
+    """The place of an attempt that no process of its own waits for.
+
+    `before` counts those before it; `kept`: a waiter keeps the order; `this_boot`: it was recorded since the
+    host started, and by this pod. `reason` is the waiter's, for the first one.
+    """
+
+    attempt: Number
+    number: Count
+    before: Count
+    kept: bool
+    this_boot: bool
+    reason: Text | None = None
 
 
 class JobFacts(StrictModel):
@@ -152,6 +167,7 @@ class JobFacts(StrictModel):
     lock_inode: Count | None = None
     holder: LockHolder | None = None
     cancel: Count | None = None
+    waiting: WaitingPlace | None = None
     asked: Count
     attempts: Annotated[tuple[AttemptFacts, ...], Field(max_length=16, strict=False)]
     problem: Text | None = None
@@ -234,7 +250,8 @@ class SubmitAnswer(StrictModel):
     claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed"]
     spec_sha256: Sha256 | None
     supervisor: (
-        Literal["started", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"] | None
+        Literal["started", "waiting", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"]
+        | None
     )
     reason: Text | None
     incarnation: BootIdentity

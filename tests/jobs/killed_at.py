@@ -1,7 +1,7 @@
-"""killed_at.py supervisor|client N REQUEST: do it, and be killed at the N-th event.
+"""killed_at.py supervisor|waiter|client N REQUEST: do it, and be killed at the N-th event.
 
-A supervisor's events are Python's audit events. A client's are those that touch a file, a process
-or a descriptor, and every read and write besides; big writes are cut into pieces, each an event.
+A supervisor's and a waiter's events are Python's audit events. A client's are those that touch a file,
+a process or a descriptor, and every read and write besides; big writes are cut into pieces, each an event.
 Prints how many events there were if it came to its end.
 """
 
@@ -44,6 +44,14 @@ def supervisor(countdown: Countdown, request: dict[str, Any]) -> Callable[[], No
     return lambda: program.main(json.dumps(request))
 
 
+def waiter(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
+    from being_remote.pod import waiter as program
+
+    program.LOOK_S = program.SLOWEST_LOOK_S = 0.05
+    sys.addaudithook(lambda *_: countdown.event())
+    return lambda: program.main(json.dumps(request))
+
+
 def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
     from being_remote.inventory import LocalHost
     from being_remote.jobs import job_archive, submit
@@ -77,7 +85,7 @@ def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
 
 def main(kind: str, n: str, request: str) -> None:
     countdown = Countdown(int(n))
-    {"supervisor": supervisor, "client": client}[kind](countdown, json.loads(request))()
+    {"supervisor": supervisor, "waiter": waiter, "client": client}[kind](countdown, json.loads(request))()
     print(countdown.seen, flush=True)
 
 

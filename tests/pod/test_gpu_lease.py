@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from being_remote.pod import gpu_lease, locks
+from being_remote.pod import locks
+from being_remote.pod.tickets import Tickets
 
 
 @pytest.fixture(autouse=True)
@@ -103,12 +104,45 @@ def test_the_usual_folder_is_ours_alone_and_the_other_one_is_not_made(
 def test_tickets_of_the_dead_are_passed_over(own_locks: Path) -> None:
     pid = os.fork()
     if pid == 0:
-        gpu_lease.GpuQueue("dead", 1)
+        Tickets().draw(lambda: 0)
         os._exit(0)
     os.waitpid(pid, 0)
-    assert len(os.listdir(own_locks / "tickets")) == 1
-    mine, later = gpu_lease.GpuQueue("a", 1), gpu_lease.GpuQueue("b", 1)
-    assert len(os.listdir(own_locks / "tickets")) == 2
-    assert mine._is_next() and not later._is_next()
-    mine.leave()
-    assert later._is_next()
+    assert os.listdir(own_locks / "tickets") == [f"{1:012d}"]
+    mine, later = Tickets(), Tickets()
+    assert (mine.draw(lambda: 0), later.draw(lambda: 7)) == (1, 8)
+    assert mine.others_up_to(8) == [8] and later.others_up_to(8) == [1]
+    mine.release()
+    assert later.others_up_to(8) == [] and os.listdir(own_locks / "tickets") == [f"{8:012d}"]
+
+
+def test_a_ticket_that_a_cleaner_removed_is_held_again(own_locks: Path) -> None:
+    mine, other = Tickets(), Tickets()
+    mine.hold({3, 9})
+    (own_locks / "tickets" / f"{3:012d}").unlink()
+    assert other.others_up_to(5) == []
+    mine.hold({3, 9})
+    assert other.others_up_to(5) == [3]
+    other.hold({3, 4})
+    assert mine.others_up_to(9) == [4]
+
+
+def test_while_a_taker_waits_for_a_lock_whose_file_is_removed_it_never_holds_the_old_one(
+    own_locks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = locks.job_lock("a")
+    first = locks.take(path)
+    assert first is not None
+    lock, others = locks.fcntl.flock, []
+
+    def removed_meanwhile(fd: int, how: int) -> None:
+        """Between the open and the lock, the first holder ends and another one takes a new file."""
+        if not others:
+            os.unlink(path)
+            os.close(first)
+            monkeypatch.setattr(locks.fcntl, "flock", lock)
+            others.append(locks.take(path))
+        lock(fd, how)
+
+    monkeypatch.setattr(locks.fcntl, "flock", removed_meanwhile)
+    assert locks.take(path) is None, "two hold the lock"
+    assert others[0] is not None and locks.probe(path)[0] == "held"
