@@ -51,10 +51,10 @@ MAY_IMPORT = {
     "transfer": {"pod_client"},
     "pod_client": {"pod"},
     "pod": set(),
-    "transport": {"pod"},
+    "transport": {"pod_client", "pod"},
     "crop_search": {"tracker", "camera"},
     "export": {"tracker", "camera"},
-    "report": {"tracker", "camera"},
+    "report": {"crop_search", "tracker", "camera"},
     "tracker": {"camera"},
     "camera": set(),
 }

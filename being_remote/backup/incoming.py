@@ -7,7 +7,6 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -16,17 +15,16 @@ from being_remote.backup.interrupted_sync import ExpectedFile, note_expected
 from being_remote.durable_files import (
     Stat,
     can_share_blocks,
-    copy_apart,
     require_room,
     stat_plain,
     sync_files,
 )
 from being_remote.session import PARTIAL_DIR, no_progress
 from being_remote.transfer.arrival_folder import SECOND_NS, Fetch, is_listed, sorted_fetch
-from being_remote.transfer.checked_files import NO_JUDGE, CheckedFile, check_files
+from being_remote.transfer.checked_files import NO_JUDGE, check_files
 from being_remote.transfer.disk_room import Room, share_room
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
-from being_remote.transfer.quarantine import REWRITTEN_NOTE, quarantine_checked
+from being_remote.transfer.quarantine import quarantine_of
 from being_remote.transfer.stored_file import StoredFile
 
 # How a killed rsync, and a killed stream of ours, call a file that they were writing.
@@ -60,7 +58,7 @@ class IncomingFolder:
     """
 
     def __init__(self, history: History, host: str, here: Mapping[str, StoredFile]) -> None:
-        self.host = host
+        self.host, self.quarantine = host, quarantine_of(history)
         self._history, self._here = history, here
         self._groups: dict[tuple[RemoteFolder, bool], _FetchGroup] = {}
         self._incoming = os.fspath(history.incoming)
@@ -80,14 +78,6 @@ class IncomingFolder:
         if self._empty:
             return None
         return stat_plain(f"{self._incoming}/{self.below(offer)}")  # a Path costs more than the look
-
-    def keep_rewritten(self, checked: CheckedFile, mtime_ns: int) -> None:
-        """Keep a copy in quarantine of a whole file that the host has rewritten since."""
-        copy = self._history.rewritten
-        copy_apart(checked.file, copy)
-        why = "whole; the host had rewritten it before it could be compared"
-        note = replace(checked, file=copy)
-        quarantine_checked(self._history, note, mtime_ns, reason=why, suffix=REWRITTEN_NOTE)
 
     def note_fetching(self, wanted: Sequence[RemoteFile]) -> None:
         """Write down what is about to be fetched, for `interrupted_sync`."""

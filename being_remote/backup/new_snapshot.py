@@ -24,7 +24,7 @@ from being_remote.transfer.disk_room import left_out_files, share_room
 from being_remote.transfer.download import download
 from being_remote.transfer.download_plan import DownloadPlan, RemoteFile
 from being_remote.transfer.hash_comparison import Arrivals, HashQueries
-from being_remote.transfer.quarantine import QuarantinedFile, quarantine_checked
+from being_remote.transfer.quarantine import QuarantinedFile
 from being_remote.transfer.stored_file import StoredFile
 
 # Good files that arrived (path -> where they lie now) -> why they belong to another run, or None.
@@ -60,7 +60,7 @@ class Arrival:
     Attributes:
         manifest: the snapshot that is live now.
         transferred_files, transferred_bytes, method: what came over the link, and how.
-        set_aside: torn or unsafe files, in quarantine.
+        quarantined: torn or unsafe files, in quarantine.
         missed: files that the host has no more.
         being_written: torn because the host is writing them just now; they come with the next round.
         mismatched: not what the host has, even when fetched again; the earlier version stays.
@@ -77,7 +77,7 @@ class Arrival:
     transferred_files: int = 0
     transferred_bytes: int = 0
     method: str | None = None
-    set_aside: tuple[QuarantinedFile, ...] = ()
+    quarantined: tuple[QuarantinedFile, ...] = ()
     missed: tuple[str, ...] = ()
     being_written: tuple[str, ...] = ()
     mismatched: tuple[str, ...] = ()
@@ -127,7 +127,7 @@ def download_changed(
     nothing_fits = bool(left_out) and not got.good and is_nearly_full(history.root)
     if nothing_fits or (new_run is not None and _lacks_a_kind(got, left_out)):
         raise no_space(history.root, sum(offer.bytes for offer in left_out))
-    quarantined = tuple(quarantine_checked(history, seen, offer.mtime_ns) for seen, offer in got.torn)
+    quarantined = tuple(folder.quarantine.keep(seen, offer.mtime_ns) for seen, offer in got.torn)
     settled = _commit(target, planned, folder, got, new_run) if got.good else _commit_confirmed(target, host)
     interrupted_sync.remove_note(history)
     if got.failure is not None:
@@ -137,7 +137,7 @@ def download_changed(
         transferred_files=got.transferred_files,
         transferred_bytes=got.transferred_bytes,
         method=", ".join(sorted(got.methods)) or None,
-        set_aside=quarantined,
+        quarantined=quarantined,
         missed=tuple(got.missing),
         being_written=(*got.being_written, *(offer.path for offer, rests in got.differing if not rests)),
         mismatched=tuple(offer.path for offer, rests in got.differing if rests),

@@ -18,7 +18,7 @@ from being_remote.durable_files import Stat, copy_apart, sync_files
 from being_remote.errors import InconsistentData
 from being_remote.session import no_progress
 from being_remote.transfer.checked_files import NO_JUDGE, Judge, check_files
-from being_remote.transfer.quarantine import QuarantinedFile, quarantine_checked
+from being_remote.transfer.quarantine import CORRUPT, QuarantinedFile, quarantine_of
 from being_remote.transfer.stored_file import StoredFile, stored_file
 
 
@@ -48,7 +48,7 @@ class ReconcileResult:
         unsound: live files that the judge refuses and nothing could replace; of unchanged files only where
             all were read.
         put_back: files that were missing.
-        set_aside: corrupt files, replaced by their good versions.
+        quarantined: corrupt files, replaced by their good versions.
         rotted: files with other bytes than their size and time promised, replaced (only where all were read).
         replaced: an interrupted replacement of the whole tree, completed now.
         damaged: corrupt manifests, newer than the newest readable one.
@@ -58,7 +58,7 @@ class ReconcileResult:
     adopted: tuple[str, ...] = ()
     unsound: tuple[QuarantinedFile, ...] = ()
     put_back: tuple[str, ...] = ()
-    set_aside: tuple[QuarantinedFile, ...] = ()
+    quarantined: tuple[QuarantinedFile, ...] = ()
     rotted: tuple[QuarantinedFile, ...] = ()
     replaced: Replacement | None = None
     damaged: tuple[Path, ...] = ()
@@ -116,7 +116,7 @@ def settle(
         tuple(kept.files),
         tuple(unsound),
         put_back,
-        kept.set_aside,
+        kept.quarantined,
         kept.rotted,
         replaced,
         tuple(damaged),
@@ -177,7 +177,7 @@ def _contents(
 class _AdoptedFiles:
     files: dict[str, StoredFile]
     unsound: tuple[QuarantinedFile, ...]
-    set_aside: tuple[QuarantinedFile, ...]
+    quarantined: tuple[QuarantinedFile, ...]
     rotted: tuple[QuarantinedFile, ...]
 
 
@@ -199,17 +199,17 @@ def _adopt(
     files: dict[str, StoredFile] = {}
     good: dict[Path, str] = {}
     unsound: list[QuarantinedFile] = []
-    aside: list[QuarantinedFile] = []
+    quarantined: list[QuarantinedFile] = []
     rotted: list[QuarantinedFile] = []
+    quarantine = quarantine_of(history)
     for seen in check_files(copies, judge, no_progress):
         mtime_ns = found[seen.path].st_mtime_ns
         if seen.path in earlier and earlier[seen.path].looks_like(found[seen.path]):
             # A changed file has a new time. With its own time it would keep the host's good file away.
-            why = "it is corrupt here: its bytes are not those that were downloaded"
-            rotted.append(quarantine_checked(history, seen, 0, reason=why))
+            rotted.append(quarantine.keep(seen, 0, reason=CORRUPT))
             continue
         if seen.problem is not None and seen.path in earlier:
-            aside.append(quarantine_checked(history, seen, mtime_ns))
+            quarantined.append(quarantine.keep(seen, mtime_ns))
             continue
         if seen.problem is not None:
             unsound.append(QuarantinedFile(seen.path, seen.problem, history.root / seen.path))
@@ -218,4 +218,4 @@ def _adopt(
     if good:
         sync_files(history.root, good)
         history.keep(good.items())
-    return _AdoptedFiles(files, tuple(unsound), tuple(aside), tuple(rotted))
+    return _AdoptedFiles(files, tuple(unsound), tuple(quarantined), tuple(rotted))

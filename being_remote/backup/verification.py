@@ -19,8 +19,8 @@ from being_remote.backup.manifest import Manifest
 from being_remote.durable_files import Stat, copy_apart, sync_files
 from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress
-from being_remote.transfer.checked_files import Fault, find_fault, find_faults, hash_of
-from being_remote.transfer.quarantine import quarantine_file
+from being_remote.transfer.checked_files import CheckedFile, Fault, find_fault, find_faults, hash_of
+from being_remote.transfer.quarantine import CORRUPT, quarantine_of
 
 
 @dataclass(frozen=True)
@@ -216,14 +216,7 @@ def _quarantine(history: History, file: Path, path: str) -> Path | None:
 
     Without a time, or the host's good file would be taken for the quarantined one.
     """
-    plain = stat.S_ISREG(file.lstat().st_mode)
-    quarantined = quarantine_file(
-        history,
-        file,
-        path=path,
-        sha256=hash_of(file) if plain else "",
-        bytes=file.lstat().st_size,
-        mtime_ns=0,
-        reason="it is corrupt here: its bytes are not those that were downloaded",
-    )
-    return quarantined.kept_as
+    found = file.lstat()
+    sha256 = hash_of(file) if stat.S_ISREG(found.st_mode) else ""
+    seen = CheckedFile(path, file, sha256, found.st_size, 0, judged=False, error=None)
+    return quarantine_of(history).keep(seen, 0, reason=CORRUPT).kept_as

@@ -140,4 +140,4 @@ def state_style(state: JobState | None) -> str:
 def _why(job: JobStatus) -> str:
     if job.state is JobState.UNKNOWN:
         return f"{job.reason} (last known: {job.last_known}, as of {job.as_of or 'never'})"
-    return job.reason if job.ours else f"{job.reason} (another laptop's job)"
+    return job.reason if job.ours else f"{job.reason} (another laptop's job; with --take-over it is yours)"

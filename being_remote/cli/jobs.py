@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from being_remote.cli.command import command
-from being_remote.cli.options import DryRunOpt, FollowOpt, HostsOpt, JobArg, flag, option
+from being_remote.cli.options import DryRunOpt, FollowOpt, HostsOpt, JobArg, TakeOverOpt, flag, option
 from being_remote.cli.output import Out
 
 
@@ -31,14 +31,14 @@ def jobs(
 
 
 @command
-def logs(out: Out, job: JobArg, follow: FollowOpt = False) -> None:
+def logs(out: Out, job: JobArg, follow: FollowOpt = False, take_over: TakeOverOpt = False) -> None:
     """Print a job's log, or follow it."""
     from being_remote.cli import follow_output
     from being_remote.workflows import logs as workflow
 
     out.follows = follow
     say = None if out.as_json and not follow else follow_output.teller(out)
-    report = workflow.logs(out.inventory(), job, follow_it=follow, say=say)
+    report = workflow.logs(out.inventory(), job, follow_it=follow, take_over=take_over, say=say)
     out.end(report, follow_output.tell_end)
 
 
@@ -47,6 +47,7 @@ def cancel(
     out: Out,
     job: JobArg,
     host: Annotated[str | None, option("HOST", "a host that the job moved away from: end it there")] = None,
+    take_over: TakeOverOpt = False,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Cancel a job and end its processes.
@@ -56,7 +57,8 @@ def cancel(
     from being_remote.cli.job_tables import show_cancel
     from being_remote.workflows import cancel as workflow
 
-    out.finish(workflow.cancel(out.inventory(), job, host=host, dry_run=dry_run), show_cancel)
+    report = workflow.cancel(out.inventory(), job, host=host, take_over=take_over, dry_run=dry_run)
+    out.finish(report, show_cancel)
 
 
 @command
@@ -66,6 +68,7 @@ def pull(
     all_files: Annotated[
         bool, flag("--all", "also download checkpoints and everything else it made")
     ] = False,
+    take_over: TakeOverOpt = False,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Download a job's results, verified.
@@ -77,7 +80,14 @@ def pull(
 
     inventory = out.inventory()
     with out.progress() as on_progress:
-        report = workflow.pull(inventory, job, all_files=all_files, dry_run=dry_run, on_progress=on_progress)
+        report = workflow.pull(
+            inventory,
+            job,
+            all_files=all_files,
+            take_over=take_over,
+            dry_run=dry_run,
+            on_progress=on_progress,
+        )
     out.finish(report, show_pull)
 
 
@@ -92,7 +102,7 @@ def resume(
     pod_is_gone: Annotated[
         bool, flag("--pod-is-gone", "confirm that the pod is gone and abandon its attempt")
     ] = False,
-    take_over: Annotated[bool, flag("--take-over", "take a job that is in another laptop's ledger")] = False,
+    take_over: TakeOverOpt = False,
     follow: FollowOpt = False,
     dry_run: DryRunOpt = False,
 ) -> None:

@@ -37,6 +37,7 @@ FollowOpt = Annotated[
     bool, flag("--follow", "follow the job to its end and download its checkpoints meanwhile")
 ]
 SourceSizeOpt = Annotated[str | None, option("WxH", "width x height of the original video")]
+TakeOverOpt = Annotated[bool, flag("--take-over", "take a job that is in another laptop's ledger")]
 JobArg = Annotated[str, typer.Argument(metavar="JOB", help="a job's id, a unique prefix of one, or `last`")]
 
 

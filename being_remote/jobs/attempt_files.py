@@ -19,19 +19,12 @@ from being_remote.pod_client.listing import FolderQuery, Listing, hash_files, li
 from being_remote.session import Session
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder, accept_names
 from being_remote.transfer.hash_comparison import HostFiles
+from being_remote.transfer.quarantine import QuarantinedFile
 
 # Names the attempt and each file's hash. Written here, never downloaded.
 PULLED = "pulled.json"
 RESULTS = Tree(None, None, frozenset({PULLED}))
 MOST_FILES = 100_000
-
-
-@dataclass(frozen=True)
-class SkippedFile:
-    """A file that was not taken, and why."""
-
-    path: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +36,7 @@ class AttemptFolder:
     folder: PurePosixPath
     patterns: tuple[str, ...]
 
-    def list_files(self, into: Path) -> tuple[tuple[RemoteFile, ...], tuple[SkippedFile, ...]]:
+    def list_files(self, into: Path) -> tuple[tuple[RemoteFile, ...], tuple[QuarantinedFile, ...]]:
         """The files that match, and those that cannot be stored in the local folder `into`.
 
         Raises:
@@ -67,9 +60,9 @@ class AttemptFolder:
         accepted, refused = accept_names(sorted(files.values(), key=lambda f: f.path), RESULTS, taken)
         skipped = dict(self._special(queries, listing))
         return tuple(accepted), (
-            *(SkippedFile(name, f"it is a {what}") for name, what in skipped.items()),
+            *(QuarantinedFile(name, f"it is a {what}") for name, what in skipped.items()),
             *self._not_listed(queries, listing),
-            *(SkippedFile(file.path, file.reason) for file in refused),
+            *refused,
         )
 
     def hash_files(self, files: Sequence[RemoteFile]) -> HostFiles:
@@ -104,17 +97,17 @@ class AttemptFolder:
                 if rank is not None:
                     yield RemoteFile(name, origins[rank], *file[1:])
 
-    def _not_listed(self, queries: Sequence[FolderQuery], listing: Listing) -> Iterator[SkippedFile]:
+    def _not_listed(self, queries: Sequence[FolderQuery], listing: Listing) -> Iterator[QuarantinedFile]:
         for query, listed in zip(queries, listing.folders, strict=False):
             named = [(self._name(query, raw), why) for raw, why in listed.malformed]
             yield from (
-                SkippedFile(name, f"not downloaded: {why}") for name, why in named if self._fits(name)
+                QuarantinedFile(name, f"not downloaded: {why}") for name, why in named if self._fits(name)
             )
             if more := listed.malformed_count - len(named):
-                yield SkippedFile(query.path.name, f"{more} more files are not downloaded either")
+                yield QuarantinedFile(query.path.name, f"{more} more files are not downloaded either")
             if listed.cut:
                 why = f"holds more than {query.most} files; only the first are downloaded"
-                yield SkippedFile(query.path.name, why)
+                yield QuarantinedFile(query.path.name, why)
 
     def _special(self, queries: Sequence[FolderQuery], listing: Listing) -> Iterator[tuple[str, str]]:
         for query, listed in zip(queries, listing.folders, strict=False):

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.errors import BeingRemoteError, DataError, HostError, NotFoundError, UsageError
-from being_remote.jobs.attempt_files import SkippedFile, matches
+from being_remote.jobs.attempt_files import matches
 from being_remote.jobs.live_download import DownloadRound, LiveDownload
+from being_remote.transfer.quarantine import QuarantineRow, quarantine_row
 
 log = logging.getLogger("being_remote")
 
@@ -52,7 +53,7 @@ class DownloadSummary:
         folder: the job's local folder.
         frames, files, bytes: all local files of the attempt.
         came_files, came_bytes: what of it arrived while it was followed.
-        set_aside: files that were not taken, such as torn ones.
+        set_aside: files that were not taken; the torn ones are quarantined.
         problem: why something may be missing; `pull` downloads it.
     """
 
@@ -62,7 +63,7 @@ class DownloadSummary:
     bytes: int
     came_files: int
     came_bytes: int
-    set_aside: tuple[SkippedFile, ...]
+    set_aside: tuple[QuarantineRow, ...]
     problem: str | None
 
 
@@ -113,7 +114,7 @@ class BackgroundDownload:
             bytes=sum(files.values()),
             came_files=self._arrived_files,
             came_bytes=self._arrived_bytes,
-            set_aside=self._last.set_aside,
+            set_aside=tuple(map(quarantine_row, self._last.set_aside)),
             problem=self._problem,
         )
 

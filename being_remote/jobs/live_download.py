@@ -16,13 +16,14 @@ from typing import Any
 
 from being_remote.durable_files import copy_apart, room_on_disk, stat_plain
 from being_remote.errors import UsageError
-from being_remote.jobs.attempt_files import AttemptFolder, SkippedFile
+from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.result_folder import ResultFolder, ResultStage, is_of, read_record
 from being_remote.session import no_progress
 from being_remote.transfer.checked_files import Judge, has_hash
 from being_remote.transfer.download import download
 from being_remote.transfer.download_plan import RemoteFile
-from being_remote.transfer.hash_comparison import Arrivals, HashQueries, HostFiles
+from being_remote.transfer.hash_comparison import SETTLE_NS, Arrivals, HashQueries, HostFiles
+from being_remote.transfer.quarantine import QuarantinedFile
 
 ROUND_FILES = 500
 ROUND_BYTES = 4 << 20
@@ -45,7 +46,7 @@ class DownloadRound:
     files: Mapping[str, int]
     came_files: int
     came_bytes: int
-    set_aside: tuple[SkippedFile, ...]
+    set_aside: tuple[QuarantinedFile, ...]
     more: bool
 
 
@@ -56,7 +57,7 @@ class LiveDownload:
         self._attempt, self._path, self._note, self._judge = attempt, path, note, judge
         self._folder = ResultFolder(path)
         self._downloaded: dict[str, _Figures] = {}  # remote figures of the files that are here
-        self._refused: dict[str, tuple[_Figures, SkippedFile]] = {}
+        self._refused: dict[str, tuple[_Figures, QuarantinedFile]] = {}
         self._before: dict[str, _Figures] = {}  # remote figures of all files a round ago
 
     def round(self, *, last: bool = False) -> DownloadRound:
@@ -77,7 +78,7 @@ class LiveDownload:
                 self._folder.clean_stage(o.path for o in new)
             fit, left_out = self._folder.share_room(new)
             chosen = _choose(sorted(fit, key=lambda o: o.origin.rank))
-            placed = self._download(chosen, record) if chosen else {}
+            placed = self._download(chosen, record, last=last) if chosen else {}
             return DownloadRound(
                 {name: entry["bytes"] for name, entry in {**record["files"], **placed}.items()},
                 len(placed),
@@ -110,7 +111,9 @@ class LiveDownload:
     def _is_refused(self, offer: RemoteFile) -> bool:
         return offer.path in self._refused and self._refused[offer.path][0] == offer.figures
 
-    def _download(self, new: Sequence[RemoteFile], record: Mapping[str, Any]) -> dict[str, Any]:
+    def _download(
+        self, new: Sequence[RemoteFile], record: Mapping[str, Any], *, last: bool
+    ) -> dict[str, Any]:
         """The pulled.json entries of the files that arrived and took their place."""
         hashed, wanted = self._attempt.hash_files(new), []
         for offer in hashed.files.values():
@@ -124,7 +127,7 @@ class LiveDownload:
         self._folder.clean_stage(offer.path for offer in wanted)
         for offer in wanted:
             self._copy_from_earlier_attempt(offer)
-        got = self._fetch(wanted, hashed)
+        got = self._fetch(wanted, hashed, settle_ns=0 if last else SETTLE_NS)
         placed = {name: {"bytes": file.bytes, "sha256": file.sha256} for name, file in got.good.items()}
         if placed:
             self._place(placed, record)
@@ -146,15 +149,15 @@ class LiveDownload:
         copy_apart(local, staged)
         os.utime(staged, ns=(offer.mtime_ns, offer.mtime_ns))
 
-    def _fetch(self, wanted: Sequence[RemoteFile], hashed: HostFiles) -> Arrivals:
+    def _fetch(self, wanted: Sequence[RemoteFile], hashed: HostFiles, *, settle_ns: int) -> Arrivals:
         """Fetch files that the host has hashed; one that is written meanwhile comes with a later round."""
-        asking = HashQueries(lambda _: hashed, lambda: False, clock_ns=0, settle_ns=0)
+        asking = HashQueries(lambda _: hashed, lambda: False, hashed.clock_ns, settle_ns)
         stage = ResultStage(self._attempt, self._folder)
         got = download(self._attempt.session, stage, wanted, self._judge, asking, no_progress, retry=False)
         if got.failure is not None:
             raise got.failure
         for checked, offer in got.torn:
-            self._refused[offer.path] = (offer.figures, SkippedFile(offer.path, checked.problem or "refused"))
+            self._refused[offer.path] = (offer.figures, self._folder.quarantine.keep(checked, offer.mtime_ns))
         for name in got.good:
             self._refused.pop(name, None)
         return got

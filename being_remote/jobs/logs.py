@@ -11,14 +11,13 @@ import re
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import PurePosixPath
 from typing import Literal
 
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, NotFoundError, Unreachable
 from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.pod.job_paths import JobPaths
+from being_remote.pod_client.runner import program_stdin, start_words
 from being_remote.session import Session, Stream
 
 log = logging.getLogger("being_remote")
@@ -156,9 +155,8 @@ class LogLines:
 
 
 def _open(session: Session, python: str, folder: PurePosixPath, offset: int, *, follow: bool) -> Stream:
-    mode = "follow" if follow else "once"
-    argv = [python, "-I", "-B", "-", str(folder), str(offset), mode, str(BEAT_S)]
-    return session.stream(argv, stdin=_program())
+    request = {"folder": str(folder), "offset": offset, "follow": follow, "beat_s": BEAT_S}
+    return session.stream(start_words("log_stream", request, python), stdin=program_stdin("log_stream"))
 
 
 def _items(stream: Stream, offset: int, host: str) -> Iterator[LogChunk | LogEnd]:
@@ -197,8 +195,3 @@ def _lost_log(item: LogEnd, host: str, folder: PurePosixPath) -> NotFoundError |
             f"no job in {str(folder.parent.parent)!r}", where=host, hint="being-remote jobs --all"
         )
     return HostError(f"the log in {str(folder)!r} became shorter: another file lies there", host=host)
-
-
-@cache
-def _program() -> bytes:
-    return resources.files("being_remote.pod").joinpath("log_stream.py").read_bytes()

@@ -18,7 +18,7 @@ from being_remote.backup_paths import RUNS, BackupPaths
 from being_remote.durable_files import copy_apart, room_on_disk
 from being_remote.errors import DataError, InconsistentData
 from being_remote.inventory import Inventory
-from being_remote.jobs.attempt_files import AttemptFolder, SkippedFile
+from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.result_folder import ResultFolder, ResultStage, is_of, read_record
 from being_remote.session import OnProgress
@@ -26,6 +26,7 @@ from being_remote.transfer.checked_files import Judge, has_hash
 from being_remote.transfer.download import download
 from being_remote.transfer.download_plan import RemoteFile
 from being_remote.transfer.hash_comparison import Arrivals, HashQueries, HostFiles
+from being_remote.transfer.quarantine import QuarantinedFile
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class ResultDownload:
     files: Mapping[str, int]
     transferred_files: int
     transferred_bytes: int
-    set_aside: tuple[SkippedFile, ...]
+    set_aside: tuple[QuarantinedFile, ...]
     changed: bool
 
 
@@ -67,7 +68,7 @@ def folder_of(inventory: Inventory, job: LedgerJob) -> Path:
 def download_results(
     attempt: AttemptFolder,
     path: Path,
-    listed: tuple[Sequence[RemoteFile], Sequence[SkippedFile]],
+    listed: tuple[Sequence[RemoteFile], Sequence[QuarantinedFile]],
     note: Mapping[str, Any],
     checks: ResultChecks,
     on_progress: OnProgress,
@@ -106,15 +107,17 @@ def download_results(
         # Only now: copies from an earlier attempt take room, too.
         fit, left_out = folder.share_room([o for o in offers if o.path not in unchanged])
         got = _download(attempt, folder, fit, checks, on_progress)
-        refused, torn = _refused(got, attempt.session.host)
+        refused, torn = _quarantine_refused(folder, got, attempt.session.host)
         if refused and not checks.partial:
             raise refused[min(refused)]
         for name in whole & changed_here - got.good.keys():
             _reuse(path / name, folder.stage / name, link=True)
         found = {name: {"bytes": f.bytes, "sha256": f.sha256} for name, f in got.good.items()}
         kept = {name: entries[name] for name in whole - got.good.keys()}
-        record = {**note, "judged": not checks.partial, "files": {**kept, **found}, "set_aside": torn}
-        not_taken = [*skipped, *left_out, *(SkippedFile(name, e.what) for name, e in refused.items())]
+        set_aside = {name: {"sha256": file.sha256, "reason": file.reason} for name, file in torn.items()}
+        record = {**note, "judged": not checks.partial, "files": {**kept, **found}, "set_aside": set_aside}
+        not_taken = [*skipped, *left_out]
+        not_taken += (torn.get(name) or QuarantinedFile(name, e.what) for name, e in refused.items())
         changed = before != record or whole != earlier.keys()
         if changed:
             checks.judge_all(folder.stage)
@@ -122,7 +125,7 @@ def download_results(
             if not same_attempt or replaced:
                 kept_as = folder.keep_aside()
                 not_taken += [
-                    SkippedFile(name, f"other bytes than before; those are in {kept_as}")
+                    QuarantinedFile(name, f"other bytes than before; those are in {kept_as}")
                     for name in sorted(replaced)
                 ]
             folder.swap(record)
@@ -169,8 +172,10 @@ def _download(
     return got
 
 
-def _refused(got: Arrivals, host: str) -> tuple[dict[str, DataError], dict[str, Any]]:
-    """Why files are refused, by name; and those with the host's bytes, for pulled.json."""
+def _quarantine_refused(
+    folder: ResultFolder, got: Arrivals, host: str
+) -> tuple[dict[str, DataError], dict[str, QuarantinedFile]]:
+    """(Why files are refused, by name; those of them that have the host's bytes, in quarantine now)."""
     refused: dict[str, DataError] = {}
     for name in (*got.missing, *got.being_written, *(offer.path for offer, _ in got.differing)):
         refused[name] = InconsistentData(
@@ -179,10 +184,12 @@ def _refused(got: Arrivals, host: str) -> tuple[dict[str, DataError], dict[str, 
             hint="pull again",
         )
     torn = {}
-    for checked, _ in got.torn:
+    for checked, offer in got.torn:
+        kept = folder.quarantine.keep(checked, offer.mtime_ns)
         if checked.error is not None and checked.path not in refused:
-            refused[checked.path] = checked.error
-            torn[checked.path] = {"sha256": checked.sha256, "reason": checked.problem}
+            torn[checked.path] = kept
+            what, hint = f"{kept.reason}; quarantined as {kept.kept_as}", checked.error.hint
+            refused[checked.path] = type(checked.error)(what, file=checked.path, hint=hint)
     return refused, torn
 
 

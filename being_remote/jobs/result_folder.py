@@ -2,6 +2,7 @@
 
     <job>/                 one attempt's files, each of them checked
     <job>.attempt-<n>/     an earlier attempt's, kept as they were
+    <job>.quarantine/      torn and unsafe files, each with a note
     <job>.replaced/        whole frames of it that the host replaced by other whole ones: NAME.HASH
     .<job>.incoming/       where files arrive; what is checked there moves into its place
     .<job>.old/            the folder while it is replaced as a whole; goes back after a crash
@@ -36,13 +37,14 @@ from being_remote.durable_files import (
     write_whole,
 )
 from being_remote.errors import UsageError
-from being_remote.jobs.attempt_files import PULLED, AttemptFolder, SkippedFile
+from being_remote.jobs.attempt_files import PULLED, AttemptFolder
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.session import PARTIAL_DIR
 from being_remote.transfer.arrival_folder import Fetch, is_listed, sorted_fetch
-from being_remote.transfer.checked_files import CheckedFile, has_hash
+from being_remote.transfer.checked_files import has_hash
 from being_remote.transfer.disk_room import left_out_files, share_room
 from being_remote.transfer.download_plan import RemoteFile
+from being_remote.transfer.quarantine import Quarantine, QuarantinedFile
 
 
 class ResultFolder:
@@ -56,6 +58,7 @@ class ResultFolder:
         self._lock = path.with_name(f".{path.name}.lock")
         self.nothing = path.with_name(f".{path.name}.none")
         self._scratch = path.with_name(f".{path.name}.scratch")
+        self.quarantine = Quarantine(path.with_name(f"{path.name}.quarantine"), self._scratch)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -160,7 +163,7 @@ class ResultFolder:
 
     def share_room(
         self, wanted: Sequence[RemoteFile]
-    ) -> tuple[Sequence[RemoteFile], tuple[SkippedFile, ...]]:
+    ) -> tuple[Sequence[RemoteFile], tuple[QuarantinedFile, ...]]:
         """The files that fit on the disk, and those that do not.
 
         Raises:
@@ -170,14 +173,14 @@ class ResultFolder:
         room = share_room(parent, wanted, lambda offer: offer.bytes)
         if wanted and not room.fit and is_nearly_full(parent):
             raise no_space(parent, sum(offer.bytes for offer in wanted))
-        return room.fit, tuple(SkippedFile(f.path, f.reason) for f in left_out_files(parent, room.left_out))
+        return room.fit, left_out_files(parent, room.left_out)
 
 
 class ResultStage:
     """Where the files of an attempt arrive: the `ArrivalFolder` of a job's results."""
 
     def __init__(self, attempt: AttemptFolder, folder: ResultFolder) -> None:
-        self.host = attempt.session.host
+        self.host, self.quarantine = attempt.session.host, folder.quarantine
         self._source, self._folder = attempt.folder, folder
 
     def file(self, offer: RemoteFile) -> Path:
@@ -200,9 +203,6 @@ class ResultStage:
 
     def note_fetching(self, wanted: Sequence[RemoteFile]) -> None:
         """Nothing to write down: the next download compares whatever arrived with the host."""
-
-    def keep_rewritten(self, checked: CheckedFile, mtime_ns: int) -> None:
-        """Nothing to keep: the next version is fetched in its place."""
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

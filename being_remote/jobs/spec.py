@@ -50,12 +50,16 @@ class CommandStep:
     In `argv`, `cwd` and `env`: {work} {bundle} {files} {gpus} {attempt} {previous} {pushed}; the last
     two are the work folder of the previous attempt on this host and what the laptop put here of one
     on another host, or nothing.
+
+    `verifies`: it fails unless the files of all steps before it are whole, and may be repeated. The last
+    step may say so; an attempt whose supervisor died is judged by it.
     """
 
     state: StepState
     argv: tuple[str, ...]
     cwd: str = "{work}"
     env: Mapping[str, str] = field(default_factory=dict)
+    verifies: bool = False
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -107,6 +111,8 @@ class JobSpec:
             raise ValueError(f"not a job id: {self.job!r}")
         if not self.steps or any(not step.argv for step in self.steps):
             raise ValueError("a job needs at least one step, and each step a command")
+        if any(step.verifies for step in self.steps[:-1]) or self.steps[0].verifies:
+            raise ValueError("only a last step can verify those before it")
         if self.schema != SCHEMA or not 0 <= self.gpus <= 64 or self.log_bytes < 4096 or self.grace_s < 0:
             raise ValueError("schema, gpus, log_bytes or grace_s is out of range")
 
@@ -116,6 +122,9 @@ class JobSpec:
         fields = dataclasses.asdict(self)
         if self.wait_s is None:
             del fields["wait_s"]  # specs of version 0.1.0 have no such field, and keep their bytes
+        for step in fields["steps"]:
+            if not step["verifies"]:
+                del step["verifies"]  # as above
         return canonical(fields) + b"\n"
 
     @cached_property
@@ -126,6 +135,11 @@ class JobSpec:
     def intent_key(self) -> str:
         """Equal for equal intents on the same host."""
         return hashlib.sha256(canonical({"host": self.host, "intent": dict(self.intent)})).hexdigest()
+
+    def intent_key_on(self, host: str) -> str:
+        """The key of the same intent on a host that goes by another name in another inventory."""
+        intent = {k: host if (k, v) == ("host", self.host) else v for k, v in self.intent.items()}
+        return dataclasses.replace(self, host=host, intent=intent).intent_key
 
     @classmethod
     def from_bytes(cls, data: bytes) -> JobSpec:

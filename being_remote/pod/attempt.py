@@ -37,12 +37,14 @@ class Attempt:
         gpus: List[str],
         inherited: List[int],
         wakeups: Wakeups,
+        started: Optional[float] = None,
     ) -> None:
+        """`started`: when it started, by the monotonic clock; default: now."""
         attempt_paths = job.attempt(number)
         self._spec, self._gpus, self._inherited, self._wakeups = spec, gpus, inherited, wakeups
         self._work, self._log = attempt_paths.work, attempt_paths.log
         self._mark = processes.mark_of(spec["job"], number)
-        self._started = time.monotonic()
+        self._started = time.monotonic() if started is None else started
         self.heartbeat = HeartbeatWriter(attempt_paths, spec["progress"])
         earlier = [n for n in start_gate.list_attempts(job)[0] if n < number]
         self._places = {
@@ -67,9 +69,19 @@ class Attempt:
         progress = self._spec["progress"]
         if progress is not None and progress["total"] is None and progress["total_glob"] is not None:
             self.heartbeat.count_total(self._filled(progress["total_glob"]))
+        return self._run_steps(0)
+
+    def verify(
+        self, asked_to_stop: Callable[[], Optional[AttemptOutcome]], on_start: Callable[[], None]
+    ) -> AttemptOutcome:
+        """Run the last step alone, which verifies the files of those before it."""
+        self._asked_to_stop, self._on_start = asked_to_stop, on_start
+        return self._run_steps(len(self._spec["steps"]) - 1)
+
+    def _run_steps(self, first: int) -> AttemptOutcome:
         pump = LogPump(self._log, self._spec["log_bytes"], self._inherited)
         try:
-            outcome = self._run_steps(pump)
+            outcome = self._run_in_order(first, pump)
         finally:
             self.heartbeat.count()
             pump.finish(self._wakeups.wait)
@@ -77,17 +89,18 @@ class Attempt:
             return outcome._replace(reason=outcome.reason + self._last_line())
         return outcome
 
-    def _run_steps(self, pump: LogPump) -> AttemptOutcome:
-        for step in self._spec["steps"]:
-            outcome = self._asked_to_stop() or self._run_step(step, pump)
+    def _run_in_order(self, first: int, pump: LogPump) -> AttemptOutcome:
+        for number, step in enumerate(self._spec["steps"][first:], first):
+            outcome = self._asked_to_stop() or self._run_step(number, step, pump)
             if outcome is not None:
                 return outcome
         return AttemptOutcome(JobState.SUCCEEDED, 0, "all its steps ended with 0")
 
-    def _run_step(self, step: Record, pump: LogPump) -> Optional[AttemptOutcome]:
+    def _run_step(self, number: int, step: Record, pump: LogPump) -> Optional[AttemptOutcome]:
         """Run one step; None if it ended with 0."""
         state = JobState(step["state"])
         pump.keep_running()
+        self.heartbeat.announce(state, number)
         try:
             payload = subprocess.Popen(
                 [self._filled(word) for word in step["argv"]],
@@ -103,17 +116,24 @@ class Attempt:
             return AttemptOutcome(JobState.FAILED, None, f"{step['argv'][0]!r} could not be started: {e}")
         identity = processes.identify(payload.pid)
         self.heartbeat.restart()
-        self.heartbeat.write(state, identity)
+        self.heartbeat.write(state, number, identity)
         self._on_start()
         stop: Optional[AttemptOutcome] = None
         while payload.poll() is None and stop is None:
-            self._wakeups.wait(self._pause())
+            self._wakeups.wait(self.pause_s)
             pump.keep_running()
+            processes.reap_orphans((payload.pid, pump.pid))
             if self.heartbeat.is_due:
-                self.heartbeat.write(state, identity)
-            stop = self._asked_to_stop() or self._overdue(state)
+                self.heartbeat.write(state, number, identity)
+            stop = self._asked_to_stop() or self.overdue(state)
         code = payload.poll()
-        all_ended = processes.end_group(payload.pid, self._mark, payload.poll, self._spec["grace_s"])
+
+        def reap() -> None:
+            payload.poll()
+            processes.reap_orphans((payload.pid, pump.pid))
+
+        grace_s = self._spec["grace_s"]
+        all_ended = processes.end_group(payload.pid, self._mark, reap, grace_s, not_adopted=(pump.pid,))
         if stop is not None and code is None:
             note = "" if all_ended else "; some of its processes could not be killed"
             return stop._replace(exit_code=payload.poll(), reason=stop.reason + note)
@@ -122,7 +142,8 @@ class Attempt:
             return AttemptOutcome(JobState.FAILED, code, f"{os.path.basename(step['argv'][0])} {how}")
         return None
 
-    def _overdue(self, state: JobState) -> Optional[AttemptOutcome]:
+    def overdue(self, state: JobState) -> Optional[AttemptOutcome]:
+        """How it ends if one of its limits is passed; `state`: what it does now."""
         wall_s, stall_s = self._spec["wall_s"], self._spec["stall_s"]
         if wall_s is not None and time.monotonic() - self._started > wall_s:
             return AttemptOutcome(JobState.FAILED, None, f"its wall time of {wall_s:g} s was over")
@@ -133,7 +154,9 @@ class Attempt:
                 return AttemptOutcome(JobState.FAILED, None, f"{what} for {stall_s:g} s while {state}")
         return None
 
-    def _pause(self) -> float:
+    @property
+    def pause_s(self) -> float:
+        """Seconds between two looks: short enough for its limits."""
         limits = [s for s in (self._spec["wall_s"], self._spec["stall_s"]) if s is not None]
         return min([LOOK_S] + [max(0.02, float(s) / 8) for s in limits])
 

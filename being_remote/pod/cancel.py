@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from typing import Any, BinaryIO, Optional
+from typing import Any, BinaryIO, List, Optional
 
 from being_remote.pod import cancel_mark, exit_record, job_records, locks, processes, status, waiting_records
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
@@ -50,14 +50,21 @@ def cancel(query: Record) -> str:
         seen = status.look(workdir, job)
         if seen is None or _has_ended(seen) or seen["lock"] != "held":
             return "asked"
-        supervisor = (seen["holder"] or {}).get("supervisor")
-        if supervisor and supervisor["alive"] is False:
+        alive = [each["pid"] for each in _supervisors(seen) if each["alive"]]
+        for pid in alive:
+            _wake(pid)
+        if not alive and any(each["alive"] is False for each in _supervisors(seen)):
             _end_orphan(paths, job, seen)
-        elif supervisor and supervisor["alive"]:
-            _wake(supervisor["pid"])
         if time.monotonic() >= deadline:
             return "asked"
         time.sleep(0.05)
+
+
+def _supervisors(seen: Record) -> List[Record]:
+    """The supervisor that took the lock, and the one of the newest attempt, which may have been put back."""
+    newest = seen["attempts"][-1] if seen["attempts"] else {}
+    named = [(record or {}).get("supervisor") for record in (seen["holder"], newest.get("who"))]
+    return [supervisor for supervisor in named if supervisor]
 
 
 def _mark_before_arrival(query: Record) -> bool:

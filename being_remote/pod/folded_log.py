@@ -93,19 +93,19 @@ class LogPump:
     def __init__(self, path: str, limit: int, locks: List[int]) -> None:
         self._path, self._limit, self._locks = path, limit, locks
         self._source, self.sink = os.pipe()
-        self._pid: Optional[int] = None
+        self.pid: Optional[int] = None  # of the process, while it runs
 
     def keep_running(self) -> None:
         """Start the process unless it runs."""
-        if self._pid is not None and os.waitpid(self._pid, os.WNOHANG) == (0, 0):
+        if self.pid is not None and os.waitpid(self.pid, os.WNOHANG) == (0, 0):
             return
         try:
-            self._pid = os.fork()
+            self.pid = os.fork()
         except OSError as e:  # the pipe holds the payload's lines until the next try
             sys.stderr.write(f"the log is not written at the moment: {e}\n")
-            self._pid = None
+            self.pid = None
             return
-        if self._pid:
+        if self.pid:
             return
         try:
             os.setsid()
@@ -124,8 +124,8 @@ class LogPump:
         """Wait until all is written, within reason."""
         os.close(self.sink)
         deadline = time.monotonic() + FINISH_S
-        while self._pid is not None and time.monotonic() < deadline:
-            if os.waitpid(self._pid, os.WNOHANG) != (0, 0):
+        while self.pid is not None and time.monotonic() < deadline:
+            if os.waitpid(self.pid, os.WNOHANG) != (0, 0):
                 break
             wait(0.02)
         os.close(self._source)

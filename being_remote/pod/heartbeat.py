@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import sys
@@ -46,6 +47,13 @@ class HeartbeatWriter:
         """Count the stall from now on: a step starts."""
         self._grew_at = time.monotonic()
 
+    def continue_from(self, beat: Record) -> None:
+        """Go on after the last heartbeat of a supervisor that died."""
+        number, total = beat.get("beat"), beat.get("frames_total")
+        self._number = number if type(number) is int else 0
+        if self.frames_total is None and type(total) is int:
+            self.frames_total = total
+
     def count_total(self, pattern: str) -> None:
         """Count the frames that are expected: the files in a folder, or those that a glob finds."""
         pattern = os.path.join(pattern, "*") if os.path.isdir(pattern) else pattern
@@ -63,19 +71,32 @@ class HeartbeatWriter:
         if size > self._most:
             self._most, self._grew_at = size, time.monotonic()
 
-    def write(self, state: JobState, payload: Record) -> None:
+    def announce(self, state: JobState, step: int) -> None:
+        """Write, before it starts, which step is next: whoever takes over must not miss it."""
+        try:
+            self._write(state, step, None)
+        except OSError as e:
+            sys.stderr.write(f"cannot write the heartbeat: {e}\n")
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)  # none is better than one that names the step before
+
+    def write(self, state: JobState, step: int, payload: Record) -> None:
         """Count, and write the next heartbeat."""
         self._number += 1
+        try:
+            self._write(state, step, payload)
+        except OSError as e:  # a full disk must not end the payload
+            sys.stderr.write(f"cannot write the heartbeat: {e}\n")
+
+    def _write(self, state: JobState, step: int, payload: Optional[Record]) -> None:
         self._next_at = time.monotonic() + BEAT_S
         self.count()
         beat = {
             "beat": self._number,
             "state": state,
+            "step": step,
             "frames_done": self.frames_done,
             "frames_total": self.frames_total,
             "payload": payload,
         }
-        try:
-            job_records.write_json(self._path, beat, durable=False)
-        except OSError as e:  # a full disk must not end the payload
-            sys.stderr.write(f"cannot write the heartbeat: {e}\n")
+        job_records.write_json(self._path, beat, durable=False)

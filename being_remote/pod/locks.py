@@ -72,6 +72,11 @@ def job_lock(job: str, make: bool = True) -> str:
     return os.path.join(folder(make), job + ".lock")
 
 
+def watch_lock(job: str) -> str:
+    """Held by the one supervisor that is put back while a payload holds the job's lock."""
+    return os.path.join(folder(), job + ".watch.lock")
+
+
 def gpu_lock(uuid: str, make: bool = True) -> str:
     return os.path.join(folder(make), f"gpu-{uuid}.lock")
 

@@ -1,7 +1,6 @@
 """Runs on the pod: prints one attempt's log from a byte on, while it grows. Writes nothing.
 
-Sent as text to `python3 - ATTEMPT_FOLDER OFFSET follow|once BEAT_S` on stdin, so it imports nothing
-of ours. It prints
+The request is {"folder": the attempt's, "offset", "follow", "beat_s"}. It prints
 
     OFFSET LENGTH\n<LENGTH bytes of the log from OFFSET on>     LENGTH 0: a heartbeat
     end OFFSET WHY\n        WHY: ended (the attempt has an exit record, and all of its log was sent),
@@ -12,11 +11,11 @@ and ends at its next print after its reader has gone.
 
 from __future__ import annotations
 
+import json
 import os
 import stat
-import sys
 import time
-from typing import Optional
+from typing import BinaryIO, Optional
 
 CHUNK_BYTES = 64 << 10
 LOOK_S = 0.1
@@ -75,15 +74,12 @@ def send(folder: str, offset: int, follow: bool, beat_s: float) -> None:
             time.sleep(LOOK_S)
 
 
-def main(folder: str, offset: str, mode: str, beat_s: str) -> None:
+def main(request: str, _: BinaryIO) -> None:
     """Answer one request."""
+    asked = json.loads(request)
     try:
-        send(folder, int(offset), mode == "follow", float(beat_s))
+        send(asked["folder"], asked["offset"], asked["follow"], asked["beat_s"])
     except BrokenPipeError:
         pass  # the reader has gone
     finally:
         os._exit(0)  # nothing is left to flush, and flushing to a closed pipe would complain
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,19 +1,23 @@
 """Processes by their numbers and start times, and how a payload is ended with all its processes.
 
 Every process of an attempt carries MARK in its environment. Whoever takes over from a killed supervisor
-finds them by it, and never mistakes another process of the same number for one of them.
+finds them by it, and never mistakes another process of the same number for one of them. A process that
+cleared its environment is found by its parents: a supervisor becomes the parent of what its payload
+leaves behind (`adopt_orphans`), where the kernel can do that.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Collection, Dict, List, NamedTuple, Optional, Set
 
 MARK = "BEING_REMOTE_ATTEMPT"
 _KILL_TIMEOUT_S = 10.0  # the kernel cannot end a process whose disk hangs
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37  # linux/prctl.h
 
 
 class ProcessStat(NamedTuple):
@@ -66,45 +70,99 @@ def mark_of(job: str, attempt: int) -> str:
     return f"{job}/{attempt}"
 
 
-def find_marked(mark: str, group: Optional[int] = None) -> List[int]:
-    """The living processes, except this one, that carry the mark or are in the process group.
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends; nothing where the kernel cannot do it."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap_orphans(ours: Collection[Optional[int]]) -> None:
+    """Collect the dead among adopted processes; those in `ours` are collected by whoever started them."""
+    while _adopts_orphans():
+        try:
+            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if dead is None or dead.si_pid in ours:
+            return
+        os.waitpid(dead.si_pid, os.WNOHANG)
+
+
+def find_marked(
+    mark: str, group: Optional[int] = None, not_adopted: Optional[Collection[Optional[int]]] = None
+) -> List[int]:
+    """The living processes, except this one, that carry the mark or are in the process group; and all that
+    descend from them, or from an adopted process.
 
     Not `killpg(group, 0)`: where process 1 reaps no children, as in many containers, dead processes stay
     in their group for ever.
+
+    Args:
+        not_adopted: our children that are no part of the payload; None: look for no adopted processes.
     """
-    found = []
+    ours = os.getpid()
+    parent = ours if not_adopted is not None and _adopts_orphans() else None
+    found: Set[int] = set()
+    children: Dict[int, List[int]] = {}
     for pid in list_pids():
-        stat = read_stat(pid) if pid != os.getpid() else None
-        if stat is not None and (stat.group == group or _carries(pid, mark)):
-            found.append(pid)
-    return found
+        stat = read_stat(pid) if pid != ours else None
+        if stat is None:
+            continue
+        children.setdefault(stat.parent, []).append(pid)
+        adopted = stat.parent == parent and pid not in (not_adopted or ())
+        if adopted or stat.group == group or _carries(pid, mark):
+            found.add(pid)
+    further = list(found)
+    while further:
+        below = [pid for pid in children.get(further.pop(), ()) if pid not in found]
+        found.update(below)
+        further += below
+    return sorted(found)
 
 
 def end_marked(mark: str, grace_s: float) -> bool:
-    """End every process that carries the mark; False if one still lives."""
+    """End every process that carries the mark, and all that descend from one; False if one still lives."""
+    seen: Dict[int, Optional[int]] = {}
+
+    def living() -> List[int]:
+        # A child that cleared its environment has another parent once its own was killed.
+        for pid in find_marked(mark):
+            stat = read_stat(pid)
+            seen[pid] = stat and stat.start
+        return [pid for pid, start in seen.items() if is_alive({"pid": pid, "start": start})]
 
     def send(number: int) -> None:
-        for pid in find_marked(mark):
+        for pid in living():
             _kill(pid, number)
 
-    return _end(lambda: find_marked(mark), send, grace_s)
+    return _end(living, send, grace_s)
 
 
-def end_group(group: int, mark: str, reap: Callable[[], object], grace_s: float) -> bool:
-    """End our own payload: its group, and the marked processes that left it; False if one still lives.
+def end_group(
+    group: int,
+    mark: str,
+    reap: Callable[[], object],
+    grace_s: float,
+    not_adopted: Collection[Optional[int]] = (),
+) -> bool:
+    """End our own payload: its group, and the processes that left it; False if one still lives.
 
-    `reap` collects our dead child.
+    Args:
+        reap: collects our dead children.
+        not_adopted: our children that are no part of the payload.
     """
 
     def living() -> List[int]:
         reap()
-        return find_marked(mark, group) if os.path.exists("/proc/self/stat") else _answering(group)
+        if os.path.exists("/proc/self/stat"):
+            return find_marked(mark, group, not_adopted)
+        return _answering(group)
 
     def send(number: int) -> None:
         # The group is empty; some systems say so by PermissionError.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-        for pid in find_marked(mark):
+        for pid in find_marked(mark, None, not_adopted):
             _kill(pid, number)
 
     return _end(living, send, grace_s)
@@ -122,6 +180,15 @@ def _end(living: Callable[[], List[int]], send: Callable[[int], None], grace_s: 
         send(signal.SIGKILL)
         _wait(living, 0.2)
     return True
+
+
+def _adopts_orphans() -> bool:
+    answer = ctypes.c_int(0)
+    try:
+        asked = ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    except (OSError, AttributeError):
+        return False
+    return bool(asked == 0 and answer.value)
 
 
 def _carries(pid: int, mark: str) -> bool:

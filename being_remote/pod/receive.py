@@ -1,6 +1,6 @@
 """Runs on the pod: takes files from one stream on stdin, for pods without rsync.
 
-It imports nothing of ours. Each file is written beside its place and renamed when it is whole; a cut one
+Each file is written beside its place and renamed when it is whole; a cut one
 stays there, and the next stream continues it.
 
 REQUEST is JSON: {"do": "look" or "take", "into": base64}. `look` reads [[name base64, bytes, mtime_ns]]
@@ -93,7 +93,3 @@ def main(request: str, stdin: BinaryIO) -> None:
             os.rmdir(os.path.join(into, ASIDE))
     except OSError as e:
         sys.exit(f"{e.strerror}: {e.filename!r}")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.stdin.buffer)

@@ -1,6 +1,6 @@
 """Runs on the pod: sends files on stdout, one behind the other, with figures and hashes. Writes nothing.
 
-It imports nothing of ours. The request comes on stdin, deflated (zlib) JSON Lines: the folder, then names,
+The request comes on stdin, deflated (zlib) JSON Lines: the folder, then names,
 some to a line: [[text, [[bytes, mtime in seconds], ...], most], ...], each with the versions that need not be
 sent, and how many of its first bytes may be. Names travel as text, one letter for each byte. What is missing
 or not a plain file is left out. Of each other file come
@@ -73,7 +73,13 @@ def send_file(number: int, path: bytes, held: List[List[int]], most: int, out: B
         os.close(descriptor)
 
 
-def main(stdin: BinaryIO, out: BinaryIO) -> None:
+def main(_: str, stdin: BinaryIO) -> None:
+    """Answer the request on stdin."""
+    with open(1, "wb", buffering=1 << 17, closefd=False) as stdout:
+        send_all(stdin, stdout)
+
+
+def send_all(stdin: BinaryIO, out: BinaryIO) -> None:
     """Answer the request."""
     first, *lines = zlib.decompress(stdin.read()).split(b"\n")
     folder = json.loads(first).encode("latin-1")
@@ -92,8 +98,3 @@ def main(stdin: BinaryIO, out: BinaryIO) -> None:
     out.flush()
     if unread:
         sys.exit("\n".join(unread[:10]))
-
-
-if __name__ == "__main__":
-    with open(1, "wb", buffering=1 << 17, closefd=False) as stdout:
-        main(sys.stdin.buffer, stdout)

@@ -2,8 +2,8 @@
 
 Promises: of each (job, attempt) one process passes the gate (`start_gate.py`), and only that one starts a
 payload; the payload holds the job's and the GPUs' locks itself; wall time, stall time and cancel are kept
-while the laptop sleeps; the exit record is written while the lock is held. It restarts nothing. `claim`
-starts it.
+while the laptop sleeps; the exit record is written while the lock is held. It restarts nothing: an attempt
+whose supervisor died is looked after to its end (`orphaned_attempt.py`). `claim` starts it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ from being_remote.pod.gpu_queue import GpuQueue
 from being_remote.pod.job_paths import AttemptPaths, JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
+from being_remote.pod.orphaned_attempt import OrphanedAttempt, OrphanRecords
 from being_remote.pod.wakeups import Wakeups
 
 WRITE_AGAIN_S = 5.0
+_ELSEWHERE = "another pod already started this attempt"
 
 
 class NothingToDo(Exception):
@@ -60,11 +62,15 @@ class Supervisor:
         """Run the attempt, from its lock to its exit record."""
         lock: Optional[int] = None
         try:
+            processes.adopt_orphans()
             lock = self._lock()
-            self._require_startable(after_lock=True)
-            self._write_note(lock)
-            self._end_earlier_attempts()
-            self._run_locked(lock)
+            if lock is None or self._is_unfinished():
+                self._finish(lock)
+            else:
+                self._write_note(lock)
+                self._end_earlier_attempts()
+                self._run_locked(lock)
+            self._look_after_queue()
         except NothingToDo as e:
             if lock is not None:
                 os.close(lock)  # before the answer: whoever asks right after it must not find the lock held
@@ -80,16 +86,21 @@ class Supervisor:
         os.close(self._answer)
         self._answer = None
 
-    def _lock(self) -> int:
+    def _lock(self) -> Optional[int]:
+        """The job's lock; None where processes of this attempt hold it and its supervisor died."""
         path, deadline = locks.job_lock(self.job), time.monotonic() + locks.PROBED_S
         while True:
             fd = locks.take(path, wait_s=0.05)
             if fd is not None:
                 return fd
-            self._require_startable(after_lock=False)
+            unfinished = self._is_unfinished()  # before the note: once the gate is passed, it is current
             _, _, note = locks.probe(path)
             note = note if isinstance(note, dict) else {}
             holder, alive = note.get("attempt"), processes.is_alive(note.get("supervisor"))
+            if unfinished:
+                if holder == self.number and alive is False:
+                    return None
+                raise NothingToDo("held", None)
             if holder == self.number and (alive or time.monotonic() > deadline):
                 raise NothingToDo("held", None)
             if type(holder) is int and holder < self.number:
@@ -98,16 +109,50 @@ class Supervisor:
                     self._end_processes(holder)
             self.wakeups.wait(0.1)
 
-    def _require_startable(self, after_lock: bool) -> None:
-        """Raise NothingToDo when this attempt must not start (again)."""
+    def _is_unfinished(self) -> bool:
+        """Whether this attempt was started and has no exit record; it is then not started again.
+
+        Raises:
+            NothingToDo: it has ended, or must not start.
+        """
         started, highest = start_gate.list_attempts(self.paths)
         if highest > self.number:
             raise NothingToDo("overtaken", f"attempt {highest} was asked for")
         if self.number in started:
-            ended = exit_record.has_exit_record(self._attempt_paths)
-            raise NothingToDo("ended" if ended else "lost" if after_lock else "held", None)
+            if exit_record.has_exit_record(self._attempt_paths):
+                raise NothingToDo("ended", None)
+            return True
         if self._is_cancelled():
             raise NothingToDo("cancelled", "cancelled before it started")
+        return False
+
+    def _finish(self, lock: Optional[int]) -> None:
+        """Look after an attempt whose supervisor died, to its exit record.
+
+        Raises:
+            NothingToDo: somebody else does, or may still run it elsewhere.
+        """
+        watch = locks.take(locks.watch_lock(self.job))  # held to the end of this process
+        records = OrphanRecords.read(self.job, self.paths, self.number)
+        if watch is None or (records is not None and not records.supervisor_died):
+            raise NothingToDo("held", None)
+        if records is None or not records.is_ours(self.incarnation):
+            raise NothingToDo("lost", None)
+        who = {**records.who, "supervisor": processes.identify(os.getpid())}
+        with contextlib.suppress(OSError):  # a full disk
+            job_records.write_json(self._attempt_paths.who, who)
+        if lock is None:
+            self.say("held", "its supervisor died; this one looks after it now")
+        orphan = OrphanedAttempt(self.paths, self.spec, self.number, records, self.wakeups)
+        lock, outcome = orphan.wait_for_end(lock, self._asked_to_stop)
+        if lock is None or exit_record.has_exit_record(self._attempt_paths):
+            raise NothingToDo("ended", None)
+        self._write_note(lock)
+        if outcome is None:
+            outcome = orphan.judge(lock, self._asked_to_stop, on_start=lambda: self.say("started"))
+        elapsed_s = time.monotonic() - (records.started or time.monotonic())
+        self._write_end(outcome, orphan.attempt, records.who.get("gpus") or [], elapsed_s)
+        self.say("lost" if outcome.state is JobState.LOST else "ended")
 
     def _end_earlier_attempts(self) -> None:
         """End what is left of earlier attempts without a supervisor: it must not run beside this one."""
@@ -136,12 +181,10 @@ class Supervisor:
     def _look_after_queue(self) -> None:
         """Start a waiter if attempts wait and theirs was killed: our GPUs will be free in a moment."""
         with contextlib.suppress(OSError):  # the job has ended all the same
-            waiting = waiting_records.list_waiting(
-                waiting_records.boot_folder(self.workdir, self.incarnation)
-            )
-            if waiting:
+            folder = waiting_records.boot_folder(self.workdir, self.incarnation)
+            for first in waiting_records.list_waiting(folder)[:1]:
                 reason = "waits for a GPU"
-                waiter.ensure_waiter(self.workdir, self.incarnation, self.paths.bundle, waiting[0], reason)
+                waiter.ensure_waiter(self.workdir, self.incarnation, self.paths.bundle, first, reason)
 
     def _write_note(self, lock: int) -> None:
         note = {
@@ -164,11 +207,12 @@ class Supervisor:
         if self._queue is not None:
             self._queue.leave()
         if not passed:
-            raise NothingToDo("held", "another pod already started this attempt")
+            raise NothingToDo("held", _ELSEWHERE)
         started = time.monotonic()
         who = {
             "incarnation": self.incarnation,
             "supervisor": processes.identify(os.getpid()),
+            "started": started,
             "gpus": gpus,
             "lock_path": locks.job_lock(self.job),
             "lock_inode": os.fstat(lock).st_ino,
@@ -181,7 +225,6 @@ class Supervisor:
             outcome = AttemptOutcome(JobState.FAILED, None, impossible)
         self._write_end(outcome, attempt, gpus, time.monotonic() - started)
         self.say("ended")
-        self._look_after_queue()
 
     def _asked_to_stop(self) -> Optional[AttemptOutcome]:
         try:

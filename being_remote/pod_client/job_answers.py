@@ -49,9 +49,7 @@ def _one_of(fits: Callable[[JobState], bool]) -> Callable[[JobState], JobState]:
 
 Lock = Literal["held", "free", "missing"]
 Running = Annotated[JobState, Field(strict=False), AfterValidator(_one_of(lambda state: state.started))]
-Ended = Annotated[
-    JobState, Field(strict=False), AfterValidator(_one_of(lambda s: s.ended and s is not JobState.LOST))
-]
+Ended = Annotated[JobState, Field(strict=False), AfterValidator(_one_of(lambda state: state.ended))]
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
 Number = Annotated[int, Field(ge=1, le=9999)]
 JobId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,80}$")]
@@ -185,9 +183,12 @@ class JobFacts(StrictModel):
 
     @property
     def supervised(self) -> bool | None:
-        """Whether the supervisor that holds the lock lives; None: the lock is free, or that is unknown."""
+        """Whether a supervisor looks after the job; None: the lock is free, or that is unknown."""
         if self.lock != "held" or self.holder is None:
             return None
+        owner = self.newest.who if self.newest is not None else None
+        if owner is not None and owner.supervisor.alive:  # also one that was put back
+            return True
         return self.holder.supervisor.alive
 
     @property

@@ -1,7 +1,7 @@
 """Run a program of `pod/` on a host and validate its answer.
 
-Nothing of ours is installed on a pod, so each question carries its program: the modules' source, then
-the payload, both on stdin. The host's Python runs isolated (`-I`) and writes no bytecode (`-B`).
+Nothing of ours is installed on a pod, so each question and each stream carries its program: the modules'
+source, then the payload, both on stdin. The host's Python runs isolated (`-I`) and writes no bytecode (`-B`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ ProgramName = Literal[
     "disk_survey",
     "host_facts",
     "listing",
+    "log_stream",
     "placement",
+    "receive",
+    "send",
     "status",
     "tracking_facts",
 ]
@@ -65,7 +68,7 @@ class PodProgram:
 
     Attributes:
         task: what it does, for error messages: "listing files".
-        max_answer_bytes: a longer answer is refused.
+        max_answer_bytes: a longer answer is refused; of a stream, which has bounds of its own, none is.
         read_only: it changes nothing, so it ends as soon as its client is gone.
         site_packages: it looks for packages of the host's Python.
     """
@@ -83,7 +86,10 @@ PROGRAMS: dict[ProgramName, PodProgram] = {
     "disk_survey": PodProgram("surveying the disk", 16 << 20, read_only=True),
     "host_facts": PodProgram("checking the host", 256 << 10, read_only=True, site_packages=True),
     "listing": PodProgram("listing files", 64 << 20, read_only=True),
+    "log_stream": PodProgram("reading a log", 0, site_packages=True),
     "placement": PodProgram("placing uploaded files", 64 << 20, site_packages=True),
+    "receive": PodProgram("receiving files", 64 << 20, site_packages=True),
+    "send": PodProgram("sending files", 0),
     "status": PodProgram("reading job states", 32 << 20, read_only=True, site_packages=True),
     "tracking_facts": PodProgram(
         "reading the tracker's folders", 1 << 20, read_only=True, site_packages=True
@@ -135,11 +141,10 @@ def run_program(
         CommandFailed: the program failed; the message quotes the end of its stderr.
         HostError: no answer.
     """
-    text, about = program_text(program), PROGRAMS[program]
-    flags = ["-I", "-B"] if about.site_packages else ["-I", "-B", "-S"]
+    about = PROGRAMS[program]
     result = session.run(
-        [python, *flags, "-c", BOOT, json.dumps(request, separators=(",", ":"), allow_nan=False)],
-        stdin=b"%d\n" % len(text) + text + payload,
+        start_words(program, request, python),
+        stdin=program_stdin(program) + payload,
         timeout_s=timeout_s,
         repeatable=True,
         max_output_bytes=about.max_answer_bytes,
@@ -160,6 +165,18 @@ def run_program(
             " newer",
         )
     return result.stdout
+
+
+def start_words(program: ProgramName, request: Mapping[str, Any], python: str) -> list[str]:
+    """The command that starts a program on a host; its stdin begins with `program_stdin`."""
+    flags = ["-I", "-B"] if PROGRAMS[program].site_packages else ["-I", "-B", "-S"]
+    return [python, *flags, "-c", BOOT, json.dumps(request, separators=(",", ":"), allow_nan=False)]
+
+
+def program_stdin(program: ProgramName) -> bytes:
+    """The program's length and source, which its payload follows."""
+    text = program_text(program)
+    return b"%d\n" % len(text) + text
 
 
 def malformed_answer(host: str, program: ProgramName, problem: str) -> MalformedAnswer:

@@ -89,7 +89,7 @@ class MetricalTracker:
         if typed.words:
             raise UsageError("a tracking takes no command line of its own", hint="--recipe command")
         if typed.preset is not None:
-            find_preset(typed.preset)  # an unknown name is refused before a host is asked
+            find_preset(typed.preset)  # an unknown name is refused before a host is contacted
         return TrackingOptions(preset=typed.preset, overrides=typed.sets)
 
     def look(self, session: Session, request: JobRequest, inventory: Inventory) -> TrackingFacts:
@@ -251,7 +251,7 @@ def _steps(host: SshHost | LocalHost, found: TrackerFolders, folder: str) -> tup
     def own_step(state: Literal["running", "transforming"], module: str, *more: str) -> CommandStep:
         env = {"PYTHONPATH": "{bundle}", "PYTHONDONTWRITEBYTECODE": "1"}
         argv = (python, "-m", f"being_remote.tracker.{module}", "{work}", "{files}", *more)
-        return CommandStep(state, argv, "{work}", env)
+        return CommandStep(state, argv, "{work}", env, verifies=module == "finish")
 
     tracker_env: dict[str, str] = {
         # The tracker reads its own files with a plain torch.load, which newer torch refuses.

@@ -27,7 +27,7 @@ from being_remote.tracker import layout
 from being_remote.transfer.download_plan import RemoteFile, name_refused
 from being_remote.transfer.hash_comparison import SETTLE_NS
 from being_remote.transfer.known_hashes import load_known_hashes, version_digest
-from being_remote.transfer.quarantine import read_quarantine
+from being_remote.transfer.quarantine import quarantine_of
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,9 @@ class ActorFileGroup:
         unread = [file for file in files if file.sha256 is None]
         missing = find_missing(history, [f for f in files if f.sha256 is not None], by_path=True)
         refusals = _name_refusals(task, found.offers, history)
-        quarantined = {(path, one.sha256) for path, ones in read_quarantine(history).items() for one in ones}
+        quarantined = {
+            (path, one.sha256) for path, ones in quarantine_of(history).read().items() for one in ones
+        }
         refused = [file for file in missing if file.path in refusals]
         torn = [f for f in missing if (f.path, f.sha256) in quarantined and f not in refused]
         young = [file for file in torn if self.now_ns - file.mtime_ns < SETTLE_NS]
@@ -150,7 +152,9 @@ class SourceFiles:
         hashed = [file for file in files if file.sha256 is not None]
         missing = self.local.find_missing(self.local.find_unlike_original(task.actor, hashed))
         # What is torn on the host, too, is kept in quarantine with the same bytes.
-        quarantined = {one.sha256 for ones in read_quarantine(History(task.root)).values() for one in ones}
+        quarantined = {
+            one.sha256 for ones in quarantine_of(History(task.root)).read().values() for one in ones
+        }
         missing = [file for file in missing if file.sha256 not in quarantined - {NOT_HASHED}]
         videos = [file for file in files if PurePosixPath(file.path).name == layout.VIDEO]
         pictures = [file for file in missing if file not in videos]

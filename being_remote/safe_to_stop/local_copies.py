@@ -18,9 +18,9 @@ from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
 from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.result_download import runs_of
-from being_remote.jobs.result_folder import read_record
+from being_remote.jobs.result_folder import ResultFolder, read_record
 from being_remote.safe_to_stop.host_files import HostFile
-from being_remote.transfer.quarantine import read_quarantine
+from being_remote.transfer.quarantine import quarantine_of
 
 _TRIES = 3
 
@@ -39,7 +39,7 @@ class LocalCopies:
         for history in self._histories:
             for manifest in history.readable():
                 sizes |= {entry.bytes for entry in manifest.files.values()}
-            sizes |= {file.bytes for files in read_quarantine(history).values() for file in files}
+            sizes |= {file.bytes for files in quarantine_of(history).read().values() for file in files}
         for folder in self._all_job_folders():
             sizes |= {entry["bytes"] for entry in (read_record(folder) or {}).get("files", {}).values()}
         for actor in self._inventory.actors.values():
@@ -100,6 +100,8 @@ class LocalResults:
                 if _has_size(folder / name, entry["bytes"]):
                     self._held.add((name, entry["sha256"]))
             self._refused |= {(n, e["sha256"]) for n, e in record.get("set_aside", {}).items()}
+            kept = ResultFolder(folder).quarantine.read()
+            self._refused |= {(name, file.sha256) for name, files in kept.items() for file in files}
         self.refused_names = {name for name, _ in self._refused}
         self.hashes = {sha256 for _, sha256 in self._held}
 

@@ -21,7 +21,7 @@ from being_remote.sync.sync_report import (
     summarize_listing,
 )
 from being_remote.transfer.download_plan import plan_download
-from being_remote.transfer.quarantine import read_quarantine
+from being_remote.transfer.quarantine import quarantine_of
 from being_remote.transfer.stored_file import StoredFile
 
 
@@ -46,7 +46,7 @@ def preview_sync(
     corrupt = {rot.sha256 for rot in read.rots}
     for path in [path for path, e in entries.items() if e.sha256 in corrupt and path not in read.sound]:
         del entries[path]  # would be downloaded, unless the live file of another path has the same bytes
-    quarantined = read_quarantine(history)
+    quarantined = quarantine_of(history).read()
     learned = learn_hashes(task, session, history, found, entries, quarantined, everything=verify)
     planned = plan_download(
         learned.offers,

@@ -48,7 +48,7 @@ from being_remote.transfer.checked_files import Judge, find_fault
 from being_remote.transfer.download_plan import DownloadPlan, plan_download
 from being_remote.transfer.hash_comparison import HashQueries
 from being_remote.transfer.known_hashes import load_known_hashes, save_known_hashes, split_digests
-from being_remote.transfer.quarantine import read_quarantine
+from being_remote.transfer.quarantine import quarantine_of
 
 
 def tracker_judge() -> Judge:
@@ -156,7 +156,7 @@ class SyncPass:
             found = read_answer(self.task, news, entries)
         else:
             found = news
-        quarantined = read_quarantine(self.history)
+        quarantined = quarantine_of(self.history).read()
         learned = learn_hashes(
             self.task, self.session, self.history, found, entries, quarantined, everything=self.verify
         )
@@ -211,10 +211,10 @@ class SyncPass:
     def _report(self, planned: _PassPlan, backup: LocalBackup, arrival: Arrival) -> SyncReport:
         settled, files = backup.settled, planned.planned
         refused = (
-            *settled.set_aside,
+            *settled.quarantined,
             *files.refused,
             *files.still_torn,
-            *arrival.set_aside,
+            *arrival.quarantined,
             *arrival.left_out,
         )
         quarantined = tuple({file.path: file for file in refused}.values())  # the last word on a file counts
@@ -262,7 +262,7 @@ def report_without_host(
     task: ActorSync, history: History, backup: LocalBackup, why: HostError | NotFoundError
 ) -> SyncReport:
     """The part of a verifying sync that needs no host."""
-    report = report_local(task, backup.live, backup.settled.set_aside)
+    report = report_local(task, backup.live, backup.settled.quarantined)
     return _add_backup(replace(report, host_error=str(why)), history, backup, None, ())
 
 

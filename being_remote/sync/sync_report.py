@@ -14,17 +14,7 @@ from being_remote.local_path import shown_path
 from being_remote.sync.file_examples import EXAMPLES, NO_FILES, FileExamples, describe_files, examples_of
 from being_remote.sync.remote_files import ActorListing, ActorSync
 from being_remote.transfer.download_plan import DownloadPlan
-from being_remote.transfer.quarantine import QuarantinedFile
-
-
-@dataclass(frozen=True)
-class QuarantineRow:
-    """A file that did not become live. `kept_as` is None where it was not downloaded."""
-
-    path: str
-    reason: str
-    kept_as: Path | None
-    path_b64: str | None = None
+from being_remote.transfer.quarantine import QuarantinedFile, QuarantineRow, quarantine_row
 
 
 @dataclass(frozen=True)
@@ -289,8 +279,3 @@ def _have_same_contents(one: Manifest, other: Manifest) -> bool:
         return True
     contents = [{path: entry.sha256 for path, entry in each.files.items()} for each in (one, other)]
     return contents[0] == contents[1]
-
-
-def quarantine_row(file: QuarantinedFile) -> QuarantineRow:
-    path, path_b64 = shown_path(file.path)
-    return QuarantineRow(path, file.reason, file.kept_as, path_b64)

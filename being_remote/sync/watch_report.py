@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from being_remote.sync.sync_report import QuarantineRow
+from being_remote.transfer.quarantine import QuarantineRow
 
 # The host does not answer; the disk here is full; another sync of this backup runs; the host holds
 # nothing of the actor yet.

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from being_remote.durable_files import Stat
 from being_remote.session import PARTIAL_DIR, Pull
-from being_remote.transfer.checked_files import CheckedFile
 from being_remote.transfer.download_plan import RemoteFile
+from being_remote.transfer.quarantine import Quarantine
 
 SECOND_NS = 1_000_000_000
 
@@ -59,6 +59,10 @@ class ArrivalFolder(Protocol):
     def host(self) -> str:
         """The host that they come from."""
 
+    @property
+    def quarantine(self) -> Quarantine:
+        """Where those are kept that are refused."""
+
     def file(self, offer: RemoteFile) -> Path:
         """Where a file arrives."""
 
@@ -70,9 +74,6 @@ class ArrivalFolder(Protocol):
 
     def note_fetching(self, wanted: Sequence[RemoteFile]) -> None:
         """Write down what is about to be fetched, so that a killed download is not lost."""
-
-    def keep_rewritten(self, checked: CheckedFile, mtime_ns: int) -> None:
-        """Keep a copy of a whole file that the host has rewritten since; it is still needed where it lies."""
 
 
 def is_listed(offer: RemoteFile, found: Stat) -> bool:

@@ -218,7 +218,8 @@ class HashComparison:
             young = abs(answer.clock_ns - now.mtime_ns) < asking.settle_ns
             got.differing.append((replace(now, sha256=None), not checked.torn and not young))
             if checked.judged and checked.error is None:
-                self._folder.keep_rewritten(checked, mtime_ns)  # the host may never have a whole one again
+                # The host may never have a whole one again.
+                self._folder.quarantine.keep_rewritten(checked, mtime_ns)
             build_on(checked.file)
         elif checked.error is None:
             as_listed = checked.bytes == offer.bytes

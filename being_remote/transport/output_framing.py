@@ -116,7 +116,7 @@ def exchange(streams: Streams, stdin: bytes, *, limit: int, timeout_s: float) ->
 
     Raises:
         TimeoutError: the streams did not end in time.
-        TooMuchOutput: more than `limit` bytes came.
+        TooMuchOutput: more than `limit` bytes arrived.
     """
     chunks: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
     answer, over = FramedOutput(), threading.Event()
@@ -126,7 +126,7 @@ def exchange(streams: Streams, stdin: bytes, *, limit: int, timeout_s: float) ->
             while not over.is_set() and (data := read()):
                 chunks.put((name, data))
         except OSError:
-            pass  # the command was stopped, or the link broke; the closing mark tells which
+            pass  # the command was stopped, or the link broke; the closing mark shows which
         finally:
             done()
         chunks.put((name, b""))

@@ -14,7 +14,6 @@ import select
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -23,15 +22,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 from being_remote.errors import CommandFailed, ConnectionLost, HostError, NotFoundError, ToolMissing
 from being_remote.foreign_text import quote
 from being_remote.pace import SLOWEST, Pace, Rate
+from being_remote.pod_client.runner import malformed_answer, program_stdin, run_program, start_words
 from being_remote.session import OnProgress, Push, Result, Session, TransferProgress, TransferResult
+from being_remote.strict_model import first_problem
 from being_remote.transport.output_framing import quote_words
-from being_remote.transport.remote_folder import require_remote_space
 from being_remote.transport.rsync import check_names
-from being_remote.transport.rsync_process import StderrHead
+from being_remote.transport.rsync_process import StderrHead, require_remote_space
 
 _STALL_S = 60
 _CHUNK = 1 << 20
-_MAX_ANSWER = 64 << 20
 _OFFSETS = TypeAdapter(Annotated[list[int | None], Field(max_length=500_000)])
 
 
@@ -73,7 +72,7 @@ def push(
     missing = _find_missing(files, request, session, python)
     if not missing:
         return TransferResult(0, 0, "stream")
-    command = quote_words(_words(python, "take", request))
+    command = quote_words(start_words("receive", _ask(request, "take"), python))
     process = subprocess.Popen(
         [*shell, os.fsdecode(command)],
         stdin=subprocess.PIPE,
@@ -87,6 +86,7 @@ def push(
     sent = 0
     try:
         pipe = _TimedPipe(process.stdin.fileno(), Pace(session.host, rate))
+        pipe.write(program_stdin("receive"))
         for file, offset in missing:
             sent = _send(file, offset, pipe, sent, request, on_progress)
         process.stdin.close()
@@ -105,10 +105,8 @@ def push(
     return TransferResult(len(missing), sent, "stream")
 
 
-def _words(python: str, do: str, request: Push) -> list[str]:
-    program = resources.files("being_remote.pod").joinpath("receive.py").read_text(encoding="utf-8")
-    into = base64.b64encode(os.fsencode(str(request.into))).decode("ascii")
-    return [python, "-I", "-B", "-c", program, json.dumps({"do": do, "into": into})]
+def _ask(request: Push, do: str) -> dict[str, str]:
+    return {"do": do, "into": base64.b64encode(os.fsencode(str(request.into))).decode("ascii")}
 
 
 def _file(source: Path, name: bytes) -> _File:
@@ -124,17 +122,15 @@ def _find_missing(
 ) -> list[tuple[_File, int]]:
     """The files that are not whole on the host, each with the bytes that it has."""
     rows = [[base64.b64encode(f.name).decode("ascii"), f.size, f.mtime_ns] for f in files]
-    result = session.run(
-        _words(python, "look", request),
-        stdin=json.dumps(rows).encode("ascii"),
-        repeatable=True,
-        max_output_bytes=_MAX_ANSWER,
-    )
-    _require_success(result.exit_code, result.stderr, None, session.host, python, request)
+    payload = json.dumps(rows).encode("ascii")
     try:
-        offsets = _OFFSETS.validate_json(result.stdout, strict=True)
+        said = run_program(session, "receive", _ask(request, "look"), python=python, payload=payload)
+    except ToolMissing as e:
+        raise _no_tool(session.host, python) from e
+    try:
+        offsets = _OFFSETS.validate_json(said, strict=True)
     except ValidationError as e:
-        raise HostError("malformed list of the files that it has", host=session.host) from e
+        raise malformed_answer(session.host, "receive", first_problem(e)) from e
     if len(offsets) != len(files) or any(
         o is not None and not 0 <= o <= f.size for o, f in zip(offsets, files, strict=True)
     ):
@@ -178,6 +174,10 @@ class _TimedPipe:
             self._pace.report(self._written)
 
 
+def _no_tool(host: str, python: str) -> ToolMissing:
+    return ToolMissing(host=host, tool=f"rsync or {python}", hint="apt-get install rsync on the host")
+
+
 def _require_success(
     code: int, message: bytes, broken: Exception | None, host: str, python: str, request: Push
 ) -> None:
@@ -185,7 +185,7 @@ def _require_success(
     if code == 0 and broken is None:
         return
     if code in (126, 127):
-        raise ToolMissing(host=host, tool=f"rsync or {python}", hint="apt-get install rsync on the host")
+        raise _no_tool(host, python)
     require_remote_space(message, f"{host}:{request.into}")
     if code == 1 and message.strip() != b"cut short":
         result = Result(host, (python,), code, b"", message, 0.0)

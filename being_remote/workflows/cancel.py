@@ -5,18 +5,27 @@ from __future__ import annotations
 from being_remote.inventory import Inventory
 from being_remote.jobs.cancel import CancelReport, cancel_current, cancel_former, former_attempt
 from being_remote.jobs.job_status import ended_status
+from being_remote.jobs.take_over import find_job
 from being_remote.pod.job_states import JobState
 from being_remote.workflows.job_context import job_context
 
 NEVER_SENT = "cancelled before it was sent"
 
 
-def cancel(inventory: Inventory, job: str, *, host: str | None = None, dry_run: bool = False) -> CancelReport:
+def cancel(
+    inventory: Inventory,
+    job: str,
+    *,
+    host: str | None = None,
+    take_over: bool = False,
+    dry_run: bool = False,
+) -> CancelReport:
     """Cancel the job and wait for its end, as long as its own grace allows.
 
     Args:
         job: an id, a unique beginning, or `last`.
         host: one that the job left: the attempt that was left there is ended, the current one is not.
+        take_over: the job may be in another laptop's ledger; it is written down here first.
 
     Raises:
         NotFoundError: no such job in the ledger.
@@ -25,7 +34,7 @@ def cancel(inventory: Inventory, job: str, *, host: str | None = None, dry_run: 
     """
     context = job_context(inventory, dry_run=dry_run)
     ledger = context.ledger
-    found = ledger.find(job)
+    found = find_job(context, job, "cancel", take_over=take_over, dry_run=dry_run)
     if host is not None and host != found.host:
         where = inventory.host(host)
         former_attempt(ledger, found, host)  # refused before the host is asked

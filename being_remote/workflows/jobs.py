@@ -17,6 +17,7 @@ from being_remote.jobs.job_status import (
     superseded_status,
     time_text,
 )
+from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.status_poll import look_at_host, record_answer
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.job_answers import LeasedGpu
@@ -106,12 +107,13 @@ def jobs(inventory: Inventory, *, hosts: Sequence[str] = (), all_jobs: bool = Fa
     for host, answer in answers.items():
         for seen in () if isinstance(answer, HostError) else answer.jobs:
             ours = by_id.get(seen.job)
-            if ours is not None and (ours.host == host or seen.attempt >= ours.attempt):
-                continue  # it has its row; two hosts with one volume both show it
+            if ours is not None and _has_row(ours, host, seen, answers):
+                continue
             if seen.state.ended and not all_jobs:
                 hidden += 1
             else:
-                rows.append(superseded_status(ours, seen) if ours else seen)
+                former = ours is not None and seen.attempt < ours.attempt
+                rows.append(superseded_status(ours, seen) if ours is not None and former else seen)
     return JobsReport(tuple(rows), tuple(_host_look(n, a) for n, a in answers.items()), hidden)
 
 
@@ -133,6 +135,20 @@ def why(inventory: Inventory, job: str) -> WhyReport:
         status = record_answer(ledger, found, answer)
     steps = (HistoryStep(time_text(c.at), c.attempt, c.state, c.evidence) for c in ledger.history(found.job))
     return WhyReport((status,), tuple(steps), error)
+
+
+def _has_row(
+    ours: LedgerJob, host: str, seen: JobStatus, answers: Mapping[str, HostJobs | HostError]
+) -> bool:
+    """Whether the row of a job of the ledger says what another host shows of it.
+
+    Two hosts with one volume both show it. An attempt that another laptop moved elsewhere is only there.
+    """
+    if ours.host == host or seen.attempt == ours.attempt:
+        return True
+    own = answers.get(ours.host)
+    row = own.job(ours.job) if isinstance(own, HostJobs) else None
+    return seen.attempt > ours.attempt and row is not None and row.attempt >= seen.attempt
 
 
 def _ask(context: JobContext, host: str) -> HostJobs | HostError:

@@ -10,6 +10,7 @@ from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.follow import FollowedLogLine, Say, follow
 from being_remote.jobs.job_status import exit_code_of
 from being_remote.jobs.status_poll import look_at_job
+from being_remote.jobs.take_over import find_job
 from being_remote.pod.job_states import JobState
 from being_remote.workflows.job_context import job_context
 
@@ -34,12 +35,20 @@ class LogsReport:
         return exit_code_of(self.state) if self.followed or self.state is JobState.UNKNOWN else 0
 
 
-def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | None = None) -> LogsReport:
+def logs(
+    inventory: Inventory,
+    job: str,
+    *,
+    follow_it: bool = False,
+    take_over: bool = False,
+    say: Say | None = None,
+) -> LogsReport:
     """Read the log of the current attempt.
 
     Args:
         job: an id, a unique beginning, or `last`.
         follow_it: continue until the job's end is known.
+        take_over: the job may be in another laptop's ledger; it is written down here first.
         say: receives each line and each new state at once; without it the report carries the lines.
 
     Raises:
@@ -48,7 +57,7 @@ def logs(inventory: Inventory, job: str, *, follow_it: bool = False, say: Say | 
     """
     context = job_context(inventory)
     ledger = context.ledger
-    ledger_job = ledger.find(job)
+    ledger_job = find_job(context, job, "logs", take_over=take_over)
     host = inventory.host(ledger_job.host)
     kept: list[FollowedLogLine] = []
 

@@ -7,18 +7,21 @@ from pathlib import Path
 
 from being_remote.errors import DataError, HostError, InconsistentData, NotFoundError
 from being_remote.inventory import Inventory
-from being_remote.jobs.attempt_files import AttemptFolder, SkippedFile
+from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.job_status import JobStatus
-from being_remote.jobs.ledger import LAST, ledger_of
+from being_remote.jobs.ledger import LAST
 from being_remote.jobs.logs import attempt_folder
 from being_remote.jobs.result_download import ResultChecks, ResultDownload, download_results, folder_of
 from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.status_poll import look_at_job
+from being_remote.jobs.take_over import find_job
 from being_remote.pod.job_paths import WORK
 from being_remote.pod.job_states import JobState
 from being_remote.recipes.registry import find_recipe, recipes_with_results
 from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import OnProgress, no_progress
+from being_remote.transfer.quarantine import QuarantineRow, quarantine_row
+from being_remote.workflows.job_context import job_context
 
 EXAMPLES = 20
 _NOTHING = ResultDownload({}, 0, 0, (), changed=False)
@@ -41,7 +44,7 @@ class PullReport:
     transferred_bytes: int
     verified: int
     changed: bool
-    quarantined: tuple[SkippedFile, ...]
+    quarantined: tuple[QuarantineRow, ...]
     outputs: tuple[Path, ...]
     round_trips: int
     dry_run: bool
@@ -59,6 +62,7 @@ def pull(
     job: str,
     *,
     all_files: bool = False,
+    take_over: bool = False,
     dry_run: bool = False,
     on_progress: OnProgress = no_progress,
 ) -> PullReport:
@@ -67,23 +71,23 @@ def pull(
     Args:
         job: an id, a unique beginning, or `last`: the last one of a kind that leaves results.
         all_files: checkpoints and all else, too; of a job that did not succeed, what is whole.
+        take_over: the job may be in another laptop's ledger; it is written down here first.
 
     Raises:
         NotFoundError: the job is unknown, or has no results yet.
         HostError: no answer, or the link failed; the next pull goes on with what arrived.
         DataError: a file is torn, unsafe or not the host's; nothing here was changed.
     """
-    from being_remote.transport import open_session
-
-    ledger = ledger_of(inventory)
+    context = job_context(inventory, dry_run=dry_run)
+    ledger = context.ledger
     # Only `last` needs to know all recipes: a broken plug-in stops no pull of a job that is named.
     recipes = recipes_with_results(all_files=all_files) if job == LAST else ()
-    found = ledger.find(job, recipes=recipes)
+    found = find_job(context, job, "pull", take_over=take_over, recipes=recipes, dry_run=dry_run)
     host, recipe = inventory.host(found.host), find_recipe(found.recipe)
     folder = folder_of(inventory, found)
     remote = attempt_folder(host.workdir, found.job, found.attempt) / WORK
     patterns = (*recipe.results, *(recipe.more_results if all_files else ()))
-    with open_session(host, inventory, remember=not dry_run) as session:
+    with context.open_session(host.name) as session:
         status = look_at_job(ledger, session, host, found, remember=not dry_run)
         partial = _allows_partial_results(status, all_files=all_files)
         if not partial and status.state.ended_badly:
@@ -152,7 +156,7 @@ def _report(
         transferred_bytes=done.transferred_bytes,
         verified=0 if dry_run else len(done.files),
         changed=done.changed,
-        quarantined=done.set_aside,
+        quarantined=tuple(map(quarantine_row, done.set_aside)),
         outputs=tuple(folder / name for name in sorted(done.files) if "/" not in name)[:EXAMPLES],
         round_trips=round_trips,
         dry_run=dry_run,

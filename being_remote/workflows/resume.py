@@ -14,11 +14,12 @@ from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.follow import Say, follow
 from being_remote.jobs.job_status import JobStatus, exit_code_of
-from being_remote.jobs.ledger import Ledger, LedgerJob
+from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.move import Move
 from being_remote.jobs.move_and_follow import move_and_follow, moved_here
 from being_remote.jobs.move_permission import permit_move
 from being_remote.jobs.resume import ResumeChoice, ResumedJob, open_or_abandon, resume_on_host
+from being_remote.jobs.take_over import find_job
 from being_remote.pod.job_states import JobState
 from being_remote.session import no_progress
 from being_remote.workflows.job_context import job_context
@@ -77,7 +78,7 @@ def resume(
             host does not answer: then the attempt is abandoned, and nothing was started.
     """
     context = job_context(inventory, dry_run=dry_run)
-    found = _find(context.ledger, job, take_over=take_over)
+    found = _find(context, job, take_over=take_over)
     if found is not None and not take_over and host is not None and host != found.host:
         return _resume_elsewhere(
             context, found, host, pod_is_gone=pod_is_gone, say=say if follow_it else None, dry_run=dry_run
@@ -95,13 +96,13 @@ def resume(
     return replace(report, followed=True, home=followed.home)
 
 
-def _find(ledger: Ledger, job: str, *, take_over: bool) -> LedgerJob | None:
+def _find(context: JobContext, job: str, *, take_over: bool) -> LedgerJob | None:
     """The job in the ledger; None for one that is to be taken over."""
+    if not take_over:
+        return find_job(context, job, "resume", take_over=False)
     try:
-        return ledger.find(job)
+        return context.ledger.find(job)
     except NotFoundError:
-        if not take_over:
-            raise
         return None
 
 

@@ -17,7 +17,7 @@ from being_remote.inventory import Inventory
 from being_remote.session import OnProgress, no_progress
 from being_remote.sync.run_change import same_camera
 from being_remote.sync.sync_pass import tracker_judge
-from being_remote.sync.sync_report import QuarantineRow, quarantine_row
+from being_remote.transfer.quarantine import QuarantineRow, quarantine_row
 from being_remote.transfer.stored_file import StoredFile
 
 

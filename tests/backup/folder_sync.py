@@ -21,7 +21,7 @@ from being_remote.session import Session, no_progress
 from being_remote.transfer.checked_files import Judge
 from being_remote.transfer.download_plan import DownloadPlan, RemoteFile, RemoteFolder, plan_download
 from being_remote.transfer.hash_comparison import HashQueries, HostFiles
-from being_remote.transfer.quarantine import read_quarantine
+from being_remote.transfer.quarantine import quarantine_of
 from being_remote.transport.local_session import LocalSession
 
 FOLDERS = ("checkpoint", "run/logs", "")
@@ -94,7 +94,7 @@ class FolderHost:
             settled = settle(history, judge, deep=deep)
             live = keep_arrived(history, judge, settled.manifest, self._other_box)
             offers = self.offers(hashed=deep) if offers is None else offers
-            here, torn = live.files if live else {}, read_quarantine(history)
+            here, torn = live.files if live else {}, quarantine_of(history).read()
             planned = plan_download(offers, here, torn, folds=folds, most_bytes=judge.most_bytes)
             arrival = download_changed(
                 session or LocalSession(LocalHost(name="here", workdir=PurePosixPath("/"))),

@@ -163,8 +163,8 @@ def test_a_live_file_that_was_damaged_is_quarantined_and_its_good_version_put_ba
     host.sync()
     host.hand("checkpoint/00000.frame", "a E")
     settled = host.settle()
-    assert [a.path for a in settled.set_aside] == ["checkpoint/00000.frame"]
-    assert settled.set_aside[0].kept_as and settled.set_aside[0].kept_as.read_text() == "a E"
+    assert [a.path for a in settled.quarantined] == ["checkpoint/00000.frame"]
+    assert settled.quarantined[0].kept_as and settled.quarantined[0].kept_as.read_text() == "a E"
     assert host.live() == {"checkpoint/00000.frame": "a END"}
 
 
@@ -172,7 +172,7 @@ def test_damage_that_keeps_size_and_time_is_found_by_reading_everything(host: Fo
     host.put("checkpoint/00000.frame", "a END")
     host.sync()
     host.hand("checkpoint/00000.frame", "a ENX", 1_700_000_000)
-    assert host.settle().set_aside == ()
+    assert host.settle().quarantined == ()
     settled, planned, _ = host.sync(deep=True)
     assert [a.path for a in settled.rotted] == ["checkpoint/00000.frame"]
     assert host.live() == {"checkpoint/00000.frame": "a END"} and planned.wanted == ()
@@ -195,7 +195,7 @@ def test_a_torn_arrival_is_named_and_quarantined_while_the_older_good_one_stays(
     host.put("checkpoint/00000.frame", "torn", 1_700_000_009)
     host.put("checkpoint/00001.frame", "new END")
     _, _, arrival = host.sync()
-    (aside,) = arrival.set_aside
+    (aside,) = arrival.quarantined
     assert (aside.path, aside.reason) == ("checkpoint/00000.frame", "it does not end with END")
     assert aside.kept_as and aside.kept_as.read_text() == "torn"
     assert aside.kept_as.with_name(aside.kept_as.name + ".why.json").exists()
@@ -220,7 +220,7 @@ def test_a_whole_frame_that_the_host_rewrote_torn_before_it_could_be_compared_is
     host.put("checkpoint/00000.frame", "whole END", 1_700_000_010)
     host.at_next_question(lambda: host.put("checkpoint/00000.frame", "torn", 1_700_000_020))
     _, _, arrival = host.sync()
-    assert [a.reason for a in arrival.set_aside] == ["it does not end with END"]
+    assert [a.reason for a in arrival.quarantined] == ["it does not end with END"]
     (note,) = host.history.quarantine.glob("*.rewritten.json")
     assert note.with_name(note.name.removesuffix(".rewritten.json")).read_text() == "whole END"
     assert host.live().get("checkpoint/00000.frame") == here_before

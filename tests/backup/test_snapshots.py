@@ -458,7 +458,7 @@ def test_a_content_lost_here_is_left_out_of_the_newest_snapshot_and_comes_again_
     assert host.history.read(2).why == "verified"
 
     _, planned, arrival = host.sync()
-    assert [o.path for o in planned.wanted] == [FRAME] and arrival.set_aside == ()
+    assert [o.path for o in planned.wanted] == [FRAME] and arrival.quarantined == ()
     assert host.live()[FRAME] == "new 0 END"
     see_whole(host)  # snapshot 1 as well
     assert read_again(host).lost == ()

@@ -27,7 +27,7 @@ from being_remote.tracker.frame_file import read_frame
 from being_remote.transfer.checked_files import has_hash
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.known_hashes import load_known_hashes, version_digest
-from being_remote.transfer.quarantine import read_quarantine
+from being_remote.transfer.quarantine import quarantine_of
 from being_remote.workflows.snapshots import list_snapshots, prune_snapshots, restore_snapshot
 from being_remote.workflows.sync import choose_files, sync
 
@@ -104,7 +104,7 @@ def test_its_old_snapshots_are_pruned(backup: OldBackup) -> None:
 
 
 def test_its_quarantine_is_read(backup: OldBackup) -> None:
-    (file,) = read_quarantine(backup.history)["checkpoint/00001.frame"]
+    (file,) = quarantine_of(backup.history).read()["checkpoint/00001.frame"]
     assert file.kept_as is not None and file.kept_as.stat().st_size == file.bytes == 764
     assert file.reason.startswith("is cut short") and has_hash(file.kept_as, file.sha256)
 

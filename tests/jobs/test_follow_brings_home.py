@@ -171,6 +171,22 @@ def test_a_frame_that_stays_torn_is_fetched_once_and_named(attempt: Attempt) -> 
     assert attempt.arrivals.round().set_aside == ()
 
 
+def test_a_torn_frame_of_a_followed_job_is_quarantined_once_the_host_has_stopped_writing_it(
+    attempt: Attempt,
+) -> None:
+    attempt.frame(0)
+    attempt.frame(1, cut=4000)
+    torn = attempt.there / name(1)
+    assert attempt.arrivals.round().set_aside == ()  # it is seconds old: the next round looks again
+    os.utime(torn, (1, 1))
+    for _ in range(2):
+        (row,) = attempt.arrivals.round().set_aside
+        assert row.kept_as is not None and row.kept_as.read_bytes() == torn.read_bytes()
+    ((kept,),) = ResultFolder(attempt.home).quarantine.read().values()
+    assert (kept.path, kept.kept_as, kept.mtime_ns) == (name(1), row.kept_as, 10**9)
+    assert attempt.names() == {name(0)}
+
+
 @pytest.mark.parametrize("bad", ["another frame", "a box"])
 def test_what_is_no_frame_never_takes_the_place_of_a_good_one(attempt: Attempt, bad: str) -> None:
     attempt.frame(0)

@@ -59,7 +59,7 @@ def attempt(**more: Any) -> dict[str, Any]:
         {"asked": "1"},
         {"spec_sha256": "x"},
         {"attempts": [attempt(attempt=0)]},
-        {"attempts": [attempt(end={**END, "state": "lost"})]},
+        {"attempts": [attempt(end={**END, "state": "waiting"})]},
         {"attempts": [attempt(end={**END, "elapsed_s": float("inf")})]},
         {"attempts": [attempt(end={**END, "exit_code": True})]},
         {"attempts": [attempt(end={**END, "gpus": ["../x"]})]},

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from being_remote.errors import NotFoundError, UsageError
-from being_remote.jobs.ledger import Intent, Ledger, hosts_of
+from being_remote.jobs.ledger import Intent, Ledger, hosts_of, volume_of
 from being_remote.pod.job_states import JobState
 
 ENDED = tuple(state for state in JobState if state.ended)
@@ -347,3 +347,136 @@ def test_an_attempt_on_another_host_that_another_ledger_made_is_taken_over_with_
     known = ledger.take_over(MOVED, attempt=2, state="running", evidence={})
     assert (known.host, known.attempt, known.state, known.spec) == ("other", 2, "running", b"[]")
     assert hosts_of(known, ledger.history(INTENT.job)) == {1: "pod", 2: "other"}
+
+
+SECOND = replace(INTENT, job="demo-bbbbbbbb", actor="roman", host="other", key="second")
+
+
+@pytest.fixture
+def two(ledger: Ledger) -> Ledger:
+    """A ledger of two jobs, so that what is asked of one must not reach the other."""
+    ledger.intend(INTENT)
+    ledger.intend(SECOND)
+    return ledger
+
+
+def test_the_first_volume_that_an_attempt_is_recorded_for_counts(two: Ledger) -> None:
+    assert two.record_volume(SECOND.job, 1, "their disk") == "their disk"
+    assert two.record_volume(INTENT.job, 1, "first disk") == "first disk"
+    assert two.record_volume(INTENT.job, 1, "second disk") == "first disk"
+    two.record(INTENT.job, 1, JobState.SUBMITTED, {"volume": "what the host said later"})
+    assert two.record_volume(INTENT.job, 1, "second disk") == "first disk"
+    steps = [c.evidence.get("volume") for c in two.history(INTENT.job)][:2]
+    assert steps == [None, "first disk"] and volume_of(two.history(INTENT.job), 1) == "first disk"
+
+
+def test_a_later_attempt_is_sent_to_a_volume_of_its_own(two: Ledger) -> None:
+    two.record_volume(INTENT.job, 1, "first disk")
+    two.next_attempt(INTENT.job, 1, {})
+    assert two.record_volume(INTENT.job, 2, "second disk") == "second disk"
+    history = two.history(INTENT.job)
+    assert [volume_of(history, n) for n in (1, 2, 3)] == ["first disk", "second disk", None]
+
+
+def test_an_attempt_that_does_not_count_any_more_is_not_sent(two: Ledger) -> None:
+    two.next_attempt(INTENT.job, 1, {})
+    before = two.history(INTENT.job)
+    assert two.record_volume(INTENT.job, 1, "a disk") is None
+    assert two.record_volume(INTENT.job, 3, "a disk") is None
+    assert two.history(INTENT.job) == before
+
+
+@pytest.mark.parametrize("state", ENDED)
+def test_an_attempt_that_has_ended_meanwhile_is_not_sent(two: Ledger, state: JobState) -> None:
+    two.record(INTENT.job, 1, state, {})
+    before = two.history(INTENT.job)
+    assert two.record_volume(INTENT.job, 1, "a disk") is None
+    assert two.history(INTENT.job) == before
+
+
+def test_only_an_attempt_that_was_never_sent_is_cancelled_here(two: Ledger) -> None:
+    two.next_attempt(INTENT.job, 1, {})
+    assert two.cancel_unsent(INTENT.job, 1, {}) is None  # it does not count any more
+    done = two.cancel_unsent(INTENT.job, 2, {"reason": "cancelled"})
+    assert done is not None and (done.attempt, done.state) == (2, "cancelled")
+    two.record_volume(SECOND.job, 1, "a disk")
+    assert two.cancel_unsent(SECOND.job, 1, {}) is None  # it may have arrived
+    assert two.find(SECOND.job).state == "created"
+
+
+@pytest.mark.parametrize("state", [state for state in ORDER if state is not JobState.CREATED])
+def test_an_attempt_that_was_seen_on_its_host_is_not_cancelled_here(two: Ledger, state: JobState) -> None:
+    two.record(INTENT.job, 1, state, {})
+    assert two.cancel_unsent(INTENT.job, 1, {}) is None
+    assert two.find(INTENT.job).state == state
+
+
+def test_what_is_learnt_of_one_job_changes_no_other(two: Ledger) -> None:
+    before = two.find(SECOND.job), two.history(SECOND.job)
+    two.record(INTENT.job, 1, JobState.RUNNING, {})
+    two.record_volume(INTENT.job, 1, "a disk")
+    two.record(INTENT.job, 1, JobState.UNKNOWN, {"reason": "no answer"})
+    two.next_attempt(INTENT.job, 1, {}, moved=replace(INTENT, host="third", key="third"))
+    assert (two.find(SECOND.job), two.history(SECOND.job)) == before
+    assert two.former_hosts(SECOND.job) == () and len(two.former_hosts(INTENT.job)) == 1
+    two.next_attempt(SECOND.job, 1, {}, moved=replace(SECOND, host="third", spec_sha256="3" * 64))
+    assert [left.host for left in two.former_hosts(SECOND.job)] == ["other"]
+    assert [left.host for left in two.former_hosts(INTENT.job)] == ["pod"]
+
+
+def test_a_repeated_unknown_of_one_job_is_written_though_another_job_said_the_same(two: Ledger) -> None:
+    for job in (INTENT.job, SECOND.job):
+        two.record(job, 1, JobState.UNKNOWN, {"reason": "no answer"})
+    assert [c.state for c in two.history(SECOND.job)] == ["created", "unknown"]
+    two.record(SECOND.job, 1, JobState.RUNNING, {})
+    two.record(SECOND.job, 1, JobState.UNKNOWN, {"reason": "no answer"})
+    assert [c.state for c in two.history(SECOND.job)] == ["created", "unknown", "running", "unknown"]
+
+
+def test_an_unknown_after_the_end_is_not_written_down(two: Ledger) -> None:
+    two.record(INTENT.job, 1, JobState.FAILED, {})
+    two.record(INTENT.job, 1, JobState.UNKNOWN, {"reason": "no answer"})
+    assert [c.state for c in two.history(INTENT.job)] == ["created", "failed"]
+
+
+def test_when_a_host_last_said_how_a_job_stands_is_known_of_that_job_alone(two: Ledger) -> None:
+    assert two.find(INTENT.job).seen_at is None
+    two.record(INTENT.job, 1, JobState.UNKNOWN, {"reason": "no answer"})
+    assert two.find(INTENT.job).seen_at is None
+    two.record(INTENT.job, 1, JobState.CREATED, {})
+    first = two.find(INTENT.job).seen_at
+    assert first is not None and two.find(SECOND.job).seen_at is None
+    two.record(INTENT.job, 1, JobState.CREATED, {})
+    later = two.find(INTENT.job).seen_at
+    assert later is not None and later > first
+
+
+def test_jobs_are_listed_by_host_and_by_actor_the_newest_first(two: Ledger) -> None:
+    assert [j.job for j in two.jobs()] == [SECOND.job, INTENT.job]
+    assert [j.job for j in two.jobs(host="pod")] == [INTENT.job]
+    assert [j.job for j in two.jobs(actor="roman")] == [SECOND.job]
+    assert two.jobs(host="pod", actor="roman") == ()
+
+
+def test_an_attempt_that_is_taken_over_twice_keeps_what_was_learnt_of_it(two: Ledger) -> None:
+    two.record(INTENT.job, 1, JobState.FAILED, {"exit_code": 3})
+    before = two.find(INTENT.job), two.history(INTENT.job)
+    two.take_over(replace(INTENT, host="elsewhere"), attempt=1, state=JobState.RUNNING, evidence={})
+    assert (two.find(INTENT.job), two.history(INTENT.job)) == before
+    third = replace(INTENT, job="demo-cccccccc", key="third")
+    assert two.take_over(third, attempt=2, state=JobState.RUNNING, evidence={}).job == third.job
+
+
+def test_of_two_jobs_of_one_intent_the_newest_is_joined(two: Ledger) -> None:
+    two.intend(replace(INTENT, job="demo-cccccccc"), again=True)
+    found = two.find_same_intent(INTENT.key)
+    assert found is not None and found.job == "demo-cccccccc"
+    assert two.find_same_intent("no such key") is None
+
+
+def test_only_a_late_end_corrects_a_loss(two: Ledger) -> None:
+    two.record(INTENT.job, 1, JobState.LOST, {})
+    for late in (*ORDER, JobState.LOST):
+        assert two.record(INTENT.job, 1, late, {}).state == "lost"
+    assert two.record(INTENT.job, 1, JobState.FAILED, {}).state == "failed"
+    assert two.record(INTENT.job, 1, JobState.SUCCEEDED, {}).state == "failed"

@@ -17,7 +17,7 @@ import pytest
 
 from being_remote import plugins
 from being_remote.demo.actor import make_actor
-from being_remote.errors import InconsistentData, NotFoundError, UsageError
+from being_remote.errors import DataError, InconsistentData, NotFoundError, UsageError
 from being_remote.jobs import attempt_files
 from being_remote.jobs.attempt_files import AttemptFolder, matches
 from being_remote.jobs.result_download import runs_of
@@ -262,6 +262,26 @@ def test_of_a_job_that_failed_only_what_is_whole_comes_home(works: Any) -> None:
     report = pull(works.inventory, job, all_files=True)
     assert names(report.folder) == {"ok"}
     assert [a.path for a in report.quarantined] == ["c/00001.frame"]
+
+
+def test_a_torn_result_is_kept_in_quarantine_whether_or_not_the_others_are_taken(works: Any) -> None:
+    script = "mkdir c; echo torn > c/00001.frame; echo x > ok;"
+    failed = works.command(f"{script} exit 1", follow_it=True).job
+    report = pull(works.inventory, failed, all_files=True)
+    (row,) = report.quarantined
+    assert (row.path, row.kept_as.read_text()) == ("c/00001.frame", "torn\n")
+    assert row.kept_as.parent == report.folder.with_name(f"{failed}.quarantine")
+    note = json.loads(row.kept_as.with_name(f"{row.kept_as.name}.why.json").read_text())
+    assert (note["path"], note["reason"]) == ("c/00001.frame", row.reason)
+
+    job = works.command(script, follow_it=True).job
+    for _ in range(2):
+        with pytest.raises(DataError, match=f"quarantined as .*/{job}.quarantine/00001.frame"):
+            pull(works.inventory, job, all_files=True)
+    folder = runs_of(works.inventory, None) / job
+    ((kept,),) = ResultFolder(folder).quarantine.read().values()
+    assert kept.kept_as is not None and kept.kept_as.read_text() == "torn\n"
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("bad", ["another frame", "torn"])

@@ -13,16 +13,16 @@ import pytest
 from pythons import old_python
 
 from being_remote.pod import receive
+from being_remote.pod_client.runner import program_stdin, start_words
 
-SOURCE = Path(receive.__file__).read_text()
 WHEN = 1_700_000_000_123_456_789
 NAME, DATA = b"d/a b\n\xff", bytes(range(256)) * 40
 
 
 def run(do: str, into: Path, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
-    request = json.dumps({"do": do, "into": base64.b64encode(os.fsencode(into)).decode()})
-    argv = [old_python(), "-I", "-B", "-c", SOURCE, request]
-    return subprocess.run(argv, input=stdin, capture_output=True, check=False)
+    request = {"do": do, "into": base64.b64encode(os.fsencode(into)).decode()}
+    argv = start_words("receive", request, old_python())
+    return subprocess.run(argv, input=program_stdin("receive") + stdin, capture_output=True, check=False)
 
 
 def held(into: Path, name: bytes = NAME, size: int = len(DATA), when: int = WHEN) -> Any:

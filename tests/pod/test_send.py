@@ -17,8 +17,8 @@ import pytest
 from pythons import old_python
 
 from being_remote.pod import send
+from being_remote.pod_client.runner import program_stdin, start_words
 
-SOURCE = Path(send.__file__).read_text()
 WHEN = 1_700_000_000_123_456_789
 
 
@@ -43,8 +43,9 @@ def request(folder: Path, names: list[tuple[bytes, list[tuple[int, int]]]], most
 
 def run(folder: Path, *names: Any) -> subprocess.CompletedProcess[bytes]:
     asked = [name if isinstance(name, tuple) else (name, []) for name in names]
-    argv = [old_python(), "-I", "-B", "-S", "-c", SOURCE]
-    return subprocess.run(argv, input=request(folder, asked), capture_output=True, check=False)
+    stdin = program_stdin("send") + request(folder, asked)
+    argv = start_words("send", {}, old_python())
+    return subprocess.run(argv, input=stdin, capture_output=True, check=False)
 
 
 def read(stream: bytes, count: int) -> list[Sent]:
@@ -137,7 +138,7 @@ def test_a_file_that_is_written_while_it_is_read_says_so(
     while time.time_ns() < file.stat().st_ctime_ns + 20_000_000:  # a kernel's clock may tick as slowly
         time.sleep(0.005)
     out = Meddler(lambda: meddle(file))
-    send.main(io.BytesIO(request(tmp_path, [(b"f", [])])), out)
+    send.send_all(io.BytesIO(request(tmp_path, [(b"f", [])])), out)
     (one,) = read(out.getvalue(), 1)
     assert one.data == b"a" * (1 << 20) + tail * (1 << 20)
     assert (one.sound, one.good, one.sha256) == (sound, good, hashlib.sha256(one.data).digest())
@@ -147,7 +148,7 @@ def test_a_file_that_is_written_while_it_is_read_says_so(
 def test_of_a_file_that_grew_no_more_than_was_listed_comes(tmp_path: Path) -> None:
     put(tmp_path / "log", b"listed" + b"later")
     out = io.BytesIO()
-    send.main(io.BytesIO(request(tmp_path, [(b"log", [])], most=6)), out)
+    send.send_all(io.BytesIO(request(tmp_path, [(b"log", [])], most=6)), out)
     (one,) = read(out.getvalue(), 1)
     assert (one.size, one.data, one.good, one.sound) == (6, b"listed", 6, False)
     assert one.sha256 == hashlib.sha256(b"listed").digest()

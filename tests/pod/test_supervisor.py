@@ -91,7 +91,7 @@ def test_of_two_that_found_nothing_one_passes_the_gate(
     monkeypatch.setattr(supervisor, "Wakeups", object)
     both = [supervisor.Supervisor(str(tmp_path), "a-1", 1, None) for _ in range(2)]
     for one in both:
-        one._require_startable(after_lock=True)
+        assert not one._is_unfinished()
     assert start_gate.pass_gate(both[0].paths, 1)
     with pytest.raises(supervisor.NothingToDo, match="another pod already started this attempt"):
         both[1]._run_locked(os.open(tmp_path, os.O_RDONLY))

@@ -21,12 +21,13 @@ from local_jobs import retrack
 from rich.console import Console
 
 from being_remote.backup.history import History
-from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
+from being_remote.cli.safe_to_stop import show_safe_to_stop
 from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
-from being_remote.errors import HostError, UsageError
+from being_remote.errors import HostError, TornFile, UsageError
 from being_remote.inventory import Inventory, LocalHost, load_inventory
 from being_remote.jobs.ledger import Intent, ledger_of
+from being_remote.jobs.result_folder import ResultFolder
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client import disk_survey
@@ -40,7 +41,8 @@ from being_remote.safe_to_stop.local_copies import LocalCopies, LocalResults
 from being_remote.safe_to_stop.stop_check import SafeReport
 from being_remote.sync import remote_files
 from being_remote.transfer import known_hashes as known
-from being_remote.transfer import quarantine
+from being_remote.transfer.checked_files import CheckedFile, hash_of
+from being_remote.transfer.quarantine import quarantine_of
 from being_remote.workflows import cancel
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
@@ -609,9 +611,8 @@ def test_a_large_file_is_not_local_because_a_rotten_one_without_a_hash_is_kept(h
     sync(here.inventory)
     rotten = here.home / ".history/rotten"
     rotten.write_bytes(b"x")
-    quarantine.quarantine_file(
-        History(here.home), rotten, path="bbox.pt", sha256="", bytes=1, mtime_ns=0, reason="it rotted here"
-    )
+    seen = CheckedFile("bbox.pt", rotten, "", 1, 0, judged=False, error=None)
+    quarantine_of(History(here.home)).keep(seen, 0, reason="it rotted here")
     video = here.tracker / "input/demo/video.mp4"
     with video.open("wb") as file:
         file.truncate(host_files.LARGE_BYTES)
@@ -748,6 +749,18 @@ def test_a_result_that_was_refused_is_worth_nothing_unless_its_job_succeeded(
     # With other bytes it is another file, which was not refused yet.
     found = files.compare([dataclasses.replace(file, sha256="1" * 64)])
     assert [reason.verdict for reason in found.reasons] == ["no"]
+
+
+def test_a_torn_frame_that_following_a_lost_job_quarantined_is_worth_nothing(here: Place) -> None:
+    name, folder = "output/d/checkpoint/1.frame", here.home / "runs/j"
+    torn = folder.with_name("torn")
+    folder.mkdir(parents=True)
+    torn.write_bytes(b"torn")
+    seen = CheckedFile(name, torn, hash_of(torn), 4, 0, judged=True, error=TornFile("cut", file=name))
+    ResultFolder(folder).quarantine.keep(seen, 0)
+    files = read_job(tracking("lost"), "here", LocalCopies(here.inventory), listing_of([name]))
+    found = files.compare([dataclasses.replace(file, sha256=seen.sha256) for file in files.files])
+    assert not found.reasons and any("worth nothing" in note for note in found.notes)
 
 
 def test_the_box_of_a_tracking_that_made_no_frame_is_worth_nothing_and_one_elsewhere_counts() -> None:

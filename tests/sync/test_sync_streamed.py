@@ -17,7 +17,7 @@ from being_remote.errors import ConnectionLost, HostError
 from being_remote.inventory import Inventory
 from being_remote.session import Pull, TransferResult
 from being_remote.sync import remote_hashes, sync_pass
-from being_remote.transfer.quarantine import read_quarantine
+from being_remote.transfer.quarantine import quarantine_of
 from being_remote.transport import stream_download
 from being_remote.transport.ssh_session import SshSession
 
@@ -130,7 +130,7 @@ def test_a_file_that_a_judge_refuses_is_quarantined_on_every_way(homes: Homes, a
     assert [aside.path for aside in report.quarantined] == ["checkpoint/00002.frame"]
     assert report.exit_code == 6 and not (homes.root / "checkpoint/00002.frame").exists()
     assert asked == []
-    assert set(read_quarantine(homes.history)) == {"checkpoint/00002.frame"}
+    assert set(quarantine_of(homes.history).read()) == {"checkpoint/00002.frame"}
 
 
 def test_a_link_that_breaks_before_the_last_question_keeps_what_arrived(

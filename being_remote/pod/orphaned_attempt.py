@@ -1,0 +1,149 @@
+"""An attempt whose supervisor died: watched to the end of its processes, then judged by its files.
+
+The supervisor that is put back never passes the gate and starts no payload. It is not the payload's parent,
+so it cannot learn the exit code: a last step that verifies the files of all others says how it went, and
+without one the attempt is lost. The exit record is written under the job's lock, as always.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+
+from being_remote.pod import job_records, locks, processes
+from being_remote.pod.attempt import Attempt
+from being_remote.pod.exit_record import AttemptOutcome
+from being_remote.pod.job_paths import JobPaths
+from being_remote.pod.job_records import Record
+from being_remote.pod.job_states import JobState
+from being_remote.pod.wakeups import Wakeups
+
+AskedToStop = Callable[[], Optional[AttemptOutcome]]
+_DIED = "its supervisor died"
+
+
+class OrphanRecords(NamedTuple):
+    """What a dead supervisor left: `who` names it, `beat` the step that it was at (or nothing, `{}`)."""
+
+    who: Record
+    beat: Record
+
+    @classmethod
+    def read(cls, job: str, paths: JobPaths, number: int) -> Optional[OrphanRecords]:
+        """The records of an attempt; None if nothing names its supervisor, or they cannot be read."""
+        attempt = paths.attempt(number)
+        try:
+            who = job_records.read_json(attempt.who)
+            beat = job_records.read_json(attempt.progress)
+        except ValueError:
+            return None
+        if who is None:  # killed between the gate and its first record: its lock names it
+            _, inode, note = locks.probe(locks.job_lock(job))
+            if not isinstance(note, dict) or note.get("attempt") != number:
+                return None
+            who = {**note, "gpus": [], "lock_path": "", "lock_inode": inode}
+        return cls(who, beat or {})
+
+    def is_ours(self, here: Record) -> bool:
+        """Whether nobody else can run it: this boot started it, or one before it on this pod's own disk."""
+        then = self.who.get("incarnation")
+        if not isinstance(then, dict) or here["volume"] is None or then.get("volume") != here["volume"]:
+            return False
+        boots = [(each.get("pid_ns"), each.get("init_start"), each.get("boot_id")) for each in (then, here)]
+        if None in boots[0] or None in boots[1]:
+            return False
+        return boots[0] == boots[1] or here["alone"] is True
+
+    @property
+    def supervisor_died(self) -> bool:
+        return processes.is_alive(self.who.get("supervisor")) is False
+
+    @property
+    def started(self) -> Optional[float]:
+        """When it started, by this boot's monotonic clock; None if that was not written."""
+        started: Any = self.who.get("started")
+        return started if isinstance(started, float) and started <= time.monotonic() else None
+
+
+class OrphanedAttempt:
+    """One attempt whose supervisor died; the caller alone looks after it."""
+
+    def __init__(
+        self, job: JobPaths, spec: Record, number: int, records: OrphanRecords, wakeups: Wakeups
+    ) -> None:
+        self._job, self._spec, self._number, self._wakeups = job, spec, number, wakeups
+        self._beat, self._payload = records.beat, records.beat.get("payload")
+        self._mark = processes.mark_of(spec["job"], number)
+        self._started = records.started
+        self.attempt = self._attempt([])
+
+    def wait_for_end(
+        self, lock: Optional[int], asked_to_stop: AskedToStop
+    ) -> Tuple[Optional[int], Optional[AttemptOutcome]]:
+        """Wait until no process of it lives; cancel and limits end them.
+
+        Args:
+            lock: the job's, if it is free already; else the payload holds it.
+
+        Returns:
+            The lock, or None if a later attempt has it; and the outcome if it was asked to stop.
+        """
+        path, state = locks.job_lock(self._spec["job"]), self._state
+        stop: Optional[AttemptOutcome] = None
+        while True:
+            living = processes.find_marked(self._mark)
+            stop = stop or asked_to_stop() or (self.attempt.overdue(state) if living else None)
+            if living and (stop is not None or processes.is_alive(self._payload) is False):
+                # As after any step, what the payload leaves behind does not outlive it.
+                processes.end_marked(self._mark, self._spec["grace_s"])
+                living = processes.find_marked(self._mark)
+            if lock is None and not living:
+                lock = locks.take(path, wait_s=locks.PROBED_S)
+                if lock is None and stop is not None and stop.state is JobState.ABANDONED:
+                    return None, stop
+            if lock is not None and not processes.find_marked(self._mark):
+                return lock, stop
+            if self.attempt.heartbeat.is_due:
+                self._write_heartbeat()
+            self._wakeups.wait(self.attempt.pause_s)
+
+    def judge(self, lock: int, asked_to_stop: AskedToStop, on_start: Callable[[], None]) -> AttemptOutcome:
+        """How it ended, by its files; its last step holds `lock` while it verifies them."""
+        self.attempt.heartbeat.count()
+        if not self._can_be_verified:
+            why = "; its exit code is unknown, and no step verifies its files"
+            return AttemptOutcome(JobState.LOST, None, _DIED + why)
+        self.attempt = self._attempt([lock])
+        outcome = self.attempt.verify(asked_to_stop, on_start)
+        if outcome.state is JobState.SUCCEEDED:
+            return outcome._replace(reason=f"{_DIED}; its last step verified all its files")
+        if outcome.state is JobState.FAILED:
+            return AttemptOutcome(
+                JobState.LOST, None, f"{_DIED}, and its files are not whole: {outcome.reason}"
+            )
+        return outcome
+
+    def _write_heartbeat(self) -> None:
+        step = self._beat.get("step")
+        if type(step) is int and isinstance(self._payload, dict):
+            self.attempt.heartbeat.write(self._state, step, self._payload)
+
+    def _attempt(self, inherited: List[int]) -> Attempt:
+        made = Attempt(self._job, self._spec, self._number, [], inherited, self._wakeups, self._started)
+        made.heartbeat.continue_from(self._beat)
+        return made
+
+    @property
+    def _state(self) -> JobState:
+        with contextlib.suppress(ValueError):
+            return JobState(self._beat.get("state"))
+        return JobState.RUNNING
+
+    @property
+    def _can_be_verified(self) -> bool:
+        """Whether the last step verifies the others, and all of these were started."""
+        last, at = len(self._spec["steps"]) - 1, self._beat.get("step")
+        if not self._spec["steps"][last].get("verifies") or type(at) is not int or last < 1:
+            return False
+        return at == last or (at == last - 1 and self._payload is not None)

@@ -1,0 +1,136 @@
+"""Jobs of another laptop, or of a lost ledger: left alone, and taken over on the user's word."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from being_remote.demo.pod import Pod
+from being_remote.errors import HostError, NotFoundError, UsageError
+from being_remote.inventory import Inventory
+from being_remote.jobs.ledger import ledger_of
+from being_remote.workflows.cancel import cancel
+from being_remote.workflows.jobs import jobs
+from being_remote.workflows.logs import logs
+from being_remote.workflows.pull import pull
+from being_remote.workflows.resume import resume
+from being_remote.workflows.retrack import RetrackRequest, retrack
+
+MAKE = "echo said; echo one > one.txt"
+
+
+@pytest.fixture
+def theirs(works: Any) -> Inventory:
+    """The same hosts from a laptop with a ledger of its own."""
+    return works.inventory.model_copy(  # type: ignore[no-any-return]
+        update={"state": works.folder / "other-state", "backups": works.folder / "other-backups"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "ask"),
+    [("cancel", cancel), ("logs", logs), ("pull", pull), ("resume", resume)],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_job_that_only_jobs_lists_is_not_found_and_the_command_that_takes_it_over_is_named(
+    works: Any, theirs: Inventory, command: str, ask: Any
+) -> None:
+    job = works.command(MAKE, follow_it=True).job
+    with pytest.raises(NotFoundError) as e:
+        ask(theirs, job)
+    assert f"{command} {job} --take-over" in e.value.hint
+    assert not theirs.state.exists()
+
+
+def test_the_results_and_the_log_of_another_laptops_job_are_had_by_take_over(
+    works: Any, theirs: Inventory
+) -> None:
+    job = works.command(MAKE, follow_it=True).job
+    assert [line.line for line in logs(theirs, job, take_over=True).lines] == ["said"]
+    report = pull(theirs, job[:-2], all_files=True, take_over=True)
+    assert (report.job, report.state, report.files) == (job, "succeeded", 1)
+    assert (theirs.backups / "runs" / job / "one.txt").read_text() == "one\n"
+    assert pull(theirs, "last", all_files=True).transferred_files == 0
+
+
+def test_another_laptops_job_is_cancelled_on_the_users_word_alone(works: Any, theirs: Inventory) -> None:
+    job = works.command("sleep 60").job
+    with pytest.raises(NotFoundError):
+        cancel(theirs, job)
+    assert [row.state for row in jobs(works.inventory).jobs] == ["running"]
+    report = cancel(theirs, job, take_over=True)
+    assert (report.job, report.state, report.exit_code) == (job, "cancelled", 0)
+    assert [row.state for row in jobs(works.inventory).jobs] == ["cancelled"]
+
+
+def test_a_rehearsal_takes_nothing_over(works: Any, theirs: Inventory) -> None:
+    job = works.command("sleep 60").job
+    for ask in (cancel, pull):
+        with pytest.raises(UsageError, match="cannot be rehearsed"):
+            ask(theirs, job, take_over=True, dry_run=True)
+    assert not theirs.state.exists()
+
+
+def test_the_same_settings_attach_to_a_job_that_was_taken_over_whatever_the_host_is_called(
+    works: Any, theirs: Inventory
+) -> None:
+    job = works.command("sleep 60").job
+    renamed = theirs.hosts["here"].model_copy(update={"name": "pod-2"})
+    theirs = theirs.model_copy(update={"hosts": {"pod-2": renamed}})
+    logs(theirs, job, take_over=True)
+    again = retrack(theirs, RetrackRequest(recipe="command", command="sh -c 'sleep 60'", gpus=0))
+    assert (again.job, again.adopted, again.host) == (job, True, "pod-2")
+    assert len(ledger_of(theirs).jobs()) == 1
+
+
+def test_a_newer_attempt_of_our_job_is_used_on_the_users_word(works: Any, theirs: Inventory) -> None:
+    job = works.command("echo from $BEING_REMOTE_ATTEMPT; exit 3", follow_it=True).job
+    resume(theirs, job, take_over=True, follow_it=True)
+    assert logs(works.inventory, job).attempt == 1
+    assert logs(works.inventory, job, take_over=True).attempt == 2
+    assert works.ledger.find(job).attempt == 2
+    assert logs(works.inventory, job, take_over=True).attempt == 2  # a second time changes nothing
+
+
+def test_a_beginning_that_two_jobs_have_takes_neither_over(works: Any, theirs: Inventory) -> None:
+    made = sorted(str(works.command("true", follow_it=True, again=True).job) for _ in range(2))
+    with pytest.raises(UsageError, match="may mean 2 jobs") as e:
+        logs(theirs, "command-", take_over=True)
+    assert e.value.hint == f"one of: {', '.join(made)}"
+    assert not theirs.state.exists()
+
+
+def test_a_job_that_no_host_has_is_not_found_and_unknown_where_a_host_is_silent(
+    works: Any, theirs: Inventory, pod: Pod, tmp_path: Path
+) -> None:
+    with pytest.raises(NotFoundError, match="nor on here"):
+        logs(theirs, "nope", take_over=True)
+    away = {**pod.inventory_entry(), "kind": "ssh", "port": 1, "name": "away"}
+    both = type(theirs).model_validate(
+        {**theirs.model_dump(), "hosts": {**theirs.model_dump()["hosts"], "away": away}}
+    )
+    with pytest.raises(HostError) as e:
+        logs(both, "nope", take_over=True)
+    assert e.value.host == "away" and e.value.exit_code == 4
+    job = works.command(MAKE, follow_it=True).job
+    assert logs(both, job, take_over=True).state == "succeeded"  # one that answers has it
+
+
+def test_an_attempt_that_another_laptop_moved_to_another_host_has_a_row_of_its_own(
+    works: Any, tmp_path: Path
+) -> None:
+    other = {"kind": "local", "name": "other", "workdir": str(tmp_path / "Other"), "python": sys.executable}
+    document = works.inventory.model_dump()
+    both = Inventory.model_validate({**document, "hosts": {**document["hosts"], "other": other}})
+    theirs = both.model_copy(update={"state": works.folder / "other-state"})
+    job = works.command("exit 3", follow_it=True).job
+    resume(theirs, job, take_over=True, host="here", follow_it=True)
+    moved = tmp_path / "Other/jobs" / job
+    moved.parent.mkdir(parents=True)
+    (works.workdir / "jobs" / job).rename(moved)
+    rows = {(row.host, row.attempt): row for row in jobs(both, all_jobs=True).jobs}
+    assert rows["here", 1].ours and not rows["here", 1].superseded
+    assert not rows["other", 2].superseded and not rows["other", 2].ours
