@@ -158,7 +158,8 @@ def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: Ledge
         "supervisor": submitted.supervisor,
         "volume": submitted.volume,
     }
-    ledger.record(job.job, job.attempt, JobState.SUBMITTED, evidence)
+    waits = submitted.status.state is JobState.WAITING
+    ledger.record(job.job, job.attempt, JobState.WAITING if waits else JobState.SUBMITTED, evidence)
     return look_at_job(ledger, session, host, ledger.find(job.job))
 
 

@@ -286,7 +286,7 @@ def kill_supervisors_that_wait(desk, card, sample: int | None) -> int:
 
     spec, request = claimed()
     total = killed("supervisor", NEVER, request)
-    assert total is not None and total > 80 and desk.see(spec.job).state == "waiting"
+    assert total is not None and total > 40 and desk.see(spec.job).state == "waiting"
     points = EveryPoint(total, sample)
     for n in points:
         card.says(free)
