@@ -43,7 +43,7 @@ def cancel(query: Record) -> str:
     paths = JobPaths.of(workdir, job)
     highest = max([1, seen["asked"]] + [attempt["attempt"] for attempt in seen["attempts"]])
     if (cancel_mark.cancelled_up_to(paths) or 0) < highest:
-        job_records.write_json(paths.cancel_mark, {"attempt": highest})
+        cancel_mark.mark_cancelled(paths, highest, supervised=seen["lock"] == "held")
     waiting_records.remove_job(workdir, WaitingAttempt(0, job, highest), keep=None)
     deadline = time.monotonic() + query["wait_s"]
     while True:
@@ -72,8 +72,7 @@ def _mark_before_arrival(query: Record) -> bool:
     paths = JobPaths.of(query["workdir"], query["job"])
     if query["volume"] is None or read_volume(paths.jobs) != query["volume"]:
         return False
-    os.makedirs(os.path.dirname(paths.early_cancel_mark), 0o700, exist_ok=True)
-    job_records.write_json(paths.early_cancel_mark, {"attempt": query["attempt"]})
+    cancel_mark.mark_before_arrival(paths, query["attempt"])
     return True
 
 

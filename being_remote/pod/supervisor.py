@@ -11,15 +11,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import time
-from typing import Any, List, Optional
+from typing import Any, Callable, List, Optional, TypeVar
 
 from being_remote.pod import (
     cancel_mark,
     exit_record,
     job_records,
     locks,
+    os_problem,
     processes,
     start_gate,
     waiter,
@@ -38,6 +38,7 @@ from being_remote.pod.wakeups import Wakeups
 
 WRITE_AGAIN_S = 5.0
 _ELSEWHERE = "another pod already started this attempt"
+_Result = TypeVar("_Result")
 
 
 class NothingToDo(Exception):
@@ -67,7 +68,7 @@ class Supervisor:
             if lock is None or self._is_unfinished():
                 self._finish(lock)
             else:
-                self._write_note(lock)
+                self._write_note(lock, None)
                 self._end_earlier_attempts()
                 self._run_locked(lock)
             self._look_after_queue()
@@ -147,7 +148,7 @@ class Supervisor:
         lock, outcome = orphan.wait_for_end(lock, self._asked_to_stop)
         if lock is None or exit_record.has_exit_record(self._attempt_paths):
             raise NothingToDo("ended", None)
-        self._write_note(lock)
+        self._write_note(lock, None)
         if outcome is None:
             outcome = orphan.judge(lock, self._asked_to_stop, on_start=lambda: self.say("started"))
         elapsed_s = time.monotonic() - (records.started or time.monotonic())
@@ -163,7 +164,7 @@ class Supervisor:
     def _end_processes(self, attempt: int) -> None:
         processes.end_marked(processes.mark_of(self.job, attempt), self.spec["grace_s"])
 
-    def _lease_gpus(self) -> Lease:
+    def _lease_gpus(self, lock: int) -> Lease:
         """The GPUs that the job needs; without enough free ones the attempt waits, and this process ends."""
         if self.spec["gpus"] == 0:
             return [], []
@@ -173,10 +174,14 @@ class Supervisor:
         taken = queue.try_once(self.spec["gpus"])
         if taken is not None:
             return taken
+        self._insist(lock, lambda: self._wait_in(queue))
+        raise NothingToDo("waiting", queue.reason)
+
+    def _wait_in(self, queue: GpuQueue) -> None:
+        """Leave the waiting to the host's waiter."""
         wait_s, since = self.spec.get("wait_s"), time.monotonic()
         queue.record({"env": dict(os.environ), "since": since, "wait_s": wait_s})
         waiter.ensure_waiter(self.workdir, self.incarnation, self.paths.bundle, queue.place, queue.reason)
-        raise NothingToDo("waiting", queue.reason)
 
     def _look_after_queue(self) -> None:
         """Start a waiter if attempts wait and theirs was killed: our GPUs will be free in a moment."""
@@ -186,24 +191,66 @@ class Supervisor:
                 reason = "waits for a GPU"
                 waiter.ensure_waiter(self.workdir, self.incarnation, self.paths.bundle, first, reason)
 
-    def _write_note(self, lock: int) -> None:
-        note = {
+    def _wait_startable(self, seconds: float) -> None:
+        """Wait in full: the end of nvidia-smi, our own child, wakes us, and is no reason to ask again."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.wakeups.wait(left)
+            try:
+                unfinished = self._is_unfinished()
+            except OSError:  # a disk that fails for a moment: the next look will tell
+                continue
+            if unfinished:
+                raise NothingToDo("held", _ELSEWHERE)
+
+    def _write_note(self, lock: int, waits_for: Optional[str], problem: Optional[Record] = None) -> None:
+        self._noted = lock
+        self._note: Record = {
             "attempt": self.number,
             "incarnation": self.incarnation,
             "supervisor": processes.identify(os.getpid()),
+            "waits_for": waits_for and waits_for[:500],
+            "problem": problem,
         }
-        locks.write_note(lock, note)
+        with contextlib.suppress(OSError):  # nothing depends on it
+            locks.write_note(lock, self._note)
+
+    def _report(self, problem: Optional[Record]) -> None:
+        """Note what the system refused, or that it refuses nothing any more."""
+        if self._note["problem"] != problem:
+            self._write_note(self._noted, self._note["waits_for"], problem)
+
+    def _insist(self, lock: int, act: Callable[[], _Result]) -> _Result:
+        """Do it once the disk lets us: what is cancelled or overtaken meanwhile gives up."""
+        while True:
+            try:
+                return act()
+            except OSError as e:
+                self._write_note(lock, "waits for its disk", os_problem.record_of(e))
+                self.say("started", os_problem.describe(e))
+                self._wait_startable(WRITE_AGAIN_S)
+
+    def _store(self, write: Callable[[], None]) -> None:
+        """Write until the disk takes it: on a full disk the attempt waits."""
+        while True:
+            try:
+                write()
+                return self._report(None)
+            except OSError as e:
+                self._report(os_problem.record_of(e))
+                self.say("started", os_problem.describe(e))
+                self.wakeups.wait(WRITE_AGAIN_S)
 
     def _run_locked(self, lock: int) -> None:
         impossible: Optional[str] = None
         gpus: List[str] = []
         held = [lock]
         try:
-            gpus, gpu_locks = self._lease_gpus()
+            gpus, gpu_locks = self._lease_gpus(lock)
             held += gpu_locks
         except NeverAvailable as e:
             impossible = str(e)
-        passed = start_gate.pass_gate(self.paths, self.number)
+        passed = self._insist(lock, lambda: start_gate.pass_gate(self.paths, self.number))
         if self._queue is not None:
             self._queue.leave()
         if not passed:
@@ -217,9 +264,13 @@ class Supervisor:
             "lock_path": locks.job_lock(self.job),
             "lock_inode": os.fstat(lock).st_ino,
         }
-        job_records.write_json(self._attempt_paths.who, who)
+        # All that the attempt must leave has its room before the payload can fill the disk.
+        self._store(lambda: job_records.sync_folder(self.paths.attempts))
+        self._store(lambda: exit_record.reserve_room(self._attempt_paths))
+        self._store(lambda: job_records.write_json(self._attempt_paths.who, who))
         attempt = Attempt(self.paths, self.spec, self.number, gpus, held, self.wakeups)
         if impossible is None:
+            attempt.on_problem = self._report
             outcome = attempt.run(self._asked_to_stop, on_start=lambda: self.say("started"))
         else:
             outcome = AttemptOutcome(JobState.FAILED, None, impossible)
@@ -240,21 +291,19 @@ class Supervisor:
     def _write_end(
         self, outcome: AttemptOutcome, attempt: Attempt, gpus: List[str], elapsed_s: float
     ) -> None:
-        while True:
-            try:
-                return exit_record.write_exit_record(
-                    self._attempt_paths,
-                    outcome,
-                    elapsed_s=elapsed_s,
-                    spec=self.spec,
-                    spec_sha256=self.spec_sha256,
-                    frames_done=attempt.heartbeat.frames_done,
-                    frames_total=attempt.heartbeat.frames_total,
-                    gpus=gpus,
-                )
-            except OSError as e:  # a full disk: hold the lock until there is room, or the end is unknown
-                self.say("error", f"the exit record cannot be written: {e}")
-                self.wakeups.wait(WRITE_AGAIN_S)
+        # Until it is written the lock is held, or the end would be unknown.
+        self._store(
+            lambda: exit_record.write_exit_record(
+                self._attempt_paths,
+                outcome,
+                elapsed_s=elapsed_s,
+                spec=self.spec,
+                spec_sha256=self.spec_sha256,
+                frames_done=attempt.heartbeat.frames_done,
+                frames_total=attempt.heartbeat.frames_total,
+                gpus=gpus,
+            )
+        )
 
     @property
     def _attempt_paths(self) -> AttemptPaths:
@@ -275,9 +324,12 @@ def main(request: str) -> None:
         )
     except (OSError, ValueError) as e:
         _say_error(asked["answer"], e)
-        sys.exit(1)  # the waiter must not take it for an attempt that waits
+        raise SystemExit(f"no supervisor can start: {e}") from e  # the waiter must see that it failed
     try:
         supervisor.run()
+    except OSError as e:
+        supervisor.say("error", os_problem.describe(e))
+        raise
     except Exception as e:
         supervisor.say("error", f"{type(e).__name__}: {e}")
         raise
@@ -285,5 +337,7 @@ def main(request: str) -> None:
 
 def _say_error(answer: Any, error: Exception) -> None:
     if answer is not None:
-        os.write(answer, (json.dumps({"supervisor": "error", "reason": str(error)[:500]}) + "\n").encode())
-    sys.stderr.write(f"{error}\n")
+        with contextlib.suppress(OSError):  # the claim has ended
+            os.write(
+                answer, (json.dumps({"supervisor": "error", "reason": str(error)[:500]}) + "\n").encode()
+            )

@@ -215,6 +215,7 @@ class Waiter:
         """Start the attempt's supervisor; it passes the gate, waits again, or fails."""
         env = self._read_content(place).get("env")
         try:
+            program_store.mend(JobPaths.of(self._workdir, place.job))
             process = start_supervisor(self._workdir, place.job, place.attempt, env=env, give_up=give_up)
         except OSError as e:
             self._move_behind(place, f"cannot be started: {e}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from being_remote.errors import CommandFailed
 from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.session import Result
+from being_remote.transport.output_framing import CommandInput
 
 S = TypeVar("S", bound="HostSession")
 
@@ -39,10 +40,12 @@ class HostSession:
         timeout_s: float | None = None,
         repeatable: bool = False,
         max_output_bytes: int = 64 << 20,
+        reply: Callable[[bytes], bytes] | None = None,
     ) -> Result:
         """See `Session.run`."""
         timeout_s = self._inventory_host.answer_timeout_s if timeout_s is None else timeout_s
-        return self._run(tuple(argv), stdin, timeout_s, max_output_bytes, repeatable=repeatable)
+        given = CommandInput(stdin, reply)
+        return self._run(tuple(argv), given, timeout_s, max_output_bytes, repeatable=repeatable)
 
     def close(self) -> None:
         """See `Session.close`."""
@@ -54,7 +57,7 @@ class HostSession:
         self.close()
 
     def _run(
-        self, argv: tuple[str, ...], stdin: bytes, timeout_s: float, limit: int, *, repeatable: bool
+        self, argv: tuple[str, ...], given: CommandInput, timeout_s: float, limit: int, *, repeatable: bool
     ) -> Result:
         """Run one command; `limit` is the most bytes of its answer."""
         raise NotImplementedError

@@ -26,6 +26,7 @@ from being_remote.session import (
 from being_remote.transport import rsync, stream_download
 from being_remote.transport.host_session import HostSession
 from being_remote.transport.output_framing import (
+    CommandInput,
     Streams,
     TooMuchOutput,
     exchange,
@@ -43,7 +44,7 @@ class LocalSession(HostSession):
         self._python = host.python
 
     def _run(
-        self, argv: tuple[str, ...], stdin: bytes, timeout_s: float, limit: int, *, repeatable: bool
+        self, argv: tuple[str, ...], given: CommandInput, timeout_s: float, limit: int, *, repeatable: bool
     ) -> Result:
         """A command that takes too long is killed with its children; no link can fail, so none is retried."""
         command = frame_command(argv, closing=True)
@@ -61,7 +62,7 @@ class LocalSession(HostSession):
         stop = functools.partial(_end, process)
         atexit.register(stop)  # for a thread that Ctrl-C leaves behind
         try:
-            answer = exchange(_streams(process), stdin, limit=limit, timeout_s=timeout_s)
+            answer = exchange(_streams(process), given, command.mark, limit=limit, timeout_s=timeout_s)
             process.wait(timeout=max(0.0, started + timeout_s - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired) as e:
             raise AnswerTimeout(

@@ -43,6 +43,7 @@ from being_remote.transport.host_keys import HostKey, KnownHosts, trusted_keys
 from being_remote.transport.host_session import HostSession
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.output_framing import (
+    CommandInput,
     MarkedCommand,
     Streams,
     TooMuchOutput,
@@ -143,16 +144,16 @@ class SshSession(HostSession):
         self._ssh.close()
 
     def _run(
-        self, argv: tuple[str, ...], stdin: bytes, timeout_s: float, limit: int, *, repeatable: bool
+        self, argv: tuple[str, ...], given: CommandInput, timeout_s: float, limit: int, *, repeatable: bool
     ) -> Result:
         attempt = retrying(
             self.host,
             again=lambda e: isinstance(e, ConnectionLost) and (repeatable or isinstance(e, _NotSent)),
             total_s=timeout_s,
         )
-        return attempt(self._run_once, argv, stdin, timeout_s, limit)
+        return attempt(self._run_once, argv, given, timeout_s, limit)
 
-    def _run_once(self, argv: tuple[str, ...], stdin: bytes, timeout_s: float, limit: int) -> Result:
+    def _run_once(self, argv: tuple[str, ...], given: CommandInput, timeout_s: float, limit: int) -> Result:
         # Not Connection.run: it reports a lost link as exit code -1, reads with quadratic cost, and
         # writes stdin byte by byte with a pause after each.
         started = time.monotonic()
@@ -165,7 +166,7 @@ class SshSession(HostSession):
             channel = self._start(command, argv[0])
             try:
                 left_s = max(0.0, started + timeout_s - time.monotonic())
-                answer = exchange(_streams(channel), stdin, limit=limit, timeout_s=left_s)
+                answer = exchange(_streams(channel), given, command.mark, limit=limit, timeout_s=left_s)
                 ended = unframe_output(bytes(answer.out), command.mark)
                 if ended is None:
                     raise self._unfinished(channel, argv[0], command.mark, bytes(answer.out + answer.err))

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import A100
-from test_job_crashes import NEVER, EveryPoint, killed
+from test_job_crashes import NEVER, EveryPoint, claimed_job, killed
 from test_leases import HOLD, go, uuid
 
 from being_remote.pod import locks, processes, start_gate, waiting_records
@@ -42,15 +42,15 @@ def wait_for(seen: Callable[[], Any], timeout_s: float = 30.0) -> Any:
     return found
 
 
-def our_processes(desk, word: str) -> list[int]:
-    """The living processes of our programs for this workdir; `word`: supervisor or waiter."""
+def waiters(desk) -> list[int]:
+    """The living waiters of this workdir."""
     found = []
     for pid in processes.list_pids():
         try:
             said = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
         except OSError:
             continue
-        if f"import {word}\n" in said and json.dumps(str(desk.workdir)) in said and processes.read_stat(pid):
+        if "import waiter\n" in said and json.dumps(str(desk.workdir)) in said and processes.read_stat(pid):
             found.append(pid)
     return found
 
@@ -65,16 +65,15 @@ def kill_waiter(desk) -> None:
 
 
 def test_all_that_wait_cost_one_process_and_their_records_are_gone_when_they_started(desk, holder) -> None:
-    of_holder = our_processes(desk, "supervisor")
     waiting = [desk.spec("true", gpus=1) for _ in range(3)]
     for spec in waiting:
         assert desk.submit(spec).state == "waiting"
-    wait_for(lambda: our_processes(desk, "supervisor") == of_holder)
-    assert our_processes(desk, "waiter") == [wait_for(desk.waiter)] and len(records(desk)) == 3
+        assert desk.see(spec.job).evidence["lock"] == "free"  # its supervisor has ended
+    assert waiters(desk) == [wait_for(desk.waiter)] and len(records(desk)) == 3
     go(desk, holder.job)
     for spec in waiting:
         desk.until(spec.job, "succeeded")
-    wait_for(lambda: our_processes(desk, "waiter") == [])
+    wait_for(lambda: waiters(desk) == [])
     assert records(desk) == []
 
 
@@ -121,7 +120,7 @@ def test_two_waiters_start_each_job_once(desk, holder) -> None:
     for spec in (waits, other):
         desk.until(spec.job, "succeeded")
         assert (desk.folder(spec.job) / "starts").read_text() == "x\n"
-    wait_for(lambda: our_processes(desk, "waiter") == [])
+    wait_for(lambda: waiters(desk) == [])
 
 
 def test_a_waiting_job_that_is_cancelled_never_starts_and_keeps_nobody_waiting(desk, holder) -> None:
@@ -164,17 +163,24 @@ def test_a_record_whose_job_was_removed_keeps_nobody_waiting(desk, holder) -> No
     wait_for(lambda: records(desk) == [])
 
 
-def test_a_job_whose_supervisor_fails_at_its_turn_waits_behind_the_others(desk, holder) -> None:
+@pytest.mark.parametrize(
+    ("lost", "why"),
+    [("spec.json", "its supervisor ended with 1"), ("bundle", "the job's programs were changed")],
+)
+def test_a_job_whose_supervisor_fails_at_its_turn_waits_behind_the_others(
+    desk, holder, lost: str, why: str
+) -> None:
     broken, other = desk.spec("true", gpus=1), desk.spec("true", gpus=1)
     desk.submit(broken)
     desk.submit(other)
-    program = desk.folder(broken.job) / "bundle" / "being_remote" / "pod" / "supervisor.py"
-    text = program.read_text()
-    program.write_text("raise SystemExit(3)")
+    shutil.rmtree(Path(desk.workdir) / "jobs" / ".programs")  # or they would be mended from there
+    whole, aside = desk.folder(broken.job) / lost, desk.folder(broken.job) / "aside"
+    whole.rename(aside)
     go(desk, holder.job)
     desk.until(other.job, "succeeded")
-    wait_for(lambda: "its supervisor ended with 3" in desk.see(broken.job).reason)
-    program.write_text(text)
+    if lost == "bundle":
+        wait_for(lambda: why in desk.see(broken.job).reason)
+    aside.rename(whole)
     desk.until(broken.job, "succeeded")
 
 
@@ -275,11 +281,7 @@ def kill_supervisors_that_wait(desk, card, sample: int | None) -> int:
     def claimed() -> tuple[Any, dict[str, Any]]:
         card.says(busy)
         spec = desk.spec(*STARTS, gpus=1)
-        first = desk.spec("true", job=None, gpus=0)  # puts the programs on the host, without a supervisor
-        desk.submit(first)
-        shutil.copytree(desk.folder(first.job) / "bundle", desk.folder(spec.job) / "bundle")
-        (desk.folder(spec.job) / "attempts").mkdir()
-        (desk.folder(spec.job) / "spec.json").write_bytes(spec.as_bytes)
+        claimed_job(desk, spec)
         start_gate.ask_for(JobPaths.of(desk.workdir, spec.job), 1)
         request = {"workdir": str(desk.workdir), "job": spec.job, "attempt": 1, "answer": None}
         return spec, request
@@ -328,9 +330,9 @@ def test_a_thousand_that_wait_need_less_than_40_mb_on_the_host(desk, holder) -> 
     wait_for(lambda: len(waiting_records.list_waiting(str(folder))) == 1000)
     tickets = Path(locks.tickets_folder())
     wait_for(lambda: f"{1001:012d}" in os.listdir(tickets))  # it has seen the last one
-    used = sum(pss_kib(p) for p in our_processes(desk, "waiter"))
+    used = sum(pss_kib(p) for p in waiters(desk))
     print(f"{used} KiB for 1,000 jobs that wait")
-    assert our_processes(desk, "waiter") == [pid] and used < 40 << 10
+    assert waiters(desk) == [pid] and used < 40 << 10
     assert desk.see(waits.job).state == "waiting"
     for n in range(2, 1001):
         shutil.rmtree(desk.folder(f"test-{n:04d}"))
