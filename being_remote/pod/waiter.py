@@ -41,6 +41,7 @@ from being_remote.pod import (
     job_records,
     locks,
     processes,
+    program_store,
     start_gate,
     waiting_records,
 )
