@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from typing import Any, BinaryIO, List, Optional
+from typing import Any, BinaryIO, List
 
 from being_remote.pod import cancel_mark, exit_record, job_records, locks, processes, status, waiting_records
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
@@ -83,7 +83,7 @@ def _end_orphan(paths: JobPaths, job: str, seen: Record) -> None:
     grace: Any = spec.get("grace_s")
     began = time.monotonic()
     processes.end_marked(processes.mark_of(job, number), grace if isinstance(grace, (int, float)) else 10.0)
-    lock: Optional[int] = locks.take(locks.job_lock(job), wait_s=locks.PROBED_S)
+    lock = locks.take_all(locks.job_locks(job), wait_s=locks.PROBED_S)
     if lock is None:
         return  # another supervisor has it now, or it could not be killed
     try:
@@ -94,7 +94,7 @@ def _end_orphan(paths: JobPaths, job: str, seen: Record) -> None:
                 attempt_paths, _OUTCOME, elapsed_s=elapsed_s, spec=spec, spec_sha256=spec_sha256
             )
     finally:
-        os.close(lock)
+        locks.release(lock)
 
 
 def _has_ended(seen: Record) -> bool:

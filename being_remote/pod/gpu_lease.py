@@ -7,7 +7,6 @@ so memory and utilization decide. `gpus` reads them, `gpu_queue` says whose turn
 
 from __future__ import annotations
 
-import os
 from typing import List, NamedTuple, Optional, Tuple
 
 from being_remote.pod import locks
@@ -36,7 +35,7 @@ def with_leases(gpus: List[Gpu]) -> List[Gpu]:
     """The GPUs with `job`: the one that leases it, None without a lease, "" if unknown."""
     found = []
     for gpu in gpus:
-        state, _, note = locks.probe(locks.gpu_lock(gpu["uuid"], make=False))
+        state, _, note = locks.probe_all(locks.gpu_locks(gpu["uuid"], make=False))
         job = note.get("job") if isinstance(note, dict) else None
         name = job if isinstance(job, str) and len(job) <= 80 else ""
         found.append(dict(gpu, job=name if state == "held" else None))
@@ -65,17 +64,18 @@ def look_for(count: int, gpus: List[Gpu], problem: Optional[str]) -> GpuOutlook:
 
 def lease(job: str, count: int, uuids: List[str]) -> Optional[Lease]:
     """Lease the first `count` of these GPUs that nobody leases; None if they are too few."""
-    taken: List[Tuple[str, int]] = []
+    gpus: List[str] = []
+    taken: List[int] = []
     with locks.held(locks.queue_mutex()):
         for uuid in uuids:
-            fd = locks.take(locks.gpu_lock(uuid))
-            if fd is None:
+            lock = locks.take_all(locks.gpu_locks(uuid))
+            if lock is None:
                 continue
-            taken.append((uuid, fd))
-            if len(taken) == count:
-                for _, fd in taken:
+            gpus.append(uuid)
+            taken += lock
+            if len(gpus) == count:
+                for fd in taken:
                     locks.write_note(fd, {"job": job})
-                return [u for u, _ in taken], [f for _, f in taken]
-        for _, fd in taken:
-            os.close(fd)
+                return gpus, taken
+        locks.release(taken)
     return None

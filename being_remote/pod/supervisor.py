@@ -49,7 +49,7 @@ class Supervisor:
     """One run of this program."""
 
     def __init__(
-        self, workdir: str, job: str, attempt: int, answer: Optional[int], give_up: Optional[str]
+        self, workdir: str, job: str, attempt: int, answer: Optional[int], give_up: Optional[str] = None
     ) -> None:
         self.workdir, self.job, self.number = workdir, job, attempt
         self.paths = JobPaths.of(workdir, job)
@@ -61,7 +61,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Run the attempt, from its lock to its exit record."""
-        lock: Optional[int] = None
+        lock: Optional[List[int]] = None
         try:
             processes.adopt_orphans()
             lock = self._lock()
@@ -74,7 +74,7 @@ class Supervisor:
             self._look_after_queue()
         except NothingToDo as e:
             if lock is not None:
-                os.close(lock)  # before the answer: whoever asks right after it must not find the lock held
+                locks.release(lock)  # before the answer: whoever asks right after it must find it free
             self.say(*e.args)
 
     def say(self, word: str, reason: Optional[str] = None) -> None:
@@ -87,15 +87,15 @@ class Supervisor:
         os.close(self._answer)
         self._answer = None
 
-    def _lock(self) -> Optional[int]:
+    def _lock(self) -> Optional[List[int]]:
         """The job's lock; None where processes of this attempt hold it and its supervisor died."""
-        path, deadline = locks.job_lock(self.job), time.monotonic() + locks.PROBED_S
+        paths, deadline = locks.job_locks(self.job), time.monotonic() + locks.PROBED_S
         while True:
-            fd = locks.take(path, wait_s=0.05)
-            if fd is not None:
-                return fd
+            lock = locks.take_all(paths, wait_s=0.05)
+            if lock is not None:
+                return lock
             unfinished = self._is_unfinished()  # before the note: once the gate is passed, it is current
-            _, _, note = locks.probe(path)
+            _, _, note = locks.probe_all(paths)
             note = note if isinstance(note, dict) else {}
             holder, alive = note.get("attempt"), processes.is_alive(note.get("supervisor"))
             if unfinished:
@@ -127,7 +127,7 @@ class Supervisor:
             raise NothingToDo("cancelled", "cancelled before it started")
         return False
 
-    def _finish(self, lock: Optional[int]) -> None:
+    def _finish(self, lock: Optional[List[int]]) -> None:
         """Look after an attempt whose supervisor died, to its exit record.
 
         Raises:
@@ -164,7 +164,7 @@ class Supervisor:
     def _end_processes(self, attempt: int) -> None:
         processes.end_marked(processes.mark_of(self.job, attempt), self.spec["grace_s"])
 
-    def _lease_gpus(self, lock: int) -> Lease:
+    def _lease_gpus(self, lock: List[int]) -> Lease:
         """The GPUs that the job needs; without enough free ones the attempt waits, and this process ends."""
         if self.spec["gpus"] == 0:
             return [], []
@@ -203,7 +203,9 @@ class Supervisor:
             if unfinished:
                 raise NothingToDo("held", _ELSEWHERE)
 
-    def _write_note(self, lock: int, waits_for: Optional[str], problem: Optional[Record] = None) -> None:
+    def _write_note(
+        self, lock: List[int], waits_for: Optional[str], problem: Optional[Record] = None
+    ) -> None:
         self._noted = lock
         self._note: Record = {
             "attempt": self.number,
@@ -213,14 +215,15 @@ class Supervisor:
             "problem": problem,
         }
         with contextlib.suppress(OSError):  # nothing depends on it
-            locks.write_note(lock, self._note)
+            for fd in lock:
+                locks.write_note(fd, self._note)
 
     def _report(self, problem: Optional[Record]) -> None:
         """Note what the system refused, or that it refuses nothing any more."""
         if self._note["problem"] != problem:
             self._write_note(self._noted, self._note["waits_for"], problem)
 
-    def _insist(self, lock: int, act: Callable[[], _Result]) -> _Result:
+    def _insist(self, lock: List[int], act: Callable[[], _Result]) -> _Result:
         """Do it once the disk lets us: what is cancelled or overtaken meanwhile gives up."""
         while True:
             try:
@@ -241,10 +244,10 @@ class Supervisor:
                 self.say("started", os_problem.describe(e))
                 self.wakeups.wait(WRITE_AGAIN_S)
 
-    def _run_locked(self, lock: int) -> None:
+    def _run_locked(self, lock: List[int]) -> None:
         impossible: Optional[str] = None
         gpus: List[str] = []
-        held = [lock]
+        held = list(lock)
         try:
             gpus, gpu_locks = self._lease_gpus(lock)
             held += gpu_locks
@@ -261,8 +264,8 @@ class Supervisor:
             "supervisor": processes.identify(os.getpid()),
             "started": started,
             "gpus": gpus,
-            "lock_path": locks.job_lock(self.job),
-            "lock_inode": os.fstat(lock).st_ino,
+            "lock_path": locks.job_locks(self.job)[0],
+            "lock_inode": os.fstat(lock[0]).st_ino,
         }
         # All that the attempt must leave has its room before the payload can fill the disk.
         self._store(lambda: job_records.sync_folder(self.paths.attempts))

@@ -167,7 +167,8 @@ class Waiter:
             else:
                 self._reason = reason
         self._give_up_overdue(waiting)
-        _write_note(self._lock, os.getpid(), first, self._reason + self._failed.get(first.job, ""))
+        for first in waiting_records.list_waiting(self._folder)[:1]:  # one that failed is behind others now
+            _write_note(self._lock, os.getpid(), first, self._reason + self._failed.get(first.job, ""))
         return True
 
     def _find_reason(self, first: WaitingAttempt) -> Optional[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import A100
+from local_jobs import retrack
 
 from being_remote.cli import main
 from being_remote.jobs.follow import follow
@@ -18,7 +19,6 @@ from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.workflows.job_context import job_context
 from being_remote.workflows.jobs import jobs
 from being_remote.workflows.resume import resume
-from being_remote.workflows.retrack import retrack
 
 pytestmark = pytest.mark.usefixtures("locks_folder")
 
@@ -39,6 +39,13 @@ def kill_queue(works: Any) -> Path:
     os.kill(waiter["pid"], signal.SIGKILL)
     works.until(lambda: processes.is_alive(waiter) is False and locks.probe(path)[0] == "free")
     return Path(waiting_records.boot_folder(workdir, read_boot_identity(workdir)))
+
+
+def run(*words: str) -> int:
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    return int(ended.value.code or 0)
 
 
 def row(works: Any, job: str) -> Any:
@@ -79,9 +86,9 @@ def test_resume_all_starts_what_waits_on_a_host_in_its_order(
     made = [waits(works, f"echo {n} >> {tmp_path}/order") for n in range(3)]
     kill_queue(works).rename(works.workdir / "jobs/.waiting/0123456789abcdef")
     inventory = ["--inventory", str(tmp_path / "inventory.yaml"), "--json"]
-    assert main(["resume", "--all", "--host", "here", "--dry-run", *inventory]) == 0
+    assert run("resume", "--all", "--host", "here", "--dry-run", *inventory) == 0
     assert [job["job"] for job in json.loads(capsys.readouterr().out)["jobs"]] == made
-    assert main(["resume", "--all", "--host", "here", *inventory]) == 0
+    assert run("resume", "--all", "--host", "here", *inventory) == 0
     document = json.loads(capsys.readouterr().out)
     assert [(job["job"], job["state"]) for job in document["jobs"]] == [(job, "waiting") for job in made]
     assert row(works, made[2]).reason == "waits for a GPU; 2 before it"
@@ -95,8 +102,8 @@ def test_resume_all_starts_what_waits_on_a_host_in_its_order(
 
 def test_resume_all_takes_no_job_and_resume_needs_one(works: Any, tmp_path: Path) -> None:
     inventory = ["--inventory", str(tmp_path / "inventory.yaml")]
-    assert main(["resume", "last", "--all", *inventory]) == 2
-    assert main(["resume", *inventory]) == 2
+    assert run("resume", "last", "--all", *inventory) == 2
+    assert run("resume", *inventory) == 2
 
 
 def test_a_follower_starts_a_job_that_waits_for_nobody(works: Any, busy: Any) -> None:

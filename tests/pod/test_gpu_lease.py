@@ -21,7 +21,7 @@ def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_lock_whose_file_was_removed_is_not_taken_for_the_new_one(own_locks: Path) -> None:
-    path = locks.job_lock("a")
+    path = locks.job_locks("a")[0]
     first = locks.take(path)
     assert first is not None and locks.take(path) is None and locks.probe(path)[0] == "held"
     os.unlink(path)
@@ -35,7 +35,7 @@ def test_a_lock_whose_file_was_removed_is_not_taken_for_the_new_one(own_locks: P
 
 
 def test_a_note_is_replaced_in_place(own_locks: Path) -> None:
-    path = locks.job_lock("a")
+    path = locks.job_locks("a")[0]
     fd = locks.take(path)
     assert fd is not None
     for note in ({"attempt": 1, "why": "x" * 500}, {"attempt": 2}):
@@ -48,11 +48,11 @@ def test_a_locks_folder_that_others_can_write_is_refused(own_locks: Path) -> Non
     locks.folder()
     own_locks.chmod(0o777)
     with pytest.raises(PermissionError):
-        locks.job_lock("a")
+        locks.job_locks("a")[0]
     own_locks.rmdir()
     own_locks.symlink_to("/tmp")
     with pytest.raises(PermissionError):
-        locks.job_lock("a")
+        locks.job_locks("a")[0]
 
 
 @pytest.mark.parametrize("taken_by", ["a file", "a link", "another user"])
@@ -62,6 +62,7 @@ def test_somebody_who_takes_the_usual_folders_name_blocks_nobody(
     monkeypatch.delenv("BEING_REMOTE_LOCKS", raising=False)
     usual, other = tmp_path / "usual" / "locks", tmp_path / "other" / "locks"
     monkeypatch.setattr(locks, "places", lambda: (str(usual), str(other)))
+    monkeypatch.setattr(locks, "own_places", lambda: [])
     theirs = tmp_path / "theirs"
     theirs.mkdir(mode=0o777)
     if taken_by == "a file":
@@ -74,13 +75,13 @@ def test_somebody_who_takes_the_usual_folders_name_blocks_nobody(
         usual.parent.mkdir(mode=0o777)
         os.chown(usual.parent, 4321, -1)
     assert locks.folder(make=False) == str(other) and not other.parent.exists()
-    held = locks.take(locks.job_lock("a"))
+    held = locks.take(locks.job_locks("a")[0])
     assert held is not None and other.is_dir()
     assert os.listdir(theirs) == [] and (taken_by != "another user" or os.listdir(usual.parent) == [])
     # Once it is used it counts for all, or two processes could each hold "the" lock.
     usual.parent.rmdir() if taken_by == "another user" else usual.parent.unlink()
     assert locks.folder() == str(other)
-    assert locks.probe(locks.job_lock("a", make=False))[0] == "held"
+    assert locks.probe(locks.job_locks("a", make=False)[0])[0] == "held"
     os.close(held)
 
 
@@ -96,6 +97,7 @@ def test_the_usual_folder_is_ours_alone_and_the_other_one_is_not_made(
     monkeypatch.delenv("BEING_REMOTE_LOCKS", raising=False)
     usual, other = tmp_path / "usual" / "locks", tmp_path / "other" / "locks"
     monkeypatch.setattr(locks, "places", lambda: (str(usual), str(other)))
+    monkeypatch.setattr(locks, "own_places", lambda: [])
     assert locks.folder(make=False) == str(usual) and not usual.parent.exists()
     assert locks.folder() == str(usual) and not other.parent.exists()
     assert [stat.S_IMODE(p.stat().st_mode) for p in (usual.parent, usual)] == [0o700, 0o700]
@@ -129,7 +131,7 @@ def test_a_ticket_that_a_cleaner_removed_is_held_again(own_locks: Path) -> None:
 def test_while_a_taker_waits_for_a_lock_whose_file_is_removed_it_never_holds_the_old_one(
     own_locks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = locks.job_lock("a")
+    path = locks.job_locks("a")[0]
     first = locks.take(path)
     assert first is not None
     lock, others = locks.fcntl.flock, []
