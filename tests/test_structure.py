@@ -30,6 +30,7 @@ LEAVES = {
     "scratch",
     "session",
     "strict_model",
+    "wording",
 }
 VALUES = {"find_bbox", "host_checks", "jobs", "recovery", "safe_to_stop", "sync"}  # whose reports are shown
 KNOW_FILES = {"crop_search", "export", "report", "tracker", "camera"}
@@ -74,6 +75,7 @@ LEAF_MAY_IMPORT = {
     "scratch": set(),
     "session": set(),
     "strict_model": set(),
+    "wording": {"local_path"},
 }
 # What travels to a pod, and may so import nothing that stays here.
 SHIPPED = (*SHIPPED_LEAVES, "camera", "pod", *(f"tracker/{name}.py" for name in SHIPPED_TRACKER))
@@ -143,6 +145,13 @@ def test_starting_up_loads_no_ssh_tensor_or_picture_library() -> None:
     code = f"import sys, being_remote, being_remote.cli.app; print(*set({HEAVY}) & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_submit_needs_no_numpy() -> None:
+    modules = "being_remote.workflows.retrack, being_remote.cli.retrack_tables"
+    code = f"import sys, {modules}, being_remote.transport.ssh_session; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_the_public_names_can_all_be_imported() -> None:

@@ -62,7 +62,7 @@ def test_somebody_who_takes_the_usual_folders_name_blocks_nobody(
     monkeypatch.delenv("BEING_REMOTE_LOCKS", raising=False)
     usual, other = tmp_path / "usual" / "locks", tmp_path / "other" / "locks"
     monkeypatch.setattr(locks, "places", lambda: (str(usual), str(other)))
-    monkeypatch.setattr(locks, "own_places", lambda: [])
+    monkeypatch.setattr(locks, "own_places", list)
     theirs = tmp_path / "theirs"
     theirs.mkdir(mode=0o777)
     if taken_by == "a file":
@@ -97,7 +97,7 @@ def test_the_usual_folder_is_ours_alone_and_the_other_one_is_not_made(
     monkeypatch.delenv("BEING_REMOTE_LOCKS", raising=False)
     usual, other = tmp_path / "usual" / "locks", tmp_path / "other" / "locks"
     monkeypatch.setattr(locks, "places", lambda: (str(usual), str(other)))
-    monkeypatch.setattr(locks, "own_places", lambda: [])
+    monkeypatch.setattr(locks, "own_places", list)
     assert locks.folder(make=False) == str(usual) and not usual.parent.exists()
     assert locks.folder() == str(usual) and not other.parent.exists()
     assert [stat.S_IMODE(p.stat().st_mode) for p in (usual.parent, usual)] == [0o700, 0o700]
