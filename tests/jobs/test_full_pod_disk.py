@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,8 @@ from faults import leave_room, small_disk
 
 from being_remote.errors import HostDiskFull
 from being_remote.inventory import LocalHost
+from being_remote.pod import locks, waiter, waiting_records
+from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.os_problem import find_full_disk
 from being_remote.transport.local_session import LocalSession
 
@@ -175,3 +179,22 @@ def test_an_attempt_that_a_full_disk_keeps_from_its_start_waits_and_starts_once_
     leave_room(Path(desk.workdir), "all")
     assert desk.until(spec.job, "succeeded", "failed").state == "succeeded"
     assert (desk.folder(spec.job) / "starts").read_text() == "started\n"
+
+
+def test_a_waiter_whose_disk_and_log_fail_keeps_the_queue(
+    tmp_path: Path, locks_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot = read_boot_identity(str(tmp_path))
+    lock = locks.take(waiting_records.waiter_lock(str(tmp_path), boot))
+    assert lock is not None
+    queue, looks = waiter.Waiter(str(tmp_path), lock), iter([True, False])
+
+    def look() -> bool:
+        if next(looks):
+            raise OSError(errno.EIO, "Input/output error", "jobs")
+        return False
+
+    monkeypatch.setattr(queue, "_look", look)
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert queue._keep()
