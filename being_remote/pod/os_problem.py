@@ -28,7 +28,7 @@ _WORDS = {
     "ENFILE": "too many open files",
     "ENOMEM": "out of memory",
     "EAGAIN": "no more processes allowed",
-    "ENOENT": "no such file or folder",
+    "ENOENT": "No such file or directory",
     "ENOTDIR": "not a folder",
 }
 _MAX_PATH, _PAGE = 300, 4096
