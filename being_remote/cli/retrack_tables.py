@@ -10,6 +10,7 @@ from being_remote.cli.printing import cell, line, new_table
 from being_remote.cli.text import size_text
 from being_remote.jobs.dispatch import DispatchedJob
 from being_remote.pod.job_states import JobState
+from being_remote.wording import count_noun
 from being_remote.workflows.presets import PresetReport
 from being_remote.workflows.retrack import RetrackReport
 
@@ -72,7 +73,7 @@ def _show_plan(console: Console, job: DispatchedJob) -> None:
         line(console, f"would link {link} -> {target}")
     for command in plan.commands:
         line(console, f"would run {command}")
-    line(console, f"needs {plan.gpus} GPU" + ("" if plan.gpus == 1 else "s"))
+    line(console, f"needs {count_noun(plan.gpus, 'GPU')}")
     for note in plan.notes:
         line(console, f"note: {note}", "yellow")
 
