@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "demo": {"cli", "workflows", "tracker", "camera", "transport"},
     "workflows": VALUES | KNOW_FILES | KNOW_BYTES | {"push", "recipes", "transport"},
     "find_bbox": {"pod_client", "pod", "tracker", "camera"},
-    "host_checks": {"pod_client", "tracker"},
+    "host_checks": {"pod_client", "pod", "tracker"},
     "push": {"transfer", "pod_client", "tracker"},
     "recipes": {"jobs", "transfer", "pod_client", "pod", "tracker", "camera"},
     "recovery": KNOW_FILES,
@@ -145,6 +145,13 @@ def test_starting_up_loads_no_ssh_tensor_or_picture_library() -> None:
     code = f"import sys, being_remote, being_remote.cli.app; print(*set({HEAVY}) & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_submit_needs_no_numpy() -> None:
+    modules = "being_remote.workflows.retrack, being_remote.cli.retrack_tables"
+    code = f"import sys, {modules}, being_remote.transport.ssh_session; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_the_public_names_can_all_be_imported() -> None:

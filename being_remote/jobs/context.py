@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.ledger import Ledger, LedgerJob
+from being_remote.jobs.preflight import Preflight
 from being_remote.jobs.recipe import FindRecipe
-from being_remote.jobs.result_download import folder_of
 from being_remote.session import OnProgress, OpenSession, Session
-from being_remote.transfer.checked_files import Judge
-from being_remote.transfer.staged_upload import UploadResult
+
+if TYPE_CHECKING:
+    from being_remote.transfer.checked_files import Judge
+    from being_remote.transfer.staged_upload import UploadResult
 
 
 class UploadInput(Protocol):
@@ -38,6 +40,7 @@ class JobContext:
         find_recipe: finds a recipe by its name; raises UsageError for an unknown one.
         upload_input: uploads an actor's input.
         judge: says of a job's result whether it is whole.
+        preflight: refuses a job that cannot run on its host.
     """
 
     inventory: Inventory
@@ -46,7 +49,10 @@ class JobContext:
     find_recipe: FindRecipe
     upload_input: UploadInput
     judge: Judge
+    preflight: Preflight
 
     def result_folder(self, job: LedgerJob) -> Path:
         """The job's folder in the actor's backup."""
+        from being_remote.jobs.result_download import folder_of  # a submit downloads nothing
+
         return folder_of(self.inventory, job)
