@@ -28,7 +28,7 @@ def forget(query: Record) -> Tuple[str, int]:
     job = JobPaths.of(query["workdir"], query["job"])
     if query["volume"] is None or query["volume"] != read_volume(job.jobs):
         return "elsewhere", 0
-    lock = locks.take(locks.job_lock(query["job"]), wait_s=locks.PROBED_S)
+    lock = locks.take_all(locks.job_locks(query["job"]), wait_s=locks.PROBED_S)
     if lock is None:
         return "busy", 0
     try:
@@ -44,7 +44,7 @@ def forget(query: Record) -> Tuple[str, int]:
             _remove(job, found)
         return "forgotten" if found else "absent", size
     finally:
-        os.close(lock)
+        locks.release(lock)
 
 
 def _folders(job: JobPaths) -> List[str]:

@@ -2,6 +2,7 @@
 
     <workdir>/jobs/.volume  .in/  .programs/<sha256>  .cancelled/<job>  .forgotten/
                             .pushed/<upload>/pushed.json
+    <workdir>/jobs/.waiting/<boot>/<number>-<job>-<attempt>  waiter.log
     <workdir>/jobs/<job>/   spec.json  bundle  bundle.sha256  files/  cancel  supervisor.log
                             attempts/<n>.asked
                             attempts/<n>/{who.json,progress.json,end.json,end.json.reserved,log,work/}
@@ -38,6 +39,11 @@ def incoming_folder(jobs: str) -> str:
 def forgotten_folder(jobs: str) -> str:
     """Where the folders of forgotten jobs lie while they are removed."""
     return f"{jobs}/.forgotten"
+
+
+def waiting_folder(workdir: Union[str, os.PathLike[str]]) -> str:
+    """Where the attempts that wait for GPUs are recorded."""
+    return f"{jobs_folder(workdir)}/.waiting"
 
 
 def programs_archive(jobs: str, sha256: str) -> str:
