@@ -53,7 +53,7 @@ def test_beyond_its_bound_a_log_keeps_its_end(tmp_path: Path) -> None:
     log = folded(tmp_path, *lines, limit=5000)
     assert newest_log.MIN_PART_BYTES < len(log) <= 5000 + 2 * newest_log.MIN_PART_BYTES
     assert log.startswith(lines[0]) and log.endswith(lines[-1])
-    assert newest_log.log_end(str(tmp_path / "log")) == 240_000 - 0
+    assert newest_log.log_end(str(tmp_path / "log")) == 240_000
 
 
 def test_what_a_full_disk_refuses_of_a_log_waits_and_what_is_too_much_is_counted(
@@ -67,8 +67,7 @@ def test_what_a_full_disk_refuses_of_a_log_waits_and_what_is_too_much_is_counted
         return write(fd, data)
 
     monkeypatch.setattr(os, "write", refuse)
-    fd = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    log = folded_log.FoldedLog(fd, 100 << 20)
+    log = folded_log.FoldedLog(str(tmp_path / "log"), 100 << 20)
     lines = [b"line %07d\n" % i for i in range(200_000)]
     for first in range(0, len(lines), 1000):
         log.feed(b"".join(lines[first : first + 1000]))
@@ -76,7 +75,6 @@ def test_what_a_full_disk_refuses_of_a_log_waits_and_what_is_too_much_is_counted
     full.clear()
     log.retry()
     assert not log.is_waiting
-    os.close(fd)
     note, _, kept = (tmp_path / "log").read_bytes().lstrip().partition(b"\n")
     refused = int(note.split()[1])
     assert note == b"[... %d bytes are left out here, the disk was full ...]" % refused
