@@ -23,6 +23,8 @@ from being_remote.session import Session
 
 # Of a job that another laptop sent: its files lie on the host, and cannot be sent again from here.
 NO_FILES = b"null"
+# So many supervisors start well within the time that a host has for an answer.
+MOST_AT_ONCE = 200
 # In the evidence, where an attempt is made that continues from files uploaded before.
 PUSHED = "pushed"
 DONE_ALREADY = "done already; --again makes another"
@@ -157,7 +159,7 @@ def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: Ledge
 def send_all(
     ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
 ) -> tuple[JobStatus | BeingRemoteError, ...]:
-    """As `send`, for many jobs in one round trip: what became of each, in their order.
+    """As `send`, for many jobs, 200 in each round trip: what became of each, in their order.
 
     Raises:
         HostError: no answer: which of them started is unknown, and sending them again does no harm.
@@ -170,7 +172,9 @@ def send_all(
     }
     # A job that was seen running is never started again: a restored disk would run it twice.
     sent |= _look(ledger, session, host, [job for job in here if job.state.started])
-    sent |= _submit(ledger, session, host, [job for job in here if not job.state.started])
+    unsent = [job for job in here if not job.state.started]
+    for first in range(0, len(unsent), MOST_AT_ONCE):
+        sent |= _submit(ledger, session, host, unsent[first : first + MOST_AT_ONCE])
     return tuple(sent[job.job] for job in jobs)
 
 
