@@ -139,5 +139,6 @@ def state_style(state: JobState | None) -> str:
 
 def _why(job: JobStatus) -> str:
     if job.state is JobState.UNKNOWN:
-        return f"{job.reason} (last known: {job.last_known}, as of {job.as_of or 'never'})"
+        as_of = f", as of {job.as_of}" if job.as_of is not None else ""
+        return f"{job.reason} (last known: {job.last_known}{as_of})"
     return job.reason if job.ours else f"{job.reason} (another laptop's job; with --take-over it is yours)"

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 from being_remote.cli.command import command
-from being_remote.cli.options import DryRunOpt, FollowOpt, HostsOpt, JobArg, TakeOverOpt, flag, option
+from being_remote.cli.options import (
+    DryRunOpt,
+    FollowOpt,
+    HostsOpt,
+    JobArg,
+    PodIsGoneOpt,
+    TakeOverOpt,
+    flag,
+    option,
+)
 from being_remote.cli.output import Out
 
 
@@ -47,6 +56,7 @@ def cancel(
     out: Out,
     job: JobArg,
     host: Annotated[str | None, option("HOST", "a host that the job moved away from: end it there")] = None,
+    pod_is_gone: PodIsGoneOpt = False,
     take_over: TakeOverOpt = False,
     dry_run: DryRunOpt = False,
 ) -> None:
@@ -57,7 +67,9 @@ def cancel(
     from being_remote.cli.job_tables import show_cancel
     from being_remote.workflows import cancel as workflow
 
-    report = workflow.cancel(out.inventory(), job, host=host, take_over=take_over, dry_run=dry_run)
+    report = workflow.cancel(
+        out.inventory(), job, host=host, pod_is_gone=pod_is_gone, take_over=take_over, dry_run=dry_run
+    )
     out.finish(report, show_cancel)
 
 
@@ -99,9 +111,7 @@ def resume(
         str | None,
         option("HOST", "continue on HOST from the local files; with --take-over: the host that has the job"),
     ] = None,
-    pod_is_gone: Annotated[
-        bool, flag("--pod-is-gone", "confirm that the pod is gone and abandon its attempt")
-    ] = False,
+    pod_is_gone: PodIsGoneOpt = False,
     take_over: TakeOverOpt = False,
     follow: FollowOpt = False,
     dry_run: DryRunOpt = False,

@@ -13,6 +13,7 @@ from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.job_archive import build
 from being_remote.jobs.job_status import JobStatus, ended_status
 from being_remote.jobs.ledger import Intent, Ledger, LedgerJob
+from being_remote.jobs.orphaned_jobs import supervise_again
 from being_remote.jobs.recipe import JobPlan, OptionChange
 from being_remote.jobs.spec import JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_job
@@ -180,7 +181,7 @@ def files_of(parcel: bytes) -> dict[str, bytes]:
 
 def _look_only(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob) -> JobStatus:
     """A job that was seen running is never started again: a restored disk would run it twice."""
-    row = look_at_job(ledger, session, host, job)
+    row = supervise_again(ledger, session, host, job, look_at_job(ledger, session, host, job))
     if row.state is JobState.UNKNOWN and "started" not in row.evidence:
         raise HostError(
             f"{job.job}: the attempt is not on the host; nothing was started: {row.reason}",

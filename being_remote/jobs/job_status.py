@@ -138,9 +138,16 @@ def status_of(job: LedgerJob, history: Sequence[StateChange], answer: HostJobs |
     if seen.attempt < job.attempt:
         reason = f"attempt {job.attempt} did not reach the host; submit it again"
         return _status(job, JobState.CREATED, reason)
-    if job.ended and (not seen.state.ended or seen.state in (JobState.LOST, JobState.ABANDONED)):
+    if job.ended and not _is_final(job, seen):
         return ended_status(job, history)
     return _joined(job, seen)
+
+
+def _is_final(job: LedgerJob, seen: JobStatus) -> bool:
+    """Whether the host's records of an attempt that has ended say more than the ledger."""
+    if seen.state is JobState.LOST:
+        return job.state is JobState.LOST and bool(seen.evidence["end"])
+    return seen.state.ended and seen.state is not JobState.ABANDONED
 
 
 def status_without_answer(job: LedgerJob, history: Sequence[StateChange], reason: str) -> JobStatus:

@@ -18,6 +18,7 @@ from being_remote.jobs.status_poll import look_at_job, record_answer
 from being_remote.pod.job_states import JobState
 
 UNSENT = "given up before it was sent"
+POD_IS_GONE = "its pod is gone"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def permit_move(context: JobContext, job: LedgerJob, *, pod_is_gone: bool, dry_r
                 host=status.host,
                 hint="if its pod is gone for good, or you accept to pay twice: --pod-is-gone",
             )
-        abandoned = abandonment(status.state, status.reason, "its pod is gone")
+        abandoned = abandonment(status.state, status.reason, POD_IS_GONE)
         return MovePermission(status.state, status.reason, abandoned)
     if status.state is JobState.SUCCEEDED:
         raise UsageError(

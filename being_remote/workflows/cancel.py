@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory
-from being_remote.jobs.cancel import CancelReport, cancel_current, cancel_former, former_attempt
+from being_remote.jobs.cancel import CancelReport, abandon, cancel_current, cancel_former, former_attempt
 from being_remote.jobs.job_status import ended_status
 from being_remote.jobs.take_over import find_job
 from being_remote.pod.job_states import JobState
@@ -17,6 +18,7 @@ def cancel(
     job: str,
     *,
     host: str | None = None,
+    pod_is_gone: bool = False,
     take_over: bool = False,
     dry_run: bool = False,
 ) -> CancelReport:
@@ -25,6 +27,8 @@ def cancel(
     Args:
         job: an id, a unique beginning, or `last`.
         host: one that the job left: the attempt that was left there is ended, the current one is not.
+        pod_is_gone: the user confirms that the pod is gone: where its host gives no answer, or cannot tell
+            whether the attempt runs, the attempt is abandoned.
         take_over: the job may be in another laptop's ledger; it is written down here first.
 
     Raises:
@@ -32,6 +36,12 @@ def cancel(
         UsageError: the job never was on that host.
         HostError: the host gave no answer; whether it was cancelled is unknown.
     """
+    if host is not None and pod_is_gone:
+        raise UsageError(
+            "--pod-is-gone is about the attempt that counts",
+            where="--host",
+            hint="one of the two: an attempt that the job left was abandoned when it moved",
+        )
     context = job_context(inventory, dry_run=dry_run)
     ledger = context.ledger
     found = find_job(context, job, "cancel", take_over=take_over, dry_run=dry_run)
@@ -52,6 +62,17 @@ def cancel(
     unsent = ledger.cancel_unsent(found.job, found.attempt, {"reason": NEVER_SENT})
     if unsent is not None:
         return report(unsent.state, NEVER_SENT, was_ended=False)
+    if pod_is_gone and found.host not in inventory.hosts:
+        return abandon(ledger, found, "the inventory does not name its host any more")
     where = inventory.host(found.host)
-    with context.open_session(where.name) as session:
-        return cancel_current(ledger, session, where, found)
+    try:
+        with context.open_session(where.name) as session:
+            made = cancel_current(ledger, session, where, found)
+    except HostError as e:
+        if not pod_is_gone:
+            gone = f"if its pod is gone for good: cancel {found.job} --pod-is-gone"
+            e.hint = f"{e.hint}; {gone}" if e.hint else gone
+            raise
+        return abandon(ledger, found, e.what)
+    unknown = made.state is JobState.UNKNOWN
+    return abandon(ledger, found, made.reason) if unknown and pod_is_gone else made

@@ -1,14 +1,15 @@
 """The protocol of claim, ensure, lock, gate and end as an explicit-state model, searched exhaustively.
 
-Two clients submit the same job at once, each step by step, to one pod or to two pods that see one
-volume; at any moment one thing may crash: a client, a supervisor, the payload, or the whole first
-pod (which then lives on as another incarnation). When nothing can move any more, a third client
-submits once more. An observer on the first pod looks at the job in two steps, the lock and then the
-end, with anything in between.
+Two or more clients submit the same job at once, step by step, to one pod or to two pods that see one volume;
+at any moment something may crash: a client, a supervisor, the payload, or the whole first pod (which then
+lives on as another incarnation). When nothing but the payload can move any more, one more client submits:
+its supervisor starts the payload, or is put back over it, or judges the files of an attempt that ended
+without a record. An observer on the first pod looks at the job in two steps, the lock and the supervisor,
+then the end, with anything in between.
 
-The code that it stands for: a client is `pod/claim.py`, a supervisor `pod/supervisor.py`, the
-observer `pod/status.py` with `jobs/status_verdict.py`. `Rules` names what makes it right, so that a test
-can take each away and see the search find the harm.
+The code that it stands for: a client is `pod/claim.py`, a supervisor `pod/supervisor.py` with
+`pod/orphaned_attempt.py`, the observer `pod/status.py` with `jobs/status_verdict.py`. `Rules` names what
+makes it right, so that a test can take each away and see the search find the harm.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ class Rules:
     lock_is_read_before_the_end: bool = True
     lost_needs_a_free_lock: bool = True
     another_life_on_a_shared_volume_is_unknown: bool = True
+    judged_under_the_lock: bool = True
+    judged_only_where_it_ran: bool = True
+    a_supervisor_without_the_lock_is_seen: bool = True
+    the_end_is_read_last: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,8 @@ class State:
         supervisors: one per client.
         life: the first pod's incarnation; born: (pod, life) of the attempt.
         crashes, crashed: how many may still come; whether one came.
-        look: what the observer holds in its hands: None or (lock free, born in this life).
-        verdict: what it said last; what was once called lost or ended must stay so.
+        look: what the observer has seen: (lock free, supervisor alive, born in this life, ended).
+        verdict: what it said last; what was once called ended must stay so.
     """
 
     pods: tuple[int, ...] = (0, 0, 0)
@@ -63,12 +68,25 @@ class State:
     born: tuple[int, int] = (-1, -1)
     crashes: int = 1
     crashed: bool = False
-    look: tuple[bool, bool] | None = None
+    look: tuple[bool, bool, bool, bool] | None = None
     verdict: str = ""
 
     def holders(self, pod: int) -> frozenset[str]:
         """Who holds the lock of that pod."""
         return frozenset(h for h in self.lock if (self.born[0] if h == "p" else self.pods[int(h)]) == pod)
+
+    def may_judge(self, i: int, rules: Rules) -> bool:
+        """Whether supervisor i may look after the attempt: it ran here, or no other pod sees the disk."""
+        here = self.born == (self.pods[i], self.life if self.pods[i] == 0 else 0)
+        return here or set(self.pods) == {0} or not rules.judged_only_where_it_ran
+
+    @property
+    def supervised(self) -> bool:
+        """Whether a supervisor lives on the first pod that looks after the attempt."""
+        return any(
+            at in ("put back", "judge", "write", "watch", "start") and self.pods[i] == 0
+            for i, at in enumerate(self.supervisors)
+        )
 
 
 def with_item(items: tuple[str, ...], i: int, value: str) -> tuple[str, ...]:
@@ -109,7 +127,7 @@ def _client(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
             f"client {i} starts a supervisor",
             replace(moved(""), supervisors=with_item(s.supervisors, i, "lock")),
         )
-    elif at == "later" and s.clients[:2] == ("", "") and not any(s.supervisors) and s.payload != "runs":
+    elif at == "later" and not any(s.clients[:-1]) and not any(s.supervisors):
         # Everything came to rest: the submit is repeated, and nothing crashes any more.
         yield "the submit is repeated", moved("claim", crashes=0)
 
@@ -126,15 +144,31 @@ def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
     if at == "lock":
         if s.claim != 2:
             yield f"supervisor {i} finds no spec", leaves()
+        elif s.holders(s.pods[i]) == {"p"} and s.made and not s.ended and s.may_judge(i, rules):
+            yield f"supervisor {i} is put back", moved("put back")
         elif s.holders(s.pods[i]):
             yield f"supervisor {i} finds the lock held", leaves()
         else:
             yield f"supervisor {i} takes the lock", moved("look", lock=s.lock | {me})
     elif at == "look":
-        if s.ended or (s.made and rules.started_is_never_restarted):
+        if s.ended or (s.made and rules.started_is_never_restarted and not s.may_judge(i, rules)):
             yield f"supervisor {i} finds a start or an end", leaves()
+        elif s.made and rules.started_is_never_restarted:
+            yield f"supervisor {i} finds a start without an end", moved("judge")
         else:
             yield f"supervisor {i} finds nothing", moved("gate")
+    elif at == "put back":
+        if not rules.judged_under_the_lock:
+            yield f"supervisor {i} judges without the lock", moved("judge")
+        elif not s.holders(s.pods[i]):
+            yield f"supervisor {i} takes the lock after the payload", moved("judge", lock=s.lock | {me})
+    elif at == "judge":
+        if s.ended:
+            yield f"supervisor {i} finds an end", leaves()
+        else:
+            yield f"supervisor {i} verifies the files", moved("write")
+    elif at == "write":
+        yield f"supervisor {i} writes how it ended", moved("unlock", ended=True)
     elif at == "gate":
         if s.made and rules.gate_is_exclusive and rules.started_is_never_restarted:
             yield f"supervisor {i} finds the gate closed", leaves()
@@ -157,26 +191,30 @@ def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
 
 def _observer(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     if s.look is None:
-        if rules.lock_is_read_before_the_end:
-            if s.made:
-                yield "observer reads the lock", replace(s, look=(not s.holders(0), s.born == (0, s.life)))
-        elif s.made and not s.ended:
-            yield "observer reads no end", replace(s, look=(True, s.born == (0, s.life)))
+        if s.made and (rules.lock_is_read_before_the_end or not s.ended):
+            look = (not s.holders(0), s.supervised, s.born == (0, s.life), s.ended)
+            yield "observer reads the lock and the supervisor", replace(s, look=look)
         return
-    free, same_life = s.look
-    if rules.lock_is_read_before_the_end:
+    free, supervised, same_life, ended = s.look
+    watched = supervised and s.supervised
+    if not rules.lock_is_read_before_the_end:
+        free, supervised, ended = not s.holders(0), s.supervised, False
+    elif rules.the_end_is_read_last:
         ended = s.ended
     else:
-        ended, free = False, not s.holders(0)
-    free = free or not rules.lost_needs_a_free_lock
+        supervised = s.supervised
+    supervised = supervised and rules.a_supervisor_without_the_lock_is_seen
+    free = (free and not supervised) or not rules.lost_needs_a_free_lock
     alone = set(s.pods) == {0} or not rules.another_life_on_a_shared_volume_is_unknown
     verdict = "ended" if ended else "running" if not free else "lost" if same_life or alone else "unknown"
+    if verdict == "lost" and (s.ended or watched):
+        verdict = "lost, wrongly"
     yield "observer judges", replace(s, look=None, verdict=verdict)
 
 
 def _crashes(now: State) -> Iterator[tuple[str, State]]:
     s = replace(now, crashes=now.crashes - 1, crashed=True)
-    for i in range(2):
+    for i in range(len(s.pods) - 1):
         if s.clients[i] not in ("", "later"):
             yield f"client {i} is killed", replace(s, clients=with_item(s.clients, i, ""))
         if s.supervisors[i]:
@@ -207,10 +245,14 @@ def harm(s: State) -> str | None:
     """What the guarantee of section "Jobs" forbids, if this state shows it."""
     if s.started > 1:
         return "the payload started twice"
-    if s.verdict == "lost" and (
-        s.payload == "runs" or s.ended or any(x in ("start", "watch") for x in s.supervisors)
+    if s.verdict == "lost, wrongly" or (
+        s.verdict == "lost" and (s.payload == "runs" or any(x in ("start", "watch") for x in s.supervisors))
     ):
         return "called lost while it runs, or after its end"
+    if s.ended and s.payload == "runs":
+        return "called ended while it runs"
+    if s.supervisors.count("write") > 1:
+        return "judged twice at once"
     if s.verdict == "ended" and not s.ended:
         return "called ended without an end"
     return None
@@ -222,8 +264,8 @@ def harm_at_rest(s: State) -> str | None:
         return "a job that could run did not"
     if not s.crashed and not (s.started and s.ended):
         return "nothing crashed and it did not run to its end"
-    if not s.ended and s.verdict not in ("lost", "unknown"):
-        return "it has no end and is not called lost"
+    if not s.ended and s.verdict != "unknown":
+        return "it has no end, though nobody else can run it"
     if s.lock:
         return "a lock is held by nobody who lives"
     return None
@@ -241,7 +283,8 @@ class Search:
 
 def search(rules: Rules = Rules(), *, crashes: int = 1, pods: tuple[int, ...] = (0, 0, 0)) -> Search:
     """Visit every state that can be reached; stops at the first harm, with the way to it."""
-    first = State(crashes=crashes, pods=pods)
+    submits, none = ("claim",) * (len(pods) - 1), ("",) * len(pods)
+    first = State(crashes=crashes, pods=pods, clients=(*submits, "later"), supervisors=none)
     came: dict[State, tuple[State, str] | None] = {first: None}
     queue, at_rest = deque([first]), 0
     while queue:

@@ -8,7 +8,7 @@ import pytest
 from protocol_model import Rules, search
 
 
-@pytest.mark.parametrize("pods", [(0, 0, 0), (0, 1, 0)], ids=["one pod", "two pods, one volume"])
+@pytest.mark.parametrize("pods", [(0, 0, 0), (0, 1, 0), (0, 0, 0, 0), (0, 0, 1, 0)], ids=str)
 @pytest.mark.parametrize("crashes", [0, 1, 2, 3])
 def test_no_order_of_steps_and_no_crash_breaks_the_guarantee(crashes: int, pods: tuple[int, ...]) -> None:
     found = search(crashes=crashes, pods=pods)
@@ -26,6 +26,10 @@ def test_no_order_of_steps_and_no_crash_breaks_the_guarantee(crashes: int, pods:
         ("another_life_on_a_shared_volume_is_unknown", "called lost while it runs"),
         ("lock_is_read_before_the_end", "called lost while it runs, or after its end"),
         ("lost_needs_a_free_lock", "called lost while it runs"),
+        ("judged_under_the_lock", "called ended while it runs"),
+        ("judged_only_where_it_ran", "called ended while it runs"),
+        ("a_supervisor_without_the_lock_is_seen", "called lost while it runs"),
+        ("the_end_is_read_last", "called lost while it runs"),
     ],
 )
 def test_each_rule_is_needed(rule: str, harm: str) -> None:
