@@ -47,6 +47,20 @@ class CancelReport:
         return 0 if self.state.ended or self.dry_run else 4
 
 
+@dataclass(frozen=True)
+class CancelAllReport:
+    """What cancelling all jobs of a host came to."""
+
+    host: str
+    jobs: tuple[CancelReport, ...]
+    dry_run: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """4 while one of them is not known to be ended."""
+        return max((job.exit_code for job in self.jobs), default=0)
+
+
 def cancel(
     session: Session,
     host: SshHost | LocalHost,

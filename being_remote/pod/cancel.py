@@ -80,7 +80,7 @@ def _mark_before_arrival(query: Record) -> bool:
 
 
 def _write_mark(paths: JobPaths, attempt: int) -> None:
-    """Mark an attempt and those before it, in the job's folder or, while that is missing, beside its place."""
+    """Mark an attempt and those before it: in the job's folder or, while it is missing, beside its place."""
     mark = paths.cancel_mark
     if not os.path.isdir(paths.folder):
         mark = paths.early_cancel_mark

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from being_remote.errors import HostError, UsageError
+import contextlib
+import functools
+from dataclasses import replace
+
+from being_remote.errors import BeingRemoteError, HostError, UsageError
 from being_remote.inventory import Inventory
-from being_remote.jobs.cancel import CancelReport, abandon, cancel_current, cancel_former, former_attempt
+from being_remote.jobs.cancel import (
+    CancelAllReport,
+    CancelReport,
+    abandon,
+    cancel_current,
+    cancel_former,
+    former_attempt,
+)
+from being_remote.jobs.context import JobContext
 from being_remote.jobs.job_status import ended_status
+from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.take_over import find_job
 from being_remote.pod.job_states import JobState
+from being_remote.session import Session
 from being_remote.workflows.job_context import job_context
 
 NEVER_SENT = "cancelled before it was sent"
@@ -50,6 +64,49 @@ def cancel(
         former_attempt(ledger, found, host)  # refused before the host is asked
         with context.open_session(host) as session:
             return cancel_former(ledger, session, where, found, dry_run=dry_run)
+
+    return _cancel_found(context, found, pod_is_gone=pod_is_gone, dry_run=dry_run)
+
+
+def cancel_all(
+    inventory: Inventory, *, host: str | None = None, pod_is_gone: bool = False, dry_run: bool = False
+) -> CancelAllReport:
+    """Cancel every job that the ledger has on a host and that has not ended; one never hides another.
+
+    Args:
+        host: its name; default: the only one.
+        pod_is_gone: see `cancel`.
+
+    Raises:
+        UsageError: no such host.
+    """
+    context = job_context(inventory, dry_run=dry_run)
+    name = host if host is not None and pod_is_gone else inventory.the_host(host).name
+    with contextlib.suppress(UsageError):  # the inventory does not name it any more
+        try:
+            context.open_session(name).close()
+        except HostError as silent:
+            context = replace(context, open_session=functools.partial(_give_up, silent))
+    reports = []
+    for job in context.ledger.jobs(host=name):
+        if job.ended:
+            continue
+        try:
+            report = _cancel_found(context, job, pod_is_gone=pod_is_gone, dry_run=dry_run)
+        except BeingRemoteError as e:
+            report = CancelReport(job.job, name, job.attempt, JobState.UNKNOWN, e.what, False, dry_run)
+        reports.append(report)
+    return CancelAllReport(name, tuple(reports), dry_run)
+
+
+def _give_up(error: HostError, _: str) -> Session:
+    """A host that gave no answer is not asked once for each of its jobs."""
+    raise error
+
+
+def _cancel_found(context: JobContext, found: LedgerJob, *, pod_is_gone: bool, dry_run: bool) -> CancelReport:
+    """Cancel the attempt that counts."""
+    inventory, ledger = context.inventory, context.ledger
 
     def report(state: JobState, reason: str, *, was_ended: bool) -> CancelReport:
         return CancelReport(found.job, found.host, found.attempt, state, reason, was_ended, dry_run)
