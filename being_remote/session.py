@@ -161,11 +161,14 @@ class Session(Protocol):
         timeout_s: float | None = None,
         repeatable: bool = False,
         max_output_bytes: int = 64 << 20,
+        reply: Callable[[bytes], bytes] | None = None,
     ) -> Result:
         """Run one bounded command and return its whole answer, whatever its exit code.
 
         Only a `repeatable` command, which does no harm when it runs twice, is retried when the link
-        fails. Raises HostError; after ConnectionLost and AnswerTimeout the outcome is unknown.
+        fails. `reply` is given the command's first line (again in each retry), and returns what is sent
+        after `stdin`; what it raises ends the command. Raises HostError; after ConnectionLost and
+        AnswerTimeout the outcome is unknown.
         """
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> Stream:

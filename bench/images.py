@@ -92,7 +92,7 @@ def make_video(path: Path, count: int, program: str) -> None:
     """Drawn frames of the demo's head, over and over, with noise so that no frame repeats."""
     import cv2
 
-    from being_remote.demo.motion import full_frame_camera, motion
+    from being_remote.demo.actor import full_frame_camera, motion
     from being_remote.demo.picture import draw, make_studio
 
     rng = np.random.default_rng(0)

@@ -2,22 +2,27 @@
 
     python bench/jobs.py [--full]     --full: a log of 1 GB instead of 200 MB
 
-Start-up and connecting are no part of the dispatch and of the status. The supervisor is looked at
-through /proc, so all of it runs on Linux only.
+The first rows have dpdispatcher 1.1.0 beside them, on the same pod in turn, where it is installed: in this
+Python, or in the one that DPDISPATCHER_PYTHON names. Start-up and connecting are part of the first row only.
+The supervisor is looked at through /proc, so all of it runs on Linux only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
 from common import Row, paired, process_cost, show
 from sync import inventory_file
 
@@ -31,6 +36,9 @@ from being_remote.workflows.cancel import cancel
 from being_remote.workflows.retrack import RetrackRequest, retrack
 
 RUNS = 11
+FEW_RUNS = 5
+JOBS = 50
+DISPATCHER = os.environ.get("DPDISPATCHER_PYTHON", sys.executable)
 MANY = 1000
 LOG_MB, FULL_LOG_MB = 200, 1000
 IDLE_S = 20.0
@@ -58,14 +66,121 @@ def first_line_s(inventory: Inventory) -> float:
     return at[0] - started
 
 
-def dispatch(inventory: Inventory, session: Session) -> Row:
-    """From submit to first line, over a connection that is open already."""
+@contextlib.contextmanager
+def connected(session: Session) -> Iterator[None]:
+    """What is timed in the block does not connect: it uses `session`."""
     real = transport.open_session
     transport.open_session = lambda *_, **__: contextlib.nullcontext(session)  # type: ignore[assignment]  # timed without connecting
-    first_line_s(inventory)
-    seconds = statistics.median(first_line_s(inventory) for _ in range(RUNS))
-    transport.open_session = real
+    try:
+        yield
+    finally:
+        transport.open_session = real
+
+
+def dispatch(inventory: Inventory, session: Session) -> Row:
+    """From submit to first line, over a connection that is open already."""
+    with connected(session):
+        first_line_s(inventory)
+        seconds = statistics.median(first_line_s(inventory) for _ in range(RUNS))
     return Row("from retrack to the payload's first line", f"{seconds:.2f} s", "1 s allowed", seconds, 1.0)
+
+
+def has_dpdispatcher() -> bool:
+    found = subprocess.run([DISPATCHER, "-c", "import dpdispatcher"], capture_output=True, check=False)
+    return found.returncode == 0
+
+
+@contextlib.contextmanager
+def stamps(jobs: int) -> Iterator[Path]:
+    """A folder in which each job writes when it started; waits for all of them."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+        while len(os.listdir(name)) < jobs or not all(p.stat().st_size for p in Path(name).iterdir()):
+            time.sleep(0.01)
+
+
+def our_first_line_s(inventory: Inventory) -> float:
+    """Seconds from the start of a fresh process to the payload's start."""
+    with stamps(1) as folder:
+        started = time.time()
+        program = str(Path(sys.executable).with_name("being-remote"))
+        words = [program, "retrack", "--recipe=command", "--gpus=0"]
+        words += ["--again", f"--inventory={inventory.path}", f"--command=sh -c 'date +%s.%N > {folder}/0'"]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        while not (folder / "0").exists() or not (folder / "0").read_text():
+            time.sleep(0.01)
+        return float((folder / "0").read_text()) - started
+
+
+def run_dpdispatcher(pod: Pod, folder: Path, jobs: int) -> dict[str, float]:
+    """The same by dpdispatcher: seconds to the first payload's start, of the submission, of one look."""
+    if not has_dpdispatcher():
+        return dict.fromkeys(("first_s", "submit_s", "status_s"), math.nan)
+    with tempfile.TemporaryDirectory(dir=folder) as local, stamps(jobs) as stamped:
+        where = [
+            pod.address,
+            str(pod.port),
+            pod.user,
+            str(pod.client_key),
+            f"{local}/remote",
+            f"{local}/local",
+        ]
+        started = time.time()
+        script = Path(__file__).with_name("dpdispatcher_run.py")
+        words = [DISPATCHER, str(script), *where, str(stamped), str(jobs)]
+        done = subprocess.run(words, check=True, capture_output=True)
+        while not (stamped / "0").exists() or not (stamped / "0").read_text():
+            time.sleep(0.01)
+        first = float((stamped / "0").read_text()) - started
+        return {"first_s": first, **json.loads(done.stdout.splitlines()[-1])}
+
+
+def beside_dpdispatcher(pod: Pod, inventory: Inventory, session: Session, folder: Path) -> list[Row]:
+    """The first line, many jobs by one command, and one look at them: ours and dpdispatcher's, in turn."""
+    if not has_dpdispatcher():
+        print(
+            f"dpdispatcher is not installed in {DISPATCHER}: ours alone (DPDISPATCHER_PYTHON names another)"
+        )
+
+    def many_s() -> float:
+        actors = tuple(inventory.actors)[:JOBS]
+        with stamps(JOBS) as stamped:
+            words = f"sh -c 'date > $(mktemp {stamped}/XXXXXX)'"
+            wanted = RetrackRequest(recipe="command", command=words, gpus=0, again=True, actors=actors)
+            started = time.perf_counter()
+            retrack(inventory, wanted)
+            return time.perf_counter() - started
+
+    def look_s() -> float:
+        started = time.perf_counter()
+        look_at_host(session, inventory.the_host(None))
+        return time.perf_counter() - started
+
+    our_first_line_s(inventory)
+    first = paired(
+        lambda: our_first_line_s(inventory), lambda: run_dpdispatcher(pod, folder, 1)["first_s"], FEW_RUNS
+    )
+    looks: list[float] = []
+
+    def theirs_s() -> float:
+        measured = run_dpdispatcher(pod, folder, JOBS)
+        looks.append(measured["status_s"])
+        return measured["submit_s"]
+
+    with connected(session):
+        many = paired(many_s, theirs_s, FEW_RUNS)
+        ours = statistics.median(look_s() for _ in range(FEW_RUNS))
+    theirs = statistics.median(looks)
+    rows = (
+        ("a fresh command to the payload's start; dpdispatcher", first, 1.0),
+        (f"{JOBS} jobs submitted by one command; dpdispatcher", many, 1.0),
+        (
+            f"one look at these and all jobs before; dpdispatcher at {JOBS}",
+            (ours, theirs, ours / theirs),
+            1.0,
+        ),
+    )
+    return [Row(what, f"{a:.2f} s", f"{b:.2f} s", ratio, target) for what, (a, b, ratio), target in rows]
 
 
 def status(pod: Pod, session: Session, ended: Path) -> Row:
@@ -132,13 +247,21 @@ def idle(workdir: Path, inventory: Inventory) -> list[Row]:
     ]
 
 
+def with_actors(path: Path) -> Path:
+    """The inventory with an actor for each of the many jobs."""
+    document = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**document, "actors": {f"actor-{n}": None for n in range(JOBS)}}))
+    return path
+
+
 def main() -> None:
     megabytes = FULL_LOG_MB if "--full" in sys.argv[1:] else LOG_MB
     with tempfile.TemporaryDirectory() as name, start_pod(Path(name) / "pod") as pod:
-        inventory = load_inventory(inventory_file(pod, Path(name)))
+        inventory = load_inventory(with_actors(inventory_file(pod, Path(name))))
         workdir = Path(pod.inventory_entry()["workdir"])
         with transport.open_session(inventory.the_host(None), inventory) as session:
-            rows = [dispatch(inventory, session)]
+            rows = beside_dpdispatcher(pod, inventory, session, Path(name))
+            rows.append(dispatch(inventory, session))
             ended = next(path for path in (workdir / "jobs").iterdir() if not path.name.startswith("."))
             rows.append(status(pod, session, ended))
         rows.append(following(inventory, ended, megabytes))

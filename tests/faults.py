@@ -28,13 +28,24 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 MAX_ON_THE_WAY = 4 << 20
+
+
+def when(happened: Callable[[], bool], action: Callable[[], object]) -> None:
+    """Do something, in a thread of its own, as soon as something has happened."""
+
+    def wait() -> None:
+        while not happened():
+            time.sleep(0.002)
+        action()
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class FaultProxy:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from being_remote.inventory import Inventory
+from being_remote.jobs.dispatch import aim
 from being_remote.jobs.ledger import Ledger, ledger_of
 from being_remote.workflows import retrack as retrack_workflow
 from being_remote.workflows.cancel import cancel
@@ -22,6 +23,17 @@ def retrack(inventory: Inventory, **options: Any) -> RetrackReport:
     """`retrack` with what is wanted and how it is dispatched in one list of arguments."""
     wanted = {name: options.pop(name) for name in WANTED if name in options}
     return retrack_workflow.retrack(inventory, RetrackRequest(**wanted), **options)
+
+
+def killed(*_: Any) -> None:
+    """In place of a step of a dispatch: the process dies before it."""
+    raise KeyboardInterrupt
+
+
+def killed_once_aimed(*args: Any) -> None:
+    """In place of `dispatch.aim`: the process dies after it, so that its message may be on its way."""
+    aim(*args)
+    raise KeyboardInterrupt
 
 
 class Works:

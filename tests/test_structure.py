@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "transport": {"pod_client", "pod"},
     "crop_search": {"tracker", "camera"},
     "export": {"tracker", "camera"},
-    "report": {"tracker", "camera"},
+    "report": {"crop_search", "tracker", "camera"},
     "tracker": {"camera"},
     "camera": set(),
 }

@@ -81,7 +81,12 @@ class Crop:
         return A
 
     def as_json(self) -> Dict[str, Any]:
-        """The crop as all our files spell it."""
+        """The crop as all our files spell it.
+
+        Example:
+            >>> crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512)).as_json()["scale"]
+            [1.7578125, 1.7578125]
+        """
         return {
             "x_min": self.x_min,
             "x_max": self.x_max,

@@ -69,7 +69,7 @@ def pytorch3d_from_opencv(R: ArrayLike, t: ArrayLike) -> tuple[Floats, Floats]:
 def opencv_c2w(R: ArrayLike, t: ArrayLike) -> Floats:
     """Camera-to-world (..., 4, 4) with OpenCV camera axes: the inverse of [R | t].
 
-    R is inverted, not transposed: stored as float32 it is a rotation to seven digits only, and whoever
+    R is inverted, not transposed: stored as float32 it is a rotation to seven digits only, and a program that
     inverts the result must get R and t back to all of theirs.
 
     Example:

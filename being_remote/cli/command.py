@@ -25,7 +25,7 @@ def command_without_inventory(body: Callable[..., None]) -> Callable[..., None]:
 
 
 def _add_options(body: Callable[..., None], options: dict[str, Any]) -> Callable[..., None]:
-    # All are handed over by keyword.
+    # All are passed by keyword.
     own = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for parameter in inspect.signature(body, eval_str=True).parameters.values()

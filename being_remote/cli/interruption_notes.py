@@ -37,23 +37,23 @@ KEPT: dict[str, tuple[str, str]] = {
 }
 
 _command: ContextVar[str | None] = ContextVar("command", default=None)
-_end_told: ContextVar[bool] = ContextVar("end_told", default=False)
+_end_shown: ContextVar[bool] = ContextVar("end_shown", default=False)
 
 
 def begin(command: str | None) -> None:
     """Remember which command runs; it has not printed its end yet."""
     _command.set(command)
-    _end_told.set(False)
+    _end_shown.set(False)
 
 
-def note_end_told() -> None:
+def note_end_shown() -> None:
     """Remember that the command has printed its end: a report or an error."""
-    _end_told.set(True)
+    _end_shown.set(True)
 
 
-def end_told() -> bool:
+def end_shown() -> bool:
     """Whether the command has printed its end."""
-    return _end_told.get()
+    return _end_shown.get()
 
 
 def interrupted(followed_job: str | None = None) -> Interrupted:

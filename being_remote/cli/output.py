@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
 import typer
 
-from being_remote.cli.interruption_notes import interrupted, note_end_told
+from being_remote.cli.interruption_notes import interrupted, note_end_shown
 from being_remote.cli.json_values import to_json
 from being_remote.cli.text import printable
 from being_remote.errors import BeingRemoteError, Interrupted, InventoryError
@@ -53,7 +53,7 @@ def writing() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise  # the reader has gone, which is not an error
+        raise  # the reader closed the pipe, which is not an error
     except OSError as e:
         raise OutputFailed(e.strerror or str(e)) from e
 
@@ -94,7 +94,7 @@ class Out:
         if isinstance(error, KeyboardInterrupt):
             error = interrupted(self.followed_job)
         if isinstance(error, BeingRemoteError):
-            note_end_told()
+            note_end_shown()
             show_error(error, as_json=self.as_json, one_line=self.follows)
             raise typer.Exit(error.exit_code) from error
 
@@ -159,7 +159,7 @@ class Out:
 
     def leave(self, exit_code: int) -> None:
         """End the command with this code, after its report was printed; do nothing for 0."""
-        note_end_told()
+        note_end_shown()
         if exit_code:
             raise typer.Exit(exit_code)
 

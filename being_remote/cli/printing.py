@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Literal
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Literal
 
 from being_remote.cli.text import printable
+
+if TYPE_CHECKING:  # rich takes megabytes, and is loaded with the first line or table
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 
 def new_table(*columns: str, numbers: tuple[str, ...] = (), unbroken: tuple[str, ...] = ()) -> Table:
     """Return a table without lines; `numbers` align to the right, `unbroken` columns never wrap."""
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True, padding=(0, 2, 0, 0))
     for column in columns:
         justify: Literal["left", "right"] = "right" if column in numbers else "left"
@@ -23,6 +26,8 @@ def new_table(*columns: str, numbers: tuple[str, ...] = (), unbroken: tuple[str,
 
 def cell(name: str) -> Text:
     """A name for a table."""
+    from rich.text import Text
+
     return Text(printable(name))
 
 
@@ -41,4 +46,6 @@ def prose(console: Console, text: str, style: str = "") -> None:
 
 def line(console: Console, text: str, style: str = "") -> None:
     """Print one line, never wrapped, so that paths and commands can be copied."""
+    from rich.text import Text
+
     console.print(Text(printable(text), style=style), soft_wrap=True)

@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from being_remote.cli.printing import line, new_table, prose
-from being_remote.recovery.recovery_report import RecoverReport
-from being_remote.recovery.report_values import CheckFigures, EvidenceFigures
+from being_remote.recovery.recovery_report import EvidenceFigures, RecoverReport
 
 _WAYS = {
     "bbox": "crop by bbox.pt",
@@ -33,8 +32,7 @@ def show_recover(console: Console, report: RecoverReport) -> None:
         line(console, f"box: {report.bbox}")
     if report.evidence is not None:
         _show_evidence(console, report.evidence, report.grade)
-    if report.check is not None:
-        _show_check(console, report.check)
+    _show_check(console, report)
     for warning in report.warnings:
         prose(console, f"warning: {warning}", "yellow")
     if report.K is None:
@@ -82,7 +80,10 @@ def _show_evidence(console: Console, found: EvidenceFigures, grade: str) -> None
         prose(console, f"          {note}")
 
 
-def _show_check(console: Console, seen: CheckFigures) -> None:
+def _show_check(console: Console, report: RecoverReport) -> None:
+    seen = report.check
+    if seen is None:
+        return
     if seen.agrees is None:
         prose(console, f"pixels: {seen.reason}", "dim")
         return

@@ -1,4 +1,4 @@
-"""The command `safe-to-stop`, and the local program that `--then` runs after a yes."""
+"""The command `safe-to-stop`, what it prints, and the local program that `--then` runs after a yes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 from being_remote.cli.command import command
 from being_remote.cli.options import DryRunOpt, HostOpt, option
 from being_remote.cli.output import Out, stdout
+from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from being_remote.safe_to_stop.stop_check import SafeReport
 
 
@@ -46,7 +49,6 @@ def _finish(out: Out, report: SafeReport, words: tuple[str, ...] | None, *, dry_
     On a terminal the verdict comes before what the program prints; as JSON it comes after it, with its
     exit code.
     """
-    from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
     from being_remote.safe_to_stop.stop_check import FollowUpCommand
 
     if words is None:
@@ -91,3 +93,71 @@ def _run_command(words: Sequence[str], *, keep_stdout: bool) -> int:
     sys.stdout.flush()
     code = subprocess.run(words, stdout=sys.stderr if keep_stdout else None, check=False).returncode
     return code if code >= 0 else 128 - code
+
+
+def show_safe_to_stop(console: Console, report: SafeReport) -> None:
+    """The verdict in one line, the reasons with their next commands, and what is worth knowing."""
+    verdict, style = {
+        True: ("yes", "bold green"),
+        False: ("NO", "bold red"),
+        None: ("UNKNOWN", "bold yellow"),
+    }[report.safe]
+    line(console, f"{verdict}: {_facts(report) if report.safe else _against(report)}", style)
+    if report.reasons:
+        table = new_table("", "what", "next")
+        for reason in report.reasons:
+            sure = "no" if reason.verdict == "no" else "?"
+            table.add_row(sure, cell(reason.what), cell(reason.next))
+        console.print(table)
+    for note in report.notes:
+        prose(console, f"note: {note}")
+    if report.then is not None and report.then.exit_code is None:
+        line(console, f"{'would run' if report.safe else 'not run'}: {shlex.join(report.then.command)}")
+
+
+def _facts(report: SafeReport) -> str:
+    """What is local, and since when the host is idle."""
+    files = sum(row.files for row in report.actors) + sum(row.files for row in report.jobs)
+    actors = f"{len(report.actors)} actor{'' if len(report.actors) == 1 else 's'}"
+    jobs = f"{len(report.jobs)} job{'' if len(report.jobs) == 1 else 's'}"
+    local = f"{actors}, {files:,} file{'' if files == 1 else 's'}, {jobs} verified local"
+    return f"{local}; {_idle(report)}"
+
+
+def _against(report: SafeReport) -> str:
+    first = report.reasons[0].what
+    more = len(report.reasons) - 1
+    return f"{first}{f' (and {more} more)' if more else ''}; {_idle(report)}"
+
+
+def _idle(report: SafeReport) -> str:
+    what = "GPU" if report.gpus else report.host
+    if report.idle_s is None:
+        return f"how long {what} has been idle is unknown, and so is what that cost"
+    if report.idle_s == 0:
+        return f"{what} in use"
+    idle = f"{what} idle for {duration(report.idle_s)} (by its files' times)"
+    started = ""
+    if report.up_s is not None and report.up_s < report.idle_s:
+        started = f"it was started {duration(report.up_s)} ago"
+    if report.idle_usd is None:
+        return f"{idle}; {started}" if started else idle
+    cost = f"{idle}: about {report.idle_usd:,.2f} USD"
+    return f"{cost} if it ran all that time; {started}" if started else cost
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people.
+
+    Example:
+        >>> duration(12.3), duration(2520), duration(30_000), duration(300_000)
+        ('12 s', '42 min', '8 h 20 min', '3 d 11 h')
+    """
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 1:
+        return f"{minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{hours} h {minutes} min" if days < 1 else f"{days} d {hours} h"

@@ -44,7 +44,7 @@ def obeyed() -> Iterator[None]:
 def _wake_main_thread() -> Iterator[None]:
     """Wake the main thread again after a signal.
 
-    Python only notes that a signal came, and acts on it between two of its instructions. One that comes
+    Python only notes a signal, and acts on it between two of its instructions. One that arrives
     after the last of them and before the system call in which it then waits (or in another thread) would
     be seen when that wait ends: for a silent host, minutes later. The note also goes to this pipe, whose
     reader interrupts whatever the main thread waits in (`signal.set_wakeup_fd` in Python's documentation).

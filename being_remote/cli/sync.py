@@ -56,7 +56,7 @@ def sync(
             raise UsageError("--every says how often --watch looks", where="sync")
         if verify or dry_run:
             raise UsageError("--watch goes with none of --verify and --dry-run", where="sync")
-        from being_remote.cli.watch_output import run_watch
+        from being_remote.cli.sync_tables import run_watch
 
         run_watch(out, out.inventory(), actor, host, only or (), every)
     else:
@@ -80,7 +80,7 @@ def sync(
 def _manage_snapshots(
     out: Out, actor: str | None, restore: int | None, prune: str | None, force: bool, dry_run: bool
 ) -> None:
-    from being_remote.cli import snapshot_tables
+    from being_remote.cli import sync_tables
     from being_remote.workflows import snapshots as workflow
 
     inventory = out.inventory()
@@ -89,13 +89,13 @@ def _manage_snapshots(
             restored = workflow.restore_snapshot(
                 inventory, restore, actor=actor, dry_run=dry_run, on_progress=on_progress
             )
-        out.finish(restored, snapshot_tables.show_restore)
+        out.finish(restored, sync_tables.show_restore)
     elif prune is not None:
         keep = parse_keep(prune)
         pruned = workflow.prune_snapshots(inventory, keep, actor=actor, dry_run=dry_run, force=force)
-        out.finish(pruned, snapshot_tables.show_prune)
+        out.finish(pruned, sync_tables.show_prune)
     else:
-        out.finish(workflow.list_snapshots(inventory, actor=actor), snapshot_tables.show_snapshots)
+        out.finish(workflow.list_snapshots(inventory, actor=actor), sync_tables.show_snapshots)
 
 
 def _refuse_several(snapshot_options: dict[str, bool], others: dict[str, bool]) -> None:

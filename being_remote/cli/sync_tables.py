@@ -1,12 +1,28 @@
-"""What `sync` prints on a terminal after a download."""
+"""What `sync` prints on a terminal: after a download, while it watches, and of the snapshots of a backup.
+
+A watch may run for days, so nothing it prints loads rich, which takes megabytes.
+"""
 
 from __future__ import annotations
 
-from rich.console import Console
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from being_remote.cli.printing import line, prose
-from being_remote.cli.text import amount_text, files_text, first_line
+from being_remote.cli.output import Out
+from being_remote.cli.printing import cell, line, new_table, prose
+from being_remote.cli.text import amount_text, files_text, first_line, printable, size_text
 from being_remote.sync.sync_report import SyncReport
+from being_remote.sync.watch import EVERY_S
+from being_remote.sync.watch_report import WatchPause, WatchReport, WatchRound
+from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
+from being_remote.workflows.sync import watch
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from being_remote.inventory import Inventory
 
 
 def show_sync(console: Console, report: SyncReport) -> None:
@@ -58,3 +74,143 @@ def show_sync(console: Console, report: SyncReport) -> None:
             console,
             f"  next: sync again once the file is complete on {report.host}; an older local copy stays",
         )
+
+
+def run_watch(
+    out: Out,
+    inventory: Inventory,
+    actor: str | None,
+    host: str | None,
+    only: Sequence[str],
+    every_s: float | None,
+) -> None:
+    """Watch until Ctrl-C; the last line sums up."""
+    every_s = EVERY_S if every_s is None else every_s
+    if not out.as_json:
+        out.note(f"looking every {every_s:g} s; Ctrl-C ends it")
+    report = watch(inventory, actor=actor, host=host, only=only, every_s=every_s, say=_teller(out))
+    out.end(report, _tell_end)
+
+
+def _teller(out: Out) -> Callable[[WatchRound | WatchPause], None]:
+    def tell(event: WatchRound | WatchPause) -> None:
+        if out.as_json:
+            out.line(event)
+        elif isinstance(event, WatchPause):
+            out.note(f"{_clock()} {event.waiting_for}: {event.reason}")
+        else:
+            for text in _round_lines(event):
+                out.text(printable(text))
+
+    return tell
+
+
+def _tell_end(report: WatchReport) -> None:
+    amount = amount_text(report.transferred_files, report.transferred_bytes)
+    text = f"downloaded {amount} in {report.rounds} round{'' if report.rounds == 1 else 's'}"
+    if report.snapshot is not None:
+        text += f"; backup: {report.folder}, snapshot {report.snapshot}"
+    print(printable(text))
+
+
+def _round_lines(done: WatchRound) -> list[str]:
+    news = "nothing new"
+    if done.transferred_files:
+        news = f"+{amount_text(done.transferred_files, done.transferred_bytes)}"
+    lines = [f"{_clock()} {news}; {done.files} on {done.host}; snapshot {done.snapshot}"]
+    if done.new_run:
+        lines.append(f"  another run: {done.new_run}")
+    lines += [f"  note: {warning}" for warning in done.warnings]
+    lines += [f"  quarantined: {q.path} {q.reason}" for q in done.quarantined]
+    return lines
+
+
+def _clock() -> str:
+    return time.strftime("%H:%M:%S")
+
+
+def show_snapshots(console: Console, report: SnapshotsReport) -> None:
+    """A row for each snapshot, the newest last; then the disk space they take."""
+    numbers = ("snapshot", "files", "size", "added", "changed", "removed")
+    table = new_table("snapshot", "made (UTC)", "why", "host", *numbers[1:], "", numbers=numbers)
+    for made in report.generations:
+        table.add_row(
+            str(made.generation),
+            made.created[:19].replace("T", " "),
+            made.why if made.of is None else f"{made.why} ({made.of})",
+            cell(made.host or "-"),
+            str(made.files),
+            size_text(made.bytes),
+            str(made.change.added),
+            str(made.change.changed),
+            str(made.change.dropped),
+            "live" if made.live else "",
+        )
+    console.print(table)
+    console.print()
+    line(console, f"backup: {report.folder}")
+    old = f"{size_text(report.old_bytes)} of it only for older snapshots"
+    line(console, f"history: {size_text(report.history_bytes)}, {old}")
+    if report.orphan_bytes:
+        line(console, f"in no snapshot: {size_text(report.orphan_bytes)}; --prune removes it")
+    if report.unsaved:
+        prose(
+            console,
+            f"note: {files_text(report.unsaved)} added, changed or removed by hand since; the next sync"
+            " saves them",
+            "yellow",
+        )
+    _show_damaged(console, report.unreadable)
+
+
+def show_restore(console: Console, report: RestoreReport) -> None:
+    """What is live now, how it differs from before, how to undo it."""
+    what = f"snapshot {report.restored}: {amount_text(report.files, report.bytes)}"
+    if report.dry_run:
+        line(console, f"{what}, none corrupt; would restore it: {_changes(report)}")
+        if report.adopted:
+            line(console, f"before that, would save {files_text(report.adopted)} changed by hand")
+    elif report.snapshot == report.before:
+        line(console, f"{what} is live already, as snapshot {report.snapshot}", "green")
+    else:
+        line(
+            console,
+            f"{what} is live again, as snapshot {report.snapshot}: {_changes(report)}",
+            "green",
+        )
+        if report.adopted:
+            line(console, f"saved before: {files_text(report.adopted)} that were in no snapshot")
+        line(console, f"backup: {report.folder}")
+        line(console, f"undo: sync --restore {report.before}")
+    for q in report.quarantined:
+        prose(console, f"refused: {q.path} {q.reason}", "yellow")
+        line(console, f"  kept as {q.kept_as}")
+    for warning in report.warnings:
+        prose(console, f"note: {warning}", "yellow")
+
+
+def show_prune(console: Console, report: PruneReport) -> None:
+    """How many snapshots were removed, and how much disk space that freed."""
+    removed = f"{len(report.removed)} of {len(report.kept) + len(report.removed)} snapshots"
+    freed = f"{report.contents} file versions that only they used, {size_text(report.bytes)}"
+    if not report.removed and not report.contents:
+        line(console, f"nothing to remove; snapshots: {len(report.kept)}")
+    elif report.dry_run:
+        line(console, f"would remove {removed} and {freed}")
+    else:
+        line(console, f"removed {removed} and {freed}", "green")
+    if report.kept:
+        line(console, f"backup: {report.folder}, oldest snapshot {report.kept[0]}, newest {report.kept[-1]}")
+    _show_damaged(console, report.damaged)
+
+
+def _show_damaged(console: Console, manifests: Sequence[Path]) -> None:
+    for path in manifests:
+        prose(console, f"corrupt: {path}", "red")
+    if manifests:
+        prose(console, "  next: move it away; the other snapshots stay as they are")
+
+
+def _changes(report: RestoreReport) -> str:
+    change = report.change
+    return f"{change.added} added, {change.changed} changed, {change.dropped} removed"

@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from being_remote.cli.interruption_notes import begin, end_told, interrupted
+from being_remote.cli.interruption_notes import begin, end_shown, interrupted
 from being_remote.cli.output import OutputFailed, discard, print_error, say, saying, show_error, writing
 from being_remote.errors import Interrupted, NoSpace, UsageError
 
@@ -36,7 +36,7 @@ def run(app: typer.Typer, argv: Sequence[str] | None) -> None:
             with writing():
                 sys.stdout.flush()
     except (BrokenPipeError, SystemExit) as e:
-        # Click ends with 1, our code for a bug, where the reader has gone.
+        # Click ends with 1, our code for a bug, where the reader has closed the pipe.
         if isinstance(e, SystemExit) and not isinstance(e.__context__, BrokenPipeError):
             raise
         discard(sys.stdout)
@@ -66,7 +66,7 @@ def _code_of(app: typer.Typer, args: list[str]) -> int:
         with writing() if text_alone else nullcontext():
             code = app(args=args, prog_name=PROGRAM, standalone_mode=False) or 0
         # Ctrl-C while no command held the output: Typer ends with its code, or raises, by its release.
-        return _interrupted(args) if code == Interrupted.exit_code and not end_told() else code
+        return _interrupted(args) if code == Interrupted.exit_code and not end_shown() else code
     except (typer.Abort, KeyboardInterrupt):
         return _interrupted(args)
     except _CLICK_USAGE_ERROR as e:

@@ -1,8 +1,8 @@
-"""What the crop search is handed and what it answers with."""
+"""What the crop search takes and returns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -26,7 +26,7 @@ class StoredCrop:
     source_number: int  # number in `source/`, counted from 1, of the frame that it should be a crop of
     picture: Picture  # (h, w, 3) uint8, BGR
     path: str  # for messages
-    # (h, w) bool, where the face is by the run's landmarks; asked where the background was replaced.
+    # (h, w) bool, where the face is by the run's landmarks; used where the background was replaced.
     # None: not known.
     face: NDArray[np.bool_] | None = None
 
@@ -70,9 +70,9 @@ class FrameEvidence:
 class ScoreLattice:
     """Scores of whole-number crops around the one found, for a picture of the evidence."""
 
-    side_steps: tuple[int, ...]  # (S,) added to the side, keeping the centre
-    shifts_px: tuple[int, ...]  # (D,) by which the centre is moved
-    scores: NDArray[np.float64]  # (S, D, D) cross-correlation, by side, by shift in y, by shift in x
+    side_steps: Sequence[int]  # (S,) px added to the side, the centre kept; 0 is among them
+    shifts_px: Sequence[int]  # (D,) px by which the centre is moved, in x and in y; 0 is among them
+    scores: NDArray[np.float64]  # (S, D, D) correlation by side, shift in y and in x; NaN where none was made
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ class Finding:
     # the same for the crop's first corner, (x, y)
     origin_px: tuple[float, float] = (float("nan"), float("nan"))
     origin_std_px: tuple[float, float] = (float("nan"), float("nan"))
-    # add this to a stored picture's source_number; None where it cannot be told (nothing moves) or is not
+    # add this to a stored picture's source_number; None where it is unknown (nothing moves) or is not
     # one number (the source runs at another rate)
     frame_offset: int | None = None
     scores: ScoreLattice | None = None  # the scores around the optimum; None where there is none
@@ -109,10 +109,11 @@ class Finding:
 class CropCheck:
     """Whether stored pictures are this crop of those frames."""
 
-    agrees: bool | None  # None where the pictures cannot tell
-    reason: str  # why not, or why it cannot be told, for people; "" when they agree
+    agrees: bool | None  # None where the pictures do not show it
+    reason: str  # why not, or why it is unknown, for people; "" when they agree
     # as in `Finding`
     frames: tuple[FrameEvidence, ...] = ()
     frame_offset: int | None = None
     exact: bool = False  # the pixels are equal on every frame compared
     notes: tuple[str, ...] = ()
+    source: str | None = None  # what the frames were taken from, for people

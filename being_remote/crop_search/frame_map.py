@@ -1,7 +1,7 @@
 """Which frame of a video each pose is of, decided by small grey pictures of crops and frames.
 
 `source/` was made of the video by some rule: resampled, or every frame as it is. A rule is a list of
-frames, one a file. Along a rule, from any offset, poses go on as their numbers do; to leave it costs as
+frames, one a file. Along a rule, from any offset, poses continue as their numbers do; to leave it costs as
 much as a clear difference of pixels. The cheapest way through all crops is the map; it never decreases.
 A prediction that the pixels do not clearly contradict is kept; where they fit other frames as well and
 nothing is predicted among those, no map is given.
@@ -50,7 +50,7 @@ class FrameMap:
     """Which frame each pose is of."""
 
     frames: Whole  # (N,) index in the video, never decreasing but for -1: not known, or not in the video
-    followed: Whole  # (N,) the same before each crop was asked whether it shows that frame
+    followed: Whole  # (N,) the same before each crop was compared with that frame
     rule: str  # the rule that holds from the first pose to the last; "" where none does
     offset: int  # along the rule, the file of a pose is number + offset
     files: int  # how many files the rule gives; 0 where none holds
@@ -209,7 +209,7 @@ def _costs(pictures: Floats, shown: Floats, indices: Whole, count: int) -> _Cost
 
 
 def _cheapest(costs: _Costs, rule: FrameRule, files: Whole) -> _RuleMatch:
-    """The cheapest way: it goes on along the rule as the numbers do, or leaves it for the price of a step."""
+    """The cheapest way: along the rule as the numbers do, or off it for the price of a step."""
     span = int(files[-1] - files[0]) + 1
     width = len(rule.frames) + 2 * span  # outside of the rule there are no frames
     states = np.arange(width)

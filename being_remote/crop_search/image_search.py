@@ -6,14 +6,21 @@ made whole where that can be proven, by making the crop again. Every failure end
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import FreeCrop
-from being_remote.crop_search.crop_grade import common_offset, grade_crop, remarks
-from being_remote.crop_search.finding import Finding, FrameSource, OnProgress, StoredCrop
+from being_remote.crop_search.finding import (
+    Finding,
+    FrameEvidence,
+    FrameSource,
+    Grade,
+    OnProgress,
+    StoredCrop,
+)
 from being_remote.crop_search.picture_consensus import Consensus, find_consensus
 from being_remote.crop_search.picture_matching import (
     MIN_SCORE,
@@ -33,6 +40,7 @@ from being_remote.crop_search.whole_pixels import (
     score_lattice,
     whole_box,
 )
+from being_remote.tracker.box_rules import possible_side
 
 METHOD = "stored pictures registered against the source frames"
 FRAMES = 5  # pictures looked at, spread over the clip
@@ -40,6 +48,11 @@ MORE_FRAMES = 15  # where compression makes each of them say something else
 _CLEAR_PX = 0.03  # standard error up to which five are enough
 _PLACES = 7  # frames, spread over a video, in which a picture is searched when its own is not known
 _TRIES = 3  # pictures that are searched everywhere before giving up
+
+ENOUGH = 3  # pictures that must agree
+MOST = 0.75  # of the pictures, which must say the same
+MARGIN = 0.05  # by which the runner-up must miss, as a fraction of what is missing to a score of 1
+SURE_PX = 0.12  # standard error up to which a lossy answer may be called whole
 
 
 def from_images(
@@ -122,7 +135,7 @@ def _find(
 
 
 def rough_crop(stored: Sequence[StoredCrop], source: FrameSource) -> FreeCrop | None:
-    """About where the stored pictures lie, whichever frames they are of: what stands still tells it.
+    """About where the stored pictures lie, whichever frames they are of: what stands still shows it.
 
     Args:
         stored: as in `from_images`; their numbers are not used.
@@ -228,3 +241,68 @@ def _finding(found: Consensus, frames: Frames, bbox_scale: float | None) -> Find
         scores=scores,
         notes=tuple(remarks(crop, shown, found.missing, bbox_scale)),
     )
+
+
+def grade_crop(found: Consensus, crop: Crop, evidence: Sequence[FrameEvidence]) -> tuple[Grade, str]:
+    agreeing = [e for e in evidence if e.agrees]
+    if isinstance(crop, FreeCrop):
+        where = f"(side {found.box[:2].mean():.2f} at {found.box[2]:.2f}, {found.box[3]:.2f})"
+        if whole_box(found.box) is not None and found.std.max() <= SURE_PX:
+            width, height = crop.source_size_wh
+            return "estimated", (
+                f"the tracker makes no such crop {where} of frames of {width}x{height}: these were cut,"
+                " rescaled, or are crops themselves"
+            )
+        return "estimated", (
+            f"the estimate {where} is not whole: the source was rescaled, or has too little detail"
+        )
+    if len(agreeing) < ENOUGH:
+        return "estimated", f"only {len(agreeing)} of the pictures could be compared; it takes {ENOUGH}"
+    if sum(e.equal and e.margin > 0 for e in agreeing) >= ENOUGH:
+        return "exact", ""
+    clear = sum(e.margin > MARGIN * (1 - e.score) for e in agreeing)
+    if clear < max(ENOUGH, MOST * len(agreeing)):
+        return (
+            "estimated",
+            f"only {clear} of {len(agreeing)} pictures clearly prefer this box to its neighbours",
+        )
+    if found.std.max() > SURE_PX:
+        return "estimated", f"too little detail to be sure of whole pixels (+-{found.std.max():.2f} px)"
+    return "verified", (
+        "the pixels are alike, not equal: source and pictures were compressed differently, or the source was"
+        " rescaled to a whole crop"
+    )
+
+
+def common_offset(evidence: Sequence[FrameEvidence]) -> int | None:
+    """The frame offset of the pictures; None where it is unknown, or they do not share one.
+
+    A few may differ: where a head turns back, two frames look alike.
+    """
+    certain = [e.frame_offset for e in evidence if e.agrees and e.offset_told]
+    if not certain:
+        return None
+    usual = max(set(certain), key=certain.count)
+    return usual if certain.count(usual) >= MOST * len(certain) else None
+
+
+def remarks(
+    crop: Crop, evidence: Sequence[FrameEvidence], missing: int, bbox_scale: float | None
+) -> Iterator[str]:
+    certain = [e for e in evidence if e.agrees and e.offset_told]
+    offset = common_offset(evidence)
+    if not certain:
+        yield "which source frame a picture belongs to is unknown: its neighbours look the same"
+    elif offset is None:
+        offsets = ", ".join(f"{e.frame_id}: {e.frame_offset:+d}" for e in certain)
+        yield f"the source runs at another rate than the pictures (frame: offset: {offsets})"
+    elif offset:
+        yield f"the pictures belong to other source frames than their numbers say: {offset:+d}"
+    others = [str(e.frame_id) for e in evidence if not e.agrees]
+    if others:
+        yield f"frame {', '.join(others)} does not show its source frame in this box, and was left out"
+    if missing:
+        yield f"{missing} of the pictures were found nowhere, and were left out"
+    uncut = not isinstance(crop, FreeCrop) and not crop.clipped
+    if bbox_scale is not None and uncut and not possible_side(crop.side, bbox_scale):
+        yield f"with bbox_scale {bbox_scale:g} the tracker makes no box of side {crop.side:g}: it was edited"

@@ -9,10 +9,9 @@ from typing import Literal
 import numpy as np
 
 from being_remote.camera.crop import Crop
-from being_remote.crop_search.crop_grade import common_offset
 from being_remote.crop_search.crop_rendering import Box4
 from being_remote.crop_search.finding import CropCheck, FrameSource, OnProgress, StoredCrop
-from being_remote.crop_search.image_search import choose_spread, explain_unusable, inner_views
+from being_remote.crop_search.image_search import choose_spread, common_offset, explain_unusable, inner_views
 from being_remote.crop_search.picture_difference import mismatch
 from being_remote.crop_search.picture_matching import (
     MIN_PARTS,
@@ -41,7 +40,7 @@ def check_crop(
         stored, source, on_progress: as in `from_images`.
 
     Returns:
-        The check. `agrees` is None where the pictures cannot tell: nothing in them has contrast, their
+        The check. `agrees` is None where the pictures do not show it: nothing in them has contrast, their
         frames are missing, or too much was lost to compression.
     """
     chosen = choose_spread(stored, FRAMES)

@@ -18,18 +18,95 @@ from being_remote.camera.crop import Crop
 from being_remote.camera.free_crop import free_crop
 from being_remote.crop_search.crop_rendering import whole_crops
 from being_remote.crop_search.finding import Finding
-from being_remote.crop_search.similarity_fit import FaceFit, Floats, fit_face, robust_std
 from being_remote.tracker.box_rules import possible_side
+
+Floats = NDArray[np.float64]
+
+_ROUNDS = 12
+_CUT = 4.685  # Tukey's: 95 % as sharp as least squares where nothing is wrong
+_SIGMA = 1.4826  # of the median absolute deviation, for normal noise
 
 MIN_FRAMES = 3
 MISFIT = 0.06  # of the face's size: two detections of one face differ by a third of this at most
 TURN_DEG = 2.5  # detections of one face differ by half a degree; a crop never turns
 APART = 0.02  # of the side: frames that scatter more do not show one crop
-MOVES_PX = 4.0  # heads that move less tell nothing by their motion
+MOVES_PX = 4.0  # the motion of heads that move less shows nothing
 OUT_OF_STEP = 0.5  # of the head's motion: what may remain of it in the crop's place
 _OUTLIER = 5.0
 _BLOCKS = 10  # neighbouring frames err alike, so their number says too much
 _FREE_POINTS = 20  # neighbouring landmarks err alike, too: so many are worth a point of their own
+
+
+@dataclass(frozen=True, eq=False)
+class FaceFit:
+    """source = scale * crop + origin, fitted to one frame."""
+
+    scale: float  # source pixels for one crop pixel
+    origin: Floats  # (2,) where the crop's first corner lies, source pixels
+    turn_deg: float  # what a free similarity would turn by; nearly 0 for a right pair
+    rest: Floats  # (n, 2) what is left of each point, source pixels
+    spread_px: float  # root mean square distance of the source points from their middle
+    # (2,) of the points
+    middle_crop: Floats
+    middle_source: Floats
+
+    @property
+    def misfit(self) -> float:
+        """How different the two faces are: the median rest in units of the face's size."""
+        return float(np.median(np.linalg.norm(self.rest, axis=1)) / self.spread_px)
+
+
+def fit_face(crop_px: Floats, source_px: Floats) -> FaceFit | None:
+    """The similarity between two sets of points (n, 2), gross errors left out; None where there is none.
+
+    Source:
+        Least squares in the complex plane (Umeyama's solution for two dimensions), reweighted by
+        Tukey's function.
+
+    Example:
+        >>> u = np.array([[100.0, 100], [400, 120], [250, 380], [260, 200]])
+        >>> fit = fit_face(u, 1.5 * u + [300, -20])
+        >>> round(fit.scale, 9), fit.origin.round(6).tolist()
+        (1.5, [300.0, -20.0])
+    """
+    u, x = crop_px[:, 0] + 1j * crop_px[:, 1], source_px[:, 0] + 1j * source_px[:, 1]
+    weights = np.ones(len(u))
+    for _ in range(_ROUNDS):
+        total = weights.sum()
+        middle_u, middle_x = (weights @ u) / total, (weights @ x) / total
+        du, dx = u - middle_u, x - middle_x
+        size = float(weights @ np.abs(du) ** 2)
+        if not size > 1e-9:
+            return None
+        free = complex(weights @ (du.conj() * dx)) / size
+        rest = dx - free.real * du
+        sigma = _SIGMA * float(np.median(np.abs(rest)))
+        # Never to nothing: half of the points may agree to the last bit.
+        far = np.abs(rest) / (_CUT * max(sigma, 1e-6 * float(np.abs(dx).max()), 1e-12))
+        weights = np.where(far < 1, (1 - np.minimum(far, 1) ** 2) ** 2, 0)
+        if weights.sum() < 3:
+            return None
+    if not free.real > 0:
+        return None
+    origin = middle_x - free.real * middle_u
+    return FaceFit(
+        scale=free.real,
+        origin=_xy(origin),
+        turn_deg=float(np.degrees(np.angle(free))),
+        rest=np.stack([rest.real, rest.imag], axis=1),
+        spread_px=float(np.sqrt(np.mean(np.abs(x - x.mean()) ** 2))),
+        middle_crop=_xy(u.mean()),
+        middle_source=_xy(x.mean()),
+    )
+
+
+def robust_std(values: Floats) -> Floats:
+    """Standard deviation along the first axis, from the median absolute deviation."""
+    return np.asarray(_SIGMA * np.median(np.abs(values - np.median(values, axis=0)), axis=0))
+
+
+def _xy(z: complex) -> Floats:
+    return np.array([z.real, z.imag])
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,6 +318,6 @@ def _notes(
     moved = robust_std(np.array([f.middle_source for f in kept])).max()
     if moved < MOVES_PX:
         notes.append(
-            f"the face moves by {moved:.1f} px only: another take of the same scene could not be told from it"
+            f"the face moves by {moved:.1f} px only: another take of the same scene would look the same"
         )
     return notes

@@ -82,7 +82,7 @@ def _why_none(found: Sequence[Match]) -> str:
         )
     best = max(found, key=lambda m: m.fit.score)
     if best.parts < MIN_PARTS:
-        return "the pictures are too flat to be told apart: nothing in them has contrast"
+        return "the pictures are too flat to be compared: nothing in them has contrast"
     if best.fit.score > 0.7 and MAX_MISMATCH < best.mismatch < 0.8:
         return (
             f"the pictures resemble these frames, but {best.mismatch:.0%} of what has contrast shows"

@@ -73,14 +73,14 @@ def mismatch(stored: Grey, made: Grey, window: Window) -> tuple[int, float]:
 
 
 def _moves(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far each part has moved, pixels, where its own structure tells (else 0): Lucas and Kanade."""
+    """How far each part has moved, pixels, where its own structure shows it (else 0): Lucas and Kanade."""
     mean = (a + b) / 2
     gx, gy = (cv2.Sobel(mean, cv2.CV_32F, dx, 1 - dx, ksize=3, scale=1 / 8) for dx in (1, 0))
     rest = a - b
     xx, xy, yy = _parts(gx * gx), _parts(gx * gy), _parts(gy * gy)
     rx, ry = _parts(gx * rest), _parts(gy * rest)
     determinant, trace = xx * yy - xy * xy, xx + yy
-    # Along its clearest direction alone: an edge tells of no more.
+    # Along its clearest direction alone: an edge shows no more.
     half = np.sqrt(np.maximum((xx - yy) ** 2 / 4 + xy**2, 0))
     strong, weak = trace / 2 + half, trace / 2 - half
     cornered = (weak > 1.0) & (weak > 0.05 * strong)

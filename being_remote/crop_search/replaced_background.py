@@ -2,7 +2,7 @@
 
 Matting before the tracking puts one colour, or another picture, behind the head; the face keeps its
 pixels. Everything but one colour that reaches in from the border is the subject. Another picture cannot
-be told from the frame's own, so there the face must be known, from the run's landmarks. Hair and
+be distinguished from the frame's own, so there the face must be known, from the run's landmarks. Hair and
 shoulders are left out with a margin: mattes are soft there.
 """
 

@@ -175,7 +175,7 @@ def _material(matches: Sequence[Match], frames: Frames) -> list[Material]:
 def steps() -> tuple[Whole, ...]:
     """The nearest other boxes: one axis changed, or both alike.
 
-    Along one axis the hardest to tell apart move one end of the box only, or both ends apart. The
+    Along one axis the hardest to distinguish move one end of the box only, or both ends apart. The
     tracker pads to a square but for one pixel, so the sides never differ by more.
     """
     axis = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, -1), (-1, 1), (2, -1), (-2, 1)]

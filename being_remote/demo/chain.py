@@ -55,20 +55,14 @@ RunCommand = Callable[[Sequence[str], Path], CommandResult]
 
 @dataclass(frozen=True)
 class SecondTracking:
-    """What the second tracking found: the same camera through another crop.
-
-    Attributes:
-        K: of the 1920x1080 video, as transformed on the pod and pulled.
-        equal: it equals, to the last bit, what `recover` makes of the pulled files (else the demo fails).
-        focal_error_px: difference from the true one.
-    """
+    """What the second tracking found: the same camera through another crop."""
 
     job: str
     side: int
     image_size_wh: tuple[int, int]
-    K: tuple[tuple[float, ...], ...]
-    equal: bool
-    focal_error_px: float
+    K: tuple[tuple[float, ...], ...]  # of the 1920x1080 video, as transformed on the pod and pulled
+    equal: bool  # it equals, to the last bit, what `recover` makes of the pulled files (else the demo fails)
+    focal_error_px: float  # difference from the true one
     intrinsics: Path
 
 

@@ -132,7 +132,7 @@ def grid(size: int) -> tuple[Floats, Floats, Floats]:
     axis = ((np.arange(size) + 0.5) / size * 2 - 1) * PAINT_EXTENT
     x, y = np.meshgrid(axis, -axis)
     length = np.maximum(np.hypot(x, y), 1e-9)
-    inside = np.minimum(1.0, 0.9999 / length)  # beyond the rim of the sphere the rim's value goes on
+    inside = np.minimum(1.0, 0.9999 / length)  # beyond the rim of the sphere the rim's value is kept
     x, y = x * inside, y * inside
     return x, y, np.sqrt(1 - x * x - y * y)
 

@@ -22,8 +22,7 @@ from being_remote.export import (
     npz_file,
 )
 from being_remote.export.cameras import Cameras
-from being_remote.export.files import write_atomically
-from being_remote.export.older_export import refuse_left_over
+from being_remote.export.files import refuse_left_over, write_atomically
 from being_remote.export.target import CanvasChoice, Export, RunFiles, Target, off_centre, prepare
 from being_remote.plugins import installed
 

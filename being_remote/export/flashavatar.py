@@ -2,7 +2,7 @@
 
 Its loader counts the folder's entries, reads 0..n-1 without gaps, takes K and img_size from 00000.frame
 only, and the picture frame_id + 1. So frames get new numbers here, and every file carries the new K.
-The files are written from checked arrays, never copied: they came from a rented machine.
+The files are written from checked arrays, never copied: the originals are from a rented machine.
 """
 
 from __future__ import annotations

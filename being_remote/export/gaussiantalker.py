@@ -11,19 +11,21 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from being_remote.camera.crop import to_source
 from being_remote.camera.pose import opengl_c2w
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.export.cameras import Cameras, Floats
 from being_remote.export.flame_frames import read_frames, too_few_coefficients
 from being_remote.export.json_text import document, rows
-from being_remote.export.landmarks import canvas_landmarks, nearest
 from being_remote.export.target import Export, File, Target
+from being_remote.tracker.npy_file import SPARSE, landmark_name, read_landmarks
 from being_remote.tracker.ply import read_ply
 
 Floats32 = NDArray[np.float32]
@@ -291,3 +293,54 @@ def _torch_bytes(value: dict[str, Any]) -> Iterator[bytes]:
     with buffer.getbuffer() as whole:
         for start in range(0, len(whole), _PIECE_BYTES):
             yield bytes(whole[start : start + _PIECE_BYTES])
+
+
+@dataclass(frozen=True, eq=False)
+class CanvasLandmarks:
+    """Landmarks of all frames."""
+
+    points: Floats  # (N, 68, 2) canvas pixels, corner convention; may lie outside the picture
+    # indices of the frames in which the tracker found no face; each has the landmarks of the nearest frame
+    # with one
+    without_face: tuple[int, ...]
+
+
+def canvas_landmarks(export: Export) -> CanvasLandmarks | None:
+    """Read the landmarks of every frame of an export; None where there are none."""
+    folder = export.run.kpt
+    if folder is None:
+        return None
+    cameras = export.cameras
+    points = np.zeros((len(cameras.frame_ids), SPARSE, 2))
+    with_face = []
+    for i, number in enumerate(cameras.source_numbers.tolist()):
+        path = folder / landmark_name(number - export.run.kpt_offset)
+        if not path.exists():
+            raise NotFoundError(
+                f"the landmarks of frame {cameras.frame_ids[i]:05d} (source/{number:05d}) are missing",
+                where=str(path),
+                hint="being-remote sync --only kpt",
+            )
+        found = read_landmarks(path, SPARSE)
+        if found is not None:
+            points[i] = to_source(cameras.crop, found)
+            with_face.append(i)
+    if not with_face:
+        return None
+    A = export.canvas.A
+    points = (points * A.diagonal()[:2] + A[:2, 2])[nearest(np.array(with_face), len(points))]
+    return CanvasLandmarks(points, tuple(sorted(set(range(len(points))) - set(with_face))))
+
+
+def nearest(known: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """For each of 0..count-1 the nearest of the sorted numbers `known`; the earlier one of a tie.
+
+    Example:
+        >>> nearest(np.array([1, 4]), 6).tolist()
+        [1, 1, 1, 4, 4, 4]
+    """
+    wanted = np.arange(count)
+    after = np.searchsorted(known, wanted).clip(max=len(known) - 1)
+    before = (after - 1).clip(min=0)
+    earlier = np.abs(wanted - known[before]) <= np.abs(known[after] - wanted)
+    return np.asarray(np.where(earlier, known[before], known[after]))

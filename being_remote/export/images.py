@@ -29,9 +29,8 @@ from being_remote.camera.canvas import Canvas, tracker_crop
 from being_remote.camera.crop import Crop
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.export.cameras import Cameras
-from being_remote.export.files import write_atomically
-from being_remote.export.older_export import OTHER_PLACE, json_sha256, read_record, recorded_count
-from being_remote.export.older_export import RECORD as RECORD
+from being_remote.export.files import OTHER_PLACE, json_sha256, read_record, recorded_count, write_atomically
+from being_remote.export.files import RECORD as RECORD
 from being_remote.export.target import Export, Target
 from being_remote.session import OnProgress, TransferProgress, no_progress
 
@@ -54,26 +53,16 @@ MAX_CUBIC_SHRINK = 2.0
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """Which pictures to make, from what.
+    """Which pictures to make, from what."""
 
-    Attributes:
-        target: the export they are for.
-        source: what they are made of; see `source_words`.
-        canvas: which part of a frame, and how large.
-        interpolation: how it is resized: one of `INTERPOLATIONS`.
-        seen: x_min, x_max, y_min, y_max of the source that the tracker saw.
-        names: the pictures, below the target's folder.
-        source_numbers: the frame that each shows, from 1.
-        video_frames: its index in the source by the pixels; -1: not in it. None: not compared.
-    """
-
-    target: str
-    source: str
-    canvas: Canvas
-    interpolation: str
-    seen: tuple[float, float, float, float]
-    names: tuple[str, ...]
-    source_numbers: tuple[int, ...]
+    target: str  # the export they are for
+    source: str  # what they are made of; see `source_words`
+    canvas: Canvas  # which part of a frame, and how large
+    interpolation: str  # how it is resized: one of `INTERPOLATIONS`
+    seen: tuple[float, float, float, float]  # x_min, x_max, y_min, y_max of the source that the tracker saw
+    names: tuple[str, ...]  # the pictures, below the target's folder
+    source_numbers: tuple[int, ...]  # the frame that each shows, from 1
+    # its index in the source by the pixels; -1: not in it. None: not compared.
     video_frames: tuple[int, ...] | None = None
 
     @property
@@ -139,7 +128,7 @@ def standing(plan: ImagePlan, folder: Path) -> int:
 def refuse_missing(plan: ImagePlan, count: int | None) -> None:
     """Raise InconsistentData if a source of `count` frames lacks some that the plan needs.
 
-    `count` is None where only the pixels tell which frames it has.
+    `count` is None where only the pixels show which frames it has.
     """
     frames = plan.video_frames or [0] * len(plan.names)
     unknown = sum(

@@ -32,24 +32,18 @@ ONE_FOCAL_PX = 0.05
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Local folders of the run; None where there is none.
+    """Local folders of the run; None where there is none."""
 
-    Attributes:
-        checkpoints: `.frame` files.
-        meshes: fitted `.ply`, one per frame.
-        kpt, kpt_dense: 68 and 478 landmarks per frame, `.npy`, crop pixels.
-        identity: the file identity.npy.
-        kpt_offset: a frame's source_number less the number in the names of its landmark files; not 0
-            where the local frames have other numbers than those that the tracker read.
-        frame_names: the `.frame` of each frame_id, where it is not the tracker's name of five digits.
-    """
-
-    checkpoints: Path | None = None
-    meshes: Path | None = None
+    checkpoints: Path | None = None  # `.frame` files
+    meshes: Path | None = None  # fitted `.ply`, one per frame
+    # 68 and 478 landmarks per frame, `.npy`, crop pixels
     kpt: Path | None = None
     kpt_dense: Path | None = None
-    identity: Path | None = None
+    identity: Path | None = None  # the file identity.npy
+    # a frame's source_number less the number in the names of its landmark files; not 0 where the local frames
+    # have other numbers than those that the tracker read
     kpt_offset: int = 0
+    # the `.frame` of each frame_id, where it is not the tracker's name of five digits
     frame_names: Mapping[int, str] = field(default_factory=dict)
 
     def frame(self, frame_id: int) -> Path:

@@ -39,35 +39,24 @@ class CropBox:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One file (or anything else of that name) and the verdict on it.
+    """One file (or anything else of that name) and the verdict on it."""
 
-    Attributes:
-        path, path_b64: where; base64 as well where the name is not UTF-8.
-        place: "input", "output" or "backup" of the actor, "job" (of a job's own tracking), or "elsewhere".
-        actor: whose it is; None: unknown.
-        job: the job of ours that made it, "" where its id is unknown; None for all others.
-        run: the folder of the run it belongs to, on the same host.
-        bbox: None where it could not be read.
-        valid: it can be used for this actor's video.
-        problems, notes: sentences.
-        equals: "host:path" of the other candidates that hold the same box.
-        sha256: None where the content was not read. mtime: seconds, by the host's clock.
-    """
-
+    # where; base64 as well where the name is not UTF-8
     path: str
     path_b64: str | None
-    place: str
-    actor: str | None
-    run: str | None
-    bbox: CropBox | None
-    valid: bool
+    place: str  # "input", "output" or "backup" of the actor, "job" (of a job's own tracking), or "elsewhere"
+    actor: str | None  # whose it is; None: unknown
+    run: str | None  # the folder of the run it belongs to, on the same host
+    bbox: CropBox | None  # None where it could not be read
+    valid: bool  # it can be used for this actor's video
+    # sentences
     problems: tuple[str, ...]
     notes: tuple[str, ...]
-    sha256: str | None
+    sha256: str | None  # None where the content was not read. mtime: seconds, by the host's clock.
     mtime: float
     bytes: int
-    equals: tuple[str, ...] = ()
-    job: str | None = None
+    equals: tuple[str, ...] = ()  # "host:path" of the other candidates that hold the same box
+    job: str | None = None  # the job of ours that made it, "" where its id is unknown; None for all others
 
     def may_serve(self, actor: str) -> bool:
         """Whether it can be the box of the actor's own run; a job's box belongs to that job alone."""

@@ -96,7 +96,7 @@ def choose(actor: str, rows: Sequence[HostRow]) -> tuple[ChosenBox | None, str |
             )
             return best.choice(why), None
     shown = "; ".join(p.description for p in usable)
-    return None, f"{len(boxes)} boxes differ, and nothing tells which one a run was made with: {shown}"
+    return None, f"{len(boxes)} boxes differ, and nothing shows which one a run was made with: {shown}"
 
 
 def with_equals(rows: Sequence[HostRow]) -> tuple[HostRow, ...]:

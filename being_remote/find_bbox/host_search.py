@@ -7,24 +7,89 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import Any, get_args
 
 from being_remote.errors import HostError, InventoryError
 from being_remote.find_bbox.box_candidates import Candidate, check_candidate
 from being_remote.find_bbox.owners import HostPlaces, Owners
-from being_remote.find_bbox.search_request import PICTURES, make_request
 from being_remote.find_bbox.tracked_runs import FoundRun, decode_name, read_run
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
 from being_remote.pod.job_paths import jobs_folder
-from being_remote.pod_client.box_search import BoxSearchAnswer, Evidence, search_host
+from being_remote.pod_client.box_search import LIMITS, BoxSearchAnswer, Evidence, search_host
 from being_remote.pod_client.many_hosts import ask_all
 from being_remote.session import OnProgress, Session, TransferProgress
+from being_remote.tracker import layout
+
+PICTURES = (".png", ".jpg", ".jpeg")
+# Where each kind of evidence lies below a run's, an actor's or a backup's folder.
+_PLACES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
+    "crop_images": [(name, PICTURES) for name in (layout.CROPS, layout.IMAGES, "run/" + layout.CROPS)],
+    "source_images": [(layout.SOURCE, PICTURES)],
+    "landmarks": [
+        (folder + name, (".npy",)) for folder in ("", "actor/") for name in (layout.KPT, layout.KPT_DENSE)
+    ],
+    "meshes": [(layout.MESH, (".ply",)), ("run/" + layout.MESH, (".ply",))],
+    "videos": [("", (".mp4", ".mov", ".avi", ".mkv"))],
+}
+# What the tracker may have written elsewhere, where the input's own path holds the word "source".
+_DERIVED = (
+    (layout.IMAGES, "crop_images", PICTURES),
+    (layout.KPT, "landmarks", (".npy",)),
+    (layout.KPT_DENSE, "landmarks", (".npy",)),
+)
+_CONFIGS = ("config.yml", "actor/config.yml", "run/config.yml", f"../../{layout.ACTOR_CONFIGS}/{{name}}.yml")
+# Folders of programs, and our own store: the live tree of a backup holds what counts of it.
+SKIP_NAMES = (".git", ".history", "__pycache__", "node_modules", "site-packages")
+SKIP_PATHS = ("/proc", "/sys", "/dev", "/run")
+# Large and unlikely, so searched last.
+_LAST_NAMES = (".cache", ".Trash", ".Trash-0", "Trash")
+
+
+def make_request(
+    actor: Actor,
+    *,
+    known: Iterable[PurePath],
+    roots: Iterable[PurePath],
+    of_jobs: Iterable[str] = (),
+    search_time_s: float,
+) -> dict[str, Any]:
+    """Return the request of a search.
+
+    Args:
+        known: the folders that the inventory names; searched first.
+        roots: everything below them is searched, likely places first.
+        of_jobs: folders of our own jobs; searched last.
+        search_time_s: the search ends after so many seconds, and names what it has not searched.
+    """
+    places = {kind: list(found) for kind, found in _PLACES.items()}
+    for name, kind, suffixes in _DERIVED:
+        beside = os.path.relpath(layout.derived_folder(actor.input, name), actor.input)
+        if beside != name:
+            places[kind].append((beside, suffixes))
+    return {
+        "box_name": layout.BBOX,
+        "run_folder": layout.CHECKPOINT,
+        "frame_suffix": layout.FRAME_SUFFIX,
+        "known": list(dict.fromkeys(map(str, known))),
+        "names": sorted({actor.name, actor.input.name, actor.output.name}),
+        "places": places,
+        "configs": _CONFIGS,
+        "roots": list(dict.fromkeys(map(str, roots))),
+        "skip_names": SKIP_NAMES,
+        "skip_paths": SKIP_PATHS,
+        "first_names": [layout.INPUT, layout.OUTPUT],
+        "last_names": _LAST_NAMES,
+        "last_paths": list(of_jobs),
+        "limits": {**LIMITS, "seconds": search_time_s},
+    }
+
 
 ConnectHost = Callable[[SshHost | LocalHost], Session]
 
@@ -43,32 +108,24 @@ class EvidenceCounts:
 
 @dataclass(frozen=True)
 class HostRow:
-    """What the search of one host found.
-
-    Attributes:
-        reachable: a session was opened. False where the key is not trusted.
-        error, error_class, next: why it could not be searched, the name of our error, and what to do.
-        evidence: counts, all None where the host could not be searched.
-        truncated: the bounds that cut the search; empty when all was searched.
-        unfinished: the roots below which a box may lie unseen for that.
-        missing_roots: search roots that do not exist. unreadable: folders that may not be read.
-        round_trips: commands sent, connecting aside.
-    """
+    """What the search of one host found."""
 
     host: str
-    reachable: bool
+    reachable: bool  # a session was opened. False where the key is not trusted.
+    # why it could not be searched, the name of our error, and what to do
     error: str | None = None
     error_class: str | None = None
     next: str | None = None
     candidates: tuple[Candidate, ...] = ()
-    evidence: EvidenceCounts = EvidenceCounts()
+    evidence: EvidenceCounts = EvidenceCounts()  # counts, all None where the host could not be searched
     runs: tuple[FoundRun, ...] = ()
-    truncated: tuple[str, ...] = ()
-    unfinished: tuple[str, ...] = ()
+    truncated: tuple[str, ...] = ()  # the bounds that cut the search; empty when all was searched
+    unfinished: tuple[str, ...] = ()  # the roots below which a box may lie unseen for that
+    # search roots that do not exist. unreadable: folders that may not be read.
     missing_roots: tuple[str, ...] = ()
     unreadable: int = 0
     seconds: float = 0.0
-    round_trips: int = 0
+    round_trips: int = 0  # commands sent, connecting aside
 
     @property
     def unseen(self) -> str | None:

@@ -85,7 +85,7 @@ class Owners:
         return next((self._names[n] for n in reversed(self._below_root(folder)) if n in self._names), None)
 
     def find_run_actor(self, folder: str, tracked_from: str | None) -> str | None:
-        """The actor of a run; its settings tell more than its name."""
+        """The actor of a run; its settings say more than its name."""
         if folder in self._places or tracked_from is None:
             return self.find_actor(folder)
         return self.find_actor(tracked_from) or self.find_actor(folder)

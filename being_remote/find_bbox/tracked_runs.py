@@ -21,35 +21,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FoundRun:
-    """One output of the tracker, or a copy of one: a folder with checkpoints.
+    """One output of the tracker, or a copy of one: a folder with checkpoints."""
 
-    Attributes:
-        path, path_b64: the folder; base64 as well where its name is not UTF-8.
-        actor: whose it is; None: unknown.
-        input: the input folder it was tracked from, by its settings or by the tracker's layout.
-        frames, first_id, last_id: its `.frame` files.
-        image_size_wh, K: the network image's size and its 3x3 camera (corner pixels), by its first frame.
-        crop_image, bbox_scale: from its settings; None where it has none.
-        sha256: of its first frame; copies of a run agree in it.
-        oldest_s, newest_s: modification times of its frames, by the host's clock.
-        notes: what could not be read.
-    """
-
+    # the folder; base64 as well where its name is not UTF-8
     path: str
     path_b64: str | None
-    actor: str | None
-    input: str | None
+    actor: str | None  # whose it is; None: unknown
+    input: str | None  # the input folder it was tracked from, by its settings or by the tracker's layout
+    # its `.frame` files
     frames: int
     first_id: str
     last_id: str
+    # the network image's size and its 3x3 camera (corner pixels), by its first frame
     image_size_wh: tuple[int, int] | None
     K: tuple[tuple[float, ...], ...] | None
+    # from its settings; None where it has none
     crop_image: bool | None
     bbox_scale: float | None
-    sha256: str | None
+    sha256: str | None  # of its first frame; copies of a run agree in it
+    # modification times of its frames, by the host's clock
     oldest_s: float | None
     newest_s: float | None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what could not be read
 
 
 def read_run(folder: FoundFolder, owners: Owners) -> FoundRun | None:

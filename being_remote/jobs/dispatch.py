@@ -5,20 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from being_remote.errors import HostError, UsageError
+from being_remote.errors import BeingRemoteError, DataError, HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
-from being_remote.jobs.job_archive import build
+from being_remote.jobs.job_archive import job_files
 from being_remote.jobs.job_status import JobStatus, ended_status
 from being_remote.jobs.ledger import Intent, Ledger, LedgerJob
 from being_remote.jobs.orphaned_jobs import supervise_again
 from being_remote.jobs.recipe import JobPlan, OptionChange
 from being_remote.jobs.spec import JobSpec, new_job_id
-from being_remote.jobs.status_poll import look_at_job
-from being_remote.jobs.submit import SubmitResult, find_volume, submit
+from being_remote.jobs.status_poll import look_at_jobs, record_answer
+from being_remote.jobs.submit import SubmitResult, submit
 from being_remote.pod.job_states import JobState
+from being_remote.schedulers.scheduler import StartRequest
 from being_remote.session import Session
 
 # Of a job that another laptop sent: its files lie on the host, and cannot be sent again from here.
@@ -141,26 +142,50 @@ def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: Ledge
         HostError: no answer: whether it started is unknown, and sending it again does no harm.
         InconsistentData: the host holds another spec under this id.
     """
-    if job.host != host.name:
-        raise UsageError(f"it is on {job.host} now", where=job.job, hint=f"jobs --why {job.job}")
-    if job.state.started:
-        return _look_only(ledger, session, host, job)
-    spec = JobSpec.from_bytes(job.spec)
-    try:
-        submitted = _submit(ledger, session, host, job, spec)
-    except HostError as e:
-        ledger.record(job.job, job.attempt, JobState.UNKNOWN, {"reason": e.what, "asked": "submit"})
-        raise
-    if submitted is None:
-        return ended_status(ledger.find(job.job), ledger.history(job.job))
-    evidence = {
-        **submitted.status.evidence,
-        "claim": submitted.claim,
-        "supervisor": submitted.supervisor,
-        "volume": submitted.volume,
+    (sent,) = send_all(ledger, session, host, [job])
+    if isinstance(sent, JobStatus):
+        return sent
+    raise sent
+
+
+def send_all(
+    ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
+) -> tuple[JobStatus | BeingRemoteError, ...]:
+    """As `send`, for many jobs in one round trip: what became of each, in their order.
+
+    Raises:
+        HostError: no answer: which of them started is unknown, and sending them again does no harm.
+    """
+    here = [job for job in jobs if job.host == host.name]
+    sent: dict[str, JobStatus | BeingRemoteError] = {
+        job.job: UsageError(f"it is on {job.host} now", where=job.job, hint=f"jobs --why {job.job}")
+        for job in jobs
+        if job not in here
     }
-    ledger.record(job.job, job.attempt, JobState.SUBMITTED, evidence)
-    return look_at_job(ledger, session, host, ledger.find(job.job))
+    # A job that was seen running is never started again: a restored disk would run it twice.
+    sent |= _look(ledger, session, host, [job for job in here if job.state.started])
+    sent |= _submit(ledger, session, host, [job for job in here if not job.state.started])
+    return tuple(sent[job.job] for job in jobs)
+
+
+def aim(ledger: Ledger, jobs: Sequence[LedgerJob], volume: str) -> list[StartRequest]:
+    """Write down to which volume attempts are about to be sent; those that ended meanwhile are not."""
+    requests = []
+    with ledger.together() as batch:
+        for job in jobs:
+            # What reached its host once is not put there again: a disk that does not show it is another one,
+            # or was emptied, and the attempt may run, or have run, all the same. For the same reason what
+            # may have reached it goes to no other disk than at first.
+            aimed, pushed, files = None, None, {}
+            if job.state is JobState.CREATED:
+                aimed = batch.record_volume(job.job, job.attempt, volume)
+                if aimed is None:
+                    continue
+                pushed = pushed_for(batch, job)
+                if job.parcel != NO_FILES:
+                    files = job_files(JobSpec.from_bytes(job.spec), files_of(job.parcel))
+            requests.append(StartRequest(job.job, job.spec_sha256, job.attempt, aimed, pushed, files))
+    return requests
 
 
 def pushed_for(ledger: Ledger, job: LedgerJob) -> str | None:
@@ -179,37 +204,58 @@ def files_of(parcel: bytes) -> dict[str, bytes]:
     return {name: base64.b64decode(data) for name, data in (json.loads(parcel) or {}).items()}
 
 
-def _look_only(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob) -> JobStatus:
-    """A job that was seen running is never started again: a restored disk would run it twice."""
-    row = supervise_again(ledger, session, host, job, look_at_job(ledger, session, host, job))
-    if row.state is JobState.UNKNOWN and "started" not in row.evidence:
-        raise HostError(
-            f"{job.job}: the attempt is not on the host; nothing was started: {row.reason}",
-            host=host.name,
-            hint=f"jobs --why {job.job}; if its disk is gone for good: resume {job.job} --pod-is-gone",
-        )
-    return row
+def _look(
+    ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
+) -> dict[str, JobStatus | BeingRemoteError]:
+    """How jobs stand that ran already, by one look."""
+    sent: dict[str, JobStatus | BeingRemoteError] = {}
+    for job, seen in zip(jobs, look_at_jobs(ledger, session, host, jobs), strict=True):
+        sent[job.job] = row = supervise_again(ledger, session, host, job, seen)
+        if row.state is JobState.UNKNOWN and "started" not in row.evidence:
+            sent[job.job] = HostError(
+                f"{job.job}: the attempt is not on the host; nothing was started: {row.reason}",
+                host=host.name,
+                hint=f"jobs --why {job.job}; if its disk is gone for good: resume {job.job} --pod-is-gone",
+            )
+    return sent
 
 
 def _submit(
-    ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob, spec: JobSpec
-) -> SubmitResult | None:
-    """Submit the attempt; None if another terminal ended the job before it was sent."""
-    # What reached its host once is not put there again: a disk that does not show it is another one,
-    # or was emptied, and the attempt may run, or have run, all the same. For the same reason what
-    # may have reached it goes to no other disk than at first.
-    packed, volume = b"", None
-    if job.state is JobState.CREATED:
-        volume = ledger.record_volume(job.job, job.attempt, find_volume(session, host))
-        if volume is None:
-            return None
-        packed = b"" if job.parcel == NO_FILES else build(spec, files_of(job.parcel))
-    return submit(
-        session,
-        host,
-        spec,
-        packed,
-        volume=volume,
-        attempt=job.attempt,
-        pushed=pushed_for(ledger, job) if job.state is JobState.CREATED else None,
-    )
+    ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
+) -> dict[str, JobStatus | BeingRemoteError]:
+    """Submit attempts in one round trip, and write down what became of them."""
+    if not jobs:
+        return {}
+    try:
+        results = submit(session, host, lambda volume: aim(ledger, jobs, volume))
+    except HostError as e:
+        with ledger.together() as batch:
+            for job in jobs:
+                _record_unknown(batch, job, e)
+        raise
+    with ledger.together() as batch:
+        return {job.job: _record(batch, job, results.get(job.job)) for job in jobs}
+
+
+def _record(
+    ledger: Ledger, job: LedgerJob, result: SubmitResult | HostError | DataError | None
+) -> JobStatus | BeingRemoteError:
+    """Write down what became of one attempt; None: another terminal ended it before it was sent."""
+    if result is None:
+        return ended_status(ledger.find(job.job), ledger.history(job.job))
+    if isinstance(result, HostError):
+        _record_unknown(ledger, job, result)
+    if not isinstance(result, SubmitResult):
+        return result
+    evidence = {
+        **result.status.evidence,
+        "claim": result.claim,
+        "supervisor": result.supervisor,
+        "volume": result.volume,
+    }
+    ledger.record(job.job, job.attempt, JobState.SUBMITTED, evidence)
+    return record_answer(ledger, ledger.find(job.job), result.seen)
+
+
+def _record_unknown(ledger: Ledger, job: LedgerJob, error: HostError) -> None:
+    ledger.record(job.job, job.attempt, JobState.UNKNOWN, {"reason": error.what, "asked": "submit"})

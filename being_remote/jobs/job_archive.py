@@ -1,12 +1,9 @@
-"""The archive that a submit sends: the spec, our code that travels, and the recipe's files.
-
-Deterministic: equal inputs give equal bytes, whoever packs them and when.
-"""
+"""What a submit sends: our programs as one archive, and of each job its spec and the recipe's files."""
 
 from __future__ import annotations
 
 import io
-import tarfile
+import zipfile
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -39,8 +36,8 @@ SHIPPED_TRACKER = (
 )
 
 
-def build(spec: JobSpec, files: Mapping[str, bytes]) -> bytes:
-    """A tar of spec.json, bundle/ and files/.
+def job_files(spec: JobSpec, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of a job by their names below its folder: spec.json and files/.
 
     Args:
         files: names below files/ and their contents.
@@ -48,8 +45,8 @@ def build(spec: JobSpec, files: Mapping[str, bytes]) -> bytes:
     Raises:
         UsageError: a name leaves its folder, or all of it is too big to send with a submit.
     """
-    members = {"spec.json": spec.as_bytes, **_code()}
-    for name, data in files.items():
+    members = {"spec.json": spec.as_bytes}
+    for name, data in sorted(files.items()):
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
             raise UsageError(f"not a name for a job's file: {name!r}")
@@ -58,27 +55,16 @@ def build(spec: JobSpec, files: Mapping[str, bytes]) -> bytes:
         raise UsageError(
             f"the job's files are more than {MAX_BUNDLE_BYTES >> 20} MiB", hint="sync them first"
         )
-    folders = {"bundle", "files"} | {str(p) for m in members for p in PurePosixPath(m).parents if p.name}
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for folder in sorted(folders):
-            tar.addfile(_entry(folder, tarfile.DIRTYPE))
-        for name in sorted(members):
-            entry = _entry(name, tarfile.REGTYPE)
-            entry.size = len(members[name])
-            tar.addfile(entry, io.BytesIO(members[name]))
-    return out.getvalue()
-
-
-def _entry(name: str, kind: bytes) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.mode, entry.mtime = kind, 0o755 if kind == tarfile.DIRTYPE else 0o644, 0
-    return entry
+    return members
 
 
 @cache
-def _code() -> dict[str, bytes]:
-    """bundle/being_remote/...: our code that travels. Its `__init__` is empty: no lazy names on a pod."""
+def programs() -> bytes:
+    """Our code that travels, as an archive that Python imports; equal code gives equal bytes.
+
+    Its `__init__` is empty: no lazy names on a pod. Nothing in it is compressed: Python reads it faster, and
+    a submit compresses it as a whole.
+    """
     ours = resources.files("being_remote")
     found = {name: ours.joinpath(name).read_bytes() for name in SHIPPED_LEAVES}
     found["__init__.py"] = b""
@@ -86,7 +72,11 @@ def _code() -> dict[str, bytes]:
         found |= {f"{folder}/{n}": data for n, data in _modules(ours.joinpath(folder)).items()}
     tracker = _modules(ours.joinpath("tracker"))
     found |= {f"tracker/{name}.py": tracker[f"{name}.py"] for name in SHIPPED_TRACKER}
-    return {f"bundle/being_remote/{name}": data for name, data in found.items()}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(found):
+            archive.writestr(zipfile.ZipInfo(f"being_remote/{name}"), found[name])
+    return out.getvalue()
 
 
 def _modules(folder: Traversable) -> dict[str, bytes]:

@@ -86,12 +86,14 @@ def status_on_host(host: str, facts: JobFacts, here: BootIdentity) -> JobStatus:
     progress = end or heartbeat
     done, total = (progress.frames_done, progress.frames_total) if progress else (None, None)
     exit_code = end.exit_code if end else None
+    refusal = facts.refusal.in_words(host) if facts.refusal is not None and end is None else None
+    reason = f"{verdict.reason}; {refusal}" if refusal else verdict.reason
     return JobStatus(
         job=facts.job,
         host=host,
         attempt=facts.attempt,
         state=verdict.state,
-        reason=verdict.reason,
+        reason=reason,
         last_known=verdict.last_known,
         exit_code=exit_code,
         gpu=facts.gpus,
@@ -99,7 +101,7 @@ def status_on_host(host: str, facts: JobFacts, here: BootIdentity) -> JobStatus:
         total=total,
         spec_sha256=facts.spec_sha256,
         evidence={
-            "reason": verdict.reason,
+            "reason": reason,
             "exit_code": exit_code,
             "gpu": list(facts.gpus),
             "frames_done": done,
@@ -108,6 +110,7 @@ def status_on_host(host: str, facts: JobFacts, here: BootIdentity) -> JobStatus:
             "supervised": facts.supervised,
             "beat": heartbeat.beat if heartbeat else None,
             "cancel": facts.cancel,
+            "disk": refusal,
             "started": newest is not None,
             "end": end is not None,
             "elapsed_s": end.elapsed_s if end else None,

@@ -312,6 +312,12 @@ class Ledger:
         )
         return tuple(Intent(*row) for row in rows)
 
+    @contextmanager
+    def together(self) -> Iterator[Ledger]:
+        """One transaction for all that is done through the ledger that this gives: all of it, or nothing."""
+        with self._writing() as db:
+            yield _LedgerTransaction(self.path, db)
+
     # -- the file --------------------------------------------------------------------------------
 
     def _select(self, which: str, values: Sequence[Any]) -> tuple[LedgerJob, ...]:
@@ -361,6 +367,22 @@ class Ledger:
             closing(sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)) as db,
         ):
             yield db
+
+
+class _LedgerTransaction(Ledger):
+    """The ledger inside one transaction."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        super().__init__(path)
+        self._db = db
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        yield self._db
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        yield self._db
 
 
 def hosts_of(job: LedgerJob, history: Sequence[StateChange]) -> dict[int, str]:

@@ -11,10 +11,10 @@ import time
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import Ledger, LedgerJob
-from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host, look_at_job
 from being_remote.jobs.submit import submit
 from being_remote.pod.job_states import JobState
+from being_remote.schedulers.scheduler import StartRequest
 from being_remote.session import Session
 
 # The frames of a long video are read once more: some seconds.
@@ -45,7 +45,8 @@ def supervise_again(
     if not lacks_supervisor(status) or status.attempt != job.attempt:
         return status
     # The attempt's folder is there, so its gate is passed: no supervisor starts it.
-    submit(session, host, JobSpec.from_bytes(job.spec), b"", volume=None, attempt=job.attempt)
+    request = StartRequest(job.job, job.spec_sha256, job.attempt, volume=None, pushed=None, files={})
+    submit(session, host, lambda _: [request])
     deadline = time.monotonic() + VERIFY_S
     while status.state is JobState.LOST and time.monotonic() < deadline:
         seen = look_at_host(session, host, [job.job]).job(job.job)

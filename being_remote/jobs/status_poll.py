@@ -37,13 +37,28 @@ def look_at_job(
     if job.host != host.name:
         hint = f"jobs --why {job.job}"
         raise UsageError(f"{_current(job)}, not that on {host.name}", where=job.job, hint=hint)
+    if remember:
+        return look_at_jobs(ledger, session, host, [job])[0]
+    return status_of(job, ledger.history(job.job), look_at_host(session, host, [job.job]))
+
+
+def look_at_jobs(
+    ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
+) -> tuple[JobStatus, ...]:
+    """Look at jobs of one host, in one round trip, and write down what is news.
+
+    Raises:
+        HostError: no answer, so that the jobs are unknown.
+    """
+    if not jobs:
+        return ()
     try:
-        answer = look_at_host(session, host, [job.job])
+        answer = look_at_host(session, host, [job.job for job in jobs])
     except HostError as e:
-        if remember:
+        for job in jobs:
             record_answer(ledger, job, e)
         raise
-    return record_answer(ledger, job, answer) if remember else status_of(job, ledger.history(job.job), answer)
+    return tuple(record_answer(ledger, job, answer) for job in jobs)
 
 
 def record_answer(ledger: Ledger, job: LedgerJob, answer: HostJobs | HostError) -> JobStatus:

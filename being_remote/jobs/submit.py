@@ -1,16 +1,18 @@
-"""Submit an attempt to its host: one round trip, safe to repeat at any time."""
+"""Submit attempts to their host: one round trip for all of them, safe to repeat at any time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from being_remote.errors import HostError, InconsistentData
+from being_remote.errors import DataError, HostError, InconsistentData
 from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost, SshHost
-from being_remote.jobs.job_status import JobStatus, status_on_host
-from being_remote.jobs.spec import JobSpec
+from being_remote.jobs.job_archive import programs
+from being_remote.jobs.job_status import HostJobs, JobStatus, status_on_host
 from being_remote.pod.job_paths import JobPaths, jobs_folder, volume_marker
+from being_remote.pod_client.job_answers import BootIdentity, SubmittedJob
 from being_remote.schedulers.registry import scheduler_of
 from being_remote.schedulers.scheduler import StartRequest
 from being_remote.session import Session
@@ -28,83 +30,88 @@ _NOT_TAKEN = {
 
 @dataclass(frozen=True)
 class SubmitResult:
-    """What a submit came to. `claim` is "made" when this very call put the job on the host.
+    """What the submit of one attempt came to. `claim` is "made" when this very call put the job on the host.
 
     `supervisor`: what the ensured supervisor said; "silent" when it did not answer in time. `reason` is
-    its own, where it gave one.
+    its own, where it gave one. `seen`: the job as the host shows it right after.
     """
 
     claim: Literal["made", "there"]
     supervisor: str
     reason: str
     volume: str | None
-    status: JobStatus
+    seen: HostJobs
 
-
-def find_volume(session: Session, host: SshHost | LocalHost) -> str:
-    """The name of the volume that holds the host's jobs; one without a name is given one.
-
-    Whoever sends a job writes this down first: an answer that is lost leaves open whether the job
-    arrived, and a host may show another disk when it is asked again.
-
-    Raises:
-        HostError: no answer.
-    """
-    volume = scheduler_of(host).find_volume(session, host).volume
-    if volume is None:
-        raise HostError(
-            "its jobs folder cannot be given a name",
-            host=session.host,
-            hint=f"{volume_marker(jobs_folder(host.workdir))} is malformed: remove it if no job runs",
-        )
-    return volume
+    @property
+    def status(self) -> JobStatus:
+        return self.seen.jobs[0]
 
 
 def submit(
-    session: Session,
-    host: SshHost | LocalHost,
-    spec: JobSpec,
-    archive: bytes,
-    *,
-    volume: str | None,
-    attempt: int = 1,
-    pushed: str | None = None,
-) -> SubmitResult:
-    """Put the job on the host unless it is there, and ensure that `attempt` has a supervisor.
+    session: Session, host: SshHost | LocalHost, choose: Callable[[str], Sequence[StartRequest]]
+) -> dict[str, SubmitResult | HostError | DataError]:
+    """Put jobs on the host unless they are there, and ensure that their attempts have supervisors.
 
     Args:
-        archive: of `job_archive.build`; may be empty for a job that is known to be there.
-        volume: the only one on which the job may be put.
-        pushed: the folder of uploaded files from which the attempt continues; without them it does not start.
+        choose: given the name of the volume that holds the host's jobs, says what to submit. Whoever sends a
+            job writes that name down first: an answer that is lost leaves open whether the job arrived, and a
+            host may show another disk when it is asked again.
+
+    Returns:
+        By job, what became of its attempt. `InconsistentData`: the host holds another spec under its id, and
+        nothing was changed. `HostError`: it was not taken, or its supervisor could not
+        start; to submit it again does no harm.
 
     Raises:
-        InconsistentData: the host holds another spec under this id; nothing was changed.
-        HostError: no answer, or the supervisor could not start. Send it again: that does no harm.
+        HostError: no answer; to submit again does no harm.
     """
-    request = StartRequest(spec.job, spec.sha256, attempt, volume, pushed)
-    answer = scheduler_of(host).start(session, host, request, archive)
+
+    def choose_for(volume: str | None) -> Sequence[StartRequest]:
+        if volume is None:
+            raise HostError(
+                "its jobs folder cannot be given a name",
+                host=session.host,
+                hint=f"{volume_marker(jobs_folder(host.workdir))} is malformed: remove it if no job runs",
+            )
+        return choose(volume)
+
+    answer = scheduler_of(host).start(session, host, programs(), choose_for)
+    if answer is None:
+        return {}
+    return {job.job: _read(session, host, job, answer.incarnation) for job in answer.jobs}
+
+
+def _read(
+    session: Session, host: SshHost | LocalHost, answer: SubmittedJob, incarnation: BootIdentity
+) -> SubmitResult | HostError | DataError:
     if answer.claim == "refused":
-        raise InconsistentData(
+        return InconsistentData(
             "the host holds another spec under this id",
-            file=f"{session.host}:{JobPaths.of(host.workdir, spec.job).folder}",
+            file=f"{session.host}:{JobPaths.of(host.workdir, answer.job).folder}",
             hint="ids are never used twice; start a new job",
+        )
+    if answer.claim == "failed":
+        return HostError(
+            f"{answer.job}: the job cannot be stored: {quote(answer.reason or 'no reason')}",
+            host=session.host,
+            hint="correct that and submit it again; nothing was started",
         )
     if answer.claim not in ("made", "there") or answer.seen is None or answer.supervisor is None:
         what, hint = _NOT_TAKEN.get(answer.claim, ("malformed answer", _AGAIN))
-        raise HostError(
-            f"{spec.job}: {what}; nothing was started", host=session.host, hint=hint.format(job=spec.job)
+        return HostError(
+            f"{answer.job}: {what}; nothing was started", host=session.host, hint=hint.format(job=answer.job)
         )
     if answer.supervisor == "error":
-        raise HostError(
-            f"{spec.job}: no supervisor could start: {quote(answer.reason or 'no reason')}",
+        return HostError(
+            f"{answer.job}: no supervisor could start: {quote(answer.reason or 'no reason')}",
             host=session.host,
             hint="correct that and submit it again; nothing runs",
         )
-    status = status_on_host(session.host, answer.seen, answer.incarnation)
+    status = status_on_host(session.host, answer.seen, incarnation)
     return SubmitResult(
         claim=answer.claim,
         supervisor=answer.supervisor,
         reason=answer.reason or status.reason,
-        volume=answer.incarnation.volume,
-        status=status,
+        volume=incarnation.volume,
+        seen=HostJobs((status,), (), None, incarnation, ()),
     )

@@ -53,7 +53,7 @@ class Times:
     stamps: list[int]  # in units of `unit_s`, rising
     unit_s: Fraction
     # whether a decoded frame can be known by its stamp. AVI stores none: there, frames that are out of
-    # order cannot be told.
+    # order cannot be detected.
     identifiable: bool
     start_s: float = 0.0  # from the start of the file, where sound may begin, to the first frame
     last_s: float | None = None  # how long the last frame is shown; None where the file does not say
@@ -115,7 +115,7 @@ class Video:
 
         A frame that cannot be decoded is left out.
         """
-        self._start_anew()
+        self._reopen()
         while self._decode_next():
             if self.next > 0:
                 yield self.next - 1
@@ -157,16 +157,16 @@ class Video:
             self._frames, self.next = self.container.decode(_stream(self.container)), -1
             if self._decode_next() and 0 < self.next <= index + 1:
                 return self._decode_until(index)
-        self._start_anew()
+        self._reopen()
         return self._decode_until(index)
 
-    def _start_anew(self) -> None:
+    def _reopen(self) -> None:
         self.container.close()
         self.container = _opened(self.path)
         self._frames, self.next = self.container.decode(_stream(self.container)), 0
 
     def _decode_until(self, index: int) -> bool:
-        """Decode on, frame by frame; False when it is passed over, because it cannot be decoded."""
+        """Decode frame by frame; False when it is passed over, because it cannot be decoded."""
         while self.next <= index:
             if not self._decode_next():
                 return False
@@ -179,7 +179,7 @@ class Video:
             try:
                 frame = next(self._frames, None)
                 break
-            except av.FFmpegError:  # what this packet held is lost; decoding goes on behind it
+            except av.FFmpegError:  # what this packet held is lost; decoding continues behind it
                 self._frames = self.container.decode(_stream(self.container))
         if frame is None:
             return False
@@ -262,7 +262,7 @@ def _times(path: Path) -> Times:
                     stamps.append(stamp)
                 if len(stamps) > MAX_FRAMES:
                     raise UnsafeFile(f"holds more than {MAX_FRAMES} frames", file=str(path))
-        except av.FFmpegError:  # cut short: what came before it counts
+        except av.FFmpegError:  # cut short: what is before it counts
             pass
         given = [stamp for stamp in stamps if stamp is not None]
         reordered = container.format.name == "avi" and stream.codec_context.has_b_frames

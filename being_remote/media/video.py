@@ -22,15 +22,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from being_remote.media.decoder import Video
+    from being_remote.media.decoder import Video, Window
 
-__all__ = ["FrameReader", "Window", "open_source", "small_grey"]
+__all__ = ["FrameReader", "open_source", "small_grey"]
 
 MAX_PICTURES = 1_000_000
 READERS = 4  # threads that decode a folder's pictures
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-
-Window = tuple[int, int, int, int]  # x_min, x_max, y_min, y_max: whole pixels, ends exclusive
 
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
 

@@ -12,7 +12,7 @@ import subprocess
 import time
 from typing import Callable, Dict, List, Optional
 
-from being_remote.pod import processes, start_gate
+from being_remote.pod import os_problem, processes, start_gate
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.folded_log import LogPump
 from being_remote.pod.heartbeat import HeartbeatWriter
@@ -27,7 +27,10 @@ _PLACE = re.compile(r"\{(work|bundle|files|gpus|attempt|previous|pushed)\}")
 
 
 class Attempt:
-    """The payload of one attempt, and the progress that is seen of it."""
+    """The payload of one attempt, and the progress that is seen of it.
+
+    `on_problem` is called with each heartbeat: what the system refused, or None.
+    """
 
     def __init__(
         self,
@@ -42,7 +45,12 @@ class Attempt:
         """`started`: when it started, by the monotonic clock; default: now."""
         attempt_paths = job.attempt(number)
         self._spec, self._gpus, self._inherited, self._wakeups = spec, gpus, inherited, wakeups
-        self._work, self._log = attempt_paths.work, attempt_paths.log
+        self._work, self._log, self._workdir = (
+            attempt_paths.work,
+            attempt_paths.log,
+            os.path.dirname(job.jobs),
+        )
+        self.on_problem: Callable[[Optional[Record]], None] = lambda _: None
         self._mark = processes.mark_of(spec["job"], number)
         self._started = time.monotonic() if started is None else started
         self.heartbeat = HeartbeatWriter(attempt_paths, spec["progress"])
@@ -65,7 +73,8 @@ class Attempt:
         try:
             self._prepare()
         except (OSError, ValueError, shutil.Error) as e:
-            return AttemptOutcome(JobState.FAILED, None, f"its work folder could not be prepared: {e}")
+            why = os_problem.describe(e) if isinstance(e, OSError) and e.errno else str(e)
+            return AttemptOutcome(JobState.FAILED, None, f"its work folder could not be prepared: {why}")
         progress = self._spec["progress"]
         if progress is not None and progress["total"] is None and progress["total_glob"] is not None:
             self.heartbeat.count_total(self._filled(progress["total_glob"]))
@@ -85,9 +94,15 @@ class Attempt:
         finally:
             self.heartbeat.count()
             pump.finish(self._wakeups.wait)
-        if outcome.state is JobState.FAILED and outcome.exit_code:
-            return outcome._replace(reason=outcome.reason + self._last_line())
-        return outcome
+        if outcome.state is not JobState.FAILED:
+            return outcome
+        last_line = self._last_line() if outcome.exit_code else ""
+        return outcome._replace(reason=outcome.reason + last_line + self._full_disk())
+
+    def _full_disk(self) -> str:
+        """Says that its disk is full, which is why most programs fail then."""
+        full = os_problem.find_full_disk(self._workdir) or os_problem.find_quota(self._work)
+        return "; " + os_problem.in_words(full["errno"], self._workdir) if full else ""
 
     def _run_in_order(self, first: int, pump: LogPump) -> AttemptOutcome:
         for number, step in enumerate(self._spec["steps"][first:], first):
@@ -125,6 +140,7 @@ class Attempt:
             processes.reap_orphans((payload.pid, pump.pid))
             if self.heartbeat.is_due:
                 self.heartbeat.write(state, number, identity)
+                self.on_problem(self.heartbeat.problem or pump.problem)
             stop = self._asked_to_stop() or self.overdue(state)
         code = payload.poll()
 

@@ -42,7 +42,7 @@ def cancel(query: Record) -> str:
     paths = JobPaths.of(workdir, job)
     highest = max([1, seen["asked"]] + [attempt["attempt"] for attempt in seen["attempts"]])
     if (cancel_mark.cancelled_up_to(paths) or 0) < highest:
-        _write_mark(paths, highest)
+        cancel_mark.mark_cancelled(paths, highest, supervised=seen["lock"] == "held")
     deadline = time.monotonic() + query["wait_s"]
     while True:
         seen = status.look(workdir, job)
@@ -75,17 +75,8 @@ def _mark_before_arrival(query: Record) -> bool:
     paths = JobPaths.of(query["workdir"], query["job"])
     if query["volume"] is None or read_volume(paths.jobs) != query["volume"]:
         return False
-    _write_mark(paths, query["attempt"])
+    cancel_mark.mark_before_arrival(paths, query["attempt"])
     return True
-
-
-def _write_mark(paths: JobPaths, attempt: int) -> None:
-    """Mark an attempt and those before it: in the job's folder or, while it is missing, beside its place."""
-    mark = paths.cancel_mark
-    if not os.path.isdir(paths.folder):
-        mark = paths.early_cancel_mark
-        os.makedirs(os.path.dirname(mark), 0o700, exist_ok=True)
-    job_records.write_json(mark, {"attempt": attempt})
 
 
 def _end_orphan(paths: JobPaths, job: str, number: int) -> None:

@@ -1,8 +1,8 @@
-"""Runs on the pod: store a job as a whole or not at all, then make sure that a supervisor runs.
+"""Runs on the pod: store jobs as a whole or not at all, then make sure that a supervisor runs for each.
 
-Both are idempotent, so one round trip does both. The job's files come on stdin, are checked, synced and
-renamed into place; after a lost link a later claim removes what was staged, once its lock is free. The
-supervisor is detached in a session of its own and shares no descriptor with us.
+Both are idempotent, so one round trip does both. A job's files come from `offer`, are written to a staging
+folder, synced and renamed into place; after a lost link a later claim removes what was staged, once its lock
+is free. The supervisor is detached in a session of its own and shares no descriptor with us.
 """
 
 from __future__ import annotations
@@ -10,43 +10,45 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import io
 import json
 import os
 import select
 import shutil
-import subprocess
 import sys
-import tarfile
 import time
-from typing import BinaryIO, Iterator, Optional, Tuple
+from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
 
-from being_remote.pod import job_records, locks, start_gate, status
-from being_remote.pod.boot_identity import mark_volume, read_boot_identity, read_volume
-from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder, jobs_folder
+from being_remote.pod import job_records, locks, program_store, start_gate, status, supervisor
+from being_remote.pod.boot_identity import read_boot_identity, read_volume
+from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder
 from being_remote.pod.job_records import Record
+from being_remote.pod.supervisor_start import fork_supervisor, start_supervisor
 
-MAX_BUNDLE_BYTES = 300 << 20
 MAX_ANSWER_BYTES = 1 << 16
 MAX_NOTE_BYTES = 64 << 20
-START = (
-    "import sys; sys.path.insert(0, sys.argv[1])\n"
-    "from being_remote.pod import supervisor\n"
-    "supervisor.main(sys.argv[2])\n"
-)
+AT_ONCE = 32
+
+Files = Dict[str, bytes]
 
 
-def claim(query: Record, stdin: BinaryIO) -> str:
-    """Store the job unless it is there: "made", "there", "refused", "absent", "torn" or "elsewhere".
+def claim(query: Record, asked: Record, files: Files) -> str:
+    """Store a job unless it is there: "made", "there", "refused", "absent", "torn" or "elsewhere".
 
-    "unpushed": it is there, but not the upload from which its attempt resumes.
+    "unpushed": the upload from which its attempt resumes is not there.
+
+    Args:
+        query: the request of `offer`.
+        asked: the job: {"job", "spec_sha256", "attempt", "volume", "pushed", "nonce"}.
+        files: its files, by their names below its folder; none of a job that is known to be here.
     """
-    job = JobPaths.of(query["workdir"], query["job"])
-    found = _compare_spec(job, query["spec_sha256"]) or _receive(query, job, stdin)
-    if found in ("made", "there"):
-        _remove_abandoned(incoming_folder(job.jobs))
-        if query["pushed"] is not None and not _is_whole(job.pushed(query["pushed"])):
-            return "unpushed"
+    job = JobPaths.of(query["workdir"], asked["job"])
+    found = _compare_spec(job, asked["spec_sha256"]) or _refuse(asked, job, files)
+    if found not in (None, "there"):
+        return str(found)
+    if asked["pushed"] is not None and not _is_whole(job.pushed(asked["pushed"])):
+        return "unpushed"
+    found = found or _receive(query, asked, job, files)
+    _remove_abandoned(incoming_folder(job.jobs))
     return found
 
 
@@ -56,38 +58,38 @@ def _is_whole(pushed: str) -> bool:
     return note is not None and pushed.endswith("." + hashlib.sha256(note).hexdigest())
 
 
-def _receive(query: Record, job: JobPaths, stdin: BinaryIO) -> str:
-    if not query["bundle_bytes"]:
+def _refuse(asked: Record, job: JobPaths, files: Files) -> Optional[str]:
+    """Why a job that is not here cannot be stored; None where it can."""
+    if not files:
         return "absent"
-    if query["volume"] is None or query["volume"] != read_volume(job.jobs):
+    if asked["volume"] is None or asked["volume"] != read_volume(job.jobs):
         return "elsewhere"  # an earlier claim may have reached the disk that was here before
-    if query["bundle_bytes"] > MAX_BUNDLE_BYTES:
+    if hashlib.sha256(files.get("spec.json", b"")).hexdigest() != asked["spec_sha256"]:
         return "torn"
-    data = stdin.read(query["bundle_bytes"])
-    if len(data) != query["bundle_bytes"] or hashlib.sha256(data).hexdigest() != query["bundle_sha256"]:
-        return "torn"
+    return None
+
+
+def _receive(query: Record, asked: Record, job: JobPaths, files: Files) -> str:
     incoming = incoming_folder(job.jobs)
     os.makedirs(incoming, 0o700, exist_ok=True)
-    with _staged(os.path.join(incoming, f"{query['job']}.{query['nonce']}")) as staging:
-        return _store(data, staging, job, query["spec_sha256"])
+    with _staged(os.path.join(incoming, f"{asked['job']}.{asked['nonce']}")) as staging:
+        return _store(files, staging, job, query["programs"], asked)
 
 
-def _store(data: bytes, staging: str, job: JobPaths, spec_sha256: str) -> str:
+def _store(files: Files, staging: str, job: JobPaths, programs: str, asked: Record) -> str:
     """Write the job's files to `staging` and rename that into place."""
     staged = JobPaths(staging)
     try:
-        unpack(data, staging)
-        spec = job_records.read_bytes(staged.spec)
-        if spec is None or hashlib.sha256(spec).hexdigest() != spec_sha256:
-            return _compare_spec(job, spec_sha256) or "torn"
-        os.mkdir(staged.attempts, 0o700)
+        write_files(files, staging)
+        program_store.give_to_job(job.jobs, programs, staged)
+        start_gate.write_asked(staged, asked["attempt"], asked["pushed"] or "")
         sync_tree(staging)
         os.rename(staging, job.folder)
         job_records.sync_folder(job.jobs)
         return "made"
     except OSError:
         # Another claim was first; all else (a full disk, no rights) stays an error.
-        found = _compare_spec(job, spec_sha256)
+        found = _compare_spec(job, asked["spec_sha256"])
         if found is None:
             raise
         return found
@@ -133,24 +135,16 @@ def _take(lock: str, wait_s: float = 0.0) -> Optional[int]:
         return None
 
 
-def unpack(data: bytes, into: str) -> None:
-    """Unpack regular files and folders below `into`. Raises ValueError for anything else."""
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-        for member in tar:
-            path = os.path.normpath(os.path.join(into, member.name))
-            if not path.startswith(into + os.sep):
-                raise ValueError(f"{member.name!r} leaves the job's folder")
-            if member.isdir():
-                os.makedirs(path, 0o700, exist_ok=True)
-            elif member.isfile():
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                source = tar.extractfile(member)
-                assert source is not None
-                with open(path, "xb") as file:
-                    shutil.copyfileobj(source, file)
-                os.chmod(path, 0o700 if member.mode & 0o100 else 0o600)
-            else:
-                raise ValueError(f"{member.name!r} is not a regular file")
+def write_files(files: Files, into: str) -> None:
+    """Write files below `into`. Raises ValueError for a name that leaves it."""
+    for name, data in files.items():
+        path = os.path.normpath(os.path.join(into, name))
+        if not path.startswith(into + os.sep):
+            raise ValueError(f"{name!r} leaves the job's folder")
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        with open(path, "xb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(data)
 
 
 def sync_tree(top: str) -> None:
@@ -165,30 +159,36 @@ def sync_tree(top: str) -> None:
         job_records.sync_folder(here)
 
 
-def ensure(query: Record) -> Tuple[str, Optional[str]]:
-    """Start a supervisor for the attempt; returns (its answer, its reason), "silent" without one in time."""
-    job = JobPaths.of(query["workdir"], query["job"])
-    start_gate.ask_for(job, query["attempt"], query["pushed"] or "")
-    reader, writer = os.pipe()
-    request = {
-        "workdir": query["workdir"],
-        "job": query["job"],
-        "attempt": query["attempt"],
-        "answer": writer,
-    }
-    log = os.open(job.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    subprocess.Popen(
-        [sys.executable, "-I", "-B", "-c", START, job.bundle, json.dumps(request)],
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=log,
-        pass_fds=(writer,),
-        start_new_session=True,
-    )
-    os.close(log)
-    os.close(writer)
-    answer_line = _read_line(reader, query["wait_s"])
+def ensure(query: Record, asked: List[Record]) -> List[Tuple[str, Optional[str]]]:
+    """Start a supervisor for each attempt; returns (its answer, its reason), "silent" without one in time."""
+    readers: List[int] = []
+    for one in asked:
+        reader, writer = os.pipe()
+        readers.append(reader)
+        try:
+            _start(query, one, writer, not_its_own=readers)
+        except OSError as e:
+            line = {"supervisor": "error", "reason": _words(e)}
+            os.write(writer, (json.dumps(line) + "\n").encode())
+        os.close(writer)
+    deadline = time.monotonic() + query["wait_s"]
+    return [_read_answer(reader, deadline) for reader in readers]
+
+
+def _start(query: Record, asked: Record, answer: int, not_its_own: List[int]) -> None:
+    job = JobPaths.of(query["workdir"], asked["job"])
+    start_gate.ask_for(job, asked["attempt"], asked["pushed"] or "")
+    program_store.mend(job)
+    what = query["workdir"], asked["job"], asked["attempt"]
+    if program_store.version_of(job) == query["programs"]:
+        fork_supervisor(supervisor.main, *what, answer=answer, not_its_own=not_its_own)
+    else:
+        start_supervisor(*what, answer=answer)
+
+
+def _read_answer(reader: int, deadline: float) -> Tuple[str, Optional[str]]:
+    answer_line = _read_line(reader, deadline)
+    os.close(reader)
     if answer_line is None:
         return "silent", None
     try:
@@ -198,12 +198,12 @@ def ensure(query: Record) -> Tuple[str, Optional[str]]:
         return "error", "the supervisor ended without an answer; see supervisor.log in the job's folder"
 
 
-def _read_line(fd: int, wait_s: float) -> Optional[bytes]:
+def _read_line(fd: int, deadline: float) -> Optional[bytes]:
     """One line; b"" if the other end closed without one, None if the time was over."""
-    deadline, answer_line = time.monotonic() + wait_s, b""
+    answer_line = b""
     while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([fd], [], [], left)[0]:
+        left = max(0.0, deadline - time.monotonic())
+        if not select.select([fd], [], [], left)[0]:
             return None
         data = os.read(fd, MAX_ANSWER_BYTES)
         answer_line += data
@@ -220,23 +220,48 @@ def _compare_spec(job: JobPaths, spec_sha256: str) -> Optional[str]:
     return "there" if same else "refused"
 
 
-def main(request: str, stdin: BinaryIO) -> None:
-    """Answer one request of `jobs/submit.py`; without a job it only names the volume."""
-    query = json.loads(request)
-    workdir = query["workdir"]
-    if query["job"] is None:
-        jobs = jobs_folder(workdir)
-        os.makedirs(jobs, 0o700, exist_ok=True)
-        mark_volume(jobs)
-        sys.stdout.write(json.dumps(read_boot_identity(workdir)))
-        return
-    answer: Record = {"claim": claim(query, stdin), "spec_sha256": None, "supervisor": None, "reason": None}
-    answer["seen"] = None
-    if answer["claim"] in ("made", "there"):
-        answer["supervisor"], reason = ensure(query)
-        answer["reason"] = reason and str(reason)[:1000]
-        answer["seen"] = status.look(workdir, query["job"])
-        answer["spec_sha256"] = answer["seen"] and answer["seen"]["spec_sha256"]
-    answer["incarnation"] = read_boot_identity(workdir)
-    sys.stdout.write(json.dumps(answer))
+def main(query: Record, claims: BinaryIO) -> None:
+    """Answer one request of `jobs/submit.py`, which came through `offer`.
+
+    Args:
+        query: the request of `offer`.
+        claims: a line of JSON, {"jobs": [{..., "files": [[name, bytes]]}]}, and the files, one after another;
+            it is closed.
+    """
+    answers = [(asked, _claim_one(query, asked, files)) for asked, files in _split(claims)]
+    claims.close()  # what a supervisor is forked from should be small
+    standing = [(asked, answer) for asked, answer in answers if answer["claim"] in ("made", "there")]
+    for first in range(0, len(standing), AT_ONCE):
+        some = standing[first : first + AT_ONCE]
+        for (_, answer), (word, reason) in zip(some, ensure(query, [asked for asked, _ in some])):
+            answer["supervisor"], answer["reason"] = word, reason and str(reason)[:1000]
+    for _, answer in standing:
+        answer["seen"] = status.look(query["workdir"], answer["job"])
+    incarnation = read_boot_identity(query["workdir"])
+    sys.stdout.write(json.dumps({"incarnation": incarnation, "jobs": [answer for _, answer in answers]}))
     sys.stdout.flush()
+
+
+def _split(claims: BinaryIO) -> Iterator[Tuple[Record, Files]]:
+    """Each job that is asked for, with its files."""
+    for asked in json.loads(claims.readline().decode("utf-8"))["jobs"]:
+        yield asked, {name: claims.read(size) for name, size in asked["files"]}
+
+
+def _claim_one(query: Record, asked: Record, files: Files) -> Record:
+    answer: Record = {
+        "job": asked["job"],
+        "claim": "failed",
+        "supervisor": None,
+        "reason": None,
+        "seen": None,
+    }
+    try:
+        answer["claim"] = claim(query, asked, files)
+    except OSError as e:  # this job's only: others may have room, or be here already
+        answer["reason"] = _words(e)
+    return answer
+
+
+def _words(error: OSError) -> str:
+    return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)

@@ -1,4 +1,7 @@
-"""The exit record of an attempt, `end.json`: final, and written while the job's lock is held."""
+"""The exit record of an attempt, `end.json`: final, and written while the job's lock is held.
+
+Its room on the disk is taken before the payload starts, for a payload that fills the disk.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from being_remote.pod import job_records
 from being_remote.pod.job_paths import AttemptPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
+
+RESERVED_BYTES = 8192
 
 
 class AttemptOutcome(NamedTuple):
@@ -22,6 +27,12 @@ class AttemptOutcome(NamedTuple):
 def has_exit_record(attempt: AttemptPaths) -> bool:
     """Whether the attempt has ended, with a record of it."""
     return os.path.exists(attempt.end)
+
+
+def reserve_room(attempt: AttemptPaths) -> None:
+    """Take the room for the exit record, and make the log's file. Raises OSError."""
+    job_records.write_bytes(attempt.end_reserved, b" " * RESERVED_BYTES)
+    os.close(os.open(attempt.log, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def write_exit_record(
@@ -51,4 +62,4 @@ def write_exit_record(
         "ledger": spec.get("ledger"),
     }
     os.makedirs(attempt.folder, 0o700, exist_ok=True)
-    job_records.write_json(attempt.end, end)
+    job_records.write_json(attempt.end, end, reserved=attempt.end_reserved)

@@ -10,19 +10,27 @@ dead pipe.
 from __future__ import annotations
 
 import os
+import select
 import signal
-import sys
 import time
-from typing import Callable, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Union
+
+from being_remote.pod import os_problem
 
 TAIL_BYTES = 64 << 10
 MAX_LINE_BYTES = 16 << 10
+MAX_WAITING_BYTES = 1 << 20
 SHOWN_EVERY_S = 5.0
 FINISH_S = 5.0
+RETRY_S = 0.2
+LINGER_S = 600.0
 
 
 class FoldedLog:
-    """Bytes in by `feed`, whole lines out to `fd`, at most `limit` bytes and the tail."""
+    """Bytes in by `feed`, whole lines out to `fd`, at most `limit` bytes and the tail.
+
+    What a full disk refuses waits in memory, up to MAX_WAITING_BYTES, for `retry`.
+    """
 
     def __init__(self, fd: int, limit: int) -> None:
         self._fd = fd
@@ -31,6 +39,12 @@ class FoldedLog:
         self._returned = False  # the next byte overwrites the line
         self._shown_at = time.monotonic()
         self._tail, self._dropped = bytearray(), 0
+        self._waiting, self._refused = bytearray(), 0
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the disk refused what was last written."""
+        return bool(self._waiting)
 
     def feed(self, data: bytes) -> None:
         """Add output of the payload."""
@@ -61,12 +75,21 @@ class FoldedLog:
         if self._line:
             self._write(bytes(self._line) + b"\n")
             self._line.clear()
-        if self._dropped:
-            kept = bytes(self._tail)
-            if self._dropped > len(kept):
-                note = b"[... %d bytes are left out here, the log has a bound ...]\n"
-                _append(self._fd, note % (self._dropped - len(kept)))
-            _append(self._fd, kept)
+        if self._dropped > len(self._tail):
+            note = b"[... %d bytes are left out here, the log has a bound ...]\n"
+            self._waiting += note % (self._dropped - len(self._tail))
+        self._waiting += self._tail
+        self.retry()
+
+    def retry(self) -> None:
+        """Write what waits, as far as the disk takes it."""
+        if self._refused:
+            note = b"\n[... %d bytes are left out here, the disk was full ...]\n" % self._refused
+            written = _append(self._fd, note)
+            if not written:
+                return
+            self._waiting[:0], self._refused = note[written:], 0
+        del self._waiting[: _append(self._fd, self._waiting)]
 
     def _show_now_and_then(self, done: bytearray) -> None:
         now = time.monotonic()
@@ -76,24 +99,30 @@ class FoldedLog:
 
     def _write(self, data: bytes) -> None:
         now, later = data[: self._left], data[self._left :]
-        if now:
-            written = _append(self._fd, now)
-            self._left -= len(now)
-            later = now[written:] + later
-        if later:
-            self._left = 0
-            self._dropped += len(later)
-            self._tail += later
-            del self._tail[:-TAIL_BYTES]
+        self._waiting += now
+        self._left -= len(now)
+        self.retry()
+        if len(self._waiting) > MAX_WAITING_BYTES:
+            newest = len(self._waiting) - MAX_WAITING_BYTES // 2
+            cut = self._waiting.find(b"\n", newest) + 1 or newest
+            self._refused += cut
+            del self._waiting[:cut]
+        self._dropped += len(later)
+        self._tail += later
+        del self._tail[:-TAIL_BYTES]
 
 
 class LogPump:
-    """Carries what is written to `sink` to a log, in a process that is replaced if it is killed."""
+    """Carries what is written to `sink` to a log, in a process that is replaced if it is killed.
+
+    `problem` is why there is no such process at the moment.
+    """
 
     def __init__(self, path: str, limit: int, locks: List[int]) -> None:
         self._path, self._limit, self._locks = path, limit, locks
         self._source, self.sink = os.pipe()
         self.pid: Optional[int] = None  # of the process, while it runs
+        self.problem: Optional[Dict[str, Any]] = None
 
     def keep_running(self) -> None:
         """Start the process unless it runs."""
@@ -102,9 +131,9 @@ class LogPump:
         try:
             self.pid = os.fork()
         except OSError as e:  # the pipe holds the payload's lines until the next try
-            sys.stderr.write(f"the log is not written at the moment: {e}\n")
-            self.pid = None
+            self.problem, self.pid = os_problem.record_of(e), None
             return
+        self.problem = None
         if self.pid:
             return
         try:
@@ -136,15 +165,22 @@ def _copy(source: int, path: str, limit: int) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     log = FoldedLog(fd, limit)
     while True:
+        if log.is_waiting and not select.select([source], [], [], RETRY_S)[0]:
+            log.retry()
+            continue
         data = os.read(source, 1 << 16)
         if not data:
             break
         log.feed(data)
     log.finish()
+    deadline = time.monotonic() + LINGER_S
+    while log.is_waiting and time.monotonic() < deadline:
+        time.sleep(RETRY_S)
+        log.retry()
     os.close(fd)
 
 
-def _append(fd: int, data: bytes) -> int:
+def _append(fd: int, data: Union[bytes, bytearray]) -> int:
     """Returns how much could be written: a full disk must not stop the payload."""
     done, total = 0, len(data)
     while done < total:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import sys
 import time
 from typing import Optional
 
-from being_remote.pod import job_records
+from being_remote.pod import job_records, os_problem
 from being_remote.pod.job_paths import AttemptPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
@@ -21,9 +20,11 @@ class HeartbeatWriter:
     """Counts an attempt's progress and writes its heartbeats.
 
     `progress` is the spec's: the frames that its glob finds are counted, or without one the log's bytes.
+    `problem` is why the last heartbeat could not be written.
     """
 
     def __init__(self, attempt: AttemptPaths, progress: Optional[Record]) -> None:
+        self.problem: Optional[Record] = None
         self.frames_done: Optional[int] = None
         self.frames_total: Optional[int] = None if progress is None else progress["total"]
         self._path = attempt.progress
@@ -73,20 +74,15 @@ class HeartbeatWriter:
 
     def announce(self, state: JobState, step: int) -> None:
         """Write, before it starts, which step is next: whoever takes over must not miss it."""
-        try:
-            self._write(state, step, None)
-        except OSError as e:
-            sys.stderr.write(f"cannot write the heartbeat: {e}\n")
+        self._write(state, step, None)
+        if self.problem is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)  # none is better than one that names the step before
 
     def write(self, state: JobState, step: int, payload: Record) -> None:
         """Count, and write the next heartbeat."""
         self._number += 1
-        try:
-            self._write(state, step, payload)
-        except OSError as e:  # a full disk must not end the payload
-            sys.stderr.write(f"cannot write the heartbeat: {e}\n")
+        self._write(state, step, payload)
 
     def _write(self, state: JobState, step: int, payload: Optional[Record]) -> None:
         self._next_at = time.monotonic() + BEAT_S
@@ -99,4 +95,8 @@ class HeartbeatWriter:
             "frames_total": self.frames_total,
             "payload": payload,
         }
-        job_records.write_json(self._path, beat, durable=False)
+        try:
+            job_records.write_json(self._path, beat, durable=False)
+            self.problem = None
+        except OSError as e:  # a full disk must not end the payload
+            self.problem = os_problem.record_of(e)

@@ -1,8 +1,9 @@
 """Where everything of a job lies on its host: the one spelling, for the programs on a pod and the laptop.
 
-    <workdir>/jobs/.volume  .in/  .cancelled/<job>  .pushed/<upload>/pushed.json
-    <workdir>/jobs/<job>/   spec.json  bundle/  files/  cancel  supervisor.log
-                            attempts/<n>.asked  attempts/<n>/{who.json,progress.json,end.json,log,work/}
+    <workdir>/jobs/.volume  .in/  .programs/<sha256>  .cancelled/<job>  .pushed/<upload>/pushed.json
+    <workdir>/jobs/<job>/   spec.json  bundle  bundle.sha256  files/  cancel  supervisor.log
+                            attempts/<n>.asked
+                            attempts/<n>/{who.json,progress.json,end.json,end.json.reserved,log,work/}
 
 Paths are plain text, joined without os.path: a look at a thousand jobs spells several of each.
 """
@@ -33,16 +34,22 @@ def incoming_folder(jobs: str) -> str:
     return f"{jobs}/.in"
 
 
+def programs_archive(jobs: str, sha256: str) -> str:
+    """Where our programs are stored."""
+    return f"{jobs}/.programs/{os.path.basename(sha256)}"
+
+
 class AttemptPaths:
     """The folder of one attempt."""
 
-    __slots__ = ("end", "folder", "log", "progress", "who", "work")
+    __slots__ = ("end", "end_reserved", "folder", "log", "progress", "who", "work")
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.who = f"{folder}/who.json"
         self.progress = f"{folder}/progress.json"
         self.end = f"{folder}/{END}"
+        self.end_reserved = f"{self.end}.reserved"
         self.log = f"{folder}/log"
         self.work = f"{folder}/{WORK}"
 
@@ -72,8 +79,13 @@ class JobPaths:
 
     @property
     def bundle(self) -> str:
-        """Our programs."""
+        """Our programs: an archive that Python imports; of a job from before, a folder."""
         return f"{self.folder}/bundle"
+
+    @property
+    def bundle_sha256(self) -> str:
+        """The hash of the archive."""
+        return f"{self.folder}/bundle.sha256"
 
     @property
     def files(self) -> str:

@@ -6,6 +6,7 @@ old one or the new one. Readers take regular files of bounded size only.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -67,22 +68,48 @@ def read_spec(path: str) -> Tuple[Record, str]:
     return spec, hashlib.sha256(data).hexdigest()
 
 
-def write_json(path: str, record: Record, durable: bool = True) -> None:
-    """Replace a record as a whole; `durable`: it survives a power cut from here on."""
-    write_bytes(path, (json.dumps(record, sort_keys=True) + "\n").encode(), durable)
+def write_json(path: str, record: Record, durable: bool = True, reserved: Optional[str] = None) -> None:
+    """Replace a record as a whole; `durable`: it survives a power cut from here on.
+
+    `reserved` is a file whose room the record takes, for a disk that may be full by then.
+
+    Raises:
+        OSError: it could not be written; `filename` says where.
+    """
+    data = (json.dumps(record, sort_keys=True) + "\n").encode()
+    if reserved is None:
+        write_bytes(path, data, durable)
+    else:
+        _replace(path, reserved, data, durable)
 
 
 def write_bytes(path: str, data: bytes, durable: bool = True) -> None:
     temporary = f"{path}.{os.getpid()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(fd, "wb") as file:
-        file.write(data)
-        file.flush()
+    try:
+        _replace(path, temporary, data, durable)
+    except OSError:
+        with contextlib.suppress(OSError):  # what a full disk took of it
+            os.unlink(temporary)
+        raise
+
+
+def _replace(path: str, temporary: str, data: bytes, durable: bool) -> None:
+    try:
+        # Written in place: what a reserved file already has of the disk is enough.
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb", buffering=0) as file:
+            left = memoryview(data)
+            while left:
+                left = left[file.write(left) :]
+            file.truncate()
+            if durable:
+                os.fsync(fd)
+        os.rename(temporary, path)
         if durable:
-            os.fsync(fd)
-    os.rename(temporary, path)
-    if durable:
-        sync_folder(os.path.dirname(path))
+            sync_folder(os.path.dirname(path))
+    except OSError as e:
+        e.filename = path
+        raise
 
 
 def sync_folder(path: str) -> None:

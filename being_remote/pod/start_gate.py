@@ -18,12 +18,14 @@ _NAME = re.compile(r"([1-9][0-9]{0,3})(\.asked)?")
 
 
 def pass_gate(job: JobPaths, attempt: int) -> bool:
-    """Start an attempt of the job; False if somebody started it before, on any pod."""
+    """Start an attempt of the job; False if somebody started it before, on any pod.
+
+    Sync the folder of the attempts before a payload starts. Raises OSError: it was not started.
+    """
     try:
         os.mkdir(job.attempt(attempt).folder, 0o700)
     except FileExistsError:
         return False
-    job_records.sync_folder(job.attempts)
     return True
 
 
@@ -48,11 +50,15 @@ def ask_for(job: JobPaths, attempt: int, pushed: str = "") -> None:
 
     The first record of an attempt counts.
     """
-    path = job.asked(attempt)
-    os.makedirs(job.attempts, exist_ok=True)
-    if not os.path.exists(path):
-        job_records.write_bytes(path, pushed.encode("ascii"))
+    if not os.path.exists(job.asked(attempt)):
+        write_asked(job, attempt, pushed)
         job_records.sync_folder(job.folder)
+
+
+def write_asked(job: JobPaths, attempt: int, pushed: str) -> None:
+    """Write the record that an attempt was asked for."""
+    os.makedirs(job.attempts, 0o700, exist_ok=True)
+    job_records.write_bytes(job.asked(attempt), pushed.encode("ascii"))
 
 
 def find_pushed(job: JobPaths, attempt: int) -> str:

@@ -14,7 +14,7 @@ import sys
 import zlib
 from typing import Any, BinaryIO, List, Optional, Tuple
 
-from being_remote.pod import cancel_mark, gpu_lease, job_records, locks, processes, start_gate
+from being_remote.pod import cancel_mark, gpu_lease, job_records, locks, os_problem, processes, start_gate
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.gpus import GpuQuery
 from being_remote.pod.heartbeat import HeartbeatWriter
@@ -38,6 +38,7 @@ _NOTHING: Record = {
     "lock_inode": None,
     "holder": None,
     "cancel": None,
+    "disk": None,
     "asked": 0,
     "attempts": [],
     "problem": None,
@@ -68,6 +69,7 @@ def look(workdir: str, job: str) -> Optional[Record]:
     facts["asked"], facts["attempts"] = asked, earlier + ([newest] if newest else [])
     if newest is None or newest["end"] is None or newest["attempt"] < asked:
         facts["cancel"] = cancel_mark.cancelled_up_to(paths)
+        facts["disk"] = os_problem.find_full_disk(workdir)
     if facts["spec_sha256"] is None:
         if not os.path.lexists(paths.spec):
             return _removed(facts, note) if facts["lock"] == "held" and isinstance(note, dict) else None
@@ -156,7 +158,9 @@ def _with_liveness(record: Optional[Record], name: str) -> Optional[Record]:
 def _holder(note: Any) -> Optional[Record]:
     if not isinstance(note, dict):
         return None
-    return _with_liveness(_only(note, {"attempt", "incarnation", "supervisor", "waits_for"}), "supervisor")
+    return _with_liveness(
+        _only(note, {"attempt", "incarnation", "supervisor", "waits_for", "problem"}), "supervisor"
+    )
 
 
 def _unreadable(job: str, why: str) -> Record:

@@ -11,11 +11,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import time
-from typing import Any, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
-from being_remote.pod import cancel_mark, exit_record, gpu_lease, job_records, locks, processes, start_gate
+from being_remote.pod import (
+    cancel_mark,
+    exit_record,
+    gpu_lease,
+    job_records,
+    locks,
+    os_problem,
+    processes,
+    start_gate,
+)
 from being_remote.pod.attempt import Attempt
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.exit_record import AttemptOutcome
@@ -176,18 +184,50 @@ class Supervisor:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.wakeups.wait(left)
-            if self._is_unfinished():
+            try:
+                unfinished = self._is_unfinished()
+            except OSError:  # a disk that fails for a moment: the next look will tell
+                continue
+            if unfinished:
                 raise NothingToDo("held", _ELSEWHERE)
 
-    def _write_note(self, lock: int, waits_for: Optional[str]) -> None:
-        note = {
+    def _write_note(self, lock: int, waits_for: Optional[str], problem: Optional[Record] = None) -> None:
+        self._noted = lock
+        self._note: Record = {
             "attempt": self.number,
             "incarnation": self.incarnation,
             "supervisor": processes.identify(os.getpid()),
             "waits_for": waits_for and waits_for[:500],
             "ledger": self.spec.get("ledger"),
+            "problem": problem,
         }
-        locks.write_note(lock, note)
+        with contextlib.suppress(OSError):  # nothing depends on it
+            locks.write_note(lock, self._note)
+
+    def _report(self, problem: Optional[Record]) -> None:
+        """Note what the system refused, or that it refuses nothing any more."""
+        if self._note["problem"] != problem:
+            self._write_note(self._noted, self._note["waits_for"], problem)
+
+    def _pass_gate(self, lock: int) -> bool:
+        while True:
+            try:
+                return start_gate.pass_gate(self.paths, self.number)
+            except OSError as e:
+                self._write_note(lock, "waits for its disk", os_problem.record_of(e))
+                self.say("started", os_problem.describe(e))
+                self._wait_startable(SLOWEST_LOOK_S)
+
+    def _store(self, write: Callable[[], None]) -> None:
+        """Write until the disk takes it: on a full disk the attempt waits."""
+        while True:
+            try:
+                write()
+                return self._report(None)
+            except OSError as e:
+                self._report(os_problem.record_of(e))
+                self.say("started", os_problem.describe(e))
+                self.wakeups.wait(SLOWEST_LOOK_S)
 
     def _run_locked(self, lock: int) -> None:
         impossible: Optional[str] = None
@@ -198,7 +238,7 @@ class Supervisor:
             held += gpu_locks
         except gpu_lease.NeverAvailable as e:
             impossible = str(e)
-        if not start_gate.pass_gate(self.paths, self.number):
+        if not self._pass_gate(lock):
             raise NothingToDo("held", _ELSEWHERE)
         started = time.monotonic()
         who = {
@@ -209,9 +249,13 @@ class Supervisor:
             "lock_path": locks.job_lock(self.job),
             "lock_inode": os.fstat(lock).st_ino,
         }
-        job_records.write_json(self._attempt_paths.who, who)
+        # All that the attempt must leave has its room before the payload can fill the disk.
+        self._store(lambda: job_records.sync_folder(self.paths.attempts))
+        self._store(lambda: exit_record.reserve_room(self._attempt_paths))
+        self._store(lambda: job_records.write_json(self._attempt_paths.who, who))
         attempt = Attempt(self.paths, self.spec, self.number, gpus, held, self.wakeups)
         if impossible is None:
+            attempt.on_problem = self._report
             outcome = attempt.run(self._asked_to_stop, on_start=lambda: self.say("started"))
         else:
             outcome = AttemptOutcome(JobState.FAILED, None, impossible)
@@ -232,21 +276,19 @@ class Supervisor:
     def _write_end(
         self, outcome: AttemptOutcome, attempt: Attempt, gpus: List[str], elapsed_s: float
     ) -> None:
-        while True:
-            try:
-                return exit_record.write_exit_record(
-                    self._attempt_paths,
-                    outcome,
-                    elapsed_s=elapsed_s,
-                    spec=self.spec,
-                    spec_sha256=self.spec_sha256,
-                    frames_done=attempt.heartbeat.frames_done,
-                    frames_total=attempt.heartbeat.frames_total,
-                    gpus=gpus,
-                )
-            except OSError as e:  # a full disk: hold the lock until there is room, or the end is unknown
-                self.say("error", f"the exit record cannot be written: {e}")
-                self.wakeups.wait(SLOWEST_LOOK_S)
+        # Until it is written the lock is held, or the end would be unknown.
+        self._store(
+            lambda: exit_record.write_exit_record(
+                self._attempt_paths,
+                outcome,
+                elapsed_s=elapsed_s,
+                spec=self.spec,
+                spec_sha256=self.spec_sha256,
+                frames_done=attempt.heartbeat.frames_done,
+                frames_total=attempt.heartbeat.frames_total,
+                gpus=gpus,
+            )
+        )
 
     @property
     def _attempt_paths(self) -> AttemptPaths:
@@ -267,6 +309,9 @@ def main(request: str) -> None:
         return
     try:
         supervisor.run()
+    except OSError as e:
+        supervisor.say("error", os_problem.describe(e))
+        raise
     except Exception as e:
         supervisor.say("error", f"{type(e).__name__}: {e}")
         raise
@@ -274,5 +319,7 @@ def main(request: str) -> None:
 
 def _say_error(answer: Any, error: Exception) -> None:
     if answer is not None:
-        os.write(answer, (json.dumps({"supervisor": "error", "reason": str(error)[:500]}) + "\n").encode())
-    sys.stderr.write(f"{error}\n")
+        with contextlib.suppress(OSError):  # the claim has ended
+            os.write(
+                answer, (json.dumps({"supervisor": "error", "reason": str(error)[:500]}) + "\n").encode()
+            )

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from being_remote.foreign_text import printable
+from being_remote.pod import os_problem
 from being_remote.pod.job_paths import JOB_ID
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.runner import ProgramName, malformed_answer
@@ -131,6 +132,16 @@ class AttemptFacts(StrictModel):
     problem: Text | None = None
 
 
+class RefusalByTheSystem(StrictModel):
+    """What a host's system refused: an errno's name, and the path."""
+
+    errno: Annotated[str, Field(pattern=r"^E[A-Z0-9]{1,20}$")]
+    path: Text
+
+    def in_words(self, host: str) -> str:
+        return os_problem.in_words(self.errno, self.path, host)
+
+
 class LockHolder(StrictModel):
     """Who took the job's lock last; a waiting supervisor is known by nothing else."""
 
@@ -138,6 +149,7 @@ class LockHolder(StrictModel):
     incarnation: BootIdentity
     supervisor: Process
     waits_for: Text | None
+    problem: RefusalByTheSystem | None = None
 
 
 class JobFacts(StrictModel):
@@ -150,6 +162,7 @@ class JobFacts(StrictModel):
     lock_inode: Count | None = None
     holder: LockHolder | None = None
     cancel: Count | None = None
+    disk: RefusalByTheSystem | None = None
     asked: Count
     attempts: Annotated[tuple[AttemptFacts, ...], Field(max_length=16, strict=False)]
     problem: Text | None = None
@@ -177,6 +190,12 @@ class JobFacts(StrictModel):
         if self.lock != "held" or self.holder is None:
             return None
         return self.holder.supervisor.alive
+
+    @property
+    def refusal(self) -> RefusalByTheSystem | None:
+        """What the system refuses the job at the moment: its supervisor says so, or its disk is full."""
+        said = self.holder.problem if self.lock == "held" and self.holder is not None else None
+        return self.disk or said
 
     @property
     def gpus(self) -> tuple[str, ...]:
@@ -232,17 +251,30 @@ class StatusAnswer(StrictModel):
     gpu_problem: Text | None
 
 
-class SubmitAnswer(StrictModel):
+class HostOffer(StrictModel):
+    """What a host says before a job is sent: its volume, and whether it has the programs already."""
+
+    volume: Word | None
+    has_programs: bool
+
+
+class SubmittedJob(StrictModel):
     """What a claim and ensure came to. `seen` is null unless the claim stands."""
 
-    claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed"]
-    spec_sha256: Sha256 | None
+    job: JobId
+    claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed", "failed"]
     supervisor: (
         Literal["started", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"] | None
     )
     reason: Text | None
-    incarnation: BootIdentity
     seen: OneJob | None
+
+
+class SubmitAnswer(StrictModel):
+    """What became of the jobs that one submit sent, in their order."""
+
+    incarnation: BootIdentity
+    jobs: Annotated[tuple[SubmittedJob, ...], Field(max_length=MOST_ROWS, strict=False)]
 
 
 class CancelAnswer(StrictModel):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -22,12 +23,12 @@ from being_remote.session import Session
 from being_remote.strict_model import StrictModel, first_problem
 
 BOOT = (
-    "import sys\n"
+    "import sys, zlib\n"
     "i = sys.stdin.buffer\n"
     "n = int(i.readline(20))\n"
     "t = i.read(n)\n"
     "len(t) == n or sys.exit('cut short')\n"
-    "exec(compile(t, 'being_remote', 'exec'))\n"
+    "exec(compile(zlib.decompress(t), 'being_remote', 'exec'))\n"
 )
 _LOADER = """
 import sys, types
@@ -48,11 +49,11 @@ _MAIN = "sys.modules[{main!r}].main(sys.argv[1], sys.stdin.buffer)\n"
 ProgramName = Literal[
     "box_search",
     "cancel",
-    "claim",
     "disk_survey",
     "host_facts",
     "listing",
     "log_stream",
+    "offer",
     "placement",
     "receive",
     "send",
@@ -82,11 +83,11 @@ class PodProgram:
 PROGRAMS: dict[ProgramName, PodProgram] = {
     "box_search": PodProgram("searching for bbox.pt", 16 << 20, read_only=True),
     "cancel": PodProgram("cancelling a job", 1 << 20, site_packages=True),
-    "claim": PodProgram("submitting a job", 1 << 20, site_packages=True),
     "disk_survey": PodProgram("surveying the disk", 16 << 20, read_only=True),
     "host_facts": PodProgram("checking the host", 256 << 10, read_only=True, site_packages=True),
     "listing": PodProgram("listing files", 64 << 20, read_only=True),
     "log_stream": PodProgram("reading a log", 0, site_packages=True),
+    "offer": PodProgram("submitting a job", 64 << 20, site_packages=True),
     "placement": PodProgram("placing uploaded files", 64 << 20, site_packages=True),
     "receive": PodProgram("receiving files", 64 << 20, site_packages=True),
     "send": PodProgram("sending files", 0),
@@ -128,6 +129,7 @@ def run_program(
     python: str,
     timeout_s: float | None = None,
     payload: bytes = b"",
+    reply: Callable[[bytes], bytes] | None = None,
 ) -> bytes:
     """Run a program and return what it printed. Every program is idempotent, so a lost link is retried.
 
@@ -135,6 +137,7 @@ def run_program(
         request: its argument, as JSON; at most 100 KiB. What is longer goes into `payload`.
         python: the host's Python, 3.8 or newer.
         timeout_s: default: the host's `answer_timeout_s`.
+        reply: makes, of the first line that it prints, what it is sent next; see `Session.run`.
 
     Raises:
         ToolMissing: no such Python on the host.
@@ -148,6 +151,7 @@ def run_program(
         timeout_s=timeout_s,
         repeatable=True,
         max_output_bytes=about.max_answer_bytes,
+        reply=reply,
     )
     if result.exit_code in (126, 127):
         raise ToolMissing(
@@ -190,7 +194,7 @@ def malformed_answer(host: str, program: ProgramName, problem: str) -> Malformed
 
 @cache
 def program_text(program: ProgramName) -> bytes:
-    """Return the program's source with all modules of `pod/` that it imports."""
+    """Return the program's source with all modules of `pod/` that it imports, deflated."""
     modules = {"being_remote": "", "being_remote.pod": ""}
 
     def add(name: str) -> None:
@@ -204,7 +208,7 @@ def program_text(program: ProgramName) -> bytes:
         add("client")
     add(program)
     text = _LOADER.format(modules=list(modules.items())) + (_END_WITH_CLIENT if read_only else "")
-    return (text + _MAIN.format(main=f"being_remote.pod.{program}")).encode()
+    return zlib.compress((text + _MAIN.format(main=f"being_remote.pod.{program}")).encode(), 9)
 
 
 def _imports(source: str) -> Iterator[str]:

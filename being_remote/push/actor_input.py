@@ -44,7 +44,7 @@ def find_actor_input(inventory: Inventory, actor: Actor) -> ActorInput:
         files |= pictures
     identity = BackupPaths(inventory.backup_of(actor)).identity
     if identity.exists():
-        from being_remote.tracker.identity_file import read_identity
+        from being_remote.tracker.npy_file import read_identity
 
         read_identity(identity)
         files[IDENTITY] = identity

@@ -89,7 +89,7 @@ class MetricalTracker:
         if typed.words:
             raise UsageError("a tracking takes no command line of its own", hint="--recipe command")
         if typed.preset is not None:
-            find_preset(typed.preset)  # an unknown name is refused before a host is asked
+            find_preset(typed.preset)  # an unknown name is refused before a host is contacted
         return TrackingOptions(preset=typed.preset, overrides=typed.sets)
 
     def look(self, session: Session, request: JobRequest, inventory: Inventory) -> TrackingFacts:

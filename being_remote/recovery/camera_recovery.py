@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from being_remote.camera.crop import Crop
+from being_remote.camera.intrinsics import fov_deg, intrinsics_in_source
+from being_remote.export import Cameras
 from being_remote.recovery.crop_check import check_stored_crops
-from being_remote.recovery.evidence_picture import shows_evidence
-from being_remote.recovery.found_crop import grade_by_check, grade_by_stretches
-from being_remote.recovery.frame_numbers import compare_frames, number_frames
-from being_remote.recovery.guide_comparison import compare_with_guide
+from being_remote.recovery.drawings import shows_evidence
+from being_remote.recovery.found_crop import FoundCrop, grade_by_check, grade_by_stretches
+from being_remote.recovery.frame_numbers import NumberedPoses, compare_frames, number_frames
 from being_remote.recovery.outputs import plan_outputs, write_outputs, write_pages
-from being_remote.recovery.recovery_report import RecoverReport, start_report
-from being_remote.recovery.report_values import matrix, stretch_figures
-
-if TYPE_CHECKING:
-    from being_remote.camera.crop import Crop
-    from being_remote.export import Cameras
-    from being_remote.recovery.found_crop import FoundCrop
-    from being_remote.recovery.frame_numbers import NumberedPoses
-    from being_remote.recovery.recovery_input import RecoveryInput
-    from being_remote.recovery.recovery_request import OutputChoice
-    from being_remote.session import OnProgress
+from being_remote.recovery.recovery_input import RecoveryInput
+from being_remote.recovery.recovery_report import (
+    RecoverReport,
+    compare_with_guide,
+    matrix,
+    start_report,
+    stretch_figures,
+)
+from being_remote.recovery.recovery_request import OutputChoice
+from being_remote.session import OnProgress
+from being_remote.tracker.settings_forecast import parse_what_if
+from being_remote.tracker.settings_forecast import what_if as foretell_crop
 
 
 def recover_cameras(
@@ -78,9 +80,6 @@ def recover_cameras(
 
 
 def _make_cameras(case: RecoveryInput, crop: Crop, grade: str, poses: NumberedPoses) -> Cameras:
-    from being_remote.camera.intrinsics import intrinsics_in_source
-    from being_remote.export import Cameras
-
     frames = case.frames
     return Cameras(
         name=case.run.name,
@@ -102,10 +101,6 @@ def _make_cameras(case: RecoveryInput, crop: Crop, grade: str, poses: NumberedPo
 def _describe_cameras(
     report: RecoverReport, case: RecoveryInput, found: FoundCrop, cameras: Cameras, output: OutputChoice
 ) -> RecoverReport:
-    from being_remote.camera.intrinsics import fov_deg
-    from being_remote.tracker.settings_forecast import parse_what_if
-    from being_remote.tracker.settings_forecast import what_if as foretell_crop
-
     crop, before = cameras.crop, case.crop_settings
     after = parse_what_if(output.what_if, before)
     return replace(

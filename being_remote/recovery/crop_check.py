@@ -8,31 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.camera.crop import Crop
+from being_remote.crop_search.finding import CropCheck, FrameEvidence
+from being_remote.crop_search.frame_map import FrameMap
+from being_remote.crop_search.known_crop_check import check_crop
 from being_remote.errors import DataError, NotFoundError
-from being_remote.recovery.report_values import CheckFigures, FrameFigures, check_figures
+from being_remote.recovery.recovery_input import RecoveryInput
+from being_remote.recovery.recovery_report import sort_frames
 from being_remote.recovery.stored_crops import StoredCrops, read_crops
 from being_remote.session import OnProgress, TransferProgress
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from being_remote.camera.crop import Crop
-    from being_remote.crop_search.finding import CropCheck, FrameEvidence
-    from being_remote.crop_search.frame_map import FrameMap
-    from being_remote.recovery.recovery_input import RecoveryInput
-    from being_remote.tracker.source_frames import SourceFrames
+from being_remote.tracker.source_frames import SourceFrames, every_frame
 
 CHECKED = 3  # crops of each part
 SEVERAL = 3  # crops that differ from their frames; fewer may be stray pictures
 MAX_PARTS = 12  # stretches of frames that are checked one by one
 
-F = TypeVar("F", "FrameEvidence", "FrameFigures")
 
-
-def check_stored_crops(crop: Crop, case: RecoveryInput, on_progress: OnProgress) -> CheckFigures:
+def check_stored_crops(crop: Crop, case: RecoveryInput, on_progress: OnProgress) -> CropCheck:
     """Compare a few stored crops with the frames that the settings give them."""
     if not case.cropped:
         return _unchecked("the run cropped nothing, so no box can be wrong")
@@ -46,18 +42,16 @@ def check_stored_crops(crop: Crop, case: RecoveryInput, on_progress: OnProgress)
         checks = _check_parts(crop, case, parts, case.source_frames, case.numbers, on_progress)
     except (NotFoundError, DataError) as e:
         return _unchecked(f"{e.where}: {e.what}")
-    return check_figures(_join_checks(checks), str(case.video.path))
+    return replace(_join_checks(checks), source=str(case.video.path))
 
 
 def check_mapped_crops(
     crop: Crop, case: RecoveryInput, mapped: FrameMap, on_progress: OnProgress
-) -> CheckFigures:
+) -> CropCheck:
     """Compare a few stored crops with the frames that the pixels gave them.
 
     Crops that show something else than their frame may have been cut by another box: then they disagree.
     """
-    from being_remote.tracker.source_frames import every_frame
-
     assert case.crops is not None and case.video is not None  # they made the map
     frames = every_frame(case.video)
     shown, followed = map_to_video(case, mapped.frames), map_to_video(case, mapped.followed)
@@ -69,9 +63,9 @@ def check_mapped_crops(
     except (NotFoundError, DataError) as e:
         return _unchecked(f"{e.where}: {e.what}")
     checks += [check for check in others if check.agrees is False]
-    figures = check_figures(_join_checks(checks), str(case.video.path))
-    frames_by_number = number_in_source(figures.frames, case, mapped)
-    return replace(figures, frames=frames_by_number, frame_offset=mapped.offset)
+    joined = _join_checks(checks)
+    numbered = number_in_source(joined.frames, case, mapped)
+    return replace(joined, source=str(case.video.path), frames=numbered, frame_offset=mapped.offset)
 
 
 def differing_crops(case: RecoveryInput, mapped: FrameMap) -> list[StoredCrops]:
@@ -94,11 +88,13 @@ def map_to_video(case: RecoveryInput, indices: NDArray[np.int64]) -> dict[int, i
     return {frame_id: index + 1 for frame_id, index in pairs if index >= 0}
 
 
-def number_in_source(frames: Iterable[F], case: RecoveryInput, mapped: FrameMap) -> tuple[F, ...]:
+def number_in_source(
+    frames: Iterable[FrameEvidence], case: RecoveryInput, mapped: FrameMap
+) -> tuple[FrameEvidence, ...]:
     """Give frames that were compared by the video's count, from 1, their numbers in `source/`.
 
     A crop may fit another frame than its own. Where no pose has that frame, it has no number: the crop
-    is then listed at its own, as one whose neighbours were not told apart.
+    is then listed at its own, as one that fits its neighbours as well.
     """
     numbers = {frame_id: number + mapped.offset for frame_id, number in case.numbers.items()}
     number_of_count = {count: numbers[i] for i, count in map_to_video(case, mapped.frames).items()}
@@ -134,8 +130,6 @@ def _check_parts(
     numbers: Mapping[int, int],
     on_progress: OnProgress,
 ) -> list[CropCheck]:
-    from being_remote.crop_search.known_crop_check import check_crop
-
     checks = []
     for part in parts:
         looked_at = read_crops(part, numbers, crop.image_size_wh, CHECKED, case.landmarks)
@@ -146,21 +140,19 @@ def _check_parts(
 
 def _join_checks(checks: Sequence[CropCheck]) -> CropCheck:
     """What the checks of all parts say together: one that disagrees outweighs all others."""
-    from being_remote.crop_search.finding import CropCheck
-
     if len(checks) == 1:
-        return checks[0]
+        return replace(checks[0], frames=sort_frames(checks[0].frames))
     doubtful = sorted((c for c in checks if not c.agrees), key=lambda c: c.agrees is None)
     offsets = {c.frame_offset for c in checks}
     return CropCheck(
         doubtful[0].agrees if doubtful else True,
         doubtful[0].reason if doubtful else "",
-        tuple(frame for c in checks for frame in c.frames),
+        sort_frames(frame for c in checks for frame in c.frames),
         offsets.pop() if len(offsets) == 1 else None,
         all(c.exact for c in checks),
         tuple(dict.fromkeys(note for c in checks for note in c.notes)),
     )
 
 
-def _unchecked(reason: str) -> CheckFigures:
-    return CheckFigures(None, False, f"not checked by pixels: {reason}", None, (), None)
+def _unchecked(reason: str) -> CropCheck:
+    return CropCheck(None, f"not checked by pixels: {reason}")

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from being_remote.camera.crop import Crop, resize_only
+from being_remote.crop_search.finding import CropCheck, Finding
+from being_remote.crop_search.frame_map import FrameMap
 from being_remote.errors import UsageError
-from being_remote.recovery.stored_box import crop_by_box
-
-if TYPE_CHECKING:
-    from being_remote.camera.crop import Crop
-    from being_remote.crop_search.finding import Finding
-    from being_remote.crop_search.frame_map import FrameMap
-    from being_remote.recovery.recovery_input import RecoveryInput
-    from being_remote.recovery.report_values import CheckFigures
-    from being_remote.recovery.source_size import SourceSize
-    from being_remote.recovery.stored_box import RunBox
+from being_remote.recovery.recovery_input import RecoveryInput, SourceSize
+from being_remote.recovery.stored_box import RunBox, crop_by_box
 
 ASPECT_TOLERANCE = 0.01
 LISTED = 4
@@ -25,46 +20,31 @@ Way = Literal["bbox", "whole frame", "images", "landmarks"]
 
 @dataclass(frozen=True, eq=False)
 class CropSearch:
-    """What a search compared, and what it found.
-
-    Attributes:
-        evidence, source: what of the run was compared with which frames.
-        phantoms: pictures left out, since no `.frame` has them.
-        frame_map: by which it took their frames; None: by the settings' numbers.
-    """
+    """What a search compared, and what it found."""
 
     finding: Finding
+    # what of the run was compared with which frames
     evidence: str
     source: str
-    phantoms: int = 0
-    frame_map: FrameMap | None = None
+    phantoms: int = 0  # pictures left out, since no `.frame` has them
+    frame_map: FrameMap | None = None  # by which it took their frames; None: by the settings' numbers
 
 
 @dataclass(frozen=True, eq=False)
 class FoundCrop:
-    """The crop, how sure it is, and why.
+    """The crop, how sure it is, and why."""
 
-    Attributes:
-        crop: None where the evidence does not tell (grade "unknown").
-        by: the way it was found.
-        grade: as in `RecoverReport`.
-        doubt: why the crop may not be this one.
-        warnings: what else a person should know of it.
-        box: the bbox.pt it was read from.
-        search: how it was searched for, where it was.
-    """
-
-    crop: Crop | None
-    by: Way
-    grade: str
-    doubt: str = ""
-    warnings: tuple[str, ...] = ()
-    box: RunBox | None = None
-    search: CropSearch | None = None
+    crop: Crop | None  # None where the evidence does not show it (grade "unknown")
+    by: Way  # the way it was found
+    grade: str  # as in `RecoverReport`
+    doubt: str = ""  # why the crop may not be this one
+    warnings: tuple[str, ...] = ()  # what else a person should know of it
+    box: RunBox | None = None  # the bbox.pt it was read from
+    search: CropSearch | None = None  # how it was searched for, where it was
 
     @property
     def frame_offset(self) -> int | None:
-        """What the search adds to the frames' numbers; None without a search, or where it cannot tell."""
+        """What the search adds to the frames' numbers; None without a search, or where it is unknown."""
         found = self.search.finding if self.search is not None else None
         return found.frame_offset if found is not None and found.crop is not None else None
 
@@ -76,8 +56,6 @@ class FoundCrop:
 
 def whole_frame_crop(case: RecoveryInput) -> FoundCrop:
     """The map of a run that cropped nothing."""
-    from being_remote.camera.crop import resize_only
-
     _check_aspect(case.frames.image_size_wh, case.source)
     unused = next((path for path in case.run.boxes(case.settings) if path.exists()), None)
     crop = resize_only(case.source.size_wh, case.frames.image_size_wh)
@@ -104,7 +82,7 @@ def searched_crop(by: Way, search: CropSearch) -> FoundCrop:
     return FoundCrop(found.crop, by, found.grade, doubt, search=search)
 
 
-def grade_by_check(found: FoundCrop, check: CheckFigures | None) -> FoundCrop:
+def grade_by_check(found: FoundCrop, check: CropCheck | None) -> FoundCrop:
     """The crop after it was compared with pixels: "exact" by equal pixels, "verified" by similar ones.
 
     Where they disagree the grade is "unverified" and no camera is written.
@@ -124,7 +102,7 @@ def grade_by_check(found: FoundCrop, check: CheckFigures | None) -> FoundCrop:
     return found
 
 
-def grade_by_stretches(found: FoundCrop, case: RecoveryInput, check: CheckFigures | None) -> FoundCrop:
+def grade_by_stretches(found: FoundCrop, case: RecoveryInput, check: CropCheck | None) -> FoundCrop:
     """The crop of a run with K per frame: one box need not have cut all its stretches of frames.
 
     Each chunk of a video may have been tracked with a box of its own, and two runs may be mixed. So a

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.camera.crop import Crop
+from being_remote.crop_search.finding import CropCheck
+from being_remote.crop_search.frame_map import FrameMap
 from being_remote.recovery.crop_check import check_mapped_crops, differing_crops
+from being_remote.recovery.found_crop import FoundCrop
 from being_remote.recovery.frame_search import NoEvidence, find_frame_map, is_certain
-from being_remote.recovery.report_values import FrameFigures, evidence_figures
+from being_remote.recovery.recovery_input import RecoveryInput
+from being_remote.session import OnProgress
+from being_remote.tracker.frame_numbering import FIVE_DIGITS
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from being_remote.camera.crop import Crop
-    from being_remote.crop_search.frame_map import FrameMap
-    from being_remote.recovery.found_crop import FoundCrop
-    from being_remote.recovery.recovery_input import RecoveryInput
-    from being_remote.recovery.report_values import CheckFigures
-    from being_remote.session import OnProgress
-
-    Whole = NDArray[np.int64]
+Whole = NDArray[np.int64]
 
 ROUNDING = 1  # by how many frames two ways of counting a video at another rate may differ
 ENOUGH = 3  # crops: one that agrees does not prove a whole run
@@ -36,80 +34,50 @@ By = Literal["settings", "assumption", "pixels", "unknown"]
 
 @dataclass(frozen=True)
 class Numbering:
-    """source number = frame_id + begin_frames + 1 + offset; see `tracker.numbering` for long clips.
+    """source number = frame_id + begin_frames + 1 + offset; see `tracker.frame_numbering` for long clips."""
 
-    Attributes:
-        begin_frames: source images that the run skipped, by its settings.
-        fps: at which the tracker cut the video into source images, by its settings.
-        settings: whether a settings file says these two; else they are assumed.
-        by: what the numbers rest on: the settings, an assumption, or the pixels; "unknown" where the
-            pixels were compared and fit no numbers.
-        offset: what the pixels add to the settings' number.
-        first, last: number in `source/` of the first and last pose that has one.
-        frames_at_hand: how many such frames the video at hand gives; None: no video, or no rule fits.
-        source_holds: what source/ holds of the video at hand, by the pixels; "" where that is unknown.
-        crops_found: how many stored crops show the frame at hand that their pose is given.
-        steps: how many times the poses leave the rule for another offset.
-        without_number: how many poses have no source number.
-        at_fps: source/ holds what the settings say: the files at hand, or the video cut at `fps`.
-    """
-
-    begin_frames: int
-    fps: float
-    settings: bool
+    begin_frames: int  # source images that the run skipped, by its settings
+    fps: float  # at which the tracker cut the video into source images, by its settings
+    settings: bool  # whether a settings file says these two; else they are assumed
+    # what the numbers rest on: the settings, an assumption, or the pixels; "unknown" where the pixels were
+    # compared and fit no numbers
     by: By
-    offset: int
+    offset: int  # what the pixels add to the settings' number
+    # number in `source/` of the first and last pose that has one
     first: int | None
     last: int | None
+    # how many such frames the video at hand gives; None: no video, or no rule fits
     frames_at_hand: int | None = None
-    source_holds: str = ""
-    crops_found: int = 0
-    steps: int = 0
-    without_number: int = 0
-    at_fps: bool = True
+    source_holds: str = ""  # what source/ holds of the video at hand, by the pixels; "" where that is unknown
+    crops_found: int = 0  # how many stored crops show the frame at hand that their pose is given
+    steps: int = 0  # how many times the poses leave the rule for another offset
+    without_number: int = 0  # how many poses have no source number
+    at_fps: bool = True  # source/ holds what the settings say: the files at hand, or the video cut at `fps`
 
 
 @dataclass(frozen=True, eq=False)
 class PixelNumbers:
-    """What the pixels say of the poses' frames.
+    """What the pixels say of the poses' frames."""
 
-    Attributes:
-        frame_map: the frame of each pose; None where no map was made, or none fits.
-        offset: without a map, what a few crops add to the settings' numbers.
-        found: crops that were found in their frames.
-        refused: why the pixels fit no numbers at all; "" where they do, or were not compared.
-        doubt: why the settings' numbers are not proven; "" where they are, or need no proof.
-        check: the check of the crop, made again where the map tells its frames.
-        checked_by_map: whether it was.
-    """
-
-    frame_map: FrameMap | None = None
-    offset: int = 0
-    found: int = 0
-    refused: str = ""
-    doubt: str = ""
-    check: CheckFigures | None = None
-    checked_by_map: bool = False
+    frame_map: FrameMap | None = None  # the frame of each pose; None where no map was made, or none fits
+    offset: int = 0  # without a map, what a few crops add to the settings' numbers
+    found: int = 0  # crops that were found in their frames
+    refused: str = ""  # why the pixels fit no numbers at all; "" where they do, or were not compared
+    doubt: str = ""  # why the settings' numbers are not proven; "" where they are, or need no proof
+    check: CropCheck | None = None  # the check of the crop, made again where the map gives its frames
+    checked_by_map: bool = False  # whether it was
 
 
 @dataclass(frozen=True, eq=False)
 class NumberedPoses:
-    """The frames of all poses.
+    """The frames of all poses."""
 
-    Attributes:
-        numbering: in short.
-        numbers: (N,) in `source/`, from 1; 0 where unknown.
-        indices: (N,) in the video at hand, from 0; -1 where unknown or missing. None: no video.
-        times_s: (N,) NaN where unknown; None where all are.
-        by_pixels: the indices are what a frame map says.
-    """
-
-    numbering: Numbering
-    numbers: Whole
-    indices: Whole | None
-    times_s: NDArray[np.float64] | None
+    numbering: Numbering  # in short
+    numbers: Whole  # (N,) in `source/`, from 1; 0 where unknown
+    indices: Whole | None  # (N,) in the video at hand, from 0; -1 where unknown or missing. None: no video.
+    times_s: NDArray[np.float64] | None  # (N,) NaN where unknown; None where all are
     warnings: tuple[str, ...]
-    by_pixels: bool
+    by_pixels: bool  # the indices are what a frame map says
 
     @property
     def shown(self) -> dict[int, int] | None:
@@ -123,7 +91,7 @@ class NumberedPoses:
 def compare_frames(
     case: RecoveryInput,
     found: FoundCrop,
-    check: CheckFigures | None,
+    check: CropCheck | None,
     *,
     allowed: bool,
     pictures: bool,
@@ -142,7 +110,8 @@ def compare_frames(
     if found.search is not None and found.search.frame_map is not None and found.crop is not None:
         mapped = found.search.frame_map
         return PixelNumbers(mapped, mapped.offset, mapped.found, checked_by_map=True)
-    compared = check.frames if check is not None else _searched_frames(case, found)
+    searched = found.search.finding.frames if found.search is not None else ()
+    compared = check.frames if check is not None else searched
     offsets = [f.frame_offset for f in compared if f.agrees and f.offset_told]
     enough = min(ENOUGH, len(case.frames.frame_ids))
     offset = found.frame_offset if check is None else check.frame_offset if check.agrees else None
@@ -176,12 +145,8 @@ def compare_frames(
     return PixelNumbers(refused=mapped_frames, check=check)
 
 
-def _searched_frames(case: RecoveryInput, found: FoundCrop) -> tuple[FrameFigures, ...]:
-    return evidence_figures(found.search, case.frames).frames if found.search is not None else ()
-
-
 def _confirm_map(
-    case: RecoveryInput, crop: Crop, found: FrameMap, check: CheckFigures | None, on_progress: OnProgress
+    case: RecoveryInput, crop: Crop, found: FrameMap, check: CropCheck | None, on_progress: OnProgress
 ) -> PixelNumbers:
     """The map, where crops in full size agree with it, too."""
     numbers = PixelNumbers(found, found.offset, found.found, check=check)
@@ -204,8 +169,6 @@ def _confirm_map(
 
 def number_frames(case: RecoveryInput, pixels: PixelNumbers) -> NumberedPoses:
     """The numbers to go by."""
-    import numpy as np
-
     from_settings = np.fromiter(case.numbers.values(), np.int64)
     by: By = "settings" if case.settings_known else "assumption"
     frames, settings = case.source_frames, case.settings
@@ -244,8 +207,6 @@ def number_frames(case: RecoveryInput, pixels: PixelNumbers) -> NumberedPoses:
 
 def _number_by_map(from_settings: Whole, found: FrameMap, numbering: Numbering) -> tuple[Whole, Numbering]:
     """Numbers along the map's rule; without one, those of the settings, for poses that have a frame."""
-    import numpy as np
-
     numbers = from_settings + found.offset
     # The tracker's own rule holds beyond the end of the video at hand, too.
     later = (numbers > found.files) if found.first_rule and found.rule else np.zeros(len(numbers), bool)
@@ -271,8 +232,6 @@ def _times_s(
     indices: Whole | None,
 ) -> NDArray[np.float64] | None:
     """By the tracker's rate where the numbers are at that; else as the video at hand shows its frames."""
-    import numpy as np
-
     if found is None or found.first_rule:
         if not numbering.settings or numbering.by == "unknown":
             return None
@@ -283,8 +242,6 @@ def _times_s(
 
 
 def _describe_numbers(case: RecoveryInput, pixels: PixelNumbers, numbering: Numbering) -> Iterator[str]:
-    from being_remote.tracker.frame_numbering import FIVE_DIGITS
-
     video, found, begin = _video_name(case), pixels.frame_map, numbering.begin_frames
     what = "the run's settings say" if case.settings_known else "was assumed"
     if pixels.refused:
@@ -317,9 +274,7 @@ def _describe_numbers(case: RecoveryInput, pixels: PixelNumbers, numbering: Numb
 
 
 def _describe_ends(case: RecoveryInput, numbering: Numbering, indices: Whole | None) -> Iterator[str]:
-    """Warnings where the video begins late, ends early, lacks frames, or goes on after the last pose."""
-    import numpy as np
-
+    """Warnings where the video begins late, ends early, lacks frames, or continues after the last pose."""
     if indices is None:
         return
     video, poses, count = _video_name(case), len(indices), numbering.frames_at_hand
@@ -349,7 +304,7 @@ def _describe_ends(case: RecoveryInput, numbering: Numbering, indices: Whole | N
         end = numbering.begin_frames + last_id + 1 + case.settings.end_frames + numbering.offset
         if count > end + ROUNDING:
             yield (
-                f"{video} goes on for {count - end} frames after the last pose: did the run stop early, or"
+                f"{video} continues for {count - end} frames after the last pose: did the run stop early, or"
                 " is this another video?"
             )
 

@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.camera.crop import Crop
+from being_remote.crop_search.frame_map import FrameMap, FrameRule, map_frames
 from being_remote.errors import DataError, NotFoundError
+from being_remote.media.video import READERS, FrameReader, small_grey
+from being_remote.recovery.recovery_input import RecoveryInput
 from being_remote.recovery.stored_crops import read_crop
 from being_remote.session import OnProgress, TransferProgress
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from being_remote.camera.crop import Crop
-    from being_remote.crop_search.frame_map import FrameMap, FrameRule
-    from being_remote.media.video import FrameReader, Window
-    from being_remote.recovery.recovery_input import RecoveryInput
+from being_remote.tracker.frame_numbering import frames_in_source
+from being_remote.tracker.source_frames import MAX_FILES, number_frames
 
 SIDE_PX = 32  # of the small pictures
 EVERY, RESAMPLED, NAMED = "every frame of it", "it at {fps:g} fps", "its files by their names"
@@ -40,10 +39,6 @@ class NoEvidence:
 
 def find_frame_map(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> FrameMap | NoEvidence | str:
     """Which frame of the video at hand each pose is of, or in words why the pixels fit no frames."""
-    import numpy as np
-
-    from being_remote.crop_search.frame_map import map_frames
-
     assert case.crops is not None and case.video is not None
     numbers = np.fromiter(case.numbers.values(), np.int64)
     order = np.argsort(numbers, kind="stable")  # text order, where there are more than 99,999 images
@@ -74,19 +69,12 @@ def find_frame_map(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> 
 
 def is_certain(source: FrameReader, fps: float) -> bool:
     """Whether there is but one way to number these frames: a folder, or a video at the tracker's rate."""
-    import numpy as np
-
     resampled, every = _predictions(source, fps)
     return source.times_s is None or bool(np.array_equal(resampled.frames, every.frames))
 
 
 def _predictions(source: FrameReader, fps: float) -> tuple[FrameRule, FrameRule]:
     """What `source/` holds by the settings; and every frame, as programs other than the tracker do it."""
-    import numpy as np
-
-    from being_remote.crop_search.frame_map import FrameRule
-    from being_remote.tracker.source_frames import MAX_FILES, number_frames
-
     index_of, _ = number_frames(source, fps)
     files = np.full(min(max(index_of), MAX_FILES), -1)
     for number, index in index_of.items():
@@ -98,10 +86,6 @@ def _predictions(source: FrameReader, fps: float) -> tuple[FrameRule, FrameRule]
 
 def _source_rules(source: FrameReader, fps: float) -> list[FrameRule]:
     """The ways in which `source/` may have been made of the video at hand, the likeliest first."""
-    from being_remote.crop_search.frame_map import FrameRule
-    from being_remote.tracker.frame_numbering import frames_in_source
-    from being_remote.tracker.source_frames import MAX_FILES
-
     rules = list(_predictions(source, fps))
     every = rules[1].frames
     if source.times_s is not None:
@@ -133,8 +117,6 @@ def _small_frames(
 
 def _small_crops(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> dict[int, NDArray[np.float32]]:
     """Each stored crop without its padding, by frame_id; those that cannot be read are left out."""
-    from being_remote.media.video import READERS, small_grey
-
     assert case.crops is not None
     crops, size_wh = case.crops, case.frames.image_size_wh
     across, down = (
@@ -159,7 +141,7 @@ def _small_crops(case: RecoveryInput, crop: Crop, on_progress: OnProgress) -> di
     return pictures
 
 
-def _window(crop: Crop) -> Window:
+def _window(crop: Crop) -> tuple[int, int, int, int]:
     """The part of a frame that the crop shows, whole pixels."""
     width, height = crop.source_size_wh
     x_min, y_min = max(round(crop.x_min), 0), max(round(crop.y_min), 0)

@@ -35,34 +35,24 @@ class FileOrigin(Protocol):
 
 @dataclass(frozen=True)
 class CropPlace:
-    """A folder of stored crops.
-
-    Attributes:
-        by_source: its pictures are numbered like the source's, not by frame_id.
-        strip: they are strips whose left, square panel is the crop.
-    """
+    """A folder of stored crops."""
 
     folder: Path
-    by_source: bool = False
-    strip: bool = False
+    by_source: bool = False  # its pictures are numbered like the source's, not by frame_id
+    strip: bool = False  # they are strips whose left, square panel is the crop
 
 
 @dataclass(frozen=True, eq=False)
 class LocalRun:
-    """One run: its base is an actor's backup, a tracker's output, or a plain folder.
-
-    Attributes:
-        job: the job that tracked it, where it was named by one.
-        job_defaults: the checkout's defaults that the job was planned with.
-        origins: of each file in the backup's newest manifest; None where the base is not a backup.
-    """
+    """One run: its base is an actor's backup, a tracker's output, or a plain folder."""
 
     name: str
     base: Path
     checkpoints: Path
     actor: Actor | None
-    job: str | None = None
-    job_defaults: CheckoutDefaults | None = None
+    job: str | None = None  # the job that tracked it, where it was named by one
+    job_defaults: CheckoutDefaults | None = None  # the checkout's defaults that the job was planned with
+    # of each file in the backup's newest manifest; None where the base is not a backup
     origins: Mapping[str, FileOrigin] | None = None
 
     def boxes(self, settings: RunSettings) -> tuple[Path, ...]:

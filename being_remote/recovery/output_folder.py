@@ -14,18 +14,23 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from being_remote.errors import UsageError
-
-if TYPE_CHECKING:
-    from being_remote.export import Cameras
+from being_remote.errors import DataError, NotFoundError, UsageError
+from being_remote.export import Cameras, write_atomically
+from being_remote.tracker.frame_file import read_bytes
 
 NOTE = "recovered.json"
 FORMAT = "being-remote recovered"
 MAX_NOTE_BYTES = 1 << 20
 
 Note = dict[str, Any]
+
+# From the weakest to the strongest; what a note does not say, or is none of these, is not compared.
+GRADES = {g: n for n, g in enumerate(("unverified", "landmark", "estimated"))} | dict.fromkeys(
+    ("bbox", "whole frame", "verified", "exact"), 3
+)
+NUMBERS_BY = {by: n for n, by in enumerate(("unknown", "assumption", "settings", "pixels"))}
 
 
 def _describe_cameras(cameras: Cameras, canvases: Mapping[str, Any]) -> Note:
@@ -101,8 +106,6 @@ def claim(
         UsageError: it holds something else by now, or cannot be moved.
         NoSpace: the disk is full.
     """
-    from being_remote.export import write_atomically
-
     note = _describe_cameras(cameras, canvases)
     before, why = _read_folder(folder, note, cameras, outputs)
     if why:
@@ -172,13 +175,6 @@ def _compare_frames(before: Note, cameras: Cameras) -> str:
     )
 
 
-# From the weakest to the strongest; what a note does not say, or is none of these, is not compared.
-GRADES = {g: n for n, g in enumerate(("unverified", "landmark", "estimated"))} | dict.fromkeys(
-    ("bbox", "whole frame", "verified", "exact"), 3
-)
-NUMBERS_BY = {by: n for n, by in enumerate(("unknown", "assumption", "settings", "pixels"))}
-
-
 def compare_strength(before: Note, note: Note) -> str:
     """Why the cameras of a folder are surer than those that would replace them; "" if they are not."""
     for key, ranks, words in (("grade", GRADES, "grade"), ("numbers_by", NUMBERS_BY, "frame numbers by")):
@@ -190,9 +186,6 @@ def compare_strength(before: Note, note: Note) -> str:
 
 def _read_note(path: Path) -> Note | None:
     """The note; None where there is none; {} for one that cannot be read."""
-    from being_remote.errors import DataError, NotFoundError
-    from being_remote.tracker.frame_file import read_bytes
-
     try:
         note = json.loads(read_bytes(path, MAX_NOTE_BYTES))
     except NotFoundError:

@@ -11,45 +11,171 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from being_remote.errors import UsageError
-from being_remote.recovery.box_output import find_box_place, write_found_box
-from being_remote.recovery.evidence_picture import draw_evidence
+from being_remote.backup_paths import BackupPaths
+from being_remote.camera.canvas import Canvas
+from being_remote.errors import DataError, UsageError
+from being_remote.export import (
+    Cameras,
+    CanvasChoice,
+    Export,
+    RunFiles,
+    Target,
+    off_centre,
+    prepare,
+    refuse_left_over,
+    targets,
+    write,
+    write_atomically,
+)
+from being_remote.export.images import (
+    MASK,
+    RECORD,
+    ImagePlan,
+    make_images,
+    plan_images,
+    refuse_missing,
+    source_words,
+    standing,
+)
+from being_remote.recovery.drawings import Overlay, draw_evidence, draw_overlays
+from being_remote.recovery.found_crop import FoundCrop
+from being_remote.recovery.frame_numbers import NumberedPoses, Numbering
 from being_remote.recovery.output_folder import NOTE, claim, find_aside
-from being_remote.recovery.overlays import Overlay, draw_overlays
+from being_remote.recovery.recovery_input import RecoveryInput
+from being_remote.recovery.recovery_report import Matrix, RecoverReport, matrix
+from being_remote.recovery.recovery_request import OutputChoice
 from being_remote.recovery.report_page import PLOTS, page_bytes, plot_files, shown_places
-from being_remote.recovery.trainer_exports import PreparedTarget, TrainerExport, prepare_all
+from being_remote.recovery.stored_box import find_box_place, write_found_box
+from being_remote.report.pictures import jpeg, png
 from being_remote.session import OnProgress
-
-if TYPE_CHECKING:
-    from being_remote.export import Cameras
-    from being_remote.export.images import ImagePlan
-    from being_remote.recovery.found_crop import FoundCrop
-    from being_remote.recovery.frame_numbers import NumberedPoses, Numbering
-    from being_remote.recovery.recovery_input import RecoveryInput
-    from being_remote.recovery.recovery_report import RecoverReport
-    from being_remote.recovery.recovery_request import OutputChoice
-    from being_remote.tracker.source_frames import SourceFrames
+from being_remote.tracker.source_frames import SourceFrames
 
 OVERLAY, EVIDENCE, PAGE = "overlay.png", "evidence.png", "report.html"
 
 
+@dataclass(frozen=True)
+class TrainerExport:
+    """One trainer's camera."""
+
+    name: str  # what `--export` takes
+    folder: str  # where its files lie
+    K: Matrix  # (3, 3) of its canvas, corner convention
+    canvas: Canvas  # its picture
+    off_centre: str  # what it gets wrong by taking the middle for the principal point; "" if nothing
+    images: int | None  # how many pictures there are for it; None without --with-images
+    images_kept: int | None  # how many of these existed already, and were not made again
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedTarget:
+    """A target with the camera that it is to be given."""
+
+    target: Target
+    export: Export
+
+    @property
+    def canvas_numbers(self) -> list[int]:
+        """Its canvas, to be compared with what a folder holds."""
+        c = self.export.canvas
+        return [c.x_min, c.y_min, c.width, c.height, *c.out_size_wh]
+
+    def outputs(self, folder: Path) -> list[str]:
+        """What is written below `folder`; a folder of one file a frame ends in a slash."""
+        top = folder / self.target.folder
+        return [
+            f"{top / name}/" if name.endswith("/") else str(top / name) for name in self.target.main_files
+        ]
+
+    @property
+    def off_centre(self) -> str:
+        """What its trainer gets wrong by taking the middle for the principal point; "" if nothing."""
+        return off_centre(self.target, self.export)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person must do so that it arrives unchanged."""
+        notes = (*self.target.notes, *self.target.remarks(self.export))
+        return [f"{self.target.name}: {note}" for note in notes]
+
+    def describe(self, folder: Path, images: int | None, kept: int | None) -> TrainerExport:
+        """What the report says of it."""
+        top, K = str(folder / self.target.folder), matrix(self.export.K)
+        return TrainerExport(self.target.name, top, K, self.export.canvas, self.off_centre, images, kept)
+
+
+def choose_targets(names: Sequence[str], canvas: CanvasChoice) -> tuple[Target, ...]:
+    """The targets of these names, refused before anything is read for them."""
+    chosen = targets(names)
+    if canvas is not None and all(t.fixed_canvas for t in chosen):
+        fixed = ", ".join(t.name for t in chosen)
+        raise UsageError(
+            f"{fixed} always describe the original frames", where="--canvas", hint="leave --canvas out"
+        )
+    return chosen
+
+
+def prepare_all(
+    output: OutputChoice, cameras: Cameras, case: RecoveryInput, numbering: Numbering
+) -> tuple[list[PreparedTarget], list[str]]:
+    """Each target with its camera and canvas, and warnings.
+
+    Targets whose pictures are the original frames keep them. Where no export was named, one that cannot
+    hold these cameras, or be made of the run's files, is left out with a warning.
+
+    Raises:
+        UsageError: one that was named cannot hold what it is given, or none of them takes a canvas.
+        NotFoundError: a file that it needs is not here.
+        DataError: one that was named cannot be made of the run's files.
+    """
+    canvas, allow_off_centre = output.canvas, output.allow_off_centre
+    files = _find_files(case, numbering)
+    prepared, warnings = [], []
+    for target in choose_targets(output.exports, canvas):
+        try:
+            export = prepare(target, cameras, files, canvas=canvas, allow_off_centre=allow_off_centre)
+            target.check(export)
+        except (UsageError, DataError) as e:
+            if output.exports:
+                raise
+            file = f"{e.where}: " if isinstance(e, DataError) else ""
+            warnings.append(f"{target.name} is left out: {file}{e.what}")
+            continue
+        prepared.append(PreparedTarget(target, export))
+        off = prepared[-1].off_centre
+        warnings += [f"{target.name}: {off}"] if off else []
+    if canvas is not None and all(p.target.fixed_canvas for p in prepared):
+        raise UsageError(
+            "no trainer can take this canvas", where="--canvas", hint="; ".join(warnings) or "name another"
+        )
+    return prepared, warnings
+
+
+def _find_files(case: RecoveryInput, numbering: Numbering) -> RunFiles:
+    run, identity = case.run, BackupPaths(case.run.base).identity
+    dense, sparse = run.landmark_folders(case.settings)
+    return RunFiles(
+        checkpoints=run.checkpoints,
+        meshes=next((f for f in run.meshes if f.is_dir()), None),
+        kpt=next((f for f in sparse if f.is_dir()), None),
+        kpt_dense=next((f for f in dense if f.is_dir()), None),
+        identity=identity if identity.is_file() else None,
+        # Landmarks keep the tracker's numbers, also where the frames at hand have others.
+        kpt_offset=numbering.offset if numbering.settings else 0,
+        frame_names=dict(zip(case.frames.frame_ids.tolist(), case.frames.files, strict=True)),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class OutputPlan:
-    """What will be written, and where; see `RecoverReport` for most fields.
-
-    Attributes:
-        frames: the frames of the video under their source numbers.
-        standing: how many pictures of each target exist already.
-    """
+    """What will be written, and where; see `RecoverReport` for most fields."""
 
     folder: Path
     canvases: dict[str, list[int]]
     prepared: list[PreparedTarget]
-    frames: SourceFrames | None
+    frames: SourceFrames | None  # the frames of the video under their source numbers
     pictures: dict[str, ImagePlan]
-    standing: dict[str, int]
+    standing: dict[str, int]  # how many pictures of each target exist already
     evidence: bool
     plot: bool
     outputs: tuple[str, ...]
@@ -89,9 +215,6 @@ def plan_outputs(
         NotFoundError: an export needs a file that is missing.
         DataError: one that was named cannot be made of the run's files.
     """
-    from being_remote.export import refuse_left_over
-    from being_remote.export.images import standing
-
     prepared, warnings = prepare_all(output, cameras, case, poses.numbering)
     folder = (output.out or Path("recovered") / cameras.name).absolute()
     pictures = _plan_pictures(prepared, case, poses.numbering) if output.with_images else {}
@@ -130,8 +253,6 @@ def write_outputs(
     plan: OutputPlan, case: RecoveryInput, found: FoundCrop, cameras: Cameras, on_progress: OnProgress
 ) -> list[Overlay]:
     """Write what was planned, except the page; returns the overlays that the page shows."""
-    from being_remote.export import write, write_atomically
-
     folder = plan.folder
     if plan.box is not None:
         write_found_box(plan.box, case, found)
@@ -157,9 +278,6 @@ def write_pages(
     overlays: Sequence[Overlay],
 ) -> None:
     """Write the picture of the evidence, of the frames `compared`, and the page with the whole report."""
-    from being_remote.export import write_atomically
-    from being_remote.report.pictures import jpeg, png
-
     evidence = None
     if plan.evidence and compared is not None:
         picture = draw_evidence(report, case, compared, found)
@@ -169,8 +287,6 @@ def write_pages(
 
 
 def _make_pictures(plan: OutputPlan, on_progress: OnProgress) -> None:
-    from being_remote.export.images import make_images
-
     frames = plan.frames
     for p in plan.prepared:
         if p.target.name in plan.pictures and frames is not None:
@@ -183,8 +299,6 @@ def _plan_pictures(
     prepared: Sequence[PreparedTarget], case: RecoveryInput, numbering: Numbering
 ) -> dict[str, ImagePlan]:
     """The pictures of each target that has any."""
-    from being_remote.export.images import plan_images, refuse_missing, source_words
-
     if case.video is None:
         raise UsageError(
             "no original video is at hand to make pictures of", where="--with-images", hint="--video FILE"
@@ -199,7 +313,5 @@ def _plan_pictures(
 
 def _picture_files(images: ImagePlan, folder: Path) -> list[str]:
     """The folders of its pictures, and what lies beside them."""
-    from being_remote.export.images import MASK, RECORD
-
     folders = dict.fromkeys(os.path.dirname(name) for name in images.names)
     return [*(f"{folder / name}/" for name in folders), str(folder / MASK), str(folder / RECORD)]

@@ -127,5 +127,5 @@ class OutputChoice:
 
     @property
     def names_files(self) -> bool:
-        """Whether something to write was asked for by name."""
+        """Whether something to write is named."""
         return bool(self.exports or self.with_images or self.out or self.write_bbox or self.plot)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from being_remote.crop_search.finding import FrameEvidence
+from being_remote.export import Cameras
+from being_remote.recovery.drawings import Overlay
+from being_remote.recovery.recovery_report import RecoverReport
 from being_remote.recovery.stored_crops import spread
-
-if TYPE_CHECKING:
-    from being_remote.export import Cameras
-    from being_remote.recovery.overlays import Overlay
-    from being_remote.recovery.recovery_report import RecoverReport
-    from being_remote.recovery.report_values import FrameFigures
-    from being_remote.report.page import SliderFrame, Table
+from being_remote.report.curves import camera_path
+from being_remote.report.page import Column, Page, PageChart, PagePicture, SliderFrame, Table, html
+from being_remote.report.plots import plot_intrinsics, plot_panels
 
 GRADES = {
     "bbox": "The crop is this run's own bbox.pt; it was not compared with pixels.",
@@ -36,9 +35,6 @@ def page_bytes(
     report: RecoverReport, cameras: Cameras, overlays: Sequence[Overlay], evidence: bytes | None
 ) -> bytes:
     """The page as one self-contained file; `evidence`: its picture, JPEG or PNG."""
-    from being_remote.report.curves import camera_path
-    from being_remote.report.page import Page, PageChart, PagePicture, html
-
     picture, chart = None, "how far and how turned the head is"
     if evidence is not None:
         caption = "stored crop, the crop made again, their difference, and the score around the optimum"
@@ -66,9 +62,6 @@ def page_bytes(
 
 def plot_files(cameras: Cameras) -> dict[str, bytes]:
     """The camera and its path as PNG files, by name."""
-    from being_remote.report.curves import camera_path
-    from being_remote.report.plots import plot_intrinsics, plot_panels
-
     name, path = cameras.name, camera_path(cameras.frame_ids, cameras.R, cameras.t)
     title = f"{name}: the camera before and after"
     camera = plot_intrinsics(title, cameras.crop, cameras.K_crop, cameras.K_source)
@@ -112,8 +105,6 @@ def _grade_text(report: RecoverReport) -> str:
 
 
 def _frames(report: RecoverReport, cameras: Cameras, overlays: Iterable[Overlay]) -> Iterator[SliderFrame]:
-    from being_remote.report.page import SliderFrame
-
     for one in overlays:
         frame_id, number = int(cameras.frame_ids[one.place]), int(cameras.source_numbers[one.place])
         facts: list[tuple[str, str | float]] = [("source frame", f"{number:05d}" if number else "unknown")]
@@ -125,8 +116,6 @@ def _frames(report: RecoverReport, cameras: Cameras, overlays: Iterable[Overlay]
 
 
 def _tables(report: RecoverReport) -> Iterator[Table]:
-    from being_remote.report.page import Column, Table
-
     if report.check is not None and report.check.frames:
         yield _compared("Stored crops against the box", report.check.frames)
     if report.evidence is not None and report.evidence.frames:
@@ -152,9 +141,7 @@ def _tables(report: RecoverReport) -> Iterator[Table]:
         )
 
 
-def _compared(title: str, frames: Sequence[FrameFigures]) -> Table:
-    from being_remote.report.page import Column, Table
-
+def _compared(title: str, frames: Sequence[FrameEvidence]) -> Table:
     return Table(
         title,
         (

@@ -11,18 +11,19 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from being_remote.errors import InconsistentData
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from being_remote.crop_search.finding import StoredCrop
+from being_remote.errors import DataError, InconsistentData, NotFoundError
+from being_remote.media.picture import read_picture
+from being_remote.recovery.local_runs import CropPlace, LocalRun
 from being_remote.tracker import layout
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from being_remote.crop_search.finding import StoredCrop
-    from being_remote.recovery.local_runs import CropPlace, LocalRun
-    from being_remote.tracker.run_settings import RunSettings
+from being_remote.tracker.npy_file import DENSE, SPARSE, landmark_name, read_landmarks
+from being_remote.tracker.run_settings import RunSettings
 
 MAX_SIDE_PX = 2048  # the tracker runs at 512; a search of much more would take gigabytes
 _NUMBER = re.compile(r"[0-9]{1,7}")
@@ -88,8 +89,6 @@ def read_crops(
     Raises:
         DataError: one cannot be read, or has another size than the run's frames say.
     """
-    from being_remote.crop_search.finding import StoredCrop
-
     if max(image_size_wh) > MAX_SIDE_PX:
         raise InconsistentData(
             f"pictures of {image_size_wh[0]}x{image_size_wh[1]} are not compared: {MAX_SIDE_PX} is the most",
@@ -109,12 +108,6 @@ def read_crops(
 
 def read_face_mask(folder: Path, number: int, image_size_wh: tuple[int, int]) -> NDArray[np.bool_] | None:
     """(h, w) where the face is: within the hull of its landmarks; None where there are none to read."""
-    import cv2
-    import numpy as np
-
-    from being_remote.errors import DataError, NotFoundError
-    from being_remote.tracker.landmark_file import DENSE, SPARSE, landmark_name, read_landmarks
-
     try:
         points = read_landmarks(folder / landmark_name(number), DENSE if is_dense(folder) else SPARSE)
     except (NotFoundError, DataError):
@@ -138,8 +131,6 @@ def read_crop(crops: StoredCrops, frame_id: int, image_size_wh: tuple[int, int])
     Raises:
         DataError: it cannot be read, or has another size than the run's frames say.
     """
-    from being_remote.media.picture import read_picture
-
     picture = read_picture(crops.files[frame_id]).pixels
     height, width = picture.shape[:2]
     if crops.strip:

@@ -31,26 +31,21 @@ class Rect:
 
 @dataclass(frozen=True)
 class CropDiagram:
-    """Positions of everything that is drawn.
+    """Positions of everything that is drawn."""
 
-    Attributes:
-        view: all of it, with a margin.
-        image, frame: the tracker's image and the original frame.
-        used, padded: what of the frame was cut out, and the square it was padded to (None: not padded).
-        principal_image, principal_frame: the principal points; None where outside the view.
-        links: from the image's near corners to those of the place it was made of.
-        mark: half the size of a cross.
-    """
-
-    view: Rect
+    view: Rect  # all of it, with a margin
+    # the tracker's image and the original frame
     image: Rect
     frame: Rect
+    # what of the frame was cut out, and the square it was padded to (None: not padded)
     used: Rect
     padded: Rect | None
+    # the principal points; None where outside the view
     principal_image: Point | None
     principal_frame: Point | None
+    # from the image's near corners to those of the place it was made of
     links: tuple[tuple[Point, Point], ...]
-    mark: float
+    mark: float  # half the size of a cross
 
 
 def lay_out_crop(crop: Crop, K_crop: NDArray[np.float64], K_source: NDArray[np.float64]) -> CropDiagram:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from being_remote.crop_search.finding import ScoreLattice
 from being_remote.report.pictures import Colour, Picture, put_text, text_width
 
 Floats = NDArray[np.float64]
@@ -39,38 +40,16 @@ _HEIGHT = _HEAD + _CAPTION + SIDE + 56 + _CAPTION + _LOWER + _MARGIN
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
-    """Scores of whole-number crops around the one found.
-
-    Attributes:
-        side_steps: (S,) px added to the side, the middle kept; 0 is among them.
-        shifts_px: (D,) px by which the crop was moved, in x and in y; 0 is among them.
-        values: (S, D, D) by side, by shift in y, by shift in x; 1 at best, NaN where none was made.
-    """
-
-    side_steps: Sequence[int]
-    shifts_px: Sequence[int]
-    values: Floats
-
-
-@dataclass(frozen=True, eq=False)
 class CropEvidence:
-    """What is drawn.
+    """What is drawn."""
 
-    Attributes:
-        title: which run and frame.
-        grade: one of `GRADES`, or another word.
-        stored, made: (h, w, 3) uint8 BGR of one size: the tracker's picture and the crop made again.
-        figures: what is known of the crop and how well, a line each; long ones are broken.
-        scores: None where no whole-number crops were compared.
-    """
-
-    title: str
-    grade: str
+    title: str  # which run and frame
+    grade: str  # one of `GRADES`, or another word
+    # (h, w, 3) uint8 BGR of one size: the tracker's picture and the crop made again
     stored: Picture
     made: Picture
-    figures: Sequence[str]
-    scores: Scores | None
+    figures: Sequence[str]  # what is known of the crop and how well, a line each; long ones are broken
+    scores: ScoreLattice | None  # None where no whole-number crops were compared
 
 
 def draw(shown: CropEvidence) -> Picture:
@@ -95,7 +74,7 @@ def draw(shown: CropEvidence) -> Picture:
     lower = y + SIDE + 56 + _CAPTION
     words_area = (_MARGIN, lower, _WIDTH - 2 * _MARGIN, _LOWER)
     if shown.scores is not None:
-        shape = shown.scores.values.shape
+        shape = shown.scores.scores.shape
         if shape != (len(shown.scores.side_steps), *2 * [len(shown.scores.shifts_px)]):
             raise ValueError(f"scores of shape {shape} do not fit their steps")
         _heat_map(picture, shown.scores, (lefts[0], lower, SIDE, _LOWER))
@@ -144,11 +123,11 @@ def _difference(picture: Picture, shown: CropEvidence, area: Area) -> None:
     _scale_bar(picture, (x, y + height + 12, width, _BAR), "0", f"{top} levels of 255", note)
 
 
-def _heat_map(picture: Picture, scores: Scores, area: Area) -> None:
+def _heat_map(picture: Picture, scores: ScoreLattice, area: Area) -> None:
     """The score over the crop's place, at the side found."""
     x, y, width, height = area
     _text(picture, "score over the crop's place", (x, y - 14), TEXT)
-    values = scores.values[list(scores.side_steps).index(0)]
+    values = scores.scores[list(scores.side_steps).index(0)]
     low, high = _range(values)
     count = len(scores.shifts_px)
     cell = min(width - 60, height - 84) // count
@@ -171,11 +150,11 @@ def _heat_map(picture: Picture, scores: Scores, area: Area) -> None:
     _scale_bar(picture, bar, f"{low:.5f}", f"{high:.5f}", "")
 
 
-def _curve(picture: Picture, scores: Scores, area: Area) -> None:
+def _curve(picture: Picture, scores: ScoreLattice, area: Area) -> None:
     """The best score at each side."""
     x, y, width, height = area
     _text(picture, "best score over the crop's side", (x, y - 14), TEXT)
-    best = np.array([np.nanmax(v) if np.isfinite(v).any() else np.nan for v in scores.values])
+    best = np.array([np.nanmax(v) if np.isfinite(v).any() else np.nan for v in scores.scores])
     low, high = _range(best)
     left, top, right, bottom = x + 76, y + 14, x + width - 12, y + height - 62
     cv2.rectangle(picture, (left, y), (x + width - 1, bottom + 14), PANEL, -1)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import secrets
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.pod_client.job_answers import (
-    BootIdentity,
     CancelAnswer,
+    HostOffer,
     StatusAnswer,
     SubmitAnswer,
     inflate_status,
     parse_answer,
     parse_status,
 )
-from being_remote.pod_client.runner import run_program
-from being_remote.schedulers.scheduler import CancelRequest, StartRequest
+from being_remote.pod_client.runner import malformed_answer, run_program
+from being_remote.schedulers.scheduler import CancelRequest, Choose, StartRequest
 from being_remote.session import Session
 
 SUPERVISOR_WAIT_S = 20.0
@@ -28,23 +30,25 @@ SUPERVISOR_WAIT_S = 20.0
 class PlainHost:
     """Supervisors are children of the host's first process."""
 
-    def find_volume(self, session: Session, host: SshHost | LocalHost) -> BootIdentity:
-        said = run_program(session, "claim", _request(host, job=None), python=host.python)
-        return parse_answer(BootIdentity, "claim", said, session.host)
-
     def start(
-        self, session: Session, host: SshHost | LocalHost, request: StartRequest, archive: bytes
-    ) -> SubmitAnswer:
-        asked = _request(
-            host,
-            **dataclasses.asdict(request),
-            bundle_bytes=len(archive),
-            bundle_sha256=hashlib.sha256(archive).hexdigest(),
-            nonce=secrets.token_hex(8),
-            wait_s=SUPERVISOR_WAIT_S,
-        )
-        said = run_program(session, "claim", asked, python=host.python, payload=archive)
-        return parse_answer(SubmitAnswer, "claim", said, session.host)
+        self, session: Session, host: SshHost | LocalHost, programs: bytes, choose: Choose
+    ) -> SubmitAnswer | None:
+        requests: Sequence[StartRequest] = ()
+
+        def reply(line: bytes) -> bytes:
+            nonlocal requests
+            offer = parse_answer(HostOffer, "offer", line, session.host)
+            requests = choose(offer.volume)
+            return pack_submit(requests, b"" if offer.has_programs else programs) if requests else b""
+
+        asked = _request(host, programs=hashlib.sha256(programs).hexdigest(), wait_s=SUPERVISOR_WAIT_S)
+        said = run_program(session, "offer", asked, python=host.python, reply=reply)
+        if not requests:
+            return None
+        answer = parse_answer(SubmitAnswer, "offer", said.partition(b"\n")[2], session.host)
+        if [job.job for job in answer.jobs] != [request.job for request in requests]:
+            raise malformed_answer(session.host, "offer", "it is about other jobs")
+        return answer
 
     def look(self, session: Session, host: SshHost | LocalHost, only: Sequence[str] | None) -> StatusAnswer:
         asked = _request(host, only=None if only is None else list(only))
@@ -64,3 +68,23 @@ class PlainHost:
 
 def _request(host: SshHost | LocalHost, **more: Any) -> dict[str, Any]:
     return {"workdir": str(host.workdir), **more}
+
+
+def pack_submit(requests: Sequence[StartRequest], programs: bytes) -> bytes:
+    """What `pod/offer.py` reads: two sizes, the programs, and the jobs with their files; both deflated."""
+    jobs = [
+        {
+            "job": request.job,
+            "spec_sha256": request.spec_sha256,
+            "attempt": request.attempt,
+            "volume": request.volume,
+            "pushed": request.pushed,
+            "nonce": secrets.token_hex(8),
+            "files": [[name, len(data)] for name, data in request.files.items()],
+        }
+        for request in requests
+    ]
+    files = (data for request in requests for data in request.files.values())
+    claims = zlib.compress(b"".join([json.dumps({"jobs": jobs}).encode() + b"\n", *files]))
+    sent = zlib.compress(programs, 9) if programs else b""
+    return b"%d %d\n" % (len(sent), len(claims)) + sent + claims

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from being_remote.inventory import LocalHost, SshHost
-from being_remote.pod_client.job_answers import BootIdentity, CancelAnswer, StatusAnswer, SubmitAnswer
+from being_remote.pod_client.job_answers import CancelAnswer, StatusAnswer, SubmitAnswer
 from being_remote.session import Session
 
 
@@ -18,6 +18,7 @@ class StartRequest:
     Attributes:
         volume: the only one on which the job may be put; None where it is known to be on the host.
         pushed: the folder of uploaded files from which the attempt continues.
+        files: the job's files, by their names below its folder; none where it is known to be on the host.
     """
 
     job: str
@@ -25,6 +26,12 @@ class StartRequest:
     attempt: int
     volume: str | None
     pushed: str | None
+    files: Mapping[str, bytes]
+
+
+# Given the name of the host's volume (None: it has none), says what is started there. What it raises ends
+# the submit before anything of a job was sent. It is asked again when the link fails.
+Choose = Callable[[str | None], Sequence[StartRequest]]
 
 
 @dataclass(frozen=True)
@@ -47,13 +54,18 @@ class CancelRequest:
 class Scheduler(Protocol):
     """A host's way to run supervisors. Each method may be repeated; without an answer it raises HostError."""
 
-    def find_volume(self, session: Session, host: SshHost | LocalHost) -> BootIdentity:
-        """Where jobs are put: the volume, which is given a name if it has none."""
-
     def start(
-        self, session: Session, host: SshHost | LocalHost, request: StartRequest, archive: bytes
-    ) -> SubmitAnswer:
-        """Put the archive on the host unless the job is there; ensure that the attempt has a supervisor."""
+        self, session: Session, host: SshHost | LocalHost, programs: bytes, choose: Choose
+    ) -> SubmitAnswer | None:
+        """Put jobs on the host, unless they are there, and ensure that their attempts have supervisors.
+
+        Args:
+            programs: the archive of our programs, which is sent to a host that does not have it.
+            choose: the jobs, once the host's volume is known.
+
+        Returns:
+            What became of each job, in their order; None where none was chosen.
+        """
 
     def look(self, session: Session, host: SshHost | LocalHost, only: Sequence[str] | None) -> StatusAnswer:
         """What the host shows of its jobs (of `only` some) and GPUs; starts and changes nothing."""

@@ -49,7 +49,12 @@ _PLAIN = re.compile(r"[\w./+=@,~-]*")
 
 
 def unusable_path(path: str) -> Optional[str]:
-    """Why the tracker could not work below a path; None where it can."""
+    """Why the tracker could not work below a path; None where it can.
+
+    Example:
+        >>> unusable_path("/workspace/Being"), unusable_path("/data/sources")
+        (None, "it holds 'source', which the tracker replaces in its paths")
+    """
     for word in REPLACED:
         if word in path:
             return f"it holds {word!r}, which the tracker replaces in its paths"
@@ -59,7 +64,7 @@ def unusable_path(path: str) -> Optional[str]:
 
 
 class ResumableFiles(NamedTuple):
-    """What an attempt left that another can go on from."""
+    """What an attempt left that another can resume from."""
 
     folder: str  # its work folder
     frames: List[str]  # names of its whole frames from the first on, of one K and in the order of one fit
@@ -135,7 +140,7 @@ def _write_settings(work: str, files: str, request: Dict[str, Any], folder: str)
 def find_resumable_files(
     folder: str, request: Dict[str, Any], names: Optional[Collection[str]] = None
 ) -> ResumableFiles:
-    """What of an attempt's work folder is whole and safe to go on from; with `names` only of these paths."""
+    """What of an attempt's work folder is whole and safe to resume from; with `names` only of these paths."""
     from being_remote.tracker.box_file import MAX_BOX_BYTES, parse_box
     from being_remote.tracker.frame_file import is_resumable, read_bytes, read_frame
 

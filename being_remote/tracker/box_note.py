@@ -7,7 +7,6 @@ appear whole or not at all, and the box is read back by our own reader first.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from being_remote.disk import FULL
 from being_remote.durable_files import sync_folder, write_whole
 from being_remote.errors import DataError, InconsistentData, NoSpace, NotFoundError, UsageError
 from being_remote.tracker.box_file import Box, box_bytes, box_text, parse_box, read_box
@@ -64,7 +64,7 @@ def write_box(path: Path, note: BoxNote) -> bool:
             return _keep_existing(path, note.box)
         sync_folder(path.parent)
     except OSError as e:
-        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+        if e.errno in FULL:
             raise NoSpace("the disk is full; no box was written", file=str(path)) from e
         raise UsageError(f"cannot be written: {e.strerror}", where=str(path)) from e
     finally:
@@ -91,7 +91,12 @@ def read_note(path: Path) -> BoxNote | None:
 
 
 def note_path(path: Path) -> Path:
-    """Where the note of a bbox.pt lies."""
+    """Where the note of a bbox.pt lies.
+
+    Example:
+        >>> note_path(Path("roman/bbox.pt")).as_posix()
+        'roman/bbox.found.json'
+    """
     return path.with_name(path.stem + ".found.json")
 
 

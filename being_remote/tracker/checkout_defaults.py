@@ -1,6 +1,6 @@
 """The keys and defaults of one checkout of the tracker, from the text of its `configs/config.py`.
 
-The file came from a host: it is bounded and split into tokens, and of all its statements only
+The file is from a host: it is bounded and split into tokens, and of all its statements only
 `cfg.NAME = VALUE` is read, whose value must be a short Python literal. Nothing of it is imported or run.
 """
 

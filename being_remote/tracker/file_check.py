@@ -1,4 +1,4 @@
-"""Check one file that came from a pod: is it what its name says, whole, and harmless.
+"""Check one downloaded file: is it what its name says, whole, and harmless.
 
 Files that a camera depends on are read by the readers that later use them: a `.frame` must be a frame of
 that number with a finite camera, `bbox.pt` a box, `identity.npy` a shape; in a backup the landmarks and
@@ -17,10 +17,8 @@ from being_remote.errors import TornFile, UnsafeFile
 from being_remote.tracker.box_file import MAX_BOX_BYTES, parse_box
 from being_remote.tracker.frame_entries import check_plain_data, shown_name
 from being_remote.tracker.frame_file import MAX_FRAME_BYTES, parse_frame, read_bytes
-from being_remote.tracker.identity_file import parse_identity
-from being_remote.tracker.landmark_file import DENSE, SPARSE, parse_landmarks
 from being_remote.tracker.layout import BBOX, FRAME_SUFFIX, IDENTITY, KPT, KPT_DENSE, MESH
-from being_remote.tracker.npy_file import check_array
+from being_remote.tracker.npy_file import DENSE, SPARSE, check_array, parse_identity, parse_landmarks
 from being_remote.tracker.ply import check_ply, parse_ply
 from being_remote.tracker.torch_zip import TORN
 

@@ -65,7 +65,7 @@ class FrameLayout:
 
 
 class StoredFrame:
-    """The entries of one `.frame`; arrays are built when they are asked for, read-only.
+    """The entries of one `.frame`; arrays are built when they are read, read-only.
 
     `frame_id` is the stem of the file's name, `shown` that name for messages; `global_step` is None where
     the file does not say it, and `notes` say how the file differs from the tracker's form.

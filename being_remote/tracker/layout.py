@@ -17,7 +17,7 @@ Base = Literal["input", "output", "root"]
 
 # The most precious first.
 KINDS = ("checkpoints", "bbox", "identity", "configs", "kpt", "meshes", "crops", "logs", "sources")
-# Large, and mostly made from a video that lies elsewhere: only when asked for.
+# Large, and mostly made from a video that lies elsewhere: only on request.
 ON_REQUEST = ("sources",)
 
 # In the actor's input folder.
@@ -93,7 +93,12 @@ class Place:
         return base / self.folder
 
     def takes(self, name: str, actor_output: PurePosixPath) -> bool:
-        """Whether a file belongs here; `name` is its path below the folder, `/` between parts."""
+        """Whether a file belongs here; `name` is its path below the folder, `/` between parts.
+
+        Example:
+            >>> [p.kind for p in PLACES if p.takes("roman.yml", PurePosixPath("output/roman"))]
+            ['configs', 'logs']
+        """
         if "/" in name and not self.recursive:
             return False
         # Not str.format: a run may be called "{run}", and its brackets are no pattern.

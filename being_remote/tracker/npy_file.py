@@ -1,6 +1,7 @@
-"""numpy's .npy files: plain numbers of an expected shape, or a refusal.
+"""numpy's .npy files, the tracker's landmarks and MICA's identity: plain numbers, or a refusal.
 
-The header is matched and bounded before numpy sees the file, and nothing is unpickled.
+The header is matched and bounded before numpy sees the file, and nothing is unpickled. Landmark files are
+named after the picture in `source/`, not after a frame_id; a picture without a face has a file of zeros.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _HEADER = re.compile(
     rb" 'shape': \((?P<shape>(?:%(n)b, ?(?:%(n)b(?:, ?%(n)b)*,?)?)?)\), ?\} *\n" % {b"n": _SIZE}
 )
 _NUMBERS = re.compile(r"[<|](f[248]|[iu][1248])")
+
+SPARSE, DENSE = 68, 478  # landmarks of an image
+COEFFICIENTS = 300  # of an identity
 
 
 class _NpyHeader(NamedTuple):
@@ -111,3 +115,46 @@ def _check_size(data: bytes, header: _NpyHeader, shown: str) -> None:
 
 def _times(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
+
+
+def landmark_name(source_number: int) -> str:
+    """The file of the picture `source/<number>`.
+
+    Example:
+        >>> landmark_name(2)
+        '00002.npy'
+    """
+    return f"{source_number:05d}.npy"
+
+
+def read_landmarks(path: Path, points: int) -> Floats | None:
+    """One file: (points, 2) float64, or None where the tracker found no face.
+
+    Returns:
+        Pixels of the network image, corner convention: the tracker compares them with what its own
+        camera projects, and that is in this convention.
+
+    Raises:
+        NotFoundError, DataError: missing; or not `points` points, plain and finite.
+    """
+    return parse_landmarks(read_bytes(path, MAX_BYTES), str(path), points)
+
+
+def parse_landmarks(data: bytes, name: str, points: int) -> Floats | None:
+    """As `read_landmarks`, of bytes; `name` is for messages."""
+    pixels = parse_array(data, name, (points, 2))
+    return pixels if pixels.any() else None
+
+
+def read_identity(path: Path) -> Floats:
+    """FLAME's identity coefficients, (300,) float64.
+
+    Raises:
+        NotFoundError, DataError: missing; or not 300 plain finite numbers.
+    """
+    return parse_identity(read_bytes(path, MAX_BYTES), str(path))
+
+
+def parse_identity(data: bytes, name: str) -> Floats:
+    """As `read_identity`, of bytes; `name` is for messages."""
+    return parse_array(data, name, (COEFFICIENTS,), (1, COEFFICIENTS)).reshape(COEFFICIENTS)

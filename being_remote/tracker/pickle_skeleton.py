@@ -109,5 +109,5 @@ def skeleton_of(pickled: bytes, arrays: Sequence[Array], last_keys: tuple[str, s
 
 def _argument_at(op: tuple[str, Any, int | None]) -> int:
     at = op[2]
-    assert at is not None  # genops gives no position only for streams that cannot tell
+    assert at is not None  # genops gives no position only for streams without `tell`
     return at + 1

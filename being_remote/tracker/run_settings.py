@@ -1,6 +1,6 @@
 """The few settings of a run that a camera or a crop depends on, from the actor's YAML file.
 
-The file came from a pod: it is bounded, and of all its keys only these are built, each a plain value
+The file is from a pod: it is bounded, and of all its keys only these are built, each a plain value
 or a short list. What the file leaves out has the tracker's own default.
 """
 
@@ -66,7 +66,12 @@ def read_run_settings(path: Path, defaults: Mapping[str, Any] = MappingProxyType
 def parse_run_settings(
     data: bytes, name: str, defaults: Mapping[str, Any] = MappingProxyType({})
 ) -> RunSettings:
-    """As `read_run_settings`, of bytes; `name` is for messages."""
+    """As `read_run_settings`, of bytes; `name` is for messages.
+
+    Example:
+        >>> parse_run_settings(b"bbox_scale: 3.5\\nimage_size: [768, 640]", "roman.yml").image_size_wh
+        (640, 768)
+    """
     try:
         stored = _Stored.model_validate({**_usable(defaults), **_plain_values(data)})
     except ValidationError as e:

@@ -114,7 +114,13 @@ def camera_statistics(cameras: Sequence) -> CameraStatistics:
 
 
 def turn_deg(R_from: Floats, R_to: Floats) -> Floats:
-    """Degrees between rotations (N, 3, 3) and (N, 3, 3); one of them may be a single one."""
+    """Degrees between rotations (N, 3, 3) and (N, 3, 3); one of them may be a single one.
+
+    Example:
+        >>> quarter = np.array([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]])
+        >>> turn_deg(np.eye(3)[None], quarter).round(6)
+        array([90.])
+    """
     # Half of the chord between them: unlike acos of the trace it keeps small angles.
     chord = np.linalg.norm(R_to - R_from, axis=(1, 2)) / np.sqrt(8)
     angle: Floats = np.degrees(2 * np.arcsin(np.clip(chord, 0, 1)))

@@ -51,7 +51,14 @@ class Sequence:
 
     @property
     def stretches(self) -> tuple[tuple[int, int], ...]:
-        """First and last frame_id of each stretch of frames with one K; one for a whole run."""
+        """First and last frame_id of each stretch of frames with one K; one for a whole run.
+
+        Example:
+            >>> K = np.array([np.eye(3), np.eye(3), 2 * np.eye(3)])
+            >>> ids, nothing = np.array([0, 1, 7]), np.zeros((3, 3))
+            >>> Sequence(Path(), K[0], K, K, nothing, ids, (), (1, 1), (), ()).stretches
+            ((0, 1), (7, 7))
+        """
         starts = np.flatnonzero(np.r_[True, (self.K_each[1:] != self.K_each[:-1]).any(axis=(1, 2))])
         ends = [*(starts[1:] - 1).tolist(), len(self.frame_ids) - 1]
         return tuple((int(self.frame_ids[a]), int(self.frame_ids[b])) for a, b in zip(starts.tolist(), ends))

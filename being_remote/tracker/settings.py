@@ -260,7 +260,7 @@ def parse_settings(
 
 
 def check(settings: Settings, keys: Keys = KEYS) -> None:
-    """Check what single values cannot tell: the tracker crops to squares only, and crashes otherwise."""
+    """Check what single values cannot show: the tracker crops to squares only, and crashes otherwise."""
     full = complete(settings, keys)
     image_size = full["image_size"]
     assert isinstance(image_size, list)  # coerced

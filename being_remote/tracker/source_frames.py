@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from being_remote.media.video import FrameReader, Window
+    from being_remote.media.decoder import Window
+    from being_remote.media.video import FrameReader
 
     Picture = NDArray[np.uint8]
 
@@ -36,7 +37,7 @@ class SourceFrames:
     """The original frames under their numbers in `source/`.
 
     Attributes:
-        source: the open video or folder; whoever opened it closes it.
+        source: the open video or folder; its opener closes it.
         count: the highest number.
         index_of: the index in the source of a number; None where there is none.
         lossless: a folder of PNG files.

@@ -1,4 +1,4 @@
-"""How a host is reached: opens the `Session` that every other room is handed.
+"""How a host is reached: opens the `Session` that every other room is given.
 
 Two stacks, one division: Fabric for bounded requests and their answers, OpenSSH for every stream
 (rsync, many files in one, a followed log). Both are fed from one resolution of the host (`ssh_config`)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
@@ -19,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from being_remote.disk import FULL
 from being_remote.errors import HostKeyChanged, HostKeyUnknown, InventoryError, NoSpace
 from being_remote.inventory import SshHost
 from being_remote.transport.ssh_config import Hop
@@ -146,7 +146,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
 
 
 def _unusable(path: Path, error: OSError) -> InventoryError | NoSpace:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return NoSpace(
             "the disk is full; nothing was changed", file=str(path), hint="free some space, then retry"
         )

@@ -7,7 +7,6 @@ import functools
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +24,9 @@ from being_remote.session import (
     not_noted,
 )
 from being_remote.transport import rsync, stream_download
+from being_remote.transport.host_session import HostSession
 from being_remote.transport.output_framing import (
+    CommandInput,
     Streams,
     TooMuchOutput,
     exchange,
@@ -33,36 +34,19 @@ from being_remote.transport.output_framing import (
     unframe_output,
 )
 from being_remote.transport.process_stream import ProcessStream
-from being_remote.transport.remote_folder import make_folder
 
 
-class LocalSession:
+class LocalSession(HostSession):
     """A `Session` whose commands are processes here, each in a process group of its own."""
 
     def __init__(self, host: LocalHost) -> None:
-        self._host = host
-        self._round_trips = 0
-        self._lock = threading.Lock()
+        super().__init__(host)
+        self._python = host.python
 
-    @property
-    def host(self) -> str:
-        return self._host.name
-
-    @property
-    def round_trips(self) -> int:
-        return self._round_trips
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        timeout_s: float | None = None,
-        repeatable: bool = False,
-        max_output_bytes: int = 64 << 20,
+    def _run(
+        self, argv: tuple[str, ...], given: CommandInput, timeout_s: float, limit: int, *, repeatable: bool
     ) -> Result:
-        """See `Session.run`. A command that takes too long is killed with its children."""
-        timeout_s = self._host.answer_timeout_s if timeout_s is None else timeout_s
+        """A command that takes too long is killed with its children; no link can fail, so none is retried."""
         command = frame_command(argv, closing=True)
         self._count()
         started = time.monotonic()
@@ -78,7 +62,7 @@ class LocalSession:
         stop = functools.partial(_end, process)
         atexit.register(stop)  # for a thread that Ctrl-C leaves behind
         try:
-            answer = exchange(_streams(process), stdin, limit=max_output_bytes, timeout_s=timeout_s)
+            answer = exchange(_streams(process), given, command.mark, limit=limit, timeout_s=timeout_s)
             process.wait(timeout=max(0.0, started + timeout_s - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired) as e:
             raise AnswerTimeout(
@@ -87,17 +71,17 @@ class LocalSession:
                 hint="raise answer_timeout_s in the inventory if it needs longer",
             ) from e
         except TooMuchOutput as e:
-            raise HostError(f"{argv[0]!r} answered more than {max_output_bytes} bytes", host=self.host) from e
+            raise HostError(f"{argv[0]!r} answered more than {limit} bytes", host=self.host) from e
         finally:
             stop()
             atexit.unregister(stop)
         ended = unframe_output(bytes(answer.out), command.mark)
         if ended is None:
             raise ConnectionLost(
-                f"the shell of {argv[0]!r} was killed; how far it came is unknown", host=self.host
+                f"the shell of {argv[0]!r} was killed; whether it finished is unknown", host=self.host
             )
         code, out = ended
-        return Result(self.host, tuple(argv), code, out, bytes(answer.err), time.monotonic() - started)
+        return Result(self.host, argv, code, out, bytes(answer.err), time.monotonic() - started)
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> ProcessStream:
         """See `Session.stream`; closing it kills the command with its children."""
@@ -111,25 +95,12 @@ class LocalSession:
         """See `Session.pull`; the same rsync, without a shell between."""
         self._count()
         fetch = functools.partial(rsync.pull, request, host=self.host, remote=None, on_progress=on_progress)
-        return stream_download.pull_with_rest(request, fetch, self, self._host.python, on_hashed)
+        return stream_download.pull_with_rest(request, fetch, self, self._python, on_hashed)
 
     def push(self, request: Push, on_progress: OnProgress = no_progress) -> TransferResult:
         """See `Session.push`; the same rsync, without a shell between."""
-        make_folder(self, request.into)
+        self._make_folder(request.into)
         return rsync.push(request, host=self.host, remote=None, on_progress=on_progress)
-
-    def close(self) -> None:
-        """See `Session.close`; nothing is held."""
-
-    def __enter__(self) -> LocalSession:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def _count(self) -> None:
-        with self._lock:
-            self._round_trips += 1
 
 
 def _streams(process: subprocess.Popen[bytes]) -> Streams:

@@ -102,23 +102,35 @@ class Streams:
 
 @dataclass
 class FramedOutput:
-    """What was read so far."""
+    """What was read so far, and which streams have not ended."""
 
     out: bytearray = field(default_factory=bytearray)
     err: bytearray = field(default_factory=bytearray)
+    open: set[str] = field(default_factory=lambda: {"out", "err"})
 
 
-def exchange(streams: Streams, stdin: bytes, *, limit: int, timeout_s: float) -> FramedOutput:
-    """Feed `stdin` and read both streams at once until both end.
+@dataclass(frozen=True)
+class CommandInput:
+    """What a command is sent: `stdin`, then what `reply` makes of the first line that it prints."""
+
+    stdin: bytes = b""
+    reply: Callable[[bytes], bytes] | None = None
+
+
+def exchange(
+    streams: Streams, given: CommandInput, mark: bytes, *, limit: int, timeout_s: float
+) -> FramedOutput:
+    """Feed what is given and read both streams at once until both end; `mark` opens the output.
 
     One thread a stream: reading one to its end first would block a command that fills the other.
-    On an exception the caller must stop the command; that ends the threads.
+    On an exception, also one of the reply, the caller must stop the command; that ends the threads.
 
     Raises:
         TimeoutError: the streams did not end in time.
-        TooMuchOutput: more than `limit` bytes came.
+        TooMuchOutput: more than `limit` bytes arrived.
     """
     chunks: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+    replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     answer, over = FramedOutput(), threading.Event()
 
     def pump(name: str, read: Callable[[], bytes], done: Callable[[], None]) -> None:
@@ -126,7 +138,7 @@ def exchange(streams: Streams, stdin: bytes, *, limit: int, timeout_s: float) ->
             while not over.is_set() and (data := read()):
                 chunks.put((name, data))
         except OSError:
-            pass  # the command was stopped, or the link broke; the closing mark tells which
+            pass  # the command was stopped, or the link broke; the closing mark shows which
         finally:
             done()
         chunks.put((name, b""))
@@ -134,7 +146,9 @@ def exchange(streams: Streams, stdin: bytes, *, limit: int, timeout_s: float) ->
     def feed() -> None:
         try:
             try:
-                streams.write_in(stdin)
+                streams.write_in(given.stdin)
+                if given.reply is not None:
+                    streams.write_in(replies.get())
             finally:
                 streams.close_in()
         except (OSError, EOFError):
@@ -145,23 +159,50 @@ def exchange(streams: Streams, stdin: bytes, *, limit: int, timeout_s: float) ->
     for target, args in (out, err, (feed, ())):
         threading.Thread(target=target, args=args, daemon=True).start()
     try:
-        _collect(chunks, answer, limit=limit, deadline=time.monotonic() + timeout_s)
+        deadline = time.monotonic() + timeout_s
+        if given.reply is not None:
+            line = _collect(chunks, answer, limit=limit, deadline=deadline, until=mark)
+            if line is None:
+                return answer
+            replies.put(given.reply(line))
+        _collect(chunks, answer, limit=limit, deadline=deadline)
     finally:
         over.set()
+        replies.put(b"")  # a feeder that still waits ends
     return answer
 
 
 def _collect(
-    chunks: queue.SimpleQueue[tuple[str, bytes]], answer: FramedOutput, *, limit: int, deadline: float
-) -> None:
-    still_open = {"out", "err"}
-    while still_open:
+    chunks: queue.SimpleQueue[tuple[str, bytes]],
+    answer: FramedOutput,
+    *,
+    limit: int,
+    deadline: float,
+    until: bytes | None = None,
+) -> bytes | None:
+    """Read to the end of both streams, or to the first line behind the mark `until`, which is returned."""
+    while answer.open:
+        if until is not None and (line := _first_line(answer.out, until)) is not None:
+            return line
         try:
             name, data = chunks.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             raise TimeoutError from None
         if not data:
-            still_open.discard(name)
+            answer.open.discard(name)
         (answer.out if name == "out" else answer.err).extend(data)
         if len(answer.out) + len(answer.err) > limit:
             raise TooMuchOutput
+    return None
+
+
+def _first_line(out: bytearray, mark: bytes) -> bytes | None:
+    """The first whole line behind the mark, without its end.
+
+    Example:
+        >>> _first_line(bytearray(b"welcome!\\nMone\\ntw"), b"M")
+        b'one'
+    """
+    _, mark, rest = bytes(out).partition(mark)
+    line, end, _ = rest.partition(b"\n")
+    return line if mark and end else None

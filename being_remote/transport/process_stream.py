@@ -42,7 +42,7 @@ class ProcessStream:
         over_ssh: bool,
     ) -> None:
         self._host, self._name, self._over_ssh = host, name, over_ssh
-        self._mark: bytes | None = command.mark  # None once it came
+        self._mark: bytes | None = command.mark  # None once it was read
         self._greeting = b""
         with tempfile.TemporaryFile() as file:
             file.write(stdin)
@@ -106,7 +106,7 @@ class ProcessStream:
         """Return if the command ended well; raise what its end means otherwise."""
         try:
             code = self._process.wait(timeout=_END_S)
-        except subprocess.TimeoutExpired:  # it closed its output and goes on
+        except subprocess.TimeoutExpired:  # it closed its output and still runs
             code = -1
         if code == 0 and self._mark is None:
             return

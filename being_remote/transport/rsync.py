@@ -161,7 +161,7 @@ def push(
 
 
 def require_rsync() -> None:
-    """Raise ToolMissing where this machine's rsync is so old that it accepts files not asked for."""
+    """Raise ToolMissing where this machine's rsync is so old that it accepts files beyond the request."""
     found = version()
     if found is None or found < OLDEST:
         needed, have = ".".join(map(str, OLDEST)), ".".join(map(str, found or ()))

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import IO
 
 from being_remote.disk import is_full, no_space, room_bytes
-from being_remote.errors import CommandFailed, ConnectionLost, ToolMissing
+from being_remote.errors import CommandFailed, ConnectionLost, NoSpace, ToolMissing
 from being_remote.foreign_text import quote
 from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.session import OnProgress, Result, TransferProgress
-from being_remote.transport.remote_folder import require_remote_space
 
+# What a pod says of its own disk; never of ours.
+_FULL = re.compile(rb"No space left on device|Disk quota exceeded")
 _KEPT_BYTES = 64 << 10
 _END_S = 10.0
 _LOOK_S = 1.0
@@ -29,7 +30,7 @@ _BLOCK_BYTES = 512  # of ulimit -f in a POSIX shell
 _LINK = {
     10: "the link broke",
     12: "the link broke in the middle",
-    30: "nothing came for too long",
+    30: "nothing arrived for too long",
     35: "the other side did not answer",
     255: "ssh lost the connection",
 }
@@ -49,26 +50,18 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class RsyncTask:
-    """What one run of rsync is for, and its bounds.
+    """What one run of rsync is for, and its bounds."""
 
-    Attributes:
-        host: the pod.
-        what, total_bytes: for progress.
-        into: the local folder that it writes into; None for an upload.
-        remote_place: the folder on the pod that it writes into, as "host:folder".
-        most_bytes: how much it may write here in all, and to one file; None for an upload.
-        rate: the slowest rate allowed.
-        reads_bytes: what it may have to read for comparison before anything moves.
-    """
-
-    host: str
+    host: str  # the pod
+    # for progress
     what: str
     total_bytes: int
-    into: Path | None = None
-    remote_place: str = ""
+    into: Path | None = None  # the local folder that it writes into; None for an upload
+    remote_place: str = ""  # the folder on the pod that it writes into, as "host:folder"
+    # how much it may write here in all, and to one file; None for an upload
     most_bytes: tuple[int, int] | None = None
-    rate: Rate = SLOWEST
-    reads_bytes: int = 0
+    rate: Rate = SLOWEST  # the slowest rate allowed
+    reads_bytes: int = 0  # what it may have to read for comparison before anything moves
 
 
 class Outgrown(Exception):
@@ -144,7 +137,7 @@ class StderrHead:
                 self._kept += data[: _KEPT_BYTES - len(self._kept)]
 
     def read(self) -> bytes:
-        """What came so far, once the program has ended; its own children may keep the pipe open."""
+        """What was read so far, once the program has ended; its own children may keep the pipe open."""
         self._reader.join(timeout=1)
         return bytes(self._kept)
 
@@ -195,7 +188,7 @@ def _watch(out: IO[bytes], task: RsyncTask, on_progress: OnProgress) -> dict[str
 
 
 def _lines(fd: int) -> Iterable[bytes]:
-    """Lines as they come, and an empty one whenever nothing came for a while."""
+    """Lines as they arrive, and an empty one whenever nothing arrived for a while."""
     rest = b""
     while True:
         if not select.select([fd], [], [], _LOOK_S)[0]:
@@ -232,7 +225,7 @@ def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> No
         raise no_space(task.into)
     if task.into is None:  # only the pod's disk is written to
         require_remote_space(message, task.remote_place)
-    # A remote rsync that gives up looks like a broken link from here; the codes in its messages tell.
+    # A remote rsync that gives up looks like a broken link from here; the codes in its messages show which.
     codes = {code, *(int(found) for found in re.findall(rb"\(code (\d{1,3})\)", message))}
     if codes <= _LINK.keys():
         raise ConnectionLost(
@@ -245,3 +238,13 @@ def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> No
         host=task.host,
         result=Result(task.host, tuple(argv), code, b"", message, 0.0),
     )
+
+
+def require_remote_space(message: bytes, place: str) -> None:
+    """Raise NoSpace where a program that wrote to `place` ("host:folder") printed that the disk is full."""
+    if _FULL.search(message):
+        raise NoSpace(
+            f"the remote disk is full, it says: {quote(message)}",
+            file=place,
+            hint="free some space on that disk, then run the command again: it resumes",
+        )

@@ -26,27 +26,19 @@ _ANSWER_S = 20.0  # a `Match exec` of the user's may take its time
 
 @dataclass(frozen=True)
 class Hop:
-    """One machine on the way to a host, resolved.
+    """One machine on the way to a host, resolved."""
 
-    Attributes:
-        hostname, port, user: where and as whom.
-        identity_files: private keys to offer, in order: the user's choice, else ssh's defaults that exist.
-        identities_only: offer no other key of the agent.
-        agent: "none", a socket, or None for the environment's.
-        proxy_command: the user's own ProxyCommand, ready for `sh -c`.
-        known_name: how known_hosts spells this machine.
-        known_hosts_files: the user's own.
-    """
-
+    # where and as whom
     hostname: str
     port: int
     user: str
+    # private keys to offer, in order: the user's choice, else ssh's defaults that exist
     identity_files: tuple[Path, ...]
-    identities_only: bool
-    agent: str | None
-    proxy_command: str | None
-    known_name: str
-    known_hosts_files: tuple[Path, ...]
+    identities_only: bool  # offer no other key of the agent
+    agent: str | None  # "none", a socket, or None for the environment's
+    proxy_command: str | None  # the user's own ProxyCommand, ready for `sh -c`
+    known_name: str  # how known_hosts spells this machine
+    known_hosts_files: tuple[Path, ...]  # the user's own
 
     @property
     def address(self) -> str:
@@ -107,7 +99,7 @@ def _hop(name: str, answer: Mapping[str, Sequence[str]], *, identity_file: Path 
         identities = tuple(_path(value, tokens) for value in answer.get("identityfile", []))
         if list(answer.get("identityfile", [])) == list(_defaults()):
             identities = tuple(p for p in identities if p.is_file())
-    # ssh -G does not tell `port 22, name in brackets` apart; known_hosts spells port 22 bare.
+    # ssh -G does not distinguish `port 22, name in brackets`; known_hosts spells port 22 bare.
     spelt = hostname if port == 22 else f"[{hostname}]:{port}"
     command = one.get("proxycommand", "none")
     agent = one.get("identityagent")

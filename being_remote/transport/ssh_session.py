@@ -38,10 +38,12 @@ from being_remote.session import (
     not_noted,
 )
 from being_remote.transport import rsync, ssh_errors, stream_download
-from being_remote.transport.connection import Connection
+from being_remote.transport.connection import Connection, retrying
 from being_remote.transport.host_keys import HostKey, KnownHosts, trusted_keys
+from being_remote.transport.host_session import HostSession
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.output_framing import (
+    CommandInput,
     MarkedCommand,
     Streams,
     TooMuchOutput,
@@ -51,8 +53,6 @@ from being_remote.transport.output_framing import (
     unframe_output,
 )
 from being_remote.transport.process_stream import ProcessStream
-from being_remote.transport.remote_folder import make_folder
-from being_remote.transport.retry import retrying
 from being_remote.transport.ssh_config import Hop, resolve
 
 _CHANNELS = 8  # sshd's MaxSessions is 10 by default; two are left to the user
@@ -63,7 +63,7 @@ class _NotSent(ConnectionLost):
     """The link broke before the request left: sending it again is always safe."""
 
 
-class SshSession:
+class SshSession(HostSession):
     """A `Session` over SSH, made by `SshSession.open`.
 
     One connection, which is made again if it broke between two requests; at most eight commands on it
@@ -71,12 +71,11 @@ class SshSession:
     """
 
     def __init__(self, host: SshHost, hops: Sequence[Hop], keys: Sequence[tuple[HostKey, ...]]) -> None:
+        super().__init__(host)
         self._host, self._hops = host, hops
         self._ssh = OpenSsh(hops, keys, connect_timeout_s=host.connect_timeout_s)
         self._connection = Connection(host, hops, keys, self._ssh)
         self._channels = threading.BoundedSemaphore(_CHANNELS)
-        self._lock = threading.Lock()
-        self._round_trips = 0
 
     @classmethod
     def open(cls, host: SshHost, inventory: Inventory, *, remember: bool = True) -> SshSession:
@@ -90,32 +89,6 @@ class SshSession:
             session.close()
             raise
         return session
-
-    @property
-    def host(self) -> str:
-        return self._host.name
-
-    @property
-    def round_trips(self) -> int:
-        return self._round_trips
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        timeout_s: float | None = None,
-        repeatable: bool = False,
-        max_output_bytes: int = 64 << 20,
-    ) -> Result:
-        """See `Session.run`."""
-        timeout_s = self._host.answer_timeout_s if timeout_s is None else timeout_s
-        attempt = retrying(
-            self.host,
-            again=lambda e: isinstance(e, ConnectionLost) and (repeatable or isinstance(e, _NotSent)),
-            total_s=timeout_s,
-        )
-        return attempt(self._run, tuple(argv), stdin, timeout_s, max_output_bytes)
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> ProcessStream:
         """See `Session.stream`. All streams of a session travel over one shared connection."""
@@ -162,7 +135,7 @@ class SshSession:
                 channel.close()
         except paramiko.SSHException as e:
             if not transport.is_active():
-                raise ConnectionLost("the link broke while sftp was asked for", host=self.host) from e
+                raise ConnectionLost("the link broke while sftp was requested", host=self.host) from e
             return False
         return True
 
@@ -170,13 +143,17 @@ class SshSession:
         self._connection.close()
         self._ssh.close()
 
-    def __enter__(self) -> SshSession:
-        return self
+    def _run(
+        self, argv: tuple[str, ...], given: CommandInput, timeout_s: float, limit: int, *, repeatable: bool
+    ) -> Result:
+        attempt = retrying(
+            self.host,
+            again=lambda e: isinstance(e, ConnectionLost) and (repeatable or isinstance(e, _NotSent)),
+            total_s=timeout_s,
+        )
+        return attempt(self._run_once, argv, given, timeout_s, limit)
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def _run(self, argv: tuple[str, ...], stdin: bytes, timeout_s: float, limit: int) -> Result:
+    def _run_once(self, argv: tuple[str, ...], given: CommandInput, timeout_s: float, limit: int) -> Result:
         # Not Connection.run: it reports a lost link as exit code -1, reads with quadratic cost, and
         # writes stdin byte by byte with a pause after each.
         started = time.monotonic()
@@ -189,7 +166,7 @@ class SshSession:
             channel = self._start(command, argv[0])
             try:
                 left_s = max(0.0, started + timeout_s - time.monotonic())
-                answer = exchange(_streams(channel), stdin, limit=limit, timeout_s=left_s)
+                answer = exchange(_streams(channel), given, command.mark, limit=limit, timeout_s=left_s)
                 ended = unframe_output(bytes(answer.out), command.mark)
                 if ended is None:
                     raise self._unfinished(channel, argv[0], command.mark, bytes(answer.out + answer.err))
@@ -221,8 +198,7 @@ class SshSession:
         try:
             with _dropped_after(transport, self._host.connect_timeout_s):
                 channel = transport.open_session(timeout=self._host.connect_timeout_s)
-                with self._lock:
-                    self._round_trips += 1
+                self._count()
                 sent = True
                 channel.exec_command(quote_words(command.argv))
             return channel
@@ -237,7 +213,7 @@ class SshSession:
             ) from e
 
     def _unfinished(self, channel: paramiko.Channel, name: str, mark: bytes, message: bytes) -> HostError:
-        """The error of a command whose closing mark never came."""
+        """The error of a command without its closing mark."""
         # Both streams ended, so sshd's own exit code follows at once, unless the link broke.
         channel.status_event.wait(1.0)
         if mark not in message and channel.recv_exit_status() >= 0:
@@ -268,7 +244,7 @@ class SshSession:
 
     def _push(self, request: Push, on_progress: OnProgress) -> TransferResult:
         rsync.require_rsync()
-        make_folder(self, request.into)
+        self._make_folder(request.into)
         self._share()
         remote = rsync.Remote(self._ssh.shell, self._ssh.target)
         try:
@@ -299,8 +275,7 @@ class SshSession:
             if ssh_errors.is_about_host_keys(message):
                 self._connection.require_trusted_hops(len(self._hops))
             raise ssh_errors.from_stderr(message, host=self.host, address=self._hops[-1].address)
-        with self._lock:
-            self._round_trips += 1
+        self._count()
 
 
 def _progress_after(on_progress: OnProgress, before: int, total: int) -> OnProgress:

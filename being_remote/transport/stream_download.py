@@ -106,7 +106,7 @@ def pull(
         AnswerTimeout: slower than `rate`.
         ToolMissing: the pod has no such Python.
         CommandFailed: a file or the folder cannot be read on the host; the others arrived.
-        UnsafeFile: the pod sent something else than was asked for.
+        UnsafeFile: the pod sent something that was not requested.
         NoSpace: the local disk is full, or nearly.
         HostError: a folder lies here in a file's place, or the other way round; the others arrived.
     """
@@ -194,7 +194,7 @@ class _IncomingStream:
         self._half: dict[bytes, set[bytes]] = {}
         self._unplaced: list[str] = []
         self._have, self._at = b"", 0
-        self._files, self._bytes, self._told, self._looked = 0, 0, 0, 0
+        self._files, self._bytes, self._reported, self._looked = 0, 0, 0, 0
         self._pace, self._read = Pace(host, rate), 0
         self._what, self._total = f"fetching {request.source.name}", request.total_bytes
 
@@ -261,8 +261,8 @@ class _IncomingStream:
                     raise no_space(self._request.into)
             while data:
                 data = data[os.write(descriptor, data) :]
-            if self._bytes - self._told >= _TELL_BYTES or self._bytes == self._total:
-                self._told = self._bytes
+            if self._bytes - self._reported >= _TELL_BYTES or self._bytes == self._total:
+                self._reported = self._bytes
                 self._on_progress(TransferProgress(self._what, self._bytes, self._total))
         return digest.digest()
 
@@ -309,7 +309,7 @@ class _IncomingStream:
         try:
             data = self._stream.read(_STALL_S)
         except AnswerTimeout as e:
-            raise self._lost(f"nothing came for {_STALL_S} s") from e
+            raise self._lost(f"nothing arrived for {_STALL_S} s") from e
         self._read += len(data)
         self._pace.report(self._read)
         return data

@@ -26,9 +26,8 @@ from being_remote.pod_client.runner import malformed_answer, program_stdin, run_
 from being_remote.session import OnProgress, Push, Result, Session, TransferProgress, TransferResult
 from being_remote.strict_model import first_problem
 from being_remote.transport.output_framing import quote_words
-from being_remote.transport.remote_folder import require_remote_space
 from being_remote.transport.rsync import check_names
-from being_remote.transport.rsync_process import StderrHead
+from being_remote.transport.rsync_process import StderrHead, require_remote_space
 
 _STALL_S = 60
 _CHUNK = 1 << 20

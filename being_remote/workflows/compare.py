@@ -11,17 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import NotFoundError, UsageError
-from being_remote.recovery.compared_runs import ComparedRun, read_run, read_settings_file
-from being_remote.recovery.run_comparison import (
-    CompareReport,
-    compare_runs,
-    complete_defaults,
-    plot_runs,
-)
 from being_remote.workflows.run_names import find_run
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
+    from being_remote.recovery.run_comparison import ComparedRun, CompareReport
 
 SETTINGS_SUFFIXES = (".yml", ".yaml")
 
@@ -41,6 +35,8 @@ def compare(
         NotFoundError: nothing has that name, or no checkpoint of it is local yet.
         DataError: a file is unsafe, torn, or the frames are not of one run.
     """
+    from being_remote.recovery.run_comparison import compare_runs, complete_defaults, plot_runs
+
     if plot is not None and plot.suffix.lower() != ".png":
         raise UsageError(f"{str(plot)!r} does not end in .png", where="--plot", hint="--plot FILE.png")
     if plot is not None:
@@ -60,6 +56,8 @@ def compare(
 
 
 def _read_side(inventory: Inventory | None, name: str) -> ComparedRun:
+    from being_remote.recovery.run_comparison import read_run, read_settings_file
+
     path = Path(name).expanduser()
     if path.suffix.lower() in SETTINGS_SUFFIXES and not path.is_dir():
         return read_settings_file(name, path)

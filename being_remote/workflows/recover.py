@@ -10,13 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from being_remote.recovery.camera_recovery import recover_cameras
-from being_remote.recovery.crop_method import find_crop
-from being_remote.recovery.recovery_input import read_input
 from being_remote.recovery.recovery_report import RecoverReport
 from being_remote.recovery.recovery_request import EvidenceChoice, OutputChoice, RunChoice
-from being_remote.recovery.source_size import OpenVideos
-from being_remote.recovery.trainer_exports import choose_targets
 from being_remote.session import OnProgress, no_progress
 from being_remote.workflows.missing_crop import explain_missing_crop
 from being_remote.workflows.run_names import add_origins, find_run
@@ -50,6 +45,10 @@ def recover(
         HostError: nothing local tells the crop, and a host could not be asked.
         DataError: files that are unsafe, torn, or contradict each other.
     """
+    from being_remote.recovery.camera_recovery import recover_cameras
+    from being_remote.recovery.crop_method import find_crop
+    from being_remote.recovery.outputs import choose_targets
+    from being_remote.recovery.recovery_input import OpenVideos, read_input
     from being_remote.tracker.settings_forecast import parse_what_if
 
     run, evidence, output = run or RunChoice(), evidence or EvidenceChoice(), output or OutputChoice()

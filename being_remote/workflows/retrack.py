@@ -8,19 +8,20 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from being_remote.errors import UsageError
+from being_remote.errors import BeingRemoteError, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.context import JobContext
-from being_remote.jobs.dispatch import DispatchedJob, intent_of, preview, send
+from being_remote.jobs.dispatch import DispatchedJob, intent_of, preview, send_all
 from being_remote.jobs.failover import Failover, follow_or_move
 from being_remote.jobs.follow import Say
-from being_remote.jobs.job_status import exit_code_of
+from being_remote.jobs.job_status import JobStatus, exit_code_of
 from being_remote.jobs.move import Move, rehearse_move
 from being_remote.jobs.move_and_follow import session_with_job_host
 from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions, plan_job
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
+from being_remote.pod_client.asked_once import AskedOnce
 from being_remote.pod_client.job_answers import LeasedGpu
 from being_remote.session import Session, no_progress
 from being_remote.workflows.job_context import job_context
@@ -127,7 +128,8 @@ def retrack(
         raise UsageError(f"{option} takes one job", hint="logs JOB --follow, for each of them")
     with context.open_session(host.name) as session:
         # All are planned before the first is sent: a wrong setting dispatches nothing.
-        plans = [(plan_job(recipe, session, request, inventory), swept) for request, swept in requests]
+        asked_once = AskedOnce(session)
+        plans = [(plan_job(recipe, asked_once, request, inventory), swept) for request, swept in requests]
         if other is not None and (
             wanted.again or ledger.find_same_intent(intent_of(plans[0][0], "").key) is None
         ):
@@ -142,9 +144,7 @@ def retrack(
             report = _report(host.name, jobs, dry_run=True, followed=False)
             problem = seen.gpu_problem if any(plan.gpus for plan, _ in plans) else None
             return dataclasses.replace(report, gpus=seen.gpus, gpu_problem=problem)
-        jobs = tuple(
-            _dispatch(context, session, host, plan, swept, again=wanted.again) for plan, swept in plans
-        )
+        jobs = _dispatch(context, session, host, plans, again=wanted.again)
         if not follow_it:
             return _report(host.name, jobs, dry_run=False, followed=False)
         job = ledger.find(jobs[0].job or "")
@@ -203,15 +203,35 @@ def _dispatch(
     context: JobContext,
     session: Session,
     host: SshHost | LocalHost,
-    plan: JobPlan,
-    swept: tuple[str, ...],
+    plans: Sequence[tuple[JobPlan, tuple[str, ...]]],
     *,
     again: bool,
-) -> DispatchedJob:
-    made = context.ledger.intend(intent_of(plan, context.ledger.uuid), again=again)
-    with session_with_job_host(context, made.job, session, host) as (its_session, its_host):
-        status = send(context.ledger, its_session, its_host, made.job)
-    return DispatchedJob.of(plan, swept, status, adopted=made.adopted)
+) -> tuple[DispatchedJob, ...]:
+    """Dispatch jobs: all of a host in one round trip.
+
+    Raises:
+        BeingRemoteError: what became of the first that was not dispatched; the others were.
+    """
+    ledger = context.ledger
+    with ledger.together() as batch:
+        made = [batch.intend(intent_of(plan, batch.uuid), again=again) for plan, _ in plans]
+    sent: dict[str, JobStatus] = {}
+    problems: list[BeingRemoteError] = []
+    for name in dict.fromkeys(intent.job.host for intent in made):
+        jobs = {intent.job.job: intent.job for intent in made if intent.job.host == name}
+        first = next(iter(jobs.values()))
+        with session_with_job_host(context, first, session, host) as (its_session, its_host):
+            for result in send_all(ledger, its_session, its_host, tuple(jobs.values())):
+                if isinstance(result, JobStatus):
+                    sent[result.job] = result
+                else:
+                    problems.append(result)
+    if problems:
+        raise problems[0]
+    return tuple(
+        DispatchedJob.of(plan, swept, sent[intent.job.job], adopted=intent.adopted)
+        for intent, (plan, swept) in zip(made, plans, strict=True)
+    )
 
 
 def _report(host: str, jobs: tuple[DispatchedJob, ...], *, dry_run: bool, followed: bool) -> RetrackReport:

@@ -137,7 +137,7 @@ def _read_key(
     A host has several keys, and its console may print any of them; so the others are read too when the
     first does not have the fingerprint that was named.
     """
-    from being_remote.transport.hop_socket import KEY_TYPES, read_host_key
+    from being_remote.transport.connection import KEY_TYPES, read_host_key
     from being_remote.transport.openssh import OpenSsh
 
     ssh = OpenSsh(hops, keys, connect_timeout_s=host.connect_timeout_s)

@@ -39,7 +39,7 @@ BOXES = {
 def test_a_ramp_of_source_coordinates_shows_in_the_crop_where_the_map_says(
     box: tuple[int, int, int, int],
 ) -> None:
-    # Each source pixel holds its own centre, so a crop pixel shows where it came from.
+    # Each source pixel holds its own centre, so a crop pixel shows its origin.
     x = np.broadcast_to(np.arange(1920) + 0.5, (1080, 1920)).copy()
     y = np.broadcast_to((np.arange(1080) + 0.5)[:, None], (1080, 1920)).copy()
     crop = crop_from_box(box, FULL_HD, (512, 512))

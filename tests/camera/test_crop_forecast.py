@@ -55,7 +55,7 @@ def test_what_a_box_says_of_its_face_is_always_true(drawn: tuple[np.ndarray, tup
 
 @settings(max_examples=400, deadline=None)
 @given(faces(), st.sampled_from([1.5, 2.5, 3.5, 5.0]))
-def test_a_face_that_the_box_tells_exactly_gives_the_trackers_next_box_to_the_pixel(
+def test_a_face_that_the_box_gives_exactly_gives_the_trackers_next_box_to_the_pixel(
     drawn: tuple[np.ndarray, tuple[int, int], float], then: float
 ) -> None:
     landmarks, size_wh, scale = drawn
@@ -77,7 +77,7 @@ def test_both_kinds_of_faces_are_among_the_small_frames() -> None:
     assert not face.exact and face.n_px[0] < face.n_px[1]
 
 
-def test_a_box_cut_on_one_axis_still_tells_the_face_by_the_other() -> None:
+def test_a_box_cut_on_one_axis_still_gives_the_face_by_the_other() -> None:
     # Taken for the face's whole height, the 838 rows that are left would give n 167 and not 180.
     face = find_face(crop_from_box((510, 1410, 1, 839), FULL_HD, (512, 512)), 2.5)
     assert (face.n_px, face.centre_x_px, face.centre_y_px) == ((180, 180), (960, 960), (389, 389))
@@ -90,7 +90,7 @@ def test_a_cut_at_the_far_border_leaves_the_centre_open_by_the_pixel_that_keeps_
     assert face.centre_x_px == (104, 105) and face.n_px == (20, 20)
 
 
-def test_a_side_that_the_scale_cannot_make_is_said_and_answered_with_the_nearest() -> None:
+def test_a_side_that_the_scale_cannot_make_is_marked_and_the_nearest_is_taken() -> None:
     # Sides of 2.5 are 5 n rounded to even: 900 is one, 902 is none.
     assert find_face(crop_from_box((510, 1410, 90, 990), FULL_HD, (512, 512)), 2.5).of_this_scale
     face = find_face(crop_from_box((510, 1412, 90, 992), FULL_HD, (512, 512)), 2.5)
@@ -108,7 +108,7 @@ def test_pixels_on_the_face_are_the_network_image_over_the_scale_until_a_border_
         assert then.gain_percent == pytest.approx(100 * (pixels / 204.8 - 1))
 
 
-def test_a_crop_that_all_four_borders_cut_gains_no_context_but_says_so() -> None:
+def test_a_crop_that_all_four_borders_cut_gains_no_context_and_is_marked() -> None:
     crop = crop_from_box((510, 1410, 90, 990), FULL_HD, (512, 512))
     then, _ = forecast_crop(crop, find_face(crop, 2.5), old_scale=2.5, bbox_scale=9.0, image_size=512)
     assert then.clipped == ("left", "right", "top", "bottom")
@@ -124,7 +124,7 @@ def test_the_same_scale_keeps_the_box_whatever_it_is_and_only_the_image_grows() 
             assert end.gain_percent == pytest.approx(100)
 
 
-def test_a_crop_that_was_only_estimated_can_be_asked_about_too() -> None:
+def test_an_estimated_crop_can_be_forecast_too() -> None:
     crop = free_crop((900.3, 900.3), (509.8, 90.1), FULL_HD, (512, 512))
     then, _ = forecast_crop(crop, find_face(crop, 2.5), old_scale=2.5, bbox_scale=3.5, image_size=768)
     assert abs(then.crop.side - 1260) <= 2 and then.gain_percent == pytest.approx(7.1, abs=0.3)

@@ -27,7 +27,7 @@ six_numbers = st.lists(st.floats(-3, 3), min_size=6, max_size=6)
 
 def test_the_six_numbers_are_the_first_two_rows_not_columns() -> None:
     np.testing.assert_allclose(rotation_from_6d(ROTATION[:2].ravel()), ROTATION, atol=1e-12)
-    # Columns in the six numbers' place give another matrix, so the test can tell them apart.
+    # Columns in the six numbers' place give another matrix, so the test can distinguish them.
     assert np.abs(rotation_from_6d(ROTATION[:, :2].T.ravel()) - ROTATION).max() > 0.5
 
 

@@ -23,7 +23,9 @@ def stopped_after(*states: str, as_json: bool = False) -> None:
     assert stopped.value.exit_code == 130
 
 
-def test_ctrl_c_while_a_job_is_followed_says_that_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_while_a_job_is_followed_says_that_it_keeps_running(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     stopped_after("waiting", "running")
     said = capsys.readouterr().err
     assert "job j-12ab keeps running" in said and "logs j-12ab --follow" in said

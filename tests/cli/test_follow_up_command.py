@@ -69,7 +69,7 @@ def test_a_dry_run_says_what_would_run(ask: Door, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  ", "echo 'open", "no-such-program-here now"])
-def test_what_cannot_run_is_refused_before_anything_is_asked(text: str) -> None:
+def test_what_cannot_run_is_refused_before_any_host_is_contacted(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         parse_command(text)
     assert refused.value.where == "--then" and refused.value.exit_code == 2

@@ -63,7 +63,7 @@ def _interrupted(**_: object) -> int:
 
 
 @pytest.mark.parametrize("ends", [_interrupted, lambda **_: 130])
-def test_ctrl_c_before_a_command_has_begun_says_so_once(
+def test_ctrl_c_before_a_command_has_begun_is_reported_once(
     ends: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:

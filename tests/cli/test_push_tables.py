@@ -7,7 +7,7 @@ from typing import Any
 
 from console_text import console_text
 
-from being_remote.cli.push_tables import show_push
+from being_remote.cli.push import show_push
 from being_remote.workflows.push import PushedFolder, PushReport
 
 

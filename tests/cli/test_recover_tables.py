@@ -11,14 +11,15 @@ from recover_options import recover
 
 from being_remote.cli.app import app
 from being_remote.cli.recover_tables import show_recover
+from being_remote.crop_search.finding import CropCheck, FrameEvidence
 from being_remote.demo.actor import make_actor
 from being_remote.export import TARGETS
-from being_remote.recovery.report_values import CheckFigures, EvidenceFigures, FrameFigures
+from being_remote.recovery.recovery_report import EvidenceFigures
 from being_remote.workflows.recover import RecoverReport
 
 DEFAULT = [t.name for t in TARGETS.values() if t.default]
 WIDE, NARROW = 150, 80
-SEEN = FrameFigures(0, 2, 0, True, False, 1.25, 0.9987, 0.001)
+SEEN = FrameEvidence(0, 2, True, 0, True, False, 1.25, 0.9987, 0.001, (0, 0, 0, 0), (0, 0, 0, 0), 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_all_of_a_camera_is_printed_and_paths_are_never_broken(report: RecoverRe
         assert "not checked by pixels" in text.replace("\n  ", " ")
 
 
-def test_what_was_only_foretold_says_that_nothing_was_written(report: RecoverReport) -> None:
+def test_a_forecast_says_that_nothing_was_written(report: RecoverReport) -> None:
     text = printed(replace(report, outputs=(), exports=(), notes=()))
     assert "only predicted: nothing was written; --export NAME" in text and "would write" not in text
 
@@ -99,9 +100,7 @@ def test_without_a_camera_the_next_step_is_printed(report: RecoverReport, width:
     text = printed(lost, width)
     assert "no camera: nothing was written" in text and "original video " not in text
     assert "warning: the crop is unknown" in text and "wrote" not in text
-    denied = replace(
-        report, K=None, check=CheckFigures(False, False, "elsewhere", "v.mp4", (SEEN,), None), outputs=()
-    )
+    denied = replace(report, K=None, check=CropCheck(False, "elsewhere", (SEEN,), source="v.mp4"), outputs=())
     text = printed(denied, width)
     assert "1 stored crops against v.mp4: they disagree" in text
     assert "--from-images v.mp4" in text and "--no-check" in text

@@ -19,7 +19,7 @@ def test_no_control_character_of_a_pods_name_reaches_the_terminal() -> None:
     assert shown.startswith("a\\x1b]0;title\\x07\\x9b2J\\r\\n\\u202egnp.") and shown.endswith("\\xff\\xfe")
 
 
-def test_our_own_newlines_are_kept_when_asked() -> None:
+def test_our_own_newlines_are_kept_on_request() -> None:
     assert printable("a\nb\tc", keep="\n") == "a\nb\\tc"
 
 

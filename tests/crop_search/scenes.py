@@ -123,7 +123,7 @@ class Scene:
 
 @dataclass
 class Drawn:
-    """Frames made when asked for, and kept."""
+    """Frames made on demand, and kept."""
 
     size_wh: tuple[int, int]
     count: int

@@ -55,7 +55,7 @@ def is_map(found: FrameMap | str) -> FrameMap:
     return found
 
 
-def test_both_predictions_are_told_from_each_other() -> None:
+def test_both_predictions_are_distinguished() -> None:
     frames = clip()
     at_25 = frames_in_source(TIMES_S, 25)
     found = is_map(mapped(noisy(frames[at_25]), noisy(frames, 2)))
@@ -152,7 +152,7 @@ def test_two_crops_bear_out_a_prediction_and_prove_nothing_else() -> None:
     assert isinstance(mapped(noisy(frames[at]), noisy(frames, 2), at=at, numbers=numbers + 7), str)
 
 
-def test_where_frames_look_alike_only_a_prediction_is_taken_and_said() -> None:
+def test_where_frames_look_alike_only_a_prediction_is_taken_and_reported() -> None:
     looping = np.tile(clip(count=50), (6, 1))
     crops, frames = noisy(looping[:100]), noisy(looping, 2)
     found = is_map(mapped(crops, frames))

@@ -32,7 +32,7 @@ def test_equal_pixels_on_several_frames_are_exact_with_the_evidence_beside_them(
 
 
 @pytest.mark.parametrize("claimed", [-1, *(pytest.param(n, marks=pytest.mark.soak) for n in (2, 6))])
-def test_a_wrong_frame_offset_is_found_and_said(claimed: int) -> None:
+def test_a_wrong_frame_offset_is_found_and_reported(claimed: int) -> None:
     found = from_images(SMALL.stored(range(8, 14), claimed=claimed), SMALL.source(20))
     assert (found.grade, found.crop, found.frame_offset) == ("exact", TRUTH, -claimed)
     assert any(f"{-claimed:+d}" in note for note in found.notes)
@@ -49,7 +49,7 @@ def test_where_nothing_moves_no_offset_is_claimed() -> None:
     scene = replace(SMALL, motion="still")
     found = from_images(scene.stored(range(2, 8)), scene.source(8))
     assert (found.grade, found.crop, found.frame_offset) == ("exact", TRUTH, None)
-    assert any("cannot be told" in note for note in found.notes)
+    assert any("source frame a picture belongs to is unknown" in note for note in found.notes)
 
 
 @pytest.mark.soak
@@ -146,7 +146,7 @@ def test_crops_of_several_sizes_or_not_square_are_refused_in_words() -> None:
 
 
 @pytest.mark.soak
-def test_a_side_that_the_scale_of_the_box_cannot_give_is_said() -> None:
+def test_a_side_that_the_scale_of_the_box_cannot_give_is_reported() -> None:
     scene = replace(SMALL, box=(190, 482, 30, 322))
     found = from_images(scene.stored(range(2, 12)), scene.source(12), bbox_scale=2.5)
     assert found.grade == "exact"

@@ -44,7 +44,7 @@ def test_it_also_agrees_where_source_and_pictures_were_compressed() -> None:
     )
 
 
-def test_it_tells_by_how_much_the_frame_numbers_are_off() -> None:
+def test_the_offset_of_the_frame_numbers_is_reported() -> None:
     check = check_crop(_crop(*SMALL.box), SMALL.stored(range(4, 12), claimed=-1), SMALL.source(14))
     assert (check.agrees, check.frame_offset) == (True, 1)
 
@@ -55,7 +55,7 @@ def test_another_take_does_not_agree() -> None:
     assert "something else" in check.reason
 
 
-def test_flat_pictures_can_not_tell() -> None:
+def test_flat_pictures_leave_it_unknown() -> None:
     flat = [replace(one, picture=np.full((256, 256, 3), 99, np.uint8)) for one in STORED]
     check = check_crop(_crop(*SMALL.box), flat, SMALL.source(12))
     assert check.agrees is None

@@ -11,11 +11,10 @@ import pytest
 from being_remote.camera.crop import Crop, crop_from_box, to_crop
 from being_remote.camera.free_crop import FreeCrop
 from being_remote.crop_search.finding import Finding
-from being_remote.crop_search.landmark_fit import LandmarkPair, from_landmarks
+from being_remote.crop_search.landmark_fit import LandmarkPair, fit_face, from_landmarks
 from being_remote.crop_search.landmark_search import read_pairs
-from being_remote.crop_search.similarity_fit import fit_face
 from being_remote.demo import head
-from being_remote.demo.motion import full_frame_camera, motion
+from being_remote.demo.actor import full_frame_camera, motion
 from being_remote.demo.tracker_recipe import project
 from being_remote.errors import InconsistentData, NotFoundError
 
@@ -68,7 +67,7 @@ def test_perfect_landmarks_give_the_whole_crop_and_still_only_the_grade_landmark
 @pytest.mark.parametrize(
     "box", [(700, 1211, 200, 711), (0, 900, 100, 1000), (400, 1500, 0, 1078), (1111, 1411, 700, 1000)]
 )
-def test_side_and_origin_are_told_apart_wherever_the_crop_lies(box: tuple[int, int, int, int]) -> None:
+def test_side_and_origin_are_found_separately_wherever_the_crop_lies(box: tuple[int, int, int, int]) -> None:
     crop = crop_from_box(box, SIZE_WH, IMAGE_WH)
     shown = faces(1, 8)
     found = find(pairs_of(shown, shown, crop=crop))
@@ -205,7 +204,7 @@ def test_a_face_that_moves_a_little_but_not_in_step_is_unknown() -> None:
     assert found.grade == "unknown" and "do not move together" in found.reason
 
 
-def test_another_face_is_unknown_and_says_how_different_it_is() -> None:
+def test_another_face_is_unknown_and_its_difference_is_reported() -> None:
     other = DENSE * [0.8, 1.25, 1.0]
     found = find(pairs_of(faces(0, 20), faces(0, 20, other)))
     assert found.grade == "unknown" and "% of their size" in found.reason
@@ -223,7 +222,7 @@ def test_a_face_that_stands_still_is_answered_with_a_word_of_caution() -> None:
     still = [faces(0, 1)[0]] * 20
     found = find(pairs_of(still, still, noise_crop_px=0.5))
     assert found.grade == "landmark"
-    assert "another take of the same scene could not be told" in found.notes[-1]
+    assert "another take of the same scene would look the same" in found.notes[-1]
 
 
 def test_a_crop_outside_the_frame_is_unknown() -> None:

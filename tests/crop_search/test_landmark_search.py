@@ -11,10 +11,15 @@ import numpy as np
 import pytest
 
 from being_remote.camera.crop import crop_from_box, to_crop
-from being_remote.crop_search.landmark_detector import FaceMesh, window_like_the_trackers
-from being_remote.crop_search.landmark_search import StoredFace, Window, from_frames
+from being_remote.crop_search.landmark_search import (
+    FaceMesh,
+    StoredFace,
+    Window,
+    from_frames,
+    window_like_the_trackers,
+)
 from being_remote.demo import head
-from being_remote.demo.motion import full_frame_camera, motion
+from being_remote.demo.actor import full_frame_camera, motion
 from being_remote.demo.tracker_recipe import project
 from being_remote.errors import UsageError
 
@@ -79,7 +84,7 @@ def test_a_detector_that_depends_on_magnification_still_leads_to_the_crop() -> N
     assert told[0] == (1, 3 * COUNT) and told[-1] == (3 * COUNT, 3 * COUNT)
 
 
-def test_a_face_that_is_gone_in_the_crop_it_led_to_is_unknown() -> None:
+def test_a_face_that_is_missing_in_the_crop_it_led_to_is_unknown() -> None:
     mesh = BiasedDetector(shown(), blind=True)
     found = from_frames(stored_faces(shown()), Frames(), (512, 512), mesh, detector="a test")
     assert (found.grade, found.crop) == ("unknown", None)
@@ -90,7 +95,7 @@ def test_the_window_around_a_face_is_the_trackers_square() -> None:
     assert window_like_the_trackers(points) == (-10, 110, 290, 410)
 
 
-def test_without_mediapipe_the_word_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_mediapipe_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     class NotInstalled:
         @staticmethod
         def find_spec(name: str, *_: object) -> None:
@@ -104,10 +109,10 @@ def test_without_mediapipe_the_word_says_what_to_install(monkeypatch: pytest.Mon
         FaceMesh()
 
 
-def test_a_mediapipe_without_the_model_is_told_from_none(tmp_path: Path) -> None:
+def test_a_mediapipe_without_the_model_is_distinguished_from_none(tmp_path: Path) -> None:
     (tmp_path / "mediapipe").mkdir()
     (tmp_path / "mediapipe" / "__init__.py").write_text("")
-    code = "from being_remote.crop_search.landmark_detector import FaceMesh; FaceMesh()"
+    code = "from being_remote.crop_search.landmark_search import FaceMesh; FaceMesh()"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": f"{tmp_path}:."}
     )

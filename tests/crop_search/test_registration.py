@@ -64,7 +64,7 @@ def test_registration_finds_the_box_to_hundredths(start: tuple[float, ...]) -> N
     assert fit.gain == pytest.approx(1, abs=0.01)
 
 
-def test_each_number_of_the_box_is_told_from_the_others() -> None:
+def test_each_number_of_the_box_is_distinguished_from_the_others() -> None:
     for change in np.eye(4) * 1.0:
         fit = register(grey_of(_crop_at(TRUTH + 4 * change)), WINDOW, GREY, TRUTH)
         assert fit is not None

@@ -10,8 +10,8 @@ import pytest
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.free_crop import free_crop
-from being_remote.crop_search.crop_grade import common_offset, grade_crop
 from being_remote.crop_search.finding import FrameEvidence, StoredCrop
+from being_remote.crop_search.image_search import common_offset, grade_crop
 from being_remote.crop_search.known_crop_check import _judge
 from being_remote.crop_search.picture_consensus import Consensus, find_consensus
 from being_remote.crop_search.picture_matching import Match, prepare_view
@@ -90,7 +90,7 @@ def test_whole_numbers_are_those_within_a_seventh_of_a_pixel(offset: float, near
         assert (whole_box(box) == (500, 500, 400, 100)) is near
 
 
-def test_a_frame_offset_is_that_of_three_quarters_of_those_that_tell() -> None:
+def test_a_frame_offset_is_that_of_three_quarters_of_those_that_show_one() -> None:
     one, two = replace(EVIDENCE, frame_offset=1), replace(EVIDENCE, frame_offset=2)
     assert common_offset([one] * 3 + [two]) == 1
     assert common_offset([one] * 2 + [two]) is None

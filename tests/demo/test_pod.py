@@ -72,7 +72,7 @@ def test_a_restart_keeps_the_port_and_the_key_and_a_new_key_is_another(own_pod: 
     assert ssh_to(own_pod, tmp_path, "true").returncode == 0
 
 
-def test_a_paused_pod_accepts_connections_and_says_nothing(own_pod: Pod, tmp_path: Path) -> None:
+def test_a_paused_pod_accepts_connections_and_does_not_answer(own_pod: Pod, tmp_path: Path) -> None:
     own_pod.pause()
     with socket.create_connection((own_pod.address, own_pod.port), timeout=2) as frozen:
         frozen.settimeout(0.2)

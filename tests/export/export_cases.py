@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -27,6 +29,18 @@ def cameras_of(
         times_s=(ids + 1) / 25,
         crop=crop,
         grade="bbox",
+    )
+
+
+def held_still(cameras: Cameras, n: int) -> Cameras:
+    """`n` frames of the first camera."""
+    return replace(
+        cameras,
+        R=np.broadcast_to(cameras.R[0], (n, 3, 3)),
+        t=np.broadcast_to(cameras.t[0], (n, 3)),
+        frame_ids=np.arange(n),
+        source_numbers=np.arange(n) + 2,
+        times_s=None,
     )
 
 

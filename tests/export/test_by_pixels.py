@@ -173,7 +173,7 @@ def test_a_trainer_fixed_at_one_size_sees_the_markers_on_its_resized_square(
         assert np.abs(view(world[i]) - seen).max() <= 0.25 + 0.05 * scale * 2
 
 
-def test_the_markers_tell_half_a_pixel(
+def test_the_markers_show_half_a_pixel(
     scene: tuple[np.ndarray, np.ndarray, Cameras, np.ndarray, Path], tmp_path: Path
 ) -> None:
     # The very same check with OpenCV's centre taken for the corner's: 0.5 px off at every marker.

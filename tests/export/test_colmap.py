@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trainer_readers as readers
-from export_cases import turn
+from export_cases import held_still, turn
 
 from being_remote.export import TARGETS, Cameras, RunFiles, prepare, write
 
@@ -101,13 +101,7 @@ def test_a_rotation_rounded_to_float32_moves_no_pixel_by_a_thousandth(
 
 def test_every_image_of_a_long_clip_has_an_id_of_its_own(cameras: Cameras, tmp_path: Path) -> None:
     n = 1200
-    many = replace(
-        cameras,
-        R=np.broadcast_to(cameras.R[0], (n, 3, 3)),
-        t=np.broadcast_to(cameras.t[0], (n, 3)),
-        frame_ids=np.arange(n),
-        source_numbers=np.arange(n) + 2,
-    )
+    many = held_still(cameras, n)
     lines = (model(many, tmp_path) / "sparse/0/images.txt").read_text().splitlines()[1::2]
     assert [int(line.split()[0]) for line in lines] == list(range(1, n + 1))
     assert lines[-1].split()[-1] == "01201.png"

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from export_cases import held_still
 from trained_actor import Actor, expected, without
 
 from being_remote.demo.tracker_recipe import frame_dict
@@ -132,20 +133,11 @@ def test_gaps_are_closed_in_files_and_pictures_alike_with_a_remark(actor: Actor,
     assert any("new numbers, 0 to 9" in said for said in TARGET.remarks(export))
 
 
-def test_runs_too_short_or_too_long_for_its_split_get_a_remark(
-    actor: Actor,
-) -> None:
+def test_runs_too_short_or_too_long_for_its_split_get_a_remark(actor: Actor) -> None:
     _, cameras, run = actor
 
     def remarks(count: int) -> str:
-        long = replace(
-            cameras,
-            R=np.resize(cameras.R, (count, 3, 3)),
-            t=np.resize(cameras.t, (count, 3)),
-            frame_ids=np.arange(count),
-            source_numbers=np.arange(count) + 2,
-        )
-        return " ".join(TARGET.remarks(prepare(TARGET, long, run)))
+        return " ".join(TARGET.remarks(prepare(TARGET, held_still(cameras, count), run)))
 
     assert "keeps the last 500 for testing" in remarks(500)
     assert remarks(501) == remarks(10_500) == ""

@@ -18,8 +18,7 @@ from being_remote.camera.pose import rotation_from_6d
 from being_remote.demo import head
 from being_remote.errors import InconsistentData, NotFoundError, UnsafeFile, UsageError
 from being_remote.export import TARGETS, gaussiantalker, prepare, write
-from being_remote.export.gaussiantalker import euler_angles
-from being_remote.export.landmarks import canvas_landmarks
+from being_remote.export.gaussiantalker import canvas_landmarks, euler_angles
 
 TARGET = TARGETS["gaussiantalker"]
 D = np.diag([1.0, -1.0, -1.0])
@@ -266,7 +265,7 @@ def test_without_meshes_nothing_is_written_and_sync_is_named(actor: Actor, tmp_p
 def test_meshes_that_change_their_vertex_count_or_claim_a_billion_are_refused(
     actor: Actor, tmp_path: Path
 ) -> None:
-    from being_remote.demo.tracker_files import mesh_bytes
+    from being_remote.demo.actor import mesh_bytes
 
     truth, cameras, run = actor
     run, meshes = with_copy(run, "meshes", tmp_path)

@@ -28,7 +28,7 @@ from being_remote.export.images import (
     valid_mask,
 )
 from being_remote.export.target import CanvasChoice
-from being_remote.media.video import Window
+from being_remote.media.decoder import Window
 from being_remote.session import TransferProgress
 
 SIZE_WH = (320, 180)
@@ -256,9 +256,7 @@ def test_finished_pictures_are_not_made_again_and_spoilt_ones_are(cameras: Camer
     assert make_images(plan, nobody.open, tmp_path).made == 0 and nobody.opened == 0
 
 
-def test_one_that_is_stopped_leaves_only_whole_pictures_and_goes_on_where_it_was(
-    cameras: Cameras, tmp_path: Path
-) -> None:
+def test_one_that_is_stopped_leaves_only_whole_pictures_and_resumes(cameras: Cameras, tmp_path: Path) -> None:
     plan = plan_for("gaussiantalker", cameras)
 
     def stop_at_three(progress: TransferProgress) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trainer_readers as readers
+from export_cases import held_still
 
 from being_remote.export import TARGETS, Cameras, prepare, write
 from being_remote.export.insta import remarks
@@ -75,14 +75,7 @@ def test_a_gap_in_the_frames_leaves_no_hole_and_names_stay_the_frames_own(folder
 def test_the_split_is_instas_own_and_short_clips_keep_half_for_training(
     cameras: Cameras, count: int, train: int, test: int, val: int, tmp_path: Path
 ) -> None:
-    many = replace(
-        cameras,
-        R=np.broadcast_to(cameras.R[0], (count, 3, 3)),
-        t=np.broadcast_to(cameras.t[0], (count, 3)),
-        frame_ids=np.arange(count),
-        source_numbers=np.arange(count) + 2,
-        times_s=None,
-    )
+    many = held_still(cameras, count)
     export = prepare(TARGETS["insta"], many)
     write(TARGETS["insta"], export, tmp_path)
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 import trainer_readers as readers
-from export_cases import any_cameras
+from export_cases import any_cameras, held_still
 from hypothesis import given, settings
 
 from being_remote.camera.crop import crop_from_box
@@ -340,7 +340,7 @@ def test_a_crop_that_is_only_estimated_is_no_canvas(cameras: Cameras) -> None:
         prepare(TARGETS["colmap"], cameras, canvas=(100_000, 100_000))
 
 
-def test_files_that_a_target_needs_are_asked_for_by_the_command_that_brings_them(cameras: Cameras) -> None:
+def test_missing_files_of_a_target_are_named_with_the_command_that_downloads_them(cameras: Cameras) -> None:
     with pytest.raises(NotFoundError, match=r"checkpoints(.|\n)*sync --only checkpoints"):
         prepare(TARGETS["gaussian-avatars"], cameras)
 
@@ -355,14 +355,7 @@ def test_json_and_npz_describe_the_original_frames_whatever_the_canvas(
 
 def test_twenty_thousand_frames_stream_through_in_pieces(cameras: Cameras) -> None:
     n = 20_000
-    many = replace(
-        cameras,
-        R=np.broadcast_to(cameras.R[0], (n, 3, 3)),
-        t=np.broadcast_to(cameras.t[0], (n, 3)),
-        frame_ids=np.arange(n),
-        source_numbers=np.arange(n) + 2,
-        times_s=None,
-    )
+    many = held_still(cameras, n)
     for name, path in (("nerfstudio", "transforms.json"), ("colmap", "sparse/0/images.txt")):
         export = Export(many, prepare(TARGETS[name], cameras).canvas)
         pieces = dict(TARGETS[name].files(export))[path]

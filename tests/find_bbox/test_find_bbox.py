@@ -139,7 +139,7 @@ def test_nothing_on_the_pod_changes(demo_pod: tuple[Pod, ActorTruth], make_inven
     assert tree() == before
 
 
-def test_every_host_that_cannot_be_asked_has_its_own_row_and_delays_nobody(
+def test_every_unreachable_host_has_its_own_row_and_delays_no_other(
     demo_pod: tuple[Pod, ActorTruth], make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     pod, _ = demo_pod
@@ -236,7 +236,7 @@ def test_a_link_that_freezes_or_breaks_under_the_question_costs_only_its_own_row
     assert seconds < 8
 
 
-def test_not_found_but_a_host_could_not_be_asked_is_4_and_else_3(
+def test_not_found_but_a_host_was_unreachable_is_4_and_else_3(
     pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     with start_pod(tmp_path / "empty") as empty:
@@ -337,7 +337,7 @@ def test_a_box_outside_the_video_is_refused_and_swapped_sizes_are_recognised(her
     assert "would fit 1080x1920: are width and height of source_size swapped?" in found.problems[0]
 
 
-def test_what_is_called_so_but_is_no_file_is_told_and_not_opened(here: Checkout) -> None:
+def test_what_is_named_bbox_pt_but_is_not_a_file_is_reported_and_not_opened(here: Checkout) -> None:
     folder = here.disk / "demo"
     (folder / "a" / "bbox.pt").mkdir(parents=True)
     (folder / "b").mkdir()
@@ -373,7 +373,7 @@ def test_what_the_tracker_would_not_have_written_is_remarked_on(
     assert (len(found.problems), len(found.notes)) == (problems, notes), (found.problems, found.notes)
 
 
-def test_without_a_source_size_it_says_what_was_not_checked(
+def test_without_a_source_size_what_was_not_checked_is_noted(
     tmp_path: Path, make_inventory: MakeInventory
 ) -> None:
     here = Checkout(tmp_path, make_inventory, actors={"demo": {}})
@@ -458,7 +458,7 @@ def test_settings_and_frames_from_a_stranger_do_no_harm(here: Checkout) -> None:
     assert any("first frame '00000.frame' cannot be used" in note for note in run.notes)
 
 
-def test_names_that_are_no_text_are_found_and_told_with_their_bytes(here: Checkout) -> None:
+def test_names_that_are_not_text_are_found_and_reported_with_their_bytes(here: Checkout) -> None:
     for name in (b"demo/caf\xe9", b"demo/new\nline"):
         folder = os.path.join(os.fsencode(here.disk), name)
         os.makedirs(folder)
@@ -668,7 +668,7 @@ def test_a_find_in_a_search_that_was_cut_is_never_called_the_only_one(here: Chec
     )
 
 
-def test_a_find_beside_a_host_that_could_not_be_asked_is_never_called_the_only_one(
+def test_a_find_beside_an_unreachable_host_is_never_called_the_only_one(
     tmp_path: Path, make_inventory: MakeInventory
 ) -> None:
     here = Checkout(tmp_path, make_inventory)
@@ -698,7 +698,7 @@ def test_not_found_is_3_only_where_every_folder_was_looked_at(
     assert dataclasses.replace(report, results=(seen,)).exit_code == code
 
 
-def test_a_search_that_takes_long_says_for_how_long_it_has_searched_whom(
+def test_a_long_search_reports_its_time_for_each_host(
     here: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = tmp_path / "seen"
@@ -725,7 +725,7 @@ def test_a_search_that_takes_long_says_for_how_long_it_has_searched_whom(
 # --- fetch -------------------------------------------------------------------------------------------
 
 
-def test_fetch_brings_the_best_home_once_and_a_dry_run_only_says_so(here: Checkout) -> None:
+def test_fetch_downloads_the_best_once_and_a_dry_run_only_reports_it(here: Checkout) -> None:
     put_box(here.box)
     home = here.backup / "bbox.pt"
     said = here.find(fetch=True, dry_run=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ from being_remote.jobs.job_status import HostJobs, JobStatus
 from being_remote.jobs.spec import CommandStep, JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.schedulers.registry import scheduler_of
+from being_remote.schedulers.scheduler import StartRequest
 from being_remote.session import Session
 from being_remote.transport.local_session import LocalSession
 
@@ -52,12 +53,21 @@ class Desk:
         )
 
     def submit(self, spec: JobSpec, attempt: int = 1, files: dict[str, bytes] | None = None) -> Any:
-        packed, volume = job_archive.build(spec, files or {}), self.volume()
-        result = submit.submit(self.session, self.host, spec, packed, volume=volume, attempt=attempt)
+        """Also on another volume than before: nothing is written down."""
+        result = self.submit_all([(spec, attempt, files or {})])[spec.job]
+        if not isinstance(result, submit.SubmitResult):
+            raise result
         return SimpleNamespace(**{**vars(result.status), **vars(result)})
 
-    def volume(self) -> str:
-        return submit.find_volume(self.session, self.host)
+    def submit_all(self, jobs: Sequence[tuple[JobSpec, int, dict[str, bytes]]]) -> dict[str, Any]:
+        return submit.submit(
+            self.session,
+            self.host,
+            lambda volume: [
+                StartRequest(spec.job, spec.sha256, attempt, volume, None, job_archive.job_files(spec, files))
+                for spec, attempt, files in jobs
+            ],
+        )
 
     def look(self) -> HostJobs:
         return look_at_host(self.session, self.host)

@@ -1,12 +1,14 @@
-"""killed_at.py supervisor|client N REQUEST: do it, and be killed at the N-th event.
+"""killed_at.py supervisor|claim|client N REQUEST: do it, and be killed at the N-th event.
 
-A supervisor's events are Python's audit events. A client's are those that touch a file, a process
-or a descriptor, and every read and write besides; big writes are cut into pieces, each an event.
+A supervisor's and a claim's events are Python's audit events. A client's are those that touch a file, a
+process or a descriptor, and every read and write besides; big writes are cut into pieces, each an event.
 Prints how many events there were if it came to its end.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import signal
@@ -44,10 +46,30 @@ def supervisor(countdown: Countdown, request: dict[str, Any]) -> Callable[[], No
     return lambda: program.main(json.dumps(request))
 
 
+def claim(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
+    from being_remote.jobs import job_archive
+    from being_remote.jobs.spec import JobSpec
+    from being_remote.pod import offer
+    from being_remote.schedulers.plain_host import pack_submit
+    from being_remote.schedulers.scheduler import StartRequest
+
+    spec, programs = JobSpec.from_bytes(request["spec"].encode()), job_archive.programs()
+    asked = StartRequest(spec.job, spec.sha256, 1, request["volume"], None, job_archive.job_files(spec, {}))
+    query = {
+        "workdir": request["workdir"],
+        "programs": hashlib.sha256(programs).hexdigest(),
+        "wait_s": 30.0,
+    }
+    stdin = io.BytesIO(pack_submit([asked], programs))
+    sys.addaudithook(lambda *_: countdown.event())
+    return lambda: offer.main(json.dumps(query), stdin)
+
+
 def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
     from being_remote.inventory import LocalHost
     from being_remote.jobs import job_archive, submit
     from being_remote.jobs.spec import JobSpec
+    from being_remote.schedulers.scheduler import StartRequest
     from being_remote.transport.local_session import LocalSession
 
     write, read = os.write, os.read
@@ -61,14 +83,17 @@ def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
         return read(fd, amount)
 
     spec = JobSpec.from_bytes(request["spec"].encode())
-    packed = job_archive.build(spec, {})
+    files = job_archive.job_files(spec, {})
+    job_archive.programs()
     host = LocalHost(
         name="here", workdir=Path(request["workdir"]), python=sys.executable, answer_timeout_s=40
     )
 
     def run() -> None:
         session = LocalSession(host)
-        submit.submit(session, host, spec, packed, volume=submit.find_volume(session, host))
+        submit.submit(
+            session, host, lambda volume: [StartRequest(spec.job, spec.sha256, 1, volume, None, files)]
+        )
 
     os.write, os.read = written, readen  # type: ignore[assignment]
     sys.addaudithook(lambda name, _: countdown.event() if name.startswith(TOUCHES) else None)
@@ -77,8 +102,8 @@ def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
 
 def main(kind: str, n: str, request: str) -> None:
     countdown = Countdown(int(n))
-    {"supervisor": supervisor, "client": client}[kind](countdown, json.loads(request))()
-    print(countdown.seen, flush=True)
+    {"supervisor": supervisor, "claim": claim, "client": client}[kind](countdown, json.loads(request))()
+    print(f"\n{countdown.seen}", flush=True)
 
 
 if __name__ == "__main__":

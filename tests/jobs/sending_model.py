@@ -3,9 +3,10 @@ messages that arrive whenever they like.
 
 Two terminals send the same attempt, a third one cancels it, each step by step. A message that was
 sent arrives later or never; the terminal that sent it may be dead by then. Once, the host shows
-another disk. The code that it stands for: a sender is `jobs/dispatch.py` with
-`Ledger.aim`, a canceller `workflows/cancel.py` with `Ledger.cancel_unsent`, what happens on arrival
-`pod/claim.py`, `pod/supervisor.py` and `pod/cancel.py`. `Rules` names what makes it right.
+another disk. A disk keeps the programs for the next job; once, they are damaged, and a claim that stores
+them may be killed. The code that it stands for: a sender is `jobs/dispatch.py` with
+`Ledger.record_volume`, a canceller `workflows/cancel.py` with `Ledger.cancel_unsent`, what happens on arrival
+`pod/offer.py`, `pod/claim.py`, `pod/supervisor.py` and `pod/cancel.py`. `Rules` names what makes it right.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ class Rules:
     mark_is_left_before_the_look: bool = True
     supervisor_reads_the_mark_after_the_claim: bool = True
     unsent_is_decided_with_the_ledger_locked: bool = True
+    stored_programs_are_compared_with_their_hash: bool = True
+    a_job_keeps_programs_of_its_own: bool = True
+    a_jobs_programs_are_compared_with_their_hash: bool = True
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,17 @@ class State:
     Attributes:
         disk: which one the host shows.
         aimed, word: the ledger's: the disk that the attempt goes to, and "created" or "cancelled".
-        senders: "look" | "aim <disk seen>" | "send <disk>" | "" each.
-        flying: the claims on their way, each with the disk that it is for.
+        senders: "look" | "aim <disk seen>" | "send <disk>" | "" each, with a "+" where the disk seen lacks
+            the programs.
+        flying: the claims on their way, each with the disk that it is for, and a "+" if the programs come
+            with it.
         claims: on arrival a claim renames, then its supervisor reads the mark: disks in between.
         jobs, marks, starts: disks that hold the job, that hold a mark, how often each started it.
         looked: disks on which a claim looked for a mark too early (only if that rule is broken).
         killed: disks on which a cancel ended the payload.
         canceller: "ledger" | "ask" | "mark" | "look" | "".
+        store, bundle: on each disk the stored programs, and the job's: "" | "whole" | "torn".
+        ran_torn: torn programs were run.
     """
 
     disk: int = 0
@@ -48,7 +56,7 @@ class State:
     aimed: int | None = None
     word: str = "created"
     senders: tuple[str, str] = ("look", "look")
-    flying: tuple[int, ...] = ()
+    flying: tuple[str, ...] = ()
     claims: tuple[int, ...] = ()
     looked: frozenset[int] = frozenset()
     jobs: frozenset[int] = frozenset()
@@ -56,23 +64,45 @@ class State:
     starts: tuple[int, int] = (0, 0)
     killed: frozenset[int] = frozenset()
     canceller: str = "ledger"
+    store: tuple[str, str] = ("", "")
+    bundle: tuple[str, str] = ("", "")
+    may_tear: bool = True
+    ran_torn: bool = False
 
 
 def successors(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     """Every (step, state after it)."""
     for i in (0, 1):
         yield from _sender(s, i, rules)
-    for n, disk in enumerate(s.flying):
-        yield from _arrival(replace(s, flying=s.flying[:n] + s.flying[n + 1 :]), disk, rules)
+    for n, claim in enumerate(s.flying):
+        rest = replace(s, flying=s.flying[:n] + s.flying[n + 1 :])
+        yield from _arrival(rest, int(claim[0]), claim.endswith("+"), rules)
     for n, disk in enumerate(s.claims):
         yield from _supervisor(replace(s, claims=s.claims[:n] + s.claims[n + 1 :]), disk, rules)
     yield from _canceller(s, rules)
     if s.may_swap:
         yield "the host shows another disk", replace(s, disk=1, may_swap=False)
+    if s.may_tear and s.store[s.disk] == "whole":
+        # In place: the file of a job's is the same one.
+        torn = "torn" if s.bundle[s.disk] else ""
+        bundle = _of_disk(s.bundle, s.disk, torn)
+        damaged = replace(_stored(s, s.disk, "torn"), bundle=bundle, may_tear=False)
+        yield "the stored programs are damaged", damaged
+    if s.may_tear and s.store[s.disk]:
+        yield "the stored programs are removed", replace(_stored(s, s.disk, ""), may_tear=False)
+
+
+def _of_disk(values: tuple[str, str], disk: int, value: str) -> tuple[str, str]:
+    return (value, values[1]) if disk == 0 else (values[0], value)
+
+
+def _stored(s: State, disk: int, state: str) -> State:
+    return replace(s, store=_of_disk(s.store, disk, state))
 
 
 def _sender(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
-    at, disk = s.senders[i][:4].strip(), s.senders[i][4:].strip()
+    at, disk = s.senders[i][:4].strip(), s.senders[i][4:].strip(" +")
+    plus = "+" if s.senders[i].endswith("+") else ""
 
     def moved(to: str, **more: object) -> State:
         other = s.senders[1 - i]
@@ -83,18 +113,29 @@ def _sender(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
     yield f"sender {i} is killed", moved("")
     if at == "look":
         to = "aim" if rules.volume_is_written_before_the_job_is_sent else "send"
-        yield f"sender {i} sees disk {s.disk}", moved(f"{to} {s.disk}")
+        here = s.store[s.disk]
+        has = here == "whole" or (here and not rules.stored_programs_are_compared_with_their_hash)
+        yield f"sender {i} sees disk {s.disk}", moved(f"{to} {s.disk}{'' if has else '+'}")
     elif at == "aim" and s.word == "cancelled":
         yield f"sender {i} finds it cancelled", moved("")
     elif at == "aim":
         aimed = int(disk) if s.aimed is None else s.aimed
-        yield f"sender {i} aims at disk {aimed}", moved(f"send {aimed}", aimed=aimed)
+        yield f"sender {i} aims at disk {aimed}", moved(f"send {aimed}{plus}", aimed=aimed)
     elif at == "send":
-        yield f"sender {i} sends", moved("", flying=(*s.flying, int(disk)))
+        yield f"sender {i} sends", moved("", flying=(*s.flying, disk + plus))
 
 
-def _arrival(s: State, disk: int, rules: Rules) -> Iterator[tuple[str, State]]:
+def _arrival(s: State, disk: int, with_programs: bool, rules: Rules) -> Iterator[tuple[str, State]]:
     yield "a claim is lost on its way", s
+    if with_programs:
+        s = _stored(s, s.disk, "whole")
+        yield "a claim is killed when it has stored the programs", s
+    if s.store[s.disk] == "" or (
+        s.store[s.disk] == "torn" and rules.stored_programs_are_compared_with_their_hash
+    ):
+        yield "a claim finds no programs to run", s
+        return
+    s = replace(s, ran_torn=s.ran_torn or s.store[s.disk] == "torn")
     if s.disk in s.jobs:
         yield "a claim finds the job", replace(s, claims=(*s.claims, s.disk))
     elif s.disk == disk or not rules.claim_is_taken_on_its_volume_only:
@@ -102,10 +143,12 @@ def _arrival(s: State, disk: int, rules: Rules) -> Iterator[tuple[str, State]]:
             if s.disk not in s.marks:
                 yield (
                     "a claim finds no mark",
-                    replace(s, flying=(*s.flying, disk), looked=s.looked | {s.disk}),
+                    replace(s, flying=(*s.flying, str(disk)), looked=s.looked | {s.disk}),
                 )
             return
-        yield "a claim is renamed into place", replace(s, jobs=s.jobs | {s.disk}, claims=(*s.claims, s.disk))
+        bundle = _of_disk(s.bundle, s.disk, s.store[s.disk])
+        there = replace(s, jobs=s.jobs | {s.disk}, claims=(*s.claims, s.disk), bundle=bundle)
+        yield "a claim is renamed into place", there
     else:
         yield "a claim finds another disk", s
 
@@ -117,9 +160,16 @@ def _supervisor(s: State, disk: int, rules: Rules) -> Iterator[tuple[str, State]
         yield "a supervisor finds a mark", s
     elif s.starts[disk]:
         yield "a supervisor finds it started", s
+    elif rules.a_jobs_programs_are_compared_with_their_hash and _programs(s, disk, rules) != "whole":
+        yield "a supervisor finds its programs damaged", s
     else:
+        s = replace(s, ran_torn=s.ran_torn or _programs(s, disk, rules) != "whole")
         starts = (s.starts[0] + (disk == 0), s.starts[1] + (disk == 1))
         yield f"it starts on disk {disk}", replace(s, starts=starts)
+
+
+def _programs(s: State, disk: int, rules: Rules) -> str:
+    return s.bundle[disk] if rules.a_job_keeps_programs_of_its_own else s.store[disk]
 
 
 def _canceller(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
@@ -158,13 +208,17 @@ def _canceller(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
         yield "a cancel is sure", replace(s, canceller="", word="cancelled")
 
 
-def harm(s: State) -> str | None:
+def harm(s: State, rules: Rules) -> str | None:
     """What may never be."""
     if sum(s.starts) > 1:
         return "the payload started twice"
     runs = [disk for disk in (0, 1) if s.starts[disk] and disk not in s.killed]
     if s.word == "cancelled" and s.canceller == "" and runs:
         return "it is called cancelled, and runs"
+    if s.ran_torn:
+        return "programs ran that are not whole"
+    if any(_programs(s, disk, rules) == "" for disk in s.jobs):
+        return "a job has no programs"
     return None
 
 
@@ -186,7 +240,7 @@ def search(rules: Rules = Rules()) -> Search:
     while queue:
         state = queue.popleft()
         words.add((state.word, sum(state.starts)))
-        found = harm(state)
+        found = harm(state, rules)
         if found is not None:
             return Search(len(came), frozenset(words), found, _way(state, came))
         for step, after in successors(state, rules):

@@ -6,9 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from local_jobs import killed_once_aimed
 
 from being_remote.errors import NotFoundError
 from being_remote.jobs import dispatch
+from being_remote.jobs.submit import SubmitResult, submit
 from being_remote.transport import open_session
 from being_remote.workflows.cancel import cancel
 
@@ -55,7 +57,7 @@ def test_a_job_that_was_never_sent_is_cancelled_here_and_does_not_start_later(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(dispatch, "find_volume", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(dispatch, "submit", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             works.command("sleep 60")
     job = works.ledger.find("last").job
@@ -70,28 +72,28 @@ def test_a_job_that_may_be_on_its_way_is_cancelled_for_good(
     works: Any, monkeypatch: pytest.MonkeyPatch, cancelled: str
 ) -> None:
     late: list[Any] = []  # a submit that another process has sent, and that arrives when it likes
-    real = dispatch.submit
+    real = dispatch.aim
 
-    def on_its_way(*args: Any, **more: Any) -> None:
-        late.append((args, more))
+    def on_its_way(*args: Any) -> None:
+        late.extend(real(*args))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(dispatch, "submit", on_its_way)
+        patched.setattr(dispatch, "aim", on_its_way)
         with pytest.raises(KeyboardInterrupt):
             works.command("touch ../ran; sleep 60")
     job = works.ledger.find("last").job
-    ((_, *rest), more) = late[0]
     host = works.inventory.host("here")
     with open_session(host, works.inventory) as session:
         if cancelled == "after":
-            real(session, *rest, **more)
+            submit(session, host, lambda _: late)
             works.until((works.attempt(job) / "ran").exists)
         report = cancel(works.inventory, job)
         assert (report.state, report.was_ended, report.exit_code) == ("cancelled", False, 0)
         if cancelled == "before it arrives":
             assert "keeps it from starting" in report.reason
-            arrived = real(session, *rest, **more)
+            arrived = submit(session, host, lambda _: late)[job]
+            assert isinstance(arrived, SubmitResult)
             assert (arrived.supervisor, arrived.status.state) == ("cancelled", "cancelled")
             assert not works.attempt(job).exists()
     assert works.ledger.find(job).state == "cancelled"
@@ -101,7 +103,7 @@ def test_a_job_that_may_have_reached_another_disk_stays_unknown(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(dispatch, "submit", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(dispatch, "aim", killed_once_aimed)
         with pytest.raises(KeyboardInterrupt):
             works.command("sleep 60")
     (works.workdir / "jobs").rename(works.folder / "the first disk")
@@ -114,13 +116,14 @@ def test_a_job_that_may_have_reached_another_disk_stays_unknown(
 def test_a_cancel_in_another_terminal_while_it_is_sent_keeps_it_from_starting(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = dispatch.submit
+    real = dispatch.aim
 
-    def meanwhile(*args: Any, **more: Any) -> Any:
+    def meanwhile(*args: Any) -> Any:
+        requests = real(*args)
         assert cancel(works.inventory, "last").state == "cancelled"
-        return real(*args, **more)
+        return requests
 
-    monkeypatch.setattr(dispatch, "submit", meanwhile)
+    monkeypatch.setattr(dispatch, "aim", meanwhile)
     report = works.command("sleep 60")
     assert report.state == "cancelled"
     assert (works.workdir / "jobs" / str(report.job)).exists()

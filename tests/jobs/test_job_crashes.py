@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import itertools
 import json
 import os
@@ -23,8 +22,8 @@ from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import HostError
 from being_remote.inventory import Inventory
 from being_remote.jobs import job_archive
-from being_remote.pod import claim, start_gate
-from being_remote.pod.job_paths import JobPaths
+from being_remote.pod import claim, program_store
+from being_remote.pod.boot_identity import mark_volume, read_volume
 from being_remote.transport import open_session
 
 KILLED = Path(__file__).with_name("killed_at.py")
@@ -63,7 +62,7 @@ def killed(kind: str, n: int, request: dict[str, Any]) -> int | None:
         timeout=60,
     )
     assert done.returncode in (0, -9), done.stderr
-    return int(done.stdout) if done.returncode == 0 else None
+    return int(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
 
 
 def numbers(total: int, sample: int | None) -> list[int]:
@@ -102,22 +101,29 @@ def one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
 
 
+def claimed_job(desk, spec) -> None:
+    """The job is stored and asked for; nothing runs yet."""
+    jobs, programs = f"{desk.workdir}/jobs", job_archive.programs()
+    sha256 = hashlib.sha256(programs).hexdigest()
+    os.makedirs(jobs, 0o700, exist_ok=True)
+    mark_volume(jobs)
+    program_store.store(jobs, programs, sha256)
+    asked = {
+        "job": spec.job,
+        "spec_sha256": spec.sha256,
+        "attempt": 1,
+        "nonce": "0",
+        "pushed": None,
+        "volume": read_volume(jobs),
+    }
+    query = {"workdir": str(desk.workdir), "programs": sha256}
+    assert claim.claim(query, asked, job_archive.job_files(spec, {})) == "made"
+
+
 def kill_supervisors(desk, sample: int | None) -> dict[str, int]:
     def claimed() -> Any:
         spec = desk.spec(*PAYLOAD, gpus=1)
-        packed = job_archive.build(spec, {})
-        asked = {
-            "workdir": str(desk.workdir),
-            "job": spec.job,
-            "spec_sha256": spec.sha256,
-            "bundle_bytes": len(packed),
-            "bundle_sha256": hashlib.sha256(packed).hexdigest(),
-            "nonce": "0",
-            "pushed": None,
-            "volume": desk.volume(),
-        }
-        assert claim.claim(asked, io.BytesIO(packed)) == "made"
-        start_gate.ask_for(JobPaths.of(desk.workdir, spec.job), 1)
+        claimed_job(desk, spec)
         return spec, {"workdir": str(desk.workdir), "job": spec.job, "attempt": 1, "answer": None}
 
     spec, request = claimed()
@@ -144,6 +150,40 @@ def test_a_supervisor_killed_at_every_single_event_and_submitted_again(desk, tmp
     ends = kill_supervisors(desk, sample=None)
     assert ends["succeeded"] > 20 and ends["lost"] > 20 and ends["killed"] > 300, ends
     print(ends)
+
+
+def kill_claims(desk, sample: int | None) -> int:
+    def request() -> Any:
+        spec = desk.spec(*PAYLOAD)
+        asked = {"workdir": str(desk.workdir), "spec": spec.as_bytes.decode(), "volume": volume}
+        return spec, asked
+
+    jobs = f"{desk.workdir}/jobs"
+    os.makedirs(jobs, 0o700)
+    mark_volume(jobs)
+    volume = read_volume(jobs)
+    spec, asked = request()
+    total = killed("claim", NEVER, asked)
+    assert total is not None and total > 100
+    desk.until(spec.job, "succeeded")
+    points = EveryPoint(total, sample)
+    for n in points:
+        spec, asked = request()
+        points.came_to(n, killed("claim", n, asked))
+        check_after(desk, spec, n, may_be_lost=False)
+    left = [p.name for p in Path(jobs, ".in").iterdir()]
+    assert left == [], left
+    return points.killed
+
+
+def test_a_claim_killed_at_some_events_and_submitted_again(desk) -> None:
+    assert kill_claims(desk, sample=8) >= 6
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_claim_killed_at_every_single_event_and_submitted_again(desk) -> None:
+    print(kill_claims(desk, sample=None), "events")
 
 
 def kill_clients(desk, sample: int | None) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from faults import FaultProxy
-from local_jobs import retrack
+from local_jobs import killed_once_aimed, retrack
 
 from being_remote.cli.job_tables import show_jobs
 from being_remote.cli.output import stdout
@@ -81,7 +81,7 @@ def test_rows_that_name_no_job_make_the_look_incomplete_and_are_said(
 
 
 def test_looking_starts_nothing(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "submit", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(dispatch, "aim", killed_once_aimed)
     with pytest.raises(KeyboardInterrupt):
         works.command("touch ran")
     (row,) = jobs(works.inventory).jobs

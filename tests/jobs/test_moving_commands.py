@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from local_jobs import retrack
+from local_jobs import killed, killed_once_aimed, retrack
 
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Inventory
@@ -79,12 +79,12 @@ def test_another_spec_under_the_same_id_is_not_touched(three: Inventory, tmp_pat
 def test_what_was_never_sent_is_moved_without_a_word_and_what_may_be_on_its_way_is_not(
     three: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for step in ("find_volume", "submit"):
+    for step in ("submit", "aim"):
         with monkeypatch.context() as patched:
-            patched.setattr(dispatch, step, lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+            patched.setattr(dispatch, step, killed_once_aimed if step == "aim" else killed)
             with pytest.raises(KeyboardInterrupt):
                 command(three, "sleep 60", again=True)
-        if step == "find_volume":
+        if step == "submit":
             story = ledger_of(three).history(ledger_of(three).find("last").job)
             dry = resume(three, "last", host="z", dry_run=True)
             assert (dry.attempt, dry.previous_state) == (2, "created")

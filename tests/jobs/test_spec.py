@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import subprocess
 import sys
-import tarfile
 
 import pytest
 
@@ -60,11 +58,12 @@ def test_every_name_gives_an_id(name: str) -> None:
 
 
 def test_a_bundle_is_the_same_whoever_packs_it_and_its_code_runs_over_there(tmp_path) -> None:
-    packed = job_archive.build(made(), {"b/c.yml": b"1", "a": b"2"})
-    assert packed == job_archive.build(made(), {"a": b"2", "b/c.yml": b"1"})
-    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-        tar.extractall(tmp_path, filter="data")
-    assert (tmp_path / "files/b/c.yml").read_bytes() == b"1"
+    files = job_archive.job_files(made(), {"b/c.yml": b"1", "a": b"2"})
+    assert files == {"spec.json": made().as_bytes, "files/a": b"2", "files/b/c.yml": b"1"}
+    packed = job_archive.programs()
+    job_archive.programs.cache_clear()
+    assert packed == job_archive.programs()
+    (tmp_path / "bundle").write_bytes(packed)
     modules = "pod.supervisor", "tracker.sequence", "tracker.finish", "tracker.begin", "camera.crop"
     code = "import sys; sys.path.insert(0, sys.argv[1])\n"
     code += "".join(f"import being_remote.{name}\n" for name in modules)
@@ -74,4 +73,4 @@ def test_a_bundle_is_the_same_whoever_packs_it_and_its_code_runs_over_there(tmp_
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", ""])
 def test_a_file_that_leaves_its_folder_is_not_packed(name: str) -> None:
     with pytest.raises(UsageError):
-        job_archive.build(made(), {name: b""})
+        job_archive.job_files(made(), {name: b""})

@@ -177,7 +177,9 @@ def test_the_steps_run_in_order_with_their_states_and_a_failing_one_ends_the_job
             env={"WORD": "w{gpus}w"},
         ),
         CommandStep(
-            "transforming", ("sh", "-c", "cd {bundle} && python3 -c 'import being_remote.errors' && exit 7")
+            "transforming",
+            ("sh", "-c", "python3 -c 'import being_remote.errors' && exit 7"),
+            env={"PYTHONPATH": "{bundle}"},
         ),
         CommandStep("running", ("touch", "../never")),
     )

@@ -88,7 +88,7 @@ def test_a_png_whose_header_claims_more_rows_than_there_are_is_refused(tmp_path:
         read_picture(with_size(stored(tmp_path / "a.png"), 96, 128))
 
 
-def test_the_turn_in_a_photos_exif_tag_is_applied_and_said(tmp_path: Path) -> None:
+def test_the_turn_in_a_photos_exif_tag_is_applied_and_noted(tmp_path: Path) -> None:
     path = stored(tmp_path / "a.jpg")
     data = path.read_bytes()
     # One TIFF entry: orientation (0x0112), a short, 6: turn a quarter clockwise to view.

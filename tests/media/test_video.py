@@ -50,7 +50,7 @@ def turn(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "fourcc"), [("a.mp4", "mp4v"), ("a.avi", "MJPG"), ("a.mkv", "mp4v")])
-def test_a_video_says_its_size_rate_and_length_and_gives_frames_in_any_order(
+def test_a_video_has_its_size_rate_and_length_and_gives_frames_in_any_order(
     tmp_path: Path, name: str, fourcc: str
 ) -> None:
     with open_source(write_video(tmp_path / name, fourcc=fourcc)) as source:
@@ -60,7 +60,7 @@ def test_a_video_says_its_size_rate_and_length_and_gives_frames_in_any_order(
             assert abs(source.frame(i).mean() - numbered(i).mean()) < 4
 
 
-def test_a_video_that_asks_to_be_turned_is_turned_and_says_so(tmp_path: Path) -> None:
+def test_a_video_with_a_rotation_is_turned_and_it_is_noted(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4")
     turn(path)
     with open_source(path) as source:
@@ -176,7 +176,7 @@ def test_opencvs_own_seek_would_miss_frames_after_a_pause(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_a_variable_rate_is_told_with_the_time_of_every_frame(tmp_path: Path, suffix: str) -> None:
+def test_a_variable_rate_is_noted_with_the_time_of_every_frame(tmp_path: Path, suffix: str) -> None:
     path = video_factory.write_video(tmp_path / f"a.{suffix}", times_ms=UNEVEN_MS)
     with open_source(path) as source:
         assert source.variable_rate and any("variable" in note for note in source.notes)
@@ -218,7 +218,7 @@ def test_a_window_holds_the_very_pixels_of_the_whole_frame(tmp_path: Path, kind:
             assert video_factory.number_in(np.rot90(whole) if kind == "turned" else whole) == 1
 
 
-def test_pixels_that_are_not_square_are_told_and_left_as_stored(tmp_path: Path) -> None:
+def test_pixels_that_are_not_square_are_noted_and_left_as_stored(tmp_path: Path) -> None:
     path = video_factory.write_video(tmp_path / "a.mp4", 5, pixel_aspect=Fraction(4, 3))
     with open_source(path) as source:
         assert source.pixel_aspect == pytest.approx(4 / 3)
@@ -277,7 +277,7 @@ def _alpha(picture: np.ndarray) -> np.ndarray:
     ("made", "word"),
     [(_grey, "grey made three"), (_deep, "cut to the upper 8"), (_alpha, "alpha channel left")],
 )
-def test_a_folder_of_other_pictures_is_read_as_8_bit_colour_and_says_how(
+def test_a_folder_of_other_pictures_is_read_as_8_bit_colour_and_it_is_noted(
     tmp_path: Path, made: Callable[[np.ndarray], np.ndarray], word: str
 ) -> None:
     picture = np.random.default_rng(0).integers(0, 255, (64, 96, 1), np.uint8).repeat(3, 2)

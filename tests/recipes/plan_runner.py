@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +38,14 @@ def run_plan(
     env: Mapping[str, str] | None = None,
     pushed: Path | None = None,
 ) -> Attempt:
-    """Unpack the real bundle below `folder`, prepare `work`, run the steps until one fails."""
+    """Put the real bundle below `folder`, prepare `work`, run the steps until one fails."""
     if not folder.exists():
         spec = plan.spec("demo-k3x7a2bq", "ledger")
-        with tarfile.open(fileobj=io.BytesIO(job_archive.build(spec, plan.files))) as tar:
-            tar.extractall(folder, filter="data")
+        for name, data in job_archive.job_files(spec, plan.files).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        (folder / "bundle").write_bytes(job_archive.programs())
     work = folder / "attempts" / str(attempt) / "work"
     work.mkdir(parents=True)
     for name in plan.prepare.folders:

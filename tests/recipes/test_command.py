@@ -28,13 +28,13 @@ def test_the_words_reach_the_program_as_they_were_typed(tmp_path: Path) -> None:
     assert done.log == f"a b|$HOME|'|{{}}|{{print $1}}|{done.work}|"
 
 
-def test_it_takes_one_gpu_unless_told_and_keeps_its_limits() -> None:
+def test_it_takes_one_gpu_by_default_and_keeps_its_limits() -> None:
     assert plan("true").gpus == 1
     made = plan("true", gpus=0, wall_s=60.0, stall_s=5.0).spec("a", "b")
     assert (made.gpus, made.wall_s, made.stall_s, made.progress) == (0, 60.0, 5.0, None)
 
 
-def test_other_words_are_another_wish() -> None:
+def test_other_words_are_another_intent() -> None:
     assert plan("true").intent == plan("true").intent
     assert plan("true").intent != plan("true", "x").intent
     assert plan("true", actor=DEMO).intent["actor"] == "demo"

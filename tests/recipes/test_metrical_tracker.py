@@ -94,7 +94,7 @@ def test_the_changes_are_those_against_the_actors_last_run() -> None:
     assert any("no settings" in note for note in plan(known=facts(settings=None)).notes)
 
 
-def test_a_later_job_is_what_changes_are_said_against_and_no_base_for_the_next() -> None:
+def test_a_later_job_is_what_changes_are_compared_with_and_no_base_for_the_next() -> None:
     last = LastJob("demo-k3x7a2bq", dict(plan("bbox_scale=4", preset="full-face").intent["settings"]))
     later = plan(preset="full-face", last_job=last)
     assert [(c.key, c.before, c.after) for c in later.changes] == [("bbox_scale", 4.0, 2.5)]
@@ -129,7 +129,7 @@ def test_a_job_is_planned_by_the_keys_and_defaults_of_the_checkout_on_the_host()
     assert plan(known=facts(defaults=encoded(FORK))).intent != plan().intent
 
 
-def test_where_the_checkouts_defaults_cannot_be_read_the_table_is_taken_and_said() -> None:
+def test_where_the_checkouts_defaults_cannot_be_read_the_table_is_taken_with_a_note() -> None:
     for defaults in (None, encoded("x" * 20), encoded("cfg.a = '")):
         made = plan(preset="gaussiantalker-round2", known=facts(defaults=defaults))
         assert made.intent == plan(preset="gaussiantalker-round2").intent
@@ -139,7 +139,7 @@ def test_where_the_checkouts_defaults_cannot_be_read_the_table_is_taken_and_said
     assert not any("table" in n for n in plan().notes)
 
 
-def test_a_preset_changes_the_pyramid_of_the_checkout_and_its_cost_is_said() -> None:
+def test_a_preset_changes_the_pyramid_of_the_checkout_and_its_cost_is_reported() -> None:
     levels = [[0.5, 100], [0.25, 20], [0.5, 300]]
     there = encoded(CONFIG.replace("[[1.0, 160], [0.25, 40], [0.5, 40], [1.0, 70]]", str(levels)))
     made = plan(preset="gaussiantalker-round2", known=facts(defaults=there))
@@ -151,7 +151,7 @@ def test_a_preset_changes_the_pyramid_of_the_checkout_and_its_cost_is_said() -> 
     assert any("no dense work: one level" in n for n in alone.notes)
 
 
-def test_a_job_that_moves_keeps_its_settings_whatever_the_defaults_there_are() -> None:
+def test_a_job_that_moves_keeps_its_settings_whatever_the_new_hosts_defaults() -> None:
     first = plan("w_exp=0.1", known=facts(defaults=encoded(FORK)))
     spec = first.spec("demo-k3x7a2bq", "ledger")
     request = TRACKING.repeat(spec, first.files, HOST, DEMO)
@@ -259,7 +259,7 @@ def test_the_notes_foretell_the_gain_for_this_actor(make_plan: MakePlan) -> None
     assert "for this actor" not in " ".join(make_plan(preset="full-face").notes)
 
 
-def test_the_gain_is_foretold_from_the_run_that_the_box_is_of(make_plan: MakePlan) -> None:
+def test_the_gain_is_forecast_from_the_run_that_the_box_is_of(make_plan: MakePlan) -> None:
     # The last run was a job of ours with bbox_scale 3.5; the box on the host is still the first run's.
     last = LastJob("demo-k3x7a2bq", {"bbox_scale": 3.5})
     (note,) = (
@@ -269,7 +269,7 @@ def test_the_gain_is_foretold_from_the_run_that_the_box_is_of(make_plan: MakePla
     assert "37 % fewer" in note or "38 % fewer" in note
 
 
-def test_the_look_at_the_host_counts_what_is_there(checkout: Path, make_plan: MakePlan) -> None:
+def test_the_look_at_the_host_counts_the_files_on_it(checkout: Path, make_plan: MakePlan) -> None:
     made = make_plan()
     assert made.progress is not None and made.progress.total == 12  # 13 images, the first left out
     nobody = Actor(name="nobody", input="input/nobody", output="output/nobody")

@@ -101,13 +101,13 @@ def test_an_attempt_that_ended_while_it_began_takes_nothing_from_those_before_it
     assert desk.frames == 12
 
 
-def test_an_earlier_attempt_with_another_box_is_not_gone_on_from_either(desk: Desk) -> None:
+def test_an_earlier_attempt_with_another_box_is_not_resumed_either(desk: Desk) -> None:
     desk.made("attempts/1/work", 12, another_box(desk.folder))
     said = desk.begin(desk.made("attempts/2/work", 10), desk.pushed(9))
     assert said.startswith("10 whole frames of the attempt before are kept") and desk.frames == 10
 
 
-def test_an_attempt_with_another_box_is_not_gone_on_from_where_the_box_is_named(desk: Desk) -> None:
+def test_an_attempt_with_another_box_is_not_resumed_where_the_box_is_named(desk: Desk) -> None:
     previous = desk.made("attempts/1/work", 12, another_box(desk.folder))
     said = desk.begin(previous, desk.pushed(9))
     assert said.startswith("9 whole frames of another host's attempt are kept")

@@ -211,7 +211,7 @@ def test_the_transform_gives_the_same_bytes_whichever_python_runs_it(
     assert made.read_bytes() == before
 
 
-def test_a_resumed_attempt_goes_on_from_the_whole_frames_before_a_torn_one(
+def test_a_resumed_attempt_continues_from_the_whole_frames_before_a_torn_one(
     tracked: ActorTruth, make_plan: MakePlan, tmp_path: Path
 ) -> None:
     plan, job = make_plan(), tmp_path / "job"
@@ -229,7 +229,9 @@ def test_a_resumed_attempt_goes_on_from_the_whole_frames_before_a_torn_one(
     assert len(list((first.work / "output/demo/checkpoint").iterdir())) == 11
 
 
-def test_an_attempt_after_one_that_hardly_began_starts_anew(make_plan: MakePlan, tmp_path: Path) -> None:
+def test_an_attempt_after_one_that_hardly_began_starts_from_the_beginning(
+    make_plan: MakePlan, tmp_path: Path
+) -> None:
     # What lies there may be the key-frame stage's, with a K that is not final.
     plan, job = make_plan(), tmp_path / "job"
     assert run_plan(plan, job, env={"STAND_IN_DIE_AT": "1"}).codes == (0, -9)
@@ -276,7 +278,7 @@ def test_pictures_that_changed_since_the_plan_stop_it_before_the_tracker_starts(
         (lambda d: d.update(size_wh=[64, 36]), "outside|follow"),
     ],
 )
-def test_intrinsics_that_a_pod_changed_are_found_out_at_home(
+def test_intrinsics_that_a_pod_changed_are_refused_here(
     finished: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], words: str
 ) -> None:
     work = tmp_path / "work"

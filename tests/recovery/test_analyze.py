@@ -29,7 +29,7 @@ def edit(frame: Path, group: str, key: str, value: object) -> None:
     torch.save(content, frame)
 
 
-def test_the_camera_of_the_frame_and_of_the_original_video_are_told(tmp_path: Path) -> None:
+def test_the_camera_of_the_frame_and_of_the_original_video_are_reported(tmp_path: Path) -> None:
     run = make_run(tmp_path, "roman")
     report = analyze(run / "checkpoint" / "00000.frame", source_size=(1920, 1080))
     assert report.exit_code == 0 and report.problems == ()
@@ -114,7 +114,7 @@ def test_a_box_or_settings_that_cannot_be_read_cost_only_a_note(tmp_path: Path) 
     assert report.exit_code == 0 and any("roman.yml" in note for note in report.notes)
 
 
-def test_what_is_no_frame_is_said_with_the_next_step(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_frame_is_refused_with_the_next_step(tmp_path: Path) -> None:
     run = make_run(tmp_path, "roman")
     with pytest.raises(UsageError, match=r"is a bbox\.pt, not a \.frame: x 510\.\.1410, y 90\.\.990"):
         analyze(tmp_path / "input" / "roman" / "bbox.pt")

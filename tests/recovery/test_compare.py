@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -20,8 +20,12 @@ from being_remote.inventory import Inventory
 from being_remote.jobs.dispatch import pack_files
 from being_remote.jobs.ledger import Intent, ledger_of
 from being_remote.jobs.result_download import runs_of
+from being_remote.recovery import run_comparison
+from being_remote.recovery.run_comparison import CompareReport
+from being_remote.report.curves import Panel
+from being_remote.report.plots import plot_panels
 from being_remote.tracker.checkout_defaults import read_defaults
-from being_remote.workflows.compare import CompareReport, compare
+from being_remote.workflows.compare import compare
 
 ROUND_2 = "bbox_scale: 3.5\nimage_size: [768, 768]\noptimize_shape: true\noptimize_jaw: true\n"
 
@@ -34,7 +38,7 @@ def row(report: CompareReport, name: str):  # type: ignore[no-untyped-def]
     return next(r for r in report.parameters if r.name == name)
 
 
-def test_the_flashavatar_run_against_round_2_is_told_as_the_guide_asks(tmp_path: Path) -> None:
+def test_the_flashavatar_run_against_round_2_is_described_as_the_guide_asks(tmp_path: Path) -> None:
     K = np.array([[2506.0, 0, 380], [0, 2506, 390], [0, 0, 1]])
     a = make_run(tmp_path, "flash", flashavatar)
     b = make_run(tmp_path, "round2", usual, settings=ROUND_2, image_size_wh=(768, 768), K=K)
@@ -111,7 +115,7 @@ def test_other_begin_frames_shift_the_ids_before_they_are_compared(tmp_path: Pat
     assert "1 are in A only: 00000" in said and "in B only" not in said
 
 
-def test_noise_is_told_with_its_factor(tmp_path: Path) -> None:
+def test_noise_is_reported_with_its_factor(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     noisy = lambda i: {**usual(i), "eyelids": [[0.1 + 0.01 * i + rng.normal(0, 0.05), 0.1]]}  # noqa: E731 - short
     a = make_run(tmp_path, "a", noisy, frames=30)
@@ -122,7 +126,7 @@ def test_noise_is_told_with_its_factor(tmp_path: Path) -> None:
     assert len(said) == 1 and "B is smoother" in said[0]
 
 
-def test_a_focal_that_differs_at_one_size_is_told_in_percent(tmp_path: Path) -> None:
+def test_a_focal_that_differs_at_one_size_is_reported_in_percent(tmp_path: Path) -> None:
     a = make_run(tmp_path, "a")
     K = K_CROP.copy()
     K[0, 0] = K[1, 1] = 2339 * 1.1
@@ -166,7 +170,7 @@ def test_settings_in_a_checkout_are_completed_with_its_own_defaults(tmp_path: Pa
     assert any("those of B are taken" in note for note in report.a.notes)
 
 
-def test_the_weights_of_landmarks_are_told_to_change_the_camera(tmp_path: Path) -> None:
+def test_changed_weights_of_landmarks_are_reported_to_change_the_camera(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text("w_lmks_68: 1000\n")
     (tmp_path / "b.yml").write_text("w_lmks_68: 2000\n")
     report = compare(None, str(tmp_path / "a.yml"), str(tmp_path / "b.yml"))
@@ -192,7 +196,7 @@ def test_a_run_without_settings_is_compared_by_what_its_frames_say(tmp_path: Pat
     assert "settings: not compared" in printed(report)
 
 
-def test_settings_that_the_frames_belie_are_said_to_be_another_runs(tmp_path: Path) -> None:
+def test_settings_that_the_frames_contradict_are_reported_as_another_runs(tmp_path: Path) -> None:
     a = make_run(tmp_path, "a", flashavatar, settings="optimize_jaw: true\nimage_size: [768, 768]\n")
     remarks = " ".join(compare(None, str(a), str(a)).a.remarks)
     assert "optimize_jaw true, and the jaw stands still" in remarks and "the frames are 512x512" in remarks
@@ -246,13 +250,13 @@ def test_a_job_is_a_run_with_the_settings_that_it_was_given(
 
 
 def test_curves_are_drawn_over_the_frames_of_b(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from being_remote.report import plots
+    seen: list[Sequence[Panel]] = []
 
-    seen = []
-    plot = plots.plot_panels
-    monkeypatch.setattr(
-        plots, "plot_panels", lambda title, panels, **how: seen.append(panels) or plot(title, panels, **how)
-    )
+    def plot(title: str, panels: Sequence[Panel], *, columns: int) -> bytes:
+        seen.append(panels)
+        return plot_panels(title, panels, columns=columns)
+
+    monkeypatch.setattr(run_comparison, "plot_panels", plot)
     a = make_run(tmp_path, "a", settings="begin_frames: 1\n")
     b = make_run(tmp_path, "b", settings="begin_frames: 3\n")
     compare(None, str(a), str(b), plot=tmp_path / "x.png")
@@ -340,7 +344,7 @@ def test_a_picture_needs_a_pictures_name_and_a_run(tmp_path: Path) -> None:
         compare(None, str(settings), str(settings), plot=tmp_path / "x.png")
 
 
-def test_one_frame_against_many_is_drawn_and_told(tmp_path: Path) -> None:
+def test_one_frame_against_many_is_drawn_and_described(tmp_path: Path) -> None:
     a, b = make_run(tmp_path, "a", frames=1), make_run(tmp_path, "b")
     report = compare(None, str(a), str(b), plot=tmp_path / "x.png")
     json.dumps(to_json(report), allow_nan=False)

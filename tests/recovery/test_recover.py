@@ -21,8 +21,7 @@ from tracked_runs import make_backup, named, numbers_only, record, run_of
 from being_remote.backup.history import History
 from being_remote.camera.crop import crop_from_box, resize_only
 from being_remote.camera.intrinsics import intrinsics_in_source
-from being_remote.demo.actor import ActorTruth, make_actor
-from being_remote.demo.tracker_files import GeneratedRun, write_run
+from being_remote.demo.actor import ActorTruth, GeneratedRun, make_actor, write_run
 from being_remote.demo.tracker_recipe import frame_dict
 from being_remote.errors import BeingRemoteError, InconsistentData, NotFoundError, UnsafeFile, UsageError
 from being_remote.inventory import Inventory
@@ -231,7 +230,7 @@ def test_the_overlay_shows_the_picture_of_a_frame_folder_that_carries_the_source
     assert np.median(overlay[crop.y_min + 10 : crop.y_min + 60, crop.x_min + 10 : crop.x_max - 10]) == 120
 
 
-def test_a_backup_of_frames_and_box_alone_is_enough_and_says_what_it_assumes(
+def test_a_backup_of_frames_and_box_alone_is_enough_and_what_is_assumed_is_reported(
     here: Path, tmp_path: Path, make_inventory: Callable[..., Inventory]
 ) -> None:
     truth = numbers_only(tmp_path / "mt")
@@ -270,7 +269,7 @@ def test_a_box_whose_record_does_not_tie_it_to_the_frames_is_unverified(
     assert any(w.startswith("unverified") and words in w for w in report.warnings)
 
 
-def test_a_box_that_was_changed_after_it_came_home_is_unverified(
+def test_a_box_that_was_changed_after_its_download_is_unverified(
     here: Path, tmp_path: Path, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
@@ -368,7 +367,7 @@ def test_settings_of_another_run_are_noticed_by_their_image_size(here: Path, tmp
     assert run_of(truth, dry_run=True).grade == "whole frame"
 
 
-def test_a_size_unlike_the_inventorys_is_used_and_said(
+def test_a_size_unlike_the_inventorys_is_used_with_a_warning(
     here: Path, tmp_path: Path, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
@@ -392,7 +391,7 @@ def test_a_dry_run_computes_all_and_writes_nothing(here: Path, tmp_path: Path) -
     assert all(Path(o).exists() for o in done.outputs)
 
 
-def test_only_the_exports_asked_for_are_written_and_where_asked(here: Path, tmp_path: Path) -> None:
+def test_only_the_exports_named_are_written_and_in_the_folder_named(here: Path, tmp_path: Path) -> None:
     report = run_of(numbers_only(tmp_path / "mt"), exports=["nerfstudio"], out=here / "x")
     names = {str(p.relative_to(here / "x")) for p in (here / "x").rglob("*") if p.is_file()}
     assert names == {"nerfstudio/transforms.json", "overlay.png", "recovered.json", "report.html"}

@@ -62,7 +62,7 @@ def cameras_only(content: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("change", [as_tensors, cameras_only])
-def test_the_camera_is_the_same_whatever_form_the_files_have_and_the_form_is_said(
+def test_the_camera_is_the_same_whatever_form_the_files_have_and_the_form_is_reported(
     here: Path, tmp_path: Path, change: Change
 ) -> None:
     truth = numbers_only(tmp_path / "mt", frames=3)
@@ -77,7 +77,7 @@ def test_the_camera_is_the_same_whatever_form_the_files_have_and_the_form_is_sai
     assert np.allclose(seen.source.K, report.K, rtol=0, atol=0)
 
 
-def test_an_export_that_needs_more_than_the_camera_says_what(here: Path, tmp_path: Path) -> None:
+def test_an_export_that_needs_more_than_the_camera_names_it(here: Path, tmp_path: Path) -> None:
     truth = numbers_only(tmp_path / "mt", frames=3)
     rewrite(truth, cameras_only)
     report = run_of(truth)
@@ -192,7 +192,7 @@ def test_chunks_cut_by_boxes_of_their_own_give_no_camera(
     assert [w[:19] for w in report.warnings if "this box" in w or "the box" in w] == ["THE PIXELS DISAGREE"]
 
 
-def test_an_output_folder_tells_chunks_from_one_camera(here: Path, tmp_path: Path) -> None:
+def test_an_output_folder_distinguishes_chunks_from_one_camera(here: Path, tmp_path: Path) -> None:
     truth = numbers_only(tmp_path / "mt", frames=4)
     run_of(truth)
     in_chunks(truth, 2)
@@ -352,7 +352,7 @@ def test_frames_of_a_hand_made_backup_are_this_run_s_once_a_sync_has_confirmed_t
 
 
 @pytest.mark.parametrize("behind", ["green", "another picture"])
-def test_crops_with_another_background_confirm_the_box_by_the_face_and_it_is_said(
+def test_crops_with_another_background_confirm_the_box_by_the_face_with_a_note(
     here: Path, filmed: ActorTruth, tmp_path: Path, behind: str
 ) -> None:
     truth = copied(filmed, tmp_path / "mt")

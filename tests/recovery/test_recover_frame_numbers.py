@@ -19,6 +19,7 @@ from timed_runs import (
     TimedRun,
     cameras_in,
     ffmpeg,
+    filmed,
     filmed_again,
     pictured,
     re_encoded,
@@ -74,7 +75,7 @@ def test_where_source_holds_every_frame_of_an_uneven_video_each_pose_gets_its_ow
     assert max(abs(a - b) for a, b in zip(pictured(here / "b"), range(1, 60), strict=True)) > 9
 
 
-def test_without_crops_the_numbers_of_an_uneven_video_are_said_not_to_be_proven(
+def test_without_crops_the_numbers_of_an_uneven_video_are_reported_as_not_proven(
     tmp_path: Path, uneven: Path, every_frame_run: TimedRun
 ) -> None:
     shutil.copytree(every_frame_run.output, tmp_path / "clip", ignore=shutil.ignore_patterns("input"))
@@ -121,7 +122,7 @@ def test_each_chunk_of_a_run_is_checked_in_the_frames_that_the_pixels_gave_it(
     assert pictured(here / "a") == list(run.tracked)
 
 
-def test_frames_that_are_not_at_the_settings_rate_are_not_said_to_be(
+def test_frames_at_another_rate_than_the_settings_are_reported_as_such(
     here: Path, uneven: Path, every_frame_run: TimedRun, tmp_path: Path
 ) -> None:
     whole = every_frame_run.recover(uneven)
@@ -137,7 +138,7 @@ def test_frames_that_are_not_at_the_settings_rate_are_not_said_to_be(
     mixed = filmed_again(tmp_path, uneven, [n for n in range(60) for _ in range(1 + (n % 9 == 4))], 18)
     said = every_frame_run.recover(mixed, out=here / "b", **PICTURES)
     assert (said.numbering.source_holds, said.numbering.frames_at_hand) == ("", None)
-    assert not any("goes on for" in w for w in said.warnings)
+    assert not any("continues for" in w for w in said.warnings)
     assert pictured(here / "b") == list(every_frame_run.tracked)
 
 
@@ -195,16 +196,13 @@ def test_without_a_box_too_frames_that_are_far_from_where_the_settings_put_them_
     here: Path, tmp_path: Path
 ) -> None:
     """Something moves before a wall: what stands still tells the crop, and the crop tells the frames."""
-    drawn = tmp_path / "drawn"
-    drawn.mkdir()
-    wall = video_factory.numbered_frame(0)
-    for n in range(120):
-        moving = video_factory.numbered_frame(n)
-        picture = wall.copy()
+
+    def drawn(n: int) -> np.ndarray:
+        moving, picture = video_factory.numbered_frame(n), video_factory.numbered_frame(0)
         picture[:16], picture[90:160, 120:200] = moving[:16], moving[90:160, 120:200]
-        cv2.imwrite(str(drawn / f"{n:05d}.png"), picture)
-    video = tmp_path / "whole.mp4"
-    ffmpeg("-framerate", 25, "-i", drawn / "%05d.png", "-pix_fmt", "yuv420p", "-crf", 12, video)
+        return picture
+
+    video = filmed(map(drawn, range(120)), tmp_path / "whole.mp4", 25, crf=12)
     part = re_encoded(video, "part.mp4", "-vf", "select=gte(n\\,75),setpts=PTS-STARTPTS", crf=12)
     run = track(tmp_path / "mt", part, *AT_25)
     (tmp_path / "mt/input/clip/bbox.pt").unlink()
@@ -304,19 +302,16 @@ def test_one_crop_that_agrees_is_no_proof_of_a_whole_run(
     assert cameras_in(here / "a")["numbers_by"] == "settings"
 
 
-def test_frames_that_all_look_alike_keep_the_settings_numbers_and_say_so(here: Path, tmp_path: Path) -> None:
-    still = tmp_path / "still"
-    still.mkdir()
-    picture = video_factory.numbered_frame(7)
-    for n in range(1, 41):
-        cv2.imwrite(str(still / f"{n:05d}.png"), picture)
-    ffmpeg("-framerate", 30, "-i", still / "%05d.png", "-pix_fmt", "yuv420p", tmp_path / "still.mp4")
-    run = track(tmp_path / "mt", tmp_path / "still.mp4", *AT_25)
-    report = run.recover(tmp_path / "still.mp4", out=here / "a", **PICTURES)
+def test_frames_that_all_look_alike_keep_the_settings_numbers_with_a_warning(
+    here: Path, tmp_path: Path
+) -> None:
+    still = filmed([video_factory.numbered_frame(7)] * 40, tmp_path / "still.mp4", 30)
+    run = track(tmp_path / "mt", still, *AT_25)
+    report = run.recover(still, out=here / "a", **PICTURES)
     assert report.numbering.source_holds == "it at 25 fps" and report.exit_code == 0
     assert any(w.startswith("little moves") for w in report.warnings)
-    # Numbers that the settings do not give cannot be told: there are many that fit.
-    other = track(tmp_path / "other", tmp_path / "still.mp4", *AT_25)
-    longer = re_encoded(tmp_path / "still.mp4", "short.mp4", "-vf", "select=lt(n\\,20)")
+    # Numbers that the settings do not give are unknown: there are many that fit.
+    other = track(tmp_path / "other", still, *AT_25)
+    longer = re_encoded(still, "short.mp4", "-vf", "select=lt(n\\,20)")
     said = other.recover(longer, out=here / "b")
     assert said.numbering.by in ("unknown", "pixels") and said.numbering.offset == 0

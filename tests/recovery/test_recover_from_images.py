@@ -138,7 +138,7 @@ def test_another_take_ends_in_unknown_and_writes_nothing(
     assert report.outputs == () and list(here.iterdir()) == []
 
 
-def test_a_source_that_lacks_its_first_frames_is_followed_by_its_pixels_and_said(
+def test_a_source_that_lacks_its_first_frames_is_numbered_by_its_pixels_with_a_warning(
     here: Path, filmed: ActorTruth, tmp_path: Path
 ) -> None:
     truth = copied(filmed, tmp_path / "mt")
@@ -189,7 +189,7 @@ def test_without_settings_the_pixels_say_which_frames_they_are(
     assert any("not + 2 as was assumed" in w for w in report.warnings)
 
 
-def test_a_stored_box_that_differs_from_the_one_found_is_said(here: Path, lost: ActorTruth) -> None:
+def test_a_stored_box_that_differs_from_the_one_found_is_reported(here: Path, lost: ActorTruth) -> None:
     torch.save(np.array([100, 500, 20, 420]), lost.input_folder / "bbox.pt")
     report = run_of(lost, from_images=source(lost), dry_run=True)
     assert is_the_truth(report, lost)
@@ -330,7 +330,7 @@ def test_without_crops_the_stored_landmarks_are_found_again_in_the_frames(
         shutil.rmtree(folder)
     shutil.rmtree(lost.output_folder / "video")
     detector = KnowsTheFrames(lost)
-    monkeypatch.setattr("being_remote.crop_search.landmark_detector.FaceMesh", lambda: detector)
+    monkeypatch.setattr("being_remote.recovery.crop_method.FaceMesh", lambda: detector)
     report = run_of(lost, dry_run=True)  # landmarks are all that is left
     assert (report.grade, report.crop_by) == ("landmark", "landmarks")
     off = np.abs(np.array(report.K) - lost.K_source)
@@ -340,7 +340,7 @@ def test_without_crops_the_stored_landmarks_are_found_again_in_the_frames(
         run_of(lost, from_landmarks=source(lost))
 
 
-def test_where_no_detector_is_installed_it_is_said_how_to_get_one(
+def test_where_no_detector_is_installed_the_error_names_the_package(
     here: Path, lost: ActorTruth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe", None)
@@ -366,7 +366,9 @@ def test_landmarks_of_other_numbers_are_refused(here: Path, lost: ActorTruth, tm
 # A bbox.pt and the pixels
 
 
-def test_a_box_that_the_pixels_deny_gives_no_camera_and_says_so_first(here: Path, lost: ActorTruth) -> None:
+def test_a_box_that_the_pixels_contradict_gives_no_camera_and_the_first_warning_is_that(
+    here: Path, lost: ActorTruth
+) -> None:
     assert lost.box is not None
     x0, x1, y0, y1 = lost.box
     torch.save(np.array([x0 - 20, x1 - 20, y0, y1]), lost.input_folder / "bbox.pt")
@@ -398,7 +400,7 @@ def test_a_box_of_unknown_origin_is_confirmed_by_the_pixels(
     assert recover(inventory, check=False, dry_run=True).grade == "unverified"
 
 
-def test_what_cannot_be_checked_is_said_and_nothing_fails(
+def test_what_cannot_be_checked_is_reported_and_nothing_fails(
     here: Path, filmed: ActorTruth, tmp_path: Path
 ) -> None:
     truth = copied(filmed, tmp_path / "mt")
@@ -433,7 +435,7 @@ def test_a_run_that_cropped_nothing_has_no_box_to_check(here: Path, tmp_path: Pa
 # Nothing here tells the crop
 
 
-def test_what_a_host_holds_is_named_with_the_command_that_brings_it(
+def test_what_a_host_holds_is_named_with_the_command_that_downloads_it(
     here: Path, lost: ActorTruth, tmp_path: Path, make_inventory: Callable[..., Inventory]
 ) -> None:
     checkout = lost.input_folder.parents[1]
@@ -457,7 +459,7 @@ def test_what_a_host_holds_is_named_with_the_command_that_brings_it(
     assert caught.value.hint == "being-remote find-bbox --actor demo --host here --fetch"
 
 
-def test_a_host_that_cannot_be_asked_leaves_it_open(
+def test_an_unreachable_host_leaves_the_crop_unknown(
     here: Path, lost: ActorTruth, make_inventory: Callable[..., Inventory]
 ) -> None:
     down = {"address": "127.0.0.1", "port": 1, "user": "root", "workdir": "/w"}
@@ -567,7 +569,7 @@ def test_sources_in_other_pixel_formats_are_read_as_the_tracker_reads_them(
     assert report.grade == ("verified" if kind == "grey" else "exact")
 
 
-def test_a_video_of_pixels_that_are_not_square_is_refused_unless_told_otherwise(
+def test_a_video_of_pixels_that_are_not_square_is_refused_without_no_check(
     here: Path, lost: ActorTruth, tmp_path: Path
 ) -> None:
     video = write_video(tmp_path / "wide.mp4", 8, pixel_aspect=Fraction(4, 3), size_wh=SIZE)

@@ -97,7 +97,7 @@ def test_the_same_run_numbered_otherwise_is_not_mixed_in(here: Path, tmp_path: P
     assert run_of(truth, force=True).moved_aside is not None
 
 
-def test_weaker_cameras_do_not_replace_surer_ones_unasked(here: Path, filmed: ActorTruth) -> None:
+def test_weaker_cameras_do_not_replace_surer_ones_without_force(here: Path, filmed: ActorTruth) -> None:
     video, note = filmed.input_folder / "source", here / "recovered/demo/recovered.json"
     assert run_of(filmed, video=video).numbering.by == "pixels"
     before = files_below(here)
@@ -195,9 +195,7 @@ def test_another_canvas_of_one_trainer_is_not_mixed_in(here: Path, plain: ActorT
     assert set(note["exports"]) == {"gaussian-avatars", "nerfstudio"}
 
 
-def test_files_of_our_names_that_nothing_says_anything_of_are_left_alone(
-    here: Path, plain: ActorTruth
-) -> None:
+def test_files_of_our_names_without_a_note_are_left_alone(here: Path, plain: ActorTruth) -> None:
     folder = here / "mine"
     folder.mkdir()
     (folder / "cameras.json").write_text("precious")
@@ -243,7 +241,7 @@ def with_nan(truth: ActorTruth) -> str:
     return "flame.exp holds numbers that are not finite"
 
 
-def test_what_nobody_named_and_the_runs_files_do_not_give_is_left_out_with_the_reason(
+def test_a_default_export_that_the_runs_files_do_not_give_is_left_out_with_the_reason(
     here: Path, tmp_path: Path
 ) -> None:
     truth = numbers_only(tmp_path / "mt", frames=3)
@@ -344,7 +342,9 @@ def test_a_window_has_the_principal_point_in_its_middle_and_the_focal_length_as_
     assert report.K is not None and K[0, 0] == pytest.approx(report.K[0][0])
 
 
-def test_an_off_centre_camera_needs_a_word_and_then_says_its_error(here: Path, plain: ActorTruth) -> None:
+def test_an_off_centre_camera_needs_an_option_and_its_error_is_reported(
+    here: Path, plain: ActorTruth
+) -> None:
     with pytest.raises(UsageError, match=r"px left of.*degrees off") as caught:
         run_of(plain, exports=["gaussian-avatars"], canvas="crop")
     assert "--allow-off-centre" in caught.value.hint
@@ -358,7 +358,7 @@ def test_an_off_centre_camera_needs_a_word_and_then_says_its_error(here: Path, p
     assert "nerfstudio" in {e.name for e in rest.exports}
 
 
-def test_a_trainer_that_needs_meshes_says_how_to_bring_them(
+def test_a_trainer_that_needs_meshes_names_the_command_that_downloads_them(
     here: Path, plain: ActorTruth, make_inventory: Callable[..., Inventory]
 ) -> None:
     inventory = make_inventory({}, {"demo": {"source_size": [1920, 1080]}})
@@ -417,7 +417,7 @@ def test_pictures_need_the_original(here: Path, plain: ActorTruth) -> None:
     assert list(here.iterdir()) == []
 
 
-def test_a_video_that_ends_before_the_poses_is_said_and_gives_no_pictures(
+def test_a_video_that_ends_before_the_poses_is_reported_and_gives_no_pictures(
     here: Path, filmed: ActorTruth, tmp_path: Path
 ) -> None:
     short = tmp_path / "short"
@@ -431,24 +431,26 @@ def test_a_video_that_ends_before_the_poses_is_said_and_gives_no_pictures(
     assert list(here.iterdir()) == []
 
 
-def test_a_video_that_goes_on_after_the_poses_is_said(here: Path, filmed: ActorTruth, tmp_path: Path) -> None:
+def test_a_video_that_continues_after_the_poses_is_reported(
+    here: Path, filmed: ActorTruth, tmp_path: Path
+) -> None:
     long = tmp_path / "long"
     shutil.copytree(filmed.input_folder / "source", long)
 
     def said() -> list[str]:
-        return [w for w in run_of(filmed, video=long, dry_run=True).warnings if "goes on for" in w]
+        return [w for w in run_of(filmed, video=long, dry_run=True).warnings if "continues for" in w]
 
     for number in (5, 6):
         assert said() == []  # one more may be a matter of counting
         shutil.copy(long / "00004.png", long / f"{number:05d}.png")
     (words,) = said()
-    assert "goes on for 2 frames after the last pose" in words
+    assert "continues for 2 frames after the last pose" in words
 
 
 # What else
 
 
-def test_what_if_foretells_the_crop_and_refuses_what_changes_none(here: Path, plain: ActorTruth) -> None:
+def test_what_if_forecasts_the_crop_and_refuses_what_changes_none(here: Path, plain: ActorTruth) -> None:
     report = run_of(plain, what_if=["bbox_scale=3.5", "image_size=[768, 768]"])
     assert report.what_if is not None and report.crop is not None and report.K is not None
     assert report.outputs == () and list(here.iterdir()) == []
@@ -460,7 +462,7 @@ def test_what_if_foretells_the_crop_and_refuses_what_changes_none(here: Path, pl
             run_of(plain, what_if=[word])
 
 
-def test_what_if_writes_what_is_asked_for_by_name(here: Path, plain: ActorTruth) -> None:
+def test_what_if_writes_what_is_named(here: Path, plain: ActorTruth) -> None:
     report = run_of(plain, what_if=["bbox_scale=3.5"], exports=["json"])
     assert report.what_if is not None and Path(named(report, "cameras.json")).is_file()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,16 @@ def filmed_again(folder: Path, video: Path, shown: Sequence[int], crf: int) -> P
     made = folder / "again.mp4"
     ffmpeg("-framerate", 25, "-i", folder / "shown" / "%05d.png", "-pix_fmt", "yuv420p", "-crf", crf, made)
     return made
+
+
+def filmed(pictures: Iterable[np.ndarray], video: Path, fps: int, crf: int = 23) -> Path:
+    """A video of these pictures; they are kept beside it, in a folder of its name."""
+    folder = video.with_suffix("")
+    folder.mkdir()
+    for n, picture in enumerate(pictures):
+        cv2.imwrite(str(folder / f"{n:05d}.png"), picture)
+    ffmpeg("-framerate", fps, "-i", folder / "%05d.png", "-pix_fmt", "yuv420p", "-crf", crf, video)
+    return video
 
 
 def track(

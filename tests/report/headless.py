@@ -116,7 +116,7 @@ class Chromium:
         return base64.b64decode(self.ask("Page.printToPDF", printBackground=True)["data"])
 
     def requests(self) -> list[str]:
-        """Addresses that were asked for, other than pictures inside the page."""
+        """Addresses that were requested, other than pictures inside the page."""
         sent = [
             e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"
         ]

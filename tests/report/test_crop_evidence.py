@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from being_remote.crop_search.finding import ScoreLattice
 from being_remote.report import crop_evidence
-from being_remote.report.crop_evidence import GRADES, MARK, PANEL, SIDE, CropEvidence, Scores, draw
+from being_remote.report.crop_evidence import GRADES, MARK, PANEL, SIDE, CropEvidence, draw
 
 STORED = cv2.resize(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8), (512, 512))
 TOP = 132  # the upper panels' first row
@@ -15,7 +16,7 @@ LEFTS = (36, 524, 1012)
 LOWER = TOP + SIDE + 96
 
 
-def evidence(made: np.ndarray = STORED, scores: Scores | None = None, **more: object) -> CropEvidence:
+def evidence(made: np.ndarray = STORED, scores: ScoreLattice | None = None, **more: object) -> CropEvidence:
     given = {"title": "roman: frame 00012", "grade": "exact", "figures": ("side 900 px",)} | more
     return CropEvidence(stored=STORED, made=made, scores=scores, **given)  # type: ignore[arg-type]  # by name
 
@@ -24,12 +25,12 @@ def panel(picture: np.ndarray, k: int) -> np.ndarray:
     return picture[TOP : TOP + SIDE, LEFTS[k] : LEFTS[k] + SIDE]
 
 
-def lattice(best: tuple[int, int, int] = (2, 3, 3), shape: tuple[int, int] = (5, 7)) -> Scores:
+def lattice(best: tuple[int, int, int] = (2, 3, 3), shape: tuple[int, int] = (5, 7)) -> ScoreLattice:
     """Scores that fall off from one place (side, y, x)."""
     k, j, i = np.ogrid[: shape[0], : shape[1], : shape[1]]
     values = 1 - 1e-3 * ((k - best[0]) ** 2 + (j - best[1]) ** 2 + (i - best[2]) ** 2)
     half_s, half_d = shape[0] // 2, shape[1] // 2
-    return Scores(range(-2 * half_s, 2 * half_s + 1, 2), range(-half_d, half_d + 1), values)
+    return ScoreLattice(range(-2 * half_s, 2 * half_s + 1, 2), range(-half_d, half_d + 1), values)
 
 
 def marked(picture: np.ndarray, left: int, width: int = SIDE) -> np.ndarray:
@@ -118,7 +119,9 @@ def test_odd_sizes_flat_scores_and_holes_in_them_can_be_drawn() -> None:
     small = np.zeros((30, 50, 3), np.uint8)
     values = np.full((1, 3, 3), 0.5)
     values[0, 0, 0] = np.nan
-    picture = draw(CropEvidence("\x1b[31m ü", "exact", small, small, (), Scores((0,), (-1, 0, 1), values)))
+    picture = draw(
+        CropEvidence("\x1b[31m ü", "exact", small, small, (), ScoreLattice((0,), (-1, 0, 1), values))
+    )
     assert picture.shape == draw(evidence()).shape
 
 
@@ -126,6 +129,6 @@ def test_what_does_not_belong_together_is_refused() -> None:
     with pytest.raises(ValueError, match="not comparable"):
         draw(evidence(STORED[:100]))
     with pytest.raises(ValueError, match="do not fit their steps"):
-        draw(evidence(scores=Scores((0,), (0,), np.ones((2, 1, 1)))))
+        draw(evidence(scores=ScoreLattice((0,), (0,), np.ones((2, 1, 1)))))
     with pytest.raises(ValueError, match="not one score"):
-        draw(evidence(scores=Scores((0,), (0,), np.full((1, 1, 1), np.nan))))
+        draw(evidence(scores=ScoreLattice((0,), (0,), np.full((1, 1, 1), np.nan))))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from being_remote.report.curves import Curve, Panel, camera_path, frame_range, head_angles_deg, value_range
-from being_remote.report.page.charts import FOOT, LEFT, RIGHT, lay_out_panels, ticks
+from being_remote.report.page.render import FOOT, LEFT, RIGHT, lay_out_panels, ticks
 
 FRAMES = (0.0, 1000.0)
 

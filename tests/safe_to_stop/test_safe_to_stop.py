@@ -21,7 +21,7 @@ from local_jobs import retrack
 from rich.console import Console
 
 from being_remote.backup.history import History
-from being_remote.cli.safe_to_stop_tables import show_safe_to_stop
+from being_remote.cli.safe_to_stop import show_safe_to_stop
 from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import HostError, TornFile, UsageError

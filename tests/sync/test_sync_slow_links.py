@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from faults import FaultProxy
+from faults import FaultProxy, when
 from network import Cable, cabled_pod
 from remote_homes import Homes, empty, homes_on
 
@@ -44,15 +43,6 @@ def homes(actor: Path, pod: Pod, make_inventory: MakeInventory) -> Iterator[Home
 def cabled(actor: Path, make_inventory: MakeInventory, tmp_path: Path) -> Iterator[tuple[Homes, Cable]]:
     with cabled_pod(tmp_path / "far") as (pod, cable):
         yield homes_on(pod, actor, make_inventory), cable
-
-
-def when(happened: Callable[[], bool], action: Callable[[], None]) -> None:
-    def wait() -> None:
-        while not happened():
-            time.sleep(0.002)
-        action()
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def check_whole(homes: Homes) -> None:

@@ -42,7 +42,7 @@ def test_equal_boxes_are_equal_bytes() -> None:
     assert box_bytes(BOX) != box_bytes((510, 1410, 91, 991))
 
 
-def test_the_note_says_how_it_was_found_and_comes_back(tmp_path: Path) -> None:
+def test_the_note_says_how_it_was_found_and_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "bbox.pt"
     write_box(path, NOTE)
     assert sorted(os.listdir(tmp_path)) == ["bbox.found.json", "bbox.pt"]
@@ -109,7 +109,7 @@ def test_a_box_that_appears_meanwhile_wins(tmp_path: Path, monkeypatch: pytest.M
     assert read_box(path) == (0, 10, 0, 10)
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         write_box(tmp_path / "file" / "bbox.pt", NOTE)

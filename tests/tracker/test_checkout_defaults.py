@@ -69,7 +69,7 @@ def test_a_forks_own_keys_are_known_and_take_values_of_their_own_type() -> None:
         parse_override("w_lmks_68=1", keys)
 
 
-def test_what_could_not_be_read_is_said() -> None:
+def test_what_could_not_be_read_is_reported() -> None:
     notes = " ".join(read_defaults(FORK.encode(), "pod: c.py").notes)
     assert "pod: c.py: the default of root is not read" in notes
     assert "pod: c.py has no begin_frames 0" in notes and "fps 25" in notes
@@ -98,7 +98,7 @@ def test_text_that_yacs_would_take_for_a_number_stays_text() -> None:
         b"cfg.a = 1\n" + b"".join(b"cfg.k%d = 1\n" % i for i in range(400)),
     ],
 )
-def test_a_file_that_cannot_be_read_leaves_the_table_and_says_so(data: bytes | None) -> None:
+def test_a_file_that_cannot_be_read_leaves_the_table_with_a_note(data: bytes | None) -> None:
     found = read_defaults(data, "pod: c.py")
     assert not found.read and found.keys is KEYS
     (note,) = found.notes
@@ -130,7 +130,7 @@ def test_a_file_that_cannot_be_read_leaves_the_table_and_says_so(data: bytes | N
         "w_pho = 'a'",
     ],
 )
-def test_whatever_a_checkout_has_for_a_known_key_presets_are_told_or_refused_in_words(line: str) -> None:
+def test_whatever_a_checkout_has_for_a_known_key_presets_are_explained_or_refused_in_words(line: str) -> None:
     found = read_defaults(f"{CONFIG}cfg.{line}\n".encode(), "c")
     key, value = line.split(" = ")
     assert found.read

@@ -88,7 +88,7 @@ def a_box_of_another_type() -> None:
 
 
 def a_box_in_another_order() -> None:
-    # y first fits FULL_HD, too, where it is small enough: only pixels can tell. Where it does not fit
+    # y first fits FULL_HD, too, where it is small enough: only pixels show it. Where it does not fit
     # it is refused, and x, y, width, height of others ends before it begins.
     with pytest.raises(ValueError, match="are width and height swapped"):
         crop_from_box((90, 990, 510, 1410), FULL_HD, (512, 512))

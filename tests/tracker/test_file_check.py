@@ -1,4 +1,4 @@
-"""The judge of files that came from a pod: whole ones pass, cut ones never do."""
+"""The judge of files from a pod: whole ones pass, cut ones never do."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_img_size_is_height_width_in_the_file_and_width_height_here() -> None:
     assert "without a crop" in found.notes[0]
 
 
-def test_the_jaw_is_told_in_degrees_or_at_rest() -> None:
+def test_the_jaw_is_given_in_degrees_or_at_rest() -> None:
     content = factory.content()
     a = np.radians(12.0)
     content["flame"]["jaw"] = np.array([[1, 0, 0, 0, np.cos(a), -np.sin(a)]], np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from being_remote.errors import DataError, InconsistentData, NotFoundError, TornFile, UnsafeFile
-from being_remote.tracker.identity_file import read_identity
+from being_remote.tracker.npy_file import read_identity
 
 SHAPE = np.linspace(-3, 3, 300)
 

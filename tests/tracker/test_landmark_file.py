@@ -1,4 +1,4 @@
-"""Landmarks are read as plain numbers of a known count, and a picture without a face is told apart."""
+"""Landmarks are read as plain numbers of a known count, and a picture without a face is recognised."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from being_remote.errors import DataError, InconsistentData, NotFoundError, TornFile, UnsafeFile
-from being_remote.tracker.landmark_file import DENSE, SPARSE, read_landmarks
+from being_remote.tracker.npy_file import DENSE, SPARSE, read_landmarks
 
 POINTS = np.arange(136, dtype=np.float64).reshape(68, 2)
 

@@ -35,7 +35,7 @@ def homes(there: str) -> set[str]:
     return found
 
 
-def test_each_file_of_a_run_has_one_place_at_home() -> None:
+def test_each_file_of_a_run_has_one_place_in_the_backup() -> None:
     expected = {
         "/w/metrical-tracker/output/r2/checkpoint/00000.frame": "checkpoint/00000.frame",
         "/w/metrical-tracker/input/roman/bbox.pt": "bbox.pt",
@@ -75,7 +75,7 @@ def test_every_kind_has_a_place_and_every_place_a_kind() -> None:
     assert {p.kind for p in PLACES} == set(KINDS)
 
 
-def test_only_what_is_asked_for_comes_with_the_sources() -> None:
+def test_sources_are_taken_only_on_request() -> None:
     assert {p.kind for p in places_of()} == set(KINDS) - set(ON_REQUEST)
     assert {p.kind for p in places_of(["sources", "bbox"])} == {"sources", "bbox"}
 
@@ -99,7 +99,7 @@ def test_the_tracker_replaces_every_source_in_the_path_not_only_the_last() -> No
     assert derived_folder(PurePosixPath("input/my_png"), "images") == PurePosixPath("input/my_png/images")
 
 
-def test_home_and_places_agree() -> None:
+def test_backup_paths_and_places_agree() -> None:
     home = BackupPaths(Path("/b/roman"))
     by_hand = {
         "checkpoints": home.checkpoint,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from being_remote.demo.tracker_files import mesh_bytes
+from being_remote.demo.actor import mesh_bytes
 from being_remote.errors import DataError, NotFoundError, TornFile, UnsafeFile
 from being_remote.tracker.ply import read_ply
 

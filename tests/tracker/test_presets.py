@@ -9,9 +9,9 @@ import pytest
 from being_remote.demo.checkout import CONFIG
 from being_remote.errors import UsageError
 from being_remote.tracker.checkout_defaults import read_defaults
-from being_remote.tracker.frame_cost import frame_cost
 from being_remote.tracker.presets import PRESETS, find_preset, text
 from being_remote.tracker.settings import KEYS, check, coerce
+from being_remote.tracker.settings_forecast import frame_cost
 
 ROUND_2 = PRESETS["gaussiantalker-round2"].settings
 
@@ -51,7 +51,7 @@ def test_the_cost_of_a_preset_is_that_of_the_formula() -> None:
     assert 13.4 < older.dense_pixels / usual.dense_pixels < 13.6
 
 
-def test_a_checkout_that_lacks_a_key_of_a_preset_is_named_and_one_without_a_pyramid_is_told() -> None:
+def test_a_checkout_that_lacks_a_key_of_a_preset_is_named_and_one_without_a_pyramid_is_reported() -> None:
     older = read_defaults(CONFIG.replace("cfg.optimize_jaw", "cfg.jaw_too").encode(), "c").keys
     with pytest.raises(UsageError, match="sets optimize_jaw, which this checkout"):
         PRESETS["full-face"].settings_for(older)

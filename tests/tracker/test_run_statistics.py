@@ -105,7 +105,7 @@ def test_a_jaw_stuck_at_an_angle_is_not_called_at_rest(tmp_path: Path) -> None:
     assert any("one and the same angle" in said for said in remarks(cameras, found))
 
 
-def test_mouth_only_is_said_when_eyes_and_lids_stand_still_while_the_mouth_moves(tmp_path: Path) -> None:
+def test_mouth_only_is_reported_when_eyes_and_lids_stand_still_while_the_mouth_moves(tmp_path: Path) -> None:
     for number in range(3):
         write(tmp_path, number, jaw=[about("x", number)], exp=expression(number))
     (said,) = remarks(*read_parameters(tmp_path))
@@ -118,7 +118,7 @@ def test_a_run_whose_face_moves_has_nothing_remarkable(tmp_path: Path) -> None:
     assert remarks(*read_parameters(tmp_path)) == ()
 
 
-def test_a_face_that_never_moves_is_said_once(tmp_path: Path) -> None:
+def test_a_face_that_never_moves_is_reported_once(tmp_path: Path) -> None:
     for number in range(3):
         write(tmp_path, number)
     (said,) = remarks(*read_parameters(tmp_path))
@@ -134,7 +134,7 @@ def test_one_frame_is_no_frozen_run(tmp_path: Path) -> None:
     assert camera_statistics(cameras).turn_step_deg is None
 
 
-def test_angles_beyond_a_human_jaw_are_said_with_the_frame(tmp_path: Path) -> None:
+def test_angles_beyond_a_human_jaw_are_reported_with_the_frame(tmp_path: Path) -> None:
     for number, angle in enumerate((5, 80, 50, 6, -20)):
         write(tmp_path, number, **{**lively(number), "jaw": [about("x", angle)]})
     said = " ".join(remarks(*read_parameters(tmp_path)))
@@ -142,7 +142,7 @@ def test_angles_beyond_a_human_jaw_are_said_with_the_frame(tmp_path: Path) -> No
     assert "past shut in 1 frames: -20 degrees at frame 00004" in said
 
 
-def test_a_jump_of_the_head_is_said_and_a_gap_is_none(tmp_path: Path) -> None:
+def test_a_jump_of_the_head_is_reported_and_a_gap_is_none(tmp_path: Path) -> None:
     for number, seed in ((0, 0), (1, 0), (5, 3), (6, 3)):
         content = factory.content(f"{number:05d}", seed=seed)
         (tmp_path / f"{number:05d}.frame").write_bytes(factory.saved(content))
@@ -154,7 +154,7 @@ def test_a_jump_of_the_head_is_said_and_a_gap_is_none(tmp_path: Path) -> None:
     assert any(f"degrees to frame {7:05d}" in said for said in remarks(*read_parameters(tmp_path)))
 
 
-def test_a_shape_that_changes_within_a_run_is_said(tmp_path: Path) -> None:
+def test_a_shape_that_changes_within_a_run_is_reported(tmp_path: Path) -> None:
     for number in range(3):
         more = {"shape": np.ones((1, 300))} if number == 2 else {"shape": np.zeros((1, 300))}
         write(tmp_path, number, **lively(number), **more)

@@ -51,7 +51,7 @@ def test_frames_are_ordered_as_numbers_not_as_text(tmp_path: Path) -> None:
     assert read_sequence(tmp_path).frame_ids.tolist() == [3, 99999, 100000]
 
 
-def test_gaps_are_listed_and_said(tmp_path: Path) -> None:
+def test_gaps_are_listed_and_reported(tmp_path: Path) -> None:
     for number in (1, 2, 5):
         write(tmp_path, number)
     run = read_sequence(tmp_path)
@@ -59,7 +59,7 @@ def test_gaps_are_listed_and_said(tmp_path: Path) -> None:
     assert run.warnings == ("3 of 6 frames have no file: 0, 3, 4",)
 
 
-def test_frames_left_over_from_the_key_frame_stage_are_said(tmp_path: Path) -> None:
+def test_frames_left_over_from_the_key_frame_stage_are_reported(tmp_path: Path) -> None:
     for number in range(3):
         write(tmp_path, number)
     write(tmp_path, 3, global_step=90)

@@ -50,7 +50,7 @@ def test_3_5_at_768_gains_7_percent_at_1024_43_and_the_larger_crop_alone_loses_2
 
 
 @pytest.mark.parametrize("edge", ["top", "bottom", "left", "right", "none"])
-def test_the_foretold_box_is_the_one_that_the_trackers_rule_makes(tmp_path: Path, edge: str) -> None:
+def test_the_forecast_box_is_the_one_that_the_trackers_rule_makes(tmp_path: Path, edge: str) -> None:
     truth = make_actor(tmp_path, frames=1, edge=edge, pictures=False)  # type: ignore[arg-type]  # of Edge
     assert truth.box is not None
     crop = crop_from_box(truth.box, truth.size_wh, (512, 512))
@@ -78,7 +78,7 @@ def test_a_box_that_the_runs_scale_cannot_have_made_is_doubted_in_words() -> Non
     assert "only about right" in what_if(crop, {}, {"bbox_scale": 2.0}).lines[-1]
 
 
-def test_an_image_larger_than_the_crop_gains_no_detail_and_that_is_said() -> None:
+def test_an_image_larger_than_the_crop_gains_no_detail_and_that_is_reported() -> None:
     small = crop_from_box((100, 300, 100, 300), FULL_HD, (512, 512))
     assert "no more detail" in " ".join(what_if(small, {}, ROUND_2).lines)
 
@@ -88,7 +88,7 @@ def test_without_a_change_of_the_crop_there_is_nothing_to_say() -> None:
     assert ask("bbox_scale=2.5").lines == ()
 
 
-def test_a_run_without_a_crop_can_be_asked_about_its_image_but_not_for_a_crop() -> None:
+def test_of_a_run_without_a_crop_an_image_can_be_forecast_but_no_crop() -> None:
     before = {"crop_image": False, "image_size": [540, 960]}
     whole = resize_only(FULL_HD, (960, 540))
     found = what_if(whole, before, parse_what_if(["image_size=[1080,1920]"], before), K)
@@ -118,7 +118,7 @@ def test_giving_up_the_crop_squeezes_a_wide_frame_unless_the_image_has_its_shape
         (["image_size=[99999,99999]"], "whole pixels"),
     ],
 )
-def test_what_cannot_be_foretold_is_refused_with_the_reason(words: list[str], says: str) -> None:
+def test_what_cannot_be_forecast_is_refused_with_the_reason(words: list[str], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         ask(*words)
 

@@ -133,7 +133,7 @@ def test_numbers_are_read_as_numbers_past_five_digits(tmp_path: Path) -> None:
         assert [grey(source_frames(source, 25), k) for k in (99_999, 100_000)] == [10, 0]
 
 
-def test_a_folder_that_counts_from_0_is_moved_to_the_trackers_numbers_and_says_so(tmp_path: Path) -> None:
+def test_a_folder_that_counts_from_0_is_moved_to_the_trackers_numbers_with_a_note(tmp_path: Path) -> None:
     with open_source(folder_of(tmp_path / "f", "0.jpg", "1.jpg", "2.jpg")) as source:
         frames = source_frames(source, 25)
         assert (frames.count, frames.lossless) == (3, False)
@@ -141,7 +141,7 @@ def test_a_folder_that_counts_from_0_is_moved_to_the_trackers_numbers_and_says_s
         assert frames.notes == ("the pictures are numbered from 0: the tracker would call the first one 1",)
 
 
-def test_names_that_are_no_numbers_are_counted_in_order_and_it_says_so(tmp_path: Path) -> None:
+def test_names_that_are_no_numbers_are_counted_in_order_with_a_note(tmp_path: Path) -> None:
     with open_source(folder_of(tmp_path / "f", "a7.png", "b3.png")) as source:
         frames = source_frames(source, 25)
         assert [grey(frames, k) for k in (1, 2)] == [0, 10]
@@ -154,7 +154,7 @@ def test_two_pictures_of_one_number_are_refused(tmp_path: Path) -> None:
         source_frames(source, 25)
 
 
-def test_frames_asked_for_again_are_not_decoded_again_and_few_are_kept(
+def test_frames_read_again_are_not_decoded_again_and_few_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = folder_of(tmp_path / "f", *(f"{k:05d}.png" for k in range(1, 9)))
@@ -170,7 +170,7 @@ def test_frames_asked_for_again_are_not_decoded_again_and_few_are_kept(
     assert KEPT_BYTES < 100 << 20
 
 
-def test_a_stretched_video_is_told(tmp_path: Path) -> None:
+def test_a_stretched_video_is_reported(tmp_path: Path) -> None:
     path = video_factory.write_video(tmp_path / "a.mp4", 4, pixel_aspect=Fraction(8, 9))
     with open_source(path) as source:
         frames = source_frames(source, 25)

@@ -60,3 +60,20 @@ def bare_pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     (folder / "bin" / "python3").symlink_to(Path(sys.executable).resolve())
     with start_pod(folder / "pod", path=str(folder / "bin")) as running:
         yield running
+
+
+@pytest.fixture(params=["rsync", "stream", "here"])
+def way(
+    request: pytest.FixtureRequest, pod: Pod, bare_pod: Pod, make_inventory: Callable[..., Inventory]
+) -> Iterator[Session]:
+    """A session to a pod with rsync, to one without, and to this machine; its host is named so."""
+    hosts: dict[str, Any] = {"rsync": pod, "stream": bare_pod, "here": {"kind": "local", "workdir": "/tmp"}}
+    inventory = make_inventory({request.param: hosts[request.param]})
+    with open_session(inventory.host(request.param), inventory) as session:
+        yield session
+
+
+@pytest.fixture(params=["rsync", "stream"])
+def there(request: pytest.FixtureRequest, pod: Pod, bare_pod: Pod) -> Pod:
+    """A pod with rsync, and one without."""
+    return {"rsync": pod, "stream": bare_pod}[request.param]

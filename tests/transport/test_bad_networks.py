@@ -15,7 +15,7 @@ from typing import Any
 
 import paramiko
 import pytest
-from faults import FaultProxy
+from faults import FaultProxy, when
 
 from being_remote.demo.pod import Pod
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, Unreachable
@@ -32,15 +32,6 @@ def linked(proxied: Inventory) -> Iterator[Session]:
         yield session
 
 
-def cut_when(proxy: FaultProxy, happened: Callable[[], bool]) -> None:
-    def wait() -> None:
-        while not happened():
-            time.sleep(0.01)
-        proxy.cut()
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def open_within(seconds: float, inventory: Inventory, error: type[HostError], match: str) -> None:
     started = time.monotonic()
     with pytest.raises(error, match=match):
@@ -48,9 +39,7 @@ def open_within(seconds: float, inventory: Inventory, error: type[HostError], ma
     assert time.monotonic() - started < seconds
 
 
-def test_a_port_where_nobody_listens_is_unreachable_at_once(
-    pod: Pod, make_inventory: Callable[..., Inventory]
-) -> None:
+def test_a_closed_port_is_unreachable_at_once(pod: Pod, make_inventory: Callable[..., Inventory]) -> None:
     with socket.socket() as taken:  # bound but not listening: refused, and nobody else gets it
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -93,7 +82,9 @@ def test_a_server_that_freezes_after_connecting_ends_within_the_time_out(
         own_pod.resume()
 
 
-def test_a_name_that_nobody_knows_is_unreachable(pod: Pod, make_inventory: Callable[..., Inventory]) -> None:
+def test_a_name_that_does_not_resolve_is_unreachable(
+    pod: Pod, make_inventory: Callable[..., Inventory]
+) -> None:
     inventory = make_inventory({"pod": {**pod.inventory_entry(), "address": "no-such-host.invalid"}})
     open_within(10, inventory, Unreachable, "no-such-host.invalid")
 
@@ -127,7 +118,7 @@ def test_a_link_cut_while_a_command_runs_is_lost_and_not_an_exit_code(
 
 def test_what_is_not_repeatable_is_sent_once(linked: Session, proxy: FaultProxy, tmp_path: Any) -> None:
     ran = tmp_path / "ran"
-    cut_when(proxy, lambda: ran.exists() and ran.read_text() != "")
+    when(lambda: ran.exists() and ran.read_text() != "", proxy.cut)
     with pytest.raises(ConnectionLost):
         linked.run(["sh", "-c", f"echo x >> '{ran}'; sleep 5"])
     assert ran.read_text() == "x\n"
@@ -137,7 +128,7 @@ def test_what_is_repeatable_is_sent_again_over_a_new_connection(
     linked: Session, proxy: FaultProxy, tmp_path: Any
 ) -> None:
     ran = tmp_path / "ran"
-    cut_when(proxy, lambda: ran.exists() and ran.read_text() != "")
+    when(lambda: ran.exists() and ran.read_text() != "", proxy.cut)
     command = f"test -e '{ran}' && echo again && exit; echo x >> '{ran}'; sleep 5"
     assert linked.run(["sh", "-c", command], repeatable=True).stdout == b"again\n"
     assert proxy.connections == 2

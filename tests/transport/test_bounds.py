@@ -90,7 +90,7 @@ def test_a_log_that_grows_while_it_comes_comes_as_it_was_listed_and_keeps_no_oth
 ) -> None:
     put(tmp_path / "far", {b"grows.log": b"l" * MIB, b"frame": b"f" * MIB, b"later": b"z"})
     log, sent = tmp_path / "far/grows.log", tmp_path / "sent"
-    # The pod's rsync has listed it, and opens it only when it is asked for it.
+    # The pod's rsync has listed it, and opens it only on request.
     grow = f"b'grows.log' in said and os.truncate({str(log)!r}, {400 * MIB})"
     way = remote(f"{grow}; open({str(sent)!r}, 'ab').write(said)")
     pulled(asked(tmp_path, {b"frame": MIB, b"grows.log": MIB, b"later": 1}), way)
@@ -162,7 +162,7 @@ def test_a_pod_that_takes_a_push_by_drips_ends_it(tmp_path: Path) -> None:
         stream_upload.push(push, here(), sys.executable, [str(drinks)], no_progress, Rate(MIB, 0.3))
 
 
-def test_what_is_fast_enough_in_each_window_goes_on_and_a_drip_after_a_fast_start_does_not() -> None:
+def test_what_is_fast_enough_in_each_window_continues_and_a_drip_after_a_fast_start_does_not() -> None:
     pace = Pace("pod", Rate(10, 0.0))
     for total in range(0, 1000, 10):
         pace.report(total + 10)

@@ -113,7 +113,7 @@ def test_a_stream_in_pieces_of_any_size_is_the_same_files(tmp_path: Path, chunk:
     ],
     ids=range(10),
 )
-def test_a_stream_that_is_not_what_was_asked_for_is_refused_and_leaves_at_most_whole_files(
+def test_a_stream_that_was_not_requested_is_refused_and_leaves_at_most_whole_files(
     said: bytes, tmp_path: Path
 ) -> None:
     with pytest.raises(UnsafeFile, match="pod sent"):
@@ -168,7 +168,7 @@ def test_a_file_that_was_written_meanwhile_does_not_look_as_it_was_listed(tmp_pa
     assert pulled(Canned(short + grown + END), tmp_path) == {b"a": (b"x", WHEN + 5), b"d/b": (b"y", WHEN + 7)}
 
 
-def test_only_what_nobody_wrote_meanwhile_counts_as_hashed_by_the_host(tmp_path: Path) -> None:
+def test_only_a_file_that_did_not_change_meanwhile_counts_as_hashed_by_the_host(tmp_path: Path) -> None:
     noted: list[tuple[bytes, Hashed | None]] = []
     answer = Canned(one(0, b"x", sound=False) + one(1, b"yy") + END)
     request = request_for(tmp_path / "far", [b"a", b"d/b"], tmp_path / "into")
@@ -203,7 +203,7 @@ def test_a_file_that_is_called_like_a_half_one_comes_like_any_other(tmp_path: Pa
 
 
 @pytest.mark.parametrize("lying, comes", [(b"a/inside", b"d/b"), (b"d", b"a")])
-def test_what_lies_in_a_files_way_stays_and_is_said_and_the_others_come(
+def test_what_lies_in_a_files_place_stays_and_is_reported_and_the_others_arrive(
     tmp_path: Path, lying: bytes, comes: bytes
 ) -> None:
     put(tmp_path / "into", {lying: b"1"})
@@ -226,7 +226,7 @@ def test_a_file_in_a_folder_that_is_called_like_rsyncs_own_stays(tmp_path: Path)
         assert set(got(tmp_path / "into")) == set(names)
 
 
-def test_a_file_that_cannot_be_read_over_there_is_an_error_once_the_others_are_here(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_on_the_host_is_an_error_once_the_others_are_local(tmp_path: Path) -> None:
     put(tmp_path / "far", {b"good": b"1"})
     request = request_for(tmp_path / "far", [b"n" * 256, b"good"], tmp_path / "into")
     with pytest.raises(CommandFailed, match="File name too long"):
@@ -234,7 +234,7 @@ def test_a_file_that_cannot_be_read_over_there_is_an_error_once_the_others_are_h
     assert set(got(tmp_path / "into")) == {b"good"}
 
 
-def test_progress_is_told_every_so_often_and_at_the_end(tmp_path: Path) -> None:
+def test_progress_is_reported_regularly_and_at_the_end(tmp_path: Path) -> None:
     files = {b"%04d" % n: bytes(1000) for n in range(1000)}
     put(tmp_path / "far", files)
     seen: list[TransferProgress] = []

@@ -89,7 +89,7 @@ def test_a_changed_key_stops_and_shows_both(own_pod: Pod, make_inventory: MakeIn
     assert (caught.value.trusted, caught.value.shown) == (before, own_pod.fingerprint)
 
 
-def test_a_pod_made_anew_under_an_open_session_is_not_connected_again(
+def test_a_new_pod_under_an_open_session_is_not_connected_again(
     own_pod: Pod, make_inventory: MakeInventory
 ) -> None:
     inventory = make_inventory({"pod": own_pod})
@@ -158,7 +158,7 @@ def test_a_jump_host_that_is_down_is_unreachable_and_named(behind: Inventory, po
         open_session(behind.host("inner"), behind)
 
 
-def test_a_jump_host_that_refuses_our_key_says_so(behind: Inventory, pod: Pod, jump: Pod) -> None:
+def test_a_jump_host_that_refuses_our_key_is_named(behind: Inventory, pod: Pod, jump: Pod) -> None:
     trust_file(behind).write_text(known(pod, jump))
     jump.client_key.with_name("authorized_keys").write_text("")
     with pytest.raises(LoginRefused, match="Permission denied"):
@@ -253,7 +253,7 @@ def test_a_pin_that_is_no_key_is_the_inventorys_error(pod: Pod, make_inventory: 
         open_session(inventory.host("pod"), inventory)
 
 
-def test_the_pinned_type_is_asked_for_when_the_host_has_several(
+def test_the_pinned_type_is_negotiated_when_the_host_has_several(
     own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     folder = own_pod.client_key.parent
@@ -300,7 +300,9 @@ def test_a_state_that_cannot_be_used_is_named_and_no_bug(tmp_path: Path) -> None
             act(KnownHosts(tmp_path / "file"))
 
 
-def test_a_full_disk_under_the_state_is_said_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_under_the_state_is_reported_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

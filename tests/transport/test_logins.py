@@ -68,7 +68,7 @@ def test_keys_of_other_types_get_in(
     opened(make_inventory, own_pod, identity_file=str(key)).close()
 
 
-def test_a_key_with_a_passphrase_is_used_through_the_agent_and_never_asked_for(
+def test_a_key_with_a_passphrase_is_used_through_the_agent_without_a_question(
     own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path, agent: Callable[[Path], None]
 ) -> None:
     key = new_key(tmp_path / "locked")
@@ -111,7 +111,7 @@ def test_the_named_key_comes_before_an_agent_full_of_others(
     opened(make_inventory, pod, config, identity_file=None).close()
 
 
-def test_an_agent_full_of_wrong_keys_ends_in_a_refusal_that_says_so(
+def test_an_agent_full_of_wrong_keys_ends_in_a_refusal_that_lists_them(
     pod: Pod, make_inventory: MakeInventory, tmp_path: Path, agent: Callable[[Path], None]
 ) -> None:
     for number in range(7):
@@ -128,7 +128,7 @@ def test_the_agent_is_not_handed_to_the_host(
         assert session.run(["sh", "-c", 'echo "[$SSH_AUTH_SOCK]"']).stdout == b"[]\n"
 
 
-def test_a_login_shell_that_runs_nothing_is_told_from_a_lost_link(
+def test_a_login_shell_that_runs_nothing_is_distinguished_from_a_lost_link(
     own_pod: Pod, make_inventory: MakeInventory
 ) -> None:
     authorized = own_pod.client_key.with_name("authorized_keys")

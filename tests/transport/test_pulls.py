@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from faults import FaultProxy, small_disk
+from faults import FaultProxy, small_disk, when
 from file_trees import AWKWARD, WHEN, got, put
+from harmed_links import through
 
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import (
@@ -30,16 +30,6 @@ from being_remote.transport.rsync_process import StderrHead
 MakeInventory = Callable[..., Inventory]
 
 
-@pytest.fixture(params=["rsync", "stream", "here"])
-def way(
-    request: pytest.FixtureRequest, pod: Pod, bare_pod: Pod, make_inventory: MakeInventory
-) -> Iterator[Session]:
-    hosts: dict[str, Any] = {"rsync": pod, "stream": bare_pod, "here": {"kind": "local", "workdir": "/tmp"}}
-    inventory = make_inventory({request.param: hosts[request.param]})
-    with open_session(inventory.host(request.param), inventory) as session:
-        yield session
-
-
 def request_for(source: Path, names: Any, into: Path, total: int = 1 << 20, live: Path | None = None) -> Pull:
     sizes = (total // len(names),) * len(names)
     return Pull(PurePosixPath(source), tuple(names), sizes, into, live or into.with_name("live"))
@@ -50,7 +40,7 @@ def test_awkward_names_arrive_with_bytes_and_times_and_nothing_else_does(
 ) -> None:
     source, into = tmp_path / "far side $(x) 'q'", tmp_path / "in to"
     files = {name: name * 7 for name in AWKWARD}
-    put(source, {**files, b"not asked for": b"no"})
+    put(source, {**files, b"not requested": b"no"})
     pulled = way.pull(request_for(source, files, into))
     assert got(into) == {name: (data, WHEN) for name, data in files.items()}
     assert pulled == TransferResult(
@@ -89,7 +79,7 @@ def test_only_regular_files_come_and_second_names_come_as_files(way: Session, tm
     assert sorted(os.listdir(into)) in (["real", "second"], ["folder", "real", "second"])
 
 
-def test_a_file_that_nobody_may_read_over_there_is_readable_here(way: Session, tmp_path: Path) -> None:
+def test_a_file_without_permissions_on_the_host_is_readable_here(way: Session, tmp_path: Path) -> None:
     put(tmp_path / "far", {b"f": b"x"})
     (tmp_path / "far" / "f").chmod(0o4000 if os.geteuid() == 0 else 0o400)
     way.pull(request_for(tmp_path / "far", [b"f"], tmp_path / "into"))
@@ -97,7 +87,7 @@ def test_a_file_that_nobody_may_read_over_there_is_readable_here(way: Session, t
 
 
 @pytest.mark.parametrize("name", [b"../x", b"/etc/passwd", b"a/../../x", b"", b"a//b", b"./a", b"a\0b"])
-def test_a_name_that_leaves_the_folder_is_refused_before_anything_is_asked(
+def test_a_name_that_leaves_the_folder_is_refused_before_any_request(
     way: Session, name: bytes, tmp_path: Path
 ) -> None:
     with pytest.raises(UnsafeFile, match="not a path below"):
@@ -118,63 +108,35 @@ def test_a_source_that_is_no_folder_is_the_hosts_error(way: Session, tmp_path: P
         way.pull(request_for(tmp_path / "none", [b"f"], tmp_path / "into"))
 
 
-@pytest.mark.parametrize("kind", ["rsync", "stream"])
-def test_a_cut_transfer_goes_on_where_it_stopped(
-    kind: str, pod: Pod, bare_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+def test_a_cut_transfer_resumes_where_it_stopped(
+    there: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
-    there = {"rsync": pod, "stream": bare_pod}[kind]
     files = {b"f%02d" % n: os.urandom(1 << 20) for n in range(24)}
     put(tmp_path / "far", files)
-    with FaultProxy((there.address, there.port)) as proxy:
-        entry = {**there.inventory_entry(), "port": proxy.port, "connect_timeout_s": 2.0}
-        inventory = make_inventory({"pod": entry})
-        inventory.state.mkdir(mode=0o700, exist_ok=True)
-        (inventory.state / "known_hosts").write_text(proxy.known_host(there))
-        with open_session(inventory.host("pod"), inventory) as session:
-            session.run(["true"])
-            proxy.cut_after = proxy.bytes_from_target + (12 << 20)
-            wanted = request_for(tmp_path / "far", files, tmp_path / "into", 24 << 20)
-            before_cut = threading.Event()
-
-            def heal() -> None:  # the next connection is a good one
-                while not (proxy.cut_after is not None and proxy.bytes_from_target > proxy.cut_after):
-                    time.sleep(0.005)
-                proxy.cut_after = None
-                before_cut.set()
-
-            threading.Thread(target=heal, daemon=True).start()
-            pulled = session.pull(wanted)
-    assert before_cut.is_set()
+    with FaultProxy((there.address, there.port)) as proxy, through(proxy, there, make_inventory) as session:
+        session.run(["true"])
+        proxy.heals, proxy.cut_after = True, proxy.bytes_from_target + (12 << 20)
+        pulled = session.pull(request_for(tmp_path / "far", files, tmp_path / "into", 24 << 20))
+        assert proxy.cut_after is None  # it was cut
     assert {name: data for name, (data, _) in got(tmp_path / "into").items()} == files
     assert 8 << 20 <= pulled.transferred_bytes <= 16 << 20
     assert proxy.bytes_from_target < 30 << 20
 
 
-@pytest.mark.parametrize("kind", ["rsync", "stream"])
-def test_a_transfer_that_freezes_ends_and_says_so(
-    kind: str, pod: Pod, bare_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+def test_a_transfer_that_freezes_ends_with_an_error(
+    there: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
-    there = {"rsync": pod, "stream": bare_pod}[kind]
     put(tmp_path / "far", {b"f": os.urandom(64 << 20)})
-    with FaultProxy((there.address, there.port)) as proxy:
-        inventory = make_inventory(
-            {"pod": {**there.inventory_entry(), "port": proxy.port, "connect_timeout_s": 1.0}}
-        )
-        inventory.state.mkdir(mode=0o700, exist_ok=True)
-        (inventory.state / "known_hosts").write_text(proxy.known_host(there))
-        with open_session(inventory.host("pod"), inventory) as session:
-            start = proxy.bytes_from_target
-
-            def freeze() -> None:
-                while proxy.bytes_from_target < start + (1 << 20):
-                    time.sleep(0.002)
-                proxy.mode = "hang"
-
-            threading.Thread(target=freeze, daemon=True).start()
-            started = time.monotonic()
-            with pytest.raises(HostError):
-                session.pull(request_for(tmp_path / "far", [b"f"], tmp_path / "into", 64 << 20))
-            assert time.monotonic() - started < 20
+    with (
+        FaultProxy((there.address, there.port)) as proxy,
+        through(proxy, there, make_inventory, 1.0) as session,
+    ):
+        start = proxy.bytes_from_target
+        when(lambda: proxy.bytes_from_target >= start + (1 << 20), lambda: setattr(proxy, "mode", "hang"))
+        started = time.monotonic()
+        with pytest.raises(HostError):
+            session.pull(request_for(tmp_path / "far", [b"f"], tmp_path / "into", 64 << 20))
+        assert time.monotonic() - started < 20
     assert not (tmp_path / "into" / "f").exists()
 
 
@@ -188,7 +150,7 @@ def test_of_endless_complaints_only_the_beginning_is_kept() -> None:
     assert said.startswith(b"first") and len(said) == 64 << 10
 
 
-def test_a_full_disk_here_is_said_as_that(tmp_path: Path, way: Session) -> None:
+def test_a_full_local_disk_is_reported_as_that(tmp_path: Path, way: Session) -> None:
     put(tmp_path / "far", {b"f": os.urandom(8 << 20)})
     with small_disk(tmp_path / "small") as small:
         with pytest.raises(NoSpace, match="full"):
@@ -216,7 +178,7 @@ def test_a_pull_that_failed_has_ended_with_all_its_processes(
     rsync._version_of.cache_clear()
 
 
-def test_a_laptop_without_a_new_enough_rsync_is_told_what_to_install(
+def test_without_a_new_enough_rsync_here_the_error_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     old = tmp_path / "rsync"

@@ -6,17 +6,16 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from faults import FaultProxy, small_disk
+from faults import FaultProxy, small_disk, when
 from file_trees import AWKWARD, WHEN, got, put
+from harmed_links import through
 
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import (
@@ -37,36 +36,8 @@ BIG = 30 << 20
 METHODS = {"rsync": "rsync", "stream": "stream", "here": "rsync"}
 
 
-@pytest.fixture(params=list(METHODS))
-def way(
-    request: pytest.FixtureRequest, pod: Pod, bare_pod: Pod, make_inventory: MakeInventory
-) -> Iterator[Session]:
-    hosts: dict[str, Any] = {"rsync": pod, "stream": bare_pod, "here": {"kind": "local", "workdir": "/tmp"}}
-    inventory = make_inventory({request.param: hosts[request.param]})
-    with open_session(inventory.host(request.param), inventory) as session:
-        yield session
-
-
-@pytest.fixture(params=["rsync", "stream"])
-def there(request: pytest.FixtureRequest, pod: Pod, bare_pod: Pod) -> Pod:
-    return {"rsync": pod, "stream": bare_pod}[request.param]
-
-
 def request_for(source: Path, names: Any, into: Path, total: int = BIG) -> Push:
     return Push(source, tuple(names), PurePosixPath(into), total)
-
-
-@contextmanager
-def through(
-    proxy: FaultProxy, there: Pod, make_inventory: MakeInventory, connect_timeout_s: float = 2.0
-) -> Iterator[Session]:
-    """A session to `there` by way of the proxy."""
-    entry = {**there.inventory_entry(), "port": proxy.port, "connect_timeout_s": connect_timeout_s}
-    inventory = make_inventory({"pod": entry})
-    inventory.state.mkdir(mode=0o700, exist_ok=True)
-    (inventory.state / "known_hosts").write_text(proxy.known_host(there))
-    with open_session(inventory.host("pod"), inventory) as session:
-        yield session
 
 
 def test_awkward_names_arrive_with_bytes_and_times_and_nothing_else_does(
@@ -74,7 +45,7 @@ def test_awkward_names_arrive_with_bytes_and_times_and_nothing_else_does(
 ) -> None:
     source, into = tmp_path / "near side $(x) 'q'", tmp_path / "far $(x) 'q'" / "in to"
     files = {name: name * 7 for name in AWKWARD}
-    put(source, {**files, b"not asked for": b"no"})
+    put(source, {**files, b"not requested": b"no"})
     pushed = way.push(request_for(source, files, into))
     assert got(into) == {name: (data, WHEN) for name, data in files.items()}
     assert pushed == TransferResult(len(files), sum(map(len, files.values())), METHODS[way.host])
@@ -96,9 +67,7 @@ def test_what_is_there_already_is_not_sent_and_what_differs_is(way: Session, tmp
     assert (again.transferred_files, again.transferred_bytes) == (0, 0)
 
 
-def test_links_here_are_sent_as_files_and_what_can_be_run_here_can_be_run_there(
-    way: Session, tmp_path: Path
-) -> None:
+def test_local_links_are_sent_as_files_and_executables_stay_executable(way: Session, tmp_path: Path) -> None:
     source, into = tmp_path / "near", tmp_path / "into"
     put(source, {b"plain": b"x", b"script": b"y", b"away/real": b"z"})
     (source / "plain").chmod(0o600)
@@ -140,13 +109,13 @@ def test_progress_grows_to_the_whole(way: Session, tmp_path: Path) -> None:
     assert seen[-1] == TransferProgress("sending", 4 << 20, 4 << 20)
 
 
-def test_a_folder_that_cannot_be_made_there_is_the_hosts_error(way: Session, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_on_the_host_is_the_hosts_error(way: Session, tmp_path: Path) -> None:
     put(tmp_path, {b"near/f": b"x", b"file": b"x"})
     with pytest.raises(CommandFailed, match="file"):
         way.push(request_for(tmp_path / "near", [b"f"], tmp_path / "file" / "into"))
 
 
-def test_a_full_disk_over_there_is_said_as_that(way: Session, tmp_path: Path) -> None:
+def test_a_full_remote_disk_is_reported_as_that(way: Session, tmp_path: Path) -> None:
     put(tmp_path / "near", {b"f": os.urandom(8 << 20)})
     with small_disk(tmp_path / "small") as small:
         with pytest.raises(NoSpace, match="the remote disk is full") as caught:
@@ -157,7 +126,7 @@ def test_a_full_disk_over_there_is_said_as_that(way: Session, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("cut_mb", [0.02, 14.5, 29.99])
-def test_a_cut_push_goes_on_in_the_middle_of_the_file(
+def test_a_cut_push_resumes_in_the_middle_of_the_file(
     cut_mb: float, there: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     put(tmp_path / "near", {b"big": os.urandom(BIG)})
@@ -174,7 +143,7 @@ def test_a_cut_push_goes_on_in_the_middle_of_the_file(
     assert sent < BIG + (5 << 20)
 
 
-def test_a_push_that_freezes_ends_and_says_so(
+def test_a_push_that_freezes_ends_with_an_error(
     there: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     put(tmp_path / "near", {b"big": os.urandom(BIG)})
@@ -183,13 +152,7 @@ def test_a_push_that_freezes_ends_and_says_so(
         through(proxy, there, make_inventory, 0.9) as session,
     ):
         start = proxy.bytes_to_target
-
-        def freeze() -> None:
-            while proxy.bytes_to_target < start + (1 << 20):
-                time.sleep(0.002)
-            proxy.mode = "hang"
-
-        threading.Thread(target=freeze, daemon=True).start()
+        when(lambda: proxy.bytes_to_target >= start + (1 << 20), lambda: setattr(proxy, "mode", "hang"))
         started = time.monotonic()
         with pytest.raises(HostError):
             session.push(request_for(tmp_path / "near", [b"big"], tmp_path / "into"))
@@ -205,7 +168,7 @@ def last_size(folder: Path) -> int:
     return size
 
 
-def test_after_a_silent_cut_the_next_push_goes_on_although_the_last_one_still_lives_over_there(
+def test_after_a_silent_cut_the_next_push_resumes_although_the_last_one_still_runs_on_the_host(
     there: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     put(tmp_path / "near", {b"big": os.urandom(BIG)})

@@ -65,7 +65,7 @@ def test_an_environment_value_with_shell_syntax_stays_a_value(session: Session) 
     assert session.run(["env", f"V={value}", "sh", "-c", 'printf %s "$V"']).stdout.decode() == value
 
 
-def test_a_command_that_is_killed_says_so_by_its_own_code(session: Session) -> None:
+def test_a_command_that_is_killed_has_its_own_exit_code(session: Session) -> None:
     assert session.run(["sh", "-c", "kill -9 $$"]).exit_code == 128 + 9
 
 
@@ -85,7 +85,7 @@ def test_three_mebibytes_on_both_streams_at_once_do_not_block(session: Session) 
     assert (len(result.stdout), len(result.stderr)) == (size, size)
 
 
-def test_a_large_stdin_that_nobody_reads_does_no_harm(session: Session) -> None:
+def test_a_large_stdin_that_is_not_read_does_no_harm(session: Session) -> None:
     assert session.run(["true"], stdin=bytes(8 << 20), timeout_s=20).exit_code == 0
 
 

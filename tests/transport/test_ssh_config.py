@@ -93,7 +93,7 @@ Host zeroth
     assert hops[1].user == "ann"
 
 
-def test_what_the_inventory_says_of_a_pod_is_not_said_of_its_jumps(
+def test_the_inventorys_settings_of_a_pod_are_not_those_of_its_jumps(
     resolved: Resolve, pod: Pod, tmp_path: Path
 ) -> None:
     config = "Host pod\n  ProxyJump first,second\nHost first second\n  User other\n  Port 2201\n"
@@ -116,7 +116,7 @@ def test_a_jump_that_ssh_or_a_shell_could_read_otherwise_is_refused(resolved: Re
         resolved(f"Host pod\n  ProxyJump {jump}\n")
 
 
-def test_a_jump_in_a_circle_is_said(resolved: Resolve) -> None:
+def test_a_jump_in_a_circle_is_refused(resolved: Resolve) -> None:
     with pytest.raises(InventoryError, match="circle"):
         resolved("Host pod\n  ProxyJump a\nHost a\n  ProxyJump b\nHost b\n  ProxyJump a\n")
 

@@ -19,19 +19,12 @@ Cell = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class SliderFrame:
-    """One stop of the slider.
+    """One stop of the slider."""
 
-    Attributes:
-        name: short, beside the slider, e.g. "00012".
-        caption: what is seen, in a sentence; also what is read out to those who cannot see it.
-        picture: a JPEG or PNG file, as from `report.pictures.jpeg`.
-        facts: (label, value) pairs shown with it.
-    """
-
-    name: str
-    caption: str
-    picture: bytes
-    facts: tuple[tuple[str, Cell], ...] = ()
+    name: str  # short, beside the slider, e.g. "00012".
+    caption: str  # what is seen, in a sentence; also what is read out to those who cannot see it
+    picture: bytes  # a JPEG or PNG file, as from `report.pictures.jpeg`
+    facts: tuple[tuple[str, Cell], ...] = ()  # (label, value) pairs shown with it
 
 
 @dataclass(frozen=True)
@@ -44,18 +37,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Checks, a row each.
-
-    Attributes:
-        note: what is compared and what is good, in a sentence.
-        doubtful: indices of the rows that did not pass.
-    """
+    """Checks, a row each."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    note: str = ""
-    doubtful: frozenset[int] = frozenset()
+    note: str = ""  # what is compared and what is good, in a sentence
+    doubtful: frozenset[int] = frozenset()  # indices of the rows that did not pass
 
 
 @dataclass(frozen=True)
@@ -86,37 +74,29 @@ class Copyable:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """All that the page shows.
+    """All that the page shows."""
 
-    Attributes:
-        title: the run or actor.
-        about: short facts under the title, e.g. "838 frames", and when and by what it was made.
-        grade, grade_text: how sure the crop is, in a word and in a sentence.
-        warnings, notes: in sentences; warnings come first on the page.
-        crop: the tracker's crop. `K_crop` (3, 3) as stored, `K_source` (3, 3) for the original frames,
-            both corner convention.
-        frames: overlays, at most MAX_FRAMES.
-        evidence: the evidence for the crop, shown beside it.
-        checks, charts: shown in this order; charts are over time.
-        copyables: after those of the cameras, which the page adds itself.
-        outputs: files that were written.
-    """
-
-    title: str
+    title: str  # the run or actor
+    # short facts under the title, e.g. "838 frames", and when and by what it was made.
     about: tuple[str, ...]
+    # how sure the crop is, in a word and in a sentence
     grade: str
     grade_text: str
+    # in sentences; warnings come first on the page
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    # the tracker's crop. `K_crop` (3, 3) as stored, `K_source` (3, 3) for the original frames, both corner
+    # convention.
     crop: Crop
     K_crop: NDArray[np.float64]
     K_source: NDArray[np.float64]
-    frames: tuple[SliderFrame, ...] = ()
-    evidence: PagePicture | None = None
+    frames: tuple[SliderFrame, ...] = ()  # overlays, at most MAX_FRAMES
+    evidence: PagePicture | None = None  # the evidence for the crop, shown beside it
+    # shown in this order; charts are over time
     checks: tuple[Table, ...] = ()
     charts: tuple[PageChart, ...] = ()
-    copyables: tuple[Copyable, ...] = ()
-    outputs: tuple[str, ...] = ()
+    copyables: tuple[Copyable, ...] = ()  # after those of the cameras, which the page adds itself
+    outputs: tuple[str, ...] = ()  # files that were written
 
     def __post_init__(self) -> None:
         if len(self.frames) > MAX_FRAMES:
