@@ -9,13 +9,13 @@ from being_remote.cli.follow_output import download_lines, frames_text
 from being_remote.cli.printing import cell, line, new_table
 from being_remote.cli.text import amount_text, first_line, size_text
 from being_remote.jobs.background_download import DownloadSummary
-from being_remote.jobs.cancel import CancelReport
+from being_remote.jobs.cancel import CancelAllReport, CancelReport
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.move import Move
 from being_remote.pod.job_states import JobState
 from being_remote.workflows.jobs import JobsReport, WhyReport
 from being_remote.workflows.pull import PullReport
-from being_remote.workflows.resume import ResumeReport
+from being_remote.workflows.resume import ResumeAllReport, ResumeReport
 
 _SINCE = "since (UTC)"
 
@@ -77,6 +77,14 @@ def show_cancel(console: Console, report: CancelReport) -> None:
     line(console, f"{report.job} on {report.host}: {before}{state}{reason}", state_style(report.state))
 
 
+def show_cancel_all(console: Console, report: CancelAllReport) -> None:
+    """The same for each job."""
+    for job in report.jobs:
+        show_cancel(console, job)
+    if not report.jobs:
+        line(console, f"no job of this ledger is left on {report.host}")
+
+
 def show_pull(console: Console, report: PullReport) -> None:
     """What was downloaded, and what was refused."""
     if not report.files:
@@ -111,6 +119,14 @@ def show_resume(console: Console, report: ResumeReport) -> None:
     text = f"{report.job} on {report.host}, attempt {report.attempt}: {report.state}: {report.reason}"
     line(console, text, state_style(report.state))
     show_downloads(console, report.home)
+
+
+def show_resume_all(console: Console, report: ResumeAllReport) -> None:
+    """The same for each job."""
+    for job in report.jobs:
+        show_resume(console, job)
+    if not report.jobs:
+        line(console, f"no job of this ledger on {report.host} needs to be resumed")
 
 
 def show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:

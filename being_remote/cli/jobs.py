@@ -10,12 +10,14 @@ from being_remote.cli.options import (
     FollowOpt,
     HostsOpt,
     JobArg,
+    OptionalJobArg,
     PodIsGoneOpt,
     TakeOverOpt,
     flag,
     option,
 )
 from being_remote.cli.output import Out
+from being_remote.errors import UsageError
 
 
 @command
@@ -54,8 +56,11 @@ def logs(out: Out, job: JobArg, follow: FollowOpt = False, take_over: TakeOverOp
 @command
 def cancel(
     out: Out,
-    job: JobArg,
-    host: Annotated[str | None, option("HOST", "a host that the job moved away from: end it there")] = None,
+    job: OptionalJobArg = None,
+    host: Annotated[
+        str | None, option("HOST", "a host that the job moved away from; with --all: the host of the jobs")
+    ] = None,
+    all_jobs: Annotated[bool, flag("--all", "all jobs of the host, instead of JOB")] = False,
     pod_is_gone: PodIsGoneOpt = False,
     take_over: TakeOverOpt = False,
     dry_run: DryRunOpt = False,
@@ -64,9 +69,14 @@ def cancel(
 
     A second cancel does no harm.
     """
-    from being_remote.cli.job_tables import show_cancel
+    from being_remote.cli.job_tables import show_cancel, show_cancel_all
     from being_remote.workflows import cancel as workflow
 
+    _check_named(job, all_jobs, "cancel", take_over)
+    if job is None:
+        every = workflow.cancel_all(out.inventory(), host=host, pod_is_gone=pod_is_gone, dry_run=dry_run)
+        out.finish(every, show_cancel_all)
+        return
     report = workflow.cancel(
         out.inventory(), job, host=host, pod_is_gone=pod_is_gone, take_over=take_over, dry_run=dry_run
     )
@@ -106,11 +116,18 @@ def pull(
 @command
 def resume(
     out: Out,
-    job: JobArg,
+    job: OptionalJobArg = None,
     host: Annotated[
         str | None,
-        option("HOST", "continue on HOST from the local files; with --take-over: the host that has the job"),
+        option(
+            "HOST",
+            "continue on HOST from the local files; with --take-over: the host that has the job; with --all:"
+            " the host of the jobs",
+        ),
     ] = None,
+    all_jobs: Annotated[
+        bool, flag("--all", "all jobs of the host that were lost or are not looked after, instead of JOB")
+    ] = False,
     pod_is_gone: PodIsGoneOpt = False,
     take_over: TakeOverOpt = False,
     follow: FollowOpt = False,
@@ -118,11 +135,17 @@ def resume(
 ) -> None:
     """Start the next attempt of a job.
 
-    The job must have ended. The new attempt continues from its last good checkpoints.
+    The job must have ended. The new attempt continues from its last good checkpoints. A job that only lost
+    its supervisor gets another one instead.
     """
     from being_remote.cli import follow_output, job_tables
     from being_remote.workflows import resume as workflow
 
+    _check_named(job, all_jobs, "resume", take_over or follow)
+    if job is None:
+        every = workflow.resume_all(out.inventory(), host=host, pod_is_gone=pod_is_gone, dry_run=dry_run)
+        out.finish(every, job_tables.show_resume_all)
+        return
     out.follows = follow
     report = workflow.resume(
         out.inventory(),
@@ -135,3 +158,9 @@ def resume(
         say=follow_output.teller(out),
     )
     out.finish(report, job_tables.show_resume)
+
+
+def _check_named(job: str | None, all_jobs: bool, command: str, alone: bool) -> None:
+    """A command takes one job, or all of a host with `--all` and none of the options in `alone`."""
+    if (job is None) is not all_jobs or (all_jobs and alone):
+        raise UsageError("name a JOB, or give --all with --host", where=command, hint="jobs lists them")
