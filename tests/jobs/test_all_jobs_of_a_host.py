@@ -65,15 +65,14 @@ def test_all_jobs_of_a_host_that_gives_no_answer_are_unknown_or_abandoned_on_the
 
 
 def test_of_all_jobs_of_a_host_those_are_resumed_that_nobody_looks_after(works: Any) -> None:
-    looked_after, orphan, lost, failed, cancelled = (start(works, name) for name in "abcde")
+    looked_after, orphan, lost, ended, cancelled = (start(works, name) for name in "abcde")
     for job in (orphan, lost):
         kill_supervisor(works, job)
     (works.attempt(lost) / "go").touch()
     cancel(works.inventory, cancelled)
     works.until(lambda: {r.job: r.state for r in jobs(works.inventory).jobs}[lost] == "lost")
-    (works.attempt(failed) / "work").rename(works.attempt(failed) / "moved")
-    (works.attempt(failed) / "go").touch()
-    works.until((works.attempt(failed) / "end.json").exists)
+    (works.attempt(ended) / "go").touch()
+    works.until((works.attempt(ended) / "end.json").exists)
     would = resume_all(works.inventory, host="here", dry_run=True)
     assert {job.job for job in would.jobs} == {orphan, lost}
     assert not works.attempt(lost, 2).exists()
