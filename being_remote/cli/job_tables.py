@@ -15,7 +15,7 @@ from being_remote.jobs.move import Move
 from being_remote.pod.job_states import JobState
 from being_remote.workflows.jobs import JobsReport, WhyReport
 from being_remote.workflows.pull import PullReport
-from being_remote.workflows.resume import ResumeAllReport, ResumeReport
+from being_remote.workflows.resume import ResumeReport
 
 _SINCE = "since (UTC)"
 
@@ -119,14 +119,6 @@ def show_resume(console: Console, report: ResumeReport) -> None:
     text = f"{report.job} on {report.host}, attempt {report.attempt}: {report.state}: {report.reason}"
     line(console, text, state_style(report.state))
     show_downloads(console, report.home)
-
-
-def show_resume_all(console: Console, report: ResumeAllReport) -> None:
-    """The same for each job."""
-    for job in report.jobs:
-        show_resume(console, job)
-    if not report.jobs:
-        line(console, f"no job of this ledger on {report.host} needs to be resumed")
 
 
 def show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:

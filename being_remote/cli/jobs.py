@@ -116,18 +116,11 @@ def pull(
 @command
 def resume(
     out: Out,
-    job: OptionalJobArg = None,
+    job: JobArg,
     host: Annotated[
         str | None,
-        option(
-            "HOST",
-            "continue on HOST from the local files; with --take-over: the host that has the job; with --all:"
-            " the host of the jobs",
-        ),
+        option("HOST", "continue on HOST from the local files; with --take-over: the host that has the job"),
     ] = None,
-    all_jobs: Annotated[
-        bool, flag("--all", "all jobs of the host that were lost or are not looked after, instead of JOB")
-    ] = False,
     pod_is_gone: PodIsGoneOpt = False,
     take_over: TakeOverOpt = False,
     follow: FollowOpt = False,
@@ -141,11 +134,6 @@ def resume(
     from being_remote.cli import follow_output, job_tables
     from being_remote.workflows import resume as workflow
 
-    _check_named(job, all_jobs, "resume", take_over or follow)
-    if job is None:
-        every = workflow.resume_all(out.inventory(), host=host, pod_is_gone=pod_is_gone, dry_run=dry_run)
-        out.finish(every, job_tables.show_resume_all)
-        return
     out.follows = follow
     report = workflow.resume(
         out.inventory(),

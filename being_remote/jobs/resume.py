@@ -1,7 +1,6 @@
 """The next attempt of a job on its own host: only after a known end, or where the user abandons one.
 
-Where only the supervisor died, the attempt gets another one instead: it starts or goes on, or its files are
-judged.
+Where only the supervisor died, the attempt gets another one instead: it goes on, or its files are judged.
 """
 
 from __future__ import annotations
@@ -114,10 +113,6 @@ def resume_on_host(
         before = after
     if choice.take_over and (before.state.active or before.state is JobState.SUCCEEDED):
         return ResumedJob(job, before, before, only_recorded=True)
-    if before.state is JobState.SUBMITTED:  # its supervisor died before it started it
-        if choice.dry_run:
-            return ResumedJob(job, before, before, only_recorded=True)
-        return ResumedJob(job, before, send(ledger, session, host, job))
     runs = choice.repeated and before.state.active
     if not runs:
         _check_resumable(before, choice)

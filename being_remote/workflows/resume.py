@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from being_remote.errors import BeingRemoteError, NotFoundError
+from being_remote.errors import NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.follow import Say, follow
-from being_remote.jobs.job_status import JobStatus, exit_code_of, status_of
+from being_remote.jobs.job_status import JobStatus, exit_code_of
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.move import Move
 from being_remote.jobs.move_and_follow import move_and_follow, moved_here
 from being_remote.jobs.move_permission import permit_move
-from being_remote.jobs.orphaned_jobs import lacks_supervisor
 from being_remote.jobs.resume import ResumeChoice, ResumedJob, open_or_abandon, resume_on_host
-from being_remote.jobs.status_poll import look_at_host
 from being_remote.jobs.take_over import find_job
 from being_remote.pod.job_states import JobState
 from being_remote.session import no_progress
@@ -96,78 +94,6 @@ def resume(
         followed = follow(context, session, where, resumed.job, say)
     report = _report(resumed, followed.row, take_over=take_over, dry_run=False)
     return replace(report, followed=True, home=followed.home)
-
-
-@dataclass(frozen=True)
-class ResumeAllReport:
-    """What resuming all jobs of a host came to; those that need nothing are left out."""
-
-    host: str
-    jobs: tuple[ResumeReport, ...]
-    dry_run: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        """4 where the state of one is unknown, 5 where one was lost again."""
-        codes = [job.exit_code for job in self.jobs]
-        return 4 if 4 in codes else max(codes, default=0)
-
-
-def resume_all(
-    inventory: Inventory, *, host: str | None = None, pod_is_gone: bool = False, dry_run: bool = False
-) -> ResumeAllReport:
-    """Resume every job that the ledger has on a host and that is not looked after there.
-
-    These are the jobs that were lost, that lack a supervisor, that were sent and did not start, and whose
-    state is unknown. Failed and cancelled ones are left: each is a decision. One never hides another.
-
-    Args:
-        host: its name; default: the only one.
-        pod_is_gone: see `resume`; for every job whose state is unknown.
-
-    Raises:
-        UsageError: no such host.
-        HostError: no answer; nothing was started.
-    """
-    context, where = job_context(inventory, dry_run=dry_run), inventory.the_host(host)
-    choice = ResumeChoice(pod_is_gone, take_over=False, repeated=False, dry_run=dry_run)
-    reports = []
-    with context.open_session(where.name) as session:
-        known = context.ledger.jobs(host=where.name)
-        answer = look_at_host(session, where, [job.job for job in known])
-        for job in known:
-            status = status_of(job, context.ledger.history(job.job), answer)
-            if not _needs_resume(status):
-                continue
-            try:
-                resumed = resume_on_host(context, session, where, job.job, job, choice)
-                report = _report(resumed, resumed.after, take_over=False, dry_run=dry_run)
-            except BeingRemoteError as e:
-                report = _failed_report(job, status, e)
-            reports.append(report)
-    return ResumeAllReport(where.name, tuple(reports), dry_run)
-
-
-def _needs_resume(status: JobStatus) -> bool:
-    states = (JobState.CREATED, JobState.SUBMITTED, JobState.LOST, JobState.UNKNOWN)
-    return status.state in states or lacks_supervisor(status)
-
-
-def _failed_report(job: LedgerJob, status: JobStatus, error: BeingRemoteError) -> ResumeReport:
-    """A job of several that could not be resumed."""
-    return ResumeReport(
-        job=job.job,
-        host=job.host,
-        attempt=job.attempt,
-        previous_state=status.state,
-        state=JobState.UNKNOWN,
-        gpu=(),
-        spec_sha256=job.spec_sha256,
-        reason=error.what,
-        took_over=False,
-        followed=False,
-        dry_run=False,
-    )
 
 
 def _find(context: JobContext, job: str, *, take_over: bool) -> LedgerJob | None:

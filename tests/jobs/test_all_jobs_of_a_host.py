@@ -1,19 +1,15 @@
-"""`cancel --all` and `resume --all`: every job of a host, and one never hides another."""
+"""`cancel --all`: every job of a host, and one never hides another."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 from typing import Any
 
 import pytest
 
 from being_remote.errors import HostError
 from being_remote.workflows import job_context
-from being_remote.workflows.cancel import cancel, cancel_all
+from being_remote.workflows.cancel import cancel_all
 from being_remote.workflows.jobs import jobs
-from being_remote.workflows.resume import resume_all
 
 WAITS = "touch ../up; while [ ! -e ../go ]; do sleep 0.02; done"
 
@@ -22,11 +18,6 @@ def start(works: Any, name: str) -> str:
     job = str(works.command(f": {name}; {WAITS}").job)
     works.until((works.attempt(job) / "up").exists)
     return job
-
-
-def kill_supervisor(works: Any, job: str) -> None:
-    who = json.loads((works.attempt(job) / "who.json").read_text())
-    os.kill(who["supervisor"]["pid"], signal.SIGKILL)
 
 
 def test_all_jobs_of_a_host_are_cancelled_and_ended_ones_are_left(works: Any) -> None:
@@ -62,25 +53,3 @@ def test_all_jobs_of_a_host_that_gives_no_answer_are_unknown_or_abandoned_on_the
     assert ({str(job.state) for job in abandoned.jobs}, abandoned.exit_code) == ({"abandoned"}, 0)
     for job in started:
         (works.attempt(job) / "go").touch()
-
-
-def test_of_all_jobs_of_a_host_those_are_resumed_that_nobody_looks_after(works: Any) -> None:
-    looked_after, orphan, lost, ended, cancelled = (start(works, name) for name in "abcde")
-    for job in (orphan, lost):
-        kill_supervisor(works, job)
-    (works.attempt(lost) / "go").touch()
-    cancel(works.inventory, cancelled)
-    works.until(lambda: {r.job: r.state for r in jobs(works.inventory).jobs}[lost] == "lost")
-    (works.attempt(ended) / "go").touch()
-    works.until((works.attempt(ended) / "end.json").exists)
-    would = resume_all(works.inventory, host="here", dry_run=True)
-    assert {job.job for job in would.jobs} == {orphan, lost}
-    assert not works.attempt(lost, 2).exists()
-    report = resume_all(works.inventory, host="here")
-    made = {job.job: (job.attempt, str(job.previous_state), str(job.state)) for job in report.jobs}
-    assert made[orphan] == (1, "running", "running")
-    assert made[lost][:2] == (2, "lost")
-    assert set(made) == {orphan, lost} and report.exit_code == 0
-    rows = {row.job: row for row in jobs(works.inventory).jobs}
-    assert rows[orphan].evidence["supervised"] is True
-    assert works.ledger.find(looked_after).attempt == 1
