@@ -185,16 +185,3 @@ def round_to_blocks(size: int) -> int:
 def is_nearly_full(folder: Path) -> bool:
     """Whether the folder's disk has hardly any room left: then its size is not why a file does not fit."""
     return room_bytes(folder) < FULL_BYTES
-
-
-def size_words(size: int) -> str:
-    """A number of bytes for people.
-
-    Example:
-        >>> size_words(1 << 40), size_words(2_500_000), size_words(10)
-        ('1.1 TB', '2.5 MB', '10 bytes')
-    """
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} bytes"

@@ -24,7 +24,6 @@ import json
 import shutil
 import textwrap
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -37,27 +36,32 @@ Lie = Callable[..., Any]
 
 _PYTHON = r'''#!{real} -I
 """The pod's python3: see tests/hostile_pod.py."""
-import hashlib, json, os, re, struct, subprocess, sys, zlib
+import hashlib, json, os, re, struct, subprocess, sys, threading, zlib
 
-REAL, LIES, MODULES = {real!r}, {lies!r}, {modules!r}
+REAL, LIES = {real!r}, {lies!r}
 HEADER, TRAILER = struct.Struct("!IQqqQ"), struct.Struct("!?Qq32s")
 
 def program_in(text):
-    main = re.search(rb"sys\.modules\['being_remote\.pod\.(\w+)'\]\.main", text)
-    if main:
-        return main.group(1).decode()
-    # Programs that only look carry others before them: theirs is the one that stands last.
-    places = {text.rfind(line.encode()): name for name, line in MODULES.items()}
-    return places[max(places)] if max(places) >= 0 else None
+    """The name of the program of ours in what came on stdin; see `pod_client/runner.py`."""
+    try:
+        main = re.search(rb"sys\.modules\['being_remote\.pod\.(\w+)'\]\.main", zlib.decompress(text))
+    except zlib.error:
+        return None
+    return main and main[1].decode()
 
-def told_by(program, argv, given, out):
+def pass_on(to):
+    """What else comes on stdin, as it comes: some programs are sent more once they have answered."""
+    while data := sys.stdin.buffer.read1(1 << 16):
+        to.write(data)
+        to.flush()
+    to.close()
+
+def told_by(program, argv, payload, out):
     if program == "listing":
-        said = given[given.index(b"\n") + 1:]
-        size = int(given[:given.index(b"\n")])
-        request = json.loads(zlib.decompress(said[size:]))
+        request = json.loads(zlib.decompress(payload))
         return request, [json.loads(line) for line in zlib.decompress(out).split(b"\n") if line]
     if program == "send":
-        request = [json.loads(line) for line in zlib.decompress(given).split(b"\n")]
+        request = [json.loads(line) for line in zlib.decompress(payload).split(b"\n")]
         records, at = [], 0
         while at < len(out):
             number, size, mtime_ns, ctime_ns, inode = HEADER.unpack_from(out, at)
@@ -92,21 +96,21 @@ def in_bytes(program, answer):
 
 def main():
     argv = sys.argv[1:]
-    given = None
-    text = next((os.fsencode(w) for w in argv if "Runs on the pod" in w or "being_remote" in w), b"")
+    if "-c" not in argv:
+        os.execv(REAL, [REAL, *argv])
+    line = sys.stdin.buffer.readline(20)
+    text = sys.stdin.buffer.read(int(line) if line.strip().isdigit() else 0)
     program = program_in(text)
-    if program is None and "-c" in argv:
-        given = sys.stdin.buffer.read()
-        program = program_in(given)
     lie = os.path.join(LIES, "%s.json" % program)
-    if program is None or not os.path.exists(lie):
-        if given is None:
-            os.execv(REAL, [REAL, *argv])
-        sys.exit(subprocess.run([REAL, *argv], input=given).returncode)
-    if given is None:
-        given = sys.stdin.buffer.read()
-    real = subprocess.run([REAL, *argv], input=given, stdout=subprocess.PIPE)
-    request, answer = told_by(program, argv, given, real.stdout)
+    if not os.path.exists(lie):
+        real = subprocess.Popen([REAL, *argv], stdin=subprocess.PIPE)
+        real.stdin.write(line + text)
+        real.stdin.flush()
+        threading.Thread(target=pass_on, args=(real.stdin,), daemon=True).start()
+        os._exit(real.wait())
+    payload = sys.stdin.buffer.read()
+    real = subprocess.run([REAL, *argv], input=line + text + payload, stdout=subprocess.PIPE)
+    request, answer = told_by(program, argv, payload, real.stdout)
     told = json.load(open(lie))
     names = dict(__name__="lie")
     exec(compile("from __future__ import annotations\n" + told["source"], "lie", "exec"), names)
@@ -135,7 +139,6 @@ class HostilePod(Pod):
             _PYTHON.replace("{real!r}", repr(real))
             .replace("{real}", real)
             .replace("{lies!r}", repr(str(self._lies)))
-            .replace("{modules!r}", repr(_first_lines()))
         )
         python.chmod(0o755)
 
@@ -161,13 +164,3 @@ def start_hostile_pod(folder: Path, *, name: str = "pod") -> HostilePod:
     pod = HostilePod(folder.resolve(), name=name)
     pod.start()
     return pod
-
-
-def _first_lines() -> dict[str, str]:
-    """What tells our programs apart: the first line of each module's docstring."""
-    found = {}
-    for module in resources.files("being_remote.pod").iterdir():
-        if module.name.endswith(".py") and module.name != "__init__.py":
-            first = module.read_text(encoding="utf-8").split("\n", 1)[0]
-            found[module.name.removesuffix(".py")] = first.strip('"')
-    return found

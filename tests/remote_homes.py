@@ -74,6 +74,10 @@ class Homes:
     def live(self) -> dict[str, bytes]:
         return live_files(self.root)
 
+    def frames(self) -> set[str]:
+        """The names of the live frames."""
+        return {p.name for p in (self.root / "checkpoint").iterdir()}
+
     def forget(self) -> None:
         """As before the first sync."""
         shutil.rmtree(self.root, ignore_errors=True)

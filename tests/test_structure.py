@@ -30,6 +30,7 @@ LEAVES = {
     "scratch",
     "session",
     "strict_model",
+    "wording",
 }
 VALUES = {"find_bbox", "host_checks", "jobs", "recovery", "safe_to_stop", "sync"}  # whose reports are shown
 KNOW_FILES = {"crop_search", "export", "report", "tracker", "camera"}
@@ -74,6 +75,7 @@ LEAF_MAY_IMPORT = {
     "scratch": set(),
     "session": set(),
     "strict_model": set(),
+    "wording": {"local_path"},
 }
 # What travels to a pod, and may so import nothing that stays here.
 SHIPPED = (*SHIPPED_LEAVES, "camera", "pod", *(f"tracker/{name}.py" for name in SHIPPED_TRACKER))

@@ -23,9 +23,13 @@ from being_remote.backup_paths import BackupPaths
 from being_remote.durable_files import open_plain, sync_folder, write_whole
 from being_remote.errors import InconsistentData, InventoryError, UsageError
 from being_remote.local_path import LIVE
-from being_remote.transfer.stored_file import StoredFile
+from being_remote.transfer.checked_files import StoredFile
 
 _NUMBER = re.compile("0|[1-9][0-9]{0,8}")
+
+
+class BackupBusy(UsageError):
+    """Another process changes this backup."""
 
 
 class History(BackupPaths):
@@ -36,7 +40,7 @@ class History(BackupPaths):
         """Be the only process that changes this backup; makes its folders.
 
         Raises:
-            UsageError: another process holds it; nothing was changed.
+            BackupBusy: another process holds it; nothing was changed.
             InventoryError: no folder can be made there.
         """
         try:
@@ -60,7 +64,7 @@ class History(BackupPaths):
                 fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as e:
                 f.seek(0)
-                raise UsageError(
+                raise BackupBusy(
                     f"another sync holds this backup ({f.read().strip() or 'unknown process'})",
                     where=str(self.root),
                     hint="wait until it ends, then try again",

@@ -16,8 +16,7 @@ from being_remote.backup.manifest import Manifest
 from being_remote.backup_paths import CHECKPOINT, LIVE_PARTS
 from being_remote.durable_files import Stat, copy_apart, sync_files, sync_folder
 from being_remote.errors import InconsistentData
-from being_remote.transfer.checked_files import find_fault
-from being_remote.transfer.stored_file import StoredFile
+from being_remote.transfer.checked_files import StoredFile, find_fault
 
 # Written by file managers into every folder that a person opens.
 LITTER = frozenset({".DS_Store", "Thumbs.db"})
@@ -75,11 +74,7 @@ def refresh(
 ) -> None:
     """Make the live tree show `target`, file by file; correct files are not touched.
 
-    Args:
-        history: where the contents are.
-        target: what is to be live.
-        content: path -> sha256 of the live files whose contents are certain.
-        found: the result of `scan`.
+    `content` has the sha256 of the live files whose contents are certain, `found` is the result of `scan`.
 
     Raises:
         InconsistentData: a content is missing or corrupt; the live tree is as it was.

@@ -22,7 +22,7 @@ from being_remote.durable_files import open_plain
 from being_remote.errors import InconsistentData
 from being_remote.local_path import LIVE, name_problem, shown_path
 from being_remote.strict_model import StrictModel
-from being_remote.transfer.stored_file import StoredFile
+from being_remote.transfer.checked_files import StoredFile
 
 SCHEMA = 1
 

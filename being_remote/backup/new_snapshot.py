@@ -11,21 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from being_remote.backup import interrupted_sync
 from being_remote.backup.history import History
-from being_remote.backup.incoming import IncomingFolder
+from being_remote.backup.incoming import IncomingFolder, note_contents, remove_note
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.reconcile import ReconcileResult, Replacement, settle
 from being_remote.disk import no_space
 from being_remote.durable_files import NamedPaths, is_nearly_full, share_blocks, sync_files
 from being_remote.session import OnProgress, Session
-from being_remote.transfer.checked_files import Judge
+from being_remote.transfer.checked_files import Judge, StoredFile
 from being_remote.transfer.disk_room import left_out_files, share_room
 from being_remote.transfer.download import download
 from being_remote.transfer.download_plan import DownloadPlan, RemoteFile
 from being_remote.transfer.hash_comparison import Arrivals, HashQueries
 from being_remote.transfer.quarantine import QuarantinedFile
-from being_remote.transfer.stored_file import StoredFile
 
 # Good files that arrived (path -> where they lie now) -> why they belong to another run, or None.
 IsNewRun = Callable[[Mapping[str, Path]], str | None]
@@ -35,14 +33,8 @@ IsNewRun = Callable[[Mapping[str, Path]], str | None]
 class BackupTarget:
     """The backup that files are downloaded into, and who decides about them. The caller holds the lock.
 
-    Attributes:
-        history: the backup.
-        live: the newest snapshot.
-        judge: says whether a file is whole.
-        is_new_run: says whether the files that arrived are of another run.
-        incarnation: the host's, for the manifest.
-        confirmed: live files of no known host, which this one holds with the same hash: their new
-            entries. Which run a file is of rests on them.
+    `confirmed` are new entries of live files of no known host, which this one holds with the same hash. Which
+    run a file is of rests on them.
     """
 
     history: History
@@ -59,35 +51,17 @@ class Arrival:
 
     Attributes:
         manifest: the snapshot that is live now.
-        transferred_files, transferred_bytes, method: what came over the link, and how.
-        quarantined: torn or unsafe files, in quarantine.
-        missed: files that the host has no more.
-        being_written: torn because the host is writing them just now; they come with the next round.
-        mismatched: not what the host has, even when fetched again; the earlier version stays.
-        compared: how many files have the hash that the host made.
-        facts: what was learned about the host's bytes, joined; see `known_hashes`.
-        certain: how many files are still as listed, and their hash tells them from any later version.
-        new_run: why the live tree was replaced as a whole.
-        replaced: by what it was.
-        transfer_s, check_s: of the two long phases.
+        got: what arrived, without its good files: those are in the snapshot.
+        quarantined: torn or unsafe files.
+        new_run: why the live tree was replaced as a whole, by `replaced`.
         left_out: files that do not fit on the local disk; not downloaded.
     """
 
     manifest: Manifest | None
-    transferred_files: int = 0
-    transferred_bytes: int = 0
-    method: str | None = None
+    got: Arrivals = field(default_factory=Arrivals)
     quarantined: tuple[QuarantinedFile, ...] = ()
-    missed: tuple[str, ...] = ()
-    being_written: tuple[str, ...] = ()
-    mismatched: tuple[str, ...] = ()
-    compared: int = 0
-    facts: bytes = b""
-    certain: int = 0
     new_run: str | None = None
     replaced: Replacement | None = None
-    transfer_s: float = 0.0
-    check_s: float = 0.0
     left_out: tuple[QuarantinedFile, ...] = ()
 
 
@@ -103,7 +77,7 @@ def download_changed(
     When the link fails, what arrived whole is kept first, unless it belongs to another run.
 
     Raises:
-        HostError: the fetch failed; a repeated sync goes on where it stopped.
+        HostError: the fetch failed; a repeated sync continues where it stopped.
         NoSpace: there is room for nothing of what is to be fetched.
     """
     history, host = target.history, session.host
@@ -129,27 +103,12 @@ def download_changed(
         raise no_space(history.root, sum(offer.bytes for offer in left_out))
     quarantined = tuple(folder.quarantine.keep(seen, offer.mtime_ns) for seen, offer in got.torn)
     settled = _commit(target, planned, folder, got, new_run) if got.good else _commit_confirmed(target, host)
-    interrupted_sync.remove_note(history)
+    remove_note(history)
     if got.failure is not None:
         raise got.failure
-    return Arrival(
-        manifest=settled.manifest,
-        transferred_files=got.transferred_files,
-        transferred_bytes=got.transferred_bytes,
-        method=", ".join(sorted(got.methods)) or None,
-        quarantined=quarantined,
-        missed=tuple(got.missing),
-        being_written=(*got.being_written, *(offer.path for offer, rests in got.differing if not rests)),
-        mismatched=tuple(offer.path for offer, rests in got.differing if rests),
-        compared=got.compared,
-        facts=bytes(got.facts),
-        certain=got.certain,
-        new_run=new_run,
-        replaced=settled.replaced,
-        transfer_s=got.transfer_s,
-        check_s=got.check_s,
-        left_out=left_out_files(history.root, left_out),
-    )
+    got.forget_good()
+    left_out_rows = left_out_files(history.root, left_out)
+    return Arrival(settled.manifest, got, quarantined, new_run, settled.replaced, left_out_rows)
 
 
 def _lacks_a_kind(got: Arrivals, left_out: Sequence[RemoteFile]) -> bool:
@@ -182,7 +141,7 @@ def _commit(
     contents = [
         (offer, entry.sha256) for offer, entry in zip(got.good_offers, got.good.values(), strict=True)
     ]
-    interrupted_sync.note_contents(history, ((offer.path, sha256) for offer, sha256 in contents))
+    note_contents(history, ((offer.path, sha256) for offer, sha256 in contents))
     sync_files(history.root, (folder.file(offer) for offer, _ in contents))
     history.keep((folder.file(offer), sha256) for offer, sha256 in contents)
     made = history.commit(

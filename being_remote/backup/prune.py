@@ -2,7 +2,8 @@
 
 Manifests go first, each durably, contents afterwards: killed anywhere, no manifest names a missing content,
 and the next prune removes what is left. The live tree and the quarantine are not touched. A corrupt manifest
-stays, and with it all that it seems to name.
+stays, and with it all that it seems to name. Rounds of a watch that only add files make one snapshot: else an
+hour would leave 700 of them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from pathlib import Path
 
 from being_remote.backup.history import History
 from being_remote.backup.live_tree import count_frames
-from being_remote.backup.manifest import contents_in
+from being_remote.backup.manifest import Manifest, contents_in
 from being_remote.errors import InconsistentData, UsageError
+from being_remote.transfer.checked_files import StoredFile, hash_of
 
 _CONTENT = re.compile("[0-9a-f]{64}")
 
@@ -24,9 +26,8 @@ class Pruning:
     """What is removed and what stays.
 
     Attributes:
-        kept, removed: snapshots, oldest first.
         contents: what no kept snapshot names, by sha256.
-        bytes: what that frees, manifests aside.
+        bytes: what removing them frees, manifests aside.
         damaged: corrupt manifests.
     """
 
@@ -43,14 +44,9 @@ def plan_pruning(history: History, keep: int, *, force: bool = False) -> Pruning
     Contents that no snapshot names stay while a manifest is corrupt, and after a killed sync (`fetching` is
     there), which may have downloaded them last.
 
-    Args:
-        history: the backup.
-        keep: how many snapshots to keep.
-        force: also where the newest one holds under half of the frames of one that is removed.
-
     Raises:
         UsageError: `keep` is less than 1.
-        InconsistentData: the newest snapshot holds too few frames, without `force`.
+        InconsistentData: without `force`: the newest holds under half of the frames of one that is removed.
     """
     if keep < 1:
         raise UsageError("at least one snapshot must be kept", where="--prune", hint="e.g. --prune keep=5")
@@ -89,3 +85,36 @@ def prune(history: History, pruning: Pruning) -> None:
         history.remove(number)
     for sha256 in pruning.contents:
         history.object(sha256).unlink()
+
+
+def merge_snapshots(history: History, earlier: Manifest, later: Manifest) -> bool:
+    """Remove snapshot `earlier` if `later`, which is live, has all its contents. The caller holds the lock.
+
+    A file that only grew at its end, as a log does, counts as having them; its earlier content is removed,
+    or a log that grows all day would be kept once for each round. Killed before `later` is live, one snapshot
+    more than needed stays.
+
+    Returns:
+        Whether it was removed. It stays if another file changed or was dropped, if either replaced the live
+        tree as a whole, or if they are of different hosts or starts of a host.
+    """
+    if later.number != earlier.number + 1 or history.shown() != later.number:
+        return False
+    if earlier.why != "sync" or later.why != "sync" or earlier.new_tree or later.new_tree:
+        return False
+    if (earlier.host, earlier.incarnation) != (later.host, later.incarnation):
+        return False
+    if not all(_contains(history, later.files.get(path), was) for path, was in earlier.files.items()):
+        return False
+    grown = [e.sha256 for path, e in earlier.files.items() if later.files[path].sha256 != e.sha256]
+    history.remove(earlier.number)
+    if grown:
+        history.drop(grown)
+    return True
+
+
+def _contains(history: History, now: StoredFile | None, was: StoredFile) -> bool:
+    """Whether a file begins with all bytes of its earlier version."""
+    if now is None or now.bytes < was.bytes:
+        return False
+    return now.sha256 == was.sha256 or hash_of(history.object(now.sha256), was.bytes) == was.sha256

@@ -12,8 +12,7 @@ from being_remote.backup.reconcile import settle
 from being_remote.durable_files import room_on_disk, write_whole
 from being_remote.errors import InconsistentData, UnsafeFile
 from being_remote.local_path import LIVE, path_problem
-from being_remote.transfer.checked_files import NO_JUDGE
-from being_remote.transfer.stored_file import StoredFile
+from being_remote.transfer.checked_files import NO_JUDGE, StoredFile
 
 
 def put_file(root: Path, relative: str, data: bytes, *, host: str) -> bool:

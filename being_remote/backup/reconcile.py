@@ -17,19 +17,15 @@ from being_remote.backup.manifest import Manifest
 from being_remote.durable_files import Stat, copy_apart, sync_files
 from being_remote.errors import InconsistentData
 from being_remote.session import no_progress
-from being_remote.transfer.checked_files import NO_JUDGE, Judge, check_files
+from being_remote.transfer.checked_files import NO_JUDGE, Judge, StoredFile, check_files, stored_file
 from being_remote.transfer.quarantine import CORRUPT, QuarantinedFile, quarantine_of
-from being_remote.transfer.stored_file import StoredFile, stored_file
 
 
 @dataclass(frozen=True)
 class Replacement:
-    """The live tree was replaced as a whole.
+    """The live tree was replaced as a whole by snapshot `generation`.
 
-    Attributes:
-        generation: the snapshot that is live now.
-        frames, frames_before: how many frames the live tree holds, and held.
-        restore: the snapshot that was live; None: not known.
+    `restore` is the one that was live; None: not known. `frames_before` is how many frames that held.
     """
 
     generation: int
@@ -74,8 +70,6 @@ def settle(
     """Make the live tree show the newest snapshot. The caller holds the lock.
 
     Args:
-        history: the backup.
-        judge: says whether a file that was changed by hand is whole.
         deep: read every live file, instead of trusting its size and time.
         committed: the newest snapshot and the one that is live, where the caller has both.
     """

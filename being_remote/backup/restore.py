@@ -17,11 +17,9 @@ from being_remote.backup.verification import find_corrupt
 from being_remote.durable_files import require_room, share_blocks
 from being_remote.errors import InconsistentData
 from being_remote.session import OnProgress, no_progress
-from being_remote.transfer.checked_files import Judge, check_files
+from being_remote.transfer.checked_files import Judge, StoredFile, check_files
 from being_remote.transfer.quarantine import QuarantinedFile
-from being_remote.transfer.stored_file import StoredFile
-
-_NAMED = 5
+from being_remote.wording import list_some
 
 # What is live and what is wanted, by path: whether both are of one run.
 IsSameRun = Callable[[Mapping[str, StoredFile], Mapping[str, StoredFile]], bool]
@@ -33,7 +31,6 @@ class RestoreResult:
 
     Attributes:
         manifest: what is live now; the snapshot that was live already where it has the same files.
-        change: from what was live.
         settled: how what was live before was saved.
         refused: invalid files of the earlier snapshot, where a valid one was live. That one stays if it is
             of the same run; else the path is left out. The earlier file stays in the history.
@@ -57,11 +54,9 @@ def read_verified(history: History, number: int, on_progress: OnProgress) -> Man
     wrong = find_corrupt(history, sorted(contents), on_progress)
     bad = [(path, wrong[e.sha256]) for path, e in wanted.files.items() if e.sha256 in wrong]
     if bad:
-        named = ", ".join(f"{path!r} ({fault})" for path, fault in bad[:_NAMED])
-        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        named = list_some([f"{path!r} ({fault})" for path, fault in bad])
         raise InconsistentData(
-            f"snapshot {number} cannot be restored: its contents are not whole: {named}{more}; "
-            "nothing was changed",
+            f"snapshot {number} cannot be restored: its contents are not whole: {named}; nothing was changed",
             file=str(history.root),
             hint="`sync --verify` repairs what it can from the live files and the host; `sync --list` shows"
             " the other snapshots",

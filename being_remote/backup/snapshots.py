@@ -9,7 +9,7 @@ from pathlib import Path
 
 from being_remote.backup.history import History
 from being_remote.backup.live_tree import scan
-from being_remote.transfer.stored_file import StoredFile
+from being_remote.transfer.checked_files import StoredFile
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,7 @@ class SnapshotChange:
 class Snapshot:
     """One snapshot: why it was made, of which host's files, and how it differs from the one before.
 
-    Attributes:
-        created: UTC, ISO 8601.
-        of: the snapshot that a restored one shows again.
-        live: the live tree shows it.
+    `of` is the snapshot that a restored one shows again; `live`: the live tree shows it.
     """
 
     generation: int
@@ -44,15 +41,12 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class SnapshotsReport:
-    """Every snapshot of an actor's backup.
+    """Every snapshot of an actor's backup, oldest first.
 
     Attributes:
-        folder: the backup on this laptop.
         live: the snapshot that the live files show.
-        generations: oldest first.
         unreadable: corrupt manifests.
         unsaved: live files that were put, changed or removed by hand since; the next sync saves them.
-        history_bytes: the disk that the history takes.
         old_bytes: contents that only snapshots need which are not live.
         orphan_bytes: contents that no snapshot needs.
     """

@@ -29,9 +29,7 @@ class CorruptObject:
 
     Attributes:
         sha256, bytes: what it should be.
-        paths: the files that have this content, in any snapshot.
-        snapshots: those that name it, oldest first.
-        fault: "rotten" or "missing".
+        paths: the files that have this content, in any of `snapshots`, which are those that name it.
         repaired_from: the live file whose copy replaces it now; None: lost here.
         kept_as: where the corrupt bytes are quarantined.
     """
@@ -54,7 +52,6 @@ class VerifyResult:
 
     Attributes:
         objects, bytes: how many contents were read, and their size.
-        repaired, lost: corrupt contents that were repaired here, and those that were not.
         left_out: paths of the newest snapshot whose content is lost.
         unreadable: corrupt manifests; what only they name was not read.
         orphans, orphan_bytes: contents that no readable manifest names; no error. `--prune` removes them.
@@ -79,8 +76,6 @@ class Inspection:
     """What reading everything again found where nothing may be changed.
 
     Attributes:
-        rots: corrupt or missing contents; none of them is repaired.
-        unreadable: corrupt manifests.
         sound: live files with the bytes that were downloaded.
         rotten: live files with other bytes than their size and time promise.
     """

@@ -12,8 +12,8 @@ from being_remote.cli.text import printable, size_text
 
 if TYPE_CHECKING:
     from being_remote.cli.output import Out
-    from being_remote.jobs.background_download import DownloadSummary, LocalFilesLine
     from being_remote.jobs.follow import FollowedLogLine, MovedLine, Say, StateLine, StayedLine
+    from being_remote.jobs.live_download import DownloadSummary, LocalFilesLine
     from being_remote.workflows.logs import LogsReport
 
 # People need no line for every file; with --json every line is printed.
@@ -23,8 +23,8 @@ EXAMPLES = 5
 
 def teller(out: Out) -> Say:
     """Return what prints a followed job: JSON Lines, or the log on stdout and the rest on stderr."""
-    from being_remote.jobs.background_download import LocalFilesLine
     from being_remote.jobs.follow import FollowedLogLine, MovedLine, StateLine, StayedLine
+    from being_remote.jobs.live_download import LocalFilesLine
 
     printed_at = -DOWNLOADS_EVERY_S
 
@@ -69,9 +69,11 @@ def download_lines(downloads: DownloadSummary) -> list[str]:
         lines = []
     if downloads.problem is not None:
         lines.append(f"not all files are local: {downloads.problem}")
-    lines += [f"not kept: {refused.path} {refused.reason}" for refused in downloads.set_aside[:EXAMPLES]]
+    for refused in downloads.set_aside[:EXAMPLES]:
+        kept = f"; quarantined as {refused.kept_as}" if refused.kept_as is not None else ""
+        lines.append(f"refused: {refused.path} {refused.reason}{kept}")
     if len(downloads.set_aside) > EXAMPLES:
-        lines.append(f"not kept: {len(downloads.set_aside) - EXAMPLES} more")
+        lines.append(f"refused: {len(downloads.set_aside) - EXAMPLES} more")
     return lines
 
 

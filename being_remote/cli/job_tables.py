@@ -8,9 +8,9 @@ from rich.text import Text
 from being_remote.cli.follow_output import download_lines, frames_text
 from being_remote.cli.printing import cell, line, new_table
 from being_remote.cli.text import amount_text, first_line, size_text
-from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.cancel import CancelAllReport, CancelReport
 from being_remote.jobs.job_status import JobStatus
+from being_remote.jobs.live_download import DownloadSummary
 from being_remote.jobs.move import Move
 from being_remote.pod.job_states import JobState
 from being_remote.workflows.jobs import JobsReport, WhyReport

@@ -15,6 +15,7 @@ from being_remote.cli.options import DryRunOpt, HostOpt, option
 from being_remote.cli.output import Out, stdout
 from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.errors import UsageError
+from being_remote.wording import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -144,20 +145,3 @@ def _idle(report: SafeReport) -> str:
         return f"{idle}; {started}" if started else idle
     cost = f"{idle}: about {report.idle_usd:,.2f} USD"
     return f"{cost} if it ran all that time; {started}" if started else cost
-
-
-def duration(seconds: float) -> str:
-    """A length of time for people.
-
-    Example:
-        >>> duration(12.3), duration(2520), duration(30_000), duration(300_000)
-        ('12 s', '42 min', '8 h 20 min', '3 d 11 h')
-    """
-    minutes = int(seconds // 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 1:
-        return f"{minutes} min"
-    days, hours = divmod(hours, 24)
-    return f"{hours} h {minutes} min" if days < 1 else f"{days} d {hours} h"

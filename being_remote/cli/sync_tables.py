@@ -14,8 +14,7 @@ from being_remote.cli.output import Out
 from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import amount_text, files_text, first_line, printable, size_text
 from being_remote.sync.sync_report import SyncReport
-from being_remote.sync.watch import EVERY_S
-from being_remote.sync.watch_report import WatchPause, WatchReport, WatchRound
+from being_remote.sync.watch import EVERY_S, WatchPause, WatchReport, WatchRound
 from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
 from being_remote.workflows.sync import watch
 

@@ -27,6 +27,7 @@ from being_remote.export.json_text import document, rows
 from being_remote.export.target import Export, File, Target
 from being_remote.tracker.npy_file import SPARSE, landmark_name, read_landmarks
 from being_remote.tracker.ply import read_ply
+from being_remote.wording import list_some
 
 Floats32 = NDArray[np.float32]
 
@@ -153,8 +154,7 @@ def _landmark_remarks(export: Export) -> Sequence[str]:
 
 
 def _listed(cameras: Cameras, places: Sequence[int]) -> str:
-    ids = [f"{cameras.frame_ids[i]:05d}" for i in places]
-    return f"{len(ids)} frames ({', '.join(ids[:10])}{', ...' if len(ids) > 10 else ''})"
+    return f"{len(places)} frames ({list_some([f'{cameras.frame_ids[i]:05d}' for i in places], 10)})"
 
 
 def files(export: Export) -> Iterator[File]:

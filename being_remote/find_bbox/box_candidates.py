@@ -16,6 +16,7 @@ from being_remote.find_bbox.owners import HostPlaces, Owners
 from being_remote.find_bbox.tracked_runs import FoundRun, decode_name
 from being_remote.inventory import Actor
 from being_remote.pod_client.box_search import BoxFile
+from being_remote.wording import duration
 
 DEFAULT_BBOX_SCALE = 2.5
 # Copying keeps times to a second or two on some file systems.
@@ -181,17 +182,4 @@ def _explain_late(run: FoundRun, box_mtime_s: float) -> str | None:
     late_s = box_mtime_s - (run.oldest_s if run.oldest_s is not None else box_mtime_s)
     if late_s <= CLOCK_SLACK_S:
         return None
-    return f"it was written {_duration(late_s)} after the first of the run's frames"
-
-
-def _duration(seconds: float) -> str:
-    """Return a time span for people.
-
-    Example:
-        >>> _duration(3), _duration(7300), _duration(200000)
-        ('3 s', '2 h', '2 days')
-    """
-    for limit, unit_s, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / unit_s:.0f} {unit}"
-    return f"{seconds / 86400:.0f} days"
+    return f"it was written {duration(late_s)} after the first of the run's frames"

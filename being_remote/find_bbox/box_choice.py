@@ -12,10 +12,10 @@ from being_remote.find_bbox.box_candidates import Candidate, CropBox
 from being_remote.find_bbox.host_search import EvidenceCounts, HostRow
 from being_remote.find_bbox.tracked_runs import FoundRun
 from being_remote.inventory import LOCAL
+from being_remote.wording import list_some
 
 # Where a box is best found; this laptop's own backup comes before all of these: it needs no download.
 _RANK = {"input": 1, "output": 2, "backup": 3, "elsewhere": 4}
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -166,15 +166,13 @@ def _explain_none(actor: str, rows: Sequence[HostRow]) -> str:
     unknown = [name for name, c in found if c.actor is None and c.valid]
     reasons = []
     if invalid:
-        reasons.append(f"none that can be used; refused: {', '.join(invalid[:_MOST_NAMED])}")
+        reasons.append(f"none that can be used; refused: {list_some(invalid)}")
     if unknown:
         reasons.append(
-            f"owner unknown: {', '.join(unknown[:_MOST_NAMED])}; if one is {actor}'s,"
-            " use it with `recover --bbox FILE`"
+            f"owner unknown: {list_some(unknown)}; if one is {actor}'s, use it with `recover --bbox FILE`"
         )
     if of_jobs:
         reasons.append(
-            f"none of {actor}'s own run; these belong to jobs, each to its own:"
-            f" {', '.join(of_jobs[:_MOST_NAMED])}"
+            f"none of {actor}'s own run; these belong to jobs, each to its own: {list_some(of_jobs)}"
         )
     return "; ".join(reasons) or f"no bbox.pt of {actor} was found"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import posixpath
-from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from being_remote.errors import BeingRemoteError, InconsistentData
 from being_remote.find_bbox.owners import Owners
+from being_remote.local_path import shown_path
 from being_remote.pod_client.box_search import FoundConfig, FoundFolder, FoundFrames
 from being_remote.tracker import layout
 
@@ -84,10 +85,8 @@ def decode_name(name: bytes) -> tuple[str, str | None]:
         >>> decode_name(b"/w/roman"), decode_name(b"/w/caf\\xe9")
         (('/w/roman', None), ('/w/caf\\udce9', 'L3cvY2Fm6Q=='))
     """
-    try:
-        return name.decode("utf-8"), None
-    except UnicodeDecodeError:
-        return name.decode("utf-8", "surrogateescape"), b64encode(name).decode()
+    path = os.fsdecode(name)
+    return path, shown_path(path)[1]
 
 
 def _read_settings(configs: Iterable[FoundConfig]) -> tuple[RunSettings | None, list[str]]:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from being_remote.errors import HostError, NotFoundError
 from being_remote.foreign_text import quote
 from being_remote.local_path import PathCollisions, Tree, folds_case, path_problem
-from being_remote.pod_client.listing import FolderQuery, Listing, hash_files, list_files
+from being_remote.pod_client.listing import FolderQuery, Listing, list_files
 from being_remote.session import Session
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder, accept_names
-from being_remote.transfer.hash_comparison import HostFiles
+from being_remote.transfer.hash_comparison import HostFiles, ask_hashes
 from being_remote.transfer.quarantine import QuarantinedFile
 
 # Names the attempt and each file's hash. Written here, never downloaded.
@@ -67,15 +67,9 @@ class AttemptFolder:
 
     def hash_files(self, files: Sequence[RemoteFile]) -> HostFiles:
         """The same files once more with hashes made on the host now; without those that it cannot read."""
-        listing = hash_files(
-            self.session,
-            self.python,
-            {self.folder: [(file.name, None) for file in files]},
-            hash_bytes=sum(file.bytes for file in files),
-        )
-        found = {os.fsdecode(file.name): file for file in listing.folders[0].files if file.sha256 is not None}
-        hashed = {f.path: RemoteFile(f.path, f.origin, *found[f.path][1:]) for f in files if f.path in found}
-        return HostFiles(listing.clock_ns, hashed)
+        now = ask_hashes(self.session, self.python, [(file, file.bytes) for file in files], whole=True)
+        readable = {path: file for path, file in now.files.items() if file.sha256 is not None}
+        return replace(now, files=readable)
 
     def _queries(self) -> list[FolderQuery]:
         """What to list, the most precious first: more files than fit in one list must hide no others."""

@@ -28,11 +28,11 @@ from being_remote.errors import (
     UsageError,
 )
 from being_remote.inventory import LocalHost, SshHost
-from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.follow import FollowedLogLine, MovedLine, Say, StateLine, StayedLine, follow
 from being_remote.jobs.job_status import JobStatus, ended_status
 from being_remote.jobs.ledger import LedgerJob
+from being_remote.jobs.live_download import DownloadSummary
 from being_remote.jobs.move import Move
 from being_remote.jobs.move_and_follow import move_and_follow
 from being_remote.jobs.move_permission import MovePermission, abandonment

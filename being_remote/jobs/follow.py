@@ -13,11 +13,10 @@ from being_remote.errors import HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs import logs
 from being_remote.jobs.attempt_files import AttemptFolder
-from being_remote.jobs.background_download import BackgroundDownload, DownloadSummary, LocalFilesLine
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import LedgerJob
-from being_remote.jobs.live_download import LiveDownload
+from being_remote.jobs.live_download import BackgroundDownload, DownloadSummary, LiveDownload, LocalFilesLine
 from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
 from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.spec import JobSpec

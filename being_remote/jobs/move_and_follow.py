@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from being_remote.inventory import LocalHost, SshHost
-from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import send
 from being_remote.jobs.follow import Say, follow
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import Ledger, LedgerJob
+from being_remote.jobs.live_download import DownloadSummary
 from being_remote.jobs.move import Move, move
 from being_remote.jobs.move_permission import MovePermission
 from being_remote.session import OnProgress, Session

@@ -45,7 +45,6 @@ class ResultChecks:
     """How results are checked before they take their place.
 
     Attributes:
-        judge: says whether a file is whole.
         judge_all: called with the whole new folder; raises DataError.
         partial: take what is whole although some is not; else one bad file refuses them all.
     """
@@ -76,18 +75,15 @@ def download_results(
     """Download an attempt's files into a job's folder.
 
     Args:
-        attempt: the attempt's folder on its host.
         path: the job's folder here; one of another attempt is kept beside.
         listed: what `attempt.list_files` returned: the files, and what was skipped.
         note: names the attempt in pulled.json.
-        checks: how the files are checked.
-        on_progress: progress callback.
 
     Raises:
         InconsistentData: a file has another hash than on the host.
         DataError: a file is torn or unsafe, or what `judge_all` raised.
         UsageError: another process downloads this job.
-        HostError: the link failed; what arrived stays in the stage, and a second call goes on there.
+        HostError: the link failed; what arrived stays in the stage, and a second call continues there.
     """
     offers, skipped = listed
     folder = ResultFolder(path)
@@ -152,11 +148,7 @@ def _download(
     checks: ResultChecks,
     on_progress: OnProgress,
 ) -> Arrivals:
-    """Fetch and compare; only files that the host still has count.
-
-    Raises:
-        HostError: the link failed.
-    """
+    """Fetch and compare; only files that the host still has count."""
     if not wanted:
         return Arrivals()
 

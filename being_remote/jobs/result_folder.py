@@ -106,11 +106,9 @@ class ResultFolder:
         return aside
 
     def keep_replaced(self, entries: Mapping[str, Any], names: Iterable[str]) -> None:
-        """Keep the frames that other bytes of the same name are about to replace, each version once.
+        """Keep the frames that other bytes are about to replace, each version once.
 
-        Args:
-            entries: the files of pulled.json, as they are now.
-            names: what takes a place there.
+        `entries` are the files of pulled.json as they are now, `names` what takes a place there.
         """
         for name in names:
             sha256 = entries.get(name, {}).get("sha256", "")
@@ -184,22 +182,17 @@ class ResultStage:
         self._source, self._folder = attempt.folder, folder
 
     def file(self, offer: RemoteFile) -> Path:
-        """Where a file arrives."""
         return self._folder.stage / offer.path
 
     def find_arrived(self, offer: RemoteFile) -> Stat | None:
-        """What lies where it arrives; None for nothing, and for what is not a plain file."""
         return stat_plain(self.file(offer))
 
     def make_fetches(self, wanted: Sequence[RemoteFile]) -> Iterator[Fetch]:
         """One request for all files that have not arrived yet."""
-        missing = []
-        for offer in wanted:
-            found = self.find_arrived(offer)
-            if found is None or not is_listed(offer, found):
-                missing.append((offer.name, offer))
+        missing = [o for o in wanted if not is_listed(self.find_arrived(o), o.bytes, o.mtime_ns)]
         if missing:
-            yield sorted_fetch(self._source, missing, self._folder.stage, self._folder.nothing)
+            named = ((offer.name, offer) for offer in missing)
+            yield sorted_fetch(self._source, named, self._folder.stage, self._folder.nothing)
 
     def note_fetching(self, wanted: Sequence[RemoteFile]) -> None:
         """Nothing to write down: the next download compares whatever arrived with the host."""

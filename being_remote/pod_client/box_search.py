@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from being_remote.pod_client.encoded_names import NameBytes, PathBytes, decode
 from being_remote.pod_client.runner import ask
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel
@@ -27,27 +26,8 @@ MAX_CONFIGS = 8
 Evidence = Literal["crop_images", "source_images", "landmarks", "meshes", "videos"]
 
 
-def _decoded(value: Any) -> bytes:
-    """Base64 text to bytes; anything else is refused."""
-    if not isinstance(value, str):
-        raise ValueError("must be base64 text")
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as e:
-        raise ValueError("must be base64 text") from e
-
-
-def _decoded_path(value: Any) -> bytes:
-    data = _decoded(value)
-    if not data.startswith(b"/") or b"\0" in data or b".." in data.split(b"/"):
-        raise ValueError("must be an absolute path")
-    return data
-
-
 Count = Annotated[int, Field(ge=0, le=1 << 62)]
-Content = Annotated[bytes, BeforeValidator(_decoded), Field(max_length=LIMITS["file_bytes"])]
-Name = Annotated[bytes, BeforeValidator(_decoded), Field(max_length=4096)]
-PathBytes = Annotated[bytes, BeforeValidator(_decoded_path), Field(max_length=4096)]
+Content = Annotated[bytes, BeforeValidator(decode), Field(max_length=LIMITS["file_bytes"])]
 Reason = Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,32}$")]
 Moment = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 
@@ -59,7 +39,7 @@ class BoxFile(StrictModel):
     what: Literal["file", "directory", "symlink", "other"]
     bytes: Count
     mtime_ns: Moment
-    target: Name | None
+    target: NameBytes | None
     content: Content | None
     problem: Reason | None
 
@@ -68,8 +48,8 @@ class FoundFrames(StrictModel):
     """A run's checkpoints: how many, their first and last id, the first one's content."""
 
     count: Count
-    first: Name
-    last: Name
+    first: NameBytes
+    last: NameBytes
     oldest_ns: Moment | None
     newest_ns: Moment | None
     content: Content | None

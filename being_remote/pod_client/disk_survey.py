@@ -6,19 +6,19 @@ size bounded.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from pydantic import Base64Bytes, Field
+from pydantic import Field
 
 from being_remote.errors import HostError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.pod.job_paths import END, JobPaths
+from being_remote.pod_client.encoded_names import EncodedBytes, encode
 from being_remote.pod_client.runner import ask
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel
@@ -49,7 +49,7 @@ _Time = Annotated[int, Field(gt=-(1 << 92), lt=1 << 92)]
 class SurveyedFolder(StrictModel):
     """One folder, and how many files of the kind asked for lie directly in it."""
 
-    path: Base64Bytes
+    path: EncodedBytes
     files: _Count
     bytes: _Count
 
@@ -61,7 +61,7 @@ class SurveyedFolder(StrictModel):
 class OddFile(StrictModel):
     """A file whose name resembles a result's."""
 
-    path: Base64Bytes
+    path: EncodedBytes
     bytes: _Count
     mtime_ns: _Time
 
@@ -74,7 +74,7 @@ class PathExamples(StrictModel):
     """How many paths, and the first few."""
 
     count: _Count
-    examples: Annotated[list[Base64Bytes], Field(max_length=20)]
+    examples: Annotated[list[EncodedBytes], Field(max_length=20)]
 
     def __str__(self) -> str:
         more = ", ..." if self.count > len(self.examples) else ""
@@ -101,7 +101,7 @@ class DiskSurvey(StrictModel):
 
     now_ns: _Count
     newest_ns: _Time | None
-    main_walked: Base64Bytes
+    main_walked: EncodedBytes
     up_s: Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)] | None
     folders: Annotated[list[SurveyedFolder], Field(max_length=5_000)]
     counted: Annotated[list[SurveyedFolder], Field(max_length=5_000)]
@@ -138,18 +138,18 @@ class SurveyRequest:
 
     def as_json(self, workdir: PurePosixPath) -> bytes:
         document = {
-            "roots": _encode_all(self.roots),
-            "main": _encode(str(self.main)),
-            "apart": _encode_all(self.skip),
+            "roots": list(map(encode, self.roots)),
+            "main": encode(self.main),
+            "apart": list(map(encode, self.skip)),
             "results": [
-                (None if folder is None else _encode(folder), _encode_all(names))
+                (None if folder is None else encode(folder), list(map(encode, names)))
                 for folder, names in self.results
             ],
-            "odd": base64.b64encode(self.odd).decode("ascii"),
-            "others": _encode_all(_ARCHIVES),
-            "dated": _encode_all((END,)),
-            "count_below": _encode_all(self.count_below),
-            "specs": _encode_all(JobPaths.of(workdir, job).spec for job in self.jobs),
+            "odd": encode(self.odd),
+            "others": list(map(encode, _ARCHIVES)),
+            "dated": [encode(END)],
+            "count_below": list(map(encode, self.count_below)),
+            "specs": [encode(JobPaths.of(workdir, job).spec) for job in self.jobs],
             "last_names": WALKED_LAST,
             "limits": _LIMITS,
         }
@@ -174,11 +174,3 @@ def survey_disk(session: Session, host: SshHost | LocalHost, request: SurveyRequ
     if len(answer.recipes) != len(request.jobs):
         raise HostError("its answer is about other jobs than requested", host=session.host)
     return answer
-
-
-def _encode(text: str) -> str:
-    return base64.b64encode(os.fsencode(text)).decode("ascii")
-
-
-def _encode_all(names: Iterable[str | PurePath]) -> list[str]:
-    return [_encode(str(name)) for name in names]

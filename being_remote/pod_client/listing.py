@@ -23,6 +23,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from being_remote.errors import UnrequestedFile
 from being_remote.local_path import is_plain
 from being_remote.pace import READ_BYTES_PER_S
+from being_remote.pod_client.encoded_names import letters
 from being_remote.pod_client.runner import malformed_answer, run_program
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel, first_problem
@@ -84,7 +85,7 @@ class ListedFile(NamedTuple):
 
 
 class ContainerStart(StrictModel):
-    """What tells one start of a container from the next; None where it could not be told."""
+    """What tells one start of a container from the next; None: not known."""
 
     boot_id: Annotated[str, Field(max_length=64)] | None
     pid_namespace: _Inode | None
@@ -176,8 +177,8 @@ def ask_listing(
     """
     request = [
         {
-            "path": _letters(os.fsencode(f.path)),
-            "pattern": _letters(os.fsencode(f.pattern)),
+            "path": letters(os.fsencode(f.path)),
+            "pattern": letters(os.fsencode(f.pattern)),
             "recursive": f.recursive,
             "hash": False,
             "most": f.most,
@@ -224,33 +225,40 @@ def digest_of(answer: ListingAnswer) -> str:
         return _end(last).digest
 
 
+# A folder on a host and the name of a file below it, both as the host spells them.
+FileKey = tuple[PurePosixPath, bytes]
+
+
 def hash_files(
-    session: Session,
-    python: str,
-    wanted: Mapping[PurePosixPath, Sequence[tuple[bytes, int | None]]],
-    *,
-    hash_bytes: int,
-) -> Listing:
-    """Hash named files on the host, in one round trip; missing ones are left out.
+    session: Session, python: str, sizes: Mapping[FileKey, int], *, whole: bool = False
+) -> tuple[int, dict[FileKey, ListedFile]]:
+    """Hash files on the host, in one round trip; missing ones are left out.
 
     Args:
         python: the host's Python, 3.8 or newer.
-        wanted: folder -> the files below it, each with how many of its first bytes are to be hashed;
-            None: all.
-        hash_bytes: how many bytes that is in all; the time-out grows with it.
+        sizes: how many of its first bytes are to be hashed of each file; the time-out grows with them.
+        whole: hash all its bytes, however many there are by now.
+
+    Returns:
+        The host's clock when it began, and the files as they were before they were read.
 
     Raises:
         HostError, UnrequestedFile: as `list_files`.
     """
+    if not sizes:
+        return 0, {}
+    named: dict[PurePosixPath, list[tuple[bytes, int | None]]] = {}
+    for (folder, name), size in sizes.items():
+        named.setdefault(folder, []).append((name, None if whole else size))
     request = [
-        {
-            "path": _letters(os.fsencode(folder)),
-            "names": [(_letters(name), limit) for name, limit in names],
-        }
-        for folder, names in wanted.items()
+        {"path": letters(os.fsencode(folder)), "names": [(letters(name), limit) for name, limit in names]}
+        for folder, names in named.items()
     ]
-    asked = tuple((frozenset(n for n, _ in names).__contains__, len(names)) for names in wanted.values())
-    return _read_all(_ask(session, python, request, asked, timeout_s=60 + hash_bytes / READ_BYTES_PER_S))
+    asked = tuple((frozenset(n for n, _ in names).__contains__, len(names)) for names in named.values())
+    timeout_s = 60 + sum(sizes.values()) / READ_BYTES_PER_S
+    listing = _read_all(_ask(session, python, request, asked, timeout_s=timeout_s))
+    folders = zip(named, listing.folders, strict=True)
+    return listing.clock_ns, {(folder, f.name): f for folder, listed in folders for f in listed.files}
 
 
 def _ask(
@@ -380,8 +388,3 @@ def _lines(data: bytes) -> Iterator[bytes]:
             raise ValueError("it is too large")
     if line_bytes or inflate.unused_data or at < len(data):
         raise ValueError("something follows it")
-
-
-def _letters(name: bytes) -> str:
-    """One letter for each byte, as `pod/listing.py` spells names."""
-    return name.decode("latin-1")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -13,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from being_remote.pace import READ_BYTES_PER_S
+from being_remote.pod_client.encoded_names import encode
 from being_remote.pod_client.runner import ask, malformed_answer
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel
@@ -60,11 +59,11 @@ def ask_place(
     """
     request = {
         "do": do,
-        "into": _b64(os.fsencode(str(into))),
-        "stage": _b64(os.fsencode(str(into / STAGE))),
-        "beside": [_b64(os.fsencode(name)) for name in beside],
+        "into": encode(into),
+        "stage": encode(into / STAGE),
+        "beside": [encode(name) for name in beside],
     }
-    rows = [[_b64(w.name), w.size, w.sha256, w.executable] for w in wanted]
+    rows = [[encode(w.name), w.size, w.sha256, w.executable] for w in wanted]
     status = ask(
         session,
         "placement",
@@ -77,7 +76,3 @@ def ask_place(
     if (len(status.files), len(status.beside)) != (len(wanted), len(beside)):
         raise malformed_answer(session.host, "placement", "another number of files than asked for")
     return status
-
-
-def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

@@ -14,7 +14,7 @@ from pathlib import Path
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.tracker.layout import CHECKOUT_FILES, INPUT, OUTPUT
-from being_remote.transfer.staged_upload import EXAMPLES
+from being_remote.wording import list_some
 
 MAX_FILES = 100_000
 _CACHE = "__pycache__"
@@ -34,7 +34,7 @@ class Checkout:
         left_out = f"left out: {INPUT}/, {OUTPUT}/ and names that begin with a dot"
         if not self.skipped:
             return (left_out,)
-        shown = ", ".join(map(repr, self.skipped[:EXAMPLES]))
+        shown = list_some([repr(name) for name in self.skipped])
         return left_out, f"left out: {len(self.skipped)} dead links, devices or pipes: {shown}"
 
 

@@ -11,6 +11,7 @@ from being_remote.crop_search.frame_map import FrameMap
 from being_remote.errors import UsageError
 from being_remote.recovery.recovery_input import RecoveryInput, SourceSize
 from being_remote.recovery.stored_box import RunBox, crop_by_box
+from being_remote.wording import list_some
 
 ASPECT_TOLERANCE = 0.01
 LISTED = 4
@@ -111,8 +112,7 @@ def grade_by_stretches(found: FoundCrop, case: RecoveryInput, check: CropCheck |
     stretches = case.frames.stretches
     if len(stretches) == 1 or found.crop is None:
         return found
-    listed = ", ".join(f"{a:05d} to {b:05d}" for a, b in stretches[:LISTED])
-    listed += ", ..." if stretches[LISTED:] else ""
+    listed = list_some([f"{a:05d} to {b:05d}" for a, b in stretches], LISTED)
     warning = (
         f"K changes within the run, in {len(stretches)} stretches of frames ({listed}): it was tracked in"
         " chunks, or two runs are mixed; each frame is given its own K"

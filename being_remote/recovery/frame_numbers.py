@@ -22,6 +22,7 @@ from being_remote.recovery.frame_search import NoEvidence, find_frame_map, is_ce
 from being_remote.recovery.recovery_input import RecoveryInput
 from being_remote.session import OnProgress
 from being_remote.tracker.frame_numbering import FIVE_DIGITS
+from being_remote.wording import list_some
 
 Whole = NDArray[np.int64]
 
@@ -70,7 +71,7 @@ class PixelNumbers:
 
 @dataclass(frozen=True, eq=False)
 class NumberedPoses:
-    """The frames of all poses."""
+    """The source numbers and frames of all poses."""
 
     numbering: Numbering  # in short
     numbers: Whole  # (N,) in `source/`, from 1; 0 where unknown
@@ -168,7 +169,7 @@ def _confirm_map(
 
 
 def number_frames(case: RecoveryInput, pixels: PixelNumbers) -> NumberedPoses:
-    """The numbers to go by."""
+    """The source number and the frame of every pose, by the settings and the pixels."""
     from_settings = np.fromiter(case.numbers.values(), np.int64)
     by: By = "settings" if case.settings_known else "assumption"
     frames, settings = case.source_frames, case.settings
@@ -294,10 +295,9 @@ def _describe_ends(case: RecoveryInput, numbering: Numbering, indices: Whole | N
         )
     missing = np.flatnonzero(indices[first : last + 1] < 0) + first
     if len(missing):
-        ids = ", ".join(f"{int(case.frames.frame_ids[i]):05d}" for i in missing[:NAMED])
+        ids = list_some([f"{int(case.frames.frame_ids[i]):05d}" for i in missing], NAMED)
         yield (
-            f"{len(missing)} of {poses} poses are of no known frame of {video} ({ids}"
-            f"{', ...' if len(missing) > NAMED else ''}): they have no number"
+            f"{len(missing)} of {poses} poses are of no known frame of {video} ({ids}): they have no number"
         )
     if count is not None and case.settings_known and len(present):
         last_id = int(case.frames.frame_ids[-1])

@@ -19,6 +19,7 @@ from typing import Any
 from being_remote.errors import DataError, NotFoundError, UsageError
 from being_remote.export import Cameras, write_atomically
 from being_remote.tracker.frame_file import read_bytes
+from being_remote.wording import list_some
 
 NOTE = "recovered.json"
 FORMAT = "being-remote recovered"
@@ -131,8 +132,7 @@ def _read_folder(folder: Path, note: Note, cameras: Cameras, outputs: Sequence[s
     before = _read_note(folder / NOTE)
     if before is None:
         existing = [os.path.relpath(path, folder) for path in outputs if os.path.lexists(path)]
-        listed = ", ".join(existing[:4]) + (", ..." if len(existing) > 4 else "")
-        return {}, f"holds {listed}, and no note says of which run" if existing else ""
+        return {}, f"holds {list_some(existing, 4)}, and no note says of which run" if existing else ""
     if before.get("run") != note["run"]:
         return before, f"holds the cameras of another run, {str(before.get('run'))[:80]!r}"
     for key, words in (

@@ -40,6 +40,7 @@ from being_remote.tracker.settings import (
 )
 from being_remote.tracker.settings import compare as compare_settings
 from being_remote.tracker.settings_forecast import FrameCost, describe_cost, frame_cost
+from being_remote.wording import list_some
 
 LISTED = 10
 
@@ -113,7 +114,7 @@ def _read_settings(path: Path, defaults: CheckoutDefaults | None) -> tuple[Setti
 
 @dataclass(frozen=True)
 class SideReport:
-    """One side."""
+    """One of the two runs or settings files."""
 
     name: str  # as it was typed
     path: str  # the settings file, or the folder of `.frame` files
@@ -343,7 +344,7 @@ def describe_frames(ids_a: Sequence[int], ids_b: Sequence[int], shift: int) -> t
     for name, ids in (("A", sorted(moved - in_b)), ("B", sorted(in_b - moved))):
         if ids:
             shown = ids if name == "B" else [i - shift for i in ids]
-            listed = ", ".join(f"{i:05d}" for i in shown[:8]) + (", ..." if len(shown) > 8 else "")
+            listed = list_some([f"{i:05d}" for i in shown], 8)
             differences.append(f"frames: {len(shown)} are in {name} only: {listed}")
     return tuple(differences)
 

@@ -10,6 +10,7 @@ from being_remote.backup.history import History
 from being_remote.errors import NotFoundError
 from being_remote.local_path import PathCollisions, folds_case
 from being_remote.pod_client.listing import Listing
+from being_remote.safe_to_stop.coverage import unlisted_reasons
 from being_remote.safe_to_stop.host_files import NOT_HASHED, HostFile
 from being_remote.safe_to_stop.local_copies import LocalCopies, find_missing
 from being_remote.safe_to_stop.reasons import (
@@ -21,8 +22,7 @@ from being_remote.safe_to_stop.reasons import (
     unread_reason,
 )
 from being_remote.safe_to_stop.result_names import is_result
-from being_remote.safe_to_stop.unread_folders import unlisted_reasons
-from being_remote.sync.remote_files import ActorListing, ActorSync, folder_queries, read_listing
+from being_remote.sync.remote_files import ActorSync, folder_queries, read_listing
 from being_remote.tracker import layout
 from being_remote.transfer.download_plan import RemoteFile, name_refused
 from being_remote.transfer.hash_comparison import SETTLE_NS
@@ -36,16 +36,19 @@ class ListedActor:
 
     Attributes:
         files: in the order of the listing; with the hash of those that have not changed since a sync.
-        found: the same as `sync` sees it; None where the host holds nothing of the actor.
+        offers, warnings: the same as `sync` sees it.
         unlisted: why there may be more files.
         links: results that are links.
+        exists: whether the host holds anything of the actor.
     """
 
     task: ActorSync
-    files: Sequence[HostFile]
-    found: ActorListing | None
     unlisted: Sequence[Reason]
-    links: Sequence[PurePosixPath]
+    files: Sequence[HostFile] = ()
+    offers: Sequence[RemoteFile] = ()
+    warnings: Sequence[str] = ()
+    links: Sequence[PurePosixPath] = ()
+    exists: bool = False
 
 
 def read_actor(task: ActorSync, listing: Listing) -> ListedActor:
@@ -55,7 +58,7 @@ def read_actor(task: ActorSync, listing: Listing) -> ListedActor:
     try:
         found = read_listing(task, listing)
     except NotFoundError:
-        return ListedActor(task, (), None, unlisted, ())
+        return ListedActor(task, unlisted)
     links = [
         query.path / name.decode("utf-8", "surrogateescape")
         for query, listed in asked
@@ -73,7 +76,7 @@ def read_actor(task: ActorSync, listing: Listing) -> ListedActor:
     files = [
         HostFile(o.path, o.origin.source, o.name, o.bytes, o.mtime_ns, known_hash(o)) for o in found.offers
     ]
-    return ListedActor(task, files, found, unlisted, links)
+    return ListedActor(task, unlisted, files, found.offers, found.warnings, links, exists=True)
 
 
 @dataclass(frozen=True)
@@ -89,14 +92,12 @@ class ActorFileGroup:
 
     def compare(self, files: Sequence[HostFile]) -> Findings:
         """What of the hashed files is not local, and why."""
-        task, found = self.listed.task, self.listed.found
-        if found is None:
-            return Findings(self.listed.unlisted)
-        name, host, history = task.actor.name, task.host.name, History(task.root)
+        task, history = self.listed.task, History(self.listed.task.root)
+        name, host = task.actor.name, task.host.name
         sync = f"sync --actor {name} --host {host}"
         unread = [file for file in files if file.sha256 is None]
         missing = find_missing(history, [f for f in files if f.sha256 is not None], by_path=True)
-        refusals = _name_refusals(task, found.offers, history)
+        refusals = _name_refusals(task, self.listed.offers, history)
         quarantined = {
             (path, one.sha256) for path, ones in quarantine_of(history).read().items() for one in ones
         }
@@ -125,7 +126,8 @@ class ActorFileGroup:
         reasons += unread_reason("files", unread, f"of {name}", host)
         size = sum(file.bytes for file in files)
         row = ActorRow(name, len(files), size, count_files([*missing, *unread]))
-        return Findings((*reasons, *self.listed.unlisted), found.warnings, actors=(row,))
+        actors = (row,) if self.listed.exists else ()
+        return Findings((*reasons, *self.listed.unlisted), self.listed.warnings, actors=actors)
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,7 @@ class SourceFiles:
 
     def compare(self, files: Sequence[HostFile]) -> Findings:
         """What of the hashed files is not local and cannot be made again."""
-        task, found = self.listed.task, self.listed.found
-        if found is None:
-            return Findings(self.listed.unlisted)
+        task = self.listed.task
         name, host = task.actor.name, task.host.name
         unread = [file for file in files if file.sha256 is None]
         hashed = [file for file in files if file.sha256 is not None]
@@ -160,7 +160,7 @@ class SourceFiles:
         pictures = [file for file in missing if file not in videos]
         if pictures and any(video not in missing and video not in unread for video in videos):
             note = f"{describe(pictures)} of {name} not local, but the video that they were cut from is"
-            return Findings(self.listed.unlisted, (note, *found.warnings))
+            return Findings(self.listed.unlisted, (note, *self.listed.warnings))
         has_pictures = any(file not in videos for file in files)
         lost = pictures if has_pictures else missing
         reasons = []
@@ -170,7 +170,7 @@ class SourceFiles:
             )
             reasons.append(Reason("files", "no", what, f"sync --actor {name} --host {host} --only sources"))
         reasons += unread_reason("files", unread, f"of {name}", host)
-        return Findings((*reasons, *self.listed.unlisted), found.warnings)
+        return Findings((*reasons, *self.listed.unlisted), self.listed.warnings)
 
 
 def _name_refusals(task: ActorSync, offers: Sequence[RemoteFile], history: History) -> dict[str, str]:

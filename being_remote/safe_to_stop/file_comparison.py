@@ -9,20 +9,19 @@ from typing import Protocol
 
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.pod_client.disk_survey import DiskSurvey
-from being_remote.pod_client.listing import FolderQuery, Listing, list_files
+from being_remote.pod_client.listing import FolderQuery, Listing, hash_files, list_files
 from being_remote.safe_to_stop.actor_files import ActorFileGroup, SourceFiles, read_actor
-from being_remote.safe_to_stop.host_files import HostFile, add_hash, hash_host_files, skip_by_size
+from being_remote.safe_to_stop.coverage import survey_limits, uncovered_notes
+from being_remote.safe_to_stop.host_files import HostFile, add_hash, skip_by_size
 from being_remote.safe_to_stop.job_results import EndedJob, read_job
 from being_remote.safe_to_stop.local_copies import LocalCopies
 from being_remote.safe_to_stop.reasons import Findings, join_findings
-from being_remote.safe_to_stop.uncovered_files import uncovered_notes
 from being_remote.safe_to_stop.unowned_files import (
     odd_files,
     read_unowned,
     surveyed_folders,
     unlisted_unowned,
 )
-from being_remote.safe_to_stop.unread_folders import survey_limits
 from being_remote.session import Session
 from being_remote.sync.remote_files import ActorSync, folder_queries
 from being_remote.tracker import layout
@@ -50,10 +49,7 @@ def compare_files(
     """Compare in two round trips that write nothing.
 
     Args:
-        session: an open way to the host.
-        inventory: whose actors count, and where their backups are.
-        host: the surveyed one.
-        survey: where it holds results.
+        survey: where the host holds results.
         ended: the jobs whose results count.
         judged: ids of the other jobs.
 
@@ -83,8 +79,9 @@ def compare_files(
 
     to_hash = [file for group in groups for file in group.files if file.sha256 is None]
     skipped = skip_by_size(to_hash, lambda: local.sizes)
-    hashed = hash_host_files(session, host, [file for file in to_hash if file.key not in skipped])
-    hashes = {**skipped, **hashed}
+    # Of a file that grew only the listed bytes are hashed: with its new size it is not local anyway.
+    wanted = {file.key: file.bytes for file in to_hash if file.key not in skipped}
+    hashes = {**skipped, **hash_files(session, host.python, wanted)[1]}
     findings = [group.compare([add_hash(file, hashes) for file in group.files]) for group in groups]
     compared = [*owned, *(file for group in unowned for file in group.files)]
     findings += [

@@ -7,18 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from being_remote.inventory import LocalHost, SshHost
-from being_remote.pod_client.listing import ListedFile
-from being_remote.session import Session
-from being_remote.sync.remote_hashes import hash_remote_files
+from being_remote.pod_client.listing import FileKey, ListedFile
 
 # Smaller files are hashed sooner than the sizes of all local files are read.
 LARGE_BYTES = 16 << 20
 # In place of a hash: no local file has this size, so the bytes are not local either.
 NOT_HASHED = ""
-
-# A folder and a name in it, both as the host spells them.
-Key = tuple[PurePosixPath, bytes]
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,7 @@ class HostFile:
     size_tells: bool = True
 
     @property
-    def key(self) -> Key:
+    def key(self) -> FileKey:
         """What identifies the file, whichever folder it was listed by."""
         whole = self.folder / os.fsdecode(self.name)
         return whole.parent, os.fsencode(whole.name)
@@ -49,7 +43,7 @@ class HostFile:
 
 def skip_by_size(
     files: Iterable[HostFile], local_sizes: Callable[[], frozenset[int]]
-) -> dict[Key, ListedFile]:
+) -> dict[FileKey, ListedFile]:
     """The large files that need not be hashed, since no local file has their size.
 
     Hashing a sparse file can take hours. `local_sizes` is called only when there is a large file.
@@ -65,20 +59,7 @@ def skip_by_size(
     }
 
 
-def hash_host_files(
-    session: Session, host: SshHost | LocalHost, files: Iterable[HostFile]
-) -> Mapping[Key, ListedFile]:
-    """Hash files on the host in one round trip; missing ones are left out.
-
-    Of a file that grew only the listed bytes are hashed: with its new size it is not local anyway.
-
-    Raises:
-        HostError: no answer, or an invalid one.
-    """
-    return hash_remote_files(session, host.python, {file.key: file.bytes for file in files}).files
-
-
-def add_hash(file: HostFile, hashes: Mapping[Key, ListedFile]) -> HostFile:
+def add_hash(file: HostFile, hashes: Mapping[FileKey, ListedFile]) -> HostFile:
     """The file as it was hashed; without a hash where the host could not read it."""
     found = hashes.get(file.key)
     if file.sha256 is not None or found is None:

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from being_remote.jobs.attempt_files import matches, name_refused
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.listing import FolderQuery, Listing
+from being_remote.safe_to_stop.coverage import unlisted_reasons
 from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.safe_to_stop.local_copies import LocalCopies, LocalResults
 from being_remote.safe_to_stop.reasons import (
@@ -21,7 +22,6 @@ from being_remote.safe_to_stop.reasons import (
     describe,
     unread_reason,
 )
-from being_remote.safe_to_stop.unread_folders import unlisted_reasons
 from being_remote.tracker import layout
 
 

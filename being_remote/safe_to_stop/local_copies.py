@@ -7,19 +7,18 @@ may run meanwhile: a snapshot that is missing by then is skipped.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
+from being_remote.durable_files import stat_plain
 from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.result_folder import ResultFolder, read_record
 from being_remote.safe_to_stop.host_files import HostFile
+from being_remote.transfer.checked_files import hash_of
 from being_remote.transfer.quarantine import quarantine_of
 
 _TRIES = 3
@@ -58,7 +57,7 @@ class LocalCopies:
         files = list(files)
         sizes = {file.bytes for file in files}
         originals = [file for file in _original_files(actor) if file.stat().st_size in sizes]
-        hashes = {_hash_file(file) for file in originals}
+        hashes = {hash_of(file.resolve()) for file in originals}
         return [file for file in files if file.sha256 not in hashes]
 
     def results_of(self, job: str, actor: str | None) -> LocalResults:
@@ -114,12 +113,9 @@ class LocalResults:
 
 
 def find_missing(history: History, files: Iterable[HostFile], *, by_path: bool) -> list[HostFile]:
-    """The files that no snapshot holds.
+    """The files, as hashed on the host, that no snapshot of an actor holds.
 
-    Args:
-        history: one actor's.
-        files: hashed on the host.
-        by_path: a file counts under its own path only; else its contents count under any name.
+    With `by_path` a file counts under its own path only; else its contents count under any name.
     """
     missing = list(files)
     for _ in range(_TRIES):
@@ -156,16 +152,5 @@ def _original_files(actor: Actor) -> list[Path]:
 
 def _has_size(file: Path, size: int) -> bool:
     """Whether a plain file of that size lies there."""
-    try:
-        found = os.lstat(file)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return stat.S_ISREG(found.st_mode) and found.st_size == size
-
-
-def _hash_file(file: Path) -> str:
-    digest = hashlib.sha256()
-    with open(file, "rb") as data:
-        while chunk := data.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    found = stat_plain(file)
+    return found is not None and found.st_size == size

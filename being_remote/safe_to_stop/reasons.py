@@ -8,7 +8,7 @@ from typing import Literal
 
 from being_remote.pod.job_states import JobState
 from being_remote.safe_to_stop.host_files import HostFile
-from being_remote.sync.file_examples import describe_files, examples_of
+from being_remote.wording import describe_files, examples_of
 
 
 @dataclass(frozen=True)

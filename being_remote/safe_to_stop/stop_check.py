@@ -21,6 +21,7 @@ from being_remote.safe_to_stop.gpu_use import gpu_reasons
 from being_remote.safe_to_stop.reasons import ActorRow, JobResults, Reason
 from being_remote.safe_to_stop.result_names import survey_request
 from being_remote.session import Session
+from being_remote.wording import list_some
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,6 @@ class SafeReport:
 
     Attributes:
         safe: None where something is unknown and nothing is a certain reason against it.
-        verdict: the same as a word.
         reasons: all reasons against it, the certain ones first.
         notes: remarks that need no action.
         actors: those that the host holds anything of.
@@ -173,7 +173,7 @@ class StopCheck:
         seen = {(job.job, job.attempt, job.state) for job in before.jobs}
         changed = sorted({job.job for job in now.jobs if (job.job, job.attempt, job.state) not in seen})
         if changed:
-            what = f"{', '.join(changed[:5])} changed while files were compared"
+            what = f"{list_some(changed)} changed while files were compared"
             self.reasons.append(Reason("jobs", "unknown", what, "try again"))
         for problem in now.problems:
             self.reasons.append(Reason("jobs", "unknown", f"jobs may be missing: {problem}", "try again"))

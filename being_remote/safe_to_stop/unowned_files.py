@@ -18,15 +18,15 @@ from being_remote.local_path import shown_path
 from being_remote.pod.job_paths import ATTEMPTS, WORK, jobs_folder
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.disk_survey import DiskSurvey
-from being_remote.pod_client.listing import FolderQuery, ListedFolder
-from being_remote.safe_to_stop.host_files import HostFile, Key
+from being_remote.pod_client.listing import FileKey, FolderQuery, ListedFolder
+from being_remote.safe_to_stop.coverage import unlisted_reasons
+from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.safe_to_stop.job_results import JobFiles
 from being_remote.safe_to_stop.local_copies import LocalCopies
 from being_remote.safe_to_stop.reasons import Findings, Reason, describe, unread_reason
 from being_remote.safe_to_stop.result_names import RESULT_FOLDERS, is_result
-from being_remote.safe_to_stop.unread_folders import unlisted_reasons
-from being_remote.sync.file_examples import count_noun
 from being_remote.tracker import layout
+from being_remote.wording import count_noun
 
 _ATTEMPT = re.compile(rf"([^/]+)/{ATTEMPTS}/([1-9][0-9]{{0,3}})/{WORK}(?:/(.*))?")
 
@@ -102,15 +102,13 @@ def read_unowned(
     local: LocalCopies,
     survey: DiskSurvey,
     listed: Sequence[ListedFolder],
-    owned: Collection[Key],
+    owned: Collection[FileKey],
     ended: Mapping[str, JobFiles],
     judged: Collection[str],
 ) -> list[UnownedFolder]:
     """The results that no actor and no job accounts for.
 
     Args:
-        host: the surveyed one.
-        local: what is local.
         survey: where there are results.
         listed: what lies in these folders.
         owned: the files that an actor or a job accounts for.
@@ -144,7 +142,7 @@ def unlisted_unowned(survey: DiskSurvey, listed: Sequence[ListedFolder]) -> list
     ]
 
 
-def odd_files(host: str, local: LocalCopies, survey: DiskSurvey, owned: Collection[Key]) -> OddFiles:
+def odd_files(host: str, local: LocalCopies, survey: DiskSurvey, owned: Collection[FileKey]) -> OddFiles:
     """The files that the survey found by a name that resembles a result's, and that belong to nothing."""
     files = [
         HostFile(odd.file.name, odd.file.parent, os.fsencode(odd.file.name), odd.bytes, odd.mtime_ns)

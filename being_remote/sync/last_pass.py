@@ -32,9 +32,9 @@ from being_remote.pod_client.listing import (
     read_each,
 )
 from being_remote.session import Session
-from being_remote.sync.file_examples import FileExamples
 from being_remote.sync.remote_files import ActorSync, folder_queries
 from being_remote.sync.sync_report import ListingSummary, SyncReport, report_local
+from being_remote.wording import FileExamples
 
 
 class LastPass(BaseModel):
@@ -89,11 +89,7 @@ def remember_last_pass(
 ) -> None:
     """Remember a state in which every file here has the host's own hash.
 
-    Args:
-        history: the backup, which shows `live`.
-        listing: the digest of the host's listing.
-        summary: of that listing.
-        live: the newest snapshot.
+    The backup shows `live`; `listing` is the digest of the host's listing.
     """
     digest = _digest_as_committed(history, this_machine, live) if live is not None else None
     if digest is None or live is None:

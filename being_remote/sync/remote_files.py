@@ -6,7 +6,8 @@ import glob
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.foreign_text import quote
@@ -23,11 +24,11 @@ from being_remote.pod_client.listing import (
     read_each,
 )
 from being_remote.session import Session
-from being_remote.sync.file_examples import EXAMPLES
 from being_remote.tracker.layout import FRAME_SUFFIX, KINDS, Place
+from being_remote.transfer.checked_files import StoredFile
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.quarantine import QuarantinedFile
-from being_remote.transfer.stored_file import StoredFile
+from being_remote.wording import list_some
 
 # So many files of one folder are listed; logs, which any program may write, are the least precious.
 MOST_FILES = 200_000
@@ -119,7 +120,7 @@ def is_as_listed(task: ActorSync, session: Session, found: ActorListing) -> bool
 
 def folder_queries(task: ActorSync) -> list[FolderQuery]:
     """The folders that may hold the actor's files; none if the inventory names none."""
-    return [query for _, query in _tracker_places(task) + _backup_places(task)]
+    return [source.query for source in _sources(task)]
 
 
 def read_listing(task: ActorSync, listing: Listing) -> ActorListing:
@@ -153,17 +154,17 @@ class _Offers:
 
     def __init__(self, task: ActorSync, entries: Mapping[str, StoredFile]) -> None:
         self._entries = entries
-        self._places = _tracker_places(task) + _backup_places(task)
+        self.sources = _sources(task)
         self._origins = [
             RemoteFolder(
                 place.home, query.top, query.path, KINDS.index(place.kind), _WAVES.get(place.kind, 0)
             )
-            for place, query in self._places
+            for place, query, _ in self.sources
         ]
-        self.of_folder: list[list[RemoteFile]] = [[] for _ in self._places]
+        self.of_folder: list[list[RemoteFile]] = [[] for _ in self.sources]
 
     def add(self, number: int, file: ListedFile) -> None:
-        place = self._places[number][0]
+        place = self.sources[number].place
         path = place.home_path(os.fsdecode(file.name))
         entry, size, mtime_ns = self._entries.get(path), file.bytes, file.mtime_ns
         if entry is not None:
@@ -185,19 +186,18 @@ class _Offers:
 
 def _choose_offers(task: ActorSync, listing: Listing, offers: _Offers) -> ActorListing:
     """The tracker's files; where its frames are missing, those of a backup on the host."""
-    tracker_places, backup_places = _tracker_places(task), _backup_places(task)
-    asked, host = tracker_places + backup_places, task.host.name
-    warnings: list[str] = []
+    host, warnings = task.host.name, list[str]()
     from_tracker: dict[str, list[RemoteFile]] = {}
     from_backup: dict[str, list[RemoteFile]] = {}
     refused: list[QuarantinedFile] = []
-    for number, ((place, query), listed) in enumerate(zip(asked, listing.folders, strict=True)):
+    for source, listed, found in zip(offers.sources, listing.folders, offers.of_folder, strict=True):
+        place, query, in_backup = source
         warnings += _folder_warnings(query, listed, host)
         refused += _refused_files(place, query, listed)
-        if number < len(tracker_places):
-            from_tracker.setdefault(place.kind, []).extend(offers.of_folder[number])
-        elif offers.of_folder[number]:
-            from_backup.setdefault(place.kind, offers.of_folder[number])  # the first backup that has any
+        if not in_backup:
+            from_tracker.setdefault(place.kind, []).extend(found)
+        elif found:
+            from_backup.setdefault(place.kind, found)  # the first backup that has any
     frames = from_backup.get("checkpoints")
     if frames and not from_tracker.get("checkpoints"):
         # The box beside these frames is theirs; the one in the input folder may be another run's.
@@ -208,7 +208,7 @@ def _choose_offers(task: ActorSync, listing: Listing, offers: _Offers) -> ActorL
         )
     files = [offer for kind in from_tracker.values() for offer in kind]
     if not files and not refused:
-        folders = ", ".join(dict.fromkeys(repr(str(query.path)) for _, query in asked))
+        folders = ", ".join(dict.fromkeys(repr(str(source.query.path)) for source in offers.sources))
         raise NotFoundError(
             f"no files of actor {task.actor.name} on the host; searched {folders}",
             where=host,
@@ -232,50 +232,36 @@ def _choose_offers(task: ActorSync, listing: Listing, offers: _Offers) -> ActorL
     )
 
 
-def _tracker_places(task: ActorSync) -> list[tuple[Place, FolderQuery]]:
-    """Where the tracker keeps its files."""
-    if task.host.tracker is None:
-        return []
-    root, actor = task.host.tracker.root, task.actor
-    folders = [(place, place.folder_on(root, actor.input, actor.output)) for place in task.places]
-    # An input or output may be an absolute path outside the root.
-    return [
-        (
-            place,
-            FolderQuery(
-                root if folder.is_relative_to(root) else folder,
-                folder,
-                _pattern(task, place),
-                place.recursive,
-                _most(place),
-            ),
-        )
-        for place, folder in folders
-    ]
+class _Source(NamedTuple):
+    """A folder to list; `in_backup`: of a backup on the host, laid out as ours."""
+
+    place: Place
+    query: FolderQuery
+    in_backup: bool
 
 
-def _backup_places(task: ActorSync) -> list[tuple[Place, FolderQuery]]:
-    """Where backups on the host, laid out as ours, keep frames and box."""
-    workdir = task.host.workdir
-    return [
-        (
-            place,
-            FolderQuery(
-                workdir, workdir / backup / place.home, _pattern(task, place), place.recursive, _most(place)
-            ),
-        )
-        for backup in task.actor.host_backups
-        for place in task.places
-        if place.kind in _FALLBACK
-    ]
+def _sources(task: ActorSync) -> list[_Source]:
+    """Where the tracker keeps its files, then where backups on the host keep frames and box."""
+    actor, host, sources = task.actor, task.host, list[_Source]()
+    if host.tracker is not None:
+        root = host.tracker.root
+        for place in task.places:
+            folder = place.folder_on(root, actor.input, actor.output)
+            # An input or output may be an absolute path outside the root.
+            top = root if folder.is_relative_to(root) else folder
+            sources.append(_Source(place, _query(task, place, top, folder), in_backup=False))
+    for backup in actor.host_backups:
+        for place in task.places:
+            if place.kind in _FALLBACK:
+                query = _query(task, place, host.workdir, host.workdir / backup / place.home)
+                sources.append(_Source(place, query, in_backup=True))
+    return sources
 
 
-def _most(place: Place) -> int:
-    return MOST_LOGS if place.kind == "logs" else MOST_FILES
-
-
-def _pattern(task: ActorSync, place: Place) -> str:
-    return place.pattern.replace("{run}", glob.escape(task.actor.output.name))
+def _query(task: ActorSync, place: Place, top: PurePosixPath, folder: PurePosixPath) -> FolderQuery:
+    pattern = place.pattern.replace("{run}", glob.escape(task.actor.output.name))
+    most = MOST_LOGS if place.kind == "logs" else MOST_FILES
+    return FolderQuery(top, folder, pattern, place.recursive, most)
 
 
 def _refused_files(place: Place, query: FolderQuery, listed: ListedFolder) -> Iterator[QuarantinedFile]:
@@ -295,6 +281,6 @@ def _folder_warnings(query: FolderQuery, listed: ListedFolder, host: str) -> lis
     if listed.error is not None:
         warnings.append(f"{str(query.path)!r} on {host} could not be read completely: {quote(listed.error)}")
     if listed.skipped:
-        names = ", ".join(repr(os.fsdecode(name)) for name, _ in listed.skipped[:EXAMPLES])
+        names = list_some([repr(os.fsdecode(name)) for name, _ in listed.skipped])
         warnings.append(f"links and specials in {str(query.path)!r} on {host} are not downloaded: {names}")
     return warnings

@@ -6,16 +6,15 @@ that only has the size and time of the local file is, so that no rewrite stays u
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 
 from being_remote.backup.history import History
-from being_remote.pod_client.listing import ListedFile, hash_files
 from being_remote.session import Session
 from being_remote.sync.remote_files import ActorListing, ActorSync
+from being_remote.transfer.checked_files import StoredFile
 from being_remote.transfer.download_plan import RemoteFile
-from being_remote.transfer.hash_comparison import AskHost, HostFiles
+from being_remote.transfer.hash_comparison import ask_hashes
 from being_remote.transfer.known_hashes import (
     DIGEST_BYTES,
     load_known_hashes,
@@ -23,68 +22,9 @@ from being_remote.transfer.known_hashes import (
     version_digest,
 )
 from being_remote.transfer.quarantine import QuarantinedFile
-from being_remote.transfer.stored_file import StoredFile
 
 # So many files are hashed at a time: each answer is in memory in several forms at once.
 PORTION = 10_000
-
-
-@dataclass(frozen=True)
-class HashedFiles:
-    """Files as the host has them now, by folder and name; `clock_ns` is its clock when it began."""
-
-    clock_ns: int
-    files: Mapping[tuple[PurePosixPath, bytes], ListedFile]
-
-
-def hash_remote_files(
-    session: Session, python: str, sizes: Mapping[tuple[PurePosixPath, bytes], int]
-) -> HashedFiles:
-    """Hash the first so many bytes of files, by folder and name, in one round trip.
-
-    Missing files are left out.
-
-    Raises:
-        HostError: no answer, or an invalid one.
-    """
-    if not sizes:
-        return HashedFiles(0, {})
-    wanted: dict[PurePosixPath, list[tuple[bytes, int | None]]] = {}
-    for (folder, name), size in sizes.items():
-        wanted.setdefault(folder, []).append((name, size))
-    listing = hash_files(session, python, wanted, hash_bytes=sum(sizes.values()))
-    files = {
-        (folder, file.name): file
-        for folder, listed in zip(wanted, listing.folders, strict=True)
-        for file in listed.files
-    }
-    return HashedFiles(listing.clock_ns, files)
-
-
-def hash_asker(task: ActorSync, session: Session) -> AskHost:
-    """A function that asks this host for hashes of this actor's files."""
-
-    def ask(wanted: Sequence[tuple[RemoteFile, int]]) -> HostFiles:
-        offers = {(offer.origin.source, offer.name): offer for offer, _ in wanted}
-        sizes = {(offer.origin.source, offer.name): size for offer, size in wanted}
-        hashed = hash_remote_files(session, task.host.python, sizes)
-        found = {offers[key].path: _as_hashed(offers[key], file) for key, file in hashed.files.items()}
-        return HostFiles(hashed.clock_ns, found)
-
-    return ask
-
-
-def _as_hashed(offer: RemoteFile, file: ListedFile) -> RemoteFile:
-    if (offer.bytes, offer.mtime_ns, offer.ctime_ns, offer.inode) == file[1:5]:
-        return replace(offer, sha256=file.sha256)  # of so many files no figure twice in memory
-    return replace(
-        offer,
-        bytes=file.bytes,
-        mtime_ns=file.mtime_ns,
-        ctime_ns=file.ctime_ns,
-        inode=file.inode,
-        sha256=file.sha256,
-    )
 
 
 @dataclass(frozen=True)
@@ -120,11 +60,7 @@ def learn_hashes(
 ) -> HashKnowledge:
     """Ask for the unknown hashes of files that look like local ones.
 
-    Args:
-        history: the backup, which remembers earlier answers.
-        found: what the host has.
-        entries: what is live here.
-        everything: ask again for those that are known, too.
+    `entries` are what is live here. With `everything`, known hashes are asked for again.
 
     Raises:
         HostError: no answer, or an invalid one.
@@ -152,10 +88,9 @@ def learn_hashes(
         else:  # it looks like the local file, and has the bytes of the quarantined one
             hashed[offer.path] = replace(offer, sha256=sha256)
     recalled = len(facts)
-    ask = hash_asker(task, session)
     for start in range(0, len(suspects), PORTION):
         portion = suspects[start : start + PORTION]
-        answer = ask(portion)
+        answer = ask_hashes(session, task.host.python, portion)
         hashed.update(answer.files)
         for offer, _ in portion:
             now, entry = answer.files.get(offer.path), entries.get(offer.path)

@@ -6,7 +6,6 @@ All frames of one run share one K and one box: if either differs, the files must
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +25,7 @@ def other_run(arrived: Mapping[str, Path], live: Mapping[str, Path], still: Mapp
     While the host itself holds frames of the earlier camera, another camera is a new version of single
     frames: see `changed_cameras`.
 
-    Args:
-        arrived: good files by their path in the backup.
-        live: what is in the backup now, likewise.
-        still: those of the live ones that the host has, too.
+    All by path in the backup; `still` are those of the live files that the host has, too.
     """
     if BBOX in arrived and BBOX in live:
         new, old = _read_box(arrived[BBOX]), _read_box(live[BBOX])
@@ -44,11 +40,11 @@ def other_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> str | 
     """Why two sets of frames are not of one run: the first and the last of `some` are looked at."""
     import numpy as np
 
-    names, old = _frames(some), _first_K(others[p] for p in _frames(others))
+    names, old = _frames(some), _first_K(others)
     if not names or old is None:
         return None
     for name in dict.fromkeys((names[0], names[-1])):
-        new = _K(some[name])
+        new = _K(name, some[name])
         if new is not None and not np.array_equal(new, old):
             return f"{name} has {_camera_text(new)}; the earlier frames have {_camera_text(old)}"
     return None
@@ -57,30 +53,25 @@ def other_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> str | 
 def same_camera(some: Mapping[str, Path], others: Mapping[str, Path]) -> bool:
     """Whether the first frames that can be read of two states of a backup have one camera.
 
-    Both give their contents by path in the backup; the files may have any name.
+    Both give their contents by path in the backup.
     """
     import numpy as np
 
-    one, other = (_first_K_of_contents(files) for files in (some, others))
+    one, other = _first_K(some), _first_K(others)
     return one is not None and other is not None and np.array_equal(one, other)
 
 
 def changed_cameras(arrived: Mapping[str, Path], live: Mapping[str, Path], snapshot: int) -> dict[str, str]:
     """Frames that arrived with another camera than their live versions, or the live frames, have.
 
-    By path; both cameras in words.
-
-    Args:
-        arrived: good files by their path in the backup.
-        live: what is in the backup now, likewise.
-        snapshot: the one that keeps the live ones.
+    By path; both cameras in words. `snapshot` is the one that keeps the live ones.
     """
     import numpy as np
 
     changed, frames = dict[str, str](), _frames(arrived)
-    first = _first_K(live[path] for path in _frames(live)) if frames else None
+    first = _first_K(live) if frames else None
     for path in frames:
-        new, old = _K(arrived[path]), _K(live[path]) if path in live else first
+        new, old = _K(path, arrived[path]), _K(path, live[path]) if path in live else first
         if new is not None and old is not None and not np.array_equal(new, old):
             changed[path] = f"{_camera_text(new)}; before, in snapshot {snapshot}, {_camera_text(old)}"
     return changed
@@ -94,27 +85,17 @@ def _frames(files: Iterable[str]) -> list[str]:
     return sorted(path for path in files if path.startswith(f"{CHECKPOINT}/"))
 
 
-def _first_K(files: Iterable[Path]) -> NDArray[np.float64] | None:
+def _first_K(files: Mapping[str, Path]) -> NDArray[np.float64] | None:
     """The camera of the first readable one; a backup made by hand may begin with a torn file."""
-    return next((K for file in islice(files, TRIES) if (K := _K(file)) is not None), None)
+    return next((K for path in _frames(files)[:TRIES] if (K := _K(path, files[path])) is not None), None)
 
 
-def _first_K_of_contents(files: Mapping[str, Path]) -> NDArray[np.float64] | None:
+def _K(path: str, file: Path) -> NDArray[np.float64] | None:
+    """The camera of the frame at `path`, whose bytes lie in `file`, which may have any name."""
     from being_remote.tracker.frame_file import MAX_FRAME_BYTES, parse_frame, read_bytes
 
-    for path in _frames(files)[:TRIES]:
-        try:
-            return parse_frame(read_bytes(files[path], MAX_FRAME_BYTES), path).K
-        except DataError:
-            continue
-    return None
-
-
-def _K(file: Path) -> NDArray[np.float64] | None:
-    from being_remote.tracker.frame_file import read_frame
-
     try:
-        return read_frame(file).K
+        return parse_frame(read_bytes(file, MAX_FRAME_BYTES), path).K
     except DataError:
         return None
 

@@ -6,6 +6,7 @@ by now. The caller holds the backup's lock.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,17 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import keep_arrived
+from being_remote.backup.incoming import keep_arrived
+from being_remote.backup.live_tree import scan
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.new_snapshot import Arrival, BackupTarget, download_changed
 from being_remote.backup.reconcile import ReconcileResult, settle
-from being_remote.backup.verification import VerifyResult, scrub
+from being_remote.backup.verification import Inspection, VerifyResult, inspect, scrub
 from being_remote.durable_files import NamedPaths
 from being_remote.errors import HostError, InconsistentData, NotFoundError
 from being_remote.local_path import folds_case
 from being_remote.pod_client.listing import ListingAnswer, digest_of
 from being_remote.session import OnProgress, Session, no_progress
-from being_remote.sync.file_examples import examples_of
 from being_remote.sync.last_pass import recall_last_pass, remember_last_pass
 from being_remote.sync.remote_files import (
     ActorListing,
@@ -33,22 +34,24 @@ from being_remote.sync.remote_files import (
     list_actor_files,
     read_answer,
 )
-from being_remote.sync.remote_hashes import HashKnowledge, hash_asker, learn_hashes
+from being_remote.sync.remote_hashes import HashKnowledge, learn_hashes
 from being_remote.sync.run_change import changed_cameras, other_run
 from being_remote.sync.sync_report import (
     ListingSummary,
     SyncReport,
+    inspection_warnings,
     pass_warnings,
     report_corrupt,
     report_local,
     report_plan,
     summarize_listing,
 )
-from being_remote.transfer.checked_files import Judge, find_fault
+from being_remote.transfer.checked_files import Judge, StoredFile, find_fault
 from being_remote.transfer.download_plan import DownloadPlan, plan_download
-from being_remote.transfer.hash_comparison import HashQueries
+from being_remote.transfer.hash_comparison import Arrivals, HashQueries, ask_hashes
 from being_remote.transfer.known_hashes import load_known_hashes, save_known_hashes, split_digests
 from being_remote.transfer.quarantine import quarantine_of
+from being_remote.wording import examples_of
 
 
 def tracker_judge() -> Judge:
@@ -86,7 +89,6 @@ class SyncPass:
     """One actor's files on one host, and their backup.
 
     Attributes:
-        session: an open way to the host.
         this_machine: a session of this machine, which looks at the live tree while the host answers.
         verify: read every byte again on both sides and compare; corrupt files here are repaired.
         partial: not all kinds are asked for, so another run must not be mixed with the rest.
@@ -111,7 +113,7 @@ class SyncPass:
         started = time.monotonic()
         news = self._ask_for_news() if found is None and not self.verify else None
         if isinstance(news, SyncReport):
-            return replace(news, phases_s=_phases(time.monotonic() - started, Arrival(None)))
+            return replace(news, phases_s=_phases(time.monotonic() - started, Arrivals()))
         backup = repair_backup(self.task, self.history, verify=self.verify, on_progress=self.on_progress)
         try:
             planned = self._plan(backup.live, found or news)
@@ -122,14 +124,14 @@ class SyncPass:
         found = news = None  # of a hundred thousand files only those to download stay in memory
         listed_s = time.monotonic() - started
         arrival, cameras = self._download(planned, backup.live)
-        self._remember_hashes(planned.learned, arrival)
+        self._remember_hashes(planned.learned, arrival.got)
         backup = replace(backup, cameras={**backup.cameras, **cameras})
         report = self._report(planned, backup, arrival)
-        certain = planned.learned.certain + arrival.certain == planned.summary.files
-        if certain and arrival.new_run is None and not arrival.being_written and not report.exit_code:
+        certain = planned.learned.certain + arrival.got.certain == planned.summary.files
+        if certain and arrival.new_run is None and not arrival.got.unfinished and not report.exit_code:
             digest, live = planned.found.digest, arrival.manifest
             remember_last_pass(self.history, self.task, self.this_machine, digest, planned.summary, live)
-        return replace(report, phases_s=_phases(listed_s, arrival))
+        return replace(report, phases_s=_phases(listed_s, arrival.got))
 
     def _ask_for_news(self) -> ListingAnswer | SyncReport | None:
         """What the host answers, not read yet, so that a hundred thousand files need no memory meanwhile.
@@ -156,18 +158,8 @@ class SyncPass:
             found = read_answer(self.task, news, entries)
         else:
             found = news
-        quarantined = quarantine_of(self.history).read()
-        learned = learn_hashes(
-            self.task, self.session, self.history, found, entries, quarantined, everything=self.verify
-        )
-        planned = plan_download(
-            learned.offers,
-            entries,
-            quarantined,
-            refused=found.refused,
-            folds=folds_case(self.history.history_folder),
-            most_bytes=tracker_judge().most_bytes,
-        )
+        history, verify = self.history, self.verify
+        learned, planned = plan_files(self.task, self.session, history, found, entries, everything=verify)
         summary = summarize_listing(self.task, found, planned, live)
         return _PassPlan(replace(found, offers=()), summary, replace(learned, offers=()), planned)
 
@@ -193,23 +185,23 @@ class SyncPass:
             self.history, live, judge, is_new_run, found.incarnation, planned.learned.confirmed
         )
         queries = HashQueries(
-            hash_asker(self.task, self.session),
+            functools.partial(ask_hashes, self.session, self.task.host.python),
             lambda: is_as_listed(self.task, self.session, found),
             found.clock_ns,
         )
         arrival = download_changed(self.session, target, planned.planned, queries, self.on_progress)
         return arrival, cameras
 
-    def _remember_hashes(self, learned: HashKnowledge, arrival: Arrival) -> None:
+    def _remember_hashes(self, learned: HashKnowledge, got: Arrivals) -> None:
         """Keep what is known of the host's bytes; of the kinds that were not asked for, what was known."""
-        if not arrival.facts and not learned.new and (self.partial or not learned.lost):
+        if not got.facts and not learned.new and (self.partial or not learned.lost):
             return
-        now, host = learned.facts + arrival.facts, self.session.host
+        now, host = learned.facts + got.facts, self.session.host
         earlier = load_known_hashes(self.history, host) if self.partial else frozenset[bytes]()
         save_known_hashes(self.history, host, earlier.union(split_digests(now)) if self.partial else (now,))
 
     def _report(self, planned: _PassPlan, backup: LocalBackup, arrival: Arrival) -> SyncReport:
-        settled, files = backup.settled, planned.planned
+        settled, files, got = backup.settled, planned.planned, arrival.got
         refused = (
             *settled.quarantined,
             *files.refused,
@@ -219,23 +211,46 @@ class SyncPass:
         )
         quarantined = tuple({file.path: file for file in refused}.values())  # the last word on a file counts
         unhashed = files.unhashed if self.verify else ()
-        mismatched = [*arrival.mismatched, *unhashed]
+        mismatched = [*got.mismatched, *unhashed]
         report = report_plan(self.task, planned.summary, files, backup.live, quarantined)
         report = _add_backup(report, self.history, backup, arrival, mismatched)
         unsound = {file.path for file in settled.unsound}
-        same = len(set(files.unchanged).difference(unhashed, unsound)) + arrival.compared
+        same = len(set(files.unchanged).difference(unhashed, unsound)) + got.compared
         return replace(
             report,
-            transferred_files=arrival.transferred_files,
-            transferred_bytes=arrival.transferred_bytes,
+            transferred_files=got.transferred_files,
+            transferred_bytes=got.transferred_bytes,
             verified=same if self.verify else None,
             mismatched=examples_of(mismatched),
-            being_written=examples_of(arrival.being_written),
+            being_written=examples_of(got.unfinished),
             snapshot=arrival.manifest.number if arrival.manifest is not None else None,
             new_run=arrival.new_run,
             replaced=arrival.replaced or settled.replaced,
-            method=arrival.method,
+            method=got.method,
         )
+
+
+def plan_files(
+    task: ActorSync,
+    session: Session,
+    history: History,
+    found: ActorListing,
+    entries: Mapping[str, StoredFile],
+    *,
+    everything: bool,
+) -> tuple[HashKnowledge, DownloadPlan]:
+    """Ask for the hashes that are needed, and decide about each file; as `learn_hashes`."""
+    quarantined = quarantine_of(history).read()
+    learned = learn_hashes(task, session, history, found, entries, quarantined, everything=everything)
+    planned = plan_download(
+        learned.offers,
+        entries,
+        quarantined,
+        refused=found.refused,
+        folds=folds_case(history.history_folder),
+        most_bytes=tracker_judge().most_bytes,
+    )
+    return learned, planned
 
 
 def repair_backup(task: ActorSync, history: History, *, verify: bool, on_progress: OnProgress) -> LocalBackup:
@@ -293,5 +308,42 @@ def _live_files(task: ActorSync, live: Manifest | None) -> Mapping[str, Path]:
     return NamedPaths(live.files if live is not None else {}, lambda path: task.root / path)
 
 
-def _phases(listed_s: float, arrival: Arrival) -> dict[str, float]:
-    return {"list": listed_s, "transfer": arrival.transfer_s, "check": arrival.check_s}
+def _phases(listed_s: float, got: Arrivals) -> dict[str, float]:
+    return {"list": listed_s, "transfer": got.transfer_s, "check": got.check_s}
+
+
+def preview_sync(
+    task: ActorSync, session: Session, history: History, *, verify: bool, on_progress: OnProgress
+) -> SyncReport:
+    """Plan a sync; with `verify` read everything in the backup again, too.
+
+    Raises:
+        NotFoundError: the host has nothing of this actor.
+        HostError: no answer, or an invalid one.
+        DataError: a link lies in the backup.
+    """
+    found = list_actor_files(task, session)
+    damaged = list[Path]()
+    newest = history.newest(damaged)
+    entries = dict(newest.files) if newest is not None else {}
+    read = inspect(history, newest, on_progress) if verify and newest is not None else Inspection()
+    for path, stat in scan(task.root).items():
+        if path not in entries or not entries[path].looks_like(stat):
+            entries[path] = StoredFile(path, "", stat.st_size, stat.st_mtime_ns)
+    corrupt = {rot.sha256 for rot in read.rots}
+    for path in [path for path, e in entries.items() if e.sha256 in corrupt and path not in read.sound]:
+        del entries[path]  # would be downloaded, unless the live file of another path has the same bytes
+    _, planned = plan_files(task, session, history, found, entries, everything=verify)
+    live = replace(newest, files=entries) if newest is not None else None
+    summary = summarize_listing(task, found, planned, live)
+    report = report_plan(task, summary, planned, live, planned.refused + planned.still_torn)
+    return replace(
+        report,
+        dry_run=True,
+        transferred_files=len(planned.wanted),
+        transferred_bytes=planned.wanted_bytes,
+        verified=len(read.sound & (set(planned.unchanged) - set(planned.unhashed))) if verify else None,
+        rotten=report_corrupt(read.rots, lambda _sha256: False),
+        damaged=tuple(dict.fromkeys((*read.unreadable, *damaged))),
+        warnings=(*report.warnings, *inspection_warnings(read, session.host)),
+    )

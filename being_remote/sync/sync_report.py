@@ -11,10 +11,10 @@ from being_remote.backup.new_snapshot import Arrival
 from being_remote.backup.reconcile import ReconcileResult, Replacement
 from being_remote.backup.verification import CorruptObject, Inspection
 from being_remote.local_path import shown_path
-from being_remote.sync.file_examples import EXAMPLES, NO_FILES, FileExamples, describe_files, examples_of
 from being_remote.sync.remote_files import ActorListing, ActorSync
 from being_remote.transfer.download_plan import DownloadPlan
 from being_remote.transfer.quarantine import QuarantinedFile, QuarantineRow, quarantine_row
+from being_remote.wording import EXAMPLES, NO_FILES, FileExamples, describe_files, examples_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,6 @@ class SyncReport:
     """What a sync did, or with `dry_run` would do.
 
     Attributes:
-        folder: the backup on this laptop.
         files, bytes: what the host has of the kinds asked for.
         transferred_files, transferred_bytes: what was downloaded; with `dry_run` what would be, at most.
         quarantined: files that did not become live, each with its reason.
@@ -243,10 +242,10 @@ def pass_warnings(
 
 def _arrival_warnings(host: str, arrival: Arrival, before: Manifest | None) -> list[str]:
     warnings = []
-    if arrival.missed:
-        warnings.append(f"removed on {host} during the sync: {describe_files(arrival.missed)}")
-    if arrival.being_written:
-        files = describe_files(arrival.being_written)
+    if arrival.got.missing:
+        warnings.append(f"removed on {host} during the sync: {describe_files(arrival.got.missing)}")
+    if arrival.got.unfinished:
+        files = describe_files(arrival.got.unfinished)
         warnings.append(f"still being written on {host}: {files}; a later sync downloads them")
     if arrival.new_run:
         earlier = before.number if before is not None else 0

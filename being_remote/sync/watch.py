@@ -8,12 +8,14 @@ ends by Ctrl-C, or by what only a person can mend: an untrusted key, a refused l
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from typing import NoReturn
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
 
-from being_remote.backup.history import History
-from being_remote.backup.snapshot_merge import merge_snapshots
+from being_remote.backup.history import BackupBusy, History
+from being_remote.backup.prune import merge_snapshots
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import (
     AnswerTimeout,
@@ -21,17 +23,15 @@ from being_remote.errors import (
     CommandFailed,
     ConnectionLost,
     InconsistentData,
-    InventoryError,
     NoSpace,
     NotFoundError,
     Unreachable,
-    UsageError,
 )
 from being_remote.session import Session
 from being_remote.sync.remote_files import ActorSync, list_actor_files
 from being_remote.sync.sync_pass import SyncPass
 from being_remote.sync.sync_report import SyncReport
-from being_remote.sync.watch_report import Trouble, WatchPause, WatchReport, WatchRound
+from being_remote.transfer.quarantine import QuarantineRow
 
 EVERY_S = 5.0
 FIRST_WAIT_S = 1.0
@@ -39,6 +39,64 @@ LONGEST_WAIT_S = 30.0
 
 # CommandFailed: a pod that shuts down kills our program, which then fails like any other.
 _AWAY = (Unreachable, ConnectionLost, AnswerTimeout, CommandFailed)
+
+# The host does not answer; the disk here is full; another sync of this backup runs; the host holds
+# nothing of the actor yet.
+Trouble = Literal["away", "full", "busy", "empty"]
+
+
+@dataclass(frozen=True)
+class WatchRound:
+    """A round that downloaded files or has other news. `files` is how many the host holds by now."""
+
+    round: int
+    host: str
+    actor: str
+    files: int
+    transferred_files: int
+    transferred_bytes: int
+    snapshot: int | None
+    seconds: float
+    new_run: str | None
+    quarantined: tuple[QuarantineRow, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WatchPause:
+    """Why the watch waits; reported when that begins, and as "back" when a round succeeds again."""
+
+    waiting_for: Trouble | Literal["back"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class WatchReport:
+    """The totals of a watch.
+
+    Attributes:
+        rounds: how many looked at the host to the end.
+        files: what the host held at the last of them; None if there was none.
+        away_s: seconds in which the host did not answer.
+    """
+
+    host: str
+    actor: str
+    folder: Path
+    rounds: int
+    files: int | None
+    transferred_files: int
+    transferred_bytes: int
+    snapshot: int | None
+    quarantined: tuple[QuarantineRow, ...]
+    away_s: float
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """130: only Ctrl-C leads to a report."""
+        return 130
+
 
 OnWatch = Callable[[WatchRound | WatchPause], None]
 
@@ -73,7 +131,7 @@ class ActorWatch:
             began = time.monotonic()
             try:
                 report, made_snapshot = self._run_round()
-            except (_Busy, NotFoundError, NoSpace, *_AWAY) as e:
+            except (BackupBusy, NotFoundError, NoSpace, *_AWAY) as e:
                 self._note_trouble(_trouble(e), e.what)
             else:
                 self._end_trouble()
@@ -114,7 +172,7 @@ class ActorWatch:
             stack.enter_context(room_on_disk(self._task.root))
             if not self._history.history_folder.is_dir():
                 found = list_actor_files(self._task, self._session)  # without files no backup folder is made
-            stack.enter_context(_lock(self._history))
+            stack.enter_context(self._history.lock())
             before = self._history.snapshot_numbers()
             one = SyncPass(
                 self._task, self._session, self._this_machine, self._history, partial=self._partial
@@ -180,24 +238,8 @@ class ActorWatch:
         return time.monotonic() - self._away_since if self._away_since is not None else 0.0
 
 
-class _Busy(UsageError):
-    """Another sync of this backup is running."""
-
-
-@contextmanager
-def _lock(history: History) -> Iterator[None]:
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(history.lock())
-        except InventoryError:
-            raise
-        except UsageError as e:
-            raise _Busy(e.what, where=e.where, hint=e.hint) from e
-        yield
-
-
 def _trouble(error: BeingRemoteError) -> Trouble:
-    if isinstance(error, _Busy):
+    if isinstance(error, BackupBusy):
         return "busy"
     if isinstance(error, NotFoundError):
         return "empty"

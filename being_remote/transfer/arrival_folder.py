@@ -76,15 +76,14 @@ class ArrivalFolder(Protocol):
         """Write down what is about to be fetched, so that a killed download is not lost."""
 
 
-def is_listed(offer: RemoteFile, found: Stat) -> bool:
-    """Whether a file in incoming is the version that was listed."""
-    return (found.st_size, host_time(offer, found.st_mtime_ns)) == (offer.bytes, offer.mtime_ns)
+def is_listed(found: Stat | None, size: int, mtime_ns: int) -> bool:
+    """Whether a file that arrived is the version that was listed with this size and time."""
+    return found is not None and (found.st_size, host_time(mtime_ns, found.st_mtime_ns)) == (size, mtime_ns)
 
 
-def host_time(offer: RemoteFile, mtime_ns: int) -> int:
-    """The host's time, where the way here or this file system kept whole seconds only."""
-    rounded = mtime_ns in (offer.mtime_ns, offer.mtime_ns // SECOND_NS * SECOND_NS)
-    return offer.mtime_ns if rounded else mtime_ns
+def host_time(listed_ns: int, mtime_ns: int) -> int:
+    """The host's time of a file, where the way here or this file system kept whole seconds only."""
+    return listed_ns if mtime_ns in (listed_ns, listed_ns // SECOND_NS * SECOND_NS) else mtime_ns
 
 
 def build_on(file: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from being_remote.durable_files import CHUNK_BYTES, open_plain
+from being_remote.durable_files import CHUNK_BYTES, Stat, open_plain
 from being_remote.errors import DataError, InconsistentData, TornFile, UnsafeFile
 from being_remote.session import OnProgress, TransferProgress
 
@@ -63,6 +63,33 @@ class CheckedFile:
     def torn(self) -> bool:
         """Whether it may be half written."""
         return isinstance(self.error, TornFile)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a snapshot. `path` is relative to the backup; `checks` says what was checked, and found."""
+
+    path: str
+    sha256: str
+    bytes: int
+    mtime_ns: int
+    checks: tuple[str, ...] = ()
+    host: str | None = None
+
+    def looks_like(self, found: Stat) -> bool:
+        """Whether a file's size and time are this entry's."""
+        return (found.st_size, found.st_mtime_ns) == (self.bytes, self.mtime_ns)
+
+
+_WHOLE = ("sha256", "whole")
+
+
+def stored_file(checked: CheckedFile, mtime_ns: int, *, host: str | None) -> StoredFile:
+    """The entry of a file that was checked."""
+    checks: tuple[str, ...] = ("sha256",)
+    if checked.judged:
+        checks = _WHOLE if checked.problem is None else ("sha256", f"unsound: {checked.problem}")
+    return StoredFile(checked.path, checked.sha256, checked.bytes, mtime_ns, checks, host)
 
 
 def check_files(files: Mapping[str, Path], judge: Judge, on_progress: OnProgress) -> list[CheckedFile]:
@@ -149,8 +176,8 @@ def has_hash(file: Path, sha256: str) -> bool:
     return find_fault(file, sha256) is None
 
 
-def hash_of(file: Path) -> str:
-    """The sha256 of a plain file; "" where the disk cannot read it any more.
+def hash_of(file: Path, size: int | None = None) -> str:
+    """The sha256 of a plain file, or of its first `size` bytes; "" where the disk cannot read it any more.
 
     Raises:
         InconsistentData: it is a link, a folder or a special.
@@ -158,8 +185,10 @@ def hash_of(file: Path) -> str:
     digest = hashlib.sha256()
     with open_plain(file) as (descriptor, _):
         try:
-            while chunk := os.read(descriptor, CHUNK_BYTES):
+            left = size
+            while chunk := os.read(descriptor, CHUNK_BYTES if left is None else min(left, CHUNK_BYTES)):
                 digest.update(chunk)
+                left = None if left is None else left - len(chunk)
         except OSError as e:
             if e.errno != errno.EIO:
                 raise

@@ -8,9 +8,10 @@ from itertools import groupby
 from pathlib import Path
 
 from being_remote.disk import room_bytes
-from being_remote.durable_files import round_to_blocks, size_words
+from being_remote.durable_files import round_to_blocks
 from being_remote.transfer.download_plan import MAX_REFUSED, RemoteFile
 from being_remote.transfer.quarantine import QuarantinedFile
+from being_remote.wording import size_words
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,7 @@ def share_room(
     larger than all the room is left out alone.
 
     Args:
-        folder: any folder on that disk.
-        offers: the files.
-        need: how many bytes one of them takes there.
+        need: how many bytes a file takes there.
         later: and how many more, once all are there.
         besides: the bytes that something else will take.
     """

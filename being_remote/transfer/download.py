@@ -32,17 +32,8 @@ def download(
 ) -> Arrivals:
     """Fetch `wanted` into `folder`, and compare what arrived with what the host has.
 
-    Args:
-        session: an open session with the host.
-        folder: where they arrive.
-        wanted: what to fetch, for which there is room.
-        judge: says whether a file is whole.
-        asking: how the host is asked for hashes.
-        on_progress: progress callback.
-        retry: fetch once more what differs from what the host has now.
-
-    Returns:
-        What is known of each file. A link that failed is in `failure`, since what arrived before counts.
+    There is room for them. With `retry`, what differs from what the host has now is fetched once more. A link
+    that failed is in `Arrivals.failure`, since what arrived before counts.
     """
     got = Arrivals()
     _fetch(session, folder, wanted, wanted, got, asking.clock_ns, on_progress)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from being_remote.local_path import LIVE, PathCollisions, Tree, path_problem
+from being_remote.transfer.checked_files import StoredFile
 from being_remote.transfer.quarantine import QuarantinedFile
-from being_remote.transfer.stored_file import StoredFile
 
 # Files with refused names, of one folder, that are named.
 MAX_REFUSED = 20
@@ -42,7 +42,6 @@ class RemoteFile:
 
     Attributes:
         path: its local path, relative to the tree that it is stored in.
-        origin: the remote folder.
         bytes, mtime_ns, ctime_ns, inode: as last listed.
         sha256: its hash, if the host made one of this very version.
         spelt: its name below `origin.source`, where that is not its local name.
@@ -105,7 +104,6 @@ def plan_download(
     """Decide about each file.
 
     Args:
-        offers: what the host has.
         here: what is live.
         torn: what lies in quarantine; not fetched again while the host's file is the same.
         refused: what the host has, too, and that cannot be fetched.
@@ -142,7 +140,6 @@ def accept_names(
 
     Args:
         offers: files, those first that have a place already; equal paths follow one another.
-        tree: what they are stored in.
         taken: the paths that have a place; those of the accepted files are added.
 
     Returns:

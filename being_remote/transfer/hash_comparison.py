@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from being_remote.errors import HostError
-from being_remote.session import OnProgress, TransferProgress
+from being_remote.pod_client.listing import ListedFile, hash_files
+from being_remote.session import OnProgress, Session, TransferProgress
 from being_remote.transfer.arrival_folder import ArrivalFolder, build_on, host_time, is_listed
-from being_remote.transfer.checked_files import CheckedFile, Judge, check_files
+from being_remote.transfer.checked_files import CheckedFile, Judge, StoredFile, check_files, stored_file
 from being_remote.transfer.download_plan import RemoteFile
 from being_remote.transfer.known_hashes import outlasts_writes, version_digest
-from being_remote.transfer.stored_file import StoredFile, stored_file
 
 _T = TypeVar("_T")
 
@@ -44,12 +44,35 @@ class HostFiles:
 AskHost = Callable[[Sequence[tuple[RemoteFile, int]]], HostFiles]
 
 
+def ask_hashes(
+    session: Session, python: str, files: Sequence[tuple[RemoteFile, int]], *, whole: bool = False
+) -> HostFiles:
+    """Ask the host for hashes of so many first bytes of files, or of all their bytes (`whole`).
+
+    Missing files are left out; a file that the host cannot read comes without a hash.
+
+    Raises:
+        HostError: no answer, or an invalid one.
+    """
+    offers = {(offer.origin.source, offer.name): offer for offer, _ in files}
+    sizes = {(offer.origin.source, offer.name): size for offer, size in files}
+    clock_ns, hashed = hash_files(session, python, sizes, whole=whole)
+    return HostFiles(
+        clock_ns, {offers[key].path: _as_hashed(offers[key], file) for key, file in hashed.items()}
+    )
+
+
+def _as_hashed(offer: RemoteFile, file: ListedFile) -> RemoteFile:
+    if offer.figures == file[1:5]:
+        return replace(offer, sha256=file.sha256)  # of so many files no figure twice in memory
+    return RemoteFile(offer.path, offer.origin, *file[1:], offer.spelt)
+
+
 @dataclass(frozen=True)
 class HashQueries:
     """How the host is asked.
 
     Attributes:
-        hashes: asks for hashes.
         is_as_listed: asks whether all its files are as it listed them.
         clock_ns: its own clock when it listed its files.
         settle_ns: a torn file that was written so shortly before is still being written.
@@ -95,6 +118,25 @@ class Arrivals:
     check_s: float = 0.0
     failure: HostError | None = None
 
+    @property
+    def method(self) -> str | None:
+        """How files came: "rsync", "stream" or both; None: nothing was fetched."""
+        return ", ".join(sorted(self.methods)) or None
+
+    @property
+    def mismatched(self) -> tuple[str, ...]:
+        """Files that are not what the host has, although it has stopped writing them."""
+        return tuple(offer.path for offer, rests in self.differing if rests)
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """Files that the host is writing just now."""
+        return (*self.being_written, *(offer.path for offer, rests in self.differing if not rests))
+
+    def forget_good(self) -> None:
+        """Free the memory of the good files, once they are in their place."""
+        self.sent, self.good, self.good_offers = {}, {}, []
+
     def drop_good(self, paths: Sequence[str]) -> None:
         """These are not good after all."""
         dropped = set(paths)
@@ -130,7 +172,7 @@ class HashComparison:
             self._ask_about([o for o in wanted if o.path not in got.sent])
             left = [o for o in wanted if o.path in got.sent]
             if unmoved is not None and got.failure is None and self._answer(unmoved):
-                listed = [o for o in left if self._arrived_as_listed(o)]
+                listed = [o for o in left if is_listed(self._folder.find_arrived(o), o.bytes, o.mtime_ns)]
                 self._compare_sent(listed)
                 done = {o.path for o in listed}
                 left = [o for o in left if o.path not in done]
@@ -176,17 +218,13 @@ class HashComparison:
             found = self._folder.find_arrived(offer)
             if found is None:
                 self._got.missing.append(offer.path)
-            elif self._got.failure is None or is_listed(offer, found):
+            elif self._got.failure is None or is_listed(found, offer.bytes, offer.mtime_ns):
                 batch.append((offer, found.st_size))
                 if len(batch) == BATCH:
                     yield batch
                     batch = []
         if batch:
             yield batch
-
-    def _arrived_as_listed(self, offer: RemoteFile) -> bool:
-        found = self._folder.find_arrived(offer)
-        return found is not None and is_listed(offer, found)
 
     def _check(self, offers: Sequence[RemoteFile]) -> list[CheckedFile]:
         """Hash and judge these files, with progress as part of the whole."""
@@ -211,7 +249,7 @@ class HashComparison:
         now = answer.files.get(offer.path) if answer is not None else None
         if answer is not None and now is None:
             got.missing.append(offer.path)  # what arrived is the last of it that there is
-        mtime_ns = host_time(offer, checked.mtime_ns)
+        mtime_ns = host_time(offer.mtime_ns, checked.mtime_ns)
         differs = now is not None and now.sha256 is not None and now.sha256 != checked.sha256
         changed = now is not None and (now.bytes, now.mtime_ns) != (checked.bytes, mtime_ns)
         if differs and answer is not None and now is not None:

@@ -101,7 +101,7 @@ class Quarantine:
         # Only what any file system takes; the exact name is in the note.
         name = checked.path.rpartition("/")[2]
         stem = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)
-        kept_as = self.folder / f"{stem[:150].lstrip('.-')}.{key}"
+        kept_as = self.folder / f"{stem[:150].lstrip('.-') or 'file'}.{key}"
         kept = QuarantinedFile(checked.path, reason, kept_as, checked.bytes, mtime_ns, checked.sha256)
         shown, path_b64 = shown_path(kept.path)
         note = _QuarantineNote(

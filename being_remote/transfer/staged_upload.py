@@ -22,8 +22,8 @@ from being_remote.local_path import name_problem
 from being_remote.pod_client.placement import STAGE, PlacementStatus, UploadFile, ask_place
 from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Push, Session, TransferProgress, no_progress
+from being_remote.wording import describe_files, list_some
 
-EXAMPLES = 5
 _OBSTACLES = {
     "different": "is another file there",
     "link": "is a link there",
@@ -38,7 +38,6 @@ class UploadResult:
     """What an upload changed.
 
     Attributes:
-        into: the folder on the host.
         files, bytes: all files asked for, which are there now; in a dry run, would be.
         already: of the files, those that were there before.
         to_send_files, to_send_bytes: the others, before anything was sent.
@@ -46,7 +45,6 @@ class UploadResult:
             upload had sent some.
         method: "rsync" or "stream"; None where nothing had to be sent.
         beside: for each name asked about, how many other files it holds.
-        notes: what a person should know.
     """
 
     into: PurePosixPath
@@ -76,14 +74,9 @@ def push_files(
     """Upload `files` below the folder `into`, which is made if need be and may be a link.
 
     Args:
-        session: an open session with the host.
-        host: the host as the inventory describes it.
         files: path below `into` (`/` between parts) -> the local file; a local link is followed.
-        into: an absolute folder on the host.
         beside: names below `into` whose other files are counted.
         alone: folders below `into` that may hold no other files.
-        dry_run: look only.
-        on_progress: progress callback.
 
     Raises:
         NotFoundError: a local file is missing.
@@ -91,7 +84,7 @@ def push_files(
         InconsistentData: something else has a file's place on the host, and is left as it is; or a local
             file changed while it was sent.
         NoSpace: it does not fit there.
-        HostError: no answer, or the host's disk refused; the next upload goes on.
+        HostError: no answer, or the host's disk refused; the next upload continues.
     """
     for name in files:
         if (why := name_problem(os.fsencode(name))) is not None or PurePosixPath(name).parts[0] == STAGE:
@@ -159,10 +152,9 @@ def _send(
             missing = [w for w, state in zip(wanted, after.files, strict=True) if state != "same"]
             if not missing:
                 return replace(found, notes=_notes(after, where))
-    shown = ", ".join(repr(os.fsdecode(w.name)) for w in missing[:EXAMPLES])
-    more = f" and {len(missing) - EXAMPLES} more" if len(missing) > EXAMPLES else ""
     raise InconsistentData(
-        f"{shown}{more} did not arrive as hashed here; nothing was put into its place",
+        f"{describe_files([os.fsdecode(w.name) for w in missing])} did not arrive as hashed here;"
+        " nothing was put into its place",
         file=where,
         hint="if the file changed meanwhile, push again; else check the disks, here and on the host",
     )
@@ -200,10 +192,9 @@ def _require_free_places(wanted: Sequence[UploadFile], status: PlacementStatus, 
     if not taken:
         return
     counts = Counter(state for _, state in taken)
-    shown = "; ".join(f"{os.fsdecode(w.name)!r} {_OBSTACLES[s]}" for w, s in taken[:EXAMPLES])
-    more = f" (and {len(taken) - EXAMPLES} more)" if len(taken) > EXAMPLES else ""
+    shown = list_some([f"{os.fsdecode(w.name)!r} {_OBSTACLES[s]}" for w, s in taken], between="; ")
     raise InconsistentData(
-        f"{shown}{more}; nothing was changed",
+        f"{shown}; nothing was changed",
         file=where,
         hint="remote files are never overwritten: move it away by hand if it is not wanted"
         if counts["different"]

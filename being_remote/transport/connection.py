@@ -146,7 +146,7 @@ def _handshake(sock: socket.socket, timeout_s: float, key_types: tuple[str, ...]
             transport.get_security_options().key_types = key_types
         transport.start_client(timeout=timeout_s)
         key = transport.get_remote_server_key()
-        return HostKey(key.get_name(), key.asbytes())
+        return HostKey.of(key)
     finally:
         transport.close()
 
@@ -295,5 +295,5 @@ class _RefuseUnknownKeys(paramiko.MissingHostKeyPolicy):
         self._host, self._address = host, address
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        shown = HostKey(key.get_name(), key.asbytes())
+        shown = HostKey.of(key)
         raise HostKeyUnknown(host=self._host, address=self._address, fingerprint=shown.fingerprint)

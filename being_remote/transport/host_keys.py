@@ -17,11 +17,15 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from being_remote.disk import FULL
 from being_remote.errors import HostKeyChanged, HostKeyUnknown, InventoryError, NoSpace
 from being_remote.inventory import SshHost
 from being_remote.transport.ssh_config import Hop
+
+if TYPE_CHECKING:
+    import paramiko
 
 FILE_NAME = "known_hosts"
 
@@ -32,6 +36,11 @@ class HostKey:
 
     type: str
     blob: bytes
+
+    @classmethod
+    def of(cls, key: paramiko.PKey) -> HostKey:
+        """The same key as paramiko has it."""
+        return cls(key.get_name(), key.asbytes())
 
     @property
     def fingerprint(self) -> str:

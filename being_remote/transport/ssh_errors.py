@@ -30,8 +30,8 @@ def while_connecting(
         return HostKeyChanged(
             host=host,
             address=address,
-            trusted=_own(error.expected_key).fingerprint,
-            shown=_own(error.key).fingerprint,
+            trusted=HostKey.of(error.expected_key).fingerprint,
+            shown=HostKey.of(error.key).fingerprint,
         )
     if message:
         return from_stderr(message, host=host, address=address)
@@ -75,10 +75,6 @@ def is_about_host_keys(message: str) -> bool:
 
 
 _KEYS = "add the public key to the host's ~/.ssh/authorized_keys, or set `identity_file` in the inventory"
-
-
-def _own(key: paramiko.PKey) -> HostKey:
-    return HostKey(key.get_name(), key.asbytes())
 
 
 def _timed_out(error: BaseException) -> bool:

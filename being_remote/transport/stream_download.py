@@ -25,6 +25,7 @@ from being_remote.disk import FULL, no_space, room_bytes
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, ToolMissing, UnsafeFile
 from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.pod.send import HEADER, TRAILER
+from being_remote.pod_client.encoded_names import letters
 from being_remote.pod_client.runner import program_stdin, start_words
 from being_remote.session import (
     PARTIAL_DIR,
@@ -143,11 +144,11 @@ def _query(request: Pull) -> bytes:
     """Each name, its versions here and in the live tree (size, seconds), and its listed size; deflated."""
     folders = [os.fsencode(f) for f in (request.into, request.unless_in) if f.is_dir()]
     rows = (  # JSON text at once, for speed
-        f"[{json.dumps(_letters(name))}, {[v for f in folders if (v := _version(f, name))]}, {size}]"
+        f"[{json.dumps(letters(name))}, {[v for f in folders if (v := _version(f, name))]}, {size}]"
         for name, size in zip(request.names, request.sizes, strict=True)
     )
     deflate = zlib.compressobj(1)
-    parts = [deflate.compress(json.dumps(_letters(os.fsencode(request.source))).encode("ascii"))]
+    parts = [deflate.compress(json.dumps(letters(os.fsencode(request.source))).encode("ascii"))]
     while batch := list(islice(rows, _ROWS)):
         parts.append(deflate.compress(f"\n[{', '.join(batch)}]".encode("ascii")))
     return b"".join((*parts, deflate.flush()))
@@ -159,11 +160,6 @@ def _version(folder: bytes, name: bytes) -> list[int] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return [found.st_size, found.st_mtime_ns // _SECOND_NS]
-
-
-def _letters(name: bytes) -> str:
-    """One letter for each byte, as `pod/send.py` spells names."""
-    return name.decode("latin-1")
 
 
 def _half_files(folder: bytes) -> set[bytes]:

@@ -6,7 +6,6 @@ it is whole; after a cut the next call resumes in the middle of a file.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -22,6 +21,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from being_remote.errors import CommandFailed, ConnectionLost, HostError, NotFoundError, ToolMissing
 from being_remote.foreign_text import quote
 from being_remote.pace import SLOWEST, Pace, Rate
+from being_remote.pod_client.encoded_names import encode
 from being_remote.pod_client.runner import malformed_answer, program_stdin, run_program, start_words
 from being_remote.session import OnProgress, Push, Result, Session, TransferProgress, TransferResult
 from being_remote.strict_model import first_problem
@@ -106,7 +106,7 @@ def push(
 
 
 def _ask(request: Push, do: str) -> dict[str, str]:
-    return {"do": do, "into": base64.b64encode(os.fsencode(str(request.into))).decode("ascii")}
+    return {"do": do, "into": encode(request.into)}
 
 
 def _file(source: Path, name: bytes) -> _File:
@@ -121,7 +121,7 @@ def _find_missing(
     files: Sequence[_File], request: Push, session: Session, python: str
 ) -> list[tuple[_File, int]]:
     """The files that are not whole on the host, each with the bytes that it has."""
-    rows = [[base64.b64encode(f.name).decode("ascii"), f.size, f.mtime_ns] for f in files]
+    rows = [[encode(f.name), f.size, f.mtime_ns] for f in files]
     payload = json.dumps(rows).encode("ascii")
     try:
         said = run_program(session, "receive", _ask(request, "look"), python=python, payload=payload)
@@ -142,7 +142,7 @@ def _send(
     file: _File, offset: int, pipe: _TimedPipe, sent: int, request: Push, on_progress: OnProgress
 ) -> int:
     """Write one file's header and the rest of its bytes; returns all bytes sent so far."""
-    name = base64.b64encode(file.name).decode("ascii")
+    name = encode(file.name)
     pipe.write(json.dumps([name, file.size, file.mtime_ns, file.mode, offset]).encode("ascii") + b"\n")
     left = file.size - offset
     with file.path.open("rb") as f:
@@ -181,7 +181,7 @@ def _no_tool(host: str, python: str) -> ToolMissing:
 def _require_success(
     code: int, message: bytes, broken: Exception | None, host: str, python: str, request: Push
 ) -> None:
-    """Raise unless the program on the host ended well."""
+    """Raise unless the program on the host succeeded."""
     if code == 0 and broken is None:
         return
     if code in (126, 127):

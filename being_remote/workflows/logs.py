@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from being_remote.inventory import Inventory
 from being_remote.jobs import logs as reading
-from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.follow import FollowedLogLine, Say, follow
 from being_remote.jobs.job_status import exit_code_of
+from being_remote.jobs.live_download import DownloadSummary
 from being_remote.jobs.status_poll import look_at_job
 from being_remote.jobs.take_over import find_job
 from being_remote.pod.job_states import JobState

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from being_remote.errors import NotFoundError
 from being_remote.inventory import Inventory
-from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.follow import Say, follow
 from being_remote.jobs.job_status import JobStatus, exit_code_of
 from being_remote.jobs.ledger import LedgerJob
+from being_remote.jobs.live_download import DownloadSummary
 from being_remote.jobs.move import Move
 from being_remote.jobs.move_and_follow import move_and_follow, moved_here
 from being_remote.jobs.move_permission import permit_move

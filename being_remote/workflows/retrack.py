@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from being_remote.errors import BeingRemoteError, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
-from being_remote.jobs.background_download import DownloadSummary
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import DispatchedJob, intent_of, preview, send_all
 from being_remote.jobs.failover import Failover, follow_or_move
 from being_remote.jobs.follow import Say
 from being_remote.jobs.job_status import JobStatus, exit_code_of
+from being_remote.jobs.live_download import DownloadSummary
 from being_remote.jobs.move import Move, rehearse_move
 from being_remote.jobs.move_and_follow import session_with_job_host
 from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions, plan_job

@@ -17,8 +17,8 @@ from being_remote.inventory import Inventory
 from being_remote.session import OnProgress, no_progress
 from being_remote.sync.run_change import same_camera
 from being_remote.sync.sync_pass import tracker_judge
+from being_remote.transfer.checked_files import StoredFile
 from being_remote.transfer.quarantine import QuarantineRow, quarantine_row
-from being_remote.transfer.stored_file import StoredFile
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,10 @@ from being_remote.durable_files import room_on_disk
 from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory, LocalHost
 from being_remote.session import OnProgress, Session, no_progress
-from being_remote.sync.dry_run import preview_sync
 from being_remote.sync.remote_files import ActorSync, list_actor_files
-from being_remote.sync.sync_pass import SyncPass, repair_backup, report_without_host
+from being_remote.sync.sync_pass import SyncPass, preview_sync, repair_backup, report_without_host
 from being_remote.sync.sync_report import SyncReport
-from being_remote.sync.watch import EVERY_S, ActorWatch, OnWatch
-from being_remote.sync.watch_report import WatchReport
+from being_remote.sync.watch import EVERY_S, ActorWatch, OnWatch, WatchReport
 from being_remote.tracker.layout import KINDS, places_of
 
 

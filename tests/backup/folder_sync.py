@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import keep_arrived
+from being_remote.backup.incoming import keep_arrived
 from being_remote.backup.live_tree import scan
 from being_remote.backup.new_snapshot import Arrival, BackupTarget, download_changed
 from being_remote.backup.reconcile import ReconcileResult, settle
@@ -36,7 +36,7 @@ judge = Judge(lambda name: 1 << 22 if name.endswith(".frame") else None, _must_e
 
 
 class FolderHost:
-    """`folder` is what the host has, laid out as at home; `root` is the backup."""
+    """`folder` is what the host has, laid out as in the backup; `root` is the backup."""
 
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder, self.root = folder, root

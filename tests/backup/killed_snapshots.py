@@ -5,18 +5,18 @@ Prints for each N how many changes were seen: fewer than N means that it came to
 
 from __future__ import annotations
 
-import os
+import functools
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from folder_sync import counted, judge
+from folder_sync import judge
+from killed_sync import killed_at
 
 from being_remote.backup.history import History
-from being_remote.backup.prune import plan_pruning, prune
+from being_remote.backup.prune import merge_snapshots, plan_pruning, prune
 from being_remote.backup.restore import RestoreResult, read_verified, restore
-from being_remote.backup.snapshot_merge import merge_snapshots
 from being_remote.backup.verification import scrub
 from being_remote.session import no_progress
 
@@ -51,19 +51,7 @@ def act(action: str, root: Path) -> None:
 def main(action: str, pattern: str, numbers: list[int]) -> None:
     for n in numbers:
         root = Path(pattern.replace("{n}", str(n)))
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(reader)
-            with counted(root, n) as seen:
-                act(action, root)
-            os.write(writer, str(seen[0]).encode())
-            os._exit(0)
-        os.close(writer)
-        said = os.read(reader, 64).decode() or "killed"
-        os.close(reader)
-        os.waitpid(child, 0)
-        print(n, said, flush=True)
+        print(n, killed_at(n, root, functools.partial(act, action)), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -19,18 +20,18 @@ def main(host: str, pattern: str, words: list[str]) -> None:
     for word in words:
         root = Path(pattern.replace("{n}", word))
         for n in map(int, word.split(",")):
-            said = killed_at(n, Path(host), root)
+            said = killed_at(n, root, lambda at: FolderHost(Path(host), at).sync())
         print(word, said, flush=True)
 
 
-def killed_at(n: int, host: Path, root: Path) -> str:
-    """How many changes a sync saw that had to end at the n-th, or "killed"."""
+def killed_at(n: int, root: Path, work: Callable[[Path], object]) -> str:
+    """How many changes below `root` the work saw that had to end at the n-th, or "killed"."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
         with counted(root, n) as seen:
-            FolderHost(host, root).sync()
+            work(root)
         os.write(writer, str(seen[0]).encode())
         os._exit(0)
     os.close(writer)

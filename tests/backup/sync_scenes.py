@@ -75,7 +75,7 @@ def check_settled(
     host.sync()
     assert host.live() == live, what
     _, planned, arrival = host.sync()
-    assert planned.wanted == () and arrival.transferred_files == 0, what
+    assert planned.wanted == () and arrival.got.transferred_files == 0, what
     snapshots = host.history.snapshot_numbers()
     for number in snapshots:
         for entry in host.history.read(number).files.values():

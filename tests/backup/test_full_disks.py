@@ -1,4 +1,4 @@
-"""A disk that is full at every possible step: it is said, nothing is lost, and with room the sync goes on."""
+"""A disk that is full at every possible step is reported; nothing is lost; with room the sync continues."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def halves(host: FolderHost) -> set[str]:
     return {os.path.relpath(os.path.join(f, n), incoming) for f, _, names in os.walk(incoming) for n in names}
 
 
-def test_a_log_that_grew_since_it_was_listed_comes_as_listed_and_the_next_sync_downloads_the_rest(
+def test_a_log_that_grew_since_it_was_listed_is_downloaded_as_listed_and_the_rest_by_the_next_sync(
     host: FolderHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rsync, "GROWTH_BYTES", 1000)
@@ -75,7 +75,7 @@ def test_half_files_of_what_is_not_wanted_are_removed_and_those_of_what_is_wante
     }
 
 
-def test_what_an_attack_left_half_does_not_block_the_next_sync(tmp_path: Path) -> None:
+def test_half_files_of_an_attack_do_not_block_the_next_sync(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         host = FolderHost(tmp_path / "host", disk / "home")
         host.put("checkpoint/00000.frame", "a frame END")

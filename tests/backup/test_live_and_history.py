@@ -76,7 +76,7 @@ def test_first_sync_downloads_everything_and_the_second_changes_nothing_at_all(h
     host.put("bbox.pt", "box")
 
     _, _, arrival = host.sync()
-    assert (arrival.transferred_files, arrival.manifest and arrival.manifest.number) == (4, 0)
+    assert (arrival.got.transferred_files, arrival.manifest and arrival.manifest.number) == (4, 0)
     assert host.live() == {
         "bbox.pt": "box",
         "checkpoint/00000.frame": "a END",
@@ -87,7 +87,7 @@ def test_first_sync_downloads_everything_and_the_second_changes_nothing_at_all(h
 
     before = tree_state(host.root)
     _, planned, arrival = host.sync()
-    assert (planned.wanted, arrival.transferred_files, arrival.method) == ((), 0, None)
+    assert (planned.wanted, arrival.got.transferred_files, arrival.got.method) == ((), 0, None)
     after = tree_state(host.root)
     assert before == {k: v for k, v in after.items() if not k.endswith("/lock")} | {
         k: v for k, v in before.items() if k.endswith("/lock")
@@ -243,30 +243,31 @@ def test_only_what_is_known_to_be_whole_is_kept_when_the_host_rewrites_it(
     assert host.live() == {path: "other END"} and not host.history.quarantine.exists()
 
 
+def rewrite_at_each_question(host: FolderHost, *texts: str, when_s: float = 1_700_000_020) -> None:
+    """The host's first frame has the next text when the host is asked next, and so on."""
+
+    def rewrite() -> None:
+        host.put("checkpoint/00000.frame", texts[0], when_s)
+        rewrite_at_each_question(host, *texts[1:], when_s=when_s + 10)
+
+    if texts:
+        host.at_next_question(rewrite)
+
+
 def test_a_frame_that_the_host_rewrites_again_and_again_keeps_each_whole_version(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "first END")
-
-    def second() -> None:
-        host.put("checkpoint/00000.frame", "second END", 1_700_000_020)
-        host.at_next_question(lambda: host.put("checkpoint/00000.frame", "third END", 1_700_000_030))
-
-    host.at_next_question(second)
+    rewrite_at_each_question(host, "second END", "third END")
     _, _, arrival = host.sync()
-    assert arrival.mismatched == ("checkpoint/00000.frame",)
+    assert arrival.got.mismatched == ("checkpoint/00000.frame",)
     kept = {p.read_text() for p in host.history.quarantine.iterdir() if p.suffix != ".json"}
     assert kept == {"first END", "second END"}
 
 
 def test_a_torn_frame_that_keeps_changing_is_being_written_whatever_its_time_says(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "torn")
-
-    def second() -> None:
-        host.put("checkpoint/00000.frame", "torn still", 1_700_000_020)
-        host.at_next_question(lambda: host.put("checkpoint/00000.frame", "torn again", 1_700_000_030))
-
-    host.at_next_question(second)
+    rewrite_at_each_question(host, "torn still", "torn again")
     _, _, arrival = host.sync()
-    assert (arrival.being_written, arrival.mismatched) == (("checkpoint/00000.frame",), ())
+    assert (arrival.got.unfinished, arrival.got.mismatched) == (("checkpoint/00000.frame",), ())
 
 
 def test_a_rewrite_within_the_same_second_is_fetched_though_rsync_would_not(host: FolderHost) -> None:
@@ -274,7 +275,7 @@ def test_a_rewrite_within_the_same_second_is_fetched_though_rsync_would_not(host
     host.sync()
     host.put("checkpoint/00000.frame", "two END", 1_700_000_000.2)
     _, _, arrival = host.sync()
-    assert arrival.transferred_files == 1
+    assert arrival.got.transferred_files == 1
     assert host.live() == {"checkpoint/00000.frame": "two END"}
 
 
@@ -284,7 +285,7 @@ def test_a_rewrite_with_the_very_same_size_and_time_is_found_by_hash(host: Folde
     host.put("checkpoint/00000.frame", "two END")
     assert host.sync()[1].wanted == ()
     _, _, arrival = host.sync(deep=True)
-    assert arrival.transferred_files == 1
+    assert arrival.got.transferred_files == 1
     assert host.live() == {"checkpoint/00000.frame": "two END"}
     # That the live file has the old one's size and time must not hide that it was rewritten.
     assert host.sync(deep=True)[1].wanted == ()
@@ -344,7 +345,7 @@ def test_when_the_link_is_cut_what_arrived_whole_is_safe_and_the_rest_follows(ho
         host.sync(session=CutSession(files=2))
     assert host.live() == {"bbox.pt": "box", "checkpoint/00000.frame": "0 END"}
     _, _, arrival = host.sync()
-    assert arrival.transferred_files == 2
+    assert arrival.got.transferred_files == 2
     assert len(host.live()) == 4
 
 
@@ -367,7 +368,7 @@ def test_what_arrived_before_ctrl_c_is_not_fetched_again(host: FolderHost) -> No
         host.sync(session=StoppedSession())
     assert host.live() == {}
     _, _, arrival = host.sync()
-    assert arrival.transferred_files == 0
+    assert arrival.got.transferred_files == 0
     assert host.live() == {"checkpoint/00000.frame": "new END"}
 
 
@@ -461,7 +462,7 @@ def test_what_a_second_fetch_wrote_over_a_file_that_was_read_already_never_becom
 
     session = Rewriting(LocalHost(name="here", workdir=PurePosixPath("/")))
     _, _, arrival = host.sync(session=session, offers=offers)
-    assert len(fetches) == 2 and arrival.mismatched == ("checkpoint/a.frame",)
+    assert len(fetches) == 2 and arrival.got.mismatched == ("checkpoint/a.frame",)
     assert host.live() == {"run/logs/log": "two"}
     for name, _ in host.history.contents():
         assert hash_of(host.history.object(name)) == name
@@ -517,7 +518,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 # 1.9 MB do not even arrive, which is said before the transfer; 0.8 MB arrive and do not fit a second time.
 @pytest.mark.parametrize("new_kb", [1900, 800])
-def test_on_a_full_disk_what_was_safe_stays_and_the_next_sync_goes_on(
+def test_on_a_full_disk_what_was_safe_stays_and_the_next_sync_continues(
     full_disk: Path, tmp_path: Path, new_kb: int
 ) -> None:
     host = FolderHost(tmp_path / "host", full_disk / "home")
@@ -541,7 +542,7 @@ def test_on_a_full_disk_what_was_safe_stays_and_the_next_sync_goes_on(
     assert host.live()["checkpoint/00000.frame"][0] == "y"
 
 
-def test_a_disk_that_fills_while_files_arrive_keeps_what_was_safe_and_goes_on_later(
+def test_a_disk_that_fills_while_files_arrive_keeps_what_was_safe_and_the_next_sync_continues(
     full_disk: Path, tmp_path: Path
 ) -> None:
     host = FolderHost(tmp_path / "host", full_disk / "home")
@@ -562,7 +563,7 @@ def test_a_disk_that_fills_while_files_arrive_keeps_what_was_safe_and_goes_on_la
     assert host.history.snapshot_numbers() == [0]
     subprocess.run(["mount", "-o", "remount,size=8m", full_disk], check=True)
     _, _, arrival = host.sync()
-    assert arrival.transferred_files == 0  # all of them had arrived
+    assert arrival.got.transferred_files == 0  # all of them had arrived
     assert len(host.live()) == 400
 
 
@@ -588,7 +589,7 @@ def test_a_manifest_under_another_number_is_passed_over_and_named(host: FolderHo
     assert sorted(host.live()) == ["checkpoint/00000.frame", "checkpoint/00001.frame"]
 
 
-def test_without_a_word_of_what_is_live_the_next_sync_makes_the_newest_live(host: FolderHost) -> None:
+def test_where_no_note_says_what_is_live_the_next_sync_makes_the_newest_live(host: FolderHost) -> None:
     host.put("checkpoint/00000.frame", "a END")
     host.sync()
     (host.history.history_folder / "live").write_text("")
@@ -596,7 +597,7 @@ def test_without_a_word_of_what_is_live_the_next_sync_makes_the_newest_live(host
     assert host.history.shown() == 0 and host.live() == {"checkpoint/00000.frame": "a END"}
 
 
-def test_ctrl_c_does_not_wait_for_a_host_that_says_nothing(
+def test_ctrl_c_does_not_wait_for_a_host_that_does_not_answer(
     host: FolderHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.put("checkpoint/00000.frame", "a END")

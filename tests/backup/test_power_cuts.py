@@ -13,8 +13,8 @@ from sync_scenes import another_run, by_hand, first, more
 
 from being_remote.backup import put_file
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import ExpectedFile, note_expected
-from being_remote.backup.snapshot_merge import merge_snapshots
+from being_remote.backup.incoming import ExpectedFile, note_expected
+from being_remote.backup.prune import merge_snapshots
 from being_remote.durable_files import write_whole
 from being_remote.inventory import LocalHost
 from being_remote.session import Pull, TransferResult

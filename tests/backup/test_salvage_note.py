@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import ExpectedFile, note_contents, note_expected
+from being_remote.backup.incoming import ExpectedFile, note_contents, note_expected
 
 A, B = ("run/" + "a" * 100, "0" * 64), ("run/b", "1" * 64)
 
 
 @pytest.mark.parametrize("left", range(1, len(json.dumps(A))))
-def test_a_half_written_line_goes_before_another_is_written_behind_it(tmp_path: Path, left: int) -> None:
+def test_a_half_written_line_is_removed_before_another_is_appended(tmp_path: Path, left: int) -> None:
     history = History(tmp_path)
     history.history_folder.mkdir()
     note_expected(history, "pod", [ExpectedFile("run/a", "files/a", 3, 7)])
@@ -27,7 +27,7 @@ def test_a_half_written_line_goes_before_another_is_written_behind_it(tmp_path: 
     assert [json.loads(line) for line in lines] == ["pod", ["run/a", "files/a", 3, 7], list(B)]
 
 
-def test_many_lines_and_long_ones_stay(tmp_path: Path) -> None:
+def test_many_lines_and_long_lines_are_kept(tmp_path: Path) -> None:
     history = History(tmp_path)
     history.history_folder.mkdir()
     awaited = [ExpectedFile("run/" + "ü" * 4000 + str(n), "files/a", 3, 7) for n in range(40)]

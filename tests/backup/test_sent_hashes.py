@@ -35,7 +35,7 @@ def test_the_hash_of_a_file_as_it_was_listed_is_noted_under_its_path_here() -> N
 
 
 @pytest.mark.parametrize("then", [None, SAID._replace(inode=8)], ids=["written meanwhile", "another file"])
-def test_a_file_that_comes_again_otherwise_takes_back_what_was_said_of_it(then: Hashed | None) -> None:
+def test_a_file_that_arrives_again_with_other_bytes_loses_its_noted_hash(then: Hashed | None) -> None:
     assert noted(OFFER, SAID, then) == {}
     assert noted(OFFER, then, SAID) == {"run/b": SAID.sha256}
 

@@ -1,4 +1,4 @@
-"""Snapshots: told, restored, pruned, read again; killed anywhere, none names a content that is gone."""
+"""Snapshots: listed, restored, pruned, read again; killed anywhere, none names a missing content."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from folder_sync import FolderHost, judge
 from killed_snapshots import act, restore_first
 
 from being_remote.backup.live_tree import scan
-from being_remote.backup.prune import Pruning, plan_pruning, prune
+from being_remote.backup.prune import Pruning, merge_snapshots, plan_pruning, prune
 from being_remote.backup.restore import RestoreResult, read_verified, restore
-from being_remote.backup.snapshot_merge import merge_snapshots
 from being_remote.backup.snapshots import SnapshotChange, survey_snapshots
 from being_remote.backup.verification import VerifyResult, scrub
 from being_remote.durable_files import room_on_disk
@@ -77,7 +76,7 @@ def two_runs(host: FolderHost) -> None:
     host.sync()
 
 
-def test_each_snapshot_tells_what_it_has_and_how_it_differs_from_the_one_before(host: FolderHost) -> None:
+def test_each_snapshot_lists_its_files_and_how_it_differs_from_the_one_before(host: FolderHost) -> None:
     two_runs(host)
     host.put("checkpoint/00001.frame", "new 1 END", 1_700_000_101)
     host.sync()
@@ -211,7 +210,9 @@ def test_a_restore_for_which_there_is_no_room_changes_nothing_and_works_when_the
         assert host.live()[FRAME][0] == "x"
 
 
-def test_after_a_restore_the_host_has_news_and_the_restored_one_stays_in_history(host: FolderHost) -> None:
+def test_after_a_restore_new_files_of_the_host_become_live_and_the_restored_snapshot_stays_in_history(
+    host: FolderHost,
+) -> None:
     two_runs(host)
     of_the_host = {"bbox.pt": "new box", FRAME: "new 0 END", "run/logs/train.log": "one log"}
     bring_back(host, 0)
@@ -223,7 +224,7 @@ def test_after_a_restore_the_host_has_news_and_the_restored_one_stays_in_history
     assert host.live()["bbox.pt"] == "old box"
 
 
-def test_files_of_the_restored_run_that_the_host_has_newer_come_again_and_the_others_stay(
+def test_files_of_the_restored_run_that_the_host_has_newer_are_downloaded_again_and_the_others_stay(
     host: FolderHost,
 ) -> None:
     for i in range(3):
@@ -444,7 +445,7 @@ def test_a_live_file_that_was_changed_or_rotted_repairs_nothing(host: FolderHost
     assert read_again(host).repaired == ()
 
 
-def test_a_content_lost_here_is_left_out_of_the_newest_snapshot_and_comes_again_from_the_host(
+def test_a_content_lost_here_is_left_out_of_the_newest_snapshot_and_is_downloaded_again(
     host: FolderHost,
 ) -> None:
     two_runs(host)
@@ -483,7 +484,7 @@ def test_a_content_lost_from_an_old_snapshot_only_is_named_and_changes_nothing_l
     assert done.left_out == () and host.history.snapshot_numbers() == [0, 1]
 
 
-def test_a_damaged_manifest_is_named_and_the_rest_is_read_and_mended(host: FolderHost) -> None:
+def test_a_damaged_manifest_is_named_and_the_rest_is_read_and_repaired(host: FolderHost) -> None:
     two_runs(host)
     damaged = host.history.history_folder / "manifests/0.json"
     damaged.write_text("{")
@@ -660,7 +661,7 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_restoring_twice_after_a_kill_is_not_needed(host: FolderHost) -> None:
+def test_a_killed_restore_is_completed_by_the_next_command(host: FolderHost) -> None:
     """Once committed, settling alone finishes a restore."""
     two_runs(host)
     with host.history.lock():

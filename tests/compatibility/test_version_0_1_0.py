@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from being_remote.backup.history import History
-from being_remote.backup.interrupted_sync import keep_arrived
+from being_remote.backup.incoming import keep_arrived
 from being_remote.backup.reconcile import settle
 from being_remote.backup.verification import scrub
 from being_remote.inventory import Inventory

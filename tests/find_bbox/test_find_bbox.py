@@ -421,7 +421,7 @@ def test_a_box_written_after_the_frames_is_a_problem_and_before_them_is_none(her
     later = time.time() + 7300
     os.utime(here.box, (later, later))
     (problem,) = candidate(here.find()).problems
-    assert problem.startswith("it was written 2 h after the first of the run's frames")
+    assert problem.startswith("it was written 2 h 1 min after the first of the run's frames")
 
 
 def test_a_run_that_did_not_crop_has_no_use_for_the_box(here: Checkout) -> None:
@@ -595,7 +595,7 @@ def test_the_box_of_a_job_is_listed_and_never_the_actors(
     assert any(f"recover --run {JOB}" in note for note in found.notes)
 
 
-def test_boxes_of_our_own_jobs_are_no_rivals_of_the_actors_own(
+def test_boxes_of_our_own_jobs_never_compete_with_the_actors_own(
     tmp_path: Path, make_inventory: MakeInventory
 ) -> None:
     here = with_a_host_backup(tmp_path, make_inventory)

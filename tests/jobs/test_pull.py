@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ import pytest
 from being_remote import plugins
 from being_remote.demo.actor import make_actor
 from being_remote.errors import DataError, InconsistentData, NotFoundError, UsageError
-from being_remote.jobs import attempt_files
 from being_remote.jobs.attempt_files import AttemptFolder, matches
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.result_folder import ResultFolder
-from being_remote.transfer import disk_room
+from being_remote.transfer import disk_room, hash_comparison
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
@@ -40,7 +38,7 @@ def ended(works: Any) -> str:
     return str(works.command(MAKE, follow_it=True).job)
 
 
-def test_what_comes_home_is_what_is_there_and_its_record_says_so(works: Any, ended: str) -> None:
+def test_what_is_downloaded_is_what_the_host_has_and_its_record_names_it(works: Any, ended: str) -> None:
     report = pull(works.inventory, ended, all_files=True)
     assert names(report.folder) == {"one.txt", "a/b/two.txt"}
     assert (report.files, report.bytes, report.transferred_files, report.verified) == (2, 8, 2, 2)
@@ -153,14 +151,13 @@ def test_a_file_that_changes_once_while_it_is_downloaded_is_downloaded_again(
 def test_a_file_that_the_host_cannot_read_is_refused_and_nothing_is_kept(
     works: Any, ended: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = attempt_files.hash_files
+    real = hash_comparison.hash_files
 
     def hash_files(*args: Any, **options: Any) -> Any:
-        listing = real(*args, **options)
-        unread = [file._replace(sha256=None) for file in listing.folders[0].files]  # as after a read error
-        return replace(listing, folders=[replace(listing.folders[0], files=unread)])
+        clock_ns, files = real(*args, **options)
+        return clock_ns, {key: file._replace(sha256=None) for key, file in files.items()}  # a read error
 
-    monkeypatch.setattr(attempt_files, "hash_files", hash_files)
+    monkeypatch.setattr(hash_comparison, "hash_files", hash_files)
     with pytest.raises(InconsistentData, match="is not the file that here has"):
         pull(works.inventory, ended, all_files=True)
     assert not (runs_of(works.inventory, None) / ended).exists()
@@ -206,7 +203,7 @@ def test_links_and_specials_are_never_followed(works: Any, tmp_path: Path) -> No
     assert report.exit_code == 6
 
 
-def test_names_that_are_ours_or_leave_the_folder_stay_there(works: Any) -> None:
+def test_names_that_are_ours_or_leave_the_folder_are_refused(works: Any) -> None:
     report_of = works.command("echo evil > pulled.json; echo x > ok", follow_it=True)
     report = pull(works.inventory, report_of.job, all_files=True)
     assert [a.path for a in report.quarantined] == ["pulled.json"]
@@ -233,13 +230,13 @@ def test_of_many_refused_names_the_first_are_named_and_the_rest_counted(works: A
 
 
 @pytest.mark.parametrize("name", ["-rf", "a b", "$(x)", "ü", "\udcff", "new\nline"])
-def test_strange_names_come_home_as_they_are(works: Any, ended: str, name: str) -> None:
+def test_strange_names_are_downloaded_as_they_are(works: Any, ended: str, name: str) -> None:
     (works.attempt(ended) / "work" / name).write_text("strange\n")
     report = pull(works.inventory, ended, all_files=True)
     assert (report.folder / name).read_text() == "strange\n"
 
 
-def test_only_the_attempt_that_counts_comes_home_and_the_one_before_is_kept_beside(works: Any) -> None:
+def test_only_the_attempt_that_counts_is_downloaded_and_the_one_before_is_kept_beside(works: Any) -> None:
     job = works.command(
         "echo $PPID > mine; test -e ../../../go || { touch only-first; exit 3; }", follow_it=True
     ).job
@@ -255,7 +252,7 @@ def test_only_the_attempt_that_counts_comes_home_and_the_one_before_is_kept_besi
     assert json.loads((before / "pulled.json").read_text())["attempt"] == 1
 
 
-def test_of_a_job_that_failed_only_what_is_whole_comes_home(works: Any) -> None:
+def test_of_a_job_that_failed_only_what_is_whole_is_downloaded(works: Any) -> None:
     job = works.command("mkdir c; echo torn > c/00001.frame; echo x > ok; exit 1", follow_it=True).job
     nothing = pull(works.inventory, job)
     assert (nothing.files, nothing.exit_code, nothing.state) == (0, 5, "failed")
@@ -311,7 +308,7 @@ def test_what_still_runs_has_no_results_yet(works: Any) -> None:
     cancel(works.inventory, job)
 
 
-def test_two_pulls_at_once_do_not_meet(works: Any, ended: str) -> None:
+def test_of_two_pulls_at_once_one_is_refused(works: Any, ended: str) -> None:
     folder = runs_of(works.inventory, None) / ended
     with ResultFolder(folder).lock(), pytest.raises(UsageError, match="another pull of this job"):
         pull(works.inventory, ended, all_files=True)
@@ -357,7 +354,7 @@ def killed_everywhere(works: Any, job: str, points: range) -> None:
     assert len(points) < 30, "it never came to its end"
 
 
-def test_a_pull_that_is_killed_leaves_a_whole_tree_and_the_next_one_mends_it(works: Any, ended: str) -> None:
+def test_a_killed_pull_leaves_a_whole_tree_and_the_next_one_completes_it(works: Any, ended: str) -> None:
     killed_everywhere(works, ended, range(3, 30, 9))
 
 

@@ -305,7 +305,7 @@ def test_a_file_that_changes_here_between_hashing_and_sending_is_not_placed(
             growing.write_bytes(b"y" * 1001)
 
     with open_session(host, here.inventory) as session:
-        with pytest.raises(InconsistentData, match="'a' did not arrive as hashed here"):
+        with pytest.raises(InconsistentData, match=r"1 file \('a'\) did not arrive as hashed here"):
             push_files(session, host, {"a": growing}, PurePosixPath(here.input), on_progress=grow)
         assert here.there() == {}
         assert push_files(session, host, {"a": growing}, PurePosixPath(here.input)).files == 1

@@ -12,7 +12,7 @@ from recover_options import recover
 
 from being_remote.backup.history import History
 from being_remote.demo.actor import ActorTruth, make_actor
-from being_remote.transfer.stored_file import StoredFile
+from being_remote.transfer.checked_files import StoredFile
 from being_remote.workflows.recover import RecoverReport
 
 

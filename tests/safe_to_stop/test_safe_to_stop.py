@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import hashlib
 import io
@@ -12,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,7 +30,16 @@ from being_remote.jobs.result_folder import ResultFolder
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client import disk_survey
-from being_remote.pod_client.listing import ContainerStart, FolderQuery, ListedFile, ListedFolder, Listing
+from being_remote.pod_client.encoded_names import encode
+from being_remote.pod_client.listing import (
+    ContainerStart,
+    FileKey,
+    FolderQuery,
+    ListedFile,
+    ListedFolder,
+    Listing,
+    hash_files,
+)
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.safe_to_stop import file_comparison, host_files, stop_check, unowned_files
 from being_remote.safe_to_stop.active_jobs import judge_jobs
@@ -84,7 +92,7 @@ class Place:
         return self.workdir / "jobs" / job / "attempts/1/work"
 
     def ended(self, script: str) -> str:
-        """A job that has ended, of which nothing was brought home."""
+        """A job that has ended, of which nothing was downloaded."""
         job = self.job(script)
         self.until_ended(job, 1)
         return job
@@ -155,6 +163,18 @@ def rewrite(file: Path) -> None:
     os.utime(file, ns=(at.st_atime_ns, at.st_mtime_ns))
 
 
+def hashed_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that the host is asked to hash from now on."""
+    asked: list[str] = []
+
+    def hash_and_note(session: Any, python: str, sizes: Mapping[FileKey, int]) -> Any:
+        asked.extend(os.fsdecode(name) for _, name in sizes)
+        return hash_files(session, python, sizes)
+
+    monkeypatch.setattr(file_comparison, "hash_files", hash_and_note)
+    return asked
+
+
 def text(report: SafeReport, *, terminal: bool = False) -> str:
     shown = io.StringIO()
     show_safe_to_stop(Console(width=200, file=shown, force_terminal=terminal, color_system=None), report)
@@ -195,17 +215,10 @@ def test_what_a_sync_had_hashed_on_the_host_is_not_hashed_again_while_it_looks_t
 ) -> None:
     monkeypatch.setattr(known, "TICK_NS", 0)  # the files were made just now
     sync(here.inventory)
-    asked: list[str] = []
-    real = host_files.hash_host_files
-
-    def heard(session: Any, host: Any, files: list[HostFile]) -> Any:
-        asked.extend(file.path for file in files)
-        return real(session, host, files)
-
-    monkeypatch.setattr(file_comparison, "hash_host_files", heard)
+    asked = hashed_names(monkeypatch)
     assert here.look().safe is True and asked == []
     os.utime(here.checkpoint / "00000.frame", (1, 1))
-    assert here.look().safe is True and asked == ["checkpoint/00000.frame"]
+    assert here.look().safe is True and asked == ["00000.frame"]
 
 
 @pytest.mark.parametrize("harm", ["gone", "short", "link"])
@@ -241,7 +254,7 @@ def test_contents_that_no_snapshot_names_are_not_local(here: Place) -> None:
     assert here.look().actors[0].not_home.examples == ("run/logs/train.log",)
 
 
-def test_a_snapshot_that_goes_while_we_read_is_passed_over(
+def test_a_snapshot_that_is_removed_while_it_is_read_is_passed_over(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)
@@ -251,7 +264,7 @@ def test_a_snapshot_that_goes_while_we_read_is_passed_over(
     assert here.look().safe is True
 
 
-def test_a_sync_or_watch_at_work_is_not_in_the_way(here: Place) -> None:
+def test_a_running_sync_or_watch_does_not_stop_the_check(here: Place) -> None:
     sync(here.inventory)
     with History(here.home).lock():
         assert here.look().safe is True
@@ -436,7 +449,7 @@ def test_frames_count_whatever_the_folder_is_called(here: Place, folder: str) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel shows no files there")
-def test_frames_in_memory_behind_a_link_count_for_a_stop_destroys_them(here: Place) -> None:
+def test_frames_on_a_memory_disk_behind_a_link_count(here: Place) -> None:
     sync(here.inventory)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
         Path(memory, "7.frame").write_bytes(b"only here")
@@ -489,17 +502,10 @@ def test_a_sparse_terabyte_is_a_no_by_its_size_and_is_not_hashed(
     huge.parent.mkdir(parents=True, exist_ok=True)
     with open(huge, "wb") as file:
         file.truncate(1 << 40)
-    asked: list[str] = []
-    real = host_files.hash_host_files
-
-    def heard(session: Any, host: Any, files: list[HostFile]) -> Any:
-        asked.extend(file.path for file in files)
-        return real(session, host, files)
-
-    monkeypatch.setattr(file_comparison, "hash_host_files", heard)
+    asked = hashed_names(monkeypatch)
     report = here.look()
     assert report.safe is False and huge.name in report.reasons[0].what
-    assert not any(huge.name == Path(path).name for path in asked)
+    assert huge.name not in asked
 
 
 def test_a_large_file_is_hashed_where_something_local_has_its_size(
@@ -525,8 +531,8 @@ def test_of_a_file_that_grows_no_more_is_read_than_was_listed(here: Place) -> No
     sync(here.inventory)
     log = here.tracker / "output/demo/train.log"
     with _session(here) as session:
-        before = HostFile("a", log.parent, b"train.log", 4, 0)
-        (made,) = host_files.hash_host_files(session, here.inventory.the_host(None), [before]).values()
+        _, hashed = hash_files(session, sys.executable, {(log.parent, b"train.log"): 4})
+    (made,) = hashed.values()
     assert made.sha256 == hashlib.sha256(log.read_bytes()[:4]).hexdigest()
     assert made.bytes == log.stat().st_size
 
@@ -536,7 +542,7 @@ def test_a_file_that_cannot_be_read_on_the_host_makes_it_unknown(
 ) -> None:
     sync(here.inventory)
     rewrite(here.checkpoint / "00000.frame")
-    monkeypatch.setattr(file_comparison, "hash_host_files", lambda *_: {})
+    monkeypatch.setattr(file_comparison, "hash_files", lambda *_: (0, {}))
     report = here.look()
     assert (report.safe, report.exit_code) == (None, 4)
     assert text(report).startswith("UNKNOWN: ")
@@ -804,14 +810,12 @@ def unowned(
 
 
 def survey_of(*folders: PurePosixPath) -> disk_survey.DiskSurvey:
-    held = [
-        disk_survey.SurveyedFolder(path=base64.b64encode(str(f).encode()), files=1, bytes=1) for f in folders
-    ]
+    held = [disk_survey.SurveyedFolder(path=encode(f), files=1, bytes=1) for f in folders]
     nothing: Any = {"count": 0, "examples": []}
     return disk_survey.DiskSurvey(
         now_ns=1,
         newest_ns=None,
-        main_walked=base64.b64encode(b"/mt"),
+        main_walked=encode("/mt"),
         up_s=None,
         folders=held,
         counted=[],
@@ -856,7 +860,7 @@ def test_another_laptops_job_counts_as_ours_do(here: Place, tmp_path: Path) -> N
     ((what, next_step),) = here.why()
     assert f"{job} of another laptop (cancelled) has files that are not local: 1 file ('result')" in what
     assert "--take-over" in next_step
-    pull(their_inventory, job, all_files=True)  # both have one backup: what came home is home
+    pull(their_inventory, job, all_files=True)  # both laptops have one backup
     assert here.look().safe is True
 
 
@@ -884,7 +888,7 @@ def _volume(place: Place) -> str:
     return str(json.loads((place.workdir / "jobs/.volume").read_text())["volume"])
 
 
-def test_an_attempt_that_runs_although_its_job_went_on_elsewhere_is_a_no(here: Place) -> None:
+def test_an_attempt_that_runs_although_its_job_was_moved_is_a_no(here: Place) -> None:
     job = here.job("sleep 60")
     ledger = ledger_of(here.inventory)
     moved = dataclasses.replace(ledger.find(job), host="there", attempt=2)
@@ -1038,7 +1042,7 @@ def test_how_long_a_host_runs_is_reported_by_a_clock_that_nothing_sets(here: Pla
     )
 
 
-def test_where_something_is_to_follow_a_job_that_starts_meanwhile_makes_it_unknown(
+def test_with_a_command_to_run_after_it_a_job_that_starts_meanwhile_makes_it_unknown(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)
@@ -1054,7 +1058,7 @@ def test_where_something_is_to_follow_a_job_that_starts_meanwhile_makes_it_unkno
     assert report.safe is None and came[0] in report.reasons[0].what
 
 
-def test_where_something_is_to_follow_jobs_that_the_second_look_may_miss_make_it_unknown(
+def test_with_a_command_to_run_after_it_jobs_that_the_second_look_may_miss_make_it_unknown(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(here.inventory)
@@ -1069,7 +1073,7 @@ def test_where_something_is_to_follow_jobs_that_the_second_look_may_miss_make_it
     assert len(looks) == 2 and [r.what for r in report.reasons] == ["jobs may be missing: 1 of its 2 rows"]
 
 
-def test_a_host_that_is_away_or_not_trusted_is_unknown_and_an_unknown_name_is_2(
+def test_an_unreachable_or_untrusted_host_is_unknown_and_an_unknown_name_is_2(
     there: Place, make_inventory: MakeInventory
 ) -> None:
     (there.inventory.state / "known_hosts").unlink()
@@ -1112,7 +1116,7 @@ def test_a_host_that_holds_nothing_may_be_stopped_cloned_or_not(here: Place) -> 
     assert list(here.disk.iterdir()) == []
 
 
-def test_where_the_inventory_mistakes_the_trackers_folder_what_lies_beside_it_is_seen(here: Place) -> None:
+def test_where_the_inventory_names_a_wrong_tracker_folder_what_lies_beside_it_is_found(here: Place) -> None:
     here.tracker.rename(here.disk / "metrical-tracker")
     report = here.look()
     assert report.safe is False

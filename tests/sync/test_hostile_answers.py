@@ -179,7 +179,10 @@ def test_whatever_a_pod_answers_thousands_of_syncs_change_nothing_but_what_they_
 NOTE = {"job": "job-1", "host": "pod", "attempt": 1, "spec_sha256": "a" * 64}
 KIND = MetricalTracker()
 PATTERNS = {"tracking": (*KIND.results, *KIND.more_results), "command": ("**",)}
-RESULTS = re.compile(r"backups/demo/runs/\.?job-1(\.\w+)?/(.*)|backups/demo/runs/\.job-1\.lock", re.DOTALL)
+RESULTS = re.compile(
+    r"backups/demo/runs/(\.job-1\.lock|job-1\.quarantine/[^./][^/]*|\.?job-1(\.incoming|\.replaced)?/(?P<name>.*))",
+    re.DOTALL,
+)
 
 
 def results_of(patterns: tuple[str, ...], session: ModelSession) -> AttemptFolder:
@@ -208,7 +211,7 @@ def see_results(
         for path in changes(before, state_of(here)):
             found = RESULTS.fullmatch(path)
             assert found, f"{path!r} was not asked for"
-            name = found[2]
+            name = found["name"]
             if name is None or name == "pulled.json":
                 continue
             assert any(matches(name, pattern) for pattern in patterns), path

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 from faults import small_disk
+from local_actor import FRAMES
 from remote_homes import Homes, empty, homes_on
 
-from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import NoSpace
 from being_remote.inventory import Inventory
@@ -29,20 +29,6 @@ from being_remote.workflows.pull import pull
 
 MakeInventory = Callable[..., Inventory]
 YEAR_2286_S = 10**10
-
-
-@pytest.fixture(scope="module")
-def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("actor") / "tracker"
-    make_actor(root, "demo", frames=3, pictures=False, video=False)
-    return root
-
-
-@pytest.fixture
-def homes(actor: Path, pod: Pod, make_inventory: MakeInventory) -> Iterator[Homes]:
-    made = homes_on(pod, actor, make_inventory)
-    yield made
-    empty(made.tracker)
 
 
 def all_but(homes: Homes, *bad: str) -> None:
@@ -80,7 +66,7 @@ def test_a_log_of_a_terabyte_is_left_out_by_name_and_nothing_of_it_is_fetched(ho
     all_but(homes)
 
 
-def test_of_more_logs_than_are_listed_the_first_come_and_all_else(
+def test_of_more_logs_than_are_listed_the_first_are_downloaded_and_all_else(
     homes: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_files, "MOST_LOGS", 20)
@@ -95,7 +81,7 @@ def test_of_more_logs_than_are_listed_the_first_come_and_all_else(
     all_but(homes)
 
 
-def test_of_two_files_for_one_place_one_comes_and_the_other_is_named(homes: Homes) -> None:
+def test_of_two_files_for_one_place_one_is_downloaded_and_the_other_is_named(homes: Homes) -> None:
     other = homes.tracker / "output/demo/logs/train.log"
     other.parent.mkdir(exist_ok=True)
     other.write_text("another")
@@ -138,7 +124,7 @@ def test_the_most_precious_files_are_fetched_first_and_large_logs_last(
     assert kinds == sorted(kinds) and set(kinds) == {0, 1, 2}
 
 
-def test_on_a_disk_with_too_little_room_the_most_precious_files_come(
+def test_on_a_disk_with_too_little_room_the_most_precious_files_are_downloaded(
     actor: Path, pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "small") as disk:
@@ -188,8 +174,8 @@ def test_a_flood_in_one_part_of_a_jobs_results_hides_no_frame(
     host = next(iter(works.inventory.hosts.values()))
     work = AttemptFolder(LocalSession(host), host.python, PurePosixPath(there), MetricalTracker().checkpoints)
     offers, aside = work.list_files(works.folder / "into")
-    assert sum(offer.path.endswith(".frame") for offer in offers) == 3
-    assert len(offers) == 33 and "more than 30" in aside[0].reason
+    assert sum(offer.path.endswith(".frame") for offer in offers) == FRAMES
+    assert len(offers) == 30 + FRAMES and "more than 30" in aside[0].reason
 
 
 def test_a_file_without_room_holds_up_no_other_of_a_job_that_is_followed(works: Any, actor: Path) -> None:
@@ -202,5 +188,5 @@ def test_a_file_without_room_holds_up_no_other_of_a_job_that_is_followed(works: 
     rounds = LiveDownload(work, works.folder / "runs/job-1", {"job": "job-1", "attempt": 1}, RESULT_JUDGE)
     rounds.round()
     first, last = rounds.round(), rounds.round(last=True)
-    assert len(first.files) == 3 and not last.more
+    assert len(first.files) == FRAMES and not last.more
     assert [aside.path for aside in last.set_aside] == ["output/demo/input/0.png"]

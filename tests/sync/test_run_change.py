@@ -1,4 +1,4 @@
-"""Whether a host holds another run: judged by the box, and by the first and the last frame that came."""
+"""Whether a host holds another run: decided by the box, and by the first and the last frame that arrived."""
 
 from __future__ import annotations
 
@@ -46,6 +46,14 @@ def test_while_the_host_holds_frames_of_the_earlier_camera_another_one_is_a_new_
     still = {name: live[name] for name in list(live)[:2]}
     assert other_run(came, live, still) is None
     assert other_run(came, live, {}) is not None
+
+
+def test_another_camera_is_seen_of_frames_that_lie_in_the_history_under_their_hashes(
+    tmp_path: Path, live: dict[str, Path]
+) -> None:
+    name, file = frame(tmp_path / "came", 2, OTHERS)
+    moved = file.rename(tmp_path / "0123abcd")  # as of a sync that was killed after it had moved them
+    assert other_run({name: moved}, live, {}) is not None
 
 
 def test_the_same_camera_is_the_same_run_and_nothing_to_compare_with_says_nothing(

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from local_actor import FRAMES, SyncedActor
 
 from being_remote.backup.history import History
-from being_remote.demo.actor import make_actor
 from being_remote.demo.checkout import CONFIG
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import (
@@ -32,71 +32,25 @@ from being_remote.session import TransferProgress
 from being_remote.tracker.layout import PLACES, places_of
 from being_remote.transport.local_session import LocalSession
 from being_remote.workflows.snapshots import prune_snapshots
-from being_remote.workflows.sync import SyncReport, sync
+from being_remote.workflows.sync import sync
 
 MakeInventory = Callable[..., Inventory]
 AWKWARD = [b"a b", b"it's", b'q"uote', b"$(touch pwned)", b"new\nline", b"-rf", b"gr\xfcn", b"*?[x]"]
-FRAMES = 6
-
-
-@pytest.fixture(scope="module")
-def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tracker checkout with one finished run of `demo`, without pictures; copied by each test."""
-    root = tmp_path_factory.mktemp("actor") / "tracker"
-    make_actor(root, "demo", frames=FRAMES, pictures=False, video=False)
-    return root
-
-
-@pytest.fixture(scope="module")
-def second_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same actor tracked again: another box, another camera, fewer frames."""
-    root = tmp_path_factory.mktemp("again") / "tracker"
-    make_actor(root, "demo", frames=3, seed=5, edge="none", pictures=False, video=False)
-    return root
-
-
-class Setting:
-    """One host with the actor on its disk, and an inventory that knows it."""
-
-    def __init__(self, tracker: Path, workdir: Path, inventory: Inventory) -> None:
-        self.tracker, self.workdir, self.inventory = tracker, workdir, inventory
-        self.root = inventory.backups / "demo"
-        self.checkpoint = tracker / "output/demo/checkpoint"
-
-    def sync(self, **options: Any) -> SyncReport:
-        return sync(self.inventory, **options)
-
-    def live(self) -> dict[str, bytes]:
-        found = {}
-        for folder, _, names in os.walk(self.root):
-            for name in names:
-                path = Path(folder, name)
-                if ".history" not in path.parts:
-                    found[str(path.relative_to(self.root))] = path.read_bytes()
-        return found
 
 
 @pytest.fixture
-def here(tmp_path: Path, actor: Path, make_inventory: MakeInventory) -> Setting:
-    """This machine as a host: the same way, without a network."""
-    tracker, workdir = tmp_path / "disk/tracker", tmp_path / "disk/Being"
-    shutil.copytree(actor, tracker)
-    entry = {"kind": "local", "workdir": str(workdir), "tracker": {"root": str(tracker)}}
-    actors = {"demo": {"source_size": [1920, 1080], "host_backups": ["data/backup/demo"]}}
-    return Setting(tracker, workdir, make_inventory({"here": entry}, actors))
-
-
-@pytest.fixture
-def there(actor: Path, pod: Pod, make_inventory: MakeInventory) -> Iterator[Setting]:
+def there(actor: Path, pod: Pod, make_inventory: MakeInventory) -> Iterator[SyncedActor]:
     """A real sshd."""
     tracker = pod.root / "metrical-tracker"
     shutil.copytree(actor, tracker, dirs_exist_ok=True)
-    yield Setting(tracker, pod.root / "Being", make_inventory({"pod": pod}))
+    yield SyncedActor(tracker, pod.root / "Being", make_inventory({"pod": pod}))
     for child in tracker.iterdir():
         shutil.rmtree(child)
 
 
-def test_a_finished_run_is_downloaded_from_a_pod_and_a_second_sync_transfers_nothing(there: Setting) -> None:
+def test_a_finished_run_is_downloaded_from_a_pod_and_a_second_sync_transfers_nothing(
+    there: SyncedActor,
+) -> None:
     seen: list[TransferProgress] = []
     (there.tracker / "configs/config.py").write_text(CONFIG)
     first = there.sync(verify=True, on_progress=seen.append)
@@ -125,7 +79,7 @@ def test_a_finished_run_is_downloaded_from_a_pod_and_a_second_sync_transfers_not
 
 @pytest.mark.parametrize("where", ["here", "there"])
 def test_names_of_any_bytes_arrive_intact(where: str, request: pytest.FixtureRequest) -> None:
-    at: Setting = request.getfixturevalue(where)
+    at: SyncedActor = request.getfixturevalue(where)
     logs = os.fsencode(at.tracker / "output/demo/logs")
     os.mkdir(os.path.join(logs, b"sub \xff"))
     for name in [*AWKWARD, *(b"sub \xff/" + n for n in AWKWARD)]:
@@ -141,7 +95,7 @@ def test_names_of_any_bytes_arrive_intact(where: str, request: pytest.FixtureReq
     json.dumps([report.warnings, report.vanished.examples], ensure_ascii=True)
 
 
-def test_a_torn_frame_is_quarantined_and_named_and_everything_else_is_local(there: Setting) -> None:
+def test_a_torn_frame_is_quarantined_and_named_and_everything_else_is_local(there: SyncedActor) -> None:
     whole = (there.checkpoint / "00005.frame").read_bytes()
     (there.checkpoint / "00005.frame").write_bytes(whole[:-100])
     os.utime(there.checkpoint / "00005.frame", (1_700_000_000, 1_700_000_000))  # nobody writes it any more
@@ -159,7 +113,7 @@ def test_a_torn_frame_is_quarantined_and_named_and_everything_else_is_local(ther
     assert (healed.exit_code, healed.transferred_files, healed.verified) == (0, 1, healed.files)
 
 
-def test_a_hostile_frame_never_becomes_live(here: Setting) -> None:
+def test_a_hostile_frame_never_becomes_live(here: SyncedActor) -> None:
     import pickle
 
     class Boom:
@@ -174,7 +128,7 @@ def test_a_hostile_frame_never_becomes_live(here: Setting) -> None:
     assert "checkpoint/00002.frame" not in here.live()
 
 
-def test_a_rewrite_that_keeps_size_and_time_is_seen_by_a_plain_sync(there: Setting) -> None:
+def test_a_rewrite_that_keeps_size_and_time_is_seen_by_a_plain_sync(there: SyncedActor) -> None:
     log = there.tracker / "output/demo/train.log"
     there.sync()
     at, text = log.stat(), log.read_text()
@@ -191,7 +145,7 @@ def rot(file: Path) -> None:
     os.utime(file, ns=(at.st_mtime_ns, at.st_mtime_ns))
 
 
-def test_a_live_file_that_rotted_here_is_found_by_verify_and_put_right(here: Setting) -> None:
+def test_a_live_file_that_rotted_here_is_found_by_verify_and_put_right(here: SyncedActor) -> None:
     here.sync()
     mesh = here.root / "run/mesh/00001.ply"
     good = mesh.read_bytes()
@@ -202,7 +156,7 @@ def test_a_live_file_that_rotted_here_is_found_by_verify_and_put_right(here: Set
     assert report.verified == report.files
 
 
-def test_what_vanished_or_shrank_on_the_host_stays_and_is_reported(here: Setting) -> None:
+def test_what_vanished_or_shrank_on_the_host_stays_and_is_reported(here: SyncedActor) -> None:
     here.sync()
     log = here.tracker / "output/demo/train.log"
     long = log.read_bytes()
@@ -218,7 +172,7 @@ def test_what_vanished_or_shrank_on_the_host_stays_and_is_reported(here: Setting
     assert history.object(history.read(0).files["run/logs/train.log"].sha256).read_bytes() == long
 
 
-def test_a_second_run_on_the_host_replaces_the_live_tree_whole(here: Setting, second_run: Path) -> None:
+def test_a_second_run_on_the_host_replaces_the_live_tree_whole(here: SyncedActor, second_run: Path) -> None:
     here.sync()
     shutil.rmtree(here.tracker)
     shutil.copytree(second_run, here.tracker)
@@ -229,7 +183,9 @@ def test_a_second_run_on_the_host_replaces_the_live_tree_whole(here: Setting, se
     assert here.sync(verify=True).verified == report.files
 
 
-def test_frames_with_another_camera_are_another_run_without_any_box(here: Setting, second_run: Path) -> None:
+def test_frames_with_another_camera_are_another_run_without_any_box(
+    here: SyncedActor, second_run: Path
+) -> None:
     (here.tracker / "input/demo/bbox.pt").unlink()
     here.sync()
     shutil.rmtree(here.checkpoint)
@@ -239,7 +195,7 @@ def test_frames_with_another_camera_are_another_run_without_any_box(here: Settin
     assert len([p for p in here.live() if p.endswith(".frame")]) == 3
 
 
-def test_with_only_some_kinds_another_run_is_refused(here: Setting, second_run: Path) -> None:
+def test_with_only_some_kinds_another_run_is_refused(here: SyncedActor, second_run: Path) -> None:
     here.sync()
     before = here.live()
     shutil.copytree(second_run, here.tracker, dirs_exist_ok=True)
@@ -248,7 +204,7 @@ def test_with_only_some_kinds_another_run_is_refused(here: Setting, second_run: 
     assert here.live() == before
 
 
-def test_only_downloads_the_kinds_asked_for(here: Setting) -> None:
+def test_only_downloads_the_kinds_asked_for(here: SyncedActor) -> None:
     report = here.sync(only=["bbox", "logs"])
     assert {p.split("/")[0] for p in here.live()} == {"bbox.pt", "run"}
     assert report.files == len(here.live())
@@ -257,7 +213,7 @@ def test_only_downloads_the_kinds_asked_for(here: Setting) -> None:
     assert here.sync(only=["bbox"]).vanished.count == 0
 
 
-def test_a_hand_made_backup_is_adopted_and_only_the_rest_is_fetched(here: Setting) -> None:
+def test_a_hand_made_backup_is_adopted_and_only_the_rest_is_fetched(here: SyncedActor) -> None:
     home = here.root / "checkpoint"
     shutil.copytree(here.checkpoint, home)
     (home / "00005.frame").unlink()
@@ -269,7 +225,7 @@ def test_a_hand_made_backup_is_adopted_and_only_the_rest_is_fetched(here: Settin
     assert {p.name: p.stat().st_mtime_ns for p in home.iterdir() if p.name in times} == times
 
 
-def test_files_of_a_hand_made_backup_are_the_host_s_once_it_has_made_their_hashes(here: Setting) -> None:
+def test_files_of_a_hand_made_backup_are_the_host_s_once_it_has_made_their_hashes(here: SyncedActor) -> None:
     shutil.copytree(here.checkpoint, here.root / "checkpoint")
     shutil.copy2(here.tracker / "input/demo/bbox.pt", here.root)
     changed = here.root / "checkpoint/00005.frame"
@@ -286,7 +242,7 @@ def test_files_of_a_hand_made_backup_are_the_host_s_once_it_has_made_their_hashe
     assert here.sync().snapshot == newest.number  # said once
 
 
-def test_a_hand_made_backup_that_lacks_nothing_is_confirmed_too(here: Setting) -> None:
+def test_a_hand_made_backup_that_lacks_nothing_is_confirmed_too(here: SyncedActor) -> None:
     here.sync()
     by_hand = here.root.with_name("by hand")
     shutil.copytree(here.root, by_hand, ignore=shutil.ignore_patterns(".history"))
@@ -299,7 +255,7 @@ def test_a_hand_made_backup_that_lacks_nothing_is_confirmed_too(here: Setting) -
 
 
 @pytest.mark.parametrize("verify", [False, True])
-def test_a_dry_run_touches_nothing_and_says_what_would_come(there: Setting, verify: bool) -> None:
+def test_a_dry_run_touches_nothing_and_lists_what_it_would_download(there: SyncedActor, verify: bool) -> None:
     def state() -> list[tuple[str, int, int]]:
         base = there.inventory.path.parent
         walked = [p for top in (base, there.tracker) for p in (top, *top.rglob("*"))]
@@ -313,8 +269,8 @@ def test_a_dry_run_touches_nothing_and_says_what_would_come(there: Setting, veri
     assert report.files > FRAMES and report.snapshot is None
 
 
-def test_a_dry_run_of_verify_takes_for_rot_nothing_that_somebody_else_removes_or_writes(
-    here: Setting,
+def test_a_dry_run_of_verify_calls_nothing_corrupt_that_another_process_removes_or_writes(
+    here: SyncedActor,
 ) -> None:
     here.sync()
     shrunk = here.tracker / "output/demo/train.log"
@@ -339,8 +295,8 @@ def test_a_dry_run_of_verify_takes_for_rot_nothing_that_somebody_else_removes_or
     assert "1 file ('checkpoint/00003.frame')" in live
 
 
-def test_a_dry_run_of_verify_goes_on_where_a_snapshot_is_pruned_after_it_was_listed(
-    here: Setting, monkeypatch: pytest.MonkeyPatch
+def test_a_dry_run_of_verify_passes_over_a_snapshot_that_is_pruned_after_it_was_listed(
+    here: SyncedActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here.sync()
     (here.tracker / "output/demo/train.log").write_bytes(b"started anew\n")
@@ -353,7 +309,7 @@ def test_a_dry_run_of_verify_goes_on_where_a_snapshot_is_pruned_after_it_was_lis
     assert (dry.verified, len(dry.rotten), dry.damaged) == (files - 1, 1, ())
 
 
-def test_a_dry_run_of_verify_counts_no_file_that_was_not_read(here: Setting) -> None:
+def test_a_dry_run_of_verify_counts_no_file_that_was_not_read(here: SyncedActor) -> None:
     shutil.copytree(here.checkpoint, here.root / "checkpoint")
     assert here.sync(dry_run=True, verify=True, only=["checkpoints"]).verified == 0
     files = here.sync().files
@@ -362,7 +318,7 @@ def test_a_dry_run_of_verify_counts_no_file_that_was_not_read(here: Setting) -> 
     assert here.sync(dry_run=True, verify=True).verified == files - 1
 
 
-def test_a_dry_run_of_verify_names_what_rotted_and_repairs_nothing(here: Setting) -> None:
+def test_a_dry_run_of_verify_names_what_rotted_and_repairs_nothing(here: SyncedActor) -> None:
     def state() -> dict[str, tuple[bytes, int]]:
         files = (p for p in here.root.rglob("*") if p.is_file())
         return {str(p): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
@@ -392,14 +348,16 @@ def test_a_dry_run_of_verify_names_what_rotted_and_repairs_nothing(here: Setting
     assert (mended.transferred_files, mended.verified) == (1, files)
 
 
-def test_links_on_the_host_are_not_followed_and_are_reported(here: Setting) -> None:
+def test_links_on_the_host_are_not_followed_and_are_reported(here: SyncedActor) -> None:
     (here.checkpoint / "00099.frame").symlink_to("/etc/passwd")
     report = here.sync()
     assert "checkpoint/00099.frame" not in here.live()
     assert any("00099.frame" in w and "not downloaded" in w for w in report.warnings)
 
 
-def test_frames_only_in_a_backup_on_the_host_are_taken_from_there_and_it_is_reported(here: Setting) -> None:
+def test_frames_only_in_a_backup_on_the_host_are_taken_from_there_and_it_is_reported(
+    here: SyncedActor,
+) -> None:
     backup = here.workdir / "data/backup/demo"
     backup.parent.mkdir(parents=True)
     shutil.copytree(here.checkpoint, backup / "checkpoint")
@@ -409,7 +367,9 @@ def test_frames_only_in_a_backup_on_the_host_are_taken_from_there_and_it_is_repo
     assert any("holds no frames" in w and str(backup) in w for w in report.warnings)
 
 
-def test_nothing_at_all_is_not_found_and_says_where_it_looked_and_leaves_no_folder(there: Setting) -> None:
+def test_nothing_at_all_is_not_found_and_says_where_it_looked_and_leaves_no_folder(
+    there: SyncedActor,
+) -> None:
     for child in there.tracker.iterdir():
         shutil.rmtree(child)
     with pytest.raises(NotFoundError, match="output/demo/checkpoint"):
@@ -417,13 +377,13 @@ def test_nothing_at_all_is_not_found_and_says_where_it_looked_and_leaves_no_fold
     assert not there.inventory.backups.exists()
 
 
-def test_unknown_kinds_are_refused_before_anything_is_asked(here: Setting) -> None:
+def test_unknown_kinds_are_refused_before_anything_is_asked(here: SyncedActor) -> None:
     with pytest.raises(UsageError, match="unknown kind of files: 'meshs'") as refused:
         here.sync(only=["meshs"])
     assert "checkpoints, bbox" in refused.value.hint
 
 
-def test_a_second_sync_while_one_is_at_work_ends_at_once_and_names_the_folder(here: Setting) -> None:
+def test_a_second_sync_while_one_is_at_work_ends_at_once_and_names_the_folder(here: SyncedActor) -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def wait(_: TransferProgress) -> None:
@@ -459,7 +419,7 @@ def test_a_pod_without_rsync_is_served_by_a_stream(
     path = tools(tmp_path / "bin", "python3", "sh", "env")
     with start_pod(tmp_path / "pod", path=path) as bare:
         shutil.copytree(actor, bare.root / "metrical-tracker", dirs_exist_ok=True)
-        at = Setting(bare.root / "metrical-tracker", bare.root / "Being", make_inventory({"bare": bare}))
+        at = SyncedActor(bare.root / "metrical-tracker", bare.root / "Being", make_inventory({"bare": bare}))
         report = at.sync(verify=True)
         assert (report.method, report.verified, report.exit_code) == ("stream", report.files, 0)
         assert at.sync().transferred_files == 0
@@ -485,7 +445,7 @@ def test_a_pod_without_python_is_reported(tmp_path: Path, make_inventory: MakeIn
     ],
 )
 def test_an_answer_that_is_not_a_listing_is_refused_as_a_whole(
-    here: Setting, monkeypatch: pytest.MonkeyPatch, answer: bytes
+    here: SyncedActor, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     monkeypatch.setattr(listing, "run_program", lambda *_, **__: answer)
     with pytest.raises(HostError, match="malformed answer while listing files"):

@@ -3,57 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from local_actor import SyncedActor
 
 from being_remote.backup.history import History
-from being_remote.demo.actor import make_actor
-from being_remote.inventory import Inventory
 from being_remote.session import Pull, TransferResult
 from being_remote.sync import remote_hashes
+from being_remote.transfer import hash_comparison
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.known_hashes import outlasts_writes, version_digest
 from being_remote.transport.local_session import LocalSession
-from being_remote.workflows.sync import SyncReport, sync
 
 LOG = "run/logs/train.log"
-
-
-@dataclass
-class Setting:
-    """This machine as a host, without a network."""
-
-    tracker: Path
-    inventory: Inventory
-
-    def __post_init__(self) -> None:
-        self.root = self.inventory.backups / "demo"
-        self.checkpoint = self.tracker / "output/demo/checkpoint"
-        self.log = self.tracker / "output/demo/train.log"
-
-    def sync(self, **options: Any) -> SyncReport:
-        return sync(self.inventory, **options)
-
-
-@pytest.fixture(scope="module")
-def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("actor") / "tracker"
-    make_actor(root, "demo", frames=3, pictures=False, video=False)
-    return root
-
-
-@pytest.fixture
-def here(tmp_path: Path, actor: Path, make_inventory: Callable[..., Inventory]) -> Setting:
-    tracker = tmp_path / "disk/tracker"
-    shutil.copytree(actor, tracker)
-    entry = {"kind": "local", "workdir": str(tmp_path / "disk"), "tracker": {"root": str(tracker)}}
-    return Setting(tracker, make_inventory({"here": entry}, {"demo": None}))
 
 
 @pytest.fixture
@@ -87,7 +53,7 @@ def rewritten(file: Path, letter: str) -> Callable[[], object]:
 
 
 def test_a_file_rewritten_just_after_it_was_fetched_is_fetched_again(
-    here: Setting, at_each_fetch: Any
+    here: SyncedActor, at_each_fetch: Any
 ) -> None:
     os.utime(here.log, (1_700_000_000, 1_700_000_000))
     at_each_fetch([rewritten(here.log, "x")])
@@ -98,7 +64,7 @@ def test_a_file_rewritten_just_after_it_was_fetched_is_fetched_again(
 
 
 def test_what_still_differs_after_one_more_try_is_named_and_the_earlier_version_stays(
-    here: Setting, at_each_fetch: Any
+    here: SyncedActor, at_each_fetch: Any
 ) -> None:
     here.sync()
     before = (here.root / LOG).read_bytes()
@@ -113,7 +79,7 @@ def test_what_still_differs_after_one_more_try_is_named_and_the_earlier_version_
 
 
 def test_a_log_that_grew_while_it_was_fetched_is_live_as_far_as_it_arrived(
-    here: Setting, at_each_fetch: Any
+    here: SyncedActor, at_each_fetch: Any
 ) -> None:
     first = here.log.read_bytes()
     at_each_fetch([lambda: here.log.write_bytes(first + b"one line more\n")])
@@ -124,7 +90,7 @@ def test_a_log_that_grew_while_it_was_fetched_is_live_as_far_as_it_arrived(
     assert (here.root / LOG).read_bytes() == first + b"one line more\n"
 
 
-def test_a_torn_frame_that_is_young_is_being_written_and_comes_when_it_is_whole(here: Setting) -> None:
+def test_a_young_torn_frame_is_being_written_and_is_downloaded_when_it_is_whole(here: SyncedActor) -> None:
     frame = here.checkpoint / "00001.frame"
     whole = frame.read_bytes()
     frame.write_bytes(whole[:-100])
@@ -138,7 +104,7 @@ def test_a_torn_frame_that_is_young_is_being_written_and_comes_when_it_is_whole(
     assert (here.root / "checkpoint/00001.frame").read_bytes() == whole
 
 
-def test_a_frame_that_claims_a_gigabyte_is_not_fetched_and_the_one_here_stays(here: Setting) -> None:
+def test_a_frame_that_claims_a_gigabyte_is_not_fetched_and_the_one_here_stays(here: SyncedActor) -> None:
     here.sync()
     good = (here.root / "checkpoint/00001.frame").read_bytes()
     os.truncate(here.checkpoint / "00001.frame", 1 << 30)  # zeros that take no room
@@ -152,7 +118,7 @@ def test_a_frame_that_claims_a_gigabyte_is_not_fetched_and_the_one_here_stays(he
 
 @pytest.mark.parametrize("change", ["content", "mode", "here"])
 def test_a_sync_with_nothing_to_do_reads_no_list_of_files_and_sees_every_change(
-    here: Setting, change: str, monkeypatch: pytest.MonkeyPatch
+    here: SyncedActor, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (here.tracker / "input/demo/bbox.pt").touch()
     make_old(here)
@@ -179,7 +145,7 @@ def test_a_sync_with_nothing_to_do_reads_no_list_of_files_and_sees_every_change(
         assert here.sync().round_trips == 1
 
 
-def make_old(here: Setting) -> None:
+def make_old(here: SyncedActor) -> None:
     """Let the clock of the file system move on: what changed just now is hashed again by the next sync."""
     newest = max(p.stat().st_ctime_ns for p in here.tracker.rglob("*"))
     probe = here.tracker.parent / "probe"
@@ -189,7 +155,7 @@ def make_old(here: Setting) -> None:
             return
 
 
-def test_verify_repairs_an_older_snapshot_from_the_host_that_still_has_it(here: Setting) -> None:
+def test_verify_repairs_an_older_snapshot_from_the_host_that_still_has_it(here: SyncedActor) -> None:
     here.sync()
     history = History(here.root)
     entry = history.read(0).files[LOG]
@@ -203,7 +169,7 @@ def test_verify_repairs_an_older_snapshot_from_the_host_that_still_has_it(here: 
 
 
 def test_verify_without_a_host_still_reads_what_is_here_and_ends_with_4(
-    here: Setting, monkeypatch: pytest.MonkeyPatch
+    here: SyncedActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from being_remote import transport
     from being_remote.errors import Unreachable
@@ -225,7 +191,7 @@ def test_verify_without_a_host_still_reads_what_is_here_and_ends_with_4(
     assert mesh.read_bytes() == good and any("corrupt here" in w for w in report.warnings)
 
 
-def test_a_hash_is_believed_only_for_what_changed_well_before_it_was_made() -> None:
+def test_a_hash_counts_only_for_what_changed_well_before_it_was_made() -> None:
     from pathlib import PurePosixPath
 
     origin = RemoteFolder("", PurePosixPath("/a"), PurePosixPath("/a"))
@@ -240,18 +206,18 @@ def test_a_hash_is_believed_only_for_what_changed_well_before_it_was_made() -> N
 
 
 def test_files_that_are_asked_about_in_portions_are_all_compared(
-    here: Setting, monkeypatch: pytest.MonkeyPatch
+    here: SyncedActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here.sync()
     portions: list[int] = []
-    real = remote_hashes.hash_files
+    real = hash_comparison.hash_files
 
     def hash_files(session: Any, python: str, wanted: Any, **more: Any) -> Any:
-        portions.append(sum(map(len, wanted.values())))
+        portions.append(len(wanted))
         return real(session, python, wanted, **more)
 
     monkeypatch.setattr(remote_hashes, "PORTION", 4)
-    monkeypatch.setattr(remote_hashes, "hash_files", hash_files)
+    monkeypatch.setattr(hash_comparison, "hash_files", hash_files)
     report = here.sync(verify=True)
     assert report.verified == report.files == sum(portions)
     assert len(portions) > 2 and max(portions) == 4
@@ -259,13 +225,13 @@ def test_files_that_are_asked_about_in_portions_are_all_compared(
 
 @pytest.mark.parametrize("what", ["changed", "new", "removed"])
 def test_what_a_person_did_here_while_a_sync_asked_the_host_is_seen_by_the_next_one(
-    here: Setting, monkeypatch: pytest.MonkeyPatch, what: str
+    here: SyncedActor, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     here.sync()
     (History(here.root).history_folder / "known").rename(here.root / ".history/forgotten")  # so that it asks
     waited_until_old(max(here.tracker.rglob("*"), key=lambda p: p.stat().st_ctime_ns))
     config, note = here.root / "actor/config.yml", here.root / "run/logs/by hand.txt"
-    good, real, asked = config.read_bytes(), remote_hashes.hash_files, list[bool]()
+    good, real, asked = config.read_bytes(), hash_comparison.hash_files, list[bool]()
     by_hand: dict[str, Callable[[], object]] = {
         "changed": lambda: config.write_text("by hand"),
         "new": lambda: note.write_text("by hand"),
@@ -278,7 +244,7 @@ def test_what_a_person_did_here_while_a_sync_asked_the_host_is_seen_by_the_next_
             by_hand[what]()
         return real(*words, **more)
 
-    monkeypatch.setattr(remote_hashes, "hash_files", hash_files)
+    monkeypatch.setattr(hash_comparison, "hash_files", hash_files)
     here.sync()
     assert asked
     report = here.sync()
@@ -288,7 +254,7 @@ def test_what_a_person_did_here_while_a_sync_asked_the_host_is_seen_by_the_next_
     assert config.read_bytes() == good  # the host's; what a person wrote over it is in the history
 
 
-def test_a_torn_file_that_looks_like_the_good_one_stays_named_by_every_sync(here: Setting) -> None:
+def test_a_torn_file_that_looks_like_the_good_one_stays_named_by_every_sync(here: SyncedActor) -> None:
     here.sync()
     frame = here.checkpoint / "00001.frame"
     at, good = frame.stat(), frame.read_bytes()

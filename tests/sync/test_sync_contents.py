@@ -11,56 +11,28 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from local_actor import FRAMES, SyncedActor
 
-from being_remote.backup.history import History
 from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData
-from being_remote.inventory import Inventory
 from being_remote.sync import sync_pass
-from being_remote.sync.watch_report import WatchRound
+from being_remote.sync.watch import WatchRound
 from being_remote.tracker.frame_file import read_frame
 from being_remote.workflows.snapshots import prune_snapshots, restore_snapshot
-from being_remote.workflows.sync import SyncReport, sync, watch
+from being_remote.workflows.sync import watch
 
-FRAMES = 5
 FRAME = "checkpoint/00002.frame"
 OLD_S = 1_700_000_000
 
 
-class Setting:
-    """This machine as a host, without a network."""
-
-    def __init__(self, tracker: Path, inventory: Inventory) -> None:
-        self.tracker, self.inventory = tracker, inventory
-        self.root = inventory.backups / "demo"
-        self.history = History(self.root)
-        self.checkpoint = tracker / "output/demo/checkpoint"
-        self.frame = self.checkpoint / "00002.frame"
-        self.box = tracker / "input/demo/bbox.pt"
-
-    def sync(self, **options: Any) -> SyncReport:
-        return sync(self.inventory, **options)
-
-    def live(self, path: str = FRAME) -> bytes:
-        return (self.root / path).read_bytes()
-
-    def frames(self) -> set[str]:
-        return {p.name for p in (self.root / "checkpoint").iterdir()}
+def host_frame(here: SyncedActor) -> Path:
+    """The frame that these tests change on the host."""
+    return here.checkpoint / "00002.frame"
 
 
-@pytest.fixture(scope="module")
-def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("actor") / "tracker"
-    make_actor(root, "demo", frames=FRAMES, pictures=False, video=False)
-    return root
-
-
-@pytest.fixture
-def here(tmp_path: Path, actor: Path, make_inventory: Callable[..., Inventory]) -> Setting:
-    tracker = tmp_path / "disk/tracker"
-    shutil.copytree(actor, tracker)
-    entry = {"kind": "local", "workdir": str(tmp_path / "disk"), "tracker": {"root": str(tracker)}}
-    return Setting(tracker, make_inventory({"here": entry}, {"demo": None}))
+def live_frame(here: SyncedActor) -> bytes:
+    """Its bytes in the backup."""
+    return (here.root / FRAME).read_bytes()
 
 
 def settled(file: Path, write: Callable[[Path], object]) -> None:
@@ -93,37 +65,39 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_is_no_frame_never_replaces_a_good_one_and_is_never_verified(here: Setting, what: str) -> None:
-    files, good = here.sync().files, here.live()
-    settled(here.frame, BAD[what])
+def test_what_is_no_frame_never_replaces_a_good_one_and_is_never_verified(
+    here: SyncedActor, what: str
+) -> None:
+    files, good = here.sync().files, live_frame(here)
+    settled(host_frame(here), BAD[what])
     report = here.sync(verify=True)
     assert (report.exit_code, report.verified) == (6, files - 1)
     (aside,) = report.quarantined
     assert aside.path == FRAME and aside.kept_as is not None
-    assert aside.kept_as.read_bytes() == here.frame.read_bytes()
-    assert here.live() == good
+    assert aside.kept_as.read_bytes() == host_frame(here).read_bytes()
+    assert live_frame(here) == good
     again = here.sync()
-    assert (again.exit_code, again.transferred_files, here.live()) == (6, 0, good)
+    assert (again.exit_code, again.transferred_files, live_frame(here)) == (6, 0, good)
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_is_no_frame_does_not_become_live_where_nothing_is_either(here: Setting, what: str) -> None:
-    settled(here.frame, BAD[what])
+def test_what_is_no_frame_does_not_become_live_where_nothing_is_either(here: SyncedActor, what: str) -> None:
+    settled(host_frame(here), BAD[what])
     report = here.sync(verify=True)
     assert (report.exit_code, [q.path for q in report.quarantined]) == (6, [FRAME])
     assert report.verified == report.files - 1
     assert "00002.frame" not in here.frames() and len(here.frames()) == FRAMES - 1
 
 
-def test_what_is_whole_and_no_frame_is_quarantined_though_it_was_written_just_now(here: Setting) -> None:
+def test_what_is_whole_and_no_frame_is_quarantined_though_it_was_written_just_now(here: SyncedActor) -> None:
     """It is not half written, so nothing better is on its way."""
-    BAD["a list"](here.frame)
+    BAD["a list"](host_frame(here))
     report = here.sync()
     assert [q.path for q in report.quarantined] == [FRAME] and report.being_written.count == 0
 
 
-def test_a_stray_frame_is_quarantined_and_all_others_come(here: Setting) -> None:
-    settled(here.checkpoint / "best.frame", lambda file: shutil.copy(here.frame, file))
+def test_a_stray_frame_is_quarantined_and_all_others_are_downloaded(here: SyncedActor) -> None:
+    settled(here.checkpoint / "best.frame", lambda file: shutil.copy(host_frame(here), file))
     report = here.sync()
     assert (report.exit_code, [q.path for q in report.quarantined]) == (6, ["checkpoint/best.frame"])
     assert len(here.frames()) == FRAMES
@@ -140,7 +114,7 @@ def test_a_stray_frame_is_quarantined_and_all_others_come(here: Setting) -> None
     ],
 )
 def test_a_file_with_the_content_of_another_kind_never_replaces_a_good_one(
-    here: Setting, file: str, path: str
+    here: SyncedActor, file: str, path: str
 ) -> None:
     empty_mesh = b"ply\nformat binary_little_endian 1.0\nelement vertex 0\nend_header\n"
     other: dict[str, Callable[[Path], object]] = {
@@ -149,26 +123,26 @@ def test_a_file_with_the_content_of_another_kind_never_replaces_a_good_one(
         ".ply": lambda file: file.write_bytes(empty_mesh),
     }
     here.sync()
-    good = here.live(path)
+    good = (here.root / path).read_bytes()
     settled(here.tracker / file, other[Path(file).suffix])
     report = here.sync()
     assert (report.exit_code, [q.path for q in report.quarantined]) == (6, [path])
-    assert here.live(path) == good
+    assert (here.root / path).read_bytes() == good
 
 
 @pytest.mark.parametrize("fitted_again", [(), ("00001", "00003")])
 def test_a_frame_with_another_camera_is_a_new_version_that_is_reported_and_the_old_one_is_kept(
-    here: Setting, fitted_again: tuple[str, ...]
+    here: SyncedActor, fitted_again: tuple[str, ...]
 ) -> None:
     """The host still holds frames of the earlier camera: this is no other run."""
     here.sync()
-    old, focal = here.live(), read_frame(here.root / FRAME).K[0, 0]
-    settled(here.frame, lambda file: with_focal(file, 1.5))
+    old, focal = live_frame(here), read_frame(here.root / FRAME).K[0, 0]
+    settled(host_frame(here), lambda file: with_focal(file, 1.5))
     for name in fitted_again:
         settled(here.checkpoint / f"{name}.frame", lambda file: with_focal(file, 1.0))
     report = here.sync()
     assert (report.exit_code, report.quarantined, report.new_run) == (0, (), None)
-    assert here.live() == here.frame.read_bytes() != old
+    assert live_frame(here) == host_frame(here).read_bytes() != old
     kept = here.history.read(0).files[FRAME].sha256
     assert here.history.object(kept).read_bytes() == old
     assert (report.camera_changed.count, report.camera_changed.examples) == (1, (FRAME,))
@@ -177,19 +151,19 @@ def test_a_frame_with_another_camera_is_a_new_version_that_is_reported_and_the_o
     assert here.sync().camera_changed.count == 0
 
 
-def test_a_frame_that_was_fitted_again_with_the_same_camera_is_no_news_of_a_camera(here: Setting) -> None:
+def test_a_frame_that_was_fitted_again_with_the_same_camera_is_not_reported(here: SyncedActor) -> None:
     here.sync()
-    settled(here.frame, lambda file: with_focal(file, 1.0))
+    settled(host_frame(here), lambda file: with_focal(file, 1.0))
     report = here.sync()
     assert report.transferred_files == 1 and report.camera_changed.count == 0
 
 
-def test_a_watch_keeps_the_good_frame_and_says_what_arrivedra_changed(here: Setting) -> None:
+def test_a_watch_keeps_the_good_frame_and_reports_that_the_camera_changed(here: SyncedActor) -> None:
     here.sync()
-    good, lines = here.live(), list[WatchRound]()
+    good, lines = live_frame(here), list[WatchRound]()
     other = here.checkpoint / "00003.frame"
     steps = [
-        lambda: settled(here.frame, BAD["a list"]),
+        lambda: settled(host_frame(here), BAD["a list"]),
         lambda: settled(other, lambda file: with_focal(file, 1.5)),
     ]
     steps.pop(0)()
@@ -202,16 +176,16 @@ def test_a_watch_keeps_the_good_frame_and_says_what_arrivedra_changed(here: Sett
         steps.pop(0)()
 
     watch(here.inventory, every_s=0.05, say=say)
-    assert [q.path for q in lines[0].quarantined] == [FRAME] and here.live() == good
+    assert [q.path for q in lines[0].quarantined] == [FRAME] and live_frame(here) == good
     assert any("another camera" in w and "00003.frame" in w for w in lines[1].warnings)
 
 
-def test_verify_names_a_live_file_that_is_not_what_its_name_says(here: Setting) -> None:
+def test_verify_names_a_live_file_that_is_not_what_its_name_says(here: SyncedActor) -> None:
     """It came before anybody looked at that, or was put here by hand."""
     (here.root / "checkpoint").mkdir(parents=True)
     torch.save([], here.root / FRAME)
-    shutil.copy(here.root / FRAME, here.frame)
-    os.utime(here.frame, (OLD_S, OLD_S))
+    shutil.copy(here.root / FRAME, host_frame(here))
+    os.utime(host_frame(here), (OLD_S, OLD_S))
     os.utime(here.root / FRAME, (OLD_S, OLD_S))
     here.sync()
     report = here.sync(verify=True)
@@ -220,8 +194,10 @@ def test_verify_names_a_live_file_that_is_not_what_its_name_says(here: Setting) 
     assert any(FRAME in w and "invalid here" in w for w in report.warnings)
 
 
-def test_a_content_that_rotted_is_not_put_in_the_place_of_a_live_file_that_is_missing(here: Setting) -> None:
-    files, good = here.sync().files, here.live()
+def test_a_content_that_rotted_is_not_put_in_the_place_of_a_live_file_that_is_missing(
+    here: SyncedActor,
+) -> None:
+    files, good = here.sync().files, live_frame(here)
     rotten = here.history.object(here.history.read(0).files[FRAME].sha256)
     rotten.write_bytes(good[:-1] + b"!")
     (here.root / FRAME).unlink()
@@ -232,12 +208,12 @@ def test_a_content_that_rotted_is_not_put_in_the_place_of_a_live_file_that_is_mi
     report = here.sync(verify=True)
     (rot,) = report.rotten
     assert (rot.repaired_from, report.verified, report.exit_code) == ("host", files, 0)
-    assert here.live() == good == rotten.read_bytes()
+    assert live_frame(here) == good == rotten.read_bytes()
 
 
 @pytest.mark.parametrize("source", ["here", "host"])
 def test_nothing_is_called_repaired_whose_bytes_are_other_than_its_name_says(
-    here: Setting, monkeypatch: pytest.MonkeyPatch, source: str
+    here: SyncedActor, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     here.sync()
     content = here.history.object(here.history.read(0).files[FRAME].sha256)
@@ -260,7 +236,7 @@ def test_nothing_is_called_repaired_whose_bytes_are_other_than_its_name_says(
     assert any("lost here" in w for w in report.warnings)
 
 
-def emptied(here: Setting) -> None:
+def emptied(here: SyncedActor) -> None:
     """A newest snapshot that holds no frame and was not made live yet; nobody knows where it came from."""
     newest = here.history.read(0)
     files = {path: entry for path, entry in newest.files.items() if "checkpoint" not in path}
@@ -269,11 +245,11 @@ def emptied(here: Setting) -> None:
 
 
 @pytest.mark.parametrize("verify", [False, True])
-def test_a_snapshot_with_fewer_frames_is_made_live_only_with_a_word_and_a_way_back(
-    here: Setting, verify: bool
+def test_a_snapshot_with_fewer_frames_is_made_live_only_with_a_warning_and_the_way_back(
+    here: SyncedActor, verify: bool
 ) -> None:
     here.sync()
-    good = here.live()
+    good = live_frame(here)
     emptied(here)
     report = here.sync(verify=verify, only=["logs"])
     assert report.replaced is not None and report.snapshot == 1
@@ -285,11 +261,11 @@ def test_a_snapshot_with_fewer_frames_is_made_live_only_with_a_word_and_a_way_ba
             prune_snapshots(here.inventory, 1, dry_run=dry_run)
         assert refused.value.exit_code == 6 and "--force" in refused.value.hint
     restore_snapshot(here.inventory, 0)
-    assert here.live() == good
+    assert live_frame(here) == good
     assert prune_snapshots(here.inventory, 1).removed == (0, 1)
 
 
-def test_a_watch_tells_that_an_interrupted_replacement_is_complete(here: Setting) -> None:
+def test_a_watch_reports_that_an_interrupted_replacement_is_complete(here: SyncedActor) -> None:
     here.sync()
     emptied(here)
     lines = list[WatchRound]()
@@ -300,11 +276,11 @@ def test_a_watch_tells_that_an_interrupted_replacement_is_complete(here: Setting
         raise KeyboardInterrupt
 
     watch(here.inventory, only=["logs"], every_s=0.05, say=say)
-    assert any("before 5; `sync --restore 0`" in w for w in lines[0].warnings)
+    assert any("before 6; `sync --restore 0`" in w for w in lines[0].warnings)
 
 
 def test_a_run_with_fewer_frames_that_becomes_live_is_reported_with_the_way_back(
-    here: Setting, tmp_path: Path
+    here: SyncedActor, tmp_path: Path
 ) -> None:
     here.sync()
     shutil.rmtree(here.tracker)
@@ -315,7 +291,9 @@ def test_a_run_with_fewer_frames_that_becomes_live_is_reported_with_the_way_back
 
 
 @pytest.mark.parametrize("left", [2, 3])
-def test_prune_refuses_only_where_the_newest_holds_under_half_of_the_frames(here: Setting, left: int) -> None:
+def test_prune_refuses_only_where_the_newest_holds_under_half_of_the_frames(
+    here: SyncedActor, left: int
+) -> None:
     here.sync()
     newest = here.history.read(0)
     frames = sorted(path for path in newest.files if path.startswith("checkpoint/"))
@@ -332,26 +310,26 @@ def test_prune_refuses_only_where_the_newest_holds_under_half_of_the_frames(here
     assert prune_snapshots(here.inventory, 1, force=too_few).removed == (0,)
 
 
-def put_by_hand(here: Setting) -> None:
+def put_by_hand(here: SyncedActor) -> None:
     """A backup made by hand, one frame of it a list; then the host brought the good one."""
     shutil.copytree(here.checkpoint, here.root / "checkpoint")
     settled(here.root / FRAME, BAD["a list"])
     assert here.sync(only=["checkpoints"]).snapshot == 1
-    assert here.live() == here.frame.read_bytes()
+    assert live_frame(here) == host_frame(here).read_bytes()
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_a_restore_puts_nothing_that_is_no_frame_over_a_good_one(here: Setting, dry_run: bool) -> None:
+def test_a_restore_puts_nothing_that_is_no_frame_over_a_good_one(here: SyncedActor, dry_run: bool) -> None:
     put_by_hand(here)
     done = restore_snapshot(here.inventory, 0, dry_run=dry_run)
     (refused,) = done.quarantined
     assert refused.path == FRAME and refused.kept_as is not None
     assert torch.load(refused.kept_as, weights_only=False) == []
     assert (done.exit_code, done.files) == (0 if dry_run else 6, FRAMES)
-    assert here.live() == here.frame.read_bytes()
+    assert live_frame(here) == host_frame(here).read_bytes()
 
 
-def test_a_restore_of_another_run_leaves_out_what_is_no_frame_and_mixes_nothing(here: Setting) -> None:
+def test_a_restore_of_another_run_leaves_out_what_is_no_frame_and_mixes_nothing(here: SyncedActor) -> None:
     put_by_hand(here)
     shutil.rmtree(here.tracker)
     make_actor(here.tracker, "demo", frames=FRAMES, seed=5, edge="none", pictures=False, video=False)

@@ -255,7 +255,7 @@ def test_programs_that_write_into_live_files_leave_the_history_as_it_was(homes: 
 
 
 @pytest.mark.soak
-def test_a_large_file_that_was_cut_in_the_middle_goes_on_there(homes: Homes) -> None:
+def test_a_large_file_that_was_cut_in_the_middle_is_resumed_there(homes: Homes) -> None:
     size, large = 60 << 20, homes.tracker / "output/demo/logs/large.bin"
     large.write_bytes(os.urandom(size))
     homes.known()
@@ -271,7 +271,7 @@ def test_a_large_file_that_was_cut_in_the_middle_goes_on_there(homes: Homes) -> 
     assert proxy.bytes_from_target - start < size * 0.45 + (2 << 20)
 
 
-def test_a_large_file_goes_on_in_the_middle_after_a_power_failure_and_nothing_is_left_lying(
+def test_a_large_file_is_resumed_in_the_middle_after_a_power_cut_and_no_half_file_stays(
     homes: Homes,
 ) -> None:
     large = homes.tracker / "output/demo/logs/large.bin"

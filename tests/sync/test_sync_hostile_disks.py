@@ -17,7 +17,6 @@ from faults import folding_disk, leave_room, small_disk
 from live_watcher import LiveWatcher
 from remote_homes import Homes, empty, homes_on
 
-from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import NoSpace, NotFoundError
 from being_remote.inventory import Inventory
@@ -30,20 +29,6 @@ MakeInventory = Callable[..., Inventory]
 FRAME, LOG = "checkpoint/00003.frame", "run/logs/train.log"
 SECRET = b"nobody on the pod may make this laptop keep a copy of it"
 SETTLED_S = 2.2
-
-
-@pytest.fixture(scope="module")
-def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("actor") / "tracker"
-    make_actor(root, "demo", frames=6, pictures=False, video=False)
-    return root
-
-
-@pytest.fixture(scope="module")
-def second_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("again") / "tracker"
-    make_actor(root, "demo", frames=3, seed=5, edge="none", pictures=False, video=False)
-    return root
 
 
 @pytest.fixture(params=["rsync", "stream"])
@@ -332,7 +317,7 @@ def test_a_file_whose_place_is_a_folder_here_is_refused_by_name_and_the_rest_is_
 @pytest.mark.parametrize(
     "free_kb", [1000, *(pytest.param(k, marks=pytest.mark.soak) for k in range(0, 1500, 150))]
 )
-def test_a_disk_that_is_full_here_says_so_and_with_room_the_sync_goes_on(
+def test_a_full_local_disk_is_reported_and_with_room_the_sync_continues(
     actor: Path, pod: Pod, make_inventory: MakeInventory, tmp_path: Path, free_kb: int
 ) -> None:
     with small_disk(tmp_path / "small") as disk:
@@ -356,7 +341,7 @@ def test_a_disk_that_is_full_here_says_so_and_with_room_the_sync_goes_on(
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_a_disk_with_room_for_n_more_files_for_every_n_says_so_and_with_room_the_sync_goes_on(
+def test_a_local_disk_with_room_for_n_more_files_for_every_n_is_reported_and_with_room_the_sync_continues(
     actor: Path, pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "small") as disk:

@@ -1,4 +1,4 @@
-"""Links that are far, narrow, lossy or dead: a sync comes home, or ends in time and the next one goes on."""
+"""Links that are far, narrow, lossy or dead: a sync completes, or ends in time and the next one continues."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_link_that_is_far_or_narrow_only_takes_longer(
         for part in (0.001, 0.003, 0.01, 0.3, 0.9, 0.999)
     ],
 )
-def test_a_link_that_falls_silent_ends_the_sync_in_time_and_the_next_one_goes_on(
+def test_a_link_that_falls_silent_ends_the_sync_in_time_and_the_next_one_continues(
     homes: Homes, mode: str, part: float
 ) -> None:
     proxy = homes.proxy
@@ -127,7 +127,7 @@ def test_over_a_cable_that_loses_packets_a_sync_is_downloaded(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("harm", ["mute", "unplug", "drop"])
-def test_a_cable_that_is_silently_dead_ends_the_sync_in_time_and_the_next_one_goes_on(
+def test_a_cable_that_is_silently_dead_ends_the_sync_in_time_and_the_next_one_continues(
     cabled: tuple[Homes, Cable], harm: str
 ) -> None:
     homes, cable = cabled

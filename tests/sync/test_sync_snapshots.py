@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from local_actor import FRAMES, SyncedActor, local_actor
 from recover_options import recover
 
 from being_remote.backup import put_file
 from being_remote.backup.history import History
 from being_remote.backup.snapshots import SnapshotChange
-from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.workflows.find_bbox import find_bbox
@@ -21,54 +20,14 @@ from being_remote.workflows.snapshots import list_snapshots, prune_snapshots, re
 from being_remote.workflows.sync import sync
 
 MakeInventory = Callable[..., Inventory]
-FRAMES = 4
-
-
-@pytest.fixture(scope="module")
-def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tracker's checkout with one finished run."""
-    root = tmp_path_factory.mktemp("first") / "tracker"
-    make_actor(root, "demo", frames=FRAMES, pictures=False, video=False)
-    return root
-
-
-@pytest.fixture(scope="module")
-def second_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same actor tracked again: another box, another camera, fewer frames."""
-    root = tmp_path_factory.mktemp("second") / "tracker"
-    make_actor(root, "demo", frames=2, seed=5, edge="none", pictures=False, video=False)
-    return root
-
-
-class Setting:
-    """This machine as a host that has the actor on its disk."""
-
-    def __init__(self, tracker: Path, inventory: Inventory) -> None:
-        self.tracker, self.inventory = tracker, inventory
-        self.root = inventory.backups / "demo"
-        self.history = History(self.root)
-
-    def holds(self, run: Path) -> None:
-        """The host now has this run and no other."""
-        shutil.rmtree(self.tracker, ignore_errors=True)
-        shutil.copytree(run, self.tracker)
-
-    def frames(self) -> dict[str, bytes]:
-        return {p.name: p.read_bytes() for p in sorted((self.root / "checkpoint").iterdir())}
-
-    def state(self) -> list[tuple[str, int, int]]:
-        return sorted((str(p), p.lstat().st_mtime_ns, p.lstat().st_size) for p in self.root.rglob("*"))
 
 
 @pytest.fixture
-def here(tmp_path: Path, first_run: Path, make_inventory: MakeInventory) -> Setting:
-    """The first run came home from this machine."""
-    tracker = tmp_path / "disk/tracker"
-    entry = {"kind": "local", "workdir": str(tmp_path / "disk/Being"), "tracker": {"root": str(tracker)}}
-    setting = Setting(tracker, make_inventory({"here": entry}))
-    setting.holds(first_run)
-    sync(setting.inventory)
-    return setting
+def here(tmp_path: Path, actor: Path, make_inventory: MakeInventory) -> SyncedActor:
+    """This machine as a host; its run has been downloaded."""
+    made = local_actor(tmp_path, actor, make_inventory)
+    made.sync()
+    return made
 
 
 @pytest.fixture
@@ -83,7 +42,7 @@ def no_host(make_inventory: MakeInventory) -> Inventory:
 
 
 def test_a_run_that_another_one_replaced_is_listed_restored_and_undone(
-    here: Setting, second_run: Path
+    here: SyncedActor, second_run: Path
 ) -> None:
     old = here.frames()
     here.holds(second_run)
@@ -110,7 +69,7 @@ def test_a_run_that_another_one_replaced_is_listed_restored_and_undone(
 
 
 def test_a_sync_after_a_restore_makes_the_hosts_run_live_says_so_and_keeps_the_restored_one(
-    here: Setting, second_run: Path
+    here: SyncedActor, second_run: Path
 ) -> None:
     old = here.frames()
     here.holds(second_run)
@@ -126,7 +85,7 @@ def test_a_sync_after_a_restore_makes_the_hosts_run_live_says_so_and_keeps_the_r
     assert here.frames() == old
 
 
-def test_a_restore_of_what_the_host_still_has_is_not_undone_by_a_sync(here: Setting, first_run: Path) -> None:
+def test_a_restore_of_what_the_host_still_has_is_not_undone_by_a_sync(here: SyncedActor, actor: Path) -> None:
     """What was spoilt by hand here, and was taken into the history so, is right again and stays so."""
     old = here.frames()
     notes = here.root / "run/logs/train.log"
@@ -141,7 +100,7 @@ def test_a_restore_of_what_the_host_still_has_is_not_undone_by_a_sync(here: Sett
 
 
 def test_after_a_pod_restarted_with_less_the_newest_good_state_stays_and_the_rest_is_restorable(
-    here: Setting,
+    here: SyncedActor,
 ) -> None:
     old = here.frames()
     checkpoint = here.tracker / "output/demo/checkpoint"
@@ -165,7 +124,7 @@ def test_all_three_work_while_no_host_can_be_reached(no_host: Inventory) -> None
     ]
 
 
-def test_dry_runs_touch_nothing_and_tell_what_would_be_done(here: Setting, second_run: Path) -> None:
+def test_dry_runs_touch_nothing_and_report_what_would_be_done(here: SyncedActor, second_run: Path) -> None:
     here.holds(second_run)
     sync(here.inventory)
     (here.root / "run/logs/train.log").write_text("mine now")
@@ -203,7 +162,7 @@ def test_a_damaged_manifest_is_listed_with_exit_code_6(no_host: Inventory) -> No
 
 
 def test_a_foreign_manifest_is_named_by_each_command_and_keeps_none_from_its_work(
-    here: Setting, tmp_path: Path
+    here: SyncedActor, tmp_path: Path
 ) -> None:
     (here.tracker / "output/demo/train.log").write_text("again")
     sync(here.inventory)
@@ -262,7 +221,7 @@ def test_jobs_results_and_other_files_in_the_backup_are_left_alone(no_host: Inve
     assert [path.read_text() for path in mine] == ["mine", "mine"]
 
 
-def test_a_verify_names_a_damaged_manifest_with_6_and_looks_after_the_rest(here: Setting) -> None:
+def test_a_verify_names_a_damaged_manifest_with_6_and_checks_the_rest(here: SyncedActor) -> None:
     (here.tracker / "output/demo/train.log").write_text("again")
     sync(here.inventory)
     damaged = here.root / ".history/manifests/0.json"

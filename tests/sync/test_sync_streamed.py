@@ -16,7 +16,8 @@ from being_remote.demo.pod import Pod
 from being_remote.errors import ConnectionLost, HostError
 from being_remote.inventory import Inventory
 from being_remote.session import Pull, TransferResult
-from being_remote.sync import remote_hashes, sync_pass
+from being_remote.sync import sync_pass
+from being_remote.transfer import hash_comparison
 from being_remote.transfer.quarantine import quarantine_of
 from being_remote.transport import stream_download
 from being_remote.transport.ssh_session import SshSession
@@ -55,13 +56,13 @@ def homes(actor: Path, pod: Pod, make_inventory: MakeInventory) -> Iterator[Home
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The files whose hashes were asked for."""
     names: list[bytes] = []
-    real = remote_hashes.hash_files
+    real = hash_comparison.hash_files
 
     def hash_files(session: Any, python: str, wanted: Any, **more: Any) -> Any:
-        names.extend(bytes(folder) + b"/" + name for folder, files in wanted.items() for name, _ in files)
+        names.extend(bytes(folder) + b"/" + name for folder, name in wanted)
         return real(session, python, wanted, **more)
 
-    monkeypatch.setattr(remote_hashes, "hash_files", hash_files)
+    monkeypatch.setattr(hash_comparison, "hash_files", hash_files)
     return names
 
 

@@ -28,25 +28,16 @@ from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import DataError, HostKeyChanged, HostKeyUnknown, InconsistentData, UsageError
 from being_remote.inventory import Inventory
 from being_remote.sync import watch as watching
-from being_remote.sync.watch_report import WatchPause, WatchReport, WatchRound
+from being_remote.sync.watch import WatchPause, WatchReport, WatchRound
 from being_remote.tracker.file_check import check_bytes
 from being_remote.workflows.sync import sync, watch
 
 MakeInventory = Callable[..., Inventory]
-FRAMES = 6
 EVERY_S = 0.05
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with a whole run, without pictures."""
-    root = tmp_path_factory.mktemp("actor") / "tracker"
-    make_actor(root, "demo", frames=FRAMES, pictures=False, video=False)
-    return root
-
-
 class Tracking:
-    """A run that goes on frame by frame, as the test says."""
+    """A run that grows frame by frame, as the test says."""
 
     def __init__(self, finished: Path, tracker: Path) -> None:
         self.finished = finished / "output/demo/checkpoint"
@@ -63,9 +54,9 @@ class Tracking:
 
 
 @pytest.fixture
-def tracking(finished: Path, tmp_path: Path) -> Tracking:
+def tracking(actor: Path, tmp_path: Path) -> Tracking:
     """A run on this machine's own disk."""
-    return Tracking(finished, tmp_path / "disk/tracker")
+    return Tracking(actor, tmp_path / "disk/tracker")
 
 
 @pytest.fixture
@@ -108,7 +99,7 @@ def nothing() -> None:
     """At this, nothing happens."""
 
 
-def test_what_is_new_is_downloaded_round_by_round_and_the_end_says_the_totals(
+def test_what_is_new_is_downloaded_round_by_round_and_the_last_line_has_the_totals(
     tracking: Tracking, inventory: Inventory
 ) -> None:
     tracking.add(0, 1)
@@ -182,7 +173,7 @@ def test_a_log_that_grows_round_by_round_is_kept_once_and_not_once_a_round(
     assert history.object(old.sha256).read_bytes() == first
 
 
-def test_a_frame_that_is_being_written_is_no_news_and_comes_when_it_is_whole(
+def test_a_frame_that_is_being_written_is_not_reported_and_is_downloaded_when_it_is_whole(
     tracking: Tracking, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracking.add(0)
@@ -226,8 +217,8 @@ def test_a_backup_that_another_sync_holds_is_waited_for_and_that_is_reported_onc
     tried = threading.Semaphore(0)
     with ExitStack() as other:
         other.enter_context(History(inventory.backups / "demo").lock())
-        real = watching._lock
-        monkeypatch.setattr(watching, "_lock", lambda history: (tried.release(), real(history))[1])
+        real = History.lock
+        monkeypatch.setattr(History, "lock", lambda history: (tried.release(), real(history))[1])
 
         def release_later() -> None:
             def release() -> None:
@@ -243,7 +234,7 @@ def test_a_backup_that_another_sync_holds_is_waited_for_and_that_is_reported_onc
 
 
 def test_a_host_that_holds_nothing_of_the_actor_yet_is_waited_for_and_no_folder_is_made(
-    finished: Path, tmp_path: Path, make_inventory: MakeInventory
+    actor: Path, tmp_path: Path, make_inventory: MakeInventory
 ) -> None:
     tracker = tmp_path / "later"
     tracker.mkdir()
@@ -252,7 +243,7 @@ def test_a_host_that_holds_nothing_of_the_actor_yet_is_waited_for_and_no_folder_
 
     def begin() -> None:
         assert not inventory.backups.exists()
-        Tracking(finished, tracker).add(0)
+        Tracking(actor, tracker).add(0)
 
     script = Script(begin, nothing)
     script.watch(inventory)
@@ -273,9 +264,9 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rounds_share_one_connection_and_a_cut_link_is_waited_for(
-    pod: Pod, finished: Path, make_inventory: MakeInventory, short_waits: None
+    pod: Pod, actor: Path, make_inventory: MakeInventory, short_waits: None
 ) -> None:
-    tracking = Tracking(finished, pod.root / "metrical-tracker")
+    tracking = Tracking(actor, pod.root / "metrical-tracker")
     tracking.add(0)
     accepted: list[int] = []
     with FaultProxy((pod.address, pod.port)) as proxy:
@@ -304,14 +295,14 @@ def test_rounds_share_one_connection_and_a_cut_link_is_waited_for(
 
 
 def test_a_frozen_link_and_a_pod_that_is_killed_are_waited_for_and_a_new_key_ends_it(
-    tmp_path: Path, finished: Path, make_inventory: MakeInventory, short_waits: None
+    tmp_path: Path, actor: Path, make_inventory: MakeInventory, short_waits: None
 ) -> None:
     with start_pod(tmp_path / "pod") as pod:
         entry = {**pod.inventory_entry(), "answer_timeout_s": 1, "connect_timeout_s": 2}
         inventory = make_inventory({"pod": entry})
         inventory.state.mkdir(mode=0o700, exist_ok=True)
         (inventory.state / "known_hosts").write_text(f"[{pod.address}]:{pod.port} {pod.host_key_line}\n")
-        tracking = Tracking(finished, pod.root / "metrical-tracker")
+        tracking = Tracking(actor, pod.root / "metrical-tracker")
         tracking.add(0)
 
         def another(number: int, then: Callable[[], None]) -> Callable[[], None]:
@@ -341,7 +332,7 @@ def test_a_host_without_a_tracker_ends_it_at_once(tmp_path: Path, make_inventory
         watch(make_inventory({"here": {"kind": "local", "workdir": str(tmp_path)}}), every_s=EVERY_S)
 
 
-def test_a_full_disk_is_reported_once_and_it_goes_on_when_there_is_room(
+def test_a_full_disk_is_reported_once_and_the_watch_continues_when_there_is_room(
     tracking: Tracking, tmp_path: Path, make_inventory: MakeInventory, short_waits: None
 ) -> None:
     tracking.add(0)
@@ -401,13 +392,13 @@ def test_ctrl_c_ends_it_with_the_totals_as_the_last_line_and_130(
 
 
 @pytest.mark.parametrize("more", [["--dry-run"], ["--verify"], ["--every=0.5"]])
-def test_a_watch_that_cannot_be_meant_is_refused(more: list[str], inventory: Inventory) -> None:
+def test_invalid_arguments_of_a_watch_are_refused(more: list[str], inventory: Inventory) -> None:
     words = [sys.executable, "-m", "being_remote", "sync", "--watch", *more, f"--inventory={inventory.path}"]
     assert subprocess.run(words, capture_output=True, timeout=20).returncode == 2
     assert not os.path.exists(inventory.backups)
 
 
-def test_how_often_is_asked_only_of_a_watch(inventory: Inventory) -> None:
+def test_an_interval_without_a_watch_is_refused(inventory: Inventory) -> None:
     words = [sys.executable, "-m", "being_remote", "sync", "--every=5", f"--inventory={inventory.path}"]
     assert subprocess.run(words, capture_output=True, timeout=20).returncode == 2
 
@@ -429,13 +420,13 @@ def test_another_run_among_the_kinds_that_are_watched_ends_it(
 @pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_a_pod_that_is_killed_costs_a_watch_at_most_the_last_ten_seconds(
-    tmp_path: Path, finished: Path, make_inventory: MakeInventory
+    tmp_path: Path, actor: Path, make_inventory: MakeInventory
 ) -> None:
     with start_pod(tmp_path / "pod") as pod:
         inventory = make_inventory({"pod": pod})
-        tracking = Tracking(finished, pod.root / "metrical-tracker")
+        tracking = Tracking(actor, pod.root / "metrical-tracker")
         over, written = threading.Event(), {}
-        first = (finished / "output/demo/checkpoint/00000.frame").read_bytes()
+        first = (actor / "output/demo/checkpoint/00000.frame").read_bytes()
 
         def track() -> None:
             for number in range(10_000):

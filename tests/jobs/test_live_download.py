@@ -1,4 +1,4 @@
-"""Who follows a job has its checkpoints at home seconds after they are written, whole, or not at all."""
+"""Following a job downloads its checkpoints seconds after they are written, whole, or not at all."""
 
 from __future__ import annotations
 
@@ -30,12 +30,11 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import DataError, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory, LocalHost
-from being_remote.jobs import attempt_files, background_download, live_download
+from being_remote.jobs import attempt_files, live_download
 from being_remote.jobs import follow as following
 from being_remote.jobs.attempt_files import AttemptFolder
-from being_remote.jobs.background_download import LocalFilesLine
 from being_remote.jobs.follow import FollowedLogLine, StateLine
-from being_remote.jobs.live_download import DownloadRound, LiveDownload
+from being_remote.jobs.live_download import DownloadRound, LiveDownload, LocalFilesLine
 from being_remote.jobs.result_folder import ResultFolder
 from being_remote.recipes import registry
 from being_remote.recipes.command import Command
@@ -127,7 +126,7 @@ def whole(path: str, data: bytes) -> bool:
 # -- rounds ----------------------------------------------------------------------------------------
 
 
-def test_a_round_brings_what_is_new_and_one_without_news_asks_once_and_moves_nothing(
+def test_a_round_downloads_what_is_new_and_one_without_news_asks_once_and_moves_nothing(
     attempt: Attempt,
 ) -> None:
     attempt.frame(0)
@@ -152,7 +151,7 @@ def test_an_attempt_that_has_not_begun_leaves_no_folder(made: Path, tmp_path: Pa
     assert not attempt.home.exists()
 
 
-def test_a_frame_that_is_being_written_is_left_and_comes_when_it_is_whole(attempt: Attempt) -> None:
+def test_a_frame_that_is_being_written_is_left_and_downloaded_when_it_is_whole(attempt: Attempt) -> None:
     attempt.frame(0)
     attempt.frame(1, cut=4000)
     assert attempt.round() == {name(0)}
@@ -243,7 +242,7 @@ def test_a_file_without_a_known_form_has_to_hold_still_for_a_round(attempt: Atte
     assert (attempt.home / "configs/actors/x.yml").read_text() == "fps: 30\n"
 
 
-def test_a_frame_that_was_written_anew_takes_the_place_of_the_old_and_one_that_is_gone_stays(
+def test_a_rewritten_frame_replaces_the_old_one_and_one_that_the_host_removed_stays(
     attempt: Attempt,
 ) -> None:
     attempt.frame(0)
@@ -259,7 +258,7 @@ def test_a_frame_that_was_written_anew_takes_the_place_of_the_old_and_one_that_i
     assert attempt.names() == {name(0), name(1)}
 
 
-def test_a_file_that_was_removed_here_comes_again(attempt: Attempt) -> None:
+def test_a_file_that_was_removed_here_is_downloaded_again(attempt: Attempt) -> None:
     attempt.frame(0)
     attempt.frame(1)
     attempt.round()
@@ -267,7 +266,7 @@ def test_a_file_that_was_removed_here_comes_again(attempt: Attempt) -> None:
     assert attempt.round() == {name(0)}
 
 
-def test_who_follows_again_fetches_nothing_that_is_whole_here(attempt: Attempt) -> None:
+def test_following_again_fetches_nothing_that_is_whole_here(attempt: Attempt) -> None:
     for number in range(4):
         attempt.frame(number)
     attempt.round()
@@ -314,14 +313,14 @@ def test_an_attempt_that_was_overtaken_touches_nothing(attempt: Attempt, tmp_pat
     assert attempt.names() == {name(0)}
 
 
-def test_a_round_while_somebody_else_fetches_the_job_does_nothing(attempt: Attempt) -> None:
+def test_a_round_while_another_process_downloads_the_job_does_nothing(attempt: Attempt) -> None:
     attempt.frame(0)
     with ResultFolder(attempt.home).lock(), pytest.raises(UsageError, match="another pull of this job"):
         attempt.arrivals.round()
     assert attempt.round() == {name(0)}
 
 
-def test_the_most_precious_come_first_and_gigabytes_do_not_hold_them_up(
+def test_the_most_precious_files_are_first_and_gigabytes_do_not_hold_them_up(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_download, "ROUND_FILES", 2)
@@ -365,7 +364,7 @@ def test_links_are_never_followed(attempt: Attempt, tmp_path: Path) -> None:
 _DIE = """
 import os, sys
 from pathlib import Path
-from test_follow_brings_home import Attempt
+from test_live_download import Attempt
 left = int(sys.argv[4])
 def die(event, args):
     global left
@@ -409,9 +408,7 @@ def killed_everywhere(made: Path, folder: Path, points: range) -> None:
     assert len(points) < 30, "it never came to its end"
 
 
-def test_a_round_that_is_killed_leaves_whole_files_and_the_next_one_mends_it(
-    made: Path, tmp_path: Path
-) -> None:
+def test_a_killed_round_leaves_whole_files_and_the_next_one_completes_it(made: Path, tmp_path: Path) -> None:
     killed_everywhere(made, tmp_path, range(4, 30, 8))
 
 
@@ -427,8 +424,8 @@ def test_a_round_killed_at_each_of_its_steps_leaves_whole_files(made: Path, tmp_
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds follow at once, and commands write checkpoints where a tracker does."""
-    monkeypatch.setattr(background_download, "EVERY_S", 0.1)
-    monkeypatch.setattr(background_download, "FIRST_WAIT_S", 0.05)
+    monkeypatch.setattr(live_download, "EVERY_S", 0.1)
+    monkeypatch.setattr(live_download, "FIRST_WAIT_S", 0.05)
     frames_of_commands(monkeypatch)
 
 
@@ -458,7 +455,7 @@ def proxied(pod: Pod, proxy: FaultProxy, make_inventory: Any, workdir: Path) -> 
     return inventory
 
 
-def test_every_frame_of_a_followed_job_comes_home_and_the_pull_after_it_moves_none_of_them(
+def test_every_frame_of_a_followed_job_is_downloaded_and_the_pull_after_it_moves_none_of_them(
     works: Any, made: Path, quick: None
 ) -> None:
     said: list[Any] = []
@@ -478,10 +475,10 @@ def test_every_frame_of_a_followed_job_comes_home_and_the_pull_after_it_moves_no
     assert json.loads((home.folder / "pulled.json").read_text())["judged"] is True
 
 
-def test_what_a_job_wrote_last_comes_home_at_its_end(
+def test_what_a_job_wrote_last_is_downloaded_at_its_end(
     works: Any, made: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background_download, "EVERY_S", 1000.0)
+    monkeypatch.setattr(live_download, "EVERY_S", 1000.0)
     go = works.folder / "go"
     script = f"while ! test -e {go}; do sleep 0.05; done; {writing(made, 4, 0)}"
 
@@ -501,7 +498,7 @@ def test_a_job_that_had_ended_is_read_and_nothing_is_fetched(works: Any, made: P
     assert not works.inventory.backups.exists()
 
 
-def test_two_who_follow_the_same_job_both_come_to_its_end_and_each_file_comes_once(
+def test_two_followers_of_one_job_both_see_its_end_and_each_file_is_downloaded_once(
     works: Any, made: Path, quick: None
 ) -> None:
     job = works.command(writing(made, 6, 0.2)).job
@@ -519,7 +516,7 @@ def test_two_who_follow_the_same_job_both_come_to_its_end_and_each_file_comes_on
     assert sum(r.home.came_files for r in reports) == 6
 
 
-def test_frames_come_home_though_the_link_is_cut_and_freezes(
+def test_frames_are_downloaded_though_the_link_is_cut_and_freezes(
     pod: Pod, make_inventory: Any, made: Path, tmp_path: Path, quick: None
 ) -> None:
     with FaultProxy((pod.address, pod.port)) as proxy:
@@ -541,7 +538,7 @@ def test_frames_come_home_though_the_link_is_cut_and_freezes(
     assert (report.home.files, report.home.problem) == (14, None)
 
 
-def test_a_full_disk_at_home_is_said_once_and_following_goes_on(
+def test_a_full_local_disk_is_reported_once_and_following_continues(
     works: Any, made: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = tmp_path / "go"
@@ -576,8 +573,8 @@ def test_an_end_that_comes_before_all_was_looked_at_says_that_something_may_be_m
         def round(self, *, last: bool = False) -> DownloadRound:
             return DownloadRound({}, 0, 0, (), more=True)
 
-    monkeypatch.setattr(background_download, "_LAST_S", 0.05)
-    following = background_download.BackgroundDownload(
+    monkeypatch.setattr(live_download, "_LAST_S", 0.05)
+    following = live_download.BackgroundDownload(
         NeverDone(),
         tmp_path,
         job="j",
@@ -608,10 +605,10 @@ def test_a_bug_in_the_fetching_is_raised_and_not_lost_in_its_thread(
 _COMMAND_LINE = f"""
 import dataclasses, sys
 from being_remote.recipes.command import Command
-from being_remote.jobs import background_download
+from being_remote.jobs import live_download
 from being_remote.recipes import registry
 registry.BUILT_IN = (dataclasses.replace(Command(), checkpoints={PATTERNS!r}),)
-background_download.EVERY_S = 0.1
+live_download.EVERY_S = 0.1
 from being_remote.cli import main
 main(sys.argv[1:])
 """
@@ -624,7 +621,7 @@ def followed(inventory: Inventory, script: str) -> list[str]:
 
 
 @pytest.mark.parametrize("link", ["ok", "hang"])
-def test_ctrl_c_while_files_come_home_ends_at_once_and_leaves_nothing(
+def test_ctrl_c_during_a_download_ends_at_once_and_leaves_nothing(
     link: str, pod: Pod, make_inventory: Any, made: Path, tmp_path: Path
 ) -> None:
     with FaultProxy((pod.address, pod.port)) as proxy:

@@ -1,18 +1,20 @@
-"""Parts of a host's disk that a check did not read, or read elsewhere than named."""
+"""What a check does not cover: folders that it could not read, and files that no sync downloads."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 from being_remote.foreign_text import quote
-from being_remote.inventory import LocalHost, SshHost
+from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.pod_client.disk_survey import DiskSurvey
 from being_remote.pod_client.listing import MAX_FILES, FolderQuery, ListedFolder
+from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.safe_to_stop.reasons import Findings, Reason
-from being_remote.safe_to_stop.result_names import main_folder
-from being_remote.sync.file_examples import EXAMPLES, count_noun
+from being_remote.safe_to_stop.result_names import actor_folders, main_folder
+from being_remote.wording import count_noun, list_some
 
 _NAMED_FOLDERS = 6
 
@@ -32,7 +34,7 @@ def unlisted_reasons(
     malformed = [f"{name!r}: {why}" for raw, why in listed.malformed if counts(name := os.fsdecode(raw))]
     more = listed.malformed_count - len(listed.malformed)
     if malformed or more:
-        named = "; ".join(malformed[:EXAMPLES]) + ("; ..." if more or len(malformed) > EXAMPLES else "")
+        named = list_some([*malformed, *(["..."] if more else [])], between="; ")
         what = f"{count_noun(len(malformed) + more, 'file')} in {where} cannot be compared ({named})"
         next_step = "give it a valid size and time (`touch` sets the time), then try again"
         reasons.append(Reason("files", "unknown", what, next_step))
@@ -63,13 +65,41 @@ def survey_limits(host: SshHost | LocalHost, survey: DiskSurvey) -> Findings:
     if survey.others:
         largest = sorted(survey.others, key=lambda folder: -folder.bytes)
         files, size = sum(f.files for f in largest), sum(f.bytes for f in largest)
-        names = [
-            f"{f.files:,} in {str(f.folder)!r} ({f.bytes / 1e6:.1f} MB)" for f in largest[:_NAMED_FOLDERS]
-        ]
-        if len(largest) > _NAMED_FOLDERS:
-            names.append(f"and {len(largest) - _NAMED_FOLDERS} more folders")
+        names = [f"{f.files:,} in {str(f.folder)!r} ({f.bytes / 1e6:.1f} MB)" for f in largest]
         notes.append(
             f"{count_noun(files, 'archive or temporary file')} ({size / 1e6:.1f} MB) may hold results and"
-            f" were not opened: {', '.join(names)}"
+            f" were not opened: {list_some(names, _NAMED_FOLDERS)}"
         )
     return Findings(reasons, notes)
+
+
+def uncovered_notes(
+    inventory: Inventory, host: SshHost | LocalHost, survey: DiskSurvey, compared: Iterable[HostFile]
+) -> list[str]:
+    """A sentence for each actor with such files; `compared` are those that were looked at one by one."""
+    seen: dict[PurePosixPath, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for (folder, _), size in {file.key: file.bytes for file in compared}.items():
+        files, total = seen[folder]
+        seen[folder] = (files + 1, total + size)
+    notes = []
+    for actor in inventory.actors.values():
+        uncovered: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        for base in actor_folders(actor, host):
+            for counted in (one for one in survey.counted if one.folder.is_relative_to(base)):
+                files, size = seen.get(counted.folder, (0, 0))
+                if counted.files > files:
+                    part = str(base.joinpath(*counted.folder.relative_to(base).parts[:1]))
+                    before = uncovered[part]
+                    more_bytes = max(0, counted.bytes - size)
+                    uncovered[part] = (before[0] + counted.files - files, before[1] + more_bytes)
+        if uncovered:
+            notes.append(f"{actor.name}: sync does not cover {_list_folders(uncovered)}")
+    return notes
+
+
+def _list_folders(folders: dict[str, tuple[int, int]]) -> str:
+    largest = sorted(folders.items(), key=lambda item: -item[1][1])
+    names = [
+        f"{count_noun(files, 'file')} in {path!r} ({size / 1e6:.1f} MB)" for path, (files, size) in largest
+    ]
+    return list_some(names, _NAMED_FOLDERS)
