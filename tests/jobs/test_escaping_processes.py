@@ -27,10 +27,12 @@ DROPS_THE_LOCK = """
 import os, subprocess, sys, time
 if sys.argv[1] == "2":
     try:
-        os.kill(int(open("../../1/child").read()), 0)
+        state = open("/proc/%s/stat" % open("../../1/child").read()).read().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        state = "Z"
+    if state != "Z":
         open("../both", "w").close()
-    finally:
-        sys.exit(0)
+    sys.exit(0)
 child = subprocess.Popen(["sleep", "60"], start_new_session=True)
 open("../child", "w").write(str(child.pid))
 open("../up", "w").close()
@@ -101,7 +103,9 @@ def test_a_payload_that_removed_its_jobs_folder_can_be_cancelled_and_its_end_is_
     desk: Any, tmp_path: Path, how: str
 ) -> None:
     go = tmp_path / "go"
-    spec = desk.spec("sh", "-c", f"rm -rf {{work}}/../../..; cd /; while [ ! -e {go} ]; do sleep 0.02; done")
+    spec = desk.spec(
+        "sh", "-c", f'cd {{work}}/../../..; rm -rf "$PWD"; cd /; while [ ! -e {go} ]; do sleep 0.02; done'
+    )
     desk.submit(spec)
     wait_until(lambda: not desk.folder(spec.job).exists())
     seen = desk.see(spec.job)
