@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from dataclasses import replace
 
@@ -82,15 +81,14 @@ def cancel_all(
     """
     context = job_context(inventory, dry_run=dry_run)
     name = host if host is not None and pod_is_gone else inventory.the_host(host).name
-    with contextlib.suppress(UsageError):  # the inventory does not name it any more
+    jobs = [job for job in context.ledger.jobs(host=name) if not job.ended]
+    if jobs and not dry_run and name in inventory.hosts:
         try:
             context.open_session(name).close()
         except HostError as silent:
             context = replace(context, open_session=functools.partial(_give_up, silent))
     reports = []
-    for job in context.ledger.jobs(host=name):
-        if job.ended:
-            continue
+    for job in jobs:
         try:
             report = _cancel_found(context, job, pod_is_gone=pod_is_gone, dry_run=dry_run)
         except BeingRemoteError as e:
