@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_jobs import supervisors_of
 
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.spec import CommandStep, FileProgress, JobSpec
@@ -185,32 +186,20 @@ def test_a_cancel_reaches_the_supervisor_that_was_put_back(desk) -> None:
     assert not (desk.folder(spec.job) / "checks").exists()
 
 
-def test_of_many_submits_at_once_one_supervisor_is_put_back(desk, locks_folder: Path) -> None:
+def test_of_many_submits_at_once_one_supervisor_is_put_back(desk) -> None:
     spec = tracking(desk)
     folder = start_orphan(desk, spec)
+    left = supervisors_of(desk.folder(spec.job))  # the process that writes the log
     threads = [threading.Thread(target=desk.submit, args=(spec,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    watch = locks_folder / f"{spec.job}.watch.lock"
-    wait_until(lambda: len(holders_of(watch)) == 1)
-    assert holders_of(watch) == [supervisor_of(desk, spec.job)]
+    wait_until(lambda: len(supervisors_of(desk.folder(spec.job))) == len(left) + 1)
+    assert {*supervisors_of(desk.folder(spec.job))} == {*left, supervisor_of(desk, spec.job)}
     (folder / "go").touch()
     assert ended(desk, spec.job).state == "succeeded"
     assert lines_in(desk.folder(spec.job) / "checks") == 1
-
-
-def holders_of(path: Path) -> list[int]:
-    """The processes that have the file open."""
-    found = set()
-    for fd in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if os.readlink(fd) == str(path):
-                found.add(int(fd.parts[2]))
-        except OSError:
-            continue
-    return sorted(found)
 
 
 def test_the_next_attempt_ends_what_a_second_supervisor_looks_after(desk) -> None:

@@ -9,9 +9,9 @@ import pytest
 from being_remote.demo.checkout import CONFIG
 from being_remote.errors import UsageError
 from being_remote.tracker.checkout_defaults import read_defaults
+from being_remote.tracker.frame_cost import frame_cost
 from being_remote.tracker.presets import PRESETS, find_preset, text
 from being_remote.tracker.settings import KEYS, check, coerce
-from being_remote.tracker.settings_forecast import frame_cost
 
 ROUND_2 = PRESETS["gaussiantalker-round2"].settings
 
