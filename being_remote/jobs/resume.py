@@ -17,6 +17,7 @@ from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.move import upload_carried_again
 from being_remote.jobs.move_permission import POD_IS_GONE, abandonment
 from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
+from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host, look_at_job
 from being_remote.jobs.take_over import take_over_job
 from being_remote.pod.job_states import JobState
@@ -89,6 +90,7 @@ def resume_on_host(
 
     Raises:
         UsageError: it still runs, or succeeded; or another terminal or laptop was faster.
+        HostNotReady: the host lacks what the job needs; nothing was started.
         HostError: no answer, or whether it runs is unknown; nothing was started.
     """
     ledger = context.ledger
@@ -116,6 +118,7 @@ def resume_on_host(
     runs = choice.repeated and before.state.active
     if not runs:
         _check_resumable(before, choice)
+        context.preflight.check(session, host, JobSpec.from_bytes(job.spec), ran_there=True)
     if choice.dry_run or runs:
         return ResumedJob(job, before, before)
     if before.state is JobState.CREATED:

@@ -207,11 +207,8 @@ class JobFacts(StrictModel):
         return newest.end.gpus if newest.end else ()
 
 
-class LeasedGpu(StrictModel):
-    """One GPU, or one MIG instance of one.
-
-    `job` is who leases it, "" if the lease does not say who; `broken` is why it must not be used.
-    """
+class GpuFacts(StrictModel):
+    """One GPU, or one MIG instance of one; None: not measured. `broken` is why it must not be used."""
 
     index: Count
     uuid: Uuid
@@ -221,6 +218,11 @@ class LeasedGpu(StrictModel):
     utilization_percent: Count | None
     busy: bool
     broken: Text | None = None
+
+
+class LeasedGpu(GpuFacts):
+    """A GPU and its lease; `job` is who leases it, "" if the lease does not say who."""
+
     job: Annotated[str, Field(max_length=80)] | None
 
 
