@@ -92,7 +92,7 @@ class DispatchedJob:
             spec_sha256=status.spec_sha256,
             adopted=adopted,
             attempt=status.attempt,
-            reason=DONE_ALREADY if adopted and status.state is JobState.SUCCEEDED else status.reason,
+            reason=(adopted and _ended_reason(status.job, status.state)) or status.reason,
             plan=JobPreview.of(plan, swept),
         )
 
@@ -138,7 +138,14 @@ def preview(ledger: Ledger, plan: JobPlan, swept: tuple[str, ...], *, again: boo
 def _preview_reason(same: LedgerJob | None) -> str:
     if same is None:
         return "would make a new job"
-    return DONE_ALREADY if same.ended else "would attach to the job with the same settings"
+    return _ended_reason(same.job, same.state) or "would attach to the job with the same settings"
+
+
+def _ended_reason(job: str, state: JobState) -> str:
+    """What to know of a job of the same intent that has ended; "" of one that has not."""
+    if state is JobState.LOST:
+        return f"it was lost; resume {job} continues from what it finished, --again starts from the beginning"
+    return DONE_ALREADY if state is JobState.SUCCEEDED else ""
 
 
 def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob) -> JobStatus:
@@ -170,8 +177,9 @@ def send_all(
         if job not in here
     }
     # A job that was seen running is never started again: a restored disk would run it twice.
-    sent |= _look(ledger, session, host, [job for job in here if job.state.started])
-    sent |= _submit(ledger, session, host, [job for job in here if not job.state.started])
+    ran = [job for job in here if job.state.started or job.state is JobState.LOST]
+    sent |= _look(ledger, session, host, ran)
+    sent |= _submit(ledger, session, host, [job for job in here if job not in ran])
     return tuple(sent[job.job] for job in jobs)
 
 

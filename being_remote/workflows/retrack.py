@@ -158,7 +158,8 @@ def retrack(
             obstacles = refusal.problems if refusal is not None else ()
             return dataclasses.replace(report, gpus=seen.gpus, gpu_problem=problem, obstacles=obstacles)
         jobs = _dispatch(context, session, host, plans, again=wanted.again)
-        if not follow_it or jobs[0].state is JobState.SUCCEEDED:
+        lost_here = jobs[0].state is JobState.LOST and other is None
+        if not follow_it or jobs[0].state is JobState.SUCCEEDED or lost_here:
             return _report(host.name, jobs, dry_run=False, followed=False)
         from being_remote.jobs.failover import Failover, follow_or_move
         from being_remote.jobs.move_and_follow import session_with_job_host
@@ -304,10 +305,10 @@ def _dispatch(
     sent = {
         intent.job.job: ended_status(intent.job, ledger.history(intent.job.job))
         for intent in made
-        if intent.job.ended
+        if intent.job.state is JobState.SUCCEEDED
     }
     problems: list[BeingRemoteError] = []
-    to_send = [intent.job for intent in made if not intent.job.ended]
+    to_send = [intent.job for intent in made if intent.job.job not in sent]  # one that was lost is judged
     for name in dict.fromkeys(job.host for job in to_send):
         jobs = {job.job: job for job in to_send if job.host == name}
         with nullcontext(session) if name == host.name else context.open_session(name) as its_session:

@@ -139,3 +139,26 @@ def test_a_job_whose_files_nothing_verifies_is_lost_and_resumed(works: Any) -> N
     report = resume(works.inventory, job)
     assert (report.attempt, report.previous_state) == (2, "lost")
     assert json.loads((folder / "end.json").read_text())["state"] == "lost"
+
+
+def test_the_same_command_after_a_loss_offers_resume_before_it_starts_from_the_beginning(works: Any) -> None:
+    job, folder = start_orphan(works)
+    (folder / "go").touch()
+    works.until(lambda: jobs(works.inventory).jobs[0].state == "lost")
+    would = works.command(WAITS, dry_run=True).jobs[0]
+    assert (would.job, would.adopted) == (job, True) and f"resume {job}" in would.reason
+    report = works.command(WAITS)
+    (same,) = report.jobs
+    assert (same.job, same.state, same.adopted, report.exit_code) == (job, "lost", True, 5)
+    assert f"resume {job} continues" in same.reason and "--again" in same.reason
+    assert not works.attempt(job, 2).exists()
+    assert works.command(WAITS, again=True).job != job
+
+
+def test_the_same_command_after_a_loss_finds_the_success_that_its_files_show(two_pods: TwoPods) -> None:
+    job, frames = start_tracking(two_pods)
+    all_tracked(two_pods, job, frames)
+    report = two_pods.track()
+    (same,) = report.jobs
+    assert (same.job, same.state, same.reason) == (job, "succeeded", "done already; --again makes another")
+    assert (report.exit_code, two_pods.known(job).state) == (0, "succeeded")
