@@ -23,7 +23,6 @@ from being_remote.pod import processes
 from being_remote.workflows import job_context
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.jobs import jobs
-from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
 from being_remote.workflows.safe_to_stop import safe_to_stop
 
@@ -74,7 +73,6 @@ def test_after_a_restart_on_the_same_volume_the_users_word_makes_it_safe_to_stop
         "the user's word: its pod is gone",
         0,
     )
-    pull(restarted.inventory, job, all_files=True)
     checked = safe_to_stop(restarted.inventory)
     assert (checked.verdict, checked.reasons) == ("yes", ())
     again = cancel(restarted.inventory, job, pod_is_gone=True)
