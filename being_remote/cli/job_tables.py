@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # a command imports its own workflow, and need not import the
     from being_remote.workflows.jobs import JobsReport, WhyReport
     from being_remote.workflows.pull import PullReport
     from being_remote.workflows.resume import ResumeReport
+    from being_remote.workflows.resume_all import QueueReport
 
 _SINCE = "since (UTC)"
 
@@ -129,6 +130,17 @@ def show_resume(console: Console, report: ResumeReport) -> None:
     line(console, text, state_style(report.state))
     show_downloads(console, report.home)
     line(console, f"  next: {next_step(report.job, report.host, report.state)}")
+
+
+def show_resume_all(console: Console, report: QueueReport) -> None:
+    """The jobs of a host that wait again, or started."""
+    for job in report.jobs:
+        would = "would be submitted again: " if report.dry_run else ""
+        line(console, f"{job.job} on {job.host}: {would}{job.state}: {job.reason}", state_style(job.state))
+    if not report.jobs:
+        line(console, f"{report.host}: no job waits there for nobody")
+    if report.others:
+        line(console, f"  {report.others} of other laptops do; resume them from there", "yellow")
 
 
 def show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:

@@ -116,11 +116,17 @@ def pull(
 @command
 def resume(
     out: Out,
-    job: JobArg,
+    job: OptionalJobArg = None,
     host: Annotated[
         str | None,
-        option("HOST", "continue on HOST from the local files; with --take-over: the host that has the job"),
+        option(
+            "HOST",
+            "continue on HOST from the local files; with --take-over or --all: the host that has the jobs",
+        ),
     ] = None,
+    all_jobs: Annotated[
+        bool, flag("--all", "start all jobs of --host that wait and that nothing there will start")
+    ] = False,
     pod_is_gone: PodIsGoneOpt = False,
     take_over: TakeOverOpt = False,
     follow: FollowOpt = False,
@@ -129,11 +135,21 @@ def resume(
     """Start the next attempt of a job.
 
     The job must have ended. The new attempt continues from its last good checkpoints. A job that only lost
-    its supervisor gets another one instead.
+    its supervisor gets another one. A job that waits for a GPU on a host that restarted has not ended; it is
+    started as it is, and with --all so are all of the host.
     """
     from being_remote.cli import follow_output, job_tables
     from being_remote.workflows import resume as workflow
 
+    if all_jobs:
+        if job is not None or pod_is_gone or take_over or follow:
+            raise UsageError("--all goes with --host only", hint="resume --all --host HOST")
+        from being_remote.workflows.resume_all import resume_all
+
+        queue = resume_all(out.inventory(), host=host, dry_run=dry_run)
+        return out.finish(queue, job_tables.show_resume_all)
+    if job is None:
+        raise UsageError("which job?", hint="resume JOB, or resume --all --host HOST")
     out.follows = follow
     report = workflow.resume(
         out.inventory(),

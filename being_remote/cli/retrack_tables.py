@@ -26,7 +26,9 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
         # The notes serve the decision, which has been made where a job is followed or attached to.
         for note in job.plan.notes if not (job.adopted or report.followed) else ():
             line(console, f"note: {note}", "yellow")
-        what = "was there" if job.adopted else "was submitted"
+        what = "was submitted before" if job.adopted else "was submitted"
+        if job.adopted and job.state is not None and job.state.started:
+            what = "is already running"
         if report.followed:
             what = "was followed to its end"
             show_move(console, report.moved, dry_run=False)

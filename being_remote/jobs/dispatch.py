@@ -268,7 +268,8 @@ def _record(
         "supervisor": result.supervisor,
         "volume": result.volume,
     }
-    ledger.record(job.job, job.attempt, JobState.SUBMITTED, evidence)
+    waits = result.status.state is JobState.WAITING
+    ledger.record(job.job, job.attempt, JobState.WAITING if waits else JobState.SUBMITTED, evidence)
     return record_answer(ledger, ledger.find(job.job), result.seen)
 
 

@@ -14,6 +14,7 @@ from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs import logs
 from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.context import JobContext
+from being_remote.jobs.dispatch import send
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.live_download import BackgroundDownload, DownloadSummary, LiveDownload, LocalFilesLine
@@ -149,6 +150,8 @@ class _JobFollower:
         if lacks_supervisor(row) and time.monotonic() >= self._supervise_at:
             self._supervise_at = time.monotonic() + SUPERVISE_S
             row = supervise_again(self._context.ledger, self._session, self._host, job, row)
+        if row.waits_for_nobody and row.attempt == job.attempt:
+            row = send(self._context.ledger, self._session, self._host, self._context.ledger.find(job.job))
         self.status = row
         line = StateLine(row.job, row.state, row.reason, row.done, row.total, row.attempt)
         if line != self._last:

@@ -152,6 +152,21 @@ class LockHolder(StrictModel):
     problem: RefusalByTheSystem | None = None
 
 
+class WaitingPlace(StrictModel):
+    """The place of an attempt that no process of its own waits for.
+
+    `before` counts those before it; `kept`: a waiter keeps the order; `this_boot`: it was recorded since the
+    host started, and by this pod. `reason` is the waiter's, for the first one.
+    """
+
+    attempt: Number
+    number: Count
+    before: Count
+    kept: bool
+    this_boot: bool
+    reason: Text | None = None
+
+
 class JobFacts(StrictModel):
     """One job's folder and its lock. `attempts` holds the newest ones, in order."""
 
@@ -162,6 +177,7 @@ class JobFacts(StrictModel):
     lock_inode: Count | None = None
     holder: LockHolder | None = None
     cancel: Count | None = None
+    waiting: WaitingPlace | None = None
     disk: RefusalByTheSystem | None = None
     asked: Count
     attempts: Annotated[tuple[AttemptFacts, ...], Field(max_length=16, strict=False)]
@@ -266,7 +282,8 @@ class SubmittedJob(StrictModel):
     job: JobId
     claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed", "failed"]
     supervisor: (
-        Literal["started", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"] | None
+        Literal["started", "waiting", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"]
+        | None
     )
     reason: Text | None
     seen: OneJob | None

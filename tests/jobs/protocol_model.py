@@ -1,15 +1,18 @@
 """The protocol of claim, ensure, lock, gate and end as an explicit-state model, searched exhaustively.
 
-Two or more clients submit the same job at once, step by step, to one pod or to two pods that see one volume;
-at any moment something may crash: a client, a supervisor, the payload, or the whole first pod (which then
-lives on as another incarnation). When nothing but the payload can move any more, one more client submits:
-its supervisor starts the payload, or is put back over it, or judges the files of an attempt that ended
-without a record. An observer on the first pod looks at the job in two steps, the lock and the supervisor,
-then the end, with anything in between.
+Two clients submit the same job at once, each step by step, to one pod or to two pods that see one
+volume; at any moment something may crash: a client, a supervisor, a waiter, the payload, or the whole first
+pod (which then lives on as another incarnation). When nothing but the payload can move any more, a third
+client submits once more: its supervisor starts the payload, or is put back over it, or judges the files of
+an attempt that ended without a record. The GPU of each pod may be busy at first, and free at any moment: a
+supervisor that finds it busy records the job, makes sure that the pod's waiter runs, and leaves. An observer
+on the first pod looks at the job in two steps, the lock and the supervisor, then the end, with anything in
+between.
 
 The code that it stands for: a client is `pod/claim.py`, a supervisor `pod/supervisor.py` with
-`pod/orphaned_attempt.py`, the observer `pod/status.py` with `jobs/status_verdict.py`. `Rules` names what
-makes it right, so that a test can take each away and see the search find the harm.
+`pod/orphaned_attempt.py`, a waiter `pod/waiter.py`, the observer `pod/status.py` with
+`jobs/status_verdict.py`. `Rules` names what makes it right, so that a test can take each away and see the
+search find the harm.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ class Rules:
     judged_only_where_it_ran: bool = True
     a_supervisor_without_the_lock_is_seen: bool = True
     the_end_is_read_last: bool = True
+    a_place_is_recorded_before_the_waiter_is_looked_for: bool = True
+    a_waiter_looks_again_once_its_lock_is_free: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,17 @@ class State:
         pods: where each supervisor is; each pod has a lock of its own.
         lock: who holds a descriptor of one: supervisors' numbers, "p" for the payload.
         clients: steps of the two submits and of the repeated one; "" once gone.
-        supervisors: one per client.
+        supervisors: one per client, and one of each pod's waiter.
+        busy: whether the GPU of each pod is.
+        records: (pod, life) of the waiting records; a waiter reads those of its own life.
+        waiters: of each pod: "" none, "look", "close" (about to free its lock), "again" (has freed it).
         life: the first pod's incarnation; born: (pod, life) of the attempt.
         crashes, crashed: how many may still come; whether one came.
         look: what the observer has seen: (lock free, supervisor alive, born in this life, ended).
         verdict: what it said last; what was once called ended must stay so.
     """
 
-    pods: tuple[int, ...] = (0, 0, 0)
+    pods: tuple[int, ...] = (0, 0, 0, 0, 1)
 
     claim: int = 0
     made: bool = False
@@ -63,13 +71,20 @@ class State:
     payload: str = ""
     lock: frozenset[str] = frozenset()
     clients: tuple[str, ...] = ("claim", "claim", "later")
-    supervisors: tuple[str, ...] = ("", "", "")
+    supervisors: tuple[str, ...] = ("", "", "", "", "")
+    busy: tuple[bool, bool] = (False, False)
+    records: frozenset[tuple[int, int]] = frozenset()
+    waiters: tuple[str, ...] = ("", "")
     life: int = 0
     born: tuple[int, int] = (-1, -1)
     crashes: int = 1
     crashed: bool = False
     look: tuple[bool, bool, bool, bool] | None = None
     verdict: str = ""
+
+    def life_of(self, pod: int) -> tuple[int, int]:
+        """The pod and its present life; only the first one ever has another."""
+        return pod, self.life if pod == 0 else 0
 
     def holders(self, pod: int) -> frozenset[str]:
         """Who holds the lock of that pod."""
@@ -78,7 +93,7 @@ class State:
     def may_judge(self, i: int, rules: Rules) -> bool:
         """Whether supervisor i may look after the attempt: it ran here, or no other pod sees the disk."""
         here = self.born == (self.pods[i], self.life if self.pods[i] == 0 else 0)
-        return here or set(self.pods) == {0} or not rules.judged_only_where_it_ran
+        return here or set(self.pods[:3]) == {0} or not rules.judged_only_where_it_ran
 
     @property
     def supervised(self) -> bool:
@@ -97,7 +112,15 @@ def successors(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     """Every (step, state after it)."""
     for i in range(len(s.clients)):
         yield from _client(s, i, rules)
+    for i in range(len(s.supervisors)):
         yield from _supervisor(s, i, rules)
+    for pod in sorted(set(s.pods[:3])):
+        yield from _waiter(s, pod, rules)
+        if s.busy[pod]:
+            yield (
+                f"the GPU of pod {pod} is free",
+                replace(s, busy=(s.busy[0] and pod == 1, s.busy[1] and pod == 0)),
+            )
     if s.payload == "runs":
         yield "payload ends", replace(s, payload="done", lock=s.lock - {"p"})
     yield from _observer(s, rules)
@@ -127,9 +150,37 @@ def _client(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
             f"client {i} starts a supervisor",
             replace(moved(""), supervisors=with_item(s.supervisors, i, "lock")),
         )
-    elif at == "later" and not any(s.clients[:-1]) and not any(s.supervisors):
+    elif at == "later" and s.clients[:2] == ("", "") and _is_at_rest(s):
         # Everything came to rest: the submit is repeated, and nothing crashes any more.
         yield "the submit is repeated", moved("claim", crashes=0)
+
+
+def _is_at_rest(s: State) -> bool:
+    """Nothing but the payload can move."""
+    return not any(s.supervisors) and not any(s.waiters) and not any(s.busy)
+
+
+def _waiter(s: State, pod: int, rules: Rules) -> Iterator[tuple[str, State]]:
+    """Of each pod one at most, and its supervisor: the lock of a waiter is not modelled apart from it."""
+    at, record, child = s.waiters[pod], s.life_of(pod), 3 + pod
+
+    def moved(to: str, **more: object) -> State:
+        return replace(s, waiters=with_item(s.waiters, pod, to), **more)  # type: ignore[arg-type]
+
+    if at == "look" and record not in s.records:
+        yield f"waiter {pod} finds no record", moved("close")
+    elif at == "look" and s.made:
+        yield f"waiter {pod} drops a record", moved("look", records=s.records - {record})
+    elif at == "look" and not s.busy[pod] and not s.supervisors[child] and not s.holders(pod):
+        yield (
+            f"waiter {pod} starts a supervisor",
+            moved("look", supervisors=with_item(s.supervisors, child, "lock")),
+        )
+    elif at == "close":
+        again = rules.a_waiter_looks_again_once_its_lock_is_free
+        yield f"waiter {pod} frees its lock", moved("again" if again else "")
+    elif at == "again":
+        yield f"waiter {pod} looks again", moved("look" if record in s.records else "")
 
 
 def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
@@ -156,7 +207,7 @@ def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
         elif s.made and rules.started_is_never_restarted:
             yield f"supervisor {i} finds a start without an end", moved("judge")
         else:
-            yield f"supervisor {i} finds nothing", moved("gate")
+            yield f"supervisor {i} finds nothing", moved("gpu")
     elif at == "put back":
         if not rules.judged_under_the_lock:
             yield f"supervisor {i} judges without the lock", moved("judge")
@@ -169,13 +220,34 @@ def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
             yield f"supervisor {i} verifies the files", moved("write")
     elif at == "write":
         yield f"supervisor {i} writes how it ended", moved("unlock", ended=True)
+    elif at == "gpu" and not s.busy[s.pods[i]]:
+        yield f"supervisor {i} leases the GPU", moved("gate")
+    elif at == "gpu":
+        first = rules.a_place_is_recorded_before_the_waiter_is_looked_for
+        yield f"supervisor {i} finds the GPU busy", moved("record" if first else "ensure")
+    elif at == "record":
+        records = s.records | {s.life_of(s.pods[i])}
+        later = rules.a_place_is_recorded_before_the_waiter_is_looked_for
+        yield (
+            f"supervisor {i} records its place",
+            replace(moved("ensure") if later else leaves(), records=records),
+        )
+    elif at == "ensure":
+        waiter = s.waiters[s.pods[i]]
+        # A waiter that has freed its lock and looks again is one that this supervisor replaces.
+        waiters = s.waiters if waiter in ("look", "close") else with_item(s.waiters, s.pods[i], "look")
+        later = rules.a_place_is_recorded_before_the_waiter_is_looked_for
+        yield (
+            f"supervisor {i} ensures a waiter",
+            replace(leaves() if later else moved("record"), waiters=waiters),
+        )
     elif at == "gate":
         if s.made and rules.gate_is_exclusive and rules.started_is_never_restarted:
             yield f"supervisor {i} finds the gate closed", leaves()
         else:
             yield (
                 f"supervisor {i} passes the gate",
-                moved("start", made=True, born=(s.pods[i], s.life if s.pods[i] == 0 else 0)),
+                moved("start", made=True, born=s.life_of(s.pods[i])),
             )
     elif at == "start":
         lock = s.lock | ({"p"} if rules.payload_inherits_the_lock else set())
@@ -205,7 +277,7 @@ def _observer(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
         supervised = s.supervised
     supervised = supervised and rules.a_supervisor_without_the_lock_is_seen
     free = (free and not supervised) or not rules.lost_needs_a_free_lock
-    alone = set(s.pods) == {0} or not rules.another_life_on_a_shared_volume_is_unknown
+    alone = set(s.pods[:3]) == {0} or not rules.another_life_on_a_shared_volume_is_unknown
     verdict = "ended" if ended else "running" if not free else "lost" if same_life or alone else "unknown"
     if verdict == "lost" and (s.ended or watched):
         verdict = "lost, wrongly"
@@ -214,7 +286,16 @@ def _observer(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
 
 def _crashes(now: State) -> Iterator[tuple[str, State]]:
     s = replace(now, crashes=now.crashes - 1, crashed=True)
-    for i in range(len(s.pods) - 1):
+    for pod in (0, 1):
+        if s.waiters[pod]:
+            yield f"waiter {pod} is killed", replace(s, waiters=with_item(s.waiters, pod, ""))
+    for i in (3, 4):
+        if s.supervisors[i]:
+            yield (
+                f"supervisor {i} is killed",
+                replace(s, supervisors=with_item(s.supervisors, i, ""), lock=s.lock - {str(i)}),
+            )
+    for i in range(2):
         if s.clients[i] not in ("", "later"):
             yield f"client {i} is killed", replace(s, clients=with_item(s.clients, i, ""))
         if s.supervisors[i]:
@@ -230,12 +311,13 @@ def _crashes(now: State) -> Iterator[tuple[str, State]]:
         replace(
             s,
             clients=tuple(
-                "" if gone and at != "later" else at for gone, at in zip(here, s.clients, strict=True)
+                "" if gone and at != "later" else at for gone, at in zip(here[:3], s.clients, strict=True)
             ),
             supervisors=tuple("" if gone else at for gone, at in zip(here, s.supervisors, strict=True)),
             payload="done" if s.payload == "runs" and s.born[0] == 0 else s.payload,
             lock=s.lock - s.holders(0),
             life=s.life + 1,
+            waiters=with_item(s.waiters, 0, ""),
             look=None,
         ),
     )
@@ -253,6 +335,9 @@ def harm(s: State) -> str | None:
         return "called ended while it runs"
     if s.supervisors.count("write") > 1:
         return "judged twice at once"
+    waits = not s.made and s.records and s.clients[:2] == ("", "") and _is_at_rest(s)
+    if waits and not s.crashed:
+        return "a waiting job was forgotten, though nothing crashed"
     if s.verdict == "ended" and not s.ended:
         return "called ended without an end"
     return None
@@ -281,10 +366,14 @@ class Search:
     trace: tuple[str, ...]
 
 
-def search(rules: Rules = Rules(), *, crashes: int = 1, pods: tuple[int, ...] = (0, 0, 0)) -> Search:
+def search(
+    rules: Rules = Rules(), *, crashes: int = 1, pods: tuple[int, ...] = (0, 0, 0), busy: bool = False
+) -> Search:
     """Visit every state that can be reached; stops at the first harm, with the way to it."""
-    submits, none = ("claim",) * (len(pods) - 1), ("",) * len(pods)
-    first = State(crashes=crashes, pods=pods, clients=(*submits, "later"), supervisors=none)
+    first = State(crashes=crashes, pods=(*pods, 0, 1))
+    if busy:  # with another job, and a waiter that other jobs have needed
+        busy_pods = (True, 1 in pods)
+        first = replace(first, busy=busy_pods, waiters=tuple("look" if pod else "" for pod in busy_pods))
     came: dict[State, tuple[State, str] | None] = {first: None}
     queue, at_rest = deque([first]), 0
     while queue:
