@@ -111,10 +111,8 @@ def cancel_current(
         after = ledger.record(job.job, job.attempt, JobState.CANCELLED, {"reason": MARKED})
         return CancelReport(job.job, job.host, job.attempt, after.state, MARKED, was_ended=False)
     status = look_at_job(ledger, session, host, job)
-    was_ended, reason = result.cancel == "ended", status.reason
-    if status.state is JobState.UNKNOWN:
-        reason = f"{reason}; if its pod is gone for good: cancel {job.job} --pod-is-gone"
-    return CancelReport(job.job, job.host, job.attempt, status.state, reason, was_ended)
+    was_ended = result.cancel == "ended"
+    return CancelReport(job.job, job.host, job.attempt, status.state, status.reason, was_ended)
 
 
 def abandon(ledger: Ledger, job: LedgerJob, because: str) -> CancelReport:

@@ -120,14 +120,17 @@ def _cancel_found(context: JobContext, found: LedgerJob, *, pod_is_gone: bool, d
     if pod_is_gone and found.host not in inventory.hosts:
         return abandon(ledger, found, "the inventory does not name its host any more")
     where = inventory.host(found.host)
+    if_gone = f"if its pod is gone for good: cancel {found.job} --pod-is-gone"
     try:
         with context.open_session(where.name) as session:
             made = cancel_current(ledger, session, where, found)
     except HostError as e:
         if not pod_is_gone:
-            gone = f"if its pod is gone for good: cancel {found.job} --pod-is-gone"
-            e.hint = f"{e.hint}; {gone}" if e.hint else gone
+            e.hint = f"{e.hint}; {if_gone}" if e.hint else if_gone
             raise
         return abandon(ledger, found, e.what)
-    unknown = made.state is JobState.UNKNOWN
-    return abandon(ledger, found, made.reason) if unknown and pod_is_gone else made
+    if made.state is not JobState.UNKNOWN:
+        return made
+    if pod_is_gone:
+        return abandon(ledger, found, made.reason)
+    return replace(made, reason=f"{made.reason}; {if_gone}")
