@@ -28,6 +28,7 @@ A kill leaves:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -40,6 +41,7 @@ from being_remote.pod import (
     gpu_lease,
     job_records,
     locks,
+    os_problem,
     processes,
     program_store,
     start_gate,
@@ -130,23 +132,22 @@ class Waiter:
             # Whoever found the lock held has written its record before.
             if not waiting_records.list_waiting(self._folder):
                 return
-            lock = locks.take(self._lock_path)
+            lock = locks.take(self._lock_path, locks.PROBED_S)
             if lock is None:
                 return
             self._lock = lock
 
     def _keep(self) -> bool:
         """Keep the queue; True once nothing waits, False if our lock is another file by now."""
-        complaint = ""
         while locks.is_still(self._lock_path, self._lock):
             try:
                 if not self._look():
                     self._tickets.release()
                     return True
             except OSError as e:  # a disk that is full or gone for a moment
-                if str(e) != complaint:
-                    complaint = str(e)
-                    sys.stderr.write(f"the queue is looked at again: {complaint}\n")
+                self._reason = f"waits for a GPU; the queue's disk: {os_problem.describe(e)}"
+                with contextlib.suppress(OSError):
+                    self._write_reason()
             self._rest()
         return False
 
@@ -167,9 +168,13 @@ class Waiter:
             else:
                 self._reason = reason
         self._give_up_overdue(waiting)
-        for first in waiting_records.list_waiting(self._folder)[:1]:  # one that failed is behind others now
-            _write_note(self._lock, os.getpid(), first, self._reason + self._failed.get(first.job, ""))
+        self._write_reason()
         return True
+
+    def _write_reason(self) -> None:
+        """Note why the first attempt waits; one whose supervisor failed just now is behind the others."""
+        for first in waiting_records.list_waiting(self._folder)[:1]:
+            _write_note(self._lock, os.getpid(), first, self._reason + self._failed.get(first.job, ""))
 
     def _find_reason(self, first: WaitingAttempt) -> Optional[str]:
         """Why the first attempt still waits; None: it is its turn."""
