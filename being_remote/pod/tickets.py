@@ -54,6 +54,10 @@ class Tickets:
 
     def release(self) -> None:
         """Hold none any more, whatever the disk says: a ticket that stays held keeps everybody waiting."""
+        if self._held:
+            with contextlib.suppress(OSError), locks.held(locks.queue_mutex()):
+                for number in list(self._held):
+                    self._release(number)
         for number in list(self._held):
             self._release(number)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import A100
+from gpu_card import A100
 
 from being_remote.inventory import LocalHost
 from being_remote.jobs.status_verdict import judge_missing

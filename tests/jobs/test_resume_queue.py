@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import A100
+from gpu_card import A100
 from local_jobs import retrack
 
 from being_remote.cli import main

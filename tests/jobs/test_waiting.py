@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import A100
+from gpu_card import A100
 from test_job_crashes import NEVER, EveryPoint, claimed_job, killed
 from test_leases import HOLD, go, uuid
 
