@@ -12,7 +12,7 @@ import subprocess
 import time
 from typing import Callable, Dict, List, Optional
 
-from being_remote.pod import os_problem, processes, start_gate
+from being_remote.pod import memory_kills, os_problem, processes, start_gate
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.folded_log import LogPump
 from being_remote.pod.heartbeat import HeartbeatWriter
@@ -116,6 +116,7 @@ class Attempt:
         state = JobState(step["state"])
         pump.keep_running()
         self.heartbeat.announce(state, number)
+        kills = memory_kills.count_oom_kills()
         try:
             payload = subprocess.Popen(
                 [self._filled(word) for word in step["argv"]],
@@ -154,7 +155,7 @@ class Attempt:
             note = "" if all_ended else "; some of its processes could not be killed"
             return stop._replace(exit_code=payload.poll(), reason=stop.reason + note)
         if code is not None and code != 0:
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+            how = memory_kills.explain_end(code, kills)
             return AttemptOutcome(JobState.FAILED, code, f"{os.path.basename(step['argv'][0])} {how}")
         return None
 

@@ -145,7 +145,7 @@ class Waiter:
                     self._tickets.release()
                     return True
             except OSError as e:  # a disk that is full or gone for a moment
-                self._reason = f"waits for a GPU; the queue's disk: {os_problem.describe(e)}"
+                self._reason = "waits for its disk: " + os_problem.describe(e)
                 with contextlib.suppress(OSError):
                     self._write_reason()
             self._rest()
@@ -225,7 +225,7 @@ class Waiter:
             program_store.mend(JobPaths.of(self._workdir, place.job))
             process = start_supervisor(self._workdir, place.job, place.attempt, env=env, give_up=give_up)
         except OSError as e:
-            self._move_behind(place, f"cannot be started: {e}")
+            self._move_behind(place, f"cannot be started: {os_problem.describe(e) if e.errno else e}")
             return
         self._children[place] = process
         if place != self._last_started:
