@@ -24,7 +24,7 @@ class Tickets:
         self._held: Dict[int, int] = {}
 
     def draw(self, above: Callable[[], int]) -> int:
-        """Take the next number, above all tickets and what `above` says; asked while nobody else draws."""
+        """Take the next number, above all tickets and what `above` says; asked under the mutex."""
         with locks.held(locks.queue_mutex()):
             number = max([above(), *self._living()]) + 1
             fd = locks.take(self._path(number))

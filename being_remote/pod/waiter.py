@@ -22,7 +22,7 @@ A kill leaves:
     the waiter, at any point              the same; supervisors that it started go on, for they are detached
     a supervisor at its turn, no gate     its record: it is started again, after the others if it failed
     a supervisor, gate but record         the waiter, or the next one, removes the record
-    the pod (another boot)                records of a folder that no waiter reads: "waiting" for nobody; a
+    the pod (another boot)                records of a folder that no waiter reads, which status says; a
                                           submit or resume starts the attempt, or lets it wait in this boot
 """
 

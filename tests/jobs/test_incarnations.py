@@ -121,7 +121,7 @@ def test_a_pod_started_anew_without_its_disk_knows_nothing_and_that_is_unknown(
     assert (verdict.state, verdict.last_known) == ("unknown", "running")
 
 
-def test_what_waits_on_a_pod_that_restarts_waits_for_nobody_until_it_is_submitted_again(
+def test_what_waits_on_a_pod_that_restarts_is_unattended_until_it_is_submitted_again(
     desk, cells, card, tmp_path: Path
 ) -> None:
     cell, _ = cells
@@ -134,7 +134,7 @@ def test_what_waits_on_a_pod_that_restarts_waits_for_nobody_until_it_is_submitte
     cell.start()
     card.says(A100.format(i=0, u=0, used=4, use=0))
     seen, starts = there.see(spec.job), f"resume {spec.job} starts it"
-    assert (seen.state, seen.waits_for_nobody) == ("waiting", True)
+    assert (seen.state, seen.is_unattended) == ("waiting", True)
     assert seen.reason == f"nothing on the host keeps the queue since its restart; {starts}"
     there.submit(spec)
     there.until(spec.job, "succeeded")
