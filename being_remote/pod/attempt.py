@@ -73,7 +73,7 @@ class Attempt:
         try:
             self._prepare()
         except (OSError, ValueError, shutil.Error) as e:
-            why = os_problem.describe(e) if isinstance(e, OSError) and e.errno else str(e)
+            why = _in_words(e)
             return AttemptOutcome(JobState.FAILED, None, f"its work folder could not be prepared: {why}")
         progress = self._spec["progress"]
         if progress is not None and progress["total"] is None and progress["total_glob"] is not None:
@@ -129,7 +129,8 @@ class Attempt:
                 pass_fds=self._inherited,
             )
         except (OSError, ValueError) as e:
-            return AttemptOutcome(JobState.FAILED, None, f"{step['argv'][0]!r} could not be started: {e}")
+            why = f"{step['argv'][0]!r} could not be started: {_in_words(e)}"
+            return AttemptOutcome(JobState.FAILED, None, why)
         identity = processes.identify(payload.pid)
         self.heartbeat.restart()
         self.heartbeat.write(state, number, identity)
@@ -217,6 +218,10 @@ class Attempt:
         lines = end.decode("utf-8", "replace").splitlines()
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return f"; last in its log: {last[:LAST_LINE_LETTERS]}" if last else ""
+
+
+def _in_words(error: Exception) -> str:
+    return os_problem.describe(error) if isinstance(error, OSError) and error.errno else str(error)
 
 
 def _path_below(folder: str, name: str) -> str:

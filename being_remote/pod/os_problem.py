@@ -35,10 +35,10 @@ _MAX_PATH, _PAGE = 300, 4096
 
 
 def run(program: Callable[[], None]) -> None:
-    """Run a program to its end. What is no refusal by the system stays an exception: a bug."""
+    """Run a program to its end. An exception that does not come from the system passes: it is a bug."""
     try:
         program()
-    except BrokenPipeError:  # nobody reads it any more
+    except BrokenPipeError:  # its reader has gone
         raise
     except OSError as e:
         if e.errno is None:

@@ -15,7 +15,7 @@ from being_remote.strict_model import StrictModel
 
 _OLD_PYTHON = re.compile(rb"Python ([0-9]{1,2}\.[0-9]{1,3})\s*\Z")
 _NO_MODULE = re.compile(rb"(?:ModuleNotFound|Import)Error: (.+)")
-_NO_ISOLATION = re.compile(rb"Unknown option: -I")
+_NO_ISOLATION = re.compile(rb"Unknown option: -I")  # Python 2
 _PYTHON_HINT = (
     "install Python 3.8 or newer on the host (apt-get install python3), or set `python` in the inventory"
 )
@@ -56,11 +56,12 @@ def find_error(result: Result, task: str, python: str) -> HostError | None:
         python: the host's Python.
     """
     host = result.host
-    old = _OLD_PYTHON.search(result.stderr)
-    if result.exit_code in (126, 127) or (result.exit_code == 2 and _NO_ISOLATION.search(result.stderr)):
+    if result.exit_code in (126, 127):
         return ToolMissing(host=host, tool=repr(python), hint=_PYTHON_HINT)
-    if result.exit_code == 1 and old:
-        tool = f"Python 3.8 or newer ({python!r} is {old.group(1).decode()})"
+    old = _OLD_PYTHON.search(result.stderr) if result.exit_code == 1 else None
+    version = old.group(1).decode() if old else "2"
+    if old or (result.exit_code == 2 and _NO_ISOLATION.search(result.stderr)):
+        tool = f"Python 3.8 or newer ({python!r} is {version})"
         return ToolMissing(host=host, tool=tool, hint=_PYTHON_HINT)
     last = result.stderr.rstrip().rpartition(b"\n")[2]
     missing = _NO_MODULE.match(last)

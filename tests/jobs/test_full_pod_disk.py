@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +39,19 @@ def desk(tmp_path: Path, locks_folder: Path) -> Iterator[Desk]:
             yield made
         finally:
             leave_room(disk, "all")
-            made.clean()
+            try:
+                made.clean()
+            finally:
+                end_all_on(disk)
+
+
+def end_all_on(disk: Path) -> None:
+    """Kill what a failed test left: a disk in use cannot be unmounted."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            used = [process / "cwd", *(process / "fd").iterdir()]
+            if any(os.readlink(link).startswith(f"{disk}/") for link in used):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def until(happened: Callable[[], object], timeout_s: float = 30.0) -> None:

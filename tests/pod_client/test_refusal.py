@@ -95,11 +95,15 @@ def test_a_missing_module_is_named(session: LocalSession, tmp_path: Path) -> Non
     assert error.what == f"a module of {python!r} (\"No module named 'zlib'\") is missing"
 
 
-def test_an_old_python_is_named_with_its_version(session: LocalSession, tmp_path: Path) -> None:
-    python = python_that(tmp_path, "sys.version_info = (3, 6, 9)")
-    error = refuse(session, tmp_path, python)
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.7"])
+def test_an_old_python_is_named_with_its_version(session: LocalSession, tmp_path: Path, version: str) -> None:
+    installed = sorted(Path.home().glob(f".pyenv/versions/{version}*/bin/python"))
+    if not installed:
+        pytest.skip(f"this machine has no Python {version}")
+    error = refuse(session, tmp_path, str(installed[0]))
     assert isinstance(error, ToolMissing)
-    assert error.what == f"Python 3.8 or newer ({python!r} is 3.6) is missing"
+    shown = version.partition(".")[0] if version == "2.7" else version
+    assert error.what == f"Python 3.8 or newer ({str(installed[0])!r} is {shown}) is missing"
 
 
 def test_a_bug_of_a_program_is_no_refusal(session: LocalSession, tmp_path: Path) -> None:
