@@ -49,7 +49,7 @@ def folder(make: bool = True) -> str:
     return shared_folder(make)
 
 
-@functools.lru_cache()
+@functools.lru_cache
 def _find_kind(path: str) -> Optional[bytes]:
     return kernel_fs.find_kind(path)
 
