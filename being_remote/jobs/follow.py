@@ -143,7 +143,7 @@ class _JobFollower:
         """Learn the job's status, and report it if it is new; `job`: as the ledger has it now."""
         job = job or self._context.ledger.find(self._job.job)
         row = look_at_job(self._context.ledger, self._session, self._host, job)
-        if row.waits_for_nobody and row.attempt == job.attempt:
+        if row.is_unattended and row.attempt == job.attempt:
             row = send(self._context.ledger, self._session, self._host, self._context.ledger.find(job.job))
         self.status = row
         line = StateLine(row.job, row.state, row.reason, row.done, row.total, row.attempt)

@@ -42,7 +42,7 @@ class ResumedJob:
     """The job with the attempt that counts now, how the one before stood, and how it stands.
 
     `only_recorded`: it was taken over while it runs, or after it succeeded, so it makes no new attempt.
-    `starts_again`: nor does one that had not started, and that nobody would have started.
+    `starts_again`: nor does one that had not started, and that nothing on its host would have started.
     """
 
     job: LedgerJob
@@ -82,7 +82,7 @@ def resume_on_host(
 ) -> ResumedJob:
     """Make the next attempt of `job` and start it; one that runs is only written down or left alone.
 
-    One that waits in a queue that nobody keeps any more is submitted again as it is.
+    One that waits in a queue that no process keeps any more is submitted again as it is.
 
     Args:
         word: the job as typed; its id where `job` is None because the ledger does not have it.
@@ -105,7 +105,7 @@ def resume_on_host(
             hint="--take-over, if it is yours from now on",
         )
     before = look_at_job(ledger, session, host, job, remember=not choice.dry_run)
-    if before.waits_for_nobody:
+    if before.is_unattended:
         after = before if choice.dry_run else send(ledger, session, host, job)
         return ResumedJob(job, before, after, starts_again=True)
     if choice.take_over and (before.state.active or before.state is JobState.SUCCEEDED):
