@@ -138,9 +138,9 @@ def show_resume_all(console: Console, report: QueueReport) -> None:
         would = "would be submitted again: " if report.dry_run else ""
         line(console, f"{job.job} on {job.host}: {would}{job.state}: {job.reason}", state_style(job.state))
     if not report.jobs:
-        line(console, f"{report.host}: no job waits there for nobody")
+        line(console, f"{report.host}: no job has to be started again")
     if report.others:
-        line(console, f"  {report.others} of other laptops do; resume them from there", "yellow")
+        line(console, f"  {report.others} of other laptops have to be; resume them from there", "yellow")
 
 
 def show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from being_remote.errors import BeingRemoteError, DataError, HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
-from being_remote.jobs.job_archive import job_files
+from being_remote.jobs.job_archive import MAX_BUNDLE_BYTES, job_files
 from being_remote.jobs.job_status import JobStatus, ended_status
 from being_remote.jobs.ledger import Intent, Ledger, LedgerJob
 from being_remote.jobs.orphaned_jobs import supervise_again
@@ -24,6 +24,8 @@ from being_remote.session import Session
 
 # Of a job that another laptop sent: its files lie on the host, and cannot be sent again from here.
 NO_FILES = b"null"
+# So many supervisors start well within the time that a host has for an answer.
+MOST_AT_ONCE = 200
 # In the evidence, where an attempt is made that continues from files uploaded before.
 PUSHED = "pushed"
 DONE_ALREADY = "done already; --again makes another"
@@ -165,7 +167,7 @@ def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: Ledge
 def send_all(
     ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
 ) -> tuple[JobStatus | BeingRemoteError, ...]:
-    """As `send`, for many jobs in one round trip: what became of each, in their order.
+    """As `send`, for many jobs, 200 in each round trip: what became of each, in their order.
 
     Raises:
         HostError: no answer: which of them started is unknown, and sending them again does no harm.
@@ -174,13 +176,26 @@ def send_all(
     sent: dict[str, JobStatus | BeingRemoteError] = {
         job.job: UsageError(f"it is on {job.host} now", where=job.job, hint=f"jobs --why {job.job}")
         for job in jobs
-        if job not in here
+        if job.host != host.name
     }
     # A job that was seen running is never started again: a restored disk would run it twice.
-    ran = [job for job in here if job.state.started or job.state is JobState.LOST]
-    sent |= _look(ledger, session, host, ran)
-    sent |= _submit(ledger, session, host, [job for job in here if job not in ran])
+    sent |= _look(ledger, session, host, [job for job in here if _has_run(job)])
+    for some in _batches([job for job in here if not _has_run(job)]):
+        sent |= _submit(ledger, session, host, some)
     return tuple(sent[job.job] for job in jobs)
+
+
+def _batches(jobs: Sequence[LedgerJob]) -> Iterator[list[LedgerJob]]:
+    """The jobs in parts that a host takes at once."""
+    some: list[LedgerJob] = []
+    for job in jobs:
+        size = sum(len(each.parcel) for each in (*some, job))
+        if some and (len(some) == MOST_AT_ONCE or size > MAX_BUNDLE_BYTES):
+            yield some
+            some = []
+        some.append(job)
+    if some:
+        yield some
 
 
 def aim(ledger: Ledger, jobs: Sequence[LedgerJob], volume: str) -> list[StartRequest]:
@@ -219,6 +234,10 @@ def files_of(parcel: bytes) -> dict[str, bytes]:
     return {name: base64.b64decode(data) for name, data in (json.loads(parcel) or {}).items()}
 
 
+def _has_run(job: LedgerJob) -> bool:
+    return job.state.started or job.state is JobState.LOST
+
+
 def _look(
     ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
 ) -> dict[str, JobStatus | BeingRemoteError]:
@@ -239,8 +258,6 @@ def _submit(
     ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
 ) -> dict[str, JobStatus | BeingRemoteError]:
     """Submit attempts in one round trip, and write down what became of them."""
-    if not jobs:
-        return {}
     try:
         results = submit(session, host, lambda volume: aim(ledger, jobs, volume))
     except HostError as e:

@@ -150,7 +150,7 @@ class _JobFollower:
         if lacks_supervisor(row) and time.monotonic() >= self._supervise_at:
             self._supervise_at = time.monotonic() + SUPERVISE_S
             row = supervise_again(self._context.ledger, self._session, self._host, job, row)
-        if row.waits_for_nobody and row.attempt == job.attempt:
+        if row.is_unattended and row.attempt == job.attempt:
             row = send(self._context.ledger, self._session, self._host, self._context.ledger.find(job.job))
         self.status = row
         line = StateLine(row.job, row.state, row.reason, row.done, row.total, row.attempt)

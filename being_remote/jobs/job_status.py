@@ -48,7 +48,7 @@ class JobStatus:
     attempts: tuple[int, ...] = field(default=(), metadata={"json": None})
 
     @property
-    def waits_for_nobody(self) -> bool:
+    def is_unattended(self) -> bool:
         """Whether it has not started and nothing on its host will start it, until it is submitted again."""
         queue = self.evidence.get("queue")
         forgotten = self.state is JobState.WAITING and queue is not None and not queue["kept"]

@@ -47,7 +47,7 @@ class ResumedJob:
 
     `only_recorded`: it was taken over while it runs, or after it succeeded, so it makes no new attempt; or
     in a dry run, it would only get another supervisor.
-    `starts_again`: nor does one that had not started, and that nobody would have started.
+    `starts_again`: nor does one that had not started, and that nothing on its host would have started.
     """
 
     job: LedgerJob
@@ -87,7 +87,7 @@ def resume_on_host(
 ) -> ResumedJob:
     """Make the next attempt of `job` and start it; one that runs is only written down or left alone.
 
-    One that waits in a queue that nobody keeps any more is submitted again as it is.
+    One that waits in a queue that no process keeps any more is submitted again as it is.
 
     Args:
         word: the job as typed; its id where `job` is None because the ledger does not have it.
@@ -117,7 +117,7 @@ def resume_on_host(
         if not after.state.ended_badly:
             return ResumedJob(ledger.find(job.job), before, after)
         before = after
-    if before.waits_for_nobody:
+    if before.is_unattended:
         after = before if choice.dry_run else send(ledger, session, host, job)
         return ResumedJob(job, before, after, starts_again=True)
     if choice.take_over and (before.state.active or before.state is JobState.SUCCEEDED):

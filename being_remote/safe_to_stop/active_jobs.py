@@ -153,9 +153,9 @@ def _work_reason(host: str, seen: JobStatus, job: LedgerJob | None) -> Reason | 
         counts = f"attempt {job.attempt} on {job.host} counts"
         what = f"attempt {seen.attempt} of {name} is {state} here, but {counts}"
         next_step = f"cancel {name} --host {host}"
-    elif state is JobState.SUBMITTED:
+    elif seen.is_unattended:
         what = f"{name} was sent and has not started: {seen.reason}"
-        next_step = f"cancel {name}; or repeat the same retrack, which starts it"
+        next_step = f"cancel {name}; or resume {name}, which starts it"
     else:
         what = f"{name} is {state}: {seen.reason}"
         next_step = f"logs {name} --follow, or cancel {name}"

@@ -250,11 +250,23 @@ def test_the_same_command_after_its_success_makes_no_other_job(works: Works) -> 
     assert works.command("true", again=True).job != first.job
 
 
-def test_a_success_that_only_the_host_knows_of_yet_is_said_in_the_same_words(works: Works) -> None:
-    job = works.command("true").job
+def test_a_job_that_ends_at_once_is_followed_all_the_same(works: Works) -> None:
+    report = works.command("true", follow_it=True)
+    assert report.followed and report.state == "succeeded"
+
+
+@pytest.mark.parametrize("follow_it", [False, True])
+def test_a_success_that_only_the_host_knows_of_yet_is_said_in_the_same_words(
+    works: Works, follow_it: bool
+) -> None:
+    go = works.folder / "go"
+    wait = f"while [ ! -e {go} ]; do sleep 0.02; done"
+    job = works.command(wait).job
+    go.touch()
     works.until((works.attempt(job) / "end.json").exists)
-    same = works.command("true")
-    assert (same.job, same.jobs[0].reason) == (job, "done already; --again makes another")
+    same = works.command(wait, follow_it=follow_it)
+    assert (same.job, same.adopted, same.followed) == (job, True, follow_it)
+    assert follow_it or same.jobs[0].reason == "done already; --again makes another"
 
 
 def test_the_same_command_after_a_failure_makes_another_job(works: Works) -> None:
