@@ -97,7 +97,7 @@ class Attempt:
         if outcome.state is not JobState.FAILED:
             return outcome
         last_line = self._last_line() if outcome.exit_code else ""
-        return outcome._replace(reason=outcome.reason + last_line + self._full_disk())
+        return outcome._replace(reason=outcome.reason + self._full_disk() + last_line)
 
     def _full_disk(self) -> str:
         """Says that its disk is full, which is why most programs fail then."""
