@@ -13,7 +13,7 @@ from being_remote.cli.text import amount_text, first_line, size_text
 from being_remote.pod.job_states import JobState
 
 if TYPE_CHECKING:  # a command imports its own workflow, and need not import the others'
-    from being_remote.jobs.cancel import CancelReport
+    from being_remote.jobs.cancel import CancelAllReport, CancelReport
     from being_remote.jobs.job_status import JobStatus
     from being_remote.jobs.live_download import DownloadSummary
     from being_remote.jobs.move import Move
@@ -81,6 +81,14 @@ def show_cancel(console: Console, report: CancelReport) -> None:
     state = f"is {report.state} and would be cancelled" if would else report.state
     reason = "" if report.reason == report.state else f": {report.reason}"
     line(console, f"{report.job} on {report.host}: {before}{state}{reason}", state_style(report.state))
+
+
+def show_cancel_all(console: Console, report: CancelAllReport) -> None:
+    """The same for each job."""
+    for job in report.jobs:
+        show_cancel(console, job)
+    if not report.jobs:
+        line(console, f"no job of this ledger is left on {report.host}")
 
 
 def show_pull(console: Console, report: PullReport) -> None:
@@ -157,9 +165,9 @@ def show_resume_all(console: Console, report: QueueReport) -> None:
         would = "would be submitted again: " if report.dry_run else ""
         line(console, f"{job.job} on {job.host}: {would}{job.state}: {job.reason}", state_style(job.state))
     if not report.jobs:
-        line(console, f"{report.host}: no job waits there for nobody")
+        line(console, f"{report.host}: no job has to be started again")
     if report.others:
-        line(console, f"  {report.others} of other laptops do; resume them from there", "yellow")
+        line(console, f"  {report.others} of other laptops have to be; resume them from there", "yellow")
 
 
 def show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:
@@ -213,5 +221,6 @@ def state_style(state: JobState | None) -> str:
 
 def _why(job: JobStatus) -> str:
     if job.state is JobState.UNKNOWN:
-        return f"{job.reason} (last known: {job.last_known}, as of {job.as_of or 'never'})"
+        as_of = f", as of {job.as_of}" if job.as_of is not None else ""
+        return f"{job.reason} (last known: {job.last_known}{as_of})"
     return job.reason if job.ours else f"{job.reason} (another laptop's job; with --take-over it is yours)"

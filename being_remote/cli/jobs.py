@@ -11,6 +11,7 @@ from being_remote.cli.options import (
     HostsOpt,
     JobArg,
     OptionalJobArg,
+    PodIsGoneOpt,
     TakeOverOpt,
     flag,
     option,
@@ -80,8 +81,12 @@ def logs(
 @command
 def cancel(
     out: Out,
-    job: JobArg,
-    host: Annotated[str | None, option("HOST", "a host that the job moved away from: end it there")] = None,
+    job: OptionalJobArg = None,
+    host: Annotated[
+        str | None, option("HOST", "a host that the job moved away from; with --all: the host of the jobs")
+    ] = None,
+    all_jobs: Annotated[bool, flag("--all", "all jobs of the host, instead of JOB")] = False,
+    pod_is_gone: PodIsGoneOpt = False,
     take_over: TakeOverOpt = False,
     dry_run: DryRunOpt = False,
 ) -> None:
@@ -89,10 +94,17 @@ def cancel(
 
     A second cancel does no harm.
     """
-    from being_remote.cli.job_tables import show_cancel
+    from being_remote.cli.job_tables import show_cancel, show_cancel_all
     from being_remote.workflows import cancel as workflow
 
-    report = workflow.cancel(out.inventory(), job, host=host, take_over=take_over, dry_run=dry_run)
+    _check_named(job, all_jobs, "cancel", take_over)
+    if job is None:
+        every = workflow.cancel_all(out.inventory(), host=host, pod_is_gone=pod_is_gone, dry_run=dry_run)
+        out.finish(every, show_cancel_all)
+        return
+    report = workflow.cancel(
+        out.inventory(), job, host=host, pod_is_gone=pod_is_gone, take_over=take_over, dry_run=dry_run
+    )
     out.finish(report, show_cancel)
 
 
@@ -150,17 +162,16 @@ def resume(
     all_jobs: Annotated[
         bool, flag("--all", "start all jobs of --host that wait and that nothing there will start")
     ] = False,
-    pod_is_gone: Annotated[
-        bool, flag("--pod-is-gone", "confirm that the pod is gone and abandon its attempt")
-    ] = False,
+    pod_is_gone: PodIsGoneOpt = False,
     take_over: TakeOverOpt = False,
     follow: FollowOpt = False,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Start the next attempt of a job.
 
-    The job must have ended. The new attempt continues from its last good checkpoints. A job that waits for a
-    GPU on a host that restarted has not ended; it is started as it is, and with --all so are all of the host.
+    The job must have ended. The new attempt continues from its last good checkpoints. A job that only lost
+    its supervisor gets another one. A job that waits for a GPU on a host that restarted has not ended; it is
+    started as it is, and with --all so are all of the host.
     """
     from being_remote.cli import follow_output, job_tables
     from being_remote.workflows import resume as workflow
@@ -209,3 +220,9 @@ def forget(
         out.inventory(), job, discard_results=discard_results, take_over=take_over, dry_run=dry_run
     )
     out.finish(report, show_forget)
+
+
+def _check_named(job: str | None, all_jobs: bool, command: str, alone: bool) -> None:
+    """A command takes one job, or all of a host with `--all` and none of the options in `alone`."""
+    if (job is None) is not all_jobs or (all_jobs and alone):
+        raise UsageError("name a JOB, or give --all with --host", where=command, hint="jobs lists them")

@@ -14,6 +14,7 @@ from being_remote.jobs.cancel import cancel
 from being_remote.jobs.job_archive import MAX_BUNDLE_BYTES, job_files
 from being_remote.jobs.job_status import JobStatus, ended_status
 from being_remote.jobs.ledger import Intent, Ledger, LedgerJob, volume_of
+from being_remote.jobs.orphaned_jobs import supervise_again
 from being_remote.jobs.recipe import JobPlan, OptionChange
 from being_remote.jobs.spec import JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_jobs, record_answer
@@ -94,7 +95,7 @@ class DispatchedJob:
             spec_sha256=status.spec_sha256,
             adopted=adopted,
             attempt=status.attempt,
-            reason=DONE_ALREADY if adopted and status.state is JobState.SUCCEEDED else status.reason,
+            reason=(adopted and _ended_reason(status.job, status.state)) or status.reason,
             plan=JobPreview.of(plan, swept),
         )
 
@@ -140,7 +141,14 @@ def preview(ledger: Ledger, plan: JobPlan, swept: tuple[str, ...], *, again: boo
 def _preview_reason(same: LedgerJob | None) -> str:
     if same is None:
         return "would make a new job"
-    return DONE_ALREADY if same.ended else "would attach to the job with the same settings"
+    return _ended_reason(same.job, same.state) or "would attach to the job with the same settings"
+
+
+def _ended_reason(job: str, state: JobState) -> str:
+    """What to know of a job of the same intent that has ended; "" of one that has not."""
+    if state is JobState.LOST:
+        return f"it was lost; resume {job} continues from what it finished, --again starts from the beginning"
+    return DONE_ALREADY if state is JobState.SUCCEEDED else ""
 
 
 def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob) -> JobStatus:
@@ -172,8 +180,8 @@ def send_all(
         if job.host != host.name
     }
     # A job that was seen running is never started again: a restored disk would run it twice.
-    sent |= _look(ledger, session, host, [job for job in here if job.state.started])
-    for some in _batches([job for job in here if not job.state.started]):
+    sent |= _look(ledger, session, host, [job for job in here if _has_run(job)])
+    for some in _batches([job for job in here if not _has_run(job)]):
         sent |= _submit(ledger, session, host, some)
     return tuple(sent[job.job] for job in jobs)
 
@@ -230,13 +238,17 @@ def files_of(parcel: bytes) -> dict[str, bytes]:
     return {name: base64.b64decode(data) for name, data in (json.loads(parcel) or {}).items()}
 
 
+def _has_run(job: LedgerJob) -> bool:
+    return job.state.started or job.state is JobState.LOST
+
+
 def _look(
     ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
 ) -> dict[str, JobStatus | BeingRemoteError]:
     """How jobs stand that ran already, by one look."""
     sent: dict[str, JobStatus | BeingRemoteError] = {}
-    for job, row in zip(jobs, look_at_jobs(ledger, session, host, jobs), strict=True):
-        sent[job.job] = row
+    for job, seen in zip(jobs, look_at_jobs(ledger, session, host, jobs), strict=True):
+        sent[job.job] = row = supervise_again(ledger, session, host, job, seen)
         if row.state is JobState.UNKNOWN and "started" not in row.evidence:
             sent[job.job] = HostError(
                 f"{job.job}: the attempt is not on the host; nothing was started: {row.reason}",

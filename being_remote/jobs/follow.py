@@ -18,6 +18,7 @@ from being_remote.jobs.dispatch import send
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.live_download import BackgroundDownload, DownloadSummary, LiveDownload, LocalFilesLine
+from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
 from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_job
@@ -29,6 +30,8 @@ log = logging.getLogger("being_remote")
 
 QUIET_S = 5.0
 SETTLE_S = 10.0
+# Programs of version 0.1.0 put no supervisor back.
+SUPERVISE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -139,13 +142,17 @@ class _JobFollower:
         self._say, self._lock = say, threading.Lock()
         self._folder = logs.attempt_folder(host.workdir, job.job, job.attempt)
         self._last: StateLine | None = None
+        self._supervise_at = 0.0
         self.status: JobStatus
 
     def look(self, job: LedgerJob | None = None) -> None:
         """Learn the job's status, and report it if it is new; `job`: as the ledger has it now."""
         job = job or self._context.ledger.find(self._job.job)
         row = look_at_job(self._context.ledger, self._session, self._host, job)
-        if row.waits_for_nobody and row.attempt == job.attempt:
+        if lacks_supervisor(row) and time.monotonic() >= self._supervise_at:
+            self._supervise_at = time.monotonic() + SUPERVISE_S
+            row = supervise_again(self._context.ledger, self._session, self._host, job, row)
+        if row.is_unattended and row.attempt == job.attempt:
             row = send(self._context.ledger, self._session, self._host, self._context.ledger.find(job.job))
         self.status = row
         line = StateLine(row.job, row.state, row.reason, row.done, row.total, row.attempt)

@@ -50,8 +50,8 @@ CREATE TABLE transitions (
 CREATE INDEX transitions_by_job ON transitions (job);
 """
 _COLUMNS = "job, host, actor, recipe, spec, spec_sha256, parcel, attempt, state, at, seen_at"
-_ENDED = tuple(str(state) for state in JobState if state.ended)
-_ENDED_BADLY = tuple(str(state) for state in JobState if state.ended_badly)
+# Jobs that the same intent does not find again; one that was lost can go on.
+_GIVEN_UP = tuple(str(state) for state in JobState if state.ended_badly and state is not JobState.LOST)
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Ledger:
 
     def intend(self, intent: Intent, *, again: bool = False) -> IntentResult:
         """Write a job down before anything is done for it; or find the one of the same intent that
-        succeeded or has not ended, on another host by now if it was moved there.
+        succeeded, was lost or has not ended, on another host by now if it was moved there.
 
         Args:
             intent: the job, if there will be one.
@@ -302,7 +302,8 @@ class Ledger:
         )
 
     def find_same_intent(self, key: str) -> LedgerJob | None:
-        """The newest job of an intent that is not known to be ended, else the newest that succeeded."""
+        """The newest job of an intent that is not known to be ended, else the newest that succeeded or
+        was lost."""
         with self._reading() as db:
             return None if db is None else _find_same_intent(db, key)
 
@@ -540,12 +541,12 @@ def _last_step(db: sqlite3.Connection, job: str) -> Any:
 
 def _find_same_intent(db: sqlite3.Connection, key: str) -> LedgerJob | None:
     """The newest job of an intent, as it is or as it was before it was moved: one that is not known to be
-    ended, else one that succeeded."""
+    ended, else one that succeeded or was lost."""
     found = db.execute(
-        f"SELECT {_COLUMNS} FROM jobs WHERE state NOT IN ({_placeholders(_ENDED_BADLY)}) AND (intent_key = ?"
+        f"SELECT {_COLUMNS} FROM jobs WHERE state NOT IN ({_placeholders(_GIVEN_UP)}) AND (intent_key = ?"
         " OR job IN (SELECT job FROM left_hosts WHERE intent_key = ?))"
-        " ORDER BY state = ?, number DESC LIMIT 1",
-        (*_ENDED_BADLY, key, key, str(JobState.SUCCEEDED)),
+        " ORDER BY state IN (?, ?), number DESC LIMIT 1",
+        (*_GIVEN_UP, key, key, str(JobState.SUCCEEDED), str(JobState.LOST)),
     ).fetchone()
     return None if found is None else _ledger_job(found)
 

@@ -159,7 +159,8 @@ def retrack(
             return dataclasses.replace(report, gpus=seen.gpus, gpu_problem=problem, obstacles=obstacles)
         was_done = not wanted.again and _is_done(ledger, plans[0][0])
         jobs = _dispatch(context, session, host, plans, again=wanted.again)
-        if not follow_it or was_done:
+        lost_here = jobs[0].state is JobState.LOST and other is None
+        if not follow_it or was_done or lost_here:
             return _report(host.name, jobs, dry_run=False, followed=False)
         from being_remote.jobs.failover import Failover, follow_or_move
         from being_remote.jobs.move_and_follow import session_with_job_host
@@ -228,7 +229,7 @@ def _is_unsent(ledger: Ledger, host: SshHost | LocalHost, plan: JobPlan) -> bool
 def _is_done(ledger: Ledger, plan: JobPlan) -> bool:
     """Whether the ledger knows that the job that `plan` stands for succeeded."""
     same = ledger.find_same_intent(intent_of(plan, "").key)
-    return same is not None and same.ended
+    return same is not None and same.state is JobState.SUCCEEDED
 
 
 def _find_refusal(
@@ -311,10 +312,10 @@ def _dispatch(
     sent = {
         intent.job.job: ended_status(intent.job, ledger.history(intent.job.job))
         for intent in made
-        if intent.job.ended
+        if intent.job.state is JobState.SUCCEEDED
     }
     problems: list[BeingRemoteError] = []
-    to_send = [intent.job for intent in made if not intent.job.ended]
+    to_send = [intent.job for intent in made if intent.job.job not in sent]  # one that was lost is judged
     for name in dict.fromkeys(job.host for job in to_send):
         jobs = {job.job: job for job in to_send if job.host == name}
         with nullcontext(session) if name == host.name else context.open_session(name) as its_session:

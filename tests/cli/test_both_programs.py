@@ -89,6 +89,13 @@ def test_an_unknown_job_is_3_and_one_must_be_named(program: Program, inventory: 
     assert program(command, "--bogus").returncode in (1, 2)
 
 
+def test_all_stands_in_place_of_a_job_in_both_programs(program: Program, inventory: Path) -> None:
+    done = program("cancel", "--all", "--host=pod", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"host": "pod", "jobs": [], "dry_run": False}
+    assert program("cancel", "nope", "--all", "--host=pod", "--json").returncode == 2
+
+
 def test_two_positional_words_keep_their_order_through_both_programs(
     program: Program, tmp_path: Path
 ) -> None:

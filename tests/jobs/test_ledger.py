@@ -67,10 +67,12 @@ def test_the_same_intent_joins_a_job_that_is_not_known_to_be_ended(ledger: Ledge
 
 
 @pytest.mark.parametrize("state", ENDED)
-def test_the_same_intent_after_an_end_is_a_new_job_but_after_a_success(ledger: Ledger, state: str) -> None:
+def test_the_same_intent_after_an_end_is_a_new_job_but_after_a_success_or_a_loss(
+    ledger: Ledger, state: str
+) -> None:
     ledger.intend(INTENT)
     ledger.record(INTENT.job, 1, state, {})
-    assert ledger.intend(replace(INTENT, job="demo-bbbbbbbb")).adopted is (state == "succeeded")
+    assert ledger.intend(replace(INTENT, job="demo-bbbbbbbb")).adopted is (state in ("succeeded", "lost"))
 
 
 def test_the_same_intent_joins_the_job_that_runs_before_the_one_that_succeeded(ledger: Ledger) -> None:
