@@ -15,6 +15,8 @@ from local_jobs import Works, retrack
 from two_pods import TwoPods
 
 from being_remote.errors import HostNotReady
+from being_remote.host_checks import job_obstacles
+from being_remote.host_checks.host_check import CheckResult, JobNeeds, OpenHost
 from being_remote.jobs.follow import MovedLine
 from being_remote.workflows.doctor import doctor
 from being_remote.workflows.resume import resume
@@ -98,6 +100,26 @@ def test_a_job_that_runs_is_attached_to_though_its_host_would_refuse_a_new_one(
 def test_a_host_whose_gpus_are_all_busy_is_sent_the_job_which_waits(works: Works, tools: Tools) -> None:
     tools.nvidia_smi(BUSY)
     assert on_gpu(works, wait_s=600.0).state == "waiting"
+
+
+def test_a_check_of_another_package_keeps_jobs_from_being_sent_too(
+    works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Curfew:
+        def run(self, host: OpenHost) -> CheckResult:
+            return CheckResult(("no jobs at night",))
+
+        def find_obstacles(self, host: OpenHost, needs: JobNeeds) -> tuple[str, ...]:
+            return ("no jobs at night",) if needs.gpus == 0 else ()
+
+    class Swap:  # a check that speaks to doctor only
+        def run(self, host: OpenHost) -> CheckResult:
+            return CheckResult(("no swap",))
+
+    monkeypatch.setattr(job_obstacles, "installed_checks", lambda: (Curfew(), Swap()))
+    with pytest.raises(HostNotReady) as refused:
+        works.command("true")
+    assert refused.value.problems == ("no jobs at night",) and works.ledger.jobs() == ()
 
 
 @pytest.fixture
