@@ -15,8 +15,8 @@ import pytest
 from faults import small_disk
 from folder_sync import FolderHost
 
-from being_remote.backup import put_file
 from being_remote.backup.history import History
+from being_remote.backup.put_file import put_file
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UnsafeFile, UsageError
 from being_remote.inventory import LocalHost
