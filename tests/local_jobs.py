@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import shlex
 import time
 from collections.abc import Callable
@@ -34,6 +36,16 @@ def killed_once_aimed(*args: Any) -> None:
     """In place of `dispatch.aim`: the process dies after it, so that its message may be on its way."""
     aim(*args)
     raise KeyboardInterrupt
+
+
+def supervisors_of(job: Path) -> list[int]:
+    """The processes whose complaints go to the supervisor's log in a job's folder: it, and what it forked."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(process / "fd/2") == str(job / "supervisor.log"):
+                found.append(int(process.name))
+    return found
 
 
 class Works:

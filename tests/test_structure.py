@@ -147,6 +147,13 @@ def test_starting_up_loads_no_ssh_tensor_or_picture_library() -> None:
     assert done.stdout.split() == []
 
 
+def test_a_submit_needs_no_numpy() -> None:
+    modules = "being_remote.workflows.retrack, being_remote.cli.retrack_tables"
+    code = f"import sys, {modules}, being_remote.transport.ssh_session; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_the_public_names_can_all_be_imported() -> None:
     for name in being_remote.__all__:
         assert getattr(being_remote, name) is not None

@@ -1,6 +1,6 @@
 """The command line: the only place that prints, asks, or chooses an exit code.
 
-Both doors, `being-remote X` and `invoke X`, lead to the one Typer app in `app.py`.
+Both programs, `being-remote X` and `invoke X`, lead to the one Typer app in `app.py`.
 """
 
 from __future__ import annotations

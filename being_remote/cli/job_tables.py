@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.text import Text
 
 from being_remote.cli.follow_output import download_lines, frames_text
 from being_remote.cli.printing import cell, line, new_table
 from being_remote.cli.text import amount_text, first_line, size_text
-from being_remote.jobs.cancel import CancelReport
-from being_remote.jobs.job_status import JobStatus
-from being_remote.jobs.live_download import DownloadSummary
-from being_remote.jobs.move import Move
 from being_remote.pod.job_states import JobState
-from being_remote.workflows.jobs import JobsReport, WhyReport
-from being_remote.workflows.pull import PullReport
-from being_remote.workflows.resume import ResumeReport
+
+if TYPE_CHECKING:  # a command imports its own workflow, and need not import the others'
+    from being_remote.jobs.cancel import CancelReport
+    from being_remote.jobs.job_status import JobStatus
+    from being_remote.jobs.live_download import DownloadSummary
+    from being_remote.jobs.move import Move
+    from being_remote.workflows.jobs import JobsReport, WhyReport
+    from being_remote.workflows.pull import PullReport
+    from being_remote.workflows.resume import ResumeReport
 
 _SINCE = "since (UTC)"
 

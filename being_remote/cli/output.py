@@ -216,7 +216,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def saying() -> Iterator[None]:
-    """Go on without stderr where it cannot be written."""
+    """Continue without stderr where it cannot be written."""
     try:
         yield
     except BrokenPipeError:

@@ -23,7 +23,6 @@ MAX_NOTED = 3  # trainers whose notes are printed
 
 
 def show_recover(console: Console, report: RecoverReport) -> None:
-    """The whole report."""
     style = "green" if report.grade in _GOOD and report.K is not None else "bold yellow"
     of_job = f", job {report.job}" if report.job and report.job != report.run else ""
     line(console, f"{report.run}{of_job}: {report.frames} frames; {_WAYS[report.crop_by]}")

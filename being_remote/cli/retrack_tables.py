@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.text import Text
 
 from being_remote.cli.job_tables import show_downloads, show_move, state_style
 from being_remote.cli.printing import cell, line, new_table
 from being_remote.cli.text import size_text
-from being_remote.jobs.dispatch import DispatchedJob
 from being_remote.pod.job_states import JobState
-from being_remote.workflows.presets import PresetReport
-from being_remote.workflows.retrack import RetrackReport
+
+if TYPE_CHECKING:
+    from being_remote.jobs.dispatch import DispatchedJob
+    from being_remote.workflows.presets import PresetReport
+    from being_remote.workflows.retrack import RetrackReport
 
 
 def show_retrack(console: Console, report: RetrackReport) -> None:

@@ -147,5 +147,5 @@ def _pads(side: int, origin: int, length: int, bar: float) -> list[int]:
 
 
 def _run(flags: NDArray[np.bool_]) -> int:
-    """How many are true before the first that is not."""
+    """How many values are true before the first that is not."""
     return int(flags.argmin()) if not flags.all() else len(flags)

@@ -88,19 +88,19 @@ class _Costs:
 
     @property
     def same(self) -> float:
-        """Up to here a crop is of the frame."""
+        """The cost up to which a crop shows the frame."""
         return min(max(_SAME, _NOISY_SAME * self.noise), _OTHER)
 
     def of(self, frames: Whole) -> Floats:
-        """(n,) of one frame for each crop; -1: of none."""
+        """(n,) the cost of taking each crop for the frame at its index; -1: for none."""
         return self.table[np.arange(len(frames)), frames]
 
     def inside(self, way: _RuleMatch) -> Flags:
-        """(n,) whether there is such a frame to compare with."""
+        """(n,) whether the rule's frame of each crop can be compared."""
         return np.asarray(self.decodable[way.frames])
 
     def good(self, way: _RuleMatch) -> Flags:
-        """(n,) whether each crop is of its frame."""
+        """(n,) whether each crop shows the rule's frame."""
         return np.asarray(self.of(way.frames) <= self.same)
 
 

@@ -207,7 +207,7 @@ def _search(
 def _follow_on(
     more: Sequence[PictureView], anchor: Match, frames: Frames, on_progress: OnProgress | None
 ) -> list[Match | None]:
-    """Further pictures, where the first ones lie."""
+    """Search further pictures in the box and at the offset of the first ones."""
     matches = []
     for n, view in enumerate(more):
         matches.append(search_near(view, frames, anchor.fit.box, anchor.offset, wide=False))

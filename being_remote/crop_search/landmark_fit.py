@@ -165,7 +165,7 @@ def from_landmarks(
     values = np.array([[f.scale * size, *f.origin] for f in alike])
     good = _together(values)
     kept, values = [f for f, ok in zip(alike, good, strict=True) if ok], values[good]
-    if why := _contradiction(kept, values, size, len(alike)):
+    if why := _contradiction(kept, values, len(alike)):
         return Finding("unknown", None, method, why)
     found = _combine(kept, values, size)
     crop = _whole(found, source_size_wh, image_size_wh, bbox_scale) or _free(
@@ -203,12 +203,12 @@ def _too_few(pairs: int, faces: int, fits: Sequence[FaceFit], alike: Sequence[Fa
 
 
 def _together(values: Floats) -> NDArray[np.bool_]:
-    """Which frames lie with the most."""
+    """Which frames agree with the median of all."""
     spread = np.maximum(robust_std(values), 1e-4 * np.median(values[:, 0]))
     return np.asarray((np.abs(values - np.median(values, axis=0)) < _OUTLIER * spread).all(axis=1))
 
 
-def _contradiction(kept: Sequence[FaceFit], values: Floats, size: int, among: int) -> str:
+def _contradiction(kept: Sequence[FaceFit], values: Floats, among: int) -> str:
     """Why these frames do not show one static crop; "" where they do."""
     if len(kept) < MIN_FRAMES or 2 * len(kept) < among:
         return f"only {len(kept)} of {among} frames agree on one crop"

@@ -100,7 +100,7 @@ class StandIn:
         self.step = 0
 
     def say(self, text: str) -> None:
-        """To the log and to stderr, as loguru does."""
+        """Write to the log and to stderr, as loguru does."""
         self.log.write(text + "\n")
         self.log.flush()
         sys.stderr.write(text + "\n")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.ledger import Ledger, LedgerJob
 from being_remote.jobs.recipe import FindRecipe
-from being_remote.jobs.result_download import folder_of
 from being_remote.session import OnProgress, OpenSession, Session
-from being_remote.transfer.checked_files import Judge
-from being_remote.transfer.staged_upload import UploadResult
+
+if TYPE_CHECKING:
+    from being_remote.transfer.checked_files import Judge
+    from being_remote.transfer.staged_upload import UploadResult
 
 
 class UploadInput(Protocol):
@@ -49,4 +50,6 @@ class JobContext:
 
     def result_folder(self, job: LedgerJob) -> Path:
         """The job's folder in the actor's backup."""
+        from being_remote.jobs.result_download import folder_of  # a submit downloads nothing
+
         return folder_of(self.inventory, job)

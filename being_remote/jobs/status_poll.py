@@ -55,10 +55,12 @@ def look_at_jobs(
     try:
         answer = look_at_host(session, host, [job.job for job in jobs])
     except HostError as e:
-        for job in jobs:
-            record_answer(ledger, job, e)
+        with ledger.together() as batch:
+            for job in jobs:
+                record_answer(batch, job, e)
         raise
-    return tuple(record_answer(ledger, job, answer) for job in jobs)
+    with ledger.together() as batch:
+        return tuple(record_answer(batch, job, answer) for job in jobs)
 
 
 def record_answer(ledger: Ledger, job: LedgerJob, answer: HostJobs | HostError) -> JobStatus:

@@ -18,7 +18,7 @@ import sys
 import time
 from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
 
-from being_remote.pod import job_records, locks, program_store, start_gate, status, supervisor
+from being_remote.pod import job_records, locks, os_problem, program_store, start_gate, status, supervisor
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder
 from being_remote.pod.job_records import Record
@@ -264,4 +264,4 @@ def _claim_one(query: Record, asked: Record, files: Files) -> Record:
 
 
 def _words(error: OSError) -> str:
-    return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+    return str(error) if error.errno is None else os_problem.describe(error)

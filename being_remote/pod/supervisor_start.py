@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import traceback
 from typing import Any, Callable, Mapping, Optional, Sequence
 
 from being_remote.pod.job_paths import JobPaths
@@ -93,6 +92,6 @@ def fork_supervisor(
             os.close(fd)
         main(request)
     except BaseException:  # noqa: BLE001 - it never returns to what its parent does
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
         os._exit(1)
     os._exit(0)

@@ -87,7 +87,7 @@ PROGRAMS: dict[ProgramName, PodProgram] = {
     "host_facts": PodProgram("checking the host", 256 << 10, read_only=True, site_packages=True),
     "listing": PodProgram("listing files", 64 << 20, read_only=True),
     "log_stream": PodProgram("reading a log", 0, site_packages=True),
-    "offer": PodProgram("submitting a job", 64 << 20, site_packages=True),
+    "offer": PodProgram("submitting a job", 64 << 20),
     "placement": PodProgram("placing uploaded files", 64 << 20, site_packages=True),
     "receive": PodProgram("receiving files", 64 << 20, site_packages=True),
     "send": PodProgram("sending files", 0),

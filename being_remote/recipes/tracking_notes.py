@@ -6,8 +6,8 @@ from being_remote.errors import DataError
 from being_remote.inventory import Actor
 from being_remote.recipes.tracking_facts import TrackingFacts, decoded
 from being_remote.tracker import layout
+from being_remote.tracker.frame_cost import describe_cost, frame_cost
 from being_remote.tracker.settings import Keys, Settings, complete
-from being_remote.tracker.settings_forecast import describe_cost, frame_cost
 
 
 def crop_notes(

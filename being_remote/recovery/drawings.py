@@ -83,7 +83,7 @@ def _describe(report: RecoverReport, frame: FrameEvidence) -> Iterator[str]:
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """One frame drawn on."""
+    """One original frame with the head drawn on it."""
 
     place: int  # which of the cameras
     jpeg: bytes  # the overlay, small enough for the page

@@ -71,7 +71,7 @@ class PixelNumbers:
 
 @dataclass(frozen=True, eq=False)
 class NumberedPoses:
-    """The frames of all poses."""
+    """The source numbers and frames of all poses."""
 
     numbering: Numbering  # in short
     numbers: Whole  # (N,) in `source/`, from 1; 0 where unknown
@@ -169,7 +169,7 @@ def _confirm_map(
 
 
 def number_frames(case: RecoveryInput, pixels: PixelNumbers) -> NumberedPoses:
-    """The numbers to go by."""
+    """The source number and the frame of every pose, by the settings and the pixels."""
     from_settings = np.fromiter(case.numbers.values(), np.int64)
     by: By = "settings" if case.settings_known else "assumption"
     frames, settings = case.source_frames, case.settings

@@ -128,7 +128,7 @@ def stretch_figures(frames: Frames, crop: Crop) -> tuple[StretchFigures, ...]:
 
 
 def sort_frames(frames: Iterable[FrameEvidence]) -> tuple[FrameEvidence, ...]:
-    """In the order of their frame_ids."""
+    """Sort by frame_id."""
     return tuple(sorted(frames, key=lambda frame: frame.frame_id))
 
 

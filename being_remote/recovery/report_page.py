@@ -51,7 +51,7 @@ def page_bytes(
             crop=cameras.crop,
             K_crop=cameras.K_crop,
             K_source=cameras.K_source,
-            frames=tuple(_frames(report, cameras, overlays)),
+            frames=tuple(_frames(cameras, overlays)),
             evidence=picture,
             checks=tuple(_tables(report)),
             charts=(PageChart("The head before the camera", chart, path),),
@@ -104,7 +104,7 @@ def _grade_text(report: RecoverReport) -> str:
     return " ".join(sentences)
 
 
-def _frames(report: RecoverReport, cameras: Cameras, overlays: Iterable[Overlay]) -> Iterator[SliderFrame]:
+def _frames(cameras: Cameras, overlays: Iterable[Overlay]) -> Iterator[SliderFrame]:
     for one in overlays:
         frame_id, number = int(cameras.frame_ids[one.place]), int(cameras.source_numbers[one.place])
         facts: list[tuple[str, str | float]] = [("source frame", f"{number:05d}" if number else "unknown")]

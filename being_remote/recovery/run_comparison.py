@@ -17,6 +17,7 @@ from being_remote.report.curves import Curve, Panel
 from being_remote.report.plots import plot_panels
 from being_remote.tracker.checkout_defaults import CheckoutDefaults, table_defaults
 from being_remote.tracker.flame_parameters import FlameParameters, read_parameters
+from being_remote.tracker.frame_cost import FrameCost, describe_cost, frame_cost
 from being_remote.tracker.frame_file import read_bytes
 from being_remote.tracker.run_statistics import (
     CameraStatistics,
@@ -39,7 +40,6 @@ from being_remote.tracker.settings import (
     parse_settings,
 )
 from being_remote.tracker.settings import compare as compare_settings
-from being_remote.tracker.settings_forecast import FrameCost, describe_cost, frame_cost
 from being_remote.wording import list_some
 
 LISTED = 10
@@ -114,7 +114,7 @@ def _read_settings(path: Path, defaults: CheckoutDefaults | None) -> tuple[Setti
 
 @dataclass(frozen=True)
 class SideReport:
-    """One side."""
+    """One of the two runs or settings files."""
 
     name: str  # as it was typed
     path: str  # the settings file, or the folder of `.frame` files

@@ -34,7 +34,7 @@ SURE = ("exact", "verified")
 
 @dataclass(frozen=True)
 class RunBox:
-    """A box."""
+    """A box that may have cropped the run."""
 
     box: tuple[int, int, int, int]
     path: Path | None  # its file, or the intrinsics.json that holds it; None: it was typed

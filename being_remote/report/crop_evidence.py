@@ -41,7 +41,7 @@ _HEIGHT = _HEAD + _CAPTION + SIDE + 56 + _CAPTION + _LOWER + _MARGIN
 
 @dataclass(frozen=True, eq=False)
 class CropEvidence:
-    """What is drawn."""
+    """A stored crop, the crop made again, and what is known of the two."""
 
     title: str  # which run and frame
     grade: str  # one of `GRADES`, or another word

@@ -208,7 +208,7 @@ class _Machine:
         return self.data[at : self.at]
 
     def measure(self, length: int, what: str) -> int:
-        """Where so many bytes end."""
+        """Where the next `length` bytes end."""
         left = len(self.data) - self.at
         if length > left:
             raise _Malformed(f"claims {length} bytes of {what} and holds {max(left, 0)}")

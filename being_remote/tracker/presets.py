@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from being_remote.errors import UsageError
+from being_remote.tracker.frame_cost import describe_cost, frame_cost
 from being_remote.tracker.settings import KEYS, Keys, Settings, Value, coerce, complete
-from being_remote.tracker.settings_forecast import describe_cost, frame_cost
 
 LANDMARKS_NOTE = (
     '"all 478 landmarks" can mean that FaceMesh runs with refined irises, so that 478 points exist (the'

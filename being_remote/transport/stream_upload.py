@@ -181,7 +181,7 @@ def _no_tool(host: str, python: str) -> ToolMissing:
 def _require_success(
     code: int, message: bytes, broken: Exception | None, host: str, python: str, request: Push
 ) -> None:
-    """Raise unless the program on the host ended well."""
+    """Raise unless the program on the host succeeded."""
     if code == 0 and broken is None:
         return
     if code in (126, 127):

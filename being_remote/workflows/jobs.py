@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,16 +94,19 @@ def jobs(inventory: Inventory, *, hosts: Sequence[str] = (), all_jobs: bool = Fa
     context = job_context(inventory)
     names = [inventory.host(name).name for name in dict.fromkeys(hosts)] or list(inventory.hosts)
     answers = dict(zip(names, ask_all(names, lambda name: _ask(context, name)), strict=True))
-    ledger, rows, hidden = context.ledger, [], 0
-    every = ledger.jobs()
+    rows, hidden = [], 0
+    every = context.ledger.jobs()
     wanted = [job for job in every if not hosts or job.host in answers]
-    for number, job in enumerate(wanted):
-        if job.ended and number >= NEWEST and not all_jobs:
-            hidden += 1
-        elif job.host in answers:
-            rows.append(record_answer(ledger, job, answers[job.host]))
-        else:
-            rows.append(status_without_answer(job, ledger.history(job.job), NO_HOST))
+    # In one transaction: each waits for the disk.
+    news = any(not job.ended for job in wanted)
+    with context.ledger.together() if news else nullcontext(context.ledger) as ledger:
+        for number, job in enumerate(wanted):
+            if job.ended and number >= NEWEST and not all_jobs:
+                hidden += 1
+            elif job.host in answers:
+                rows.append(record_answer(ledger, job, answers[job.host]))
+            else:
+                rows.append(status_without_answer(job, ledger.history(job.job), NO_HOST))
     by_id = {job.job: job for job in every}
     for host, answer in answers.items():
         for seen in () if isinstance(answer, HostError) else answer.jobs:

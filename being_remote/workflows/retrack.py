@@ -6,18 +6,15 @@ import dataclasses
 import itertools
 import shlex
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from being_remote.errors import BeingRemoteError, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import DispatchedJob, intent_of, preview, send_all
-from being_remote.jobs.failover import Failover, follow_or_move
-from being_remote.jobs.follow import Say
 from being_remote.jobs.job_status import JobStatus, exit_code_of
-from being_remote.jobs.live_download import DownloadSummary
-from being_remote.jobs.move import Move, rehearse_move
-from being_remote.jobs.move_and_follow import session_with_job_host
 from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions, plan_job
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
@@ -25,6 +22,11 @@ from being_remote.pod_client.asked_once import AskedOnce
 from being_remote.pod_client.job_answers import LeasedGpu
 from being_remote.session import Session, no_progress
 from being_remote.workflows.job_context import job_context
+
+if TYPE_CHECKING:  # a submit that is not followed imports nothing of these
+    from being_remote.jobs.follow import Say
+    from being_remote.jobs.live_download import DownloadSummary
+    from being_remote.jobs.move import Move
 
 AFTER_S = 1200.0
 DEFAULT_RECIPE = "metrical-tracker"
@@ -147,6 +149,9 @@ def retrack(
         jobs = _dispatch(context, session, host, plans, again=wanted.again)
         if not follow_it:
             return _report(host.name, jobs, dry_run=False, followed=False)
+        from being_remote.jobs.failover import Failover, follow_or_move
+        from being_remote.jobs.move_and_follow import session_with_job_host
+
         job = ledger.find(jobs[0].job or "")
         spare = Failover(other, after_s) if other is not None and other.name != job.host else None
         with session_with_job_host(context, job, session, host) as (its_session, its_host):
@@ -195,6 +200,8 @@ def _rehearsal_notes(
     context: JobContext, host: SshHost | LocalHost, recipe: Recipe, request: JobRequest
 ) -> list[str]:
     """See that the job could continue on `host`, and what to know of that host."""
+    from being_remote.jobs.move import rehearse_move
+
     with context.open_session(host.name) as session:
         return [f"on {host.name}: {n}" for n in rehearse_move(context, session, host, recipe, request)]
 
@@ -219,8 +226,8 @@ def _dispatch(
     problems: list[BeingRemoteError] = []
     for name in dict.fromkeys(intent.job.host for intent in made):
         jobs = {intent.job.job: intent.job for intent in made if intent.job.host == name}
-        first = next(iter(jobs.values()))
-        with session_with_job_host(context, first, session, host) as (its_session, its_host):
+        with nullcontext(session) if name == host.name else context.open_session(name) as its_session:
+            its_host = context.inventory.host(name)
             for result in send_all(ledger, its_session, its_host, tuple(jobs.values())):
                 if isinstance(result, JobStatus):
                     sent[result.job] = result

@@ -33,7 +33,7 @@ def numbers(K: np.ndarray) -> tuple[float, float, float]:
     return K[0, 0], K[0, 2], K[1, 2]
 
 
-def test_convention_the_stored_k_comes_out_in_corner_pixels() -> None:
+def test_convention_the_stored_k_is_given_in_corner_pixels() -> None:
     # Taken for OpenCV's it would be 958.6211, 529.8320; with the focal unchanged 2339, 765, 340.
     assert numbers(RIGHT) == pytest.approx((4111.5234375, 958.2421875, 529.453125), abs=1e-9)
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from doors import DOORS, Door, run_in
+from programs import PROGRAMS, Program, run_in
 
 
-@pytest.fixture(params=sorted(DOORS))
-def door(request: pytest.FixtureRequest, tmp_path: Path) -> Door:
+@pytest.fixture(params=sorted(PROGRAMS))
+def program(request: pytest.FixtureRequest, tmp_path: Path) -> Program:
     """Runs a command in `tmp_path`, through `being-remote` and through `invoke`."""
-    return lambda *words: run_in(tmp_path, *DOORS[request.param], *words)
+    return lambda *words: run_in(tmp_path, *PROGRAMS[request.param], *words)
 
 
 @pytest.fixture
-def being_remote(tmp_path: Path) -> Door:
-    return lambda *words: run_in(tmp_path, *DOORS["being-remote"], *words)
+def being_remote(tmp_path: Path) -> Program:
+    return lambda *words: run_in(tmp_path, *PROGRAMS["being-remote"], *words)
 
 
 @pytest.fixture
-def invoke(tmp_path: Path) -> Door:
-    return lambda *words: run_in(tmp_path, *DOORS["invoke"], *words)
+def invoke(tmp_path: Path) -> Program:
+    return lambda *words: run_in(tmp_path, *PROGRAMS["invoke"], *words)
 
 
 @pytest.fixture

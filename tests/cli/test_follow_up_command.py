@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from doors import Door
+from programs import Program
 
 from being_remote.cli.safe_to_stop import parse_command
 from being_remote.errors import UsageError
@@ -29,11 +29,11 @@ def disk(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ask(door: Door, tmp_path: Path, disk: Path) -> Door:
-    return lambda *words: door("safe-to-stop", f"--inventory={tmp_path}/inventory.yaml", *words)
+def ask(program: Program, tmp_path: Path, disk: Path) -> Program:
+    return lambda *words: program("safe-to-stop", f"--inventory={tmp_path}/inventory.yaml", *words)
 
 
-def test_after_a_yes_it_runs_without_a_shell_and_its_exit_code_is_ours(ask: Door, tmp_path: Path) -> None:
+def test_after_a_yes_it_runs_without_a_shell_and_its_exit_code_is_ours(ask: Program, tmp_path: Path) -> None:
     done = ask("--host=here", "--then", "echo 'pod 7' $HOME; exit")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -44,7 +44,7 @@ def test_after_a_yes_it_runs_without_a_shell_and_its_exit_code_is_ours(ask: Door
     assert (done.returncode, done.stderr) == (130, "")  # its own code, not our Ctrl-C
 
 
-def test_with_json_what_it_prints_goes_to_stderr_and_how_it_ended_is_in_the_document(ask: Door) -> None:
+def test_with_json_what_it_prints_goes_to_stderr_and_how_it_ended_is_in_the_document(ask: Program) -> None:
     done = ask("--host=here", "--json", "--then", "sh -c 'echo done; exit 3'")
     document = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (3, "done\n")
@@ -52,7 +52,9 @@ def test_with_json_what_it_prints_goes_to_stderr_and_how_it_ended_is_in_the_docu
     assert document["then"] == {"command": ["sh", "-c", "echo done; exit 3"], "exit_code": 3}
 
 
-def test_after_a_no_and_where_it_is_not_known_it_does_not_run(ask: Door, disk: Path, tmp_path: Path) -> None:
+def test_after_a_no_and_where_it_is_not_known_it_does_not_run(
+    ask: Program, disk: Path, tmp_path: Path
+) -> None:
     (disk / "1.frame").write_bytes(b"only here")
     for host, code in (("here", 6), ("away", 4)):
         done = ask(f"--host={host}", "--then", f"touch {tmp_path}/ran")
@@ -62,7 +64,7 @@ def test_after_a_no_and_where_it_is_not_known_it_does_not_run(ask: Door, disk: P
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_dry_run_says_what_would_run(ask: Door, tmp_path: Path) -> None:
+def test_a_dry_run_says_what_would_run(ask: Program, tmp_path: Path) -> None:
     done = ask("--host=here", "--dry-run", "--then", f"touch {tmp_path}/ran")
     assert done.returncode == 0 and f"would run: touch {tmp_path}/ran" in done.stdout
     assert not (tmp_path / "ran").exists()

@@ -57,7 +57,7 @@ def run(
         (("sync", "--watch"), True),
     ],
 )
-def test_an_answer_that_cannot_be_written_is_6_and_a_sentence(
+def test_an_answer_that_cannot_be_written_is_6_with_a_message(
     words: tuple[str, ...], buffered: bool, laptop: Inventory
 ) -> None:
     code, err = run(laptop.path.parent, *words, out=FULL, buffered=buffered)
@@ -66,7 +66,7 @@ def test_an_answer_that_cannot_be_written_is_6_and_a_sentence(
     assert "Traceback" not in err and "Exception ignored" not in err
 
 
-def test_a_full_stderr_costs_the_words_and_not_the_exit_code(laptop: Inventory, tmp_path: Path) -> None:
+def test_a_full_stderr_loses_the_message_and_not_the_exit_code(laptop: Inventory, tmp_path: Path) -> None:
     folder = laptop.path.parent
     assert run(folder, "logs", "nope", err=FULL)[0] == 3
     assert run(folder, "nope", err=FULL)[0] == 2

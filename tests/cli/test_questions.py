@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from doors import DOORS
+from programs import PROGRAMS
 
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
 
-BEING_REMOTE, INVOKE = DOORS["being-remote"], DOORS["invoke"]
+BEING_REMOTE, INVOKE = PROGRAMS["being-remote"], PROGRAMS["invoke"]
 QUESTION = "Trust it?"
 
 
@@ -100,45 +100,45 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("door", [BEING_REMOTE, INVOKE], ids=["being-remote", "invoke"])
-def test_an_inventory_that_can_run_programs_is_not_used_without_somebodys_word(
-    door: list[str], project: Path
+@pytest.mark.parametrize("program", [BEING_REMOTE, INVOKE], ids=["being-remote", "invoke"])
+def test_an_inventory_that_can_run_programs_is_not_used_until_somebody_agrees(
+    program: list[str], project: Path
 ) -> None:
     for options in ([], ["--json"]):
-        ran = run_at_terminal([*door, "sync", *options], project, stdin=False)
+        ran = run_at_terminal([*program, "sync", *options], project, stdin=False)
         assert ran.code == 4
         assert "ssh_config" in ran.terminal and "--trust-inventory" in ran.terminal
     assert json.loads(ran.out)["error"]["class"] == "InventoryUntrusted"
     assert not (project / "ran").exists()
 
 
-@pytest.mark.parametrize("door", [BEING_REMOTE, INVOKE], ids=["being-remote", "invoke"])
+@pytest.mark.parametrize("program", [BEING_REMOTE, INVOKE], ids=["being-remote", "invoke"])
 def test_an_inventory_is_asked_about_once_and_again_when_its_programs_change(
-    door: list[str], project: Path
+    program: list[str], project: Path
 ) -> None:
     # sync, which may draw bars on this terminal; its host cannot be reached: 4, too, but for that.
-    refused = run_at_terminal([*door, "sync"], project, "n")
+    refused = run_at_terminal([*program, "sync"], project, "n")
     assert (refused.code, refused.terminal.count(QUESTION)) == (4, 1)
     assert "\x1b" not in refused.terminal  # bars that are redrawn would wipe the question out
     assert not (project / "ran").exists()
-    allowed = run_at_terminal([*door, "sync"], project, "y")
+    allowed = run_at_terminal([*program, "sync"], project, "y")
     assert (allowed.code, allowed.terminal.count(QUESTION)) == (4, 1)
     assert "127.0.0.1" in allowed.terminal and (project / "ran").exists()
     text = (project / "inventory.yaml").read_text()
     (project / "inventory.yaml").write_text(text + "backups: elsewhere\n")  # this runs nothing
-    assert "127.0.0.1" in run_at_terminal([*door, "sync"], project, stdin=False).terminal
+    assert "127.0.0.1" in run_at_terminal([*program, "sync"], project, stdin=False).terminal
     (project / "ssh_config").write_text("Match exec true\n")
-    changed = run_at_terminal([*door, "sync"], project, "n")
+    changed = run_at_terminal([*program, "sync"], project, "n")
     assert "has changed" in changed.terminal and QUESTION in changed.terminal
 
 
-def test_the_word_of_a_script_holds_once_and_is_not_kept(project: Path) -> None:
+def test_trust_by_an_option_holds_once_and_is_not_kept(project: Path) -> None:
     words = [*BEING_REMOTE, "sync", "--trust-inventory"]
     assert "127.0.0.1" in run_at_terminal(words, project, stdin=False).terminal
     assert "--trust-inventory" in run_at_terminal([*BEING_REMOTE, "sync"], project, stdin=False).terminal
 
 
-def test_an_inventory_that_is_named_is_the_users_word(
+def test_an_inventory_that_is_named_is_trusted_without_a_question(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = str(project / "inventory.yaml")

@@ -143,7 +143,7 @@ def test_another_clip_is_refused() -> None:
     assert isinstance(mapped(noisy(clip()), noisy(clip(seed=4), 2)), str)
 
 
-def test_two_crops_bear_out_a_prediction_and_prove_nothing_else() -> None:
+def test_two_crops_confirm_a_prediction_and_prove_nothing_else() -> None:
     frames = clip()
     at = np.array([3, 250])
     numbers = np.arange(COUNT) + 1

@@ -218,7 +218,7 @@ def test_a_video_that_was_turned_is_unknown_because_a_crop_never_turns() -> None
     assert found.grade == "unknown" and "turned by 3.0 degrees" in found.reason
 
 
-def test_a_face_that_stands_still_is_answered_with_a_word_of_caution() -> None:
+def test_a_face_that_stands_still_gets_a_warning() -> None:
     still = [faces(0, 1)[0]] * 20
     found = find(pairs_of(still, still, noise_crop_px=0.5))
     assert found.grade == "landmark"

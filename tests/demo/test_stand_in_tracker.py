@@ -104,7 +104,7 @@ def test_finished_runs_and_runs_without_key_frames_end_with_0(fresh: Path) -> No
     assert again.returncode == 0 and "has finished" in again.stderr
 
 
-def test_it_resumes_from_the_last_frame_and_dies_of_a_torn_one_every_time(fresh: Path) -> None:
+def test_it_resumes_from_the_last_frame_and_fails_at_a_torn_one_every_time(fresh: Path) -> None:
     assert track(fresh, env={**UNSAFE_LOADS, "STAND_IN_DIE_AT": "3"}).returncode == -9
     checkpoint = fresh / "output/demo/checkpoint"
     assert sorted(p.name for p in checkpoint.iterdir()) == ["00000.frame", "00001.frame", "00002.frame"]
@@ -132,7 +132,7 @@ def test_a_file_in_the_checkout_makes_it_misbehave_too(fresh: Path) -> None:
     assert len(list((fresh / "output/demo/checkpoint").iterdir())) == 2
 
 
-def test_its_plain_loads_fail_on_new_torch_without_the_environments_word(fresh: Path) -> None:
+def test_its_plain_loads_fail_on_new_torch_without_the_environment_variable(fresh: Path) -> None:
     assert tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6)
     assert track(fresh, env={"STAND_IN_DIE_AT": "3"}).returncode == -9
     refused = track(fresh, env={})

@@ -44,6 +44,19 @@ def held_still(cameras: Cameras, n: int) -> Cameras:
     )
 
 
+def part(cameras: Cameras, keep: slice | np.ndarray) -> Cameras:
+    """Some of the frames."""
+    return replace(
+        cameras,
+        R=cameras.R[keep],
+        t=cameras.t[keep],
+        frame_ids=cameras.frame_ids[keep],
+        source_numbers=cameras.source_numbers[keep],
+        times_s=None if cameras.times_s is None else cameras.times_s[keep],
+        video_frames=None if cameras.video_frames is None else cameras.video_frames[keep],
+    )
+
+
 def turn(angle: float) -> np.ndarray:
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ np.diag([1.0, -1.0, -1.0])

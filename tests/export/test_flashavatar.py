@@ -164,7 +164,7 @@ def test_a_name_that_no_folder_should_have_is_made_plain(actor: Actor, tmp_path:
         assert (tmp_path / folder / "flashavatar/metrical-tracker/output" / folder).is_dir()
 
 
-def test_what_is_not_finite_or_not_plain_data_is_not_handed_on(actor: Actor, tmp_path: Path) -> None:
+def test_what_is_not_finite_or_not_plain_data_is_not_passed_on(actor: Actor, tmp_path: Path) -> None:
     import torch
 
     truth, cameras, run = actor

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from export_cases import cameras_of, turn
+from export_cases import cameras_of, part, turn
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.errors import InconsistentData, TornFile, UsageError
@@ -359,18 +359,6 @@ def test_a_video_is_read_in_its_own_order_where_the_runs_is_another(cameras: Cam
     canvas = plan_for("gaussian-avatars", mixed).canvas
     third = cv2.imread(str(tmp_path / "images/00002_00.png"))
     assert np.array_equal(third[-canvas.y_min :][:180, :320], picture(8))
-
-
-def part(cameras: Cameras, keep: slice) -> Cameras:
-    return replace(
-        cameras,
-        R=cameras.R[keep],
-        t=cameras.t[keep],
-        frame_ids=cameras.frame_ids[keep],
-        source_numbers=cameras.source_numbers[keep],
-        times_s=None,
-        video_frames=None if cameras.video_frames is None else cameras.video_frames[keep],
-    )
 
 
 def test_cameras_of_other_frames_are_not_written_over_those_that_the_pictures_were_made_for(

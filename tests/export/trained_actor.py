@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from export_cases import part
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.intrinsics import intrinsics_in_source
@@ -48,16 +49,7 @@ def run_of(root: Path) -> Actor:
 
 def without(cameras: Cameras, *places: int) -> Cameras:
     """The same with gaps."""
-    keep = np.setdiff1d(np.arange(len(cameras.frame_ids)), places)
-    assert cameras.times_s is not None
-    return replace(
-        cameras,
-        R=cameras.R[keep],
-        t=cameras.t[keep],
-        frame_ids=cameras.frame_ids[keep],
-        source_numbers=cameras.source_numbers[keep],
-        times_s=cameras.times_s[keep],
-    )
+    return part(cameras, np.setdiff1d(np.arange(len(cameras.frame_ids)), places))
 
 
 def expected(cameras: Cameras, i: int, K: np.ndarray, X: np.ndarray) -> np.ndarray:

@@ -595,7 +595,7 @@ def test_the_box_of_a_job_is_listed_and_never_the_actors(
     assert any(f"recover --run {JOB}" in note for note in found.notes)
 
 
-def test_boxes_of_our_own_jobs_are_no_rivals_of_the_actors_own(
+def test_boxes_of_our_own_jobs_never_compete_with_the_actors_own(
     tmp_path: Path, make_inventory: MakeInventory
 ) -> None:
     here = with_a_host_backup(tmp_path, make_inventory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 from faults import FaultProxy
-from local_jobs import retrack
+from local_jobs import retrack, supervisors_of
 
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
@@ -56,14 +57,12 @@ def test_a_job_whose_supervisor_and_payload_were_killed_is_followed_to_lost(
     said: list[str] = []
 
     def kill() -> None:
+        for pid in supervisors_of(works.workdir / "jobs" / job):
+            os.kill(pid, 9)
         for process in Path("/proc").glob("[0-9]*"):
-            try:
-                mine = os.readlink(process / "cwd").startswith(str(works.attempt(job)))
-                mine = mine or job.encode() in (process / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if mine:
-                os.kill(int(process.name), 9)
+            with contextlib.suppress(OSError):
+                if os.readlink(process / "cwd").startswith(str(works.attempt(job))):
+                    os.kill(int(process.name), 9)
 
     def say(line: FollowedLogLine | StateLine) -> None:
         said.append(line.line if isinstance(line, FollowedLogLine) else line.state)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_jobs import supervisors_of
 
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.spec import CommandStep, FileProgress, JobSpec
@@ -188,29 +189,17 @@ def test_a_cancel_reaches_the_supervisor_that_was_put_back(desk) -> None:
 def test_of_many_submits_at_once_one_supervisor_is_put_back(desk) -> None:
     spec = tracking(desk)
     folder = start_orphan(desk, spec)
-    left = supervisors(spec.job)  # the process that writes the log
+    left = supervisors_of(desk.folder(spec.job))  # the process that writes the log
     threads = [threading.Thread(target=desk.submit, args=(spec,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    wait_until(lambda: len(supervisors(spec.job)) == len(left) + 1)
-    assert {*supervisors(spec.job)} == {*left, supervisor_of(desk, spec.job)}
+    wait_until(lambda: len(supervisors_of(desk.folder(spec.job))) == len(left) + 1)
+    assert {*supervisors_of(desk.folder(spec.job))} == {*left, supervisor_of(desk, spec.job)}
     (folder / "go").touch()
     assert ended(desk, spec.job).state == "succeeded"
     assert lines_in(desk.folder(spec.job) / "checks") == 1
-
-
-def supervisors(job: str) -> list[int]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"supervisor.main" in words and f'"job": "{job}"'.encode() in words:
-            found.append(int(folder.name))
-    return found
 
 
 def test_the_next_attempt_ends_what_a_second_supervisor_looks_after(desk) -> None:

@@ -252,7 +252,7 @@ def test_a_host_without_a_tracker_and_a_job_without_an_actor_are_refused() -> No
         find_recipe("cook")
 
 
-def test_the_notes_foretell_the_gain_for_this_actor(make_plan: MakePlan) -> None:
+def test_the_notes_forecast_the_gain_for_this_actor(make_plan: MakePlan) -> None:
     # The real box of the generated actor, and the size in its first PNG.
     notes = " ".join(make_plan(preset="gaussiantalker-round2").notes)
     assert "for this actor" in notes and "cuts that crop at the top" in notes
@@ -269,7 +269,7 @@ def test_the_gain_is_forecast_from_the_run_that_the_box_is_of(make_plan: MakePla
     assert "37 % fewer" in note or "38 % fewer" in note
 
 
-def test_the_look_at_the_host_counts_the_files_on_it(checkout: Path, make_plan: MakePlan) -> None:
+def test_the_survey_of_the_host_counts_its_images(checkout: Path, make_plan: MakePlan) -> None:
     made = make_plan()
     assert made.progress is not None and made.progress.total == 12  # 13 images, the first left out
     nobody = Actor(name="nobody", input="input/nobody", output="output/nobody")

@@ -114,7 +114,7 @@ def test_an_attempt_with_another_box_is_not_resumed_where_the_box_is_named(desk:
     assert hashlib.sha256(desk.box).digest() != hashlib.sha256(another_box(desk.folder)).digest()
 
 
-def test_frames_that_the_note_does_not_name_are_nobodys(desk: Desk) -> None:
+def test_frames_that_the_note_does_not_name_are_not_of_the_run(desk: Desk) -> None:
     pushed = desk.pushed(9)
     shutil.copy(
         desk.tracked.output_folder / "checkpoint/00009.frame", pushed / "output/demo/checkpoint/00009.frame"
@@ -130,7 +130,7 @@ def test_a_box_that_is_not_the_one_that_the_note_names_stops_it(desk: Desk) -> N
     assert desk.frames == 0
 
 
-def test_the_most_of_all_homes_is_carried_and_only_what_is_whole(desk: Desk) -> None:
+def test_the_folder_with_most_whole_frames_is_uploaded_and_of_it_only_what_is_whole(desk: Desk) -> None:
     torn = desk.made("first", 12)
     (torn / "output/demo/checkpoint/00009.frame").write_bytes(b"PK")
     (torn / "output/demo/mesh/00002.ply").write_bytes(b"ply\n")

@@ -49,7 +49,7 @@ def test_the_camera_of_the_frame_and_of_the_original_video_are_reported(tmp_path
     assert "4111.52" in text and "flame.jaw" in text and f"recover --run {run}" in text.replace("\n  ", " ")
 
 
-def test_the_json_has_what_scripts_lean_on(tmp_path: Path) -> None:
+def test_the_json_has_what_scripts_need(tmp_path: Path) -> None:
     run = make_run(tmp_path, "roman")
     document = json.loads(json.dumps(to_json(analyze(run / "checkpoint" / "00003.frame")), allow_nan=False))
     assert document["frame_id"] == "00003" and document["image_size_wh"] == [512, 512]

@@ -171,7 +171,7 @@ def test_a_box_is_read_in_the_tracker_s_order_from_every_type_it_may_have(value:
 
 
 @pytest.mark.parametrize("one_byte", [np.uint8, np.int8, torch.uint8, torch.int8])
-def test_a_box_of_a_tiny_video_may_come_in_single_bytes(one_byte: Any) -> None:
+def test_a_box_of_a_tiny_video_may_be_stored_in_single_bytes(one_byte: Any) -> None:
     numbers = [5, 95, 9, 99]
     made = torch.tensor(numbers, dtype=one_byte) if isinstance(one_byte, torch.dtype) else None
     data = factory.saved(np.array(numbers, one_byte) if made is None else made)

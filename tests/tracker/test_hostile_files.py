@@ -364,7 +364,7 @@ def test_a_hostile_archive_is_refused_by_what_was_found(data: bytes, says: str) 
         parse_box(data, "bbox.pt")
 
 
-def test_a_name_that_stands_twice_in_an_archive_is_refused() -> None:
+def test_a_name_that_is_repeated_in_an_archive_is_refused() -> None:
     with pytest.warns(UserWarning, match="Duplicate"):
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:

@@ -82,14 +82,14 @@ def test_another_ending_is_not_taken_for_one_of_the_run(end: bytes) -> None:
     assert skeleton.fill(pickled[:-2] + end) is None
 
 
-def test_a_file_cut_anywhere_is_not_recognise() -> None:
+def test_a_file_cut_anywhere_is_not_recognised() -> None:
     pickled = factory.pickle_in(factory.saved(content(1)))
     skeleton = learnt(pickled)
     assert skeleton is not None
     assert not any(skeleton.fill(pickled[:cut]) for cut in range(len(pickled)))
 
 
-def test_a_changed_byte_outside_the_places_is_not_recognise() -> None:
+def test_a_changed_byte_outside_the_places_is_not_recognised() -> None:
     pickled = factory.pickle_in(factory.saved(content(1)))
     skeleton = learnt(pickled)
     assert skeleton is not None

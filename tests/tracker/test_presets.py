@@ -9,9 +9,9 @@ import pytest
 from being_remote.demo.checkout import CONFIG
 from being_remote.errors import UsageError
 from being_remote.tracker.checkout_defaults import read_defaults
+from being_remote.tracker.frame_cost import frame_cost
 from being_remote.tracker.presets import PRESETS, find_preset, text
 from being_remote.tracker.settings import KEYS, check, coerce
-from being_remote.tracker.settings_forecast import frame_cost
 
 ROUND_2 = PRESETS["gaussiantalker-round2"].settings
 
@@ -88,7 +88,7 @@ def test_the_advice_is_for_the_defaults_of_the_checkout() -> None:
     assert "jaw at rest" in text("flashavatar") and "jaw at rest" not in text("flashavatar", keys)
 
 
-def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
+def test_for_an_unknown_preset_the_known_ones_are_named() -> None:
     with pytest.raises(UsageError, match="round3") as caught:
         text("gaussiantalker-round3")
     assert "gaussiantalker-round2" in caught.value.hint

@@ -19,7 +19,7 @@ def test_what_the_file_leaves_out_has_the_trackers_default(tmp_path: Path) -> No
     assert read_run_settings(path) == defaults
 
 
-def test_every_setting_is_read_and_the_image_size_comes_as_width_height(tmp_path: Path) -> None:
+def test_every_setting_is_read_and_the_image_size_is_width_height(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
     path.write_text(
         "actor: './input/a'\nbegin_frames: 1\nend_frames: 7\nfps: 30\ncrop_image: false\n"

@@ -62,7 +62,7 @@ def lively(number: int) -> dict[str, Any]:
     }
 
 
-def test_angles_come_out_in_degrees_with_the_right_eye_first(tmp_path: Path) -> None:
+def test_angles_are_given_in_degrees_with_the_right_eye_first(tmp_path: Path) -> None:
     write(tmp_path, 0, jaw=[about("x", 12)], eyes=[[*about("y", 7), *about("x", -3)]], eyelids=[[0.25, 0.5]])
     _, found = read_parameters(tmp_path)
     # Read as columns the jaw would come out as -12: shut through the skull.

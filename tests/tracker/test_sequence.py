@@ -32,7 +32,7 @@ def with_other_k(number: int) -> dict[str, Any]:
     return {"camera": content["camera"], "opencv": content["opencv"]}
 
 
-def test_a_run_comes_out_frame_by_frame_as_read_alone(tmp_path: Path) -> None:
+def test_each_frame_of_a_run_is_read_as_it_is_alone(tmp_path: Path) -> None:
     for number in range(6):
         write(tmp_path, number)
     run = read_sequence(tmp_path)
@@ -119,7 +119,7 @@ def test_a_frame_named_otherwise_than_its_id_is_refused(tmp_path: Path) -> None:
         read_sequence(tmp_path)
 
 
-def test_names_that_are_no_id_and_ids_that_stand_twice_are_refused(tmp_path: Path) -> None:
+def test_names_that_are_no_id_and_repeated_ids_are_refused(tmp_path: Path) -> None:
     write(tmp_path, 0)
     (tmp_path / "last.frame").touch()
     with pytest.raises(InconsistentData, match=r"last\.frame: is not named by a frame_id"):

@@ -106,7 +106,7 @@ def test_a_value_that_cannot_be_meant_is_refused_with_the_form_it_must_have(type
         ("num_iters", "pyr_levels"),
     ],
 )
-def test_an_unknown_key_is_answered_with_the_nearest_known_one(key: str, near: str) -> None:
+def test_for_an_unknown_key_the_nearest_known_one_is_named(key: str, near: str) -> None:
     with pytest.raises(UsageError, match=r"not a setting of the tracker") as caught:
         parse_override(f"{key}=1")
     assert near in caught.value.hint

@@ -85,7 +85,7 @@ def small_growth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rsync, "GROWTH_BYTES", MIB)
 
 
-def test_a_log_that_grows_while_it_comes_comes_as_it_was_listed_and_keeps_no_other_file_away(
+def test_a_log_that_grows_meanwhile_is_downloaded_as_it_was_listed_and_stops_no_other_file(
     tmp_path: Path, remote: Callable[[str], Remote], small_growth: None
 ) -> None:
     put(tmp_path / "far", {b"grows.log": b"l" * MIB, b"frame": b"f" * MIB, b"later": b"z"})
@@ -103,7 +103,7 @@ def test_a_log_that_grows_while_it_comes_comes_as_it_was_listed_and_keeps_no_oth
     assert got(tmp_path / "into")[b"grows.log"][0] == b"l" * MIB
 
 
-def test_a_log_that_grew_since_it_was_listed_comes_as_it_was_listed(
+def test_a_log_that_grew_since_it_was_listed_is_downloaded_as_it_was_listed(
     tmp_path: Path, small_growth: None
 ) -> None:
     put(tmp_path / "far", {b"log": b"1" * MIB + b"2" * 5 * MIB, b"other": b"o"})
@@ -223,7 +223,7 @@ def test_what_ssh_passes_on_from_a_pod_is_one_quoted_line() -> None:
         shows_only_our_next(ssh_errors.from_stderr(said, host="pod", address="root@192.0.2.1:22"))
 
 
-def test_a_stream_that_ends_with_a_lie_shows_it_quoted() -> None:
+def test_a_stream_that_ends_with_a_false_message_shows_it_quoted() -> None:
     argv = ["sh", "-c", 'printf "%s" "$1" >&2; exit 3', "sh", LIE]
     with here().stream(argv) as stream, pytest.raises(CommandFailed) as caught:
         while stream.read(10):

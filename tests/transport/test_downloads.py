@@ -180,7 +180,7 @@ def test_only_a_file_that_did_not_change_meanwhile_counts_as_hashed_by_the_host(
     assert set(got(tmp_path / "into")) == {b"a", b"d/b"}
 
 
-def test_what_a_killed_one_left_half_and_what_rsync_left_half_goes_when_the_whole_file_comes(
+def test_half_files_of_a_killed_transfer_and_of_rsync_are_removed_when_the_whole_file_arrives(
     tmp_path: Path,
 ) -> None:
     into = tmp_path / "into"
@@ -193,7 +193,7 @@ def test_what_a_killed_one_left_half_and_what_rsync_left_half_goes_when_the_whol
     assert set(files) == {b"a", b"d/b", b"d/" + kept + b"/other", b".being-remote-notes"}
 
 
-def test_a_file_that_is_called_like_a_half_one_comes_like_any_other(tmp_path: Path) -> None:
+def test_a_file_that_is_called_like_a_half_one_arrives_like_any_other(tmp_path: Path) -> None:
     name = b".being-remote-0123456789abcdef"
     put(tmp_path / "far", {name: b"1", b"f": b"2"})
     request = request_for(tmp_path / "far", [name, b"f"], tmp_path / "into")
@@ -248,7 +248,7 @@ def test_progress_is_reported_regularly_and_at_the_end(tmp_path: Path) -> None:
     assert seen[-1].done == seen[-1].total == 1_000_000 and 3 <= len(seen) <= 6
 
 
-def test_many_small_files_come_by_stream_and_the_large_ones_among_them_by_rsync(
+def test_many_small_files_arrive_by_stream_and_the_large_ones_among_them_by_rsync(
     pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     small = {name + b".%d" % n: name for n in range(3) for name in AWKWARD}
@@ -283,7 +283,7 @@ def test_small_files_of_which_a_part_is_here_are_left_to_rsync(tmp_path: Path) -
     assert stream_download.split_by_size(many)[0].names == ()
 
 
-def test_a_small_file_that_cannot_be_read_keeps_no_large_one_away(
+def test_a_small_file_that_cannot_be_read_stops_no_large_one(
     pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     small = {b"%d" % n: b"x" for n in range(stream_download.MANY)}

@@ -14,7 +14,7 @@ def test_what_is_no_exit_code_leaves_the_outcome_unknown(code: bytes) -> None:
 
 
 @pytest.mark.parametrize("code", [0, 1, 12, 137, 255])
-def test_an_answer_that_is_cut_anywhere_is_no_outcome(code: int) -> None:
+def test_an_answer_that_is_cut_anywhere_gives_no_outcome(code: int) -> None:
     whole = b"welcome!\nMARKsome outputMARK%d:" % code
     assert unframe_output(whole, b"MARK") == (code, b"some output")
     for cut in range(len(whole)):

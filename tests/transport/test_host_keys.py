@@ -166,7 +166,7 @@ def test_a_jump_host_that_refuses_our_key_is_named(behind: Inventory, pod: Pod, 
 
 
 @pytest.mark.parametrize("hashed", [False, True])
-def test_what_the_read_user_keys_known_hosts_says_is_copied_into_ours(
+def test_what_the_users_known_hosts_says_is_copied_into_ours(
     hashed: bool, pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     theirs = tmp_path / "theirs"

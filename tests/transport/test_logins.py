@@ -60,7 +60,7 @@ def test_a_key_that_the_host_does_not_know_is_refused_and_named(
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
-def test_keys_of_other_types_get_in(
+def test_keys_of_other_types_are_accepted(
     kind: str, own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     key = new_key(tmp_path / "other", kind=kind)
@@ -95,7 +95,7 @@ def test_the_agents_other_keys_are_not_offered_when_one_identity_is_named(
         opened(make_inventory, pod, identity_file=str(wrong))
 
 
-def test_the_agents_keys_get_in_when_no_identity_is_named(
+def test_the_agents_keys_are_accepted_when_no_identity_is_named(
     pod: Pod, make_inventory: MakeInventory, agent: Callable[[Path], None]
 ) -> None:
     agent(pod.client_key)
@@ -120,7 +120,7 @@ def test_an_agent_full_of_wrong_keys_ends_in_a_refusal_that_lists_them(
         opened(make_inventory, pod, identity_file=None)
 
 
-def test_the_agent_is_not_handed_to_the_host(
+def test_the_agent_is_not_forwarded_to_the_host(
     pod: Pod, make_inventory: MakeInventory, agent: Callable[[Path], None]
 ) -> None:
     agent(pod.client_key)

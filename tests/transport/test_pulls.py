@@ -68,7 +68,7 @@ def test_files_that_vanished_are_left_out_and_the_rest_arrives(way: Session, tmp
     assert set(got(tmp_path / "into")) == {b"there"}
 
 
-def test_only_regular_files_come_and_second_names_come_as_files(way: Session, tmp_path: Path) -> None:
+def test_only_regular_files_arrive_and_second_names_arrive_as_files(way: Session, tmp_path: Path) -> None:
     source, into = tmp_path / "far", tmp_path / "into"
     put(source, {b"real": b"x", b"folder/f": b"y"})
     os.link(source / "real", source / "second")

@@ -1,4 +1,4 @@
-"""`sync --list`, `--restore` and `--prune` through both doors; Invoke has a `--list` of its own."""
+"""`sync --list`, `--restore` and `--prune` through both programs; Invoke has a `--list` of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from doors import Door
+from programs import Program
 
 from being_remote.backup.history import History
 from being_remote.backup.put_file import put_file
@@ -29,8 +29,8 @@ def exit_code(*words: str) -> int:
     return int(left.value.code or 0)
 
 
-def test_list_after_the_command_lists_snapshots(folder: Path, door: Door) -> None:
-    done = door("sync", "--list", "--json")
+def test_list_after_the_command_lists_snapshots(folder: Path, program: Program) -> None:
+    done = program("sync", "--list", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert [(g["generation"], g["files"], g["live"]) for g in document["generations"]] == [
@@ -40,13 +40,13 @@ def test_list_after_the_command_lists_snapshots(folder: Path, door: Door) -> Non
     ]
 
 
-def test_restore_and_prune_take_their_values(folder: Path, door: Door) -> None:
-    done = door("sync", "--restore", "0")
+def test_restore_and_prune_take_their_values(folder: Path, program: Program) -> None:
+    done = program("sync", "--restore", "0")
     assert done.returncode == 0, done.stderr
     assert "snapshot 0: 1 file, 5 B is live again, as snapshot 3" in done.stdout
     assert "undo: sync --restore 2" in done.stdout
-    assert "would remove 2 of 4 snapshots" in door("sync", "--prune", "keep=2", "--dry-run").stdout
-    pruned = json.loads(door("sync", "--prune=keep=2", "--json").stdout)
+    assert "would remove 2 of 4 snapshots" in program("sync", "--prune", "keep=2", "--dry-run").stdout
+    pruned = json.loads(program("sync", "--prune=keep=2", "--json").stdout)
     assert (pruned["kept"], pruned["removed"]) == ([2, 3], [0, 1])
 
 

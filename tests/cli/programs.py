@@ -1,4 +1,4 @@
-"""Both ways to the command line, and how a test runs one without a terminal."""
+"""The two programs of the command line, and how a test runs one without a terminal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
-DOORS = {
+PROGRAMS = {
     "being-remote": [str(BIN / "being-remote")],
     "invoke": [str(BIN / "invoke"), "--search-root", str(Path(__file__).parents[2])],
 }
 
-Door = Callable[..., "subprocess.CompletedProcess[str]"]
+Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def run_in(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
