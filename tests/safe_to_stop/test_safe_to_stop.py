@@ -41,7 +41,7 @@ from being_remote.pod_client.listing import (
     hash_files,
 )
 from being_remote.recipes.metrical_tracker import MetricalTracker
-from being_remote.safe_to_stop import file_comparison, host_files, stop_check, unowned_files
+from being_remote.safe_to_stop import file_comparison, host_files, local_copies, stop_check, unowned_files
 from being_remote.safe_to_stop.active_jobs import judge_jobs
 from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.safe_to_stop.job_results import EndedJob, JobFiles, ResultPatterns, read_job
@@ -624,6 +624,17 @@ def test_a_large_file_is_not_local_because_a_rotten_one_without_a_hash_is_kept(h
         file.truncate(host_files.LARGE_BYTES)
     ((what, _),) = here.why()
     assert what == "not local: 1 file ('actor/video.mp4') of demo"
+
+
+def test_a_video_that_cannot_be_read_here_proves_nothing_about_one_on_the_host(
+    here: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"x")
+    actor = here.inventory.actors["demo"].model_copy(update={"video": video})
+    monkeypatch.setattr(local_copies, "hash_of", lambda _file: "")  # as after a read error
+    huge = HostFile("actor/video.mp4", here.tracker, b"video.mp4", 1, 0, host_files.NOT_HASHED)
+    assert LocalCopies(here.inventory).find_unlike_original(actor, [huge]) == [huge]
 
 
 def test_a_frame_behind_a_link_of_another_name_counts(here: Place, tmp_path: Path) -> None:
