@@ -7,7 +7,7 @@ the pods with the readers that raise its errors.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Sequence
 
 
 class BeingRemoteError(Exception):
@@ -120,6 +120,18 @@ class ToolMissing(HostError):
     def __init__(self, *, host: str, tool: str, hint: str) -> None:
         super().__init__(f"{tool} is missing", host=host, hint=hint)
         self.tool = tool
+
+
+class HostNotReady(HostError):
+    """The host lacks what the job needs: nothing was sent. `problems` are doctor's sentences."""
+
+    def __init__(self, problems: Sequence[str], *, host: str) -> None:
+        super().__init__(
+            f"the job cannot run there, so nothing was sent: {'; '.join(problems)}",
+            host=host,
+            hint=f"correct that (doctor --host {host}), or use another host",
+        )
+        self.problems = tuple(problems)
 
 
 class MalformedAnswer(HostError):

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "demo": {"cli", "workflows", "tracker", "camera", "transport"},
     "workflows": VALUES | KNOW_FILES | KNOW_BYTES | {"push", "recipes", "transport"},
     "find_bbox": {"pod_client", "pod", "tracker", "camera"},
-    "host_checks": {"pod_client", "tracker"},
+    "host_checks": {"pod_client", "pod", "tracker"},
     "push": {"transfer", "pod_client", "tracker"},
     "recipes": {"jobs", "transfer", "pod_client", "pod", "tracker", "camera"},
     "recovery": KNOW_FILES,

@@ -14,6 +14,7 @@ import typer
 
 from being_remote.cli import demo, find_bbox, hosts, jobs, push, recover, retrack, runs, safe_to_stop, sync
 from being_remote.cli.interruption_notes import begin
+from being_remote.cli.single_options import SingleOptionsCommand
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "find-bbox": find_bbox.find_bbox,
@@ -45,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _name, _run in COMMANDS.items():
-    app.command(_name)(_run)
+    app.command(_name, cls=SingleOptionsCommand)(_run)
 
 
 def _show_version(wanted: bool) -> None:

@@ -46,11 +46,10 @@ def show_doctor(console: Console, report: HostsReport) -> None:
             facts.append(f"{size_text(row.disk_free_bytes)} free")
         if facts:
             line(console, f"  has      {', '.join(facts)}")
-        for gpu in row.gpus:
-            used = (
-                f"{gpu.memory_used_mib} of {gpu.memory_total_mib} MiB used, {gpu.utilization_percent} % busy"
-            )
-            line(console, f"  GPU {gpu.index}    {gpu.name}: {used}")
+        for limit in _limits(row):
+            line(console, f"  limit    {limit}")
+        for text, style in _gpu_lines(row):
+            line(console, text, style)
         for note in row.notes:
             prose(console, f"  note     {note}")
         for problem in row.problems:
@@ -76,6 +75,28 @@ def _show_error(console: Console, row: HostReport) -> None:
         line(console, f"  {row.host}: {row.error}", "red")
         if row.next:
             line(console, f"  next: {row.next}")
+
+
+def _limits(row: HostReport) -> list[str]:
+    """What the container may use, where that is less than the machine has."""
+    limits = row.limits
+    found = []
+    if limits is not None and limits.memory_bytes is not None:
+        found.append(f"{size_text(limits.memory_bytes)} of memory, by its cgroup")
+    if limits is not None and limits.cpus is not None:
+        found.append(f"{limits.cpus:g} CPUs, by its cgroup")
+    return found
+
+
+def _gpu_lines(row: HostReport) -> list[tuple[str, str]]:
+    """Each GPU as a line, and its style."""
+    found = []
+    for gpu in row.gpus:
+        figures = (gpu.memory_used_mib, gpu.memory_total_mib, gpu.utilization_percent)
+        used, total, percent = ("?" if figure is None else str(figure) for figure in figures)
+        text = f"broken: {gpu.broken}" if gpu.broken else f"{used} of {total} MiB used, {percent} % busy"
+        found.append((f"  GPU {gpu.index}    {gpu.name}: {text}", "red" if gpu.broken else ""))
+    return found
 
 
 def _yes_no(value: bool | None) -> Text:

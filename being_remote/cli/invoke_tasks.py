@@ -103,7 +103,8 @@ def _task(name: str, command: Any) -> Any:
         body,
         name=name,
         positional=list(arguments),
-        iterable=[word for word, option in options.items() if option.multiple],
+        # All of them, or Invoke would keep the last of several values; the app refuses what it takes once.
+        iterable=[word for word, option in options.items() if not option.is_flag],
         auto_shortflags=False,
         help={word: p.help for word, p in {**arguments, **options}.items() if getattr(p, "help", None)},
     )
@@ -118,6 +119,5 @@ def _as_words(option: Any, value: Any) -> list[str]:
     flag = option.opts[0]
     if option.is_flag:
         return [flag] if value else []
-    values = value if option.multiple else [value]
     # Joined by "=", so that a value with a leading dash stays a value.
-    return [f"{flag}={one}" for one in values or [] if one is not None]
+    return [f"{flag}={one}" for one in value or []]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # a command imports its own workflow, and need not import the
     from being_remote.workflows.jobs import JobsReport, WhyReport
     from being_remote.workflows.pull import PullReport
     from being_remote.workflows.resume import ResumeReport
+    from being_remote.workflows.resume_all import QueueReport
 
 _SINCE = "since (UTC)"
 
@@ -86,6 +87,7 @@ def show_pull(console: Console, report: PullReport) -> None:
     if not report.files:
         text = f"{report.job}: {report.state}: {report.reason}; nothing was downloaded"
         line(console, text, state_style(report.state))
+        line(console, f"  next: {_next_without_results(report)}")
         return
     amount = amount_text(report.files, report.bytes)
     if report.dry_run:
@@ -103,6 +105,10 @@ def show_pull(console: Console, report: PullReport) -> None:
         console.print(table)
 
 
+def _next_without_results(report: PullReport) -> str:
+    return f"pull {report.job} --all for the files that it left; logs {report.job}; resume {report.job}"
+
+
 def show_resume(console: Console, report: ResumeReport) -> None:
     """The new attempt."""
     if report.dry_run:
@@ -115,6 +121,18 @@ def show_resume(console: Console, report: ResumeReport) -> None:
     text = f"{report.job} on {report.host}, attempt {report.attempt}: {report.state}: {report.reason}"
     line(console, text, state_style(report.state))
     show_downloads(console, report.home)
+    line(console, f"  next: {next_step(report.job, report.host, report.state)}")
+
+
+def show_resume_all(console: Console, report: QueueReport) -> None:
+    """The jobs of a host that wait again, or started."""
+    for job in report.jobs:
+        would = "would be submitted again: " if report.dry_run else ""
+        line(console, f"{job.job} on {job.host}: {would}{job.state}: {job.reason}", state_style(job.state))
+    if not report.jobs:
+        line(console, f"{report.host}: no job waits there for nobody")
+    if report.others:
+        line(console, f"  {report.others} of other laptops do; resume them from there", "yellow")
 
 
 def show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:
@@ -132,6 +150,31 @@ def show_downloads(console: Console, downloads: DownloadSummary | None) -> None:
     """What following a job downloaded."""
     for text in download_lines(downloads) if downloads is not None else ():
         line(console, f"  {text}", "yellow" if text.startswith("not ") else "")
+
+
+def next_step(job: str, host: str, state: JobState, *, has_gpu: bool = True) -> str:
+    """What to do about a job in this state.
+
+    Args:
+        has_gpu: a GPU was leased, or none was needed; a job that fails without one has no log.
+
+    Example:
+        >>> next_step("demo-1", "a100", JobState.SUCCEEDED)
+        'pull demo-1'
+        >>> next_step("demo-1", "a100", JobState.FAILED)
+        'jobs --why demo-1; logs demo-1; resume demo-1'
+    """
+    if state is JobState.SUCCEEDED:
+        return f"pull {job}"
+    if state is JobState.UNKNOWN:
+        return f"jobs --why {job}; logs {job}"
+    if state is JobState.FAILED and not has_gpu:
+        return f"jobs --why {job}; doctor --host {host}; then resume {job}, or resume {job} --host OTHER"
+    if state.ended_badly:
+        return f"jobs --why {job}; logs {job}; resume {job}"
+    if state in (JobState.CREATED, JobState.SUBMITTED):
+        return f"jobs --why {job}; the same command again starts it"
+    return f"logs {job} --follow, then pull {job}"
 
 
 def state_style(state: JobState | None) -> str:

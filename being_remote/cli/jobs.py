@@ -5,8 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 
 from being_remote.cli.command import command
-from being_remote.cli.options import DryRunOpt, FollowOpt, HostsOpt, JobArg, TakeOverOpt, flag, option
+from being_remote.cli.options import (
+    DryRunOpt,
+    FollowOpt,
+    HostsOpt,
+    JobArg,
+    OptionalJobArg,
+    TakeOverOpt,
+    flag,
+    option,
+)
 from being_remote.cli.output import Out
+from being_remote.errors import UsageError
 
 
 @command
@@ -94,11 +104,17 @@ def pull(
 @command
 def resume(
     out: Out,
-    job: JobArg,
+    job: OptionalJobArg = None,
     host: Annotated[
         str | None,
-        option("HOST", "continue on HOST from the local files; with --take-over: the host that has the job"),
+        option(
+            "HOST",
+            "continue on HOST from the local files; with --take-over or --all: the host that has the jobs",
+        ),
     ] = None,
+    all_jobs: Annotated[
+        bool, flag("--all", "start all jobs of --host that wait and that nothing there will start")
+    ] = False,
     pod_is_gone: Annotated[
         bool, flag("--pod-is-gone", "confirm that the pod is gone and abandon its attempt")
     ] = False,
@@ -108,11 +124,21 @@ def resume(
 ) -> None:
     """Start the next attempt of a job.
 
-    The job must have ended. The new attempt continues from its last good checkpoints.
+    The job must have ended. The new attempt continues from its last good checkpoints. A job that waits for a
+    GPU on a host that restarted has not ended; it is started as it is, and with --all so are all of the host.
     """
     from being_remote.cli import follow_output, job_tables
     from being_remote.workflows import resume as workflow
 
+    if all_jobs:
+        if job is not None or pod_is_gone or take_over or follow:
+            raise UsageError("--all goes with --host only", hint="resume --all --host HOST")
+        from being_remote.workflows.resume_all import resume_all
+
+        queue = resume_all(out.inventory(), host=host, dry_run=dry_run)
+        return out.finish(queue, job_tables.show_resume_all)
+    if job is None:
+        raise UsageError("which job?", hint="resume JOB, or resume --all --host HOST")
     out.follows = follow
     report = workflow.resume(
         out.inventory(),

@@ -38,7 +38,9 @@ FollowOpt = Annotated[
 ]
 SourceSizeOpt = Annotated[str | None, option("WxH", "width x height of the original video")]
 TakeOverOpt = Annotated[bool, flag("--take-over", "take a job that is in another laptop's ledger")]
-JobArg = Annotated[str, typer.Argument(metavar="JOB", help="a job's id, a unique prefix of one, or `last`")]
+_JOB = typer.Argument(metavar="JOB", help="a job's id, a unique prefix of one, or `last`")
+JobArg = Annotated[str, _JOB]
+OptionalJobArg = Annotated[str | None, _JOB]
 
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}

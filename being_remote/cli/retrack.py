@@ -39,7 +39,10 @@ def retrack(
         ),
     ] = None,
     after: Annotated[str | None, option("TIME", "silence before --failover moves; default: 20m")] = None,
-    again: Annotated[bool, flag("--again", "make another job even if the same one is running")] = False,
+    again: Annotated[
+        bool, flag("--again", "make another job even if the same one is running or done")
+    ] = False,
+    force: Annotated[bool, flag("--force", "send the job also to a host that lacks what it needs")] = False,
     show_preset: Annotated[
         str | None, option("NAME", "only explain a preset; with --host for its checkout")
     ] = None,
@@ -47,7 +50,8 @@ def retrack(
 ) -> None:
     """Track an actor again, as a job on a host.
 
-    The job starts exactly once. The same command again attaches to a job that is running.
+    The job starts exactly once. The same command again attaches to a job that is running, and makes no
+    other one of a job that is done. A host that cannot run it is sent nothing.
     """
     from being_remote.cli import follow_output, retrack_tables
     from being_remote.workflows import presets
@@ -74,6 +78,7 @@ def retrack(
             wall_s=wall_s,
             wait_s=parse_duration(wait_at_most, "--wait-at-most") if wait_at_most is not None else None,
             again=again,
+            force=force,
         ),
         follow_it=follow and not dry_run,
         failover=failover,

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from being_remote.cli.job_tables import show_downloads, show_move, state_style
+from being_remote.cli.job_tables import next_step, show_downloads, show_move, state_style
 from being_remote.cli.printing import cell, line, new_table
 from being_remote.cli.text import size_text
-from being_remote.pod.job_states import JobState
 
 if TYPE_CHECKING:
     from being_remote.jobs.dispatch import DispatchedJob
@@ -27,7 +26,7 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
         # The notes serve the decision, which has been made where a job is followed or attached to.
         for note in job.plan.notes if not (job.adopted or report.followed) else ():
             line(console, f"note: {note}", "yellow")
-        what = "is already running" if job.adopted else "was submitted"
+        what = "was there" if job.adopted else "was submitted"
         if report.followed:
             what = "was followed to its end"
             show_move(console, report.moved, dry_run=False)
@@ -39,15 +38,18 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
             line(console, f"  GPU {', '.join(job.gpu)}")
         if report.followed:
             show_downloads(console, report.home)
-            line(console, f"  next: {_next(job.job, job.state)}")
-        else:
-            line(console, f"  next: logs {job.job} --follow, then pull {job.job}")
+        if job.job is not None and job.state is not None:
+            has_gpu = bool(job.gpu) or job.plan.gpus == 0
+            line(console, f"  next: {next_step(job.job, job.host, job.state, has_gpu=has_gpu)}")
     if report.dry_run:
         for gpu in report.gpus:
             state = f"leased by {gpu.job}" if gpu.job else "busy" if gpu.busy else "free"
+            state = f"broken: {gpu.broken}" if gpu.broken else state
             line(console, f"GPU {gpu.index} of {report.host}: {gpu.name}: {state}")
         if report.gpu_problem:
             line(console, f"no GPU for this job on {report.host}: {report.gpu_problem}", "red")
+        for obstacle in report.obstacles:
+            line(console, f"{report.host} would refuse it: {obstacle}", "red")
 
 
 def show_preset(console: Console, report: PresetReport) -> None:
@@ -79,9 +81,3 @@ def _show_plan(console: Console, job: DispatchedJob) -> None:
     line(console, f"needs {plan.gpus} GPU" + ("" if plan.gpus == 1 else "s"))
     for note in plan.notes:
         line(console, f"note: {note}", "yellow")
-
-
-def _next(job: str | None, state: JobState | None) -> str:
-    if state is JobState.SUCCEEDED:
-        return f"pull {job}"
-    return f"jobs --why {job}; logs {job}" + (f"; resume {job}" if state is not JobState.UNKNOWN else "")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from pathlib import Path
 
 from being_remote.demo import head, stand_in_tracker, tracker_recipe
 from being_remote.demo.actor import ActorTruth
+from being_remote.tracker.layout import CHECKOUT_FILES, CHECKOUT_MODULES
 
 # The form of the tracker's own file, with the defaults of metrical-tracker c2a51724.
 CONFIG = """\
@@ -61,10 +63,18 @@ def get_cfg_defaults():
 
 
 def install(checkout: Path, truth: ActorTruth) -> None:
-    """Make `checkout` one that can track the actor again; it needs no FLAME files.
+    """Make `checkout` one that can track the actor again.
 
-    What the stand-in is to find is written beside the actor's source images.
+    The stand-in needs none of the FLAME files and modules of the real tracker; those that a check of the
+    host looks for are there, and empty. What the stand-in is to find is written beside the actor's source
+    images.
     """
+    for name in CHECKOUT_FILES:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).touch()
+    for module in CHECKOUT_MODULES:
+        if importlib.util.find_spec(module) is None:
+            (checkout / f"{module}.py").touch()
     shutil.copyfile(stand_in_tracker.__file__, checkout / "tracker.py")
     shutil.copyfile(tracker_recipe.__file__, checkout / "tracker_recipe.py")
     (checkout / "configs").mkdir(exist_ok=True)

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-from being_remote.host_checks.host_check import CheckResult, HostCheck, OpenHost
-from being_remote.host_checks.tracker_check import TrackerCheck
+from being_remote.host_checks.host_check import CheckResult, HostCheck, JobNeeds, OpenHost
+from being_remote.host_checks.tracker_check import FfmpegCheck, TrackerCheck
+from being_remote.pod.gpus import NO_NVIDIA_SMI, find_obstacle
 from being_remote.pod_client.host_facts import HostFacts
 
 OLDEST_PYTHON = (3, 8)
 LOW_DISK_BYTES = 5 << 30
-# isdigit() is true of more than int() reads, and int() refuses long ones.
-_COUNT = re.compile("[0-9]{1,12}")
-
-
-@dataclass(frozen=True)
-class GpuFacts:
-    """One GPU by nvidia-smi; None is a value that it does not report."""
-
-    index: int
-    uuid: str
-    name: str
-    memory_total_mib: int | None
-    memory_used_mib: int | None
-    utilization_percent: int | None
+FULL_DISK_BYTES = 256 << 20  # a tracking writes more than that
 
 
 class RsyncCheck:
@@ -50,17 +37,24 @@ class PythonCheck:
 
 
 class GpuCheck:
-    """As many GPUs as the inventory names, and a driver that answers."""
+    """As many GPUs as the inventory names, none of them broken, and a driver that answers."""
 
     def run(self, host: OpenHost) -> CheckResult:
-        said, expected = host.facts.gpus, host.host.gpus
-        gpus, unreadable = parse_gpus(said.out or "")
-        problems = [f"nvidia-smi says {line!r}" for line in unreadable]
-        if said.error is not None and not said.missing:
-            problems.append(f"nvidia-smi: {said.error}: no GPU can be used")
+        gpus, problem, expected = host.facts.gpus, host.facts.gpu_problem, host.host.gpus
+        none = problem == NO_NVIDIA_SMI
+        problems = [f"GPU {gpu.index} is broken: {gpu.broken}; {_REPAIR}" for gpu in gpus if gpu.broken]
+        if problem is not None and not none:
+            problems.append(f"{problem}; {_REPAIR}" if not gpus else problem)
         if expected is not None and expected > len(gpus):
             problems.append(f"the inventory names {expected} GPUs, the host has {len(gpus)}: correct `gpus`")
-        return CheckResult(tuple(problems), ("no nvidia-smi, so no GPU",) if said.missing else ())
+        return CheckResult(tuple(problems), ("no nvidia-smi, so no GPU",) if none else ())
+
+    def find_obstacles(self, host: OpenHost, needs: JobNeeds) -> tuple[str, ...]:
+        gpus = [gpu.model_dump() for gpu in host.facts.gpus]
+        obstacle, repairable = find_obstacle(gpus, host.facts.gpu_problem, needs.gpus)
+        if obstacle is None:
+            return ()
+        return (f"{obstacle}; {_REPAIR}" if repairable else obstacle,)
 
 
 class LockCheck:
@@ -79,14 +73,28 @@ class DiskCheck:
 
     def run(self, host: OpenHost) -> CheckResult:
         disk, workdir = host.facts.disk, str(host.host.workdir)
-        problems = []
-        if not disk.writable:
-            problems.append(f"cannot write to {workdir!r}: choose another `workdir`")
-        if disk.free_bytes is not None and disk.free_bytes < LOW_DISK_BYTES:
-            problems.append(f"only {disk.free_bytes / 2**30:.1f} GiB free at {workdir!r}: make room")
+        problems = self._find_faults(host)
+        if not problems and disk.free_bytes is not None and disk.free_bytes < LOW_DISK_BYTES:
+            problems = (f"only {disk.free_bytes / 2**30:.1f} GiB free at {workdir!r}: make room",)
         missing = f"{workdir!r} does not exist yet; it is made when first needed"
-        return CheckResult(tuple(problems), () if disk.exists else (missing,))
+        return CheckResult(problems, () if disk.exists else (missing,))
 
+    def find_obstacles(self, host: OpenHost, needs: JobNeeds) -> tuple[str, ...]:
+        return self._find_faults(host)
+
+    def _find_faults(self, host: OpenHost) -> tuple[str, ...]:
+        disk, workdir = host.facts.disk, str(host.host.workdir)
+        faults = []
+        if not disk.writable:
+            faults.append(f"cannot write to {workdir!r}: choose another `workdir`")
+        if disk.free_bytes is not None and disk.free_bytes < FULL_DISK_BYTES:
+            faults.append(f"disk full at {workdir!r}: {disk.free_bytes >> 20} MiB free; make room")
+        elif disk.free_files == 0:
+            faults.append(f"disk full at {workdir!r}: no file can be made on it; remove some")
+        return tuple(faults)
+
+
+_REPAIR = "restart the pod, or use another one"
 
 # In the order in which `doctor` shows them.
 BUILT_IN: tuple[HostCheck, ...] = (
@@ -96,6 +104,7 @@ BUILT_IN: tuple[HostCheck, ...] = (
     LockCheck(),
     DiskCheck(),
     TrackerCheck(),
+    FfmpegCheck(),
 )
 
 
@@ -103,22 +112,3 @@ def rsync_version(facts: HostFacts) -> str | None:
     """Return the version of the host's rsync; None if it has none that we know."""
     found = re.match(r"rsync\s+version v?([0-9.]{1,20})", facts.rsync.out or "")
     return found[1] if found else None
-
-
-def parse_gpus(text: str) -> tuple[tuple[GpuFacts, ...], tuple[str, ...]]:
-    """Return the GPUs of nvidia-smi's CSV, and the lines that are none.
-
-    Example:
-        >>> gpus, unreadable = parse_gpus("0, GPU-1f, NVIDIA A100-SXM4-80GB, 81920, 4, [N/A]\\nNo devices")
-        >>> gpus[0].memory_total_mib, gpus[0].utilization_percent, unreadable
-        (81920, None, ('No devices',))
-    """
-    gpus, unreadable = [], []
-    for line in filter(None, (line.strip() for line in text.splitlines())):
-        fields = [field.strip() for field in line.split(",")]
-        if len(fields) != 6 or not _COUNT.fullmatch(fields[0]) or not fields[1].startswith(("GPU-", "MIG-")):
-            unreadable.append(line[:200])
-            continue
-        numbers = [int(value) if _COUNT.fullmatch(value) else None for value in fields[3:]]
-        gpus.append(GpuFacts(int(fields[0]), fields[1][:100], fields[2][:100], *numbers))
-    return tuple(gpus), tuple(unreadable)

@@ -1,7 +1,8 @@
 """What a check of a host is, and which checks there are.
 
 A new check is one class with `run` and its test: listed in `BUILT_IN` or, in another package, registered
-as an instance under the entry point group `being_remote.checks`.
+as an instance under the entry point group `being_remote.checks`. One with `find_obstacles` also keeps jobs
+from being sent that could not run.
 """
 
 from __future__ import annotations
@@ -33,6 +34,14 @@ class CheckResult:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class JobNeeds:
+    """What a job needs of its host: how many GPUs, and tools by the names of `jobs.recipe.Recipe.tools`."""
+
+    gpus: int
+    tools: frozenset[str]
+
+
 @runtime_checkable
 class HostCheck(Protocol):
     """One check. `tests/plugin_package/example_check.py` is one of another package."""
@@ -43,6 +52,14 @@ class HostCheck(Protocol):
         Raises:
             HostError: the check could not be made.
         """
+
+
+@runtime_checkable
+class JobCheck(HostCheck, Protocol):
+    """A check that can tell that a job cannot run on the host."""
+
+    def find_obstacles(self, host: OpenHost, needs: JobNeeds) -> tuple[str, ...]:
+        """Those problems with which the job cannot run, in the same sentences as `run`."""
 
 
 def installed_checks() -> tuple[HostCheck, ...]:

@@ -17,13 +17,14 @@ from being_remote.errors import (
     MalformedAnswer,
     ToolMissing,
 )
-from being_remote.host_checks.built_in_checks import BUILT_IN, GpuFacts, parse_gpus, rsync_version
+from being_remote.host_checks.built_in_checks import BUILT_IN, rsync_version
 from being_remote.host_checks.host_check import CheckResult, HostCheck, OpenHost, installed_checks
-from being_remote.host_checks.tracker_check import CheckoutStatus, checkout_request, checkout_status
+from being_remote.host_checks.probe import probe_host
+from being_remote.host_checks.tracker_check import CheckoutStatus, checkout_status
 from being_remote.inventory import LocalHost, SshHost
-from being_remote.pod_client.host_facts import HostFacts
+from being_remote.pod_client.host_facts import ContainerLimits
+from being_remote.pod_client.job_answers import GpuFacts
 from being_remote.pod_client.many_hosts import ask_all
-from being_remote.pod_client.runner import ask
 from being_remote.session import OpenSession, Session
 
 # What the error of an attempt to connect tells of the host's key; None: unknown.
@@ -40,6 +41,7 @@ class HostReport:
         rsync, python, numpy: versions; None where missing or unknown, `problems` says which.
         sftp: None: not checked.
         disk_free_bytes: on the workdir's disk.
+        limits: what the host's cgroup allows, of memory and of CPUs; None: not asked.
         tracker: None where the inventory names none, or it was not checked.
         problems: one sentence each, with the fix. notes: nothing to do.
         error, error_class, next: why there was no session or no answer.
@@ -56,6 +58,7 @@ class HostReport:
     sftp: bool | None = None
     gpus: tuple[GpuFacts, ...] = ()
     disk_free_bytes: int | None = None
+    limits: ContainerLimits | None = None
     tracker: CheckoutStatus | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -96,11 +99,10 @@ def check_hosts(
         return replace(row, seconds=round(time.monotonic() - started, 3))
 
     def _check_open(row: HostReport, host: SshHost | LocalHost, session: Session) -> HostReport:
-        request = {"folder": str(host.workdir), "tracker": checkout_request(host) if thorough else None}
         try:
             if thorough and hasattr(session, "has_sftp"):
                 row = replace(row, sftp=session.has_sftp())
-            facts = ask(session, "host_facts", request, HostFacts, python=host.python)
+            facts = probe_host(session, host, tracker=thorough, cuda=thorough)
             results = [_run(check, OpenHost(host, session, facts)) for check in checks]
         except (ToolMissing, CommandFailed, MalformedAnswer) as e:
             return replace(row, problems=(f"{e.what}: {e.hint}; nothing else could be checked",))
@@ -111,8 +113,9 @@ def check_hosts(
             python=facts.python,
             numpy=facts.numpy,
             rsync=rsync_version(facts),
-            gpus=parse_gpus(facts.gpus.out or "")[0],
+            gpus=facts.gpus,
             disk_free_bytes=facts.disk.free_bytes,
+            limits=facts.limits,
             tracker=checkout_status(host, facts),
             problems=tuple(problem for result in results for problem in result.problems),
             notes=tuple(note for result in results for note in result.notes),

@@ -1,14 +1,17 @@
-"""Is the tracker's checkout complete, and can its Python run it?"""
+"""Is the tracker's checkout complete, can its Python run it, and is there ffmpeg for its video?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from being_remote.host_checks.host_check import CheckResult, OpenHost
+from being_remote.host_checks.host_check import CheckResult, JobNeeds, OpenHost
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.pod_client.host_facts import HostFacts
 from being_remote.tracker.layout import CHECKOUT_FILES, CHECKOUT_MODULES
+
+# The tools of jobs that these checks know.
+TRACKER, FFMPEG = "tracker", "ffmpeg"
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,39 @@ class CheckoutStatus:
 
 
 class TrackerCheck:
-    """The checkout's files, the packages of its environment, CUDA and ffmpeg."""
+    """The checkout's files, the packages of its environment, and CUDA."""
 
     def run(self, host: OpenHost) -> CheckResult:
-        return CheckResult(tuple(_problems(host)))
+        return CheckResult((*_find_faults(host), *_find_torch_faults(host)))
+
+    def find_obstacles(self, host: OpenHost, needs: JobNeeds) -> tuple[str, ...]:
+        return tuple(_find_faults(host)) if TRACKER in needs.tools else ()
 
 
-def checkout_request(host: SshHost | LocalHost) -> dict[str, object] | None:
-    """Return what to look for; None where the inventory names no tracker."""
+class FfmpegCheck:
+    """The tracker cuts the video into frames with ffmpeg."""
+
+    def run(self, host: OpenHost) -> CheckResult:
+        status = checkout_status(host.host, host.facts)
+        return CheckResult(self._find_faults(host) if status is not None and status.exists else ())
+
+    def find_obstacles(self, host: OpenHost, needs: JobNeeds) -> tuple[str, ...]:
+        return self._find_faults(host) if FFMPEG in needs.tools else ()
+
+    def _find_faults(self, host: OpenHost) -> tuple[str, ...]:
+        why = host.facts.ffmpeg
+        if why is None:
+            return ()
+        how = "" if why == "not there" else f" that runs ({why})"
+        return (f"no ffmpeg{how}: apt-get install ffmpeg; the tracker cuts the video into frames with it",)
+
+
+def checkout_request(host: SshHost | LocalHost, *, cuda: bool) -> dict[str, object] | None:
+    """Return what to look for; None where the inventory names no tracker.
+
+    Args:
+        cuda: ask the tracker's torch whether it sees a GPU, which takes seconds.
+    """
     if host.tracker is None:
         return None
     return {
@@ -40,6 +68,7 @@ def checkout_request(host: SshHost | LocalHost) -> dict[str, object] | None:
         "python": host.tracker.python,
         "files": list(CHECKOUT_FILES),
         "modules": CHECKOUT_MODULES,
+        "cuda": cuda,
     }
 
 
@@ -60,7 +89,7 @@ def checkout_status(host: SshHost | LocalHost, facts: HostFacts) -> CheckoutStat
     )
 
 
-def _problems(host: OpenHost) -> Iterator[str]:
+def _find_faults(host: OpenHost) -> Iterator[str]:
     status, found, tracker = checkout_status(host.host, host.facts), host.facts.tracker, host.host.tracker
     if status is None or found is None or tracker is None:
         return
@@ -80,9 +109,14 @@ def _problems(host: OpenHost) -> Iterator[str]:
     for name, version in status.modules.items():
         if version is None:
             yield f"{interpreter!r} has no {name}: install it into the tracker's environment"
+
+
+def _find_torch_faults(host: OpenHost) -> Iterator[str]:
+    found, tracker = host.facts.tracker, host.host.tracker
+    if found is None or found.python is None or tracker is None:
+        return
+    interpreter = tracker.python
     if found.python.error:
         yield f"{interpreter!r} cannot import torch; reinstall it: {found.python.error[:200]}"
-    elif status.cuda is False:
+    elif found.python.cuda is False:
         yield f"torch of {interpreter!r} sees no CUDA: install a CUDA build, check the driver"
-    if not status.ffmpeg:
-        yield "no ffmpeg: apt-get install ffmpeg; the tracker cuts the video into frames with it"

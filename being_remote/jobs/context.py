@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.ledger import Ledger, LedgerJob
+from being_remote.jobs.preflight import Preflight
 from being_remote.jobs.recipe import FindRecipe
 from being_remote.session import OnProgress, OpenSession, Session
 
@@ -39,6 +40,7 @@ class JobContext:
         find_recipe: finds a recipe by its name; raises UsageError for an unknown one.
         upload_input: uploads an actor's input.
         judge: says of a job's result whether it is whole.
+        preflight: refuses a job that cannot run on its host.
     """
 
     inventory: Inventory
@@ -47,6 +49,7 @@ class JobContext:
     find_recipe: FindRecipe
     upload_input: UploadInput
     judge: Judge
+    preflight: Preflight
 
     def result_folder(self, job: LedgerJob) -> Path:
         """The job's folder in the actor's backup."""

@@ -25,6 +25,7 @@ from being_remote.session import Session
 NO_FILES = b"null"
 # In the evidence, where an attempt is made that continues from files uploaded before.
 PUSHED = "pushed"
+DONE_ALREADY = "done already; --again makes another"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class DispatchedJob:
             spec_sha256=status.spec_sha256,
             adopted=adopted,
             attempt=status.attempt,
-            reason=status.reason,
+            reason=DONE_ALREADY if adopted and status.state is JobState.SUCCEEDED else status.reason,
             plan=JobPreview.of(plan, swept),
         )
 
@@ -117,7 +118,7 @@ def preview(ledger: Ledger, plan: JobPlan, swept: tuple[str, ...], *, again: boo
     """What dispatching `plan` would come to; nothing is written.
 
     Args:
-        again: make another job even while one of the same intent is not known to be ended.
+        again: make another job even if one of the same intent succeeded, or is not known to be ended.
     """
     same = None if again else ledger.find_same_intent(intent_of(plan, "").key)
     return DispatchedJob(
@@ -128,9 +129,15 @@ def preview(ledger: Ledger, plan: JobPlan, swept: tuple[str, ...], *, again: boo
         spec_sha256=same.spec_sha256 if same else None,
         adopted=same is not None,
         attempt=same.attempt if same else 1,
-        reason="would attach to the job with the same settings" if same else "would make a new job",
+        reason=_preview_reason(same),
         plan=JobPreview.of(plan, swept),
     )
+
+
+def _preview_reason(same: LedgerJob | None) -> str:
+    if same is None:
+        return "would make a new job"
+    return DONE_ALREADY if same.ended else "would attach to the job with the same settings"
 
 
 def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob) -> JobStatus:
@@ -252,7 +259,8 @@ def _record(
         "supervisor": result.supervisor,
         "volume": result.volume,
     }
-    ledger.record(job.job, job.attempt, JobState.SUBMITTED, evidence)
+    waits = result.status.state is JobState.WAITING
+    ledger.record(job.job, job.attempt, JobState.WAITING if waits else JobState.SUBMITTED, evidence)
     return record_answer(ledger, ledger.find(job.job), result.seen)
 
 

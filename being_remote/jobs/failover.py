@@ -2,7 +2,8 @@
 
 The user permits that beforehand, with the command, and the permission is used once. Silence means that
 the host gave no answer of any kind, by this laptop's monotonic clock; a host that answers and cannot tell
-how the job stands counts as silent. A lost job moves at once; a failed or cancelled one does not move.
+how the job stands counts as silent. A lost job moves at once, and so does one that failed because it got no
+GPU; any other failed or cancelled one does not move.
 While both hosts are silent they are retried in turn for as long again, the job's own host first.
 """
 
@@ -36,6 +37,7 @@ from being_remote.jobs.live_download import DownloadSummary
 from being_remote.jobs.move import Move
 from being_remote.jobs.move_and_follow import move_and_follow
 from being_remote.jobs.move_permission import MovePermission, abandonment
+from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_job
 from being_remote.pod.job_states import JobState
 from being_remote.session import OnProgress, Result, Session, Stream
@@ -159,6 +161,8 @@ class _FailoverWatch:
                 self._events.mark_unclear()
             else:
                 state, reason = followed.row.state, followed.row.reason
+                if _never_got_gpus(self._job, followed.row):
+                    return MovePermission(state, reason, None)
                 if state not in (JobState.LOST, JobState.UNKNOWN):
                     return FailoverResult(followed.row, followed.home, None)
             waited_s = max(self._timed.silent_s, self._events.unclear_s)
@@ -195,6 +199,11 @@ class _FailoverWatch:
             except _SILENT:
                 if time.monotonic() - started > self._failover.after_s:
                     raise
+
+
+def _never_got_gpus(job: LedgerJob, status: JobStatus) -> bool:
+    """Whether the attempt failed before its payload could start: its host had no GPU for it."""
+    return status.state is JobState.FAILED and not status.gpu and JobSpec.from_bytes(job.spec).gpus > 0
 
 
 class _FollowEvents:

@@ -14,6 +14,7 @@ from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs import logs
 from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.context import JobContext
+from being_remote.jobs.dispatch import send
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.live_download import BackgroundDownload, DownloadSummary, LiveDownload, LocalFilesLine
@@ -141,7 +142,10 @@ class _JobFollower:
     def look(self, job: LedgerJob | None = None) -> None:
         """Learn the job's status, and report it if it is new; `job`: as the ledger has it now."""
         job = job or self._context.ledger.find(self._job.job)
-        self.status = row = look_at_job(self._context.ledger, self._session, self._host, job)
+        row = look_at_job(self._context.ledger, self._session, self._host, job)
+        if row.waits_for_nobody and row.attempt == job.attempt:
+            row = send(self._context.ledger, self._session, self._host, self._context.ledger.find(job.job))
+        self.status = row
         line = StateLine(row.job, row.state, row.reason, row.done, row.total, row.attempt)
         if line != self._last:
             self._last = line

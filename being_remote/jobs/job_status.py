@@ -47,6 +47,13 @@ class JobStatus:
     superseded: bool = False
     attempts: tuple[int, ...] = field(default=(), metadata={"json": None})
 
+    @property
+    def waits_for_nobody(self) -> bool:
+        """Whether it has not started and nothing on its host will start it, until it is submitted again."""
+        queue = self.evidence.get("queue")
+        forgotten = self.state is JobState.WAITING and queue is not None and not queue["kept"]
+        return forgotten or self.state is JobState.SUBMITTED
+
 
 @dataclass(frozen=True)
 class HostJobs:
@@ -110,6 +117,7 @@ def status_on_host(host: str, facts: JobFacts, here: BootIdentity) -> JobStatus:
             "supervised": facts.supervised,
             "beat": heartbeat.beat if heartbeat else None,
             "cancel": facts.cancel,
+            "queue": facts.waiting and {"number": facts.waiting.number, "kept": facts.waiting.kept},
             "disk": refusal,
             "started": newest is not None,
             "end": end is not None,

@@ -50,6 +50,7 @@ CREATE INDEX transitions_by_job ON transitions (job);
 """
 _COLUMNS = "job, host, actor, recipe, spec, spec_sha256, parcel, attempt, state, at, seen_at"
 _ENDED = tuple(str(state) for state in JobState if state.ended)
+_ENDED_BADLY = tuple(str(state) for state in JobState if state.ended_badly)
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,12 @@ class Ledger:
             return str(db.execute("SELECT value FROM meta WHERE name = 'uuid'").fetchone()[0])
 
     def intend(self, intent: Intent, *, again: bool = False) -> IntentResult:
-        """Write a job down before anything is done for it; or find the one of the same intent that has
-        not ended, on another host by now if it was moved there.
+        """Write a job down before anything is done for it; or find the one of the same intent that
+        succeeded or has not ended, on another host by now if it was moved there.
 
         Args:
             intent: the job, if there will be one.
-            again: make another even while one of the same intent is not known to be ended.
+            again: make another all the same.
         """
         with self._writing() as db:
             if not again:
@@ -292,7 +293,7 @@ class Ledger:
         )
 
     def find_same_intent(self, key: str) -> LedgerJob | None:
-        """The newest job of an intent that is not known to be ended."""
+        """The newest job of an intent that is not known to be ended, else the newest that succeeded."""
         with self._reading() as db:
             return None if db is None else _find_same_intent(db, key)
 
@@ -481,11 +482,13 @@ def _last_step(db: sqlite3.Connection, job: str) -> Any:
 
 
 def _find_same_intent(db: sqlite3.Connection, key: str) -> LedgerJob | None:
-    """The newest job of an intent, as it is or as it was before it was moved, not known to be ended."""
+    """The newest job of an intent, as it is or as it was before it was moved: one that is not known to be
+    ended, else one that succeeded."""
     found = db.execute(
-        f"SELECT {_COLUMNS} FROM jobs WHERE state NOT IN ({_placeholders(_ENDED)}) AND (intent_key = ?"
-        " OR job IN (SELECT job FROM left_hosts WHERE intent_key = ?)) ORDER BY number DESC LIMIT 1",
-        (*_ENDED, key, key),
+        f"SELECT {_COLUMNS} FROM jobs WHERE state NOT IN ({_placeholders(_ENDED_BADLY)}) AND (intent_key = ?"
+        " OR job IN (SELECT job FROM left_hosts WHERE intent_key = ?))"
+        " ORDER BY state = ?, number DESC LIMIT 1",
+        (*_ENDED_BADLY, key, key, str(JobState.SUCCEEDED)),
     ).fetchone()
     return None if found is None else _ledger_job(found)
 

@@ -73,12 +73,14 @@ def move(
         UsageError: another terminal was faster, or the job cannot run on `host`.
         NotFoundError: the tracker, the video or the identity is missing, on the host and locally.
         DataError: the host has another input than ours, or another job under this id.
+        HostNotReady: the host lacks what the job needs; nothing was started.
         HostError: no answer; nothing was started.
     """
     target, recipe = (
         _MoveTarget(context, session, host, dry_run, on_progress),
         context.find_recipe(job.recipe),
     )
+    context.preflight.check(session, host, JobSpec.from_bytes(job.spec))
     seen = look_at_host(session, host, [job.job]).job(job.job)
     uploaded_input = target.upload_input(recipe, _request_on(context, host, job, recipe))
     intent = None
@@ -112,15 +114,22 @@ def move(
 
 
 def rehearse_move(
-    context: JobContext, session: Session, host: SshHost | LocalHost, recipe: Recipe, request: JobRequest
+    context: JobContext,
+    session: Session,
+    host: SshHost | LocalHost,
+    recipe: Recipe,
+    request: JobRequest,
+    spec: JobSpec,
 ) -> tuple[str, ...]:
     """Check whether a job could resume on `host`, without changing the host; returns notes for a person.
 
     Args:
         session, host: where it may have to resume.
         recipe, request: the job, for that host.
+        spec: the job, as it is planned for its own host.
 
     Raises:
+        HostNotReady: the host lacks what the job needs.
         UsageError, NotFoundError, DataError: it could not.
         HostError: no answer.
     """
@@ -128,6 +137,7 @@ def rehearse_move(
     uploaded = target.upload_input(recipe, request)
     if uploaded is None or not uploaded.to_send_files:  # else the input from which it is planned is missing
         plan_job(recipe, session, request, context.inventory)
+    context.preflight.check(session, host, spec)
     return (*target.notes, *uploaded.notes) if uploaded is not None else tuple(target.notes)
 
 

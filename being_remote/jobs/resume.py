@@ -13,6 +13,7 @@ from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.move import upload_carried_again
 from being_remote.jobs.move_permission import abandonment
+from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host, look_at_job
 from being_remote.jobs.take_over import take_over_job
 from being_remote.pod.job_states import JobState
@@ -41,12 +42,14 @@ class ResumedJob:
     """The job with the attempt that counts now, how the one before stood, and how it stands.
 
     `only_recorded`: it was taken over while it runs, or after it succeeded, so it makes no new attempt.
+    `starts_again`: nor does one that had not started, and that nobody would have started.
     """
 
     job: LedgerJob
     before: JobStatus
     after: JobStatus
     only_recorded: bool = False
+    starts_again: bool = False
 
 
 def open_or_abandon(
@@ -79,11 +82,14 @@ def resume_on_host(
 ) -> ResumedJob:
     """Make the next attempt of `job` and start it; one that runs is only written down or left alone.
 
+    One that waits in a queue that nobody keeps any more is submitted again as it is.
+
     Args:
         word: the job as typed; its id where `job` is None because the ledger does not have it.
 
     Raises:
         UsageError: it still runs, or succeeded; or another terminal or laptop was faster.
+        HostNotReady: the host lacks what the job needs; nothing was started.
         HostError: no answer, or whether it runs is unknown; nothing was started.
     """
     ledger = context.ledger
@@ -99,11 +105,15 @@ def resume_on_host(
             hint="--take-over, if it is yours from now on",
         )
     before = look_at_job(ledger, session, host, job, remember=not choice.dry_run)
+    if before.waits_for_nobody:
+        after = before if choice.dry_run else send(ledger, session, host, job)
+        return ResumedJob(job, before, after, starts_again=True)
     if choice.take_over and (before.state.active or before.state is JobState.SUCCEEDED):
         return ResumedJob(job, before, before, only_recorded=True)
     runs = choice.repeated and before.state.active
     if not runs:
         _check_resumable(before, choice)
+        context.preflight.check(session, host, JobSpec.from_bytes(job.spec), ran_there=True)
     if choice.dry_run or runs:
         return ResumedJob(job, before, before)
     if before.state is JobState.CREATED:

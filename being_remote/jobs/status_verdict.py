@@ -9,7 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from being_remote.pod.job_states import JobState
-from being_remote.pod_client.job_answers import AttemptFacts, AttemptOwner, BootIdentity, JobFacts
+from being_remote.pod_client.job_answers import (
+    AttemptFacts,
+    AttemptOwner,
+    BootIdentity,
+    JobFacts,
+    WaitingPlace,
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ def judge(facts: JobFacts, here: BootIdentity) -> Verdict:
     if facts.problem is not None:
         return _unknown(f"its folder cannot be read: {facts.problem}", JobState.SUBMITTED)
     if newest is None:
-        return _judge_before_start(facts)
+        return _judge_before_start(facts, here)
     if newest.end is not None:
         return Verdict(newest.end.state, newest.end.reason)
     running = newest.progress.state if newest.progress else JobState.RUNNING
@@ -69,13 +75,28 @@ def _unknown(reason: str, last_known: JobState) -> Verdict:
     return Verdict(JobState.UNKNOWN, reason, last_known)
 
 
-def _judge_before_start(facts: JobFacts) -> Verdict:
+def _judge_before_start(facts: JobFacts, here: BootIdentity) -> Verdict:
     if facts.lock == "held":
         waits_for = facts.holder.waits_for if facts.holder else None
         return Verdict(JobState.WAITING, waits_for or "its supervisor is starting it")
     if facts.cancel is not None and facts.cancel >= max(1, facts.attempt):
         return Verdict(JobState.CANCELLED, "cancelled before it started")
-    return Verdict(JobState.SUBMITTED, "no supervisor runs; submitting it again starts one")
+    if facts.waiting is not None:
+        return Verdict(JobState.WAITING, _waiting_reason(facts.waiting, facts.job, here))
+    return Verdict(JobState.SUBMITTED, f"no supervisor runs; resume {facts.job} starts one")
+
+
+def _waiting_reason(waiting: WaitingPlace, job: str, here: BootIdentity) -> str:
+    starts = f"resume {job} starts it"
+    if not waiting.this_boot and here.alone is not True:
+        return f"it waits in a queue of this disk from another pod, or from before a restart; {starts} here"
+    if not waiting.this_boot:
+        return f"nothing on the host keeps the queue since its restart; {starts}"
+    if not waiting.kept:
+        return f"nothing on the host keeps the queue: its waiting process died; {starts}"
+    if waiting.before:
+        return f"waits for a GPU; {waiting.before} before it"
+    return waiting.reason or "waits for a GPU"
 
 
 def _judge_free_lock(facts: JobFacts, newest: AttemptFacts, here: BootIdentity, running: JobState) -> Verdict:

@@ -17,7 +17,7 @@ from being_remote.schedulers.registry import scheduler_of
 from being_remote.schedulers.scheduler import StartRequest
 from being_remote.session import Session
 
-_AGAIN = "submit it again: that does no harm"
+_AGAIN = "give the same command again: that does no harm"
 _MISSING = "jobs --why {job}; if its disk is gone for good: resume {job} --pod-is-gone"
 # Why a host did not take a job, and what to do.
 _NOT_TAKEN = {
@@ -88,7 +88,7 @@ def _read(
         return InconsistentData(
             "the host holds another spec under this id",
             file=f"{session.host}:{JobPaths.of(host.workdir, answer.job).folder}",
-            hint="ids are never used twice; start a new job",
+            hint="ids are never used twice; retrack --again makes another job",
         )
     if answer.claim == "failed":
         return HostError(
@@ -105,7 +105,7 @@ def _read(
         return HostError(
             f"{answer.job}: no supervisor could start: {quote(answer.reason or 'no reason')}",
             host=session.host,
-            hint="correct that and submit it again; nothing runs",
+            hint="correct that and give the same command again; nothing runs",
         )
     status = status_on_host(session.host, answer.seen, incarnation)
     return SubmitResult(

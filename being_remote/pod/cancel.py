@@ -13,14 +13,15 @@ import os
 import signal
 import sys
 import time
-from typing import Any, BinaryIO, List, Optional
+from typing import Any, BinaryIO, List
 
-from being_remote.pod import cancel_mark, exit_record, job_records, locks, processes, status
+from being_remote.pod import cancel_mark, exit_record, job_records, locks, processes, status, waiting_records
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.job_paths import JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
+from being_remote.pod.waiting_records import WaitingAttempt
 
 _OUTCOME = AttemptOutcome(JobState.CANCELLED, None, "cancelled after its supervisor was killed")
 
@@ -43,6 +44,7 @@ def cancel(query: Record) -> str:
     highest = max([1, seen["asked"]] + [attempt["attempt"] for attempt in seen["attempts"]])
     if (cancel_mark.cancelled_up_to(paths) or 0) < highest:
         cancel_mark.mark_cancelled(paths, highest, supervised=seen["lock"] == "held")
+    waiting_records.remove_job(workdir, WaitingAttempt(0, job, highest), keep=None)
     deadline = time.monotonic() + query["wait_s"]
     while True:
         seen = status.look(workdir, job)
@@ -81,7 +83,7 @@ def _end_orphan(paths: JobPaths, job: str, seen: Record) -> None:
     grace: Any = spec.get("grace_s")
     began = time.monotonic()
     processes.end_marked(processes.mark_of(job, number), grace if isinstance(grace, (int, float)) else 10.0)
-    lock: Optional[int] = locks.take(locks.job_lock(job), wait_s=locks.PROBED_S)
+    lock = locks.take_all(locks.job_locks(job), wait_s=locks.PROBED_S)
     if lock is None:
         return  # another supervisor has it now, or it could not be killed
     try:
@@ -92,7 +94,7 @@ def _end_orphan(paths: JobPaths, job: str, seen: Record) -> None:
                 attempt_paths, _OUTCOME, elapsed_s=elapsed_s, spec=spec, spec_sha256=spec_sha256
             )
     finally:
-        os.close(lock)
+        locks.release(lock)
 
 
 def _has_ended(seen: Record) -> bool:

@@ -2,8 +2,8 @@
 
 `broken` is the reason why a GPU must not be used, or null. What the driver cannot read is not free: a GPU
 whose memory is unreadable counts as broken. A GPU with MIG on is replaced by its instances, which have
-UUIDs of their own; nvidia-smi shows no memory and no use of a single instance, so a load that is not ours
-is not seen there.
+UUIDs of their own; nvidia-smi shows no figures of a single instance, so a load that is not ours is not seen
+there.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class GpuQuery:
         out, problem = self.read()
         gpus, odd = parse(out)
         if any(gpu["utilization_percent"] is None and gpu["uuid"].startswith("GPU-") for gpu in gpus):
-            # With MIG on there is no figure for the whole GPU; not asked for otherwise, as it takes time.
+            # As with MIG on; not asked for otherwise, as it takes time.
             gpus = split_by_mig(gpus, GpuQuery(MIG_MODE).read()[0], GpuQuery(LIST).read()[0])
         return gpus, problem or (("nvidia-smi says: " + odd[0][:200]) if odd else None)
 
@@ -135,7 +135,10 @@ def split_by_mig(gpus: List[Gpu], modes: str, listed: str) -> List[Gpu]:
             why = "its MIG instances have no UUIDs: needs driver 470" if of_gpu else "MIG is on, no instance"
             found.append(dict(gpu, busy=False, broken=fault or why))
         else:
-            unmeasured = dict(gpu, memory_total_mib=None, memory_used_mib=None, busy=False, broken=None)
+            # What all of them use together bounds each one: little means that every one is idle.
+            used = gpu["memory_used_mib"]
+            idle = used if used is not None and used <= BUSY_MIB else None
+            unmeasured = dict(gpu, memory_total_mib=None, memory_used_mib=idle, busy=False, broken=None)
             found += [
                 dict(unmeasured, uuid=uuid, name=f"{gpu['name'][:150]} MIG {profile}")
                 for profile, uuid in usable

@@ -1,7 +1,7 @@
 """Runs on the pod: which tools the host has, as one JSON document on stdout. Writes nothing.
 
-The request is {"folder": str, "tracker": null or {"root", "python", "files", "modules"}}. Each program
-that it starts has a time limit.
+The request is {"folder": str, "tracker": null or {"root", "python", "files", "modules", "cuda": whether to
+ask its torch for CUDA, which takes seconds}}. Each program that it starts has a time limit.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import subprocess
 import sys
 from typing import Any, BinaryIO, Dict, List, Optional
 
-from being_remote.pod import client
+from being_remote.pod import cgroup_limits, client
+from being_remote.pod.gpus import GpuQuery
 
 PROGRAM_S = 5
 TRACKER_PYTHON_S = 30
 MAX_TEXT = 16384
-
-GPU_FIELDS = "index,uuid,name,memory.total,memory.used,utilization.gpu"
 
 # Run by the tracker's own interpreter. Only torch is imported, because only it knows of CUDA.
 TRACKER_SCRIPT = """
@@ -40,9 +39,9 @@ def of(name):
         except PackageNotFoundError:
             continue
     return "?"
-found = {name: of(name) for name in sys.argv[1:]}
+found = {name: of(name) for name in sys.argv[2:]}
 cuda = error = None
-if found.get("torch"):
+if sys.argv[1] == "cuda" and found.get("torch"):
     try:
         import torch
         cuda = bool(torch.cuda.is_available())
@@ -52,13 +51,13 @@ print(json.dumps({"version": platform.python_version(), "modules": found, "cuda"
 """
 
 
-def run_tool(argv: List[str], limit_s: float = PROGRAM_S) -> Dict[str, Any]:
-    """Run a program; return {"out": what it printed or null, "error": null or the reason}."""
+def run_tool(argv: List[str], limit_s: float = PROGRAM_S, folder: Optional[str] = None) -> Dict[str, Any]:
+    """Run a program in `folder`; return {"out": what it printed or null, "error": null or the reason}."""
     if shutil.which(argv[0]) is None:
         return {"out": None, "error": "not there"}
     try:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder
         )
     except OSError as e:
         return {"out": None, "error": str(e)}
@@ -92,11 +91,18 @@ def measure_disk(folder: str) -> Dict[str, Any]:
     place = folder
     while not os.path.isdir(place) and os.path.dirname(place) != place:
         place = os.path.dirname(place)
-    try:
-        free: Optional[int] = shutil.disk_usage(place).free
-    except OSError:
-        free = None
-    return {"exists": place == folder, "free_bytes": free, "writable": os.access(place, os.W_OK)}
+    free: Optional[int] = None
+    inodes: Optional[int] = None
+    with contextlib.suppress(OSError):
+        disk = os.statvfs(place)
+        free = disk.f_bavail * disk.f_frsize
+        inodes = disk.f_favail if disk.f_files else None  # some disks do not count them
+    return {
+        "exists": place == folder,
+        "free_bytes": free,
+        "free_files": inodes,
+        "writable": os.access(place, os.W_OK),
+    }
 
 
 def find_foreign_locks() -> Optional[str]:
@@ -115,7 +121,10 @@ def inspect_tracker(query: Dict[str, Any]) -> Dict[str, Any]:
     """Return the checkout's missing files, and what its interpreter has."""
     root = query["root"]
     missing = [name for name in query["files"] if not os.path.isfile(os.path.join(root, name))]
-    answer = run_tool([query["python"], "-c", TRACKER_SCRIPT, *query["modules"]], TRACKER_PYTHON_S)
+    # In the checkout, as the tracker runs: what lies there can be imported, too.
+    folder = root if os.path.isdir(root) else None
+    words = ["cuda" if query["cuda"] else "", *query["modules"]]
+    answer = run_tool([query["python"], "-c", TRACKER_SCRIPT, *words], TRACKER_PYTHON_S, folder)
     python = None
     if answer["out"] is not None:
         try:
@@ -128,14 +137,16 @@ def inspect_tracker(query: Dict[str, Any]) -> Dict[str, Any]:
 def main(request: str, _: BinaryIO) -> None:
     """Answer one request."""
     query = json.loads(request)
+    query_gpus = GpuQuery()  # runs while the others do
     answer = {
         "python": platform.python_version(),
         "numpy": find_version("numpy"),
         "rsync": run_tool(["rsync", "--version"]),
         "ffmpeg": run_tool(["ffmpeg", "-version"])["error"],
-        "gpus": run_tool(["nvidia-smi", "--query-gpu=" + GPU_FIELDS, "--format=csv,noheader,nounits"]),
         "locks": find_foreign_locks(),
         "disk": measure_disk(query["folder"]),
+        "limits": cgroup_limits.find_limits(),
         "tracker": inspect_tracker(query["tracker"]) if query["tracker"] else None,
     }
-    json.dump(answer, sys.stdout)
+    gpus, problem = query_gpus.answer()
+    json.dump(dict(answer, gpus=gpus[:64], gpu_problem=problem), sys.stdout)

@@ -1,6 +1,7 @@
 """Where everything of a job lies on its host: the one spelling, for the programs on a pod and the laptop.
 
     <workdir>/jobs/.volume  .in/  .programs/<sha256>  .cancelled/<job>  .pushed/<upload>/pushed.json
+    <workdir>/jobs/.waiting/<boot>/<number>-<job>-<attempt>  waiter.log
     <workdir>/jobs/<job>/   spec.json  bundle  bundle.sha256  files/  cancel  supervisor.log
                             attempts/<n>.asked
                             attempts/<n>/{who.json,progress.json,end.json,end.json.reserved,log,work/}
@@ -32,6 +33,11 @@ def volume_marker(jobs: str) -> str:
 def incoming_folder(jobs: str) -> str:
     """Where claims unpack jobs before they are renamed into place."""
     return f"{jobs}/.in"
+
+
+def waiting_folder(workdir: Union[str, os.PathLike[str]]) -> str:
+    """Where the attempts that wait for GPUs are recorded."""
+    return f"{jobs_folder(workdir)}/.waiting"
 
 
 def programs_archive(jobs: str, sha256: str) -> str:

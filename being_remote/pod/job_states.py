@@ -10,7 +10,7 @@ class JobState(str, Enum):
 
     CREATED = "created"  # in the ledger; not known to have reached its host
     SUBMITTED = "submitted"  # on its host; no supervisor runs
-    WAITING = "waiting"  # a supervisor waits for a lock or a GPU
+    WAITING = "waiting"  # for a GPU, in its host's queue, or for an earlier attempt to stop
     RUNNING = "running"
     TRANSFORMING = "transforming"
     SUCCEEDED = "succeeded"
@@ -45,6 +45,8 @@ class JobState(str, Enum):
         """Whether an attempt can go from `earlier` to this state; `unknown` is not a step on the way."""
         if self is JobState.UNKNOWN or earlier.ended:
             return False
+        if self is JobState.SUBMITTED and earlier is JobState.WAITING:
+            return True  # its supervisor was killed while it waited
         return self.ended or _ORDER.index(self) > _ORDER.index(earlier)
 
 

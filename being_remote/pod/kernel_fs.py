@@ -7,6 +7,7 @@ them, as /dev/shm is, is a disk like others.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import Dict, FrozenSet, List, Optional
 
@@ -29,6 +30,23 @@ def mounted() -> Dict[int, bytes]:
     except (OSError, ValueError, IndexError):
         pass
     return kinds
+
+
+def find_kind(path: str) -> Optional[bytes]:
+    """Return the type of the file system that holds a path, or will hold it; None where unknown."""
+    real = os.fsencode(os.path.realpath(path))
+    found, kind = b"", None
+    try:
+        with open("/proc/self/mountinfo", "rb") as file:
+            for line in file:
+                fields, _, more = line.partition(b" - ")
+                point = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), fields.split()[4])
+                below = real == point or real.startswith(point.rstrip(b"/") + b"/")
+                if below and len(point) >= len(found):  # of two at one place the later one is seen
+                    found, kind = point, more.split()[0]
+    except (OSError, ValueError, IndexError):
+        return None
+    return kind
 
 
 def devices() -> FrozenSet[int]:

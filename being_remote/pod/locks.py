@@ -1,9 +1,13 @@
-"""Locks that the kernel frees: flock on files in one folder on a local disk.
+"""Locks that the kernel frees: flock on files on a local disk, where no cleaner of temporary files goes.
 
 A lock file is never removed, or two processes could each hold "the" lock. Because others may remove it all
 the same, the inode is compared again after every lock taken. A process that inherits the descriptor holds
 the lock, too: so a payload keeps its job's lock when its supervisor is killed. Probes take a shared lock
 for a moment, so a taker tries for a while.
+
+Version 0.1.0 had its locks in /tmp. The lock of a job or of a GPU is two files, one here and one there, and
+whoever takes it takes both: so its processes and ours keep each other out while they live, and an emptied
+/tmp lets nobody in.
 """
 
 from __future__ import annotations
@@ -16,17 +20,47 @@ import os
 import pwd
 import stat
 import time
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
+
+from being_remote.pod import kernel_fs
 
 MAX_NOTE_BYTES = 8192
 PROBED_S = 2.0  # how long probes may hold up a taker
 
 
-def folder(make: bool = True) -> str:
-    """The folder of this user's locks, on a disk of this machine; `make` it if need be.
+# Where flock of one machine counts for all its processes, and only for them.
+LOCAL_DISKS = frozenset(
+    b"ext2 ext3 ext4 xfs btrfs zfs f2fs jfs reiserfs bcachefs overlay aufs tmpfs ramfs rootfs".split()
+)
 
-    Another user may take the usual name in /tmp first. From then on the locks are in a folder of the
-    user's home: where that exists it is used, so that all processes agree.
+
+def folder(make: bool = True) -> str:
+    """The folder of this user's locks; `make` it if need be. Without one of our own it is `shared_folder`.
+
+    Raises:
+        PermissionError: other users can enter the folder.
+    """
+    named = os.environ.get("BEING_REMOTE_LOCKS")
+    if named:
+        return _ours(named, make)
+    for path in own_places():
+        if kernel_fs.find_kind(path) in LOCAL_DISKS:
+            with contextlib.suppress(OSError):  # it cannot be made, or is not ours
+                return _ours(path, make)
+    return shared_folder(make)
+
+
+def own_places() -> List[str]:
+    """Where the locks may be, the best first."""
+    places = ["/var/lib/being-remote/locks"] if os.geteuid() == 0 else []
+    return [*places, os.path.join(_home(), ".being-remote-locks", os.uname().nodename)]
+
+
+def shared_folder(make: bool = True) -> str:
+    """The folder that processes of version 0.1.0 know, too: their locks, and the tickets of all.
+
+    Another user may take the usual name in /tmp first. From then on it is a folder of the user's home: where
+    that exists it is used, so that all processes agree.
 
     Raises:
         PermissionError: other users can enter the folder.
@@ -43,14 +77,16 @@ def folder(make: bool = True) -> str:
 
 def places() -> Tuple[str, str]:
     """(the usual folder, the one for when another user has taken its name)."""
-    uid = os.geteuid()
-    try:
-        home = pwd.getpwuid(uid).pw_dir
-    except KeyError:  # a container may run as an unnamed user
-        home = os.path.expanduser("~")
     # Several machines may share a home.
-    other = os.path.join(home, f".being-remote-{os.uname().nodename}", "locks")
-    return f"/tmp/being-remote-{uid}/locks", other
+    other = os.path.join(_home(), f".being-remote-{os.uname().nodename}", "locks")
+    return f"/tmp/being-remote-{os.geteuid()}/locks", other
+
+
+def _home() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:  # a container may run as an unnamed user
+        return os.path.expanduser("~")
 
 
 def _ours(path: str, make: bool) -> str:
@@ -68,8 +104,14 @@ def _ours(path: str, make: bool) -> str:
     return path
 
 
-def job_lock(job: str, make: bool = True) -> str:
-    return os.path.join(folder(make), job + ".lock")
+def job_locks(job: str, make: bool = True) -> List[str]:
+    """The files of a job's lock: ours, and that of version 0.1.0."""
+    return _both(f"{job}.lock", make)
+
+
+def gpu_locks(uuid: str, make: bool = True) -> List[str]:
+    """The files of a GPU's lease: ours, and that of version 0.1.0."""
+    return _both(f"gpu-{uuid}.lock", make)
 
 
 def watch_lock(job: str) -> str:
@@ -77,8 +119,28 @@ def watch_lock(job: str) -> str:
     return os.path.join(folder(), job + ".watch.lock")
 
 
-def gpu_lock(uuid: str, make: bool = True) -> str:
-    return os.path.join(folder(make), f"gpu-{uuid}.lock")
+def _both(name: str, make: bool) -> List[str]:
+    paths = [os.path.join(folder(make), name)]
+    with contextlib.suppress(OSError):  # nor can version 0.1.0 take one there
+        shared = os.path.join(shared_folder(make), name)
+        if shared not in paths:
+            paths.append(shared)
+    return paths
+
+
+def queue_mutex() -> str:
+    """The lock under which tickets are drawn and GPUs chosen."""
+    return os.path.join(shared_folder(), "gpu.mutex")
+
+
+def tickets_folder() -> str:
+    path = os.path.join(shared_folder(), "tickets")
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    return path
+
+
+def waiter_lock(key: str, make: bool = True) -> str:
+    return os.path.join(folder(make), f"waiter-{key}.lock")
 
 
 def take(path: str, wait_s: float = 0.0) -> Optional[int]:
@@ -97,9 +159,27 @@ def take(path: str, wait_s: float = 0.0) -> Optional[int]:
         except BaseException:
             os.close(fd)
             raise
-        if _is_still(path, fd):
+        if is_still(path, fd):
             return fd
         os.close(fd)  # it was removed meanwhile, so ours does not count
+
+
+def take_all(paths: List[str], wait_s: float = 0.0) -> Optional[List[int]]:
+    """Take all files of one lock, in their order; None if one was held all through `wait_s`."""
+    taken: List[int] = []
+    for path in paths:
+        fd = take(path, wait_s)
+        if fd is None:
+            release(taken)
+            return None
+        taken.append(fd)
+    return taken
+
+
+def release(lock: List[int]) -> None:
+    """Free a lock; a process that inherited it still holds it."""
+    for fd in lock:
+        os.close(fd)
 
 
 @contextlib.contextmanager
@@ -136,6 +216,12 @@ def probe(path: str) -> Tuple[str, Optional[int], Optional[Any]]:
         os.close(fd)
 
 
+def probe_all(paths: List[str]) -> Tuple[str, Optional[int], Optional[Any]]:
+    """What `probe` says of a lock of several files: of one that is held, else of the first that is there."""
+    found = [probe(path) for path in paths]
+    return min(found, key=lambda one: ("held", "free", "missing").index(one[0]))
+
+
 def write_note(fd: int, note: Any) -> None:
     """Write who holds the lock, in place: the file must stay the same one."""
     data = (json.dumps(note, sort_keys=True) + "\n").encode()
@@ -145,7 +231,8 @@ def write_note(fd: int, note: Any) -> None:
     os.ftruncate(fd, len(data))
 
 
-def _is_still(path: str, fd: int) -> bool:
+def is_still(path: str, fd: int) -> bool:
+    """Whether the file of that name is still the one that was locked."""
     try:
         current = os.stat(path)
     except FileNotFoundError:

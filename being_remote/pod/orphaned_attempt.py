@@ -39,7 +39,7 @@ class OrphanRecords(NamedTuple):
         except ValueError:
             return None
         if who is None:  # killed between the gate and its first record: its lock names it
-            _, inode, note = locks.probe(locks.job_lock(job))
+            _, inode, note = locks.probe_all(locks.job_locks(job))
             if not isinstance(note, dict) or note.get("attempt") != number:
                 return None
             who = {**note, "gpus": [], "lock_path": "", "lock_inode": inode}
@@ -79,8 +79,8 @@ class OrphanedAttempt:
         self.attempt = self._attempt([])
 
     def wait_for_end(
-        self, lock: Optional[int], asked_to_stop: AskedToStop
-    ) -> Tuple[Optional[int], Optional[AttemptOutcome]]:
+        self, lock: Optional[List[int]], asked_to_stop: AskedToStop
+    ) -> Tuple[Optional[List[int]], Optional[AttemptOutcome]]:
         """Wait until no process of it lives; cancel and limits end them.
 
         Args:
@@ -89,7 +89,7 @@ class OrphanedAttempt:
         Returns:
             The lock, or None if a later attempt has it; and the outcome if it was asked to stop.
         """
-        path, state = locks.job_lock(self._spec["job"]), self._state
+        paths, state = locks.job_locks(self._spec["job"]), self._state
         stop: Optional[AttemptOutcome] = None
         while True:
             living = processes.find_marked(self._mark)
@@ -99,7 +99,7 @@ class OrphanedAttempt:
                 processes.end_marked(self._mark, self._spec["grace_s"])
                 living = processes.find_marked(self._mark)
             if lock is None and not living:
-                lock = locks.take(path, wait_s=locks.PROBED_S)
+                lock = locks.take_all(paths, wait_s=locks.PROBED_S)
                 if lock is None and stop is not None and stop.state is JobState.ABANDONED:
                     return None, stop
             if lock is not None and not processes.find_marked(self._mark):
@@ -108,13 +108,15 @@ class OrphanedAttempt:
                 self._write_heartbeat()
             self._wakeups.wait(self.attempt.pause_s)
 
-    def judge(self, lock: int, asked_to_stop: AskedToStop, on_start: Callable[[], None]) -> AttemptOutcome:
+    def judge(
+        self, lock: List[int], asked_to_stop: AskedToStop, on_start: Callable[[], None]
+    ) -> AttemptOutcome:
         """How it ended, by its files; its last step holds `lock` while it verifies them."""
         self.attempt.heartbeat.count()
         if not self._can_be_verified:
             why = "; its exit code is unknown, and no step verifies its files"
             return AttemptOutcome(JobState.LOST, None, _DIED + why)
-        self.attempt = self._attempt([lock])
+        self.attempt = self._attempt(lock)
         outcome = self.attempt.verify(asked_to_stop, on_start)
         if outcome.state is JobState.SUCCEEDED:
             return outcome._replace(reason=f"{_DIED}; its last step verified all its files")

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, List, Optional, Tuple
 from being_remote.pod import cancel_mark, gpu_lease, job_records, locks, os_problem, processes, start_gate
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.gpus import GpuQuery
+from being_remote.pod.host_queue import HostQueue
 from being_remote.pod.job_paths import JOB_ID, JobPaths, jobs_folder
 from being_remote.pod.job_records import Record
 
@@ -36,6 +37,7 @@ _NOTHING: Record = {
     "lock_inode": None,
     "holder": None,
     "cancel": None,
+    "waiting": None,
     "disk": None,
     "asked": 0,
     "attempts": [],
@@ -43,8 +45,8 @@ _NOTHING: Record = {
 }
 
 
-def look(workdir: str, job: str) -> Optional[Record]:
-    """One job's facts; None if its folder is not there."""
+def look(workdir: str, job: str, queue: Optional[HostQueue] = None) -> Optional[Record]:
+    """One job's facts; None if its folder is not there. `queue`: as it was read for many jobs."""
     paths = JobPaths.of(workdir, job)
     made, asked = start_gate.list_attempts(paths)
     facts: Record = dict(_NOTHING, job=job)
@@ -52,9 +54,12 @@ def look(workdir: str, job: str) -> Optional[Record]:
     # a pod keeps hundreds of old jobs.
     newest = _attempt(paths, made[-1], facts) if made and made[-1] == asked else None
     while newest is None or newest["end"] is None:
-        facts["lock"], facts["lock_inode"], note = locks.probe(locks.job_lock(job, make=False))
+        facts["lock"], facts["lock_inode"], note = locks.probe_all(locks.job_locks(job, make=False))
         facts["holder"] = _holder(note)
         newest = _attempt(paths, made[-1], facts) if made else None
+        if newest is None and facts["lock"] != "held":
+            queue = queue or HostQueue(workdir)
+            facts["waiting"] = queue.find(job, max(1, asked))
         now = start_gate.list_attempts(paths)
         if facts["lock"] == "held" or now == (made, asked):
             break
@@ -84,10 +89,11 @@ def look_at_all(workdir: str, only: Optional[List[str]]) -> Tuple[List[Record], 
     except FileNotFoundError:
         return [], 0
     found: List[Record] = []
+    queue = HostQueue(workdir)
     names = [name for name in names if JOB_ID.fullmatch(name)]
     for name in names[:MAX_JOBS]:
         try:
-            facts = look(workdir, name)
+            facts = look(workdir, name, queue)
         except Exception as e:  # noqa: BLE001 - a record may hold anything, and must not hide other jobs
             facts = _unreadable(name, str(e) or type(e).__name__)
         if facts is not None:

@@ -12,31 +12,33 @@ import contextlib
 import json
 import os
 import time
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, TypeVar
 
 from being_remote.pod import (
     cancel_mark,
     exit_record,
-    gpu_lease,
     job_records,
     locks,
     os_problem,
     processes,
     start_gate,
+    waiter,
+    waiting_records,
 )
 from being_remote.pod.attempt import Attempt
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.exit_record import AttemptOutcome
+from being_remote.pod.gpu_lease import Lease, NeverAvailable
+from being_remote.pod.gpu_queue import GpuQueue
 from being_remote.pod.job_paths import AttemptPaths, JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
 from being_remote.pod.orphaned_attempt import OrphanedAttempt, OrphanRecords
-from being_remote.pod.wait_limits import WaitLimits
 from being_remote.pod.wakeups import Wakeups
 
-LOOK_S = 0.5
-SLOWEST_LOOK_S = 5.0
+WRITE_AGAIN_S = 5.0
 _ELSEWHERE = "another pod already started this attempt"
+_Result = TypeVar("_Result")
 
 
 class NothingToDo(Exception):
@@ -46,29 +48,33 @@ class NothingToDo(Exception):
 class Supervisor:
     """One run of this program."""
 
-    def __init__(self, workdir: str, job: str, attempt: int, answer: Optional[int]) -> None:
+    def __init__(
+        self, workdir: str, job: str, attempt: int, answer: Optional[int], give_up: Optional[str] = None
+    ) -> None:
         self.workdir, self.job, self.number = workdir, job, attempt
         self.paths = JobPaths.of(workdir, job)
         self.spec, self.spec_sha256 = job_records.read_spec(self.paths.spec)
         self.incarnation = read_boot_identity(workdir)
         self.wakeups = Wakeups()
-        self._answer = answer
+        self._answer, self._give_up = answer, give_up
+        self._queue: Optional[GpuQueue] = None
 
     def run(self) -> None:
         """Run the attempt, from its lock to its exit record."""
-        lock: Optional[int] = None
+        lock: Optional[List[int]] = None
         try:
             processes.adopt_orphans()
             lock = self._lock()
             if lock is None or self._is_unfinished():
                 self._finish(lock)
-                return
-            self._write_note(lock, None)
-            self._end_earlier_attempts()
-            self._run_locked(lock)
+            else:
+                self._write_note(lock, None)
+                self._end_earlier_attempts()
+                self._run_locked(lock)
+            self._look_after_queue()
         except NothingToDo as e:
             if lock is not None:
-                os.close(lock)  # before the answer: whoever asks right after it must not find the lock held
+                locks.release(lock)  # before the answer: whoever asks right after it must find it free
             self.say(*e.args)
 
     def say(self, word: str, reason: Optional[str] = None) -> None:
@@ -81,15 +87,15 @@ class Supervisor:
         os.close(self._answer)
         self._answer = None
 
-    def _lock(self) -> Optional[int]:
+    def _lock(self) -> Optional[List[int]]:
         """The job's lock; None where processes of this attempt hold it and its supervisor died."""
-        path, deadline = locks.job_lock(self.job), time.monotonic() + locks.PROBED_S
+        paths, deadline = locks.job_locks(self.job), time.monotonic() + locks.PROBED_S
         while True:
-            fd = locks.take(path, wait_s=0.05)
-            if fd is not None:
-                return fd
+            lock = locks.take_all(paths, wait_s=0.05)
+            if lock is not None:
+                return lock
             unfinished = self._is_unfinished()  # before the note: once the gate is passed, it is current
-            _, _, note = locks.probe(path)
+            _, _, note = locks.probe_all(paths)
             note = note if isinstance(note, dict) else {}
             holder, alive = note.get("attempt"), processes.is_alive(note.get("supervisor"))
             if unfinished:
@@ -121,7 +127,7 @@ class Supervisor:
             raise NothingToDo("cancelled", "cancelled before it started")
         return False
 
-    def _finish(self, lock: Optional[int]) -> None:
+    def _finish(self, lock: Optional[List[int]]) -> None:
         """Look after an attempt whose supervisor died, to its exit record.
 
         Raises:
@@ -158,26 +164,32 @@ class Supervisor:
     def _end_processes(self, attempt: int) -> None:
         processes.end_marked(processes.mark_of(self.job, attempt), self.spec["grace_s"])
 
-    def _lease_gpus(self, lock: int) -> Tuple[List[str], List[int]]:
+    def _lease_gpus(self, lock: List[int]) -> Lease:
+        """The GPUs that the job needs; without enough free ones the attempt waits, and this process ends."""
         if self.spec["gpus"] == 0:
             return [], []
-        queue, pause = gpu_lease.GpuQueue(self.job, self.spec["gpus"]), LOOK_S
-        limits = WaitLimits(self.spec.get("wait_s"))
-        try:
-            while True:
-                taken = queue.try_once()
-                if taken is not None:
-                    return taken
-                given_up = limits.find_exceeded(queue.broken, queue.reason)
-                if given_up is not None:
-                    raise gpu_lease.NeverAvailable(given_up)
-                self._write_note(lock, queue.reason)
-                self.say("started", queue.reason)
-                self._wait_startable(pause)
-                pause = min(pause * 1.2, SLOWEST_LOOK_S)
-        except (NothingToDo, gpu_lease.NeverAvailable):
-            queue.leave()
-            raise
+        self._queue = queue = GpuQueue(self.workdir, self.incarnation, self.job, self.number)
+        if self._give_up is not None:
+            raise NeverAvailable(self._give_up)
+        taken = queue.try_once(self.spec["gpus"])
+        if taken is not None:
+            return taken
+        self._insist(lock, lambda: self._wait_in(queue))
+        raise NothingToDo("waiting", queue.reason)
+
+    def _wait_in(self, queue: GpuQueue) -> None:
+        """Leave the waiting to the host's waiter."""
+        wait_s, since = self.spec.get("wait_s"), time.monotonic()
+        queue.record({"env": dict(os.environ), "since": since, "wait_s": wait_s})
+        waiter.ensure_waiter(self.workdir, self.incarnation, self.paths.bundle, queue.place, queue.reason)
+
+    def _look_after_queue(self) -> None:
+        """Start a waiter if attempts wait and theirs was killed: our GPUs will be free in a moment."""
+        with contextlib.suppress(OSError):  # the job has ended all the same
+            folder = waiting_records.boot_folder(self.workdir, self.incarnation)
+            for first in waiting_records.list_waiting(folder)[:1]:
+                reason = "waits for a GPU"
+                waiter.ensure_waiter(self.workdir, self.incarnation, self.paths.bundle, first, reason)
 
     def _wait_startable(self, seconds: float) -> None:
         """Wait in full: the end of nvidia-smi, our own child, wakes us, and is no reason to ask again."""
@@ -191,7 +203,9 @@ class Supervisor:
             if unfinished:
                 raise NothingToDo("held", _ELSEWHERE)
 
-    def _write_note(self, lock: int, waits_for: Optional[str], problem: Optional[Record] = None) -> None:
+    def _write_note(
+        self, lock: List[int], waits_for: Optional[str], problem: Optional[Record] = None
+    ) -> None:
         self._noted = lock
         self._note: Record = {
             "attempt": self.number,
@@ -201,21 +215,23 @@ class Supervisor:
             "problem": problem,
         }
         with contextlib.suppress(OSError):  # nothing depends on it
-            locks.write_note(lock, self._note)
+            for fd in lock:
+                locks.write_note(fd, self._note)
 
     def _report(self, problem: Optional[Record]) -> None:
         """Note what the system refused, or that it refuses nothing any more."""
         if self._note["problem"] != problem:
             self._write_note(self._noted, self._note["waits_for"], problem)
 
-    def _pass_gate(self, lock: int) -> bool:
+    def _insist(self, lock: List[int], act: Callable[[], _Result]) -> _Result:
+        """Do it once the disk lets us: what is cancelled or overtaken meanwhile gives up."""
         while True:
             try:
-                return start_gate.pass_gate(self.paths, self.number)
+                return act()
             except OSError as e:
                 self._write_note(lock, "waits for its disk", os_problem.record_of(e))
                 self.say("started", os_problem.describe(e))
-                self._wait_startable(SLOWEST_LOOK_S)
+                self._wait_startable(WRITE_AGAIN_S)
 
     def _store(self, write: Callable[[], None]) -> None:
         """Write until the disk takes it: on a full disk the attempt waits."""
@@ -226,18 +242,21 @@ class Supervisor:
             except OSError as e:
                 self._report(os_problem.record_of(e))
                 self.say("started", os_problem.describe(e))
-                self.wakeups.wait(SLOWEST_LOOK_S)
+                self.wakeups.wait(WRITE_AGAIN_S)
 
-    def _run_locked(self, lock: int) -> None:
+    def _run_locked(self, lock: List[int]) -> None:
         impossible: Optional[str] = None
         gpus: List[str] = []
-        held = [lock]
+        held = list(lock)
         try:
             gpus, gpu_locks = self._lease_gpus(lock)
             held += gpu_locks
-        except gpu_lease.NeverAvailable as e:
+        except NeverAvailable as e:
             impossible = str(e)
-        if not self._pass_gate(lock):
+        passed = self._insist(lock, lambda: start_gate.pass_gate(self.paths, self.number))
+        if self._queue is not None:
+            self._queue.leave()
+        if not passed:
             raise NothingToDo("held", _ELSEWHERE)
         started = time.monotonic()
         who = {
@@ -245,8 +264,8 @@ class Supervisor:
             "supervisor": processes.identify(os.getpid()),
             "started": started,
             "gpus": gpus,
-            "lock_path": locks.job_lock(self.job),
-            "lock_inode": os.fstat(lock).st_ino,
+            "lock_path": locks.job_locks(self.job)[0],
+            "lock_inode": os.fstat(lock[0]).st_ino,
         }
         # All that the attempt must leave has its room before the payload can fill the disk.
         self._store(lambda: job_records.sync_folder(self.paths.attempts))
@@ -299,13 +318,16 @@ class Supervisor:
 
 
 def main(request: str) -> None:
-    """Look after the attempt that `request` names: {"workdir", "job", "attempt", "answer": fd or null}."""
+    """Look after the attempt that `request` names: {"workdir", "job", "attempt", "answer": fd or null,
+    "give_up": why the attempt waits no longer and fails, where that is so}."""
     asked: Record = json.loads(request)
     try:
-        supervisor = Supervisor(asked["workdir"], asked["job"], asked["attempt"], asked["answer"])
+        supervisor = Supervisor(
+            asked["workdir"], asked["job"], asked["attempt"], asked["answer"], asked.get("give_up")
+        )
     except (OSError, ValueError) as e:
         _say_error(asked["answer"], e)
-        return
+        raise SystemExit(f"no supervisor can start: {e}") from e  # the waiter must see that it failed
     try:
         supervisor.run()
     except OSError as e:

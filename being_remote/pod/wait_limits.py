@@ -10,15 +10,16 @@ BROKEN_S = 120.0
 
 
 class WaitLimits:
-    """The limits of one wait, which begins now.
+    """The limits of one wait.
 
     Args:
         wait_s: the job's own limit, `--wait-at-most`; None: none.
+        since: when it began, by the monotonic clock of this boot; None: now.
     """
 
-    def __init__(self, wait_s: Optional[float]) -> None:
+    def __init__(self, wait_s: Optional[float], since: Optional[float] = None) -> None:
         self._wait_s = wait_s
-        self._started = time.monotonic()
+        self._started = time.monotonic() if since is None else since
         self._broken_since: Optional[float] = None
 
     def find_exceeded(self, broken: Optional[str], reason: str) -> Optional[str]:

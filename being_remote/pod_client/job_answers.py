@@ -152,6 +152,21 @@ class LockHolder(StrictModel):
     problem: RefusalByTheSystem | None = None
 
 
+class WaitingPlace(StrictModel):
+    """The place of an attempt that no process of its own waits for.
+
+    `before` counts those before it; `kept`: a waiter keeps the order; `this_boot`: it was recorded since the
+    host started, and by this pod. `reason` is the waiter's, for the first one.
+    """
+
+    attempt: Number
+    number: Count
+    before: Count
+    kept: bool
+    this_boot: bool
+    reason: Text | None = None
+
+
 class JobFacts(StrictModel):
     """One job's folder and its lock. `attempts` holds the newest ones, in order."""
 
@@ -162,6 +177,7 @@ class JobFacts(StrictModel):
     lock_inode: Count | None = None
     holder: LockHolder | None = None
     cancel: Count | None = None
+    waiting: WaitingPlace | None = None
     disk: RefusalByTheSystem | None = None
     asked: Count
     attempts: Annotated[tuple[AttemptFacts, ...], Field(max_length=16, strict=False)]
@@ -204,11 +220,8 @@ class JobFacts(StrictModel):
         return newest.end.gpus if newest.end else ()
 
 
-class LeasedGpu(StrictModel):
-    """One GPU, or one MIG instance of one.
-
-    `job` is who leases it, "" if the lease does not say who; `broken` is why it must not be used.
-    """
+class GpuFacts(StrictModel):
+    """One GPU, or one MIG instance of one; None: not measured. `broken` is why it must not be used."""
 
     index: Count
     uuid: Uuid
@@ -218,6 +231,11 @@ class LeasedGpu(StrictModel):
     utilization_percent: Count | None
     busy: bool
     broken: Text | None = None
+
+
+class LeasedGpu(GpuFacts):
+    """A GPU and its lease; `job` is who leases it, "" if the lease does not say who."""
+
     job: Annotated[str, Field(max_length=80)] | None
 
 
@@ -261,7 +279,8 @@ class SubmittedJob(StrictModel):
     job: JobId
     claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed", "failed"]
     supervisor: (
-        Literal["started", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"] | None
+        Literal["started", "waiting", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"]
+        | None
     )
     reason: Text | None
     seen: OneJob | None

@@ -77,6 +77,9 @@ class Command:
         options = CommandOptions(words=spec.steps[0].argv)
         return JobRequest(host, options, actor, spec.gpus, spec.wall_s, spec.stall_s)
 
+    def tools(self, spec: JobSpec) -> tuple[str, ...]:
+        return ()
+
     def needs_input(self, facts: None) -> None:
         """It uses none of the actor's input."""
 

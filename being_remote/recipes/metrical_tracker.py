@@ -163,6 +163,11 @@ class MetricalTracker:
         options = TrackingOptions(repeated=repeated)
         return JobRequest(host, options, actor, spec.gpus, spec.wall_s, spec.stall_s)
 
+    def tools(self, spec: JobSpec) -> tuple[str, ...]:
+        """The tracker; and ffmpeg where it is given a video without images."""
+        cuts_video = any(name.endswith(f"/{layout.VIDEO}") for name, _ in spec.prepare.links)
+        return ("tracker", "ffmpeg") if cuts_video else ("tracker",)
+
     def needs_input(self, facts: TrackingFacts) -> bool:
         """Images will do for the video; the identity has no substitute."""
         found = facts.host

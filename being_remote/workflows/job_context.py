@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from being_remote.inventory import Inventory
+from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.ledger import ledger_of
+from being_remote.jobs.preflight import Preflight
 from being_remote.recipes.registry import find_recipe
 from being_remote.recipes.result_judge import RESULT_JUDGE
+from being_remote.session import Session
 from being_remote.transport import session_opener
 
 if TYPE_CHECKING:
     from being_remote.transfer.staged_upload import UploadResult
 
 
-def job_context(inventory: Inventory, *, dry_run: bool = False) -> JobContext:
-    """What the functions on jobs work with; in a dry run opening a session writes nothing."""
+def job_context(inventory: Inventory, *, dry_run: bool = False, force: bool = False) -> JobContext:
+    """What the functions on jobs work with.
+
+    Args:
+        dry_run: opening a session writes nothing.
+        force: jobs are sent to hosts that lack what they need.
+    """
     return JobContext(
         inventory=inventory,
         ledger=ledger_of(inventory),
@@ -25,7 +33,16 @@ def job_context(inventory: Inventory, *, dry_run: bool = False) -> JobContext:
         find_recipe=find_recipe,
         upload_input=functools.partial(_upload_input, inventory),
         judge=RESULT_JUDGE,
+        preflight=Preflight(find_recipe, None if force else _find_obstacles),
     )
+
+
+def _find_obstacles(
+    session: Session, host: SshHost | LocalHost, *, gpus: int, tools: Collection[str]
+) -> tuple[str, ...]:
+    from being_remote.host_checks.job_obstacles import find_obstacles  # only a new job needs it
+
+    return find_obstacles(session, host, gpus=gpus, tools=tools)
 
 
 def _upload_input(inventory: Inventory, *args: Any, **more: Any) -> UploadResult:

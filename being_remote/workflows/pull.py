@@ -134,7 +134,9 @@ def _allows_partial_results(status: JobStatus, *, all_files: bool) -> bool:
         )
     if not status.state.ended:
         raise NotFoundError(
-            f"has no results yet: it is {status.state}", where=status.job, hint=f"logs {status.job} --follow"
+            f"has no results yet: it is {status.state}",
+            where=status.job,
+            hint=f"logs {status.job} --follow" if status.state.started else f"jobs --why {status.job}",
         )
     return all_files and status.state.ended_badly
 

@@ -112,7 +112,7 @@ def _report(resumed: ResumedJob, status: JobStatus, *, take_over: bool, dry_run:
     return ResumeReport(
         job=job.job,
         host=job.host,
-        attempt=job.attempt + 1 if would_start else status.attempt,
+        attempt=job.attempt + 1 if would_start and not resumed.starts_again else status.attempt,
         previous_state=resumed.before.state,
         state=status.state,
         gpu=status.gpu,

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import shlex
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from being_remote.errors import BeingRemoteError, UsageError
+from being_remote.errors import BeingRemoteError, HostNotReady, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import DispatchedJob, intent_of, preview, send_all
-from being_remote.jobs.job_status import JobStatus, exit_code_of
+from being_remote.jobs.job_status import JobStatus, ended_status, exit_code_of
+from being_remote.jobs.ledger import Ledger
 from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions, plan_job
+from being_remote.jobs.spec import JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.asked_once import AskedOnce
@@ -48,7 +50,8 @@ class RetrackRequest:
         gpus: how many a job needs; None: what the recipe takes.
         wall_s: seconds after which a job is ended.
         wait_s: seconds after which a job that still waits for free GPUs ends; it was not started then.
-        again: make another job even if one of the same intent is not known to be ended.
+        again: make another job even if one of the same intent succeeded, or is not known to be ended.
+        force: dispatch it also to a host that lacks what the job needs.
     """
 
     host: str | None = None
@@ -62,12 +65,13 @@ class RetrackRequest:
     wall_s: float | None = None
     wait_s: float | None = None
     again: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True)
 class RetrackReport:
     """What was dispatched. The fields of a single job stand at the top, too; `home` where it was followed,
-    `moved` where it continued on another host."""
+    `moved` where it continued on another host. `obstacles`: in a dry run, why the host would refuse it."""
 
     job: str | None
     host: str
@@ -80,14 +84,15 @@ class RetrackReport:
     jobs: tuple[DispatchedJob, ...]
     gpus: tuple[LeasedGpu, ...] = ()
     gpu_problem: str | None = None
+    obstacles: tuple[str, ...] = ()
     home: DownloadSummary | None = None
     moved: Move | None = None
 
     @property
     def exit_code(self) -> int:
-        """5 where a job failed, 4 where its state is unknown."""
+        """5 where a job failed, 4 where its state is unknown or the host would refuse it."""
         if self.dry_run:
-            return 0
+            return 4 if self.obstacles else 0
         codes = [exit_code_of(d.state) for d in self.jobs]
         return 4 if 4 in codes else max(codes, default=0)
 
@@ -102,22 +107,23 @@ def retrack(
     dry_run: bool = False,
     say: Say = lambda _: None,
 ) -> RetrackReport:
-    """Dispatch a job for each actor, or attach to the one of the same intent that has not ended.
+    """Dispatch a job for each actor, or attach to the one of the same intent that runs or succeeded.
 
     Args:
         follow_it: follow the one job to its end; `say` gets its lines and states.
         failover: another host: the job that is followed continues there once its own host gave no answer
-            for `after_s`, or it is lost. The user accepts that it may be paid for twice. Whether it could
-            run there is checked first.
+            for `after_s`, or it is lost, or never got a GPU. The user accepts that it may be paid for
+            twice. Whether it could run there is checked first.
         after_s: seconds without an answer, by this laptop's running clock.
         dry_run: only look; nothing is written, here or there.
 
     Raises:
         UsageError: unknown names or invalid settings.
         NotFoundError: what the job needs is not on the host.
+        HostNotReady: the host lacks what the job needs, and so nothing was sent.
         HostError: no answer; whether a job started is then unknown, and asking again does no harm.
     """
-    context = job_context(inventory, dry_run=dry_run)
+    context = job_context(inventory, dry_run=dry_run, force=wanted.force)
     host = inventory.the_host(wanted.host)
     other = inventory.host(failover) if failover is not None else None
     if other is not None and other.name == host.name:
@@ -132,22 +138,27 @@ def retrack(
         # All are planned before the first is sent: a wrong setting dispatches nothing.
         asked_once = AskedOnce(session)
         plans = [(plan_job(recipe, asked_once, request, inventory), swept) for request, swept in requests]
-        if other is not None and (
-            wanted.again or ledger.find_same_intent(intent_of(plans[0][0], "").key) is None
-        ):
+        unsent = [plan for plan, _ in plans if wanted.again or _is_unsent(ledger, host, plan)]
+        if other is not None and unsent:
             # Checked before anything is paid for: at night it could not be corrected.
             [(request, swept)], [(plan, _)] = requests, plans
             request = dataclasses.replace(request, host=other, gpus=_gpus(other, wanted))
-            notes = _rehearsal_notes(context, other, recipe, request)
+            notes = _rehearsal_notes(context, other, recipe, request, plan)
             plans = [(dataclasses.replace(plan, notes=(*plan.notes, *notes)), swept)]
+        refusal = _find_refusal(context, session, host, unsent)
+        if refusal is not None and other is not None and not dry_run:
+            return _dispatch_elsewhere(context, other, *plans[0], refusal, again=wanted.again, say=say)
+        if refusal is not None and not dry_run:
+            raise refusal
         if dry_run:
             jobs = tuple(preview(ledger, plan, swept, again=wanted.again) for plan, swept in plans)
             seen = look_at_host(session, host, [])
             report = _report(host.name, jobs, dry_run=True, followed=False)
             problem = seen.gpu_problem if any(plan.gpus for plan, _ in plans) else None
-            return dataclasses.replace(report, gpus=seen.gpus, gpu_problem=problem)
+            obstacles = refusal.problems if refusal is not None else ()
+            return dataclasses.replace(report, gpus=seen.gpus, gpu_problem=problem, obstacles=obstacles)
         jobs = _dispatch(context, session, host, plans, again=wanted.again)
-        if not follow_it:
+        if not follow_it or jobs[0].state is JobState.SUCCEEDED:
             return _report(host.name, jobs, dry_run=False, followed=False)
         from being_remote.jobs.failover import Failover, follow_or_move
         from being_remote.jobs.move_and_follow import session_with_job_host
@@ -197,13 +208,81 @@ def _gpus(host: SshHost | LocalHost, wanted: RetrackRequest) -> int | None:
 
 
 def _rehearsal_notes(
-    context: JobContext, host: SshHost | LocalHost, recipe: Recipe, request: JobRequest
+    context: JobContext, host: SshHost | LocalHost, recipe: Recipe, request: JobRequest, plan: JobPlan
 ) -> list[str]:
     """See that the job could continue on `host`, and what to know of that host."""
     from being_remote.jobs.move import rehearse_move
 
-    with context.open_session(host.name) as session:
-        return [f"on {host.name}: {n}" for n in rehearse_move(context, session, host, recipe, request)]
+    with context.open_session(host.name) as session, _force_offered():
+        notes = rehearse_move(context, session, host, recipe, request, _spec_to_check(plan))
+    return [f"on {host.name}: {note}" for note in notes]
+
+
+def _is_unsent(ledger: Ledger, host: SshHost | LocalHost, plan: JobPlan) -> bool:
+    """Whether the job that `plan` stands for was never sent to a host."""
+    same = ledger.find_same_intent(intent_of(plan, "").key)
+    return same is None or (same.state is JobState.CREATED and same.host == host.name)
+
+
+def _find_refusal(
+    context: JobContext, session: Session, host: SshHost | LocalHost, plans: Sequence[JobPlan]
+) -> HostNotReady | None:
+    """Why none of the jobs is sent to the host; None if it can run them all."""
+    try:
+        with _force_offered():
+            context.preflight.check(session, host, *map(_spec_to_check, plans))
+    except HostNotReady as e:
+        return e
+    return None
+
+
+@contextmanager
+def _force_offered() -> Iterator[None]:
+    """Name the option of this command that goes on all the same."""
+    try:
+        yield
+    except HostNotReady as e:
+        e.hint += "; --force sends it all the same"
+        raise
+
+
+def _spec_to_check(plan: JobPlan) -> JobSpec:
+    """The spec that a plan would become, under a name that is never used."""
+    return plan.spec(new_job_id(plan.recipe), "")
+
+
+def _dispatch_elsewhere(
+    context: JobContext,
+    other: SshHost | LocalHost,
+    plan: JobPlan,
+    swept: tuple[str, ...],
+    refusal: HostNotReady,
+    *,
+    again: bool,
+    say: Say,
+) -> RetrackReport:
+    """Move a job that its host cannot run to `other` before it was sent, and follow it there."""
+    from being_remote.jobs.follow import MovedLine
+    from being_remote.jobs.move_and_follow import move_and_follow
+    from being_remote.jobs.move_permission import permit_move
+
+    made = context.ledger.intend(intent_of(plan, context.ledger.uuid), again=again)
+    job = made.job
+    permission = permit_move(context, job, pod_is_gone=False, dry_run=False)
+    say(MovedLine(job.job, job.attempt, job.host, other.name, permission.state, refusal.what))
+    moved = move_and_follow(
+        context,
+        context.ledger.find(job.job),
+        other,
+        permission,
+        say=say,
+        dry_run=False,
+        on_progress=no_progress,
+    )
+    assert moved.row is not None  # it was no dry run
+    dispatched = DispatchedJob.of(plan, swept, moved.row, adopted=made.adopted)
+    report = _report(other.name, (dispatched,), dry_run=False, followed=True)
+    return dataclasses.replace(report, home=moved.home, moved=moved.move)
 
 
 def _dispatch(
@@ -222,10 +301,15 @@ def _dispatch(
     ledger = context.ledger
     with ledger.together() as batch:
         made = [batch.intend(intent_of(plan, batch.uuid), again=again) for plan, _ in plans]
-    sent: dict[str, JobStatus] = {}
+    sent = {
+        intent.job.job: ended_status(intent.job, ledger.history(intent.job.job))
+        for intent in made
+        if intent.job.ended
+    }
     problems: list[BeingRemoteError] = []
-    for name in dict.fromkeys(intent.job.host for intent in made):
-        jobs = {intent.job.job: intent.job for intent in made if intent.job.host == name}
+    to_send = [intent.job for intent in made if not intent.job.ended]
+    for name in dict.fromkeys(job.host for job in to_send):
+        jobs = {job.job: job for job in to_send if job.host == name}
         with nullcontext(session) if name == host.name else context.open_session(name) as its_session:
             its_host = context.inventory.host(name)
             for result in send_all(ledger, its_session, its_host, tuple(jobs.values())):

@@ -13,6 +13,7 @@ import typer
 from programs import PROGRAMS, Program, run_in
 
 from being_remote import __version__
+from being_remote.cli import main
 from being_remote.cli.app import app
 from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
@@ -45,6 +46,37 @@ def test_help_says_what_every_option_does_and_nothing_is_contacted(program: Prog
     assert done.returncode == 0, done.stderr
     for option in ("--json", "--verbose"):
         assert option in done.stdout
+
+
+def single_options() -> list[tuple[str, str]]:
+    """Every option of every command that has one value."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group
+    return [
+        (name, option.opts[0])
+        for name, command in commands.items()
+        for option in command.params
+        if option.param_type_name == "option" and not option.is_flag and not option.multiple
+    ]
+
+
+def test_an_option_that_takes_one_value_is_refused_when_it_is_given_twice(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = single_options()
+    assert ("retrack", "--host") in options and ("sync", "--host") in options and len(options) > 40
+    for command, option in options:
+        with pytest.raises(SystemExit) as ended:
+            main([command, option, "1", f"{option}=2", "--json"])
+        said = json.loads(capsys.readouterr().out)
+        assert ended.value.code == 2, (command, option)
+        assert f"{option} is given 2 times" in said["error"]["what"], (command, option)
+
+
+def test_a_host_that_is_given_twice_is_refused_by_both_programs(program: Program, inventory: Path) -> None:
+    done = program("sync", "--host", "pod", "--host", "other")
+    assert done.returncode == 2 and "--host is given 2 times" in done.stderr
+    both = program("hosts", "--host", "pod", "--host", "nobody")
+    assert both.returncode == 2 and "nobody" in both.stderr  # this one takes several
 
 
 @pytest.mark.parametrize("command", sorted(JOB_COMMANDS - {"retrack", "jobs"}))

@@ -10,7 +10,7 @@ from console_text import console_text
 
 from being_remote.cli import main
 from being_remote.cli.follow_output import teller
-from being_remote.cli.job_tables import show_jobs, show_resume
+from being_remote.cli.job_tables import next_step, show_jobs, show_resume
 from being_remote.cli.output import Out
 from being_remote.jobs.follow import MovedLine, StayedLine
 from being_remote.jobs.job_status import JobStatus
@@ -34,12 +34,36 @@ def test_the_files_of_a_moved_job_are_printed_with_counts_and_bytes() -> None:
         "  moved from a100; uploaded 13 of 413 files, 3.0 MB; 412 frames are kept\n"
         "  note: the input on b is not compared with ours\n"
         "j-12ab on b, attempt 2: running: its lock is held\n"
+        "  next: logs j-12ab --follow, then pull j-12ab\n"
     )
     assert console_text(show_resume, resumed(dry_run=True)) == (
         "j-12ab is unknown: would start attempt 2 on b\n"
         "  would upload 13 of 413 files, 3.0 MB; 412 frames are kept\n"
         "  note: the input on b is not compared with ours\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "has_gpu", "expected"),
+    [
+        ("created", True, "jobs --why j; the same command again starts it"),
+        ("submitted", True, "jobs --why j; the same command again starts it"),
+        ("waiting", True, "logs j --follow, then pull j"),
+        ("running", True, "logs j --follow, then pull j"),
+        ("transforming", True, "logs j --follow, then pull j"),
+        ("succeeded", True, "pull j"),
+        ("failed", True, "jobs --why j; logs j; resume j"),
+        ("failed", False, "jobs --why j; doctor --host h; then resume j, or resume j --host OTHER"),
+        ("lost", True, "jobs --why j; logs j; resume j"),
+        ("cancelled", True, "jobs --why j; logs j; resume j"),
+        ("abandoned", True, "jobs --why j; logs j; resume j"),
+        ("unknown", True, "jobs --why j; logs j"),
+    ],
+)
+def test_the_next_step_fits_the_state_and_pull_is_advised_only_where_there_is_or_will_be_something(
+    state: str, has_gpu: bool, expected: str
+) -> None:
+    assert next_step("j", "h", JobState(state), has_gpu=has_gpu) == expected
 
 
 def test_an_attempt_that_was_left_is_shown_with_the_way_to_end_it() -> None:

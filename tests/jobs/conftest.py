@@ -17,10 +17,14 @@ from being_remote.jobs import cancel, job_archive, submit
 from being_remote.jobs.job_status import HostJobs, JobStatus
 from being_remote.jobs.spec import CommandStep, JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_host
+from being_remote.pod import locks, waiting_records
+from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.schedulers.registry import scheduler_of
 from being_remote.schedulers.scheduler import StartRequest
 from being_remote.session import Session
 from being_remote.transport.local_session import LocalSession
+
+A100 = "{i}, GPU-{u}-4a1e-11ee-a100-0123456789ab, NVIDIA A100-SXM4-80GB, 81920, {used}, {use}\n"
 
 
 class Desk:
@@ -83,6 +87,12 @@ class Desk:
         assert facts.holder is not None
         return facts.holder.supervisor.pid
 
+    def waiter(self) -> int | None:
+        """The process id of the one that keeps the queue of the workdir; None if none does."""
+        boot = read_boot_identity(str(self.workdir))
+        state, _, note = locks.probe(waiting_records.waiter_lock(str(self.workdir), boot))
+        return note["waiter"]["pid"] if state == "held" and note and note["waiter"] else None
+
     def cancel(self, job: str, **more: Any) -> Any:
         result = cancel.cancel(self.session, self.host, job, **more)
         return SimpleNamespace(**{**(vars(result.status) if result.status else {}), **vars(result)})
@@ -114,6 +124,43 @@ class Desk:
         for job in self.made:
             if self.folder(job).exists():
                 self.cancel(job)
+
+
+class Card:
+    """nvidia-smi stood in for: prints the capture, ends with the code."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+        program = folder / "nvidia-smi"
+        program.write_text(
+            f"#!/bin/sh\ndate +%s.%N >> {folder}/calls\n"
+            f"case $1 in -L) cat {folder}/list;; *mig*) cat {folder}/modes;;"
+            f" *) cat {folder}/capture; exit $(cat {folder}/code);; esac\n"
+        )
+        self.splits("", "")
+        program.chmod(0o755)
+        self.says(A100.format(i=0, u="0", used=4, use=0))
+
+    def calls(self) -> list[float]:
+        """When it was asked, in seconds."""
+        return [float(line) for line in (self._folder / "calls").read_text().split()]
+
+    def says(self, capture: str, code: int = 0) -> None:
+        (self._folder / "new").write_text(capture)
+        (self._folder / "new").rename(self._folder / "capture")
+        (self._folder / "code").write_text(str(code))
+
+    def splits(self, modes: str, listed: str) -> None:
+        (self._folder / "modes").write_text(modes)
+        (self._folder / "list").write_text(listed)
+
+
+@pytest.fixture
+def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
+    made = Card(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    return made
 
 
 @pytest.fixture

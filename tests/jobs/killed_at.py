@@ -1,6 +1,6 @@
-"""killed_at.py supervisor|claim|client N REQUEST: do it, and be killed at the N-th event.
+"""killed_at.py supervisor|waiter|claim|client N REQUEST: do it, and be killed at the N-th event.
 
-A supervisor's and a claim's events are Python's audit events. A client's are those that touch a file, a
+The events of all but a client are Python's audit events. A client's are those that touch a file, a
 process or a descriptor, and every read and write besides; big writes are cut into pieces, each an event.
 Prints how many events there were if it came to its end.
 """
@@ -42,6 +42,14 @@ class Countdown:
 def supervisor(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
     from being_remote.pod import supervisor as program
 
+    sys.addaudithook(lambda *_: countdown.event())
+    return lambda: program.main(json.dumps(request))
+
+
+def waiter(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
+    from being_remote.pod import waiter as program
+
+    program.LOOK_S = program.SLOWEST_LOOK_S = 0.05
     sys.addaudithook(lambda *_: countdown.event())
     return lambda: program.main(json.dumps(request))
 
@@ -102,7 +110,8 @@ def client(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
 
 def main(kind: str, n: str, request: str) -> None:
     countdown = Countdown(int(n))
-    {"supervisor": supervisor, "claim": claim, "client": client}[kind](countdown, json.loads(request))()
+    kinds = {"supervisor": supervisor, "waiter": waiter, "claim": claim, "client": client}
+    kinds[kind](countdown, json.loads(request))()
     print(f"\n{countdown.seen}", flush=True)
 
 

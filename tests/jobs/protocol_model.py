@@ -1,14 +1,15 @@
 """The protocol of claim, ensure, lock, gate and end as an explicit-state model, searched exhaustively.
 
 Two clients submit the same job at once, each step by step, to one pod or to two pods that see one
-volume; at any moment one thing may crash: a client, a supervisor, the payload, or the whole first
+volume; at any moment one thing may crash: a client, a supervisor, a waiter, the payload, or the whole first
 pod (which then lives on as another incarnation). When nothing can move any more, a third client
-submits once more. An observer on the first pod looks at the job in two steps, the lock and then the
-end, with anything in between.
+submits once more. The GPU of each pod may be busy at first, and free at any moment: a supervisor that finds
+it busy records the job, makes sure that the pod's waiter runs, and leaves. An observer on the first pod
+looks at the job in two steps, the lock and then the end, with anything in between.
 
-The code that it stands for: a client is `pod/claim.py`, a supervisor `pod/supervisor.py`, the
-observer `pod/status.py` with `jobs/status_verdict.py`. `Rules` names what makes it right, so that a test
-can take each away and see the search find the harm.
+The code that it stands for: a client is `pod/claim.py`, a supervisor `pod/supervisor.py`, a waiter
+`pod/waiter.py`, the observer `pod/status.py` with `jobs/status_verdict.py`. `Rules` names what makes it
+right, so that a test can take each away and see the search find the harm.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Rules:
     lock_is_read_before_the_end: bool = True
     lost_needs_a_free_lock: bool = True
     another_life_on_a_shared_volume_is_unknown: bool = True
+    a_place_is_recorded_before_the_waiter_is_looked_for: bool = True
+    a_waiter_looks_again_once_its_lock_is_free: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,17 @@ class State:
         pods: where each supervisor is; each pod has a lock of its own.
         lock: who holds a descriptor of one: supervisors' numbers, "p" for the payload.
         clients: steps of the two submits and of the repeated one; "" once gone.
-        supervisors: one per client.
+        supervisors: one per client, and one of each pod's waiter.
+        busy: whether the GPU of each pod is.
+        records: (pod, life) of the waiting records; a waiter reads those of its own life.
+        waiters: of each pod: "" none, "look", "close" (about to free its lock), "again" (has freed it).
         life: the first pod's incarnation; born: (pod, life) of the attempt.
         crashes, crashed: how many may still come; whether one came.
         look: what the observer holds in its hands: None or (lock free, born in this life).
         verdict: what it said last; what was once called lost or ended must stay so.
     """
 
-    pods: tuple[int, ...] = (0, 0, 0)
+    pods: tuple[int, ...] = (0, 0, 0, 0, 1)
 
     claim: int = 0
     made: bool = False
@@ -58,13 +64,20 @@ class State:
     payload: str = ""
     lock: frozenset[str] = frozenset()
     clients: tuple[str, ...] = ("claim", "claim", "later")
-    supervisors: tuple[str, ...] = ("", "", "")
+    supervisors: tuple[str, ...] = ("", "", "", "", "")
+    busy: tuple[bool, bool] = (False, False)
+    records: frozenset[tuple[int, int]] = frozenset()
+    waiters: tuple[str, ...] = ("", "")
     life: int = 0
     born: tuple[int, int] = (-1, -1)
     crashes: int = 1
     crashed: bool = False
     look: tuple[bool, bool] | None = None
     verdict: str = ""
+
+    def life_of(self, pod: int) -> tuple[int, int]:
+        """The pod and its present life; only the first one ever has another."""
+        return pod, self.life if pod == 0 else 0
 
     def holders(self, pod: int) -> frozenset[str]:
         """Who holds the lock of that pod."""
@@ -79,7 +92,15 @@ def successors(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     """Every (step, state after it)."""
     for i in range(len(s.clients)):
         yield from _client(s, i, rules)
+    for i in range(len(s.supervisors)):
         yield from _supervisor(s, i, rules)
+    for pod in sorted(set(s.pods[:3])):
+        yield from _waiter(s, pod, rules)
+        if s.busy[pod]:
+            yield (
+                f"the GPU of pod {pod} is free",
+                replace(s, busy=(s.busy[0] and pod == 1, s.busy[1] and pod == 0)),
+            )
     if s.payload == "runs":
         yield "payload ends", replace(s, payload="done", lock=s.lock - {"p"})
     yield from _observer(s, rules)
@@ -109,9 +130,36 @@ def _client(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
             f"client {i} starts a supervisor",
             replace(moved(""), supervisors=with_item(s.supervisors, i, "lock")),
         )
-    elif at == "later" and s.clients[:2] == ("", "") and not any(s.supervisors) and s.payload != "runs":
+    elif at == "later" and s.clients[:2] == ("", "") and _is_at_rest(s):
         # Everything came to rest: the submit is repeated, and nothing crashes any more.
         yield "the submit is repeated", moved("claim", crashes=0)
+
+
+def _is_at_rest(s: State) -> bool:
+    return not any(s.supervisors) and s.payload != "runs" and not any(s.waiters) and not any(s.busy)
+
+
+def _waiter(s: State, pod: int, rules: Rules) -> Iterator[tuple[str, State]]:
+    """Of each pod one at most, and its supervisor: the lock of a waiter is not modelled apart from it."""
+    at, record, child = s.waiters[pod], s.life_of(pod), 3 + pod
+
+    def moved(to: str, **more: object) -> State:
+        return replace(s, waiters=with_item(s.waiters, pod, to), **more)  # type: ignore[arg-type]
+
+    if at == "look" and record not in s.records:
+        yield f"waiter {pod} finds no record", moved("close")
+    elif at == "look" and s.made:
+        yield f"waiter {pod} drops a record", moved("look", records=s.records - {record})
+    elif at == "look" and not s.busy[pod] and not s.supervisors[child] and not s.holders(pod):
+        yield (
+            f"waiter {pod} starts a supervisor",
+            moved("look", supervisors=with_item(s.supervisors, child, "lock")),
+        )
+    elif at == "close":
+        again = rules.a_waiter_looks_again_once_its_lock_is_free
+        yield f"waiter {pod} frees its lock", moved("again" if again else "")
+    elif at == "again":
+        yield f"waiter {pod} looks again", moved("look" if record in s.records else "")
 
 
 def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
@@ -134,14 +182,35 @@ def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
         if s.ended or (s.made and rules.started_is_never_restarted):
             yield f"supervisor {i} finds a start or an end", leaves()
         else:
-            yield f"supervisor {i} finds nothing", moved("gate")
+            yield f"supervisor {i} finds nothing", moved("gpu")
+    elif at == "gpu" and not s.busy[s.pods[i]]:
+        yield f"supervisor {i} leases the GPU", moved("gate")
+    elif at == "gpu":
+        first = rules.a_place_is_recorded_before_the_waiter_is_looked_for
+        yield f"supervisor {i} finds the GPU busy", moved("record" if first else "ensure")
+    elif at == "record":
+        records = s.records | {s.life_of(s.pods[i])}
+        later = rules.a_place_is_recorded_before_the_waiter_is_looked_for
+        yield (
+            f"supervisor {i} records its place",
+            replace(moved("ensure") if later else leaves(), records=records),
+        )
+    elif at == "ensure":
+        waiter = s.waiters[s.pods[i]]
+        # A waiter that has freed its lock and looks again is one that this supervisor replaces.
+        waiters = s.waiters if waiter in ("look", "close") else with_item(s.waiters, s.pods[i], "look")
+        later = rules.a_place_is_recorded_before_the_waiter_is_looked_for
+        yield (
+            f"supervisor {i} ensures a waiter",
+            replace(leaves() if later else moved("record"), waiters=waiters),
+        )
     elif at == "gate":
         if s.made and rules.gate_is_exclusive and rules.started_is_never_restarted:
             yield f"supervisor {i} finds the gate closed", leaves()
         else:
             yield (
                 f"supervisor {i} passes the gate",
-                moved("start", made=True, born=(s.pods[i], s.life if s.pods[i] == 0 else 0)),
+                moved("start", made=True, born=s.life_of(s.pods[i])),
             )
     elif at == "start":
         lock = s.lock | ({"p"} if rules.payload_inherits_the_lock else set())
@@ -169,13 +238,22 @@ def _observer(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     else:
         ended, free = False, not s.holders(0)
     free = free or not rules.lost_needs_a_free_lock
-    alone = set(s.pods) == {0} or not rules.another_life_on_a_shared_volume_is_unknown
+    alone = set(s.pods[:3]) == {0} or not rules.another_life_on_a_shared_volume_is_unknown
     verdict = "ended" if ended else "running" if not free else "lost" if same_life or alone else "unknown"
     yield "observer judges", replace(s, look=None, verdict=verdict)
 
 
 def _crashes(now: State) -> Iterator[tuple[str, State]]:
     s = replace(now, crashes=now.crashes - 1, crashed=True)
+    for pod in (0, 1):
+        if s.waiters[pod]:
+            yield f"waiter {pod} is killed", replace(s, waiters=with_item(s.waiters, pod, ""))
+    for i in (3, 4):
+        if s.supervisors[i]:
+            yield (
+                f"supervisor {i} is killed",
+                replace(s, supervisors=with_item(s.supervisors, i, ""), lock=s.lock - {str(i)}),
+            )
     for i in range(2):
         if s.clients[i] not in ("", "later"):
             yield f"client {i} is killed", replace(s, clients=with_item(s.clients, i, ""))
@@ -192,12 +270,13 @@ def _crashes(now: State) -> Iterator[tuple[str, State]]:
         replace(
             s,
             clients=tuple(
-                "" if gone and at != "later" else at for gone, at in zip(here, s.clients, strict=True)
+                "" if gone and at != "later" else at for gone, at in zip(here[:3], s.clients, strict=True)
             ),
             supervisors=tuple("" if gone else at for gone, at in zip(here, s.supervisors, strict=True)),
             payload="done" if s.payload == "runs" and s.born[0] == 0 else s.payload,
             lock=s.lock - s.holders(0),
             life=s.life + 1,
+            waiters=with_item(s.waiters, 0, ""),
             look=None,
         ),
     )
@@ -211,6 +290,9 @@ def harm(s: State) -> str | None:
         s.payload == "runs" or s.ended or any(x in ("start", "watch") for x in s.supervisors)
     ):
         return "called lost while it runs, or after its end"
+    waits = not s.made and s.records and s.clients[:2] == ("", "") and _is_at_rest(s)
+    if waits and not s.crashed:
+        return "a waiting job was forgotten, though nothing crashed"
     if s.verdict == "ended" and not s.ended:
         return "called ended without an end"
     return None
@@ -239,9 +321,14 @@ class Search:
     trace: tuple[str, ...]
 
 
-def search(rules: Rules = Rules(), *, crashes: int = 1, pods: tuple[int, ...] = (0, 0, 0)) -> Search:
+def search(
+    rules: Rules = Rules(), *, crashes: int = 1, pods: tuple[int, ...] = (0, 0, 0), busy: bool = False
+) -> Search:
     """Visit every state that can be reached; stops at the first harm, with the way to it."""
-    first = State(crashes=crashes, pods=pods)
+    first = State(crashes=crashes, pods=(*pods, 0, 1))
+    if busy:  # with another job, and a waiter that other jobs have needed
+        busy_pods = (True, 1 in pods)
+        first = replace(first, busy=busy_pods, waiters=tuple("look" if pod else "" for pod in busy_pods))
     came: dict[State, tuple[State, str] | None] = {first: None}
     queue, at_rest = deque([first]), 0
     while queue:

@@ -67,10 +67,17 @@ def test_the_same_intent_joins_a_job_that_is_not_known_to_be_ended(ledger: Ledge
 
 
 @pytest.mark.parametrize("state", ENDED)
-def test_the_same_intent_after_an_end_is_a_new_job(ledger: Ledger, state: str) -> None:
+def test_the_same_intent_after_an_end_is_a_new_job_but_after_a_success(ledger: Ledger, state: str) -> None:
     ledger.intend(INTENT)
     ledger.record(INTENT.job, 1, state, {})
-    assert not ledger.intend(replace(INTENT, job="demo-bbbbbbbb")).adopted
+    assert ledger.intend(replace(INTENT, job="demo-bbbbbbbb")).adopted is (state == "succeeded")
+
+
+def test_the_same_intent_joins_the_job_that_runs_before_the_one_that_succeeded(ledger: Ledger) -> None:
+    ledger.intend(INTENT)
+    ledger.intend(replace(INTENT, job="demo-bbbbbbbb"), again=True)
+    ledger.record("demo-bbbbbbbb", 1, "succeeded", {})
+    assert ledger.intend(replace(INTENT, job="demo-cccccccc")).job.job == INTENT.job
 
 
 def test_again_makes_another_job_and_another_intent_is_one(ledger: Ledger) -> None:

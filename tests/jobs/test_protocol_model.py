@@ -16,6 +16,16 @@ def test_no_order_of_steps_and_no_crash_breaks_the_guarantee(crashes: int, pods:
     assert found.states > 200 * (crashes + 1) and found.at_rest > 0, found
 
 
+@pytest.mark.parametrize("pods", [(0, 0, 0), (0, 1, 0)], ids=["one pod", "two pods, one volume"])
+@pytest.mark.parametrize("crashes", [0, 1, 2])
+def test_a_job_that_waits_for_a_gpu_is_started_once_and_never_forgotten(
+    crashes: int, pods: tuple[int, ...]
+) -> None:
+    found = search(crashes=crashes, pods=pods, busy=True)
+    assert found.harm is None, (found.harm, found.trace)
+    assert found.states > 200 * (crashes + 1) and found.at_rest > 0, found
+
+
 @pytest.mark.parametrize(
     ("rule", "harm"),
     [
@@ -26,9 +36,12 @@ def test_no_order_of_steps_and_no_crash_breaks_the_guarantee(crashes: int, pods:
         ("another_life_on_a_shared_volume_is_unknown", "called lost while it runs"),
         ("lock_is_read_before_the_end", "called lost while it runs, or after its end"),
         ("lost_needs_a_free_lock", "called lost while it runs"),
+        ("a_place_is_recorded_before_the_waiter_is_looked_for", "a waiting job was forgotten"),
+        ("a_waiter_looks_again_once_its_lock_is_free", "a waiting job was forgotten"),
     ],
 )
 def test_each_rule_is_needed(rule: str, harm: str) -> None:
     broken = dataclasses.replace(Rules(), **{rule: False})
-    harms = [search(broken, pods=pods).harm or "" for pods in ((0, 0, 0), (0, 1, 0))]
+    ways = [(pods, busy) for pods in ((0, 0, 0), (0, 1, 0)) for busy in (False, True)]
+    harms = [search(broken, pods=pods, busy=busy).harm or "" for pods, busy in ways]
     assert any(h.startswith(harm) for h in harms), harms

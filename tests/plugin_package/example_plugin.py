@@ -83,6 +83,9 @@ class Pack:
     ) -> JobRequest:
         return JobRequest(host, PackOptions(files=spec.intent["files"]), actor, spec.gpus, spec.wall_s)
 
+    def tools(self, spec: JobSpec) -> tuple[str, ...]:
+        return ()
+
     def needs_input(self, facts: None) -> None:
         pass
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from being_remote.pod import gpu_lease, locks
+from being_remote.pod import locks
+from being_remote.pod.tickets import Tickets
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_lock_whose_file_was_removed_is_not_taken_for_the_new_one(own_locks: Path) -> None:
-    path = locks.job_lock("a")
+    path = locks.job_locks("a")[0]
     first = locks.take(path)
     assert first is not None and locks.take(path) is None and locks.probe(path)[0] == "held"
     os.unlink(path)
@@ -34,7 +35,7 @@ def test_a_lock_whose_file_was_removed_is_not_taken_for_the_new_one(own_locks: P
 
 
 def test_a_note_is_replaced_in_place(own_locks: Path) -> None:
-    path = locks.job_lock("a")
+    path = locks.job_locks("a")[0]
     fd = locks.take(path)
     assert fd is not None
     for note in ({"attempt": 1, "why": "x" * 500}, {"attempt": 2}):
@@ -47,11 +48,11 @@ def test_a_locks_folder_that_others_can_write_is_refused(own_locks: Path) -> Non
     locks.folder()
     own_locks.chmod(0o777)
     with pytest.raises(PermissionError):
-        locks.job_lock("a")
+        locks.job_locks("a")[0]
     own_locks.rmdir()
     own_locks.symlink_to("/tmp")
     with pytest.raises(PermissionError):
-        locks.job_lock("a")
+        locks.job_locks("a")[0]
 
 
 @pytest.mark.parametrize("taken_by", ["a file", "a link", "another user"])
@@ -61,6 +62,7 @@ def test_somebody_who_takes_the_usual_folders_name_blocks_nobody(
     monkeypatch.delenv("BEING_REMOTE_LOCKS", raising=False)
     usual, other = tmp_path / "usual" / "locks", tmp_path / "other" / "locks"
     monkeypatch.setattr(locks, "places", lambda: (str(usual), str(other)))
+    monkeypatch.setattr(locks, "own_places", list)
     theirs = tmp_path / "theirs"
     theirs.mkdir(mode=0o777)
     if taken_by == "a file":
@@ -73,13 +75,13 @@ def test_somebody_who_takes_the_usual_folders_name_blocks_nobody(
         usual.parent.mkdir(mode=0o777)
         os.chown(usual.parent, 4321, -1)
     assert locks.folder(make=False) == str(other) and not other.parent.exists()
-    held = locks.take(locks.job_lock("a"))
+    held = locks.take(locks.job_locks("a")[0])
     assert held is not None and other.is_dir()
     assert os.listdir(theirs) == [] and (taken_by != "another user" or os.listdir(usual.parent) == [])
     # Once it is used it counts for all, or two processes could each hold "the" lock.
     usual.parent.rmdir() if taken_by == "another user" else usual.parent.unlink()
     assert locks.folder() == str(other)
-    assert locks.probe(locks.job_lock("a", make=False))[0] == "held"
+    assert locks.probe(locks.job_locks("a", make=False)[0])[0] == "held"
     os.close(held)
 
 
@@ -95,6 +97,7 @@ def test_the_usual_folder_is_ours_alone_and_the_other_one_is_not_made(
     monkeypatch.delenv("BEING_REMOTE_LOCKS", raising=False)
     usual, other = tmp_path / "usual" / "locks", tmp_path / "other" / "locks"
     monkeypatch.setattr(locks, "places", lambda: (str(usual), str(other)))
+    monkeypatch.setattr(locks, "own_places", list)
     assert locks.folder(make=False) == str(usual) and not usual.parent.exists()
     assert locks.folder() == str(usual) and not other.parent.exists()
     assert [stat.S_IMODE(p.stat().st_mode) for p in (usual.parent, usual)] == [0o700, 0o700]
@@ -103,12 +106,45 @@ def test_the_usual_folder_is_ours_alone_and_the_other_one_is_not_made(
 def test_tickets_of_the_dead_are_passed_over(own_locks: Path) -> None:
     pid = os.fork()
     if pid == 0:
-        gpu_lease.GpuQueue("dead", 1)
+        Tickets().draw(lambda: 0)
         os._exit(0)
     os.waitpid(pid, 0)
-    assert len(os.listdir(own_locks / "tickets")) == 1
-    mine, later = gpu_lease.GpuQueue("a", 1), gpu_lease.GpuQueue("b", 1)
-    assert len(os.listdir(own_locks / "tickets")) == 2
-    assert mine._is_next() and not later._is_next()
-    mine.leave()
-    assert later._is_next()
+    assert os.listdir(own_locks / "tickets") == [f"{1:012d}"]
+    mine, later = Tickets(), Tickets()
+    assert (mine.draw(lambda: 0), later.draw(lambda: 7)) == (1, 8)
+    assert mine.others_up_to(8) == [8] and later.others_up_to(8) == [1]
+    mine.release()
+    assert later.others_up_to(8) == [] and os.listdir(own_locks / "tickets") == [f"{8:012d}"]
+
+
+def test_a_ticket_that_a_cleaner_removed_is_held_again(own_locks: Path) -> None:
+    mine, other = Tickets(), Tickets()
+    mine.hold({3, 9})
+    (own_locks / "tickets" / f"{3:012d}").unlink()
+    assert other.others_up_to(5) == []
+    mine.hold({3, 9})
+    assert other.others_up_to(5) == [3]
+    other.hold({3, 4})
+    assert mine.others_up_to(9) == [4]
+
+
+def test_while_a_taker_waits_for_a_lock_whose_file_is_removed_it_never_holds_the_old_one(
+    own_locks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = locks.job_locks("a")[0]
+    first = locks.take(path)
+    assert first is not None
+    lock, others = locks.fcntl.flock, []
+
+    def removed_meanwhile(fd: int, how: int) -> None:
+        """Between the open and the lock, the first holder ends and another one takes a new file."""
+        if not others:
+            os.unlink(path)
+            os.close(first)
+            monkeypatch.setattr(locks.fcntl, "flock", lock)
+            others.append(locks.take(path))
+        lock(fd, how)
+
+    monkeypatch.setattr(locks.fcntl, "flock", removed_meanwhile)
+    assert locks.take(path) is None, "two hold the lock"
+    assert others[0] is not None and locks.probe(path)[0] == "held"

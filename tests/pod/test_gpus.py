@@ -63,6 +63,12 @@ def test_a_gpu_with_mig_on_is_replaced_by_its_instances_and_one_without_any_is_b
     ]
 
 
+@pytest.mark.parametrize(("used", "shown"), [("300", 300), ("20000", None), ("[N/A]", None)])
+def test_mig_instances_are_known_to_be_idle_only_where_their_gpu_is(used: str, shown: int | None) -> None:
+    parents, _ = parse(f"0, GPU-a, A100, 40960, {used}, [N/A]")
+    assert [g["memory_used_mib"] for g in split_by_mig(parents, "GPU-a, Enabled", LISTED)] == [shown, shown]
+
+
 def test_mig_instances_without_uuids_of_their_own_are_not_leased() -> None:
     parents, _ = parse("0, GPU-a, A100, 40960, 4, [N/A]")
     listed = "GPU 0: A100 (UUID: GPU-a)\n  MIG 3g.20gb Device 0: (UUID: MIG-GPU-a/1/0)\n"

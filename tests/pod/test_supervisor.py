@@ -94,7 +94,7 @@ def test_of_two_that_found_nothing_one_passes_the_gate(
         assert not one._is_unfinished()
     assert start_gate.pass_gate(both[0].paths, 1)
     with pytest.raises(supervisor.NothingToDo, match="another pod already started this attempt"):
-        both[1]._run_locked(os.open(tmp_path, os.O_RDONLY))
+        both[1]._run_locked([os.open(tmp_path, os.O_RDONLY)])
 
 
 def test_a_process_is_known_by_its_start_and_not_by_its_number_alone() -> None:

@@ -986,7 +986,7 @@ def test_a_gpu_that_a_job_of_another_workdir_leases_is_a_no(
     monkeypatch.setenv("BEING_REMOTE_LOCKS", str(tmp_path / "own/locks"))
     (tmp_path / "own").mkdir(mode=0o700)
     smi(tmp_path, monkeypatch, "echo '0, GPU-aaaa-1, NVIDIA Test, 81920, 4, 0'")
-    lock = locks.take(locks.gpu_lock("GPU-aaaa-1"))
+    lock = locks.take(locks.gpu_locks("GPU-aaaa-1")[0])
     assert lock is not None
     locks.write_note(lock, {"job": "elsewhere-1"})
     ((what, _),) = here.why()
