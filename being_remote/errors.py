@@ -179,6 +179,18 @@ class NoSpace(DataError):
     """A disk is full, local or on the host that the text names. Older files are untouched."""
 
 
+class HostDiskFull(NoSpace, HostError):
+    """The disk of a host is full; `file` is "HOST:PATH". Other hosts are not concerned."""
+
+    def __init__(self, what: str, *, host: str, path: str) -> None:
+        BeingRemoteError.__init__(
+            self,
+            what,
+            hint=f"free some space on that disk (df -h {path} on {host}), then run the command again",
+        )
+        self.host, self.file = host, f"{host}:{path}"
+
+
 class Interrupted(BeingRemoteError):
     """Ctrl-C."""
 

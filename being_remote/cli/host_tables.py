@@ -23,7 +23,7 @@ def show_hosts(console: Console, report: HostsReport) -> None:
             _yes_no(row.trusted),
             cell(row.rsync or "-"),
             cell(row.python or "-"),
-            str(len(row.gpus)) if row.python is not None else "?",
+            _gpu_count(row),
             size_text(row.disk_free_bytes) if row.disk_free_bytes is not None else "?",
         )
     console.print(table)
@@ -75,6 +75,15 @@ def _show_error(console: Console, row: HostReport) -> None:
         line(console, f"  {row.host}: {row.error}", "red")
         if row.next:
             line(console, f"  next: {row.next}")
+
+
+def _gpu_count(row: HostReport) -> Text:
+    if row.python is None:
+        return Text("?")
+    broken = sum(1 for gpu in row.gpus if gpu.broken)
+    return Text(
+        f"{len(row.gpus)}, {broken} broken" if broken else str(len(row.gpus)), "red" if broken else ""
+    )
 
 
 def _limits(row: HostReport) -> list[str]:

@@ -10,6 +10,7 @@ from rich.text import Text
 from being_remote.cli.job_tables import next_step, show_downloads, show_move, state_style
 from being_remote.cli.printing import cell, line, new_table
 from being_remote.cli.text import size_text
+from being_remote.wording import count_noun
 
 if TYPE_CHECKING:
     from being_remote.jobs.dispatch import DispatchedJob
@@ -26,7 +27,9 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
         # The notes serve the decision, which has been made where a job is followed or attached to.
         for note in job.plan.notes if not (job.adopted or report.followed) else ():
             line(console, f"note: {note}", "yellow")
-        what = "was there" if job.adopted else "was submitted"
+        what = "was submitted before" if job.adopted else "was submitted"
+        if job.adopted and job.state is not None and job.state.started:
+            what = "is already running"
         if report.followed:
             what = "was followed to its end"
             show_move(console, report.moved, dry_run=False)
@@ -78,6 +81,6 @@ def _show_plan(console: Console, job: DispatchedJob) -> None:
         line(console, f"would link {link} -> {target}")
     for command in plan.commands:
         line(console, f"would run {command}")
-    line(console, f"needs {plan.gpus} GPU" + ("" if plan.gpus == 1 else "s"))
+    line(console, f"needs {count_noun(plan.gpus, 'GPU')}")
     for note in plan.notes:
         line(console, f"note: {note}", "yellow")

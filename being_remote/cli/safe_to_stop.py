@@ -15,7 +15,7 @@ from being_remote.cli.options import DryRunOpt, HostOpt, option
 from being_remote.cli.output import Out, stdout
 from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.errors import UsageError
-from being_remote.wording import duration
+from being_remote.wording import count_noun, duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,10 +119,9 @@ def show_safe_to_stop(console: Console, report: SafeReport) -> None:
 def _facts(report: SafeReport) -> str:
     """What is local, and since when the host is idle."""
     files = sum(row.files for row in report.actors) + sum(row.files for row in report.jobs)
-    actors = f"{len(report.actors)} actor{'' if len(report.actors) == 1 else 's'}"
-    jobs = f"{len(report.jobs)} job{'' if len(report.jobs) == 1 else 's'}"
-    local = f"{actors}, {files:,} file{'' if files == 1 else 's'}, {jobs} verified local"
-    return f"{local}; {_idle(report)}"
+    counts = (len(report.actors), "actor"), (files, "file"), (len(report.jobs), "job")
+    local = ", ".join(count_noun(count, noun) for count, noun in counts)
+    return f"{local} verified local; {_idle(report)}"
 
 
 def _against(report: SafeReport) -> str:

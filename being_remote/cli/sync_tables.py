@@ -15,6 +15,7 @@ from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import amount_text, files_text, first_line, printable, size_text
 from being_remote.sync.sync_report import SyncReport
 from being_remote.sync.watch import EVERY_S, WatchPause, WatchReport, WatchRound
+from being_remote.wording import count_noun
 from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
 from being_remote.workflows.sync import watch
 
@@ -106,7 +107,7 @@ def _teller(out: Out) -> Callable[[WatchRound | WatchPause], None]:
 
 def _tell_end(report: WatchReport) -> None:
     amount = amount_text(report.transferred_files, report.transferred_bytes)
-    text = f"downloaded {amount} in {report.rounds} round{'' if report.rounds == 1 else 's'}"
+    text = f"downloaded {amount} in {count_noun(report.rounds, 'round')}"
     if report.snapshot is not None:
         text += f"; backup: {report.folder}, snapshot {report.snapshot}"
     print(printable(text))

@@ -16,6 +16,8 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from being_remote.wording import list_some
+
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -275,8 +277,7 @@ def _others(costs: _Costs, way: _RuleMatch) -> str:
     if not len(as_well):
         return ""
     nearest = as_well[np.argsort(np.abs(as_well), kind="stable")].tolist()
-    listed = ", ".join(f"{n:+d}" for n in nearest[:4])
-    return f"{listed}{', ...' if len(nearest) > 4 else ''} frames from these"
+    return f"{list_some([f'{n:+d}' for n in nearest], 4)} frames from these"
 
 
 def _followed(

@@ -12,6 +12,7 @@ from being_remote.pod_client.host_facts import HostFacts
 OLDEST_PYTHON = (3, 8)
 LOW_DISK_BYTES = 5 << 30
 FULL_DISK_BYTES = 256 << 20  # a tracking writes more than that
+_REPAIR = "restart the pod, or use another one"
 
 
 class RsyncCheck:
@@ -93,8 +94,6 @@ class DiskCheck:
             faults.append(f"disk full at {workdir!r}: no file can be made on it; remove some")
         return tuple(faults)
 
-
-_REPAIR = "restart the pod, or use another one"
 
 # In the order in which `doctor` shows them.
 BUILT_IN: tuple[HostCheck, ...] = (

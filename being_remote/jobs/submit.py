@@ -91,7 +91,9 @@ def _read(
             hint="ids are never used twice; retrack --again makes another job",
         )
     if answer.claim == "failed":
-        return HostError(
+        nothing = f"{answer.job} was not stored; nothing was started"
+        full = answer.problem and answer.problem.full_disk(session.host, nothing)
+        return full or HostError(
             f"{answer.job}: the job cannot be stored: {quote(answer.reason or 'no reason')}",
             host=session.host,
             hint="correct that and submit it again; nothing was started",

@@ -12,7 +12,7 @@ import subprocess
 import time
 from typing import Callable, Dict, List, Optional
 
-from being_remote.pod import os_problem, processes, start_gate
+from being_remote.pod import memory_kills, os_problem, processes, start_gate
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.folded_log import LogPump
 from being_remote.pod.heartbeat import HeartbeatWriter
@@ -73,7 +73,7 @@ class Attempt:
         try:
             self._prepare()
         except (OSError, ValueError, shutil.Error) as e:
-            why = os_problem.describe(e) if isinstance(e, OSError) and e.errno else str(e)
+            why = _in_words(e)
             return AttemptOutcome(JobState.FAILED, None, f"its work folder could not be prepared: {why}")
         progress = self._spec["progress"]
         if progress is not None and progress["total"] is None and progress["total_glob"] is not None:
@@ -116,6 +116,7 @@ class Attempt:
         state = JobState(step["state"])
         pump.keep_running()
         self.heartbeat.announce(state, number)
+        kills = memory_kills.count_oom_kills()
         try:
             payload = subprocess.Popen(
                 [self._filled(word) for word in step["argv"]],
@@ -128,7 +129,8 @@ class Attempt:
                 pass_fds=self._inherited,
             )
         except (OSError, ValueError) as e:
-            return AttemptOutcome(JobState.FAILED, None, f"{step['argv'][0]!r} could not be started: {e}")
+            why = f"{step['argv'][0]!r} could not be started: {_in_words(e)}"
+            return AttemptOutcome(JobState.FAILED, None, why)
         identity = processes.identify(payload.pid)
         self.heartbeat.restart()
         self.heartbeat.write(state, number, identity)
@@ -154,7 +156,7 @@ class Attempt:
             note = "" if all_ended else "; some of its processes could not be killed"
             return stop._replace(exit_code=payload.poll(), reason=stop.reason + note)
         if code is not None and code != 0:
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+            how = memory_kills.explain_end(code, kills)
             return AttemptOutcome(JobState.FAILED, code, f"{os.path.basename(step['argv'][0])} {how}")
         return None
 
@@ -216,6 +218,10 @@ class Attempt:
         lines = end.decode("utf-8", "replace").splitlines()
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return f"; last in its log: {last[:LAST_LINE_LETTERS]}" if last else ""
+
+
+def _in_words(error: Exception) -> str:
+    return os_problem.describe(error) if isinstance(error, OSError) and error.errno else str(error)
 
 
 def _path_below(folder: str, name: str) -> str:

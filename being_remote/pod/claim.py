@@ -254,12 +254,16 @@ def _claim_one(query: Record, asked: Record, files: Files) -> Record:
         "claim": "failed",
         "supervisor": None,
         "reason": None,
+        "problem": None,
         "seen": None,
     }
     try:
         answer["claim"] = claim(query, asked, files)
     except OSError as e:  # this job's only: others may have room, or be here already
+        if e.errno is not None and e.filename is None:  # a write names no file
+            e.filename = query["workdir"]
         answer["reason"] = _words(e)
+        answer["problem"] = None if e.errno is None else os_problem.record_of(e)
     return answer
 
 

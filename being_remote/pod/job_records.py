@@ -32,7 +32,11 @@ def read_bytes(path: str, limit: int = MAX_RECORD_BYTES) -> Optional[bytes]:
         return None
     except OSError as e:
         what = f"{os.path.basename(path)} cannot be read: {e.strerror}"
-        raise (ValueError if e.errno in (errno.ELOOP, errno.ENXIO) else Unreadable)(what) from None
+        if e.errno in (errno.ELOOP, errno.ENXIO):
+            raise ValueError(what) from None
+        unreadable = Unreadable(what)
+        unreadable.errno = e.errno
+        raise unreadable from None
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode) or info.st_size > limit:

@@ -1,15 +1,19 @@
 """Runs on the pod: what the system refused, as a record and in words.
 
-The laptop says the same with the host's name: `in_words` is the one table of these words.
+The laptop says the same with the host's name: `in_words` is the one table of these words. Each program runs
+in `run`, which ends one that was refused something with EXIT_CODE and the record, as the last line of stderr.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
-from typing import Any, Dict, Optional
+import sys
+from typing import Any, Callable, Dict, Optional
 
+EXIT_CODE = 74  # EX_IOERR of sysexits.h
 FULL = ("ENOSPC", "EDQUOT")
 FULL_BELOW_BYTES = 64 << 10
 _WORDS = {
@@ -24,9 +28,30 @@ _WORDS = {
     "ENFILE": "too many open files",
     "ENOMEM": "out of memory",
     "EAGAIN": "no more processes allowed",
-    "ENOENT": "no such file or folder",
+    "ENOENT": "No such file or directory",
+    "ENOTDIR": "not a folder",
 }
 _MAX_PATH, _PAGE = 300, 4096
+
+
+def run(program: Callable[[], None]) -> None:
+    """Run a program to its end. An exception that does not come from the system passes: it is a bug."""
+    try:
+        program()
+    except BrokenPipeError:  # its reader has gone
+        raise
+    except OSError as e:
+        if e.errno is None:
+            raise
+        _end(record_of(e))
+    except MemoryError:
+        _end({"errno": "ENOMEM", "path": ""})
+
+
+def _end(record: Dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, (json.dumps(record) + "\n").encode("ascii"))
+    sys.exit(EXIT_CODE)
 
 
 def record_of(error: OSError) -> Dict[str, Any]:

@@ -79,17 +79,18 @@ def take_file(into: bytes, header: List[Any], stdin: BinaryIO) -> None:
 
 
 def main(request: str, stdin: BinaryIO) -> None:
-    """Answer one request; a disk's refusal ends in one line."""
+    """Answer one request."""
     asked = json.loads(request)
     into = base64.b64decode(asked["into"])
+    if asked["do"] == "look":
+        rows = json.loads(stdin.read())
+        json.dump([count_held(into, base64.b64decode(row[0]), *row[1:]) for row in rows], sys.stdout)
+        return
     try:
-        if asked["do"] == "look":
-            rows = json.loads(stdin.read())
-            json.dump([count_held(into, base64.b64decode(row[0]), *row[1:]) for row in rows], sys.stdout)
-            return
         for line in iter(lambda: stdin.readline(MAX_LINE), b""):
             take_file(into, json.loads(line), stdin)
-        with contextlib.suppress(OSError):  # another stream is running, or was cut
-            os.rmdir(os.path.join(into, ASIDE))
     except OSError as e:
-        sys.exit(f"{e.strerror}: {e.filename!r}")
+        e.filename = e.filename or into  # a write names no file
+        raise
+    with contextlib.suppress(OSError):  # another stream is running, or was cut
+        os.rmdir(os.path.join(into, ASIDE))

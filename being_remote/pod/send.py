@@ -83,10 +83,7 @@ def send_all(stdin: BinaryIO, out: BinaryIO) -> None:
     """Answer the request."""
     first, *lines = zlib.decompress(stdin.read()).split(b"\n")
     folder = json.loads(first).encode("latin-1")
-    try:
-        os.stat(folder)
-    except OSError as e:
-        sys.exit(f"{folder!r}: {e.strerror}")
+    os.stat(folder)
     unread, number = [], 0
     for line in lines:
         for letters, held, most in json.loads(line):

@@ -93,5 +93,5 @@ def fork_supervisor(
         main(request)
     except BaseException:  # noqa: BLE001 - it never returns to what its parent does
         sys.excepthook(*sys.exc_info())
-        os._exit(1)
-    os._exit(0)
+    finally:  # also where its log takes no more words
+        os._exit(0)

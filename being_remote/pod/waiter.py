@@ -28,6 +28,7 @@ A kill leaves:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -40,6 +41,7 @@ from being_remote.pod import (
     gpu_lease,
     job_records,
     locks,
+    os_problem,
     processes,
     program_store,
     start_gate,
@@ -137,18 +139,21 @@ class Waiter:
 
     def _keep(self) -> bool:
         """Keep the queue; True once nothing waits, False if our lock is another file by now."""
-        complaint = ""
         while locks.is_still(self._lock_path, self._lock):
             try:
                 if not self._look():
                     self._tickets.release()
                     return True
             except OSError as e:  # a disk that is full or gone for a moment
-                if str(e) != complaint:
-                    complaint = str(e)
-                    sys.stderr.write(f"the queue is looked at again: {complaint}\n")
+                self._note_problem("waits for its disk: " + os_problem.describe(e))
             self._rest()
         return False
+
+    def _note_problem(self, reason: str) -> None:
+        """Say it in our lock's note: the log may be on the same full disk."""
+        with contextlib.suppress(OSError):
+            for first in waiting_records.list_waiting(self._folder)[:1]:
+                _write_note(self._lock, os.getpid(), first, reason)
 
     def _look(self) -> bool:
         """Look once; False if nothing waits."""
@@ -220,7 +225,7 @@ class Waiter:
             program_store.mend(JobPaths.of(self._workdir, place.job))
             process = start_supervisor(self._workdir, place.job, place.attempt, env=env, give_up=give_up)
         except OSError as e:
-            self._move_behind(place, f"cannot be started: {e}")
+            self._move_behind(place, f"cannot be started: {os_problem.describe(e)}")
             return
         self._children[place] = process
         if place != self._last_started:

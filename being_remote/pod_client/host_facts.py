@@ -18,11 +18,6 @@ class _ToolOutput(StrictModel):
     out: str | None = Field(max_length=20_000)
     error: _Problem | None
 
-    @property
-    def missing(self) -> bool:
-        """Whether the host lacks the program."""
-        return self.error == "not there"
-
 
 class _Disk(StrictModel):
     exists: bool

@@ -21,9 +21,9 @@ from pydantic import (
 )
 
 from being_remote.foreign_text import printable
-from being_remote.pod import os_problem
 from being_remote.pod.job_paths import JOB_ID
 from being_remote.pod.job_states import JobState
+from being_remote.pod_client.refusal import SystemRefusal
 from being_remote.pod_client.runner import ProgramName, malformed_answer
 from being_remote.strict_model import StrictModel, first_problem
 
@@ -132,16 +132,6 @@ class AttemptFacts(StrictModel):
     problem: Text | None = None
 
 
-class RefusalByTheSystem(StrictModel):
-    """What a host's system refused: an errno's name, and the path."""
-
-    errno: Annotated[str, Field(pattern=r"^E[A-Z0-9]{1,20}$")]
-    path: Text
-
-    def in_words(self, host: str) -> str:
-        return os_problem.in_words(self.errno, self.path, host)
-
-
 class LockHolder(StrictModel):
     """Who took the job's lock last; a waiting supervisor is known by nothing else."""
 
@@ -149,7 +139,7 @@ class LockHolder(StrictModel):
     incarnation: BootIdentity
     supervisor: Process
     waits_for: Text | None
-    problem: RefusalByTheSystem | None = None
+    problem: SystemRefusal | None = None
 
 
 class WaitingPlace(StrictModel):
@@ -178,7 +168,7 @@ class JobFacts(StrictModel):
     holder: LockHolder | None = None
     cancel: Count | None = None
     waiting: WaitingPlace | None = None
-    disk: RefusalByTheSystem | None = None
+    disk: SystemRefusal | None = None
     asked: Count
     attempts: Annotated[tuple[AttemptFacts, ...], Field(max_length=16, strict=False)]
     problem: Text | None = None
@@ -205,7 +195,7 @@ class JobFacts(StrictModel):
         return self.holder.supervisor.alive
 
     @property
-    def refusal(self) -> RefusalByTheSystem | None:
+    def refusal(self) -> SystemRefusal | None:
         """What the system refuses the job at the moment: its supervisor says so, or its disk is full."""
         said = self.holder.problem if self.lock == "held" and self.holder is not None else None
         return self.disk or said
@@ -283,6 +273,7 @@ class SubmittedJob(StrictModel):
         | None
     )
     reason: Text | None
+    problem: SystemRefusal | None = None
     seen: OneJob | None
 
 

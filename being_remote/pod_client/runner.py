@@ -17,13 +17,16 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from being_remote.errors import CommandFailed, MalformedAnswer, ToolMissing
+from being_remote.errors import CommandFailed, MalformedAnswer
 from being_remote.foreign_text import quote
+from being_remote.pod_client.refusal import find_error
 from being_remote.session import Session
 from being_remote.strict_model import StrictModel, first_problem
 
 BOOT = (
-    "import sys, zlib\n"
+    "import sys\n"
+    "sys.version_info >= (3, 8) or sys.exit('Python %d.%d' % sys.version_info[:2])\n"
+    "import zlib\n"
     "i = sys.stdin.buffer\n"
     "n = int(i.readline(20))\n"
     "t = i.read(n)\n"
@@ -39,12 +42,17 @@ def load(name, source):
     if parent:
         setattr(sys.modules[parent], last, module)
     exec(compile(source, name, "exec"), module.__dict__)
-for name, source in {modules!r}:
+def start():
+    for name, source in {modules!r}:
+        load(name, source)
+{start}
+for name, source in {first!r}:
     load(name, source)
+sys.modules['being_remote.pod.os_problem'].run(start)
 """
-_END_WITH_CLIENT = "sys.modules['being_remote.pod.client'].end_with_client()\n"
+_END_WITH_CLIENT = "    sys.modules['being_remote.pod.client'].end_with_client()\n"
 _IMPORT = re.compile(r"^from being_remote\.pod(?:\.(\w+))? import (\([^)]*\)|[^\n(]+)", re.MULTILINE)
-_MAIN = "sys.modules[{main!r}].main(sys.argv[1], sys.stdin.buffer)\n"
+_MAIN = "    sys.modules[{main!r}].main(sys.argv[1], sys.stdin.buffer)\n"
 
 ProgramName = Literal[
     "box_search",
@@ -140,8 +148,10 @@ def run_program(
         reply: makes, of the first line that it prints, what it is sent next; see `Session.run`.
 
     Raises:
-        ToolMissing: no such Python on the host.
-        CommandFailed: the program failed; the message quotes the end of its stderr.
+        ToolMissing: no such Python on the host, or it is too old or incomplete.
+        HostDiskFull: the host's disk is full.
+        CommandFailed: the system refused something else, or the program failed: the message quotes the end
+            of its stderr.
         HostError: no answer.
     """
     about = PROGRAMS[program]
@@ -153,15 +163,8 @@ def run_program(
         max_output_bytes=about.max_answer_bytes,
         reply=reply,
     )
-    if result.exit_code in (126, 127):
-        raise ToolMissing(
-            host=session.host,
-            tool=repr(python),
-            hint="install Python 3.8 or newer on the host (apt-get install python3), or set `python` in the"
-            " inventory",
-        )
     if result.exit_code != 0:
-        raise CommandFailed(
+        raise find_error(result, about.task, python) or CommandFailed(
             f"{about.task} failed with exit code {result.exit_code}: {quote(result.stderr)}",
             host=session.host,
             result=result,
@@ -203,12 +206,15 @@ def program_text(program: ProgramName) -> bytes:
             add(imported)
         modules.setdefault(f"being_remote.pod.{name}", source)
 
+    add("os_problem")
+    first = list(modules.items())
     read_only = PROGRAMS[program].read_only
     if read_only:
         add("client")
     add(program)
-    text = _LOADER.format(modules=list(modules.items())) + (_END_WITH_CLIENT if read_only else "")
-    return zlib.compress((text + _MAIN.format(main=f"being_remote.pod.{program}")).encode(), 9)
+    start = (_END_WITH_CLIENT if read_only else "") + _MAIN.format(main=f"being_remote.pod.{program}")
+    text = _LOADER.format(first=first, modules=list(modules.items())[len(first) :], start=start)
+    return zlib.compress(text.encode(), 9)
 
 
 def _imports(source: str) -> Iterator[str]:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from being_remote.errors import UsageError
 from being_remote.jobs.recipe import Recipe
 from being_remote.plugins import installed
-from being_remote.recipes.command import Command
-from being_remote.recipes.metrical_tracker import MetricalTracker
 
-BUILT_IN: tuple[Recipe, ...] = (MetricalTracker(), Command())
+
+def _metrical_tracker() -> Recipe:
+    from being_remote.recipes.metrical_tracker import MetricalTracker
+
+    return MetricalTracker()
+
+
+def _command() -> Recipe:
+    from being_remote.recipes.command import Command
+
+    return Command()
+
+
+# A recipe is imported when it is asked for: the start of a command waits for the imports.
+BUILT_IN: dict[str, Callable[[], Recipe]] = {"metrical-tracker": _metrical_tracker, "command": _command}
 
 
 def all_recipes() -> dict[str, Recipe]:
@@ -17,7 +31,7 @@ def all_recipes() -> dict[str, Recipe]:
     Raises:
         UsageError: an installed package adds something that is not a Recipe of a new name.
     """
-    added, recipes = installed("being_remote.recipes"), {recipe.name: recipe for recipe in BUILT_IN}
+    added, recipes = installed("being_remote.recipes"), {name: make() for name, make in BUILT_IN.items()}
     for name, recipe in added.items():
         if not isinstance(recipe, Recipe) or recipe.name != name or name in recipes:
             raise UsageError(
@@ -37,9 +51,8 @@ def find_recipe(name: str) -> Recipe:
         >>> find_recipe("command").name
         'command'
     """
-    built_in = next((recipe for recipe in BUILT_IN if recipe.name == name), None)
-    if built_in is not None:
-        return built_in  # works though a plug-in is broken
+    if name in BUILT_IN:
+        return BUILT_IN[name]()  # works though a plug-in is broken
     recipes = all_recipes()
     if name not in recipes:
         raise UsageError(f"no recipe named {name!r}", hint=f"known recipes: {', '.join(sorted(recipes))}")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from being_remote.errors import AnswerTimeout, CommandFailed, ConnectionLost, HostError, ToolMissing
 from being_remote.foreign_text import quote
+from being_remote.pod_client.refusal import find_error
 from being_remote.session import Result
 from being_remote.transport.output_framing import MarkedCommand
 from being_remote.transport.rsync_process import StderrHead
@@ -123,4 +124,7 @@ class ProcessStream:
                 host=self._host, tool=self._name, hint="check that it is installed on the host, and its path"
             )
         result = Result(self._host, (self._name,), code, b"", message, 0.0)
-        raise CommandFailed(f"{self._name!r} ended with {code}{text}", host=self._host, result=result)
+        refused = find_error(result, repr(self._name), self._name)
+        raise refused or CommandFailed(
+            f"{self._name!r} ended with {code}{text}", host=self._host, result=result
+        )

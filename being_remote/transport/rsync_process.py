@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from being_remote.disk import is_full, no_space, room_bytes
-from being_remote.errors import CommandFailed, ConnectionLost, NoSpace, ToolMissing
+from being_remote.errors import CommandFailed, ConnectionLost, HostDiskFull, ToolMissing
 from being_remote.foreign_text import quote
 from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.session import OnProgress, Result, TransferProgress
@@ -241,10 +241,7 @@ def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> No
 
 
 def require_remote_space(message: bytes, place: str) -> None:
-    """Raise NoSpace where a program that wrote to `place` ("host:folder") printed that the disk is full."""
+    """Raise HostDiskFull where a program that wrote to `place` ("host:folder") printed that it is."""
     if _FULL.search(message):
-        raise NoSpace(
-            f"the remote disk is full, it says: {quote(message)}",
-            file=place,
-            hint="free some space on that disk, then run the command again: it resumes",
-        )
+        host, _, path = place.partition(":")
+        raise HostDiskFull(f"disk full on {host} ({path}), it says: {quote(message)}", host=host, path=path)

@@ -22,7 +22,15 @@ from itertools import compress, islice
 from pathlib import Path
 
 from being_remote.disk import FULL, no_space, room_bytes
-from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, ToolMissing, UnsafeFile
+from being_remote.errors import (
+    AnswerTimeout,
+    CommandFailed,
+    ConnectionLost,
+    HostError,
+    ToolMissing,
+    UnsafeFile,
+)
+from being_remote.foreign_text import quote
 from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.pod.send import HEADER, TRAILER
 from being_remote.pod_client.encoded_names import letters
@@ -121,6 +129,15 @@ def pull(
     except ToolMissing as e:
         raise ToolMissing(
             host=session.host, tool=f"rsync or {python}", hint="apt-get install rsync on the host"
+        ) from e
+    except CommandFailed as e:
+        if e.result.exit_code != 1:
+            raise
+        raise CommandFailed(
+            f"not everything can be read: {quote(e.result.stderr)}",
+            host=session.host,
+            result=e.result,
+            hint="check the owner and the rights of these files on the host; all others arrived",
         ) from e
     except OSError as e:
         if e.errno in FULL:

@@ -22,12 +22,13 @@ from being_remote.errors import CommandFailed, ConnectionLost, HostError, NotFou
 from being_remote.foreign_text import quote
 from being_remote.pace import SLOWEST, Pace, Rate
 from being_remote.pod_client.encoded_names import encode
+from being_remote.pod_client.refusal import find_error
 from being_remote.pod_client.runner import malformed_answer, program_stdin, run_program, start_words
 from being_remote.session import OnProgress, Push, Result, Session, TransferProgress, TransferResult
 from being_remote.strict_model import first_problem
 from being_remote.transport.output_framing import quote_words
 from being_remote.transport.rsync import check_names
-from being_remote.transport.rsync_process import StderrHead, require_remote_space
+from being_remote.transport.rsync_process import StderrHead
 
 _STALL_S = 60
 _CHUNK = 1 << 20
@@ -186,9 +187,11 @@ def _require_success(
         return
     if code in (126, 127):
         raise _no_tool(host, python)
-    require_remote_space(message, f"{host}:{request.into}")
+    result = Result(host, (python,), code, b"", message, 0.0)
+    refused = find_error(result, "receiving files", python)
+    if refused is not None:
+        raise refused from broken
     if code == 1 and message.strip() != b"cut short":
-        result = Result(host, (python,), code, b"", message, 0.0)
         raise CommandFailed(
             f"files could not be received: {quote(message)}", host=host, result=result
         ) from broken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from console_text import console_text
 
-from being_remote.cli.host_tables import show_doctor
+from being_remote.cli.host_tables import show_doctor, show_hosts
 from being_remote.host_checks.host_report import HostReport
 from being_remote.pod_client.host_facts import ContainerLimits
 from being_remote.pod_client.job_answers import GpuFacts
@@ -28,6 +28,7 @@ def test_doctor_shows_the_limits_of_the_container_and_which_gpu_is_broken() -> N
     gpus = (gpu(0, 4, None), gpu(1, None, None, "nvidia-smi shows [GPU is lost]"))
     limits = ContainerLimits(memory_bytes=32 << 30, cpus=7.5)
     row = HostReport("p", "ssh", "p:22", True, True, python="3.10.1", gpus=gpus, limits=limits)
+    assert "2, 1 broken" in console_text(show_hosts, HostsReport((row,)))
     lines = console_text(show_doctor, HostsReport((row,))).splitlines()
     assert lines[2:6] == [
         "  limit    34.4 GB of memory, by its cgroup",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +16,10 @@ import pytest
 from conftest import Desk
 from faults import leave_room, small_disk
 
+from being_remote.errors import HostDiskFull
 from being_remote.inventory import LocalHost
+from being_remote.pod import locks, waiter, waiting_records
+from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.os_problem import find_full_disk
 from being_remote.transport.local_session import LocalSession
 
@@ -31,7 +39,19 @@ def desk(tmp_path: Path, locks_folder: Path) -> Iterator[Desk]:
             yield made
         finally:
             leave_room(disk, "all")
-            made.clean()
+            try:
+                made.clean()
+            finally:
+                end_all_on(disk)
+
+
+def end_all_on(disk: Path) -> None:
+    """Kill what a failed test left: a disk in use cannot be unmounted."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            used = [process / "cwd", *(process / "fd").iterdir()]
+            if any(os.readlink(link).startswith(f"{disk}/") for link in used):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def until(happened: Callable[[], object], timeout_s: float = 30.0) -> None:
@@ -117,3 +137,78 @@ def test_records_are_complete_once_there_is_room_again(desk: Desk) -> None:
     assert ended.reason == "sh ended with 3; last in its log: full"
     record = json.loads((desk.folder(job, 1) / "end.json").read_text())
     assert (record["state"], record["exit_code"]) == ("failed", 3)
+
+
+def test_a_job_on_a_disk_that_takes_no_name_is_cancelled_by_a_mark_among_the_locks(desk: Desk) -> None:
+    spec = desk.spec("sleep", "600")
+    desk.submit(spec)
+    leave_room(Path(desk.workdir), "files")
+    done = desk.cancel(spec.job)
+    assert (done.cancel, done.state) == ("asked", "cancelled"), done
+    assert not (desk.folder(spec.job) / "cancel").exists()
+    assert (desk.locks / f"{spec.job}.cancel").exists()
+
+
+def test_a_cancel_on_a_full_disk_leaves_the_next_attempt_free(desk: Desk) -> None:
+    job = fill(desk)
+    desk.cancel(job)
+    assert os.readlink(desk.folder(job) / "cancel") == "1"
+    make_room(desk, job)
+    (desk.folder(job) / "attempts" / "2.asked").touch()
+    assert desk.see(job).state == "submitted"
+
+
+def test_a_job_for_a_full_disk_is_refused_with_its_host_and_folder(desk: Desk) -> None:
+    desk.until(desk.submit(desk.spec("true")).job, "succeeded")
+    leave_room(Path(desk.workdir), "pages")
+    spec = desk.spec("true")
+    with pytest.raises(
+        HostDiskFull, match=rf"^disk full on a100 \({desk.workdir}.*\); {spec.job} was not stored"
+    ):
+        desk.submit(spec)
+    assert not desk.folder(spec.job).exists()
+
+
+def test_a_cancel_that_no_mark_can_tell_is_an_error_that_names_the_full_disk(desk: Desk) -> None:
+    spec = desk.spec("true")
+    desk.submit(spec)
+    desk.until(spec.job, "succeeded")
+    (desk.folder(spec.job) / "attempts" / "2.asked").touch()
+    leave_room(Path(desk.workdir), "files")
+    with pytest.raises(HostDiskFull, match=rf"^disk full on a100 \({desk.folder(spec.job)}/cancel\); "):
+        desk.cancel(spec.job)
+
+
+def test_an_attempt_that_a_full_disk_keeps_from_its_start_waits_and_starts_once_there_is_room(
+    desk: Desk,
+) -> None:
+    spec = desk.spec("sh", "-c", "test {attempt} = 2 || exit 1; echo started >> ../../../starts")
+    desk.submit(spec)
+    desk.until(spec.job, "failed")
+    (desk.folder(spec.job) / "attempts" / "2.asked").touch()
+    leave_room(Path(desk.workdir), "files")
+    made = desk.submit(spec, attempt=2)
+    assert (made.supervisor, made.state) == ("started", "waiting"), made
+    assert desk.see(spec.job).reason == f"waits for its disk; disk full on a100 ({desk.workdir})"
+    leave_room(Path(desk.workdir), "all")
+    assert desk.until(spec.job, "succeeded", "failed").state == "succeeded"
+    assert (desk.folder(spec.job) / "starts").read_text() == "started\n"
+
+
+def test_a_waiter_whose_disk_and_log_fail_keeps_the_queue(
+    tmp_path: Path, locks_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot = read_boot_identity(str(tmp_path))
+    lock = locks.take(waiting_records.waiter_lock(str(tmp_path), boot))
+    assert lock is not None
+    queue, looks = waiter.Waiter(str(tmp_path), lock), iter([True, False])
+
+    def look() -> bool:
+        if next(looks):
+            raise OSError(errno.EIO, "Input/output error", "jobs")
+        return False
+
+    monkeypatch.setattr(queue, "_look", look)
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert queue._keep()

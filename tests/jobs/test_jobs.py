@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from being_remote.demo.pod import Pod
 from being_remote.errors import HostError, NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.jobs import dispatch
+from being_remote.jobs.ledger import Ledger
 from being_remote.workflows import cancel
 from being_remote.workflows import jobs as workflow
 from being_remote.workflows.jobs import jobs, why
@@ -78,6 +81,25 @@ def test_rows_that_name_no_job_make_the_look_incomplete_and_are_said(
     assert [row.job for row in report.jobs] == [job] and report.exit_code == 4
     show_jobs(stdout(), report)
     assert f"here: jobs may be missing: {problem}" in capsys.readouterr().out
+
+
+def test_a_look_writes_down_the_states_of_all_jobs_in_one_transaction(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        works.command(f"sleep 6{n}")
+    written: list[sqlite3.Connection] = []
+    real = Ledger._writing
+
+    @contextmanager
+    def counted(ledger: Ledger) -> Iterator[sqlite3.Connection]:
+        with real(ledger) as db:
+            written.append(db)
+            yield db
+
+    monkeypatch.setattr(Ledger, "_writing", counted)
+    assert [row.state for row in jobs(works.inventory).jobs] == ["running"] * 3
+    assert len(written) == 1
 
 
 def test_looking_starts_nothing(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:

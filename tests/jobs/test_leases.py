@@ -159,6 +159,20 @@ def test_a_job_that_waits_longer_than_its_limit_ends_unstarted_and_says_what_it_
     assert ended.gpu == () and not (desk.folder(spec.job, 1) / "started").exists()
 
 
+@pytest.mark.soak
+def test_a_job_that_waits_while_the_driver_breaks_ends_after_two_minutes_with_the_reason(desk, card) -> None:
+    card.says(A100.format(i=0, u=0, used=20143, use=97))
+    spec = desk.spec("touch", "{work}/../started", gpus=1)
+    assert desk.submit(spec).state == "waiting"
+    card.says(NO_DRIVER, 9)
+    ended = desk.until(spec.job, "failed", timeout_s=200.0)
+    assert ended.reason.startswith(
+        "it needs 1 GPU, 0 can be used: nvidia-smi ended with 9: NVIDIA-SMI has failed"
+    )
+    assert ended.reason.endswith("it was not started") and ended.gpu == ()
+    assert not (desk.folder(spec.job, 1) / "started").exists()
+
+
 def test_a_mig_instance_is_leased_by_its_own_uuid_and_its_gpu_is_not(desk, card) -> None:
     card.says(A100.format(i=0, u=0, used=1500, use="[N/A]"))
     listed = f"GPU 0: A100 (UUID: {uuid(0)})\n"

@@ -87,6 +87,18 @@ def test_again_makes_another_job_and_another_intent_is_one(ledger: Ledger) -> No
     assert len(ledger.jobs()) == 3
 
 
+def test_what_is_done_together_is_written_as_a_whole_or_not_at_all(ledger: Ledger) -> None:
+    with pytest.raises(RuntimeError), ledger.together() as batch:
+        assert not batch.intend(INTENT).adopted
+        assert batch.intend(other("demo-bbbbbbbb", INTENT.key)).adopted  # what was just written is seen
+        raise RuntimeError
+    assert ledger.jobs() == ()
+    with ledger.together() as batch:
+        batch.intend(INTENT)
+        batch.record(INTENT.job, 1, JobState.RUNNING, {})
+    assert ledger.find(INTENT.job).state == "running"
+
+
 def test_a_state_never_goes_back_and_an_end_stays(ledger: Ledger) -> None:
     ledger.intend(INTENT)
     assert ledger.record(INTENT.job, 1, "running", {}).state == "running"

@@ -450,7 +450,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def frames_of_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "BUILT_IN", (dataclasses.replace(Command(), checkpoints=PATTERNS),))
+    recipe = dataclasses.replace(Command(), checkpoints=PATTERNS)
+    monkeypatch.setattr(registry, "BUILT_IN", {"command": lambda: recipe})
 
 
 def writing(made: Path, count: int, pause_s: float) -> str:
@@ -627,7 +628,8 @@ import dataclasses, sys
 from being_remote.recipes.command import Command
 from being_remote.jobs import live_download
 from being_remote.recipes import registry
-registry.BUILT_IN = (dataclasses.replace(Command(), checkpoints={PATTERNS!r}),)
+recipe = dataclasses.replace(Command(), checkpoints={PATTERNS!r})
+registry.BUILT_IN = {{"command": lambda: recipe}}
 live_download.EVERY_S = 0.1
 from being_remote.cli import main
 main(sys.argv[1:])

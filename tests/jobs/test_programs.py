@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from being_remote.errors import HostError
-from being_remote.jobs import job_archive
+from being_remote.jobs import job_archive, submit
 from being_remote.session import Result, Session
 
 
@@ -129,6 +129,20 @@ def test_damaged_programs_of_another_version_are_an_error_and_start_nothing(desk
     with pytest.raises(HostError, match="programs were changed or are damaged"):
         desk.submit(desk.spec("true", job=job), attempt=2)
     assert not desk.folder(job, 2).exists()
+
+
+def test_a_job_of_another_version_is_started_from_its_own_archive(desk, monkeypatch) -> None:
+    job = run(desk)
+    bundle = (desk.folder(job) / "bundle").read_bytes()
+    other = io.BytesIO(bundle)
+    with zipfile.ZipFile(other, "a") as archive:
+        archive.writestr("being_remote/pod/later.py", "")
+    monkeypatch.setattr(submit, "programs", other.getvalue)
+    desk.submit(desk.spec("true", job=job), attempt=2)
+    seen = desk.until(job, "succeeded", "failed", "lost")
+    assert (seen.state, seen.attempt) == ("succeeded", 2)
+    assert (desk.folder(job) / "bundle").read_bytes() == bundle
+    assert len(list(desk.folder(".programs").iterdir())) == 2
 
 
 def test_a_job_that_an_older_version_stored_runs_with_the_programs_in_its_folder(desk) -> None:

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from being_remote.inventory import Inventory
 from being_remote.jobs import dispatch, follow
 from being_remote.jobs.ledger import ledger_of
 from being_remote.pod.boot_identity import read_volume
+from being_remote.transport.local_session import LocalSession
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
 from being_remote.workflows.presets import show as show_preset
@@ -365,3 +366,51 @@ def test_what_a_tracking_needs_and_is_not_there_is_named(tracking: Inventory, tm
     with pytest.raises(NotFoundError, match=r"identity\.npy"):
         retrack(tracking, preset="flashavatar")
     assert ledger_of(tracking).jobs() == ()
+
+
+@pytest.fixture
+def many(make_inventory: Callable[..., Inventory], tmp_path: Path) -> Iterator[Inventory]:
+    """This machine, and four actors."""
+    host = {"kind": "local", "workdir": str(tmp_path / "w"), "python": sys.executable}
+    inventory = make_inventory({"here": host}, {f"actor-{n}": None for n in range(4)})
+    yield inventory
+    for known in ledger_of(inventory).jobs():
+        if not known.ended:
+            cancel(inventory, known.job)
+
+
+def test_jobs_of_many_actors_are_sent_in_one_round_trip(
+    many: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submits: list[str] = []
+    real = LocalSession.run
+
+    def counted(session: LocalSession, argv: Any, **more: Any) -> Any:
+        submits.extend(word for word in argv if '"programs"' in word)
+        return real(session, argv, **more)
+
+    monkeypatch.setattr(LocalSession, "run", counted)
+    wanted = {"actors": tuple(many.actors), "recipe": "command", "command": "sleep 60", "gpus": 0}
+    first = retrack(many, **wanted)
+    assert len({job.job for job in first.jobs}) == 4
+    assert {job.state for job in first.jobs} == {"running"}
+    again = retrack(many, **wanted)
+    assert [job.job for job in again.jobs] == [job.job for job in first.jobs]
+    assert all(job.adopted for job in again.jobs) and len(submits) == 1
+
+
+def test_of_jobs_sent_together_one_that_is_refused_is_the_error_and_the_others_run(
+    many: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = dispatch.submit
+
+    def second_refused(*args: Any) -> Any:
+        results = real(*args)
+        results[sorted(results)[1]] = HostError("the job cannot be stored", host="here")
+        return results
+
+    monkeypatch.setattr(dispatch, "submit", second_refused)
+    with pytest.raises(HostError, match="cannot be stored"):
+        retrack(many, actors=tuple(many.actors), recipe="command", command="sleep 60", gpus=0)
+    states = sorted(known.state for known in ledger_of(many).jobs())
+    assert states == ["created", "running", "running", "running"]

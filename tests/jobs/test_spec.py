@@ -35,6 +35,15 @@ def test_a_spec_comes_back_from_its_bytes_and_only_from_its_own_spelling() -> No
             JobSpec.from_bytes(wrong)
 
 
+def test_a_spec_without_a_limit_on_its_wait_has_the_bytes_of_version_0_1_0() -> None:
+    unbounded, bounded = made(), made(wait_s=90.0)
+    assert b"wait_s" not in unbounded.as_bytes and b'"wait_s":90.0' in bounded.as_bytes
+    for spec in (unbounded, bounded):
+        assert JobSpec.from_bytes(spec.as_bytes) == spec
+    with pytest.raises(ValueError, match="canonical"):  # one spelling only
+        JobSpec.from_bytes(bounded.as_bytes.replace(b"90.0", b"null"))
+
+
 def test_the_hash_changes_with_anything_that_the_pod_would_do_and_the_intent_key_does_not() -> None:
     spec = made()
     other = dataclasses.replace(spec, job="a-2", wall_s=9.0)

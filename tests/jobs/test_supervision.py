@@ -120,6 +120,14 @@ def test_a_transform_that_hangs_is_ended_like_a_payload_that_stands_still(desk) 
     assert ended.reason == "nothing new in its log for 0.5 s while transforming"
 
 
+def test_the_stall_time_of_a_step_is_counted_from_its_own_start(desk) -> None:
+    steps = (CommandStep("running", ("sleep", "2")), CommandStep("transforming", ("sleep", "2")))
+    spec = desk.spec(steps=steps, stall_s=3.0)
+    desk.submit(spec)
+    ended = desk.until(spec.job, "failed", "succeeded")
+    assert (ended.state, ended.reason) == ("succeeded", "all its steps ended with 0")
+
+
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_process_that_cannot_be_made_for_the_log_costs_the_payload_nothing(
     desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -225,7 +225,7 @@ def test_a_disk_that_refuses_is_one_line(spot: Spot) -> None:
     argv = [sys.executable, "-c", "import sys; from being_remote.pod import placement; "
             "placement.main(sys.argv[1], sys.stdin.buffer)", spot.request("look")]  # fmt: skip
     done = subprocess.run(argv, input=spot.rows, capture_output=True, check=False)
-    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1) and b"File name too long" in done.stderr
+    assert (done.returncode, done.stderr.count(b"\n")) == (74, 1) and b"ENAMETOOLONG" in done.stderr
 
 
 def test_killed_at_any_change_of_the_disk_no_file_is_torn_and_the_next_time_completes_it(

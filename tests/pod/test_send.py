@@ -156,7 +156,7 @@ def test_of_a_file_that_grew_no_more_than_was_listed_comes(tmp_path: Path) -> No
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     done = run(tmp_path / "none", b"f")
-    assert done.returncode == 1 and b"No such file or directory" in done.stderr and done.stdout == b""
+    assert done.returncode == 74 and b"ENOENT" in done.stderr and done.stdout == b""
 
 
 def test_a_file_that_cannot_be_read_is_said_at_the_end_and_the_others_come(tmp_path: Path) -> None:

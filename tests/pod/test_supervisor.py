@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -59,6 +60,34 @@ def test_beyond_its_bound_a_log_keeps_its_end(tmp_path: Path) -> None:
         missing + len(log) - len(b"[... %d bytes are left out here, the log has a bound ...]\n" % missing)
         == 240_000 - 0
     )
+
+
+def test_what_a_full_disk_refuses_of_a_log_waits_and_what_is_too_much_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, full = os.write, [True]
+
+    def refuse(fd: int, data: bytes) -> int:
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", refuse)
+    fd = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = folded_log.FoldedLog(fd, 100 << 20)
+    lines = [b"line %07d\n" % i for i in range(200_000)]
+    for first in range(0, len(lines), 1000):
+        log.feed(b"".join(lines[first : first + 1000]))
+    assert log.is_waiting and (tmp_path / "log").stat().st_size == 0
+    full.clear()
+    log.retry()
+    assert not log.is_waiting
+    os.close(fd)
+    note, _, kept = (tmp_path / "log").read_bytes().lstrip().partition(b"\n")
+    refused = int(note.split()[1])
+    assert note == b"[... %d bytes are left out here, the disk was full ...]" % refused
+    assert 0 < len(kept) <= folded_log.MAX_WAITING_BYTES
+    assert kept == b"".join(lines)[refused:] and kept.startswith(b"line ")
 
 
 def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ def session(tmp_path: Path) -> LocalSession:
 def test_a_program_comes_with_every_module_that_it_imports(program: ProgramName) -> None:
     # All but the lines that start it.
     text = zlib.decompress(program_text(program))
-    lines = [line for line in text.splitlines() if not line.startswith(b"sys.modules[")]
-    source = b"\n".join([*lines, b"print(sorted(sys.modules))"])
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith(b"sys.modules[")]
+    source = b"\n".join([*lines, b"start()", b"print(sorted(sys.modules))"])
     done = subprocess.run([sys.executable, "-I", "-"], input=source, capture_output=True, check=True)
     assert f"'being_remote.pod.{program}'".encode() in done.stdout
 

@@ -33,6 +33,35 @@ def test_an_answer_carries_streams_code_and_host_apart(session: Session) -> None
     assert (result.host, session.host) == ("there", "there")
 
 
+def test_a_reply_is_made_of_the_first_line_and_sent_after_stdin(session: Session) -> None:
+    script = "read first; echo offer $first; echo more; cat"
+    seen: list[bytes] = []
+
+    def reply(line: bytes) -> bytes:
+        seen.append(line)
+        return b"the reply" * 100_000
+
+    result = session.run(["sh", "-c", script], stdin=b"begin\n", reply=reply)
+    assert seen == [b"offer begin"]
+    assert result.stdout == b"offer begin\nmore\n" + b"the reply" * 100_000
+
+
+def test_a_command_that_prints_no_line_gets_no_reply(session: Session) -> None:
+    result = session.run(["sh", "-c", "printf half; exit 3"], reply=lambda _: b"never")
+    assert (result.exit_code, result.stdout) == (3, b"half")
+
+
+def test_what_a_reply_raises_ends_the_command_which_gets_nothing(session: Session, tmp_path: Path) -> None:
+    def refuse(_: bytes) -> bytes:
+        raise HostError("not this one", host="there")
+
+    got = tmp_path / "got"
+    with pytest.raises(HostError, match="not this one"):
+        session.run(["sh", "-c", f"echo line; cat > {got}"], reply=refuse)
+    assert session.run(["sh", "-c", "echo on"]).stdout == b"on\n"
+    assert not got.exists() or got.read_bytes() == b""
+
+
 def test_words_reach_the_command_as_they_are(session: Session) -> None:
     words = [
         "a b",
