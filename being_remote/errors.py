@@ -122,6 +122,21 @@ class ToolMissing(HostError):
         self.tool = tool
 
 
+class DuplicateJob(HostError):
+    """Another ledger's job with the same settings may be at work on the host; nothing was started.
+
+    `other` is its id.
+    """
+
+    def __init__(self, *, host: str, other: str) -> None:
+        super().__init__(
+            f"{other} of another ledger has the same settings and may be at work; nothing was started",
+            host=host,
+            hint=f"logs {other} --take-over --follow makes it yours; --again makes another job beside it",
+        )
+        self.other = other
+
+
 class HostNotReady(HostError):
     """The host lacks what the job needs: nothing was sent. `problems` are doctor's sentences."""
 

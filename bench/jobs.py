@@ -3,7 +3,7 @@
     python bench/jobs.py [--full]     --full: a log of 1 GB instead of 200 MB
 
 The first rows have dpdispatcher 1.1.0 beside them, on the same pod in turn, where it is installed: in this
-Python, or in the one that DPDISPATCHER_PYTHON names. Start-up and connecting are part of the first row only.
+Python, or in the one that DPDISPATCHER_PYTHON names. Start-up and connecting are part of the first two only.
 The supervisor is looked at through /proc, so all of it runs on Linux only.
 """
 
@@ -24,6 +24,8 @@ from pathlib import Path
 
 import yaml
 from common import Row, paired, process_cost, show
+from find_bbox import delayed
+from find_bbox import inventory_file as far_inventory
 from sync import inventory_file
 
 from being_remote import transport
@@ -38,6 +40,7 @@ from being_remote.workflows.retrack import RetrackRequest, retrack
 RUNS = 11
 FEW_RUNS = 5
 JOBS = 50
+DELAY_S = 0.06
 DISPATCHER = os.environ.get("DPDISPATCHER_PYTHON", sys.executable)
 MANY = 1000
 LOG_MB, FULL_LOG_MB = 200, 1000
@@ -112,14 +115,14 @@ def our_first_line_s(inventory: Inventory) -> float:
         return float((folder / "0").read_text()) - started
 
 
-def run_dpdispatcher(pod: Pod, folder: Path, jobs: int) -> dict[str, float]:
+def run_dpdispatcher(pod: Pod, port: int, folder: Path, jobs: int) -> dict[str, float]:
     """The same by dpdispatcher: seconds to the first payload's start, of the submission, of one look."""
     if not has_dpdispatcher():
         return dict.fromkeys(("first_s", "submit_s", "status_s"), math.nan)
     with tempfile.TemporaryDirectory(dir=folder) as local, stamps(jobs) as stamped:
         where = [
             pod.address,
-            str(pod.port),
+            str(port),
             pod.user,
             str(pod.client_key),
             f"{local}/remote",
@@ -128,7 +131,7 @@ def run_dpdispatcher(pod: Pod, folder: Path, jobs: int) -> dict[str, float]:
         started = time.time()
         script = Path(__file__).with_name("dpdispatcher_run.py")
         words = [DISPATCHER, str(script), *where, str(stamped), str(jobs)]
-        done = subprocess.run(words, check=True, capture_output=True)
+        done = subprocess.run(words, cwd=local, check=True, capture_output=True)  # it leaves a log
         while not (stamped / "0").exists() or not (stamped / "0").read_text():
             time.sleep(0.01)
         first = float((stamped / "0").read_text()) - started
@@ -156,14 +159,19 @@ def beside_dpdispatcher(pod: Pod, inventory: Inventory, session: Session, folder
         look_at_host(session, inventory.the_host(None))
         return time.perf_counter() - started
 
-    our_first_line_s(inventory)
-    first = paired(
-        lambda: our_first_line_s(inventory), lambda: run_dpdispatcher(pod, folder, 1)["first_s"], FEW_RUNS
-    )
+    def first_lines(at: Inventory, port: int) -> tuple[float, float, float]:
+        our_first_line_s(at)
+        return paired(
+            lambda: our_first_line_s(at), lambda: run_dpdispatcher(pod, port, folder, 1)["first_s"], FEW_RUNS
+        )
+
+    first = first_lines(inventory, pod.port)
+    with delayed([pod], DELAY_S / 2) as (port,):
+        far = first_lines(load_inventory(far_inventory(folder / "far", [pod], [port])), port)
     looks: list[float] = []
 
     def theirs_s() -> float:
-        measured = run_dpdispatcher(pod, folder, JOBS)
+        measured = run_dpdispatcher(pod, pod.port, folder, JOBS)
         looks.append(measured["status_s"])
         return measured["submit_s"]
 
@@ -173,6 +181,7 @@ def beside_dpdispatcher(pod: Pod, inventory: Inventory, session: Session, folder
     theirs = statistics.median(looks)
     rows = (
         ("a fresh command to the payload's start; dpdispatcher", first, 1.0),
+        (f"the same, the pod {DELAY_S * 1000:.0f} ms away", far, 1.0),
         (f"{JOBS} jobs submitted by one command; dpdispatcher", many, 1.0),
         (
             f"one look at these and all jobs before; dpdispatcher at {JOBS}",

@@ -31,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cancel": jobs.cancel,
     "pull": jobs.pull,
     "resume": jobs.resume,
+    "forget": jobs.forget,
     "push": push.push,
     "safe-to-stop": safe_to_stop.safe_to_stop,
     "demo": demo.demo,

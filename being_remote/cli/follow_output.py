@@ -23,12 +23,13 @@ EXAMPLES = 5
 
 def teller(out: Out) -> Say:
     """Return what prints a followed job: JSON Lines, or the log on stdout and the rest on stderr."""
-    from being_remote.jobs.follow import FollowedLogLine, MovedLine, StateLine, StayedLine
-    from being_remote.jobs.live_download import LocalFilesLine
-
     printed_at = -DOWNLOADS_EVERY_S
 
     def tell(line: FollowedLogLine | StateLine | LocalFilesLine | MovedLine | StayedLine) -> None:
+        # Imported by then, unless nothing is followed.
+        from being_remote.jobs.follow import FollowedLogLine, MovedLine, StateLine, StayedLine
+        from being_remote.jobs.live_download import LocalFilesLine
+
         nonlocal printed_at
         if isinstance(line, StateLine):
             out.followed_job = line.job if line.at_work else None

@@ -33,13 +33,17 @@ def collection() -> Collection:
 
 
 class _InvokeTask(Task):  # type: ignore[type-arg]  # the body's type says nothing here
+    all_flag: str | None = None  # a flag that may stand in place of the positional arguments
+
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
         arguments = super().get_arguments(ignore_unknown_help)
         places = [i for i, argument in enumerate(arguments) if argument.positional]
         for i in reversed(places):
             after = tuple(arguments[later] for later in places if later > i)
             arguments[i] = _Positional(arguments[i], after)
-        for argument in arguments:
+        for i, argument in enumerate(arguments):
+            if self.all_flag is not None and self.all_flag in (argument.name, argument.attr_name):
+                arguments[i] = _AllFlag(argument, tuple(arguments[place] for place in places))
             if argument.kind is list:
                 # Invoke starts a list at [] and would take a valueless `--host` for an empty list, which
                 # means every host. None makes its parser ask for the value.
@@ -71,6 +75,22 @@ class _Positional(Argument):
                 argument.set_value("")
 
 
+class _AllFlag(Argument):
+    """A flag in place of the positional arguments, which Invoke would miss."""
+
+    def __init__(self, of: Any, positional: tuple[Any, ...]) -> None:
+        super().__init__(
+            names=of.names, kind=of.kind, default=of.default, help=of.help, attr_name=of.attr_name
+        )
+        self._positional = positional
+
+    def set_value(self, value: Any, cast: bool = True) -> None:
+        super().set_value(value, cast)
+        for argument in self._positional:
+            if argument.value is None:
+                argument.set_value("")
+
+
 def _task(name: str, command: Any) -> Any:
     options = {_word(p): p for p in command.params if p.param_type_name == "option"}
     arguments = {p.name: p for p in command.params if p.param_type_name == "argument"}
@@ -81,7 +101,7 @@ def _task(name: str, command: Any) -> Any:
             given["dry_run"] = True
         for word, option in options.items():
             argv += _as_words(option, given.get(word))
-        words = [str(given[word]) for word in arguments if given.get(word) is not None]
+        words = [str(given[word]) for word in arguments if given.get(word)]
         # Where Invoke lacks an argument, it takes an unknown option for it.
         swallowed = ["--help" if word == "-h" else word for word in words if word.startswith("-")]
         argv += swallowed or ["--", *words]
@@ -99,7 +119,7 @@ def _task(name: str, command: Any) -> Any:
         parameters.append(inspect.Parameter(word, inspect.Parameter.KEYWORD_ONLY, default=default))
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by Invoke
     body.__doc__ = command.help
-    return _InvokeTask(
+    made = _InvokeTask(
         body,
         name=name,
         positional=list(arguments),
@@ -108,6 +128,9 @@ def _task(name: str, command: Any) -> Any:
         auto_shortflags=False,
         help={word: p.help for word, p in {**arguments, **options}.items() if getattr(p, "help", None)},
     )
+    if any(not argument.required for argument in arguments.values()):
+        made.all_flag = "all_jobs" if "all_jobs" in options else "all"
+    return made
 
 
 def _word(option: Any) -> str:

@@ -13,12 +13,13 @@ from being_remote.cli.text import amount_text, first_line, size_text
 from being_remote.pod.job_states import JobState
 
 if TYPE_CHECKING:  # a command imports its own workflow, and need not import the others'
-    from being_remote.jobs.cancel import CancelReport
+    from being_remote.jobs.cancel import CancelAllReport, CancelReport
     from being_remote.jobs.job_status import JobStatus
     from being_remote.jobs.live_download import DownloadSummary
     from being_remote.jobs.move import Move
+    from being_remote.workflows.forget import ForgetReport
     from being_remote.workflows.jobs import JobsReport, WhyReport
-    from being_remote.workflows.pull import PullReport
+    from being_remote.workflows.pull import PullAllReport, PullReport
     from being_remote.workflows.resume import ResumeReport
     from being_remote.workflows.resume_all import QueueReport
 
@@ -82,6 +83,14 @@ def show_cancel(console: Console, report: CancelReport) -> None:
     line(console, f"{report.job} on {report.host}: {before}{state}{reason}", state_style(report.state))
 
 
+def show_cancel_all(console: Console, report: CancelAllReport) -> None:
+    """The same for each job."""
+    for job in report.jobs:
+        show_cancel(console, job)
+    if not report.jobs:
+        line(console, f"no job of this ledger is left on {report.host}")
+
+
 def show_pull(console: Console, report: PullReport) -> None:
     """What was downloaded, and what was refused."""
     if not report.files:
@@ -109,6 +118,32 @@ def _next_without_results(report: PullReport) -> str:
     return f"pull {report.job} --all for the files that it left; logs {report.job}; resume {report.job}"
 
 
+def show_pull_all(console: Console, report: PullAllReport) -> None:
+    """The same for each job that has results."""
+    from being_remote.workflows.pull import NotPulled
+
+    if not report.jobs:
+        line(console, "no job has results")
+    for job in report.jobs:
+        if not isinstance(job, NotPulled):
+            show_pull(console, job)
+        else:
+            what = "" if job.is_local else "not pulled: "
+            line(console, f"{job.job} on {job.host}: {what}{job.reason}", "" if job.is_local else "yellow")
+
+
+def show_forget(console: Console, report: ForgetReport) -> None:
+    """A line for each job, and what its removal freed."""
+    if not report.jobs:
+        line(console, "no finished jobs are left on the hosts")
+    for job in report.jobs:
+        freed = f" ({size_text(job.freed_bytes)})" if job.freed_bytes else ""
+        kept = "" if job.forgotten else "kept: "
+        line(
+            console, f"{job.job} on {job.host}: {kept}{job.reason}{freed}", "" if job.forgotten else "yellow"
+        )
+
+
 def show_resume(console: Console, report: ResumeReport) -> None:
     """The new attempt."""
     if report.dry_run:
@@ -130,9 +165,9 @@ def show_resume_all(console: Console, report: QueueReport) -> None:
         would = "would be submitted again: " if report.dry_run else ""
         line(console, f"{job.job} on {job.host}: {would}{job.state}: {job.reason}", state_style(job.state))
     if not report.jobs:
-        line(console, f"{report.host}: no job waits there for nobody")
+        line(console, f"{report.host}: no job has to be started again")
     if report.others:
-        line(console, f"  {report.others} of other laptops do; resume them from there", "yellow")
+        line(console, f"  {report.others} of other laptops have to be; resume them from there", "yellow")
 
 
 def show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:
@@ -186,5 +221,6 @@ def state_style(state: JobState | None) -> str:
 
 def _why(job: JobStatus) -> str:
     if job.state is JobState.UNKNOWN:
-        return f"{job.reason} (last known: {job.last_known}, as of {job.as_of or 'never'})"
+        as_of = f", as of {job.as_of}" if job.as_of is not None else ""
+        return f"{job.reason} (last known: {job.last_known}{as_of})"
     return job.reason if job.ours else f"{job.reason} (another laptop's job; with --take-over it is yours)"

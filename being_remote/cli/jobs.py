@@ -1,4 +1,4 @@
-"""The commands that look after jobs: `jobs`, `logs`, `cancel`, `pull` and `resume`."""
+"""The commands that look after jobs: `jobs`, `logs`, `cancel`, `pull`, `resume` and `forget`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from being_remote.cli.options import (
     HostsOpt,
     JobArg,
     OptionalJobArg,
+    PodIsGoneOpt,
     TakeOverOpt,
     flag,
     option,
+    parse_duration,
 )
 from being_remote.cli.output import Out
 from being_remote.errors import UsageError
@@ -25,6 +27,10 @@ def jobs(
     host: HostsOpt = None,
     all_jobs: Annotated[bool, flag("--all", "also list jobs that ended long ago")] = False,
     why: Annotated[str | None, option("JOB", "show one job's history with its evidence")] = None,
+    forget: Annotated[
+        bool, flag("--forget", "remove the remote folders of finished jobs whose results are local")
+    ] = False,
+    dry_run: DryRunOpt = False,
 ) -> None:
     """List the jobs of all hosts.
 
@@ -33,30 +39,54 @@ def jobs(
     from being_remote.cli import job_tables
     from being_remote.workflows import jobs as workflow
 
-    if why is not None:
+    if dry_run and not forget:
+        raise UsageError("jobs changes nothing without --forget", where="--dry-run")
+    if forget:
+        from being_remote.workflows.forget import forget_finished
+
+        if why is not None or all_jobs:
+            raise UsageError("takes neither --why nor --all", where="--forget")
+        report = forget_finished(out.inventory(), hosts=host or (), dry_run=dry_run)
+        out.finish(report, job_tables.show_forget)
+    elif why is not None:
         out.finish(workflow.why(out.inventory(), why), job_tables.show_why)
     else:
-        report = workflow.jobs(out.inventory(), hosts=host or (), all_jobs=all_jobs)
-        out.finish(report, job_tables.show_jobs)
+        listed = workflow.jobs(out.inventory(), hosts=host or (), all_jobs=all_jobs)
+        out.finish(listed, job_tables.show_jobs)
 
 
 @command
-def logs(out: Out, job: JobArg, follow: FollowOpt = False, take_over: TakeOverOpt = False) -> None:
+def logs(
+    out: Out,
+    job: JobArg,
+    follow: FollowOpt = False,
+    tail: Annotated[int | None, option("N", "only the last N lines, then what follows them", min=0)] = None,
+    since: Annotated[
+        str | None, option("TIME", "only what was written in the last TIME: 90s, 20m or 8h")
+    ] = None,
+    take_over: TakeOverOpt = False,
+) -> None:
     """Print a job's log, or follow it."""
     from being_remote.cli import follow_output
+    from being_remote.jobs.logs import LogStart
     from being_remote.workflows import logs as workflow
 
     out.follows = follow
     say = None if out.as_json and not follow else follow_output.teller(out)
-    report = workflow.logs(out.inventory(), job, follow_it=follow, take_over=take_over, say=say)
+    start = LogStart(tail, None if since is None else parse_duration(since, "--since"))
+    report = workflow.logs(out.inventory(), job, follow_it=follow, start=start, take_over=take_over, say=say)
     out.end(report, follow_output.tell_end)
 
 
 @command
 def cancel(
     out: Out,
-    job: JobArg,
-    host: Annotated[str | None, option("HOST", "a host that the job moved away from: end it there")] = None,
+    job: OptionalJobArg = None,
+    host: Annotated[
+        str | None, option("HOST", "a host that the job moved away from; with --all: the host of the jobs")
+    ] = None,
+    all_jobs: Annotated[bool, flag("--all", "all jobs of the host, instead of JOB")] = False,
+    pod_is_gone: PodIsGoneOpt = False,
     take_over: TakeOverOpt = False,
     dry_run: DryRunOpt = False,
 ) -> None:
@@ -64,17 +94,25 @@ def cancel(
 
     A second cancel does no harm.
     """
-    from being_remote.cli.job_tables import show_cancel
+    from being_remote.cli.job_tables import show_cancel, show_cancel_all
     from being_remote.workflows import cancel as workflow
 
-    report = workflow.cancel(out.inventory(), job, host=host, take_over=take_over, dry_run=dry_run)
+    _check_named(job, all_jobs, "cancel", take_over)
+    if job is None:
+        every = workflow.cancel_all(out.inventory(), host=host, pod_is_gone=pod_is_gone, dry_run=dry_run)
+        out.finish(every, show_cancel_all)
+        return
+    report = workflow.cancel(
+        out.inventory(), job, host=host, pod_is_gone=pod_is_gone, take_over=take_over, dry_run=dry_run
+    )
     out.finish(report, show_cancel)
 
 
 @command
 def pull(
     out: Out,
-    job: JobArg,
+    job: OptionalJobArg = None,
+    all_jobs: Annotated[bool, flag("--all-jobs", "the results of all jobs, instead of JOB")] = False,
     all_files: Annotated[
         bool, flag("--all", "also download checkpoints and everything else it made")
     ] = False,
@@ -85,10 +123,19 @@ def pull(
 
     These are the transformed intrinsics and camera files; the transform is checked by doing it again here.
     """
-    from being_remote.cli.job_tables import show_pull
+    from being_remote.cli.job_tables import show_pull, show_pull_all
     from being_remote.workflows import pull as workflow
 
+    if (job is None) is not all_jobs or (all_jobs and take_over):
+        raise UsageError("name a JOB, or give --all-jobs alone", where="pull", hint="jobs lists them")
     inventory = out.inventory()
+    if job is None:
+        with out.progress() as on_progress:
+            pulled = workflow.pull_all_jobs(
+                inventory, all_files=all_files, dry_run=dry_run, on_progress=on_progress
+            )
+        out.finish(pulled, show_pull_all)
+        return
     with out.progress() as on_progress:
         report = workflow.pull(
             inventory,
@@ -115,17 +162,16 @@ def resume(
     all_jobs: Annotated[
         bool, flag("--all", "start all jobs of --host that wait and that nothing there will start")
     ] = False,
-    pod_is_gone: Annotated[
-        bool, flag("--pod-is-gone", "confirm that the pod is gone and abandon its attempt")
-    ] = False,
+    pod_is_gone: PodIsGoneOpt = False,
     take_over: TakeOverOpt = False,
     follow: FollowOpt = False,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Start the next attempt of a job.
 
-    The job must have ended. The new attempt continues from its last good checkpoints. A job that waits for a
-    GPU on a host that restarted has not ended; it is started as it is, and with --all so are all of the host.
+    The job must have ended. The new attempt continues from its last good checkpoints. A job that only lost
+    its supervisor gets another one. A job that waits for a GPU on a host that restarted has not ended; it is
+    started as it is, and with --all so are all of the host.
     """
     from being_remote.cli import follow_output, job_tables
     from being_remote.workflows import resume as workflow
@@ -151,3 +197,32 @@ def resume(
         say=follow_output.teller(out),
     )
     out.finish(report, job_tables.show_resume)
+
+
+@command
+def forget(
+    out: Out,
+    job: JobArg,
+    discard_results: Annotated[
+        bool, flag("--discard-results", "also where files of it are not local: they are lost")
+    ] = False,
+    take_over: TakeOverOpt = False,
+    dry_run: DryRunOpt = False,
+) -> None:
+    """Remove a finished job's folder on its host.
+
+    Its results must be local and verified. The job stays in the ledger, and its id never starts again.
+    """
+    from being_remote.cli.job_tables import show_forget
+    from being_remote.workflows import forget as workflow
+
+    report = workflow.forget(
+        out.inventory(), job, discard_results=discard_results, take_over=take_over, dry_run=dry_run
+    )
+    out.finish(report, show_forget)
+
+
+def _check_named(job: str | None, all_jobs: bool, command: str, alone: bool) -> None:
+    """A command takes one job, or all of a host with `--all` and none of the options in `alone`."""
+    if (job is None) is not all_jobs or (all_jobs and alone):
+        raise UsageError("name a JOB, or give --all with --host", where=command, hint="jobs lists them")

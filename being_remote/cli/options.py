@@ -38,6 +38,7 @@ FollowOpt = Annotated[
 ]
 SourceSizeOpt = Annotated[str | None, option("WxH", "width x height of the original video")]
 TakeOverOpt = Annotated[bool, flag("--take-over", "take a job that is in another laptop's ledger")]
+PodIsGoneOpt = Annotated[bool, flag("--pod-is-gone", "confirm that the pod is gone and abandon its attempt")]
 _JOB = typer.Argument(metavar="JOB", help="a job's id, a unique prefix of one, or `last`")
 JobArg = Annotated[str, _JOB]
 OptionalJobArg = Annotated[str | None, _JOB]

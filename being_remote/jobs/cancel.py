@@ -9,6 +9,7 @@ from being_remote.errors import HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.job_status import JobStatus, status_on_host
 from being_remote.jobs.ledger import Ledger, LedgerJob, hosts_of, volume_of
+from being_remote.jobs.move_permission import POD_IS_GONE, abandonment
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host, look_at_job
 from being_remote.pod.job_states import JobState
@@ -44,6 +45,20 @@ class CancelReport:
     def exit_code(self) -> int:
         """4 while it is not known to be ended."""
         return 0 if self.state.ended or self.dry_run else 4
+
+
+@dataclass(frozen=True)
+class CancelAllReport:
+    """What cancelling all jobs of a host came to."""
+
+    host: str
+    jobs: tuple[CancelReport, ...]
+    dry_run: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """4 while one of them is not known to be ended."""
+        return max((job.exit_code for job in self.jobs), default=0)
 
 
 def cancel(
@@ -98,6 +113,13 @@ def cancel_current(
     status = look_at_job(ledger, session, host, job)
     was_ended = result.cancel == "ended"
     return CancelReport(job.job, job.host, job.attempt, status.state, status.reason, was_ended)
+
+
+def abandon(ledger: Ledger, job: LedgerJob, because: str) -> CancelReport:
+    """Write down the user's word that the pod of the attempt that counts is gone, so that it has ended."""
+    evidence = abandonment(job.state, because, POD_IS_GONE)
+    after = ledger.record(job.job, job.attempt, JobState.ABANDONED, evidence)
+    return CancelReport(job.job, job.host, job.attempt, after.state, evidence["reason"], was_ended=False)
 
 
 def cancel_former(

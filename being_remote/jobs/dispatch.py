@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from being_remote.errors import BeingRemoteError, DataError, HostError, UsageError
+from being_remote.errors import BeingRemoteError, DataError, DuplicateJob, HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
-from being_remote.jobs.job_archive import job_files
+from being_remote.jobs.cancel import cancel
+from being_remote.jobs.job_archive import MAX_BUNDLE_BYTES, job_files
 from being_remote.jobs.job_status import JobStatus, ended_status
-from being_remote.jobs.ledger import Intent, Ledger, LedgerJob
+from being_remote.jobs.ledger import Intent, Ledger, LedgerJob, volume_of
+from being_remote.jobs.orphaned_jobs import supervise_again
 from being_remote.jobs.recipe import JobPlan, OptionChange
 from being_remote.jobs.spec import JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_jobs, record_answer
@@ -23,6 +25,8 @@ from being_remote.session import Session
 
 # Of a job that another laptop sent: its files lie on the host, and cannot be sent again from here.
 NO_FILES = b"null"
+# So many supervisors start well within the time that a host has for an answer.
+MOST_AT_ONCE = 200
 # In the evidence, where an attempt is made that continues from files uploaded before.
 PUSHED = "pushed"
 DONE_ALREADY = "done already; --again makes another"
@@ -91,7 +95,7 @@ class DispatchedJob:
             spec_sha256=status.spec_sha256,
             adopted=adopted,
             attempt=status.attempt,
-            reason=DONE_ALREADY if adopted and status.state is JobState.SUCCEEDED else status.reason,
+            reason=(adopted and _ended_reason(status.job, status.state)) or status.reason,
             plan=JobPreview.of(plan, swept),
         )
 
@@ -137,7 +141,14 @@ def preview(ledger: Ledger, plan: JobPlan, swept: tuple[str, ...], *, again: boo
 def _preview_reason(same: LedgerJob | None) -> str:
     if same is None:
         return "would make a new job"
-    return DONE_ALREADY if same.ended else "would attach to the job with the same settings"
+    return _ended_reason(same.job, same.state) or "would attach to the job with the same settings"
+
+
+def _ended_reason(job: str, state: JobState) -> str:
+    """What to know of a job of the same intent that has ended; "" of one that has not."""
+    if state is JobState.LOST:
+        return f"it was lost; resume {job} continues from what it finished, --again starts from the beginning"
+    return DONE_ALREADY if state is JobState.SUCCEEDED else ""
 
 
 def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob) -> JobStatus:
@@ -157,7 +168,7 @@ def send(ledger: Ledger, session: Session, host: SshHost | LocalHost, job: Ledge
 def send_all(
     ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
 ) -> tuple[JobStatus | BeingRemoteError, ...]:
-    """As `send`, for many jobs in one round trip: what became of each, in their order.
+    """As `send`, for many jobs, 200 in each round trip: what became of each, in their order.
 
     Raises:
         HostError: no answer: which of them started is unknown, and sending them again does no harm.
@@ -166,12 +177,26 @@ def send_all(
     sent: dict[str, JobStatus | BeingRemoteError] = {
         job.job: UsageError(f"it is on {job.host} now", where=job.job, hint=f"jobs --why {job.job}")
         for job in jobs
-        if job not in here
+        if job.host != host.name
     }
     # A job that was seen running is never started again: a restored disk would run it twice.
-    sent |= _look(ledger, session, host, [job for job in here if job.state.started])
-    sent |= _submit(ledger, session, host, [job for job in here if not job.state.started])
+    sent |= _look(ledger, session, host, [job for job in here if _has_run(job)])
+    for some in _batches([job for job in here if not _has_run(job)]):
+        sent |= _submit(ledger, session, host, some)
     return tuple(sent[job.job] for job in jobs)
+
+
+def _batches(jobs: Sequence[LedgerJob]) -> Iterator[list[LedgerJob]]:
+    """The jobs in parts that a host takes at once."""
+    some: list[LedgerJob] = []
+    for job in jobs:
+        size = sum(len(each.parcel) for each in (*some, job))
+        if some and (len(some) == MOST_AT_ONCE or size > MAX_BUNDLE_BYTES):
+            yield some
+            some = []
+        some.append(job)
+    if some:
+        yield some
 
 
 def aim(ledger: Ledger, jobs: Sequence[LedgerJob], volume: str) -> list[StartRequest]:
@@ -190,7 +215,10 @@ def aim(ledger: Ledger, jobs: Sequence[LedgerJob], volume: str) -> list[StartReq
                 pushed = pushed_for(batch, job)
                 if job.parcel != NO_FILES:
                     files = job_files(JobSpec.from_bytes(job.spec), files_of(job.parcel))
-            requests.append(StartRequest(job.job, job.spec_sha256, job.attempt, aimed, pushed, files))
+            unless_same = job.attempt == 1 and not _is_wanted_again(batch, job)
+            requests.append(
+                StartRequest(job.job, job.spec_sha256, job.attempt, aimed, pushed, files, unless_same)
+            )
     return requests
 
 
@@ -210,13 +238,17 @@ def files_of(parcel: bytes) -> dict[str, bytes]:
     return {name: base64.b64decode(data) for name, data in (json.loads(parcel) or {}).items()}
 
 
+def _has_run(job: LedgerJob) -> bool:
+    return job.state.started or job.state is JobState.LOST
+
+
 def _look(
     ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
 ) -> dict[str, JobStatus | BeingRemoteError]:
     """How jobs stand that ran already, by one look."""
     sent: dict[str, JobStatus | BeingRemoteError] = {}
-    for job, row in zip(jobs, look_at_jobs(ledger, session, host, jobs), strict=True):
-        sent[job.job] = row
+    for job, seen in zip(jobs, look_at_jobs(ledger, session, host, jobs), strict=True):
+        sent[job.job] = row = supervise_again(ledger, session, host, job, seen)
         if row.state is JobState.UNKNOWN and "started" not in row.evidence:
             sent[job.job] = HostError(
                 f"{job.job}: the attempt is not on the host; nothing was started: {row.reason}",
@@ -230,8 +262,6 @@ def _submit(
     ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
 ) -> dict[str, JobStatus | BeingRemoteError]:
     """Submit attempts in one round trip, and write down what became of them."""
-    if not jobs:
-        return {}
     try:
         results = submit(session, host, lambda volume: aim(ledger, jobs, volume))
     except HostError as e:
@@ -240,7 +270,25 @@ def _submit(
                 _record_unknown(batch, job, e)
         raise
     with ledger.together() as batch:
-        return {job.job: _record(batch, job, results.get(job.job)) for job in jobs}
+        sent = {job.job: _record(batch, job, results.get(job.job)) for job in jobs}
+    for job in jobs:
+        if isinstance(result := sent[job.job], DuplicateJob):
+            _withdraw(ledger, session, host, job, result)
+    return sent
+
+
+def _withdraw(
+    ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob, error: DuplicateJob
+) -> None:
+    """Cancel a job that was not stored, also for a claim of it that comes late. Raises HostError."""
+    volume = volume_of(ledger.history(job.job), job.attempt)
+    cancel(session, host, job.job, attempt=job.attempt, volume=volume)
+    ledger.record(job.job, job.attempt, JobState.CANCELLED, {"reason": error.what})
+
+
+def _is_wanted_again(ledger: Ledger, job: LedgerJob) -> bool:
+    """Whether the user asked for another job beside one of the same intent."""
+    return any("again" in step.evidence for step in ledger.history(job.job))
 
 
 def _record(

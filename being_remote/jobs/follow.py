@@ -18,6 +18,7 @@ from being_remote.jobs.dispatch import send
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.live_download import BackgroundDownload, DownloadSummary, LiveDownload, LocalFilesLine
+from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
 from being_remote.jobs.result_folder import note_of
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_job
@@ -29,6 +30,8 @@ log = logging.getLogger("being_remote")
 
 QUIET_S = 5.0
 SETTLE_S = 10.0
+# Programs of version 0.1.0 put no supervisor back.
+SUPERVISE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def follow(
     say: Say,
     *,
     offset: int = 0,
+    start: logs.LogStart = logs.WHOLE,
     patience_s: float = logs.PATIENCE_S,
 ) -> FollowResult:
     """Follow the current attempt until its end is known, or is unknown and nothing more is written.
@@ -110,6 +114,7 @@ def follow(
         session, host: the job's host.
         say: receives each line, state and download, one at a time.
         offset: the first byte of the log to read.
+        start: leave out what was written before.
         patience_s: how long the host may stay away.
 
     Raises:
@@ -119,10 +124,10 @@ def follow(
     follower.look(job)
     download = None if follower.status.state.ended else follower.background_download()
     if download is None:
-        return FollowResult(follower.read_log(offset, patience_s), None)
+        return FollowResult(follower.read_log(offset, start, patience_s), None)
     download.start()
     try:
-        return FollowResult(follower.read_log(offset, patience_s), download.finish())
+        return FollowResult(follower.read_log(offset, start, patience_s), download.finish())
     finally:
         download.leave()
 
@@ -137,13 +142,17 @@ class _JobFollower:
         self._say, self._lock = say, threading.Lock()
         self._folder = logs.attempt_folder(host.workdir, job.job, job.attempt)
         self._last: StateLine | None = None
+        self._supervise_at = 0.0
         self.status: JobStatus
 
     def look(self, job: LedgerJob | None = None) -> None:
         """Learn the job's status, and report it if it is new; `job`: as the ledger has it now."""
         job = job or self._context.ledger.find(self._job.job)
         row = look_at_job(self._context.ledger, self._session, self._host, job)
-        if row.waits_for_nobody and row.attempt == job.attempt:
+        if lacks_supervisor(row) and time.monotonic() >= self._supervise_at:
+            self._supervise_at = time.monotonic() + SUPERVISE_S
+            row = supervise_again(self._context.ledger, self._session, self._host, job, row)
+        if row.is_unattended and row.attempt == job.attempt:
             row = send(self._context.ledger, self._session, self._host, self._context.ledger.find(job.job))
         self.status = row
         line = StateLine(row.job, row.state, row.reason, row.done, row.total, row.attempt)
@@ -172,7 +181,7 @@ class _JobFollower:
             say=self._report,
         )
 
-    def read_log(self, offset: int, patience_s: float) -> JobStatus:
+    def read_log(self, offset: int, start: logs.LogStart, patience_s: float) -> JobStatus:
         """Report the log as it grows and the states between; returns how the job stands at its end."""
         lines, looked_at = logs.LogLines(), time.monotonic()
         heard_at = looked_at
@@ -182,6 +191,7 @@ class _JobFollower:
             self._host.python,
             self._folder,
             offset=offset,
+            start=start,
             follow=not over,
             patience_s=patience_s,
         )

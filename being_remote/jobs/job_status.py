@@ -48,7 +48,7 @@ class JobStatus:
     attempts: tuple[int, ...] = field(default=(), metadata={"json": None})
 
     @property
-    def waits_for_nobody(self) -> bool:
+    def is_unattended(self) -> bool:
         """Whether it has not started and nothing on its host will start it, until it is submitted again."""
         queue = self.evidence.get("queue")
         forgotten = self.state is JobState.WAITING and queue is not None and not queue["kept"]
@@ -149,9 +149,16 @@ def status_of(job: LedgerJob, history: Sequence[StateChange], answer: HostJobs |
     if seen.attempt < job.attempt:
         reason = f"attempt {job.attempt} did not reach the host; submit it again"
         return _status(job, JobState.CREATED, reason)
-    if job.ended and (not seen.state.ended or seen.state in (JobState.LOST, JobState.ABANDONED)):
+    if job.ended and not _is_final(job, seen):
         return ended_status(job, history)
     return _joined(job, seen)
+
+
+def _is_final(job: LedgerJob, seen: JobStatus) -> bool:
+    """Whether the host's records of an attempt that has ended say more than the ledger."""
+    if seen.state is JobState.LOST:
+        return job.state is JobState.LOST and bool(seen.evidence["end"])
+    return seen.state.ended and seen.state is not JobState.ABANDONED
 
 
 def status_without_answer(job: LedgerJob, history: Sequence[StateChange], reason: str) -> JobStatus:

@@ -8,6 +8,7 @@ and its evidence. Nothing here contacts a host.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from being_remote.errors import NotFoundError, UsageError
+from being_remote.errors import NotFoundError, TornFile, UsageError
 from being_remote.inventory import Inventory
 from being_remote.jobs.spec import JobSpec
 from being_remote.pod.job_states import JobState
@@ -49,8 +50,8 @@ CREATE TABLE transitions (
 CREATE INDEX transitions_by_job ON transitions (job);
 """
 _COLUMNS = "job, host, actor, recipe, spec, spec_sha256, parcel, attempt, state, at, seen_at"
-_ENDED = tuple(str(state) for state in JobState if state.ended)
-_ENDED_BADLY = tuple(str(state) for state in JobState if state.ended_badly)
+# Jobs that the same intent does not find again; one that was lost can go on.
+_GIVEN_UP = tuple(str(state) for state in JobState if state.ended_badly and state is not JobState.LOST)
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Ledger:
 
     def intend(self, intent: Intent, *, again: bool = False) -> IntentResult:
         """Write a job down before anything is done for it; or find the one of the same intent that
-        succeeded or has not ended, on another host by now if it was moved there.
+        succeeded, was lost or has not ended, on another host by now if it was moved there.
 
         Args:
             intent: the job, if there will be one.
@@ -153,7 +154,8 @@ class Ledger:
                 found = _find_same_intent(db, intent.key)
                 if found is not None:
                     return IntentResult(found, adopted=True)
-            _insert(db, intent, 1, JobState.CREATED, {"intent": intent.key})
+            insisted = {"again": True} if again else {}
+            _insert(db, intent, 1, JobState.CREATED, {"intent": intent.key, **insisted})
             return IntentResult(_find(db, intent.job), adopted=False)
 
     def take_over(
@@ -215,6 +217,13 @@ class Ledger:
                 _set_state(db, job, attempt, state, evidence)
             db.execute("UPDATE jobs SET seen_at = ? WHERE job = ?", (time.time(), job))
             return _find(db, job)
+
+    def note(self, job: str, attempt: int, evidence: Mapping[str, Any]) -> None:
+        """Add to the history what changes no state; of an attempt that does not count, nothing."""
+        with self._writing() as db:
+            found = _find(db, job)
+            if found.attempt == attempt:
+                _add_step(db, job, attempt, found.state, evidence)
 
     def next_attempt(
         self, job: str, after: int, evidence: Mapping[str, Any], *, moved: Intent | None = None
@@ -293,7 +302,8 @@ class Ledger:
         )
 
     def find_same_intent(self, key: str) -> LedgerJob | None:
-        """The newest job of an intent that is not known to be ended, else the newest that succeeded."""
+        """The newest job of an intent that is not known to be ended, else the newest that succeeded or
+        was lost."""
         with self._reading() as db:
             return None if db is None else _find_same_intent(db, key)
 
@@ -312,6 +322,48 @@ class Ledger:
             (job,),
         )
         return tuple(Intent(*row) for row in rows)
+
+    @property
+    def repair_mark(self) -> Path:
+        """Lies beside a ledger that is being rebuilt."""
+        return self.path.with_name(f"{self.path.name}.repair")
+
+    def find_damage(self) -> str | None:
+        """What is corrupt in the file; None where it is whole, missing, or cannot be read at all."""
+        if self.repair_mark.exists():
+            return "an earlier repair was cut short"
+        if not self.path.exists() or not self.path.stat().st_size:
+            return None
+        try:
+            with closing(sqlite3.connect(self.path, timeout=_BUSY_S)) as db:
+                found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        except sqlite3.DatabaseError as e:
+            return str(e) if type(e) is sqlite3.DatabaseError else None
+        return None if found == "ok" else " ".join(found.split())
+
+    def adopt_rows(self, old: sqlite3.Connection) -> str | None:
+        """Copy each row of a corrupt ledger that can be read and makes sense into this one, which is new.
+
+        Returns:
+            The corrupt ledger's own name, which this one then has; None where it cannot be read.
+        """
+        with self._writing() as db:
+            names = [value for name, value in _readable_rows(old, "meta") if name == "uuid"]
+            db.executemany("UPDATE meta SET value = ? WHERE name = 'uuid'", [(name,) for name in names])
+            for row in _readable_rows(old, "jobs"):
+                if _is_whole_job(row):
+                    db.execute(f"INSERT OR IGNORE INTO jobs VALUES ({_placeholders(row)})", row)
+            known = {job for (job,) in db.execute("SELECT job FROM jobs")}
+            for table, job_column in (("left_hosts", 0), ("transitions", 1)):
+                for row in _readable_rows(old, table):
+                    if row[job_column] in known:
+                        db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({_placeholders(row)})", row)
+        return names[0] if names else None
+
+    def fold_log(self) -> None:
+        """Put everything into the one file, so that it can be moved."""
+        with self._connection() as db:
+            db.execute("PRAGMA journal_mode = DELETE")
 
     @contextmanager
     def together(self) -> Iterator[Ledger]:
@@ -419,6 +471,12 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, PermissionError) as e:
+        if type(e) is sqlite3.DatabaseError:  # of its subclasses none says that the file is corrupt
+            raise TornFile(
+                f"the ledger is corrupt: {e}",
+                file=str(path),
+                hint="being-remote jobs keeps it under another name and rebuilds it from the hosts",
+            ) from e
         raise UsageError(
             f"the ledger cannot be used: {e}",
             where=str(path),
@@ -483,12 +541,12 @@ def _last_step(db: sqlite3.Connection, job: str) -> Any:
 
 def _find_same_intent(db: sqlite3.Connection, key: str) -> LedgerJob | None:
     """The newest job of an intent, as it is or as it was before it was moved: one that is not known to be
-    ended, else one that succeeded."""
+    ended, else one that succeeded or was lost."""
     found = db.execute(
-        f"SELECT {_COLUMNS} FROM jobs WHERE state NOT IN ({_placeholders(_ENDED_BADLY)}) AND (intent_key = ?"
+        f"SELECT {_COLUMNS} FROM jobs WHERE state NOT IN ({_placeholders(_GIVEN_UP)}) AND (intent_key = ?"
         " OR job IN (SELECT job FROM left_hosts WHERE intent_key = ?))"
-        " ORDER BY state = ?, number DESC LIMIT 1",
-        (*_ENDED_BADLY, key, key, str(JobState.SUCCEEDED)),
+        " ORDER BY state IN (?, ?), number DESC LIMIT 1",
+        (*_GIVEN_UP, key, key, str(JobState.SUCCEEDED), str(JobState.LOST)),
     ).fetchone()
     return None if found is None else _ledger_job(found)
 
@@ -525,10 +583,32 @@ def _find(db: sqlite3.Connection, job: str) -> LedgerJob:
     return _ledger_job(row)
 
 
+def _readable_rows(db: sqlite3.Connection, table: str) -> list[Any]:
+    """The rows before and behind what is corrupt in a table, in their order."""
+    found: dict[int, Any] = {}
+    for order in ("ASC", "DESC"):
+        with contextlib.suppress(sqlite3.DatabaseError):
+            for number, *row in db.execute(f"SELECT rowid, * FROM {table} ORDER BY rowid {order}"):
+                if number in found:
+                    break
+                found[number] = row
+    return [found[number] for number in sorted(found)]
+
+
+def _is_whole_job(row: Sequence[Any]) -> bool:
+    """Whether a row of a corrupt file is a job that was written as a whole."""
+    try:
+        spec = JobSpec.from_bytes(row[5])
+        json.loads(row[7])
+        return (spec.job, spec.sha256, str(JobState(row[10]))) == (row[1], row[6], row[10])
+    except (ValueError, TypeError):
+        return False
+
+
 def _ledger_job(row: Any) -> LedgerJob:
     job = LedgerJob(*row)
     return dataclasses.replace(job, state=JobState(job.state))
 
 
-def _placeholders(values: Sequence[str]) -> str:
+def _placeholders(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))

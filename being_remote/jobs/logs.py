@@ -28,15 +28,18 @@ PATIENCE_S = 600.0
 MAX_WAIT_S = 10.0
 MAX_LINE_BYTES = 64 << 10
 _MAX_CHUNK_BYTES = 1 << 20
-_HEADER = re.compile(rb"(?:(\d{1,18}) (\d{1,7})|end (\d{1,18}) (ended|all|superseded|gone|shrunk))")
+_HEADER = re.compile(
+    rb"(?:(?P<chunk>\d{1,18}) (?P<length>\d{1,7})|skip (?P<skip>\d{1,18}) (?P<to>\d{1,18})"
+    rb"|end (?P<end>\d{1,18}) (?P<why>ended|all|superseded|gone|shrunk|untimed))"
+)
 _MAX_HEADER_BYTES = 60
 
-Why = Literal["ended", "all", "superseded", "gone", "shrunk"]
+Why = Literal["ended", "all", "superseded", "gone", "shrunk", "untimed"]
 
 
 @dataclass(frozen=True)
 class LogChunk:
-    """Some bytes of the log; an empty one is a heartbeat."""
+    """Some bytes of the log; an empty one is a heartbeat. Between two chunks bytes may be left out."""
 
     offset: int
     data: bytes
@@ -48,6 +51,17 @@ class LogEnd:
 
     offset: int
     why: Why
+
+
+@dataclass(frozen=True)
+class LogStart:
+    """Where to begin: with the last `tail` lines, with what was written in the last `since_s`, or both."""
+
+    tail: int | None = None
+    since_s: float | None = None
+
+
+WHOLE = LogStart()
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,7 @@ def read(
     folder: PurePosixPath,
     *,
     offset: int = 0,
+    start: LogStart = WHOLE,
     follow: bool = False,
     patience_s: float = PATIENCE_S,
     rate: Rate = SLOWEST,
@@ -78,24 +93,27 @@ def read(
     Args:
         session: its stream is opened again whenever the link drops.
         folder: see `attempt_folder`.
+        start: leave out what was written before.
         follow: wait for more until the attempt has ended.
         patience_s: how long the host may stay silent or away.
         rate: the slowest rate where the log is not followed; a job may print nothing for hours.
 
     Raises:
         HostError: the host stayed away, or refused us, or sent something else than a log.
-        NotFoundError: the host does not have the job.
+        NotFoundError: the host does not have the job, or no times of its log.
     """
     heard_at, wait_s, began = time.monotonic(), 0.2, offset
     pace = None if follow else Pace(session.host, rate)
     while True:
         try:
-            with _open(session, python, folder, offset, follow=follow) as stream:
+            with _open(session, python, folder, offset, start, follow=follow) as stream:
                 for item in _items(stream, offset, session.host):
                     heard_at, wait_s = time.monotonic(), 0.2
-                    if isinstance(item, LogEnd) and item.why in ("gone", "shrunk"):
+                    if isinstance(item, LogEnd) and item.why in ("gone", "shrunk", "untimed"):
                         raise _lost_log(item, session.host, folder)
                     offset = item.offset + (len(item.data) if isinstance(item, LogChunk) else 0)
+                    if start is not WHOLE:
+                        began, start = offset, WHOLE
                     if pace is not None:
                         pace.report(offset - began)
                     given_at = time.monotonic()
@@ -128,9 +146,13 @@ class LogLines:
     def __init__(self) -> None:
         self._begun = bytearray()
         self._offset = 0
+        self._next: int | None = None
 
     def add(self, chunk: LogChunk) -> list[LogLine]:
-        """The lines that `chunk` completes."""
+        """The lines that `chunk` completes; where bytes are left out before it, a line says so."""
+        if self._next is not None and chunk.offset != self._next:
+            return [*self.rest(), self._left_out(chunk.offset - self._next), *self.add(chunk)]
+        self._next = chunk.offset + len(chunk.data)
         if not self._begun:
             self._offset = chunk.offset
         self._begun += chunk.data
@@ -148,14 +170,29 @@ class LogLines:
         self._begun.clear()
         return found
 
+    def _left_out(self, amount: int) -> LogLine:
+        assert self._next is not None
+        line = LogLine(self._next, f"[... {amount} bytes are left out here, the log has a bound ...]")
+        self._next += amount
+        return line
+
     def _line(self, text: bytes, length: int) -> LogLine:
         line = LogLine(self._offset, text.decode("utf-8", "backslashreplace"))
         self._offset += length
         return line
 
 
-def _open(session: Session, python: str, folder: PurePosixPath, offset: int, *, follow: bool) -> Stream:
-    request = {"folder": str(folder), "offset": offset, "follow": follow, "beat_s": BEAT_S}
+def _open(
+    session: Session, python: str, folder: PurePosixPath, offset: int, start: LogStart, *, follow: bool
+) -> Stream:
+    request = {
+        "folder": str(folder),
+        "offset": offset,
+        "tail": start.tail,
+        "since_s": start.since_s,
+        "follow": follow,
+        "beat_s": BEAT_S,
+    }
     return session.stream(start_words("log_stream", request, python), stdin=program_stdin("log_stream"))
 
 
@@ -178,20 +215,33 @@ def _items(stream: Stream, offset: int, host: str) -> Iterator[LogChunk | LogEnd
             if not found and len(waiting) <= _MAX_HEADER_BYTES:
                 break
             item = _HEADER.fullmatch(header) if found and len(header) <= _MAX_HEADER_BYTES else None
-            if item is None or int(item[1] or item[3]) != offset or int(item[2] or 0) > _MAX_CHUNK_BYTES:
+            if item is None or not _follows(item, offset):
                 raise HostError("malformed log: another program than ours answered", host=host)
             del waiting[: len(header) + 1]
-            if item[4]:
-                yield LogEnd(offset, item[4].decode())  # type: ignore[arg-type]  # one of Why, by the pattern
+            if item["why"]:
+                yield LogEnd(offset, item["why"].decode())  # type: ignore[arg-type]  # one of Why, by the pattern
                 return
-            left = int(item[2])
+            offset, left = int(item["to"] or offset), int(item["length"] or 0)
             if not left:
                 yield LogChunk(offset, b"")
+
+
+def _follows(header: re.Match[bytes], offset: int) -> bool:
+    """Whether a header can come at this byte."""
+    if int(header["chunk"] or header["skip"] or header["end"]) != offset:
+        return False
+    return int(header["length"] or 0) <= _MAX_CHUNK_BYTES and int(header["to"] or offset) >= offset
 
 
 def _lost_log(item: LogEnd, host: str, folder: PurePosixPath) -> NotFoundError | HostError:
     if item.why == "gone":
         return NotFoundError(
             f"no job in {str(folder.parent.parent)!r}", where=host, hint="being-remote jobs --all"
+        )
+    if item.why == "untimed":
+        return NotFoundError(
+            f"the log in {str(folder)!r} has no times: an earlier version wrote it",
+            where=host,
+            hint="--tail N shows its last lines",
         )
     return HostError(f"the log in {str(folder)!r} became shorter: another file lies there", host=host)

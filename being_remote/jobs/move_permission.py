@@ -6,6 +6,7 @@ records that when the next attempt is made.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,12 @@ from being_remote.errors import HostError, UsageError
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.job_status import JobStatus, ended_status, status_without_answer
 from being_remote.jobs.ledger import Ledger, LedgerJob, volume_of
+from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
 from being_remote.jobs.status_poll import look_at_job, record_answer
 from being_remote.pod.job_states import JobState
 
 UNSENT = "given up before it was sent"
+POD_IS_GONE = "its pod is gone"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def permit_move(context: JobContext, job: LedgerJob, *, pod_is_gone: bool, dry_r
                 host=status.host,
                 hint="if its pod is gone for good, or you accept to pay twice: --pod-is-gone",
             )
-        abandoned = abandonment(status.state, status.reason, "its pod is gone")
+        abandoned = abandonment(status.state, status.reason, POD_IS_GONE)
         return MovePermission(status.state, status.reason, abandoned)
     if status.state is JobState.SUCCEEDED:
         raise UsageError(
@@ -72,10 +75,19 @@ def _was_never_sent(ledger: Ledger, job: LedgerJob, *, dry_run: bool) -> bool:
     return ledger.cancel_unsent(job.job, job.attempt, {"reason": UNSENT}) is not None
 
 
+def _judged_status(context: JobContext, job: LedgerJob, status: JobStatus, *, dry_run: bool) -> JobStatus:
+    """An attempt that was lost is judged by its files before another one is paid for, if its host answers."""
+    if dry_run or not lacks_supervisor(status) or job.host not in context.inventory.hosts:
+        return status
+    with contextlib.suppress(HostError), context.open_session(job.host) as session:
+        return supervise_again(context.ledger, session, context.inventory.host(job.host), job, status)
+    return status
+
+
 def _status(context: JobContext, job: LedgerJob, *, dry_run: bool) -> JobStatus:
     story = context.ledger.history(job.job)
     if job.ended:
-        return ended_status(job, story)
+        return _judged_status(context, job, ended_status(job, story), dry_run=dry_run)
     if job.host not in context.inventory.hosts:
         return status_without_answer(job, story, "the inventory does not name this host any more")
     try:

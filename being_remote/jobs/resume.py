@@ -1,4 +1,7 @@
-"""The next attempt of a job on its own host: only after a known end, or where the user abandons one."""
+"""The next attempt of a job on its own host: only after a known end, or where the user abandons one.
+
+Where only the supervisor died, the attempt gets another one instead: it goes on, or its files are judged.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from being_remote.jobs.dispatch import send
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.move import upload_carried_again
-from being_remote.jobs.move_permission import abandonment
+from being_remote.jobs.move_permission import POD_IS_GONE, abandonment
+from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host, look_at_job
 from being_remote.jobs.take_over import take_over_job
@@ -41,8 +45,9 @@ class ResumeChoice:
 class ResumedJob:
     """The job with the attempt that counts now, how the one before stood, and how it stands.
 
-    `only_recorded`: it was taken over while it runs, or after it succeeded, so it makes no new attempt.
-    `starts_again`: nor does one that had not started, and that nobody would have started.
+    `only_recorded`: it was taken over while it runs, or after it succeeded, so it makes no new attempt; or
+    in a dry run, it would only get another supervisor.
+    `starts_again`: nor does one that had not started, and that nothing on its host would have started.
     """
 
     job: LedgerJob
@@ -82,7 +87,7 @@ def resume_on_host(
 ) -> ResumedJob:
     """Make the next attempt of `job` and start it; one that runs is only written down or left alone.
 
-    One that waits in a queue that nobody keeps any more is submitted again as it is.
+    One that waits in a queue that no process keeps any more is submitted again as it is.
 
     Args:
         word: the job as typed; its id where `job` is None because the ledger does not have it.
@@ -105,7 +110,14 @@ def resume_on_host(
             hint="--take-over, if it is yours from now on",
         )
     before = look_at_job(ledger, session, host, job, remember=not choice.dry_run)
-    if before.waits_for_nobody:
+    if lacks_supervisor(before) and choice.dry_run and before.state.started:
+        return ResumedJob(job, before, before, only_recorded=True)
+    if lacks_supervisor(before) and not choice.dry_run:
+        after = supervise_again(ledger, session, host, job, before)
+        if not after.state.ended_badly:
+            return ResumedJob(ledger.find(job.job), before, after)
+        before = after
+    if before.is_unattended:
         after = before if choice.dry_run else send(ledger, session, host, job)
         return ResumedJob(job, before, after, starts_again=True)
     if choice.take_over and (before.state.active or before.state is JobState.SUCCEEDED):
@@ -127,7 +139,7 @@ def resume_on_host(
 
 
 def _abandon(context: JobContext, job: LedgerJob, state: JobState, reason: str) -> None:
-    evidence = abandonment(state, reason, "its pod is gone")
+    evidence = abandonment(state, reason, POD_IS_GONE)
     context.ledger.record(job.job, job.attempt, JobState.ABANDONED, evidence)
 
 

@@ -40,11 +40,17 @@ def judge(facts: JobFacts, here: BootIdentity) -> Verdict:
     if newest.problem is not None:
         return _unknown(f"attempt {newest.attempt}: {newest.problem}", running)
     if facts.lock == "held":
-        orphaned = facts.supervised is False
-        return Verdict(
-            running, "its supervisor died; its process still runs" if orphaned else "its lock is held"
-        )
+        return Verdict(running, _supervision(facts))
     return _judge_free_lock(facts, newest, here, running)
+
+
+def _supervision(facts: JobFacts) -> str:
+    """How an attempt that runs is looked after."""
+    if facts.supervised is False:
+        return f"its supervisor died; its process still runs; resume {facts.job} puts another one over it"
+    if facts.holder is not None and facts.holder.supervisor.alive is False:
+        return "its supervisor died; another one looks after it"
+    return "its lock is held"
 
 
 def judge_missing(expected_volume: str | None, here: BootIdentity, last_known: JobState) -> Verdict:
@@ -112,11 +118,15 @@ def _judge_free_lock(facts: JobFacts, newest: AttemptFacts, here: BootIdentity, 
         if here.alone is True:
             return Verdict(JobState.LOST, "the pod restarted; no other pod mounts its disk")
         return _unknown("another pod started it, and may still run it on the same volume", running)
-    if facts.lock == "missing" or facts.lock_inode != who.lock_inode:
-        payload = newest.progress.payload if newest.progress else None
-        if who.supervisor.alive or (payload is not None and payload.alive):
-            return Verdict(running, "its lock file was removed; its processes still run")
-    return Verdict(JobState.LOST, "lock free and no exit record")
+    payload = newest.progress.payload if newest.progress else None
+    if who.supervisor.alive or (payload is not None and payload.alive):
+        removed = facts.lock == "missing" or facts.lock_inode != who.lock_inode
+        return Verdict(
+            running, f"its lock {'file was removed' if removed else 'is free'}; its processes still run"
+        )
+    return Verdict(
+        JobState.LOST, f"lock free and no exit record; resume {facts.job} first verifies its files"
+    )
 
 
 def _last_holder(facts: JobFacts, attempt: int) -> AttemptOwner | None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from being_remote.errors import DataError, HostError, InconsistentData
+from being_remote.errors import DataError, DuplicateJob, HostError, InconsistentData
 from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.job_archive import programs
 from being_remote.jobs.job_status import HostJobs, JobStatus, status_on_host
+from being_remote.jobs.spec import is_job_id
 from being_remote.pod.job_paths import JobPaths, jobs_folder, volume_marker
 from being_remote.pod_client.job_answers import BootIdentity, SubmittedJob
 from being_remote.schedulers.registry import scheduler_of
@@ -24,6 +25,10 @@ _NOT_TAKEN = {
     "absent": ("the job is not on the host", _MISSING),
     "elsewhere": ("the host has another disk than the one to which the job was sent", _MISSING),
     "torn": ("the job arrived damaged", _AGAIN),
+    "forgotten": (
+        "the job was forgotten on the host, and its id never starts again",
+        "the same settings with --again make a new job",
+    ),
     "unpushed": ("the files from which it continues are not on the host", "resume {job} uploads them again"),
 }
 
@@ -90,6 +95,9 @@ def _read(
             file=f"{session.host}:{JobPaths.of(host.workdir, answer.job).folder}",
             hint="ids are never used twice; retrack --again makes another job",
         )
+    if answer.claim == "same":
+        other = answer.reason or ""
+        return DuplicateJob(host=session.host, other=other if is_job_id(other) else "a job")
     if answer.claim == "failed":
         nothing = f"{answer.job} was not stored; nothing was started"
         full = answer.problem and answer.problem.full_disk(session.host, nothing)

@@ -86,24 +86,38 @@ def take_over_job(
     seen = answer.job(job)
     if seen is None:
         raise NotFoundError(f"no job {job!r}", where=host.name, hint="being-remote jobs --all")
-    path = JobPaths.of(host.workdir, job).spec
+    spec = read_spec(inventory, session, host, seen)
+    if dry_run:
+        raise UsageError("--take-over cannot be rehearsed", where="--dry-run")
+    return write_down(ledger, host, spec, seen, answer.incarnation.volume)
+
+
+def read_spec(inventory: Inventory, session: Session, host: SshHost | LocalHost, seen: JobStatus) -> JobSpec:
+    """The spec of a job as it lies on the host.
+
+    Raises:
+        UsageError: the inventory does not have its actor.
+        InconsistentData: it is malformed, or another job's.
+        HostError: no answer.
+    """
+    path = JobPaths.of(host.workdir, seen.job).spec
     read = session.run(["head", "-c", str(MAX_SPEC_BYTES + 1), path], repeatable=True)
     try:
         spec = JobSpec.from_bytes(read.stdout)
     except ValueError as e:
         raise InconsistentData(f"malformed spec: {quote(str(e))}", file=f"{host.name}:{path}") from e
-    if (spec.job, spec.sha256) != (job, seen.spec_sha256):
+    if (spec.job, spec.sha256) != (seen.job, seen.spec_sha256):
         raise InconsistentData("the spec is another job's", file=f"{host.name}:{path}")
     if spec.actor is not None:
         inventory.the_actor(spec.actor)  # it names a local folder, and the spec is not trusted
-    if dry_run:
-        raise UsageError("--take-over cannot be rehearsed", where="--dry-run")
-    evidence = {
-        **seen.evidence,
-        "reason": "taken over",
-        "from": spec.ledger,
-        "volume": answer.incarnation.volume,
-    }
+    return spec
+
+
+def write_down(
+    ledger: Ledger, host: SshHost | LocalHost, spec: JobSpec, seen: JobStatus, volume: str | None
+) -> LedgerJob:
+    """Write down a job, or a newer attempt of one, as `host` shows it on its `volume`."""
+    evidence = {**seen.evidence, "reason": "taken over", "from": spec.ledger, "volume": volume}
     unclear = seen.state in (JobState.UNKNOWN, JobState.CREATED)
     # Other laptops may name the host otherwise; the same settings are to attach to it from here, too.
     return ledger.take_over(

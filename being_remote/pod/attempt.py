@@ -12,7 +12,7 @@ import subprocess
 import time
 from typing import Callable, Dict, List, Optional
 
-from being_remote.pod import memory_kills, os_problem, processes, start_gate
+from being_remote.pod import memory_kills, newest_log, os_problem, processes, start_gate
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.folded_log import LogPump
 from being_remote.pod.heartbeat import HeartbeatWriter
@@ -97,7 +97,7 @@ class Attempt:
         if outcome.state is not JobState.FAILED:
             return outcome
         last_line = self._last_line() if outcome.exit_code else ""
-        return outcome._replace(reason=outcome.reason + last_line + self._full_disk())
+        return outcome._replace(reason=outcome.reason + self._full_disk() + last_line)
 
     def _full_disk(self) -> str:
         """Says that its disk is full, which is why most programs fail then."""
@@ -210,7 +210,8 @@ class Attempt:
     def _last_line(self) -> str:
         """The last line of its log, which mostly says why it failed."""
         try:
-            with open(self._log, "rb", opener=_open_without_waiting) as file:
+            newest = newest_log.find_parts(self._log)[-1][1]
+            with open(newest, "rb", opener=_open_without_waiting) as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_LINE_BYTES))
                 end = file.read(LAST_LINE_BYTES)
         except OSError:  # there is none, or the payload put something else there

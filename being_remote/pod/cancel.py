@@ -48,13 +48,18 @@ def cancel(query: Record) -> str:
     deadline = time.monotonic() + query["wait_s"]
     while True:
         seen = status.look(workdir, job)
-        if seen is None or _has_ended(seen) or seen["lock"] != "held":
+        if seen is None or _has_ended(seen):
             return "asked"
-        alive = [each["pid"] for each in _supervisors(seen) if each["alive"]]
+        supervisors = _supervisors(seen)
+        alive = [each["pid"] for each in supervisors if each["alive"]]
         for pid in alive:
             _wake(pid)
-        if not alive and any(each["alive"] is False for each in _supervisors(seen)):
-            _end_orphan(paths, job, seen)
+        if not alive:
+            # Its processes may have let go of the lock.
+            if seen["lock"] != "held" and not processes.find_marked(processes.mark_of(job, highest)):
+                return "asked"
+            if any(each["alive"] is False for each in supervisors):
+                _end_orphan(paths, job, highest)
         if time.monotonic() >= deadline:
             return "asked"
         time.sleep(0.05)
@@ -76,10 +81,12 @@ def _mark_before_arrival(query: Record) -> bool:
     return True
 
 
-def _end_orphan(paths: JobPaths, job: str, seen: Record) -> None:
+def _end_orphan(paths: JobPaths, job: str, number: int) -> None:
     """End a payload whose supervisor is dead, then write its exit record."""
-    number = seen["holder"]["attempt"]
-    spec, spec_sha256 = job_records.read_spec(paths.spec)
+    try:
+        spec, spec_sha256 = job_records.read_spec(paths.spec)
+    except ValueError:  # the payload removed it
+        spec, spec_sha256 = {}, ""
     grace: Any = spec.get("grace_s")
     began = time.monotonic()
     processes.end_marked(processes.mark_of(job, number), grace if isinstance(grace, (int, float)) else 10.0)

@@ -33,6 +33,8 @@ def mark_cancelled(job: JobPaths, attempt: int, supervised: bool) -> None:
     Raises:
         OSError: no mark could be made.
     """
+    if not os.path.isdir(job.folder):  # its payload removed it
+        return mark_before_arrival(job, attempt)
     try:
         _write_mark(job.cancel_mark, attempt)
     except OSError:

@@ -22,7 +22,9 @@ from being_remote.pod import job_records, locks, os_problem, program_store, star
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder
 from being_remote.pod.job_records import Record
+from being_remote.pod.same_intent import find_same_intent
 from being_remote.pod.supervisor_start import fork_supervisor, start_supervisor
+from being_remote.pod.tombstone import is_forgotten
 
 MAX_ANSWER_BYTES = 1 << 16
 MAX_NOTE_BYTES = 64 << 20
@@ -34,15 +36,16 @@ Files = Dict[str, bytes]
 def claim(query: Record, asked: Record, files: Files) -> str:
     """Store a job unless it is there: "made", "there", "refused", "absent", "torn" or "elsewhere".
 
-    "unpushed": the upload from which its attempt resumes is not there.
+    "unpushed": the upload from which its attempt resumes is not there. "forgotten": it was removed for good.
+    "same": another ledger's job with the same intent may be at work.
 
     Args:
         query: the request of `offer`.
-        asked: the job: {"job", "spec_sha256", "attempt", "volume", "pushed", "nonce"}.
+        asked: the job: {"job", "spec_sha256", "attempt", "volume", "pushed", "unless_same", "nonce"}.
         files: its files, by their names below its folder; none of a job that is known to be here.
     """
     job = JobPaths.of(query["workdir"], asked["job"])
-    found = _compare_spec(job, asked["spec_sha256"]) or _refuse(asked, job, files)
+    found = _compare_spec(job, asked["spec_sha256"]) or _refuse(query, asked, job, files)
     if found not in (None, "there"):
         return str(found)
     if asked["pushed"] is not None and not _is_whole(job.pushed(asked["pushed"])):
@@ -58,7 +61,7 @@ def _is_whole(pushed: str) -> bool:
     return note is not None and pushed.endswith("." + hashlib.sha256(note).hexdigest())
 
 
-def _refuse(asked: Record, job: JobPaths, files: Files) -> Optional[str]:
+def _refuse(query: Record, asked: Record, job: JobPaths, files: Files) -> Optional[str]:
     """Why a job that is not here cannot be stored; None where it can."""
     if not files:
         return "absent"
@@ -66,6 +69,8 @@ def _refuse(asked: Record, job: JobPaths, files: Files) -> Optional[str]:
         return "elsewhere"  # an earlier claim may have reached the disk that was here before
     if hashlib.sha256(files.get("spec.json", b"")).hexdigest() != asked["spec_sha256"]:
         return "torn"
+    if asked.get("unless_same") and find_same_intent(query["workdir"], job, files["spec.json"]):
+        return "same"
     return None
 
 
@@ -86,6 +91,9 @@ def _store(files: Files, staging: str, job: JobPaths, programs: str, asked: Reco
         sync_tree(staging)
         os.rename(staging, job.folder)
         job_records.sync_folder(job.jobs)
+        if is_forgotten(job):  # meanwhile: nothing of it may stay
+            shutil.rmtree(job.folder)
+            return "forgotten"
         return "made"
     except OSError:
         # Another claim was first; all else (a full disk, no rights) stays an error.
@@ -212,7 +220,12 @@ def _read_line(fd: int, deadline: float) -> Optional[bytes]:
 
 
 def _compare_spec(job: JobPaths, spec_sha256: str) -> Optional[str]:
-    """Compare the job's folder with the spec: "there" or "refused"; None without a folder."""
+    """Compare the job's folder with the spec: "there" or "refused"; None without a folder.
+
+    "forgotten": its folder was removed for good.
+    """
+    if is_forgotten(job):
+        return "forgotten"
     if not os.path.lexists(job.folder):
         return None
     spec = job_records.read_bytes(job.spec)
@@ -259,6 +272,9 @@ def _claim_one(query: Record, asked: Record, files: Files) -> Record:
     }
     try:
         answer["claim"] = claim(query, asked, files)
+        if answer["claim"] == "same":
+            job = JobPaths.of(query["workdir"], asked["job"])
+            answer["reason"] = find_same_intent(query["workdir"], job, files["spec.json"])
     except OSError as e:  # this job's only: others may have room, or be here already
         if e.errno is not None and e.filename is None:  # a write names no file
             e.filename = query["workdir"]

@@ -46,7 +46,10 @@ def write_exit_record(
     frames_total: Optional[int] = None,
     gpus: Optional[List[str]] = None,
 ) -> None:
-    """Write how the attempt ended; it survives a power cut from here on. Raises OSError."""
+    """Write how the attempt ended; it survives a power cut from here on. Raises OSError.
+
+    Its folder is made again if the payload removed it: else the attempt could be started once more.
+    """
     end = {
         "state": outcome.state,
         "exit_code": outcome.exit_code,
@@ -58,4 +61,5 @@ def write_exit_record(
         "spec_sha256": spec_sha256,
         "ledger": spec.get("ledger"),
     }
+    os.makedirs(attempt.folder, 0o700, exist_ok=True)
     job_records.write_json(attempt.end, end, reserved=attempt.end_reserved)

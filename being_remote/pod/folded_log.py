@@ -1,8 +1,8 @@
 """The log of a payload's output: it only grows, has a bound, and folds progress bars.
 
 What a carriage return overwrites on a terminal is overwritten here, too: of a bar's thousand states
-the last one is kept, and one now and then so that a follower sees it move. Beyond the bound the last
-part is kept in memory and written at the end, after a line that says how much is missing.
+the last one is kept, and one now and then so that a follower sees it move. Beyond the bound the newest
+part is kept beside it, by `newest_log`.
 The log is written by a process of its own, so that a payload outlives its supervisor and never meets a
 dead pipe.
 """
@@ -16,8 +16,8 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Union
 
 from being_remote.pod import os_problem
+from being_remote.pod.newest_log import LogTimes, NewestLog
 
-TAIL_BYTES = 64 << 10
 MAX_LINE_BYTES = 16 << 10
 MAX_WAITING_BYTES = 1 << 20
 SHOWN_EVERY_S = 5.0
@@ -27,24 +27,25 @@ LINGER_S = 600.0
 
 
 class FoldedLog:
-    """Bytes in by `feed`, whole lines out to `fd`, at most `limit` bytes and the tail.
+    """Bytes in by `feed`, whole lines out to the log, at most `limit` bytes and the newest part after them.
 
     What a full disk refuses waits in memory, up to MAX_WAITING_BYTES, for `retry`.
     """
 
-    def __init__(self, fd: int, limit: int) -> None:
-        self._fd = fd
+    def __init__(self, log: str, limit: int) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = fd = os.open(log, flags, 0o600)
+        self._newest, self._times = NewestLog(log, limit), LogTimes(log)
         self._left = max(0, limit - os.fstat(fd).st_size)
         self._line = bytearray()  # the line so far, as a terminal would show it
         self._returned = False  # the next byte overwrites the line
         self._shown_at = time.monotonic()
-        self._tail, self._dropped = bytearray(), 0
         self._waiting, self._refused = bytearray(), 0
 
     @property
     def is_waiting(self) -> bool:
         """Whether the disk refused what was last written."""
-        return bool(self._waiting)
+        return bool(self._waiting) or self._newest.is_waiting
 
     def feed(self, data: bytes) -> None:
         """Add output of the payload."""
@@ -75,10 +76,6 @@ class FoldedLog:
         if self._line:
             self._write(bytes(self._line) + b"\n")
             self._line.clear()
-        if self._dropped > len(self._tail):
-            note = b"[... %d bytes are left out here, the log has a bound ...]\n"
-            self._waiting += note % (self._dropped - len(self._tail))
-        self._waiting += self._tail
         self.retry()
 
     def retry(self) -> None:
@@ -90,6 +87,8 @@ class FoldedLog:
                 return
             self._waiting[:0], self._refused = note[written:], 0
         del self._waiting[: _append(self._fd, self._waiting)]
+        if not self._waiting:  # the log up to its bound is complete
+            self._newest.write()
 
     def _show_now_and_then(self, done: bytearray) -> None:
         now = time.monotonic()
@@ -98,7 +97,9 @@ class FoldedLog:
             done += self._line + b"\n"
 
     def _write(self, data: bytes) -> None:
+        self._times.note()
         now, later = data[: self._left], data[self._left :]
+        self._newest.add(later)
         self._waiting += now
         self._left -= len(now)
         self.retry()
@@ -107,9 +108,6 @@ class FoldedLog:
             cut = self._waiting.find(b"\n", newest) + 1 or newest
             self._refused += cut
             del self._waiting[:cut]
-        self._dropped += len(later)
-        self._tail += later
-        del self._tail[:-TAIL_BYTES]
 
 
 class LogPump:
@@ -162,8 +160,7 @@ class LogPump:
 
 def _copy(source: int, path: str, limit: int) -> None:
     """Read `source` to its end into the log at `path`."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    log = FoldedLog(fd, limit)
+    log = FoldedLog(path, limit)
     while True:
         if log.is_waiting and not select.select([source], [], [], RETRY_S)[0]:
             log.retry()
@@ -177,7 +174,6 @@ def _copy(source: int, path: str, limit: int) -> None:
     while log.is_waiting and time.monotonic() < deadline:
         time.sleep(RETRY_S)
         log.retry()
-    os.close(fd)
 
 
 def _append(fd: int, data: Union[bytes, bytearray]) -> int:

@@ -63,7 +63,7 @@ def look_for(count: int, gpus: List[Gpu], problem: Optional[str]) -> GpuOutlook:
 
 
 def lease(job: str, count: int, uuids: List[str]) -> Optional[Lease]:
-    """Lease the first `count` of these GPUs that nobody leases; None if they are too few."""
+    """Lease the first `count` of these GPUs that no job leases; None if they are too few."""
     gpus: List[str] = []
     taken: List[int] = []
     with locks.held(locks.queue_mutex()):

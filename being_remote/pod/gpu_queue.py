@@ -38,7 +38,7 @@ class GpuQueue:
         if before:
             self.reason = f"waits for a GPU; {before} before it"
             return None
-        # Not under the mutex: the driver may take long, and nobody else may choose now anyway.
+        # Not under the mutex: the driver may take long, and no other job may choose now anyway.
         outlook = gpu_lease.look_for(count, *GpuQuery().answer())
         self.reason = outlook.reason
         if len(outlook.free) < count:

@@ -8,7 +8,7 @@ import os
 import time
 from typing import Optional
 
-from being_remote.pod import job_records, os_problem
+from being_remote.pod import job_records, newest_log, os_problem
 from being_remote.pod.job_paths import AttemptPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
@@ -66,7 +66,7 @@ class HeartbeatWriter:
             self.frames_done = size = sum(1 for _ in glob.iglob(self._pattern))
         else:
             try:
-                size = os.stat(self._log).st_size
+                size = newest_log.log_end(self._log)
             except OSError:  # not there yet, or not visible at the moment
                 size = 0
         if size > self._most:

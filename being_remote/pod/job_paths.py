@@ -1,6 +1,7 @@
 """Where everything of a job lies on its host: the one spelling, for the programs on a pod and the laptop.
 
-    <workdir>/jobs/.volume  .in/  .programs/<sha256>  .cancelled/<job>  .pushed/<upload>/pushed.json
+    <workdir>/jobs/.volume  .in/  .programs/<sha256>  .cancelled/<job>  .forgotten/
+                            .pushed/<upload>/pushed.json
     <workdir>/jobs/.waiting/<boot>/<number>-<job>-<attempt>  waiter.log
     <workdir>/jobs/<job>/   spec.json  bundle  bundle.sha256  files/  cancel  supervisor.log
                             attempts/<n>.asked
@@ -33,6 +34,11 @@ def volume_marker(jobs: str) -> str:
 def incoming_folder(jobs: str) -> str:
     """Where claims unpack jobs before they are renamed into place."""
     return f"{jobs}/.in"
+
+
+def forgotten_folder(jobs: str) -> str:
+    """Where the folders of forgotten jobs lie while they are removed."""
+    return f"{jobs}/.forgotten"
 
 
 def waiting_folder(workdir: Union[str, os.PathLike[str]]) -> str:

@@ -7,7 +7,7 @@ for a moment, so a taker tries for a while.
 
 Version 0.1.0 had its locks in /tmp. The lock of a job or of a GPU is two files, one here and one there, and
 whoever takes it takes both: so its processes and ours keep each other out while they live, and an emptied
-/tmp lets nobody in.
+/tmp frees no lock.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import json
 import os
 import pwd
@@ -26,8 +27,6 @@ from being_remote.pod import kernel_fs
 
 MAX_NOTE_BYTES = 8192
 PROBED_S = 2.0  # how long probes may hold up a taker
-
-
 # Where flock of one machine counts for all its processes, and only for them.
 LOCAL_DISKS = frozenset(
     b"ext2 ext3 ext4 xfs btrfs zfs f2fs jfs reiserfs bcachefs overlay aufs tmpfs ramfs rootfs".split()
@@ -44,10 +43,15 @@ def folder(make: bool = True) -> str:
     if named:
         return _ours(named, make)
     for path in own_places():
-        if kernel_fs.find_kind(path) in LOCAL_DISKS:
+        if _find_kind(path) in LOCAL_DISKS:
             with contextlib.suppress(OSError):  # it cannot be made, or is not ours
                 return _ours(path, make)
     return shared_folder(make)
+
+
+@functools.lru_cache
+def _find_kind(path: str) -> Optional[bytes]:
+    return kernel_fs.find_kind(path)
 
 
 def own_places() -> List[str]:

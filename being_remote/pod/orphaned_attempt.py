@@ -46,7 +46,7 @@ class OrphanRecords(NamedTuple):
         return cls(who, beat or {})
 
     def is_ours(self, here: Record) -> bool:
-        """Whether nobody else can run it: this boot started it, or one before it on this pod's own disk."""
+        """Whether no other pod can run it: this boot started it, or one before it on this pod's own disk."""
         then = self.who.get("incarnation")
         if not isinstance(then, dict) or here["volume"] is None or then.get("volume") != here["volume"]:
             return False

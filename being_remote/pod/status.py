@@ -6,6 +6,7 @@ read before its exit record, so that an end between the two is seen.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO, List, Optional, Tuple
 from being_remote.pod import cancel_mark, gpu_lease, job_records, locks, os_problem, processes, start_gate
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.gpus import GpuQuery
+from being_remote.pod.heartbeat import HeartbeatWriter
 from being_remote.pod.host_queue import HostQueue
 from being_remote.pod.job_paths import JOB_ID, JobPaths, jobs_folder
 from being_remote.pod.job_records import Record
@@ -53,6 +55,7 @@ def look(workdir: str, job: str, queue: Optional[HostQueue] = None) -> Optional[
     # An exit record is final, so a job whose newest attempt has one needs no look at its lock or spec:
     # a pod keeps hundreds of old jobs.
     newest = _attempt(paths, made[-1], facts) if made and made[-1] == asked else None
+    note: Any = None
     while newest is None or newest["end"] is None:
         facts["lock"], facts["lock_inode"], note = locks.probe_all(locks.job_locks(job, make=False))
         facts["holder"] = _holder(note)
@@ -65,6 +68,8 @@ def look(workdir: str, job: str, queue: Optional[HostQueue] = None) -> Optional[
             break
         # An attempt that was made after its lock was found free is not lost.
         made, asked = now
+    if newest is not None and newest["end"] is None and facts["lock"] != "held":
+        _count_anew(paths, newest)
     earlier = [_attempt(paths, n, {}, only_end=True) for n in made[-SHOWN_ATTEMPTS:-1]]
     facts["asked"], facts["attempts"] = asked, earlier + ([newest] if newest else [])
     if newest is None or newest["end"] is None or newest["attempt"] < asked:
@@ -72,12 +77,20 @@ def look(workdir: str, job: str, queue: Optional[HostQueue] = None) -> Optional[
         facts["disk"] = os_problem.find_full_disk(workdir)
     if facts["spec_sha256"] is None:
         if not os.path.lexists(paths.spec):
-            return None
+            return _removed(facts, note) if facts["lock"] == "held" and isinstance(note, dict) else None
         try:
             spec, facts["spec_sha256"] = job_records.read_spec(paths.spec)
             facts["ledger"] = spec.get("ledger")
         except ValueError as e:
             facts["problem"] = str(e)[:200]
+    return facts
+
+
+def _removed(facts: Record, note: Record) -> Record:
+    """A job without its folder whose lock is held: what the lock says of it."""
+    attempt = note.get("attempt")
+    facts["asked"], facts["ledger"] = attempt if type(attempt) is int else 0, note.get("ledger")
+    facts["problem"] = "it was removed; a process of the job still runs"
     return facts
 
 
@@ -114,9 +127,21 @@ def _attempt(paths: JobPaths, number: int, of_job: Record, only_end: bool = Fals
             facts["who"] = _with_liveness(who, "supervisor")
             beat = _only(job_records.read_json(attempt_paths.progress), _BEAT)
             facts["progress"] = _with_liveness(beat, "payload")
+            # A supervisor that is dead by now may have written it since the first look.
+            facts["end"] = _only(job_records.read_json(attempt_paths.end), _END)
     except ValueError as e:
         facts["problem"] = str(e)[:200]
     return facts
+
+
+def _count_anew(paths: JobPaths, newest: Record) -> None:
+    """The last heartbeat of an attempt that ended without an exit record says too little."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        progress = job_records.read_spec(paths.spec)[0]["progress"]
+        if newest["progress"] is not None and progress is not None:
+            writer = HeartbeatWriter(paths.attempt(newest["attempt"]), progress)
+            writer.count()
+            newest["progress"]["frames_done"] = writer.frames_done
 
 
 def _only(record: Optional[Record], names: Any) -> Optional[Record]:

@@ -212,6 +212,7 @@ class Supervisor:
             "incarnation": self.incarnation,
             "supervisor": processes.identify(os.getpid()),
             "waits_for": waits_for and waits_for[:500],
+            "ledger": self.spec.get("ledger"),
             "problem": problem,
         }
         with contextlib.suppress(OSError):  # nothing depends on it

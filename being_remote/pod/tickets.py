@@ -24,7 +24,7 @@ class Tickets:
         self._held: Dict[int, int] = {}
 
     def draw(self, above: Callable[[], int]) -> int:
-        """Take the next number, above all tickets and what `above` says; asked while nobody else draws."""
+        """Take the next number, above all tickets and what `above` says; asked under the mutex."""
         with locks.held(locks.queue_mutex()):
             number = max([above(), *self._living()]) + 1
             fd = locks.take(self._path(number))
@@ -54,6 +54,10 @@ class Tickets:
 
     def release(self) -> None:
         """Hold none any more, whatever the disk says: a ticket that stays held keeps everybody waiting."""
+        if self._held:
+            with contextlib.suppress(OSError), locks.held(locks.queue_mutex()):
+                for number in list(self._held):
+                    self._release(number)
         for number in list(self._held):
             self._release(number)
 

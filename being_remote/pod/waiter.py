@@ -22,7 +22,7 @@ A kill leaves:
     the waiter, at any point              the same; supervisors that it started go on, for they are detached
     a supervisor at its turn, no gate     its record: it is started again, after the others if it failed
     a supervisor, gate but record         the waiter, or the next one, removes the record
-    the pod (another boot)                records of a folder that no waiter reads: "waiting" for nobody; a
+    the pod (another boot)                records of a folder that no waiter reads, which status says; a
                                           submit or resume starts the attempt, or lets it wait in this boot
 """
 
@@ -132,7 +132,7 @@ class Waiter:
             # Whoever found the lock held has written its record before.
             if not waiting_records.list_waiting(self._folder):
                 return
-            lock = locks.take(self._lock_path)
+            lock = locks.take(self._lock_path, locks.PROBED_S)
             if lock is None:
                 return
             self._lock = lock
@@ -145,15 +145,11 @@ class Waiter:
                     self._tickets.release()
                     return True
             except OSError as e:  # a disk that is full or gone for a moment
-                self._note_problem("waits for its disk: " + os_problem.describe(e))
+                self._reason = "waits for its disk: " + os_problem.describe(e)
+                with contextlib.suppress(OSError):
+                    self._write_reason()
             self._rest()
         return False
-
-    def _note_problem(self, reason: str) -> None:
-        """Say it in our lock's note: the log may be on the same full disk."""
-        with contextlib.suppress(OSError):
-            for first in waiting_records.list_waiting(self._folder)[:1]:
-                _write_note(self._lock, os.getpid(), first, reason)
 
     def _look(self) -> bool:
         """Look once; False if nothing waits."""
@@ -172,9 +168,13 @@ class Waiter:
             else:
                 self._reason = reason
         self._give_up_overdue(waiting)
-        for first in waiting_records.list_waiting(self._folder)[:1]:  # one that failed is behind others now
-            _write_note(self._lock, os.getpid(), first, self._reason + self._failed.get(first.job, ""))
+        self._write_reason()
         return True
+
+    def _write_reason(self) -> None:
+        """Note why the first attempt waits; one whose supervisor failed just now is behind the others."""
+        for first in waiting_records.list_waiting(self._folder)[:1]:
+            _write_note(self._lock, os.getpid(), first, self._reason + self._failed.get(first.job, ""))
 
     def _find_reason(self, first: WaitingAttempt) -> Optional[str]:
         """Why the first attempt still waits; None: it is its turn."""
@@ -225,7 +225,7 @@ class Waiter:
             program_store.mend(JobPaths.of(self._workdir, place.job))
             process = start_supervisor(self._workdir, place.job, place.attempt, env=env, give_up=give_up)
         except OSError as e:
-            self._move_behind(place, f"cannot be started: {os_problem.describe(e)}")
+            self._move_behind(place, f"cannot be started: {os_problem.describe(e) if e.errno else e}")
             return
         self._children[place] = process
         if place != self._last_started:

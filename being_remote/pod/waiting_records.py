@@ -4,7 +4,7 @@
 
 A record is written by the attempt's supervisor under the job's lock, and holds no lock itself. Its name says
 all that the order needs. Each boot has a folder of its own: several pods may mount one disk, and what waited
-before a restart waits for nobody. `waiter` keeps the order.
+before a restart is read by no waiter. `waiter` keeps the order.
 """
 
 from __future__ import annotations

@@ -186,12 +186,15 @@ class JobFacts(StrictModel):
 
     @property
     def supervised(self) -> bool | None:
-        """Whether a supervisor looks after the job; None: the lock is free, or that is unknown."""
+        """Whether a supervisor looks after the job; None: that is unknown, or the lock is free and none does.
+
+        One that was put back holds no lock before the payload has ended.
+        """
+        newest = self.newest
+        if newest is not None and newest.end is None and newest.who and newest.who.supervisor.alive:
+            return True
         if self.lock != "held" or self.holder is None:
             return None
-        owner = self.newest.who if self.newest is not None else None
-        if owner is not None and owner.supervisor.alive:  # also one that was put back
-            return True
         return self.holder.supervisor.alive
 
     @property
@@ -267,7 +270,9 @@ class SubmittedJob(StrictModel):
     """What a claim and ensure came to. `seen` is null unless the claim stands."""
 
     job: JobId
-    claim: Literal["made", "there", "refused", "absent", "torn", "elsewhere", "unpushed", "failed"]
+    claim: Literal[
+        "made", "there", "refused", "absent", "torn", "elsewhere", "unpushed", "forgotten", "same", "failed"
+    ]
     supervisor: (
         Literal["started", "waiting", "held", "ended", "lost", "overtaken", "cancelled", "error", "silent"]
         | None

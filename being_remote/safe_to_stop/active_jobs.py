@@ -41,12 +41,12 @@ def judge_jobs(
     Args:
         host: its name.
         ours: every job of the ledger, by id.
-        stories: of the jobs that the ledger has on this host.
+        stories: of the jobs that the ledger has on this host, or that the host shows.
         answer: the host's.
     """
     jobs = ActiveJobs()
     for seen in answer.jobs:
-        _judge_job(host, seen, ours.get(seen.job), jobs)
+        _judge_job(host, seen, ours.get(seen.job), stories.get(seen.job, ()), jobs)
     for problem in answer.problems:
         what = f"jobs may be missing: {problem}"
         jobs.reasons.append(Reason("jobs", "unknown", what, f"jobs --host {host}"))
@@ -61,8 +61,14 @@ def judge_jobs(
     return jobs
 
 
-def _judge_job(host: str, seen: JobStatus, job: LedgerJob | None, jobs: ActiveJobs) -> None:
+def _judge_job(
+    host: str, seen: JobStatus, job: LedgerJob | None, story: Sequence[StateChange], jobs: ActiveJobs
+) -> None:
     state = _state(host, seen, job)
+    if state is JobState.UNKNOWN and job is not None and job.host != host:
+        # After a restart on the same volume the host cannot tell, but its end was known, or it was abandoned.
+        ends = (change.state for change in story if change.attempt == seen.attempt and change.state.ended)
+        state = next(ends, state)
     if state.active:
         jobs.at_work.add(seen.job)
         if (reason := _work_reason(host, seen, job)) is not None:
@@ -147,9 +153,9 @@ def _work_reason(host: str, seen: JobStatus, job: LedgerJob | None) -> Reason | 
         counts = f"attempt {job.attempt} on {job.host} counts"
         what = f"attempt {seen.attempt} of {name} is {state} here, but {counts}"
         next_step = f"cancel {name} --host {host}"
-    elif state is JobState.SUBMITTED:
+    elif seen.is_unattended:
         what = f"{name} was sent and has not started: {seen.reason}"
-        next_step = f"cancel {name}; or repeat the same retrack, which starts it"
+        next_step = f"cancel {name}; or resume {name}, which starts it"
     else:
         what = f"{name} is {state}: {seen.reason}"
         next_step = f"logs {name} --follow, or cancel {name}"

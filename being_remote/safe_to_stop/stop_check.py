@@ -139,8 +139,9 @@ class StopCheck:
     def _check(self, session: Session, answer: HostJobs) -> None:
         host, ledger = self.host, ledger_of(self.inventory)
         ours = {job.job: job for job in ledger.jobs()}
-        open_jobs = [job.job for job in ours.values() if job.host == host.name and not job.ended]
-        active = judge_jobs(host.name, ours, {job: ledger.history(job) for job in open_jobs}, answer)
+        wanted = {job.job for job in ours.values() if job.host == host.name and not job.ended}
+        wanted |= {seen.job for seen in answer.jobs if seen.job in ours and not seen.state.ended}
+        active = judge_jobs(host.name, ours, {job: ledger.history(job) for job in wanted}, answer)
         self.reasons += active.reasons
         self.reasons += gpu_reasons(answer.gpus, answer.gpu_problem, active.at_work, str(host.workdir))
         self.notes += active.notes

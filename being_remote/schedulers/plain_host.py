@@ -79,6 +79,7 @@ def pack_submit(requests: Sequence[StartRequest], programs: bytes) -> bytes:
             "attempt": request.attempt,
             "volume": request.volume,
             "pushed": request.pushed,
+            "unless_same": request.unless_same,
             "nonce": secrets.token_hex(8),
             "files": [[name, len(data)] for name, data in request.files.items()],
         }

@@ -19,6 +19,7 @@ class StartRequest:
         volume: the only one on which the job may be put; None where it is known to be on the host.
         pushed: the folder of uploaded files from which the attempt continues.
         files: the job's files, by their names below its folder; none where it is known to be on the host.
+        unless_same: do not put it on the host where another ledger's job of the same intent may be at work.
     """
 
     job: str
@@ -27,6 +28,7 @@ class StartRequest:
     volume: str | None
     pushed: str | None
     files: Mapping[str, bytes]
+    unless_same: bool = False
 
 
 # Given the name of the host's volume (None: it has none), says what is started there. What it raises ends

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def job_context(inventory: Inventory, *, dry_run: bool = False, force: bool = False) -> JobContext:
-    """What the functions on jobs work with.
+    """What the functions on jobs work with. A corrupt ledger is rebuilt first, but not in a dry run.
 
     Args:
         dry_run: opening a session writes nothing.
         force: jobs are sent to hosts that lack what they need.
     """
-    return JobContext(
+    context = JobContext(
         inventory=inventory,
         ledger=ledger_of(inventory),
         open_session=session_opener(inventory, remember=not dry_run),
@@ -35,6 +35,11 @@ def job_context(inventory: Inventory, *, dry_run: bool = False, force: bool = Fa
         judge=RESULT_JUDGE,
         preflight=Preflight(find_recipe, None if force else _find_obstacles),
     )
+    if not dry_run and context.ledger.find_damage() is not None:
+        from being_remote.jobs.ledger_repair import repair_ledger  # a whole ledger does not need it
+
+        repair_ledger(context)
+    return context
 
 
 def _find_obstacles(

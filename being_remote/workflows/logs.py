@@ -40,6 +40,7 @@ def logs(
     job: str,
     *,
     follow_it: bool = False,
+    start: reading.LogStart = reading.WHOLE,
     take_over: bool = False,
     say: Say | None = None,
 ) -> LogsReport:
@@ -48,6 +49,7 @@ def logs(
     Args:
         job: an id, a unique beginning, or `last`.
         follow_it: continue until the job's end is known.
+        start: leave out what was written before.
         take_over: the job may be in another laptop's ledger; it is written down here first.
         say: receives each line and each new state at once; without it the report carries the lines.
 
@@ -68,12 +70,12 @@ def logs(
     report = say or keep
     with context.open_session(host.name) as session:
         if follow_it:
-            followed = follow(context, session, host, ledger_job, report)
+            followed = follow(context, session, host, ledger_job, report, start=start)
             row, home = followed.row, followed.home
         else:
             lines = reading.LogLines()
             folder = reading.attempt_folder(host.workdir, ledger_job.job, ledger_job.attempt)
-            for item in reading.read(session, host.python, folder):
+            for item in reading.read(session, host.python, folder, start=start):
                 found = lines.add(item) if isinstance(item, reading.LogChunk) else lines.rest()
                 for line in found:
                     report(FollowedLogLine(line.text, line.offset, ledger_job.attempt))

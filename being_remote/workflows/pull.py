@@ -1,25 +1,35 @@
-"""`pull JOB`: download a job's results, verified, into a folder of their own; a second pull moves nothing."""
+"""`pull`: download a job's results, verified, into a folder of their own; a second pull moves nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from being_remote.errors import DataError, HostError, InconsistentData, NotFoundError
-from being_remote.inventory import Inventory
+from being_remote.errors import (
+    BeingRemoteError,
+    DataError,
+    HostError,
+    InconsistentData,
+    NotFoundError,
+    UsageError,
+)
+from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.attempt_files import AttemptFolder
+from being_remote.jobs.context import JobContext
+from being_remote.jobs.forget import is_forgotten
 from being_remote.jobs.job_status import JobStatus
-from being_remote.jobs.ledger import LAST
+from being_remote.jobs.ledger import LAST, LedgerJob
 from being_remote.jobs.logs import attempt_folder
-from being_remote.jobs.result_download import ResultChecks, ResultDownload, download_results, folder_of
-from being_remote.jobs.result_folder import note_of
+from being_remote.jobs.recipe import Recipe
+from being_remote.jobs.result_download import ResultChecks, ResultDownload, download_results
+from being_remote.jobs.result_folder import is_of, note_of, read_record
 from being_remote.jobs.status_poll import look_at_job
 from being_remote.jobs.take_over import find_job
 from being_remote.pod.job_paths import WORK
 from being_remote.pod.job_states import JobState
 from being_remote.recipes.registry import find_recipe, recipes_with_results
 from being_remote.recipes.result_judge import RESULT_JUDGE
-from being_remote.session import OnProgress, no_progress
+from being_remote.session import OnProgress, Session, no_progress
 from being_remote.transfer.quarantine import QuarantineRow, quarantine_row
 from being_remote.workflows.job_context import job_context
 
@@ -57,6 +67,32 @@ class PullReport:
         return 5 if self.state.ended_badly else 0
 
 
+@dataclass(frozen=True)
+class NotPulled:
+    """A job of which nothing was downloaded. `is_local`: an earlier pull has its results: no fault."""
+
+    job: str
+    host: str
+    state: JobState
+    reason: str
+    is_local: bool
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class PullAllReport:
+    """What was downloaded of each job that has results, the newest first."""
+
+    jobs: tuple[PullReport | NotPulled, ...]
+    dry_run: bool
+
+    @property
+    def exit_code(self) -> int:
+        """4 where a host gave no answer, 6 where a file was not taken, 3 where results are missing."""
+        codes = {job.exit_code for job in self.jobs} - {5}  # how a job ended was said before
+        return next((code for code in (4, 6, 3, 2) if code in codes), 0)
+
+
 def pull(
     inventory: Inventory,
     job: str,
@@ -79,44 +115,129 @@ def pull(
         DataError: a file is torn, unsafe or not the host's; nothing here was changed.
     """
     context = job_context(inventory, dry_run=dry_run)
-    ledger = context.ledger
     # Only `last` needs to know all recipes: a broken plug-in stops no pull of a job that is named.
     recipes = recipes_with_results(all_files=all_files) if job == LAST else ()
     found = find_job(context, job, "pull", take_over=take_over, recipes=recipes, dry_run=dry_run)
-    host, recipe = inventory.host(found.host), find_recipe(found.recipe)
-    folder = folder_of(inventory, found)
-    remote = attempt_folder(host.workdir, found.job, found.attempt) / WORK
-    patterns = (*recipe.results, *(recipe.more_results if all_files else ()))
+    host = inventory.host(found.host)
     with context.open_session(host.name) as session:
-        status = look_at_job(ledger, session, host, found, remember=not dry_run)
-        partial = _allows_partial_results(status, all_files=all_files)
-        if not partial and status.state.ended_badly:
-            return _report(status, folder, _NOTHING, dry_run=dry_run, round_trips=session.round_trips)
-        attempt = AttemptFolder(session, host.python, remote, patterns)
-        files, skipped = attempt.list_files(folder)
-        if not files:
-            raise NotFoundError(
-                "has none of the results that its recipe names"
-                if patterns
-                else "its recipe names no results",
-                where=found.job,
-                hint=f"pull {found.job} --all" if not all_files else f"logs {found.job}",
-            )
+        return _pull_job(
+            context, session, host, found, all_files=all_files, dry_run=dry_run, on_progress=on_progress
+        )
 
-        def verify_all(stage: Path) -> None:
-            try:
-                if not partial:
-                    recipe.verify_results(stage)
-            except (DataError, NotFoundError) as e:
-                where = f"{found.host}:{remote}"
-                raise InconsistentData(str(e), file=where, hint="do not use this job's results") from e
 
-        if dry_run:
-            done = ResultDownload({f.path: f.bytes for f in files}, 0, 0, skipped, changed=False)
-        else:
-            checks = ResultChecks(RESULT_JUDGE, verify_all, partial)
-            done = download_results(attempt, folder, (files, skipped), note_of(found), checks, on_progress)
-        return _report(status, folder, done, dry_run=dry_run, round_trips=session.round_trips)
+def pull_all_jobs(
+    inventory: Inventory,
+    *,
+    all_files: bool = False,
+    dry_run: bool = False,
+    on_progress: OnProgress = no_progress,
+) -> PullAllReport:
+    """Download the results of every job of the ledger that has them, one host after another.
+
+    Args:
+        all_files: as for one; then also of jobs that did not succeed.
+    """
+    context = job_context(inventory, dry_run=dry_run)
+    wanted: dict[str, list[LedgerJob]] = {}
+    for job in context.ledger.jobs():
+        if (all_files or not job.state.ended_badly) and not is_forgotten(context.ledger, job):
+            wanted.setdefault(job.host, []).append(job)
+    done: dict[str, PullReport | NotPulled] = {}
+    for name, jobs in wanted.items():
+        try:
+            host = inventory.host(name)
+            with context.open_session(name) as session:
+                for job in jobs:
+                    pulled = _pull_if_ended(context, session, host, job, all_files, dry_run, on_progress)
+                    if pulled is not None:
+                        done[job.job] = pulled
+        except (HostError, UsageError) as e:  # no answer, or the inventory does not name the host any more
+            done.update({job.job: _not_pulled(context, job, e) for job in jobs if job.job not in done})
+    return PullAllReport(tuple(done[j.job] for j in context.ledger.jobs() if j.job in done), dry_run)
+
+
+def _pull_if_ended(
+    context: JobContext,
+    session: Session,
+    host: SshHost | LocalHost,
+    job: LedgerJob,
+    all_files: bool,
+    dry_run: bool,
+    on_progress: OnProgress,
+) -> PullReport | NotPulled | None:
+    """Pull one of many jobs; None for one that has no results, or has not ended."""
+    status = look_at_job(context.ledger, session, host, job, remember=not dry_run)
+    if not status.state.ended and status.state is not JobState.UNKNOWN:
+        return None
+    try:
+        if not _patterns(find_recipe(job.recipe), all_files=all_files):
+            return None
+        pulled = _pull_job(
+            context, session, host, job, all_files=all_files, dry_run=dry_run, on_progress=on_progress
+        )
+    except HostError as e:
+        if status.state is not JobState.UNKNOWN:
+            raise
+        return _not_pulled(context, job, e)
+    except BeingRemoteError as e:
+        return _not_pulled(context, job, e)
+    return pulled if pulled.files else None
+
+
+def _not_pulled(context: JobContext, job: LedgerJob, error: BeingRemoteError) -> NotPulled:
+    """Why a job was not pulled; what was pulled and judged before is local, whatever its host says."""
+    record = read_record(context.result_folder(job))
+    is_local = is_of(record, note_of(job)) and bool((record or {}).get("judged"))
+    reason = (
+        f"local since an earlier pull; not compared with the host: {error.what}" if is_local else error.what
+    )
+    return NotPulled(job.job, job.host, job.state, reason, is_local, 0 if is_local else error.exit_code)
+
+
+def _pull_job(
+    context: JobContext,
+    session: Session,
+    host: SshHost | LocalHost,
+    found: LedgerJob,
+    *,
+    all_files: bool,
+    dry_run: bool,
+    on_progress: OnProgress,
+) -> PullReport:
+    recipe, folder = find_recipe(found.recipe), context.result_folder(found)
+    remote = attempt_folder(host.workdir, found.job, found.attempt) / WORK
+    patterns = _patterns(recipe, all_files=all_files)
+    status = look_at_job(context.ledger, session, host, found, remember=not dry_run)
+    partial = _allows_partial_results(status, all_files=all_files)
+    if not partial and status.state.ended_badly:
+        return _report(status, folder, _NOTHING, dry_run=dry_run, round_trips=session.round_trips)
+    attempt = AttemptFolder(session, host.python, remote, patterns)
+    files, skipped = attempt.list_files(folder)
+    if not files:
+        raise NotFoundError(
+            "has none of the results that its recipe names" if patterns else "its recipe names no results",
+            where=found.job,
+            hint=f"pull {found.job} --all" if not all_files else f"logs {found.job}",
+        )
+
+    def verify_all(stage: Path) -> None:
+        try:
+            if not partial:
+                recipe.verify_results(stage)
+        except (DataError, NotFoundError) as e:
+            where = f"{found.host}:{remote}"
+            raise InconsistentData(str(e), file=where, hint="do not use this job's results") from e
+
+    if dry_run:
+        done = ResultDownload({f.path: f.bytes for f in files}, 0, 0, skipped, changed=False)
+    else:
+        checks = ResultChecks(RESULT_JUDGE, verify_all, partial)
+        done = download_results(attempt, folder, (files, skipped), note_of(found), checks, on_progress)
+    return _report(status, folder, done, dry_run=dry_run, round_trips=session.round_trips)
+
+
+def _patterns(recipe: Recipe, *, all_files: bool) -> tuple[str, ...]:
+    return (*recipe.results, *(recipe.more_results if all_files else ()))
 
 
 def _allows_partial_results(status: JobStatus, *, all_files: bool) -> bool:

@@ -1,4 +1,4 @@
-"""`resume --all --host HOST`: submit again all that waits on a host in a queue that nobody keeps any more."""
+"""`resume --all --host HOST`: submit again all that waits on a host in a queue that no process keeps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from being_remote.workflows.job_context import job_context
 class QueueReport:
     """The jobs that were submitted again, in the order in which they waited, and how they stand.
 
-    `others`: jobs of other laptops that wait there for nobody, too; only their own laptops resume them.
+    `others`: such jobs of other laptops, which only those resume.
     """
 
     host: str
@@ -31,7 +31,7 @@ class QueueReport:
 
 
 def resume_all(inventory: Inventory, *, host: str | None, dry_run: bool = False) -> QueueReport:
-    """Submit again, as they are, all jobs that wait on a host for nobody: after a restart of it, mostly.
+    """Submit again, as they are, all jobs of a host that nothing there will start: mostly after a restart.
 
     Jobs that ended are left alone: `resume JOB` makes their next attempts, one by one.
 
@@ -46,13 +46,13 @@ def resume_all(inventory: Inventory, *, host: str | None, dry_run: bool = False)
     with context.open_session(where.name) as session:
         answer = look_at_host(session, where)
         ours = {job.job: job for job in ledger.jobs(host=where.name) if not job.ended}
-        forgotten = sorted((job for job in answer.jobs if job.waits_for_nobody), key=_place)
-        found = [job for job in forgotten if job.job in ours]
+        unattended = sorted((job for job in answer.jobs if job.is_unattended), key=_place)
+        found = [job for job in unattended if job.job in ours]
         if not dry_run:
             for job in found:
                 record_answer(ledger, ours[job.job], answer)
             found = [send(ledger, session, where, ledger.find(job.job)) for job in found]
-    others = sum(job.job not in ours for job in forgotten)
+    others = sum(job.job not in ours for job in unattended)
     return QueueReport(where.name, tuple(found), others, dry_run)
 
 

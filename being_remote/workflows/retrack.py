@@ -157,8 +157,10 @@ def retrack(
             problem = seen.gpu_problem if any(plan.gpus for plan, _ in plans) else None
             obstacles = refusal.problems if refusal is not None else ()
             return dataclasses.replace(report, gpus=seen.gpus, gpu_problem=problem, obstacles=obstacles)
+        was_done = not wanted.again and _is_done(ledger, plans[0][0])
         jobs = _dispatch(context, session, host, plans, again=wanted.again)
-        if not follow_it or jobs[0].state is JobState.SUCCEEDED:
+        lost_here = jobs[0].state is JobState.LOST and other is None
+        if not follow_it or was_done or lost_here:
             return _report(host.name, jobs, dry_run=False, followed=False)
         from being_remote.jobs.failover import Failover, follow_or_move
         from being_remote.jobs.move_and_follow import session_with_job_host
@@ -222,6 +224,12 @@ def _is_unsent(ledger: Ledger, host: SshHost | LocalHost, plan: JobPlan) -> bool
     """Whether the job that `plan` stands for was never sent to a host."""
     same = ledger.find_same_intent(intent_of(plan, "").key)
     return same is None or (same.state is JobState.CREATED and same.host == host.name)
+
+
+def _is_done(ledger: Ledger, plan: JobPlan) -> bool:
+    """Whether the ledger knows that the job that `plan` stands for succeeded."""
+    same = ledger.find_same_intent(intent_of(plan, "").key)
+    return same is not None and same.state is JobState.SUCCEEDED
 
 
 def _find_refusal(
@@ -304,10 +312,10 @@ def _dispatch(
     sent = {
         intent.job.job: ended_status(intent.job, ledger.history(intent.job.job))
         for intent in made
-        if intent.job.ended
+        if intent.job.state is JobState.SUCCEEDED
     }
     problems: list[BeingRemoteError] = []
-    to_send = [intent.job for intent in made if not intent.job.ended]
+    to_send = [intent.job for intent in made if intent.job.job not in sent]  # one that was lost is judged
     for name in dict.fromkeys(job.host for job in to_send):
         jobs = {job.job: job for job in to_send if job.host == name}
         with nullcontext(session) if name == host.name else context.open_session(name) as its_session:

@@ -19,7 +19,7 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
 
-JOB_COMMANDS = {"retrack", "jobs", "logs", "cancel", "pull", "resume"}
+JOB_COMMANDS = {"retrack", "jobs", "logs", "cancel", "pull", "resume", "forget"}
 RUN_COMMANDS = {"recover", "analyze", "compare"}
 HOST_COMMANDS = {"hosts", "doctor", "trust", "safe-to-stop"}
 COMMANDS = {"find-bbox", "sync", "push", "demo", *HOST_COMMANDS, *JOB_COMMANDS, *RUN_COMMANDS}
@@ -87,6 +87,13 @@ def test_an_unknown_job_is_3_and_one_must_be_named(program: Program, inventory: 
     assert program(command).returncode in (1, 2)
     assert program(command, "--json").returncode in (1, 2)  # an option is never taken for a job's name
     assert program(command, "--bogus").returncode in (1, 2)
+
+
+def test_all_stands_in_place_of_a_job_in_both_programs(program: Program, inventory: Path) -> None:
+    done = program("cancel", "--all", "--host=pod", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"host": "pod", "jobs": [], "dry_run": False}
+    assert program("cancel", "nope", "--all", "--host=pod", "--json").returncode == 2
 
 
 def test_two_positional_words_keep_their_order_through_both_programs(

@@ -1,15 +1,18 @@
 """The protocol of claim, ensure, lock, gate and end as an explicit-state model, searched exhaustively.
 
 Two clients submit the same job at once, each step by step, to one pod or to two pods that see one
-volume; at any moment one thing may crash: a client, a supervisor, a waiter, the payload, or the whole first
-pod (which then lives on as another incarnation). When nothing can move any more, a third client
-submits once more. The GPU of each pod may be busy at first, and free at any moment: a supervisor that finds
-it busy records the job, makes sure that the pod's waiter runs, and leaves. An observer on the first pod
-looks at the job in two steps, the lock and then the end, with anything in between.
+volume; at any moment something may crash: a client, a supervisor, a waiter, the payload, or the whole first
+pod (which then lives on as another incarnation). When nothing but the payload can move any more, a third
+client submits once more: its supervisor starts the payload, or is put back over it, or judges the files of
+an attempt that ended without a record. The GPU of each pod may be busy at first, and free at any moment: a
+supervisor that finds it busy records the job, makes sure that the pod's waiter runs, and leaves. An observer
+on the first pod looks at the job in two steps, the lock and the supervisor, then the end, with anything in
+between.
 
-The code that it stands for: a client is `pod/claim.py`, a supervisor `pod/supervisor.py`, a waiter
-`pod/waiter.py`, the observer `pod/status.py` with `jobs/status_verdict.py`. `Rules` names what makes it
-right, so that a test can take each away and see the search find the harm.
+The code that it stands for: a client is `pod/claim.py`, a supervisor `pod/supervisor.py` with
+`pod/orphaned_attempt.py`, a waiter `pod/waiter.py`, the observer `pod/status.py` with
+`jobs/status_verdict.py`. `Rules` names what makes it right, so that a test can take each away and see the
+search find the harm.
 """
 
 from __future__ import annotations
@@ -30,6 +33,10 @@ class Rules:
     lock_is_read_before_the_end: bool = True
     lost_needs_a_free_lock: bool = True
     another_life_on_a_shared_volume_is_unknown: bool = True
+    judged_under_the_lock: bool = True
+    judged_only_where_it_ran: bool = True
+    a_supervisor_without_the_lock_is_seen: bool = True
+    the_end_is_read_last: bool = True
     a_place_is_recorded_before_the_waiter_is_looked_for: bool = True
     a_waiter_looks_again_once_its_lock_is_free: bool = True
 
@@ -51,8 +58,8 @@ class State:
         waiters: of each pod: "" none, "look", "close" (about to free its lock), "again" (has freed it).
         life: the first pod's incarnation; born: (pod, life) of the attempt.
         crashes, crashed: how many may still come; whether one came.
-        look: what the observer holds in its hands: None or (lock free, born in this life).
-        verdict: what it said last; what was once called lost or ended must stay so.
+        look: what the observer has seen: (lock free, supervisor alive, born in this life, ended).
+        verdict: what it said last; what was once called ended must stay so.
     """
 
     pods: tuple[int, ...] = (0, 0, 0, 0, 1)
@@ -72,7 +79,7 @@ class State:
     born: tuple[int, int] = (-1, -1)
     crashes: int = 1
     crashed: bool = False
-    look: tuple[bool, bool] | None = None
+    look: tuple[bool, bool, bool, bool] | None = None
     verdict: str = ""
 
     def life_of(self, pod: int) -> tuple[int, int]:
@@ -82,6 +89,19 @@ class State:
     def holders(self, pod: int) -> frozenset[str]:
         """Who holds the lock of that pod."""
         return frozenset(h for h in self.lock if (self.born[0] if h == "p" else self.pods[int(h)]) == pod)
+
+    def may_judge(self, i: int, rules: Rules) -> bool:
+        """Whether supervisor i may look after the attempt: it ran here, or no other pod sees the disk."""
+        here = self.born == (self.pods[i], self.life if self.pods[i] == 0 else 0)
+        return here or set(self.pods[:3]) == {0} or not rules.judged_only_where_it_ran
+
+    @property
+    def supervised(self) -> bool:
+        """Whether a supervisor lives on the first pod that looks after the attempt."""
+        return any(
+            at in ("put back", "judge", "write", "watch", "start") and self.pods[i] == 0
+            for i, at in enumerate(self.supervisors)
+        )
 
 
 def with_item(items: tuple[str, ...], i: int, value: str) -> tuple[str, ...]:
@@ -136,7 +156,8 @@ def _client(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
 
 
 def _is_at_rest(s: State) -> bool:
-    return not any(s.supervisors) and s.payload != "runs" and not any(s.waiters) and not any(s.busy)
+    """Nothing but the payload can move."""
+    return not any(s.supervisors) and not any(s.waiters) and not any(s.busy)
 
 
 def _waiter(s: State, pod: int, rules: Rules) -> Iterator[tuple[str, State]]:
@@ -174,15 +195,31 @@ def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
     if at == "lock":
         if s.claim != 2:
             yield f"supervisor {i} finds no spec", leaves()
+        elif s.holders(s.pods[i]) == {"p"} and s.made and not s.ended and s.may_judge(i, rules):
+            yield f"supervisor {i} is put back", moved("put back")
         elif s.holders(s.pods[i]):
             yield f"supervisor {i} finds the lock held", leaves()
         else:
             yield f"supervisor {i} takes the lock", moved("look", lock=s.lock | {me})
     elif at == "look":
-        if s.ended or (s.made and rules.started_is_never_restarted):
+        if s.ended or (s.made and rules.started_is_never_restarted and not s.may_judge(i, rules)):
             yield f"supervisor {i} finds a start or an end", leaves()
+        elif s.made and rules.started_is_never_restarted:
+            yield f"supervisor {i} finds a start without an end", moved("judge")
         else:
             yield f"supervisor {i} finds nothing", moved("gpu")
+    elif at == "put back":
+        if not rules.judged_under_the_lock:
+            yield f"supervisor {i} judges without the lock", moved("judge")
+        elif not s.holders(s.pods[i]):
+            yield f"supervisor {i} takes the lock after the payload", moved("judge", lock=s.lock | {me})
+    elif at == "judge":
+        if s.ended:
+            yield f"supervisor {i} finds an end", leaves()
+        else:
+            yield f"supervisor {i} verifies the files", moved("write")
+    elif at == "write":
+        yield f"supervisor {i} writes how it ended", moved("unlock", ended=True)
     elif at == "gpu" and not s.busy[s.pods[i]]:
         yield f"supervisor {i} leases the GPU", moved("gate")
     elif at == "gpu":
@@ -226,20 +263,24 @@ def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
 
 def _observer(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     if s.look is None:
-        if rules.lock_is_read_before_the_end:
-            if s.made:
-                yield "observer reads the lock", replace(s, look=(not s.holders(0), s.born == (0, s.life)))
-        elif s.made and not s.ended:
-            yield "observer reads no end", replace(s, look=(True, s.born == (0, s.life)))
+        if s.made and (rules.lock_is_read_before_the_end or not s.ended):
+            look = (not s.holders(0), s.supervised, s.born == (0, s.life), s.ended)
+            yield "observer reads the lock and the supervisor", replace(s, look=look)
         return
-    free, same_life = s.look
-    if rules.lock_is_read_before_the_end:
+    free, supervised, same_life, ended = s.look
+    watched = supervised and s.supervised
+    if not rules.lock_is_read_before_the_end:
+        free, supervised, ended = not s.holders(0), s.supervised, False
+    elif rules.the_end_is_read_last:
         ended = s.ended
     else:
-        ended, free = False, not s.holders(0)
-    free = free or not rules.lost_needs_a_free_lock
+        supervised = s.supervised
+    supervised = supervised and rules.a_supervisor_without_the_lock_is_seen
+    free = (free and not supervised) or not rules.lost_needs_a_free_lock
     alone = set(s.pods[:3]) == {0} or not rules.another_life_on_a_shared_volume_is_unknown
     verdict = "ended" if ended else "running" if not free else "lost" if same_life or alone else "unknown"
+    if verdict == "lost" and (s.ended or watched):
+        verdict = "lost, wrongly"
     yield "observer judges", replace(s, look=None, verdict=verdict)
 
 
@@ -286,10 +327,14 @@ def harm(s: State) -> str | None:
     """What the guarantee of section "Jobs" forbids, if this state shows it."""
     if s.started > 1:
         return "the payload started twice"
-    if s.verdict == "lost" and (
-        s.payload == "runs" or s.ended or any(x in ("start", "watch") for x in s.supervisors)
+    if s.verdict == "lost, wrongly" or (
+        s.verdict == "lost" and (s.payload == "runs" or any(x in ("start", "watch") for x in s.supervisors))
     ):
         return "called lost while it runs, or after its end"
+    if s.ended and s.payload == "runs":
+        return "called ended while it runs"
+    if s.supervisors.count("write") > 1:
+        return "judged twice at once"
     waits = not s.made and s.records and s.clients[:2] == ("", "") and _is_at_rest(s)
     if waits and not s.crashed:
         return "a waiting job was forgotten, though nothing crashed"
@@ -304,8 +349,8 @@ def harm_at_rest(s: State) -> str | None:
         return "a job that could run did not"
     if not s.crashed and not (s.started and s.ended):
         return "nothing crashed and it did not run to its end"
-    if not s.ended and s.verdict not in ("lost", "unknown"):
-        return "it has no end and is not called lost"
+    if not s.ended and s.verdict != "unknown":
+        return "it has no end, though nobody else can run it"
     if s.lock:
         return "a lock is held by nobody who lives"
     return None

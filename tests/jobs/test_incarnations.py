@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gpu_card import A100
 
 from being_remote.inventory import LocalHost
 from being_remote.jobs.status_verdict import judge_missing
@@ -118,6 +119,44 @@ def test_a_pod_started_anew_without_its_disk_knows_nothing_and_that_is_unknown(
     assert now.jobs == ()
     verdict = judge_missing(volume, now.incarnation, JobState.RUNNING)
     assert (verdict.state, verdict.last_known) == ("unknown", "running")
+
+
+def test_what_waits_on_a_pod_that_restarts_is_unattended_until_it_is_submitted_again(
+    desk, cells, card, tmp_path: Path
+) -> None:
+    cell, _ = cells
+    (tmp_path / "disk").mkdir()
+    there = type(desk)(cell, tmp_path / "disk")
+    card.says(A100.format(i=0, u=0, used=20143, use=97))
+    spec = there.spec("sh", "-c", "echo x >> ../../../starts", gpus=1)
+    assert there.submit(spec).state == "waiting"
+    cell.kill()
+    cell.start()
+    card.says(A100.format(i=0, u=0, used=4, use=0))
+    seen, starts = there.see(spec.job), f"resume {spec.job} starts it"
+    assert (seen.state, seen.is_unattended) == ("waiting", True)
+    assert seen.reason == f"nothing on the host keeps the queue since its restart; {starts}"
+    there.submit(spec)
+    there.until(spec.job, "succeeded")
+    assert (there.folder(spec.job) / "starts").read_text() == "x\n"
+
+
+def test_one_pod_leaves_alone_what_waits_for_another_one_on_their_volume(
+    desk, cells, card, shared: Path
+) -> None:
+    first, second = (type(desk)(cell, shared) for cell in cells)
+    card.says(A100.format(i=0, u=0, used=20143, use=97))
+    spec, other = (first.spec("sh", "-c", "echo x >> ../../../starts", gpus=1) for _ in range(2))
+    assert first.submit(spec).state == "waiting"
+    assert second.submit(other).state == "waiting"
+    assert second.see(other.job).reason == "waits for 1 of 1 GPU: 0 leased by other jobs, 1 busy"
+    seen = second.see(spec.job)
+    assert seen.state == "waiting" and seen.reason.startswith("it waits in a queue of this disk"), seen
+    assert first.see(spec.job).reason == "waits for 1 of 1 GPU: 0 leased by other jobs, 1 busy"
+    assert second.cancel(spec.job).state == "cancelled"
+    card.says(A100.format(i=0, u=0, used=4, use=0))
+    second.until(other.job, "succeeded")
+    assert first.see(spec.job).state == "cancelled" and not (shared / "jobs" / spec.job / "starts").exists()
 
 
 def test_on_a_volume_that_others_may_see_another_life_is_unknown(desk, cells, shared: Path) -> None:

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from gpu_card import A100
 
-A100 = "{i}, GPU-{u}-4a1e-11ee-a100-0123456789ab, NVIDIA A100-SXM4-80GB, 81920, {used}, {use}\n"
 # As drivers print them: a card that fell off the bus, one without the figure, and no driver at all.
 LOST = (
     "Unable to determine the device handle for GPU0000:3B:00.0: GPU is lost.  "

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from being_remote.errors import NotFoundError, UsageError
+from being_remote.errors import NotFoundError, TornFile, UsageError
 from being_remote.jobs.ledger import Intent, Ledger, hosts_of, volume_of
 from being_remote.pod.job_states import JobState
 
@@ -67,10 +67,12 @@ def test_the_same_intent_joins_a_job_that_is_not_known_to_be_ended(ledger: Ledge
 
 
 @pytest.mark.parametrize("state", ENDED)
-def test_the_same_intent_after_an_end_is_a_new_job_but_after_a_success(ledger: Ledger, state: str) -> None:
+def test_the_same_intent_after_an_end_is_a_new_job_but_after_a_success_or_a_loss(
+    ledger: Ledger, state: str
+) -> None:
     ledger.intend(INTENT)
     ledger.record(INTENT.job, 1, state, {})
-    assert ledger.intend(replace(INTENT, job="demo-bbbbbbbb")).adopted is (state == "succeeded")
+    assert ledger.intend(replace(INTENT, job="demo-bbbbbbbb")).adopted is (state in ("succeeded", "lost"))
 
 
 def test_the_same_intent_joins_the_job_that_runs_before_the_one_that_succeeded(ledger: Ledger) -> None:
@@ -294,7 +296,7 @@ def test_a_ledger_that_cannot_be_used_says_why_and_touches_no_job(tmp_path: Path
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"something else that is no database" * 100)
     for ask in (lambda: Ledger(path).jobs(), lambda: Ledger(path).uuid):
-        with pytest.raises(UsageError, match="the ledger cannot be used"):
+        with pytest.raises(TornFile, match="the ledger is corrupt"):
             ask()
     assert path.read_bytes().startswith(b"something else")
 

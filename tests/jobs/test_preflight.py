@@ -15,6 +15,8 @@ from local_jobs import Works, retrack
 from two_pods import TwoPods
 
 from being_remote.errors import HostNotReady
+from being_remote.host_checks import job_obstacles
+from being_remote.host_checks.host_check import CheckResult, JobNeeds, OpenHost
 from being_remote.jobs.follow import MovedLine
 from being_remote.workflows.doctor import doctor
 from being_remote.workflows.resume import resume
@@ -98,6 +100,26 @@ def test_a_job_that_runs_is_attached_to_though_its_host_would_refuse_a_new_one(
 def test_a_host_whose_gpus_are_all_busy_is_sent_the_job_which_waits(works: Works, tools: Tools) -> None:
     tools.nvidia_smi(BUSY)
     assert on_gpu(works, wait_s=600.0).state == "waiting"
+
+
+def test_a_check_of_another_package_keeps_jobs_from_being_sent_too(
+    works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Curfew:
+        def run(self, host: OpenHost) -> CheckResult:
+            return CheckResult(("no jobs at night",))
+
+        def find_obstacles(self, host: OpenHost, needs: JobNeeds) -> tuple[str, ...]:
+            return ("no jobs at night",) if needs.gpus == 0 else ()
+
+    class Swap:  # a check that speaks to doctor only
+        def run(self, host: OpenHost) -> CheckResult:
+            return CheckResult(("no swap",))
+
+    monkeypatch.setattr(job_obstacles, "installed_checks", lambda: (Curfew(), Swap()))
+    with pytest.raises(HostNotReady) as refused:
+        works.command("true")
+    assert refused.value.problems == ("no jobs at night",) and works.ledger.jobs() == ()
 
 
 @pytest.fixture
@@ -250,11 +272,23 @@ def test_the_same_command_after_its_success_makes_no_other_job(works: Works) -> 
     assert works.command("true", again=True).job != first.job
 
 
-def test_a_success_that_only_the_host_knows_of_yet_is_said_in_the_same_words(works: Works) -> None:
-    job = works.command("true").job
+def test_a_job_that_ends_at_once_is_followed_all_the_same(works: Works) -> None:
+    report = works.command("true", follow_it=True)
+    assert report.followed and report.state == "succeeded"
+
+
+@pytest.mark.parametrize("follow_it", [False, True])
+def test_a_success_that_only_the_host_knows_of_yet_is_said_in_the_same_words(
+    works: Works, follow_it: bool
+) -> None:
+    go = works.folder / "go"
+    wait = f"while [ ! -e {go} ]; do sleep 0.02; done"
+    job = works.command(wait).job
+    go.touch()
     works.until((works.attempt(job) / "end.json").exists)
-    same = works.command("true")
-    assert (same.job, same.jobs[0].reason) == (job, "done already; --again makes another")
+    same = works.command(wait, follow_it=follow_it)
+    assert (same.job, same.adopted, same.followed) == (job, True, follow_it)
+    assert follow_it or same.jobs[0].reason == "done already; --again makes another"
 
 
 def test_the_same_command_after_a_failure_makes_another_job(works: Works) -> None:

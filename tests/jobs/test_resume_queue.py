@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import A100
+from gpu_card import A100
 from local_jobs import retrack
 
 from being_remote.cli import main
@@ -106,7 +106,7 @@ def test_resume_all_takes_no_job_and_resume_needs_one(works: Any, tmp_path: Path
     assert run("resume", *inventory) == 2
 
 
-def test_a_follower_starts_a_job_that_waits_for_nobody(works: Any, busy: Any) -> None:
+def test_a_follower_starts_a_job_whose_queue_no_process_keeps(works: Any, busy: Any) -> None:
     job = waits(works, "echo done")
     kill_queue(works)
     free(busy)

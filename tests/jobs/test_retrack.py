@@ -414,3 +414,22 @@ def test_of_jobs_sent_together_one_that_is_refused_is_the_error_and_the_others_r
         retrack(many, actors=tuple(many.actors), recipe="command", command="sleep 60", gpus=0)
     states = sorted(known.state for known in ledger_of(many).jobs())
     assert states == ["created", "running", "running", "running"]
+
+
+def test_more_jobs_than_a_host_takes_at_once_are_all_sent(
+    many: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    real = dispatch.submit
+
+    def counted(*args: Any) -> Any:
+        results = real(*args)
+        sent.append(len(results))
+        return results
+
+    monkeypatch.setattr(dispatch, "submit", counted)
+    monkeypatch.setattr(dispatch, "MOST_AT_ONCE", 3)
+    wanted = {"actors": tuple(many.actors), "recipe": "command", "gpus": 0}
+    assert len(retrack(many, command="sleep 60", **wanted).jobs) == 4 and sent == [3, 1]
+    monkeypatch.setattr(dispatch, "MAX_BUNDLE_BYTES", 1)
+    assert len(retrack(many, command="sleep 61", **wanted).jobs) == 4 and sent[2:] == [1, 1, 1, 1]

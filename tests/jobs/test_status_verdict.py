@@ -116,3 +116,11 @@ def test_silence_makes_only_what_may_change_unknown() -> None:
     # Its submit may have arrived, and only the answer been lost.
     assert judge_no_answer("no answer", JobState.CREATED).state == "unknown"
     assert judge_no_answer("no answer", JobState.SUCCEEDED).state == "succeeded"
+
+
+def test_a_free_lock_does_not_make_a_job_lost_whose_supervisor_or_payload_lives() -> None:
+    progress = {"beat": 3, "state": "running", "frames_done": 1, "frames_total": 2}
+    payload = {"progress": progress | {"payload": {"pid": 41, "start": 901, "alive": True}}}
+    put_back = facts(who={"supervisor": WAS | {"alive": True}})
+    assert (judge(put_back, HERE).state, put_back.supervised) == ("running", True)
+    assert (judge(facts(first=payload), HERE).state, facts(first=payload).supervised) == ("running", None)

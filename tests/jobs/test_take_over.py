@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from being_remote.demo.pod import Pod
-from being_remote.errors import HostError, NotFoundError, UsageError
+from being_remote.errors import DuplicateJob, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.jobs.ledger import ledger_of
+from being_remote.pod.job_states import JobState
+from being_remote.schedulers.registry import scheduler_of
+from being_remote.transport.local_session import LocalSession
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.jobs import jobs
 from being_remote.workflows.logs import logs
@@ -134,3 +140,62 @@ def test_an_attempt_that_another_laptop_moved_to_another_host_has_a_row_of_its_o
     rows = {(row.host, row.attempt): row for row in jobs(both, all_jobs=True).jobs}
     assert rows["here", 1].ours and not rows["here", 1].superseded
     assert not rows["other", 2].superseded and not rows["other", 2].ours
+
+
+SLEEP = RetrackRequest(recipe="command", command="sh -c 'sleep 60'", gpus=0)
+
+
+def jobs_on_host(works: Any) -> set[str]:
+    return {p.name for p in (works.workdir / "jobs").iterdir() if not p.name.startswith(".")}
+
+
+def test_a_second_laptop_starts_no_second_run_of_the_same_settings_unless_it_insists(
+    works: Any, theirs: Inventory
+) -> None:
+    job = works.command("sleep 60").job
+    renamed = theirs.model_copy(
+        update={"hosts": {"pod-2": theirs.hosts["here"].model_copy(update={"name": "pod-2"})}}
+    )
+    for _ in range(2):
+        with pytest.raises(DuplicateJob) as e:
+            retrack(renamed, SLEEP)
+        assert e.value.other == job and e.value.exit_code == 4
+        assert f"logs {job} --take-over" in e.value.hint and "--again" in e.value.hint
+    assert jobs_on_host(works) == {job}
+    assert {j.state for j in ledger_of(renamed).jobs()} == {JobState.CANCELLED}
+    another = retrack(renamed, replace(SLEEP, again=True))
+    assert (another.state, another.adopted) == ("running", False)
+    cancel(renamed, str(another.job))
+    logs(renamed, job, take_over=True)
+    attached = retrack(renamed, SLEEP)
+    assert (attached.job, attached.adopted) == (job, True)
+
+
+def test_a_ledger_that_was_lost_starts_no_second_run_of_what_is_at_work(works: Any) -> None:
+    job = works.command("sleep 60").job
+    for file in works.inventory.state.glob("ledger.sqlite*"):
+        file.unlink()
+    with pytest.raises(DuplicateJob) as e:
+        works.command("sleep 60")
+    assert e.value.other == job and jobs_on_host(works) == {job}
+    assert cancel(works.inventory, job, take_over=True).state == "cancelled"
+
+
+def test_a_job_that_has_ended_or_is_lost_or_has_other_settings_hinders_no_other_laptop(
+    works: Any, theirs: Inventory
+) -> None:
+    cancel(works.inventory, str(works.command("sleep 60").job))
+    first = retrack(theirs, SLEEP)
+    assert first.state == "running"
+    assert works.command("sleep 61").state == "running"
+    (facts,) = (
+        scheduler_of(works.inventory.host("here"))
+        .look(LocalSession(works.inventory.host("here")), works.inventory.host("here"), [str(first.job)])
+        .jobs
+    )
+    assert facts.holder is not None and facts.newest is not None and facts.newest.progress is not None
+    assert facts.newest.progress.payload is not None
+    os.kill(facts.holder.supervisor.pid, signal.SIGKILL)
+    os.killpg(facts.newest.progress.payload.pid, signal.SIGKILL)
+    works.until(lambda: jobs(theirs).jobs[0].state == "lost")
+    assert works.command("sleep 60").state == "running"

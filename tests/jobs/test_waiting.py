@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import A100
+from gpu_card import A100
 from test_job_crashes import NEVER, EveryPoint, claimed_job, killed
 from test_leases import HOLD, go, uuid
 
@@ -123,7 +123,7 @@ def test_two_waiters_start_each_job_once(desk, holder) -> None:
     wait_for(lambda: waiters(desk) == [])
 
 
-def test_a_waiting_job_that_is_cancelled_never_starts_and_keeps_nobody_waiting(desk, holder) -> None:
+def test_a_waiting_job_that_is_cancelled_never_starts_and_delays_no_other(desk, holder) -> None:
     cancelled, other = desk.spec("true", gpus=1), desk.spec("true", gpus=1)
     desk.submit(cancelled)
     desk.submit(other)
@@ -153,7 +153,7 @@ def test_a_later_attempt_takes_the_place_of_one_that_waits(desk, holder) -> None
     assert not desk.folder(waits.job, 1).exists()
 
 
-def test_a_record_whose_job_was_removed_keeps_nobody_waiting(desk, holder) -> None:
+def test_a_record_whose_job_was_removed_delays_no_other(desk, holder) -> None:
     removed, other = desk.spec("true", gpus=1), desk.spec("true", gpus=1)
     desk.submit(removed)
     desk.submit(other)

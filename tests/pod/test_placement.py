@@ -222,8 +222,9 @@ def test_without_hard_links_nothing_is_overwritten_either(
 def test_a_disk_that_refuses_is_one_line(spot: Spot) -> None:
     spot.into.mkdir(parents=True)
     spot.want(b"x" * 256, b"whatever")  # longer than a name may be
-    argv = [sys.executable, "-c", "import sys; from being_remote.pod import placement; "
-            "placement.main(sys.argv[1], sys.stdin.buffer)", spot.request("look")]  # fmt: skip
+    program = "import sys; from being_remote.pod import os_problem, placement; "
+    program += "os_problem.run(lambda: placement.main(sys.argv[1], sys.stdin.buffer))"
+    argv = [sys.executable, "-c", program, spot.request("look")]
     done = subprocess.run(argv, input=spot.rows, capture_output=True, check=False)
     assert (done.returncode, done.stderr.count(b"\n")) == (74, 1) and b"ENAMETOOLONG" in done.stderr
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pythons import old_python
 
-from being_remote.pod import receive
+from being_remote.pod import os_problem, receive
 from being_remote.pod_client.runner import program_stdin, start_words
 
 WHEN = 1_700_000_000_123_456_789
@@ -82,5 +82,5 @@ def test_an_older_file_is_replaced_as_a_whole_and_a_link_is_not_written_through(
     os.makedirs(os.path.dirname(aside))
     os.symlink(tmp_path / "mine", aside)
     assert held(into, b"g") == 0
-    assert run("take", into, stream(DATA, name=b"g")).returncode == 1
+    assert run("take", into, stream(DATA, name=b"g")).returncode == os_problem.EXIT_CODE
     assert (tmp_path / "mine").read_text() == "mine"

@@ -8,19 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from being_remote.pod import folded_log, job_records, processes, start_gate, supervisor
+from being_remote.pod import folded_log, job_records, newest_log, processes, start_gate, supervisor
 from being_remote.pod.job_paths import JobPaths
 
 
 def folded(tmp_path: Path, *pieces: bytes, limit: int = 10_000) -> bytes:
     path = tmp_path / "log"
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    log = folded_log.FoldedLog(fd, limit)
+    log = folded_log.FoldedLog(str(path), limit)
     for piece in pieces:
         log.feed(piece)
     log.finish()
-    os.close(fd)
-    return path.read_bytes()
+    return b"".join(Path(part).read_bytes() for _, part in newest_log.find_parts(str(path)))
 
 
 @pytest.mark.parametrize(
@@ -53,13 +51,9 @@ def test_a_bar_is_shown_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_beyond_its_bound_a_log_keeps_its_end(tmp_path: Path) -> None:
     lines = [b"line %06d\n" % i for i in range(20_000)]
     log = folded(tmp_path, *lines, limit=5000)
-    assert len(log) <= 5000 + folded_log.TAIL_BYTES + 100
+    assert newest_log.MIN_PART_BYTES < len(log) <= 5000 + 2 * newest_log.MIN_PART_BYTES
     assert log.startswith(lines[0]) and log.endswith(lines[-1])
-    missing = int(log.split(b"[... ")[1].split()[0])
-    assert (
-        missing + len(log) - len(b"[... %d bytes are left out here, the log has a bound ...]\n" % missing)
-        == 240_000 - 0
-    )
+    assert newest_log.log_end(str(tmp_path / "log")) == 240_000
 
 
 def test_what_a_full_disk_refuses_of_a_log_waits_and_what_is_too_much_is_counted(
@@ -73,8 +67,7 @@ def test_what_a_full_disk_refuses_of_a_log_waits_and_what_is_too_much_is_counted
         return write(fd, data)
 
     monkeypatch.setattr(os, "write", refuse)
-    fd = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    log = folded_log.FoldedLog(fd, 100 << 20)
+    log = folded_log.FoldedLog(str(tmp_path / "log"), 100 << 20)
     lines = [b"line %07d\n" % i for i in range(200_000)]
     for first in range(0, len(lines), 1000):
         log.feed(b"".join(lines[first : first + 1000]))
@@ -82,7 +75,6 @@ def test_what_a_full_disk_refuses_of_a_log_waits_and_what_is_too_much_is_counted
     full.clear()
     log.retry()
     assert not log.is_waiting
-    os.close(fd)
     note, _, kept = (tmp_path / "log").read_bytes().lstrip().partition(b"\n")
     refused = int(note.split()[1])
     assert note == b"[... %d bytes are left out here, the disk was full ...]" % refused

@@ -1,0 +1,55 @@
+"""`cancel --all`: every job of a host, and one never hides another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from being_remote.errors import HostError
+from being_remote.workflows import job_context
+from being_remote.workflows.cancel import cancel_all
+from being_remote.workflows.jobs import jobs
+
+WAITS = "touch ../up; while [ ! -e ../go ]; do sleep 0.02; done"
+
+
+def start(works: Any, name: str) -> str:
+    job = str(works.command(f": {name}; {WAITS}").job)
+    works.until((works.attempt(job) / "up").exists)
+    return job
+
+
+def test_all_jobs_of_a_host_are_cancelled_and_ended_ones_are_left(works: Any) -> None:
+    ended = works.command("true", follow_it=True).job
+    running = {start(works, "a"), start(works, "b")}
+    would = cancel_all(works.inventory, host="here", dry_run=True)
+    assert {job.job for job in would.jobs} == running and would.exit_code == 0
+    assert {row.state for row in jobs(works.inventory).jobs if row.job in running} == {"running"}
+    report = cancel_all(works.inventory, host="here")
+    assert {(job.job, str(job.state)) for job in report.jobs} == {(job, "cancelled") for job in running}
+    assert (report.host, report.exit_code) == ("here", 0)
+    assert works.ledger.find(ended).state == "succeeded"
+    assert cancel_all(works.inventory).jobs == ()
+
+
+def test_all_jobs_of_a_host_that_gives_no_answer_are_unknown_or_abandoned_on_the_users_word(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = {start(works, "a"), start(works, "b")}
+    asked: list[str] = []
+
+    def away(host: str) -> Any:
+        asked.append(host)
+        raise HostError("no route", host=host)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job_context, "session_opener", lambda *_, **__: away)
+        report = cancel_all(works.inventory, host="here")
+        assert {job.job for job in report.jobs} == started
+        assert ({str(job.state) for job in report.jobs}, report.exit_code) == ({"unknown"}, 4)
+        assert asked == ["here"]  # not once for each job
+        abandoned = cancel_all(works.inventory, host="here", pod_is_gone=True)
+    assert ({str(job.state) for job in abandoned.jobs}, abandoned.exit_code) == ({"abandoned"}, 0)
+    for job in started:
+        (works.attempt(job) / "go").touch()

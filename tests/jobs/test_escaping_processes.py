@@ -1,0 +1,185 @@
+"""Payloads whose processes let go of the lock, of their environment, or of the job's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from being_remote.pod import cancel, processes
+from being_remote.pod.job_paths import JobPaths
+
+# A daemon in a session of its own, without our mark; its parent ends at once.
+DAEMON = (
+    "(env -i setsid sh -c 'echo $$ > ../daemon; exec sleep 60' &);"
+    " while [ ! -s ../daemon ]; do sleep 0.01; done"
+)
+WAITS = "while [ ! -e ../go ]; do sleep 0.02; done"
+# Python closes what it was not told to pass on: the child holds no lock. The second attempt looks for it.
+DROPS_THE_LOCK = """
+import os, subprocess, sys, time
+if sys.argv[1] == "2":
+    try:
+        state = open("/proc/%s/stat" % open("../../1/child").read()).read().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        state = "Z"
+    if state != "Z":
+        open("../both", "w").close()
+    sys.exit(0)
+child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+open("../child", "w").write(str(child.pid))
+open("../up", "w").close()
+while not os.path.exists("../go"):
+    time.sleep(0.02)
+"""
+
+
+def wait_until(happened: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    return processes.read_stat(pid) is not None
+
+
+def number_in(path: Path) -> int:
+    wait_until(lambda: path.exists() and path.read_text().strip() != "")
+    return int(path.read_text())
+
+
+def kill_supervisor(folder: Path) -> None:
+    pid = json.loads((folder / "who.json").read_text())["supervisor"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(pid))
+
+
+@pytest.mark.parametrize("how", ["cancel", "end"])
+def test_a_daemon_that_cleared_its_environment_ends_with_its_job(desk: Any, how: str) -> None:
+    spec = desk.spec("sh", "-c", f"{DAEMON}; {WAITS}")
+    desk.submit(spec)
+    daemon = number_in(desk.folder(spec.job, 1) / "daemon")
+    assert processes.mark_of(spec.job, 1).encode() not in Path(f"/proc/{daemon}/environ").read_bytes()
+    if how == "cancel":
+        assert desk.cancel(spec.job).state == "cancelled"
+    else:
+        (desk.folder(spec.job, 1) / "go").touch()
+        assert desk.until(spec.job, "succeeded", "failed").state == "succeeded"
+    assert not is_alive(daemon)
+
+
+def test_dead_daemons_are_collected_and_the_exit_code_is_still_the_payloads(desk: Any) -> None:
+    spec = desk.spec("sh", "-c", f"for i in 1 2 3 4 5; do (setsid true &); done; {WAITS}; exit 7")
+    desk.submit(spec)
+    supervisor = desk.supervisor(spec.job)
+    wait_until(lambda: len(dead_children(supervisor)) == 0)
+    (desk.folder(spec.job, 1) / "go").touch()
+    assert desk.until(spec.job, "failed").exit_code == 7
+
+
+def dead_children(parent: int) -> list[int]:
+    found = []
+    for pid in processes.list_pids():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] == "Z" and int(fields[1]) == parent:
+            found.append(pid)
+    return found
+
+
+@pytest.mark.parametrize("how", ["cancel", "end"])
+def test_a_payload_that_removed_its_jobs_folder_can_be_cancelled_and_its_end_is_written(
+    desk: Any, tmp_path: Path, how: str
+) -> None:
+    go = tmp_path / "go"
+    spec = desk.spec(
+        "sh", "-c", f'cd {{work}}/../../..; rm -rf "$PWD"; cd /; while [ ! -e {go} ]; do sleep 0.02; done'
+    )
+    desk.submit(spec)
+    wait_until(lambda: not desk.folder(spec.job).exists())
+    seen = desk.see(spec.job)
+    assert (seen.state, seen.attempt) == ("unknown", 1)
+    assert "it was removed; a process of the job still runs" in seen.reason
+    if how == "cancel":
+        assert desk.cancel(spec.job, ledger="a ledger").state == "cancelled"
+    else:
+        go.touch()
+        assert desk.until(spec.job, "succeeded", "failed").state == "succeeded"
+    assert desk.see(spec.job).spec_sha256 == spec.sha256
+
+
+def test_another_laptops_job_without_its_folder_is_not_cancelled_unasked(desk: Any) -> None:
+    spec = desk.spec("sh", "-c", "cd /; sleep 60")
+    desk.submit(spec)
+    desk.folder(spec.job).rename(desk.folder(spec.job).with_name(".kept"))
+    with pytest.raises(Exception, match="another laptop"):
+        desk.cancel(spec.job, ledger="another ledger")
+    desk.folder(spec.job).with_name(".kept").rename(desk.folder(spec.job))
+
+
+def start_dropping(desk: Any) -> tuple[Any, Path, int]:
+    """A job without a supervisor whose payload has ended, and whose child lives on without its lock."""
+    spec = desk.spec(sys.executable, "-c", DROPS_THE_LOCK, "{attempt}")
+    desk.submit(spec)
+    folder = desk.folder(spec.job, 1)
+    wait_until((folder / "up").exists)
+    kill_supervisor(folder)
+    (folder / "go").touch()
+    wait_until(lambda: desk.see(spec.job).evidence["lock"] == "free")
+    child = number_in(folder / "child")
+    assert is_alive(child)
+    return spec, folder, child
+
+
+def test_a_process_of_an_earlier_attempt_that_dropped_the_lock_ends_before_the_next_one_starts(
+    desk: Any,
+) -> None:
+    spec, _, child = start_dropping(desk)
+    desk.submit(spec, attempt=2)
+    assert desk.until(spec.job, "succeeded", "failed").state == "succeeded"
+    assert not is_alive(child) and not (desk.folder(spec.job, 2) / "both").exists()
+
+
+def test_a_cancel_ends_a_process_that_dropped_the_lock_after_its_supervisor_died(desk: Any) -> None:
+    spec, folder, child = start_dropping(desk)
+    assert desk.cancel(spec.job).state == "cancelled"
+    assert not is_alive(child)
+    assert json.loads((folder / "end.json").read_text())["state"] == "cancelled"
+
+
+def test_a_second_supervisor_ends_a_process_that_dropped_the_lock(desk: Any) -> None:
+    spec, folder, child = start_dropping(desk)
+    desk.submit(spec)
+    wait_until((folder / "end.json").exists)
+    assert not is_alive(child)
+
+
+def test_a_cancel_keeps_an_exit_record_that_appears_while_it_ends_the_processes(
+    desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = desk.spec("sh", "-c", f"touch ../up; {WAITS}")
+    desk.submit(spec)
+    folder = desk.folder(spec.job, 1)
+    wait_until((folder / "up").exists)
+    kill_supervisor(folder)
+    real = processes.end_marked
+
+    def end_and_record(mark: str, grace_s: float) -> bool:
+        (folder / "end.json").write_text('{"state": "succeeded"}')
+        return real(mark, grace_s)
+
+    monkeypatch.setattr(processes, "end_marked", end_and_record)
+    cancel._end_orphan(JobPaths.of(desk.workdir, spec.job), spec.job, 1)
+    assert json.loads((folder / "end.json").read_text()) == {"state": "succeeded"}
+    (folder / "end.json").unlink()

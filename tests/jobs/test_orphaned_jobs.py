@@ -1,0 +1,164 @@
+"""A job whose supervisor was killed: `resume`, the same `retrack` and a follower give it another one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from two_pods import FRAMES, TwoPods
+
+from being_remote.jobs import follow, logs
+from being_remote.workflows.cancel import cancel
+from being_remote.workflows.jobs import jobs
+from being_remote.workflows.pull import pull
+from being_remote.workflows.resume import resume
+
+WAITS = "touch ../up; while [ ! -e ../go ]; do sleep 0.02; done"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "QUIET_S", 0.5)
+    monkeypatch.setattr(logs, "BEAT_S", 0.3)
+
+
+def kill_supervisor(attempt: Path) -> None:
+    pid = json.loads((attempt / "who.json").read_text())["supervisor"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+
+
+def start_orphan(works: Any) -> tuple[str, Path]:
+    job = works.command(WAITS).job
+    folder = works.attempt(job)
+    works.until((folder / "up").exists)
+    kill_supervisor(folder)
+    works.until(lambda: jobs(works.inventory).jobs[0].evidence["supervised"] is False)
+    return job, folder
+
+
+def start_tracking(two_pods: TwoPods) -> tuple[str, Path]:
+    """A tracking whose supervisor is killed after its first frames."""
+    two_pods.misbehave("a", FRAME_S="0.2")
+    job = str(two_pods.track().job)
+    frames, attempt = two_pods.checkpoints("a", job, 1), two_pods.attempt("a", job, 1)
+    two_pods.until(lambda: len(list(frames.glob("*.frame"))) >= 2)
+    kill_supervisor(attempt)
+    return job, frames
+
+
+def all_tracked(two_pods: TwoPods, job: str, frames: Path) -> None:
+    two_pods.until(lambda: len(list(frames.glob("*.frame"))) == FRAMES)
+    two_pods.until(lambda: jobs(two_pods.inventory, hosts=["a"]).jobs[0].state != "running")
+
+
+def test_a_tracking_that_ended_after_its_supervisor_died_is_a_success_and_no_attempt_is_made(
+    two_pods: TwoPods,
+) -> None:
+    job, frames = start_tracking(two_pods)
+    all_tracked(two_pods, job, frames)
+    (row,) = jobs(two_pods.inventory, hosts=["a"]).jobs
+    assert (row.state, row.done) == ("lost", FRAMES)
+    assert f"resume {job}" in row.reason
+    report = resume(two_pods.inventory, job)
+    assert (report.attempt, report.previous_state, report.state, report.exit_code) == (
+        1,
+        "lost",
+        "succeeded",
+        0,
+    )
+    assert two_pods.known(job).state == "succeeded"
+    assert pull(two_pods.inventory, job).exit_code == 0
+    assert not two_pods.attempt("a", job, 2).exists()
+
+
+def test_a_tracking_with_a_frame_missing_is_lost_and_the_next_attempt_continues(two_pods: TwoPods) -> None:
+    job, frames = start_tracking(two_pods)
+    all_tracked(two_pods, job, frames)
+    (frames / f"{FRAMES - 1:05d}.frame").unlink()
+    report = resume(two_pods.inventory, job, follow_it=True)
+    assert (report.attempt, report.previous_state, report.state) == (2, "lost", "succeeded")
+    end = json.loads((two_pods.attempt("a", job, 1) / "end.json").read_text())
+    assert (end["state"], end["frames_done"]) == ("lost", FRAMES - 1)
+
+
+def test_a_follower_puts_a_supervisor_back_and_follows_the_job_to_its_success(two_pods: TwoPods) -> None:
+    job, _ = start_tracking(two_pods)
+    said: list[Any] = []
+    report = resume(two_pods.inventory, job, follow_it=True, say=said.append)
+    assert (report.attempt, report.state) == (1, "succeeded")
+    assert "lost" not in {str(getattr(line, "state", "")) for line in said}
+
+
+def test_a_job_that_is_followed_when_its_supervisor_dies_is_not_called_lost(two_pods: TwoPods) -> None:
+    two_pods.misbehave("a", FRAME_S="0.2")
+    reports: list[Any] = []
+    follower = threading.Thread(target=lambda: reports.append(two_pods.track(follow_it=True)))
+    follower.start()
+    two_pods.until(lambda: two_pods.ledger.jobs() != ())
+    job = two_pods.ledger.find("last").job
+    frames = two_pods.checkpoints("a", job, 1)
+    two_pods.until(lambda: len(list(frames.glob("*.frame"))) >= 2)
+    kill_supervisor(two_pods.attempt("a", job, 1))
+    follower.join(100)
+    assert (reports[0].state, reports[0].jobs[0].attempt) == ("succeeded", 1)
+    assert "lost" not in {str(change.state) for change in two_pods.ledger.history(job)}
+
+
+@pytest.mark.parametrize("how", ["resume", "retrack"])
+def test_a_running_job_without_a_supervisor_gets_another_one_and_keeps_its_attempt(
+    works: Any, how: str
+) -> None:
+    job, folder = start_orphan(works)
+    report = resume(works.inventory, job) if how == "resume" else works.command(WAITS)
+    assert (report.job, report.state, report.exit_code) == (job, "running", 0)
+    (row,) = jobs(works.inventory).jobs
+    assert (row.evidence["supervised"], row.reason) == (
+        True,
+        "its supervisor died; another one looks after it",
+    )
+    assert works.ledger.find(job).attempt == 1
+    assert cancel(works.inventory, job).state == "cancelled"
+    assert json.loads((folder / "end.json").read_text())["reason"] == "cancelled"
+
+
+def test_a_dry_run_puts_no_supervisor_back(works: Any) -> None:
+    job, _ = start_orphan(works)
+    assert resume(works.inventory, job, dry_run=True).state == "running"
+    assert jobs(works.inventory).jobs[0].evidence["supervised"] is False
+
+
+def test_a_job_whose_files_nothing_verifies_is_lost_and_resumed(works: Any) -> None:
+    job, folder = start_orphan(works)
+    (folder / "go").touch()
+    works.until(lambda: jobs(works.inventory).jobs[0].state == "lost")
+    report = resume(works.inventory, job)
+    assert (report.attempt, report.previous_state) == (2, "lost")
+    assert json.loads((folder / "end.json").read_text())["state"] == "lost"
+
+
+def test_the_same_command_after_a_loss_offers_resume_before_it_starts_from_the_beginning(works: Any) -> None:
+    job, folder = start_orphan(works)
+    (folder / "go").touch()
+    works.until(lambda: jobs(works.inventory).jobs[0].state == "lost")
+    would = works.command(WAITS, dry_run=True).jobs[0]
+    assert (would.job, would.adopted) == (job, True) and f"resume {job}" in would.reason
+    report = works.command(WAITS)
+    (same,) = report.jobs
+    assert (same.job, same.state, same.adopted, report.exit_code) == (job, "lost", True, 5)
+    assert f"resume {job} continues" in same.reason and "--again" in same.reason
+    assert not works.attempt(job, 2).exists()
+    assert works.command(WAITS, again=True).job != job
+
+
+def test_the_same_command_after_a_loss_finds_the_success_that_its_files_show(two_pods: TwoPods) -> None:
+    job, frames = start_tracking(two_pods)
+    all_tracked(two_pods, job, frames)
+    report = two_pods.track()
+    (same,) = report.jobs
+    assert (same.job, same.state, same.reason) == (job, "succeeded", "done already; --again makes another")
+    assert (report.exit_code, two_pods.known(job).state) == (0, "succeeded")
