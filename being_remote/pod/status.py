@@ -60,7 +60,7 @@ def look(workdir: str, job: str, queue: Optional[HostQueue] = None) -> Optional[
         facts["lock"], facts["lock_inode"], note = locks.probe_all(locks.job_locks(job, make=False))
         facts["holder"] = _holder(note)
         newest = _attempt(paths, made[-1], facts) if made else None
-        if newest is None and facts["lock"] != "held":
+        if (newest is None or newest["attempt"] < asked) and facts["lock"] != "held":
             queue = queue or HostQueue(workdir)
             facts["waiting"] = queue.find(job, max(1, asked))
         now = start_gate.list_attempts(paths)
