@@ -7,9 +7,10 @@ import errno
 import fcntl
 import os
 import shutil
+import socket
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +77,22 @@ def open_plain(path: Path) -> Iterator[tuple[int, os.stat_result]]:
         yield descriptor, found
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def held_lock(file: Path) -> Iterator[str | None]:
+    """Hold a lock while inside; it ends with its process. Yields None, or who holds it if another does."""
+    with open(file, "a+", encoding="utf-8") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            f.seek(0)
+            yield f.read().strip() or "unknown process"
+            return
+        with suppress(OSError):  # it is for the message only; the disk may be full
+            f.truncate(0)
+            os.write(f.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        yield None
 
 
 def copy_apart(source: Path, target: Path) -> None:

@@ -7,20 +7,18 @@ live tree nor judges files.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import shutil
-import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from being_remote.backup import manifest
 from being_remote.backup.manifest import Manifest, Why
 from being_remote.backup_paths import BackupPaths
-from being_remote.durable_files import open_plain, sync_folder, write_whole
+from being_remote.durable_files import held_lock, open_plain, sync_folder, write_whole
 from being_remote.errors import InconsistentData, InventoryError, UsageError
 from being_remote.local_path import LIVE
 from being_remote.transfer.checked_files import StoredFile
@@ -43,6 +41,7 @@ class History(BackupPaths):
             BackupBusy: another process holds it; nothing was changed.
             InventoryError: no folder can be made there.
         """
+        stack = ExitStack()
         try:
             missing = [f for f in (self.objects, self.manifests, self.incoming) if not f.is_dir()]
             for folder in missing:
@@ -50,7 +49,7 @@ class History(BackupPaths):
             if missing:
                 sync_folder(self.history_folder)
                 sync_folder(self.root)
-            file = open(self.lock_file, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+            holder = stack.enter_context(held_lock(self.lock_file))
         except OSError as e:
             if e.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise  # `room_on_disk` reports it
@@ -59,20 +58,13 @@ class History(BackupPaths):
                 where=str(self.root),
                 hint="correct `backups` in the inventory, or who may write there",
             ) from e
-        with file as f:
-            try:
-                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as e:
-                f.seek(0)
+        with stack:
+            if holder is not None:
                 raise BackupBusy(
-                    f"another sync holds this backup ({f.read().strip() or 'unknown process'})",
+                    f"another sync holds this backup ({holder})",
                     where=str(self.root),
                     hint="wait until it ends, then try again",
-                ) from e
-            # For the message above only; the lock itself ends with its process.
-            f.truncate(0)
-            f.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            f.flush()
+                )
             yield
 
     def snapshot_numbers(self) -> list[int]:

@@ -44,8 +44,8 @@ class ReconcileResult:
         unsound: live files that the judge refuses and nothing could replace; of unchanged files only where
             all were read.
         put_back: files that were missing.
-        quarantined: corrupt files, replaced by their good versions.
-        rotted: files with other bytes than their size and time promised, replaced (only where all were read).
+        quarantined: torn files, replaced by their good versions.
+        corrupt: files with other bytes than their size and time promised, replaced (where all were read).
         replaced: an interrupted replacement of the whole tree, completed now.
         damaged: corrupt manifests, newer than the newest readable one.
     """
@@ -55,7 +55,7 @@ class ReconcileResult:
     unsound: tuple[QuarantinedFile, ...] = ()
     put_back: tuple[str, ...] = ()
     quarantined: tuple[QuarantinedFile, ...] = ()
-    rotted: tuple[QuarantinedFile, ...] = ()
+    corrupt: tuple[QuarantinedFile, ...] = ()
     replaced: Replacement | None = None
     damaged: tuple[Path, ...] = ()
 
@@ -111,7 +111,7 @@ def settle(
         tuple(unsound),
         put_back,
         kept.quarantined,
-        kept.rotted,
+        kept.corrupt,
         replaced,
         tuple(damaged),
     )
@@ -172,7 +172,7 @@ class _AdoptedFiles:
     files: dict[str, StoredFile]
     unsound: tuple[QuarantinedFile, ...]
     quarantined: tuple[QuarantinedFile, ...]
-    rotted: tuple[QuarantinedFile, ...]
+    corrupt: tuple[QuarantinedFile, ...]
 
 
 def _adopt(
@@ -194,13 +194,13 @@ def _adopt(
     good: dict[Path, str] = {}
     unsound: list[QuarantinedFile] = []
     quarantined: list[QuarantinedFile] = []
-    rotted: list[QuarantinedFile] = []
+    corrupt: list[QuarantinedFile] = []
     quarantine = quarantine_of(history)
     for seen in check_files(copies, judge, no_progress):
         mtime_ns = found[seen.path].st_mtime_ns
         if seen.path in earlier and earlier[seen.path].looks_like(found[seen.path]):
             # A changed file has a new time. With its own time it would keep the host's good file away.
-            rotted.append(quarantine.keep(seen, 0, reason=CORRUPT))
+            corrupt.append(quarantine.keep(seen, 0, reason=CORRUPT))
             continue
         if seen.problem is not None and seen.path in earlier:
             quarantined.append(quarantine.keep(seen, mtime_ns))
@@ -212,4 +212,4 @@ def _adopt(
     if good:
         sync_files(history.root, good)
         history.keep(good.items())
-    return _AdoptedFiles(files, tuple(unsound), tuple(quarantined), tuple(rotted))
+    return _AdoptedFiles(files, tuple(unsound), tuple(quarantined), tuple(corrupt))

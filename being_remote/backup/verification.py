@@ -67,7 +67,7 @@ class VerifyResult:
     orphan_bytes: int = 0
 
     @property
-    def rots(self) -> tuple[CorruptObject, ...]:
+    def corrupt(self) -> tuple[CorruptObject, ...]:
         return (*self.repaired, *self.lost)
 
 
@@ -77,13 +77,13 @@ class Inspection:
 
     Attributes:
         sound: live files with the bytes that were downloaded.
-        rotten: live files with other bytes than their size and time promise.
+        corrupt_files: live files with other bytes than their size and time promise.
     """
 
-    rots: tuple[CorruptObject, ...] = ()
+    corrupt: tuple[CorruptObject, ...] = ()
     unreadable: tuple[Path, ...] = ()
     sound: frozenset[str] = frozenset()
-    rotten: tuple[str, ...] = ()
+    corrupt_files: tuple[str, ...] = ()
 
 
 def inspect(history: History, newest: Manifest, on_progress: OnProgress) -> Inspection:
@@ -95,16 +95,16 @@ def inspect(history: History, newest: Manifest, on_progress: OnProgress) -> Insp
         InconsistentData: a link or a special lies in the live tree.
     """
     sizes, unreadable = _content_sizes(history)
-    rots = _describe_faults(history, find_corrupt(history, sorted(sizes), on_progress), sizes)
+    corrupt = _describe_faults(history, find_corrupt(history, sorted(sizes), on_progress), sizes)
     files = newest.files
     alike = [p for p, found in scan(history.root).items() if p in files and files[p].looks_like(found)]
     wrong = find_faults(
         alike, lambda path: (history.root / path, files[path].sha256), "reading the live tree", on_progress
     )
     still = scan(history.root) if wrong else {}
-    rotten = tuple(path for path in wrong if path in still and files[path].looks_like(still[path]))
-    named = tuple(rot for rot in rots if rot.snapshots)
-    return Inspection(named, unreadable, frozenset(alike).difference(wrong), rotten)
+    corrupt_files = tuple(path for path in wrong if path in still and files[path].looks_like(still[path]))
+    named = tuple(content for content in corrupt if content.snapshots)
+    return Inspection(named, unreadable, frozenset(alike).difference(wrong), corrupt_files)
 
 
 def scrub(history: History, on_progress: OnProgress) -> VerifyResult:
@@ -114,17 +114,17 @@ def scrub(history: History, on_progress: OnProgress) -> VerifyResult:
         InconsistentData: a link or a special lies in the live tree.
     """
     sizes, unreadable = _content_sizes(history)
-    rots = _describe_faults(history, find_corrupt(history, sorted(sizes), on_progress), sizes)
-    if rots:
+    corrupt = _describe_faults(history, find_corrupt(history, sorted(sizes), on_progress), sizes)
+    if corrupt:
         found = scan(history.root)
-        rots = [_repair(history, rot, found) for rot in rots]
-    lost = tuple(rot for rot in rots if rot.repaired_from is None)
-    left_out = _leave_out(history, {rot.sha256 for rot in lost}) if lost else ()
+        corrupt = [_repair(history, content, found) for content in corrupt]
+    lost = tuple(content for content in corrupt if content.repaired_from is None)
+    left_out = _leave_out(history, {content.sha256 for content in lost}) if lost else ()
     orphans = [size for name, size in history.contents() if name not in sizes]
     return VerifyResult(
         objects=len(sizes),
         bytes=sum(sizes.values()),
-        repaired=tuple(rot for rot in rots if rot.repaired_from is not None),
+        repaired=tuple(content for content in corrupt if content.repaired_from is not None),
         lost=lost,
         left_out=left_out,
         unreadable=unreadable,
@@ -151,7 +151,7 @@ def _content_sizes(history: History) -> tuple[dict[str, int], tuple[Path, ...]]:
 def _describe_faults(
     history: History, wrong: Mapping[str, Fault], sizes: Mapping[str, int]
 ) -> list[CorruptObject]:
-    """Where each corrupt content belongs; the manifests are read again only where there is one."""
+    """Where each corrupt content belongs; the manifests are read again only where there is content."""
     paths: dict[str, dict[str, None]] = {sha256: {} for sha256 in wrong}
     snapshots: dict[str, dict[int, None]] = {sha256: {} for sha256 in wrong}
     for manifest in history.readable(oldest_first=True) if wrong else ():
@@ -162,23 +162,23 @@ def _describe_faults(
     return [CorruptObject(s, sizes[s], tuple(paths[s]), tuple(snapshots[s]), wrong[s]) for s in wrong]
 
 
-def _repair(history: History, rot: CorruptObject, found: Mapping[str, Stat]) -> CorruptObject:
+def _repair(history: History, content: CorruptObject, found: Mapping[str, Stat]) -> CorruptObject:
     """Quarantine corrupt bytes, and replace them by a copy of a live file with the right ones."""
     kept_as = None
-    if rot.fault == "rotten":
-        kept_as = _quarantine(history, history.object(rot.sha256), rot.paths[0])
-    source = _copy_good_file(history, rot, found)
+    if content.fault == "rotten":
+        kept_as = _quarantine(history, history.object(content.sha256), content.paths[0])
+    source = _copy_good_file(history, content, found)
     if source is not None:
-        history.keep([(history.scratch, rot.sha256)])
-    return replace(rot, repaired_from=source, kept_as=kept_as)
+        history.keep([(history.scratch, content.sha256)])
+    return replace(content, repaired_from=source, kept_as=kept_as)
 
 
-def _copy_good_file(history: History, rot: CorruptObject, found: Mapping[str, Stat]) -> Path | None:
+def _copy_good_file(history: History, content: CorruptObject, found: Mapping[str, Stat]) -> Path | None:
     """Copy a live file with the right bytes to `scratch`, durably; the copy is what is verified."""
-    for path in rot.paths:
-        if path in found and found[path].st_size == rot.bytes:
+    for path in content.paths:
+        if path in found and found[path].st_size == content.bytes:
             copy_apart(history.root / path, history.scratch)
-            if find_fault(history.scratch, rot.sha256) is None:
+            if find_fault(history.scratch, content.sha256) is None:
                 sync_files(history.root, [history.scratch])
                 return history.root / path
     return None
@@ -209,7 +209,7 @@ def _leave_out(history: History, lost: Collection[str]) -> tuple[str, ...]:
 def _quarantine(history: History, file: Path, path: str) -> Path | None:
     """Quarantine corrupt bytes.
 
-    Without a time, or the host's good file would be taken for the quarantined one.
+    Without a time, or the host's good file would be taken for the quarantined content.
     """
     found = file.lstat()
     sha256 = hash_of(file) if stat.S_ISREG(found.st_mode) else ""

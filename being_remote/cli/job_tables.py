@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # a command imports its own workflow, and need not import the
     from being_remote.workflows.jobs import JobsReport, WhyReport
     from being_remote.workflows.pull import PullAllReport, PullReport
     from being_remote.workflows.resume import ResumeReport
-    from being_remote.workflows.resume_all import QueueReport
+    from being_remote.workflows.resume_all import ResumeAllReport
 
 _SINCE = "since (UTC)"
 
@@ -159,13 +159,14 @@ def show_resume(console: Console, report: ResumeReport) -> None:
     line(console, f"  next: {next_step(report.job, report.host, report.state)}")
 
 
-def show_resume_all(console: Console, report: QueueReport) -> None:
-    """The jobs of a host that wait again, or started."""
+def show_resume_all(console: Console, report: ResumeAllReport) -> None:
+    """The jobs of a host that wait again, run again under a supervisor, or were judged."""
     for job in report.jobs:
-        would = "would be submitted again: " if report.dry_run else ""
+        again = "be submitted again" if job.is_unattended else "get another supervisor"
+        would = f"would {again}: " if report.dry_run else ""
         line(console, f"{job.job} on {job.host}: {would}{job.state}: {job.reason}", state_style(job.state))
     if not report.jobs:
-        line(console, f"{report.host}: no job has to be started again")
+        line(console, f"{report.host}: every job there is looked after")
     if report.others:
         line(console, f"  {report.others} of other laptops have to be; resume them from there", "yellow")
 

@@ -160,7 +160,7 @@ def resume(
         ),
     ] = None,
     all_jobs: Annotated[
-        bool, flag("--all", "start all jobs of --host that wait and that nothing there will start")
+        bool, flag("--all", "look after all jobs of --host again that nothing there looks after")
     ] = False,
     pod_is_gone: PodIsGoneOpt = False,
     take_over: TakeOverOpt = False,

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from being_remote.cli.printing import line, new_table, prose
-from being_remote.recovery.recovery_report import EvidenceFigures, RecoverReport
+from being_remote.recovery.recovery_report import RecoverReport
+from being_remote.recovery.report_figures import EvidenceFigures
 
 _WAYS = {
     "bbox": "crop by bbox.pt",

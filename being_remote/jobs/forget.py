@@ -107,6 +107,18 @@ def is_forgotten(ledger: Ledger, job: LedgerJob) -> bool:
     return any(step.attempt == job.attempt and "forgotten" in step.evidence for step in steps)
 
 
+def require_not_forgotten(context: JobContext, job: LedgerJob) -> None:
+    """Raise NotFoundError where the attempt that counts was forgotten; nothing is written down."""
+    if is_forgotten(context.ledger, job):
+        folder = context.result_folder(job)
+        again = "the same settings with --again make a new job"
+        raise NotFoundError(
+            f"it was forgotten; its folder on {job.host} is removed",
+            where=job.job,
+            hint=f"its files are in {folder}; {again}" if folder.is_dir() else again,
+        )
+
+
 def _require_end(status: JobStatus) -> None:
     if status.state is JobState.UNKNOWN:
         raise HostError(

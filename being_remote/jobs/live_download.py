@@ -52,6 +52,7 @@ class DownloadRound:
         came_files, came_bytes: what of it arrived in this round.
         set_aside: what is not taken while it stays as it is.
         more: whether there was too much for one round.
+        failure: why the link failed; what arrived before took its place.
     """
 
     files: Mapping[str, int]
@@ -59,6 +60,7 @@ class DownloadRound:
     came_bytes: int
     set_aside: tuple[QuarantinedFile, ...]
     more: bool
+    failure: HostError | None = None
 
 
 class LiveDownload:
@@ -77,7 +79,7 @@ class LiveDownload:
         Raises:
             NotFoundError: the attempt has not begun.
             UsageError: another process downloads this job, or a later attempt's files are here.
-            HostError: no answer, or the link failed.
+            HostError: no answer.
             DataError: the disk here is full.
         """
         with room_on_disk(self._path), self._folder.lock():
@@ -89,13 +91,14 @@ class LiveDownload:
                 self._folder.clean_stage(o.path for o in new)
             fit, left_out = self._folder.share_room(new)
             chosen = _choose(sorted(fit, key=lambda o: o.origin.rank))
-            placed = self._download(chosen, record, last=last) if chosen else {}
+            placed, failure = self._download(chosen, record, last=last) if chosen else ({}, None)
             return DownloadRound(
                 {name: entry["bytes"] for name, entry in {**record["files"], **placed}.items()},
                 len(placed),
                 sum(entry["bytes"] for entry in placed.values()),
                 (*skipped, *(self._refused[o.path][1] for o in offers if self._is_refused(o)), *left_out),
                 more=len(chosen) < len(fit),
+                failure=failure,
             )
 
     def _read_record(self) -> dict[str, Any]:
@@ -124,8 +127,8 @@ class LiveDownload:
 
     def _download(
         self, new: Sequence[RemoteFile], record: Mapping[str, Any], *, last: bool
-    ) -> dict[str, Any]:
-        """The pulled.json entries of the files that arrived and took their place."""
+    ) -> tuple[dict[str, Any], HostError | None]:
+        """The pulled.json entries of the files that arrived and took their place; why the link failed."""
         hashed, wanted = self._attempt.hash_files(new), []
         for offer in hashed.files.values():
             sha256 = record["files"].get(offer.path, {}).get("sha256")
@@ -134,7 +137,7 @@ class LiveDownload:
             else:
                 wanted.append(offer)
         if not wanted:
-            return {}
+            return {}, None
         self._folder.clean_stage(offer.path for offer in wanted)
         for offer in wanted:
             self._copy_from_earlier_attempt(offer)
@@ -143,9 +146,9 @@ class LiveDownload:
         if placed:
             self._place(placed, record)
         self._downloaded |= {offer.path: offer.figures for offer in got.good_offers}
-        if self._folder.stage.exists():
+        if got.failure is None and self._folder.stage.exists():
             shutil.rmtree(self._folder.stage)
-        return placed
+        return placed, got.failure
 
     def _copy_from_earlier_attempt(self, offer: RemoteFile) -> None:
         """Stage a file that an earlier attempt, which this one continues, had with the same bytes."""
@@ -165,10 +168,13 @@ class LiveDownload:
         asking = HashQueries(lambda _: hashed, lambda: False, hashed.clock_ns, settle_ns)
         stage = ResultStage(self._attempt, self._folder)
         got = download(self._attempt.session, stage, wanted, self._judge, asking, no_progress, retry=False)
-        if got.failure is not None:
-            raise got.failure
+        # Once the link has failed, the engine asks for no hashes; those of the host are known here.
+        of_host = {path: offer.sha256 for path, offer in hashed.files.items()}
+        got.drop_good([path for path, file in got.good.items() if file.sha256 != of_host[path]])
         for checked, offer in got.torn:
-            self._refused[offer.path] = (offer.figures, self._folder.quarantine.keep(checked, offer.mtime_ns))
+            if checked.sha256 == of_host[offer.path]:
+                kept = self._folder.quarantine.keep(checked, offer.mtime_ns)
+                self._refused[offer.path] = (offer.figures, kept)
         for name in got.good:
             self._refused.pop(name, None)
         return got
@@ -340,6 +346,8 @@ class BackgroundDownload:
         self._problem = None
         if self._last.came_files:
             self._report_files()
+        if self._last.failure is not None:
+            raise self._last.failure
 
     def _report_problem(self, error: HostError | DataError | OSError) -> None:
         problem = error.what if isinstance(error, BeingRemoteError) else str(error)

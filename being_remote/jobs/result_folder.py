@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -30,6 +29,7 @@ from being_remote.disk import no_space
 from being_remote.durable_files import (
     Stat,
     copy_apart,
+    held_lock,
     is_nearly_full,
     stat_plain,
     sync_files,
@@ -68,24 +68,19 @@ class ResultFolder:
             UsageError: another process downloads it.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with held_lock(self._lock) as holder:
+            if holder is not None:
                 raise UsageError(
-                    "another pull of this job is running",
+                    f"another pull of this job is running ({holder})",
                     where=str(self.path),
                     hint="wait until it has ended",
-                ) from None
+                )
             if self._old.exists():
                 if self.path.exists():
                     shutil.rmtree(self._old)
                 else:
                     os.rename(self._old, self.path)
             yield
-        finally:
-            os.close(lock)
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write pulled.json so that it is the old one or the new one at any moment."""

@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 def cancelled_up_to(job: JobPaths) -> Optional[int]:
     """The highest attempt that a cancel was asked for; None without one. Raises Unreadable."""
     found = [_read_mark(mark) for mark in (job.cancel_mark, job.early_cancel_mark)]
-    with contextlib.suppress(OSError):  # without the locks' folder there is no such mark
+    with contextlib.suppress(OSError):  # the mark needs the locks' folder
         found.append(_read_mark(_mark_among_locks(job, make=False)))
     return max((n for n in found if n is not None), default=None)
 

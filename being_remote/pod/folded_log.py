@@ -113,7 +113,7 @@ class FoldedLog:
 class LogPump:
     """Carries what is written to `sink` to a log, in a process that is replaced if it is killed.
 
-    `problem` is why there is no such process at the moment.
+    `problem`: why that process does not run at the moment.
     """
 
     def __init__(self, path: str, limit: int, locks: List[int]) -> None:

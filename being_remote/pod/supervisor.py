@@ -192,7 +192,7 @@ class Supervisor:
                 waiter.ensure_waiter(self.workdir, self.incarnation, self.paths.bundle, first, reason)
 
     def _wait_startable(self, seconds: float) -> None:
-        """Wait in full: the end of nvidia-smi, our own child, wakes us, and is no reason to ask again."""
+        """Wait in full: the end of nvidia-smi, our own child, wakes us, but we need not ask again."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.wakeups.wait(left)

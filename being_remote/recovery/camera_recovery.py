@@ -13,14 +13,9 @@ from being_remote.recovery.found_crop import FoundCrop, grade_by_check, grade_by
 from being_remote.recovery.frame_numbers import NumberedPoses, compare_frames, number_frames
 from being_remote.recovery.outputs import plan_outputs, write_outputs, write_pages
 from being_remote.recovery.recovery_input import RecoveryInput
-from being_remote.recovery.recovery_report import (
-    RecoverReport,
-    compare_with_guide,
-    matrix,
-    start_report,
-    stretch_figures,
-)
+from being_remote.recovery.recovery_report import RecoverReport, compare_with_guide, start_report
 from being_remote.recovery.recovery_request import OutputChoice
+from being_remote.recovery.report_figures import matrix, stretch_figures
 from being_remote.session import OnProgress
 from being_remote.tracker.settings_forecast import parse_what_if
 from being_remote.tracker.settings_forecast import what_if as foretell_crop

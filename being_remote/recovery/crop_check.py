@@ -18,7 +18,7 @@ from being_remote.crop_search.frame_map import FrameMap
 from being_remote.crop_search.known_crop_check import check_crop
 from being_remote.errors import DataError, NotFoundError
 from being_remote.recovery.recovery_input import RecoveryInput
-from being_remote.recovery.recovery_report import sort_frames
+from being_remote.recovery.report_figures import sort_frames
 from being_remote.recovery.stored_crops import StoredCrops, read_crops
 from being_remote.session import OnProgress, TransferProgress
 from being_remote.tracker.source_frames import SourceFrames, every_frame

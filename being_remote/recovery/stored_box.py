@@ -1,24 +1,18 @@
-"""The box that cropped a run, whether it is the run's own, and storing a box that was found.
-
-A box is stored only where pixels confirmed it, never from an estimate, and never over another box. The next
-sync adopts it as a file put there by hand.
-"""
+"""The box that cropped a run, and whether it is the run's own."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.errors import BeingRemoteError, DataError, InconsistentData, UsageError
-from being_remote.recovery.recovery_report import evidence_figures
 from being_remote.tracker import layout
-from being_remote.tracker.box_file import MAX_BOX_BYTES, box_of, parse_box, read_box
-from being_remote.tracker.box_note import BoxNote, read_note, write_box
+from being_remote.tracker.box_file import MAX_BOX_BYTES, box_of, parse_box
+from being_remote.tracker.box_note import read_note
 from being_remote.tracker.box_rules import is_square_before_cut
 from being_remote.tracker.frame_file import read_bytes
 from being_remote.tracker.intrinsics_file import read_intrinsics
@@ -26,7 +20,6 @@ from being_remote.tracker.npy_file import read_array
 
 if TYPE_CHECKING:
     from being_remote.camera.crop import Crop
-    from being_remote.recovery.found_crop import FoundCrop
     from being_remote.recovery.recovery_input import RecoveryInput, SourceSize
 
 SURE = ("exact", "verified")
@@ -162,54 +155,6 @@ def _misfit(what: str, found: RunBox, source: SourceSize) -> BeingRemoteError:
     )
 
 
-def find_box_place(case: RecoveryInput, found: FoundCrop) -> Path | None:
-    """Where the box will be written; None where it is stored already."""
-    places = case.run.boxes(case.settings)
-    if found.search is None:
-        if found.box is not None and found.box.path in places:
-            return None
-        raise UsageError(
-            "stores a crop that a search found, and this one was not searched for",
-            where="--write-bbox",
-            hint="--from-images VIDEO finds it",
-        )
-    if found.grade not in SURE or found.crop is None:
-        raise InconsistentData(
-            f"a crop of grade {found.grade!r} is not stored as a box: {found.search.finding.reason}",
-            file=found.search.source,
-            hint="leave --write-bbox out; the cameras are written with their error bars",
-        )
-    if found.grade != "exact" and not case.source.sure:
-        w, h = case.source.size_wh
-        raise InconsistentData(
-            f"the pixels are alike, not equal, so this may be a rescaled copy ({w}x{h}) of the video that was"
-            " tracked, and the box would be wrong for the tracker",
-            file=found.search.source,
-            hint="say the size of the tracked video, if it is this: --source-size WIDTHxHEIGHT, or"
-            " source_size in the inventory",
-        )
-    stored = next((p for p in places if os.path.lexists(p)), None)
-    if stored is None:
-        return case.run.trackers_box(case.settings) or places[0]
-    if read_box(stored) != _box(found):
-        raise InconsistentData(
-            f"holds another box than the one found, {_box(found)}, and is not replaced",
-            file=str(stored),
-            hint="if it is another run's, move it away and recover again",
-        )
-    return None
-
-
-def write_found_box(place: Path, case: RecoveryInput, found: FoundCrop) -> None:
-    """Store the box at the place that `find_box_place` found, and the note beside it.
-
-    Raises:
-        InconsistentData: meanwhile another box was written there.
-        UsageError, NoSpace: the folder cannot be written, or the disk is full.
-    """
-    write_box(place, _note(case, found))
-
-
 def is_confirmed(box: RunBox, case: RecoveryInput) -> bool:
     """Whether a note beside the box says that the pixels of this run confirmed it."""
     if box.path is None:
@@ -221,19 +166,3 @@ def is_confirmed(box: RunBox, case: RecoveryInput) -> bool:
     if note is None or len(case.frames.stretches) > 1:
         return False  # the note knows one K
     return note.grade in SURE and note.evidence.get("K_crop") == case.frames.K.tolist()
-
-
-def _box(found: FoundCrop) -> tuple[int, int, int, int]:
-    assert found.crop is not None  # only crops that were found are stored
-    return found.crop.x_min, found.crop.x_max, found.crop.y_min, found.crop.y_max
-
-
-def _note(case: RecoveryInput, found: FoundCrop) -> BoxNote:
-    assert found.search is not None  # only crops that were searched for are stored
-    figures = asdict(evidence_figures(found.search, case.frames))
-    evidence = {"K_crop": case.frames.K.tolist(), "source_size_wh": case.source.size_wh, **figures}
-    return BoxNote.model_validate_json(
-        json.dumps(
-            {"box": _box(found), "grade": found.grade, "method": figures["method"], "evidence": evidence}
-        )
-    )

@@ -17,7 +17,7 @@ from being_remote.durable_files import stat_plain
 from being_remote.inventory import Actor, Inventory
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.result_folder import ResultFolder, read_record
-from being_remote.safe_to_stop.host_files import HostFile
+from being_remote.safe_to_stop.host_files import NOT_HASHED, HostFile
 from being_remote.transfer.checked_files import hash_of
 from being_remote.transfer.quarantine import quarantine_of
 
@@ -57,7 +57,7 @@ class LocalCopies:
         files = list(files)
         sizes = {file.bytes for file in files}
         originals = [file for file in _original_files(actor) if file.stat().st_size in sizes]
-        hashes = {hash_of(file.resolve()) for file in originals}
+        hashes = {hash_of(file.resolve()) for file in originals} - {NOT_HASHED}
         return [file for file in files if file.sha256 not in hashes]
 
     def results_of(self, job: str, actor: str | None) -> LocalResults:

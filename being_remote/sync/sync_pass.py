@@ -290,7 +290,9 @@ def _add_backup(
 ) -> SyncReport:
     """Add what was found in the backup, and all warnings."""
     settled, scrubbed = backup.settled, backup.scrubbed
-    corrupt = report_corrupt(scrubbed.rots, lambda sha256: find_fault(history.object(sha256), sha256) is None)
+    corrupt = report_corrupt(
+        scrubbed.corrupt, lambda sha256: find_fault(history.object(sha256), sha256) is None
+    )
     warnings = pass_warnings(report.host, settled, arrival, backup.live, mismatched, corrupt, backup.cameras)
     return replace(
         report,
@@ -330,7 +332,7 @@ def preview_sync(
     for path, stat in scan(task.root).items():
         if path not in entries or not entries[path].looks_like(stat):
             entries[path] = StoredFile(path, "", stat.st_size, stat.st_mtime_ns)
-    corrupt = {rot.sha256 for rot in read.rots}
+    corrupt = {one.sha256 for one in read.corrupt}
     for path in [path for path, e in entries.items() if e.sha256 in corrupt and path not in read.sound]:
         del entries[path]  # would be downloaded, unless the live file of another path has the same bytes
     _, planned = plan_files(task, session, history, found, entries, everything=verify)
@@ -343,7 +345,7 @@ def preview_sync(
         transferred_files=len(planned.wanted),
         transferred_bytes=planned.wanted_bytes,
         verified=len(read.sound & (set(planned.unchanged) - set(planned.unhashed))) if verify else None,
-        rotten=report_corrupt(read.rots, lambda _sha256: False),
+        rotten=report_corrupt(read.corrupt, lambda _sha256: False),
         damaged=tuple(dict.fromkeys((*read.unreadable, *damaged))),
         warnings=(*report.warnings, *inspection_warnings(read, session.host)),
     )

@@ -192,12 +192,12 @@ def report_corrupt(
 def inspection_warnings(inspection: Inspection, host: str) -> list[str]:
     """What to say of a backup that was only inspected."""
     warnings = [
-        f"snapshot {rot.snapshots[-1]}: the content of {shown_path(rot.paths[-1])[0]!r} is {rot.fault};"
+        f"snapshot {one.snapshots[-1]}: the content of {shown_path(one.paths[-1])[0]!r} is {one.fault};"
         f" without --dry-run the live file or {host} repairs it if it can"
-        for rot in inspection.rots
+        for one in inspection.corrupt
     ]
-    if inspection.rotten:
-        files = describe_files(inspection.rotten)
+    if inspection.corrupt_files:
+        files = describe_files(inspection.corrupt_files)
         warnings.append(f"corrupt here; without --dry-run the history or {host} repairs it: {files}")
     return warnings
 
@@ -220,8 +220,8 @@ def pass_warnings(
         )
     if settled.put_back:
         warnings.append(f"missing here and restored: {describe_files(settled.put_back)}")
-    if settled.rotted:
-        paths = [file.path for file in settled.rotted]
+    if settled.corrupt:
+        paths = [file.path for file in settled.corrupt]
         warnings.append(f"corrupt here and restored from the history: {describe_files(paths)}")
     warnings += [f"invalid here: {file.path!r} {file.reason}" for file in settled.unsound[:EXAMPLES]]
     if more := [file.path for file in settled.unsound[EXAMPLES:]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from being_remote.errors import DataError, UsageError
 from being_remote.recovery.local_runs import find_settings, run_in_folder
-from being_remote.recovery.recovery_report import Matrix, matrix
+from being_remote.recovery.report_figures import Matrix, matrix
 
 if TYPE_CHECKING:
     from being_remote.tracker.frame_analysis import EntryAnalysis, FrameAnalysis

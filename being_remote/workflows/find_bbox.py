@@ -125,7 +125,7 @@ def _fetch(
         refused = os.path.lexists(path)
         what = "would be refused: a different one is in the backup" if refused else f"would download {source}"
         return DownloadedBox(path, done=False, what=what)
-    from being_remote.backup import put_file
+    from being_remote.backup.put_file import put_file
 
     put_file(backup, BBOX, data, host=best.host)
     return DownloadedBox(path, done=True, what=f"downloaded {source}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from being_remote.inventory import Inventory
 from being_remote.jobs import logs as reading
 from being_remote.jobs.follow import FollowedLogLine, Say, follow
+from being_remote.jobs.forget import require_not_forgotten
 from being_remote.jobs.job_status import exit_code_of
 from being_remote.jobs.live_download import DownloadSummary
 from being_remote.jobs.status_poll import look_at_job
@@ -60,6 +61,7 @@ def logs(
     context = job_context(inventory)
     ledger = context.ledger
     ledger_job = find_job(context, job, "logs", take_over=take_over)
+    require_not_forgotten(context, ledger_job)
     host = inventory.host(ledger_job.host)
     kept: list[FollowedLogLine] = []
 

@@ -16,7 +16,7 @@ from being_remote.errors import (
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.context import JobContext
-from being_remote.jobs.forget import is_forgotten
+from being_remote.jobs.forget import is_forgotten, require_not_forgotten
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import LAST, LedgerJob
 from being_remote.jobs.logs import attempt_folder
@@ -118,6 +118,7 @@ def pull(
     # Only `last` needs to know all recipes: a broken plug-in stops no pull of a job that is named.
     recipes = recipes_with_results(all_files=all_files) if job == LAST else ()
     found = find_job(context, job, "pull", take_over=take_over, recipes=recipes, dry_run=dry_run)
+    require_not_forgotten(context, found)
     host = inventory.host(found.host)
     with context.open_session(host.name) as session:
         return _pull_job(

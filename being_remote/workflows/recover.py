@@ -47,8 +47,8 @@ def recover(
     """
     from being_remote.recovery.camera_recovery import recover_cameras
     from being_remote.recovery.crop_method import find_crop
-    from being_remote.recovery.outputs import choose_targets
     from being_remote.recovery.recovery_input import OpenVideos, read_input
+    from being_remote.recovery.trainer_exports import choose_targets
     from being_remote.tracker.settings_forecast import parse_what_if
 
     run, evidence, output = run or RunChoice(), evidence or EvidenceChoice(), output or OutputChoice()

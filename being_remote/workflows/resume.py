@@ -12,6 +12,7 @@ from being_remote.errors import NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.follow import Say, follow
+from being_remote.jobs.forget import require_not_forgotten
 from being_remote.jobs.job_status import JobStatus, exit_code_of
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.live_download import DownloadSummary
@@ -83,6 +84,8 @@ def resume(
         return _resume_elsewhere(
             context, found, host, pod_is_gone=pod_is_gone, say=say if follow_it else None, dry_run=dry_run
         )
+    if found is not None:
+        require_not_forgotten(context, found)
     where = inventory.the_host(host) if found is None else inventory.host(host or found.host)
     # The command that moved it, given again: what the user confirmed was about the host that it left.
     repeated = host is not None and found is not None and moved_here(context.ledger, found)

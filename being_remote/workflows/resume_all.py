@@ -1,4 +1,4 @@
-"""`resume --all --host HOST`: submit again all that waits on a host in a queue that no process keeps."""
+"""`resume --all --host HOST`: every job of a host that nothing there looks after is looked after again."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from being_remote.inventory import Inventory
 from being_remote.jobs.dispatch import send
 from being_remote.jobs.job_status import JobStatus, exit_code_of
+from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
 from being_remote.jobs.status_poll import look_at_host, record_answer
 from being_remote.pod.job_states import JobState
 from being_remote.workflows.job_context import job_context
 
 
 @dataclass(frozen=True)
-class QueueReport:
-    """The jobs that were submitted again, in the order in which they waited, and how they stand.
+class ResumeAllReport:
+    """The jobs that were submitted again, in the order in which they waited, then those that got another
+    supervisor; and how they stand.
 
     `others`: such jobs of other laptops, which only those resume.
     """
@@ -26,34 +28,43 @@ class QueueReport:
 
     @property
     def exit_code(self) -> int:
-        """4 if how one of them stands is unknown."""
-        return max((exit_code_of(job.state) for job in self.jobs), default=0)
+        """4 if the state of one is unknown, else 5 if one is lost for good or ended badly."""
+        codes = {exit_code_of(job.state) for job in self.jobs} if not self.dry_run else set()
+        return 4 if 4 in codes else max(codes, default=0)
 
 
-def resume_all(inventory: Inventory, *, host: str | None, dry_run: bool = False) -> QueueReport:
-    """Submit again, as they are, all jobs of a host that nothing there will start: mostly after a restart.
+def resume_all(inventory: Inventory, *, host: str | None, dry_run: bool = False) -> ResumeAllReport:
+    """Submit again what nothing on a host will start; give another supervisor to what lost its own.
 
-    Jobs that ended are left alone: `resume JOB` makes their next attempts, one by one.
+    Most jobs of the first kind waited when the pod restarted. Of the second kind, those that still run are
+    looked after from then on, the others are judged by their files. No new attempt is made: `resume JOB` does
+    that, one by one.
 
     Args:
         host: its name; None: the inventory's only one.
 
     Raises:
-        HostError: no answer; whatever was not submitted still waits.
+        HostError: no answer; give the command again for what was left.
     """
     context, where = job_context(inventory, dry_run=dry_run), inventory.the_host(host)
     ledger = context.ledger
     with context.open_session(where.name) as session:
         answer = look_at_host(session, where)
-        ours = {job.job: job for job in ledger.jobs(host=where.name) if not job.ended}
+        ours = {job.job: job for job in ledger.jobs(host=where.name)}
         unattended = sorted((job for job in answer.jobs if job.is_unattended), key=_place)
-        found = [job for job in unattended if job.job in ours]
+        waiting = [job for job in unattended if job.job in ours and not ours[job.job].ended]
+        orphans = [
+            job
+            for job in answer.jobs
+            if lacks_supervisor(job) and job.job in ours and job.attempt == ours[job.job].attempt
+        ]
         if not dry_run:
-            for job in found:
+            for job in waiting:
                 record_answer(ledger, ours[job.job], answer)
-            found = [send(ledger, session, where, ledger.find(job.job)) for job in found]
+            waiting = [send(ledger, session, where, ledger.find(job.job)) for job in waiting]
+            orphans = [supervise_again(ledger, session, where, ours[job.job], job) for job in orphans]
     others = sum(job.job not in ours for job in unattended)
-    return QueueReport(where.name, tuple(found), others, dry_run)
+    return ResumeAllReport(where.name, (*waiting, *orphans), others, dry_run)
 
 
 def _place(job: JobStatus) -> tuple[int, str]:

@@ -15,8 +15,8 @@ import pytest
 from faults import small_disk
 from folder_sync import FolderHost
 
-from being_remote.backup import put_file
 from being_remote.backup.history import History
+from being_remote.backup.put_file import put_file
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UnsafeFile, UsageError
 from being_remote.inventory import LocalHost
@@ -174,7 +174,7 @@ def test_damage_that_keeps_size_and_time_is_found_by_reading_everything(host: Fo
     host.hand("checkpoint/00000.frame", "a ENX", 1_700_000_000)
     assert host.settle().quarantined == ()
     settled, planned, _ = host.sync(deep=True)
-    assert [a.path for a in settled.rotted] == ["checkpoint/00000.frame"]
+    assert [a.path for a in settled.corrupt] == ["checkpoint/00000.frame"]
     assert host.live() == {"checkpoint/00000.frame": "a END"} and planned.wanted == ()
 
 
@@ -183,7 +183,7 @@ def test_what_rotted_is_never_taken_for_a_change_by_hand_even_without_a_judge(ho
     host.sync()
     host.hand("run/logs/train.log", "loss 0.9", 1_700_000_000)
     settled, planned, _ = host.sync(deep=True)
-    (rotted,) = settled.rotted
+    (rotted,) = settled.corrupt
     assert rotted.kept_as is not None and rotted.kept_as.read_text() == "loss 0.9"
     assert (settled.adopted, planned.wanted, host.history.snapshot_numbers()) == ((), (), [0])
     assert host.live() == {"run/logs/train.log": "loss 0.1"}

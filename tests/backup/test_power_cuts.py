@@ -11,10 +11,10 @@ from folder_sync import FolderHost
 from killed_snapshots import act
 from sync_scenes import another_run, by_hand, first, more
 
-from being_remote.backup import put_file
 from being_remote.backup.history import History
 from being_remote.backup.incoming import ExpectedFile, note_expected
 from being_remote.backup.prune import merge_snapshots
+from being_remote.backup.put_file import put_file
 from being_remote.durable_files import write_whole
 from being_remote.inventory import LocalHost
 from being_remote.session import Pull, TransferResult

@@ -14,7 +14,7 @@ from being_remote.cli.recover_tables import show_recover
 from being_remote.crop_search.finding import CropCheck, FrameEvidence
 from being_remote.demo.actor import make_actor
 from being_remote.export import TARGETS
-from being_remote.recovery.recovery_report import EvidenceFigures
+from being_remote.recovery.report_figures import EvidenceFigures
 from being_remote.workflows.recover import RecoverReport
 
 DEFAULT = [t.name for t in TARGETS.values() if t.default]

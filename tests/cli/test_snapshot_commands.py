@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from programs import Program
 
-from being_remote.backup import put_file
 from being_remote.backup.history import History
+from being_remote.backup.put_file import put_file
 from being_remote.cli import main
 
 

@@ -92,9 +92,9 @@ def test_its_contents_are_verified(backup: OldBackup) -> None:
     with backup.history.lock():
         result = scrub(backup.history, no_progress)
         settled = settle(backup.history, tracker_judge(), deep=True)
-    assert result.objects == 10 and not result.rots and not result.unreadable and result.orphans == 0
+    assert result.objects == 10 and not result.corrupt and not result.unreadable and result.orphans == 0
     assert settled.manifest is not None and settled.manifest.number == 6
-    assert not settled.adopted and not settled.unsound and not settled.rotted
+    assert not settled.adopted and not settled.unsound and not settled.corrupt
 
 
 def test_its_old_snapshots_are_pruned(backup: OldBackup) -> None:

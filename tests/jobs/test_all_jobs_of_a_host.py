@@ -1,15 +1,19 @@
-"""`cancel --all`: every job of a host, and one never hides another."""
+"""`cancel --all` and `resume --all`: every job of a host, and one never hides another."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 from typing import Any
 
 import pytest
 
 from being_remote.errors import HostError
 from being_remote.workflows import job_context
-from being_remote.workflows.cancel import cancel_all
+from being_remote.workflows.cancel import cancel, cancel_all
 from being_remote.workflows.jobs import jobs
+from being_remote.workflows.resume_all import resume_all
 
 WAITS = "touch ../up; while [ ! -e ../go ]; do sleep 0.02; done"
 
@@ -53,3 +57,29 @@ def test_all_jobs_of_a_host_that_gives_no_answer_are_unknown_or_abandoned_on_the
     assert ({str(job.state) for job in abandoned.jobs}, abandoned.exit_code) == ({"abandoned"}, 0)
     for job in started:
         (works.attempt(job) / "go").touch()
+
+
+def kill_supervisor(works: Any, job: str) -> None:
+    who = json.loads((works.attempt(job) / "who.json").read_text())
+    os.kill(who["supervisor"]["pid"], signal.SIGKILL)
+
+
+def test_all_jobs_of_a_host_that_lost_their_supervisors_get_others_or_are_judged_and_none_starts_again(
+    works: Any,
+) -> None:
+    looked_after, orphan, lost, cancelled = (start(works, name) for name in "abcd")
+    for job in (orphan, lost):
+        kill_supervisor(works, job)
+    (works.attempt(lost) / "go").touch()
+    cancel(works.inventory, cancelled)
+    works.until(lambda: {row.job: row.state for row in jobs(works.inventory).jobs}[lost] == "lost")
+    would = resume_all(works.inventory, host="here", dry_run=True)
+    assert {job.job for job in would.jobs} == {orphan, lost} and would.exit_code == 0
+    report = resume_all(works.inventory, host="here")
+    made = {job.job: (job.attempt, str(job.state)) for job in report.jobs}
+    assert made == {orphan: (1, "running"), lost: (1, "lost")}
+    assert report.exit_code == 5
+    rows = {row.job: row for row in jobs(works.inventory).jobs}
+    assert rows[orphan].evidence["supervised"] is True
+    assert works.ledger.find(looked_after).attempt == 1 and not works.attempt(lost, 2).exists()
+    assert resume_all(works.inventory, host="here").jobs == ()  # the lost one has its record now

@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
-from being_remote.errors import UsageError
+from being_remote.errors import NotFoundError, UsageError
 from being_remote.jobs.spec import JobSpec
 from being_remote.pod import cancel_mark, processes, tombstone
 from being_remote.pod.boot_identity import read_volume
 from being_remote.pod.job_paths import JobPaths
 from being_remote.workflows.forget import forget, forget_finished
 from being_remote.workflows.jobs import jobs
+from being_remote.workflows.logs import logs
 from being_remote.workflows.pull import pull
+from being_remote.workflows.resume import resume
 
 MAKE = "echo one > one.txt"
 
@@ -92,6 +94,16 @@ def test_all_finished_jobs_whose_results_are_local_are_forgotten_and_no_other(wo
     left = {name for name in os.listdir(works.workdir / "jobs") if not name.startswith(".")}
     assert left == {remote, runs}
     assert [j.job for j in forget_finished(works.inventory).jobs] == [remote]
+
+
+def test_a_forgotten_job_says_so_and_keeps_its_end_in_the_ledger(works: Any) -> None:
+    job = str(works.command("exit 3", follow_it=True).job)
+    forget(works.inventory, job)
+    for ask in (resume, pull, logs):
+        with pytest.raises(NotFoundError, match="it was forgotten"):
+            ask(works.inventory, job)
+    (row,) = jobs(works.inventory).jobs
+    assert (row.attempt, row.state, row.exit_code) == (1, "failed", 3)
 
 
 def test_a_late_claim_of_a_forgotten_job_stores_and_starts_nothing(desk: Any, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from tracker_checkout import install
 
 from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod, start_pod
-from being_remote.errors import DataError, HostError, NotFoundError, UsageError
+from being_remote.errors import ConnectionLost, DataError, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory, LocalHost
 from being_remote.jobs import attempt_files, live_download
 from being_remote.jobs import follow as following
@@ -168,6 +168,26 @@ def test_a_frame_that_stays_torn_is_fetched_once_and_named(attempt: Attempt) -> 
     assert attempt.session.fetched == [name(1)] and not attempt.home.exists()
     (attempt.there / name(1)).unlink()
     assert attempt.arrivals.round().set_aside == ()
+
+
+def test_frames_that_arrived_before_the_link_failed_take_their_place(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        attempt.frame(number)
+    real = CountedSession.pull
+
+    def pull(session: CountedSession, request: Pull, *more: Any) -> Any:
+        real(session, dataclasses.replace(request, names=request.names[:2], sizes=request.sizes[:2]), *more)
+        raise ConnectionLost("cut", host="here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CountedSession, "pull", pull)
+        failed = attempt.arrivals.round()
+    assert isinstance(failed.failure, ConnectionLost) and failed.came_files == 2
+    assert attempt.names() == set(failed.files) == {name(0), name(1)}
+    attempt.session.fetched.clear()
+    assert attempt.round() == {name(2), name(3)} == set(attempt.session.fetched)
 
 
 def test_a_torn_frame_of_a_followed_job_is_quarantined_once_the_host_has_stopped_writing_it(

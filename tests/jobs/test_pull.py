@@ -310,7 +310,8 @@ def test_what_still_runs_has_no_results_yet(works: Any) -> None:
 
 def test_of_two_pulls_at_once_one_is_refused(works: Any, ended: str) -> None:
     folder = runs_of(works.inventory, None) / ended
-    with ResultFolder(folder).lock(), pytest.raises(UsageError, match="another pull of this job"):
+    holder = rf"another pull of this job is running \(process {os.getpid()} on "
+    with ResultFolder(folder).lock(), pytest.raises(UsageError, match=holder):
         pull(works.inventory, ended, all_files=True)
 
 

@@ -130,3 +130,15 @@ def test_a_job_that_waited_and_has_no_supervisor_any_more_is_submitted_and_not_c
     free(busy)
     assert resume(works.inventory, job).attempt == 1
     works.until(lambda: row(works, job).state == "succeeded")
+
+
+def test_a_resumed_attempt_that_waits_is_shown_as_waiting(works: Any, card: Any) -> None:
+    job = str(retrack(works.inventory, recipe="command", command="false", gpus=1).job)
+    works.until(lambda: row(works, job).state == "failed")
+    card.says(A100.format(i=0, u=0, used=20143, use=97))
+    report = resume(works.inventory, job)
+    seen = row(works, job)
+    assert (report.attempt, report.state) == (2, "waiting"), report
+    assert (seen.attempt, seen.state) == (2, "waiting") and "GPU" in seen.reason, seen
+    free(card)
+    works.until(lambda: row(works, job).state == "failed")

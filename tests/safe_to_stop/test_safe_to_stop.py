@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from local_actor import SyncedActor
 from local_jobs import retrack
 from rich.console import Console
 
@@ -41,7 +42,7 @@ from being_remote.pod_client.listing import (
     hash_files,
 )
 from being_remote.recipes.metrical_tracker import MetricalTracker
-from being_remote.safe_to_stop import file_comparison, host_files, stop_check, unowned_files
+from being_remote.safe_to_stop import file_comparison, host_files, local_copies, stop_check, unowned_files
 from being_remote.safe_to_stop.active_jobs import judge_jobs
 from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.safe_to_stop.job_results import EndedJob, JobFiles, ResultPatterns, read_job
@@ -69,14 +70,12 @@ def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-class Place:
-    """One host with the actor on its disk, and an inventory that knows it."""
+class Place(SyncedActor):
+    """A host with the actor on its disk and jobs at work, and an inventory that knows it."""
 
     def __init__(self, folder: Path, inventory: Inventory) -> None:
-        self.inventory, self.disk = inventory, folder / "disk"
-        self.tracker, self.workdir = self.disk / "tracker", self.disk / "Being"
-        self.checkpoint = self.tracker / "output/demo/checkpoint"
-        self.home = inventory.backups / "demo"
+        self.disk = folder / "disk"
+        super().__init__(self.disk / "tracker", self.disk / "Being", inventory)
 
     def look(self) -> SafeReport:
         return safe_to_stop(self.inventory)
@@ -104,7 +103,7 @@ class Place:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
-    def state(self) -> dict[str, tuple[Any, ...]]:
+    def both_sides(self) -> dict[str, tuple[Any, ...]]:
         """All that lies on both sides, as far as a look could change it."""
         found = {}
         for root in (self.disk, self.inventory.backups, self.inventory.state):
@@ -185,19 +184,19 @@ def text(report: SafeReport, *, terminal: bool = False) -> str:
 
 
 def test_a_pod_whose_files_are_all_local_may_be_stopped_and_looking_changes_nothing(there: Place) -> None:
-    before = there.state()
+    before = there.both_sides()
     (reason,) = there.look().reasons
     assert reason.next == "sync --actor demo --host pod" and "not local" in reason.what
-    assert there.state() == before
+    assert there.both_sides() == before
 
     report = sync(there.inventory)
-    before = there.state()
+    before = there.both_sides()
     yes = there.look()
     assert (yes.safe, yes.exit_code, yes.reasons, yes.host) == (True, 0, (), "pod")
     (row,) = yes.actors
     assert (row.files, row.bytes, row.not_home.count) == (report.files, report.bytes, 0)
     assert yes.round_trips <= 4 and yes.idle_s is not None
-    assert there.state() == before
+    assert there.both_sides() == before
     assert text(yes).startswith(f"yes: 1 actor, {report.files} files, 0 jobs verified local; pod idle for ")
 
 
@@ -225,7 +224,7 @@ def test_what_a_sync_had_hashed_on_the_host_is_not_hashed_again_while_it_looks_t
 def test_what_a_manifest_names_and_is_not_here_is_a_no(here: Place, harm: str) -> None:
     sync(here.inventory)
     digest = hashlib.sha256((here.checkpoint / "00001.frame").read_bytes()).hexdigest()
-    kept = History(here.home).object(digest)
+    kept = History(here.root).object(digest)
     data = kept.read_bytes()
     kept.unlink()
     if harm == "short":
@@ -250,7 +249,7 @@ def test_contents_that_no_snapshot_names_are_not_local(here: Place) -> None:
     log = here.tracker / "output/demo/train.log"
     rewrite(log)
     # As a sync leaves them that was killed; the next prune would take them.
-    History(here.home).object(hashlib.sha256(log.read_bytes()).hexdigest()).write_bytes(log.read_bytes())
+    History(here.root).object(hashlib.sha256(log.read_bytes()).hexdigest()).write_bytes(log.read_bytes())
     assert here.look().actors[0].not_home.examples == ("run/logs/train.log",)
 
 
@@ -266,7 +265,7 @@ def test_a_snapshot_that_is_removed_while_it_is_read_is_passed_over(
 
 def test_a_running_sync_or_watch_does_not_stop_the_check(here: Place) -> None:
     sync(here.inventory)
-    with History(here.home).lock():
+    with History(here.root).lock():
         assert here.look().safe is True
 
 
@@ -385,8 +384,8 @@ def test_source_pictures_are_a_no_until_sync_downloads_them_or_their_video_is_lo
     assert "3 files ('actor/source/00000.png'" in what and "no local video" in what
     assert next_step == "sync --actor demo --host here --only sources"
     report = sync(here.inventory, only=["sources"])
-    assert (here.home / "actor/source/00002.png").read_bytes() == picture(2)
-    assert (here.home / "actor/video.mp4").read_bytes() == b"the video" and report.files == 4
+    assert (here.root / "actor/source/00002.png").read_bytes() == picture(2)
+    assert (here.root / "actor/video.mp4").read_bytes() == b"the video" and report.files == 4
     assert here.look().safe is True
     (here.tracker / "input/demo/source/00003.png").write_bytes(picture(3))
     report = here.look()  # the video that it was cut from came with that sync
@@ -615,15 +614,26 @@ def test_a_listing_that_was_cut_makes_it_unknown(here: Place, monkeypatch: pytes
 
 def test_a_large_file_is_not_local_because_a_rotten_one_without_a_hash_is_kept(here: Place) -> None:
     sync(here.inventory)
-    rotten = here.home / ".history/rotten"
+    rotten = here.root / ".history/rotten"
     rotten.write_bytes(b"x")
     seen = CheckedFile("bbox.pt", rotten, "", 1, 0, judged=False, error=None)
-    quarantine_of(History(here.home)).keep(seen, 0, reason="it rotted here")
+    quarantine_of(History(here.root)).keep(seen, 0, reason="it rotted here")
     video = here.tracker / "input/demo/video.mp4"
     with video.open("wb") as file:
         file.truncate(host_files.LARGE_BYTES)
     ((what, _),) = here.why()
     assert what == "not local: 1 file ('actor/video.mp4') of demo"
+
+
+def test_a_video_that_cannot_be_read_here_proves_nothing_about_one_on_the_host(
+    here: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"x")
+    actor = here.inventory.actors["demo"].model_copy(update={"video": video})
+    monkeypatch.setattr(local_copies, "hash_of", lambda _file: "")  # as after a read error
+    huge = HostFile("actor/video.mp4", here.tracker, b"video.mp4", 1, 0, host_files.NOT_HASHED)
+    assert LocalCopies(here.inventory).find_unlike_original(actor, [huge]) == [huge]
 
 
 def test_a_frame_behind_a_link_of_another_name_counts(here: Place, tmp_path: Path) -> None:
@@ -647,11 +657,11 @@ def test_results_of_a_job_count_until_they_were_pulled_as_they_are_now(there: Pl
     assert f"{job} (succeeded) has files that are not local: 1 file ('one.txt')" in what
     assert next_step == f"pull {job} --all"
     folder = pull(there.inventory, job, all_files=True).folder
-    before = there.state()
+    before = there.both_sides()
     report = there.look()
     assert report.safe is True and report.round_trips <= 4
     assert [(row.job, row.state, row.files) for row in report.jobs] == [(job, "succeeded", 1)]
-    assert there.state() == before
+    assert there.both_sides() == before
     (there.work(job) / "one.txt").write_text("two\n")
     assert "1 differ from the local files" in there.why()[0][0]
     (there.work(job) / "one.txt").write_text("one\n")
@@ -725,7 +735,7 @@ def test_of_a_tracking_all_that_pull_downloads_counts_and_nothing_of_one_without
     here: Place, state: str, names: tuple[str, ...], missing: tuple[str, ...], next_step: str | None
 ) -> None:
     job = tracking(state)
-    folder = here.home / "runs/j"
+    folder = here.root / "runs/j"
     folder.mkdir(parents=True)
     entries = {name: {"bytes": 1, "sha256": "0" * 64} for name in names if name not in missing}
     (folder / "pulled.json").write_text(json.dumps({"files": entries}))
@@ -742,7 +752,7 @@ def test_a_result_that_was_refused_is_worth_nothing_unless_its_job_succeeded(
     here: Place, state: str, is_no: bool
 ) -> None:
     name = "output/d/checkpoint/1.frame"
-    folder = here.home / "runs/j"
+    folder = here.root / "runs/j"
     folder.mkdir(parents=True)
     aside = {name: {"sha256": "0" * 64, "reason": "torn"}}
     (folder / "pulled.json").write_text(json.dumps({"files": {}, "set_aside": aside}))
@@ -758,7 +768,7 @@ def test_a_result_that_was_refused_is_worth_nothing_unless_its_job_succeeded(
 
 
 def test_a_torn_frame_that_following_a_lost_job_quarantined_is_worth_nothing(here: Place) -> None:
-    name, folder = "output/d/checkpoint/1.frame", here.home / "runs/j"
+    name, folder = "output/d/checkpoint/1.frame", here.root / "runs/j"
     torn = folder.with_name("torn")
     folder.mkdir(parents=True)
     torn.write_bytes(b"torn")

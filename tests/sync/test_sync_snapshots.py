@@ -10,8 +10,8 @@ import pytest
 from local_actor import FRAMES, SyncedActor, local_actor
 from recover_options import recover
 
-from being_remote.backup import put_file
 from being_remote.backup.history import History
+from being_remote.backup.put_file import put_file
 from being_remote.backup.snapshots import SnapshotChange
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import Inventory
