@@ -15,7 +15,16 @@ import sys
 import time
 from typing import Any, BinaryIO, List
 
-from being_remote.pod import cancel_mark, exit_record, job_records, locks, processes, status, waiting_records
+from being_remote.pod import (
+    cancel_mark,
+    exit_record,
+    job_records,
+    lock_heirs,
+    locks,
+    processes,
+    status,
+    waiting_records,
+)
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.job_paths import JobPaths
@@ -88,9 +97,12 @@ def _end_orphan(paths: JobPaths, job: str, number: int) -> None:
     except ValueError:  # the payload removed it
         spec, spec_sha256 = {}, ""
     grace: Any = spec.get("grace_s")
+    grace_s = grace if isinstance(grace, (int, float)) else 10.0
+    lock_paths = locks.job_locks(job)
     began = time.monotonic()
-    processes.end_marked(processes.mark_of(job, number), grace if isinstance(grace, (int, float)) else 10.0)
-    lock = locks.take_all(locks.job_locks(job), wait_s=locks.PROBED_S)
+    mark = processes.mark_of(job, number)
+    processes.end_marked(mark, grace_s, lambda: lock_heirs.find_heirs(lock_paths))
+    lock = locks.take_all(lock_paths, wait_s=locks.PROBED_S)
     if lock is None:
         return  # another supervisor has it now, or it could not be killed
     try:

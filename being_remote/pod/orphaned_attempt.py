@@ -11,7 +11,7 @@ import contextlib
 import time
 from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
-from being_remote.pod import job_records, locks, processes
+from being_remote.pod import job_records, lock_heirs, locks, processes
 from being_remote.pod.attempt import Attempt
 from being_remote.pod.exit_record import AttemptOutcome
 from being_remote.pod.job_paths import JobPaths
@@ -90,13 +90,20 @@ class OrphanedAttempt:
         """
         paths, state = locks.job_locks(self._spec["job"]), self._state
         stop: Optional[AttemptOutcome] = None
+
+        def find_heirs() -> List[int]:
+            # A later attempt ends ours before it starts, and its own are not ours to end.
+            overtaken = stop is not None and stop.state is JobState.ABANDONED
+            return [] if lock is not None or overtaken else lock_heirs.find_heirs(paths)
+
         while True:
-            living = processes.find_marked(self._mark)
-            stop = stop or asked_to_stop() or (self.attempt.overdue(state) if living else None)
+            stop = stop or asked_to_stop()
+            living = processes.find_marked(self._mark) or find_heirs()
+            stop = stop or (self.attempt.overdue(state) if living else None)
             if living and (stop is not None or processes.is_alive(self._payload) is False):
                 # As after any step, what the payload leaves behind does not outlive it.
-                processes.end_marked(self._mark, self._spec["grace_s"])
-                living = processes.find_marked(self._mark)
+                processes.end_marked(self._mark, self._spec["grace_s"], find_heirs)
+                living = processes.find_marked(self._mark) or find_heirs()
             if lock is None and not living:
                 lock = locks.take_all(paths, wait_s=locks.PROBED_S)
                 if lock is None and stop is not None and stop.state is JobState.ABANDONED:

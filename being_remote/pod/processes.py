@@ -120,13 +120,17 @@ def find_marked(
     return sorted(found)
 
 
-def end_marked(mark: str, grace_s: float) -> bool:
-    """End every process that carries the mark, and all that descend from one; False if one still lives."""
+def end_marked(mark: str, grace_s: float, find_others: Callable[[], List[int]] = list) -> bool:
+    """End every process that carries the mark, and all that descend from one; False if one still lives.
+
+    Args:
+        find_others: finds processes that end with them.
+    """
     seen: Dict[int, Optional[int]] = {}
 
     def living() -> List[int]:
         # A child that cleared its environment has another parent once its own was killed.
-        for pid in find_marked(mark):
+        for pid in [*find_marked(mark), *find_others()]:
             stat = read_stat(pid)
             seen[pid] = stat and stat.start
         return [pid for pid, start in seen.items() if is_alive({"pid": pid, "start": start})]

@@ -18,6 +18,7 @@ from being_remote.pod import (
     cancel_mark,
     exit_record,
     job_records,
+    lock_heirs,
     locks,
     os_problem,
     processes,
@@ -162,7 +163,8 @@ class Supervisor:
                 self._end_processes(number)
 
     def _end_processes(self, attempt: int) -> None:
-        processes.end_marked(processes.mark_of(self.job, attempt), self.spec["grace_s"])
+        paths, mark = locks.job_locks(self.job), processes.mark_of(self.job, attempt)
+        processes.end_marked(mark, self.spec["grace_s"], lambda: lock_heirs.find_heirs(paths))
 
     def _lease_gpus(self, lock: List[int]) -> Lease:
         """The GPUs that the job needs; without enough free ones the attempt waits, and this process ends."""
@@ -234,13 +236,22 @@ class Supervisor:
                 self.say("started", os_problem.describe(e))
                 self._wait_startable(WRITE_AGAIN_S)
 
-    def _store(self, write: Callable[[], None]) -> None:
-        """Write until the disk takes it: on a full disk the attempt waits."""
+    def _store(
+        self, write: Callable[[], None], gives_up: Callable[[], Optional[AttemptOutcome]] = lambda: None
+    ) -> Optional[AttemptOutcome]:
+        """Write until the disk takes it: on a full disk the attempt waits.
+
+        Returns:
+            None once it is written; or how the attempt ends, where `gives_up` said so before.
+        """
         while True:
             try:
                 write()
-                return self._report(None)
+                self._report(None)
+                return None
             except OSError as e:
+                if (outcome := gives_up()) is not None:
+                    return outcome
                 self._report(os_problem.record_of(e))
                 self.say("started", os_problem.describe(e))
                 self.wakeups.wait(WRITE_AGAIN_S)
@@ -248,10 +259,9 @@ class Supervisor:
     def _run_locked(self, lock: List[int]) -> None:
         impossible: Optional[str] = None
         gpus: List[str] = []
-        held = list(lock)
+        gpu_locks: List[int] = []
         try:
             gpus, gpu_locks = self._lease_gpus(lock)
-            held += gpu_locks
         except NeverAvailable as e:
             impossible = str(e)
         passed = self._insist(lock, lambda: start_gate.pass_gate(self.paths, self.number))
@@ -269,15 +279,19 @@ class Supervisor:
             "lock_inode": os.fstat(lock[0]).st_ino,
         }
         # All that the attempt must leave has its room before the payload can fill the disk.
-        self._store(lambda: job_records.sync_folder(self.paths.attempts))
-        self._store(lambda: exit_record.reserve_room(self._attempt_paths))
-        self._store(lambda: job_records.write_json(self._attempt_paths.who, who))
-        attempt = Attempt(self.paths, self.spec, self.number, gpus, held, self.wakeups)
-        if impossible is None:
+        outcome = (
+            self._store(lambda: job_records.sync_folder(self.paths.attempts), self._asked_to_stop)
+            or self._store(lambda: exit_record.reserve_room(self._attempt_paths), self._asked_to_stop)
+            or self._store(lambda: job_records.write_json(self._attempt_paths.who, who), self._asked_to_stop)
+        )
+        attempt = Attempt(self.paths, self.spec, self.number, gpus, [*lock, *gpu_locks], self.wakeups)
+        if impossible is not None:
+            outcome = AttemptOutcome(JobState.FAILED, None, impossible)
+        elif outcome is None:
             attempt.on_problem = self._report
             outcome = attempt.run(self._asked_to_stop, on_start=lambda: self.say("started"))
-        else:
-            outcome = AttemptOutcome(JobState.FAILED, None, impossible)
+        # What it started has ended, or holds them itself; the record may have to wait for the disk.
+        locks.release(gpu_locks)
         self._write_end(outcome, attempt, gpus, time.monotonic() - started)
         self.say("ended")
 

@@ -86,6 +86,33 @@ def test_dead_daemons_are_collected_and_the_exit_code_is_still_the_payloads(desk
     assert desk.until(spec.job, "failed").exit_code == 7
 
 
+@pytest.mark.parametrize("then", ["cancel", "submit", "resume"])
+def test_a_daemon_that_nothing_but_the_lock_tells_of_ends_after_its_supervisor_was_killed(
+    desk: Any, then: str
+) -> None:
+    spec = desk.spec("sh", "-c", f"test {{attempt}} = 2 || {{ {DAEMON}; {WAITS}; }}")
+    desk.submit(spec)
+    folder = desk.folder(spec.job, 1)
+    daemon = number_in(folder / "daemon")
+    kill_supervisor(folder)
+    (folder / "go").touch()
+    wait_until(lambda: processes.find_marked(processes.mark_of(spec.job, 1)) == [])
+    assert is_alive(daemon) and desk.see(spec.job).evidence["lock"] == "held"
+    try:
+        if then == "cancel":
+            assert desk.cancel(spec.job).state == "cancelled"
+        elif then == "submit":
+            desk.submit(spec)
+            assert desk.until(spec.job, "lost", "failed", timeout_s=10).state == "lost"
+        else:
+            desk.submit(spec, attempt=2)
+            assert desk.until(spec.job, "succeeded", "failed", timeout_s=10).state == "succeeded"
+        assert not is_alive(daemon)
+    finally:
+        if is_alive(daemon):
+            os.kill(daemon, signal.SIGKILL)
+
+
 def dead_children(parent: int) -> list[int]:
     found = []
     for pid in processes.list_pids():
@@ -175,9 +202,9 @@ def test_a_cancel_keeps_an_exit_record_that_appears_while_it_ends_the_processes(
     kill_supervisor(folder)
     real = processes.end_marked
 
-    def end_and_record(mark: str, grace_s: float) -> bool:
+    def end_and_record(mark: str, grace_s: float, find_others: Callable[[], list[int]]) -> bool:
         (folder / "end.json").write_text('{"state": "succeeded"}')
-        return real(mark, grace_s)
+        return real(mark, grace_s, find_others)
 
     monkeypatch.setattr(processes, "end_marked", end_and_record)
     cancel._end_orphan(JobPaths.of(desk.workdir, spec.job), spec.job, 1)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import Desk
 from faults import leave_room, small_disk
+from gpu_card import Card
 
 from being_remote.errors import HostDiskFull
 from being_remote.inventory import LocalHost
@@ -193,6 +194,28 @@ def test_an_attempt_that_a_full_disk_keeps_from_its_start_waits_and_starts_once_
     leave_room(Path(desk.workdir), "all")
     assert desk.until(spec.job, "succeeded", "failed").state == "succeeded"
     assert (desk.folder(spec.job) / "starts").read_text() == "started\n"
+
+
+def test_an_attempt_that_a_full_disk_keeps_from_its_payload_is_cancelled_and_frees_its_gpu(
+    desk: Desk, card: Card
+) -> None:
+    spec = desk.spec("sh", "-c", "test {attempt} = 2 && echo started >> ../../../starts", gpus=1)
+    desk.submit(spec)
+    desk.until(spec.job, "failed")
+    (desk.folder(spec.job) / "attempts" / "2.asked").touch()
+    leave_room(Path(desk.workdir), "pages")
+    assert desk.submit(spec, attempt=2).supervisor == "started"
+    assert desk.folder(spec.job, 2).exists()
+    (lease,) = desk.locks.glob("gpu-*.lock")
+    assert locks.probe(str(lease))[0] == "held"
+    desk.cancel(spec.job, wait_s=0)
+    until(lambda: locks.probe(str(lease))[0] == "free", timeout_s=10)
+    assert is_full(desk)
+    leave_room(Path(desk.workdir), "all")
+    assert desk.until(spec.job, "cancelled", "succeeded", "failed").state == "cancelled"
+    assert (
+        not (desk.folder(spec.job) / "starts").exists() and not (desk.folder(spec.job, 2) / "work").exists()
+    )
 
 
 def test_a_waiter_whose_disk_and_log_fail_keeps_the_queue(
