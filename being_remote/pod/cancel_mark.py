@@ -44,7 +44,9 @@ def mark_cancelled(job: JobPaths, attempt: int, supervised: bool) -> None:
 
 
 def mark_before_arrival(job: JobPaths, attempt: int) -> None:
-    """Mark a job that may be on its way. Raises OSError."""
+    """Mark a job that may be on its way, or was forgotten: a mark for more stays. Raises OSError."""
+    if (_read_mark(job.early_cancel_mark) or 0) >= attempt:
+        return
     os.makedirs(os.path.dirname(job.early_cancel_mark), 0o700, exist_ok=True)
     _write_mark(job.early_cancel_mark, attempt)
 

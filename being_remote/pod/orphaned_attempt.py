@@ -75,8 +75,7 @@ class OrphanedAttempt:
         self._job, self._spec, self._number, self._wakeups = job, spec, number, wakeups
         self._beat, self._payload = records.beat, records.beat.get("payload")
         self._mark = processes.mark_of(spec["job"], number)
-        self._started = records.started
-        self.attempt = self._attempt([])
+        self.attempt = self._attempt([], records.started)
 
     def wait_for_end(
         self, lock: Optional[List[int]], asked_to_stop: AskedToStop
@@ -116,7 +115,7 @@ class OrphanedAttempt:
         if not self._can_be_verified:
             why = "; its exit code is unknown, and no step verifies its files"
             return AttemptOutcome(JobState.LOST, None, _DIED + why)
-        self.attempt = self._attempt(lock)
+        self.attempt = self._attempt(lock, None)  # its wall time may be over since the payload ended
         outcome = self.attempt.verify(asked_to_stop, on_start)
         if outcome.state is JobState.SUCCEEDED:
             return outcome._replace(reason=f"{_DIED}; its last step verified all its files")
@@ -131,8 +130,8 @@ class OrphanedAttempt:
         if type(step) is int and isinstance(self._payload, dict):
             self.attempt.heartbeat.write(self._state, step, self._payload)
 
-    def _attempt(self, inherited: List[int]) -> Attempt:
-        made = Attempt(self._job, self._spec, self._number, [], inherited, self._wakeups, self._started)
+    def _attempt(self, inherited: List[int], started: Optional[float]) -> Attempt:
+        made = Attempt(self._job, self._spec, self._number, [], inherited, self._wakeups, started)
         made.heartbeat.continue_from(self._beat)
         return made
 

@@ -112,9 +112,9 @@ class Waiter:
 
     def __init__(self, workdir: str, lock: int) -> None:
         self._workdir, self._lock = workdir, lock
-        boot = read_boot_identity(workdir)
-        self._folder = waiting_records.boot_folder(workdir, boot)
-        self._lock_path = waiting_records.waiter_lock(workdir, boot)
+        self._boot = read_boot_identity(workdir)
+        self._folder = waiting_records.boot_folder(workdir, self._boot)
+        self._lock_path = waiting_records.waiter_lock(workdir, self._boot)
         self._tickets = Tickets()
         self._query: Optional[GpuQuery] = None
         self._pause = LOOK_S
@@ -127,11 +127,13 @@ class Waiter:
 
     def run(self) -> None:
         """Keep the queue until nothing waits, or another waiter has taken over."""
-        while self._keep():
+        while True:
+            ended = self._keep()
             os.close(self._lock)
             # Whoever found the lock held has written its record before.
-            if not waiting_records.list_waiting(self._folder):
+            if ended and not waiting_records.list_waiting(self._folder):
                 return
+            self._lock_path = waiting_records.waiter_lock(self._workdir, self._boot)  # its folder may be gone
             lock = locks.take(self._lock_path, locks.PROBED_S)
             if lock is None:
                 return
@@ -178,12 +180,12 @@ class Waiter:
 
     def _find_reason(self, first: WaitingAttempt) -> Optional[str]:
         """Why the first attempt still waits; None: it is its turn."""
+        if self._query is not None and self._query.hangs():
+            return self._reason  # a second one would hang, too: what it said still holds
         self._broken = None
         others = self._tickets.others_up_to(first.number)
         if others:
             return f"waits for a GPU; {len(others)} before it"
-        if self._query is not None and self._query.hangs():
-            return self._reason  # a second one would hang, too
         try:
             count = int(job_records.read_spec(JobPaths.of(self._workdir, first.job).spec)[0]["gpus"])
             self._query = GpuQuery()
@@ -228,7 +230,7 @@ class Waiter:
             self._move_behind(place, f"cannot be started: {os_problem.describe(e) if e.errno else e}")
             return
         self._children[place] = process
-        if place != self._last_started:
+        if place != self._last_started and place.job not in self._failed:
             self._last_started, self._pause = place, LOOK_S
 
     def _read_content(self, place: WaitingAttempt) -> Record:

@@ -13,7 +13,7 @@ import pytest
 
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.jobs.spec import JobSpec
-from being_remote.pod import processes, tombstone
+from being_remote.pod import cancel_mark, processes, tombstone
 from being_remote.pod.boot_identity import read_volume
 from being_remote.pod.job_paths import JobPaths
 from being_remote.workflows.forget import forget, forget_finished
@@ -118,6 +118,13 @@ def test_a_late_claim_of_a_forgotten_job_stores_and_starts_nothing(desk: Any, tm
     with pytest.raises(Exception, match="was forgotten"):
         desk.submit(spec, attempt=2)
     assert not desk.folder(spec.job).exists() and ran.read_text() == "\n"
+
+
+def test_a_cancel_that_comes_late_leaves_the_tombstone(tmp_path: Path) -> None:
+    job = JobPaths.of(tmp_path, "roman-k3x7a2bq")
+    tombstone.leave(job)
+    cancel_mark.mark_before_arrival(job, 1)
+    assert tombstone.is_forgotten(job) and (cancel_mark.cancelled_up_to(job) or 0) > 9999
 
 
 def test_a_supervisor_that_comes_late_does_not_start_a_forgotten_job(desk: Any, tmp_path: Path) -> None:

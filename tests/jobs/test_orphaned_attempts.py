@@ -170,6 +170,16 @@ def test_the_wall_time_counts_from_the_start_of_the_attempt_also_under_a_second_
     assert time.monotonic() - began < 8.0
 
 
+def test_finished_work_is_verified_also_after_the_wall_time_of_its_attempt(desk) -> None:
+    spec = tracking(desk, verify=f"sleep 1.5; {VERIFY}", wall_s=3.0)
+    folder = start_orphan(desk, spec)
+    (folder / "go").touch()
+    desk.until(spec.job, "lost")
+    time.sleep(3.0)
+    desk.submit(spec)
+    assert ended(desk, spec.job).state == "succeeded"
+
+
 def test_a_payload_that_stands_still_is_ended_by_a_second_supervisor(desk) -> None:
     spec = tracking(desk, stall_s=1.0)
     start_orphan(desk, spec)

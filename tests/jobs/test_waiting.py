@@ -18,9 +18,10 @@ from gpu_card import A100
 from test_job_crashes import NEVER, EveryPoint, claimed_job, killed
 from test_leases import HOLD, go, uuid
 
-from being_remote.pod import locks, processes, start_gate, waiting_records
+from being_remote.pod import exit_record, locks, processes, start_gate, waiter, waiting_records
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.job_paths import JobPaths
+from being_remote.pod.job_states import JobState
 from being_remote.pod.tickets import Tickets
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are told by /proc")
@@ -112,10 +113,12 @@ def test_two_waiters_start_each_job_once(desk, holder) -> None:
     desk.submit(waits)
     first = wait_for(desk.waiter)
     boot = read_boot_identity(str(desk.workdir))
+    os.kill(first, signal.SIGSTOP)  # or it takes the next lock before another one does
     os.unlink(waiting_records.waiter_lock(str(desk.workdir), boot))
     other = desk.spec("sh", "-c", "echo x >> ../../../starts", gpus=1)
     desk.submit(other)
     assert wait_for(desk.waiter) != first
+    os.kill(first, signal.SIGCONT)
     go(desk, holder.job)
     for spec in (waits, other):
         desk.until(spec.job, "succeeded")
@@ -151,6 +154,59 @@ def test_a_later_attempt_takes_the_place_of_one_that_waits(desk, holder) -> None
     go(desk, holder.job)
     assert desk.until(waits.job, "succeeded").attempt == 2
     assert not desk.folder(waits.job, 1).exists()
+
+
+def test_an_attempt_after_one_that_ended_is_seen_to_wait(desk, holder) -> None:
+    waits = desk.spec("true", gpus=1)
+    desk.submit(waits)
+    start_gate.pass_gate(JobPaths.of(str(desk.workdir), waits.job), 1)
+    outcome = exit_record.AttemptOutcome(JobState.FAILED, 1, "sh ended with 1")
+    first = JobPaths.of(str(desk.workdir), waits.job).attempt(1)
+    exit_record.write_exit_record(first, outcome, elapsed_s=1.0, spec={}, spec_sha256=waits.sha256)
+    assert desk.submit(waits, attempt=2).supervisor == "waiting"
+    seen = desk.see(waits.job)
+    assert (seen.state, seen.attempt, seen.is_unattended) == ("waiting", 2, False)
+
+
+def test_a_waiter_whose_lock_was_removed_keeps_the_queue(desk, holder, locks_folder: Path) -> None:
+    waits = desk.spec("true", gpus=1)
+    desk.submit(waits)
+    keeper = wait_for(desk.waiter)
+    shutil.rmtree(locks_folder)
+    assert wait_for(desk.waiter) == keeper
+    go(desk, holder.job)
+    desk.until(waits.job, "succeeded")
+
+
+def test_a_driver_that_hangs_for_good_counts_as_broken_all_the_time(
+    tmp_path: Path, locks_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hung:
+        def hangs(self) -> bool:
+            return True
+
+        def answer(self) -> Any:
+            return [], "nvidia-smi gave no answer within 15 s"
+
+    monkeypatch.setattr(waiter, "GpuQuery", Hung)
+    monkeypatch.setattr(waiter.job_records, "read_spec", lambda _: ({"gpus": 1}, ""))
+    keeps = waiter.Waiter(str(tmp_path), -1)
+    place = waiting_records.WaitingAttempt(1, "roman-k3x7a2bq", 1)
+    said = [(keeps._find_reason(place) and keeps._broken) for _ in range(3)]
+    assert said == [said[0]] * 3 and "gave no answer" in str(said[0])
+
+
+def test_a_job_that_cannot_start_is_tried_ever_more_slowly(
+    tmp_path: Path, locks_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiter, "start_supervisor", lambda *_, **__: None)
+    monkeypatch.setattr(waiter.program_store, "mend", lambda _: None)
+    keeps = waiter.Waiter(str(tmp_path), -1)
+    keeps._failed["roman-k3x7a2bq"] = "; its supervisor ended with 1 before"
+    for number, job, pause in ((7, "roman-k3x7a2bq", 4.0), (8, "other-k3x7a2bq", waiter.LOOK_S)):
+        keeps._pause = 4.0
+        keeps._start(waiting_records.WaitingAttempt(number, job, 1))
+        assert keeps._pause == pause
 
 
 def test_a_record_whose_job_was_removed_delays_no_other(desk, holder) -> None:
