@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from dataclasses import replace
 
@@ -94,10 +93,14 @@ def cancel_all(
         try:
             report = _cancel_found(context, job, pod_is_gone=pod_is_gone, dry_run=dry_run)
         except BeingRemoteError as e:
-            report = CancelReport(job.job, name, job.attempt, JobState.UNKNOWN, e.what, False, dry_run)
+            report = CancelReport(job.job, name, job.attempt, JobState.UNKNOWN, _with_hint(e), False, dry_run)
         if not (job.ended and report.was_ended):
             reports.append(report)
     return CancelAllReport(name, tuple(reports), dry_run)
+
+
+def _with_hint(error: BeingRemoteError) -> str:
+    return f"{error.what}; {error.hint}" if error.hint else error.what
 
 
 def _give_up(error: HostError, _: str) -> Session:
@@ -113,8 +116,13 @@ def _cancel_found(context: JobContext, found: LedgerJob, *, pod_is_gone: bool, d
         return CancelReport(found.job, found.host, found.attempt, state, reason, was_ended, dry_run)
 
     if found.state is JobState.ABANDONED and not pod_is_gone and found.host in inventory.hosts:
-        with contextlib.suppress(HostError), context.open_session(found.host) as session:
-            still_ran = cancel_abandoned(session, inventory.host(found.host), found, dry_run=dry_run)
+        try:
+            session = context.open_session(found.host)
+        except HostError:
+            session = None  # silent, as when it was abandoned
+        if session is not None:
+            with session:
+                still_ran = cancel_abandoned(session, inventory.host(found.host), found, dry_run=dry_run)
             if still_ran is not None:
                 return still_ran
     if found.ended:

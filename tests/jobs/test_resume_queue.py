@@ -161,3 +161,24 @@ def test_a_waiting_attempt_that_another_command_replaced_meanwhile_is_not_sent_a
     context = job_context(works.inventory)
     with context.open_session("here") as session, pytest.raises(UsageError, match="made attempt 2 of it"):
         send(works.ledger, session, works.inventory.host("here"), read_before)
+
+
+def test_the_log_of_a_job_that_waits_is_not_shown_as_an_empty_one(
+    works: Any, busy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = waits(works, "true")
+    assert run("logs", job, "--inventory", str(tmp_path / "inventory.yaml")) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "" and f"no log: {job}: waiting: waits for 1 of 1 GPU" in printed.err
+
+
+def test_a_dry_run_of_a_job_that_is_there_already_plans_nothing(
+    works: Any, busy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inventory = ["--inventory", str(tmp_path / "inventory.yaml"), "--host", "here", "--recipe", "command"]
+    job = waits(works, "echo planned")
+    words = ["retrack", *inventory, "--gpus", "1", "--command", "sh -c 'echo planned'", "--dry-run"]
+    assert run(*words) == 0
+    assert job in (printed := capsys.readouterr().out) and "would run" not in printed
+    assert run(*words, "--again") == 0
+    assert "would run" in capsys.readouterr().out
