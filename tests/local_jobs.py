@@ -27,6 +27,14 @@ def retrack(inventory: Inventory, **options: Any) -> RetrackReport:
     return retrack_workflow.retrack(inventory, RetrackRequest(**wanted), **options)
 
 
+def wait_until(happened: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Wait until it happened, and fail if it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def killed(*_: Any) -> None:
     """In place of a step of a dispatch: the process dies before it."""
     raise KeyboardInterrupt

@@ -5,6 +5,7 @@ Without rich, which takes megabytes: a job may be followed for days.
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -55,9 +56,12 @@ def teller(out: Out) -> Say:
 
 
 def tell_end(report: LogsReport) -> None:
-    """Print how the job ended; its log lines were printed before."""
+    """Print how the job ended, or why there is nothing to see; its log lines were printed before."""
+    state = printable(f"{report.job}: {report.state}: {report.reason}")
     if report.followed:
-        print(printable(f"{report.job}: {report.state}: {report.reason}"))
+        print(state)
+    elif report.empty:
+        print(f"no log: {state}", file=sys.stderr)
     if report.home is not None:
         for text in download_lines(report.home):
             print(printable(text))

@@ -67,6 +67,8 @@ def _show_plan(console: Console, job: DispatchedJob) -> None:
     line(console, f"{plan.recipe}{actor} on {job.host}: {job.reason}{job_id}")
     if plan.swept:
         line(console, f"  {', '.join(plan.swept)}", "bold")
+    if job.adopted:
+        return  # nothing of the plan would be done
     if plan.changes:
         table = new_table("setting", "last run", "this run", "meaning")
         for change in plan.changes:

@@ -122,6 +122,24 @@ def abandon(ledger: Ledger, job: LedgerJob, because: str) -> CancelReport:
     return CancelReport(job.job, job.host, job.attempt, after.state, evidence["reason"], was_ended=False)
 
 
+def cancel_abandoned(
+    session: Session, host: SshHost | LocalHost, job: LedgerJob, *, dry_run: bool
+) -> CancelReport | None:
+    """Cancel an abandoned attempt that runs after all; None if it does not. The ledger is not changed.
+
+    Raises:
+        HostError: no answer; whether it was cancelled is unknown.
+    """
+    seen = look_at_host(session, host, [job.job]).job(job.job)
+    if seen is None or seen.state.ended or seen.attempt != job.attempt:
+        return None
+    reason = f"a cancel would be sent to {host.name}"
+    if not dry_run:
+        after = _cancel_attempt(session, host, job, job.attempt, None).status or seen
+        seen, reason = after, after.reason
+    return CancelReport(job.job, host.name, job.attempt, seen.state, reason, was_ended=False, dry_run=dry_run)
+
+
 def cancel_former(
     ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob, *, dry_run: bool
 ) -> CancelReport:

@@ -200,7 +200,7 @@ def _batches(jobs: Sequence[LedgerJob]) -> Iterator[list[LedgerJob]]:
 
 
 def aim(ledger: Ledger, jobs: Sequence[LedgerJob], volume: str) -> list[StartRequest]:
-    """Write down to which volume attempts are about to be sent; those that ended meanwhile are not."""
+    """Write down to which volume attempts are about to be sent; what ended or moved meanwhile is not."""
     requests = []
     with ledger.together() as batch:
         for job in jobs:
@@ -215,6 +215,10 @@ def aim(ledger: Ledger, jobs: Sequence[LedgerJob], volume: str) -> list[StartReq
                 pushed = pushed_for(batch, job)
                 if job.parcel != NO_FILES:
                     files = job_files(JobSpec.from_bytes(job.spec), files_of(job.parcel))
+            else:
+                now = batch.find(job.job)
+                if now.ended or (now.attempt, now.host) != (job.attempt, job.host):
+                    continue
             unless_same = job.attempt == 1 and not _is_wanted_again(batch, job)
             requests.append(
                 StartRequest(job.job, job.spec_sha256, job.attempt, aimed, pushed, files, unless_same)
@@ -294,9 +298,16 @@ def _is_wanted_again(ledger: Ledger, job: LedgerJob) -> bool:
 def _record(
     ledger: Ledger, job: LedgerJob, result: SubmitResult | HostError | DataError | None
 ) -> JobStatus | BeingRemoteError:
-    """Write down what became of one attempt; None: another terminal ended it before it was sent."""
+    """Write down what became of one attempt; None: another terminal ended or moved it before it was sent."""
     if result is None:
-        return ended_status(ledger.find(job.job), ledger.history(job.job))
+        now = ledger.find(job.job)
+        if now.ended:
+            return ended_status(now, ledger.history(job.job))
+        return UsageError(
+            f"another command made attempt {now.attempt} of it, on {now.host}; nothing was sent",
+            where=job.job,
+            hint=f"jobs --why {job.job}",
+        )
     if isinstance(result, HostError):
         _record_unknown(ledger, job, result)
     if not isinstance(result, SubmitResult):

@@ -93,10 +93,10 @@ def forget_job(
     )
     if answer.forget in _KEPT:
         return replace(said, reason=f"{_KEPT[answer.forget]}; nothing was removed")
-    reason = "nothing of it is on the host" if answer.forget == "absent" else "its folder is removed"
-    if dry_run:
-        reason = "its folder would be removed" if answer.forget == "forgotten" else reason
-    else:
+    reason = f"its folder {'would be' if dry_run else 'is'} removed, with its log"
+    if answer.forget == "absent":
+        reason = "nothing of it is on the host"
+    if not dry_run:
         context.ledger.note(job.job, job.attempt, {**status.evidence, "forgotten": host.name})
     return replace(said, forgotten=True, reason=reason, freed_bytes=answer.bytes)
 

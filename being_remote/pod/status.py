@@ -56,7 +56,7 @@ def look(workdir: str, job: str, queue: Optional[HostQueue] = None) -> Optional[
     # a pod keeps hundreds of old jobs.
     newest = _attempt(paths, made[-1], facts) if made and made[-1] == asked else None
     note: Any = None
-    while newest is None or newest["end"] is None:
+    while newest is None or newest["end"] is None or newest["attempt"] < asked:
         facts["lock"], facts["lock_inode"], note = locks.probe_all(locks.job_locks(job, make=False))
         facts["holder"] = _holder(note)
         newest = _attempt(paths, made[-1], facts) if made else None

@@ -103,7 +103,8 @@ class Supervisor:
                 if holder == self.number and alive is False:
                     return None
                 raise NothingToDo("held", None)
-            if holder == self.number and (alive or time.monotonic() > deadline):
+            # Where the locks' disk is full, the lock names nobody.
+            if holder in (self.number, None) and (alive or time.monotonic() > deadline):
                 raise NothingToDo("held", None)
             if type(holder) is int and holder < self.number:
                 self.say("started", f"waits for attempt {holder} to stop")

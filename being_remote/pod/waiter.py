@@ -87,7 +87,7 @@ def ensure_waiter(workdir: str, boot: Record, programs: str, place: WaitingAttem
         log = os.open(f"{waiting_folder(workdir)}/waiter.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         request = json.dumps({"workdir": workdir, "lock": lock})
         try:
-            subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-I", "-B", "-c", START, programs, request],
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -98,6 +98,7 @@ def ensure_waiter(workdir: str, boot: Record, programs: str, place: WaitingAttem
             )
         finally:
             os.close(log)
+        _write_note(lock, process.pid, place, reason)  # it may die before its first look
     finally:
         os.close(lock)
 

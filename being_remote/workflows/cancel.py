@@ -11,6 +11,7 @@ from being_remote.jobs.cancel import (
     CancelAllReport,
     CancelReport,
     abandon,
+    cancel_abandoned,
     cancel_current,
     cancel_former,
     former_attempt,
@@ -81,7 +82,7 @@ def cancel_all(
     """
     context = job_context(inventory, dry_run=dry_run)
     name = host if host is not None and pod_is_gone else inventory.the_host(host).name
-    jobs = [job for job in context.ledger.jobs(host=name) if not job.ended]
+    jobs = [job for job in context.ledger.jobs(host=name) if not job.ended or job.state is JobState.ABANDONED]
     if jobs and not dry_run and name in inventory.hosts:
         try:
             context.open_session(name).close()
@@ -92,9 +93,14 @@ def cancel_all(
         try:
             report = _cancel_found(context, job, pod_is_gone=pod_is_gone, dry_run=dry_run)
         except BeingRemoteError as e:
-            report = CancelReport(job.job, name, job.attempt, JobState.UNKNOWN, e.what, False, dry_run)
-        reports.append(report)
+            report = CancelReport(job.job, name, job.attempt, JobState.UNKNOWN, _with_hint(e), False, dry_run)
+        if not (job.ended and report.was_ended):
+            reports.append(report)
     return CancelAllReport(name, tuple(reports), dry_run)
+
+
+def _with_hint(error: BeingRemoteError) -> str:
+    return f"{error.what}; {error.hint}" if error.hint else error.what
 
 
 def _give_up(error: HostError, _: str) -> Session:
@@ -109,6 +115,16 @@ def _cancel_found(context: JobContext, found: LedgerJob, *, pod_is_gone: bool, d
     def report(state: JobState, reason: str, *, was_ended: bool) -> CancelReport:
         return CancelReport(found.job, found.host, found.attempt, state, reason, was_ended, dry_run)
 
+    if found.state is JobState.ABANDONED and not pod_is_gone and found.host in inventory.hosts:
+        try:
+            session = context.open_session(found.host)
+        except HostError:
+            session = None  # silent, as when it was abandoned
+        if session is not None:
+            with session:
+                still_ran = cancel_abandoned(session, inventory.host(found.host), found, dry_run=dry_run)
+            if still_ran is not None:
+                return still_ran
     if found.ended:
         status = ended_status(found, ledger.history(found.job))
         return report(status.state, status.reason, was_ended=True)

@@ -18,7 +18,10 @@ from being_remote.workflows.job_context import job_context
 
 @dataclass(frozen=True)
 class LogsReport:
-    """How the job stands after its log; `lines` only where it was not followed, `home` only where it was."""
+    """How the job stands after its log; `lines` only where it was not followed, `home` only where it was.
+
+    `empty`: there was no line to show.
+    """
 
     job: str
     host: str
@@ -29,6 +32,7 @@ class LogsReport:
     followed: bool
     lines: tuple[FollowedLogLine, ...]
     home: DownloadSummary | None = None
+    empty: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -69,7 +73,7 @@ def logs(
         if isinstance(line, FollowedLogLine):
             kept.append(line)
 
-    report = say or keep
+    report, empty = say or keep, True
     with context.open_session(host.name) as session:
         if follow_it:
             followed = follow(context, session, host, ledger_job, report, start=start)
@@ -81,6 +85,7 @@ def logs(
                 found = lines.add(item) if isinstance(item, reading.LogChunk) else lines.rest()
                 for line in found:
                     report(FollowedLogLine(line.text, line.offset, ledger_job.attempt))
+                    empty = False
             row, home = look_at_job(ledger, session, host, ledger_job), None
     return LogsReport(
         job=row.job,
@@ -92,4 +97,5 @@ def logs(
         followed=follow_it,
         lines=tuple(kept),
         home=home,
+        empty=empty and not follow_it,
     )

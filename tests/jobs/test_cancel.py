@@ -12,7 +12,7 @@ from being_remote.errors import NotFoundError
 from being_remote.jobs import dispatch
 from being_remote.jobs.submit import SubmitResult, submit
 from being_remote.transport import open_session
-from being_remote.workflows.cancel import cancel
+from being_remote.workflows.cancel import cancel, cancel_all
 
 
 def test_a_running_job_is_ended_with_its_children(works: Any) -> None:
@@ -140,3 +140,18 @@ def test_a_dry_run_cancels_nothing(works: Any) -> None:
 def test_an_unknown_job_is_not_found(works: Any) -> None:
     with pytest.raises(NotFoundError):
         cancel(works.inventory, "nope")
+
+
+def test_an_abandoned_job_that_runs_after_all_is_ended_and_stays_abandoned(works: Any) -> None:
+    jobs = [str(works.command(f"sleep 60; : {n}").job) for n in range(2)]
+    for job in jobs:
+        works.until((works.attempt(job) / "progress.json").exists)
+        works.ledger.record(job, 1, "abandoned", {"reason": "the user's word"})
+    assert cancel(works.inventory, jobs[0], dry_run=True).state == "running"
+    one = cancel(works.inventory, jobs[0])
+    rest = cancel_all(works.inventory).jobs
+    assert (one.state, one.was_ended) == ("cancelled", False)
+    assert [(r.job, r.state, r.was_ended) for r in rest] == [(jobs[1], "cancelled", False)]
+    assert all((works.attempt(job) / "end.json").exists() for job in jobs)
+    assert {works.ledger.find(job).state for job in jobs} == {"abandoned"}
+    assert cancel(works.inventory, jobs[0]).was_ended and cancel_all(works.inventory).jobs == ()

@@ -6,12 +6,11 @@ import json
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from local_jobs import wait_until
 
 from being_remote.pod import cancel, processes
 from being_remote.pod.job_paths import JobPaths
@@ -39,13 +38,6 @@ open("../up", "w").close()
 while not os.path.exists("../go"):
     time.sleep(0.02)
 """
-
-
-def wait_until(happened: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:

@@ -76,7 +76,10 @@ def test_a_rehearsal_of_forgetting_removes_nothing(works: Any) -> None:
     job = str(works.command("true", follow_it=True).job)
     before = sorted(p.relative_to(works.folder) for p in works.folder.rglob("*"))
     report = forget(works.inventory, job, dry_run=True)
-    assert (report.jobs[0].forgotten, report.jobs[0].reason) == (True, "its folder would be removed")
+    assert (report.jobs[0].forgotten, report.jobs[0].reason) == (
+        True,
+        "its folder would be removed, with its log",
+    )
     assert sorted(p.relative_to(works.folder) for p in works.folder.rglob("*")) == before
 
 

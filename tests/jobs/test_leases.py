@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from gpu_card import A100
+from local_jobs import wait_until
 
 # As drivers print them: a card that fell off the bus, one without the figure, and no driver at all.
 LOST = (
@@ -38,7 +39,8 @@ def test_two_jobs_for_one_gpu_run_one_after_the_other(desk, card) -> None:
     go(desk, first.job)
     desk.until(first.job, "succeeded")
     desk.until(second.job, "running")
-    assert (desk.folder(second.job, 1) / "gpus").read_text().strip() == uuid(0)
+    gpus = desk.folder(second.job, 1) / "gpus"
+    wait_until(lambda: gpus.exists() and gpus.read_text() == f"{uuid(0)}\n")
     go(desk, second.job)
     desk.until(second.job, "succeeded")
 

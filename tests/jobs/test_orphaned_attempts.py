@@ -7,12 +7,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from local_jobs import supervisors_of
+from local_jobs import supervisors_of, wait_until
 
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.spec import CommandStep, FileProgress, JobSpec
@@ -36,13 +35,6 @@ def tracking(
     )
     spec: JobSpec = desk.spec(steps=steps, progress=FileProgress("o/*.frame", FRAMES), **more)
     return spec
-
-
-def wait_until(happened: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from gpu_card import A100
 from local_jobs import retrack
 
 from being_remote.cli import main
+from being_remote.errors import UsageError
+from being_remote.jobs.dispatch import aim, send
 from being_remote.jobs.follow import follow
 from being_remote.pod import locks, processes, waiting_records
 from being_remote.pod.boot_identity import read_boot_identity
+from being_remote.pod.job_states import JobState
 from being_remote.workflows.job_context import job_context
 from being_remote.workflows.jobs import jobs
 from being_remote.workflows.resume import resume
@@ -71,7 +75,7 @@ def test_after_a_restart_a_look_says_that_nothing_keeps_the_queue_and_resume_sta
     seen = row(works, job)
     starts = f"resume {job} starts it"
     assert seen.state == "waiting" and starts in seen.reason and "queue" in seen.reason, seen
-    assert row(works, job) == seen  # a look starts nothing
+    assert replace(row(works, job), as_of=seen.as_of) == seen  # a look starts nothing
     dry = resume(works.inventory, job, dry_run=True)
     assert (dry.attempt, dry.state) == (1, "waiting") and row(works, job).state == "waiting"
     report = resume(works.inventory, job)
@@ -142,3 +146,39 @@ def test_a_resumed_attempt_that_waits_is_shown_as_waiting(works: Any, card: Any)
     assert (seen.attempt, seen.state) == (2, "waiting") and "GPU" in seen.reason, seen
     free(card)
     works.until(lambda: row(works, job).state == "failed")
+
+
+def test_a_waiting_attempt_that_another_command_replaced_meanwhile_is_not_sent_again(
+    works: Any, busy: Any
+) -> None:
+    job = waits(works, "true")
+    kill_queue(works)
+    read_before = works.ledger.find(job)
+    works.ledger.record(job, 1, JobState.ABANDONED, {"reason": "another command"})
+    assert aim(works.ledger, [read_before], "volume") == []
+    works.ledger.next_attempt(job, 1, {"reason": "another command"})
+    assert aim(works.ledger, [read_before], "volume") == []
+    context = job_context(works.inventory)
+    with context.open_session("here") as session, pytest.raises(UsageError, match="made attempt 2 of it"):
+        send(works.ledger, session, works.inventory.host("here"), read_before)
+
+
+def test_the_log_of_a_job_that_waits_is_not_shown_as_an_empty_one(
+    works: Any, busy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = waits(works, "true")
+    assert run("logs", job, "--inventory", str(tmp_path / "inventory.yaml")) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "" and f"no log: {job}: waiting: waits for 1 of 1 GPU" in printed.err
+
+
+def test_a_dry_run_of_a_job_that_is_there_already_plans_nothing(
+    works: Any, busy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inventory = ["--inventory", str(tmp_path / "inventory.yaml"), "--host", "here", "--recipe", "command"]
+    job = waits(works, "echo planned")
+    words = ["retrack", *inventory, "--gpus", "1", "--command", "sh -c 'echo planned'", "--dry-run"]
+    assert run(*words) == 0
+    assert job in (printed := capsys.readouterr().out) and "would run" not in printed
+    assert run(*words, "--again") == 0
+    assert "would run" in capsys.readouterr().out
