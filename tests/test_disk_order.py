@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import os
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from disk_order import recorded
 from being_remote.export import write_atomically
 from being_remote.jobs.ledger import Ledger
 from being_remote.jobs.result_folder import ResultFolder
-from being_remote.pod import claim, job_records, placement, start_gate
+from being_remote.pod import claim, job_records, placement, program_store, start_gate
 from being_remote.pod.boot_identity import mark_volume
 from being_remote.pod.job_paths import SPEC, JobPaths
 from being_remote.tracker import finish
@@ -37,16 +35,13 @@ def name_the_volume(root: Path) -> None:
 
 
 def claim_a_job(root: Path) -> None:
-    spec = b"{}"
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name in (SPEC, "files/settings.yml"):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(spec)
-            tar.addfile(entry, io.BytesIO(spec))
-    put = claim._store(
-        out.getvalue(), f"{root}/staging", JobPaths(f"{root}/jobs/j"), hashlib.sha256(spec).hexdigest()
-    )
+    """One that brings the host's programs along."""
+    spec, archive = b"{}", b"programs"
+    programs = hashlib.sha256(archive).hexdigest()
+    program_store.store(f"{root}/jobs", archive, programs)
+    asked = {"attempt": 1, "pushed": None, "spec_sha256": hashlib.sha256(spec).hexdigest()}
+    files = {SPEC: spec, "files/settings.yml": spec}
+    put = claim._store(files, f"{root}/staging", JobPaths(f"{root}/jobs/j"), programs, asked)
     assert put == "made"
 
 
