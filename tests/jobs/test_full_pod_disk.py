@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Desk
+from desk import Desk
 from faults import leave_room, small_disk
 from gpu_card import Card
 

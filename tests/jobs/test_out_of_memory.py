@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Desk
+from desk import Desk
 
 from being_remote.pod import memory_kills
 
