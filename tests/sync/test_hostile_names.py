@@ -285,7 +285,7 @@ def test_a_stream_of_other_bytes_is_stored_as_what_it_is_and_nowhere_else(
         (logs / f"{number}.txt").write_text(f"log {number}")
     hostile.lie("send", send_other_bytes)
     report = homes.sync()
-    assert report.method == "stream"
+    assert "stream" in report.method.split(", ")  # rsync may fetch what was refused
     homes.check_history()
     live = {path: data for path, data in homes.live().items() if path.endswith(".txt")}
     assert set(live.values()) <= {f"{word} {n}".encode() for word in ("log", "LOG") for n in range(70)}
