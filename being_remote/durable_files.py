@@ -107,7 +107,7 @@ def share_blocks(source: Path, target: Path) -> bool:
         try:
             fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
         except OSError as e:
-            if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            if e.errno in (*FULL, errno.EIO):
                 raise
             return False
     return True

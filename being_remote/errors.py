@@ -7,6 +7,7 @@ the pods with the readers that raise its errors.
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, Sequence
 
 
@@ -198,10 +199,11 @@ class HostDiskFull(NoSpace, HostError):
     """The disk of a host is full; `file` is "HOST:PATH". Other hosts are not concerned."""
 
     def __init__(self, what: str, *, host: str, path: str) -> None:
+        look = f"df -h {shlex.quote(path)}" if path else "df -h"
         BeingRemoteError.__init__(
             self,
             what,
-            hint=f"free some space on that disk (df -h {path} on {host}), then run the command again",
+            hint=f"free some space on that disk ({look} on {host}), then run the command again",
         )
         self.host, self.file = host, f"{host}:{path}"
 

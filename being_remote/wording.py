@@ -1,4 +1,4 @@
-"""Numbers, lengths of time and lists of names in words. A leaf."""
+"""Numbers, lengths of time and lists of names in words."""
 
 from __future__ import annotations
 

@@ -12,6 +12,18 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from being_remote.errors import DataError
+from being_remote.tracker.file_check import check_bytes
+
+
+def whole(path: str, data: bytes) -> bool:
+    """Whether the content fits the name."""
+    try:
+        check_bytes(path, data)
+    except DataError:
+        return False
+    return True
+
 
 class LiveWatcher:
     """A thread that reads every live file again and again, and remembers those that are not whole."""

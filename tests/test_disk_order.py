@@ -14,7 +14,7 @@ from disk_order import recorded
 from being_remote.export import write_atomically
 from being_remote.jobs.ledger import Ledger
 from being_remote.jobs.result_folder import ResultFolder
-from being_remote.pod import claim, job_records, placement, program_store, start_gate
+from being_remote.pod import claim, job_records, placement, program_store, start_gate, tombstone
 from being_remote.pod.boot_identity import mark_volume
 from being_remote.pod.job_paths import SPEC, JobPaths
 from being_remote.tracker import finish
@@ -43,6 +43,10 @@ def claim_a_job(root: Path) -> None:
     files = {SPEC: spec, "files/settings.yml": spec}
     put = claim._store(files, f"{root}/staging", JobPaths(f"{root}/jobs/j"), programs, asked)
     assert put == "made"
+
+
+def forget_a_job(root: Path) -> None:
+    tombstone.leave(JobPaths(f"{root}/jobs/j"))
 
 
 def place_files(root: Path) -> None:
@@ -88,6 +92,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "an attempt that is asked for": ask_for_an_attempt,
     "the name of a volume": name_the_volume,
     "a claim": claim_a_job,
+    "a tombstone": forget_a_job,
     "files that are pushed": place_files,
     "intrinsics.json": finish_on_the_pod,
     "a box": write_a_box,

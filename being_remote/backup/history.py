@@ -6,7 +6,6 @@ live tree nor judges files.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from being_remote.backup import manifest
 from being_remote.backup.manifest import Manifest, Why
 from being_remote.backup_paths import BackupPaths
+from being_remote.disk import FULL
 from being_remote.durable_files import held_lock, open_plain, sync_folder, write_whole
 from being_remote.errors import InconsistentData, InventoryError, UsageError
 from being_remote.local_path import LIVE
@@ -51,7 +51,7 @@ class History(BackupPaths):
                 sync_folder(self.root)
             holder = stack.enter_context(held_lock(self.lock_file))
         except OSError as e:
-            if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            if e.errno in FULL:
                 raise  # `room_on_disk` reports it
             raise InventoryError(
                 f"the backup cannot be used: {e.strerror}",

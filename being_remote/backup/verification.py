@@ -151,7 +151,7 @@ def _content_sizes(history: History) -> tuple[dict[str, int], tuple[Path, ...]]:
 def _describe_faults(
     history: History, wrong: Mapping[str, Fault], sizes: Mapping[str, int]
 ) -> list[CorruptObject]:
-    """Where each corrupt content belongs; the manifests are read again only where there is content."""
+    """Where each corrupt content belongs; the manifests are read again only where there is one."""
     paths: dict[str, dict[str, None]] = {sha256: {} for sha256 in wrong}
     snapshots: dict[str, dict[int, None]] = {sha256: {} for sha256 in wrong}
     for manifest in history.readable(oldest_first=True) if wrong else ():
@@ -209,7 +209,7 @@ def _leave_out(history: History, lost: Collection[str]) -> tuple[str, ...]:
 def _quarantine(history: History, file: Path, path: str) -> Path | None:
     """Quarantine corrupt bytes.
 
-    Without a time, or the host's good file would be taken for the quarantined content.
+    Without a time, or the host's good file would be taken for the quarantined one.
     """
     found = file.lstat()
     sha256 = hash_of(file) if stat.S_ISREG(found.st_mode) else ""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command line; always ends in SystemExit with the exit code of docs/errors.md."""
-    gc.set_threshold(20_000)  # the imports keep what they make: to look for garbage is a tenth of the start
+    gc.set_threshold(20_000)  # garbage collection during the imports takes a tenth of the start
     try:
         from being_remote.cli.app import app
         from being_remote.cli.signals import obeyed

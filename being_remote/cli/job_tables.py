@@ -165,7 +165,7 @@ def show_resume_all(console: Console, report: ResumeAllReport) -> None:
         again = "be submitted again" if job.is_unattended else "get another supervisor"
         would = f"would {again}: " if report.dry_run else ""
         line(console, f"{job.job} on {job.host}: {would}{job.state}: {job.reason}", state_style(job.state))
-    if not report.jobs:
+    if not report.jobs and not report.others:
         line(console, f"{report.host}: every job there is looked after")
     if report.others:
         line(console, f"  {report.others} of other laptops have to be; resume them from there", "yellow")

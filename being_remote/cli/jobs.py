@@ -97,7 +97,8 @@ def cancel(
     from being_remote.cli.job_tables import show_cancel, show_cancel_all
     from being_remote.workflows import cancel as workflow
 
-    _check_named(job, all_jobs, "cancel", take_over)
+    if (job is None) is not all_jobs or (all_jobs and take_over):
+        raise UsageError("name a JOB, or give --all with --host", where="cancel", hint="jobs lists them")
     if job is None:
         every = workflow.cancel_all(out.inventory(), host=host, pod_is_gone=pod_is_gone, dry_run=dry_run)
         out.finish(every, show_cancel_all)
@@ -220,9 +221,3 @@ def forget(
         out.inventory(), job, discard_results=discard_results, take_over=take_over, dry_run=dry_run
     )
     out.finish(report, show_forget)
-
-
-def _check_named(job: str | None, all_jobs: bool, command: str, alone: bool) -> None:
-    """A command takes one job, or all of a host with `--all` and none of the options in `alone`."""
-    if (job is None) is not all_jobs or (all_jobs and alone):
-        raise UsageError("name a JOB, or give --all with --host", where=command, hint="jobs lists them")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import typer
 from typer.core import TyperCommand
 
-# Typer's releases bring Click with them or import it: its UsageError is reached the same in both.
-_UsageError: Any = typer.BadParameter.__base__
+from being_remote.cli.usage import CLICK_USAGE_ERROR
 
 
 class SingleOptionsCommand(TyperCommand):
@@ -20,5 +18,7 @@ class SingleOptionsCommand(TyperCommand):
             single = parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)
             if single and not getattr(parameter, "multiple", False) and given.count(parameter) > 1:
                 name = parameter.opts[0]
-                raise _UsageError(f"{name} is given {given.count(parameter)} times; it takes one value", ctx)
+                raise CLICK_USAGE_ERROR(
+                    f"{name} is given {given.count(parameter)} times; it takes one value", ctx
+                )
         return super().parse_args(ctx, args)

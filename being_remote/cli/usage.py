@@ -22,7 +22,7 @@ PROGRAM = "being-remote"
 _TEXT_ALONE = {"--help", "--version"}
 ENDED_BY_PIPE = 141  # a shell's code for SIGPIPE
 # Typer's releases bring Click with them or import it: its UsageError is reached the same in both.
-_CLICK_USAGE_ERROR: Any = typer.BadParameter.__base__
+CLICK_USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
 def run(app: typer.Typer, argv: Sequence[str] | None) -> None:
@@ -69,7 +69,7 @@ def _code_of(app: typer.Typer, args: list[str]) -> int:
         return _interrupted(args) if code == Interrupted.exit_code and not end_shown() else code
     except (typer.Abort, KeyboardInterrupt):
         return _interrupted(args)
-    except _CLICK_USAGE_ERROR as e:
+    except CLICK_USAGE_ERROR as e:
         with saying():
             e.show()
         command = PROGRAM if e.ctx is None else e.ctx.command_path

@@ -252,7 +252,11 @@ def _look(
     """How jobs stand that ran already, by one look."""
     sent: dict[str, JobStatus | BeingRemoteError] = {}
     for job, seen in zip(jobs, look_at_jobs(ledger, session, host, jobs), strict=True):
-        sent[job.job] = row = supervise_again(ledger, session, host, job, seen)
+        try:
+            sent[job.job] = row = supervise_again(ledger, session, host, job, seen)
+        except BeingRemoteError as e:  # it stops no other
+            sent[job.job] = e
+            continue
         if row.state is JobState.UNKNOWN and "started" not in row.evidence:
             sent[job.job] = HostError(
                 f"{job.job}: the attempt is not on the host; nothing was started: {row.reason}",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from being_remote.errors import HostError, NotFoundError, UsageError
+from being_remote.errors import NotFoundError, UsageError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.context import JobContext
-from being_remote.jobs.job_status import JobStatus
+from being_remote.jobs.job_status import JobStatus, unknown_error
 from being_remote.jobs.ledger import Ledger, LedgerJob, volume_of
 from being_remote.jobs.logs import attempt_folder
 from being_remote.jobs.result_folder import is_of, note_of, read_record
@@ -30,7 +30,7 @@ _KEPT = {
 @dataclass(frozen=True)
 class ForgottenJob:
     """What became of one job. `forgotten`: its folder is removed and its id will never start again; in a
-    dry run, it would be. `not_local`: its results of which no equal file is local, or why that is unknown.
+    dry run, it would be. `not_local`: its results of which no equal file is local.
     `freed_bytes`: what its files took on the host."""
 
     job: str
@@ -121,11 +121,7 @@ def require_not_forgotten(context: JobContext, job: LedgerJob) -> None:
 
 def _require_end(status: JobStatus) -> None:
     if status.state is JobState.UNKNOWN:
-        raise HostError(
-            f"{status.job}: its status is unknown: {status.reason}; nothing was removed",
-            host=status.host,
-            hint=f"jobs --why {status.job}",
-        )
+        raise unknown_error(status, hint=f"nothing was removed; jobs --why {status.job}")
     if not status.state.ended:
         raise UsageError(
             f"it is {status.state}; only a job that has ended is forgotten",
@@ -150,12 +146,11 @@ def _find_not_local(
         files, skipped = attempt.list_files(folder)
     except NotFoundError:  # it never began
         return []
-    on_host = attempt.hash_files(files).files if files else {}
     ours = is_of(read_record(folder), note_of(job))
-    missing = [file.path for file in files if not ours or file.path not in on_host]
-    missing += [
-        f.path
-        for f in files
-        if f.path not in missing and not has_hash(folder / f.path, on_host[f.path].sha256 or "")
+    on_host = attempt.hash_files(files).files if files and ours else {}
+    missing = [
+        file.path
+        for file in files
+        if file.path not in on_host or not has_hash(folder / file.path, on_host[file.path].sha256 or "")
     ]
     return [*missing, *(file.path for file in skipped)]

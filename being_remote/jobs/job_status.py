@@ -5,7 +5,7 @@ What a host did not say is unknown, with the last known state, its time and the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -73,6 +73,15 @@ class HostJobs:
         return next((job for job in self.jobs if job.job == name), None)
 
 
+def unknown_error(status: JobStatus, *, hint: str) -> HostError:
+    """What a command says that must know whether an attempt still runs, and cannot."""
+    return HostError(
+        f"{status.job}: whether attempt {status.attempt} still runs is unknown: {status.reason}",
+        host=status.host,
+        hint=hint,
+    )
+
+
 def exit_code_of(state: JobState | None) -> int:
     """The exit code of a command that was asked to bring a job to its end.
 
@@ -83,6 +92,17 @@ def exit_code_of(state: JobState | None) -> int:
     if state is None:
         return 0
     return 5 if state.ended_badly else 4 if state is JobState.UNKNOWN else 0
+
+
+def worst_exit_code(codes: Iterable[int]) -> int:
+    """The exit code of several jobs: 4, an unknown state, before all others.
+
+    Example:
+        >>> worst_exit_code([0, 5, 4]), worst_exit_code([])
+        (4, 0)
+    """
+    found = set(codes)
+    return 4 if 4 in found else max(found, default=0)
 
 
 def status_on_host(host: str, facts: JobFacts, here: BootIdentity) -> JobStatus:

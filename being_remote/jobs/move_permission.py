@@ -13,7 +13,7 @@ from typing import Any
 
 from being_remote.errors import HostError, UsageError
 from being_remote.jobs.context import JobContext
-from being_remote.jobs.job_status import JobStatus, ended_status, status_without_answer
+from being_remote.jobs.job_status import JobStatus, ended_status, status_without_answer, unknown_error
 from being_remote.jobs.ledger import Ledger, LedgerJob, volume_of
 from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
 from being_remote.jobs.status_poll import look_at_job, record_answer
@@ -46,10 +46,8 @@ def permit_move(context: JobContext, job: LedgerJob, *, pod_is_gone: bool, dry_r
         return MovePermission(status.state, status.reason, None)
     if status.state is JobState.UNKNOWN:
         if not pod_is_gone:
-            raise HostError(
-                f"{status.job}: whether attempt {status.attempt} still runs is unknown: {status.reason}",
-                host=status.host,
-                hint="if its pod is gone for good, or you accept to pay twice: --pod-is-gone",
+            raise unknown_error(
+                status, hint="if its pod is gone for good, or you accept to pay twice: --pod-is-gone"
             )
         abandoned = abandonment(status.state, status.reason, POD_IS_GONE)
         return MovePermission(status.state, status.reason, abandoned)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from being_remote.errors import BeingRemoteError, HostError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import Ledger, LedgerJob
@@ -40,17 +41,26 @@ def supervise_again(
     The files of one that was lost are judged first, which is awaited.
 
     Raises:
-        HostError: no answer; asking again does no harm.
+        HostError: no answer, no supervisor could start, or the files are still being verified: whether the
+            attempt is lost is unknown. Asking again does no harm.
     """
     if not lacks_supervisor(status) or status.attempt != job.attempt:
         return status
     # The attempt's folder is there, so its gate is passed: no supervisor starts it.
     request = StartRequest(job.job, job.spec_sha256, job.attempt, volume=None, pushed=None, files={})
-    submit(session, host, lambda _: [request])
+    result = submit(session, host, lambda _: [request]).get(job.job)
+    if isinstance(result, BeingRemoteError):
+        raise result
     deadline = time.monotonic() + VERIFY_S
-    while status.state is JobState.LOST and time.monotonic() < deadline:
+    while status.state is JobState.LOST:
         seen = look_at_host(session, host, [job.job]).job(job.job)
         if seen is None or not seen.evidence.get("supervised"):
             break
+        if time.monotonic() > deadline:
+            raise HostError(
+                f"{job.job}: its files are still being verified after {VERIFY_S:g} s",
+                host=host.name,
+                hint=f"give the command again later; jobs --why {job.job}",
+            )
         time.sleep(_PAUSE_S)
     return look_at_job(ledger, session, host, ledger.find(job.job))

@@ -12,7 +12,7 @@ from being_remote.errors import HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import send
-from being_remote.jobs.job_status import JobStatus
+from being_remote.jobs.job_status import JobStatus, unknown_error
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.move import upload_carried_again
 from being_remote.jobs.move_permission import POD_IS_GONE, abandonment
@@ -153,11 +153,7 @@ def _check_resumable(status: JobStatus, choice: ResumeChoice) -> None:
         hint = "if its pod is gone for good: --pod-is-gone"
         if choice.repeated:
             hint = f"if {status.host} is gone, too: resume {job} --pod-is-gone, without --host"
-        raise HostError(
-            f"{job}: whether attempt {status.attempt} still runs is unknown: {status.reason}",
-            host=status.host,
-            hint=hint,
-        )
+        raise unknown_error(status, hint=hint)
     if state is JobState.SUCCEEDED:
         raise UsageError("it has succeeded; there is nothing to resume", where=job, hint=f"pull {job}")
     raise UsageError(

@@ -14,6 +14,7 @@ from being_remote.jobs.job_status import HostJobs, JobStatus, status_on_host
 from being_remote.jobs.spec import is_job_id
 from being_remote.pod.job_paths import JobPaths, jobs_folder, volume_marker
 from being_remote.pod_client.job_answers import BootIdentity, SubmittedJob
+from being_remote.pod_client.runner import malformed_answer
 from being_remote.schedulers.registry import scheduler_of
 from being_remote.schedulers.scheduler import StartRequest
 from being_remote.session import Session
@@ -97,7 +98,9 @@ def _read(
         )
     if answer.claim == "same":
         other = answer.reason or ""
-        return DuplicateJob(host=session.host, other=other if is_job_id(other) else "a job")
+        if not is_job_id(other):
+            return malformed_answer(session.host, "offer", "it names no job of the same settings")
+        return DuplicateJob(host=session.host, other=other)
     if answer.claim == "failed":
         nothing = f"{answer.job} was not stored; nothing was started"
         full = answer.problem and answer.problem.full_disk(session.host, nothing)
@@ -106,8 +109,10 @@ def _read(
             host=session.host,
             hint="correct that and submit it again; nothing was started",
         )
+    if answer.claim in ("made", "there") and (answer.seen is None or answer.supervisor is None):
+        return malformed_answer(session.host, "offer", f"whether {answer.job} started is unknown")
     if answer.claim not in ("made", "there") or answer.seen is None or answer.supervisor is None:
-        what, hint = _NOT_TAKEN.get(answer.claim, ("malformed answer", _AGAIN))
+        what, hint = _NOT_TAKEN[answer.claim]
         return HostError(
             f"{answer.job}: {what}; nothing was started", host=session.host, hint=hint.format(job=answer.job)
         )

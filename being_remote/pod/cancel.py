@@ -94,6 +94,8 @@ def _end_orphan(paths: JobPaths, job: str, number: int) -> None:
     """End a payload whose supervisor is dead, then write its exit record."""
     try:
         spec, spec_sha256 = job_records.read_spec(paths.spec)
+    except job_records.Unreadable:
+        raise  # the disk fails for a moment
     except ValueError:  # the payload removed it
         spec, spec_sha256 = {}, ""
     grace: Any = spec.get("grace_s")

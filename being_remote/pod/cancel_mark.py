@@ -15,7 +15,7 @@ from typing import Optional
 from being_remote.pod import job_records, locks
 from being_remote.pod.job_paths import JobPaths
 
-_EVERY_ATTEMPT = 1 << 30
+EVERY_ATTEMPT = 1 << 30
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -74,7 +74,7 @@ def _read_mark(path: str) -> Optional[int]:
         number = os.readlink(path)
     except OSError:  # no link
         return _read_record(path)
-    return int(number) if _NUMBER.fullmatch(number) else _EVERY_ATTEMPT
+    return int(number) if _NUMBER.fullmatch(number) else EVERY_ATTEMPT
 
 
 def _read_record(path: str) -> Optional[int]:
@@ -83,8 +83,8 @@ def _read_record(path: str) -> Optional[int]:
     except job_records.Unreadable:
         raise  # a network disk that fails for a moment has asked for nothing
     except ValueError:
-        return _EVERY_ATTEMPT  # a mark that cannot be read: to stop is the safe reading
+        return EVERY_ATTEMPT  # a mark that cannot be read: to stop is the safe reading
     if record is None:
         return None
     attempt = record.get("attempt")
-    return attempt if type(attempt) is int and attempt >= 0 else _EVERY_ATTEMPT
+    return attempt if type(attempt) is int and attempt >= 0 else EVERY_ATTEMPT

@@ -20,7 +20,7 @@ from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
 
 from being_remote.pod import job_records, locks, os_problem, program_store, start_gate, status, supervisor
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
-from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder
+from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder, jobs_folder
 from being_remote.pod.job_records import Record
 from being_remote.pod.same_intent import find_same_intent
 from being_remote.pod.supervisor_start import fork_supervisor, start_supervisor
@@ -50,9 +50,7 @@ def claim(query: Record, asked: Record, files: Files) -> str:
         return str(found)
     if asked["pushed"] is not None and not _is_whole(job.pushed(asked["pushed"])):
         return "unpushed"
-    found = found or _receive(query, asked, job, files)
-    _remove_abandoned(incoming_folder(job.jobs))
-    return found
+    return found or _receive(query, asked, job, files)
 
 
 def _is_whole(pushed: str) -> bool:
@@ -167,8 +165,12 @@ def sync_tree(top: str) -> None:
         job_records.sync_folder(here)
 
 
-def ensure(query: Record, asked: List[Record]) -> List[Tuple[str, Optional[str]]]:
-    """Start a supervisor for each attempt; returns (its answer, its reason), "silent" without one in time."""
+def ensure(query: Record, asked: List[Record], deadline: float) -> List[Tuple[str, Optional[str]]]:
+    """Start a supervisor for each attempt; returns (its answer, its reason), "silent" without one in time.
+
+    Args:
+        deadline: until when answers are awaited, by the monotonic clock.
+    """
     readers: List[int] = []
     for one in asked:
         reader, writer = os.pipe()
@@ -179,7 +181,6 @@ def ensure(query: Record, asked: List[Record]) -> List[Tuple[str, Optional[str]]
             line = {"supervisor": "error", "reason": _words(e)}
             os.write(writer, (json.dumps(line) + "\n").encode())
         os.close(writer)
-    deadline = time.monotonic() + query["wait_s"]
     return [_read_answer(reader, deadline) for reader in readers]
 
 
@@ -243,10 +244,13 @@ def main(query: Record, claims: BinaryIO) -> None:
     """
     answers = [(asked, _claim_one(query, asked, files)) for asked, files in _split(claims)]
     claims.close()  # what a supervisor is forked from should be small
+    with contextlib.suppress(OSError):  # they are other claims', and a later one tries again
+        _remove_abandoned(incoming_folder(jobs_folder(query["workdir"])))
+    deadline = time.monotonic() + query["wait_s"]
     standing = [(asked, answer) for asked, answer in answers if answer["claim"] in ("made", "there")]
     for first in range(0, len(standing), AT_ONCE):
         some = standing[first : first + AT_ONCE]
-        for (_, answer), (word, reason) in zip(some, ensure(query, [asked for asked, _ in some])):
+        for (_, answer), (word, reason) in zip(some, ensure(query, [asked for asked, _ in some], deadline)):
             answer["supervisor"], answer["reason"] = word, reason and str(reason)[:1000]
     for _, answer in standing:
         answer["seen"] = status.look(query["workdir"], answer["job"])
@@ -280,6 +284,8 @@ def _claim_one(query: Record, asked: Record, files: Files) -> Record:
             e.filename = query["workdir"]
         answer["reason"] = _words(e)
         answer["problem"] = None if e.errno is None else os_problem.record_of(e)
+    except ValueError as e:  # something odd under the name of a record
+        answer["reason"] = str(e)[:1000]
     return answer
 
 

@@ -25,8 +25,12 @@ class AttemptOutcome(NamedTuple):
 
 
 def has_exit_record(attempt: AttemptPaths) -> bool:
-    """Whether the attempt has ended, with a record of it."""
-    return os.path.exists(attempt.end)
+    """Whether the attempt has ended, with a record of it. Raises OSError where the disk cannot say."""
+    try:
+        os.lstat(attempt.end)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def reserve_room(attempt: AttemptPaths) -> None:

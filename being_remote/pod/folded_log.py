@@ -16,10 +16,9 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Union
 
 from being_remote.pod import os_problem
-from being_remote.pod.newest_log import LogTimes, NewestLog
+from being_remote.pod.newest_log import LogTimes, NewestLog, drop_oldest
 
 MAX_LINE_BYTES = 16 << 10
-MAX_WAITING_BYTES = 1 << 20
 SHOWN_EVERY_S = 5.0
 FINISH_S = 5.0
 RETRY_S = 0.2
@@ -29,7 +28,7 @@ LINGER_S = 600.0
 class FoldedLog:
     """Bytes in by `feed`, whole lines out to the log, at most `limit` bytes and the newest part after them.
 
-    What a full disk refuses waits in memory, up to MAX_WAITING_BYTES, for `retry`.
+    What a full disk refuses waits in memory, up to `newest_log.MAX_WAITING_BYTES`, for `retry`.
     """
 
     def __init__(self, log: str, limit: int) -> None:
@@ -103,11 +102,7 @@ class FoldedLog:
         self._waiting += now
         self._left -= len(now)
         self.retry()
-        if len(self._waiting) > MAX_WAITING_BYTES:
-            newest = len(self._waiting) - MAX_WAITING_BYTES // 2
-            cut = self._waiting.find(b"\n", newest) + 1 or newest
-            self._refused += cut
-            del self._waiting[:cut]
+        self._refused += drop_oldest(self._waiting)
 
 
 class LogPump:

@@ -25,7 +25,8 @@ class GpuQueue:
         place = waiting_records.find_waiting(waiting_records.list_waiting(self._folder), job, attempt)
         self._recorded = place is not None
         if place is None:
-            place = WaitingAttempt(self._tickets.draw(self._highest), job, attempt)
+            number = self._tickets.draw(lambda: waiting_records.find_highest(self._folder))
+            place = WaitingAttempt(number, job, attempt)
         self.place = place
 
     def try_once(self, count: int) -> Optional[Lease]:
@@ -57,9 +58,6 @@ class GpuQueue:
         """Give the place up: the attempt has started, or never will."""
         self._tickets.release()
         waiting_records.remove_job(self._workdir, self.place, keep=None)
-
-    def _highest(self) -> int:
-        return max((place.number for place in waiting_records.list_waiting(self._folder)), default=0)
 
     def _count_before(self) -> int:
         mine = self.place.number

@@ -227,12 +227,16 @@ def probe_all(paths: List[str]) -> Tuple[str, Optional[int], Optional[Any]]:
 
 
 def write_note(fd: int, note: Any) -> None:
-    """Write who holds the lock, in place: the file must stay the same one."""
+    """Write who holds the lock, in place: the file must stay the same one.
+
+    Nothing depends on it: on a full disk it is left out, and readers take a missing note for unknown.
+    """
     data = (json.dumps(note, sort_keys=True) + "\n").encode()
     assert len(data) <= MAX_NOTE_BYTES
-    # Blanks after the text instead of a truncation before it: a reader never meets an empty file.
-    os.pwrite(fd, data.ljust(os.fstat(fd).st_size), 0)
-    os.ftruncate(fd, len(data))
+    with contextlib.suppress(OSError):
+        # Blanks after the text instead of a truncation before it: a reader never meets an empty file.
+        os.pwrite(fd, data.ljust(os.fstat(fd).st_size), 0)
+        os.ftruncate(fd, len(data))
 
 
 def is_still(path: str, fd: int) -> bool:

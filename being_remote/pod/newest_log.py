@@ -39,6 +39,16 @@ def log_end(log: str) -> int:
     return start + os.stat(path).st_size
 
 
+def drop_oldest(waiting: bytearray) -> int:
+    """Keep the newest lines of what waits where it is too much; returns how many bytes were dropped."""
+    if len(waiting) <= MAX_WAITING_BYTES:
+        return 0
+    newest = len(waiting) - MAX_WAITING_BYTES // 2
+    cut = waiting.find(b"\n", newest) + 1 or newest
+    del waiting[:cut]
+    return cut
+
+
 class NewestLog:
     """Takes what comes after a log's bound. What a full disk refuses waits in memory, within a bound."""
 
@@ -57,11 +67,7 @@ class NewestLog:
     def add(self, data: bytes) -> None:
         """Take what comes next; `write` writes it."""
         self._waiting += data
-        if len(self._waiting) > MAX_WAITING_BYTES:
-            newest = len(self._waiting) - MAX_WAITING_BYTES // 2
-            cut = self._waiting.find(b"\n", newest) + 1 or newest
-            self._dropped += cut
-            del self._waiting[:cut]
+        self._dropped += drop_oldest(self._waiting)
 
     def write(self) -> None:
         """Write what waits, as far as the disk takes it; the log up to its bound must be complete by now."""
@@ -128,9 +134,11 @@ def offset_since(log: str, since_s: float) -> Optional[int]:
     It may show what was written up to `TIMES_EVERY_S` before that.
     """
     try:
+        end = log_end(log)
+        if not end:
+            return 0  # nothing was written yet
         with open(f"{log}.times", "rb", opener=_open_without_waiting) as file:
             text = file.read(MAX_TIMES_BYTES).decode("ascii", "replace")
-        end = log_end(log)
     except OSError:
         return None
     first = time.time() - since_s
@@ -142,6 +150,9 @@ def offset_since(log: str, since_s: float) -> Optional[int]:
 
 def offset_of_last_lines(log: str, lines: int) -> int:
     """Where the last lines of the log begin, as far as they are still there."""
+    if lines == 0:
+        with contextlib.suppress(OSError):  # as a log that is not there
+            return log_end(log)
     ends, begins = -1 if _ends_with_newline(log) else 0, 0
     for start, path in reversed(find_parts(log)):
         try:

@@ -2,7 +2,7 @@
 
 One command does all of it. It prints one line, {"volume", "has_programs"}, and reads what the laptop makes of
 that: a line with two sizes, the programs (0 bytes where they are stored here), and the request of `claim`.
-Without an answer it ends and leaves nothing.
+Without an answer it ends, and leaves only `jobs/` and the name of its volume.
 """
 
 from __future__ import annotations

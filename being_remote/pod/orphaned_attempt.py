@@ -31,11 +31,13 @@ class OrphanRecords(NamedTuple):
 
     @classmethod
     def read(cls, job: str, paths: JobPaths, number: int) -> Optional[OrphanRecords]:
-        """The records of an attempt; None if nothing names its supervisor, or they cannot be read."""
+        """The records of an attempt; None if nothing names its supervisor. Raises OSError."""
         attempt = paths.attempt(number)
         try:
             who = job_records.read_json(attempt.who)
             beat = job_records.read_json(attempt.progress)
+        except job_records.Unreadable:
+            raise  # the disk fails for a moment
         except ValueError:
             return None
         if who is None:  # killed between the gate and its first record: its lock names it
@@ -59,23 +61,34 @@ class OrphanRecords(NamedTuple):
     def supervisor_died(self) -> bool:
         return processes.is_alive(self.who.get("supervisor")) is False
 
-    @property
-    def started(self) -> Optional[float]:
-        """When it started, by this boot's monotonic clock; None if that was not written."""
+    def find_start(self, here: Record) -> Optional[float]:
+        """When it started, by this boot's monotonic clock; None: unknown, or in another boot."""
         started: Any = self.who.get("started")
-        return started if isinstance(started, float) and started <= time.monotonic() else None
+        then = self.who.get("incarnation")
+        if not isinstance(started, float) or not isinstance(then, dict):
+            return None
+        same = here["boot_id"] is not None and then.get("boot_id") == here["boot_id"]
+        return started if same and started <= time.monotonic() else None
 
 
 class OrphanedAttempt:
     """One attempt whose supervisor died; the caller alone looks after it."""
 
     def __init__(
-        self, job: JobPaths, spec: Record, number: int, records: OrphanRecords, wakeups: Wakeups
+        self,
+        job: JobPaths,
+        spec: Record,
+        number: int,
+        records: OrphanRecords,
+        here: Record,
+        wakeups: Wakeups,
     ) -> None:
+        """`here`: the boot identity of this pod."""
         self._job, self._spec, self._number, self._wakeups = job, spec, number, wakeups
         self._beat, self._payload = records.beat, records.beat.get("payload")
         self._mark = processes.mark_of(spec["job"], number)
-        self.attempt = self._attempt([], records.started)
+        self.started = records.find_start(here)
+        self.attempt = self._attempt([], self.started)
 
     def wait_for_end(
         self, lock: Optional[List[int]], asked_to_stop: AskedToStop

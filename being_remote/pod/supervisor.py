@@ -103,7 +103,7 @@ class Supervisor:
                 if holder == self.number and alive is False:
                     return None
                 raise NothingToDo("held", None)
-            # Where the locks' disk is full, the lock names nobody.
+            # Where the locks' disk is full, the lock names no holder.
             if holder in (self.number, None) and (alive or time.monotonic() > deadline):
                 raise NothingToDo("held", None)
             if type(holder) is int and holder < self.number:
@@ -146,14 +146,14 @@ class Supervisor:
             job_records.write_json(self._attempt_paths.who, who)
         if lock is None:
             self.say("held", "its supervisor died; this one looks after it now")
-        orphan = OrphanedAttempt(self.paths, self.spec, self.number, records, self.wakeups)
+        orphan = OrphanedAttempt(self.paths, self.spec, self.number, records, self.incarnation, self.wakeups)
         lock, outcome = orphan.wait_for_end(lock, self._asked_to_stop)
         if lock is None or exit_record.has_exit_record(self._attempt_paths):
             raise NothingToDo("ended", None)
         self._write_note(lock, None)
         if outcome is None:
             outcome = orphan.judge(lock, self._asked_to_stop, on_start=lambda: self.say("started"))
-        elapsed_s = time.monotonic() - (records.started or time.monotonic())
+        elapsed_s = time.monotonic() - orphan.started if orphan.started is not None else 0.0
         self._write_end(outcome, orphan.attempt, records.who.get("gpus") or [], elapsed_s)
         self.say("lost" if outcome.state is JobState.LOST else "ended")
 
@@ -218,9 +218,8 @@ class Supervisor:
             "ledger": self.spec.get("ledger"),
             "problem": problem,
         }
-        with contextlib.suppress(OSError):  # nothing depends on it
-            for fd in lock:
-                locks.write_note(fd, self._note)
+        for fd in lock:
+            locks.write_note(fd, self._note)
 
     def _report(self, problem: Optional[Record]) -> None:
         """Note what the system refused, or that it refuses nothing any more."""

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 
-from being_remote.pod import job_records
+from being_remote.pod import cancel_mark, job_records
 from being_remote.pod.job_paths import JobPaths
-
-_EVERY_ATTEMPT = 1 << 30
 
 
 def leave(job: JobPaths) -> None:
     """Leave the mark; it survives a power cut from here on. Raises OSError."""
     os.makedirs(os.path.dirname(job.early_cancel_mark), 0o700, exist_ok=True)
-    job_records.write_json(job.early_cancel_mark, {"attempt": _EVERY_ATTEMPT, "forgotten": True})
+    job_records.write_json(job.early_cancel_mark, {"attempt": cancel_mark.EVERY_ATTEMPT, "forgotten": True})
+    job_records.sync_folder(job.jobs)
 
 
 def is_forgotten(job: JobPaths) -> bool:

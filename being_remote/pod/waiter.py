@@ -191,6 +191,8 @@ class Waiter:
             count = int(job_records.read_spec(JobPaths.of(self._workdir, first.job).spec)[0]["gpus"])
             self._query = GpuQuery()
             outlook = gpu_lease.look_for(count, *self._query.answer())
+        except job_records.Unreadable:
+            raise  # the disk fails for a moment
         except (ValueError, KeyError, TypeError, gpu_lease.NeverAvailable):
             return None  # the supervisor says so in its job
         self._broken = outlook.broken
@@ -249,12 +251,14 @@ class Waiter:
             if code is None:
                 continue
             del self._children[place]
+            if code == 0:
+                self._failed.pop(place.job, None)
             if code != 0 and os.path.exists(self._path(place)) and self._can_start(place):
                 how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
                 self._move_behind(place, f"{how} before; see supervisor.log in its folder")
 
     def _move_behind(self, place: WaitingAttempt, how: str) -> None:
-        number = self._tickets.draw(lambda: waiting_records.list_waiting(self._folder)[-1].number)
+        number = self._tickets.draw(lambda: waiting_records.find_highest(self._folder))
         os.rename(self._path(place), self._path(place._replace(number=number)))
         self._failed[place.job] = f"; its supervisor {how}"
 

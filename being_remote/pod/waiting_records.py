@@ -68,6 +68,11 @@ def list_waiting(folder: str) -> List[WaitingAttempt]:
     return sorted(waiting)
 
 
+def find_highest(folder: str) -> int:
+    """The number of the last place; 0 where nothing waits. Raises OSError."""
+    return max((place.number for place in list_waiting(folder)), default=0)
+
+
 def list_other_boots(workdir: str, folder: str) -> List[WaitingAttempt]:
     """The attempts that wait in other boots of this pod, or on other pods. Raises OSError."""
     top = waiting_folder(workdir)

@@ -301,7 +301,7 @@ Answer = TypeVar("Answer", bound=StrictModel)
 
 
 def parse_answer(kind: type[Answer], program: ProgramName, said: bytes, host: str) -> Answer:
-    """The answer of the claim or the cancel program.
+    """The answer of a program.
 
     Raises:
         MalformedAnswer: it is not; nothing of it is quoted.

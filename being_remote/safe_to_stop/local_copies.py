@@ -41,6 +41,8 @@ class LocalCopies:
             sizes |= {file.bytes for files in quarantine_of(history).read().values() for file in files}
         for folder in self._all_job_folders():
             sizes |= {entry["bytes"] for entry in (read_record(folder) or {}).get("files", {}).values()}
+            kept = ResultFolder(folder).quarantine.read()
+            sizes |= {file.bytes for files in kept.values() for file in files}
         for actor in self._inventory.actors.values():
             sizes |= {file.stat().st_size for file in _original_files(actor)}
         return frozenset(sizes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -16,7 +17,7 @@ from being_remote.transport.output_framing import CommandInput
 S = TypeVar("S", bound="HostSession")
 
 
-class HostSession:
+class HostSession(ABC):
     """The base of both kinds of `Session`."""
 
     def __init__(self, host: SshHost | LocalHost) -> None:
@@ -47,6 +48,7 @@ class HostSession:
         given = CommandInput(stdin, reply)
         return self._run(tuple(argv), given, timeout_s, max_output_bytes, repeatable=repeatable)
 
+    @abstractmethod
     def close(self) -> None:
         """See `Session.close`."""
 
@@ -56,11 +58,11 @@ class HostSession:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @abstractmethod
     def _run(
         self, argv: tuple[str, ...], given: CommandInput, timeout_s: float, limit: int, *, repeatable: bool
     ) -> Result:
         """Run one command; `limit` is the most bytes of its answer."""
-        raise NotImplementedError
 
     def _count(self) -> None:
         """Count one round trip."""

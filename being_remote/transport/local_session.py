@@ -43,6 +43,9 @@ class LocalSession(HostSession):
         super().__init__(host)
         self._python = host.python
 
+    def close(self) -> None:
+        """Nothing is kept open."""
+
     def _run(
         self, argv: tuple[str, ...], given: CommandInput, timeout_s: float, limit: int, *, repeatable: bool
     ) -> Result:

@@ -203,6 +203,6 @@ def _first_line(out: bytearray, mark: bytes) -> bytes | None:
         >>> _first_line(bytearray(b"welcome!\\nMone\\ntw"), b"M")
         b'one'
     """
-    _, mark, rest = bytes(out).partition(mark)
-    line, end, _ = rest.partition(b"\n")
-    return line if mark and end else None
+    start = out.find(mark)
+    end = out.find(b"\n", start + len(mark)) if start >= 0 else -1
+    return bytes(out[start + len(mark) : end]) if end >= 0 else None

@@ -9,6 +9,7 @@ from being_remote.errors import BeingRemoteError, HostError
 from being_remote.inventory import Inventory
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.forget import ForgottenJob, forget_job, is_forgotten
+from being_remote.jobs.job_status import worst_exit_code
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.take_over import find_job
 from being_remote.pod_client.many_hosts import ask_all
@@ -25,8 +26,7 @@ class ForgetReport:
     @property
     def exit_code(self) -> int:
         """4 where a host gave no answer or a job is busy, 6 where results are not local."""
-        codes = {job.exit_code for job in self.jobs}
-        return 4 if 4 in codes else max(codes, default=0)
+        return worst_exit_code(job.exit_code for job in self.jobs)
 
 
 def forget(

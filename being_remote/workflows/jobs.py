@@ -116,8 +116,9 @@ def jobs(inventory: Inventory, *, hosts: Sequence[str] = (), all_jobs: bool = Fa
             if seen.state.ended and not all_jobs:
                 hidden += 1
             else:
-                former = ours is not None and seen.attempt < ours.attempt
-                rows.append(superseded_status(ours, seen) if ours is not None and former else seen)
+                rows.append(
+                    seen if ours is None or seen.attempt >= ours.attempt else superseded_status(ours, seen)
+                )
     return JobsReport(tuple(rows), tuple(_host_look(n, a) for n, a in answers.items()), hidden)
 
 

@@ -17,7 +17,7 @@ from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.forget import is_forgotten, require_not_forgotten
-from being_remote.jobs.job_status import JobStatus
+from being_remote.jobs.job_status import JobStatus, unknown_error
 from being_remote.jobs.ledger import LAST, LedgerJob
 from being_remote.jobs.logs import attempt_folder
 from being_remote.jobs.recipe import Recipe
@@ -249,11 +249,7 @@ def _allows_partial_results(status: JobStatus, *, all_files: bool) -> bool:
         HostError: its status is unknown.
     """
     if status.state is JobState.UNKNOWN:
-        raise HostError(
-            f"{status.job}: its status is unknown: {status.reason}",
-            host=status.host,
-            hint=f"jobs --why {status.job}",
-        )
+        raise unknown_error(status, hint=f"jobs --why {status.job}")
     if not status.state.ended:
         raise NotFoundError(
             f"has no results yet: it is {status.state}",

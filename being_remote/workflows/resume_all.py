@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from being_remote.errors import BeingRemoteError, ConnectionLost
 from being_remote.inventory import Inventory
 from being_remote.jobs.dispatch import send
-from being_remote.jobs.job_status import JobStatus, exit_code_of
-from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
+from being_remote.jobs.job_status import JobStatus, exit_code_of, worst_exit_code
+from being_remote.jobs.orphaned_jobs import lacks_supervisor
 from being_remote.jobs.status_poll import look_at_host, record_answer
 from being_remote.pod.job_states import JobState
 from being_remote.workflows.job_context import job_context
@@ -29,8 +30,7 @@ class ResumeAllReport:
     @property
     def exit_code(self) -> int:
         """4 if the state of one is unknown, else 5 if one is lost for good or ended badly."""
-        codes = {exit_code_of(job.state) for job in self.jobs} if not self.dry_run else set()
-        return 4 if 4 in codes else max(codes, default=0)
+        return 0 if self.dry_run else worst_exit_code(exit_code_of(job.state) for job in self.jobs)
 
 
 def resume_all(inventory: Inventory, *, host: str | None, dry_run: bool = False) -> ResumeAllReport:
@@ -44,7 +44,8 @@ def resume_all(inventory: Inventory, *, host: str | None, dry_run: bool = False)
         host: its name; None: the inventory's only one.
 
     Raises:
-        HostError: no answer; give the command again for what was left.
+        BeingRemoteError: what became of the first that was refused; the others were submitted. HostError: no
+            answer; give the command again for what was left.
     """
     context, where = job_context(inventory, dry_run=dry_run), inventory.the_host(host)
     ledger = context.ledger
@@ -59,11 +60,22 @@ def resume_all(inventory: Inventory, *, host: str | None, dry_run: bool = False)
             if lacks_supervisor(job) and job.job in ours and job.attempt == ours[job.job].attempt
         ]
         if not dry_run:
-            for job in waiting:
-                record_answer(ledger, ours[job.job], answer)
-            waiting = [send(ledger, session, where, ledger.find(job.job)) for job in waiting]
-            orphans = [supervise_again(ledger, session, where, ours[job.job], job) for job in orphans]
-    others = sum(job.job not in ours for job in unattended)
+            with ledger.together() as batch:
+                for job in (*waiting, *orphans):
+                    record_answer(batch, ours[job.job], answer)
+            stand: list[JobStatus] = []
+            problems: list[BeingRemoteError] = []
+            for job in (*waiting, *orphans):  # one by one: those that wait keep their order
+                try:
+                    stand.append(send(ledger, session, where, ledger.find(job.job)))
+                except ConnectionLost:
+                    raise
+                except BeingRemoteError as e:  # it keeps no other from its supervisor
+                    problems.append(e)
+            if problems:
+                raise problems[0]
+            waiting, orphans = stand, []
+    others = sum(job.job not in ours for job in answer.jobs if job.is_unattended or lacks_supervisor(job))
     return ResumeAllReport(where.name, (*waiting, *orphans), others, dry_run)
 
 

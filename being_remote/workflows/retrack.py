@@ -10,11 +10,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from being_remote.errors import BeingRemoteError, HostNotReady, UsageError
+from being_remote.errors import BeingRemoteError, HostError, HostNotReady, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import DispatchedJob, intent_of, preview, send_all
-from being_remote.jobs.job_status import JobStatus, ended_status, exit_code_of
+from being_remote.jobs.job_status import JobStatus, ended_status, exit_code_of, worst_exit_code
 from being_remote.jobs.ledger import Ledger
 from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions, plan_job
 from being_remote.jobs.spec import JobSpec, new_job_id
@@ -93,8 +93,7 @@ class RetrackReport:
         """5 where a job failed, 4 where its state is unknown or the host would refuse it."""
         if self.dry_run:
             return 4 if self.obstacles else 0
-        codes = [exit_code_of(d.state) for d in self.jobs]
-        return 4 if 4 in codes else max(codes, default=0)
+        return worst_exit_code(exit_code_of(d.state) for d in self.jobs)
 
 
 def retrack(
@@ -318,13 +317,17 @@ def _dispatch(
     to_send = [intent.job for intent in made if intent.job.job not in sent]  # one that was lost is judged
     for name in dict.fromkeys(job.host for job in to_send):
         jobs = {job.job: job for job in to_send if job.host == name}
-        with nullcontext(session) if name == host.name else context.open_session(name) as its_session:
-            its_host = context.inventory.host(name)
-            for result in send_all(ledger, its_session, its_host, tuple(jobs.values())):
-                if isinstance(result, JobStatus):
-                    sent[result.job] = result
-                else:
-                    problems.append(result)
+        try:
+            with nullcontext(session) if name == host.name else context.open_session(name) as its_session:
+                results = send_all(ledger, its_session, context.inventory.host(name), tuple(jobs.values()))
+        except HostError as e:  # it keeps no other host from its jobs
+            problems.append(e)
+            continue
+        for result in results:
+            if isinstance(result, JobStatus):
+                sent[result.job] = result
+            else:
+                problems.append(result)
     if problems:
         raise problems[0]
     return tuple(

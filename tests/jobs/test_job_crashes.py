@@ -152,6 +152,21 @@ def test_a_supervisor_killed_at_every_single_event_and_submitted_again(desk, tmp
     print(ends)
 
 
+def kill_submits(desk, program: str, request: Callable[[], Any], sample: int | None, least: int) -> int:
+    """Kill one side of a submit at its events, and submit again; returns how often it was killed."""
+    spec, asked = request()
+    total = killed(program, NEVER, asked)
+    assert total is not None and total > least
+    desk.until(spec.job, "succeeded")
+    points = EveryPoint(total, sample)
+    for n in points:
+        spec, asked = request()
+        points.came_to(n, killed(program, n, asked))
+        check_after(desk, spec, n, may_be_lost=False)
+    assert os.listdir(f"{desk.workdir}/jobs/.in") == []
+    return points.killed
+
+
 def kill_claims(desk, sample: int | None) -> int:
     def request() -> Any:
         spec = desk.spec(*PAYLOAD)
@@ -162,18 +177,7 @@ def kill_claims(desk, sample: int | None) -> int:
     os.makedirs(jobs, 0o700)
     mark_volume(jobs)
     volume = read_volume(jobs)
-    spec, asked = request()
-    total = killed("claim", NEVER, asked)
-    assert total is not None and total > 100
-    desk.until(spec.job, "succeeded")
-    points = EveryPoint(total, sample)
-    for n in points:
-        spec, asked = request()
-        points.came_to(n, killed("claim", n, asked))
-        check_after(desk, spec, n, may_be_lost=False)
-    left = [p.name for p in Path(jobs, ".in").iterdir()]
-    assert left == [], left
-    return points.killed
+    return kill_submits(desk, "claim", request, sample, least=100)
 
 
 def test_a_claim_killed_at_some_events_and_submitted_again(desk) -> None:
@@ -191,18 +195,7 @@ def kill_clients(desk, sample: int | None) -> int:
         spec = desk.spec(*PAYLOAD)
         return spec, {"workdir": str(desk.workdir), "spec": spec.as_bytes.decode()}
 
-    spec, asked = request()
-    total = killed("client", NEVER, asked)
-    assert total is not None and total > 20
-    desk.until(spec.job, "succeeded")
-    points = EveryPoint(total, sample)
-    for n in points:
-        spec, asked = request()
-        points.came_to(n, killed("client", n, asked))
-        check_after(desk, spec, n, may_be_lost=False)
-    left = [p for p in (Path(desk.workdir) / "jobs" / ".in").iterdir()]
-    assert left == [], left
-    return points.killed
+    return kill_submits(desk, "client", request, sample, least=20)
 
 
 def test_a_client_killed_at_some_events_of_a_submit_that_is_repeated(desk) -> None:

@@ -21,14 +21,14 @@ import numpy as np
 import pytest
 import torch
 from faults import FaultProxy, small_disk
-from live_watcher import LiveWatcher
+from live_watcher import LiveWatcher, whole
 from local_jobs import retrack
 from numbered_frames import numbered
 from tracker_checkout import install
 
 from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod, start_pod
-from being_remote.errors import ConnectionLost, DataError, HostError, NotFoundError, UsageError
+from being_remote.errors import ConnectionLost, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory, LocalHost
 from being_remote.jobs import attempt_files, live_download
 from being_remote.jobs import follow as following
@@ -41,7 +41,6 @@ from being_remote.recipes.command import Command
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import Pull
-from being_remote.tracker.file_check import check_bytes
 from being_remote.transport.local_session import LocalSession
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.logs import logs
@@ -113,14 +112,6 @@ class Attempt:
 @pytest.fixture
 def attempt(made: Path, tmp_path: Path) -> Attempt:
     return Attempt(made, tmp_path / "work", tmp_path / "runs/j")
-
-
-def whole(path: str, data: bytes) -> bool:
-    try:
-        check_bytes(path, data)
-    except DataError:
-        return False
-    return True
 
 
 # -- rounds ----------------------------------------------------------------------------------------

@@ -123,6 +123,17 @@ def test_a_last_line_without_its_end_counts(attempt: Path, text: str, tail: int,
     assert lines_of(attempt, start=LogStart(tail=tail)) == seen
 
 
+def test_of_a_log_in_which_nothing_was_written_yet_nothing_is_left_out(attempt: Path) -> None:
+    (attempt / "log").write_bytes(b"")
+    assert newest_log.offset_since(str(attempt / "log"), 60.0) == 0
+
+
+@pytest.mark.parametrize("text", ["one\ntwo\n", "one\ntwo"])
+def test_no_last_lines_of_a_log_are_none(attempt: Path, text: str) -> None:
+    (attempt / "log").write_text(text)
+    assert lines_of(attempt, start=LogStart(tail=0)) == []
+
+
 def test_what_was_written_lately_is_shown_and_little_that_is_older(
     attempt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

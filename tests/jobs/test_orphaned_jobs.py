@@ -6,13 +6,16 @@ import json
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from two_pods import FRAMES, TwoPods
 
-from being_remote.jobs import follow, logs
+from being_remote.errors import HostError
+from being_remote.jobs import follow, logs, orphaned_jobs
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.jobs import jobs
 from being_remote.workflows.pull import pull
@@ -139,6 +142,28 @@ def test_a_job_whose_files_nothing_verifies_is_lost_and_resumed(works: Any) -> N
     report = resume(works.inventory, job)
     assert (report.attempt, report.previous_state) == (2, "lost")
     assert json.loads((folder / "end.json").read_text())["state"] == "lost"
+
+
+@pytest.mark.parametrize("why", ["no supervisor could start", "its files are still being verified"])
+def test_no_attempt_is_made_after_one_of_which_it_is_unknown_whether_it_is_lost(
+    works: Any, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    job, folder = start_orphan(works)
+    (folder / "go").touch()
+    works.until(lambda: jobs(works.inventory).jobs[0].state == "lost")
+    if why == "no supervisor could start":
+        error = HostError(why, host="here")
+        monkeypatch.setattr(orphaned_jobs, "submit", lambda *_: {job: error})
+    else:
+        seen = jobs(works.inventory).jobs[0]
+        verified = replace(seen, evidence={**seen.evidence, "supervised": True})
+        monkeypatch.setattr(orphaned_jobs, "VERIFY_S", 0.0)
+        monkeypatch.setattr(orphaned_jobs, "submit", lambda *_: {})
+        shown = SimpleNamespace(job=lambda _: verified)
+        monkeypatch.setattr(orphaned_jobs, "look_at_host", lambda *_: shown)
+    with pytest.raises(HostError, match=why):
+        resume(works.inventory, job)
+    assert works.ledger.find(job).attempt == 1 and not works.attempt(job, 2).exists()
 
 
 def test_the_same_command_after_a_loss_offers_resume_before_it_starts_from_the_beginning(works: Any) -> None:

@@ -81,6 +81,15 @@ def test_a_job_that_is_refused_keeps_no_other_of_its_submit_from_starting(desk) 
     shutil.rmtree(desk.folder(wrong.job))
 
 
+def test_a_folder_in_place_of_a_jobs_spec_keeps_no_other_of_its_submit_from_starting(desk) -> None:
+    odd, right = desk.spec("true"), desk.spec("true")
+    (desk.folder(odd.job) / "spec.json").mkdir(parents=True)
+    results = desk.submit_all([(odd, 1, {}), (right, 1, {})])
+    assert "the job cannot be stored" in results[odd.job].what
+    assert desk.until(right.job, "succeeded", "failed").state == "succeeded"
+    shutil.rmtree(desk.folder(odd.job))
+
+
 @pytest.mark.parametrize("change", ["cut", "changed", "a folder", "removed"])
 def test_stored_programs_that_are_not_whole_are_not_run_but_sent_again(desk, change: str) -> None:
     run(desk)

@@ -78,7 +78,7 @@ def test_what_a_full_disk_refuses_of_a_log_waits_and_what_is_too_much_is_counted
     note, _, kept = (tmp_path / "log").read_bytes().lstrip().partition(b"\n")
     refused = int(note.split()[1])
     assert note == b"[... %d bytes are left out here, the disk was full ...]" % refused
-    assert 0 < len(kept) <= folded_log.MAX_WAITING_BYTES
+    assert 0 < len(kept) <= newest_log.MAX_WAITING_BYTES
     assert kept == b"".join(lines)[refused:] and kept.startswith(b"line ")
 
 

@@ -19,17 +19,16 @@ from typing import Any
 import pytest
 import torch
 from faults import FaultProxy, small_disk
-from live_watcher import LiveWatcher
+from live_watcher import LiveWatcher, whole
 from numbered_frames import numbered
 
 from being_remote.backup.history import History
 from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod, start_pod
-from being_remote.errors import DataError, HostKeyChanged, HostKeyUnknown, InconsistentData, UsageError
+from being_remote.errors import HostKeyChanged, HostKeyUnknown, InconsistentData, UsageError
 from being_remote.inventory import Inventory
 from being_remote.sync import watch as watching
 from being_remote.sync.watch import WatchPause, WatchReport, WatchRound
-from being_remote.tracker.file_check import check_bytes
 from being_remote.workflows.sync import sync, watch
 
 MakeInventory = Callable[..., Inventory]
@@ -350,14 +349,6 @@ def test_a_full_disk_is_reported_once_and_the_watch_continues_when_there_is_room
         script.watch(inventory)
         assert script.kinds == ["came", "full", "back", "came"] and "disk is full" in script.said[1].reason
         assert home(inventory) == frames(0, 1)
-
-
-def whole(path: str, data: bytes) -> bool:
-    try:
-        check_bytes(path, data)
-    except DataError:
-        return False
-    return True
 
 
 def test_a_reader_of_the_live_tree_never_finds_a_torn_file(tracking: Tracking, inventory: Inventory) -> None:
