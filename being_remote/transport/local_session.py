@@ -31,7 +31,6 @@ from being_remote.transport.output_framing import (
     TooMuchOutput,
     exchange,
     frame_command,
-    unframe_output,
 )
 from being_remote.transport.process_stream import ProcessStream
 
@@ -50,7 +49,7 @@ class LocalSession(HostSession):
         self, argv: tuple[str, ...], given: CommandInput, timeout_s: float, limit: int, *, repeatable: bool
     ) -> Result:
         """A command that takes too long is killed with its children; no link can fail, so none is retried."""
-        command = frame_command(argv, closing=True)
+        command = frame_command(argv, has_input=not given.is_empty)
         self._count()
         started = time.monotonic()
         process = subprocess.Popen(
@@ -66,8 +65,7 @@ class LocalSession(HostSession):
         atexit.register(stop)  # for a thread that Ctrl-C leaves behind
         try:
             answer = exchange(_streams(process), given, command.mark, limit=limit, timeout_s=timeout_s)
-            process.wait(timeout=max(0.0, started + timeout_s - time.monotonic()))
-        except (TimeoutError, subprocess.TimeoutExpired) as e:
+        except TimeoutError as e:
             raise AnswerTimeout(
                 f"{argv[0]!r} did not end within {timeout_s:g} s and was stopped",
                 host=self.host,
@@ -78,19 +76,18 @@ class LocalSession(HostSession):
         finally:
             stop()
             atexit.unregister(stop)
-        ended = unframe_output(bytes(answer.out), command.mark)
-        if ended is None:
+        if answer.exit_code is None:
             raise ConnectionLost(
                 f"the shell of {argv[0]!r} was killed; whether it finished is unknown", host=self.host
             )
-        code, out = ended
-        return Result(self.host, argv, code, out, bytes(answer.err), time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return Result(self.host, argv, answer.exit_code, bytes(answer.out), bytes(answer.err), seconds)
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> ProcessStream:
         """See `Session.stream`; closing it kills the command with its children."""
-        command = frame_command(argv, closing=False)
+        command = frame_command(argv, has_input=bool(stdin))
         self._count()
-        return ProcessStream(command.argv, command, stdin=stdin, host=self.host, name=argv[0], over_ssh=False)
+        return ProcessStream(command.argv, command, stdin=stdin, host=self.host, name=argv[0])
 
     def pull(
         self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted

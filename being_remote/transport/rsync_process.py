@@ -124,22 +124,36 @@ def _bounded(argv: Sequence[str], task: RsyncTask) -> Sequence[str]:
 
 
 class StderrHead:
-    """The beginning of a program's stderr; the rest is dropped, since a host may write without end."""
+    """The beginning of a program's stderr; the rest is dropped, since a host may write without end.
 
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._kept = bytearray()
-        self._reader = threading.Thread(target=self._read, args=(pipe,), daemon=True)
-        self._reader.start()
+    Args:
+        mark: what ends it, if it comes; then its children may keep the pipe open.
+    """
+
+    def __init__(self, pipe: IO[bytes], mark: bytes = b"") -> None:
+        self._kept, self._mark = bytearray(), mark
+        self._ended = threading.Event()
+        threading.Thread(target=self._read, args=(pipe,), daemon=True).start()
 
     def _read(self, pipe: IO[bytes]) -> None:
-        with pipe:
-            while data := os.read(pipe.fileno(), 65536):
-                self._kept += data[: _KEPT_BYTES - len(self._kept)]
+        last = b""
+        try:
+            with pipe:
+                while data := os.read(pipe.fileno(), 65536):
+                    if not self._ended.is_set():
+                        self._kept += data[: _KEPT_BYTES - len(self._kept)]
+                    last += data
+                    if self._mark and self._mark in last:
+                        self._ended.set()
+                    last = last[-len(self._mark) :] if self._mark else b""
+        finally:
+            self._ended.set()
 
     def read(self) -> bytes:
         """What was read so far, once the program has ended; its own children may keep the pipe open."""
-        self._reader.join(timeout=1)
-        return bytes(self._kept)
+        self._ended.wait(timeout=1)
+        kept = bytes(self._kept)
+        return kept.partition(self._mark)[0] if self._mark else kept
 
 
 class _ProcessesEnded:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -43,6 +42,7 @@ from being_remote.transport.host_keys import HostKey, KnownHosts, trusted_keys
 from being_remote.transport.host_session import HostSession
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.output_framing import (
+    Answer,
     CommandInput,
     MarkedCommand,
     Streams,
@@ -50,7 +50,6 @@ from being_remote.transport.output_framing import (
     exchange,
     frame_command,
     quote_words,
-    unframe_output,
 )
 from being_remote.transport.process_stream import ProcessStream
 from being_remote.transport.ssh_config import Hop, resolve
@@ -92,10 +91,8 @@ class SshSession(HostSession):
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> ProcessStream:
         """See `Session.stream`. All streams of a session travel over one shared connection."""
-        command = frame_command(argv, closing=False)
         self._share()
-        words = [*self._remote_shell(), os.fsdecode(quote_words(command.argv))]
-        return ProcessStream(words, command, stdin=stdin, host=self.host, name=argv[0], over_ssh=True)
+        return self._start_stream(argv, stdin=stdin)
 
     def pull(
         self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
@@ -157,7 +154,7 @@ class SshSession(HostSession):
         # Not Connection.run: it reports a lost link as exit code -1, reads with quadratic cost, and
         # writes stdin byte by byte with a pause after each.
         started = time.monotonic()
-        command = frame_command(argv, closing=True)
+        command = frame_command(argv, has_input=not given.is_empty)
         if not self._channels.acquire(timeout=timeout_s):
             raise AnswerTimeout(
                 f"{argv[0]!r} found all {_CHANNELS} channels busy for {timeout_s:g} s", host=self.host
@@ -167,9 +164,8 @@ class SshSession(HostSession):
             try:
                 left_s = max(0.0, started + timeout_s - time.monotonic())
                 answer = exchange(_streams(channel), given, command.mark, limit=limit, timeout_s=left_s)
-                ended = unframe_output(bytes(answer.out), command.mark)
-                if ended is None:
-                    raise self._unfinished(channel, argv[0], command.mark, bytes(answer.out + answer.err))
+                if answer.exit_code is None:
+                    raise self._unfinished(channel, argv[0], answer)
             except TimeoutError as e:
                 raise AnswerTimeout(
                     f"no answer to {argv[0]!r} within {timeout_s:g} s; whether it was carried out is unknown",
@@ -185,8 +181,8 @@ class SshSession(HostSession):
                 threading.Thread(target=_close, args=(channel,), daemon=True).start()
         finally:
             self._channels.release()
-        code, out = ended
-        return Result(self.host, argv, code, out, bytes(answer.err), time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return Result(self.host, argv, answer.exit_code, bytes(answer.out), bytes(answer.err), seconds)
 
     def _start(self, command: MarkedCommand, name: str) -> paramiko.Channel:
         """Open a channel and send the command.
@@ -212,13 +208,22 @@ class SshSession(HostSession):
                 hint="whether it was carried out is unknown" if sent else "nothing was sent; run it again",
             ) from e
 
-    def _unfinished(self, channel: paramiko.Channel, name: str, mark: bytes, message: bytes) -> HostError:
+    def _unfinished(self, channel: paramiko.Channel, name: str, answer: Answer) -> HostError:
         """The error of a command without its closing mark."""
         # Both streams ended, so sshd's own exit code follows at once, unless the link broke.
         channel.status_event.wait(1.0)
-        if mark not in message and channel.recv_exit_status() >= 0:
+        has_ended = channel.recv_exit_status() >= 0
+        if has_ended and not answer.was_fed and answer.given_up:
             return LoginRefused(
-                f"the login works, but its shell runs no commands: {quote(message)}",
+                f"the login works, but something reads what {name!r} is sent before it starts, so nothing was"
+                f" sent: {quote(answer.greeting + answer.err)}",
+                host=self.host,
+                hint=f"find what reads in the login files of {self._hops[-1].user} on the host (~/.bashrc),"
+                " or use another way to the host: some gateways give a shell and run no command",
+            )
+        if has_ended and not answer.listens:
+            return LoginRefused(
+                f"the login works, but its shell runs no commands: {quote(answer.greeting + answer.err)}",
                 host=self.host,
                 hint=f"change the login shell of {self._hops[-1].user} on the host",
             )
@@ -254,11 +259,13 @@ class SshSession(HostSession):
                 raise
         from being_remote.transport import stream_upload
 
-        return stream_upload.push(request, self, self._host.python, self._remote_shell(), on_progress)
+        return stream_upload.push(request, self, self._host.python, self._start_stream, on_progress)
 
-    def _remote_shell(self) -> list[str]:
-        """The words before a remote command."""
-        return [*self._ssh.shell, "-T", "--", self._ssh.target]
+    def _start_stream(self, argv: Sequence[str], *, stdin: bytes | None = None) -> ProcessStream:
+        """Start a command over the shared connection; without `stdin` the caller feeds it."""
+        command = frame_command(argv, has_input=stdin != b"")
+        words = [*self._ssh.shell, "-T", "--", self._ssh.target, quote_words(command.argv)]
+        return ProcessStream(words, command, stdin=stdin, host=self.host, name=argv[0])
 
     def _retrying(self) -> tenacity.Retrying:
         return retrying(
