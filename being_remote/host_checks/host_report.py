@@ -36,7 +36,7 @@ class HostReport:
     """One host's row.
 
     Attributes:
-        reachable: a session was opened.
+        reachable: a session was opened, and it answered.
         trusted: its key and those of its jumps are trusted; None: unknown.
         rsync, python, numpy: versions; None where missing or unknown, `problems` says which.
         sftp: None: not checked.
@@ -88,6 +88,7 @@ def check_hosts(
         address = "this machine"
         if isinstance(host, SshHost):
             address = host.address if host.port is None else f"{host.address}:{host.port}"
+            address = "address_command" if host.address_command else address
         row = HostReport(host.name, host.kind, address, reachable=False, trusted=None)
         try:
             session = open_session(host.name)
@@ -105,9 +106,10 @@ def check_hosts(
             facts = probe_host(session, host, tracker=thorough, cuda=thorough)
             results = [_run(check, OpenHost(host, session, facts)) for check in checks]
         except (ToolMissing, CommandFailed, MalformedAnswer) as e:
-            return replace(row, problems=(f"{e.what}: {e.hint}; nothing else could be checked",))
-        except HostError as e:
-            return _failed(row, e)
+            problems = (f"{e.what}: {e.hint}; nothing else could be checked",)
+            return replace(row, problems=problems, notes=_notes_of(session))
+        except HostError as e:  # a login that answers nothing is of no use
+            return _failed(replace(row, reachable=False), e)
         return replace(
             row,
             python=facts.python,
@@ -118,7 +120,7 @@ def check_hosts(
             limits=facts.limits,
             tracker=checkout_status(host, facts),
             problems=tuple(problem for result in results for problem in result.problems),
-            notes=tuple(note for result in results for note in result.notes),
+            notes=(*_notes_of(session), *(note for result in results for note in result.notes)),
         )
 
     return tuple(ask_all(hosts, check))
@@ -130,6 +132,11 @@ def _run(check: HostCheck, host: OpenHost) -> CheckResult:
         return check.run(host)
     except HostError as e:
         return CheckResult((f"{type(check).__name__}: {e.what}" + (f": {e.hint}" if e.hint else ""),))
+
+
+def _notes_of(session: Session) -> tuple[str, ...]:
+    """What the session says of the way to its host."""
+    return tuple(getattr(session, "notes", ()))
 
 
 def _failed(row: HostReport, error: BeingRemoteError) -> HostReport:

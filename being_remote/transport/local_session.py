@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import atexit
 import functools
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError
 from being_remote.inventory import LocalHost
@@ -25,9 +21,9 @@ from being_remote.session import (
 )
 from being_remote.transport import rsync, stream_download
 from being_remote.transport.host_session import HostSession
+from being_remote.transport.local_process import end_process, process_streams, start_process
 from being_remote.transport.output_framing import (
     CommandInput,
-    Streams,
     TooMuchOutput,
     exchange,
     frame_command,
@@ -52,19 +48,11 @@ class LocalSession(HostSession):
         command = frame_command(argv, has_input=not given.is_empty)
         self._count()
         started = time.monotonic()
-        process = subprocess.Popen(
-            command.argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=Path.home(),  # where a session over SSH starts, too
-            start_new_session=True,
-        )
-        stop = functools.partial(_end, process)
+        process = start_process(command.argv)
+        stop = functools.partial(end_process, process)
         atexit.register(stop)  # for a thread that Ctrl-C leaves behind
         try:
-            answer = exchange(_streams(process), given, command.mark, limit=limit, timeout_s=timeout_s)
+            answer = exchange(process_streams(process), given, command.mark, limit=limit, timeout_s=timeout_s)
         except TimeoutError as e:
             raise AnswerTimeout(
                 f"{argv[0]!r} did not end within {timeout_s:g} s and was stopped",
@@ -101,29 +89,3 @@ class LocalSession(HostSession):
         """See `Session.push`; the same rsync, without a shell between."""
         self._make_folder(request.into)
         return rsync.push(request, host=self.host, remote=None, on_progress=on_progress)
-
-
-def _streams(process: subprocess.Popen[bytes]) -> Streams:
-    assert process.stdin and process.stdout and process.stderr
-    out, err, to = process.stdout, process.stderr, process.stdin
-
-    def write(data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(to.fileno(), view) :]
-
-    return Streams(
-        lambda: os.read(out.fileno(), 65536),
-        lambda: os.read(err.fileno(), 65536),
-        write,
-        to.close,
-        out.close,
-        err.close,
-    )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the command; that ends the reading threads."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

@@ -21,6 +21,7 @@ from being_remote.session import OnProgress, Result, TransferProgress
 
 # What a pod says of its own disk; never of ours.
 _FULL = re.compile(rb"No space left on device|Disk quota exceeded")
+_AGAIN = "run the command again: it resumes"
 _KEPT_BYTES = 64 << 10
 _END_S = 10.0
 _LOOK_S = 1.0
@@ -62,6 +63,10 @@ class RsyncTask:
     most_bytes: tuple[int, int] | None = None
     rate: Rate = SLOWEST  # the slowest rate allowed
     reads_bytes: int = 0  # what it may have to read for comparison before anything moves
+
+
+class Garbled(ConnectionLost):
+    """Something else than rsync answered, or talked between: a login file that prints or reads."""
 
 
 class Outgrown(Exception):
@@ -107,7 +112,7 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: RsyncTask, on_progres
                 _stop(process)
         message = stderr.read()
     if code not in (0, 24):
-        _fail(code, message, argv, task)
+        _fail(code, message, argv, task, has_moved="done" in stats)
     return RsyncTotals(stats.get("transferred", 0), stats.get("literal", 0))
 
 
@@ -188,6 +193,7 @@ def _watch(out: IO[bytes], task: RsyncTask, on_progress: OnProgress) -> dict[str
     for line in _lines(out.fileno()):
         if step := re.match(rb"\s*(\d{1,18})\s+\d+%\s", line):
             done = max(done, int(step[1]))
+            stats["done"] = done
             on_progress(TransferProgress(task.what, done, task.total_bytes))
         elif found := re.match(rb"Number of regular files transferred: (\d{1,18})", line):
             stats["transferred"] = int(found[1])
@@ -231,7 +237,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> None:
+def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask, *, has_moved: bool) -> None:
     # The remote shell's 127 reaches us as 127 or as 12, depending on which side notices first.
     if re.search(rb"rsync: (command )?not found|rsync: No such file", message) and code in (12, 127, 255):
         raise ToolMissing(host=task.host, tool="rsync", hint="apt-get install rsync on the host")
@@ -241,11 +247,13 @@ def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> No
         require_remote_space(message, task.remote_place)
     # A remote rsync that gives up looks like a broken link from here; the codes in its messages show which.
     codes = {code, *(int(found) for found in re.findall(rb"\(code (\d{1,3})\)", message))}
+    if codes <= {2, 12} and (2 in codes or not has_moved):
+        raise Garbled(f"rsync: {_WORDS[2]}: {quote(message)}", host=task.host, hint=_AGAIN)
     if codes <= _LINK.keys():
         raise ConnectionLost(
             f"rsync: {_LINK[code]}: {quote(message)}",
             host=task.host,
-            hint="run the command again: it resumes",
+            hint=_AGAIN,
         )
     raise CommandFailed(
         f"rsync: {_WORDS.get(min(codes - _LINK.keys()), 'it failed')}: {quote(message)}",

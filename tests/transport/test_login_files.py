@@ -14,8 +14,10 @@ from file_trees import put
 from being_remote.demo.pod import Pod
 from being_remote.errors import LoginRefused
 from being_remote.inventory import Inventory
-from being_remote.session import Push, Session
+from being_remote.session import Pull, Push, Session
 from being_remote.transport import open_session
+from being_remote.workflows.doctor import doctor
+from being_remote.workflows.hosts import hosts
 
 MakeInventory = Callable[..., Inventory]
 LEAVES_A_PROCESS = "sleep 300 &\n"
@@ -90,7 +92,7 @@ def test_a_command_whose_login_reads_to_the_end_of_its_input_is_not_started(
     ran = tmp_path / "ran"
     with (
         opened(make_inventory, own_pod, "cat > /dev/null\n", answer_timeout_s=2.0) as session,
-        pytest.raises(LoginRefused, match="something reads what 'sh' is sent"),
+        pytest.raises(LoginRefused, match="something reads what is sent"),
     ):
         session.run(["sh", "-c", f"cat > {ran}"], stdin=b"precious")
     assert not ran.exists()
@@ -124,3 +126,59 @@ def test_commands_and_their_words_are_the_same_for_every_login_shell(
         said = session.run(["printf", r"%s\0", *words], stdin=b"not read").stdout
         assert [w.decode("utf-8", "surrogateescape") for w in said.split(b"\0")[:-1]] == words
         assert read_all(session, ["cat"], b"\0\n!\xff") == b"\0\n!\xff"
+
+
+NOT_SERVED = {
+    "exec dash": ("something reads what is sent", "exec zsh"),
+    "exec tmux": ("starts tmux or screen", "first line of"),
+    "echo This account is not available; exit 1": ("runs a command of its own", "ForceCommand"),
+    "echo Error: your SSH client does not support PTY >&2; exit 1": (
+        "wants a terminal",
+        "own address and port",
+    ),
+}
+
+
+@pytest.mark.parametrize("rc", NOT_SERVED)
+def test_each_kind_of_login_that_runs_no_commands_is_named_with_its_own_next_step(
+    rc: str, own_pod: Pod, make_inventory: MakeInventory
+) -> None:
+    if rc == "exec tmux" and not shutil.which("tmux"):
+        pytest.skip("no tmux")
+    what, then = NOT_SERVED[rc]
+    with (
+        opened(make_inventory, own_pod, rc + "\n", answer_timeout_s=2.0) as session,
+        pytest.raises(LoginRefused, match=what) as caught,
+    ):
+        session.run(["cat"], stdin=b"x")
+    assert then in caught.value.hint
+
+
+@pytest.mark.parametrize("rc", ["echo Welcome to your GPU pod\n", "read -t 0.2 line\n"])
+@pytest.mark.parametrize("knows", [True, False])
+def test_files_come_and_go_although_a_login_file_prints_or_reads(
+    rc: str, knows: bool, own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+) -> None:
+    put(tmp_path / "far", {b"f": b"x" * 3_000_000})
+    put(tmp_path / "near", {b"g": b"y" * 100_000})
+    with opened(make_inventory, own_pod, rc) as session:
+        if knows:
+            session.run(["true"])
+        far, into = PurePosixPath(tmp_path / "far"), tmp_path / "into"
+        moved = session.pull(Pull(far, (b"f",), (3_000_000,), into, tmp_path / "none"))
+        session.push(Push(tmp_path / "near", (b"g",), PurePosixPath(tmp_path / "there"), 100_000))
+    assert moved.method == "stream" and (into / "f").read_bytes() == b"x" * 3_000_000
+    assert (tmp_path / "there" / "g").read_bytes() == b"y" * 100_000
+
+
+def test_doctor_says_that_the_login_prints_and_a_host_that_answers_nothing_is_not_reachable(
+    own_pod: Pod, make_inventory: MakeInventory
+) -> None:
+    rc = own_pod.client_key.with_name("home") / ".bashrc"
+    inventory = make_inventory({"pod": own_pod})
+    rc.write_text("echo Welcome to your GPU pod\n")
+    row = doctor(inventory).hosts[1]
+    assert row.reachable and any("prints 24 bytes" in note for note in row.notes)
+    rc.write_text("exit 1\n")
+    report = hosts(inventory)
+    assert not report.hosts[0].reachable and report.hosts[0].error and report.exit_code == 4
