@@ -63,6 +63,9 @@ class SshSession(HostSession):
 
     One connection, which is made again if it broke between two requests; at most eight commands on it
     at a time, further ones wait.
+
+    Attributes:
+        greeting_bytes: how much the login printed before the last command; rsync cannot take any.
     """
 
     def __init__(self, host: SshHost, hops: Sequence[Hop], keys: Sequence[tuple[HostKey, ...]]) -> None:
@@ -74,7 +77,7 @@ class SshSession(HostSession):
         self._requests: RequestWay = FabricRequests(
             self._connection, host.name, host.connect_timeout_s, self._count
         )
-        self._way_note, self._greeting_bytes = "", 0
+        self._way_note, self.greeting_bytes = "", 0
 
     @classmethod
     def open(cls, host: SshHost, inventory: Inventory, *, remember: bool = True) -> SshSession:
@@ -125,10 +128,8 @@ class SshSession(HostSession):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of the way to this host."""
-        greets = (
-            f"the login prints {self._greeting_bytes} bytes before each command, which rsync cannot take:"
-        )
-        greeting = f"{greets} files come and go by a stream of our own" if self._greeting_bytes else ""
+        greets = f"the login prints {self.greeting_bytes} bytes before each command, which rsync cannot take:"
+        greeting = f"{greets} files come and go by a stream of our own" if self.greeting_bytes else ""
         return tuple(filter(None, (self._way_note, greeting)))
 
     def has_sftp(self) -> bool:
@@ -161,7 +162,7 @@ class SshSession(HostSession):
             try:
                 left_s = max(0.0, started + timeout_s - time.monotonic())
                 answer = exchange(started_command.streams, given, command.mark, limit=limit, timeout_s=left_s)
-                self._greeting_bytes = len(answer.greeting)
+                self.greeting_bytes = len(answer.greeting)
                 if answer.exit_code is None:
                     raise self._unfinished(answer, argv[0], has_ended=started_command.has_ended())
             except TimeoutError as e:
@@ -195,7 +196,7 @@ class SshSession(HostSession):
         return stream_download.pull(request, self, self._host.python, on_progress, on_hashed)
 
     def _pull_large(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> TransferResult:
-        if not self._greeting_bytes:
+        if not self.greeting_bytes:
             self._share()
             remote = rsync.Remote(self._ssh.shell, self._ssh.target)
             fetch = functools.partial(
@@ -212,7 +213,7 @@ class SshSession(HostSession):
         rsync.require_rsync()
         self._make_folder(request.into)
         self._share()
-        if not self._greeting_bytes:
+        if not self.greeting_bytes:
             remote = rsync.Remote(self._ssh.shell, self._ssh.target)
             try:
                 return rsync.push(request, host=self.host, remote=remote, on_progress=on_progress)

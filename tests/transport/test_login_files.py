@@ -154,14 +154,13 @@ def test_each_kind_of_login_that_runs_no_commands_is_named_with_its_own_next_ste
     assert then in caught.value.hint
 
 
-@pytest.mark.parametrize("rc", ["echo Welcome to your GPU pod\n", "read -t 0.2 line\n"])
 @pytest.mark.parametrize("knows", [True, False])
-def test_files_come_and_go_although_a_login_file_prints_or_reads(
-    rc: str, knows: bool, own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+def test_files_come_and_go_although_a_login_file_prints(
+    knows: bool, own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     put(tmp_path / "far", {b"f": b"x" * 3_000_000})
     put(tmp_path / "near", {b"g": b"y" * 100_000})
-    with opened(make_inventory, own_pod, rc) as session:
+    with opened(make_inventory, own_pod, "echo Welcome to your GPU pod\n") as session:
         if knows:
             session.run(["true"])
         far, into = PurePosixPath(tmp_path / "far"), tmp_path / "into"
@@ -171,14 +170,15 @@ def test_files_come_and_go_although_a_login_file_prints_or_reads(
     assert (tmp_path / "there" / "g").read_bytes() == b"y" * 100_000
 
 
-def test_doctor_says_that_the_login_prints_and_a_host_that_answers_nothing_is_not_reachable(
+def test_doctor_names_the_login_file_that_prints_and_a_host_that_answers_nothing_is_not_reachable(
     own_pod: Pod, make_inventory: MakeInventory
 ) -> None:
     rc = own_pod.client_key.with_name("home") / ".bashrc"
     inventory = make_inventory({"pod": own_pod})
-    rc.write_text("echo Welcome to your GPU pod\n")
+    rc.write_text("sleep 300 &\necho Welcome to your GPU pod\n")
     row = doctor(inventory).hosts[1]
-    assert row.reachable and any("prints 24 bytes" in note for note in row.notes)
+    assert row.reachable and any("the login prints 24 bytes" in note for note in row.notes)
+    assert any(note.startswith(f"'{rc}' prints 24 bytes at each login") for note in row.notes)
     rc.write_text("exit 1\n")
     report = hosts(inventory)
     assert not report.hosts[0].reachable and report.hosts[0].error and report.exit_code == 4
