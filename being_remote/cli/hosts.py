@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from being_remote.cli.command import command
+from being_remote.cli.completion import complete_host
 from being_remote.cli.options import DryRunOpt, HostsOpt, flag, option
 from being_remote.cli.output import Out
 
@@ -30,7 +31,7 @@ def doctor(out: Out, host: HostsOpt = None) -> None:
 @command
 def trust(
     out: Out,
-    host: Annotated[str, option("HOST", "the host whose key to trust")],
+    host: Annotated[str, option("HOST", "the host whose key to trust", complete=complete_host)],
     fingerprint: Annotated[str | None, option("SHA256:...", "trust exactly this key")] = None,
     yes: Annotated[bool, flag("--yes", "trust a first key without asking; never replaces a key")] = False,
     dry_run: DryRunOpt = False,

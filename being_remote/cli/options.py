@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from being_remote.cli.completion import Complete, complete_actor, complete_host, complete_job
 from being_remote.errors import UsageError
 
 
-def option(metavar: str, help_text: str, *names: str, **limits: Any) -> Any:
+def option(metavar: str, help_text: str, *names: str, complete: Complete | None = None, **limits: Any) -> Any:
     """Return an option with a value; without `names` it is called like the parameter."""
-    return typer.Option(*names, metavar=metavar, help=help_text, **limits)
+    return typer.Option(*names, metavar=metavar, help=help_text, autocompletion=complete, **limits)
 
 
 def flag(name: str, help_text: str) -> Any:
@@ -30,16 +31,22 @@ TrustInventoryOpt = Annotated[
 JsonOpt = Annotated[bool, flag("--json", "print one JSON document on stdout")]
 VerboseOpt = Annotated[bool, flag("--verbose", "print each retry and decision on stderr")]
 DryRunOpt = Annotated[bool, flag("--dry-run", "change nothing, local or remote; print what would be done")]
-ActorOpt = Annotated[str | None, option("ACTOR", "default: the inventory's only actor")]
-HostOpt = Annotated[str | None, option("HOST", "default: the inventory's only host")]
-HostsOpt = Annotated[list[str] | None, option("HOST", "repeatable; default: all hosts")]
+ActorOpt = Annotated[
+    str | None, option("ACTOR", "default: the inventory's only actor", complete=complete_actor)
+]
+HostOpt = Annotated[str | None, option("HOST", "default: the inventory's only host", complete=complete_host)]
+HostsOpt = Annotated[
+    list[str] | None, option("HOST", "repeatable; default: all hosts", complete=complete_host)
+]
 FollowOpt = Annotated[
     bool, flag("--follow", "follow the job to its end and download its checkpoints meanwhile")
 ]
 SourceSizeOpt = Annotated[str | None, option("WxH", "width x height of the original video")]
 TakeOverOpt = Annotated[bool, flag("--take-over", "take a job that is in another laptop's ledger")]
 PodIsGoneOpt = Annotated[bool, flag("--pod-is-gone", "confirm that the pod is gone and abandon its attempt")]
-_JOB = typer.Argument(metavar="JOB", help="a job's id, a unique prefix of one, or `last`")
+_JOB = typer.Argument(
+    metavar="JOB", help="a job's id, a unique prefix of one, or `last`", autocompletion=complete_job
+)
 JobArg = Annotated[str, _JOB]
 OptionalJobArg = Annotated[str | None, _JOB]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from being_remote.cli.command import command
+from being_remote.cli.completion import complete_kind
 from being_remote.cli.options import ActorOpt, DryRunOpt, HostOpt, flag, option, parse_keep
 from being_remote.cli.output import Out
 from being_remote.errors import UsageError
@@ -21,6 +22,7 @@ def sync(
             "KIND",
             "checkpoints, bbox, identity, configs, kpt, meshes, crops, logs, or sources (the video and"
             " source/, downloaded only when named); repeatable; default: all but sources",
+            complete=complete_kind,
         ),
     ] = None,
     verify: Annotated[
