@@ -123,6 +123,7 @@ def pull(
     """Download a job's results, verified.
 
     These are the transformed intrinsics and camera files; the transform is checked by doing it again here.
+    `last` is the newest job of a kind that has such results, or the newest of all; with --all the same one.
     """
     from being_remote.cli.job_tables import show_pull, show_pull_all
     from being_remote.workflows import pull as workflow

@@ -15,7 +15,7 @@ from being_remote.jobs.dispatch import send
 from being_remote.jobs.job_status import JobStatus, unknown_error
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.move import upload_carried_again
-from being_remote.jobs.move_permission import POD_IS_GONE, abandonment
+from being_remote.jobs.move_permission import abandon
 from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
 from being_remote.jobs.same_intent import AGAIN, refuse_duplicate
 from being_remote.jobs.spec import JobSpec
@@ -70,7 +70,7 @@ def open_or_abandon(
         return context.open_session(host)
     except HostError as e:
         if choice.pod_is_gone and not choice.dry_run and job is not None and not job.ended:
-            _abandon(context, job, job.state, e.what)
+            abandon(context.ledger, job, e.what)
             e.hint = (
                 f"attempt {job.attempt} of {job.job} is abandoned, as you confirmed; resume {job.job} --host"
                 " OTHER continues elsewhere, and resume alone here once the host answers again"
@@ -136,17 +136,12 @@ def resume_on_host(
         upload_carried_again(context, session, host, job, no_progress)
     else:
         if before.state is JobState.UNKNOWN:
-            _abandon(context, job, before.state, before.reason)
+            abandon(ledger, job, before.reason)
         insisted = {AGAIN: True} if context.again else {}
         evidence = {"reason": f"resumed after {before.state}", **insisted}
         job = ledger.next_attempt(job.job, job.attempt, evidence)
     after = send(ledger, session, host, job)
     return ResumedJob(ledger.find(job.job), before, after)
-
-
-def _abandon(context: JobContext, job: LedgerJob, state: JobState, reason: str) -> None:
-    evidence = abandonment(state, reason, POD_IS_GONE)
-    context.ledger.record(job.job, job.attempt, JobState.ABANDONED, evidence)
 
 
 def _check_resumable(status: JobStatus, choice: ResumeChoice) -> None:
