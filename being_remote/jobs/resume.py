@@ -17,6 +17,7 @@ from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.move import upload_carried_again
 from being_remote.jobs.move_permission import POD_IS_GONE, abandonment
 from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
+from being_remote.jobs.same_intent import AGAIN, refuse_duplicate
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host, look_at_job
 from being_remote.jobs.take_over import take_over_job
@@ -95,6 +96,7 @@ def resume_on_host(
     Raises:
         UsageError: it still runs, or succeeded; or another terminal or laptop was faster.
         HostNotReady: the host lacks what the job needs; nothing was started.
+        DuplicateJob: another ledger's job of the same intent may be at work there.
         HostError: no answer, or whether it runs is unknown; nothing was started.
     """
     ledger = context.ledger
@@ -125,7 +127,9 @@ def resume_on_host(
     runs = choice.repeated and before.state.active
     if not runs:
         _check_resumable(before, choice)
-        context.preflight.check(session, host, JobSpec.from_bytes(job.spec), ran_there=True)
+        spec = JobSpec.from_bytes(job.spec)
+        context.preflight.check(session, host, spec, ran_there=True)
+        refuse_duplicate(context, session, host, spec)
     if choice.dry_run or runs:
         return ResumedJob(job, before, before)
     if before.state is JobState.CREATED:
@@ -133,7 +137,9 @@ def resume_on_host(
     else:
         if before.state is JobState.UNKNOWN:
             _abandon(context, job, before.state, before.reason)
-        job = ledger.next_attempt(job.job, job.attempt, {"reason": f"resumed after {before.state}"})
+        insisted = {AGAIN: True} if context.again else {}
+        evidence = {"reason": f"resumed after {before.state}", **insisted}
+        job = ledger.next_attempt(job.job, job.attempt, evidence)
     after = send(ledger, session, host, job)
     return ResumedJob(ledger.find(job.job), before, after)
 
