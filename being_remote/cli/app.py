@@ -29,7 +29,10 @@ class _Commands(Mapping[str, Any]):
             module = importlib.import_module(f"being_remote.cli.{COMMANDS[name].module}")
             alone = typer.Typer(**_PLAIN, add_completion=False)
             alone.command(name, cls=CommandWithExamples)(getattr(module, name.replace("-", "_")))
-            self._made[name] = typer.main.get_command(alone)
+            made: Any = typer.main.get_command(alone)
+            # What follows the first word of a command line belongs to that command line.
+            made.allow_interspersed_args = all(parameter.nargs != -1 for parameter in made.params)
+            self._made[name] = made
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:

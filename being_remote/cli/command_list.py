@@ -74,6 +74,14 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
                 "retrack --host a100 --sweep 'bbox_scale=[2.5, 3.0]'",
             ),
         ),
+        "run": CommandEntry(
+            "run",
+            "Run any command as a job on a host.",
+            (
+                "run --host a100 -- nvidia-smi -L",
+                "run --input train.py --follow -- python train.py {actor}",
+            ),
+        ),
         "jobs": CommandEntry("jobs", "List the jobs of all hosts.", ("jobs", "jobs --why last")),
         "logs": CommandEntry(
             "jobs",
@@ -111,6 +119,7 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
             "Trust a host's SSH key.",
             ("trust --host a100", "trust --host a100 --fingerprint SHA256:..."),
         ),
+        "ssh": CommandEntry("hosts", "Open a shell on a host.", ("ssh", "ssh a100")),
         "safe-to-stop": CommandEntry(
             "safe_to_stop",
             "Check whether a host can be stopped.",

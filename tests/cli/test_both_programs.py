@@ -19,9 +19,9 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.inventory import Inventory
 
-JOB_COMMANDS = {"retrack", "jobs", "logs", "cancel", "pull", "resume", "forget"}
+JOB_COMMANDS = {"retrack", "jobs", "logs", "cancel", "pull", "resume", "forget", "run"}
 RUN_COMMANDS = {"recover", "analyze", "compare"}
-HOST_COMMANDS = {"hosts", "doctor", "trust", "safe-to-stop"}
+HOST_COMMANDS = {"hosts", "doctor", "trust", "safe-to-stop", "ssh"}
 COMMANDS = {"find-bbox", "sync", "push", "demo", *HOST_COMMANDS, *JOB_COMMANDS, *RUN_COMMANDS}
 
 
@@ -73,7 +73,7 @@ def test_a_host_that_is_given_twice_is_refused_by_both_programs(program: Program
     assert both.returncode == 2 and "nobody" in both.stderr  # this one takes several
 
 
-@pytest.mark.parametrize("command", sorted(JOB_COMMANDS - {"retrack", "jobs"}))
+@pytest.mark.parametrize("command", sorted(JOB_COMMANDS - {"retrack", "jobs", "run"}))
 def test_an_unknown_job_is_3_and_one_must_be_named(program: Program, inventory: Path, command: str) -> None:
     done = program(command, "nope", "--json")
     assert done.returncode == 3, done.stderr
