@@ -34,6 +34,8 @@ class CommandWithExamples(SingleOptionsCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], "In every command": []}
         for parameter in self.get_params(ctx):
+            if getattr(parameter, "hidden", False):
+                continue
             title = "In every command" if parameter.name in _OF_EVERY_COMMAND else "Options"
             title = "Arguments" if parameter.param_type_name == "argument" else title
             sections[title].append(_row(parameter))

@@ -54,8 +54,11 @@ OptionalJobArg = Annotated[str | None, _JOB]
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def parse_duration(text: str, option: str) -> float:
+def parse_duration(text: str, option: str, *, least_s: float = 0.0) -> float:
     """Return the seconds of a number with its unit.
+
+    Args:
+        least_s: the shortest that is taken.
 
     Example:
         >>> [parse_duration(text, "--after") for text in ("90s", "20m", "1.5h")]
@@ -67,8 +70,22 @@ def parse_duration(text: str, option: str) -> float:
     except (ValueError, KeyError):
         seconds = 0.0
     if not 0 < seconds < 1e7:
-        raise UsageError(f"{text!r} is not a duration", where=option, hint="90s, 20m or 1h")
+        hint = f"90s, 20m or 8h; {text}s is {text} seconds" if text.isdecimal() else "90s, 20m or 8h"
+        raise UsageError(f"{text!r} is not a duration", where=option, hint=hint)
+    if seconds < least_s:
+        raise UsageError(f"{text} is too short", where=option, hint=f"{least_s:g}s or more")
     return seconds
+
+
+def parse_seconds(text: str, option: str) -> float:
+    """Return the seconds of a duration of at least 1s; a number alone is seconds, as in earlier versions.
+
+    Example:
+        >>> parse_seconds("5", "--every"), parse_seconds("2m", "--every")
+        (5.0, 120.0)
+    """
+    alone = text.replace(".", "", 1).isdecimal()
+    return parse_duration(f"{text}s" if alone else text, option, least_s=1.0)
 
 
 def parse_canvas(text: str | None) -> Literal["crop"] | tuple[int, int] | None:

@@ -6,7 +6,15 @@ from typing import Annotated
 
 from being_remote.cli.command import command
 from being_remote.cli.completion import complete_actor, complete_host, complete_preset, complete_recipe
-from being_remote.cli.options import DryRunOpt, FollowOpt, HostOpt, flag, option, parse_duration
+from being_remote.cli.options import (
+    DryRunOpt,
+    FollowOpt,
+    HostOpt,
+    flag,
+    option,
+    parse_duration,
+    parse_seconds,
+)
 from being_remote.cli.output import Out
 from being_remote.errors import UsageError
 
@@ -34,7 +42,8 @@ def retrack(
     ] = "metrical-tracker",
     command: Annotated[str | None, option("WORDS", "what --recipe command runs; without a shell")] = None,
     gpus: Annotated[int | None, option("N", "number of GPUs that a job needs; default: 1", min=0)] = None,
-    wall_s: Annotated[float | None, option("SECONDS", "time limit; the job is ended after it", min=1)] = None,
+    wall: Annotated[str | None, option("TIME", "time limit: 90s, 20m or 8h; the job is ended then")] = None,
+    wall_s: Annotated[str | None, option("SECONDS", "the same as --wall", hidden=True)] = None,
     wait_at_most: Annotated[
         str | None, option("TIME", "limit of the wait for a free GPU; default: none")
     ] = None,
@@ -74,6 +83,9 @@ def retrack(
         inventory = out.inventory() if host is not None else None
         out.finish(presets.show(show_preset, inventory, host), retrack_tables.show_preset)
         return
+    if wall is not None and wall_s is not None:
+        raise UsageError("--wall and --wall-s say the same", where="--wall-s")
+    limit = wall or wall_s
     report = workflow.retrack(
         out.inventory(),
         workflow.RetrackRequest(
@@ -85,7 +97,7 @@ def retrack(
             sweeps=sweep or (),
             command=command,
             gpus=gpus,
-            wall_s=wall_s,
+            wall_s=None if limit is None else parse_seconds(limit, "--wall"),
             wait_s=parse_duration(wait_at_most, "--wait-at-most") if wait_at_most is not None else None,
             again=again,
             force=force,
