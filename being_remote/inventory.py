@@ -294,11 +294,22 @@ def load_inventory(path: Path) -> Inventory:
     """
     try:
         with path.open("rb") as file:
-            node = bounded_yaml.compose(file.read(bounded_yaml.MAX_BYTES + 1))
-        document = None if node is None else bounded_yaml.value_of(node)
+            data = file.read(bounded_yaml.MAX_BYTES + 1)
     except OSError as e:
         hint = "name one with --inventory FILE"
         raise InventoryError(f"cannot be read: {e.strerror}", where=str(path), hint=hint) from e
+    return parse_inventory(data, path)
+
+
+def parse_inventory(data: bytes, path: Path) -> Inventory:
+    """Check the text of an inventory that lies at `path`, or will.
+
+    Raises:
+        InventoryError: not YAML, or wrong fields.
+    """
+    try:
+        node = bounded_yaml.compose(data)
+        document = None if node is None else bounded_yaml.value_of(node)
     except ValueError as e:
         raise InventoryError(f"cannot be read as YAML: {e}", where=str(path), hint=FORMATS) from e
     if node is None or not isinstance(document, dict):

@@ -108,6 +108,14 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
         ),
     },
     "Hosts": {
+        "init": CommandEntry(
+            "init",
+            "Start with a pod from its ssh line.",
+            (
+                'init "ssh root@203.0.113.10 -p 19870"',
+                'init --add --name b200 "ssh root@203.0.113.11 -p 22"',
+            ),
+        ),
         "hosts": CommandEntry(
             "hosts", "List the hosts and whether they answer.", ("hosts", "hosts --host a100 --json")
         ),

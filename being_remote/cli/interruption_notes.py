@@ -19,6 +19,7 @@ KEPT: dict[str, tuple[str, str]] = {
     "hosts": _UNCHANGED,
     "doctor": _UNCHANGED,
     "ssh": _UNCHANGED,
+    "init": ("files that were written are kept", _GOES_ON),
     "trust": ("keys that were trusted before are kept", _AGAIN),
     "retrack": (
         "a job that was submitted is kept and may run",

@@ -117,6 +117,13 @@ class Out:
         require_trust(found, trusted=self._trust_inventory, confirm=self.ask)
         return found
 
+    def inventory_path(self) -> Path:
+        """The inventory that is named, else the one of this folder, whether it is there or not."""
+        from being_remote.inventory import FILE_NAME, named_inventory
+
+        named = self._inventory.expanduser() if self._inventory else named_inventory()
+        return (named or Path(FILE_NAME)).absolute()
+
     def optional_inventory(self) -> Inventory | None:
         """Read the inventory; None where it is missing or wrong and was not named on the command line."""
         try:

@@ -21,7 +21,7 @@ from being_remote.inventory import Inventory
 
 JOB_COMMANDS = {"retrack", "jobs", "logs", "cancel", "pull", "resume", "forget", "run"}
 RUN_COMMANDS = {"recover", "analyze", "compare"}
-HOST_COMMANDS = {"hosts", "doctor", "trust", "safe-to-stop", "ssh"}
+HOST_COMMANDS = {"hosts", "doctor", "trust", "safe-to-stop", "ssh", "init"}
 COMMANDS = {"find-bbox", "sync", "push", "demo", *HOST_COMMANDS, *JOB_COMMANDS, *RUN_COMMANDS}
 
 
