@@ -49,7 +49,7 @@ def test_all_of_a_camera_is_printed_and_paths_are_never_broken(report: RecoverRe
         assert report.K is not None and f"{report.K[0][0]:.4f}" in text
         assert "the guide's answer (wrong)" in text and "what if: for this actor" in text
         assert f"would write {next(o for o in report.outputs if o.endswith('overlay.png'))}\n" in text
-        parts = (f"{report.grade}: ", " fx ", "would write ", "crop: x", "warning: ")
+        parts = (f"{report.grade}: ", " fx ", "would write ", "crop: x", "notes on what")
         assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
         assert "not checked by pixels" in text.replace("\n  ", " ")
 
