@@ -9,8 +9,7 @@ from rich.text import Text
 
 from being_remote.cli.job_tables import next_step, show_downloads, show_move, state_style
 from being_remote.cli.printing import cell, line, new_table
-from being_remote.cli.text import size_text
-from being_remote.wording import count_noun
+from being_remote.wording import count_noun, size_words
 
 if TYPE_CHECKING:
     from being_remote.jobs.dispatch import DispatchedJob
@@ -78,7 +77,7 @@ def _show_plan(console: Console, job: DispatchedJob) -> None:
             table.add_row(cell(change.key), cell(before), cell(after), cell(change.meaning))
         console.print(table)
     for name, size in plan.files.items():
-        line(console, f"would upload {name} ({size_text(size)})")
+        line(console, f"would upload {name} ({size_words(size)})")
     for link, target in plan.links:
         line(console, f"would link {link} -> {target}")
     for command in plan.commands:
