@@ -78,8 +78,7 @@ def show_why(console: Console, report: WhyReport) -> None:
 def show_cancel(console: Console, report: CancelReport) -> None:
     """The job's state after the cancel."""
     before = "had already ended: " if report.was_ended else ""
-    would = report.dry_run and not report.was_ended
-    state = f"is {report.state} and would be cancelled" if would else report.state
+    state = f"is {report.state}" if report.dry_run and not report.was_ended else report.state
     reason = "" if report.reason == report.state else f": {report.reason}"
     line(console, f"{report.job} on {report.host}: {before}{state}{reason}", state_style(report.state))
 

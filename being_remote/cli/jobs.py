@@ -123,6 +123,7 @@ def pull(
     """Download a job's results, verified.
 
     These are the transformed intrinsics and camera files; the transform is checked by doing it again here.
+    `last` is the newest job of a kind that has such results, or the newest of all; with --all the same one.
     """
     from being_remote.cli.job_tables import show_pull, show_pull_all
     from being_remote.workflows import pull as workflow
@@ -166,6 +167,7 @@ def resume(
     pod_is_gone: PodIsGoneOpt = False,
     take_over: TakeOverOpt = False,
     follow: FollowOpt = False,
+    again: Annotated[bool, flag("--again", "also beside another laptop's job of the same settings")] = False,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Start the next attempt of a job.
@@ -178,7 +180,7 @@ def resume(
     from being_remote.workflows import resume as workflow
 
     if all_jobs:
-        if job is not None or pod_is_gone or take_over or follow:
+        if job is not None or pod_is_gone or take_over or follow or again:
             raise UsageError("--all goes with --host only", hint="resume --all --host HOST")
         from being_remote.workflows.resume_all import resume_all
 
@@ -194,6 +196,7 @@ def resume(
         pod_is_gone=pod_is_gone,
         take_over=take_over,
         follow_it=follow and not dry_run,
+        again=again,
         dry_run=dry_run,
         say=follow_output.teller(out),
     )

@@ -41,6 +41,7 @@ class JobContext:
         upload_input: uploads an actor's input.
         judge: says of a job's result whether it is whole.
         preflight: refuses a job that cannot run on its host.
+        again: jobs start also beside another ledger's of the same intent.
     """
 
     inventory: Inventory
@@ -50,6 +51,7 @@ class JobContext:
     upload_input: UploadInput
     judge: Judge
     preflight: Preflight
+    again: bool = False
 
     def result_folder(self, job: LedgerJob) -> Path:
         """The job's folder in the actor's backup."""

@@ -15,8 +15,9 @@ from being_remote.jobs.dispatch import send
 from being_remote.jobs.job_status import JobStatus, unknown_error
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.move import upload_carried_again
-from being_remote.jobs.move_permission import POD_IS_GONE, abandonment
+from being_remote.jobs.move_permission import abandon
 from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
+from being_remote.jobs.same_intent import AGAIN, refuse_duplicate
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host, look_at_job
 from being_remote.jobs.take_over import take_over_job
@@ -69,7 +70,7 @@ def open_or_abandon(
         return context.open_session(host)
     except HostError as e:
         if choice.pod_is_gone and not choice.dry_run and job is not None and not job.ended:
-            _abandon(context, job, job.state, e.what)
+            abandon(context.ledger, job, e.what)
             e.hint = (
                 f"attempt {job.attempt} of {job.job} is abandoned, as you confirmed; resume {job.job} --host"
                 " OTHER continues elsewhere, and resume alone here once the host answers again"
@@ -95,6 +96,7 @@ def resume_on_host(
     Raises:
         UsageError: it still runs, or succeeded; or another terminal or laptop was faster.
         HostNotReady: the host lacks what the job needs; nothing was started.
+        DuplicateJob: another ledger's job of the same intent may be at work there.
         HostError: no answer, or whether it runs is unknown; nothing was started.
     """
     ledger = context.ledger
@@ -125,22 +127,21 @@ def resume_on_host(
     runs = choice.repeated and before.state.active
     if not runs:
         _check_resumable(before, choice)
-        context.preflight.check(session, host, JobSpec.from_bytes(job.spec), ran_there=True)
+        spec = JobSpec.from_bytes(job.spec)
+        context.preflight.check(session, host, spec, ran_there=True)
+        refuse_duplicate(context, session, host, spec)
     if choice.dry_run or runs:
         return ResumedJob(job, before, before)
     if before.state is JobState.CREATED:
         upload_carried_again(context, session, host, job, no_progress)
     else:
         if before.state is JobState.UNKNOWN:
-            _abandon(context, job, before.state, before.reason)
-        job = ledger.next_attempt(job.job, job.attempt, {"reason": f"resumed after {before.state}"})
+            abandon(ledger, job, before.reason)
+        insisted = {AGAIN: True} if context.again else {}
+        evidence = {"reason": f"resumed after {before.state}", **insisted}
+        job = ledger.next_attempt(job.job, job.attempt, evidence)
     after = send(ledger, session, host, job)
     return ResumedJob(ledger.find(job.job), before, after)
-
-
-def _abandon(context: JobContext, job: LedgerJob, state: JobState, reason: str) -> None:
-    evidence = abandonment(state, reason, POD_IS_GONE)
-    context.ledger.record(job.job, job.attempt, JobState.ABANDONED, evidence)
 
 
 def _check_resumable(status: JobStatus, choice: ResumeChoice) -> None:

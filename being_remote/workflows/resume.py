@@ -59,6 +59,7 @@ def resume(
     pod_is_gone: bool = False,
     take_over: bool = False,
     follow_it: bool = False,
+    again: bool = False,
     dry_run: bool = False,
     say: Say = lambda _: None,
 ) -> ResumeReport:
@@ -70,6 +71,7 @@ def resume(
         pod_is_gone: the user confirms that the attempt whose state is unknown does not run any more, or
             accepts that it may be paid for twice.
         take_over: the job is in another laptop's ledger; one that runs is only written down here.
+        again: start it also beside another laptop's job of the same settings.
         follow_it: follow the new attempt to its end; `say` gets its lines and states.
 
     Raises:
@@ -78,7 +80,7 @@ def resume(
         HostError: whether it runs is unknown, and so nothing was done; or, with `pod_is_gone`, its own
             host does not answer: then the attempt is abandoned, and nothing was started.
     """
-    context = job_context(inventory, dry_run=dry_run)
+    context = job_context(inventory, dry_run=dry_run, again=again)
     found = _find(context, job, take_over=take_over)
     if found is not None and not take_over and host is not None and host != found.host:
         return _resume_elsewhere(

@@ -17,6 +17,7 @@ from being_remote.jobs.dispatch import DispatchedJob, intent_of, preview, send_a
 from being_remote.jobs.job_status import JobStatus, ended_status, exit_code_of, worst_exit_code
 from being_remote.jobs.ledger import Ledger
 from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions, plan_job
+from being_remote.jobs.same_intent import find_duplicates
 from being_remote.jobs.spec import JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
@@ -122,7 +123,7 @@ def retrack(
         HostNotReady: the host lacks what the job needs, and so nothing was sent.
         HostError: no answer; whether a job started is then unknown, and asking again does no harm.
     """
-    context = job_context(inventory, dry_run=dry_run, force=wanted.force)
+    context = job_context(inventory, dry_run=dry_run, force=wanted.force, again=wanted.again)
     host = inventory.the_host(wanted.host)
     other = inventory.host(failover) if failover is not None else None
     if other is not None and other.name == host.name:
@@ -155,6 +156,9 @@ def retrack(
             report = _report(host.name, jobs, dry_run=True, followed=False)
             problem = seen.gpu_problem if any(plan.gpus for plan, _ in plans) else None
             obstacles = refusal.problems if refusal is not None else ()
+            specs = [_spec_to_check(plan) for plan in unsent]
+            duplicates = find_duplicates(context, session, host, specs)
+            obstacles += tuple(f"{found.what}; {found.hint}" for found in duplicates)
             return dataclasses.replace(report, gpus=seen.gpus, gpu_problem=problem, obstacles=obstacles)
         was_done = not wanted.again and _is_done(ledger, plans[0][0])
         jobs = _dispatch(context, session, host, plans, again=wanted.again)

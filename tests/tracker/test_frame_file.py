@@ -85,6 +85,7 @@ def test_a_frame_of_a_fork_without_our_keys_names_the_missing_and_the_found() ->
             r"opencv.K must be an array of 1 x 3 x 3; it is .* 1 x 4 x 4",
         ),
         ("camera", "pp", np.array([[np.nan, 0]], np.float32), "not finite"),
+        ("camera", "pp", np.full((1, 2), factory.SIGNALLING_NAN), "not finite"),
         ("camera", "R", np.array([[1, 0, 0, 2, 0, 0]], np.float32), "span no plane"),
         ("camera", "fl", np.array([[9.14]], np.float32), r"opencv\.K .* and the K of camera\.fl"),
         ("camera", "pp", np.array([[0.005, 0.023]], np.float32), r"opencv\.K .* and the K of camera\.fl"),
