@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from being_remote.cli.follow_output import download_lines, frames_text
 from being_remote.cli.printing import cell, line, new_table, prose
-from being_remote.cli.text import amount_text, first_line, printable, size_text
+from being_remote.cli.text import amount_text, first_line, printable
 from being_remote.pod.job_states import JobState
+from being_remote.wording import size_words
 
 if TYPE_CHECKING:  # a command imports its own workflow, and need not import the others'; rich takes megabytes
     from rich.console import Console
@@ -173,7 +174,7 @@ def show_forget(console: Console, report: ForgetReport) -> None:
     if not report.jobs:
         line(console, "no finished jobs are left on the hosts")
     for job in report.jobs:
-        freed = f" ({size_text(job.freed_bytes)})" if job.freed_bytes else ""
+        freed = f" ({size_words(job.freed_bytes)})" if job.freed_bytes else ""
         kept = "" if job.forgotten else "kept: "
         line(
             console, f"{job.job} on {job.host}: {kept}{job.reason}{freed}", "" if job.forgotten else "yellow"
@@ -212,7 +213,7 @@ def show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:
     """What was uploaded for a job that continues on another host."""
     if move is None:
         return
-    amount = f"{move.transferred_files} of {move.files} files, {size_text(move.transferred_bytes)}"
+    amount = f"{move.transferred_files} of {move.files} files, {size_words(move.transferred_bytes)}"
     what = f"would upload {amount}" if dry_run else f"moved from {move.from_host}; uploaded {amount}"
     line(console, f"  {what}; {move.frames_kept} frames are kept")
     for note in move.notes:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from being_remote.cli.job_tables import next_step, show_downloads, show_move, state_style
 from being_remote.cli.printing import cell, line, new_table
-from being_remote.cli.text import size_text
-from being_remote.wording import count_noun
+from being_remote.wording import count_noun, size_words
 
 if TYPE_CHECKING:  # rich takes megabytes
     from rich.console import Console
@@ -80,7 +79,7 @@ def _show_plan(console: Console, job: DispatchedJob) -> None:
             table.add_row(cell(change.key), cell(before), cell(after), cell(change.meaning))
         console.print(table)
     for name, size in plan.files.items():
-        line(console, f"would upload {name} ({size_text(size)})")
+        line(console, f"would upload {name} ({size_words(size)})")
     for link, target in plan.links:
         line(console, f"would link {link} -> {target}")
     for command in plan.commands:
