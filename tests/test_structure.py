@@ -63,7 +63,7 @@ MAY_IMPORT = {
 LEAF_MAY_IMPORT = {
     "backup_paths": set(),
     "bounded_yaml": set(),
-    "disk": {"errors"},
+    "disk": {"errors", "wording"},
     "durable_files": {"errors", "disk"},
     "errors": set(),
     "foreign_text": set(),

@@ -64,14 +64,6 @@ class PageChart:
     panels: tuple[Panel, ...]
 
 
-@dataclass(frozen=True)
-class Copyable:
-    """One line of text that people paste elsewhere."""
-
-    label: str
-    text: str
-
-
 @dataclass(frozen=True, eq=False)
 class Page:
     """All that the page shows."""
@@ -95,7 +87,6 @@ class Page:
     # shown in this order; charts are over time
     checks: tuple[Table, ...] = ()
     charts: tuple[PageChart, ...] = ()
-    copyables: tuple[Copyable, ...] = ()  # after those of the cameras, which the page adds itself
     outputs: tuple[str, ...] = ()  # files that were written
 
     def __post_init__(self) -> None:
