@@ -34,7 +34,6 @@ def test_no_option_takes_its_time_in_another_form() -> None:
     shown = [(name, p) for name, c in commands.items() for p in c.params if not getattr(p, "hidden", False)]
     assert {(name, p.opts[0]) for name, p in shown if p.metavar == "TIME"} == set(TIMES)
     assert not [p.opts for _, p in shown if p.metavar == "SECONDS"]
-    assert all("m" in p.help and "s" in p.help for _, p in shown if p.metavar == "TIME")
 
 
 @pytest.mark.parametrize(("command", "option"), TIMES)
