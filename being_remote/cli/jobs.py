@@ -62,7 +62,8 @@ def logs(
     follow: FollowOpt = False,
     tail: Annotated[int | None, option("N", "only the last N lines, then what follows them", min=0)] = None,
     since: Annotated[
-        str | None, option("TIME", "only what was written in the last TIME: 90s, 20m or 8h")
+        str | None,
+        option("TIME", "only what was written in the last TIME (90s, 20m, 8h) and up to 10 s before it"),
     ] = None,
     take_over: TakeOverOpt = False,
 ) -> None:

@@ -24,11 +24,11 @@ def new_table(*columns: str, numbers: tuple[str, ...] = (), unbroken: tuple[str,
     return table
 
 
-def cell(name: str) -> Text:
+def cell(name: str, style: str = "") -> Text:
     """A name for a table."""
     from rich.text import Text
 
-    return Text(printable(name))
+    return Text(printable(name), style=style)
 
 
 def prose(console: Console, text: str, style: str = "") -> None:

@@ -23,6 +23,7 @@ from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.asked_once import AskedOnce
 from being_remote.pod_client.job_answers import LeasedGpu
+from being_remote.recipes.registry import find_recipe
 from being_remote.session import Session, no_progress
 from being_remote.workflows.job_context import job_context
 
@@ -72,7 +73,8 @@ class RetrackRequest:
 @dataclass(frozen=True)
 class RetrackReport:
     """What was dispatched. The fields of a single job stand at the top, too; `home` where it was followed,
-    `moved` where it continued on another host. `obstacles`: in a dry run, why the host would refuse it."""
+    `moved` where it continued on another host. `obstacles`: in a dry run, why the host would refuse it.
+    `has_results`: `pull JOB` brings something without --all."""
 
     job: str | None
     host: str
@@ -88,6 +90,7 @@ class RetrackReport:
     obstacles: tuple[str, ...] = ()
     home: DownloadSummary | None = None
     moved: Move | None = None
+    has_results: bool = True
 
     @property
     def exit_code(self) -> int:
@@ -352,4 +355,5 @@ def _report(host: str, jobs: tuple[DispatchedJob, ...], *, dry_run: bool, follow
         dry_run=dry_run,
         followed=followed,
         jobs=jobs,
+        has_results=bool(find_recipe(first.plan.recipe).results),
     )
