@@ -26,7 +26,7 @@ from being_remote.errors import (
     ToolMissing,
 )
 from being_remote.foreign_text import quote
-from being_remote.pace import SLOWEST, Pace, Rate
+from being_remote.pace import Pace
 from being_remote.pod_client.encoded_names import encode
 from being_remote.pod_client.runner import malformed_answer, program_stdin, run_program, start_words
 from being_remote.session import OnProgress, Push, Session, TransferProgress, TransferResult
@@ -54,7 +54,6 @@ def push(
     python: str,
     start: Callable[[Sequence[str]], ProcessStream],
     on_progress: OnProgress,
-    rate: Rate = SLOWEST,
 ) -> TransferResult:
     """Send the files of `request` that the host lacks.
 
@@ -62,11 +61,10 @@ def push(
         session: asks which files the host has.
         python: the host's Python, 3.8 or newer.
         start: starts a command there and leaves its stdin to the caller.
-        rate: the slowest rate allowed.
 
     Raises:
         ConnectionLost: the link broke; a second call resumes.
-        AnswerTimeout: slower than `rate`.
+        AnswerTimeout: see `pace`.
         ToolMissing: the pod has no such Python either.
         NotFoundError: a local file is missing, or became shorter.
         NoSpace: the remote disk is full.
@@ -79,7 +77,7 @@ def push(
         return TransferResult(0, 0, "stream")
     try:
         with start(start_words("receive", _ask(request, "take"), python)) as stream:
-            sent = _send_all(missing, stream, Pace(session.host, rate), request, on_progress)
+            sent = _send_all(missing, stream, Pace(session.host), request, on_progress)
             _wait_for_end(stream)
     except ToolMissing as e:
         raise _no_tool(session.host, python) from e
