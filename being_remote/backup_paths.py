@@ -12,7 +12,7 @@ runs/<job>/                                      results of our own jobs
     quarantine/            refused files, each with a note
     known/                 hashes that hosts made of their own files
     nothing                never exists: what to compare with when everything must be fetched
-    adopting/ next/ previous/ scratch rewritten     leftovers of a crash, removed when next needed
+    adopting/ next/ previous/ scratch probe         leftovers of a crash, removed when next needed
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class BackupPaths:
         self.next = folder / "next"
         self.previous = folder / "previous"
         self.scratch = folder / "scratch"
-        self.rewritten = folder / "rewritten"
+        self.probe = folder / "probe"
 
     def object(self, sha256: str) -> Path:
         """Where these contents lie, or would."""

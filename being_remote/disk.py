@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from being_remote.errors import NoSpace
+from being_remote.wording import size_words
 
 # What a download leaves free of a disk: 1 % of it, at most 1 GiB.
 RESERVE_SHARE = 100
@@ -62,10 +63,10 @@ def no_space(folder: Path, need_bytes: int | None = None, *, error: OSError | No
             " there is one); then sync again: it goes on where it stopped",
         )
     at = shutil.disk_usage(existing_parent(folder))
-    need = f"{need_bytes / 1e6:.1f} MB are needed, " if need_bytes is not None else ""
-    kept = f"{reserve_bytes(at.total) / 1e6:.1f} MB stay in reserve"
+    need = f"{size_words(need_bytes)} are needed, " if need_bytes is not None else ""
+    kept = f"{size_words(reserve_bytes(at.total))} stay in reserve"
     return NoSpace(
-        f"this laptop's disk is full ({need}{at.free / 1e6:.1f} MB are free, {kept});"
+        f"this laptop's disk is full ({need}{size_words(at.free)} are free, {kept});"
         " what was safe before is untouched",
         file=str(folder),
         hint="free space on the disk of that folder (or point `backups:` in the inventory to a larger one), "

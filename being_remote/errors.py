@@ -139,7 +139,7 @@ class DuplicateJob(HostError):
         super().__init__(
             f"{other} of another ledger has the same settings and may be at work; nothing was started",
             host=host,
-            hint=f"logs {other} --take-over --follow makes it yours; --again makes another job beside it",
+            hint=f"logs {other} --take-over --follow makes it yours; --again starts this one beside it",
         )
         self.other = other
 

@@ -61,12 +61,12 @@ def size_words(size: int) -> str:
 
     Example:
         >>> size_words(1 << 40), size_words(2_500_000), size_words(10)
-        ('1.1 TB', '2.5 MB', '10 bytes')
+        ('1.1 TB', '2.5 MB', '10 B')
     """
     for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= factor:
             return f"{size / factor:.1f} {unit}"
-    return f"{size} bytes"
+    return f"{size} B"
 
 
 def duration(seconds: float) -> str:

@@ -33,23 +33,19 @@ K = np.array([[4111.52, 0, 958.24], [0, 4111.52, 529.45], [0, 0, 1]])
 
 OURS = """
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 sys.path.insert(0, sys.argv[5])
 from images import export_of
 from being_remote.export import TARGETS
-from being_remote.export.images import make_images, plan_images, source_words
+from being_remote.export.images import make_images, plan_images, source_words, standing
 from being_remote.tracker.source_frames import source_frames
 from being_remote.media.video import open_source
 target, video, count, out = TARGETS[sys.argv[1]], Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
 
-@contextmanager
-def opened():
-    with open_source(video) as source:
-        yield source_frames(source, 25)
-
 plan = plan_images(target, export_of(target.name, count), source_words(video, 25))
-assert make_images(plan, opened, out).made == count
+with open_source(video) as source:
+    make_images(plan, source_frames(source, 25), out)
+assert standing(plan, out) == count
 """
 
 

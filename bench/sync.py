@@ -28,7 +28,7 @@ from being_remote.transport.openssh import OpenSsh
 from being_remote.workflows.sync import SyncReport, sync
 
 FRAMES = 838
-MESH_BYTES = 250_000
+VERTICES = 20_833  # of three floats: 250 kB, as FLAME's meshes as text
 RUNS = 5
 
 
@@ -39,12 +39,12 @@ def fill(pod: Pod) -> Path:
     for landmarks in ("kpt", "kpt_dense"):
         shutil.rmtree(root / "input/demo" / landmarks)  # 838 frames and 200 MB of meshes are the measure
     rng = np.random.default_rng(0)
-    header = (
-        b"ply\nformat binary_little_endian 1.0\nelement vertex %d\nproperty uchar x\nend_header\n"
-        % MESH_BYTES
-    )
+    properties = b"".join(b"property float %s\n" % axis for axis in (b"x", b"y", b"z"))
+    header = b"ply\nformat binary_little_endian 1.0\nelement vertex %d\n%send_header\n"
     for mesh in (root / "output/demo/mesh").iterdir():
-        mesh.write_bytes(header + rng.bytes(MESH_BYTES))
+        mesh.write_bytes(
+            header % (VERTICES, properties) + rng.standard_normal((VERTICES, 3)).astype("<f4").tobytes()
+        )
     return root
 
 
@@ -111,7 +111,10 @@ def first_sync(inventory_path: Path) -> tuple[SyncReport, float]:
     report = sync(inventory)
     OpenSsh.share = share  # type: ignore[method-assign]
     if report.exit_code or report.files != report.transferred_files:
-        raise SystemExit(f"not a whole first sync: {report}")
+        quarantined = "; ".join(f"{row.path}: {row.reason}" for row in report.quarantined[:3])
+        raise SystemExit(
+            f"not a whole first sync: {report.transferred_files} of {report.files} files; {quarantined}"
+        )
     return report, connecting[0]
 
 

@@ -119,7 +119,7 @@ class IncomingFolder:
             return 0 if is_listed(self.find_arrived(offer), offer.bytes, offer.mtime_ns) else offer.bytes
 
         room = share_room(self._history.root, wanted, to_fetch, lambda o: o.bytes, besides=lines)
-        if room.left_out and can_share_blocks(self._history.scratch, self._history.rewritten):
+        if room.left_out and can_share_blocks(self._history.scratch, self._history.probe):
             return share_room(self._history.root, wanted, to_fetch, lambda _: 0, besides=lines)
         return room
 

@@ -103,7 +103,7 @@ def settle(
         replaced = Replacement(target.number, *frames, restore)
     else:
         live_tree.refresh(history, target, content, found)
-    history.clear(history.adopting, history.next, history.previous, history.scratch, history.rewritten)
+    history.clear(history.adopting, history.next, history.previous, history.scratch, history.probe)
     unsound += kept.unsound
     return ReconcileResult(
         target,

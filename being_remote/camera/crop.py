@@ -72,14 +72,6 @@ class Crop:
         """
         return np.array([[self.scale_x, 0, self.origin[0]], [0, self.scale_y, self.origin[1]], [0, 0, 1.0]])
 
-    @property
-    def A_opencv(self) -> Floats:
-        """The same map between OpenCV's pixels: x = scale * (u + 1/2) - 1/2 + origin."""
-        A = self.A
-        A[0, 2] += (self.scale_x - 1) / 2
-        A[1, 2] += (self.scale_y - 1) / 2
-        return A
-
     def as_json(self) -> Dict[str, Any]:
         """The crop as all our files spell it.
 
@@ -186,18 +178,6 @@ def to_source(crop: Crop, uv: ArrayLike) -> Floats:
         array([960., 540.])
     """
     return _pairs(uv) * (crop.scale_x, crop.scale_y) + crop.origin
-
-
-def to_crop(crop: Crop, xy: ArrayLike) -> Floats:
-    """Source pixels (..., 2) -> crop pixels (..., 2), corner convention: the inverse of `to_source`.
-
-    Example:
-        >>> crop = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
-        >>> to_crop(crop, [[510, 90], [1410, 990]])
-        array([[  0.,   0.],
-               [512., 512.]])
-    """
-    return (_pairs(xy) - crop.origin) / (crop.scale_x, crop.scale_y)
 
 
 def is_inside(box: Sequence[int], width: int, height: int) -> bool:

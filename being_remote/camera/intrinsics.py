@@ -76,11 +76,6 @@ def to_opencv_pixels(K: ArrayLike) -> Floats:
     return through(_affine(1, 1, -0.5, -0.5), K)
 
 
-def from_opencv_pixels(K_opencv: ArrayLike) -> Floats:
-    """The inverse of `to_opencv_pixels`: a K from OpenCV in the corner convention."""
-    return through(_affine(1, 1, 0.5, 0.5), K_opencv)
-
-
 def fov_deg(K: ArrayLike, size_wh: Sequence[int]) -> tuple[float, float]:
     """Degrees between the rays of opposite borders, (horizontal, vertical).
 

@@ -9,7 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from being_remote.cli.text import printable, size_text
+from being_remote.cli.text import printable
+from being_remote.wording import size_words
 
 if TYPE_CHECKING:
     from being_remote.cli.output import Out
@@ -99,7 +100,7 @@ def _moved_text(line: MovedLine) -> str:
 def _local_files_text(line: LocalFilesLine) -> str:
     if line.problem is not None:
         return f"download paused: {line.problem}"
-    return f"local: {_count(line.home_frames, line.home_files)}, {size_text(line.home_bytes)}"
+    return f"local: {_count(line.home_frames, line.home_files)}, {size_words(line.home_bytes)}"
 
 
 def _count(frames: int | None, files: int) -> str:

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from being_remote.cli.printing import cell, line, new_table, prose
-from being_remote.cli.text import size_text
 from being_remote.host_checks.host_report import HostReport
+from being_remote.wording import size_words
 from being_remote.workflows.hosts import HostsReport
 from being_remote.workflows.trust import TrustReport
 
@@ -24,7 +24,7 @@ def show_hosts(console: Console, report: HostsReport) -> None:
             cell(row.rsync or "-"),
             cell(row.python or "-"),
             _gpu_count(row),
-            size_text(row.disk_free_bytes) if row.disk_free_bytes is not None else "?",
+            size_words(row.disk_free_bytes) if row.disk_free_bytes is not None else "?",
         )
     console.print(table)
     for row in report.hosts:
@@ -43,7 +43,7 @@ def show_doctor(console: Console, report: HostsReport) -> None:
         if row.sftp is not None:
             facts.append("sftp" if row.sftp else "no sftp")
         if row.disk_free_bytes is not None:
-            facts.append(f"{size_text(row.disk_free_bytes)} free")
+            facts.append(f"{size_words(row.disk_free_bytes)} free")
         if facts:
             line(console, f"  has      {', '.join(facts)}")
         for limit in _limits(row):
@@ -91,7 +91,7 @@ def _limits(row: HostReport) -> list[str]:
     limits = row.limits
     found = []
     if limits is not None and limits.memory_bytes is not None:
-        found.append(f"{size_text(limits.memory_bytes)} of memory, by its cgroup")
+        found.append(f"{size_words(limits.memory_bytes)} of memory, by its cgroup")
     if limits is not None and limits.cpus is not None:
         found.append(f"{limits.cpus:g} CPUs, by its cgroup")
     return found

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from being_remote.cli.output import Out
 from being_remote.cli.printing import cell, line, new_table, prose
-from being_remote.cli.text import amount_text, files_text, first_line, printable, size_text
+from being_remote.cli.text import amount_text, files_text, first_line, printable
 from being_remote.sync.sync_report import SyncReport
 from being_remote.sync.watch import EVERY_S, WatchPause, WatchReport, WatchRound
-from being_remote.wording import count_noun
+from being_remote.wording import count_noun, size_words
 from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
 from being_remote.workflows.sync import watch
 
@@ -140,7 +140,7 @@ def show_snapshots(console: Console, report: SnapshotsReport) -> None:
             made.why if made.of is None else f"{made.why} ({made.of})",
             cell(made.host or "-"),
             str(made.files),
-            size_text(made.bytes),
+            size_words(made.bytes),
             str(made.change.added),
             str(made.change.changed),
             str(made.change.dropped),
@@ -149,10 +149,10 @@ def show_snapshots(console: Console, report: SnapshotsReport) -> None:
     console.print(table)
     console.print()
     line(console, f"backup: {report.folder}")
-    old = f"{size_text(report.old_bytes)} of it only for older snapshots"
-    line(console, f"history: {size_text(report.history_bytes)}, {old}")
+    old = f"{size_words(report.old_bytes)} of it only for older snapshots"
+    line(console, f"history: {size_words(report.history_bytes)}, {old}")
     if report.orphan_bytes:
-        line(console, f"in no snapshot: {size_text(report.orphan_bytes)}; --prune removes it")
+        line(console, f"in no snapshot: {size_words(report.orphan_bytes)}; --prune removes it")
     if report.unsaved:
         prose(
             console,
@@ -192,7 +192,7 @@ def show_restore(console: Console, report: RestoreReport) -> None:
 def show_prune(console: Console, report: PruneReport) -> None:
     """How many snapshots were removed, and how much disk space that freed."""
     removed = f"{len(report.removed)} of {len(report.kept) + len(report.removed)} snapshots"
-    freed = f"{report.contents} file versions that only they used, {size_text(report.bytes)}"
+    freed = f"{report.contents} file versions that only they used, {size_words(report.bytes)}"
     if not report.removed and not report.contents:
         line(console, f"nothing to remove; snapshots: {len(report.kept)}")
     elif report.dry_run:

@@ -3,21 +3,7 @@
 from __future__ import annotations
 
 from being_remote.foreign_text import printable as printable
-
-
-def size_text(count: int) -> str:
-    """A byte count for people.
-
-    Example:
-        >>> size_text(6_600_000), size_text(512)
-        ('6.6 MB', '512 B')
-    """
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
+from being_remote.wording import size_words
 
 
 def files_text(count: int) -> str:
@@ -37,7 +23,7 @@ def amount_text(files: int, count: int) -> str:
         >>> amount_text(2, 6_600_000)
         '2 files, 6.6 MB'
     """
-    return f"{files_text(files)}, {size_text(count)}"
+    return f"{files_text(files)}, {size_words(count)}"
 
 
 def first_line(text: str) -> str:

@@ -113,7 +113,6 @@ def _xy(z: complex) -> Floats:
 class LandmarkPair:
     """One frame's landmarks in the stored crop and in the original frame."""
 
-    frame_id: int  # for messages
     crop_px: Floats  # (n, 2) pixels of the network image, corner convention
     source_px: Floats  # (n, 2) the same points in pixels of the original frame, corner convention
 

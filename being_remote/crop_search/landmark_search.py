@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 
 Window = tuple[int, int, int, int]  # x_min, y_min, x_max, y_max; ends exclusive, may hang over the frame
 
+DETECTOR = "MediaPipe's face mesh"
 _LOOKS = 3  # the third look moves the answer by a tenth of a pixel
 
 
@@ -35,7 +36,6 @@ _LOOKS = 3  # the third look moves the answer by a tenth of a pixel
 class StoredFace:
     """The landmarks (n, 2) of one stored crop, its pixels, and the number of its frame in `source/`."""
 
-    frame_id: int
     source_number: int
     crop_px: Floats
 
@@ -52,7 +52,6 @@ def from_frames(
     image_size_wh: tuple[int, int],
     mesh: Detector,
     *,
-    detector: str,
     bbox_scale: float | None = None,
     on_progress: OnProgress | None = None,
 ) -> Finding:
@@ -67,10 +66,10 @@ def from_frames(
         for i, face in enumerate(stored):
             seen = mesh.find(source.frame(face.source_number), window)
             nothing = np.zeros_like(face.crop_px)
-            pairs.append(LandmarkPair(face.frame_id, face.crop_px, nothing if seen is None else seen))
+            pairs.append(LandmarkPair(face.crop_px, nothing if seen is None else seen))
             if on_progress is not None:
                 on_progress(look * len(stored) + i + 1, _LOOKS * len(stored))
-        again = from_landmarks(pairs, source.size_wh, image_size_wh, detector=detector, bbox_scale=bbox_scale)
+        again = from_landmarks(pairs, source.size_wh, image_size_wh, detector=DETECTOR, bbox_scale=bbox_scale)
         if again.crop is None:
             # Seen closer it falls apart: the first answer was no answer.
             return again
@@ -86,7 +85,7 @@ def _window(crop: Crop) -> Window:
 
 
 def read_pairs(
-    crop_folder: Path, source_folder: Path, numbers: Iterable[tuple[int, int]], points: int
+    crop_folder: Path, source_folder: Path, numbers: Iterable[int], points: int
 ) -> list[LandmarkPair]:
     """Read the landmarks of the frames that have a file in both folders.
 
@@ -96,21 +95,21 @@ def read_pairs(
     Args:
         crop_folder: `kpt` or `kpt_dense` of the tracker's input: crop pixels.
         source_folder: landmarks of the original frames, in their pixels.
-        numbers: frame_id and number in `source/` of the frames to read, in order.
+        numbers: those in `source/` of the frames to read, in order.
 
     Raises:
         NotFoundError: no frame has a file in both.
         DataError: a file is unsafe, torn, or does not hold such landmarks.
     """
     pairs, looked = [], 0
-    for frame_id, number in numbers:
+    for number in numbers:
         looked += 1
         places = [folder / landmark_name(number) for folder in (crop_folder, source_folder)]
         if not all(place.exists() for place in places):
             continue
         found = [read_landmarks(place, points) for place in places]
         crop_px, source_px = (np.zeros((points, 2)) if f is None else f for f in found)
-        pairs.append(LandmarkPair(frame_id, crop_px, source_px))
+        pairs.append(LandmarkPair(crop_px, source_px))
     if not pairs:
         raise NotFoundError(
             f"of {looked} frames none has landmarks in both folders",
@@ -160,21 +159,18 @@ class FaceMesh:
         shares = np.array([(p.x, p.y) for p in found[0].landmark], dtype=np.float64)
         return np.asarray(shares * part.shape[1::-1] + window[:2])
 
-    def close(self) -> None:
-        self._mesh.close()
-
     def __enter__(self) -> FaceMesh:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
+        self._mesh.close()
 
 
-def window_like_the_trackers(points: Floats, scale: float = 2.5) -> Window:
+def window_like_the_trackers(points: Floats) -> Window:
     """The square that the tracker would cut around these points (n, 2), before any border cuts it."""
     low, high = points.min(axis=0), points.max(axis=0)
     middle = (low + high) / 2
-    half = scale * float((high - middle).max())
+    half = 2.5 * float((high - middle).max())
     x, y = (round(float(m - half)) for m in middle)
     side = round(2 * half)
     return x, y, x + side, y + side

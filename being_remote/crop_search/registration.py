@@ -31,7 +31,6 @@ class Fit:
     std: Floats  # (4,) standard errors
     skew: Floats  # (2,) see `crop_rendering.warp`
     skew_std: Floats  # (2,)
-    gain: float  # of the colour map
     score: float  # cross-correlation of the two pictures
 
 
@@ -124,7 +123,7 @@ def _descend(
     shape = (window.v1 - window.v0, window.u1 - window.u0)
     std = _standard_errors(system, weights * rest, inverse, shape) / gain
     score = correlation(wanted[counts > 0], system[6][counts > 0])
-    return Fit(box, std[:4], skew, std[4:], float(gain), score)
+    return Fit(box, std[:4], skew, std[4:], score)
 
 
 def _system(

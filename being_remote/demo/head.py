@@ -66,8 +66,9 @@ def _front(xy: Floats) -> Floats:
     return np.column_stack([xy, np.sqrt(np.clip(1 - (xy**2).sum(1), 0, None))])
 
 
-def mesh(rings: int = 48, spokes: int = 64) -> tuple[Floats, NDArray[np.int32]]:
+def mesh() -> tuple[Floats, NDArray[np.int32]]:
     """Vertices (V, 3) in metres and triangles (F, 3) of the whole head."""
+    rings, spokes = 48, 64
     elevation = np.linspace(-np.pi / 2, np.pi / 2, rings + 1)[1:-1]
     azimuth = np.arange(spokes) * (2 * np.pi / spokes)
     e, a = np.meshgrid(elevation, azimuth, indexing="ij")

@@ -80,9 +80,6 @@ TARGET = Target(
     name="colmap",
     folder="colmap",
     main_files=tuple(f"{MODEL}/{name}.txt" for name in ("cameras", "images", "points3D")),
-    pose="world-to-camera, OpenCV axes, quaternion w first",
-    pixels="corner",
-    honours=("fx", "fy", "cx", "cy", "R", "t"),
     notes=(
         "its pictures belong in colmap/images/, numbered from 00001.png as in source/",
         "the head is fixed and the camera moves, so the background moves: mask it, and run no bundle"

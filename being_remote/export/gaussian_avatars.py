@@ -154,9 +154,6 @@ TARGET = Target(
         "canonical_flame_param.npz",
         "flame_param/",
     ),
-    pose="camera-to-world, OpenGL axes",
-    pixels="corner",
-    honours=("fx", "R", "t"),
     notes=(
         "its pictures belong in gaussian-avatars/images/, 00000_00.png and so on, on the canvas of these"
         " files, the background in one colour",

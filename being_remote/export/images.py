@@ -14,9 +14,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +27,14 @@ from being_remote.camera.canvas import Canvas, tracker_crop
 from being_remote.camera.crop import Crop
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.export.cameras import Cameras
-from being_remote.export.files import OTHER_PLACE, json_sha256, read_record, recorded_count, write_atomically
-from being_remote.export.files import RECORD as RECORD
+from being_remote.export.files import (
+    OTHER_PLACE,
+    RECORD,
+    json_sha256,
+    read_record,
+    recorded_count,
+    write_atomically,
+)
 from being_remote.export.target import Export, Target
 from being_remote.session import OnProgress, TransferProgress, no_progress
 
@@ -69,15 +73,6 @@ class ImagePlan:
     def source_path(self) -> str:
         """The path of the source."""
         return self.source.rpartition(" at ")[0] or self.source
-
-
-@dataclass(frozen=True)
-class ImageCounts:
-    """How many pictures were made, how many existed before, and the mask's path."""
-
-    made: int
-    kept: int
-    mask: Path
 
 
 INTERPOLATIONS = {"none": cv2.INTER_NEAREST, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
@@ -154,19 +149,16 @@ def refuse_missing(plan: ImagePlan, count: int | None) -> None:
 
 def make_images(
     plan: ImagePlan,
-    open_source: Callable[[], AbstractContextManager[SourceFrames]],
+    source: SourceFrames,
     folder: Path,
     *,
-    workers: int | None = None,
     on_progress: OnProgress = no_progress,
-) -> ImageCounts:
+) -> None:
     """Make the missing pictures of a plan, and the mask.
 
     Args:
-        open_source: opens the original frames, numbered from 1 as in `source/`: a video once, a folder of
-            PNG files once per thread, nothing when all pictures exist.
+        source: the original frames, numbered from 1 as in `source/`.
         folder: the target's; it is created.
-        workers: threads that crop and encode; default: one for each processor, 2 to `MAX_WORKERS`.
         on_progress: counts pictures; called by one thread at a time.
 
     Raises:
@@ -174,22 +166,17 @@ def make_images(
         InconsistentData: the source lacks frames of the plan, or they have another size.
         DataError: a frame cannot be decoded. NoSpace: the disk is full. Finished pictures stay.
     """
-    kept = standing(plan, folder)
+    _agree_with_record(plan, folder)
     # In the video's order, which differs from the run's with more than 99,999 source images.
     pairs = sorted(zip(plan.source_numbers, plan.names, strict=True))
     todo = [pair for pair in pairs if not _is_finished(folder / pair[1])]
     if todo:
-        with open_source() as source:
-            _check_size(plan, source.size_wh)
-            refuse_missing(plan, source.count)
-            record = _record(plan, len(plan.names))
-            write_atomically(folder / RECORD, [json.dumps(record, indent=1).encode()])
-            # A video has one decoder and one order; each thread opens files of a folder itself.
-            for_threads = open_source if source.lossless else lambda: nullcontext(source)
-            workers = min(workers or min(max(os.cpu_count() or 1, 2), MAX_WORKERS), len(todo))
-            _make(plan, for_threads, folder, todo, workers, on_progress)
+        _check_size(plan, source.size_wh)
+        refuse_missing(plan, source.count)
+        record = _record(plan, len(plan.names))
+        write_atomically(folder / RECORD, [json.dumps(record, indent=1).encode()])
+        _make(plan, source, folder, todo, on_progress)
     write_atomically(folder / MASK, [_encoded(valid_mask(plan.canvas, plan.seen), MASK)])
-    return ImageCounts(len(todo), kept, folder / MASK)
 
 
 def on_canvas(canvas: Canvas, interpolation: str, copied: Picture) -> Picture:
@@ -243,22 +230,22 @@ def _is_trackers(canvas: Canvas, crop: Crop) -> bool:
 
 def _make(
     plan: ImagePlan,
-    open_source: Callable[[], AbstractContextManager[SourceFrames]],
+    source: SourceFrames,
     folder: Path,
     todo: list[tuple[int, str]],
-    workers: int,
     on_progress: OnProgress,
 ) -> None:
     items = iter(todo)
     reading, counting, stop = threading.Lock(), threading.Lock(), threading.Event()
     done, total, copied = len(plan.names) - len(todo), len(plan.names), plan.canvas.copied
 
-    def work(source: SourceFrames) -> None:
+    def work() -> None:
         nonlocal done
         while not stop.is_set():
             with reading:
                 number, name = next(items, (0, ""))
-                # A video is read in its order, by one thread at a time.
+                # A video has one decoder and one order; files of a folder are read by every thread. Windows
+                # of frames are not kept, so that threads may share the source.
                 picture = source.frame(number, copied) if number and not source.lossless else None
             if not number:
                 return
@@ -272,12 +259,12 @@ def _make(
 
     def work_until_one_fails() -> None:
         try:
-            with open_source() as source:
-                work(source)
+            work()
         except BaseException:
             stop.set()
             raise
 
+    workers = min(max(os.cpu_count() or 1, 2), MAX_WORKERS, len(todo))
     with ThreadPoolExecutor(workers) as pool:
         running = [pool.submit(work_until_one_fails) for _ in range(workers)]
         try:

@@ -87,9 +87,6 @@ TARGET = Target(
     name="insta",
     folder="insta",
     main_files=("transforms.json", "transforms_train.json", "transforms_test.json", "transforms_val.json"),
-    pose="camera-to-world, OpenCV axes",
-    pixels="corner",
-    honours=("fx", "fy", "cx", "cy", "R", "t"),
     notes=(
         "its loaders need, beside these files, images/ with a matte in their alpha and seg_mask/, both of the"
         " canvas, and meshes/*.obj, flame/exp/*.txt and canonical.obj, which do not depend on it: run the"

@@ -47,9 +47,6 @@ TARGET = Target(
     name="nerfstudio",
     folder="nerfstudio",
     main_files=("transforms.json",),
-    pose="camera-to-world, OpenGL axes",
-    pixels="corner",
-    honours=("fx", "fy", "cx", "cy", "R", "t"),
     notes=(
         "its pictures belong in nerfstudio/images/, numbered from 00001.png as in source/",
         "ns-train ... nerfstudio-data --orientation-method none --center-method none"

@@ -36,10 +36,7 @@ class RunFiles:
 
     checkpoints: Path | None = None  # `.frame` files
     meshes: Path | None = None  # fitted `.ply`, one per frame
-    # 68 and 478 landmarks per frame, `.npy`, crop pixels
-    kpt: Path | None = None
-    kpt_dense: Path | None = None
-    identity: Path | None = None  # the file identity.npy
+    kpt: Path | None = None  # 68 landmarks per frame, `.npy`, crop pixels
     # a frame's source_number less the number in the names of its landmark files; not 0 where the local frames
     # have other numbers than those that the tracker read
     kpt_offset: int = 0
@@ -96,9 +93,6 @@ class Target:
         name: what `--export` takes.
         folder: its folder below the output folder; "" where its one file lies at the top.
         main_files: what is listed as written, below `folder`; "NAME/" is a folder of one file per frame.
-        pose: direction and camera axes of its poses.
-        pixels: its pixel convention.
-        honours: what of a camera reaches the trainer.
         notes: what the user must do to keep the cameras unchanged, and what the trainer still needs.
         files: every file with its bytes; does not write them.
         canvas: the default rule for its picture.
@@ -119,9 +113,6 @@ class Target:
     name: str
     folder: str
     main_files: tuple[str, ...]
-    pose: str
-    pixels: str
-    honours: tuple[str, ...]
     notes: tuple[str, ...]
     files: Callable[[Export], Iterator[File]]
     canvas: CanvasRule = "full"

@@ -9,7 +9,6 @@ from being_remote.errors import HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.job_status import JobStatus, status_on_host
 from being_remote.jobs.ledger import Ledger, LedgerJob, hosts_of, volume_of
-from being_remote.jobs.move_permission import POD_IS_GONE, abandonment
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host, look_at_job
 from being_remote.pod.job_states import JobState
@@ -113,13 +112,6 @@ def cancel_current(
     status = look_at_job(ledger, session, host, job)
     was_ended = result.cancel == "ended"
     return CancelReport(job.job, job.host, job.attempt, status.state, status.reason, was_ended)
-
-
-def abandon(ledger: Ledger, job: LedgerJob, because: str) -> CancelReport:
-    """Write down the user's word that the pod of the attempt that counts is gone, so that it has ended."""
-    evidence = abandonment(job.state, because, POD_IS_GONE)
-    after = ledger.record(job.job, job.attempt, JobState.ABANDONED, evidence)
-    return CancelReport(job.job, job.host, job.attempt, after.state, evidence["reason"], was_ended=False)
 
 
 def cancel_abandoned(

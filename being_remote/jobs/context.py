@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from being_remote.errors import UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.ledger import Ledger, LedgerJob
 from being_remote.jobs.preflight import Preflight
@@ -41,6 +42,7 @@ class JobContext:
         upload_input: uploads an actor's input.
         judge: says of a job's result whether it is whole.
         preflight: refuses a job that cannot run on its host.
+        again: jobs start also beside another ledger's of the same intent.
     """
 
     inventory: Inventory
@@ -50,6 +52,18 @@ class JobContext:
     upload_input: UploadInput
     judge: Judge
     preflight: Preflight
+    again: bool = False
+
+    def pull_words(self, job: str, recipe: str) -> str:
+        """The command that downloads what a job made."""
+        return f"pull {job}" if self.has_results(recipe) else f"pull {job} --all"
+
+    def has_results(self, recipe: str) -> bool:
+        """Whether a recipe names results, so that `pull` needs no --all; also of one that is unknown here."""
+        try:
+            return bool(self.find_recipe(recipe).results)
+        except UsageError:
+            return True
 
     def result_folder(self, job: LedgerJob) -> Path:
         """The job's folder in the actor's backup."""

@@ -14,8 +14,9 @@ from being_remote.jobs.cancel import cancel
 from being_remote.jobs.job_archive import MAX_BUNDLE_BYTES, job_files
 from being_remote.jobs.job_status import JobStatus, ended_status
 from being_remote.jobs.ledger import Intent, Ledger, LedgerJob, volume_of
-from being_remote.jobs.orphaned_jobs import supervise_again
+from being_remote.jobs.orphaned_jobs import supervise_all_again
 from being_remote.jobs.recipe import JobPlan, OptionChange
+from being_remote.jobs.same_intent import is_wanted_again
 from being_remote.jobs.spec import JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_jobs, record_answer
 from being_remote.jobs.submit import SubmitResult, submit
@@ -219,7 +220,7 @@ def aim(ledger: Ledger, jobs: Sequence[LedgerJob], volume: str) -> list[StartReq
                 now = batch.find(job.job)
                 if now.ended or (now.attempt, now.host) != (job.attempt, job.host):
                     continue
-            unless_same = job.attempt == 1 and not _is_wanted_again(batch, job)
+            unless_same = not is_wanted_again(batch, job.job)
             requests.append(
                 StartRequest(job.job, job.spec_sha256, job.attempt, aimed, pushed, files, unless_same)
             )
@@ -250,18 +251,15 @@ def _look(
     ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
 ) -> dict[str, JobStatus | BeingRemoteError]:
     """How jobs stand that ran already, by one look."""
-    sent: dict[str, JobStatus | BeingRemoteError] = {}
-    for job, seen in zip(jobs, look_at_jobs(ledger, session, host, jobs), strict=True):
-        try:
-            sent[job.job] = row = supervise_again(ledger, session, host, job, seen)
-        except BeingRemoteError as e:  # it stops no other
-            sent[job.job] = e
-            continue
-        if row.state is JobState.UNKNOWN and "started" not in row.evidence:
-            sent[job.job] = HostError(
-                f"{job.job}: the attempt is not on the host; nothing was started: {row.reason}",
+    seen = look_at_jobs(ledger, session, host, jobs)
+    rows = supervise_all_again(ledger, session, host, list(zip(jobs, seen, strict=True)))
+    sent = {job.job: row for job, row in zip(jobs, rows, strict=True)}
+    for job, row in sent.items():
+        if isinstance(row, JobStatus) and row.state is JobState.UNKNOWN and "started" not in row.evidence:
+            sent[job] = HostError(
+                f"{job}: the attempt is not on the host; nothing was started: {row.reason}",
                 host=host.name,
-                hint=f"jobs --why {job.job}; if its disk is gone for good: resume {job.job} --pod-is-gone",
+                hint=f"jobs --why {job}; if its disk is gone for good: resume {job} --pod-is-gone",
             )
     return sent
 
@@ -292,11 +290,6 @@ def _withdraw(
     volume = volume_of(ledger.history(job.job), job.attempt)
     cancel(session, host, job.job, attempt=job.attempt, volume=volume)
     ledger.record(job.job, job.attempt, JobState.CANCELLED, {"reason": error.what})
-
-
-def _is_wanted_again(ledger: Ledger, job: LedgerJob) -> bool:
-    """Whether the user asked for another job beside one of the same intent."""
-    return any("again" in step.evidence for step in ledger.history(job.job))
 
 
 def _record(

@@ -9,7 +9,6 @@ While both hosts are silent they are retried in turn for as long again, the job'
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from being_remote.errors import (
     AnswerTimeout,
     CommandFailed,
     ConnectionLost,
+    HostError,
     HostKeyChanged,
     HostKeyUnknown,
     LoginRefused,
@@ -101,7 +101,7 @@ def follow_or_move(
             if context.ledger.find(job.job).attempt != job.attempt:
                 raise  # it has moved
             say(StayedLine(job.job, job.attempt, host.name, failover.host.name, e.what))
-            watch.wait_for_an_answer()
+            watch.wait_for_an_answer(outcome.reason)
             continue
         assert moved.row is not None  # it was no dry run
         return FailoverResult(moved.row, moved.home, moved.move)
@@ -179,26 +179,40 @@ class _FailoverWatch:
         word = abandonment(current.state, reason, f"--failover after {after_s:g} s")
         return MovePermission(state, reason, word)
 
-    def wait_for_an_answer(self) -> None:
+    def wait_for_an_answer(self, reason: str) -> None:
         """Wait until the other host answers, or the job's own host says how the job stands.
+
+        Args:
+            reason: why the job's own host could not say that before.
 
         Raises:
             HostError: neither did, for `failover.after_s`.
         """
         started = time.monotonic()
+        other = self._failover.host.name
         while True:
             time.sleep(RETRY_S)
-            with contextlib.suppress(*_SILENT, *_UNABLE):
+            try:
                 row = look_at_job(self._context.ledger, self._session, self._host, self.find_job())
+            except (*_SILENT, *_UNABLE) as e:
+                reason = e.what
+            else:
                 if row.state not in (JobState.LOST, JobState.UNKNOWN):
                     self._events.mark_clear()
                     return
+                reason = row.reason
             try:
-                with self._context.open_session(self._failover.host.name):
+                with self._context.open_session(other):
                     return
-            except _SILENT:
+            except _SILENT as e:
                 if time.monotonic() - started > self._failover.after_s:
-                    raise
+                    job = self._job.job
+                    raise HostError(
+                        f"{job} did not move: {self._host.name}: {reason}; {other}: {e.what}",
+                        host=self._host.name,
+                        hint=f"once one of them answers: logs {job} --follow, or resume {job} --host {other},"
+                        f" with --pod-is-gone if {self._host.name} is gone for good",
+                    ) from e
 
 
 def _never_got_gpus(job: LedgerJob, status: JobStatus) -> bool:

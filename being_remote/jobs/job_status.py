@@ -16,6 +16,8 @@ from being_remote.jobs.status_verdict import judge, judge_missing, judge_no_answ
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.job_answers import BootIdentity, JobFacts, LeasedGpu
 
+NO_HOST = "the inventory does not name this host any more"
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:

@@ -13,6 +13,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.inventory import LocalHost, SshHost
@@ -22,6 +23,7 @@ from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import Intent, LedgerJob
 from being_remote.jobs.move_permission import MovePermission
 from being_remote.jobs.recipe import CarriedFiles, JobRequest, Recipe, plan_job
+from being_remote.jobs.same_intent import AGAIN, refuse_duplicate
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths
@@ -71,6 +73,7 @@ def move(
 
     Raises:
         UsageError: another terminal was faster, or the job cannot run on `host`.
+        DuplicateJob: another ledger's job of the same intent may be at work there.
         NotFoundError: the tracker, the video or the identity is missing, on the host and locally.
         DataError: the host has another input than ours, or another job under this id.
         HostNotReady: the host lacks what the job needs; nothing was started.
@@ -93,12 +96,16 @@ def move(
         target.notes.append(_carried_note(carried))
         if dry_run and job.ended:
             target.notes.append(f"to keep what only {job.host} has: pull {job.job} --all, before it moves")
+    refuse_duplicate(
+        context, session, host, JobSpec.from_bytes(intent.spec if intent is not None else job.spec)
+    )
     if carried is not None:
         uploaded_carried, name = target.upload_carried(job.job, job.attempt + 1, carried)
     if intent is not None and not dry_run:
         if permission.word is not None:
             context.ledger.record(job.job, job.attempt, JobState.ABANDONED, permission.word)
-        kept = {"frames_kept": carried.done} if carried is not None else {}
+        kept: dict[str, Any] = {"frames_kept": carried.done} if carried is not None else {}
+        kept |= {AGAIN: True} if context.again else {}
         evidence = {"reason": f"moved to {host.name} after {permission.state}", PUSHED: name, **kept}
         context.ledger.next_attempt(job.job, job.attempt, evidence, moved=intent)
     uploads = [upload for upload in (uploaded_input, uploaded_carried) if upload is not None]
@@ -130,14 +137,17 @@ def rehearse_move(
 
     Raises:
         HostNotReady: the host lacks what the job needs.
+        DuplicateJob: another ledger's job of the same intent may be at work there.
         UsageError, NotFoundError, DataError: it could not.
         HostError: no answer.
     """
     target = _MoveTarget(context, session, host, dry_run=True, on_progress=no_progress)
     uploaded = target.upload_input(recipe, request)
     if uploaded is None or not uploaded.to_send_files:  # else the input from which it is planned is missing
-        plan_job(recipe, session, request, context.inventory)
+        plan = plan_job(recipe, session, request, context.inventory)
+        spec = plan.spec(spec.job, spec.ledger)
     context.preflight.check(session, host, spec)
+    refuse_duplicate(context, session, host, spec)
     return (*target.notes, *uploaded.notes) if uploaded is not None else tuple(target.notes)
 
 

@@ -13,7 +13,13 @@ from typing import Any
 
 from being_remote.errors import HostError, UsageError
 from being_remote.jobs.context import JobContext
-from being_remote.jobs.job_status import JobStatus, ended_status, status_without_answer, unknown_error
+from being_remote.jobs.job_status import (
+    NO_HOST,
+    JobStatus,
+    ended_status,
+    status_without_answer,
+    unknown_error,
+)
 from being_remote.jobs.ledger import Ledger, LedgerJob, volume_of
 from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
 from being_remote.jobs.status_poll import look_at_job, record_answer
@@ -49,11 +55,13 @@ def permit_move(context: JobContext, job: LedgerJob, *, pod_is_gone: bool, dry_r
             raise unknown_error(
                 status, hint="if its pod is gone for good, or you accept to pay twice: --pod-is-gone"
             )
-        abandoned = abandonment(status.state, status.reason, POD_IS_GONE)
+        abandoned = abandonment(status.state, status.reason)
         return MovePermission(status.state, status.reason, abandoned)
     if status.state is JobState.SUCCEEDED:
         raise UsageError(
-            "it has succeeded; there is nothing to resume", where=status.job, hint=f"pull {status.job}"
+            "it has succeeded; there is nothing to resume",
+            where=job.job,
+            hint=context.pull_words(job.job, job.recipe),
         )
     stands = (
         f"may be on its way to {status.host}" if status.state is JobState.CREATED else f"is {status.state}"
@@ -61,9 +69,15 @@ def permit_move(context: JobContext, job: LedgerJob, *, pod_is_gone: bool, dry_r
     raise UsageError(f"it {stands}", where=status.job, hint=f"cancel {status.job}, then this again")
 
 
-def abandonment(state: JobState, because: str, word: str) -> dict[str, Any]:
+def abandonment(state: JobState, because: str, word: str = POD_IS_GONE) -> dict[str, Any]:
     """The evidence that the ledger keeps where the user abandons an attempt."""
     return {"reason": f"the user's word: {word}", "was": state, "because": because}
+
+
+def abandon(ledger: Ledger, job: LedgerJob, because: str) -> LedgerJob:
+    """Write down the user's word that the pod of the attempt that counts is gone, so that it has ended."""
+    evidence = abandonment(job.state, because)
+    return ledger.record(job.job, job.attempt, JobState.ABANDONED, evidence)
 
 
 def _was_never_sent(ledger: Ledger, job: LedgerJob, *, dry_run: bool) -> bool:
@@ -83,14 +97,16 @@ def _judged_status(context: JobContext, job: LedgerJob, status: JobStatus, *, dr
 
 
 def _status(context: JobContext, job: LedgerJob, *, dry_run: bool) -> JobStatus:
-    story = context.ledger.history(job.job)
+    history = context.ledger.history(job.job)
     if job.ended:
-        return _judged_status(context, job, ended_status(job, story), dry_run=dry_run)
+        return _judged_status(context, job, ended_status(job, history), dry_run=dry_run)
     if job.host not in context.inventory.hosts:
-        return status_without_answer(job, story, "the inventory does not name this host any more")
+        return status_without_answer(job, history, NO_HOST)
     try:
         with context.open_session(job.host) as session:
             host = context.inventory.host(job.host)
             return look_at_job(context.ledger, session, host, job, remember=not dry_run)
     except HostError as e:
-        return status_without_answer(job, story, e.what) if dry_run else record_answer(context.ledger, job, e)
+        return (
+            status_without_answer(job, history, e.what) if dry_run else record_answer(context.ledger, job, e)
+        )

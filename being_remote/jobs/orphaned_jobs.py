@@ -7,12 +7,13 @@ an exit record (`pod/orphaned_attempt.py`).
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Sequence
 
 from being_remote.errors import BeingRemoteError, HostError
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.job_status import JobStatus
 from being_remote.jobs.ledger import Ledger, LedgerJob
-from being_remote.jobs.status_poll import look_at_host, look_at_job
+from being_remote.jobs.status_poll import look_at_host, look_at_jobs
 from being_remote.jobs.submit import submit
 from being_remote.pod.job_states import JobState
 from being_remote.schedulers.scheduler import StartRequest
@@ -36,31 +37,67 @@ def lacks_supervisor(status: JobStatus) -> bool:
 def supervise_again(
     ledger: Ledger, session: Session, host: SshHost | LocalHost, job: LedgerJob, status: JobStatus
 ) -> JobStatus:
-    """Give the attempt that counts a supervisor if it lacks one; returns how the job stands then.
-
-    The files of one that was lost are judged first, which is awaited.
+    """As `supervise_all_again`, for one job.
 
     Raises:
         HostError: no answer, no supervisor could start, or the files are still being verified: whether the
             attempt is lost is unknown. Asking again does no harm.
     """
-    if not lacks_supervisor(status) or status.attempt != job.attempt:
-        return status
-    # The attempt's folder is there, so its gate is passed: no supervisor starts it.
-    request = StartRequest(job.job, job.spec_sha256, job.attempt, volume=None, pushed=None, files={})
-    result = submit(session, host, lambda _: [request]).get(job.job)
-    if isinstance(result, BeingRemoteError):
-        raise result
-    deadline = time.monotonic() + VERIFY_S
-    while status.state is JobState.LOST:
-        seen = look_at_host(session, host, [job.job]).job(job.job)
-        if seen is None or not seen.evidence.get("supervised"):
-            break
+    (found,) = supervise_all_again(ledger, session, host, [(job, status)])
+    if isinstance(found, JobStatus):
+        return found
+    raise found
+
+
+def supervise_all_again(
+    ledger: Ledger,
+    session: Session,
+    host: SshHost | LocalHost,
+    jobs: Sequence[tuple[LedgerJob, JobStatus]],
+) -> tuple[JobStatus | BeingRemoteError, ...]:
+    """Give each attempt that counts a supervisor if it lacks one; returns how the jobs stand then.
+
+    All are submitted in one round trip. The files of those that were lost are judged first, which is awaited.
+
+    Raises:
+        HostError: no answer. Asking again does no harm.
+    """
+    orphans = {
+        job.job: status.state
+        for job, status in jobs
+        if lacks_supervisor(status) and status.attempt == job.attempt
+    }
+    if not orphans:
+        return tuple(status for _, status in jobs)
+    # The attempts' folders are there, so their gates are passed: no supervisor starts them.
+    requests = [
+        StartRequest(job.job, job.spec_sha256, job.attempt, volume=None, pushed=None, files={})
+        for job, _ in jobs
+        if job.job in orphans
+    ]
+    results = submit(session, host, lambda _: requests)
+    refused = {job: result for job, result in results.items() if isinstance(result, BeingRemoteError)}
+    lost = {job for job, state in orphans.items() if state is JobState.LOST}
+    for job in _await_verdicts(session, host, lost - refused.keys()):
+        refused[job] = HostError(
+            f"{job}: its files are still being verified after {VERIFY_S:g} s",
+            host=host.name,
+            hint=f"give the command again later; jobs --why {job}",
+        )
+    judged = [ledger.find(job) for job in orphans if job not in refused]
+    after = {row.job: row for row in look_at_jobs(ledger, session, host, judged)}
+    return tuple(refused.get(job.job) or after.get(job.job) or status for job, status in jobs)
+
+
+def _await_verdicts(session: Session, host: SshHost | LocalHost, jobs: Collection[str]) -> set[str]:
+    """Wait until the files of these lost jobs are judged; returns those that are not in time."""
+    deadline, waiting = time.monotonic() + VERIFY_S, set(jobs)
+    while waiting:
+        seen = look_at_host(session, host, sorted(waiting))
+        rows = {job: seen.job(job) for job in waiting}
+        waiting = {job for job, row in rows.items() if row is not None and row.evidence.get("supervised")}
         if time.monotonic() > deadline:
-            raise HostError(
-                f"{job.job}: its files are still being verified after {VERIFY_S:g} s",
-                host=host.name,
-                hint=f"give the command again later; jobs --why {job.job}",
-            )
-        time.sleep(_PAUSE_S)
-    return look_at_job(ledger, session, host, ledger.find(job.job))
+            break
+        if waiting:
+            time.sleep(_PAUSE_S)
+    return waiting

@@ -15,8 +15,9 @@ from being_remote.jobs.dispatch import send
 from being_remote.jobs.job_status import JobStatus, unknown_error
 from being_remote.jobs.ledger import LedgerJob
 from being_remote.jobs.move import upload_carried_again
-from being_remote.jobs.move_permission import POD_IS_GONE, abandonment
+from being_remote.jobs.move_permission import abandon
 from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
+from being_remote.jobs.same_intent import AGAIN, refuse_duplicate
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host, look_at_job
 from being_remote.jobs.take_over import take_over_job
@@ -68,8 +69,11 @@ def open_or_abandon(
     try:
         return context.open_session(host)
     except HostError as e:
+        if job is not None and not choice.pod_is_gone and not choice.take_over:
+            word = "" if job.ended else " --pod-is-gone"
+            e.hint = f"{e.hint}; if it is gone for good: resume {job.job} --host OTHER{word}".lstrip("; ")
         if choice.pod_is_gone and not choice.dry_run and job is not None and not job.ended:
-            _abandon(context, job, job.state, e.what)
+            abandon(context.ledger, job, e.what)
             e.hint = (
                 f"attempt {job.attempt} of {job.job} is abandoned, as you confirmed; resume {job.job} --host"
                 " OTHER continues elsewhere, and resume alone here once the host answers again"
@@ -95,6 +99,7 @@ def resume_on_host(
     Raises:
         UsageError: it still runs, or succeeded; or another terminal or laptop was faster.
         HostNotReady: the host lacks what the job needs; nothing was started.
+        DuplicateJob: another ledger's job of the same intent may be at work there.
         HostError: no answer, or whether it runs is unknown; nothing was started.
     """
     ledger = context.ledger
@@ -124,26 +129,25 @@ def resume_on_host(
         return ResumedJob(job, before, before, only_recorded=True)
     runs = choice.repeated and before.state.active
     if not runs:
-        _check_resumable(before, choice)
-        context.preflight.check(session, host, JobSpec.from_bytes(job.spec), ran_there=True)
+        _check_resumable(context, job, before, choice)
+        spec = JobSpec.from_bytes(job.spec)
+        context.preflight.check(session, host, spec, ran_there=True)
+        refuse_duplicate(context, session, host, spec)
     if choice.dry_run or runs:
         return ResumedJob(job, before, before)
     if before.state is JobState.CREATED:
         upload_carried_again(context, session, host, job, no_progress)
     else:
         if before.state is JobState.UNKNOWN:
-            _abandon(context, job, before.state, before.reason)
-        job = ledger.next_attempt(job.job, job.attempt, {"reason": f"resumed after {before.state}"})
+            abandon(ledger, job, before.reason)
+        insisted = {AGAIN: True} if context.again else {}
+        evidence = {"reason": f"resumed after {before.state}", **insisted}
+        job = ledger.next_attempt(job.job, job.attempt, evidence)
     after = send(ledger, session, host, job)
     return ResumedJob(ledger.find(job.job), before, after)
 
 
-def _abandon(context: JobContext, job: LedgerJob, state: JobState, reason: str) -> None:
-    evidence = abandonment(state, reason, POD_IS_GONE)
-    context.ledger.record(job.job, job.attempt, JobState.ABANDONED, evidence)
-
-
-def _check_resumable(status: JobStatus, choice: ResumeChoice) -> None:
+def _check_resumable(context: JobContext, found: LedgerJob, status: JobStatus, choice: ResumeChoice) -> None:
     job, state = status.job, status.state
     if state.ended_badly or state is JobState.CREATED:
         return
@@ -155,7 +159,8 @@ def _check_resumable(status: JobStatus, choice: ResumeChoice) -> None:
             hint = f"if {status.host} is gone, too: resume {job} --pod-is-gone, without --host"
         raise unknown_error(status, hint=hint)
     if state is JobState.SUCCEEDED:
-        raise UsageError("it has succeeded; there is nothing to resume", where=job, hint=f"pull {job}")
+        hint = context.pull_words(job, found.recipe)
+        raise UsageError("it has succeeded; there is nothing to resume", where=job, hint=hint)
     raise UsageError(
         f"it is {state}; there is nothing to resume", where=job, hint=f"logs {job} --follow, or cancel {job}"
     )

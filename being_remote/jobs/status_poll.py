@@ -13,6 +13,9 @@ from being_remote.pod.job_states import JobState
 from being_remote.schedulers.registry import scheduler_of
 from being_remote.session import Session
 
+# More names fit in no request; then all jobs of the host are looked at.
+MOST_NAMES = 1000
+
 
 def look_at_host(session: Session, host: SshHost | LocalHost, only: Sequence[str] | None = None) -> HostJobs:
     """Look at all jobs of a host (or `only` some) and its GPUs: one round trip, which changes nothing.
@@ -37,15 +40,18 @@ def look_at_job(
     if job.host != host.name:
         hint = f"jobs --why {job.job}"
         raise UsageError(f"{_current(job)}, not that on {host.name}", where=job.job, hint=hint)
-    if remember:
-        return look_at_jobs(ledger, session, host, [job])[0]
-    return status_of(job, ledger.history(job.job), look_at_host(session, host, [job.job]))
+    return look_at_jobs(ledger, session, host, [job], remember=remember)[0]
 
 
 def look_at_jobs(
-    ledger: Ledger, session: Session, host: SshHost | LocalHost, jobs: Sequence[LedgerJob]
+    ledger: Ledger,
+    session: Session,
+    host: SshHost | LocalHost,
+    jobs: Sequence[LedgerJob],
+    *,
+    remember: bool = True,
 ) -> tuple[JobStatus, ...]:
-    """Look at jobs of one host, in one round trip, and write down what is news.
+    """Look at jobs of one host, in one round trip, and write down what is news; or only look.
 
     Raises:
         HostError: no answer, so that the jobs are unknown.
@@ -53,12 +59,17 @@ def look_at_jobs(
     if not jobs:
         return ()
     try:
-        answer = look_at_host(session, host, [job.job for job in jobs])
+        names = [job.job for job in jobs] if len(jobs) <= MOST_NAMES else None
+        answer = look_at_host(session, host, names)
     except HostError as e:
+        if not remember:
+            raise
         with ledger.together() as batch:
             for job in jobs:
                 record_answer(batch, job, e)
         raise
+    if not remember:
+        return tuple(status_of(job, ledger.history(job.job), answer) for job in jobs)
     with ledger.together() as batch:
         return tuple(record_answer(batch, job, answer) for job in jobs)
 

@@ -76,7 +76,6 @@ class Video:
     Attributes:
         size_wh: of its frames, turned upright.
         rotation_deg: what it asks its player to turn them by, clockwise.
-        fps: on average; None where the file does not say it.
         pixel_aspect: width of a pixel over its height, as shown; 1 where nothing is said.
     """
 
@@ -93,8 +92,7 @@ class Video:
         self.rotation_deg = -self.held.rotation % 360
         self.size_wh = self._size_wh(self.held)
         stream = _stream(self.container)
-        rate, aspect = stream.average_rate or stream.guessed_rate, stream.sample_aspect_ratio
-        self.fps = float(rate) if rate else None
+        aspect = stream.sample_aspect_ratio
         self.pixel_aspect = float(aspect) if aspect else 1.0
 
     def close(self) -> None:

@@ -39,14 +39,11 @@ class FrameReader:
     Attributes:
         size_wh: width and height of every frame, rotation applied.
         frame_count: of a video cut without encoding it again, the last ones may not be decodable.
-        fps: frames per second, on average; None for folders.
-        rotation_deg: what the video asks its player to turn it by; already applied.
         pixel_aspect: width of a pixel over its height, as shown; 1 where nothing is said. The frames
             are as stored: nothing is stretched.
         times_s: (N,) when each frame of a video is shown, from the first; None for folders.
         start_s: of a video, how long after the file's start its first frame comes.
         last_s: how long a video's last frame is shown; None where the file does not say it.
-        variable_rate: the frames of the video are not evenly spaced.
         names: file names of a folder's pictures, in order; empty for videos.
         notes: what a person should know of how frames are read; grows as pictures are read.
     """
@@ -65,10 +62,7 @@ class FrameReader:
         self.start_s = video.times.start_s if video else 0.0
         self.last_s = video.times.last_s if video else None
         self.frame_count = len(images) if video is None else len(video.times.stamps)
-        self.fps = video.fps if video else None
-        self.rotation_deg = video.rotation_deg if video else 0
         self.pixel_aspect = video.pixel_aspect if video else 1.0
-        self.variable_rate = video.times.uneven if video else False
         self.names = tuple(p.name for p in images)
         self._video, self._images = video, images
 

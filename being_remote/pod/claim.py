@@ -257,8 +257,7 @@ def main(query: Record, claims: BinaryIO) -> None:
         _remove_abandoned(incoming_folder(jobs_folder(query["workdir"])))
     deadline = time.monotonic() + query["wait_s"]
     standing = [(asked, answer) for asked, answer in answers if answer["claim"] in ("made", "there")]
-    for first in range(0, len(standing), AT_ONCE):
-        some = standing[first : first + AT_ONCE]
+    for some in _groups(standing):
         for (_, answer), (word, reason) in zip(some, ensure(query, [asked for asked, _ in some], deadline)):
             answer["supervisor"], answer["reason"] = word, reason and str(reason)[:1000]
     for _, answer in standing:
@@ -266,6 +265,13 @@ def main(query: Record, claims: BinaryIO) -> None:
     incarnation = read_boot_identity(query["workdir"])
     sys.stdout.write(json.dumps({"incarnation": incarnation, "jobs": [answer for _, answer in answers]}))
     sys.stdout.flush()
+
+
+def _groups(standing: List[Tuple[Record, Record]]) -> Iterator[List[Tuple[Record, Record]]]:
+    """The jobs whose supervisors start at once; what was here before waits again in its order."""
+    made = [one for one in standing if one[1]["claim"] == "made"]
+    yield from (made[first : first + AT_ONCE] for first in range(0, len(made), AT_ONCE))
+    yield from ([one] for one in standing if one[1]["claim"] == "there")
 
 
 def _split(claims: BinaryIO) -> Iterator[Tuple[Record, Files]]:

@@ -1,13 +1,15 @@
 """Another ledger's job with the same intent that may be at work here: a lost ledger, or a second laptop.
 
-What cannot be told counts as at work: the user may insist.
+What cannot be told counts as at work: the user may insist. `claim` asks before it stores a job; as a program
+this answers before anything is sent.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from typing import Any, Optional
+import sys
+from typing import Any, BinaryIO, Optional
 
 from being_remote.pod import job_records, start_gate, status
 from being_remote.pod.boot_identity import read_boot_identity
@@ -64,3 +66,14 @@ def _is_over(workdir: str, name: str) -> bool:
     then = who["incarnation"]
     same_boot = all(here[key] is not None and then.get(key) == here[key] for key in _BOOT)
     return same_boot or (here["alone"] is True and then.get("volume") == here["volume"])
+
+
+def main(request: str, stdin: BinaryIO) -> None:
+    """Answer one request, {"workdir": str}, with a list of specs on stdin: {"same": [id or null]}."""
+    workdir = json.loads(request)["workdir"]
+    same = [
+        find_same_intent(workdir, JobPaths.of(workdir, spec["job"]), json.dumps(spec).encode())
+        for spec in json.loads(stdin.read().decode("utf-8"))
+    ]
+    sys.stdout.write(json.dumps({"same": same}))
+    sys.stdout.flush()

@@ -289,6 +289,14 @@ class SubmitAnswer(StrictModel):
     jobs: Annotated[tuple[SubmittedJob, ...], Field(max_length=MOST_ROWS, strict=False)]
 
 
+class SameIntents(StrictModel):
+    """Of each spec, another ledger's job of the same intent that may be at work."""
+
+    same: Annotated[
+        tuple[Annotated[str, Field(pattern=f"^(?:{JOB_ID.pattern})$")] | None, ...], Field(strict=False)
+    ]
+
+
 class CancelAnswer(StrictModel):
     """What a cancel came to."""
 

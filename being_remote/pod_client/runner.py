@@ -65,6 +65,7 @@ ProgramName = Literal[
     "offer",
     "placement",
     "receive",
+    "same_intent",
     "send",
     "status",
     "tracking_facts",
@@ -100,6 +101,7 @@ PROGRAMS: dict[ProgramName, PodProgram] = {
     "offer": PodProgram("submitting a job", 64 << 20),
     "placement": PodProgram("placing uploaded files", 64 << 20, site_packages=True),
     "receive": PodProgram("receiving files", 64 << 20),
+    "same_intent": PodProgram("looking for the same job", 64 << 10, read_only=True),
     "send": PodProgram("sending files", 0),
     "status": PodProgram("reading job states", 32 << 20, read_only=True, site_packages=True),
     "tracking_facts": PodProgram(

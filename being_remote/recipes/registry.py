@@ -59,11 +59,11 @@ def find_recipe(name: str) -> Recipe:
     return recipes[name]
 
 
-def recipes_with_results(*, all_files: bool) -> tuple[str, ...]:
-    """The names of the recipes whose jobs leave something for `pull`.
+def recipes_with_results() -> tuple[str, ...]:
+    """The names of the recipes whose jobs leave something for `pull` without --all.
 
     Example:
-        >>> recipes_with_results(all_files=False)
+        >>> recipes_with_results()
         ('metrical-tracker',)
     """
-    return tuple(name for name, r in all_recipes().items() if r.results or (all_files and r.more_results))
+    return tuple(name for name, r in all_recipes().items() if r.results)

@@ -191,7 +191,7 @@ def find_by_landmarks(
 
 def _compare_files(case: RecoveryInput, folder: Path, source: Path) -> tuple[Finding, int]:
     points = DENSE if is_dense(folder) else SPARSE
-    pairs = read_pairs(folder, source, spread(list(case.numbers.items()), READ), points)
+    pairs = read_pairs(folder, source, spread(list(case.numbers.values()), READ), points)
     finding = from_landmarks(
         pairs,
         case.source.size_wh,
@@ -212,7 +212,6 @@ def _compare_faces(
             frames,
             case.frames.image_size_wh,
             mesh,
-            detector="MediaPipe's face mesh",
             bbox_scale=case.known_bbox_scale,
             on_progress=report_steps("faces looked for", on_progress),
         )
@@ -221,7 +220,7 @@ def _compare_faces(
 
 def _stored_faces(case: RecoveryInput, folder: Path) -> list[StoredFace]:
     """Some of the stored faces that the detector can find again, spread over the clip."""
-    stored = [(i, n) for i, n in case.numbers.items() if (folder / landmark_name(n)).exists()]
+    stored = [n for n in case.numbers.values() if (folder / landmark_name(n)).exists()]
     if not stored or not is_dense(folder):
         raise NotFoundError(
             f"the run's frames have no {DENSE}-point landmarks, the only ones that a detector finds again in"
@@ -229,5 +228,5 @@ def _stored_faces(case: RecoveryInput, folder: Path) -> list[StoredFace]:
             where=str(folder),
             hint="--from-landmarks FOLDER, with 68 points of each original frame",
         )
-    faces = [(i, n, read_landmarks(folder / landmark_name(n), DENSE)) for i, n in spread(stored, LOOKED_AT)]
-    return [StoredFace(i, n, points) for i, n, points in faces if points is not None]
+    faces = [(n, read_landmarks(folder / landmark_name(n), DENSE)) for n in spread(stored, LOOKED_AT)]
+    return [StoredFace(n, points) for n, points in faces if points is not None]

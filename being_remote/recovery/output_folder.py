@@ -8,7 +8,6 @@ the folder and deletes nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 from being_remote.errors import DataError, NotFoundError, UsageError
 from being_remote.export import Cameras, write_atomically
+from being_remote.export.files import json_sha256
 from being_remote.tracker.frame_file import read_bytes
 from being_remote.wording import list_some
 
@@ -56,21 +56,17 @@ def _describe_cameras(cameras: Cameras, canvases: Mapping[str, Any]) -> Note:
 def _describe_frames(cameras: Cameras, count: int) -> Note:
     """The first `count` frames, and which pictures they are of, in short."""
     ids, numbers = cameras.frame_ids[:count].tolist(), cameras.source_numbers[:count].tolist()
-    shown = None if cameras.video_frames is None else _sha256(cameras.video_frames[:count].tolist())
+    shown = None if cameras.video_frames is None else json_sha256(cameras.video_frames[:count].tolist())
     found = {
         "frames": count,
-        "frame_ids_sha256": _sha256(ids),
-        "source_numbers_sha256": _sha256(numbers),
+        "frame_ids_sha256": json_sha256(ids),
+        "source_numbers_sha256": json_sha256(numbers),
         "video_frames_sha256": shown,
     }
     # Only where it changes, so that the note of a whole run stays as it is.
     if cameras.K_each is not None and (cameras.K_each[:count] != cameras.K_source).any():
-        found["K_each_sha256"] = _sha256(cameras.K_each[:count].tolist())
+        found["K_each_sha256"] = json_sha256(cameras.K_each[:count].tolist())
     return found
-
-
-def _sha256(numbers: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
 
 
 def find_aside(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +18,9 @@ from being_remote.export import (
     write,
     write_atomically,
 )
+from being_remote.export.files import RECORD
 from being_remote.export.images import (
     MASK,
-    RECORD,
     ImagePlan,
     make_images,
     plan_images,
@@ -170,9 +169,8 @@ def _make_pictures(plan: OutputPlan, on_progress: OnProgress) -> None:
     frames = plan.frames
     for p in plan.prepared:
         if p.target.name in plan.pictures and frames is not None:
-            # Windows of frames are cut, which are not kept, so that threads may share them.
             images, folder = plan.pictures[p.target.name], plan.folder / p.target.folder
-            make_images(images, lambda: nullcontext(frames), folder, on_progress=on_progress)
+            make_images(images, frames, folder, on_progress=on_progress)
 
 
 def _plan_pictures(

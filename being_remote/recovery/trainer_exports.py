@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from being_remote.backup_paths import BackupPaths
 from being_remote.camera.canvas import Canvas
 from being_remote.errors import DataError, UsageError
 from being_remote.export import Cameras, CanvasChoice, Export, RunFiles, Target, off_centre, prepare, targets
@@ -117,14 +116,12 @@ def prepare_all(
 
 
 def _find_files(case: RecoveryInput, numbering: Numbering) -> RunFiles:
-    run, identity = case.run, BackupPaths(case.run.base).identity
-    dense, sparse = run.landmark_folders(case.settings)
+    run = case.run
+    _, sparse = run.landmark_folders(case.settings)
     return RunFiles(
         checkpoints=run.checkpoints,
         meshes=next((f for f in run.meshes if f.is_dir()), None),
         kpt=next((f for f in sparse if f.is_dir()), None),
-        kpt_dense=next((f for f in dense if f.is_dir()), None),
-        identity=identity if identity.is_file() else None,
         # Landmarks keep the tracker's numbers, also where the frames at hand have others.
         kpt_offset=numbering.offset if numbering.settings else 0,
         frame_names=dict(zip(case.frames.frame_ids.tolist(), case.frames.files, strict=True)),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]  # BGR
 
+MAX_WIDTH_PX = 1280  # of a picture on the page
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -17,17 +18,17 @@ def png(picture: Picture) -> bytes:
     return _encode(picture, ".png", cv2.IMWRITE_PNG_COMPRESSION, 3)
 
 
-def jpeg(picture: Picture, *, max_width_px: int = 1280, quality: int = 84) -> bytes:
-    """The picture (H, W, 3) BGR as a JPEG file, made smaller where it is wider than that.
+def jpeg(picture: Picture) -> bytes:
+    """The picture (H, W, 3) BGR as a JPEG file, at most `MAX_WIDTH_PX` wide.
 
     Raises:
         ValueError: OpenCV cannot encode it.
     """
     height, width = picture.shape[:2]
-    if width > max_width_px:
-        size = (max_width_px, max(1, round(height * max_width_px / width)))
+    if width > MAX_WIDTH_PX:
+        size = (MAX_WIDTH_PX, max(1, round(height * MAX_WIDTH_PX / width)))
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return _encode(picture, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality)
+    return _encode(picture, ".jpg", cv2.IMWRITE_JPEG_QUALITY, 84)
 
 
 def put_text(

@@ -62,12 +62,12 @@ def judge_jobs(
 
 
 def _judge_job(
-    host: str, seen: JobStatus, job: LedgerJob | None, story: Sequence[StateChange], jobs: ActiveJobs
+    host: str, seen: JobStatus, job: LedgerJob | None, changes: Sequence[StateChange], jobs: ActiveJobs
 ) -> None:
     state = _state(host, seen, job)
     if state is JobState.UNKNOWN and job is not None and job.host != host:
         # After a restart on the same volume the host cannot tell, but its end was known, or it was abandoned.
-        ends = (change.state for change in story if change.attempt == seen.attempt and change.state.ended)
+        ends = (change.state for change in changes if change.attempt == seen.attempt and change.state.ended)
         state = next(ends, state)
     if state.active:
         jobs.at_work.add(seen.job)

@@ -14,7 +14,7 @@ from being_remote.pod_client.listing import MAX_FILES, FolderQuery, ListedFolder
 from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.safe_to_stop.reasons import Findings, Reason
 from being_remote.safe_to_stop.result_names import actor_folders, main_folder
-from being_remote.wording import count_noun, list_some
+from being_remote.wording import count_noun, list_some, size_words
 
 _NAMED_FOLDERS = 6
 
@@ -65,9 +65,9 @@ def survey_limits(host: SshHost | LocalHost, survey: DiskSurvey) -> Findings:
     if survey.others:
         largest = sorted(survey.others, key=lambda folder: -folder.bytes)
         files, size = sum(f.files for f in largest), sum(f.bytes for f in largest)
-        names = [f"{f.files:,} in {str(f.folder)!r} ({f.bytes / 1e6:.1f} MB)" for f in largest]
+        names = [f"{f.files:,} in {str(f.folder)!r} ({size_words(f.bytes)})" for f in largest]
         notes.append(
-            f"{count_noun(files, 'archive or temporary file')} ({size / 1e6:.1f} MB) may hold results and"
+            f"{count_noun(files, 'archive or temporary file')} ({size_words(size)}) may hold results and"
             f" were not opened: {list_some(names, _NAMED_FOLDERS)}"
         )
     return Findings(reasons, notes)
@@ -100,6 +100,6 @@ def uncovered_notes(
 def _list_folders(folders: dict[str, tuple[int, int]]) -> str:
     largest = sorted(folders.items(), key=lambda item: -item[1][1])
     names = [
-        f"{count_noun(files, 'file')} in {path!r} ({size / 1e6:.1f} MB)" for path, (files, size) in largest
+        f"{count_noun(files, 'file')} in {path!r} ({size_words(size)})" for path, (files, size) in largest
     ]
     return list_some(names, _NAMED_FOLDERS)

@@ -14,6 +14,7 @@ from being_remote.inventory import LocalHost, SshHost
 from being_remote.pod_client.job_answers import (
     CancelAnswer,
     HostOffer,
+    SameIntents,
     StatusAnswer,
     SubmitAnswer,
     inflate_status,
@@ -54,6 +55,16 @@ class PlainHost:
         asked = _request(host, only=None if only is None else list(only))
         said = run_program(session, "status", asked, python=host.python)
         return parse_status(inflate_status(said, session.host), session.host)
+
+    def find_same_intents(
+        self, session: Session, host: SshHost | LocalHost, specs: Sequence[bytes]
+    ) -> Sequence[str | None]:
+        asked = b"[" + b",".join(specs) + b"]"
+        said = run_program(session, "same_intent", _request(host), python=host.python, payload=asked)
+        answer = parse_answer(SameIntents, "same_intent", said, session.host)
+        if len(answer.same) != len(specs):
+            raise malformed_answer(session.host, "same_intent", "it is about other jobs")
+        return answer.same
 
     def cancel(self, session: Session, host: SshHost | LocalHost, request: CancelRequest) -> CancelAnswer:
         said = run_program(

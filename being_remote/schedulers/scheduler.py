@@ -72,5 +72,10 @@ class Scheduler(Protocol):
     def look(self, session: Session, host: SshHost | LocalHost, only: Sequence[str] | None) -> StatusAnswer:
         """What the host shows of its jobs (of `only` some) and GPUs; starts and changes nothing."""
 
+    def find_same_intents(
+        self, session: Session, host: SshHost | LocalHost, specs: Sequence[bytes]
+    ) -> Sequence[str | None]:
+        """Of each spec, the id of another ledger's job of the same intent that may be at work."""
+
     def cancel(self, session: Session, host: SshHost | LocalHost, request: CancelRequest) -> CancelAnswer:
         """Mark the attempt as cancelled, and end it where it runs."""

@@ -16,6 +16,8 @@ from being_remote.transfer.download_plan import DownloadPlan
 from being_remote.transfer.quarantine import QuarantinedFile, QuarantineRow, quarantine_row
 from being_remote.wording import EXAMPLES, NO_FILES, FileExamples, describe_files, examples_of
 
+_FAULTS = {"missing": "missing", "rotten": "corrupt"}  # of a content, in words
+
 
 @dataclass(frozen=True)
 class CorruptContent:
@@ -192,8 +194,8 @@ def report_corrupt(
 def inspection_warnings(inspection: Inspection, host: str) -> list[str]:
     """What to say of a backup that was only inspected."""
     warnings = [
-        f"snapshot {one.snapshots[-1]}: the content of {shown_path(one.paths[-1])[0]!r} is {one.fault};"
-        f" without --dry-run the live file or {host} repairs it if it can"
+        f"snapshot {one.snapshots[-1]}: the content of {shown_path(one.paths[-1])[0]!r} is"
+        f" {_FAULTS[one.fault]}; without --dry-run the live file or {host} repairs it if it can"
         for one in inspection.corrupt
     ]
     if inspection.corrupt_files:
@@ -229,7 +231,9 @@ def pass_warnings(
     for one in corrupt:
         sources = {"here": "repaired from the live file", "host": f"repaired from {host}"}
         repair = sources.get(one.repaired_from or "", "lost here")
-        warnings.append(f"snapshot {one.generation}: the content of {one.path!r} was {one.fault}; {repair}")
+        warnings.append(
+            f"snapshot {one.generation}: the content of {one.path!r} was {_FAULTS[one.fault]}; {repair}"
+        )
     if arrival is not None:
         warnings += _arrival_warnings(host, arrival, before)
     if cameras and not (arrival and arrival.new_run):

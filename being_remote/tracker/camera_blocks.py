@@ -14,6 +14,7 @@ import numpy as np
 
 from being_remote.camera.intrinsics import from_ndc
 from being_remote.camera.pose import opencv_from_pytorch3d, rotation_from_6d
+from being_remote.tracker.plain_pickle import as_float64
 
 if TYPE_CHECKING:
     Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -63,7 +64,7 @@ class CameraBlocks:
         self.paired[i] = all(_BLOCKS[name][0] in arrays for name in _PAIRED)
         for name, (key, _) in _BLOCKS.items():
             if name not in _PAIRED or self.paired[i]:
-                getattr(self, name)[i] = arrays[key][0]
+                getattr(self, name)[i] = as_float64(arrays[key][0])
 
     def without(self, i: int) -> CameraBlocks:
         """The same without frame i."""

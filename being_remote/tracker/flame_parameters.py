@@ -17,6 +17,7 @@ from being_remote.errors import InconsistentData
 from being_remote.tracker.frame_entries import StoredFrame, shown_name
 from being_remote.tracker.frame_file import EDITED
 from being_remote.tracker.layout import frame_name
+from being_remote.tracker.plain_pickle import as_float64
 from being_remote.tracker.sequence import Sequence, read_sequence
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -69,7 +70,7 @@ def _stacked(folder: Path, key: str, rows: list[Floats], cameras: Sequence) -> F
     for i, row in enumerate(rows):
         if row.shape != rows[0].shape:
             _refuse(folder, cameras, i, f"{key} has {row.size} numbers, before it {rows[0].size}")
-    stacked = np.array(rows, dtype=np.float64)
+    stacked = as_float64(rows)
     bad = np.flatnonzero(~np.isfinite(stacked).all(axis=1))
     if len(bad):
         _refuse(folder, cameras, int(bad[0]), f"{key} holds numbers that are not finite")

@@ -19,7 +19,7 @@ from being_remote.tracker.box_file import box_text, parse_box
 from being_remote.tracker.camera_blocks import CameraBlocks
 from being_remote.tracker.frame_entries import Form, describe, identify, read_entries, shown_name
 from being_remote.tracker.frame_file import whole_size_wh
-from being_remote.tracker.plain_pickle import Array, Tensor
+from being_remote.tracker.plain_pickle import Array, Tensor, as_float64
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -161,7 +161,7 @@ def _unusual(K: Floats, size_wh: tuple[int, int]) -> Iterator[str]:
 def _matrix(form: Form, key: str) -> Floats | None:
     if key not in form.arrays:
         return None
-    found = form.arrays[key].astype(np.float64)[0]
+    found = as_float64(form.arrays[key])[0]
     return found if np.isfinite(found).all() else None
 
 
@@ -183,7 +183,7 @@ def _value_text(key: str, value: Any) -> str:
         return repr(value)
     if type(value) not in (Array, Tensor) or 0 in value.shape:
         return describe(value)
-    numbers = value.numpy().astype(np.float64).ravel()
+    numbers = as_float64(value.numpy()).ravel()
     if not np.isfinite(numbers).all():
         return "not finite"
     if key == "flame.jaw" and numbers.size == 6:

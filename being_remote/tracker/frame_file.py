@@ -18,7 +18,6 @@ import numpy as np
 from being_remote.errors import InconsistentData, NotFoundError, TornFile, UnsafeFile
 from being_remote.tracker.camera_blocks import ENTRIES, CameraBlocks
 from being_remote.tracker.frame_entries import (
-    LAST_KEYS,
     SHAPES,
     StoredFrame,
     missing_entry,
@@ -56,7 +55,6 @@ class Frame:
     # read-only
     flame: Mapping[str, Numbers]
     keys: tuple[str, ...]  # every key found, dotted, in the file's order
-    extra_keys: tuple[str, ...]  # those that the tracker does not write
     notes: tuple[str, ...]  # how the file differs from the tracker's form, in words
     file: str  # its name, for messages
 
@@ -91,7 +89,6 @@ def parse_frame(data: bytes, name: str) -> Frame:
     wrong = cameras.contradiction(size_wh)
     if wrong:
         raise InconsistentData(wrong[1], file=shown, hint=EDITED)
-    keys = stored.layout.keys
     return Frame(
         stored.frame_id,
         stored.global_step,
@@ -102,8 +99,7 @@ def parse_frame(data: bytes, name: str) -> Frame:
         float(cameras.focal_ndc[0, 0]) if cameras.paired[0] else None,
         cameras.principal_ndc[0] if cameras.paired[0] else None,
         {key[len("flame.") :]: numbers for key, numbers in stored.arrays(_FLAME).items()},
-        keys,
-        tuple(k for k in keys if k not in SHAPES and k not in LAST_KEYS),
+        stored.layout.keys,
         stored.notes,
         shown,
     )

@@ -18,6 +18,7 @@ import numpy as np
 from being_remote.errors import InconsistentData, TornFile, UnsafeFile
 from being_remote.tracker.frame_entries import shown_name
 from being_remote.tracker.frame_file import read_bytes
+from being_remote.tracker.plain_pickle import as_float64
 from being_remote.tracker.torch_zip import TORN
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -70,7 +71,7 @@ def parse_array(data: bytes, name: str, *shapes: Sequence[int]) -> Floats:
         raise InconsistentData(f"holds {_times(header.shape)} numbers, not {expected}", file=shown)
     _check_size(data, header, shown)
     try:
-        numbers: Floats = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float64)
+        numbers = as_float64(np.load(io.BytesIO(data), allow_pickle=False))
     except ValueError as e:
         raise UnsafeFile(f"is not an array that numpy reads: {str(e)[:200]!r}", file=shown) from e
     if not np.isfinite(numbers).all():

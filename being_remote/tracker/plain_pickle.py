@@ -47,6 +47,16 @@ _SHORT, _UNSIGNED, _LONG = (struct.Struct(f) for f in ("<H", "<I", "<Q"))
 _INT, _DOUBLE = struct.Struct("<i"), struct.Struct(">d")
 
 
+def as_float64(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Numbers of a file, of any type, as float64; numpy would warn of some that are not finite.
+
+    >>> as_float64(np.frombuffer(bytes([1, 0, 128, 127]), "<f4"))
+    array([nan])
+    """
+    with np.errstate(all="ignore"):
+        return np.asarray(values, np.float64)
+
+
 class Array:
     """A numpy array as the file describes it: dtype as in "<f4", order "C" or "F", and its bytes."""
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from being_remote.errors import TornFile, UnsafeFile
 from being_remote.tracker.frame_entries import shown_name
 from being_remote.tracker.frame_file import read_bytes
+from being_remote.tracker.plain_pickle import as_float64
 from being_remote.tracker.torch_zip import TORN
 
 MAX_BYTES = 256 << 20
@@ -151,7 +152,7 @@ def _binary(body: bytes, vertex: _Element, face: _Element | None, shown: str) ->
     if len(body) < need:
         raise TornFile(f"{vertex.rows} vertices need {need} bytes, {len(body)} are there", file=shown)
     table = np.frombuffer(body, row, vertex.rows)
-    vertices = np.column_stack([table[axis] for axis in "xyz"]).astype(np.float64)
+    vertices = as_float64(np.column_stack([table[axis] for axis in "xyz"]))
     return Mesh(_finite(vertices, shown), _triangles(body[need:], face, vertex.rows))
 
 
@@ -166,7 +167,8 @@ def _triangles(body: bytes, face: _Element | None, vertices: int) -> NDArray[np.
     if row.itemsize * face.rows > len(body):
         return None
     table = np.frombuffer(body, row, face.rows)
-    corners = table["corners"].astype(np.int64)
+    with np.errstate(all="ignore"):  # corners that are no integers
+        corners = table["corners"].astype(np.int64)
     if (table["n"] != 3).any() or corners.min() < 0 or corners.max() >= vertices:
         return None
     return corners

@@ -55,11 +55,6 @@ class Preset:
         reasons = {key: reason for key, (_, reason) in self.changes.items()}
         return {**reasons, "pyr_levels": self.steps_reason} if self.steps_reason else reasons
 
-    @property
-    def settings(self) -> Settings:
-        """What it sets by the table's defaults, for where no checkout is known."""
-        return self.settings_for(KEYS)
-
     def settings_for(self, keys: Keys) -> dict[str, Value | None]:
         """What it sets where the checkout has these keys and defaults.
 

@@ -22,7 +22,7 @@ from being_remote.local_path import name_problem
 from being_remote.pod_client.placement import STAGE, PlacementStatus, UploadFile, ask_place
 from being_remote.scratch import temporary_folder
 from being_remote.session import OnProgress, Push, Session, TransferProgress, no_progress
-from being_remote.wording import describe_files, list_some
+from being_remote.wording import describe_files, list_some, size_words
 
 _OBSTACLES = {
     "different": "is another file there",
@@ -109,8 +109,8 @@ def push_files(
     )
     if to_send - before.staged_bytes > before.free_bytes:
         raise NoSpace(
-            f"the host's disk is full: {to_send / 1e6:.1f} MB are needed,"
-            f" {before.free_bytes / 1e6:.1f} MB are free",
+            f"the host's disk is full: {size_words(to_send)} are needed,"
+            f" {size_words(before.free_bytes)} are free",
             file=where,
             hint="free some space there, then push again",
         )
@@ -164,7 +164,7 @@ def _notes(status: PlacementStatus, where: str) -> tuple[str, ...]:
     if not status.left_over_bytes:
         return ()
     return (
-        f"{status.left_over_bytes / 1e6:.1f} MB of other, incomplete pushes lie in {where}/{STAGE};"
+        f"{size_words(status.left_over_bytes)} of other, incomplete pushes lie in {where}/{STAGE};"
         " remove them by hand unless they are to be completed",
     )
 

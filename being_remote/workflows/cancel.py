@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from being_remote.errors import BeingRemoteError, HostError, UsageError
@@ -10,21 +12,24 @@ from being_remote.inventory import Inventory
 from being_remote.jobs.cancel import (
     CancelAllReport,
     CancelReport,
-    abandon,
     cancel_abandoned,
     cancel_current,
     cancel_former,
     former_attempt,
 )
 from being_remote.jobs.context import JobContext
-from being_remote.jobs.job_status import ended_status
+from being_remote.jobs.job_status import NO_HOST, ended_status
 from being_remote.jobs.ledger import LedgerJob
+from being_remote.jobs.move_permission import abandon, abandonment
+from being_remote.jobs.status_poll import look_at_job
 from being_remote.jobs.take_over import find_job
 from being_remote.pod.job_states import JobState
 from being_remote.session import Session
 from being_remote.workflows.job_context import job_context
 
 NEVER_SENT = "cancelled before it was sent"
+# A session with the jobs' host, or why there is none.
+Connect = Callable[[], Session | HostError]
 
 
 def cancel(
@@ -65,7 +70,12 @@ def cancel(
         with context.open_session(host) as session:
             return cancel_former(ledger, session, where, found, dry_run=dry_run)
 
-    return _cancel_found(context, found, pod_is_gone=pod_is_gone, dry_run=dry_run)
+    with _connection(context, found.host) as connect:
+        try:
+            return _cancel_found(context, found, connect, pod_is_gone=pod_is_gone, dry_run=dry_run)
+        except HostError as e:
+            e.hint = _hint(e, found)
+            raise
 
 
 def cancel_all(
@@ -83,70 +93,101 @@ def cancel_all(
     context = job_context(inventory, dry_run=dry_run)
     name = host if host is not None and pod_is_gone else inventory.the_host(host).name
     jobs = [job for job in context.ledger.jobs(host=name) if not job.ended or job.state is JobState.ABANDONED]
-    if jobs and not dry_run and name in inventory.hosts:
-        try:
-            context.open_session(name).close()
-        except HostError as silent:
-            context = replace(context, open_session=functools.partial(_give_up, silent))
     reports = []
-    for job in jobs:
-        try:
-            report = _cancel_found(context, job, pod_is_gone=pod_is_gone, dry_run=dry_run)
-        except BeingRemoteError as e:
-            report = CancelReport(job.job, name, job.attempt, JobState.UNKNOWN, _with_hint(e), False, dry_run)
-        if not (job.ended and report.was_ended):
-            reports.append(report)
+    with _connection(context, name) as connect:
+        for job in jobs:
+            try:
+                report = _cancel_found(context, job, connect, pod_is_gone=pod_is_gone, dry_run=dry_run)
+            except BeingRemoteError as e:
+                reason = f"{e.what}; {_hint(e, job)}"
+                report = CancelReport(job.job, name, job.attempt, JobState.UNKNOWN, reason, False, dry_run)
+            if not (job.ended and report.was_ended):
+                reports.append(report)
     return CancelAllReport(name, tuple(reports), dry_run)
 
 
-def _with_hint(error: BeingRemoteError) -> str:
-    return f"{error.what}; {error.hint}" if error.hint else error.what
+@contextmanager
+def _connection(context: JobContext, host: str) -> Iterator[Connect]:
+    """The way to a host that is opened with the first job that needs it, and once for all of them."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def connect() -> Session | HostError:
+            try:
+                return stack.enter_context(context.open_session(host))
+            except HostError as e:
+                return e
+
+        yield connect
 
 
-def _give_up(error: HostError, _: str) -> Session:
-    """A host that gave no answer is not asked once for each of its jobs."""
-    raise error
-
-
-def _cancel_found(context: JobContext, found: LedgerJob, *, pod_is_gone: bool, dry_run: bool) -> CancelReport:
+def _cancel_found(
+    context: JobContext, found: LedgerJob, connect: Connect, *, pod_is_gone: bool, dry_run: bool
+) -> CancelReport:
     """Cancel the attempt that counts."""
     inventory, ledger = context.inventory, context.ledger
 
-    def report(state: JobState, reason: str, *, was_ended: bool) -> CancelReport:
+    def report(state: JobState, reason: str, *, was_ended: bool = False) -> CancelReport:
         return CancelReport(found.job, found.host, found.attempt, state, reason, was_ended, dry_run)
 
+    def abandoned(because: str) -> CancelReport:
+        return report(abandon(ledger, found, because).state, abandonment(found.state, because)["reason"])
+
     if found.state is JobState.ABANDONED and not pod_is_gone and found.host in inventory.hosts:
-        try:
-            session = context.open_session(found.host)
-        except HostError:
-            session = None  # silent, as when it was abandoned
-        if session is not None:
-            with session:
-                still_ran = cancel_abandoned(session, inventory.host(found.host), found, dry_run=dry_run)
+        there = connect()
+        if not isinstance(there, HostError):  # else it is silent, as when it was abandoned
+            still_ran = cancel_abandoned(there, inventory.host(found.host), found, dry_run=dry_run)
             if still_ran is not None:
                 return still_ran
     if found.ended:
         status = ended_status(found, ledger.history(found.job))
         return report(status.state, status.reason, was_ended=True)
     if dry_run:
-        return report(found.state, f"a cancel would be sent to {found.host}", was_ended=False)
+        why = _find_no_answer(context, found, connect) if pod_is_gone else None
+        would = f"a cancel would be sent to {found.host}"
+        return report(found.state, would if why is None else f"its attempt would be abandoned, because {why}")
     unsent = ledger.cancel_unsent(found.job, found.attempt, {"reason": NEVER_SENT})
     if unsent is not None:
-        return report(unsent.state, NEVER_SENT, was_ended=False)
+        return report(unsent.state, NEVER_SENT)
     if pod_is_gone and found.host not in inventory.hosts:
-        return abandon(ledger, found, "the inventory does not name its host any more")
+        return abandoned(NO_HOST)
     where = inventory.host(found.host)
-    if_gone = f"if its pod is gone for good: cancel {found.job} --pod-is-gone"
+    there = connect()
     try:
-        with context.open_session(where.name) as session:
-            made = cancel_current(ledger, session, where, found)
+        if isinstance(there, HostError):
+            raise there
+        made = cancel_current(ledger, there, where, found)
     except HostError as e:
         if not pod_is_gone:
-            e.hint = f"{e.hint}; {if_gone}" if e.hint else if_gone
             raise
-        return abandon(ledger, found, e.what)
+        return abandoned(e.what)
     if made.state is not JobState.UNKNOWN:
         return made
     if pod_is_gone:
-        return abandon(ledger, found, made.reason)
-    return replace(made, reason=f"{made.reason}; {if_gone}")
+        return abandoned(made.reason)
+    return replace(made, reason=f"{made.reason}; {_if_gone(found)}")
+
+
+def _find_no_answer(context: JobContext, found: LedgerJob, connect: Connect) -> str | None:
+    """Why the host cannot say how the attempt stands; None if it can. Nothing is written."""
+    if found.host not in context.inventory.hosts:
+        return NO_HOST
+    there = connect()
+    if isinstance(there, HostError):
+        return there.what
+    try:
+        host = context.inventory.host(found.host)
+        status = look_at_job(context.ledger, there, host, found, remember=False)
+    except HostError as e:
+        return e.what
+    return status.reason if status.state is JobState.UNKNOWN else None
+
+
+def _hint(error: BeingRemoteError, job: LedgerJob) -> str:
+    if not isinstance(error, HostError):
+        return error.hint
+    return f"{error.hint}; {_if_gone(job)}" if error.hint else _if_gone(job)
+
+
+def _if_gone(job: LedgerJob) -> str:
+    return f"if its pod is gone for good: cancel {job.job} --pod-is-gone"

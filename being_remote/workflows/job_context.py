@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from being_remote.transfer.staged_upload import UploadResult
 
 
-def job_context(inventory: Inventory, *, dry_run: bool = False, force: bool = False) -> JobContext:
+def job_context(
+    inventory: Inventory, *, dry_run: bool = False, force: bool = False, again: bool = False
+) -> JobContext:
     """What the functions on jobs work with. A corrupt ledger is rebuilt first, but not in a dry run.
 
     Args:
         dry_run: opening a session writes nothing.
         force: jobs are sent to hosts that lack what they need.
+        again: jobs start also beside another ledger's of the same intent.
     """
     context = JobContext(
         inventory=inventory,
@@ -34,6 +37,7 @@ def job_context(inventory: Inventory, *, dry_run: bool = False, force: bool = Fa
         upload_input=functools.partial(_upload_input, inventory),
         judge=RESULT_JUDGE,
         preflight=Preflight(find_recipe, None if force else _find_obstacles),
+        again=again,
     )
     if not dry_run and context.ledger.find_damage() is not None:
         from being_remote.jobs.ledger_repair import repair_ledger  # a whole ledger does not need it

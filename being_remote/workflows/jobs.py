@@ -11,6 +11,7 @@ from being_remote.errors import HostError
 from being_remote.inventory import Inventory
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.job_status import (
+    NO_HOST,
     HostJobs,
     JobStatus,
     ended_status,
@@ -26,7 +27,6 @@ from being_remote.pod_client.many_hosts import ask_all
 from being_remote.workflows.job_context import job_context
 
 NEWEST = 10
-NO_HOST = "the inventory does not name this host any more"
 
 
 @dataclass(frozen=True)

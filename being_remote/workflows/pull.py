@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from being_remote.errors import (
     NotFoundError,
     UsageError,
 )
-from being_remote.inventory import Inventory, LocalHost, SshHost
+from being_remote.inventory import Inventory
 from being_remote.jobs.attempt_files import AttemptFolder
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.forget import is_forgotten, require_not_forgotten
@@ -24,7 +26,7 @@ from being_remote.jobs.logs import attempt_folder
 from being_remote.jobs.recipe import Recipe
 from being_remote.jobs.result_download import ResultChecks, ResultDownload, download_results
 from being_remote.jobs.result_folder import is_of, note_of, read_record
-from being_remote.jobs.status_poll import look_at_job
+from being_remote.jobs.status_poll import look_at_job, look_at_jobs
 from being_remote.jobs.take_over import find_job
 from being_remote.pod.job_paths import WORK
 from being_remote.pod.job_states import JobState
@@ -106,7 +108,8 @@ def pull(
     """Download the results of the attempt that the ledger names.
 
     Args:
-        job: an id, a unique beginning, or `last`: the last one of a kind that leaves results.
+        job: an id, a unique beginning, or `last`: the last one of a kind that leaves results, also with
+            `all_files`.
         all_files: checkpoints and all else, too; of a job that did not succeed, what is whole.
         take_over: the job may be in another laptop's ledger; it is written down here first.
 
@@ -117,14 +120,25 @@ def pull(
     """
     context = job_context(inventory, dry_run=dry_run)
     # Only `last` needs to know all recipes: a broken plug-in stops no pull of a job that is named.
-    recipes = recipes_with_results(all_files=all_files) if job == LAST else ()
+    recipes = recipes_with_results() if job == LAST else ()
     found = find_job(context, job, "pull", take_over=take_over, recipes=recipes, dry_run=dry_run)
     require_not_forgotten(context, found)
     host = inventory.host(found.host)
-    with context.open_session(host.name) as session:
-        return _pull_job(
-            context, session, host, found, all_files=all_files, dry_run=dry_run, on_progress=on_progress
-        )
+    with _local_results_named(context, found), context.open_session(host.name) as session:
+        status = look_at_job(context.ledger, session, host, found, remember=not dry_run)
+        return _pull_job(context, session, found, status, all_files, dry_run, on_progress)
+
+
+@contextmanager
+def _local_results_named(context: JobContext, job: LedgerJob) -> Iterator[None]:
+    """Where the host gives no answer: name the folder of what was downloaded before."""
+    try:
+        yield
+    except HostError as e:
+        folder = context.result_folder(job)
+        if is_of(read_record(folder), note_of(job)):
+            e.hint = f"{e.hint}; what was downloaded before is in {folder}".lstrip("; ")
+        raise
 
 
 def pull_all_jobs(
@@ -149,8 +163,9 @@ def pull_all_jobs(
         try:
             host = inventory.host(name)
             with context.open_session(name) as session:
-                for job in jobs:
-                    pulled = _pull_if_ended(context, session, host, job, all_files, dry_run, on_progress)
+                looks = look_at_jobs(context.ledger, session, host, jobs, remember=not dry_run)
+                for job, status in zip(jobs, looks, strict=True):
+                    pulled = _pull_if_ended(context, session, job, status, all_files, dry_run, on_progress)
                     if pulled is not None:
                         done[job.job] = pulled
         except (HostError, Busy, UsageError) as e:  # or the inventory names it no more
@@ -161,26 +176,25 @@ def pull_all_jobs(
 def _pull_if_ended(
     context: JobContext,
     session: Session,
-    host: SshHost | LocalHost,
     job: LedgerJob,
+    status: JobStatus,
     all_files: bool,
     dry_run: bool,
     on_progress: OnProgress,
 ) -> PullReport | NotPulled | None:
     """Pull one of many jobs; None for one that has no results, or has not ended."""
-    status = look_at_job(context.ledger, session, host, job, remember=not dry_run)
     if not status.state.ended and status.state is not JobState.UNKNOWN:
         return None
     try:
         if not _patterns(find_recipe(job.recipe), all_files=all_files):
             return None
-        pulled = _pull_job(
-            context, session, host, job, all_files=all_files, dry_run=dry_run, on_progress=on_progress
-        )
+        pulled = _pull_job(context, session, job, status, all_files, dry_run, on_progress)
     except HostError as e:
         if status.state is not JobState.UNKNOWN:
             raise
         return _not_pulled(context, job, e)
+    except NotFoundError as e:
+        return None if status.state.ended_badly else _not_pulled(context, job, e)  # it left nothing
     except BeingRemoteError as e:
         return _not_pulled(context, job, e)
     return pulled if pulled.files else None
@@ -199,17 +213,16 @@ def _not_pulled(context: JobContext, job: LedgerJob, error: BeingRemoteError) ->
 def _pull_job(
     context: JobContext,
     session: Session,
-    host: SshHost | LocalHost,
     found: LedgerJob,
-    *,
+    status: JobStatus,
     all_files: bool,
     dry_run: bool,
     on_progress: OnProgress,
 ) -> PullReport:
+    host = context.inventory.host(found.host)
     recipe, folder = find_recipe(found.recipe), context.result_folder(found)
     remote = attempt_folder(host.workdir, found.job, found.attempt) / WORK
     patterns = _patterns(recipe, all_files=all_files)
-    status = look_at_job(context.ledger, session, host, found, remember=not dry_run)
     partial = _allows_partial_results(status, all_files=all_files)
     if not partial and status.state.ended_badly:
         return _report(status, folder, _NOTHING, dry_run=dry_run, round_trips=session.round_trips)

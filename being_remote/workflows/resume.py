@@ -29,7 +29,8 @@ from being_remote.workflows.job_context import job_context
 @dataclass(frozen=True)
 class ResumeReport:
     """The attempt that was made. `took_over`: the job came from another laptop's ledger; `home`: what was
-    downloaded, where it was followed; `moved`: what it took along to another host."""
+    downloaded, where it was followed; `moved`: what it took along to another host; `has_results`: as in
+    `RetrackReport`."""
 
     job: str
     host: str
@@ -44,6 +45,7 @@ class ResumeReport:
     dry_run: bool
     home: DownloadSummary | None = None
     moved: Move | None = None
+    has_results: bool = True
 
     @property
     def exit_code(self) -> int:
@@ -59,6 +61,7 @@ def resume(
     pod_is_gone: bool = False,
     take_over: bool = False,
     follow_it: bool = False,
+    again: bool = False,
     dry_run: bool = False,
     say: Say = lambda _: None,
 ) -> ResumeReport:
@@ -70,6 +73,7 @@ def resume(
         pod_is_gone: the user confirms that the attempt whose state is unknown does not run any more, or
             accepts that it may be paid for twice.
         take_over: the job is in another laptop's ledger; one that runs is only written down here.
+        again: start it also beside another laptop's job of the same settings.
         follow_it: follow the new attempt to its end; `say` gets its lines and states.
 
     Raises:
@@ -78,7 +82,7 @@ def resume(
         HostError: whether it runs is unknown, and so nothing was done; or, with `pod_is_gone`, its own
             host does not answer: then the attempt is abandoned, and nothing was started.
     """
-    context = job_context(inventory, dry_run=dry_run)
+    context = job_context(inventory, dry_run=dry_run, again=again)
     found = _find(context, job, take_over=take_over)
     if found is not None and not take_over and host is not None and host != found.host:
         return _resume_elsewhere(
@@ -93,9 +97,9 @@ def resume(
     with open_or_abandon(context, where.name, found, choice) as session:
         resumed = resume_on_host(context, session, where, job, found, choice)
         if dry_run or resumed.only_recorded or not follow_it:
-            return _report(resumed, resumed.after, take_over=take_over, dry_run=dry_run)
+            return _report(context, resumed, resumed.after, take_over=take_over, dry_run=dry_run)
         followed = follow(context, session, where, resumed.job, say)
-    report = _report(resumed, followed.row, take_over=take_over, dry_run=False)
+    report = _report(context, resumed, followed.row, take_over=take_over, dry_run=False)
     return replace(report, followed=True, home=followed.home)
 
 
@@ -109,7 +113,9 @@ def _find(context: JobContext, job: str, *, take_over: bool) -> LedgerJob | None
         return None
 
 
-def _report(resumed: ResumedJob, status: JobStatus, *, take_over: bool, dry_run: bool) -> ResumeReport:
+def _report(
+    context: JobContext, resumed: ResumedJob, status: JobStatus, *, take_over: bool, dry_run: bool
+) -> ResumeReport:
     job = resumed.job
     would_start = dry_run and not resumed.only_recorded
     return ResumeReport(
@@ -124,6 +130,7 @@ def _report(resumed: ResumedJob, status: JobStatus, *, take_over: bool, dry_run:
         took_over=take_over,
         followed=False,
         dry_run=would_start,
+        has_results=context.has_results(job.recipe),
     )
 
 
@@ -154,4 +161,5 @@ def _resume_elsewhere(
         dry_run=dry_run,
         home=moved.home,
         moved=moved.move,
+        has_results=context.has_results(job.recipe),
     )

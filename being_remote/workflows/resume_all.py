@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from being_remote.errors import BeingRemoteError, ConnectionLost
+from being_remote.errors import BeingRemoteError
 from being_remote.inventory import Inventory
-from being_remote.jobs.dispatch import send
+from being_remote.jobs.dispatch import send_all
 from being_remote.jobs.job_status import JobStatus, exit_code_of, worst_exit_code
 from being_remote.jobs.orphaned_jobs import lacks_supervisor
 from being_remote.jobs.status_poll import look_at_host, record_answer
@@ -63,18 +63,13 @@ def resume_all(inventory: Inventory, *, host: str | None, dry_run: bool = False)
             with ledger.together() as batch:
                 for job in (*waiting, *orphans):
                     record_answer(batch, ours[job.job], answer)
-            stand: list[JobStatus] = []
-            problems: list[BeingRemoteError] = []
-            for job in (*waiting, *orphans):  # one by one: those that wait keep their order
-                try:
-                    stand.append(send(ledger, session, where, ledger.find(job.job)))
-                except ConnectionLost:
-                    raise
-                except BeingRemoteError as e:  # it keeps no other from its supervisor
-                    problems.append(e)
-            if problems:
-                raise problems[0]
-            waiting, orphans = stand, []
+            # In this order they wait again.
+            jobs = [ledger.find(job.job) for job in (*waiting, *orphans)]
+            sent = send_all(ledger, session, where, jobs)
+            for one in sent:
+                if isinstance(one, BeingRemoteError):
+                    raise one
+            waiting, orphans = [job for job in sent if isinstance(job, JobStatus)], []
     others = sum(job.job not in ours for job in answer.jobs if job.is_unattended or lacks_supervisor(job))
     return ResumeAllReport(where.name, (*waiting, *orphans), others, dry_run)
 

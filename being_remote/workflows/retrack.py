@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import BeingRemoteError, HostError, HostNotReady, UsageError
@@ -17,11 +18,13 @@ from being_remote.jobs.dispatch import DispatchedJob, intent_of, preview, send_a
 from being_remote.jobs.job_status import JobStatus, ended_status, exit_code_of, worst_exit_code
 from being_remote.jobs.ledger import Ledger
 from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions, plan_job
+from being_remote.jobs.same_intent import find_duplicates
 from being_remote.jobs.spec import JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.asked_once import AskedOnce
 from being_remote.pod_client.job_answers import LeasedGpu
+from being_remote.recipes.registry import find_recipe
 from being_remote.session import Session, no_progress
 from being_remote.workflows.job_context import job_context
 
@@ -47,6 +50,9 @@ class RetrackRequest:
         sets: "KEY=VALUE" each, the value in YAML.
         sweeps: "KEY=[VALUE, ...]" each: a job for each value, of several sweeps for each combination.
         command: the command line of the recipe `command`, as a shell would split it; no shell sees it.
+        folder: the folder on the host in which that command runs; None: the job's own.
+        env: "NAME=VALUE" each, for that command.
+        inputs: local files and folders that it gets.
         gpus: how many a job needs; None: what the recipe takes.
         wall_s: seconds after which a job is ended.
         wait_s: seconds after which a job that still waits for free GPUs ends; it was not started then.
@@ -61,6 +67,9 @@ class RetrackRequest:
     sets: Sequence[str] = ()
     sweeps: Sequence[str] = ()
     command: str | None = None
+    folder: str | None = None
+    env: Sequence[str] = ()
+    inputs: Sequence[Path] = ()
     gpus: int | None = None
     wall_s: float | None = None
     wait_s: float | None = None
@@ -71,7 +80,8 @@ class RetrackRequest:
 @dataclass(frozen=True)
 class RetrackReport:
     """What was dispatched. The fields of a single job stand at the top, too; `home` where it was followed,
-    `moved` where it continued on another host. `obstacles`: in a dry run, why the host would refuse it."""
+    `moved` where it continued on another host. `obstacles`: in a dry run, why the host would refuse it.
+    `has_results`: `pull JOB` brings something without --all."""
 
     job: str | None
     host: str
@@ -87,6 +97,7 @@ class RetrackReport:
     obstacles: tuple[str, ...] = ()
     home: DownloadSummary | None = None
     moved: Move | None = None
+    has_results: bool = True
 
     @property
     def exit_code(self) -> int:
@@ -122,7 +133,7 @@ def retrack(
         HostNotReady: the host lacks what the job needs, and so nothing was sent.
         HostError: no answer; whether a job started is then unknown, and asking again does no harm.
     """
-    context = job_context(inventory, dry_run=dry_run, force=wanted.force)
+    context = job_context(inventory, dry_run=dry_run, force=wanted.force, again=wanted.again)
     host = inventory.the_host(wanted.host)
     other = inventory.host(failover) if failover is not None else None
     if other is not None and other.name == host.name:
@@ -155,6 +166,9 @@ def retrack(
             report = _report(host.name, jobs, dry_run=True, followed=False)
             problem = seen.gpu_problem if any(plan.gpus for plan, _ in plans) else None
             obstacles = refusal.problems if refusal is not None else ()
+            specs = [_spec_to_check(plan) for plan in unsent]
+            duplicates = find_duplicates(context, session, host, specs)
+            obstacles += tuple(f"{found.what}; {found.hint}" for found in duplicates)
             return dataclasses.replace(report, gpus=seen.gpus, gpu_problem=problem, obstacles=obstacles)
         was_done = not wanted.again and _is_done(ledger, plans[0][0])
         jobs = _dispatch(context, session, host, plans, again=wanted.again)
@@ -194,7 +208,16 @@ def _requests(
         actors = [inventory.the_actor(None) if wanted.recipe == DEFAULT_RECIPE else None]
     requests = []
     for swept in combinations:
-        options = recipe.parse_options(TypedOptions(wanted.preset, (*wanted.sets, *swept), words))
+        options = recipe.parse_options(
+            TypedOptions(
+                wanted.preset,
+                (*wanted.sets, *swept),
+                words,
+                wanted.folder,
+                tuple(wanted.env),
+                tuple(wanted.inputs),
+            )
+        )
         for actor in actors:
             request = JobRequest(
                 host, options, actor, _gpus(host, wanted), wanted.wall_s, wait_s=wanted.wait_s
@@ -348,4 +371,5 @@ def _report(host: str, jobs: tuple[DispatchedJob, ...], *, dry_run: bool, follow
         dry_run=dry_run,
         followed=followed,
         jobs=jobs,
+        has_results=bool(find_recipe(first.plan.recipe).results),
     )

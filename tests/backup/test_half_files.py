@@ -102,8 +102,8 @@ def test_a_sync_keeps_a_reserve_free_on_the_laptops_disk(tmp_path: Path) -> None
 def test_scratch_files_of_a_killed_sync_are_removed_by_the_next(host: FolderHost) -> None:
     host.put("bbox.pt", "b")
     host.sync()
-    for left in (host.history.scratch, host.history.rewritten):
+    for left in (host.history.scratch, host.history.probe):
         left.write_text("left")
     host.put("bbox.pt", "c", 1_700_000_100)
     host.sync()
-    assert not host.history.scratch.exists() and not host.history.rewritten.exists()
+    assert not host.history.scratch.exists() and not host.history.probe.exists()

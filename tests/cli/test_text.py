@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from being_remote.cli.json_values import to_json
-from being_remote.cli.text import printable, size_text
+from being_remote.cli.text import printable
+from being_remote.wording import size_words
 
 
 def test_no_control_character_of_a_pods_name_reaches_the_terminal() -> None:
@@ -24,7 +25,7 @@ def test_our_own_newlines_are_kept_on_request() -> None:
 
 
 def test_sizes_are_decimal() -> None:
-    assert [size_text(n) for n in (0, 999, 1000, 7_900_000, 2_000_000_000)] == [
+    assert [size_words(n) for n in (0, 999, 1000, 7_900_000, 2_000_000_000)] == [
         "0 B",
         "999 B",
         "1.0 kB",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from being_remote.camera.crop import Crop, crop_from_box, to_crop
+from being_remote.camera.crop import Crop, crop_from_box
 from being_remote.camera.free_crop import FreeCrop
 from being_remote.crop_search.finding import Finding
 from being_remote.crop_search.landmark_fit import LandmarkPair, fit_face, from_landmarks
@@ -43,8 +43,7 @@ def pairs_of(
     rng = np.random.default_rng(seed)
     return [
         LandmarkPair(
-            i,
-            to_crop(crop, a) + rng.normal(0, noise_crop_px, a.shape),
+            (a - crop.origin) / (crop.scale_x, crop.scale_y) + rng.normal(0, noise_crop_px, a.shape),
             b + rng.normal(0, noise_source_px, b.shape),
         )
         for i, (a, b) in enumerate(zip(stored, shown, strict=True))
@@ -114,7 +113,7 @@ def test_an_error_that_all_frames_share_is_in_the_error_bars_however_many_frames
     shown = faces(3, 100)
     bias = np.random.default_rng(1).normal(0, 2.0, (len(DENSE), 2))
     few, many = (
-        find([LandmarkPair(p.frame_id, p.crop_px, p.source_px + bias) for p in pairs_of(s, s)])
+        find([LandmarkPair(p.crop_px, p.source_px + bias) for p in pairs_of(s, s)])
         for s in (shown[:12], shown)
     )
     for found in (few, many):
@@ -145,11 +144,11 @@ def test_gross_errors_of_some_points_and_some_frames_change_little() -> None:
     pairs = pairs_of(shown, shown, noise_source_px=0.5)
     rng = np.random.default_rng(0)
     for i in range(0, 40, 5):  # a profile of somebody else
-        pairs[i] = LandmarkPair(i, pairs[i].crop_px, rng.permutation(pairs[i].source_px))
+        pairs[i] = LandmarkPair(pairs[i].crop_px, rng.permutation(pairs[i].source_px))
     for i in range(1, 40, 5):  # a hand over the chin
         moved = pairs[i].source_px.copy()
         moved[:120] += 60
-        pairs[i] = LandmarkPair(i, pairs[i].crop_px, moved)
+        pairs[i] = LandmarkPair(pairs[i].crop_px, moved)
     found = find(pairs)
     assert abs(found.side_px - 900) < 1.0 and np.abs(np.subtract(found.origin_px, (510, 90))).max() < 1.0
     assert any("left out" in note for note in found.notes)
@@ -159,8 +158,8 @@ def test_frames_without_a_face_are_skipped_and_counted() -> None:
     shown = faces(0, 10)
     pairs = pairs_of(shown, shown)
     for i in (2, 3):
-        pairs[i] = LandmarkPair(i, np.zeros((478, 2)), pairs[i].source_px)
-    pairs[7] = LandmarkPair(7, pairs[7].crop_px, np.zeros((478, 2)))
+        pairs[i] = LandmarkPair(np.zeros((478, 2)), pairs[i].source_px)
+    pairs[7] = LandmarkPair(pairs[7].crop_px, np.zeros((478, 2)))
     found = find(pairs)
     assert found.crop == CROP
     assert "7 frames agree, 3 without a face were skipped" in found.notes[0]
@@ -171,7 +170,7 @@ def test_fewer_than_three_faces_are_not_enough(keep: int) -> None:
     shown = faces(0, 5)
     pairs = pairs_of(shown, shown)
     nothing = np.zeros((478, 2))
-    found = find([p if i < keep else LandmarkPair(i, nothing, p.source_px) for i, p in enumerate(pairs)])
+    found = find([p if i < keep else LandmarkPair(nothing, p.source_px) for i, p in enumerate(pairs)])
     assert (found.grade, found.crop) == ("unknown", None)
     assert f"of 5 frames only {keep} have landmarks in both places" in found.reason
 
@@ -233,7 +232,7 @@ def test_a_crop_outside_the_frame_is_unknown() -> None:
 
 def test_points_of_different_sets_are_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="different sets"):
-        find([LandmarkPair(0, np.ones((68, 2)), np.ones((478, 2)))])
+        find([LandmarkPair(np.ones((68, 2)), np.ones((478, 2)))])
 
 
 def test_a_mirrored_face_is_no_similarity() -> None:
@@ -249,13 +248,14 @@ def save(folder: Path, number: int, points: np.ndarray) -> None:
 def test_pairs_are_read_by_their_number_in_source_and_need_both_files(tmp_path: Path) -> None:
     shown = faces(0, 6)
     for i, points in enumerate(shown):
-        save(tmp_path / "kpt_dense", i + 2, to_crop(CROP, points).astype(np.float32))
+        save(tmp_path / "kpt_dense", i + 2, ((points - CROP.origin) / CROP.scale_x).astype(np.float32))
         if i != 3:
             save(tmp_path / "full", i + 2, points)
     save(tmp_path / "kpt_dense", 3, np.zeros((478, 2)))
-    numbers = [(i, i + 2) for i in range(6)]
+    numbers = range(2, 8)
     pairs = read_pairs(tmp_path / "kpt_dense", tmp_path / "full", numbers, 478)
-    assert [p.frame_id for p in pairs] == [0, 1, 2, 4, 5]
+    for pair, i in zip(pairs, [0, 1, 2, 4, 5], strict=True):
+        np.testing.assert_array_equal(pair.source_px, shown[i])
     assert not pairs[1].crop_px.any()
     found = find(pairs)
     assert found.grade == "landmark"

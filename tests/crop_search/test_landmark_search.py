@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from being_remote.camera.crop import crop_from_box, to_crop
+from being_remote.camera.crop import crop_from_box
 from being_remote.crop_search.landmark_search import (
     FaceMesh,
     StoredFace,
@@ -64,7 +64,7 @@ class BiasedDetector:
 
 
 def stored_faces(faces: list[np.ndarray]) -> list[StoredFace]:
-    return [StoredFace(i, i + 1, to_crop(CROP, f)) for i, f in enumerate(faces)]
+    return [StoredFace(i + 1, (f - CROP.origin) / CROP.scale_x) for i, f in enumerate(faces)]
 
 
 def test_a_detector_that_depends_on_magnification_still_leads_to_the_crop() -> None:
@@ -75,7 +75,6 @@ def test_a_detector_that_depends_on_magnification_still_leads_to_the_crop() -> N
         Frames(),
         (512, 512),
         mesh,
-        detector="a test",
         on_progress=lambda *done: told.append(done),
     )
     assert found.grade == "landmark"
@@ -86,7 +85,7 @@ def test_a_detector_that_depends_on_magnification_still_leads_to_the_crop() -> N
 
 def test_a_face_that_is_missing_in_the_crop_it_led_to_is_unknown() -> None:
     mesh = BiasedDetector(shown(), blind=True)
-    found = from_frames(stored_faces(shown()), Frames(), (512, 512), mesh, detector="a test")
+    found = from_frames(stored_faces(shown()), Frames(), (512, 512), mesh)
     assert (found.grade, found.crop) == ("unknown", None)
 
 

@@ -19,6 +19,7 @@ from trained_actor import Actor, expected, without
 from being_remote.demo.tracker_recipe import frame_dict
 from being_remote.errors import InconsistentData, UnsafeFile, UsageError
 from being_remote.export import TARGETS, prepare, write
+from being_remote.tracker.frame_entries import LAST_KEYS, SHAPES
 from being_remote.tracker.frame_file import read_frame
 
 TARGET = TARGETS["flashavatar"]
@@ -93,7 +94,7 @@ def test_every_file_carries_the_canvas_camera_in_both_of_the_trackers_spellings(
         frame = read_frame(tmp_path / CHECKPOINT / f"{k:05d}.frame")
         assert np.allclose(frame.K, export.K, rtol=1e-6)
         assert frame.image_size_wh == (512, 512)
-        assert frame.extra_keys == ()
+        assert set(frame.keys) == {*SHAPES, *LAST_KEYS}
         assert np.array_equal(frame.R, cameras.R[k]) and np.array_equal(frame.t, cameras.t[k])
 
 

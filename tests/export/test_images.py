@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +15,9 @@ from export_cases import cameras_of, part, turn
 from being_remote.camera.crop import crop_from_box
 from being_remote.errors import InconsistentData, TornFile, UsageError
 from being_remote.export import TARGETS, Cameras, Export, RunFiles, prepare, write
+from being_remote.export.files import RECORD
 from being_remote.export.images import (
     MASK,
-    RECORD,
     ImagePlan,
     make_images,
     on_canvas,
@@ -34,7 +32,6 @@ from being_remote.session import TransferProgress
 SIZE_WH = (320, 180)
 BOX = (90, 250, 41, 179)  # cut by the lower border: 160 x 138, padded by 11 rows above and below
 FRAMES = 7
-Open = Callable[[], AbstractContextManager["Frames"]]
 
 
 def picture(number: int) -> np.ndarray:
@@ -54,7 +51,6 @@ class Frames:
     def __init__(self, count: int = FRAMES + 1, *, lossless: bool = False, torn: int = 0) -> None:
         self.size_wh, self.count, self.lossless, self.torn = SIZE_WH, count, lossless, torn
         self.asked: list[int] = []
-        self.opened = 0
         self.draw = picture
         self._busy = threading.Lock()
 
@@ -70,11 +66,6 @@ class Frames:
         finally:
             if alone:
                 self._busy.release()
-
-    @contextmanager
-    def open(self) -> Iterator[Frames]:
-        self.opened += 1
-        yield self
 
 
 @pytest.fixture
@@ -114,8 +105,7 @@ def test_each_picture_is_its_own_frame_moved_onto_the_canvas_with_black_around(
     plan = plan_for("gaussian-avatars", cameras)
     canvas = plan.canvas
     assert canvas.y_min < 0 == canvas.x_min and canvas.width > 320  # padded above and on the right
-    made = make_images(plan, Frames().open, tmp_path)
-    assert (made.made, made.kept) == (FRAMES, 0)
+    make_images(plan, Frames(), tmp_path)
     for k in range(FRAMES):
         found = cv2.imread(str(tmp_path / f"images/{k:05d}_00.png"))
         wanted = np.zeros_like(found)
@@ -127,7 +117,7 @@ def test_each_picture_is_its_own_frame_moved_onto_the_canvas_with_black_around(
 def test_pictures_of_the_crop_canvas_are_the_trackers_own_bit_for_bit(
     cameras: Cameras, tmp_path: Path
 ) -> None:
-    make_images(plan_for("colmap", cameras, "crop"), Frames().open, tmp_path)
+    make_images(plan_for("colmap", cameras, "crop"), Frames(), tmp_path)
     for k in range(FRAMES):
         cut = picture(k + 2)[BOX[2] : BOX[3], BOX[0] : BOX[1]]
         padded = np.pad(cut, ((11, 11), (0, 0), (0, 0)))
@@ -150,7 +140,7 @@ def test_pictures_of_the_crop_canvas_are_the_trackers_own_bit_for_bit(
 def test_pictures_have_the_names_that_the_trainer_looks_for(
     name: str, files: list[str], cameras: Cameras, tmp_path: Path
 ) -> None:
-    make_images(plan_for(name, cameras), Frames().open, tmp_path)
+    make_images(plan_for(name, cameras), Frames(), tmp_path)
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*g") if p.name != MASK) == files
 
 
@@ -192,7 +182,7 @@ def test_a_marker_on_the_frame_is_in_the_picture_where_the_canvas_camera_project
     source.draw = lambda number: blob(cameras.size_wh, *at)
     export = export_for(name, cameras)
     plan = plan_for(name, cameras)
-    make_images(plan, source.open, tmp_path)
+    make_images(plan, source, tmp_path)
     K = export.K.copy()
     if centred:  # as its trainer has it
         K[:2, 2] = np.array(export.size_wh) / 2
@@ -227,10 +217,18 @@ def test_a_video_is_read_once_in_its_order_and_png_files_by_every_thread(
     cameras: Cameras, tmp_path: Path
 ) -> None:
     video, files = Frames(), Frames(lossless=True)
-    make_images(plan_for("nerfstudio", cameras), video.open, tmp_path / "a", workers=3)
-    assert video.opened == 1 and video.asked == list(range(2, FRAMES + 2))
-    make_images(plan_for("nerfstudio", cameras), files.open, tmp_path / "b", workers=3)
-    assert files.opened > 1 and sorted(files.asked) == list(range(2, FRAMES + 2))
+    make_images(plan_for("nerfstudio", cameras), video, tmp_path / "a")
+    assert video.asked == list(range(2, FRAMES + 2))
+    together = threading.Barrier(2)
+
+    def draw_two_at_once(number: int) -> np.ndarray:
+        if number in (2, 3):
+            together.wait(30)
+        return picture(number)
+
+    files.draw = draw_two_at_once
+    make_images(plan_for("nerfstudio", cameras), files, tmp_path / "b")
+    assert sorted(files.asked) == list(range(2, FRAMES + 2))
     for k in range(FRAMES):
         name = f"images/{k + 2:05d}.png"
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -238,7 +236,7 @@ def test_a_video_is_read_once_in_its_order_and_png_files_by_every_thread(
 
 def test_finished_pictures_are_not_made_again_and_spoilt_ones_are(cameras: Cameras, tmp_path: Path) -> None:
     plan = plan_for("nerfstudio", cameras)
-    make_images(plan, Frames().open, tmp_path)
+    make_images(plan, Frames(), tmp_path)
     first = stamps(tmp_path)
     gone, cut, empty = (tmp_path / f"images/0000{n}.png" for n in (3, 5, 6))
     whole = cut.read_bytes()
@@ -246,17 +244,20 @@ def test_finished_pictures_are_not_made_again_and_spoilt_ones_are(cameras: Camer
     cut.write_bytes(whole[:-9])
     empty.write_bytes(b"")
     source = Frames()
-    made = make_images(plan, source.open, tmp_path)
-    assert (made.made, made.kept) == (3, FRAMES - 3)
+    make_images(plan, source, tmp_path)
     assert source.asked == [3, 5, 6]
     assert cut.read_bytes() == whole
     again = stamps(tmp_path)
     assert {p for p in again if again[p] != first[p]} == set(map(str, (gone, cut, empty)))
     nobody = Frames()
-    assert make_images(plan, nobody.open, tmp_path).made == 0 and nobody.opened == 0
+    make_images(plan, nobody, tmp_path)
+    assert nobody.asked == []
 
 
-def test_one_that_is_stopped_leaves_only_whole_pictures_and_resumes(cameras: Cameras, tmp_path: Path) -> None:
+def test_one_that_is_stopped_leaves_only_whole_pictures_and_resumes(
+    cameras: Cameras, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("being_remote.export.images.MAX_WORKERS", 2)
     plan = plan_for("gaussiantalker", cameras)
 
     def stop_at_three(progress: TransferProgress) -> None:
@@ -264,13 +265,14 @@ def test_one_that_is_stopped_leaves_only_whole_pictures_and_resumes(cameras: Cam
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_images(plan, Frames().open, tmp_path, workers=2, on_progress=stop_at_three)
+        make_images(plan, Frames(), tmp_path, on_progress=stop_at_three)
     before = stamps(tmp_path)
     assert 3 <= len(before) < FRAMES
     assert all(cv2.imread(p) is not None for p in before)
     assert not list(tmp_path.rglob(".*"))
-    made = make_images(plan, Frames().open, tmp_path)
-    assert made.kept == len(before) and made.made == FRAMES - len(before)
+    rest = Frames()
+    make_images(plan, rest, tmp_path)
+    assert len(rest.asked) == FRAMES - len(before)
     assert {p: s for p, s in stamps(tmp_path).items() if p in before} == before
 
 
@@ -278,13 +280,13 @@ def test_a_frame_that_cannot_be_decoded_is_named_and_what_is_finished_stays(
     cameras: Cameras, tmp_path: Path
 ) -> None:
     with pytest.raises(TornFile, match="cannot be decoded"):
-        make_images(plan_for("nerfstudio", cameras), Frames(torn=6).open, tmp_path, workers=2)
+        make_images(plan_for("nerfstudio", cameras), Frames(torn=6), tmp_path)
     assert {p.name for p in (tmp_path / "images").iterdir()} >= {f"0000{n}.png" for n in (2, 3, 4)}
     assert not (tmp_path / "images/00006.png").exists()
 
 
 def test_pictures_of_another_plan_are_refused_and_left_as_they_are(cameras: Cameras, tmp_path: Path) -> None:
-    make_images(plan_for("nerfstudio", cameras), Frames().open, tmp_path)
+    make_images(plan_for("nerfstudio", cameras), Frames(), tmp_path)
     before = stamps(tmp_path)
     later = replace(cameras, source_numbers=cameras.source_numbers + 1)
     for plan, changed in (
@@ -293,13 +295,13 @@ def test_pictures_of_another_plan_are_refused_and_left_as_they_are(cameras: Came
         (plan_for("nerfstudio", later), "numbering_sha256"),
     ):
         with pytest.raises(UsageError, match=f"another plan: .*{changed}(.|\n)*--out DIR"):
-            make_images(plan, Frames().open, tmp_path)
+            make_images(plan, Frames(), tmp_path)
     (tmp_path / RECORD).write_text("{")
     with pytest.raises(UsageError, match="cannot be read"):
-        make_images(plan_for("nerfstudio", cameras), Frames().open, tmp_path)
+        make_images(plan_for("nerfstudio", cameras), Frames(), tmp_path)
     (tmp_path / RECORD).unlink()
     with pytest.raises(UsageError, match=r"pictures already \(images/00002.png\)"):
-        make_images(plan_for("nerfstudio", cameras), Frames().open, tmp_path)
+        make_images(plan_for("nerfstudio", cameras), Frames(), tmp_path)
     assert stamps(tmp_path) == before
 
 
@@ -307,11 +309,13 @@ def test_pictures_of_other_frames_of_the_video_under_the_same_numbers_are_refuse
     cameras: Cameras, tmp_path: Path
 ) -> None:
     told = replace(cameras, numbers_by="pixels", video_frames=np.arange(FRAMES) + 1)
-    make_images(plan_for("nerfstudio", part(told, slice(0, 5))), Frames().open, tmp_path)
-    assert make_images(plan_for("nerfstudio", told), Frames().open, tmp_path).kept == 5
+    make_images(plan_for("nerfstudio", part(told, slice(0, 5))), Frames(), tmp_path)
+    rest = Frames()
+    make_images(plan_for("nerfstudio", told), rest, tmp_path)
+    assert rest.asked == [7, 8]
     for other in (replace(told, video_frames=np.arange(FRAMES)), replace(told, numbers_by="settings")):
         with pytest.raises(UsageError, match="pictures of another plan"):
-            make_images(plan_for("nerfstudio", other), Frames().open, tmp_path)
+            make_images(plan_for("nerfstudio", other), Frames(), tmp_path)
 
 
 @pytest.mark.parametrize("by", ["pixels", "unknown"])
@@ -321,40 +325,40 @@ def test_no_picture_is_made_of_a_pose_whose_frame_is_not_known(
     frames = np.where(np.arange(FRAMES) == 3, -1, np.arange(FRAMES) + 1)
     told = replace(cameras, numbers_by=by, video_frames=frames)
     with pytest.raises(InconsistentData, match="1 of 7 pictures cannot be made: their frames") as caught:
-        make_images(plan_for("insta", told), Frames().open, tmp_path)
+        make_images(plan_for("insta", told), Frames(), tmp_path)
     assert caught.value.exit_code == 6 and "--no-check" in caught.value.hint
     numbers = np.where(frames < 0, 0, cameras.source_numbers)
     with pytest.raises(InconsistentData, match="1 of 7 pictures cannot be made: their frames"):
-        make_images(plan_for("insta", replace(cameras, source_numbers=numbers)), Frames().open, tmp_path)
+        make_images(plan_for("insta", replace(cameras, source_numbers=numbers)), Frames(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_pictures_of_a_run_that_has_grown_at_its_end_are_added_to_and_of_no_other(
     cameras: Cameras, tmp_path: Path
 ) -> None:
-    make_images(plan_for("gaussian-avatars", part(cameras, slice(0, 4))), Frames().open, tmp_path)
+    make_images(plan_for("gaussian-avatars", part(cameras, slice(0, 4))), Frames(), tmp_path)
     before = stamps(tmp_path)
     # Numbered anew: the same names, other frames.
     with pytest.raises(UsageError, match="another plan: numbering_sha256 changed"):
-        make_images(plan_for("gaussian-avatars", part(cameras, slice(1, FRAMES))), Frames().open, tmp_path)
+        make_images(plan_for("gaussian-avatars", part(cameras, slice(1, FRAMES))), Frames(), tmp_path)
     stranger = tmp_path / "images/00005_00.png"
     stranger.write_bytes((tmp_path / "images/00001_00.png").read_bytes())
     with pytest.raises(UsageError, match=r"pictures already \(images/00005_00.png\)"):
-        make_images(plan_for("gaussian-avatars", cameras), Frames().open, tmp_path)
+        make_images(plan_for("gaussian-avatars", cameras), Frames(), tmp_path)
     stranger.unlink()
     source = Frames()
-    made = make_images(plan_for("gaussian-avatars", cameras), source.open, tmp_path)
-    assert (made.made, made.kept) == (3, 4) and source.asked == [6, 7, 8]
+    make_images(plan_for("gaussian-avatars", cameras), source, tmp_path)
+    assert source.asked == [6, 7, 8]
     assert {p: s for p, s in stamps(tmp_path).items() if p in before} == before
     assert json.loads((tmp_path / RECORD).read_text())["pictures"] == FRAMES
     with pytest.raises(UsageError, match="another plan"):  # what was the whole run is now a part
-        make_images(plan_for("gaussian-avatars", part(cameras, slice(0, 4))), Frames().open, tmp_path)
+        make_images(plan_for("gaussian-avatars", part(cameras, slice(0, 4))), Frames(), tmp_path)
 
 
 def test_a_video_is_read_in_its_own_order_where_the_runs_is_another(cameras: Cameras, tmp_path: Path) -> None:
     mixed = replace(cameras, source_numbers=np.array([2, 3, 8, 4, 5, 6, 7]))
     video = Frames()
-    make_images(plan_for("gaussian-avatars", mixed), video.open, tmp_path, workers=1)
+    make_images(plan_for("gaussian-avatars", mixed), video, tmp_path)
     assert video.asked == [2, 3, 4, 5, 6, 7, 8]
     canvas = plan_for("gaussian-avatars", mixed).canvas
     third = cv2.imread(str(tmp_path / "images/00002_00.png"))
@@ -366,7 +370,7 @@ def test_cameras_of_other_frames_are_not_written_over_those_that_the_pictures_we
 ) -> None:
     target, first = TARGETS["nerfstudio"], part(cameras, slice(0, 5))
     write(target, export_for("nerfstudio", first), tmp_path)
-    make_images(plan_for("nerfstudio", first), Frames().open, tmp_path / "nerfstudio")
+    make_images(plan_for("nerfstudio", first), Frames(), tmp_path / "nerfstudio")
     document = tmp_path / "nerfstudio/transforms.json"
     before = document.read_bytes()
     for other in (part(cameras, slice(1, 6)), part(cameras, slice(0, 4))):
@@ -388,11 +392,11 @@ def test_frames_that_the_source_lacks_are_refused_before_a_picture_is_made(
     with pytest.raises(
         InconsistentData, match=r"2 of 7 pictures (.|\n)* source frames 7 to 8, and there are 6"
     ):
-        make_images(plan_for("nerfstudio", cameras), Frames(count=6).open, tmp_path)
+        make_images(plan_for("nerfstudio", cameras), Frames(count=6), tmp_path)
     other = Frames()
     other.size_wh = (180, 320)
     with pytest.raises(InconsistentData, match="frames are 180x320, the cameras are for 320x180"):
-        make_images(plan_for("nerfstudio", cameras), other.open, tmp_path)
+        make_images(plan_for("nerfstudio", cameras), other, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -407,7 +411,8 @@ def test_the_mask_is_what_the_tracker_saw_and_nothing_of_the_padding(
     cameras: Cameras, tmp_path: Path
 ) -> None:
     plan = plan_for("gaussiantalker", cameras)
-    mask = cv2.imread(str(make_images(plan, Frames().open, tmp_path).mask), cv2.IMREAD_UNCHANGED)
+    make_images(plan, Frames(), tmp_path)
+    mask = cv2.imread(str(tmp_path / MASK), cv2.IMREAD_UNCHANGED)
     assert mask.shape == plan.canvas.out_size_wh[::-1] and set(np.unique(mask)) == {0, 255}
     rows, columns = np.nonzero(mask)
     x, y = plan.canvas.x_min, plan.canvas.y_min
@@ -429,11 +434,11 @@ def test_a_resized_mask_holds_exactly_the_pixels_that_show_nothing_but_what_was_
 
 def test_progress_counts_all_pictures_with_those_made_before(cameras: Cameras, tmp_path: Path) -> None:
     plan = plan_for("nerfstudio", cameras)
-    make_images(plan, Frames().open, tmp_path)
+    make_images(plan, Frames(), tmp_path)
     (tmp_path / "images/00004.png").unlink()
     (tmp_path / "images/00005.png").unlink()
     told: list[TransferProgress] = []
-    make_images(plan, Frames().open, tmp_path, on_progress=told.append)
+    make_images(plan, Frames(), tmp_path, on_progress=told.append)
     assert [(p.done, p.total, p.unit) for p in told] == [(6, 7, "pictures"), (7, 7, "pictures")]
 
 
@@ -451,7 +456,7 @@ def test_the_words_for_a_source_change_when_it_does(tmp_path: Path) -> None:
 
 
 def test_the_record_says_in_plain_json_what_the_pictures_are_of(cameras: Cameras, tmp_path: Path) -> None:
-    make_images(plan_for("gaussiantalker", cameras), Frames().open, tmp_path)
+    make_images(plan_for("gaussiantalker", cameras), Frames(), tmp_path)
     record = json.loads((tmp_path / RECORD).read_text())
     assert record["source"] == "video at 25 fps" and record["pictures"] == FRAMES
     assert record["encoding"] == "JPEG, quality 95" and record["canvas"]["source_size_wh"] == [320, 180]

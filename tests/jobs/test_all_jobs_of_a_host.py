@@ -59,6 +59,53 @@ def test_all_jobs_of_a_host_that_gives_no_answer_are_unknown_or_abandoned_on_the
         (works.attempt(job) / "go").touch()
 
 
+def test_a_host_is_connected_to_once_for_all_of_its_jobs(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = {start(works, "a"), start(works, "b")}
+    opened: list[str] = []
+    real = job_context.session_opener
+
+    def counted(*args: Any, **more: Any) -> Any:
+        opener = real(*args, **more)
+        return lambda host: opened.append(host) or opener(host)  # type: ignore[func-returns-value]  # None, then it
+
+    monkeypatch.setattr(job_context, "session_opener", counted)
+    assert {job.job for job in cancel_all(works.inventory, host="here").jobs} == started
+    assert opened == ["here"]
+
+
+def test_what_is_to_be_done_about_a_silent_host_is_said_once_for_each_job(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = {start(works, "a"), start(works, "b")}
+    with monkeypatch.context() as patched:
+        patched.setattr(job_context, "session_opener", lambda *_, **__: _away)
+        for job in cancel_all(works.inventory, host="here").jobs:
+            assert job.reason.count("--pod-is-gone") == 1 and f"cancel {job.job} --pod-is-gone" in job.reason
+    for job in started:
+        (works.attempt(job) / "go").touch()
+
+
+def test_a_rehearsal_of_giving_a_pod_up_says_which_attempts_would_be_abandoned_and_why(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = start(works, "a")
+    answers = cancel(works.inventory, job, pod_is_gone=True, dry_run=True)
+    assert (answers.state, answers.reason) == ("running", "a cancel would be sent to here")
+    history = works.ledger.history(job)
+    with monkeypatch.context() as patched:
+        patched.setattr(job_context, "session_opener", lambda *_, **__: _away)
+        silent = cancel(works.inventory, job, pod_is_gone=True, dry_run=True)
+    assert silent.reason == "its attempt would be abandoned, because no route"
+    unnamed = works.inventory.model_copy(update={"hosts": {}})
+    assert "does not name this host" in cancel(unnamed, job, pod_is_gone=True, dry_run=True).reason
+    assert works.ledger.history(job) == history and silent.exit_code == 0
+    (works.attempt(job) / "go").touch()
+
+
+def _away(host: str) -> Any:
+    raise HostError("no route", host=host)
+
+
 def kill_supervisor(works: Any, job: str) -> None:
     who = json.loads((works.attempt(job) / "who.json").read_text())
     os.kill(who["supervisor"]["pid"], signal.SIGKILL)

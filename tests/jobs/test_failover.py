@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -293,7 +294,7 @@ def test_a_job_that_another_terminal_moved_is_not_taken_away_from_there(two_pods
 
 
 @pytest.mark.soak
-def test_where_both_pods_stay_away_nothing_is_given_up(two_pods: TwoPods) -> None:
+def test_where_both_pods_stay_away_nothing_is_given_up_and_both_reasons_are_named(two_pods: TwoPods) -> None:
     two_pods.tracker(SLEEPS, "a")
     followed = Followed(two_pods, after_s=1.0)
     job = followed.at_work()
@@ -301,7 +302,9 @@ def test_where_both_pods_stay_away_nothing_is_given_up(two_pods: TwoPods) -> Non
         pod.stop()
     with pytest.raises(HostError) as raised:
         followed.end()
-    assert raised.value.host == "b"
+    refused = r"127\.0\.0\.1:{port}: .*"
+    its, other = (refused.format(port=two_pods.pods[name].port) for name in "ab")
+    assert re.search(f"{job} did not move: a: .*{its}; b: .*{other}", raised.value.what), raised.value.what
     assert (two_pods.known(job).attempt, two_pods.known(job).state) == (1, "running")
 
 

@@ -8,6 +8,10 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
+from being_remote.pod_client.runner import run_program
+from being_remote.schedulers import plain_host
 from being_remote.workflows.forget import forget
 from being_remote.workflows.pull import NotPulled, PullReport, pull_all_jobs
 
@@ -41,6 +45,19 @@ def test_a_job_that_cannot_be_pulled_keeps_no_other_from_it(works: Any) -> None:
     report = pull_all_jobs(works.inventory, all_files=True)
     assert {job.job: type(job) for job in report.jobs} == {good: PullReport, bad: NotPulled}
     assert report.exit_code == 3
+
+
+def test_all_jobs_of_a_host_are_looked_at_once(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        works.command(f"echo {number} > one.txt", follow_it=True)
+    asked: list[str] = []
+
+    def count(session: Any, program: Any, *args: Any, **more: Any) -> bytes:
+        asked.append(program)
+        return run_program(session, program, *args, **more)
+
+    monkeypatch.setattr(plain_host, "run_program", count)
+    assert len(pull_all_jobs(works.inventory, all_files=True).jobs) == 3 and asked == ["status"]
 
 
 def test_what_is_local_already_is_no_fault_when_its_host_has_it_no_more(works: Any) -> None:

@@ -20,9 +20,12 @@ from being_remote.jobs.follow import follow
 from being_remote.pod import locks, processes, waiting_records
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.job_states import JobState
+from being_remote.pod_client.runner import run_program
+from being_remote.schedulers import plain_host
 from being_remote.workflows.job_context import job_context
 from being_remote.workflows.jobs import jobs
 from being_remote.workflows.resume import resume
+from being_remote.workflows.resume_all import resume_all
 
 pytestmark = pytest.mark.usefixtures("locks_folder")
 
@@ -102,6 +105,25 @@ def test_resume_all_starts_what_waits_on_a_host_in_its_order(
     free(busy)
     works.until(lambda: row(works, made[2]).state == "succeeded")
     assert (tmp_path / "order").read_text().split() == ["0", "1", "2"]
+
+
+def test_what_waited_waits_again_in_its_order_by_one_submit(
+    works: Any, busy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [waits(works, f"true {n}") for n in range(12)]
+    kill_queue(works).rename(works.workdir / "jobs/.waiting/0123456789abcdef")
+    asked: list[str] = []
+
+    def count(session: Any, program: Any, *args: Any, **more: Any) -> bytes:
+        asked.append(program)
+        return run_program(session, program, *args, **more)
+
+    monkeypatch.setattr(plain_host, "run_program", count)
+    report = resume_all(works.inventory, host="here")
+    assert asked == ["status", "offer"]
+    assert [(job.job, job.state) for job in report.jobs] == [(job, "waiting") for job in made]
+    rows = {row.job: row.evidence["queue"]["number"] for row in jobs(works.inventory).jobs}
+    assert sorted(made, key=rows.__getitem__) == made
 
 
 def test_resume_all_takes_no_job_and_resume_needs_one(works: Any, tmp_path: Path) -> None:

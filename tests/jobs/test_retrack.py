@@ -272,6 +272,7 @@ def test_a_tracking_is_planned_run_followed_pulled_and_judged(tracking: Inventor
     nothing = retrack(tracking, recipe="command", command="true", gpus=0, follow_it=True)
     first = pull(tracking, "last")  # of a kind that leaves results
     assert first.job == report.job != nothing.job
+    assert pull(tracking, "last", all_files=True, dry_run=True).job == report.job
     intrinsics = json.loads((first.folder / "intrinsics.json").read_text())
     assert (first.quarantined, first.exit_code, first.state) == ((), 0, "succeeded")
     assert first.folder == tmp_path / "backups" / "demo" / "runs" / report.job

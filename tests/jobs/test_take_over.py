@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,68 @@ def test_a_job_that_has_ended_or_is_lost_or_has_other_settings_hinders_no_other_
     os.killpg(facts.newest.progress.payload.pid, signal.SIGKILL)
     works.until(lambda: jobs(theirs).jobs[0].state == "lost")
     assert works.command("sleep 60").state == "running"
+
+
+@pytest.fixture
+def both(works: Any, theirs: Inventory, tmp_path: Path) -> Inventory:
+    """Another laptop's inventory with a second host."""
+    other = {"kind": "local", "name": "other", "workdir": str(tmp_path / "Other"), "python": sys.executable}
+    document = theirs.model_dump()
+    return Inventory.model_validate({**document, "hosts": {**document["hosts"], "other": other}})
+
+
+@pytest.fixture
+def at_work_elsewhere(both: Inventory) -> Iterator[str]:
+    """A job of a third laptop on the second host."""
+    third = both.model_copy(update={"state": both.state.with_name("third-state")})
+    job = str(retrack(third, replace(SLEEP, host="other")).job)
+    yield job
+    cancel(third, job)
+
+
+def test_a_rehearsal_says_that_another_laptops_job_of_the_same_settings_is_at_work(
+    works: Any, theirs: Inventory
+) -> None:
+    job = works.command("sleep 60").job
+    report = retrack(theirs, SLEEP, dry_run=True)
+    (obstacle,) = report.obstacles
+    assert f"logs {job} --take-over" in obstacle and "--again" in obstacle and report.exit_code == 4
+    again = retrack(theirs, replace(SLEEP, again=True), dry_run=True)
+    assert (again.obstacles, again.exit_code) == ((), 0)
+    assert jobs_on_host(works) == {job} and not theirs.state.exists()
+
+
+def test_no_attempt_is_made_beside_another_laptops_job_of_the_same_settings(
+    works: Any, theirs: Inventory
+) -> None:
+    job = str(retrack(theirs, SLEEP).job)
+    cancel(theirs, job)
+    at_work = works.command("sleep 60").job
+    with pytest.raises(DuplicateJob) as e:
+        resume(theirs, job)
+    assert e.value.other == at_work and ledger_of(theirs).find(job).attempt == 1
+    assert resume(theirs, job, again=True).attempt == 2
+    cancel(theirs, job)
+
+
+def test_a_job_moves_to_no_host_where_another_laptops_job_of_the_same_settings_is_at_work(
+    both: Inventory, at_work_elsewhere: str
+) -> None:
+    job = str(retrack(both, replace(SLEEP, host="here")).job)
+    cancel(both, job)
+    for dry_run in (True, False):
+        with pytest.raises(DuplicateJob) as e:
+            resume(both, job, host="other", dry_run=dry_run)
+        assert e.value.other == at_work_elsewhere
+    after = ledger_of(both).find(job)
+    assert (after.host, after.attempt, after.state) == ("here", 1, "cancelled")
+    assert resume(both, job, host="other", again=True).attempt == 2
+    cancel(both, job)
+
+
+def test_no_job_is_sent_whose_failover_host_has_another_laptops_job_of_the_same_settings(
+    both: Inventory, at_work_elsewhere: str
+) -> None:
+    with pytest.raises(DuplicateJob) as e:
+        retrack(both, replace(SLEEP, host="here"), failover="other")
+    assert e.value.other == at_work_elsewhere and ledger_of(both).jobs() == ()

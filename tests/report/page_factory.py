@@ -8,7 +8,7 @@ import numpy as np
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.intrinsics import intrinsics_in_source
 from being_remote.report.curves import Curve, Panel
-from being_remote.report.page import Column, Copyable, Page, PageChart, PagePicture, SliderFrame, Table
+from being_remote.report.page import Column, Page, PageChart, PagePicture, SliderFrame, Table
 
 K_CROP = np.array([[2339.0, 0, 255], [0, 2339, 250], [0, 0, 1]])
 CROP = crop_from_box((510, 1410, 90, 990), (1920, 1080), (512, 512))
@@ -57,6 +57,5 @@ def make_page(word: str = "roman", *, frames: int = 3, warnings: bool = True) ->
         ),
         evidence=PagePicture(f"{word} evidence", f"{word} is believed", png_of(128)),
         charts=(PageChart(word, f"{word} over time", (panel,)),),
-        copyables=(Copyable(f"{word} to copy", f"{word} copied"),),
         outputs=(f"{word}/cameras.json",),
     )

@@ -342,6 +342,10 @@ def test_a_dry_run_of_verify_names_what_rotted_and_repairs_nothing(here: SyncedA
         ("checkpoint/00002.frame", "rotten", None, None),
         ("checkpoint/00003.frame", "missing", None, None),
     }
+    assert [w.split(";")[0] for w in dry.warnings if "the content of" in w] == [
+        "snapshot 0: the content of 'checkpoint/00002.frame' is corrupt",
+        "snapshot 0: the content of 'checkpoint/00003.frame' is missing",
+    ]
     (live,) = (w for w in dry.warnings if w.startswith("corrupt here"))
     assert "2 files ('checkpoint/00001.frame', 'checkpoint/00003.frame')" in live
     mended = here.sync(verify=True)

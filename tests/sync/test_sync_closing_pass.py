@@ -164,6 +164,7 @@ def test_verify_repairs_an_older_snapshot_from_the_host_that_still_has_it(here: 
     report = here.sync(verify=True)
     (rot,) = report.rotten
     assert (rot.path, rot.fault, rot.repaired_from, report.exit_code) == (LOG, "rotten", "host", 0)
+    assert f"the content of {LOG!r} was corrupt; repaired from" in "\n".join(report.warnings)
     assert history.object(entry.sha256).read_bytes() == here.log.read_bytes()
     assert report.verified == report.files
 

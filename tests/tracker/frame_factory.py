@@ -12,6 +12,9 @@ import numpy as np
 from being_remote.camera.intrinsics import from_ndc
 from being_remote.camera.pose import opencv_from_pytorch3d, rotation_from_6d
 
+# A float32 that numpy warns of when it is made wider: its second-highest bit of the fraction is clear.
+SIGNALLING_NAN = np.frombuffer(bytes([1, 0, 128, 127]), "<f4")[0]
+
 
 def content(
     frame_id: str = "00000", *, seed: int = 0, size_hw: tuple[int, int] = (512, 512)

@@ -71,11 +71,11 @@ def changed(**groups: dict[str, Any]) -> dict[str, Any]:
         ),
         (changed(camera={"R": np.ones((1, 6), "f4")}), ["span no plane"]),
         (
-            changed(flame={"exp": np.full((1, 100), np.nan, "f4")}),
+            changed(flame={"exp": np.full((1, 100), factory.SIGNALLING_NAN)}),
             ["flame.exp holds numbers that are not finite"],
         ),
         (
-            changed(opencv={"K": np.full((1, 3, 3), np.inf, "f4")}),
+            changed(opencv={"K": np.full((1, 3, 3), factory.SIGNALLING_NAN)}),
             ["opencv.K holds numbers that are not finite", "camera holds numbers that are not finite"],
         ),
         (changed(opencv={"K": np.eye(4, dtype="f4")[None]}), ["opencv.K must be an array of 1 x 3 x 3"]),

@@ -242,7 +242,7 @@ def test_a_tensor_of_no_numbers_at_all_reaches_nowhere() -> None:
     import torch
 
     content = {**factory.content(), "more": torch.zeros((0, 5))}
-    assert parse_frame(factory.saved(content), "00000.frame").extra_keys == ("more",)
+    assert parse_frame(factory.saved(content), "00000.frame").keys[-1] == "more"
 
 
 def test_a_tensor_with_a_negative_stride_is_refused() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from frame_factory import SIGNALLING_NAN
 
 from being_remote.errors import DataError, InconsistentData, NotFoundError, TornFile, UnsafeFile
 from being_remote.tracker.npy_file import DENSE, SPARSE, read_landmarks
@@ -82,8 +83,9 @@ def test_dense_points_are_not_taken_for_sparse_ones_and_none_are_not_finite(tmp_
     np.save(path, np.ones((478, 2)))
     with pytest.raises(InconsistentData, match="478 x 2 numbers, not 68 x 2"):
         read_landmarks(path, SPARSE)
-    np.save(path, np.full((68, 2), np.nan))
-    with pytest.raises(InconsistentData, match="not finite"):
-        read_landmarks(path, SPARSE)
+    for number in (np.nan, SIGNALLING_NAN):
+        np.save(path, np.full((68, 2), number))
+        with pytest.raises(InconsistentData, match="not finite"):
+            read_landmarks(path, SPARSE)
     with pytest.raises(NotFoundError):
         read_landmarks(tmp_path / "00002.npy", SPARSE)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from frame_factory import SIGNALLING_NAN
 
 from being_remote.demo.actor import mesh_bytes
 from being_remote.errors import DataError, NotFoundError, TornFile, UnsafeFile
@@ -52,6 +53,7 @@ def test_faces_that_are_no_triangles_of_known_vertices_are_left_out(tmp_path: Pa
         (mesh_bytes(VERTICES, FACES).replace(b"float x", b"float y"), UnsafeFile, "distinct"),
         (mesh_bytes(VERTICES, FACES).replace(b"little", b"bigger"), UnsafeFile, "read are"),
         (mesh_bytes(np.full((4, 3), np.nan), FACES), TornFile, "not finite"),
+        (mesh_bytes(np.full((4, 3), SIGNALLING_NAN), FACES), TornFile, "not finite"),
         (b"OFF\n4 2 0\n", UnsafeFile, "no header"),
         (b"", UnsafeFile, "no header"),
         (b"ply\nformat ascii 1.0\nproperty float x\nend_header\n", UnsafeFile, "header"),

@@ -13,13 +13,13 @@ from being_remote.tracker.frame_cost import frame_cost
 from being_remote.tracker.presets import PRESETS, find_preset, text
 from being_remote.tracker.settings import KEYS, check, coerce
 
-ROUND_2 = PRESETS["gaussiantalker-round2"].settings
+ROUND_2 = PRESETS["gaussiantalker-round2"].settings_for(KEYS)
 
 
 def test_the_three_presets_set_what_their_names_promise() -> None:
     assert list(PRESETS) == ["flashavatar", "gaussiantalker-round2", "full-face"]
-    assert PRESETS["flashavatar"].settings == {}
-    assert PRESETS["full-face"].settings == {"optimize_shape": True, "optimize_jaw": True}
+    assert PRESETS["flashavatar"].settings_for(KEYS) == {}
+    assert PRESETS["full-face"].settings_for(KEYS) == {"optimize_shape": True, "optimize_jaw": True}
     expected = {"bbox_scale": 3.5, "image_size": [768, 768], "optimize_shape": True, "optimize_jaw": True}
     assert {k: v for k, v in ROUND_2.items() if k != "pyr_levels"} == expected
     assert ROUND_2["pyr_levels"] == [[1.0, 240], [0.25, 60], [0.5, 60], [1.0, 105]]
@@ -63,13 +63,13 @@ def test_a_checkout_that_lacks_a_key_of_a_preset_is_named_and_one_without_a_pyra
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_every_setting_is_as_the_tracker_takes_it_and_has_its_reason_in_the_text(name: str) -> None:
     shown = text(name)
-    for key, value in find_preset(name).settings.items():
+    for key, value in find_preset(name).settings_for(KEYS).items():
         assert coerce(key, value) == value and type(coerce(key, value)) is type(value)
         assert f"{key}: {str(value).lower()}" in shown
         assert find_preset(name).reasons[key] in shown
-    check(find_preset(name).settings)
+    check(find_preset(name).settings_for(KEYS))
     assert all(note in shown for note in find_preset(name).advice(KEYS))
-    assert set(find_preset(name).reasons) == set(find_preset(name).settings)
+    assert set(find_preset(name).reasons) == set(find_preset(name).settings_for(KEYS))
 
 
 def test_the_text_says_what_478_landmarks_can_mean_and_what_the_resolution_gains() -> None:

@@ -190,6 +190,7 @@ def test_small_turns_are_not_rounded_to_nothing() -> None:
         ({"jaw": [[1, 2, 3, 2, 4, 6]]}, r"00001\.frame: flame\.jaw is not a rotation"),
         ({"eyes": [[*REST, *([0] * 6)]]}, r"00001\.frame: flame\.eyes is not a rotation"),
         ({"exp": np.full((1, 100), np.nan)}, r"00001\.frame: flame\.exp holds numbers that are not finite"),
+        ({"exp": np.full((1, 100), factory.SIGNALLING_NAN)}, r"flame\.exp holds numbers that are not finite"),
         ({"jaw": [[np.inf, 0, 0, 0, 1, 0]]}, r"flame\.jaw holds numbers that are not finite"),
         ({"exp": np.zeros((1, 50))}, r"00001\.frame: flame\.exp has 50 numbers, before it 100"),
     ],

@@ -15,10 +15,10 @@ from being_remote.demo.actor import make_actor
 from being_remote.demo.tracker_recipe import face_box, project
 from being_remote.errors import UsageError
 from being_remote.tracker.presets import PRESETS
-from being_remote.tracker.settings import Settings
+from being_remote.tracker.settings import KEYS, Settings
 from being_remote.tracker.settings_forecast import WhatIf, crop_settings, parse_what_if, what_if
 
-ROUND_2 = PRESETS["gaussiantalker-round2"].settings
+ROUND_2 = PRESETS["gaussiantalker-round2"].settings_for(KEYS)
 FULL_HD = (1920, 1080)
 CROP = crop_from_box((510, 1410, 90, 990), FULL_HD, (512, 512))
 K = np.array([[2339.0, 0, 255], [0, 2339, 250], [0, 0, 1]])

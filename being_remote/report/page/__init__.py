@@ -10,7 +10,6 @@ from being_remote.report.page.render import html
 from being_remote.report.page.values import (
     Cell,
     Column,
-    Copyable,
     Page,
     PageChart,
     PagePicture,
@@ -18,4 +17,4 @@ from being_remote.report.page.values import (
     Table,
 )
 
-__all__ = ["Cell", "Column", "Copyable", "Page", "PageChart", "PagePicture", "SliderFrame", "Table", "html"]
+__all__ = ["Cell", "Column", "Page", "PageChart", "PagePicture", "SliderFrame", "Table", "html"]

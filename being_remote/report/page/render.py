@@ -20,7 +20,7 @@ from being_remote.camera.intrinsics import fov_deg, to_opencv_pixels
 from being_remote.foreign_text import printable
 from being_remote.report.crop_diagram import lay_out_crop
 from being_remote.report.curves import Curve, Panel, Span, frame_range, value_range
-from being_remote.report.page.values import MAX_ROWS, Cell, Copyable, Page, Table
+from being_remote.report.page.values import MAX_ROWS, Cell, Page, Table
 
 WIDTH, HEIGHT = 1000, 220  # of a panel's viewBox
 LEFT, RIGHT, TOP, FOOT = 72, 988, 10, 188
@@ -146,7 +146,7 @@ def html(page: Page) -> bytes:
         drawn=lay_out_crop(page.crop, page.K_crop, page.K_source),
         charts=[(chart, lay_out_panels(chart.panels)) for chart in page.charts],
         tables=[(table, *_shown_rows(table)) for table in page.checks],
-        copyables=(*_camera_copyables(page), *page.copyables),
+        copyables=_camera_copyables(page),
     )
     return text.encode("utf-8")
 
@@ -202,15 +202,14 @@ def _shown_rows(table: Table) -> tuple[list[tuple[int, bool]], int]:
     return [(i, i in table.doubtful) for i in shown], len(table.rows) - len(shown)
 
 
-def _camera_copyables(page: Page) -> tuple[Copyable, ...]:
+def _camera_copyables(page: Page) -> dict[str, str]:
+    """Lines of text that people paste elsewhere, by their labels."""
     K, crop = page.K_source, page.crop
     pinhole = " ".join(repr(float(K[i])) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    return (
-        Copyable("K, original frames, corner convention", json.dumps(K.tolist())),
-        Copyable("K, original frames, OpenCV", json.dumps(to_opencv_pixels(K).tolist())),
-        Copyable("K, the tracker's images, corner convention", json.dumps(page.K_crop.tolist())),
-        Copyable("fx fy cx cy, as COLMAP's PINHOLE has them", pinhole),
-        Copyable(
-            "crop: x_min, x_max, y_min, y_max", json.dumps([crop.x_min, crop.x_max, crop.y_min, crop.y_max])
-        ),
-    )
+    return {
+        "K, original frames, corner convention": json.dumps(K.tolist()),
+        "K, original frames, OpenCV": json.dumps(to_opencv_pixels(K).tolist()),
+        "K, the tracker's images, corner convention": json.dumps(page.K_crop.tolist()),
+        "fx fy cx cy, as COLMAP's PINHOLE has them": pinhole,
+        "crop: x_min, x_max, y_min, y_max": json.dumps([crop.x_min, crop.x_max, crop.y_min, crop.y_max]),
+    }
