@@ -123,7 +123,7 @@ def pull(
     recipes = recipes_with_results() if job == LAST else ()
     found = find_job(context, job, "pull", take_over=take_over, recipes=recipes, dry_run=dry_run)
     require_not_forgotten(context, found)
-    host = inventory.host(found.host)
+    host = context.host_of(found)
     with _local_results_named(context, found), context.open_session(host.name) as session:
         status = look_at_job(context.ledger, session, host, found, remember=not dry_run)
         return _pull_job(context, session, found, status, all_files, dry_run, on_progress)
