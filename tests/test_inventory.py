@@ -123,7 +123,7 @@ def test_every_wrong_field_is_named_at_once(tmp_path: Path) -> None:
         ("hosts:\n  local: {workdir: /w}\n", "line 2: hosts.local.name: 'local' is this laptop"),
         (
             "hosts: {a: {workdir: /w, whatever: 1}}\n",
-            "line 1: hosts.a.whatever: unknown field; known: address, answer_timeout_s,",
+            "line 1: hosts.a.whatever: unknown field; known: address, address_command,",
         ),
     ],
 )
