@@ -77,8 +77,8 @@ def quote_words(words: Sequence[str]) -> str:
         ValueError: they are too long for one command.
 
     Example:
-        >>> quote_words(["echo", "it's"]).partition(" sh ")[2]
-        "'echo \\\\0047it\\\\0047\\"\\\\0047\\"\\\\0047s\\\\0047'"
+        >>> quote_words(["echo", "why!"]).partition(" sh ")[2]
+        "'echo \\\\0047why\\\\0041\\\\0047'"
     """
     text = os.fsencode(shlex.join(words))
     spelt = _NOT_ALIKE.sub(lambda found: b"\\0%03o" % found[0][0], text)
