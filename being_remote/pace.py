@@ -7,21 +7,11 @@ heartbeat, every few seconds, tells a frozen link.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from being_remote.errors import AnswerTimeout
 
-
-@dataclass(frozen=True)
-class Rate:
-    """At least `least_bytes` in every `window_s` seconds."""
-
-    least_bytes: int
-    window_s: float
-
-
-# 1 KiB/s on average over 5 min: slower than any link that is of use.
-SLOWEST = Rate(300 << 10, 300.0)
+# At least so many bytes in so many seconds: 1 KiB/s on average is slower than any link that is of use.
+LEAST_BYTES, WINDOW_S = 300 << 10, 300.0
 # Slower disks are rare.
 READ_BYTES_PER_S = 20e6
 
@@ -29,16 +19,16 @@ READ_BYTES_PER_S = 20e6
 class Pace:
     """Watches one transfer, which reports its bytes."""
 
-    def __init__(self, host: str, rate: Rate = SLOWEST, *, reads_bytes: int = 0) -> None:
+    def __init__(self, host: str, *, reads_bytes: int = 0) -> None:
         """`reads_bytes`: bytes that may have to be read from a disk before the first one is sent."""
-        self._host, self._least = host, rate.least_bytes
-        self._window_s = rate.window_s + reads_bytes / READ_BYTES_PER_S
+        self._host = host
+        self._window_s = WINDOW_S + reads_bytes / READ_BYTES_PER_S
         self._bytes, self._at = 0, time.monotonic()
 
     def report(self, total_bytes: int) -> None:
         """Check the rate, given all bytes so far. Raises AnswerTimeout if it is too slow."""
         now = time.monotonic()
-        if total_bytes - self._bytes >= self._least:
+        if total_bytes - self._bytes >= LEAST_BYTES:
             self._bytes, self._at = total_bytes, now
         elif now - self._at > self._window_s:
             raise AnswerTimeout(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
 from being_remote.cli.follow_output import download_lines, frames_text
-from being_remote.cli.printing import cell, line, new_table
-from being_remote.cli.text import amount_text, first_line
+from being_remote.cli.printing import cell, line, new_table, prose
+from being_remote.cli.text import amount_text, first_line, printable
 from being_remote.pod.job_states import JobState
 from being_remote.wording import size_words
 
-if TYPE_CHECKING:  # a command imports its own workflow, and need not import the others'
+if TYPE_CHECKING:  # a command imports its own workflow, and need not import the others'; rich takes megabytes
+    from rich.console import Console
+
     from being_remote.jobs.cancel import CancelAllReport, CancelReport
     from being_remote.jobs.job_status import JobStatus
     from being_remote.jobs.live_download import DownloadSummary
@@ -24,28 +24,20 @@ if TYPE_CHECKING:  # a command imports its own workflow, and need not import the
     from being_remote.workflows.resume import ResumeReport
     from being_remote.workflows.resume_all import ResumeAllReport
 
+_GPU = "GPU"
 _SINCE = "since (UTC)"
+_COLUMNS = ("job", "host", "state", "frames", "exit", _GPU, _SINCE)
+_ALWAYS = ("job", "host", "state", _SINCE)
+# With less room beside the rest, a reason is printed beneath.
+_REASON_LETTERS = 40
+# What only programs can read.
+_UNREADABLE = ("reason", "incarnation", "intent", "from_spec_sha256")
 
 
 def show_jobs(console: Console, report: JobsReport) -> None:
     """A row for each job, then the hosts that did not answer."""
-    table = new_table(
-        *("job", "host", "state", "frames", "exit", "GPU", _SINCE, ""), unbroken=("job", "state", _SINCE)
-    )
-    for job in report.jobs:
-        style = "yellow" if job.superseded else state_style(job.state)
-        table.add_row(
-            cell(job.job),
-            cell(job.host),
-            Text(job.state, style=style),
-            cell(frames_text(job.done, job.total).strip()),
-            "" if job.exit_code is None else str(job.exit_code),
-            cell(", ".join(g.removeprefix("GPU-")[:8] for g in job.gpu)),
-            (job.since or "")[5:16].replace("T", " "),
-            cell(_why(job)),
-        )
     if report.jobs:
-        console.print(table)
+        _print_jobs(console, report.jobs)
     else:
         line(console, "no jobs")
     if report.hidden:
@@ -57,18 +49,63 @@ def show_jobs(console: Console, report: JobsReport) -> None:
             line(console, f"{host.host}: jobs may be missing: {problem}", "yellow")
 
 
+def _print_jobs(console: Console, jobs: Sequence[JobStatus]) -> None:
+    """A line for each job, with its reason beside it, or beneath it on a narrow terminal."""
+    from rich.cells import cell_len
+
+    rows = [_job_cells(job) for job in jobs]
+    filled = [name for name in _COLUMNS if name in _ALWAYS or any(row[name] for row in rows)]
+    widths = {name: max(map(cell_len, (name, *(row[name] for row in rows)))) for name in filled}
+    if console.width - sum(width + 2 for width in widths.values()) >= _REASON_LETTERS:
+        table = new_table(*filled, "", unbroken=tuple(filled))
+        for job, row in zip(jobs, rows, strict=True):
+            cells = [cell(row[name], _style(job) if name == "state" else "") for name in filled]
+            table.add_row(*cells, cell(_why(job)))
+        console.print(table)
+        return
+
+    def print_cells(cells: Mapping[str, str], style: str) -> None:
+        padded = (
+            cells[name] + " " * (widths[name] - cell_len(cells[name])) for name in filled if name != _GPU
+        )
+        line(console, "  ".join(padded).rstrip(), style)
+
+    print_cells({name: name for name in filled}, "bold")
+    for job, row in zip(jobs, rows, strict=True):
+        print_cells(row, _style(job))
+        beneath = "; ".join(filter(None, (f"GPU {row[_GPU]}" if row[_GPU] else "", _why(job))))
+        if beneath:
+            prose(console, f"  {beneath}")
+
+
+def _job_cells(job: JobStatus) -> dict[str, str]:
+    return {
+        "job": printable(job.job),
+        "host": printable(job.host),
+        "state": job.state,
+        "frames": frames_text(job.done, job.total).strip(),
+        "exit": "" if job.exit_code is None else str(job.exit_code),
+        _GPU: printable(", ".join(gpu.removeprefix("GPU-")[:8] for gpu in job.gpu)),
+        _SINCE: (job.since or "")[5:16].replace("T", " "),
+    }
+
+
+def _style(job: JobStatus) -> str:
+    return "yellow" if job.superseded else state_style(job.state)
+
+
 def show_why(console: Console, report: WhyReport) -> None:
     """The job's history: each state with its time and its evidence."""
     job = report.jobs[0]
     line(console, f"{job.job} on {job.host}, attempt {job.attempt}: {job.state}", state_style(job.state))
-    if job.reason:
+    if _why(job):
         line(console, f"  because {_why(job)}")
     table = new_table("when", "attempt", "state", "evidence", unbroken=("state",))
     for step in report.story:
         shown = {k: v for k, v in step.evidence.items() if v not in (None, [], "")}
-        facts = [f"{k.replace('_', ' ')} {v}" for k, v in shown.items() if k not in ("reason", "incarnation")]
+        facts = [f"{k.replace('_', ' ')} {v}" for k, v in shown.items() if k not in _UNREADABLE]
         evidence = "; ".join(filter(None, (str(shown.get("reason", "")), ", ".join(facts))))
-        state = Text(step.state, style=state_style(step.state))
+        state = cell(step.state, state_style(step.state))
         table.add_row(step.at or "", str(step.attempt), state, cell(evidence))
     console.print(table)
     if report.error:
@@ -156,7 +193,8 @@ def show_resume(console: Console, report: ResumeReport) -> None:
     text = f"{report.job} on {report.host}, attempt {report.attempt}: {report.state}: {report.reason}"
     line(console, text, state_style(report.state))
     show_downloads(console, report.home)
-    line(console, f"  next: {next_step(report.job, report.host, report.state)}")
+    step = next_step(report.job, report.host, report.state, has_results=report.has_results)
+    line(console, f"  next: {step}")
 
 
 def show_resume_all(console: Console, report: ResumeAllReport) -> None:
@@ -179,7 +217,7 @@ def show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:
     what = f"would upload {amount}" if dry_run else f"moved from {move.from_host}; uploaded {amount}"
     line(console, f"  {what}; {move.frames_kept} frames are kept")
     for note in move.notes:
-        line(console, f"  note: {note}", "yellow")
+        prose(console, f"  note: {note}", "yellow")
 
 
 def show_downloads(console: Console, downloads: DownloadSummary | None) -> None:
@@ -188,11 +226,12 @@ def show_downloads(console: Console, downloads: DownloadSummary | None) -> None:
         line(console, f"  {text}", "yellow" if text.startswith("not ") else "")
 
 
-def next_step(job: str, host: str, state: JobState, *, has_gpu: bool = True) -> str:
+def next_step(job: str, host: str, state: JobState, *, has_gpu: bool = True, has_results: bool = True) -> str:
     """What to do about a job in this state.
 
     Args:
         has_gpu: a GPU was leased, or none was needed; a job that fails without one has no log.
+        has_results: its recipe names results; else it takes --all to pull what it made.
 
     Example:
         >>> next_step("demo-1", "a100", JobState.SUCCEEDED)
@@ -200,8 +239,9 @@ def next_step(job: str, host: str, state: JobState, *, has_gpu: bool = True) -> 
         >>> next_step("demo-1", "a100", JobState.FAILED)
         'jobs --why demo-1; logs demo-1; resume demo-1'
     """
+    pull = f"pull {job}" if has_results else f"pull {job} --all"
     if state is JobState.SUCCEEDED:
-        return f"pull {job}"
+        return pull
     if state is JobState.UNKNOWN:
         return f"jobs --why {job}; logs {job}"
     if state is JobState.FAILED and not has_gpu:
@@ -210,7 +250,7 @@ def next_step(job: str, host: str, state: JobState, *, has_gpu: bool = True) -> 
         return f"jobs --why {job}; logs {job}; resume {job}"
     if state in (JobState.CREATED, JobState.SUBMITTED):
         return f"jobs --why {job}; the same command again starts it"
-    return f"logs {job} --follow, then pull {job}"
+    return f"logs {job} --follow, then {pull}"
 
 
 def state_style(state: JobState | None) -> str:
@@ -221,6 +261,9 @@ def state_style(state: JobState | None) -> str:
 
 
 def _why(job: JobStatus) -> str:
+    """The reason of a job's state; "" where it says nothing more than the state."""
+    if job.ours and job.reason == job.state:
+        return ""
     if job.state is JobState.UNKNOWN:
         as_of = f", as of {job.as_of}" if job.as_of is not None else ""
         return f"{job.reason} (last known: {job.last_known}{as_of})"

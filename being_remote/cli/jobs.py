@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from being_remote.cli.command import command
+from being_remote.cli.completion import complete_host, complete_job
 from being_remote.cli.options import (
     DryRunOpt,
     FollowOpt,
@@ -26,7 +27,9 @@ def jobs(
     out: Out,
     host: HostsOpt = None,
     all_jobs: Annotated[bool, flag("--all", "also list jobs that ended long ago")] = False,
-    why: Annotated[str | None, option("JOB", "show one job's history with its evidence")] = None,
+    why: Annotated[
+        str | None, option("JOB", "show one job's history with its evidence", complete=complete_job)
+    ] = None,
     forget: Annotated[
         bool, flag("--forget", "remove the remote folders of finished jobs whose results are local")
     ] = False,
@@ -62,7 +65,8 @@ def logs(
     follow: FollowOpt = False,
     tail: Annotated[int | None, option("N", "only the last N lines, then what follows them", min=0)] = None,
     since: Annotated[
-        str | None, option("TIME", "only what was written in the last TIME: 90s, 20m or 8h")
+        str | None,
+        option("TIME", "only what was written in the last TIME (90s, 20m, 8h) and up to 10 s before it"),
     ] = None,
     take_over: TakeOverOpt = False,
 ) -> None:
@@ -83,7 +87,12 @@ def cancel(
     out: Out,
     job: OptionalJobArg = None,
     host: Annotated[
-        str | None, option("HOST", "a host that the job moved away from; with --all: the host of the jobs")
+        str | None,
+        option(
+            "HOST",
+            "a host that the job moved away from; with --all: the host of the jobs",
+            complete=complete_host,
+        ),
     ] = None,
     all_jobs: Annotated[bool, flag("--all", "all jobs of the host, instead of JOB")] = False,
     pod_is_gone: PodIsGoneOpt = False,
@@ -159,6 +168,7 @@ def resume(
         option(
             "HOST",
             "continue on HOST from the local files; with --take-over or --all: the host that has the jobs",
+            complete=complete_host,
         ),
     ] = None,
     all_jobs: Annotated[

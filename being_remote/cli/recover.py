@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from being_remote.cli.command import command
+from being_remote.cli.completion import complete_export, complete_run
 from being_remote.cli.options import (
     ActorOpt,
     DryRunOpt,
@@ -23,7 +24,10 @@ from being_remote.cli.output import Out
 def recover(
     out: Out,
     actor: ActorOpt = None,
-    run: Annotated[str | None, option("RUN", "a folder of .frame files, an actor's name, or a job")] = None,
+    run: Annotated[
+        str | None,
+        option("RUN", "a folder of .frame files, an actor's name, or a job", complete=complete_run),
+    ] = None,
     source_size: SourceSizeOpt = None,
     video: Annotated[Path | None, option("FILE", "the original video, or its folder of frames")] = None,
     bbox: Annotated[Path | None, option("FILE", "a bbox.pt, or a .npy with the same order")] = None,
@@ -53,6 +57,7 @@ def recover(
             "NAME",
             "json, npz, nerfstudio, colmap, insta, gaussian-avatars, gaussiantalker or flashavatar;"
             " repeatable; default: all that need no meshes, torch or pictures",
+            complete=complete_export,
         ),
     ] = None,
     canvas: Annotated[

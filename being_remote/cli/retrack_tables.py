@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
 from being_remote.cli.job_tables import next_step, show_downloads, show_move, state_style
-from being_remote.cli.printing import cell, line, new_table
+from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.wording import count_noun, size_words
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # rich takes megabytes
+    from rich.console import Console
+
     from being_remote.jobs.dispatch import DispatchedJob
     from being_remote.workflows.presets import PresetReport
     from being_remote.workflows.retrack import RetrackReport
@@ -25,7 +24,7 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
             continue
         # The notes serve the decision, which has been made where a job is followed or attached to.
         for note in job.plan.notes if not (job.adopted or report.followed) else ():
-            line(console, f"note: {note}", "yellow")
+            prose(console, f"note: {note}", "yellow")
         what = "was submitted before" if job.adopted else "was submitted"
         if job.adopted and job.state is not None and job.state.started:
             what = "is already running"
@@ -42,7 +41,8 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
             show_downloads(console, report.home)
         if job.job is not None and job.state is not None:
             has_gpu = bool(job.gpu) or job.plan.gpus == 0
-            line(console, f"  next: {next_step(job.job, job.host, job.state, has_gpu=has_gpu)}")
+            step = next_step(job.job, job.host, job.state, has_gpu=has_gpu, has_results=report.has_results)
+            line(console, f"  next: {step}")
     if report.dry_run:
         for gpu in report.gpus:
             state = f"leased by {gpu.job}" if gpu.job else "busy" if gpu.busy else "free"
@@ -56,6 +56,8 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
 
 def show_preset(console: Console, report: PresetReport) -> None:
     """A preset in words."""
+    from rich.text import Text
+
     console.print(Text(report.text), soft_wrap=True)
 
 
@@ -84,4 +86,4 @@ def _show_plan(console: Console, job: DispatchedJob) -> None:
         line(console, f"would run {command}")
     line(console, f"needs {count_noun(plan.gpus, 'GPU')}")
     for note in plan.notes:
-        line(console, f"note: {note}", "yellow")
+        prose(console, f"note: {note}", "yellow")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from being_remote.cli.command import command
-from being_remote.cli.options import ActorOpt, DryRunOpt, HostOpt, flag, option, parse_keep
+from being_remote.cli.completion import complete_kind
+from being_remote.cli.options import ActorOpt, DryRunOpt, HostOpt, flag, option, parse_keep, parse_seconds
 from being_remote.cli.output import Out
 from being_remote.errors import UsageError
 
@@ -21,6 +22,7 @@ def sync(
             "KIND",
             "checkpoints, bbox, identity, configs, kpt, meshes, crops, logs, or sources (the video and"
             " source/, downloaded only when named); repeatable; default: all but sources",
+            complete=complete_kind,
         ),
     ] = None,
     verify: Annotated[
@@ -28,7 +30,7 @@ def sync(
     ] = False,
     watch: Annotated[bool, flag("--watch", "keep downloading what is new, until Ctrl-C")] = False,
     every: Annotated[
-        float | None, option("SECONDS", "seconds between the rounds of --watch; default: 5", min=1)
+        str | None, option("TIME", "time between the rounds of --watch: 90s, 20m or 8h; default: 5s")
     ] = None,
     list_all: Annotated[bool, flag("--list", "list the snapshots of the backup; contacts no host")] = False,
     restore: Annotated[
@@ -54,11 +56,12 @@ def sync(
         out.follows = True
         if not watch:
             raise UsageError("--every says how often --watch looks", where="sync")
+        every_s = None if every is None else parse_seconds(every, "--every")
         if verify or dry_run:
             raise UsageError("--watch goes with none of --verify and --dry-run", where="sync")
         from being_remote.cli.sync_tables import run_watch
 
-        run_watch(out, out.inventory(), actor, host, only or (), every)
+        run_watch(out, out.inventory(), actor, host, only or (), every_s)
     else:
         from being_remote.cli.sync_tables import show_sync
         from being_remote.workflows import sync as workflow

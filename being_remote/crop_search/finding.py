@@ -72,7 +72,7 @@ class ScoreLattice:
 
     side_steps: Sequence[int]  # (S,) px added to the side, the centre kept; 0 is among them
     shifts_px: Sequence[int]  # (D,) px by which the centre is moved, in x and in y; 0 is among them
-    scores: NDArray[np.float64]  # (S, D, D) correlation by side, shift in y and in x; NaN where none was made
+    scores: NDArray[np.float64]  # (S, D, D) correlation by side, shift in y and in x
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError, NotFoundError, Unreachable
-from being_remote.pace import SLOWEST, Pace, Rate
+from being_remote.pace import Pace
 from being_remote.pod.job_paths import JobPaths
 from being_remote.pod_client.runner import program_stdin, start_words
 from being_remote.session import Session, Stream
@@ -86,7 +86,6 @@ def read(
     start: LogStart = WHOLE,
     follow: bool = False,
     patience_s: float = PATIENCE_S,
-    rate: Rate = SLOWEST,
 ) -> Generator[LogChunk | LogEnd, None, None]:
     """Read the log of the attempt in `folder` from byte `offset` on; yields one `LogEnd` at the end.
 
@@ -96,14 +95,13 @@ def read(
         start: leave out what was written before.
         follow: wait for more until the attempt has ended.
         patience_s: how long the host may stay silent or away.
-        rate: the slowest rate where the log is not followed; a job may print nothing for hours.
 
     Raises:
         HostError: the host stayed away, or refused us, or sent something else than a log.
         NotFoundError: the host does not have the job, or no times of its log.
     """
     heard_at, wait_s, began = time.monotonic(), 0.2, offset
-    pace = None if follow else Pace(session.host, rate)
+    pace = None if follow else Pace(session.host)  # a job may print nothing for hours
     while True:
         try:
             with _open(session, python, folder, offset, start, follow=follow) as stream:

@@ -59,7 +59,9 @@ def permit_move(context: JobContext, job: LedgerJob, *, pod_is_gone: bool, dry_r
         return MovePermission(status.state, status.reason, abandoned)
     if status.state is JobState.SUCCEEDED:
         raise UsageError(
-            "it has succeeded; there is nothing to resume", where=status.job, hint=f"pull {status.job}"
+            "it has succeeded; there is nothing to resume",
+            where=job.job,
+            hint=context.pull_words(job.job, job.recipe),
         )
     stands = (
         f"may be on its way to {status.host}" if status.state is JobState.CREATED else f"is {status.state}"

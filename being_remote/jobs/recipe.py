@@ -34,11 +34,17 @@ class TypedOptions:
         preset: the name of a set of options.
         sets: "KEY=VALUE" each, the value in YAML.
         words: a command line.
+        folder: the folder in which it runs; None: the job's own.
+        env: "NAME=VALUE" each.
+        inputs: local files and folders that it gets.
     """
 
     preset: str | None = None
     sets: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    folder: str | None = None
+    env: tuple[str, ...] = ()
+    inputs: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,9 @@ def open_or_abandon(
     try:
         return context.open_session(host)
     except HostError as e:
+        if job is not None and not choice.pod_is_gone and not choice.take_over:
+            word = "" if job.ended else " --pod-is-gone"
+            e.hint = f"{e.hint}; if it is gone for good: resume {job.job} --host OTHER{word}".lstrip("; ")
         if choice.pod_is_gone and not choice.dry_run and job is not None and not job.ended:
             abandon(context.ledger, job, e.what)
             e.hint = (
@@ -126,7 +129,7 @@ def resume_on_host(
         return ResumedJob(job, before, before, only_recorded=True)
     runs = choice.repeated and before.state.active
     if not runs:
-        _check_resumable(before, choice)
+        _check_resumable(context, job, before, choice)
         spec = JobSpec.from_bytes(job.spec)
         context.preflight.check(session, host, spec, ran_there=True)
         refuse_duplicate(context, session, host, spec)
@@ -144,7 +147,7 @@ def resume_on_host(
     return ResumedJob(ledger.find(job.job), before, after)
 
 
-def _check_resumable(status: JobStatus, choice: ResumeChoice) -> None:
+def _check_resumable(context: JobContext, found: LedgerJob, status: JobStatus, choice: ResumeChoice) -> None:
     job, state = status.job, status.state
     if state.ended_badly or state is JobState.CREATED:
         return
@@ -156,7 +159,8 @@ def _check_resumable(status: JobStatus, choice: ResumeChoice) -> None:
             hint = f"if {status.host} is gone, too: resume {job} --pod-is-gone, without --host"
         raise unknown_error(status, hint=hint)
     if state is JobState.SUCCEEDED:
-        raise UsageError("it has succeeded; there is nothing to resume", where=job, hint=f"pull {job}")
+        hint = context.pull_words(job, found.recipe)
+        raise UsageError("it has succeeded; there is nothing to resume", where=job, hint=hint)
     raise UsageError(
         f"it is {state}; there is nothing to resume", where=job, hint=f"logs {job} --follow, or cancel {job}"
     )

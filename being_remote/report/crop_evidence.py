@@ -53,13 +53,7 @@ class CropEvidence:
 
 
 def draw(shown: CropEvidence) -> Picture:
-    """The evidence (H, W, 3) BGR, of one size whatever is shown.
-
-    Raises:
-        ValueError: the two pictures differ in size, or the scores do not fit their steps.
-    """
-    if shown.stored.shape != shown.made.shape:
-        raise ValueError(f"pictures of {shown.stored.shape} and {shown.made.shape} are not comparable")
+    """The evidence (H, W, 3) BGR, of one size whatever is shown."""
     picture = np.full((_HEIGHT, _WIDTH, 3), CANVAS, np.uint8)
     _head(picture, shown)
     y = _HEAD + _CAPTION
@@ -74,9 +68,6 @@ def draw(shown: CropEvidence) -> Picture:
     lower = y + SIDE + 56 + _CAPTION
     words_area = (_MARGIN, lower, _WIDTH - 2 * _MARGIN, _LOWER)
     if shown.scores is not None:
-        shape = shown.scores.scores.shape
-        if shape != (len(shown.scores.side_steps), *2 * [len(shown.scores.shifts_px)]):
-            raise ValueError(f"scores of shape {shape} do not fit their steps")
         _heat_map(picture, shown.scores, (lefts[0], lower, SIDE, _LOWER))
         _curve(picture, shown.scores, (lefts[1], lower, SIDE, _LOWER))
         words_area = (lefts[2], lower, SIDE, _LOWER)
@@ -132,12 +123,11 @@ def _heat_map(picture: Picture, scores: ScoreLattice, area: Area) -> None:
     count = len(scores.shifts_px)
     cell = min(width - 60, height - 84) // count
     left, top = x + 60, y
-    colours = _coloured(np.nan_to_num((values - low) / (high - low)))
-    colours[np.isnan(values)] = PANEL
+    colours = _coloured((values - low) / (high - low))
     for row, column in np.ndindex(count, count):
         a = (left + column * cell, top + row * cell)
         cv2.rectangle(picture, a, (a[0] + cell - 2, a[1] + cell - 2), colours[row, column].tolist(), -1)
-    best = np.unravel_index(int(np.nanargmax(values)), values.shape)
+    best = np.unravel_index(int(values.argmax()), values.shape)
     a = (left + int(best[1]) * cell, top + int(best[0]) * cell)
     cv2.rectangle(picture, (a[0] - 1, a[1] - 1), (a[0] + cell - 1, a[1] + cell - 1), MARK, 3)
     for k, shift in enumerate(scores.shifts_px):
@@ -154,7 +144,7 @@ def _curve(picture: Picture, scores: ScoreLattice, area: Area) -> None:
     """The best score at each side."""
     x, y, width, height = area
     _text(picture, "best score over the crop's side", (x, y - 14), TEXT)
-    best = np.array([np.nanmax(v) if np.isfinite(v).any() else np.nan for v in scores.scores])
+    best = scores.scores.max(axis=(1, 2))
     low, high = _range(best)
     left, top, right, bottom = x + 76, y + 14, x + width - 12, y + height - 62
     cv2.rectangle(picture, (left, y), (x + width - 1, bottom + 14), PANEL, -1)
@@ -166,11 +156,10 @@ def _curve(picture: Picture, scores: ScoreLattice, area: Area) -> None:
         line = round(bottom - share * (bottom - top))
         cv2.line(picture, (left, line), (x + width - 1, line), (78, 70, 64), 1)
         _text(picture, f"{low + share * (high - low):.5f}", (left - 8, line + 5), FAINT, 0.42, at=1)
-    seen = np.isfinite(best)
-    points = np.stack([across, down], axis=1)[seen]
+    points = np.stack([across, down], axis=1)
     cv2.polylines(picture, [np.round(points * 16).astype(np.int32)], False, TEXT, 2, cv2.LINE_AA, 4)
-    for k, (point, step) in enumerate(zip(points, steps[seen], strict=True)):
-        top_one = k == int(np.argmax(best[seen]))
+    for k, (point, step) in enumerate(zip(points, steps, strict=True)):
+        top_one = k == int(best.argmax())
         centre = (round(float(point[0]) * 16), round(float(point[1]) * 16))
         cv2.circle(picture, centre, (8 if top_one else 5) * 16, MARK if top_one else TEXT, -1, cv2.LINE_AA, 4)
         _text(picture, _step(int(step)), (round(float(point[0])), bottom + 34), FAINT, 0.45, at=0.5)
@@ -214,10 +203,7 @@ def _scale_bar(picture: Picture, area: Area, low: str, high: str, note: str) -> 
 
 def _range(values: Floats) -> tuple[float, float]:
     """Lowest and highest, apart even where all are equal."""
-    seen = values[np.isfinite(values)]
-    if not seen.size:
-        raise ValueError("there is not one score to draw")
-    low, high = float(seen.min()), float(seen.max())
+    low, high = float(values.min()), float(values.max())
     return (low, high) if high - low > 1e-9 else (low - 1e-5, high)
 
 

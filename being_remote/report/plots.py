@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 WIDTH_IN, PANEL_HEIGHT_IN = 16.0, 3.0
 INK, QUIET, GRID = "#1c1e22", "#64686e", "#e2e5e8"
-MAX_PANELS = 48
 
 
 def check_matplotlib() -> None:
@@ -46,11 +45,8 @@ def plot_panels(title: str, panels: Sequence[Panel], *, columns: int = 1) -> byt
     Frames without a value are a gap in the line and a mark at the foot of the panel.
 
     Raises:
-        ValueError: no panel, or more than MAX_PANELS.
         UsageError: matplotlib is not installed.
     """
-    if not 1 <= len(panels) <= MAX_PANELS:
-        raise ValueError(f"a chart has 1 to {MAX_PANELS} panels, got {len(panels)}")
     check_matplotlib()
     rows, frames = -(-len(panels) // columns), frame_range(panels)
     figure = _new_figure(title, rows * PANEL_HEIGHT_IN + 0.8)

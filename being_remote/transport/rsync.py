@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 
 from being_remote.errors import CommandFailed, NotFoundError, ToolMissing, UnsafeFile
 from being_remote.local_path import is_plain
-from being_remote.pace import SLOWEST, Rate
 from being_remote.session import PARTIAL_DIR, OnProgress, Pull, Push, TransferResult, no_progress
 from being_remote.transport.rsync_process import Outgrown, RsyncTask, run
 
@@ -69,7 +68,6 @@ def pull(
     host: str,
     remote: Remote | None,
     on_progress: OnProgress = no_progress,
-    rate: Rate = SLOWEST,
 ) -> TransferResult:
     """Fetch `request.names`; without `remote` from this machine's own disk.
 
@@ -78,7 +76,7 @@ def pull(
 
     Raises:
         Outgrown: a file grew by more than that during the transfer; those after it did not arrive.
-        AnswerTimeout: slower than `rate`.
+        AnswerTimeout: see `pace`.
         ToolMissing: no rsync on the host, or none here that is new enough (host is "local").
         ConnectionLost: the link broke; a second call resumes.
         NoSpace: the local disk is full, or nearly.
@@ -98,7 +96,6 @@ def pull(
         request.total_bytes,
         into=request.into,
         most_bytes=(request.total_bytes + GROWTH_BYTES, most),
-        rate=rate,
         reads_bytes=_bases_bytes(request),
     )
     try:
@@ -132,7 +129,6 @@ def push(
     host: str,
     remote: Remote | None,
     on_progress: OnProgress = no_progress,
-    rate: Rate = SLOWEST,
 ) -> TransferResult:
     """Upload `request.names` into a folder that exists; without `remote` on this machine's own disk.
 
@@ -153,7 +149,6 @@ def push(
         "sending",
         request.total_bytes,
         remote_place=f"{host}:{request.into}",
-        rate=rate,
         reads_bytes=request.total_bytes,
     )
     moved = run(push_words(request, remote), request.names, task, on_progress)

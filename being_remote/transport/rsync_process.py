@@ -16,7 +16,7 @@ from typing import IO
 from being_remote.disk import is_full, no_space, room_bytes
 from being_remote.errors import CommandFailed, ConnectionLost, HostDiskFull, ToolMissing
 from being_remote.foreign_text import quote
-from being_remote.pace import SLOWEST, Pace, Rate
+from being_remote.pace import Pace
 from being_remote.session import OnProgress, Result, TransferProgress
 
 # What a pod says of its own disk; never of ours.
@@ -60,7 +60,6 @@ class RsyncTask:
     remote_place: str = ""  # the folder on the pod that it writes into, as "host:folder"
     # how much it may write here in all, and to one file; None for an upload
     most_bytes: tuple[int, int] | None = None
-    rate: Rate = SLOWEST  # the slowest rate allowed
     reads_bytes: int = 0  # what it may have to read for comparison before anything moves
 
 
@@ -81,7 +80,7 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: RsyncTask, on_progres
 
     Raises:
         ToolMissing, ConnectionLost, CommandFailed: as it ended.
-        AnswerTimeout: slower than `task.rate`.
+        AnswerTimeout: see `pace`.
         NoSpace: the local disk is full, as we see it, or the remote one, as rsync says.
         Outgrown: a file, or all of them, became larger than `task.most_bytes`.
     """
@@ -170,7 +169,7 @@ def _watch(out: IO[bytes], task: RsyncTask, on_progress: OnProgress) -> dict[str
         AnswerTimeout, NoSpace, Outgrown: see `run`; rsync still runs then.
     """
     stats: dict[str, int] = {}
-    pace, done = Pace(task.host, task.rate, reads_bytes=task.reads_bytes), 0
+    pace, done = Pace(task.host, reads_bytes=task.reads_bytes), 0
     for line in _lines(out.fileno()):
         if step := re.match(rb"\s*(\d{1,18})\s+\d+%\s", line):
             done = max(done, int(step[1]))

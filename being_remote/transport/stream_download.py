@@ -31,7 +31,7 @@ from being_remote.errors import (
     UnsafeFile,
 )
 from being_remote.foreign_text import quote
-from being_remote.pace import SLOWEST, Pace, Rate
+from being_remote.pace import Pace
 from being_remote.pod.send import HEADER, TRAILER
 from being_remote.pod_client.encoded_names import letters
 from being_remote.pod_client.runner import program_stdin, start_words
@@ -101,18 +101,16 @@ def pull(
     python: str,
     on_progress: OnProgress,
     on_hashed: OnHashed,
-    rate: Rate = SLOWEST,
 ) -> TransferResult:
     """Fetch the files of `request` that are not here yet; of one that grew, as much as was listed.
 
     Args:
         python: the host's Python, 3.8 or newer.
         on_hashed: see `Session.pull`.
-        rate: the slowest rate allowed.
 
     Raises:
         ConnectionLost: the link broke; files that arrived whole stay.
-        AnswerTimeout: slower than `rate`.
+        AnswerTimeout: see `pace`.
         ToolMissing: the pod has no such Python.
         CommandFailed: a file or the folder cannot be read on the host; the others arrived.
         UnsafeFile: the pod sent something that was not requested.
@@ -125,7 +123,7 @@ def pull(
     try:
         words, stdin = start_words("send", {}, python), program_stdin("send") + _query(request)
         with session.stream(words, stdin=stdin) as stream:
-            return _IncomingStream(request, stream, session.host, on_progress, on_hashed, rate).receive_all()
+            return _IncomingStream(request, stream, session.host, on_progress, on_hashed).receive_all()
     except ToolMissing as e:
         raise ToolMissing(
             host=session.host, tool=f"rsync or {python}", hint="apt-get install rsync on the host"
@@ -198,7 +196,6 @@ class _IncomingStream:
         host: str,
         on_progress: OnProgress,
         on_hashed: OnHashed,
-        rate: Rate,
     ) -> None:
         self._request, self._stream, self._host = request, stream, host
         self._on_progress, self._on_hashed = on_progress, on_hashed
@@ -208,7 +205,7 @@ class _IncomingStream:
         self._unplaced: list[str] = []
         self._have, self._at = b"", 0
         self._files, self._bytes, self._reported, self._looked = 0, 0, 0, 0
-        self._pace, self._read = Pace(host, rate), 0
+        self._pace, self._read = Pace(host), 0
         self._what, self._total = f"fetching {request.source.name}", request.total_bytes
 
     def receive_all(self) -> TransferResult:

@@ -20,7 +20,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from being_remote.errors import CommandFailed, ConnectionLost, HostError, NotFoundError, ToolMissing
 from being_remote.foreign_text import quote
-from being_remote.pace import SLOWEST, Pace, Rate
+from being_remote.pace import Pace
 from being_remote.pod_client.encoded_names import encode
 from being_remote.pod_client.refusal import find_error
 from being_remote.pod_client.runner import malformed_answer, program_stdin, run_program, start_words
@@ -50,7 +50,6 @@ def push(
     python: str,
     shell: Sequence[str],
     on_progress: OnProgress,
-    rate: Rate = SLOWEST,
 ) -> TransferResult:
     """Send the files of `request` that the host lacks.
 
@@ -58,11 +57,10 @@ def push(
         session: asks which files the host has.
         python: the host's Python, 3.8 or newer.
         shell: ssh and the host, as words; the command follows as one more.
-        rate: the slowest rate allowed.
 
     Raises:
         ConnectionLost: the link broke; a second call resumes.
-        AnswerTimeout: slower than `rate`.
+        AnswerTimeout: see `pace`.
         ToolMissing: the pod has no such Python either.
         NotFoundError: a local file is missing, or became shorter.
         NoSpace: the remote disk is full.
@@ -86,7 +84,7 @@ def push(
     broken: Exception | None = None
     sent = 0
     try:
-        pipe = _TimedPipe(process.stdin.fileno(), Pace(session.host, rate))
+        pipe = _TimedPipe(process.stdin.fileno(), Pace(session.host))
         pipe.write(program_stdin("receive"))
         for file, offset in missing:
             sent = _send(file, offset, pipe, sent, request, on_progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,10 +122,22 @@ def pull(
     recipes = recipes_with_results() if job == LAST else ()
     found = find_job(context, job, "pull", take_over=take_over, recipes=recipes, dry_run=dry_run)
     require_not_forgotten(context, found)
-    host = inventory.host(found.host)
-    with context.open_session(host.name) as session:
+    host = context.host_of(found)
+    with _local_results_named(context, found), context.open_session(host.name) as session:
         status = look_at_job(context.ledger, session, host, found, remember=not dry_run)
         return _pull_job(context, session, found, status, all_files, dry_run, on_progress)
+
+
+@contextmanager
+def _local_results_named(context: JobContext, job: LedgerJob) -> Iterator[None]:
+    """Where the host gives no answer: name the folder of what was downloaded before."""
+    try:
+        yield
+    except HostError as e:
+        folder = context.result_folder(job)
+        if is_of(read_record(folder), note_of(job)):
+            e.hint = f"{e.hint}; what was downloaded before is in {folder}".lstrip("; ")
+        raise
 
 
 def pull_all_jobs(
@@ -178,6 +192,8 @@ def _pull_if_ended(
         if status.state is not JobState.UNKNOWN:
             raise
         return _not_pulled(context, job, e)
+    except NotFoundError as e:
+        return None if status.state.ended_badly else _not_pulled(context, job, e)  # it left nothing
     except BeingRemoteError as e:
         return _not_pulled(context, job, e)
     return pulled if pulled.files else None

@@ -29,7 +29,8 @@ from being_remote.workflows.job_context import job_context
 @dataclass(frozen=True)
 class ResumeReport:
     """The attempt that was made. `took_over`: the job came from another laptop's ledger; `home`: what was
-    downloaded, where it was followed; `moved`: what it took along to another host."""
+    downloaded, where it was followed; `moved`: what it took along to another host; `has_results`: as in
+    `RetrackReport`."""
 
     job: str
     host: str
@@ -44,6 +45,7 @@ class ResumeReport:
     dry_run: bool
     home: DownloadSummary | None = None
     moved: Move | None = None
+    has_results: bool = True
 
     @property
     def exit_code(self) -> int:
@@ -88,16 +90,19 @@ def resume(
         )
     if found is not None:
         require_not_forgotten(context, found)
-    where = inventory.the_host(host) if found is None else inventory.host(host or found.host)
+    if found is None:
+        where = inventory.the_host(host)
+    else:
+        where = inventory.host(host) if host is not None else context.host_of(found)
     # The command that moved it, given again: what the user confirmed was about the host that it left.
     repeated = host is not None and found is not None and moved_here(context.ledger, found)
     choice = ResumeChoice(pod_is_gone and not repeated, take_over, repeated, dry_run)
     with open_or_abandon(context, where.name, found, choice) as session:
         resumed = resume_on_host(context, session, where, job, found, choice)
         if dry_run or resumed.only_recorded or not follow_it:
-            return _report(resumed, resumed.after, take_over=take_over, dry_run=dry_run)
+            return _report(context, resumed, resumed.after, take_over=take_over, dry_run=dry_run)
         followed = follow(context, session, where, resumed.job, say)
-    report = _report(resumed, followed.row, take_over=take_over, dry_run=False)
+    report = _report(context, resumed, followed.row, take_over=take_over, dry_run=False)
     return replace(report, followed=True, home=followed.home)
 
 
@@ -111,7 +116,9 @@ def _find(context: JobContext, job: str, *, take_over: bool) -> LedgerJob | None
         return None
 
 
-def _report(resumed: ResumedJob, status: JobStatus, *, take_over: bool, dry_run: bool) -> ResumeReport:
+def _report(
+    context: JobContext, resumed: ResumedJob, status: JobStatus, *, take_over: bool, dry_run: bool
+) -> ResumeReport:
     job = resumed.job
     would_start = dry_run and not resumed.only_recorded
     return ResumeReport(
@@ -126,6 +133,7 @@ def _report(resumed: ResumedJob, status: JobStatus, *, take_over: bool, dry_run:
         took_over=take_over,
         followed=False,
         dry_run=would_start,
+        has_results=context.has_results(job.recipe),
     )
 
 
@@ -156,4 +164,5 @@ def _resume_elsewhere(
         dry_run=dry_run,
         home=moved.home,
         moved=moved.move,
+        has_results=context.has_results(job.recipe),
     )

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import BeingRemoteError, HostError, HostNotReady, UsageError
@@ -23,6 +24,7 @@ from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_states import JobState
 from being_remote.pod_client.asked_once import AskedOnce
 from being_remote.pod_client.job_answers import LeasedGpu
+from being_remote.recipes.registry import find_recipe
 from being_remote.session import Session, no_progress
 from being_remote.workflows.job_context import job_context
 
@@ -48,6 +50,9 @@ class RetrackRequest:
         sets: "KEY=VALUE" each, the value in YAML.
         sweeps: "KEY=[VALUE, ...]" each: a job for each value, of several sweeps for each combination.
         command: the command line of the recipe `command`, as a shell would split it; no shell sees it.
+        folder: the folder on the host in which that command runs; None: the job's own.
+        env: "NAME=VALUE" each, for that command.
+        inputs: local files and folders that it gets.
         gpus: how many a job needs; None: what the recipe takes.
         wall_s: seconds after which a job is ended.
         wait_s: seconds after which a job that still waits for free GPUs ends; it was not started then.
@@ -62,6 +67,9 @@ class RetrackRequest:
     sets: Sequence[str] = ()
     sweeps: Sequence[str] = ()
     command: str | None = None
+    folder: str | None = None
+    env: Sequence[str] = ()
+    inputs: Sequence[Path] = ()
     gpus: int | None = None
     wall_s: float | None = None
     wait_s: float | None = None
@@ -72,7 +80,8 @@ class RetrackRequest:
 @dataclass(frozen=True)
 class RetrackReport:
     """What was dispatched. The fields of a single job stand at the top, too; `home` where it was followed,
-    `moved` where it continued on another host. `obstacles`: in a dry run, why the host would refuse it."""
+    `moved` where it continued on another host. `obstacles`: in a dry run, why the host would refuse it.
+    `has_results`: `pull JOB` brings something without --all."""
 
     job: str | None
     host: str
@@ -88,6 +97,7 @@ class RetrackReport:
     obstacles: tuple[str, ...] = ()
     home: DownloadSummary | None = None
     moved: Move | None = None
+    has_results: bool = True
 
     @property
     def exit_code(self) -> int:
@@ -198,7 +208,16 @@ def _requests(
         actors = [inventory.the_actor(None) if wanted.recipe == DEFAULT_RECIPE else None]
     requests = []
     for swept in combinations:
-        options = recipe.parse_options(TypedOptions(wanted.preset, (*wanted.sets, *swept), words))
+        options = recipe.parse_options(
+            TypedOptions(
+                wanted.preset,
+                (*wanted.sets, *swept),
+                words,
+                wanted.folder,
+                tuple(wanted.env),
+                tuple(wanted.inputs),
+            )
+        )
         for actor in actors:
             request = JobRequest(
                 host, options, actor, _gpus(host, wanted), wanted.wall_s, wait_s=wanted.wait_s
@@ -352,4 +371,5 @@ def _report(host: str, jobs: tuple[DispatchedJob, ...], *, dry_run: bool, follow
         dry_run=dry_run,
         followed=followed,
         jobs=jobs,
+        has_results=bool(find_recipe(first.plan.recipe).results),
     )

@@ -66,6 +66,46 @@ def test_the_next_step_fits_the_state_and_pull_is_advised_only_where_there_is_or
     assert next_step("j", "h", JobState(state), has_gpu=has_gpu) == expected
 
 
+@pytest.mark.parametrize("state", ["succeeded", "running", "waiting"])
+def test_a_job_whose_recipe_names_no_results_is_pulled_with_all(state: str) -> None:
+    assert next_step("j", "h", JobState(state), has_results=False).endswith("pull j --all")
+
+
+def row(job: str, host: str, state: JobState, reason: str, **more: Any) -> JobStatus:
+    values = {"since": "2026-11-29T02:28:00Z", "ours": True, "attempt": 1, **more}
+    return JobStatus(job=job, host=host, state=state, reason=reason, **values)
+
+
+def test_the_jobs_fit_on_80_columns_with_no_word_broken_and_no_id_cut() -> None:
+    rows = (
+        row(
+            "roman-k3x7a2bq",
+            "a100-frankfurt",
+            JobState.TRANSFORMING,
+            "its lock is held",
+            done=1412,
+            total=1412,
+        ),
+        row(
+            "command-7buapfle",
+            "a100",
+            JobState.LOST,
+            "lock free and no exit record; resume command-7buapfle first verifies its files",
+            exit_code=-15,
+            gpu=("GPU-1e0f4a77-0000",),
+        ),
+        row("anna-aaaaaaaa", "b", JobState.CANCELLED, "cancelled"),
+    )
+    shown = console_text(show_jobs, JobsReport(rows, (), 0), width=80)
+    assert all(len(line) <= 80 for line in shown.splitlines()), shown
+    assert shown.splitlines()[1].split()[:3] == ["roman-k3x7a2bq", "a100-frankfurt", "transforming"]
+    words = set(shown.split())
+    assert {word for job in rows for word in (job.job, job.host, *job.reason.split())} <= words
+    assert shown.splitlines()[-1].split() == ["anna-aaaaaaaa", "b", "cancelled", "11-29", "02:28"]
+    wide = console_text(show_jobs, JobsReport(rows, (), 0), width=200).splitlines()
+    assert len(wide) == 4 and wide[2].rstrip().endswith("first verifies its files")
+
+
 def test_an_attempt_that_was_left_is_shown_with_the_way_to_end_it() -> None:
     why = "attempt 1 still runs on a100; attempt 2 on b counts: cancel j-12ab --host a100"
     row = JobStatus(

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,7 @@ class Rules:
     supervisor_looks_for_the_tombstone: bool = True
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """Everything that lasts, and where everybody is.
 
     Attributes:
@@ -58,12 +58,12 @@ def successors(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
         yield from _claim(s, i, rules)
         yield from _supervisor(s, i, rules)
     if s.kills:
-        fewer = replace(s, kills=s.kills - 1)
+        fewer = s._replace(kills=s.kills - 1)
         if s.forget not in ("", "lock"):
-            yield "the forget is killed and repeated", replace(fewer, forget="lock", lock="")
+            yield "the forget is killed and repeated", fewer._replace(forget="lock", lock="")
         for i in (0, 1):
             if s.claims[i]:
-                yield f"claim {i} is killed", replace(fewer, claims=_with(s.claims, i, ""), killed=True)
+                yield f"claim {i} is killed", fewer._replace(claims=_with(s.claims, i, ""), killed=True)
 
 
 def _forget(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
@@ -71,21 +71,21 @@ def _forget(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     if not rules.tombstone_is_left_before_the_folder_goes:
         mark, away = away, mark
     if s.forget == "lock" and not s.lock:
-        yield "the forget takes the lock", replace(s, forget="first", lock="f")
+        yield "the forget takes the lock", s._replace(forget="first", lock="f")
     elif s.forget in ("first", "second"):
         step = mark if s.forget == "first" else away
-        after = replace(s, forget="second" if s.forget == "first" else "done")
+        after = s._replace(forget="second" if s.forget == "first" else "done")
         if step == "tombstone":
-            yield "it leaves the tombstone", replace(after, tombstone=True)
+            yield "it leaves the tombstone", after._replace(tombstone=True)
         else:
-            yield "it renames the folder away", replace(after, folder="")
+            yield "it renames the folder away", after._replace(folder="")
     elif s.forget == "done":
-        yield "the forget ends", replace(s, forget="", lock="")
+        yield "the forget ends", s._replace(forget="", lock="")
 
 
 def _claim(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
     def moved(to: str, **more: object) -> State:
-        return replace(s, claims=_with(s.claims, i, to), **more)  # type: ignore[arg-type]
+        return s._replace(claims=_with(s.claims, i, to), **more)  # type: ignore[arg-type]
 
     at = s.claims[i]
     if at == "tombstone":
@@ -109,7 +109,7 @@ def _claim(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
 
 def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
     def moved(to: str, **more: object) -> State:
-        return replace(s, supervisors=_with(s.supervisors, i, to), **more)  # type: ignore[arg-type]
+        return s._replace(supervisors=_with(s.supervisors, i, to), **more)  # type: ignore[arg-type]
 
     at = s.supervisors[i]
     if at == "lock" and not s.lock:

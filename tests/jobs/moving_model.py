@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 MOST_ATTEMPTS = 3
 
@@ -32,8 +33,7 @@ class Rules:
     a_host_starts_an_attempt_once: bool = True
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """Everything that lasts, and where everybody is.
 
     Attributes:
@@ -73,10 +73,10 @@ def successors(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     for attempt, host in sorted(s.flying):
         yield from _arrival(s, attempt, host, rules)
     for attempt in sorted({attempt for attempt, _ in s.starts} - s.done):
-        yield f"attempt {attempt} comes to its end", replace(s, done=s.done | {attempt})
+        yield f"attempt {attempt} comes to its end", s._replace(done=s.done | {attempt})
     yield from _puller(s, rules)
     if s.away:
-        yield "host 0 answers again", replace(s, away=False)
+        yield "host 0 answers again", s._replace(away=False)
 
 
 def _mover(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
@@ -84,7 +84,7 @@ def _mover(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
 
     def moved(to: str, attempt: int = 0, **more: object) -> State:
         movers = (*s.movers[:i], (to, attempt), *s.movers[i + 1 :])
-        return replace(s, movers=movers, **more)  # type: ignore[arg-type]
+        return s._replace(movers=movers, **more)  # type: ignore[arg-type]
 
     def sent(attempt: int, host: int, then: str) -> State:
         return moved(then, seen, flying=s.flying | {(attempt, host)})
@@ -119,24 +119,24 @@ def _mover(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
 
 def _arrival(s: State, attempt: int, host: int, rules: Rules) -> Iterator[tuple[str, State]]:
     """It may arrive again later: whoever sent it may have sent it twice."""
-    yield "a submit is lost on its way", replace(s, flying=s.flying - {(attempt, host)})
+    yield "a submit is lost on its way", s._replace(flying=s.flying - {(attempt, host)})
     if (attempt, host) not in s.starts or not rules.a_host_starts_an_attempt_once:
         starts = tuple(sorted((*s.starts, (attempt, host))))
-        yield f"attempt {attempt} starts on host {host}", replace(s, starts=starts)
+        yield f"attempt {attempt} starts on host {host}", s._replace(starts=starts)
 
 
 def _puller(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     at, attempt, host = s.puller
 
     def moved(to: str, **more: object) -> State:
-        return replace(s, puller=(to, attempt, host), **more)  # type: ignore[arg-type]
+        return s._replace(puller=(to, attempt, host), **more)  # type: ignore[arg-type]
 
     if at == "find":
-        yield f"a pull finds attempt {s.attempt}", replace(s, puller=("look", s.attempt, s.hosts[-1]))
+        yield f"a pull finds attempt {s.attempt}", s._replace(puller=("look", s.attempt, s.hosts[-1]))
     elif at == "look":
         if not (host == 0 and s.away) and attempt in s.done:
             yield f"a pull sees the end of attempt {attempt}", moved("record")
-        yield "a pull finds nothing", replace(s, puller=("find", 0, 0))
+        yield "a pull finds nothing", s._replace(puller=("find", 0, 0))
     elif at == "record":
         counts = attempt == s.attempt
         news = counts or not rules.word_of_an_attempt_that_does_not_count_is_no_news
@@ -145,7 +145,7 @@ def _puller(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
         yield "a pull writes it down", moved("publish" if goes_on else "find", word=word)
     elif at == "publish":
         published = s.published | {attempt}
-        yield f"attempt {attempt} is published", replace(s, puller=("find", 0, 0), published=published)
+        yield f"attempt {attempt} is published", s._replace(puller=("find", 0, 0), published=published)
 
 
 def harm(s: State) -> str | None:

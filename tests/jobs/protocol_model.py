@@ -21,7 +21,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,7 @@ class Rules:
     a_cancel_writes_an_end_only_where_it_ran: bool = True
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """Everything that lasts, and where everybody is.
 
     Attributes:
@@ -128,11 +128,11 @@ def successors(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
         if s.busy[pod]:
             yield (
                 f"the GPU of pod {pod} is free",
-                replace(s, busy=(s.busy[0] and pod == 1, s.busy[1] and pod == 0)),
+                s._replace(busy=(s.busy[0] and pod == 1, s.busy[1] and pod == 0)),
             )
     yield from _canceller(s, rules)
     if s.payload == "runs":
-        yield "payload ends", replace(s, payload="done", lock=s.lock - {"p"})
+        yield "payload ends", s._replace(payload="done", lock=s.lock - {"p"})
     yield from _observer(s, rules)
     if s.crashes:
         yield from _crashes(s)
@@ -142,7 +142,7 @@ def _client(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
     at = s.clients[i]
 
     def moved(to: str, **more: object) -> State:
-        return replace(s, clients=with_item(s.clients, i, to), **more)  # type: ignore[arg-type]
+        return s._replace(clients=with_item(s.clients, i, to), **more)  # type: ignore[arg-type]
 
     if at == "claim":
         if s.claim == 2:
@@ -158,7 +158,7 @@ def _client(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
     elif at == "spawn":
         yield (
             f"client {i} starts a supervisor",
-            replace(moved(""), supervisors=with_item(s.supervisors, i, "lock")),
+            moved("")._replace(supervisors=with_item(s.supervisors, i, "lock")),
         )
     elif at == "later" and s.clients[:2] == ("", "") and _is_at_rest(s):
         # Everything came to rest: the submit is repeated, and nothing crashes any more.
@@ -175,7 +175,7 @@ def _waiter(s: State, pod: int, rules: Rules) -> Iterator[tuple[str, State]]:
     at, record, child = s.waiters[pod], s.life_of(pod), 3 + pod
 
     def moved(to: str, **more: object) -> State:
-        return replace(s, waiters=with_item(s.waiters, pod, to), **more)  # type: ignore[arg-type]
+        return s._replace(waiters=with_item(s.waiters, pod, to), **more)  # type: ignore[arg-type]
 
     if at == "look" and record not in s.records:
         yield f"waiter {pod} finds no record", moved("close")
@@ -197,10 +197,10 @@ def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
     at, me = s.supervisors[i], str(i)
 
     def moved(to: str, **more: object) -> State:
-        return replace(s, supervisors=with_item(s.supervisors, i, to), **more)  # type: ignore[arg-type]
+        return s._replace(supervisors=with_item(s.supervisors, i, to), **more)  # type: ignore[arg-type]
 
     def leaves(**more: object) -> State:
-        return replace(moved("", **more), lock=s.lock - {me})
+        return moved("", **more)._replace(lock=s.lock - {me})
 
     if at == "lock":
         if s.claim != 2:
@@ -240,7 +240,7 @@ def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
         later = rules.a_place_is_recorded_before_the_waiter_is_looked_for
         yield (
             f"supervisor {i} records its place",
-            replace(moved("ensure") if later else leaves(), records=records),
+            (moved("ensure") if later else leaves())._replace(records=records),
         )
     elif at == "ensure":
         waiter = s.waiters[s.pods[i]]
@@ -249,7 +249,7 @@ def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
         later = rules.a_place_is_recorded_before_the_waiter_is_looked_for
         yield (
             f"supervisor {i} ensures a waiter",
-            replace(leaves() if later else moved("record"), waiters=waiters),
+            (leaves() if later else moved("record"))._replace(waiters=waiters),
         )
     elif at == "gate":
         if s.made and rules.gate_is_exclusive and rules.started_is_never_restarted:
@@ -276,26 +276,26 @@ def _canceller(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     at, pod = s.canceller, s.cancel_pod
     is_ours = s.born == s.life_of(pod) or set(s.pods[:3]) == {0}
     if at == "look" and s.made and not s.ended and not s.supervised(pod):
-        yield "the cancel sees no supervisor", replace(s, canceller="end")
+        yield "the cancel sees no supervisor", s._replace(canceller="end")
     elif at == "end" and s.payload == "runs" and s.born == s.life_of(pod):
-        yield "the cancel ends the payload", replace(s, canceller="lock", payload="done", lock=s.lock - {"p"})
+        yield "the cancel ends the payload", s._replace(canceller="lock", payload="done", lock=s.lock - {"p"})
     elif at == "end":
-        yield "the cancel finds no process", replace(s, canceller="lock")
+        yield "the cancel finds no process", s._replace(canceller="lock")
     elif at == "lock" and s.holders(pod):
-        yield "the cancel finds the lock held", replace(s, canceller="")
+        yield "the cancel finds the lock held", s._replace(canceller="")
     elif at == "lock":
-        yield "the cancel takes the lock", replace(s, canceller="write", lock=s.lock | {"c"})
+        yield "the cancel takes the lock", s._replace(canceller="write", lock=s.lock | {"c"})
     elif at == "write":
         writes = is_ours or not rules.a_cancel_writes_an_end_only_where_it_ran
-        left = replace(s, canceller="", lock=s.lock - {"c"})
-        yield "the cancel writes the end, or leaves", replace(left, ended=s.ended or writes)
+        left = s._replace(canceller="", lock=s.lock - {"c"})
+        yield "the cancel writes the end, or leaves", left._replace(ended=s.ended or writes)
 
 
 def _observer(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     if s.look is None:
         if s.made and (rules.lock_is_read_before_the_end or not s.ended):
             look = (not s.holders(0), s.supervised(0), s.born == (0, s.life), s.ended)
-            yield "observer reads the lock and the supervisor", replace(s, look=look)
+            yield "observer reads the lock and the supervisor", s._replace(look=look)
         return
     free, supervised, same_life, ended = s.look
     watched = supervised and s.supervised(0)
@@ -311,35 +311,34 @@ def _observer(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     verdict = "ended" if ended else "running" if not free else "lost" if same_life or alone else "unknown"
     if verdict == "lost" and (s.ended or watched):
         verdict = "lost, wrongly"
-    yield "observer judges", replace(s, look=None, verdict=verdict)
+    yield "observer judges", s._replace(look=None, verdict=verdict)
 
 
 def _crashes(now: State) -> Iterator[tuple[str, State]]:
-    s = replace(now, crashes=now.crashes - 1, crashed=True)
+    s = now._replace(crashes=now.crashes - 1, crashed=True)
     for pod in (0, 1):
         if s.waiters[pod]:
-            yield f"waiter {pod} is killed", replace(s, waiters=with_item(s.waiters, pod, ""))
+            yield f"waiter {pod} is killed", s._replace(waiters=with_item(s.waiters, pod, ""))
     for i in (3, 4):
         if s.supervisors[i]:
             yield (
                 f"supervisor {i} is killed",
-                replace(s, supervisors=with_item(s.supervisors, i, ""), lock=s.lock - {str(i)}),
+                s._replace(supervisors=with_item(s.supervisors, i, ""), lock=s.lock - {str(i)}),
             )
     for i in range(2):
         if s.clients[i] not in ("", "later"):
-            yield f"client {i} is killed", replace(s, clients=with_item(s.clients, i, ""))
+            yield f"client {i} is killed", s._replace(clients=with_item(s.clients, i, ""))
         if s.supervisors[i]:
             yield (
                 f"supervisor {i} is killed",
-                replace(s, supervisors=with_item(s.supervisors, i, ""), lock=s.lock - {str(i)}),
+                s._replace(supervisors=with_item(s.supervisors, i, ""), lock=s.lock - {str(i)}),
             )
     if s.payload == "runs":
-        yield "the payload is killed", replace(s, payload="done", lock=s.lock - {"p"})
+        yield "the payload is killed", s._replace(payload="done", lock=s.lock - {"p"})
     here = [pod == 0 for pod in s.pods]
     yield (
         "the pod is killed",
-        replace(
-            s,
+        s._replace(
             clients=tuple(
                 "" if gone and at != "later" else at for gone, at in zip(here[:3], s.clients, strict=True)
             ),
@@ -409,7 +408,7 @@ def search(
     first = State(crashes=crashes, pods=(*pods, 0, 1), canceller="look" if cancels else "")
     if busy:  # with another job, and a waiter that other jobs have needed
         busy_pods = (True, 1 in pods)
-        first = replace(first, busy=busy_pods, waiters=tuple("look" if pod else "" for pod in busy_pods))
+        first = first._replace(busy=busy_pods, waiters=tuple("look" if pod else "" for pod in busy_pods))
     came: dict[State, tuple[State, str] | None] = {first: None}
     queue, at_rest = deque([first]), 0
     while queue:
@@ -419,7 +418,7 @@ def search(
         if found is None and all(after == state or "observer reads" in step for step, after in steps):
             at_rest += 1
             judged = [a.verdict for _, look in steps for _, a in successors(look, rules)]
-            found = harm_at_rest(replace(state, verdict=judged[0]) if judged else state)
+            found = harm_at_rest(state._replace(verdict=judged[0]) if judged else state)
         if found is not None:
             return Search(len(came), at_rest, found, _way(state, came))
         for step, after in steps:

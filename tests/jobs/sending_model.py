@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ class Rules:
     a_jobs_programs_are_compared_with_their_hash: bool = True
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """Everything that lasts, and where everybody is.
 
     Attributes:
@@ -75,21 +75,21 @@ def successors(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     for i in (0, 1):
         yield from _sender(s, i, rules)
     for n, claim in enumerate(s.flying):
-        rest = replace(s, flying=s.flying[:n] + s.flying[n + 1 :])
+        rest = s._replace(flying=s.flying[:n] + s.flying[n + 1 :])
         yield from _arrival(rest, int(claim[0]), claim.endswith("+"), rules)
     for n, disk in enumerate(s.claims):
-        yield from _supervisor(replace(s, claims=s.claims[:n] + s.claims[n + 1 :]), disk, rules)
+        yield from _supervisor(s._replace(claims=s.claims[:n] + s.claims[n + 1 :]), disk, rules)
     yield from _canceller(s, rules)
     if s.may_swap:
-        yield "the host shows another disk", replace(s, disk=1, may_swap=False)
+        yield "the host shows another disk", s._replace(disk=1, may_swap=False)
     if s.may_tear and s.store[s.disk] == "whole":
         # In place: the file of a job's is the same one.
         torn = "torn" if s.bundle[s.disk] else ""
         bundle = _of_disk(s.bundle, s.disk, torn)
-        damaged = replace(_stored(s, s.disk, "torn"), bundle=bundle, may_tear=False)
+        damaged = _stored(s, s.disk, "torn")._replace(bundle=bundle, may_tear=False)
         yield "the stored programs are damaged", damaged
     if s.may_tear and s.store[s.disk]:
-        yield "the stored programs are removed", replace(_stored(s, s.disk, ""), may_tear=False)
+        yield "the stored programs are removed", _stored(s, s.disk, "")._replace(may_tear=False)
 
 
 def _of_disk(values: tuple[str, str], disk: int, value: str) -> tuple[str, str]:
@@ -97,7 +97,7 @@ def _of_disk(values: tuple[str, str], disk: int, value: str) -> tuple[str, str]:
 
 
 def _stored(s: State, disk: int, state: str) -> State:
-    return replace(s, store=_of_disk(s.store, disk, state))
+    return s._replace(store=_of_disk(s.store, disk, state))
 
 
 def _sender(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
@@ -106,7 +106,7 @@ def _sender(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
 
     def moved(to: str, **more: object) -> State:
         other = s.senders[1 - i]
-        return replace(s, senders=(to, other) if i == 0 else (other, to), **more)  # type: ignore[arg-type]
+        return s._replace(senders=(to, other) if i == 0 else (other, to), **more)  # type: ignore[arg-type]
 
     if at == "":
         return
@@ -135,19 +135,19 @@ def _arrival(s: State, disk: int, with_programs: bool, rules: Rules) -> Iterator
     ):
         yield "a claim finds no programs to run", s
         return
-    s = replace(s, ran_torn=s.ran_torn or s.store[s.disk] == "torn")
+    s = s._replace(ran_torn=s.ran_torn or s.store[s.disk] == "torn")
     if s.disk in s.jobs:
-        yield "a claim finds the job", replace(s, claims=(*s.claims, s.disk))
+        yield "a claim finds the job", s._replace(claims=(*s.claims, s.disk))
     elif s.disk == disk or not rules.claim_is_taken_on_its_volume_only:
         if not rules.supervisor_reads_the_mark_after_the_claim and s.disk not in s.looked:
             if s.disk not in s.marks:
                 yield (
                     "a claim finds no mark",
-                    replace(s, flying=(*s.flying, str(disk)), looked=s.looked | {s.disk}),
+                    s._replace(flying=(*s.flying, str(disk)), looked=s.looked | {s.disk}),
                 )
             return
         bundle = _of_disk(s.bundle, s.disk, s.store[s.disk])
-        there = replace(s, jobs=s.jobs | {s.disk}, claims=(*s.claims, s.disk), bundle=bundle)
+        there = s._replace(jobs=s.jobs | {s.disk}, claims=(*s.claims, s.disk), bundle=bundle)
         yield "a claim is renamed into place", there
     else:
         yield "a claim finds another disk", s
@@ -163,9 +163,9 @@ def _supervisor(s: State, disk: int, rules: Rules) -> Iterator[tuple[str, State]
     elif rules.a_jobs_programs_are_compared_with_their_hash and _programs(s, disk, rules) != "whole":
         yield "a supervisor finds its programs damaged", s
     else:
-        s = replace(s, ran_torn=s.ran_torn or _programs(s, disk, rules) != "whole")
+        s = s._replace(ran_torn=s.ran_torn or _programs(s, disk, rules) != "whole")
         starts = (s.starts[0] + (disk == 0), s.starts[1] + (disk == 1))
-        yield f"it starts on disk {disk}", replace(s, starts=starts)
+        yield f"it starts on disk {disk}", s._replace(starts=starts)
 
 
 def _programs(s: State, disk: int, rules: Rules) -> str:
@@ -175,37 +175,37 @@ def _programs(s: State, disk: int, rules: Rules) -> str:
 def _canceller(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     def found_there() -> State:
         there = s.marks | {s.disk}
-        return replace(s, canceller="", word="cancelled", marks=there, killed=s.killed | {s.disk})
+        return s._replace(canceller="", word="cancelled", marks=there, killed=s.killed | {s.disk})
 
     if s.canceller == "ledger" and s.aimed is None:
         if rules.unsent_is_decided_with_the_ledger_locked:
-            yield "a cancel finds it unsent", replace(s, canceller="", word="cancelled")
+            yield "a cancel finds it unsent", s._replace(canceller="", word="cancelled")
         else:
-            yield "a cancel reads that it is unsent", replace(s, canceller="unsent")
+            yield "a cancel reads that it is unsent", s._replace(canceller="unsent")
     elif s.canceller == "unsent":
-        yield "a cancel writes that it is cancelled", replace(s, canceller="", word="cancelled")
+        yield "a cancel writes that it is cancelled", s._replace(canceller="", word="cancelled")
     elif s.canceller == "ledger":
-        yield "a cancel is sent", replace(s, canceller="ask")
+        yield "a cancel is sent", s._replace(canceller="ask")
     elif s.canceller == "ask":
         if s.disk in s.jobs:
             yield "a cancel finds the job", found_there()
         elif s.disk != s.aimed:
-            yield "a cancel finds another disk", replace(s, canceller="")
+            yield "a cancel finds another disk", s._replace(canceller="")
         elif not rules.mark_is_left_where_it_will_arrive:
-            yield "a cancel finds nothing", replace(s, canceller="", word="cancelled")
+            yield "a cancel finds nothing", s._replace(canceller="", word="cancelled")
         elif rules.mark_is_left_before_the_look:
-            yield "a cancel leaves a mark", replace(s, canceller="look", marks=s.marks | {s.disk})
+            yield "a cancel leaves a mark", s._replace(canceller="look", marks=s.marks | {s.disk})
         else:
-            yield "a cancel finds nothing", replace(s, canceller="mark")
+            yield "a cancel finds nothing", s._replace(canceller="mark")
     elif s.canceller == "mark":
-        done = replace(s, canceller="", word="cancelled", marks=s.marks | {s.disk})
+        done = s._replace(canceller="", word="cancelled", marks=s.marks | {s.disk})
         yield "a cancel leaves a mark unseen", done
     elif s.canceller == "look" and s.disk != s.aimed:
-        yield "its pod is gone", replace(s, canceller="")
+        yield "its pod is gone", s._replace(canceller="")
     elif s.canceller == "look" and s.disk in s.jobs:
         yield "a cancel finds the job after all", found_there()
     elif s.canceller == "look":
-        yield "a cancel is sure", replace(s, canceller="", word="cancelled")
+        yield "a cancel is sure", s._replace(canceller="", word="cancelled")
 
 
 def harm(s: State, rules: Rules) -> str | None:

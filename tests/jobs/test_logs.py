@@ -23,7 +23,7 @@ from being_remote.errors import AnswerTimeout, HostError, HostKeyUnknown, NotFou
 from being_remote.inventory import Inventory
 from being_remote.jobs import logs
 from being_remote.jobs.logs import LogChunk, LogEnd, LogLines, attempt_folder
-from being_remote.pace import Pace, Rate
+from being_remote.pace import Pace
 from being_remote.session import Session, Stream
 from being_remote.transport import open_session
 
@@ -86,20 +86,23 @@ class Dripping:
     def __exit__(self, *exc: object) -> None: ...
 
 
-def test_a_log_that_is_only_read_ends_where_it_drips() -> None:
+def test_a_log_that_is_only_read_ends_where_it_drips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("being_remote.pace.WINDOW_S", 0.0)
     reading = logs.read(
         Dripping(),  # type: ignore[arg-type]  # of a session only the stream is used
         "python3",
         PurePosixPath("/w"),
         offset=9999,
-        rate=Rate(1000, 0.0),
     )
     with pytest.raises(AnswerTimeout, match="bytes came within"):
         list(reading)
 
 
-def test_the_time_in_which_nobody_asks_for_more_is_not_the_hosts() -> None:
-    pace = Pace("pod", Rate(1000, 0.05))
+def test_the_time_in_which_nobody_asks_for_more_is_not_the_hosts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("being_remote.pace.WINDOW_S", 0.05)
+    pace = Pace("pod")
     time.sleep(0.1)
     pace.pause(0.1)
     pace.report(1)

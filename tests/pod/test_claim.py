@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import subprocess
 import time
@@ -36,9 +37,12 @@ def claim_job(workdir: Path, files: dict[str, bytes], spec: bytes = b"{}", **mor
         "pushed": None,
         **more,
     }
-    found = claim.claim({"workdir": str(workdir), "programs": SHA256}, asked, files)
-    claim.remove_abandoned(str(workdir))
-    return found
+    return claim.claim({"workdir": str(workdir), "programs": SHA256}, asked, files)
+
+
+def ask_for_nothing(workdir: Path) -> None:
+    """A whole request, without a job."""
+    claim.main({"workdir": str(workdir), "wait_s": 0.0}, io.BytesIO(b'{"jobs": []}\n'))
 
 
 def test_a_whole_claim_stands_and_a_second_one_finds_it(tmp_path: Path) -> None:
@@ -134,6 +138,7 @@ def test_a_claim_leaves_the_staging_of_another_that_is_still_at_work(
                         there.setattr(fcntl, "flock", lambda *_: None)
                         there.setattr(processes, "is_alive", lambda _: False)
                     assert claim_job(tmp_path, files, nonce="other") == "made"
+                    ask_for_nothing(tmp_path)
                 assert os.listdir(tmp_path / "jobs/.in") == before == [os.path.basename(into)]
             real({name: given[name]}, into)
 
@@ -149,7 +154,7 @@ def test_what_dead_claims_of_any_job_left_is_removed(tmp_path: Path) -> None:
         (incoming / f"{name}.{boot}.{dead['pid']}.{dead['start']}" / "files").mkdir(parents=True)
     at_work = incoming / f"a-1.n.{elsewhere}.{dead['pid']}.{dead['start']}"
     at_work.mkdir()
-    assert claim_job(tmp_path, SPEC) == "made"
+    ask_for_nothing(tmp_path)
     assert os.listdir(incoming) == [at_work.name]
 
 
@@ -161,11 +166,11 @@ def test_what_claims_of_other_pods_and_of_earlier_versions_left_is_removed_after
     for name in names:
         (incoming / name / "files").mkdir(parents=True)
     (incoming / f"{names[1]}.lock").touch()
-    assert claim_job(tmp_path, SPEC) == "made"
+    ask_for_nothing(tmp_path)
     assert len(os.listdir(incoming)) == 3
     for path in incoming.iterdir():
         os.utime(path, (time.time() - 1e5,) * 2)
-    assert claim_job(tmp_path, SPEC, job="a-2") == "made"
+    ask_for_nothing(tmp_path)
     assert os.listdir(incoming) == [] == os.listdir(tmp_path / "jobs/.forgotten")
 
 

@@ -17,7 +17,7 @@ from being_remote.report import plots
 from being_remote.report.crop_diagram import Rect, lay_out_crop
 from being_remote.report.curves import Curve, Panel
 from being_remote.report.pictures import jpeg
-from being_remote.report.plots import MAX_PANELS, plot_intrinsics, plot_panels
+from being_remote.report.plots import plot_intrinsics, plot_panels
 
 CROP = crop_from_box((510, 1410, 180, 1080), (1920, 1080), (512, 512))
 K_CROP = np.array([[2339.0, 0, 200], [0, 2339, 300], [0, 0, 1]])
@@ -99,12 +99,6 @@ def test_any_size_and_any_principal_point_can_be_plotted(crop: Crop, far: float)
 def test_any_numbers_can_be_plotted(ids: list[int], values: list[float]) -> None:
     panel = Panel(HOSTILE, HOSTILE, (Curve(HOSTILE * 20, ids, values),))
     assert pixels(plot_panels(HOSTILE, [panel])).shape == (380, 1600, 3)
-
-
-@pytest.mark.parametrize("count", [0, MAX_PANELS + 1])
-def test_no_panel_and_too_many_are_refused(count: int) -> None:
-    with pytest.raises(ValueError, match="panels"):
-        plot_panels("", [Panel("", "", ())] * count)
 
 
 def test_without_matplotlib_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from being_remote.durable_files import require_room
 from being_remote.errors import AnswerTimeout, BeingRemoteError, CommandFailed, ConnectionLost, NoSpace
 from being_remote.foreign_text import quote
 from being_remote.inventory import LocalHost
-from being_remote.pace import Pace, Rate
+from being_remote.pace import Pace
 from being_remote.session import PARTIAL_DIR, Pull, Push, no_progress, not_noted
 from being_remote.transport import rsync, rsync_process, ssh_errors, stream_download, stream_upload
 from being_remote.transport.local_session import LocalSession
@@ -132,14 +132,29 @@ def test_a_half_file_that_outgrew_its_listing_is_removed(tmp_path: Path, small_g
     assert set(got(tmp_path / "into")) == {b"d/log"}
 
 
-def test_a_pod_that_drips_ends_the_transfer(tmp_path: Path, remote: Callable[[str], Remote]) -> None:
+@pytest.fixture
+def slowest(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, float], None]:
+    """Sets the slowest rate allowed: bytes in so many seconds."""
+
+    def allow(least_bytes: int, window_s: float) -> None:
+        monkeypatch.setattr("being_remote.pace.LEAST_BYTES", least_bytes)
+        monkeypatch.setattr("being_remote.pace.WINDOW_S", window_s)
+
+    return allow
+
+
+def test_a_pod_that_drips_ends_the_transfer(
+    tmp_path: Path, remote: Callable[[str], Remote], slowest: Callable[[int, float], None]
+) -> None:
+    slowest(1000, 0.2)
     put(tmp_path / "far", {b"f": os.urandom(MIB)})
     way = remote("[(os.write(1, said[i:i+1]), time.sleep(0.02)) for i in range(len(said))]; said = b''")
     with pytest.raises(AnswerTimeout, match="only 0 bytes came within"):
-        rsync.pull(asked(tmp_path, {b"f": MIB}), host="pod", remote=way, rate=Rate(1000, 0.2))
+        rsync.pull(asked(tmp_path, {b"f": MIB}), host="pod", remote=way)
 
 
-def test_a_stream_that_drips_ends(tmp_path: Path) -> None:
+def test_a_stream_that_drips_ends(tmp_path: Path, slowest: Callable[[int, float], None]) -> None:
+    slowest(1000, 0.0)
     said = Canned(head(0, 3000) + b"x" * 3000, chunk=1)
     with pytest.raises(AnswerTimeout, match="bytes came within"):
         stream_download.pull(
@@ -148,22 +163,27 @@ def test_a_stream_that_drips_ends(tmp_path: Path) -> None:
             "python3",
             no_progress,
             not_noted,
-            Rate(1000, 0.0),
         )
 
 
-def test_a_pod_that_takes_a_push_by_drips_ends_it(tmp_path: Path) -> None:
+def test_a_pod_that_takes_a_push_by_drips_ends_it(
+    tmp_path: Path, slowest: Callable[[int, float], None]
+) -> None:
+    slowest(MIB, 0.3)
     put(tmp_path / "near", {b"f": bytes(4 * MIB)})
     drinks = tmp_path / "shell"
     drinks.write_text(f"#!{sys.executable}\nimport os, time\nwhile os.read(0, 4096): time.sleep(0.05)\n")
     drinks.chmod(0o755)
     push = Push(tmp_path / "near", (b"f",), PurePosixPath(tmp_path / "there"), 4 * MIB)
     with pytest.raises(AnswerTimeout, match="bytes came within"):
-        stream_upload.push(push, here(), sys.executable, [str(drinks)], no_progress, Rate(MIB, 0.3))
+        stream_upload.push(push, here(), sys.executable, [str(drinks)], no_progress)
 
 
-def test_what_is_fast_enough_in_each_window_continues_and_a_drip_after_a_fast_start_does_not() -> None:
-    pace = Pace("pod", Rate(10, 0.0))
+def test_what_is_fast_enough_in_each_window_continues_and_a_drip_after_a_fast_start_does_not(
+    slowest: Callable[[int, float], None],
+) -> None:
+    slowest(10, 0.0)
+    pace = Pace("pod")
     for total in range(0, 1000, 10):
         pace.report(total + 10)
     with pytest.raises(AnswerTimeout):

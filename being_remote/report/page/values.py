@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from being_remote.camera.crop import Crop
 from being_remote.report.curves import Panel
 
-MAX_FRAMES = 24
-MAX_PICTURE_BYTES = 2 << 20
 MAX_ROWS = 400
 
 Cell = str | int | float | bool | None
@@ -82,20 +80,9 @@ class Page:
     crop: Crop
     K_crop: NDArray[np.float64]
     K_source: NDArray[np.float64]
-    frames: tuple[SliderFrame, ...] = ()  # overlays, at most MAX_FRAMES
+    frames: tuple[SliderFrame, ...] = ()  # overlays
     evidence: PagePicture | None = None  # the evidence for the crop, shown beside it
     # shown in this order; charts are over time
     checks: tuple[Table, ...] = ()
     charts: tuple[PageChart, ...] = ()
     outputs: tuple[str, ...] = ()  # files that were written
-
-    def __post_init__(self) -> None:
-        if len(self.frames) > MAX_FRAMES:
-            raise ValueError(
-                f"a page takes {MAX_FRAMES} frames, got {len(self.frames)}: choose with `spread`"
-            )
-        pictures = [f.picture for f in self.frames]
-        pictures += [self.evidence.picture] if self.evidence is not None else []
-        largest = max(map(len, pictures), default=0)
-        if largest > MAX_PICTURE_BYTES:
-            raise ValueError(f"a picture of {largest} bytes is too large for a page: make it with `jpeg`")
