@@ -20,6 +20,7 @@ import time
 from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
 
 from being_remote.pod import (
+    disk_features,
     job_records,
     os_problem,
     processes,
@@ -164,7 +165,7 @@ def write_files(files: Files, into: str) -> None:
             raise ValueError(f"{name!r} leaves the job's folder")
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
         with open(path, "xb") as file:
-            os.fchmod(file.fileno(), 0o600)
+            disk_features.set_mode(file.fileno(), 0o600)
             file.write(data)
 
 
@@ -174,7 +175,7 @@ def sync_tree(top: str) -> None:
         for name in names:
             fd = os.open(os.path.join(here, name), os.O_RDONLY | os.O_CLOEXEC)
             try:
-                os.fsync(fd)
+                disk_features.sync(fd)
             finally:
                 os.close(fd)
         job_records.sync_folder(here)

@@ -13,7 +13,7 @@ import os
 import shutil
 from typing import Optional
 
-from being_remote.pod import job_records
+from being_remote.pod import disk_features, job_records
 from being_remote.pod.job_paths import JobPaths, programs_archive
 
 MAX_PROGRAMS_BYTES = 32 << 20
@@ -43,10 +43,10 @@ def store(jobs: str, data: bytes, sha256: str) -> None:
 def give_to_job(jobs: str, sha256: str, job: JobPaths) -> None:
     """Put the stored archive, and its hash, into a job's folder."""
     with open(job.bundle_sha256, "x", encoding="ascii") as file:
-        os.fchmod(file.fileno(), 0o600)
+        disk_features.set_mode(file.fileno(), 0o600)
         file.write(f"{sha256}  {os.path.basename(job.bundle)}\n")  # as `sha256sum -c` reads it
     with open(programs_archive(jobs, sha256), "rb") as stored, open(job.bundle, "xb") as copy:
-        os.fchmod(copy.fileno(), 0o600)
+        disk_features.set_mode(copy.fileno(), 0o600)
         shutil.copyfileobj(stored, copy)
 
 
