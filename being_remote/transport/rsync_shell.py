@@ -51,10 +51,14 @@ def main(argv: Sequence[str]) -> None:
         bufsize=0,
     )
     code = _LOST
+    for descriptor in (0, 1):  # rsync gives its remote shell pipes that do not wait
+        os.set_blocking(descriptor, True)
     try:
         code = _relay(process, command)
     except BrokenPipeError:
         pass  # rsync ended
+    except OSError as e:
+        os.write(2, f"rsync's remote shell: {e}\n".encode(errors="replace"))
     finally:
         process.kill()
         os._exit(code)  # its threads may wait for what nobody sends
