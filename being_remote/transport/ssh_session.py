@@ -260,7 +260,7 @@ class SshSession(HostSession):
             self.host, again=lambda e: type(e) is Unreachable, total_s=self._host.connect_timeout_s / 2
         )
         attempt(self._open_shared)
-        self._requests = OpenSshRequests(self._ssh, self._share, self._host.connect_timeout_s)
+        self._requests = OpenSshRequests(self._ssh, self.host, self._host.connect_timeout_s, self._share)
         self._way_note = f"requests go through the system's ssh, not through Fabric: {why}"
 
     def _share(self) -> None:
