@@ -118,6 +118,16 @@ def gpu_locks(uuid: str, make: bool = True) -> List[str]:
     return _both(f"gpu-{uuid}.lock", make)
 
 
+def list_gpu_locks() -> List[str]:
+    """The files of all GPUs' leases that are there."""
+    found = []
+    for place in {folder(make=False), shared_folder(make=False)}:
+        with contextlib.suppress(OSError):
+            names = os.listdir(place)
+            found += [os.path.join(place, n) for n in names if n.startswith("gpu-") and n.endswith(".lock")]
+    return sorted(found)
+
+
 def watch_lock(job: str) -> str:
     """Held by the one supervisor that is put back while a payload holds the job's lock."""
     return os.path.join(folder(), job + ".watch.lock")
