@@ -6,6 +6,7 @@ not fit its tag raises whatever the tag's own code raises. A leaf.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -58,6 +59,42 @@ def compose(text: str | bytes) -> yaml.Node | None:
         raise ValueError(" ".join(str(e).split())) from e
     except (OverflowError, RecursionError) as e:  # `%YAML 1.<many digits>` and the like
         raise ValueError(str(e)) from e
+
+
+def locate(node: yaml.Node, path: Sequence[str | int]) -> tuple[int, int]:
+    """Return how many parts of `path` the document has, and the line of the last one of them, from 1.
+
+    Call it for a document that `value_of` took: that bounds its aliases.
+
+    Example:
+        >>> node = compose("hosts:\\n  pod:\\n    port: 22")
+        >>> locate(node, ["hosts", "pod", "port"]), locate(node, ["hosts", "pod", "user"])
+        ((3, 3), (2, 2))
+    """
+    line = node.start_mark.line
+    for depth, part in enumerate(path):
+        found = _find_child(node, part)
+        if found is None:
+            return depth, line + 1
+        line, node = found
+    return len(path), line + 1
+
+
+def _find_child(node: yaml.Node, part: str | int) -> tuple[int, yaml.Node] | None:
+    """The line and the node of one part: a list's place, a key, or a key of what is merged in."""
+    if isinstance(node, yaml.SequenceNode):
+        inside = isinstance(part, int) and part < len(node.value)
+        return (node.value[part].start_mark.line, node.value[part]) if inside else None
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    merged: list[yaml.Node] = []
+    for key, value in reversed(node.value):
+        if key.tag == _CORE + "merge":
+            merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
+        elif key.value == str(part):
+            return key.start_mark.line, value
+    found = (_find_child(other, part) for other in merged)
+    return next((child for child in found if child is not None), None)
 
 
 def value_of(node: yaml.Node, *, max_nodes: int = MAX_NODES) -> Any:

@@ -22,6 +22,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
 )
+from yaml import Node
 
 from being_remote import bounded_yaml
 from being_remote.errors import InventoryError, UsageError
@@ -34,15 +35,47 @@ Entry = TypeVar("Entry")
 
 # What ssh, its configuration, its %-tokens and every shell take literally.
 _ADDRESS = re.compile(r"[A-Za-z0-9:][A-Za-z0-9._:-]{0,252}")
+_PASTED = re.compile(
+    r"(?:ssh://|ssh\s+)?(?:([^@\s]+)@)?(?:\[([0-9A-Fa-f:.]+)\]|([^\s:@\[\]/]+))"
+    r"(?::(\d{1,5})|\s+-p\s*(\d{1,5}))?/?"
+)
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}")
 MAX_SECONDS = 86_400.0
 MAX_NAME = 100  # a folder's name, and more is added to it
-_ONLY_SSH = ("address", "user", "port", "identity_file", "host_key", "scheduler", "connect_timeout_s")
+_ONLY_SSH = (
+    "address",
+    "address_command",
+    "user",
+    "port",
+    "identity_file",
+    "host_key",
+    "scheduler",
+    "connect_timeout_s",
+)
 
 
 def is_address(text: str) -> bool:
     """Whether `text` can be a DNS name, an IP address or an alias: letters, digits, dot, dash, colon."""
     return _ADDRESS.fullmatch(text) is not None
+
+
+def read_pasted_address(text: str) -> tuple[str | None, str, int | None] | None:
+    """User, address and port of a login as providers print it; None for anything else.
+
+    Example:
+        >>> read_pasted_address("ssh root@203.0.113.10 -p 19870")
+        ('root', '203.0.113.10', 19870)
+        >>> read_pasted_address("[::1]:22")
+        (None, '::1', 22)
+    """
+    found = _PASTED.fullmatch(text.strip())
+    if found is None:
+        return None
+    user, ipv6, name, port, flag = found.groups()
+    number = port or flag
+    if not is_address(ipv6 or name) or (user and not is_user(user)):
+        return None
+    return user, ipv6 or name, int(number) if number else None
 
 
 def is_user(text: str) -> bool:
@@ -101,7 +134,13 @@ def _check_host_name(name: str) -> str:
 
 
 def _check_address(value: str) -> str:
-    if not is_address(value):
+    pasted = read_pasted_address(value)
+    if pasted is not None and pasted != (None, value, None):
+        user, address, port = pasted
+        fields = {"address": address, "port": port, "user": user}
+        spelt = ", ".join(f"{name}: {field}" for name, field in fields.items() if field is not None)
+        raise ValueError(f"write {value!r} as fields of their own: {spelt}")
+    if not is_address(value) or value.count(":") == 1:
         raise ValueError(f"must be letters, digits and '.-_:' only, no leading dash, got {value!r}")
     return value
 
@@ -158,6 +197,9 @@ class SshHost(_HostEntry):
     kind: Literal["ssh"] = "ssh"
     address: Annotated[str, AfterValidator(_check_address)] = Field(
         description="DNS name, IP, or a Host alias of ~/.ssh/config"
+    )
+    address_command: tuple[Program, ...] = Field(
+        (), description="run here at each connect; prints the address and the port of the pod as it is now"
     )
     port: int | None = Field(None, ge=1, le=65535)
     user: Annotated[str, AfterValidator(_check_user)] | None = None
@@ -293,18 +335,30 @@ def load_inventory(path: Path) -> Inventory:
     """
     try:
         with path.open("rb") as file:
-            document = bounded_yaml.load(file.read(bounded_yaml.MAX_BYTES + 1))
+            data = file.read(bounded_yaml.MAX_BYTES + 1)
     except OSError as e:
         hint = "name one with --inventory FILE"
         raise InventoryError(f"cannot be read: {e.strerror}", where=str(path), hint=hint) from e
+    return parse_inventory(data, path)
+
+
+def parse_inventory(data: bytes, path: Path) -> Inventory:
+    """Check the text of an inventory that lies at `path`, or will.
+
+    Raises:
+        InventoryError: not YAML, or wrong fields.
+    """
+    try:
+        node = bounded_yaml.compose(data)
+        document = None if node is None else bounded_yaml.value_of(node)
     except ValueError as e:
         raise InventoryError(f"cannot be read as YAML: {e}", where=str(path), hint=FORMATS) from e
-    if not isinstance(document, dict):
+    if node is None or not isinstance(document, dict):
         raise InventoryError("must be a mapping with `hosts:` and `actors:`", where=str(path), hint=FORMATS)
     try:
         return Inventory.model_validate(_fill(document, path), context=path.resolve().parent)
     except ValidationError as e:
-        raise InventoryError(_explain(e), where=str(path), hint=FORMATS) from e
+        raise InventoryError(_explain(e, node), where=str(path), hint=FORMATS) from e
 
 
 def _fill(document: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -341,17 +395,43 @@ def _fill_section(entries: Any, fill: Callable[[str, dict[str, Any]], dict[str, 
     return {name: fill(name, e) if isinstance(e, dict) else e for name, e in given.items()}
 
 
-def _explain(error: ValidationError) -> str:
-    """One line for each wrong field, with its place in the file."""
-    lines = []
+def _explain(error: ValidationError, document: Node) -> str:
+    """One line for each wrong field, with its line and its place in the file, in the order of the file."""
+    found: dict[str, int] = {}
     for item in error.errors(include_url=False, include_context=False):
         # pydantic puts the discriminator's value into the path of a union; the file has no such key.
-        place = [_word(p) for i, p in enumerate(item["loc"]) if not (i == 2 and p in ("ssh", "local"))]
+        place = [p for i, p in enumerate(item["loc"]) if not (i == 2 and p in ("ssh", "local"))]
+        depth, line = bounded_yaml.locate(document, place)
+        if place[0] == "hosts" and depth == 2:
+            usual = ["defaults", *place[2:]]
+            usual_depth, usual_line = bounded_yaml.locate(document, usual)
+            if usual_depth > 1:
+                place, line = usual, usual_line
         text = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            text = "unknown field"
-        lines.append(f"{'.'.join(place) or 'the file'}: {text}")
-    return "; ".join(lines)
+        if item["type"] == "missing":
+            text = "is missing"
+        elif item["type"] == "extra_forbidden":
+            text = f"unknown field{_did_you_mean(place)}"
+        found[f"line {line}: {'.'.join(map(_word, place)) or 'the file'}: {text}"] = line
+    lines = sorted(found, key=lambda text: found[text])
+    return lines[0] if len(lines) == 1 else "\n".join((f"{len(lines)} fields are wrong", *lines))
+
+
+def _did_you_mean(place: Sequence[str | int]) -> str:
+    """The field that an unknown one is probably meant to be."""
+    import difflib
+
+    *folders, name = map(str, place)
+    if folders[-1:] == ["tracker"]:
+        fields = set(Tracker.model_fields)
+    elif folders and folders[0] == "actors":
+        fields = {*Actor.model_fields} - {"name"}
+    elif folders:
+        fields = {*SshHost.model_fields} - {"name"}
+    else:
+        fields = {*Inventory.model_fields, "defaults"} - {"path"}
+    near = difflib.get_close_matches(name, fields, 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(fields))}"
 
 
 def _word(part: str | int) -> str:

@@ -78,18 +78,71 @@ def test_every_wrong_field_is_named_at_once(tmp_path: Path) -> None:
         )
     said = str(caught.value)
     for wrong in (
-        "hosts.a.adress: unknown field",
-        "hosts.a.workdir: must be an absolute path",
+        "line 2: hosts.a.adress: unknown field; did you mean 'address'?",
+        "line 2: hosts.a.workdir: must be an absolute path",
         "hosts.a.port",
         "hosts.b.address: must be letters",
         "actors.ro/man.name",
         "actors.ro/man.input: must not climb",
         "actors.x.source_size",
-        "bakups: unknown field",
+        "line 7: bakups: unknown field; did you mean 'backups'?",
     ):
         assert wrong in said, wrong
     assert str(tmp_path / "inventory.yaml") in said
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "hosts:\n  a: {workdir: /w}\n  b:\n    prot: 22\n    workdir: /w\n",
+            "line 4: hosts.b.prot: unknown field; did you mean 'port'?",
+        ),
+        ("hosts:\n  a: {address: x}\n", "line 2: hosts.a.workdir: is missing"),
+        (
+            "defaults:\n  usr: root\nhosts: {a: {workdir: /w}, b: {workdir: /w}}\n",
+            "line 2: defaults.usr: unknown field; did you mean 'user'?",
+        ),
+        (
+            "hosts:\n  a:\n    workdir: /w\n    search_roots:\n    - /w\n    - here\n",
+            "line 6: hosts.a.search_roots.1: must be an absolute path",
+        ),
+        (
+            "x: &x\n  prt: 5\nhosts:\n  a: {<<: *x, workdir: /w}\n",
+            "line 2: hosts.a.prt: unknown field; did you mean 'port'?",
+        ),
+        (
+            "hosts: {a: {workdir: /w, tracker: {\n  rot: /w, python: p}}}\n",
+            "line 2: hosts.a.tracker.rot: unknown field; did you mean 'root'?",
+        ),
+        (
+            "actors:\n  roman: {vidoe: v.mp4}\n",
+            "line 2: actors.roman.vidoe: unknown field; did you mean 'video'?",
+        ),
+        ("hosts:\n  local: {workdir: /w}\n", "line 2: hosts.local.name: 'local' is this laptop"),
+        (
+            "hosts: {a: {workdir: /w, whatever: 1}}\n",
+            "line 1: hosts.a.whatever: unknown field; known: address, address_command,",
+        ),
+    ],
+)
+def test_a_wrong_field_is_one_line_with_its_line_number_and_the_field_that_was_meant(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(InventoryError) as caught:
+        _load(tmp_path, text)
+    (line,) = [line for line in caught.value.what.splitlines() if said in line]
+    assert line.startswith("line ")
+    assert caught.value.what.count("defaults.usr") <= 1
+
+
+def test_several_wrong_fields_stand_on_a_line_each_in_the_order_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(InventoryError) as caught:
+        _load(tmp_path, "bakups: x\nhosts:\n  a:\n    workdir: w\n    port: many\n")
+    head, *lines = caught.value.what.splitlines()
+    assert head == "3 fields are wrong"
+    assert [line.split(":")[0] for line in lines] == ["line 1", "line 4", "line 5"]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +216,8 @@ def test_a_hostile_file_is_refused_at_once_and_in_words(tmp_path: Path, text: st
     with pytest.raises(InventoryError, match=r"inventory\.yaml") as caught:
         _load(tmp_path, text)
     assert time.process_time() - started < 2
-    assert "\n" not in caught.value.what
+    _, *more = caught.value.what.splitlines()
+    assert all(line.startswith("line ") for line in more)  # ours, and none of the file's own
 
 
 @pytest.mark.parametrize(
@@ -175,6 +229,26 @@ def test_what_ssh_or_a_shell_could_read_otherwise_is_no_address_and_no_user(
 ) -> None:
     with pytest.raises(InventoryError, match=rf"hosts\.a\.{field}"):
         _load(tmp_path, f"hosts: {{a: {{workdir: /w, {field}: {json.dumps(odd)}}}}}")
+
+
+@pytest.mark.parametrize(
+    ("pasted", "fields"),
+    [
+        ("root@203.0.113.10 -p 19870", "address: 203.0.113.10, port: 19870, user: root"),
+        ("ssh root@203.0.113.10 -p 19870", "address: 203.0.113.10, port: 19870, user: root"),
+        ("ssh://root@203.0.113.10:19870", "address: 203.0.113.10, port: 19870, user: root"),
+        ("203.0.113.10:19870", "address: 203.0.113.10, port: 19870"),
+        ("[::1]:22", "address: ::1, port: 22"),
+        ("[::1]", "address: ::1"),
+        ("root@pod7", "address: pod7, user: root"),
+    ],
+)
+def test_a_pasted_address_is_answered_with_the_fields_to_write(
+    tmp_path: Path, pasted: str, fields: str
+) -> None:
+    with pytest.raises(InventoryError) as caught:
+        _load(tmp_path, f"hosts: {{a: {{workdir: /w, address: '{pasted}'}}}}")
+    assert f"as fields of their own: {fields}" in str(caught.value)
 
 
 @pytest.mark.parametrize("address", ["203.0.113.10", "::1", "fe80::2", "pod-7.example.org", "My_alias.2"])

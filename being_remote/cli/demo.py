@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def demo(
     out: Out,
     keep: Annotated[bool, flag("--keep", "leave the pod running, to try commands by hand")] = False,
-    out_dir: Annotated[Path, option("DIR", "output folder", "--out")] = Path("demo-out"),
+    out_dir: Annotated[Path, option("DIR", "output folder; default: demo-out", "--out")] = Path("demo-out"),
     dry_run: DryRunOpt = False,
 ) -> None:
     """Run the whole chain on a local test pod."""

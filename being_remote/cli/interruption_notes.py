@@ -18,8 +18,14 @@ KEPT: dict[str, tuple[str, str]] = {
     "compare": _UNCHANGED,
     "hosts": _UNCHANGED,
     "doctor": _UNCHANGED,
+    "ssh": _UNCHANGED,
+    "init": ("files that were written are kept", _GOES_ON),
     "trust": ("keys that were trusted before are kept", _AGAIN),
     "retrack": (
+        "a job that was submitted is kept and may run",
+        "run the same command again: it attaches to that job, and nothing starts twice",
+    ),
+    "run": (
         "a job that was submitted is kept and may run",
         "run the same command again: it attaches to that job, and nothing starts twice",
     ),

@@ -10,6 +10,7 @@ Invoke's `--config`.
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import Any
 
 import typer
@@ -93,7 +94,8 @@ class _AllFlag(Argument):
 
 def _task(name: str, command: Any) -> Any:
     options = {_word(p): p for p in command.params if p.param_type_name == "option"}
-    arguments = {p.name: p for p in command.params if p.param_type_name == "argument"}
+    arguments = {p.name: p for p in command.params if p.param_type_name == "argument" and p.nargs != -1}
+    takes_words = any(p.nargs == -1 for p in command.params)
 
     def body(context: Context, **given: Any) -> None:
         argv = [name]
@@ -105,6 +107,8 @@ def _task(name: str, command: Any) -> Any:
         # Where Invoke lacks an argument, it takes an unknown option for it.
         swallowed = ["--help" if word == "-h" else word for word in words if word.startswith("-")]
         argv += swallowed or ["--", *words]
+        if takes_words and "--" in sys.argv:
+            argv += sys.argv[sys.argv.index("--") + 1 :]  # Invoke leaves them alone
         try:
             main(argv)
         except SystemExit as e:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from being_remote.cli.command import command
+from being_remote.cli.completion import complete_host, complete_job
 from being_remote.cli.options import (
     DryRunOpt,
     FollowOpt,
@@ -26,7 +27,9 @@ def jobs(
     out: Out,
     host: HostsOpt = None,
     all_jobs: Annotated[bool, flag("--all", "also list jobs that ended long ago")] = False,
-    why: Annotated[str | None, option("JOB", "show one job's history with its evidence")] = None,
+    why: Annotated[
+        str | None, option("JOB", "show one job's history with its evidence", complete=complete_job)
+    ] = None,
     forget: Annotated[
         bool, flag("--forget", "remove the remote folders of finished jobs whose results are local")
     ] = False,
@@ -84,7 +87,12 @@ def cancel(
     out: Out,
     job: OptionalJobArg = None,
     host: Annotated[
-        str | None, option("HOST", "a host that the job moved away from; with --all: the host of the jobs")
+        str | None,
+        option(
+            "HOST",
+            "a host that the job moved away from; with --all: the host of the jobs",
+            complete=complete_host,
+        ),
     ] = None,
     all_jobs: Annotated[bool, flag("--all", "all jobs of the host, instead of JOB")] = False,
     pod_is_gone: PodIsGoneOpt = False,
@@ -160,6 +168,7 @@ def resume(
         option(
             "HOST",
             "continue on HOST from the local files; with --take-over or --all: the host that has the jobs",
+            complete=complete_host,
         ),
     ] = None,
     all_jobs: Annotated[

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from being_remote.cli.completion import Complete, complete_actor, complete_host, complete_job
 from being_remote.errors import UsageError
 
 
-def option(metavar: str, help_text: str, *names: str, **limits: Any) -> Any:
+def option(metavar: str, help_text: str, *names: str, complete: Complete | None = None, **limits: Any) -> Any:
     """Return an option with a value; without `names` it is called like the parameter."""
-    return typer.Option(*names, metavar=metavar, help=help_text, **limits)
+    return typer.Option(*names, metavar=metavar, help=help_text, autocompletion=complete, **limits)
 
 
 def flag(name: str, help_text: str) -> Any:
@@ -30,16 +31,22 @@ TrustInventoryOpt = Annotated[
 JsonOpt = Annotated[bool, flag("--json", "print one JSON document on stdout")]
 VerboseOpt = Annotated[bool, flag("--verbose", "print each retry and decision on stderr")]
 DryRunOpt = Annotated[bool, flag("--dry-run", "change nothing, local or remote; print what would be done")]
-ActorOpt = Annotated[str | None, option("ACTOR", "default: the inventory's only actor")]
-HostOpt = Annotated[str | None, option("HOST", "default: the inventory's only host")]
-HostsOpt = Annotated[list[str] | None, option("HOST", "repeatable; default: all hosts")]
+ActorOpt = Annotated[
+    str | None, option("ACTOR", "default: the inventory's only actor", complete=complete_actor)
+]
+HostOpt = Annotated[str | None, option("HOST", "default: the inventory's only host", complete=complete_host)]
+HostsOpt = Annotated[
+    list[str] | None, option("HOST", "repeatable; default: all hosts", complete=complete_host)
+]
 FollowOpt = Annotated[
     bool, flag("--follow", "follow the job to its end and download its checkpoints meanwhile")
 ]
 SourceSizeOpt = Annotated[str | None, option("WxH", "width x height of the original video")]
 TakeOverOpt = Annotated[bool, flag("--take-over", "take a job that is in another laptop's ledger")]
 PodIsGoneOpt = Annotated[bool, flag("--pod-is-gone", "confirm that the pod is gone and abandon its attempt")]
-_JOB = typer.Argument(metavar="JOB", help="a job's id, a unique prefix of one, or `last`")
+_JOB = typer.Argument(
+    metavar="JOB", help="a job's id, a unique prefix of one, or `last`", autocompletion=complete_job
+)
 JobArg = Annotated[str, _JOB]
 OptionalJobArg = Annotated[str | None, _JOB]
 
@@ -47,8 +54,11 @@ OptionalJobArg = Annotated[str | None, _JOB]
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def parse_duration(text: str, option: str) -> float:
+def parse_duration(text: str, option: str, *, least_s: float = 0.0) -> float:
     """Return the seconds of a number with its unit.
+
+    Args:
+        least_s: the shortest that is taken.
 
     Example:
         >>> [parse_duration(text, "--after") for text in ("90s", "20m", "1.5h")]
@@ -60,8 +70,22 @@ def parse_duration(text: str, option: str) -> float:
     except (ValueError, KeyError):
         seconds = 0.0
     if not 0 < seconds < 1e7:
-        raise UsageError(f"{text!r} is not a duration", where=option, hint="90s, 20m or 1h")
+        hint = f"90s, 20m or 8h; {text}s is {text} seconds" if text.isdecimal() else "90s, 20m or 8h"
+        raise UsageError(f"{text!r} is not a duration", where=option, hint=hint)
+    if seconds < least_s:
+        raise UsageError(f"{text} is too short", where=option, hint=f"{least_s:g}s or more")
     return seconds
+
+
+def parse_seconds(text: str, option: str) -> float:
+    """Return the seconds of a duration of at least 1s; a number alone is seconds, as in earlier versions.
+
+    Example:
+        >>> parse_seconds("5", "--every"), parse_seconds("2m", "--every")
+        (5.0, 120.0)
+    """
+    alone = text.replace(".", "", 1).isdecimal()
+    return parse_duration(f"{text}s" if alone else text, option, least_s=1.0)
 
 
 def parse_canvas(text: str | None) -> Literal["crop"] | tuple[int, int] | None:

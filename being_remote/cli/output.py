@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -23,12 +22,12 @@ from being_remote.cli.interruption_notes import interrupted, note_end_shown
 from being_remote.cli.json_values import to_json
 from being_remote.cli.text import printable
 from being_remote.errors import BeingRemoteError, Interrupted, InventoryError
-from being_remote.session import OnProgress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from being_remote.inventory import Inventory
+    from being_remote.session import OnProgress
 
 PIPED_WIDTH = 160
 
@@ -81,11 +80,9 @@ class Out:
 
     def __enter__(self) -> Out:
         if self._verbose:
-            handler = logging.StreamHandler(sys.stderr)
-            handler.setFormatter(_Printable("%(message)s"))
-            logger = logging.getLogger("being_remote")
-            logger.handlers = [handler]
-            logger.setLevel(logging.INFO)
+            from being_remote.cli.log_lines import print_log
+
+            print_log()
         return self
 
     def __exit__(
@@ -119,6 +116,13 @@ class Out:
         found = load_inventory(find_inventory(Path.cwd()))
         require_trust(found, trusted=self._trust_inventory, confirm=self.ask)
         return found
+
+    def inventory_path(self) -> Path:
+        """The inventory that is named, else the one of this folder, whether it is there or not."""
+        from being_remote.inventory import FILE_NAME, named_inventory
+
+        named = self._inventory.expanduser() if self._inventory else named_inventory()
+        return (named or Path(FILE_NAME)).absolute()
 
     def optional_inventory(self) -> Inventory | None:
         """Read the inventory; None where it is missing or wrong and was not named on the command line."""
@@ -230,13 +234,6 @@ def discard(stream: TextIO) -> None:
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, stream.fileno())
     os.close(sink)
-
-
-class _Printable(logging.Formatter):
-    """Escapes log lines, which carry names from pods too."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
 
 
 def stdout() -> Console:

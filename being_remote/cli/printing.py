@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from being_remote.cli.text import printable
@@ -49,3 +50,11 @@ def line(console: Console, text: str, style: str = "") -> None:
     from rich.text import Text
 
     console.print(Text(printable(text), style=style), soft_wrap=True)
+
+
+def path_line(console: Console, before: str, path: str, style: str = "") -> None:
+    """Print a path on this laptop on one line; a terminal that can opens it with a click."""
+    from rich.text import Text
+
+    text = Text(printable(before), style=style)
+    console.print(text.append(printable(path), f"link {Path(path).absolute().as_uri()}"), soft_wrap=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from being_remote.cli.command import command
+from being_remote.cli.completion import complete_actor
 from being_remote.cli.options import DryRunOpt, HostOpt, option
 from being_remote.cli.output import Out
 from being_remote.cli.printing import line, prose
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 def push(
     out: Out,
     actor: Annotated[
-        str | None, option("ACTOR", "default: the inventory's only actor; none with --tracker alone")
+        str | None,
+        option(
+            "ACTOR", "default: the inventory's only actor; none with --tracker alone", complete=complete_actor
+        ),
     ] = None,
     host: HostOpt = None,
     tracker: Annotated[Path | None, option("DIR", "a local tracker checkout with its model files")] = None,

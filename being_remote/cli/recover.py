@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from being_remote.cli.command import command
+from being_remote.cli.completion import complete_export, complete_run
 from being_remote.cli.options import (
     ActorOpt,
     DryRunOpt,
@@ -18,6 +19,9 @@ from being_remote.cli.options import (
 )
 from being_remote.cli.output import Out
 
+RunOpt = Annotated[
+    str | None, option("RUN", "a folder of .frame files, an actor's name, or a job", complete=complete_run)
+]
 FromImagesOpt = Annotated[
     Path | None,
     option(
@@ -41,6 +45,7 @@ ExportOpt = Annotated[
         "NAME",
         "json, npz, nerfstudio, colmap, insta, gaussian-avatars, gaussiantalker or flashavatar;"
         " repeatable; default: all that need no meshes, torch or pictures",
+        complete=complete_export,
     ),
 ]
 CanvasOpt = Annotated[
@@ -67,7 +72,7 @@ ExplainOpt = Annotated[
 def recover(
     out: Out,
     actor: ActorOpt = None,
-    run: Annotated[str | None, option("RUN", "a folder of .frame files, an actor's name, or a job")] = None,
+    run: RunOpt = None,
     source_size: SourceSizeOpt = None,
     video: Annotated[Path | None, option("FILE", "the original video, or its folder of frames")] = None,
     bbox: Annotated[Path | None, option("FILE", "a bbox.pt, or a .npy with the same order")] = None,

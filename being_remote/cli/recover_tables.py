@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
 
-from being_remote.cli.printing import line, new_table, prose
+from being_remote.cli.printing import line, new_table, path_line, prose
 from being_remote.recovery.recovery_report import RecoverReport
 from being_remote.recovery.report_figures import EvidenceFigures
 
@@ -24,34 +25,55 @@ MAX_NOTED = 3  # trainers whose notes are printed
 
 
 def show_recover(console: Console, report: RecoverReport) -> None:
-    style = "green" if report.grade in _GOOD and report.K is not None else "bold yellow"
-    of_job = f", job {report.job}" if report.job and report.job != report.run else ""
-    line(console, f"{report.run}{of_job}: {report.frames} frames; {_WAYS[report.crop_by]}")
-    line(console, f"grade: {report.grade}", style)
+    """How sure it is, the camera and where its files are; then by what; last, what to be careful of."""
+    if report.K is not None and report.what_if is not None and not report.outputs:
+        return _show_forecast(console, report)
+    _show_grade(console, report)
+    if report.K is not None:
+        _show_camera(console, report)
+        _show_files(console, report)
+        _show_crop(console, report)
+        _show_numbers(console, report)
     if report.bbox is not None:
         line(console, f"box: {report.bbox}")
     if report.evidence is not None:
         _show_evidence(console, report.evidence, report.grade)
     _show_check(console, report)
+    if report.what_if is not None:
+        _show_what_if(console, report.what_if.lines)
+    if report.K is not None:
+        _show_notes(console, report)
     for warning in report.warnings:
         prose(console, f"warning: {warning}", "yellow")
     if report.K is None:
         _show_no_camera(console, report)
-        return
-    _show_camera(console, report)
-    _show_numbers(console, report)
-    if report.what_if is not None:
-        for text in report.what_if.lines or ("the crop stays the same",):
-            prose(console, f"what if: {text}", "cyan")
-        if not report.outputs:
-            prose(
-                console, "only predicted: nothing was written; --export NAME or --out DIR writes the cameras"
-            )
-            return
-    if report.grade == "unverified":
+    elif report.grade == "unverified":
         prose(console, "  next: give --video FILE and check in overlay.png that crop and mesh match the head")
-    _show_notes(console, report)
-    _show_files(console, report)
+
+
+def _show_grade(console: Console, report: RecoverReport) -> None:
+    """The grade in words, and of what."""
+    from being_remote.recovery.report_page import GRADES
+
+    style = "bold green" if report.grade in _GOOD and report.K is not None else "bold yellow"
+    words = GRADES.get(report.grade, "No crop agrees with the pictures.")
+    prose(console, f"{report.grade}: {words[0].lower()}{words[1:].rstrip('.')}", style)
+    of_job = f", job {report.job}" if report.job and report.job != report.run else ""
+    line(console, f"{report.run}{of_job}: {report.frames} frames; {_WAYS[report.crop_by]}")
+
+
+def _show_forecast(console: Console, report: RecoverReport) -> None:
+    """What other settings would do, and nothing else."""
+    assert report.what_if is not None
+    _show_what_if(console, report.what_if.lines)
+    for warning in report.warnings:
+        prose(console, f"warning: {warning}", "yellow")
+    prose(console, "nothing was written; --export NAME or --out DIR writes the cameras of the run as it is")
+
+
+def _show_what_if(console: Console, lines: Sequence[str]) -> None:
+    for text in lines or ("the crop stays the same",):
+        prose(console, f"what if: {text}", "cyan")
 
 
 def _show_evidence(console: Console, found: EvidenceFigures, grade: str) -> None:
@@ -115,7 +137,7 @@ def _show_no_camera(console: Console, report: RecoverReport) -> None:
 
 
 def _show_camera(console: Console, report: RecoverReport) -> None:
-    assert report.K is not None and report.K_opencv is not None and report.fov_deg is not None
+    assert report.K is not None and report.K_opencv is not None
     names = ("fx", "fy", "cx", "cy")
     table = new_table("px, corner convention", *names, numbers=names)
     rows = [("stored, in the crop", report.K_crop, "")]
@@ -134,6 +156,20 @@ def _show_camera(console: Console, report: RecoverReport) -> None:
         values = (f"{v:.4f}" for v in (K[0][0], K[1][1], K[0][2], K[1][2]))
         table.add_row(Text(name, style=style), *values, style=style)
     console.print(table)
+    if report.explain is not None:
+        prose(
+            console,
+            f"why: the crop was resized, so f grows {report.explain.focal_ratio:.6g} times;"
+            " the guide's camera (offset added, f kept) is off by",
+        )
+        for e in report.explain.errors:
+            line(
+                console,
+                f"  {e.degrees:6.2f} degrees at the {e.where}, ({e.source_px[0]:.0f}, {e.source_px[1]:.0f})",
+            )
+
+
+def _show_crop(console: Console, report: RecoverReport) -> None:
     crop = report.crop
     assert crop is not None  # there is a camera
     width, height = report.source_size_wh
@@ -148,18 +184,8 @@ def _show_camera(console: Console, report: RecoverReport) -> None:
         f"      resized to {small_width}x{small_height}: scale {crop.scale_x:g}, {crop.scale_y:g};"
         f" origin {crop.origin[0]:g}, {crop.origin[1]:g}",
     )
+    assert report.fov_deg is not None
     line(console, f"field of view: {report.fov_deg[0]:.2f} x {report.fov_deg[1]:.2f} degrees")
-    if report.explain is not None:
-        prose(
-            console,
-            f"why: the crop was resized, so f grows {report.explain.focal_ratio:.6g} times;"
-            " the guide's camera (offset added, f kept) is off by",
-        )
-        for e in report.explain.errors:
-            line(
-                console,
-                f"  {e.degrees:6.2f} degrees at the {e.where}, ({e.source_px[0]:.0f}, {e.source_px[1]:.0f})",
-            )
 
 
 def _show_numbers(console: Console, report: RecoverReport) -> None:
@@ -198,15 +224,16 @@ def _show_files(console: Console, report: RecoverReport) -> None:
     for path in report.outputs:
         folder, name = os.path.split(path.rstrip("/"))
         if name in LOOKED_AT:
-            line(console, f"{verb} {path}", "green")
+            path_line(console, f"{verb} ", path, "green")
         else:
             by_folder.setdefault(folder, []).append(name + "/" * path.endswith("/"))
     for folder, names in by_folder.items():
-        prose(console, f"{verb} {folder}/ {'  '.join(names)}", "green")
+        path_line(console, f"{verb} ", f"{folder}/", "green")
+        prose(console, f"  {'  '.join(names)}", "green")
     for out in report.exports:
         if out.images is not None:
             made, kept = out.images - (out.images_kept or 0), out.images_kept
             older = f"; {kept} were made before" if kept else ""
             line(console, f"{verb} {made} pictures for {out.name}{older}", "green")
     if report.wrote_bbox is not None:
-        line(console, f"{verb} {report.wrote_bbox}", "green")
+        path_line(console, f"{verb} ", report.wrote_bbox, "green")

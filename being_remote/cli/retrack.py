@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 from being_remote.cli.command import command
-from being_remote.cli.options import DryRunOpt, FollowOpt, HostOpt, flag, option, parse_duration
+from being_remote.cli.completion import complete_actor, complete_host, complete_preset, complete_recipe
+from being_remote.cli.options import (
+    DryRunOpt,
+    FollowOpt,
+    HostOpt,
+    flag,
+    option,
+    parse_duration,
+    parse_seconds,
+)
 from being_remote.cli.output import Out
 from being_remote.errors import UsageError
 
@@ -15,19 +24,26 @@ def retrack(
     out: Out,
     host: HostOpt = None,
     actor: Annotated[
-        list[str] | None, option("ACTOR", "repeatable; default: the only one of the inventory")
+        list[str] | None,
+        option("ACTOR", "repeatable; default: the only one of the inventory", complete=complete_actor),
     ] = None,
-    preset: Annotated[str | None, option("NAME", "named settings; see --show-preset")] = None,
+    preset: Annotated[
+        str | None, option("NAME", "named settings; see --show-preset", complete=complete_preset)
+    ] = None,
     sets: Annotated[
         list[str] | None, option("K=V", "one setting, its value in YAML; repeatable", "--set")
     ] = None,
     sweep: Annotated[
         list[str] | None, option("K=[V, ...]", "one job for each value; repeat to combine")
     ] = None,
-    recipe: Annotated[str, option("NAME", "metrical-tracker or command")] = "metrical-tracker",
+    recipe: Annotated[
+        str,
+        option("NAME", "metrical-tracker or command; default: metrical-tracker", complete=complete_recipe),
+    ] = "metrical-tracker",
     command: Annotated[str | None, option("WORDS", "what --recipe command runs; without a shell")] = None,
     gpus: Annotated[int | None, option("N", "number of GPUs that a job needs; default: 1", min=0)] = None,
-    wall_s: Annotated[float | None, option("SECONDS", "time limit; the job is ended after it", min=1)] = None,
+    wall: Annotated[str | None, option("TIME", "time limit: 90s, 20m or 8h; the job is ended then")] = None,
+    wall_s: Annotated[str | None, option("SECONDS", "the same as --wall", hidden=True)] = None,
     wait_at_most: Annotated[
         str | None, option("TIME", "limit of the wait for a free GPU; default: none")
     ] = None,
@@ -35,7 +51,9 @@ def retrack(
     failover: Annotated[
         str | None,
         option(
-            "HOST", "follow the job and move it to HOST if its own host stops answering; you may pay twice"
+            "HOST",
+            "follow the job and move it to HOST if its own host stops answering; you may pay twice",
+            complete=complete_host,
         ),
     ] = None,
     after: Annotated[str | None, option("TIME", "silence before --failover moves; default: 20m")] = None,
@@ -44,7 +62,8 @@ def retrack(
     ] = False,
     force: Annotated[bool, flag("--force", "send the job also to a host that lacks what it needs")] = False,
     show_preset: Annotated[
-        str | None, option("NAME", "only explain a preset; with --host for its checkout")
+        str | None,
+        option("NAME", "only explain a preset; with --host for its checkout", complete=complete_preset),
     ] = None,
     dry_run: DryRunOpt = False,
 ) -> None:
@@ -64,6 +83,9 @@ def retrack(
         inventory = out.inventory() if host is not None else None
         out.finish(presets.show(show_preset, inventory, host), retrack_tables.show_preset)
         return
+    if wall is not None and wall_s is not None:
+        raise UsageError("--wall and --wall-s say the same", where="--wall-s")
+    limit = wall or wall_s
     report = workflow.retrack(
         out.inventory(),
         workflow.RetrackRequest(
@@ -75,7 +97,7 @@ def retrack(
             sweeps=sweep or (),
             command=command,
             gpus=gpus,
-            wall_s=wall_s,
+            wall_s=None if limit is None else parse_seconds(limit, "--wall"),
             wait_s=parse_duration(wait_at_most, "--wait-at-most") if wait_at_most is not None else None,
             again=again,
             force=force,

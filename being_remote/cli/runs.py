@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from being_remote.cli.command import command, command_without_inventory
+from being_remote.cli.completion import complete_run
 from being_remote.cli.options import DryRunOpt, SourceSizeOpt, option, parse_size
 from being_remote.cli.output import Out
 
@@ -29,8 +30,18 @@ def analyze(
 @command
 def compare(
     out: Out,
-    a: Annotated[str, typer.Argument(metavar="A", help="a run's folder, an actor, a job, or a .yml file")],
-    b: Annotated[str, typer.Argument(metavar="B", help="the same; the report says how B differs from A")],
+    a: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="a run's folder, an actor, a job, or a .yml file", autocompletion=complete_run
+        ),
+    ],
+    b: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="the same; the report says how B differs from A", autocompletion=complete_run
+        ),
+    ],
     plot: Annotated[Path | None, option("FILE.png", "plot the parameters of both runs")] = None,
     dry_run: DryRunOpt = False,
 ) -> None:

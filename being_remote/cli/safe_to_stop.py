@@ -15,7 +15,6 @@ from being_remote.cli.options import DryRunOpt, HostOpt, option
 from being_remote.cli.output import Out, stdout
 from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.errors import UsageError
-from being_remote.wording import count_noun, duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,6 +117,8 @@ def show_safe_to_stop(console: Console, report: SafeReport) -> None:
 
 def _facts(report: SafeReport) -> str:
     """What is local, and since when the host is idle."""
+    from being_remote.wording import count_noun
+
     files = sum(row.files for row in report.actors) + sum(row.files for row in report.jobs)
     counts = (len(report.actors), "actor"), (files, "file"), (len(report.jobs), "job")
     local = ", ".join(count_noun(count, noun) for count, noun in counts)
@@ -131,6 +132,8 @@ def _against(report: SafeReport) -> str:
 
 
 def _idle(report: SafeReport) -> str:
+    from being_remote.wording import duration
+
     what = "GPU" if report.gpus else report.host
     if report.idle_s is None:
         return f"how long {what} has been idle is unknown, and so is what that cost"

@@ -18,8 +18,9 @@ FULL = ("ENOSPC", "EDQUOT")
 FULL_BELOW_BYTES = 64 << 10
 _WORDS = {
     "ENOSPC": "disk full",
-    "EDQUOT": "disk full: the quota is used up",
+    "EDQUOT": "quota exceeded",
     "EIO": "disk error",
+    "ENOLCK": "the disk offers no locks",
     "ESTALE": "network disk lost",
     "EROFS": "disk is read-only",
     "EACCES": "no permission",

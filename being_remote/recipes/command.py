@@ -1,31 +1,44 @@
 """The recipe `command`: any command line, with the supervision of a tracking.
 
-It runs in an empty folder of its own, `{work}`, and succeeds when it exits with 0; its files are
-unknown, so nothing else is verified. `pull --all` downloads what it left there. Its words may use
-`{work}` and the other placeholders; every other brace is its own.
+It runs in an empty folder of its own, `{work}`, or beside the local files that it was given; it succeeds
+when it exits with 0. Its files are unknown, so nothing else is verified. `pull --all` downloads what it left
+there. Its words may use `{actor}`, `{work}` and the other placeholders; every other brace is its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from being_remote.errors import UsageError
+from being_remote.errors import NotFoundError, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.recipe import JobPlan, JobRequest, TypedOptions
-from being_remote.jobs.spec import CommandStep, JobSpec
+from being_remote.jobs.spec import CommandStep, JobSpec, WorkFolder
 from being_remote.session import Session
+
+WORK = "{work}"
+MAX_INPUT_BYTES = 32 << 20
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class CommandOptions(BaseModel):
-    """The words of the command line; no shell sees them."""
+    """The words of the command line, which no shell sees, and what is around it.
+
+    Attributes:
+        inputs: what lies in `{work}` before it starts.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     words: tuple[str, ...]
+    folder: str = WORK
+    env: Mapping[str, str] = {}
+    inputs: Mapping[str, bytes] = {}
 
 
 @dataclass(frozen=True)
@@ -40,20 +53,25 @@ class Command:
 
     def parse_options(self, typed: TypedOptions) -> CommandOptions:
         if not typed.words or not typed.words[0]:
-            raise UsageError(
-                "the recipe needs a command line", hint="retrack --recipe command --command 'nvidia-smi -L'"
-            )
+            raise UsageError("the job needs a command line", hint="run --host HOST -- nvidia-smi -L")
         if typed.preset or typed.sets:
             raise UsageError("a command takes no preset and no settings", hint="leave out --preset and --set")
-        return CommandOptions(words=typed.words)
+        return CommandOptions(
+            words=typed.words,
+            folder=typed.folder or WORK,
+            env=dict(map(_parse_variable, typed.env)),
+            inputs=_read_inputs(typed.inputs),
+        )
 
     def look(self, session: Session, request: JobRequest, inventory: Inventory) -> None:
         """Nothing needs to be known."""
 
     def plan(self, request: JobRequest, facts: None = None) -> JobPlan:
-        words = request.options.words
-        gpus = 1 if request.gpus is None else request.gpus
         actor = request.actor.name if request.actor else None
+        options = _fill_actor(request.options, actor)
+        gpus = 1 if request.gpus is None else request.gpus
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in options.inputs.items()}
+        around = {"folder": options.folder if options.folder != WORK else None, "env": dict(options.env)}
         return JobPlan(
             recipe=self.name,
             actor=actor,
@@ -62,10 +80,17 @@ class Command:
                 "recipe": self.name,
                 "host": request.host.name,
                 "actor": actor,
-                "words": list(words),
+                "words": list(options.words),
                 "gpus": gpus,
+                # Only what was given: a job of an earlier version, which had none of it, stays the same.
+                **{key: value for key, value in {**around, "inputs": hashes}.items() if value},
             },
-            steps=(CommandStep("running", words, "{work}"),),
+            steps=(CommandStep("running", options.words, options.folder, options.env),),
+            prepare=WorkFolder(
+                folders=tuple(sorted({str(p) for name in hashes for p in Path(name).parents} - {"."})),
+                copies=tuple((f"inputs/{name}", name) for name in sorted(hashes)),
+            ),
+            files={f"inputs/{name}": data for name, data in options.inputs.items()},
             gpus=gpus,
             wall_s=request.wall_s,
             stall_s=request.stall_s,
@@ -74,7 +99,9 @@ class Command:
     def repeat(
         self, spec: JobSpec, files: Mapping[str, bytes], host: SshHost | LocalHost, actor: Actor | None
     ) -> JobRequest:
-        options = CommandOptions(words=spec.steps[0].argv)
+        step = spec.steps[0]
+        inputs = {name: files[source] for source, name in spec.prepare.copies}
+        options = CommandOptions(words=step.argv, folder=step.cwd, env=step.env, inputs=inputs)
         return JobRequest(host, options, actor, spec.gpus, spec.wall_s, spec.stall_s)
 
     def tools(self, spec: JobSpec) -> tuple[str, ...]:
@@ -88,3 +115,63 @@ class Command:
 
     def verify_results(self, folder: Path) -> None:
         """Its exit code is all there is to verify."""
+
+
+def _fill_actor(options: CommandOptions, actor: str | None) -> CommandOptions:
+    """Put the actor's name for `{actor}`, wherever it stands."""
+    if actor is None:
+        return options
+    return options.model_copy(
+        update={
+            "words": tuple(word.replace("{actor}", actor) for word in options.words),
+            "folder": options.folder.replace("{actor}", actor),
+            "env": {name: value.replace("{actor}", actor) for name, value in options.env.items()},
+        }
+    )
+
+
+def _parse_variable(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not _ENV_NAME.fullmatch(name) or "\0" in value:
+        raise UsageError(f"{text!r} sets no variable", where="--env", hint="write NAME=VALUE")
+    if name == "CUDA_VISIBLE_DEVICES":
+        raise UsageError("the job's lease sets CUDA_VISIBLE_DEVICES", where="--env", hint="--gpus N")
+    return name, value
+
+
+def _read_inputs(paths: Iterable[Path]) -> dict[str, bytes]:
+    """Read local files; a folder keeps its name and what is in it.
+
+    Raises:
+        NotFoundError: one is missing.
+        UsageError: two have one name, one cannot be read, or they are too much to travel with a job.
+    """
+    found: dict[str, bytes] = {}
+    for given in paths:
+        path = given.expanduser().absolute()
+        if not path.exists():
+            raise NotFoundError("no such file or folder", where=str(path), hint="--input FILE or DIR")
+        for file in _files_of(path):
+            name = file.relative_to(path.parent).as_posix()
+            if name in found:
+                raise UsageError(f"two inputs are called {name!r}", where="--input", hint="rename one")
+            room = MAX_INPUT_BYTES - sum(map(len, found.values()))
+            try:
+                with file.open("rb") as opened:
+                    found[name] = opened.read(room + 1)
+            except OSError as e:
+                raise UsageError(f"cannot be read: {e.strerror}", where=str(file)) from e
+            if len(found[name]) > room:
+                raise UsageError(
+                    f"the inputs are more than {MAX_INPUT_BYTES >> 20} MiB",
+                    where="--input",
+                    hint="put large files on the host first, and name their folder with --cwd",
+                )
+    return found
+
+
+def _files_of(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+    else:
+        yield from (file for file in sorted(path.rglob("*")) if file.is_file())

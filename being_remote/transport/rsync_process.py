@@ -13,14 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from being_remote.disk import is_full, no_space, room_bytes
+from being_remote.disk import no_space, require_writable_room, room_bytes
 from being_remote.errors import CommandFailed, ConnectionLost, HostDiskFull, ToolMissing
 from being_remote.foreign_text import quote
 from being_remote.pace import Pace
 from being_remote.session import OnProgress, Result, TransferProgress
 
 # What a pod says of its own disk; never of ours.
-_FULL = re.compile(rb"No space left on device|Disk quota exceeded")
+_FULL = re.compile(rb"No space left on device|(Disk quota exceeded)")
+# A disk that refuses times or rights; the files themselves arrived.
+_ATTRIBUTE = re.compile(
+    rb"rsync: (?:\[\w+\] )?failed to set (?:times|permissions) on .* \((?:1|22|38|45|95|102)\)"
+)
+_SOME_FAILED = 23
+_AGAIN = "run the command again: it resumes"
 _KEPT_BYTES = 64 << 10
 _END_S = 10.0
 _LOOK_S = 1.0
@@ -61,6 +67,10 @@ class RsyncTask:
     # how much it may write here in all, and to one file; None for an upload
     most_bytes: tuple[int, int] | None = None
     reads_bytes: int = 0  # what it may have to read for comparison before anything moves
+
+
+class Garbled(ConnectionLost):
+    """Something else than rsync answered, or talked between: a login file that prints or reads."""
 
 
 class Outgrown(Exception):
@@ -105,8 +115,8 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: RsyncTask, on_progres
             finally:
                 _stop(process)
         message = stderr.read()
-    if code not in (0, 24):
-        _fail(code, message, argv, task)
+    if code not in (0, 24) and not _lacks_attributes_only(code, message):
+        _fail(code, message, argv, task, has_moved="done" in stats)
     return RsyncTotals(stats.get("transferred", 0), stats.get("literal", 0))
 
 
@@ -123,22 +133,36 @@ def _bounded(argv: Sequence[str], task: RsyncTask) -> Sequence[str]:
 
 
 class StderrHead:
-    """The beginning of a program's stderr; the rest is dropped, since a host may write without end."""
+    """The beginning of a program's stderr; the rest is dropped, since a host may write without end.
 
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._kept = bytearray()
-        self._reader = threading.Thread(target=self._read, args=(pipe,), daemon=True)
-        self._reader.start()
+    Args:
+        mark: what ends it, if it comes; then its children may keep the pipe open.
+    """
+
+    def __init__(self, pipe: IO[bytes], mark: bytes = b"") -> None:
+        self._kept, self._mark = bytearray(), mark
+        self._ended = threading.Event()
+        threading.Thread(target=self._read, args=(pipe,), daemon=True).start()
 
     def _read(self, pipe: IO[bytes]) -> None:
-        with pipe:
-            while data := os.read(pipe.fileno(), 65536):
-                self._kept += data[: _KEPT_BYTES - len(self._kept)]
+        last = b""
+        try:
+            with pipe:
+                while data := os.read(pipe.fileno(), 65536):
+                    if not self._ended.is_set():
+                        self._kept += data[: _KEPT_BYTES - len(self._kept)]
+                    last += data
+                    if self._mark and self._mark in last:
+                        self._ended.set()
+                    last = last[-len(self._mark) :] if self._mark else b""
+        finally:
+            self._ended.set()
 
     def read(self) -> bytes:
         """What was read so far, once the program has ended; its own children may keep the pipe open."""
-        self._reader.join(timeout=1)
-        return bytes(self._kept)
+        self._ended.wait(timeout=1)
+        kept = bytes(self._kept)
+        return kept.partition(self._mark)[0] if self._mark else kept
 
 
 class _ProcessesEnded:
@@ -173,6 +197,7 @@ def _watch(out: IO[bytes], task: RsyncTask, on_progress: OnProgress) -> dict[str
     for line in _lines(out.fileno()):
         if step := re.match(rb"\s*(\d{1,18})\s+\d+%\s", line):
             done = max(done, int(step[1]))
+            stats["done"] = done
             on_progress(TransferProgress(task.what, done, task.total_bytes))
         elif found := re.match(rb"Number of regular files transferred: (\d{1,18})", line):
             stats["transferred"] = int(found[1])
@@ -216,21 +241,34 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> None:
+def _lacks_attributes_only(code: int, message: bytes) -> bool:
+    """Whether all that rsync says is that a disk refused the times or the rights of files.
+
+    They are in their place then, and are compared by hash, not by time.
+    """
+    errors = [line for line in message.splitlines() if line.startswith((b"rsync: ", b"ERROR"))]
+    if len(message) == _KEPT_BYTES:
+        errors = errors[:-1]  # cut short
+    return code == _SOME_FAILED and bool(errors) and all(map(_ATTRIBUTE.fullmatch, errors))
+
+
+def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask, *, has_moved: bool) -> None:
     # The remote shell's 127 reaches us as 127 or as 12, depending on which side notices first.
     if re.search(rb"rsync: (command )?not found|rsync: No such file", message) and code in (12, 127, 255):
         raise ToolMissing(host=task.host, tool="rsync", hint="apt-get install rsync on the host")
-    if task.into is not None and is_full(task.into):
-        raise no_space(task.into)
-    if task.into is None:  # only the pod's disk is written to
+    if task.into is not None:
+        require_writable_room(task.into)
+    else:  # only the pod's disk is written to
         require_remote_space(message, task.remote_place)
     # A remote rsync that gives up looks like a broken link from here; the codes in its messages show which.
     codes = {code, *(int(found) for found in re.findall(rb"\(code (\d{1,3})\)", message))}
+    if codes <= {2, 12} and (2 in codes or not has_moved):
+        raise Garbled(f"rsync: {_WORDS[2]}: {quote(message)}", host=task.host, hint=_AGAIN)
     if codes <= _LINK.keys():
         raise ConnectionLost(
             f"rsync: {_LINK[code]}: {quote(message)}",
             host=task.host,
-            hint="run the command again: it resumes",
+            hint=_AGAIN,
         )
     raise CommandFailed(
         f"rsync: {_WORDS.get(min(codes - _LINK.keys()), 'it failed')}: {quote(message)}",
@@ -241,6 +279,7 @@ def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> No
 
 def require_remote_space(message: bytes, place: str) -> None:
     """Raise HostDiskFull where a program that wrote to `place` ("host:folder") printed that it is."""
-    if _FULL.search(message):
+    if found := _FULL.search(message):
         host, _, path = place.partition(":")
-        raise HostDiskFull(f"disk full on {host} ({path}), it says: {quote(message)}", host=host, path=path)
+        what = "quota exceeded" if found[1] else "disk full"
+        raise HostDiskFull(f"{what} on {host} ({path}), it says: {quote(message)}", host=host, path=path)

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import BeingRemoteError, HostError, HostNotReady, UsageError
@@ -49,6 +50,9 @@ class RetrackRequest:
         sets: "KEY=VALUE" each, the value in YAML.
         sweeps: "KEY=[VALUE, ...]" each: a job for each value, of several sweeps for each combination.
         command: the command line of the recipe `command`, as a shell would split it; no shell sees it.
+        folder: the folder on the host in which that command runs; None: the job's own.
+        env: "NAME=VALUE" each, for that command.
+        inputs: local files and folders that it gets.
         gpus: how many a job needs; None: what the recipe takes.
         wall_s: seconds after which a job is ended.
         wait_s: seconds after which a job that still waits for free GPUs ends; it was not started then.
@@ -63,6 +67,9 @@ class RetrackRequest:
     sets: Sequence[str] = ()
     sweeps: Sequence[str] = ()
     command: str | None = None
+    folder: str | None = None
+    env: Sequence[str] = ()
+    inputs: Sequence[Path] = ()
     gpus: int | None = None
     wall_s: float | None = None
     wait_s: float | None = None
@@ -201,7 +208,16 @@ def _requests(
         actors = [inventory.the_actor(None) if wanted.recipe == DEFAULT_RECIPE else None]
     requests = []
     for swept in combinations:
-        options = recipe.parse_options(TypedOptions(wanted.preset, (*wanted.sets, *swept), words))
+        options = recipe.parse_options(
+            TypedOptions(
+                wanted.preset,
+                (*wanted.sets, *swept),
+                words,
+                wanted.folder,
+                tuple(wanted.env),
+                tuple(wanted.inputs),
+            )
+        )
         for actor in actors:
             request = JobRequest(
                 host, options, actor, _gpus(host, wanted), wanted.wall_s, wait_s=wanted.wait_s

@@ -112,8 +112,9 @@ def _decide(
             hint="compare it with the pod's console; trust only a key that is equal",
         )
     question = (
-        f"{hop.address} shows the {shown.type} key {shown.fingerprint}\nThe pod's console should print the"
-        " same: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\nTrust it?"
+        f"{hop.address} shows this {shown.type} key:\n  {shown.fingerprint}\n"
+        "On the pod's console this should print the same:\n"
+        "  ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\nTrust it?"
     )
     if not keys and (yes or (confirm is not None and confirm(question))):
         return decided("trusted")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import typer
 from console_text import console_text
 from recover_options import recover
+from rich.console import Console
 
 from being_remote.cli.app import app
 from being_remote.cli.recover_tables import show_recover
@@ -46,12 +49,28 @@ def test_all_of_a_camera_is_printed_and_paths_are_never_broken(report: RecoverRe
         assert report.K is not None and f"{report.K[0][0]:.4f}" in text
         assert "the guide's answer (wrong)" in text and "what if: for this actor" in text
         assert f"would write {next(o for o in report.outputs if o.endswith('overlay.png'))}\n" in text
+        parts = (f"{report.grade}: ", " fx ", "would write ", "crop: x", "notes on what")
+        assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
         assert "not checked by pixels" in text.replace("\n  ", " ")
 
 
-def test_a_forecast_says_that_nothing_was_written(report: RecoverReport) -> None:
+def test_a_forecast_is_all_that_is_printed_where_nothing_else_was_asked_for(report: RecoverReport) -> None:
     text = printed(replace(report, outputs=(), exports=(), notes=()))
-    assert "only predicted: nothing was written; --export NAME" in text and "would write" not in text
+    assert text.startswith("what if: for this actor")
+    assert "nothing was written; --export NAME" in text
+    assert "corner convention" not in text and "would write" not in text and "field of view" not in text
+
+
+def test_the_grade_is_said_in_words(report: RecoverReport) -> None:
+    first = printed(replace(report, grade="exact")).splitlines()[0]
+    assert first == "exact: the pixels show the crop: made again, it equals the stored pictures"
+
+
+def test_a_terminal_can_open_the_files_with_a_click(report: RecoverReport) -> None:
+    stream = io.StringIO()
+    show_recover(Console(file=stream, force_terminal=True, width=WIDE), report)
+    overlay = next(o for o in report.outputs if o.endswith("overlay.png"))
+    assert f";{Path(overlay).absolute().as_uri()}\x1b\\" in stream.getvalue()
 
 
 def test_pictures_that_were_made_before_are_not_listed_as_written(report: RecoverReport) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -50,6 +51,8 @@ def run_plan(
     work.mkdir(parents=True)
     for name in plan.prepare.folders:
         (work / name).mkdir(parents=True, exist_ok=True)
+    for source, name in plan.prepare.copies:
+        shutil.copyfile(folder / "files" / source, work / name)
     for name, target in plan.prepare.links:
         (work / name).symlink_to(target)
     before = folder / "attempts" / str(attempt - 1) / "work"

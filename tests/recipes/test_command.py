@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from plan_runner import DEMO, run_plan
 
-from being_remote.errors import UsageError
+from being_remote.errors import NotFoundError, UsageError
 from being_remote.inventory import LocalHost
 from being_remote.jobs.recipe import JobPlan, JobRequest, TypedOptions
 from being_remote.recipes.registry import find_recipe
@@ -53,3 +53,84 @@ def test_no_words_and_settings_of_the_tracker_are_refused() -> None:
 
 def test_its_exit_code_is_all_there_is_to_verify(tmp_path: Path) -> None:
     find_recipe("command").verify_results(tmp_path)
+
+
+def options(*words: str, **typed: Any) -> Any:
+    return find_recipe("command").parse_options(TypedOptions(words=words, **typed))
+
+
+def test_local_files_and_folders_lie_beside_the_command_when_it_starts(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("print('trained')")
+    (tmp_path / "configs" / "deep").mkdir(parents=True)
+    (tmp_path / "configs" / "deep" / "a.yml").write_text("fps: 30")
+    chosen = options(
+        "sh", "-c", "cat train.py configs/deep/a.yml", inputs=(tmp_path / "train.py", tmp_path / "configs")
+    )
+    made = find_recipe("command").plan(JobRequest(HOST, chosen), None)
+    assert made.prepare.folders == ("configs", "configs/deep")
+    assert dict(made.prepare.copies)["inputs/configs/deep/a.yml"] == "configs/deep/a.yml"
+    done = run_plan(made, tmp_path / "job")
+    assert (done.codes, done.log) == ((0,), "print('trained')fps: 30")
+
+
+def test_the_environment_the_folder_and_the_actors_name_reach_the_command(tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    chosen = options(
+        "sh",
+        "-c",
+        'echo "{actor} $SEED $WHOSE"; pwd',
+        env=("SEED=3", "WHOSE={actor}"),
+        folder=f"{tmp_path}/{{actor}}",
+    )
+    made = find_recipe("command").plan(JobRequest(HOST, chosen, DEMO), None)
+    assert run_plan(made, tmp_path / "job").log == f"demo 3 demo\n{tmp_path}/demo\n"
+
+
+def test_a_changed_input_folder_or_variable_is_another_job_and_none_of_them_the_job_of_earlier_versions(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("1")
+
+    def intent(**typed: Any) -> object:
+        return find_recipe("command").plan(JobRequest(HOST, options("true", **typed)), None).intent
+
+    before = intent(inputs=(file,))
+    file.write_text("2")
+    seen = [intent(), before, intent(inputs=(file,)), intent(env=("A=1",)), intent(folder="/w")]
+    assert all(seen.count(one) == 1 for one in seen)
+    assert intent() == {"recipe": "command", "host": "pod", "actor": None, "words": ["true"], "gpus": 1}
+
+
+def test_a_job_that_is_repeated_elsewhere_has_the_inputs_that_it_had(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("1")
+    recipe = find_recipe("command")
+    chosen = options("cat", "a.py", inputs=(file,), env=("A=1",), folder="/w")
+    made = recipe.plan(JobRequest(HOST, chosen), None)
+    file.write_text("2")
+    again = recipe.repeat(made.spec("demo-k3x7a2bq", "ledger"), made.files, HOST, None)
+    assert recipe.plan(again, None) == made
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"env": ("NOT A NAME=1",)}, "sets no variable"),
+        ({"env": ("A",)}, "sets no variable"),
+        ({"env": ("CUDA_VISIBLE_DEVICES=0",)}, "the job's lease sets"),
+        ({"inputs": (Path("nowhere"),)}, "no such file"),
+    ],
+)
+def test_what_cannot_be_given_to_a_command_is_refused_before_a_host_is_asked(
+    typed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises((UsageError, NotFoundError), match=said):
+        options("true", **typed)
+
+
+def test_inputs_that_are_too_large_to_travel_with_a_job_are_refused(tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate((32 << 20) + 1)
+    with pytest.raises(UsageError, match="more than 32 MiB"):
+        options("true", inputs=(tmp_path / "large",))
