@@ -37,22 +37,31 @@ def room_bytes(folder: Path) -> int:
     return at.free - reserve_bytes(at.total)
 
 
-def is_full(folder: Path) -> bool:
-    """Whether the folder's disk, or our quota on it, has no room: its figures say so, or a write fails."""
+def require_writable_room(folder: Path) -> None:
+    """Raise NoSpace where the folder's disk, or our quota on it, has no room: its figures say so, or a write
+    fails."""
     there = existing_parent(folder)
     if room_bytes(there) < 0:
-        return True
+        raise no_space(folder)
     try:
         with tempfile.TemporaryFile(dir=there, buffering=0) as probe:
             probe.write(bytes(_PROBE_BYTES))
             os.fsync(probe.fileno())
     except OSError as e:
-        return e.errno in FULL
-    return False
+        if e.errno in FULL:
+            raise no_space(folder, error=e) from e
 
 
-def no_space(folder: Path, need_bytes: int | None = None) -> NoSpace:
-    """The error for a full disk of this laptop; `need_bytes` where it is known."""
+def no_space(folder: Path, need_bytes: int | None = None, *, error: OSError | None = None) -> NoSpace:
+    """The error for a full disk of this laptop, or a used-up quota (`error`); `need_bytes` if known."""
+    if error is not None and error.errno == errno.EDQUOT:
+        return NoSpace(
+            "quota exceeded on this laptop: the disk refuses to store more for this user, whatever is free;"
+            " what was safe before is untouched",
+            file=str(folder),
+            hint="remove files of yours on that disk, or have the quota raised (`quota -s` shows it, where"
+            " there is one); then sync again: it goes on where it stopped",
+        )
     at = shutil.disk_usage(existing_parent(folder))
     need = f"{size_words(need_bytes)} are needed, " if need_bytes is not None else ""
     kept = f"{size_words(reserve_bytes(at.total))} stay in reserve"
@@ -63,6 +72,16 @@ def no_space(folder: Path, need_bytes: int | None = None) -> NoSpace:
         hint="free space on the disk of that folder (or point `backups:` in the inventory to a larger one), "
         "then sync again: it goes on where it stopped",
     )
+
+
+def describe_full(error: OSError) -> str:
+    """What one of the errors `FULL` says of a disk.
+
+    Example:
+        >>> describe_full(OSError(errno.ENOSPC, "")), describe_full(OSError(errno.EDQUOT, ""))
+        ('the disk is full', 'quota exceeded')
+    """
+    return "quota exceeded" if error.errno == errno.EDQUOT else "the disk is full"
 
 
 def existing_parent(folder: Path) -> Path:

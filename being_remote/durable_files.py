@@ -7,10 +7,9 @@ import errno
 import fcntl
 import os
 import shutil
-import socket
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +20,8 @@ FICLONE = 0x40049409  # linux/fs.h: the copy shares its blocks until one side is
 CHUNK_BYTES = 1 << 20
 BLOCK_BYTES = 4096
 FULL_BYTES = 64 << 20
+# What a disk answers that lacks an operation.
+NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 class Stat(NamedTuple):
@@ -79,22 +80,6 @@ def open_plain(path: Path) -> Iterator[tuple[int, os.stat_result]]:
         os.close(descriptor)
 
 
-@contextmanager
-def held_lock(file: Path) -> Iterator[str | None]:
-    """Hold a lock while inside; it ends with its process. Yields None, or who holds it if another does."""
-    with open(file, "a+", encoding="utf-8") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            f.seek(0)
-            yield f.read().strip() or "unknown process"
-            return
-        with suppress(OSError):  # it is for the message only; the disk may be full
-            f.truncate(0)
-            os.write(f.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        yield None
-
-
 def copy_apart(source: Path, target: Path) -> None:
     """Make `target` a file of its own with `source`'s bytes: a reflink where possible, else a copy."""
     if not share_blocks(source, target):
@@ -135,7 +120,7 @@ def write_whole(path: Path, data: bytes | Iterable[bytes], *, scratch: Path, syn
         f.writelines([data] if isinstance(data, bytes) else data)
         if synced:
             f.flush()
-            os.fsync(f.fileno())
+            sync_descriptor(f.fileno())
     os.replace(scratch, path)
     if synced:
         sync_folder(path.parent)
@@ -145,9 +130,45 @@ def sync_folder(folder: Path) -> None:
     """Names that were made or renamed in the folder are on the disk when this returns."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        sync_descriptor(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_descriptor(descriptor: int) -> None:
+    """An fsync, where the disk offers one: many network disks refuse that of a folder."""
+    try:
+        os.fsync(descriptor)
+    except OSError as e:
+        if e.errno not in NOT_OFFERED:
+            raise
+
+
+def set_time(file: Path | int, mtime_ns: int) -> None:
+    """Give a file its time, where the disk lets us; elsewhere files are compared by hash."""
+    try:
+        os.utime(file, ns=(mtime_ns, mtime_ns))
+    except OSError as e:
+        if e.errno not in (*NOT_OFFERED, errno.EPERM):
+            raise
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename, but never over another file; on a disk without links one may appear between look and rename.
+
+    Raises:
+        FileExistsError: the target exists.
+    """
+    try:
+        os.link(source, target)
+    except OSError as e:
+        if e.errno not in (*NOT_OFFERED, errno.EPERM):
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from e
+        os.rename(source, target)
+    else:
+        source.unlink()
 
 
 def sync_files(folder: Path, files: Iterable[Path]) -> None:
@@ -173,7 +194,7 @@ def sync_files(folder: Path, files: Iterable[Path]) -> None:
 def sync_file(file: Path) -> None:
     """The content of one file is on the disk when this returns; not its name: see `sync_folder`."""
     with open(file, "rb") as f:
-        os.fsync(f.fileno())
+        sync_descriptor(f.fileno())
 
 
 @contextmanager
@@ -184,7 +205,7 @@ def room_on_disk(folder: Path) -> Iterator[None]:
     except OSError as e:
         if e.errno not in FULL:
             raise
-        raise no_space(folder) from e
+        raise no_space(folder, error=e) from e
 
 
 def require_room(folder: Path, sizes: Iterable[int]) -> None:

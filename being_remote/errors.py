@@ -49,6 +49,12 @@ class InventoryUntrusted(BeingRemoteError):
     exit_code = 4
 
 
+class Busy(BeingRemoteError):
+    """Another command holds a lock of this laptop; nothing was changed."""
+
+    exit_code = 4
+
+
 class NotFoundError(BeingRemoteError):
     """The thing asked for was not found; the text lists the places searched."""
 
@@ -196,14 +202,15 @@ class NoSpace(DataError):
 
 
 class HostDiskFull(NoSpace, HostError):
-    """The disk of a host is full; `file` is "HOST:PATH". Other hosts are not concerned."""
+    """The disk of a host, or a quota on it, is full; `file` is "HOST:PATH". Other hosts are not concerned."""
 
     def __init__(self, what: str, *, host: str, path: str) -> None:
         look = f"df -h {shlex.quote(path)}" if path else "df -h"
         BeingRemoteError.__init__(
             self,
             what,
-            hint=f"free some space on that disk ({look} on {host}), then run the command again",
+            hint=f"free some space on that disk ({look} on {host}; a quota may be smaller),"
+            " then run the command again",
         )
         self.host, self.file = host, f"{host}:{path}"
 

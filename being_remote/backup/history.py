@@ -18,27 +18,24 @@ from being_remote.backup import manifest
 from being_remote.backup.manifest import Manifest, Why
 from being_remote.backup_paths import BackupPaths
 from being_remote.disk import FULL
-from being_remote.durable_files import held_lock, open_plain, sync_folder, write_whole
-from being_remote.errors import InconsistentData, InventoryError, UsageError
+from being_remote.durable_files import open_plain, sync_folder, write_whole
+from being_remote.errors import InconsistentData, InventoryError
+from being_remote.local_lock import AT_ONCE, LockRequest, held_lock
 from being_remote.local_path import LIVE
 from being_remote.transfer.checked_files import StoredFile
 
 _NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 
 
-class BackupBusy(UsageError):
-    """Another process changes this backup."""
-
-
 class History(BackupPaths):
     """The history of one actor's backup; `root` is `<backups>/<actor>`. Making the object touches no disk."""
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, asked: LockRequest = AT_ONCE) -> Iterator[None]:
         """Be the only process that changes this backup; makes its folders.
 
         Raises:
-            BackupBusy: another process holds it; nothing was changed.
+            Busy: another process holds it; nothing was changed.
             InventoryError: no folder can be made there.
         """
         stack = ExitStack()
@@ -49,7 +46,14 @@ class History(BackupPaths):
             if missing:
                 sync_folder(self.history_folder)
                 sync_folder(self.root)
-            holder = stack.enter_context(held_lock(self.lock_file))
+            lock = held_lock(
+                self.lock_file,
+                "another command holds this backup",
+                where=str(self.root),
+                asked=asked,
+                options=True,
+            )
+            stack.enter_context(lock)
         except OSError as e:
             if e.errno in FULL:
                 raise  # `room_on_disk` reports it
@@ -59,12 +63,6 @@ class History(BackupPaths):
                 hint="correct `backups` in the inventory, or who may write there",
             ) from e
         with stack:
-            if holder is not None:
-                raise BackupBusy(
-                    f"another sync holds this backup ({holder})",
-                    where=str(self.root),
-                    hint="wait until it ends, then try again",
-                )
             yield
 
     def snapshot_numbers(self) -> list[int]:

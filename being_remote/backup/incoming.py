@@ -25,6 +25,7 @@ from being_remote.durable_files import (
     can_share_blocks,
     require_room,
     stat_plain,
+    sync_descriptor,
     sync_files,
     write_whole,
 )
@@ -210,7 +211,7 @@ def note_contents(history: History, contents: Iterable[tuple[str, str]]) -> None
         note.truncate()
         note.writelines(json.dumps(each).encode() + b"\n" for each in contents)
         note.flush()
-        os.fsync(note.fileno())
+        sync_descriptor(note.fileno())
 
 
 def remove_note(history: History) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from being_remote.backup.history import History
 from being_remote.backup.manifest import Manifest
 from being_remote.backup_paths import CHECKPOINT, LIVE_PARTS
-from being_remote.durable_files import Stat, copy_apart, sync_files, sync_folder
+from being_remote.durable_files import Stat, copy_apart, set_time, sync_files, sync_folder
 from being_remote.errors import InconsistentData
 from being_remote.transfer.checked_files import StoredFile, find_fault
 
@@ -89,7 +89,7 @@ def refresh(
         sync_files(history.root, (history.root / path for path in wrong))
     for path, entry in target.files.items():
         if content.get(path) == entry.sha256 and found[path].st_mtime_ns != entry.mtime_ns:
-            os.utime(history.root / path, ns=(entry.mtime_ns, entry.mtime_ns))
+            set_time(history.root / path, entry.mtime_ns)
     _note_shown(history, target)
 
 
@@ -132,7 +132,7 @@ def _make_files(history: History, target: Manifest, paths: Iterable[str]) -> Non
             raise _content_error(history, entry, "are missing in the history") from e
         if find_fault(file, entry.sha256) is not None:
             raise _content_error(history, entry, "are corrupt in the history")
-        os.utime(file, ns=(entry.mtime_ns, entry.mtime_ns))
+        set_time(file, entry.mtime_ns)
         made.append(file)
     sync_files(history.root, made)
 

@@ -23,7 +23,7 @@ def put_file(root: Path, relative: str, data: bytes, *, host: str) -> bool:
 
     Raises:
         InconsistentData: another file lies there.
-        UsageError: another process changes this backup.
+        Busy: another process changes this backup.
         NoSpace: the disk is full here.
         UnsafeFile: `relative` is not a path of the live tree.
     """

@@ -219,7 +219,7 @@ def show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:
     what = f"would upload {amount}" if dry_run else f"moved from {move.from_host}; uploaded {amount}"
     line(console, f"  {what}; {move.frames_kept} frames are kept")
     for note in move.notes:
-        line(console, f"  note: {note}", "yellow")
+        prose(console, f"  note: {note}", "yellow")
 
 
 def show_downloads(console: Console, downloads: DownloadSummary | None) -> None:

@@ -24,7 +24,7 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
             continue
         # The notes serve the decision, which has been made where a job is followed or attached to.
         for note in job.plan.notes if not (job.adopted or report.followed) else ():
-            line(console, f"note: {note}", "yellow")
+            prose(console, f"note: {note}", "yellow")
         what = "was submitted before" if job.adopted else "was submitted"
         if job.adopted and job.state is not None and job.state.started:
             what = "is already running"
@@ -86,4 +86,4 @@ def _show_plan(console: Console, job: DispatchedJob) -> None:
         line(console, f"would run {command}")
     line(console, f"needs {count_noun(plan.gpus, 'GPU')}")
     for note in plan.notes:
-        line(console, f"note: {note}", "yellow")
+        prose(console, f"note: {note}", "yellow")

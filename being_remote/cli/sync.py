@@ -6,9 +6,19 @@ from typing import Annotated
 
 from being_remote.cli.command import command
 from being_remote.cli.completion import complete_kind
-from being_remote.cli.options import ActorOpt, DryRunOpt, HostOpt, flag, option, parse_keep, parse_seconds
+from being_remote.cli.options import (
+    ActorOpt,
+    DryRunOpt,
+    HostOpt,
+    flag,
+    option,
+    parse_duration,
+    parse_keep,
+    parse_seconds,
+)
 from being_remote.cli.output import Out
 from being_remote.errors import UsageError
+from being_remote.local_lock import AT_ONCE, LockRequest
 
 
 @command
@@ -37,6 +47,12 @@ def sync(
         int | None, option("N", "make snapshot N live again, as a new snapshot", min=0)
     ] = None,
     prune: Annotated[str | None, option("keep=N", "remove all snapshots but the newest N")] = None,
+    wait: Annotated[
+        str | None, option("TIME", "wait so long for another command that holds the backup: 90s, 20m, 1h")
+    ] = None,
+    break_lock: Annotated[
+        bool, flag("--break-lock", "remove a lock file that a process of another machine or boot left")
+    ] = False,
     force: Annotated[bool, flag("--force", "prune even if the newest snapshot lost most frames")] = False,
     dry_run: DryRunOpt = False,
 ) -> None:
@@ -47,11 +63,12 @@ def sync(
     """
     if force and prune is None:
         raise UsageError("--force goes with --prune only", where="sync")
+    lock = LockRequest(parse_duration(wait, "--wait") if wait is not None else 0.0, break_lock)
     snapshot_options = {"--list": list_all, "--restore": restore is not None, "--prune": prune is not None}
     if any(snapshot_options.values()):
         others = {"--host": host is not None, "--only": bool(only), "--verify": verify, "--watch": watch}
         _refuse_several(snapshot_options, {**others, "--every": every is not None})
-        _manage_snapshots(out, actor, restore, prune, force, dry_run)
+        _manage_snapshots(out, actor, restore, prune, force, dry_run, lock)
     elif watch or every is not None:
         out.follows = True
         if not watch:
@@ -59,6 +76,8 @@ def sync(
         every_s = None if every is None else parse_seconds(every, "--every")
         if verify or dry_run:
             raise UsageError("--watch goes with none of --verify and --dry-run", where="sync")
+        if lock != AT_ONCE:
+            raise UsageError("--watch waits for the backup by itself", where="sync")
         from being_remote.cli.sync_tables import run_watch
 
         run_watch(out, out.inventory(), actor, host, only or (), every_s)
@@ -76,12 +95,19 @@ def sync(
                 dry_run=dry_run,
                 verify=verify,
                 on_progress=on_progress,
+                lock=lock,
             )
         out.finish(report, show_sync)
 
 
 def _manage_snapshots(
-    out: Out, actor: str | None, restore: int | None, prune: str | None, force: bool, dry_run: bool
+    out: Out,
+    actor: str | None,
+    restore: int | None,
+    prune: str | None,
+    force: bool,
+    dry_run: bool,
+    lock: LockRequest,
 ) -> None:
     from being_remote.cli import sync_tables
     from being_remote.workflows import snapshots as workflow
@@ -90,12 +116,14 @@ def _manage_snapshots(
     if restore is not None:
         with out.progress() as on_progress:
             restored = workflow.restore_snapshot(
-                inventory, restore, actor=actor, dry_run=dry_run, on_progress=on_progress
+                inventory, restore, actor=actor, dry_run=dry_run, on_progress=on_progress, lock=lock
             )
         out.finish(restored, sync_tables.show_restore)
     elif prune is not None:
         keep = parse_keep(prune)
-        pruned = workflow.prune_snapshots(inventory, keep, actor=actor, dry_run=dry_run, force=force)
+        pruned = workflow.prune_snapshots(
+            inventory, keep, actor=actor, dry_run=dry_run, force=force, lock=lock
+        )
         out.finish(pruned, sync_tables.show_prune)
     else:
         out.finish(workflow.list_snapshots(inventory, actor=actor), sync_tables.show_snapshots)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from being_remote.disk import FULL
+from being_remote.disk import FULL, describe_full
 from being_remote.durable_files import write_whole
 from being_remote.errors import NoSpace, UsageError
 from being_remote.export.cameras import Cameras
@@ -41,7 +41,7 @@ def write_atomically(path: Path, pieces: Iterable[bytes], *, synced: bool = True
             raise
     except OSError as e:
         if e.errno in FULL:
-            raise NoSpace("the disk is full; what was here before is unchanged", file=str(path)) from e
+            raise NoSpace(f"{describe_full(e)}; what was here before is unchanged", file=str(path)) from e
         raise UsageError(
             f"cannot be written: {e.strerror}", where=str(path), hint="name another folder: --out DIR"
         ) from e

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from being_remote.host_checks.host_check import CheckResult, JobNeeds, OpenHost
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.pod_client.host_facts import HostFacts
-from being_remote.tracker.layout import CHECKOUT_FILES, CHECKOUT_MODULES
-
-# The tools of jobs that these checks know.
-TRACKER, FFMPEG = "tracker", "ffmpeg"
+from being_remote.tracker.layout import CHECKOUT_FILES, CHECKOUT_MODULES, FFMPEG_TOOL, TRACKER_TOOL
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class TrackerCheck:
         return CheckResult((*_find_faults(host), *_find_torch_faults(host)))
 
     def find_obstacles(self, host: OpenHost, needs: JobNeeds) -> tuple[str, ...]:
-        return tuple(_find_faults(host)) if TRACKER in needs.tools else ()
+        return tuple(_find_faults(host)) if TRACKER_TOOL in needs.tools else ()
 
 
 class FfmpegCheck:
@@ -45,7 +42,7 @@ class FfmpegCheck:
         return CheckResult(self._find_faults(host) if status is not None and status.exists else ())
 
     def find_obstacles(self, host: OpenHost, needs: JobNeeds) -> tuple[str, ...]:
-        return self._find_faults(host) if FFMPEG in needs.tools else ()
+        return self._find_faults(host) if FFMPEG_TOOL in needs.tools else ()
 
     def _find_faults(self, host: OpenHost) -> tuple[str, ...]:
         why = host.facts.ffmpeg

@@ -11,6 +11,7 @@ from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.ledger import Ledger, LedgerJob
 from being_remote.jobs.preflight import Preflight
 from being_remote.jobs.recipe import FindRecipe
+from being_remote.pod.job_states import JobState
 from being_remote.session import OnProgress, OpenSession, Session
 
 if TYPE_CHECKING:
@@ -53,6 +54,28 @@ class JobContext:
     judge: Judge
     preflight: Preflight
     again: bool = False
+
+    def host_of(self, job: LedgerJob) -> SshHost | LocalHost:
+        """The host where the job is.
+
+        Raises:
+            UsageError: the inventory does not name it any more.
+        """
+        if job.host in self.inventory.hosts:
+            return self.inventory.host(job.host)
+        ways, folder = [f"name {job.host} in the inventory again"], self.result_folder(job)
+        if not job.ended:
+            ways.append(f"if its pod is gone for good: cancel {job.job} --pod-is-gone, or resume {job.job}")
+            ways[-1] += " --host OTHER --pod-is-gone"
+        elif job.state is not JobState.SUCCEEDED:
+            ways.append(f"resume {job.job} --host OTHER continues elsewhere")
+        if folder.is_dir():
+            ways.append(f"what was downloaded is in {folder}")
+        raise UsageError(
+            f"{job.job} is on {job.host}, which the inventory does not name any more",
+            where=str(self.inventory.path),
+            hint="; ".join(ways),
+        )
 
     def pull_words(self, job: str, recipe: str) -> str:
         """The command that downloads what a job made."""

@@ -166,7 +166,9 @@ def status_of(job: LedgerJob, history: Sequence[StateChange], answer: HostJobs |
     if seen.spec_sha256 is not None and seen.spec_sha256 != job.spec_sha256:
         return _joined(job, seen, "the host holds another spec under this id")
     if seen.attempt > job.attempt:
-        return _joined(job, seen, f"another laptop made attempt {seen.attempt} of it")
+        return _joined(
+            job, seen, f"another laptop made attempt {seen.attempt} of it; with --take-over it is yours"
+        )
     if seen.attempt < job.attempt and job.state.started:
         reason = (
             f"attempt {job.attempt} ran on it, and is missing now: its disk was restored to an older state"

@@ -7,7 +7,6 @@ in its place. Nothing of the corrupt file is deleted or changed.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import shutil
@@ -22,11 +21,13 @@ from being_remote.jobs.context import JobContext
 from being_remote.jobs.ledger import Ledger
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.jobs.take_over import read_spec, write_down
+from being_remote.local_lock import LockRequest, held_lock
 from being_remote.pod_client.many_hosts import ask_all
 from being_remote.scratch import temporary_folder
 
 log = logging.getLogger("being_remote")
 
+_REPAIR_S = 600.0  # it asks every host
 _COMPANIONS = ("-wal", "-shm")
 
 
@@ -62,6 +63,7 @@ def repair_ledger(context: JobContext) -> LedgerRepair | None:
 
     Raises:
         UsageError: the ledger's folder cannot be written.
+        Busy: another command has repaired it for ten minutes.
         NoSpace: the disk is full; nothing was changed.
     """
     ledger = context.ledger
@@ -137,12 +139,12 @@ def _keep(path: Path) -> Path:
     number = 1
     while os.path.lexists(kept := path.with_name(f"{path.name}.corrupt-{number}")):
         number += 1
-    shutil.copy(path, kept)
+    shutil.copyfile(path, kept)
     copies = [kept]
     for companion in _companions(path):
         if companion.exists():
             copies.append(companion.with_name(companion.name.replace(path.name, kept.name)))
-            shutil.copy(companion, copies[-1])
+            shutil.copyfile(companion, copies[-1])
     sync_files(path.parent, copies)
     return kept
 
@@ -154,6 +156,7 @@ def _companions(path: Path) -> list[Path]:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """One terminal at a time repairs the ledger."""
-    with open(path.with_name(f"{path.name}.lock"), "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    what = "another command repairs the ledger"
+    lock = path.with_name(f"{path.name}.lock")
+    with held_lock(lock, what, where=str(path), asked=LockRequest(wait_s=_REPAIR_S)):
         yield

@@ -9,7 +9,6 @@ disturbs the follower. A run is not checked as a whole: `pull` does that.
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import threading
 import time
@@ -18,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from being_remote.durable_files import copy_apart, room_on_disk, stat_plain
-from being_remote.errors import BeingRemoteError, DataError, HostError, NotFoundError, UsageError
+from being_remote.durable_files import copy_apart, room_on_disk, set_time, stat_plain
+from being_remote.errors import BeingRemoteError, Busy, DataError, HostError, NotFoundError, UsageError
 from being_remote.jobs.attempt_files import AttemptFolder, matches
 from being_remote.jobs.result_folder import ResultFolder, ResultStage, is_of, read_record
 from being_remote.session import no_progress
@@ -78,7 +77,8 @@ class LiveDownload:
 
         Raises:
             NotFoundError: the attempt has not begun.
-            UsageError: another process downloads this job, or a later attempt's files are here.
+            Busy: another process downloads this job.
+            UsageError: a later attempt's files are here.
             HostError: no answer.
             DataError: the disk here is full.
         """
@@ -161,7 +161,7 @@ class LiveDownload:
         staged = self._folder.stage / offer.path
         staged.parent.mkdir(parents=True, exist_ok=True)
         copy_apart(local, staged)
-        os.utime(staged, ns=(offer.mtime_ns, offer.mtime_ns))
+        set_time(staged, offer.mtime_ns)
 
     def _fetch(self, wanted: Sequence[RemoteFile], hashed: HostFiles, *, settle_ns: int) -> Arrivals:
         """Fetch files that the host has hashed; one that is written meanwhile comes with a later round."""
@@ -319,7 +319,7 @@ class BackgroundDownload:
                     deadline = time.monotonic() + _LAST_S
             except NotFoundError:
                 return
-            except UsageError as e:
+            except (Busy, UsageError) as e:
                 self._problem = e.what
                 time.sleep(0.2)
             except (HostError, DataError, OSError) as e:
@@ -330,7 +330,7 @@ class BackgroundDownload:
     def _try_round(self) -> bool:
         try:
             self._round()
-        except (NotFoundError, UsageError) as e:  # it has not begun; or another process downloads it
+        except (NotFoundError, Busy, UsageError) as e:  # it has not begun; or another process downloads it
             if e.what != self._idle:
                 log.info("%s", e)
             self._idle = e.what

@@ -187,10 +187,7 @@ class Recipe(Protocol):
         """Request on `host` exactly what a job with this spec and these files was."""
 
     def tools(self, spec: JobSpec) -> tuple[str, ...]:
-        """What a job needs of its host besides GPUs, by the names that host checks know.
-
-        "tracker": the checkout and its environment; "ffmpeg".
-        """
+        """What a job needs of its host besides GPUs, by names that host checks know: "tracker", "ffmpeg"."""
 
     def needs_input(self, facts: Any) -> bool | None:
         """Whether the actor's input is missing on the host; None: the recipe uses none."""

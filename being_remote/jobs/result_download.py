@@ -82,7 +82,7 @@ def download_results(
     Raises:
         InconsistentData: a file has another hash than on the host.
         DataError: a file is torn or unsafe, or what `judge_all` raised.
-        UsageError: another process downloads this job.
+        Busy: another process downloads this job.
         HostError: the link failed; what arrived stays in the stage, and a second call continues there.
     """
     offers, skipped = listed

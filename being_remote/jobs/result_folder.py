@@ -29,16 +29,15 @@ from being_remote.disk import no_space
 from being_remote.durable_files import (
     Stat,
     copy_apart,
-    held_lock,
     is_nearly_full,
     stat_plain,
     sync_files,
     sync_folder,
     write_whole,
 )
-from being_remote.errors import UsageError
 from being_remote.jobs.attempt_files import PULLED, AttemptFolder
 from being_remote.jobs.ledger import LedgerJob
+from being_remote.local_lock import held_lock
 from being_remote.session import PARTIAL_DIR
 from being_remote.transfer.arrival_folder import Fetch, is_listed, sorted_fetch
 from being_remote.transfer.checked_files import has_hash
@@ -65,16 +64,10 @@ class ResultFolder:
         """Be the only process that downloads this job; a swap that was cut short is undone first.
 
         Raises:
-            UsageError: another process downloads it.
+            Busy: another process downloads it.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with held_lock(self._lock) as holder:
-            if holder is not None:
-                raise UsageError(
-                    f"another pull of this job is running ({holder})",
-                    where=str(self.path),
-                    hint="wait until it has ended",
-                )
+        with held_lock(self._lock, "another command downloads this job", where=str(self.path)):
             if self._old.exists():
                 if self.path.exists():
                     shutil.rmtree(self._old)

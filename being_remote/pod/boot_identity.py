@@ -6,10 +6,11 @@ volume by the marker that the first claim leaves on it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Optional
 
-from being_remote.pod import job_records, processes
+from being_remote.pod import disk_features, job_records, processes
 from being_remote.pod.job_paths import jobs_folder, volume_marker
 from being_remote.pod.job_records import Record
 
@@ -53,11 +54,12 @@ def mark_volume(jobs: str) -> None:
     temporary = f"{path}.{os.urandom(8).hex()}.tmp"
     job_records.write_json(temporary, {"volume": os.urandom(16).hex()})
     try:
-        os.link(temporary, path)
+        disk_features.rename_new(temporary, path)
     except FileExistsError:
         pass  # another claim was first, and its name counts
     finally:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
     job_records.sync_folder(jobs)
 
 

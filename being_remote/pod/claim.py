@@ -18,7 +18,16 @@ import sys
 import time
 from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
 
-from being_remote.pod import job_records, locks, os_problem, program_store, start_gate, status, supervisor
+from being_remote.pod import (
+    disk_features,
+    job_records,
+    locks,
+    os_problem,
+    program_store,
+    start_gate,
+    status,
+    supervisor,
+)
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder, jobs_folder
 from being_remote.pod.job_records import Record
@@ -149,7 +158,7 @@ def write_files(files: Files, into: str) -> None:
             raise ValueError(f"{name!r} leaves the job's folder")
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
         with open(path, "xb") as file:
-            os.fchmod(file.fileno(), 0o600)
+            disk_features.set_mode(file.fileno(), 0o600)
             file.write(data)
 
 
@@ -159,7 +168,7 @@ def sync_tree(top: str) -> None:
         for name in names:
             fd = os.open(os.path.join(here, name), os.O_RDONLY | os.O_CLOEXEC)
             try:
-                os.fsync(fd)
+                disk_features.sync(fd)
             finally:
                 os.close(fd)
         job_records.sync_folder(here)

@@ -14,6 +14,8 @@ import os
 import stat
 from typing import Any, Dict, Optional, Tuple
 
+from being_remote.pod import disk_features
+
 MAX_RECORD_BYTES = 1 << 20
 
 Record = Dict[str, Any]
@@ -107,7 +109,7 @@ def _replace(path: str, temporary: str, data: bytes, durable: bool) -> None:
                 left = left[file.write(left) :]
             file.truncate()
             if durable:
-                os.fsync(fd)
+                disk_features.sync(fd)
         os.rename(temporary, path)
         if durable:
             sync_folder(os.path.dirname(path))
@@ -120,6 +122,6 @@ def sync_folder(path: str) -> None:
     """Make the names in a folder survive a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        disk_features.sync(fd)
     finally:
         os.close(fd)

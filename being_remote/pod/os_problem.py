@@ -18,7 +18,7 @@ FULL = ("ENOSPC", "EDQUOT")
 FULL_BELOW_BYTES = 64 << 10
 _WORDS = {
     "ENOSPC": "disk full",
-    "EDQUOT": "disk full: the quota is used up",
+    "EDQUOT": "quota exceeded",
     "EIO": "disk error",
     "ESTALE": "network disk lost",
     "EROFS": "disk is read-only",

@@ -20,7 +20,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
-import errno
 import hashlib
 import json
 import os
@@ -30,11 +29,12 @@ import sys
 import time
 from typing import Any, BinaryIO, Dict, List, NamedTuple, Set
 
+from being_remote.pod import disk_features
+
 CHUNK_BYTES = 1 << 20
 # A push that was left for so long will not be completed.
 ABANDONED_S = 7 * 24 * 3600
 COPY = b".copy"
-NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
 
 class FileToPlace(NamedTuple):
@@ -105,10 +105,10 @@ def place_files(into: bytes, stage: bytes, files: List[FileToPlace], states: Lis
         if last[files[i].sha256] != i:  # one content for several names: files of their own
             source = staged + COPY
             copy_file(staged, source)
-        os.chmod(source, 0o755 if files[i].executable else 0o644)
+        disk_features.set_mode(source, 0o755 if files[i].executable else 0o644)
         target = os.path.join(into, files[i].name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        rename_new(source, target)
+        disk_features.rename_new(source, target)
         states[i] = "same"
     if absent:
         sync_disk(into)
@@ -119,7 +119,7 @@ def copy_file(source: bytes, target: bytes) -> None:
     with open(source, "rb") as reader, open(target, "wb") as writer:
         shutil.copyfileobj(reader, writer, CHUNK_BYTES)
         writer.flush()
-        os.fsync(writer.fileno())
+        disk_features.sync(writer.fileno())
 
 
 def remove_placed(stage: bytes, known: Set[str], needed: Set[str]) -> None:
@@ -146,24 +146,6 @@ def remove_abandoned(stage: bytes, wanted: Set[bytes]) -> None:
         if folder != stage:
             with contextlib.suppress(OSError):  # not empty
                 os.rmdir(folder)
-
-
-def rename_new(source: bytes, target: bytes) -> None:
-    """Rename, but never over another file.
-
-    Raises:
-        FileExistsError: the target exists.
-    """
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as e:
-        if e.errno not in NO_HARD_LINKS:
-            raise
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from e
-        os.rename(source, target)
-    else:
-        os.unlink(source)
 
 
 def sync_disk(folder: bytes) -> None:

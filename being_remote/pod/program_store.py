@@ -13,7 +13,7 @@ import os
 import shutil
 from typing import Optional
 
-from being_remote.pod import job_records
+from being_remote.pod import disk_features, job_records
 from being_remote.pod.job_paths import JobPaths, programs_archive
 
 MAX_PROGRAMS_BYTES = 32 << 20
@@ -40,7 +40,7 @@ def store(jobs: str, data: bytes, sha256: str) -> None:
 def give_to_job(jobs: str, sha256: str, job: JobPaths) -> None:
     """Put the stored archive, and its hash, into a job's folder."""
     with open(job.bundle_sha256, "x", encoding="ascii") as file:
-        os.fchmod(file.fileno(), 0o600)
+        disk_features.set_mode(file.fileno(), 0o600)
         file.write(f"{sha256}  {os.path.basename(job.bundle)}\n")  # as `sha256sum -c` reads it
     _link(programs_archive(jobs, sha256), job.bundle)
 
@@ -84,7 +84,7 @@ def _link(source: str, path: str) -> None:
         raise
     except OSError:  # no links on this disk, or too many of this file
         shutil.copyfile(source, path)
-        os.chmod(path, 0o600)
+        disk_features.set_mode(path, 0o600)
 
 
 def _remove_abandoned(folder: str, before: float) -> None:

@@ -19,6 +19,8 @@ import stat
 import sys
 from typing import Any, BinaryIO, List, Optional
 
+from being_remote.pod import disk_features
+
 ASIDE = b".being-remote-partial"
 CHUNK_BYTES = 1 << 20
 MAX_LINE = 1 << 16
@@ -67,15 +69,15 @@ def take_file(into: bytes, header: List[Any], stdin: BinaryIO) -> None:
     final = os.path.join(into, name)
     os.makedirs(os.path.dirname(final), exist_ok=True)
     try:
-        os.chmod(aside, mode)
-        os.utime(aside, ns=(mtime_ns, mtime_ns))
+        disk_features.set_mode(aside, mode)
+        disk_features.set_time(aside, mtime_ns)
         os.replace(aside, final)
     except FileNotFoundError:
         # The link was cut unnoticed, and another stream has completed the same file; what this one wrote
         # since is the same bytes, but changed its time.
         if os.lstat(final).st_size != size:
             raise
-        os.utime(final, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+        disk_features.set_time(final, mtime_ns)
 
 
 def main(request: str, stdin: BinaryIO) -> None:

@@ -166,7 +166,7 @@ class MetricalTracker:
     def tools(self, spec: JobSpec) -> tuple[str, ...]:
         """The tracker; and ffmpeg where it is given a video without images."""
         cuts_video = any(name.endswith(f"/{layout.VIDEO}") for name, _ in spec.prepare.links)
-        return ("tracker", "ffmpeg") if cuts_video else ("tracker",)
+        return (layout.TRACKER_TOOL, layout.FFMPEG_TOOL) if cuts_video else (layout.TRACKER_TOOL,)
 
     def needs_input(self, facts: TrackingFacts) -> bool:
         """Images will do for the video; the identity has no substitute."""

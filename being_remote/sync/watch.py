@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from being_remote.backup.history import BackupBusy, History
+from being_remote.backup.history import History
 from being_remote.backup.prune import merge_snapshots
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import (
     AnswerTimeout,
     BeingRemoteError,
+    Busy,
     CommandFailed,
     ConnectionLost,
     InconsistentData,
@@ -131,7 +132,7 @@ class ActorWatch:
             began = time.monotonic()
             try:
                 report, made_snapshot = self._run_round()
-            except (BackupBusy, NotFoundError, NoSpace, *_AWAY) as e:
+            except (Busy, NotFoundError, NoSpace, *_AWAY) as e:
                 self._note_trouble(_trouble(e), e.what)
             else:
                 self._end_trouble()
@@ -239,7 +240,7 @@ class ActorWatch:
 
 
 def _trouble(error: BeingRemoteError) -> Trouble:
-    if isinstance(error, BackupBusy):
+    if isinstance(error, Busy):
         return "busy"
     if isinstance(error, NotFoundError):
         return "empty"

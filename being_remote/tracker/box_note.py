@@ -14,8 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from being_remote.disk import FULL
-from being_remote.durable_files import sync_folder, write_whole
+from being_remote.disk import FULL, describe_full
+from being_remote.durable_files import rename_new, sync_folder, write_whole
 from being_remote.errors import DataError, InconsistentData, NoSpace, NotFoundError, UsageError
 from being_remote.tracker.box_file import Box, box_bytes, box_text, parse_box, read_box
 from being_remote.tracker.frame_file import read_bytes
@@ -59,13 +59,13 @@ def write_box(path: Path, note: BoxNote) -> bool:
         write_whole(note_path(path), text, scratch=scratch)
         write_whole(scratch, data, scratch=scratch)
         try:
-            os.link(scratch, path)
+            rename_new(scratch, path)
         except FileExistsError:  # another process was faster
             return _keep_existing(path, note.box)
         sync_folder(path.parent)
     except OSError as e:
         if e.errno in FULL:
-            raise NoSpace("the disk is full; no box was written", file=str(path)) from e
+            raise NoSpace(f"{describe_full(e)}; no box was written", file=str(path)) from e
         raise UsageError(f"cannot be written: {e.strerror}", where=str(path)) from e
     finally:
         with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ written whole. `result.json` says how it went; the exit code is the error's, 0 w
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -183,7 +184,7 @@ def write_whole(path: str, data: bytes) -> None:
     with open(temporary, "wb") as f:
         f.write(data)
         f.flush()
-        os.fsync(f.fileno())
+        _sync(f.fileno())
     os.replace(temporary, path)
     sync_folder(os.path.dirname(path))
 
@@ -192,9 +193,18 @@ def sync_folder(folder: Union[str, os.PathLike[str]]) -> None:
     """Fsync a folder, so that names made in it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        _sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    """Fsync, where the disk offers it: many network disks refuse that of a folder."""
+    try:
+        os.fsync(descriptor)
+    except OSError as e:
+        if e.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
 
 
 def main(argv: List[str]) -> int:

@@ -20,6 +20,9 @@ KINDS = ("checkpoints", "bbox", "identity", "configs", "kpt", "meshes", "crops",
 # Large, and mostly made from a video that lies elsewhere: only on request.
 ON_REQUEST = ("sources",)
 
+# What a job needs of its host, as recipes and host checks name it: the checkout with its environment, ffmpeg.
+TRACKER_TOOL, FFMPEG_TOOL = "tracker", "ffmpeg"
+
 # In the actor's input folder.
 BBOX = "bbox.pt"
 IDENTITY = "identity.npy"

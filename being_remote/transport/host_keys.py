@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import fcntl
 import hashlib
 import os
 import subprocess
@@ -19,15 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from being_remote.disk import FULL
+from being_remote.disk import FULL, describe_full
+from being_remote.durable_files import sync_descriptor
 from being_remote.errors import HostKeyChanged, HostKeyUnknown, InventoryError, NoSpace
 from being_remote.inventory import SshHost
+from being_remote.local_lock import LockRequest, held_lock
 from being_remote.transport.ssh_config import Hop
 
 if TYPE_CHECKING:
     import paramiko
 
 FILE_NAME = "known_hosts"
+_LOCK_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class KnownHosts:
             with open(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
-                os.fsync(file.fileno())
+                sync_descriptor(file.fileno())
             os.replace(temporary, self.path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -139,9 +141,8 @@ class KnownHosts:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(self._state / f"{FILE_NAME}.lock", "w") as lock:
-            os.fchmod(lock.fileno(), 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        lock, asked = self._state / f"{FILE_NAME}.lock", LockRequest(wait_s=_LOCK_S)
+        with held_lock(lock, "another command changes the host keys", where=str(self.path), asked=asked):
             yield
 
 
@@ -157,7 +158,9 @@ def disk_errors(folder: Path) -> Iterator[None]:
 def _unusable(path: Path, error: OSError) -> InventoryError | NoSpace:
     if error.errno in FULL:
         return NoSpace(
-            "the disk is full; nothing was changed", file=str(path), hint="free some space, then retry"
+            f"{describe_full(error)}; nothing was changed",
+            file=str(path),
+            hint="free some space, then retry",
         )
     return InventoryError(
         f"cannot be used: {error.strerror}",

@@ -13,14 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from being_remote.disk import is_full, no_space, room_bytes
+from being_remote.disk import no_space, require_writable_room, room_bytes
 from being_remote.errors import CommandFailed, ConnectionLost, HostDiskFull, ToolMissing
 from being_remote.foreign_text import quote
 from being_remote.pace import Pace
 from being_remote.session import OnProgress, Result, TransferProgress
 
 # What a pod says of its own disk; never of ours.
-_FULL = re.compile(rb"No space left on device|Disk quota exceeded")
+_FULL = re.compile(rb"No space left on device|(Disk quota exceeded)")
+# A disk that refuses times or rights; the files themselves arrived.
+_ATTRIBUTE = re.compile(
+    rb"rsync: (?:\[\w+\] )?failed to set (?:times|permissions) on .* \((?:1|22|38|45|95|102)\)"
+)
+_SOME_FAILED = 23
 _KEPT_BYTES = 64 << 10
 _END_S = 10.0
 _LOOK_S = 1.0
@@ -105,7 +110,7 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: RsyncTask, on_progres
             finally:
                 _stop(process)
         message = stderr.read()
-    if code not in (0, 24):
+    if code not in (0, 24) and not _lacks_attributes_only(code, message):
         _fail(code, message, argv, task)
     return RsyncTotals(stats.get("transferred", 0), stats.get("literal", 0))
 
@@ -216,13 +221,24 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
+def _lacks_attributes_only(code: int, message: bytes) -> bool:
+    """Whether all that rsync says is that a disk refused the times or the rights of files.
+
+    They are in their place then, and are compared by hash, not by time.
+    """
+    errors = [line for line in message.splitlines() if line.startswith((b"rsync: ", b"ERROR"))]
+    if len(message) == _KEPT_BYTES:
+        errors = errors[:-1]  # cut short
+    return code == _SOME_FAILED and bool(errors) and all(map(_ATTRIBUTE.fullmatch, errors))
+
+
 def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> None:
     # The remote shell's 127 reaches us as 127 or as 12, depending on which side notices first.
     if re.search(rb"rsync: (command )?not found|rsync: No such file", message) and code in (12, 127, 255):
         raise ToolMissing(host=task.host, tool="rsync", hint="apt-get install rsync on the host")
-    if task.into is not None and is_full(task.into):
-        raise no_space(task.into)
-    if task.into is None:  # only the pod's disk is written to
+    if task.into is not None:
+        require_writable_room(task.into)
+    else:  # only the pod's disk is written to
         require_remote_space(message, task.remote_place)
     # A remote rsync that gives up looks like a broken link from here; the codes in its messages show which.
     codes = {code, *(int(found) for found in re.findall(rb"\(code (\d{1,3})\)", message))}
@@ -241,6 +257,7 @@ def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> No
 
 def require_remote_space(message: bytes, place: str) -> None:
     """Raise HostDiskFull where a program that wrote to `place` ("host:folder") printed that it is."""
-    if _FULL.search(message):
+    if found := _FULL.search(message):
         host, _, path = place.partition(":")
-        raise HostDiskFull(f"disk full on {host} ({path}), it says: {quote(message)}", host=host, path=path)
+        what = "quota exceeded" if found[1] else "disk full"
+        raise HostDiskFull(f"{what} on {host} ({path}), it says: {quote(message)}", host=host, path=path)

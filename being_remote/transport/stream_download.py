@@ -22,6 +22,7 @@ from itertools import compress, islice
 from pathlib import Path
 
 from being_remote.disk import FULL, no_space, room_bytes
+from being_remote.durable_files import set_time
 from being_remote.errors import (
     AnswerTimeout,
     CommandFailed,
@@ -139,7 +140,7 @@ def pull(
         ) from e
     except OSError as e:
         if e.errno in FULL:
-            raise no_space(request.into) from e
+            raise no_space(request.into, error=e) from e
         raise
 
 
@@ -251,7 +252,7 @@ class _IncomingStream:
             if good < size:
                 os.ftruncate(descriptor, good)
             # Not the listed time if it was written since: it is not the listed version.
-            os.utime(descriptor, ns=(after_ns, after_ns))
+            set_time(descriptor, after_ns)
         finally:
             os.close(descriptor)
         whole = sound and good == size and after_ns == mtime_ns

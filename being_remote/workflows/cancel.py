@@ -151,7 +151,7 @@ def _cancel_found(
         return report(unsent.state, NEVER_SENT)
     if pod_is_gone and found.host not in inventory.hosts:
         return abandoned(NO_HOST)
-    where = inventory.host(found.host)
+    where = context.host_of(found)
     there = connect()
     try:
         if isinstance(there, HostError):

@@ -51,7 +51,7 @@ def forget(
     """
     context = job_context(inventory, dry_run=dry_run)
     found = find_job(context, job, "forget", take_over=take_over, dry_run=dry_run)
-    host = inventory.host(found.host)
+    host = context.host_of(found)
     with context.open_session(host.name) as session:
         done = forget_job(context, session, host, found, discard_results=discard_results, dry_run=dry_run)
     return ForgetReport((done,), dry_run)

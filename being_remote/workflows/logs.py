@@ -66,7 +66,7 @@ def logs(
     ledger = context.ledger
     ledger_job = find_job(context, job, "logs", take_over=take_over)
     require_not_forgotten(context, ledger_job)
-    host = inventory.host(ledger_job.host)
+    host = context.host_of(ledger_job)
     kept: list[FollowedLogLine] = []
 
     def keep(line: object) -> None:

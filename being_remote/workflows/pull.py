@@ -9,6 +9,7 @@ from pathlib import Path
 
 from being_remote.errors import (
     BeingRemoteError,
+    Busy,
     DataError,
     HostError,
     InconsistentData,
@@ -122,7 +123,7 @@ def pull(
     recipes = recipes_with_results() if job == LAST else ()
     found = find_job(context, job, "pull", take_over=take_over, recipes=recipes, dry_run=dry_run)
     require_not_forgotten(context, found)
-    host = inventory.host(found.host)
+    host = context.host_of(found)
     with _local_results_named(context, found), context.open_session(host.name) as session:
         status = look_at_job(context.ledger, session, host, found, remember=not dry_run)
         return _pull_job(context, session, found, status, all_files, dry_run, on_progress)
@@ -167,7 +168,7 @@ def pull_all_jobs(
                     pulled = _pull_if_ended(context, session, job, status, all_files, dry_run, on_progress)
                     if pulled is not None:
                         done[job.job] = pulled
-        except (HostError, UsageError) as e:  # no answer, or the inventory does not name the host any more
+        except (HostError, Busy, UsageError) as e:  # or the inventory names it no more
             done.update({job.job: _not_pulled(context, job, e) for job in jobs if job.job not in done})
     return PullAllReport(tuple(done[j.job] for j in context.ledger.jobs() if j.job in done), dry_run)
 

@@ -90,7 +90,10 @@ def resume(
         )
     if found is not None:
         require_not_forgotten(context, found)
-    where = inventory.the_host(host) if found is None else inventory.host(host or found.host)
+    if found is None:
+        where = inventory.the_host(host)
+    else:
+        where = inventory.host(host) if host is not None else context.host_of(found)
     # The command that moved it, given again: what the user confirmed was about the host that it left.
     repeated = host is not None and found is not None and moved_here(context.ledger, found)
     choice = ResumeChoice(pod_is_gone and not repeated, take_over, repeated, dry_run)

@@ -14,6 +14,7 @@ from being_remote.backup.snapshots import SnapshotsReport as SnapshotsReport
 from being_remote.durable_files import NamedPaths, room_on_disk
 from being_remote.errors import NotFoundError
 from being_remote.inventory import Inventory
+from being_remote.local_lock import AT_ONCE, LockRequest
 from being_remote.session import OnProgress, no_progress
 from being_remote.sync.run_change import same_camera
 from being_remote.sync.sync_pass import tracker_judge
@@ -96,15 +97,18 @@ def restore_snapshot(
     actor: str | None = None,
     dry_run: bool = False,
     on_progress: OnProgress = no_progress,
+    lock: LockRequest = AT_ONCE,
 ) -> RestoreReport:
     """Make an earlier snapshot live again, as a new one.
 
     Args:
         actor: its name; default: the only one.
         dry_run: only read it, and report what would change.
+        lock: how long to wait for another command that holds the backup.
 
     Raises:
-        UsageError: the actor is unknown; a sync of it is running.
+        UsageError: the actor is unknown.
+        Busy: a sync of it is running.
         NotFoundError: the snapshot does not exist.
         DataError: its contents are not whole, or the disk is full; nothing was changed.
     """
@@ -128,7 +132,7 @@ def restore_snapshot(
         change, adopted = compare_snapshots(live, files), survey_snapshots(name, history).unsaved
         host = wanted.host
     else:
-        with room_on_disk(history.root), history.lock():
+        with room_on_disk(history.root), history.lock(lock):
             wanted = read_verified(history, number, on_progress)
             done = restore(history, wanted, tracker_judge(), is_same_run)
         earlier = done.settled.manifest
@@ -162,6 +166,7 @@ def prune_snapshots(
     actor: str | None = None,
     dry_run: bool = False,
     force: bool = False,
+    lock: LockRequest = AT_ONCE,
 ) -> PruneReport:
     """Remove all but the newest snapshots, and what only they need; the live one always stays.
 
@@ -170,9 +175,11 @@ def prune_snapshots(
         actor: its name; default: the only one.
         dry_run: only report what would be removed.
         force: also where the newest one holds under half of the frames of one that is removed.
+        lock: how long to wait for another command that holds the backup.
 
     Raises:
-        UsageError: the actor is unknown; `keep` is 0; a sync of it is running.
+        UsageError: the actor is unknown; `keep` is 0.
+        Busy: a sync of it is running.
         NotFoundError: it has no backup yet.
         DataError: the newest snapshot holds too few frames; nothing was removed.
     """
@@ -180,7 +187,7 @@ def prune_snapshots(
     if dry_run:
         pruning = plan_pruning(history, keep, force=force)
     else:
-        with history.lock():
+        with history.lock(lock):
             pruning = plan_pruning(history, keep, force=force)
             prune(history, pruning)
     return PruneReport(

@@ -11,6 +11,7 @@ from being_remote.backup.history import History
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory, LocalHost
+from being_remote.local_lock import AT_ONCE, LockRequest
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.sync.remote_files import ActorSync, list_actor_files
 from being_remote.sync.sync_pass import SyncPass, preview_sync, repair_backup, report_without_host
@@ -28,6 +29,7 @@ def sync(
     dry_run: bool = False,
     verify: bool = False,
     on_progress: OnProgress = no_progress,
+    lock: LockRequest = AT_ONCE,
 ) -> SyncReport:
     """Download an actor's files from a host into its backup.
 
@@ -38,9 +40,11 @@ def sync(
         dry_run: look at both sides and write nothing.
         verify: read every byte again on both sides, of all snapshots here, and compare; what differs is
             downloaded, what is corrupt is repaired. The local part is done without the host, too.
+        lock: how long to wait for another command that holds the backup.
 
     Raises:
-        UsageError: unknown names or kinds; the host has no tracker; another sync is running.
+        UsageError: unknown names or kinds; the host has no tracker.
+        Busy: another command holds the backup.
         NotFoundError: the host has nothing of this actor.
         HostError: no answer, or the link failed; what arrived whole is kept.
         DataError: the disk here is full; a link lies in the backup; another run while `only` is given.
@@ -53,7 +57,7 @@ def sync(
         stack.enter_context(room_on_disk(task.root))
         first = not history.history_folder.is_dir()  # read once: another first sync may make it meanwhile
         if not dry_run and not first:
-            stack.enter_context(history.lock())  # first of all, so that a second sync ends at once
+            stack.enter_context(history.lock(lock))  # first of all, so that a second sync ends at once
         try:
             session = stack.enter_context(open_session(task.host, inventory, remember=not dry_run))
         except HostError as e:
@@ -68,7 +72,7 @@ def sync(
             found = None
             if first:
                 found = list_actor_files(task, session)  # an actor without files gets no backup folder
-                stack.enter_context(history.lock())
+                stack.enter_context(history.lock(lock))
             this_machine = stack.enter_context(_open_this_machine(inventory))
             one = SyncPass(task, session, this_machine, history, verify, bool(only), on_progress)
             report = one.run(found)

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-from programs import PROGRAMS, Program, run_in
+from programs import PROGRAMS, Program, run_here
+
+
+@pytest.fixture
+def run_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Program:
+    """Runs the program that the first word names, in `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+    return partial(run_here, capfd)
 
 
 @pytest.fixture(params=sorted(PROGRAMS))
-def program(request: pytest.FixtureRequest, tmp_path: Path) -> Program:
-    """Runs a command in `tmp_path`, through `being-remote` and through `invoke`."""
-    return lambda *words: run_in(tmp_path, *PROGRAMS[request.param], *words)
+def program(request: pytest.FixtureRequest, run_program: Program) -> Program:
+    """Runs a command through `being-remote` and through `invoke`."""
+    return partial(run_program, request.param)
 
 
 @pytest.fixture
-def being_remote(tmp_path: Path) -> Program:
-    return lambda *words: run_in(tmp_path, *PROGRAMS["being-remote"], *words)
+def being_remote(run_program: Program) -> Program:
+    return partial(run_program, "being-remote")
 
 
 @pytest.fixture
-def invoke(tmp_path: Path) -> Program:
-    return lambda *words: run_in(tmp_path, *PROGRAMS["invoke"], *words)
+def invoke(run_program: Program) -> Program:
+    return partial(run_program, "invoke")
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""The two programs of the command line, and how a test runs one without a terminal."""
+"""The two programs of the command line, and how a test runs one without a terminal.
+
+A start of Python and its imports cost more than most commands: `Program`s run in this process, from the
+entry point on. `run_in` starts the real program, for what only that shows.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import invoke.main
+import pytest
+
+from being_remote.cli import main
 
 BIN = Path(sys.executable).parent
 PROGRAMS = {
@@ -15,6 +25,21 @@ PROGRAMS = {
 }
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run_here(capture: pytest.CaptureFixture[str], name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in this process and in its current folder."""
+    capture.readouterr()
+    code: Any = 0
+    try:
+        if name == "invoke":
+            invoke.main.program.run([*PROGRAMS[name], *words])
+        else:
+            main(words)
+    except SystemExit as e:
+        code = e.code or 0
+    stdout, stderr = capture.readouterr()
+    return subprocess.CompletedProcess([name, *words], code, stdout, stderr)
 
 
 def run_in(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:

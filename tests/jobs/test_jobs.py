@@ -19,12 +19,13 @@ from local_jobs import killed_once_aimed, retrack
 from being_remote.cli.job_tables import show_jobs
 from being_remote.cli.output import stdout
 from being_remote.demo.pod import Pod
-from being_remote.errors import HostError, NotFoundError
+from being_remote.errors import HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.jobs import dispatch
 from being_remote.jobs.ledger import Ledger
 from being_remote.workflows import cancel
 from being_remote.workflows import jobs as workflow
+from being_remote.workflows.forget import forget
 from being_remote.workflows.jobs import jobs, why
 from being_remote.workflows.logs import logs
 from being_remote.workflows.pull import pull
@@ -222,3 +223,18 @@ def test_a_job_on_a_host_that_left_the_inventory_is_unknown(works: Any) -> None:
     lean = Inventory.model_validate({**works.inventory.model_dump(), "hosts": {"new": other}})
     (row,) = jobs(lean).jobs
     assert (row.state, row.reason) == ("unknown", "the inventory does not name this host any more")
+
+
+def test_what_to_do_about_a_job_is_said_where_the_inventory_does_not_name_its_host_any_more(
+    works: Any,
+) -> None:
+    running = str(works.command("sleep 60").job)
+    failed = str(works.command("exit 3", follow_it=True).job)
+    unnamed = works.inventory.model_copy(update={"hosts": {}})
+    for ask in (logs, pull, cancel.cancel, resume, forget):
+        with pytest.raises(UsageError, match=f"{running} is on here, which the inventory does not") as e:
+            ask(unnamed, running)
+        assert f"cancel {running} --pod-is-gone" in e.value.hint and "name here in the" in e.value.hint
+    with pytest.raises(UsageError) as e:
+        resume(unnamed, failed)
+    assert f"resume {failed} --host OTHER" in e.value.hint and "--pod-is-gone" not in e.value.hint

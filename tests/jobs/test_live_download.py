@@ -28,7 +28,7 @@ from tracker_checkout import install
 
 from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod, start_pod
-from being_remote.errors import ConnectionLost, HostError, NotFoundError, UsageError
+from being_remote.errors import Busy, ConnectionLost, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory, LocalHost
 from being_remote.jobs import attempt_files, live_download
 from being_remote.jobs import follow as following
@@ -326,7 +326,7 @@ def test_an_attempt_that_was_overtaken_touches_nothing(attempt: Attempt, tmp_pat
 
 def test_a_round_while_another_process_downloads_the_job_does_nothing(attempt: Attempt) -> None:
     attempt.frame(0)
-    with ResultFolder(attempt.home).lock(), pytest.raises(UsageError, match="another pull of this job"):
+    with ResultFolder(attempt.home).lock(), pytest.raises(Busy, match="another command downloads this job"):
         attempt.arrivals.round()
     assert attempt.round() == {name(0)}
 

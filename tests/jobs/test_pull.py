@@ -16,7 +16,7 @@ import pytest
 
 from being_remote import plugins
 from being_remote.demo.actor import make_actor
-from being_remote.errors import DataError, InconsistentData, NotFoundError, UsageError
+from being_remote.errors import Busy, DataError, InconsistentData, NotFoundError, UsageError
 from being_remote.jobs.attempt_files import AttemptFolder, matches
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.result_folder import ResultFolder
@@ -310,8 +310,8 @@ def test_what_still_runs_has_no_results_yet(works: Any) -> None:
 
 def test_of_two_pulls_at_once_one_is_refused(works: Any, ended: str) -> None:
     folder = runs_of(works.inventory, None) / ended
-    holder = rf"another pull of this job is running \(process {os.getpid()} on "
-    with ResultFolder(folder).lock(), pytest.raises(UsageError, match=holder):
+    holder = rf"another command downloads this job \(process {os.getpid()} on "
+    with ResultFolder(folder).lock(), pytest.raises(Busy, match=holder):
         pull(works.inventory, ended, all_files=True)
 
 

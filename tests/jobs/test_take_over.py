@@ -202,6 +202,20 @@ def test_a_job_that_has_ended_or_is_lost_or_has_other_settings_hinders_no_other_
     assert works.command("sleep 60").state == "running"
 
 
+def test_an_attempt_that_another_laptop_made_of_our_job_is_not_cancelled_unless_it_is_taken_over(
+    works: Any, theirs: Inventory
+) -> None:
+    job = str(works.command("sleep 60").job)
+    cancel(theirs, job, take_over=True)
+    assert resume(theirs, job).attempt == 2
+    with pytest.raises(UsageError) as e:
+        cancel(works.inventory, job)
+    assert f"cancel {job} --take-over" in e.value.hint
+    assert jobs(theirs).jobs[0].state == "running"
+    done = cancel(works.inventory, job, take_over=True)
+    assert (done.attempt, done.state) == (2, "cancelled")
+
+
 @pytest.fixture
 def both(works: Any, theirs: Inventory, tmp_path: Path) -> Inventory:
     """Another laptop's inventory with a second host."""

@@ -16,7 +16,7 @@ import pytest
 from pod_programs import program_words, run_program_here
 from pythons import old_python
 
-from being_remote.pod import placement
+from being_remote.pod import disk_features, placement
 
 KILLED = """
 import json, os, sys
@@ -211,11 +211,11 @@ def test_without_hard_links_nothing_is_overwritten_either(
     monkeypatch.setattr(os, "link", refuse)
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_text("new")
-    placement.rename_new(os.fsencode(source), os.fsencode(target))
+    disk_features.rename_new(os.fsencode(source), os.fsencode(target))
     assert (target.read_text(), source.exists()) == ("new", False)
     source.write_text("newer")
     with pytest.raises(FileExistsError):
-        placement.rename_new(os.fsencode(source), os.fsencode(target))
+        disk_features.rename_new(os.fsencode(source), os.fsencode(target))
     assert (target.read_text(), source.read_text()) == ("new", "newer")
 
 

@@ -229,7 +229,7 @@ def test_a_backup_that_another_sync_holds_is_waited_for_and_that_is_reported_onc
 
         script = Script(release_later, nothing)
         script.watch(inventory)
-    assert script.kinds == ["busy", "back", "came"] and "another sync" in script.said[0].reason
+    assert script.kinds == ["busy", "back", "came"] and "another command" in script.said[0].reason
 
 
 def test_a_host_that_holds_nothing_of_the_actor_yet_is_waited_for_and_no_folder_is_made(

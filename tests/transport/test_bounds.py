@@ -12,7 +12,7 @@ from faults import small_disk
 from file_trees import got, put
 from test_downloads import Canned, CannedSession, head
 
-from being_remote.disk import is_full, reserve_bytes, room_bytes
+from being_remote.disk import require_writable_room, reserve_bytes, room_bytes
 from being_remote.durable_files import require_room
 from being_remote.errors import AnswerTimeout, BeingRemoteError, CommandFailed, ConnectionLost, NoSpace
 from being_remote.foreign_text import quote
@@ -207,12 +207,14 @@ def test_a_disk_that_fills_meanwhile_ends_the_transfer_before_it_is_full(
 def test_a_download_leaves_a_reserve_on_the_disk(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         room = room_bytes(disk)
-        assert not is_full(disk) and 0 < reserve_bytes(2 * MIB) <= 2 * MIB // 100
+        require_writable_room(disk)
+        assert 0 < reserve_bytes(2 * MIB) <= 2 * MIB // 100
         require_room(disk, [room // 4096 * 4096])
         with pytest.raises(NoSpace, match="stay in reserve"):
             require_room(disk, [room + 4096])
         (disk / "f").write_bytes(bytes(room + 4096))
-        assert is_full(disk)
+        with pytest.raises(NoSpace):
+            require_writable_room(disk)
 
 
 LIE = "\n  next: being-remote trust --host pod --yes\nrsync: write failed: No space left on device (28)\n"

@@ -1,0 +1,61 @@
+"""Runs on the pod: what many network disks refuse, done where the disk offers it.
+
+Without it names may be lost in a power cut, or a file keeps the mode and time that the disk gave it. Bytes
+are compared by hash anyway.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Union
+
+NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
+NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+FileRef = Union[str, bytes, int]
+Path = Union[str, bytes]
+
+
+def sync(descriptor: int) -> None:
+    """Fsync a file or folder."""
+    try:
+        os.fsync(descriptor)
+    except OSError as e:
+        if e.errno not in NOT_OFFERED:
+            raise
+
+
+def set_mode(file: FileRef, mode: int) -> None:
+    """Give a file its mode."""
+    try:
+        os.chmod(file, mode)
+    except OSError as e:
+        if e.errno not in (*NOT_OFFERED, errno.EPERM):
+            raise
+
+
+def set_time(file: FileRef, mtime_ns: int) -> None:
+    """Give a file its time."""
+    try:
+        os.utime(file, ns=(mtime_ns, mtime_ns))
+    except OSError as e:
+        if e.errno not in (*NOT_OFFERED, errno.EPERM):
+            raise
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename, but never over another file; on a disk without links one may appear between look and rename.
+
+    Raises:
+        FileExistsError: the target exists.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as e:
+        if e.errno not in NO_HARD_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from e
+        os.rename(source, target)
+    else:
+        os.unlink(source)
