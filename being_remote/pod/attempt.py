@@ -13,7 +13,7 @@ import time
 from typing import Callable, Dict, List, Optional
 
 from being_remote.pod import memory_kills, newest_log, os_problem, processes, start_gate
-from being_remote.pod.exit_record import AttemptOutcome
+from being_remote.pod.exit_record import AskedToStop, AttemptOutcome
 from being_remote.pod.folded_log import LogPump
 from being_remote.pod.heartbeat import HeartbeatWriter
 from being_remote.pod.job_paths import JobPaths
@@ -65,9 +65,7 @@ class Attempt:
             "pushed": start_gate.find_pushed(job, number),
         }
 
-    def run(
-        self, asked_to_stop: Callable[[], Optional[AttemptOutcome]], on_start: Callable[[], None]
-    ) -> AttemptOutcome:
+    def run(self, asked_to_stop: AskedToStop, on_start: Callable[[], None]) -> AttemptOutcome:
         """Run all steps; `on_start` is called when a payload runs, an answer of `asked_to_stop` ends it."""
         self._asked_to_stop, self._on_start = asked_to_stop, on_start
         try:
@@ -80,9 +78,7 @@ class Attempt:
             self.heartbeat.count_total(self._filled(progress["total_glob"]))
         return self._run_steps(0)
 
-    def verify(
-        self, asked_to_stop: Callable[[], Optional[AttemptOutcome]], on_start: Callable[[], None]
-    ) -> AttemptOutcome:
+    def verify(self, asked_to_stop: AskedToStop, on_start: Callable[[], None]) -> AttemptOutcome:
         """Run the last step alone, which verifies the files of those before it."""
         self._asked_to_stop, self._on_start = asked_to_stop, on_start
         return self._run_steps(len(self._spec["steps"]) - 1)

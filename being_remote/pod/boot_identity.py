@@ -7,12 +7,16 @@ volume by the marker that the first claim leaves on it.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
-from typing import Optional
+from typing import Any, Optional
 
 from being_remote.pod import disk_features, job_records, processes
 from being_remote.pod.job_paths import jobs_folder, volume_marker
 from being_remote.pod.job_records import Record
+
+_BOOT = ("pid_ns", "init_start", "boot_id")
 
 
 def read_boot_identity(workdir: str) -> Record:
@@ -34,6 +38,29 @@ def read_boot_identity(workdir: str) -> Record:
         "volume": read_volume(jobs),
         "alone": _is_own_disk(jobs),
     }
+
+
+def is_same_boot(then: Any, here: Record) -> bool:
+    """Whether the identity in a record is that of this boot; False where the system does not say."""
+    return isinstance(then, dict) and all(
+        here[part] is not None and then.get(part) == here[part] for part in _BOOT
+    )
+
+
+def runs_nowhere_else(then: Any, here: Record) -> bool:
+    """Whether no other pod can run what this identity started: this boot did, or one before it on this pod's
+    own disk."""
+    if not isinstance(then, dict) or here["volume"] is None or then.get("volume") != here["volume"]:
+        return False
+    if any(boot.get(part) is None for boot in (then, here) for part in _BOOT):
+        return False
+    return is_same_boot(then, here) or here["alone"] is True
+
+
+def boot_key(boot: Record, *more: str) -> str:
+    """The name of a boot, and of `more` that differs within it, in the names of files."""
+    told = [*more, *(boot[part] for part in _BOOT)]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def read_volume(jobs: str) -> Optional[str]:

@@ -19,17 +19,17 @@ from being_remote.pod import (
     cancel_mark,
     exit_record,
     job_records,
-    lock_heirs,
     locks,
-    processes,
     status,
     waiting_records,
 )
 from being_remote.pod.boot_identity import read_boot_identity, read_volume
 from being_remote.pod.exit_record import AttemptOutcome
+from being_remote.pod.heartbeat import count_progress
 from being_remote.pod.job_paths import JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
+from being_remote.pod.orphaned_attempt import OrphanRecords, end_orphans, find_orphans, with_unseen
 from being_remote.pod.waiting_records import WaitingAttempt
 
 _OUTCOME = AttemptOutcome(JobState.CANCELLED, None, "cancelled after its supervisor was killed")
@@ -54,7 +54,7 @@ def cancel(query: Record) -> str:
     if (cancel_mark.cancelled_up_to(paths) or 0) < highest:
         cancel_mark.mark_cancelled(paths, highest, supervised=seen["lock"] == "held")
     waiting_records.remove_job(workdir, WaitingAttempt(0, job, highest), keep=None)
-    deadline = time.monotonic() + query["wait_s"]
+    deadline, here = time.monotonic() + query["wait_s"], read_boot_identity(workdir)
     while True:
         seen = status.look(workdir, job)
         if seen is None or _has_ended(seen):
@@ -65,10 +65,11 @@ def cancel(query: Record) -> str:
             _wake(pid)
         if not alive:
             # Its processes may have let go of the lock.
-            if seen["lock"] != "held" and not processes.find_marked(processes.mark_of(job, highest)):
+            records = OrphanRecords.read(job, paths, highest)
+            if seen["lock"] != "held" and not find_orphans(job, highest, records, here):
                 return "asked"
             if any(each["alive"] is False for each in supervisors):
-                _end_orphan(paths, job, highest)
+                _end_orphan(paths, job, highest, here)
         if time.monotonic() >= deadline:
             return "asked"
         time.sleep(0.05)
@@ -90,8 +91,8 @@ def _mark_before_arrival(query: Record) -> bool:
     return True
 
 
-def _end_orphan(paths: JobPaths, job: str, number: int) -> None:
-    """End a payload whose supervisor is dead, then write its exit record."""
+def _end_orphan(paths: JobPaths, job: str, number: int, here: Record) -> None:
+    """End a payload whose supervisor is dead, then write its exit record; `here`: this pod's identity."""
     try:
         spec, spec_sha256 = job_records.read_spec(paths.spec)
     except job_records.Unreadable:
@@ -100,20 +101,29 @@ def _end_orphan(paths: JobPaths, job: str, number: int) -> None:
         spec, spec_sha256 = {}, ""
     grace: Any = spec.get("grace_s")
     grace_s = grace if isinstance(grace, (int, float)) else 10.0
-    lock_paths = locks.job_locks(job)
-    began = time.monotonic()
-    mark = processes.mark_of(job, number)
-    processes.end_marked(mark, grace_s, lambda: lock_heirs.find_heirs(lock_paths))
-    lock = locks.take_all(lock_paths, wait_s=locks.PROBED_S)
+    records = OrphanRecords.read(job, paths, number)
+    end_orphans(job, number, records, here, grace_s)
+    lock = locks.take_all(locks.job_locks(job), wait_s=locks.PROBED_S)
     if lock is None:
         return  # another supervisor has it now, or it could not be killed
     try:
         attempt_paths = paths.attempt(number)
-        if os.path.isdir(attempt_paths.folder) and not exit_record.has_exit_record(attempt_paths):
-            elapsed_s = time.monotonic() - began
-            exit_record.write_exit_record(
-                attempt_paths, _OUTCOME, elapsed_s=elapsed_s, spec=spec, spec_sha256=spec_sha256
-            )
+        if records is None or not records.is_ours(here):
+            return  # another pod may run it
+        if not os.path.isdir(attempt_paths.folder) or exit_record.has_exit_record(attempt_paths):
+            return
+        heartbeat = count_progress(attempt_paths, spec, records.heartbeat)
+        started = records.find_start(here)
+        exit_record.write_exit_record(
+            attempt_paths,
+            with_unseen(_OUTCOME, job),
+            elapsed_s=time.monotonic() - started if started is not None else 0.0,
+            spec=spec,
+            spec_sha256=spec_sha256,
+            frames_done=heartbeat.frames_done,
+            frames_total=heartbeat.frames_total,
+            gpus=records.who.get("gpus") or [],
+        )
     finally:
         locks.release(lock)
 

@@ -1,17 +1,18 @@
 """Runs on the pod: store jobs as a whole or not at all, then make sure that a supervisor runs for each.
 
 Both are idempotent, so one round trip does both. A job's files come from `offer`, are written to a staging
-folder, synced and renamed into place; after a lost link a later claim removes what was staged, once its lock
-is free. The supervisor is detached in a session of its own and shares no descriptor with us.
+folder, synced and renamed into place; what a killed claim staged is removed by a later one. The supervisor is
+detached in a session of its own; of our descriptors it has only its place in the queue: jobs of one command
+wait in the command's order.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
+import re
 import select
 import shutil
 import sys
@@ -21,23 +22,34 @@ from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
 from being_remote.pod import (
     disk_features,
     job_records,
-    locks,
     os_problem,
+    processes,
     program_store,
     start_gate,
     status,
     supervisor,
+    tickets,
+    waiting_records,
 )
-from being_remote.pod.boot_identity import read_boot_identity, read_volume
-from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths, incoming_folder, jobs_folder
+from being_remote.pod.boot_identity import boot_key, read_boot_identity, read_volume
+from being_remote.pod.forget import remove_whole
+from being_remote.pod.job_paths import PUSHED_NOTE, SPEC, JobPaths, incoming_folder, jobs_folder
 from being_remote.pod.job_records import Record
 from being_remote.pod.same_intent import find_same_intent
-from being_remote.pod.supervisor_start import fork_supervisor, start_supervisor
+from being_remote.pod.supervisor_start import (
+    MAX_REASON_LETTERS,
+    fork_supervisor,
+    start_supervisor,
+    write_answer,
+)
+from being_remote.pod.tickets import Ticket
 from being_remote.pod.tombstone import is_forgotten
 
 MAX_ANSWER_BYTES = 1 << 16
 MAX_NOTE_BYTES = 64 << 20
 AT_ONCE = 32
+ABANDONED_S = 24 * 3600.0
+_STAGING = re.compile(r".*\.(?P<boot>[0-9a-f]{16})\.(?P<pid>[0-9]{1,10})\.(?P<start>[0-9]{1,20})")
 
 Files = Dict[str, bytes]
 
@@ -74,9 +86,9 @@ def _refuse(query: Record, asked: Record, job: JobPaths, files: Files) -> Option
         return "absent"
     if asked["volume"] is None or asked["volume"] != read_volume(job.jobs):
         return "elsewhere"  # an earlier claim may have reached the disk that was here before
-    if hashlib.sha256(files.get("spec.json", b"")).hexdigest() != asked["spec_sha256"]:
+    if hashlib.sha256(files.get(SPEC, b"")).hexdigest() != asked["spec_sha256"]:
         return "torn"
-    if asked.get("unless_same") and find_same_intent(query["workdir"], job, files["spec.json"]):
+    if asked.get("unless_same") and find_same_intent(query["workdir"], job, files[SPEC]):
         return "same"
     return None
 
@@ -84,8 +96,13 @@ def _refuse(query: Record, asked: Record, job: JobPaths, files: Files) -> Option
 def _receive(query: Record, asked: Record, job: JobPaths, files: Files) -> str:
     incoming = incoming_folder(job.jobs)
     os.makedirs(incoming, 0o700, exist_ok=True)
-    with _staged(os.path.join(incoming, f"{asked['job']}.{asked['nonce']}")) as staging:
+    ours, boot = processes.identify(os.getpid()), boot_key(read_boot_identity(query["workdir"]))
+    staging = f"{incoming}/{asked['job']}.{asked['nonce']}.{boot}.{ours['pid']}.{ours['start']}"
+    os.mkdir(staging, 0o700)
+    try:
         return _store(files, staging, job, query["programs"], asked)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _store(files: Files, staging: str, job: JobPaths, programs: str, asked: Record) -> str:
@@ -110,44 +127,34 @@ def _store(files: Files, staging: str, job: JobPaths, programs: str, asked: Reco
         return found
 
 
-@contextlib.contextmanager
-def _staged(staging: str) -> Iterator[str]:
-    """A folder for this claim, removed afterwards; the lock beside it shows that the claim runs."""
-    lock = staging + ".lock"
-    held = _take(lock, wait_s=locks.PROBED_S)
+def remove_abandoned(workdir: str) -> None:
+    """Remove what killed claims of this boot left, and what others left long ago. Raises OSError.
+
+    Claims of another pod on this volume may be at work: no lock and no process of theirs is seen from here.
+    """
+    jobs, boot = jobs_folder(workdir), boot_key(read_boot_identity(workdir))
+    incoming = incoming_folder(jobs)
     try:
-        os.mkdir(staging, 0o700)
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(lock)
-        if held is not None:
-            os.close(held)
+        now = os.stat(incoming).st_mtime  # by the volume's own clock, where a claim has just used it
+    except FileNotFoundError:
+        return
+    abandoned = []
+    for name in os.listdir(incoming):
+        path = os.path.join(incoming, name)
+        with contextlib.suppress(FileNotFoundError):  # its claim has ended
+            if _is_dead(name, boot) or now - os.lstat(path).st_mtime > ABANDONED_S:
+                abandoned.append(path)
+    if abandoned:
+        # Renamed first: a claim that only slept must not put half of it into place.
+        remove_whole(jobs, abandoned)
 
 
-def _remove_abandoned(incoming: str) -> None:
-    """Remove what killed claims of any job left: a free lock proves its claim dead."""
-    for name in os.listdir(incoming) if os.path.isdir(incoming) else ():
-        staging, suffix = os.path.splitext(os.path.join(incoming, name))
-        if suffix != ".lock":
-            continue
-        held = _take(os.path.join(incoming, name))
-        if held is not None:
-            shutil.rmtree(staging, ignore_errors=True)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(incoming, name))
-            os.close(held)
-
-
-def _take(lock: str, wait_s: float = 0.0) -> Optional[int]:
-    """The lock, or None, also on a volume without locks: abandoned folders stay there."""
-    try:
-        return locks.take(lock, wait_s)
-    except OSError as e:
-        if e.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise
-        return None
+def _is_dead(staging: str, boot: str) -> bool:
+    """Whether a staging folder was made in this boot, by a process that has ended."""
+    made = _STAGING.fullmatch(staging)
+    if made is None or made["boot"] != boot:
+        return False
+    return processes.is_alive({"pid": int(made["pid"]), "start": int(made["start"])}) is False
 
 
 def write_files(files: Files, into: str) -> None:
@@ -187,8 +194,7 @@ def ensure(query: Record, asked: List[Record], deadline: float) -> List[Tuple[st
         try:
             _start(query, one, writer, not_its_own=readers)
         except OSError as e:
-            line = {"supervisor": "error", "reason": _words(e)}
-            os.write(writer, (json.dumps(line) + "\n").encode())
+            write_answer(writer, "error", _words(e))
         os.close(writer)
     return [_read_answer(reader, deadline) for reader in readers]
 
@@ -199,9 +205,27 @@ def _start(query: Record, asked: Record, answer: int, not_its_own: List[int]) ->
     program_store.mend(job)
     what = query["workdir"], asked["job"], asked["attempt"]
     if program_store.version_of(job) == query["programs"]:
-        fork_supervisor(supervisor.main, *what, answer=answer, not_its_own=not_its_own)
+        ticket = _draw_ticket(query["workdir"], job, asked["attempt"])
+        try:
+            fork_supervisor(supervisor.main, *what, answer=answer, ticket=ticket, not_its_own=not_its_own)
+        finally:
+            if ticket is not None:
+                os.close(ticket[1])
     else:
         start_supervisor(*what, answer=answer)
+
+
+def _draw_ticket(workdir: str, job: JobPaths, attempt: int) -> Optional[Ticket]:
+    """The place in the queue of an attempt that may come to need it; None: it draws its own.
+
+    Supervisors that are started at once draw in any order.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        needs_gpus = job_records.read_spec(job.spec)[0].get("gpus") != 0
+        if needs_gpus and attempt not in start_gate.list_attempts(job)[0]:
+            folder = waiting_records.boot_folder(workdir, read_boot_identity(workdir))
+            return tickets.draw(lambda: waiting_records.find_highest(folder))
+    return None
 
 
 def _read_answer(reader: int, deadline: float) -> Tuple[str, Optional[str]]:
@@ -254,12 +278,12 @@ def main(query: Record, claims: BinaryIO) -> None:
     answers = [(asked, _claim_one(query, asked, files)) for asked, files in _split(claims)]
     claims.close()  # what a supervisor is forked from should be small
     with contextlib.suppress(OSError):  # they are other claims', and a later one tries again
-        _remove_abandoned(incoming_folder(jobs_folder(query["workdir"])))
+        remove_abandoned(query["workdir"])
     deadline = time.monotonic() + query["wait_s"]
     standing = [(asked, answer) for asked, answer in answers if answer["claim"] in ("made", "there")]
     for some in _groups(standing):
         for (_, answer), (word, reason) in zip(some, ensure(query, [asked for asked, _ in some], deadline)):
-            answer["supervisor"], answer["reason"] = word, reason and str(reason)[:1000]
+            answer["supervisor"], answer["reason"] = word, reason and str(reason)[:MAX_REASON_LETTERS]
     for _, answer in standing:
         answer["seen"] = status.look(query["workdir"], answer["job"])
     incarnation = read_boot_identity(query["workdir"])
@@ -293,14 +317,14 @@ def _claim_one(query: Record, asked: Record, files: Files) -> Record:
         answer["claim"] = claim(query, asked, files)
         if answer["claim"] == "same":
             job = JobPaths.of(query["workdir"], asked["job"])
-            answer["reason"] = find_same_intent(query["workdir"], job, files["spec.json"])
+            answer["reason"] = find_same_intent(query["workdir"], job, files[SPEC])
     except OSError as e:  # this job's only: others may have room, or be here already
         if e.errno is not None and e.filename is None:  # a write names no file
             e.filename = query["workdir"]
         answer["reason"] = _words(e)
         answer["problem"] = None if e.errno is None else os_problem.record_of(e)
     except ValueError as e:  # something odd under the name of a record
-        answer["reason"] = str(e)[:1000]
+        answer["reason"] = str(e)[:MAX_REASON_LETTERS]
     return answer
 
 

@@ -6,7 +6,7 @@ Its room on the disk is taken before the payload starts, for a payload that fill
 from __future__ import annotations
 
 import os
-from typing import List, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, Optional
 
 from being_remote.pod import job_records
 from being_remote.pod.job_paths import AttemptPaths
@@ -22,6 +22,10 @@ class AttemptOutcome(NamedTuple):
     state: JobState
     exit_code: Optional[int]
     reason: str
+
+
+# How an attempt ends if somebody wants it to; None: it goes on.
+AskedToStop = Callable[[], Optional[AttemptOutcome]]
 
 
 def has_exit_record(attempt: AttemptPaths) -> bool:

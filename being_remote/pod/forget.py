@@ -7,6 +7,7 @@ removes the rest. A supervisor looks for the tombstone once it has the lock, so 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import BinaryIO, List, Tuple
 
 from being_remote.pod import job_records, locks, processes, start_gate, tombstone
 from being_remote.pod.boot_identity import read_volume
-from being_remote.pod.job_paths import JobPaths, forgotten_folder
+from being_remote.pod.job_paths import JobPaths, forgotten_folder, uploads_folder
 from being_remote.pod.job_records import Record
 
 
@@ -41,7 +42,7 @@ def forget(query: Record) -> Tuple[str, int]:
         size = sum(map(_size, found))
         if not query["dry_run"]:
             tombstone.leave(job)
-            _remove(job, found)
+            remove_whole(job.jobs, found)
         return "forgotten" if found else "absent", size
     finally:
         locks.release(lock)
@@ -49,21 +50,26 @@ def forget(query: Record) -> Tuple[str, int]:
 
 def _folders(job: JobPaths) -> List[str]:
     """The job's folder, and what was uploaded for its attempts."""
-    name, uploads = os.path.basename(job.folder), os.path.dirname(job.pushed("x"))
+    name, uploads = os.path.basename(job.folder), uploads_folder(job.jobs)
     pushed = sorted(os.listdir(uploads)) if os.path.isdir(uploads) else []
     folders = [job.folder] + [f"{uploads}/{p}" for p in pushed if p.startswith(f"{name}.")]
     return [folder for folder in folders if os.path.lexists(folder)]
 
 
-def _remove(job: JobPaths, folders: List[str]) -> None:
-    """Rename the folders away, each as a whole, and remove them and what an earlier forget left."""
-    away = forgotten_folder(job.jobs)
+def remove_whole(jobs: str, folders: List[str]) -> None:
+    """Rename folders away, each as a whole, and remove them and what an earlier removal left."""
+    away = forgotten_folder(jobs)
     os.makedirs(away, 0o700, exist_ok=True)
     for folder in folders:
         os.rename(folder, f"{away}/{os.path.basename(folder)}.{os.getpid()}.{os.urandom(4).hex()}")
         job_records.sync_folder(os.path.dirname(folder))
     for name in os.listdir(away):
-        shutil.rmtree(f"{away}/{name}", ignore_errors=True)
+        path = f"{away}/{name}"
+        if os.path.isdir(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):  # an earlier version's lock file
+                os.unlink(path)
 
 
 def _size(top: str) -> int:

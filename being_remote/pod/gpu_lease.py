@@ -42,6 +42,16 @@ def with_leases(gpus: List[Gpu]) -> List[Gpu]:
     return found
 
 
+def find_leases(job: str) -> List[str]:
+    """The lock files of the GPUs that are leased by a job at the moment."""
+    found = []
+    for path in locks.list_gpu_locks():
+        state, _, note = locks.probe(path)
+        if state == "held" and isinstance(note, dict) and note.get("job") == job:
+            found.append(path)
+    return found
+
+
 def look_for(count: int, gpus: List[Gpu], problem: Optional[str]) -> GpuOutlook:
     """What a job that needs `count` GPUs finds in an answer of `GpuQuery`.
 

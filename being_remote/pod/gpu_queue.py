@@ -8,7 +8,7 @@ from being_remote.pod import gpu_lease, waiting_records
 from being_remote.pod.gpu_lease import Lease
 from being_remote.pod.gpus import GpuQuery
 from being_remote.pod.job_records import Record
-from being_remote.pod.tickets import Tickets
+from being_remote.pod.tickets import Ticket, Tickets
 from being_remote.pod.waiting_records import WaitingAttempt
 
 
@@ -18,14 +18,17 @@ class GpuQueue:
     `reason` says what it waits for. While it is not recorded, a ticket keeps its number.
     """
 
-    def __init__(self, workdir: str, boot: Record, job: str, attempt: int) -> None:
+    def __init__(
+        self, workdir: str, boot: Record, job: str, attempt: int, ticket: Optional[Ticket] = None
+    ) -> None:
+        """`ticket`: the place that the claim drew for it, in the order of its command."""
         self._workdir, self._folder = workdir, waiting_records.boot_folder(workdir, boot)
-        self._tickets = Tickets()
+        self._tickets = Tickets(ticket)
         self.reason = "waits for a GPU"
         place = waiting_records.find_waiting(waiting_records.list_waiting(self._folder), job, attempt)
         self._recorded = place is not None
         if place is None:
-            number = self._tickets.draw(lambda: waiting_records.find_highest(self._folder))
+            number = ticket[0] if ticket is not None else self._draw()
             place = WaitingAttempt(number, job, attempt)
         self.place = place
 
@@ -49,6 +52,7 @@ class GpuQueue:
     def record(self, content: Record) -> None:
         """Keep the place when this process has ended; `waiter` starts the attempt when it is its turn."""
         if not self._recorded:
+            waiting_records.write_environment(self.place)
             waiting_records.add_waiting(self._folder, self.place, content)
             self._recorded = True
         waiting_records.remove_job(self._workdir, self.place, keep=self._folder)
@@ -58,6 +62,9 @@ class GpuQueue:
         """Give the place up: the attempt has started, or never will."""
         self._tickets.release()
         waiting_records.remove_job(self._workdir, self.place, keep=None)
+
+    def _draw(self) -> int:
+        return self._tickets.draw(lambda: waiting_records.find_highest(self._folder))
 
     def _count_before(self) -> int:
         mine = self.place.number

@@ -13,7 +13,7 @@ from being_remote.pod.job_paths import AttemptPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
 
-BEAT_S = 5.0
+HEARTBEAT_S = 5.0
 
 
 class HeartbeatWriter:
@@ -48,10 +48,11 @@ class HeartbeatWriter:
         """Count the stall from now on: a step starts."""
         self._grew_at = time.monotonic()
 
-    def continue_from(self, beat: Record) -> None:
+    def continue_from(self, last: Record) -> None:
         """Go on after the last heartbeat of a supervisor that died."""
-        number, total = beat.get("beat"), beat.get("frames_total")
+        number, done, total = last.get("beat"), last.get("frames_done"), last.get("frames_total")
         self._number = number if type(number) is int else 0
+        self.frames_done = done if type(done) is int else None
         if self.frames_total is None and type(total) is int:
             self.frames_total = total
 
@@ -85,9 +86,9 @@ class HeartbeatWriter:
         self._write(state, step, payload)
 
     def _write(self, state: JobState, step: int, payload: Optional[Record]) -> None:
-        self._next_at = time.monotonic() + BEAT_S
+        self._next_at = time.monotonic() + HEARTBEAT_S
         self.count()
-        beat = {
+        heartbeat = {
             "beat": self._number,
             "state": state,
             "step": step,
@@ -96,7 +97,23 @@ class HeartbeatWriter:
             "payload": payload,
         }
         try:
-            job_records.write_json(self._path, beat, durable=False)
+            job_records.write_json(self._path, heartbeat, durable=False)
             self.problem = None
         except OSError as e:  # a full disk must not end the payload
             self.problem = os_problem.record_of(e)
+
+
+def count_progress(attempt: AttemptPaths, spec: Record, last: Record) -> HeartbeatWriter:
+    """The progress of an attempt without a supervisor.
+
+    Args:
+        spec: the job's, which the payload may have changed.
+        last: the last heartbeat, or {}.
+    """
+    try:
+        heartbeat = HeartbeatWriter(attempt, spec.get("progress"))
+    except (KeyError, TypeError):
+        heartbeat = HeartbeatWriter(attempt, None)
+    heartbeat.continue_from(last)
+    heartbeat.count()
+    return heartbeat

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from typing import Any, BinaryIO, Dict, List, Optional
 
-from being_remote.pod import cgroup_limits, client
+from being_remote.pod import cgroup_limits, client, locks
 from being_remote.pod.gpus import GpuQuery
 
 PROGRAM_S = 5
@@ -107,7 +107,7 @@ def measure_disk(folder: str) -> Dict[str, Any]:
 
 def find_foreign_locks() -> Optional[str]:
     """Return who else owns the usual folder of our locks (`pod/locks.py`); None: no other user."""
-    path = f"/tmp/being-remote-{os.geteuid()}"
+    path = os.path.dirname(locks.places()[0])
     try:
         info = os.lstat(path)
     except OSError:

@@ -32,13 +32,18 @@ def volume_marker(jobs: str) -> str:
 
 
 def incoming_folder(jobs: str) -> str:
-    """Where claims unpack jobs before they are renamed into place."""
+    """Where claims write jobs before they are renamed into place."""
     return f"{jobs}/.in"
 
 
 def forgotten_folder(jobs: str) -> str:
     """Where the folders of forgotten jobs lie while they are removed."""
     return f"{jobs}/.forgotten"
+
+
+def uploads_folder(jobs: str) -> str:
+    """Where the laptop uploads the files of earlier attempts, from other hosts, to resume from."""
+    return f"{jobs}/{PUSHED}"
 
 
 def waiting_folder(workdir: Union[str, os.PathLike[str]]) -> str:
@@ -127,4 +132,4 @@ class JobPaths:
 
     def pushed(self, name: str) -> str:
         """Where the laptop uploads the files of an earlier attempt, from another host, to resume from."""
-        return f"{self.jobs}/{PUSHED}/{os.path.basename(name)}"
+        return f"{uploads_folder(self.jobs)}/{os.path.basename(name)}"

@@ -6,10 +6,11 @@ them, as /dev/shm is, is a disk like others.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
-from typing import Dict, FrozenSet, List, Optional
+from typing import Dict, FrozenSet, Iterator, List, Optional, Tuple
 
 KINDS = frozenset(
     b"proc sysfs devtmpfs devpts devfs cgroup cgroup2 cpuset securityfs debugfs tracefs configfs pstore bpf"
@@ -21,32 +22,34 @@ _MAX_LINKS = 40
 def mounted() -> Dict[int, bytes]:
     """Return the type of each mounted file system by its device number; empty where unknown."""
     kinds: Dict[int, bytes] = {}
-    try:
-        with open("/proc/self/mountinfo", "rb") as file:
-            for line in file:
-                fields, _, more = line.partition(b" - ")
-                major, _, minor = fields.split()[2].partition(b":")
-                kinds[os.makedev(int(major), int(minor))] = more.split()[0]
-    except (OSError, ValueError, IndexError):
-        pass
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for fields, kind in _mounts():
+            major, _, minor = fields[2].partition(b":")
+            kinds[os.makedev(int(major), int(minor))] = kind
     return kinds
 
 
 def find_kind(path: str) -> Optional[bytes]:
     """Return the type of the file system that holds a path, or will hold it; None where unknown."""
     real = os.fsencode(os.path.realpath(path))
-    found, kind = b"", None
+    found, longest = None, b""
     try:
-        with open("/proc/self/mountinfo", "rb") as file:
-            for line in file:
-                fields, _, more = line.partition(b" - ")
-                point = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), fields.split()[4])
-                below = real == point or real.startswith(point.rstrip(b"/") + b"/")
-                if below and len(point) >= len(found):  # of two at one place the later one is seen
-                    found, kind = point, more.split()[0]
+        for fields, kind in _mounts():
+            point = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), fields[4])
+            below = real == point or real.startswith(point.rstrip(b"/") + b"/")
+            if below and len(point) >= len(longest):  # of two at one place the later one is seen
+                longest, found = point, kind
     except (OSError, ValueError, IndexError):
         return None
-    return kind
+    return found
+
+
+def _mounts() -> Iterator[Tuple[List[bytes], bytes]]:
+    """(the fields before the separator, the type) of each mount, as proc(5) lists them."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        for line in file:
+            fields, _, more = line.partition(b" - ")
+            yield fields.split(), more.split()[0]
 
 
 def devices() -> FrozenSet[int]:

@@ -25,6 +25,7 @@ class ProcessStat(NamedTuple):
 
     parent: int
     group: int
+    session: int
     start: int
 
 
@@ -36,7 +37,7 @@ def read_stat(pid: int) -> Optional[ProcessStat]:
             fields = file.read(4096).rpartition(b")")[2].split()
         if fields[0] in (b"Z", b"X"):
             return None
-        return ProcessStat(int(fields[1]), int(fields[2]), int(fields[19]))
+        return ProcessStat(int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
     except (OSError, IndexError, ValueError):
         return None
 
@@ -110,7 +111,7 @@ def find_marked(
             continue
         children.setdefault(stat.parent, []).append(pid)
         adopted = stat.parent == parent and pid not in (not_adopted or ())
-        if adopted or stat.group == group or _carries(pid, mark):
+        if adopted or stat.group == group or read_mark(pid) == mark:
             found.add(pid)
     further = list(found)
     while further:
@@ -118,6 +119,28 @@ def find_marked(
         found.update(below)
         further += below
     return sorted(found)
+
+
+def find_session(leader: Any) -> List[int]:
+    """The living processes of a payload's session; `leader`: the payload, as a record of this boot has it."""
+    if is_alive(leader) is None:
+        return []
+    pid, first = leader["pid"], read_stat(leader["pid"])
+    if first is not None and first.start != leader["start"]:
+        return []  # another process got its number: none of its session is left
+    stats = ((each, read_stat(each)) for each in list_pids())
+    return [each for each, stat in stats if stat is not None and stat.session == pid]
+
+
+def read_mark(pid: int) -> Optional[str]:
+    """The mark that a process carries; None without one, or where that cannot be seen."""
+    prefix = f"{MARK}=".encode()
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            words = file.read().split(b"\0")
+    except OSError:  # it ended, or is another user's
+        return None
+    return next((os.fsdecode(w[len(prefix) :]) for w in words if w.startswith(prefix)), None)
 
 
 def end_marked(mark: str, grace_s: float, find_others: Callable[[], List[int]] = list) -> bool:
@@ -193,14 +216,6 @@ def _adopts_orphans() -> bool:
     except (OSError, AttributeError):
         return False
     return bool(asked == 0 and answer.value)
-
-
-def _carries(pid: int, mark: str) -> bool:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return f"{MARK}={mark}".encode() in file.read().split(b"\0")
-    except OSError:  # it ended, or is another user's
-        return False
 
 
 def _answering(group: int) -> List[int]:

@@ -1,8 +1,8 @@
 """Our programs, stored once on a host as one importable archive a version: `jobs/.programs/<sha256>`.
 
 An archive is used only after its bytes were compared with their hash; one that is half-written or changed
-counts as missing, and the laptop sends it again. A job keeps a link of its own, or a copy where there are no
-links, and the hash beside it, so that anybody may remove `.programs` at any time.
+counts as missing, and the laptop sends it again. A job has a copy of its own, and the hash beside it: anybody
+may remove `.programs` at any time, and a payload that changes its own copy spoils no other job's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _ABANDONED_S = 3600.0
 
 def is_stored(jobs: str, sha256: str) -> bool:
     """Whether the archive is here and whole."""
-    return _is_whole(programs_archive(jobs, sha256), sha256)
+    try:
+        return _read_whole(programs_archive(jobs, sha256), sha256) is not None
+    except job_records.Unreadable:
+        return False
 
 
 def store(jobs: str, data: bytes, sha256: str) -> None:
@@ -42,7 +45,9 @@ def give_to_job(jobs: str, sha256: str, job: JobPaths) -> None:
     with open(job.bundle_sha256, "x", encoding="ascii") as file:
         disk_features.set_mode(file.fileno(), 0o600)
         file.write(f"{sha256}  {os.path.basename(job.bundle)}\n")  # as `sha256sum -c` reads it
-    _link(programs_archive(jobs, sha256), job.bundle)
+    with open(programs_archive(jobs, sha256), "rb") as stored, open(job.bundle, "xb") as copy:
+        disk_features.set_mode(copy.fileno(), 0o600)
+        shutil.copyfileobj(stored, copy)
 
 
 def version_of(job: JobPaths) -> Optional[str]:
@@ -57,34 +62,27 @@ def version_of(job: JobPaths) -> Optional[str]:
 def mend(job: JobPaths) -> None:
     """Replace the job's programs from the store if they are damaged. Raises OSError where that cannot be."""
     sha256 = version_of(job)
-    if sha256 is None or _is_whole(job.bundle, sha256):
+    if sha256 is None or _read_whole(job.bundle, sha256) is not None:
         return
-    if not is_stored(job.jobs, sha256):
-        raise OSError("the job's programs were changed or are damaged: " + job.bundle)
-    temporary = f"{job.bundle}.{os.getpid()}.tmp"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
-    _link(programs_archive(job.jobs, sha256), temporary)
-    os.rename(temporary, job.bundle)
-    job_records.sync_folder(job.folder)
+    programs = _read_whole(programs_archive(job.jobs, sha256), sha256)
+    if programs is None:
+        # Programs of another version might not run all that the job's spec names.
+        raise OSError(
+            f"its programs are damaged ({job.bundle}), and the host has no others of their version; cancel"
+            f" {os.path.basename(job.folder)}: then the same command makes another job"
+        )
+    job_records.write_bytes(job.bundle, programs)
 
 
-def _is_whole(path: str, sha256: str) -> bool:
+def _read_whole(path: str, sha256: str) -> Optional[bytes]:
+    """An archive's bytes; None if they are not those of that hash."""
     try:
         data = job_records.read_bytes(path, MAX_PROGRAMS_BYTES)
+    except job_records.Unreadable:
+        raise  # the disk fails for a moment
     except ValueError:
-        return False
-    return data is not None and hashlib.sha256(data).hexdigest() == sha256
-
-
-def _link(source: str, path: str) -> None:
-    try:
-        os.link(source, path)
-    except FileExistsError:
-        raise
-    except OSError:  # no links on this disk, or too many of this file
-        shutil.copyfile(source, path)
-        disk_features.set_mode(path, 0o600)
+        return None
+    return data if data is not None and hashlib.sha256(data).hexdigest() == sha256 else None
 
 
 def _remove_abandoned(folder: str, before: float) -> None:

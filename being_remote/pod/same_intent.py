@@ -12,11 +12,9 @@ import sys
 from typing import Any, BinaryIO, Optional
 
 from being_remote.pod import job_records, start_gate, status
-from being_remote.pod.boot_identity import read_boot_identity
+from being_remote.pod.boot_identity import read_boot_identity, runs_nowhere_else
 from being_remote.pod.job_paths import JOB_ID, JobPaths
 from being_remote.pod.job_records import Record
-
-_BOOT = ("pid_ns", "init_start", "boot_id", "volume")
 
 
 def find_same_intent(workdir: str, job: JobPaths, spec: bytes) -> Optional[str]:
@@ -59,13 +57,11 @@ def _is_over(workdir: str, name: str) -> bool:
     newest = seen["attempts"][-1] if seen["attempts"] else None
     if newest is None or newest["attempt"] < seen["asked"]:
         return bool(seen["lock"] != "held" and (seen["cancel"] or 0) >= max(1, seen["asked"]))
-    who, beat, here = newest["who"], newest["progress"], read_boot_identity(workdir)
-    alive = [(who or {}).get("supervisor"), (beat or {}).get("payload")]
+    who, heartbeat, here = newest["who"], newest["progress"], read_boot_identity(workdir)
+    alive = [(who or {}).get("supervisor"), (heartbeat or {}).get("payload")]
     if seen["lock"] == "held" or who is None or any(p and p["alive"] is not False for p in alive):
         return False
-    then = who["incarnation"]
-    same_boot = all(here[key] is not None and then.get(key) == here[key] for key in _BOOT)
-    return same_boot or (here["alone"] is True and then.get("volume") == here["volume"])
+    return runs_nowhere_else(who["incarnation"], here)
 
 
 def main(request: str, stdin: BinaryIO) -> None:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, List, Optional, Tuple
 from being_remote.pod import cancel_mark, gpu_lease, job_records, locks, os_problem, processes, start_gate
 from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.gpus import GpuQuery
-from being_remote.pod.heartbeat import HeartbeatWriter
+from being_remote.pod.heartbeat import count_progress
 from being_remote.pod.host_queue import HostQueue
 from being_remote.pod.job_paths import JOB_ID, JobPaths, jobs_folder
 from being_remote.pod.job_records import Record
@@ -29,7 +29,7 @@ MAX_LETTERS = 24 << 20
 MAX_DEPTH = 16
 SHOWN_ATTEMPTS = 16
 _WHO = {"incarnation", "supervisor", "gpus", "lock_path", "lock_inode"}
-_BEAT = {"beat", "state", "frames_done", "frames_total", "payload"}
+_HEARTBEAT = {"beat", "state", "frames_done", "frames_total", "payload"}
 _END = {"state", "exit_code", "reason", "elapsed_s", "frames_done", "frames_total", "gpus"}
 
 _NOTHING: Record = {
@@ -125,8 +125,8 @@ def _attempt(paths: JobPaths, number: int, of_job: Record, only_end: bool = Fals
         if end is None and not only_end:
             who = _only(job_records.read_json(attempt_paths.who), _WHO)
             facts["who"] = _with_liveness(who, "supervisor")
-            beat = _only(job_records.read_json(attempt_paths.progress), _BEAT)
-            facts["progress"] = _with_liveness(beat, "payload")
+            heartbeat = _only(job_records.read_json(attempt_paths.progress), _HEARTBEAT)
+            facts["progress"] = _with_liveness(heartbeat, "payload")
             # A supervisor that is dead by now may have written it since the first look.
             facts["end"] = _only(job_records.read_json(attempt_paths.end), _END)
     except ValueError as e:
@@ -136,12 +136,10 @@ def _attempt(paths: JobPaths, number: int, of_job: Record, only_end: bool = Fals
 
 def _count_anew(paths: JobPaths, newest: Record) -> None:
     """The last heartbeat of an attempt that ended without an exit record says too little."""
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        progress = job_records.read_spec(paths.spec)[0]["progress"]
-        if newest["progress"] is not None and progress is not None:
-            writer = HeartbeatWriter(paths.attempt(newest["attempt"]), progress)
-            writer.count()
-            newest["progress"]["frames_done"] = writer.frames_done
+    with contextlib.suppress(ValueError):
+        spec, last = job_records.read_spec(paths.spec)[0], newest["progress"]
+        if last is not None:
+            last["frames_done"] = count_progress(paths.attempt(newest["attempt"]), spec, last).frames_done
 
 
 def _only(record: Optional[Record], names: Any) -> Optional[Record]:

@@ -12,13 +12,12 @@ import contextlib
 import json
 import os
 import time
-from typing import Any, Callable, List, Optional, TypeVar
+from typing import Callable, List, Optional, TypeVar
 
 from being_remote.pod import (
     cancel_mark,
     exit_record,
     job_records,
-    lock_heirs,
     locks,
     os_problem,
     processes,
@@ -34,7 +33,9 @@ from being_remote.pod.gpu_queue import GpuQueue
 from being_remote.pod.job_paths import AttemptPaths, JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
-from being_remote.pod.orphaned_attempt import OrphanedAttempt, OrphanRecords
+from being_remote.pod.orphaned_attempt import OrphanedAttempt, OrphanRecords, end_orphans, with_unseen
+from being_remote.pod.supervisor_start import write_answer
+from being_remote.pod.tickets import Ticket, Tickets
 from being_remote.pod.wakeups import Wakeups
 
 WRITE_AGAIN_S = 5.0
@@ -49,15 +50,17 @@ class NothingToDo(Exception):
 class Supervisor:
     """One run of this program."""
 
-    def __init__(
-        self, workdir: str, job: str, attempt: int, answer: Optional[int], give_up: Optional[str] = None
-    ) -> None:
-        self.workdir, self.job, self.number = workdir, job, attempt
+    def __init__(self, request: Record) -> None:
+        """`request`: as `main` has it."""
+        workdir, job, self.number = request["workdir"], request["job"], request["attempt"]
+        self.workdir, self.job = workdir, job
         self.paths = JobPaths.of(workdir, job)
         self.spec, self.spec_sha256 = job_records.read_spec(self.paths.spec)
         self.incarnation = read_boot_identity(workdir)
         self.wakeups = Wakeups()
-        self._answer, self._give_up = answer, give_up
+        self._answer, self._give_up = request["answer"], request.get("give_up")
+        number_and_lock = request.get("ticket")
+        self._ticket: Optional[Ticket] = tuple(number_and_lock) if number_and_lock else None
         self._queue: Optional[GpuQueue] = None
 
     def run(self) -> None:
@@ -82,9 +85,7 @@ class Supervisor:
         """Answer the claim that waits for us; only the first answer is sent."""
         if self._answer is None:
             return
-        line = (json.dumps({"supervisor": word, "reason": reason}) + "\n").encode()
-        with contextlib.suppress(OSError):  # the claim has ended: its link was cut
-            os.write(self._answer, line)
+        write_answer(self._answer, word, reason)
         os.close(self._answer)
         self._answer = None
 
@@ -95,6 +96,9 @@ class Supervisor:
             lock = locks.take_all(paths, wait_s=0.05)
             if lock is not None:
                 return lock
+            if self._ticket is not None:  # others need not wait until an earlier attempt has stopped
+                Tickets(self._ticket).release()
+                self._ticket = None
             unfinished = self._is_unfinished()  # before the note: once the gate is passed, it is current
             _, _, note = locks.probe_all(paths)
             note = note if isinstance(note, dict) else {}
@@ -152,8 +156,10 @@ class Supervisor:
             raise NothingToDo("ended", None)
         self._write_note(lock, None)
         if outcome is None:
-            outcome = orphan.judge(lock, self._asked_to_stop, on_start=lambda: self.say("started"))
+            outcome = orphan.verify(lock, self._asked_to_stop, on_start=lambda: self.say("started"))
         elapsed_s = time.monotonic() - orphan.started if orphan.started is not None else 0.0
+        if outcome.state is not JobState.ABANDONED:  # else the GPU is that of the next attempt
+            outcome = with_unseen(outcome, self.job)
         self._write_end(outcome, orphan.attempt, records.who.get("gpus") or [], elapsed_s)
         self.say("lost" if outcome.state is JobState.LOST else "ended")
 
@@ -164,14 +170,14 @@ class Supervisor:
                 self._end_processes(number)
 
     def _end_processes(self, attempt: int) -> None:
-        paths, mark = locks.job_locks(self.job), processes.mark_of(self.job, attempt)
-        processes.end_marked(mark, self.spec["grace_s"], lambda: lock_heirs.find_heirs(paths))
+        records = OrphanRecords.read(self.job, self.paths, attempt)
+        end_orphans(self.job, attempt, records, self.incarnation, self.spec["grace_s"])
 
     def _lease_gpus(self, lock: List[int]) -> Lease:
         """The GPUs that the job needs; without enough free ones the attempt waits, and this process ends."""
         if self.spec["gpus"] == 0:
             return [], []
-        self._queue = queue = GpuQueue(self.workdir, self.incarnation, self.job, self.number)
+        self._queue = queue = GpuQueue(self.workdir, self.incarnation, self.job, self.number, self._ticket)
         if self._give_up is not None:
             raise NeverAvailable(self._give_up)
         taken = queue.try_once(self.spec["gpus"])
@@ -183,7 +189,7 @@ class Supervisor:
     def _wait_in(self, queue: GpuQueue) -> None:
         """Leave the waiting to the host's waiter."""
         wait_s, since = self.spec.get("wait_s"), time.monotonic()
-        queue.record({"env": dict(os.environ), "since": since, "wait_s": wait_s})
+        queue.record({"since": since, "wait_s": wait_s})
         waiter.ensure_waiter(self.workdir, self.incarnation, self.paths.bundle, queue.place, queue.reason)
 
     def _look_after_queue(self) -> None:
@@ -334,14 +340,14 @@ class Supervisor:
 
 def main(request: str) -> None:
     """Look after the attempt that `request` names: {"workdir", "job", "attempt", "answer": fd or null,
-    "give_up": why the attempt waits no longer and fails, where that is so}."""
+    "give_up": why the attempt waits no longer and fails, "ticket": its number in the queue and the descriptor
+    that holds it}. The last two may be missing."""
     asked: Record = json.loads(request)
     try:
-        supervisor = Supervisor(
-            asked["workdir"], asked["job"], asked["attempt"], asked["answer"], asked.get("give_up")
-        )
+        supervisor = Supervisor(asked)
     except (OSError, ValueError) as e:
-        _say_error(asked["answer"], e)
+        if asked["answer"] is not None:
+            write_answer(asked["answer"], "error", str(e))
         raise SystemExit(f"no supervisor can start: {e}") from e  # the waiter must see that it failed
     try:
         supervisor.run()
@@ -351,11 +357,3 @@ def main(request: str) -> None:
     except Exception as e:
         supervisor.say("error", f"{type(e).__name__}: {e}")
         raise
-
-
-def _say_error(answer: Any, error: Exception) -> None:
-    if answer is not None:
-        with contextlib.suppress(OSError):  # the claim has ended
-            os.write(
-                answer, (json.dumps({"supervisor": "error", "reason": str(error)[:500]}) + "\n").encode()
-            )

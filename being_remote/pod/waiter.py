@@ -32,7 +32,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 from typing import Dict, List, Optional
 
@@ -51,6 +50,7 @@ from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.gpus import GpuQuery
 from being_remote.pod.job_paths import JobPaths, waiting_folder
 from being_remote.pod.job_records import Record
+from being_remote.pod.program_start import start_detached
 from being_remote.pod.supervisor_start import start_supervisor
 from being_remote.pod.tickets import Tickets
 from being_remote.pod.wait_limits import WaitLimits
@@ -58,11 +58,6 @@ from being_remote.pod.waiting_records import WaitingAttempt
 
 LOOK_S = 0.5
 SLOWEST_LOOK_S = 5.0
-START = (
-    "import sys; sys.path.insert(0, sys.argv[1])\n"
-    "from being_remote.pod import waiter\n"
-    "waiter.main(sys.argv[2])\n"
-)
 
 
 def ensure_waiter(workdir: str, boot: Record, programs: str, place: WaitingAttempt, reason: str) -> None:
@@ -84,20 +79,9 @@ def ensure_waiter(workdir: str, boot: Record, programs: str, place: WaitingAttem
         time.sleep(0.02)  # somebody looks at the lock of a dead one
     try:
         _write_note(lock, None, place, reason)
-        log = os.open(f"{waiting_folder(workdir)}/waiter.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        request = json.dumps({"workdir": workdir, "lock": lock})
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-c", START, programs, request],
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                pass_fds=(lock,),
-                start_new_session=True,
-            )
-        finally:
-            os.close(log)
+        request = {"workdir": workdir, "lock": lock}
+        log = f"{waiting_folder(workdir)}/waiter.log"
+        process = start_detached("waiter", programs, request, log, pass_fds=(lock,))
         _write_note(lock, process.pid, place, reason)  # it may die before its first look
     finally:
         os.close(lock)
@@ -159,7 +143,9 @@ class Waiter:
         self._collect_ended()
         waiting = waiting_records.list_waiting(self._folder)
         while waiting and not self._can_start(waiting[0]):
-            waiting_records.remove_waiting(self._folder, waiting.pop(0))
+            dropped = waiting.pop(0)
+            waiting_records.remove_waiting(self._folder, dropped)
+            waiting_records.remove_environment(dropped)
         if not waiting:
             return False
         self._tickets.hold({waiting[0].number, waiting[-1].number})
@@ -225,7 +211,8 @@ class Waiter:
 
     def _start(self, place: WaitingAttempt, give_up: Optional[str] = None) -> None:
         """Start the attempt's supervisor; it passes the gate, waits again, or fails."""
-        env = self._read_content(place).get("env")
+        # Records of earlier versions hold the environment themselves.
+        env = waiting_records.read_environment(place) or self._read_content(place).get("env")
         try:
             program_store.mend(JobPaths.of(self._workdir, place.job))
             process = start_supervisor(self._workdir, place.job, place.attempt, env=env, give_up=give_up)
@@ -271,11 +258,7 @@ class Waiter:
 
 
 def main(request: str) -> None:
-    """Keep the queue of {"workdir", "lock": the descriptor of the waiter's lock, or null to take it}."""
+    """Keep the queue of {"workdir", "lock": the descriptor of the waiter's lock}."""
     asked = json.loads(request)
-    workdir, lock = asked["workdir"], asked["lock"]
-    if lock is None:
-        lock = locks.take(waiting_records.waiter_lock(workdir, read_boot_identity(workdir)), locks.PROBED_S)
-    if lock is not None:
-        os.set_inheritable(lock, False)
-        Waiter(workdir, lock).run()
+    os.set_inheritable(asked["lock"], False)
+    Waiter(asked["workdir"], asked["lock"]).run()

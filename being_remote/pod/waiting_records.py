@@ -4,19 +4,20 @@
 
 A record is written by the attempt's supervisor under the job's lock, and holds no lock itself. Its name says
 all that the order needs. Each boot has a folder of its own: several pods may mount one disk, and what waited
-before a restart is read by no waiter. `waiter` keeps the order.
+before a restart is read by no waiter. `waiter` keeps the order. The environment of an attempt's submit lies
+among the locks, on the pod's own disk: it may hold tokens that the host gives to its users, and a network
+volume may outlive the pod.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import re
-from typing import Iterable, List, NamedTuple, Optional
+from typing import Dict, Iterable, List, NamedTuple, Optional
 
 from being_remote.pod import job_records, locks
+from being_remote.pod.boot_identity import boot_key
 from being_remote.pod.job_paths import JOB_ID, waiting_folder
 from being_remote.pod.job_records import Record
 
@@ -44,17 +45,12 @@ class WaitingAttempt(NamedTuple):
 
 def boot_folder(workdir: str, boot: Record) -> str:
     """The folder of the attempts that wait in this boot of this pod."""
-    return f"{waiting_folder(workdir)}/{_key(boot['pid_ns'], boot['init_start'], boot['boot_id'])}"
+    return f"{waiting_folder(workdir)}/{boot_key(boot)}"
 
 
 def waiter_lock(workdir: str, boot: Record, make: bool = True) -> str:
     """The lock of the process that keeps the queue of a workdir in this boot."""
-    key = _key(os.path.realpath(workdir), boot["pid_ns"], boot["init_start"], boot["boot_id"])
-    return locks.waiter_lock(key, make)
-
-
-def _key(*told: object) -> str:
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    return locks.waiter_lock(boot_key(boot, os.path.realpath(workdir)), make)
 
 
 def list_waiting(folder: str) -> List[WaitingAttempt]:
@@ -75,12 +71,16 @@ def find_highest(folder: str) -> int:
 
 def list_other_boots(workdir: str, folder: str) -> List[WaitingAttempt]:
     """The attempts that wait in other boots of this pod, or on other pods. Raises OSError."""
+    boots = _list_boot_folders(workdir)
+    return [waiting for boot in boots if boot != folder for waiting in list_waiting(boot)]
+
+
+def _list_boot_folders(workdir: str) -> List[str]:
     top = waiting_folder(workdir)
     try:
-        boots = [f"{top}/{name}" for name in sorted(os.listdir(top)) if _BOOT.fullmatch(name)]
+        return [f"{top}/{name}" for name in sorted(os.listdir(top)) if _BOOT.fullmatch(name)]
     except FileNotFoundError:
         return []
-    return [waiting for boot in boots if boot != folder for waiting in list_waiting(boot)]
 
 
 def find_waiting(waiting: Iterable[WaitingAttempt], job: str, attempt: int) -> Optional[WaitingAttempt]:
@@ -98,6 +98,31 @@ def add_waiting(folder: str, place: WaitingAttempt, content: Record) -> None:
     job_records.write_json(f"{folder}/{place.name}", content)
 
 
+def write_environment(place: WaitingAttempt) -> None:
+    """Keep this process's environment for the attempt's supervisor. Raises OSError."""
+    job_records.write_json(_environment_path(place), dict(os.environ), durable=False)
+
+
+def read_environment(place: WaitingAttempt) -> Optional[Dict[str, str]]:
+    """What `write_environment` kept; None if it was removed, as by a cleaner of that disk."""
+    try:
+        return job_records.read_json(_environment_path(place))
+    except job_records.Unreadable:
+        raise  # the disk fails for a moment
+    except ValueError:
+        return None
+
+
+def remove_environment(place: WaitingAttempt) -> None:
+    """Remove what `write_environment` kept."""
+    with contextlib.suppress(OSError):
+        os.unlink(_environment_path(place))
+
+
+def _environment_path(place: WaitingAttempt) -> str:
+    return os.path.join(locks.folder(), f"{place.job}-{place.attempt}.env")
+
+
 def remove_waiting(folder: str, place: WaitingAttempt) -> None:
     """Let an attempt wait no more; not synced, because what comes back after a power cut is harmless."""
     with contextlib.suppress(FileNotFoundError):
@@ -109,9 +134,10 @@ def remove_job(workdir: str, place: WaitingAttempt, keep: Optional[str]) -> None
 
     What cannot be removed is dropped by the waiter when it is its turn.
     """
-    top = waiting_folder(workdir)
+    if keep is None:
+        remove_environment(place)
     with contextlib.suppress(OSError):
-        for boot in [f"{top}/{name}" for name in os.listdir(top) if _BOOT.fullmatch(name)]:
+        for boot in _list_boot_folders(workdir):
             for other in list_waiting(boot):
                 if (
                     other.job == place.job
@@ -119,3 +145,5 @@ def remove_job(workdir: str, place: WaitingAttempt, keep: Optional[str]) -> None
                     and (boot, other) != (keep, place)
                 ):
                     remove_waiting(boot, other)
+                    if other.attempt != place.attempt:
+                        remove_environment(other)

@@ -46,12 +46,17 @@ def supervisor(countdown: Countdown, request: dict[str, Any]) -> Callable[[], No
     return lambda: program.main(json.dumps(request))
 
 
-def waiter(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:
+def waiter(countdown: Countdown, request: dict[str, Any]) -> Callable[[], object]:
+    from being_remote.pod import locks, waiting_records
     from being_remote.pod import waiter as program
+    from being_remote.pod.boot_identity import read_boot_identity
 
+    workdir = request["workdir"]
+    lock = locks.take(waiting_records.waiter_lock(workdir, read_boot_identity(workdir)), locks.PROBED_S)
     program.LOOK_S = program.SLOWEST_LOOK_S = 0.05
     sys.addaudithook(lambda *_: countdown.event())
-    return lambda: program.main(json.dumps(request))
+    # Without the lock another waiter keeps the queue, and there is nothing to do.
+    return lambda: lock is not None and program.main(json.dumps({"workdir": workdir, "lock": lock}))
 
 
 def claim(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:

@@ -9,10 +9,12 @@ supervisor that finds it busy records the job, makes sure that the pod's waiter 
 on the first pod looks at the job in two steps, the lock and the supervisor, then the end, with anything in
 between.
 
+A cancel may find the attempt without a supervisor that it can see, and write its end.
+
 The code that it stands for: a client is `pod/claim.py`, a supervisor `pod/supervisor.py` with
-`pod/orphaned_attempt.py`, a waiter `pod/waiter.py`, the observer `pod/status.py` with
-`jobs/status_verdict.py`. `Rules` names what makes it right, so that a test can take each away and see the
-search find the harm.
+`pod/orphaned_attempt.py`, a waiter `pod/waiter.py`, the canceller `pod/cancel.py`, the observer
+`pod/status.py` with `jobs/status_verdict.py`. `Rules` names what makes it right, so that a test can take each
+away and see the search find the harm.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ class Rules:
     the_end_is_read_last: bool = True
     a_place_is_recorded_before_the_waiter_is_looked_for: bool = True
     a_waiter_looks_again_once_its_lock_is_free: bool = True
+    a_cancel_writes_an_end_only_where_it_ran: bool = True
 
 
 class State(NamedTuple):
@@ -56,6 +59,7 @@ class State(NamedTuple):
         busy: whether the GPU of each pod is.
         records: (pod, life) of the waiting records; a waiter reads those of its own life.
         waiters: of each pod: "" none, "look", "close" (about to free its lock), "again" (has freed it).
+        canceller: where a cancel is that finds no living supervisor on its pod, the last one; "": none.
         life: the first pod's incarnation; born: (pod, life) of the attempt.
         crashes, crashed: how many may still come; whether one came.
         look: what the observer has seen: (lock free, supervisor alive, born in this life, ended).
@@ -75,6 +79,7 @@ class State(NamedTuple):
     busy: tuple[bool, bool] = (False, False)
     records: frozenset[tuple[int, int]] = frozenset()
     waiters: tuple[str, ...] = ("", "")
+    canceller: str = ""
     life: int = 0
     born: tuple[int, int] = (-1, -1)
     crashes: int = 1
@@ -88,18 +93,22 @@ class State(NamedTuple):
 
     def holders(self, pod: int) -> frozenset[str]:
         """Who holds the lock of that pod."""
-        return frozenset(h for h in self.lock if (self.born[0] if h == "p" else self.pods[int(h)]) == pod)
+        at = {"p": self.born[0], "c": self.cancel_pod}
+        return frozenset(h for h in self.lock if (at[h] if h in at else self.pods[int(h)]) == pod)
+
+    @property
+    def cancel_pod(self) -> int:
+        return max(self.pods[:3])
 
     def may_judge(self, i: int, rules: Rules) -> bool:
         """Whether supervisor i may look after the attempt: it ran here, or no other pod sees the disk."""
         here = self.born == (self.pods[i], self.life if self.pods[i] == 0 else 0)
         return here or set(self.pods[:3]) == {0} or not rules.judged_only_where_it_ran
 
-    @property
-    def supervised(self) -> bool:
-        """Whether a supervisor lives on the first pod that looks after the attempt."""
+    def supervised(self, pod: int) -> bool:
+        """Whether a supervisor lives on that pod that looks after the attempt."""
         return any(
-            at in ("put back", "judge", "write", "watch", "start") and self.pods[i] == 0
+            at in ("put back", "judge", "write", "watch", "start") and self.pods[i] == pod
             for i, at in enumerate(self.supervisors)
         )
 
@@ -121,6 +130,7 @@ def successors(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
                 f"the GPU of pod {pod} is free",
                 s._replace(busy=(s.busy[0] and pod == 1, s.busy[1] and pod == 0)),
             )
+    yield from _canceller(s, rules)
     if s.payload == "runs":
         yield "payload ends", s._replace(payload="done", lock=s.lock - {"p"})
     yield from _observer(s, rules)
@@ -261,20 +271,40 @@ def _supervisor(s: State, i: int, rules: Rules) -> Iterator[tuple[str, State]]:
         yield f"supervisor {i} leaves", leaves()
 
 
+def _canceller(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
+    """`pod/cancel.py` where it finds an attempt whose supervisor does not live on its pod."""
+    at, pod = s.canceller, s.cancel_pod
+    is_ours = s.born == s.life_of(pod) or set(s.pods[:3]) == {0}
+    if at == "look" and s.made and not s.ended and not s.supervised(pod):
+        yield "the cancel sees no supervisor", s._replace(canceller="end")
+    elif at == "end" and s.payload == "runs" and s.born == s.life_of(pod):
+        yield "the cancel ends the payload", s._replace(canceller="lock", payload="done", lock=s.lock - {"p"})
+    elif at == "end":
+        yield "the cancel finds no process", s._replace(canceller="lock")
+    elif at == "lock" and s.holders(pod):
+        yield "the cancel finds the lock held", s._replace(canceller="")
+    elif at == "lock":
+        yield "the cancel takes the lock", s._replace(canceller="write", lock=s.lock | {"c"})
+    elif at == "write":
+        writes = is_ours or not rules.a_cancel_writes_an_end_only_where_it_ran
+        left = s._replace(canceller="", lock=s.lock - {"c"})
+        yield "the cancel writes the end, or leaves", left._replace(ended=s.ended or writes)
+
+
 def _observer(s: State, rules: Rules) -> Iterator[tuple[str, State]]:
     if s.look is None:
         if s.made and (rules.lock_is_read_before_the_end or not s.ended):
-            look = (not s.holders(0), s.supervised, s.born == (0, s.life), s.ended)
+            look = (not s.holders(0), s.supervised(0), s.born == (0, s.life), s.ended)
             yield "observer reads the lock and the supervisor", s._replace(look=look)
         return
     free, supervised, same_life, ended = s.look
-    watched = supervised and s.supervised
+    watched = supervised and s.supervised(0)
     if not rules.lock_is_read_before_the_end:
-        free, supervised, ended = not s.holders(0), s.supervised, False
+        free, supervised, ended = not s.holders(0), s.supervised(0), False
     elif rules.the_end_is_read_last:
         ended = s.ended
     else:
-        supervised = s.supervised
+        supervised = s.supervised(0)
     supervised = supervised and rules.a_supervisor_without_the_lock_is_seen
     free = (free and not supervised) or not rules.lost_needs_a_free_lock
     alone = set(s.pods[:3]) == {0} or not rules.another_life_on_a_shared_volume_is_unknown
@@ -317,6 +347,7 @@ def _crashes(now: State) -> Iterator[tuple[str, State]]:
             lock=s.lock - s.holders(0),
             life=s.life + 1,
             waiters=with_item(s.waiters, 0, ""),
+            canceller=s.canceller if s.cancel_pod else "",
             look=None,
         ),
     )
@@ -366,10 +397,15 @@ class Search:
 
 
 def search(
-    rules: Rules = Rules(), *, crashes: int = 1, pods: tuple[int, ...] = (0, 0, 0), busy: bool = False
+    rules: Rules = Rules(),
+    *,
+    crashes: int = 1,
+    pods: tuple[int, ...] = (0, 0, 0),
+    busy: bool = False,
+    cancels: bool = False,
 ) -> Search:
     """Visit every state that can be reached; stops at the first harm, with the way to it."""
-    first = State(crashes=crashes, pods=(*pods, 0, 1))
+    first = State(crashes=crashes, pods=(*pods, 0, 1), canceller="look" if cancels else "")
     if busy:  # with another job, and a waiter that other jobs have needed
         busy_pods = (True, 1 in pods)
         first = first._replace(busy=busy_pods, waiters=tuple("look" if pod else "" for pod in busy_pods))

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 from local_jobs import wait_until
 
-from being_remote.pod import cancel, processes
+from being_remote.jobs.spec import FileProgress
+from being_remote.pod import cancel, lock_heirs, processes
+from being_remote.pod.boot_identity import read_boot_identity
 from being_remote.pod.job_paths import JobPaths
 
 # A daemon in a session of its own, without our mark; its parent ends at once.
@@ -104,6 +107,96 @@ def test_a_daemon_that_nothing_but_the_lock_tells_of_ends_after_its_supervisor_w
     finally:
         if is_alive(daemon):
             os.kill(daemon, signal.SIGKILL)
+
+
+# A daemon without our mark that keeps only what it is told to: the lease of its GPU, or nothing.
+KEEPS_LITTLE = """
+import os, subprocess, sys, time
+if sys.argv[1] == "2":
+    sys.exit(0)
+held = []
+for fd in map(int, os.listdir("/proc/self/fd")):
+    try:
+        if "/gpu-" in os.readlink("/proc/self/fd/%d" % fd):
+            held.append(fd)
+    except OSError:
+        pass
+keeps = held if sys.argv[2] == "lease" else []
+sleep = ["env", "-i", "sleep", "60"]
+daemon = subprocess.Popen(sleep, pass_fds=keeps, start_new_session=sys.argv[2] == "lease")
+open("../daemon", "w").write(str(daemon.pid))
+while not os.path.exists("../go"):
+    time.sleep(0.02)
+"""
+
+
+def start_keeping(desk: Any, what: str) -> tuple[Any, Path, int]:
+    """An attempt that ended without its supervisor, and left a daemon."""
+    spec = desk.spec("python3", "-c", KEEPS_LITTLE, "{attempt}", what, gpus=1)
+    desk.submit(spec)
+    folder = desk.folder(spec.job, 1)
+    daemon = number_in(folder / "daemon")
+    kill_supervisor(folder)
+    (folder / "go").touch()
+    wait_until(lambda: desk.see(spec.job).evidence["lock"] == "free")
+    wait_until(lambda: processes.find_marked(processes.mark_of(spec.job, 1)) == [])
+    assert is_alive(daemon)
+    return spec, folder, daemon
+
+
+@pytest.mark.parametrize("what", ["lease", "session"])
+@pytest.mark.parametrize("then", ["cancel", "submit", "resume"])
+def test_a_daemon_that_only_its_gpu_or_its_session_tells_of_ends_after_its_supervisor_was_killed(
+    desk: Any, card: Any, then: str, what: str
+) -> None:
+    spec, folder, daemon = start_keeping(desk, what)
+    try:
+        if then == "cancel":
+            assert desk.cancel(spec.job).state == "cancelled"
+        elif then == "submit":
+            desk.submit(spec)
+            assert desk.until(spec.job, "lost", "failed", timeout_s=10).state == "lost"
+            wait_until((folder / "end.json").exists)
+        else:
+            desk.submit(spec, attempt=2)
+            assert desk.until(spec.job, "succeeded", "failed", timeout_s=10).state == "succeeded"
+        assert not is_alive(daemon)
+    finally:
+        if is_alive(daemon):
+            os.kill(daemon, signal.SIGKILL)
+
+
+def test_a_process_that_cannot_be_seen_and_holds_the_gpu_is_named_at_the_end(
+    desk: Any, card: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of another user, where this one may not look into its processes."""
+    spec, folder, daemon = start_keeping(desk, "lease")
+    monkeypatch.setattr(lock_heirs, "find_heirs", lambda _: [])
+    here = read_boot_identity(str(desk.workdir))
+    cancel._end_orphan(JobPaths.of(desk.workdir, spec.job), spec.job, 1, here)
+    os.kill(daemon, signal.SIGKILL)
+    said = json.loads((folder / "end.json").read_text())["reason"]
+    assert said.endswith("; a process that cannot be seen from here still holds its GPU")
+
+
+def test_the_record_of_an_orphan_that_a_cancel_ended_is_as_complete_as_any_other(
+    desk: Any, card: Any
+) -> None:
+    frames = "mkdir o; touch o/1.frame o/2.frame"
+    spec = desk.spec(
+        "sh", "-c", f"{frames}; touch ../up; {WAITS}", gpus=1, progress=FileProgress("o/*.frame", 24)
+    )
+    began = time.monotonic()
+    desk.submit(spec)
+    folder = desk.folder(spec.job, 1)
+    wait_until((folder / "up").exists)
+    gpus = json.loads((folder / "who.json").read_text())["gpus"]
+    kill_supervisor(folder)
+    time.sleep(0.5)
+    assert desk.cancel(spec.job).state == "cancelled"
+    end = json.loads((folder / "end.json").read_text())
+    assert (end["frames_done"], end["frames_total"], end["gpus"]) == (2, 24, gpus)
+    assert 0.5 < end["elapsed_s"] < time.monotonic() - began
 
 
 def dead_children(parent: int) -> list[int]:
@@ -200,6 +293,7 @@ def test_a_cancel_keeps_an_exit_record_that_appears_while_it_ends_the_processes(
         return real(mark, grace_s, find_others)
 
     monkeypatch.setattr(processes, "end_marked", end_and_record)
-    cancel._end_orphan(JobPaths.of(desk.workdir, spec.job), spec.job, 1)
+    here = read_boot_identity(str(desk.workdir))
+    cancel._end_orphan(JobPaths.of(desk.workdir, spec.job), spec.job, 1, here)
     assert json.loads((folder / "end.json").read_text()) == {"state": "succeeded"}
     (folder / "end.json").unlink()

@@ -197,6 +197,32 @@ def test_of_two_pods_on_one_volume_one_runs_an_attempt_and_the_other_may_stop_it
     assert '"abandoned"' in ends.read_text()
 
 
+def test_a_cancel_on_one_pod_writes_no_end_of_an_attempt_that_another_pod_runs(
+    desk, cells, shared: Path
+) -> None:
+    first, second = (type(desk)(cell, shared) for cell in cells)
+    spec = second.spec("sh", "-c", "touch ../up; sleep 60")
+    second.submit(spec)
+    attempts = shared / "jobs" / spec.job / "attempts"
+    # Attempt 1 stays behind on the second pod without its supervisor, and holds the job's lock there.
+    second.session.run(["sh", "-c", f"kill -9 {second.supervisor(spec.job)}"])
+    first.submit(spec, attempt=2)
+    until(lambda: (attempts / "2" / "up").exists())
+    first.session.run(["sh", "-c", f"kill -STOP {first.supervisor(spec.job)}"])
+    second.cancel(spec.job, attempt=2, wait_s=1.0)
+    assert not (attempts / "2" / "end.json").exists()
+    assert first.see(spec.job).state == "running"
+    first.session.run(["sh", "-c", f"kill -CONT {first.supervisor(spec.job)}"])
+    assert first.until(spec.job, "cancelled").reason == "cancelled"
+
+
+def until(happened: Any, timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_of_many_submits_at_once_to_two_pods_on_one_volume_one_starts_the_payload(
     desk, cells, shared: Path
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from desk import Desk
 
-from being_remote.pod import memory_kills
+from being_remote.pod import cgroups, memory_kills
 
 GREEDY = "hold = bytearray(300 << 20)"
 GREEDY_CHILD = f"import os\nif os.fork() == 0:\n    {GREEDY}\nos.wait()\nos._exit(3)"
@@ -68,7 +68,7 @@ def test_a_kill_by_somebody_else_is_not_called_out_of_memory(desk: Desk, group: 
 def test_where_the_kills_cannot_be_read_a_kill_is_possibly_for_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_kills, "OWN", str(tmp_path / "cgroup"))
+    monkeypatch.setattr(cgroups, "OWN", str(tmp_path / "cgroup"))
     assert memory_kills.count_oom_kills() is None
     assert memory_kills.explain_end(-9, None) == "was killed by signal 9, possibly out of memory"
     assert memory_kills.explain_end(-15, None) == "was killed by signal 15"
@@ -90,8 +90,8 @@ def test_the_kills_of_both_versions_of_cgroups_are_read(
     (tmp_path / "own").write_text(f"2:cpuset:/x\n{line}\n")
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).write_text("low 0\noom 9\noom_kill 7\noom_group_kill 0\n")
-    monkeypatch.setattr(memory_kills, "OWN", str(tmp_path / "own"))
-    monkeypatch.setattr(memory_kills, "TOP", str(tmp_path))
+    monkeypatch.setattr(cgroups, "OWN", str(tmp_path / "own"))
+    monkeypatch.setattr(cgroups, "TOP", str(tmp_path))
     assert memory_kills.count_oom_kills() == 7
     assert memory_kills.explain_end(1, 5).endswith("the kernel killed 2 processes of this pod")
     assert memory_kills.explain_end(1, 7) == "ended with 1"

@@ -95,7 +95,7 @@ def test_stored_programs_that_are_not_whole_are_not_run_but_sent_again(desk, cha
     run(desk)
     archive = stored(desk)
     whole = archive.read_bytes()
-    archive.unlink()  # as another file: a link of it may be a job's
+    archive.unlink()
     if change == "cut":
         archive.write_bytes(whole[:-1])
     elif change == "changed":
@@ -124,7 +124,7 @@ def test_a_jobs_damaged_programs_are_replaced_from_the_store_and_never_run(desk)
     job = run(desk)
     bundle = desk.folder(job) / "bundle"
     whole = bundle.read_bytes()
-    with bundle.open("r+b") as file:  # in place: the link in the store is damaged, too
+    with bundle.open("r+b") as file:
         file.truncate(100)
     spec = desk.spec("true", job=job)
     desk.submit(spec, attempt=2)
@@ -132,10 +132,20 @@ def test_a_jobs_damaged_programs_are_replaced_from_the_store_and_never_run(desk)
     assert bundle.read_bytes() == whole
 
 
-def test_damaged_programs_of_another_version_are_an_error_and_start_nothing(desk) -> None:
+def test_a_payload_that_changes_its_programs_in_place_spoils_those_of_no_other_job(desk) -> None:
+    other = run(desk)
+    spec = desk.spec("sh", "-c", "printf spoilt | dd of={bundle} conv=notrunc")
+    desk.submit(spec)
+    assert desk.until(spec.job, "succeeded", "failed").state == "succeeded"
+    spoilt, *whole = (desk.folder(job) / "bundle" for job in (spec.job, other))
+    assert spoilt.read_bytes().startswith(b"spoilt")
+    assert all(path.read_bytes() == job_archive.programs() for path in (*whole, stored(desk)))
+
+
+def test_damaged_programs_of_another_version_start_nothing_and_the_error_says_what_does(desk) -> None:
     job = run(desk)
     (desk.folder(job) / "bundle.sha256").write_text("0" * 64 + "  bundle\n")
-    with pytest.raises(HostError, match="programs were changed or are damaged"):
+    with pytest.raises(HostError, match=f"programs are damaged .* cancel {job}: then the same command"):
         desk.submit(desk.spec("true", job=job), attempt=2)
     assert not desk.folder(job, 2).exists()
 

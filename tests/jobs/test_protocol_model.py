@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from protocol_model import Rules, search
@@ -26,6 +27,14 @@ def test_a_job_that_waits_for_a_gpu_is_started_once_and_never_forgotten(
     assert found.states > 200 * (crashes + 1) and found.at_rest > 0, found
 
 
+@pytest.mark.parametrize("pods", [(0, 0, 0), (0, 1, 0)], ids=["one pod", "two pods, one volume"])
+@pytest.mark.parametrize("crashes", [0, 1, pytest.param(2, marks=pytest.mark.soak)])
+def test_a_cancel_that_finds_no_supervisor_breaks_no_guarantee(crashes: int, pods: tuple[int, ...]) -> None:
+    found = search(crashes=crashes, pods=pods, cancels=True)
+    assert found.harm is None, (found.harm, found.trace)
+    assert found.states > 200 * (crashes + 1) and found.at_rest > 0, found
+
+
 @pytest.mark.parametrize(
     ("rule", "harm"),
     [
@@ -42,10 +51,15 @@ def test_a_job_that_waits_for_a_gpu_is_started_once_and_never_forgotten(
         ("the_end_is_read_last", "called lost while it runs"),
         ("a_place_is_recorded_before_the_waiter_is_looked_for", "a waiting job was forgotten"),
         ("a_waiter_looks_again_once_its_lock_is_free", "a waiting job was forgotten"),
+        ("a_cancel_writes_an_end_only_where_it_ran", "called ended while it runs"),
     ],
 )
 def test_each_rule_is_needed(rule: str, harm: str) -> None:
     broken = dataclasses.replace(Rules(), **{rule: False})
-    ways = [(pods, busy) for pods in ((0, 0, 0), (0, 1, 0)) for busy in (False, True)]
-    harms = (search(broken, pods=pods, busy=busy).harm or "" for pods, busy in ways)
+    ways: list[dict[str, Any]] = [
+        {"pods": pods, **more}
+        for pods in ((0, 0, 0), (0, 1, 0))
+        for more in ({}, {"busy": True}, {"cancels": True})
+    ]
+    harms = (search(broken, **way).harm or "" for way in ways)
     assert any(h.startswith(harm) for h in harms)

@@ -332,7 +332,9 @@ def test_a_disk_that_gives_no_answer_asks_for_no_cancel(desk, monkeypatch: pytes
     spec = desk.spec("sleep", "60")
     desk.submit(spec)
     monkeypatch.setattr(supervisor, "Wakeups", lambda: None)
-    ours = supervisor.Supervisor(str(desk.workdir), spec.job, 1, None)
+    ours = supervisor.Supervisor(
+        {"workdir": str(desk.workdir), "job": spec.job, "attempt": 1, "answer": None}
+    )
     real = os.open
 
     def stale(path, *more):

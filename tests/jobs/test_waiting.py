@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -91,7 +90,7 @@ def test_a_waiter_that_was_killed_is_missed_in_the_status_and_the_next_submit_of
     reason = f"nothing on the host keeps the queue: its waiting process died; resume {job} starts it"
     assert (seen.state, seen.reason) == ("waiting", reason)
     assert desk.submit(waiting[2]).state == "waiting" and wait_for(desk.waiter)
-    assert desk.see(waiting[0].job).reason.startswith("waits for 1 of 1 GPU")
+    wait_for(lambda: desk.see(waiting[0].job).reason.startswith("waits for 1 of 1 GPU"))
     assert desk.see(waiting[2].job).reason == "waits for a GPU; 2 before it"
     go(desk, holder.job)
     for spec in waiting:
@@ -221,7 +220,7 @@ def test_a_record_whose_job_was_removed_delays_no_other(desk, holder) -> None:
 
 @pytest.mark.parametrize(
     ("lost", "why"),
-    [("spec.json", "its supervisor ended with 1"), ("bundle", "the job's programs were changed")],
+    [("spec.json", "its supervisor ended with 1"), ("bundle", "its programs are damaged")],
 )
 def test_a_job_whose_supervisor_fails_at_its_turn_waits_behind_the_others(
     desk, holder, lost: str, why: str
@@ -240,18 +239,23 @@ def test_a_job_whose_supervisor_fails_at_its_turn_waits_behind_the_others(
     desk.until(broken.job, "succeeded")
 
 
-def test_a_waiting_job_starts_in_the_environment_of_its_own_submit(
-    desk, holder, monkeypatch: pytest.MonkeyPatch
+def test_a_waiting_job_starts_in_the_environment_of_its_own_submit_which_the_volume_never_holds(
+    desk, holder, locks_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = []
     for word in ("one", "two"):
         monkeypatch.setenv("CONDA_PREFIX", word)
         waiting.append(desk.spec("sh", "-c", "echo $CONDA_PREFIX > ../../../word", gpus=1))
         desk.submit(waiting[-1])
+    kept = [locks_folder / f"{spec.job}-1.env" for spec in waiting]
+    assert [path.stat().st_mode & 0o777 for path in kept] == [0o600] * 2
+    on_the_volume = [path.read_text() for path in Path(desk.workdir).glob("jobs/.waiting/*/0*")]
+    assert len(on_the_volume) == 2 and not any("CONDA_PREFIX" in text for text in on_the_volume)
     go(desk, holder.job)
     for spec, word in zip(waiting, ("one", "two"), strict=True):
         desk.until(spec.job, "succeeded")
         assert (desk.folder(spec.job) / "word").read_text() == f"{word}\n"
+    assert not any(path.exists() for path in kept)
 
 
 def test_who_waits_with_a_ticket_of_its_own_keeps_its_turn_among_the_records(desk, card) -> None:
@@ -308,7 +312,7 @@ def kill_waiters(desk, card, sample: int | None) -> int:
         card.says(free)
         return spec
 
-    request = {"workdir": str(desk.workdir), "lock": None}
+    request = {"workdir": str(desk.workdir)}
     spec = waiting()
     total = killed("waiter", NEVER, request)
     assert total is not None and total > 40
@@ -394,10 +398,26 @@ def test_a_thousand_that_wait_need_less_than_40_mb_on_the_host(desk, holder) -> 
         shutil.rmtree(desk.folder(f"test-{n:04d}"))
 
 
-def test_every_program_of_the_queue_runs_alone(desk, holder) -> None:
-    """A waiter that finds another at work ends at once."""
-    desk.submit(desk.spec("true", gpus=1))
-    wait_for(desk.waiter)
-    program = "import sys; from being_remote.pod import waiter; waiter.main(sys.argv[1])"
-    request = json.dumps({"workdir": str(desk.workdir), "lock": None})
-    subprocess.run([sys.executable, "-c", program, request], check=True, timeout=30)
+def test_jobs_of_one_command_wait_in_the_order_in_which_it_names_them(desk, holder) -> None:
+    for _ in range(3):
+        waiting = [desk.spec("true", gpus=1) for _ in range(12)]
+        desk.submit_all([(spec, 1, {}) for spec in waiting])
+        order = [name.split("-", 1)[1] for name in records(desk)]
+        assert order == [f"{spec.job}-1" for spec in waiting]
+        for spec in waiting:
+            desk.cancel(spec.job)
+
+
+def test_an_attempt_that_waits_for_an_earlier_one_to_stop_keeps_no_other_job_from_the_gpus(
+    desk, card
+) -> None:
+    stubborn = "trap '' TERM; touch ../up; while [ ! -e ../go ]; do sleep 0.02; done"
+    spec = desk.spec("sh", "-c", stubborn, gpus=1, grace_s=20.0)
+    desk.submit(spec)
+    wait_for((desk.folder(spec.job, 1) / "up").exists)
+    assert desk.submit(spec, attempt=2).reason == "waits for attempt 1 to stop"
+    assert Tickets().others_up_to(1 << 40) == []
+    go(desk, spec.job)
+    desk.until_on_gpus(spec.job)
+    go(desk, spec.job, 2)
+    assert desk.until(spec.job, "succeeded", "failed").attempt == 2

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from being_remote.pod import cgroup_limits
+from being_remote.pod import cgroup_limits, cgroups
 
 
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(cgroup_limits, "TOP", str(tmp_path / "cgroup"))
-    monkeypatch.setattr(cgroup_limits, "OWN", str(tmp_path / "own"))
+    monkeypatch.setattr(cgroups, "TOP", str(tmp_path / "cgroup"))
+    monkeypatch.setattr(cgroups, "OWN", str(tmp_path / "own"))
     return tmp_path
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import io
 import os
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from being_remote.pod import claim, program_store
-from being_remote.pod.boot_identity import mark_volume, read_boot_identity, read_volume
+from being_remote.pod import claim, processes, program_store
+from being_remote.pod.boot_identity import boot_key, mark_volume, read_boot_identity, read_volume
 
 PROGRAMS = b"an archive"
 SHA256 = hashlib.sha256(PROGRAMS).hexdigest()
@@ -103,11 +106,24 @@ def test_two_claims_that_race_leave_one_job(tmp_path: Path, monkeypatch: pytest.
     assert claim_job(tmp_path, SPEC) == "there"
 
 
+def dead_process() -> dict[str, Any]:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        named = processes.identify(process.pid)
+        process.kill()
+    return named
+
+
+def other_boot(workdir: str) -> dict[str, Any]:
+    return {**read_boot_identity(workdir), "pid_ns": 1, "init_start": 7}
+
+
+@pytest.mark.parametrize("other_pod", [False, True])
 @pytest.mark.parametrize("member", range(3))
 def test_a_claim_leaves_the_staging_of_another_that_is_still_at_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: int, other_pod: bool
 ) -> None:
-    """The other one is whole, start to end, while this one unpacks a member, or before its first."""
+    """The other one is whole, start to end, while this one writes a file, or before its first; on another
+    pod neither the locks nor the processes of this one are seen."""
     files = {"spec.json": b"{}", "a/b": b"1", "c": b"2"}
     real = claim.write_files
 
@@ -115,10 +131,15 @@ def test_a_claim_leaves_the_staging_of_another_that_is_still_at_work(
         monkeypatch.setattr(claim, "write_files", real)
         for n, name in enumerate(given):
             if n == member:
-                before = sorted(os.listdir(tmp_path / "jobs/.in"))
-                assert claim_job(tmp_path, files, nonce="other") == "made"
-                ask_for_nothing(tmp_path)
-                assert sorted(os.listdir(tmp_path / "jobs/.in")) == before == ["a-1.n", "a-1.n.lock"]
+                before = os.listdir(tmp_path / "jobs/.in")
+                with monkeypatch.context() as there:
+                    if other_pod:
+                        there.setattr(claim, "read_boot_identity", other_boot)
+                        there.setattr(fcntl, "flock", lambda *_: None)
+                        there.setattr(processes, "is_alive", lambda _: False)
+                    assert claim_job(tmp_path, files, nonce="other") == "made"
+                    ask_for_nothing(tmp_path)
+                assert os.listdir(tmp_path / "jobs/.in") == before == [os.path.basename(into)]
             real({name: given[name]}, into)
 
     monkeypatch.setattr(claim, "write_files", slowly)
@@ -126,14 +147,31 @@ def test_a_claim_leaves_the_staging_of_another_that_is_still_at_work(
     assert os.listdir(tmp_path / "jobs/.in") == []
 
 
-def test_what_dead_claims_of_any_job_left_is_removed_by_the_next_request(tmp_path: Path) -> None:
-    incoming = tmp_path / "jobs/.in"
-    for name in ("a-1.dead", "a-10.dead"):
-        (incoming / name / "files").mkdir(parents=True)
-        (incoming / f"{name}.lock").touch()
-    (incoming / "a-1.killed-before-its-folder.lock").touch()
+def test_what_dead_claims_of_any_job_left_is_removed(tmp_path: Path) -> None:
+    incoming, dead = tmp_path / "jobs/.in", dead_process()
+    boot, elsewhere = (boot_key(read(str(tmp_path))) for read in (read_boot_identity, other_boot))
+    for name in ("a-1.n", "a-10.n"):
+        (incoming / f"{name}.{boot}.{dead['pid']}.{dead['start']}" / "files").mkdir(parents=True)
+    at_work = incoming / f"a-1.n.{elsewhere}.{dead['pid']}.{dead['start']}"
+    at_work.mkdir()
     ask_for_nothing(tmp_path)
-    assert os.listdir(incoming) == []
+    assert os.listdir(incoming) == [at_work.name]
+
+
+def test_what_claims_of_other_pods_and_of_earlier_versions_left_is_removed_after_a_day(
+    tmp_path: Path,
+) -> None:
+    incoming = tmp_path / "jobs/.in"
+    names = [f"a-1.n.{'0' * 16}.7.8", "a-1.0123456789abcdef"]
+    for name in names:
+        (incoming / name / "files").mkdir(parents=True)
+    (incoming / f"{names[1]}.lock").touch()
+    ask_for_nothing(tmp_path)
+    assert len(os.listdir(incoming)) == 3
+    for path in incoming.iterdir():
+        os.utime(path, (time.time() - 1e5,) * 2)
+    ask_for_nothing(tmp_path)
+    assert os.listdir(incoming) == [] == os.listdir(tmp_path / "jobs/.forgotten")
 
 
 def test_a_staging_that_vanishes_under_a_claim_is_no_crash_where_the_job_stands(
@@ -158,6 +196,6 @@ def test_a_volume_without_locks_takes_a_job_all_the_same(
     def none(*_: Any) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(claim.locks.fcntl, "flock", none)
+    monkeypatch.setattr(fcntl, "flock", none)
     assert claim_job(tmp_path, SPEC) == "made"
     assert os.listdir(tmp_path / "jobs/.in") == []

@@ -110,7 +110,8 @@ def test_of_two_that_found_nothing_one_passes_the_gate(
     (folder / "attempts").mkdir(parents=True)
     (folder / "spec.json").write_text('{"gpus": 0}')
     monkeypatch.setattr(supervisor, "Wakeups", object)
-    both = [supervisor.Supervisor(str(tmp_path), "a-1", 1, None) for _ in range(2)]
+    request = {"workdir": str(tmp_path), "job": "a-1", "attempt": 1, "answer": None}
+    both = [supervisor.Supervisor(request) for _ in range(2)]
     for one in both:
         assert not one._is_unfinished()
     assert start_gate.pass_gate(both[0].paths, 1)
