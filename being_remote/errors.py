@@ -76,7 +76,7 @@ class Unreachable(HostError):
 
 
 class LoginRefused(HostError):
-    """The host answered and refused every key we offered."""
+    """The host answered and refused every key we offered, or its login runs no commands."""
 
 
 class HostKeyUnknown(HostError):

@@ -111,8 +111,7 @@ def check_hosts(
                 row = replace(row, sftp=session.has_sftp())
             facts = probe_host(session, host, tracker=thorough, cuda=thorough)
             results = [_run(check, OpenHost(host, session, facts)) for check in checks]
-            greets = thorough and getattr(session, "greeting_bytes", 0) > 0
-            printing = find_printing_files(session, host.python) if greets else ()
+            printing = _find_printing_files(session, host.python) if thorough else ()
         except (ToolMissing, CommandFailed, MalformedAnswer) as e:
             problems = (f"{e.what}: {e.hint}; nothing else could be checked",)
             return replace(row, problems=problems, notes=_notes_of(session))
@@ -145,6 +144,16 @@ def _run(check: HostCheck, host: OpenHost) -> CheckResult:
 def _notes_of(session: Session) -> tuple[str, ...]:
     """What the session says of the way to its host."""
     return tuple(getattr(session, "notes", ()))
+
+
+def _find_printing_files(session: Session, python: str) -> tuple[str, ...]:
+    """Which login files print, if the login does; where that cannot be told, it hides nothing else."""
+    if not getattr(session, "greeting_bytes", 0):
+        return ()
+    try:
+        return find_printing_files(session, python)
+    except HostError as e:
+        return (f"which login file prints is unknown: {e.what}",)
 
 
 def _failed(row: HostReport, error: BeingRemoteError) -> HostReport:
