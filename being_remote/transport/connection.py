@@ -29,7 +29,7 @@ from being_remote.errors import HostError, HostKeyUnknown, Unreachable
 from being_remote.inventory import SshHost
 from being_remote.transport import ssh_errors
 from being_remote.transport.host_keys import HostKey, require_trusted
-from being_remote.transport.login_keys import Login
+from being_remote.transport.login_keys import KeyLogin
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.ssh_config import Hop
 
@@ -241,7 +241,7 @@ class Connection:
                     "banner_timeout": timeout_s,
                     "auth_timeout": timeout_s,
                     "channel_timeout": timeout_s,
-                    "auth_strategy": Login(target, self._host.name),
+                    "auth_strategy": KeyLogin(target, self._host.name),
                 },
             )
             self._pin_keys(connection, target, self._keys[-1])

@@ -21,7 +21,7 @@ from being_remote.transport.ssh_config import Hop
 _MAX_OFFERS = 5  # sshd hangs up at its MaxAuthTries, 6 by default
 
 
-class Login:
+class KeyLogin:
     """Offers the hop's keys until one is taken. Paramiko calls it as it would an AuthStrategy."""
 
     def __init__(self, hop: Hop, host: str) -> None:

@@ -172,7 +172,7 @@ class MarkReader:
 
 
 @dataclass
-class Answer:
+class CommandAnswer:
     """What came back from a command.
 
     Attributes:
@@ -192,7 +192,9 @@ class Answer:
     given_up: bool = False
 
 
-def exchange(streams: Streams, given: CommandInput, mark: bytes, *, limit: int, timeout_s: float) -> Answer:
+def exchange(
+    streams: Streams, given: CommandInput, mark: bytes, *, limit: int, timeout_s: float
+) -> CommandAnswer:
     """Read both streams to their closing marks, or their ends, and send the input once the command listens.
 
     A command that does not listen for half the time, or for `LONGEST_LOGIN_S`, is sent nothing but the end of
@@ -243,14 +245,16 @@ class _Conversation:
 
     def __init__(self, given: CommandInput, mark: bytes, orders: queue.SimpleQueue[bytes | None]) -> None:
         self._given, self._mark, self._orders = given, mark, orders
-        self._reader, self._answer = MarkReader(mark), Answer()
+        self._reader, self._answer = MarkReader(mark), CommandAnswer()
         self._open = {"out", "err"}
         self._waits_for_mark = not given.is_empty
         self._reply = given.reply
         if given.is_empty:
             orders.put(None)
 
-    def read(self, chunks: queue.SimpleQueue[tuple[str, bytes]], *, limit: int, timeout_s: float) -> Answer:
+    def read(
+        self, chunks: queue.SimpleQueue[tuple[str, bytes]], *, limit: int, timeout_s: float
+    ) -> CommandAnswer:
         """Read to the end; see `exchange`."""
         started, size = time.monotonic(), 0
         deadline = started + timeout_s

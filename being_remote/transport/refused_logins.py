@@ -6,7 +6,7 @@ import re
 
 from being_remote.errors import LoginRefused
 from being_remote.foreign_text import quote
-from being_remote.transport.output_framing import Answer
+from being_remote.transport.output_framing import CommandAnswer
 
 _MULTIPLEXER = re.compile(rb"open terminal failed|must be connected to a terminal", re.IGNORECASE)
 _TERMINAL = re.compile(rb"\b(pty|tty|terminal)s?\b", re.IGNORECASE)
@@ -14,7 +14,7 @@ _TERMINAL = re.compile(rb"\b(pty|tty|terminal)s?\b", re.IGNORECASE)
 _GUARD = "make `case $- in *i*) ;; *) return;; esac` the first line of"
 
 
-def refused_login(answer: Answer, *, host: str, user: str) -> LoginRefused:
+def refused_login(answer: CommandAnswer, *, host: str, user: str) -> LoginRefused:
     """The error for a login that ended without our opening mark; nothing was sent to it."""
     said = answer.greeting + answer.err
     quoted = f": {quote(said)}" if said.strip() else ""

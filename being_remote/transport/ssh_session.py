@@ -41,7 +41,7 @@ from being_remote.transport.host_keys import HostKey, KnownHosts, trusted_keys
 from being_remote.transport.host_session import HostSession
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.output_framing import (
-    Answer,
+    CommandAnswer,
     CommandInput,
     TooMuchOutput,
     exchange,
@@ -184,7 +184,7 @@ class SshSession(HostSession):
         seconds = time.monotonic() - started
         return Result(self.host, argv, answer.exit_code, bytes(answer.out), bytes(answer.err), seconds)
 
-    def _unfinished(self, answer: Answer, name: str, *, has_ended: bool) -> HostError:
+    def _unfinished(self, answer: CommandAnswer, name: str, *, has_ended: bool) -> HostError:
         """The error of a command without its closing mark."""
         if has_ended and (answer.given_up or not answer.listens):
             return refused_login(answer, host=self.host, user=self._hops[-1].user)

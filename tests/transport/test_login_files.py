@@ -115,7 +115,11 @@ SHELLS = ["bash", "dash", "zsh", "tcsh", "csh", "fish", "mksh"]
 
 
 @pytest.mark.parametrize(
-    "shell", [s if shutil.which(s) else pytest.param(s, marks=pytest.mark.skip) for s in SHELLS]
+    "shell",
+    [
+        s if shutil.which(s) else pytest.param(s, marks=pytest.mark.skip(reason=f"no {s} here"))
+        for s in SHELLS
+    ],
 )
 def test_commands_and_their_words_are_the_same_for_every_login_shell(
     shell: str, own_pod: Pod, make_inventory: MakeInventory
