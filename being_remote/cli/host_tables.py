@@ -29,6 +29,8 @@ def show_hosts(console: Console, report: HostsReport) -> None:
     console.print(table)
     for row in report.hosts:
         _show_error(console, row)
+        for problem in row.problems:  # why a field is empty
+            prose(console, f"  {row.host}: {problem}", "yellow")
 
 
 def show_doctor(console: Console, report: HostsReport) -> None:

@@ -124,7 +124,7 @@ def inspect_tracker(query: Dict[str, Any]) -> Dict[str, Any]:
     # In the checkout, as the tracker runs: what lies there can be imported, too.
     folder = root if os.path.isdir(root) else None
     words = ["cuda" if query["cuda"] else "", *query["modules"]]
-    answer = run_tool([query["python"], "-c", TRACKER_SCRIPT, *words], TRACKER_PYTHON_S, folder)
+    answer = run_tool([query["python"], "-B", "-c", TRACKER_SCRIPT, *words], TRACKER_PYTHON_S, folder)
     python = None
     if answer["out"] is not None:
         try:

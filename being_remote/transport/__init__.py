@@ -7,8 +7,11 @@ and one set of trusted keys (`host_keys`).
 
 from __future__ import annotations
 
-from being_remote.inventory import Inventory, LocalHost, SshHost
-from being_remote.session import OpenSession, Session
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # rsync's remote shell, which is in this room, starts without them
+    from being_remote.inventory import Inventory, LocalHost, SshHost
+    from being_remote.session import OpenSession, Session
 
 
 def open_session(host: SshHost | LocalHost, inventory: Inventory, *, remember: bool = True) -> Session:
@@ -24,7 +27,7 @@ def open_session(host: SshHost | LocalHost, inventory: Inventory, *, remember: b
         HostKeyUnknown, HostKeyChanged: also for a jump host; the text names its address.
         ToolMissing: this laptop has no ssh.
     """
-    if isinstance(host, LocalHost):
+    if host.kind == "local":
         from being_remote.transport.local_session import LocalSession
 
         return LocalSession(host)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
+import subprocess
 import time
 from collections.abc import Sequence
 
@@ -30,6 +32,8 @@ from being_remote.transport.output_framing import (
 )
 from being_remote.transport.process_stream import ProcessStream
 
+_END_S = 1.0
+
 
 class LocalSession(HostSession):
     """A `Session` whose commands are processes here, each in a process group of its own."""
@@ -53,6 +57,9 @@ class LocalSession(HostSession):
         atexit.register(stop)  # for a thread that Ctrl-C leaves behind
         try:
             answer = exchange(process_streams(process), given, command.mark, limit=limit, timeout_s=timeout_s)
+            if answer.exit_code is not None:  # so it ends by itself; what it left running stays
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=_END_S)
         except TimeoutError as e:
             raise AnswerTimeout(
                 f"{argv[0]!r} did not end within {timeout_s:g} s and was stopped",

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from being_remote.scratch import make_folder
+from being_remote.transport import rsync_shell
 from being_remote.transport.host_keys import HostKey, disk_errors, parse_key
 from being_remote.transport.ssh_config import Hop
 
@@ -51,6 +52,7 @@ class OpenSsh:
             )
             self._config = self._folder / "config"
             self._config.write_text(self._text(known))
+            (self._folder / "rsync_shell").write_text(rsync_shell.script([*self.shell, "-T", "--"]))
 
     @property
     def target(self) -> str:
@@ -61,6 +63,11 @@ class OpenSsh:
     def shell(self) -> list[str]:
         """The words before the target; none of them holds a blank."""
         return ["ssh", "-F", str(self._config)]
+
+    @property
+    def rsync_shell(self) -> list[str]:
+        """The words of a remote shell for rsync; none of them holds a blank."""
+        return ["sh", str(self._folder / "rsync_shell")]
 
     def proxy_command(self, position: int) -> list[str] | None:
         """A command whose stdin and stdout are connected to that hop; None for a plain TCP connect."""

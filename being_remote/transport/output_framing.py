@@ -152,7 +152,8 @@ class MarkReader:
                 return b""
             self.is_open = True
         data, self._held = self._held + data, b""
-        if closing := self._closing.search(data):
+        closing = self._closing.search(data) if self._mark in data else None  # `in` is several times as fast
+        if closing is not None:
             self.exit_code = int(closing[1])
             return data[: closing.start()]
         whole = self._whole(data)

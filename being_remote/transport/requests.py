@@ -11,7 +11,7 @@ from typing import Protocol
 
 import paramiko
 
-from being_remote.errors import ConnectionLost
+from being_remote.errors import AnswerTimeout, ConnectionLost
 from being_remote.foreign_text import quote
 from being_remote.transport import ssh_errors
 from being_remote.transport.connection import Connection
@@ -115,8 +115,8 @@ class OpenSshRequests:
         share: opens that connection, or raises HostError.
     """
 
-    def __init__(self, ssh: OpenSsh, share: Callable[[], None], timeout_s: float) -> None:
-        self._ssh, self._share, self._timeout_s = ssh, share, timeout_s
+    def __init__(self, ssh: OpenSsh, host: str, timeout_s: float, share: Callable[[], None]) -> None:
+        self._ssh, self._host, self._timeout_s, self._share = ssh, host, timeout_s, share
 
     def start(self, command: MarkedCommand, name: str) -> StartedCommand:
         self._share()
@@ -133,9 +133,12 @@ class OpenSshRequests:
     def has_sftp(self) -> bool:
         self._share()
         words = [*self._ssh.shell, "-s", "-T", "--", self._ssh.target, "sftp"]
-        asked = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=2 * self._timeout_s, check=False
-        )
+        try:
+            asked = subprocess.run(
+                words, stdin=subprocess.DEVNULL, capture_output=True, timeout=2 * self._timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired as e:
+            raise AnswerTimeout("no answer to a request for sftp", host=self._host) from e
         return asked.returncode != 255
 
 

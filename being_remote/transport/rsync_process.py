@@ -70,7 +70,7 @@ class RsyncTask:
 
 
 class Garbled(ConnectionLost):
-    """Something else than rsync answered, or talked between: a login file that prints or reads."""
+    """Something else than an rsync that ours understands answered."""
 
 
 class Outgrown(Exception):

@@ -65,7 +65,7 @@ class SshSession(HostSession):
     at a time, further ones wait.
 
     Attributes:
-        greeting_bytes: how much the login printed before the last command; rsync cannot take any.
+        greeting_bytes: how much the login printed before the last command.
     """
 
     def __init__(self, host: SshHost, hops: Sequence[Hop], keys: Sequence[tuple[HostKey, ...]]) -> None:
@@ -128,9 +128,11 @@ class SshSession(HostSession):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of the way to this host."""
-        greets = f"the login prints {self.greeting_bytes} bytes before each command, which rsync cannot take:"
-        greeting = f"{greets} files come and go by a stream of our own" if self.greeting_bytes else ""
-        return tuple(filter(None, (self._way_note, greeting)))
+        size = self.greeting_bytes
+        greets = (
+            f"the login prints {size} bytes before each command: skipped here, but other tools may fail on it"
+        )
+        return tuple(filter(None, (self._way_note, greets if size else "")))
 
     def has_sftp(self) -> bool:
         """Whether the host offers the sftp subsystem, which other tools need."""
@@ -196,30 +198,26 @@ class SshSession(HostSession):
         return stream_download.pull(request, self, self._host.python, on_progress, on_hashed)
 
     def _pull_large(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> TransferResult:
-        if not self.greeting_bytes:
-            self._share()
-            remote = rsync.Remote(self._ssh.shell, self._ssh.target)
-            fetch = functools.partial(
-                rsync.pull, request, host=self.host, remote=remote, on_progress=on_progress
-            )
-            try:
-                return stream_download.pull_with_rest(request, fetch, self, self._host.python, on_hashed)
-            except (ToolMissing, Garbled) as e:
-                if e.host != self.host:
-                    raise
+        self._share()
+        remote = rsync.Remote(self._ssh.rsync_shell, self._ssh.target)
+        fetch = functools.partial(rsync.pull, request, host=self.host, remote=remote, on_progress=on_progress)
+        try:
+            return stream_download.pull_with_rest(request, fetch, self, self._host.python, on_hashed)
+        except (ToolMissing, Garbled) as e:
+            if e.host != self.host:
+                raise
         return self._pull_small(request, on_progress, on_hashed)
 
     def _push(self, request: Push, on_progress: OnProgress) -> TransferResult:
         rsync.require_rsync()
         self._make_folder(request.into)
         self._share()
-        if not self.greeting_bytes:
-            remote = rsync.Remote(self._ssh.shell, self._ssh.target)
-            try:
-                return rsync.push(request, host=self.host, remote=remote, on_progress=on_progress)
-            except (ToolMissing, Garbled) as e:
-                if e.host != self.host:
-                    raise
+        remote = rsync.Remote(self._ssh.rsync_shell, self._ssh.target)
+        try:
+            return rsync.push(request, host=self.host, remote=remote, on_progress=on_progress)
+        except (ToolMissing, Garbled) as e:
+            if e.host != self.host:
+                raise
         from being_remote.transport import stream_upload
 
         return stream_upload.push(request, self, self._host.python, self._start_stream, on_progress)
@@ -262,7 +260,7 @@ class SshSession(HostSession):
             self.host, again=lambda e: type(e) is Unreachable, total_s=self._host.connect_timeout_s / 2
         )
         attempt(self._open_shared)
-        self._requests = OpenSshRequests(self._ssh, self._share, self._host.connect_timeout_s)
+        self._requests = OpenSshRequests(self._ssh, self.host, self._host.connect_timeout_s, self._share)
         self._way_note = f"requests go through the system's ssh, not through Fabric: {why}"
 
     def _share(self) -> None:

@@ -36,3 +36,10 @@ def test_doctor_shows_the_limits_of_the_container_and_which_gpu_is_broken() -> N
         "  GPU 0    A100: 4 of 81920 MiB used, ? % busy",
         "  GPU 1    A100: broken: nvidia-smi shows [GPU is lost]",
     ]
+
+
+def test_hosts_says_why_a_field_is_empty() -> None:
+    row = HostReport(
+        "p", "ssh", "p:22", True, True, python="3.10.1", problems=("no rsync: apt-get install rsync",)
+    )
+    assert "  p: no rsync: apt-get install rsync\n" in console_text(show_hosts, HostsReport((row,)))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from file_trees import put
 
-from being_remote.demo.pod import Pod
+from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import LoginRefused
 from being_remote.inventory import Inventory
 from being_remote.session import Pull, Push, Session
@@ -154,18 +154,36 @@ def test_each_kind_of_login_that_runs_no_commands_is_named_with_its_own_next_ste
     assert then in caught.value.hint
 
 
-@pytest.mark.parametrize("knows", [True, False])
-def test_files_come_and_go_although_a_login_file_prints(
-    knows: bool, own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+@pytest.mark.parametrize("rc", ["echo Welcome to your GPU pod\n", READS_A_LINE, LEAVES_A_PROCESS])
+def test_rsync_works_although_a_login_file_prints_reads_or_leaves_a_process(
+    rc: str, own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
     put(tmp_path / "far", {b"f": b"x" * 3_000_000})
     put(tmp_path / "near", {b"g": b"y" * 100_000})
-    with opened(make_inventory, own_pod, "echo Welcome to your GPU pod\n") as session:
-        if knows:
-            session.run(["true"])
+    started = time.monotonic()
+    with opened(make_inventory, own_pod, rc) as session:
         far, into = PurePosixPath(tmp_path / "far"), tmp_path / "into"
         moved = session.pull(Pull(far, (b"f",), (3_000_000,), into, tmp_path / "none"))
         session.push(Push(tmp_path / "near", (b"g",), PurePosixPath(tmp_path / "there"), 100_000))
+    assert moved.method == "rsync" and (into / "f").read_bytes() == b"x" * 3_000_000
+    assert (tmp_path / "there" / "g").read_bytes() == b"y" * 100_000
+    assert time.monotonic() - started < 15
+
+
+def test_files_come_and_go_by_stream_where_rsync_is_something_else_there(
+    make_inventory: MakeInventory, tmp_path: Path
+) -> None:
+    put(tmp_path / "far", {b"f": b"x" * 3_000_000})
+    put(tmp_path / "near", {b"g": b"y" * 100_000})
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "rsync").write_text("#!/bin/sh\necho not the rsync that you know\n")
+    (tmp_path / "bin" / "rsync").chmod(0o755)
+    with start_pod(tmp_path / "pod", path=f"{tmp_path}/bin:/usr/bin:/bin") as odd:
+        inventory = make_inventory({"pod": odd})
+        with open_session(inventory.host("pod"), inventory) as session:
+            far, into = PurePosixPath(tmp_path / "far"), tmp_path / "into"
+            moved = session.pull(Pull(far, (b"f",), (3_000_000,), into, tmp_path / "none"))
+            session.push(Push(tmp_path / "near", (b"g",), PurePosixPath(tmp_path / "there"), 100_000))
     assert moved.method == "stream" and (into / "f").read_bytes() == b"x" * 3_000_000
     assert (tmp_path / "there" / "g").read_bytes() == b"y" * 100_000
 
