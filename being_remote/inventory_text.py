@@ -14,7 +14,7 @@ from being_remote import bounded_yaml
 from being_remote.errors import UsageError
 from being_remote.inventory import is_address, is_user
 
-# The example in this repository, which nobody has edited yet; a test compares them.
+# The unedited example of this repository; a test compares them.
 SHIPPED_SHA256 = "67e14d059cbe111c3dfb0b07dbaef6f46b397e871b33c5f790dc60c35a582557"
 WORKDIR = "/workspace/Being"
 _HINT = 'paste the provider\'s line: init "ssh root@HOST -p PORT"'
@@ -29,7 +29,7 @@ namespace = collection()
 
 
 @dataclass(frozen=True)
-class Login:
+class PastedLogin:
     """How a host is reached, as its provider writes it. None: as ~/.ssh/config says."""
 
     address: str
@@ -38,7 +38,7 @@ class Login:
     identity_file: str | None = None
 
 
-def parse_login(text: str) -> Login:
+def parse_login(text: str) -> PastedLogin:
     """Read a pasted login: ssh's command line, `USER@HOST:PORT`, or an alias of ~/.ssh/config.
 
     Raises:
@@ -46,7 +46,7 @@ def parse_login(text: str) -> Login:
 
     Example:
         >>> parse_login("ssh root@203.0.113.10 -p 19870")
-        Login(address='203.0.113.10', user='root', port=19870, identity_file=None)
+        PastedLogin(address='203.0.113.10', user='root', port=19870, identity_file=None)
         >>> parse_login("root@[2001:db8::1]:22").address
         '2001:db8::1'
     """
@@ -60,10 +60,10 @@ def parse_login(text: str) -> Login:
     user = options.get("l", user.removeprefix("ssh://") if at else "")
     port_text = options.get("p", port)
     if not is_address(address) or (user and not is_user(user)):
-        raise UsageError(f"{target!r} is no login", where="init", hint=_HINT)
+        raise UsageError(f"{target!r} is not a login", where="init", hint=_HINT)
     if port_text is not None and not (port_text.isdecimal() and 0 < int(port_text) < 65536):
-        raise UsageError(f"{port_text!r} is no port", where="init", hint=_HINT)
-    return Login(address, user or None, int(port_text) if port_text else None, options.get("i"))
+        raise UsageError(f"{port_text!r} is not a port", where="init", hint=_HINT)
+    return PastedLogin(address, user or None, int(port_text) if port_text else None, options.get("i"))
 
 
 def _split_words(words: list[str]) -> tuple[str, dict[str, str]]:
@@ -91,7 +91,7 @@ def _split_port(place: str) -> tuple[str, str | None]:
     return found["v6"] or found["host"], found["p6"] or found["p"]
 
 
-def new_text(name: str, login: Login, workdir: str) -> str:
+def new_text(name: str, login: PastedLogin, workdir: str) -> str:
     """A whole inventory with one host."""
     return f"""\
 # Nothing secret belongs here: keys are named by their path. Relative paths are relative to this file.
@@ -111,7 +111,7 @@ state: .being-remote                     # host keys that are trusted, the ledge
 """
 
 
-def add_host(text: str, name: str, login: Login, workdir: str) -> str:
+def add_host(text: str, name: str, login: PastedLogin, workdir: str) -> str:
     """The text with another host in it; every other byte stays as it is.
 
     Raises:
@@ -136,7 +136,7 @@ def is_shipped(text: str) -> bool:
     return hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest() == SHIPPED_SHA256
 
 
-def _host_lines(name: str, login: Login, workdir: str, indent: str) -> str:
+def _host_lines(name: str, login: PastedLogin, workdir: str, indent: str) -> str:
     fields = {"address": login.address, "port": login.port, "user": login.user}
     fields |= {"identity_file": login.identity_file, "workdir": workdir}
     lines = [f"{_scalar(key)}: {_scalar(value)}" for key, value in fields.items() if value is not None]

@@ -53,7 +53,7 @@ AT_ONCE = LockRequest()
 
 
 @dataclass(frozen=True)
-class LockHolder:
+class LockOwner:
     """The process that holds a lock, as it is named in the lock's file.
 
     Attributes:
@@ -76,7 +76,7 @@ class LockHolder:
         """How the lock's file names it.
 
         Example:
-            >>> LockHolder(7, "laptop", "4f1c", 4026531836, 912).note
+            >>> LockOwner(7, "laptop", "4f1c", 4026531836, 912).note
             'process 7 on laptop; boot 4f1c, namespace 4026531836, start 912'
         """
         return f"{self}; boot {self.boot}, namespace {self.namespace}, start {self.start}"
@@ -99,7 +99,7 @@ class LockHolder:
         return self.boot != "-" and (self.boot, self.namespace) == _boot_identity()
 
 
-def read_holder(text: str) -> LockHolder | None:
+def read_holder(text: str) -> LockOwner | None:
     """The holder that a lock's file names; None for any other text.
 
     Example:
@@ -110,7 +110,7 @@ def read_holder(text: str) -> LockHolder | None:
     if found is None:
         return None
     pid, host, boot, namespace, start = found.groups()
-    return LockHolder(int(pid), host, boot, int(namespace), int(start))
+    return LockOwner(int(pid), host, boot, int(namespace), int(start))
 
 
 @contextmanager
@@ -135,20 +135,6 @@ def held_lock(
             time.sleep(min(poll_s, left_s))
             poll_s = min(2 * poll_s, _LONGEST_POLL_S)
         yield
-
-
-def refuses_flock(folder: Path) -> bool:
-    """Whether the folder's disk offers no flock."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as e:
-        return e.errno in REFUSED
-    finally:
-        os.close(descriptor)
-    return False
 
 
 class _Rival(NamedTuple):
@@ -262,10 +248,10 @@ def _takers_of_this_machine(claim: Path) -> Iterator[None]:
         yield
 
 
-def _this_process() -> LockHolder:
+def _this_process() -> LockOwner:
     boot, namespace = _boot_identity()
     pid = os.getpid()
-    return LockHolder(pid, socket.gethostname() or "localhost", boot, namespace, _start_of(pid))
+    return LockOwner(pid, socket.gethostname() or "localhost", boot, namespace, _start_of(pid))
 
 
 @functools.cache

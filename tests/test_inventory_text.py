@@ -8,7 +8,8 @@ import pytest
 
 from being_remote.errors import UsageError
 from being_remote.inventory import Inventory, SshHost, parse_inventory
-from being_remote.inventory_text import Login, add_host, is_shipped, new_text, parse_login
+from being_remote.inventory_text import PastedLogin as Login
+from being_remote.inventory_text import add_host, is_shipped, new_text, parse_login
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -21,8 +22,14 @@ def parsed(text: str) -> Inventory:
     ("text", "login"),
     [
         ("ssh root@203.0.113.10 -p 19870", Login("203.0.113.10", "root", 19870)),
-        ("ssh -p 123 root@ssh5.example.net -L 8080:localhost:8080", Login("ssh5.example.net", "root", 123)),
-        ("ssh u-6441@ssh.example.net -i ~/.ssh/k", Login("ssh.example.net", "u-6441", None, "~/.ssh/k")),
+        (
+            "ssh -p 123 root@ssh5.example.net -L 8080:localhost:8080",
+            Login("ssh5.example.net", "root", 123),
+        ),
+        (
+            "ssh u-6441@ssh.example.net -i ~/.ssh/k",
+            Login("ssh.example.net", "u-6441", None, "~/.ssh/k"),
+        ),
         ("ssh -tt -p22 -l root 203.0.113.10", Login("203.0.113.10", "root", 22)),
         ("203.0.113.10:19870", Login("203.0.113.10", None, 19870)),
         ("root@[2001:db8::1]:22", Login("2001:db8::1", "root", 22)),
@@ -42,9 +49,9 @@ def test_a_login_is_understood_as_providers_write_it(text: str, login: Login) ->
         ("ssh -J jump pod", "-J has no field"),
         ("ssh -oProxyCommand=x pod", "-o has no field"),
         ("ssh pod ls", "what is 'ls'"),
-        ("ssh root@pod -p many", "is no port"),
-        ("root@pod:99999", "is no port"),
-        ("root@pod;ls", "is no login"),
+        ("ssh root@pod -p many", "is not a port"),
+        ("root@pod:99999", "is not a port"),
+        ("root@pod;ls", "is not a login"),
         ("'", "cannot be read"),
     ],
 )
@@ -89,7 +96,7 @@ def test_hosts_in_braces_are_left_alone_and_the_line_to_add_is_shown(text: str) 
     assert set(parsed(f"hosts: {{{line}}}\n").hosts) == {"b"}
 
 
-def test_the_example_of_this_repository_is_known_as_long_as_nobody_edited_it() -> None:
+def test_the_example_of_this_repository_is_known_as_long_as_it_is_unedited() -> None:
     shipped = (REPOSITORY / "inventory.yaml").read_text()
     assert is_shipped(shipped) and is_shipped(shipped.replace("\n", "\r\n"))
     assert not is_shipped(shipped.replace("roman", "anna"))

@@ -15,7 +15,7 @@ import pytest
 from refusing_disk import refusing
 
 from being_remote.local_lock import (
-    LockHolder,
+    LockOwner,
     LockRequest,
     _takers_of_this_machine,
     _this_process,
@@ -118,7 +118,7 @@ def test_a_lock_file_of_another_boot_machine_or_container_is_kept_until_a_person
     dead = subprocess.Popen(["true"])
     dead.wait()
     contender.claim.write_text(
-        LockHolder(dead.pid, "elsewhere", boot or me.boot, namespace or me.namespace, 5).note
+        LockOwner(dead.pid, "elsewhere", boot or me.boot, namespace or me.namespace, 5).note
     )
     said = contender.take()
     assert "on elsewhere, which cannot be asked from here" in said
@@ -128,7 +128,7 @@ def test_a_lock_file_of_another_boot_machine_or_container_is_kept_until_a_person
 
 def test_a_lock_file_is_stale_when_its_number_is_another_process_by_now(tmp_path: Path) -> None:
     contender, me = Contender(tmp_path, "ENOLCK"), _this_process()
-    contender.claim.write_text(LockHolder(me.pid, me.host, me.boot, me.namespace, me.start + 1).note)
+    contender.claim.write_text(LockOwner(me.pid, me.host, me.boot, me.namespace, me.start + 1).note)
     assert contender.take() == "held"
     contender.claim.write_text(me.note)
     assert f"process {me.pid}" in contender.take()

@@ -32,6 +32,7 @@ LEAVES = {
     "scratch",
     "session",
     "strict_model",
+    "weak_disk",
     "wording",
 }
 VALUES = {"find_bbox", "host_checks", "jobs", "recovery", "safe_to_stop", "sync"}  # whose reports are shown
@@ -79,6 +80,7 @@ LEAF_MAY_IMPORT = {
     "scratch": set(),
     "session": set(),
     "strict_model": set(),
+    "weak_disk": {"disk", "durable_files", "local_lock"},
     "wording": {"local_path"},
 }
 # What travels to a pod, and may so import nothing that stays here.

@@ -24,7 +24,9 @@ def init(
         str, typer.Argument(metavar="LOGIN", help='as your provider shows it: "ssh root@HOST -p PORT"')
     ],
     name: Annotated[str | None, option("NAME", "what to call the host; default: pod")] = None,
-    workdir: Annotated[str | None, option("DIR", "our folder on the host; default: /workspace/Being")] = None,
+    workdir: Annotated[
+        str, option("DIR", "our folder on the host; default: /workspace/Being")
+    ] = "/workspace/Being",
     add: Annotated[bool, flag("--add", "add the host to an inventory of yours")] = False,
     fingerprint: Annotated[str | None, option("SHA256:...", "trust exactly this host key")] = None,
     dry_run: DryRunOpt = False,
@@ -37,15 +39,12 @@ def init(
     from being_remote.workflows import init as workflow
 
     report = workflow.init(
-        login,
         out.inventory_path(),
-        name=name,
-        workdir=workdir,
-        add=add,
-        fingerprint=fingerprint,
+        workflow.InitRequest(login, name, workdir, add, fingerprint),
         confirm=out.ask,
         dry_run=dry_run,
         say=out.note,
+        require_trust=out.require_trust,
     )
     out.finish(report, show_init)
 

@@ -108,23 +108,32 @@ class Out:
 
         One that is found must be trusted before it may run programs; one that is named is trusted.
         """
-        from being_remote.inventory import find_inventory, load_inventory, named_inventory
+        from being_remote.inventory import find_inventory, load_inventory
 
-        named = self._inventory.expanduser() if self._inventory else named_inventory()
+        named = self._named_inventory()
         if named is not None:
             return load_inventory(named)
-        from being_remote.inventory_trust import require_trust
-
         found = load_inventory(find_inventory(Path.cwd()))
-        require_trust(found, trusted=self._trust_inventory, confirm=self.ask)
+        self.require_trust(found)
         return found
 
     def inventory_path(self) -> Path:
         """The inventory that is named, else the one of this folder, whether it is there or not."""
-        from being_remote.inventory import FILE_NAME, named_inventory
+        from being_remote.inventory import FILE_NAME
 
-        named = self._inventory.expanduser() if self._inventory else named_inventory()
-        return (named or Path(FILE_NAME)).absolute()
+        return (self._named_inventory() or Path(FILE_NAME)).absolute()
+
+    def require_trust(self, inventory: Inventory) -> None:
+        """Ask before an inventory that was found, not named, may run programs. Raises InventoryUntrusted."""
+        if self._named_inventory() is None:
+            from being_remote.inventory_trust import require_trust
+
+            require_trust(inventory, trusted=self._trust_inventory, confirm=self.ask)
+
+    def _named_inventory(self) -> Path | None:
+        from being_remote.inventory import named_inventory
+
+        return self._inventory.expanduser() if self._inventory else named_inventory()
 
     def optional_inventory(self) -> Inventory | None:
         """Read the inventory; None where it is missing or wrong and was not named on the command line."""

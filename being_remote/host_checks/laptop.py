@@ -11,6 +11,7 @@ from being_remote.disk import existing_parent
 from being_remote.host_checks.built_in_checks import LOW_DISK_BYTES
 from being_remote.host_checks.host_report import HostReport
 from being_remote.inventory import LOCAL
+from being_remote.weak_disk import describe_weakness, refuses_record_locks
 
 Version = tuple[int, ...]
 
@@ -21,13 +22,16 @@ _HOLES = (
 )
 
 
-def check_laptop(backups: Path, *, rsync: Version | None, oldest_rsync: Version) -> HostReport:
+def check_laptop(
+    backups: Path, *, rsync: Version | None, oldest_rsync: Version, state: Path | None = None
+) -> HostReport:
     """Return this laptop's row.
 
     Args:
         backups: where backups lie, or will.
         rsync: the version of this laptop's rsync; None: it has none.
         oldest_rsync: the oldest version that is used.
+        state: where the ledger of jobs lies, or will.
     """
     problems, notes = [], []
     if shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
@@ -49,6 +53,13 @@ def check_laptop(backups: Path, *, rsync: Version | None, oldest_rsync: Version)
     if free < LOW_DISK_BYTES:
         problems.append(
             f"only {free / 2**30:.1f} GiB free for {str(backups)!r}: make room, or move `backups`"
+        )
+    if (weakness := describe_weakness(backups)) is not None:
+        notes.append(weakness)
+    if state is not None and refuses_record_locks(state):
+        problems.append(
+            f"the disk of {str(state)!r} offers no locks, which the ledger of jobs needs: set `state` in the"
+            " inventory to a folder on a disk of this machine"
         )
     return HostReport(
         host=LOCAL,

@@ -237,6 +237,8 @@ class _JobFollower:
                     log.info("%s", e)
                     looked_at = time.monotonic()  # a look at a frozen host takes its time
                     continue
+                if chunk.data:
+                    continue  # there may be more, whatever became of the job
                 if self.status.state.ended:
                     # Cancelled before it began, or lost: nothing more will be written, and no exit record.
                     break

@@ -25,6 +25,7 @@ from being_remote.errors import NotFoundError, TornFile, UsageError
 from being_remote.inventory import Inventory
 from being_remote.jobs.spec import JobSpec
 from being_remote.pod.job_states import JobState
+from being_remote.weak_disk import refuses_record_locks
 
 FILE_NAME = "ledger.sqlite"
 LAST = "last"
@@ -477,11 +478,12 @@ def _explained(path: Path) -> Iterator[None]:
                 file=str(path),
                 hint="being-remote jobs keeps it under another name and rebuilds it from the hosts",
             ) from e
-        raise UsageError(
-            f"the ledger cannot be used: {e}",
-            where=str(path),
-            hint="check that you may write there and that the disk has room; no job was touched",
-        ) from e
+        hint = "check that you may write there and that the disk has room; no job was touched"
+        if refuses_record_locks(path.parent):
+            hint = (
+                "its disk offers no locks: set `state` in the inventory to a folder on a disk of this machine"
+            )
+        raise UsageError(f"the ledger cannot be used: {e}", where=str(path), hint=hint) from e
 
 
 def _switch_to_wal(db: sqlite3.Connection) -> None:

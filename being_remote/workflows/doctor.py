@@ -18,5 +18,7 @@ def doctor(inventory: Inventory, names: Sequence[str] = ()) -> HostsReport:
     from being_remote.transport import rsync
 
     rows = check_named(inventory, names, thorough=True)
-    laptop = check_laptop(inventory.backups, rsync=rsync.version(), oldest_rsync=rsync.OLDEST)
+    laptop = check_laptop(
+        inventory.backups, rsync=rsync.version(), oldest_rsync=rsync.OLDEST, state=inventory.state
+    )
     return HostsReport((laptop, *rows))

@@ -53,55 +53,69 @@ class InitReport:
         return 0 if self.doctor is None else self.doctor.exit_code
 
 
+@dataclass(frozen=True)
+class InitRequest:
+    """What a person asks for.
+
+    Attributes:
+        login: as a provider shows it: "ssh root@HOST -p PORT".
+        name: what the host is called; None: `pod`, or the next free `pod2`.
+        workdir: our folder on the host.
+        add: add the host to an inventory that is there.
+        fingerprint: as for `trust`.
+    """
+
+    login: str
+    name: str | None = None
+    workdir: str = inventory_text.WORKDIR
+    add: bool = False
+    fingerprint: str | None = None
+
+
 def init(
-    login: str,
     path: Path,
+    wanted: InitRequest,
     *,
-    name: str | None = None,
-    workdir: str | None = None,
-    add: bool = False,
-    fingerprint: str | None = None,
     confirm: Confirm | None = None,
     dry_run: bool = False,
     say: Callable[[str], None] = lambda _: None,
+    require_trust: Callable[[Inventory], None] = lambda _: None,
 ) -> InitReport:
     """Write an inventory with one host, or add the host to one; then trust its key and check it.
 
     Args:
-        login: as a provider shows it: "ssh root@HOST -p PORT".
         path: the inventory.
-        name: what the host is called; default: `pod`, or the next free `pod2`.
-        workdir: our folder on the host.
-        add: add the host to an inventory that is there.
-        fingerprint, confirm: as for `trust`.
+        confirm: as for `trust`.
         say: receives what was written before the host is asked.
+        require_trust: refuses an inventory that may run programs, before anything is written.
 
     Raises:
         UsageError: no login, a name that is taken, or an inventory of the user's without `add`.
     """
-    wanted = inventory_text.parse_login(login)
+    login = inventory_text.parse_login(wanted.login)
     before = _read(path)
     known = parse_inventory(before.encode(), path) if before is not None else None
     own = before is not None and not inventory_text.is_shipped(before)
-    fresh = inventory_text.new_text(name or "pod", wanted, workdir or inventory_text.WORKDIR)
+    fresh = inventory_text.new_text(wanted.name or "pod", login, wanted.workdir)
     if before is not None and known is not None and own and before != fresh:
-        if not add:
+        if not wanted.add:
             raise UsageError("is there and is yours", where=str(path), hint="init --add adds the host to it")
-        host = name or _free_name(known)
-        text = _with_host(path, before, known, host, wanted, workdir)
+        host = wanted.name or _free_name(known)
+        text = _with_host(path, before, known, host, login, wanted.workdir)
     else:
-        if add and not own:
+        if wanted.add and not own:
             raise UsageError(
                 "there is no inventory of yours to add to", where=str(path), hint="leave out --add"
             )
-        host, text = name or "pod", fresh
+        host, text = wanted.name or "pod", fresh
     inventory = parse_inventory(text.encode(), path)
+    require_trust(inventory)
     wrote = _write(path, text, before, dry_run=dry_run)
     report = InitReport(str(path), host, wrote, text, f"doctor --host {host}", dry_run)
     if dry_run:
         return report
     say(f"wrote {', '.join(wrote)}" if wrote else f"{path} is as it should be")
-    return _check(report, inventory, fingerprint, confirm)
+    return _check(report, inventory, wanted.fingerprint, confirm)
 
 
 def _read(path: Path) -> str | None:
@@ -121,7 +135,7 @@ def _free_name(known: Inventory) -> str:
 
 
 def _with_host(
-    path: Path, before: str, known: Inventory, name: str, login: inventory_text.Login, workdir: str | None
+    path: Path, before: str, known: Inventory, name: str, login: inventory_text.PastedLogin, workdir: str
 ) -> str:
     """The text with the host added, read back to see that nothing else of it changed."""
     if name in known.hosts:
@@ -130,7 +144,7 @@ def _with_host(
         if isinstance(other, SshHost) and (other.address, other.port) == (login.address, login.port):
             hint = f"trust --host {other.name}, then doctor --host {other.name}"
             raise UsageError(f"has this address already, as {other.name!r}", where=str(path), hint=hint)
-    text = inventory_text.add_host(before, name, login, workdir or inventory_text.WORKDIR)
+    text = inventory_text.add_host(before, name, login, workdir)
     after = parse_inventory(text.encode(), path)
     others = {key: host for key, host in after.hosts.items() if key != name}
     if len(others) == len(after.hosts) or after.model_copy(update={"hosts": others}) != known:

@@ -18,6 +18,7 @@ from being_remote.sync.sync_pass import SyncPass, preview_sync, repair_backup, r
 from being_remote.sync.sync_report import SyncReport
 from being_remote.sync.watch import EVERY_S, ActorWatch, OnWatch, WatchReport
 from being_remote.tracker.layout import KINDS, places_of
+from being_remote.weak_disk import describe_weakness
 
 
 def sync(
@@ -76,6 +77,8 @@ def sync(
             this_machine = stack.enter_context(_open_this_machine(inventory))
             one = SyncPass(task, session, this_machine, history, verify, bool(only), on_progress)
             report = one.run(found)
+            if (weakness := describe_weakness(history.root)) is not None:
+                report = replace(report, warnings=(*report.warnings, weakness))
         return replace(report, seconds=time.monotonic() - started, round_trips=session.round_trips)
 
 

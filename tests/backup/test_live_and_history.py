@@ -18,7 +18,7 @@ from folder_sync import FolderHost
 from being_remote.backup.history import History
 from being_remote.backup.put_file import put_file
 from being_remote.durable_files import room_on_disk
-from being_remote.errors import ConnectionLost, InconsistentData, NoSpace, UnsafeFile, UsageError
+from being_remote.errors import Busy, ConnectionLost, InconsistentData, NoSpace, UnsafeFile
 from being_remote.inventory import LocalHost
 from being_remote.session import Pull, TransferResult
 from being_remote.transfer import hash_comparison
@@ -419,7 +419,7 @@ def test_what_a_killed_sync_had_downloaded_of_another_run_is_never_mixed_into_th
 
 
 def test_a_second_sync_ends_at_once_and_names_the_folder_and_the_holder(host: FolderHost) -> None:
-    with host.history.lock(), pytest.raises(UsageError, match=f"process {os.getpid()} on ") as refused:
+    with host.history.lock(), pytest.raises(Busy, match=f"process {os.getpid()} on ") as refused:
         host.sync()
     assert refused.value.where == str(host.root)
     host.sync()  # and the lock is free again

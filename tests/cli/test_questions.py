@@ -101,6 +101,18 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("program", [BEING_REMOTE, INVOKE], ids=["being-remote", "invoke"])
+def test_init_adds_to_no_inventory_that_can_run_programs_until_somebody_agrees(
+    program: list[str], project: Path
+) -> None:
+    inventory = project / "inventory.yaml"
+    inventory.write_text("hosts:\n  a: {workdir: /w}\nssh_config: ssh_config\n")
+    before = inventory.read_text()
+    ran = run_at_terminal([*program, "init", "root@127.0.0.1:1", "--add"], project, stdin=False)
+    assert ran.code == 4 and "--trust-inventory" in ran.terminal
+    assert inventory.read_text() == before and not (project / "ran").exists()
+
+
+@pytest.mark.parametrize("program", [BEING_REMOTE, INVOKE], ids=["being-remote", "invoke"])
 def test_an_inventory_that_can_run_programs_is_not_used_until_somebody_agrees(
     program: list[str], project: Path
 ) -> None:

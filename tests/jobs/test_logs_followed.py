@@ -49,6 +49,21 @@ def test_following_a_job_that_is_cancelled_before_it_begins_ends(
     assert (report.state, report.exit_code) == ("cancelled", 5)
 
 
+def test_a_job_that_ends_while_its_log_still_arrives_loses_no_line_of_it(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works.command("seq 40000", follow_it=True)
+    monkeypatch.setattr(follow, "BUSY_S", 0.0)
+    said: list[str] = []
+
+    def say(line: FollowedLogLine | StateLine) -> None:
+        if isinstance(line, FollowedLogLine):
+            said.append(line.line)
+
+    assert logs(works.inventory, "last", follow_it=True, say=say).state == "succeeded"
+    assert said == [str(number) for number in range(1, 40_001)]
+
+
 def test_a_job_whose_supervisor_and_payload_were_killed_is_followed_to_lost(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from being_remote.backup.history import History
 from being_remote.demo.checkout import CONFIG
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import (
+    Busy,
     HostError,
     InconsistentData,
     NotFoundError,
@@ -398,7 +399,7 @@ def test_a_second_sync_while_one_is_at_work_ends_at_once_and_names_the_folder(he
     first.start()
     try:
         assert inside.wait(30)
-        with pytest.raises(UsageError, match=f"process {os.getpid()}") as refused:
+        with pytest.raises(Busy, match=f"process {os.getpid()}") as refused:
             here.sync()
         assert refused.value.where == str(here.root)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from being_remote.demo.pod import Pod
 from being_remote.errors import UsageError
 from being_remote.inventory import load_inventory
-from being_remote.workflows.init import InitReport, init
+from being_remote.workflows.init import InitReport, InitRequest, init
 
 SHIPPED = Path(__file__).parents[2] / "inventory.yaml"
 
@@ -20,8 +21,9 @@ def login(pod: Pod) -> str:
 
 
 def begin(pod: Pod, folder: Path, **more: Any) -> InitReport:
-    more = {"workdir": str(pod.root / "Being"), "fingerprint": pod.fingerprint, **more}
-    return init(login(pod), folder / "inventory.yaml", **more)
+    values = {"workdir": str(pod.root / "Being"), "fingerprint": pod.fingerprint, **more}
+    wanted = {field.name: values.pop(field.name) for field in fields(InitRequest) if field.name in values}
+    return init(folder / "inventory.yaml", InitRequest(login(pod), **wanted), **values)
 
 
 def test_a_pasted_login_becomes_an_inventory_a_trusted_key_and_a_checked_host(
