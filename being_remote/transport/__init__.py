@@ -1,8 +1,8 @@
 """How a host is reached: opens the `Session` that every other room is given.
 
 Two stacks, one division: Fabric for bounded requests and their answers, OpenSSH for every stream
-(rsync, many files in one, a followed log). Both are fed from one resolution of the host (`ssh_config`)
-and one set of trusted keys (`host_keys`).
+(rsync, many files in one, a followed log), and for requests where Paramiko cannot do what ssh can.
+Both are fed from one resolution of the host (`ssh_config`) and one set of trusted keys (`host_keys`).
 """
 
 from __future__ import annotations

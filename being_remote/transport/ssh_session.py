@@ -1,4 +1,4 @@
-"""A host over SSH: bounded requests through Fabric, streams through OpenSSH.
+"""A host over SSH: bounded requests through Fabric, if it gets in; streams, and else all, through OpenSSH.
 
 Promises: every wait has an end; an answer is whole, with the command's own exit code, or it is an
 error that says what is unknown; only a repeatable command is retried; host keys are checked on every hop.
