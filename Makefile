@@ -38,7 +38,7 @@ lint: install
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.8- $(SHIPPED)
 
 test: system-for-tests install lint
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not soak' --durations=10
+	$(BIN)/pytest -n 4 --dist worksteal -m 'not soak' --durations=10
 
 soak: system-for-tests install
 	$(BIN)/pytest -m soak --timeout 3600

@@ -35,15 +35,47 @@ Entry = TypeVar("Entry")
 
 # What ssh, its configuration, its %-tokens and every shell take literally.
 _ADDRESS = re.compile(r"[A-Za-z0-9:][A-Za-z0-9._:-]{0,252}")
+_PASTED = re.compile(
+    r"(?:ssh://|ssh\s+)?(?:([^@\s]+)@)?(?:\[([0-9A-Fa-f:.]+)\]|([^\s:@\[\]/]+))"
+    r"(?::(\d{1,5})|\s+-p\s*(\d{1,5}))?/?"
+)
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}")
 MAX_SECONDS = 86_400.0
 MAX_NAME = 100  # a folder's name, and more is added to it
-_ONLY_SSH = ("address", "user", "port", "identity_file", "host_key", "scheduler", "connect_timeout_s")
+_ONLY_SSH = (
+    "address",
+    "address_command",
+    "user",
+    "port",
+    "identity_file",
+    "host_key",
+    "scheduler",
+    "connect_timeout_s",
+)
 
 
 def is_address(text: str) -> bool:
     """Whether `text` can be a DNS name, an IP address or an alias: letters, digits, dot, dash, colon."""
     return _ADDRESS.fullmatch(text) is not None
+
+
+def read_pasted_address(text: str) -> tuple[str | None, str, int | None] | None:
+    """User, address and port of a login as providers print it; None for anything else.
+
+    Example:
+        >>> read_pasted_address("ssh root@203.0.113.10 -p 19870")
+        ('root', '203.0.113.10', 19870)
+        >>> read_pasted_address("[::1]:22")
+        (None, '::1', 22)
+    """
+    found = _PASTED.fullmatch(text.strip())
+    if found is None:
+        return None
+    user, ipv6, name, port, flag = found.groups()
+    number = port or flag
+    if not is_address(ipv6 or name) or (user and not is_user(user)):
+        return None
+    return user, ipv6 or name, int(number) if number else None
 
 
 def is_user(text: str) -> bool:
@@ -102,7 +134,13 @@ def _check_host_name(name: str) -> str:
 
 
 def _check_address(value: str) -> str:
-    if not is_address(value):
+    pasted = read_pasted_address(value)
+    if pasted is not None and pasted != (None, value, None):
+        user, address, port = pasted
+        fields = {"address": address, "port": port, "user": user}
+        spelt = ", ".join(f"{name}: {field}" for name, field in fields.items() if field is not None)
+        raise ValueError(f"write {value!r} as fields of their own: {spelt}")
+    if not is_address(value) or value.count(":") == 1:
         raise ValueError(f"must be letters, digits and '.-_:' only, no leading dash, got {value!r}")
     return value
 
@@ -159,6 +197,9 @@ class SshHost(_HostEntry):
     kind: Literal["ssh"] = "ssh"
     address: Annotated[str, AfterValidator(_check_address)] = Field(
         description="DNS name, IP, or a Host alias of ~/.ssh/config"
+    )
+    address_command: tuple[Program, ...] = Field(
+        (), description="run here at each connect; prints the address and the port of the pod as it is now"
     )
     port: int | None = Field(None, ge=1, le=65535)
     user: Annotated[str, AfterValidator(_check_user)] | None = None

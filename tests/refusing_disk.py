@@ -55,8 +55,13 @@ class RefusingPod(Pod):
         return super()._config().replace("SetEnv ", f"SetEnv {environment} ", 1)
 
 
-def start_refusing_pod(folder: Path, **calls: str) -> RefusingPod:
-    pod = RefusingPod(folder.resolve(), name="pod", path=None)
-    pod.refused = refusing(pod.root, **calls)
+def start_refusing_pod(
+    folder: Path, *, path: str | None = None, below: str = "disk", **calls: str
+) -> RefusingPod:
+    """A pod that refuses these calls on its disk, or elsewhere `below` its folder."""
+    folder = folder.resolve()
+    pod = RefusingPod(folder, name="pod", path=path)
+    (folder / below).mkdir(parents=True, exist_ok=True)
+    pod.refused = refusing(folder / below, **calls)
     pod.start()
     return pod

@@ -123,7 +123,7 @@ def test_every_wrong_field_is_named_at_once(tmp_path: Path) -> None:
         ("hosts:\n  local: {workdir: /w}\n", "line 2: hosts.local.name: 'local' is this laptop"),
         (
             "hosts: {a: {workdir: /w, whatever: 1}}\n",
-            "line 1: hosts.a.whatever: unknown field; known: address, answer_timeout_s,",
+            "line 1: hosts.a.whatever: unknown field; known: address, address_command,",
         ),
     ],
 )
@@ -229,6 +229,26 @@ def test_what_ssh_or_a_shell_could_read_otherwise_is_no_address_and_no_user(
 ) -> None:
     with pytest.raises(InventoryError, match=rf"hosts\.a\.{field}"):
         _load(tmp_path, f"hosts: {{a: {{workdir: /w, {field}: {json.dumps(odd)}}}}}")
+
+
+@pytest.mark.parametrize(
+    ("pasted", "fields"),
+    [
+        ("root@203.0.113.10 -p 19870", "address: 203.0.113.10, port: 19870, user: root"),
+        ("ssh root@203.0.113.10 -p 19870", "address: 203.0.113.10, port: 19870, user: root"),
+        ("ssh://root@203.0.113.10:19870", "address: 203.0.113.10, port: 19870, user: root"),
+        ("203.0.113.10:19870", "address: 203.0.113.10, port: 19870"),
+        ("[::1]:22", "address: ::1, port: 22"),
+        ("[::1]", "address: ::1"),
+        ("root@pod7", "address: pod7, user: root"),
+    ],
+)
+def test_a_pasted_address_is_answered_with_the_fields_to_write(
+    tmp_path: Path, pasted: str, fields: str
+) -> None:
+    with pytest.raises(InventoryError) as caught:
+        _load(tmp_path, f"hosts: {{a: {{workdir: /w, address: '{pasted}'}}}}")
+    assert f"as fields of their own: {fields}" in str(caught.value)
 
 
 @pytest.mark.parametrize("address", ["203.0.113.10", "::1", "fe80::2", "pod-7.example.org", "My_alias.2"])

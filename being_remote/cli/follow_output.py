@@ -7,36 +7,56 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from being_remote.cli.text import printable
+from being_remote.cli.text import gpu_text, pace_text, printable
 from being_remote.wording import size_words
 
 if TYPE_CHECKING:
     from being_remote.cli.output import Out
-    from being_remote.jobs.follow import FollowedLogLine, MovedLine, Say, StateLine, StayedLine
+    from being_remote.jobs.follow import DispatchedLine, FollowLine, MovedLine, Say, StateLine
     from being_remote.jobs.live_download import DownloadSummary, LocalFilesLine
     from being_remote.workflows.logs import LogsReport
 
 # People need no line for every file; with --json every line is printed.
 DOWNLOADS_EVERY_S = 30.0
 EXAMPLES = 5
+_BAR = 20
 
 
 def teller(out: Out) -> Say:
     """Return what prints a followed job: JSON Lines, or the log on stdout and the rest on stderr."""
-    printed_at = -DOWNLOADS_EVERY_S
+    return _FollowScreen(out).tell
 
-    def tell(line: FollowedLogLine | StateLine | LocalFilesLine | MovedLine | StayedLine) -> None:
+
+class _FollowScreen:
+    """The lines of a followed job; on a terminal, how far it is stands in the last one."""
+
+    def __init__(self, out: Out) -> None:
+        self._out = out
+        self._downloads_at = -DOWNLOADS_EVERY_S
+        self._stood: tuple[object, ...] = ()
+        self._state: StateLine | None = None
+        self._local = ""
+
+    def tell(self, line: FollowLine) -> None:
+        """Print one line."""
         # Imported by then, unless nothing is followed.
-        from being_remote.jobs.follow import FollowedLogLine, MovedLine, StateLine, StayedLine
-        from being_remote.jobs.live_download import LocalFilesLine
+        from being_remote.jobs.follow import DispatchedLine, FollowedLogLine, MovedLine, StateLine, StayedLine
 
-        nonlocal printed_at
+        out = self._out
         if isinstance(line, StateLine):
             out.followed_job = line.job if line.at_work else None
         if out.as_json:
             out.line(line)
+        elif isinstance(line, StateLine):
+            self._tell_state(line)
+        elif isinstance(line, FollowedLogLine):
+            out.text(printable(line.line, keep="\t"))
+        elif isinstance(line, DispatchedLine):
+            for text in _dispatched_lines(line):
+                out.note(text)
         elif isinstance(line, MovedLine):
             out.note(_moved_text(line))
         elif isinstance(line, StayedLine):
@@ -44,16 +64,68 @@ def teller(out: Out) -> Say:
                 f"NOT MOVED: {line.to_host} does not answer: {line.reason}; asking {line.from_host} and"
                 f" {line.to_host} again for as long as --after says"
             )
-        elif isinstance(line, LocalFilesLine):
-            if line.problem is not None or time.monotonic() - printed_at >= DOWNLOADS_EVERY_S:
-                printed_at = time.monotonic()
-                out.note(_local_files_text(line))
-        elif isinstance(line, FollowedLogLine):
-            out.text(printable(line.line, keep="\t"))
         else:
-            out.note(f"[{line.state}{frames_text(line.frames_done, line.frames_total)}] {line.reason}")
+            self._tell_downloads(line)
 
-    return tell
+    def _tell_state(self, line: StateLine) -> None:
+        stands = (line.state, line.reason, line.attempt)
+        # A count alone is no line of its own where the last line shows it.
+        if stands != self._stood or not self._out.has_status:
+            self._out.note(_state_text(line, first=not self._stood))
+        self._stood, self._state = stands, line
+        self._show_status()
+
+    def _tell_downloads(self, line: LocalFilesLine) -> None:
+        text = _local_files_text(line)
+        if line.problem is None and self._out.has_status:
+            self._local = text
+            if self._state is not None and line.home_frames is not None:
+                # Frames arrive between two looks at the job.
+                done = max(line.home_frames, self._state.frames_done or 0)
+                self._state = replace(self._state, frames_done=done)
+            self._show_status()
+        elif line.problem is not None or time.monotonic() - self._downloads_at >= DOWNLOADS_EVERY_S:
+            self._downloads_at = time.monotonic()
+            self._out.note(text)
+
+    def _show_status(self) -> None:
+        at_work = self._state is not None and self._state.at_work
+        parts = (bar_text(self._state), self._local) if self._state is not None and at_work else ()
+        self._out.show_status("  ".join(filter(None, parts)))
+
+
+def bar_text(line: StateLine) -> str:
+    """How far a job is, on one line of a terminal.
+
+    Example:
+        >>> from being_remote.jobs.follow import StateLine
+        >>> from being_remote.pod.job_states import JobState
+        >>> bar_text(StateLine("demo-1", JobState.RUNNING, "", 214, 856, 1, 3.1, 12_426))
+        'demo-1 running  #####---------------  214/856  3.1/min, 3 h 27 min left'
+    """
+    done, total = line.frames_done, line.frames_total
+    filled = min(_BAR, _BAR * (done or 0) // total) if total else 0
+    bar = "#" * filled + "-" * (_BAR - filled) if total else ""
+    pace = pace_text(line.frames_per_minute, line.seconds_left)
+    parts = (bar, frames_text(done, total).strip(), pace, *map(gpu_text, line.gpus))
+    return "  ".join((f"{line.job} {line.state}", *filter(None, parts)))
+
+
+def _state_text(line: StateLine, *, first: bool) -> str:
+    """A state, and why where that says more; at first, of which job."""
+    from being_remote.jobs.status_verdict import AT_WORK
+
+    job = f"{line.job}, attempt {line.attempt} " if first else ""
+    pace = pace_text(line.frames_per_minute, line.seconds_left)
+    why = "; ".join(filter(None, ("" if line.reason == AT_WORK else line.reason, pace)))
+    return f"{job}[{line.state}{frames_text(line.frames_done, line.frames_total)}] {why}".rstrip()
+
+
+def _dispatched_lines(line: DispatchedLine) -> list[str]:
+    """Which job is followed, its settings, and what to know of it."""
+    actor = f" for {line.actor}" if line.actor else ""
+    settings = f": {', '.join(line.settings)}" if line.settings else ""
+    return [f"{line.job} on {line.host}: {line.recipe}{actor}{settings}", *(f"note: {n}" for n in line.notes)]
 
 
 def tell_end(report: LogsReport) -> None:

@@ -50,6 +50,13 @@ class CommandWithExamples(SingleOptionsCommand):
 class GroupedCommands(TyperGroup):
     """The program, with its commands in groups."""
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        found: list[Any] = super().get_params(ctx)
+        for flag in found:
+            if flag.default is None:
+                flag.default = False  # for None, Typer would load pydantic at every start
+        return found
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections = {
             title: [(name, entry.summary) for name, entry in entries.items()]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from being_remote.cli.follow_output import download_lines, frames_text
 from being_remote.cli.printing import cell, line, new_table, prose
-from being_remote.cli.text import amount_text, first_line, printable
+from being_remote.cli.text import amount_text, first_line, gpu_text, local_time, pace_text, printable
+from being_remote.jobs.status_verdict import AT_WORK
 from being_remote.pod.job_states import JobState
 from being_remote.wording import size_words
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:  # a command imports its own workflow, and need not import the
     from being_remote.workflows.resume_all import ResumeAllReport
 
 _GPU = "GPU"
-_SINCE = "since (UTC)"
+_SINCE = "since"
 _COLUMNS = ("job", "host", "state", "frames", "exit", _GPU, _SINCE)
 _ALWAYS = ("job", "host", "state", _SINCE)
 # With less room beside the rest, a reason is printed beneath.
@@ -86,7 +87,7 @@ def _job_cells(job: JobStatus) -> dict[str, str]:
         "frames": frames_text(job.done, job.total).strip(),
         "exit": "" if job.exit_code is None else str(job.exit_code),
         _GPU: printable(", ".join(gpu.removeprefix("GPU-")[:8] for gpu in job.gpu)),
-        _SINCE: (job.since or "")[5:16].replace("T", " "),
+        _SINCE: local_time(job.since),
     }
 
 
@@ -106,7 +107,7 @@ def show_why(console: Console, report: WhyReport) -> None:
         facts = [f"{k.replace('_', ' ')} {v}" for k, v in shown.items() if k not in _UNREADABLE]
         evidence = "; ".join(filter(None, (str(shown.get("reason", "")), ", ".join(facts))))
         state = cell(step.state, state_style(step.state))
-        table.add_row(step.at or "", str(step.attempt), state, cell(evidence))
+        table.add_row(local_time(step.at), str(step.attempt), state, cell(evidence))
     console.print(table)
     if report.error:
         line(console, f"no answer from {first_line(report.error)}", "yellow")
@@ -190,8 +191,9 @@ def show_resume(console: Console, report: ResumeReport) -> None:
         show_move(console, report.moved, dry_run=True)
         return
     show_move(console, report.moved, dry_run=False)
-    text = f"{report.job} on {report.host}, attempt {report.attempt}: {report.state}: {report.reason}"
-    line(console, text, state_style(report.state))
+    state = state_text(report.state, report.reason)
+    text = f"{report.job} on {report.host}, attempt {report.attempt}: {state}"
+    prose(console, text, state_style(report.state))
     show_downloads(console, report.home)
     step = next_step(report.job, report.host, report.state, has_results=report.has_results)
     line(console, f"  next: {step}")
@@ -253,6 +255,11 @@ def next_step(job: str, host: str, state: JobState, *, has_gpu: bool = True, has
     return f"logs {job} --follow, then {pull}"
 
 
+def state_text(state: JobState | None, reason: str) -> str:
+    """A state and why; of a job that simply runs, the state says it all."""
+    return str(state) if reason == AT_WORK else f"{state}: {reason}"
+
+
 def state_style(state: JobState | None) -> str:
     if state is None:
         return ""
@@ -267,4 +274,9 @@ def _why(job: JobStatus) -> str:
     if job.state is JobState.UNKNOWN:
         as_of = f", as of {job.as_of}" if job.as_of is not None else ""
         return f"{job.reason} (last known: {job.last_known}{as_of})"
-    return job.reason if job.ours else f"{job.reason} (another laptop's job; with --take-over it is yours)"
+    facts = [pace_text(job.frames_per_minute, job.seconds_left), *map(gpu_text, job.gpus)]
+    # That it runs is said by its state.
+    facts.append("" if job.reason == AT_WORK else job.reason)
+    if not job.ours:
+        facts.append("another laptop's job; with --take-over it is yours")
+    return "; ".join(filter(None, facts))

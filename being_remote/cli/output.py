@@ -77,6 +77,7 @@ class Out:
         self.as_json, self._verbose, self.follows = as_json, verbose, follows
         self._inventory, self._trust_inventory = inventory, trust_inventory
         self.followed_job: str | None = None
+        self._status = ""
 
     def __enter__(self) -> Out:
         if self._verbose:
@@ -88,6 +89,7 @@ class Out:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.show_status("")
         if isinstance(error, KeyboardInterrupt):
             error = interrupted(self.followed_job)
         if isinstance(error, BeingRemoteError):
@@ -139,7 +141,7 @@ class Out:
 
     def text(self, line: str) -> None:
         """Print one line of text on stdout, at once."""
-        with writing():
+        with self._without_status(), writing():
             print(line, flush=True)
 
     def finish(self, report: R, show: Callable[[Console, R], None]) -> None:
@@ -151,6 +153,7 @@ class Out:
 
         Where the command follows something, the document is the last of its lines.
         """
+        self.show_status("")
         if self.as_json and self.follows:
             self.line(report)
         else:
@@ -169,7 +172,28 @@ class Out:
 
     def note(self, text: str) -> None:
         """Print one line for people on stderr."""
-        say(printable(text))
+        with self._without_status():
+            say(printable(text))
+
+    @property
+    def has_status(self) -> bool:
+        """Whether `show_status` shows anything: stderr is a terminal of this command alone."""
+        return not self.as_json and not self._verbose and sys.stderr.isatty()
+
+    def show_status(self, text: str) -> None:
+        """Keep a line at the end of what is printed, until the next one; only on a terminal."""
+        if self.has_status and (self._status or text):
+            self._status = printable(text)[: os.get_terminal_size(sys.stderr.fileno()).columns - 1]
+            with saying():
+                print(f"\r\x1b[K{self._status}", end="", file=sys.stderr, flush=True)
+
+    @contextmanager
+    def _without_status(self) -> Iterator[None]:
+        """Take the last line away while something is printed."""
+        status = self._status
+        self.show_status("")
+        yield
+        self.show_status(status)
 
     @contextmanager
     def progress(self) -> Iterator[OnProgress]:

@@ -19,74 +19,77 @@ from being_remote.cli.options import (
 )
 from being_remote.cli.output import Out
 
+RunOpt = Annotated[
+    str | None, option("RUN", "a folder of .frame files, an actor's name, or a job", complete=complete_run)
+]
+FromImagesOpt = Annotated[
+    Path | None,
+    option(
+        "SRC",
+        "find the crop without bbox.pt, from the run's stored crops; SRC is the original video or"
+        " its folder of frames",
+    ),
+]
+FromLandmarksOpt = Annotated[
+    Path | None,
+    option(
+        "SRC",
+        "find the crop from the run's stored landmarks; SRC is the original video, its frames, or a"
+        " folder of landmarks of the original frames (.npy, numbered like source/)",
+    ),
+]
+NoCheckOpt = Annotated[bool, flag("--no-check", "do not compare the box with stored crops and the video")]
+ExportOpt = Annotated[
+    list[str] | None,
+    option(
+        "NAME",
+        "json, npz, nerfstudio, colmap, insta, gaussian-avatars, gaussiantalker or flashavatar;"
+        " repeatable; default: all that need no meshes, torch or pictures",
+        complete=complete_export,
+    ),
+]
+CanvasOpt = Annotated[
+    str | None,
+    option("crop|WxH", "picture for trainers: the tracker's crop, or a window around the principal point"),
+]
+OffCentreOpt = Annotated[
+    bool, flag("--allow-off-centre", "also export to a trainer that ignores this camera's principal point")
+]
+ImagesOpt = Annotated[
+    bool, flag("--with-images", "make the trainers' pictures too; resumes where it stopped")
+]
+WhatIfOpt = Annotated[
+    list[str] | None, option("K=V", "predict the crop with another setting; writes nothing; repeatable")
+]
+ForceOpt = Annotated[bool, flag("--force", "move an output folder that holds another run out of the way")]
+WriteBoxOpt = Annotated[bool, flag("--write-bbox", "store the crop that was found as the run's bbox.pt")]
+ExplainOpt = Annotated[
+    bool, flag("--explain", "show the guide's answer beside the right one, with its error")
+]
+
 
 @command
 def recover(
     out: Out,
     actor: ActorOpt = None,
-    run: Annotated[
-        str | None,
-        option("RUN", "a folder of .frame files, an actor's name, or a job", complete=complete_run),
-    ] = None,
+    run: RunOpt = None,
     source_size: SourceSizeOpt = None,
     video: Annotated[Path | None, option("FILE", "the original video, or its folder of frames")] = None,
     bbox: Annotated[Path | None, option("FILE", "a bbox.pt, or a .npy with the same order")] = None,
     box: Annotated[str | None, option("X0,X1,Y0,Y1", "the crop box: x_min,x_max,y_min,y_max")] = None,
-    from_images: Annotated[
-        Path | None,
-        option(
-            "SRC",
-            "find the crop without bbox.pt, from the run's stored crops; SRC is the original video or"
-            " its folder of frames",
-        ),
-    ] = None,
-    from_landmarks: Annotated[
-        Path | None,
-        option(
-            "SRC",
-            "find the crop from the run's stored landmarks; SRC is the original video, its frames, or a"
-            " folder of landmarks of the original frames (.npy, numbered like source/)",
-        ),
-    ] = None,
-    no_check: Annotated[
-        bool, flag("--no-check", "do not compare the box with stored crops and the video")
-    ] = False,
-    export: Annotated[
-        list[str] | None,
-        option(
-            "NAME",
-            "json, npz, nerfstudio, colmap, insta, gaussian-avatars, gaussiantalker or flashavatar;"
-            " repeatable; default: all that need no meshes, torch or pictures",
-            complete=complete_export,
-        ),
-    ] = None,
-    canvas: Annotated[
-        str | None,
-        option(
-            "crop|WxH", "picture for trainers: the tracker's crop, or a window around the principal point"
-        ),
-    ] = None,
-    allow_off_centre: Annotated[
-        bool,
-        flag("--allow-off-centre", "also export to a trainer that ignores this camera's principal point"),
-    ] = False,
-    with_images: Annotated[
-        bool, flag("--with-images", "make the trainers' pictures too; resumes where it stopped")
-    ] = False,
-    what_if: Annotated[
-        list[str] | None, option("K=V", "predict the crop with another setting; writes nothing; repeatable")
-    ] = None,
+    from_images: FromImagesOpt = None,
+    from_landmarks: FromLandmarksOpt = None,
+    no_check: NoCheckOpt = False,
+    export: ExportOpt = None,
+    canvas: CanvasOpt = None,
+    allow_off_centre: OffCentreOpt = False,
+    with_images: ImagesOpt = False,
+    what_if: WhatIfOpt = None,
     out_dir: Annotated[Path | None, option("DIR", "output folder; default: recovered/RUN", "--out")] = None,
-    force: Annotated[
-        bool, flag("--force", "move an output folder that holds another run out of the way")
-    ] = False,
-    write_bbox: Annotated[
-        bool, flag("--write-bbox", "store the crop that was found as the run's bbox.pt")
-    ] = False,
+    force: ForceOpt = False,
+    write_bbox: WriteBoxOpt = False,
     plot: Annotated[bool, flag("--plot", "also write the report's plots as PNG files")] = False,
-    explain: Annotated[
-        bool, flag("--explain", "show the guide's answer beside the right one, with its error")
-    ] = False,
+    explain: ExplainOpt = False,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Recover the original video's camera.

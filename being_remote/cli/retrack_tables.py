@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from being_remote.cli.job_tables import next_step, show_downloads, show_move, state_style
+from being_remote.cli.job_tables import next_step, show_downloads, show_move, state_style, state_text
 from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.wording import count_noun, size_words
 
@@ -31,8 +31,8 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
         if report.followed:
             what = "was followed to its end"
             show_move(console, report.moved, dry_run=False)
-        text = f"{job.job} on {job.host} {what}: {job.state}: {job.reason}"
-        line(console, text, state_style(job.state))
+        text = f"{job.job} on {job.host} {what}: {state_text(job.state, job.reason)}"
+        prose(console, text, state_style(job.state))
         if job.plan.swept:
             line(console, f"  {', '.join(job.plan.swept)}")
         if job.gpu:

@@ -102,7 +102,7 @@ def show_safe_to_stop(console: Console, report: SafeReport) -> None:
         False: ("NO", "bold red"),
         None: ("UNKNOWN", "bold yellow"),
     }[report.safe]
-    line(console, f"{verdict}: {_facts(report) if report.safe else _against(report)}", style)
+    prose(console, f"{verdict}: {_facts(report) if report.safe else _against(report)}", style)
     if report.reasons:
         table = new_table("", "what", "next")
         for reason in report.reasons:

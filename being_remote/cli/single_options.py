@@ -13,6 +13,8 @@ class SingleOptionsCommand(TyperCommand):
     """A command that takes each of its options once, but those that collect several values."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:  # a shell completes a line that is not whole yet
+            return super().parse_args(ctx, args)
         given = self.make_parser(ctx).parse_args(args=list(args))[2]
         for parameter in self.params:
             single = parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)

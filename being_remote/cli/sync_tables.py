@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from being_remote.cli.output import Out
 from being_remote.cli.printing import cell, line, new_table, prose
-from being_remote.cli.text import amount_text, files_text, first_line, printable
+from being_remote.cli.text import amount_text, files_text, first_line, local_time, printable
 from being_remote.sync.sync_report import SyncReport
 from being_remote.sync.watch import EVERY_S, WatchPause, WatchReport, WatchRound
 from being_remote.wording import count_noun, size_words
@@ -132,11 +132,13 @@ def _clock() -> str:
 def show_snapshots(console: Console, report: SnapshotsReport) -> None:
     """A row for each snapshot, the newest last; then the disk space they take."""
     numbers = ("snapshot", "files", "size", "added", "changed", "removed")
-    table = new_table("snapshot", "made (UTC)", "why", "host", *numbers[1:], "", numbers=numbers)
+    table = new_table(
+        "snapshot", "made", "why", "host", *numbers[1:], "", numbers=numbers, unbroken=("made",)
+    )
     for made in report.generations:
         table.add_row(
             str(made.generation),
-            made.created[:19].replace("T", " "),
+            cell(local_time(made.created, year=True)),
             made.why if made.of is None else f"{made.why} ({made.of})",
             cell(made.host or "-"),
             str(made.files),

@@ -2,8 +2,58 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+from typing import Protocol
+
 from being_remote.foreign_text import printable as printable
-from being_remote.wording import size_words
+from being_remote.wording import duration, size_words
+
+
+class GpuFigures(Protocol):
+    """What is printed of a GPU; None: not measured."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def memory_used_mib(self) -> int | None: ...
+    @property
+    def memory_total_mib(self) -> int | None: ...
+    @property
+    def utilization_percent(self) -> int | None: ...
+
+
+def local_time(utc: str | None, *, year: bool = False) -> str:
+    """A time of a report, to the minute, in this laptop's time zone; nothing where it is unknown."""
+    if not utc:
+        return ""
+    try:
+        # Python 3.10 reads no Z.
+        at = datetime.fromisoformat(utc.replace("Z", "+00:00"))
+    except ValueError:
+        return utc
+    at = at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)
+    return at.astimezone().strftime("%Y-%m-%d %H:%M" if year else "%m-%d %H:%M")
+
+
+def pace_text(frames_per_minute: float | None, seconds_left: float | None) -> str:
+    """How fast a job is, and how long it will take.
+
+    Example:
+        >>> pace_text(3.14, 12_000), pace_text(3.14, None), pace_text(None, None)
+        ('3.1/min, 3 h 20 min left', '3.1/min', '')
+    """
+    if frames_per_minute is None:
+        return ""
+    left = "" if seconds_left is None else f", {duration(seconds_left)} left"
+    return f"{frames_per_minute:.1f}/min{left}"
+
+
+def gpu_text(gpu: GpuFigures) -> str:
+    """What a GPU does."""
+    used, total = gpu.memory_used_mib, gpu.memory_total_mib
+    busy = "" if gpu.utilization_percent is None else f" {gpu.utilization_percent} %"
+    memory = "" if used is None or total is None else f" {used / 1024:.0f} of {total / 1024:.0f} GiB"
+    return f"GPU {gpu.index}{busy}{',' if busy and memory else ''}{memory}"
 
 
 def files_text(count: int) -> str:

@@ -7,6 +7,8 @@ relief(direction)`, in metres, in the head's own frame, which is the tracker's w
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -138,8 +140,9 @@ def grid(size: int) -> tuple[Floats, Floats, Floats]:
     return x, y, np.sqrt(1 - x * x - y * y)
 
 
+@cache
 def paint(size: int) -> NDArray[np.float32]:
-    """The painted face (size, size, 3), BGR in 0..1, without light."""
+    """The painted face (size, size, 3), BGR in 0..1, without light; read-only: all actors share it."""
     x, y, z = grid(size)
     side = np.abs(x)
     soft = 3.0 / size
@@ -182,4 +185,6 @@ def paint(size: int) -> NDArray[np.float32]:
     put(rim, _RIM)
     put(0.35 * rim * _step(np.sin(turn * 90), 0.6), _HAT_B)
     put(0.5 * _bell((y - HAT_RIM + 0.015) / 0.02) * (1 - hat), _DARK_SKIN)
-    return picture.astype(np.float32)
+    painted = picture.astype(np.float32)
+    painted.setflags(write=False)
+    return painted

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from being_remote.errors import (
+    AnswerTimeout,
     BeingRemoteError,
     CommandFailed,
+    ConnectionLost,
     HostError,
     HostKeyChanged,
     HostKeyUnknown,
@@ -16,6 +18,7 @@ from being_remote.errors import (
     LoginRefused,
     MalformedAnswer,
     ToolMissing,
+    Unreachable,
 )
 from being_remote.host_checks.built_in_checks import BUILT_IN, rsync_version
 from being_remote.host_checks.host_check import CheckResult, HostCheck, OpenHost, installed_checks
@@ -24,11 +27,14 @@ from being_remote.host_checks.tracker_check import CheckoutStatus, checkout_stat
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.pod_client.host_facts import ContainerLimits
 from being_remote.pod_client.job_answers import GpuFacts
+from being_remote.pod_client.login_files import find_printing_files
 from being_remote.pod_client.many_hosts import ask_all
 from being_remote.session import OpenSession, Session
 
 # What the error of an attempt to connect tells of the host's key; None: unknown.
 _TRUSTED = {HostKeyUnknown: False, HostKeyChanged: False, LoginRefused: True}
+
+_NO_ANSWER = (AnswerTimeout, ConnectionLost, LoginRefused, Unreachable)
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class HostReport:
     """One host's row.
 
     Attributes:
-        reachable: a session was opened.
+        reachable: a session was opened, and it answered.
         trusted: its key and those of its jumps are trusted; None: unknown.
         rsync, python, numpy: versions; None where missing or unknown, `problems` says which.
         sftp: None: not checked.
@@ -88,6 +94,7 @@ def check_hosts(
         address = "this machine"
         if isinstance(host, SshHost):
             address = host.address if host.port is None else f"{host.address}:{host.port}"
+            address = "address_command" if host.address_command else address
         row = HostReport(host.name, host.kind, address, reachable=False, trusted=None)
         try:
             session = open_session(host.name)
@@ -104,10 +111,13 @@ def check_hosts(
                 row = replace(row, sftp=session.has_sftp())
             facts = probe_host(session, host, tracker=thorough, cuda=thorough)
             results = [_run(check, OpenHost(host, session, facts)) for check in checks]
+            greets = thorough and getattr(session, "greeting_bytes", 0) > 0
+            printing = find_printing_files(session, host.python) if greets else ()
         except (ToolMissing, CommandFailed, MalformedAnswer) as e:
-            return replace(row, problems=(f"{e.what}: {e.hint}; nothing else could be checked",))
-        except HostError as e:
-            return _failed(row, e)
+            problems = (f"{e.what}: {e.hint}; nothing else could be checked",)
+            return replace(row, problems=problems, notes=_notes_of(session))
+        except HostError as e:  # a login that answers nothing is of no use
+            return _failed(replace(row, reachable=not isinstance(e, _NO_ANSWER)), e)
         return replace(
             row,
             python=facts.python,
@@ -118,7 +128,7 @@ def check_hosts(
             limits=facts.limits,
             tracker=checkout_status(host, facts),
             problems=tuple(problem for result in results for problem in result.problems),
-            notes=tuple(note for result in results for note in result.notes),
+            notes=(*_notes_of(session), *printing, *(note for result in results for note in result.notes)),
         )
 
     return tuple(ask_all(hosts, check))
@@ -130,6 +140,11 @@ def _run(check: HostCheck, host: OpenHost) -> CheckResult:
         return check.run(host)
     except HostError as e:
         return CheckResult((f"{type(check).__name__}: {e.what}" + (f": {e.hint}" if e.hint else ""),))
+
+
+def _notes_of(session: Session) -> tuple[str, ...]:
+    """What the session says of the way to its host."""
+    return tuple(getattr(session, "notes", ()))
 
 
 def _failed(row: HostReport, error: BeingRemoteError) -> HostReport:

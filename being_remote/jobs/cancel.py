@@ -101,15 +101,15 @@ def cancel_current(
         UsageError: another laptop made a newer attempt of it, which is not cancelled.
         HostError: no answer; whether it was cancelled is unknown.
     """
-    seen = look_at_host(session, host, [job.job]).job(job.job)
-    if seen is not None and seen.attempt > job.attempt:
-        raise UsageError(
-            f"another laptop made attempt {seen.attempt} of it, which is {seen.state}; nothing was cancelled",
-            where=job.job,
-            hint=f"cancel {job.job} --take-over, if it is yours from now on",
-        )
     sent_to = volume_of(ledger.history(job.job), job.attempt) if job.state is JobState.CREATED else None
     try:
+        seen = look_at_host(session, host, [job.job]).job(job.job)
+        if seen is not None and seen.attempt > job.attempt:
+            raise UsageError(
+                f"another laptop made attempt {seen.attempt} of it, which is {seen.state}; it goes on",
+                where=job.job,
+                hint=f"cancel {job.job} --take-over, if it is yours from now on",
+            )
         result = _cancel_attempt(session, host, job, job.attempt, sent_to)
     except HostError as e:
         ledger.record(job.job, job.attempt, JobState.UNKNOWN, {"reason": e.what, "asked": "cancel"})

@@ -65,8 +65,8 @@ class JobContext:
             return self.inventory.host(job.host)
         ways, folder = [f"name {job.host} in the inventory again"], self.result_folder(job)
         if not job.ended:
-            ways.append(f"if its pod is gone for good: cancel {job.job} --pod-is-gone, or resume {job.job}")
-            ways[-1] += " --host OTHER --pod-is-gone"
+            elsewhere = f"resume {job.job} --host OTHER --pod-is-gone"
+            ways.append(f"if its pod is gone for good: cancel {job.job} --pod-is-gone, or {elsewhere}")
         elif job.state is not JobState.SUCCEEDED:
             ways.append(f"resume {job.job} --host OTHER continues elsewhere")
         if folder.is_dir():

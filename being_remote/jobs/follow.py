@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import threading
 import time
@@ -24,11 +25,13 @@ from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_job
 from being_remote.pod.job_paths import WORK
 from being_remote.pod.job_states import JobState
+from being_remote.pod_client.job_answers import LeasedGpu
 from being_remote.session import Session
 
 log = logging.getLogger("being_remote")
 
-QUIET_S = 5.0
+# How often the status is asked for: while the log is silent, and while it grows.
+QUIET_S, BUSY_S = 5.0, 15.0
 SETTLE_S = 10.0
 # Programs of version 0.1.0 put no supervisor back.
 SUPERVISE_S = 60.0
@@ -44,6 +47,19 @@ class FollowedLogLine:
 
 
 @dataclass(frozen=True)
+class DispatchedLine:
+    """The job that is followed from now on. `settings`: those that differ from the last run; `notes`: what to
+    know of it, where it is new."""
+
+    job: str
+    host: str
+    recipe: str
+    actor: str | None
+    settings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class StateLine:
     """A new state, or a new count of frames."""
 
@@ -53,6 +69,9 @@ class StateLine:
     frames_done: int | None
     frames_total: int | None
     attempt: int
+    frames_per_minute: float | None = None
+    seconds_left: float | None = None
+    gpus: tuple[LeasedGpu, ...] = ()
 
     @property
     def at_work(self) -> bool:
@@ -85,7 +104,7 @@ class StayedLine:
     moving: bool = False
 
 
-FollowLine = FollowedLogLine | StateLine | LocalFilesLine | MovedLine | StayedLine
+FollowLine = DispatchedLine | FollowedLogLine | StateLine | LocalFilesLine | MovedLine | StayedLine
 Say = Callable[[FollowLine], None]
 
 
@@ -158,7 +177,14 @@ class _JobFollower:
         line = StateLine(row.job, row.state, row.reason, row.done, row.total, row.attempt)
         if line != self._last:
             self._last = line
-            self._report(line)
+            self._report(
+                dataclasses.replace(
+                    line,
+                    frames_per_minute=row.frames_per_minute,
+                    seconds_left=row.seconds_left,
+                    gpus=row.gpus,
+                )
+            )
 
     def background_download(self) -> BackgroundDownload | None:
         """The download of the job's new checkpoints; None where its recipe has none."""
@@ -202,7 +228,7 @@ class _JobFollower:
                 self._report_lines(lines.add(chunk))
                 if chunk.data:
                     heard_at = time.monotonic()
-                if chunk.data or time.monotonic() - looked_at < QUIET_S:
+                if time.monotonic() - looked_at < (BUSY_S if chunk.data else QUIET_S):
                     continue
                 looked_at = time.monotonic()
                 try:

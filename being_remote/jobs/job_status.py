@@ -26,7 +26,8 @@ class JobStatus:
 
     `since` is when the state was learnt, `as_of` when the host last said how the job stands (both
     ISO 8601 in UTC, by this laptop's clock). `gpu` holds UUIDs. `exit_code` is the payload's. `done` of
-    `total` is its progress. `attempts` are those whose folders the host shows.
+    `total` is its progress, `frames_per_minute` and `seconds_left` its pace (`job_pace`). `gpus` are those
+    that it leases, as its host measures them. `attempts` are those whose folders the host shows.
     """
 
     job: str
@@ -42,6 +43,9 @@ class JobStatus:
     gpu: tuple[str, ...] = ()
     done: int | None = field(default=None, metadata={"json": "frames_done"})
     total: int | None = field(default=None, metadata={"json": "frames_total"})
+    frames_per_minute: float | None = None
+    seconds_left: float | None = None
+    gpus: tuple[LeasedGpu, ...] = ()
     since: str | None = None
     spec_sha256: str | None = None
     ours: bool = False
@@ -261,6 +265,7 @@ def _joined(job: LedgerJob, seen: JobStatus, not_ours: str | None = None) -> Job
         gpu=seen.gpu,
         done=seen.done,
         total=seen.total,
+        gpus=seen.gpus,
         evidence=seen.evidence,
         attempts=seen.attempts,
     )

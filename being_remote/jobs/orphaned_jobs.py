@@ -85,6 +85,7 @@ def supervise_all_again(
             hint=f"give the command again later; jobs --why {job}",
         )
     judged = [ledger.find(job) for job in orphans if job not in refused]
+    judged = [job for job in judged if job.host == host.name]  # another terminal may have moved one
     after = {row.job: row for row in look_at_jobs(ledger, session, host, judged)}
     return tuple(refused.get(job.job) or after.get(job.job) or status for job, status in jobs)
 

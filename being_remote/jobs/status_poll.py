@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from being_remote.errors import HostError, UsageError
 from being_remote.inventory import LocalHost, SshHost
+from being_remote.jobs.job_pace import with_pace
 from being_remote.jobs.job_status import HostJobs, JobStatus, status_of, status_on_host, time_text
 from being_remote.jobs.ledger import Ledger, LedgerJob
 from being_remote.pod.job_states import JobState
@@ -24,7 +26,8 @@ def look_at_host(session: Session, host: SshHost | LocalHost, only: Sequence[str
         HostError: no answer, or a malformed one; the jobs' state is then unknown.
     """
     answer = scheduler_of(host).look(session, host, only)
-    jobs = tuple(status_on_host(session.host, facts, answer.incarnation) for facts in answer.jobs)
+    seen = (status_on_host(session.host, facts, answer.incarnation) for facts in answer.jobs)
+    jobs = tuple(replace(s, gpus=tuple(gpu for gpu in answer.gpus if gpu.uuid in s.gpu)) for s in seen)
     return HostJobs(jobs, answer.gpus, answer.gpu_problem, answer.incarnation, answer.problems)
 
 
@@ -89,7 +92,8 @@ def record_answer(ledger: Ledger, job: LedgerJob, answer: HostJobs | HostError) 
         return replace(status, state=JobState.UNKNOWN, last_known=status.state, reason=_current(after))
     if status.state is JobState.UNKNOWN:
         return status
-    return replace(status, since=time_text(after.since), as_of=time_text(after.seen_at), state=after.state)
+    status = replace(status, since=time_text(after.since), as_of=time_text(after.seen_at), state=after.state)
+    return with_pace(status, ledger.history(job.job), time.time())
 
 
 def _current(job: LedgerJob) -> str:

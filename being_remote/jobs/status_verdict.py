@@ -17,6 +17,8 @@ from being_remote.pod_client.job_answers import (
     WaitingPlace,
 )
 
+AT_WORK = "its lock is held"  # why a job is running, where nothing else is to be said of it
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -50,7 +52,7 @@ def _supervision(facts: JobFacts) -> str:
         return f"its supervisor died; its process still runs; resume {facts.job} puts another one over it"
     if facts.holder is not None and facts.holder.supervisor.alive is False:
         return "its supervisor died; another one looks after it"
-    return "its lock is held"
+    return AT_WORK
 
 
 def judge_missing(expected_volume: str | None, here: BootIdentity, last_known: JobState) -> Verdict:

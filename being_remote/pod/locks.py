@@ -23,7 +23,7 @@ import stat
 import time
 from typing import Any, Iterator, List, Optional, Tuple
 
-from being_remote.pod import kernel_fs
+from being_remote.pod import disk_features, kernel_fs
 
 MAX_NOTE_BYTES = 8192
 PROBED_S = 2.0  # how long probes may hold up a taker
@@ -163,7 +163,7 @@ def take(path: str, wait_s: float = 0.0) -> Optional[int]:
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(fd, fcntl.LOCK_EX, path)
         except BlockingIOError:
             os.close(fd)
             if time.monotonic() >= deadline:
@@ -176,6 +176,17 @@ def take(path: str, wait_s: float = 0.0) -> Optional[int]:
         if is_still(path, fd):
             return fd
         os.close(fd)  # it was removed meanwhile, so ours does not count
+
+
+def _flock(fd: int, how: int, path: str) -> None:
+    """Lock without waiting; a refusal names the path, and a disk without locks is always ENOLCK."""
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as e:
+        number = errno.ENOLCK if e.errno in disk_features.NOT_OFFERED else e.errno or errno.EIO
+        raise OSError(number, os.strerror(number), path) from e
 
 
 def take_all(paths: List[str], wait_s: float = 0.0) -> Optional[List[int]]:
@@ -218,7 +229,7 @@ def probe(path: str) -> Tuple[str, Optional[int], Optional[Any]]:
     try:
         state = "free"
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            _flock(fd, fcntl.LOCK_SH, path)
         except BlockingIOError:
             state = "held"
         try:

@@ -20,6 +20,7 @@ _WORDS = {
     "ENOSPC": "disk full",
     "EDQUOT": "quota exceeded",
     "EIO": "disk error",
+    "ENOLCK": "the disk offers no locks",
     "ESTALE": "network disk lost",
     "EROFS": "disk is read-only",
     "EACCES": "no permission",

@@ -22,6 +22,8 @@ _PYTHON_HINT = (
 _HINTS = {
     "EIO": "the host's disk fails: sync what matters, and go on with another pod",
     "ESTALE": "mount the network disk again, then run the command again",
+    "ENOLCK": "let that folder be on a disk of the machine itself (of root: /var/lib/being-remote; of others:"
+    " ~/.being-remote-locks; else /tmp)",
     "EROFS": "mount the disk for writing again, or use another `workdir`",
     "EACCES": "check the owner and the rights of that folder on the host, or use another `workdir`",
     "EPERM": "check the owner and the rights of that folder on the host, or use another `workdir`",

@@ -128,6 +128,11 @@ def read_host_key(
     try:
         opened = dial(ssh, hop, position, timeout_s=timeout_s)
         return _handshake(opened.socket, timeout_s, key_types)
+    except paramiko.ssh_exception.IncompatiblePeer as e:
+        key, message = ssh.read_host_key(position, key_types)
+        if key is None:
+            raise ssh_errors.from_stderr(message, host=host.name, address=hop.address) from e
+        return key
     except ssh_errors.CONNECTING as e:
         message = opened.read_stderr() if opened else ""
         raise ssh_errors.while_connecting(
@@ -212,9 +217,7 @@ class Connection:
                 self._disconnect()
                 # A host that stayed silent for all the time allowed is not retried.
                 total_s = self._host.connect_timeout_s / 2
-                attempt = retrying(
-                    self._host.name, again=lambda e: isinstance(e, Unreachable), total_s=total_s
-                )
+                attempt = retrying(self._host.name, again=lambda e: type(e) is Unreachable, total_s=total_s)
                 transport = attempt(self._connect)
             return transport
 

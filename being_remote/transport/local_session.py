@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import atexit
 import functools
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from being_remote.errors import AnswerTimeout, ConnectionLost, HostError
 from being_remote.inventory import LocalHost
@@ -25,13 +21,12 @@ from being_remote.session import (
 )
 from being_remote.transport import rsync, stream_download
 from being_remote.transport.host_session import HostSession
+from being_remote.transport.local_process import end_process, process_streams, start_process
 from being_remote.transport.output_framing import (
     CommandInput,
-    Streams,
     TooMuchOutput,
     exchange,
     frame_command,
-    unframe_output,
 )
 from being_remote.transport.process_stream import ProcessStream
 
@@ -50,24 +45,15 @@ class LocalSession(HostSession):
         self, argv: tuple[str, ...], given: CommandInput, timeout_s: float, limit: int, *, repeatable: bool
     ) -> Result:
         """A command that takes too long is killed with its children; no link can fail, so none is retried."""
-        command = frame_command(argv, closing=True)
+        command = frame_command(argv, has_input=not given.is_empty)
         self._count()
         started = time.monotonic()
-        process = subprocess.Popen(
-            command.argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=Path.home(),  # where a session over SSH starts, too
-            start_new_session=True,
-        )
-        stop = functools.partial(_end, process)
+        process = start_process(command.argv)
+        stop = functools.partial(end_process, process)
         atexit.register(stop)  # for a thread that Ctrl-C leaves behind
         try:
-            answer = exchange(_streams(process), given, command.mark, limit=limit, timeout_s=timeout_s)
-            process.wait(timeout=max(0.0, started + timeout_s - time.monotonic()))
-        except (TimeoutError, subprocess.TimeoutExpired) as e:
+            answer = exchange(process_streams(process), given, command.mark, limit=limit, timeout_s=timeout_s)
+        except TimeoutError as e:
             raise AnswerTimeout(
                 f"{argv[0]!r} did not end within {timeout_s:g} s and was stopped",
                 host=self.host,
@@ -78,19 +64,18 @@ class LocalSession(HostSession):
         finally:
             stop()
             atexit.unregister(stop)
-        ended = unframe_output(bytes(answer.out), command.mark)
-        if ended is None:
+        if answer.exit_code is None:
             raise ConnectionLost(
                 f"the shell of {argv[0]!r} was killed; whether it finished is unknown", host=self.host
             )
-        code, out = ended
-        return Result(self.host, argv, code, out, bytes(answer.err), time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return Result(self.host, argv, answer.exit_code, bytes(answer.out), bytes(answer.err), seconds)
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> ProcessStream:
         """See `Session.stream`; closing it kills the command with its children."""
-        command = frame_command(argv, closing=False)
+        command = frame_command(argv, has_input=bool(stdin))
         self._count()
-        return ProcessStream(command.argv, command, stdin=stdin, host=self.host, name=argv[0], over_ssh=False)
+        return ProcessStream(command.argv, command, stdin=stdin, host=self.host, name=argv[0])
 
     def pull(
         self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
@@ -104,29 +89,3 @@ class LocalSession(HostSession):
         """See `Session.push`; the same rsync, without a shell between."""
         self._make_folder(request.into)
         return rsync.push(request, host=self.host, remote=None, on_progress=on_progress)
-
-
-def _streams(process: subprocess.Popen[bytes]) -> Streams:
-    assert process.stdin and process.stdout and process.stderr
-    out, err, to = process.stdout, process.stderr, process.stdin
-
-    def write(data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(to.fileno(), view) :]
-
-    return Streams(
-        lambda: os.read(out.fileno(), 65536),
-        lambda: os.read(err.fileno(), 65536),
-        write,
-        to.close,
-        out.close,
-        err.close,
-    )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the command; that ends the reading threads."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

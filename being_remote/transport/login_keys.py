@@ -89,8 +89,8 @@ class Login:
 
 
 def _public_blob(path: Path) -> bytes:
-    """The public half beside a private key; b"" if there is none."""
-    try:
-        return parse_key(path.with_name(path.name + ".pub").read_text()).blob
-    except (OSError, ValueError):
-        return b""  # then the file itself is loaded
+    """The public half beside a private key, or in the file itself; b"" if there is none."""
+    for file in (path.with_name(path.name + ".pub"), path):
+        with contextlib.suppress(OSError, ValueError):
+            return parse_key(file.read_text()).blob
+    return b""  # then the file itself is loaded

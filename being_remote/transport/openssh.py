@@ -20,9 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from being_remote.scratch import make_folder
-from being_remote.transport.host_keys import HostKey, disk_errors
+from being_remote.transport.host_keys import HostKey, disk_errors, parse_key
 from being_remote.transport.ssh_config import Hop
 
+# Their values are the rest of the line, or several words.
+_WORD_LISTS = ("proxycommand", "ipqos", "rekeylimit")
+_KEY_TYPES = "hostkeyalgorithms"
 _KEEP_S = 30  # how long the shared connection outlives a process of ours that was killed
 
 
@@ -32,7 +35,7 @@ class OpenSsh:
     def __init__(
         self, hops: Sequence[Hop], keys: Sequence[Sequence[HostKey]], *, connect_timeout_s: float
     ) -> None:
-        self._hops = hops
+        self._hops, self._keys = hops, keys
         self._timeout_s = connect_timeout_s
         self._master = threading.Lock()
         self._has_master = False
@@ -90,6 +93,34 @@ class OpenSsh:
             self._has_master = done.returncode == 0
             return "" if self._has_master else text or f"ssh exited with {done.returncode}"
 
+    def read_host_key(self, position: int, key_types: Sequence[str]) -> tuple[HostKey | None, str]:
+        """The key that a hop proves to own, without a login; None with ssh's message if there is none."""
+        shown = self._folder / "shown"
+        shown.unlink(missing_ok=True)
+        options = {
+            "UserKnownHostsFile": shown,
+            "StrictHostKeyChecking": "no",  # of this hop alone; those before it are checked
+            "HashKnownHosts": "no",
+            "PreferredAuthentications": "none",
+            "ControlPath": "none",
+            **({"HostKeyAlgorithms": ",".join(key_types)} if key_types else {}),
+        }
+        words = [f"-o{name}={value}" for name, value in options.items()]
+        try:
+            asked = subprocess.run(
+                [*self.shell, *words, "-T", "--", _alias(position), "true"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=2 * self._timeout_s * len(self._hops),
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return None, "ssh: the key exchange timed out"
+        try:
+            return parse_key(shown.read_text().partition(" ")[2]), ""
+        except (OSError, ValueError):
+            return None, asked.stderr.decode("utf-8", "backslashreplace").strip() or "ssh was shown no key"
+
     def close(self) -> None:
         with self._master:
             if self._has_master:
@@ -111,7 +142,6 @@ class OpenSsh:
         alive_s = max(1, math.ceil(self._timeout_s / 3))
         common = {
             "BatchMode": "yes",
-            "PreferredAuthentications": "publickey",
             "StrictHostKeyChecking": "yes",
             "UserKnownHostsFile": known,
             "GlobalKnownHostsFile": "none",
@@ -152,7 +182,19 @@ class OpenSsh:
             }
         for number, identity in enumerate(hop.identity_files):
             entry[f"IdentityFile {number}"] = _verbatim(str(identity))
+        for number, (name, value) in enumerate(hop.settings):
+            entry[f"{name} {number}"] = self._known_first(position, value) if name == _KEY_TYPES else value
         return entry
+
+    def _known_first(self, position: int, algorithms: str) -> str:
+        """The user's host key algorithms, those of trusted keys first, as ssh has them by default."""
+        known = {key.type for key in self._keys[position]}
+        return ",".join(
+            sorted(
+                algorithms.split(","),
+                key=lambda name: ("ssh-rsa" if name.startswith("rsa-sha2-") else name) not in known,
+            )
+        )
 
 
 def _alias(position: int) -> str:
@@ -167,11 +209,11 @@ def _verbatim(text: str) -> str:
 def _block(host: str, settings: dict[str, object]) -> str:
     lines = [f"Host {host}"]
     for key, value in settings.items():
-        name = key.partition(" ")[0]  # IdentityFile may stand several times
+        name = key.partition(" ")[0]  # such as IdentityFile may stand several times
         text = str(value)
         if "\n" in text:
             raise ValueError(f"{name} cannot hold a line break: {text!r}")
-        if name != "ProxyCommand" and re.search(r'[\s"\\]', text):
+        if name.lower() not in _WORD_LISTS and re.search(r'[\s"\\]', text):
             text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
         lines.append(f"  {name} {text}")
     return "\n".join(lines) + "\n"

@@ -1,8 +1,9 @@
-"""A command's exit code carried inside its own output, and its streams read to the end.
+"""A command between two marks, so that its own answer is told from all that a login prints around it.
 
-sshd reports a killed command and a broken link in the same way, so the code that it reports is no
-evidence. Ours is printed after the output by the remote shell: where the closing mark is missing, the
-outcome is unknown. The opening mark cuts off what a login shell prints first.
+The opening mark says that the host listens: nothing is sent on stdin before it, since until then login files,
+or a gateway's shell, read what is sent. The closing mark carries the exit code and ends the answer, on stdout
+and on stderr, whatever still holds these open. Where it is missing, the outcome is unknown: sshd reports a
+killed command and a broken link in the same way.
 """
 
 from __future__ import annotations
@@ -17,13 +18,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-# "$@" instead of pasted words: nothing in them can become an assignment, a keyword or a pattern.
-# The brackets keep `exit` from ending the shell before the closing mark.
-_BETWEEN_MARKS = 'm=$1; shift; printf %s "$m"; ("$@"); printf %s%d: "$m" $?'
-# A stream has an end of its own; exec, so that closing the stream reaches the command.
-_AFTER_MARK = 'm=$1; shift; printf %s "$m"; exec "$@"'
-# The kernel takes 128 KiB for one word, and the remote side gets our whole command as one.
+# "$@" instead of pasted words: nothing in them can become an assignment, a keyword or a pattern. The brackets
+# keep `exit` from ending the shell before the closing mark. With stdin, a first line starts the command: one
+# that was given up is never started with an input that is empty.
+_SCRIPT = 'm=$1; shift; printf %s "$m"; {wait}("$@"); printf %s%d: "$m" $?; printf %s "$m" >&2'
+_WAIT = "read -r go || exit; "
+GO = b"\n"
+# Printable text has no such character, so a stream of it is never held back for a mark that may have begun.
+_MARK_START = "\x1e"
+# Login shells differ in quotes, but for these. The kernel takes 128 KiB for one word, and the remote side
+# gets our whole command as one.
+_NOT_ALIKE = re.compile(rb"[^ -~]|['\\!]")
+_UNPACK = 'sh -c \'eval "exec $(printf %b "$1")"\' sh \''
 _MAX_COMMAND_BYTES = 100_000
+_MAX_WORD_BYTES = (128 << 10) - 1
+LONGEST_LOGIN_S = 30.0
+_LAST_ERR_S = 1.0
 
 
 class TooMuchOutput(Exception):
@@ -32,56 +42,50 @@ class TooMuchOutput(Exception):
 
 @dataclass(frozen=True)
 class MarkedCommand:
-    """The words that run a command behind a mark."""
+    """The words that run a command between marks."""
 
     argv: tuple[str, ...]
     mark: bytes
 
 
-def frame_command(argv: Sequence[str], *, closing: bool) -> MarkedCommand:
-    """`argv` behind an opening mark and, with `closing`, before a closing one with its exit code.
+def frame_command(argv: Sequence[str], *, has_input: bool) -> MarkedCommand:
+    """`argv` between marks; with `has_input` it starts when it is sent `GO`.
 
     Raises:
         ValueError: a word holds a NUL byte, or all of them are too long for one command.
 
     Example:
-        >>> frame_command(["tail", "-f", "a b"], closing=False).argv[3:][2:]
+        >>> frame_command(["tail", "-f", "a b"], has_input=False).argv[5:]
         ('tail', '-f', 'a b')
     """
     if not argv or any("\0" in word for word in argv):
         raise ValueError(f"not a command: {argv!r}")
     if sum(len(os.fsencode(word)) for word in argv) > _MAX_COMMAND_BYTES:
         raise ValueError("too long for a command; send it on stdin")
-    mark = secrets.token_hex(16)
-    script = _BETWEEN_MARKS if closing else _AFTER_MARK
+    mark = _MARK_START + secrets.token_hex(16)
+    script = _SCRIPT.format(wait=_WAIT if has_input else "")
     return MarkedCommand(("sh", "-c", script, "sh", mark, *argv), mark.encode())
 
 
-def quote_words(words: Sequence[str]) -> bytes:
-    """The words quoted for any login shell; names keep their bytes.
+def quote_words(words: Sequence[str]) -> str:
+    """The words as one line for any login shell; names keep their bytes.
+
+    csh takes no line break in quotes and replaces `!` in all of them, fish has backslashes of its own. So
+    what shells do not read alike is spelled in octal, which the host's `sh` reads.
+
+    Raises:
+        ValueError: they are too long for one command.
 
     Example:
-        >>> quote_words(["printf", "%s", "$(date) it's"])
-        b'printf %s \\'$(date) it\\'"\\'"\\'s\\''
+        >>> quote_words(["echo", "why!"]).partition(" sh ")[2]
+        "'echo \\\\0047why\\\\0041\\\\0047'"
     """
-    return os.fsencode(shlex.join(words))
-
-
-def unframe_output(out: bytes, mark: bytes) -> tuple[int, bytes] | None:
-    """(exit code, output) from between the marks; None without the closing mark.
-
-    Example:
-        >>> unframe_output(b"welcome!\\nMhelloM3:", b"M")
-        (3, b'hello')
-        >>> unframe_output(b"welcome!\\nMhel", b"M") is None
-        True
-    """
-    begin, end = out.find(mark), out.rfind(mark)
-    code, colon, _ = out[end + len(mark) :].partition(b":")
-    # The host knows the mark: what follows may be anything, and int() refuses long numbers.
-    if begin == end or not colon or not re.fullmatch(rb"\d{1,3}", code):
-        return None
-    return int(code), out[begin + len(mark) : end]
+    text = os.fsencode(shlex.join(words))
+    spelt = _NOT_ALIKE.sub(lambda found: b"\\0%03o" % found[0][0], text)
+    line = f"{_UNPACK}{spelt.decode('ascii')}'"
+    if len(line) > _MAX_WORD_BYTES:
+        raise ValueError("too long for a command; send it on stdin")
+    return line
 
 
 @dataclass(frozen=True)
@@ -100,15 +104,6 @@ class Streams:
     done_err: Callable[[], None] = lambda: None
 
 
-@dataclass
-class FramedOutput:
-    """What was read so far, and which streams have not ended."""
-
-    out: bytearray = field(default_factory=bytearray)
-    err: bytearray = field(default_factory=bytearray)
-    open: set[str] = field(default_factory=lambda: {"out", "err"})
-
-
 @dataclass(frozen=True)
 class CommandInput:
     """What a command is sent: `stdin`, then what `reply` makes of the first line that it prints."""
@@ -116,22 +111,100 @@ class CommandInput:
     stdin: bytes = b""
     reply: Callable[[bytes], bytes] | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        return not self.stdin and self.reply is None
 
-def exchange(
-    streams: Streams, given: CommandInput, mark: bytes, *, limit: int, timeout_s: float
-) -> FramedOutput:
-    """Feed what is given and read both streams at once until both end; `mark` opens the output.
 
-    One thread a stream: reading one to its end first would block a command that fills the other.
-    On an exception, also one of the reply, the caller must stop the command; that ends the threads.
+class MarkReader:
+    """Tells a command's own stdout from what stands before and behind its marks.
+
+    Attributes:
+        greeting: what came before the opening mark.
+        is_open: the opening mark was read.
+        exit_code: from the closing mark; None until it was read.
+
+    Example:
+        >>> reader = MarkReader(b"M")
+        >>> reader.feed(b"welcome!\\nMhel"), reader.feed(b"loM"), reader.feed(b"3:M and more")
+        (b'hel', b'lo', b'')
+        >>> reader.greeting, reader.exit_code
+        (b'welcome!\\n', 3)
+    """
+
+    def __init__(self, mark: bytes) -> None:
+        self._mark = mark
+        # The host knows the mark, too: what follows it may be anything.
+        self._closing = re.compile(re.escape(mark) + rb"(\d{1,3}):")
+        self._unfinished = re.compile(re.escape(mark) + rb"\d{0,3}")
+        self._held = b""
+        self.greeting = b""
+        self.is_open = False
+        self.exit_code: int | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what was read next; returns what of it is the command's own."""
+        if self.exit_code is not None:
+            return b""
+        if not self.is_open:
+            self.greeting, found, data = (self.greeting + data).partition(self._mark)
+            if not found:
+                return b""
+            self.is_open = True
+        data, self._held = self._held + data, b""
+        if closing := self._closing.search(data):
+            self.exit_code = int(closing[1])
+            return data[: closing.start()]
+        whole = self._whole(data)
+        data, self._held = data[:whole], data[whole:]
+        return data
+
+    def _whole(self, data: bytes) -> int:
+        """How many of the bytes cannot be the beginning of a closing mark."""
+        start = max(0, len(data) - len(self._mark) - len(b"255"))
+        while (start := data.find(self._mark[:1], start)) >= 0:
+            rest = data[start:]
+            if self._mark.startswith(rest) or self._unfinished.fullmatch(rest):
+                return start
+            start += 1
+        return len(data)
+
+
+@dataclass
+class Answer:
+    """What came back from a command.
+
+    Attributes:
+        exit_code: None without the closing mark.
+        greeting: what its login printed before.
+        listens: the opening mark came.
+        was_fed: and it was sent its input.
+        given_up: it was sent the end of its input instead, so it did not run.
+    """
+
+    out: bytearray = field(default_factory=bytearray)
+    err: bytearray = field(default_factory=bytearray)
+    exit_code: int | None = None
+    greeting: bytes = b""
+    listens: bool = False
+    was_fed: bool = False
+    given_up: bool = False
+
+
+def exchange(streams: Streams, given: CommandInput, mark: bytes, *, limit: int, timeout_s: float) -> Answer:
+    """Read both streams to their closing marks, or their ends, and send the input once the command listens.
+
+    A command that does not listen for half the time, or for `LONGEST_LOGIN_S`, is sent nothing but the end of
+    its input. The caller must stop the command in any case; that ends the threads here.
 
     Raises:
-        TimeoutError: the streams did not end in time.
+        TimeoutError: the answer was not whole in time.
         TooMuchOutput: more than `limit` bytes arrived.
     """
+    # One thread a stream: reading one to its end first would block a command that fills the other.
     chunks: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-    replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    answer, over = FramedOutput(), threading.Event()
+    orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    over = threading.Event()
 
     def pump(name: str, read: Callable[[], bytes], done: Callable[[], None]) -> None:
         try:
@@ -146,9 +219,8 @@ def exchange(
     def feed() -> None:
         try:
             try:
-                streams.write_in(given.stdin)
-                if given.reply is not None:
-                    streams.write_in(replies.get())
+                while (data := orders.get()) is not None:
+                    streams.write_in(data)
             finally:
                 streams.close_in()
         except (OSError, EOFError):
@@ -159,50 +231,76 @@ def exchange(
     for target, args in (out, err, (feed, ())):
         threading.Thread(target=target, args=args, daemon=True).start()
     try:
-        deadline = time.monotonic() + timeout_s
-        if given.reply is not None:
-            line = _collect(chunks, answer, limit=limit, deadline=deadline, until=mark)
-            if line is None:
-                return answer
-            replies.put(given.reply(line))
-        _collect(chunks, answer, limit=limit, deadline=deadline)
+        return _Conversation(given, mark, orders).read(chunks, limit=limit, timeout_s=timeout_s)
     finally:
         over.set()
-        replies.put(b"")  # a feeder that still waits ends
-    return answer
+        orders.put(None)  # a feeder that still waits ends
 
 
-def _collect(
-    chunks: queue.SimpleQueue[tuple[str, bytes]],
-    answer: FramedOutput,
-    *,
-    limit: int,
-    deadline: float,
-    until: bytes | None = None,
-) -> bytes | None:
-    """Read to the end of both streams, or to the first line behind the mark `until`, which is returned."""
-    while answer.open:
-        if until is not None and (line := _first_line(answer.out, until)) is not None:
-            return line
-        try:
-            name, data = chunks.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            raise TimeoutError from None
-        if not data:
-            answer.open.discard(name)
-        (answer.out if name == "out" else answer.err).extend(data)
-        if len(answer.out) + len(answer.err) > limit:
-            raise TooMuchOutput
-    return None
+class _Conversation:
+    """One command's answer as it comes, and what is sent because of it."""
 
+    def __init__(self, given: CommandInput, mark: bytes, orders: queue.SimpleQueue[bytes | None]) -> None:
+        self._given, self._mark, self._orders = given, mark, orders
+        self._reader, self._answer = MarkReader(mark), Answer()
+        self._open = {"out", "err"}
+        self._waits_for_mark = not given.is_empty
+        self._reply = given.reply
+        if given.is_empty:
+            orders.put(None)
 
-def _first_line(out: bytearray, mark: bytes) -> bytes | None:
-    """The first whole line behind the mark, without its end.
+    def read(self, chunks: queue.SimpleQueue[tuple[str, bytes]], *, limit: int, timeout_s: float) -> Answer:
+        """Read to the end; see `exchange`."""
+        started, size = time.monotonic(), 0
+        deadline = started + timeout_s
+        give_up = started + min(timeout_s / 2, LONGEST_LOGIN_S)
+        while self._open:
+            until = give_up if self._waits_for_mark else deadline
+            try:
+                name, data = chunks.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                if self._waits_for_mark:
+                    self._waits_for_mark, self._answer.given_up = False, True
+                    self._orders.put(None)
+                    continue
+                if "out" in self._open:
+                    raise TimeoutError from None
+                break
+            size += len(data)
+            if size > limit:
+                raise TooMuchOutput
+            if name == "err":
+                self._take_err(data)
+            else:
+                self._take_out(data)
+                if "out" not in self._open:  # what is left of stderr is on its way
+                    deadline = min(deadline, time.monotonic() + _LAST_ERR_S)
+        reader, answer = self._reader, self._answer
+        answer.exit_code, answer.greeting, answer.listens = reader.exit_code, reader.greeting, reader.is_open
+        return answer
 
-    Example:
-        >>> _first_line(bytearray(b"welcome!\\nMone\\ntw"), b"M")
-        b'one'
-    """
-    start = out.find(mark)
-    end = out.find(b"\n", start + len(mark)) if start >= 0 else -1
-    return bytes(out[start + len(mark) : end]) if end >= 0 else None
+    def _take_out(self, data: bytes) -> None:
+        answer = self._answer
+        answer.out += self._reader.feed(data)
+        if self._reader.is_open and self._waits_for_mark:
+            self._waits_for_mark, answer.was_fed = False, True
+            self._orders.put(GO + self._given.stdin)
+            if self._reply is None:
+                self._orders.put(None)
+        if self._reply is not None and answer.was_fed and b"\n" in answer.out:
+            self._orders.put(self._reply(bytes(answer.out.partition(b"\n")[0])))
+            self._orders.put(None)
+            self._reply = None
+        if not data or self._reader.exit_code is not None:
+            self._open.discard("out")
+            self._waits_for_mark = False
+
+    def _take_err(self, data: bytes) -> None:
+        err = self._answer.err
+        before = max(0, len(err) - len(self._mark))
+        err += data
+        end = err.find(self._mark, before)
+        if end >= 0:
+            del err[end:]
+        if end >= 0 or not data:
+            self._open.discard("err")

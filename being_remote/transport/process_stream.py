@@ -1,7 +1,7 @@
 """A command whose output is read as it comes: a local process, ssh or the command itself.
 
-The opening mark cuts off what a login shell prints first. Without a closing mark, the output needs an end
-of its own; ssh's 255 is never taken for one.
+The opening mark cuts off what a login shell prints first; the closing one ends the output and carries the
+exit code, so that neither ssh's own code nor a process that keeps the output open counts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import select
 import signal
 import subprocess
-import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,60 +21,68 @@ from being_remote.errors import AnswerTimeout, CommandFailed, ConnectionLost, Ho
 from being_remote.foreign_text import quote
 from being_remote.pod_client.refusal import find_error
 from being_remote.session import Result
-from being_remote.transport.output_framing import MarkedCommand
+from being_remote.transport.output_framing import GO, MarkedCommand, MarkReader
 from being_remote.transport.rsync_process import StderrHead
 
 _CHUNK = 64 << 10
 _MAX_GREETING = 1 << 20
-_END_S = 5.0
 
 
 class ProcessStream:
-    """A `session.Stream` over a local process: `words` run `command`."""
+    """A `session.Stream` over a local process: `words` run `command`.
+
+    Args:
+        stdin: sent once the command listens; None: `open_input` gives the caller its stdin.
+    """
 
     def __init__(
-        self,
-        words: Sequence[str],
-        command: MarkedCommand,
-        *,
-        stdin: bytes,
-        host: str,
-        name: str,
-        over_ssh: bool,
+        self, words: Sequence[str], command: MarkedCommand, *, stdin: bytes | None, host: str, name: str
     ) -> None:
-        self._host, self._name, self._over_ssh = host, name, over_ssh
-        self._mark: bytes | None = command.mark  # None once it was read
-        self._greeting = b""
-        with tempfile.TemporaryFile() as file:
-            file.write(stdin)
-            file.seek(0)
-            self._process = subprocess.Popen(
-                list(words),
-                stdin=file,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                cwd=Path.home(),  # where a session over SSH starts, too
-                start_new_session=True,  # Ctrl-C is ours to answer
-            )
+        self._host, self._name, self._stdin = host, name, stdin
+        self._reader, self._is_over = MarkReader(command.mark), False
+        self._process = subprocess.Popen(
+            list(words),
+            stdin=subprocess.DEVNULL if stdin == b"" else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd=Path.home(),  # where a session over SSH starts, too
+            start_new_session=True,  # Ctrl-C is ours to answer
+        )
         assert self._process.stdout and self._process.stderr
         self._out = self._process.stdout
-        self._stderr = StderrHead(self._process.stderr)
+        self._stderr = StderrHead(self._process.stderr, command.mark)
         atexit.register(self.close)  # for a thread that Ctrl-C leaves behind
 
     def read(self, timeout_s: float) -> bytes:
         """See `Stream.read`."""
         deadline = time.monotonic() + timeout_s
-        while True:
-            left_s = max(0.0, deadline - time.monotonic())
-            if not select.select([self._out], [], [], left_s)[0]:
-                raise AnswerTimeout(f"{self._name!r} printed nothing for {timeout_s:g} s", host=self._host)
-            data = os.read(self._out.fileno(), _CHUNK)
-            if not data:
-                self._require_good_end()
-                return b""
-            if data := self._after_mark(data):
+        while not self._is_over:
+            if data := self._read_some(deadline, timeout_s):
                 return data
+        self._require_good_end()
+        return b""
+
+    def open_input(self, timeout_s: float) -> int:
+        """Wait until the command listens and start it; returns the descriptor of its stdin.
+
+        Raises:
+            AnswerTimeout: it does not listen for so long.
+            HostError: it ended.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self._reader.is_open:
+            self._read_some(deadline, timeout_s)
+            if self._is_over:
+                self._require_good_end()
+        assert self._process.stdin
+        os.write(self._process.stdin.fileno(), GO)
+        return self._process.stdin.fileno()
+
+    def close_input(self) -> None:
+        """End the input that `open_input` opened."""
+        assert self._process.stdin
+        self._process.stdin.close()
 
     def close(self) -> None:
         """See `Stream.close`."""
@@ -84,6 +92,8 @@ class ProcessStream:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._out.close()
+        if self._process.stdin and not (self._stdin and self._reader.is_open):  # its feeder closes it
+            self._process.stdin.close()
 
     def __enter__(self) -> ProcessStream:
         return self
@@ -91,29 +101,35 @@ class ProcessStream:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _after_mark(self, data: bytes) -> bytes:
-        if self._mark is None:
-            return data
-        self._greeting += data
-        _, found, rest = self._greeting.partition(self._mark)
-        if found:
-            self._mark, self._greeting = None, b""
-            return rest
-        if len(self._greeting) > _MAX_GREETING:
+    def _read_some(self, deadline: float, timeout_s: float) -> bytes:
+        """Wait for output; returns what of it is the command's own, and notes its end."""
+        left_s = max(0.0, deadline - time.monotonic())
+        if not select.select([self._out], [], [], left_s)[0]:
+            raise AnswerTimeout(f"{self._name!r} printed nothing for {timeout_s:g} s", host=self._host)
+        data, was_open = os.read(self._out.fileno(), _CHUNK), self._reader.is_open
+        own = self._reader.feed(data)
+        self._is_over = not data or self._reader.exit_code is not None
+        if self._reader.is_open and not was_open and self._stdin:
+            threading.Thread(target=self._feed, args=(GO + self._stdin,), daemon=True).start()
+        if len(self._reader.greeting) > _MAX_GREETING:
             raise HostError("its login shell prints without end", host=self._host)
-        return b""
+        return own
+
+    def _feed(self, data: bytes) -> None:
+        assert self._process.stdin
+        view = memoryview(data)
+        with contextlib.suppress(OSError), self._process.stdin as stdin:  # it need not read all
+            while view:
+                view = view[os.write(stdin.fileno(), view) :]
 
     def _require_good_end(self) -> None:
         """Return if the command ended well; raise what its end means otherwise."""
-        try:
-            code = self._process.wait(timeout=_END_S)
-        except subprocess.TimeoutExpired:  # it closed its output and still runs
-            code = -1
-        if code == 0 and self._mark is None:
+        code = self._reader.exit_code
+        if code == 0:
             return
         message = self._stderr.read()
         text = f": {quote(message)}" if message.strip() else ""
-        if code <= 0 or (code == 255 and self._over_ssh):
+        if code is None:
             raise ConnectionLost(
                 f"the link broke while {self._name!r} was followed{text}",
                 host=self._host,

@@ -26,6 +26,7 @@ _ATTRIBUTE = re.compile(
     rb"rsync: (?:\[\w+\] )?failed to set (?:times|permissions) on .* \((?:1|22|38|45|95|102)\)"
 )
 _SOME_FAILED = 23
+_AGAIN = "run the command again: it resumes"
 _KEPT_BYTES = 64 << 10
 _END_S = 10.0
 _LOOK_S = 1.0
@@ -66,6 +67,10 @@ class RsyncTask:
     # how much it may write here in all, and to one file; None for an upload
     most_bytes: tuple[int, int] | None = None
     reads_bytes: int = 0  # what it may have to read for comparison before anything moves
+
+
+class Garbled(ConnectionLost):
+    """Something else than rsync answered, or talked between: a login file that prints or reads."""
 
 
 class Outgrown(Exception):
@@ -111,7 +116,7 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: RsyncTask, on_progres
                 _stop(process)
         message = stderr.read()
     if code not in (0, 24) and not _lacks_attributes_only(code, message):
-        _fail(code, message, argv, task)
+        _fail(code, message, argv, task, has_moved="done" in stats)
     return RsyncTotals(stats.get("transferred", 0), stats.get("literal", 0))
 
 
@@ -128,22 +133,36 @@ def _bounded(argv: Sequence[str], task: RsyncTask) -> Sequence[str]:
 
 
 class StderrHead:
-    """The beginning of a program's stderr; the rest is dropped, since a host may write without end."""
+    """The beginning of a program's stderr; the rest is dropped, since a host may write without end.
 
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._kept = bytearray()
-        self._reader = threading.Thread(target=self._read, args=(pipe,), daemon=True)
-        self._reader.start()
+    Args:
+        mark: what ends it, if it comes; then its children may keep the pipe open.
+    """
+
+    def __init__(self, pipe: IO[bytes], mark: bytes = b"") -> None:
+        self._kept, self._mark = bytearray(), mark
+        self._ended = threading.Event()
+        threading.Thread(target=self._read, args=(pipe,), daemon=True).start()
 
     def _read(self, pipe: IO[bytes]) -> None:
-        with pipe:
-            while data := os.read(pipe.fileno(), 65536):
-                self._kept += data[: _KEPT_BYTES - len(self._kept)]
+        last = b""
+        try:
+            with pipe:
+                while data := os.read(pipe.fileno(), 65536):
+                    if not self._ended.is_set():
+                        self._kept += data[: _KEPT_BYTES - len(self._kept)]
+                    last += data
+                    if self._mark and self._mark in last:
+                        self._ended.set()
+                    last = last[-len(self._mark) :] if self._mark else b""
+        finally:
+            self._ended.set()
 
     def read(self) -> bytes:
         """What was read so far, once the program has ended; its own children may keep the pipe open."""
-        self._reader.join(timeout=1)
-        return bytes(self._kept)
+        self._ended.wait(timeout=1)
+        kept = bytes(self._kept)
+        return kept.partition(self._mark)[0] if self._mark else kept
 
 
 class _ProcessesEnded:
@@ -178,6 +197,7 @@ def _watch(out: IO[bytes], task: RsyncTask, on_progress: OnProgress) -> dict[str
     for line in _lines(out.fileno()):
         if step := re.match(rb"\s*(\d{1,18})\s+\d+%\s", line):
             done = max(done, int(step[1]))
+            stats["done"] = done
             on_progress(TransferProgress(task.what, done, task.total_bytes))
         elif found := re.match(rb"Number of regular files transferred: (\d{1,18})", line):
             stats["transferred"] = int(found[1])
@@ -232,7 +252,7 @@ def _lacks_attributes_only(code: int, message: bytes) -> bool:
     return code == _SOME_FAILED and bool(errors) and all(map(_ATTRIBUTE.fullmatch, errors))
 
 
-def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> None:
+def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask, *, has_moved: bool) -> None:
     # The remote shell's 127 reaches us as 127 or as 12, depending on which side notices first.
     if re.search(rb"rsync: (command )?not found|rsync: No such file", message) and code in (12, 127, 255):
         raise ToolMissing(host=task.host, tool="rsync", hint="apt-get install rsync on the host")
@@ -242,11 +262,13 @@ def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask) -> No
         require_remote_space(message, task.remote_place)
     # A remote rsync that gives up looks like a broken link from here; the codes in its messages show which.
     codes = {code, *(int(found) for found in re.findall(rb"\(code (\d{1,3})\)", message))}
+    if codes <= {2, 12} and (2 in codes or not has_moved):
+        raise Garbled(f"rsync: {_WORDS[2]}: {quote(message)}", host=task.host, hint=_AGAIN)
     if codes <= _LINK.keys():
         raise ConnectionLost(
             f"rsync: {_LINK[code]}: {quote(message)}",
             host=task.host,
-            hint="run the command again: it resumes",
+            hint=_AGAIN,
         )
     raise CommandFailed(
         f"rsync: {_WORDS.get(min(codes - _LINK.keys()), 'it failed')}: {quote(message)}",

@@ -14,12 +14,45 @@ import re
 import subprocess
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from being_remote.errors import InventoryError, ToolMissing
 from being_remote.inventory import Inventory, SshHost, is_address, is_user
+from being_remote.transport.address_command import find_address
 
+# What the user set of these holds for OpenSSH as it is: algorithms, other proofs of identity, the way out.
+_PASSED_ON = (
+    "addressfamily",
+    "bindaddress",
+    "bindinterface",
+    "casignaturealgorithms",
+    "certificatefile",
+    "ciphers",
+    "gssapiauthentication",
+    "hostbasedacceptedalgorithms",
+    "hostbasedauthentication",
+    "hostkeyalgorithms",
+    "ipqos",
+    "kexalgorithms",
+    "macs",
+    "pkcs11provider",
+    "preferredauthentications",
+    "pubkeyacceptedalgorithms",
+    "pubkeyauthentication",
+    "rekeylimit",
+    "requiredrsasize",
+    "securitykeyprovider",
+)
+_PATHS = ("certificatefile", "pkcs11provider", "securitykeyprovider")
+# Of these Paramiko knows nothing, so nothing is tried with it.
+_ONLY_OPENSSH = {
+    "identityagent": "IdentityAgent",
+    "certificatefile": "CertificateFile",
+    "pkcs11provider": "PKCS11Provider",
+    "bindaddress": "BindAddress",
+    "bindinterface": "BindInterface",
+}
 _MAX_HOPS = 8
 _ANSWER_S = 20.0  # a `Match exec` of the user's may take its time
 
@@ -39,6 +72,8 @@ class Hop:
     proxy_command: str | None  # the user's own ProxyCommand, ready for `sh -c`
     known_name: str  # how known_hosts spells this machine
     known_hosts_files: tuple[Path, ...]  # the user's own
+    settings: tuple[tuple[str, str], ...] = ()  # the user's own, for OpenSSH alone
+    needs_openssh: str = ""  # why Paramiko cannot log in; "" if it may
 
     @property
     def address(self) -> str:
@@ -52,6 +87,7 @@ def resolve(host: SshHost, inventory: Inventory) -> tuple[Hop, ...]:
         InventoryError: the identity file is missing, ssh refuses its configuration, or the jumps lead in
             a circle.
         ToolMissing: this laptop has no ssh.
+        Unreachable: the host's `address_command` does not say where it is.
     """
     if host.identity_file is not None and not host.identity_file.is_file():
         raise InventoryError(
@@ -59,9 +95,18 @@ def resolve(host: SshHost, inventory: Inventory) -> tuple[Hop, ...]:
             where=str(inventory.path),
             hint="name a private key on this laptop that the host accepts",
         )
-    answer = _ask(host.address, host.user, host.port, inventory)
-    target = _hop(host.address, answer, identity_file=host.identity_file)
+    at = find_address(host) if host.address_command else host
+    answer = _ask(at.address, at.user, at.port, inventory)
+    target = _hop(at.address, answer, identity_file=host.identity_file)
+    if host.address_command:  # its key is known by its name, wherever it is
+        target = replace(target, known_name=_known_name(host.name))
     return (*_jumps(answer, inventory, depth=0), target)
+
+
+def _known_name(host: str) -> str:
+    """How known_hosts spells a host that has no address of its own; ssh compares it in small letters."""
+    plain = re.fullmatch(r"[a-z0-9._-]+", host)
+    return f"host-{host}" if plain else f"host.{host.encode().hex()}"
 
 
 def _jumps(answer: Mapping[str, Sequence[str]], inventory: Inventory, *, depth: int) -> tuple[Hop, ...]:
@@ -89,6 +134,7 @@ def _jumps(answer: Mapping[str, Sequence[str]], inventory: Inventory, *, depth: 
 
 
 def _hop(name: str, answer: Mapping[str, Sequence[str]], *, identity_file: Path | None) -> Hop:
+    usual = _defaults()
     one = {key: values[0] for key, values in answer.items()}
     hostname, port, user = one["hostname"].lower(), int(one["port"]), one["user"]
     tokens = {"h": hostname, "p": str(port), "r": user, "n": name, "u": _me().pw_name, "d": _me().pw_dir}
@@ -97,7 +143,7 @@ def _hop(name: str, answer: Mapping[str, Sequence[str]], *, identity_file: Path 
         identities: tuple[Path, ...] = (identity_file,)
     else:
         identities = tuple(_path(value, tokens) for value in answer.get("identityfile", []))
-        if list(answer.get("identityfile", [])) == list(_defaults()):
+        if answer.get("identityfile") == usual["identityfile"]:
             identities = tuple(p for p in identities if p.is_file())
     # ssh -G does not distinguish `port 22, name in brackets`; known_hosts spells port 22 bare.
     spelt = hostname if port == 22 else f"[{hostname}]:{port}"
@@ -118,6 +164,17 @@ def _hop(name: str, answer: Mapping[str, Sequence[str]], *, identity_file: Path 
             for value in one.get(key, "").split()
             if value not in ("none", "/dev/null")
         ),
+        settings=tuple(
+            (key, str(_path(value, tokens)).replace("%", "%%") if key in _PATHS else value)
+            for key in _PASSED_ON
+            if answer.get(key, []) != usual.get(key, [])
+            for value in answer.get(key, [])
+        ),
+        needs_openssh=" and ".join(
+            f"{name} of the ssh configuration"
+            for key, name in _ONLY_OPENSSH.items()
+            if one.get(key, "none") not in ("none", "SSH_AUTH_SOCK")
+        ),
     )
 
 
@@ -129,9 +186,9 @@ def _ask(name: str, user: str | None, port: int | None, inventory: Inventory) ->
 
 
 @functools.cache
-def _defaults() -> tuple[str, ...]:
-    """The keys that ssh tries by default."""
-    return tuple(_answer(("-F", "/dev/null"), "host", where="ssh")["identityfile"])
+def _defaults() -> dict[str, list[str]]:
+    """What ssh says without a configuration."""
+    return _answer(("-F", "/dev/null"), "host", where="ssh")
 
 
 def _answer(options: Sequence[str], name: str, *, where: str) -> dict[str, list[str]]:

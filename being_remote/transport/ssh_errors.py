@@ -22,6 +22,10 @@ _HOST_KEY = re.compile("HOST IDENTIFICATION HAS CHANGED|Host key verification fa
 _SILENCE = re.compile("timed out|timeout", re.IGNORECASE)
 
 
+class NothingInCommon(Unreachable):
+    """Paramiko and the server share no algorithm; OpenSSH has more of them."""
+
+
 def while_connecting(
     error: BaseException, *, host: str, address: str, timeout_s: float, message: str
 ) -> HostError:
@@ -45,6 +49,8 @@ def while_connecting(
             host=host,
             hint="check that the pod runs, and its current port",
         )
+    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+        return NothingInCommon(f"{address}: {quote(str(error))}", host=host, hint="try ssh -v by hand")
     if _timed_out(error):
         return Unreachable(
             f"{address} did not answer within {timeout_s:g} s",

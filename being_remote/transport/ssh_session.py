@@ -6,25 +6,23 @@ error that says what is unknown; only a repeatable command is retried; host keys
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import paramiko
 import tenacity
 
 from being_remote.errors import (
     AnswerTimeout,
     ConnectionLost,
     HostError,
+    HostKeyChanged,
+    HostKeyUnknown,
     LoginRefused,
     ToolMissing,
     Unreachable,
 )
-from being_remote.foreign_text import quote
 from being_remote.inventory import Inventory, SshHost
 from being_remote.session import (
     OnHashed,
@@ -43,24 +41,21 @@ from being_remote.transport.host_keys import HostKey, KnownHosts, trusted_keys
 from being_remote.transport.host_session import HostSession
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.output_framing import (
+    Answer,
     CommandInput,
-    MarkedCommand,
-    Streams,
     TooMuchOutput,
     exchange,
     frame_command,
     quote_words,
-    unframe_output,
 )
 from being_remote.transport.process_stream import ProcessStream
+from being_remote.transport.refused_logins import refused_login
+from being_remote.transport.requests import FabricRequests, NotSent, OpenSshRequests, RequestWay
+from being_remote.transport.rsync_process import Garbled
 from being_remote.transport.ssh_config import Hop, resolve
 
 _CHANNELS = 8  # sshd's MaxSessions is 10 by default; two are left to the user
 _STREAM_RETRIES_S = 3600.0  # a transfer that broke after hours is left to the user
-
-
-class _NotSent(ConnectionLost):
-    """The link broke before the request left: sending it again is always safe."""
 
 
 class SshSession(HostSession):
@@ -68,6 +63,9 @@ class SshSession(HostSession):
 
     One connection, which is made again if it broke between two requests; at most eight commands on it
     at a time, further ones wait.
+
+    Attributes:
+        greeting_bytes: how much the login printed before the last command; rsync cannot take any.
     """
 
     def __init__(self, host: SshHost, hops: Sequence[Hop], keys: Sequence[tuple[HostKey, ...]]) -> None:
@@ -76,6 +74,10 @@ class SshSession(HostSession):
         self._ssh = OpenSsh(hops, keys, connect_timeout_s=host.connect_timeout_s)
         self._connection = Connection(host, hops, keys, self._ssh)
         self._channels = threading.BoundedSemaphore(_CHANNELS)
+        self._requests: RequestWay = FabricRequests(
+            self._connection, host.name, host.connect_timeout_s, self._count
+        )
+        self._way_note, self.greeting_bytes = "", 0
 
     @classmethod
     def open(cls, host: SshHost, inventory: Inventory, *, remember: bool = True) -> SshSession:
@@ -84,7 +86,7 @@ class SshSession(HostSession):
         known = KnownHosts(inventory.state)
         session = cls(host, hops, trusted_keys(hops, host, inventory.path, known, remember=remember))
         try:
-            session._connection.transport()
+            session._choose_way()
         except BaseException:
             session.close()
             raise
@@ -92,10 +94,8 @@ class SshSession(HostSession):
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> ProcessStream:
         """See `Session.stream`. All streams of a session travel over one shared connection."""
-        command = frame_command(argv, closing=False)
         self._share()
-        words = [*self._remote_shell(), os.fsdecode(quote_words(command.argv))]
-        return ProcessStream(words, command, stdin=stdin, host=self.host, name=argv[0], over_ssh=True)
+        return self._start_stream(argv, stdin=stdin)
 
     def pull(
         self, request: Pull, on_progress: OnProgress = no_progress, on_hashed: OnHashed = not_noted
@@ -125,19 +125,16 @@ class SshSession(HostSession):
         """See `Session.push`. Sending twice does no harm, so a lost link is retried."""
         return self._retrying()(self._push, request, on_progress)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the way to this host."""
+        greets = f"the login prints {self.greeting_bytes} bytes before each command, which rsync cannot take:"
+        greeting = f"{greets} files come and go by a stream of our own" if self.greeting_bytes else ""
+        return tuple(filter(None, (self._way_note, greeting)))
+
     def has_sftp(self) -> bool:
         """Whether the host offers the sftp subsystem, which other tools need."""
-        transport = self._connection.transport()
-        try:
-            with _dropped_after(transport, self._host.connect_timeout_s):
-                channel = transport.open_session(timeout=self._host.connect_timeout_s)
-                channel.invoke_subsystem("sftp")
-                channel.close()
-        except paramiko.SSHException as e:
-            if not transport.is_active():
-                raise ConnectionLost("the link broke while sftp was requested", host=self.host) from e
-            return False
-        return True
+        return self._requests.has_sftp()
 
     def close(self) -> None:
         self._connection.close()
@@ -148,28 +145,26 @@ class SshSession(HostSession):
     ) -> Result:
         attempt = retrying(
             self.host,
-            again=lambda e: isinstance(e, ConnectionLost) and (repeatable or isinstance(e, _NotSent)),
+            again=lambda e: isinstance(e, ConnectionLost) and (repeatable or isinstance(e, NotSent)),
             total_s=timeout_s,
         )
         return attempt(self._run_once, argv, given, timeout_s, limit)
 
     def _run_once(self, argv: tuple[str, ...], given: CommandInput, timeout_s: float, limit: int) -> Result:
-        # Not Connection.run: it reports a lost link as exit code -1, reads with quadratic cost, and
-        # writes stdin byte by byte with a pause after each.
         started = time.monotonic()
-        command = frame_command(argv, closing=True)
+        command = frame_command(argv, has_input=not given.is_empty)
         if not self._channels.acquire(timeout=timeout_s):
             raise AnswerTimeout(
                 f"{argv[0]!r} found all {_CHANNELS} channels busy for {timeout_s:g} s", host=self.host
             )
         try:
-            channel = self._start(command, argv[0])
+            started_command = self._requests.start(command, argv[0])
             try:
                 left_s = max(0.0, started + timeout_s - time.monotonic())
-                answer = exchange(_streams(channel), given, command.mark, limit=limit, timeout_s=left_s)
-                ended = unframe_output(bytes(answer.out), command.mark)
-                if ended is None:
-                    raise self._unfinished(channel, argv[0], command.mark, bytes(answer.out + answer.err))
+                answer = exchange(started_command.streams, given, command.mark, limit=limit, timeout_s=left_s)
+                self.greeting_bytes = len(answer.greeting)
+                if answer.exit_code is None:
+                    raise self._unfinished(answer, argv[0], has_ended=started_command.has_ended())
             except TimeoutError as e:
                 raise AnswerTimeout(
                     f"no answer to {argv[0]!r} within {timeout_s:g} s; whether it was carried out is unknown",
@@ -181,47 +176,16 @@ class SshSession(HostSession):
                     f"{argv[0]!r} answered more than {limit} bytes; the rest was not read", host=self.host
                 ) from e
             finally:
-                # Closing sends a message, which blocks while the peer is frozen: not in this thread.
-                threading.Thread(target=_close, args=(channel,), daemon=True).start()
+                started_command.stop()
         finally:
             self._channels.release()
-        code, out = ended
-        return Result(self.host, argv, code, out, bytes(answer.err), time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return Result(self.host, argv, answer.exit_code, bytes(answer.out), bytes(answer.err), seconds)
 
-    def _start(self, command: MarkedCommand, name: str) -> paramiko.Channel:
-        """Open a channel and send the command.
-
-        Both wait for the server without a limit of their own, so a server that stays silent is dropped.
-        """
-        transport = self._connection.transport()
-        sent = False
-        try:
-            with _dropped_after(transport, self._host.connect_timeout_s):
-                channel = transport.open_session(timeout=self._host.connect_timeout_s)
-                self._count()
-                sent = True
-                channel.exec_command(quote_words(command.argv))
-            return channel
-        except paramiko.ChannelException as e:
-            raise _NotSent(f"refused another session for {name!r}: {quote(str(e))}", host=self.host) from e
-        except ssh_errors.CONNECTING as e:
-            kind = ConnectionLost if sent else _NotSent
-            raise kind(
-                f"the link broke or fell silent while {name!r} was sent: {quote(str(e) or type(e).__name__)}",
-                host=self.host,
-                hint="whether it was carried out is unknown" if sent else "nothing was sent; run it again",
-            ) from e
-
-    def _unfinished(self, channel: paramiko.Channel, name: str, mark: bytes, message: bytes) -> HostError:
+    def _unfinished(self, answer: Answer, name: str, *, has_ended: bool) -> HostError:
         """The error of a command without its closing mark."""
-        # Both streams ended, so sshd's own exit code follows at once, unless the link broke.
-        channel.status_event.wait(1.0)
-        if mark not in message and channel.recv_exit_status() >= 0:
-            return LoginRefused(
-                f"the login works, but its shell runs no commands: {quote(message)}",
-                host=self.host,
-                hint=f"change the login shell of {self._hops[-1].user} on the host",
-            )
+        if has_ended and (answer.given_up or not answer.listens):
+            return refused_login(answer, host=self.host, user=self._hops[-1].user)
         return ConnectionLost(
             f"the link broke while {name!r} ran; whether it was carried out is unknown",
             host=self.host,
@@ -232,33 +196,39 @@ class SshSession(HostSession):
         return stream_download.pull(request, self, self._host.python, on_progress, on_hashed)
 
     def _pull_large(self, request: Pull, on_progress: OnProgress, on_hashed: OnHashed) -> TransferResult:
-        self._share()
-        remote = rsync.Remote(self._ssh.shell, self._ssh.target)
-        fetch = functools.partial(rsync.pull, request, host=self.host, remote=remote, on_progress=on_progress)
-        try:
-            return stream_download.pull_with_rest(request, fetch, self, self._host.python, on_hashed)
-        except ToolMissing as e:
-            if e.host != self.host:
-                raise
+        if not self.greeting_bytes:
+            self._share()
+            remote = rsync.Remote(self._ssh.shell, self._ssh.target)
+            fetch = functools.partial(
+                rsync.pull, request, host=self.host, remote=remote, on_progress=on_progress
+            )
+            try:
+                return stream_download.pull_with_rest(request, fetch, self, self._host.python, on_hashed)
+            except (ToolMissing, Garbled) as e:
+                if e.host != self.host:
+                    raise
         return self._pull_small(request, on_progress, on_hashed)
 
     def _push(self, request: Push, on_progress: OnProgress) -> TransferResult:
         rsync.require_rsync()
         self._make_folder(request.into)
         self._share()
-        remote = rsync.Remote(self._ssh.shell, self._ssh.target)
-        try:
-            return rsync.push(request, host=self.host, remote=remote, on_progress=on_progress)
-        except ToolMissing as e:
-            if e.host != self.host:
-                raise
+        if not self.greeting_bytes:
+            remote = rsync.Remote(self._ssh.shell, self._ssh.target)
+            try:
+                return rsync.push(request, host=self.host, remote=remote, on_progress=on_progress)
+            except (ToolMissing, Garbled) as e:
+                if e.host != self.host:
+                    raise
         from being_remote.transport import stream_upload
 
-        return stream_upload.push(request, self, self._host.python, self._remote_shell(), on_progress)
+        return stream_upload.push(request, self, self._host.python, self._start_stream, on_progress)
 
-    def _remote_shell(self) -> list[str]:
-        """The words before a remote command."""
-        return [*self._ssh.shell, "-T", "--", self._ssh.target]
+    def _start_stream(self, argv: Sequence[str], *, stdin: bytes | None = None) -> ProcessStream:
+        """Start a command over the shared connection; without `stdin` the caller feeds it."""
+        command = frame_command(argv, has_input=stdin != b"")
+        words = [*self._ssh.shell, "-T", "--", self._ssh.target, quote_words(command.argv)]
+        return ProcessStream(words, command, stdin=stdin, host=self.host, name=argv[0])
 
     def _retrying(self) -> tenacity.Retrying:
         return retrying(
@@ -268,14 +238,44 @@ class SshSession(HostSession):
             first_wait_s=0.5,
         )
 
+    def _choose_way(self) -> None:
+        """Connect, by Fabric if it can what this login needs, else by OpenSSH.
+
+        Both check the same host keys, and an ssh that gets in no better leaves Fabric's reasons.
+        """
+        target = self._hops[-1]
+        if target.needs_openssh:
+            self._take_openssh(target.needs_openssh)
+            return
+        try:
+            self._connection.transport()
+        except (LoginRefused, ssh_errors.NothingInCommon) as e:
+            try:
+                self._take_openssh(f"Fabric's way: {e.what}")
+            except (HostKeyUnknown, HostKeyChanged):
+                raise
+            except HostError:
+                raise e from None
+
+    def _take_openssh(self, why: str) -> None:
+        attempt = retrying(
+            self.host, again=lambda e: type(e) is Unreachable, total_s=self._host.connect_timeout_s / 2
+        )
+        attempt(self._open_shared)
+        self._requests = OpenSshRequests(self._ssh, self._share, self._host.connect_timeout_s)
+        self._way_note = f"requests go through the system's ssh, not through Fabric: {why}"
+
     def _share(self) -> None:
         """Open the connection that streams share, and count the stream that will use it."""
+        self._open_shared()
+        self._count()
+
+    def _open_shared(self) -> None:
         message = self._ssh.share()
         if message:
             if ssh_errors.is_about_host_keys(message):
                 self._connection.require_trusted_hops(len(self._hops))
             raise ssh_errors.from_stderr(message, host=self.host, address=self._hops[-1].address)
-        self._count()
 
 
 def _progress_after(on_progress: OnProgress, before: int, total: int) -> OnProgress:
@@ -283,34 +283,3 @@ def _progress_after(on_progress: OnProgress, before: int, total: int) -> OnProgr
     if on_progress is no_progress:
         return no_progress
     return lambda p: on_progress(TransferProgress(p.what, before + p.done, total, p.unit))
-
-
-def _close(channel: paramiko.Channel) -> None:
-    with contextlib.suppress(paramiko.SSHException, OSError, EOFError):  # the link broke
-        channel.close()
-
-
-def _streams(channel: paramiko.Channel) -> Streams:
-    def write(data: bytes) -> None:
-        # In slices: sendall copies all that is left for every packet.
-        for start in range(0, len(data), 1 << 15):
-            try:
-                channel.sendall(data[start : start + (1 << 15)])
-            except paramiko.SSHException as e:
-                raise OSError(str(e)) from e
-
-    return Streams(
-        lambda: channel.recv(1 << 16), lambda: channel.recv_stderr(1 << 16), write, channel.shutdown_write
-    )
-
-
-@contextlib.contextmanager
-def _dropped_after(transport: paramiko.Transport, seconds: float) -> Iterator[None]:
-    """Close the link if the block takes longer, which ends every wait on it."""
-    timer = threading.Timer(seconds, transport.close)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

@@ -10,25 +10,29 @@ import contextlib
 import json
 import os
 import select
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from being_remote.errors import CommandFailed, ConnectionLost, HostError, NotFoundError, ToolMissing
+from being_remote.errors import (
+    AnswerTimeout,
+    CommandFailed,
+    ConnectionLost,
+    HostError,
+    NotFoundError,
+    ToolMissing,
+)
 from being_remote.foreign_text import quote
 from being_remote.pace import Pace
 from being_remote.pod_client.encoded_names import encode
-from being_remote.pod_client.refusal import find_error
 from being_remote.pod_client.runner import malformed_answer, program_stdin, run_program, start_words
-from being_remote.session import OnProgress, Push, Result, Session, TransferProgress, TransferResult
+from being_remote.session import OnProgress, Push, Session, TransferProgress, TransferResult
 from being_remote.strict_model import first_problem
-from being_remote.transport.output_framing import quote_words
+from being_remote.transport.process_stream import ProcessStream
 from being_remote.transport.rsync import check_names
-from being_remote.transport.rsync_process import StderrHead
 
 _STALL_S = 60
 _CHUNK = 1 << 20
@@ -48,7 +52,7 @@ def push(
     request: Push,
     session: Session,
     python: str,
-    shell: Sequence[str],
+    start: Callable[[Sequence[str]], ProcessStream],
     on_progress: OnProgress,
 ) -> TransferResult:
     """Send the files of `request` that the host lacks.
@@ -56,7 +60,7 @@ def push(
     Args:
         session: asks which files the host has.
         python: the host's Python, 3.8 or newer.
-        shell: ssh and the host, as words; the command follows as one more.
+        start: starts a command there and leaves its stdin to the caller.
 
     Raises:
         ConnectionLost: the link broke; a second call resumes.
@@ -71,37 +75,49 @@ def push(
     missing = _find_missing(files, request, session, python)
     if not missing:
         return TransferResult(0, 0, "stream")
-    command = quote_words(start_words("receive", _ask(request, "take"), python))
-    process = subprocess.Popen(
-        [*shell, os.fsdecode(command)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-    )
-    assert process.stdin and process.stderr
-    stderr = StderrHead(process.stderr)
-    broken: Exception | None = None
-    sent = 0
     try:
-        pipe = _TimedPipe(process.stdin.fileno(), Pace(session.host))
+        with start(start_words("receive", _ask(request, "take"), python)) as stream:
+            sent = _send_all(missing, stream, Pace(session.host), request, on_progress)
+            _wait_for_end(stream)
+    except ToolMissing as e:
+        raise _no_tool(session.host, python) from e
+    except CommandFailed as e:
+        if e.result.exit_code != 1:
+            raise
+        said = e.result.stderr
+        if said.strip() == b"cut short":
+            raise _broken_off(quote(said), session.host) from e
+        raise CommandFailed(
+            f"files could not be received: {quote(said)}", host=session.host, result=e.result
+        ) from e
+    except TimeoutError as e:
+        raise _broken_off(str(e), session.host) from e
+    return TransferResult(len(missing), sent, "stream")
+
+
+def _send_all(
+    missing: Sequence[tuple[_File, int]],
+    stream: ProcessStream,
+    pace: Pace,
+    request: Push,
+    on_progress: OnProgress,
+) -> int:
+    """Send the program and the files; returns the bytes of the files."""
+    pipe, sent = _TimedPipe(stream.open_input(_STALL_S), pace), 0
+    with contextlib.suppress(BrokenPipeError):  # it ended; why is read next
         pipe.write(program_stdin("receive"))
         for file, offset in missing:
             sent = _send(file, offset, pipe, sent, request, on_progress)
-        process.stdin.close()
-        process.wait(timeout=_STALL_S)
-    except (BrokenPipeError, TimeoutError, subprocess.TimeoutExpired) as e:
-        broken = e
-    finally:
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=1)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    _require_success(process.returncode, stderr.read(), broken, session.host, python, request)
-    return TransferResult(len(missing), sent, "stream")
+    stream.close_input()
+    return sent
+
+
+def _wait_for_end(stream: ProcessStream) -> None:
+    try:
+        while stream.read(_STALL_S):
+            pass
+    except AnswerTimeout as e:
+        raise TimeoutError(e.what) from e
 
 
 def _ask(request: Push, do: str) -> dict[str, str]:
@@ -177,24 +193,5 @@ def _no_tool(host: str, python: str) -> ToolMissing:
     return ToolMissing(host=host, tool=f"rsync or {python}", hint="apt-get install rsync on the host")
 
 
-def _require_success(
-    code: int, message: bytes, broken: Exception | None, host: str, python: str, request: Push
-) -> None:
-    """Raise unless the program on the host succeeded."""
-    if code == 0 and broken is None:
-        return
-    if code in (126, 127):
-        raise _no_tool(host, python)
-    result = Result(host, (python,), code, b"", message, 0.0)
-    refused = find_error(result, "receiving files", python)
-    if refused is not None:
-        raise refused from broken
-    if code == 1 and message.strip() != b"cut short":
-        raise CommandFailed(
-            f"files could not be received: {quote(message)}", host=host, result=result
-        ) from broken
-    raise ConnectionLost(
-        f"the stream broke off: {quote(message) if message.strip() else broken or f'ssh exited with {code}'}",
-        host=host,
-        hint="run the command again: it resumes",
-    ) from broken
+def _broken_off(why: str, host: str) -> ConnectionLost:
+    return ConnectionLost(f"the stream broke off: {why}", host=host, hint="run the command again: it resumes")

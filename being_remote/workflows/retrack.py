@@ -29,7 +29,7 @@ from being_remote.session import Session, no_progress
 from being_remote.workflows.job_context import job_context
 
 if TYPE_CHECKING:  # a submit that is not followed imports nothing of these
-    from being_remote.jobs.follow import Say
+    from being_remote.jobs.follow import DispatchedLine, Say
     from being_remote.jobs.live_download import DownloadSummary
     from being_remote.jobs.move import Move
 
@@ -178,6 +178,7 @@ def retrack(
         from being_remote.jobs.failover import Failover, follow_or_move
         from being_remote.jobs.move_and_follow import session_with_job_host
 
+        say(_describe(jobs[0]))
         job = ledger.find(jobs[0].job or "")
         spare = Failover(other, after_s) if other is not None and other.name != job.host else None
         with session_with_job_host(context, job, session, host) as (its_session, its_host):
@@ -186,6 +187,18 @@ def retrack(
             )
     report = _report(ended.row.host, (jobs[0].at(ended.row),), dry_run=False, followed=True)
     return dataclasses.replace(report, home=ended.home, moved=ended.move)
+
+
+def _describe(dispatched: DispatchedJob) -> DispatchedLine:
+    """What a person sees of a job before it is followed."""
+    from being_remote.jobs.follow import DispatchedLine
+
+    plan = dispatched.plan
+    changes = (f"{c.key} {c.before} -> {c.after}" for c in plan.changes)
+    notes = () if dispatched.adopted else plan.notes
+    return DispatchedLine(
+        dispatched.job or "", dispatched.host, plan.recipe, plan.actor, (*plan.swept, *changes), notes
+    )
 
 
 def _requests(

@@ -68,6 +68,10 @@ def test_a_name_that_a_shell_would_evaluate_is_not_offered(shell: Path) -> None:
     assert not (shell / "hacked").exists()
 
 
+def test_a_line_that_will_be_refused_is_completed_without_a_word(shell: Path) -> None:
+    assert complete(shell, "sync", "--host", "a", "--host", "b", "--only", "che") == ["checkpoints"]
+
+
 def test_a_broken_inventory_offers_nothing_and_prints_nothing(shell: Path) -> None:
     (shell / "inventory.yaml").write_text("hosts: [")
     assert complete(shell, "sync", "--host", "") == []

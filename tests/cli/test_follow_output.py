@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import textwrap
 
 import pytest
 import typer
@@ -54,3 +63,54 @@ def test_with_json_the_last_line_names_the_job_too(capsys: pytest.CaptureFixture
     stopped_after("running", as_json=True)
     state, error = map(json.loads, capsys.readouterr().out.splitlines())
     assert state["job"] == "j-12ab" and "j-12ab keeps running" in error["error"]["what"]
+
+
+def follow_at_a_terminal(code: str, columns: int = 80) -> str:
+    """What a terminal gets of a followed job, escape sequences included."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    program = (
+        "from being_remote.cli.follow_output import teller\n"
+        "from being_remote.cli.output import Out\n"
+        "from being_remote.jobs.follow import DispatchedLine, FollowedLogLine, StateLine\n"
+        "from being_remote.jobs.live_download import LocalFilesLine\n"
+        "from being_remote.pod.job_states import JobState\n"
+        "RUNNING = JobState.RUNNING\n"
+        f"with Out(follows=True) as out:\n    say = teller(out)\n{textwrap.indent(code, '    ')}"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    screen = b""
+    with contextlib.suppress(OSError):  # the last user of the terminal has closed it
+        while part := os.read(ours, 4096):
+            screen += part
+    os.close(ours)
+    assert process.wait(timeout=60) == 0, screen
+    return screen.decode()
+
+
+def test_at_a_terminal_the_last_line_is_a_bar_that_log_lines_push_down() -> None:
+    screen = follow_at_a_terminal(
+        'say(DispatchedLine("demo-1", "a100", "metrical-tracker", "roman", ("bbox_scale 2.5 -> 3.5",), ()))\n'
+        'say(StateLine("demo-1", RUNNING, "its lock is held", 0, 4, 1))\n'
+        'say(FollowedLogLine("frame 0", 0, 1))\n'
+        'say(StateLine("demo-1", RUNNING, "its lock is held", 2, 4, 1, 3.1, 40.0))\n'
+        'say(StateLine("demo-1", JobState.SUCCEEDED, "all its steps ended with 0", 4, 4, 1))\n'
+    )
+    bar = "\r\x1b[Kdemo-1 running  ##########----------  2/4  3.1/min, 40 s left"
+    assert bar in screen
+    kept = [text for line in screen.split("\n") if (text := line.split("\x1b[K")[-1].rstrip("\r"))]
+    assert kept == [
+        "demo-1 on a100: metrical-tracker for roman: bbox_scale 2.5 -> 3.5",
+        "demo-1, attempt 1 [running 0/4]",
+        "frame 0",
+        "[succeeded 4/4] all its steps ended with 0",
+    ]
+
+
+def test_the_bar_is_never_wider_than_the_terminal_and_gone_after_ctrl_c() -> None:
+    screen = follow_at_a_terminal(
+        'say(StateLine("demo-1", RUNNING, "its lock is held", 2, 4, 1, 3.1, 40.0))\n', columns=30
+    )
+    bar = "demo-1 running  ##########----------  2/4"[:29]
+    assert f"\r\x1b[K{bar}\r\x1b[K" in screen and screen.endswith("\r\x1b[K")

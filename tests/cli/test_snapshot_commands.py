@@ -59,7 +59,7 @@ def test_the_table_has_a_row_for_each_snapshot_and_says_what_the_history_takes(
     assert exit_code("--list") == 0
     rows = capsys.readouterr().out.splitlines()
     assert rows[0].split() == [
-        *("snapshot", "made", "(UTC)", "why", "host", "files", "size", "added", "changed", "removed")
+        *("snapshot", "made", "why", "host", "files", "size", "added", "changed", "removed")
     ]
     assert [row.split()[0] for row in rows[1:5]] == ["0", "1", "2", "3"]
     assert "restored (0)" in rows[4] and rows[4].endswith("live")

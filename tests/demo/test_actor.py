@@ -109,8 +109,10 @@ def test_the_mesh_lies_on_the_drawn_head(actor: ActorTruth) -> None:
 
 
 def test_the_video_shows_the_source_frames(actor: ActorTruth) -> None:
-    with open_source(actor.input_folder / "video.mp4") as video:
-        assert (video.size_wh, video.frame_count, video.fps) == ((1920, 1080), 3, 25.0)
+    path = actor.input_folder / "video.mp4"
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == 25
+    with open_source(path) as video:
+        assert (video.size_wh, video.frame_count) == ((1920, 1080), 3)
         source = cv2.imread(str(actor.input_folder / "source" / "00003.png"))
         assert np.abs(video.frame(2).astype(int) - source).mean() < 4
 

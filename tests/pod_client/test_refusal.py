@@ -62,7 +62,7 @@ def test_a_missing_right_is_named_with_its_folder(session: LocalSession, tmp_pat
 def test_a_path_of_a_host_is_quoted_in_the_command_to_copy() -> None:
     error = HostDiskFull("disk full", host="pod", path="/x; rm -rf ~")
     assert "df -h '/x; rm -rf ~' on pod" in str(error.hint)
-    assert "(df -h on pod)" in str(HostDiskFull("disk full", host="pod", path="").hint)
+    assert "(df -h on pod;" in str(HostDiskFull("disk full", host="pod", path="").hint)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from being_remote.pace import Pace
 from being_remote.session import PARTIAL_DIR, Pull, Push, no_progress, not_noted
 from being_remote.transport import rsync, rsync_process, ssh_errors, stream_download, stream_upload
 from being_remote.transport.local_session import LocalSession
+from being_remote.transport.output_framing import frame_command
+from being_remote.transport.process_stream import ProcessStream
 from being_remote.transport.rsync import Remote
 from being_remote.transport.rsync_process import Outgrown
 
@@ -171,12 +173,15 @@ def test_a_pod_that_takes_a_push_by_drips_ends_it(
 ) -> None:
     slowest(MIB, 0.3)
     put(tmp_path / "near", {b"f": bytes(4 * MIB)})
-    drinks = tmp_path / "shell"
-    drinks.write_text(f"#!{sys.executable}\nimport os, time\nwhile os.read(0, 4096): time.sleep(0.05)\n")
-    drinks.chmod(0o755)
+    drinks = "import os, time\nwhile os.read(0, 4096): time.sleep(0.05)"
+
+    def start(_: object) -> ProcessStream:
+        command = frame_command([sys.executable, "-c", drinks], has_input=True)
+        return ProcessStream(command.argv, command, stdin=None, host="pod", name="drinks")
+
     push = Push(tmp_path / "near", (b"f",), PurePosixPath(tmp_path / "there"), 4 * MIB)
     with pytest.raises(AnswerTimeout, match="bytes came within"):
-        stream_upload.push(push, here(), sys.executable, [str(drinks)], no_progress)
+        stream_upload.push(push, here(), sys.executable, start, no_progress)
 
 
 def test_what_is_fast_enough_in_each_window_continues_and_a_drip_after_a_fast_start_does_not(

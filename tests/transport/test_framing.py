@@ -1,22 +1,53 @@
-"""The exit code inside the output: what a host may put there, and what is believed of it."""
+"""The marks around an answer: what a host may put there, and what counts of it."""
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
-from being_remote.transport.output_framing import unframe_output
+from being_remote.transport.output_framing import MarkReader, quote_words
+
+
+def read(*chunks: bytes) -> tuple[bytes, int | None]:
+    reader = MarkReader(b"MARK")
+    return b"".join(map(reader.feed, chunks)), reader.exit_code
 
 
 @pytest.mark.parametrize("code", [b"", b"-1", b"1e3", b"+3", b"1000", b"9" * 5000, "²".encode()])
 def test_what_is_no_exit_code_leaves_the_outcome_unknown(code: bytes) -> None:
-    assert unframe_output(b"MoutM" + code + b":", b"M") is None
-    assert unframe_output(b"MoutM255:", b"M") == (255, b"out")
+    assert read(b"MARKoutMARK" + code + b":")[1] is None
+    assert read(b"MARKoutMARK255:") == (b"out", 255)
 
 
 @pytest.mark.parametrize("code", [0, 1, 12, 137, 255])
-def test_an_answer_that_is_cut_anywhere_gives_no_outcome(code: int) -> None:
+def test_an_answer_that_is_cut_anywhere_gives_no_outcome_and_no_part_of_a_mark(code: int) -> None:
     whole = b"welcome!\nMARKsome outputMARK%d:" % code
-    assert unframe_output(whole, b"MARK") == (code, b"some output")
+    assert read(whole) == (b"some output", code)
     for cut in range(len(whole)):
         # Half of an exit code is a number, too: 13 of 137, 1 of 12.
-        assert unframe_output(whole[:cut], b"MARK") is None, whole[:cut]
+        said, ended = read(whole[:cut])
+        assert ended is None and b"some output".startswith(said), whole[:cut]
+        assert read(whole[:cut], whole[cut:]) == (b"some output", code)
+    assert read(*(whole[at : at + 1] for at in range(len(whole)))) == (b"some output", code)
+
+
+def test_what_follows_the_closing_mark_is_not_the_commands() -> None:
+    assert read(b"MARKoutMARK0:", b"MARK1:later") == (b"out", 0)
+
+
+def test_what_only_begins_like_a_mark_is_the_commands_own() -> None:
+    assert read(b"MARKoM", b"AR", b"xMARK9", b"99MARKS:MARK3:") == (b"oMARxMARK999MARKS:", 3)
+
+
+def test_words_travel_as_one_line_of_what_all_shells_read_alike() -> None:
+    words = [bytes(range(1, 256)).decode("utf-8", "surrogateescape"), "a\nb", "it's !important", r"\\x\n", ""]
+    line = quote_words(["printf", r"%s\0", *words])
+    assert line.isprintable() and "!" not in line and "\\\\" not in line and "\\'" not in line
+    said = subprocess.run(["sh", "-c", line], capture_output=True, check=True).stdout
+    assert [w.decode("utf-8", "surrogateescape") for w in said.split(b"\0")] == [*words, ""]
+
+
+def test_words_that_the_kernel_would_refuse_are_refused_before_they_are_sent() -> None:
+    with pytest.raises(ValueError, match="too long for a command"):
+        quote_words(["echo", "\n" * 40_000])

@@ -17,12 +17,14 @@ from being_remote.session import Session
 from being_remote.transport import open_session
 
 
-@pytest.fixture(params=["ssh", "local"])
+@pytest.fixture(params=["fabric", "openssh", "local"])
 def session(
     request: pytest.FixtureRequest, pod: Pod, make_inventory: Callable[..., Inventory], tmp_path: Path
 ) -> Iterator[Session]:
-    hosts = {"ssh": pod, "local": {"kind": "local", "workdir": str(tmp_path)}}
-    inventory = make_inventory({"there": hosts[request.param]})
+    host = {"kind": "local", "workdir": str(tmp_path)} if request.param == "local" else pod
+    config = tmp_path / "ssh_config"
+    config.write_text("Host *\n  BindAddress 127.0.0.1\n" if request.param == "openssh" else "")
+    inventory = make_inventory({"there": host}, ssh_config=str(config))
     with open_session(inventory.host("there"), inventory) as opened:
         yield opened
 
