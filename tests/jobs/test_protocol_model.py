@@ -58,8 +58,8 @@ def test_each_rule_is_needed(rule: str, harm: str) -> None:
     broken = dataclasses.replace(Rules(), **{rule: False})
     ways: list[dict[str, Any]] = [
         {"pods": pods, **more}
+        for more in ({}, {"cancels": True}, {"busy": True})
         for pods in ((0, 0, 0), (0, 1, 0))
-        for more in ({}, {"busy": True}, {"cancels": True})
     ]
     harms = (search(broken, **way).harm or "" for way in ways)
     assert any(h.startswith(harm) for h in harms)
