@@ -113,7 +113,7 @@ def download_changed(
 
 def _lacks_a_kind(got: Arrivals, left_out: Sequence[RemoteFile]) -> bool:
     """Whether another run would become live without any of its frames, its box, ..."""
-    lacking = {offer.origin.rank for offer in left_out if offer.origin.wave == 0}
+    lacking = {offer.origin.rank for offer in left_out if offer.origin.is_precious}
     return not lacking <= {offer.origin.rank for offer in got.good_offers}
 
 

@@ -33,8 +33,8 @@ from being_remote.wording import list_some
 # So many files of one folder are listed; logs, which any program may write, are the least precious.
 MOST_FILES = 200_000
 MOST_LOGS = 20_000
-# What is downloaded together: files that cannot be made again, pictures and meshes, logs.
-_WAVES = {"meshes": 1, "crops": 1, "logs": 2}
+# What is downloaded together: frames, box, identity and settings; landmarks; pictures and meshes; logs.
+_WAVES = {"kpt": 1, "meshes": 2, "crops": 2, "logs": 3}
 # What a backup on the host replaces when the tracker's own output is missing.
 _FALLBACK = ("checkpoints", "bbox")
 

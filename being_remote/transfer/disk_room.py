@@ -32,7 +32,7 @@ def share_room(
 ) -> Room:
     """Share the room on the folder's disk, the most precious files first.
 
-    Of the first wave all files of a rank fit or none does, whatever they need later: what is here is
+    Of precious files all of a rank fit or none does, whatever they need later: what is here is
     safe. Of the others as many fit as find all the room they need, the smallest first. A file that is
     larger than all the room is left out alone.
 
@@ -49,7 +49,7 @@ def share_room(
     sizes.sort(key=lambda each: (each[0].origin.rank, each[1]))
     for _, group in groupby(sizes, key=lambda each: each[0].origin.rank):
         rank = [each for each in group if each[1] <= left]
-        if rank and rank[0][0].origin.wave == 0:
+        if rank and rank[0][0].origin.is_precious:
             if sum(now for _, now, _ in rank) > left:
                 continue
             kept += sum(then for _, _, then in rank)

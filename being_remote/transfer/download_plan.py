@@ -15,6 +15,7 @@ from being_remote.transfer.quarantine import QuarantinedFile
 
 # Files with refused names, of one folder, that are named.
 MAX_REFUSED = 20
+_LAST_PRECIOUS_WAVE = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,8 @@ class RemoteFolder:
         top: the folder on the host that all folders of one download are below.
         source: the folder itself, `top` or below it.
         rank: how precious its files are: those of the lowest rank get the room on the disk first.
-        wave: files of one wave are fetched together, those of the lowest first.
+        wave: files of one wave are fetched together, those of the lowest first; the files of the first two
+            cannot be made again.
     """
 
     local: str
@@ -34,6 +36,11 @@ class RemoteFolder:
     source: PurePosixPath
     rank: int = 0
     wave: int = 0
+
+    @property
+    def is_precious(self) -> bool:
+        """Whether its files cannot be made again."""
+        return self.wave <= _LAST_PRECIOUS_WAVE
 
 
 @dataclass(frozen=True, slots=True)

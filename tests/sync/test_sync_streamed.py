@@ -150,3 +150,24 @@ def test_a_link_that_breaks_before_the_last_question_keeps_what_arrived(
     assert (report.transferred_files, report.exit_code) == (0, 0)
     assert homes.live() == live
     homes.check_history()
+
+
+def test_frames_box_and_identity_arrive_before_landmarks_and_these_before_crops_and_logs(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[bytes] = []
+    real = SshSession.pull
+
+    def pull(self: SshSession, request: Pull, *rest: Any) -> TransferResult:
+        order.extend(request.names)
+        return real(self, request, *rest)
+
+    monkeypatch.setattr(SshSession, "pull", pull)
+    homes.sync()
+    last = [b"output/demo/checkpoint/00003.frame", b"input/demo/bbox.pt", b"input/demo/identity.npy"]
+    landmarks = [at for at, name in enumerate(order) if name.startswith(b"input/demo/kpt")]
+    others = [
+        at for at, name in enumerate(order) if name.startswith((b"output/demo/logs", b"output/demo/input"))
+    ]
+    assert landmarks and others
+    assert max(map(order.index, last)) < min(landmarks) and max(landmarks) < min(others)
