@@ -69,7 +69,7 @@ class _FollowScreen:
 
     def _tell_state(self, line: StateLine) -> None:
         stands = (line.state, line.reason, line.attempt)
-        # A count alone is no line of its own where the last line shows it.
+        # A count alone gets no line of its own where the last line shows it.
         if stands != self._stood or not self._out.has_status:
             self._out.note(_state_text(line, first=not self._stood))
         self._stood, self._state = stands, line

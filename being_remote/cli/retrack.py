@@ -18,15 +18,33 @@ from being_remote.cli.options import (
 from being_remote.cli.output import Out
 from being_remote.errors import UsageError
 
+ActorsOpt = Annotated[
+    list[str] | None,
+    option("ACTOR", "repeatable; default: the only one of the inventory", complete=complete_actor),
+]
+RecipeOpt = Annotated[
+    str,
+    option("NAME", "metrical-tracker or command; default: metrical-tracker", complete=complete_recipe),
+]
+FailoverOpt = Annotated[
+    str | None,
+    option(
+        "HOST",
+        "follow the job and move it to HOST if its own host stops answering; you may pay twice",
+        complete=complete_host,
+    ),
+]
+ShowPresetOpt = Annotated[
+    str | None,
+    option("NAME", "only explain a preset; with --host for its checkout", complete=complete_preset),
+]
+
 
 @command
 def retrack(
     out: Out,
     host: HostOpt = None,
-    actor: Annotated[
-        list[str] | None,
-        option("ACTOR", "repeatable; default: the only one of the inventory", complete=complete_actor),
-    ] = None,
+    actor: ActorsOpt = None,
     preset: Annotated[
         str | None, option("NAME", "named settings; see --show-preset", complete=complete_preset)
     ] = None,
@@ -36,10 +54,7 @@ def retrack(
     sweep: Annotated[
         list[str] | None, option("K=[V, ...]", "one job for each value; repeat to combine")
     ] = None,
-    recipe: Annotated[
-        str,
-        option("NAME", "metrical-tracker or command; default: metrical-tracker", complete=complete_recipe),
-    ] = "metrical-tracker",
+    recipe: RecipeOpt = "metrical-tracker",
     command: Annotated[str | None, option("WORDS", "what --recipe command runs; without a shell")] = None,
     gpus: Annotated[int | None, option("N", "number of GPUs that a job needs; default: 1", min=0)] = None,
     wall: Annotated[str | None, option("TIME", "time limit: 90s, 20m or 8h; the job is ended then")] = None,
@@ -48,23 +63,13 @@ def retrack(
         str | None, option("TIME", "limit of the wait for a free GPU; default: none")
     ] = None,
     follow: FollowOpt = False,
-    failover: Annotated[
-        str | None,
-        option(
-            "HOST",
-            "follow the job and move it to HOST if its own host stops answering; you may pay twice",
-            complete=complete_host,
-        ),
-    ] = None,
+    failover: FailoverOpt = None,
     after: Annotated[str | None, option("TIME", "silence before --failover moves; default: 20m")] = None,
     again: Annotated[
         bool, flag("--again", "make another job even if the same one is running or done")
     ] = False,
     force: Annotated[bool, flag("--force", "send the job also to a host that lacks what it needs")] = False,
-    show_preset: Annotated[
-        str | None,
-        option("NAME", "only explain a preset; with --host for its checkout", complete=complete_preset),
-    ] = None,
+    show_preset: ShowPresetOpt = None,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Track an actor again, as a job on a host.

@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> None:
         os.write(2, f"rsync's remote shell: {e}\n".encode(errors="replace"))
     finally:
         process.kill()
-        os._exit(code)  # its threads may wait for what nobody sends
+        os._exit(code)  # its threads may wait for what never comes
 
 
 def _relay(process: subprocess.Popen[bytes], command: MarkedCommand) -> int:

@@ -104,9 +104,7 @@ def init(
         text = _with_host(path, before, known, host, login, wanted.workdir)
     else:
         if wanted.add and not own:
-            raise UsageError(
-                "there is no inventory of yours to add to", where=str(path), hint="leave out --add"
-            )
+            raise UsageError("you have no inventory to add to", where=str(path), hint="leave out --add")
         host, text = wanted.name or "pod", fresh
     inventory = parse_inventory(text.encode(), path)
     require_trust(inventory)
