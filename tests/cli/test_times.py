@@ -14,6 +14,7 @@ from being_remote.cli.app import app
 TIMES = {
     ("find-bbox", "--search-time"): (),
     ("sync", "--every"): ("--watch",),
+    ("sync", "--wait"): (),
     ("retrack", "--wall"): (),
     ("retrack", "--wait-at-most"): (),
     ("retrack", "--after"): ("--failover", "pod"),

@@ -27,9 +27,7 @@ VIEW = prepare_view(StoredCrop(0, 1, RNG.integers(0, 255, (64, 64, 3), np.uint8)
 
 def match(box: Any = BOX, *, std: float = 0.02, n: int = 0, **more: Any) -> Match:
     """A picture that was found, good unless `more` says otherwise."""
-    fit = Fit(
-        np.asarray(box, float), np.full(4, std), np.zeros(2), np.full(2, 0.02), 1.0, more.pop("score", 0.99)
-    )
+    fit = Fit(np.asarray(box, float), np.full(4, std), np.zeros(2), np.full(2, 0.02), more.pop("score", 0.99))
     fit = replace(fit, skew=np.array(more.pop("skew", (0.0, 0.0)), float))
     view = replace(VIEW, stored=replace(VIEW.stored, frame_id=n))
     return Match(view, 0, True, fit, more.pop("parts", 50), more.pop("mismatch", 0.0))

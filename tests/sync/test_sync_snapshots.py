@@ -13,7 +13,7 @@ from recover_options import recover
 from being_remote.backup.history import History
 from being_remote.backup.put_file import put_file
 from being_remote.backup.snapshots import SnapshotChange
-from being_remote.errors import InconsistentData, NotFoundError, UsageError
+from being_remote.errors import Busy, InconsistentData, NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.workflows.find_bbox import find_bbox
 from being_remote.workflows.snapshots import list_snapshots, prune_snapshots, restore_snapshot
@@ -205,7 +205,7 @@ def test_neither_restores_nor_prunes_while_a_sync_is_at_work(no_host: Inventory)
     with history.lock():
         assert len(list_snapshots(no_host).generations) == 4
         for ask in (lambda: restore_snapshot(no_host, 0), lambda: prune_snapshots(no_host, 1)):
-            with pytest.raises(UsageError, match=f"process {os.getpid()}"):
+            with pytest.raises(Busy, match=f"process {os.getpid()}"):
                 ask()
     assert history.snapshot_numbers() == [0, 1, 2, 3]
 
