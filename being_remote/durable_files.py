@@ -16,12 +16,15 @@ from typing import NamedTuple
 from being_remote.disk import FULL, no_space, room_bytes
 from being_remote.errors import InconsistentData
 
+# What disks refuse, here as on a pod.
+from being_remote.pod.disk_features import rename_new as rename_new
+from being_remote.pod.disk_features import set_time as set_time
+from being_remote.pod.disk_features import sync_descriptor as sync_descriptor
+
 FICLONE = 0x40049409  # linux/fs.h: the copy shares its blocks until one side is written
 CHUNK_BYTES = 1 << 20
 BLOCK_BYTES = 4096
 FULL_BYTES = 64 << 20
-# What a disk answers that lacks an operation.
-NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 class Stat(NamedTuple):
@@ -133,42 +136,6 @@ def sync_folder(folder: Path) -> None:
         sync_descriptor(descriptor)
     finally:
         os.close(descriptor)
-
-
-def sync_descriptor(descriptor: int) -> None:
-    """An fsync, where the disk offers one: many network disks refuse that of a folder."""
-    try:
-        os.fsync(descriptor)
-    except OSError as e:
-        if e.errno not in NOT_OFFERED:
-            raise
-
-
-def set_time(file: Path | int, mtime_ns: int) -> None:
-    """Give a file its time, where the disk lets us; elsewhere files are compared by hash."""
-    try:
-        os.utime(file, ns=(mtime_ns, mtime_ns))
-    except OSError as e:
-        if e.errno not in (*NOT_OFFERED, errno.EPERM):
-            raise
-
-
-def rename_new(source: Path, target: Path) -> None:
-    """Rename, but never over another file; on a disk without links one may appear between look and rename.
-
-    Raises:
-        FileExistsError: the target exists.
-    """
-    try:
-        os.link(source, target)
-    except OSError as e:
-        if e.errno not in (*NOT_OFFERED, errno.EPERM):
-            raise
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from e
-        os.rename(source, target)
-    else:
-        source.unlink()
 
 
 def sync_files(folder: Path, files: Iterable[Path]) -> None:

@@ -5,7 +5,6 @@ Network and FUSE disks refuse some of it; all commands work there, but promise l
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import tempfile
@@ -13,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from being_remote.disk import existing_parent
-from being_remote.durable_files import NOT_OFFERED
 from being_remote.local_lock import REFUSED
+from being_remote.pod.disk_features import NOT_OFFERED, REFUSED_TO_USER
 
 # What is lacking -> what that costs. A disk that refuses may say so in either way.
 _COSTS = {
@@ -56,8 +55,8 @@ def _find_lacking(place: Path) -> list[str]:
             tried: dict[str, tuple[Callable[[], object], tuple[int, ...]]] = {
                 "flock": (lambda: fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB), REFUSED),
                 "fsync of folders": (lambda: os.fsync(folder), NOT_OFFERED),
-                "chmod": (lambda: os.chmod(number, 0o600), (*NOT_OFFERED, errno.EPERM)),
-                "utime": (lambda: os.utime(number, (1, 1)), (*NOT_OFFERED, errno.EPERM)),
+                "chmod": (lambda: os.chmod(number, 0o600), REFUSED_TO_USER),
+                "utime": (lambda: os.utime(number, (1, 1)), REFUSED_TO_USER),
             }
             return [what for what, (call, refusals) in tried.items() if _is_refused(call, refusals)]
     finally:

@@ -175,7 +175,7 @@ def sync_tree(top: str) -> None:
         for name in names:
             fd = os.open(os.path.join(here, name), os.O_RDONLY | os.O_CLOEXEC)
             try:
-                disk_features.sync(fd)
+                disk_features.sync_descriptor(fd)
             finally:
                 os.close(fd)
         job_records.sync_folder(here)

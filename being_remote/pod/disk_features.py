@@ -1,4 +1,4 @@
-"""Runs on the pod: what many network disks refuse, done where the disk offers it.
+"""What many network disks refuse, done where the disk offers it. Runs on the pod and on the laptop.
 
 Without it names may be lost in a power cut, or a file keeps the mode and time that the disk gave it. Bytes
 are compared by hash anyway.
@@ -12,11 +12,12 @@ from typing import Union
 
 NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
 NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
-FileRef = Union[str, bytes, int]
-Path = Union[str, bytes]
+REFUSED_TO_USER = (*NOT_OFFERED, errno.EPERM)
+FileRef = Union[str, bytes, int, "os.PathLike[str]"]
+Path = Union[str, bytes, "os.PathLike[str]"]
 
 
-def sync(descriptor: int) -> None:
+def sync_descriptor(descriptor: int) -> None:
     """Fsync a file or folder."""
     try:
         os.fsync(descriptor)
@@ -30,7 +31,7 @@ def set_mode(file: FileRef, mode: int) -> None:
     try:
         os.chmod(file, mode)
     except OSError as e:
-        if e.errno not in (*NOT_OFFERED, errno.EPERM):
+        if e.errno not in REFUSED_TO_USER:
             raise
 
 
@@ -39,7 +40,7 @@ def set_time(file: FileRef, mtime_ns: int) -> None:
     try:
         os.utime(file, ns=(mtime_ns, mtime_ns))
     except OSError as e:
-        if e.errno not in (*NOT_OFFERED, errno.EPERM):
+        if e.errno not in REFUSED_TO_USER:
             raise
 
 
@@ -55,7 +56,7 @@ def rename_new(source: Path, target: Path) -> None:
         if e.errno not in NO_HARD_LINKS:
             raise
         if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from e
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target)) from e
         os.rename(source, target)
     else:
         os.unlink(source)

@@ -109,7 +109,7 @@ def _replace(path: str, temporary: str, data: bytes, durable: bool) -> None:
                 left = left[file.write(left) :]
             file.truncate()
             if durable:
-                disk_features.sync(fd)
+                disk_features.sync_descriptor(fd)
         os.rename(temporary, path)
         if durable:
             sync_folder(os.path.dirname(path))
@@ -122,6 +122,6 @@ def sync_folder(path: str) -> None:
     """Make the names in a folder survive a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        disk_features.sync(fd)
+        disk_features.sync_descriptor(fd)
     finally:
         os.close(fd)

@@ -119,7 +119,7 @@ def copy_file(source: bytes, target: bytes) -> None:
     with open(source, "rb") as reader, open(target, "wb") as writer:
         shutil.copyfileobj(reader, writer, CHUNK_BYTES)
         writer.flush()
-        disk_features.sync(writer.fileno())
+        disk_features.sync_descriptor(writer.fileno())
 
 
 def remove_placed(stage: bytes, known: Set[str], needed: Set[str]) -> None:
