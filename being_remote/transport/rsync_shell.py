@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -51,6 +52,8 @@ def main(argv: Sequence[str]) -> None:
         bufsize=0,
     )
     code = _LOST
+    # rsync sends this to its shell when it gives up; what the host says of it is still to come.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     for descriptor in (0, 1):  # rsync gives its remote shell pipes that do not wait
         os.set_blocking(descriptor, True)
     try:
